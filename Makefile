@@ -1,0 +1,59 @@
+# Everything happens in .venv, which the targets make and refresh by themselves.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.DELETE_ON_ERROR:
+.PHONY: help install train test test-slow lint bench serve clean
+
+help:
+	@echo "make train      train on MNIST: the whole path, in seconds"
+	@echo "make test       run the tests"
+	@echo "make install    install every extra and the development tools"
+	@echo "make lint       check style and types"
+	@echo "make test-slow  also the tests with many seeds"
+	@echo "make bench      measure side by side with the tutorial's program"
+	@echo "make serve      answer over HTTP"
+
+install: .venv/all
+
+train: .venv/core
+	$(BIN)/tenfold train mnist
+
+test: .venv/all
+	$(BIN)/pytest -n 2
+
+test-slow: .venv/all
+	$(BIN)/pytest -m "slow or not slow"
+
+lint: .venv/all
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: .venv/all
+	$(BIN)/python -m bench
+
+clean:
+	rm -rf .venv .bench
+
+# uv where it is present, else venv and pip. Debian keeps venv in a package of its own.
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Tenfold needs Python 3.11 or newer; say which: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@if command -v uv >/dev/null; then uv venv --quiet --python "$(PYTHON)" .venv; \
+	else $(PYTHON) -m venv .venv \
+	  || { rm -rf .venv; echo "Python's venv is missing. On Debian and Ubuntu: apt-get install python3-venv"; exit 1; }; fi
+
+.venv/core: pyproject.toml | .venv/bin/python
+	@$(call install,.)
+	@touch $@
+
+.venv/all: pyproject.toml | .venv/bin/python
+	@$(call install,.[dev])
+	@touch $@ .venv/core
+
+define install
+echo "Installing $(1) into .venv: half a minute, once"; \
+if command -v uv >/dev/null; then uv pip install --quiet --python $(BIN)/python -e '$(1)'; \
+else $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '$(1)'; fi
+endef

@@ -1,0 +1,38 @@
+"""Tenfold turns labelled examples into a model you can trust, in one command.
+
+>>> import tenfold
+>>> run = tenfold.train("mnist")                         # doctest: +SKIP
+>>> run.evaluation.accuracy                              # doctest: +SKIP
+0.9862 [0.9837, 0.9883]
+>>> model = tenfold.open("runs/mnist-network-1").model   # doctest: +SKIP
+"""
+
+from tenfold.data import Dataset, Split, load, split
+from tenfold.errors import TenfoldError
+from tenfold.evaluation import Evaluation, Score
+from tenfold.model import Model, Prediction, Predictions
+from tenfold.runs import Run, verify
+from tenfold.workflow import evaluate, predict, train
+
+open = Run.open
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Dataset",
+    "Evaluation",
+    "Model",
+    "Prediction",
+    "Predictions",
+    "Run",
+    "Score",
+    "Split",
+    "TenfoldError",
+    "evaluate",
+    "load",
+    "open",
+    "predict",
+    "split",
+    "train",
+    "verify",
+]

@@ -1,0 +1,254 @@
+"""`Dataset` and `Split`: examples, answers and which rows are for what."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from tenfold import catalog
+from tenfold.errors import DataError, message
+
+DEFAULT_TEST_SIZE = 0.25
+"""Share held out for testing where a dataset has no official test part."""
+
+Rows = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Examples with answers.
+
+    Attributes:
+      name: What it was loaded as.
+      x: Images, uint8 (n, height, width).
+      y: Label codes, int64 (n,), in [0, len(labels)).
+      labels: Name of each code.
+      keys: Where each row comes from, as `file:row`.
+      test_rows: Rows of the official test part; empty where there is none.
+    """
+
+    name: str
+    x: NDArray[np.uint8]
+    y: NDArray[np.int64]
+    labels: tuple[str, ...]
+    keys: Sequence[str]
+    test_rows: Rows = field(default_factory=lambda: np.empty(0, np.int64))
+
+    def __post_init__(self) -> None:
+        if self.x.dtype != np.uint8 or self.x.ndim != 3 or not self.x.size:
+            raise DataError(
+                message(
+                    "Not images",
+                    where=self.name,
+                    expected="uint8 (n, height, width), none of them 0",
+                    dtype=str(self.x.dtype),
+                    shape=self.x.shape,
+                )
+            )
+        if not len(self.x) == len(self.y) == len(self.keys):
+            raise DataError(
+                message(
+                    "Images, answers and keys do not belong together",
+                    where=self.name,
+                    expected="one answer and one key for each image",
+                    n_images=len(self.x),
+                    n_answers=len(self.y),
+                    n_keys=len(self.keys),
+                )
+            )
+        if self.y.min() < 0 or self.y.max() >= len(self.labels):
+            raise DataError(
+                message(
+                    "Answer without a label",
+                    where=self.name,
+                    expected=f"codes from 0 to {len(self.labels) - 1}",
+                    lowest=int(self.y.min()),
+                    highest=int(self.y.max()),
+                )
+            )
+
+    @classmethod
+    def from_arrays(
+        cls,
+        x: NDArray[np.uint8],
+        y: ArrayLike,
+        *,
+        labels: Sequence[str] | None = None,
+        name: str = "arrays",
+    ) -> "Dataset":
+        """A dataset of your own arrays.
+
+        Args:
+          x: Images, uint8 (n, height, width).
+          y: Label codes (n,), whole numbers from 0.
+          labels: Name of each code; the codes themselves when absent.
+          name: What the dataset is called in run folders.
+
+        Raises:
+          DataError: Not images, not whole numbers, or counts that differ.
+        """
+        codes = np.asarray(y)
+        if codes.ndim != 1 or not np.issubdtype(codes.dtype, np.integer) or not codes.size:
+            raise DataError(
+                message(
+                    "Not label codes",
+                    where=name,
+                    expected="whole numbers (n,)",
+                    dtype=str(codes.dtype),
+                    shape=codes.shape,
+                )
+            )
+        names = labels or [str(code) for code in range(int(codes.max()) + 1)]
+        keys = [f"{name}:{row}" for row in range(len(codes))]
+        return cls(name, np.asarray(x), codes.astype(np.int64), tuple(names), keys)
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of examples, answers, labels and the official test rows; names do not matter."""
+        digest = hashlib.sha256(repr((self.x.shape, self.labels)).encode())
+        for array in (self.x, self.y, self.test_rows):
+            digest.update(np.ascontiguousarray(array))
+        return digest.hexdigest()
+
+    def take(self, rows: ArrayLike) -> "Dataset":
+        """The dataset of these rows, in this order; official test rows stay marked."""
+        rows = np.asarray(rows, np.int64)
+        return Dataset(
+            self.name,
+            self.x[rows],
+            self.y[rows],
+            self.labels,
+            [self.keys[row] for row in rows],
+            np.flatnonzero(np.isin(rows, self.test_rows)),
+        )
+
+    def one_hot(self) -> NDArray[np.float32]:
+        """The answers as one-hot rows: float32 (n, n_labels), 1 in the column of the label."""
+        return np.eye(len(self.labels), dtype=np.float32)[self.y]
+
+    def decode(self, one_hot: ArrayLike) -> NDArray[np.int64]:
+        """Label codes (n,) of one-hot rows, the inverse of `one_hot`.
+
+        Raises:
+          DataError: Wrong width, or a row that is not a single 1 among zeros.
+        """
+        encoded = np.asarray(one_hot)
+        if encoded.ndim != 2 or encoded.shape[1] != len(self.labels):
+            raise DataError(
+                message(
+                    "Not one-hot rows", expected=f"(n, {len(self.labels)})", shape=encoded.shape
+                )
+            )
+        wrong = ((encoded == 1).sum(axis=1) != 1) | ((encoded != 0).sum(axis=1) != 1)
+        if wrong.any():
+            row = int(wrong.argmax())
+            raise DataError(
+                message(
+                    "Not a one-hot row",
+                    expected="a single 1 among zeros",
+                    row=row,
+                    values=encoded[row].tolist(),
+                )
+            )
+        return encoded.argmax(axis=1)
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Three disjoint sets of row numbers, each sorted. The test rows are for `evaluate` alone."""
+
+    train: Rows
+    validation: Rows
+    test: Rows
+
+
+def load(name: str) -> Dataset:
+    """Load a dataset by name.
+
+    Raises:
+      DataError: Unknown name; the message lists the known ones.
+    """
+    x, y = catalog.read(name)
+    entry = catalog.find(name)
+    keys = [
+        f"{part.images}:{row}" for part in (entry.train, entry.test) for row in range(part.n)
+    ]
+    test_rows = np.arange(entry.train.n, len(x))
+    return Dataset(name, x, y.astype(np.int64), entry.labels, keys, test_rows)
+
+
+def split(
+    data: Dataset,
+    *,
+    seed: int = 0,
+    test_size: float | None = None,
+    validation_size: float = 0.0,
+) -> Split:
+    """Cut a dataset into train, validation and test rows, stratified by answer.
+
+    Identical examples stay on one side, so nothing is tested on what it was fitted to.
+
+    Args:
+      data: The dataset.
+      seed: Decides which rows go where.
+      test_size: Share of the training part to hold out; the official test rows are then unused.
+        None takes the official test part, or a quarter where there is none.
+      validation_size: Share of the remaining training rows to hold out for validation.
+
+    Raises:
+      DataError: A part that is asked for would be empty.
+    """
+    rng = np.random.default_rng(seed)
+    pool = np.setdiff1d(np.arange(len(data)), data.test_rows)
+    if test_size is None and data.test_rows.size:
+        train, test = pool, np.sort(data.test_rows)
+    else:
+        train, test = _hold_out(data, pool, test_size or DEFAULT_TEST_SIZE, rng)
+    validation = np.empty(0, np.int64)
+    if validation_size:
+        train, validation = _hold_out(data, train, validation_size, rng)
+    empty = {"train": train, "test": test} | ({"validation": validation} if validation_size else {})
+    for part, rows in empty.items():
+        if not rows.size:
+            raise DataError(
+                message("Too few examples", where=data.name, expected=f"rows left for {part}", n=len(data))
+            )
+    return Split(train, validation, test)
+
+
+def _hold_out(data: Dataset, rows: Rows, size: float, rng: np.random.Generator) -> tuple[Rows, Rows]:
+    """(kept, held out): `size` of the rows, of each label as near to it as whole rows allow."""
+    first = _first_of_each(data.x[rows])  # identical examples share their first one's fate
+    answers = data.y[rows][first]
+    quotas = _quotas(np.bincount(answers, minlength=len(data.labels)), size)
+    held = np.zeros(len(rows), bool)
+    copies = np.bincount(first, minlength=len(rows))
+    for code, quota in enumerate(quotas):
+        leaders = np.flatnonzero((answers == code) & (first == np.arange(len(rows))))
+        leaders = rng.permutation(leaders)
+        filled = np.cumsum(copies[leaders])
+        held[leaders[filled <= quota]] = True
+    held = held[first]
+    return rows[~held], rows[held]
+
+
+def _first_of_each(x: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """For each image the position of the first one that is identical to it."""
+    seen: dict[bytes, int] = {}
+    digests = (hashlib.blake2b(image.tobytes(), digest_size=16).digest() for image in x)
+    return np.array([seen.setdefault(digest, i) for i, digest in enumerate(digests)], np.int64)
+
+
+def _quotas(counts: NDArray[np.int64], size: float) -> NDArray[np.int64]:
+    """Whole rows per label that sum to `size` of all: the largest fractions are rounded up."""
+    exact = counts * size
+    quotas = np.floor(exact).astype(np.int64)
+    missing = round(float(counts.sum()) * size) - int(quotas.sum())
+    quotas[np.argsort(quotas - exact, kind="stable")[:missing]] += 1
+    return quotas

@@ -1,0 +1,96 @@
+"""One tree of errors, and how their messages are written.
+
+TenfoldError
+├── DataError       (ValueError)    examples, answers or files that do not fit
+├── FormatError     (ValueError)    bytes that are not the file they claim to be
+├── SettingsError   (ValueError)    settings outside their rule
+├── ModelError      (ValueError)    a model file that cannot be trusted or used
+├── ExportError     (RuntimeError)  a fitted learner that its graph does not repeat
+├── RunError        (ValueError)    a run folder that is missing, unfinished or changed
+├── BackendError    (RuntimeError)  Keras already runs on something else than JAX
+└── FileError       (OSError)       the file system said no
+"""
+
+import difflib
+from collections.abc import Iterable
+
+
+class TenfoldError(Exception):
+    """Anything Tenfold refuses; its message is one line for a reader."""
+
+
+class DataError(TenfoldError, ValueError):
+    """Examples, answers or inputs that do not fit what is expected of them."""
+
+
+class FormatError(TenfoldError, ValueError):
+    """A file whose bytes are not the format they should be."""
+
+
+class SettingsError(TenfoldError, ValueError):
+    """One or more settings outside their rule."""
+
+
+class ModelError(TenfoldError, ValueError):
+    """A model file that is damaged, foreign or not to be trusted."""
+
+
+class ExportError(TenfoldError, RuntimeError):
+    """A graph that does not answer like the learner it was made from."""
+
+
+class RunError(TenfoldError, ValueError):
+    """A run folder that is missing, unfinished or changed."""
+
+
+class BackendError(TenfoldError, RuntimeError):
+    """Keras was loaded with another backend before Tenfold needed it."""
+
+
+class FileError(TenfoldError, OSError):
+    """The file system refused: missing, unwritable, full."""
+
+
+def message(
+    wrong: str,
+    *,
+    where: object = None,
+    expected: str | None = None,
+    fix: str | None = None,
+    **facts: object,
+) -> str:
+    """Write an error in the one form all of them have.
+
+    Args:
+      wrong: What is wrong, without a full stop.
+      where: File, row or column it was found in.
+      expected: The rule, as the words after "Expected".
+      fix: What to do, one imperative sentence without its full stop.
+      **facts: The values concerned, shown as `name=value`.
+
+    Example:
+      >>> message("Too few bytes", where="a.idx", expected="784", n_bytes=12)
+      'Too few bytes: n_bytes=12 (a.idx). Expected 784.'
+    """
+    text = wrong
+    if facts:
+        text += ": " + ", ".join(f"{name}={value!r}" for name, value in facts.items())
+    if where is not None:
+        text += f" ({where})"
+    text += "."
+    if expected:
+        text += f" Expected {expected}."
+    if fix:
+        text += f" {fix}" if fix.endswith("?") else f" {fix}."
+    return text
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str | None:
+    """The closest known name as a question, or None when nothing is close.
+
+    Example:
+      >>> did_you_mean("tutorail", ["default", "tutorial"])
+      "Did you mean 'tutorial'?"
+    """
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f"Did you mean {close[0]!r}?" if close else None

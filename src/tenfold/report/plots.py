@@ -1,0 +1,90 @@
+"""The pictures, drawn with matplotlib's figures directly: pyplot would cost 0.3 s and a window."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tenfold import files
+from tenfold.evaluation import Evaluation
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+INK, TRAIN, VALIDATION = "#1f2933", "#7b8794", "#1767b3"
+MAX_NUMBERED = 30
+"""With more labels than this the cells are too small for numbers; colour alone remains."""
+
+
+def draw_confusion(evaluation: Evaluation, path: Path) -> None:
+    """Draw the confusion matrix as counts and as shares of each row; true rows, predicted columns."""
+    counts = np.array(evaluation.confusion)
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    side = max(4.4, 1.6 + 0.42 * min(len(counts), MAX_NUMBERED))
+    figure = _figure(2 * side, side + 0.3)
+    left, right = figure.subplots(1, 2)
+    _matrix(left, shares, [[f"{n:,}" for n in row] for row in counts], evaluation.labels)
+    _matrix(right, shares, [[_percent(s) for s in row] for row in shares], evaluation.labels)
+    left.set_title("Count of examples")
+    right.set_title("Share of each true label, in %")
+    figure.suptitle(
+        f"{evaluation.data}: {evaluation.n:,} {evaluation.part} rows, "
+        f"accuracy {evaluation.accuracy}",
+        color=INK,
+    )
+    _save(figure, path)
+
+
+def draw_history(history: Sequence[dict[str, float | None]], path: Path) -> None:
+    """Draw loss and accuracy per epoch, of the training rows and of the validation rows if any."""
+    figure = _figure(9.0, 3.6)
+    for axes, name in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
+        for column, label, colour in ((name, "train", TRAIN), (f"val_{name}", "validation", VALIDATION)):
+            points = [(row["epoch"], row[column]) for row in history if row[column] is not None]
+            if points:
+                axes.plot(*zip(*points, strict=True), label=label, color=colour, marker="o", ms=3)
+        axes.set(xlabel="epoch", title=name.capitalize())
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.grid(alpha=0.25)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.legend(frameon=False)
+    _save(figure, path)
+
+
+def _matrix(axes: "Axes", shares: Any, texts: list[list[str]], labels: Sequence[str]) -> None:
+    # The square root keeps a cell of 1% visible beside one of 99%.
+    axes.imshow(np.sqrt(shares), cmap="Blues", vmin=0, vmax=1)
+    positions = range(len(labels))
+    long = max(len(label) for label in labels) > 2
+    axes.set_xticks(positions, labels, rotation=90 if long else 0)
+    axes.set_yticks(positions, labels)
+    axes.set(xlabel="predicted", ylabel="true")
+    axes.tick_params(length=0, top=False)
+    axes.spines[:].set_visible(False)
+    if len(labels) > MAX_NUMBERED:
+        return
+    for i in positions:
+        for j in positions:
+            colour = "white" if shares[i, j] > 0.3 else INK
+            axes.text(j, i, texts[i][j], ha="center", va="center", fontsize=8, color=colour)
+
+
+def _percent(share: float) -> str:
+    return "0" if share == 0 else f"{100 * share:.1f}"
+
+
+def _figure(width: float, height: float) -> "Figure":
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), dpi=120, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _save(figure: "Figure", path: Path) -> None:
+    with files.durable(path) as file:
+        # Without the version in the file's metadata, equal pictures are equal files.
+        figure.savefig(file, format="png", metadata={"Software": None})

@@ -1,0 +1,292 @@
+"""The run folder: what was asked, the model, the evidence. Created, read and verified here."""
+
+import csv
+import io
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from tenfold import files
+from tenfold.errors import RunError, message
+from tenfold.evaluation import Evaluation
+from tenfold.idx import read_idx, write_idx
+from tenfold.model import Model, Predictions
+from tenfold.training import Epoch
+
+EXAMPLE_INPUTS = "examples/inputs.idx"
+EXAMPLE_ANSWERS = "examples/answers.csv"
+ANSWER_TOLERANCE = 1e-4
+"""How far a stored answer may move on another machine, whose products round differently."""
+
+
+class DataRecord(BaseModel):
+    """Which data a run saw, and how many rows of it for what."""
+
+    model_config = ConfigDict(extra="forbid")
+    name: str
+    fingerprint: str
+    n_train: int
+    n_validation: int
+    n_test: int
+
+
+class Record(BaseModel):
+    """`run.json`: what was asked for, what it resolved to, and what came of it.
+
+    Attributes:
+      asked: Settings given by the user; `config` is all of them, resolved.
+      test_opened: How many models of this folder of runs were measured on the test rows of this
+        data, this one included; 0 while it has not been.
+      seconds: Wall time per stage, `total` the whole.
+      files: SHA-256 of every other file of the run.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+    format: Literal[1] = 1
+    state: Literal["running", "finished", "interrupted", "failed"] = "running"
+    learner: str
+    recipe: str
+    asked: dict[str, Any]
+    config: dict[str, Any]
+    data: DataRecord
+    parameters: int | None = None
+    seconds: dict[str, float] = {}
+    test_opened: int = 0
+    versions: dict[str, str]
+    files: dict[str, str] = {}
+    error: str | None = None
+
+
+class Run:
+    """A run folder.
+
+    Attributes:
+      path: The folder.
+      record: Its `run.json`.
+    """
+
+    def __init__(self, path: Path, record: Record) -> None:
+        self.path = path
+        self.record = record
+
+    @classmethod
+    def create(cls, out: Path | str, stem: str, record: Record) -> "Run":
+        """Make the next free folder `out/stem-N` and write `run.json` there.
+
+        Raises:
+          FileError: The folder cannot be made or written.
+        """
+        out = Path(out)
+        with files.os_errors("create", out):
+            out.mkdir(parents=True, exist_ok=True)
+            number = 1
+            while True:
+                path = out / f"{stem}-{number}"
+                try:
+                    path.mkdir()
+                    break
+                except FileExistsError:
+                    number += 1
+        run = cls(path, record)
+        run.save()
+        return run
+
+    @classmethod
+    def open(cls, path: Path | str) -> "Run":
+        """Open a run folder.
+
+        Raises:
+          RunError: No run folder, or its `run.json` is damaged.
+        """
+        path = Path(path)
+        file = path / "run.json"
+        if not file.is_file():
+            raise RunError(
+                message("No run", where=path, expected="a folder that `tenfold train` made")
+            )
+        try:
+            return cls(path, Record.model_validate_json(file.read_bytes()))
+        except ValidationError as error:
+            problem = error.errors()[0]["msg"]
+            raise RunError(message("Damaged run.json", where=file, problem=problem)) from error
+
+    @cached_property
+    def model(self) -> Model:
+        """The run's model, ready to predict.
+
+        Raises:
+          RunError: There is none: the run failed or was interrupted before.
+        """
+        return Model.open(self._existing("model.onnx"))
+
+    @cached_property
+    def evaluation(self) -> Evaluation:
+        """Every number of the report.
+
+        Raises:
+          RunError: The run was not evaluated, or the file is damaged.
+        """
+        file = self._existing("evaluation.json")
+        try:
+            return Evaluation.model_validate_json(file.read_bytes())
+        except ValidationError as error:
+            problem = error.errors()[0]["msg"]
+            raise RunError(message("Damaged evaluation", where=file, problem=problem)) from error
+
+    @property
+    def history(self) -> list[dict[str, float | None]]:
+        """The rows of `history.csv`: one per finished epoch, None where a column is empty."""
+        text = self._existing("history.csv").read_text("utf-8")
+        return [
+            {name: float(value) if value else None for name, value in row.items()}
+            for row in csv.DictReader(io.StringIO(text))
+        ]
+
+    def save(self) -> None:
+        """Write `run.json`."""
+        files.write_text(self.path / "run.json", self.record.model_dump_json(indent=2) + "\n")
+
+    def finish(self, state: Literal["finished", "interrupted", "failed"]) -> None:
+        """Write the final state with the digest of every file."""
+        self.record.state = state
+        self.record.files = {name: files.sha256(self.path / name) for name in self._names()}
+        self.save()
+
+    def _names(self) -> list[str]:
+        found = (path for path in self.path.rglob("*") if path.is_file())
+        names = (path.relative_to(self.path).as_posix() for path in found)
+        return sorted(name for name in names if name != "run.json" and ".tmp." not in name)
+
+    def _existing(self, name: str) -> Path:
+        path = self.path / name
+        if not path.is_file():
+            raise RunError(
+                message(f"The run has no {name}", where=self.path, state=self.record.state)
+            )
+        return path
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.path)!r}, {self.record.state})"
+
+
+def count_opening(run: Run) -> None:
+    """Count that the test rows are about to be opened: the n-th model measured on this data.
+
+    The folder of runs is locked meanwhile, so two runs that end together get two numbers.
+    """
+    with files.locked(run.path.parent):
+        counts = [
+            other.test_opened
+            for other in _records(run.path.parent)
+            if other.data.fingerprint == run.record.data.fingerprint
+        ]
+        run.record.test_opened = 1 + max(counts, default=0)
+        run.save()
+
+
+def _records(out: Path) -> Iterator[Record]:
+    for file in sorted(out.glob("*/run.json")):
+        try:
+            yield Record.model_validate_json(file.read_bytes())
+        except ValidationError:
+            continue  # damaged, or of a later version: it cannot be counted
+
+
+def write_history(path: Path, history: Iterable[Epoch]) -> None:
+    """Write `history.csv`; validation columns are empty where there are no validation rows."""
+    columns = (
+        "epoch", "seconds", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate"
+    )  # fmt: skip
+    rows = ([_number(getattr(epoch, name)) for name in columns] for epoch in history)
+    _write_csv(path, columns, rows)
+
+
+def write_predictions(
+    path: Path, keys: Sequence[str], true: Sequence[str], predictions: Predictions
+) -> None:
+    """Write one line per row, in the given order: what it was, what was answered, how surely."""
+    names = (f"p_{label}" for label in predictions.label_names)
+    answers = zip(keys, true, predictions.labels, predictions.confidence, strict=True)
+    rows = (
+        [key, label, predicted, _number(confidence), "false", *map(_number, probabilities)]
+        for (key, label, predicted, confidence), probabilities in zip(
+            answers, predictions.probabilities.tolist(), strict=True
+        )
+    )
+    _write_csv(path, ("key", "true", "predicted", "confidence", "unsure", *names), rows)
+
+
+def write_examples(
+    run: Run, keys: Sequence[str], true: Sequence[str], predictions: Predictions
+) -> None:
+    """Store inputs with their answers, for `verify` to ask again and for a first `predict`."""
+    with files.os_errors("create", run.path / "examples"):
+        (run.path / "examples").mkdir()
+    write_idx(run.path / EXAMPLE_INPUTS, predictions.images)
+    write_predictions(run.path / EXAMPLE_ANSWERS, keys, true, predictions)
+
+
+def verify(path: Path | str) -> dict[str, int]:
+    """Check a run folder: every file's digest against `run.json`, and the stored examples again.
+
+    Returns:
+      How much was checked: `files` and `examples`.
+
+    Raises:
+      RunError: Unfinished, or files are changed, missing or new, or an answer is another one.
+    """
+    run = Run.open(path)
+    if run.record.state == "running":
+        raise RunError(message("The run is not finished", where=run.path, state="running"))
+    found = {name: files.sha256(run.path / name) for name in run._names()}
+    stored = run.record.files
+    wrong = [f"{name} missing" for name in stored.keys() - found.keys()]
+    wrong += [f"{name} added" for name in found.keys() - stored.keys()]
+    wrong += [f"{name} changed" for name in stored.keys() & found.keys() if stored[name] != found[name]]
+    if wrong:
+        raise RunError(
+            message(
+                "The run was changed",
+                where=run.path,
+                expected="the files as run.json has them",
+                files=", ".join(sorted(wrong)),
+            )
+        )
+    n_examples = _answer_again(run) if EXAMPLE_INPUTS in stored else 0
+    return {"files": len(found), "examples": n_examples}
+
+
+def _answer_again(run: Run) -> int:
+    """Ask the model the stored examples; returns how many there are."""
+    images = read_idx(run.path / EXAMPLE_INPUTS)
+    rows = list(csv.reader(io.StringIO((run.path / EXAMPLE_ANSWERS).read_text("utf-8"))))[1:]
+    stored = np.array([[float(value) for value in row[5:]] for row in rows])
+    answered = run.model.probabilities(images)
+    if stored.shape != answered.shape or np.abs(stored - answered).max() > ANSWER_TOLERANCE:
+        raise RunError(
+            message(
+                "The model answers differently from when it was made",
+                where=run.path,
+                expected=f"the answers of {EXAMPLE_ANSWERS} within {ANSWER_TOLERANCE:g}",
+            )
+        )
+    return len(images)
+
+
+def _number(value: float | int | None) -> str:
+    """Shortest text with the 9 digits that a float32 needs; empty for None."""
+    if value is None:
+        return ""
+    return str(value) if isinstance(value, int) else f"{value:.9g}"
+
+
+def _write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(rows)
+    files.write_text(path, text.getvalue())
