@@ -12,7 +12,6 @@ help:
 	@echo "make lint       check style and types"
 	@echo "make test-slow  also the tests with many seeds"
 	@echo "make bench      measure side by side with the tutorial's program"
-	@echo "make serve      answer over HTTP"
 
 install: .venv/all
 
@@ -32,6 +31,9 @@ lint: .venv/all
 
 bench: .venv/all
 	$(BIN)/python -m bench
+
+serve: .venv/core
+	@echo "There is no service yet: tenfold serve is still to come (docs/design.md)"; exit 1
 
 clean:
 	rm -rf .venv .bench

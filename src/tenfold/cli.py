@@ -1,4 +1,4 @@
-"""The command line: parse, call one function, print. Results on stdout, everything else on stderr."""
+"""The command line: parse, call one function, print. Results on stdout, the rest on stderr."""
 
 import csv
 import json
@@ -23,6 +23,7 @@ from tenfold.evaluation import Evaluation
 from tenfold.learners import LEARNERS, Watcher
 from tenfold.model import Model, Prediction, read_input
 from tenfold.network import Layer
+from tenfold.report.html import ordinal
 from tenfold.runs import EXAMPLE_INPUTS, Run, verify
 from tenfold.training import Epoch
 
@@ -65,7 +66,9 @@ def main() -> None:
 
 @app.callback(invoke_without_command=True)
 def _program(
-    version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and leave.")
+    ] = False,
 ) -> None:
     if version:
         print(f"tenfold {tenfold.__version__}")
@@ -83,7 +86,9 @@ def train(
     epochs: Annotated[int | None, typer.Option(help="Times each row is seen.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Rows per step.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Step size, or its peak.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Decides everything random [default: 0].")] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Decides everything random [default: 0].")
+    ] = None,
     test_size: Annotated[
         float | None, typer.Option(help="Share of the training part to test on instead.")
     ] = None,
@@ -108,9 +113,7 @@ def train(
     if as_json:
         evaluation = run.evaluation.model_dump(mode="json")
         print(
-            json.dumps(
-                {"run": str(run.path), "state": run.record.state, "evaluation": evaluation}
-            )
+            json.dumps({"run": str(run.path), "state": run.record.state, "evaluation": evaluation})
         )
     else:
         _print_card(run)
@@ -131,7 +134,8 @@ def evaluate(
 @app.command()
 def predict(
     run: Annotated[
-        Path, typer.Argument(metavar="RUN", help="A run folder or a model.onnx.", show_default=False)
+        Path,
+        typer.Argument(metavar="RUN", help="A run folder or a model.onnx.", show_default=False),
     ],
     inputs: Annotated[
         list[Path], typer.Argument(metavar="INPUT...", help="IDX files.", show_default=False)
@@ -155,7 +159,9 @@ def predict(
 def verify_command(run: RunFolder) -> None:
     """Check that a run folder is as it was made and answers as it did."""
     checked = verify(run)
-    print(f"{run}: {checked['files']} files unchanged, {checked['examples']} examples answered alike.")
+    print(
+        f"{run}: {checked['files']} files unchanged, {checked['examples']} examples answered alike."
+    )
 
 
 def _widths(text: str) -> tuple[int, ...]:
@@ -231,7 +237,8 @@ def _print_card(run: Run) -> None:
     record, program = run.record, _program_name()
     seconds = [f"{stage} {value:.1f}" for stage, value in record.seconds.items()]
     print(f"seconds            {', '.join(seconds)}")
-    print(f"test rows          model number {record.test_opened} of {run.path.parent} measured on them")
+    place = f"the {ordinal(record.test_opened)} model in {run.path.parent} measured on them"
+    print(f"test rows          {place}")
     print(f"run                {run.path}")
     for name in ("confusion_matrix.png", "history.png", "report.html"):
         print(f"                   {run.path / name}")
@@ -257,13 +264,14 @@ def _matrix_lines(evaluation: Evaluation) -> Iterator[str]:
     cells = [[str(count or "·") for count in row] for row in evaluation.confusion]
     width = 1 + max(len(text) for text in (*evaluation.labels, *sum(cells, [])))
     margin = max(len("true"), *(len(label) for label in evaluation.labels))
-    yield f"{'true':<{margin}} {''.join(f'{label:>{width}}' for label in evaluation.labels)}  predicted"
+    header = "".join(f"{label:>{width}}" for label in evaluation.labels)
+    yield f"{'true':<{margin}} {header}  predicted"
     for label, row in zip(evaluation.labels, cells, strict=True):
         yield f"{label:>{margin}} {''.join(f'{text:>{width}}' for text in row)}"
 
 
 def _program_name() -> str:
-    """How the reader can call this program: by name when it is on the path, else as it was called."""
+    """What the reader can type: the name when it is on the path, else as it was called."""
     called = Path(sys.argv[0])
     found = shutil.which("tenfold")
     return "tenfold" if found and Path(found).samefile(called) else str(called)
@@ -299,7 +307,7 @@ def _best(prediction: Prediction, top: int | None) -> dict[str, float]:
 
 
 def _print_json(model: Model, answers: Iterator[_Answer], top: int | None, show: bool) -> bool:
-    """Print while answering, so that a million answers need no memory; True if all were answered."""
+    """Print while answering, so a million answers need no memory; True if all were answered."""
     print(f'{{"model": "{model.sha256}", "predictions": [', end="")
     complete, separator = True, "\n"
     for answer in answers:
@@ -337,9 +345,7 @@ def _print_csv(model: Model, answers: Iterator[_Answer], top: int | None, show: 
         else:
             confidence, unsure = f"{one.confidence:.9g}", str(one.unsure).lower()
             values = (f"{value:.9g}" for value in one.values.tolist())
-            writer.writerow(
-                [answer.input, answer.row, one.label, confidence, unsure, "", *values]
-            )
+            writer.writerow([answer.input, answer.row, one.label, confidence, unsure, "", *values])
     return complete
 
 
@@ -397,5 +403,3 @@ def _picture_lines(prediction: Prediction, colour: bool) -> Iterator[Text]:
 
 if __name__ == "__main__":
     main()
-
-

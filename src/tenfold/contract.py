@@ -66,8 +66,8 @@ class Settings(Frozen):
       learning_rate: Step size; the peak, where a schedule is used.
       label_smoothing: Share of each answer that is spread over all labels.
       shift_px: Pixels by which each image may be moved, anew each epoch, up, down and sideways.
-      test_size: Share of the training part held out for testing, or None for the official test part.
-      validation_size: Share of what is left for training that is held out to watch and to calibrate.
+      test_size: Share of the training part held out for testing; None: the official test part.
+      validation_size: Share of the training rows left that is held out to watch training.
     """
 
     learner: Literal["network"] = "network"
@@ -120,7 +120,9 @@ def resolve(asked: dict[str, Any]) -> Settings:
     except ValidationError as error:
         for detail in error.errors():
             name = ".".join(str(part) for part in detail["loc"])
-            problems.append(_problem(name, detail["input"], detail["msg"].removeprefix("Input should be "), ()))
+            problems.append(
+                _problem(name, detail["input"], detail["msg"].removeprefix("Input should be "), ())
+            )
     if problems:
         raise SettingsError("Unusable settings: " + "; ".join(sorted(problems)) + ".")
     return settings

@@ -113,7 +113,7 @@ class Dataset:
         """SHA-256 of examples, answers, labels and the official test rows; names do not matter."""
         digest = hashlib.sha256(repr((self.x.shape, self.labels)).encode())
         for array in (self.x, self.y, self.test_rows):
-            digest.update(np.ascontiguousarray(array))
+            digest.update(np.ascontiguousarray(array).data)
         return digest.hexdigest()
 
     def take(self, rows: ArrayLike) -> "Dataset":
@@ -156,7 +156,8 @@ class Dataset:
                     values=encoded[row].tolist(),
                 )
             )
-        return encoded.argmax(axis=1)
+        codes: NDArray[np.int64] = encoded.argmax(axis=1)
+        return codes
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,9 +177,7 @@ def load(name: str) -> Dataset:
     """
     x, y = catalog.read(name)
     entry = catalog.find(name)
-    keys = [
-        f"{part.images}:{row}" for part in (entry.train, entry.test) for row in range(part.n)
-    ]
+    keys = [f"{part.images}:{row}" for part in (entry.train, entry.test) for row in range(part.n)]
     test_rows = np.arange(entry.train.n, len(x))
     return Dataset(name, x, y.astype(np.int64), entry.labels, keys, test_rows)
 
@@ -217,12 +216,19 @@ def split(
     for part, rows in empty.items():
         if not rows.size:
             raise DataError(
-                message("Too few examples", where=data.name, expected=f"rows left for {part}", n=len(data))
+                message(
+                    "Too few examples",
+                    where=data.name,
+                    expected=f"rows left for {part}",
+                    n=len(data),
+                )
             )
     return Split(train, validation, test)
 
 
-def _hold_out(data: Dataset, rows: Rows, size: float, rng: np.random.Generator) -> tuple[Rows, Rows]:
+def _hold_out(
+    data: Dataset, rows: Rows, size: float, rng: np.random.Generator
+) -> tuple[Rows, Rows]:
     """(kept, held out): `size` of the rows, of each label as near to it as whole rows allow."""
     first = _first_of_each(data.x[rows])  # identical examples share their first one's fate
     answers = data.y[rows][first]
@@ -248,7 +254,7 @@ def _first_of_each(x: NDArray[np.uint8]) -> NDArray[np.int64]:
 def _quotas(counts: NDArray[np.int64], size: float) -> NDArray[np.int64]:
     """Whole rows per label that sum to `size` of all: the largest fractions are rounded up."""
     exact = counts * size
-    quotas = np.floor(exact).astype(np.int64)
+    quotas: NDArray[np.int64] = np.floor(exact).astype(np.int64)
     missing = round(float(counts.sum()) * size) - int(quotas.sum())
     quotas[np.argsort(quotas - exact, kind="stable")[:missing]] += 1
     return quotas

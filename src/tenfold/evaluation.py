@@ -187,7 +187,8 @@ def confusion_matrix(
 def log_losses(true: NDArray[np.integer[Any]], probabilities: Floats) -> Floats:
     """-log of the probability each true label was given (n,), in nats; 0 is perfect."""
     given = probabilities[np.arange(len(true)), true]
-    return -np.log(np.clip(given, MIN_PROBABILITY, 1.0))
+    losses: Floats = -np.log(np.clip(given, MIN_PROBABILITY, 1.0))
+    return losses
 
 
 def macro_f1(confusion: NDArray[Any]) -> Floats:
@@ -240,7 +241,9 @@ def _macro_f1_score(confusion: NDArray[np.int64], rng: np.random.Generator) -> S
     return _interval(float(macro_f1(confusion)), macro_f1(resampled))
 
 
-def _calibration_score(confidence: Floats, right: NDArray[np.bool], rng: np.random.Generator) -> Score:
+def _calibration_score(
+    confidence: Floats, right: NDArray[np.bool], rng: np.random.Generator
+) -> Score:
     n = len(right)
     resamples = (rng.integers(n, size=n) for _ in range(N_RESAMPLES))
     errors = [expected_calibration_error(confidence[rows], right[rows]) for rows in resamples]

@@ -65,7 +65,7 @@ def sync_folder(folder: Path) -> None:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold `folder` for this process; others that lock it wait. Ends with the process at the latest.
+    """Hold `folder` for this process; others that lock it wait. Dies with the process.
 
     `flock` on the folder itself: there is no lock file that a crash could leave behind.
     """

@@ -66,7 +66,8 @@ def to_graph(fitted: Fitted, contract: Contract) -> bytes:
     )
     helper.set_model_props(model, {METADATA_KEY: contract.model_dump_json()})
     onnx.checker.check_model(model, full_check=True)
-    return model.SerializeToString(deterministic=True)
+    content: bytes = model.SerializeToString(deterministic=True)
+    return content
 
 
 def check_agreement(

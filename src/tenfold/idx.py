@@ -42,7 +42,7 @@ def read_idx(
 
     Raises:
       FormatError: Not IDX, not uint8, too few or too many bytes, damaged gzip, another digest.
-      DataError: `out` has another shape.
+      DataError: `out` has another shape or dtype, or is not contiguous.
       FileError: The file cannot be opened or read.
     """
     path = Path(path)
@@ -51,9 +51,17 @@ def read_idx(
         shape = _read_header(stream)
         if out is None:
             out = _allocate(shape, path)
-        elif out.shape != shape:
-            raise DataError(message("Wrong shape", where=path, expected=f"{out.shape}", shape=shape))
-        stream.read_into(memoryview(out).cast("B") if out.size else memoryview(b""))
+        elif out.shape != shape or out.dtype != np.uint8 or not out.flags.c_contiguous:
+            raise DataError(
+                message(
+                    "The file does not fit the array",
+                    where=path,
+                    expected=f"C-contiguous uint8 {shape}",
+                    dtype=str(out.dtype),
+                    shape=out.shape,
+                )
+            )
+        stream.read_into(out.reshape(-1).data if out.size else memoryview(b""))
         stream.expect_end()
     if sha256 is not None and stream.digest.hexdigest() != sha256:
         raise FormatError(

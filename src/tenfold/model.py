@@ -81,7 +81,8 @@ class Predictions(Sequence[Prediction]):
     @property
     def confidence(self) -> NDArray[np.float32]:
         """The probability of each answer's label (n,)."""
-        return self.probabilities.max(axis=1)
+        highest: NDArray[np.float32] = self.probabilities.max(axis=1)
+        return highest
 
     def __len__(self) -> int:
         return len(self.probabilities)
@@ -134,7 +135,9 @@ class Model:
             n_bytes = path.stat().st_size
             if n_bytes > MAX_BYTES:
                 raise ModelError(
-                    message("Model too large", where=path, expected=f"<= {MAX_BYTES}", n_bytes=n_bytes)
+                    message(
+                        "Model too large", where=path, expected=f"<= {MAX_BYTES}", n_bytes=n_bytes
+                    )
                 )
             return cls(path.read_bytes(), where=path)
 

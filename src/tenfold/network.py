@@ -39,7 +39,7 @@ def import_keras() -> Any:
             message(
                 "Keras already runs on another backend",
                 expected="jax",
-                fix="Import tenfold and train before anything else loads Keras, or set KERAS_BACKEND=jax",
+                fix="Set KERAS_BACKEND=jax before Keras is imported",
                 backend=keras.backend.backend(),
             )
         )

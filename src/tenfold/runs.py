@@ -246,7 +246,9 @@ def verify(path: Path | str) -> dict[str, int]:
     stored = run.record.files
     wrong = [f"{name} missing" for name in stored.keys() - found.keys()]
     wrong += [f"{name} added" for name in found.keys() - stored.keys()]
-    wrong += [f"{name} changed" for name in stored.keys() & found.keys() if stored[name] != found[name]]
+    wrong += [
+        f"{name} changed" for name in stored.keys() & found.keys() if stored[name] != found[name]
+    ]
     if wrong:
         raise RunError(
             message(

@@ -54,8 +54,8 @@ def run_epochs(
     forward = logits_network(network).stateless_call
 
     resident = jax.device_put((_with_border(train.x, settings.shift_px), train.y.astype(np.int32)))
-    run = jax.jit(_epoch_function(forward, optimizer, train.x.shape[1:], settings))
-    run = run.lower(weights, moments, resident, _plan(settings, 1, n)).compile()
+    traced = jax.jit(_epoch_function(forward, optimizer, train.x.shape[1:], settings))
+    run = traced.lower(weights, moments, resident, _plan(settings, 1, n)).compile()
     score = _compile_score(forward, weights, validation, settings.batch_size)
 
     for epoch in range(1, settings.epochs + 1):
@@ -177,7 +177,9 @@ def _totals(logits: Any, y: Any, present: Any) -> Any:
     import jax.numpy as jnp
 
     correct = jnp.argmax(logits, axis=-1) == y
-    return jnp.stack([jnp.sum(_cross_entropy(logits, y, 0.0) * present), jnp.sum(correct * present)])
+    return jnp.stack(
+        [jnp.sum(_cross_entropy(logits, y, 0.0) * present), jnp.sum(correct * present)]
+    )
 
 
 def _compile_score(

@@ -144,9 +144,7 @@ def evaluate(run: Run | Path | str, data: str | Dataset | None = None) -> Evalua
     return _measure(run.model, dataset, rows, part)[0]
 
 
-def predict(
-    run: Run | Path | str, inputs: NDArray[Any] | Path | str
-) -> Prediction | Predictions:
+def predict(run: Run | Path | str, inputs: NDArray[Any] | Path | str) -> Prediction | Predictions:
     """Answer one input or many with a run's model, or with a `model.onnx` by itself.
 
     Raises:
@@ -179,16 +177,12 @@ def _make(run: Run, data: Dataset, split: Split, settings: Settings, clock: "_Cl
     with clock.stage("evaluate"):
         runs.count_opening(run)
         evaluation, predictions = _measure(run.model, data, split.test, "test")
-        files.write_text(
-            run.path / "evaluation.json", evaluation.model_dump_json(indent=2) + "\n"
-        )
+        files.write_text(run.path / "evaluation.json", evaluation.model_dump_json(indent=2) + "\n")
         keys, true = _names(data, split.test)
         runs.write_predictions(run.path / "predictions.csv", keys, true, predictions)
         _, first = np.unique(data.y[seen], return_index=True)
         examples = seen[first]  # one of each label, none of them a test row
-        runs.write_examples(
-            run, *_names(data, examples), _answer(run.model, data.x[examples])
-        )
+        runs.write_examples(run, *_names(data, examples), _answer(run.model, data.x[examples]))
     with clock.stage("report"):
         report.draw_confusion(evaluation, run.path / "confusion_matrix.png")
         report.draw_history(run.history, run.path / "history.png")
@@ -219,9 +213,7 @@ def export(fitted: Fitted, data: Dataset, rows: Rows) -> bytes:
     return content
 
 
-def _measure(
-    model: Model, data: Dataset, rows: Rows, part: str
-) -> tuple[Evaluation, Predictions]:
+def _measure(model: Model, data: Dataset, rows: Rows, part: str) -> tuple[Evaluation, Predictions]:
     predictions = _answer(model, data.x[rows])
     evaluation = Evaluation.of(
         data.y[rows], predictions.probabilities, data.labels, data=data.name, part=part
@@ -247,9 +239,7 @@ def _split(data: Dataset, settings: Settings) -> Split:
     )
 
 
-def _record(
-    data: Dataset, split: Split, settings: Settings, asked: dict[str, Any]
-) -> runs.Record:
+def _record(data: Dataset, split: Split, settings: Settings, asked: dict[str, Any]) -> runs.Record:
     config = settings.model_dump(mode="json")
     return runs.Record(
         learner=settings.learner,

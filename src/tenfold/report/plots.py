@@ -19,7 +19,7 @@ MAX_NUMBERED = 30
 
 
 def draw_confusion(evaluation: Evaluation, path: Path) -> None:
-    """Draw the confusion matrix as counts and as shares of each row; true rows, predicted columns."""
+    """Draw the confusion matrix, counts and shares of each row: true rows, predicted columns."""
     counts = np.array(evaluation.confusion)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     side = max(4.4, 1.6 + 0.42 * min(len(counts), MAX_NUMBERED))
@@ -41,7 +41,10 @@ def draw_history(history: Sequence[dict[str, float | None]], path: Path) -> None
     """Draw loss and accuracy per epoch, of the training rows and of the validation rows if any."""
     figure = _figure(9.0, 3.6)
     for axes, name in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
-        for column, label, colour in ((name, "train", TRAIN), (f"val_{name}", "validation", VALIDATION)):
+        for column, label, colour in (
+            (name, "train", TRAIN),
+            (f"val_{name}", "validation", VALIDATION),
+        ):
             points = [(row["epoch"], row[column]) for row in history if row[column] is not None]
             if points:
                 axes.plot(*zip(*points, strict=True), label=label, color=colour, marker="o", ms=3)
@@ -80,11 +83,14 @@ def _figure(width: float, height: float) -> "Figure":
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), dpi=120, layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.12, h_pad=0.12)  # type: ignore[union-attr,call-arg]
     FigureCanvasAgg(figure)
     return figure
 
 
 def _save(figure: "Figure", path: Path) -> None:
+    # The first layout does not know yet how far square cells shrink the axes: labels were cut.
+    figure.draw_without_rendering()
     with files.durable(path) as file:
         # Without the version in the file's metadata, equal pictures are equal files.
         figure.savefig(file, format="png", metadata={"Software": None})
