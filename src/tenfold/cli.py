@@ -45,22 +45,11 @@ RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.", 
 
 
 def main() -> None:
-    """Run the command line: 0 done, 1 a clear error, 2 usage, 130 interrupted."""
+    """Run the command line: 0 done, 1 a clear error, 2 usage, 130 interrupted (Typer's own)."""
     try:
         app()
     except TenfoldError as error:
         print(f"tenfold: {error}", file=sys.stderr)
-        sys.exit(1)
-    except workflow.Interrupted as interrupted:
-        run = interrupted.run
-        kept = ", ".join(run.record.files) or "nothing yet"
-        print(f"tenfold: interrupted. {run.path} keeps: {kept}.", file=sys.stderr)
-        sys.exit(130)
-    except KeyboardInterrupt:
-        print("tenfold: interrupted.", file=sys.stderr)
-        sys.exit(130)
-    except BrokenPipeError:  # the reader, such as `head`, has seen enough
-        sys.stderr.close()
         sys.exit(1)
 
 
@@ -85,7 +74,7 @@ def train(
     ] = None,
     epochs: Annotated[int | None, typer.Option(help="Times each row is seen.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Rows per step.")] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="Step size, or its peak.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Step size at the start.")] = None,
     seed: Annotated[
         int | None, typer.Option(help="Decides everything random [default: 0].")
     ] = None,
@@ -96,20 +85,25 @@ def train(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Train, measure and keep a model: one new run folder."""
-    with _TerminalWatcher() as watcher:
-        run = tenfold.train(
-            data,
-            learner=learner,
-            recipe=recipe,
-            hidden=None if hidden is None else _widths(hidden),
-            epochs=epochs,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            seed=seed,
-            test_size=test_size,
-            out=out,
-            watcher=watcher,
-        )
+    try:
+        with _TerminalWatcher() as watcher:
+            run = tenfold.train(
+                data,
+                learner=learner,
+                recipe=recipe,
+                hidden=None if hidden is None else _widths(hidden),
+                epochs=epochs,
+                batch_size=batch_size,
+                learning_rate=learning_rate,
+                seed=seed,
+                test_size=test_size,
+                out=out,
+                watcher=watcher,
+            )
+    except workflow.Interrupted as interrupted:
+        kept = ", ".join(interrupted.run.record.files) or "nothing but run.json"
+        print(f"tenfold: interrupted. {interrupted.run.path} keeps: {kept}.", file=sys.stderr)
+        raise
     if as_json:
         evaluation = run.evaluation.model_dump(mode="json")
         print(

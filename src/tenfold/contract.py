@@ -63,7 +63,8 @@ class Settings(Frozen):
 
     Attributes:
       hidden: Neurons of each hidden layer, first to last.
-      learning_rate: Step size; the peak, where a schedule is used.
+      learning_rate: Step size at the start.
+      schedule: `linear` lets the step size fall to 0 along a straight line.
       label_smoothing: Share of each answer that is spread over all labels.
       shift_px: Pixels by which each image may be moved, anew each epoch, up, down and sideways.
       test_size: Share of the training part held out for testing; None: the official test part.
@@ -76,11 +77,11 @@ class Settings(Frozen):
     hidden: Annotated[tuple[Annotated[int, Field(ge=1, le=65_536)], ...], Field(max_length=64)] = (
         128,
     )
-    epochs: Annotated[int, Field(ge=1, le=100_000)] = 20
+    epochs: Annotated[int, Field(ge=1, le=100_000)] = 15
     batch_size: Annotated[int, Field(ge=1, le=1_000_000)] = 128
     optimizer: Literal["sgd", "adam"] = "adam"
-    learning_rate: Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)] = 0.003
-    schedule: Literal["constant", "one-cycle"] = "one-cycle"
+    learning_rate: Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)] = 0.006
+    schedule: Literal["constant", "linear"] = "linear"
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.05
     shift_px: Annotated[int, Field(ge=0, le=64)] = 1
     test_size: Annotated[float, Field(gt=0, lt=1)] | None = None
@@ -90,6 +91,7 @@ class Settings(Frozen):
 RECIPES: dict[str, dict[str, Any]] = {
     "default": {},
     "tutorial": {
+        "epochs": 20,
         "optimizer": "sgd",
         "learning_rate": 0.01,
         "schedule": "constant",
@@ -108,7 +110,7 @@ def resolve(asked: dict[str, Any]) -> Settings:
     Raises:
       SettingsError: Unknown names or values outside their rule, all of them in one message.
     """
-    recipe = asked.get("recipe", "default")
+    recipe = str(asked.get("recipe", "default"))
     problems = []
     if recipe not in RECIPES:
         problems.append(_problem("recipe", recipe, f"one of {', '.join(RECIPES)}", RECIPES))
@@ -116,7 +118,7 @@ def resolve(asked: dict[str, Any]) -> Settings:
         problems.append(_problem(name, asked[name], "a known setting", Settings.model_fields))
     known = {name: value for name, value in asked.items() if name in Settings.model_fields}
     try:
-        settings = Settings.model_validate({**RECIPES.get(str(recipe), {}), **known})
+        settings = Settings.model_validate({**RECIPES.get(recipe, {}), **known})
     except ValidationError as error:
         for detail in error.errors():
             name = ".".join(str(part) for part in detail["loc"])

@@ -130,11 +130,10 @@ def _flatten(builder: _Builder, layer: Any) -> None:
 
 
 def _dense(builder: _Builder, layer: Any) -> None:
-    kernel, bias = layer.get_weights()
     builder.add(
         "Gemm",
-        builder.weight(f"{layer.name}.kernel", kernel),
-        builder.weight(f"{layer.name}.bias", bias),
+        builder.weight(f"{layer.name}.kernel", layer.kernel.value),
+        builder.weight(f"{layer.name}.bias", layer.bias.value),
         name=layer.name,
     )
     activation = layer.activation.__name__

@@ -86,7 +86,7 @@ def build_network(
 
 def logits_network(network: Any) -> Any:
     """`network` without its softmax, sharing its weights: losses of logits do not overflow."""
-    return import_keras().Model(network.inputs, network.layers[-2].output)
+    return import_keras().Model(network.inputs[0], network.layers[-2].output)
 
 
 def layer_table(network: Any) -> list[Layer]:

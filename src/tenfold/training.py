@@ -73,19 +73,15 @@ def run_epochs(
 def build_optimizer(settings: Settings, n_steps: int) -> tuple[Any, Callable[[int], float]]:
     """The Keras optimiser of these settings, and its learning rate after a number of steps.
 
-    `one-cycle` rises linearly to the peak over the first fifth and falls to 0 along a cosine.
-
     Args:
       settings: Optimiser, schedule, learning rate and epochs.
       n_steps: Steps in an epoch.
     """
     keras = import_keras()
     rate: Any = settings.learning_rate
-    if settings.schedule == "one-cycle":
-        total = settings.epochs * n_steps
-        rising = total // 5
-        rate = keras.optimizers.schedules.CosineDecay(
-            0.0, total - rising, warmup_target=settings.learning_rate, warmup_steps=rising
+    if settings.schedule == "linear":
+        rate = keras.optimizers.schedules.PolynomialDecay(
+            settings.learning_rate, settings.epochs * n_steps, end_learning_rate=0.0
         )
     optimizers = {"sgd": keras.optimizers.SGD, "adam": keras.optimizers.Adam}
     optimizer = optimizers[settings.optimizer](rate)

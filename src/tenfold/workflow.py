@@ -59,7 +59,7 @@ def train(
       hidden: Neurons of each hidden layer, first to last.
       epochs: Times each training row is seen.
       batch_size: Rows per step.
-      learning_rate: Step size; the peak, where the recipe has a schedule.
+      learning_rate: Step size at the start.
       seed: Decides split, first weights and order of the rows.
       test_size: Share of the training part to test on instead of the official test part.
       out: Where run folders are made; this one takes the next free number.

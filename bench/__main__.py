@@ -1,0 +1,168 @@
+"""`make bench`: measure side by side, print the table and rewrite docs/performance.md."""
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import venv
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+
+import tenfold
+from bench.measure import Process, run_process, spread, time_calls
+from tenfold import catalog
+
+ROOT = Path(__file__).parent.parent
+PAGE = ROOT / "docs" / "performance.md"
+ENVIRONMENT = ROOT / ".bench" / "tensorflow"
+TUTORIAL_NEEDS = ("tensorflow-cpu", "scikit-learn", "matplotlib")
+TENFOLD = Path(sys.executable).with_name("tenfold")
+
+
+def main() -> None:
+    """Run every comparison; the page is rewritten when all of them are done."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--repeat", type=int, default=5, help="runs of each whole program")
+    parser.add_argument("--seeds", type=int, default=5, help="seeds of each recipe")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="tenfold-bench-") as name:
+        folder = Path(name)
+        lines = [
+            *_heading(),
+            *_whole_programs(folder, options.repeat),
+            *_accuracy(folder, options.seeds),
+            *_prediction(folder),
+        ]
+    PAGE.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    print("\n".join(lines))
+
+
+def _heading() -> Iterator[str]:
+    versions = (f"{name} {metadata.version(name)}" for name in ("jax", "keras", "onnxruntime"))
+    yield "# Performance"
+    yield ""
+    yield "Written by `make bench`; every figure on this page is of that one run."
+    yield "Medians, with the smallest and the largest value in brackets."
+    yield ""
+    yield f"Machine: {os.cpu_count()} cores ({_processor()}), Python {platform.python_version()}, "
+    yield f"{', '.join(versions)}."
+    yield ""
+
+
+def _processor() -> str:
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.machine()
+
+
+def _whole_programs(folder: Path, repeat: int) -> Iterator[str]:
+    """The tutorial's program against ours, cold processes, taking turns."""
+    python = _tutorial_environment()
+    yield "## The tutorial's whole program, cold"
+    yield ""
+    yield "From the start of the process to its end: load, train 20 epochs, evaluate, predict,"
+    yield "confusion matrix. Ours also exports, measures with intervals and writes the run folder."
+    yield ""
+    ours, theirs = [], []
+    for _ in range(repeat):
+        ours.append(
+            run_process(
+                [TENFOLD, "train", "--recipe", "tutorial", "--out", folder / "runs"], folder
+            )
+        )
+        if python is not None:
+            source = Path(catalog.__file__).parent / "mnist"
+            script = ROOT / "bench" / "tutorial.py"
+            theirs.append(run_process([python, script, source, folder], folder))
+    yield "| program | seconds | peak MB |"
+    yield "|---|---|---|"
+    yield _process_row("`tenfold train --recipe tutorial`", ours)
+    if not theirs:
+        yield "| the tutorial's, Keras on TensorFlow | missing: could not be installed | |"
+        return
+    yield _process_row("the tutorial's, Keras on TensorFlow (`bench/tutorial.py`)", theirs)
+    seconds = [a.seconds / b.seconds for a, b in zip(ours, theirs, strict=True)]
+    memory = [a.peak_mb / b.peak_mb for a, b in zip(ours, theirs, strict=True)]
+    yield f"| ratio, turn by turn | {spread(seconds, 2)} | {spread(memory, 2)} |"
+    yield ""
+
+
+def _process_row(name: str, processes: list[Process]) -> str:
+    seconds = spread([process.seconds for process in processes])
+    memory = spread([process.peak_mb for process in processes], 0)
+    return f"| {name} | {seconds} | {memory} |"
+
+
+def _tutorial_environment() -> Path | None:
+    """A Python with TensorFlow, made once under .bench; None where it cannot be had."""
+    python = ENVIRONMENT / "bin" / "python"
+    if not (ENVIRONMENT / "ready").exists():
+        print("Making an environment with TensorFlow in .bench", file=sys.stderr)
+        shutil.rmtree(ENVIRONMENT, ignore_errors=True)
+        venv.create(ENVIRONMENT, with_pip=True)
+        install = [str(python), "-m", "pip", "install", "--quiet", *TUTORIAL_NEEDS]
+        if subprocess.run(install, check=False).returncode:
+            return None
+        (ENVIRONMENT / "ready").touch()
+    return python
+
+
+def _accuracy(folder: Path, n_seeds: int) -> Iterator[str]:
+    yield "## Accuracy"
+    yield ""
+    yield f"Mean of {n_seeds} seeds with their standard deviation, 101,770 parameters."
+    yield "`seconds.train` is the whole of fitting: start of Keras, compilation, 20 epochs."
+    yield ""
+    yield "| recipe | test rows | accuracy, % | seconds.train | an epoch, s |"
+    yield "|---|---|---|---|---|"
+    for recipe in ("tutorial", "default"):
+        accuracies, fits, epochs = [], [], []
+        for seed in range(n_seeds):
+            command: list[str | Path] = [TENFOLD, "train", "--recipe", recipe, "--json"]
+            command += ["--seed", str(seed), "--out", folder / "runs"]
+            printed = subprocess.run(
+                [str(part) for part in command], capture_output=True, text=True, check=True
+            ).stdout
+            run = tenfold.open(json.loads(printed)["run"])
+            accuracies.append(100 * run.evaluation.accuracy.value)
+            fits.append(run.record.seconds["train"])
+            epochs.append(statistics.median(row["seconds"] or 0 for row in run.history))
+            n = run.evaluation.n
+        mean, deviation = statistics.mean(accuracies), statistics.stdev(accuracies)
+        yield (
+            f"| `{recipe}` | {n:,} | {mean:.2f} (sd {deviation:.2f}) "
+            f"| {spread(fits)} | {spread(epochs, 3)} |"
+        )
+    yield ""
+
+
+def _prediction(folder: Path) -> Iterator[str]:
+    run = tenfold.open(folder / "runs" / "mnist-network-1")
+    data = tenfold.load("mnist")
+    image, many = data.x[60_000], data.x[60_000:]
+    one = [1e6 * s for s in time_calls(lambda: run.model.predict(image), 20_000)]
+    batch = [1e3 * s for s in time_calls(lambda: run.model.predict(many), 20)]
+    file = folder / "one.idx"
+    tenfold.idx.write_idx(file, image)
+    cold = [run_process([TENFOLD, "predict", run.path, file], folder).seconds for _ in range(10)]
+    yield "## Prediction"
+    yield ""
+    yield "| what | figure |"
+    yield "|---|---|"
+    tail = float(np.percentile(one, 99))
+    yield f"| one image through `Model`, warm | {statistics.median(one):.0f} us (p99 {tail:.0f}) |"
+    yield f"| 10,000 images through `Model` | {spread(batch, 0, ' ms')} |"
+    yield f"| `tenfold predict RUN one.idx`, cold | {spread(cold, 2, ' s')} |"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,304 @@
+"""The program as people and programs use it: real processes, their output and their exit codes."""
+
+import csv
+import io
+import json
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tenfold import Dataset, Run
+from tenfold.idx import write_idx
+
+PROGRAM = [sys.executable, "-m", "tenfold.cli"]
+
+
+def call(*arguments: object, **options: object) -> "subprocess.CompletedProcess[str]":
+    """Run `tenfold` to its end."""
+    command = PROGRAM + [str(argument) for argument in arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, **options)  # type: ignore[call-overload,no-any-return]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> "subprocess.CompletedProcess[str]":
+    """`tenfold train` on all of MNIST, shortened to two epochs."""
+    folder = tmp_path_factory.mktemp("trained")
+    return call("train", "mnist", "--epochs", 2, "--out", folder / "runs")
+
+
+@pytest.fixture(scope="module")
+def one_idx(mnist: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("inputs") / "one.idx"
+    write_idx(path, mnist.x[1010])
+    return path
+
+
+@pytest.fixture(scope="module")
+def many_idx(mnist: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("inputs") / "many.idx.gz"
+    write_idx(path, mnist.x[:25])
+    return path
+
+
+def test_train_prints_the_layer_table_and_the_card(
+    trained: "subprocess.CompletedProcess[str]",
+) -> None:
+    assert trained.returncode == 0
+    assert "parameters: 100,480 + 1,290 = 101,770" in trained.stderr
+    assert "epoch" not in trained.stderr  # quiet when it is no terminal
+    card = trained.stdout
+    assert re.search(r"^mnist: 10,000 test rows, 95% intervals$", card, re.M)
+    assert re.search(r"^accuracy           0\.9\d{3} \[0\.9\d{3}, 0\.9\d{3}\]$", card, re.M)
+    assert re.search(r"^baseline           0\.1135 .* \(always '1'\)$", card, re.M)
+    confused = re.search(r"^most confused      (.*)$", card, re.M)
+    assert confused and len(re.findall(r"\d read as \d: \d+", confused[1])) == 3
+    assert re.search(r"^seconds            load \d.*train \d.*total \d", card, re.M)
+    assert re.search(r"^true .*0 .*9  predicted$", card, re.M)
+    run = re.search(r"^run                (\S+mnist-network-1)$", card, re.M)
+    assert run and (Path(run[1]) / "report.html").is_file()
+
+
+def test_the_next_command_on_the_card_works(
+    trained: "subprocess.CompletedProcess[str]",
+) -> None:
+    following = re.search(r"^next +\S+ (predict .*)$", trained.stdout, re.M)
+    assert following
+    answered = call(*following[1].split())
+    assert answered.returncode == 0
+    assert answered.stdout.count("inputs.idx:") == 10
+    assert "▓" in answered.stdout  # the pictures
+
+
+def test_evaluate_finds_the_same_numbers_by_the_name_of_the_data(
+    trained: "subprocess.CompletedProcess[str]",
+) -> None:
+    run = re.search(r"^run +(\S+)$", trained.stdout, re.M)
+    assert run
+    again = call("evaluate", run[1])
+    assert again.returncode == 0
+    assert trained.stdout.startswith(again.stdout)
+    assert call("evaluate", run[1], "mnist").stdout == again.stdout
+
+
+def test_train_json_is_for_programs(tmp_path: Path) -> None:
+    done = call("train", "--recipe", "tutorial", "--epochs", 1, "--hidden", "16,8", "--json")
+    assert done.returncode == 0
+    printed = json.loads(done.stdout)
+    assert list(printed) == ["run", "state", "evaluation"]
+    assert (printed["run"], printed["state"]) == ("runs/mnist-network-1", "finished")
+    assert set(printed["evaluation"]["accuracy"]) == {"value", "low", "high"}
+    assert printed["evaluation"] == json.loads(
+        (tmp_path / "runs/mnist-network-1/evaluation.json").read_text()
+    )
+    assert printed["evaluation"]["n"] == 15_000
+    record = Run.open(printed["run"]).record
+    assert (record.data.n_train, record.data.n_validation) == (45_000, 0)
+    assert (record.config["hidden"], record.asked["epochs"]) == ([16, 8], 1)
+
+
+def test_predict_shows_label_confidence_and_ten_bars(small_run: Run, one_idx: Path) -> None:
+    shown = call("predict", small_run.path, one_idx)
+    lines = shown.stdout.splitlines()
+    label, confidence = re.fullmatch(r".*one\.idx:0  (\d)  (0\.\d{4})", lines[0]).groups()  # type: ignore[union-attr]
+    bars = [re.fullmatch(r" +(\d)  ([█▏▎▍▌▋▊▉ ]{30})  (0\.\d{4})", line) for line in lines[1:]]
+    assert [bar[1] for bar in bars if bar] == list("0123456789")
+    assert {bar[1]: bar[3] for bar in bars if bar}[label] == confidence
+    lengths = {bar[3]: bar[2].count("█") for bar in bars if bar}
+    assert max(lengths, key=lambda p: lengths[p]) == confidence
+
+
+def test_predict_top_and_show(small_run: Run, one_idx: Path) -> None:
+    plain = call("predict", small_run.path, one_idx, "--top", 3).stdout.splitlines()
+    probabilities = [float(line.split()[-1]) for line in plain[1:]]
+    assert len(probabilities) == 3
+    assert probabilities == sorted(probabilities, reverse=True)
+    shown = call("predict", small_run.path, one_idx, "--top", 3, "--show").stdout.splitlines()
+    assert len(shown) == 1 + 14  # two rows of pixels in each line
+    assert any("█" in line[:28] or "▓" in line[:28] for line in shown[1:])
+
+
+def test_many_inputs_are_listed_after_the_first_ten(small_run: Run, many_idx: Path) -> None:
+    lines = call("predict", small_run.path, many_idx).stdout.splitlines()
+    assert len(lines) == 10 * 11 + 15
+    assert re.fullmatch(r".*many\.idx\.gz:24  \d  0\.\d{4}", lines[-1])
+
+
+def test_predict_json_has_its_documented_form(
+    small_run: Run, one_idx: Path, many_idx: Path
+) -> None:
+    printed = json.loads(call("predict", small_run.path, many_idx, one_idx, "--json").stdout)
+    assert printed["model"] == small_run.record.files["model.onnx"]
+    assert len(printed["predictions"]) == 26
+    assert [one["row"] for one in printed["predictions"]] == [*range(25), 0]
+    last = printed["predictions"][-1]
+    assert list(last) == [
+        "input", "row", "label", "confidence", "unsure", "reason", "probabilities"
+    ]  # fmt: skip
+    assert last["input"] == str(one_idx)
+    assert last["confidence"] == last["probabilities"][last["label"]]
+    assert (last["unsure"], last["reason"]) == (False, None)
+
+
+def test_predict_csv_has_a_named_column_per_label(small_run: Run, many_idx: Path) -> None:
+    printed = call("predict", small_run.path, many_idx, "--csv").stdout
+    rows = list(csv.DictReader(io.StringIO(printed)))
+    assert len(rows) == 25
+    assert list(rows[0])[:5] == ["input", "row", "label", "confidence", "unsure"]
+    assert list(rows[0])[-10:] == [f"p_{label}" for label in "0123456789"]
+    assert rows[7]["confidence"] == rows[7][f"p_{rows[7]['label']}"]
+
+
+def test_an_unreadable_input_stands_in_its_place_and_the_others_are_answered(
+    small_run: Run, one_idx: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "page.idx").write_text("<html>")
+    inputs = [
+        one_idx,
+        tmp_path / "page.idx",
+        tmp_path / "photo.png",
+        tmp_path / "none.idx",
+        one_idx,
+    ]
+    answered = call("predict", small_run.path, *inputs, "--json")
+    assert answered.returncode == 1
+    found = json.loads(answered.stdout)["predictions"]
+    assert [one["input"] for one in found] == [str(path) for path in inputs]
+    assert [set(one) == {"input", "error"} for one in found] == [False, True, True, True, False]
+    assert "Not an IDX file" in found[1]["error"]
+    assert "Picture files cannot be read yet" in found[2]["error"]
+    assert "No such file" in found[3]["error"]
+
+    in_csv = call("predict", small_run.path, *inputs, "--csv")
+    rows = list(csv.DictReader(io.StringIO(in_csv.stdout)))
+    assert (in_csv.returncode, len(rows)) == (1, 5)
+    assert "Not an IDX file" in rows[1]["error"]
+
+    drawn = call("predict", small_run.path, *inputs)
+    assert drawn.returncode == 1
+    assert len(drawn.stderr.splitlines()) == 3
+    assert drawn.stdout.count("one.idx:0") == 2
+
+
+def test_verify_says_what_it_checked_or_what_is_wrong(small_run: Run, tmp_path: Path) -> None:
+    done = call("verify", small_run.path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"{small_run.path}: 9 files unchanged, 10 examples answered alike.\n"
+    refused = call("verify", tmp_path)
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert refused.stderr.startswith("tenfold: No run")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "facts"),
+    [
+        (["train", "mnits"], ["Unknown dataset: name='mnits'", "Did you mean 'mnist'?"]),
+        (["train", "--recipe", "tutorail"], ["Did you mean 'tutorial'?"]),
+        (["train", "--learner", "forest"], ["learner='forest'", "'network'"]),
+        (["train", "--epochs", "0", "--batch-size", "0"], ["epochs=0", "batch_size=0"]),
+        (["evaluate", "nowhere"], ["No run (nowhere)"]),
+        (["predict", "nowhere", "x.idx"], ["Cannot open", "nowhere"]),
+    ],
+)
+def test_errors_are_one_line_and_exit_1(arguments: list[str], facts: list[str]) -> None:
+    refused = call(*arguments)
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert refused.stderr.startswith("tenfold: ")
+    assert refused.stderr.count("\n") == 1
+    for fact in facts:
+        assert fact in refused.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["train", "--hidden", "many"],
+        ["train", "--epochs", "two"],
+        ["train", "--nonsense"],
+        ["predict", "run"],
+        ["predict", "run", "x.idx", "--json", "--csv"],
+        ["predict", "run", "x.idx", "--top", "0"],
+        ["nonsense"],
+    ],
+)
+def test_wrong_usage_exits_2(arguments: list[str]) -> None:
+    refused = call(*arguments)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "Traceback" not in refused.stderr
+
+
+def test_help_and_version() -> None:
+    helped = call("--help")
+    assert helped.returncode == 0
+    for command in ("train", "evaluate", "predict", "verify"):
+        assert command in helped.stdout
+    assert re.fullmatch(r"tenfold \d+\.\d+\.\d+\n", call("--version").stdout)
+
+
+def test_an_unwritable_folder_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    refused = call("train", "--out", tmp_path / "file" / "runs")
+    assert refused.returncode == 1
+    assert refused.stderr.startswith("tenfold: Cannot create: reason='Not a directory'")
+    assert refused.stderr.count("\n") == 1
+
+
+def test_a_full_disk_is_one_line_and_keeps_what_was_finished(tmp_path: Path) -> None:
+    # No file may pass 100 kB: history and run.json fit, the model of 408 kB does not.
+    limited = (
+        "import os, resource, sys\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"
+        "os.execv(sys.argv[1], sys.argv[1:])\n"
+    )
+    arguments = ["train", "--recipe", "tutorial", "--epochs", "1"]
+    command = [sys.executable, "-c", limited, *PROGRAM, *arguments]
+    refused = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert refused.returncode == 1
+    line = refused.stderr.splitlines()[-1]
+    assert line.startswith("tenfold: Cannot write: reason='File too large'")
+    assert line.endswith("Free some space or choose another folder.")
+    assert "Traceback" not in refused.stderr
+    run = Run.open(tmp_path / "runs" / "mnist-network-1")
+    assert run.record.state == "failed"
+    assert "File too large" in (run.record.error or "")
+    assert sorted(path.name for path in run.path.iterdir()) == ["history.csv", "run.json"]
+
+
+def test_ctrl_c_keeps_the_finished_epochs_and_exits_130(tmp_path: Path) -> None:
+    screen, terminal = pty.openpty()  # a terminal, so that the epochs are seen as they end
+    command = [*PROGRAM, "train", "--epochs", "2000", "--hidden", "16"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=terminal, text=True)
+    os.close(terminal)
+    seen = ""
+    while "epoch    2/2000" not in seen:
+        seen += os.read(screen, 4096).decode()
+    start = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    while True:
+        try:
+            seen += os.read(screen, 4096).decode()
+        except OSError:  # the other end is closed: the process is gone
+            break
+    printed, _ = process.communicate(timeout=30)
+    assert time.monotonic() - start < 10
+    assert (process.returncode, printed) == (130, "")
+    assert "tenfold: interrupted. runs/mnist-network-1 keeps: history.csv, model.onnx." in seen
+    run = Run.open("runs/mnist-network-1")
+    assert run.record.state == "interrupted"
+    assert len(run.history) >= 2
+    assert "loss" in seen and "validation" in seen
+
+
+def test_a_closed_pipe_is_no_traceback(small_run: Run, many_idx: Path) -> None:
+    program = " ".join(PROGRAM)
+    piped = subprocess.run(
+        f"{program} predict {small_run.path} {many_idx} --json | head -1",
+        shell=True, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert piped.stderr == ""

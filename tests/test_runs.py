@@ -1,0 +1,205 @@
+"""The run folder: numbered, complete, counted, verified."""
+
+import csv
+import json
+import shutil
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import tenfold
+from tenfold import Dataset, Run
+from tenfold.errors import FileError, RunError
+from tenfold.files import sha256
+from tenfold.graph import to_graph
+from tenfold.learners import Fitted
+from tenfold.network import build_network
+from tenfold.runs import DataRecord, Record, count_opening, verify
+
+
+def a_record(fingerprint: str = "f") -> Record:
+    data = DataRecord(name="d", fingerprint=fingerprint, n_train=1, n_validation=0, n_test=1)
+    return Record(learner="network", recipe="default", asked={}, config={}, data=data, versions={})
+
+
+@pytest.fixture
+def copy(small_run: Run, tmp_path: Path) -> Path:
+    """A run folder that a test may damage."""
+    return Path(shutil.copytree(small_run.path, tmp_path / "copy"))
+
+
+def reseal(run: Path) -> None:
+    """Make run.json agree with changed files, as somebody who wants to deceive would."""
+    opened = Run.open(run)
+    opened.finish("finished")
+
+
+def test_folders_take_the_next_free_number(tmp_path: Path) -> None:
+    (tmp_path / "mnist-network-2").mkdir()
+    names = [Run.create(tmp_path, "mnist-network", a_record()).path.name for _ in range(3)]
+    assert names == ["mnist-network-1", "mnist-network-3", "mnist-network-4"]
+
+
+def test_runs_created_at_once_never_share_a_folder(tmp_path: Path) -> None:
+    paths: list[Path] = []
+    threads = [
+        threading.Thread(target=lambda: paths.append(Run.create(tmp_path, "r", a_record()).path))
+        for _ in range(16)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(paths)) == 16
+
+
+def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(FileError, match="Cannot create.*file/runs"):
+        Run.create(tmp_path / "file" / "runs", "r", a_record())
+
+
+def test_run_json_is_the_contract(small_run: Run) -> None:
+    record = json.loads((small_run.path / "run.json").read_text())
+    assert {
+        "format", "state", "learner", "recipe", "config", "data", "parameters", "seconds",
+        "test_opened", "versions", "files",
+    } <= set(record)  # fmt: skip
+    assert record["data"] == {
+        "name": "mnist",
+        "fingerprint": small_run.record.data.fingerprint,
+        "n_train": 540,
+        "n_validation": 60,
+        "n_test": 200,
+    }
+    assert list(record["seconds"]) == ["load", "train", "export", "evaluate", "report", "total"]
+    assert record["seconds"]["total"] >= sum(record["seconds"].values()) / 2.1
+    assert (record["asked"], record["config"]["epochs"]) == ({"epochs": 3}, 3)
+    assert set(record["versions"]) >= {"python", "tenfold", "keras", "jax", "onnxruntime"}
+    assert record["parameters"] == 101_770
+    for name, digest in record["files"].items():
+        assert sha256(small_run.path / name) == digest
+    assert set(record["files"]) == {
+        "confusion_matrix.png", "evaluation.json", "examples/answers.csv", "examples/inputs.idx",
+        "history.csv", "history.png", "model.onnx", "predictions.csv", "report.html",
+    }  # fmt: skip
+
+
+def test_predictions_csv_has_a_line_per_test_row_in_data_order(
+    small_run: Run, few: "tenfold.Dataset"
+) -> None:
+    with (small_run.path / "predictions.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    names = [f"p_{label}" for label in "0123456789"]
+    assert list(rows[0]) == ["key", "true", "predicted", "confidence", "unsure", *names]
+    assert [row["key"] for row in rows] == [f"t10k-images-idx3-ubyte:{i}" for i in range(200)]
+    right = sum(row["true"] == row["predicted"] for row in rows)
+    assert right / 200 == small_run.evaluation.accuracy.value
+    for row in rows:
+        values = np.array([float(row[name]) for name in names])
+        assert abs(values.sum() - 1) < 1e-5
+        assert row["predicted"] == str(values.argmax())
+        assert float(row["confidence"]) == values.max()
+        assert row["unsure"] == "false"
+
+
+def test_history_csv_has_a_line_per_epoch(small_run: Run) -> None:
+    lines = (small_run.path / "history.csv").read_text().splitlines()
+    assert lines[0] == "epoch,seconds,loss,accuracy,val_loss,val_accuracy,learning_rate"
+    assert [line.split(",")[0] for line in lines[1:]] == ["1", "2", "3"]
+    assert small_run.history[2]["epoch"] == 3
+    assert (small_run.history[2]["loss"] or 9) < (small_run.history[0]["loss"] or 0)
+
+
+def test_without_validation_rows_their_columns_are_empty(mnist: Dataset, tmp_path: Path) -> None:
+    run = tenfold.train(
+        mnist.take(np.arange(200)), recipe="tutorial", epochs=1, hidden=[4], out=tmp_path
+    )
+    assert run.record.data.n_validation == 0
+    assert (run.record.data.n_train, run.record.data.n_test) == (150, 50)
+    row = (run.path / "history.csv").read_text().splitlines()[1].split(",")
+    assert row[4:6] == ["", ""]
+    assert run.history[0]["val_accuracy"] is None
+
+
+def test_openings_count_per_data(tmp_path: Path) -> None:
+    runs = [Run.create(tmp_path, "r", a_record(data)) for data in ("a", "a", "b", "a")]
+    (tmp_path / "r-9").mkdir()
+    (tmp_path / "r-9" / "run.json").write_text("{}")  # not readable: cannot be counted
+    for run in (runs[0], runs[1], runs[2], runs[3]):
+        count_opening(run)
+    assert [run.record.test_opened for run in runs] == [1, 2, 1, 3]
+    assert [Run.open(run.path).record.test_opened for run in runs] == [1, 2, 1, 3]
+
+
+def test_what_is_not_a_run_is_said(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"No run \(.*\)\. Expected a folder that `tenfold train`"):
+        Run.open(tmp_path)
+
+
+def test_a_damaged_run_json_is_said(copy: Path) -> None:
+    (copy / "run.json").write_text('{"format": 1, "state": "fin')
+    with pytest.raises(RunError, match=r"Damaged run\.json: problem=.*run\.json"):
+        Run.open(copy)
+
+
+def test_a_damaged_evaluation_is_said(copy: Path) -> None:
+    (copy / "evaluation.json").write_text("{}")
+    with pytest.raises(RunError, match=r"Damaged evaluation: problem='Field required'"):
+        _ = Run.open(copy).evaluation
+
+
+@pytest.mark.parametrize(
+    ("name", "attribute"),
+    [("model.onnx", "model"), ("evaluation.json", "evaluation"), ("history.csv", "history")],
+)
+def test_what_a_run_does_not_have_is_said(copy: Path, name: str, attribute: str) -> None:
+    (copy / name).unlink()
+    with pytest.raises(RunError, match=f"The run has no {name}: state='finished'"):
+        getattr(Run.open(copy), attribute)
+
+
+def test_verify_counts_what_it_checked(small_run: Run) -> None:
+    assert verify(small_run.path) == {"files": 9, "examples": 10}
+
+
+def test_verify_works_on_a_moved_run(copy: Path) -> None:
+    assert verify(copy.rename(copy.with_name("elsewhere")))["files"] == 9
+
+
+def test_verify_names_every_changed_missing_and_new_file(copy: Path) -> None:
+    with (copy / "model.onnx").open("r+b") as file:
+        file.seek(5000)
+        file.write(b"\xff")
+    (copy / "history.png").unlink()
+    (copy / "extra.txt").write_text("")
+    with pytest.raises(RunError, match="The run was changed") as error:
+        verify(copy)
+    expected = "files='extra.txt added, history.png missing, model.onnx changed'"
+    assert expected in str(error.value)
+
+
+def test_verify_refuses_a_run_that_is_not_finished(tmp_path: Path) -> None:
+    run = Run.create(tmp_path, "r", a_record())
+    with pytest.raises(RunError, match="The run is not finished: state='running'"):
+        verify(run.path)
+
+
+def test_verify_asks_the_stored_examples_again(copy: Path) -> None:
+    # Another model under the same name, with digests that agree: only its answers betray it.
+    promise = Run.open(copy).model.contract
+    network = build_network((28, 28), [128], 10, seed=99)
+    other = Fitted("network", network, network.count_params(), ())
+    (copy / "model.onnx").write_bytes(to_graph(other, promise))
+    reseal(copy)
+    with pytest.raises(RunError, match="The model answers differently.*examples/answers.csv"):
+        verify(copy)
+
+
+def test_examples_are_one_of_each_label_and_never_test_rows(small_run: Run) -> None:
+    with (small_run.path / "examples" / "answers.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["true"] for row in rows] == list("0123456789")
+    assert all(row["key"].startswith("train-images") for row in rows)

@@ -1,0 +1,179 @@
+"""The compiled epoch does what a plain loop does, and only chance that is seeded."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tenfold.contract import Settings
+from tenfold.network import build_network
+from tenfold.training import Epoch, Examples, batches, build_optimizer, run_epochs
+
+PLAIN = Settings(
+    optimizer="sgd", schedule="constant", learning_rate=0.1, label_smoothing=0, shift_px=0,
+    epochs=2, batch_size=8, hidden=(5,),
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def examples() -> Examples:
+    rng = np.random.default_rng(0)
+    return Examples(rng.integers(0, 256, (21, 4, 4), np.uint8), rng.integers(0, 3, 21))
+
+
+def fit(examples: Examples, settings: Settings, **others: Any) -> tuple[Any, list[Epoch]]:
+    network = build_network((4, 4), settings.hidden, 3, seed=settings.seed)
+    return network, list(run_epochs(network, examples, others.get("validation"), settings))
+
+
+def weights_of(network: Any) -> list[np.ndarray]:
+    return [np.asarray(variable.value) for variable in network.trainable_variables]
+
+
+def plain_loop(examples: Examples, settings: Settings) -> tuple[list[np.ndarray], list[float]]:
+    """The same training in NumPy with hand-written gradients, a batch at a time."""
+    network = build_network((4, 4), settings.hidden, 3, seed=settings.seed)
+    w1, b1, w2, b2 = (weight.astype(np.float64) for weight in weights_of(network))
+    losses = []
+    for epoch in range(1, settings.epochs + 1):
+        order = np.random.default_rng((settings.seed, epoch)).permutation(len(examples.y))
+        total = 0.0
+        for start in range(0, len(order), settings.batch_size):
+            rows = order[start : start + settings.batch_size]
+            x, y = examples.x[rows].reshape(len(rows), -1) / 255, examples.y[rows]
+            hidden = np.maximum(x @ w1 + b1, 0)
+            p = np.exp(hidden @ w2 + b2)
+            p /= p.sum(axis=1, keepdims=True)
+            total -= np.log(p[np.arange(len(y)), y]).sum()
+            d2 = (p - np.eye(3)[y]) / len(rows)
+            d1 = (d2 @ w2.T) * (hidden > 0)
+            w2, b2 = (
+                w2 - settings.learning_rate * hidden.T @ d2,
+                b2 - settings.learning_rate * d2.sum(0),
+            )
+            w1, b1 = w1 - settings.learning_rate * x.T @ d1, b1 - settings.learning_rate * d1.sum(0)
+        losses.append(total / len(order))
+    return [w1, b1, w2, b2], losses
+
+
+def test_an_epoch_is_a_plain_loop_of_gradient_steps(examples: Examples) -> None:
+    # 21 rows in batches of 8: the last batch has 5 rows, which must weigh as much as 5 rows do.
+    network, history = fit(examples, PLAIN)
+    expected, losses = plain_loop(examples, PLAIN)
+    for weight, reference in zip(weights_of(network), expected, strict=True):
+        np.testing.assert_allclose(weight, reference, atol=1e-5)
+    assert [epoch.loss for epoch in history] == pytest.approx(losses, abs=1e-5)
+
+
+def test_a_batch_larger_than_the_data_is_one_step(examples: Examples) -> None:
+    settings = PLAIN.model_copy(update={"batch_size": 500})
+    network, _ = fit(examples, settings)
+    for weight, reference in zip(
+        weights_of(network), plain_loop(examples, settings)[0], strict=True
+    ):
+        np.testing.assert_allclose(weight, reference, atol=1e-5)
+
+
+def test_same_seed_same_weights_to_the_last_bit(examples: Examples) -> None:
+    default = Settings(epochs=3, batch_size=4, hidden=(6, 5), seed=7)
+    first, second = (weights_of(fit(examples, default)[0]) for _ in range(2))
+    assert all((a == b).all() for a, b in zip(first, second, strict=True))
+    other = weights_of(fit(examples, default.model_copy(update={"seed": 8}))[0])
+    assert any((a != b).any() for a, b in zip(first, other, strict=True))
+
+
+def test_records_count_up_and_know_their_learning_rate(examples: Examples) -> None:
+    settings = Settings(epochs=4, learning_rate=0.008, batch_size=8, hidden=(5,))
+    history = fit(examples, settings)[1]
+    assert [epoch.epoch for epoch in history] == [1, 2, 3, 4]
+    assert [epoch.learning_rate for epoch in history] == pytest.approx([0.006, 0.004, 0.002, 0])
+    assert all(epoch.seconds > 0 for epoch in history)
+    assert all(epoch.val_loss is None and epoch.val_accuracy is None for epoch in history)
+
+
+def test_validation_measures_the_weights_of_its_epoch(examples: Examples) -> None:
+    validation = Examples(examples.x[:11], examples.y[:11])
+    network, history = fit(examples, PLAIN, validation=validation)
+    p = np.asarray(network(validation.x.astype(np.float32)))
+    given_to_truth = p[np.arange(11), validation.y]
+    assert history[-1].val_loss == pytest.approx(-np.log(given_to_truth).mean(), abs=1e-5)
+    assert history[-1].val_accuracy == pytest.approx((p.argmax(1) == validation.y).mean())
+
+
+def test_validation_rows_do_not_change_the_weights(examples: Examples) -> None:
+    other = Examples(255 - examples.x[:9], examples.y[:9])
+    without, with_rows = fit(examples, PLAIN)[0], fit(examples, PLAIN, validation=other)[0]
+    for a, b in zip(weights_of(without), weights_of(with_rows), strict=True):
+        assert (a == b).all()
+
+
+def test_the_caller_may_stop_and_has_the_weights_of_that_epoch(examples: Examples) -> None:
+    network = build_network((4, 4), PLAIN.hidden, 3, seed=PLAIN.seed)
+    epochs: Iterator[Epoch] = run_epochs(network, examples, None, PLAIN)
+    assert next(epochs).epoch == 1
+    one = PLAIN.model_copy(update={"epochs": 1})
+    for a, b in zip(weights_of(network), weights_of(fit(examples, one)[0]), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-7)
+
+
+def test_shifted_images_are_windows_of_the_bordered_image(examples: Examples) -> None:
+    from tenfold.training import _plan, _windows, _with_border
+
+    settings = Settings(shift_px=2, batch_size=8)
+    bordered = _with_border(examples.x, 2)
+    rows, _, corners = _plan(settings, 1, len(examples.y))
+    seen = np.asarray(_windows(bordered, rows[0], corners[0], (4, 4)))
+    for image, row, (top, left) in zip(seen, rows[0], corners[0], strict=True):
+        moved = np.zeros((4, 4), np.uint8)
+        dy, dx = top - 2, left - 2
+        for i in range(4):
+            for j in range(4):
+                if 0 <= i + dy < 4 and 0 <= j + dx < 4:
+                    moved[i, j] = examples.x[row, i + dy, j + dx]
+        assert (image == moved).all()
+    assert {(int(t), int(s)) for t, s in corners.reshape(-1, 2)} <= {
+        (t, s) for t in range(5) for s in range(5)
+    }
+
+
+def test_a_row_is_shifted_alike_whatever_the_batch_size() -> None:
+    from tenfold.training import _plan
+
+    def corner_of(batch_size: int) -> dict[int, tuple[int, ...]]:
+        rows, present, corners = _plan(Settings(batch_size=batch_size), 3, 50)
+        real = present.ravel() > 0
+        pairs = zip(rows.ravel()[real], corners.reshape(-1, 2)[real], strict=True)
+        return {int(row): tuple(corner) for row, corner in pairs}
+
+    assert corner_of(8) == corner_of(13)
+    assert len(corner_of(8)) == 50
+
+
+@given(st.integers(1, 200), st.integers(1, 64))
+def test_batches_hold_every_row_once(n: int, batch_size: int) -> None:
+    order = np.random.default_rng(n).permutation(n)
+    rows, present = batches(order, batch_size)
+    assert rows.shape == present.shape == (-(-n // batch_size), batch_size)
+    assert (rows[present == 1] == order).all()
+    assert present.sum() == n
+
+
+def test_label_smoothing_spreads_the_answer(examples: Examples) -> None:
+    from tenfold.training import _cross_entropy
+
+    logits = np.array([[2.0, 0.0, -1.0]], np.float32)
+    log_p = logits - np.log(np.exp(logits).sum())
+    target = np.array([[0.1, 0.8, 0.1]])  # 0.3 of the answer over three labels, 0.7 on its own
+    loss = float(_cross_entropy(logits, np.array([1]), 0.3)[0])
+    assert loss == pytest.approx(-float((target * log_p).sum()), abs=1e-6)
+
+
+@pytest.mark.parametrize(("name", "kind"), [("sgd", "SGD"), ("adam", "Adam")])
+def test_optimisers_are_those_of_keras(name: str, kind: str) -> None:
+    settings = Settings.model_validate({"optimizer": name, "schedule": "constant"})
+    optimizer, rate_after = build_optimizer(settings, 10)
+    assert type(optimizer).__name__ == kind
+    assert rate_after(5) == settings.learning_rate
