@@ -73,11 +73,12 @@ def locked(folder: Path) -> Iterator[None]:
 
     with os_errors("lock", folder):
         descriptor = os.open(folder, os.O_RDONLY)
-        try:
+    try:
+        with os_errors("lock", folder):
             fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(descriptor)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def sha256(path: Path) -> str:

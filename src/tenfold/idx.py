@@ -42,7 +42,7 @@ def read_idx(
 
     Raises:
       FormatError: Not IDX, not uint8, too few or too many bytes, damaged gzip, another digest.
-      DataError: `out` has another shape or dtype, or is not contiguous.
+      DataError: `out` has another shape or dtype, or is not contiguous and writable.
       FileError: The file cannot be opened or read.
     """
     path = Path(path)
@@ -51,12 +51,12 @@ def read_idx(
         shape = _read_header(stream)
         if out is None:
             out = _allocate(shape, path)
-        elif out.shape != shape or out.dtype != np.uint8 or not out.flags.c_contiguous:
+        elif out.shape != shape or out.dtype != np.uint8 or not out.flags.carray:
             raise DataError(
                 message(
                     "The file does not fit the array",
                     where=path,
-                    expected=f"C-contiguous uint8 {shape}",
+                    expected=f"writable, C-contiguous uint8 {shape}",
                     dtype=str(out.dtype),
                     shape=out.shape,
                 )
@@ -191,13 +191,10 @@ def _read_header(stream: _Stream) -> tuple[int, ...]:
 
 
 def _allocate(shape: tuple[int, ...], path: Path) -> NDArray[np.uint8]:
-    # Sizes come from the file: the product is checked in exact integers before memory is asked for.
     n_bytes = math.prod(shape)
     try:
-        if n_bytes > np.iinfo(np.intp).max:
-            raise MemoryError
         return np.empty(shape, np.uint8)
-    except MemoryError as error:
+    except (MemoryError, ValueError) as error:  # ValueError: sizes beyond any address
         raise FormatError(
             message("Too large for this machine's memory", where=path, shape=shape, n_bytes=n_bytes)
         ) from error
