@@ -230,6 +230,8 @@ def _print_card(run: Run) -> None:
     _print_scores(run.evaluation)
     record, program = run.record, _program_name()
     seconds = [f"{stage} {value:.1f}" for stage, value in record.seconds.items()]
+    if record.data.n_dropped:
+        print(f"dropped            {record.data.n_dropped} training rows that are test rows too")
     print(f"seconds            {', '.join(seconds)}")
     place = f"the {ordinal(record.test_opened)} model in {run.path.parent} measured on them"
     print(f"test rows          {place}")

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,6 +14,9 @@ from tenfold.errors import DataError, message
 
 DEFAULT_TEST_SIZE = 0.25
 """Share held out for testing where a dataset has no official test part."""
+
+MAX_LABELS = 65_536
+"""Answers named by their own codes go up to this; larger ones are hardly label codes."""
 
 Rows = NDArray[np.int64]
 
@@ -59,6 +63,15 @@ class Dataset:
                     n_keys=len(self.keys),
                 )
             )
+        if len(self.labels) < 2 or len(set(self.labels)) < len(self.labels):
+            raise DataError(
+                message(
+                    "Labels that do not tell answers apart",
+                    where=self.name,
+                    expected="at least two, none of them twice",
+                    labels=self.labels,
+                )
+            )
         if self.y.min() < 0 or self.y.max() >= len(self.labels):
             raise DataError(
                 message(
@@ -101,9 +114,11 @@ class Dataset:
                     shape=codes.shape,
                 )
             )
-        names = labels or [str(code) for code in range(int(codes.max()) + 1)]
+        if labels is None:
+            n_labels = min(int(codes.max()) + 1, MAX_LABELS)
+            labels = [str(code) for code in range(n_labels)]
         keys = [f"{name}:{row}" for row in range(len(codes))]
-        return cls(name, np.asarray(x), codes.astype(np.int64), tuple(names), keys)
+        return cls(name, np.asarray(x), codes.astype(np.int64), tuple(labels), keys)
 
     def __len__(self) -> int:
         return len(self.x)
@@ -117,8 +132,24 @@ class Dataset:
         return digest.hexdigest()
 
     def take(self, rows: ArrayLike) -> "Dataset":
-        """The dataset of these rows, in this order; official test rows stay marked."""
-        rows = np.asarray(rows, np.int64)
+        """The dataset of these rows, in this order; official test rows stay marked.
+
+        Raises:
+          DataError: Not row numbers of this dataset.
+        """
+        rows = np.asarray(rows)
+        whole = np.issubdtype(rows.dtype, np.integer) and rows.ndim == 1
+        if not whole or not rows.size or rows.min() < 0 or rows.max() >= len(self):
+            raise DataError(
+                message(
+                    "Not row numbers",
+                    where=self.name,
+                    expected=f"whole numbers (n,) from 0 to {len(self) - 1}, at least one",
+                    dtype=str(rows.dtype),
+                    shape=rows.shape,
+                    highest=rows.max(initial=0).item() if whole else None,
+                )
+            )
         return Dataset(
             self.name,
             self.x[rows],
@@ -162,11 +193,19 @@ class Dataset:
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Three disjoint sets of row numbers, each sorted. The test rows are for `evaluate` alone."""
+    """Three disjoint sets of row numbers, each sorted. The test rows are for `evaluate` alone.
+
+    Attributes:
+      train: Rows to fit to.
+      validation: Rows to watch the fit with.
+      test: Rows that no fit may see.
+      dropped: Training rows left out because the same image stands in the official test part.
+    """
 
     train: Rows
     validation: Rows
     test: Rows
+    dropped: Rows
 
 
 def load(name: str) -> Dataset:
@@ -201,47 +240,64 @@ def split(
       validation_size: Share of the remaining training rows to hold out for validation.
 
     Raises:
-      DataError: A part that is asked for would be empty.
+      DataError: A size that is no share, or a part that is asked for would be empty.
     """
+    _check_sizes(data, test_size, validation_size)
     rng = np.random.default_rng(seed)
-    pool = np.setdiff1d(np.arange(len(data)), data.test_rows)
+    copy_of = _first_of_each(data.x)
+    train, dropped = np.setdiff1d(np.arange(len(data)), data.test_rows), np.empty(0, np.int64)
     if test_size is None and data.test_rows.size:
-        train, test = pool, np.sort(data.test_rows)
+        test = np.sort(data.test_rows)
+        tested = np.isin(copy_of[train], copy_of[test])
+        train, dropped = train[~tested], train[tested]
     else:
-        train, test = _hold_out(data, pool, test_size or DEFAULT_TEST_SIZE, rng)
+        train, test = _hold_out(data, train, copy_of, test_size or DEFAULT_TEST_SIZE, rng)
     validation = np.empty(0, np.int64)
     if validation_size:
-        train, validation = _hold_out(data, train, validation_size, rng)
-    empty = {"train": train, "test": test} | ({"validation": validation} if validation_size else {})
-    for part, rows in empty.items():
+        train, validation = _hold_out(data, train, copy_of, validation_size, rng)
+    parts = {"train": train, "test": test} | ({"validation": validation} if validation_size else {})
+    for part, rows in parts.items():
         if not rows.size:
+            expected = f"rows left for {part}"
             raise DataError(
-                message(
-                    "Too few examples",
-                    where=data.name,
-                    expected=f"rows left for {part}",
-                    n=len(data),
-                )
+                message("Too few examples", where=data.name, expected=expected, n=len(data))
             )
-    return Split(train, validation, test)
+    return Split(train, validation, test, dropped)
+
+
+def _check_sizes(data: Dataset, test_size: float | None, validation_size: float) -> None:
+    possible = (test_size is None or 0 < test_size < 1) and 0 <= validation_size < 1
+    if not possible:
+        raise DataError(
+            message(
+                "Not a share of the rows",
+                where=data.name,
+                expected="test_size above 0, validation_size from 0, both below 1",
+                test_size=test_size,
+                validation_size=validation_size,
+            )
+        )
 
 
 def _hold_out(
-    data: Dataset, rows: Rows, size: float, rng: np.random.Generator
+    data: Dataset, rows: Rows, copy_of: Rows, size: float, rng: np.random.Generator
 ) -> tuple[Rows, Rows]:
-    """(kept, held out): `size` of the rows, of each label as near to it as whole rows allow."""
-    first = _first_of_each(data.x[rows])  # identical examples share their first one's fate
-    answers = data.y[rows][first]
-    quotas = _quotas(np.bincount(answers, minlength=len(data.labels)), size)
-    held = np.zeros(len(rows), bool)
-    copies = np.bincount(first, minlength=len(rows))
-    for code, quota in enumerate(quotas):
-        leaders = np.flatnonzero((answers == code) & (first == np.arange(len(rows))))
-        leaders = rng.permutation(leaders)
-        filled = np.cumsum(copies[leaders])
-        held[leaders[filled <= quota]] = True
-    held = held[first]
-    return rows[~held], rows[held]
+    """(kept, held out): `size` of the rows, of each label as near to it as whole rows allow.
+
+    Copies of an image form a group that stays together and counts for the label of its first one.
+    """
+    _, first, group_of, n_copies = np.unique(
+        copy_of[rows], return_index=True, return_inverse=True, return_counts=True
+    )
+    answers = data.y[rows[first]]
+    counts = np.bincount(answers, weights=n_copies, minlength=len(data.labels))
+    held = np.zeros(len(first), bool)
+    for code, left in enumerate(_quotas(counts, size).tolist()):
+        for group in rng.permutation(np.flatnonzero(answers == code)).tolist():
+            if n_copies[group] <= left:
+                held[group] = True
+                left -= int(n_copies[group])
+    return rows[~held[group_of]], rows[held[group_of]]
 
 
 def _first_of_each(x: NDArray[np.uint8]) -> NDArray[np.int64]:
@@ -251,7 +307,7 @@ def _first_of_each(x: NDArray[np.uint8]) -> NDArray[np.int64]:
     return np.array([seen.setdefault(digest, i) for i, digest in enumerate(digests)], np.int64)
 
 
-def _quotas(counts: NDArray[np.int64], size: float) -> NDArray[np.int64]:
+def _quotas(counts: NDArray[Any], size: float) -> NDArray[np.int64]:
     """Whole rows per label that sum to `size` of all: the largest fractions are rounded up."""
     exact = counts * size
     quotas: NDArray[np.int64] = np.floor(exact).astype(np.int64)

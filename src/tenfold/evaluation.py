@@ -47,14 +47,15 @@ class Score(Frozen):
 class LabelScores(Frozen):
     """One label's scores: of those predicted (precision) and of those true (recall).
 
-    `precision` is None where the label was never predicted, `recall` where it never occurs.
+    `precision` is None where the label was never predicted, `recall` where it never occurs, `f1`
+    where neither happens.
     """
 
     label: str
     n: int
     precision: Score | None
     recall: Score | None
-    f1: float
+    f1: Score | None
 
 
 class Baseline(Frozen):
@@ -133,12 +134,15 @@ class Evaluation(Frozen):
             distribution.
         """
         y, p = np.asarray(true), np.asarray(probabilities, np.float64)
-        _check(y, p, labels)
+        doubtful = np.zeros(y.shape, bool) if unsure is None else np.asarray(unsure, bool)
+        _check(y, p, doubtful, labels)
+        y = y.astype(np.int64)
         predicted = p.argmax(axis=1)
         right = predicted == y
-        answered = ~np.asarray(unsure, bool) if unsure is not None else np.ones(len(y), bool)
+        answered = ~doubtful
         confusion = confusion_matrix(y, predicted, len(labels))
         rng = np.random.default_rng(seed)
+        per_class, macro = _f1_scores(confusion, labels, rng)
         majority = int(confusion.sum(axis=1).argmax())
         return cls(
             data=data,
@@ -150,13 +154,13 @@ class Evaluation(Frozen):
             ),
             accuracy=wilson(int(right.sum()), len(y)),
             log_loss=_mean_score(log_losses(y, p), rng),
-            macro_f1=_macro_f1_score(confusion, rng),
+            macro_f1=macro,
             calibration_error=_calibration_score(p.max(axis=1), right, rng),
             answered=Answered(
                 share=wilson(int(answered.sum()), len(y)),
                 accuracy=_rate(int(right[answered].sum()), int(answered.sum())),
             ),
-            per_class=_per_class(confusion, labels),
+            per_class=per_class,
             confusion=tuple(tuple(row) for row in confusion.tolist()),
         )
 
@@ -191,18 +195,16 @@ def log_losses(true: NDArray[np.integer[Any]], probabilities: Floats) -> Floats:
     return losses
 
 
-def macro_f1(confusion: NDArray[Any]) -> Floats:
-    """Mean F1 over the labels that occur or are predicted, of matrices (..., k, k).
+def f1_scores(confusion: NDArray[Any]) -> Floats:
+    """F1 of each label (k,), the harmonic mean of precision and recall; NaN where it has no rows.
 
     Example:
-      >>> float(macro_f1(np.array([[8, 2], [0, 10]])))
-      0.898989898989899
+      >>> f1_scores(np.array([[8, 2], [0, 10]])).round(4).tolist()
+      [0.8889, 0.9091]
     """
-    right = np.diagonal(confusion, axis1=-2, axis2=-1)
-    either = confusion.sum(axis=-1) + confusion.sum(axis=-2)
-    f1 = 2 * right / np.maximum(either, 1)
-    mean: Floats = f1.sum(axis=-1) / np.maximum((either > 0).sum(axis=-1), 1)
-    return mean
+    either = confusion.sum(axis=1) + confusion.sum(axis=0)
+    f1: Floats = np.where(either > 0, 2 * np.diagonal(confusion) / np.maximum(either, 1), np.nan)
+    return f1
 
 
 def expected_calibration_error(confidence: Floats, right: ArrayLike) -> float:
@@ -233,12 +235,28 @@ def _mean_score(values: Floats, rng: np.random.Generator) -> Score:
     return _interval(float(values.mean()), means)
 
 
-def _macro_f1_score(confusion: NDArray[np.int64], rng: np.random.Generator) -> Score:
+def _f1_scores(
+    confusion: NDArray[np.int64], labels: tuple[str, ...], rng: np.random.Generator
+) -> tuple[tuple[LabelScores, ...], Score]:
+    """The scores of each label, and the mean F1 over the labels that occur or are predicted."""
     # Resampling rows is a multinomial draw over the cells of the matrix: no row is touched.
-    n = int(confusion.sum())
-    draws = rng.multinomial(n, confusion.ravel() / n, size=N_RESAMPLES)
-    resampled = draws.reshape(N_RESAMPLES, *confusion.shape)
-    return _interval(float(macro_f1(confusion)), macro_f1(resampled))
+    n, shares = int(confusion.sum()), confusion.ravel() / confusion.sum()
+    draws = (rng.multinomial(n, shares).reshape(confusion.shape) for _ in range(N_RESAMPLES))
+    resampled = np.array([f1_scores(draw) for draw in draws])
+    f1 = f1_scores(confusion)
+    right = np.diagonal(confusion).tolist()
+    predicted, true = confusion.sum(axis=0).tolist(), confusion.sum(axis=1).tolist()
+    per_class = tuple(
+        LabelScores(
+            label=label,
+            n=true[i],
+            precision=_rate(right[i], predicted[i]),
+            recall=_rate(right[i], true[i]),
+            f1=None if np.isnan(f1[i]) else _interval(float(f1[i]), resampled[:, i]),
+        )
+        for i, label in enumerate(labels)
+    )
+    return per_class, _interval(float(np.nanmean(f1)), np.nanmean(resampled, axis=1))
 
 
 def _calibration_score(
@@ -252,45 +270,35 @@ def _calibration_score(
 
 def _interval(value: float, resampled: Floats) -> Score:
     """The bootstrap percentile interval, widened to the value where a biased score leaves it."""
-    low, high = np.percentile(resampled, [2.5, 97.5])
+    low, high = np.nanpercentile(resampled, [2.5, 97.5])
     return Score(value=value, low=min(value, float(low)), high=max(value, float(high)))
-
-
-def _per_class(confusion: NDArray[np.int64], labels: tuple[str, ...]) -> tuple[LabelScores, ...]:
-    right = np.diagonal(confusion).tolist()
-    predicted, true = confusion.sum(axis=0).tolist(), confusion.sum(axis=1).tolist()
-    return tuple(
-        LabelScores(
-            label=label,
-            n=true[i],
-            precision=_rate(right[i], predicted[i]),
-            recall=_rate(right[i], true[i]),
-            f1=2 * right[i] / max(1, predicted[i] + true[i]),
-        )
-        for i, label in enumerate(labels)
-    )
 
 
 def _rate(successes: int, n: int) -> Score | None:
     return wilson(successes, n) if n else None
 
 
-def _check(y: NDArray[Any], p: Floats, labels: tuple[str, ...]) -> None:
-    if not len(y) or y.ndim != 1 or p.shape != (len(y), len(labels)):
+def _check(y: NDArray[Any], p: Floats, unsure: NDArray[np.bool], labels: tuple[str, ...]) -> None:
+    fitting = y.ndim == 1 and p.shape == (len(y), len(labels)) and unsure.shape == y.shape
+    if not fitting or not len(y):
         raise DataError(
             message(
                 "Answers and truth do not belong together",
-                expected=f"true (n,) and probabilities (n, {len(labels)}), n at least 1",
+                expected=f"true (n,), probabilities (n, {len(labels)}), unsure (n,), n at least 1",
                 true=y.shape,
                 probabilities=p.shape,
+                unsure=unsure.shape,
             )
         )
-    if not np.issubdtype(y.dtype, np.integer) or y.min() < 0 or y.max() >= len(labels):
+    whole = np.issubdtype(y.dtype, np.integer)
+    if not whole or y.min() < 0 or y.max() >= len(labels):
         raise DataError(
             message(
                 "Truth without a label",
                 expected=f"whole numbers from 0 to {len(labels) - 1}",
                 dtype=str(y.dtype),
+                lowest=y.min().item() if whole else None,
+                highest=y.max().item() if whole else None,
             )
         )
     wrong = ~(np.abs(p.sum(axis=1) - 1) <= 1e-4) | (p < 0).any(axis=1)

@@ -24,7 +24,10 @@ ANSWER_TOLERANCE = 1e-4
 
 
 class DataRecord(BaseModel):
-    """Which data a run saw, and how many rows of it for what."""
+    """Which data a run saw, and how many rows of it for what.
+
+    `n_dropped` counts training rows left out because their image stands in the test part.
+    """
 
     model_config = ConfigDict(extra="forbid")
     name: str
@@ -32,6 +35,7 @@ class DataRecord(BaseModel):
     n_train: int
     n_validation: int
     n_test: int
+    n_dropped: int = 0
 
 
 class Record(BaseModel):

@@ -252,6 +252,7 @@ def _record(data: Dataset, split: Split, settings: Settings, asked: dict[str, An
             n_train=len(split.train),
             n_validation=len(split.validation),
             n_test=len(split.test),
+            n_dropped=len(split.dropped),
         ),
         versions={"python": platform.python_version()}
         | {name: metadata.version(name) for name in PACKAGES},
