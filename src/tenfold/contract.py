@@ -33,29 +33,151 @@ class ImageInput(Frozen):
         return size if self.channels == 1 else (*size, self.channels)
 
 
-class Reader(Frozen):
-    """How an input becomes the graph's array. `array`: it is one already, taken as it is."""
+ColumnKind = Literal[
+    "number", "category", "yes/no", "date", "text", "identifier", "constant"
+]
+"""Kinds of columns; the last two are not learned from."""
 
-    name: Literal["array"] = "array"
+
+class Column(Frozen):
+    """One column of a table that a model uses.
+
+    Attributes:
+      name: Its header.
+      kind: How its cells are read. Dates become parts and texts become words before the graph.
+      levels: Values of a category in the training rows, most frequent first, at most 1,000.
+    """
+
+    name: str
+    kind: Literal["number", "category", "yes/no", "date", "text"]
+    levels: tuple[str, ...] = ()
+
+    @property
+    def inputs(self) -> dict[str, tuple[str, int]]:
+        """The graph's inputs for this column: name to (`float` or `string`, width; 0 is any)."""
+        if self.kind == "date":
+            return {f"{self.name}.{part}": ("float", 1) for part in DATE_PARTS}
+        if self.kind == "text":
+            return {self.name: ("string", 0)}
+        return {self.name: ("float" if self.kind == "number" else "string", 1)}
+
+
+DATE_PARTS = ("year", "month", "day", "weekday", "hour", "year_sin", "year_cos")
+"""What a date becomes: the last two place its day on the circle of the year."""
+
+
+class Lags(Frozen):
+    """Earlier values of the target as columns, of data in the order of time.
+
+    Attributes:
+      time: The column of time.
+      n: How many earlier values.
+      step_seconds: Usual distance of two rows.
+      last_time: Time of the last known row, as ISO text.
+      last_values: The last `n` known values, oldest first: where a forecast starts.
+      half_widths: Half-width of the 90% interval of a forecast 1, 2, ... steps ahead.
+    """
+
+    time: str
+    n: Annotated[int, Field(ge=1, le=10_000)]
+    step_seconds: float
+    last_time: str
+    last_values: tuple[float, ...]
+    half_widths: tuple[float, ...] = ()
+
+    def columns(self, target: str) -> tuple[str, ...]:
+        """Names of the lag columns: `Temp-1` is the value before."""
+        return tuple(f"{target}-{lag}" for lag in range(1, self.n + 1))
+
+
+class TableInput(Frozen):
+    """Rows of a table: an array per column, in any order of the columns.
+
+    Attributes:
+      columns: The columns used; others are ignored.
+      target: The column that is predicted.
+      lags: Earlier values of the target among the columns; None where rows have no order.
+    """
+
+    kind: Literal["table"] = "table"
+    columns: Annotated[tuple[Column, ...], Field(min_length=1)]
+    target: str
+    lags: Lags | None = None
+
+    @property
+    def inputs(self) -> dict[str, tuple[str, int]]:
+        """The graph's inputs: name to (`float` or `string`, width; 0 is any)."""
+        return {name: form for column in self.columns for name, form in column.inputs.items()}
+
+
+class Reader(Frozen):
+    """How an input becomes the graph's arrays.
+
+    `array`: it is one already, taken as it is. `table`: cells to numbers, strings, date parts and
+    words, by the rules of docs/tables.md.
+    """
+
+    name: Literal["array", "table"] = "array"
     version: Literal[1] = 1
 
 
+class Decision(Frozen):
+    """How two labels are told apart: `positive` from this probability on, instead of the larger."""
+
+    positive: str
+    threshold: Annotated[float, Field(ge=0, le=1)]
+
+
 class Contract(Frozen):
-    """The promise a model file carries in its metadata."""
+    """The promise a model file carries in its metadata.
+
+    Attributes:
+      labels: Names of the probabilities' columns; empty for regression.
+      decision: A threshold other than the larger probability; None without one.
+      row_bytes: Memory the graph takes for each row beside the input; bounds how many at a time.
+    """
 
     format: Literal[1] = 1
-    task: Literal["classification"] = "classification"
-    input: ImageInput
+    task: Literal["classification", "regression"] = "classification"
+    input: Annotated[ImageInput | TableInput, Field(discriminator="kind")]
     reader: Reader = Reader()
-    labels: Annotated[tuple[str, ...], Field(min_length=2)]
+    labels: tuple[str, ...] = ()
+    decision: Decision | None = None
+    row_bytes: Annotated[int, Field(ge=0)] = 0
     learner: str
     tenfold: str
 
     @model_validator(mode="after")
-    def _labels_are_unique(self) -> Self:
+    def _labels_fit_the_task(self) -> Self:
         if len(set(self.labels)) < len(self.labels):
             raise ValueError("labels repeat")
+        if (len(self.labels) >= 2) != (self.task == "classification"):
+            raise ValueError("classification has at least two labels, regression none")
+        if self.decision and (len(self.labels) != 2 or self.decision.positive not in self.labels):
+            raise ValueError("a threshold needs two labels, one of them positive")
         return self
+
+
+class Reading(Frozen):
+    """How a table is read, as asked; None leaves it to what the file shows.
+
+    Attributes:
+      target: Column that is predicted, by name, or by position where there is no header.
+      task: Overrules what the target's values suggest.
+      columns: Kind of a column, overruling what its cells suggest.
+      header: Whether the first row holds names.
+      separator: Character between cells.
+      time: Column that orders the rows: train on the past, test on the future.
+      lags: How many earlier values of the target become columns.
+    """
+
+    target: str | None = None
+    task: Literal["classification", "regression"] | None = None
+    columns: dict[str, ColumnKind] = {}
+    header: bool | None = None
+    separator: Annotated[str, Field(min_length=1, max_length=1)] | None = None
+    time: str | None = None
+    lags: Annotated[int, Field(ge=0, le=10_000)] = 0
 
 
 class Settings(Frozen):
