@@ -66,3 +66,10 @@ def test_settings_outside_their_rule_are_refused(asked: dict[str, Any], facts: l
 def test_settings_do_not_change() -> None:
     with pytest.raises(ValueError, match="frozen"):
         Settings().epochs = 3
+
+
+def test_patience_needs_rows_to_watch() -> None:
+    rule = "patience=3, expected validation rows to watch: validation_size above 0"
+    with pytest.raises(SettingsError, match=rule):
+        resolve({"recipe": "tutorial", "patience": 3})
+    assert resolve({"patience": 3}).patience == 3

@@ -85,3 +85,18 @@ def test_the_environment_does_not_choose_the_backend() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     ).stdout
     assert printed == "jax\n"
+
+
+def test_features_are_not_scaled_and_regression_has_one_value() -> None:
+    table = layer_table(build_network((7,), [4, 3], None, seed=0, dropout=0.2))
+    assert [(layer.name, layer.output_shape) for layer in table] == [
+        ("hidden_1", (None, 4)),
+        ("dropout_1", (None, 4)),
+        ("hidden_2", (None, 3)),
+        ("dropout_2", (None, 3)),
+        ("value", (None, 1)),
+    ]
+    network = build_network((7,), [4], None, seed=0)
+    x = np.random.default_rng(0).normal(size=(5, 7)).astype(np.float32)
+    assert np.asarray(logits_network(network)(x)).shape == (5, 1)
+    assert (np.asarray(logits_network(network)(x)) == np.asarray(network(x))).all()

@@ -124,7 +124,7 @@ def test_shifted_images_are_windows_of_the_bordered_image(examples: Examples) ->
 
     settings = Settings(shift_px=2, batch_size=8)
     bordered = _with_border(examples.x, 2)
-    rows, _, corners = _plan(settings, 1, len(examples.y))
+    rows, _, corners, _ = _plan(settings, 1, examples)
     seen = np.asarray(_windows(bordered, rows[0], corners[0], (4, 4)))
     for image, row, (top, left) in zip(seen, rows[0], corners[0], strict=True):
         moved = np.zeros((4, 4), np.uint8)
@@ -143,7 +143,8 @@ def test_a_row_is_shifted_alike_whatever_the_batch_size() -> None:
     from tenfold.training import _plan
 
     def corner_of(batch_size: int) -> dict[int, tuple[int, ...]]:
-        rows, present, corners = _plan(Settings(batch_size=batch_size), 3, 50)
+        blank = Examples(np.zeros((50, 4, 4), np.uint8), np.zeros(50, np.int64))
+        rows, present, corners, _ = _plan(Settings(batch_size=batch_size), 3, blank)
         real = present.ravel() > 0
         pairs = zip(rows.ravel()[real], corners.reshape(-1, 2)[real], strict=True)
         return {int(row): tuple(corner) for row, corner in pairs}
@@ -162,12 +163,12 @@ def test_batches_hold_every_row_once(n: int, batch_size: int) -> None:
 
 
 def test_label_smoothing_spreads_the_answer(examples: Examples) -> None:
-    from tenfold.training import _cross_entropy
+    from tenfold.training import _losses
 
     logits = np.array([[2.0, 0.0, -1.0]], np.float32)
     log_p = logits - np.log(np.exp(logits).sum())
     target = np.array([[0.1, 0.8, 0.1]])  # 0.3 of the answer over three labels, 0.7 on its own
-    loss = float(_cross_entropy(logits, np.array([1]), 0.3)[0])
+    loss = float(_losses(logits, np.array([1]), 0.3)[0])
     assert loss == pytest.approx(-float((target * log_p).sum()), abs=1e-6)
 
 
@@ -177,3 +178,114 @@ def test_optimisers_are_those_of_keras(name: str, kind: str) -> None:
     optimizer, rate_after = build_optimizer(settings, 10)
     assert type(optimizer).__name__ == kind
     assert rate_after(5) == settings.learning_rate
+
+
+def test_regression_is_least_squares() -> None:
+    # One linear output, full batches: gradient descent ends where the normal equations do.
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(40, 3)).astype(np.float32)
+    y = (x @ [1.0, -2.0, 0.5] + 0.3 + rng.normal(size=40) * 0.1).astype(np.float32)
+    settings = PLAIN.model_copy(update={"hidden": (), "epochs": 300, "batch_size": 40})
+    network = build_network((3,), (), None, seed=0)
+    history = list(run_epochs(network, Examples(x, y), Examples(x[:9], y[:9]), settings))
+    exact, squares, *_ = np.linalg.lstsq(np.c_[x, np.ones(40)], y)
+    kernel, bias = weights_of(network)
+    np.testing.assert_allclose([*kernel[:, 0], *bias], exact, atol=1e-3)
+    assert history[-1].loss == pytest.approx(squares[0] / 40, abs=1e-4)
+    error = np.c_[x, np.ones(40)][:9] @ exact - y[:9]
+    assert history[-1].val_loss == pytest.approx((error**2).mean(), abs=1e-3)
+    assert history[-1].accuracy is None and history[-1].val_accuracy is None
+
+
+def test_features_are_taken_as_they_are_and_never_moved(examples: Examples) -> None:
+    flat = Examples((examples.x.reshape(21, 16) / 255).astype(np.float32), examples.y)
+    settings = PLAIN.model_copy(update={"shift_px": 2})
+    network = build_network((16,), settings.hidden, 3, seed=settings.seed)
+    list(run_epochs(network, flat, None, settings))
+    for one, other in zip(weights_of(network), plain_loop(examples, PLAIN)[0], strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5)
+
+
+def test_pictures_in_colour_are_moved_with_all_their_channels(examples: Examples) -> None:
+    from tenfold.training import _windows, _with_border
+
+    x = examples.x.astype(np.uint8)
+    colour = np.stack([x, 255 - x, x // 2], axis=-1)
+    bordered = _with_border(colour, 1)
+    rows, corners = np.array([3, 8]), np.array([[0, 2], [1, 1]])
+    seen = np.asarray(_windows(bordered, rows, corners, (4, 4, 3)))
+    assert (seen[0, 1:, :3] == colour[3, :3, 1:]).all()
+    assert (seen[0, 0] == 0).all() and (seen[0, :, 3] == 0).all()
+    assert (seen[1] == colour[8]).all()
+    network = build_network((4, 4, 3), (5,), 3, seed=0)
+    settings = PLAIN.model_copy(update={"shift_px": 1})
+    assert len(list(run_epochs(network, Examples(colour, examples.y), None, settings))) == 2
+
+
+def test_a_weight_of_two_is_the_row_twice(examples: Examples) -> None:
+    # In one full batch the order of rows plays no part.
+    whole = PLAIN.model_copy(update={"batch_size": 100})
+    weight = np.where(np.arange(21) < 5, 2, np.where(np.arange(21) < 8, 0, 1)).astype(np.float32)
+    rows = np.repeat(np.arange(21), weight.astype(int))
+    repeated = Examples(examples.x[rows], examples.y[rows])
+    weighted = examples._replace(weight=weight)
+    one, one_history = fit(repeated, whole, validation=repeated)
+    other, other_history = fit(weighted, whole, validation=weighted)
+    for a, b in zip(weights_of(one), weights_of(other), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-6)
+    for first, second in zip(one_history, other_history, strict=True):
+        measured = [first.loss, first.accuracy, first.val_loss, first.val_accuracy]
+        assert measured == pytest.approx(
+            [second.loss, second.accuracy, second.val_loss, second.val_accuracy], abs=1e-5
+        )
+
+
+def test_a_batch_without_weight_changes_nothing(examples: Examples) -> None:
+    nothing = examples._replace(weight=np.zeros(21, np.float32))
+    network, history = fit(nothing, PLAIN)
+    untouched = weights_of(build_network((4, 4), PLAIN.hidden, 3, seed=PLAIN.seed))
+    assert all((a == b).all() for a, b in zip(weights_of(network), untouched, strict=True))
+    assert history[-1].loss == 0
+
+
+def test_dropout_is_seeded_differs_by_step_and_is_off_when_measuring(examples: Examples) -> None:
+    settings = PLAIN.model_copy(update={"dropout": 0.5, "hidden": (32,)})
+
+    def dropped(settings: Settings) -> tuple[Any, list[Epoch]]:
+        network = build_network((4, 4), settings.hidden, 3, seed=settings.seed, dropout=0.5)
+        return network, list(run_epochs(network, examples, examples, settings))
+
+    (one, history), (again, _) = dropped(settings), dropped(settings)
+    assert all((a == b).all() for a, b in zip(weights_of(one), weights_of(again), strict=True))
+    kept, _ = fit(examples, settings)
+    assert any((a != b).any() for a, b in zip(weights_of(one), weights_of(kept), strict=True))
+    p = np.asarray(one(examples.x.astype(np.float32)))
+    assert history[-1].val_loss == pytest.approx(-np.log(p[np.arange(21), examples.y]).mean())
+    # Same rows in each step and a step that changes nothing: only what is dropped can differ.
+    frozen = settings.model_copy(update={"learning_rate": 1e-30, "batch_size": 21, "epochs": 3})
+    assert len({epoch.loss for epoch in dropped(frozen)[1]}) == 3
+
+
+def test_weight_decay_pulls_kernels_and_leaves_biases(examples: Examples) -> None:
+    settings = PLAIN.model_copy(update={"batch_size": 100, "epochs": 1})
+    plain, _ = fit(examples, settings)
+    decayed, _ = fit(examples, settings.model_copy(update={"weight_decay": 0.5}))
+    first = weights_of(build_network((4, 4), PLAIN.hidden, 3, seed=PLAIN.seed))
+    for before, a, b in zip(first, weights_of(plain), weights_of(decayed), strict=True):
+        pull = 0.5 * settings.learning_rate * before if before.ndim == 2 else 0
+        np.testing.assert_allclose(b, a - pull, atol=1e-6)
+
+
+def test_patience_stops_and_keeps_the_weights_of_the_lowest_validation_loss(
+    examples: Examples,
+) -> None:
+    # Answers at random: the fit gets worse on other rows before long.
+    rng = np.random.default_rng(1)
+    other = Examples(rng.integers(0, 256, (30, 4, 4), np.uint8), rng.integers(0, 3, 30))
+    settings = PLAIN.model_copy(update={"epochs": 400, "patience": 4, "learning_rate": 0.5})
+    network, history = fit(examples, settings, validation=other)
+    losses = [epoch.val_loss or 0 for epoch in history]
+    best = int(np.argmin(losses))
+    assert len(losses) < 400 and best == len(losses) - 5
+    p = np.asarray(network(other.x.astype(np.float32)))
+    assert -np.log(p[np.arange(30), other.y]).mean() == pytest.approx(losses[best], abs=1e-5)

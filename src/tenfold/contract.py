@@ -2,7 +2,15 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from tenfold.errors import SettingsError, did_you_mean
 
@@ -188,9 +196,15 @@ class Settings(Frozen):
       learning_rate: Step size at the start.
       schedule: `linear` lets the step size fall to 0 along a straight line.
       label_smoothing: Share of each answer that is spread over all labels.
+      dropout: Share of each hidden layer's outputs that is silenced while training.
+      weight_decay: Pull of kernels towards 0: in each step by this share of the step size.
+      class_weights: What the rows of each label count in training, in the order of the labels;
+        `balanced`: every label as much as every other one, however many rows it has.
       shift_px: Pixels by which each image may be moved, anew each epoch, up, down and sideways.
       test_size: Share of the training part held out for testing; None: the official test part.
       validation_size: Share of the training rows left that is held out to watch training.
+      patience: Epochs without a lower validation loss after which training stops; the weights of
+        the lowest one are kept. None: all epochs are trained and the last weights are kept.
     """
 
     learner: Literal["network"] = "network"
@@ -205,9 +219,29 @@ class Settings(Frozen):
     learning_rate: Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)] = 0.006
     schedule: Literal["constant", "linear"] = "linear"
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.05
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    weight_decay: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 0.0
+    class_weights: (
+        Literal["balanced"]
+        | Annotated[
+            tuple[Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)], ...],
+            Field(min_length=2),
+        ]
+        | None
+    ) = None
     shift_px: Annotated[int, Field(ge=0, le=64)] = 1
     test_size: Annotated[float, Field(gt=0, lt=1)] | None = None
     validation_size: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    patience: Annotated[int, Field(ge=1, le=100_000)] | None = None
+
+    @field_validator("patience")
+    @classmethod
+    def _patience_needs_validation_rows(
+        cls, patience: int | None, before: ValidationInfo
+    ) -> int | None:
+        if patience is not None and before.data.get("validation_size") == 0:
+            raise ValueError("validation rows to watch: validation_size above 0")
+        return patience
 
 
 RECIPES: dict[str, dict[str, Any]] = {
@@ -244,12 +278,14 @@ def resolve(asked: dict[str, Any]) -> Settings:
     except ValidationError as error:
         for detail in error.errors():
             name = ".".join(str(part) for part in detail["loc"])
-            problems.append(
-                _problem(name, detail["input"], detail["msg"].removeprefix("Input should be "), ())
-            )
+            problems.append(_problem(name, detail["input"], _rule(detail["msg"]), ()))
     if problems:
         raise SettingsError("Unusable settings: " + "; ".join(sorted(problems)) + ".")
     return settings
+
+
+def _rule(pydantic_says: str) -> str:
+    return pydantic_says.removeprefix("Input should be ").removeprefix("Value error, ")
 
 
 def _problem(name: str, value: object, rule: str, known: Any) -> str:

@@ -154,10 +154,15 @@ def _softmax(builder: _Builder, layer: Any) -> None:
     builder.add("Softmax", name=layer.name, axis=-1)
 
 
+def _nothing(builder: _Builder, layer: Any) -> None:
+    """A layer that acts while training alone."""
+
+
 LAYERS: dict[str, Callable[[_Builder, Any], None]] = {
     "Rescaling": _rescaling,
     "Flatten": _flatten,
     "Dense": _dense,
+    "Dropout": _nothing,
     "Softmax": _softmax,
 }
 """How each Keras layer is written, by class name."""

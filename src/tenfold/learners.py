@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tenfold.contract import Settings
+from tenfold.errors import SettingsError, message
 from tenfold.network import Layer, build_network, layer_table
 from tenfold.training import Epoch, Examples, run_epochs
 
@@ -45,6 +46,11 @@ class Fitted:
 
     def probabilities(self, x: NDArray[np.uint8]) -> NDArray[np.float32]:
         """The learner's own answers (n, n_labels): what its graph is checked against."""
+        return self.outputs(x)
+
+    def outputs(self, x: NDArray[Any]) -> NDArray[np.float32]:
+        """What the network returns for pictures or features: probabilities (n, n_labels), or for
+        regression values (n, 1) on the scale of the targets it was fitted to."""
         import jax
 
         # Highest: on a GPU the default products keep only 10 bits of the mantissa.
@@ -56,16 +62,32 @@ def fit_network(
     train: Examples,
     validation: Examples | None,
     *,
-    n_labels: int,
+    n_labels: int | None,
     settings: Settings,
     watcher: Watcher,
 ) -> Fitted:
     """Fit a dense network.
 
+    Args:
+      train: Rows to fit to; the dtype of their answers is the task.
+      validation: Rows to watch the fit with, and to stop it by with `settings.patience`.
+      n_labels: Number of labels; None for regression.
+      settings: All of them.
+      watcher: Sees the layers and each epoch.
+
     Raises:
+      SettingsError: Class weights that are not one for each label.
       KeyboardInterrupt: Ctrl-C before the first epoch ended; later it ends the fit instead.
     """
-    network = build_network(train.x.shape[1:], settings.hidden, n_labels, seed=settings.seed)
+    if settings.class_weights is not None:
+        train = train._replace(weight=_weights(train, n_labels, settings.class_weights))
+    network = build_network(
+        train.x.shape[1:],
+        settings.hidden,
+        n_labels,
+        seed=settings.seed,
+        dropout=settings.dropout,
+    )
     watcher.layers(layer_table(network))
     history: list[Epoch] = []
     interrupted = False
@@ -78,6 +100,28 @@ def fit_network(
             raise
         interrupted = True
     return Fitted("network", network, network.count_params(), tuple(history), interrupted)
+
+
+def _weights(
+    train: Examples, n_labels: int | None, class_weights: str | tuple[float, ...]
+) -> NDArray[np.float32]:
+    """The weight of each row (n,): its own times that of its label."""
+    if n_labels is None or (class_weights != "balanced" and len(class_weights) != n_labels):
+        raise SettingsError(
+            message(
+                "Class weights that do not fit the labels",
+                expected="none for regression" if n_labels is None else f"{n_labels} numbers",
+                class_weights=class_weights,
+            )
+        )
+    own = np.ones(len(train.y), np.float32) if train.weight is None else train.weight
+    if class_weights == "balanced":
+        share = np.bincount(train.y, weights=own, minlength=n_labels) / train.total_weight
+        of_label = 1 / (n_labels * np.maximum(share, np.finfo(np.float32).tiny))
+    else:
+        of_label = np.asarray(class_weights, np.float64)
+    weights: NDArray[np.float32] = (own * of_label[train.y]).astype(np.float32)
+    return weights
 
 
 LEARNERS: dict[str, Callable[..., Fitted]] = {"network": fit_network}

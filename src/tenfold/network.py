@@ -47,46 +47,61 @@ def import_keras() -> Any:
 
 
 def build_network(
-    input_shape: Sequence[int], hidden: Sequence[int], n_labels: int, *, seed: int
+    input_shape: Sequence[int],
+    hidden: Sequence[int],
+    n_labels: int | None,
+    *,
+    seed: int,
+    dropout: float = 0.0,
 ) -> Any:
-    """A dense network: scaling to 0..1, hidden layers with ReLU, one output per label, softmax.
+    """A dense network: hidden layers with ReLU, then one output per label and softmax.
 
     Args:
-      input_shape: Shape of one example, such as (28, 28); values from 0 to 255.
-      hidden: Neurons of each hidden layer; none gives softmax regression.
-      n_labels: Number of labels.
-      seed: Decides the first weights (Glorot uniform, biases 0).
+      input_shape: Shape of one example: (28, 28) or (28, 28, 3) for pictures, whose values from 0
+        to 255 are scaled to 0..1; (d,) for features, which are taken as they are.
+      hidden: Neurons of each hidden layer; none gives softmax or linear regression.
+      n_labels: Number of labels; None: regression, one linear output named `value`.
+      seed: Decides the first weights (Glorot uniform, biases 0) and what is dropped.
+      dropout: Share of each hidden layer's outputs that is silenced while training.
 
     Returns:
-      A built `keras.Sequential` from pictures (n, *input_shape) to probabilities (n, n_labels).
-      Its last layer is the softmax alone, so `logits_network` can train in front of it.
+      A built `keras.Sequential` from examples (n, *input_shape) to probabilities (n, n_labels) or
+      values (n, 1). Its softmax is a layer alone, so `logits_network` can train in front of it.
     """
     keras = import_keras()
+    is_picture = len(input_shape) >= 2
     seeds = np.random.SeedSequence(seed).generate_state(len(hidden) + 1)
 
     def dense(position: int, n_neurons: int, **options: Any) -> Any:
         initial = keras.initializers.GlorotUniform(seed=int(seeds[position]))
         return keras.layers.Dense(n_neurons, kernel_initializer=initial, **options)
 
-    return keras.Sequential(
-        [
-            keras.Input(tuple(input_shape), dtype="float32", name="image"),
+    name = "image" if is_picture else "features"
+    layers = [keras.Input(tuple(input_shape), dtype="float32", name=name)]
+    if is_picture:
+        layers += [
             keras.layers.Rescaling(1 / 255, name="scale"),
             keras.layers.Flatten(name="flatten"),
-            *(
-                dense(i, n_neurons, activation="relu", name=f"hidden_{i + 1}")
-                for i, n_neurons in enumerate(hidden)
-            ),
-            dense(len(hidden), n_labels, name="output"),
-            keras.layers.Softmax(name="probabilities"),
-        ],
-        name="network",
-    )
+        ]
+    for i, n_neurons in enumerate(hidden):
+        layers.append(dense(i, n_neurons, activation="relu", name=f"hidden_{i + 1}"))
+        if dropout:
+            layers.append(
+                keras.layers.Dropout(dropout, seed=int(seeds[i]), name=f"dropout_{i + 1}")
+            )
+    if n_labels is None:
+        layers.append(dense(len(hidden), 1, name="value"))
+    else:
+        layers.append(dense(len(hidden), n_labels, name="output"))
+        layers.append(keras.layers.Softmax(name="probabilities"))
+    return keras.Sequential(layers, name="network")
 
 
 def logits_network(network: Any) -> Any:
-    """`network` without its softmax, sharing its weights: losses of logits do not overflow."""
-    return import_keras().Model(network.inputs[0], network.layers[-2].output)
+    """`network` without its softmax if it has one, sharing its weights: logits do not overflow."""
+    last = network.layers[-1]
+    end = network.layers[-2] if type(last).__name__ == "Softmax" else last
+    return import_keras().Model(network.inputs[0], end.output)
 
 
 def layer_table(network: Any) -> list[Layer]:

@@ -78,9 +78,12 @@ class TerminalWatcher(Watcher, AbstractContextManager["TerminalWatcher"]):
         )
         if self._console.is_terminal:
             line = f"epoch {epoch.epoch:>{len(str(n_epochs))}}/{n_epochs}"
-            line += f"  loss {epoch.loss:.4f}  accuracy {epoch.accuracy:.4f}"
-            if epoch.val_accuracy is not None:
-                line += f"  validation {epoch.val_accuracy:.4f}"
+            line += f"  loss {epoch.loss:.4f}"
+            if epoch.accuracy is not None:
+                line += f"  accuracy {epoch.accuracy:.4f}"
+            validation = epoch.val_loss if epoch.accuracy is None else epoch.val_accuracy
+            if validation is not None:
+                line += f"  validation {validation:.4f}"
             self._console.print(f"{line}  {epoch.seconds:.2f} s")
 
 
