@@ -31,7 +31,9 @@ MAX_WORDS = 2000
 YES_NO = [
     {"yes", "no"}, {"y", "n"}, {"true", "false"}, {"t", "f"}, {"0", "1"}, {"on", "off"}
 ]  # fmt: skip
-IDENTIFIER_NAME = re.compile(r"(^|[ _.-])(id|uuid|guid|index|key|nr|no|number|code)$|^unnamed", re.I)
+IDENTIFIER_NAME = re.compile(
+    r"(^|[ _.-])(id|uuid|guid|index|key|nr|no|number|code)$|^unnamed", re.I
+)
 THOUSANDS = r"^[-+]?\d{1,3}(,\d{3})+(\.\d+)?$"
 DECIMAL_COMMA = r"^[-+]?\d+,\d+$"
 WORD = re.compile(r"[^\W\d_]+|\d+|[^\w\s]")
@@ -262,9 +264,7 @@ def _remarks(
     if not wrong.size:
         return []
     found = _some(sorted({str(cells.iloc[row]) for row in wrong}))
-    return [
-        f"{what}: {column.name}={found} in {len(wrong)} rows, first row {wrong[0]} ({where})"
-    ]
+    return [f"{what}: {column.name}={found} in {len(wrong)} rows, first row {wrong[0]} ({where})"]
 
 
 def _some(names: Sequence[str], n: int = 5) -> str:

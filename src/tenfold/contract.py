@@ -41,9 +41,7 @@ class ImageInput(Frozen):
         return size if self.channels == 1 else (*size, self.channels)
 
 
-ColumnKind = Literal[
-    "number", "category", "yes/no", "date", "text", "identifier", "constant"
-]
+ColumnKind = Literal["number", "category", "yes/no", "date", "text", "identifier", "constant"]
 """Kinds of columns; the last two are not learned from."""
 
 
@@ -57,7 +55,7 @@ class Column(Frozen):
     """
 
     name: str
-    kind: Literal["number", "category", "yes/no", "date", "text"]
+    kind: ColumnKind
     levels: tuple[str, ...] = ()
 
     @property
@@ -74,28 +72,30 @@ DATE_PARTS = ("year", "month", "day", "weekday", "hour", "year_sin", "year_cos")
 """What a date becomes: the last two place its day on the circle of the year."""
 
 
-class Lags(Frozen):
-    """Earlier values of the target as columns, of data in the order of time.
+class Order(Frozen):
+    """Rows in the order of time, and where a forecast starts.
 
     Attributes:
       time: The column of time.
-      n: How many earlier values.
-      step_seconds: Usual distance of two rows.
-      last_time: Time of the last known row, as ISO text.
-      last_values: The last `n` known values, oldest first: where a forecast starts.
-      half_widths: Half-width of the 90% interval of a forecast 1, 2, ... steps ahead.
+      is_date: Its values are dates; else they are numbers.
+      step: Usual distance of two rows: seconds between dates, or a number.
+      last: Time of the last known row: seconds since 1970, or a number.
+      lags: How many earlier values of the target are columns of each row.
+      last_values: The last known values, as many as there are lags, oldest first.
+      half_widths: Half-width of the interval of a forecast 1, 2, ... steps ahead.
     """
 
     time: str
-    n: Annotated[int, Field(ge=1, le=10_000)]
-    step_seconds: float
-    last_time: str
-    last_values: tuple[float, ...]
+    is_date: bool
+    step: float
+    last: float
+    lags: Annotated[int, Field(ge=0, le=10_000)] = 0
+    last_values: tuple[float, ...] = ()
     half_widths: tuple[float, ...] = ()
 
-    def columns(self, target: str) -> tuple[str, ...]:
-        """Names of the lag columns: `Temp-1` is the value before."""
-        return tuple(f"{target}-{lag}" for lag in range(1, self.n + 1))
+    def lag_columns(self, target: str) -> tuple[str, ...]:
+        """Names of the columns of earlier values: `Temp-1` is the value before."""
+        return tuple(f"{target}-{lag}" for lag in range(1, self.lags + 1))
 
 
 class TableInput(Frozen):
@@ -104,13 +104,13 @@ class TableInput(Frozen):
     Attributes:
       columns: The columns used; others are ignored.
       target: The column that is predicted.
-      lags: Earlier values of the target among the columns; None where rows have no order.
+      order: How rows follow each other in time; None where they have no order.
     """
 
     kind: Literal["table"] = "table"
     columns: Annotated[tuple[Column, ...], Field(min_length=1)]
     target: str
-    lags: Lags | None = None
+    order: Order | None = None
 
     @property
     def inputs(self) -> dict[str, tuple[str, int]]:
@@ -176,7 +176,7 @@ class Reading(Frozen):
       header: Whether the first row holds names.
       separator: Character between cells.
       time: Column that orders the rows: train on the past, test on the future.
-      lags: How many earlier values of the target become columns.
+      lags: How many earlier values of the target become columns; 7 when None and `time` is given.
     """
 
     target: str | None = None
@@ -185,7 +185,7 @@ class Reading(Frozen):
     header: bool | None = None
     separator: Annotated[str, Field(min_length=1, max_length=1)] | None = None
     time: str | None = None
-    lags: Annotated[int, Field(ge=0, le=10_000)] = 0
+    lags: Annotated[int, Field(ge=0, le=10_000)] | None = None
 
 
 class Settings(Frozen):

@@ -2,14 +2,16 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tenfold import catalog
+from tenfold.columns import Profile, Table
+from tenfold.contract import ImageInput, Reading, TableInput
 from tenfold.errors import DataError, message
 
 DEFAULT_TEST_SIZE = 0.25
@@ -22,66 +24,98 @@ Rows = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
+class TableInfo:
+    """What a dataset of a table knows beside its rows.
+
+    Attributes:
+      input: The columns used, the target and the order of time, as a model's contract has them.
+      reading: How the file was asked to be read; reading it so again gives the same dataset.
+      profiles: Every column of the file, those that are not used too.
+      notes: What was found out about the file, and what was dropped from it, for a reader.
+      previous: For rows in the order of time the target's value one row before (n,).
+    """
+
+    input: TableInput
+    reading: Reading
+    profiles: tuple[Profile, ...]
+    notes: tuple[str, ...]
+    previous: NDArray[np.float64] | None = None
+
+
+@dataclass(frozen=True, eq=False)
 class Dataset:
     """Examples with answers.
 
     Attributes:
       name: What it was loaded as.
-      x: Images, uint8 (n, height, width).
-      y: Label codes, int64 (n,), in [0, len(labels)).
-      labels: Name of each code.
+      x: Images, uint8 (n, height, width) or (n, height, width, 3), or the rows of a table.
+      y: Label codes, int64 (n,), in [0, len(labels)); for regression the target, float64 (n,).
+      labels: Name of each code; empty for regression.
       keys: Where each row comes from, as `file:row`.
       test_rows: Rows of the official test part; empty where there is none.
+      info: What else a table knows; None for images.
+      source: The file or folder it was read from, where it was.
     """
 
     name: str
-    x: NDArray[np.uint8]
-    y: NDArray[np.int64]
+    x: Any
+    y: NDArray[Any]
     labels: tuple[str, ...]
     keys: Sequence[str]
     test_rows: Rows = field(default_factory=lambda: np.empty(0, np.int64))
+    info: TableInfo | None = None
+    source: str | None = None
 
     def __post_init__(self) -> None:
-        if self.x.dtype != np.uint8 or self.x.ndim != 3 or not self.x.size:
-            raise DataError(
-                message(
-                    "Not images",
-                    where=self.name,
-                    expected="uint8 (n, height, width), none of them 0",
-                    dtype=str(self.x.dtype),
-                    shape=self.x.shape,
-                )
-            )
+        if not isinstance(self.x, Table):
+            _check_images(self.x, self.name)
         if not len(self.x) == len(self.y) == len(self.keys):
             raise DataError(
                 message(
-                    "Images, answers and keys do not belong together",
+                    "Examples, answers and keys do not belong together",
                     where=self.name,
-                    expected="one answer and one key for each image",
-                    n_images=len(self.x),
+                    expected="one answer and one key for each example",
+                    n_examples=len(self.x),
                     n_answers=len(self.y),
                     n_keys=len(self.keys),
                 )
             )
-        if len(self.labels) < 2 or len(set(self.labels)) < len(self.labels):
+        if np.issubdtype(self.y.dtype, np.integer):
+            _check_codes(self.y, self.labels, self.name)
+        elif self.labels or not np.isfinite(self.y).all():
             raise DataError(
                 message(
-                    "Labels that do not tell answers apart",
+                    "Not a target for regression",
                     where=self.name,
-                    expected="at least two, none of them twice",
+                    expected="finite numbers and no labels",
                     labels=self.labels,
                 )
             )
-        if self.y.min() < 0 or self.y.max() >= len(self.labels):
-            raise DataError(
-                message(
-                    "Answer without a label",
-                    where=self.name,
-                    expected=f"codes from 0 to {len(self.labels) - 1}",
-                    lowest=int(self.y.min()),
-                    highest=int(self.y.max()),
-                )
-            )
+
+    @property
+    def task(self) -> Literal["classification", "regression"]:
+        """What the answers are: labels or numbers."""
+        return "classification" if self.labels else "regression"
+
+    @property
+    def input(self) -> ImageInput | TableInput:
+        """What a model of this dataset accepts."""
+        if self.info is not None:
+            return self.info.input
+        height, width, *channels = self.images.shape[1:]
+        return ImageInput(height=height, width=width, channels=3 if channels else 1)
+
+    @property
+    def images(self) -> NDArray[np.uint8]:
+        """The examples, where they are images.
+
+        Raises:
+          DataError: They are rows of a table.
+        """
+        if isinstance(self.x, Table):
+            raise DataError(message("Not images", where=self.name, expected="a dataset of images"))
+        images: NDArray[np.uint8] = self.x
+        return images
 
     @classmethod
     def from_arrays(
@@ -126,8 +160,8 @@ class Dataset:
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of examples, answers, labels and the official test rows; names do not matter."""
-        digest = hashlib.sha256(repr((self.x.shape, self.labels)).encode())
-        for array in (self.x, self.y, self.test_rows):
+        digest = hashlib.sha256(repr((_shape(self.x), self.labels)).encode())
+        for array in (*_arrays(self.x), self.y, self.test_rows):
             digest.update(np.ascontiguousarray(array).data)
         return digest.hexdigest()
 
@@ -157,11 +191,18 @@ class Dataset:
             self.labels,
             [self.keys[row] for row in rows],
             np.flatnonzero(np.isin(rows, self.test_rows)),
+            self.info
+            and replace(
+                self.info,
+                previous=None if self.info.previous is None else self.info.previous[rows],
+            ),
+            self.source,
         )
 
     def one_hot(self) -> NDArray[np.float32]:
         """The answers as one-hot rows: float32 (n, n_labels), 1 in the column of the label."""
-        return np.eye(len(self.labels), dtype=np.float32)[self.y]
+        one_hot: NDArray[np.float32] = np.eye(len(self.labels), dtype=np.float32)[self.y]
+        return one_hot
 
     def decode(self, one_hot: ArrayLike) -> NDArray[np.int64]:
         """Label codes (n,) of one-hot rows, the inverse of `one_hot`.
@@ -244,7 +285,9 @@ def split(
     """
     _check_sizes(data, test_size, validation_size)
     rng = np.random.default_rng(seed)
-    copy_of = _first_of_each(data.x)
+    if data.info is not None and data.info.input.order is not None:
+        return _split_by_time(data, test_size or DEFAULT_TEST_SIZE, validation_size)
+    copy_of = data.x.copy_of if isinstance(data.x, Table) else _first_of_each(data.x)
     train, dropped = np.setdiff1d(np.arange(len(data)), data.test_rows), np.empty(0, np.int64)
     if test_size is None and data.test_rows.size:
         test = np.sort(data.test_rows)
@@ -255,14 +298,27 @@ def split(
     validation = np.empty(0, np.int64)
     if validation_size:
         train, validation = _hold_out(data, train, copy_of, validation_size, rng)
-    parts = {"train": train, "test": test} | ({"validation": validation} if validation_size else {})
-    for part, rows in parts.items():
-        if not rows.size:
+    return _checked(data, Split(train, validation, test, dropped), validation_size)
+
+
+def _split_by_time(data: Dataset, test_size: float, validation_size: float) -> Split:
+    """The last rows for testing, those before them for validation: never the future to learn."""
+    n_test = round(len(data) * test_size)
+    n_validation = round((len(data) - n_test) * validation_size)
+    train, validation, test = np.split(
+        np.arange(len(data)), [len(data) - n_test - n_validation, len(data) - n_test]
+    )
+    return _checked(data, Split(train, validation, test, np.empty(0, np.int64)), validation_size)
+
+
+def _checked(data: Dataset, parts: Split, validation_size: float) -> Split:
+    for part in ("train", "test", *(["validation"] if validation_size else [])):
+        if not getattr(parts, part).size:
             expected = f"rows left for {part}"
             raise DataError(
                 message("Too few examples", where=data.name, expected=expected, n=len(data))
             )
-    return Split(train, validation, test, dropped)
+    return parts
 
 
 def _check_sizes(data: Dataset, test_size: float | None, validation_size: float) -> None:
@@ -289,8 +345,8 @@ def _hold_out(
     _, first, group_of, n_copies = np.unique(
         copy_of[rows], return_index=True, return_inverse=True, return_counts=True
     )
-    answers = data.y[rows[first]]
-    counts = np.bincount(answers, weights=n_copies, minlength=len(data.labels))
+    answers = _strata(data)[rows[first]]
+    counts = np.bincount(answers, weights=n_copies)
     held = np.zeros(len(first), bool)
     for code, left in enumerate(_quotas(counts, size).tolist()):
         for group in rng.permutation(np.flatnonzero(answers == code)).tolist():
@@ -298,6 +354,66 @@ def _hold_out(
                 held[group] = True
                 left -= int(n_copies[group])
     return rows[~held[group_of]], rows[held[group_of]]
+
+
+def _strata(data: Dataset) -> NDArray[np.int64]:
+    """What the parts have alike shares of (n,): labels, or tenths of a regression's target."""
+    if data.labels:
+        return data.y.astype(np.int64)
+    edges = np.quantile(data.y, np.linspace(0.1, 0.9, 9))
+    return np.searchsorted(edges, data.y)
+
+
+def _arrays(x: NDArray[np.uint8] | Table) -> list[NDArray[Any]]:
+    """The examples as arrays of bytes."""
+    if not isinstance(x, Table):
+        return [x]
+    return [
+        np.frombuffer("\0".join(values).encode(), np.uint8)
+        if values.dtype == object
+        else values.view(np.int64)
+        for values in x.columns.values()
+    ]
+
+
+def _shape(x: NDArray[np.uint8] | Table) -> object:
+    return (len(x), *x.columns) if isinstance(x, Table) else x.shape
+
+
+def _check_images(x: NDArray[np.uint8], name: str) -> None:
+    fitting = x.dtype == np.uint8 and (x.ndim == 3 or (x.ndim == 4 and x.shape[3] == 3))
+    if not fitting or not x.size:
+        raise DataError(
+            message(
+                "Not images",
+                where=name,
+                expected="uint8 (n, height, width) or (n, height, width, 3), none of them 0",
+                dtype=str(x.dtype),
+                shape=x.shape,
+            )
+        )
+
+
+def _check_codes(y: NDArray[Any], labels: tuple[str, ...], name: str) -> None:
+    if len(labels) < 2 or len(set(labels)) < len(labels):
+        raise DataError(
+            message(
+                "Labels that do not tell answers apart",
+                where=name,
+                expected="at least two, none of them twice",
+                labels=labels,
+            )
+        )
+    if y.min() < 0 or y.max() >= len(labels):
+        raise DataError(
+            message(
+                "Answer without a label",
+                where=name,
+                expected=f"codes from 0 to {len(labels) - 1}",
+                lowest=int(y.min()),
+                highest=int(y.max()),
+            )
+        )
 
 
 def _first_of_each(x: NDArray[np.uint8]) -> NDArray[np.int64]:

@@ -36,7 +36,8 @@ class Numbers:
       names: The graph inputs, in order.
       fill: Median of the training rows, for missing cells.
       flagged: Positions of the columns with missing cells: each gets a column that says so.
-      unit: Typical size of a skewed column, 0 for the others. x becomes sign(x) log(1 + |x| / unit).
+      unit: Typical size of a skewed column, 0 for the others. There x becomes
+        sign(x) log(1 + |x| / unit).
       mean, deviation: Of the filled, compressed values.
     """
 
@@ -132,7 +133,7 @@ def _skewness(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _typical_size(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Median of the sizes that are not 0; 0 where there are none, or where it is hardly a number."""
+    """Median of the sizes that are not 0; 0 where there are none, or hardly any size."""
     sizes = np.abs(values)
     typical = np.nanmedian(np.where(sizes.any(axis=0) & (sizes == 0), np.nan, sizes), axis=0)
     return np.where(typical > 1e-30, typical, 0.0)

@@ -1,8 +1,9 @@
 """`Model`: a checked `model.onnx` that answers. The only way Tenfold predicts."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, overload
 
@@ -14,10 +15,12 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from tenfold import files
-from tenfold.contract import METADATA_KEY, Contract
+from tenfold.columns import Table, graph_inputs, read_rows
+from tenfold.contract import METADATA_KEY, Contract, Decision, TableInput
 from tenfold.errors import DataError, ModelError, message
 from tenfold.graph import OPERATORS
 from tenfold.idx import read_idx
+from tenfold.tables import Cells, from_frame, read_table
 
 MAX_BYTES = 1 << 30
 """Largest model file that is opened. A forest of 100 trees on MNIST takes 93 MB."""
@@ -25,7 +28,16 @@ MAX_BYTES = 1 << 30
 CHUNK_BYTES = 1 << 23
 """Input bytes answered at a time: bounds memory, and 10,000 digits gain nothing from more."""
 
+GRAPH_BYTES = 1 << 26
+"""Memory for what the graph itself says it needs for its rows (`Contract.row_bytes`)."""
+
+TABLE_ROWS = 2_000
+"""Rows of a table answered at a time."""
+
+DOMAINS = {"", "ai.onnx.ml"}
 PICTURES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff"}
+
+Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,20 +45,20 @@ class Prediction:
     """One answer.
 
     Attributes:
-      label: The most probable label.
+      label: The most probable label, or the one that the model's threshold decides.
       confidence: Its probability.
-      image: What the model saw: uint8, of the contract's shape.
       values: The probability of each label, float32 (n_labels,).
       labels: Their names.
+      image: What the model saw, of the contract's shape; None for rows of a table.
       unsure: The model would rather not answer.
       reason: Why it is unsure.
     """
 
     label: str
     confidence: float
-    image: NDArray[np.uint8]
-    values: NDArray[np.float32]
+    values: Floats
     labels: tuple[str, ...]
+    image: NDArray[np.uint8] | None = None
     unsure: bool = False
     reason: str | None = None
 
@@ -61,28 +73,40 @@ class Prediction:
 
 @dataclass(frozen=True, eq=False)
 class Predictions(Sequence[Prediction]):
-    """Answers to many inputs: a sequence of `Prediction` over two arrays.
+    """Answers to many inputs: a sequence of `Prediction` over arrays.
 
     Attributes:
-      images: What the model saw: uint8 (n, ...).
       probabilities: float32 (n, n_labels).
       label_names: Names of the columns.
+      decision: A threshold that decides between two labels; None: the larger probability does.
+      images: What the model saw: uint8 (n, ...); None for rows of a table.
+      notes: What a reader should know about the inputs.
     """
 
-    images: NDArray[np.uint8]
-    probabilities: NDArray[np.float32]
+    probabilities: Floats
     label_names: tuple[str, ...]
+    decision: Decision | None = None
+    images: NDArray[np.uint8] | None = None
+    notes: tuple[str, ...] = ()
+
+    @cached_property
+    def codes(self) -> NDArray[np.int64]:
+        """The code of each answer's label (n,)."""
+        if self.decision is None:
+            return self.probabilities.argmax(axis=1)
+        positive = self.label_names.index(self.decision.positive)
+        likely = self.probabilities[:, positive] >= np.float32(self.decision.threshold)
+        return np.where(likely, positive, 1 - positive)
 
     @property
     def labels(self) -> list[str]:
-        """The most probable label of each input."""
-        return [self.label_names[code] for code in self.probabilities.argmax(axis=1)]
+        """The label of each answer."""
+        return [self.label_names[code] for code in self.codes]
 
     @property
-    def confidence(self) -> NDArray[np.float32]:
+    def confidence(self) -> Floats:
         """The probability of each answer's label (n,)."""
-        highest: NDArray[np.float32] = self.probabilities.max(axis=1)
-        return highest
+        return np.take_along_axis(self.probabilities, self.codes[:, None], axis=1)[:, 0]
 
     def __len__(self) -> int:
         return len(self.probabilities)
@@ -93,11 +117,62 @@ class Predictions(Sequence[Prediction]):
     def __getitem__(self, index: slice) -> "Predictions": ...
     def __getitem__(self, index: int | slice) -> "Prediction | Predictions":
         if isinstance(index, slice):
-            return Predictions(self.images[index], self.probabilities[index], self.label_names)
-        return _prediction(self.images[index], self.probabilities[index], self.label_names)
+            images = None if self.images is None else self.images[index]
+            return replace(self, probabilities=self.probabilities[index], images=images)
+        code, values = int(self.codes[index]), self.probabilities[index]
+        image = None if self.images is None else self.images[index]
+        return Prediction(
+            self.label_names[code], float(values[code]), values, self.label_names, image
+        )
 
     def __repr__(self) -> str:
         return f"Predictions({len(self)})"
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """One answer of regression: the value, and the interval that holds the truth in 90 of 100."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, eq=False)
+class Estimates(Sequence[Estimate]):
+    """Answers of regression to many inputs, in the target's unit.
+
+    Attributes:
+      value, low, high: float32 (n,).
+      notes: What a reader should know about the inputs.
+      times: For a forecast the time of each step.
+    """
+
+    value: Floats
+    low: Floats
+    high: Floats
+    notes: tuple[str, ...] = ()
+    times: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.value)
+
+    @overload
+    def __getitem__(self, index: int) -> Estimate: ...
+    @overload
+    def __getitem__(self, index: slice) -> "Estimates": ...
+    def __getitem__(self, index: int | slice) -> "Estimate | Estimates":
+        if isinstance(index, slice):
+            return Estimates(
+                self.value[index], self.low[index], self.high[index], self.notes, self.times[index]
+            )
+        return Estimate(float(self.value[index]), float(self.low[index]), float(self.high[index]))
+
+    def __repr__(self) -> str:
+        return f"Estimates({len(self)})"
+
+
+Answers = Predictions | Estimates
 
 
 class Model:
@@ -105,7 +180,7 @@ class Model:
 
     Attributes:
       contract: What it accepts and returns.
-      labels: The labels, in the order of the probabilities.
+      labels: The labels, in the order of the probabilities; empty for regression.
       sha256: Digest of the file's bytes.
       n_bytes: Its size.
     """
@@ -115,7 +190,6 @@ class Model:
         self.labels = self.contract.labels
         self.sha256 = hashlib.sha256(content).hexdigest()
         self.n_bytes = len(content)
-        self._shape = self.contract.input.shape
         self._session = _session(content, where)
 
     @classmethod
@@ -141,54 +215,103 @@ class Model:
                 )
             return cls(path.read_bytes(), where=path)
 
-    @overload
-    def predict(self, inputs: Path | str) -> Prediction | Predictions: ...
-    @overload
-    def predict(self, inputs: NDArray[Any]) -> Prediction | Predictions: ...
-    def predict(self, inputs: NDArray[Any] | Path | str) -> Prediction | Predictions:
+    def predict(self, inputs: Any) -> Prediction | Predictions | Estimate | Estimates:
         """Answer one input or many.
 
         Args:
-          inputs: uint8 array of one picture (height, width) or of many (n, height, width), taken
-            as they are; or the path of an IDX file that holds one or the other.
+          inputs: For images a uint8 array of one picture (height, width) or of many
+            (n, height, width), taken as they are, or the path of an IDX file that holds one or the
+            other. For tables the path of a CSV or Parquet file, a pandas frame, a dict with a
+            value per column, or a list of such dicts.
 
         Returns:
-          A `Prediction` for one picture, `Predictions` for many. Beside input and output a bounded
-          amount of memory is used, however many there are.
+          A `Prediction` (regression: `Estimate`) for one input, `Predictions` (`Estimates`) for
+          many. Beside input and output a bounded amount of memory is used, however many there are.
 
         Raises:
-          DataError: Another shape or dtype, or a kind of file that cannot be read.
-          FormatError: A damaged IDX file.
+          DataError: Another shape or dtype, columns that are missing, or a kind of file that
+            cannot be read.
+          FormatError: A damaged file.
         """
+        contract = self.contract.input
+        if isinstance(contract, TableInput):
+            rows, notes = read_rows(read_cells(inputs), contract)
+            answers = self.answer(rows, notes)
+            return answers[0] if isinstance(inputs, Mapping) else answers
         x = np.asarray(read_input(inputs) if isinstance(inputs, str | Path) else inputs)
-        if x.dtype == np.uint8 and x.shape == self._shape:
+        if x.dtype == np.uint8 and x.shape == contract.shape:
             values = self._session.run(None, {"image": x[None]})[0][0]
-            return _prediction(x, values, self.labels)
-        return Predictions(x, self.probabilities(x), self.labels)
+            best = int(values.argmax())
+            return Prediction(self.labels[best], float(values[best]), values, self.labels, x)
+        return self.answer(x)
 
-    def probabilities(self, x: NDArray[Any]) -> NDArray[np.float32]:
-        """Probabilities (n, n_labels) of pictures (n, height, width).
+    def answer(self, x: NDArray[np.uint8] | Table, notes: Sequence[str] = ()) -> Answers:
+        """Answer many examples, already read.
+
+        Args:
+          x: Pictures (n, height, width), or rows of a table with the contract's columns.
+          notes: What a reader should know; stands in the answers.
 
         Raises:
-          DataError: Another shape or dtype.
+          DataError: Pictures of another shape or dtype.
         """
-        self._check_input(x)
-        answers = np.empty((len(x), len(self.labels)), np.float32)
-        for rows in self._chunks(len(x)):
-            answers[rows] = self._session.run(None, {"image": np.ascontiguousarray(x[rows])})[0]
-        return answers
+        if isinstance(x, Table):
+            chunks = (
+                graph_inputs(x[rows], self._table_input)
+                for rows in self._chunks(len(x), TABLE_ROWS)
+            )
+        else:
+            self._check_pictures(x)
+            step = max(1, CHUNK_BYTES // int(np.prod(x.shape[1:])))
+            chunks = (
+                {"image": np.ascontiguousarray(x[rows])} for rows in self._chunks(len(x), step)
+            )
+        outputs = [self._session.run(None, chunk) for chunk in chunks]
+        images = None if isinstance(x, Table) else x
+        if self.contract.task == "regression":
+            value, low, high = (
+                np.concatenate([np.empty(0, np.float32), *(out[i] for out in outputs)])
+                for i in range(3)
+            )
+            return Estimates(value, low, high, tuple(notes))
+        empty = np.empty((0, len(self.labels)), np.float32)
+        probabilities = np.concatenate([empty, *(out[0] for out in outputs)])
+        return Predictions(probabilities, self.labels, self.contract.decision, images, tuple(notes))
 
-    def _chunks(self, n: int) -> Iterator[slice]:
-        step = max(1, CHUNK_BYTES // int(np.prod(self._shape)))
+    def probabilities(self, x: NDArray[np.uint8] | Table) -> Floats:
+        """Probabilities (n, n_labels) of many examples; see `answer`."""
+        answers = self.answer(x)
+        if isinstance(answers, Estimates):
+            raise DataError(
+                message("No probabilities", expected="a model of labels", task="regression")
+            )
+        return answers.probabilities
+
+    @property
+    def _table_input(self) -> TableInput:
+        assert isinstance(self.contract.input, TableInput)
+        return self.contract.input
+
+    def _chunks(self, n: int, step: int) -> Iterator[slice]:
+        if self.contract.row_bytes:
+            step = max(1, min(step, GRAPH_BYTES // self.contract.row_bytes))
         return (slice(start, start + step) for start in range(0, n, step))
 
-    def _check_input(self, x: NDArray[Any]) -> None:
-        if x.dtype == np.uint8 and x.shape[1:] == self._shape:
+    def _check_pictures(self, x: NDArray[Any]) -> None:
+        contract = self.contract.input
+        if isinstance(contract, TableInput):
+            raise DataError(
+                message(
+                    "Input does not fit the model", expected="rows of a table", fix=None,
+                    dtype=str(x.dtype), shape=x.shape,
+                )
+            )  # fmt: skip
+        if x.dtype == np.uint8 and x.shape[1:] == contract.shape:
             return
-        size = ", ".join(str(n) for n in self._shape)
+        size = ", ".join(str(n) for n in contract.shape)
         if x.dtype != np.uint8:
             fix = "For values from 0 to 1: (x * 255).round().astype('uint8')"
-        elif x.size and x.size % int(np.prod(self._shape)) == 0:
+        elif x.size and x.size % int(np.prod(contract.shape)) == 0:
             fix = f"The values fit: x.reshape(-1, {size})"
         else:
             fix = None
@@ -203,8 +326,13 @@ class Model:
         )
 
     def __repr__(self) -> str:
-        size = "x".join(str(n) for n in self._shape)
-        return f"Model({self.contract.learner}, {size}, {len(self.labels)} labels)"
+        contract = self.contract.input
+        if isinstance(contract, TableInput):
+            size = f"{len(contract.columns)} columns"
+        else:
+            size = "x".join(str(n) for n in contract.shape)
+        answer = f"{len(self.labels)} labels" if self.labels else "regression"
+        return f"Model({self.contract.learner}, {size}, {answer})"
 
 
 def read_input(path: Path | str) -> NDArray[np.uint8]:
@@ -227,11 +355,24 @@ def read_input(path: Path | str) -> NDArray[np.uint8]:
     return read_idx(path)
 
 
-def _prediction(
-    image: NDArray[np.uint8], values: NDArray[np.float32], labels: tuple[str, ...]
-) -> Prediction:
-    best = int(values.argmax())
-    return Prediction(labels[best], float(values[best]), image, values, labels)
+def read_cells(inputs: Any) -> Cells:
+    """The cells of a table's input: a file, a pandas frame, a dict of values, or a list of them."""
+    if isinstance(inputs, str | Path):
+        return read_table(inputs)
+    import pandas as pd
+
+    if isinstance(inputs, pd.DataFrame):
+        return from_frame(inputs, "frame")
+    rows = [inputs] if isinstance(inputs, Mapping) else inputs
+    if not isinstance(rows, Sequence) or not all(isinstance(row, Mapping) for row in rows):
+        raise DataError(
+            message(
+                "Not rows of a table",
+                expected="a CSV or Parquet file, a pandas frame, or dicts of column and value",
+                kind=type(inputs).__name__,
+            )
+        )
+    return from_frame(pd.DataFrame.from_records([dict(row) for row in rows]), "rows")
 
 
 def _session(content: bytes, where: object) -> Any:
@@ -281,7 +422,7 @@ def _check(content: bytes, where: object) -> Contract:
 def _check_graph(proto: onnx.ModelProto, contract: Contract, where: object) -> None:
     graph = proto.graph
     foreign = {node.op_type for node in graph.node if node.op_type not in OPERATORS}
-    foreign |= {f"{node.domain}.{node.op_type}" for node in graph.node if node.domain}
+    foreign |= {f"{n.domain}.{n.op_type}" for n in graph.node if n.domain not in DOMAINS}
     if foreign or proto.functions or graph.sparse_initializer:
         raise ModelError(
             message(
@@ -306,10 +447,7 @@ def _check_graph(proto: onnx.ModelProto, contract: Contract, where: object) -> N
             )
         )
     found = [_signature(value) for value in (*graph.input, *graph.output)]
-    promised = [
-        ("image", onnx.TensorProto.UINT8, contract.input.shape),
-        ("probabilities", onnx.TensorProto.FLOAT, (len(contract.labels),)),
-    ]
+    promised = [*_promised_inputs(contract), *_promised_outputs(contract)]
     if found != promised:
         raise ModelError(
             message(
@@ -321,6 +459,22 @@ def _check_graph(proto: onnx.ModelProto, contract: Contract, where: object) -> N
         )
 
 
-def _signature(value: onnx.ValueInfoProto) -> tuple[str, int, tuple[int, ...]]:
+Signature = tuple[str, int, tuple[int, ...]]
+
+
+def _promised_inputs(contract: Contract) -> list[Signature]:
+    if not isinstance(contract.input, TableInput):
+        return [("image", onnx.TensorProto.UINT8, contract.input.shape)]
+    types = {"float": onnx.TensorProto.FLOAT, "string": onnx.TensorProto.STRING}
+    return [(name, types[kind], (width,)) for name, (kind, width) in contract.input.inputs.items()]
+
+
+def _promised_outputs(contract: Contract) -> list[Signature]:
+    if contract.task == "regression":
+        return [(name, onnx.TensorProto.FLOAT, ()) for name in ("value", "low", "high")]
+    return [("probabilities", onnx.TensorProto.FLOAT, (len(contract.labels),))]
+
+
+def _signature(value: onnx.ValueInfoProto) -> Signature:
     tensor = value.type.tensor_type
     return value.name, tensor.elem_type, tuple(d.dim_value for d in tensor.shape.dim[1:])

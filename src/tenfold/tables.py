@@ -311,4 +311,6 @@ def _parse(text: str, dialect: _Dialect, names: list[str], *, skip_first: bool) 
 
 
 def _clean(frame: "pd.DataFrame") -> "pd.DataFrame":
-    return frame.apply(lambda column: column.str.strip())
+    for name in frame.columns:
+        frame[name] = frame[name].str.strip()
+    return frame
