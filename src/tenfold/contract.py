@@ -44,10 +44,10 @@ class Contract(Frozen):
     """The promise a model file carries in its metadata."""
 
     format: Literal[1] = 1
-    task: Literal["classification"] = "classification"
+    task: Literal["classification", "regression"] = "classification"
     input: ImageInput
     reader: Reader = Reader()
-    labels: Annotated[tuple[str, ...], Field(min_length=2)]
+    labels: tuple[str, ...]
     learner: str
     tenfold: str
 
@@ -55,6 +55,8 @@ class Contract(Frozen):
     def _labels_are_unique(self) -> Self:
         if len(set(self.labels)) < len(self.labels):
             raise ValueError("labels repeat")
+        if (len(self.labels) < 2) != (self.task == "regression"):
+            raise ValueError("labels are for classification, two at least")
         return self
 
 
@@ -67,11 +69,19 @@ class Settings(Frozen):
       schedule: `linear` lets the step size fall to 0 along a straight line.
       label_smoothing: Share of each answer that is spread over all labels.
       shift_px: Pixels by which each image may be moved, anew each epoch, up, down and sideways.
+      n_trees: Trees of a forest.
+      min_leaf: Training rows in each leaf of a tree, at least.
+      n_neighbors: Neighbours that vote; None: chosen on the validation rows, 5 without any.
+      penalty: Weight of the sum of squared weights of `logistic` and `linear` beside the summed
+        loss; None: chosen on the validation rows, 1 without any.
+      max_steps: Steps of `logistic` for each penalty, at most.
       test_size: Share of the training part held out for testing; None: the official test part.
       validation_size: Share of the training rows left that is held out to watch training.
     """
 
-    learner: Literal["network"] = "network"
+    learner: Literal[
+        "network", "forest", "bayes", "logistic", "linear", "neighbors", "baseline"
+    ] = "network"
     recipe: str = "default"
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     hidden: Annotated[tuple[Annotated[int, Field(ge=1, le=65_536)], ...], Field(max_length=64)] = (
@@ -84,6 +94,11 @@ class Settings(Frozen):
     schedule: Literal["constant", "linear"] = "linear"
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.05
     shift_px: Annotated[int, Field(ge=0, le=64)] = 1
+    n_trees: Annotated[int, Field(ge=1, le=10_000)] = 100
+    min_leaf: Annotated[int, Field(ge=1, le=1_000_000)] = 1
+    n_neighbors: Annotated[int, Field(ge=1, le=1_000)] | None = None
+    penalty: Annotated[float, Field(ge=1e-9, le=1e9)] | None = None
+    max_steps: Annotated[int, Field(ge=1, le=100_000)] = 200
     test_size: Annotated[float, Field(gt=0, lt=1)] | None = None
     validation_size: Annotated[float, Field(ge=0, lt=1)] = 0.1
 

@@ -280,8 +280,8 @@ def _check(content: bytes, where: object) -> Contract:
 
 def _check_graph(proto: onnx.ModelProto, contract: Contract, where: object) -> None:
     graph = proto.graph
-    foreign = {node.op_type for node in graph.node if node.op_type not in OPERATORS}
-    foreign |= {f"{node.domain}.{node.op_type}" for node in graph.node if node.domain}
+    used = {f"{node.domain}.{node.op_type}".removeprefix(".") for node in graph.node}
+    foreign = used - OPERATORS
     if foreign or proto.functions or graph.sparse_initializer:
         raise ModelError(
             message(

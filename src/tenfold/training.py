@@ -17,10 +17,17 @@ from tenfold.network import import_keras, logits_network
 
 
 class Examples(NamedTuple):
-    """Rows handed to a learner: images uint8 (n, height, width), label codes int64 (n,)."""
+    """Rows handed to a learner.
 
-    x: NDArray[np.uint8]
-    y: NDArray[np.int64]
+    Attributes:
+      x: Pictures uint8 (n, height, width) or (n, height, width, 3), or columns float32 (n, d).
+      y: Label codes int64 (n,), or standardised targets float32 (n,).
+      weight: Weight of each row float32 (n,), 0 or more; None: all alike.
+    """
+
+    x: NDArray[Any]
+    y: NDArray[Any]
+    weight: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True)
