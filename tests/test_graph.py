@@ -12,6 +12,7 @@ from tenfold.contract import METADATA_KEY, Contract, ImageInput
 from tenfold.errors import ExportError
 from tenfold.graph import OPERATORS, check_agreement, to_graph
 from tenfold.learners import Fitted
+from tenfold.learners.network import Network
 from tenfold.model import Model
 from tenfold.network import build_network, import_keras
 
@@ -26,7 +27,7 @@ def contract(height: int, width: int, n_labels: int) -> Contract:
 
 
 def fitted(network: Any) -> Fitted:
-    return Fitted("network", network, network.count_params(), ())
+    return Fitted("network", Network(network), network.count_params())
 
 
 @settings(max_examples=15, deadline=None)
@@ -42,7 +43,7 @@ def test_any_stack_of_layers_answers_alike(
     learner = fitted(build_network(size, hidden, n_labels, seed=seed))
     x = np.random.default_rng(seed).integers(0, 256, (20, *size), np.uint8)
     model = Model(to_graph(learner, contract(*size, n_labels)))
-    np.testing.assert_allclose(model.probabilities(x), learner.probabilities(x), atol=1e-5)
+    np.testing.assert_allclose(model.probabilities(x), learner.answers(x), atol=1e-5)
 
 
 def test_the_file_is_small_readable_and_carries_its_contract() -> None:
@@ -113,4 +114,4 @@ def test_changed_weights_are_refused() -> None:
     x = np.random.default_rng(0).integers(0, 256, (50, 4, 4), np.uint8)
     answered = Model(to_graph(other, contract(4, 4, 2))).probabilities(x)
     with pytest.raises(ExportError, match="of=50"):
-        check_agreement(learner.probabilities(x), answered, [str(i) for i in range(50)])
+        check_agreement(learner.answers(x), answered, [str(i) for i in range(50)])

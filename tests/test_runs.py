@@ -15,6 +15,7 @@ from tenfold.errors import FileError, RunError
 from tenfold.files import sha256
 from tenfold.graph import to_graph
 from tenfold.learners import Fitted
+from tenfold.learners.network import Network
 from tenfold.network import build_network
 from tenfold.runs import DataRecord, Record, count_opening, verify
 
@@ -192,7 +193,7 @@ def test_verify_asks_the_stored_examples_again(copy: Path) -> None:
     # Another model under the same name, with digests that agree: only its answers betray it.
     promise = Run.open(copy).model.contract
     network = build_network((28, 28), [128], 10, seed=99)
-    other = Fitted("network", network, network.count_params(), ())
+    other = Fitted("network", Network(network), network.count_params())
     (copy / "model.onnx").write_bytes(to_graph(other, promise))
     reseal(copy)
     with pytest.raises(RunError, match="The model answers differently.*examples/answers.csv"):

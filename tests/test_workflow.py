@@ -12,6 +12,7 @@ import tenfold
 from tenfold import Dataset, Prediction, Run
 from tenfold.errors import DataError, ExportError, FileError, RunError, SettingsError
 from tenfold.learners import Fitted, Watcher
+from tenfold.learners.network import Network
 from tenfold.network import Layer, build_network
 from tenfold.training import Epoch
 from tenfold.workflow import Interrupted, export
@@ -137,12 +138,12 @@ def test_an_unusable_folder_is_said_before_training(data: Dataset, tmp_path: Pat
 
 def test_a_graph_that_does_not_agree_is_not_exported(data: Dataset) -> None:
     class Wrong(Fitted):
-        def probabilities(self, x: Any) -> Any:
-            return super().probabilities(x)[:, ::-1]
+        def answers(self, x: Any) -> Any:
+            return super().answers(x)[:, ::-1]
 
     network = build_network((28, 28), [8], 10, seed=0)
     with pytest.raises(ExportError, match="does not answer like the learner"):
-        export(Wrong("network", network, 0, ()), data, np.arange(20))
+        export(Wrong("network", Network(network), 0), data, np.arange(20))
 
 
 def test_evaluating_again_gives_the_same_numbers_and_changes_nothing(

@@ -142,7 +142,7 @@ class Contract(Frozen):
     Attributes:
       labels: Names of the probabilities' columns; empty for regression.
       decision: A threshold other than the larger probability; None without one.
-      row_bytes: Memory the graph takes for each row beside the input; bounds how many at a time.
+      rows_at_once: Rows that are to be answered together at most, to bound memory; None: any.
     """
 
     format: Literal[1] = 1
@@ -151,7 +151,7 @@ class Contract(Frozen):
     reader: Reader = Reader()
     labels: tuple[str, ...] = ()
     decision: Decision | None = None
-    row_bytes: Annotated[int, Field(ge=0)] = 0
+    rows_at_once: Annotated[int, Field(ge=1)] | None = None
     learner: str
     tenfold: str
 
@@ -200,14 +200,26 @@ class Settings(Frozen):
       weight_decay: Pull of kernels towards 0: in each step by this share of the step size.
       class_weights: What the rows of each label count in training, in the order of the labels;
         `balanced`: every label as much as every other one, however many rows it has.
+      cost: What mistakes cost, `false_negative` and `false_positive` (1 where not given): the
+        threshold that costs least on the validation rows then decides between two labels.
+      positive: Of two labels the one that is looked for; None: the rarer one.
+      recall: Share of the positive rows that is to be found, for the precision it leaves.
       shift_px: Pixels by which each image may be moved, anew each epoch, up, down and sideways.
+      n_trees: Trees of a forest.
+      min_leaf: Training rows in each leaf of a tree, at least.
+      n_neighbors: Neighbours that vote; None: chosen on the validation rows, 5 without any.
+      penalty: Weight of the sum of squared weights of `logistic` and `linear` beside the summed
+        loss; None: chosen on the validation rows, 1 without any.
+      max_steps: Steps of `logistic` for each penalty, at most.
       test_size: Share of the training part held out for testing; None: the official test part.
       validation_size: Share of the training rows left that is held out to watch training.
       patience: Epochs without a lower validation loss after which training stops; the weights of
         the lowest one are kept. None: all epochs are trained and the last weights are kept.
     """
 
-    learner: Literal["network"] = "network"
+    learner: Literal[
+        "network", "forest", "bayes", "logistic", "linear", "neighbors", "baseline"
+    ] = "network"
     recipe: str = "default"
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     hidden: Annotated[tuple[Annotated[int, Field(ge=1, le=65_536)], ...], Field(max_length=64)] = (
@@ -229,7 +241,18 @@ class Settings(Frozen):
         ]
         | None
     ) = None
+    cost: dict[
+        Literal["false_negative", "false_positive"],
+        Annotated[float, Field(gt=0, le=1e9, allow_inf_nan=False)],
+    ] = {}
+    positive: str | None = None
+    recall: Annotated[float, Field(gt=0, le=1)] = 0.8
     shift_px: Annotated[int, Field(ge=0, le=64)] = 1
+    n_trees: Annotated[int, Field(ge=1, le=10_000)] = 100
+    min_leaf: Annotated[int, Field(ge=1, le=1_000_000)] = 1
+    n_neighbors: Annotated[int, Field(ge=1, le=1_000)] | None = None
+    penalty: Annotated[float, Field(ge=1e-9, le=1e9)] | None = None
+    max_steps: Annotated[int, Field(ge=1, le=100_000)] = 200
     test_size: Annotated[float, Field(gt=0, lt=1)] | None = None
     validation_size: Annotated[float, Field(ge=0, lt=1)] = 0.1
     patience: Annotated[int, Field(ge=1, le=100_000)] | None = None

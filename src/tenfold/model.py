@@ -28,13 +28,9 @@ MAX_BYTES = 1 << 30
 CHUNK_BYTES = 1 << 23
 """Input bytes answered at a time: bounds memory, and 10,000 digits gain nothing from more."""
 
-GRAPH_BYTES = 1 << 26
-"""Memory for what the graph itself says it needs for its rows (`Contract.row_bytes`)."""
-
 TABLE_ROWS = 2_000
 """Rows of a table answered at a time."""
 
-DOMAINS = {"", "ai.onnx.ml"}
 PICTURES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff"}
 
 Floats = NDArray[np.float32]
@@ -93,7 +89,8 @@ class Predictions(Sequence[Prediction]):
     def codes(self) -> NDArray[np.int64]:
         """The code of each answer's label (n,)."""
         if self.decision is None:
-            return self.probabilities.argmax(axis=1)
+            best: NDArray[np.int64] = self.probabilities.argmax(axis=1)
+            return best
         positive = self.label_names.index(self.decision.positive)
         likely = self.probabilities[:, positive] >= np.float32(self.decision.threshold)
         return np.where(likely, positive, 1 - positive)
@@ -293,8 +290,7 @@ class Model:
         return self.contract.input
 
     def _chunks(self, n: int, step: int) -> Iterator[slice]:
-        if self.contract.row_bytes:
-            step = max(1, min(step, GRAPH_BYTES // self.contract.row_bytes))
+        step = min(step, self.contract.rows_at_once or step)
         return (slice(start, start + step) for start in range(0, n, step))
 
     def _check_pictures(self, x: NDArray[Any]) -> None:
@@ -421,8 +417,8 @@ def _check(content: bytes, where: object) -> Contract:
 
 def _check_graph(proto: onnx.ModelProto, contract: Contract, where: object) -> None:
     graph = proto.graph
-    foreign = {node.op_type for node in graph.node if node.op_type not in OPERATORS}
-    foreign |= {f"{n.domain}.{n.op_type}" for n in graph.node if n.domain not in DOMAINS}
+    used = {f"{node.domain}.{node.op_type}".removeprefix(".") for node in graph.node}
+    foreign = used - OPERATORS
     if foreign or proto.functions or graph.sparse_initializer:
         raise ModelError(
             message(

@@ -158,7 +158,7 @@ def predict(run: Run | Path | str, inputs: NDArray[Any] | Path | str) -> Predict
 def _make(run: Run, data: Dataset, split: Split, settings: Settings, clock: "_Clock") -> None:
     """Everything between an empty run folder and a finished one."""
     with clock.stage("train"):
-        fitted = LEARNERS[settings.learner](
+        fitted = LEARNERS[settings.learner].fit(
             Examples(data.x[split.train], data.y[split.train]),
             Examples(data.x[split.validation], data.y[split.validation])
             if split.validation.size
@@ -207,9 +207,7 @@ def export(fitted: Fitted, data: Dataset, rows: Rows) -> bytes:
     content = graph.to_graph(fitted, contract)
     rows = rows[:MAX_COMPARED]
     answered = Model(content).probabilities(data.x[rows])
-    graph.check_agreement(
-        fitted.probabilities(data.x[rows]), answered, [data.keys[row] for row in rows]
-    )
+    graph.check_agreement(fitted.answers(data.x[rows]), answered, [data.keys[row] for row in rows])
     return content
 
 

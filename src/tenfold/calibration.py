@@ -1,0 +1,204 @@
+"""Arrays of validation rows in, constants of the graph out: temperature, interval, threshold.
+
+Test rows never come here.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from tenfold.errors import DataError, message
+
+SMALLEST = 1e-7
+"""Probabilities are cut to at least this before their logarithm is taken."""
+
+LEAST_GAIN = 1e-4
+"""Log loss a temperature must save to be worth its nodes."""
+
+MIN_ROWS = 50
+"""Fewer rows than these fit chance rather than a temperature."""
+
+
+@dataclass(frozen=True)
+class Constants:
+    """What calibration adds to a graph; the defaults change nothing.
+
+    Attributes:
+      temperature: Log-probabilities are divided by it; above 1 makes answers less sure.
+      label_factors: What each label's probability is multiplied by before, (n_labels,); empty: 1.
+      target_mean: Mean of the target in its unit, which the learner saw as 0.
+      target_scale: Standard deviation of the target in its unit, which the learner saw as 1.
+      half_width: Half the width of the interval of a value, in the target's unit. Infinite: there
+        were too few rows to promise anything.
+    """
+
+    temperature: float = 1.0
+    label_factors: tuple[float, ...] = ()
+    target_mean: float = 0.0
+    target_scale: float = 1.0
+    half_width: float = np.inf
+
+    def apply(self, answers: NDArray[np.float32]) -> NDArray[np.float32]:
+        """What the graph's tail makes of a learner's answers.
+
+        Args:
+          answers: Probabilities (n, n_labels) or standardised values (n,).
+
+        Returns:
+          Probabilities at the temperature, or values in the target's unit.
+        """
+        if answers.ndim == 1:
+            wide = answers.astype(np.float64) * self.target_scale + self.target_mean
+            return wide.astype(np.float32)
+        if not self.changes_probabilities:
+            return answers
+        factors = np.array(self.label_factors or 1.0)
+        return at_temperature(answers, self.temperature, factors).astype(np.float32)
+
+    @property
+    def changes_probabilities(self) -> bool:
+        """Whether probabilities leave the graph's tail other than they came."""
+        return self.temperature != 1 or bool(self.label_factors)
+
+
+def at_temperature(
+    probabilities: ArrayLike, temperature: float, factors: ArrayLike = 1.0
+) -> NDArray[np.float64]:
+    """softmax(log(p * factors) / temperature), p cut to at least 1e-7, float64 (n, n_labels).
+
+    Source: Guo et al. 2017, arXiv:1706.04599, section 4.2, on logits; log-probabilities are logits.
+    """
+    cut = np.clip(np.asarray(probabilities, np.float64), SMALLEST, 1)
+    scaled = (np.log(cut) + np.log(np.asarray(factors, np.float64))) / temperature
+    odds = np.exp(scaled - scaled.max(axis=1, keepdims=True))
+    return np.asarray(odds / odds.sum(axis=1, keepdims=True))
+
+
+def fit_temperature(
+    probabilities: ArrayLike, y: ArrayLike, weight: ArrayLike | None = None
+) -> float:
+    """The temperature with the least log loss.
+
+    Args:
+      probabilities: Of validation rows, (n, n_labels).
+      y: Their label codes (n,).
+      weight: Of each row, or None.
+
+    Returns:
+      From 0.05 to 100; 1 for fewer than 50 rows, or where no temperature lowers the log loss by 1e-4.
+
+    Raises:
+      DataError: Lengths differ.
+
+    Source: Guo et al. 2017, arXiv:1706.04599, section 4.2. The loss is convex in 1/temperature,
+    so over log(temperature) it has one valley.
+    """
+    from scipy.optimize import minimize_scalar
+
+    p, codes = np.asarray(probabilities, np.float64), np.asarray(y, np.int64)
+    weights = None if weight is None else np.asarray(weight, np.float64)
+    _check_lengths(probabilities=len(p), y=len(codes))
+    if len(codes) < MIN_ROWS:
+        return 1.0
+
+    def loss(log_temperature: float) -> float:
+        answers = at_temperature(p, float(np.exp(log_temperature)))
+        own = np.clip(answers[np.arange(len(codes)), codes], SMALLEST, 1)
+        return float(np.average(-np.log(own), weights=weights))
+
+    found = minimize_scalar(
+        loss, bounds=(np.log(0.05), np.log(100)), method="bounded", options={"xatol": 1e-4}
+    )
+    return float(np.exp(found.x)) if found.fun < loss(0.0) - LEAST_GAIN else 1.0
+
+
+def conformal_half_width(true: ArrayLike, predicted: ArrayLike, coverage: float = 0.9) -> float:
+    """Half the width of an interval that holds the true value in `coverage` of all cases.
+
+    Args:
+      true: Targets of validation rows that the learner was not fitted on (n,).
+      predicted: The learner's answers to them, in the same unit (n,).
+      coverage: Share of intervals that shall hold their value, above 0 and below 1.
+
+    Returns:
+      The ceil((n + 1) * coverage)-th smallest |true - predicted|. Infinite with fewer rows than
+      that (9 for 90%): no finite width can promise it.
+
+    Raises:
+      DataError: Lengths differ, or `coverage` is outside its range.
+
+    Example:
+      >>> conformal_half_width(range(9), [0.0] * 9)
+      8.0
+
+    Source: Lei et al. 2018, doi:10.1080/01621459.2017.1307116, split conformal prediction:
+    at least `coverage`, as long as new rows come from where these came from.
+    """
+    errors = np.abs(np.asarray(true, np.float64) - np.asarray(predicted, np.float64))
+    _check_lengths(true=len(np.asarray(true)), predicted=len(np.asarray(predicted)))
+    if not 0 < coverage < 1:
+        raise DataError(
+            message("Coverage out of range", expected="above 0 and below 1", coverage=coverage)
+        )
+    # 10 * 0.9 must not become 9.000000000000002.
+    rank = int(np.ceil(np.round((len(errors) + 1) * coverage, 9)))
+    return float(np.sort(errors)[rank - 1]) if rank <= len(errors) else np.inf
+
+
+def choose_threshold(
+    probability_of_positive: ArrayLike,
+    is_positive: ArrayLike,
+    cost_false_negative: float,
+    cost_false_positive: float,
+) -> float:
+    """The threshold with the least cost on validation rows: positive from there upwards.
+
+    Args:
+      probability_of_positive: Of validation rows, (n,).
+      is_positive: Whether each is positive, (n,).
+      cost_false_negative: Cost of a positive row that is missed, above 0.
+      cost_false_positive: Cost of a negative row that is taken for positive, above 0.
+
+    Returns:
+      A threshold from 0 to 1, halfway between the two answers it separates. Of equally cheap ones
+      the nearest to `cost_false_positive / (cost_false_positive + cost_false_negative)`, which
+      costs least where the probabilities are right (Elkan 2001, IJCAI); that one too where
+      there are no rows.
+
+    Raises:
+      DataError: Lengths differ, or a cost is not above 0.
+    """
+    p, positive = np.asarray(probability_of_positive, np.float64), np.asarray(is_positive, bool)
+    _check_lengths(probability_of_positive=len(p), is_positive=len(positive))
+    if not (cost_false_negative > 0 and cost_false_positive > 0):
+        raise DataError(
+            message(
+                "Costs out of range",
+                expected="above 0",
+                cost_false_negative=cost_false_negative,
+                cost_false_positive=cost_false_positive,
+            )
+        )
+    ideal = cost_false_positive / (cost_false_positive + cost_false_negative)
+    values, which = np.unique(p, return_inverse=True)
+    if not len(values):
+        return ideal
+    positives = np.bincount(which, positive, minlength=len(values))
+    negatives = np.bincount(which, ~positive, minlength=len(values))
+    missed = np.r_[0, np.cumsum(positives)]  # a threshold above the first i values misses these
+    alarms = np.r_[negatives.sum() - np.r_[0, np.cumsum(negatives)]]
+    costs = missed * cost_false_negative + alarms * cost_false_positive
+    cheapest = np.flatnonzero(costs <= costs.min() * (1 + 1e-12))
+    low, high = np.r_[0.0, values][cheapest], np.r_[values, 1.0][cheapest]
+    # The ideal threshold itself where it separates the same rows, else the middle of the gap.
+    fits = (low < ideal) & (ideal <= high)
+    candidates = np.where(fits, ideal, (low + high) / 2)
+    return float(candidates[np.argmin(np.abs(candidates - ideal))])
+
+
+def _check_lengths(**lengths: int) -> None:
+    facts: dict[str, Any] = dict(lengths)
+    if len(set(lengths.values())) > 1:
+        raise DataError(message("Lengths differ", expected="one of each per row", **facts))

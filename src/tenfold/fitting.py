@@ -1,0 +1,249 @@
+"""From training and validation rows to a model file: encode, fit, calibrate, write, compare.
+
+The only way a model is made: for a run, for a fold, for a trial. Test rows never come here.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from importlib import metadata
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tenfold import graph
+from tenfold.calibration import (
+    Constants,
+    choose_threshold,
+    conformal_half_width,
+    fit_temperature,
+)
+from tenfold.columns import Table, graph_inputs, levels
+from tenfold.contract import Contract, Decision, Reader, Settings, TableInput
+from tenfold.data import Dataset, Rows, Split
+from tenfold.errors import DataError, SettingsError, message
+from tenfold.features import Encoder, fit_encoder
+from tenfold.forecast import half_widths
+from tenfold.graph.table import table_front
+from tenfold.learners import LEARNERS, Fitted, Watcher
+from tenfold.model import Estimates, Model
+from tenfold.training import Examples
+
+MAX_COMPARED = 10_000
+"""Rows on which graph and learner are compared at most; more take time and show nothing new."""
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """Rows as a learner takes them.
+
+    Attributes:
+      train, validation: Images or features, with codes or standardised targets.
+      encoder: What made the features of a table; None for images.
+      constants: Mean and scale of the target.
+    """
+
+    train: Examples
+    validation: Examples | None
+    encoder: Encoder | None
+    constants: Constants
+
+
+def prepare(data: Dataset, split: Split, settings: Settings) -> Prepared:
+    """Encode the training and validation rows; what is fitted here sees the training rows alone."""
+    encoder = None
+    encode: Callable[[Any], NDArray[Any]] = lambda x: x  # noqa: E731
+    if isinstance(data.input, TableInput):
+        contract = data.input
+        inputs = graph_inputs(data.x[split.train], contract)
+        encoder = fit_encoder(inputs, contract, scaled=LEARNERS[settings.learner].scaled)
+        encode = lambda x: encoder(graph_inputs(x, contract))  # noqa: E731
+    constants = Constants()
+    y = data.y
+    if data.task == "regression":
+        known = y[split.train]
+        scale = float(known.std()) or 1.0
+        constants = Constants(target_mean=float(known.mean()), target_scale=scale)
+        y = ((y - constants.target_mean) / constants.target_scale).astype(np.float32)
+    validation = None
+    if split.validation.size:
+        validation = Examples(encode(data.x[split.validation]), y[split.validation])
+    return Prepared(
+        Examples(encode(data.x[split.train]), y[split.train]), validation, encoder, constants
+    )
+
+
+def fit(prepared: Prepared, data: Dataset, settings: Settings, watcher: Watcher) -> Fitted:
+    """Fit the settings' learner.
+
+    Raises:
+      SettingsError: A learner for the other task, or settings that do not fit it.
+    """
+    return LEARNERS[settings.learner].fit(
+        prepared.train,
+        prepared.validation,
+        n_labels=len(data.labels) or None,
+        settings=settings,
+        watcher=watcher,
+    )
+
+
+def export(
+    fitted: Fitted, prepared: Prepared, data: Dataset, split: Split, settings: Settings
+) -> bytes:
+    """The model file: calibrated on validation rows, and compared with its learner.
+
+    Raises:
+      ExportError: The graph does not answer like the learner.
+      SettingsError: Costs without two labels or without validation rows.
+    """
+    answers = None if prepared.validation is None else fitted.answers(prepared.validation.x)
+    constants = _calibrate(prepared, answers, data, settings)
+    contract = _contract(fitted, data, split)
+    if settings.cost:
+        decision = _decide(constants, answers, prepared.validation, data, split, settings)
+        contract = contract.model_copy(update={"decision": decision})
+    front = None
+    if prepared.encoder is not None and isinstance(contract.input, TableInput):
+        front = table_front(prepared.encoder, contract.input)
+    content = graph.to_graph(fitted, contract, constants=constants, front=front)
+    model = Model(content)
+    rows = (split.validation if split.validation.size else split.train)[:MAX_COMPARED]
+    if answers is None:
+        answers = fitted.answers(prepared.train.x[: len(rows)])
+    _compare(model, constants.apply(answers[: len(rows)]), data, rows, constants)
+    ordered = isinstance(contract.input, TableInput) and contract.input.order is not None
+    if ordered and data.task == "regression" and split.validation.size:
+        widths = half_widths(model, data, split.validation)
+        content = graph.to_graph(
+            fitted, _with_widths(contract, widths), constants=constants, front=front
+        )
+    return content
+
+
+def _compare(
+    model: Model, expected: NDArray[Any], data: Dataset, rows: Rows, constants: Constants
+) -> None:
+    answered = model.answer(data.x[rows])
+    graph.check_agreement(
+        expected,
+        answered.value if isinstance(answered, Estimates) else answered.probabilities,
+        [data.keys[row] for row in rows],
+        scale=constants.target_scale,
+    )
+
+
+def _calibrate(
+    prepared: Prepared, answers: NDArray[Any] | None, data: Dataset, settings: Settings
+) -> Constants:
+    """The constants of the tail. Without validation rows nothing is calibrated."""
+    constants = prepared.constants
+    if data.labels:
+        factors = _label_factors(prepared, data, settings)
+        constants = replace(constants, label_factors=factors)
+        if answers is not None and prepared.validation is not None:
+            corrected = constants.apply(answers)
+            temperature = fit_temperature(corrected, prepared.validation.y)
+            constants = replace(constants, temperature=temperature)
+        return constants
+    if answers is None or prepared.validation is None:
+        raise DataError(
+            message(
+                "Regression without validation rows",
+                where=data.name,
+                expected="some to measure the interval on: validation_size above 0",
+                validation_size=settings.validation_size,
+            )
+        )
+    width = conformal_half_width(prepared.validation.y, answers) * constants.target_scale
+    return replace(constants, half_width=width)
+
+
+def _label_factors(
+    prepared: Prepared, data: Dataset, settings: Settings
+) -> tuple[float, ...]:
+    """What undoes class weights: weighted rows made their labels look more frequent."""
+    if settings.class_weights is None:
+        return ()
+    if settings.class_weights == "balanced":
+        counts = np.bincount(prepared.train.y, minlength=len(data.labels))
+        return tuple((counts / counts.sum()).tolist())
+    return tuple(1 / weight for weight in settings.class_weights)
+
+
+def _contract(fitted: Fitted, data: Dataset, split: Split) -> Contract:
+    accepted = data.input
+    if isinstance(accepted, TableInput):
+        columns = tuple(
+            column.model_copy(update={"levels": levels(data.x.columns[column.name][split.train])})
+            if column.kind in ("category", "yes/no")
+            else column
+            for column in accepted.columns
+        )
+        accepted = accepted.model_copy(update={"columns": columns})
+    return Contract(
+        task=data.task,
+        input=accepted,
+        reader=Reader(name="table" if isinstance(data.x, Table) else "array"),
+        labels=data.labels,
+        learner=fitted.learner,
+        rows_at_once=fitted.rows_at_once,
+        tenfold=metadata.version("tenfold"),
+    )
+
+
+def _with_widths(contract: Contract, widths: tuple[float, ...]) -> Contract:
+    assert isinstance(contract.input, TableInput) and contract.input.order is not None
+    order = contract.input.order.model_copy(update={"half_widths": widths})
+    return contract.model_copy(
+        update={"input": contract.input.model_copy(update={"order": order})}
+    )
+
+
+def positive_label(data: Dataset, rows: Rows, settings: Settings) -> str | None:
+    """Of two labels the one that is looked for: the asked one, else the rarer one of `rows`."""
+    if len(data.labels) != 2:
+        return None
+    if settings.positive is not None:
+        if settings.positive not in data.labels:
+            raise SettingsError(
+                message(
+                    "No such label",
+                    where=data.name,
+                    expected=" or ".join(data.labels),
+                    positive=settings.positive,
+                )
+            )
+        return settings.positive
+    counts = np.bincount(data.y[rows], minlength=2)
+    return data.labels[int(counts[1] <= counts[0])]
+
+
+def _decide(
+    constants: Constants,
+    answers: NDArray[Any] | None,
+    validation: Examples | None,
+    data: Dataset,
+    split: Split,
+    settings: Settings,
+) -> Decision:
+    """The threshold that costs least on the validation rows."""
+    positive = positive_label(data, split.train, settings)
+    if positive is None or answers is None or validation is None:
+        raise SettingsError(
+            message(
+                "Costs cannot be weighed",
+                where=data.name,
+                expected="two labels and validation rows",
+                n_labels=len(data.labels),
+                n_validation=len(split.validation),
+            )
+        )
+    code = data.labels.index(positive)
+    threshold = choose_threshold(
+        constants.apply(answers)[:, code],
+        validation.y == code,
+        settings.cost.get("false_negative", 1.0),
+        settings.cost.get("false_positive", 1.0),
+    )
+    return Decision(positive=positive, threshold=threshold)

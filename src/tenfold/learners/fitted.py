@@ -1,0 +1,78 @@
+"""`Fitted`: what a learner leaves, and `Watcher`: who wants to see it being made."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tenfold.network import Layer
+from tenfold.training import Epoch
+
+
+class Watcher:
+    """What a caller may want to see while a run is made. Each method does nothing by itself."""
+
+    def stage(self, name: str) -> None:
+        """A stage begins: load, train, export, evaluate or report."""
+
+    def layers(self, layers: Sequence[Layer]) -> None:
+        """The network stands; training is about to start."""
+
+    def epoch(self, epoch: Epoch, n_epochs: int) -> None:
+        """An epoch ended."""
+
+
+class Body(Protocol):
+    """The fitted numbers of one kind of learner; `tenfold.graph` translates each kind."""
+
+    def answers(self, x: NDArray[Any]) -> NDArray[np.float32]:
+        """Probabilities (n, n_labels), or values (n,) in the unit it was fitted in."""
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """A fitted learner.
+
+    Attributes:
+      learner: Its name in `LEARNERS`.
+      body: What was fitted.
+      parameters: Numbers fitted.
+      history: A record per finished epoch; empty where there are no epochs.
+      interrupted: Ctrl-C came; this is the state after the last finished epoch.
+      note: What a reader should know of this fit.
+      rows_at_once: Rows whose answers fit into 128 MiB; None: no limit of its own.
+    """
+
+    learner: str
+    body: Body
+    parameters: int
+    history: tuple[Epoch, ...] = ()
+    interrupted: bool = False
+    note: str | None = None
+    rows_at_once: int | None = None
+
+    def answers(self, x: NDArray[Any]) -> NDArray[np.float32]:
+        """The learner's own answers, without its graph: what the graph is checked against.
+
+        Args:
+          x: Rows as in `Examples.x`.
+
+        Returns:
+          Probabilities (n, n_labels); for regression values (n,), in the unit of `Examples.y`.
+        """
+        return self.body.answers(x)
+
+
+PIXEL = np.float32(1 / 255)
+
+
+def features(x: NDArray[Any]) -> NDArray[np.float32]:
+    """The columns classical learners see: of pictures every pixel from 0 to 1, of tables `x`.
+
+    The graph does the same steps in the same order, so both are equal to the last bit.
+    """
+    if x.dtype == np.uint8:
+        return x.reshape(len(x), -1).astype(np.float32) * PIXEL
+    return np.ascontiguousarray(x, np.float32)

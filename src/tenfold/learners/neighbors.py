@@ -1,0 +1,196 @@
+"""The learner `neighbors`: the vote of the most similar training rows.
+
+Coordinates are rounded to a grid so fine that nothing is lost, and coarse enough that every
+distance is a whole number below 2**53. Sums of whole numbers are exact in float64 in any order, so
+every runtime finds the same neighbours, ties included (the row that came first wins).
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tenfold.contract import Settings
+from tenfold.learners.fitted import Fitted, Watcher, features
+from tenfold.training import Examples
+
+MAX_DIMENSIONS = 50
+"""More columns are reduced to this many principal components; so are pictures."""
+
+CHOICES = (3, 5, 10, 20, 50)
+"""Numbers of neighbours that are tried where the settings leave it open."""
+
+MAX_CHOOSING = 2_000
+"""Validation rows that choose, at most."""
+
+AT_ONCE_BYTES = 1 << 27
+"""Distances in memory at a time."""
+
+NEAR_ZERO = 1e-6
+"""Added to each distance, in steps of the grid: an equal row outvotes all others."""
+
+
+@dataclass(frozen=True, eq=False)
+class Neighbors:
+    """Training rows on a grid, and their votes.
+
+    A row is placed at `rint((x - center) / step)`, or at `rint(x @ axes + offset)` where there are
+    axes, cut to `limit`.
+
+    Attributes:
+      center: float64 (d,).
+      step: Width of the grid, where there are no axes.
+      axes: Principal components divided by the step, float64 (d, c), or None.
+      limit: Largest coordinate.
+      places: The training rows on the grid, int32 (m, c).
+      votes: Per training row its weighted vote for each label, or its weighted value; the weight
+        itself last, float32 (m, k + 1).
+      k: Neighbours that vote.
+      by_distance: Votes weigh 1 / distance.
+      is_value: The answer is one value and not probabilities.
+    """
+
+    center: NDArray[np.float64]
+    step: float
+    axes: NDArray[np.float64] | None
+    limit: int
+    places: NDArray[np.int32]
+    votes: NDArray[np.float32]
+    k: int
+    by_distance: bool
+    is_value: bool
+
+    @property
+    def offset(self) -> NDArray[np.float64]:
+        """What is added to `x @ axes`, float64 (c,)."""
+        assert self.axes is not None
+        return -(self.center @ self.axes)
+
+    @property
+    def rows_at_once(self) -> int:
+        """Rows whose distances to all training rows fit into 128 MiB."""
+        return max(1, AT_ONCE_BYTES // (8 * len(self.places)))
+
+    def answers(self, x: NDArray[Any]) -> NDArray[np.float32]:
+        distances, rows = self.nearest(x, self.k)
+        return self.vote(distances, rows, self.by_distance)
+
+    def nearest(self, x: NDArray[Any], k: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Distances in steps of the grid, and rows, of the `k` nearest training rows, both (n, k).
+
+        Nearest first; of equal ones the first of the training rows.
+        """
+        found = [
+            self._nearest(x[start : start + self.rows_at_once], k)
+            for start in range(0, len(x), self.rows_at_once)
+        ]
+        distances, rows = zip(*found, strict=True)
+        return np.concatenate(distances), np.concatenate(rows)
+
+    def _nearest(self, x: NDArray[Any], k: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        places = self.place(features(x))
+        known = self.places.astype(np.float64)
+        closeness = 2 * places @ known.T - (known**2).sum(axis=1)
+        last = np.partition(closeness, -k, axis=1)[:, [-k]]
+        near = [np.flatnonzero(row) for row in closeness >= last]  # ties may make it more than k
+        rows = np.array(
+            [
+                found[np.argsort(-line[found], kind="stable")[:k]]
+                for line, found in zip(closeness, near, strict=True)
+            ]
+        )
+        squares = (places**2).sum(axis=1, keepdims=True) - np.take_along_axis(closeness, rows, 1)
+        return np.sqrt(squares), rows
+
+    def place(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Whole coordinates of rows (n, d), float64 (n, c)."""
+        wide = x.astype(np.float64)
+        if self.axes is None:
+            exact = (wide - self.center) / self.step
+        else:
+            exact = wide @ self.axes + self.offset
+        return np.clip(np.rint(exact), -self.limit, self.limit)
+
+    def vote(
+        self, distances: NDArray[np.float64], rows: NDArray[np.int64], by_distance: bool
+    ) -> NDArray[np.float32]:
+        """Answers from neighbours, both (n, k)."""
+        votes = self.votes[rows].astype(np.float64)  # (n, k, labels + 1)
+        if by_distance:
+            votes *= (1 / (distances + NEAR_ZERO))[:, :, None]
+        total = votes.sum(axis=1)
+        answers: NDArray[np.float32] = (total[:, :-1] / total[:, -1:]).astype(np.float32)
+        return answers[:, 0] if self.is_value else answers
+
+
+def fit_neighbors(
+    train: Examples,
+    validation: Examples | None,
+    *,
+    n_labels: int | None,
+    settings: Settings,
+    watcher: Watcher,
+) -> Fitted:
+    """Keep the training rows; choose by the squared error of the validation rows how they vote.
+
+    Rows of weight 0 are left out. Without validation rows 5 neighbours vote alike.
+    """
+    weight = np.ones(len(train.y), np.float32) if train.weight is None else train.weight
+    kept = weight > 0
+    x, y, weight = features(train.x[kept]), train.y[kept], weight[kept, None]
+    is_picture = train.x.dtype == np.uint8
+    votes = y[:, None].astype(np.float32) if n_labels is None else np.eye(n_labels)[y]
+    center, step, axes, limit, places = _grid(x, is_picture, settings.seed)
+    body = Neighbors(
+        center=center, step=step, axes=axes, limit=limit, places=places,
+        votes=np.concatenate([votes * weight, weight], axis=1).astype(np.float32),
+        k=min(settings.n_neighbors or 5, len(y)), by_distance=False, is_value=n_labels is None,
+    )  # fmt: skip
+    body, note = _choose(body, validation, settings)
+    return Fitted("neighbors", body, body.places.size, note=note, rows_at_once=body.rows_at_once)
+
+
+def _grid(x: NDArray[np.float32], is_picture: bool, seed: int) -> tuple[Any, ...]:
+    """Center, step, axes and limit of the grid, and the places of `x` on it."""
+    axes = None
+    if is_picture or x.shape[1] > MAX_DIMENSIONS:
+        from sklearn.decomposition import PCA
+
+        analysis = PCA(min(MAX_DIMENSIONS, *x.shape), random_state=seed).fit(x)
+        axes = analysis.components_.T.astype(np.float64)
+    center = x.mean(axis=0, dtype=np.float64)
+    exact = x.astype(np.float64) - center
+    exact = exact if axes is None else exact @ axes
+    # Squared distances reach c * (2 * limit)**2.
+    limit = int(np.sqrt(2**53 / (4 * exact.shape[1])))
+    # Rows asked about later may lie four times as far out before they are cut.
+    step = float(np.abs(exact).max() * 4 / limit) or 1.0
+    places = np.rint(exact / step).astype(np.int32)
+    return center, step, axes if axes is None else axes / step, limit, places
+
+
+def _choose(
+    body: Neighbors, validation: Examples | None, settings: Settings
+) -> tuple[Neighbors, str]:
+    """How many neighbours vote, and whether near ones weigh more."""
+    if validation is None:
+        return body, f"{body.k} neighbours, all alike"
+    x, y = validation.x[:MAX_CHOOSING], validation.y[:MAX_CHOOSING]
+    weight = None if validation.weight is None else validation.weight[:MAX_CHOOSING]
+    true = y if body.is_value else np.eye(body.votes.shape[1] - 1)[y]
+    tried = [settings.n_neighbors] if settings.n_neighbors else CHOICES
+    tried = sorted({min(k, len(body.places)) for k in tried})
+    distances, rows = body.nearest(x, max(tried))
+    errors = {}
+    for k in tried:
+        for by_distance in (False, True):
+            answers = body.vote(distances[:, :k], rows[:, :k], by_distance)
+            squares = ((answers - true) ** 2).reshape(len(y), -1).sum(axis=1)
+            errors[k, by_distance] = float(np.average(squares, weights=weight))
+    k, by_distance = min(errors, key=lambda choice: errors[choice])
+    how = "weighted by 1 / distance" if by_distance else "all alike"
+    return (
+        replace(body, k=k, by_distance=by_distance),
+        f"{k} neighbours, {how}, chosen on the validation rows",
+    )
