@@ -17,7 +17,9 @@ from rich.text import Text
 
 import tenfold
 from tenfold import workflow
+from tenfold.audit import Audit
 from tenfold.contract import RECIPES
+from tenfold.data_commands import data_app
 from tenfold.errors import TenfoldError
 from tenfold.evaluation import Evaluation
 from tenfold.learners import LEARNERS, Watcher
@@ -40,6 +42,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+app.add_typer(data_app)
 
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.", show_default=False)]
 
@@ -198,6 +202,10 @@ class _TerminalWatcher(Watcher, AbstractContextManager["_TerminalWatcher"]):
 
     def stage(self, name: str) -> None:
         self._progress.update(self._task, description=self.TITLES[name], total=None, completed=0)
+
+    def audit(self, audit: Audit) -> None:
+        for line in audit.lines():
+            self._console.print(line, soft_wrap=True, markup=False)
 
     def layers(self, layers: Sequence[Layer]) -> None:
         for line in layer_lines(layers):

@@ -4,19 +4,18 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tenfold import catalog
-from tenfold.errors import DataError, message
+from tenfold.errors import DataError, did_you_mean, message
+from tenfold.sources import MAX_LABELS, read_images
 
 DEFAULT_TEST_SIZE = 0.25
 """Share held out for testing where a dataset has no official test part."""
-
-MAX_LABELS = 65_536
-"""Answers named by their own codes go up to this; larger ones are hardly label codes."""
 
 Rows = NDArray[np.int64]
 
@@ -131,6 +130,11 @@ class Dataset:
             digest.update(np.ascontiguousarray(array).data)
         return digest.hexdigest()
 
+    @cached_property
+    def copy_of(self) -> Rows:
+        """For each example the row of the first one that is identical to it, itself included."""
+        return _first_of_each(self.x)
+
     def take(self, rows: ArrayLike) -> "Dataset":
         """The dataset of these rows, in this order; official test rows stay marked.
 
@@ -208,15 +212,42 @@ class Split:
     dropped: Rows
 
 
-def load(name: str) -> Dataset:
-    """Load a dataset by name.
+def load(source: Path | str) -> Dataset:
+    """Load a dataset by name or from files.
+
+    Args:
+      source: A name of the catalog (`mnist`), which goes before a file called the same; a folder
+        of IDX files; an `.npz` file; a `.csv` file with a label and 784 pixel columns.
 
     Raises:
-      DataError: Unknown name; the message lists the known ones.
+      DataError: Neither a known name nor a file, or files that do not make a dataset.
+      FormatError: A file that is not what it claims to be, or is damaged.
+      FileError: A file cannot be read.
     """
+    if str(source) in catalog.DATASETS:
+        return _load_by_name(str(source))
+    path = Path(source)
+    if not path.exists():
+        known = ", ".join(catalog.DATASETS)
+        raise DataError(
+            message(
+                "Unknown dataset",
+                expected=f"a file, a folder or one of {known}",
+                fix=did_you_mean(str(source), catalog.DATASETS),
+                name=str(source),
+            )
+        )
+    found = read_images(path)
+    test_rows = np.arange(found.n_train, len(found.x))
+    return Dataset(str(source), found.x, found.y, found.labels, found.keys, test_rows)
+
+
+def _load_by_name(name: str) -> Dataset:
     x, y = catalog.read(name)
     entry = catalog.find(name)
-    keys = [f"{part.images}:{row}" for part in (entry.train, entry.test) for row in range(part.n)]
+    keys = [
+        f"{part.images.name}:{row}" for part in (entry.train, entry.test) for row in range(part.n)
+    ]
     test_rows = np.arange(entry.train.n, len(x))
     return Dataset(name, x, y.astype(np.int64), entry.labels, keys, test_rows)
 
@@ -244,7 +275,7 @@ def split(
     """
     _check_sizes(data, test_size, validation_size)
     rng = np.random.default_rng(seed)
-    copy_of = _first_of_each(data.x)
+    copy_of = data.copy_of
     train, dropped = np.setdiff1d(np.arange(len(data)), data.test_rows), np.empty(0, np.int64)
     if test_size is None and data.test_rows.size:
         test = np.sort(data.test_rows)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tenfold.audit import Audit
 from tenfold.contract import Settings
 from tenfold.network import Layer, build_network, layer_table
 from tenfold.training import Epoch, Examples, run_epochs
@@ -17,6 +18,9 @@ class Watcher:
 
     def stage(self, name: str) -> None:
         """A stage begins: load, train, export, evaluate or report."""
+
+    def audit(self, audit: Audit) -> None:
+        """The data were looked at; nothing is fitted yet."""
 
     def layers(self, layers: Sequence[Layer]) -> None:
         """The network stands; training is about to start."""
