@@ -137,7 +137,7 @@ MNIST = _mnist_like(
 # The makers publish the MD5 of the .gz files (github.com/zalandoresearch/fashion-mnist, README).
 # These are the SHA-256 of what is inside: of Debian's dataset-fashion-mnist
 # 0.0~git20200523.55506a9-1, whose files give the published MD5 once the gzip header has its
-# file name and time back (tests/test_catalog.py).
+# file name and time back (tests/test_download.py).
 FASHION_MNIST = _mnist_like(
     "clothes, H. Xiao, K. Rasul and R. Vollgraf (Zalando SE), MIT",
     (
