@@ -64,10 +64,9 @@ def test_each_reading_is_a_copy_of_its_own(arrays: Arrays) -> None:
 
 
 def test_the_digests_are_those_published() -> None:
-    parts = (catalog.MNIST.train, catalog.MNIST.test)
-    ours = {part.images: part.images_sha256 for part in parts}
-    ours |= {part.labels: part.labels_sha256 for part in parts}
-    assert ours == PUBLISHED
+    assert {file.name: file.digest for file in catalog.MNIST} == {
+        name: f"sha256:{digest}" for name, digest in PUBLISHED.items()
+    }
 
 
 def test_the_entry_describes_mnist() -> None:
@@ -80,40 +79,44 @@ def test_the_entry_describes_mnist() -> None:
 
 @pytest.mark.parametrize("part", [catalog.MNIST.train, catalog.MNIST.test], ids=["train", "test"])
 def test_a_changed_byte_is_refused(tmp_path: Path, part: catalog.Part) -> None:
-    labels = read_idx(catalog.FOLDER / "mnist" / f"{part.labels}.gz")
-    path = tmp_path / f"{part.labels}.gz"
+    labels = read_idx(catalog.FOLDER / "mnist" / f"{part.labels.name}.gz")
+    path = tmp_path / f"{part.labels.name}.gz"
     write_idx(path, labels)
-    read_idx(path, sha256=part.labels_sha256)
+    part.labels.read(path)
 
     labels[len(labels) // 2] ^= 1
     write_idx(path, labels)
     with pytest.raises(FormatError) as error:
-        read_idx(path, sha256=part.labels_sha256)
+        part.labels.read(path)
     assert str(error.value).startswith("Changed content: sha256='")
-    assert f"({path}). Expected SHA-256 {part.labels_sha256}" in str(error.value)
+    published = PUBLISHED[part.labels.name]
+    assert f"({path}). Expected SHA-256 {published}" in str(error.value)
 
 
 def test_a_changed_pixel_is_refused(tmp_path: Path) -> None:
-    part = catalog.MNIST.test
-    embedded = (catalog.FOLDER / "mnist" / f"{part.images}.gz").read_bytes()
+    images = catalog.MNIST.test.images
+    embedded = (catalog.FOLDER / "mnist" / f"{images.name}.gz").read_bytes()
     content = bytearray(gzip.decompress(embedded))
     content[-400] ^= 1
-    path = tmp_path / part.images
+    path = tmp_path / images.name
     path.write_bytes(content)
     with pytest.raises(FormatError) as error:
-        read_idx(path, sha256=part.images_sha256)
-    assert f"({path}). Expected SHA-256 {part.images_sha256}" in str(error.value)
+        images.read(path)
+    assert f"({path}). Expected SHA-256 {PUBLISHED[images.name]}" in str(error.value)
 
 
 def test_an_unknown_name_is_answered_with_the_known_ones_and_a_suggestion() -> None:
     with pytest.raises(DataError) as error:
         catalog.find("minst")
     assert str(error.value) == (
-        "Unknown dataset: name='minst'. Expected one of mnist. Did you mean 'mnist'?"
+        "Unknown dataset: name='minst'. Expected one of mnist, fashion-mnist, kmnist. "
+        "Did you mean 'mnist'?"
     )
 
 
 def test_a_name_like_no_other_gets_no_suggestion() -> None:
     with pytest.raises(DataError) as error:
         catalog.read("zebra")
-    assert str(error.value) == "Unknown dataset: name='zebra'. Expected one of mnist."
+    assert str(error.value) == (
+        "Unknown dataset: name='zebra'. Expected one of mnist, fashion-mnist, kmnist."
+    )

@@ -17,6 +17,7 @@ TREE = [
     (errors.ExportError, RuntimeError),
     (errors.RunError, ValueError),
     (errors.BackendError, RuntimeError),
+    (errors.FetchError, OSError),
     (errors.FileError, OSError),
 ]
 

@@ -95,7 +95,7 @@ def test_ctrl_c_in_training_keeps_the_finished_epochs(data: Dataset) -> None:
     assert len(run.history) == 3
     assert run.record.test_opened == 0
     assert isinstance(run.model.predict(data.x[0]), Prediction)
-    assert tenfold.verify(run.path) == {"files": 2, "examples": 0}
+    assert tenfold.verify(run.path) == {"files": 3, "examples": 0}
     assert tenfold.evaluate(run, data).n == 100
     with pytest.raises(RunError, match=r"no evaluation\.json: state='interrupted'"):
         _ = run.evaluation

@@ -7,9 +7,10 @@
 >>> model = tenfold.open("runs/mnist-network-1").model   # doctest: +SKIP
 """
 
-from tenfold.data import Dataset, Split, load, split
+from tenfold.data import Dataset, Split, split
 from tenfold.errors import TenfoldError
 from tenfold.evaluation import Evaluation, Score
+from tenfold.loading import load
 from tenfold.model import Model, Prediction, Predictions
 from tenfold.runs import Run, verify
 from tenfold.workflow import evaluate, predict, train

@@ -9,7 +9,9 @@ import typer
 
 import tenfold
 from tenfold import workflow
+from tenfold.audit import Audit
 from tenfold.contract import RECIPES
+from tenfold.data_commands import data_app
 from tenfold.errors import TenfoldError
 from tenfold.learners import LEARNERS
 from tenfold.model import Model
@@ -31,6 +33,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+app.add_typer(data_app)
 
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.", show_default=False)]
 

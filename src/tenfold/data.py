@@ -9,16 +9,13 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from tenfold import catalog
 from tenfold.columns import Profile, Table
 from tenfold.contract import ImageInput, Reading, TableInput
 from tenfold.errors import DataError, message
+from tenfold.sources import MAX_LABELS
 
 DEFAULT_TEST_SIZE = 0.25
 """Share held out for testing where a dataset has no official test part."""
-
-MAX_LABELS = 65_536
-"""Answers named by their own codes go up to this; larger ones are hardly label codes."""
 
 Rows = NDArray[np.int64]
 
@@ -165,6 +162,11 @@ class Dataset:
             digest.update(np.ascontiguousarray(array).data)
         return digest.hexdigest()
 
+    @cached_property
+    def copy_of(self) -> Rows:
+        """For each example the row of the first one that is identical to it, itself included."""
+        return self.x.copy_of if isinstance(self.x, Table) else _first_of_each(self.x)
+
     def take(self, rows: ArrayLike) -> "Dataset":
         """The dataset of these rows, in this order; official test rows stay marked.
 
@@ -249,19 +251,6 @@ class Split:
     dropped: Rows
 
 
-def load(name: str) -> Dataset:
-    """Load a dataset by name.
-
-    Raises:
-      DataError: Unknown name; the message lists the known ones.
-    """
-    x, y = catalog.read(name)
-    entry = catalog.find(name)
-    keys = [f"{part.images}:{row}" for part in (entry.train, entry.test) for row in range(part.n)]
-    test_rows = np.arange(entry.train.n, len(x))
-    return Dataset(name, x, y.astype(np.int64), entry.labels, keys, test_rows)
-
-
 def split(
     data: Dataset,
     *,
@@ -287,7 +276,7 @@ def split(
     rng = np.random.default_rng(seed)
     if data.info is not None and data.info.input.order is not None:
         return _split_by_time(data, test_size or DEFAULT_TEST_SIZE, validation_size)
-    copy_of = data.x.copy_of if isinstance(data.x, Table) else _first_of_each(data.x)
+    copy_of = data.copy_of
     train, dropped = np.setdiff1d(np.arange(len(data)), data.test_rows), np.empty(0, np.int64)
     if test_size is None and data.test_rows.size:
         test = np.sort(data.test_rows)

@@ -8,6 +8,7 @@ TenfoldError
 ├── ExportError     (RuntimeError)  a fitted learner that its graph does not repeat
 ├── RunError        (ValueError)    a run folder that is missing, unfinished or changed
 ├── BackendError    (RuntimeError)  Keras already runs on something else than JAX
+├── FetchError      (OSError)       no mirror gave the file
 └── FileError       (OSError)       the file system said no
 """
 
@@ -45,6 +46,10 @@ class RunError(TenfoldError, ValueError):
 
 class BackendError(TenfoldError, RuntimeError):
     """Keras was loaded with another backend before Tenfold needed it."""
+
+
+class FetchError(TenfoldError, OSError):
+    """No mirror of a dataset gave a file that is the published one."""
 
 
 class FileError(TenfoldError, OSError):

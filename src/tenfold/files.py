@@ -27,7 +27,7 @@ def durable(path: Path) -> Iterator[BinaryIO]:
     temporary = path.with_name(f"{path.name}.tmp.{os.getpid()}.{secrets.token_hex(4)}")
     with os_errors("write", path):
         try:
-            with temporary.open("xb") as file:
+            with temporary.open("x+b") as file:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())

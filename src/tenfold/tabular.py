@@ -36,7 +36,11 @@ Answers = tuple[NDArray[np.int64] | NDArray[np.float64], tuple[str, ...]]
 
 
 def table_dataset(
-    cells: Cells, reading: Reading | None = None, *, like: Contract | None = None
+    cells: Cells,
+    reading: Reading | None = None,
+    *,
+    like: Contract | None = None,
+    source: str | None = None,
 ) -> Dataset:
     """The dataset of a table.
 
@@ -44,6 +48,7 @@ def table_dataset(
       cells: The table as it was read.
       reading: Target, task, kinds, order of time: what is not said is found out.
       like: The contract of a model to measure: its columns, kinds, target and labels hold.
+      source: The file the cells come from.
 
     Raises:
       DataError: No such target or column, a single label, nothing left to learn from, or rows
@@ -73,15 +78,15 @@ def table_dataset(
     _check_enough(cells, y[first:], labels)
     info = TableInfo(contract, reading, profiles, (*cells.notes, *notes), _previous(y, order))
     rows = slice(first, None)
-    data = Dataset(
+    return Dataset(
         cells.name.rpartition(".")[0] or cells.name,
         table[rows],
         y[rows],
         labels,
         [f"{cells.name}:{row}" for row in cells.frame.index[rows]],
         info=info,
+        source=source,
     )
-    return data
 
 
 def _find_target(cells: Cells, asked: str | None) -> str:

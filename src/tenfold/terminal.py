@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from tenfold.audit import Audit
 from tenfold.errors import TenfoldError
 from tenfold.evaluation import Evaluation
 from tenfold.learners import Watcher
@@ -66,6 +67,10 @@ class TerminalWatcher(Watcher, AbstractContextManager["TerminalWatcher"]):
 
     def stage(self, name: str) -> None:
         self._progress.update(self._task, description=self.TITLES[name], total=None, completed=0)
+
+    def audit(self, audit: Audit) -> None:
+        for line in audit.lines():
+            self._console.print(line, soft_wrap=True, markup=False)
 
     def layers(self, layers: Sequence[Layer]) -> None:
         for line in layer_lines(layers):

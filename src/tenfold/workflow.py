@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from tenfold import data as datasets
 from tenfold import files, graph, report, runs
+from tenfold.audit import audit_data
 from tenfold.contract import Contract, ImageInput, Settings, resolve
 from tenfold.data import Dataset, Rows, Split
 from tenfold.errors import DataError, FileError, message
@@ -36,7 +37,7 @@ class Interrupted(KeyboardInterrupt):
 
 
 def train(
-    data: str | Dataset = "mnist",
+    data: str | Path | Dataset = "mnist",
     *,
     learner: str = "network",
     recipe: str = "default",
@@ -53,7 +54,7 @@ def train(
     """Train, export, measure and report: one run folder.
 
     Args:
-      data: A dataset or the name of one.
+      data: A dataset, the name of one, or its file or folder (see `tenfold.load`).
       learner: `network`.
       recipe: `default`, or `tutorial` for the tutorial's settings.
       hidden: Neurons of each hidden layer, first to last.
@@ -84,12 +85,15 @@ def train(
     settings = resolve({"learner": learner, "recipe": recipe, **asked})
     clock = _Clock(watcher or Watcher())
     with clock.stage("load"):
-        dataset = datasets.load(data) if isinstance(data, str) else data
+        dataset = data if isinstance(data, Dataset) else datasets.load(data)
+        audit = audit_data(dataset)
+        clock.watcher.audit(audit)
         split = _split(dataset, settings)
         record = _record(dataset, split, settings, asked)
-    run = Run.create(out, f"{dataset.name}-{settings.learner}", record)
+    run = Run.create(out, f"{Path(dataset.name).resolve().stem}-{settings.learner}", record)
     run.record.seconds = clock.seconds
     try:
+        files.write_text(run.path / "audit.json", audit.model_dump_json(indent=2) + "\n")
         _make(run, dataset, split, settings, clock)
     except KeyboardInterrupt:
         run.finish("interrupted")
@@ -102,13 +106,13 @@ def train(
     return run
 
 
-def evaluate(run: Run | Path | str, data: str | Dataset | None = None) -> Evaluation:
+def evaluate(run: Run | Path | str, data: str | Path | Dataset | None = None) -> Evaluation:
     """Measure a run's model again, or on other data. The run folder stays as it is.
 
     Args:
       run: A run or its folder.
-      data: A dataset or the name of one; the run's own when absent. The run's own data are
-        measured on the run's test rows, other data on their official test part or on all rows.
+      data: A dataset, the name of one, or its files; the run's own when absent. The run's own
+        data are measured on the run's test rows, other data on their official test part or on all.
 
     Raises:
       DataError: Labels or images the model does not know, or the run's own data has changed.

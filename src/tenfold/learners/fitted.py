@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from tenfold.audit import Audit
 from tenfold.network import Layer
 from tenfold.training import Epoch
 
@@ -16,6 +17,9 @@ class Watcher:
 
     def stage(self, name: str) -> None:
         """A stage begins: load, train, export, evaluate or report."""
+
+    def audit(self, audit: Audit) -> None:
+        """The data were looked at; nothing is fitted yet."""
 
     def layers(self, layers: Sequence[Layer]) -> None:
         """The network stands; training is about to start."""

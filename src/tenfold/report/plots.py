@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tenfold import files
+from tenfold.data import Dataset
 from tenfold.evaluation import Evaluation
 
 if TYPE_CHECKING:
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 INK, TRAIN, VALIDATION = "#1f2933", "#7b8794", "#1767b3"
 MAX_NUMBERED = 30
 """With more labels than this the cells are too small for numbers; colour alone remains."""
+
+MAX_EXAMPLES, MAX_SHEET_LABELS = 12, 100
+"""Pictures of one label on a sheet of examples, and rows of them."""
 
 
 def draw_confusion(evaluation: Evaluation, path: Path) -> None:
@@ -34,6 +38,30 @@ def draw_confusion(evaluation: Evaluation, path: Path) -> None:
         f"accuracy {evaluation.accuracy}",
         color=INK,
     )
+    _save(figure, path)
+
+
+def draw_examples(data: Dataset, path: Path) -> None:
+    """Draw a sheet with the first examples of each label, one row of pictures for each."""
+    columns = [np.flatnonzero(data.y == code)[:MAX_EXAMPLES] for code in range(len(data.labels))]
+    labels = [(label, rows) for label, rows in zip(data.labels, columns, strict=True) if rows.size]
+    dropped, labels = labels[MAX_SHEET_LABELS:], labels[:MAX_SHEET_LABELS]
+    height, width = data.x.shape[1:3]
+    sheet = np.zeros((len(labels) * (height + 1), MAX_EXAMPLES * (width + 1)), np.uint8)
+    for i, (_, rows) in enumerate(labels):
+        for j, row in enumerate(rows):
+            top, left = i * (height + 1), j * (width + 1)
+            sheet[top : top + height, left : left + width] = data.x[row]
+    figure = _figure(9.0, max(1.6, 0.8 + 0.62 * len(labels) * height / width))
+    axes = figure.subplots()
+    axes.imshow(sheet, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+    middles = [i * (height + 1) + height / 2 for i in range(len(labels))]
+    axes.set_yticks(middles, [label for label, _ in labels])
+    axes.set_xticks([])
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    more = f", the first {MAX_SHEET_LABELS} labels" if dropped else ""
+    axes.set_title(f"{data.name}: {len(data):,} examples{more}", color=INK)
     _save(figure, path)
 
 

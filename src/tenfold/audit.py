@@ -1,0 +1,204 @@
+"""The audit of a dataset before anything is fitted: copies, leaks, answers that are too few."""
+
+from collections.abc import Iterator
+from typing import Literal
+
+import numpy as np
+
+from tenfold.contract import Frozen
+from tenfold.data import Dataset, Rows
+
+FEW_EXAMPLES = 20
+"""Under so many training examples a label is called out: one of them is 5% of its evidence."""
+
+MOST = 0.5
+"""From this share on the test part is said to be part of the training set, or to repeat itself."""
+
+MAX_NAMED = 5
+
+
+class LabelCount(Frozen):
+    """How many examples a label has in the training and the test part, and its share of all."""
+
+    label: str
+    train: int
+    test: int
+    share: float
+
+
+class Finding(Frozen):
+    """One thing that a reader should know before the figures.
+
+    Attributes:
+      kind: What was found; the rule is beside each kind in `audit_data`.
+      text: The same for people, one line.
+      rows: Row numbers of the examples concerned, all of them; empty where it concerns labels.
+    """
+
+    kind: Literal[
+        "test set inside training set",
+        "in both parts",
+        "test set repeats itself",
+        "repeated",
+        "different answers",
+        "missing label",
+        "few examples",
+    ]
+    text: str
+    rows: tuple[int, ...] = ()
+
+
+class Audit(Frozen):
+    """What an audit found.
+
+    Attributes:
+      data: Name of the dataset.
+      fingerprint: Of the dataset.
+      n_train: Examples outside the official test part.
+      n_test: Examples of the official test part; 0 where there is none.
+      labels: Counts of each label.
+      findings: What stands out, gravest first; empty when nothing does.
+    """
+
+    format: Literal[1] = 1
+    data: str
+    fingerprint: str
+    n_train: int
+    n_test: int
+    labels: tuple[LabelCount, ...]
+    findings: tuple[Finding, ...]
+
+    def lines(self) -> Iterator[str]:
+        """The audit for people: a summary, then a line for each finding."""
+        shares = [count.share for count in self.labels]
+        n = f"{self.n_train:,} training"
+        if self.n_test:
+            n += f" and {self.n_test:,} test"
+        balance = f"{len(self.labels)} labels of {_percent(min(shares))} to {_percent(max(shares))}"
+        yield f"audit: {n} examples, {balance}, {len(self.findings) or 'no'} findings"
+        for finding in self.findings:
+            yield f"audit: {finding.text}"
+
+
+def audit_data(data: Dataset) -> Audit:
+    """Look for what would make figures about this dataset wrong or weak.
+
+    Identical means equal in every pixel. Only the official test part counts as test here: rows that
+    `split` holds out by itself never have a copy on the other side.
+    """
+    is_test = np.zeros(len(data), bool)
+    is_test[data.test_rows] = True
+    train, test = np.flatnonzero(~is_test), np.flatnonzero(is_test)
+    counts = [
+        np.bincount(data.y[rows], minlength=len(data.labels)).tolist() for rows in (train, test)
+    ]
+    labels = tuple(
+        LabelCount(label=label, train=n_train, test=n_test, share=(n_train + n_test) / len(data))
+        for label, n_train, n_test in zip(data.labels, *counts, strict=True)
+    )
+    findings = [
+        *_leaks(data, train, test),
+        *_repeats(data, train, test),
+        *_contradictions(data),
+        *_thin_labels(labels, bool(len(train))),
+    ]
+    return Audit(
+        data=data.name,
+        fingerprint=data.fingerprint,
+        n_train=len(train),
+        n_test=len(test),
+        labels=labels,
+        findings=tuple(findings),
+    )
+
+
+def _leaks(data: Dataset, train: Rows, test: Rows) -> Iterator[Finding]:
+    """Test examples that are training examples too."""
+    twins = test[np.isin(data.copy_of[test], data.copy_of[train])]
+    if not len(twins):
+        return
+    share = f"{len(twins):,} of {len(test):,} test examples ({_percent(len(twins) / len(test))})"
+    if len(twins) >= MOST * len(test):
+        text = f"the test set is part of the training set: {share} stand in both"
+        kind = "test set inside training set"
+    else:
+        text, kind = f"{share} stand in the training part too", "in both parts"
+    rows, partners = twins[:MAX_NAMED], []
+    for row in rows:
+        same = train[data.copy_of[train] == data.copy_of[row]]
+        partners.append(f"{data.keys[row]} is {data.keys[same[0]]}")
+    yield _finding(kind, f"{text}: {', '.join(partners)}{_more(twins)}", twins)
+
+
+def _repeats(data: Dataset, train: Rows, test: Rows) -> Iterator[Finding]:
+    """Examples that stand more than once within one part."""
+    for part, rows in (("test", test), ("training", train)):
+        copies = rows[_is_later_copy(data.copy_of[rows])]
+        if not len(copies):
+            continue
+        n_distinct = len(rows) - len(copies)
+        text = f"{len(copies):,} of {len(rows):,} {part} examples repeat another one of them"
+        kind = "repeated"
+        if part == "test" and len(copies) >= MOST * len(rows) / 2:
+            kind = "test set repeats itself"
+            text = f"the test set repeats itself: only {n_distinct:,} of {len(rows):,} are distinct"
+        yield _finding(kind, f"{text}: {_named(data, copies)}", copies)
+
+
+def _is_later_copy(groups: Rows) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":
+    """True for each element that has an equal one before it."""
+    _, first = np.unique(groups, return_index=True)
+    later = np.ones(len(groups), bool)
+    later[first] = False
+    return later
+
+
+def _contradictions(data: Dataset) -> Iterator[Finding]:
+    """Identical examples whose answers differ."""
+    differs = data.y != data.y[data.copy_of]
+    groups = np.unique(data.copy_of[differs])
+    if len(groups):
+        rows = np.flatnonzero(np.isin(data.copy_of, groups))
+        pairs = []
+        for row in np.flatnonzero(differs)[:MAX_NAMED]:
+            first = data.copy_of[row]
+            answers = [data.labels[data.y[i]] for i in (first, row)]
+            pairs.append(f"{data.keys[first]} is {answers[0]!r}, {data.keys[row]} {answers[1]!r}")
+        text = f"{len(groups):,} examples stand there with different answers: {'; '.join(pairs)}"
+        yield _finding("different answers", text + _more(np.flatnonzero(differs)), rows)
+
+
+def _thin_labels(labels: tuple[LabelCount, ...], trained: bool) -> Iterator[Finding]:
+    """Labels with few or no training examples."""
+    if not trained:
+        return
+    missing = [f"{count.label!r} (test {count.test:,})" for count in labels if not count.train]
+    few = [f"{c.label!r} ({c.train:,})" for c in labels if 0 < c.train < FEW_EXAMPLES]
+    if missing:
+        yield _finding("missing label", f"labels without training examples: {_listed(missing)}")
+    if few:
+        text = f"labels with fewer than {FEW_EXAMPLES} training examples: {_listed(few)}"
+        yield _finding("few examples", text)
+
+
+def _finding(kind: str, text: str, rows: Rows | None = None) -> Finding:
+    return Finding.model_validate(
+        {"kind": kind, "text": text, "rows": () if rows is None else tuple(rows.tolist())}
+    )
+
+
+def _named(data: Dataset, rows: Rows) -> str:
+    return ", ".join(data.keys[row] for row in rows[:MAX_NAMED]) + _more(rows)
+
+
+def _more(rows: Rows) -> str:
+    return f" and {len(rows) - MAX_NAMED:,} more" if len(rows) > MAX_NAMED else ""
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - 20} more" if len(names) > 20 else ""
+    return ", ".join(names[:20]) + more
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f}%"

@@ -1,0 +1,83 @@
+"""`load`: a name, a file or a folder becomes a `Dataset`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tenfold import catalog
+from tenfold.contract import Contract, Reading
+from tenfold.data import Dataset
+from tenfold.errors import DataError, did_you_mean, message
+from tenfold.sources import is_pixel_csv, read_images
+from tenfold.tables import SUFFIXES, from_frame, read_table
+from tenfold.tabular import table_dataset
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def load(
+    source: "Path | str | pd.DataFrame",
+    *,
+    target: str | int | None = None,
+    reading: Reading | None = None,
+    like: Contract | None = None,
+) -> Dataset:
+    """Load a dataset by name, from files, or from a pandas frame.
+
+    Args:
+      source: A name of the catalog (`mnist`), which goes before a file called the same; a folder
+        of IDX files; an `.npz` file; a `.csv` file with a label and 784 pixel columns, which is
+        read as images; any other CSV, TSV or Parquet file, or a pandas frame: a table.
+      target: Of a table the column that is predicted, by name, or by position without a header.
+      reading: Everything else that may be said about a table; its target gives way to `target`.
+      like: Contract of a model to measure on a table: its columns, kinds and labels hold.
+
+    Raises:
+      DataError: Neither a known name nor a file, or files that do not make a dataset.
+      FormatError: A file that is not what it claims to be, or is damaged.
+      FileError: A file cannot be read.
+    """
+    reading = reading or Reading()
+    if target is not None:
+        reading = reading.model_copy(update={"target": str(target)})
+    if not isinstance(source, str | Path):
+        return table_dataset(from_frame(source), reading, like=like)
+    if str(source) in catalog.DATASETS:
+        return _load_by_name(str(source))
+    path = Path(source)
+    if not path.exists():
+        raise DataError(
+            message(
+                "Unknown dataset",
+                expected=f"a file, a folder or one of {', '.join(catalog.DATASETS)}",
+                fix=did_you_mean(str(source), catalog.DATASETS),
+                name=str(source),
+            )
+        )
+    if _is_table(path, reading):
+        cells = read_table(path, header=reading.header, separator=reading.separator)
+        return table_dataset(cells, reading, like=like, source=str(source))
+    found = read_images(path)
+    test_rows = np.arange(found.n_train, len(found.x))
+    return Dataset(
+        str(source), found.x, found.y, found.labels, found.keys, test_rows, source=str(source)
+    )
+
+
+def _is_table(path: Path, reading: Reading) -> bool:
+    """Whether a file is a table: by its suffix, unless it holds pixels and no target is named."""
+    if path.is_dir() or path.suffix.lower() not in SUFFIXES:
+        return False
+    return reading.target is not None or path.suffix.lower() != ".csv" or not is_pixel_csv(path)
+
+
+def _load_by_name(name: str) -> Dataset:
+    x, y = catalog.read(name)
+    entry = catalog.find(name)
+    keys = [
+        f"{part.images.name}:{row}" for part in (entry.train, entry.test) for row in range(part.n)
+    ]
+    test_rows = np.arange(entry.train.n, len(x))
+    return Dataset(name, x, y.astype(np.int64), entry.labels, keys, test_rows)

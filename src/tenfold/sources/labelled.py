@@ -1,0 +1,110 @@
+"""What every source of images gives back, and what holds for their answers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tenfold.errors import DataError, message
+
+MAX_LABELS = 65_536
+"""Answers named by their own codes go up to this; larger ones are hardly label codes."""
+
+SIDE_PX = 28
+N_PIXELS = SIDE_PX * SIDE_PX
+"""Flat images are taken as MNIST's: 28 rows of 28 pixels."""
+
+
+@dataclass(frozen=True, eq=False)
+class Images:
+    """What a source holds.
+
+    Attributes:
+      x: Images, uint8 (n, height, width), training rows first.
+      y: Label codes, int64 (n,).
+      labels: Name of each code.
+      keys: Where each row comes from, as `file:row`.
+      n_train: How many training rows there are; the others are the official test part.
+    """
+
+    x: NDArray[np.uint8]
+    y: NDArray[np.int64]
+    labels: tuple[str, ...]
+    keys: Sequence[str]
+    n_train: int
+
+
+def check_counts(n_images: int, n_labels: int, where: object) -> None:
+    """Refuse images and labels that cannot belong together."""
+    if n_images != n_labels:
+        raise DataError(
+            message(
+                "Images and labels do not belong together",
+                where=where,
+                expected="one label for each image",
+                n_images=n_images,
+                n_labels=n_labels,
+            )
+        )
+
+
+def whole_codes(values: NDArray[Any], where: object) -> NDArray[np.int64]:
+    """Label codes int64 (n,) of numbers that are whole and from 0 to 65,535.
+
+    Raises:
+      DataError: One is not; the message names its row.
+    """
+    if values.dtype.kind not in "iuf":
+        raise DataError(
+            message("Not label codes", where=where, expected="numbers", dtype=str(values.dtype))
+        )
+    wrong = ~((values >= 0) & (values < MAX_LABELS) & (values == np.floor(values)))
+    if wrong.any():
+        row = int(wrong.argmax())
+        raise DataError(
+            message(
+                "Not a label code",
+                where=where,
+                expected=f"whole numbers from 0 to {MAX_LABELS - 1}",
+                row=row,
+                value=values[row].item(),
+            )
+        )
+    codes: NDArray[np.int64] = values.astype(np.int64)
+    return codes
+
+
+def code_labels(y: NDArray[np.int64]) -> tuple[str, ...]:
+    """Labels of answers that are named by their own codes."""
+    return tuple(str(code) for code in range(int(y.max(initial=-1)) + 1))
+
+
+def named_codes(answers: Sequence[str], where: object) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+    """Codes and labels of answers as text: whole numbers are codes, other texts are names.
+
+    Raises:
+      DataError: An empty answer, numbers among names, or a number that is no label code.
+    """
+    numbers = [parse_number(answer) for answer in answers]
+    named = [row for row, number in enumerate(numbers) if number is None]
+    if not named:
+        codes = whole_codes(np.array(numbers, np.float64), where)
+        return codes, code_labels(codes)
+    if len(named) < len(answers) or "" in answers:
+        row = answers.index("") if "" in answers else named[0]
+        expected = "all of them numbers or all of them names"
+        raise DataError(
+            message("Not a label", where=where, expected=expected, row=row, value=answers[row])
+        )
+    labels, codes = np.unique(np.array(answers, object), return_inverse=True)
+    return codes.astype(np.int64), tuple(labels.tolist())
+
+
+def parse_number(cell: str) -> float | None:
+    """The number that a text says, None if it says none."""
+    try:
+        return float(cell)
+    except ValueError:
+        return None
