@@ -132,11 +132,11 @@ def _accuracy(folder: Path, n_seeds: int) -> Iterator[str]:
             printed = subprocess.run(
                 [str(part) for part in command], capture_output=True, text=True, check=True
             ).stdout
-            run = tenfold.open(json.loads(printed)["run"])
-            accuracies.append(100 * run.evaluation.accuracy.value)
+            answer = json.loads(printed)
+            run, n = tenfold.open(answer["run"]), answer["evaluation"]["n"]
+            accuracies.append(100 * answer["evaluation"]["accuracy"]["value"])
             fits.append(run.record.seconds["train"])
             epochs.append(statistics.median(row["seconds"] or 0 for row in run.history))
-            n = run.evaluation.n
         mean, deviation = statistics.mean(accuracies), statistics.stdev(accuracies)
         yield (
             f"| `{recipe}` | {n:,} | {mean:.2f} (sd {deviation:.2f}) "

@@ -1,6 +1,5 @@
 """Scores and their intervals, against slow reference code, hand cases and known theory."""
 
-import doctest
 import math
 from statistics import NormalDist
 from typing import Any
@@ -13,7 +12,7 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from tenfold import Evaluation, Score, evaluation
+from tenfold import Evaluation, Score
 from tenfold.errors import DataError
 from tenfold.evaluation import (
     confusion_matrix,
@@ -500,9 +499,3 @@ def test_a_score_is_shown_with_its_interval_and_is_a_number() -> None:
     score = Score(value=0.9881, low=0.98579, high=0.99004)
     assert str(score) == repr(score) == "0.9881 [0.9858, 0.9900]"
     assert float(score) == 0.9881
-
-
-def test_the_examples_in_the_docstrings_hold() -> None:
-    result = doctest.testmod(evaluation)
-    assert result.attempted >= 2
-    assert result.failed == 0

@@ -61,6 +61,7 @@ def test_the_history_is_drawn_with_and_without_validation(tmp_path: Path) -> Non
 def test_the_report_holds_the_card_the_pictures_settings_and_versions(small_run: Run) -> None:
     text = (small_run.path / "report.html").read_text("utf-8")
     evaluation, record = small_run.evaluation, small_run.record
+    assert isinstance(evaluation, Evaluation)
     assert f"{100 * evaluation.accuracy.value:.2f}%" in text
     assert str(evaluation.macro_f1) in text
     assert record.data.fingerprint in text

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 import tenfold
-from tenfold import Dataset, Prediction
+from tenfold import Dataset, Evaluation, Prediction
 from tenfold.idx import write_idx
 
 
@@ -15,6 +15,8 @@ def test_from_digits_to_a_verified_model_that_answers(mnist: Dataset, tmp_path: 
 
     assert run.record.state == "finished"
     assert run.evaluation.n == 300
+    assert isinstance(run.evaluation, Evaluation)
+    assert run.evaluation.beats_baseline
     assert run.evaluation.accuracy.low > run.evaluation.baseline.accuracy.high
 
     write_idx(tmp_path / "one.idx", data.x[900])

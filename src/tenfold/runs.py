@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tenfold import files
 from tenfold.errors import RunError, message
-from tenfold.evaluation import Evaluation
+from tenfold.evaluation import AnyEvaluation, read_evaluation
 from tenfold.idx import read_idx, write_idx
 from tenfold.model import Model, Predictions
 from tenfold.training import Epoch
@@ -21,6 +22,9 @@ EXAMPLE_INPUTS = "examples/inputs.idx"
 EXAMPLE_ANSWERS = "examples/answers.csv"
 ANSWER_TOLERANCE = 1e-4
 """How far a stored answer may move on another machine, whose products round differently."""
+
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\0")
+PLAIN_NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 
 class DataRecord(BaseModel):
@@ -128,7 +132,7 @@ class Run:
         return Model.open(self._existing("model.onnx"))
 
     @cached_property
-    def evaluation(self) -> Evaluation:
+    def evaluation(self) -> AnyEvaluation:
         """Every number of the report.
 
         Raises:
@@ -136,7 +140,7 @@ class Run:
         """
         file = self._existing("evaluation.json")
         try:
-            return Evaluation.model_validate_json(file.read_bytes())
+            return read_evaluation(file.read_bytes())
         except ValidationError as error:
             problem = error.errors()[0]["msg"]
             raise RunError(message("Damaged evaluation", where=file, problem=problem)) from error
@@ -210,18 +214,79 @@ def write_history(path: Path, history: Iterable[Epoch]) -> None:
 
 
 def write_predictions(
-    path: Path, keys: Sequence[str], true: Sequence[str], predictions: Predictions
+    path: Path,
+    keys: Sequence[str],
+    true: Sequence[str],
+    predictions: Predictions,
+    unsure: Iterable[bool] | None = None,
 ) -> None:
-    """Write one line per row, in the given order: what it was, what was answered, how surely."""
+    """Write one line per row, in the given order: what it was, what was answered, how surely.
+
+    Keys and labels are written as `harmless` has them; `unsure` is false when absent.
+    """
     names = (f"p_{label}" for label in predictions.label_names)
-    answers = zip(keys, true, predictions.labels, predictions.confidence, strict=True)
+    doubtful = [False] * len(keys) if unsure is None else unsure
+    answers = zip(keys, true, predictions.labels, predictions.confidence, doubtful, strict=True)
     rows = (
-        [key, label, predicted, _number(confidence), "false", *map(_number, probabilities)]
-        for (key, label, predicted, confidence), probabilities in zip(
+        [harmless(key), harmless(label), harmless(predicted), _number(confidence),
+         "true" if doubt else "false", *map(_number, probabilities)]
+        for (key, label, predicted, confidence, doubt), probabilities in zip(
             answers, predictions.probabilities.tolist(), strict=True
         )
-    )
+    )  # fmt: skip
     _write_csv(path, ("key", "true", "predicted", "confidence", "unsure", *names), rows)
+
+
+def write_values(
+    path: Path,
+    keys: Sequence[str],
+    true: Iterable[float],
+    value: Iterable[float],
+    low: Iterable[float] | None = None,
+    high: Iterable[float] | None = None,
+) -> None:
+    """Write `predictions.csv` of a regression, one line per row in the given order.
+
+    `low` and `high` are empty where the model gives no intervals.
+    """
+    nothing = [None] * len(keys)
+    numbers = (
+        true,
+        value,
+        low if low is not None else nothing,
+        high if high is not None else nothing,
+    )
+    rows = ([harmless(key), *map(_number, four)] for key, *four in zip(keys, *numbers, strict=True))
+    _write_csv(path, ("key", "true", "predicted", "low", "high"), rows)
+
+
+def harmless(text: str) -> str:
+    """A cell that no spreadsheet runs: text that begins like a formula gets a `'` in front.
+
+    Plain numbers stay as they are. `as_written` takes it away again.
+
+    Example:
+      >>> [harmless(text) for text in ("=1+1", "-1.5", "@SUM(A1)", "spam")]
+      ["'=1+1", '-1.5', "'@SUM(A1)", 'spam']
+
+    Source: OWASP ASVS 5.0, 1.2.10; carriage return and line feed from OWASP, CSV Injection.
+    """
+    return f"'{text}" if _is_formula(text) and not PLAIN_NUMBER.fullmatch(text) else text
+
+
+def as_written(cell: str) -> str:
+    """The text that `harmless` made a cell of.
+
+    Example:
+      >>> [as_written(cell) for cell in ("'=1+1", "-1.5", "'quoted'")]
+      ['=1+1', '-1.5', "'quoted'"]
+    """
+    return cell[1:] if cell.startswith("'") and _is_formula(cell) else cell
+
+
+def _is_formula(text: str) -> bool:
+    # Quotes are looked through, so that text which has one already gets one more and comes back.
+    return text.lstrip("'").startswith(FORMULA_STARTS)
 
 
 def write_examples(

@@ -19,11 +19,11 @@ from rich.text import Text
 
 from tenfold.audit import Audit
 from tenfold.errors import TenfoldError
-from tenfold.evaluation import Evaluation
+from tenfold.evaluation import AnyEvaluation, Evaluation, RegressionEvaluation, in_unit
 from tenfold.learners import Watcher
 from tenfold.model import Model, Prediction, read_input
 from tenfold.network import Layer
-from tenfold.report.html import ordinal
+from tenfold.report import PICTURES, ordinal
 from tenfold.runs import EXAMPLE_INPUTS, Run
 from tenfold.training import Epoch
 
@@ -112,24 +112,68 @@ def print_card(run: Run) -> None:
     place = f"the {ordinal(record.test_opened)} model in {run.path.parent} measured on them"
     print(f"test rows          {place}")
     print(f"run                {run.path}")
-    for name in ("confusion_matrix.png", "history.png", "report.html"):
-        print(f"                   {run.path / name}")
+    for name in (*PICTURES, "report.html"):
+        if (run.path / name).is_file():
+            print(f"                   {run.path / name}")
     print(f"next               {program} predict {run.path} {run.path / EXAMPLE_INPUTS} --show")
 
 
-def print_scores(evaluation: Evaluation) -> None:
-    baseline = evaluation.baseline
+def print_scores(evaluation: AnyEvaluation) -> None:
     print(f"{evaluation.data}: {evaluation.n:,} {evaluation.part} rows, 95% intervals")
+    if isinstance(evaluation, RegressionEvaluation):
+        _print_regression(evaluation)
+    else:
+        _print_classification(evaluation)
+
+
+def _print_regression(evaluation: RegressionEvaluation) -> None:
+    baseline = evaluation.baseline
+    print(f"target             {evaluation.target}")
+    print(f"MAE                {evaluation.mae.in_unit}")
+    print(f"RMSE               {evaluation.rmse.in_unit}")
+    print(f"R2                 {evaluation.r2 or 'none: all true values are equal'}")
+    if evaluation.coverage and evaluation.interval_width is not None:
+        width = in_unit(evaluation.interval_width)
+        print(f"inside interval    {evaluation.coverage}, mean width {width}")
+    print(f"baseline           RMSE {baseline.rmse.in_unit} ({baseline.kind})")
+    print(f"verdict            {evaluation.verdict}")
+
+
+def _print_classification(evaluation: Evaluation) -> None:
+    baseline = evaluation.baseline
     print(f"accuracy           {evaluation.accuracy}")
     print(f"log loss           {evaluation.log_loss}")
     print(f"macro F1           {evaluation.macro_f1}")
     print(f"calibration error  {evaluation.calibration_error}")
     print(f"baseline           {baseline.accuracy} (always {baseline.label!r})")
+    if not evaluation.beats_baseline:
+        print(f"verdict            {evaluation.verdict}")
+    for line in _positive_lines(evaluation):
+        print(line)
     pairs = [f"{true} read as {read}: {n}" for true, read, n in evaluation.most_confused[:3]]
     print(f"most confused      {', '.join(pairs) or 'none'}")
     if len(evaluation.labels) <= MAX_MATRIX_LABELS:
         for line in _matrix_lines(evaluation):
             print(line)
+
+
+def _positive_lines(evaluation: Evaluation) -> Iterator[str]:
+    """Of two labels, what was found of the one looked for."""
+    one = evaluation.of_positive
+    if one is None:
+        return
+    yield f"positive label     {one.label!r}, {one.n:,} of {evaluation.n:,} rows"
+    yield f"F1 of it           {one.f1 or 'none: no rows'}"
+    yield f"precision          {one.precision or 'none: never predicted'}"
+    yield f"recall             {one.recall or 'none: no rows'}"
+    if evaluation.average_precision and evaluation.precision_at_recall:
+        at = evaluation.precision_at_recall
+        chance = f"(chance {one.n / evaluation.n:.4f})"
+        yield f"average precision  {evaluation.average_precision} {chance}"
+        place = f"at recall {at.recall:g}, from probability {at.threshold:.4g} on"
+        yield f"precision          {at.precision} {place}"
+    if evaluation.threshold is not None:
+        yield f"threshold          {one.label!r} from probability {evaluation.threshold:.4g} on"
 
 
 def _matrix_lines(evaluation: Evaluation) -> Iterator[str]:

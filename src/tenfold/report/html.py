@@ -1,14 +1,30 @@
 """`report.html`: the run in one self-contained file that can be mailed and opened anywhere."""
 
 import base64
+from collections.abc import Sequence
 from importlib import resources
 
 from tenfold import files
+from tenfold.evaluation import in_unit
 from tenfold.runs import Run
 
+PICTURES = {
+    "confusion_matrix.png": "Confusion matrix",
+    "precision_recall.png": "Precision and recall",
+    "predicted_vs_true.png": "Predicted against true",
+    "forecast.png": "The test rows over time",
+    "residuals.png": "Residuals",
+    "history.png": "Training",
+}
+"""Every picture a run folder may hold, in the order of the report, with its title."""
 
-def write_report(run: Run) -> None:
-    """Write `report.html` from what stands in the run folder.
+
+def write_report(run: Run, notes: Sequence[str] = ()) -> None:
+    """Write `report.html` from what stands in the run folder: the pictures that are there.
+
+    Args:
+      run: The run.
+      notes: What a reader must know beside the numbers, one sentence or more each.
 
     Raises:
       RunError: The run has no evaluation yet.
@@ -24,10 +40,13 @@ def write_report(run: Run) -> None:
         record=run.record,
         evaluation=run.evaluation,
         pictures={
-            "Confusion matrix": _data_uri(run, "confusion_matrix.png"),
-            "Training": _data_uri(run, "history.png"),
+            title: _data_uri(run, name)
+            for name, title in PICTURES.items()
+            if (run.path / name).is_file()
         },
+        notes=notes,
         ordinal=ordinal,
+        in_unit=in_unit,
     )
     files.write_text(run.path / "report.html", text)
 

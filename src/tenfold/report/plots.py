@@ -5,15 +5,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tenfold import files
 from tenfold.data import Dataset
-from tenfold.evaluation import Evaluation
+from tenfold.errors import DataError, message
+from tenfold.evaluation import Evaluation, Ranking
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+Floats = NDArray[np.floating[Any]]
 INK, TRAIN, VALIDATION = "#1f2933", "#7b8794", "#1767b3"
 MAX_NUMBERED = 30
 """With more labels than this the cells are too small for numbers; colour alone remains."""
@@ -27,7 +30,7 @@ def draw_confusion(evaluation: Evaluation, path: Path) -> None:
     counts = np.array(evaluation.confusion)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     side = max(4.4, 1.6 + 0.42 * min(len(counts), MAX_NUMBERED))
-    figure = _figure(2 * side, side + 0.3)
+    figure = new_figure(2 * side, side + 0.3)
     left, right = figure.subplots(1, 2)
     _matrix(left, shares, [[f"{n:,}" for n in row] for row in counts], evaluation.labels)
     _matrix(right, shares, [[_percent(s) for s in row] for row in shares], evaluation.labels)
@@ -38,7 +41,54 @@ def draw_confusion(evaluation: Evaluation, path: Path) -> None:
         f"accuracy {evaluation.accuracy}",
         color=INK,
     )
-    _save(figure, path)
+    save(figure, path)
+
+
+def draw_precision_recall(
+    evaluation: Evaluation, true: NDArray[np.integer[Any]], probabilities: Floats, path: Path
+) -> None:
+    """Draw precision against recall of the positive of two labels, step by step.
+
+    Args:
+      evaluation: Of these rows; its `average_precision` must not be None.
+      true: Label codes (n,).
+      probabilities: Answers (n, 2).
+      path: The picture.
+    """
+    one, at = evaluation.of_positive, evaluation.precision_at_recall
+    if one is None or at is None:
+        raise DataError(
+            message(
+                "No precision and recall to draw",
+                expected="two labels, and rows of the positive one",
+                labels=evaluation.labels,
+                positive=evaluation.positive,
+            )
+        )
+    code = evaluation.labels.index(one.label)
+    ranking = Ranking.of(true == code, probabilities[:, code])
+    figure = new_figure(6.6, 4.6)
+    axes = figure.subplots()
+    # The precision of a step holds for all of the recall it gains: what the average is taken of.
+    recall = np.append(0.0, ranking.recall)
+    axes.stairs(ranking.precision, recall, color=VALIDATION, lw=1.6, baseline=None)
+    axes.axhline(one.n / evaluation.n, color=TRAIN, ls="--", lw=1, label="chance")
+    axes.plot(
+        at.recall, at.precision.value, "o", mfc="white", color=VALIDATION, ms=7,
+        label=f"found {at.recall:.0%}: precision {at.precision}",
+    )  # fmt: skip
+    if one.recall and one.precision:
+        answered = f"answered: recall {one.recall.value:.4f}, precision {one.precision.value:.4f}"
+        axes.plot(one.recall.value, one.precision.value, "o", color=INK, ms=6, label=answered)
+    axes.set(xlabel="recall", ylabel="precision", xlim=(-0.02, 1.02), ylim=(-0.02, 1.05))
+    plain(axes)
+    figure.suptitle(
+        f"{evaluation.data}: {short(one.label)!r}, {one.n:,} of {evaluation.n:,} "
+        f"{evaluation.part} rows\naverage precision {evaluation.average_precision}",
+        color=INK,
+    )
+    figure.legend(loc="outside lower center", frameon=False, ncols=1)
+    save(figure, path)
 
 
 def draw_examples(data: Dataset, path: Path) -> None:
@@ -52,7 +102,7 @@ def draw_examples(data: Dataset, path: Path) -> None:
         for j, row in enumerate(rows):
             top, left = i * (height + 1), j * (width + 1)
             sheet[top : top + height, left : left + width] = data.x[row]
-    figure = _figure(9.0, max(1.6, 0.8 + 0.62 * len(labels) * height / width))
+    figure = new_figure(9.0, max(1.6, 0.8 + 0.62 * len(labels) * height / width))
     axes = figure.subplots()
     axes.imshow(sheet, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
     middles = [i * (height + 1) + height / 2 for i in range(len(labels))]
@@ -62,13 +112,17 @@ def draw_examples(data: Dataset, path: Path) -> None:
     axes.spines[:].set_visible(False)
     more = f", the first {MAX_SHEET_LABELS} labels" if dropped else ""
     axes.set_title(f"{data.name}: {len(data):,} examples{more}", color=INK)
-    _save(figure, path)
+    save(figure, path)
 
 
 def draw_history(history: Sequence[dict[str, float | None]], path: Path) -> None:
-    """Draw loss and accuracy per epoch, of the training rows and of the validation rows if any."""
-    figure = _figure(9.0, 3.6)
-    for axes, name in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
+    """Draw loss and accuracy per epoch, of the training rows and of the validation rows if any.
+
+    A column that is empty throughout, as accuracy is in a regression, is not drawn.
+    """
+    drawn = [name for name in ("loss", "accuracy") if any(row[name] is not None for row in history)]
+    figure = new_figure(4.5 * len(drawn), 3.6)
+    for axes, name in zip(figure.subplots(1, len(drawn), squeeze=False)[0], drawn, strict=True):
         for column, label, colour in (
             (name, "train", TRAIN),
             (f"val_{name}", "validation", VALIDATION),
@@ -78,11 +132,10 @@ def draw_history(history: Sequence[dict[str, float | None]], path: Path) -> None
                 axes.plot(*zip(*points, strict=True), label=label, color=colour, marker="o", ms=3)
         axes.set(xlabel="epoch", title=name.capitalize())
         axes.xaxis.get_major_locator().set_params(integer=True)
-        axes.grid(alpha=0.25)
-        axes.spines[["top", "right"]].set_visible(False)
+        plain(axes)
         if axes.lines:
             axes.legend(frameon=False)
-    _save(figure, path)
+    save(figure, path)
 
 
 def _matrix(axes: "Axes", shares: Any, texts: list[list[str]], labels: Sequence[str]) -> None:
@@ -103,11 +156,21 @@ def _matrix(axes: "Axes", shares: Any, texts: list[list[str]], labels: Sequence[
             axes.text(j, i, texts[i][j], ha="center", va="center", fontsize=8, color=colour)
 
 
+def plain(axes: "Axes") -> None:
+    axes.grid(alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def short(text: str, length: int = 32) -> str:
+    """Text that fits a title: its beginning when it is long."""
+    return text if len(text) <= length else f"{text[: length - 1]}…"
+
+
 def _percent(share: float) -> str:
     return "0" if share == 0 else f"{100 * share:.1f}"
 
 
-def _figure(width: float, height: float) -> "Figure":
+def new_figure(width: float, height: float) -> "Figure":
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -117,7 +180,7 @@ def _figure(width: float, height: float) -> "Figure":
     return figure
 
 
-def _save(figure: "Figure", path: Path) -> None:
+def save(figure: "Figure", path: Path) -> None:
     # The first layout does not know yet how far square cells shrink the axes: labels were cut.
     figure.draw_without_rendering()
     with files.durable(path) as file:

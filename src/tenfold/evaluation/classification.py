@@ -1,47 +1,28 @@
-"""Arrays in, numbers with intervals out. Every interval covers 95%."""
+"""How often the right label is answered, how surely, and which labels are taken for which."""
 
-from statistics import NormalDist
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from pydantic import AfterValidator
 
 from tenfold.contract import Frozen
-from tenfold.errors import DataError, message
+from tenfold.errors import DataError, did_you_mean, message
+from tenfold.evaluation.intervals import (
+    Finite,
+    Floats,
+    Score,
+    Verdict,
+    mcnemar,
+    ratios,
+    resampled_counts,
+    resampled_means,
+    wilson,
+)
+from tenfold.evaluation.ranking import RECALL, PrecisionAtRecall, Ranking
 
-Z = NormalDist().inv_cdf(0.975)
-N_RESAMPLES = 1000
 N_BINS = 15
 MIN_PROBABILITY = 1e-7
 """Probabilities are raised to this before a logarithm: one sure mistake must not be infinite."""
-
-Floats = NDArray[np.floating[Any]]
-
-
-def _finite(value: float) -> float:
-    if not np.isfinite(value):
-        raise ValueError("not a finite number")
-    return value
-
-
-Finite = Annotated[float, AfterValidator(_finite)]
-
-
-class Score(Frozen):
-    """A number with its 95% interval."""
-
-    value: Finite
-    low: Finite
-    high: Finite
-
-    def __float__(self) -> float:
-        return self.value
-
-    def __str__(self) -> str:
-        return f"{self.value:.4f} [{self.low:.4f}, {self.high:.4f}]"
-
-    __repr__ = __str__
 
 
 class LabelScores(Frozen):
@@ -79,6 +60,13 @@ class Evaluation(Frozen):
       part: Which rows: `test`, `validation` or `all`.
       confusion: Counts, one row per true label, one column per predicted label.
       calibration_error: Expected calibration error.
+      better_than_baseline: Exact McNemar test of the rows right against the baseline's.
+      beats_baseline: Whether that says `better`.
+      positive: Of two labels the one looked for. The four that follow are None for more labels,
+        `average_precision` and `precision_at_recall` also where no row is positive.
+      average_precision: Of the ranking by the positive label's probability; one without any
+        knowledge has the share of positive rows.
+      threshold: The positive label is answered from this probability on; None: the more probable.
     """
 
     task: Literal["classification"] = "classification"
@@ -87,6 +75,8 @@ class Evaluation(Frozen):
     n: int
     labels: tuple[str, ...]
     baseline: Baseline
+    better_than_baseline: Verdict
+    beats_baseline: bool
     accuracy: Score
     log_loss: Score
     macro_f1: Score
@@ -94,6 +84,31 @@ class Evaluation(Frozen):
     answered: Answered
     per_class: tuple[LabelScores, ...]
     confusion: tuple[tuple[int, ...], ...]
+    positive: str | None
+    average_precision: Score | None
+    precision_at_recall: PrecisionAtRecall | None
+    threshold: Finite | None
+
+    @property
+    def of_positive(self) -> LabelScores | None:
+        """Rows, precision, recall and F1 of the positive label; None for more than two labels."""
+        return next((one for one in self.per_class if one.label == self.positive), None)
+
+    @property
+    def verdict(self) -> str:
+        """In plain words: whether the model is worth anything beside its baseline."""
+        rival = f"always answering {self.baseline.label!r}"
+        if self.better_than_baseline == "better":
+            return f"Better than {rival}."
+        if self.better_than_baseline == "worse":
+            text = f"Right less often than {rival}."
+        else:
+            text = f"Not shown to be right more often than {rival}: within chance on these rows."
+        one, ranked = self.of_positive, self.average_precision
+        if one and ranked:
+            knows = "knows" if ranked.low > one.n / self.n else "is not shown to know"
+            text += f" Its ranking {knows} more about {one.label!r} than chance."
+        return text
 
     @property
     def most_confused(self) -> list[tuple[str, str, int]]:
@@ -113,7 +128,11 @@ class Evaluation(Frozen):
         probabilities: ArrayLike,
         labels: tuple[str, ...],
         *,
+        predicted: ArrayLike | None = None,
         unsure: ArrayLike | None = None,
+        positive: str | None = None,
+        threshold: float | None = None,
+        recall: float = RECALL,
         data: str = "arrays",
         part: str = "all",
         seed: int = 0,
@@ -124,26 +143,41 @@ class Evaluation(Frozen):
           true: Label codes (n,), in [0, n_labels).
           probabilities: Answers (n, n_labels), each row summing to 1.
           labels: Name of each code.
+          predicted: The code answered to each row (n,), where a threshold decides; the most
+            probable one when absent.
           unsure: Rows (n,) the model would rather not answer; none when absent.
+          positive: Of two labels the one looked for; when absent the one rarer in `true`, of
+            equals the second.
+          threshold: The probability of the positive label from which `predicted` has it, for the
+            record.
+          recall: Share of the positive rows, in (0, 1], at which precision is stated.
           data: Name of the dataset, for the record.
           part: Which of its rows.
           seed: Decides the bootstrap resamples.
 
         Raises:
-          DataError: No rows, shapes that disagree, codes without a label, or a row that is not a
-            distribution.
+          DataError: No rows, shapes that disagree, codes without a label, a row that is not a
+            distribution, or a positive label, threshold or recall that cannot be.
         """
         y, p = np.asarray(true), np.asarray(probabilities, np.float64)
         doubtful = np.zeros(y.shape, bool) if unsure is None else np.asarray(unsure, bool)
         _check(y, p, doubtful, labels)
+        _check_choice(positive, threshold, recall, labels, chosen=predicted is not None)
         y = y.astype(np.int64)
-        predicted = p.argmax(axis=1)
-        right = predicted == y
-        answered = ~doubtful
-        confusion = confusion_matrix(y, predicted, len(labels))
+        answers = p.argmax(axis=1)
+        if predicted is not None:
+            answers = _codes("Answers", np.asarray(predicted), y.shape, labels)
+        right = answers == y
+        confusion = confusion_matrix(y, answers, len(labels))
         rng = np.random.default_rng(seed)
         per_class, macro = _f1_scores(confusion, labels, rng)
         majority = int(confusion.sum(axis=1).argmax())
+        verdict = mcnemar(right, y == majority)
+        sought = _positive(confusion, labels, positive)
+        ranked = None
+        if sought is not None:
+            ranked = Ranking.of(y == sought, p[:, sought]).scores(rng, recall)
+        given = p[np.arange(len(y)), answers]  # what was answered need not be the most probable
         return cls(
             data=data,
             part=part,
@@ -152,32 +186,23 @@ class Evaluation(Frozen):
             baseline=Baseline(
                 label=labels[majority], accuracy=wilson(int((y == majority).sum()), len(y))
             ),
+            better_than_baseline=verdict,
+            beats_baseline=verdict == "better",
             accuracy=wilson(int(right.sum()), len(y)),
-            log_loss=_mean_score(log_losses(y, p), rng),
+            log_loss=ratios([(log_losses(y, p), None)], rng)[0].score(),
             macro_f1=macro,
-            calibration_error=_calibration_score(p.max(axis=1), right, rng),
+            calibration_error=_calibration_score(given, right, rng),
             answered=Answered(
-                share=wilson(int(answered.sum()), len(y)),
-                accuracy=_rate(int(right[answered].sum()), int(answered.sum())),
+                share=wilson(int((~doubtful).sum()), len(y)),
+                accuracy=_rate(int(right[~doubtful].sum()), int((~doubtful).sum())),
             ),
             per_class=per_class,
             confusion=tuple(tuple(row) for row in confusion.tolist()),
+            positive=None if sought is None else labels[sought],
+            average_precision=ranked and ranked[0],
+            precision_at_recall=ranked and ranked[1],
+            threshold=threshold,
         )
-
-
-def wilson(successes: int, n: int) -> Score:
-    """A share with its Wilson score interval, which stays inside 0 to 1 and holds at both ends.
-
-    Example:
-      >>> wilson(9881, 10_000)
-      0.9881 [0.9858, 0.9900]
-
-    Source: E. B. Wilson 1927, JASA 22 (158), 209-212.
-    """
-    p = successes / n
-    centre = (p + Z**2 / (2 * n)) / (1 + Z**2 / n)
-    half = Z * np.sqrt(p * (1 - p) / n + Z**2 / (4 * n**2)) / (1 + Z**2 / n)
-    return Score(value=p, low=min(p, max(0.0, centre - half)), high=max(p, min(1.0, centre + half)))
 
 
 def confusion_matrix(
@@ -196,14 +221,18 @@ def log_losses(true: NDArray[np.integer[Any]], probabilities: Floats) -> Floats:
 
 
 def f1_scores(confusion: NDArray[Any]) -> Floats:
-    """F1 of each label (k,), the harmonic mean of precision and recall; NaN where it has no rows.
+    """F1 of each label (..., k), the harmonic mean of precision and recall; NaN without rows.
+
+    Args:
+      confusion: Counts (..., k, k), true rows, predicted columns.
 
     Example:
       >>> f1_scores(np.array([[8, 2], [0, 10]])).round(4).tolist()
       [0.8889, 0.9091]
     """
-    either = confusion.sum(axis=1) + confusion.sum(axis=0)
-    f1: Floats = np.where(either > 0, 2 * np.diagonal(confusion) / np.maximum(either, 1), np.nan)
+    either = confusion.sum(axis=-1) + confusion.sum(axis=-2)
+    right = np.diagonal(confusion, axis1=-2, axis2=-1)
+    f1: Floats = np.where(either > 0, 2 * right / np.maximum(either, 1), np.nan)
     return f1
 
 
@@ -228,21 +257,12 @@ def _bins(confidence: Floats) -> NDArray[np.int64]:
     return np.minimum((confidence * N_BINS).astype(np.int64), N_BINS - 1)
 
 
-def _mean_score(values: Floats, rng: np.random.Generator) -> Score:
-    means = np.array(
-        [values[rng.integers(len(values), size=len(values))].mean() for _ in range(N_RESAMPLES)]
-    )
-    return _interval(float(values.mean()), means)
-
-
 def _f1_scores(
     confusion: NDArray[np.int64], labels: tuple[str, ...], rng: np.random.Generator
 ) -> tuple[tuple[LabelScores, ...], Score]:
     """The scores of each label, and the mean F1 over the labels that occur or are predicted."""
-    # Resampling rows is a multinomial draw over the cells of the matrix: no row is touched.
-    n, shares = int(confusion.sum()), confusion.ravel() / confusion.sum()
-    draws = (rng.multinomial(n, shares).reshape(confusion.shape) for _ in range(N_RESAMPLES))
-    resampled = np.array([f1_scores(draw) for draw in draws])
+    draws = resampled_counts(confusion.ravel(), rng)
+    resampled = np.concatenate([f1_scores(draw.reshape(-1, *confusion.shape)) for draw in draws])
     f1 = f1_scores(confusion)
     right = np.diagonal(confusion).tolist()
     predicted, true = confusion.sum(axis=0).tolist(), confusion.sum(axis=1).tolist()
@@ -262,10 +282,12 @@ def _f1_scores(
 def _calibration_score(
     confidence: Floats, right: NDArray[np.bool], rng: np.random.Generator
 ) -> Score:
-    n = len(right)
-    resamples = (rng.integers(n, size=n) for _ in range(N_RESAMPLES))
-    errors = [expected_calibration_error(confidence[rows], right[rows]) for rows in resamples]
-    return _interval(expected_calibration_error(confidence, right), np.array(errors))
+    # One column of gaps per bin: a resampled error is a sum of absolute means.
+    gaps = np.where(
+        _bins(confidence)[:, None] == np.arange(N_BINS), (right - confidence)[:, None], 0
+    )
+    errors = np.abs(resampled_means(gaps, rng)).sum(axis=1)
+    return _interval(expected_calibration_error(confidence, right), errors)
 
 
 def _interval(value: float, resampled: Floats) -> Score:
@@ -290,17 +312,7 @@ def _check(y: NDArray[Any], p: Floats, unsure: NDArray[np.bool], labels: tuple[s
                 unsure=unsure.shape,
             )
         )
-    whole = np.issubdtype(y.dtype, np.integer)
-    if not whole or y.min() < 0 or y.max() >= len(labels):
-        raise DataError(
-            message(
-                "Truth without a label",
-                expected=f"whole numbers from 0 to {len(labels) - 1}",
-                dtype=str(y.dtype),
-                lowest=y.min().item() if whole else None,
-                highest=y.max().item() if whole else None,
-            )
-        )
+    _codes("Truth", y, y.shape, labels)
     wrong = ~(np.abs(p.sum(axis=1) - 1) <= 1e-4) | (p < 0).any(axis=1)
     if wrong.any():
         row = int(wrong.argmax())
@@ -312,3 +324,63 @@ def _check(y: NDArray[Any], p: Floats, unsure: NDArray[np.bool], labels: tuple[s
                 sum=float(p[row].sum()),
             )
         )
+
+
+def _codes(
+    what: str, codes: NDArray[Any], shape: tuple[int, ...], labels: tuple[str, ...]
+) -> NDArray[np.int64]:
+    """Label codes, checked."""
+    whole = np.issubdtype(codes.dtype, np.integer)
+    if codes.shape != shape:
+        raise DataError(
+            message(f"{what} of another shape", expected=f"shape {shape}", shape=codes.shape)
+        )
+    if not whole or codes.min() < 0 or codes.max() >= len(labels):
+        raise DataError(
+            message(
+                f"{what} without a label",
+                expected=f"whole numbers from 0 to {len(labels) - 1}",
+                dtype=str(codes.dtype),
+                lowest=codes.min().item() if whole else None,
+                highest=codes.max().item() if whole else None,
+            )
+        )
+    return codes.astype(np.int64)
+
+
+def _check_choice(
+    positive: str | None,
+    threshold: float | None,
+    recall: float,
+    labels: tuple[str, ...],
+    *,
+    chosen: bool,
+) -> None:
+    two = len(labels) == 2
+    if positive is not None and not (two and positive in labels):
+        expected = f"one of {', '.join(labels)}" if two else "two labels, of which one is positive"
+        fix = did_you_mean(positive, labels)
+        raise DataError(message("No positive label", expected=expected, fix=fix, positive=positive))
+    if threshold is not None and not (two and chosen and 0 <= threshold <= 1):
+        raise DataError(
+            message(
+                "No threshold",
+                expected="a probability, two labels, and the answers it leads to as `predicted`",
+                threshold=threshold,
+                n_labels=len(labels),
+            )
+        )
+    if not 0 < recall <= 1:
+        raise DataError(message("No recall", expected="a share in (0, 1]", recall=recall))
+
+
+def _positive(
+    confusion: NDArray[np.int64], labels: tuple[str, ...], positive: str | None
+) -> int | None:
+    """The code of the positive of two labels, else None."""
+    if len(labels) != 2:
+        return None
+    if positive is not None:
+        return labels.index(positive)
+    first, second = confusion.sum(axis=1).tolist()
+    return 0 if first < second else 1

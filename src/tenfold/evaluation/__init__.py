@@ -1,0 +1,50 @@
+"""Arrays in, numbers with intervals out. Every interval covers 95%; docs/evidence.md says how."""
+
+from typing import Annotated
+
+from pydantic import Field, TypeAdapter
+
+from tenfold.evaluation.classification import (
+    Evaluation,
+    confusion_matrix,
+    expected_calibration_error,
+    f1_scores,
+    log_losses,
+)
+from tenfold.evaluation.intervals import Score, Verdict, in_unit, wilson
+from tenfold.evaluation.ranking import PrecisionAtRecall, Ranking
+from tenfold.evaluation.regression import RegressionEvaluation
+
+AnyEvaluation = Evaluation | RegressionEvaluation
+"""The numbers of a model of either task; `task` says which."""
+
+_READER: TypeAdapter[AnyEvaluation] = TypeAdapter(
+    Annotated[AnyEvaluation, Field(discriminator="task")]
+)
+
+
+def read_evaluation(content: bytes) -> AnyEvaluation:
+    """Read the JSON of an evaluation of either task.
+
+    Raises:
+      pydantic.ValidationError: It is none.
+    """
+    return _READER.validate_json(content)
+
+
+__all__ = [
+    "AnyEvaluation",
+    "Evaluation",
+    "PrecisionAtRecall",
+    "Ranking",
+    "RegressionEvaluation",
+    "Score",
+    "Verdict",
+    "confusion_matrix",
+    "expected_calibration_error",
+    "f1_scores",
+    "in_unit",
+    "log_losses",
+    "read_evaluation",
+    "wilson",
+]

@@ -1,0 +1,219 @@
+"""Scores, and where their 95% intervals come from: Wilson, the bootstrap, McNemar's test."""
+
+import math
+from collections.abc import Iterator, Sequence
+from statistics import NormalDist
+from typing import Annotated, Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from pydantic import AfterValidator
+
+from tenfold.contract import Frozen
+
+Z = NormalDist().inv_cdf(0.975)
+WIDEST_T = math.tan(0.475 * math.pi)
+"""97.5% point of Student's t with one degree of freedom, 12.7: two rows know no less."""
+
+TINY = 1e-12
+"""Relative variance below which equal numbers differ by rounding alone."""
+
+N_RESAMPLES = 1000
+MAX_RESAMPLED = 50_000
+"""Up to this many rows are drawn one by one, which takes a second."""
+
+MAX_COUNTS = 2**21
+"""Counts of resampled rows held at once, 16 MB: time grows with the rows, memory does not."""
+
+Floats = NDArray[np.floating[Any]]
+Verdict = Literal["better", "worse", "not distinguishable"]
+"""A paired test of a model against its baseline, at 95%."""
+
+
+def _finite(value: float) -> float:
+    if not np.isfinite(value):
+        raise ValueError("not a finite number")
+    return value
+
+
+Finite = Annotated[float, AfterValidator(_finite)]
+
+
+class Score(Frozen):
+    """A number with its 95% interval."""
+
+    value: Finite
+    low: Finite
+    high: Finite
+
+    def __float__(self) -> float:
+        return self.value
+
+    def __str__(self) -> str:
+        return f"{self.value:.4f} [{self.low:.4f}, {self.high:.4f}]"
+
+    __repr__ = __str__
+
+    @property
+    def in_unit(self) -> str:
+        """The score of a quantity of any size, to five digits of its larger end.
+
+        Example:
+          >>> Score(value=48231.55, low=47100.4, high=49390.2).in_unit
+          '48,232 [47,100, 49,390]'
+        """
+        ends = (self.value, self.low, self.high)
+        value, low, high = (in_unit(end, max(map(abs, ends))) for end in ends)
+        return f"{value} [{low}, {high}]"
+
+
+def in_unit(value: float, size: float | None = None) -> str:
+    """A number with as many decimals as make five digits of `size`, or of itself."""
+    size = abs(value) if size is None else size
+    digits = 4 - math.floor(math.log10(size)) if size > 0 else 4
+    return f"{value:,.{max(digits, 0)}f}" if -10 <= digits <= 10 else f"{value:.4e}"
+
+
+def wilson(successes: int, n: int) -> Score:
+    """A share with its Wilson score interval, which stays inside 0 to 1 and holds at both ends.
+
+    Example:
+      >>> wilson(9881, 10_000)
+      0.9881 [0.9858, 0.9900]
+
+    Source: E. B. Wilson 1927, JASA 22 (158), 209-212.
+    """
+    p = successes / n
+    centre = (p + Z**2 / (2 * n)) / (1 + Z**2 / n)
+    half = Z * np.sqrt(p * (1 - p) / n + Z**2 / (4 * n**2)) / (1 + Z**2 / n)
+    return Score(value=p, low=min(p, max(0.0, centre - half)), high=max(p, min(1.0, centre + half)))
+
+
+def resampled_counts(sizes: ArrayLike, rng: np.random.Generator) -> Iterator[Floats]:
+    """The bootstrap: as many rows drawn with replacement as there are, 1000 times, counted by cell.
+
+    Args:
+      sizes: Rows in each cell (k,), whole numbers; ones where each row is its own cell.
+      rng: Decides the draws.
+
+    Yields:
+      Counts (some, k), float64, each line summing to the number of rows; 1000 lines in all.
+    """
+    sizes = np.asarray(sizes, np.int64)
+    n, k = int(sizes.sum()), len(sizes)
+    few = 10 * k < n  # a binomial draw per cell costs about as much as ten rows
+    owner = None if few or k == n else np.repeat(np.arange(k), sizes)
+    step = max(1, MAX_COUNTS // max(n, k))
+    for start in range(0, N_RESAMPLES, step):
+        lines = min(step, N_RESAMPLES - start)
+        if few:
+            yield rng.multinomial(n, sizes / n, size=lines).astype(np.float64)
+            continue
+        drawn = rng.integers(n, size=(lines, n), dtype=np.int32 if n < 2**31 else np.int64)
+        cells = (drawn if owner is None else owner[drawn]) + k * np.arange(lines)[:, None]
+        counts = np.bincount(cells.ravel(), minlength=lines * k)
+        yield counts.reshape(lines, k).astype(np.float64)
+
+
+def resampled_means(columns: Floats, rng: np.random.Generator) -> Floats:
+    """The mean of each column (n, c) over resampled rows: (1000, c).
+
+    Of many rows they are drawn from the normal distribution that they then have: 1,000,000 rows
+    would take half a minute.
+    """
+    n = len(columns)
+    if n > MAX_RESAMPLED:
+        spread = np.atleast_2d(np.cov(columns, rowvar=False)) / n
+        return rng.multivariate_normal(columns.mean(axis=0), spread, N_RESAMPLES)
+    return np.concatenate([counts @ columns / n for counts in resampled_counts(np.ones(n), rng)])
+
+
+class Ratio(NamedTuple):
+    """A ratio of two means, and the factor either way to the ends of its 95% interval."""
+
+    value: float
+    factor: float
+
+    def score(self, power: float = 1.0) -> Score:
+        """The ratio, or a power of it, as a score."""
+        ends = (self.value / self.factor, self.value, self.value * self.factor)
+        low, value, high = (end**power for end in ends)
+        return Score(value=value, low=low, high=high)
+
+
+def ratios(pairs: Sequence[tuple[Floats, Floats | None]], rng: np.random.Generator) -> list[Ratio]:
+    """Ratios of means over the same rows, each with the symmetric bootstrap-t interval of its log.
+
+    Errors have long tails, of which percentiles of resampled means see too little: simulated, this
+    interval is never further from 95% than they are, and mostly nearer (docs/evidence.md).
+
+    Args:
+      pairs: Numerator and denominator of each row, (n,), not negative; no denominator: 1.
+        The mean of a denominator must not be 0.
+      rng: Decides the resamples.
+
+    Source: B. Efron and R. Tibshirani 1993, An Introduction to the Bootstrap, chapter 12;
+    P. Hall 1988, J. R. Statist. Soc. B 50 (1), 35-45, for the symmetric one.
+    """
+    values, columns = [], []
+    for above, below in pairs:
+        v = np.ones_like(above) if below is None else below
+        values.append(float(above.mean() / v.mean()))
+        a, b = above / (above.mean() or 1.0), v / v.mean()
+        columns += [a, b, a * a, b * b, a * b]
+    matrix = np.stack(columns, axis=1)
+    _, errors = _log_ratios(matrix.mean(axis=0), len(matrix))
+    logs, resampled = _log_ratios(resampled_means(matrix, rng), len(matrix))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        t = np.abs(logs) / resampled
+    return [Ratio(value, math.exp(_reach(t[:, i]) * errors[i])) for i, value in enumerate(values)]
+
+
+def _log_ratios(means: Floats, n: int) -> tuple[Floats, Floats]:
+    """Log of each ratio (..., c) of means over n rows, and its standard error (delta method)."""
+    a, b, aa, bb, ab = np.moveaxis(means.reshape(*means.shape[:-1], -1, 5), -1, 0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        variance = aa / a**2 + bb / b**2 - 2 * ab / (a * b)
+        return np.log(a / b), np.sqrt(np.where(variance > TINY, variance, 0) / n)
+
+
+def _reach(t: Floats) -> float:
+    """How many standard errors the interval reaches: what 95% of the resampled |t| stay within."""
+    known = t[np.isfinite(t)]  # one row drawn again and again has no spread, and says nothing
+    return min(float(np.percentile(known, 95)), WIDEST_T) if known.size else Z
+
+
+def share_interval(value: float, resampled: Floats, n: int) -> Score:
+    """The interval of a share from its resampled values: normal on the log odds.
+
+    Args:
+      value: The share, in (0, 1].
+      resampled: The same of resampled rows (1000,), NaN where they have none.
+      n: Rows the share is about. Odds are taken no further than those of a quarter of a row, and
+        of a share of 1, which resampling cannot leave, the interval is Wilson's.
+    """
+    if value == 1:
+        return wilson(n, n)
+    edge = 1 / (4 * n)
+    odds = np.clip(np.append(resampled[np.isfinite(resampled)], value), edge, 1 - edge)
+    logs = np.log(odds / (1 - odds))
+    ends = logs[-1] + Z * logs[:-1].std() * np.array([-1, 1])
+    low, high = (1 / (1 + np.exp(-ends))).tolist()
+    return Score(value=value, low=min(value, low), high=max(value, high))
+
+
+def mcnemar(right: NDArray[np.bool], baseline_right: NDArray[np.bool]) -> Verdict:
+    """Whether answers are right more often than a baseline's to the same rows, by the exact test.
+
+    Only rows that one of the two has right count: under the null hypothesis as many of either.
+
+    Source: Q. McNemar 1947, Psychometrika 12 (2), 153-157; exact binomial, two-sided, at 5%.
+    """
+    won, lost = int((right & ~baseline_right).sum()), int((~right & baseline_right).sum())
+    n, fewer = won + lost, min(won, lost)
+    k = np.arange(1, fewer + 1)
+    # log of n choose k, for k from 0 to `fewer`, from the ratios of neighbours
+    logs = np.concatenate([[0.0], np.cumsum(np.log((n - k + 1) / k))]) - n * math.log(2)
+    if won == lost or 2 * np.exp(logs).sum() > 0.05:
+        return "not distinguishable"
+    return "better" if won > lost else "worse"

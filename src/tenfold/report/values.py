@@ -1,0 +1,131 @@
+"""The pictures of a regression: predicted against true, what is left over, and a forecast."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tenfold.evaluation import RegressionEvaluation
+from tenfold.report.plots import INK, VALIDATION, Floats, new_figure, plain, save, short
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+MAX_WHISKERS = 200
+"""Up to this many rows each shows its interval; more would be a thicket."""
+
+MAX_POINTS = 3000
+"""Up to this many rows are points; more are counted in hexagons."""
+
+MAX_TICKS = 8
+
+
+def draw_predicted_vs_true(
+    evaluation: RegressionEvaluation,
+    true: Floats,
+    value: Floats,
+    path: Path,
+    low: Floats | None = None,
+    high: Floats | None = None,
+) -> None:
+    """Draw predicted values against true ones (n,), with the diagonal on which they are equal."""
+    figure = new_figure(5.8, 5.6)
+    axes = figure.subplots()
+    if low is not None and high is not None and len(true) <= MAX_WHISKERS:
+        axes.vlines(true, low, high, color=VALIDATION, alpha=0.3, lw=1)
+    _cloud(axes, true, value)
+    ends = _limits(np.concatenate([true, value]))
+    axes.plot(ends, ends, color=INK, lw=1, ls="--")
+    name = short(evaluation.target)
+    axes.set(xlabel=f"true {name}", ylabel=f"predicted {name}", xlim=ends, ylim=ends)
+    axes.set_aspect("equal")
+    plain(axes)
+    r2 = f", R2 {evaluation.r2}" if evaluation.r2 else ""
+    figure.suptitle(
+        f"{short(evaluation.data)}: {evaluation.n:,} {evaluation.part} rows\n"
+        f"RMSE {evaluation.rmse.in_unit}{r2}",
+        color=INK,
+        fontsize=11,
+    )
+    save(figure, path)
+
+
+def draw_residuals(
+    evaluation: RegressionEvaluation, true: Floats, value: Floats, path: Path
+) -> None:
+    """Draw what is left over, true minus predicted (n,): against predicted, and how often."""
+    left_over = true - value
+    figure = new_figure(9.0, 4.0)
+    left, right = figure.subplots(1, 2, sharey=True, width_ratios=(2, 1))
+    _cloud(left, value, left_over)
+    left.set(xlabel=f"predicted {short(evaluation.target)}", ylabel="true - predicted")
+    right.hist(left_over, bins=min(60, max(8, len(true) // 10)), orientation="horizontal",
+               color=VALIDATION, alpha=0.8)  # fmt: skip
+    right.set(xlabel="rows")
+    for axes in (left, right):
+        axes.axhline(0, color=INK, lw=1, ls="--")
+        plain(axes)
+    figure.suptitle(
+        f"{short(evaluation.data)}: what is left over of {short(evaluation.target)}, "
+        f"mean {np.mean(left_over):.4g}",
+        color=INK,
+        fontsize=11,
+    )
+    save(figure, path)
+
+
+def draw_forecast(
+    true: Floats,
+    predicted: Floats,
+    low: Floats | None,
+    high: Floats | None,
+    axis_labels: Sequence[str],
+    path: Path,
+    *,
+    target: str = "value",
+) -> None:
+    """Draw the test rows over time: true and predicted values (n,), the intervals as a band.
+
+    Args:
+      true: True values, in order of time.
+      predicted: What was predicted for each.
+      low: Lower end of each interval; None where there are none.
+      high: Upper end.
+      axis_labels: The time of each row, as it is written under the axis.
+      path: The picture.
+      target: Name of the quantity.
+    """
+    figure = new_figure(10.0, 4.2)
+    axes = figure.subplots()
+    at = np.arange(len(true))
+    mark = "o" if len(true) <= 60 else ""
+    if low is not None and high is not None:
+        axes.fill_between(at, low, high, color=VALIDATION, alpha=0.18, lw=0, label="interval")
+    axes.plot(at, true, color=INK, lw=1, marker=mark, ms=3, label="true")
+    axes.plot(at, predicted, color=VALIDATION, lw=1.2, marker=mark, ms=3, label="predicted")
+    ticks = np.unique(np.linspace(0, len(true) - 1, min(MAX_TICKS, len(true))).round().astype(int))
+    long = max(len(axis_labels[tick]) for tick in ticks) > 10
+    axes.set_xticks(ticks, [short(axis_labels[tick], 24) for tick in ticks])
+    if long:
+        axes.tick_params(axis="x", rotation=25)
+    axes.set(ylabel=short(target))
+    plain(axes)
+    figure.legend(loc="outside upper right", frameon=False, ncols=3)
+    save(figure, path)
+
+
+def _cloud(axes: "Axes", x: Floats, y: Floats) -> None:
+    """Rows as points, or counted in hexagons where points would hide each other."""
+    if len(x) <= MAX_POINTS:
+        alpha = float(np.clip(300 / len(x), 0.15, 0.8))
+        axes.plot(x, y, "o", ms=4, mew=0, color=VALIDATION, alpha=alpha)
+        return
+    cells = axes.hexbin(x, y, gridsize=60, bins="log", mincnt=1, cmap="Blues", linewidths=0.1)
+    axes.figure.colorbar(cells, ax=axes, label="rows", shrink=0.8)
+
+
+def _limits(numbers: Floats) -> tuple[float, float]:
+    low, high = float(numbers.min()), float(numbers.max())
+    margin = 0.04 * (high - low) or max(1.0, abs(high)) * 0.1
+    return low - margin, high + margin
