@@ -12,7 +12,7 @@ from tenfold.errors import TenfoldError
 from tenfold.evaluation import Evaluation, Score
 from tenfold.model import Model, Prediction, Predictions
 from tenfold.runs import Run, verify
-from tenfold.workflow import evaluate, predict, train
+from tenfold.workflow import evaluate, predict, resume, train
 
 open = Run.open
 
@@ -32,6 +32,7 @@ __all__ = [
     "load",
     "open",
     "predict",
+    "resume",
     "split",
     "train",
     "verify",

@@ -1,20 +1,25 @@
 """The learners: `fit(train, validation, ...) -> Fitted`, a value, so nothing half-fitted exists."""
 
-from collections.abc import Callable, Sequence
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tenfold.checkpoints import Checkpoint, Checkpoints
 from tenfold.contract import Settings
 from tenfold.errors import SettingsError, message
 from tenfold.network import Layer, build_network, layer_table
-from tenfold.training import Epoch, Examples, run_epochs
+from tenfold.training import Epoch, Examples, Training
 
 
 class Watcher:
-    """What a caller may want to see while a run is made. Each method does nothing by itself."""
+    """What a caller may want to see while a run is made; by itself it is silent but for warnings."""
 
     def stage(self, name: str) -> None:
         """A stage begins: load, train, export, evaluate or report."""
@@ -22,8 +27,15 @@ class Watcher:
     def layers(self, layers: Sequence[Layer]) -> None:
         """The network stands; training is about to start."""
 
+    def resumed(self, history: Sequence[Epoch], n_epochs: int) -> None:
+        """Training goes on after these epochs, done by a process before this one."""
+
     def epoch(self, epoch: Epoch, n_epochs: int) -> None:
         """An epoch ended."""
+
+    def warn(self, text: str) -> None:
+        """Something the user should know, though the run goes on: one line."""
+        print(f"tenfold: {text}", file=sys.stderr)
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +77,7 @@ def fit_network(
     n_labels: int | None,
     settings: Settings,
     watcher: Watcher,
+    checkpoints: Checkpoints | None = None,
 ) -> Fitted:
     """Fit a dense network.
 
@@ -74,10 +87,14 @@ def fit_network(
       n_labels: Number of labels; None for regression.
       settings: All of them.
       watcher: Sees the layers and each epoch.
+      checkpoints: Where to go on from and to write to; a fit without is lost with its process.
+
+    Returns:
+      The fitted network; `interrupted` after Ctrl-C, which ends the fit with the epoch it came in.
 
     Raises:
       SettingsError: Class weights that are not one for each label.
-      KeyboardInterrupt: Ctrl-C before the first epoch ended; later it ends the fit instead.
+      FileError: A checkpoint cannot be written.
     """
     if settings.class_weights is not None:
         train = train._replace(weight=_weights(train, n_labels, settings.class_weights))
@@ -89,17 +106,61 @@ def fit_network(
         dropout=settings.dropout,
     )
     watcher.layers(layer_table(network))
-    history: list[Epoch] = []
-    interrupted = False
-    try:
-        for epoch in run_epochs(network, train, validation, settings):
+    training, history = Training(network, train, validation, settings), list[Epoch]()
+    if checkpoints is not None and (found := _newest(checkpoints, watcher)) is not None:
+        training.restore(found.arrays)
+        history += found.history
+        watcher.resumed(history, settings.epochs)
+    with _stopping() as stop:
+        for epoch in training:
             history.append(epoch)
             watcher.epoch(epoch, settings.epochs)
-    except KeyboardInterrupt:
-        if not history:
-            raise
-        interrupted = True
-    return Fitted("network", network, network.count_params(), tuple(history), interrupted)
+            if checkpoints is not None and (checkpoints.are_due or stop.asked):
+                checkpoints.save(Checkpoint(training.state(), tuple(history)))
+            if stop.asked:
+                break
+    training.write_back()
+    return Fitted("network", network, network.count_params(), tuple(history), stop.asked)
+
+
+def _newest(checkpoints: Checkpoints, watcher: Watcher) -> Checkpoint | None:
+    """Where to go on from; damaged checkpoints are passed over aloud."""
+    found = checkpoints.newest()
+    place = "the beginning" if found is None else f"epoch {len(found.history)}"
+    for error in checkpoints.damaged:
+        watcher.warn(f"{error} Going on from {place}.")
+    return found
+
+
+@dataclass
+class _Stop:
+    """Whether a signal asked to stop."""
+
+    asked: bool = False
+
+
+@contextmanager
+def _stopping() -> Iterator[_Stop]:
+    """Ctrl-C, and SIGTERM where it does the same, asks to stop; the second one ends the process."""
+    stop = _Stop()
+
+    def ask(number: int, _: object) -> None:
+        stop.asked = True
+        signal.signal(number, signal.SIG_DFL)
+
+    in_main = threading.current_thread() is threading.main_thread()
+    ours = [
+        number
+        for number in (signal.SIGINT, signal.SIGTERM)
+        if in_main and signal.getsignal(number) is signal.default_int_handler
+    ]
+    for number in ours:
+        signal.signal(number, ask)
+    try:
+        yield stop
+    finally:
+        for number in ours:
+            signal.signal(number, signal.default_int_handler)
 
 
 def _weights(

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -163,7 +164,17 @@ class Run:
     def _names(self) -> list[str]:
         found = (path for path in self.path.rglob("*") if path.is_file())
         names = (path.relative_to(self.path).as_posix() for path in found)
-        return sorted(name for name in names if name != "run.json" and ".tmp." not in name)
+        return sorted(
+            name
+            for name in names
+            if name != "run.json" and ".tmp." not in name and not name.startswith("checkpoints/")
+        )
+
+    def sweep(self) -> None:
+        """Remove the unfinished files of a process that was killed."""
+        with files.os_errors("clean up", self.path):
+            for path in self.path.rglob("*.tmp.*"):
+                path.unlink()
 
     def _existing(self, name: str) -> Path:
         path = self.path / name
@@ -182,6 +193,8 @@ def count_opening(run: Run) -> None:
 
     The folder of runs is locked meanwhile, so two runs that end together get two numbers.
     """
+    if run.record.test_opened:
+        return  # a resumed run: the same model is measured once more
     with files.locked(run.path.parent):
         counts = [
             other.test_opened
@@ -198,6 +211,28 @@ def _records(out: Path) -> Iterator[Record]:
             yield Record.model_validate_json(file.read_bytes())
         except ValidationError:
             continue  # damaged, or of a later version: it cannot be counted
+
+
+class GrowingHistory:
+    """`history.csv` while it grows: always whole lines, written anew each time.
+
+    A write takes milliseconds. Where epochs take less, several go into one, so that writing takes
+    a tenth of the time at most; `write_history` at the end has them all in any case.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._epochs: list[Epoch] = []
+        self._next_write = 0.0
+
+    def add(self, *epochs: Epoch) -> None:
+        """Append epochs."""
+        self._epochs += epochs
+        start = time.monotonic()
+        if start >= self._next_write:
+            write_history(self.path, self._epochs)
+            done = time.monotonic()
+            self._next_write = done + 9 * (done - start)
 
 
 def write_history(path: Path, history: Iterable[Epoch]) -> None:
@@ -229,7 +264,7 @@ def write_examples(
 ) -> None:
     """Store inputs with their answers, for `verify` to ask again and for a first `predict`."""
     with files.os_errors("create", run.path / "examples"):
-        (run.path / "examples").mkdir()
+        (run.path / "examples").mkdir(exist_ok=True)  # a resumed run may have it
     write_idx(run.path / EXAMPLE_INPUTS, predictions.images)
     write_predictions(run.path / EXAMPLE_ANSWERS, keys, true, predictions)
 

@@ -13,14 +13,15 @@ from numpy.typing import NDArray
 
 from tenfold import data as datasets
 from tenfold import files, graph, report, runs
+from tenfold.checkpoints import Checkpoints
 from tenfold.contract import Contract, ImageInput, Settings, resolve
 from tenfold.data import Dataset, Rows, Split
-from tenfold.errors import DataError, FileError, message
+from tenfold.errors import DataError, FileError, RunError, message
 from tenfold.evaluation import Evaluation
 from tenfold.learners import LEARNERS, Fitted, Watcher
 from tenfold.model import Model, Prediction, Predictions
 from tenfold.runs import Run
-from tenfold.training import Examples
+from tenfold.training import Epoch, Examples
 
 PACKAGES = ("tenfold", "jax", "keras", "numpy", "onnx", "onnxruntime")
 MAX_COMPARED = 10_000
@@ -88,9 +89,70 @@ def train(
         split = _split(dataset, settings)
         record = _record(dataset, split, settings, asked)
     run = Run.create(out, f"{dataset.name}-{settings.learner}", record)
+    with files.locked(run.path, wait=False):
+        _complete(run, dataset, split, settings, clock)
+    return run
+
+
+def resume(
+    run: Run | Path | str, data: str | Dataset | None = None, *, watcher: Watcher | None = None
+) -> Run:
+    """Go on with a run that was interrupted, killed or failed; its model is the same as without.
+
+    Args:
+      run: A run or its folder; it may have been moved.
+      data: The run's data; found by its name when absent.
+      watcher: Sees stages and epochs as they happen.
+
+    Returns:
+      The finished run.
+
+    Raises:
+      RunError: No run, or it is finished.
+      DataError: Other data than the run's.
+      FileError: Another process works on the run, or what `train` says.
+      Interrupted: Ctrl-C; a KeyboardInterrupt that knows its run.
+    """
+    run = run if isinstance(run, Run) else Run.open(run)
+    with files.locked(run.path, wait=False):
+        run = Run.open(run.path)  # nobody changes it any more
+        record = run.record
+        if record.state == "finished":
+            fix = "Train again without --resume for another run"
+            raise RunError(message("The run is finished already", where=run.path, fix=fix))
+        clock = _Clock(watcher or Watcher())
+        settings = Settings.model_validate(record.config)
+        with clock.stage("load"):
+            dataset = data if isinstance(data, Dataset) else datasets.load(data or record.data.name)
+            _check_same_data(dataset, record)
+            split = _split(dataset, settings)
+        if record.versions != (now := _versions()):
+            changed = {n: (v, now.get(n)) for n, v in record.versions.items() if now.get(n) != v}
+            clock.watcher.warn(f"other versions than the run began with: {changed}: not bit-exact.")
+        record.state, record.error, record.versions = "running", None, now
+        run.sweep()
+        run.save()
+        _complete(run, dataset, split, settings, clock)
+    return run
+
+
+def _check_same_data(data: Dataset, record: runs.Record) -> None:
+    if data.fingerprint != record.data.fingerprint:
+        raise DataError(
+            message(
+                "The data changed since the run",
+                where=record.data.name,
+                expected=f"fingerprint {record.data.fingerprint}",
+                fingerprint=data.fingerprint,
+            )
+        )
+
+
+def _complete(run: Run, data: Dataset, split: Split, settings: Settings, clock: "_Clock") -> None:
+    """Make the run, and whatever happens write down how it ended."""
     run.record.seconds = clock.seconds
     try:
-        _make(run, dataset, split, settings, clock)
+        _make(run, data, split, settings, clock)
     except KeyboardInterrupt:
         run.finish("interrupted")
         raise Interrupted(run) from None
@@ -99,7 +161,6 @@ def train(
         with suppress(FileError):  # a full disk must not hide what went wrong
             run.finish("failed")
         raise
-    return run
 
 
 def evaluate(run: Run | Path | str, data: str | Dataset | None = None) -> Evaluation:
@@ -118,15 +179,8 @@ def evaluate(run: Run | Path | str, data: str | Dataset | None = None) -> Evalua
     stored = run.record.data
     dataset = data if isinstance(data, Dataset) else datasets.load(data or stored.name)
     own = dataset.fingerprint == stored.fingerprint
-    if data is None and not own:
-        raise DataError(
-            message(
-                "The data changed since the run",
-                where=stored.name,
-                expected=f"fingerprint {stored.fingerprint}",
-                fingerprint=dataset.fingerprint,
-            )
-        )
+    if data is None:
+        _check_same_data(dataset, run.record)
     if dataset.labels != run.model.labels:
         raise DataError(
             message(
@@ -157,6 +211,7 @@ def predict(run: Run | Path | str, inputs: NDArray[Any] | Path | str) -> Predict
 
 def _make(run: Run, data: Dataset, split: Split, settings: Settings, clock: "_Clock") -> None:
     """Everything between an empty run folder and a finished one."""
+    checkpoints = Checkpoints(run.path / "checkpoints")
     with clock.stage("train"):
         fitted = LEARNERS[settings.learner](
             Examples(data.x[split.train], data.y[split.train]),
@@ -165,7 +220,8 @@ def _make(run: Run, data: Dataset, split: Split, settings: Settings, clock: "_Cl
             else None,
             n_labels=len(data.labels),
             settings=settings,
-            watcher=clock.watcher,
+            watcher=_Recorder(clock.watcher, runs.GrowingHistory(run.path / "history.csv")),
+            checkpoints=checkpoints,
         )
         run.record.parameters = fitted.parameters
         runs.write_history(run.path / "history.csv", fitted.history)
@@ -189,6 +245,7 @@ def _make(run: Run, data: Dataset, split: Split, settings: Settings, clock: "_Cl
         report.write_report(run)
     clock.total()
     run.finish("finished")
+    checkpoints.clear()
 
 
 def export(fitted: Fitted, data: Dataset, rows: Rows) -> bytes:
@@ -254,9 +311,29 @@ def _record(data: Dataset, split: Split, settings: Settings, asked: dict[str, An
             n_test=len(split.test),
             n_dropped=len(split.dropped),
         ),
-        versions={"python": platform.python_version()}
-        | {name: metadata.version(name) for name in PACKAGES},
+        versions=_versions(),
     )
+
+
+def _versions() -> dict[str, str]:
+    packages = {name: metadata.version(name) for name in PACKAGES}
+    return {"python": platform.python_version()} | packages
+
+
+class _Recorder(Watcher):
+    """Writes down each epoch before the watcher of the caller sees it."""
+
+    def __init__(self, watcher: Watcher, history: runs.GrowingHistory) -> None:
+        self._watcher, self._history = watcher, history
+        self.layers, self.warn = watcher.layers, watcher.warn  # type: ignore[method-assign]
+
+    def resumed(self, history: Sequence[Epoch], n_epochs: int) -> None:
+        self._history.add(*history)
+        self._watcher.resumed(history, n_epochs)
+
+    def epoch(self, epoch: Epoch, n_epochs: int) -> None:
+        self._history.add(epoch)
+        self._watcher.epoch(epoch, n_epochs)
 
 
 class _Clock:
