@@ -8,7 +8,9 @@ from tenfold.errors import SettingsError
 from tenfold.learners import Watcher, fit_network
 from tenfold.training import Examples
 
-LINEAR = Settings(hidden=(), optimizer="sgd", schedule="constant", learning_rate=0.5, epochs=200)
+LINEAR = Settings(
+    hidden=(), optimizer="sgd", schedule="constant", learning_rate=0.5, epochs=200, average=0.0
+)
 
 
 def two_heaps(n_left: int, n_right: int) -> Examples:

@@ -1,6 +1,5 @@
 """The compiled epoch does what a plain loop does, and only chance that is seeded."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -9,12 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tenfold.contract import Settings
+from tenfold.errors import DataError
 from tenfold.network import build_network
-from tenfold.training import Epoch, Examples, batches, build_optimizer, run_epochs
+from tenfold.training import Epoch, Examples, Training, batches, build_optimizer, learning_rate
 
 PLAIN = Settings(
     optimizer="sgd", schedule="constant", learning_rate=0.1, label_smoothing=0, shift_px=0,
-    epochs=2, batch_size=8, hidden=(5,),
+    average=0, epochs=2, batch_size=8, hidden=(5,),
 )  # fmt: skip
 
 
@@ -26,7 +26,10 @@ def examples() -> Examples:
 
 def fit(examples: Examples, settings: Settings, **others: Any) -> tuple[Any, list[Epoch]]:
     network = build_network((4, 4), settings.hidden, 3, seed=settings.seed)
-    return network, list(run_epochs(network, examples, others.get("validation"), settings))
+    training = Training(network, examples, others.get("validation"), settings)
+    history = list(training)
+    training.write_back()
+    return network, history
 
 
 def weights_of(network: Any) -> list[np.ndarray]:
@@ -112,19 +115,107 @@ def test_validation_rows_do_not_change_the_weights(examples: Examples) -> None:
 
 def test_the_caller_may_stop_and_has_the_weights_of_that_epoch(examples: Examples) -> None:
     network = build_network((4, 4), PLAIN.hidden, 3, seed=PLAIN.seed)
-    epochs: Iterator[Epoch] = run_epochs(network, examples, None, PLAIN)
-    assert next(epochs).epoch == 1
+    training = Training(network, examples, None, PLAIN)
+    assert next(iter(training)).epoch == training.epoch == 1
+    training.write_back()
     one = PLAIN.model_copy(update={"epochs": 1})
     for a, b in zip(weights_of(network), weights_of(fit(examples, one)[0]), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-7)
 
 
+@pytest.mark.parametrize("stopped_after", [1, 3])
+def test_a_restored_training_ends_with_the_same_bits(
+    examples: Examples, stopped_after: int
+) -> None:
+    settings = Settings(
+        epochs=5, batch_size=4, hidden=(6, 5), dropout=0.2, patience=2, weight_decay=0.01
+    )
+
+    def begin() -> tuple[Any, Training]:
+        network = build_network((4, 4), (6, 5), 3, seed=0, dropout=0.2)
+        return network, Training(network, examples, examples, settings)
+
+    straight, training = begin()
+    history = list(training)
+    training.write_back()
+    _, first = begin()
+    records = iter(first)
+    done = [next(records) for _ in range(stopped_after)]
+    second, again = begin()
+    again.restore(first.state())
+    done += list(again)
+    again.write_back()
+    assert all(
+        (a == b).all() for a, b in zip(weights_of(straight), weights_of(second), strict=True)
+    )
+    assert [(e.epoch, e.loss, e.val_loss) for e in done] == [
+        (e.epoch, e.loss, e.val_loss) for e in history
+    ]
+
+
+def test_the_state_of_another_network_is_refused(examples: Examples) -> None:
+    other = build_network((4, 4), (7,), 3, seed=0)
+    state = Training(other, examples, None, PLAIN).state()
+    training = Training(build_network((4, 4), (5,), 3, seed=0), examples, None, PLAIN)
+    with pytest.raises(DataError, match=r"The state of another training: n_arrays=\d+\. Expected"):
+        training.restore(state)
+
+
+def test_pixels_blank_in_all_training_images_are_left_out_and_stay_in_the_network() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.integers(0, 256, (30, 4, 4), np.uint8)
+    x[:, 0] = x[:, :, 3] = 0
+    y = rng.integers(0, 3, 30)
+    seen = rng.integers(1, 256, (9, 4, 4), np.uint8)  # validation images are not blank there
+    network, history = fit(Examples(x, y), PLAIN, validation=Examples(seen, y[:9]))
+    expected, _ = plain_loop(Examples(x, y), PLAIN)
+    for weight, reference in zip(weights_of(network), expected, strict=True):
+        np.testing.assert_allclose(weight, reference, atol=1e-5)
+    first = weights_of(build_network((4, 4), PLAIN.hidden, 3, seed=PLAIN.seed))[0]
+    assert (weights_of(network)[0][:4] == first[:4]).all()
+    p = np.asarray(network(seen.astype(np.float32)))
+    assert history[-1].val_loss == pytest.approx(-np.log(p[np.arange(9), y[:9]]).mean(), abs=1e-5)
+
+
+def test_averages_follow_the_weights(examples: Examples) -> None:
+    # The last step of three: (1 + t) / (10 + t) is below 0.9, so it is what is kept.
+    settings = PLAIN.model_copy(update={"epochs": 1, "average": 0.9})
+    averaged, _ = fit(examples, settings)
+    steps = [build_network((4, 4), PLAIN.hidden, 3, seed=PLAIN.seed)]
+    order = np.random.default_rng((PLAIN.seed, 1)).permutation(21)
+    mean = [w.astype(np.float64) for w in weights_of(steps[0])]
+    for t in range(3):
+        rows = order[: 8 * (t + 1)]
+        now = one_pass(examples, rows)
+        kept = min(0.9, (1 + t) / (10 + t))
+        mean = [kept * a + (1 - kept) * w for a, w in zip(mean, now, strict=True)]
+    for weight, reference in zip(weights_of(averaged), mean, strict=True):
+        np.testing.assert_allclose(weight, reference, atol=1e-5)
+
+
+def one_pass(examples: Examples, rows: np.ndarray) -> list[np.ndarray]:
+    """The weights after the batches of 8 that `rows` are, in NumPy."""
+    network = build_network((4, 4), PLAIN.hidden, 3, seed=PLAIN.seed)
+    w1, b1, w2, b2 = (weight.astype(np.float64) for weight in weights_of(network))
+    for start in range(0, len(rows), 8):
+        batch = rows[start : start + 8]
+        x, y = examples.x[batch].reshape(len(batch), -1) / 255, examples.y[batch]
+        hidden = np.maximum(x @ w1 + b1, 0)
+        p = np.exp(hidden @ w2 + b2)
+        p /= p.sum(axis=1, keepdims=True)
+        d2 = (p - np.eye(3)[y]) / len(batch)
+        d1 = (d2 @ w2.T) * (hidden > 0)
+        w2, b2 = w2 - 0.1 * hidden.T @ d2, b2 - 0.1 * d2.sum(0)
+        w1, b1 = w1 - 0.1 * x.T @ d1, b1 - 0.1 * d1.sum(0)
+    return [w1, b1, w2, b2]
+
+
 def test_shifted_images_are_windows_of_the_bordered_image(examples: Examples) -> None:
-    from tenfold.training import _plan, _windows, _with_border
+    from tenfold.training import _Layout, _plan, _windows
 
     settings = Settings(shift_px=2, batch_size=8)
-    bordered = _with_border(examples.x, 2)
-    rows, _, corners, _ = _plan(settings, 1, examples)
+    bordered = _Layout([], None, (4, 4), 2).rows(examples.x)
+    rows, _, corners, *_ = _plan(settings, 1, examples)
     seen = np.asarray(_windows(bordered, rows[0], corners[0], (4, 4)))
     for image, row, (top, left) in zip(seen, rows[0], corners[0], strict=True):
         moved = np.zeros((4, 4), np.uint8)
@@ -144,7 +235,7 @@ def test_a_row_is_shifted_alike_whatever_the_batch_size() -> None:
 
     def corner_of(batch_size: int) -> dict[int, tuple[int, ...]]:
         blank = Examples(np.zeros((50, 4, 4), np.uint8), np.zeros(50, np.int64))
-        rows, present, corners, _ = _plan(Settings(batch_size=batch_size), 3, blank)
+        rows, present, corners, *_ = _plan(Settings(batch_size=batch_size), 3, blank)
         real = present.ravel() > 0
         pairs = zip(rows.ravel()[real], corners.reshape(-1, 2)[real], strict=True)
         return {int(row): tuple(corner) for row, corner in pairs}
@@ -174,10 +265,16 @@ def test_label_smoothing_spreads_the_answer(examples: Examples) -> None:
 
 @pytest.mark.parametrize(("name", "kind"), [("sgd", "SGD"), ("adam", "Adam")])
 def test_optimisers_are_those_of_keras(name: str, kind: str) -> None:
-    settings = Settings.model_validate({"optimizer": name, "schedule": "constant"})
-    optimizer, rate_after = build_optimizer(settings, 10)
+    settings = Settings.model_validate({"optimizer": name})
+    optimizer = build_optimizer(settings, [np.zeros((2, 3), np.float32), np.zeros(2, np.float32)])
     assert type(optimizer).__name__ == kind
-    assert rate_after(5) == settings.learning_rate
+
+
+def test_the_learning_rate_is_constant_or_falls_to_nothing() -> None:
+    constant = PLAIN.model_copy(update={"epochs": 2})
+    assert learning_rate(constant, np.arange(4), 2).tolist() == [0.1] * 4
+    linear = constant.model_copy(update={"schedule": "linear"})
+    assert learning_rate(linear, np.arange(5), 2) == pytest.approx([0.1, 0.075, 0.05, 0.025, 0])
 
 
 def test_regression_is_least_squares() -> None:
@@ -187,7 +284,9 @@ def test_regression_is_least_squares() -> None:
     y = (x @ [1.0, -2.0, 0.5] + 0.3 + rng.normal(size=40) * 0.1).astype(np.float32)
     settings = PLAIN.model_copy(update={"hidden": (), "epochs": 300, "batch_size": 40})
     network = build_network((3,), (), None, seed=0)
-    history = list(run_epochs(network, Examples(x, y), Examples(x[:9], y[:9]), settings))
+    training = Training(network, Examples(x, y), Examples(x[:9], y[:9]), settings)
+    history = list(training)
+    training.write_back()
     exact, squares, *_ = np.linalg.lstsq(np.c_[x, np.ones(40)], y)
     kernel, bias = weights_of(network)
     np.testing.assert_allclose([*kernel[:, 0], *bias], exact, atol=1e-3)
@@ -201,17 +300,19 @@ def test_features_are_taken_as_they_are_and_never_moved(examples: Examples) -> N
     flat = Examples((examples.x.reshape(21, 16) / 255).astype(np.float32), examples.y)
     settings = PLAIN.model_copy(update={"shift_px": 2})
     network = build_network((16,), settings.hidden, 3, seed=settings.seed)
-    list(run_epochs(network, flat, None, settings))
+    training = Training(network, flat, None, settings)
+    assert len(list(training)) == 2
+    training.write_back()
     for one, other in zip(weights_of(network), plain_loop(examples, PLAIN)[0], strict=True):
         np.testing.assert_allclose(one, other, atol=1e-5)
 
 
 def test_pictures_in_colour_are_moved_with_all_their_channels(examples: Examples) -> None:
-    from tenfold.training import _windows, _with_border
+    from tenfold.training import _Layout, _windows
 
     x = examples.x.astype(np.uint8)
     colour = np.stack([x, 255 - x, x // 2], axis=-1)
-    bordered = _with_border(colour, 1)
+    bordered = _Layout([], None, (4, 4, 3), 1).rows(colour)
     rows, corners = np.array([3, 8]), np.array([[0, 2], [1, 1]])
     seen = np.asarray(_windows(bordered, rows, corners, (4, 4, 3)))
     assert (seen[0, 1:, :3] == colour[3, :3, 1:]).all()
@@ -219,7 +320,7 @@ def test_pictures_in_colour_are_moved_with_all_their_channels(examples: Examples
     assert (seen[1] == colour[8]).all()
     network = build_network((4, 4, 3), (5,), 3, seed=0)
     settings = PLAIN.model_copy(update={"shift_px": 1})
-    assert len(list(run_epochs(network, Examples(colour, examples.y), None, settings))) == 2
+    assert len(list(Training(network, Examples(colour, examples.y), None, settings))) == 2
 
 
 def test_a_weight_of_two_is_the_row_twice(examples: Examples) -> None:
@@ -253,7 +354,10 @@ def test_dropout_is_seeded_differs_by_step_and_is_off_when_measuring(examples: E
 
     def dropped(settings: Settings) -> tuple[Any, list[Epoch]]:
         network = build_network((4, 4), settings.hidden, 3, seed=settings.seed, dropout=0.5)
-        return network, list(run_epochs(network, examples, examples, settings))
+        training = Training(network, examples, examples, settings)
+        history = list(training)
+        training.write_back()
+        return network, history
 
     (one, history), (again, _) = dropped(settings), dropped(settings)
     assert all((a == b).all() for a, b in zip(weights_of(one), weights_of(again), strict=True))

@@ -13,7 +13,7 @@ from tenfold.evaluation import Evaluation, Score
 from tenfold.loading import load
 from tenfold.model import Model, Prediction, Predictions
 from tenfold.runs import Run, verify
-from tenfold.workflow import evaluate, predict, train
+from tenfold.workflow import evaluate, predict, resume, train
 
 open = Run.open
 
@@ -33,6 +33,7 @@ __all__ = [
     "load",
     "open",
     "predict",
+    "resume",
     "split",
     "train",
     "verify",

@@ -87,7 +87,7 @@ def fit_temperature(
       weight: Of each row, or None.
 
     Returns:
-      From 0.05 to 100; 1 for fewer than 50 rows, or where no temperature lowers the log loss by 1e-4.
+      From 0.05 to 100; 1 for fewer than 50 rows, or where none lowers the log loss by 1e-4.
 
     Raises:
       DataError: Lengths differ.

@@ -1,6 +1,7 @@
 """The command line: parse, call one function, print. Results on stdout, the rest on stderr."""
 
 import json
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -9,12 +10,12 @@ import typer
 
 import tenfold
 from tenfold import workflow
-from tenfold.audit import Audit
 from tenfold.contract import RECIPES
 from tenfold.data_commands import data_app
 from tenfold.errors import TenfoldError
 from tenfold.learners import LEARNERS
 from tenfold.model import Model
+from tenfold.network import prepare
 from tenfold.runs import verify
 from tenfold.terminal import (
     TerminalWatcher,
@@ -24,6 +25,7 @@ from tenfold.terminal import (
     print_csv,
     print_json,
     print_scores,
+    program_name,
 )
 
 app = typer.Typer(
@@ -40,7 +42,8 @@ RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.", 
 
 
 def main() -> None:
-    """Run the command line: 0 done, 1 a clear error, 2 usage, 130 interrupted (Typer's own)."""
+    """Run the command line: 0 done, 1 a clear error, 2 usage, 130 Ctrl-C or SIGTERM."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         app()
     except TenfoldError as error:
@@ -61,6 +64,7 @@ def _program(
 
 @app.command()
 def train(
+    context: typer.Context,
     data: Annotated[str, typer.Argument(metavar="DATA", help="A dataset's name.")] = "mnist",
     learner: Annotated[str, typer.Option(help=f"One of: {', '.join(LEARNERS)}.")] = "network",
     recipe: Annotated[str, typer.Option(help=f"One of: {', '.join(RECIPES)}.")] = "default",
@@ -77,27 +81,42 @@ def train(
         float | None, typer.Option(help="Share of the training part to test on instead.")
     ] = None,
     out: Annotated[Path, typer.Option(help="Where run folders are made.")] = Path("runs"),
+    resume: Annotated[
+        Path | None,
+        typer.Option(metavar="RUN", help="Go on with this run, with the settings it has."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Train, measure and keep a model: one new run folder."""
+    given = [name for name in context.params if _is_given(context, name)]
+    if resume is not None and (others := set(given) - {"resume", "data", "as_json"}):
+        flags = ", ".join(sorted(f"--{name.replace('_', '-')}" for name in others))
+        raise typer.BadParameter(f"--resume takes the settings of the run: leave out {flags}")
+    prepare()
     try:
         with TerminalWatcher() as watcher:
-            run = tenfold.train(
-                data,
-                learner=learner,
-                recipe=recipe,
-                hidden=None if hidden is None else _widths(hidden),
-                epochs=epochs,
-                batch_size=batch_size,
-                learning_rate=learning_rate,
-                seed=seed,
-                test_size=test_size,
-                out=out,
-                watcher=watcher,
-            )
+            if resume is not None:
+                own = data if "data" in given else None
+                run = tenfold.resume(resume, own, watcher=watcher)
+            else:
+                run = tenfold.train(
+                    data,
+                    learner=learner,
+                    recipe=recipe,
+                    hidden=None if hidden is None else _widths(hidden),
+                    epochs=epochs,
+                    batch_size=batch_size,
+                    learning_rate=learning_rate,
+                    seed=seed,
+                    test_size=test_size,
+                    out=out,
+                    watcher=watcher,
+                )
     except workflow.Interrupted as interrupted:
-        kept = ", ".join(interrupted.run.record.files) or "nothing but run.json"
-        print(f"tenfold: interrupted. {interrupted.run.path} keeps: {kept}.", file=sys.stderr)
+        path, record = interrupted.run.path, interrupted.run.record
+        kept = ", ".join(record.files) or "nothing but run.json"
+        print(f"tenfold: interrupted. {path} keeps: {kept}.", file=sys.stderr)
+        print(f"tenfold: go on with: {program_name()} train --resume {path}", file=sys.stderr)
         raise
     if as_json:
         evaluation = run.evaluation.model_dump(mode="json")
@@ -150,6 +169,11 @@ def verify_command(run: RunFolder) -> None:
     print(
         f"{run}: {checked['files']} files unchanged, {checked['examples']} examples answered alike."
     )
+
+
+def _is_given(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
 
 
 def _widths(text: str) -> tuple[int, ...]:

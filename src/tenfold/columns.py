@@ -209,6 +209,19 @@ def parse(kind: ColumnKind, cells: "pd.Series[str]") -> NDArray[Any]:
     return text.where(~is_missing(cells), "").to_numpy(object)
 
 
+def as_cells(table: Table) -> dict[str, list[str]]:
+    """The columns as text that is read as the same arrays again."""
+    cells = {}
+    for name, values in table.columns.items():
+        if values.dtype == object:
+            cells[name] = values.tolist()
+        elif values.dtype.kind == "M":
+            cells[name] = ["" if np.isnat(value) else str(value) for value in values]
+        else:
+            cells[name] = ["" if np.isnan(value) else repr(float(value)) for value in values]
+    return cells
+
+
 def levels(values: Strings) -> tuple[str, ...]:
     """Values of a category, most frequent first, then by name; at most 1,000."""
     names, counts = np.unique(values.astype(str), return_counts=True)

@@ -405,6 +405,37 @@ def _check_codes(y: NDArray[Any], labels: tuple[str, ...], name: str) -> None:
         )
 
 
+def hold_out(data: Dataset, rows: Rows, size: float, seed: int) -> tuple[Rows, Rows]:
+    """(kept, held out): a share of the rows, stratified; the last ones where rows follow in time.
+
+    Nothing is held out for a `size` of 0, or where so few rows leave no whole one.
+    """
+    if data.info is not None and data.info.input.order is not None:
+        kept, held = np.split(rows, [len(rows) - round(len(rows) * size)])
+        return kept, held
+    return _hold_out(data, rows, data.copy_of, size, np.random.default_rng(seed))
+
+
+def deal(data: Dataset, rows: Rows, folds: int, seed: int) -> Rows:
+    """A fold from 0 for each row (n,): stratified by answer, copies in one fold.
+
+    Raises:
+      DataError: Fewer distinct rows than folds.
+    """
+    groups, group_of = np.unique(data.copy_of[rows], return_inverse=True)
+    if not 2 <= folds <= len(groups):
+        expected = f"2 to {len(groups)}, the number of distinct training rows"
+        raise DataError(
+            message("Unusable number of folds", where=data.name, expected=expected, folds=folds)
+        )
+    # Dealt out in the order of their answers, the groups give each fold its share of each.
+    shuffled = np.random.default_rng(seed).permutation(len(groups))
+    dealt = shuffled[np.argsort(data.y[groups[shuffled]], kind="stable")]
+    fold_of = np.empty(len(groups), np.int64)
+    fold_of[dealt] = np.arange(len(groups)) % folds
+    return fold_of[group_of]
+
+
 def _first_of_each(x: NDArray[np.uint8]) -> NDArray[np.int64]:
     """For each image the position of the first one that is identical to it."""
     seen: dict[bytes, int] = {}

@@ -64,10 +64,13 @@ def sync_folder(folder: Path) -> None:
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Hold `folder` for this process; others that lock it wait. Dies with the process.
+def locked(folder: Path, *, wait: bool = True) -> Iterator[None]:
+    """Hold `folder` for this process; others that lock it wait, or give up. Dies with the process.
 
     `flock` on the folder itself: there is no lock file that a crash could leave behind.
+
+    Raises:
+      FileError: Another process holds it and `wait` is false, or it cannot be locked.
     """
     import fcntl  # POSIX only: everything but sharing a folder works without it
 
@@ -75,7 +78,11 @@ def locked(folder: Path) -> Iterator[None]:
         descriptor = os.open(folder, os.O_RDONLY)
     try:
         with os_errors("lock", folder):
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            except BlockingIOError:
+                expected = "a folder that no other process works on"
+                raise FileError(message("In use", where=folder, expected=expected)) from None
         yield
     finally:
         os.close(descriptor)

@@ -3,7 +3,6 @@
 The only way a model is made: for a run, for a fold, for a trial. Test rows never come here.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib import metadata
 from typing import Any
@@ -18,14 +17,15 @@ from tenfold.calibration import (
     conformal_half_width,
     fit_temperature,
 )
+from tenfold.checkpoints import Checkpoints
 from tenfold.columns import Table, graph_inputs, levels
-from tenfold.contract import Contract, Decision, Reader, Settings, TableInput
+from tenfold.contract import Contract, Decision, ImageInput, Reader, Settings, TableInput
 from tenfold.data import Dataset, Rows, Split
 from tenfold.errors import DataError, SettingsError, message
 from tenfold.features import Encoder, fit_encoder
 from tenfold.forecast import half_widths
 from tenfold.graph.table import table_front
-from tenfold.learners import LEARNERS, Fitted, Watcher
+from tenfold.learners import LEARNERS, Fitted, Watcher, fit_last_value
 from tenfold.model import Estimates, Model
 from tenfold.training import Examples
 
@@ -40,51 +40,79 @@ class Prepared:
     Attributes:
       train, validation: Images or features, with codes or standardised targets.
       encoder: What made the features of a table; None for images.
+      input: What a model of the dataset accepts.
       constants: Mean and scale of the target.
     """
 
     train: Examples
     validation: Examples | None
     encoder: Encoder | None
+    input: ImageInput | TableInput
     constants: Constants
+
+    def encode(self, x: NDArray[np.uint8] | Table) -> NDArray[Any]:
+        """Examples as the learner takes them: images as they are, rows of a table as features."""
+        return _encode(x, self.input, self.encoder)
 
 
 def prepare(data: Dataset, split: Split, settings: Settings) -> Prepared:
     """Encode the training and validation rows; what is fitted here sees the training rows alone."""
-    encoder = None
-    encode: Callable[[Any], NDArray[Any]] = lambda x: x  # noqa: E731
-    if isinstance(data.input, TableInput):
-        contract = data.input
-        inputs = graph_inputs(data.x[split.train], contract)
-        encoder = fit_encoder(inputs, contract, scaled=LEARNERS[settings.learner].scaled)
-        encode = lambda x: encoder(graph_inputs(x, contract))  # noqa: E731
-    constants = Constants()
-    y = data.y
+    accepted, encoder, constants, y = data.input, None, Constants(), data.y
+    if isinstance(accepted, TableInput):
+        inputs = graph_inputs(data.x[split.train], accepted)
+        encoder = fit_encoder(inputs, accepted, scaled=LEARNERS[settings.learner].scaled)
     if data.task == "regression":
         known = y[split.train]
-        scale = float(known.std()) or 1.0
-        constants = Constants(target_mean=float(known.mean()), target_scale=scale)
+        constants = Constants(
+            target_mean=float(known.mean()), target_scale=float(known.std()) or 1.0
+        )
         y = ((y - constants.target_mean) / constants.target_scale).astype(np.float32)
-    validation = None
-    if split.validation.size:
-        validation = Examples(encode(data.x[split.validation]), y[split.validation])
-    return Prepared(
-        Examples(encode(data.x[split.train]), y[split.train]), validation, encoder, constants
+    train, validation = (
+        Examples(_encode(data.x[rows], accepted, encoder), y[rows]) if rows.size else None
+        for rows in (split.train, split.validation)
     )
+    assert train is not None  # a split without training rows is refused
+    return Prepared(train, validation, encoder, accepted, constants)
 
 
-def fit(prepared: Prepared, data: Dataset, settings: Settings, watcher: Watcher) -> Fitted:
+def _encode(
+    x: NDArray[np.uint8] | Table, accepted: ImageInput | TableInput, encoder: Encoder | None
+) -> NDArray[Any]:
+    if isinstance(x, Table) and encoder is not None and isinstance(accepted, TableInput):
+        return encoder(graph_inputs(x, accepted))
+    assert not isinstance(x, Table)
+    return x
+
+
+def fit(
+    prepared: Prepared,
+    data: Dataset,
+    settings: Settings,
+    watcher: Watcher,
+    checkpoints: Checkpoints | None = None,
+) -> Fitted:
     """Fit the settings' learner.
 
     Raises:
       SettingsError: A learner for the other task, or settings that do not fit it.
     """
+    order = prepared.input.order if isinstance(prepared.input, TableInput) else None
+    if settings.learner == "baseline" and order is not None and order.lags:
+        assert prepared.encoder is not None and prepared.encoder.numbers is not None
+        assert isinstance(prepared.input, TableInput)
+        column = order.lag_columns(prepared.input.target)[0]
+        position = prepared.encoder.numbers.names.index(column)
+        constants = prepared.constants
+        return fit_last_value(
+            prepared.train, position, constants.target_mean, constants.target_scale
+        )
     return LEARNERS[settings.learner].fit(
         prepared.train,
         prepared.validation,
         n_labels=len(data.labels) or None,
         settings=settings,
         watcher=watcher,
+        checkpoints=checkpoints,
     )
 
 
@@ -159,9 +187,7 @@ def _calibrate(
     return replace(constants, half_width=width)
 
 
-def _label_factors(
-    prepared: Prepared, data: Dataset, settings: Settings
-) -> tuple[float, ...]:
+def _label_factors(prepared: Prepared, data: Dataset, settings: Settings) -> tuple[float, ...]:
     """What undoes class weights: weighted rows made their labels look more frequent."""
     if settings.class_weights is None:
         return ()
@@ -195,9 +221,7 @@ def _contract(fitted: Fitted, data: Dataset, split: Split) -> Contract:
 def _with_widths(contract: Contract, widths: tuple[float, ...]) -> Contract:
     assert isinstance(contract.input, TableInput) and contract.input.order is not None
     order = contract.input.order.model_copy(update={"half_widths": widths})
-    return contract.model_copy(
-        update={"input": contract.input.model_copy(update={"order": order})}
-    )
+    return contract.model_copy(update={"input": contract.input.model_copy(update={"order": order})})
 
 
 def positive_label(data: Dataset, rows: Rows, settings: Settings) -> str | None:

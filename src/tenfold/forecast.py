@@ -28,7 +28,7 @@ def forecast(model: Model, steps: int) -> Estimates:
     """
     contract, order = _ordered(model)
     history = np.array([order.last_values], float)  # (1, lags)
-    times = order.last + order.step * np.arange(1, steps + 1)
+    times = order.last + order.step * np.arange(1, steps + 1, dtype=float)
     values = _ahead(model, contract, order, history, times[None])[0]
     half = _widths(order, steps)
     shown = [
@@ -101,7 +101,7 @@ def _ahead(
     contract: TableInput,
     order: Order,
     history: NDArray[np.float64],
-    times: NDArray[np.float64],
+    times: NDArray[Any],
 ) -> NDArray[np.float64]:
     """Values (n, steps) at `times` (n, steps) from earlier values (n, lags), oldest first."""
     values = np.empty(times.shape)

@@ -3,22 +3,27 @@
 import csv
 import io
 import re
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tenfold import files
+from tenfold.columns import Table, as_cells
+from tenfold.contract import Reading
 from tenfold.errors import RunError, message
 from tenfold.evaluation import AnyEvaluation, read_evaluation
-from tenfold.idx import read_idx, write_idx
-from tenfold.model import Model, Predictions
+from tenfold.idx import write_idx
+from tenfold.model import Estimates, Model, Predictions
 from tenfold.training import Epoch
 
 EXAMPLE_INPUTS = "examples/inputs.idx"
+EXAMPLE_ROWS = "examples/inputs.csv"
 EXAMPLE_ANSWERS = "examples/answers.csv"
 ANSWER_TOLERANCE = 1e-4
 """How far a stored answer may move on another machine, whose products round differently."""
@@ -30,7 +35,12 @@ PLAIN_NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?"
 class DataRecord(BaseModel):
     """Which data a run saw, and how many rows of it for what.
 
-    `n_dropped` counts training rows left out because their image stands in the test part.
+    Attributes:
+      n_dropped: Training rows left out because their image stands in the test part.
+      source: The file or folder; None for data by name or from memory.
+      reading: How a table was asked to be read.
+      target_mean: Of the training rows, for regression: its baseline.
+      positive: Of two labels the one that is looked for.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -40,6 +50,10 @@ class DataRecord(BaseModel):
     n_validation: int
     n_test: int
     n_dropped: int = 0
+    source: str | None = None
+    reading: Reading | None = None
+    target_mean: float | None = None
+    positive: str | None = None
 
 
 class Record(BaseModel):
@@ -50,6 +64,7 @@ class Record(BaseModel):
       test_opened: How many models of this folder of runs were measured on the test rows of this
         data, this one included; 0 while it has not been.
       seconds: Wall time per stage, `total` the whole.
+      note: What the learner says of its fit.
       files: SHA-256 of every other file of the run.
     """
 
@@ -67,6 +82,7 @@ class Record(BaseModel):
     versions: dict[str, str]
     files: dict[str, str] = {}
     error: str | None = None
+    note: str | None = None
 
 
 class Run:
@@ -167,7 +183,17 @@ class Run:
     def _names(self) -> list[str]:
         found = (path for path in self.path.rglob("*") if path.is_file())
         names = (path.relative_to(self.path).as_posix() for path in found)
-        return sorted(name for name in names if name != "run.json" and ".tmp." not in name)
+        return sorted(
+            name
+            for name in names
+            if name != "run.json" and ".tmp." not in name and not name.startswith("checkpoints/")
+        )
+
+    def sweep(self) -> None:
+        """Remove the unfinished files of a process that was killed."""
+        with files.os_errors("clean up", self.path):
+            for path in self.path.rglob("*.tmp.*"):
+                path.unlink()
 
     def _existing(self, name: str) -> Path:
         path = self.path / name
@@ -186,6 +212,8 @@ def count_opening(run: Run) -> None:
 
     The folder of runs is locked meanwhile, so two runs that end together get two numbers.
     """
+    if run.record.test_opened:
+        return  # a resumed run: the same model is measured once more
     with files.locked(run.path.parent):
         counts = [
             other.test_opened
@@ -204,13 +232,35 @@ def _records(out: Path) -> Iterator[Record]:
             continue  # damaged, or of a later version: it cannot be counted
 
 
+class GrowingHistory:
+    """`history.csv` while it grows: always whole lines, written anew each time.
+
+    A write takes milliseconds. Where epochs take less, several go into one, so that writing takes
+    a tenth of the time at most; `write_history` at the end has them all in any case.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._epochs: list[Epoch] = []
+        self._next_write = 0.0
+
+    def add(self, *epochs: Epoch) -> None:
+        """Append epochs."""
+        self._epochs += epochs
+        start = time.monotonic()
+        if start >= self._next_write:
+            write_history(self.path, self._epochs)
+            done = time.monotonic()
+            self._next_write = done + 9 * (done - start)
+
+
 def write_history(path: Path, history: Iterable[Epoch]) -> None:
     """Write `history.csv`; validation columns are empty where there are no validation rows."""
     columns = (
         "epoch", "seconds", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate"
     )  # fmt: skip
-    rows = ([_number(getattr(epoch, name)) for name in columns] for epoch in history)
-    _write_csv(path, columns, rows)
+    rows = ([number_text(getattr(epoch, name)) for name in columns] for epoch in history)
+    write_csv(path, columns, rows)
 
 
 def write_predictions(
@@ -228,13 +278,13 @@ def write_predictions(
     doubtful = [False] * len(keys) if unsure is None else unsure
     answers = zip(keys, true, predictions.labels, predictions.confidence, doubtful, strict=True)
     rows = (
-        [harmless(key), harmless(label), harmless(predicted), _number(confidence),
-         "true" if doubt else "false", *map(_number, probabilities)]
+        [harmless(key), harmless(label), harmless(predicted), number_text(confidence),
+         "true" if doubt else "false", *map(number_text, probabilities)]
         for (key, label, predicted, confidence, doubt), probabilities in zip(
             answers, predictions.probabilities.tolist(), strict=True
         )
     )  # fmt: skip
-    _write_csv(path, ("key", "true", "predicted", "confidence", "unsure", *names), rows)
+    write_csv(path, ("key", "true", "predicted", "confidence", "unsure", *names), rows)
 
 
 def write_values(
@@ -256,8 +306,8 @@ def write_values(
         low if low is not None else nothing,
         high if high is not None else nothing,
     )
-    rows = ([harmless(key), *map(_number, four)] for key, *four in zip(keys, *numbers, strict=True))
-    _write_csv(path, ("key", "true", "predicted", "low", "high"), rows)
+    rows = ([harmless(key), *map(number_text, four)] for key, *four in zip(keys, *numbers, strict=True))
+    write_csv(path, ("key", "true", "predicted", "low", "high"), rows)
 
 
 def harmless(text: str) -> str:
@@ -289,14 +339,16 @@ def _is_formula(text: str) -> bool:
     return text.lstrip("'").startswith(FORMULA_STARTS)
 
 
-def write_examples(
-    run: Run, keys: Sequence[str], true: Sequence[str], predictions: Predictions
-) -> None:
-    """Store inputs with their answers, for `verify` to ask again and for a first `predict`."""
+def write_inputs(run: Run, x: NDArray[np.uint8] | Table) -> None:
+    """Store examples as a file that `predict` reads, for `verify` to ask again."""
     with files.os_errors("create", run.path / "examples"):
-        (run.path / "examples").mkdir()
-    write_idx(run.path / EXAMPLE_INPUTS, predictions.images)
-    write_predictions(run.path / EXAMPLE_ANSWERS, keys, true, predictions)
+        (run.path / "examples").mkdir(exist_ok=True)  # a resumed run may have it
+    if isinstance(x, Table):
+        cells = as_cells(x)
+        rows = ([harmless(cell) for cell in row] for row in zip(*cells.values(), strict=True))
+        write_csv(run.path / EXAMPLE_ROWS, [harmless(name) for name in cells], rows)
+    else:
+        write_idx(run.path / EXAMPLE_INPUTS, x)
 
 
 def verify(path: Path | str) -> dict[str, int]:
@@ -327,17 +379,24 @@ def verify(path: Path | str) -> dict[str, int]:
                 files=", ".join(sorted(wrong)),
             )
         )
-    n_examples = _answer_again(run) if EXAMPLE_INPUTS in stored else 0
+    n_examples = _answer_again(run) if EXAMPLE_ANSWERS in stored else 0
     return {"files": len(found), "examples": n_examples}
 
 
 def _answer_again(run: Run) -> int:
     """Ask the model the stored examples; returns how many there are."""
-    images = read_idx(run.path / EXAMPLE_INPUTS)
+    inputs = run.path / (EXAMPLE_ROWS if (run.path / EXAMPLE_ROWS).exists() else EXAMPLE_INPUTS)
+    answers = run.model.predict(inputs)
     rows = list(csv.reader(io.StringIO((run.path / EXAMPLE_ANSWERS).read_text("utf-8"))))[1:]
-    stored = np.array([[float(value) for value in row[5:]] for row in rows])
-    answered = run.model.probabilities(images)
-    if stored.shape != answered.shape or np.abs(stored - answered).max() > ANSWER_TOLERANCE:
+    if isinstance(answers, Estimates):
+        answered = answers.value[:, None].astype(float)
+        stored = np.array([[float(row[2])] for row in rows])
+        tolerance = ANSWER_TOLERANCE * max(float(np.abs(stored).max(initial=0)), 1e-30)
+    elif isinstance(answers, Predictions):
+        answered = answers.probabilities.astype(float)
+        stored = np.array([[float(value) for value in row[5:]] for row in rows])
+        tolerance = ANSWER_TOLERANCE
+    if stored.shape != answered.shape or np.abs(stored - answered).max() > tolerance:
         raise RunError(
             message(
                 "The model answers differently from when it was made",
@@ -345,17 +404,18 @@ def _answer_again(run: Run) -> int:
                 expected=f"the answers of {EXAMPLE_ANSWERS} within {ANSWER_TOLERANCE:g}",
             )
         )
-    return len(images)
+    return len(rows)
 
 
-def _number(value: float | int | None) -> str:
+def number_text(value: float | int | None) -> str:
     """Shortest text with the 9 digits that a float32 needs; empty for None."""
     if value is None:
         return ""
     return str(value) if isinstance(value, int) else f"{value:.9g}"
 
 
-def _write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Write a table durably."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)

@@ -10,11 +10,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from tenfold.columns import Table
 from tenfold.contract import resolve
-from tenfold.data import Dataset, Rows
+from tenfold.data import Dataset, Rows, Split, deal
 from tenfold.errors import DataError, message
-from tenfold.learners import LEARNERS, Watcher
-from tenfold.training import Epoch, Examples
+from tenfold.fitting import fit, prepare
+from tenfold.learners import Watcher
+from tenfold.training import Epoch
 
 FOLDS = 5
 
@@ -57,9 +59,13 @@ def find_suspects(
       watch: Told how many epochs are done, of how many.
 
     Raises:
-      DataError: Fewer distinct rows than folds.
+      DataError: Fewer distinct rows than folds, or a dataset without labels.
       SettingsError: A seed outside its rule.
     """
+    if not data.labels:
+        raise DataError(
+            message("No labels to suspect", where=data.name, expected="a dataset of labels")
+        )
     rows = np.setdiff1d(np.arange(len(data)), data.test_rows)
     probabilities = out_of_fold(data, rows, folds=folds, seed=seed, watch=watch)
     y, likely = data.y[rows], probabilities.argmax(axis=1)
@@ -84,31 +90,17 @@ def out_of_fold(
     Raises:
       DataError: Fewer distinct rows than folds.
     """
-    groups, group_of = np.unique(data.copy_of[rows], return_inverse=True)
-    if not 2 <= folds <= len(groups):
-        expected = f"2 to {len(groups)}, the number of distinct training rows"
-        raise DataError(
-            message("Unusable number of folds", where=data.name, expected=expected, folds=folds)
-        )
-    # Dealt out in the order of their labels, the groups give each fold its share of each label.
-    shuffled = np.random.default_rng(seed).permutation(len(groups))
-    dealt = shuffled[np.argsort(data.y[groups[shuffled]], kind="stable")]
-    fold_of = np.empty(len(groups), np.int64)
-    fold_of[dealt] = np.arange(len(groups)) % folds
-    settings = resolve({"seed": seed})
+    fold_of = deal(data, rows, folds, seed)
+    settings = resolve({"seed": seed, "validation_size": 0.0}, table=isinstance(data.x, Table))
+    none = np.empty(0, np.int64)
     probabilities = np.empty((len(rows), len(data.labels)), np.float32)
     for fold in range(folds):
-        held = fold_of[group_of] == fold
-        fitted = LEARNERS["network"](
-            Examples(data.x[rows[~held]], data.y[rows[~held]]),
-            None,
-            n_labels=len(data.labels),
-            settings=settings,
-            watcher=_Progress(watch, fold, folds),
-        )
+        held = fold_of == fold
+        prepared = prepare(data, Split(rows[~held], none, none, none), settings)
+        fitted = fit(prepared, data, settings, _Progress(watch, fold, folds))
         if fitted.interrupted:
             raise KeyboardInterrupt
-        probabilities[held] = fitted.probabilities(data.x[rows[held]])
+        probabilities[held] = fitted.answers(prepared.encode(data.x[rows[held]]))
     return probabilities
 
 

@@ -77,6 +77,13 @@ class TerminalWatcher(Watcher, AbstractContextManager["TerminalWatcher"]):
             self._console.print(line)
         self._progress.update(self._task, description="Compiling")
 
+    def resumed(self, history: Sequence[Epoch], n_epochs: int) -> None:
+        self._progress.reset(self._task, total=n_epochs, completed=len(history))
+        self._console.print(f"going on after epoch {len(history)} of {n_epochs}")
+
+    def warn(self, text: str) -> None:
+        self._console.print(f"tenfold: {text}", soft_wrap=True, markup=False)
+
     def epoch(self, epoch: Epoch, n_epochs: int) -> None:
         self._progress.update(
             self._task, description="Training", total=n_epochs, completed=epoch.epoch
@@ -104,7 +111,7 @@ def layer_lines(layers: Sequence[Layer]) -> Iterator[str]:
 
 def print_card(run: Run) -> None:
     print_scores(run.evaluation)
-    record, program = run.record, _program_name()
+    record, program = run.record, program_name()
     seconds = [f"{stage} {value:.1f}" for stage, value in record.seconds.items()]
     if record.data.n_dropped:
         print(f"dropped            {record.data.n_dropped} training rows that are test rows too")
@@ -186,7 +193,7 @@ def _matrix_lines(evaluation: Evaluation) -> Iterator[str]:
         yield f"{label:>{margin}} {''.join(f'{text:>{width}}' for text in row)}"
 
 
-def _program_name() -> str:
+def program_name() -> str:
     """What the reader can type: the name when it is on the path, else as it was called."""
     called = Path(sys.argv[0])
     found = shutil.which("tenfold")

@@ -1,12 +1,13 @@
 """The compiled epoch: rows resident as uint8, one permutation, every batch inside one scan.
 
-Keras' own `fit` prepares each batch on the host; here XLA runs the whole epoch. Layers and
-optimisers stay Keras': `stateless_call` and `stateless_apply` are traced into the scan.
+Keras' own `fit` prepares each batch on the host; here XLA runs the whole epoch. What was measured
+on the way, with and without success: docs/training.md.
 """
 
 import math
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -14,10 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tenfold.contract import Settings
-from tenfold.network import import_keras, logits_network
+from tenfold.errors import DataError, message
+from tenfold.network import import_keras
 
 TINY = 1e-30
 """Stands for a sum of weights that is 0."""
+
+SCORED_ROWS = 1024
+"""Validation rows in a batch: enough for the cores, 3 MB of pictures as float32."""
 
 
 class Examples(NamedTuple):
@@ -55,65 +60,214 @@ class Epoch:
     learning_rate: float
 
 
-def run_epochs(
-    network: Any, train: Examples, validation: Examples | None, settings: Settings
-) -> Iterator[Epoch]:
-    """Train `network`, yielding after each epoch; its weights are then those of that epoch.
+class Training:
+    """The training of a network of dense layers: iterate, and have an `Epoch` after each epoch.
 
-    The caller may stop at any record. What chance decides in an epoch depends on (seed, epoch)
-    and the row for order and shifts, on (seed, epoch, step) for dropout. With `patience`, the
-    weights are those of the lowest validation loss so far.
+    What chance decides depends on (seed, epoch, row) for order and shifts and on (seed, epoch,
+    step) for dropout, never on what came before: from `state` on, `restore` continues exactly.
     """
+
+    def __init__(
+        self, network: Any, train: Examples, validation: Examples | None, settings: Settings
+    ) -> None:
+        self.epoch = 0
+        self._network, self._settings = network, settings
+        self._train, self._validation = train, validation
+        self._layout = _Layout.of(network, train, settings)
+        self._weights = self._best = self._averages = self._layout.compact
+        self._optimizer = build_optimizer(settings, self._weights)
+        self._moments = [np.asarray(variable.value) for variable in self._optimizer.variables]
+        self._lowest, self._waited = math.inf, 0
+
+    def __iter__(self) -> Iterator[Epoch]:
+        """Train on, to the last epoch or the end of patience. The caller may stop at any record."""
+        if self._is_done():
+            return
+        n_steps = -(-len(self._train.y) // self._settings.batch_size)
+        with ThreadPoolExecutor(2) as threads:
+            plan = threads.submit(_plan, self._settings, self.epoch + 1, self._train)
+            run, score, resident = self._compile(threads, plan.result())
+            while not self._is_done():
+                state, ready = (self._weights, self._averages, self._moments), plan.result()
+                start = time.perf_counter()
+                # In a thread, so that the main one can hear a signal.
+                running = threads.submit(lambda: _wait(run(*state, resident, ready)))  # noqa: B023
+                plan = threads.submit(_plan, self._settings, self.epoch + 2, self._train)
+                self._weights, self._averages, self._moments, totals = running.result()
+                seconds = time.perf_counter() - start
+                self.epoch += 1
+                loss, accuracy = _measures(totals, self._train)
+                val_loss, val_accuracy = score(self._averages)
+                self._keep_best(val_loss)
+                rate = float(learning_rate(self._settings, self.epoch * n_steps, n_steps))
+                yield Epoch(self.epoch, seconds, loss, accuracy, val_loss, val_accuracy, rate)
+
+    def _is_done(self) -> bool:
+        patience = self._settings.patience
+        return self.epoch >= self._settings.epochs or (
+            patience is not None and self._waited >= patience
+        )
+
+    def _keep_best(self, val_loss: float | None) -> None:
+        if self._settings.patience is None or val_loss is None or val_loss < self._lowest:
+            self._best, self._waited = self._averages, 0
+            self._lowest = math.inf if val_loss is None else val_loss
+        else:
+            self._waited += 1
+
+    def _compile(
+        self, threads: ThreadPoolExecutor, plan: "_Plan"
+    ) -> tuple[Callable[..., Any], Callable[..., Any], Any]:
+        """The epoch and the score compiled, side by side, and the rows on the device."""
+        import jax
+
+        score = threads.submit(_compile_score, self._layout, self._validation)
+        x = self._layout.rows(self._train.x)
+        resident = jax.device_put((x, _known(self._train.y)))
+        run = jax.jit(_epoch_function(self._layout, self._optimizer, self._settings))
+        lowered = run.lower(self._weights, self._averages, self._moments, resident, plan)
+        compiled = threads.submit(lowered.compile)
+        return compiled.result(), score.result(), resident
+
+    def write_back(self) -> None:
+        """Put the fitted weights into the network: the last ones, or with patience the best."""
+        restored = self._layout.restored([np.asarray(array) for array in self._best])
+        for variable, value in zip(self._network.trainable_variables, restored, strict=True):
+            variable.assign(value.T)
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Everything that decides how the training goes on, by name."""
+        parts = {
+            "weights": self._weights,
+            "averages": self._averages,
+            "best": self._best,
+            "moments": self._moments,
+        }
+        place = {"epoch": self.epoch, "lowest": self._lowest, "waited": self._waited}
+        return {name: np.asarray(value) for name, value in place.items()} | {
+            f"{name}.{i}": np.asarray(array)
+            for name, arrays in parts.items()
+            for i, array in enumerate(arrays)
+        }
+
+    def restore(self, state: dict[str, NDArray[Any]]) -> None:
+        """Go on from a `state` of a training of the same network, rows and settings.
+
+        Raises:
+          DataError: The arrays are not those of such a training.
+        """
+        own = {name: (array.shape, array.dtype) for name, array in self.state().items()}
+        if own != {name: (array.shape, array.dtype) for name, array in state.items()}:
+            raise DataError(
+                message(
+                    "The state of another training",
+                    expected=f"{len(own)} arrays of the shapes of this one",
+                    n_arrays=len(state),
+                )
+            )
+
+        def part(name: str, like: list[Any]) -> list[Any]:
+            return [state[f"{name}.{i}"] for i in range(len(like))]
+
+        self.epoch, self._waited = int(state["epoch"]), int(state["waited"])
+        self._lowest = float(state["lowest"])
+        self._weights = part("weights", self._weights)
+        self._averages = part("averages", self._weights)
+        self._best = part("best", self._weights)
+        self._moments = part("moments", self._moments)
+
+
+def _wait(results: Any) -> Any:
     import jax
 
-    n_steps = -(-len(train.y) // settings.batch_size)
-    optimizer, rate_after = build_optimizer(settings, n_steps)
-    optimizer.build(network.trainable_variables)
-    weights = [variable.value for variable in network.trainable_variables]
-    moments = [variable.value for variable in optimizer.variables]
-    body = logits_network(network)
-    resident = jax.device_put((_with_border(train.x, settings.shift_px), _known(train.y)))
-    traced = jax.jit(_epoch_function(body, optimizer, train.x.shape[1:], settings))
-    run = traced.lower(weights, moments, resident, _plan(settings, 1, train)).compile()
-    score = _compile_score(body, weights, validation, settings.batch_size)
-    lowest, waited = math.inf, 0
-
-    for epoch in range(1, settings.epochs + 1):
-        start = time.perf_counter()
-        weights, moments, totals = run(weights, moments, resident, _plan(settings, epoch, train))
-        loss, accuracy = _measures(totals, train.y, train.total_weight)
-        seconds = time.perf_counter() - start
-        val_loss, val_accuracy = score(weights)
-        if settings.patience is None or val_loss is None or val_loss < lowest:
-            lowest, waited = val_loss or 0.0, 0
-            for variable, value in zip(network.trainable_variables, weights, strict=True):
-                variable.assign(value)
-        else:
-            waited += 1
-        rate = rate_after(epoch * n_steps)
-        yield Epoch(epoch, seconds, loss, accuracy, val_loss, val_accuracy, rate)
-        if waited and waited == settings.patience:
-            return
+    return jax.block_until_ready(results)  # type: ignore[no-untyped-call]
 
 
-def build_optimizer(settings: Settings, n_steps: int) -> tuple[Any, Callable[[int], float]]:
-    """The Keras optimiser of these settings, and its learning rate after a number of steps.
+@dataclass(frozen=True)
+class _Layout:
+    """How weights and rows lie while training: kernels as (outputs, inputs), blank pixels left out.
 
-    Args:
-      settings: Optimiser, schedule, learning rate and epochs.
-      n_steps: Steps in an epoch.
+    A pixel that is 0 in every training image gives its weights no gradient, so they stay as they
+    began. Both together take a fifth off an epoch (docs/training.md).
+
+    Attributes:
+      first: The weights the training began with, kernels transposed.
+      columns: Inputs that are kept, in order; None: all.
+      size: Shape of one example.
+      border_px: How far an image may be moved.
     """
-    keras = import_keras()
-    rate: Any = settings.learning_rate
-    if settings.schedule == "linear":
-        rate = keras.optimizers.schedules.PolynomialDecay(
-            settings.learning_rate, settings.epochs * n_steps, end_learning_rate=0.0
-        )
-    optimizers = {"sgd": keras.optimizers.SGD, "adam": keras.optimizers.Adam}
-    optimizer = optimizers[settings.optimizer](rate, weight_decay=settings.weight_decay or None)
-    if settings.weight_decay:
-        optimizer.exclude_from_weight_decay(var_names=["bias"])
-    return optimizer, lambda step: float(rate(step)) if callable(rate) else float(rate)
+
+    first: list[NDArray[np.float32]]
+    columns: NDArray[np.int64] | None
+    size: tuple[int, ...]
+    border_px: int
+
+    @classmethod
+    def of(cls, network: Any, train: Examples, settings: Settings) -> "_Layout":
+        first = [
+            np.ascontiguousarray(np.asarray(variable.value).T)
+            for variable in network.trainable_variables
+        ]
+        size = train.x.shape[1:]
+        border_px = settings.shift_px if len(size) > 1 else 0
+        columns = None
+        # Moved images blacken no pixel for good; decay moves weights without a gradient too.
+        if len(size) > 1 and not border_px and not settings.weight_decay:
+            columns = np.flatnonzero(train.x.any(axis=0))
+        return cls(first, columns, size, border_px)
+
+    @property
+    def compact(self) -> list[NDArray[np.float32]]:
+        """The weights to train."""
+        if self.columns is None:
+            return self.first
+        return [np.ascontiguousarray(self.first[0][:, self.columns]), *self.first[1:]]
+
+    def restored(self, compact: list[Any]) -> list[Any]:
+        """All weights, from those that were trained; NumPy's or traced ones."""
+        if self.columns is None:
+            return compact
+        import jax.numpy as jnp
+
+        return [jnp.asarray(self.first[0]).at[:, self.columns].set(compact[0]), *compact[1:]]
+
+    def rows(self, x: NDArray[Any]) -> NDArray[Any]:
+        """Rows as the epoch looks them up: with a border to be moved into, or flat and compact."""
+        if self.border_px:
+            sides = ((0, 0), (self.border_px,) * 2, (self.border_px,) * 2, (0, 0))
+            return np.pad(x, sides[: x.ndim])
+        flat = x.reshape(len(x), -1)
+        return flat if self.columns is None else flat[:, self.columns]
+
+
+class _Plan(NamedTuple):
+    """The chance of one epoch, by step and row.
+
+    Attributes:
+      rows: Which row, int32 (n_steps, batch_size).
+      present: What it weighs, float32; 0 where the last batch is filled up.
+      corners: Where its window starts, int32 (n_steps, batch_size, 2).
+      numbers: A number for each step that no other step of the fit has, uint32 (n_steps,).
+      rates: The learning rate of each step, float32 (n_steps,).
+    """
+
+    rows: NDArray[np.int32]
+    present: NDArray[np.float32]
+    corners: NDArray[np.int32]
+    numbers: NDArray[np.uint32]
+    rates: NDArray[np.float32]
+
+
+def _plan(settings: Settings, epoch: int, train: Examples) -> _Plan:
+    n = len(train.y)
+    rng = np.random.default_rng((settings.seed, epoch))
+    rows, present = batches(rng.permutation(n), settings.batch_size)
+    if train.weight is not None:
+        present *= train.weight[rows]
+    corners = rng.integers(0, 2 * settings.shift_px + 1, (n, 2), np.int32)
+    steps = (epoch - 1) * len(rows) + np.arange(len(rows))
+    rates = learning_rate(settings, steps, len(rows)).astype(np.float32)
+    return _Plan(rows, present, corners[rows], steps.astype(np.uint32), rates)
 
 
 def batches(order: NDArray[np.int64], batch_size: int) -> tuple[Any, Any]:
@@ -130,61 +284,112 @@ def batches(order: NDArray[np.int64], batch_size: int) -> tuple[Any, Any]:
     return rows, present
 
 
-def _plan(settings: Settings, epoch: int, train: Examples) -> tuple[Any, Any, Any, Any]:
-    """Chance of one epoch: rows and weights of its batches, where each row's window starts, and a
-    number for each step that no other step of the fit has."""
-    n = len(train.y)
-    rng = np.random.default_rng((settings.seed, epoch))
-    rows, present = batches(rng.permutation(n), settings.batch_size)
-    if train.weight is not None:
-        present *= train.weight[rows]
-    corners = rng.integers(0, 2 * settings.shift_px + 1, (n, 2), np.int32)
-    steps = (np.arange(len(rows)) + epoch * len(rows)).astype(np.uint32)
-    return rows, present, corners[rows], steps
+def learning_rate(settings: Settings, step: Any, n_steps: int) -> NDArray[np.float64]:
+    """The learning rate of a step, counted from 0 over the whole fit.
+
+    Args:
+      settings: Schedule, learning rate and epochs.
+      step: One step or an array of them.
+      n_steps: Steps in an epoch.
+    """
+    done = np.asarray(step) / (settings.epochs * n_steps)
+    if settings.schedule == "linear":
+        return settings.learning_rate * np.maximum(1 - done, 0)
+    return settings.learning_rate * np.ones_like(done)
 
 
-def _with_border(x: NDArray[Any], width: int) -> NDArray[Any]:
-    """Pictures with a blank border to be moved into; features are not moved."""
-    sides = ((0, 0), (width, width), (width, width), (0, 0))
-    return np.pad(x, sides[: x.ndim]) if width and x.ndim > 2 else x
+def build_optimizer(settings: Settings, weights: list[NDArray[np.float32]]) -> Any:
+    """The Keras optimiser of these settings, for kernels and biases in turn.
+
+    Its learning rate is `optimizer.learning_rate`, a variable that every step sets.
+    """
+    keras = import_keras()
+    optimizers = {"sgd": keras.optimizers.SGD, "adam": keras.optimizers.Adam}
+    optimizer = optimizers[settings.optimizer](
+        settings.learning_rate, weight_decay=settings.weight_decay or None
+    )
+    if settings.weight_decay:
+        optimizer.exclude_from_weight_decay(var_names=["bias"])
+    optimizer.build(
+        [
+            keras.Variable(value, name="kernel" if value.ndim == 2 else "bias", dtype="float32")
+            for value in weights
+        ]
+    )
+    return optimizer
 
 
-def _epoch_function(
-    body: Any, optimizer: Any, size: tuple[int, ...], settings: Settings
-) -> Callable[..., Any]:
-    """(weights, moments, (x, y), plan) -> (weights, moments, totals), one scan."""
+def _epoch_function(layout: _Layout, optimizer: Any, settings: Settings) -> Callable[..., Any]:
+    """(weights, averages, moments, (x, y), plan) -> (weights, averages, moments, totals)."""
     import jax
     import jax.numpy as jnp
 
-    chance = [variable.value for variable in body.non_trainable_variables]  # (seed, counter) each
-    shifted = settings.shift_px and len(size) > 1
+    rate_at = [variable is optimizer.learning_rate for variable in optimizer.variables].index(True)
+    start = jax.random.key(settings.seed)
 
-    def loss_of(weights: Any, x: Any, y: Any, present: Any, number: Any) -> Any:
-        drawn = [state.at[1].set(number) for state in chance]
-        outputs, _ = body.stateless_call(weights, drawn, x, training=True)
+    def loss_of(weights: Any, x: Any, y: Any, present: Any, key: Any) -> Any:
+        outputs = _forward(weights, x, settings.dropout, key)
         losses = _losses(outputs, y, settings.label_smoothing)
         # A batch whose rows all weigh 0 has no say.
         mean = jnp.sum(losses * present) / jnp.maximum(jnp.sum(present), TINY)
         return mean, _totals(outputs, y, present)
 
-    def epoch(weights: Any, moments: Any, resident: Any, plan: Any) -> Any:
-        examples, answers = resident
+    def step(resident: Any, state: Any, batch: _Plan) -> Any:
+        (examples, answers), (weights, averages, moments, totals) = resident, state
+        if layout.border_px:
+            x = _windows(examples, batch.rows, batch.corners, layout.size)
+        else:
+            x = examples[batch.rows]
+        gradients, batch_totals = jax.grad(loss_of, has_aux=True)(
+            weights,
+            _scaled(x),
+            answers[batch.rows],
+            batch.present,
+            jax.random.fold_in(start, batch.numbers),
+        )
+        moments = [*moments[:rate_at], batch.rates, *moments[rate_at + 1 :]]
+        weights, moments = optimizer.stateless_apply(moments, gradients, weights)
+        if settings.average:
+            averages = _averaged(averages, weights, settings.average, batch.numbers)
+        else:
+            averages = weights
+        return (weights, averages, moments, totals + batch_totals), None
 
-        def step(state: Any, batch: Any) -> Any:
-            weights, moments, totals = state
-            rows, present, corners, number = batch
-            x = _windows(examples, rows, corners, size) if shifted else examples[rows]
-            gradient = jax.grad(loss_of, has_aux=True)
-            gradients, batch_totals = gradient(
-                weights, x.astype(jnp.float32), answers[rows], present, number
-            )
-            weights, moments = optimizer.stateless_apply(moments, gradients, weights)
-            return (weights, moments, totals + batch_totals), None
-
-        state, _ = jax.lax.scan(step, (weights, moments, jnp.zeros(2)), plan)
-        return state
+    def epoch(weights: Any, averages: Any, moments: Any, resident: Any, plan: Any) -> Any:
+        state = (weights, averages, moments, jnp.zeros(2))
+        return jax.lax.scan(lambda state, batch: step(resident, state, batch), state, plan)[0]
 
     return epoch
+
+
+def _averaged(averages: list[Any], weights: list[Any], kept: float, step: Any) -> list[Any]:
+    """Running averages after a step; the first steps weigh more, or the start would linger."""
+    import jax.numpy as jnp
+
+    kept = jnp.minimum(kept, (1 + step) / (10 + step))
+    return [kept * average + (1 - kept) * w for average, w in zip(averages, weights, strict=True)]
+
+
+def _scaled(x: Any) -> Any:
+    """A batch as the first layer takes it (n, d): pictures flat from 0 to 1, features as given."""
+    import jax.numpy as jnp
+
+    flat = x.reshape(len(x), -1)
+    return flat.astype(jnp.float32) / 255 if x.dtype == jnp.uint8 else flat
+
+
+def _forward(weights: list[Any], x: Any, dropout: float = 0.0, key: Any = None) -> Any:
+    """Logits (n, n_labels) or values (n, 1) of what `build_network` builds."""
+    import jax
+    import jax.numpy as jnp
+
+    n_hidden = len(weights) // 2 - 1
+    for i in range(n_hidden):
+        x = jax.nn.relu(x @ weights[2 * i].T + weights[2 * i + 1])
+        if dropout:
+            kept = jax.random.bernoulli(jax.random.fold_in(key, i), 1 - dropout, x.shape)
+            x = jnp.where(kept, x / (1 - dropout), 0)
+    return x @ weights[-2].T + weights[-1]
 
 
 def _windows(images: Any, rows: Any, corners: Any, size: tuple[int, ...]) -> Any:
@@ -201,14 +406,14 @@ def _windows(images: Any, rows: Any, corners: Any, size: tuple[int, ...]) -> Any
     return jax.lax.gather(images, start, axes, (1, *size))
 
 
-def _known(y: NDArray[Any]) -> NDArray[Any]:
-    """Answers as the device holds them: label codes int32, targets float32."""
-    return y.astype(np.int32 if is_classification(y) else np.float32)
-
-
 def is_classification(y: Any) -> bool:
     """Whether answers are label codes."""
     return bool(np.issubdtype(y.dtype, np.integer))
+
+
+def _known(y: NDArray[Any]) -> NDArray[Any]:
+    """Answers as the device holds them: label codes int32, targets float32."""
+    return y.astype(np.int32 if is_classification(y) else np.float32)
 
 
 def _losses(outputs: Any, y: Any, smoothing: float) -> Any:
@@ -232,15 +437,15 @@ def _totals(outputs: Any, y: Any, present: Any) -> Any:
     return jnp.stack([jnp.sum(_losses(outputs, y, 0.0) * present), jnp.sum(correct * present)])
 
 
-def _measures(totals: Any, y: Any, total_weight: float) -> tuple[float, float | None]:
-    """Mean loss and accuracy of summed ones; no accuracy for targets."""
-    loss, correct = (np.asarray(totals) / max(total_weight, TINY)).tolist()
-    return loss, correct if is_classification(y) else None
+def _measures(totals: Any, examples: Examples) -> tuple[float, float | None]:
+    """Mean loss and accuracy from summed ones; no accuracy for targets."""
+    loss, correct = (np.asarray(totals) / max(examples.total_weight, TINY)).tolist()
+    return loss, correct if is_classification(examples.y) else None
 
 
 def _compile_score(
-    body: Any, weights: Any, examples: Examples | None, batch_size: int
-) -> Callable[[Any], tuple[float | None, float | None]]:
+    layout: _Layout, examples: Examples | None
+) -> Callable[[list[Any]], tuple[float | None, float | None]]:
     """A function of the weights: mean loss and accuracy on `examples`, or two Nones without any."""
     if examples is None:
         return lambda weights: (None, None)
@@ -248,22 +453,18 @@ def _compile_score(
     import jax.numpy as jnp
 
     resident = jax.device_put((examples.x, _known(examples.y)))
-    rows, present = batches(np.arange(len(examples.y)), batch_size)
+    plan = batches(np.arange(len(examples.y)), min(SCORED_ROWS, len(examples.y)))
     if examples.weight is not None:
-        present *= examples.weight[rows]
-    chance = [variable.value for variable in body.non_trainable_variables]
+        plan = (plan[0], plan[1] * examples.weight[plan[0]])
 
     def total(weights: Any, x: Any, y: Any, plan: Any) -> Any:
+        weights = layout.restored(weights)
+
         def step(totals: Any, batch: Any) -> Any:
             rows, present = batch
-            outputs, _ = body.stateless_call(
-                weights, chance, x[rows].astype(jnp.float32), training=False
-            )
-            return totals + _totals(outputs, y[rows], present), None
+            return totals + _totals(_forward(weights, _scaled(x[rows])), y[rows], present), None
 
         return jax.lax.scan(step, jnp.zeros(2), plan)[0]
 
-    compiled = jax.jit(total).lower(weights, *resident, (rows, present)).compile()
-    return lambda weights: _measures(
-        compiled(weights, *resident, (rows, present)), examples.y, examples.total_weight
-    )
+    compiled = jax.jit(total).lower(layout.compact, *resident, plan).compile()
+    return lambda weights: _measures(compiled(weights, *resident, plan), examples)

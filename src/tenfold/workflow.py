@@ -1,4 +1,4 @@
-"""`train`, `evaluate` and `predict`: one function call each, composed of all rooms above."""
+"""`train`, `resume`, `evaluate` and `predict`: one function call each, composed of all above."""
 
 import platform
 import time
@@ -6,26 +6,36 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tenfold import data as datasets
-from tenfold import files, graph, report, runs
+from tenfold import files, report, runs
 from tenfold.audit import audit_data
-from tenfold.contract import Contract, ImageInput, Settings, resolve
-from tenfold.data import Dataset, Rows, Split
-from tenfold.errors import DataError, FileError, message
-from tenfold.evaluation import Evaluation
-from tenfold.learners import LEARNERS, Fitted, Watcher
-from tenfold.model import Model, Prediction, Predictions
+from tenfold.checkpoints import Checkpoints
+from tenfold.columns import Table
+from tenfold.contract import Contract, Reading, Settings, resolve
+from tenfold.data import Dataset, Split
+from tenfold.errors import DataError, FileError, RunError, message
+from tenfold.evaluation import AnyEvaluation
+from tenfold.evidence import measure, write_evidence
+from tenfold.fitting import export, fit, positive_label, prepare
+from tenfold.folds import cross_validate, write_folds
+from tenfold.learners import Watcher, check_task
+from tenfold.loading import load
+from tenfold.model import Estimate, Estimates, Model, Prediction, Predictions
 from tenfold.runs import Run
-from tenfold.training import Examples
+from tenfold.training import Epoch
 
-PACKAGES = ("tenfold", "jax", "keras", "numpy", "onnx", "onnxruntime")
-MAX_COMPARED = 10_000
-"""Rows on which graph and learner are compared at most; more take time and show nothing new."""
+if TYPE_CHECKING:
+    import pandas as pd
+
+PACKAGES = (
+    "tenfold", "jax", "keras", "numpy", "onnx", "onnxruntime", "pandas", "scikit-learn"
+)  # fmt: skip
+
+Source = "str | Path | Dataset | pd.DataFrame"
 
 
 class Interrupted(KeyboardInterrupt):
@@ -37,8 +47,9 @@ class Interrupted(KeyboardInterrupt):
 
 
 def train(
-    data: str | Path | Dataset = "mnist",
+    data: "str | Path | Dataset | pd.DataFrame" = "mnist",
     *,
+    target: str | int | None = None,
     learner: str = "network",
     recipe: str = "default",
     hidden: Sequence[int] | None = None,
@@ -47,6 +58,7 @@ def train(
     learning_rate: float | None = None,
     seed: int | None = None,
     test_size: float | None = None,
+    reading: Reading | None = None,
     out: Path | str = "runs",
     watcher: Watcher | None = None,
     **others: Any,
@@ -54,15 +66,17 @@ def train(
     """Train, export, measure and report: one run folder.
 
     Args:
-      data: A dataset, the name of one, or its file or folder (see `tenfold.load`).
-      learner: `network`.
-      recipe: `default`, or `tutorial` for the tutorial's settings.
+      data: A dataset, the name of one, its file or folder (see `tenfold.load`), or a pandas frame.
+      target: Of a table the column that is predicted, by name or by position.
+      learner: One of `tenfold.learners.LEARNERS`: `network`, `forest`, `logistic`, ...
+      recipe: `default`, `fast`, or `tutorial` for the tutorial's settings.
       hidden: Neurons of each hidden layer, first to last.
       epochs: Times each training row is seen.
       batch_size: Rows per step.
       learning_rate: Step size at the start.
       seed: Decides split, first weights and order of the rows.
       test_size: Share of the training part to test on instead of the official test part.
+      reading: What else is said about a table: task, kinds of columns, order of time, ...
       out: Where run folders are made; this one takes the next free number.
       watcher: Sees stages and epochs as they happen.
       **others: Any other setting of `tenfold.contract.Settings`.
@@ -82,19 +96,98 @@ def train(
         seed=seed, test_size=test_size, **others,
     )  # fmt: skip
     asked = {name: value for name, value in given.items() if value is not None}
-    settings = resolve({"learner": learner, "recipe": recipe, **asked})
+    asked |= {"learner": learner, "recipe": recipe}
+    resolve(asked)  # bad settings are said before anything is read
     clock = _Clock(watcher or Watcher())
     with clock.stage("load"):
-        dataset = data if isinstance(data, Dataset) else datasets.load(data)
+        dataset = data if isinstance(data, Dataset) else load(data, target=target, reading=reading)
+        settings = resolve(asked, table=isinstance(dataset.x, Table))
+        check_task(settings.learner, dataset.task)
         audit = audit_data(dataset)
         clock.watcher.audit(audit)
         split = _split(dataset, settings)
+        positive_label(dataset, split.train, settings)  # refused now rather than after the fit
         record = _record(dataset, split, settings, asked)
     run = Run.create(out, f"{Path(dataset.name).resolve().stem}-{settings.learner}", record)
+    with files.locked(run.path, wait=False):
+        files.write_text(run.path / "audit.json", audit.model_dump_json(indent=2) + "\n")
+        _complete(run, dataset, split, settings, clock)
+    return run
+
+
+def resume(
+    run: Run | Path | str,
+    data: str | Path | Dataset | None = None,
+    *,
+    watcher: Watcher | None = None,
+) -> Run:
+    """Go on with a run that was interrupted, killed or failed; its model is the same as without.
+
+    Args:
+      run: A run or its folder; it may have been moved.
+      data: The run's data; found by its name when absent.
+      watcher: Sees stages and epochs as they happen.
+
+    Returns:
+      The finished run.
+
+    Raises:
+      RunError: No run, or it is finished.
+      DataError: Other data than the run's.
+      FileError: Another process works on the run, or what `train` says.
+      Interrupted: Ctrl-C; a KeyboardInterrupt that knows its run.
+    """
+    run = run if isinstance(run, Run) else Run.open(run)
+    with files.locked(run.path, wait=False):
+        run = Run.open(run.path)  # nobody changes it any more
+        record = run.record
+        if record.state == "finished":
+            fix = "Train again without --resume for another run"
+            raise RunError(message("The run is finished already", where=run.path, fix=fix))
+        clock = _Clock(watcher or Watcher())
+        settings = Settings.model_validate(record.config)
+        with clock.stage("load"):
+            dataset = _data_of(record, data)
+            _check_same_data(dataset, record)
+            split = _split(dataset, settings)
+        if record.versions != (now := _versions()):
+            changed = {n: (v, now.get(n)) for n, v in record.versions.items() if now.get(n) != v}
+            clock.watcher.warn(f"other versions than the run began with: {changed}: not bit-exact.")
+        record.state, record.error, record.versions = "running", None, now
+        run.sweep()
+        run.save()
+        _complete(run, dataset, split, settings, clock)
+    return run
+
+
+def _data_of(
+    record: runs.Record, data: str | Path | Dataset | None, like: Contract | None = None
+) -> Dataset:
+    """The given data, or else the run's own, read as they were."""
+    if isinstance(data, Dataset):
+        return data
+    stored = record.data
+    source = data if data is not None else stored.source or stored.name
+    return load(source, reading=stored.reading, like=like)
+
+
+def _check_same_data(data: Dataset, record: runs.Record) -> None:
+    if data.fingerprint != record.data.fingerprint:
+        raise DataError(
+            message(
+                "The data changed since the run",
+                where=record.data.name,
+                expected=f"fingerprint {record.data.fingerprint}",
+                fingerprint=data.fingerprint,
+            )
+        )
+
+
+def _complete(run: Run, data: Dataset, split: Split, settings: Settings, clock: "_Clock") -> None:
+    """Make the run, and whatever happens write down how it ended."""
     run.record.seconds = clock.seconds
     try:
-        files.write_text(run.path / "audit.json", audit.model_dump_json(indent=2) + "\n")
-        _make(run, dataset, split, settings, clock)
+        _make(run, data, split, settings, clock)
     except KeyboardInterrupt:
         run.finish("interrupted")
         raise Interrupted(run) from None
@@ -103,10 +196,9 @@ def train(
         with suppress(FileError):  # a full disk must not hide what went wrong
             run.finish("failed")
         raise
-    return run
 
 
-def evaluate(run: Run | Path | str, data: str | Path | Dataset | None = None) -> Evaluation:
+def evaluate(run: Run | Path | str, data: str | Path | Dataset | None = None) -> AnyEvaluation:
     """Measure a run's model again, or on other data. The run folder stays as it is.
 
     Args:
@@ -119,37 +211,32 @@ def evaluate(run: Run | Path | str, data: str | Path | Dataset | None = None) ->
       RunError: No run, or no model in it.
     """
     run = run if isinstance(run, Run) else Run.open(run)
-    stored = run.record.data
-    dataset = data if isinstance(data, Dataset) else datasets.load(data or stored.name)
-    own = dataset.fingerprint == stored.fingerprint
-    if data is None and not own:
-        raise DataError(
-            message(
-                "The data changed since the run",
-                where=stored.name,
-                expected=f"fingerprint {stored.fingerprint}",
-                fingerprint=dataset.fingerprint,
-            )
-        )
-    if dataset.labels != run.model.labels:
+    record, model = run.record, run.model
+    settings = Settings.model_validate(record.config)
+    dataset = _data_of(record, data, None if data is None else model.contract)
+    if data is None:
+        _check_same_data(dataset, record)
+    if dataset.labels != model.labels:
         raise DataError(
             message(
                 "Other labels than the model's",
                 where=dataset.name,
-                expected=", ".join(run.model.labels),
+                expected=", ".join(model.labels) or "a target of numbers",
                 labels=dataset.labels,
             )
         )
     part, rows = "all", np.arange(len(dataset))
-    if own:
-        part, rows = "test", _split(dataset, Settings.model_validate(run.record.config)).test
+    if dataset.fingerprint == record.data.fingerprint:
+        part, rows = "test", _split(dataset, settings).test
     elif dataset.test_rows.size:
         part, rows = "test", dataset.test_rows
-    return _measure(run.model, dataset, rows, part)[0]
+    return measure(model, dataset, rows, part, record.data, settings.recall)[0]
 
 
-def predict(run: Run | Path | str, inputs: NDArray[Any] | Path | str) -> Prediction | Predictions:
+def predict(run: Run | Path | str, inputs: Any) -> Prediction | Predictions | Estimate | Estimates:
     """Answer one input or many with a run's model, or with a `model.onnx` by itself.
+
+    See `tenfold.Model.predict` for what inputs may be.
 
     Raises:
       DataError, FormatError: Inputs that cannot be read or do not fit.
@@ -161,75 +248,32 @@ def predict(run: Run | Path | str, inputs: NDArray[Any] | Path | str) -> Predict
 
 def _make(run: Run, data: Dataset, split: Split, settings: Settings, clock: "_Clock") -> None:
     """Everything between an empty run folder and a finished one."""
+    checkpoints = Checkpoints(run.path / "checkpoints")
     with clock.stage("train"):
-        fitted = LEARNERS[settings.learner].fit(
-            Examples(data.x[split.train], data.y[split.train]),
-            Examples(data.x[split.validation], data.y[split.validation])
-            if split.validation.size
-            else None,
-            n_labels=len(data.labels),
-            settings=settings,
-            watcher=clock.watcher,
-        )
-        run.record.parameters = fitted.parameters
+        prepared = prepare(data, split, settings)
+        recorder = _Recorder(clock.watcher, runs.GrowingHistory(run.path / "history.csv"))
+        fitted = fit(prepared, data, settings, recorder, checkpoints)
+        run.record.parameters, run.record.note = fitted.parameters, fitted.note
         runs.write_history(run.path / "history.csv", fitted.history)
     with clock.stage("export"):
-        seen = split.validation if split.validation.size else split.train
-        files.write_bytes(run.path / "model.onnx", export(fitted, data, seen))
+        content = export(fitted, prepared, data, split, settings)
+        files.write_bytes(run.path / "model.onnx", content)
     if fitted.interrupted:
         raise KeyboardInterrupt
+    if settings.folds:
+        with clock.stage("folds"):
+            found = cross_validate(data, split, settings, run.record.data, clock.watcher.fold)
+            write_folds(run.path / "folds.csv", found)
     with clock.stage("evaluate"):
         runs.count_opening(run)
-        evaluation, predictions = _measure(run.model, data, split.test, "test")
-        files.write_text(run.path / "evaluation.json", evaluation.model_dump_json(indent=2) + "\n")
-        keys, true = _names(data, split.test)
-        runs.write_predictions(run.path / "predictions.csv", keys, true, predictions)
-        _, first = np.unique(data.y[seen], return_index=True)
-        examples = seen[first]  # one of each label, none of them a test row
-        runs.write_examples(run, *_names(data, examples), _answer(run.model, data.x[examples]))
+        seen = split.validation if split.validation.size else split.train
+        write_evidence(run, data, split.test, seen)
     with clock.stage("report"):
-        report.draw_confusion(evaluation, run.path / "confusion_matrix.png")
-        report.draw_history(run.history, run.path / "history.png")
-        report.write_report(run)
+        notes = [fitted.note] if fitted.note else []
+        report.write_report(run, notes)
     clock.total()
     run.finish("finished")
-
-
-def export(fitted: Fitted, data: Dataset, rows: Rows) -> bytes:
-    """The model file of a fitted learner, refused unless it answers `rows` like the learner.
-
-    Raises:
-      ExportError: It does not.
-    """
-    height, width = data.x.shape[1:]
-    contract = Contract(
-        input=ImageInput(height=height, width=width),
-        labels=data.labels,
-        learner=fitted.learner,
-        tenfold=metadata.version("tenfold"),
-    )
-    content = graph.to_graph(fitted, contract)
-    rows = rows[:MAX_COMPARED]
-    answered = Model(content).probabilities(data.x[rows])
-    graph.check_agreement(fitted.answers(data.x[rows]), answered, [data.keys[row] for row in rows])
-    return content
-
-
-def _measure(model: Model, data: Dataset, rows: Rows, part: str) -> tuple[Evaluation, Predictions]:
-    predictions = _answer(model, data.x[rows])
-    evaluation = Evaluation.of(
-        data.y[rows], predictions.probabilities, data.labels, data=data.name, part=part
-    )
-    return evaluation, predictions
-
-
-def _answer(model: Model, x: NDArray[np.uint8]) -> Predictions:
-    return Predictions(x, model.probabilities(x), model.labels)
-
-
-def _names(data: Dataset, rows: Rows) -> tuple[list[str], list[str]]:
-    """Keys and true labels of rows, as they are written down."""
-    return [data.keys[row] for row in rows], [data.labels[code] for code in data.y[rows]]
+    checkpoints.clear()
 
 
 def _split(data: Dataset, settings: Settings) -> Split:
@@ -246,7 +290,7 @@ def _record(data: Dataset, split: Split, settings: Settings, asked: dict[str, An
     return runs.Record(
         learner=settings.learner,
         recipe=settings.recipe,
-        asked={name: config[name] for name in asked},
+        asked={name: config[name] for name in asked if name not in ("learner", "recipe")},
         config=config,
         data=runs.DataRecord(
             name=data.name,
@@ -255,10 +299,34 @@ def _record(data: Dataset, split: Split, settings: Settings, asked: dict[str, An
             n_validation=len(split.validation),
             n_test=len(split.test),
             n_dropped=len(split.dropped),
+            source=data.source,
+            reading=None if data.info is None else data.info.reading,
+            target_mean=None if data.labels else float(data.y[split.train].mean()),
+            positive=positive_label(data, split.train, settings),
         ),
-        versions={"python": platform.python_version()}
-        | {name: metadata.version(name) for name in PACKAGES},
+        versions=_versions(),
     )
+
+
+def _versions() -> dict[str, str]:
+    packages = {name: metadata.version(name) for name in PACKAGES}
+    return {"python": platform.python_version()} | packages
+
+
+class _Recorder(Watcher):
+    """Writes down each epoch before the watcher of the caller sees it."""
+
+    def __init__(self, watcher: Watcher, history: runs.GrowingHistory) -> None:
+        self._watcher, self._history = watcher, history
+        self.layers, self.warn = watcher.layers, watcher.warn  # type: ignore[method-assign]
+
+    def resumed(self, history: Sequence[Epoch], n_epochs: int) -> None:
+        self._history.add(*history)
+        self._watcher.resumed(history, n_epochs)
+
+    def epoch(self, epoch: Epoch, n_epochs: int) -> None:
+        self._history.add(epoch)
+        self._watcher.epoch(epoch, n_epochs)
 
 
 class _Clock:

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import onnx
-from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from tenfold.contract import TableInput
@@ -117,7 +116,9 @@ def _tf_idf(nodes: _Nodes, name: str, words: Words) -> str:
     one, zero = nodes.constant("one", np.float32(1)), nodes.constant("zero", np.float32(0))
     log = nodes.add("Add", one, nodes.add("Log", nodes.add("Max", counts, one)))
     there = nodes.add("Greater", counts, zero)
-    weighted = nodes.add("Mul", nodes.add("Where", there, log, zero), nodes.constant("idf", words.idf))
+    weighted = nodes.add(
+        "Mul", nodes.add("Where", there, log, zero), nodes.constant("idf", words.idf)
+    )
     axis = nodes.constant("columns", np.array([1]))
     square = nodes.add("ReduceSum", nodes.add("Mul", weighted, weighted), axis, keepdims=1)
     length = nodes.add("Max", nodes.add("Sqrt", square), nodes.constant("tiny", np.float32(1e-12)))

@@ -10,16 +10,23 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from tenfold.checkpoints import Checkpoints
 from tenfold.contract import Settings
 from tenfold.errors import DataError, SettingsError, message
 from tenfold.learners.bayes import fit_bayes
-from tenfold.learners.classical import fit_baseline, fit_forest, fit_linear, fit_logistic
+from tenfold.learners.classical import (
+    fit_baseline,
+    fit_forest,
+    fit_last_value,
+    fit_linear,
+    fit_logistic,
+)
 from tenfold.learners.fitted import Fitted, Watcher
 from tenfold.learners.neighbors import fit_neighbors
 from tenfold.learners.network import fit_network
 from tenfold.training import Examples
 
-__all__ = ["LEARNERS", "Fitted", "Learner", "Task", "Watcher", "check_task"]
+__all__ = ["LEARNERS", "Fitted", "Learner", "Task", "Watcher", "check_task", "fit_last_value"]
 
 Task = Literal["classification", "regression"]
 BOTH: tuple[Task, ...] = ("classification", "regression")
@@ -34,6 +41,7 @@ class Learner:
       name: Its key.
       tasks: What it can learn.
       description: One line for a reader who chooses.
+      epochs: Whether it learns in epochs, which have a history and checkpoints.
       scaled: Whether a table's numbers are scaled for it; trees compare them as they are.
     """
 
@@ -42,6 +50,7 @@ class Learner:
     description: str
     run: Callable[..., Fitted]
     scaled: bool = True
+    epochs: bool = False
 
     def fit(
         self,
@@ -51,6 +60,7 @@ class Learner:
         n_labels: int | None,
         settings: Settings,
         watcher: Watcher,
+        checkpoints: Checkpoints | None = None,
     ) -> Fitted:
         """Fit on `train`; `validation` only chooses and watches.
 
@@ -60,6 +70,7 @@ class Learner:
           n_labels: Number of labels, those without training rows included; None: regression.
           settings: Those of this learner decide, `settings.seed` decides chance.
           watcher: Sees layers and epochs of a network.
+          checkpoints: Where a network goes on from and writes to; other learners begin anew.
 
         Raises:
           SettingsError: A learner for the other task.
@@ -80,7 +91,10 @@ class Learner:
             )
         if settings.class_weights is not None:
             train = train._replace(weight=_weights(train, n_labels, settings.class_weights))
-        return self.run(train, validation, n_labels=n_labels, settings=settings, watcher=watcher)
+        options = {} if checkpoints is None or not self.epochs else {"checkpoints": checkpoints}
+        return self.run(
+            train, validation, n_labels=n_labels, settings=settings, watcher=watcher, **options
+        )
 
 
 def _weights(
@@ -108,7 +122,13 @@ def _weights(
 LEARNERS: dict[str, Learner] = {
     learner.name: learner
     for learner in (
-        Learner("network", BOTH, "layers of neurons, trained by gradient steps", fit_network),
+        Learner(
+            "network",
+            BOTH,
+            "layers of neurons, trained by gradient steps",
+            fit_network,
+            epochs=True,
+        ),
         Learner(
             "forest",
             BOTH,
@@ -127,7 +147,13 @@ LEARNERS: dict[str, Learner] = {
         ),
         Learner("linear", ("regression",), "a weighted sum of the columns", fit_linear),
         Learner("neighbors", BOTH, "the vote of the most similar training rows", fit_neighbors),
-        Learner("baseline", BOTH, "the same answer for every row: what to beat", fit_baseline),
+        Learner(
+            "baseline",
+            BOTH,
+            "the same answer for every row: what to beat",
+            fit_baseline,
+            scaled=False,
+        ),
     )
 }
 """Every learner by name."""

@@ -150,6 +150,23 @@ def fit_linear(
     return Fitted("linear", body, body.estimator.coef_.size + 1, note=note)
 
 
+def fit_last_value(train: Examples, column: int, mean: float, scale: float) -> Fitted:
+    """The baseline of rows in the order of time: the value before, which stands in `column`.
+
+    Args:
+      train: Rows whose `column` is in the target's unit.
+      column: Position of the value before.
+      mean, scale: Of the target, which answers are standardised by.
+    """
+    from sklearn.linear_model import LinearRegression
+
+    estimator = LinearRegression()
+    estimator.coef_ = np.zeros(train.x.shape[1])
+    estimator.coef_[column] = 1 / scale
+    estimator.intercept_ = -mean / scale
+    return Fitted("baseline", Linear(estimator, None), 0, note="The last value is the answer")
+
+
 def fit_baseline(
     train: Examples,
     validation: Examples | None,

@@ -1,15 +1,20 @@
 """The learner `network`: layers in Keras, trained by the compiled epoch."""
 
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tenfold.checkpoints import Checkpoint, Checkpoints
 from tenfold.contract import Settings
 from tenfold.learners.fitted import Fitted, Watcher
 from tenfold.network import build_network, layer_table
-from tenfold.training import Epoch, Examples, run_epochs
+from tenfold.training import Epoch, Examples, Training
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,11 +39,23 @@ def fit_network(
     n_labels: int | None,
     settings: Settings,
     watcher: Watcher,
+    checkpoints: Checkpoints | None = None,
 ) -> Fitted:
     """Fit a dense network.
 
+    Args:
+      train: Rows to fit to; the dtype of their answers is the task.
+      validation: Rows to watch the fit with, and to stop it by with `settings.patience`.
+      n_labels: Number of labels; None for regression.
+      settings: All of them.
+      watcher: Sees the layers and each epoch.
+      checkpoints: Where to go on from and to write to; a fit without is lost with its process.
+
+    Returns:
+      The fitted network; `interrupted` after Ctrl-C, which ends the fit with the epoch it came in.
+
     Raises:
-      KeyboardInterrupt: Ctrl-C before the first epoch ended; later it ends the fit instead.
+      FileError: A checkpoint cannot be written.
     """
     network = build_network(
         train.x.shape[1:],
@@ -48,15 +65,59 @@ def fit_network(
         dropout=settings.dropout,
     )
     watcher.layers(layer_table(network))
-    history: list[Epoch] = []
-    interrupted = False
-    try:
-        for epoch in run_epochs(network, train, validation, settings):
+    training, history = Training(network, train, validation, settings), list[Epoch]()
+    if checkpoints is not None and (found := _newest(checkpoints, watcher)) is not None:
+        training.restore(found.arrays)
+        history += found.history
+        watcher.resumed(history, settings.epochs)
+    with _stopping() as stop:
+        for epoch in training:
             history.append(epoch)
             watcher.epoch(epoch, settings.epochs)
-    except KeyboardInterrupt:
-        if not history:
-            raise
-        interrupted = True
+            if checkpoints is not None and (checkpoints.are_due or stop.asked):
+                checkpoints.save(Checkpoint(training.state(), tuple(history)))
+            if stop.asked:
+                break
+    training.write_back()
     body = Network(network)
-    return Fitted("network", body, network.count_params(), tuple(history), interrupted)
+    return Fitted("network", body, network.count_params(), tuple(history), stop.asked)
+
+
+def _newest(checkpoints: Checkpoints, watcher: Watcher) -> Checkpoint | None:
+    """Where to go on from; damaged checkpoints are passed over aloud."""
+    found = checkpoints.newest()
+    place = "the beginning" if found is None else f"epoch {len(found.history)}"
+    for error in checkpoints.damaged:
+        watcher.warn(f"{error} Going on from {place}.")
+    return found
+
+
+@dataclass
+class _Stop:
+    """Whether a signal asked to stop."""
+
+    asked: bool = False
+
+
+@contextmanager
+def _stopping() -> Iterator[_Stop]:
+    """Ctrl-C, and SIGTERM where it does the same, asks to stop; the second one ends the process."""
+    stop = _Stop()
+
+    def ask(number: int, _: object) -> None:
+        stop.asked = True
+        signal.signal(number, signal.SIG_DFL)
+
+    in_main = threading.current_thread() is threading.main_thread()
+    ours = [
+        number
+        for number in (signal.SIGINT, signal.SIGTERM)
+        if in_main and signal.getsignal(number) is signal.default_int_handler
+    ]
+    for number in ours:
+        signal.signal(number, ask)
+    try:
+        yield stop
+    finally:
+        for number in ours:
+            signal.signal(number, signal.default_int_handler)
