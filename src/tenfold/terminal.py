@@ -10,9 +10,12 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from itertools import zip_longest
+from math import isfinite
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
@@ -21,10 +24,12 @@ from tenfold.audit import Audit
 from tenfold.errors import TenfoldError
 from tenfold.evaluation import AnyEvaluation, Evaluation, RegressionEvaluation, in_unit
 from tenfold.learners import Watcher
-from tenfold.model import Model, Prediction, read_input
+from tenfold.folds import read_folds, spread
+from tenfold.forecast import forecast
+from tenfold.model import Estimate, Model, Prediction
 from tenfold.network import Layer
 from tenfold.report import PICTURES, ordinal
-from tenfold.runs import EXAMPLE_INPUTS, Run
+from tenfold.runs import EXAMPLE_INPUTS, EXAMPLE_ROWS, Run, harmless, number_text
 from tenfold.training import Epoch
 
 MAX_DRAWN = 10
@@ -41,6 +46,7 @@ class TerminalWatcher(Watcher, AbstractContextManager["TerminalWatcher"]):
         "load": "Reading the data",
         "train": "Starting Keras",
         "export": "Writing the model",
+        "folds": "Cross-validating",
         "evaluate": "Measuring on the test rows",
         "report": "Drawing the report",
     }
@@ -84,6 +90,9 @@ class TerminalWatcher(Watcher, AbstractContextManager["TerminalWatcher"]):
     def warn(self, text: str) -> None:
         self._console.print(f"tenfold: {text}", soft_wrap=True, markup=False)
 
+    def fold(self, done: int, total: int) -> None:
+        self._progress.update(self._task, total=total, completed=done)
+
     def epoch(self, epoch: Epoch, n_epochs: int) -> None:
         self._progress.update(
             self._task, description="Training", total=n_epochs, completed=epoch.epoch
@@ -122,7 +131,13 @@ def print_card(run: Run) -> None:
     for name in (*PICTURES, "report.html"):
         if (run.path / name).is_file():
             print(f"                   {run.path / name}")
-    print(f"next               {program} predict {run.path} {run.path / EXAMPLE_INPUTS} --show")
+    for name, (mean, deviation) in spread(read_folds(run.path / "folds.csv")).items():
+        print(f"folds              {name} {mean:.6g} (sd {deviation:.2g})")
+    if record.note:
+        print(f"note               {record.note}")
+    rows, images = run.path / EXAMPLE_ROWS, run.path / EXAMPLE_INPUTS
+    inputs = str(rows) if rows.exists() else f"{images} --show"
+    print(f"next               {program} predict {run.path} {inputs}")
 
 
 def print_scores(evaluation: AnyEvaluation) -> None:
@@ -201,24 +216,40 @@ def program_name() -> str:
 
 
 class Answer(NamedTuple):
-    """One line of what `predict` prints: a prediction, or why there is none."""
+    """One line of what `predict` prints: an answer, or why there is none."""
 
     input: str
     row: int
-    prediction: Prediction | None = None
+    answer: Prediction | Estimate | None = None
     error: str | None = None
 
 
 def answers(model: Model, inputs: Sequence[Path]) -> Iterator[Answer]:
-    """Answers in input order; an input that cannot be read stands in its place with its error."""
+    """Answers in input order; an input that cannot be read stands in its place with its error.
+
+    What a reader should know about an input goes to standard error.
+    """
     for path in inputs:
         try:
-            found = model.predict(read_input(path))
+            found = model.predict(path)
         except TenfoldError as error:
             yield Answer(str(path), 0, error=str(error))
             continue
-        predictions = [found] if isinstance(found, Prediction) else found
-        yield from (Answer(str(path), row, one) for row, one in enumerate(predictions))
+        if isinstance(found, Prediction | Estimate):
+            yield Answer(str(path), 0, found)
+            continue
+        for note in found.notes:
+            print(f"tenfold: {note}", file=sys.stderr)
+        yield from (Answer(str(path), row, one) for row, one in enumerate(found))
+
+
+def forecast_answers(model: Model, steps: int) -> Iterator[Answer]:
+    """The next values of rows in the order of time; the input is the time."""
+    found = forecast(model, steps)
+    yield from (
+        Answer(time, row, one)
+        for row, (time, one) in enumerate(zip(found.times, found, strict=True))
+    )
 
 
 def _best(prediction: Prediction, top: int | None) -> dict[str, float]:
@@ -241,49 +272,69 @@ def print_json(model: Model, answered: Iterator[Answer], top: int | None, show: 
 
 
 def _as_json(answer: Answer, top: int | None) -> dict[str, Any]:
-    prediction = answer.prediction
-    if prediction is None:
+    found, place = answer.answer, {"input": answer.input, "row": answer.row}
+    if found is None:
         return {"input": answer.input, "error": answer.error}
-    return {
-        "input": answer.input,
-        "row": answer.row,
-        "label": prediction.label,
-        "confidence": prediction.confidence,
-        "unsure": prediction.unsure,
-        "reason": prediction.reason,
-        "probabilities": _best(prediction, top),
+    if isinstance(found, Estimate):
+        ends = {"low": _finite(found.low), "high": _finite(found.high)}
+        return place | {"value": found.value} | ends
+    return place | {
+        "label": found.label,
+        "confidence": found.confidence,
+        "unsure": found.unsure,
+        "reason": found.reason,
+        "probabilities": _best(found, top),
     }
 
 
+def _finite(number: float) -> float | None:
+    """None for the ends of an interval that nothing was promised about."""
+    return number if isfinite(number) else None
+
+
 def print_csv(model: Model, answered: Iterator[Answer], top: int | None, show: bool) -> bool:
+    """Print a line per answer; cells that a spreadsheet would run are written harmlessly."""
     writer = csv.writer(sys.stdout, lineterminator="\n")
-    names = [f"p_{label}" for label in model.labels]
-    writer.writerow(["input", "row", "label", "confidence", "unsure", "error", *names])
+    if model.labels:
+        names = ["label", "confidence", "unsure", *(f"p_{label}" for label in model.labels)]
+    else:
+        names = ["value", "low", "high"]
+    head = ("input", "row", "error")
+    writer.writerow([*head[:2], *map(harmless, names[:3]), head[2], *map(harmless, names[3:])])
     complete = True
     for answer in answered:
-        one = answer.prediction
-        if one is None:
-            writer.writerow([answer.input, "", "", "", "", answer.error, *("" for _ in names)])
+        found = answer.answer
+        if found is None:
+            row = ["", *("" for _ in names)]
             complete = False
+        elif isinstance(found, Estimate):
+            ends = (_finite(found.low), _finite(found.high))
+            row = [str(answer.row), *map(number_text, (found.value, *ends))]
         else:
-            confidence, unsure = f"{one.confidence:.9g}", str(one.unsure).lower()
-            values = (f"{value:.9g}" for value in one.values.tolist())
-            writer.writerow([answer.input, answer.row, one.label, confidence, unsure, "", *values])
+            confidence, unsure = number_text(found.confidence), str(found.unsure).lower()
+            values = map(number_text, found.values.tolist())
+            row = [str(answer.row), harmless(found.label), confidence, unsure, *values]
+        error = harmless(answer.error or "")
+        writer.writerow([harmless(answer.input), *row[:4], error, *row[4:]])
     return complete
 
 
 def print_answers(model: Model, answered: Iterator[Answer], top: int | None, show: bool) -> bool:
+    """Print for people: the first answers drawn with bars, the others a line each."""
     console = Console(highlight=False, soft_wrap=True)
     complete = True
     for number, answer in enumerate(answered):
-        if answer.prediction is None:
+        found = answer.answer
+        if found is None:
             print(f"tenfold: {answer.error}", file=sys.stderr)
             complete = False
+        elif isinstance(found, Estimate):
+            interval = f"  {found.low:.6g} to {found.high:.6g}" if isfinite(found.high) else ""
+            print(f"{answer.input}:{answer.row}  {found.value:.6g}{interval}")
         elif number < MAX_DRAWN or show:
-            _draw(console, answer, answer.prediction, top, show)
+            _draw(console, answer, found, top, show)
         else:
-            one = answer.prediction
-            print(f"{answer.input}:{answer.row}  {one.label}  {one.confidence:.4f}")
+            print(f"{answer.input}:{answer.row}  {found.label}  {found.confidence:.4f}")
     return complete
 
 
@@ -294,8 +345,11 @@ def _draw(
     console.print(
         f"{answer.input}:{answer.row}  {prediction.label}  {prediction.confidence:.4f}",
         style="bold",
+        markup=False,
     )
-    picture = list(_picture_lines(prediction, console.color_system is not None)) if show else []
+    picture: list[Text] = []
+    if show and prediction.image is not None:
+        picture = list(_picture_lines(prediction.image, console.color_system is not None))
     blank = Text(" " * (len(picture[0]) if picture else 0))
     bars = _bar_lines(prediction, top)
     for left, right in zip_longest(picture, bars, fillvalue=None):
@@ -310,9 +364,10 @@ def _bar_lines(prediction: Prediction, top: int | None) -> Iterator[str]:
         yield f"{label:>{margin}}  {bar:<{BAR_WIDTH}}  {probability:.4f}"
 
 
-def _picture_lines(prediction: Prediction, colour: bool) -> Iterator[Text]:
+def _picture_lines(image: NDArray[np.uint8], colour: bool) -> Iterator[Text]:
     """Two pixel rows in each line of text: half blocks in grey, or five shades without colours."""
-    image = prediction.image
+    if image.ndim == 3:
+        image = image.mean(axis=2).astype(np.uint8)
     for top in range(0, len(image), 2):
         upper, lower = image[top], image[min(top + 1, len(image) - 1)]
         line = Text()
