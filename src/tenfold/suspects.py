@@ -83,7 +83,9 @@ def out_of_fold(
 
     Raises:
       DataError: Fewer distinct rows than folds.
+      SettingsError: A seed outside its rule.
     """
+    settings = resolve({"seed": seed})
     groups, group_of = np.unique(data.copy_of[rows], return_inverse=True)
     if not 2 <= folds <= len(groups):
         expected = f"2 to {len(groups)}, the number of distinct training rows"
@@ -95,7 +97,6 @@ def out_of_fold(
     dealt = shuffled[np.argsort(data.y[groups[shuffled]], kind="stable")]
     fold_of = np.empty(len(groups), np.int64)
     fold_of[dealt] = np.arange(len(groups)) % folds
-    settings = resolve({"seed": seed})
     probabilities = np.empty((len(rows), len(data.labels)), np.float32)
     for fold in range(folds):
         held = fold_of[group_of] == fold
