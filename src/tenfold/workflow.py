@@ -87,13 +87,13 @@ def train(
     with clock.stage("load"):
         dataset = data if isinstance(data, Dataset) else datasets.load(data)
         audit = audit_data(dataset)
-        clock.watcher.audit(audit)
         split = _split(dataset, settings)
         record = _record(dataset, split, settings, asked)
     run = Run.create(out, f"{Path(dataset.name).resolve().stem}-{settings.learner}", record)
     run.record.seconds = clock.seconds
     try:
         files.write_text(run.path / "audit.json", audit.model_dump_json(indent=2) + "\n")
+        clock.watcher.audit(audit)
         _make(run, dataset, split, settings, clock)
     except KeyboardInterrupt:
         run.finish("interrupted")
