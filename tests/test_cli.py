@@ -189,7 +189,7 @@ def test_an_unreadable_input_stands_in_its_place_and_the_others_are_answered(
 def test_verify_says_what_it_checked_or_what_is_wrong(small_run: Run, tmp_path: Path) -> None:
     done = call("verify", small_run.path)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == f"{small_run.path}: 9 files unchanged, 10 examples answered alike.\n"
+    assert done.stdout == f"{small_run.path}: 10 files unchanged, 10 examples answered alike.\n"
     refused = call("verify", tmp_path)
     assert (refused.returncode, refused.stdout) == (1, "")
     assert refused.stderr.startswith("tenfold: No run")
@@ -267,7 +267,9 @@ def test_a_full_disk_is_one_line_and_keeps_what_was_finished(tmp_path: Path) -> 
     run = Run.open(tmp_path / "runs" / "mnist-network-1")
     assert run.record.state == "failed"
     assert "File too large" in (run.record.error or "")
-    assert sorted(path.name for path in run.path.iterdir()) == ["history.csv", "run.json"]
+    assert sorted(path.name for path in run.path.iterdir()) == [
+        "audit.json", "history.csv", "run.json",
+    ]  # fmt: skip
 
 
 def test_ctrl_c_keeps_the_finished_epochs_and_exits_130(tmp_path: Path) -> None:
@@ -288,7 +290,10 @@ def test_ctrl_c_keeps_the_finished_epochs_and_exits_130(tmp_path: Path) -> None:
     printed, _ = process.communicate(timeout=30)
     assert time.monotonic() - start < 10
     assert (process.returncode, printed) == (130, "")
-    assert "tenfold: interrupted. runs/mnist-network-1 keeps: history.csv, model.onnx." in seen
+    assert (
+        "tenfold: interrupted. runs/mnist-network-1 keeps: audit.json, history.csv, model.onnx."
+        in seen
+    )
     run = Run.open("runs/mnist-network-1")
     assert run.record.state == "interrupted"
     assert len(run.history) >= 2

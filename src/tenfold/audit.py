@@ -11,8 +11,8 @@ from tenfold.data import Dataset, Rows
 FEW_EXAMPLES = 20
 """Under so many training examples a label is called out: one of them is 5% of its evidence."""
 
-MOST = 0.5
-"""From this share on the test part is said to be part of the training set, or to repeat itself."""
+MUCH = 0.25
+"""From this share of the test part on, what is found concerns the test set as a whole."""
 
 MAX_NAMED = 5
 
@@ -75,7 +75,8 @@ class Audit(Frozen):
         if self.n_test:
             n += f" and {self.n_test:,} test"
         balance = f"{len(self.labels)} labels of {_percent(min(shares))} to {_percent(max(shares))}"
-        yield f"audit: {n} examples, {balance}, {len(self.findings) or 'no'} findings"
+        found = f"{len(self.findings) or 'no'} finding{'' if len(self.findings) == 1 else 's'}"
+        yield f"audit: {n} examples, {balance}, {found}"
         for finding in self.findings:
             yield f"audit: {finding.text}"
 
@@ -118,8 +119,9 @@ def _leaks(data: Dataset, train: Rows, test: Rows) -> Iterator[Finding]:
     if not len(twins):
         return
     share = f"{len(twins):,} of {len(test):,} test examples ({_percent(len(twins) / len(test))})"
-    if len(twins) >= MOST * len(test):
-        text = f"the test set is part of the training set: {share} stand in both"
+    if len(twins) >= MUCH * len(test):
+        whole = "" if len(twins) == len(test) else "mostly "
+        text = f"the test set is {whole}part of the training set: {share} stand in both"
         kind = "test set inside training set"
     else:
         text, kind = f"{share} stand in the training part too", "in both parts"
@@ -139,7 +141,7 @@ def _repeats(data: Dataset, train: Rows, test: Rows) -> Iterator[Finding]:
         n_distinct = len(rows) - len(copies)
         text = f"{len(copies):,} of {len(rows):,} {part} examples repeat another one of them"
         kind = "repeated"
-        if part == "test" and len(copies) >= MOST * len(rows) / 2:
+        if part == "test" and len(copies) >= MUCH * len(rows):
             kind = "test set repeats itself"
             text = f"the test set repeats itself: only {n_distinct:,} of {len(rows):,} are distinct"
         yield _finding(kind, f"{text}: {_named(data, copies)}", copies)

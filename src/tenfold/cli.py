@@ -10,7 +10,7 @@ import typer
 
 import tenfold
 from tenfold import workflow
-from tenfold.contract import RECIPES
+from tenfold.contract import KINDS, RECIPES, check_reading
 from tenfold.data_commands import data_app
 from tenfold.errors import TenfoldError
 from tenfold.learners import LEARNERS
@@ -20,6 +20,7 @@ from tenfold.runs import verify
 from tenfold.terminal import (
     TerminalWatcher,
     answers,
+    forecast_answers,
     print_answers,
     print_card,
     print_csv,
@@ -65,7 +66,9 @@ def _program(
 @app.command()
 def train(
     context: typer.Context,
-    data: Annotated[str, typer.Argument(metavar="DATA", help="A dataset's name.")] = "mnist",
+    data: Annotated[
+        str, typer.Argument(metavar="DATA", help="A name, a folder, or a file such as table.csv.")
+    ] = "mnist",
     learner: Annotated[str, typer.Option(help=f"One of: {', '.join(LEARNERS)}.")] = "network",
     recipe: Annotated[str, typer.Option(help=f"One of: {', '.join(RECIPES)}.")] = "default",
     hidden: Annotated[
@@ -79,6 +82,44 @@ def train(
     ] = None,
     test_size: Annotated[
         float | None, typer.Option(help="Share of the training part to test on instead.")
+    ] = None,
+    folds: Annotated[
+        int | None, typer.Option(metavar="K", help="Also cross-validate, for the spread.")
+    ] = None,
+    target: Annotated[
+        str | None, typer.Option(help="Table: the column to predict, by name or position.")
+    ] = None,
+    task: Annotated[str | None, typer.Option(help="Table: classification or regression.")] = None,
+    column: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=KIND", help=f"Table: a column's kind: {', '.join(KINDS)}."),
+    ] = None,
+    header: Annotated[
+        bool | None,
+        typer.Option("--header/--no-header", help="Table: whether the first row holds names."),
+    ] = None,
+    separator: Annotated[
+        str | None, typer.Option(help="Table: the character between cells; 'tab' is one.")
+    ] = None,
+    time: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN", help="Table: train on the past, test on the future."),
+    ] = None,
+    lags: Annotated[
+        int | None, typer.Option(help="Table: earlier values of the target as columns.")
+    ] = None,
+    class_weights: Annotated[
+        str | None, typer.Option(help="'balanced', or a number per label as in 1,20.")
+    ] = None,
+    cost: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=N", help="What a false_negative or false_positive costs."),
+    ] = None,
+    positive: Annotated[
+        str | None, typer.Option(help="Of two labels the one that is looked for.")
+    ] = None,
+    recall: Annotated[
+        float | None, typer.Option(help="Share of it to find, for the precision it leaves.")
     ] = None,
     out: Annotated[Path, typer.Option(help="Where run folders are made.")] = Path("runs"),
     resume: Annotated[
@@ -109,6 +150,20 @@ def train(
                     learning_rate=learning_rate,
                     seed=seed,
                     test_size=test_size,
+                    folds=folds,
+                    class_weights=None if class_weights is None else _weights(class_weights),
+                    cost=_numbers("--cost", cost),
+                    positive=positive,
+                    recall=recall,
+                    reading=check_reading(
+                        target=target,
+                        task=task,
+                        columns=_pairs("--column", column),
+                        header=header,
+                        separator="\t" if separator in ("tab", "\\t") else separator,
+                        time=time,
+                        lags=lags,
+                    ),
                     out=out,
                     watcher=watcher,
                 )
@@ -146,19 +201,27 @@ def predict(
         typer.Argument(metavar="RUN", help="A run folder or a model.onnx.", show_default=False),
     ],
     inputs: Annotated[
-        list[Path], typer.Argument(metavar="INPUT...", help="IDX files.", show_default=False)
-    ],
+        list[Path] | None,
+        typer.Argument(metavar="INPUT...", help="IDX files, or CSV of rows.", show_default=False),
+    ] = None,
     top: Annotated[int | None, typer.Option(min=1, help="Only the K best labels.")] = None,
     show: Annotated[bool, typer.Option("--show", help="Draw what the model saw.")] = False,
+    steps: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, max=100_000, help="Forecast the next N rows instead."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
 ) -> None:
     """Say what inputs are, and how surely."""
     if as_json and as_csv:
         raise typer.BadParameter("--json and --csv exclude each other")
+    if bool(inputs) == bool(steps):
+        raise typer.BadParameter("expected either inputs or --steps")
     model = Model.open(run)
+    answered = forecast_answers(model, steps) if steps else answers(model, inputs or [])
     printer = print_json if as_json else print_csv if as_csv else print_answers
-    if not printer(model, answers(model, inputs), top, show):
+    if not printer(model, answered, top, show):
         raise typer.Exit(1)
 
 
@@ -174,6 +237,29 @@ def verify_command(run: RunFolder) -> None:
 def _is_given(context: typer.Context, name: str) -> bool:
     source = context.get_parameter_source(name)
     return source is not None and source.name == "COMMANDLINE"
+
+
+def _pairs(flag: str, given: list[str] | None) -> dict[str, str]:
+    pairs = [text.rpartition("=") for text in given or ()]
+    if wrong := [text for text, (name, _, _) in zip(given or (), pairs, strict=True) if not name]:
+        raise typer.BadParameter(f"{flag} {wrong[0]!r}: expected NAME=VALUE")
+    return {name: value for name, _, value in pairs}
+
+
+def _numbers(flag: str, given: list[str] | None) -> dict[str, float] | None:
+    try:
+        return {name: float(value) for name, value in _pairs(flag, given).items()} or None
+    except ValueError as error:
+        raise typer.BadParameter(f"{flag}: expected NAME=NUMBER") from error
+
+
+def _weights(text: str) -> str | tuple[float, ...]:
+    try:
+        return text if text == "balanced" else tuple(float(part) for part in text.split(","))
+    except ValueError as error:
+        raise typer.BadParameter(
+            f"--class-weights {text!r}: expected 'balanced' or numbers such as 1,20"
+        ) from error
 
 
 def _widths(text: str) -> tuple[int, ...]:

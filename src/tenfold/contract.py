@@ -1,6 +1,6 @@
 """What a model accepts and returns, and the settings of a run: plain, frozen, checked data."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import (
     BaseModel,
@@ -43,6 +43,8 @@ class ImageInput(Frozen):
 
 ColumnKind = Literal["number", "category", "yes/no", "date", "text", "identifier", "constant"]
 """Kinds of columns; the last two are not learned from."""
+
+KINDS: tuple[ColumnKind, ...] = get_args(ColumnKind)
 
 
 class Column(Frozen):
@@ -288,6 +290,22 @@ RECIPES: dict[str, dict[str, Any]] = {
     },
 }
 """Named settings; each says only where it differs from the defaults of `Settings`."""
+
+
+def check_reading(**asked: Any) -> Reading:
+    """How a table is to be read, checked.
+
+    Raises:
+      SettingsError: Values outside their rule, all of them in one message.
+    """
+    try:
+        return Reading.model_validate(asked)
+    except ValidationError as error:
+        problems = [
+            _problem(".".join(map(str, detail["loc"])), detail["input"], _rule(detail["msg"]), ())
+            for detail in error.errors()
+        ]
+        raise SettingsError("Unusable settings: " + "; ".join(sorted(problems)) + ".") from error
 
 
 TABLE: dict[str, Any] = {

@@ -111,7 +111,10 @@ def _draw(run: Run, data: Dataset, test: Rows, evaluation: AnyEvaluation, answer
         times = _times(data, test)
         if times:
             path = run.path / "forecast.png"
-            report.draw_forecast(true, answers.value, *ends, times, path, target=evaluation.target)
+            low, high = ends
+            report.draw_forecast(
+                true, answers.value, low, high, times, path, target=evaluation.target
+            )
     if run.history:
         report.draw_history(run.history, run.path / "history.png")
 

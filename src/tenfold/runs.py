@@ -306,7 +306,9 @@ def write_values(
         low if low is not None else nothing,
         high if high is not None else nothing,
     )
-    rows = ([harmless(key), *map(number_text, four)] for key, *four in zip(keys, *numbers, strict=True))
+    rows = (
+        [harmless(key), *map(number_text, four)] for key, *four in zip(keys, *numbers, strict=True)
+    )
     write_csv(path, ("key", "true", "predicted", "low", "high"), rows)
 
 

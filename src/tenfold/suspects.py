@@ -90,8 +90,8 @@ def out_of_fold(
     Raises:
       DataError: Fewer distinct rows than folds.
     """
-    fold_of = deal(data, rows, folds, seed)
     settings = resolve({"seed": seed, "validation_size": 0.0}, table=isinstance(data.x, Table))
+    fold_of = deal(data, rows, folds, seed)
     none = np.empty(0, np.int64)
     probabilities = np.empty((len(rows), len(data.labels)), np.float32)
     for fold in range(folds):

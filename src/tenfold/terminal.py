@@ -23,9 +23,9 @@ from rich.text import Text
 from tenfold.audit import Audit
 from tenfold.errors import TenfoldError
 from tenfold.evaluation import AnyEvaluation, Evaluation, RegressionEvaluation, in_unit
-from tenfold.learners import Watcher
 from tenfold.folds import read_folds, spread
 from tenfold.forecast import forecast
+from tenfold.learners import Watcher
 from tenfold.model import Estimate, Model, Prediction
 from tenfold.network import Layer
 from tenfold.report import PICTURES, ordinal
@@ -240,7 +240,8 @@ def answers(model: Model, inputs: Sequence[Path]) -> Iterator[Answer]:
             continue
         for note in found.notes:
             print(f"tenfold: {note}", file=sys.stderr)
-        yield from (Answer(str(path), row, one) for row, one in enumerate(found))
+        for row in range(len(found)):
+            yield Answer(str(path), row, found[row])
 
 
 def forecast_answers(model: Model, steps: int) -> Iterator[Answer]:

@@ -35,8 +35,6 @@ PACKAGES = (
     "tenfold", "jax", "keras", "numpy", "onnx", "onnxruntime", "pandas", "scikit-learn"
 )  # fmt: skip
 
-Source = "str | Path | Dataset | pd.DataFrame"
-
 
 class Interrupted(KeyboardInterrupt):
     """Ctrl-C came while a run was made; what was finished is in `run`."""

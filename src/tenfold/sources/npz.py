@@ -62,7 +62,7 @@ def read_npz(path: Path) -> Images:
         check_counts(len(x), len(y), f"{path}, {x_name} and {y_name}")
         codes.append(whole_codes(y, f"{path}, {y_name}"))
     if len({part.shape[1:] for part in images}) > 1:
-        shapes = [part.shape for part in images]
+        shapes = [part.shape[1:] for part in images]
         raise DataError(
             message(
                 "Images of two sizes", where=path, expected="one", train=shapes[0], test=shapes[1]

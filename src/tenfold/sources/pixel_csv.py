@@ -151,7 +151,7 @@ def _chunks(file: BinaryIO, layout: _Layout, path: Path) -> Iterator[tuple[int, 
     while block := file.read(CHUNK_BYTES):
         whole, newline, rest = (rest + block).rpartition(b"\n")
         if len(rest) > MAX_LINE_BYTES:
-            where = f"{path}, line {line + whole.count(newline) if newline else line}"
+            where = f"{path}, line {line + (whole + newline).count(newline) if newline else line}"
             raise DataError(
                 message("Too long a line", where=where, expected=f"at most {MAX_LINE_BYTES} bytes")
             )
