@@ -77,7 +77,7 @@ def fit_temperature(
       weight: Of each row, or None.
 
     Returns:
-      From 0.05 to 100; 1 for fewer than 50 rows, or where no temperature lowers the log loss by 1e-4.
+      From 0.05 to 100; 1 for fewer than 50 rows, or where the log loss gains less than 1e-4.
 
     Raises:
       DataError: Lengths differ.
@@ -126,15 +126,16 @@ def conformal_half_width(true: ArrayLike, predicted: ArrayLike, coverage: float 
     Source: Lei et al. 2018, doi:10.1080/01621459.2017.1307116, split conformal prediction:
     at least `coverage`, as long as new rows come from where these came from.
     """
-    errors = np.abs(np.asarray(true, np.float64) - np.asarray(predicted, np.float64))
-    _check_lengths(true=len(np.asarray(true)), predicted=len(np.asarray(predicted)))
+    own, answers = np.asarray(true, np.float64), np.asarray(predicted, np.float64)
+    _check_lengths(true=len(own), predicted=len(answers))
     if not 0 < coverage < 1:
         raise DataError(
             message("Coverage out of range", expected="above 0 and below 1", coverage=coverage)
         )
+    errors = np.sort(np.abs(own - answers))
     # 10 * 0.9 must not become 9.000000000000002.
     rank = int(np.ceil(np.round((len(errors) + 1) * coverage, 9)))
-    return float(np.sort(errors)[rank - 1]) if rank <= len(errors) else np.inf
+    return float(errors[rank - 1]) if rank <= len(errors) else np.inf
 
 
 def choose_threshold(
@@ -178,7 +179,7 @@ def choose_threshold(
     positives = np.bincount(which, positive, minlength=len(values))
     negatives = np.bincount(which, ~positive, minlength=len(values))
     missed = np.r_[0, np.cumsum(positives)]  # a threshold above the first i values misses these
-    alarms = np.r_[negatives.sum() - np.r_[0, np.cumsum(negatives)]]
+    alarms = negatives.sum() - np.r_[0, np.cumsum(negatives)]
     costs = missed * cost_false_negative + alarms * cost_false_positive
     cheapest = np.flatnonzero(costs <= costs.min() * (1 + 1e-12))
     low, high = np.r_[0.0, values][cheapest], np.r_[values, 1.0][cheapest]

@@ -41,7 +41,11 @@ class Reader(Frozen):
 
 
 class Contract(Frozen):
-    """The promise a model file carries in its metadata."""
+    """The promise a model file carries in its metadata.
+
+    Attributes:
+      rows_at_once: Rows to be answered in one call at most, so that memory stays bounded.
+    """
 
     format: Literal[1] = 1
     task: Literal["classification", "regression"] = "classification"
@@ -50,6 +54,7 @@ class Contract(Frozen):
     labels: tuple[str, ...]
     learner: str
     tenfold: str
+    rows_at_once: Annotated[int, Field(ge=1)] | None = None
 
     @model_validator(mode="after")
     def _labels_are_unique(self) -> Self:
@@ -70,7 +75,7 @@ class Settings(Frozen):
       label_smoothing: Share of each answer that is spread over all labels.
       shift_px: Pixels by which each image may be moved, anew each epoch, up, down and sideways.
       n_trees: Trees of a forest.
-      min_leaf: Training rows in each leaf of a tree, at least.
+      min_leaf: Training rows in each leaf of a tree, at least; None: 1, for regression 2.
       n_neighbors: Neighbours that vote; None: chosen on the validation rows, 5 without any.
       penalty: Weight of the sum of squared weights of `logistic` and `linear` beside the summed
         loss; None: chosen on the validation rows, 1 without any.
@@ -95,7 +100,7 @@ class Settings(Frozen):
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.05
     shift_px: Annotated[int, Field(ge=0, le=64)] = 1
     n_trees: Annotated[int, Field(ge=1, le=10_000)] = 100
-    min_leaf: Annotated[int, Field(ge=1, le=1_000_000)] = 1
+    min_leaf: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
     n_neighbors: Annotated[int, Field(ge=1, le=1_000)] | None = None
     penalty: Annotated[float, Field(ge=1e-9, le=1e9)] | None = None
     max_steps: Annotated[int, Field(ge=1, le=100_000)] = 200
@@ -103,20 +108,36 @@ class Settings(Frozen):
     validation_size: Annotated[float, Field(ge=0, lt=1)] = 0.1
 
 
-RECIPES: dict[str, dict[str, Any]] = {
-    "default": {},
-    "tutorial": {
-        "epochs": 20,
-        "optimizer": "sgd",
-        "learning_rate": 0.01,
-        "schedule": "constant",
-        "label_smoothing": 0.0,
-        "shift_px": 0,
-        "test_size": 0.25,
-        "validation_size": 0.0,
+RECIPES: dict[str, dict[str, dict[str, Any]]] = {
+    "default": {
+        learner: {}
+        for learner in (
+            "network", "forest", "bayes", "logistic", "linear", "neighbors", "baseline",
+        )
     },
-}
-"""Named settings; each says only where it differs from the defaults of `Settings`."""
+    "tutorial": {
+        "network": {
+            "epochs": 20,
+            "optimizer": "sgd",
+            "learning_rate": 0.01,
+            "schedule": "constant",
+            "label_smoothing": 0.0,
+            "shift_px": 0,
+            "test_size": 0.25,
+            "validation_size": 0.0,
+        },
+    },
+    "fast": {
+        "network": {"epochs": 5},
+        "forest": {"n_trees": 30},
+        "bayes": {},
+        "logistic": {"penalty": 10.0, "max_steps": 30},
+        "linear": {"penalty": 1.0},
+        "neighbors": {"n_neighbors": 5},
+        "baseline": {},
+    },
+}  # fmt: skip
+"""Recipe to learner to settings; each says only where it differs from `Settings`."""
 
 
 def resolve(asked: dict[str, Any]) -> Settings:
@@ -125,15 +146,18 @@ def resolve(asked: dict[str, Any]) -> Settings:
     Raises:
       SettingsError: Unknown names or values outside their rule, all of them in one message.
     """
-    recipe = str(asked.get("recipe", "default"))
+    recipe, learner = str(asked.get("recipe", "default")), str(asked.get("learner", "network"))
     problems = []
     if recipe not in RECIPES:
         problems.append(_problem("recipe", recipe, f"one of {', '.join(RECIPES)}", RECIPES))
+    elif learner in RECIPES["default"] and learner not in RECIPES[recipe]:
+        able = ", ".join(RECIPES[recipe])
+        problems.append(_problem("learner", learner, f"{able} with recipe {recipe!r}", ()))
     for name in asked.keys() - Settings.model_fields.keys():
         problems.append(_problem(name, asked[name], "a known setting", Settings.model_fields))
     known = {name: value for name, value in asked.items() if name in Settings.model_fields}
     try:
-        settings = Settings.model_validate({**RECIPES.get(recipe, {}), **known})
+        settings = Settings.model_validate({**RECIPES.get(recipe, {}).get(learner, {}), **known})
     except ValidationError as error:
         for detail in error.errors():
             name = ".".join(str(part) for part in detail["loc"])

@@ -180,6 +180,7 @@ class Model:
 
     def _chunks(self, n: int) -> Iterator[slice]:
         step = max(1, CHUNK_BYTES // int(np.prod(self._shape)))
+        step = min(step, self.contract.rows_at_once or step)
         return (slice(start, start + step) for start in range(0, n, step))
 
     def _check_input(self, x: NDArray[Any]) -> None:

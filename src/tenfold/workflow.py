@@ -54,8 +54,8 @@ def train(
 
     Args:
       data: A dataset or the name of one.
-      learner: `network`.
-      recipe: `default`, or `tutorial` for the tutorial's settings.
+      learner: A name in `tenfold.learners.LEARNERS`.
+      recipe: `default`, `fast`, or `tutorial` for the tutorial's settings of `network`.
       hidden: Neurons of each hidden layer, first to last.
       epochs: Times each training row is seen.
       batch_size: Rows per step.
@@ -203,6 +203,7 @@ def export(fitted: Fitted, data: Dataset, rows: Rows) -> bytes:
         labels=data.labels,
         learner=fitted.learner,
         tenfold=metadata.version("tenfold"),
+        rows_at_once=fitted.rows_at_once,
     )
     content = graph.to_graph(fitted, contract)
     rows = rows[:MAX_COMPARED]
