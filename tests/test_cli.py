@@ -200,7 +200,7 @@ def test_verify_says_what_it_checked_or_what_is_wrong(small_run: Run, tmp_path: 
     [
         (["train", "mnits"], ["Unknown dataset: name='mnits'", "Did you mean 'mnist'?"]),
         (["train", "--recipe", "tutorail"], ["Did you mean 'tutorial'?"]),
-        (["train", "--learner", "forest"], ["learner='forest'", "'network'"]),
+        (["train", "--learner", "forrest"], ["learner='forrest'", "'network'"]),
         (["train", "--epochs", "0", "--batch-size", "0"], ["epochs=0", "batch_size=0"]),
         (["evaluate", "nowhere"], ["No run (nowhere)"]),
         (["predict", "nowhere", "x.idx"], ["Cannot open", "nowhere"]),

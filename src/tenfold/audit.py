@@ -71,6 +71,7 @@ class Audit(Frozen):
     def lines(self) -> Iterator[str]:
         """The audit for people: a summary, then a line for each finding."""
         shares = [count.share for count in self.labels]
+        n_findings = f"{len(self.findings) or 'no'} findings"
         n = f"{self.n_train:,} training"
         if self.n_test:
             n += f" and {self.n_test:,} test"
@@ -91,7 +92,8 @@ def audit_data(data: Dataset) -> Audit:
     is_test[data.test_rows] = True
     train, test = np.flatnonzero(~is_test), np.flatnonzero(is_test)
     counts = [
-        np.bincount(data.y[rows], minlength=len(data.labels)).tolist() for rows in (train, test)
+        [int((data.y[rows] == code).sum()) for code in range(len(data.labels))]
+        for rows in (train, test)
     ]
     labels = tuple(
         LabelCount(label=label, train=n_train, test=n_test, share=(n_train + n_test) / len(data))
@@ -100,7 +102,7 @@ def audit_data(data: Dataset) -> Audit:
     findings = [
         *_leaks(data, train, test),
         *_repeats(data, train, test),
-        *_contradictions(data),
+        *(_contradictions(data) if data.labels else ()),
         *_thin_labels(labels, bool(len(train))),
     ]
     return Audit(

@@ -291,16 +291,19 @@ def graph_inputs(table: Table, contract: TableInput) -> dict[str, NDArray[Any]]:
     """
     inputs: dict[str, NDArray[Any]] = {}
     for column in contract.columns:
-        values = table.columns[column.name]
-        if column.kind == "number":
-            inputs[column.name] = values.astype(np.float32)[:, None]
-        elif column.kind == "date":
-            for part, numbers in date_parts(values).items():
-                inputs[f"{column.name}.{part}"] = numbers.astype(np.float32)[:, None]
+        values, names = table.columns[column.name], list(column.inputs)
+        if column.kind == "date":
+            parts = date_parts(values).values()
+            inputs |= {
+                name: numbers.astype(np.float32)[:, None]
+                for name, numbers in zip(names, parts, strict=True)
+            }
         elif column.kind == "text":
-            inputs[column.name] = word_matrix([split_words(text) for text in values])
+            inputs[names[0]] = word_matrix([split_words(text) for text in values])
+        elif column.kind == "number":
+            inputs[names[0]] = values.astype(np.float32)[:, None]
         else:
-            inputs[column.name] = values[:, None]
+            inputs[names[0]] = values[:, None]
     return inputs
 
 

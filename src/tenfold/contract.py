@@ -65,10 +65,14 @@ class Column(Frozen):
         """The graph's inputs for this column: name to (`float` or `string`, width; 0 is any)."""
         if self.kind == "date":
             return {f"{self.name}.{part}": ("float", 1) for part in DATE_PARTS}
+        name = f"column.{self.name}" if self.name in OUTPUT_NAMES else self.name
         if self.kind == "text":
-            return {self.name: ("string", 0)}
-        return {self.name: ("float" if self.kind == "number" else "string", 1)}
+            return {name: ("string", 0)}
+        return {name: ("float" if self.kind == "number" else "string", 1)}
 
+
+OUTPUT_NAMES = ("probabilities", "novelty", "value", "low", "high")
+"""Names of a graph's outputs: inputs of the same name are called `column.low` instead of `low`."""
 
 DATE_PARTS = ("year", "month", "day", "weekday", "hour", "year_sin", "year_cos")
 """What a date becomes: the last two place its day on the circle of the year."""
@@ -211,7 +215,7 @@ class Settings(Frozen):
       recall: Share of the positive rows that is to be found, for the precision it leaves.
       shift_px: Pixels by which each image may be moved, anew each epoch, up, down and sideways.
       n_trees: Trees of a forest.
-      min_leaf: Training rows in each leaf of a tree, at least.
+      min_leaf: Training rows in each leaf of a tree, at least; None: 1, for regression 2.
       n_neighbors: Neighbours that vote; None: chosen on the validation rows, 5 without any.
       penalty: Weight of the sum of squared weights of `logistic` and `linear` beside the summed
         loss; None: chosen on the validation rows, 1 without any.
@@ -256,7 +260,7 @@ class Settings(Frozen):
     recall: Annotated[float, Field(gt=0, le=1)] = 0.8
     shift_px: Annotated[int, Field(ge=0, le=64)] = 1
     n_trees: Annotated[int, Field(ge=1, le=10_000)] = 100
-    min_leaf: Annotated[int, Field(ge=1, le=1_000_000)] = 1
+    min_leaf: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
     n_neighbors: Annotated[int, Field(ge=1, le=1_000)] | None = None
     penalty: Annotated[float, Field(ge=1e-9, le=1e9)] | None = None
     max_steps: Annotated[int, Field(ge=1, le=100_000)] = 200
@@ -275,21 +279,37 @@ class Settings(Frozen):
         return patience
 
 
-RECIPES: dict[str, dict[str, Any]] = {
-    "default": {},
-    "tutorial": {
-        "epochs": 20,
-        "optimizer": "sgd",
-        "learning_rate": 0.01,
-        "schedule": "constant",
-        "label_smoothing": 0.0,
-        "average": 0.0,
-        "shift_px": 0,
-        "test_size": 0.25,
-        "validation_size": 0.0,
+RECIPES: dict[str, dict[str, dict[str, Any]]] = {
+    "default": {
+        learner: {}
+        for learner in (
+            "network", "forest", "bayes", "logistic", "linear", "neighbors", "baseline",
+        )
     },
-}
-"""Named settings; each says only where it differs from the defaults of `Settings`."""
+    "tutorial": {
+        "network": {
+            "epochs": 20,
+            "optimizer": "sgd",
+            "learning_rate": 0.01,
+            "schedule": "constant",
+            "label_smoothing": 0.0,
+            "average": 0.0,
+            "shift_px": 0,
+            "test_size": 0.25,
+            "validation_size": 0.0,
+        },
+    },
+    "fast": {
+        "network": {"epochs": 5},
+        "forest": {"n_trees": 30},
+        "bayes": {},
+        "logistic": {"penalty": 10.0, "max_steps": 30},
+        "linear": {"penalty": 1.0},
+        "neighbors": {"n_neighbors": 5},
+        "baseline": {},
+    },
+}  # fmt: skip
+"""Recipe to learner to settings; each says only where it differs from `Settings`."""
 
 
 def check_reading(**asked: Any) -> Reading:
@@ -330,14 +350,17 @@ def resolve(asked: dict[str, Any], *, table: bool = False) -> Settings:
     Raises:
       SettingsError: Unknown names or values outside their rule, all of them in one message.
     """
-    recipe = str(asked.get("recipe", "default"))
+    recipe, learner = str(asked.get("recipe", "default")), str(asked.get("learner", "network"))
     problems = []
     if recipe not in RECIPES:
         problems.append(_problem("recipe", recipe, f"one of {', '.join(RECIPES)}", RECIPES))
+    elif learner in RECIPES["default"] and learner not in RECIPES[recipe]:
+        able = ", ".join(RECIPES[recipe])
+        problems.append(_problem("learner", learner, f"{able} with recipe {recipe!r}", ()))
     for name in asked.keys() - Settings.model_fields.keys():
         problems.append(_problem(name, asked[name], "a known setting", Settings.model_fields))
     known = {name: value for name, value in asked.items() if name in Settings.model_fields}
-    known = {**(TABLE if table else {}), **RECIPES.get(recipe, {}), **known}
+    known = {**(TABLE if table else {}), **RECIPES.get(recipe, {}).get(learner, {}), **known}
     if known.get("validation_size") == 0 and "patience" not in asked:
         known["patience"] = None  # nothing to watch
     if table and known.get("shift_px"):

@@ -170,8 +170,8 @@ def _model(graph: onnx.GraphProto, contract: Contract) -> bytes:
         opset_imports=[helper.make_opsetid(name, OPSETS[name]) for name in sorted(domains)],
     )
     helper.set_model_props(model, {METADATA_KEY: contract.model_dump_json()})
-    onnx.checker.check_model(model, full_check=True)
     content: bytes = model.SerializeToString(deterministic=True)
+    onnx.checker.check_model(content, full_check=True)
     return content
 
 

@@ -1,6 +1,7 @@
 """The learners `forest`, `logistic`, `linear` and `baseline`."""
 
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,7 +76,8 @@ def fit_forest(
 
     options: dict[str, Any] = dict(
         n_estimators=settings.n_trees,
-        min_samples_leaf=settings.min_leaf,
+        # 2 for regression: half the file, and R2 0.816 against 0.815 on California housing.
+        min_samples_leaf=settings.min_leaf or (2 if n_labels is None else 1),
         random_state=settings.seed,
         n_jobs=-1,
     )
@@ -83,7 +85,8 @@ def fit_forest(
         # A third of the columns per split: Breiman's advice for regression.
         RandomForestRegressor(max_features=1 / 3, **options)
         if n_labels is None
-        else RandomForestClassifier(**options)
+        # Pictures without resampling: 97.1% of MNIST's validation rows against 96.7%.
+        else RandomForestClassifier(bootstrap=train.x.dtype != np.uint8, **options)
     )
     forest.fit(features(train.x), train.y, train.weight)
     forest.n_jobs = 1  # threads add trees up in any order, which moves the last bits of an answer
@@ -101,24 +104,23 @@ def fit_logistic(
 ) -> Fitted:
     """Fit softmax regression with an L2 penalty.
 
-    From the strongest penalty to the weakest, each fit starting where the one before ended, until
-    the log loss of the validation rows grows. Without validation rows the penalty is 1.
+    The penalty is the first, from strong to weak, after which the log loss of the validation rows
+    grows, found with at most 10,000 training rows; without validation rows it is 1.
     """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
+    from threadpoolctl import threadpool_limits
 
-    x = features(train.x)
-    model = LogisticRegression(max_iter=settings.max_steps, warm_start=True)
-
-    def fit(penalty: float) -> Linear:
-        model.C = 1 / penalty
-        with warnings.catch_warnings():
+    def fit(rows: Examples, penalty: float) -> Linear:
+        model = LogisticRegression(C=1 / penalty, max_iter=settings.max_steps)
+        # One thread: each step is so short that two wait for each other, 27 times as long in all
+        # (10,000 digits, two cores).
+        with warnings.catch_warnings(), threadpool_limits(1):
             warnings.simplefilter("ignore", ConvergenceWarning)  # the note says it
-            model.fit(x, train.y, train.weight)
-        return Linear(_copy(model), n_labels)
+            model.fit(rows.x, rows.y, rows.weight)
+        return Linear(model, n_labels)
 
-    body, penalty = _choose_penalty(fit, validation, settings)
-    note = f"L2 penalty {penalty:g}" + _why(validation, settings)
+    body, note = _fit_penalised(fit, train._replace(x=features(train.x)), validation, settings)
     if body.estimator.n_iter_.max() >= settings.max_steps:
         note += f"; stopped after {settings.max_steps} steps, before it settled"
     n_parameters = body.estimator.coef_.size + body.estimator.intercept_.size
@@ -140,13 +142,12 @@ def fit_linear(
     from sklearn.linear_model import Ridge
 
     # In float64: the normal equations square what is wrong with float32.
-    x = features(train.x).astype(np.float64)
+    wide = train._replace(x=features(train.x).astype(np.float64))
 
-    def fit(penalty: float) -> Linear:
-        return Linear(Ridge(alpha=penalty).fit(x, train.y, train.weight), None)
+    def fit(rows: Examples, penalty: float) -> Linear:
+        return Linear(Ridge(alpha=penalty).fit(rows.x, rows.y, rows.weight), None)
 
-    body, penalty = _choose_penalty(fit, validation, settings)
-    note = f"L2 penalty {penalty:g}" + _why(validation, settings)
+    body, note = _fit_penalised(fit, wide, validation, settings)
     return Fitted("linear", body, body.estimator.coef_.size + 1, note=note)
 
 
@@ -186,23 +187,35 @@ def fit_baseline(
 
 PENALTIES = (1000.0, 100.0, 10.0, 1.0, 0.1, 0.01, 0.001)
 
+MAX_CHOOSING = 10_000
+"""Training rows that choose a penalty, at most. It is the precision of a prior on the weights,
+which does not grow with the rows."""
 
-def _choose_penalty(
-    fit: Any, validation: Examples | None, settings: Settings
-) -> tuple[Linear, float]:
-    """The first penalty after which the loss of the validation rows grows."""
+
+def _fit_penalised(
+    fit: Callable[[Examples, float], Linear],
+    train: Examples,
+    validation: Examples | None,
+    settings: Settings,
+) -> tuple[Linear, str]:
+    """The fit on all rows with the penalty asked for or chosen, and a note about it."""
     if settings.penalty is not None or validation is None:
-        penalty = settings.penalty if settings.penalty is not None else 1.0
-        return fit(penalty), penalty
-    best: tuple[float, Linear, float] | None = None
+        penalty = 1.0 if settings.penalty is None else settings.penalty
+        return fit(train, penalty), f"L2 penalty {penalty:g}"
+    few = train
+    if len(train.y) > MAX_CHOOSING:
+        rows = np.random.default_rng(settings.seed).permutation(len(train.y))[:MAX_CHOOSING]
+        few = Examples(
+            train.x[rows], train.y[rows], None if train.weight is None else train.weight[rows]
+        )
+    best, least = PENALTIES[0], np.inf
     for penalty in PENALTIES:
-        body = fit(penalty)
-        loss = loss_of(body.answers(validation.x), validation.y, validation.weight)
-        if best is not None and loss >= best[0]:
+        answers = fit(few, penalty).answers(validation.x)
+        loss = loss_of(answers, validation.y, validation.weight)
+        if loss >= least:
             break
-        best = loss, body, penalty
-    assert best is not None
-    return best[1], best[2]
+        best, least = penalty, loss
+    return fit(train, best), f"L2 penalty {best:g}, chosen on the validation rows"
 
 
 def loss_of(
@@ -213,15 +226,3 @@ def loss_of(
         return float(np.average((answers - y) ** 2, weights=weight))
     likelihood = np.clip(answers[np.arange(len(y)), y].astype(np.float64), 1e-7, 1)
     return float(np.average(-np.log(likelihood), weights=weight))
-
-
-def _why(validation: Examples | None, settings: Settings) -> str:
-    chosen = settings.penalty is None and validation is not None
-    return ", chosen on the validation rows" if chosen else ""
-
-
-def _copy(model: Any) -> Any:
-    """A model whose numbers the next warm start does not touch."""
-    import copy
-
-    return copy.deepcopy(model)
