@@ -18,10 +18,11 @@ from onnx import TensorProto, helper
 from threadpoolctl import threadpool_limits
 
 import tenfold
-from tenfold import Dataset, workflow
+from tenfold import Dataset
 from tenfold.calibration import Constants
 from tenfold.contract import RECIPES, Contract, ImageInput, resolve
 from tenfold.errors import DataError, ExportError, SettingsError
+from tenfold.fitting import export, prepare
 from tenfold.graph import OPERATORS, Front, check_agreement, to_graph
 from tenfold.graph.trees import round_down
 from tenfold.learners import LEARNERS, Fitted, Watcher, check_task
@@ -402,8 +403,10 @@ def test_a_model_answers_no_more_rows_at_once_than_its_contract_says(few: Any) -
     data = few(300, 50)
     rows = Examples(data.x[:300], data.y[:300])
     fitted = replace(fit("neighbors", rows, None, 10), rows_at_once=7)
-    model = Model(workflow.export(fitted, data, np.arange(300)))
-    assert [chunk.stop - chunk.start for chunk in model._chunks(20)] == [7, 7, 7]
+    asked = resolve({"learner": "neighbors", "validation_size": 0})
+    split = tenfold.split(data)
+    model = Model(export(fitted, prepare(data, split, asked), data, split, asked))
+    assert [chunk.stop - chunk.start for chunk in model._chunks(20, 100)] == [7, 7, 6]
     np.testing.assert_array_equal(model.probabilities(data.x), fitted.answers(data.x))
 
 
@@ -416,11 +419,10 @@ def test_mnist_is_read_as_well_as_promised(
     mnist: Dataset, name: str, bar: float, megabytes: int
 ) -> None:
     split = tenfold.split(mnist, seed=0, validation_size=0.1)
-    train, validation = (
-        Examples(mnist.x[rows], mnist.y[rows]) for rows in (split.train, split.validation)
-    )
-    fitted = fit(name, train, validation, 10, n_trees=100)
-    content = workflow.export(fitted, mnist, split.validation)
+    asked = resolve({"learner": name})
+    prepared = prepare(mnist, split, asked)
+    fitted = fit(name, prepared.train, prepared.validation, 10, n_trees=100)
+    content = export(fitted, prepared, mnist, split, asked)
     assert len(content) < megabytes * 1e6
     answers = Model(content).probabilities(mnist.x[split.test])
     assert (answers.argmax(axis=1) == mnist.y[split.test]).mean() >= bar

@@ -10,12 +10,14 @@ import pytest
 
 import tenfold
 from tenfold import Dataset, Prediction, Run
+from tenfold.contract import resolve
 from tenfold.errors import DataError, ExportError, FileError, RunError, SettingsError
+from tenfold.fitting import export, prepare
 from tenfold.learners import Fitted, Watcher
 from tenfold.learners.network import Network
 from tenfold.network import Layer, build_network
 from tenfold.training import Epoch
-from tenfold.workflow import Interrupted, export
+from tenfold.workflow import Interrupted
 
 
 class Notes(Watcher):
@@ -143,7 +145,9 @@ def test_a_graph_that_does_not_agree_is_not_exported(data: Dataset) -> None:
 
     network = build_network((28, 28), [8], 10, seed=0)
     with pytest.raises(ExportError, match="does not answer like the learner"):
-        export(Wrong("network", Network(network), 0), data, np.arange(20))
+        split, settings = tenfold.split(data, validation_size=0.1), resolve({})
+        prepared = prepare(data, split, settings)
+        export(Wrong("network", Network(network), 0), prepared, data, split, settings)
 
 
 def test_evaluating_again_gives_the_same_numbers_and_changes_nothing(

@@ -71,13 +71,15 @@ class Audit(Frozen):
     def lines(self) -> Iterator[str]:
         """The audit for people: a summary, then a line for each finding."""
         shares = [count.share for count in self.labels]
-        n_findings = f"{len(self.findings) or 'no'} findings"
         n = f"{self.n_train:,} training"
         if self.n_test:
             n += f" and {self.n_test:,} test"
-        balance = f"{len(self.labels)} labels of {_percent(min(shares))} to {_percent(max(shares))}"
+        answers = "answers that are numbers"
+        if shares:
+            least, most = _percent(min(shares)), _percent(max(shares))
+            answers = f"{len(self.labels)} labels of {least} to {most}"
         found = f"{len(self.findings) or 'no'} finding{'' if len(self.findings) == 1 else 's'}"
-        yield f"audit: {n} examples, {balance}, {found}"
+        yield f"audit: {n} examples, {answers}, {found}"
         for finding in self.findings:
             yield f"audit: {finding.text}"
 
