@@ -18,11 +18,10 @@ from onnx import TensorProto, helper
 from threadpoolctl import threadpool_limits
 
 import tenfold
-from tenfold import Dataset
+from tenfold import Dataset, fitting
 from tenfold.calibration import Constants
 from tenfold.contract import RECIPES, Contract, ImageInput, resolve
 from tenfold.errors import DataError, ExportError, SettingsError
-from tenfold.fitting import export, prepare
 from tenfold.graph import OPERATORS, Front, check_agreement, to_graph
 from tenfold.graph.trees import round_down
 from tenfold.learners import LEARNERS, Fitted, Watcher, check_task
@@ -405,7 +404,8 @@ def test_a_model_answers_no_more_rows_at_once_than_its_contract_says(few: Any) -
     fitted = replace(fit("neighbors", rows, None, 10), rows_at_once=7)
     asked = resolve({"learner": "neighbors", "validation_size": 0})
     split = tenfold.split(data)
-    model = Model(export(fitted, prepare(data, split, asked), data, split, asked))
+    prepared = fitting.prepare(data, split, asked)
+    model = Model(fitting.export(fitted, prepared, data, split, asked))
     assert [chunk.stop - chunk.start for chunk in model._chunks(20, 100)] == [7, 7, 6]
     np.testing.assert_array_equal(model.probabilities(data.x), fitted.answers(data.x))
 
@@ -420,9 +420,9 @@ def test_mnist_is_read_as_well_as_promised(
 ) -> None:
     split = tenfold.split(mnist, seed=0, validation_size=0.1)
     asked = resolve({"learner": name})
-    prepared = prepare(mnist, split, asked)
+    prepared = fitting.prepare(mnist, split, asked)
     fitted = fit(name, prepared.train, prepared.validation, 10, n_trees=100)
-    content = export(fitted, prepared, mnist, split, asked)
+    content = fitting.export(fitted, prepared, mnist, split, asked)
     assert len(content) < megabytes * 1e6
     answers = Model(content).probabilities(mnist.x[split.test])
     assert (answers.argmax(axis=1) == mnist.y[split.test]).mean() >= bar
