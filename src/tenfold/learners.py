@@ -19,7 +19,7 @@ from tenfold.training import Epoch, Examples, Training
 
 
 class Watcher:
-    """What a caller may want to see while a run is made; by itself it is silent but for warnings."""
+    """What a caller may want to see while a run is made. By itself it only warns."""
 
     def stage(self, name: str) -> None:
         """A stage begins: load, train, export, evaluate or report."""

@@ -366,8 +366,8 @@ def _averaged(averages: list[Any], weights: list[Any], kept: float, step: Any) -
     """Running averages after a step; the first steps weigh more, or the start would linger."""
     import jax.numpy as jnp
 
-    kept = jnp.minimum(kept, (1 + step) / (10 + step))
-    return [kept * average + (1 - kept) * w for average, w in zip(averages, weights, strict=True)]
+    share = jnp.minimum(kept, (1 + step) / (10 + step))
+    return [share * average + (1 - share) * w for average, w in zip(averages, weights, strict=True)]
 
 
 def _scaled(x: Any) -> Any:
