@@ -216,6 +216,7 @@ def test_shifted_images_are_windows_of_the_bordered_image(examples: Examples) ->
     settings = Settings(shift_px=2, batch_size=8)
     bordered = _Layout([], None, (4, 4), 2).rows(examples.x)
     rows, _, corners, *_ = _plan(settings, 1, examples)
+    assert corners is not None
     seen = np.asarray(_windows(bordered, rows[0], corners[0], (4, 4)))
     for image, row, (top, left) in zip(seen, rows[0], corners[0], strict=True):
         moved = np.zeros((4, 4), np.uint8)
@@ -236,6 +237,7 @@ def test_a_row_is_shifted_alike_whatever_the_batch_size() -> None:
     def corner_of(batch_size: int) -> dict[int, tuple[int, ...]]:
         blank = Examples(np.zeros((50, 4, 4), np.uint8), np.zeros(50, np.int64))
         rows, present, corners, *_ = _plan(Settings(batch_size=batch_size), 3, blank)
+        assert corners is not None
         real = present.ravel() > 0
         pairs = zip(rows.ravel()[real], corners.reshape(-1, 2)[real], strict=True)
         return {int(row): tuple(corner) for row, corner in pairs}
