@@ -4,12 +4,10 @@ import argparse
 import json
 import os
 import platform
-import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
-import venv
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
@@ -17,13 +15,11 @@ from pathlib import Path
 import numpy as np
 
 import tenfold
-from bench.measure import Process, run_process, spread, time_calls
-from tenfold import catalog
+from bench import speed
+from bench.measure import Process, environment, run_process, spread, time_calls
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "performance.md"
-ENVIRONMENT = ROOT / ".bench" / "tensorflow"
-TUTORIAL_NEEDS = ("tensorflow-cpu", "scikit-learn", "matplotlib")
 TENFOLD = Path(sys.executable).with_name("tenfold")
 
 
@@ -32,11 +28,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--repeat", type=int, default=5, help="runs of each whole program")
     parser.add_argument("--seeds", type=int, default=5, help="seeds of each recipe")
+    parser.add_argument("--rounds", type=int, default=9, help="epochs of each contender")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="tenfold-bench-") as name:
         folder = Path(name)
         lines = [
             *_heading(),
+            *speed.epochs(options.rounds),
+            *speed.growth(options.rounds),
+            *speed.time_to_98(options.repeat),
             *_whole_programs(folder, options.repeat),
             *_accuracy(folder, options.seeds),
             *_prediction(folder),
@@ -66,61 +66,53 @@ def _processor() -> str:
 
 def _whole_programs(folder: Path, repeat: int) -> Iterator[str]:
     """The tutorial's program against ours, cold processes, taking turns."""
-    python = _tutorial_environment()
     yield "## The tutorial's whole program, cold"
     yield ""
     yield "From the start of the process to its end: load, train 20 epochs, evaluate, predict,"
     yield "confusion matrix. Ours also exports, measures with intervals and writes the run folder."
     yield ""
-    ours, theirs = [], []
+    python = environment("tensorflow", speed.TENSORFLOW)
+    programs = {"default": "`tenfold train`", "tutorial": "`tenfold train --recipe tutorial`"}
+    ours: dict[str, list[Process]] = {recipe: [] for recipe in programs}
+    theirs = []
     for _ in range(repeat):
-        ours.append(
-            run_process(
-                [TENFOLD, "train", "--recipe", "tutorial", "--out", folder / "runs"], folder
-            )
-        )
+        for recipe, measured in ours.items():
+            arguments = ["train", "--recipe", recipe, "--out", str(folder / "runs")]
+            measured.append(run_process([TENFOLD, *arguments], folder))
         if python is not None:
-            source = Path(catalog.__file__).parent / "mnist"
             script = ROOT / "bench" / "tutorial.py"
-            theirs.append(run_process([python, script, source, folder], folder))
-    yield "| program | seconds | peak MB |"
-    yield "|---|---|---|"
-    yield _process_row("`tenfold train --recipe tutorial`", ours)
-    if not theirs:
-        yield "| the tutorial's, Keras on TensorFlow | missing: could not be installed | |"
-        return
-    yield _process_row("the tutorial's, Keras on TensorFlow (`bench/tutorial.py`)", theirs)
-    seconds = [a.seconds / b.seconds for a, b in zip(ours, theirs, strict=True)]
-    memory = [a.peak_mb / b.peak_mb for a, b in zip(ours, theirs, strict=True)]
-    yield f"| ratio, turn by turn | {spread(seconds, 2)} | {spread(memory, 2)} |"
+            theirs.append(run_process([python, script, speed.SOURCE, folder], folder))
+    yield "| program | seconds | peak MB | x seconds | x memory |"
+    yield "|---|---|---|---|---|"
+    if theirs:
+        title = "the tutorial's, Keras on TensorFlow (`bench/tutorial.py`)"
+        yield _process_row(title, theirs, theirs)
+    else:
+        yield "| the tutorial's, Keras on TensorFlow | missing: could not be installed | | | |"
+    for recipe, title in programs.items():
+        yield _process_row(title, ours[recipe], theirs)
     yield ""
 
 
-def _process_row(name: str, processes: list[Process]) -> str:
+def _process_row(name: str, processes: list[Process], reference: list[Process]) -> str:
+    """Seconds and memory, and both as ratios to the reference of the same turn."""
     seconds = spread([process.seconds for process in processes])
     memory = spread([process.peak_mb for process in processes], 0)
-    return f"| {name} | {seconds} | {memory} |"
-
-
-def _tutorial_environment() -> Path | None:
-    """A Python with TensorFlow, made once under .bench; None where it cannot be had."""
-    python = ENVIRONMENT / "bin" / "python"
-    if not (ENVIRONMENT / "ready").exists():
-        print("Making an environment with TensorFlow in .bench", file=sys.stderr)
-        shutil.rmtree(ENVIRONMENT, ignore_errors=True)
-        venv.create(ENVIRONMENT, with_pip=True)
-        install = [str(python), "-m", "pip", "install", "--quiet", *TUTORIAL_NEEDS]
-        if subprocess.run(install, check=False).returncode:
-            return None
-        (ENVIRONMENT / "ready").touch()
-    return python
+    ratios = ["", ""]
+    if reference:
+        pairs = list(zip(processes, reference, strict=True))
+        ratios = [
+            f"{statistics.median(a.seconds / b.seconds for a, b in pairs):.2f}",
+            f"{statistics.median(a.peak_mb / b.peak_mb for a, b in pairs):.2f}",
+        ]
+    return f"| {name} | {seconds} | {memory} | {ratios[0]} | {ratios[1]} |"
 
 
 def _accuracy(folder: Path, n_seeds: int) -> Iterator[str]:
     yield "## Accuracy"
     yield ""
     yield f"Mean of {n_seeds} seeds with their standard deviation, 101,770 parameters."
-    yield "`seconds.train` is the whole of fitting: start of Keras, compilation, 20 epochs."
+    yield "`seconds.train` is the whole of fitting: start of Keras, compilation, all epochs."
     yield ""
     yield "| recipe | test rows | accuracy, % | seconds.train | an epoch, s |"
     yield "|---|---|---|---|---|"

@@ -1,12 +1,17 @@
 """Whole processes and single calls, measured: wall seconds, peak memory, medians with spread."""
 
 import os
+import shutil
 import statistics
 import subprocess
+import sys
 import time
+import venv
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+ENVIRONMENTS = Path(__file__).parent.parent / ".bench"
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,21 @@ def run_process(command: Sequence[str | Path], cwd: Path) -> Process:
     if os.waitstatus_to_exitcode(status):
         raise RuntimeError(f"{command[0]} failed:\n{log.read_text(errors='replace')[-2000:]}")
     return Process(seconds, usage.ru_maxrss / 1024)  # Linux counts in KiB
+
+
+def environment(name: str, packages: Sequence[str]) -> Path | None:
+    """A Python with these packages, made once under .bench; None where they cannot be had."""
+    folder = ENVIRONMENTS / name
+    python = folder / "bin" / "python"
+    if not (folder / "ready").exists():
+        print(f"Making the environment .bench/{name}", file=sys.stderr)
+        shutil.rmtree(folder, ignore_errors=True)
+        venv.create(folder, with_pip=True)
+        install = [str(python), "-m", "pip", "install", "--quiet", *packages]
+        if subprocess.run(install, check=False).returncode:
+            return None
+        (folder / "ready").touch()
+    return python
 
 
 def time_calls(call: Callable[[], object], n: int) -> list[float]:

@@ -298,6 +298,7 @@ def test_ctrl_c_keeps_the_finished_epochs_and_exits_130(tmp_path: Path) -> None:
     assert run.record.state == "interrupted"
     assert len(run.history) >= 2
     assert "loss" in seen and "validation" in seen
+    assert "go on with:" in seen and "train --resume runs/mnist-network-1" in seen
 
 
 def test_a_closed_pipe_is_no_traceback(small_run: Run, many_idx: Path) -> None:
@@ -307,3 +308,14 @@ def test_a_closed_pipe_is_no_traceback(small_run: Run, many_idx: Path) -> None:
         shell=True, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert piped.stderr == ""
+
+
+def test_resume_takes_no_other_settings_and_no_finished_run(small_run: Run) -> None:
+    refused = call("train", "--resume", small_run.path, "--epochs", "3", "--seed", "1")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    flat = " ".join(refused.stderr.replace("│", " ").split())
+    assert "takes the settings of the run: leave out --epochs, --seed" in flat
+    finished = call("train", "--resume", small_run.path)
+    assert (finished.returncode, finished.stdout) == (1, "")
+    assert finished.stderr.startswith("tenfold: The run is finished already")
+    assert finished.stderr.count("\n") == 1

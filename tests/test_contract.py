@@ -73,3 +73,16 @@ def test_patience_needs_rows_to_watch() -> None:
     with pytest.raises(SettingsError, match=rule):
         resolve({"recipe": "tutorial", "patience": 3})
     assert resolve({"patience": 3}).patience == 3
+
+
+@pytest.mark.parametrize(
+    ("hidden", "rate"),
+    [((128,), 0.006), ((), 0.006), ((2048,), 0.003), ((32,), 0.00849), ((128,) * 4, 0.003),
+     ((2048, 32), 0.00106)],
+)  # fmt: skip
+def test_the_learning_rate_fits_the_layers_unless_it_is_given(
+    hidden: tuple[int, ...], rate: float
+) -> None:
+    assert resolve({"hidden": hidden}).learning_rate == rate
+    assert resolve({"hidden": hidden, "learning_rate": 0.5}).learning_rate == 0.5
+    assert resolve({"hidden": hidden, "recipe": "tutorial"}).learning_rate == 0.01

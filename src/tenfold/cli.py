@@ -129,10 +129,9 @@ def train(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Train, measure and keep a model: one new run folder."""
-    given = [name for name in context.params if _is_given(context, name)]
-    if resume is not None and (others := set(given) - {"resume", "data", "as_json"}):
-        flags = ", ".join(sorted(f"--{name.replace('_', '-')}" for name in others))
-        raise typer.BadParameter(f"--resume takes the settings of the run: leave out {flags}")
+    given = _given(context)
+    if resume is not None:
+        _check_alone(given)
     prepare()
     try:
         with TerminalWatcher() as watcher:
@@ -168,10 +167,7 @@ def train(
                     watcher=watcher,
                 )
     except workflow.Interrupted as interrupted:
-        path, record = interrupted.run.path, interrupted.run.record
-        kept = ", ".join(record.files) or "nothing but run.json"
-        print(f"tenfold: interrupted. {path} keeps: {kept}.", file=sys.stderr)
-        print(f"tenfold: go on with: {program_name()} train --resume {path}", file=sys.stderr)
+        _say_interrupted(interrupted.run)
         raise
     if as_json:
         evaluation = run.evaluation.model_dump(mode="json")
@@ -234,9 +230,22 @@ def verify_command(run: RunFolder) -> None:
     )
 
 
-def _is_given(context: typer.Context, name: str) -> bool:
-    source = context.get_parameter_source(name)
-    return source is not None and source.name == "COMMANDLINE"
+def _given(context: typer.Context) -> set[str]:
+    """The parameters that stand on the command line."""
+    sources = {name: context.get_parameter_source(name) for name in context.params}
+    return {name for name, source in sources.items() if source and source.name == "COMMANDLINE"}
+
+
+def _check_alone(given: set[str]) -> None:
+    if others := given - {"resume", "data", "as_json"}:
+        flags = ", ".join(sorted(f"--{name.replace('_', '-')}" for name in others))
+        raise typer.BadParameter(f"--resume takes the settings of the run: leave out {flags}")
+
+
+def _say_interrupted(run: tenfold.Run) -> None:
+    kept = ", ".join(run.record.files) or "nothing but run.json"
+    print(f"tenfold: interrupted. {run.path} keeps: {kept}.", file=sys.stderr)
+    print(f"tenfold: go on with: {program_name()} train --resume {run.path}", file=sys.stderr)
 
 
 def _pairs(flag: str, given: list[str] | None) -> dict[str, str]:

@@ -81,13 +81,13 @@ class Training:
 
     def __iter__(self) -> Iterator[Epoch]:
         """Train on, to the last epoch or the end of patience. The caller may stop at any record."""
-        if self._is_done():
+        if self.is_done:
             return
         n_steps = -(-len(self._train.y) // self._settings.batch_size)
         with ThreadPoolExecutor(2) as threads:
             plan = threads.submit(_plan, self._settings, self.epoch + 1, self._train)
             run, score, resident = self._compile(threads, plan.result())
-            while not self._is_done():
+            while not self.is_done:
                 state, ready = (self._weights, self._averages, self._moments), plan.result()
                 start = time.perf_counter()
                 # In a thread, so that the main one can hear a signal.
@@ -102,7 +102,9 @@ class Training:
                 rate = float(learning_rate(self._settings, self.epoch * n_steps, n_steps))
                 yield Epoch(self.epoch, seconds, loss, accuracy, val_loss, val_accuracy, rate)
 
-    def _is_done(self) -> bool:
+    @property
+    def is_done(self) -> bool:
+        """No epoch is left, or patience is at its end."""
         patience = self._settings.patience
         return self.epoch >= self._settings.epochs or (
             patience is not None and self._waited >= patience
@@ -246,14 +248,14 @@ class _Plan(NamedTuple):
     Attributes:
       rows: Which row, int32 (n_steps, batch_size).
       present: What it weighs, float32; 0 where the last batch is filled up.
-      corners: Where its window starts, int32 (n_steps, batch_size, 2).
+      corners: Where its window starts, int32 (n_steps, batch_size, 2); None: nothing is moved.
       numbers: A number for each step that no other step of the fit has, uint32 (n_steps,).
       rates: The learning rate of each step, float32 (n_steps,).
     """
 
     rows: NDArray[np.int32]
     present: NDArray[np.float32]
-    corners: NDArray[np.int32]
+    corners: NDArray[np.int32] | None
     numbers: NDArray[np.uint32]
     rates: NDArray[np.float32]
 
@@ -264,10 +266,12 @@ def _plan(settings: Settings, epoch: int, train: Examples) -> _Plan:
     rows, present = batches(rng.permutation(n), settings.batch_size)
     if train.weight is not None:
         present *= train.weight[rows]
-    corners = rng.integers(0, 2 * settings.shift_px + 1, (n, 2), np.int32)
+    corners = None
+    if settings.shift_px and train.x.ndim > 2:
+        corners = rng.integers(0, 2 * settings.shift_px + 1, (n, 2), np.int32)[rows]
     steps = (epoch - 1) * len(rows) + np.arange(len(rows))
     rates = learning_rate(settings, steps, len(rows)).astype(np.float32)
-    return _Plan(rows, present, corners[rows], steps.astype(np.uint32), rates)
+    return _Plan(rows, present, corners, steps.astype(np.uint32), rates)
 
 
 def batches(order: NDArray[np.int64], batch_size: int) -> tuple[Any, Any]:

@@ -74,7 +74,8 @@ def fit_network(
         for epoch in training:
             history.append(epoch)
             watcher.epoch(epoch, settings.epochs)
-            if checkpoints is not None and (checkpoints.are_due or stop.asked):
+            due = checkpoints is not None and checkpoints.are_due and not training.is_done
+            if checkpoints is not None and (due or stop.asked):
                 checkpoints.save(Checkpoint(training.state(), tuple(history)))
             if stop.asked:
                 break
