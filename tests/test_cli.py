@@ -245,8 +245,9 @@ def test_an_unwritable_folder_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     refused = call("train", "--out", tmp_path / "file" / "runs")
     assert refused.returncode == 1
-    assert refused.stderr.startswith("tenfold: Cannot create: reason='Not a directory'")
-    assert refused.stderr.count("\n") == 1
+    audit, error = refused.stderr.splitlines()
+    assert audit.startswith("audit: 60,000 training")
+    assert error.startswith("tenfold: Cannot create: reason='Not a directory'")
 
 
 def test_a_full_disk_is_one_line_and_keeps_what_was_finished(tmp_path: Path) -> None:

@@ -267,18 +267,18 @@ def test_labels_may_be_named_and_need_not_all_occur() -> None:
     [
         (np.zeros((2, 4, 4)), "float64", (2, 4, 4)),
         (np.zeros((2, 16), np.uint8), "uint8", (2, 16)),
-        (np.zeros((2, 4, 4, 3), np.uint8), "uint8", (2, 4, 4, 3)),
+        (np.zeros((2, 4, 4, 4), np.uint8), "uint8", (2, 4, 4, 4)),
         (np.zeros((0, 4, 4), np.uint8), "uint8", (0, 4, 4)),
         (np.zeros((2, 0, 4), np.uint8), "uint8", (2, 0, 4)),
     ],
-    ids=["floats", "flat", "colour", "none", "no pixels"],
+    ids=["floats", "flat", "four channels", "none", "no pixels"],
 )
 def test_what_is_not_images_is_refused(x: Any, dtype: str, shape: tuple[int, ...]) -> None:
     with pytest.raises(DataError) as error:
         Dataset.from_arrays(x, [0, 1])
     assert str(error.value) == (
         f"Not images: dtype='{dtype}', shape={shape} (arrays). "
-        "Expected uint8 (n, height, width), none of them 0."
+        "Expected uint8 (n, height, width) or (n, height, width, 3), none of them 0."
     )
 
 
@@ -289,9 +289,9 @@ def test_counts_that_differ_are_refused(n_answers: int, n_keys: int) -> None:
     with pytest.raises(DataError) as error:
         Dataset("mine", distinct(3), np.zeros(n_answers, np.int64), ("a",), ["k"] * n_keys)
     assert str(error.value) == (
-        "Images, answers and keys do not belong together: "
-        f"n_images=3, n_answers={n_answers}, n_keys={n_keys} (mine). "
-        "Expected one answer and one key for each image."
+        "Examples, answers and keys do not belong together: "
+        f"n_examples=3, n_answers={n_answers}, n_keys={n_keys} (mine). "
+        "Expected one answer and one key for each example."
     )
 
 

@@ -75,6 +75,10 @@ def test_run_json_is_the_contract(small_run: Run) -> None:
         "n_validation": 60,
         "n_test": 200,
         "n_dropped": 0,
+        "source": None,
+        "reading": None,
+        "target_mean": None,
+        "positive": None,
     }
     assert list(record["seconds"]) == ["load", "train", "export", "evaluate", "report", "total"]
     assert record["seconds"]["total"] >= sum(record["seconds"].values()) / 2.1

@@ -1,11 +1,13 @@
 """The audit of a dataset before anything is fitted: copies, leaks, answers that are too few."""
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
-from tenfold.contract import Frozen
+from tenfold.columns import Table
+from tenfold.contract import Frozen, TableInput
 from tenfold.data import Dataset, Rows
 
 FEW_EXAMPLES = 20
@@ -15,6 +17,13 @@ MUCH = 0.25
 """From this share of the test part on, what is found concerns the test set as a whole."""
 
 MAX_NAMED = 5
+
+MAX_TRIED, MIN_TRIED, MIN_RARE = 5_000, 50, 20
+"""Rows on which single columns are tried: at most, at least, and of other labels than the most
+frequent one."""
+
+TELLING = 0.98
+"""A column that explains so much of the answer by itself is said to give it away."""
 
 
 class LabelCount(Frozen):
@@ -43,6 +52,12 @@ class Finding(Frozen):
         "different answers",
         "missing label",
         "few examples",
+        "identifier",
+        "constant",
+        "gives the answer away",
+        "unreadable cells",
+        "missing cells",
+        "read as",
     ]
     text: str
     rows: tuple[int, ...] = ()
@@ -78,7 +93,8 @@ class Audit(Frozen):
         if shares:
             least, most = _percent(min(shares)), _percent(max(shares))
             answers = f"{len(self.labels)} labels of {least} to {most}"
-        found = f"{len(self.findings) or 'no'} finding{'' if len(self.findings) == 1 else 's'}"
+        n_found = sum(finding.kind != "read as" for finding in self.findings)
+        found = f"{n_found or 'no'} finding{'' if n_found == 1 else 's'}"
         yield f"audit: {n} examples, {answers}, {found}"
         for finding in self.findings:
             yield f"audit: {finding.text}"
@@ -106,6 +122,7 @@ def audit_data(data: Dataset) -> Audit:
         *_repeats(data, train, test),
         *(_contradictions(data) if data.labels else ()),
         *_thin_labels(labels, bool(len(train))),
+        *_columns(data, train),
     ]
     return Audit(
         data=data.name,
@@ -185,6 +202,89 @@ def _thin_labels(labels: tuple[LabelCount, ...], trained: bool) -> Iterator[Find
     if few:
         text = f"labels with fewer than {FEW_EXAMPLES} training examples: {_listed(few)}"
         yield _finding("few examples", text)
+
+
+def _columns(data: Dataset, rows: Rows) -> Iterator[Finding]:
+    """What stands out in the columns of a table, and what was found out about its file."""
+    if data.info is None or not isinstance(data.x, Table):
+        return
+    for name in _giveaways(data, data.x, rows):
+        fix = "leave it out if it is not known when the question is asked: --column"
+        yield _finding(
+            "gives the answer away", f"{name} alone gives the answer away; {fix} {name}=identifier"
+        )
+    for kind, advice in (
+        ("identifier", "tells every row apart, not learned from"),
+        ("constant", "the same in every row, not learned from"),
+    ):
+        names = [one.name for one in data.info.profiles if one.kind == kind]
+        if names:
+            yield _finding(kind, f"{_listed(names)}: {advice}")
+    wrong = [
+        f"{one.name} ({one.n_unreadable:,}, as a {one.kind})"
+        for one in data.info.profiles
+        if one.n_unreadable
+    ]
+    if wrong:
+        yield _finding("unreadable cells", f"cells read as missing: {_listed(wrong)}")
+    gone = [f"{one.name} ({one.n_missing:,})" for one in data.info.profiles if one.n_missing]
+    if gone:
+        yield _finding("missing cells", f"missing cells, filled in: {_listed(gone)}")
+    kinds: dict[str, list[str]] = {}
+    for column in data.info.input.columns:
+        kinds.setdefault(column.kind, []).append(column.name)
+    columns = (f"{kind}: {_listed(names)}" for kind, names in kinds.items())
+    yield _finding("read as", f"columns learned from: {'; '.join(columns)}")
+    if data.info.notes:
+        yield _finding("read as", "; ".join(data.info.notes))
+
+
+def _giveaways(data: Dataset, table: Table, rows: Rows) -> list[str]:
+    """Columns from which a small tree alone tells the answer of rows it has not seen.
+
+    Scored on half of at most 5,000 rows: explained is (accuracy - majority) / (1 - majority), or
+    R2. The earlier values and the time of ordered rows may know the answer; they are left out.
+    """
+    from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
+
+    assert isinstance(data.input, TableInput)
+    order = data.input.order
+    expected = () if order is None else (order.time, *order.lag_columns(data.input.target))
+    rows = np.random.default_rng(0).permutation(rows)[:MAX_TRIED]
+    y, half = data.y[rows], len(rows) // 2
+    counts = np.unique(y, return_counts=True)[1]
+    if len(rows) < MIN_TRIED or (data.labels and np.sort(counts)[:-1].sum() < MIN_RARE):
+        return []
+    found = []
+    for name, values in table.columns.items():
+        if name in expected or _is_text(data.input, name):
+            continue
+        x = _as_numbers(values[rows])[:, None]
+        if data.labels:
+            tree = DecisionTreeClassifier(max_leaf_nodes=2 * len(data.labels), random_state=0)
+            right = tree.fit(x[:half], y[:half]).score(x[half:], y[half:])
+            base = np.bincount(y[half:]).max() / len(y[half:])
+            explained = (right - base) / max(1 - base, 1e-9)
+        else:
+            tree = DecisionTreeRegressor(max_leaf_nodes=128, random_state=0)
+            explained = tree.fit(x[:half], y[:half]).score(x[half:], y[half:])
+        if explained >= TELLING:
+            found.append(name)
+    return found
+
+
+def _is_text(contract: TableInput, name: str) -> bool:
+    return any(one.name == name and one.kind == "text" for one in contract.columns)
+
+
+def _as_numbers(values: NDArray[Any]) -> NDArray[np.float64]:
+    """A column as numbers for a tree: missing far below, categories by their code."""
+    if values.dtype == object:
+        codes = np.unique(values.astype(str), return_inverse=True)[1]
+        return codes.astype(np.float64)
+    gone = np.isnat(values) if values.dtype.kind == "M" else np.isnan(values)
+    numbers = values.view(np.int64) if values.dtype.kind == "M" else values
+    return np.clip(np.where(gone, -1e30, numbers), -1e30, 1e30)
 
 
 def _finding(kind: str, text: str, rows: Rows | None = None) -> Finding:

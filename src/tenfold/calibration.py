@@ -136,8 +136,9 @@ def conformal_half_width(true: ArrayLike, predicted: ArrayLike, coverage: float 
     Source: Lei et al. 2018, doi:10.1080/01621459.2017.1307116, split conformal prediction:
     at least `coverage`, as long as new rows come from where these came from.
     """
-    errors = np.abs(np.asarray(true, np.float64) - np.asarray(predicted, np.float64))
-    _check_lengths(true=len(np.asarray(true)), predicted=len(np.asarray(predicted)))
+    y, answers = np.asarray(true, np.float64), np.asarray(predicted, np.float64)
+    _check_lengths(true=len(y), predicted=len(answers))
+    errors = np.abs(y - answers)
     if not 0 < coverage < 1:
         raise DataError(
             message("Coverage out of range", expected="above 0 and below 1", coverage=coverage)

@@ -1,5 +1,6 @@
 """`tenfold data`: the datasets by name, and a look at any dataset before it is trained on."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from tenfold import catalog
 from tenfold.audit import audit_data
+from tenfold.columns import Profile
 from tenfold.data import Dataset
 from tenfold.loading import load
 from tenfold.report import draw_examples
@@ -25,9 +27,14 @@ Source = Annotated[
     str,
     typer.Argument(
         metavar="DATA",
-        help="A name, an IDX folder, an .npz, or a .csv of a label and 784 pixels.",
+        help="A name, an IDX folder, an .npz, or a table such as rows.csv.",
         show_default=False,
     ),
+]
+
+
+Target = Annotated[
+    str | None, typer.Option(help="Of a table the column to predict, by name or position.")
 ]
 
 
@@ -48,12 +55,32 @@ def list_command() -> None:
 @data_app.command("show")
 def show_command(
     source: Source,
+    target: Target = None,
     out: Annotated[
         Path | None, typer.Option(help="The picture to write [default: NAME-examples.png].")
     ] = None,
 ) -> None:
-    """Draw examples of each class, and count them."""
-    data = load(source)
+    """Draw examples of each class, or list a table's columns, and count the classes."""
+    data = load(source, target=target)
+    if data.labels:
+        _print_counts(data)
+    if data.info is not None:
+        _print_columns(data.info.profiles)
+        return
+    out = out or Path(f"{Path(data.name).resolve().stem}-examples.png")
+    draw_examples(data, out)
+    print(f"picture  {out}")
+
+
+def _print_columns(profiles: Sequence[Profile]) -> None:
+    width = max(len("column"), *(len(one.name) for one in profiles))
+    print(f"{'column':<{width}}  {'kind':<10}  {'distinct':>8}  {'missing':>8}  example")
+    for one in profiles:
+        counts = f"{one.n_distinct:>8,}  {one.n_missing:>8,}"
+        print(f"{one.name:<{width}}  {one.kind:<10}  {counts}  {one.example}")
+
+
+def _print_counts(data: Dataset) -> None:
     audit = audit_data(data)
     width = max(len("label"), *(len(label) for label in data.labels))
     largest = max(count.share for count in audit.labels)
@@ -62,9 +89,6 @@ def show_command(
         bar = "▓" * round(BAR_WIDTH * count.share / largest)
         numbers = f"{count.train:>8,}  {count.test:>8,}  {100 * count.share:5.1f}%"
         print(f"{count.label:<{width}}  {numbers}  {bar}")
-    out = out or Path(f"{Path(data.name).resolve().stem}-examples.png")
-    draw_examples(data, out)
-    print(f"picture  {out}")
 
 
 @data_app.command("fetch")
@@ -87,6 +111,7 @@ def fetch_command(
 @data_app.command("check")
 def check_command(
     source: Source,
+    target: Target = None,
     labels: Annotated[
         bool, typer.Option("--labels", help="Also look for wrong labels: trains five times.")
     ] = False,
@@ -94,7 +119,7 @@ def check_command(
     top: Annotated[int, typer.Option(help="Suspects of --labels to print.", min=1)] = MAX_SUSPECTS,
 ) -> None:
     """Look for copies, leaks and labels that are few, missing or, with --labels, wrong."""
-    data = load(source)
+    data = load(source, target=target)
     for line in audit_data(data).lines():
         print(line)
     if labels:

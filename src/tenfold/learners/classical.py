@@ -142,7 +142,8 @@ def fit_linear(
     from sklearn.linear_model import Ridge
 
     # In float64: the normal equations square what is wrong with float32.
-    wide = train._replace(x=features(train.x).astype(np.float64))
+    columns: NDArray[Any] = features(train.x).astype(np.float64)
+    wide = train._replace(x=columns)
 
     def fit(rows: Examples, penalty: float) -> Linear:
         return Linear(Ridge(alpha=penalty).fit(rows.x, rows.y, rows.weight), None)
