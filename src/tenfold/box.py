@@ -140,14 +140,14 @@ def find_ink(
     level = float(np.percentile(contrast[first], 75))
     if level < max(MIN_CONTRAST, 5 * noise):
         raise _nothing_drawn(where, contrast=round(level, 1))
-    every = without_rules(contrast > level / 2)
-    strokes = choose(every, contrast)
+    inked = contrast > level / 2
+    strokes = choose(without_rules(inked), contrast)
     if not strokes.any():
         raise _nothing_drawn(where, contrast=round(level, 1))
     level = float(np.percentile(contrast[strokes], 75))
     # The soft edge of a stroke: beside it, above the noise, and no part of what was dropped.
     soft = _grow(strokes, 1 + radius) & (contrast > max(3 * noise, 0.04 * level))
-    soft &= strokes | (contrast <= level / 2)
+    soft &= strokes | ~inked
     amount = np.zeros_like(contrast)
     amount[soft] = np.minimum(contrast[soft] / np.float32(level), 1)
     scale = (grey.shape[0] / work.shape[0], grey.shape[1] / work.shape[1])
