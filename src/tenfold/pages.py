@@ -4,6 +4,7 @@ docs/handwriting.md gives the same steps as a text for a second implementation.
 """
 
 from dataclasses import dataclass
+from heapq import heappop, heappush
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,9 @@ from tenfold.box import (
 
 WORK_PX = 1280
 """Longer side that is worked on: a digit of 1/60 of a page is still 20 pixels high."""
+
+MAX_PARTS = 400
+"""Strokes of a page that are looked at, the heaviest first; noise has thousands."""
 
 Bounds = NDArray[np.int64]  # top, bottom, left, right; bottom and right one past the last
 
@@ -129,23 +133,28 @@ def _groups(parts: Parts) -> list[_Group]:
         return []
     heights = parts.boxes[:, 1] - parts.boxes[:, 0]
     usual = _typical(heights, parts.mass)
-    groups = [_Group([part], parts.boxes[part]) for part in range(len(parts))]
+    heaviest = np.argsort(-parts.mass, kind="stable")[:MAX_PARTS].tolist()
+    groups = dict(enumerate(_Group([part], parts.boxes[part]) for part in heaviest))
+    n = len(groups)
+    pairs: list[tuple[int, int, int]] = []
+
+    def pair(i: int) -> None:
+        for j, other in groups.items():
+            if j < i and _belong(groups[i].bounds, other.bounds, usual):
+                heappush(pairs, (gap(groups[i].bounds, other.bounds), i, j))
+
+    for i in range(len(groups)):
+        pair(i)
     # The nearest pair first, so that a bar goes to its own 5 and not to its neighbour.
-    while True:
-        pairs = [
-            (gap(a.bounds, b.bounds), i, j)
-            for i, a in enumerate(groups)
-            for j, b in enumerate(groups[:i])
-            if _belong(a.bounds, b.bounds, usual)
-        ]
-        if not pairs:
-            break
-        _, i, j = min(pairs)
-        joined = _Group(
-            groups[i].parts + groups[j].parts, union(groups[i].bounds, groups[j].bounds)
-        )
-        groups = [group for k, group in enumerate(groups) if k not in (i, j)] + [joined]
-    return [group for group in groups if _height(group.bounds) >= 0.45 * usual]
+    while pairs:
+        _, i, j = heappop(pairs)
+        if i in groups and j in groups:
+            a, b = groups.pop(i), groups.pop(j)
+            n += 1
+            groups[n] = _Group(a.parts + b.parts, union(a.bounds, b.bounds))
+            pair(n)
+    tall = 0.45 * usual
+    return [group for group in groups.values() if _height(group.bounds) >= tall]
 
 
 def _belong(a: Bounds, b: Bounds, usual: float) -> bool:
