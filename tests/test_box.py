@@ -31,7 +31,7 @@ def alike(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
 def test_a_digit_on_any_paper_fits_as_on_none(name: str) -> None:
     paper = CONDITIONS[name]
     scores = []
-    for seed, digit in enumerate(DIGITS[:12]):
+    for seed, digit in enumerate(DIGITS[:7]):
         clean = box.to_box(outlined(digit, 200, paper.pen).astype(np.float32))
         fit = box.fit(on_paper(digit, paper, seed))
         assert fit.polarity == ("light on dark" if paper.light_on_dark else "dark on light")
@@ -58,14 +58,14 @@ def test_the_box_is_the_one_of_mnist() -> None:
         assert image.dtype == np.uint8 and image.max() == 255
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.integers(0, 39), st.sampled_from(sorted(CONDITIONS)), st.integers(0, 9))
 def test_the_inverted_picture_gives_the_same(digit: int, name: str, seed: int) -> None:
     picture = on_paper(DIGITS[digit], CONDITIONS[name], seed)
     assert np.array_equal(box.fit(picture).image, box.fit(255 - picture).image)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.integers(0, 39), st.integers(0, 60), st.integers(0, 60))
 def test_where_the_digit_stands_does_not_matter(digit: int, down: int, across: int) -> None:
     picture = on_paper(DIGITS[digit], Paper(px=(120, 120), digit=0.5, ground=255))
@@ -75,7 +75,7 @@ def test_where_the_digit_stands_does_not_matter(digit: int, down: int, across: i
     assert alike(box.fit(moved).image, box.fit(picture).image) > 0.98
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.integers(0, 39), st.integers(0, 200))
 def test_a_margin_does_not_matter(digit: int, margin: int) -> None:
     picture = on_paper(DIGITS[digit], Paper(px=(150, 130), digit=0.8))

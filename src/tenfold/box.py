@@ -172,7 +172,7 @@ def _nothing_drawn(where: object, contrast: float) -> DataError:
         message(
             "Nothing drawn",
             where=where,
-            expected=f"ink at least {MIN_CONTRAST:g} grey levels from the paper",
+            expected=f"ink {MIN_CONTRAST:g} grey levels and 5 times the noise from the paper",
             contrast=contrast,
         )
     )

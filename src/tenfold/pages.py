@@ -210,22 +210,22 @@ def _cut(ink: Ink, parts: Parts, line: list[_Group]) -> list[tuple[_Group, tuple
 def _seam(ink: Ink, parts: Parts, group: _Group) -> int | None:
     """The column between two touching digits, or None: a digit is never cut in two.
 
-    Clearly two: wider than high by a fifth, and near the middle a column that the pen crosses
-    once only, with as much ink on either side as half of the whole leaves.
+    Clearly two: wider than high by a fifth, and in the middle third a column that the pen crosses
+    once and not along, with 30 to 70% of the ink and 70% of the height on either side.
     """
     top, bottom, left, right = group.bounds
     if right - left < 1.2 * (bottom - top):
         return None
     crop = np.where(parts.mask(group.parts), ink.amount, 0)[top:bottom, left:right]
-    columns = crop.sum(axis=0)
+    columns = crop.sum(axis=0, dtype=np.float64)
+    inked = np.pad(crop > 0.5, ((1, 0), (0, 0)))
+    n_runs = (inked[1:] & ~inked[:-1]).sum(axis=0)
     third = len(columns) // 3
-    at = third + int(columns[third:-third].argmin())
-    share = float(columns[:at].sum() / columns.sum())
-    once = columns[at] <= 1.5 * stroke_width(crop)
-    heights = [
-        float((side.any(axis=1)).sum()) / (bottom - top) for side in (crop[:, :at], crop[:, at:])
-    ]
-    if not once or not 0.3 <= share <= 0.7 or min(heights) < 0.7:
+    at = third + int(np.where(n_runs > 1, np.inf, columns)[third:-third].argmin())
+    share = columns[:at].sum() / columns.sum()
+    once = n_runs[at] <= 1 and columns[at] <= 3 * stroke_width(crop)
+    tall = [side.any(axis=1).mean() >= 0.7 for side in (crop[:, :at], crop[:, at:])]
+    if not once or not 0.3 <= share <= 0.7 or not all(tall):
         return None
     return int(left) + at
 
