@@ -111,8 +111,9 @@ def test_reporting_loads_neither_keras_nor_jax(small_run: tenfold.Run, tmp_path:
 
 def test_the_public_names() -> None:
     assert tenfold.__all__ == [
-        "Dataset", "Evaluation", "Model", "Prediction", "Predictions", "Run", "Score", "Split",
-        "TenfoldError", "evaluate", "load", "open", "predict", "resume", "split", "train", "verify",
+        "Dataset", "Evaluation", "Model", "NetworkClassifier", "NetworkRegressor", "Prediction",
+        "Predictions", "Run", "Score", "Split", "TenfoldError", "evaluate", "load", "open",
+        "predict", "resume", "split", "train", "verify",
     ]  # fmt: skip
     for name in tenfold.__all__:
         documented = getattr(tenfold, name).__doc__

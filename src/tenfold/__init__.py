@@ -7,6 +7,8 @@
 >>> model = tenfold.open("runs/mnist-network-1").model   # doctest: +SKIP
 """
 
+from typing import TYPE_CHECKING, Any
+
 from tenfold.data import Dataset, Split, split
 from tenfold.errors import TenfoldError
 from tenfold.evaluation import Evaluation, Score
@@ -14,6 +16,9 @@ from tenfold.loading import load
 from tenfold.model import Model, Prediction, Predictions
 from tenfold.runs import Run, verify
 from tenfold.workflow import evaluate, predict, resume, train
+
+if TYPE_CHECKING:
+    from tenfold.estimators import NetworkClassifier, NetworkRegressor
 
 open = Run.open
 
@@ -23,6 +28,8 @@ __all__ = [
     "Dataset",
     "Evaluation",
     "Model",
+    "NetworkClassifier",
+    "NetworkRegressor",
     "Prediction",
     "Predictions",
     "Run",
@@ -38,3 +45,12 @@ __all__ = [
     "train",
     "verify",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """The estimators, once they are asked for: they bring scikit-learn with them."""
+    if name in ("NetworkClassifier", "NetworkRegressor"):
+        from tenfold import estimators
+
+        return getattr(estimators, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

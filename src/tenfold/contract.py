@@ -1,5 +1,6 @@
 """What a model accepts and returns, and the settings of a run: plain, frozen, checked data."""
 
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import (
@@ -124,6 +125,23 @@ class TableInput(Frozen):
         return {name: form for column in self.columns for name, form in column.inputs.items()}
 
 
+class FeaturesInput(Frozen):
+    """Rows of numbers, float64 (n, n_features), scaled by the graph itself.
+
+    float64, because numbers far from 0 (a time in seconds, an easting) must lose their offset
+    before they are rounded to float32.
+    """
+
+    kind: Literal["features"] = "features"
+    name: Literal["features"] = "features"
+    n_features: Annotated[int, Field(ge=1)]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of one row."""
+        return (self.n_features,)
+
+
 class Reader(Frozen):
     """How an input becomes the graph's arrays.
 
@@ -153,7 +171,7 @@ class Contract(Frozen):
 
     format: Literal[1] = 1
     task: Literal["classification", "regression"] = "classification"
-    input: Annotated[ImageInput | TableInput, Field(discriminator="kind")]
+    input: Annotated[ImageInput | TableInput | FeaturesInput, Field(discriminator="kind")]
     reader: Reader = Reader()
     labels: tuple[str, ...] = ()
     decision: Decision | None = None
@@ -321,11 +339,23 @@ def check_reading(**asked: Any) -> Reading:
     try:
         return Reading.model_validate(asked)
     except ValidationError as error:
-        problems = [
-            _problem(".".join(map(str, detail["loc"])), detail["input"], _rule(detail["msg"]), ())
-            for detail in error.errors()
-        ]
-        raise SettingsError("Unusable settings: " + "; ".join(sorted(problems)) + ".") from error
+        raise _refusal(_problems(error)) from error
+
+
+def check_settings(asked: dict[str, Any], names: Mapping[str, str]) -> Settings:
+    """Settings that a caller knows by other names.
+
+    Args:
+      asked: Settings by name; the others keep their defaults.
+      names: What the caller calls a setting, where it is another name; for messages.
+
+    Raises:
+      SettingsError: Values outside their rule, all of them in one message.
+    """
+    try:
+        return Settings.model_validate(asked)
+    except ValidationError as error:
+        raise _refusal(_problems(error, names)) from error
 
 
 TABLE: dict[str, Any] = {
@@ -371,11 +401,9 @@ def resolve(asked: dict[str, Any], *, table: bool = False) -> Settings:
             rate = scaled_learning_rate(settings.learning_rate, settings.hidden)
             settings = settings.model_copy(update={"learning_rate": rate})
     except ValidationError as error:
-        for detail in error.errors():
-            name = ".".join(str(part) for part in detail["loc"])
-            problems.append(_problem(name, detail["input"], _rule(detail["msg"]), ()))
+        problems += _problems(error)
     if problems:
-        raise SettingsError("Unusable settings: " + "; ".join(sorted(problems)) + ".")
+        raise _refusal(problems)
     return settings
 
 
@@ -391,6 +419,20 @@ def scaled_learning_rate(rate: float, hidden: tuple[int, ...]) -> float:
     power = 0.25 if len(hidden) == 1 else 0.5
     scaled = rate * (128 / max(hidden)) ** power / len(hidden) ** 0.5
     return float(f"{scaled:.3g}")
+
+
+def _refusal(problems: Sequence[str]) -> SettingsError:
+    return SettingsError("Unusable settings: " + "; ".join(sorted(problems)) + ".")
+
+
+def _problems(error: ValidationError, names: Mapping[str, str] | None = None) -> list[str]:
+    """What pydantic found, a line for each value."""
+    problems = []
+    for detail in error.errors():
+        first, *rest = map(str, detail["loc"])
+        name = ".".join([(names or {}).get(first, first), *rest])
+        problems.append(_problem(name, detail["input"], _rule(detail["msg"]), ()))
+    return problems
 
 
 def _rule(pydantic_says: str) -> str:

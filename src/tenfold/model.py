@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from tenfold import files
 from tenfold.columns import Table, graph_inputs, read_rows
-from tenfold.contract import METADATA_KEY, Contract, Decision, TableInput
+from tenfold.contract import METADATA_KEY, Contract, Decision, FeaturesInput, ImageInput, TableInput
 from tenfold.errors import DataError, ModelError, message
 from tenfold.graph import OPERATORS
 from tenfold.idx import read_idx
@@ -219,7 +219,8 @@ class Model:
           inputs: For images a uint8 array of one picture (height, width) or of many
             (n, height, width), taken as they are, or the path of an IDX file that holds one or the
             other. For tables the path of a CSV or Parquet file, a pandas frame, a dict with a
-            value per column, or a list of such dicts.
+            value per column, or a list of such dicts. For features an array of numbers
+            (n_features,) or (n, n_features).
 
         Returns:
           A `Prediction` (regression: `Estimate`) for one input, `Predictions` (`Estimates`) for
@@ -235,6 +236,9 @@ class Model:
             rows, notes = read_rows(read_cells(inputs), contract)
             answers = self.answer(rows, notes)
             return answers[0] if isinstance(inputs, Mapping) else answers
+        if isinstance(contract, FeaturesInput):
+            numbers = _numbers(inputs)
+            return self.answer(numbers) if numbers.ndim > 1 else self.answer(numbers[None])[0]
         x = np.asarray(read_input(inputs) if isinstance(inputs, str | Path) else inputs)
         if x.dtype == np.uint8 and x.shape == contract.shape:
             values = self._session.run(None, {"image": x[None]})[0][0]
@@ -242,29 +246,29 @@ class Model:
             return Prediction(self.labels[best], float(values[best]), values, self.labels, x)
         return self.answer(x)
 
-    def answer(self, x: NDArray[np.uint8] | Table, notes: Sequence[str] = ()) -> Answers:
+    def answer(self, x: NDArray[Any] | Table, notes: Sequence[str] = ()) -> Answers:
         """Answer many examples, already read.
 
         Args:
-          x: Pictures (n, height, width), or rows of a table with the contract's columns.
+          x: Pictures (n, height, width), features float64 (n, n_features), or rows of a table with
+            the contract's columns.
           notes: What a reader should know; stands in the answers.
 
         Raises:
-          DataError: Pictures of another shape or dtype.
+          DataError: An array of another shape or dtype.
         """
+        contract = self.contract.input
         if isinstance(x, Table):
             chunks = (
                 graph_inputs(x[rows], self._table_input)
                 for rows in self._chunks(len(x), TABLE_ROWS)
             )
         else:
-            self._check_pictures(x)
-            step = max(1, CHUNK_BYTES // int(np.prod(x.shape[1:])))
-            chunks = (
-                {"image": np.ascontiguousarray(x[rows])} for rows in self._chunks(len(x), step)
-            )
+            name = self._check_array(x)
+            step = max(1, CHUNK_BYTES // (int(np.prod(x.shape[1:])) * x.itemsize))
+            chunks = ({name: np.ascontiguousarray(x[rows])} for rows in self._chunks(len(x), step))
         outputs = [self._session.run(None, chunk) for chunk in chunks]
-        images = None if isinstance(x, Table) else x
+        images = x if isinstance(contract, ImageInput) and not isinstance(x, Table) else None
         if self.contract.task == "regression":
             value, low, high = (
                 np.concatenate([np.empty(0, np.float32), *(out[i] for out in outputs)])
@@ -275,7 +279,7 @@ class Model:
         probabilities = np.concatenate([empty, *(out[0] for out in outputs)])
         return Predictions(probabilities, self.labels, self.contract.decision, images, tuple(notes))
 
-    def probabilities(self, x: NDArray[np.uint8] | Table) -> Floats:
+    def probabilities(self, x: NDArray[Any] | Table) -> Floats:
         """Probabilities (n, n_labels) of many examples; see `answer`."""
         answers = self.answer(x)
         if isinstance(answers, Estimates):
@@ -293,7 +297,8 @@ class Model:
         step = min(step, self.contract.rows_at_once or step)
         return (slice(start, start + step) for start in range(0, n, step))
 
-    def _check_pictures(self, x: NDArray[Any]) -> None:
+    def _check_array(self, x: NDArray[Any]) -> str:
+        """The name of the graph's input, for an array that fits it."""
         contract = self.contract.input
         if isinstance(contract, TableInput):
             raise DataError(
@@ -302,11 +307,15 @@ class Model:
                     dtype=str(x.dtype), shape=x.shape,
                 )
             )  # fmt: skip
-        if x.dtype == np.uint8 and x.shape[1:] == contract.shape:
-            return
+        is_picture = isinstance(contract, ImageInput)
+        dtype, values = (np.uint8, "uint8 from 0 to 255") if is_picture else (np.float64, "float64")
+        if x.dtype == dtype and x.shape[1:] == contract.shape:
+            return contract.name
         size = ", ".join(str(n) for n in contract.shape)
-        if x.dtype != np.uint8:
-            fix = "For values from 0 to 1: (x * 255).round().astype('uint8')"
+        if x.dtype != dtype:
+            fix = (
+                "For values from 0 to 1: (x * 255).round().astype('uint8')" if is_picture else None
+            )
         elif x.size and x.size % int(np.prod(contract.shape)) == 0:
             fix = f"The values fit: x.reshape(-1, {size})"
         else:
@@ -314,7 +323,7 @@ class Model:
         raise DataError(
             message(
                 "Input does not fit the model",
-                expected=f"uint8 from 0 to 255, ({size}) or (n, {size})",
+                expected=f"{values}, ({size}) or (n, {size})",
                 fix=fix,
                 dtype=str(x.dtype),
                 shape=x.shape,
@@ -325,6 +334,8 @@ class Model:
         contract = self.contract.input
         if isinstance(contract, TableInput):
             size = f"{len(contract.columns)} columns"
+        elif isinstance(contract, FeaturesInput):
+            size = f"{contract.n_features} features"
         else:
             size = "x".join(str(n) for n in contract.shape)
         answer = f"{len(self.labels)} labels" if self.labels else "regression"
@@ -349,6 +360,18 @@ def read_input(path: Path | str) -> NDArray[np.uint8]:
             )
         )
     return read_idx(path)
+
+
+def _numbers(inputs: Any) -> NDArray[np.float64]:
+    """Features as the graph takes them."""
+    try:
+        rows = np.asarray(inputs, np.float64)
+    except (TypeError, ValueError) as error:
+        kind = type(inputs).__name__
+        raise DataError(
+            message("Not rows of numbers", expected="an array of numbers", kind=kind)
+        ) from error
+    return rows
 
 
 def read_cells(inputs: Any) -> Cells:
@@ -460,7 +483,9 @@ Signature = tuple[str, int, tuple[int, ...]]
 
 def _promised_inputs(contract: Contract) -> list[Signature]:
     if not isinstance(contract.input, TableInput):
-        return [("image", onnx.TensorProto.UINT8, contract.input.shape)]
+        is_picture = isinstance(contract.input, ImageInput)
+        kind = onnx.TensorProto.UINT8 if is_picture else onnx.TensorProto.DOUBLE
+        return [(contract.input.name, kind, contract.input.shape)]
     types = {"float": onnx.TensorProto.FLOAT, "string": onnx.TensorProto.STRING}
     return [(name, types[kind], (width,)) for name, (kind, width) in contract.input.inputs.items()]
 

@@ -4,6 +4,7 @@ Keras' own `fit` prepares each batch on the host; here XLA runs the whole epoch.
 on the way, with and without success: docs/training.md.
 """
 
+import hashlib
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -23,6 +24,12 @@ TINY = 1e-30
 
 SCORED_ROWS = 1024
 """Validation rows in a batch: enough for the cores, 3 MB of pictures as float32."""
+
+
+MAX_PROGRAMS = 32
+"""Compiled programs kept for the next fit of the same shapes."""
+
+_programs: dict[bytes, Any] = {}
 
 
 class Examples(NamedTuple):
@@ -128,7 +135,7 @@ class Training:
         resident = jax.device_put((x, _known(self._train.y)))
         run = jax.jit(_epoch_function(self._layout, self._optimizer, self._settings))
         lowered = run.lower(self._weights, self._averages, self._moments, resident, plan)
-        compiled = threads.submit(lowered.compile)
+        compiled = threads.submit(_compiled, lowered)
         return compiled.result(), score.result(), resident
 
     def write_back(self) -> None:
@@ -177,6 +184,19 @@ class Training:
         self._averages = part("averages", self._weights)
         self._best = part("best", self._weights)
         self._moments = part("moments", self._moments)
+
+
+def _compiled(lowered: Any) -> Any:
+    """The program compiled, or compiled before in this process: a fit of few rows is little else.
+
+    Known by its whole text, constants included, so that nothing it depends on can be left out.
+    """
+    key = hashlib.sha256(lowered.as_text().encode()).digest()
+    compiled = _programs.pop(key, None) or lowered.compile()
+    _programs[key] = compiled  # the last one used stands last
+    while len(_programs) > MAX_PROGRAMS:
+        _programs.pop(next(iter(_programs)), None)
+    return compiled
 
 
 def _wait(results: Any) -> Any:
@@ -470,5 +490,5 @@ def _compile_score(
 
         return jax.lax.scan(step, jnp.zeros(2), plan)[0]
 
-    compiled = jax.jit(total).lower(layout.compact, *resident, plan).compile()
+    compiled = _compiled(jax.jit(total).lower(layout.compact, *resident, plan))
     return lambda weights: _measures(compiled(weights, *resident, plan), examples)
