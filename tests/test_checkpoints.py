@@ -4,13 +4,11 @@ import hashlib
 import json
 import os
 import random
-import resource
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -64,10 +62,11 @@ except tenfold.TenfoldError as error:
 Process = subprocess.Popen[str]
 
 
-def start(command: str, path: Path, preexec_fn: Callable[[], None] | None = None) -> Process:
+def start(command: str, path: Path, before: str = "") -> Process:
+    """A training in a process of its own, after the statements `before`."""
     return subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, command, str(path)],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=preexec_fn,
+        [sys.executable, "-c", before + PROGRAM, command, str(path)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
 
 
@@ -181,7 +180,7 @@ def test_sigterm_lets_the_epoch_end_and_a_moved_run_goes_on(straight: Path, tmp_
     n_done = len(Run.open(run).history)
     assert 3 <= n_done < 40
     assert not any(name.startswith("checkpoints") for name in record.files)
-    assert tenfold.verify(run)["files"] == 2
+    assert tenfold.verify(run)["files"] == 3
     moved = tmp_path / "elsewhere" / "renamed"
     moved.parent.mkdir()
     run.rename(moved)
@@ -210,9 +209,8 @@ def test_one_process_at_a_time_and_a_second_signal_ends_it_at_once(
 def test_a_full_disk_is_said_and_the_run_goes_on_when_there_is_room(
     straight: Path, tmp_path: Path
 ) -> None:
-    def small_disk() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))  # a checkpoint takes 100 kB
-
+    # A checkpoint takes 100 kB.
+    small_disk = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))\n"
     status, _, said = end(start("train", tmp_path, small_disk))
     assert status == 1
     assert "Cannot write: reason='File too large'" in said and "Traceback" not in said
