@@ -95,7 +95,7 @@ def cost(threshold: float, p: np.ndarray, positive: np.ndarray, miss: float, ala
 
 
 @given(
-    rows=st.lists(st.tuples(st.integers(0, 10), st.booleans()), max_size=30),
+    rows=st.lists(st.tuples(st.integers(0, 10), st.booleans()), max_size=60),
     miss=st.sampled_from([0.5, 1.0, 10.0]),
     alarm=st.sampled_from([1.0, 3.0]),
 )
@@ -104,6 +104,9 @@ def test_no_threshold_is_cheaper(rows: list[tuple[int, bool]], miss: float, alar
     positive = np.array([truth for _, truth in rows], bool)
     threshold = choose_threshold(p, positive, miss, alarm)
     assert 0 <= threshold <= 1
+    if min(positive.sum(), (~positive).sum()) < 5:
+        assert threshold == pytest.approx(alarm / (alarm + miss))
+        return
     others = np.r_[np.arange(0, 1.01, 0.05), 1.01]
     least = min(cost(t, p, positive, miss, alarm) for t in others)
     # A row at exactly 1 cannot be refused by a threshold up to 1.
@@ -120,11 +123,12 @@ def test_a_missed_row_that_costs_more_lowers_the_threshold() -> None:
 
 
 def test_ties_go_to_the_threshold_of_right_probabilities() -> None:
-    p, positive = [0.1, 0.9], [False, True]
+    p, positive = [0.1] * 5 + [0.9] * 5, [False] * 5 + [True] * 5
     assert choose_threshold(p, positive, 1, 1) == 0.5
     assert choose_threshold(p, positive, 3, 1) == 0.25
     assert choose_threshold(p, positive, 99, 1) == pytest.approx(0.5)  # 0.01 would alarm on 0.1
     assert choose_threshold([], [], 3, 1) == 0.25
+    assert choose_threshold(p[:9], positive[:9], 99, 1) == 0.01  # four rows choose nothing
 
 
 def test_what_does_not_fit_is_refused() -> None:

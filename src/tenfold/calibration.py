@@ -20,6 +20,9 @@ LEAST_GAIN = 1e-4
 MIN_ROWS = 50
 """Fewer rows than these fit chance rather than a temperature."""
 
+MIN_OF_EACH = 5
+"""Fewer positive or negative rows than these choose a threshold by chance."""
+
 
 @dataclass(frozen=True)
 class Constants:
@@ -166,7 +169,7 @@ def choose_threshold(
       A threshold from 0 to 1, halfway between the two answers it separates. Of equally cheap ones
       the nearest to `cost_false_positive / (cost_false_positive + cost_false_negative)`, which
       costs least where the probabilities are right (Elkan 2001, IJCAI); that one too where
-      there are no rows.
+      fewer than 5 rows are positive, or negative: they are too few to choose by.
 
     Raises:
       DataError: Lengths differ, or a cost is not above 0.
@@ -183,9 +186,9 @@ def choose_threshold(
             )
         )
     ideal = cost_false_positive / (cost_false_positive + cost_false_negative)
-    values, which = np.unique(p, return_inverse=True)
-    if not len(values):
+    if min(positive.sum(), (~positive).sum()) < MIN_OF_EACH:
         return ideal
+    values, which = np.unique(p, return_inverse=True)
     positives = np.bincount(which, positive, minlength=len(values))
     negatives = np.bincount(which, ~positive, minlength=len(values))
     missed = np.r_[0, np.cumsum(positives)]  # a threshold above the first i values misses these
