@@ -101,7 +101,7 @@ def fit_bayes(
     Pictures: Bernoulli where nearly every pixel is black or white, else Gaussian. Tables: Bernoulli
     for columns that mostly hold their smallest value, or just two values; Gaussian for the others.
     Rows of weighted words: Bernoulli or multinomial, whichever errs less on the validation rows
-    (McCallum and Nigam 1998: it depends on the length of the texts).
+    (McCallum and Nigam 1998, AAAI WS-98-05, pages 41-48: it depends on the size of the vocabulary).
     """
     x = features(train.x)
     if train.x.dtype == np.uint8:
