@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 MOSTLY = 0.95
 """Share of the cells that must be numbers, or dates, for the column to be one of them."""
 
+LARGEST = 1e30
+"""Numbers beyond this are unreadable: float32, which graphs compute in, ends at 3e38."""
+
 MIN_IDENTIFIER_ROWS = 20
 MAX_LEVELS = 1000
 MAX_WORDS = 2000
@@ -156,7 +159,7 @@ def _share_of_dates(cells: "pd.Series[str]") -> float:
 
 
 def parse_numbers(cells: "pd.Series[str]") -> NDArray[np.float64]:
-    """Numbers of cells (n,); NaN where a cell is not a finite one.
+    """Numbers of cells (n,); NaN where a cell is none, or beyond 1e30, which features cannot hold.
 
     Thousands commas (1,234.5), decimal commas (3,5 in at least as many cells as points), a
     currency sign before and a percent sign behind are understood.
@@ -174,7 +177,7 @@ def parse_numbers(cells: "pd.Series[str]") -> NDArray[np.float64]:
         text = text.where(~decimal, text.str.replace(",", ".", regex=False))
         text = text.where(~(thousands & ~decimal), text.str.replace(",", "", regex=False))
         values[rest] = pd.to_numeric(text, errors="coerce").to_numpy(np.float64)
-    values[~np.isfinite(values)] = np.nan
+    values[~(np.abs(values) <= LARGEST)] = np.nan
     return values
 
 

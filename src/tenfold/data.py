@@ -167,6 +167,16 @@ class Dataset:
         """For each example the row of the first one that is identical to it, itself included."""
         return self.x.copy_of if isinstance(self.x, Table) else _first_of_each(self.x)
 
+    @property
+    def group_of(self) -> Rows:
+        """What a split keeps together (n,): copies, by the row of the first one.
+
+        Where fewer than half of a table's rows are distinct, equal rows are what its few values
+        make of it and no leak: each row is then by itself.
+        """
+        natural = isinstance(self.x, Table) and 2 * len(np.unique(self.copy_of)) < len(self)
+        return np.arange(len(self)) if natural else self.copy_of
+
     def take(self, rows: ArrayLike) -> "Dataset":
         """The dataset of these rows, in this order; official test rows stay marked.
 
@@ -276,7 +286,7 @@ def split(
     rng = np.random.default_rng(seed)
     if data.info is not None and data.info.input.order is not None:
         return _split_by_time(data, test_size or DEFAULT_TEST_SIZE, validation_size)
-    copy_of = data.copy_of
+    copy_of = data.group_of
     train, dropped = np.setdiff1d(np.arange(len(data)), data.test_rows), np.empty(0, np.int64)
     if test_size is None and data.test_rows.size:
         test = np.sort(data.test_rows)
@@ -413,7 +423,7 @@ def hold_out(data: Dataset, rows: Rows, size: float, seed: int) -> tuple[Rows, R
     if data.info is not None and data.info.input.order is not None:
         kept, held = np.split(rows, [len(rows) - round(len(rows) * size)])
         return kept, held
-    return _hold_out(data, rows, data.copy_of, size, np.random.default_rng(seed))
+    return _hold_out(data, rows, data.group_of, size, np.random.default_rng(seed))
 
 
 def deal(data: Dataset, rows: Rows, folds: int, seed: int) -> Rows:
@@ -422,7 +432,7 @@ def deal(data: Dataset, rows: Rows, folds: int, seed: int) -> Rows:
     Raises:
       DataError: Fewer distinct rows than folds.
     """
-    groups, group_of = np.unique(data.copy_of[rows], return_inverse=True)
+    groups, group_of = np.unique(data.group_of[rows], return_inverse=True)
     if not 2 <= folds <= len(groups):
         expected = f"2 to {len(groups)}, the number of distinct training rows"
         raise DataError(
