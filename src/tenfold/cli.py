@@ -132,7 +132,8 @@ def train(
     given = _given(context)
     if resume is not None:
         _check_alone(given)
-    prepare()
+    if resume is not None or learner == "network":
+        prepare()
     try:
         with TerminalWatcher() as watcher:
             if resume is not None:

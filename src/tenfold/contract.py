@@ -211,6 +211,13 @@ class Reading(Frozen):
     time: str | None = None
     lags: Annotated[int, Field(ge=0, le=10_000)] | None = None
 
+    @field_validator("lags")
+    @classmethod
+    def _lags_need_time(cls, lags: int | None, before: ValidationInfo) -> int | None:
+        if lags and before.data.get("time") is None:
+            raise ValueError("a column of time that orders the rows: --time")
+        return lags
+
 
 class Settings(Frozen):
     """Everything that decides a fit, resolved: what was asked, over its recipe, over the defaults.

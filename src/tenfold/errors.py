@@ -97,5 +97,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str | None:
       >>> did_you_mean("tutorail", ["default", "tutorial"])
       "Did you mean 'tutorial'?"
     """
-    close = difflib.get_close_matches(name, list(known), n=1)
+    known = list(known)
+    begun = [other for other in known if name and other.lower().startswith(name.lower())]
+    close = begun[:1] or difflib.get_close_matches(name, known, n=1)
     return f"Did you mean {close[0]!r}?" if close else None

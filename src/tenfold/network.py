@@ -42,7 +42,8 @@ def prepare() -> None:
     """
     global _alone
     _alone = True
-    threading.Thread(target=importlib.import_module, args=("jax",), daemon=True).start()
+    # No daemon: a process that ends in the middle of this import is aborted by C++ (seen).
+    threading.Thread(target=importlib.import_module, args=("jax",)).start()
 
 
 @contextmanager
