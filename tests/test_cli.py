@@ -172,7 +172,7 @@ def test_an_unreadable_input_stands_in_its_place_and_the_others_are_answered(
     assert [one["input"] for one in found] == [str(path) for path in inputs]
     assert [set(one) == {"input", "error"} for one in found] == [False, True, True, True, False]
     assert "Not an IDX file" in found[1]["error"]
-    assert "Picture files cannot be read yet" in found[2]["error"]
+    assert "photo.png" in found[2]["error"]
     assert "No such file" in found[3]["error"]
 
     in_csv = call("predict", small_run.path, *inputs, "--csv")

@@ -245,6 +245,8 @@ def damaged(rng: random.Random) -> bytes:
     content = bytearray(rng.choice(list(SAMPLES.values())))
     for _ in range(rng.choice((1, 1, 2, 5))):
         n = len(content)
+        if not n:
+            break
         # Headers steer a decoder, so half of all damage is done there.
         at = rng.randrange(min(n, 100) if rng.random() < 0.5 else n)
         kind = rng.randrange(6)

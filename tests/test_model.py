@@ -8,12 +8,13 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
+from PIL import Image
 
 from tenfold import Dataset, Model, Prediction, Predictions, Run
 from tenfold.contract import METADATA_KEY, Contract, ImageInput
 from tenfold.errors import DataError, FileError, ModelError
 from tenfold.idx import write_idx
-from tenfold.model import CHUNK_BYTES
+from tenfold.model import CHUNK_BYTES, read_input
 
 Damage = Callable[[onnx.ModelProto], None]
 
@@ -106,9 +107,34 @@ def test_arrays_that_do_not_fit_are_refused(
         assert fact in str(error.value)
 
 
-def test_pictures_are_refused_with_what_can_be_read(model: Model, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="Picture files cannot be read yet.*photo.JPG.*IDX"):
-        model.predict(tmp_path / "photo.JPG")
+def test_a_picture_is_fitted_to_the_box_and_can_be_taken_as_it_is(
+    model: Model, mnist: Dataset, tmp_path: Path
+) -> None:
+    digit = mnist.images[60_000]
+    large = np.kron(255 - digit, np.ones((9, 9), np.uint8))  # dark on light, nine times the size
+    path = tmp_path / "photo.png"
+    Image.fromarray(large).save(path)
+    answer = model.predict(path)
+    assert isinstance(answer, Prediction) and answer.image is not None
+    assert answer.image.shape == (28, 28)
+    assert np.corrcoef(answer.image.ravel(), digit.ravel())[0, 1] > 0.9
+
+    Image.fromarray(digit).save(path)
+    as_it_is = model.predict(path, fitted=False)
+    assert isinstance(as_it_is, Prediction) and as_it_is.image is not None
+    np.testing.assert_array_equal(as_it_is.image, digit)
+    Image.fromarray(np.full((60, 60), 255, np.uint8)).save(path)
+    with pytest.raises(DataError, match="Nothing drawn"):
+        model.predict(path)
+
+
+def test_a_model_of_another_size_says_that_it_cannot_fit_a_picture(tmp_path: Path) -> None:
+    path = tmp_path / "photo.png"
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save(path)
+    accepted = ImageInput(height=8, width=8)
+    with pytest.raises(DataError, match=r"cannot be fitted.*size=\(8, 8\).*--no-fit.* 8 x 8"):
+        read_input(path, accepted)
+    assert read_input(path, accepted, fitted=False).shape == (8, 8)
 
 
 def test_the_same_file_opens_from_its_folder_and_by_name(small_run: Run) -> None:

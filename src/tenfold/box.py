@@ -23,8 +23,8 @@ BOX_PX = 20
 OVERSAMPLING = 4
 """The strokes of a thin pen are widened at 4 times the box, then averaged: smooth edges."""
 
-STROKE_PX = 2.0
-"""Strokes thinner than this in the box are widened to it. docs/handwriting.md has the choice."""
+STROKE_PX = 1.8
+"""Strokes thinner than this in the box are widened to it; docs/handwriting.md has the choice."""
 
 SAMPLE_PX = 140
 """Statistics of the whole picture are taken at about this size: some 20,000 pixels."""
@@ -158,7 +158,9 @@ def find_ink(
         raise _nothing_drawn(where, contrast=round(level, 1))
     # The soft edge of a stroke: beside it, above the noise, and no part of what was dropped.
     noise *= 2 * radius + 1
-    soft = _grow(strokes, 1 + radius) & (contrast > max(min(3 * noise, 0.5 * level), 0.04 * level))
+    soft = _grow(strokes, max(2, 1 + radius)) & (
+        contrast > max(min(3 * noise, 0.5 * level), 0.02 * level)
+    )
     soft &= strokes | ~inked
     amount = np.zeros_like(contrast)
     amount[soft] = np.clip(contrast[soft] / np.float32(level), 0, 1)

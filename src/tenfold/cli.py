@@ -199,10 +199,15 @@ def predict(
     ],
     inputs: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="INPUT...", help="IDX files, or CSV of rows.", show_default=False),
+        typer.Argument(
+            metavar="INPUT...", help="Pictures, IDX files, or CSV of rows.", show_default=False
+        ),
     ] = None,
     top: Annotated[int | None, typer.Option(min=1, help="Only the K best labels.")] = None,
     show: Annotated[bool, typer.Option("--show", help="Draw what the model saw.")] = False,
+    no_fit: Annotated[
+        bool, typer.Option("--no-fit", help="Take pictures as they are, not fitted to the box.")
+    ] = False,
     steps: Annotated[
         int | None,
         typer.Option(metavar="N", min=1, max=100_000, help="Forecast the next N rows instead."),
@@ -216,7 +221,9 @@ def predict(
     if bool(inputs) == bool(steps):
         raise typer.BadParameter("expected either inputs or --steps")
     model = Model.open(run)
-    answered = forecast_answers(model, steps) if steps else answers(model, inputs or [])
+    answered = (
+        forecast_answers(model, steps) if steps else answers(model, inputs or [], fitted=not no_fit)
+    )
     printer = print_json if as_json else print_csv if as_csv else print_answers
     if not printer(model, answered, top, show):
         raise typer.Exit(1)

@@ -14,12 +14,13 @@ from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from tenfold import files
+from tenfold import box, files
 from tenfold.columns import Table, graph_inputs, read_rows
 from tenfold.contract import METADATA_KEY, Contract, Decision, FeaturesInput, ImageInput, TableInput
 from tenfold.errors import DataError, ModelError, message
 from tenfold.graph import OPERATORS
 from tenfold.idx import read_idx
+from tenfold.images import read_picture
 from tenfold.tables import Cells, from_frame, read_table
 
 MAX_BYTES = 1 << 30
@@ -212,15 +213,18 @@ class Model:
                 )
             return cls(path.read_bytes(), where=path)
 
-    def predict(self, inputs: Any) -> Prediction | Predictions | Estimate | Estimates:
+    def predict(
+        self, inputs: Any, *, fitted: bool = True
+    ) -> Prediction | Predictions | Estimate | Estimates:
         """Answer one input or many.
 
         Args:
           inputs: For images a uint8 array of one picture (height, width) or of many
-            (n, height, width), taken as they are, or the path of an IDX file that holds one or the
-            other. For tables the path of a CSV or Parquet file, a pandas frame, a dict with a
-            value per column, or a list of such dicts. For features an array of numbers
-            (n_features,) or (n, n_features).
+            (n, height, width), taken as they are; the path of an IDX file that holds one or the
+            other; or of a picture file, which is fitted to the model's box. For tables the path of
+            a CSV or Parquet file, a pandas frame, a dict with a value per column, or a list of
+            such dicts. For features an array of numbers (d,) or (n, d).
+          fitted: False takes picture files as they are, without the fit.
 
         Returns:
           A `Prediction` (regression: `Estimate`) for one input, `Predictions` (`Estimates`) for
@@ -239,7 +243,10 @@ class Model:
         if isinstance(contract, FeaturesInput):
             numbers = _numbers(inputs)
             return self.answer(numbers) if numbers.ndim > 1 else self.answer(numbers[None])[0]
-        x = np.asarray(read_input(inputs) if isinstance(inputs, str | Path) else inputs)
+        x = inputs
+        if isinstance(inputs, str | Path):
+            x = read_input(inputs, contract, fitted=fitted)
+        x = np.asarray(x)
         if x.dtype == np.uint8 and x.shape == contract.shape:
             values = self._session.run(None, {"image": x[None]})[0][0]
             best = int(values.argmax())
@@ -342,24 +349,35 @@ class Model:
         return f"Model({self.contract.learner}, {size}, {answer})"
 
 
-def read_input(path: Path | str) -> NDArray[np.uint8]:
-    """The array of an input file.
+def read_input(path: Path | str, accepted: ImageInput, *, fitted: bool = True) -> NDArray[np.uint8]:
+    """The array of an input file: IDX as it is, a picture fitted to the model's box.
+
+    Args:
+      path: The file.
+      accepted: What the model accepts.
+      fitted: False takes a picture of the model's own size as it is.
 
     Raises:
-      DataError: A picture file, or no file that is known here.
-      FormatError: A damaged IDX file.
+      DataError: A picture with nothing drawn on it, or one that cannot be fitted to this model.
+      FormatError: A damaged file.
     """
     path = Path(path)
-    if path.suffix.lower() in PICTURES:
+    if path.suffix.lower() not in PICTURES:
+        return read_idx(path)
+    if not fitted:
+        return read_picture(path, channels=accepted.channels).pixels
+    if accepted.shape != (box.SIDE_PX, box.SIDE_PX):
+        size = " x ".join(str(n) for n in accepted.shape)
         raise DataError(
             message(
-                "Picture files cannot be read yet",
+                "Pictures cannot be fitted to this model",
                 where=path,
-                expected="an IDX file, or a uint8 array in Python",
-                fix="Write the pixels with tenfold.idx.write_idx",
+                expected="a model of 28 x 28 grey pixels",
+                fix=f"With --no-fit a picture of {size} is taken as it is",
+                size=accepted.shape,
             )
         )
-    return read_idx(path)
+    return box.fit(read_picture(path, at_least_px=box.WORK_PX).pixels, where=path).image
 
 
 def _numbers(inputs: Any) -> NDArray[np.float64]:

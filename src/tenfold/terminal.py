@@ -224,14 +224,14 @@ class Answer(NamedTuple):
     error: str | None = None
 
 
-def answers(model: Model, inputs: Sequence[Path]) -> Iterator[Answer]:
+def answers(model: Model, inputs: Sequence[Path], *, fitted: bool = True) -> Iterator[Answer]:
     """Answers in input order; an input that cannot be read stands in its place with its error.
 
     What a reader should know about an input goes to standard error.
     """
     for path in inputs:
         try:
-            found = model.predict(path)
+            found = model.predict(path, fitted=fitted)
         except TenfoldError as error:
             yield Answer(str(path), 0, error=str(error))
             continue
