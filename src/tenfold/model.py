@@ -22,6 +22,7 @@ from tenfold.graph import OPERATORS
 from tenfold.idx import read_idx
 from tenfold.images import read_picture
 from tenfold.tables import Cells, from_frame, read_table
+from tenfold.tabular import with_earlier_values
 
 MAX_BYTES = 1 << 30
 """Largest model file that is opened. A forest of 100 trees on MNIST takes 93 MB."""
@@ -237,8 +238,10 @@ class Model:
         """
         contract = self.contract.input
         if isinstance(contract, TableInput):
-            rows, notes = read_rows(read_cells(inputs), contract)
-            answers = self.answer(rows, notes)
+            cells = with_earlier_values(read_cells(inputs), contract)
+            rows, notes = read_rows(cells, contract)
+            short = cells.notes[-1:] if cells.notes and "earlier" in cells.notes[-1] else ()
+            answers = self.answer(rows, [*short, *notes])
             return answers[0] if isinstance(inputs, Mapping) else answers
         if isinstance(contract, FeaturesInput):
             numbers = _numbers(inputs)

@@ -213,12 +213,8 @@ def _in_order(cells: Cells, reading: Reading, target: str) -> tuple[Cells, Order
     if name not in cells.frame.columns:
         _no_column(name, [str(column) for column in cells.frame.columns], cells.name)
     column = cells.frame[name]
-    numbers = parse_numbers(column)
-    is_date = bool(np.isnan(numbers).any())
-    times = numbers
-    if is_date:
-        dates = parse_dates(column)
-        times = np.where(np.isnat(dates), np.nan, dates.astype(np.int64).astype(float))
+    is_date = bool(np.isnan(parse_numbers(column)).any())
+    times = _times(column, is_date=is_date)
     if np.isnan(times).any():
         row = int(np.isnan(times).argmax())
         raise DataError(
@@ -248,6 +244,14 @@ def _in_order(cells: Cells, reading: Reading, target: str) -> tuple[Cells, Order
     return Cells(cells.name, cells.frame.iloc[rows], cells.header, cells.notes), order
 
 
+def _times(column: "pd.Series[str]", *, is_date: bool) -> NDArray[np.float64]:
+    """Seconds since 1970, or numbers (n,); NaN where a cell is no time."""
+    if not is_date:
+        return parse_numbers(column)
+    dates = parse_dates(column)
+    return np.where(np.isnat(dates), np.nan, dates.astype(np.int64).astype(float))
+
+
 def _with_lags(cells: Cells, y: NDArray[Any], names: Sequence[str]) -> Cells:
     """The cells with a column for each earlier value of the target; "" where there is none."""
     if not names:
@@ -257,6 +261,53 @@ def _with_lags(cells: Cells, y: NDArray[Any], names: Sequence[str]) -> Cells:
         **{name: [""] * lag + texts[: len(texts) - lag] for lag, name in enumerate(names, start=1)}
     )
     return Cells(cells.name, frame, cells.header, cells.notes)
+
+
+def with_earlier_values(cells: Cells, contract: TableInput) -> Cells:
+    """Rows to be answered, with the columns of earlier values that a model of ordered rows needs.
+
+    They are taken from the target column of the rows themselves, in the order of time; before the
+    first row come the model's last known values, where the file goes on one step after them. What
+    is still missing is said in `notes` and read as missing. Rows that bring these columns, or a
+    model without them, stay as they are.
+
+    Raises:
+      DataError: Neither these columns nor time and target.
+    """
+    order = contract.order
+    names = order.lag_columns(contract.target) if order else ()
+    frame = cells.frame
+    if order is None or all(name in frame.columns for name in names):
+        return cells
+    if not {order.time, contract.target} <= set(frame.columns):
+        raise DataError(
+            message(
+                "No earlier values",
+                where=cells.name,
+                expected=f"columns {order.time} and {contract.target}, or {_listed(names)}",
+                fix="For the values after the last known one: --steps N",
+                columns=[str(name) for name in frame.columns][:20],
+            )
+        )
+    times = _times(frame[order.time], is_date=order.is_date)
+    rows = np.argsort(times, kind="stable")
+    known = parse_numbers(frame[contract.target])[rows]
+    goes_on = abs(times[rows[0]] - order.last - order.step) <= 0.5 * order.step
+    before = np.array(order.last_values) if goes_on else np.full(order.lags, np.nan)
+    series = np.concatenate([before, known])
+    columns = {}
+    for lag, name in enumerate(names, start=1):
+        values = np.empty(len(rows))
+        values[rows] = series[order.lags - lag : len(series) - lag]
+        columns[name] = ["" if np.isnan(value) else repr(float(value)) for value in values]
+    n_short = 0 if goes_on else min(order.lags, len(rows))
+    note = f"the first {n_short} rows in time have no earlier values in {cells.name}"
+    return Cells(
+        cells.name,
+        frame.assign(**columns),
+        cells.header,
+        (*cells.notes, *([note] if n_short else ())),
+    )
 
 
 def _previous(y: NDArray[Any], order: Order | None) -> NDArray[np.float64] | None:
