@@ -156,6 +156,30 @@ def test_f1_is_the_harmonic_mean_or_nothing(confusion: NDArray[np.int64]) -> Non
         assert np.isnan(f1) if expected is None else f1 == pytest.approx(expected)
 
 
+def test_the_interval_of_f1_holds_about_95_times_in_100() -> None:
+    rng, hits = np.random.default_rng(0), 0
+    shares = np.array(
+        [0.7, 0.06, 0.06, 0.18]
+    )  # of rows: (no, no), (no, yes), (yes, no), (yes, yes)
+    true_f1 = 2 * 0.18 / (2 * 0.18 + 0.12)
+    for _ in range(400):
+        cells = rng.multinomial(100, shares)
+        true, answers = np.repeat([0, 0, 1, 1], cells), np.repeat([0, 1, 0, 1], cells)
+        f1 = Evaluation.of(true, sure(answers.tolist(), 2), ("no", "yes")).per_class[1].f1
+        assert f1
+        hits += f1.low <= true_f1 <= f1.high
+    assert 0.92 <= hits / 400 <= 0.98
+
+
+def test_an_f1_of_nothing_right_is_not_known_to_be_zero() -> None:
+    f1 = Evaluation.of([0] * 98 + [1] * 2, sure([0] * 95 + [1] * 3 + [0] * 2, 2), ("no", "yes"))
+    found = f1.per_class[1].f1
+    assert found
+    j = wilson(0, 5).high
+    assert (found.value, found.low) == (0, 0)
+    assert found.high == pytest.approx(2 * j / (1 + j))
+
+
 def test_f1_of_a_hand_case() -> None:
     # a: precision 8/8, recall 8/10; b: precision 10/12, recall 10/10.
     by_hand = [2 * 8 / (8 + 10), 2 * 10 / (12 + 10)]

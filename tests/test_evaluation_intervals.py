@@ -100,12 +100,31 @@ def test_mcnemar_of_a_million_rows() -> None:
 
 
 def test_a_share_that_resampling_cannot_leave_has_the_interval_of_wilson() -> None:
-    assert share_interval(1.0, np.ones(1000), 20) == wilson(20, 20)
+    assert share_interval(1.0, np.ones(1000), 20, 90) == wilson(20, 20)
 
 
 def test_a_share_near_its_end_stays_inside() -> None:
-    score = share_interval(0.99, np.r_[np.ones(500), np.full(499, 0.97), np.nan], 50)
+    score = share_interval(0.99, np.r_[np.ones(500), np.full(499, 0.97), np.nan], 50, 90)
     assert 0.5 < score.low < 0.99 < score.high < 1
+
+
+def test_a_share_that_is_nearly_one_reaches_from_wilsons_low_end_to_one() -> None:
+    score = share_interval(0.999, np.ones(1000), 20, 90)
+    assert (score.low, score.value, score.high) == (wilson(20, 20).low, 0.999, 1)
+
+
+def test_a_small_share_of_few_rows_among_many_has_both_ends() -> None:
+    rng = np.random.default_rng(0)
+    score = share_interval(0.02, np.exp(0.5 * rng.normal(size=1000)) * 0.02, 2, 100)
+    assert 0.004 < score.low < 0.012 < 0.03 < score.high < 0.07
+
+
+def test_where_two_rows_decide_everything_the_interval_stays_within_reason() -> None:
+    x = np.r_[np.full(98, 1e-4), 7.0, 7.0]
+    score = ratios([(x, None)], np.random.default_rng(0))[0].score()
+    # Two events leave a Poisson mean of 0.24 to 7.2: a factor of 8 down and 3.6 up.
+    assert 0.14 / 8 < score.low < 0.14 / 2
+    assert 0.14 * 2 < score.high < 0.14 * 8
 
 
 @pytest.mark.parametrize(

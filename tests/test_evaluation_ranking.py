@@ -105,12 +105,12 @@ def test_cells_are_resampled_as_rows_would_be() -> None:
         assert (high - low) / 2 == pytest.approx(1.96 * spread, rel=0.12)
 
 
-def coverage(n: int, n_repeats: int) -> tuple[float, float]:
-    """Share of intervals that hold the average precision, and the precision, of all rows."""
+def coverage(n: int, n_repeats: int, share: float = 0.3) -> tuple[float, float]:
+    """Part of the intervals that hold the average precision, and the precision, of all rows."""
     rng = np.random.default_rng(0)
 
     def draw(n: int) -> Ranking:
-        positive = rng.random(n) < 0.3
+        positive = rng.random(n) < share
         return Ranking.of(positive, 1 / (1 + np.exp(-rng.normal(size=n) - 2 * positive)))
 
     everything = draw(2_000_000)
@@ -140,3 +140,12 @@ def test_intervals_hold_94_to_96_times_in_100() -> None:
     print(average, precision)
     assert 0.94 <= average <= 0.96
     assert 0.94 <= precision <= 0.96
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("n", "share"), [(1000, 0.02), (1000, 0.05), (5000, 0.02)])
+def test_the_coverage_for_rare_positives_that_the_page_states(n: int, share: float) -> None:
+    average, precision = coverage(n, 1000, share)
+    print(n, share, average, precision)
+    assert 0.90 <= average <= 0.99
+    assert 0.90 <= precision <= 0.99
