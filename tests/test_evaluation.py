@@ -156,6 +156,30 @@ def test_f1_is_the_harmonic_mean_or_nothing(confusion: NDArray[np.int64]) -> Non
         assert np.isnan(f1) if expected is None else f1 == pytest.approx(expected)
 
 
+def test_the_interval_of_f1_holds_about_95_times_in_100() -> None:
+    rng, hits = np.random.default_rng(0), 0
+    shares = np.array(
+        [0.7, 0.06, 0.06, 0.18]
+    )  # of rows: (no, no), (no, yes), (yes, no), (yes, yes)
+    true_f1 = 2 * 0.18 / (2 * 0.18 + 0.12)
+    for _ in range(400):
+        cells = rng.multinomial(100, shares)
+        true, answers = np.repeat([0, 0, 1, 1], cells), np.repeat([0, 1, 0, 1], cells)
+        f1 = Evaluation.of(true, sure(answers.tolist(), 2), ("no", "yes")).per_class[1].f1
+        assert f1
+        hits += f1.low <= true_f1 <= f1.high
+    assert 0.92 <= hits / 400 <= 0.98
+
+
+def test_an_f1_of_nothing_right_is_not_known_to_be_zero() -> None:
+    f1 = Evaluation.of([0] * 98 + [1] * 2, sure([0] * 95 + [1] * 3 + [0] * 2, 2), ("no", "yes"))
+    found = f1.per_class[1].f1
+    assert found
+    j = wilson(0, 5).high
+    assert (found.value, found.low) == (0, 0)
+    assert found.high == pytest.approx(2 * j / (1 + j))
+
+
 def test_f1_of_a_hand_case() -> None:
     # a: precision 8/8, recall 8/10; b: precision 10/12, recall 10/10.
     by_hand = [2 * 8 / (8 + 10), 2 * 10 / (12 + 10)]
@@ -499,3 +523,142 @@ def test_a_score_is_shown_with_its_interval_and_is_a_number() -> None:
     score = Score(value=0.9881, low=0.98579, high=0.99004)
     assert str(score) == repr(score) == "0.9881 [0.9858, 0.9900]"
     assert float(score) == 0.9881
+
+
+# Beside the baseline
+
+
+def test_the_verdict_is_a_paired_test_against_the_most_frequent_label() -> None:
+    true = [0] * 70 + [1] * 30
+    better = Evaluation.of(true, sure(true), ABC)
+    assert (better.better_than_baseline, better.beats_baseline) == ("better", True)
+    assert better.verdict == "Better than always answering 'a'."
+    same = Evaluation.of(true, sure([0] * 100), ABC)
+    assert (same.better_than_baseline, same.beats_baseline) == ("not distinguishable", False)
+    assert same.verdict == (
+        "Not shown to be right more often than always answering 'a': within chance on these rows."
+    )
+    worse = Evaluation.of(true, sure([1] * 100), ABC)
+    assert (worse.better_than_baseline, worse.beats_baseline) == ("worse", False)
+    assert worse.verdict == "Right less often than always answering 'a'."
+
+
+def test_five_rows_more_are_not_yet_better_and_six_are() -> None:
+    # Exact two-sided McNemar: 2 / 2**5 = 0.0625, 2 / 2**6 = 0.031.
+    for won, verdict in ((5, "not distinguishable"), (6, "better")):
+        true = [0] * 50 + [1] * won
+        assert Evaluation.of(true, sure(true), ABC).better_than_baseline == verdict
+
+
+# Two labels
+
+
+YES_NO = ("no", "yes")
+
+
+def two(yes: list[float]) -> Floats:
+    return np.stack([1 - np.array(yes), yes], axis=1)
+
+
+def test_of_two_labels_the_rarer_one_is_positive_of_equals_the_second() -> None:
+    def positive(true: list[int]) -> str | None:
+        return Evaluation.of(true, two([0.5] * len(true)), YES_NO).positive
+
+    assert positive([0, 0, 1]) == "yes"
+    assert positive([0, 1, 1]) == "no"
+    assert positive([0, 1]) == "yes"
+
+
+def test_the_positive_label_is_ranked_by_its_own_probability() -> None:
+    true, p = [0, 0, 0, 1, 1], two([0.1, 0.6, 0.4, 0.5, 0.9])
+    result = Evaluation.of(true, p, YES_NO)
+    assert result.average_precision
+    assert result.average_precision.value == pytest.approx((1 + 2 / 3) / 2)
+    other = Evaluation.of(true, p, YES_NO, positive="no", recall=0.5)
+    # By probability of "no": no, no, yes, no, yes.
+    assert other.average_precision
+    assert other.average_precision.value == pytest.approx((1 + 1 + 3 / 4) / 3)
+    at = other.precision_at_recall
+    assert at
+    assert (at.recall, at.precision.value, at.threshold) == pytest.approx((0.5, 1, 0.6))
+
+
+def test_with_more_labels_there_is_no_positive_one() -> None:
+    result = Evaluation.of([0, 1], sure([0, 1]), ABC)
+    assert (result.positive, result.average_precision, result.precision_at_recall) == (None,) * 3
+    assert (result.threshold, result.of_positive) == (None, None)
+
+
+def test_without_a_positive_row_there_is_no_ranking() -> None:
+    result = Evaluation.of([0, 0], two([0.1, 0.2]), YES_NO)
+    assert (result.positive, result.average_precision, result.precision_at_recall) == (
+        "yes", None, None,
+    )  # fmt: skip
+    assert result.of_positive and result.of_positive.n == 0
+
+
+def test_answers_by_a_threshold_decide_everything_but_the_ranking() -> None:
+    true, p = [0, 0, 0, 1, 1], two([0.1, 0.2, 0.3, 0.4, 0.9])
+    plain = Evaluation.of(true, p, YES_NO)
+    moved = Evaluation.of(true, p, YES_NO, predicted=[0, 0, 1, 1, 1], threshold=0.25)
+    assert (plain.threshold, moved.threshold) == (None, 0.25)
+    assert plain.confusion == ((3, 0), (1, 1))
+    assert moved.confusion == ((2, 1), (0, 2))
+    assert moved.accuracy == wilson(4, 5)
+    assert moved.of_positive and moved.of_positive.recall == wilson(2, 2)
+    assert moved.of_positive.f1 and moved.of_positive.f1.value == pytest.approx(4 / 5)
+    assert moved.log_loss.value == plain.log_loss.value
+    assert moved.average_precision and plain.average_precision
+    assert moved.average_precision.value == plain.average_precision.value
+    # Stated with 0.9, 0.8, 0.3 (wrong), 0.4 and 0.9: each in another bin but the two 0.9.
+    stated, right = np.array([0.9, 0.8, 0.3, 0.4, 0.9]), [True, True, False, True, True]
+    assert moved.calibration_error.value == pytest.approx(expected_calibration_error(stated, right))
+    assert Evaluation.model_validate_json(moved.model_dump_json()) == moved
+
+
+def test_answers_that_cost_accuracy_may_still_rank_well_and_the_verdict_says_so() -> None:
+    rng = np.random.default_rng(0)
+    true = rng.random(2000) < 0.05
+    p = two((1 / (1 + np.exp(3 - rng.normal(size=2000) - 2 * true))).tolist())
+    result = Evaluation.of(true.astype(int), p, YES_NO, predicted=np.ones(2000, int))
+    assert result.verdict == (
+        "Right less often than always answering 'no'. "
+        "Its ranking knows more about 'yes' than chance."
+    )
+    blind = Evaluation.of(true.astype(int), two([0.4] * 2000), YES_NO)
+    assert blind.verdict.endswith("Its ranking is not shown to know more about 'yes' than chance.")
+
+
+@pytest.mark.parametrize(
+    ("labels", "others", "text"),
+    [
+        (
+            YES_NO, {"positive": "yess"},
+            "No positive label: positive='yess'. Expected one of no, yes. Did you mean 'yes'?",
+        ),
+        (
+            ABC, {"positive": "a"},
+            "No positive label: positive='a'. Expected two labels, of which one is positive.",
+        ),
+        (
+            YES_NO, {"threshold": 1.5, "predicted": [0, 1]},
+            "No threshold: threshold=1.5, n_labels=2. Expected a probability, two labels, and the "
+            "answers it leads to as `predicted`.",
+        ),
+        (YES_NO, {"threshold": 0.5}, "No threshold: threshold=0.5, n_labels=2."),
+        (ABC, {"threshold": 0.5, "predicted": [0, 1]}, "No threshold: threshold=0.5, n_labels=3."),
+        (YES_NO, {"recall": 0}, "No recall: recall=0. Expected a share in (0, 1]."),
+        (YES_NO, {"predicted": [0]}, "Answers of another shape: shape=(1,). Expected shape (2,)."),
+        (
+            YES_NO, {"predicted": [0, 2]},
+            "Answers without a label: dtype='int64', lowest=0, highest=2. "
+            "Expected whole numbers from 0 to 1.",
+        ),
+    ],
+)  # fmt: skip
+def test_choices_that_cannot_be_are_refused(
+    labels: tuple[str, ...], others: dict[str, Any], text: str
+) -> None:
+    with pytest.raises(DataError) as error:
+        Evaluation.of([0, 1], sure([0, 1], len(labels)), labels, **others)
+    assert str(error.value).startswith(text)

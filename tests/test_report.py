@@ -7,10 +7,23 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from tenfold import Evaluation, Run
-from tenfold.errors import RunError
-from tenfold.report import draw_confusion, draw_history, write_report
+from tenfold.errors import DataError, RunError
+from tenfold.evaluation import AnyEvaluation, RegressionEvaluation
+from tenfold.report import (
+    draw_confusion,
+    draw_forecast,
+    draw_history,
+    draw_precision_recall,
+    draw_predicted_vs_true,
+    draw_residuals,
+    write_report,
+)
+
+Codes = NDArray[np.int64]
+Floats = NDArray[np.float64]
 
 
 def png_size(path: Path) -> tuple[int, int]:
@@ -98,3 +111,133 @@ def test_labels_cannot_write_html(small_run: Run, tmp_path: Path) -> None:
 def test_there_is_no_report_without_an_evaluation(small_run: Run, tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"no evaluation\.json"):
         write_report(Run(tmp_path, small_run.record))
+
+
+# Two labels
+
+
+def two_labels(names: tuple[str, str] = ("ham", "spam")) -> tuple[Evaluation, Codes, Floats]:
+    rng = np.random.default_rng(0)
+    y = (rng.random(300) < 0.2).astype(int)
+    p = 1 / (1 + np.exp(1 - rng.normal(size=300) - 2 * y))
+    both = np.stack([1 - p, p], axis=1)
+    predicted = (p > 0.4).astype(int)
+    result = Evaluation.of(y, both, names, predicted=predicted, threshold=0.4, data="mails")
+    return result, y, both
+
+
+def test_precision_and_recall_are_drawn_for_two_labels(tmp_path: Path) -> None:
+    draw_precision_recall(*two_labels(), tmp_path / "one.png")
+    draw_precision_recall(*two_labels(("a" * 60, "b" * 60)), tmp_path / "long.png")
+    assert png_size(tmp_path / "one.png") == png_size(tmp_path / "long.png")
+
+
+def test_for_more_labels_there_is_no_precision_and_recall_to_draw(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"No precision and recall to draw.*positive=None"):
+        draw_precision_recall(an_evaluation(3), np.zeros(1, int), np.ones((1, 3)), tmp_path / "p")
+
+
+# Regression
+
+
+def a_regression(
+    n: int, target: str = "price", ratio: float = 0.3
+) -> tuple[RegressionEvaluation, Floats, Floats]:
+    rng = np.random.default_rng(0)
+    y = 1e5 * rng.exponential(size=n)
+    value = y + 1e5 * ratio * rng.normal(size=n)
+    result = RegressionEvaluation.of(
+        y, value, low=value - 1e5, high=value + 1e5, baseline_value=y.mean(),
+        baseline_kind="mean", data="houses", part="test", target=target,
+    )  # fmt: skip
+    return result, y, value
+
+
+@pytest.mark.parametrize("n", [2, 60, 1000, 5000])
+@pytest.mark.parametrize("target", ["price", "a name of a column that is far too long " * 4])
+def test_few_and_many_values_are_drawn_with_any_name(tmp_path: Path, n: int, target: str) -> None:
+    result, y, value = a_regression(n, target)
+    draw_predicted_vs_true(result, y, value, tmp_path / "p.png", value - 1e5, value + 1e5)
+    draw_residuals(result, y, value, tmp_path / "r.png")
+    assert png_size(tmp_path / "p.png") == (696, 672)
+    assert png_size(tmp_path / "r.png") == (1080, 480)
+
+
+def test_values_that_are_all_equal_are_drawn(tmp_path: Path) -> None:
+    same = np.full(10, 5.0)
+    result = RegressionEvaluation.of(same, same, baseline_value=5, baseline_kind="mean")
+    draw_predicted_vs_true(result, same, same, tmp_path / "p.png")
+    draw_residuals(result, same, same, tmp_path / "r.png")
+
+
+@pytest.mark.parametrize("n", [1, 2, 30, 900])
+def test_a_forecast_is_drawn_over_time(tmp_path: Path, n: int) -> None:
+    y = np.arange(n, dtype=float)
+    labels = [f"2024-01-01T00:{i:02d}:00 and more than fits" for i in range(n)]
+    draw_forecast(y, y + 1, y, y + 2, labels, tmp_path / "band.png", target="degrees")
+    draw_forecast(y, y + 1, None, None, labels, tmp_path / "bare.png", target="degrees")
+    assert png_size(tmp_path / "band.png") == png_size(tmp_path / "bare.png")
+    assert (tmp_path / "band.png").read_bytes() != (tmp_path / "bare.png").read_bytes()
+
+
+def test_the_history_of_a_regression_has_no_accuracy_to_draw(tmp_path: Path) -> None:
+    names = ("accuracy", "val_loss", "val_accuracy")
+    row: dict[str, float | None] = {"epoch": 1.0, "loss": 0.5} | dict.fromkeys(names)
+    draw_history([row], tmp_path / "h.png")
+    assert png_size(tmp_path / "h.png")[0] == 540
+
+
+def report_of(
+    run: Run, folder: Path, evaluation: AnyEvaluation, notes: tuple[str, ...] = ()
+) -> str:
+    (folder / "evaluation.json").write_text(evaluation.model_dump_json())
+    write_report(Run(folder, run.record), notes)
+    return (folder / "report.html").read_text("utf-8")
+
+
+def test_the_report_of_a_regression(small_run: Run, tmp_path: Path) -> None:
+    result, y, value = a_regression(200, "<b>price</b>")
+    draw_residuals(result, y, value, tmp_path / "residuals.png")
+    draw_predicted_vs_true(result, y, value, tmp_path / "predicted_vs_true.png")
+    text = report_of(small_run, tmp_path, result, ("3 rows <i>dropped</i>",))
+    assert f"<strong>{result.verdict}</strong>" in text
+    for score in (result.mae, result.rmse, result.baseline.mae, result.baseline.rmse):
+        assert f"<td>{score.in_unit}</td>" in text
+    assert f"<td>{result.r2}</td>" in text
+    assert f"<td>{result.coverage}</td>" in text
+    assert "200,000" in text, "the mean width of the intervals"
+    assert "&lt;b&gt;price&lt;/b&gt;" in text
+    assert "<li>3 rows &lt;i&gt;dropped&lt;/i&gt;</li>" in text
+    assert re.findall('alt="([^"]+)"', text) == ["Predicted against true", "Residuals"]
+    embedded = re.findall(r'src="data:image/png;base64,([^"]+)"', text)
+    assert base64.b64decode(embedded[1]) == (tmp_path / "residuals.png").read_bytes()
+    assert "Each label" not in text
+
+
+def test_the_report_says_when_nothing_beats_the_last_value(small_run: Run, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    y = np.cumsum(rng.normal(size=200))
+    result = RegressionEvaluation.of(
+        y[1:], y[:-1] + 0.01 * rng.normal(size=199), baseline_value=y[:-1],
+        baseline_kind="last value",
+    )  # fmt: skip
+    text = report_of(small_run, tmp_path, result)
+    assert "<strong>Not shown to beat repeating the last value" in text
+    assert "baseline (last value): RMSE" in text
+    assert "rows inside their interval" not in text
+    assert "<img" not in text
+
+
+def test_the_report_of_two_labels(small_run: Run, tmp_path: Path) -> None:
+    result, y, both = two_labels(("<ham>", "<spam>"))
+    draw_precision_recall(result, y, both, tmp_path / "precision_recall.png")
+    text = report_of(small_run, tmp_path, result)
+    assert result.of_positive and result.precision_at_recall
+    assert f"<td>F1 of “&lt;spam&gt;”</td><td>{result.of_positive.f1}</td>" in text
+    assert f"<td>{result.average_precision}</td>" in text
+    assert f"<td>{result.precision_at_recall.precision}</td>" in text
+    assert "“&lt;spam&gt;” is answered from probability</td><td>0.4</td>" in text
+    assert "<spam>" not in text
+    assert re.findall('alt="([^"]+)"', text) == ["Precision and recall"]
+    nobody = Evaluation.of([0, 0], [[0.9, 0.1], [0.8, 0.2]], ("ham", "spam"))
+    assert "average precision" not in report_of(small_run, tmp_path, nobody)

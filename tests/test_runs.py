@@ -8,16 +8,29 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import tenfold
 from tenfold import Dataset, Evaluation, Run
 from tenfold.errors import FileError, RunError
+from tenfold.evaluation import RegressionEvaluation
 from tenfold.files import sha256
 from tenfold.graph import to_graph
 from tenfold.learners import Fitted
 from tenfold.learners.network import Network
+from tenfold.model import Predictions
 from tenfold.network import build_network
-from tenfold.runs import DataRecord, Record, count_opening, verify
+from tenfold.runs import (
+    DataRecord,
+    Record,
+    as_written,
+    count_opening,
+    harmless,
+    verify,
+    write_predictions,
+    write_values,
+)
 
 
 def a_record(fingerprint: str = "f") -> Record:
@@ -211,3 +224,83 @@ def test_examples_are_one_of_each_label_and_never_test_rows(small_run: Run) -> N
         rows = list(csv.DictReader(file))
     assert [row["true"] for row in rows] == list("0123456789")
     assert all(row["key"].startswith("train-images") for row in rows)
+
+
+# Cells that spreadsheets run
+
+
+@pytest.mark.parametrize(
+    ("text", "cell"),
+    [
+        ("=1+1", "'=1+1"),
+        ("+49 30 1234", "'+49 30 1234"),
+        ("-", "'-"),
+        ("@SUM(A1)", "'@SUM(A1)"),
+        ("\t=1", "'\t=1"),
+        ("\r=1", "'\r=1"),
+        ("\n=1", "'\n=1"),
+        ("\0=1", "'\0=1"),
+        ("'=1", "''=1"),
+        ("-inf", "'-inf"),
+        ("-1_0", "'-1_0"),
+        ("-1.5e-3", "-1.5e-3"),
+        ("+7", "+7"),
+        ("-.5", "-.5"),
+        ("spam", "spam"),
+        ("'tis", "'tis"),
+        ("", ""),
+        ("a=b", "a=b"),
+    ],
+)
+def test_a_cell_that_would_run_gets_a_quote(text: str, cell: str) -> None:
+    assert (harmless(text), as_written(cell)) == (cell, text)
+
+
+texts = st.text(st.sampled_from("=+-@'\t\r\n\0 a1.,\"") | st.characters(codec="utf-8"))
+
+
+@given(keys=st.lists(texts, max_size=5))
+def test_every_text_comes_back_from_the_file(
+    keys: list[str], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    path = tmp_path_factory.getbasetemp() / f"{threading.get_ident()}.csv"
+    write_values(path, keys, [1.0] * len(keys), [2.0] * len(keys))
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [as_written(row["key"]) for row in rows] == keys
+    for row in rows:
+        bare = row["key"].strip("'")[:1]
+        assert bare not in tuple("=@\t\r\n\0") or row["key"].startswith("'")
+
+
+def test_predictions_of_a_regression(tmp_path: Path) -> None:
+    path = tmp_path / "predictions.csv"
+    write_values(path, ["a.csv:1", "=a"], np.array([1.5, -2]), [1, 1 / 3], [0, 0], [2, 1e9])
+    assert path.read_text() == (
+        "key,true,predicted,low,high\n"
+        "a.csv:1,1.5,1,0,2\n"
+        "'=a,-2,0.333333333,0,1e+09\n"
+    )  # fmt: skip
+    write_values(path, ["k"], [1.0], [2.0])
+    assert path.read_text() == "key,true,predicted,low,high\nk,1,2,,\n"
+
+
+def test_predictions_say_which_rows_are_unsure_and_run_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "predictions.csv"
+    answers = Predictions(
+        np.array([[0.75, 0.25], [0.5, 0.5]], np.float32),
+        ("@ham", "spam"),
+    )
+    write_predictions(path, ["k", "+k"], ["spam", "@ham"], answers, unsure=np.array([False, True]))
+    assert path.read_text() == (
+        "key,true,predicted,confidence,unsure,p_@ham,p_spam\n"
+        "k,spam,'@ham,0.75,false,0.75,0.25\n"
+        "'+k,'@ham,'@ham,0.5,true,0.5,0.5\n"
+    )
+
+
+def test_the_evaluation_of_a_run_is_that_of_its_task(tmp_path: Path) -> None:
+    run = Run.create(tmp_path, "r", a_record())
+    result = RegressionEvaluation.of([1, 2], [1, 3], baseline_value=1.5, baseline_kind="last value")
+    (run.path / "evaluation.json").write_text(result.model_dump_json())
+    assert Run.open(run.path).evaluation == result

@@ -419,7 +419,9 @@ def number_text(value: float | int | None) -> str:
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Write a table durably."""
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(rows)
+    plain = csv.writer(text, lineterminator="\n")
+    quoted = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL)
+    for row in (columns, *rows):
+        # The module quotes a carriage return only where it ends lines; readers split there anyway.
+        (quoted if any("\r" in cell for cell in row) else plain).writerow(row)
     files.write_text(path, text.getvalue())

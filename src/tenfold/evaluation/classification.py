@@ -261,9 +261,6 @@ def _f1_scores(
     confusion: NDArray[np.int64], labels: tuple[str, ...], rng: np.random.Generator
 ) -> tuple[tuple[LabelScores, ...], Score]:
     """The scores of each label, and the mean F1 over the labels that occur or are predicted."""
-    draws = resampled_counts(confusion.ravel(), rng)
-    resampled = np.concatenate([f1_scores(draw.reshape(-1, *confusion.shape)) for draw in draws])
-    f1 = f1_scores(confusion)
     right = np.diagonal(confusion).tolist()
     predicted, true = confusion.sum(axis=0).tolist(), confusion.sum(axis=1).tolist()
     per_class = tuple(
@@ -272,11 +269,32 @@ def _f1_scores(
             n=true[i],
             precision=_rate(right[i], predicted[i]),
             recall=_rate(right[i], true[i]),
-            f1=None if np.isnan(f1[i]) else _interval(float(f1[i]), resampled[:, i]),
+            f1=_f1(right[i], true[i] + predicted[i] - right[i]),
         )
         for i, label in enumerate(labels)
     )
-    return per_class, _interval(float(np.nanmean(f1)), np.nanmean(resampled, axis=1))
+    macro = float(np.nanmean(f1_scores(confusion)))
+    if macro in (0, 1):  # all rows wrong, or all right, as they then are in every resample
+        n = int(confusion.sum())
+        return per_class, wilson(round(macro * n), n)
+    draws = resampled_counts(confusion.ravel(), rng)
+    resampled = [
+        np.nanmean(f1_scores(draw.reshape(-1, *confusion.shape)), axis=1) for draw in draws
+    ]
+    return per_class, _interval(macro, np.concatenate(resampled))
+
+
+def _f1(right: int, n: int) -> Score | None:
+    """F1 of a label that is true or answered in n rows and both in `right` of them.
+
+    It is 2 j / (1 + j) of the share j = right / n, and so are the ends of its interval those of
+    Wilson's for j: also an F1 of 0 or 1 is only known as well as its few rows allow.
+    """
+    if not n:
+        return None
+    share = wilson(right, n)
+    value, low, high = (2 * j / (1 + j) for j in (share.value, share.low, share.high))
+    return Score(value=value, low=low, high=high)
 
 
 def _calibration_score(

@@ -81,11 +81,12 @@ class Ranking(NamedTuple):
         )  # fmt: skip
         value, precision = _measures(new[steps][None], others[None], recall)[0].tolist()
         step = steps[_reaching(self.found[steps], recall)]
+        marked = int(self.marked[step])
         return (
-            share_interval(value, resampled[:, 0], int(self.found[-1])),
+            share_interval(value, resampled[:, 0], int(self.found[-1]), int(self.marked[-1])),
             PrecisionAtRecall(
                 recall=recall,
-                precision=share_interval(precision, resampled[:, 1], int(self.marked[step])),
+                precision=share_interval(precision, resampled[:, 1], marked, marked),
                 threshold=float(self.thresholds[step]),
             ),
         )

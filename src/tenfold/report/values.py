@@ -6,12 +6,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tenfold.evaluation import RegressionEvaluation
+from tenfold.evaluation import RegressionEvaluation, in_unit
 from tenfold.report.plots import INK, VALIDATION, Floats, new_figure, plain, save, short
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
+    from matplotlib.collections import PolyCollection
 
+FORECAST = "#d9730d"
 MAX_WHISKERS = 200
 """Up to this many rows each shows its interval; more would be a thicket."""
 
@@ -32,14 +35,19 @@ def draw_predicted_vs_true(
     """Draw predicted values against true ones (n,), with the diagonal on which they are equal."""
     figure = new_figure(5.8, 5.6)
     axes = figure.subplots()
+    shown = [true, value]
     if low is not None and high is not None and len(true) <= MAX_WHISKERS:
         axes.vlines(true, low, high, color=VALIDATION, alpha=0.3, lw=1)
-    _cloud(axes, true, value)
-    ends = _limits(np.concatenate([true, value]))
+        shown += [low, high]
+    cells = _cloud(axes, true, value)
+    if cells is not None:
+        figure.colorbar(cells, ax=axes, label="rows", shrink=0.8)
+    ends = _limits(np.concatenate(shown))
     axes.plot(ends, ends, color=INK, lw=1, ls="--")
     name = short(evaluation.target)
     axes.set(xlabel=f"true {name}", ylabel=f"predicted {name}", xlim=ends, ylim=ends)
     axes.set_aspect("equal")
+    _numbers(axes.xaxis, axes.yaxis)
     plain(axes)
     r2 = f", R2 {evaluation.r2}" if evaluation.r2 else ""
     figure.suptitle(
@@ -63,12 +71,13 @@ def draw_residuals(
     right.hist(left_over, bins=min(60, max(8, len(true) // 10)), orientation="horizontal",
                color=VALIDATION, alpha=0.8)  # fmt: skip
     right.set(xlabel="rows")
+    _numbers(left.xaxis, left.yaxis)
     for axes in (left, right):
         axes.axhline(0, color=INK, lw=1, ls="--")
         plain(axes)
     figure.suptitle(
         f"{short(evaluation.data)}: what is left over of {short(evaluation.target)}, "
-        f"mean {np.mean(left_over):.4g}",
+        f"mean {in_unit(float(np.mean(left_over)))}",
         color=INK,
         fontsize=11,
     )
@@ -101,28 +110,42 @@ def draw_forecast(
     at = np.arange(len(true))
     mark = "o" if len(true) <= 60 else ""
     if low is not None and high is not None:
-        axes.fill_between(at, low, high, color=VALIDATION, alpha=0.18, lw=0, label="interval")
+        axes.fill_between(at, low, high, color=FORECAST, alpha=0.2, lw=0, label="interval")
     axes.plot(at, true, color=INK, lw=1, marker=mark, ms=3, label="true")
-    axes.plot(at, predicted, color=VALIDATION, lw=1.2, marker=mark, ms=3, label="predicted")
+    axes.plot(at, predicted, color=FORECAST, lw=1, marker=mark, ms=3, label="predicted")
     ticks = np.unique(np.linspace(0, len(true) - 1, min(MAX_TICKS, len(true))).round().astype(int))
     long = max(len(axis_labels[tick]) for tick in ticks) > 10
     axes.set_xticks(ticks, [short(axis_labels[tick], 24) for tick in ticks])
     if long:
-        axes.tick_params(axis="x", rotation=25)
+        for label in axes.get_xticklabels():
+            label.set(rotation=25, ha="right")
+    _numbers(axes.yaxis)
     axes.set(ylabel=short(target))
     plain(axes)
     figure.legend(loc="outside upper right", frameon=False, ncols=3)
     save(figure, path)
 
 
-def _cloud(axes: "Axes", x: Floats, y: Floats) -> None:
+def _cloud(axes: "Axes", x: Floats, y: Floats) -> "PolyCollection | None":
     """Rows as points, or counted in hexagons where points would hide each other."""
     if len(x) <= MAX_POINTS:
         alpha = float(np.clip(300 / len(x), 0.15, 0.8))
         axes.plot(x, y, "o", ms=4, mew=0, color=VALIDATION, alpha=alpha)
-        return
-    cells = axes.hexbin(x, y, gridsize=60, bins="log", mincnt=1, cmap="Blues", linewidths=0.1)
-    axes.figure.colorbar(cells, ax=axes, label="rows", shrink=0.8)
+        return None
+    from matplotlib.colors import LinearSegmentedColormap
+
+    # Blues begin with white, in which single rows would be lost.
+    blues = LinearSegmentedColormap.from_list("rows", ["#b5d0ea", "#08306b"])
+    return axes.hexbin(x, y, gridsize=60, bins="log", mincnt=1, cmap=blues, linewidths=0.1)
+
+
+def _numbers(*scales: "Axis") -> None:
+    """Few ticks, with whole numbers in full: those of house prices ran into each other."""
+    from matplotlib.ticker import MaxNLocator
+
+    for scale in scales:
+        scale.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+        scale.set_major_formatter("{x:,.10g}")
 
 
 def _limits(numbers: Floats) -> tuple[float, float]:
