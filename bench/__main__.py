@@ -32,17 +32,21 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="tenfold-bench-") as name:
         folder = Path(name)
-        lines = [
-            *_heading(),
-            *speed.epochs(options.rounds),
-            *speed.growth(options.rounds),
-            *speed.time_to_98(options.repeat),
-            *_whole_programs(folder, options.repeat),
-            *_accuracy(folder, options.seeds),
-            *_prediction(folder),
-        ]
+        sections = (
+            _heading(),
+            speed.epochs(options.rounds),
+            speed.growth(options.rounds),
+            speed.time_to_98(options.repeat),
+            _whole_programs(folder, options.repeat),
+            _accuracy(folder, options.seeds),
+            _prediction(folder),
+        )
+        lines: list[str] = []
+        for section in sections:
+            for line in section:
+                lines.append(line)
+                print(line, flush=True)
     PAGE.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    print("\n".join(lines))
 
 
 def _heading() -> Iterator[str]:

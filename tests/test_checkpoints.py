@@ -29,7 +29,7 @@ EPOCH = Epoch(1, 0.25, 0.5, 0.75, None, None, 0.001)
 # A run of its own process: 40 epochs of a few milliseconds, slowed down so that kills hit each
 # stage, and a checkpoint at every epoch end instead of every two seconds.
 PROGRAM = """
-import signal, sys, time
+import resource, signal, sys, time
 import numpy as np, tenfold
 from tenfold import checkpoints
 from tenfold.learners import Watcher
@@ -46,7 +46,9 @@ class Slow(Watcher):
         time.sleep(0.03)
 
 data = tenfold.load("mnist").take(np.r_[:300, 60_000:60_050])
-command, path = sys.argv[1:]
+command, path, n_bytes = sys.argv[1:]
+if int(n_bytes):  # a disk on which no larger file fits
+    resource.setrlimit(resource.RLIMIT_FSIZE, (int(n_bytes), int(n_bytes)))
 try:
     if command == "train":
         tenfold.train(data, epochs=40, hidden=[8], dropout=0.1, out=path, watcher=Slow())
@@ -62,10 +64,9 @@ except tenfold.TenfoldError as error:
 Process = subprocess.Popen[str]
 
 
-def start(command: str, path: Path, before: str = "") -> Process:
-    """A training in a process of its own, after the statements `before`."""
+def start(command: str, path: Path, n_bytes: int = 0) -> Process:
     return subprocess.Popen(
-        [sys.executable, "-c", before + PROGRAM, command, str(path)],
+        [sys.executable, "-c", PROGRAM, command, str(path), str(n_bytes)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
 
@@ -209,9 +210,7 @@ def test_one_process_at_a_time_and_a_second_signal_ends_it_at_once(
 def test_a_full_disk_is_said_and_the_run_goes_on_when_there_is_room(
     straight: Path, tmp_path: Path
 ) -> None:
-    # A checkpoint takes 100 kB.
-    small_disk = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))\n"
-    status, _, said = end(start("train", tmp_path, small_disk))
+    status, _, said = end(start("train", tmp_path, 20_000))  # a checkpoint takes 100 kB
     assert status == 1
     assert "Cannot write: reason='File too large'" in said and "Traceback" not in said
     run = tmp_path / "mnist-network-1"
