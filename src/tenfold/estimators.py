@@ -94,7 +94,7 @@ class _NetworkEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
             "dropout": self.dropout,
             "validation_size": self.validation_fraction,
             "patience": self.patience if self.validation_fraction else None,
-            "learning_rate": self.learning_rate or LEARNING_RATE,
+            "learning_rate": LEARNING_RATE if self.learning_rate is None else self.learning_rate,
             "label_smoothing": 0.0,
             "shift_px": 0,
         }
