@@ -94,7 +94,7 @@ class _NetworkEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
             "dropout": self.dropout,
             "validation_size": self.validation_fraction,
             "patience": self.patience if self.validation_fraction else None,
-            "learning_rate": self.learning_rate or LEARNING_RATE,
+            "learning_rate": LEARNING_RATE if self.learning_rate is None else self.learning_rate,
             "label_smoothing": 0.0,
             "shift_px": 0,
         }
@@ -253,7 +253,7 @@ class NetworkClassifier(ClassifierMixin, _NetworkEstimator):  # type: ignore[mis
         learning_rate: float | None = None,
         max_epochs: int = 200,
         batch_size: int = 128,
-        weight_decay: float = 0.0,
+        weight_decay: float = 0.5,
         dropout: float = 0.0,
         validation_fraction: float = 0.1,
         patience: int | None = 20,
@@ -307,7 +307,8 @@ class NetworkRegressor(RegressorMixin, _NetworkEstimator):  # type: ignore[misc]
     has `low` and `high`: an interval that holds the truth in 90 of 100 cases, from the rows held
     out (infinite where there are none).
 
-    Args, attributes and errors: those of `NetworkClassifier`, without classes and their weights.
+    Args, attributes and errors: those of `NetworkClassifier`, without classes and their weights,
+    and with no `weight_decay` unless asked for.
 
     Example:
       >>> from tenfold import NetworkRegressor

@@ -132,7 +132,7 @@ class Training:
 
         score = threads.submit(_compile_score, self._layout, self._validation)
         x = self._layout.rows(self._train.x)
-        resident = jax.device_put((x, _known(self._train.y)))
+        resident = jax.device_put((_filled(x, plan), _filled(_known(self._train.y), plan)))
         run = jax.jit(_epoch_function(self._layout, self._optimizer, self._settings))
         lowered = run.lower(self._weights, self._averages, self._moments, resident, plan)
         compiled = threads.submit(_compiled, lowered)
@@ -184,6 +184,12 @@ class Training:
         self._averages = part("averages", self._weights)
         self._best = part("best", self._weights)
         self._moments = part("moments", self._moments)
+
+
+def _filled(values: NDArray[Any], plan: "_Plan") -> NDArray[Any]:
+    """Rows up to whole batches, which need one program for all numbers of rows; none is read."""
+    n_more = plan.rows.size - len(values)
+    return np.pad(values, [(0, n_more)] + [(0, 0)] * (values.ndim - 1))
 
 
 def _compiled(lowered: Any) -> Any:
