@@ -42,7 +42,8 @@ def prepare() -> None:
     """
     global _alone
     _alone = True
-    threading.Thread(target=importlib.import_module, args=("jax",), daemon=True).start()
+    # No daemon: a process that ends while JAX is being loaded would abort.
+    threading.Thread(target=importlib.import_module, args=("jax",)).start()
 
 
 @contextmanager
