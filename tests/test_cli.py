@@ -316,7 +316,8 @@ def test_resume_takes_no_other_settings_and_no_finished_run(small_run: Run) -> N
     assert (refused.returncode, refused.stdout) == (2, "")
     flat = " ".join(refused.stderr.replace("│", " ").split())
     assert "takes the settings of the run: leave out --epochs, --seed" in flat
-    finished = call("train", "--resume", small_run.path)
-    assert (finished.returncode, finished.stdout) == (1, "")
-    assert finished.stderr.startswith("tenfold: The run is finished already")
-    assert finished.stderr.count("\n") == 1
+    for _ in range(3):  # it ends while JAX is still being loaded
+        finished = call("train", "--resume", small_run.path)
+        assert (finished.returncode, finished.stdout) == (1, "")
+        assert finished.stderr.startswith("tenfold: The run is finished already")
+        assert finished.stderr.count("\n") == 1
