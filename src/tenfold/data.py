@@ -211,6 +211,11 @@ class Dataset:
             self.source,
         )
 
+    def relabelled(self, labels: tuple[str, ...]) -> "Dataset":
+        """The dataset with the codes of other labels, which hold all of its own."""
+        codes = np.array([labels.index(label) for label in self.labels], np.int64)
+        return replace(self, y=codes[self.y], labels=labels)
+
     def one_hot(self) -> NDArray[np.float32]:
         """The answers as one-hot rows: float32 (n, n_labels), 1 in the column of the label."""
         one_hot: NDArray[np.float32] = np.eye(len(self.labels), dtype=np.float32)[self.y]

@@ -1,5 +1,6 @@
 """`tenfold data`: the datasets by name, and a look at any dataset before it is trained on."""
 
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -12,6 +13,7 @@ from tenfold import catalog
 from tenfold.audit import audit_data
 from tenfold.columns import Profile
 from tenfold.data import Dataset
+from tenfold.errors import DataError, message
 from tenfold.loading import load
 from tenfold.report import draw_examples
 from tenfold.suspects import find_suspects
@@ -67,9 +69,22 @@ def show_command(
     if data.info is not None:
         _print_columns(data.info.profiles)
         return
-    out = out or Path(f"{Path(data.name).resolve().stem}-examples.png")
+    out = _free_png(out, Path(data.name).resolve().stem)
     draw_examples(data, out)
     print(f"picture  {out}")
+
+
+def _free_png(out: Path | None, stem: str) -> Path:
+    """Where to draw: the asked file, which must be new, or the next free name."""
+    if out is None:
+        numbers = itertools.chain([""], (f"-{i}" for i in itertools.count(2)))
+        names = (f"{stem}-examples{number}.png" for number in numbers)
+        return next(path for path in map(Path, names) if not path.exists())
+    if out.suffix.lower() != ".png" or out.exists():
+        raise DataError(
+            message("Not a new picture", where=out, expected="a name that ends in .png and is free")
+        )
+    return out
 
 
 def _print_columns(profiles: Sequence[Profile]) -> None:

@@ -1,11 +1,11 @@
 """`load`: a name, a file or a folder becomes a `Dataset`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tenfold import catalog
+from tenfold import catalog, files
 from tenfold.contract import Contract, Reading
 from tenfold.data import Dataset
 from tenfold.errors import DataError, did_you_mean, message
@@ -43,11 +43,14 @@ def load(
     if target is not None:
         reading = reading.model_copy(update={"target": str(target)})
     if not isinstance(source, str | Path):
-        return table_dataset(from_frame(source), reading, like=like)
+        return table_dataset(from_frame(_frame(source)), reading, like=like)
     if str(source) in catalog.DATASETS:
+        _check_no_table(reading, str(source))
         return _load_by_name(str(source))
     path = Path(source)
-    if not path.exists():
+    with files.os_errors("read", path):
+        exists = path.exists()
+    if not exists:
         raise DataError(
             message(
                 "Unknown dataset",
@@ -59,11 +62,38 @@ def load(
     if _is_table(path, reading):
         cells = read_table(path, header=reading.header, separator=reading.separator)
         return table_dataset(cells, reading, like=like, source=str(source))
+    _check_no_table(reading, str(source))
     found = read_images(path)
     test_rows = np.arange(found.n_train, len(found.x))
     return Dataset(
         str(source), found.x, found.y, found.labels, found.keys, test_rows, source=str(source)
     )
+
+
+def _frame(source: Any) -> "pd.DataFrame":
+    import pandas as pd
+
+    if not isinstance(source, pd.DataFrame):
+        raise DataError(
+            message(
+                "Nothing to load",
+                expected="a name, a path or a pandas frame",
+                fix="Make a dataset of arrays with tenfold.Dataset.from_arrays",
+                kind=type(source).__name__,
+            )
+        )
+    return source
+
+
+def _check_no_table(reading: Reading, name: str) -> None:
+    """Refuse what is said about a table where there are images."""
+    said = reading.model_dump(exclude_defaults=True)
+    if said:
+        raise DataError(
+            message(
+                "Images are not read like a table", where=name, expected="none of these", **said
+            )
+        )
 
 
 def _is_table(path: Path, reading: Reading) -> bool:

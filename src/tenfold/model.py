@@ -202,9 +202,9 @@ class Model:
           FileError: There is no such file.
         """
         path = Path(path)
-        if path.is_dir():
-            path = path / "model.onnx"
         with files.os_errors("open", path):
+            if path.is_dir():
+                path = path / "model.onnx"
             n_bytes = path.stat().st_size
             if n_bytes > MAX_BYTES:
                 raise ModelError(

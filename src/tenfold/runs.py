@@ -128,7 +128,9 @@ class Run:
         """
         path = Path(path)
         file = path / "run.json"
-        if not file.is_file():
+        with files.os_errors("open", path):
+            exists = file.is_file()
+        if not exists:
             raise RunError(
                 message("No run", where=path, expected="a folder that `tenfold train` made")
             )

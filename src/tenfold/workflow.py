@@ -214,6 +214,9 @@ def evaluate(run: Run | Path | str, data: str | Path | Dataset | None = None) ->
     dataset = _data_of(record, data, None if data is None else model.contract)
     if data is None:
         _check_same_data(dataset, record)
+    own = dataset.fingerprint == record.data.fingerprint
+    if dataset.labels and set(dataset.labels) <= set(model.labels):
+        dataset = dataset.relabelled(model.labels)  # some labels may not occur in it
     if dataset.labels != model.labels:
         raise DataError(
             message(
@@ -224,7 +227,7 @@ def evaluate(run: Run | Path | str, data: str | Path | Dataset | None = None) ->
             )
         )
     part, rows = "all", np.arange(len(dataset))
-    if dataset.fingerprint == record.data.fingerprint:
+    if own:
         part, rows = "test", _split(dataset, settings).test
     elif dataset.test_rows.size:
         part, rows = "test", dataset.test_rows

@@ -37,7 +37,7 @@ def draw_confusion(evaluation: Evaluation, path: Path) -> None:
     left.set_title("Count of examples")
     right.set_title("Share of each true label, in %")
     figure.suptitle(
-        f"{evaluation.data}: {evaluation.n:,} {evaluation.part} rows, "
+        f"{literal(evaluation.data)}: {evaluation.n:,} {evaluation.part} rows, "
         f"accuracy {evaluation.accuracy}",
         color=INK,
     )
@@ -83,7 +83,7 @@ def draw_precision_recall(
     axes.set(xlabel="recall", ylabel="precision", xlim=(-0.02, 1.02), ylim=(-0.02, 1.05))
     plain(axes)
     figure.suptitle(
-        f"{evaluation.data}: {short(one.label)!r}, {one.n:,} of {evaluation.n:,} "
+        f"{literal(evaluation.data)}: '{short(one.label)}', {one.n:,} of {evaluation.n:,} "
         f"{evaluation.part} rows\naverage precision {evaluation.average_precision}",
         color=INK,
     )
@@ -106,12 +106,12 @@ def draw_examples(data: Dataset, path: Path) -> None:
     axes = figure.subplots()
     axes.imshow(sheet, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
     middles = [i * (height + 1) + height / 2 for i in range(len(labels))]
-    axes.set_yticks(middles, [label for label, _ in labels])
+    axes.set_yticks(middles, [literal(label) for label, _ in labels])
     axes.set_xticks([])
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     more = f", the first {MAX_SHEET_LABELS} labels" if dropped else ""
-    axes.set_title(f"{data.name}: {len(data):,} examples{more}", color=INK)
+    axes.set_title(f"{literal(data.name)}: {len(data):,} examples{more}", color=INK)
     save(figure, path)
 
 
@@ -143,8 +143,9 @@ def _matrix(axes: "Axes", shares: Any, texts: list[list[str]], labels: Sequence[
     axes.imshow(np.sqrt(shares), cmap="Blues", vmin=0, vmax=1)
     positions = range(len(labels))
     long = max(len(label) for label in labels) > 2
-    axes.set_xticks(positions, labels, rotation=90 if long else 0)
-    axes.set_yticks(positions, labels)
+    names = [literal(label) for label in labels]
+    axes.set_xticks(positions, names, rotation=90 if long else 0)
+    axes.set_yticks(positions, names)
     axes.set(xlabel="predicted", ylabel="true")
     axes.tick_params(length=0, top=False)
     axes.spines[:].set_visible(False)
@@ -161,9 +162,14 @@ def plain(axes: "Axes") -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
+def literal(text: str) -> str:
+    """Text that matplotlib shows as it is: a pair of dollars would be set as mathematics."""
+    return text.replace("$", r"\$")
+
+
 def short(text: str, length: int = 32) -> str:
     """Text that fits a title: its beginning when it is long."""
-    return text if len(text) <= length else f"{text[: length - 1]}…"
+    return literal(text if len(text) <= length else f"{text[: length - 1]}…")
 
 
 def _percent(share: float) -> str:

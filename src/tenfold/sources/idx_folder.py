@@ -75,7 +75,7 @@ def _idx_files(folder: Path) -> dict[tuple[str, str], Path]:
     found: dict[tuple[str, str], Path] = {}
     for path in sorted(folder.iterdir()):  # the unpacked one comes before its `.gz`
         match = _NAME.fullmatch(path.name)
-        if not match or path.is_dir():
+        if not match or path.is_dir() or path.name.startswith("."):
             continue
         part = "train" if match["part"].lower() == "train" else "test"
         first = found.setdefault((part, match["kind"].lower()), path)

@@ -96,7 +96,24 @@ def _layout(file: BinaryIO, path: Path) -> _Layout | None:
         return _Layout(separator, (), 3 if first.startswith(BOM) else 0, None)
     stems = [re.sub(r"\d+", "", cell) for cell in cells]  # pixel0, pixel1 ...
     known = known or [i for i in (0, N_PIXELS) if stems[i] != stems[1]]
+    _check_order([cell for i, cell in enumerate(cells) if i not in known], path)
     return _Layout(separator, tuple(cells), len(first), known[0] if len(known) == 1 else None)
+
+
+def _check_order(pixels: list[str], path: Path) -> None:
+    """Refuse columns whose own numbers say that they stand in another order than the pixels."""
+    numbers = [tuple(map(int, re.findall(r"\d+", name))) for name in pixels]
+    if all(numbers) and len(set(numbers)) == len(numbers) and numbers != sorted(numbers):
+        place = next(i for i, number in enumerate(sorted(numbers)) if numbers[i] != number)
+        raise DataError(
+            message(
+                "Pixel columns out of order",
+                where=path,
+                expected="row by row, as their numbers count",
+                fix="Sort the columns",
+                first=pixels[place],
+            )
+        )
 
 
 def _cells(line: bytes) -> tuple[bytes, list[str]]:
@@ -114,8 +131,8 @@ def _bare(cell: str) -> str:
 def _label_column(file: BinaryIO, layout: _Layout, path: Path) -> int:
     """0 or 784: whichever of the first and the last column can only be the label.
 
-    Names, or codes 0, 1, 2 ... without a gap beside a column that is not like that. A pixel in
-    the corner is mostly 0 throughout.
+    Names, or whole numbers without a gap beside a column that is not like that. A pixel in the
+    corner is mostly 0 throughout; one that is like labels too makes the file ambiguous.
     """
     first, last = set[bytes](), set[bytes]()
     for _, chunk in _chunks(file, layout, path):
@@ -137,11 +154,14 @@ def _label_column(file: BinaryIO, layout: _Layout, path: Path) -> int:
 
 
 def _like_labels(cells: set[bytes]) -> int:
-    """2: names, 1: all of 0 to the largest of them, 0: not like labels."""
+    """2: names, 1: each of the smallest to the largest whole number, 0: not like labels."""
     numbers = {parse_number(cell.decode("utf-8", "replace")) for cell in cells}
     if numbers == {None}:
         return 2
-    return int(len(numbers) > 1 and numbers == set(range(len(numbers))))
+    if len(numbers) < 2 or None in numbers:
+        return 0
+    known = sorted(number for number in numbers if number is not None)
+    return int(known[0] % 1 == 0 and known == [known[0] + i for i in range(len(known))])
 
 
 def _chunks(file: BinaryIO, layout: _Layout, path: Path) -> Iterator[tuple[int, bytes]]:
