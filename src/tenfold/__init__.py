@@ -3,7 +3,7 @@
 >>> import tenfold
 >>> run = tenfold.train("mnist")                         # doctest: +SKIP
 >>> run.evaluation.accuracy                              # doctest: +SKIP
-0.9862 [0.9837, 0.9883]
+0.9858 [0.9833, 0.9879]
 >>> model = tenfold.open("runs/mnist-network-1").model   # doctest: +SKIP
 """
 
