@@ -36,7 +36,7 @@ class RegressionEvaluation(Frozen):
       mae: Mean absolute error.
       rmse: Root mean squared error.
       r2: 1 - squared error / squared deviation from the mean of these rows: 1 is perfect, 0 that
-        mean itself; None where all true values are equal.
+        mean itself; None where all true values are equal, or as good as, beside the errors.
       coverage: Share of the rows inside their interval; None where the model gives none.
       interval_width: Mean width of the intervals.
       better_than_baseline: Paired bootstrap of the squared errors.
@@ -110,12 +110,13 @@ class RegressionEvaluation(Frozen):
         error, other, deviation = (
             np.abs(a - b) / size for a, b in ((y, predicted), (y, base), (y, y.mean()))
         )
-        varies = bool(np.ptp(y) > 0)
+        # By squares, which those that are small beside the largest error do not survive.
+        varies, errs = bool((deviation**2).any()), bool((other**2).any())
         pairs: list[tuple[Floats, Floats | None]] = [
             (error, None), (error**2, None), (other, None), (other**2, None),
         ]  # fmt: skip
         pairs += [(error**2, deviation**2)] if varies else []
-        pairs += [(error**2, other**2)] if other.any() else []
+        pairs += [(error**2, other**2)] if errs else []
         found = ratios(pairs, np.random.default_rng(seed))
         mae, rmse, other_mae, other_rmse = (
             _scaled(ratio.score(power), size)
@@ -124,7 +125,7 @@ class RegressionEvaluation(Frozen):
         if np.abs(predicted - base).max() <= ROUNDING * size:
             verdict: Verdict = "not distinguishable"  # the same answers, but for rounding
         else:
-            verdict = _verdict(found[-1]) if other.any() else _beside_perfection(error)
+            verdict = _verdict(found[-1]) if errs else _beside_perfection(error)
         return cls(
             data=data,
             part=part,
