@@ -9,11 +9,9 @@ from typing import Annotated
 import typer
 
 import tenfold
-from tenfold import workflow
-from tenfold.contract import KINDS, RECIPES, check_reading
+from tenfold import options, workflow
 from tenfold.data_commands import data_app
 from tenfold.errors import TenfoldError
-from tenfold.learners import LEARNERS
 from tenfold.model import Model
 from tenfold.network import prepare
 from tenfold.runs import verify
@@ -66,72 +64,36 @@ def _program(
 @app.command()
 def train(
     context: typer.Context,
-    data: Annotated[
-        str, typer.Argument(metavar="DATA", help="A name, a folder, or a file such as table.csv.")
-    ] = "mnist",
-    learner: Annotated[str, typer.Option(help=f"One of: {', '.join(LEARNERS)}.")] = "network",
-    recipe: Annotated[str, typer.Option(help=f"One of: {', '.join(RECIPES)}.")] = "default",
-    hidden: Annotated[
-        str | None, typer.Option(help="Neurons of each hidden layer, as in 128,64.")
-    ] = None,
-    epochs: Annotated[int | None, typer.Option(help="Times each row is seen.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Rows per step.")] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="Step size at the start.")] = None,
-    seed: Annotated[
-        int | None, typer.Option(help="Decides everything random [default: 0].")
-    ] = None,
-    test_size: Annotated[
-        float | None, typer.Option(help="Share of the training part to test on instead.")
-    ] = None,
-    folds: Annotated[
-        int | None, typer.Option(metavar="K", help="Also cross-validate, for the spread.")
-    ] = None,
-    target: Annotated[
-        str | None, typer.Option(help="Table: the column to predict, by name or position.")
-    ] = None,
-    task: Annotated[str | None, typer.Option(help="Table: classification or regression.")] = None,
-    column: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME=KIND", help=f"Table: a column's kind: {', '.join(KINDS)}."),
-    ] = None,
-    header: Annotated[
-        bool | None,
-        typer.Option("--header/--no-header", help="Table: whether the first row holds names."),
-    ] = None,
-    separator: Annotated[
-        str | None, typer.Option(help="Table: the character between cells; 'tab' is one.")
-    ] = None,
-    time: Annotated[
-        str | None,
-        typer.Option(metavar="COLUMN", help="Table: train on the past, test on the future."),
-    ] = None,
-    lags: Annotated[
-        int | None, typer.Option(help="Table: earlier values of the target as columns.")
-    ] = None,
-    class_weights: Annotated[
-        str | None, typer.Option(help="'balanced', or a number per label as in 1,20.")
-    ] = None,
-    cost: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME=N", help="What a false_negative or false_positive costs."),
-    ] = None,
-    positive: Annotated[
-        str | None, typer.Option(help="Of two labels the one that is looked for.")
-    ] = None,
-    recall: Annotated[
-        float | None, typer.Option(help="Share of it to find, for the precision it leaves.")
-    ] = None,
-    out: Annotated[Path, typer.Option(help="Where run folders are made.")] = Path("runs"),
-    resume: Annotated[
-        Path | None,
-        typer.Option(metavar="RUN", help="Go on with this run, with the settings it has."),
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    data: options.Data = "mnist",
+    learner: options.Learner = "network",
+    recipe: options.Recipe = "default",
+    hidden: options.Hidden = None,
+    epochs: options.Epochs = None,
+    batch_size: options.BatchSize = None,
+    learning_rate: options.LearningRate = None,
+    seed: options.Seed = None,
+    test_size: options.TestSize = None,
+    folds: options.Folds = None,
+    target: options.Target = None,
+    task: options.Task = None,
+    column: options.ColumnKinds = None,
+    header: options.Header = None,
+    separator: options.Separator = None,
+    time: options.Time = None,
+    lags: options.LagCount = None,
+    class_weights: options.ClassWeights = None,
+    cost: options.Cost = None,
+    positive: options.Positive = None,
+    recall: options.Recall = None,
+    out: options.Out = Path("runs"),
+    resume: options.Resume = None,
+    as_json: options.AsJson = False,
 ) -> None:
     """Train, measure and keep a model: one new run folder."""
     given = _given(context)
     if resume is not None:
         _check_alone(given)
+    asked = options.settings_of(context.params)
     if resume is not None or learner == "network":
         prepare()
     try:
@@ -140,33 +102,7 @@ def train(
                 own = data if "data" in given else None
                 run = tenfold.resume(resume, own, watcher=watcher)
             else:
-                run = tenfold.train(
-                    data,
-                    learner=learner,
-                    recipe=recipe,
-                    hidden=None if hidden is None else _widths(hidden),
-                    epochs=epochs,
-                    batch_size=batch_size,
-                    learning_rate=learning_rate,
-                    seed=seed,
-                    test_size=test_size,
-                    folds=folds,
-                    class_weights=None if class_weights is None else _weights(class_weights),
-                    cost=_numbers("--cost", cost),
-                    positive=positive,
-                    recall=recall,
-                    reading=check_reading(
-                        target=target,
-                        task=task,
-                        columns=_pairs("--column", column),
-                        header=header,
-                        separator="\t" if separator in ("tab", "\\t") else separator,
-                        time=time,
-                        lags=lags,
-                    ),
-                    out=out,
-                    watcher=watcher,
-                )
+                run = tenfold.train(data, watcher=watcher, **asked)
     except workflow.Interrupted as interrupted:
         _say_interrupted(interrupted.run)
         raise
@@ -254,36 +190,6 @@ def _say_interrupted(run: tenfold.Run) -> None:
     kept = ", ".join(run.record.files) or "nothing but run.json"
     print(f"tenfold: interrupted. {run.path} keeps: {kept}.", file=sys.stderr)
     print(f"tenfold: go on with: {program_name()} train --resume {run.path}", file=sys.stderr)
-
-
-def _pairs(flag: str, given: list[str] | None) -> dict[str, str]:
-    pairs = [text.rpartition("=") for text in given or ()]
-    if wrong := [text for text, (name, _, _) in zip(given or (), pairs, strict=True) if not name]:
-        raise typer.BadParameter(f"{flag} {wrong[0]!r}: expected NAME=VALUE")
-    return {name: value for name, _, value in pairs}
-
-
-def _numbers(flag: str, given: list[str] | None) -> dict[str, float] | None:
-    try:
-        return {name: float(value) for name, value in _pairs(flag, given).items()} or None
-    except ValueError as error:
-        raise typer.BadParameter(f"{flag}: expected NAME=NUMBER") from error
-
-
-def _weights(text: str) -> str | tuple[float, ...]:
-    try:
-        return text if text == "balanced" else tuple(float(part) for part in text.split(","))
-    except ValueError as error:
-        raise typer.BadParameter(
-            f"--class-weights {text!r}: expected 'balanced' or numbers such as 1,20"
-        ) from error
-
-
-def _widths(text: str) -> tuple[int, ...]:
-    try:
-        return tuple(int(part) for part in text.split(","))
-    except ValueError as error:
-        raise typer.BadParameter(f"--hidden {text!r}: expected numbers such as 128,64") from error
 
 
 if __name__ == "__main__":

@@ -14,8 +14,8 @@ from tenfold.training import Examples
 
 
 @dataclass(frozen=True, eq=False)
-class Forest:
-    """A fitted random forest of scikit-learn; `n_labels` is None for regression."""
+class Estimator:
+    """A fitted estimator of scikit-learn; `n_labels` is None for regression."""
 
     estimator: Any
     n_labels: int | None
@@ -27,18 +27,12 @@ class Forest:
         return spread(found, self.estimator.classes_, self.n_labels)
 
 
-@dataclass(frozen=True, eq=False)
-class Linear:
-    """A fitted linear model of scikit-learn; `n_labels` is None for regression."""
+class Forest(Estimator):
+    """A random forest."""
 
-    estimator: Any
-    n_labels: int | None
 
-    def answers(self, x: NDArray[Any]) -> NDArray[np.float32]:
-        if self.n_labels is None:
-            return np.asarray(self.estimator.predict(features(x)), np.float32)
-        found = self.estimator.predict_proba(features(x))
-        return spread(found, self.estimator.classes_, self.n_labels)
+class Linear(Estimator):
+    """A weighted sum of the columns."""
 
 
 @dataclass(frozen=True, eq=False)
