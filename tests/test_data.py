@@ -476,3 +476,10 @@ def test_training_rows_that_are_test_rows_too_are_counted() -> None:
     cut = split(data)
     assert cut.dropped.tolist() == [2]
     assert 2 not in cut.train
+
+
+def test_a_target_that_is_no_number_is_refused() -> None:
+    with pytest.raises(DataError, match=r"Not a target for regression: labels=\(\) \(mine\)"):
+        Dataset("mine", distinct(2), np.array([1.0, np.nan]), (), ["a", "b"])
+    with pytest.raises(DataError, match=r"Not a target for regression: labels=\('a', 'b'\)"):
+        Dataset("mine", distinct(2), np.array([1.0, 2.0]), ("a", "b"), ["a", "b"])

@@ -6,11 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import pandas as pd
 import pytest
 from onnx import TensorProto, helper
 from PIL import Image
 
+import tenfold
 from tenfold import Dataset, Model, Prediction, Predictions, Run
+from tenfold.columns import Table
 from tenfold.contract import METADATA_KEY, Contract, ImageInput
 from tenfold.errors import DataError, FileError, ModelError
 from tenfold.idx import write_idx
@@ -48,6 +51,29 @@ def test_one_and_many_answer_alike(model: Model, mnist: Dataset) -> None:
     assert len(many[10:20]) == 10
     assert many[10:20][0].label == many[10].label
     assert repr(many) == "Predictions(50)"
+
+
+def test_one_and_many_follow_the_threshold_alike() -> None:
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 2, 400)
+    x = np.clip(rng.normal(100 + 25 * y[:, None, None], 60, (400, 6, 6)), 0, 255).astype(np.uint8)
+    data = Dataset.from_arrays(x, y, labels=["no", "yes"])
+    model = tenfold.train(data, learner="logistic", cost={"false_negative": 20.0}).model
+    many = model.predict(x)
+    assert isinstance(many, Predictions) and model.contract.decision is not None
+    assert many.labels != [many.label_names[code] for code in many.probabilities.argmax(axis=1)]
+    for image, answer in zip(x, many, strict=True):
+        one = model.predict(image)
+        assert isinstance(one, Prediction)
+        assert one.label == answer.label
+        assert one.confidence == pytest.approx(answer.confidence)
+
+
+def test_probabilities_are_asked_of_labels_only() -> None:
+    frame = pd.DataFrame({"x": np.arange(80) / 7, "t": np.arange(80) * 1.5})
+    model = tenfold.train(frame, target="t", learner="linear").model
+    with pytest.raises(DataError, match="No probabilities: task='regression'"):
+        model.probabilities(Table({"x": np.array([1.0])}))
 
 
 def test_more_than_a_chunk_answers_like_its_parts(model: Model, mnist: Dataset) -> None:

@@ -3,8 +3,10 @@
 from collections.abc import Callable
 
 import numpy as np
+import pandas as pd
 import pytest
 
+import tenfold
 from tenfold import Dataset
 from tenfold.errors import DataError, SettingsError
 from tenfold.suspects import find_suspects, out_of_fold
@@ -61,3 +63,9 @@ def test_80_of_100_swapped_labels_of_mnist_are_among_the_first_150(
     data, wrong = swapped(mnist, 100, seed)
     suspects = find_suspects(data, seed=seed)
     assert len(wrong & {suspect.row for suspect in suspects[:150]}) >= 80
+
+
+def test_numbers_have_no_labels_to_suspect() -> None:
+    frame = pd.DataFrame({"x": np.arange(60) / 7, "t": np.arange(60) * 1.5})
+    with pytest.raises(DataError, match="No labels to suspect .*a dataset of labels"):
+        find_suspects(tenfold.load(frame, target="t"))

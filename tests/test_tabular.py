@@ -145,16 +145,16 @@ def test_rows_to_be_answered_find_their_earlier_values() -> None:
     assert isinstance(data.input, TableInput)
     later = pd.DataFrame({"d": pd.date_range("2020-02-10", periods=3), "t": [60.0, 61.5, None]})
     shuffled = later.sample(frac=1, random_state=1)
-    cells = with_earlier_values(from_frame(shuffled), data.input)
+    cells, _ = with_earlier_values(from_frame(shuffled), data.input)
     lag = dict(zip(shuffled["d"].dt.day, cells.frame["t-1"], strict=True))
     assert lag == {10: "58.5", 11: "60.0", 12: "61.5"}  # the first follows the last known value
 
     gap = pd.DataFrame({"d": pd.date_range("2021-01-01", periods=3), "t": [1.0, 2.0, 3.0]})
-    cells = with_earlier_values(from_frame(gap), data.input)
+    cells, short = with_earlier_values(from_frame(gap), data.input)
     assert cells.frame["t-2"].tolist() == ["", "", "1.0"]
-    assert cells.notes[-1] == "the first 2 rows in time have no earlier values in table"
+    assert short == ["the first 2 rows in time have no earlier values in table"]
     given = from_frame(gap.assign(**{"t-1": 1.0, "t-2": 2.0}))
-    assert with_earlier_values(given, data.input) is given
+    assert with_earlier_values(given, data.input) == (given, [])
     with pytest.raises(DataError, match=r"No earlier values: columns=\['d'\].*--steps N"):
         with_earlier_values(from_frame(gap[["d"]]), data.input)
 

@@ -238,9 +238,8 @@ class Model:
         """
         contract = self.contract.input
         if isinstance(contract, TableInput):
-            cells = with_earlier_values(read_cells(inputs), contract)
+            cells, short = with_earlier_values(read_cells(inputs), contract)
             rows, notes = read_rows(cells, contract)
-            short = cells.notes[-1:] if cells.notes and "earlier" in cells.notes[-1] else ()
             answers = self.answer(rows, [*short, *notes])
             return answers[0] if isinstance(inputs, Mapping) else answers
         if isinstance(contract, FeaturesInput):
@@ -250,11 +249,7 @@ class Model:
         if isinstance(inputs, str | Path):
             x = read_input(inputs, contract, fitted=fitted)
         x = np.asarray(x)
-        if x.dtype == np.uint8 and x.shape == contract.shape:
-            values = self._session.run(None, {"image": x[None]})[0][0]
-            best = int(values.argmax())
-            return Prediction(self.labels[best], float(values[best]), values, self.labels, x)
-        return self.answer(x)
+        return self.answer(x[None])[0] if x.shape == contract.shape else self.answer(x)
 
     def answer(self, x: NDArray[Any] | Table, notes: Sequence[str] = ()) -> Answers:
         """Answer many examples, already read.

@@ -263,13 +263,13 @@ def _with_lags(cells: Cells, y: NDArray[Any], names: Sequence[str]) -> Cells:
     return Cells(cells.name, frame, cells.header, cells.notes)
 
 
-def with_earlier_values(cells: Cells, contract: TableInput) -> Cells:
+def with_earlier_values(cells: Cells, contract: TableInput) -> tuple[Cells, list[str]]:
     """Rows to be answered, with the columns of earlier values that a model of ordered rows needs.
 
     They are taken from the target column of the rows themselves, in the order of time; before the
     first row come the model's last known values, where the file goes on one step after them. What
-    is still missing is said in `notes` and read as missing. Rows that bring these columns, or a
-    model without them, stay as they are.
+    is still missing is read as missing, and said in the lines returned beside the rows. Rows that
+    bring these columns, or a model without them, stay as they are.
 
     Raises:
       DataError: Neither these columns nor time and target.
@@ -278,7 +278,7 @@ def with_earlier_values(cells: Cells, contract: TableInput) -> Cells:
     names = order.lag_columns(contract.target) if order else ()
     frame = cells.frame
     if order is None or all(name in frame.columns for name in names):
-        return cells
+        return cells, []
     if not {order.time, contract.target} <= set(frame.columns):
         raise DataError(
             message(
@@ -301,13 +301,9 @@ def with_earlier_values(cells: Cells, contract: TableInput) -> Cells:
         values[rows] = series[order.lags - lag : len(series) - lag]
         columns[name] = ["" if np.isnan(value) else repr(float(value)) for value in values]
     n_short = 0 if goes_on else min(order.lags, len(rows))
-    note = f"the first {n_short} rows in time have no earlier values in {cells.name}"
-    return Cells(
-        cells.name,
-        frame.assign(**columns),
-        cells.header,
-        (*cells.notes, *([note] if n_short else ())),
-    )
+    short = [f"the first {n_short} rows in time have no earlier values in {cells.name}"]
+    complete = Cells(cells.name, frame.assign(**columns), cells.header, cells.notes)
+    return complete, short if n_short else []
 
 
 def _previous(y: NDArray[Any], order: Order | None) -> NDArray[np.float64] | None:
