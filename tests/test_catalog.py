@@ -120,3 +120,26 @@ def test_a_name_like_no_other_gets_no_suggestion() -> None:
     assert str(error.value) == (
         "Unknown dataset: name='zebra'. Expected one of mnist, fashion-mnist, kmnist."
     )
+
+
+def test_the_packed_file_is_read_where_both_are_there(tmp_path: Path) -> None:
+    file = catalog.MNIST.train.labels
+    packed = tmp_path / f"{file.name}.gz"
+    packed.write_bytes((catalog.FOLDER / "mnist" / packed.name).read_bytes())
+    (tmp_path / file.name).write_bytes(b"\0\0\10\1\0\0\0\1\7")
+    assert file.find(tmp_path) == packed
+    packed.unlink()
+    packed.mkdir()  # a folder of that name is no file
+    assert file.find(tmp_path) == tmp_path / file.name
+
+
+def test_a_file_of_another_size_is_not_the_published_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TENFOLD_CACHE", str(tmp_path))
+    folder = catalog.folder_of("fashion-mnist")
+    folder.mkdir(parents=True)
+    for file in catalog.find("fashion-mnist"):
+        write_idx(folder / f"{file.name}.gz", np.zeros((6, 28, 28), np.uint8))
+    with pytest.raises(FormatError, match=r"Not the published file: shape=\(6, 28, 28\).*60000"):
+        catalog.read("fashion-mnist")

@@ -153,7 +153,7 @@ def test_when_no_mirror_is_good_one_line_says_why_and_what_to_do_by_hand(
     url = server.url
     assert "403 Forbidden" in text
     assert f"found='a web page' ({url}/page/train-images.gz)" in text
-    assert f"No connection ({url}/truncated/train-images.gz)" in text
+    assert f"Ended before its end ({url}/truncated/train-images.gz)" in text
     assert f"Truncated gzip ({url}/torn/train-images.gz)" in text
     assert "Changed content" in text
     assert f"Too many bytes: n_bytes='more than 8' ({url}/bomb/" in text

@@ -1,5 +1,6 @@
 """A name, a file or a folder becomes a dataset, or one line says why not."""
 
+import gzip
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import tenfold
 from tenfold import Dataset, Run
 from tenfold.contract import Reading
 from tenfold.data_commands import show_command
-from tenfold.errors import DataError, FileError
+from tenfold.errors import DataError, FileError, FormatError
 from tenfold.idx import write_idx
 from tenfold.report import draw_examples
 
@@ -96,3 +97,22 @@ def test_a_sheet_replaces_no_file(tmp_path: Path) -> None:
     show_command(str(tmp_path))
     show_command(str(tmp_path))
     assert Path(f"{tmp_path.name}-examples-2.png").is_file()
+
+
+def test_codes_that_hardly_occur_make_no_giant_model(tmp_path: Path) -> None:
+    write_idx(tmp_path / "train-images-idx3-ubyte", np.zeros((300, 5, 5), np.uint8))
+    codes = np.r_[np.zeros(299), 65_535].astype(np.int32)
+    write_idx(tmp_path / "train-labels-idx1-ubyte", codes)
+    with pytest.raises(DataError, match="Label codes with gaps: n_codes=65536, n_used=2"):
+        tenfold.load(tmp_path)
+    write_idx(tmp_path / "train-labels-idx1-ubyte", np.arange(300).astype(np.int32))
+    assert len(tenfold.load(tmp_path).labels) == 300
+    write_idx(tmp_path / "train-labels-idx1-ubyte", (codes > 0).astype(np.uint8) * 255)
+    assert len(tenfold.load(tmp_path).labels) == 256  # a byte of codes may have any gaps
+
+
+def test_packed_tables_of_pixels_are_called_gzip(tmp_path: Path) -> None:
+    path = tmp_path / "digits.csv"
+    path.write_bytes(gzip.compress(b"label,p\n1,2\n"))
+    with pytest.raises(FormatError, match="Not a CSV file: found='gzip'.*Unpack it"):
+        tenfold.load(path)

@@ -170,7 +170,7 @@ def describe(start: bytes) -> str | None:
         if start.startswith(magic):
             return name
     if start[:2] == GZIP_MAGIC:
-        return "gzip inside gzip"
+        return "gzip"
     if len(start) >= 4 and start[2:4] == b"\0\0" and start[1] in TYPES and start[0] <= 8:
         return "an IDX header in the wrong byte order"
     return None
@@ -194,12 +194,20 @@ _FIXES = {
     "a Git LFS pointer": "Fetch the content with `git lfs pull`",
     "a git-annex pointer": "Fetch the content with `git annex get`",
     "an empty file": "Download it again",
+    "gzip": "Unpack it",
 }
 
 
-def not_a(format: str, where: object, start: bytes, *, expected: str) -> FormatError:
-    """The error of a file that is something else than `format`, saying what if it is known."""
+def not_a(
+    format: str, where: object, start: bytes, *, expected: str, unpacked: bool = False
+) -> FormatError:
+    """The error of a file that is something else than `format`, saying what if it is known.
+
+    `unpacked`: gzip was taken off already, so that what still is gzip was packed twice.
+    """
     found = describe(start)
+    if found == "gzip" and unpacked:
+        found = "gzip inside gzip"
     fix = _FIXES.get(found or "")
     found = found or start[:8].hex(" ")
     return FormatError(
@@ -359,7 +367,9 @@ def _read_header(stream: _Stream) -> tuple[np.dtype[Any], tuple[int, ...]]:
     if magic[:2] != b"\0\0"[: len(magic)] or not magic:
         with contextlib.suppress(FormatError):  # damaged further on: what is known will do
             magic += stream.read(508)
-        raise not_a("an IDX file", stream.where, magic, expected="00 00 as its first bytes")
+        raise not_a(
+            "an IDX file", stream.where, magic, expected="00 00 as its first bytes", unpacked=True
+        )
     if len(magic) < 4:
         raise stream.too_few(len(magic), 4)
     kind, n_dimensions = magic[2:]

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from tenfold import files
 from tenfold.errors import DataError, FormatError, did_you_mean, message
-from tenfold.idx import parse_idx
+from tenfold.idx import parse_idx, read_header
 
 FOLDER = Path(__file__).parent
 CACHE_VARIABLE = "TENFOLD_CACHE"
@@ -31,9 +31,16 @@ class File:
     digest: str
 
     def find(self, folder: Path) -> Path | None:
-        """Where the file stands in `folder`, packed or unpacked; None if it is not there."""
-        paths = (folder / self.name, folder / f"{self.name}.gz")
-        return next((path for path in paths if path.exists()), None)
+        """Where the file stands in `folder`, packed before unpacked; None if it is not there.
+
+        Packed first, for that is what mirrors have and what an MD5 is of.
+
+        Raises:
+          FileError: The folder cannot be looked into.
+        """
+        paths = (folder / f"{self.name}.gz", folder / self.name)
+        with files.os_errors("look into", folder):
+            return next((path for path in paths if path.is_file()), None)
 
     def read(self, path: Path, *, out: NDArray[np.uint8] | None = None) -> NDArray[Any]:
         """Read and check the file at `path`.
@@ -244,6 +251,21 @@ def read(name: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         for file, out in ((part.images, x[rows]), (part.labels, y[rows])):
             path = file.find(folder)
             assert path is not None  # is_here
+            _check_shape(path, out.shape, name)
             file.read(path, out=out)
         start += part.n
     return x, y
+
+
+def _check_shape(path: Path, published: tuple[int, ...], name: str) -> None:
+    _, shape = read_header(path)
+    if shape != published:
+        raise FormatError(
+            message(
+                "Not the published file",
+                where=path,
+                expected=str(published),
+                fix=f"Take it away and run `tenfold data fetch {name}`",
+                shape=shape,
+            )
+        )

@@ -85,7 +85,7 @@ def _fetch_file(
                     raise _Refused(_reason(error)) from error
                 target.seek(0)
                 file.parse(target, where=url)
-            (folder / file.name).unlink(missing_ok=True)  # unpacked, and wrong: it went before
+            (folder / file.name).unlink(missing_ok=True)  # unpacked, and perhaps the wrong one
             return None
         except (FormatError, _Refused) as error:
             reason = str(error)
@@ -118,7 +118,10 @@ class _Counted:
 def _reason(error: Exception) -> str:
     """One short reason: the texts of urllib3 fill a screen."""
     from requests import HTTPError, Timeout
+    from requests.exceptions import ChunkedEncodingError
 
     if isinstance(error, HTTPError) and error.response is not None:
         return f"{error.response.status_code} {error.response.reason}"
+    if isinstance(error, ChunkedEncodingError):
+        return "Ended before its end"
     return "No answer in time" if isinstance(error, Timeout) else "No connection"

@@ -12,6 +12,9 @@ from tenfold.errors import DataError, message
 MAX_LABELS = 65_536
 """Answers named by their own codes go up to this; larger ones are hardly label codes."""
 
+MAX_WITH_GAPS = 256
+"""Up to so many codes most may be unused; a model has a number for each, used or not."""
+
 SIDE_PX = 28
 N_PIXELS = SIDE_PX * SIDE_PX
 """Flat images are taken as MNIST's: 28 rows of 28 pixels."""
@@ -73,6 +76,17 @@ def whole_codes(values: NDArray[Any], where: object) -> NDArray[np.int64]:
             )
         )
     codes: NDArray[np.int64] = values.astype(np.int64)
+    n_codes, n_used = int(codes.max(initial=-1)) + 1, len(np.unique(codes))
+    if n_codes > MAX_WITH_GAPS and n_codes > 2 * n_used:
+        raise DataError(
+            message(
+                "Label codes with gaps",
+                where=where,
+                expected=f"codes from 0 on, at least half of them used above {MAX_WITH_GAPS}",
+                n_codes=n_codes,
+                n_used=n_used,
+            )
+        )
     return codes
 
 
