@@ -28,6 +28,9 @@ MAX_LEVELS = 1000
 MAX_WORDS = 2000
 """Words of a text beyond this are not read: it bounds the memory of one row."""
 
+LARGEST = 1e37
+"""Numbers are cut here: float32 ends at 3.4e38, and they are subtracted from each other."""
+
 YES_NO = [
     {"yes", "no"}, {"y", "n"}, {"true", "false"}, {"t", "f"}, {"0", "1"}, {"on", "off"}
 ]  # fmt: skip
@@ -301,7 +304,8 @@ def graph_inputs(table: Table, contract: TableInput) -> dict[str, NDArray[Any]]:
         elif column.kind == "text":
             inputs[names[0]] = word_matrix([split_words(text) for text in values])
         elif column.kind == "number":
-            inputs[names[0]] = values.astype(np.float32)[:, None]
+            bounded = np.clip(values, -LARGEST, LARGEST)
+            inputs[names[0]] = bounded.astype(np.float32)[:, None]
         else:
             inputs[names[0]] = values[:, None]
     return inputs

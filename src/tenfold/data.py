@@ -20,6 +20,10 @@ DEFAULT_TEST_SIZE = 0.25
 Rows = NDArray[np.int64]
 
 
+FEW_VALUES = 10
+"""Rows that repeat so often on average are no copies: there are few different ones to be had."""
+
+
 @dataclass(frozen=True, eq=False)
 class TableInfo:
     """What a dataset of a table knows beside its rows.
@@ -167,6 +171,17 @@ class Dataset:
         """For each example the row of the first one that is identical to it, itself included."""
         return self.x.copy_of if isinstance(self.x, Table) else _first_of_each(self.x)
 
+    @cached_property
+    def group_of(self) -> Rows:
+        """For each example the first row of its group, whose rows stay on one side of a split.
+
+        Copies are a group. In a table whose rows repeat ten times on average they are none: its
+        columns take few values, and equal rows are different cases.
+        """
+        if isinstance(self.x, Table) and len(np.unique(self.copy_of)) * FEW_VALUES <= len(self):
+            return np.arange(len(self))
+        return self.copy_of
+
     def take(self, rows: ArrayLike) -> "Dataset":
         """The dataset of these rows, in this order; official test rows stay marked.
 
@@ -276,7 +291,7 @@ def split(
     rng = np.random.default_rng(seed)
     if data.info is not None and data.info.input.order is not None:
         return _split_by_time(data, test_size or DEFAULT_TEST_SIZE, validation_size)
-    copy_of = data.copy_of
+    copy_of = data.group_of
     train, dropped = np.setdiff1d(np.arange(len(data)), data.test_rows), np.empty(0, np.int64)
     if test_size is None and data.test_rows.size:
         test = np.sort(data.test_rows)
@@ -413,7 +428,7 @@ def hold_out(data: Dataset, rows: Rows, size: float, seed: int) -> tuple[Rows, R
     if data.info is not None and data.info.input.order is not None:
         kept, held = np.split(rows, [len(rows) - round(len(rows) * size)])
         return kept, held
-    return _hold_out(data, rows, data.copy_of, size, np.random.default_rng(seed))
+    return _hold_out(data, rows, data.group_of, size, np.random.default_rng(seed))
 
 
 def deal(data: Dataset, rows: Rows, folds: int, seed: int) -> Rows:
@@ -422,7 +437,7 @@ def deal(data: Dataset, rows: Rows, folds: int, seed: int) -> Rows:
     Raises:
       DataError: Fewer distinct rows than folds.
     """
-    groups, group_of = np.unique(data.copy_of[rows], return_inverse=True)
+    groups, group_of = np.unique(data.group_of[rows], return_inverse=True)
     if not 2 <= folds <= len(groups):
         expected = f"2 to {len(groups)}, the number of distinct training rows"
         raise DataError(

@@ -21,6 +21,7 @@ from tenfold.errors import DataError, ModelError, message
 from tenfold.graph import OPERATORS
 from tenfold.idx import read_idx
 from tenfold.tables import Cells, from_frame, read_table
+from tenfold.tabular import with_earlier_values
 
 MAX_BYTES = 1 << 30
 """Largest model file that is opened. A forest of 100 trees on MNIST takes 93 MB."""
@@ -232,8 +233,9 @@ class Model:
         """
         contract = self.contract.input
         if isinstance(contract, TableInput):
-            rows, notes = read_rows(read_cells(inputs), contract)
-            answers = self.answer(rows, notes)
+            cells, notes = with_earlier_values(read_cells(inputs, contract.names), contract)
+            rows, remarks = read_rows(cells, contract)
+            answers = self.answer(rows, [*notes, *remarks])
             return answers[0] if isinstance(inputs, Mapping) else answers
         x = np.asarray(read_input(inputs) if isinstance(inputs, str | Path) else inputs)
         if x.dtype == np.uint8 and x.shape == contract.shape:
@@ -351,10 +353,10 @@ def read_input(path: Path | str) -> NDArray[np.uint8]:
     return read_idx(path)
 
 
-def read_cells(inputs: Any) -> Cells:
+def read_cells(inputs: Any, known: Sequence[str] = ()) -> Cells:
     """The cells of a table's input: a file, a pandas frame, a dict of values, or a list of them."""
     if isinstance(inputs, str | Path):
-        return read_table(inputs)
+        return read_table(inputs, known=known)
     import pandas as pd
 
     if isinstance(inputs, pd.DataFrame):

@@ -12,6 +12,9 @@ from tenfold.contract import Settings
 from tenfold.learners.fitted import Fitted, Watcher, features
 from tenfold.training import Examples
 
+MANY_LABELS = "The number of unique classes is greater than 50%"
+"""How a warning of scikit-learn begins: the audit says it in our words."""
+
 
 @dataclass(frozen=True, eq=False)
 class Forest:
@@ -88,7 +91,9 @@ def fit_forest(
         # Pictures without resampling: 97.1% of MNIST's validation rows against 96.7%.
         else RandomForestClassifier(bootstrap=train.x.dtype != np.uint8, **options)
     )
-    forest.fit(features(train.x), train.y, train.weight)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", MANY_LABELS)
+        forest.fit(features(train.x), train.y, train.weight)
     forest.n_jobs = 1  # threads add trees up in any order, which moves the last bits of an answer
     n_nodes = sum(tree.tree_.node_count for tree in forest.estimators_)
     return Fitted("forest", Forest(forest, n_labels), n_nodes)
@@ -117,6 +122,7 @@ def fit_logistic(
         # (10,000 digits, two cores).
         with warnings.catch_warnings(), threadpool_limits(1):
             warnings.simplefilter("ignore", ConvergenceWarning)  # the note says it
+            warnings.filterwarnings("ignore", MANY_LABELS)
             model.fit(rows.x, rows.y, rows.weight)
         return Linear(model, n_labels)
 
