@@ -47,17 +47,30 @@ ColumnKind = Literal["number", "category", "yes/no", "date", "text", "identifier
 KINDS: tuple[ColumnKind, ...] = get_args(ColumnKind)
 
 
+DateFormat = Literal[
+    "ISO8601", "%m/%d/%Y", "%d/%m/%Y", "%d.%m.%Y", "%Y/%m/%d", "%d-%m-%Y", "%m/%d/%y"
+]  # fmt: skip
+DATE_FORMATS: tuple[DateFormat, ...] = get_args(DateFormat)
+"""How dates may be written, in the order they are tried."""
+
+DecimalMark = Literal[".", ","]
+
+
 class Column(Frozen):
     """One column of a table that a model uses.
 
     Attributes:
       name: Its header.
       kind: How its cells are read. Dates become parts and texts become words before the graph.
+      decimal: The decimal mark of a number in the training data: 3,125 alone does not tell.
+      date_format: How a date is written there beside ISO 8601: 03/04/2020 alone does not tell.
       levels: Values of a category in the training rows, most frequent first, at most 1,000.
     """
 
     name: str
     kind: ColumnKind
+    decimal: DecimalMark = "."
+    date_format: DateFormat = "ISO8601"
     levels: tuple[str, ...] = ()
 
     @property

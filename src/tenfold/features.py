@@ -143,7 +143,8 @@ def _typical_size(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _compress(values: Any, unit: Any) -> Any:
-    return np.sign(values) * np.log1p(np.abs(values) / unit)
+    # The graph has no log1p, and both must agree.
+    return np.sign(values) * np.log(1 + np.abs(values) / unit)
 
 
 def _encode_numbers(inputs: Inputs, numbers: Numbers, scaled: bool) -> list[Floats]:

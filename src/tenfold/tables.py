@@ -14,6 +14,8 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from tenfold import files
 from tenfold.errors import DataError, FormatError, message
 
@@ -105,7 +107,7 @@ def read_table(
 
 
 def from_frame(frame: "pd.DataFrame", name: str = "table") -> Cells:
-    """The cells of a pandas frame; numbers, dates and truth values become their plain text.
+    """The cells of a pandas frame; numbers and dates become their plain text.
 
     Raises:
       DataError: No rows, names that repeat, or a column of nested values.
@@ -143,14 +145,11 @@ def _read_parquet(path: Path) -> Cells:
 def _as_text(column: "pd.Series[Any]", name: str, where: str) -> "pd.Series[str]":
     import pandas as pd
 
-    if pd.api.types.is_bool_dtype(column):
-        text = column.map({True: "true", False: "false"})
-    elif pd.api.types.is_float_dtype(column):
-        text = column.map(lambda value: "" if value != value else f"{value:.17g}")
-        whole = column.notna() & (column % 1 == 0) & (column.abs() < 2**53)
-        text[whole] = column[whole].astype("int64").astype(str)
-        rest = column.notna() & ~whole
-        text[rest] = column[rest].map(lambda value: repr(float(value)))
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        column = column.astype(object)
+    if pd.api.types.is_float_dtype(column):
+        values = column.to_numpy(np.float64, na_value=np.nan)
+        text = pd.Series([_number_text(value) for value in values.tolist()], dtype=str)
     elif pd.api.types.is_datetime64_any_dtype(column):
         text = column.map(lambda value: "" if pd.isna(value) else value.isoformat())
     else:
@@ -162,6 +161,13 @@ def _as_text(column: "pd.Series[Any]", name: str, where: str) -> "pd.Series[str]
             )  # fmt: skip
         text = column.astype(object).where(column.notna(), "").map(str)
     return text.fillna("").astype(str).reset_index(drop=True)
+
+
+def _number_text(value: float) -> str:
+    if math.isnan(value):
+        return ""
+    whole = value.is_integer() and abs(value) < 2**53
+    return str(int(value)) if whole else repr(value)
 
 
 def _decode(content: bytes, path: Path) -> tuple[str, str]:

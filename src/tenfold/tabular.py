@@ -11,14 +11,16 @@ from tenfold.columns import (
     LARGEST,
     Profile,
     Table,
+    describe,
     infer_kind,
     parse,
     parse_dates,
+    parse_names,
     parse_numbers,
     profile,
     read_rows,
 )  # fmt: skip
-from tenfold.contract import Column, Contract, Order, Reading, TableInput
+from tenfold.contract import Contract, DateFormat, Order, Reading, TableInput
 from tenfold.data import Dataset, TableInfo
 from tenfold.errors import DataError, did_you_mean, message
 from tenfold.tables import Cells, is_missing
@@ -177,7 +179,7 @@ def _answers(
             )
         _check_size(numbers, target, cells.name)
         return numbers, ()
-    names = parse("category", column).astype(str)
+    names = parse_names(column).to_numpy(str)
     if labels is None:
         labels = _sorted_labels(np.unique(names).tolist())
         if len(labels) > min(MAX_LABELS, len(names) // 2):
@@ -260,12 +262,14 @@ def _in_order(cells: Cells, reading: Reading, target: str) -> tuple[Cells, Order
     return Cells(cells.name, cells.frame.iloc[rows], cells.header, cells.notes), order
 
 
-def _times(cells: Cells, name: str, is_date: bool) -> NDArray[np.float64]:
+def _times(
+    cells: Cells, name: str, is_date: bool, form: DateFormat | None = None
+) -> NDArray[np.float64]:
     """The time of each row: seconds since 1970, or a number."""
     column = cells.frame[name]
     times = parse_numbers(column)
     if is_date:
-        dates = parse_dates(column)
+        dates = parse_dates(column, form)
         times = np.where(np.isnat(dates), np.nan, dates.astype(np.int64).astype(float))
     if np.isnan(times).any():
         row = int(np.isnan(times).argmax())
@@ -298,7 +302,8 @@ def with_earlier_values(cells: Cells, contract: TableInput) -> tuple[Cells, list
         return cells, []
     goes_on = False
     if order.time in frame.columns:
-        times = _times(cells, order.time, order.is_date)
+        forms = {column.name: column.date_format for column in contract.columns}
+        times = _times(cells, order.time, order.is_date, forms.get(order.time))
         goes_on = 0 < times.min() - order.last <= 1.5 * order.step
     if order.time not in frame.columns or not (goes_on or contract.target in frame.columns):
         raise DataError(
@@ -380,11 +385,11 @@ def _columns(
         last = () if not order.lags else tuple(map(float, y[-order.lags :]))
         order = order.model_copy(update={"last_values": last})
     contract = TableInput(
-        columns=tuple(Column(name=one.name, kind=one.kind) for one in used),
+        columns=tuple(describe(one.name, one.kind, cells.frame[one.name]) for one in used),
         target=target,
         order=order,
     )
-    table = Table({one.name: parse(one.kind, cells.frame[one.name]) for one in used})
+    table = Table({one.name: parse(one, cells.frame[one.name]) for one in contract.columns})
     return contract, table, profiles
 
 

@@ -32,7 +32,8 @@ def table_front(encoder: Encoder, contract: TableInput) -> Front:
     for name, known in encoder.categories.items():
         parts.append(_one_hot(nodes, name, known))
     for name, words in encoder.texts.items():
-        parts.append(_tf_idf(nodes, name, words))
+        if words.terms:
+            parts.append(_tf_idf(nodes, name, words))
     features = nodes.add("Concat", *parts, axis=1) if len(parts) > 1 else parts[0]
     inputs = [
         helper.make_tensor_value_info(name, TYPES[kind], ["n", width or f"words of {name}"])

@@ -147,13 +147,12 @@ def fit_linear(
     """
     from sklearn.linear_model import Ridge
 
-    # In float64: the normal equations square what is wrong with float32.
-    wide = train._replace(x=features(train.x).astype(np.float64))
-
     def fit(rows: Examples, penalty: float) -> Linear:
-        return Linear(Ridge(alpha=penalty).fit(rows.x, rows.y, rows.weight), None)
+        # In float64: the normal equations square what is wrong with float32.
+        wide = rows.x.astype(np.float64)
+        return Linear(Ridge(alpha=penalty).fit(wide, rows.y, rows.weight), None)
 
-    body, note = _fit_penalised(fit, wide, validation, settings)
+    body, note = _fit_penalised(fit, train._replace(x=features(train.x)), validation, settings)
     return Fitted("linear", body, body.estimator.coef_.size + 1, note=note)
 
 
