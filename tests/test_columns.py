@@ -25,7 +25,7 @@ from tenfold.columns import (
     split_words,
     word_matrix,
 )
-from tenfold.contract import DATE_PARTS, Column, TableInput
+from tenfold.contract import DATE_PARTS, Column, DecimalMark, TableInput
 from tenfold.errors import DataError
 from tenfold.tables import Cells
 
@@ -124,8 +124,9 @@ def test_a_single_cell_is_read_as_training_read_it() -> None:
 def test_numbers_as_cells_are_the_same_numbers(numbers: list[float]) -> None:
     values = np.array(numbers)
     cells = as_cells(Table({"x": values}))["x"]
-    for mark in (".", ","):
-        column = Column(name="x", kind="number", decimal=mark)  # type: ignore[arg-type]
+    marks: tuple[DecimalMark, ...] = (".", ",")
+    for mark in marks:
+        column = Column(name="x", kind="number", decimal=mark)
         assert np.array_equal(parse(column, series(*cells)), values, equal_nan=True)
 
 

@@ -7,7 +7,7 @@ import onnx
 import onnxruntime
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
@@ -74,7 +74,8 @@ def check_alike(made: tuple[TableInput, Table, Table], scaled: bool) -> None:
     for rows in (train, asked):
         inputs = graph_inputs(rows, contract)
         features = encoder(inputs)
-        assume(features.shape[1])
+        if not features.shape[1]:
+            continue
         assert features.dtype == np.float32 and np.isfinite(features).all()
         if scaled:
             assert np.abs(features).max(initial=0) <= FARTHEST

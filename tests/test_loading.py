@@ -12,7 +12,9 @@ from tenfold.contract import Reading
 from tenfold.errors import DataError
 from tenfold.loading import load
 
-ROWS = "a,b,y\n" + "".join(f"{i},{'uv'[i % 2]},{'pq'[i % 3 == 0]}\n" for i in range(30))
+ROWS = "a,b,y\n" + "".join(
+    f"{i * 7 % 30 + 0.5},{'uv'[i % 2]},{'pq'[i % 3 == 0]}\n" for i in range(30)
+)
 
 
 @pytest.fixture

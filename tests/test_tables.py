@@ -6,9 +6,10 @@ import sys
 from datetime import date
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from tenfold import tables
@@ -47,8 +48,11 @@ def cell_texts(encoding: str) -> st.SearchStrategy[str]:
     return words | formulas | st.sampled_from(["", "NA", "?", "1,5", "1e400", '"', '""'])
 
 
+Made = tuple[list[list[str]], bool, str, str, bytes]
+
+
 @st.composite
-def files(draw: st.DrawFn) -> tuple[list[list[str]], bool, str, str, bytes]:
+def files(draw: st.DrawFn) -> Made:
     """(rows, header, separator, encoding, the bytes of a file)."""
     encoding = draw(st.sampled_from(ENCODINGS))
     separator = draw(st.sampled_from([*SEPARATORS, ":"]))
@@ -63,8 +67,9 @@ def files(draw: st.DrawFn) -> tuple[list[list[str]], bool, str, str, bytes]:
     return rows, header, separator, encoding, written(rows, separator, quoting, encoding, line_end)
 
 
-def check_round_trip(path: Path, made: tuple[list[list[str]], bool, str, str, bytes]) -> None:
+def check_round_trip(path: Path, made: Made) -> None:
     rows, header, separator, _, content = made
+    assume(any(cell.strip() or "\n" in cell for row in rows for cell in row))
     path.write_bytes(content)
     cells = read_table(path, header=header, separator=separator)
     body = rows[1:] if header else rows
@@ -76,7 +81,9 @@ def check_round_trip(path: Path, made: tuple[list[list[str]], bool, str, str, by
 
 @settings(max_examples=3000, deadline=None, suppress_health_check=list(HealthCheck))
 @given(made=files())
-def test_what_was_written_is_read_again(tmp_path_factory: pytest.TempPathFactory, made) -> None:  # type: ignore[no-untyped-def]
+def test_what_was_written_is_read_again(
+    tmp_path_factory: pytest.TempPathFactory, made: Made
+) -> None:  # type: ignore[no-untyped-def]
     check_round_trip(tmp_path_factory.getbasetemp() / "case.csv", made)
 
 
@@ -84,8 +91,7 @@ def test_what_was_written_is_read_again(tmp_path_factory: pytest.TempPathFactory
 @settings(max_examples=100_000, deadline=None, suppress_health_check=list(HealthCheck))
 @given(made=files())
 def test_what_was_written_is_read_again_100_000_times(
-    tmp_path_factory: pytest.TempPathFactory,
-    made,  # type: ignore[no-untyped-def]
+    tmp_path_factory: pytest.TempPathFactory, made: Made
 ) -> None:
     check_round_trip(tmp_path_factory.getbasetemp() / "slow.csv", made)
 
@@ -135,7 +141,8 @@ def test_separator_and_header_are_found_out(
         ("a,b\n", True, ("a", "b", "c")),
         ("red,large\nblue,small\n", True, ()),
         ("red,large\nblue,small\n", False, ("0", "1")),  # columns known by position
-        ("0,1\nblue,small\n", True, ("0", "1")),
+        ("0,1,2\nblue,small,x\n", True, ("0", "1")),
+        ("0,1\n1,0\n", False, ()),
         ("a,\n1,2\n3,4\n", False, ()),
         ("a,a\n1,2\n", False, ()),
         ("only\n", False, ()),
@@ -229,6 +236,10 @@ def test_a_file_that_is_not_there() -> None:
         read_table("none.csv")
 
 
+def moments(*texts: str) -> pd.DatetimeIndex:
+    return pd.DatetimeIndex(np.array(texts, "datetime64[s]"))
+
+
 def typed_frame() -> pd.DataFrame:
     return pd.DataFrame(
         {
@@ -242,8 +253,8 @@ def typed_frame() -> pd.DataFrame:
             "category": pd.Categorical(["b", None, "a"]),
             "numbers": pd.Categorical([3, None, 4]),
             "truths": pd.Categorical([True, None, False]),
-            "naive": pd.to_datetime(["2020-01-02", None, "2020-01-03 04:05"]),
-            "zoned": pd.to_datetime(["2020-01-02", "2020-07-01", None]).tz_localize("Europe/Paris"),
+            "naive": moments("2020-01-02", "NaT", "2020-01-03T04:05"),
+            "zoned": moments("2020-01-02", "2020-07-01", "NaT").tz_localize("Europe/Paris"),
             "day": [date(2020, 1, 2), None, date(2021, 1, 1)],
             "text": [" a ", None, "b"],
             3: ["x", "y", "z"],

@@ -13,12 +13,12 @@ from tenfold.tables import Cells, from_frame
 from tenfold.tabular import table_dataset, with_earlier_values
 
 
-def cells(header: bool = True, **columns: list[Any]) -> Cells:
+def cells(header: bool = True, **columns: Any) -> Cells:
     found = from_frame(pd.DataFrame(columns), "t.csv")
     return Cells(found.name, found.frame, header, found.notes)
 
 
-def dataset(header: bool = True, reading: Reading | None = None, **columns: list[Any]) -> Dataset:
+def dataset(header: bool = True, reading: Reading | None = None, **columns: Any) -> Dataset:
     return table_dataset(cells(header, **columns), reading or Reading(target="y"))
 
 
@@ -168,12 +168,13 @@ def test_what_cannot_be_learned_is_one_line(
 
 
 def test_positions_name_columns_only_without_a_header() -> None:
-    found = dataset(False, Reading(target="-1"), **{"0": X, "1": ["p", "q"] * 12})
+    named: dict[str, Any] = {"0": X, "1": ["p", "q"] * 12}
+    found = dataset(False, Reading(target="-1"), **named)
     assert found.labels == ("p", "q")
     with pytest.raises(DataError, match="Say --header if the first row holds names"):
-        dataset(False, Reading(target="7"), **{"0": X, "1": X})
+        dataset(False, Reading(target="7"), **named)
     with pytest.raises(DataError, match="No such column: column='y'"):
-        dataset(False, Reading(target="y"), **{"0": X, "1": X})
+        dataset(False, Reading(target="y"), **named)
 
 
 def test_a_single_likely_name_needs_no_target() -> None:
@@ -217,7 +218,7 @@ ORDERED = TableInput(
 )
 
 
-def lagged(**columns: list[Any]) -> tuple[list[list[str]], list[str]]:
+def lagged(**columns: Any) -> tuple[list[list[str]], list[str]]:
     found, notes = with_earlier_values(cells(**columns), ORDERED)
     return found.frame[["y-1", "y-2"]].to_numpy().tolist(), notes
 
@@ -238,9 +239,11 @@ def test_earlier_values_come_from_training_where_the_file_goes_on() -> None:
 
 
 def test_columns_of_earlier_values_go_before() -> None:
-    given = cells(t=[1], **{"y-1": [5], "y-2": [6]})
+    earlier: dict[str, Any] = {"y-1": [5], "y-2": [6]}
+    given = cells(t=[1], **earlier)
     assert with_earlier_values(given, ORDERED) == (given, [])
-    found, _ = with_earlier_values(cells(t=[10], y=[1], **{"y-1": [5]}), ORDERED)
+    first: dict[str, Any] = {"y-1": [5]}
+    found, _ = with_earlier_values(cells(t=[10], y=[1], **first), ORDERED)
     assert found.frame.iloc[0].to_dict() == {"t": "10", "y": "1", "y-1": "5", "y-2": "80.0"}
 
 

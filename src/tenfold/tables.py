@@ -214,8 +214,8 @@ def _sniff(text: str, separator: str | None, path: Path) -> _Dialect:
     best: tuple[float, int, int] | None = None
     found = _Dialect(separator or ",", csv.QUOTE_MINIMAL, 1)
     for quoting in (csv.QUOTE_MINIMAL, csv.QUOTE_NONE):
-        if best is None and quoting == csv.QUOTE_NONE and _well_quoted(text, found.separator):
-            break  # a single column, whose quoted cells may hold any separator
+        if quoting == csv.QUOTE_NONE and _well_quoted(text, found.separator):
+            break
         for candidate in [separator] if separator else SEPARATORS:
             try:
                 rows = [row for row in islice(_rows(text, candidate, quoting), SNIFFED_ROWS) if row]
@@ -224,10 +224,8 @@ def _sniff(text: str, separator: str | None, path: Path) -> _Dialect:
             width, n_alike = Counter(map(len, rows)).most_common(1)[0]
             if width == 1 and not separator:
                 continue
-            # A line break within quotes that are not closed where a cell ends: quotes are text.
-            broken = any("\n" in cell for row in rows for cell in row) and not _well_quoted(
-                text, candidate
-            )
+            # A quote that is text swallows lines.
+            broken = any("\n" in cell for row in rows for cell in row)
             score = (n_alike / len(rows) if n_alike < len(rows) else 1.0, -int(broken), width)
             if best is None or score > best:
                 best, found = score, _Dialect(candidate, quoting, width)
@@ -281,7 +279,8 @@ def _has_header(rows: Sequence[Sequence[str]], known: Sequence[str]) -> bool:
     """
     first = [cell.strip() for cell in rows[0]]
     positions = [str(i) for i in range(len(first))]
-    counts = first in (positions, [str(i + 1) for i in range(len(first))])
+    # Two cells count by chance: 0,1 is a row of many tables.
+    counts = len(first) > 2 and first in (positions, [str(i + 1) for i in range(len(first))])
     if known and set(known) <= set(positions):
         return counts
     if set(known) & set(first):

@@ -209,8 +209,9 @@ def _answers(
 
 def _check_size(numbers: NDArray[np.float64], target: str, where: str) -> None:
     """Refuse a target that answers in float32 cannot hold."""
-    largest, spread = float(np.abs(numbers).max()), float(numbers.std())
-    if largest == 0 or (1e-30 < largest < LARGEST and (not spread or spread > largest * 1e-6)):
+    largest = float(np.abs(numbers).max())
+    spread = float((numbers / (largest or 1)).std())
+    if largest == 0 or (1e-30 < largest < LARGEST and not 0 < spread < 1e-6):
         return
     raise DataError(
         message(
@@ -220,7 +221,7 @@ def _check_size(numbers: NDArray[np.float64], target: str, where: str) -> None:
             fix="Change its unit, or subtract what all rows have",
             column=target,
             largest=largest,
-            standard_deviation=spread,
+            relative_deviation=spread,
         )
     )
 
