@@ -160,7 +160,7 @@ def test_few_different_rows_are_cases_and_not_copies() -> None:
     ],
 )
 def test_what_cannot_be_learned_is_one_line(
-    columns: dict[str, list[Any]], asked: Reading, text: str
+    columns: dict[str, Any], asked: Reading, text: str
 ) -> None:
     with pytest.raises(DataError) as raised:
         dataset(reading=asked, **columns)
