@@ -89,21 +89,19 @@ def check_round_trip(path: Path, seed: int) -> None:
     )
 
 
-@settings(max_examples=3000, deadline=None, suppress_health_check=list(HealthCheck))
-@given(seed=st.integers(0, 2**64))
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@given(start=st.integers(0, 2**64))
 def test_what_was_written_is_read_again(
-    tmp_path_factory: pytest.TempPathFactory, seed: int
+    tmp_path_factory: pytest.TempPathFactory, start: int
 ) -> None:
-    check_round_trip(tmp_path_factory.getbasetemp() / "case.csv", seed)
+    for seed in range(start, start + 30):
+        check_round_trip(tmp_path_factory.getbasetemp() / "case.csv", seed)
 
 
 @pytest.mark.slow
-@settings(max_examples=100_000, deadline=None, suppress_health_check=list(HealthCheck))
-@given(seed=st.integers(0, 2**64))
-def test_what_was_written_is_read_again_100_000_times(
-    tmp_path_factory: pytest.TempPathFactory, seed: int
-) -> None:
-    check_round_trip(tmp_path_factory.getbasetemp() / "slow.csv", seed)
+def test_what_was_written_is_read_again_100_000_times(tmp_path: Path) -> None:
+    for seed in range(100_000):
+        check_round_trip(tmp_path / "case.csv", seed)
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
@@ -152,6 +150,8 @@ def test_separator_and_header_are_found_out(
         ("red,large\nblue,small\n", True, ()),
         ("red,large\nblue,small\n", False, ("0", "1")),  # columns known by position
         ("0,1,2\nblue,small,x\n", True, ("0", "1")),
+        ("2,0,1\n5,6,7\n", True, ("0", "1", "2")),
+        ("2,0,1\n5,6,7\n", False, ("0", "1")),
         ("0,1\n1,0\n", False, ()),
         ("a,\n1,2\n3,4\n", False, ()),
         ("a,a\n1,2\n", False, ()),

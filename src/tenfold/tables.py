@@ -275,14 +275,14 @@ def _has_header(rows: Sequence[Sequence[str]], known: Sequence[str]) -> bool:
 
     It does when it holds a known name. Else when its cells are all there and different, and either
     count the columns, or stand as words above numbers, or are words that never occur again below.
-    Where the known names are positions, it does only when it counts.
+    Where the known names are positions, it does only when it counts or holds all of them.
     """
     first = [cell.strip() for cell in rows[0]]
     positions = [str(i) for i in range(len(first))]
     # Two cells count by chance: 0,1 is a row of many tables.
     counts = len(first) > 2 and first in (positions, [str(i + 1) for i in range(len(first))])
     if known and set(known) <= set(positions):
-        return counts
+        return counts or (len(known) > 2 and set(known) <= set(first))
     if set(known) & set(first):
         return True
     if len(rows) < 2 or "" in first[1:] or len(set(first)) < len(first):
