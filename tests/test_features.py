@@ -1,136 +1,154 @@
-"""Features are the same in NumPy and in the graph."""
+"""The encoder in NumPy and its front in ONNX are one and the same."""
 
 from typing import Any
 
 import numpy as np
 import onnx
 import onnxruntime
+import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
-from tenfold.columns import Table, graph_inputs
-from tenfold.contract import Column, TableInput
-from tenfold.features import Encoder, fit_encoder
+from tenfold.columns import Table, describe, graph_inputs, parse
+from tenfold.contract import TableInput
+from tenfold.features import FARTHEST, MAX_ONE_HOT, Encoder, fit_encoder
+from tenfold.graph import IR_VERSION, OPSETS
 from tenfold.graph.table import table_front
 
-CONTRACT = TableInput(
-    target="t",
-    columns=(
-        Column(name="n", kind="number"),
-        Column(name="skewed", kind="number"),
-        Column(name="c", kind="category"),
-        Column(name="d", kind="date"),
-        Column(name="s", kind="text"),
-    ),
-)
+NUMBERS = ["", "NA", "0", "1", "-3.5", "1e3", "1e30", "-1e300", "1e-30", "7", "12,5", "x", "1e400"]
+WORDS = ["free", "win", "call", "now", "£", "08001", "café", "中", "!", "", "a", "Free"]
+CELLS: dict[str, st.SearchStrategy[str]] = {
+    "number": st.sampled_from(NUMBERS) | st.floats(-1e6, 1e6).map(repr),
+    "category": st.sampled_from(["", "a", "b", "=c", "é 中", "?", "1.0", 'q"'])
+    | st.integers(0, 60).map(lambda i: f"level {i}"),
+    "yes/no": st.sampled_from(["yes", "no", "", "YES"]),
+    "date": st.sampled_from(["", "soon", "2020-02-29", "1999-12-31T23:59:59", "0001-01-01"])
+    | st.dates().map(str),
+    "text": st.lists(st.sampled_from(WORDS), max_size=8).map(" ".join),
+}
 
 
-def table(n: int, rng: np.random.Generator, *, words: str = "red green blue") -> Table:
-    def column(values: list[str], size: Any = n) -> Any:
-        return rng.choice(np.array(values, object), size)
+@st.composite
+def tables(draw: st.DrawFn) -> tuple[TableInput, Table, Table]:
+    """(columns, training rows, rows to ask)."""
+    kinds = draw(st.lists(st.sampled_from(list(CELLS)), min_size=1, max_size=5))
+    n, n_asked = draw(st.integers(2, 12)), draw(st.integers(1, 6))
+    columns, train, asked = [], {}, {}
+    for i, kind in enumerate(kinds):
+        cells = st.lists(CELLS[kind], min_size=n, max_size=n)
+        fitted = pd.Series(draw(cells), dtype=str)
+        others = pd.Series(
+            draw(st.lists(CELLS[kind], min_size=n_asked, max_size=n_asked)), dtype=str
+        )
+        name = draw(st.sampled_from([f"c{i}", f"front/{i}", f"c {i}.year", f"é{i}"]))
+        column = describe(name, kind, fitted)  # type: ignore[arg-type]
+        columns.append(column)
+        train[name], asked[name] = parse(column, fitted), parse(column, others)
+    return TableInput(columns=tuple(columns), target="y"), Table(train), Table(asked)
 
-    number = np.where(rng.random(n) < 0.2, np.nan, rng.normal(1e5, 3, n))
-    day = np.datetime64("2020-01-01", "s") + rng.integers(0, 10**8, n).astype("timedelta64[s]")
-    text = np.array([" ".join(column(words.split(), rng.integers(0, 6))) for _ in range(n)], object)
-    return Table(
-        {
-            "n": number,
-            "skewed": rng.lognormal(0, 2, n) * rng.choice([1, -1, 0], n),
-            "c": column([f"v{i}" for i in range(60)] + [""]),
-            "d": np.where(rng.random(n) < 0.1, np.datetime64("NaT"), day),
-            "s": text,
-        }
-    )
 
-
-def run_front(encoder: Encoder, inputs: dict[str, Any]) -> Any:
-    front = table_front(encoder, CONTRACT)
+def run_front(
+    encoder: Encoder, contract: TableInput, inputs: dict[str, NDArray[Any]]
+) -> NDArray[np.float32]:
+    front = table_front(encoder, contract)
     output = helper.make_tensor_value_info(front.output, TensorProto.FLOAT, ["n", "d"])
-    model = helper.make_model(
-        helper.make_graph(front.nodes, "g", front.inputs, [output], front.initializers),
-        ir_version=8,
-        opset_imports=[helper.make_opsetid("", 17), helper.make_opsetid("ai.onnx.ml", 3)],
+    graph = helper.make_graph(
+        list(front.nodes), "front", list(front.inputs), [output], list(front.initializers)
     )
+    opsets = [helper.make_opsetid(name, version) for name, version in OPSETS.items()]
+    model = helper.make_model(graph, ir_version=IR_VERSION, opset_imports=opsets)
     onnx.checker.check_model(model, full_check=True)
-    return onnxruntime.InferenceSession(model.SerializeToString()).run(None, inputs)[0]
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    found: NDArray[np.float32] = session.run(None, inputs)[0]
+    return found
+
+
+def check_alike(made: tuple[TableInput, Table, Table], scaled: bool) -> None:
+    contract, train, asked = made
+    encoder = fit_encoder(graph_inputs(train, contract), contract, scaled=scaled)
+    for rows in (train, asked):
+        inputs = graph_inputs(rows, contract)
+        features = encoder(inputs)
+        if not features.shape[1]:
+            continue
+        assert features.dtype == np.float32 and np.isfinite(features).all()
+        if scaled:
+            assert np.abs(features).max(initial=0) <= FARTHEST
+        found = run_front(encoder, contract, inputs)
+        assert found.shape == features.shape
+        np.testing.assert_allclose(found, features, rtol=0 if not scaled else 1e-5, atol=2e-5)
 
 
 @pytest.mark.parametrize("scaled", [True, False])
-@settings(max_examples=15, deadline=None)
-@given(seed=st.integers(0, 2**32 - 1), n=st.integers(2, 60))
-def test_the_graph_does_what_numpy_does(scaled: bool, seed: int, n: int) -> None:
-    rng = np.random.default_rng(seed)
-    encoder = fit_encoder(graph_inputs(table(n, rng), CONTRACT), CONTRACT, scaled=scaled)
-    asked = graph_inputs(table(40, rng, words="red green pink =x"), CONTRACT)
-    np.testing.assert_allclose(run_front(encoder, asked), encoder(asked), atol=2e-6, rtol=2e-6)
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@given(made=tables())
+def test_the_front_does_what_the_encoder_does(
+    scaled: bool, made: tuple[TableInput, Table, Table]
+) -> None:
+    check_alike(made, scaled)
 
 
-def test_unscaled_numbers_are_untouched() -> None:
-    rng = np.random.default_rng(0)
-    inputs = graph_inputs(table(50, rng), CONTRACT)
-    features = fit_encoder(inputs, CONTRACT, scaled=False)(inputs)
-    np.testing.assert_array_equal(features[:, 1], inputs["skewed"][:, 0])
+@pytest.mark.slow
+@pytest.mark.parametrize("scaled", [True, False])
+@settings(max_examples=10_000, deadline=None, suppress_health_check=list(HealthCheck))
+@given(made=tables())
+def test_the_front_does_what_the_encoder_does_10_000_times(
+    scaled: bool, made: tuple[TableInput, Table, Table]
+) -> None:
+    check_alike(made, scaled)
 
 
-def test_scaled_numbers_are_centred_compressed_and_cut() -> None:
-    rng = np.random.default_rng(0)
-    inputs = graph_inputs(table(400, rng), CONTRACT)
-    encoder = fit_encoder(inputs, CONTRACT)
-    assert encoder.numbers is not None
-    assert encoder.numbers.unit[1] > 0 and encoder.numbers.unit[0] == 0
-    features = encoder(inputs)
-    np.testing.assert_allclose(features[:, :2].mean(axis=0), 0, atol=1e-2)
-    np.testing.assert_allclose(features[:, :2].std(axis=0), 1, atol=2e-2)
-    wild = {**inputs, "n": np.full_like(inputs["n"], 1e30)}
-    assert encoder(wild)[:, 0].max() == 10
+def encoded(kind: str, cells: list[str], asked: list[str], *, scaled: bool = True) -> Any:
+    fitted = pd.Series(cells, dtype=str)
+    column = describe("c", kind, fitted)  # type: ignore[arg-type]
+    contract = TableInput(columns=(column,), target="y")
+    inputs = graph_inputs(Table({"c": parse(column, fitted)}), contract)
+    encoder = fit_encoder(inputs, contract, scaled=scaled)
+    rows = Table({"c": parse(column, pd.Series(asked, dtype=str))})
+    return encoder(graph_inputs(rows, contract))
 
 
-def test_missing_cells_are_the_median_and_flagged() -> None:
-    rng = np.random.default_rng(0)
-    inputs = graph_inputs(table(100, rng), CONTRACT)
-    encoder = fit_encoder(inputs, CONTRACT, scaled=False)
-    gone = np.isnan(inputs["n"][:, 0])
-    features = encoder(inputs)
-    assert set(features[gone, 0]) == {np.nanmedian(inputs["n"]).astype(np.float32)}
-    assert encoder.numbers is not None
-    flag = len(encoder.numbers.names)
-    np.testing.assert_array_equal(features[:, flag], gone)
+def test_numbers_are_filled_flagged_and_scaled() -> None:
+    found = encoded("number", ["1", "2", "3", ""], ["1", "", "3", "1000"])
+    deviation = np.std([1, 2, 3, 2])
+    assert found[:, 0] == pytest.approx([-1 / deviation, 0, 1 / deviation, FARTHEST])
+    assert found[:, 1].tolist() == [0, 1, 0, 0]
 
 
-def test_categories_have_forty_columns_and_one_for_the_others() -> None:
-    rng = np.random.default_rng(0)
-    inputs = graph_inputs(table(3000, rng), CONTRACT)
-    encoder = fit_encoder(inputs, CONTRACT)
-    assert len(encoder.categories["c"]) == 40
-    unseen = {**inputs, "c": np.full_like(inputs["c"], "never")}
-    assert encoder.numbers is not None
-    start = len(encoder.numbers.names) + len(encoder.numbers.flagged)
-    block = encoder(unseen)[:, start : start + 41]
-    assert (block[:, :40] == 0).all() and (block[:, 40] == 1).all()
+def test_trees_get_numbers_as_they_are() -> None:
+    found = encoded("number", ["1", "2", "3"], ["1", "", "1000"], scaled=False)
+    assert found.tolist() == [[1], [2], [1000]]
 
 
-def test_text_is_tf_idf_of_words_and_pairs() -> None:
-    from sklearn.feature_extraction.text import TfidfVectorizer
-
-    texts = ["red red blue", "blue green", "green", ""]
-    contract = TableInput(target="t", columns=(Column(name="s", kind="text"),))
-    inputs = graph_inputs(Table({"s": np.array(texts, object)}), contract)
-    encoder = fit_encoder(inputs, contract)
-    reference = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"\S+").fit(
-        texts
-    )
-    assert encoder.texts["s"].terms == tuple(reference.get_feature_names_out())
-    np.testing.assert_allclose(encoder(inputs), reference.transform(texts).toarray(), atol=1e-6)
+def test_long_tails_are_compressed() -> None:
+    cells = ["1", "2", "3", "4"] * 20 + ["100000"]
+    found = encoded("number", cells, ["1", "4", "100000", "-100000"])[:, 0]
+    assert found[0] < found[1] < found[2] and found[3] < found[0]
+    assert found[1] - found[0] > 0.5  # beside 100,000 they would be one value
 
 
-def test_a_text_without_a_word_that_repeats_gives_no_columns() -> None:
-    contract = TableInput(
-        target="t", columns=(Column(name="n", kind="number"), Column(name="s", kind="text"))
-    )
-    words = np.array([f"w{chr(97 + i // 26)}{chr(97 + i % 26)}" for i in range(60)], object)
-    inputs = graph_inputs(Table({"n": np.arange(60.0), "s": words}), contract)
-    encoder = fit_encoder(inputs, contract)
-    assert encoder.texts["s"].terms == ()
-    assert encoder(inputs).shape == (60, 1)
+def test_categories_beyond_forty_share_a_column() -> None:
+    cells = [f"c{i}" for i in range(50) for _ in range(50 - i)]
+    found = encoded("category", cells, ["c0", "c39", "c40", "never seen", ""])
+    assert found.shape == (5, MAX_ONE_HOT + 1)
+    assert found.argmax(axis=1).tolist() == [0, 39, 40, 40, 40]
+    assert (found.sum(axis=1) == 1).all()
+
+
+def test_text_without_a_frequent_term_has_no_columns() -> None:
+    cells = [f"w{i}x{i}" for i in range(0)] + [f"{'ab'[i % 2] * (i + 1)}" for i in range(60)]
+    assert encoded("text", cells, ["a", ""]).shape == (2, 0)
+
+
+def test_the_length_of_a_text_row_is_one() -> None:
+    found = encoded("text", ["free money now", "call me now"], ["free free now", "nothing known"])
+    assert np.linalg.norm(found, axis=1) == pytest.approx([1, 0])
+
+
+def test_a_column_that_is_missing_throughout_says_nothing() -> None:
+    assert encoded("number", ["", ""], ["", "5"]).tolist() == [[0, 1], [5, 0]]

@@ -1,4 +1,4 @@
-"""Tables from file to answer, through the command line and in Python, with every learner."""
+"""Tables from file to answer: what the command line says, and decisions that the answers follow."""
 
 import csv
 import io
@@ -6,7 +6,6 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,10 +15,8 @@ import tenfold
 from tenfold.contract import Reading
 from tenfold.errors import DataError, SettingsError
 from tenfold.evaluation import Evaluation, RegressionEvaluation
-from tenfold.folds import read_folds, spread
 from tenfold.forecast import forecast
-from tenfold.learners import LEARNERS
-from tenfold.model import Estimates, Predictions
+from tenfold.model import Predictions
 
 N = 300
 
@@ -56,34 +53,6 @@ def call(*arguments: object) -> "subprocess.CompletedProcess[str]":
         [sys.executable, "-m", "tenfold.cli", *map(str, arguments)],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
-
-
-@pytest.mark.parametrize("target", ["good", "price"])
-@pytest.mark.parametrize("learner", list(LEARNERS))
-def test_every_learner_trains_agrees_answers_and_verifies(
-    file: Path, learner: str, target: str
-) -> None:
-    drop = "price" if target == "good" else "good"
-    reading = Reading(target=target, columns={drop: "identifier"})
-    task = "classification" if target == "good" else "regression"
-    options: dict[str, Any] = {"epochs": 3} if learner == "network" else {}
-    if task not in LEARNERS[learner].tasks:
-        with pytest.raises(SettingsError, match=f"Not a learner for {task}: learner='{learner}'"):
-            tenfold.train(file, learner=learner, reading=reading)
-        assert not Path("runs").exists()
-        return
-    run = tenfold.train(file, learner=learner, reading=reading, **options)
-    assert run.record.state == "finished"
-    answers = run.model.predict(file)
-    assert isinstance(answers, Predictions if target == "good" else Estimates)
-    assert len(answers) == N
-    assert tenfold.evaluate(run) == run.evaluation
-    assert tenfold.evaluate(run, file) == run.evaluation
-    assert tenfold.verify(run.path)["examples"] == (2 if target == "good" else 10)
-    again = tenfold.train(file, learner=learner, reading=reading, **options)
-    assert again.record.files["model.onnx"] == run.record.files["model.onnx"]
-    if learner not in ("baseline", "bayes"):
-        assert run.evaluation.beats_baseline
 
 
 def test_the_command_line_says_all_of_it(file: Path) -> None:
@@ -128,20 +97,6 @@ def test_a_regression_is_answered_with_its_interval(file: Path) -> None:
     assert f"{one['value']:.6g}" in call("predict", run, file).stdout
 
 
-def test_wrong_columns_get_one_line_and_odd_cells_a_remark(file: Path, tmp_path: Path) -> None:
-    run = tenfold.train(file, target="good", learner="bayes").path
-    mixed().drop(columns=["kind", "x"]).to_csv(tmp_path / "short.csv", index=False)
-    refused = call("predict", run, tmp_path / "short.csv")
-    assert (refused.returncode, refused.stdout) == (1, "")
-    assert refused.stderr.count("\n") == 1
-    assert "Missing columns: columns=['x', 'kind']" in refused.stderr
-    odd = mixed().assign(kind="zebra", extra=1)
-    odd.to_csv(tmp_path / "odd.csv", index=False)
-    said = call("predict", run, tmp_path / "odd.csv", "--csv").stderr
-    assert "columns not used by the model: extra" in said
-    assert "never seen in training: kind=zebra in 300 rows" in said
-
-
 def test_formulas_are_written_harmlessly(tmp_path: Path) -> None:
     labels = ["=1+1", "@x"] * 30
     frame = pd.DataFrame({"x": [0.0, 1.0] * 30, "n": np.arange(60) / 7, "t": labels})
@@ -149,16 +104,6 @@ def test_formulas_are_written_harmlessly(tmp_path: Path) -> None:
     run = tenfold.train(tmp_path / "=cmd.csv", target="t", learner="logistic")
     for line in (run.path / "predictions.csv").read_text().splitlines()[1:]:
         assert line.startswith("'=cmd.csv:") and (",'=1+1," in line or ",'@x," in line)
-
-
-def test_no_header_and_a_separator_may_be_said(tmp_path: Path) -> None:
-    (tmp_path / "t.csv").write_text("\n".join(f"{i % 7};{i % 2}" for i in range(80)))
-    trained = call(
-        "train", tmp_path / "t.csv", "--no-header", "--separator", ";", "--target", "-1",
-        "--learner", "forest",
-    )  # fmt: skip
-    assert trained.returncode == 0, trained.stderr
-    assert "no header: columns are named by position" in trained.stderr
 
 
 def test_a_forecast_goes_on_where_the_data_end(tmp_path: Path) -> None:
@@ -193,38 +138,6 @@ def test_a_forecast_goes_on_where_the_data_end(tmp_path: Path) -> None:
     )
     assert baseline.evaluation.better_than_baseline == "not distinguishable"
     assert baseline.record.note == "The last value is the answer"
-
-
-def test_what_has_no_future_is_not_forecast(file: Path) -> None:
-    plain = tenfold.train(file, target="price", learner="linear")
-    with pytest.raises(DataError, match="Nothing to forecast: learner='linear'.*--time"):
-        forecast(plain.model, 3)
-    others = tenfold.train(
-        file, target="price", learner="linear", reading=Reading(time="day", lags=2)
-    )
-    with pytest.raises(DataError, match=r"Columns whose future is not known: columns=\['x', "):
-        forecast(others.model, 3)
-
-
-def test_folds_show_the_spread_and_leave_the_test_rows_alone(file: Path) -> None:
-    run = tenfold.train(file, target="good", learner="forest", folds=3, n_trees=10)
-    folds = read_folds(run.path / "folds.csv")
-    data = run.record.data
-    assert [fold.n_train + fold.n_held_out for fold in folds] == [
-        data.n_train + data.n_validation
-    ] * 3
-    assert sum(fold.n_held_out for fold in folds) == data.n_train + data.n_validation
-    mean, deviation = spread(folds)["accuracy"]
-    assert 0.5 < mean <= 1 and 0 <= deviation < 0.2
-    ordered = tenfold.train(
-        file, target="price", learner="linear", folds=4, reading=Reading(time="day", lags=1)
-    )
-    turns = read_folds(ordered.path / "folds.csv")
-    assert [turn.n_train for turn in turns] == sorted(turn.n_train for turn in turns)
-    assert read_folds(Path("none.csv")) == ()
-    for reading in (None, Reading(time="day")):
-        with pytest.raises(DataError, match="Unusable number of folds.*folds=900"):
-            tenfold.train(file, target="price", learner="linear", folds=900, reading=reading)
 
 
 def test_costs_move_the_threshold_and_the_answers_follow_it(file: Path) -> None:
@@ -264,11 +177,6 @@ def test_class_weights_are_undone_in_the_probabilities() -> None:
     assert isinstance(plain.evaluation, Evaluation) and isinstance(weighted.evaluation, Evaluation)
     assert weighted.evaluation.log_loss.value < 1.05 * plain.evaluation.log_loss.value
     assert weighted.evaluation.calibration_error.value < 0.03
-
-
-def test_regression_needs_validation_rows(file: Path) -> None:
-    with pytest.raises(DataError, match="Regression without validation rows: validation_size=0.0"):
-        tenfold.train(file, target="price", learner="linear", validation_size=0.0)
 
 
 def test_a_column_that_gives_the_answer_away_is_named_before_training(tmp_path: Path) -> None:

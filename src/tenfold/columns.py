@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tenfold.contract import Column, ColumnKind, TableInput
+from tenfold.contract import (
+    DATE_FORMATS,
+    Column,
+    ColumnKind,
+    DateFormat,
+    DecimalMark,
+    TableInput,
+)
 from tenfold.errors import DataError, did_you_mean, message
 from tenfold.tables import Cells, is_missing
 
@@ -23,13 +30,13 @@ if TYPE_CHECKING:
 MOSTLY = 0.95
 """Share of the cells that must be numbers, or dates, for the column to be one of them."""
 
-LARGEST = 1e30
-"""Numbers beyond this are unreadable: float32, which graphs compute in, ends at 3e38."""
-
 MIN_IDENTIFIER_ROWS = 20
 MAX_LEVELS = 1000
 MAX_WORDS = 2000
 """Words of a text beyond this are not read: it bounds the memory of one row."""
+
+LARGEST = 1e37
+"""Numbers are cut here: float32 ends at 3.4e38, and they are subtracted from each other."""
 
 YES_NO = [
     {"yes", "no"}, {"y", "n"}, {"true", "false"}, {"t", "f"}, {"0", "1"}, {"on", "off"}
@@ -37,11 +44,11 @@ YES_NO = [
 IDENTIFIER_NAME = re.compile(
     r"(^|[ _.-])(id|uuid|guid|index|key|nr|no|number|code)$|^unnamed", re.I
 )
-THOUSANDS = r"^[-+]?\d{1,3}(,\d{3})+(\.\d+)?$"
-DECIMAL_COMMA = r"^[-+]?\d+,\d+$"
+THOUSANDS = r"^[-+]?[1-9]\d{0,2}(,\d{3})+(\.\d+)?$"
+DECIMAL_COMMA = r"^[-+]?(\d+|[1-9]\d{0,2}(\.\d{3})+),\d+$"
 WORD = re.compile(r"[^\W\d_]+|\d+|[^\w\s]")
 DATE_LIKE = r"^\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([T ]\d{1,2}:\d{2}.*)?$"
-DATE_FORMATS = ("ISO8601", "%m/%d/%Y", "%d/%m/%Y", "%d.%m.%Y", "%Y/%m/%d", "%d-%m-%Y", "%m/%d/%y")
+UNIT = r"^([-+]?)[$€£]\s*|\s*%$"
 
 Strings = NDArray[np.object_]
 
@@ -158,58 +165,109 @@ def _share_of_dates(cells: "pd.Series[str]") -> float:
     return float((~np.isnat(parse_dates(cells))).mean())
 
 
-def parse_numbers(cells: "pd.Series[str]") -> NDArray[np.float64]:
-    """Numbers of cells (n,); NaN where a cell is none, or beyond 1e30, which features cannot hold.
+def decimal_mark(cells: "pd.Series[str]") -> DecimalMark:
+    """The decimal mark of a column of numbers: a comma where more cells have it so than as 1,234.
 
-    Thousands commas (1,234.5), decimal commas (3,5 in at least as many cells as points), a
-    currency sign before and a percent sign behind are understood.
+    The cells of a column decide together, once: see `Column.decimal`.
+    """
+    text = _bare(cells)
+    thousands = text.str.match(THOUSANDS)
+    decimal = text.str.match(DECIMAL_COMMA)
+    return "," if decimal.sum() > thousands.sum() else "."
+
+
+def parse_numbers(
+    cells: "pd.Series[str]", decimal: DecimalMark | None = None
+) -> NDArray[np.float64]:
+    """Numbers of cells (n,); NaN where a cell is not a finite one.
+
+    Thousands (1,234.5, or 1.234,5 with a decimal comma), a currency sign before and a percent sign
+    behind are understood.
+
+    Args:
+      cells: Text.
+      decimal: The decimal mark; None: that which the cells show.
     """
     import pandas as pd
 
     values = pd.to_numeric(cells, errors="coerce").to_numpy(np.float64, copy=True)
     rest = np.isnan(values) & ~is_missing(cells).to_numpy()
     if rest.any():
-        text = cells[rest].str.replace(r"^([-+]?)[$€£]\s*|\s*%$", r"\1", regex=True)
-        thousands = text.str.match(THOUSANDS)
-        decimal = text.str.match(DECIMAL_COMMA) & (
-            ~thousands | (text.str.match(DECIMAL_COMMA).sum() > thousands.sum())
-        )
-        text = text.where(~decimal, text.str.replace(",", ".", regex=False))
-        text = text.where(~(thousands & ~decimal), text.str.replace(",", "", regex=False))
+        text = _bare(cells[rest])
+        if (decimal or decimal_mark(cells)) == ",":
+            with_comma = text.str.match(DECIMAL_COMMA)
+            point = text.str.replace(".", "", regex=False).str.replace(",", ".", regex=False)
+            text = text.where(~with_comma, point)
+        else:
+            thousands = text.str.match(THOUSANDS)
+            text = text.where(~thousands, text.str.replace(",", "", regex=False))
         values[rest] = pd.to_numeric(text, errors="coerce").to_numpy(np.float64)
-    values[~(np.abs(values) <= LARGEST)] = np.nan
+    values[~np.isfinite(values)] = np.nan
     return values
 
 
-def parse_dates(cells: "pd.Series[str]") -> NDArray[np.datetime64]:
-    """Dates of cells, datetime64[s] (n,), NaT where a cell is none; the format that fits most."""
+def _bare(cells: "pd.Series[str]") -> "pd.Series[str]":
+    """Without currency and percent signs."""
+    return cells.str.replace(UNIT, r"\1", regex=True)
+
+
+def date_format(cells: "pd.Series[str]") -> DateFormat:
+    """The format that fits most of those cells that are not ISO 8601, of equals the first."""
+    rest = cells[np.isnat(_read_dates(cells, "ISO8601"))]
+    fits = [int((~np.isnat(_read_dates(rest, form))).sum()) for form in DATE_FORMATS]
+    return DATE_FORMATS[int(np.argmax(fits))]
+
+
+def parse_dates(cells: "pd.Series[str]", form: DateFormat | None = None) -> NDArray[np.datetime64]:
+    """Dates of cells, datetime64[s] (n,), in UTC; NaT where a cell is none.
+
+    Args:
+      cells: Text.
+      form: How they are written where not in ISO 8601; None: as most cells show.
+    """
+    dates = _read_dates(cells, "ISO8601")
+    if np.isnat(dates).any():
+        others = _read_dates(cells, form or date_format(cells))
+        dates = np.where(np.isnat(dates), others, dates)
+    return dates
+
+
+def _read_dates(cells: "pd.Series[str]", form: DateFormat) -> NDArray[np.datetime64]:
     import pandas as pd
 
-    best: NDArray[np.datetime64] | None = None
-    for form in DATE_FORMATS:
-        read = pd.to_datetime(cells, format=form, errors="coerce", utc=True)
-        values = read.dt.tz_localize(None).to_numpy("datetime64[s]")
-        if best is None or np.isnat(values).sum() < np.isnat(best).sum():
-            best = values
-        if not np.isnat(best).any():
-            break
-    assert best is not None
-    return best
+    read = pd.to_datetime(cells, format=form, errors="coerce", utc=True)
+    dates: NDArray[np.datetime64] = read.dt.tz_localize(None).to_numpy("datetime64[s]")
+    return dates
 
 
-def parse(kind: ColumnKind, cells: "pd.Series[str]") -> NDArray[Any]:
+def parse(column: Column, cells: "pd.Series[str]") -> NDArray[Any]:
     """A column's cells as the array of its kind (see `Table`)."""
-    if kind == "number":
-        return parse_numbers(cells)
-    if kind == "date":
-        return parse_dates(cells)
-    if kind == "text":
+    if column.kind == "number":
+        return parse_numbers(cells, column.decimal)
+    if column.kind == "date":
+        return parse_dates(cells, column.date_format)
+    if column.kind == "text":
         return cells.to_numpy(object)
-    # A category's missing cells are one more level; whole numbers may have been read as 1.0.
-    text = cells.str.replace(r"^([-+]?\d+)\.0+$", r"\1", regex=True)
-    if kind == "yes/no":
+    text = parse_names(cells)
+    if column.kind == "yes/no":
         text = text.str.lower()
-    return text.where(~is_missing(cells), "").to_numpy(object)
+    return text.to_numpy(object)
+
+
+def parse_names(cells: "pd.Series[str]") -> "pd.Series[str]":
+    """Categories and labels: a missing cell is "", and 1.0 is 1, as whole numbers may be read."""
+    text = cells.str.replace(r"^([-+]?\d+)\.0+$", r"\1", regex=True)
+    return text.where(~is_missing(cells), "")
+
+
+def describe(name: str, kind: ColumnKind, cells: "pd.Series[str]") -> Column:
+    """The column of training data, with how its cells are written."""
+    column = Column(name=name, kind=kind)
+    if kind == "number":
+        return column.model_copy(update={"decimal": decimal_mark(cells)})
+    if kind == "date":
+        return column.model_copy(update={"date_format": date_format(cells)})
+    return column
 
 
 def as_cells(table: Table) -> dict[str, list[str]]:
@@ -259,7 +317,7 @@ def read_rows(cells: Cells, contract: TableInput) -> tuple[Table, list[str]]:
         notes.append(f"columns not used by the model: {_some(extra)} ({cells.name})")
     columns = {}
     for column in contract.columns:
-        values = parse(column.kind, frame[column.name])
+        values = parse(column, frame[column.name])
         columns[column.name] = values
         notes += _remarks(column, frame[column.name], values, cells.name)
     return Table(columns), notes
@@ -304,7 +362,8 @@ def graph_inputs(table: Table, contract: TableInput) -> dict[str, NDArray[Any]]:
         elif column.kind == "text":
             inputs[names[0]] = word_matrix([split_words(text) for text in values])
         elif column.kind == "number":
-            inputs[names[0]] = values.astype(np.float32)[:, None]
+            bounded = np.clip(values, -LARGEST, LARGEST)
+            inputs[names[0]] = bounded.astype(np.float32)[:, None]
         else:
             inputs[names[0]] = values[:, None]
     return inputs

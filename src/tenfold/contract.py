@@ -48,17 +48,30 @@ ColumnKind = Literal["number", "category", "yes/no", "date", "text", "identifier
 KINDS: tuple[ColumnKind, ...] = get_args(ColumnKind)
 
 
+DateFormat = Literal[
+    "ISO8601", "%m/%d/%Y", "%d/%m/%Y", "%d.%m.%Y", "%Y/%m/%d", "%d-%m-%Y", "%m/%d/%y"
+]  # fmt: skip
+DATE_FORMATS: tuple[DateFormat, ...] = get_args(DateFormat)
+"""How dates may be written, in the order they are tried."""
+
+DecimalMark = Literal[".", ","]
+
+
 class Column(Frozen):
     """One column of a table that a model uses.
 
     Attributes:
       name: Its header.
       kind: How its cells are read. Dates become parts and texts become words before the graph.
+      decimal: The decimal mark of a number in the training data: 3,125 alone does not tell.
+      date_format: How a date is written there beside ISO 8601: 03/04/2020 alone does not tell.
       levels: Values of a category in the training rows, most frequent first, at most 1,000.
     """
 
     name: str
     kind: ColumnKind
+    decimal: DecimalMark = "."
+    date_format: DateFormat = "ISO8601"
     levels: tuple[str, ...] = ()
 
     @property
@@ -66,14 +79,18 @@ class Column(Frozen):
         """The graph's inputs for this column: name to (`float` or `string`, width; 0 is any)."""
         if self.kind == "date":
             return {f"{self.name}.{part}": ("float", 1) for part in DATE_PARTS}
-        name = f"column.{self.name}" if self.name in OUTPUT_NAMES else self.name
+        ending = self.name.rpartition(".")[2]
+        clashes = self.name in OUTPUT_NAMES or self.name.startswith("front/")
+        # No two columns share an input: parts end in their name, these in .column, others in none.
+        clashes |= ending in (*DATE_PARTS, "column")
+        name = f"{self.name}.column" if clashes else self.name
         if self.kind == "text":
             return {name: ("string", 0)}
         return {name: ("float" if self.kind == "number" else "string", 1)}
 
 
 OUTPUT_NAMES = ("probabilities", "novelty", "value", "low", "high")
-"""Names of a graph's outputs: inputs of the same name are called `column.low` instead of `low`."""
+"""Names of a graph's outputs: inputs of the same name are called `low.column` instead of `low`."""
 
 DATE_PARTS = ("year", "month", "day", "weekday", "hour", "year_sin", "year_cos")
 """What a date becomes: the last two place its day on the circle of the year."""
@@ -118,6 +135,11 @@ class TableInput(Frozen):
     columns: Annotated[tuple[Column, ...], Field(min_length=1)]
     target: str
     order: Order | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the columns used."""
+        return tuple(column.name for column in self.columns)
 
     @property
     def inputs(self) -> dict[str, tuple[str, int]]:

@@ -20,6 +20,10 @@ DEFAULT_TEST_SIZE = 0.25
 Rows = NDArray[np.int64]
 
 
+FEW_VALUES = 10
+"""Rows that repeat so often on average are no copies: there are few different ones to be had."""
+
+
 @dataclass(frozen=True, eq=False)
 class TableInfo:
     """What a dataset of a table knows beside its rows.
@@ -167,15 +171,16 @@ class Dataset:
         """For each example the row of the first one that is identical to it, itself included."""
         return self.x.copy_of if isinstance(self.x, Table) else _first_of_each(self.x)
 
-    @property
+    @cached_property
     def group_of(self) -> Rows:
-        """What a split keeps together (n,): copies, by the row of the first one.
+        """For each example the first row of its group, whose rows stay on one side of a split.
 
-        Where fewer than half of a table's rows are distinct, equal rows are what its few values
-        make of it and no leak: each row is then by itself.
+        Copies are a group. In a table whose rows repeat ten times on average they are none: its
+        columns take few values, and equal rows are different cases.
         """
-        natural = isinstance(self.x, Table) and 2 * len(np.unique(self.copy_of)) < len(self)
-        return np.arange(len(self)) if natural else self.copy_of
+        if isinstance(self.x, Table) and len(np.unique(self.copy_of)) * FEW_VALUES <= len(self):
+            return np.arange(len(self))
+        return self.copy_of
 
     def take(self, rows: ArrayLike) -> "Dataset":
         """The dataset of these rows, in this order; official test rows stay marked.

@@ -24,6 +24,9 @@ SKEWED = 2.0
 FARTHEST = 10.0
 """Scaled numbers are cut here: one wild cell must not decide an answer."""
 
+SMALLEST = 1e-30
+"""Units below are none: float32 has no digits left for what is divided by them."""
+
 Inputs = Mapping[str, NDArray[Any]]
 Floats = NDArray[np.float32]
 
@@ -112,7 +115,7 @@ def _fit_numbers(inputs: Inputs, names: tuple[str, ...]) -> Numbers:
     fill = np.nanmedian(known, axis=0)
     filled = np.where(gone, fill, raw)
     unit = np.where(np.abs(_skewness(filled)) > SKEWED, _typical_size(filled), 0.0)
-    squeezed = np.where(unit > 0, _compress(filled, np.maximum(unit, 1e-30)), filled)
+    squeezed = np.where(unit > 0, _compress(filled, np.maximum(unit, SMALLEST)), filled)
     deviation = squeezed.std(axis=0)
     return Numbers(
         names=names,
@@ -120,7 +123,7 @@ def _fit_numbers(inputs: Inputs, names: tuple[str, ...]) -> Numbers:
         flagged=np.flatnonzero(gone.any(axis=0)),
         unit=unit.astype(np.float32),
         mean=squeezed.mean(axis=0).astype(np.float32),
-        deviation=np.where(deviation > 0, deviation, 1.0).astype(np.float32),
+        deviation=np.where(deviation > SMALLEST, deviation, 1.0).astype(np.float32),
     )
 
 
@@ -136,11 +139,12 @@ def _typical_size(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Median of the sizes that are not 0; 0 where there are none, or hardly any size."""
     sizes = np.abs(values)
     typical = np.nanmedian(np.where(sizes.any(axis=0) & (sizes == 0), np.nan, sizes), axis=0)
-    return np.where(typical > 1e-30, typical, 0.0)
+    return np.where(typical > SMALLEST, typical, 0.0)
 
 
 def _compress(values: Any, unit: Any) -> Any:
-    return np.sign(values) * np.log1p(np.abs(values) / unit)
+    # The graph has no log1p, and both must agree.
+    return np.sign(values) * np.log(1 + np.abs(values) / unit)
 
 
 def _encode_numbers(inputs: Inputs, numbers: Numbers, scaled: bool) -> list[Floats]:
@@ -149,8 +153,9 @@ def _encode_numbers(inputs: Inputs, numbers: Numbers, scaled: bool) -> list[Floa
     values = np.where(gone, numbers.fill, raw)
     if scaled:
         unit = np.where(numbers.unit > 0, numbers.unit, np.float32(1))
-        values = np.where(numbers.unit > 0, _compress(values, unit), values)
-        values = np.clip((values - numbers.mean) / numbers.deviation, -FARTHEST, FARTHEST)
+        with np.errstate(over="ignore"):  # the infinite is cut like the far
+            values = np.where(numbers.unit > 0, _compress(values, unit), values)
+            values = np.clip((values - numbers.mean) / numbers.deviation, -FARTHEST, FARTHEST)
     parts = [values.astype(np.float32)]
     return parts + ([gone[:, numbers.flagged].astype(np.float32)] if numbers.flagged.size else [])
 

@@ -56,7 +56,11 @@ class Prepared:
 
 
 def prepare(data: Dataset, split: Split, settings: Settings) -> Prepared:
-    """Encode the training and validation rows; what is fitted here sees the training rows alone."""
+    """Encode the training and validation rows; what is fitted here sees the training rows alone.
+
+    Raises:
+      DataError: A table of which nothing is left to learn from.
+    """
     accepted, encoder, constants, y = data.input, None, Constants(), data.y
     if isinstance(accepted, TableInput):
         inputs = graph_inputs(data.x[split.train], accepted)
@@ -72,6 +76,15 @@ def prepare(data: Dataset, split: Split, settings: Settings) -> Prepared:
         for rows in (split.train, split.validation)
     )
     assert train is not None  # a split without training rows is refused
+    if encoder is not None and not train.x.shape[1]:
+        raise DataError(
+            message(
+                "Nothing to learn from",
+                where=data.name,
+                expected="numbers, categories, or words that stand in more than one row",
+                columns=list(accepted.names) if isinstance(accepted, TableInput) else None,
+            )
+        )
     return Prepared(train, validation, encoder, accepted, constants)
 
 

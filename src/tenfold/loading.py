@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tenfold import catalog, files
-from tenfold.contract import Contract, Reading
+from tenfold.contract import Contract, Reading, TableInput
 from tenfold.data import Dataset
 from tenfold.errors import DataError, did_you_mean, message
 from tenfold.sources import is_pixel_csv, read_images
@@ -60,7 +60,8 @@ def load(
             )
         )
     if _is_table(path, reading):
-        cells = read_table(path, header=reading.header, separator=reading.separator)
+        known = _known_names(reading, like)
+        cells = read_table(path, header=reading.header, separator=reading.separator, known=known)
         return table_dataset(cells, reading, like=like, source=str(source))
     _check_no_table(reading, str(source))
     found = read_images(path)
@@ -101,6 +102,14 @@ def _is_table(path: Path, reading: Reading) -> bool:
     if path.is_dir() or path.suffix.lower() not in SUFFIXES:
         return False
     return reading.target is not None or path.suffix.lower() != ".csv" or not is_pixel_csv(path)
+
+
+def _known_names(reading: Reading, like: Contract | None) -> tuple[str, ...]:
+    """Names that the first row of a table holds if it is a header."""
+    if like is not None and isinstance(like.input, TableInput):
+        return like.input.names
+    target = reading.target or ""
+    return () if not target or target.lstrip("-").isdigit() else (target,)
 
 
 def _load_by_name(name: str) -> Dataset:

@@ -238,9 +238,9 @@ class Model:
         """
         contract = self.contract.input
         if isinstance(contract, TableInput):
-            cells, short = with_earlier_values(read_cells(inputs), contract)
-            rows, notes = read_rows(cells, contract)
-            answers = self.answer(rows, [*short, *notes])
+            cells, notes = with_earlier_values(read_cells(inputs, contract.names), contract)
+            rows, remarks = read_rows(cells, contract)
+            answers = self.answer(rows, [*notes, *remarks])
             return answers[0] if isinstance(inputs, Mapping) else answers
         if isinstance(contract, FeaturesInput):
             numbers = _numbers(inputs)
@@ -390,10 +390,10 @@ def _numbers(inputs: Any) -> NDArray[np.float64]:
     return rows
 
 
-def read_cells(inputs: Any) -> Cells:
+def read_cells(inputs: Any, known: Sequence[str] = ()) -> Cells:
     """The cells of a table's input: a file, a pandas frame, a dict of values, or a list of them."""
     if isinstance(inputs, str | Path):
-        return read_table(inputs)
+        return read_table(inputs, known=known)
     import pandas as pd
 
     if isinstance(inputs, pd.DataFrame):

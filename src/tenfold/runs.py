@@ -389,7 +389,8 @@ def verify(path: Path | str) -> dict[str, int]:
 
 def _answer_again(run: Run) -> int:
     """Ask the model the stored examples; returns how many there are."""
-    inputs = run.path / (EXAMPLE_ROWS if (run.path / EXAMPLE_ROWS).exists() else EXAMPLE_INPUTS)
+    rows_file = run.path / EXAMPLE_ROWS
+    inputs = _read_rows(rows_file) if rows_file.exists() else run.path / EXAMPLE_INPUTS
     answers = run.model.predict(inputs)
     rows = list(csv.reader(io.StringIO((run.path / EXAMPLE_ANSWERS).read_text("utf-8"))))[1:]
     if isinstance(answers, Estimates):
@@ -409,6 +410,13 @@ def _answer_again(run: Run) -> int:
             )
         )
     return len(rows)
+
+
+def _read_rows(path: Path) -> list[dict[str, str]]:
+    """The rows that `write_inputs` wrote, cells as they were."""
+    text = io.StringIO(path.read_text("utf-8"), newline="")
+    names, *rows = ([as_written(cell) for cell in row] for row in csv.reader(text))
+    return [dict(zip(names, row, strict=True)) for row in rows]
 
 
 def number_text(value: float | int | None) -> str:

@@ -6,12 +6,15 @@ and can be overruled. Nothing is dropped here: a row of another length is refuse
 
 import csv
 import io
+import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from tenfold import files
 from tenfold.errors import DataError, FormatError, message
@@ -56,7 +59,11 @@ class _Dialect:
 
 
 def read_table(
-    path: Path | str, *, header: bool | None = None, separator: str | None = None
+    path: Path | str,
+    *,
+    header: bool | None = None,
+    separator: str | None = None,
+    known: Sequence[str] = (),
 ) -> Cells:
     """Read a CSV, TSV or Parquet file.
 
@@ -64,6 +71,7 @@ def read_table(
       path: The file; Parquet is known by its content.
       header: Whether the first row holds names; found out when None.
       separator: Character between cells; found out when None.
+      known: Names of columns that are looked for: a first row with one of them is a header.
 
     Raises:
       DataError: No rows, rows of another length (with their lines), names that repeat.
@@ -81,9 +89,10 @@ def read_table(
     if content[:4] == b"PAR1":
         return _read_parquet(path)
     text, encoding = _decode(content, path)
+    text = text.strip("\r\n")
     dialect = _sniff(text, separator, path)
     rows = _check_widths(text, dialect, path)
-    named = _has_header(rows) if header is None else header
+    named = _has_header(rows, known) if header is None else header
     names = _names(rows[0] if named else None, dialect.width, path)
     frame = _parse(text, dialect, names, skip_first=named)
     if not len(frame):
@@ -98,7 +107,7 @@ def read_table(
 
 
 def from_frame(frame: "pd.DataFrame", name: str = "table") -> Cells:
-    """The cells of a pandas frame; numbers, dates and truth values become their plain text.
+    """The cells of a pandas frame; numbers and dates become their plain text.
 
     Raises:
       DataError: No rows, names that repeat, or a column of nested values.
@@ -136,14 +145,11 @@ def _read_parquet(path: Path) -> Cells:
 def _as_text(column: "pd.Series[Any]", name: str, where: str) -> "pd.Series[str]":
     import pandas as pd
 
-    if pd.api.types.is_bool_dtype(column):
-        text = column.map({True: "true", False: "false"})
-    elif pd.api.types.is_float_dtype(column):
-        text = column.map(lambda value: "" if value != value else f"{value:.17g}")
-        whole = column.notna() & (column % 1 == 0) & (column.abs() < 2**53)
-        text[whole] = column[whole].astype("int64").astype(str)
-        rest = column.notna() & ~whole
-        text[rest] = column[rest].map(lambda value: repr(float(value)))
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        column = column.astype(object)
+    if pd.api.types.is_float_dtype(column):
+        values = column.to_numpy(np.float64, na_value=np.nan)
+        text = pd.Series([_number_text(value) for value in values.tolist()], dtype=str)
     elif pd.api.types.is_datetime64_any_dtype(column):
         text = column.map(lambda value: "" if pd.isna(value) else value.isoformat())
     else:
@@ -155,6 +161,13 @@ def _as_text(column: "pd.Series[Any]", name: str, where: str) -> "pd.Series[str]
             )  # fmt: skip
         text = column.astype(object).where(column.notna(), "").map(str)
     return text.fillna("").astype(str).reset_index(drop=True)
+
+
+def _number_text(value: float) -> str:
+    if math.isnan(value):
+        return ""
+    whole = value.is_integer() and abs(value) < 2**53
+    return str(int(value)) if whole else repr(value)
 
 
 def _decode(content: bytes, path: Path) -> tuple[str, str]:
@@ -179,8 +192,19 @@ def _decode(content: bytes, path: Path) -> tuple[str, str]:
     )
 
 
-def _rows(text: str, separator: str, quoting: Any) -> Iterable[list[str]]:
-    return csv.reader(io.StringIO(text, newline=""), delimiter=separator, quoting=quoting)
+def _rows(text: str, separator: str, quoting: Any, *, strict: bool = False) -> Iterable[list[str]]:
+    lines = io.StringIO(text, newline="")
+    return csv.reader(lines, delimiter=separator, quoting=quoting, strict=strict)
+
+
+def _well_quoted(text: str, separator: str) -> bool:
+    """Whether every quote that opens a cell is closed at the end of a cell."""
+    try:
+        for _ in islice(_rows(text, separator, csv.QUOTE_MINIMAL, strict=True), SNIFFED_ROWS):
+            pass
+    except csv.Error:
+        return False
+    return True
 
 
 def _sniff(text: str, separator: str | None, path: Path) -> _Dialect:
@@ -190,6 +214,8 @@ def _sniff(text: str, separator: str | None, path: Path) -> _Dialect:
     best: tuple[float, int, int] | None = None
     found = _Dialect(separator or ",", csv.QUOTE_MINIMAL, 1)
     for quoting in (csv.QUOTE_MINIMAL, csv.QUOTE_NONE):
+        if quoting == csv.QUOTE_NONE and _well_quoted(text, found.separator):
+            break
         for candidate in [separator] if separator else SEPARATORS:
             try:
                 rows = [row for row in islice(_rows(text, candidate, quoting), SNIFFED_ROWS) if row]
@@ -198,7 +224,7 @@ def _sniff(text: str, separator: str | None, path: Path) -> _Dialect:
             width, n_alike = Counter(map(len, rows)).most_common(1)[0]
             if width == 1 and not separator:
                 continue
-            # A quoted line break is rare; where reading quotes as text fits as well, it is wrong.
+            # A quote that is text swallows lines.
             broken = any("\n" in cell for row in rows for cell in row)
             score = (n_alike / len(rows) if n_alike < len(rows) else 1.0, -int(broken), width)
             if best is None or score > best:
@@ -244,16 +270,24 @@ def _check_widths(text: str, dialect: _Dialect, path: Path) -> list[list[str]]:
     return first
 
 
-def _has_header(rows: Sequence[Sequence[str]]) -> bool:
+def _has_header(rows: Sequence[Sequence[str]], known: Sequence[str]) -> bool:
     """Whether the first row names the columns.
 
-    It does when its cells are all there and different, and either count the columns, or stand as
-    words above numbers, or are words that never occur again below.
+    It does when it holds a known name. Else when its cells are all there and different, and either
+    count the columns, or stand as words above numbers, or are words that never occur again below.
+    Where the known names are positions, it does only when it counts or holds all of them.
     """
     first = [cell.strip() for cell in rows[0]]
+    positions = [str(i) for i in range(len(first))]
+    # Two cells count by chance: 0,1 is a row of many tables.
+    counts = len(first) > 2 and first in (positions, [str(i + 1) for i in range(len(first))])
+    if known and set(known) <= set(positions):
+        return counts or (len(known) > 2 and set(known) <= set(first))
+    if set(known) & set(first):
+        return True
     if len(rows) < 2 or "" in first[1:] or len(set(first)) < len(first):
         return False
-    if first in ([str(i) for i in range(len(first))], [str(i + 1) for i in range(len(first))]):
+    if counts:
         return True
     if any(_is_number(cell) for cell in first):
         return False
@@ -271,10 +305,9 @@ def _mostly_numbers(cells: set[str]) -> bool:
 
 def _is_number(cell: str) -> bool:
     try:
-        float(cell.replace(",", "."))
+        return math.isfinite(float(cell.replace(",", "."))) and "_" not in cell
     except ValueError:
         return False
-    return cell.lower() not in MISSING
 
 
 def _names(header: Sequence[str] | None, width: int, where: object) -> list[str]:
@@ -307,6 +340,7 @@ def _parse(text: str, dialect: _Dialect, names: list[str], *, skip_first: bool) 
         dtype=str,
         na_filter=False,
         index_col=False,
+        skip_blank_lines=dialect.width > 1,  # in a single column a blank line is a missing cell
     )
 
 

@@ -1,22 +1,26 @@
 """A table becomes a dataset: which column is the answer, what the others are, which rows count."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tenfold.columns import (
+    LARGEST,
     Profile,
     Table,
+    describe,
     infer_kind,
     parse,
     parse_dates,
+    parse_names,
     parse_numbers,
     profile,
     read_rows,
 )  # fmt: skip
-from tenfold.contract import Column, Contract, Order, Reading, TableInput
+from tenfold.contract import Contract, DateFormat, Order, Reading, TableInput
 from tenfold.data import Dataset, TableInfo
 from tenfold.errors import DataError, did_you_mean, message
 from tenfold.tables import Cells, is_missing
@@ -78,7 +82,7 @@ def table_dataset(
     _check_enough(cells, y[first:], labels)
     info = TableInfo(contract, reading, profiles, (*cells.notes, *notes), _previous(y, order))
     rows = slice(first, None)
-    return Dataset(
+    data = Dataset(
         cells.name.rpartition(".")[0] or cells.name,
         table[rows],
         y[rows],
@@ -87,6 +91,11 @@ def table_dataset(
         info=info,
         source=source,
     )
+    if not order and data.group_of is not data.copy_of:
+        n_distinct = len(np.unique(data.copy_of))
+        repeats = f"only {n_distinct} different rows: equal ones may be fitted to and tested on"
+        data = replace(data, info=replace(info, notes=(*info.notes, repeats)))
+    return data
 
 
 def _find_target(cells: Cells, asked: str | None) -> str:
@@ -111,12 +120,15 @@ def _find_target(cells: Cells, asked: str | None) -> str:
 
 
 def _no_column(asked: str, names: Sequence[str], where: str) -> str:
+    by_position = names == [str(i) for i in range(len(names))]
     raise DataError(
         message(
             "No such column",
             where=where,
             expected=f"one of {_listed(names)}",
-            fix=did_you_mean(asked, names),
+            fix="Say --header if the first row holds names"
+            if by_position
+            else did_you_mean(asked, names),
             column=asked,
         )
     )
@@ -165,8 +177,9 @@ def _answers(
                     n_rows=len(wrong),
                 )
             )
+        _check_size(numbers, target, cells.name)
         return numbers, ()
-    names = parse("category", column).astype(str)
+    names = parse_names(column).to_numpy(str)
     if labels is None:
         labels = _sorted_labels(np.unique(names).tolist())
         if len(labels) > min(MAX_LABELS, len(names) // 2):
@@ -194,6 +207,25 @@ def _answers(
     return np.array([codes[name] for name in names], np.int64), labels
 
 
+def _check_size(numbers: NDArray[np.float64], target: str, where: str) -> None:
+    """Refuse a target that answers in float32 cannot hold."""
+    largest = float(np.abs(numbers).max())
+    spread = float((numbers / (largest or 1)).std())
+    if largest == 0 or (1e-30 < largest < LARGEST and not 0 < spread < 1e-6):
+        return
+    raise DataError(
+        message(
+            "A target beyond the digits of float32",
+            where=where,
+            expected=f"sizes from 1e-30 to {LARGEST:g}, and a spread above 1e-6 of them",
+            fix="Change its unit, or subtract what all rows have",
+            column=target,
+            largest=largest,
+            relative_deviation=spread,
+        )
+    )
+
+
 def _are_labels(column: "pd.Series[str]", numbers: NDArray[np.float64]) -> bool:
     if np.isnan(numbers).any() or infer_kind("", column) == "yes/no":
         return True
@@ -212,21 +244,8 @@ def _in_order(cells: Cells, reading: Reading, target: str) -> tuple[Cells, Order
     name = reading.time or ""
     if name not in cells.frame.columns:
         _no_column(name, [str(column) for column in cells.frame.columns], cells.name)
-    column = cells.frame[name]
-    is_date = bool(np.isnan(parse_numbers(column)).any())
-    times = _times(column, is_date=is_date)
-    if np.isnan(times).any():
-        row = int(np.isnan(times).argmax())
-        raise DataError(
-            message(
-                "Not a time",
-                where=f"{cells.name}, row {column.index[row]}",
-                expected="a date or a number in each row",
-                column=name,
-                value=str(column.iloc[row]),
-                n_rows=int(np.isnan(times).sum()),
-            )
-        )
+    is_date = bool(np.isnan(parse_numbers(cells.frame[name])).any())
+    times = _times(cells, name, is_date)
     rows = np.argsort(times, kind="stable")
     lags = DEFAULT_LAGS if reading.lags is None else reading.lags
     if lags >= len(rows) // 2:
@@ -244,12 +263,81 @@ def _in_order(cells: Cells, reading: Reading, target: str) -> tuple[Cells, Order
     return Cells(cells.name, cells.frame.iloc[rows], cells.header, cells.notes), order
 
 
-def _times(column: "pd.Series[str]", *, is_date: bool) -> NDArray[np.float64]:
-    """Seconds since 1970, or numbers (n,); NaN where a cell is no time."""
-    if not is_date:
-        return parse_numbers(column)
-    dates = parse_dates(column)
-    return np.where(np.isnat(dates), np.nan, dates.astype(np.int64).astype(float))
+def _times(
+    cells: Cells, name: str, is_date: bool, form: DateFormat | None = None
+) -> NDArray[np.float64]:
+    """The time of each row: seconds since 1970, or a number."""
+    column = cells.frame[name]
+    times = parse_numbers(column)
+    if is_date:
+        dates = parse_dates(column, form)
+        times = np.where(np.isnat(dates), np.nan, dates.astype(np.int64).astype(float))
+    if np.isnan(times).any():
+        row = int(np.isnan(times).argmax())
+        raise DataError(
+            message(
+                "Not a time",
+                where=f"{cells.name}, row {column.index[row]}",
+                expected=f"a {'date' if is_date else 'number'} in each row",
+                column=name,
+                value=str(column.iloc[row]),
+                n_rows=int(np.isnan(times).sum()),
+            )
+        )
+    return times
+
+
+def with_earlier_values(cells: Cells, contract: TableInput) -> tuple[Cells, list[str]]:
+    """The rows of a model's input with their earlier values, and what a reader should know.
+
+    Earlier values that are no columns follow from the target of the rows before; before the first
+    row from the last values of the training data, where the rows go on right after them.
+
+    Raises:
+      DataError: Neither is there.
+    """
+    order, frame = contract.order, cells.frame
+    lagged = () if order is None else order.lag_columns(contract.target)
+    missing = [name for name in lagged if name not in frame.columns]
+    if order is None or not missing:
+        return cells, []
+    goes_on = False
+    if order.time in frame.columns:
+        forms = {column.name: column.date_format for column in contract.columns}
+        times = _times(cells, order.time, order.is_date, forms.get(order.time))
+        goes_on = 0 < times.min() - order.last <= 1.5 * order.step
+    if order.time not in frame.columns or not (goes_on or contract.target in frame.columns):
+        raise DataError(
+            message(
+                "Earlier values are not known",
+                where=cells.name,
+                expected=f"{order.time} and {contract.target}, from whose rows they follow",
+                fix="Or forecast instead: tenfold predict RUN --steps N",
+                columns=missing[:5],
+            )
+        )
+    target = np.full(len(cells), np.nan)
+    if contract.target in frame.columns:
+        target = parse_numbers(frame[contract.target])
+    rows = np.argsort(times, kind="stable")
+    before = order.last_values if goes_on else [np.nan] * order.lags
+    known = np.concatenate([before, target[rows]])
+    columns = {}
+    for lag, name in enumerate(lagged, start=1):
+        values = np.empty(len(cells))
+        values[rows] = known[order.lags - lag : len(known) - lag]
+        columns[name] = values
+    unknown = np.flatnonzero(np.isnan(list(columns.values())).any(axis=0))
+    notes = []
+    if unknown.size:
+        where = f"in {len(unknown)} rows, first row {unknown[0]} ({cells.name})"
+        notes.append(f"earlier values not known, read as missing: {contract.target} {where}")
+    texts = {
+        name: ["" if np.isnan(value) else repr(float(value)) for value in values]
+        for name, values in columns.items()
+        if name in missing
+    }
+    return Cells(cells.name, frame.assign(**texts), cells.header, cells.notes), notes
 
 
 def _with_lags(cells: Cells, y: NDArray[Any], names: Sequence[str]) -> Cells:
@@ -261,49 +349,6 @@ def _with_lags(cells: Cells, y: NDArray[Any], names: Sequence[str]) -> Cells:
         **{name: [""] * lag + texts[: len(texts) - lag] for lag, name in enumerate(names, start=1)}
     )
     return Cells(cells.name, frame, cells.header, cells.notes)
-
-
-def with_earlier_values(cells: Cells, contract: TableInput) -> tuple[Cells, list[str]]:
-    """Rows to be answered, with the columns of earlier values that a model of ordered rows needs.
-
-    They are taken from the target column of the rows themselves, in the order of time; before the
-    first row come the model's last known values, where the file goes on one step after them. What
-    is still missing is read as missing, and said in the lines returned beside the rows. Rows that
-    bring these columns, or a model without them, stay as they are.
-
-    Raises:
-      DataError: Neither these columns nor time and target.
-    """
-    order = contract.order
-    names = order.lag_columns(contract.target) if order else ()
-    frame = cells.frame
-    if order is None or all(name in frame.columns for name in names):
-        return cells, []
-    if not {order.time, contract.target} <= set(frame.columns):
-        raise DataError(
-            message(
-                "No earlier values",
-                where=cells.name,
-                expected=f"columns {order.time} and {contract.target}, or {_listed(names)}",
-                fix="For the values after the last known one: --steps N",
-                columns=[str(name) for name in frame.columns][:20],
-            )
-        )
-    times = _times(frame[order.time], is_date=order.is_date)
-    rows = np.argsort(times, kind="stable")
-    known = parse_numbers(frame[contract.target])[rows]
-    goes_on = abs(times[rows[0]] - order.last - order.step) <= 0.5 * order.step
-    before = np.array(order.last_values) if goes_on else np.full(order.lags, np.nan)
-    series = np.concatenate([before, known])
-    columns = {}
-    for lag, name in enumerate(names, start=1):
-        values = np.empty(len(rows))
-        values[rows] = series[order.lags - lag : len(series) - lag]
-        columns[name] = ["" if np.isnan(value) else repr(float(value)) for value in values]
-    n_short = 0 if goes_on else min(order.lags, len(rows))
-    short = [f"the first {n_short} rows in time have no earlier values in {cells.name}"]
-    complete = Cells(cells.name, frame.assign(**columns), cells.header, cells.notes)
-    return complete, short if n_short else []
 
 
 def _previous(y: NDArray[Any], order: Order | None) -> NDArray[np.float64] | None:
@@ -341,11 +386,11 @@ def _columns(
         last = () if not order.lags else tuple(map(float, y[-order.lags :]))
         order = order.model_copy(update={"last_values": last})
     contract = TableInput(
-        columns=tuple(Column(name=one.name, kind=one.kind) for one in used),
+        columns=tuple(describe(one.name, one.kind, cells.frame[one.name]) for one in used),
         target=target,
         order=order,
     )
-    table = Table({one.name: parse(one.kind, cells.frame[one.name]) for one in used})
+    table = Table({one.name: parse(one, cells.frame[one.name]) for one in contract.columns})
     return contract, table, profiles
 
 

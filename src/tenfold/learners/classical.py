@@ -12,6 +12,9 @@ from tenfold.contract import Settings
 from tenfold.learners.fitted import Fitted, Watcher, features
 from tenfold.training import Examples
 
+MANY_LABELS = "The number of unique classes is greater than 50%"
+"""How a warning of scikit-learn begins: the audit says it in our words."""
+
 
 @dataclass(frozen=True, eq=False)
 class Estimator:
@@ -84,7 +87,9 @@ def fit_forest(
         # to fit to, mean of 2 seeds).
         else RandomForestClassifier(bootstrap=train.x.dtype != np.uint8, **options)
     )
-    forest.fit(features(train.x), train.y, train.weight)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", MANY_LABELS)
+        forest.fit(features(train.x), train.y, train.weight)
     forest.n_jobs = 1  # threads add trees up in any order, which moves the last bits of an answer
     n_nodes = sum(tree.tree_.node_count for tree in forest.estimators_)
     return Fitted("forest", Forest(forest, n_labels), n_nodes)
@@ -113,6 +118,7 @@ def fit_logistic(
         # (10,000 digits, two cores).
         with warnings.catch_warnings(), threadpool_limits(1):
             warnings.simplefilter("ignore", ConvergenceWarning)  # the note says it
+            warnings.filterwarnings("ignore", MANY_LABELS)
             model.fit(rows.x, rows.y, rows.weight)
         return Linear(model, n_labels)
 
@@ -137,14 +143,12 @@ def fit_linear(
     """
     from sklearn.linear_model import Ridge
 
-    # In float64: the normal equations square what is wrong with float32.
-    columns: NDArray[Any] = features(train.x).astype(np.float64)
-    wide = train._replace(x=columns)
-
     def fit(rows: Examples, penalty: float) -> Linear:
-        return Linear(Ridge(alpha=penalty).fit(rows.x, rows.y, rows.weight), None)
+        # In float64: the normal equations square what is wrong with float32.
+        wide = rows.x.astype(np.float64)
+        return Linear(Ridge(alpha=penalty).fit(wide, rows.y, rows.weight), None)
 
-    body, note = _fit_penalised(fit, wide, validation, settings)
+    body, note = _fit_penalised(fit, train._replace(x=features(train.x)), validation, settings)
     return Fitted("linear", body, body.estimator.coef_.size + 1, note=note)
 
 
