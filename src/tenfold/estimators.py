@@ -18,7 +18,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from tenfold import graph
-from tenfold.calibration import Constants, conformal_half_width, fit_temperature
+from tenfold.calibration import MIN_ROWS, Constants, conformal_half_width, fit_temperature
 from tenfold.contract import (
     Contract,
     FeaturesInput,
@@ -32,8 +32,11 @@ from tenfold.learners import LEARNERS, Watcher
 from tenfold.model import Estimates, Model
 from tenfold.training import Examples, is_classification
 
-LEARNING_RATE = 0.006
-"""For one layer of 128; see `contract.scaled_learning_rate`."""
+SCHEDULES: dict[str, Literal["constant", "linear"]] = {
+    "classification": "constant",
+    "regression": "linear",
+}
+LABEL_SMOOTHING = 0.05
 
 MIN_VALIDATION = 10
 """Fewer validation rows than these choose an epoch by chance: then all rows are trained on."""
@@ -94,15 +97,24 @@ class _NetworkEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
             "dropout": self.dropout,
             "validation_size": self.validation_fraction,
             "patience": self.patience if self.validation_fraction else None,
-            "learning_rate": LEARNING_RATE if self.learning_rate is None else self.learning_rate,
-            "label_smoothing": 0.0,
+            "learning_rate": 1.0 if self.learning_rate is None else self.learning_rate,
+            "schedule": SCHEDULES[self._task],
             "shift_px": 0,
         }
-        settings = check_settings(asked, NAMES)
+        return check_settings(asked, NAMES)
+
+    def _suited(self, settings: Settings, n_train: int, n_held: int) -> Settings:
+        """The settings with those that depend on the number of rows (docs/estimators.md)."""
+        update: dict[str, Any] = {"label_smoothing": LABEL_SMOOTHING}
+        if n_held < MIN_ROWS:  # no temperature will undo it
+            update["label_smoothing"] = 0.0
         if self.learning_rate is None:
-            rate = scaled_learning_rate(LEARNING_RATE, settings.hidden)
-            settings = settings.model_copy(update={"learning_rate": rate})
-        return settings
+            # With one step in an epoch there are few steps, and they are exact ones.
+            whole = n_train <= settings.batch_size or self._task == "regression"
+            rate = 0.006 if whole else 0.001
+            rate = scaled_learning_rate(rate, settings.hidden) if settings.hidden else 5 * rate
+            update["learning_rate"] = rate
+        return settings.model_copy(update=update)
 
     def _rows(
         self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None
@@ -135,6 +147,7 @@ class _NetworkEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
         if len(x) <= settings.batch_size:
             x, y, weight = _merged(x, y, weight)
         train, held = _split(y, settings)
+        settings = self._suited(settings, len(train), len(held))
         columns = _scales(x[train], weight if weight is None else weight[train])
         scale, constants = scaler(*columns), Constants()
         if not labels:
@@ -208,8 +221,8 @@ class NetworkClassifier(ClassifierMixin, _NetworkEstimator):  # type: ignore[mis
 
     Args:
       hidden_layer_sizes: Neurons of each hidden layer; () is softmax regression.
-      learning_rate: Step size of Adam at the start, falling to 0 along a straight line over
-        `max_epochs`; None: 0.006 for one layer of 128, scaled to other layers.
+      learning_rate: Step size of Adam; None: 0.001 for one layer of 128, scaled to other layers,
+        and six times that where one step sees all rows.
       max_epochs: Epochs at most. One epoch is one pass over the training rows.
       batch_size: Rows of a step. Up to this many rows every step sees all of them, and whole
         weights are the same as rows repeated.
@@ -308,7 +321,8 @@ class NetworkRegressor(RegressorMixin, _NetworkEstimator):  # type: ignore[misc]
     out (infinite where there are none).
 
     Args, attributes and errors: those of `NetworkClassifier`, without classes and their weights,
-    and with no `weight_decay` unless asked for.
+    and with no `weight_decay` unless asked for. The learning rate begins at 0.006, however many
+    steps there are, and falls to 0 along a straight line over `max_epochs`.
 
     Example:
       >>> from tenfold import NetworkRegressor
