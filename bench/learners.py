@@ -85,7 +85,7 @@ def _data() -> Iterator[tuple[str, Dataset, pd.DataFrame | None, str]]:
         path, _, target = argument.rpartition(":")
         messages = dict(sep="\t", header=None, quoting=csv.QUOTE_NONE)
         form: Any = messages if path.endswith("tsv") else {}
-        frame: pd.DataFrame = pd.read_csv(path, **form)
+        frame = pd.DataFrame(pd.read_csv(path, **form))
         frame.columns = frame.columns.astype(str)
         data = tenfold.load(path, reading=Reading(target=target))
         assert len(data) == len(frame)
