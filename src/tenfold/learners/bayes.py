@@ -22,6 +22,12 @@ PIXEL_SMOOTHING = 0.1
 COLUMN_SMOOTHING = 1e-3
 """Share of the largest variance added to all: pixels at the border of a picture hardly vary."""
 
+REASONS = {
+    "Bernoulli": "columns with two values or mostly one",
+    "multinomial": "columns of weighted words",
+    "Gaussian": "columns of varying numbers",
+}
+
 
 @dataclass(frozen=True, eq=False)
 class Block:
@@ -99,30 +105,39 @@ def fit_bayes(
     """Fit naive Bayes of the variant that suits the columns; the note says which and why.
 
     Pictures: Bernoulli where nearly every pixel is black or white, else Gaussian. Tables: Bernoulli
-    for columns that mostly hold their smallest value, or just two values; Gaussian for the others.
-    Rows of weighted words: Bernoulli or multinomial, whichever errs less on the validation rows
-    (McCallum and Nigam 1998, AAAI WS-98-05, pages 41-48: it depends on the size of the vocabulary).
+    for columns that mostly hold their smallest value, or just two values, Gaussian for the others;
+    or one of the two kinds alone. Rows of weighted words: Bernoulli or multinomial (McCallum and
+    Nigam 1998, AAAI WS-98-05, pages 41-48: it depends on the size of the vocabulary). Where several
+    may suit, the one that errs least on the validation rows; of equals the first.
     """
     x = features(train.x)
     if train.x.dtype == np.uint8:
-        bodies = [_fit(x, train, n_labels, *_picture(x), smoothing=PIXEL_SMOOTHING)]
-        note = _picture_note(x)
-    else:
-        kinds, thresholds = _columns(x)
-        bodies = [_fit(x, train, n_labels, kinds, thresholds, smoothing=COLUMN_SMOOTHING)]
-        note = _table_note(kinds)
-        if validation is not None and _is_text(x):
-            words = np.where(kinds == "", "", "multinomial")
-            bodies.append(_fit(x, train, n_labels, words, thresholds, smoothing=COLUMN_SMOOTHING))
-            errors = [_errors(body, validation) for body in bodies]
-            best = int(np.argmin(errors))
-            bodies = [bodies[best]]
-            note = (
-                f"{bodies[0].blocks[0].kind} naive Bayes: rows of weighted words; error on the "
-                f"validation rows {errors[best]:.4f} against {errors[1 - best]:.4f}"
-            )
-    body = bodies[0]
-    return Fitted("bayes", body, _n_parameters(body), note=note)
+        body = _fit(x, train, n_labels, *_picture(x), smoothing=PIXEL_SMOOTHING)
+        return Fitted("bayes", body, _n_parameters(body), note=_picture_note(x))
+    kinds, thresholds = _columns(x)
+    variants = [kinds, *_alternatives(x, kinds)]
+    if validation is None:
+        variants = variants[:1]
+    bodies = [
+        _fit(x, train, n_labels, variant, thresholds, smoothing=COLUMN_SMOOTHING)
+        for variant in variants
+    ]
+    if validation is None or len(bodies) == 1:
+        return Fitted("bayes", bodies[0], _n_parameters(bodies[0]), note=_table_note(kinds))
+    errors = [_errors(body, validation) for body in bodies]
+    best = int(np.argmin(errors))
+    others = " and ".join(f"{error:.4f}" for i, error in enumerate(errors) if i != best)
+    note = f"{_table_note(variants[best])}; error on the validation rows {errors[best]:.4f} against"
+    return Fitted("bayes", bodies[best], _n_parameters(bodies[best]), note=f"{note} {others}")
+
+
+def _alternatives(x: NDArray[np.float32], kinds: NDArray[Any]) -> list[NDArray[Any]]:
+    """Kinds that may suit better than `_columns`': multinomial for words, one kind alone else."""
+    if _is_text(x):
+        return [np.where(kinds == "", "", "multinomial")]
+    if len(set(kinds) - {""}) < 2:
+        return []
+    return [np.where(kinds == kind, kind, "") for kind in ("Bernoulli", "Gaussian")]
 
 
 def _picture(x: NDArray[np.float32]) -> tuple[NDArray[Any], NDArray[np.float32]]:
@@ -157,15 +172,16 @@ def _columns(x: NDArray[np.float32]) -> tuple[NDArray[Any], NDArray[np.float32]]
 
 
 def _table_note(kinds: NDArray[Any]) -> str:
-    bernoulli, gaussian = int((kinds == "Bernoulli").sum()), int((kinds == "Gaussian").sum())
-    reasons = []
-    if bernoulli:
-        reasons.append(
-            f"Bernoulli naive Bayes for {bernoulli} columns with two values or mostly one"
-        )
-    if gaussian:
-        reasons.append(f"Gaussian naive Bayes for {gaussian} columns of varying numbers")
-    return "; ".join(reasons) or "No column varies: the share of each label is the answer"
+    reasons = [
+        f"{kind} naive Bayes for {count} {reason}"
+        for kind, reason in REASONS.items()
+        if (count := int((kinds == kind).sum()))
+    ]
+    if not reasons:
+        return "No column varies: the share of each label is the answer"
+    if ignored := int((kinds == "").sum()):
+        reasons.append(f"{ignored} columns ignored")
+    return "; ".join(reasons)
 
 
 def _is_text(x: NDArray[np.float32]) -> bool:
