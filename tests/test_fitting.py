@@ -155,7 +155,7 @@ def test_costs_need_two_labels_and_validation_rows() -> None:
         for cost in (0.01, 100)
         if (
             decision := Model(
-                file_of(data, config("bayes", cost={"false_negative": cost}))
+                file_of(data, config("logistic", cost={"false_negative": cost}))
             ).contract.decision
         )
     ]
