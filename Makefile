@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DELETE_ON_ERROR:
-.PHONY: help install train test test-slow lint bench serve clean
+.PHONY: help install train test test-slow lint bench bench-accuracy serve clean
 
 help:
 	@echo "make train      train on MNIST: the whole path, in seconds"
@@ -12,6 +12,7 @@ help:
 	@echo "make lint       check style and types"
 	@echo "make test-slow  also the tests with many seeds"
 	@echo "make bench      measure side by side with the tutorial's program"
+	@echo "make bench-accuracy  accuracy of every recipe over seeds; goes on where it stopped"
 
 install: .venv/all
 
@@ -31,6 +32,9 @@ lint: .venv/all
 
 bench: .venv/all
 	$(BIN)/python -m bench
+
+bench-accuracy: .venv/all
+	$(BIN)/python -m bench.accuracy
 
 serve: .venv/core
 	@echo "There is no service yet: tenfold serve is still to come (docs/design.md)"; exit 1

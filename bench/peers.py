@@ -4,8 +4,9 @@
     python bench/peers.py NAME FOLDER_OF_THE_IDX_FILES to98 LEARNING_RATE
 
 `epochs`: the tutorial's fit (784-WIDTH-10, SGD 0.01, batch 128), warmed up; then, for each line on
-standard input, two more epochs and the seconds of the second. `to98`: Adam (ours: the default recipe), from
-nothing but imported libraries to the first epoch end with 98% of the validation rows right.
+standard input, two more epochs and the seconds of the second. `to98`: Adam (ours: the default
+recipe), from nothing but imported libraries to the first epoch end with 98% of the validation rows
+right.
 """
 
 import gzip
@@ -91,13 +92,13 @@ def scan(x, y, width):
 def tenfold(x, y, width, validation=None):
     from tenfold.contract import resolve
     from tenfold.network import build_network
-    from tenfold.training import Examples, Training
+    from tenfold.training import DenseTraining, Examples
 
     asked = {"hidden": (width,), "epochs": 1000, "recipe": "tutorial"}
     settings = resolve(asked if validation is None else {})
     network = build_network((28, 28), settings.hidden, 10, seed=0)
     held = None if validation is None else Examples(*validation)
-    records = iter(Training(network, Examples(x, y), held, settings))
+    records = iter(DenseTraining(network, Examples(x, y), held, settings))
     return (lambda: next(records)) if validation is None else lambda: next(records).val_accuracy
 
 

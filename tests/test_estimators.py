@@ -18,11 +18,12 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import tenfold
-from tenfold import Model, NetworkClassifier, NetworkRegressor, training
+from tenfold import Model, NetworkClassifier, NetworkRegressor
 from tenfold.contract import FeaturesInput
 from tenfold.errors import DataError, SettingsError
 from tenfold.graph.features import scaler
 from tenfold.model import Estimate, Estimates, Prediction, Predictions
+from tenfold.training import steps
 
 Floats = NDArray[np.float64]
 
@@ -192,10 +193,10 @@ def test_random_state_decides_the_model() -> None:
 def test_a_fit_of_the_same_shapes_compiles_nothing() -> None:
     x, y = heaps(40)
     NetworkClassifier(max_epochs=3).fit(x, y)
-    before = list(training._programs)
+    before = list(steps._programs)
     NetworkClassifier(max_epochs=3).fit(x[:36] + 1, y[:36])
-    assert sorted(training._programs) == sorted(before)
-    assert len(before) <= training.MAX_PROGRAMS
+    assert sorted(steps._programs) == sorted(before)
+    assert len(before) <= steps.MAX_PROGRAMS
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from tenfold.contract import Settings
 from tenfold.errors import DataError
 from tenfold.network import build_network
-from tenfold.training import Epoch, Examples, Training, batches, build_optimizer, learning_rate
+from tenfold.training import DenseTraining, Epoch, Examples
+from tenfold.training.steps import batches, build_optimizer, learning_rate
 
 PLAIN = Settings(
     optimizer="sgd", schedule="constant", learning_rate=0.1, label_smoothing=0, shift_px=0,
@@ -26,7 +27,7 @@ def examples() -> Examples:
 
 def fit(examples: Examples, settings: Settings, **others: Any) -> tuple[Any, list[Epoch]]:
     network = build_network((4, 4), settings.hidden, 3, seed=settings.seed)
-    training = Training(network, examples, others.get("validation"), settings)
+    training = DenseTraining(network, examples, others.get("validation"), settings)
     history = list(training)
     training.write_back()
     return network, history
@@ -115,7 +116,7 @@ def test_validation_rows_do_not_change_the_weights(examples: Examples) -> None:
 
 def test_the_caller_may_stop_and_has_the_weights_of_that_epoch(examples: Examples) -> None:
     network = build_network((4, 4), PLAIN.hidden, 3, seed=PLAIN.seed)
-    training = Training(network, examples, None, PLAIN)
+    training = DenseTraining(network, examples, None, PLAIN)
     assert next(iter(training)).epoch == training.epoch == 1
     training.write_back()
     one = PLAIN.model_copy(update={"epochs": 1})
@@ -131,9 +132,9 @@ def test_a_restored_training_ends_with_the_same_bits(
         epochs=5, batch_size=4, hidden=(6, 5), dropout=0.2, patience=2, weight_decay=0.01
     )
 
-    def begin() -> tuple[Any, Training]:
+    def begin() -> tuple[Any, DenseTraining]:
         network = build_network((4, 4), (6, 5), 3, seed=0, dropout=0.2)
-        return network, Training(network, examples, examples, settings)
+        return network, DenseTraining(network, examples, examples, settings)
 
     straight, training = begin()
     history = list(training)
@@ -155,8 +156,8 @@ def test_a_restored_training_ends_with_the_same_bits(
 
 def test_the_state_of_another_network_is_refused(examples: Examples) -> None:
     other = build_network((4, 4), (7,), 3, seed=0)
-    state = Training(other, examples, None, PLAIN).state()
-    training = Training(build_network((4, 4), (5,), 3, seed=0), examples, None, PLAIN)
+    state = DenseTraining(other, examples, None, PLAIN).state()
+    training = DenseTraining(build_network((4, 4), (5,), 3, seed=0), examples, None, PLAIN)
     with pytest.raises(DataError, match=r"The state of another training: n_arrays=\d+\. Expected"):
         training.restore(state)
 
@@ -211,7 +212,7 @@ def one_pass(examples: Examples, rows: np.ndarray) -> list[np.ndarray]:
 
 
 def test_shifted_images_are_windows_of_the_bordered_image(examples: Examples) -> None:
-    from tenfold.training import _Layout, _plan, _windows
+    from tenfold.training.dense import _Layout, _plan, _windows
 
     settings = Settings(shift_px=2, batch_size=8)
     bordered = _Layout([], None, (4, 4), 2).rows(examples.x)
@@ -232,7 +233,7 @@ def test_shifted_images_are_windows_of_the_bordered_image(examples: Examples) ->
 
 
 def test_a_row_is_shifted_alike_whatever_the_batch_size() -> None:
-    from tenfold.training import _plan
+    from tenfold.training.dense import _plan
 
     def corner_of(batch_size: int) -> dict[int, tuple[int, ...]]:
         blank = Examples(np.zeros((50, 4, 4), np.uint8), np.zeros(50, np.int64))
@@ -256,12 +257,12 @@ def test_batches_hold_every_row_once(n: int, batch_size: int) -> None:
 
 
 def test_label_smoothing_spreads_the_answer(examples: Examples) -> None:
-    from tenfold.training import _losses
+    from tenfold.training.steps import losses_of
 
     logits = np.array([[2.0, 0.0, -1.0]], np.float32)
     log_p = logits - np.log(np.exp(logits).sum())
     target = np.array([[0.1, 0.8, 0.1]])  # 0.3 of the answer over three labels, 0.7 on its own
-    loss = float(_losses(logits, np.array([1]), 0.3)[0])
+    loss = float(losses_of(logits, np.array([1]), 0.3)[0])
     assert loss == pytest.approx(-float((target * log_p).sum()), abs=1e-6)
 
 
@@ -286,7 +287,7 @@ def test_regression_is_least_squares() -> None:
     y = (x @ [1.0, -2.0, 0.5] + 0.3 + rng.normal(size=40) * 0.1).astype(np.float32)
     settings = PLAIN.model_copy(update={"hidden": (), "epochs": 300, "batch_size": 40})
     network = build_network((3,), (), None, seed=0)
-    training = Training(network, Examples(x, y), Examples(x[:9], y[:9]), settings)
+    training = DenseTraining(network, Examples(x, y), Examples(x[:9], y[:9]), settings)
     history = list(training)
     training.write_back()
     exact, squares, *_ = np.linalg.lstsq(np.c_[x, np.ones(40)], y)
@@ -302,7 +303,7 @@ def test_features_are_taken_as_they_are_and_never_moved(examples: Examples) -> N
     flat = Examples((examples.x.reshape(21, 16) / 255).astype(np.float32), examples.y)
     settings = PLAIN.model_copy(update={"shift_px": 2})
     network = build_network((16,), settings.hidden, 3, seed=settings.seed)
-    training = Training(network, flat, None, settings)
+    training = DenseTraining(network, flat, None, settings)
     assert len(list(training)) == 2
     training.write_back()
     for one, other in zip(weights_of(network), plain_loop(examples, PLAIN)[0], strict=True):
@@ -310,7 +311,7 @@ def test_features_are_taken_as_they_are_and_never_moved(examples: Examples) -> N
 
 
 def test_pictures_in_colour_are_moved_with_all_their_channels(examples: Examples) -> None:
-    from tenfold.training import _Layout, _windows
+    from tenfold.training.dense import _Layout, _windows
 
     x = examples.x.astype(np.uint8)
     colour = np.stack([x, 255 - x, x // 2], axis=-1)
@@ -322,7 +323,7 @@ def test_pictures_in_colour_are_moved_with_all_their_channels(examples: Examples
     assert (seen[1] == colour[8]).all()
     network = build_network((4, 4, 3), (5,), 3, seed=0)
     settings = PLAIN.model_copy(update={"shift_px": 1})
-    assert len(list(Training(network, Examples(colour, examples.y), None, settings))) == 2
+    assert len(list(DenseTraining(network, Examples(colour, examples.y), None, settings))) == 2
 
 
 def test_a_weight_of_two_is_the_row_twice(examples: Examples) -> None:
@@ -356,7 +357,7 @@ def test_dropout_is_seeded_differs_by_step_and_is_off_when_measuring(examples: E
 
     def dropped(settings: Settings) -> tuple[Any, list[Epoch]]:
         network = build_network((4, 4), settings.hidden, 3, seed=settings.seed, dropout=0.5)
-        training = Training(network, examples, examples, settings)
+        training = DenseTraining(network, examples, examples, settings)
         history = list(training)
         training.write_back()
         return network, history

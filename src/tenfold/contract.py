@@ -189,6 +189,7 @@ class Contract(Frozen):
       labels: Names of the probabilities' columns; empty for regression.
       decision: A threshold other than the larger probability; None without one.
       rows_at_once: Rows that are to be answered together at most, to bound memory; None: any.
+      temperature: What the logarithms of probabilities were divided by to calibrate them.
     """
 
     format: Literal[1] = 1
@@ -198,6 +199,7 @@ class Contract(Frozen):
     labels: tuple[str, ...] = ()
     decision: Decision | None = None
     rows_at_once: Annotated[int, Field(ge=1)] | None = None
+    temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
     learner: str
     tenfold: str
 
@@ -248,7 +250,8 @@ class Settings(Frozen):
       hidden: Neurons of each hidden layer, first to last.
       learning_rate: Step size at the start. The default is for one layer of 128 and is scaled to
         other layers by `resolve`.
-      schedule: `linear` lets the step size fall to 0 along a straight line.
+      schedule: `linear` lets the step size fall to 0 along a straight line; `cycle` lets it rise
+        along one for the first fifth, and then fall.
       label_smoothing: Share of each answer that is spread over all labels.
       average: The fitted weights are a running average over the steps, which keeps this share of
         itself at each step. 0: the last weights.
@@ -261,6 +264,13 @@ class Settings(Frozen):
       positive: Of two labels the one that is looked for; None: the rarer one.
       recall: Share of the positive rows that is to be found, for the precision it leaves.
       shift_px: Pixels by which each image may be moved, anew each epoch, up, down and sideways.
+      rotate_degrees, zoom, shear: How far pictures may be turned, made larger or smaller (0.1: by a
+        tenth), and slanted, anew each epoch; a few neighbours in a batch alike.
+      elastic_px: Deviation of a smooth random field that waves them.
+      thicken: How far strokes may grow or shrink, as a share of a pixel each way.
+      contrast: By how much they may become fainter.
+      clean_epochs: The last epochs see the pictures as they are.
+      width: Channels of the first convolution of a `cnn`; the later ones have a multiple.
       n_trees: Trees of a forest.
       min_leaf: Training rows in each leaf of a tree, at least; None: 1, for regression 2.
       n_neighbors: Neighbours that vote; None: chosen on the validation rows, 5 without any.
@@ -275,7 +285,7 @@ class Settings(Frozen):
     """
 
     learner: Literal[
-        "network", "forest", "bayes", "logistic", "linear", "neighbors", "baseline"
+        "network", "cnn", "forest", "bayes", "logistic", "linear", "neighbors", "baseline"
     ] = "network"
     recipe: str = "default"
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
@@ -286,7 +296,7 @@ class Settings(Frozen):
     batch_size: Annotated[int, Field(ge=1, le=1_000_000)] = 128
     optimizer: Literal["sgd", "adam"] = "adam"
     learning_rate: Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)] = 0.006
-    schedule: Literal["constant", "linear"] = "linear"
+    schedule: Literal["constant", "linear", "cycle"] = "linear"
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.05
     average: Annotated[float, Field(ge=0, lt=1)] = 0.998
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
@@ -306,6 +316,14 @@ class Settings(Frozen):
     positive: str | None = None
     recall: Annotated[float, Field(gt=0, le=1)] = 0.8
     shift_px: Annotated[int, Field(ge=0, le=64)] = 1
+    rotate_degrees: Annotated[float, Field(ge=0, le=180)] = 0.0
+    zoom: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    shear: Annotated[float, Field(ge=0, le=1)] = 0.0
+    elastic_px: Annotated[float, Field(ge=0, le=10)] = 0.0
+    thicken: Annotated[float, Field(ge=0, le=1)] = 0.0
+    contrast: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    clean_epochs: Annotated[int, Field(ge=0)] = 0
+    width: Annotated[int, Field(ge=1, le=1024)] = 32
     n_trees: Annotated[int, Field(ge=1, le=10_000)] = 100
     min_leaf: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
     n_neighbors: Annotated[int, Field(ge=1, le=1_000)] | None = None
@@ -326,11 +344,24 @@ class Settings(Frozen):
         return patience
 
 
+CNN: dict[str, Any] = {
+    "epochs": 20,
+    "learning_rate": 0.004,
+    "schedule": "cycle",
+    "weight_decay": 0.05,
+    "shift_px": 2,
+    "rotate_degrees": 12.0,
+    "zoom": 0.1,
+    "shear": 0.1,
+    "clean_epochs": 1,
+}
+"""What a `cnn` shares in all its recipes."""
+
 RECIPES: dict[str, dict[str, dict[str, Any]]] = {
     "default": {
-        learner: {}
+        learner: CNN if learner == "cnn" else {}
         for learner in (
-            "network", "forest", "bayes", "logistic", "linear", "neighbors", "baseline",
+            "network", "cnn", "forest", "bayes", "logistic", "linear", "neighbors", "baseline",
         )
     },
     "tutorial": {
@@ -348,6 +379,7 @@ RECIPES: dict[str, dict[str, dict[str, Any]]] = {
     },
     "fast": {
         "network": {"epochs": 5},
+        "cnn": CNN | {"epochs": 6},
         "forest": {"n_trees": 30},
         "bayes": {},
         "logistic": {"penalty": 10.0, "max_steps": 30},
@@ -426,7 +458,7 @@ def resolve(asked: dict[str, Any], *, table: bool = False) -> Settings:
         problems.append(_problem("shift_px", known["shift_px"], "0: a table has no pixels", ()))
     try:
         settings = Settings.model_validate(known)
-        if "learning_rate" not in known:
+        if "learning_rate" not in known and learner != "cnn":
             rate = scaled_learning_rate(settings.learning_rate, settings.hidden)
             settings = settings.model_copy(update={"learning_rate": rate})
     except ValidationError as error:

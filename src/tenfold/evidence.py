@@ -54,6 +54,7 @@ def measure(
         positive=known.positive,
         threshold=decision.threshold if decision else None,
         recall=recall,
+        temperature=model.contract.temperature,
         data=data.name,
         part=part,
     ), answers

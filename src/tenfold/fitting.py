@@ -140,7 +140,7 @@ def export(
     """
     answers = None if prepared.validation is None else fitted.answers(prepared.validation.x)
     constants = _calibrate(prepared, answers, data, settings)
-    contract = _contract(fitted, data, split)
+    contract = _contract(fitted, data, split, constants)
     if settings.cost:
         decision = _decide(constants, answers, prepared.validation, data, split, settings)
         contract = contract.model_copy(update={"decision": decision})
@@ -210,7 +210,7 @@ def _label_factors(prepared: Prepared, data: Dataset, settings: Settings) -> tup
     return tuple(1 / weight for weight in settings.class_weights)
 
 
-def _contract(fitted: Fitted, data: Dataset, split: Split) -> Contract:
+def _contract(fitted: Fitted, data: Dataset, split: Split, constants: Constants) -> Contract:
     accepted = data.input
     if isinstance(accepted, TableInput):
         columns = tuple(
@@ -227,6 +227,7 @@ def _contract(fitted: Fitted, data: Dataset, split: Split) -> Contract:
         labels=data.labels,
         learner=fitted.learner,
         rows_at_once=fitted.rows_at_once,
+        temperature=constants.temperature,
         tenfold=metadata.version("tenfold"),
     )
 

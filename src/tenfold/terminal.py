@@ -166,7 +166,9 @@ def _print_classification(evaluation: Evaluation) -> None:
     print(f"accuracy           {evaluation.accuracy}")
     print(f"log loss           {evaluation.log_loss}")
     print(f"macro F1           {evaluation.macro_f1}")
-    print(f"calibration error  {evaluation.calibration_error}")
+    before = evaluation.calibration_error_before
+    was = f", before calibration {before.value:.4f}" if before else ""
+    print(f"calibration error  {evaluation.calibration_error}{was}")
     print(f"baseline           {baseline.accuracy} (always {baseline.label!r})")
     if not evaluation.beats_baseline:
         print(f"verdict            {evaluation.verdict}")

@@ -60,6 +60,8 @@ class Evaluation(Frozen):
       part: Which rows: `test`, `validation` or `all`.
       confusion: Counts, one row per true label, one column per predicted label.
       calibration_error: Expected calibration error.
+      calibration_error_before: The same of the probabilities before they were calibrated; None
+        where they were not.
       better_than_baseline: Exact McNemar test of the rows right against the baseline's.
       beats_baseline: Whether that says `better`.
       positive: Of two labels the one looked for. The four that follow are None for more labels,
@@ -81,6 +83,7 @@ class Evaluation(Frozen):
     log_loss: Score
     macro_f1: Score
     calibration_error: Score
+    calibration_error_before: Score | None = None
     answered: Answered
     per_class: tuple[LabelScores, ...]
     confusion: tuple[tuple[int, ...], ...]
@@ -133,6 +136,7 @@ class Evaluation(Frozen):
         positive: str | None = None,
         threshold: float | None = None,
         recall: float = RECALL,
+        temperature: float = 1.0,
         data: str = "arrays",
         part: str = "all",
         seed: int = 0,
@@ -151,6 +155,7 @@ class Evaluation(Frozen):
           threshold: The probability of the positive label from which `predicted` has it, for the
             record.
           recall: Share of the positive rows, in (0, 1], at which precision is stated.
+          temperature: What calibration divided the logarithms of the probabilities by.
           data: Name of the dataset, for the record.
           part: Which of its rows.
           seed: Decides the bootstrap resamples.
@@ -174,9 +179,12 @@ class Evaluation(Frozen):
         majority = int(confusion.sum(axis=1).argmax())
         verdict = mcnemar(right, y == majority)
         sought = _positive(confusion, labels, positive)
-        ranked = None
+        ranked = before = None
         if sought is not None:
             ranked = Ranking.of(y == sought, p[:, sought]).scores(rng, recall)
+        if temperature != 1:
+            raw = uncalibrated(p, temperature)[np.arange(len(y)), answers]
+            before = _calibration_score(raw, right, np.random.default_rng(seed))
         given = p[np.arange(len(y)), answers]  # what was answered need not be the most probable
         return cls(
             data=data,
@@ -192,6 +200,7 @@ class Evaluation(Frozen):
             log_loss=ratios([(log_losses(y, p), None)], rng)[0].score(),
             macro_f1=macro,
             calibration_error=_calibration_score(given, right, rng),
+            calibration_error_before=before,
             answered=Answered(
                 share=wilson(int((~doubtful).sum()), len(y)),
                 accuracy=_rate(int(right[~doubtful].sum()), int((~doubtful).sum())),
@@ -218,6 +227,14 @@ def log_losses(true: NDArray[np.integer[Any]], probabilities: Floats) -> Floats:
     given = probabilities[np.arange(len(true)), true]
     losses: Floats = -np.log(np.clip(given, MIN_PROBABILITY, 1.0))
     return losses
+
+
+def uncalibrated(probabilities: Floats, temperature: float) -> Floats:
+    """Probabilities (n, k) before calibration divided their logarithms by a temperature."""
+    logs = temperature * np.log(np.clip(probabilities, MIN_PROBABILITY, 1.0))
+    odds = np.exp(logs - logs.max(axis=1, keepdims=True))
+    found: Floats = odds / odds.sum(axis=1, keepdims=True)
+    return found
 
 
 def f1_scores(confusion: NDArray[Any]) -> Floats:

@@ -35,11 +35,11 @@ OPSETS = {"": 17, trees.DOMAIN: 3}
 IR_VERSION = 8
 OPERATORS = frozenset(
     {
-        "Abs", "Add", "Cast", "Clip", "Concat", "Div", "Expand", "Flatten", "Gather", "Gemm",
-        "Greater", "IsNaN", "Log", "Max", "Mul", "Reciprocal", "ReduceSum", "ReduceSumSquare",
-        "Relu", "Reshape", "Round", "Shape", "Sign", "Softmax", "Split", "Sqrt", "Sub",
-        "TfIdfVectorizer", "TopK", "Unsqueeze", "Where", "ai.onnx.ml.OneHotEncoder",
-        "ai.onnx.ml.TreeEnsembleRegressor",
+        "Abs", "Add", "Cast", "Clip", "Concat", "Conv", "Div", "Expand", "Flatten", "Gather",
+        "Gemm", "Greater", "IsNaN", "Log", "Max", "MaxPool", "Mul", "Reciprocal", "ReduceSum",
+        "ReduceSumSquare", "Relu", "Reshape", "Round", "Shape", "Sign", "Softmax", "Split",
+        "Sqrt", "Sub", "TfIdfVectorizer", "TopK", "Transpose", "Unsqueeze", "Where",
+        "ai.onnx.ml.OneHotEncoder", "ai.onnx.ml.TreeEnsembleRegressor",
     }
 )  # fmt: skip
 """What graphs are made of, with their domain where it is not ONNX's own."""

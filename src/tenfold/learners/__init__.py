@@ -23,14 +23,14 @@ from tenfold.learners.classical import (
 )
 from tenfold.learners.fitted import Fitted, Watcher
 from tenfold.learners.neighbors import fit_neighbors
-from tenfold.learners.network import fit_network
+from tenfold.learners.network import fit_cnn, fit_network
 from tenfold.training import Examples
 
 __all__ = ["LEARNERS", "Fitted", "Learner", "Task", "Watcher", "check_task", "fit_last_value"]
 
 Task = Literal["classification", "regression"]
 BOTH: tuple[Task, ...] = ("classification", "regression")
-INSTEAD = {"logistic": "linear", "linear": "logistic", "bayes": "linear"}
+INSTEAD = {"logistic": "linear", "linear": "logistic", "bayes": "linear", "cnn": "network"}
 
 
 @dataclass(frozen=True)
@@ -127,6 +127,13 @@ LEARNERS: dict[str, Learner] = {
             BOTH,
             "layers of neurons, trained by gradient steps",
             fit_network,
+            epochs=True,
+        ),
+        Learner(
+            "cnn",
+            ("classification",),
+            "layers of small windows that move over a picture",
+            fit_cnn,
             epochs=True,
         ),
         Learner(

@@ -1,10 +1,10 @@
-"""The learner `network`: layers in Keras, trained by the compiled epoch."""
+"""The learners `network` and `cnn`: layers in Keras, trained by compiled steps."""
 
 import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,9 +12,15 @@ from numpy.typing import NDArray
 
 from tenfold.checkpoints import Checkpoint, Checkpoints
 from tenfold.contract import Settings
+from tenfold.errors import SettingsError, message
 from tenfold.learners.fitted import Fitted, Watcher
-from tenfold.network import build_network, layer_table
-from tenfold.training import Epoch, Examples, Training
+from tenfold.network import build_cnn, build_network, convolutions, layer_table
+from tenfold.training import ConvolutionTraining, DenseTraining, Epoch, Examples, Training
+
+AT_ONCE = 1024
+"""Rows answered at once: convolutions need 26 kB for each picture of 28x28."""
+
+MEMORY = 1 << 27
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,13 +32,17 @@ class Network:
     def answers(self, x: NDArray[Any]) -> NDArray[np.float32]:
         import jax
 
+        # Highest: on a GPU the default products keep only 10 bits of the mantissa.
+        with jax.default_matmul_precision("highest"):
+            parts = [self._part(x[i : i + AT_ONCE]) for i in range(0, len(x), AT_ONCE)]
+        answers = np.concatenate(parts)
+        return answers[:, 0] if answers.shape[1] == 1 else answers
+
+    def _part(self, x: NDArray[Any]) -> NDArray[np.float32]:
         # JAX compiles for each number of rows anew, up to a second: so there are few numbers.
         filled = np.zeros((1 << (len(x) - 1).bit_length(), *x.shape[1:]), np.float32)
         filled[: len(x)] = x
-        # Highest: on a GPU the default products keep only 10 bits of the mantissa.
-        with jax.default_matmul_precision("highest"):
-            answers = np.asarray(self.keras(filled))[: len(x)]
-        return answers[:, 0] if answers.shape[1] == 1 else answers
+        return np.asarray(self.keras(filled))[: len(x)]
 
 
 def fit_network(
@@ -67,8 +77,58 @@ def fit_network(
         seed=settings.seed,
         dropout=settings.dropout,
     )
+    training = DenseTraining(network, train, validation, settings)
+    return _run("network", network, training, settings, watcher, checkpoints)
+
+
+def fit_cnn(
+    train: Examples,
+    validation: Examples | None,
+    *,
+    n_labels: int,
+    settings: Settings,
+    watcher: Watcher,
+    checkpoints: Checkpoints | None = None,
+) -> Fitted:
+    """Fit a convolutional network to pictures; arguments and answer as of `fit_network`.
+
+    Raises:
+      SettingsError: A table, or pictures of a size that it does not take.
+      FileError: A checkpoint cannot be written.
+    """
+    if train.x.dtype != np.uint8:
+        raise SettingsError(
+            message(
+                "A learner for pictures alone",
+                expected="pictures, or another learner for a table",
+                fix="Did you mean 'network'?",
+                learner="cnn",
+            )
+        )
+    network = build_cnn(
+        train.x.shape[1:], n_labels, seed=settings.seed, width=settings.width,
+        dropout=settings.dropout,
+    )  # fmt: skip
+    training = ConvolutionTraining(network, train, validation, settings)
+    fitted = _run("cnn", network, training, settings, watcher, checkpoints)
+    spec = convolutions(train.x.shape[1:], settings.width)
+    height, width = train.x.shape[1:3]
+    pixels = -(-height // spec[0].stride) * -(-width // spec[0].stride)
+    bytes_of_row = 4 * pixels * max(one.channels for one in spec[:2])
+    return replace(fitted, rows_at_once=max(1, MEMORY // bytes_of_row))
+
+
+def _run(
+    learner: str,
+    network: Any,
+    training: Training,
+    settings: Settings,
+    watcher: Watcher,
+    checkpoints: Checkpoints | None,
+) -> Fitted:
+    """Train to the end, from the newest checkpoint on, or to the epoch in which a signal came."""
     watcher.layers(layer_table(network))
-    training, history = Training(network, train, validation, settings), list[Epoch]()
+    history = list[Epoch]()
     if checkpoints is not None and (found := _newest(checkpoints, watcher)) is not None:
         training.restore(found.arrays)
         history += found.history
@@ -84,7 +144,7 @@ def fit_network(
                 break
     training.write_back()
     body = Network(network)
-    return Fitted("network", body, network.count_params(), tuple(history), stop.asked)
+    return Fitted(learner, body, network.count_params(), tuple(history), stop.asked)
 
 
 def _newest(checkpoints: Checkpoints, watcher: Watcher) -> Checkpoint | None:
