@@ -215,7 +215,7 @@ def test_shifted_images_are_windows_of_the_bordered_image(examples: Examples) ->
     from tenfold.training.dense import _Layout, _plan, _windows
 
     settings = Settings(shift_px=2, batch_size=8)
-    bordered = _Layout([], None, (4, 4), 2).rows(examples.x)
+    bordered = _Layout([], None, (4, 4), 2, False).rows(examples.x)
     rows, _, corners, *_ = _plan(settings, 1, examples)
     assert corners is not None
     seen = np.asarray(_windows(bordered, rows[0], corners[0], (4, 4)))
@@ -315,7 +315,7 @@ def test_pictures_in_colour_are_moved_with_all_their_channels(examples: Examples
 
     x = examples.x.astype(np.uint8)
     colour = np.stack([x, 255 - x, x // 2], axis=-1)
-    bordered = _Layout([], None, (4, 4, 3), 1).rows(colour)
+    bordered = _Layout([], None, (4, 4, 3), 1, False).rows(colour)
     rows, corners = np.array([3, 8]), np.array([[0, 2], [1, 1]])
     seen = np.asarray(_windows(bordered, rows, corners, (4, 4, 3)))
     assert (seen[0, 1:, :3] == colour[3, :3, 1:]).all()
@@ -396,3 +396,20 @@ def test_patience_stops_and_keeps_the_weights_of_the_lowest_validation_loss(
     assert len(losses) < 400 and best == len(losses) - 5
     p = np.asarray(network(other.x.astype(np.float32)))
     assert -np.log(p[np.arange(30), other.y]).mean() == pytest.approx(losses[best], abs=1e-5)
+
+
+def test_bent_pictures_are_new_in_each_epoch_and_clean_at_the_end(examples: Examples) -> None:
+    settings = PLAIN.model_copy(
+        update={"rotate_degrees": 30.0, "shift_px": 1, "epochs": 3, "clean_epochs": 1}
+    )
+    training = DenseTraining(build_network((4, 4), (5,), 3, seed=0), examples, None, settings)
+    seen = [training._prepare(epoch)[1] for epoch in (1, 2, 3, 4)]
+    assert seen[3] is None  # no epoch that is trained
+    flat = examples.x.reshape(21, -1)
+    np.testing.assert_array_equal(seen[2][:21], flat)  # type: ignore[index]
+    for one in seen[:2]:
+        assert one is not None and one.shape == (24, 16) and (one[:21] != flat).any()
+    assert (seen[0] != seen[1]).any()
+    whole = fit(examples, settings)
+    again = fit(examples, settings)
+    np.testing.assert_array_equal(weights_of(whole[0])[0], weights_of(again[0])[0])

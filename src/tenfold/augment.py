@@ -4,7 +4,7 @@ Made cheap by sharing: the pictures of a block get one map of where each pixel c
 side by side while it is applied, so that a look-up copies a row of pixels instead of one.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,12 +45,12 @@ def is_bending(settings: Settings) -> bool:
 
 
 def bend(
-    images: NDArray[np.uint8], settings: Settings, rng: np.random.Generator
+    images: NDArray[Any], settings: Settings, rng: np.random.Generator
 ) -> NDArray[np.uint8]:
     """Bend pictures at random.
 
     Args:
-      images: (n, height, width) or (n, height, width, 3). Neighbours share a map: shuffle them.
+      images: uint8 (n, height, width) or (n, height, width, 3). Neighbours share a map: shuffle them.
       settings: The ranges.
       rng: Decides.
 
@@ -63,7 +63,7 @@ def bend(
     maps = _draw_maps(n_maps, height, width, settings, rng)
     strokes = rng.uniform(-settings.thicken, settings.thicken, n_maps).astype(np.float32)
     faint = rng.uniform(1 - settings.contrast, 1, n_maps).astype(np.float32)
-    out = np.empty_like(flat)
+    out = np.empty(flat.shape, np.uint8)
     for i in range(n_maps):
         block = flat[i * BLOCK : (i + 1) * BLOCK]
         # Pixels first: every look-up is then a copy of neighbours in memory.

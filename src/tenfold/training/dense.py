@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from tenfold.augment import bend, is_bending
 from tenfold.contract import Settings
 from tenfold.training.base import Epoch, Examples, Training
 from tenfold.training.steps import (
@@ -45,17 +46,32 @@ class DenseTraining(Training):
         if self.is_done:
             return
         with ThreadPoolExecutor(2) as threads:
-            plan = threads.submit(_plan, self._settings, self.epoch + 1, self._train)
-            run, score, resident = self._compile(threads, plan.result())
+            coming = threads.submit(self._prepare, self.epoch + 1)
+            run, score, resident = self._compile(threads, coming.result()[0])
             while not self.is_done:
-                state, ready = (self._weights, self._averages, self._moments), plan.result()
+                state, (plan, x) = (self._weights, self._averages, self._moments), coming.result()
+                rows = resident if x is None else (x, resident[1])
                 start = time.perf_counter()
                 # In a thread, so that the main one can hear a signal.
-                running = threads.submit(lambda: wait_for(run(*state, resident, ready)))  # noqa: B023
-                plan = threads.submit(_plan, self._settings, self.epoch + 2, self._train)
+                running = threads.submit(lambda: wait_for(run(*state, rows, plan)))  # noqa: B023
+                coming = threads.submit(self._prepare, self.epoch + 2)
                 self._weights, self._averages, self._moments, totals = running.result()
                 seconds = time.perf_counter() - start
                 yield self._record(seconds, totals, score(self._averages))
+
+    def _prepare(self, epoch: int) -> tuple["_Plan", NDArray[np.uint8] | None]:
+        """The chance of an epoch, and its pictures where they are bent anew for it."""
+        plan, settings = _plan(self._settings, epoch, self._train), self._settings
+        if not self._layout.is_bent or epoch > settings.epochs:
+            return plan, None
+        x = self._train.x
+        if epoch <= settings.epochs - settings.clean_epochs:
+            rng = np.random.default_rng((settings.seed, epoch, 0))
+            order = rng.permutation(len(x))
+            bent = np.empty(x.shape, np.uint8)
+            bent[order] = bend(x[order], settings, rng)
+            x = bent
+        return plan, _filled(self._layout.rows(x), plan)
 
     def _compile(
         self, threads: ThreadPoolExecutor, plan: "_Plan"
@@ -95,12 +111,14 @@ class _Layout:
       columns: Inputs that are kept, in order; None: all.
       size: Shape of one example.
       border_px: How far an image may be moved.
+      is_bent: Images are bent outside of the compiled epoch, which moves them too.
     """
 
     first: list[NDArray[np.float32]]
     columns: NDArray[np.int64] | None
     size: tuple[int, ...]
     border_px: int
+    is_bent: bool
 
     @classmethod
     def of(cls, network: Any, train: Examples, settings: Settings) -> "_Layout":
@@ -109,12 +127,13 @@ class _Layout:
             for variable in network.trainable_variables
         ]
         size = train.x.shape[1:]
-        border_px = settings.shift_px if len(size) > 1 else 0
+        is_bent = len(size) > 1 and is_bending(settings)
+        border_px = settings.shift_px if len(size) > 1 and not is_bent else 0
         columns = None
         # Moved images blacken no pixel for good; decay moves weights without a gradient too.
-        if len(size) > 1 and not border_px and not settings.weight_decay:
+        if len(size) > 1 and not border_px and not is_bent and not settings.weight_decay:
             columns = np.flatnonzero(train.x.any(axis=0))
-        return cls(first, columns, size, border_px)
+        return cls(first, columns, size, border_px, is_bent)
 
     @property
     def compact(self) -> list[NDArray[np.float32]]:
@@ -165,7 +184,7 @@ def _plan(settings: Settings, epoch: int, train: Examples) -> _Plan:
     if train.weight is not None:
         present *= train.weight[rows]
     corners = None
-    if settings.shift_px and train.x.ndim > 2:
+    if settings.shift_px and train.x.ndim > 2 and not is_bending(settings):
         corners = rng.integers(0, 2 * settings.shift_px + 1, (n, 2), np.int32)[rows]
     steps = (epoch - 1) * len(rows) + np.arange(len(rows))
     rates = learning_rate(settings, steps, len(rows)).astype(np.float32)
