@@ -143,7 +143,7 @@ def _page() -> Iterator[str]:
     yield ""
     yield "Written by `make bench-accuracy` from one result file per recipe and seed"
     yield "(`bench/results/accuracy`). Official test rows, the model of the last epoch, settings"
-    yield "chosen on validation rows. Two cores. Accuracy: mean over seeds and their standard deviation."
+    yield "chosen on validation rows. Two cores. Accuracy: mean over seeds, standard deviation."
     yield "`train`: all of fitting, compilation included. Calibration error: before and after it."
     yield ""
     yield (

@@ -409,7 +409,7 @@ def test_bent_pictures_are_new_in_each_epoch_and_clean_at_the_end(examples: Exam
     np.testing.assert_array_equal(seen[2][:21], flat)  # type: ignore[index]
     for one in seen[:2]:
         assert one is not None and one.shape == (24, 16) and (one[:21] != flat).any()
-    assert (seen[0] != seen[1]).any()
+    assert not np.array_equal(seen[0], seen[1])  # type: ignore[arg-type]
     whole = fit(examples, settings)
     again = fit(examples, settings)
     np.testing.assert_array_equal(weights_of(whole[0])[0], weights_of(again[0])[0])

@@ -50,7 +50,8 @@ def bend(
     """Bend pictures at random.
 
     Args:
-      images: uint8 (n, height, width) or (n, height, width, 3). Neighbours share a map: shuffle them.
+      images: uint8 (n, height, width) or (n, height, width, 3). Neighbours share a map: shuffle
+        them before.
       settings: The ranges.
       rng: Decides.
 
