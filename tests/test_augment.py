@@ -82,7 +82,7 @@ def test_how_much_ink_there_may_be(
 ) -> None:
     images = np.repeat(blobs[:1], 60 * BLOCK, axis=0)
     share = bent(images, **asked).sum(axis=(1, 2)) / blobs[0].sum()
-    assert low - 0.02 <= share.min() < share.max() <= high + 0.02
+    assert low - 0.06 <= share.min() < share.max() <= high + 0.06  # pixels are whole
     assert share.max() - share.min() > 0.3 * (high - low)
 
 

@@ -44,9 +44,7 @@ def is_bending(settings: Settings) -> bool:
     )  # fmt: skip
 
 
-def bend(
-    images: NDArray[Any], settings: Settings, rng: np.random.Generator
-) -> NDArray[np.uint8]:
+def bend(images: NDArray[Any], settings: Settings, rng: np.random.Generator) -> NDArray[np.uint8]:
     """Bend pictures at random.
 
     Args:

@@ -4,6 +4,7 @@ Never inside `lax.scan`: there XLA takes the slow way to convolve (26 times, doc
 """
 
 import functools
+import itertools
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -21,7 +22,6 @@ from tenfold.training.steps import (
     TINY,
     averaged,
     batches,
-    compile_program,
     known,
     learning_rate,
     losses_of,
@@ -34,7 +34,7 @@ EPSILON = 1e-3
 """Added to variances, as in Keras."""
 
 SHARE = 32
-"""Rows of a batch on each device, at least: they share the means of batch normalisation."""
+"""Rows of a batch that one device answers for at once, normalised by their own means."""
 
 STATISTICS_ROWS = 2048
 """Training rows whose means and variances the finished network normalises with."""
@@ -49,10 +49,11 @@ AHEAD = 3
 class ConvolutionTraining(Training):
     """The training of what `build_cnn` builds.
 
-    Each device normalises its share of a batch by that share's own means and variances (ghost
-    batches: Hoffer, Hubara and Soudry 2017, arXiv:1705.08741, section 4), so devices meet once in a
-    step, to add up gradients. The network's own means and variances are those of its averaged
-    weights over clean training rows, measured when they are needed.
+    A batch is cut into shares of 32 rows, dealt out to the devices. Each share is normalised by its
+    own means and variances (ghost batches: Hoffer, Hubara and Soudry 2017, arXiv:1705.08741,
+    section 4), so devices meet only to add up gradients, and their number changes nothing that is
+    computed. The network's own means and variances are those of its averaged weights over clean
+    training rows, measured when they are needed.
     """
 
     def __init__(
@@ -67,26 +68,32 @@ class ConvolutionTraining(Training):
     def __iter__(self) -> Iterator[Epoch]:
         if self.is_done:
             return
-        devices = _Devices.of(self._settings.batch_size)
+        gradient, update = _functions(self._spec, self._optimizer, self._settings)
+        devices = _devices()
         with ThreadPoolExecutor(1) as thread:
             feed = self._feed(devices, thread)
-            run = self._compile(devices)
             while not self.is_done:
                 start = time.perf_counter()
-                state = devices.copies((self._weights, self._averages, self._moments))
-                totals = devices.copies(np.zeros(2, np.float32))
-                for _ in range(self.n_steps):
-                    *state, totals = run(*state, totals, *next(feed))
-                wait_for(totals)
+                state = self._weights, self._averages, self._moments, np.zeros(2, np.float32)
+                for shares, number, rate in itertools.islice(feed, self.n_steps):
+                    copies = [_put(state[0], device) for device in devices]
+                    found = [
+                        gradient(copies[i % len(devices)], *share, number, i)
+                        for i, share in enumerate(shares)
+                    ]
+                    state = update(*state, _put(found, devices[0]), number, rate)
+                    # More steps in flight take longer: 33 instead of 20 ms each (batch 128).
+                    wait_for(state)
+                *arrays, totals = state
                 self._weights, self._averages, self._moments = (
-                    [np.asarray(array) for array in arrays] for arrays in state
+                    [np.asarray(array) for array in part] for part in arrays
                 )
                 seconds = time.perf_counter() - start
-                yield self._record(seconds, totals, self._score(devices))
+                yield self._record(seconds, totals, self._score())
 
-    def _feed(self, devices: "_Devices", thread: ThreadPoolExecutor) -> Iterator[tuple[Any, ...]]:
+    def _feed(self, devices: Sequence[Any], thread: ThreadPoolExecutor) -> Iterator["_Batch"]:
         """Batch after batch, to the last epoch, made ahead in a thread."""
-        coming: deque[Future[tuple[Any, ...]]] = deque()
+        coming: deque[Future[_Batch]] = deque()
         for epoch in range(self.epoch + 1, self._settings.epochs + 1):
             plan = _plan(self._settings, epoch, self._train)
             for i in range(self.n_steps):
@@ -96,33 +103,27 @@ class ConvolutionTraining(Training):
         while coming:
             yield coming.popleft().result()
 
-    def _batch(self, devices: "_Devices", plan: "_Plan", epoch: int, i: int) -> tuple[Any, ...]:
+    def _batch(self, devices: Sequence[Any], plan: "_Plan", epoch: int, i: int) -> "_Batch":
         rows, settings = plan.rows[i], self._settings
         x = self._train.x[rows]
         if epoch <= settings.epochs - settings.clean_epochs and _moves(settings):
             x = bend(x, settings, np.random.default_rng((settings.seed, epoch, i)))
-        shared = devices.shares((x, known(self._train.y[rows]), plan.present[i]))
-        return *shared, *devices.copies((plan.numbers[i], plan.rates[i]))
+        arrays = x, known(self._train.y[rows]), plan.present[i]
+        shares = [
+            _put(tuple(array[start : start + SHARE] for array in arrays), device)
+            for start, device in zip(
+                range(0, len(rows), SHARE), itertools.cycle(devices), strict=False
+            )
+        ]
+        return _Batch(shares, plan.numbers[i], plan.rates[i])
 
-    def _compile(self, devices: "_Devices") -> Callable[..., Any]:
-        import jax
-
-        state = devices.copies((self._weights, self._averages, self._moments))
-        totals = devices.copies(np.zeros(2, np.float32))
-        with ThreadPoolExecutor(1) as thread:
-            example = next(self._feed(devices, thread))
-        step = _step_function(self._spec, self._optimizer, self._settings, devices)
-        lowered = jax.jit(step, donate_argnums=(0, 1, 2, 3)).lower(*state, totals, *example)
-        compiled: Callable[..., Any] = compile_program(lowered)
-        return compiled
-
-    def _score(self, devices: "_Devices") -> tuple[float | None, float | None]:
+    def _score(self) -> tuple[float | None, float | None]:
         """Mean loss and accuracy of the averaged weights on the validation rows."""
         held = self._validation
         if held is None:
             return None, None
         statistics = self._statistics(self._averages)
-        outputs = answers_of(self._spec, self._averages, statistics, held.x, devices)
+        outputs = answers_of(self._spec, self._averages, statistics, held.x)
         present = np.ones(len(held.y), np.float32) if held.weight is None else held.weight
         return means_of(totals_of(outputs, known(held.y), present), held)
 
@@ -172,43 +173,37 @@ def _plan(settings: Settings, epoch: int, train: Examples) -> _Plan:
     return _Plan(rows, present, steps.astype(np.uint32), rates)
 
 
-class _Devices(NamedTuple):
-    """The devices that share a batch."""
+class _Batch(NamedTuple):
+    """One batch: its shares (x, y, present), each on a device, its number and learning rate."""
 
-    mesh: Any
-
-    @classmethod
-    def of(cls, batch_size: int) -> "_Devices":
-        """As many as there are, with an equal share for each that is not too small."""
-        import jax
-
-        found = jax.devices()
-        most = max(1, min(len(found), batch_size // SHARE))
-        n = next(n for n in range(most, 0, -1) if batch_size % n == 0)
-        return cls(jax.sharding.Mesh(np.array(found[:n]), ("batch",)))
-
-    def shares(self, arrays: Any) -> Any:
-        """Each array cut along its first axis, a part on each device."""
-        return self._put(arrays, "batch")
-
-    def copies(self, arrays: Any) -> Any:
-        """Each array whole on every device."""
-        return self._put(arrays)
-
-    def _put(self, arrays: Any, *axes: str) -> Any:
-        import jax
-
-        spec = jax.sharding.PartitionSpec(*axes)  # type: ignore[no-untyped-call]
-        return jax.device_put(arrays, jax.sharding.NamedSharding(self.mesh, spec))
+    shares: Sequence[tuple[Any, ...]]
+    number: np.uint32
+    rate: np.float32
 
 
-def _step_function(
-    spec: Sequence[Convolution], optimizer: Any, settings: Settings, devices: _Devices
-) -> Callable[..., Any]:
-    """(weights, averages, moments, totals, x, y, present, number, rate) -> the first four."""
+def _devices() -> Sequence[Any]:
+    import jax
+
+    return jax.devices()
+
+
+def _put(arrays: Any, device: Any) -> Any:
+    import jax
+
+    return jax.device_put(arrays, device)
+
+
+def _functions(
+    spec: Sequence[Convolution], optimizer: Any, settings: Settings
+) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """The gradients of a share, and the step that adds them up.
+
+    gradient: (weights, x, y, present, number of the step, place of the share) -> (summed gradients,
+    totals, summed weight). update: (weights, averages, moments, totals, those of all shares, number
+    of the step, rate) -> the first four anew.
+    """
     import jax
     import jax.numpy as jnp
-    from jax.sharding import PartitionSpec
 
     rate_at = [variable is optimizer.learning_rate for variable in optimizer.variables].index(True)
     start = jax.random.key(settings.seed)
@@ -218,15 +213,15 @@ def _step_function(
         losses = losses_of(outputs, y, settings.label_smoothing)
         return jnp.sum(losses * present), totals_of(outputs, y, present)
 
-    def step(
-        weights: Any, averages: Any, moments: Any, totals: Any,
-        x: Any, y: Any, present: Any, number: Any, rate: Any,
-    ) -> Any:  # fmt: skip
-        key = jax.random.fold_in(jax.random.fold_in(start, number), jax.lax.axis_index("batch"))
-        gradients, own = jax.grad(loss_of, has_aux=True)(weights, x, y, present, key)
-        gradients, own, weight = jax.lax.psum(  # type: ignore[no-untyped-call]
-            (gradients, own, jnp.sum(present)), "batch"
-        )
+    def gradient(weights: Any, x: Any, y: Any, present: Any, number: Any, place: Any) -> Any:
+        key = jax.random.fold_in(jax.random.fold_in(start, number), place)
+        gradients, totals = jax.grad(loss_of, has_aux=True)(weights, x, y, present, key)
+        return gradients, totals, jnp.sum(present)
+
+    def update(
+        weights: Any, averages: Any, moments: Any, totals: Any, found: Any, number: Any, rate: Any
+    ) -> Any:
+        gradients, own, weight = jax.tree.map(lambda *shares: sum(shares), *found)
         gradients = [g / jnp.maximum(weight, TINY) for g in gradients]
         moments = [*moments[:rate_at], rate, *moments[rate_at + 1 :]]
         weights, moments = optimizer.stateless_apply(moments, gradients, weights)
@@ -235,14 +230,7 @@ def _step_function(
         )
         return list(weights), list(averages), list(moments), totals + own
 
-    whole, part = (PartitionSpec(*axes) for axes in ((), ("batch",)))  # type: ignore[no-untyped-call]
-    return jax.shard_map(
-        step,
-        mesh=devices.mesh,
-        in_specs=(whole, whole, whole, whole, part, part, part, whole, whole),
-        out_specs=(whole, whole, whole, whole),
-        check_vma=False,
-    )
+    return jax.jit(gradient), jax.jit(update)
 
 
 def forward(
@@ -325,22 +313,19 @@ def _measure(spec: tuple[Convolution, ...]) -> Callable[..., Any]:
 
 
 def answers_of(
-    spec: tuple[Convolution, ...],
-    weights: list[Any],
-    statistics: list[Any],
-    x: NDArray[Any],
-    devices: _Devices,
+    spec: tuple[Convolution, ...], weights: list[Any], statistics: list[Any], x: NDArray[Any]
 ) -> NDArray[np.float32]:
     """Logits (n, n_labels), a part of the rows after the other."""
-    weights, statistics = devices.copies((weights, statistics))
+    devices = _devices()
+    fitted = [_put((weights, statistics), device) for device in devices]
+    starts = range(0, len(x), PART)
     found = []
-    for start in range(0, len(x), PART):
-        part = x[start : start + PART]
-        filled = np.zeros((PART, *x.shape[1:]), x.dtype)  # one program for all numbers of rows
-        filled[: len(part)] = part
-        answers = _answer(spec)(weights, statistics, devices.shares(filled))
-        found.append(np.asarray(answers)[: len(part)])
-    return np.concatenate(found)
+    for i, start in enumerate(starts):
+        part = np.zeros((PART, *x.shape[1:]), x.dtype)  # one program for all numbers of rows
+        part[: len(x) - start] = x[start : start + PART]
+        device = i % len(devices)
+        found.append(_answer(spec)(*fitted[device], _put(part, devices[device])))
+    return np.concatenate([np.asarray(part) for part in found])[: len(x)]
 
 
 def statistics_of(
@@ -348,11 +333,17 @@ def statistics_of(
 ) -> list[NDArray[np.float32]]:
     """Mean and variance behind each convolution over rows (n, ...), in turn.
 
-    Rows are normalised in parts of their own on the way, of about 512: as while training.
+    Rows are normalised in parts of their own on the way, of about 512: nearly as in one.
     """
+    devices = _devices()
+    fitted = [_put(weights, device) for device in devices]
     n_parts = -(-len(x) // PART)
     size = len(x) // n_parts
-    parts = [_measure(spec)(weights, x[i * size : (i + 1) * size]) for i in range(n_parts)]
+    parts = []
+    for i in range(n_parts):
+        device = i % len(devices)
+        part = _put(x[i * size : (i + 1) * size], devices[device])
+        parts.append([*map(np.asarray, _measure(spec)(fitted[device], part))])
     found = []
     for mean, variance in zip(*[iter(zip(*parts, strict=True))] * 2, strict=True):
         means, variances = np.stack(mean), np.stack(variance)
