@@ -20,6 +20,8 @@ from bench.measure import Process, environment, run_process, spread, time_calls
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "performance.md"
+TRIED = ROOT / "bench" / "tried.md"
+"""Written by hand, from profiles of single ideas."""
 TENFOLD = Path(sys.executable).with_name("tenfold")
 
 
@@ -40,6 +42,7 @@ def main() -> None:
             _whole_programs(folder, options.repeat),
             _accuracy(folder, options.seeds),
             _prediction(folder),
+            ["", *TRIED.read_text("utf-8").splitlines()],
         )
         lines: list[str] = []
         for section in sections:
@@ -53,7 +56,8 @@ def _heading() -> Iterator[str]:
     versions = (f"{name} {metadata.version(name)}" for name in ("jax", "keras", "onnxruntime"))
     yield "# Performance"
     yield ""
-    yield "Written by `make bench`; every figure on this page is of that one run."
+    yield "Written by `make bench`; every figure on this page, but for the last section, is of that"
+    yield "one run."
     yield "Medians, with the smallest and the largest value in brackets."
     yield ""
     yield f"Machine: {os.cpu_count()} cores ({_processor()}), Python {platform.python_version()}, "
