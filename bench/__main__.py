@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 import tenfold
-from bench import speed
+from bench import convolution, speed
 from bench.measure import Process, environment, run_process, spread, time_calls
 
 ROOT = Path(__file__).parent.parent
@@ -39,6 +39,8 @@ def main() -> None:
             speed.epochs(options.rounds),
             speed.growth(options.rounds),
             speed.time_to_98(options.repeat),
+            convolution.epochs(options.rounds),
+            convolution.time_to_99(3),
             _whole_programs(folder, options.repeat),
             _accuracy(folder, options.seeds),
             _prediction(folder),

@@ -39,7 +39,7 @@ def python_of(name: str) -> Path | None:
     return Path(sys.executable)
 
 
-def _variables() -> dict[str, str]:
+def variables() -> dict[str, str]:
     """Every contender with the machine's own kernels and all cores."""
     forced = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "OMP_NUM_THREADS", "KERAS_BACKEND")
     quiet = {"TF_CPP_MIN_LOG_LEVEL": "3"}
@@ -49,18 +49,18 @@ def _variables() -> dict[str, str]:
 class Contender:
     """A warmed-up process that does one epoch when asked."""
 
-    def __init__(self, name: str, n: int = 45_000, width: int = 128) -> None:
+    def __init__(self, name: str, *arguments: str, script: Path = SCRIPT) -> None:
         self._name = name
         self.seconds: list[float] = []
         self.peak_mb = 0.0
-        task = [name, str(SOURCE), "epochs", str(n), str(width)]
+        task = [name, str(SOURCE), "epochs", *arguments]
         self._process = subprocess.Popen(
-            [str(python_of(name)), str(SCRIPT), *task],
+            [str(python_of(name)), str(script), *task],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
-            env=_variables(),
+            env=variables(),
         )
         self._line("ready")
 
@@ -84,6 +84,10 @@ class Contender:
         return line
 
 
+def _dense(name: str, n: int = 45_000, width: int = 128) -> Contender:
+    return Contender(name, str(n), str(width))
+
+
 def take_turns(contenders: Sequence[Contender], n_rounds: int) -> None:
     """An epoch of each in turn, so that all see the same neighbours; then they end."""
     for _ in range(n_rounds):
@@ -93,13 +97,13 @@ def take_turns(contenders: Sequence[Contender], n_rounds: int) -> None:
         contender.end()
 
 
-def _ratios(of: Contender, to: Contender) -> list[float]:
+def ratios(of: Contender, to: Contender) -> list[float]:
     return [a / b for a, b in zip(of.seconds, to.seconds, strict=True)]
 
 
 def epochs(n_rounds: int) -> Iterator[str]:
     """The warm epoch of every contender, as ratios to the floor of the same round."""
-    running = {name: Contender(name) for name in PEERS if python_of(name) is not None}
+    running = {name: _dense(name) for name in PEERS if python_of(name) is not None}
     take_turns(list(running.values()), n_rounds)
     yield "## A warm epoch: 784-128-10, SGD, batch 128, 45,000 rows"
     yield ""
@@ -113,8 +117,8 @@ def epochs(n_rounds: int) -> Iterator[str]:
             yield f"| {title} | missing: could not be installed | | | |"
             continue
         one = running[name]
-        floor = statistics.median(_ratios(one, running["floor"]))
-        ours = statistics.median(_ratios(one, running["tenfold"]))
+        floor = statistics.median(ratios(one, running["floor"]))
+        ours = statistics.median(ratios(one, running["tenfold"]))
         milliseconds = spread([1e3 * s for s in one.seconds], 0)
         yield f"| {title} | {milliseconds} | {floor:.2f} | {ours:.2f} | {one.peak_mb:.0f} |"
     yield ""
@@ -126,17 +130,17 @@ def growth(n_rounds: int) -> Iterator[str]:
     yield ""
     yield "| rows | neurons | ms an epoch | x the epoch of 45,000 | x floor | peak MB |"
     yield "|---|---|---|---|---|---|"
-    rows = {45_000 * times: Contender("tenfold", 45_000 * times) for times in (1, 2, 4, 8)}
-    floors = {n: Contender("floor", n) for n in rows}
+    rows = {45_000 * times: _dense("tenfold", 45_000 * times) for times in (1, 2, 4, 8)}
+    floors = {n: _dense("floor", n) for n in rows}
     take_turns([*rows.values(), *floors.values()], n_rounds)
     for n, one in rows.items():
-        times = statistics.median(_ratios(one, rows[45_000]))
-        floor = statistics.median(_ratios(one, floors[n]))
+        times = statistics.median(ratios(one, rows[45_000]))
+        floor = statistics.median(ratios(one, floors[n]))
         yield _growth_row(one, n, 128, f"{times:.2f}", floor)
     for width in (32, 512, 2048):
-        one, least = Contender("tenfold", width=width), Contender("floor", width=width)
+        one, least = _dense("tenfold", width=width), _dense("floor", width=width)
         take_turns([one, least], max(3, n_rounds // 2))
-        yield _growth_row(one, 45_000, width, "", statistics.median(_ratios(one, least)))
+        yield _growth_row(one, 45_000, width, "", statistics.median(ratios(one, least)))
     yield ""
 
 
@@ -170,6 +174,6 @@ def time_to_98(n_rounds: int) -> Iterator[str]:
 
 def _to_98(name: str, rate: float) -> tuple[float, int]:
     command = [str(python_of(name)), str(SCRIPT), name, str(SOURCE), "to98", str(rate)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, env=_variables())
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=variables())
     seconds, n_epochs = done.stdout.split()[-2:]
     return float(seconds), int(n_epochs)

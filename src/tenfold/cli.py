@@ -94,7 +94,7 @@ def train(
     if resume is not None:
         _check_alone(given)
     asked = options.settings_of(context.params)
-    if resume is not None or learner == "network":
+    if resume is not None or learner in ("network", "cnn"):
         prepare()
     try:
         with TerminalWatcher() as watcher:
