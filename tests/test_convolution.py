@@ -7,6 +7,7 @@ import onnxruntime
 import pytest
 from numpy.typing import NDArray
 
+import tenfold
 from tenfold.contract import Contract, ImageInput, Reader, Settings, resolve
 from tenfold.errors import SettingsError
 from tenfold.graph import check_agreement, to_graph
@@ -56,29 +57,29 @@ def keras_steps(rows: Examples, settings: Settings, shares: int) -> list[NDArray
     weights = [jnp.asarray(w) for w in weights_of(network)]
     fixed = [variable.value for variable in network.non_trainable_variables]
 
-    def loss(weights: Any, x: Any, y: Any) -> Any:
+    @jax.jit
+    @jax.grad
+    def gradient(weights: Any, x: Any, y: Any) -> Any:
         p, _ = network.stateless_call(weights, fixed, x, training=True)
         return -jnp.sum(jnp.log(p[jnp.arange(len(y)), y]))
 
     for epoch in range(1, settings.epochs + 1):
         for batch in _plan(settings, epoch, rows).rows:
             parts = np.split(batch, shares)
-            summed = [jax.grad(loss)(weights, rows.x[p].astype("f4"), rows.y[p]) for p in parts]
+            summed = [gradient(weights, rows.x[p].astype("f4"), rows.y[p]) for p in parts]
             for i in range(len(weights)):
-                gradient = sum(part[i] for part in summed) / len(batch)
-                weights[i] = weights[i] - settings.learning_rate * gradient
+                mean = sum(part[i] for part in summed) / len(batch)
+                weights[i] = weights[i] - settings.learning_rate * mean
     return [np.asarray(weight) for weight in weights]
 
 
-@pytest.mark.parametrize(("n", "batch_size"), [(48, 16), (128, 64)])
-def test_a_step_is_a_gradient_step_of_keras_layers(n: int, batch_size: int) -> None:
-    rows, settings = some(n), PLAIN.model_copy(update={"batch_size": batch_size})
+def test_a_step_is_a_gradient_step_of_keras_layers() -> None:
+    rows, settings = some(128), PLAIN.model_copy(update={"batch_size": 64})
     mine = training(rows, settings)
     history = list(mine)
     mine.write_back()
-    shares = max(1, batch_size // SHARE)
     for weight, expected in zip(
-        weights_of(mine._network), keras_steps(rows, settings, shares), strict=True
+        weights_of(mine._network), keras_steps(rows, settings, 64 // SHARE), strict=True
     ):
         np.testing.assert_allclose(weight, expected, atol=2e-4)
     assert history[1].loss < history[0].loss
@@ -191,3 +192,21 @@ def test_a_table_is_refused() -> None:
     rows = Examples(np.zeros((4, 2), np.float32), np.array([0, 1, 0, 1]))
     with pytest.raises(SettingsError, match="A learner for pictures alone: learner='cnn'"):
         LEARNERS["cnn"].fit(rows, None, n_labels=2, settings=PLAIN, watcher=Watcher())
+
+
+def test_from_pictures_to_a_run(few: Any) -> None:
+    data = few(300, 60)
+    run = tenfold.train(data, learner="cnn", epochs=2, width=8, batch_size=64)
+    assert run.record.state == "finished" and run.record.learner == "cnn"
+    assert run.record.parameters == sum(
+        weight.size for weight in weights_of(build_cnn((28, 28), 10, seed=0, width=8))
+    ) + 2 * sum(one.channels for one in convolutions((28, 28), 8))
+    assert tenfold.verify(run.path)["examples"] == 10
+    assert tenfold.evaluate(run, data) == run.evaluation
+    assert run.model.contract.rows_at_once is not None
+
+
+def test_recipes_of_other_learners_are_refused() -> None:
+    for recipe in ("tutorial", "long"):
+        with pytest.raises(SettingsError, match="learner='cnn', expected network with recipe"):
+            resolve({"learner": "cnn", "recipe": recipe})

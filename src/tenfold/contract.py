@@ -344,18 +344,22 @@ class Settings(Frozen):
         return patience
 
 
-CNN: dict[str, Any] = {
-    "epochs": 20,
-    "learning_rate": 0.004,
-    "schedule": "cycle",
-    "weight_decay": 0.05,
+BENDS: dict[str, Any] = {
     "shift_px": 2,
     "rotate_degrees": 12.0,
     "zoom": 0.1,
     "shear": 0.1,
-    "clean_epochs": 1,
+    "elastic_px": 0.5,
+    "clean_epochs": 2,
 }
-"""What a `cnn` shares in all its recipes."""
+"""How pictures are bent where there are epochs enough to learn from it."""
+
+CNN: dict[str, Any] = BENDS | {
+    "epochs": 25,
+    "learning_rate": 0.004,
+    "schedule": "cycle",
+    "weight_decay": 0.05,
+}
 
 RECIPES: dict[str, dict[str, dict[str, Any]]] = {
     "default": {
@@ -379,13 +383,27 @@ RECIPES: dict[str, dict[str, dict[str, Any]]] = {
     },
     "fast": {
         "network": {"epochs": 5},
-        "cnn": CNN | {"epochs": 6},
+        "cnn": CNN | {"epochs": 8, "clean_epochs": 1},
         "forest": {"n_trees": 30},
         "bayes": {},
         "logistic": {"penalty": 10.0, "max_steps": 30},
         "linear": {"penalty": 1.0},
         "neighbors": {"n_neighbors": 5},
         "baseline": {},
+    },
+    "long": {
+        "network": {
+            "epochs": 90,
+            "rotate_degrees": 8.0,
+            "zoom": 0.08,
+            "shear": 0.08,
+            "elastic_px": 0.3,
+            "clean_epochs": 3,
+        },
+    },
+    "accurate": {
+        "network": BENDS | {"hidden": (1024, 1024), "epochs": 100},
+        "cnn": CNN | {"width": 48, "epochs": 60},
     },
 }  # fmt: skip
 """Recipe to learner to settings; each says only where it differs from `Settings`."""
