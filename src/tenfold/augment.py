@@ -14,6 +14,8 @@ from tenfold.contract import Settings
 BLOCK = 16
 """Pictures that share a map."""
 
+AT_ONCE = 64 * BLOCK
+
 WAVES = 5
 """Knots along each side of the random field that waves a picture (Simard, Steinkraus and Platt
 2003, Best Practices for Convolutional Neural Networks, section 2: elastic deformations)."""
@@ -56,6 +58,9 @@ def bend(images: NDArray[Any], settings: Settings, rng: np.random.Generator) -> 
     Returns:
       New pictures of the same shape. What comes from beyond an edge is that edge.
     """
+    if len(images) > AT_ONCE:  # smaller arrays stay in the cache, and their memory is used again
+        starts = range(0, len(images), AT_ONCE)
+        return np.concatenate([bend(images[i : i + AT_ONCE], settings, rng) for i in starts])
     n, height, width = images.shape[:3]
     flat = images.reshape(n, height * width, -1)
     n_maps = -(-n // BLOCK)

@@ -247,6 +247,7 @@ def build_cnn(
             layers.append(keras.layers.MaxPooling2D(2, padding="same", name=f"pool_{i + 1}"))
         layers.append(keras.layers.BatchNormalization(scale=False, name=f"normal_{i + 1}"))
         layers.append(keras.layers.ReLU(name=f"relu_{i + 1}"))
+    layers.append(keras.layers.Permute((3, 1, 2), name="channels_first"))  # as in ONNX
     layers.append(keras.layers.Flatten(name="flatten"))
     if dropout:
         layers.append(keras.layers.Dropout(dropout, name="dropout"))

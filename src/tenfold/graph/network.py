@@ -112,15 +112,9 @@ def _flatten(builder: Builder, layer: Any, place: _Place) -> None:
 
 
 def _dense(builder: Builder, layer: Any, place: _Place) -> None:
-    kernel = np.asarray(layer.kernel.value)
-    flat = next((one for one in reversed(place.before) if _kind(one) == "Flatten"), None)
-    if flat is not None and place.is_behind_convolutions:  # its inputs come channel by channel
-        height, width, channels = flat.input.shape[1:]
-        shaped = kernel.reshape(height, width, channels, -1)
-        kernel = shaped.transpose(2, 0, 1, 3).reshape(kernel.shape)
     builder.add(
         "Gemm",
-        builder.weight(f"{layer.name}.kernel", kernel),
+        builder.weight(f"{layer.name}.kernel", layer.kernel.value),
         builder.weight(f"{layer.name}.bias", layer.bias.value),
         name=layer.name,
     )
@@ -143,7 +137,7 @@ def _softmax(builder: Builder, layer: Any, place: _Place) -> None:
 
 
 def _nothing(builder: Builder, layer: Any, place: _Place) -> None:
-    """A layer that acts while training alone, or was folded into the one before."""
+    """A layer that acts while training alone, or is done: folded, or channels are first here."""
 
 
 LAYERS: dict[str, Callable[[Builder, Any, _Place], None]] = {
@@ -151,6 +145,7 @@ LAYERS: dict[str, Callable[[Builder, Any, _Place], None]] = {
     "Reshape": _channel,
     "Conv2D": _convolution,
     "MaxPooling2D": _pool,
+    "Permute": _nothing,
     "BatchNormalization": _nothing,
     "ReLU": _relu,
     "Flatten": _flatten,

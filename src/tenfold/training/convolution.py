@@ -276,7 +276,7 @@ def forward(
         used += [mean, variance]
         factor = jax.lax.rsqrt(variance + EPSILON)
         x = jax.nn.relu(x * factor + (weights[2 * i + 1] - mean * factor))
-    x = x.reshape(len(x), -1)
+    x = x.transpose(0, 3, 1, 2).reshape(len(x), -1)
     if dropout:
         kept = jax.random.bernoulli(key, 1 - dropout, x.shape)
         x = jnp.where(kept, x / (1 - dropout), 0)
