@@ -23,8 +23,11 @@ from tenfold.terminal import (
     print_card,
     print_csv,
     print_json,
+    print_pages,
+    print_pages_json,
     print_scores,
     program_name,
+    read_pages,
 )
 
 app = typer.Typer(
@@ -38,6 +41,13 @@ app = typer.Typer(
 app.add_typer(data_app)
 
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.", show_default=False)]
+
+ModelPath = Annotated[
+    Path, typer.Argument(metavar="RUN", help="A run folder or a model.onnx.", show_default=False)
+]
+NoTurn = Annotated[
+    bool, typer.Option("--no-turn", help="Ignore EXIF tags that say how a camera was held.")
+]
 
 
 def main() -> None:
@@ -129,10 +139,7 @@ def evaluate(
 
 @app.command()
 def predict(
-    run: Annotated[
-        Path,
-        typer.Argument(metavar="RUN", help="A run folder or a model.onnx.", show_default=False),
-    ],
+    run: ModelPath,
     inputs: Annotated[
         list[Path] | None,
         typer.Argument(
@@ -162,6 +169,32 @@ def predict(
     )
     printer = print_json if as_json else print_csv if as_csv else print_answers
     if not printer(model, answered, top, show):
+        raise typer.Exit(1)
+
+
+@app.command("read")
+def read_command(
+    run: ModelPath,
+    images: Annotated[
+        list[Path],
+        typer.Argument(metavar="IMAGE...", help="Pictures of pages.", show_default=False),
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Where annotated pictures go [default: beside each image]."
+        ),
+    ] = None,
+    no_picture: Annotated[
+        bool, typer.Option("--no-picture", help="Write no annotated pictures.")
+    ] = False,
+    no_turn: NoTurn = False,
+    as_json: options.AsJson = False,
+) -> None:
+    """Read the digits on pages, line by line, and write each page with what was read on it."""
+    model = Model.open(run)
+    pages = read_pages(model, images, turn=not no_turn, draw=not no_picture, folder=out)
+    if not (print_pages_json if as_json else print_pages)(model, pages):
         raise typer.Exit(1)
 
 

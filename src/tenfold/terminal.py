@@ -31,6 +31,7 @@ from tenfold.network import Layer
 from tenfold.report import PICTURES, ordinal
 from tenfold.runs import EXAMPLE_INPUTS, EXAMPLE_ROWS, Run, harmless, number_text
 from tenfold.training import Epoch
+from tenfold.transcript import Transcript, as_json, transcribe, write_annotated
 
 MAX_DRAWN = 10
 """Up to this many answers are drawn with bars; more are listed, one line each."""
@@ -336,6 +337,76 @@ def print_answers(model: Model, answered: Iterator[Answer], top: int | None, sho
             _draw(console, answer, found, top, show)
         else:
             print(f"{answer.input}:{answer.row}  {found.label}  {found.confidence:.4f}")
+    return complete
+
+
+class ReadPage(NamedTuple):
+    """What `read` prints of one image: what stands there, or why it cannot be read.
+
+    `picture` is the annotated picture that was written.
+    """
+
+    input: str
+    read: Transcript | None = None
+    picture: Path | None = None
+    error: str | None = None
+
+
+def read_pages(
+    model: Model, images: Sequence[Path], *, turn: bool, draw: bool, folder: Path | None
+) -> Iterator[ReadPage]:
+    """Read images in their order; one that cannot be read stands in its place with its error."""
+    for path in images:
+        try:
+            read = transcribe(model, path, turn=turn)
+            drawn = write_annotated(read, path, turn=turn, folder=folder) if draw else None
+        except TenfoldError as error:
+            yield ReadPage(str(path), error=str(error))
+        else:
+            yield ReadPage(str(path), read, drawn)
+
+
+def print_pages_json(model: Model, pages: Iterator[ReadPage]) -> bool:
+    """Print JSON while reading; pictures that were written are named on standard error."""
+    print(f'{{"model": "{model.sha256}", "pages": [', end="")
+    complete, separator = True, "\n"
+    for page in pages:
+        if page.read is None:
+            found: dict[str, Any] = {"input": page.input, "error": page.error}
+            complete = False
+        else:
+            found = {"input": page.input, "lines": as_json(page.read)}
+        print(separator + json.dumps(found), end="")
+        separator = ",\n"
+        if page.picture:
+            print(f"tenfold: picture {page.picture}", file=sys.stderr)
+    print("\n]}")
+    return complete
+
+
+def print_pages(model: Model, pages: Iterator[ReadPage]) -> bool:
+    """Print each line's number, and the confidence of each of its digits, `?` where unsure."""
+    complete = True
+    for page in pages:
+        if page.read is None:
+            print(f"tenfold: {page.error}", file=sys.stderr)
+            complete = False
+            continue
+        lines = page.read.lines
+        n_digits, n_lines = sum(map(len, lines)), len(lines)
+        counts = [
+            f"{n} {word}{'s' * (n != 1)}" for n, word in ((n_digits, "digit"), (n_lines, "line"))
+        ]
+        print(f"{page.input}: {' in '.join(counts) if n_digits else 'no digits'}")
+        width = max((len(text) for text in page.read.texts), default=0)
+        for text, line in zip(page.read.texts, lines, strict=True):
+            sure = " ".join(
+                f"{digit.answer.confidence:.2f}{'?' if digit.answer.unsure else ''}"
+                for digit in line
+            )
+            print(f"  {text:<{width}}  {sure}")
+        if page.picture:
+            print(f"picture  {page.picture}")
     return complete
 
 

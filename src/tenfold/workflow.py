@@ -1,4 +1,4 @@
-"""`train`, `resume`, `evaluate` and `predict`: one function call each, composed of all above."""
+"""`train`, `resume`, `evaluate`, `predict`, `read`: one function call each, of all above."""
 
 import platform
 import time
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tenfold import data as datasets
 from tenfold import files, report, runs
@@ -27,6 +28,7 @@ from tenfold.loading import load
 from tenfold.model import Estimate, Estimates, Model, Prediction, Predictions
 from tenfold.runs import Run
 from tenfold.training import Epoch
+from tenfold.transcript import Transcript, transcribe
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -245,6 +247,29 @@ def predict(run: Run | Path | str, inputs: Any) -> Prediction | Predictions | Es
     """
     model = run.model if isinstance(run, Run) else Model.open(run)
     return model.predict(inputs)
+
+
+def read(
+    run: Run | Model | Path | str, picture: Path | str | NDArray[Any], *, turn: bool = True
+) -> Transcript:
+    """Read a page of digits with a run's model, or with a `model.onnx` by itself.
+
+    Args:
+      run: A run, its folder, a model or its file.
+      picture: A picture file, or a grey picture uint8 (height, width).
+      turn: Turn the file as its EXIF tag says; off for phones that leave a stale tag.
+
+    Returns:
+      The lines with their digits; `.text` is what stands there.
+
+    Raises:
+      DataError, FormatError: A picture that cannot be read, or a model of something else.
+      ModelError, FileError: No model there that can be used.
+    """
+    if isinstance(run, Run):
+        run = run.model
+    model = run if isinstance(run, Model) else Model.open(run)
+    return transcribe(model, picture, turn=turn)
 
 
 def _make(run: Run, data: Dataset, split: Split, settings: Settings, clock: "_Clock") -> None:
