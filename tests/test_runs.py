@@ -290,8 +290,10 @@ def test_predictions_say_which_rows_are_unsure_and_run_nothing(tmp_path: Path) -
     answers = Predictions(
         np.array([[0.75, 0.25], [0.5, 0.5]], np.float32),
         ("@ham", "spam"),
+        novelty=np.array([0.5, 2], np.float32),
+        novelty_threshold=1.0,
     )
-    write_predictions(path, ["k", "+k"], ["spam", "@ham"], answers, unsure=np.array([False, True]))
+    write_predictions(path, ["k", "+k"], ["spam", "@ham"], answers)
     assert path.read_text() == (
         "key,true,predicted,confidence,unsure,p_@ham,p_spam\n"
         "k,spam,'@ham,0.75,false,0.75,0.25\n"

@@ -23,6 +23,7 @@ from tenfold.terminal import (
     print_card,
     print_csv,
     print_json,
+    print_own,
     print_pages,
     print_pages_json,
     print_scores,
@@ -134,7 +135,10 @@ def evaluate(
     ] = None,
 ) -> None:
     """Measure a run's model again, or on other data."""
-    print_scores(tenfold.evaluate(run, data))
+    opened = tenfold.open(run)
+    print_scores(tenfold.evaluate(opened, data))
+    if data is not None:
+        print_own(opened)
 
 
 @app.command()
@@ -147,10 +151,17 @@ def predict(
         ),
     ] = None,
     top: Annotated[int | None, typer.Option(min=1, help="Only the K best labels.")] = None,
-    show: Annotated[bool, typer.Option("--show", help="Draw what the model saw.")] = False,
+    show: Annotated[
+        bool, typer.Option("--show", help="Draw what the model saw; of picture files each step.")
+    ] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Where --show writes [default: beside each picture]."),
+    ] = None,
     no_fit: Annotated[
         bool, typer.Option("--no-fit", help="Take pictures as they are, not fitted to the box.")
     ] = False,
+    no_turn: NoTurn = False,
     steps: Annotated[
         int | None,
         typer.Option(metavar="N", min=1, max=100_000, help="Forecast the next N rows instead."),
@@ -165,7 +176,11 @@ def predict(
         raise typer.BadParameter("expected either inputs or --steps")
     model = Model.open(run)
     answered = (
-        forecast_answers(model, steps) if steps else answers(model, inputs or [], fitted=not no_fit)
+        forecast_answers(model, steps)
+        if steps
+        else answers(
+            model, inputs or [], fitted=not no_fit, turn=not no_turn, draw=show, folder=out
+        )
     )
     printer = print_json if as_json else print_csv if as_csv else print_answers
     if not printer(model, answered, top, show):

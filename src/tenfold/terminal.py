@@ -30,6 +30,7 @@ from tenfold.model import Estimate, Model, Prediction
 from tenfold.network import Layer
 from tenfold.report import PICTURES, ordinal
 from tenfold.runs import EXAMPLE_INPUTS, EXAMPLE_ROWS, Run, harmless, number_text
+from tenfold.shown import write_steps
 from tenfold.training import Epoch
 from tenfold.transcript import Transcript, as_json, transcribe, write_annotated
 
@@ -149,6 +150,15 @@ def print_scores(evaluation: AnyEvaluation) -> None:
         _print_classification(evaluation)
 
 
+def print_own(run: Run) -> None:
+    """What the run's own test rows said, for a reader who measured it on other data."""
+    own = run.evaluation
+    score = (
+        f"RMSE {own.rmse}" if isinstance(own, RegressionEvaluation) else f"accuracy {own.accuracy}"
+    )
+    print(f"the run's own      {own.data}, {own.n:,} {own.part} rows: {score}")
+
+
 def _print_regression(evaluation: RegressionEvaluation) -> None:
     baseline = evaluation.baseline
     print(f"target             {evaluation.target}")
@@ -168,6 +178,10 @@ def _print_classification(evaluation: Evaluation) -> None:
     print(f"log loss           {evaluation.log_loss}")
     print(f"macro F1           {evaluation.macro_f1}")
     print(f"calibration error  {evaluation.calibration_error}")
+    answered = evaluation.answered
+    if answered.share.value < 1:
+        print(f"answered           {answered.share} of the rows, the others are unsure")
+        print(f"accuracy of these  {answered.accuracy or 'none: no rows'}")
     print(f"baseline           {baseline.accuracy} (always {baseline.label!r})")
     if not evaluation.beats_baseline:
         print(f"verdict            {evaluation.verdict}")
@@ -225,14 +239,25 @@ class Answer(NamedTuple):
     error: str | None = None
 
 
-def answers(model: Model, inputs: Sequence[Path], *, fitted: bool = True) -> Iterator[Answer]:
+def answers(
+    model: Model,
+    inputs: Sequence[Path],
+    *,
+    fitted: bool = True,
+    turn: bool = True,
+    draw: bool = False,
+    folder: Path | None = None,
+) -> Iterator[Answer]:
     """Answers in input order; an input that cannot be read stands in its place with its error.
 
-    What a reader should know about an input goes to standard error.
+    With `draw` the steps of each picture file are written, into `folder` or beside it. What a
+    reader should know about an input goes to standard error.
     """
     for path in inputs:
         try:
-            found = model.predict(path, fitted=fitted)
+            found = model.predict(path, fitted=fitted, turn=turn)
+            if draw and isinstance(found, Prediction) and found.steps is not None:
+                print(f"tenfold: picture {write_steps(found, path, folder)}", file=sys.stderr)
         except TenfoldError as error:
             yield Answer(str(path), 0, error=str(error))
             continue
@@ -336,7 +361,7 @@ def print_answers(model: Model, answered: Iterator[Answer], top: int | None, sho
         elif number < MAX_DRAWN or show:
             _draw(console, answer, found, top, show)
         else:
-            print(f"{answer.input}:{answer.row}  {found.label}  {found.confidence:.4f}")
+            print(_line(answer, found))
     return complete
 
 
@@ -414,11 +439,7 @@ def _draw(
     console: Console, answer: Answer, prediction: Prediction, top: int | None, show: bool
 ) -> None:
     """One answer with its bars, and beside them the picture if it is wanted."""
-    console.print(
-        f"{answer.input}:{answer.row}  {prediction.label}  {prediction.confidence:.4f}",
-        style="bold",
-        markup=False,
-    )
+    console.print(_line(answer, prediction), style="bold", markup=False)
     picture: list[Text] = []
     if show and prediction.image is not None:
         picture = list(_picture_lines(prediction.image, console.color_system is not None))
@@ -426,6 +447,11 @@ def _draw(
     bars = _bar_lines(prediction, top)
     for left, right in zip_longest(picture, bars, fillvalue=None):
         console.print((left or blank) + Text(f"  {right or ''}"))
+
+
+def _line(answer: Answer, prediction: Prediction) -> str:
+    doubt = f"  unsure: {prediction.reason}" if prediction.unsure else ""
+    return f"{answer.input}:{answer.row}  {prediction.label}  {prediction.confidence:.4f}{doubt}"
 
 
 def _bar_lines(prediction: Prediction, top: int | None) -> Iterator[str]:

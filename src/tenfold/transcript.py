@@ -112,13 +112,15 @@ def _scaled(place: box.Box, factor: float) -> box.Box:
 def _check_reads_digits(model: Model) -> None:
     accepted = model.contract.input
     side = box.SIDE_PX
-    if not isinstance(accepted, ImageInput) or accepted.shape != (side, side):
+    shape = accepted.shape if isinstance(accepted, ImageInput) else None
+    fits = isinstance(accepted, ImageInput) and accepted.crop == "ink"
+    if not fits or shape != (side, side):
         raise DataError(
             message(
                 "Pages cannot be read with this model",
-                expected=f"a model of {side} x {side} grey pixels",
+                expected=f"a model of {side} x {side} grey pixels that fits ink to them",
                 accepts=accepted.kind,
-                size=getattr(accepted, "shape", None),
+                size=shape,
             )
         )
 

@@ -198,13 +198,21 @@ def _complete(run: Run, data: Dataset, split: Split, settings: Settings, clock: 
         raise
 
 
-def evaluate(run: Run | Path | str, data: str | Path | Dataset | None = None) -> AnyEvaluation:
+def evaluate(
+    run: Run | Path | str,
+    data: str | Path | Dataset | None = None,
+    *,
+    watcher: Watcher | None = None,
+) -> AnyEvaluation:
     """Measure a run's model again, or on other data. The run folder stays as it is.
 
     Args:
       run: A run or its folder.
       data: A dataset, the name of one, or its files; the run's own when absent. The run's own
         data are measured on the run's test rows, other data on their official test part or on all.
+        A folder of pictures per label is seen as the model sees pictures; some labels may be
+        missing.
+      watcher: Is warned of files that were left out.
 
     Raises:
       DataError: Labels or images the model does not know, or the run's own data has changed.
@@ -216,6 +224,9 @@ def evaluate(run: Run | Path | str, data: str | Path | Dataset | None = None) ->
     dataset = _data_of(record, data, None if data is None else model.contract)
     if data is None:
         _check_same_data(dataset, record)
+    for kind, text in dataset.pictures.remarks if dataset.pictures else ():
+        if kind != "resized":
+            (watcher or Watcher()).warn(text)
     own = dataset.fingerprint == record.data.fingerprint
     if dataset.labels and set(dataset.labels) <= set(model.labels):
         dataset = dataset.relabelled(model.labels)  # some labels may not occur in it

@@ -6,10 +6,11 @@ from typing import Any
 from tenfold.errors import ExportError, message
 from tenfold.graph.builder import Builder
 from tenfold.learners.network import Network
+from tenfold.network import output_layer
 
 
 def add_network(builder: Builder, body: Network) -> None:
-    """Append every layer.
+    """Append every layer; what the output layer sees becomes `builder.hidden`.
 
     Raises:
       ExportError: A layer that has no translation; the message names it.
@@ -25,6 +26,8 @@ def add_network(builder: Builder, body: Network) -> None:
                     kind=type(layer).__name__,
                 )
             )
+        if layer is output_layer(body.keras):
+            builder.hidden = builder.last
         translate(builder, layer)
 
 

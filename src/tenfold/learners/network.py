@@ -13,8 +13,11 @@ from numpy.typing import NDArray
 from tenfold.checkpoints import Checkpoint, Checkpoints
 from tenfold.contract import Settings
 from tenfold.learners.fitted import Fitted, Watcher
-from tenfold.network import build_network, layer_table
+from tenfold.network import build_network, hidden_network, layer_table
 from tenfold.training import Epoch, Examples, Training
+
+AT_ONCE = 4096
+"""Rows whose hidden values are computed at a time."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,15 +27,30 @@ class Network:
     keras: Any
 
     def answers(self, x: NDArray[Any]) -> NDArray[np.float32]:
-        import jax
-
-        # JAX compiles for each number of rows anew, up to a second: so there are few numbers.
-        filled = np.zeros((1 << (len(x) - 1).bit_length(), *x.shape[1:]), np.float32)
-        filled[: len(x)] = x
-        # Highest: on a GPU the default products keep only 10 bits of the mantissa.
-        with jax.default_matmul_precision("highest"):
-            answers = np.asarray(self.keras(filled))[: len(x)]
+        answers = _computed(self.keras, x)
         return answers[:, 0] if answers.shape[1] == 1 else answers
+
+    @property
+    def sees_pictures(self) -> bool:
+        """Whether it takes pixels (n, h, w) or (n, h, w, 3) from 0 to 255, and not features."""
+        return len(self.keras.inputs[0].shape) > 2
+
+    def hidden(self, x: NDArray[Any]) -> NDArray[np.float32]:
+        """What the output layer sees (n, d), float32."""
+        network = hidden_network(self.keras)
+        parts = (x[start : start + AT_ONCE] for start in range(0, len(x), AT_ONCE))
+        return np.concatenate([_computed(network, part) for part in parts])
+
+
+def _computed(network: Any, x: NDArray[Any]) -> NDArray[np.float32]:
+    import jax
+
+    # JAX compiles for each number of rows anew, up to a second: so there are few numbers.
+    filled = np.zeros((1 << (len(x) - 1).bit_length(), *x.shape[1:]), np.float32)
+    filled[: len(x)] = x
+    # Highest: on a GPU the default products keep only 10 bits of the mantissa.
+    with jax.default_matmul_precision("highest"):
+        return np.asarray(network(filled))[: len(x)]
 
 
 def fit_network(
