@@ -123,7 +123,9 @@ def test_predictions_csv_has_a_line_per_test_row_in_data_order(
         assert abs(values.sum() - 1) < 1e-5
         assert row["predicted"] == str(values.argmax())
         assert float(row["confidence"]) == values.max()
-        assert row["unsure"] == "false"
+        assert row["unsure"] in ("true", "false")
+    unsure = sum(row["unsure"] == "true" for row in rows)
+    assert unsure == 200 - round(200 * small_run.evaluation.answered.share.value)
 
 
 def test_history_csv_has_a_line_per_epoch(small_run: Run) -> None:
@@ -210,7 +212,7 @@ def test_verify_refuses_a_run_that_is_not_finished(tmp_path: Path) -> None:
 
 def test_verify_asks_the_stored_examples_again(copy: Path) -> None:
     # Another model under the same name, with digests that agree: only its answers betray it.
-    promise = Run.open(copy).model.contract
+    promise = Run.open(copy).model.contract.model_copy(update={"novelty_threshold": None})
     network = build_network((28, 28), [128], 10, seed=99)
     other = Fitted("network", Network(network), network.count_params())
     (copy / "model.onnx").write_bytes(to_graph(other, promise))

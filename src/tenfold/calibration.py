@@ -225,7 +225,7 @@ class Distance:
     """How far rows are from the training rows, in standard deviations.
 
     With x = row - mean and y = x @ axes, the square is min |y @ whitening - centre|**2 +
-    (|x|**2 - |y|**2) / rest. Weights are float32, the arithmetic is float64.
+    (|x|**2 - |y|**2) / rest.
 
     Attributes:
       mean: Of the training rows, (d,).
@@ -249,11 +249,11 @@ class Distance:
         """The counted distance (n,) of rows (n, d)."""
         x = rows.astype(np.float64) - self.mean
         y = x @ self.axes.astype(np.float64)
-        off = np.maximum((x**2).sum(axis=1) - (y**2).sum(axis=1), 0) / self.rest
+        off = ((x**2).sum(axis=1) - (y**2).sum(axis=1)) / self.rest
         z, centres = y @ self.whitening.astype(np.float64), self.centres.astype(np.float64)
         closeness = 2 * z @ centres.T - (centres**2).sum(axis=1)
-        square = np.maximum((z**2).sum(axis=1) - closeness.max(axis=1), 0)
-        distance: NDArray[np.float64] = (np.sqrt(square + off) - self.middle) / self.scale
+        square = np.maximum((z**2).sum(axis=1) - closeness.max(axis=1) + off, 0)
+        distance: NDArray[np.float64] = (np.sqrt(square) - self.middle) / self.scale
         return distance
 
 
@@ -320,11 +320,11 @@ def fit_distance(rows: ArrayLike, y: ArrayLike, *, per_label: int = 1) -> Distan
     Source: Lee et al. 2018, arXiv:1807.03888, section 2.1, Mahalanobis distance to the nearest
     label's mean; what is off the axes as in Wang et al. 2022, arXiv:2203.10807.
     """
-    x, codes = np.asarray(rows, np.float64), np.asarray(y, np.int64)
+    x, codes = np.asarray(rows, np.float32), np.asarray(y, np.int64)
     _check_lengths(rows=len(x), y=len(codes))
-    mean = x.mean(axis=0)
-    x = x - mean
-    total = float((x**2).mean(axis=0).sum())
+    mean = x.mean(axis=0, dtype=np.float64)
+    x = x - mean.astype(np.float32)
+    total = float(np.square(x).mean(axis=0, dtype=np.float64).sum())
     if total <= 0:
         return None
     values, axes = _principal_axes(x)
@@ -332,7 +332,7 @@ def fit_distance(rows: ArrayLike, y: ArrayLike, *, per_label: int = 1) -> Distan
     axes = axes[:, :n_axes]
     off = max(total - float(values[:n_axes].sum()), LEAST_SPREAD * total)
     rest = off / max(1, x.shape[1] - n_axes)
-    place = x @ axes
+    place = (x @ axes).astype(np.float64)
     found, which = np.unique(codes, return_inverse=True)
     means = np.array([place[which == label].mean(axis=0) for label in range(len(found))])
     around = place - means[which]
@@ -350,7 +350,7 @@ def fit_distance(rows: ArrayLike, y: ArrayLike, *, per_label: int = 1) -> Distan
     )
 
 
-def _principal_axes(x: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _principal_axes(x: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Variances, largest first, and axes (d, c) of centred rows (n, d), at most `MAX_AXES`."""
     if x.shape[1] <= MAX_EXACT:
         values, vectors = np.linalg.eigh(x.T @ x / len(x))

@@ -36,14 +36,14 @@ from tenfold.training import Examples
 MAX_COMPARED = 10_000
 """Rows on which graph and learner are compared at most; more take time and show nothing new."""
 
-MAX_NOVELTY = 20_000
-"""Training rows whose spread is measured, at most: 128 axes need no more."""
+MAX_NOVELTY = 8_000
+"""Training rows whose spread is measured, at most: 64 axes need no more."""
 
 CENTRES = 20
 """Centres of each label among the hidden activations: shapes of one digit lie apart."""
 
 MAX_VALUES = 20_000_000
-"""Values in these rows, at most, down to 1,000 rows: 160 MB."""
+"""Values in these rows, at most, down to 1,000 rows: 80 MB."""
 
 
 @dataclass(frozen=True, eq=False)

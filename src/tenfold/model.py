@@ -328,13 +328,13 @@ class Model:
             return Estimates(value, low, high, tuple(notes))
         empty = np.empty((0, len(self.labels)), np.float32)
         probabilities = np.concatenate([empty, *(out[0] for out in outputs)])
-        found = Predictions(
-            probabilities, self.labels, self.contract.decision, images, tuple(notes)
-        )
-        if (threshold := self.contract.novelty_threshold) is None:
-            return found
-        novelty = np.concatenate([np.empty(0, np.float32), *(out[1] for out in outputs)])
-        return replace(found, novelty=novelty, novelty_threshold=threshold)
+        novelty, threshold = None, self.contract.novelty_threshold
+        if threshold is not None:
+            novelty = np.concatenate([np.empty(0, np.float32), *(out[1] for out in outputs)])
+        return Predictions(
+            probabilities, self.labels, self.contract.decision, images, tuple(notes),
+            novelty, threshold or np.inf,
+        )  # fmt: skip
 
     def probabilities(self, x: NDArray[Any] | Table) -> Floats:
         """Probabilities (n, n_labels) of many examples; see `answer`."""

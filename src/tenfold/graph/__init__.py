@@ -107,9 +107,7 @@ def to_graph(
     else:
         _add_interval(builder, constants)
     if novelty is not None:
-        add_novelty(
-            builder, novelty, _features(builder, seen, fitted), builder.hidden, builder.last
-        )
+        add_novelty(builder, novelty, builder.seen or seen, builder.hidden, builder.last)
     graph = helper.make_graph(
         [*(front.nodes if front else ()), *builder.nodes],
         "tenfold",
@@ -137,14 +135,6 @@ def _add_pixels(builder: Builder, fitted: Fitted) -> None:
     if not isinstance(fitted.body, Network):
         builder.add("Mul", builder.weight("pixel", PIXEL), name="scaled")
         builder.add("Flatten", name="features", axis=1)
-
-
-def _features(builder: Builder, seen: str, fitted: Fitted) -> str:
-    """What the learner sees, flat: a network's pictures are neither scaled nor flat by now."""
-    if not isinstance(fitted.body, Network) or not fitted.body.sees_pictures:
-        return seen
-    flat = builder.node("Flatten", seen, name="novelty.flat", axis=1)
-    return builder.node("Mul", flat, builder.weight("novelty.pixel", PIXEL), name="novelty.seen")
 
 
 def _add_temperature(builder: Builder, constants: Constants) -> None:

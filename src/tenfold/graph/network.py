@@ -32,7 +32,8 @@ def add_network(builder: Builder, body: Network) -> None:
 
 
 def _rescaling(builder: Builder, layer: Any) -> None:
-    builder.add("Mul", builder.weight(f"{layer.name}.factor", layer.scale), name=layer.name)
+    factor = builder.weight(f"{layer.name}.factor", layer.scale)
+    builder.seen = builder.add("Mul", factor, name=layer.name)
 
 
 def _flatten(builder: Builder, layer: Any) -> None:

@@ -16,7 +16,7 @@ from tenfold.learners.fitted import Fitted, Watcher
 from tenfold.network import build_network, hidden_network, layer_table
 from tenfold.training import Epoch, Examples, Training
 
-AT_ONCE = 4096
+AT_ONCE = 2048
 """Rows whose hidden values are computed at a time."""
 
 
@@ -29,11 +29,6 @@ class Network:
     def answers(self, x: NDArray[Any]) -> NDArray[np.float32]:
         answers = _computed(self.keras, x)
         return answers[:, 0] if answers.shape[1] == 1 else answers
-
-    @property
-    def sees_pictures(self) -> bool:
-        """Whether it takes pixels (n, h, w) or (n, h, w, 3) from 0 to 255, and not features."""
-        return len(self.keras.inputs[0].shape) > 2
 
     def hidden(self, x: NDArray[Any]) -> NDArray[np.float32]:
         """What the output layer sees (n, d), float32."""
