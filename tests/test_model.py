@@ -17,7 +17,7 @@ from tenfold.columns import Table
 from tenfold.contract import METADATA_KEY, Contract, ImageInput
 from tenfold.errors import DataError, FileError, ModelError
 from tenfold.idx import write_idx
-from tenfold.model import CHUNK_BYTES, read_input
+from tenfold.model import CHUNK_BYTES
 
 Damage = Callable[[onnx.ModelProto], None]
 
@@ -150,17 +150,9 @@ def test_a_picture_is_fitted_to_the_box_and_can_be_taken_as_it_is(
     assert isinstance(as_it_is, Prediction) and as_it_is.image is not None
     np.testing.assert_array_equal(as_it_is.image, digit)
     Image.fromarray(np.full((60, 60), 255, np.uint8)).save(path)
-    with pytest.raises(DataError, match="Nothing drawn"):
-        model.predict(path)
-
-
-def test_a_model_of_another_size_says_that_it_cannot_fit_a_picture(tmp_path: Path) -> None:
-    path = tmp_path / "photo.png"
-    Image.fromarray(np.zeros((8, 8), np.uint8)).save(path)
-    accepted = ImageInput(height=8, width=8)
-    with pytest.raises(DataError, match=r"cannot be fitted.*size=\(8, 8\).*--no-fit.* 8 x 8"):
-        read_input(path, accepted)
-    assert read_input(path, accepted, fitted=False).shape == (8, 8)
+    blank = model.predict(path)
+    assert isinstance(blank, Prediction)
+    assert (blank.unsure, blank.reason) == (True, "nothing is drawn on it")
 
 
 def test_the_same_file_opens_from_its_folder_and_by_name(small_run: Run) -> None:

@@ -123,7 +123,9 @@ def test_predictions_csv_has_a_line_per_test_row_in_data_order(
         assert abs(values.sum() - 1) < 1e-5
         assert row["predicted"] == str(values.argmax())
         assert float(row["confidence"]) == values.max()
-        assert row["unsure"] == "false"
+        assert row["unsure"] in ("true", "false")
+    unsure = sum(row["unsure"] == "true" for row in rows)
+    assert unsure == 200 - round(200 * small_run.evaluation.answered.share.value)
 
 
 def test_history_csv_has_a_line_per_epoch(small_run: Run) -> None:
@@ -210,7 +212,7 @@ def test_verify_refuses_a_run_that_is_not_finished(tmp_path: Path) -> None:
 
 def test_verify_asks_the_stored_examples_again(copy: Path) -> None:
     # Another model under the same name, with digests that agree: only its answers betray it.
-    promise = Run.open(copy).model.contract
+    promise = Run.open(copy).model.contract.model_copy(update={"novelty_threshold": None})
     network = build_network((28, 28), [128], 10, seed=99)
     other = Fitted("network", Network(network), network.count_params())
     (copy / "model.onnx").write_bytes(to_graph(other, promise))
@@ -290,8 +292,10 @@ def test_predictions_say_which_rows_are_unsure_and_run_nothing(tmp_path: Path) -
     answers = Predictions(
         np.array([[0.75, 0.25], [0.5, 0.5]], np.float32),
         ("@ham", "spam"),
+        novelty=np.array([0.5, 2], np.float32),
+        novelty_threshold=1.0,
     )
-    write_predictions(path, ["k", "+k"], ["spam", "@ham"], answers, unsure=np.array([False, True]))
+    write_predictions(path, ["k", "+k"], ["spam", "@ham"], answers)
     assert path.read_text() == (
         "key,true,predicted,confidence,unsure,p_@ham,p_spam\n"
         "k,spam,'@ham,0.75,false,0.75,0.25\n"

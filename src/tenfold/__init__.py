@@ -15,7 +15,8 @@ from tenfold.evaluation import Evaluation, Score
 from tenfold.loading import load
 from tenfold.model import Model, Prediction, Predictions
 from tenfold.runs import Run, verify
-from tenfold.workflow import evaluate, predict, resume, train
+from tenfold.transcript import Transcript
+from tenfold.workflow import evaluate, predict, read, resume, train
 
 if TYPE_CHECKING:
     from tenfold.estimators import NetworkClassifier, NetworkRegressor
@@ -36,10 +37,12 @@ __all__ = [
     "Score",
     "Split",
     "TenfoldError",
+    "Transcript",
     "evaluate",
     "load",
     "open",
     "predict",
+    "read",
     "resume",
     "split",
     "train",

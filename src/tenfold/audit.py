@@ -58,6 +58,9 @@ class Finding(Frozen):
         "unreadable cells",
         "missing cells",
         "read as",
+        "resized",
+        "skipped",
+        "refused",
     ]
     text: str
     rows: tuple[int, ...] = ()
@@ -93,7 +96,7 @@ class Audit(Frozen):
         if shares:
             least, most = _percent(min(shares)), _percent(max(shares))
             answers = f"{len(self.labels)} labels of {least} to {most}"
-        n_found = sum(finding.kind != "read as" for finding in self.findings)
+        n_found = sum(finding.kind not in ("read as", "resized") for finding in self.findings)
         found = f"{n_found or 'no'} finding{'' if n_found == 1 else 's'}"
         yield f"audit: {n} examples, {answers}, {found}"
         for finding in self.findings:
@@ -103,8 +106,9 @@ class Audit(Frozen):
 def audit_data(data: Dataset) -> Audit:
     """Look for what would make figures about this dataset wrong or weak.
 
-    Identical means equal in every pixel. Only the official test part counts as test here: rows that
-    `split` holds out by itself never have a copy on the other side.
+    Identical means equal in every pixel, of picture files also encoded again. Only the official
+    test part counts as test here: rows that `split` holds out by itself never have a copy on
+    the other side.
     """
     is_test = np.zeros(len(data), bool)
     is_test[data.test_rows] = True
@@ -123,6 +127,7 @@ def audit_data(data: Dataset) -> Audit:
         *(_contradictions(data) if data.labels else ()),
         *_thin_labels(labels, bool(len(train))),
         *_columns(data, train),
+        *_files(data),
     ]
     return Audit(
         data=data.name,
@@ -237,6 +242,12 @@ def _columns(data: Dataset, rows: Rows) -> Iterator[Finding]:
     yield _finding("read as", f"columns learned from: {'; '.join(columns)}")
     if data.info.notes:
         yield _finding("read as", "; ".join(data.info.notes))
+
+
+def _files(data: Dataset) -> Iterator[Finding]:
+    """What became of the files of a folder of pictures."""
+    for kind, text in data.pictures.remarks if data.pictures else ():
+        yield _finding(kind, text)
 
 
 def _giveaways(data: Dataset, table: Table, rows: Rows) -> list[str]:

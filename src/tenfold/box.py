@@ -49,6 +49,10 @@ Box = tuple[int, int, int, int]
 Choice = Callable[[Mask, Real], Mask]
 
 
+class NothingDrawn(DataError):
+    """A picture without ink."""
+
+
 @dataclass(frozen=True, eq=False)
 class Ink:
     """What was drawn on a picture.
@@ -103,7 +107,8 @@ def fit(grey: NDArray[Any], *, where: object = None) -> Fit:
       where: Its name for messages.
 
     Raises:
-      DataError: Not such an array, or nothing is drawn on it.
+      NothingDrawn: Nothing is drawn on it.
+      DataError: Not such an array.
     """
     ink = find_ink(grey, one_digit, where=where)
     shown = np.rint(ink.amount * 255).astype(np.uint8)
@@ -122,7 +127,8 @@ def find_ink(
       where: Its name for messages.
 
     Raises:
-      DataError: Not such an array, or nothing is drawn on it.
+      NothingDrawn: Nothing is drawn on it.
+      DataError: Not such an array.
     """
     if grey.ndim != 2 or grey.dtype != np.uint8 or not grey.size:
         raise DataError(
@@ -169,8 +175,8 @@ def find_ink(
     return Ink(np.rint(work).astype(np.uint8), amount, strokes, polarity, scale)
 
 
-def _nothing_drawn(where: object, contrast: float) -> DataError:
-    return DataError(
+def _nothing_drawn(where: object, contrast: float) -> NothingDrawn:
+    return NothingDrawn(
         message(
             "Nothing drawn",
             where=where,

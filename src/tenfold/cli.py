@@ -23,8 +23,12 @@ from tenfold.terminal import (
     print_card,
     print_csv,
     print_json,
+    print_own,
+    print_pages,
+    print_pages_json,
     print_scores,
     program_name,
+    read_pages,
 )
 
 app = typer.Typer(
@@ -38,6 +42,13 @@ app = typer.Typer(
 app.add_typer(data_app)
 
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.", show_default=False)]
+
+ModelPath = Annotated[
+    Path, typer.Argument(metavar="RUN", help="A run folder or a model.onnx.", show_default=False)
+]
+NoTurn = Annotated[
+    bool, typer.Option("--no-turn", help="Ignore EXIF tags that say how a camera was held.")
+]
 
 
 def main() -> None:
@@ -124,15 +135,15 @@ def evaluate(
     ] = None,
 ) -> None:
     """Measure a run's model again, or on other data."""
-    print_scores(tenfold.evaluate(run, data))
+    opened = tenfold.open(run)
+    print_scores(tenfold.evaluate(opened, data))
+    if data is not None:
+        print_own(opened)
 
 
 @app.command()
 def predict(
-    run: Annotated[
-        Path,
-        typer.Argument(metavar="RUN", help="A run folder or a model.onnx.", show_default=False),
-    ],
+    run: ModelPath,
     inputs: Annotated[
         list[Path] | None,
         typer.Argument(
@@ -140,10 +151,17 @@ def predict(
         ),
     ] = None,
     top: Annotated[int | None, typer.Option(min=1, help="Only the K best labels.")] = None,
-    show: Annotated[bool, typer.Option("--show", help="Draw what the model saw.")] = False,
+    show: Annotated[
+        bool, typer.Option("--show", help="Draw what the model saw; of picture files each step.")
+    ] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Where --show writes [default: beside each picture]."),
+    ] = None,
     no_fit: Annotated[
         bool, typer.Option("--no-fit", help="Take pictures as they are, not fitted to the box.")
     ] = False,
+    no_turn: NoTurn = False,
     steps: Annotated[
         int | None,
         typer.Option(metavar="N", min=1, max=100_000, help="Forecast the next N rows instead."),
@@ -158,10 +176,40 @@ def predict(
         raise typer.BadParameter("expected either inputs or --steps")
     model = Model.open(run)
     answered = (
-        forecast_answers(model, steps) if steps else answers(model, inputs or [], fitted=not no_fit)
+        forecast_answers(model, steps)
+        if steps
+        else answers(
+            model, inputs or [], fitted=not no_fit, turn=not no_turn, draw=show, folder=out
+        )
     )
     printer = print_json if as_json else print_csv if as_csv else print_answers
     if not printer(model, answered, top, show):
+        raise typer.Exit(1)
+
+
+@app.command("read")
+def read_command(
+    run: ModelPath,
+    images: Annotated[
+        list[Path],
+        typer.Argument(metavar="IMAGE...", help="Pictures of pages.", show_default=False),
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Where annotated pictures go [default: beside each image]."
+        ),
+    ] = None,
+    no_picture: Annotated[
+        bool, typer.Option("--no-picture", help="Write no annotated pictures.")
+    ] = False,
+    no_turn: NoTurn = False,
+    as_json: options.AsJson = False,
+) -> None:
+    """Read the digits on pages, line by line, and write each page with what was read on it."""
+    model = Model.open(run)
+    pages = read_pages(model, images, turn=not no_turn, draw=not no_picture, folder=out)
+    if not (print_pages_json if as_json else print_pages)(model, pages):
         raise typer.Exit(1)
 
 

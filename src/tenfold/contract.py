@@ -26,7 +26,12 @@ class Frozen(BaseModel):
 
 
 class ImageInput(Frozen):
-    """Pictures as uint8 arrays (n, height, width), or (n, height, width, 3) in colour."""
+    """Pictures as uint8 arrays (n, height, width), or (n, height, width, 3) in colour.
+
+    Attributes:
+      crop: How a picture file becomes one of them. `ink`: it is fitted to the MNIST box.
+        `centre`: its largest part in the middle of these proportions, area-resampled.
+    """
 
     kind: Literal["image"] = "image"
     name: Literal["image"] = "image"
@@ -34,6 +39,7 @@ class ImageInput(Frozen):
     width: Annotated[int, Field(ge=1, le=16_384)]
     channels: Literal[1, 3] = 1
     polarity: Literal["light on dark", "dark on light"] = "light on dark"
+    crop: Literal["ink", "centre"] = "ink"
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -188,6 +194,8 @@ class Contract(Frozen):
     Attributes:
       labels: Names of the probabilities' columns; empty for regression.
       decision: A threshold other than the larger probability; None without one.
+      novelty_threshold: An answer is unsure where the graph's `novelty` is above; None: the graph
+        has no such output.
       rows_at_once: Rows that are to be answered together at most, to bound memory; None: any.
       temperature: What the logarithms of probabilities were divided by to calibrate them.
     """
@@ -199,6 +207,7 @@ class Contract(Frozen):
     labels: tuple[str, ...] = ()
     decision: Decision | None = None
     rows_at_once: Annotated[int, Field(ge=1)] | None = None
+    novelty_threshold: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
     learner: str
     tenfold: str
@@ -211,6 +220,8 @@ class Contract(Frozen):
             raise ValueError("classification has at least two labels, regression none")
         if self.decision and (len(self.labels) != 2 or self.decision.positive not in self.labels):
             raise ValueError("a threshold needs two labels, one of them positive")
+        if self.novelty_threshold is not None and self.task == "regression":
+            raise ValueError("regression has no novelty")
         return self
 
 

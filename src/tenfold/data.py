@@ -13,6 +13,7 @@ from tenfold.columns import Profile, Table
 from tenfold.contract import ImageInput, Reading, TableInput
 from tenfold.errors import DataError, message
 from tenfold.sources import MAX_LABELS
+from tenfold.sources.labelled import first_of_each
 
 DEFAULT_TEST_SIZE = 0.25
 """Share held out for testing where a dataset has no official test part."""
@@ -44,6 +45,26 @@ class TableInfo:
 
 
 @dataclass(frozen=True, eq=False)
+class PictureInfo:
+    """What a dataset of picture files knows beside its rows.
+
+    Attributes:
+      input: What a model of it accepts: size, channels and crop.
+      same_as: For each example the first row that shows the same picture, also re-encoded (n,).
+      remarks: What was resized, skipped or refused, for a reader: (kind, line).
+    """
+
+    input: ImageInput
+    same_as: Rows
+    remarks: tuple[tuple[str, str], ...] = ()
+
+    def take(self, rows: Rows) -> "PictureInfo":
+        """The same of these rows."""
+        _, first, which = np.unique(self.same_as[rows], return_index=True, return_inverse=True)
+        return replace(self, same_as=first[which])
+
+
+@dataclass(frozen=True, eq=False)
 class Dataset:
     """Examples with answers.
 
@@ -56,6 +77,7 @@ class Dataset:
       test_rows: Rows of the official test part; empty where there is none.
       info: What else a table knows; None for images.
       source: The file or folder it was read from, where it was.
+      pictures: What else picture files know; None for others.
     """
 
     name: str
@@ -66,6 +88,7 @@ class Dataset:
     test_rows: Rows = field(default_factory=lambda: np.empty(0, np.int64))
     info: TableInfo | None = None
     source: str | None = None
+    pictures: PictureInfo | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.x, Table):
@@ -103,6 +126,8 @@ class Dataset:
         """What a model of this dataset accepts."""
         if self.info is not None:
             return self.info.input
+        if self.pictures is not None:
+            return self.pictures.input
         height, width, *channels = self.images.shape[1:]
         return ImageInput(height=height, width=width, channels=3 if channels else 1)
 
@@ -168,8 +193,13 @@ class Dataset:
 
     @cached_property
     def copy_of(self) -> Rows:
-        """For each example the row of the first one that is identical to it, itself included."""
-        return self.x.copy_of if isinstance(self.x, Table) else _first_of_each(self.x)
+        """For each example the row of the first one that is identical to it, itself included.
+
+        Picture files are also identical where they encode the same picture.
+        """
+        if self.pictures is not None:
+            return self.pictures.same_as
+        return self.x.copy_of if isinstance(self.x, Table) else first_of_each(self.x)
 
     @cached_property
     def group_of(self) -> Rows:
@@ -214,6 +244,7 @@ class Dataset:
                 previous=None if self.info.previous is None else self.info.previous[rows],
             ),
             self.source,
+            self.pictures and self.pictures.take(rows),
         )
 
     def relabelled(self, labels: tuple[str, ...]) -> "Dataset":
@@ -454,13 +485,6 @@ def deal(data: Dataset, rows: Rows, folds: int, seed: int) -> Rows:
     fold_of = np.empty(len(groups), np.int64)
     fold_of[dealt] = np.arange(len(groups)) % folds
     return fold_of[group_of]
-
-
-def _first_of_each(x: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """For each image the position of the first one that is identical to it."""
-    seen: dict[bytes, int] = {}
-    digests = (hashlib.blake2b(image.tobytes(), digest_size=16).digest() for image in x)
-    return np.array([seen.setdefault(digest, i) for i, digest in enumerate(digests)], np.int64)
 
 
 def _quotas(counts: NDArray[Any], size: float) -> NDArray[np.int64]:

@@ -1,6 +1,5 @@
 """`tenfold data`: the datasets by name, and a look at any dataset before it is trained on."""
 
-import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -9,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from tenfold import catalog
+from tenfold import catalog, files
 from tenfold.audit import audit_data
 from tenfold.columns import Profile
 from tenfold.data import Dataset
@@ -77,9 +76,7 @@ def show_command(
 def _free_png(out: Path | None, stem: str) -> Path:
     """Where to draw: the asked file, which must be new, or the next free name."""
     if out is None:
-        numbers = itertools.chain([""], (f"-{i}" for i in itertools.count(2)))
-        names = (f"{stem}-examples{number}.png" for number in numbers)
-        return next(path for path in map(Path, names) if not path.exists())
+        return files.free_name(Path(), f"{stem}-examples", ".png")
     if out.suffix.lower() != ".png" or out.exists():
         raise DataError(
             message("Not a new picture", where=out, expected="a name that ends in .png and is free")

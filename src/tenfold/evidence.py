@@ -51,6 +51,7 @@ def measure(
         answers.probabilities,
         data.labels,
         predicted=answers.codes if decision else None,
+        unsure=answers.unsure,
         positive=known.positive,
         threshold=decision.threshold if decision else None,
         recall=recall,

@@ -6,6 +6,7 @@ old file or the new one, never a part.
 
 import errno
 import hashlib
+import itertools
 import json
 import os
 import secrets
@@ -52,6 +53,20 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Write `value` as strict, indented JSON (no NaN, no infinity), durably."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def free_name(folder: Path, stem: str, suffix: str) -> Path:
+    """The first of `stem.png`, `stem-2.png`, `stem-3.png`, ... that is not there yet.
+
+    Raises:
+      FileError: The folder cannot be looked into.
+    """
+    with os_errors("look into", folder):
+        for number in itertools.chain([""], (f"-{i}" for i in itertools.count(2))):
+            path = folder / f"{stem}{number}{suffix}"
+            if not path.exists():
+                break
+    return path
 
 
 def sync_folder(folder: Path) -> None:

@@ -13,8 +13,11 @@ from numpy.typing import NDArray
 from tenfold import graph
 from tenfold.calibration import (
     Constants,
+    Novelty,
     choose_threshold,
     conformal_half_width,
+    fit_distance,
+    fit_novelty,
     fit_temperature,
 )
 from tenfold.checkpoints import Checkpoints
@@ -26,11 +29,21 @@ from tenfold.features import Encoder, fit_encoder
 from tenfold.forecast import half_widths
 from tenfold.graph.table import table_front
 from tenfold.learners import LEARNERS, Fitted, Watcher, fit_last_value
-from tenfold.model import Estimates, Model
+from tenfold.learners.fitted import features
+from tenfold.model import Estimates, Model, Predictions
 from tenfold.training import Examples
 
 MAX_COMPARED = 10_000
 """Rows on which graph and learner are compared at most; more take time and show nothing new."""
+
+MAX_NOVELTY = 8_000
+"""Training rows whose spread is measured, at most: 64 axes need no more."""
+
+CENTRES = 20
+"""Centres of each label among the hidden activations: shapes of one digit lie apart."""
+
+MAX_VALUES = 20_000_000
+"""Values in these rows, at most, down to 1,000 rows: 80 MB."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,15 +157,23 @@ def export(
     if settings.cost:
         decision = _decide(constants, answers, prepared.validation, data, split, settings)
         contract = contract.model_copy(update={"decision": decision})
+    novelty = _fit_novelty(fitted, prepared, data, constants, answers)
+    if novelty is not None:
+        contract = contract.model_copy(update={"novelty_threshold": 1.0})
     front = None
     if prepared.encoder is not None and isinstance(contract.input, TableInput):
         front = table_front(prepared.encoder, contract.input)
-    content = graph.to_graph(fitted, contract, constants=constants, front=front)
+    content = graph.to_graph(fitted, contract, constants=constants, front=front, novelty=novelty)
     model = Model(content)
     rows = (split.validation if split.validation.size else split.train)[:MAX_COMPARED]
     if answers is None:
         answers = fitted.answers(prepared.train.x[: len(rows)])
-    _compare(model, constants.apply(answers[: len(rows)]), data, rows, constants)
+    expected = constants.apply(answers[: len(rows)])
+    _compare(model, expected, data, rows, constants)
+    if novelty is not None and prepared.validation is not None:
+        x = prepared.validation.x[: len(rows)]
+        known = novelty.of(features(x), fitted.hidden(x), expected)
+        _compare_novelty(model, known, data, rows)
     ordered = isinstance(contract.input, TableInput) and contract.input.order is not None
     if ordered and data.task == "regression" and split.validation.size:
         widths = half_widths(model, data, split.validation)
@@ -171,6 +192,47 @@ def _compare(
         answered.value if isinstance(answered, Estimates) else answered.probabilities,
         [data.keys[row] for row in rows],
         scale=constants.target_scale,
+    )
+
+
+def _compare_novelty(model: Model, expected: NDArray[Any], data: Dataset, rows: Rows) -> None:
+    answered = model.answer(data.x[rows])
+    assert isinstance(answered, Predictions) and answered.novelty is not None
+    keys = [data.keys[row] for row in rows]
+    # Novelty has no upper end: far out it is as exact as float32 activations are.
+    scale = np.maximum(np.float32(1), expected)
+    graph.check_agreement(expected, answered.novelty, keys, scale=scale)
+
+
+def _fit_novelty(
+    fitted: Fitted,
+    prepared: Prepared,
+    data: Dataset,
+    constants: Constants,
+    answers: NDArray[Any] | None,
+) -> Novelty | None:
+    """How unlike the training rows an input is, its threshold found on the validation rows.
+
+    None for regression, for the baseline, which looks at no input, and without validation rows.
+    """
+    train, validation = prepared.train, prepared.validation
+    if not data.labels or fitted.learner == "baseline" or answers is None or validation is None:
+        return None
+    n = min(len(train.y), MAX_NOVELTY, max(1_000, MAX_VALUES // validation.x[0].size))
+    # Spread over all rows: they may be sorted by label.
+    rows = np.linspace(0, len(train.y) - 1, n).astype(np.int64)
+    seen, y = train.x[rows], train.y[rows]
+    distance = fit_distance(features(seen), y)
+    if distance is None:
+        return None
+    activations = fitted.hidden(seen)
+    inner = None if activations is None else fit_distance(activations, y, per_label=CENTRES)
+    return fit_novelty(
+        distance,
+        inner,
+        features(validation.x),
+        fitted.hidden(validation.x),
+        constants.apply(answers),
     )
 
 

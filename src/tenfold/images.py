@@ -9,7 +9,7 @@ import os
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, BinaryIO, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP")
 """Named to Pillow each time; it would also try formats that start other programs."""
+
+SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff"}
+"""How names of picture files end, in lower case."""
 
 MAX_BYTES = 32 << 20
 MAX_PIXELS = 64_000_000
@@ -74,6 +77,32 @@ def read_picture(
     return decode(content, where=path, channels=channels, turn=turn, at_least_px=at_least_px)
 
 
+@dataclass(frozen=True)
+class Shape:
+    """Height and width of a picture in pixels, turned as its EXIF tag says."""
+
+    height: int
+    width: int
+
+
+def read_shape(path: Path | str) -> Shape:
+    """The size of a picture file, from its header.
+
+    Raises:
+      FormatError: No picture of `FORMATS`, a damaged header, or larger than the caps.
+      FileError: The file cannot be opened or read.
+    """
+    path = Path(path)
+    with files.os_errors("read", path), path.open("rb") as file:
+        _check_bytes(os.fstat(file.fileno()).st_size, path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            image = _open(file, path)
+            width, height = image.size
+            sideways = _orientation(image) in (5, 6, 7, 8)
+    return Shape(width, height) if sideways else Shape(height, width)
+
+
 def decode(
     content: bytes,
     *,
@@ -95,7 +124,7 @@ def decode(
     # Pillow reports damaged metadata, which is not used here, by warnings.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        image = _open(content, where)
+        image = _open(io.BytesIO(content), where)
         try:
             return _decoded(image, channels, turn, at_least_px)
         except FormatError:
@@ -119,15 +148,17 @@ def _check_bytes(n_bytes: int, where: object) -> None:
         )
 
 
-def _open(content: bytes, where: object) -> "Image.Image":
+def _open(file: BinaryIO, where: object) -> "Image.Image":
     """The header alone, its size checked before any pixel is decoded."""
     from PIL import Image, UnidentifiedImageError
 
     try:
-        image = Image.open(io.BytesIO(content), formats=FORMATS)
+        image = Image.open(file, formats=FORMATS)
     except UnidentifiedImageError as error:
+        file.seek(0)
+        content = file.read(64)
         known = f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]}"
-        start = content[:64].lstrip(b"\xef\xbb\xbf \t\r\n")
+        start = content.lstrip(b"\xef\xbb\xbf \t\r\n")
         fix = "It is a web page or an SVG drawing; save it as PNG" if start[:1] == b"<" else None
         raise FormatError(
             message(

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tenfold import catalog, files
-from tenfold.contract import Contract, Reading, TableInput
-from tenfold.data import Dataset
+from tenfold.contract import Contract, ImageInput, Reading, TableInput
+from tenfold.data import Dataset, PictureInfo
 from tenfold.errors import DataError, did_you_mean, message
+from tenfold.folders import is_picture_folder, read_picture_folder, same_pictures
 from tenfold.sources import is_pixel_csv, read_images
 from tenfold.tables import SUFFIXES, from_frame, read_table
 from tenfold.tabular import table_dataset
@@ -27,12 +28,14 @@ def load(
     """Load a dataset by name, from files, or from a pandas frame.
 
     Args:
-      source: A name of the catalog (`mnist`), which goes before a file called the same; a folder
-        of IDX files; an `.npz` file; a `.csv` file with a label and 784 pixel columns, which is
-        read as images; any other CSV, TSV or Parquet file, or a pandas frame: a table.
+      source: A name of the catalog (`mnist`), which goes before a file called the same; a
+        folder of IDX files, or with a folder of pictures for each label; an `.npz` file; a
+        `.csv` file with a label and 784 pixel columns, which is read as images; any other CSV,
+        TSV or Parquet file, or a pandas frame: a table.
       target: Of a table the column that is predicted, by name, or by position without a header.
       reading: Everything else that may be said about a table; its target gives way to `target`.
-      like: Contract of a model to measure on a table: its columns, kinds and labels hold.
+      like: Contract of a model to measure: of a table its columns, kinds and labels hold, of
+        a folder of pictures its size, channels, crop and labels.
 
     Raises:
       DataError: Neither a known name nor a file, or files that do not make a dataset.
@@ -64,11 +67,27 @@ def load(
         cells = read_table(path, header=reading.header, separator=reading.separator, known=known)
         return table_dataset(cells, reading, like=like, source=str(source))
     _check_no_table(reading, str(source))
+    if is_picture_folder(path):
+        return _load_folder(path, like)
     found = read_images(path)
     test_rows = np.arange(found.n_train, len(found.x))
     return Dataset(
         str(source), found.x, found.y, found.labels, found.keys, test_rows, source=str(source)
     )
+
+
+def _load_folder(path: Path, like: Contract | None) -> Dataset:
+    """A folder of pictures per label, seen as the model to be measured sees them."""
+    if like is not None and isinstance(like.input, ImageInput):
+        found = read_picture_folder(path, like=like.input, labels=like.labels)
+    else:
+        found = read_picture_folder(path)
+    info = PictureInfo(found.input, same_pictures(found.x), found.remarks)
+    test_rows = np.arange(found.n_train, len(found.x))
+    return Dataset(
+        str(path), found.x, found.y, found.labels, found.keys, test_rows, source=str(path),
+        pictures=info,
+    )  # fmt: skip
 
 
 def _frame(source: Any) -> "pd.DataFrame":

@@ -14,13 +14,14 @@ from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from tenfold import box, files
+from tenfold import files
 from tenfold.columns import Table, graph_inputs, read_rows
 from tenfold.contract import METADATA_KEY, Contract, Decision, FeaturesInput, ImageInput, TableInput
 from tenfold.errors import DataError, ModelError, message
 from tenfold.graph import OPERATORS
 from tenfold.idx import read_idx
-from tenfold.images import read_picture
+from tenfold.images import SUFFIXES
+from tenfold.seeing import Steps, see
 from tenfold.tables import Cells, from_frame, read_table
 from tenfold.tabular import with_earlier_values
 
@@ -33,7 +34,8 @@ CHUNK_BYTES = 1 << 23
 TABLE_ROWS = 2_000
 """Rows of a table answered at a time."""
 
-PICTURES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff"}
+NEAR_SHARE = 0.5
+"""An unsure answer whose second label has this share of the first's probability is between both."""
 
 Floats = NDArray[np.float32]
 
@@ -50,6 +52,8 @@ class Prediction:
       image: What the model saw, of the contract's shape; None for rows of a table.
       unsure: The model would rather not answer.
       reason: Why it is unsure.
+      novelty: How unlike the training rows the input is; None: the model does not know.
+      steps: What became of a picture file on the way to `image`; None for others.
     """
 
     label: str
@@ -59,6 +63,8 @@ class Prediction:
     image: NDArray[np.uint8] | None = None
     unsure: bool = False
     reason: str | None = None
+    novelty: float | None = None
+    steps: Steps | None = None
 
     @property
     def probabilities(self) -> dict[str, float]:
@@ -66,7 +72,8 @@ class Prediction:
         return dict(zip(self.labels, self.values.tolist(), strict=True))
 
     def __repr__(self) -> str:
-        return f"Prediction({self.label!r}, confidence={self.confidence:.4f})"
+        doubt = ", unsure" if self.unsure else ""
+        return f"Prediction({self.label!r}, confidence={self.confidence:.4f}{doubt})"
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +86,9 @@ class Predictions(Sequence[Prediction]):
       decision: A threshold that decides between two labels; None: the larger probability does.
       images: What the model saw: uint8 (n, ...); None for rows of a table.
       notes: What a reader should know about the inputs.
+      novelty: How unlike the training rows each input is, float32 (n,); None: the model does not
+        know.
+      novelty_threshold: Answers with more novelty are unsure.
     """
 
     probabilities: Floats
@@ -86,6 +96,8 @@ class Predictions(Sequence[Prediction]):
     decision: Decision | None = None
     images: NDArray[np.uint8] | None = None
     notes: tuple[str, ...] = ()
+    novelty: Floats | None = None
+    novelty_threshold: float = np.inf
 
     @cached_property
     def codes(self) -> NDArray[np.int64]:
@@ -107,6 +119,26 @@ class Predictions(Sequence[Prediction]):
         """The probability of each answer's label (n,)."""
         return np.take_along_axis(self.probabilities, self.codes[:, None], axis=1)[:, 0]
 
+    @cached_property
+    def unsure(self) -> NDArray[np.bool_]:
+        """Whether the model would rather not give each answer (n,)."""
+        if self.novelty is None:
+            return np.zeros(len(self), bool)
+        # A novelty that is not a number is no reason to be sure.
+        return ~(self.novelty <= np.float32(self.novelty_threshold))
+
+    def _reason(self, index: int) -> str | None:
+        """Why an answer is unsure: two labels are near each other, or nothing is like the input."""
+        if self.novelty is None or not self.unsure[index]:
+            return None
+        values = self.probabilities[index]
+        second, first = np.argsort(values)[-2:].tolist()
+        if values[second] >= NEAR_SHARE * values[first]:
+            names, p = self.label_names, values
+            return f"{names[first]} ({p[first]:.2f}) or {names[second]} ({p[second]:.2f})"
+        novelty = f"novelty {self.novelty[index]:.2f}, more than {self.novelty_threshold:g}"
+        return f"unlike the training examples: {novelty}"
+
     def __len__(self) -> int:
         return len(self.probabilities)
 
@@ -117,12 +149,17 @@ class Predictions(Sequence[Prediction]):
     def __getitem__(self, index: int | slice) -> "Prediction | Predictions":
         if isinstance(index, slice):
             images = None if self.images is None else self.images[index]
-            return replace(self, probabilities=self.probabilities[index], images=images)
+            novelty = None if self.novelty is None else self.novelty[index]
+            chosen = self.probabilities[index]
+            return replace(self, probabilities=chosen, images=images, novelty=novelty)
         code, values = int(self.codes[index]), self.probabilities[index]
         image = None if self.images is None else self.images[index]
+        reason = self._reason(index)
+        unlike = None if self.novelty is None else float(self.novelty[index])
         return Prediction(
-            self.label_names[code], float(values[code]), values, self.label_names, image
-        )
+            self.label_names[code], float(values[code]), values, self.label_names, image,
+            reason is not None, reason, unlike,
+        )  # fmt: skip
 
     def __repr__(self) -> str:
         return f"Predictions({len(self)})"
@@ -215,7 +252,7 @@ class Model:
             return cls(path.read_bytes(), where=path)
 
     def predict(
-        self, inputs: Any, *, fitted: bool = True
+        self, inputs: Any, *, fitted: bool = True, turn: bool = True
     ) -> Prediction | Predictions | Estimate | Estimates:
         """Answer one input or many.
 
@@ -226,6 +263,7 @@ class Model:
             a CSV or Parquet file, a pandas frame, a dict with a value per column, or a list of
             such dicts. For features an array of numbers (d,) or (n, d).
           fitted: False takes picture files as they are, without the fit.
+          turn: Turn picture files as their EXIF tag says; off for phones that leave a stale tag.
 
         Returns:
           A `Prediction` (regression: `Estimate`) for one input, `Predictions` (`Estimates`) for
@@ -245,11 +283,19 @@ class Model:
         if isinstance(contract, FeaturesInput):
             numbers = _numbers(inputs)
             return self.answer(numbers) if numbers.ndim > 1 else self.answer(numbers[None])[0]
-        x = inputs
         if isinstance(inputs, str | Path):
-            x = read_input(inputs, contract, fitted=fitted)
-        x = np.asarray(x)
+            if Path(inputs).suffix.lower() in SUFFIXES:
+                return self._answer_picture(see(inputs, contract, fitted=fitted, turn=turn))
+            inputs = read_idx(inputs)
+        x = np.asarray(inputs)
         return self.answer(x[None])[0] if x.shape == contract.shape else self.answer(x)
+
+    def _answer_picture(self, steps: Steps) -> Prediction | Estimate:
+        answer = self.answer(steps.image[None])[0]
+        if isinstance(answer, Estimate):
+            return answer
+        answer = replace(answer, steps=steps)
+        return replace(answer, unsure=True, reason=steps.problem) if steps.problem else answer
 
     def answer(self, x: NDArray[Any] | Table, notes: Sequence[str] = ()) -> Answers:
         """Answer many examples, already read.
@@ -282,7 +328,13 @@ class Model:
             return Estimates(value, low, high, tuple(notes))
         empty = np.empty((0, len(self.labels)), np.float32)
         probabilities = np.concatenate([empty, *(out[0] for out in outputs)])
-        return Predictions(probabilities, self.labels, self.contract.decision, images, tuple(notes))
+        novelty, threshold = None, self.contract.novelty_threshold
+        if threshold is not None:
+            novelty = np.concatenate([np.empty(0, np.float32), *(out[1] for out in outputs)])
+        return Predictions(
+            probabilities, self.labels, self.contract.decision, images, tuple(notes),
+            novelty, threshold or np.inf,
+        )  # fmt: skip
 
     def probabilities(self, x: NDArray[Any] | Table) -> Floats:
         """Probabilities (n, n_labels) of many examples; see `answer`."""
@@ -345,37 +397,6 @@ class Model:
             size = "x".join(str(n) for n in contract.shape)
         answer = f"{len(self.labels)} labels" if self.labels else "regression"
         return f"Model({self.contract.learner}, {size}, {answer})"
-
-
-def read_input(path: Path | str, accepted: ImageInput, *, fitted: bool = True) -> NDArray[np.uint8]:
-    """The array of an input file: IDX as it is, a picture fitted to the model's box.
-
-    Args:
-      path: The file.
-      accepted: What the model accepts.
-      fitted: False takes a picture of the model's own size as it is.
-
-    Raises:
-      DataError: A picture with nothing drawn on it, or one that cannot be fitted to this model.
-      FormatError: A damaged file.
-    """
-    path = Path(path)
-    if path.suffix.lower() not in PICTURES:
-        return read_idx(path)
-    if not fitted:
-        return read_picture(path, channels=accepted.channels).pixels
-    if accepted.shape != (box.SIDE_PX, box.SIDE_PX):
-        size = " x ".join(str(n) for n in accepted.shape)
-        raise DataError(
-            message(
-                "Pictures cannot be fitted to this model",
-                where=path,
-                expected="a model of 28 x 28 grey pixels",
-                fix=f"With --no-fit a picture of {size} is taken as it is",
-                size=accepted.shape,
-            )
-        )
-    return box.fit(read_picture(path, at_least_px=box.WORK_PX).pixels, where=path).image
 
 
 def _numbers(inputs: Any) -> NDArray[np.float64]:
@@ -509,7 +530,10 @@ def _promised_inputs(contract: Contract) -> list[Signature]:
 def _promised_outputs(contract: Contract) -> list[Signature]:
     if contract.task == "regression":
         return [(name, onnx.TensorProto.FLOAT, ()) for name in ("value", "low", "high")]
-    return [("probabilities", onnx.TensorProto.FLOAT, (len(contract.labels),))]
+    promised: list[Signature] = [("probabilities", onnx.TensorProto.FLOAT, (len(contract.labels),))]
+    if contract.novelty_threshold is not None:
+        promised.append(("novelty", onnx.TensorProto.FLOAT, ()))
+    return promised
 
 
 def _signature(value: onnx.ValueInfoProto) -> Signature:

@@ -289,6 +289,16 @@ def logits_network(network: Any) -> Any:
     return import_keras().Model(network.inputs[0], end.output)
 
 
+def hidden_network(network: Any) -> Any:
+    """`network` up to what its output layer sees, (n, d), sharing its weights."""
+    return import_keras().Model(network.inputs[0], output_layer(network).input)
+
+
+def output_layer(network: Any) -> Any:
+    """The last layer with weights."""
+    return next(layer for layer in reversed(network.layers) if layer.weights)
+
+
 def layer_table(network: Any) -> list[Layer]:
     """Name, kind, output shape and parameter count of each layer, first to last."""
     return [

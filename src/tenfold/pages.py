@@ -73,7 +73,8 @@ def read_page(grey: NDArray[Any], *, where: object = None) -> Page:
       where: Its name for messages.
 
     Raises:
-      DataError: Not such an array, or nothing is drawn on it.
+      box.NothingDrawn: Nothing is drawn on it.
+      DataError: Not such an array.
     """
     ink = find_ink(grey, _all_strokes, work_px=WORK_PX, where=where)
     parts = parts_of(ink.strokes, ink.amount)

@@ -270,14 +270,13 @@ def write_predictions(
     keys: Sequence[str],
     true: Sequence[str],
     predictions: Predictions,
-    unsure: Iterable[bool] | None = None,
 ) -> None:
     """Write one line per row, in the given order: what it was, what was answered, how surely.
 
-    Keys and labels are written as `harmless` has them; `unsure` is false when absent.
+    Keys and labels are written as `harmless` has them.
     """
     names = (f"p_{label}" for label in predictions.label_names)
-    doubtful = [False] * len(keys) if unsure is None else unsure
+    doubtful = predictions.unsure.tolist()
     answers = zip(keys, true, predictions.labels, predictions.confidence, doubtful, strict=True)
     rows = (
         [harmless(key), harmless(label), harmless(predicted), number_text(confidence),

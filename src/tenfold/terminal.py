@@ -30,7 +30,9 @@ from tenfold.model import Estimate, Model, Prediction
 from tenfold.network import Layer
 from tenfold.report import PICTURES, ordinal
 from tenfold.runs import EXAMPLE_INPUTS, EXAMPLE_ROWS, Run, harmless, number_text
+from tenfold.shown import write_steps
 from tenfold.training import Epoch
+from tenfold.transcript import Transcript, as_json, transcribe, write_annotated
 
 MAX_DRAWN = 10
 """Up to this many answers are drawn with bars; more are listed, one line each."""
@@ -148,6 +150,15 @@ def print_scores(evaluation: AnyEvaluation) -> None:
         _print_classification(evaluation)
 
 
+def print_own(run: Run) -> None:
+    """What the run's own test rows said, for a reader who measured it on other data."""
+    own = run.evaluation
+    score = (
+        f"RMSE {own.rmse}" if isinstance(own, RegressionEvaluation) else f"accuracy {own.accuracy}"
+    )
+    print(f"the run's own      {own.data}, {own.n:,} {own.part} rows: {score}")
+
+
 def _print_regression(evaluation: RegressionEvaluation) -> None:
     baseline = evaluation.baseline
     print(f"target             {evaluation.target}")
@@ -169,6 +180,10 @@ def _print_classification(evaluation: Evaluation) -> None:
     before = evaluation.calibration_error_before
     was = f", before calibration {before.value:.4f}" if before else ""
     print(f"calibration error  {evaluation.calibration_error}{was}")
+    answered = evaluation.answered
+    if answered.share.value < 1:
+        print(f"answered           {answered.share} of the rows, the others are unsure")
+        print(f"accuracy of these  {answered.accuracy or 'none: no rows'}")
     print(f"baseline           {baseline.accuracy} (always {baseline.label!r})")
     if not evaluation.beats_baseline:
         print(f"verdict            {evaluation.verdict}")
@@ -226,14 +241,25 @@ class Answer(NamedTuple):
     error: str | None = None
 
 
-def answers(model: Model, inputs: Sequence[Path], *, fitted: bool = True) -> Iterator[Answer]:
+def answers(
+    model: Model,
+    inputs: Sequence[Path],
+    *,
+    fitted: bool = True,
+    turn: bool = True,
+    draw: bool = False,
+    folder: Path | None = None,
+) -> Iterator[Answer]:
     """Answers in input order; an input that cannot be read stands in its place with its error.
 
-    What a reader should know about an input goes to standard error.
+    With `draw` the steps of each picture file are written, into `folder` or beside it. What a
+    reader should know about an input goes to standard error.
     """
     for path in inputs:
         try:
-            found = model.predict(path, fitted=fitted)
+            found = model.predict(path, fitted=fitted, turn=turn)
+            if draw and isinstance(found, Prediction) and found.steps is not None:
+                print(f"tenfold: picture {write_steps(found, path, folder)}", file=sys.stderr)
         except TenfoldError as error:
             yield Answer(str(path), 0, error=str(error))
             continue
@@ -337,7 +363,77 @@ def print_answers(model: Model, answered: Iterator[Answer], top: int | None, sho
         elif number < MAX_DRAWN or show:
             _draw(console, answer, found, top, show)
         else:
-            print(f"{answer.input}:{answer.row}  {found.label}  {found.confidence:.4f}")
+            print(_line(answer, found))
+    return complete
+
+
+class ReadPage(NamedTuple):
+    """What `read` prints of one image: what stands there, or why it cannot be read.
+
+    `picture` is the annotated picture that was written.
+    """
+
+    input: str
+    read: Transcript | None = None
+    picture: Path | None = None
+    error: str | None = None
+
+
+def read_pages(
+    model: Model, images: Sequence[Path], *, turn: bool, draw: bool, folder: Path | None
+) -> Iterator[ReadPage]:
+    """Read images in their order; one that cannot be read stands in its place with its error."""
+    for path in images:
+        try:
+            read = transcribe(model, path, turn=turn)
+            drawn = write_annotated(read, path, turn=turn, folder=folder) if draw else None
+        except TenfoldError as error:
+            yield ReadPage(str(path), error=str(error))
+        else:
+            yield ReadPage(str(path), read, drawn)
+
+
+def print_pages_json(model: Model, pages: Iterator[ReadPage]) -> bool:
+    """Print JSON while reading; pictures that were written are named on standard error."""
+    print(f'{{"model": "{model.sha256}", "pages": [', end="")
+    complete, separator = True, "\n"
+    for page in pages:
+        if page.read is None:
+            found: dict[str, Any] = {"input": page.input, "error": page.error}
+            complete = False
+        else:
+            found = {"input": page.input, "lines": as_json(page.read)}
+        print(separator + json.dumps(found), end="")
+        separator = ",\n"
+        if page.picture:
+            print(f"tenfold: picture {page.picture}", file=sys.stderr)
+    print("\n]}")
+    return complete
+
+
+def print_pages(model: Model, pages: Iterator[ReadPage]) -> bool:
+    """Print each line's number, and the confidence of each of its digits, `?` where unsure."""
+    complete = True
+    for page in pages:
+        if page.read is None:
+            print(f"tenfold: {page.error}", file=sys.stderr)
+            complete = False
+            continue
+        lines = page.read.lines
+        n_digits, n_lines = sum(map(len, lines)), len(lines)
+        counts = [
+            f"{n} {word}{'s' * (n != 1)}" for n, word in ((n_digits, "digit"), (n_lines, "line"))
+        ]
+        print(f"{page.input}: {' in '.join(counts) if n_digits else 'no digits'}")
+        width = max((len(text) for text in page.read.texts), default=0)
+        for text, line in zip(page.read.texts, lines, strict=True):
+            sure = " ".join(
+                f"{digit.answer.confidence:.2f}{'?' if digit.answer.unsure else ''}"
+                for digit in line
+            )
+            print(f"  {text:<{width}}  {sure}")
+        if page.picture:
+            print(f"picture  {page.picture}")
     return complete
 
 
@@ -345,11 +441,7 @@ def _draw(
     console: Console, answer: Answer, prediction: Prediction, top: int | None, show: bool
 ) -> None:
     """One answer with its bars, and beside them the picture if it is wanted."""
-    console.print(
-        f"{answer.input}:{answer.row}  {prediction.label}  {prediction.confidence:.4f}",
-        style="bold",
-        markup=False,
-    )
+    console.print(_line(answer, prediction), style="bold", markup=False)
     picture: list[Text] = []
     if show and prediction.image is not None:
         picture = list(_picture_lines(prediction.image, console.color_system is not None))
@@ -357,6 +449,11 @@ def _draw(
     bars = _bar_lines(prediction, top)
     for left, right in zip_longest(picture, bars, fillvalue=None):
         console.print((left or blank) + Text(f"  {right or ''}"))
+
+
+def _line(answer: Answer, prediction: Prediction) -> str:
+    doubt = f"  unsure: {prediction.reason}" if prediction.unsure else ""
+    return f"{answer.input}:{answer.row}  {prediction.label}  {prediction.confidence:.4f}{doubt}"
 
 
 def _bar_lines(prediction: Prediction, top: int | None) -> Iterator[str]:

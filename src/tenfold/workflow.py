@@ -1,4 +1,4 @@
-"""`train`, `resume`, `evaluate` and `predict`: one function call each, composed of all above."""
+"""`train`, `resume`, `evaluate`, `predict`, `read`: one function call each, of all above."""
 
 import platform
 import time
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tenfold import data as datasets
 from tenfold import files, report, runs
@@ -27,6 +28,7 @@ from tenfold.loading import load
 from tenfold.model import Estimate, Estimates, Model, Prediction, Predictions
 from tenfold.runs import Run
 from tenfold.training import Epoch
+from tenfold.transcript import Transcript, transcribe
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -196,13 +198,21 @@ def _complete(run: Run, data: Dataset, split: Split, settings: Settings, clock: 
         raise
 
 
-def evaluate(run: Run | Path | str, data: str | Path | Dataset | None = None) -> AnyEvaluation:
+def evaluate(
+    run: Run | Path | str,
+    data: str | Path | Dataset | None = None,
+    *,
+    watcher: Watcher | None = None,
+) -> AnyEvaluation:
     """Measure a run's model again, or on other data. The run folder stays as it is.
 
     Args:
       run: A run or its folder.
       data: A dataset, the name of one, or its files; the run's own when absent. The run's own
         data are measured on the run's test rows, other data on their official test part or on all.
+        A folder of pictures per label is seen as the model sees pictures; some labels may be
+        missing.
+      watcher: Is warned of files that were left out.
 
     Raises:
       DataError: Labels or images the model does not know, or the run's own data has changed.
@@ -214,6 +224,9 @@ def evaluate(run: Run | Path | str, data: str | Path | Dataset | None = None) ->
     dataset = _data_of(record, data, None if data is None else model.contract)
     if data is None:
         _check_same_data(dataset, record)
+    for kind, text in dataset.pictures.remarks if dataset.pictures else ():
+        if kind != "resized":
+            (watcher or Watcher()).warn(text)
     own = dataset.fingerprint == record.data.fingerprint
     if dataset.labels and set(dataset.labels) <= set(model.labels):
         dataset = dataset.relabelled(model.labels)  # some labels may not occur in it
@@ -245,6 +258,29 @@ def predict(run: Run | Path | str, inputs: Any) -> Prediction | Predictions | Es
     """
     model = run.model if isinstance(run, Run) else Model.open(run)
     return model.predict(inputs)
+
+
+def read(
+    run: Run | Model | Path | str, picture: Path | str | NDArray[Any], *, turn: bool = True
+) -> Transcript:
+    """Read a page of digits with a run's model, or with a `model.onnx` by itself.
+
+    Args:
+      run: A run, its folder, a model or its file.
+      picture: A picture file, or a grey picture uint8 (height, width).
+      turn: Turn the file as its EXIF tag says; off for phones that leave a stale tag.
+
+    Returns:
+      The lines with their digits; `.text` is what stands there.
+
+    Raises:
+      DataError, FormatError: A picture that cannot be read, or a model of something else.
+      ModelError, FileError: No model there that can be used.
+    """
+    if isinstance(run, Run):
+        run = run.model
+    model = run if isinstance(run, Model) else Model.open(run)
+    return transcribe(model, picture, turn=turn)
 
 
 def _make(run: Run, data: Dataset, split: Split, settings: Settings, clock: "_Clock") -> None:

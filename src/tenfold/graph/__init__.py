@@ -13,13 +13,14 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
-from tenfold.calibration import SMALLEST, Constants
+from tenfold.calibration import SMALLEST, Constants, Novelty
 from tenfold.contract import METADATA_KEY, Contract
 from tenfold.errors import ExportError, message
 from tenfold.graph import trees
 from tenfold.graph.builder import Builder, Front
 from tenfold.graph.neighbors import add_neighbors
 from tenfold.graph.network import add_network
+from tenfold.graph.novelty import add_novelty
 from tenfold.graph.sums import add_bayes, add_constant, add_linear
 from tenfold.learners import Fitted
 from tenfold.learners.bayes import Bayes
@@ -36,9 +37,9 @@ IR_VERSION = 8
 OPERATORS = frozenset(
     {
         "Abs", "Add", "Cast", "Clip", "Concat", "Conv", "Div", "Expand", "Flatten", "Gather",
-        "Gemm", "Greater", "IsNaN", "Log", "Max", "MaxPool", "Mul", "Reciprocal", "ReduceSum",
-        "ReduceSumSquare", "Relu", "Reshape", "Round", "Shape", "Sign", "Softmax", "Split",
-        "Sqrt", "Sub", "TfIdfVectorizer", "TopK", "Transpose", "Unsqueeze", "Where",
+        "Gemm", "Greater", "IsNaN", "Log", "Max", "MaxPool", "Mul", "Reciprocal", "ReduceMax",
+        "ReduceSum", "ReduceSumSquare", "Relu", "Reshape", "Round", "Shape", "Sign", "Softmax",
+        "Split", "Sqrt", "Sub", "TfIdfVectorizer", "TopK", "Transpose", "Unsqueeze", "Where",
         "ai.onnx.ml.OneHotEncoder", "ai.onnx.ml.TreeEnsembleRegressor",
     }
 )  # fmt: skip
@@ -67,23 +68,26 @@ def to_graph(
     *,
     constants: Constants | None = None,
     front: Front | None = None,
+    novelty: Novelty | None = None,
 ) -> bytes:
     """The model file of a fitted learner.
 
     Pictures: uint8 `image` in. Tables: the inputs of `front`. Out come float32 `probabilities`
-    (n, n_labels), or float32 `value`, `low` and `high` (n,) in the target's unit.
+    (n, n_labels) and, where the contract has a threshold, `novelty` (n,); or float32 `value`,
+    `low` and `high` (n,) in the target's unit.
 
     Args:
       fitted: The learner.
       contract: Goes into the file; its task and input decide the ends of the graph.
       constants: Calibration; None changes nothing.
       front: Columns to features, for tables.
+      novelty: Needed exactly where the contract has a threshold of it.
 
     Raises:
       ExportError: A part that has no translation, or an input named like an output.
     """
     constants = constants or Constants()
-    outputs = OUTPUTS[contract.task]
+    outputs = OUTPUTS[contract.task] + (() if novelty is None else ("novelty",))
     image = helper.make_tensor_value_info("image", TensorProto.UINT8, ["n", *_shape(contract)])
     inputs = [image] if front is None else list(front.inputs)
     taken = {value.name for value in inputs} if front is None else front.names()
@@ -95,18 +99,26 @@ def to_graph(
     builder = Builder("image" if front is None else front.output, {*taken, *outputs})
     if front is None:
         _add_pixels(builder, fitted)
+    seen = builder.last
     BODIES[type(fitted.body)](builder, fitted.body)
     if contract.task == "classification":
         _add_temperature(builder, constants)
-        shape: list[str | int] = ["n", len(contract.labels)]
     else:
         _add_interval(builder, constants)
-        shape = ["n"]
+    if novelty is not None:
+        add_novelty(builder, novelty, builder.seen or seen, builder.hidden, builder.last)
     graph = helper.make_graph(
         [*(front.nodes if front else ()), *builder.nodes],
         "tenfold",
         inputs,
-        [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name in outputs],
+        [
+            helper.make_tensor_value_info(
+                name,
+                TensorProto.FLOAT,
+                ["n", len(contract.labels)] if name == "probabilities" else ["n"],
+            )
+            for name in outputs
+        ],
         [*(front.initializers if front else ()), *builder.weights],
     )
     return _model(graph, contract)
@@ -180,22 +192,23 @@ def check_agreement(
     answered: NDArray[np.float32],
     keys: Sequence[str],
     *,
-    scale: float = 1.0,
+    scale: float | NDArray[np.float32] = 1.0,
 ) -> None:
     """Refuse a graph that answers differently from its learner.
 
     Args:
       expected: The learner's answers after `Constants.apply`: probabilities (n, n_labels), or
-        values (n,).
+        values or novelty (n,).
       answered: The graph's, for the same rows.
       keys: Names of the rows, for the message.
-      scale: Standard deviation of the target: what a difference of values is measured in.
+      scale: What a difference of values is measured in: the standard deviation of the target, or
+        one for each row (n,).
 
     Raises:
       ExportError: An answer differs by more than 1e-4, is not a number, or another label wins by
         more than that.
     """
-    if expected.ndim == 1:
+    if expected.ndim == 1:  # values, or novelty
         difference = np.abs(expected.astype(np.float64) - answered) / scale
         # Far from 0 the steps of float32 are larger than that: two of them are no difference.
         steps = 2 * np.spacing(np.abs(expected)).astype(np.float64) / scale

@@ -36,13 +36,16 @@ class Builder:
     """A graph that grows at its end.
 
     `add` appends to the chain: its node takes `last` first, and its output becomes `last`.
-    `node` stands beside the chain. A name that is taken gets a "_" more.
+    `node` stands beside the chain. A name that is taken gets a "_" more. `seen` is the tensor of
+    scaled pictures, `hidden` that of the last hidden activations (n, d): novelty looks at both.
     """
 
     def __init__(self, last: str, taken: Iterable[str] = ()) -> None:
         self.nodes: list[onnx.NodeProto] = []
         self.weights: list[onnx.TensorProto] = []
         self.last = last
+        self.seen: str | None = None
+        self.hidden: str | None = None
         self._taken = {last, *taken}
 
     def add(self, operator: str, *inputs: str, name: str | None = None, **attributes: Any) -> str:

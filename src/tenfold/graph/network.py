@@ -8,10 +8,11 @@ import numpy as np
 from tenfold.errors import ExportError, message
 from tenfold.graph.builder import Builder
 from tenfold.learners.network import Network
+from tenfold.network import output_layer
 
 
 def add_network(builder: Builder, body: Network) -> None:
-    """Append every layer.
+    """Append every layer; what the output layer sees becomes `builder.hidden`.
 
     Raises:
       ExportError: A layer that has no translation; the message names it.
@@ -28,6 +29,8 @@ def add_network(builder: Builder, body: Network) -> None:
                     kind=type(layer).__name__,
                 )
             )
+        if layer is output_layer(body.keras):
+            builder.hidden = builder.last
         translate(builder, layer, _Place(layers[:i], layers[i + 1 :]))
 
 
@@ -104,7 +107,8 @@ def _relu(builder: Builder, layer: Any, place: _Place) -> None:
 
 
 def _rescaling(builder: Builder, layer: Any, place: _Place) -> None:
-    builder.add("Mul", builder.weight(f"{layer.name}.factor", layer.scale), name=layer.name)
+    factor = builder.weight(f"{layer.name}.factor", layer.scale)
+    builder.seen = builder.add("Mul", factor, name=layer.name)
 
 
 def _flatten(builder: Builder, layer: Any, place: _Place) -> None:

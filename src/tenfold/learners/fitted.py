@@ -79,6 +79,15 @@ class Fitted:
         """
         return self.body.answers(x)
 
+    def hidden(self, x: NDArray[Any]) -> NDArray[np.float32] | None:
+        """The last hidden activations of a network (n, d); None for other learners.
+
+        Args:
+          x: Rows as in `Examples.x`.
+        """
+        of_body = getattr(self.body, "hidden", None)
+        return None if of_body is None else of_body(x)
+
 
 PIXEL = np.float32(1 / 255)
 

@@ -14,7 +14,7 @@ from tenfold.checkpoints import Checkpoint, Checkpoints
 from tenfold.contract import Settings
 from tenfold.errors import SettingsError, message
 from tenfold.learners.fitted import Fitted, Watcher
-from tenfold.network import build_cnn, build_network, convolutions, layer_table
+from tenfold.network import build_cnn, build_network, convolutions, hidden_network, layer_table
 from tenfold.training import ConvolutionTraining, DenseTraining, Epoch, Examples, Training
 
 AT_ONCE = 1024
@@ -30,19 +30,28 @@ class Network:
     keras: Any
 
     def answers(self, x: NDArray[Any]) -> NDArray[np.float32]:
-        import jax
-
-        # Highest: on a GPU the default products keep only 10 bits of the mantissa.
-        with jax.default_matmul_precision("highest"):
-            parts = [self._part(x[i : i + AT_ONCE]) for i in range(0, len(x), AT_ONCE)]
-        answers = np.concatenate(parts)
+        answers = _computed(self.keras, x)
         return answers[:, 0] if answers.shape[1] == 1 else answers
 
-    def _part(self, x: NDArray[Any]) -> NDArray[np.float32]:
-        # JAX compiles for each number of rows anew, up to a second: so there are few numbers.
-        filled = np.zeros((1 << (len(x) - 1).bit_length(), *x.shape[1:]), np.float32)
-        filled[: len(x)] = x
-        return np.asarray(self.keras(filled))[: len(x)]
+    def hidden(self, x: NDArray[Any]) -> NDArray[np.float32]:
+        """What the output layer sees (n, d), float32."""
+        return _computed(hidden_network(self.keras), x)
+
+
+def _computed(network: Any, x: NDArray[Any]) -> NDArray[np.float32]:
+    parts = [_part(network, x[i : i + AT_ONCE]) for i in range(0, len(x), AT_ONCE)]
+    return np.concatenate(parts)
+
+
+def _part(network: Any, x: NDArray[Any]) -> NDArray[np.float32]:
+    import jax
+
+    # JAX compiles for each number of rows anew, up to a second: so there are few numbers.
+    filled = np.zeros((1 << (len(x) - 1).bit_length(), *x.shape[1:]), np.float32)
+    filled[: len(x)] = x
+    # Highest: on a GPU the default products keep only 10 bits of the mantissa.
+    with jax.default_matmul_precision("highest"):
+        return np.asarray(network(filled))[: len(x)]
 
 
 def fit_network(

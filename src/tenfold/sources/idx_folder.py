@@ -101,7 +101,8 @@ def _no_idx_files(folder: Path) -> DataError:
         message(
             "No IDX files in the folder",
             where=folder,
-            expected="train-images-idx3-ubyte and train-labels-idx1-ubyte, with or without .gz",
+            expected="train-images-idx3-ubyte and train-labels-idx1-ubyte, with or without .gz, "
+            "or a folder of pictures for each label",
             fix=f"Did you mean '{nested}'?" if nested else None,
             n_files=len(names),
             first=names[:3],

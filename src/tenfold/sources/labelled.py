@@ -1,5 +1,6 @@
 """What every source of images gives back, and what holds for their answers."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -114,6 +115,13 @@ def named_codes(answers: Sequence[str], where: object) -> tuple[NDArray[np.int64
         )
     labels, codes = np.unique(np.array(answers, object), return_inverse=True)
     return codes.astype(np.int64), tuple(labels.tolist())
+
+
+def first_of_each(x: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """For each image the position of the first one that is identical to it."""
+    seen: dict[bytes, int] = {}
+    digests = (hashlib.blake2b(image.tobytes(), digest_size=16).digest() for image in x)
+    return np.array([seen.setdefault(digest, i) for i, digest in enumerate(digests)], np.int64)
 
 
 def parse_number(cell: str) -> float | None:

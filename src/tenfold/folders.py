@@ -1,0 +1,340 @@
+"""A folder of pictures for each label -> images of one size, with a list of what was left out."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tenfold import files
+from tenfold.contract import ImageInput
+from tenfold.errors import DataError, TenfoldError, did_you_mean, message
+from tenfold.images import SUFFIXES, Shape, read_picture, read_shape
+from tenfold.seeing import see
+from tenfold.sources.labelled import first_of_each
+
+LARGEST_PX = 64
+"""Longer side of what a model of mixed or larger pictures sees."""
+
+MAX_BYTES = 4 << 30
+"""All pictures of a folder in memory, at most."""
+
+MAX_LOOKED_AT = 200
+"""Pictures that are looked at for colour, at most, spread over all."""
+
+COLOUR_STEP, COLOUR_SHARE = 24, 0.01
+"""A picture is in colour where this share of its pixels has channels this far apart: more than
+the greys of a JPEG have."""
+
+Part = Literal["train", "test"]
+
+
+@dataclass(frozen=True, eq=False)
+class PictureFolder:
+    """What a folder holds.
+
+    Attributes:
+      x: Images, uint8 (n, height, width) or (n, height, width, 3), training rows first.
+      y: Label codes, int64 (n,).
+      labels: Name of each code.
+      keys: The file of each row, under the folder.
+      n_train: How many training rows there are; the others are the official test part.
+      input: What a model of them accepts.
+      remarks: What was resized, skipped or refused: (kind, line).
+    """
+
+    x: NDArray[np.uint8]
+    y: NDArray[np.int64]
+    labels: tuple[str, ...]
+    keys: tuple[str, ...]
+    n_train: int
+    input: ImageInput
+    remarks: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class _File:
+    path: Path
+    part: Part
+    label: str
+
+
+def is_picture_folder(folder: Path) -> bool:
+    """Whether a folder holds folders of pictures, itself or in its `train` and `test`.
+
+    Raises:
+      FileError: It cannot be looked into.
+    """
+    with files.os_errors("look into", folder):
+        return folder.is_dir() and bool(_parts(folder))
+
+
+def read_picture_folder(
+    folder: Path, *, like: ImageInput | None = None, labels: Sequence[str] = ()
+) -> PictureFolder:
+    """Read a folder with a folder of pictures for each label.
+
+    Where there are `train` or `test` with such folders in them, they are the parts. Labels that
+    are whole numbers come in their order, others by name. Without a model to be measured, pictures
+    of one size up to 64 pixels stay as they are; else the model sees the middle sizes'
+    proportions, 64 pixels at most; colour stays where there is some.
+
+    Args:
+      folder: The folder.
+      like: What a model to be measured accepts; its size, channels and crop hold.
+      labels: The labels of that model.
+
+    Raises:
+      DataError: A single label, labels the model does not know, no picture that can be read, or
+        more of them than fit into memory.
+      FileError: A folder cannot be looked into.
+    """
+    with files.os_errors("look into", folder):
+        found, skipped = _files(folder)
+    shapes, refused = _shapes(folder, found)
+    known = _labels(folder, [file for file in found if file.path in shapes], labels)
+    accepted = like or _input(list(shapes.values()), _in_colour(list(shapes)))
+    n_bytes = len(shapes) * int(np.prod(accepted.shape))
+    if n_bytes > MAX_BYTES:
+        raise DataError(
+            message("Too many pictures", where=folder, expected=f"<= {MAX_BYTES}", n_bytes=n_bytes)
+        )
+    x = np.empty((len(shapes), *accepted.shape), np.uint8)
+    kept: list[_File] = []
+    for file in found:
+        if file.path not in shapes:
+            continue
+        try:
+            x[len(kept)] = see(file.path, accepted).image
+        except TenfoldError as error:
+            refused.append(str(error))
+        else:
+            kept.append(file)
+    known = _labels(folder, kept, labels)
+    size = (accepted.height, accepted.width)
+    resized = [
+        _under(folder, file.path)
+        for file in kept
+        if (shapes[file.path].height, shapes[file.path].width) != size
+    ]
+    return PictureFolder(
+        x[: len(kept)],
+        np.array([known.index(file.label) for file in kept], np.int64),
+        known,
+        tuple(_under(folder, file.path) for file in kept),
+        sum(file.part == "train" for file in kept),
+        accepted,
+        tuple(_remarks(accepted, resized, skipped, refused)),
+    )
+
+
+def _under(folder: Path, path: Path) -> str:
+    return path.relative_to(folder).as_posix()
+
+
+def _folders(folder: Path) -> list[Path]:
+    return sorted(
+        path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")
+    )
+
+
+def _is_picture(path: Path) -> bool:
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
+
+
+def _label_folders(folder: Path) -> list[Path]:
+    return [inner for inner in _folders(folder) if any(map(_is_picture, inner.iterdir()))]
+
+
+def _parts(folder: Path) -> dict[Part, Path]:
+    """Each part, and the folder that holds its folders of labels; empty where there is none."""
+    inner = {path.name.lower(): path for path in _folders(folder)}
+    names: tuple[Part, ...] = ("train", "test")
+    parts = {name: inner[name] for name in names if name in inner and _label_folders(inner[name])}
+    if not parts and _label_folders(folder):
+        parts["train"] = folder
+    return parts
+
+
+def _files(folder: Path) -> tuple[list[_File], list[str]]:
+    """The pictures, training part first, and the names of what is none."""
+    parts, found, skipped = _parts(folder), list[_File](), list[str]()
+    roots = set(parts.values())
+    for part, root in parts.items():
+        for path in sorted(root.iterdir()):
+            if not path.is_dir() or path.name.startswith("."):
+                skipped.append(_under(folder, path))
+                continue
+            for file in sorted(path.iterdir()):
+                if _is_picture(file):
+                    found.append(_File(file, part, path.name))
+                else:
+                    skipped.append(_under(folder, file))
+    if folder not in roots:
+        skipped += [_under(folder, path) for path in sorted(folder.iterdir()) if path not in roots]
+    return found, skipped
+
+
+def _shapes(folder: Path, found: list[_File]) -> tuple[dict[Path, Shape], list[str]]:
+    """The size of each picture whose header can be read, and why the others cannot."""
+    shapes: dict[Path, Shape] = {}
+    refused: list[str] = []
+    for file in found:
+        try:
+            shapes[file.path] = read_shape(file.path)
+        except TenfoldError as error:
+            refused.append(str(error))
+    return shapes, refused
+
+
+def _labels(folder: Path, kept: list[_File], known: Sequence[str]) -> tuple[str, ...]:
+    names = {file.label for file in kept}
+    if not names:
+        raise DataError(
+            message("No picture can be read", where=folder, expected="a folder of them per label")
+        )
+    if known:
+        strange = sorted(names - set(known))
+        if strange:
+            raise DataError(
+                message(
+                    "Other labels than the model's",
+                    where=folder,
+                    expected=f"folders called {', '.join(known)}",
+                    fix=did_you_mean(strange[0], known),
+                    folders=strange[:5],
+                )
+            )
+        return tuple(known)
+    if len(names) < 2:
+        raise DataError(
+            message(
+                "Pictures of a single label",
+                where=folder,
+                expected="a folder of pictures for each label, at least two",
+                labels=sorted(names),
+            )
+        )
+    whole = all(name.isascii() and name.isdigit() for name in names)
+    return tuple(sorted(names, key=(lambda name: (int(name), name)) if whole else None))
+
+
+def _input(shapes: list[Shape], colour: bool) -> ImageInput:
+    """The contract of a model of pictures of these sizes."""
+    height, width = (
+        float(np.median([getattr(shape, side) for shape in shapes])) for side in ("height", "width")
+    )
+    ratio = min(1.0, LARGEST_PX / max(height, width))
+    return ImageInput(
+        height=max(1, round(height * ratio)),
+        width=max(1, round(width * ratio)),
+        channels=3 if colour else 1,
+        crop="centre",
+    )
+
+
+def _in_colour(paths: list[Path]) -> bool:
+    """Whether any of at most 200 pictures, spread over all of them, is in colour."""
+    rows = np.linspace(0, len(paths) - 1, min(len(paths), MAX_LOOKED_AT)).astype(int)
+    for row in rows:
+        try:
+            pixels = read_picture(paths[row], channels=3, at_least_px=LARGEST_PX).pixels
+        except TenfoldError:
+            continue  # said when it is read
+        apart = pixels.max(axis=2).astype(int) - pixels.min(axis=2)
+        if (apart >= COLOUR_STEP).mean() >= COLOUR_SHARE:
+            return True
+    return False
+
+
+def _remarks(
+    accepted: ImageInput, resized: list[str], skipped: list[str], refused: list[str]
+) -> Iterator[tuple[str, str]]:
+    if resized:
+        how = "fitted" if accepted.crop == "ink" else "cut in the middle and resized"
+        size = f"{accepted.height} x {accepted.width} pixels"
+        yield "resized", f"{how} to {size}: {_listed(resized, len(resized))}"
+    if skipped:
+        yield "skipped", f"no pictures: {_listed(skipped, len(skipped))}"
+    if refused:
+        lines = "; ".join(refused[:5])
+        more = f"; and {len(refused) - 5:,} more" if len(refused) > 5 else ""
+        yield "refused", f"{len(refused):,} pictures cannot be read: {lines}{more}"
+
+
+def _listed(names: list[str], n: int) -> str:
+    more = f" and {n - 5:,} more" if n > 5 else ""
+    return f"{n:,} files, {', '.join(names[:5])}{more}"
+
+
+# The same picture in two files.
+
+CELLS = 4
+CELL_STEP = 10.0
+"""Re-encoded pictures lie no further apart in their 4 x 4 mean colours (Euclidean distance)."""
+
+AT_ONCE = 1024
+"""Images looked at together: bounds memory."""
+
+SAME_SHARE = 0.12
+"""Root mean square between a picture and itself re-encoded, in standard deviations of its greys."""
+
+
+def same_pictures(x: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """For each image the first one that shows the same picture, itself included (n,).
+
+    The same are images whose greys differ by at most 0.12 of their standard deviation, or one
+    level (root mean square), and whose 4 x 4 mean colours are near: what another encoding of one
+    picture leaves. Single colours may differ more, for JPEG keeps them at half the size.
+
+    Args:
+      x: Images, uint8 (n, height, width) or (n, height, width, 3).
+    """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+    from scipy.spatial import cKDTree
+
+    first = first_of_each(x)
+    single = np.flatnonzero(first == np.arange(len(x)))
+    pairs = cKDTree(_cells(x[single])).query_pairs(CELL_STEP, output_type="ndarray")
+    alike = [pair for part in _chunks(pairs) for pair in part[_are_same(x[single], part)]]
+    a, b = np.array(alike, np.int64).reshape(-1, 2).T
+    graph = coo_array((np.ones(len(a)), (a, b)), (len(single), len(single)))
+    _, group = connected_components(graph, directed=False)
+    _, leader = np.unique(group, return_index=True)
+    of_single = np.empty(len(x), np.int64)
+    of_single[single] = single[leader[group]]
+    return of_single[first]
+
+
+def _chunks(pairs: NDArray[Any]) -> Iterator[NDArray[Any]]:
+    yield from (pairs[start : start + AT_ONCE] for start in range(0, len(pairs), AT_ONCE))
+
+
+def _cells(x: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Mean grey, or colour, of each of 4 x 4 parts of each image (n, at most 48)."""
+    edges = [np.unique(np.linspace(0, side, CELLS + 1).astype(int)[:-1]) for side in x.shape[1:3]]
+    areas = [np.diff([*at, side]) for at, side in zip(edges, x.shape[1:3], strict=True)]
+    cells = np.empty((len(x), len(edges[0]), len(edges[1]), *x.shape[3:]))
+    area = np.outer(*areas).reshape(len(edges[0]), len(edges[1]), *(1,) * (x.ndim - 3))
+    for start in range(0, len(x), AT_ONCE):
+        part = x[start : start + AT_ONCE].astype(np.float32)
+        sums = np.add.reduceat(np.add.reduceat(part, edges[0], axis=1), edges[1], axis=2)
+        cells[start : start + AT_ONCE] = sums / area
+    return cells.reshape(len(x), -1)
+
+
+def _grey(x: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Greys (n, h * w), by the weights of ITU-R BT.601 that JPEG and Pillow use."""
+    wide = x.astype(np.float32)
+    grey = wide if wide.ndim == 3 else wide @ np.array([0.299, 0.587, 0.114], np.float32)
+    return grey.reshape(len(x), -1)
+
+
+def _are_same(x: NDArray[np.uint8], pairs: NDArray[Any]) -> NDArray[np.bool_]:
+    a, b = (_grey(x[pairs[:, side]]) for side in (0, 1))
+    apart = np.sqrt(((a - b) ** 2).mean(axis=1))
+    same: NDArray[np.bool_] = apart <= np.maximum(1, SAME_SHARE * np.minimum(a.std(1), b.std(1)))
+    return same
