@@ -103,7 +103,7 @@ def test_run_json_is_the_contract(small_run: Run) -> None:
     assert set(record["files"]) == {
         "audit.json", "confusion_matrix.png", "evaluation.json", "examples/answers.csv",
         "examples/inputs.idx", "history.csv", "history.png", "model.onnx", "predictions.csv",
-        "report.html",
+        "report.html", "test_images.png",
     }  # fmt: skip
 
 

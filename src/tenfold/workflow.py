@@ -25,6 +25,7 @@ from tenfold.folds import cross_validate, write_folds
 from tenfold.learners import Watcher, check_task
 from tenfold.loading import load
 from tenfold.model import Estimate, Estimates, Model, Prediction, Predictions
+from tenfold.robustness import Robustness, measure_robustness
 from tenfold.runs import Run
 from tenfold.training import Epoch
 
@@ -209,6 +210,30 @@ def evaluate(run: Run | Path | str, data: str | Path | Dataset | None = None) ->
       RunError: No run, or no model in it.
     """
     run = run if isinstance(run, Run) else Run.open(run)
+    dataset, rows, part = _measured_rows(run, data)
+    recall = float(run.record.config["recall"])
+    return measure(run.model, dataset, rows, part, run.record.data, recall)[0]
+
+
+def robustness(run: Run | Path | str, data: str | Path | Dataset | None = None) -> Robustness:
+    """Measure a run's model on changed rows: moved, turned, noisy, or without a column.
+
+    Args:
+      run: A run or its folder.
+      data: As `evaluate` takes it.
+
+    Raises:
+      DataError, RunError: What `evaluate` says.
+    """
+    run = run if isinstance(run, Run) else Run.open(run)
+    dataset, rows, part = _measured_rows(run, data)
+    return measure_robustness(run.model, dataset.x[rows], dataset.y[rows], part)
+
+
+def _measured_rows(
+    run: Run, data: str | Path | Dataset | None
+) -> tuple[Dataset, datasets.Rows, str]:
+    """The rows a run is measured on, in codes of its model, and what they are called."""
     record, model = run.record, run.model
     settings = Settings.model_validate(record.config)
     dataset = _data_of(record, data, None if data is None else model.contract)
@@ -231,7 +256,7 @@ def evaluate(run: Run | Path | str, data: str | Path | Dataset | None = None) ->
         part, rows = "test", _split(dataset, settings).test
     elif dataset.test_rows.size:
         part, rows = "test", dataset.test_rows
-    return measure(model, dataset, rows, part, record.data, settings.recall)[0]
+    return dataset, rows, part
 
 
 def predict(run: Run | Path | str, inputs: Any) -> Prediction | Predictions | Estimate | Estimates:
@@ -268,7 +293,7 @@ def _make(run: Run, data: Dataset, split: Split, settings: Settings, clock: "_Cl
     with clock.stage("evaluate"):
         runs.count_opening(run)
         seen = split.validation if split.validation.size else split.train
-        write_evidence(run, data, split.test, seen)
+        write_evidence(run, data, split.test, seen, robust=settings.robustness)
     with clock.stage("report"):
         notes = [fitted.note] if fitted.note else []
         report.write_report(run, notes)
