@@ -41,6 +41,14 @@ class Opened:
         """Call a JavaScript function with one argument."""
         return self.page.evaluate(function, argument)
 
+    def until(self, condition: str, tries: int = 200) -> None:
+        """Wait for an expression to hold. Playwright's own waiting is forbidden by the page."""
+        for _ in range(tries):
+            if self.page.evaluate(condition):
+                return
+            self.page.wait_for_timeout(25)
+        raise AssertionError(f"never so: {condition}")
+
 
 def open_file(browser: Browser, path: Path, **settings: Any) -> Opened:
     """Open a file from disk as a reader does, offline; pages close with the browser."""

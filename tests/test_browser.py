@@ -19,6 +19,7 @@ from conftest import Few
 from paper import CONDITIONS, blank, on_paper
 from tenfold import Run, box
 from tenfold.contract import Contract, ImageInput
+from tenfold.errors import DataError
 from tenfold.images import read_picture
 from tenfold.page import read_network, write_page
 from tenfold.runs import as_written
@@ -91,8 +92,10 @@ def test_the_page_fits_pictures_like_python(alive: Opened, few: Few) -> None:
 
 
 def test_blank_paper_is_called_blank(alive: Opened) -> None:
-    for name in ("clean", "ruled", "noise"):
+    for name in ("clean", "gradient", "noise"):
         x = blank(CONDITIONS[name])
+        with pytest.raises(DataError, match="Nothing drawn"):
+            box.fit(x)
         alive.run(
             f"""([text, height, width]) => {{
               {UNPACKED}
@@ -106,14 +109,14 @@ def test_blank_paper_is_called_blank(alive: Opened) -> None:
 def test_a_drawing_is_answered_while_it_is_drawn(alive: Opened, small_run: Run) -> None:
     page = alive.page
     page.click("#clear")
-    page.wait_for_function("!tenfold.state.image")
+    alive.until("!tenfold.state.image")
     at = page.locator("#pad").bounding_box()
     assert at
     x, y = at["x"] + at["width"] / 2, at["y"]
     page.mouse.move(x, y + 0.2 * at["height"])
     page.mouse.down()
     page.mouse.move(x, y + 0.8 * at["height"], steps=8)
-    page.wait_for_function("tenfold.state.image")
+    alive.until("tenfold.state.image")
     page.mouse.up()
     image = np.array(alive.run("() => [...tenfold.state.image.data]"), np.uint8).reshape(28, 28)
     answer = small_run.model.predict(image)
@@ -122,7 +125,7 @@ def test_a_drawing_is_answered_while_it_is_drawn(alive: Opened, small_run: Run) 
     assert verdict.startswith(answer.label) and f"{100 * answer.confidence:.0f}"[:1] in verdict
     assert page.get_attribute(".bar.best", "aria-label").startswith(f"{answer.label}: ")  # type: ignore[union-attr]
     page.click("#undo")
-    page.wait_for_function("!tenfold.state.image")
+    alive.until("!tenfold.state.image")
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "JPEG"])
@@ -140,9 +143,9 @@ def test_a_chosen_picture_is_fitted_like_predict_does(
     picture.save(path)
     page = alive.page
     page.click("#clear")
-    page.wait_for_function("!tenfold.state.image")
+    alive.until("!tenfold.state.image")
     page.set_input_files("#file", str(path))
-    page.wait_for_function("tenfold.state.image")
+    alive.until("tenfold.state.image")
     image = np.array(alive.run("() => [...tenfold.state.image.data]")).reshape(28, 28)
     expected = box.fit(read_picture(path, at_least_px=box.WORK_PX).pixels).image
     # Browsers decode JPEG, and blend what is transparent, with other roundings than Pillow.
@@ -153,7 +156,7 @@ def test_a_chosen_picture_is_fitted_like_predict_does(
 def test_a_neuron_shows_its_arithmetic(alive: Opened, small_run: Run) -> None:
     page = alive.page
     page.click(".example >> nth=3")
-    page.wait_for_function("tenfold.state.image")
+    alive.until("tenfold.state.image")
     page.locator("#layers input").first.fill("17")
     text = page.inner_text("#neuron")
     assert "Neuron 17 of layer 1" in text and "ReLU" in text
@@ -163,7 +166,7 @@ def test_a_neuron_shows_its_arithmetic(alive: Opened, small_run: Run) -> None:
     assert "Neuron 0 of layer 1" in page.inner_text("#neuron-title")
     page.wait_for_selector("#evidence-sum:not(:empty)")
     page.select_option("#rival", "2")
-    page.wait_for_function("document.querySelector('#evidence-sum').textContent.includes('“2”')")
+    alive.until("document.querySelector('#evidence-sum').textContent.includes('“2”')")
 
 
 # Networks of any layers, made here: engine.js beside ONNX Runtime.
@@ -264,7 +267,7 @@ def test_convolutions_are_computed_like_onnx_runtime(
     x = few(60).images[:60]
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
     expected = session.run(None, {"image": x})[0]
-    assert np.ptp(expected, axis=0).max() > 0.05, "the answers must differ from row to row"
+    assert np.ptp(expected, axis=0).max() > 0.02, "the answers must differ from row to row"
     found = alive.run(
         f"""([text, n]) => {{
           {UNPACKED}
@@ -297,7 +300,7 @@ def test_every_neuron_is_the_sum_of_its_weighted_inputs(
 
 
 def test_the_evidence_is_the_slope_of_the_lead(
-    convolutional: tuple[Opened, bytes], few: Few
+    convolutional: tuple[Opened, bytes],
 ) -> None:
     """Pixels a little darker change the lead by their share of the evidence."""
     alive, _ = convolutional
@@ -306,20 +309,20 @@ def test_the_evidence_is_the_slope_of_the_lead(
           {UNPACKED}
           const pixels = unpacked(text);
           const told = tenfold.evidence(net, tenfold.run(net, pixels), 0, 1);
-          const brightest = [...pixels.keys()].filter((i) => pixels[i] > 200).slice(0, 40);
+          const brightest = [...pixels.keys()].filter((i) => pixels[i] > 200).slice(0, 60);
           return brightest.map((i) => {{
             const less = Float32Array.from(pixels);
-            less[i] *= 1 - 1 / 64;
+            less[i] *= 1 - 1 / 256;
             const after = tenfold.evidence(net, tenfold.run(net, less), 0, 1).difference;
-            return [told.pixels[i], 64 * (told.difference - after)];
+            return [told.pixels[i], 256 * (told.difference - after)];
           }});
         }}""",
-        packed(few(10).images[5]),
+        packed(np.random.default_rng(0).integers(0, 256, (28, 28), np.uint8)),
     )
     told, measured = np.array(found).T
     assert np.abs(told).max() > 1e-3
     # A step may cross a corner of a ReLU or of a maximum; most do not.
-    close = np.abs(told - measured) < 2e-3 + 0.02 * np.abs(told)
+    close = np.abs(told - measured) < 5e-3 + 0.03 * np.abs(told)
     assert close.mean() > 0.9
 
 
