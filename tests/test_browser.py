@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -178,7 +179,7 @@ def a_graph(kind: str) -> bytes:
     weights: list[Any] = []
 
     def weight(name: str, *shape: int, at: float = 0.0, dtype: Any = np.float32) -> str:
-        values = rng.normal(at, 1 / np.sqrt(max(np.prod(shape[1:]), 1)), shape)
+        values = rng.normal(at, 1 / np.sqrt(max(math.prod(shape[1:]), 1)), shape)
         weights.append(numpy_helper.from_array(values.astype(dtype), name))
         return name
 

@@ -183,11 +183,11 @@ def test_what_a_run_does_not_have_is_said(copy: Path, name: str, attribute: str)
 
 
 def test_verify_counts_what_it_checked(small_run: Run) -> None:
-    assert verify(small_run.path) == {"files": 10, "examples": 10}
+    assert verify(small_run.path) == {"files": 11, "examples": 10}
 
 
 def test_verify_works_on_a_moved_run(copy: Path) -> None:
-    assert verify(copy.rename(copy.with_name("elsewhere")))["files"] == 10
+    assert verify(copy.rename(copy.with_name("elsewhere")))["files"] == 11
 
 
 def test_verify_names_every_changed_missing_and_new_file(copy: Path) -> None:

@@ -132,7 +132,7 @@ def _draw(run: Run, data: Dataset, test: Rows, evaluation: AnyEvaluation, answer
         times = _times(data, test)
         if times:
             figure = report.forecast_figure(
-                true, answers.value, *ends, times, target=evaluation.target
+                true, answers.value, ends[0], ends[1], times, target=evaluation.target
             )
             report.save(figure, run.path / "forecast.png")
     if run.history:

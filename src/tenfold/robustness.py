@@ -1,6 +1,7 @@
 """How a score falls when the rows change a little: what a clean test part does not show."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -150,7 +151,8 @@ class _Asker:
         if isinstance(answers, Estimates):
             squares: NDArray[np.float64] = (answers.value.astype(np.float64) - self._y) ** 2
             return squares
-        return (answers.codes != self._y).astype(np.float64)
+        wrong: NDArray[np.float64] = (answers.codes != self._y).astype(np.float64)
+        return wrong
 
 
 # Tables.
@@ -200,23 +202,24 @@ class ImageChange(NamedTuple):
 def image_changes(rng: np.random.Generator) -> list[ImageChange]:
     """Every change that is tried, mildest first within its kind."""
     noise = rng.spawn(1)[0]
-    found: list[ImageChange] = []
-    for px in (1, 2, 3, 4):
-        found.append(ImageChange("shift", f"{px} px", lambda x, px=px: shifted(x, px)))
-    for degrees in (5, 10, 15, 20, 30):
-        found.append(
-            ImageChange("rotation", f"{degrees} degrees", lambda x, by=degrees: rotated(x, by))
-        )
-    for factor in (0.7, 0.85, 1.15, 1.3):
-        found.append(ImageChange("scale", f"x {factor}", lambda x, by=factor: scaled(x, by)))
-    for sd in (16, 32, 64):
-        found.append(
-            ImageChange("noise", f"{sd} grey levels", lambda x, by=sd: noisy(x, by, noise))
-        )
-    for px in (-1, 1, 2):
-        word = "thinner" if px < 0 else "thicker"
-        found.append(ImageChange("pen", f"{abs(px)} px {word}", lambda x, px=px: penned(x, px)))
-    return found
+    found = [ImageChange("shift", f"{px} px", partial(shifted, px=px)) for px in (1, 2, 3, 4)]
+    found += [
+        ImageChange("rotation", f"{degrees} degrees", partial(rotated, degrees=degrees))
+        for degrees in (5, 10, 15, 20, 30)
+    ]
+    found += [
+        ImageChange("scale", f"x {factor}", partial(scaled, factor=factor))
+        for factor in (0.7, 0.85, 1.15, 1.3)
+    ]
+    found += [
+        ImageChange("noise", f"{deviation} grey levels",
+                    partial(noisy, deviation=deviation, rng=noise))
+        for deviation in (16, 32, 64)
+    ]  # fmt: skip
+    return found + [
+        ImageChange("pen", amount, partial(penned, px=px))
+        for amount, px in (("1 px thinner", -1), ("1 px thicker", 1), ("2 px thicker", 2))
+    ]
 
 
 def shifted(x: Images, px: int) -> Images:

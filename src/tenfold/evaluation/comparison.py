@@ -18,6 +18,10 @@ from tenfold.evaluation.intervals import (
     ratios,
     resampled_counts,
 )
+from tenfold.evaluation.regression import ROUNDING
+
+LARGEST = 1e300
+"""Stands for the ratio to an error of 0."""
 
 MAX_JOINT = 100_000
 """Cells of true label, answer of one and answer of the other that are counted: 46 labels."""
@@ -109,10 +113,11 @@ def compare_labels(
     n_labels = _check_labels(true, first, second)
     rights = [answers == true for answers, _ in (first, second)]
     only_first, only_second = (int((a & ~b).sum()) for a, b in (rights, reversed(rights)))
+    losses = [log_losses(true, p.astype(np.float64)) for _, p in (first, second)]
     rng = np.random.default_rng(seed)
     differences = [
         _accuracy(rights[0], rights[1], rng),
-        _loss(*(log_losses(true, p.astype(np.float64)) for _, p in (first, second)), rng),
+        _ratio("log loss", losses[0], losses[1], 1.0, rng),
     ]
     if n_labels**3 <= MAX_JOINT:
         differences.append(_macro_f1(true, first[0], second[0], n_labels, rng))
@@ -190,16 +195,12 @@ def _accuracy(
     )  # fmt: skip
 
 
-def _loss(first: Floats, second: Floats, rng: np.random.Generator) -> Difference:
-    return _ratio("log loss", first, second, 1.0, rng)
-
-
 def _ratio(
     score: str, first: Floats, second: Floats, power: float, rng: np.random.Generator
 ) -> Difference:
     """Errors of the second model over those of the first; under 1 is better."""
     values = (float(first.mean()) ** power, float(second.mean()) ** power)
-    if not values[0] or not values[1] or np.array_equal(first, second):
+    if not values[0] or not values[1] or np.abs(first - second).max() <= ROUNDING * first.max():
         change, verdict = _beside_nothing(*values)
     else:
         change = ratios([(second, first)], rng)[0].score(power)
@@ -214,11 +215,11 @@ def _ratio(
 
 def _beside_nothing(first: float, second: float) -> tuple[Score, Verdict]:
     """Equal errors, or a model without any: no ratio to resample."""
-    value = 1.0 if first == second else 0.0 if first else 1 / np.finfo(float).tiny
-    verdict: Verdict = (
-        "not distinguishable" if first == second else "better" if first > second else "worse"
-    )
-    return Score(value=value, low=value, high=value), verdict
+    if not first and second:
+        return Score(value=LARGEST, low=LARGEST, high=LARGEST), "worse"
+    if first and not second:
+        return Score(value=0, low=0, high=0), "better"
+    return Score(value=1, low=1, high=1), "not distinguishable"
 
 
 def _macro_f1(

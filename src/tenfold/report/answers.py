@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tenfold.evaluation import Floats, Reliability, reliability, share_answered
 from tenfold.report.plots import INK, TRAIN, VALIDATION, new_figure, plain, short
@@ -15,7 +16,7 @@ MAX_COLUMNS = 30
 """Columns of the plot of importance, the dearest first."""
 
 
-def calibration_figure(confidence: Floats, right: Floats) -> "Figure":
+def calibration_figure(confidence: Floats, right: NDArray[np.bool]) -> "Figure":
     """Share right against stated confidence, in bins, with 95% intervals.
 
     Args:
@@ -39,7 +40,7 @@ def calibration_figure(confidence: Floats, right: Floats) -> "Figure":
     return figure
 
 
-def answered_figure(confidence: Floats, right: Floats) -> "Figure":
+def answered_figure(confidence: Floats, right: NDArray[np.bool]) -> "Figure":
     """Accuracy of the surest answers against the share of rows that are answered."""
     share, accuracy = share_answered(confidence, right)
     figure = new_figure(4.6, 4.0)

@@ -5,7 +5,7 @@ import math
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -43,8 +43,14 @@ MAX_CELLS_LABELS = 40
 
 N_HARDEST, N_PAIRS, N_WORST = 24, 12, 20
 GRAVE = ("test set inside training set", "in both parts", "test set repeats itself")
-Plot = tuple[str, str, str]
-"""Title, SVG and caption."""
+
+
+class Plot(NamedTuple):
+    """One plot of a report; a wide one has a row of its own."""
+
+    svg: str
+    caption: str
+    is_wide: bool
 
 
 def write_report(run: Run, notes: Sequence[str] = ()) -> None:
@@ -84,7 +90,7 @@ def write_report(run: Run, notes: Sequence[str] = ()) -> None:
         layers=layer_rows((run.path / "model.onnx").read_bytes()),
         robustness=robustness,
         commands=commands(run),
-        cells=partial(_cells, evaluation),
+        cells=partial(_cells, evaluation) if isinstance(evaluation, Evaluation) else None,
         max_cells=MAX_CELLS_LABELS,
         n_hardest=N_HARDEST,
         n_pairs=N_PAIRS,
@@ -164,9 +170,12 @@ def _sheet(run: Run) -> str | None:
 
 
 def _cells(evaluation: Evaluation, true: int, predicted: int) -> float:
-    """How strongly a cell is coloured, 0 to 1: the root, so that 1% is seen beside 99%."""
+    """How strongly a cell is coloured, 0 to 1: right ones by their share of the row, wrong ones
+    beside the most frequent mistake. The root, so that few are seen beside many."""
     row = evaluation.confusion[true]
-    return math.sqrt(row[predicted] / max(sum(row), 1))
+    most = evaluation.most_confused
+    whole = sum(row) if true == predicted else most[0][2] if most else 1
+    return math.sqrt(row[predicted] / max(whole, 1))
 
 
 def _plots(
@@ -175,7 +184,8 @@ def _plots(
     plots: list[Plot] = []
 
     def add(title: str, figure: Any, caption: str) -> None:
-        plots.append((title, as_svg(figure, title), caption))
+        width, height = figure.get_size_inches()
+        plots.append(Plot(as_svg(figure, title), caption, width > 1.7 * height))
 
     evaluation = run.evaluation
     if isinstance(stored, StoredLabels) and isinstance(evaluation, Evaluation):
@@ -196,7 +206,12 @@ def _plots(
             "What is left over should show no pattern.")  # fmt: skip
         if (run.path / "forecast.png").is_file():
             figure = forecast_figure(
-                stored.true, stored.predicted, *ends, stored.keys, target=evaluation.target
+                stored.true,
+                stored.predicted,
+                ends[0],
+                ends[1],
+                stored.keys,
+                target=evaluation.target,
             )
             add("The test rows over time", figure, "In the order of time, by the key of each row.")
     if run.history:

@@ -3,6 +3,8 @@
 const rows = JSON.parse(document.getElementById("rows-data").textContent);
 const FIRST = 48; // rows shown at once; a button shows the others
 const TILE_PX = 56;
+const file = rows.keys[0].slice(0, rows.keys[0].lastIndexOf(":") + 1);
+const isOneFile = file && rows.keys.every((key) => key.startsWith(file));
 
 /** The places of the rows of a cell, most confident first. */
 function rowsOf(truth, predicted) {
@@ -18,7 +20,7 @@ function item(i, told) {
   about.textContent = told ? `${rows.labels[rows.true[i]]} → ${rows.labels[rows.predicted[i]]}, ${percent}` : percent;
   const key = document.createElement("span");
   key.className = "key";
-  key.textContent = rows.keys[i];
+  key.textContent = isOneFile ? `row ${rows.keys[i].slice(file.length)}` : rows.keys[i];
   made.append(about, key);
   return made;
 }
@@ -69,5 +71,6 @@ for (const cell of document.querySelectorAll("[data-cell]")) {
 const wrong = rows.keys.flatMap((_, i) => (rows.true[i] !== rows.predicted[i] ? [i] : []));
 const hardest = wrong.sort((a, b) => rows.confidence[b] - rows.confidence[a]).slice(0, rows.hardest);
 fill(document.getElementById("hardest"), hardest, true);
+if (isOneFile) document.getElementById("rows-file").textContent = `Rows are those of ${file.slice(0, -1)}, from 0.`;
 const first = document.querySelector(".pairs [data-cell]") ?? document.querySelector("[data-cell]:enabled");
 if (first) showCell(...first.dataset.cell.split(",").map(Number));
