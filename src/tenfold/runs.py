@@ -375,6 +375,9 @@ def read_predictions(run: Run) -> StoredLabels | StoredValues:
             ]
             return StoredValues(keys, true, predicted, *ends)
         code = {harmless(label): i for i, label in enumerate(labels)}
+        probabilities = np.array([[float(cell) for cell in row[5:]] for row in rows])
+        if probabilities.shape != (len(rows), len(labels)):
+            raise ValueError(f"{len(labels)} probabilities in each row expected")
         return StoredLabels(
             keys,
             labels,
@@ -382,7 +385,7 @@ def read_predictions(run: Run) -> StoredLabels | StoredValues:
             np.array([code[row[2]] for row in rows], np.int64),
             np.array([float(row[3]) for row in rows]),
             np.array([row[4] == "true" for row in rows]),
-            np.array([[float(cell) for cell in row[5:]] for row in rows]),
+            probabilities,
         )
     except (ValueError, KeyError, IndexError) as error:
         raise RunError(message("Damaged predictions", where=path, problem=str(error))) from error
