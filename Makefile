@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DELETE_ON_ERROR:
-.PHONY: help install train test test-slow lint bench bench-accuracy serve clean
+.PHONY: help install train test test-slow chromium lint bench bench-accuracy serve clean
 
 help:
 	@echo "make train      train on MNIST: the whole path, in seconds"
@@ -19,11 +19,19 @@ install: .venv/all
 train: .venv/core
 	$(BIN)/tenfold train mnist
 
-test: .venv/all
-	$(BIN)/pytest -n 2
+test: .venv/all chromium
+	$(BIN)/pytest -n 2 -rs
 
-test-slow: .venv/all
+test-slow: .venv/all chromium
 	$(BIN)/pytest -m "slow or not slow"
+
+# The pages are tested in a real browser. As root on Debian it is installed; elsewhere those tests say they were not run.
+chromium:
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || { \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    apt-get update -q && apt-get install -qy --no-install-recommends chromium; \
+	  else false; fi; } \
+	  || echo "No Chromium here: the tests in a browser will be reported as not run"
 
 lint: .venv/all
 	$(BIN)/ruff check .

@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -189,7 +190,7 @@ def test_an_unreadable_input_stands_in_its_place_and_the_others_are_answered(
 def test_verify_says_what_it_checked_or_what_is_wrong(small_run: Run, tmp_path: Path) -> None:
     done = call("verify", small_run.path)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == f"{small_run.path}: 10 files unchanged, 10 examples answered alike.\n"
+    assert done.stdout == f"{small_run.path}: 11 files unchanged, 10 examples answered alike.\n"
     refused = call("verify", tmp_path)
     assert (refused.returncode, refused.stdout) == (1, "")
     assert refused.stderr.startswith("tenfold: No run")
@@ -321,3 +322,64 @@ def test_resume_takes_no_other_settings_and_no_finished_run(small_run: Run) -> N
         assert (finished.returncode, finished.stdout) == (1, "")
         assert finished.stderr.startswith("tenfold: The run is finished already")
         assert finished.stderr.count("\n") == 1
+
+
+# Reports and pages
+
+
+@pytest.fixture
+def copied(small_run: Run, tmp_path: Path) -> Path:
+    """A run that may be written into."""
+    path = tmp_path / "runs" / "mnist-network-1"
+    shutil.copytree(small_run.path, path)
+    return path
+
+
+def test_report_is_made_anew_and_the_run_still_verifies(copied: Path) -> None:
+    (copied / "report.html").write_text("damaged")
+    done = call("report", copied)
+    assert (done.returncode, done.stdout) == (0, f"report             {copied}/report.html\n")
+    first = (copied / "report.html").read_bytes()
+    call("report", copied)
+    assert (copied / "report.html").read_bytes() == first
+    assert call("verify", copied).returncode == 0
+
+
+def test_report_of_two_runs_compares_them(copied: Path) -> None:
+    shutil.copytree(copied, copied.parent / "mnist-network-2")
+    done = call("report", copied, copied.parent / "mnist-network-2")
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith("200 rows answered by both")
+    assert "only the first right 0, only the second 0 (exact McNemar test, p = 1)" in lines[1]
+    assert lines[-2].startswith("Not distinguishable: on these 200 rows")
+    path = copied.parent / "mnist-network-1-and-mnist-network-2.html"
+    assert lines[-1] == f"report             {path}"
+    assert "Not distinguishable" in path.read_text("utf-8")
+
+
+def test_a_run_that_was_not_measured_has_no_report(copied: Path) -> None:
+    (copied / "predictions.csv").unlink()
+    done = call("report", copied)
+    assert done.returncode == 1
+    assert done.stderr == f"tenfold: The run has no predictions.csv: state='finished' ({copied}).\n"
+
+
+def test_the_page_is_exported_and_never_overwrites(copied: Path, tmp_path: Path) -> None:
+    done = call("export", copied, "--to", "page")
+    assert (done.returncode, done.stdout) == (0, "page  mnist-network-1.html\n")
+    assert "The trained network, alive" in (tmp_path / "mnist-network-1.html").read_text("utf-8")
+    again = call("export", copied)
+    assert again.returncode == 1
+    assert again.stderr == (
+        "tenfold: Not a new file (mnist-network-1.html). Expected a name that is free.\n"
+    )
+    assert call("export", copied, "--out", "other.html").returncode == 0
+    assert call("export", copied, "--to", "pickle").returncode == 2
+
+
+def test_robustness_is_asked_for_by_a_flag(small_run: Run) -> None:
+    done = call("evaluate", small_run.path, "mnist", "--robustness")
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"^2,000 test rows were changed and asked again\.", done.stdout, re.M)
+    assert re.search(r"^rotation: 30 degrees +accuracy 0\.\d{4} \[", done.stdout, re.M)

@@ -3,24 +3,29 @@
 import base64
 import re
 import struct
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tenfold import Evaluation, Run
+from tenfold import Evaluation, Predictions, Run
+from tenfold.contract import Decision
 from tenfold.errors import DataError, RunError
 from tenfold.evaluation import AnyEvaluation, RegressionEvaluation
 from tenfold.report import (
     draw_confusion,
-    draw_forecast,
-    draw_history,
-    draw_precision_recall,
-    draw_predicted_vs_true,
-    draw_residuals,
+    forecast_figure,
+    history_figure,
+    precision_recall_figure,
+    predicted_vs_true_figure,
+    residuals_figure,
+    save,
     write_report,
 )
+from tenfold.runs import write_predictions, write_values
 
 Codes = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -65,13 +70,13 @@ def test_the_history_is_drawn_with_and_without_validation(tmp_path: Path) -> Non
         "val_loss": 0.6,
         "val_accuracy": 0.7,
     }
-    draw_history([row, row | {"epoch": 2.0}], tmp_path / "with.png")
-    draw_history([row | {"val_loss": None, "val_accuracy": None}], tmp_path / "without.png")
+    save(history_figure([row, row | {"epoch": 2.0}]), tmp_path / "with.png")
+    save(history_figure([row | {"val_loss": None, "val_accuracy": None}]), tmp_path / "without.png")
     assert png_size(tmp_path / "with.png") == png_size(tmp_path / "without.png")
     assert (tmp_path / "with.png").read_bytes() != (tmp_path / "without.png").read_bytes()
 
 
-def test_the_report_holds_the_card_the_pictures_settings_and_versions(small_run: Run) -> None:
+def test_the_report_holds_the_card_settings_and_versions(small_run: Run) -> None:
     text = (small_run.path / "report.html").read_text("utf-8")
     evaluation, record = small_run.evaluation, small_run.record
     assert isinstance(evaluation, Evaluation)
@@ -83,28 +88,31 @@ def test_the_report_holds_the_card_the_pictures_settings_and_versions(small_run:
         assert f"<td>{name}</td><td>{version}</td>" in text
     for name in record.config:
         assert f"<td>{name}</td>" in text
-    embedded = re.findall(r'src="data:image/png;base64,([^"]+)"', text)
-    assert [base64.b64decode(picture) for picture in embedded] == [
-        (small_run.path / name).read_bytes() for name in ("confusion_matrix.png", "history.png")
+    for title in ("Calibration", "Accuracy against share answered", "Training"):
+        assert f'<svg role="img" aria-label="{title}"' in text
+    sheet = re.findall(r"--sheet: url\(data:image/png;base64,([^)]+)\)", text)
+    assert [base64.b64decode(part) for part in sheet] == [
+        (small_run.path / "test_images.png").read_bytes()
     ]
+    assert len(text) < 3_000_000
+    assert "<td>hidden_1</td><td>dense</td><td>784 → 128</td><td>ReLU</td>" in text
+    assert "tenfold train mnist --epochs 3</code>" in text
 
 
 def test_the_report_asks_for_nothing_outside_itself(small_run: Run) -> None:
     text = (small_run.path / "report.html").read_text("utf-8")
-    without_pictures = re.sub(r'src="data:[^"]+"', "", text)
-    assert not re.search(r"https?:|src=|href=|@import|url\(", without_pictures)
+    names = r"xmlns(:xlink)?=\"[^\"]+\"|\"http://www.w3.org/2000/svg\""
+    bare = re.sub(rf'url\(data:[^)]+\)|href="data:,"|(href="|url\()#|{names}', "", text)
+    found = re.search(r"https?:|src=|href=|@import|url\(|fetch\(|XMLHttp|import\(", bare)
+    assert not found, bare[found.start() - 50 :][:150]
 
 
 def test_labels_cannot_write_html(small_run: Run, tmp_path: Path) -> None:
     names = ["<script>alert(1)</script>", "b"]
-    run = Run(tmp_path, small_run.record)
-    content = an_evaluation(2, names).model_dump_json()
-    (tmp_path / "evaluation.json").write_text(content)
-    for name in ("confusion_matrix.png", "history.png"):
-        (tmp_path / name).write_bytes((small_run.path / name).read_bytes())
-    write_report(run)
-    text = (tmp_path / "report.html").read_text("utf-8")
-    assert "<script" not in text
+    p = np.repeat([[0.3, 0.7], [0.8, 0.2]], 5, axis=0).astype(np.float32)
+    answers = Predictions(p, tuple(names))
+    text = report_of(small_run, tmp_path, an_evaluation(2, names), answers, np.repeat(names, 5))
+    assert "<script>alert" not in text
     assert "&lt;script&gt;" in text
 
 
@@ -127,14 +135,17 @@ def two_labels(names: tuple[str, str] = ("ham", "spam")) -> tuple[Evaluation, Co
 
 
 def test_precision_and_recall_are_drawn_for_two_labels(tmp_path: Path) -> None:
-    draw_precision_recall(*two_labels(), tmp_path / "one.png")
-    draw_precision_recall(*two_labels(("a" * 60, "b" * 60)), tmp_path / "long.png")
+    save(precision_recall_figure(*two_labels()), tmp_path / "one.png")
+    save(precision_recall_figure(*two_labels(("a" * 60, "b" * 60))), tmp_path / "long.png")
     assert png_size(tmp_path / "one.png") == png_size(tmp_path / "long.png")
 
 
 def test_for_more_labels_there_is_no_precision_and_recall_to_draw(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"No precision and recall to draw.*positive=None"):
-        draw_precision_recall(an_evaluation(3), np.zeros(1, int), np.ones((1, 3)), tmp_path / "p")
+        save(
+            precision_recall_figure(an_evaluation(3), np.zeros(1, int), np.ones((1, 3))),
+            tmp_path / "p",
+        )
 
 
 # Regression
@@ -157,8 +168,8 @@ def a_regression(
 @pytest.mark.parametrize("target", ["price", "a name of a column that is far too long " * 4])
 def test_few_and_many_values_are_drawn_with_any_name(tmp_path: Path, n: int, target: str) -> None:
     result, y, value = a_regression(n, target)
-    draw_predicted_vs_true(result, y, value, tmp_path / "p.png", value - 1e5, value + 1e5)
-    draw_residuals(result, y, value, tmp_path / "r.png")
+    save(predicted_vs_true_figure(result, y, value, value - 1e5, value + 1e5), tmp_path / "p.png")
+    save(residuals_figure(result, y, value), tmp_path / "r.png")
     assert png_size(tmp_path / "p.png") == (696, 672)
     assert png_size(tmp_path / "r.png") == (1080, 480)
 
@@ -166,16 +177,16 @@ def test_few_and_many_values_are_drawn_with_any_name(tmp_path: Path, n: int, tar
 def test_values_that_are_all_equal_are_drawn(tmp_path: Path) -> None:
     same = np.full(10, 5.0)
     result = RegressionEvaluation.of(same, same, baseline_value=5, baseline_kind="mean")
-    draw_predicted_vs_true(result, same, same, tmp_path / "p.png")
-    draw_residuals(result, same, same, tmp_path / "r.png")
+    save(predicted_vs_true_figure(result, same, same), tmp_path / "p.png")
+    save(residuals_figure(result, same, same), tmp_path / "r.png")
 
 
 @pytest.mark.parametrize("n", [1, 2, 30, 900])
 def test_a_forecast_is_drawn_over_time(tmp_path: Path, n: int) -> None:
     y = np.arange(n, dtype=float)
     labels = [f"2024-01-01T00:{i:02d}:00 and more than fits" for i in range(n)]
-    draw_forecast(y, y + 1, y, y + 2, labels, tmp_path / "band.png", target="degrees")
-    draw_forecast(y, y + 1, None, None, labels, tmp_path / "bare.png", target="degrees")
+    save(forecast_figure(y, y + 1, y, y + 2, labels, target="degrees"), tmp_path / "band.png")
+    save(forecast_figure(y, y + 1, None, None, labels, target="degrees"), tmp_path / "bare.png")
     assert png_size(tmp_path / "band.png") == png_size(tmp_path / "bare.png")
     assert (tmp_path / "band.png").read_bytes() != (tmp_path / "bare.png").read_bytes()
 
@@ -183,23 +194,34 @@ def test_a_forecast_is_drawn_over_time(tmp_path: Path, n: int) -> None:
 def test_the_history_of_a_regression_has_no_accuracy_to_draw(tmp_path: Path) -> None:
     names = ("accuracy", "val_loss", "val_accuracy")
     row: dict[str, float | None] = {"epoch": 1.0, "loss": 0.5} | dict.fromkeys(names)
-    draw_history([row], tmp_path / "h.png")
+    save(history_figure([row]), tmp_path / "h.png")
     assert png_size(tmp_path / "h.png")[0] == 540
 
 
 def report_of(
-    run: Run, folder: Path, evaluation: AnyEvaluation, notes: tuple[str, ...] = ()
+    run: Run,
+    folder: Path,
+    evaluation: AnyEvaluation,
+    answers: Predictions | Floats,
+    true: Sequence[Any] | Floats,
+    notes: tuple[str, ...] = (),
 ) -> str:
+    """The report of these answers, made in a folder with the run's model."""
     (folder / "evaluation.json").write_text(evaluation.model_dump_json())
+    keys = [f"rows.csv:{i}" for i in range(len(true))]
+    if isinstance(answers, Predictions):
+        write_predictions(folder / "predictions.csv", keys, [str(one) for one in true], answers)
+    else:
+        write_values(folder / "predictions.csv", keys, list(true), answers.tolist())
+    for name in ("model.onnx", "history.csv"):
+        (folder / name).write_bytes((run.path / name).read_bytes())
     write_report(Run(folder, run.record), notes)
     return (folder / "report.html").read_text("utf-8")
 
 
 def test_the_report_of_a_regression(small_run: Run, tmp_path: Path) -> None:
     result, y, value = a_regression(200, "<b>price</b>")
-    draw_residuals(result, y, value, tmp_path / "residuals.png")
-    draw_predicted_vs_true(result, y, value, tmp_path / "predicted_vs_true.png")
-    text = report_of(small_run, tmp_path, result, ("3 rows <i>dropped</i>",))
+    text = report_of(small_run, tmp_path, result, value, y, ("3 rows <i>dropped</i>",))
     assert f"<strong>{result.verdict}</strong>" in text
     for score in (result.mae, result.rmse, result.baseline.mae, result.baseline.rmse):
         assert f"<td>{score.in_unit}</td>" in text
@@ -207,10 +229,12 @@ def test_the_report_of_a_regression(small_run: Run, tmp_path: Path) -> None:
     assert f"<td>{result.coverage}</td>" in text
     assert "200,000" in text, "the mean width of the intervals"
     assert "&lt;b&gt;price&lt;/b&gt;" in text
-    assert "<li>3 rows &lt;i&gt;dropped&lt;/i&gt;</li>" in text
-    assert re.findall('alt="([^"]+)"', text) == ["Predicted against true", "Residuals"]
-    embedded = re.findall(r'src="data:image/png;base64,([^"]+)"', text)
-    assert base64.b64decode(embedded[1]) == (tmp_path / "residuals.png").read_bytes()
+    assert "3 rows &lt;i&gt;dropped&lt;/i&gt;</p>" in text
+    drawn = re.findall('<svg role="img" aria-label="([^"]+)"', text)
+    assert drawn == ["Predicted against true", "Residuals", "Training"]
+    worst = int(np.abs(y - value).argmax())
+    rows = re.findall(r"<tr><td>(rows.csv:\d+)</td>", text)
+    assert len(rows) == 20 and rows[0] == f"rows.csv:{worst}"
     assert "Each label" not in text
 
 
@@ -221,23 +245,28 @@ def test_the_report_says_when_nothing_beats_the_last_value(small_run: Run, tmp_p
         y[1:], y[:-1] + 0.01 * rng.normal(size=199), baseline_value=y[:-1],
         baseline_kind="last value",
     )  # fmt: skip
-    text = report_of(small_run, tmp_path, result)
+    text = report_of(small_run, tmp_path, result, y[:-1], y[1:])
     assert "<strong>Not shown to beat repeating the last value" in text
     assert "baseline (last value): RMSE" in text
     assert "rows inside their interval" not in text
-    assert "<img" not in text
 
 
 def test_the_report_of_two_labels(small_run: Run, tmp_path: Path) -> None:
     result, y, both = two_labels(("<ham>", "<spam>"))
-    draw_precision_recall(result, y, both, tmp_path / "precision_recall.png")
-    text = report_of(small_run, tmp_path, result)
+    answers = Predictions(
+        both.astype(np.float32), result.labels, Decision(positive="<spam>", threshold=0.4)
+    )
+    text = report_of(small_run, tmp_path, result, answers, [result.labels[code] for code in y])
     assert result.of_positive and result.precision_at_recall
     assert f"<td>F1 of “&lt;spam&gt;”</td><td>{result.of_positive.f1}</td>" in text
     assert f"<td>{result.average_precision}</td>" in text
     assert f"<td>{result.precision_at_recall.precision}</td>" in text
     assert "“&lt;spam&gt;” is answered from probability</td><td>0.4</td>" in text
     assert "<spam>" not in text
-    assert re.findall('alt="([^"]+)"', text) == ["Precision and recall"]
-    nobody = Evaluation.of([0, 0], [[0.9, 0.1], [0.8, 0.2]], ("ham", "spam"))
-    assert "average precision" not in report_of(small_run, tmp_path, nobody)
+    assert '<svg role="img" aria-label="Precision and recall"' in text
+    sure = [[0.9, 0.1], [0.8, 0.2]]
+    nobody = Evaluation.of([0, 0], sure, ("ham", "spam"))
+    answers = Predictions(np.array(sure, np.float32), nobody.labels)
+    assert "average precision" not in report_of(
+        small_run, tmp_path, nobody, answers, ["ham", "ham"]
+    )

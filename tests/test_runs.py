@@ -24,9 +24,11 @@ from tenfold.network import build_network
 from tenfold.runs import (
     DataRecord,
     Record,
+    StoredLabels,
     as_written,
     count_opening,
     harmless,
+    read_predictions,
     verify,
     write_predictions,
     write_values,
@@ -103,7 +105,7 @@ def test_run_json_is_the_contract(small_run: Run) -> None:
     assert set(record["files"]) == {
         "audit.json", "confusion_matrix.png", "evaluation.json", "examples/answers.csv",
         "examples/inputs.idx", "history.csv", "history.png", "model.onnx", "predictions.csv",
-        "report.html",
+        "report.html", "test_images.png",
     }  # fmt: skip
 
 
@@ -185,11 +187,11 @@ def test_what_a_run_does_not_have_is_said(copy: Path, name: str, attribute: str)
 
 
 def test_verify_counts_what_it_checked(small_run: Run) -> None:
-    assert verify(small_run.path) == {"files": 10, "examples": 10}
+    assert verify(small_run.path) == {"files": 11, "examples": 10}
 
 
 def test_verify_works_on_a_moved_run(copy: Path) -> None:
-    assert verify(copy.rename(copy.with_name("elsewhere")))["files"] == 10
+    assert verify(copy.rename(copy.with_name("elsewhere")))["files"] == 11
 
 
 def test_verify_names_every_changed_missing_and_new_file(copy: Path) -> None:
@@ -308,3 +310,23 @@ def test_the_evaluation_of_a_run_is_that_of_its_task(tmp_path: Path) -> None:
     result = RegressionEvaluation.of([1, 2], [1, 3], baseline_value=1.5, baseline_kind="last value")
     (run.path / "evaluation.json").write_text(result.model_dump_json())
     assert Run.open(run.path).evaluation == result
+
+
+def test_predictions_are_read_as_they_were_written(small_run: Run) -> None:
+    stored = read_predictions(small_run)
+    assert isinstance(stored, StoredLabels) and isinstance(small_run.evaluation, Evaluation)
+    assert (stored.predicted == stored.true).mean() == small_run.evaluation.accuracy.value
+    assert (stored.probabilities.argmax(axis=1) == stored.predicted).all()
+    assert (stored.probabilities.max(axis=1) == stored.confidence).all()
+    assert not stored.unsure.any() and stored.keys[3] == "t10k-images-idx3-ubyte:3"
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [(",7,", ",seven,"), ("false", "false,1,2,3"), (",0.", ",x.")]
+)
+def test_damaged_predictions_are_named(small_run: Run, tmp_path: Path, old: str, new: str) -> None:
+    for name in ("evaluation.json", "predictions.csv"):
+        text = (small_run.path / name).read_text("utf-8")
+        (tmp_path / name).write_text(text.replace(old, new) if name.endswith("csv") else text)
+    with pytest.raises(RunError, match=r"Damaged predictions: problem=.*predictions\.csv"):
+        read_predictions(Run(tmp_path, small_run.record))

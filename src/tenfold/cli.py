@@ -3,6 +3,7 @@
 import json
 import signal
 import sys
+import webbrowser
 from pathlib import Path
 from typing import Annotated
 
@@ -11,9 +12,12 @@ import typer
 import tenfold
 from tenfold import options, workflow
 from tenfold.data_commands import data_app
-from tenfold.errors import TenfoldError
+from tenfold.errors import DataError, TenfoldError, message
+from tenfold.evidence import compare_runs, rewrite_report
 from tenfold.model import Model
 from tenfold.network import prepare
+from tenfold.page import write_page
+from tenfold.report import write_comparison
 from tenfold.runs import verify
 from tenfold.terminal import (
     TerminalWatcher,
@@ -96,6 +100,7 @@ def train(
     cost: options.Cost = None,
     positive: options.Positive = None,
     recall: options.Recall = None,
+    robustness: options.Robust = None,
     out: options.Out = Path("runs"),
     resume: options.Resume = None,
     as_json: options.AsJson = False,
@@ -133,12 +138,18 @@ def evaluate(
         str | None,
         typer.Argument(metavar="[DATA]", help="Other data than the run's own.", show_default=False),
     ] = None,
+    robustness: Annotated[
+        bool, typer.Option("--robustness", help="Also on changed rows: moved, turned, noisy, ...")
+    ] = False,
 ) -> None:
     """Measure a run's model again, or on other data."""
     opened = tenfold.open(run)
     print_scores(tenfold.evaluate(opened, data))
     if data is not None:
         print_own(opened)
+    if robustness:
+        for line in workflow.robustness(run, data).lines():
+            print(line)
 
 
 @app.command()
@@ -211,6 +222,49 @@ def read_command(
     pages = read_pages(model, images, turn=not no_turn, draw=not no_picture, folder=out)
     if not (print_pages_json if as_json else print_pages)(model, pages):
         raise typer.Exit(1)
+
+
+@app.command("report")
+def report_command(
+    run: RunFolder,
+    other: Annotated[
+        Path | None,
+        typer.Argument(metavar="[OTHER]", help="A run to compare with.", show_default=False),
+    ] = None,
+    open_it: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
+) -> None:
+    """Write a run's report anew, or compare two runs on their common test rows."""
+    first = tenfold.open(run)
+    if other is None:
+        path = rewrite_report(first)
+    else:
+        second = tenfold.open(other)
+        comparison = compare_runs(first, second)
+        for line in comparison.lines():
+            print(line)
+        path = run.parent / f"{run.resolve().name}-and-{other.resolve().name}.html"
+        write_comparison(first, second, comparison, path)
+    print(f"report             {path}")
+    if open_it:
+        webbrowser.open(path.resolve().as_uri())
+
+
+@app.command()
+def export(
+    run: RunFolder,
+    to: Annotated[str, typer.Option(help="What to make: page.")] = "page",
+    out: Annotated[
+        Path | None, typer.Option(help="The file to write [default: NAME.html].")
+    ] = None,
+) -> None:
+    """Write the trained network as a page of its own, to try and to look into."""
+    if to != "page":
+        raise typer.BadParameter(f"--to {to!r}: expected page")
+    path = out or Path(f"{run.resolve().name}.html")
+    if path.exists():
+        raise DataError(message("Not a new file", where=path, expected="a name that is free"))
+    write_page(tenfold.open(run), path)
+    print(f"page  {path}")
 
 
 @app.command("verify")

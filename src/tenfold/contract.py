@@ -291,6 +291,7 @@ class Settings(Frozen):
       test_size: Share of the training part held out for testing; None: the official test part.
       validation_size: Share of the training rows left that is held out to watch training.
       folds: Also cross-validate with so many models, for the spread of the scores.
+      robustness: Also measure on changed test rows: moved, turned, noisy, or without a column.
       patience: Epochs without a lower validation loss after which training stops; the weights of
         the lowest one are kept. None: all epochs are trained and the last weights are kept.
     """
@@ -343,6 +344,7 @@ class Settings(Frozen):
     test_size: Annotated[float, Field(gt=0, lt=1)] | None = None
     validation_size: Annotated[float, Field(ge=0, lt=1)] = 0.1
     folds: Annotated[int, Field(ge=2, le=1_000)] | None = None
+    robustness: bool = False
     patience: Annotated[int, Field(ge=1, le=100_000)] | None = None
 
     @field_validator("patience")

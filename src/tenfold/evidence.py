@@ -1,5 +1,7 @@
 """What a model is worth on rows it was not fitted to: measured, written down and drawn."""
 
+from pathlib import Path
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -7,9 +9,18 @@ from tenfold import files, report, runs
 from tenfold.columns import Table
 from tenfold.contract import TableInput
 from tenfold.data import Dataset, Rows
-from tenfold.evaluation import AnyEvaluation, Evaluation, RegressionEvaluation
+from tenfold.errors import DataError, message
+from tenfold.evaluation import (
+    AnyEvaluation,
+    Comparison,
+    Evaluation,
+    RegressionEvaluation,
+    compare_labels,
+    compare_values,
+)
 from tenfold.model import Answers, Estimates, Model, Predictions
-from tenfold.runs import DataRecord, Run
+from tenfold.robustness import measure_robustness
+from tenfold.runs import DataRecord, Run, StoredLabels, read_predictions
 
 N_EXAMPLES = 10
 """Rows of a regression whose answers are stored; of labels there is one each."""
@@ -61,20 +72,26 @@ def measure(
     ), answers
 
 
-def write_evidence(run: Run, data: Dataset, test: Rows, seen: Rows) -> None:
-    """Write evaluation, predictions and stored examples of a run.
+def write_evidence(
+    run: Run, data: Dataset, test: Rows, seen: Rows, *, robust: bool = False
+) -> None:
+    """Write evaluation, predictions, pictures and stored examples of a run.
 
     Args:
       run: A run with a model.
       data: Its data.
       test: The test rows.
       seen: Rows that are no test rows, to take examples from.
+      robust: Also ask changed rows, for `robustness.json`.
     """
     recall = float(run.record.config["recall"])
     evaluation, answers = measure(run.model, data, test, "test", run.record.data, recall)
     files.write_text(run.path / "evaluation.json", evaluation.model_dump_json(indent=2) + "\n")
     _write_answers(run, "predictions.csv", data, test, answers)
     _draw(run, data, test, evaluation, answers)
+    if robust:
+        found = measure_robustness(run.model, data.x[test], data.y[test], "test")
+        files.write_text(run.path / "robustness.json", found.model_dump_json(indent=2) + "\n")
     if data.labels:
         _, first = np.unique(data.y[seen], return_index=True)
         examples = seen[first]
@@ -102,23 +119,26 @@ def _draw(run: Run, data: Dataset, test: Rows, evaluation: AnyEvaluation, answer
     if isinstance(answers, Predictions) and isinstance(evaluation, Evaluation):
         report.draw_confusion(evaluation, run.path / "confusion_matrix.png")
         if evaluation.precision_at_recall is not None:
-            path = run.path / "precision_recall.png"
-            report.draw_precision_recall(evaluation, true, answers.probabilities, path)
+            figure = report.precision_recall_figure(evaluation, true, answers.probabilities)
+            report.save(figure, run.path / "precision_recall.png")
+        if not isinstance(data.x, Table):
+            order = report.sheet_order(answers.codes == true, answers.confidence)
+            report.write_sheet(run.path / report.SHEET, data.x[test], order)
     elif isinstance(answers, Estimates) and isinstance(evaluation, RegressionEvaluation):
         ends: tuple[NDArray[np.float32] | None, NDArray[np.float32] | None]
         ends = (answers.low, answers.high) if evaluation.coverage else (None, None)
-        path = run.path / "predicted_vs_true.png"
-        report.draw_predicted_vs_true(evaluation, true, answers.value, path, *ends)
-        report.draw_residuals(evaluation, true, answers.value, run.path / "residuals.png")
+        figure = report.predicted_vs_true_figure(evaluation, true, answers.value, *ends)
+        report.save(figure, run.path / "predicted_vs_true.png")
+        figure = report.residuals_figure(evaluation, true, answers.value)
+        report.save(figure, run.path / "residuals.png")
         times = _times(data, test)
         if times:
-            path = run.path / "forecast.png"
-            low, high = ends
-            report.draw_forecast(
-                true, answers.value, low, high, times, path, target=evaluation.target
+            figure = report.forecast_figure(
+                true, answers.value, ends[0], ends[1], times, target=evaluation.target
             )
+            report.save(figure, run.path / "forecast.png")
     if run.history:
-        report.draw_history(run.history, run.path / "history.png")
+        report.save(report.history_figure(run.history), run.path / "history.png")
 
 
 def _target(data: Dataset) -> str:
@@ -135,3 +155,61 @@ def _times(data: Dataset, rows: Rows) -> list[str]:
         return [f"{time:g}" for time in times]
     days = order.step % 86_400 == 0
     return [str(time.astype("datetime64[D]" if days else "datetime64[m]")) for time in times]
+
+
+def rewrite_report(run: Run) -> Path:
+    """Make `report.html` anew from what stands in the run folder; returns its path.
+
+    Raises:
+      RunError: The run was not evaluated.
+      FileError: Another process works on the run, or it cannot be written.
+    """
+    with files.locked(run.path, wait=False):
+        report.write_report(run, [run.record.note] if run.record.note else [])
+        path = run.path / "report.html"
+        if "report.html" in run.record.files:
+            run.record.files["report.html"] = files.sha256(path)
+            run.save()
+    return path
+
+
+def compare_runs(first: Run, second: Run) -> Comparison:
+    """Compare two runs on the test rows that both have: neither was fitted to them.
+
+    Raises:
+      RunError: One of them was not evaluated.
+      DataError: Runs on other data, or without a test row in common.
+    """
+    if first.record.data.fingerprint != second.record.data.fingerprint:
+        raise DataError(
+            message(
+                "Runs on other data",
+                expected="two runs on the same data",
+                **{run.path.name: run.record.data.name for run in (first, second)},
+            )
+        )
+    names = (first.path.resolve().name, second.path.resolve().name)
+    if names[0] == names[1]:
+        names = (str(first.path), str(second.path))
+    one, other = read_predictions(first), read_predictions(second)
+    places = {key: row for row, key in enumerate(other.keys)}
+    pairs = [(row, places[key]) for row, key in enumerate(one.keys) if key in places]
+    if len(pairs) < 2:
+        raise DataError(
+            message(
+                "Too few test rows in common", where=" and ".join(names),
+                expected="two or more that both were measured on", n_common=len(pairs),
+            )
+        )  # fmt: skip
+    a, b = np.array(pairs).T
+    if isinstance(one, StoredLabels) and isinstance(other, StoredLabels):
+        return compare_labels(
+            one.true[a],
+            (one.predicted[a], one.probabilities[a]),
+            (other.predicted[b], other.probabilities[b]),
+            names,
+        )
+    return compare_values(
+        one.true[a].astype(float), one.predicted[a].astype(float),
+        other.predicted[b].astype(float), names,
+    )  # fmt: skip

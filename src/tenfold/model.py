@@ -14,7 +14,7 @@ from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from tenfold import files
+from tenfold import files, notebook
 from tenfold.columns import Table, graph_inputs, read_rows
 from tenfold.contract import METADATA_KEY, Contract, Decision, FeaturesInput, ImageInput, TableInput
 from tenfold.errors import DataError, ModelError, message
@@ -74,6 +74,13 @@ class Prediction:
     def __repr__(self) -> str:
         doubt = ", unsure" if self.unsure else ""
         return f"Prediction({self.label!r}, confidence={self.confidence:.4f}{doubt})"
+
+    def _repr_html_(self) -> str:
+        best = sorted(self.probabilities.items(), key=lambda item: -item[1])
+        rows = [(label, notebook.bar(p), f"{p:.4f}") for label, p in best]
+        seen = "" if self.image is None else notebook.picture(self.image, 112)
+        title = f"{self.label}, {self.confidence:.1%}" + (", unsure" if self.unsure else "")
+        return notebook.card(title, seen, notebook.table((), rows, len(rows)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,6 +171,17 @@ class Predictions(Sequence[Prediction]):
     def __repr__(self) -> str:
         return f"Predictions({len(self)})"
 
+    def _repr_html_(self) -> str:
+        pictured = self.images is not None
+        rows = (
+            ([notebook.picture(one.image)] if one.image is not None else [])
+            + [one.label, notebook.bar(one.confidence), f"{one.confidence:.4f}"]
+            for one in (self[row] for row in range(min(len(self), notebook.MAX_SHOWN)))
+        )
+        head = ["seen"] * pictured + ["label", "", "confidence"]
+        table = notebook.table(head, rows, len(self))
+        return notebook.card(f"{len(self):,} predictions", table)
+
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
@@ -206,6 +224,12 @@ class Estimates(Sequence[Estimate]):
 
     def __repr__(self) -> str:
         return f"Estimates({len(self)})"
+
+    def _repr_html_(self) -> str:
+        ends = zip(self.value[: notebook.MAX_SHOWN], self.low, self.high, strict=False)
+        rows = [[f"{number:.6g}" for number in row] for row in ends]
+        table = notebook.table(("value", "low", "high"), rows, len(self))
+        return notebook.card(f"{len(self):,} estimates", table)
 
 
 Answers = Predictions | Estimates

@@ -58,6 +58,10 @@ Positive = Annotated[str | None, typer.Option(help="Of two labels the one that i
 Recall = Annotated[
     float | None, typer.Option(help="Share of it to find, for the precision it leaves.")
 ]
+Robust = Annotated[
+    bool | None,
+    typer.Option("--robustness", help="Also measure on changed rows: moved, turned, noisy, ..."),
+]
 Out = Annotated[Path, typer.Option(help="Where run folders are made.")]
 Resume = Annotated[
     Path | None, typer.Option(metavar="RUN", help="Go on with this run, with the settings it has.")
@@ -66,7 +70,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 PLAIN = (
     "learner", "recipe", "epochs", "batch_size", "learning_rate", "seed", "test_size", "folds",
-    "positive", "recall", "out",
+    "positive", "recall", "robustness", "out",
 )  # fmt: skip
 """Flags that `tenfold.train` takes as they are."""
 

@@ -7,13 +7,13 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from tenfold import files
+from tenfold import files, notebook
 from tenfold.columns import Table, as_cells
 from tenfold.contract import Reading
 from tenfold.errors import RunError, message
@@ -208,6 +208,21 @@ class Run:
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r}, {self.record.state})"
 
+    def _repr_html_(self) -> str:
+        record, path = self.record, self.path
+        known = (path / "evaluation.json").is_file()
+        rows = [
+            ("state", record.state),
+            ("data", f"{record.data.name}, {record.data.n_train:,} training rows"),
+            ("learner", record.learner),
+            ("test rows opened", record.test_opened),
+            ("report", path / "report.html" if (path / "report.html").is_file() else "none"),
+        ]
+        parts = [notebook.table((), rows)]
+        if known:
+            parts.append(self.evaluation._repr_html_())
+        return notebook.card(str(path), *parts)
+
 
 def count_opening(run: Run) -> None:
     """Count that the test rows are about to be opened: the n-th model measured on this data.
@@ -311,6 +326,68 @@ def write_values(
         [harmless(key), *map(number_text, four)] for key, *four in zip(keys, *numbers, strict=True)
     )
     write_csv(path, ("key", "true", "predicted", "low", "high"), rows)
+
+
+class StoredLabels(NamedTuple):
+    """`predictions.csv` of a model of labels: a line per row (n,), in the order of the data.
+
+    `true` and `predicted` are codes of `labels`; `probabilities` is (n, n_labels).
+    """
+
+    keys: list[str]
+    labels: tuple[str, ...]
+    true: NDArray[np.int64]
+    predicted: NDArray[np.int64]
+    confidence: NDArray[np.float64]
+    unsure: NDArray[np.bool]
+    probabilities: NDArray[np.float64]
+
+
+class StoredValues(NamedTuple):
+    """`predictions.csv` of a regression (n,); `low` and `high` are None without intervals."""
+
+    keys: list[str]
+    true: NDArray[np.float64]
+    predicted: NDArray[np.float64]
+    low: NDArray[np.float64] | None
+    high: NDArray[np.float64] | None
+
+
+def read_predictions(run: Run) -> StoredLabels | StoredValues:
+    """Read what a run answered to its test rows.
+
+    Raises:
+      RunError: It was not evaluated, or the file is damaged.
+    """
+    path = run._existing("predictions.csv")
+    labels = run.evaluation.labels if run.evaluation.task == "classification" else ()
+    with files.os_errors("read", path):
+        text = path.read_text("utf-8")
+    try:
+        head, *rows = csv.reader(io.StringIO(text, newline=""))
+        keys = [as_written(row[0]) for row in rows]
+        if not labels:
+            true, predicted = (np.array([float(row[i]) for row in rows]) for i in (1, 2))
+            ends = [
+                np.array([float(row[i]) for row in rows]) if rows and rows[0][i] else None
+                for i in (3, 4)
+            ]
+            return StoredValues(keys, true, predicted, *ends)
+        code = {harmless(label): i for i, label in enumerate(labels)}
+        probabilities = np.array([[float(cell) for cell in row[5:]] for row in rows])
+        if probabilities.shape != (len(rows), len(labels)):
+            raise ValueError(f"{len(labels)} probabilities in each row expected")
+        return StoredLabels(
+            keys,
+            labels,
+            np.array([code[row[1]] for row in rows], np.int64),
+            np.array([code[row[2]] for row in rows], np.int64),
+            np.array([float(row[3]) for row in rows]),
+            np.array([row[4] == "true" for row in rows]),
+            probabilities,
+        )
+    except (ValueError, KeyError, IndexError) as error:
+        raise RunError(message("Damaged predictions", where=path, problem=str(error))) from error
 
 
 def harmless(text: str) -> str:

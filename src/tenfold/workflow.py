@@ -26,6 +26,7 @@ from tenfold.folds import cross_validate, write_folds
 from tenfold.learners import Watcher, check_task
 from tenfold.loading import load
 from tenfold.model import Estimate, Estimates, Model, Prediction, Predictions
+from tenfold.robustness import Robustness, measure_robustness
 from tenfold.runs import Run
 from tenfold.training import Epoch
 from tenfold.transcript import Transcript, transcribe
@@ -219,6 +220,30 @@ def evaluate(
       RunError: No run, or no model in it.
     """
     run = run if isinstance(run, Run) else Run.open(run)
+    dataset, rows, part = _measured_rows(run, data, watcher or Watcher())
+    recall = float(run.record.config["recall"])
+    return measure(run.model, dataset, rows, part, run.record.data, recall)[0]
+
+
+def robustness(run: Run | Path | str, data: str | Path | Dataset | None = None) -> Robustness:
+    """Measure a run's model on changed rows: moved, turned, noisy, or without a column.
+
+    Args:
+      run: A run or its folder.
+      data: As `evaluate` takes it.
+
+    Raises:
+      DataError, RunError: What `evaluate` says.
+    """
+    run = run if isinstance(run, Run) else Run.open(run)
+    dataset, rows, part = _measured_rows(run, data, Watcher())
+    return measure_robustness(run.model, dataset.x[rows], dataset.y[rows], part)
+
+
+def _measured_rows(
+    run: Run, data: str | Path | Dataset | None, watcher: Watcher
+) -> tuple[Dataset, datasets.Rows, str]:
+    """The rows a run is measured on, in codes of its model, and what they are called."""
     record, model = run.record, run.model
     settings = Settings.model_validate(record.config)
     dataset = _data_of(record, data, None if data is None else model.contract)
@@ -226,7 +251,7 @@ def evaluate(
         _check_same_data(dataset, record)
     for kind, text in dataset.pictures.remarks if dataset.pictures else ():
         if kind != "resized":
-            (watcher or Watcher()).warn(text)
+            watcher.warn(text)
     own = dataset.fingerprint == record.data.fingerprint
     if dataset.labels and set(dataset.labels) <= set(model.labels):
         dataset = dataset.relabelled(model.labels)  # some labels may not occur in it
@@ -244,7 +269,7 @@ def evaluate(
         part, rows = "test", _split(dataset, settings).test
     elif dataset.test_rows.size:
         part, rows = "test", dataset.test_rows
-    return measure(model, dataset, rows, part, record.data, settings.recall)[0]
+    return dataset, rows, part
 
 
 def predict(run: Run | Path | str, inputs: Any) -> Prediction | Predictions | Estimate | Estimates:
@@ -304,7 +329,7 @@ def _make(run: Run, data: Dataset, split: Split, settings: Settings, clock: "_Cl
     with clock.stage("evaluate"):
         runs.count_opening(run)
         seen = split.validation if split.validation.size else split.train
-        write_evidence(run, data, split.test, seen)
+        write_evidence(run, data, split.test, seen, robust=settings.robustness)
     with clock.stage("report"):
         notes = [fitted.note] if fitted.note else []
         report.write_report(run, notes)

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import Field, TypeAdapter
 
+from tenfold.evaluation.answers import Reliability, reliability, share_answered
 from tenfold.evaluation.classification import (
     Evaluation,
     confusion_matrix,
@@ -11,7 +12,8 @@ from tenfold.evaluation.classification import (
     f1_scores,
     log_losses,
 )
-from tenfold.evaluation.intervals import Score, Verdict, in_unit, wilson
+from tenfold.evaluation.comparison import Comparison, Difference, compare_labels, compare_values
+from tenfold.evaluation.intervals import Floats, Score, Verdict, in_unit, wilson
 from tenfold.evaluation.ranking import PrecisionAtRecall, Ranking
 from tenfold.evaluation.regression import RegressionEvaluation
 
@@ -34,17 +36,25 @@ def read_evaluation(content: bytes) -> AnyEvaluation:
 
 __all__ = [
     "AnyEvaluation",
+    "Comparison",
+    "Difference",
     "Evaluation",
+    "Floats",
     "PrecisionAtRecall",
     "Ranking",
     "RegressionEvaluation",
+    "Reliability",
     "Score",
     "Verdict",
+    "compare_labels",
+    "compare_values",
     "confusion_matrix",
     "expected_calibration_error",
     "f1_scores",
     "in_unit",
     "log_losses",
     "read_evaluation",
+    "reliability",
+    "share_answered",
     "wilson",
 ]

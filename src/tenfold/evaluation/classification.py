@@ -1,10 +1,12 @@
 """How often the right label is answered, how surely, and which labels are taken for which."""
 
+from html import escape
 from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from tenfold import notebook
 from tenfold.contract import Frozen
 from tenfold.errors import DataError, did_you_mean, message
 from tenfold.evaluation.intervals import (
@@ -112,6 +114,21 @@ class Evaluation(Frozen):
             knows = "knows" if ranked.low > one.n / self.n else "is not shown to know"
             text += f" Its ranking {knows} more about {one.label!r} than chance."
         return text
+
+    def _repr_html_(self) -> str:
+        scores = [
+            ("accuracy", self.accuracy), ("log loss", self.log_loss), ("macro F1", self.macro_f1),
+            ("calibration error", self.calibration_error),
+            (f"baseline: always {self.baseline.label}", self.baseline.accuracy),
+        ]  # fmt: skip
+        confused = (f"{true} read as {read}: {n}" for true, read, n in self.most_confused[:5])
+        parts = [
+            notebook.table(("score", "value [95% interval]"), scores),
+            f"<p>{escape(self.verdict)}</p>",
+        ]
+        if self.most_confused:
+            parts.append(f"<p>Most confused: {escape(', '.join(confused))}</p>")
+        return notebook.card(f"{self.data}: {self.n:,} {self.part} rows", *parts)
 
     @property
     def most_confused(self) -> list[tuple[str, str, int]]:

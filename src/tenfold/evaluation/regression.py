@@ -1,10 +1,12 @@
 """How far predicted values are from the true ones, and whether they beat knowing nothing."""
 
+from html import escape
 from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from tenfold import notebook
 from tenfold.contract import Frozen
 from tenfold.errors import DataError, message
 from tenfold.evaluation.intervals import Finite, Floats, Ratio, Score, Verdict, ratios, wilson
@@ -70,6 +72,16 @@ class RegressionEvaluation(Frozen):
             case _:
                 text = "Not shown to beat {}: on these rows the difference is within chance."
         return text.format(rival[self.baseline.kind])
+
+    def _repr_html_(self) -> str:
+        scores = [("MAE", self.mae.in_unit), ("RMSE", self.rmse.in_unit), ("R2", self.r2 or "none")]
+        if self.coverage:
+            scores.append(("rows inside their interval", self.coverage))
+        baseline = f"baseline ({self.baseline.kind}): RMSE"
+        scores.append((baseline, self.baseline.rmse.in_unit))
+        table = notebook.table(("score", "value [95% interval]"), scores)
+        title = f"{self.data}: {self.target}, {self.n:,} {self.part} rows"
+        return notebook.card(title, table, f"<p>{escape(self.verdict)}</p>")
 
     @classmethod
     def of(

@@ -1,23 +1,30 @@
 """The evidence of a run as people look at it: pictures and one HTML file."""
 
-from tenfold.report.html import PICTURES, ordinal, write_report
+from tenfold.report.html import PICTURES, SHEET, ordinal, write_comparison, write_report
 from tenfold.report.plots import (
     draw_confusion,
     draw_examples,
-    draw_history,
-    draw_precision_recall,
+    history_figure,
+    precision_recall_figure,
+    save,
 )
-from tenfold.report.values import draw_forecast, draw_predicted_vs_true, draw_residuals
+from tenfold.report.sheet import sheet_order, write_sheet
+from tenfold.report.values import forecast_figure, predicted_vs_true_figure, residuals_figure
 
 __all__ = [
     "PICTURES",
+    "SHEET",
     "draw_confusion",
     "draw_examples",
-    "draw_forecast",
-    "draw_history",
-    "draw_precision_recall",
-    "draw_predicted_vs_true",
-    "draw_residuals",
+    "forecast_figure",
+    "history_figure",
     "ordinal",
+    "precision_recall_figure",
+    "predicted_vs_true_figure",
+    "residuals_figure",
+    "save",
+    "sheet_order",
+    "write_comparison",
     "write_report",
+    "write_sheet",
 ]

@@ -1,12 +1,26 @@
 """`report.html`: the run in one self-contained file that can be mailed and opened anywhere."""
 
 import base64
+import math
 from collections.abc import Sequence
-from importlib import resources
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from tenfold import files
-from tenfold.evaluation import in_unit
-from tenfold.runs import Run
+from tenfold.audit import Audit
+from tenfold.evaluation import Comparison, Evaluation, RegressionEvaluation, in_unit
+from tenfold.page import Living, embedded, read_text, render
+from tenfold.report.answers import answered_figure, calibration_figure, importance_figure
+from tenfold.report.commands import commands
+from tenfold.report.layers import layer_rows
+from tenfold.report.plots import as_svg, history_figure, precision_recall_figure
+from tenfold.report.sheet import COLUMNS, n_pictured, sheet_order
+from tenfold.report.values import forecast_figure, predicted_vs_true_figure, residuals_figure
+from tenfold.robustness import Robustness
+from tenfold.runs import Run, StoredLabels, StoredValues, read_predictions
 
 PICTURES = {
     "confusion_matrix.png": "Confusion matrix",
@@ -16,39 +30,91 @@ PICTURES = {
     "residuals.png": "Residuals",
     "history.png": "Training",
 }
-"""Every picture a run folder may hold, in the order of the report, with its title."""
+"""Every picture for people that a run folder may hold, in the order of the report."""
+
+SHEET = "test_images.png"
+"""The test images of a run, in the order of `sheet_order`."""
+
+MAX_ROWS = 20_000
+"""Rows that a report lists, at most: wrong ones first."""
+
+MAX_CELLS_LABELS = 40
+"""With more labels the confusion matrix is not drawn; the confused pairs are listed."""
+
+N_HARDEST, N_PAIRS, N_WORST = 24, 12, 20
+GRAVE = ("test set inside training set", "in both parts", "test set repeats itself")
+
+
+class Plot(NamedTuple):
+    """One plot of a report; a wide one has a row of its own."""
+
+    svg: str
+    caption: str
+    is_wide: bool
 
 
 def write_report(run: Run, notes: Sequence[str] = ()) -> None:
-    """Write `report.html` from what stands in the run folder: the pictures that are there.
+    """Write `report.html` from what stands in the run folder.
 
     Args:
-      run: The run.
+      run: The run, with its model and its evaluation.
       notes: What a reader must know beside the numbers, one sentence or more each.
 
     Raises:
-      RunError: The run has no evaluation yet.
+      RunError: The run has no evaluation or no model yet, or a file of it is damaged.
     """
-    from jinja2 import Environment, StrictUndefined
-
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    source = resources.files("tenfold.report").joinpath("report.html.j2").read_text("utf-8")
-    text = environment.from_string(source).render(
-        title=run.path.name,
+    evaluation, stored = run.evaluation, read_predictions(run)
+    living = Living(run)
+    audit, robustness = _audit(run), _robustness(run)
+    scripts = living.scripts
+    rows: dict[str, Any] = {}
+    if isinstance(stored, StoredLabels) and isinstance(evaluation, Evaluation):
+        rows = _rows(run, stored)
+        scripts += f'\n{embedded("rows-data", rows)}\n<script type="module">\n'
+        scripts += f"{read_text('tenfold.report', 'report.js')}</script>"
+    text = render(
+        "tenfold.report",
+        "report.html.j2",
+        title=run.path.resolve().name,
+        css=read_text("tenfold.page", "page.css") + read_text("tenfold.report", "report.css"),
         record=run.record,
-        evaluation=run.evaluation,
-        pictures={
-            title: _data_uri(run, name)
-            for name, title in PICTURES.items()
-            if (run.path / name).is_file()
-        },
+        evaluation=evaluation,
+        living=living,
+        scripts=scripts,
         notes=notes,
+        findings=audit.findings if audit else (),
+        grave=GRAVE,
+        plots=_plots(run, stored, robustness),
+        sheet=_sheet(run),
+        worst=_worst(stored) if isinstance(stored, StoredValues) else (),
+        layers=layer_rows((run.path / "model.onnx").read_bytes()),
+        robustness=robustness,
+        commands=commands(run),
+        cells=partial(_cells, evaluation) if isinstance(evaluation, Evaluation) else None,
+        max_cells=MAX_CELLS_LABELS,
+        n_hardest=N_HARDEST,
+        n_pairs=N_PAIRS,
         ordinal=ordinal,
         in_unit=in_unit,
     )
     files.write_text(run.path / "report.html", text)
+
+
+def write_comparison(first: Run, second: Run, comparison: Comparison, path: Path) -> None:
+    """Write the comparison of two runs as one HTML file.
+
+    Raises:
+      FileError: The file cannot be written.
+    """
+    text = render(
+        "tenfold.report",
+        "comparison.html.j2",
+        css=read_text("tenfold.page", "page.css") + read_text("tenfold.report", "report.css"),
+        comparison=comparison,
+        records=[run.record for run in (first, second)],
+        names=[comparison.first, comparison.second],
+    )
+    files.write_text(path, text)
 
 
 def ordinal(number: int) -> str:
@@ -62,7 +128,105 @@ def ordinal(number: int) -> str:
     return f"{number}{'th' if teens else {1: 'st', 2: 'nd', 3: 'rd'}.get(number % 10, 'th')}"
 
 
-def _data_uri(run: Run, name: str) -> str:
-    with files.os_errors("read", run.path / name):
-        content = (run.path / name).read_bytes()
-    return f"data:image/png;base64,{base64.b64encode(content).decode()}"
+def _audit(run: Run) -> Audit | None:
+    path = run.path / "audit.json"
+    return Audit.model_validate_json(_read(path)) if path.is_file() else None
+
+
+def _robustness(run: Run) -> Robustness | None:
+    path = run.path / "robustness.json"
+    return Robustness.model_validate_json(_read(path)) if path.is_file() else None
+
+
+def _read(path: Path) -> bytes:
+    with files.os_errors("read", path):
+        return path.read_bytes()
+
+
+def _rows(run: Run, stored: StoredLabels) -> dict[str, Any]:
+    """The rows of `predictions.csv` for the page: wrong ones first, most confident first."""
+    order = sheet_order(stored.predicted == stored.true, stored.confidence)[:MAX_ROWS]
+    shape = getattr(run.model.contract.input, "shape", ())
+    pictured = n_pictured(len(stored.keys), shape) if (run.path / SHEET).is_file() else 0
+    return {
+        "labels": stored.labels,
+        "n": len(stored.keys),
+        "keys": [stored.keys[row] for row in order],
+        "true": stored.true[order].tolist(),
+        "predicted": stored.predicted[order].tolist(),
+        "confidence": [float(f"{value:.4f}") for value in stored.confidence[order]],
+        "side": shape[:2],
+        "columns": COLUMNS,
+        "pictured": pictured,
+        "hardest": N_HARDEST,
+    }
+
+
+def _sheet(run: Run) -> str | None:
+    path = run.path / SHEET
+    if not path.is_file():
+        return None
+    return f"data:image/png;base64,{base64.b64encode(_read(path)).decode()}"
+
+
+def _cells(evaluation: Evaluation, true: int, predicted: int) -> float:
+    """How strongly a cell is coloured, 0 to 1: right ones by their share of the row, wrong ones
+    beside the most frequent mistake. The root, so that few are seen beside many."""
+    row = evaluation.confusion[true]
+    most = evaluation.most_confused
+    whole = sum(row) if true == predicted else most[0][2] if most else 1
+    return math.sqrt(row[predicted] / max(whole, 1))
+
+
+def _plots(
+    run: Run, stored: StoredLabels | StoredValues, robustness: Robustness | None
+) -> list[Plot]:
+    plots: list[Plot] = []
+
+    def add(title: str, figure: Any, caption: str) -> None:
+        width, height = figure.get_size_inches()
+        plots.append(Plot(as_svg(figure, title), caption, width > 1.7 * height))
+
+    evaluation = run.evaluation
+    if isinstance(stored, StoredLabels) and isinstance(evaluation, Evaluation):
+        right = stored.predicted == stored.true
+        add("Calibration", calibration_figure(stored.confidence, right),
+            "Of answers that state 80%, 80 in 100 should be right.")  # fmt: skip
+        add("Accuracy against share answered", answered_figure(stored.confidence, right),
+            "If only the surest answers were given: how many of those would be right.")  # fmt: skip
+        if evaluation.precision_at_recall is not None:
+            figure = precision_recall_figure(evaluation, stored.true, stored.probabilities)
+            add("Precision and recall", figure, "Each step is a threshold.")
+    elif isinstance(stored, StoredValues) and isinstance(evaluation, RegressionEvaluation):
+        ends = (stored.low, stored.high)
+        add("Predicted against true",
+            predicted_vs_true_figure(evaluation, stored.true, stored.predicted, *ends),
+            "Points on the diagonal are right.")  # fmt: skip
+        add("Residuals", residuals_figure(evaluation, stored.true, stored.predicted),
+            "What is left over should show no pattern.")  # fmt: skip
+        if (run.path / "forecast.png").is_file():
+            figure = forecast_figure(
+                stored.true,
+                stored.predicted,
+                ends[0],
+                ends[1],
+                stored.keys,
+                target=evaluation.target,
+            )
+            add("The test rows over time", figure, "In the order of time, by the key of each row.")
+    if run.history:
+        add("Training", history_figure(run.history), "By epoch.")
+    if robustness is not None and robustness.columns:
+        add("Importance of the columns", importance_figure(robustness),
+            f"What shuffling a column costs: {robustness.score}.")  # fmt: skip
+    return plots
+
+
+def _worst(stored: StoredValues) -> list[tuple[str, float, float, float]]:
+    """Key, truth, prediction and error of the rows that are furthest off."""
+    error = stored.predicted - stored.true
+    order = np.argsort(-np.abs(error), kind="stable")[:N_WORST]
+    return [
+        (stored.keys[i], float(stored.true[i]), float(stored.predicted[i]), float(error[i]))
+        for i in order
+    ]

@@ -1,5 +1,8 @@
 """The pictures, drawn with matplotlib's figures directly: pyplot would cost 0.3 s and a window."""
 
+import html
+import io
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +21,12 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.floating[Any]]
 INK, TRAIN, VALIDATION = "#1f2933", "#7b8794", "#1767b3"
+PAGE_COLOURS = {
+    INK: "--ink", "#000000": "--ink", TRAIN: "--quiet", "#b0b0b0": "--line", "#ffffff": "--card",
+    VALIDATION: "--accent", "#d9730d": "--against",
+}  # fmt: skip
+"""Colours of a figure that a page replaces by its own, dark or light."""
+
 MAX_NUMBERED = 30
 """With more labels than this the cells are too small for numbers; colour alone remains."""
 
@@ -44,16 +53,15 @@ def draw_confusion(evaluation: Evaluation, path: Path) -> None:
     save(figure, path)
 
 
-def draw_precision_recall(
-    evaluation: Evaluation, true: NDArray[np.integer[Any]], probabilities: Floats, path: Path
-) -> None:
-    """Draw precision against recall of the positive of two labels, step by step.
+def precision_recall_figure(
+    evaluation: Evaluation, true: NDArray[np.integer[Any]], probabilities: Floats
+) -> "Figure":
+    """Precision against recall of the positive of two labels, step by step.
 
     Args:
       evaluation: Of these rows; its `average_precision` must not be None.
       true: Label codes (n,).
       probabilities: Answers (n, 2).
-      path: The picture.
     """
     one, at = evaluation.of_positive, evaluation.precision_at_recall
     if one is None or at is None:
@@ -88,7 +96,7 @@ def draw_precision_recall(
         color=INK,
     )
     figure.legend(loc="outside lower center", frameon=False, ncols=1)
-    save(figure, path)
+    return figure
 
 
 def draw_examples(data: Dataset, path: Path) -> None:
@@ -115,8 +123,8 @@ def draw_examples(data: Dataset, path: Path) -> None:
     save(figure, path)
 
 
-def draw_history(history: Sequence[dict[str, float | None]], path: Path) -> None:
-    """Draw loss and accuracy per epoch, of the training rows and of the validation rows if any.
+def history_figure(history: Sequence[dict[str, float | None]]) -> "Figure":
+    """Loss and accuracy per epoch, of the training rows and of the validation rows if any.
 
     A column that is empty throughout, as accuracy is in a regression, is not drawn.
     """
@@ -135,7 +143,7 @@ def draw_history(history: Sequence[dict[str, float | None]], path: Path) -> None
         plain(axes)
         if axes.lines:
             axes.legend(frameon=False)
-    save(figure, path)
+    return figure
 
 
 def _matrix(axes: "Axes", shares: Any, texts: list[list[str]], labels: Sequence[str]) -> None:
@@ -192,3 +200,35 @@ def save(figure: "Figure", path: Path) -> None:
     with files.durable(path) as file:
         # Without the version in the file's metadata, equal pictures are equal files.
         figure.savefig(file, format="png", metadata={"Software": None})
+
+
+def as_svg(figure: "Figure", title: str) -> str:
+    """The figure as an element of a page, its ink in the page's colours.
+
+    Text stays text, so that it is read out, found and small; names are hashed from a fixed salt,
+    so that equal figures are equal.
+    """
+    import matplotlib
+
+    figure.draw_without_rendering()
+    figure.patch.set_alpha(0)
+    for axes in figure.axes:
+        axes.patch.set_alpha(0)
+    text = io.StringIO()
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": title}):
+        figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
+    svg = text.getvalue()
+    svg = svg[svg.index("<svg") :].replace("\n", " ")
+    for colour, variable in PAGE_COLOURS.items():
+        svg = svg.replace(colour, f"var({variable})")
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg)
+    # Names of one drawing must not meet those of another in the same page.
+    names = set(re.findall(r' id="([^"]+)"', svg))
+    prefix = re.sub(r"\W+", "-", title.lower())
+    svg = re.sub(r' id="([^"]+)"', rf' id="{prefix}-\1"', svg)
+    svg = re.sub(
+        r'(href="#|url\(#)([^")]+)',
+        lambda m: f"{m[1]}{prefix}-{m[2]}" if m[2] in names else m[0],
+        svg,
+    )
+    return svg.replace("<svg ", f'<svg role="img" aria-label="{html.escape(title)}" ', 1)

@@ -1,18 +1,18 @@
 """The pictures of a regression: predicted against true, what is left over, and a forecast."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tenfold.evaluation import RegressionEvaluation, in_unit
-from tenfold.report.plots import INK, VALIDATION, Floats, new_figure, plain, save, short
+from tenfold.report.plots import INK, VALIDATION, Floats, new_figure, plain, short
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.axis import Axis
     from matplotlib.collections import PolyCollection
+    from matplotlib.figure import Figure
 
 FORECAST = "#d9730d"
 MAX_WHISKERS = 200
@@ -24,15 +24,14 @@ MAX_POINTS = 3000
 MAX_TICKS = 8
 
 
-def draw_predicted_vs_true(
+def predicted_vs_true_figure(
     evaluation: RegressionEvaluation,
     true: Floats,
     value: Floats,
-    path: Path,
     low: Floats | None = None,
     high: Floats | None = None,
-) -> None:
-    """Draw predicted values against true ones (n,), with the diagonal on which they are equal."""
+) -> "Figure":
+    """Predicted values against true ones (n,), with the diagonal on which they are equal."""
     figure = new_figure(5.8, 5.6)
     axes = figure.subplots()
     shown = [true, value]
@@ -56,13 +55,11 @@ def draw_predicted_vs_true(
         color=INK,
         fontsize=11,
     )
-    save(figure, path)
+    return figure
 
 
-def draw_residuals(
-    evaluation: RegressionEvaluation, true: Floats, value: Floats, path: Path
-) -> None:
-    """Draw what is left over, true minus predicted (n,): against predicted, and how often."""
+def residuals_figure(evaluation: RegressionEvaluation, true: Floats, value: Floats) -> "Figure":
+    """What is left over, true minus predicted (n,): against predicted, and how often."""
     left_over = true - value
     figure = new_figure(9.0, 4.0)
     left, right = figure.subplots(1, 2, sharey=True, width_ratios=(2, 1))
@@ -81,20 +78,19 @@ def draw_residuals(
         color=INK,
         fontsize=11,
     )
-    save(figure, path)
+    return figure
 
 
-def draw_forecast(
+def forecast_figure(
     true: Floats,
     predicted: Floats,
     low: Floats | None,
     high: Floats | None,
     axis_labels: Sequence[str],
-    path: Path,
     *,
     target: str = "value",
-) -> None:
-    """Draw the test rows over time: true and predicted values (n,), the intervals as a band.
+) -> "Figure":
+    """The test rows over time: true and predicted values (n,), the intervals as a band.
 
     Args:
       true: True values, in order of time.
@@ -102,7 +98,6 @@ def draw_forecast(
       low: Lower end of each interval; None where there are none.
       high: Upper end.
       axis_labels: The time of each row, as it is written under the axis.
-      path: The picture.
       target: Name of the quantity.
     """
     figure = new_figure(10.0, 4.2)
@@ -123,7 +118,7 @@ def draw_forecast(
     axes.set(ylabel=short(target))
     plain(axes)
     figure.legend(loc="outside upper right", frameon=False, ncols=3)
-    save(figure, path)
+    return figure
 
 
 def _cloud(axes: "Axes", x: Floats, y: Floats) -> "PolyCollection | None":

@@ -1,0 +1,261 @@
+"""Two models on the same rows: which is better, or that these rows cannot tell."""
+
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tenfold.contract import Frozen
+from tenfold.errors import DataError, message
+from tenfold.evaluation.classification import f1_scores, log_losses
+from tenfold.evaluation.intervals import (
+    Finite,
+    Floats,
+    Score,
+    Verdict,
+    mcnemar,
+    mcnemar_p,
+    ratios,
+    resampled_counts,
+)
+from tenfold.evaluation.regression import ROUNDING
+
+LARGEST = 1e300
+"""Stands for the ratio to an error of 0."""
+
+MAX_JOINT = 100_000
+"""Cells of true label, answer of one and answer of the other that are counted: 46 labels."""
+
+
+class Difference(Frozen):
+    """One score of two models.
+
+    Attributes:
+      score: Its name.
+      first, second: The score of each model.
+      change: `second - first`, or for `is_ratio` second / first, with its 95% interval.
+      verdict: What that says of the second model beside the first.
+    """
+
+    score: str
+    first: Finite
+    second: Finite
+    change: Score
+    is_ratio: bool
+    verdict: Verdict
+
+
+class Comparison(Frozen):
+    """Two models on the same rows.
+
+    Attributes:
+      first, second: What the models are called.
+      n: Rows that both answered and neither was fitted to.
+      only_first, only_second: Rows that only one of the two has right; None for regression.
+      p_value: Of the exact McNemar test, two-sided; None for regression.
+      differences: Score by score; the first one decides `verdict`.
+    """
+
+    task: Literal["classification", "regression"]
+    first: str
+    second: str
+    n: int
+    only_first: int | None
+    only_second: int | None
+    p_value: Finite | None
+    differences: tuple[Difference, ...]
+
+    @property
+    def verdict(self) -> str:
+        """In plain words: which of the two is better."""
+        main = self.differences[0]
+        if main.verdict == "not distinguishable":
+            return f"Not distinguishable: on these {self.n:,} rows the difference is within chance."
+        better, other = self.second, self.first
+        if main.verdict == "worse":
+            better, other = other, better
+        return f"{better} is better than {other}."
+
+    def lines(self) -> list[str]:
+        """The comparison for people, a line each."""
+        found = [f"{self.n:,} rows answered by both, change from the first to the second, 95%"]
+        if self.p_value is not None:
+            found.append(
+                f"only the first right {self.only_first:,}, only the second {self.only_second:,} "
+                f"(exact McNemar test, p = {self.p_value:.2g})"
+            )
+        for one in self.differences:
+            sign = "x" if one.is_ratio else ""
+            text = f"{one.first:.6g} -> {one.second:.6g}"
+            found.append(f"{one.score:<18} {text:<24} {sign}{one.change}  {one.verdict}")
+        return [*found, self.verdict]
+
+
+def compare_labels(
+    true: NDArray[np.integer[Any]],
+    first: tuple[NDArray[np.integer[Any]], Floats],
+    second: tuple[NDArray[np.integer[Any]], Floats],
+    names: tuple[str, str] = ("first", "second"),
+    seed: int = 0,
+) -> Comparison:
+    """Compare answers with labels: exact McNemar for the accuracy, paired bootstrap for the rest.
+
+    Args:
+      true: Label codes (n,).
+      first: Codes answered (n,) and probabilities (n, n_labels) of one model.
+      second: Of the other, to the same rows.
+      names: What the models are called.
+      seed: Decides the bootstrap resamples.
+
+    Raises:
+      DataError: No rows, or shapes that disagree.
+    """
+    n_labels = _check_labels(true, first, second)
+    rights = [answers == true for answers, _ in (first, second)]
+    only_first, only_second = (int((a & ~b).sum()) for a, b in (rights, reversed(rights)))
+    losses = [log_losses(true, p.astype(np.float64)) for _, p in (first, second)]
+    rng = np.random.default_rng(seed)
+    differences = [
+        _accuracy(rights[0], rights[1], rng),
+        _ratio("log loss", losses[0], losses[1], 1.0, rng),
+    ]
+    if n_labels**3 <= MAX_JOINT:
+        differences.append(_macro_f1(true, first[0], second[0], n_labels, rng))
+    return Comparison(
+        task="classification",
+        first=names[0],
+        second=names[1],
+        n=len(true),
+        only_first=only_first,
+        only_second=only_second,
+        p_value=mcnemar_p(only_first, only_second),
+        differences=tuple(differences),
+    )
+
+
+def compare_values(
+    true: Floats,
+    first: Floats,
+    second: Floats,
+    names: tuple[str, str] = ("first", "second"),
+    seed: int = 0,
+) -> Comparison:
+    """Compare predicted values (n,): the ratio of squared and absolute errors, row by row.
+
+    Raises:
+      DataError: Fewer than two rows, or shapes that disagree.
+    """
+    if true.ndim != 1 or len(true) < 2 or not true.shape == first.shape == second.shape:
+        raise _no_pairs("values (n,) of both, n at least 2", true, first, second)
+    errors = [np.abs(true - value) for value in (first, second)]
+    rng = np.random.default_rng(seed)
+    differences = [
+        _ratio("RMSE", errors[0] ** 2, errors[1] ** 2, 0.5, rng),
+        _ratio("MAE", errors[0], errors[1], 1.0, rng),
+    ]
+    return Comparison(
+        task="regression", first=names[0], second=names[1], n=len(true),
+        only_first=None, only_second=None, p_value=None, differences=tuple(differences),
+    )  # fmt: skip
+
+
+def _check_labels(true: NDArray[Any], *answers: tuple[NDArray[Any], Floats]) -> int:
+    n_labels = answers[0][1].shape[-1]
+    for codes, probabilities in answers:
+        if (
+            not len(true)
+            or true.ndim != 1
+            or codes.shape != true.shape
+            or probabilities.shape != (len(true), n_labels)
+        ):
+            raise _no_pairs(
+                "codes (n,) and probabilities (n, n_labels) of both, n at least 1",
+                true, codes, probabilities,
+            )  # fmt: skip
+    return int(n_labels)
+
+
+def _no_pairs(expected: str, *arrays: NDArray[Any]) -> DataError:
+    shapes = [array.shape for array in arrays]
+    return DataError(message("Answers that are no pairs", expected=expected, shapes=shapes))
+
+
+def _accuracy(
+    first: NDArray[np.bool], second: NDArray[np.bool], rng: np.random.Generator
+) -> Difference:
+    """The interval is the bootstrap's; the verdict the exact test's."""
+    cells = np.bincount(2 * first + second, minlength=4)
+    draws = np.concatenate(list(resampled_counts(cells, rng))) / len(first)
+    values = (float(first.mean()), float(second.mean()))
+    verdict = mcnemar(second, first)
+    change = _interval(values[1] - values[0], draws[:, 1] - draws[:, 2])
+    return Difference(
+        score="accuracy", first=values[0], second=values[1], change=change, is_ratio=False,
+        verdict=verdict,
+    )  # fmt: skip
+
+
+def _ratio(
+    score: str, first: Floats, second: Floats, power: float, rng: np.random.Generator
+) -> Difference:
+    """Errors of the second model over those of the first; under 1 is better."""
+    values = (float(first.mean()) ** power, float(second.mean()) ** power)
+    if not values[0] or not values[1] or np.abs(first - second).max() <= ROUNDING * first.max():
+        change, verdict = _beside_nothing(*values)
+    else:
+        change = ratios([(second, first)], rng)[0].score(power)
+        verdict = (
+            "better" if change.high < 1 else "worse" if change.low > 1 else "not distinguishable"
+        )
+    return Difference(
+        score=score, first=values[0], second=values[1], change=change, is_ratio=True,
+        verdict=verdict,
+    )  # fmt: skip
+
+
+def _beside_nothing(first: float, second: float) -> tuple[Score, Verdict]:
+    """Equal errors, or a model without any: no ratio to resample."""
+    if not first and second:
+        return Score(value=LARGEST, low=LARGEST, high=LARGEST), "worse"
+    if first and not second:
+        return Score(value=0, low=0, high=0), "better"
+    return Score(value=1, low=1, high=1), "not distinguishable"
+
+
+def _macro_f1(
+    true: NDArray[np.integer[Any]],
+    first: NDArray[np.integer[Any]],
+    second: NDArray[np.integer[Any]],
+    k: int,
+    rng: np.random.Generator,
+) -> Difference:
+    """Both confusion matrices from the same resamples of true label and both answers."""
+    joint = np.bincount((true * k + first) * k + second, minlength=k**3)
+    used = np.flatnonzero(joint)
+
+    def scores(counts: Floats) -> tuple[Floats, Floats]:
+        cells = np.zeros((len(counts), k**3))
+        cells[:, used] = counts
+        cube = cells.reshape(-1, k, k, k)
+        pair = (cube.sum(axis=3), cube.sum(axis=2))
+        one, other = (np.nanmean(f1_scores(matrix), axis=1) for matrix in pair)
+        return one, other
+
+    one, other = (float(found[0]) for found in scores(joint[used][None].astype(float)))
+    changes = []
+    for draw in resampled_counts(joint[used], rng):
+        for lines in np.array_split(draw, max(1, len(draw) * k**3 // 2**22)):
+            a, b = scores(lines)
+            changes.append(b - a)
+    change = _interval(other - one, np.concatenate(changes))
+    verdict: Verdict = (
+        "better" if change.low > 0 else "worse" if change.high < 0 else "not distinguishable"
+    )
+    return Difference(
+        score="macro F1", first=one, second=other, change=change, is_ratio=False, verdict=verdict
+    )
+
+
+def _interval(value: float, resampled: Floats) -> Score:
+    low, high = np.percentile(resampled, [2.5, 97.5])
+    return Score(value=value, low=min(value, float(low)), high=max(value, float(high)))

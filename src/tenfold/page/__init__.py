@@ -1,0 +1,16 @@
+"""The living network: a model's own network in a page, computed by the browser."""
+
+from tenfold.page.html import Living, embedded, read_text, render, write_page
+from tenfold.page.modules import inlined
+from tenfold.page.network import Unable, read_network
+
+__all__ = [
+    "Living",
+    "Unable",
+    "embedded",
+    "inlined",
+    "read_network",
+    "read_text",
+    "render",
+    "write_page",
+]

@@ -1,0 +1,115 @@
+"""The living network as HTML: a section for the report, or a page of its own."""
+
+import base64
+import json
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tenfold import files
+from tenfold.idx import read_idx
+from tenfold.model import Model, Predictions
+from tenfold.page.modules import inlined
+from tenfold.page.network import Unable, read_network
+from tenfold.runs import EXAMPLE_INPUTS, Run
+
+MODULES = ("box", "engine", "neuron", "paint", "pad", "living")
+"""In an order in which each imports from earlier ones only."""
+
+
+def read_text(package: str, name: str) -> str:
+    """A text file of a package."""
+    return resources.files(package).joinpath(name).read_text("utf-8")
+
+
+@cache
+def script() -> str:
+    """The page's modules as one script."""
+    folder = resources.files("tenfold.page")
+    return inlined([folder.joinpath(f"{name}.js") for name in MODULES])
+
+
+def render(package: str, name: str, /, **values: Any) -> str:
+    """A template of a package; what it is given is escaped, `| safe` apart."""
+    from jinja2 import Environment, StrictUndefined
+
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.from_string(read_text(package, name)).render(**values)
+
+
+def embedded(name: str, value: Any) -> str:
+    """Data for a page's script: JSON that cannot end its element."""
+    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    text = text.replace("<", "\\u003c")
+    return f'<script type="application/json" id="{name}">{text}</script>'
+
+
+class Living:
+    """The parts of a page that bring a run's network to life.
+
+    Attributes:
+      reason: Why there is none; None where there is one.
+      html: The section.
+      scripts: What to put at the end of the page.
+    """
+
+    def __init__(self, run: Run) -> None:
+        model = run.model
+        found = read_network((run.path / "model.onnx").read_bytes(), model.contract)
+        self.reason = found.reason if isinstance(found, Unable) else None
+        self.html = render("tenfold.page", "living.html.j2", living=self)
+        self.scripts = ""
+        if not isinstance(found, Unable):
+            data = {
+                "network": found,
+                "labels": list(model.labels),
+                "decision": model.contract.decision and model.contract.decision.model_dump(),
+                "examples": _examples(run, model),
+            }
+            self.scripts = embedded("living-data", data) + (
+                f'\n<script type="module">\n{script()}'
+                "const stored = JSON.parse(document.getElementById('living-data').textContent);\n"
+                "globalThis.tenfold = living_js.openLiving(stored);\n</script>"
+            )
+
+
+def _examples(run: Run, model: Model) -> list[Mapping[str, str]]:
+    """One stored example of each label, with the answer the model gives to it."""
+    path = run.path / EXAMPLE_INPUTS
+    if not path.is_file():
+        return []
+    images: NDArray[np.uint8] = read_idx(path)
+    answers = model.answer(images)
+    labels: Sequence[str] = answers.labels if isinstance(answers, Predictions) else ()
+    return [
+        {"label": label, "pixels": base64.b64encode(image.tobytes()).decode()}
+        for label, image in zip(labels, images, strict=True)
+    ]
+
+
+def write_page(run: Run, path: Path) -> None:
+    """Write the living network alone as one HTML file that needs nothing else.
+
+    Raises:
+      RunError: The run has no model.
+      FileError: The file cannot be written.
+    """
+    living = Living(run)
+    data = run.record.data
+    text = render(
+        "tenfold.page",
+        "page.html.j2",
+        title=run.path.resolve().name,
+        about=f"{run.record.learner} trained on {data.n_train:,} rows of {data.name}",
+        css=read_text("tenfold.page", "page.css"),
+        living_html=living.html,
+        living_script=living.scripts,
+    )
+    files.write_text(path, text)
