@@ -662,3 +662,17 @@ def test_choices_that_cannot_be_are_refused(
     with pytest.raises(DataError) as error:
         Evaluation.of([0, 1], sure([0, 1], len(labels)), labels, **others)
     assert str(error.value).startswith(text)
+
+
+def test_the_calibration_error_before_is_that_of_the_raw_probabilities() -> None:
+    rng = np.random.default_rng(0)
+    logits = rng.normal(0, 3, (500, 4))
+    raw = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    y = np.array([rng.choice(4, p=row) for row in raw**0.5 / (raw**0.5).sum(axis=1)[:, None]])
+    cool = raw**0.5 / (raw**0.5).sum(axis=1, keepdims=True)  # a temperature of 2
+    measured = Evaluation.of(y, cool, ("a", "b", "c", "d"), temperature=2.0)
+    before = Evaluation.of(y, raw, ("a", "b", "c", "d"))
+    assert measured.calibration_error_before is not None
+    assert measured.calibration_error_before.value == pytest.approx(before.calibration_error.value)
+    assert measured.calibration_error.value < before.calibration_error.value / 2
+    assert before.calibration_error_before is None

@@ -30,7 +30,7 @@ from tenfold.learners.neighbors import Neighbors
 from tenfold.model import Model
 from tenfold.training import Examples
 
-CLASSICAL = [name for name in LEARNERS if name != "network"]
+CLASSICAL = [name for name in LEARNERS if name not in ("network", "cnn")]
 CLASSIFIERS = [name for name in CLASSICAL if "classification" in LEARNERS[name].tasks]
 REGRESSORS = [name for name in CLASSICAL if "regression" in LEARNERS[name].tasks]
 

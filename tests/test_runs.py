@@ -318,7 +318,9 @@ def test_predictions_are_read_as_they_were_written(small_run: Run) -> None:
     assert (stored.predicted == stored.true).mean() == small_run.evaluation.accuracy.value
     assert (stored.probabilities.argmax(axis=1) == stored.predicted).all()
     assert (stored.probabilities.max(axis=1) == stored.confidence).all()
-    assert not stored.unsure.any() and stored.keys[3] == "t10k-images-idx3-ubyte:3"
+    answered = small_run.evaluation.answered.share.value
+    assert stored.unsure.mean() == pytest.approx(1 - answered)
+    assert stored.keys[3] == "t10k-images-idx3-ubyte:3"
 
 
 @pytest.mark.parametrize(

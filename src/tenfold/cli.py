@@ -144,8 +144,9 @@ def evaluate(
 ) -> None:
     """Measure a run's model again, or on other data."""
     opened = tenfold.open(run)
-    print_scores(tenfold.evaluate(opened, data))
-    if data is not None:
+    found = tenfold.evaluate(opened, data)
+    print_scores(found)
+    if found != opened.evaluation:
         print_own(opened)
     if robustness:
         for line in workflow.robustness(run, data).lines():

@@ -485,7 +485,9 @@ def resolve(asked: dict[str, Any], *, table: bool = False) -> Settings:
     known = {**(TABLE if table else {}), **RECIPES.get(recipe, {}).get(learner, {}), **known}
     if known.get("validation_size") == 0 and "patience" not in asked:
         known["patience"] = None  # nothing to watch
-    if table and known.get("shift_px"):
+    if table and learner == "cnn":
+        problems.append(_problem("learner", learner, "another one for a table: 'network'", ()))
+    elif table and known.get("shift_px"):
         problems.append(_problem("shift_px", known["shift_px"], "0: a table has no pixels", ()))
     try:
         settings = Settings.model_validate(known)

@@ -196,12 +196,9 @@ class Evaluation(Frozen):
         majority = int(confusion.sum(axis=1).argmax())
         verdict = mcnemar(right, y == majority)
         sought = _positive(confusion, labels, positive)
-        ranked = before = None
+        ranked = None
         if sought is not None:
             ranked = Ranking.of(y == sought, p[:, sought]).scores(rng, recall)
-        if temperature != 1:
-            raw = uncalibrated(p, temperature)[np.arange(len(y)), answers]
-            before = _calibration_score(raw, right, np.random.default_rng(seed))
         given = p[np.arange(len(y)), answers]  # what was answered need not be the most probable
         return cls(
             data=data,
@@ -217,7 +214,7 @@ class Evaluation(Frozen):
             log_loss=ratios([(log_losses(y, p), None)], rng)[0].score(),
             macro_f1=macro,
             calibration_error=_calibration_score(given, right, rng),
-            calibration_error_before=before,
+            calibration_error_before=_score_before(p, answers, right, temperature, seed),
             answered=Answered(
                 share=wilson(int((~doubtful).sum()), len(y)),
                 accuracy=_rate(int(right[~doubtful].sum()), int((~doubtful).sum())),
@@ -340,6 +337,16 @@ def _calibration_score(
     )
     errors = np.abs(resampled_means(gaps, rng)).sum(axis=1)
     return _interval(expected_calibration_error(confidence, right), errors)
+
+
+def _score_before(
+    p: Floats, answers: NDArray[np.int64], right: NDArray[np.bool], temperature: float, seed: int
+) -> Score | None:
+    """The calibration error of the probabilities before a temperature changed them."""
+    if temperature == 1:
+        return None
+    raw = uncalibrated(p, temperature)[np.arange(len(p)), answers]
+    return _calibration_score(raw, right, np.random.default_rng(seed))
 
 
 def _interval(value: float, resampled: Floats) -> Score:
