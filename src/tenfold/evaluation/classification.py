@@ -186,9 +186,7 @@ class Evaluation(Frozen):
         _check(y, p, doubtful, labels)
         _check_choice(positive, threshold, recall, labels, chosen=predicted is not None)
         y = y.astype(np.int64)
-        answers = p.argmax(axis=1)
-        if predicted is not None:
-            answers = _codes("Answers", np.asarray(predicted), y.shape, labels)
+        answers = _answers(p, predicted, labels)
         right = answers == y
         confusion = confusion_matrix(y, answers, len(labels))
         rng = np.random.default_rng(seed)
@@ -337,6 +335,13 @@ def _calibration_score(
     )
     errors = np.abs(resampled_means(gaps, rng)).sum(axis=1)
     return _interval(expected_calibration_error(confidence, right), errors)
+
+
+def _answers(p: Floats, predicted: ArrayLike | None, labels: tuple[str, ...]) -> NDArray[np.int64]:
+    """The code answered to each row (n,): what a threshold decided, else the most probable."""
+    if predicted is None:
+        return p.argmax(axis=1)
+    return _codes("Answers", np.asarray(predicted), p.shape[:1], labels)
 
 
 def _score_before(
