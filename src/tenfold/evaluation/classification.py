@@ -340,7 +340,8 @@ def _calibration_score(
 def _answers(p: Floats, predicted: ArrayLike | None, labels: tuple[str, ...]) -> NDArray[np.int64]:
     """The code answered to each row (n,): what a threshold decided, else the most probable."""
     if predicted is None:
-        return p.argmax(axis=1)
+        best: NDArray[np.int64] = p.argmax(axis=1)
+        return best
     return _codes("Answers", np.asarray(predicted), p.shape[:1], labels)
 
 
