@@ -136,9 +136,9 @@ def evaluate(
 ) -> None:
     """Measure a run's model again, or on other data."""
     opened = tenfold.open(run)
-    print_scores(tenfold.evaluate(opened, data))
-    if data is not None:
-        print_own(opened)
+    evaluation = tenfold.evaluate(opened, data)
+    print_scores(evaluation)
+    print_own(opened, evaluation)
 
 
 @app.command()
