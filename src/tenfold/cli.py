@@ -144,10 +144,9 @@ def evaluate(
 ) -> None:
     """Measure a run's model again, or on other data."""
     opened = tenfold.open(run)
-    found = tenfold.evaluate(opened, data)
-    print_scores(found)
-    if found != opened.evaluation:
-        print_own(opened)
+    evaluation = tenfold.evaluate(opened, data)
+    print_scores(evaluation)
+    print_own(opened, evaluation)
     if robustness:
         for line in workflow.robustness(run, data).lines():
             print(line)

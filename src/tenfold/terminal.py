@@ -150,8 +150,10 @@ def print_scores(evaluation: AnyEvaluation) -> None:
         _print_classification(evaluation)
 
 
-def print_own(run: Run) -> None:
-    """What the run's own test rows said, for a reader who measured it on other data."""
+def print_own(run: Run, evaluation: AnyEvaluation) -> None:
+    """What the run's own test rows said, beside an evaluation on other rows."""
+    if not (run.path / "evaluation.json").is_file() or evaluation == run.evaluation:
+        return
     own = run.evaluation
     score = (
         f"RMSE {own.rmse}" if isinstance(own, RegressionEvaluation) else f"accuracy {own.accuracy}"
