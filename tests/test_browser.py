@@ -312,8 +312,9 @@ def test_an_answer_of_much_novelty_is_unsure(convolutional: tuple[Opened, bytes]
         f"""([text, thresholds]) => {{
           {UNPACKED}
           const values = tenfold.run(net, unpacked(text));
-          return thresholds.map((novelty_threshold) => tenfold.answerOf(
-            {{labels: ["a", "b", "c", "d"], network: {{...net, novelty_threshold}}}}, values).doubt);
+          const labels = ["a", "b", "c", "d"];
+          return thresholds.map((novelty_threshold) =>
+            tenfold.answerOf({{labels, network: {{...net, novelty_threshold}}}}, values).doubt);
         }}""",
         [packed(x), [float(novelty) * 0.9, float(novelty) * 1.1, None]],
     )
