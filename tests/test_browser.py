@@ -230,15 +230,28 @@ def a_graph(kind: str) -> bytes:
         node("Log", ["cut"], ["log"]),
         node("Mul", ["log", "cool"], ["tempered"]),
         node("Softmax", ["tempered"], ["probabilities"], axis=-1),
-    ]
-    ends = {"low": 1e-7, "high": 1.0, "cool": 0.8}
+        # How far the answer is from the nearest of three centres, and how doubtful it is.
+        node("Sub", ["logits", weight("mean", 4)], ["centred"]),
+        node("Gemm", ["centred", weight("centres", 3, 4), weight("squares", 3)], ["closeness"],
+             alpha=2.0, transB=1),
+        node("ReduceMax", ["closeness"], ["nearest"], axes=[1], keepdims=0),
+        node("ReduceSumSquare", ["centred"], ["square"], axes=[1], keepdims=0),
+        node("Sub", ["square", "nearest"], ["off"]),
+        node("Sqrt", ["off_"], ["root"]),
+        node("Div", ["root", "unit"], ["novelty"]),
+    ]  # fmt: skip
+    nodes.insert(-2, node("Max", ["off", "low"], ["off_"]))
+    ends = {"low": 1e-7, "high": 1.0, "cool": 0.8, "unit": 0.3}
     weights = [one for one in weights if one.name not in ends]
     weights += [numpy_helper.from_array(np.array(v, np.float32), k) for k, v in ends.items()]
     graph = helper.make_graph(
         nodes,
         "random",
         [helper.make_tensor_value_info("image", TensorProto.UINT8, ["n", 28, 28])],
-        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["n", 4])],
+        [
+            helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["n", 4]),
+            helper.make_tensor_value_info("novelty", TensorProto.FLOAT, ["n"]),
+        ],
         weights,
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
@@ -246,7 +259,13 @@ def a_graph(kind: str) -> bytes:
     return content
 
 
-CONTRACT = Contract(
+class Sceptic(Contract):
+    """A contract with a threshold of novelty."""
+
+    novelty_threshold: float | None = 1.0
+
+
+CONTRACT = Sceptic(
     input=ImageInput(height=28, width=28), labels=("a", "b", "c", "d"), learner="cnn", tenfold="0"
 )
 
@@ -267,18 +286,42 @@ def test_convolutions_are_computed_like_onnx_runtime(
     alive, content = convolutional
     x = few(60).images[:60]
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
-    expected = session.run(None, {"image": x})[0]
+    expected, novelty = session.run(None, {"image": x})
     assert np.ptp(expected, axis=0).max() > 0.02, "the answers must differ from row to row"
     found = alive.run(
         f"""([text, n]) => {{
           {UNPACKED}
           const x = unpacked(text);
           return Array.from({{length: n}}, (_, i) =>
-            [...tenfold.run(net, x.subarray(784 * i, 784 * (i + 1))).get("probabilities").data]);
+            ["probabilities", "novelty"].map((name) =>
+              [...tenfold.run(net, x.subarray(784 * i, 784 * (i + 1))).get(name).data]));
         }}""",
         [packed(x), len(x)],
     )
-    assert np.abs(np.array(found) - expected).max() < TOLERANCE
+    assert np.abs(np.array([p for p, _ in found]) - expected).max() < TOLERANCE
+    assert np.ptp(novelty) > 0.02
+    assert np.abs(np.array([n for _, (n,) in found]) - novelty).max() < TOLERANCE
+
+
+def test_an_answer_of_much_novelty_is_unsure(convolutional: tuple[Opened, bytes], few: Few) -> None:
+    alive, content = convolutional
+    x = few(1).images[0]
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    p, (novelty,) = session.run(None, {"image": x[None]})
+    doubts = alive.run(
+        f"""([text, thresholds]) => {{
+          {UNPACKED}
+          const values = tenfold.run(net, unpacked(text));
+          const labels = ["a", "b", "c", "d"];
+          return thresholds.map((novelty_threshold) =>
+            tenfold.answerOf({{labels, network: {{...net, novelty_threshold}}}}, values).doubt);
+        }}""",
+        [packed(x), [float(novelty) * 0.9, float(novelty) * 1.1, None]],
+    )
+    first, second = np.argsort(-p[0])[:2]
+    between = p[0][second] >= 0.5 * p[0][first]
+    expected = f"{'abcd'[first]} or {'abcd'[second]}" if between else "unlike the training examples"
+    assert doubts == [expected, None, None]
 
 
 def test_every_neuron_is_the_sum_of_its_weighted_inputs(

@@ -76,13 +76,18 @@ class Comparison(Frozen):
             better, other = other, better
         return f"{better} is better than {other}."
 
+    @property
+    def p_text(self) -> str:
+        """The p value for people; float64 ends at 1e-308."""
+        return f"p = {self.p_value:.2g}" if self.p_value else "p < 1e-300"
+
     def lines(self) -> list[str]:
         """The comparison for people, a line each."""
         found = [f"{self.n:,} rows answered by both, change from the first to the second, 95%"]
         if self.p_value is not None:
             found.append(
                 f"only the first right {self.only_first:,}, only the second {self.only_second:,} "
-                f"(exact McNemar test, p = {self.p_value:.2g})"
+                f"(exact McNemar test, {self.p_text})"
             )
         for one in self.differences:
             sign = "x" if one.is_ratio else ""

@@ -57,6 +57,11 @@ function each(change) {
   return ([x]) => sameShape(x, x.data.map(change));
 }
 
+/** All values of the one picture become one. */
+function reduced(change) {
+  return ([x], { keepdims = 1 }) => ({ shape: keepdims ? [1, 1] : [1], data: Float32Array.of(x.data.reduce(change, null)) });
+}
+
 /** Two tensors, one of which repeats along the sides where it has 1. */
 function pairwise(change) {
   return ([a, b]) => {
@@ -105,7 +110,7 @@ function softmax([x]) {
   return sameShape(x, data);
 }
 
-function gemm([x, weight, bias], { transB = 0 }) {
+function gemm([x, weight, bias], { transB = 0, alpha = 1 }) {
   const [nIn, nOut] = [x.data.length, transB ? weight.shape[0] : weight.shape[1]];
   const [down, across] = transB ? [1, nIn] : [nOut, 1];
   const sums = new Float64Array(nOut);
@@ -113,16 +118,16 @@ function gemm([x, weight, bias], { transB = 0 }) {
     const value = x.data[i];
     if (value) for (let j = 0; j < nOut; j++) sums[j] += value * weight.data[i * down + j * across];
   }
-  return { shape: [1, nOut], data: Float32Array.from(sums, (sum, j) => sum + (bias ? bias.data[j % bias.data.length] : 0)) };
+  return { shape: [1, nOut], data: Float32Array.from(sums, (sum, j) => alpha * sum + (bias ? bias.data[j % bias.data.length] : 0)) };
 }
 
-function gemmBack(slope, [x, weight], { transB = 0 }) {
+function gemmBack(slope, [x, weight], { transB = 0, alpha = 1 }) {
   const [nIn, nOut] = [x.data.length, slope.length];
   const [down, across] = transB ? [1, nIn] : [nOut, 1];
   return Float32Array.from(x.data, (_, i) => {
     let sum = 0;
     for (let j = 0; j < nOut; j++) sum += slope[j] * weight.data[i * down + j * across];
-    return sum;
+    return alpha * sum;
   });
 }
 
@@ -248,19 +253,40 @@ function withMargins(x, { top, left, bottom, right }, value) {
 }
 
 function convBack(slope, [x, weight], attributes) {
-  const [, , height, width] = x.shape;
+  const [, channels, height, width] = x.shape;
   const [nOut, perGroup, kh, kw] = weight.shape;
   const place = windows(x.shape, { ...attributes, kernel_shape: [kh, kw] });
-  const back = new Float32Array(x.data.length);
+  const { rows, columns, strides, top, left } = place;
+  const [tall, wide] = [height + top + place.bottom, width + left + place.right];
+  const padded = new Float32Array(channels * tall * wide);
   const group = attributes.group ?? 1;
   for (let o = 0; o < nOut; o++) {
+    const after = slope.subarray(o * rows * columns, (o + 1) * rows * columns);
     const first = floor(o / (nOut / group)) * perGroup;
-    eachWindow(place, height, width, kh, kw, (to, from, at) => {
-      const value = slope[o * place.rows * place.columns + to];
-      if (value) for (let i = 0; i < perGroup; i++) back[(first + i) * height * width + from] += value * weight.data[(o * perGroup + i) * kh * kw + at];
-    });
+    for (let i = 0; i < perGroup; i++) {
+      const to = padded.subarray((first + i) * tall * wide, (first + i + 1) * tall * wide);
+      const kernel = weight.data.subarray((o * perGroup + i) * kh * kw, (o * perGroup + i + 1) * kh * kw);
+      slideBack(to, wide, kernel, kh, kw, after, rows, columns, strides);
+    }
+  }
+  const back = new Float32Array(x.data.length);
+  for (let row = 0; row < channels * height; row++) {
+    const from = (floor(row / height) * tall + top + (row % height)) * wide + left;
+    back.set(padded.subarray(from, from + width), row * width);
   }
   return back;
+}
+
+function slideBack(to, across, kernel, kh, kw, slope, rows, columns, [down, right]) {
+  for (let ky = 0; ky < kh; ky++) {
+    for (let kx = 0; kx < kw; kx++) {
+      const w = kernel[ky * kw + kx];
+      for (let y = 0; y < rows; y++) {
+        const start = (y * down + ky) * across + kx;
+        for (let x = 0; x < columns; x++) to[start + x * right] += w * slope[y * columns + x];
+      }
+    }
+  }
 }
 
 /** Visit every place of every window that lies on the picture: visit(window, place on the picture, place in it). */
@@ -341,14 +367,18 @@ const OPERATORS = {
   Gemm: { forward: gemm, backward: gemmBack },
   GlobalAveragePool: { forward: globalAverage, backward: globalAverageBack },
   Log: { forward: each((value) => log(value)) },
+  Max: { forward: pairwise(max) },
   MaxPool: { forward: maxPool, backward: maxPoolBack },
   Mul: { forward: pairwise((a, b) => a * b), backward: scaledBy((value) => value) },
+  ReduceMax: { forward: reduced((most, value) => (most === null ? value : max(most, value))) },
+  ReduceSumSquare: { forward: reduced((sum, value) => sum + value * value) },
   Relu: {
     forward: each((value) => max(0, value)),
     backward: (slope, [x]) => slope.map((value, i) => (x.data[i] > 0 ? value : 0)),
   },
   Reshape: { forward: reshape, backward: passed },
   Softmax: { forward: softmax },
+  Sqrt: { forward: each((value) => Math.sqrt(value)) },
   Sub: { forward: pairwise((a, b) => a - b), backward: passed },
   Transpose: { forward: transpose, backward: transposeBack },
   Unsqueeze: { forward: unsqueeze, backward: passed },

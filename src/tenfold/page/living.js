@@ -9,6 +9,7 @@ import { openPad } from "./pad.js";
 const NS = "http://www.w3.org/2000/svg";
 const MOST_LINES = 6; // inputs of a neuron that get a line each
 const STILL_MS = 80; // the evidence waits until the pen rests: drawing must not
+const NEAR_SHARE = 0.5; // an unsure answer whose second label has this share of the first's is between both
 const find = (id) => document.getElementById(id);
 
 /** Bring the section of living.html.j2 to life: `stored` is what page/html.py embedded. */
@@ -60,7 +61,7 @@ export function openLiving(stored) {
   };
   const show = () => {
     showSeen(state.image);
-    const answer = state.values && answerOf(stored, state.values.get(network.output).data);
+    const answer = state.values && answerOf(stored, state.values);
     showAnswer(answer, bars, stored.labels);
     for (const [k, map] of maps.entries()) showMap(map, state, k);
     showNeuron(network, layers, state, stored.labels);
@@ -80,18 +81,25 @@ export function openLiving(stored) {
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", show);
   show();
   const answer = (pixels) => [...run(network, pixels).get(network.output).data];
-  return { state, pad, read, look: seen, answer, fit, run, evidence, openNetwork, layersOf, neuronOf };
+  return { state, pad, answerOf, read, look: seen, answer, fit, run, evidence, openNetwork, layersOf, neuronOf };
 }
 
-/** The label that is answered, how surely, and the runner-up. */
-export function answerOf({ labels, decision }, probabilities) {
+/** The label that is answered, the runner-up, the probabilities, and why the answer is unsure, if it is. */
+export function answerOf({ labels, decision, network }, values) {
+  const probabilities = values.get(network.output).data;
   const order = [...probabilities.keys()].sort((a, b) => probabilities[b] - probabilities[a]);
-  let best = order[0];
+  const [first, second] = order;
+  let best = first;
   if (decision) {
     const positive = labels.indexOf(decision.positive);
     best = probabilities[positive] >= Math.fround(decision.threshold) ? positive : 1 - positive;
   }
-  return { best, second: order.find((code) => code !== best), probabilities };
+  let doubt = null;
+  if (network.novelty_threshold !== null && !(values.get("novelty").data[0] <= Math.fround(network.novelty_threshold))) {
+    const near = probabilities[second] >= NEAR_SHARE * probabilities[first];
+    doubt = near ? `${labels[first]} or ${labels[second]}` : "unlike the training examples";
+  }
+  return { best, second: order.find((code) => code !== best), probabilities, doubt };
 }
 
 /** The neuron, or the channel, of a layer that answers most. */
@@ -134,6 +142,9 @@ function showAnswer(answer, bars, labels) {
   const label = element("b");
   label.textContent = labels[answer.best];
   find("verdict").append(label, ` with ${percent(answer.probabilities[answer.best])}`);
+  if (answer.doubt === null) return;
+  const doubt = element("span", { className: "unsure", textContent: `unsure: ${answer.doubt}` });
+  find("verdict").append(doubt);
 }
 
 function mapFor(layer, k, labels) {
@@ -233,7 +244,7 @@ function showEvidence(network, state, answer, labels) {
 
 function exampleButtons(examples, chosen) {
   return examples.map(({ label, pixels }) => {
-    const data = Uint8Array.from(atob(pixels), (char) => char.charCodeAt(0));
+    const data = bytes(pixels);
     const button = element("button", { type: "button", className: "example", title: `An example of ${label}` });
     button.ariaLabel = `An example of ${label}`;
     const canvas = element("canvas");
@@ -242,6 +253,10 @@ function exampleButtons(examples, chosen) {
     button.addEventListener("click", () => chosen(data));
     return button;
   });
+}
+
+function bytes(base64) {
+  return Uint8Array.from(atob(base64), (char) => char.charCodeAt(0));
 }
 
 function element(tag, properties = {}) {

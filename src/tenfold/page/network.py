@@ -13,13 +13,16 @@ from tenfold.contract import Contract, ImageInput
 OPERATORS = frozenset(
     {
         "Add", "Cast", "Clip", "Conv", "Div", "Flatten", "Gemm", "GlobalAveragePool", "Log",
-        "MaxPool", "Mul", "Relu", "Reshape", "Softmax", "Sub", "Transpose", "Unsqueeze",
+        "Max", "MaxPool", "Mul", "ReduceMax", "ReduceSumSquare", "Relu", "Reshape", "Softmax",
+        "Sqrt", "Sub", "Transpose", "Unsqueeze",
     }
 )  # fmt: skip
 """What page/engine.js computes; a test runs each there beside ONNX Runtime."""
 
 PLAIN_ATTRIBUTES: dict[str, dict[str, Any]] = {
-    "Gemm": {"alpha": 1.0, "beta": 1.0, "transA": 0},
+    "Gemm": {"beta": 1.0, "transA": 0},
+    "ReduceMax": {"axes": [1]},
+    "ReduceSumSquare": {"axes": [1]},
     "Conv": {"dilations": [1, 1]},
     "MaxPool": {"dilations": [1, 1], "ceil_mode": 0, "storage_order": 0},
     "Cast": {"to": TensorProto.FLOAT},
@@ -38,7 +41,7 @@ class Unable(NamedTuple):
 
 
 def read_network(content: bytes, contract: Contract) -> dict[str, Any] | Unable:
-    """The network of a model file, for JSON: what leads to its probabilities and nothing else.
+    """The network of a model file, for JSON: what leads to its answer and nothing else.
 
     Args:
       content: A `model.onnx` that `Model` has checked.
@@ -46,7 +49,8 @@ def read_network(content: bytes, contract: Contract) -> dict[str, Any] | Unable:
 
     Returns:
       `input`, `output`, `shape` of a picture, `nodes` and `weights`, which are base64 of float32,
-      little-endian; or the reason why there is no network that the page can compute.
+      little-endian, and the `novelty_threshold` of a graph that says how unlike its training rows
+      a picture is; or the reason why there is no network that the page can compute.
     """
     if not isinstance(contract.input, ImageInput):
         return Unable("This model reads rows of a table, so there is nothing to draw.")
@@ -55,8 +59,11 @@ def read_network(content: bytes, contract: Contract) -> dict[str, Any] | Unable:
         return Unable(
             f"A drawing is fitted to {SIDE_PX} x {SIDE_PX} grey pixels; this model sees {size}."
         )
+    if getattr(contract.input, "crop", "ink") != "ink":
+        return Unable("This model sees the middle of a picture, not a drawing fitted to a box.")
     graph = onnx.ModelProto.FromString(content).graph
-    nodes = _leading_to(graph, "probabilities")
+    threshold = getattr(contract, "novelty_threshold", None)
+    nodes = _leading_to(graph, {"probabilities"} | ({"novelty"} if threshold else set()))
     stored = {tensor.name: tensor for tensor in graph.initializer}
     used = {name for node in nodes for name in node.input}
     weights = [tensor for name, tensor in stored.items() if name in used]
@@ -65,14 +72,15 @@ def read_network(content: bytes, contract: Contract) -> dict[str, Any] | Unable:
     return {
         "input": contract.input.name,
         "output": "probabilities",
+        "novelty_threshold": threshold,
         "shape": list(contract.input.shape),
         "nodes": [_node(node) for node in nodes],
         "weights": [_weight(tensor) for tensor in weights],
     }
 
 
-def _leading_to(graph: onnx.GraphProto, output: str) -> list[onnx.NodeProto]:
-    needed, nodes = {output}, []
+def _leading_to(graph: onnx.GraphProto, outputs: set[str]) -> list[onnx.NodeProto]:
+    needed, nodes = set(outputs), []
     for node in reversed(graph.node):
         if needed & set(node.output):
             nodes.append(node)

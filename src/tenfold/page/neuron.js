@@ -2,20 +2,30 @@
 
 import { windows } from "./engine.js";
 
-/** The layers with weights, first to last: {name, kind: "dense"|"conv", step, sum, activation, isOutput}, where `sum`
+/** The layers with weights that lead to the labels, first to last: {name, kind: "dense"|"conv", step, sum, activation, isOutput}, where `sum`
  *  and `activation` name the tensors before and after the activation. */
 export function layersOf(network) {
   const layers = [];
+  const needed = new Set(network.steps.find((step) => step.operator === "Softmax").inputs);
+  for (const step of [...network.steps].reverse()) if (needed.has(step.output)) step.inputs.forEach((name) => needed.add(name));
   for (const step of network.steps) {
-    if (step.operator !== "Gemm" && step.operator !== "Conv") continue;
-    const next = network.steps.find((other) => other.inputs[0] === step.output);
+    if (!needed.has(step.output) || !["Gemm", "Conv"].includes(step.operator)) continue;
+    const next = reluAfter(network, step.output);
     const kind = step.operator === "Gemm" ? "dense" : "conv";
-    const isRelu = next?.operator === "Relu";
+    const isRelu = Boolean(next);
     const activation = isRelu ? next.output : step.output;
     layers.push({ name: step.output, kind, step, sum: step.output, activation, isRelu, isOutput: false });
   }
   if (layers.length) layers.at(-1).isOutput = true;
   return layers;
+}
+
+/** The ReLU that follows a tensor; what shifts or scales its channels before may lie between. */
+function reluAfter(network, name) {
+  const following = network.steps.filter((step) => step.inputs[0] === name);
+  const relu = following.find((step) => step.operator === "Relu");
+  const shift = following.find((step) => ["Add", "Sub", "Mul", "Div"].includes(step.operator));
+  return relu ?? (shift && reluAfter(network, shift.output));
 }
 
 /** The sides in which a flat tensor is best looked at: [tiles, height, width]. */

@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from tenfold.contract import Reading, TableInput
@@ -32,7 +33,7 @@ def commands(run: Run) -> list[tuple[str, str]]:
 
 def _again(run: Run) -> str:
     record = run.record
-    source = record.data.source or record.data.name
+    source = Path(record.data.source or record.data.name).name  # a report is mailed: no folders
     if record.asked.keys() - set(FLAGS):
         asked = {"learner": record.learner, "recipe": record.recipe} | record.asked
         words = ", ".join(f"{name}={value!r}" for name, value in asked.items())
