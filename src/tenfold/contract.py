@@ -368,7 +368,7 @@ BENDS: dict[str, Any] = {
 """How pictures are bent where there are epochs enough to learn from it."""
 
 CNN: dict[str, Any] = BENDS | {
-    "epochs": 25,
+    "epochs": 30,
     "learning_rate": 0.004,
     "schedule": "cycle",
     "weight_decay": 0.05,
