@@ -191,3 +191,8 @@ def test_a_baseline_without_lags_answers_the_mean(tmp_path: Path) -> None:
     run = tenfold.train(frame, learner="baseline", reading=reading, out=tmp_path)
     answers = run.model.predict(frame)
     assert isinstance(answers, Estimates) and len(set(answers.value.tolist())) == 1
+
+
+def test_a_forest_on_a_table_is_never_unsure() -> None:
+    data = table("label")
+    assert Model(file_of(data, config("forest"))).contract.novelty_threshold is None

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -200,6 +201,30 @@ def test_an_unsure_answer_has_its_reason(tmp_path: Path, few: Any) -> None:
     assert isinstance(digit, Prediction)
     assert (digit.unsure, digit.reason) == (False, None)
     assert digit.novelty is not None and digit.novelty < 1
+
+
+@pytest.mark.parametrize("learner", ["network", "logistic", "bayes", "neighbors"])
+def test_a_row_far_from_all_others_is_unsure(learner: str, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    size = rng.normal(50, 5, 1000)
+    frame = pd.DataFrame(
+        {
+            "size": size,
+            "huge": rng.normal(0, 1, 1000) * 1e30,
+            "kind": rng.choice(["a", "b"], 1000),
+            "y": np.where(size + rng.normal(0, 2, 1000) > 50, "up", "down"),
+        }
+    )
+    settings = {"epochs": 3} if learner == "network" else {}
+    model = tenfold.train(frame, target="y", learner=learner, out=tmp_path, **settings).model  # type: ignore[arg-type]
+    rows = [
+        {"size": 47, "huge": 1e29, "kind": "a"},
+        {"size": 5000, "huge": 0, "kind": "b"},
+        {"size": 50, "huge": 1e36, "kind": "b"},
+    ]
+    answers = model.predict(rows)
+    assert isinstance(answers, Predictions)
+    assert answers.unsure.tolist() == [False, True, True]
 
 
 def test_reasons_by_hand() -> None:

@@ -213,10 +213,14 @@ def _fit_novelty(
 ) -> Novelty | None:
     """How unlike the training rows an input is, its threshold found on the validation rows.
 
-    None for regression, for the baseline, which looks at no input, and without validation rows.
+    None for regression, for the baseline, which looks at no input, for a forest on a table, whose
+    columns are not of one scale (up to 1e37), and without validation rows.
     """
     train, validation = prepared.train, prepared.validation
-    if not data.labels or fitted.learner == "baseline" or answers is None or validation is None:
+    unscaled = isinstance(data.x, Table) and not LEARNERS[fitted.learner].scaled
+    if not data.labels or fitted.learner == "baseline" or unscaled:
+        return None
+    if answers is None or validation is None:
         return None
     if prepared.encoder is not None and not LEARNERS[fitted.learner].scaled:
         return None  # columns of any size: a distance would be that of the largest one

@@ -2,6 +2,7 @@
 
 import numpy as np
 from numpy.typing import ArrayLike
+from onnx import TensorProto
 
 from tenfold.calibration import SMALLEST, Distance, Novelty
 from tenfold.graph.builder import Builder
@@ -48,11 +49,16 @@ def _add_distance(builder: Builder, distance: Distance, rows: str, prefix: str) 
     """The root in `Distance.of`: the distance before it is counted."""
 
     def weight(name: str, value: ArrayLike) -> str:
-        return builder.weight(f"{prefix}.{name}", value)
+        single = builder.weight(f"{prefix}.{name}", value)
+        if not distance.wide:
+            return single
+        return builder.node("Cast", single, name=f"{prefix}.{name}.double", to=TensorProto.DOUBLE)
 
     def node(operator: str, *inputs: str, name: str) -> str:
         return builder.node(operator, *inputs, name=f"{prefix}.{name}")
 
+    if distance.wide:
+        rows = builder.node("Cast", rows, name=f"{prefix}.double", to=TensorProto.DOUBLE)
     none = weight("none", np.zeros(1))
     x = node("Sub", rows, weight("mean", distance.mean), name="centred")
     y = node("Gemm", x, weight("axes", distance.axes), none, name="place")
@@ -73,4 +79,7 @@ def _add_distance(builder: Builder, distance: Distance, rows: str, prefix: str) 
     nearest = builder.node("ReduceMax", closeness, name=f"{prefix}.nearest", axes=[1], keepdims=0)
     near = node("Sub", of_z, nearest, name="near")
     square = node("Add", near, off, name="square")
-    return node("Sqrt", node("Max", square, weight("zero", 0.0), name="least"), name="distance")
+    root = node("Sqrt", node("Max", square, weight("zero", 0.0), name="least"), name="distance")
+    if not distance.wide:
+        return root
+    return builder.node("Cast", root, name=f"{prefix}.single", to=TensorProto.FLOAT)
