@@ -4,6 +4,7 @@ import csv
 import json
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,10 @@ from paper import CONDITIONS, blank, on_paper
 from tenfold import Run, box
 from tenfold.contract import Contract, ImageInput
 from tenfold.errors import DataError
+from tenfold.evidence import compare_runs
 from tenfold.images import read_picture
 from tenfold.page import read_network, write_page
+from tenfold.report import write_comparison
 from tenfold.runs import as_written
 
 TOLERANCE = 1e-4
@@ -78,12 +81,15 @@ def test_the_page_answers_500_images_like_the_model(
 def test_the_page_fits_pictures_like_python(alive: Opened, few: Few) -> None:
     """Clean, thin, faint, in a shadow, on ruled paper, noisy photos: pixel by pixel."""
     digits = few(400).images
-    pictures = [
-        on_paper(digits[10 * seed + k], paper, seed)
-        for k, (name, paper) in enumerate(CONDITIONS.items())
-        for seed in range(2 if max(paper.px) > 400 else 12)
-    ]
-    assert len(pictures) > 200
+    pictures = []
+    for k, paper in enumerate(CONDITIONS.values()):
+        large = max(paper.px) > 200
+        for seed in range(14):
+            # Two of the full size, the others smaller: they take a quarter of the time.
+            px = (paper.px[0] // 2, paper.px[1] // 2) if large and seed > 1 else paper.px
+            if max(px) < 300 or seed < 2:
+                pictures.append(on_paper(digits[10 * seed + k], replace(paper, px=px), seed))
+    assert len(pictures) > 250
     found = alive.run(FIT_ALL, [[packed(x), *x.shape] for x in pictures])
     for (pixels, place, polarity), picture in zip(found, pictures, strict=True):
         expected = box.fit(picture)
@@ -152,6 +158,52 @@ def test_a_chosen_picture_is_fitted_like_predict_does(
     # Browsers decode JPEG, and blend what is transparent, with other roundings than Pillow.
     most = {"L": 2, "RGB": 2, "RGBA": 6, "JPEG": 12}[mode]
     assert np.abs(image - expected.astype(int)).max() <= most
+
+
+@pytest.mark.parametrize("way", ["drop", "paste"])
+def test_pictures_are_dropped_and_pasted(alive: Opened, few: Few, tmp_path: Path, way: str) -> None:
+    grey = on_paper(few(10).images[6], CONDITIONS["clean"])
+    Image.fromarray(grey).save(tmp_path / "digit.png")
+    give = f"""([text, way]) => {{
+      {UNPACKED}
+      const data = new DataTransfer();
+      data.items.add(new File([unpacked(text)], "digit.png", {{type: "image/png"}}));
+      if (way === "drop") {{
+        const pad = document.getElementById("pad");
+        pad.dispatchEvent(new DragEvent("drop", {{dataTransfer: data, cancelable: true}}));
+      }} else dispatchEvent(new ClipboardEvent("paste", {{clipboardData: data}}));
+    }}"""
+    alive.page.click("#clear")
+    alive.until("!tenfold.state.image")
+    content = np.frombuffer((tmp_path / "digit.png").read_bytes(), np.uint8)
+    alive.run(give, [packed(content), way])
+    alive.until("tenfold.state.image")
+    image = np.array(alive.run("() => [...tenfold.state.image.data]")).reshape(28, 28)
+    assert np.abs(image - box.fit(grey).image.astype(int)).max() <= 2
+    alive.run(give, [packed(np.frombuffer(b"no picture", np.uint8)), way])
+    alive.until("document.getElementById('verdict').textContent.includes('no picture')")
+
+
+def test_a_finger_draws_as_a_mouse_does(alive: Opened) -> None:
+    alive.page.click("#clear")
+    alive.until("!tenfold.state.image")
+    alive.run("""() => {
+      const pad = document.getElementById("pad");
+      pad.setPointerCapture = () => {};
+      pad.hasPointerCapture = () => true;
+      const box = pad.getBoundingClientRect();
+      const at = (kind, y) => pad.dispatchEvent(new PointerEvent(kind, {
+        pointerId: 7, pointerType: "touch", clientX: box.x + box.width / 2,
+        clientY: box.y + y * box.height}));
+      at("pointerdown", 0.2);
+      for (const y of [0.4, 0.6, 0.8]) at("pointermove", y);
+      delete pad.setPointerCapture;
+      delete pad.hasPointerCapture;
+    }""")
+    alive.until("tenfold.state.image")
+    assert alive.page.evaluate("getComputedStyle(document.querySelector('#pad')).touchAction") == (
+        "none"
+    )
 
 
 def test_a_neuron_shows_its_arithmetic(alive: Opened, small_run: Run) -> None:
@@ -429,6 +481,13 @@ def test_cells_are_reached_by_keyboard(report: Opened) -> None:
     assert page.locator(f'.matrix [data-cell="{focused}"]').get_attribute("aria-pressed") == "true"
 
 
+def test_on_paper_the_evidence_is_printed_and_the_pad_is_not(report: Opened) -> None:
+    report.page.emulate_media(media="print")
+    assert report.page.is_hidden("#living") and report.page.is_hidden("nav")
+    assert report.page.is_visible("#mistakes") and report.page.is_visible("#settings table")
+    report.page.emulate_media(media="screen")
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_phone_shows_the_report_without_a_sideways_scroll_and_text_stands_out(
     browser: Browser, small_run: Run, scheme: Any
@@ -473,3 +532,27 @@ CONTRASTS = """() => {
   return found;
 }"""
 """Text and its contrast with what is behind it, as WCAG 2.2 defines it (relative luminance)."""
+
+
+def test_without_a_browser_tests_are_not_run_and_in_ci_fail(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    nothing: Any = None
+    monkeypatch.delenv("CI", raising=False)
+    with pytest.raises(pytest.skip.Exception, match="browser tests not run, no Chromium"):
+        launch(nothing)
+    monkeypatch.setenv("CI", "1")
+    with pytest.raises(pytest.fail.Exception, match="no Chromium: apt-get install chromium"):
+        launch(nothing)
+
+
+def test_a_comparison_opens_offline_without_a_complaint(
+    browser: Browser, small_run: Run, tmp_path: Path
+) -> None:
+    path = tmp_path / "two.html"
+    write_comparison(small_run, small_run, compare_runs(small_run, small_run), path)
+    opened = open_file(browser, path, viewport={"width": 390, "height": 844})
+    assert opened.requests == [path.resolve().as_uri()] and opened.complaints == []
+    assert opened.run("() => document.documentElement.scrollWidth - innerWidth") <= 0
+    assert min(contrast for _, contrast in opened.run(CONTRASTS)) >= 4.5

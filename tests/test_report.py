@@ -1,6 +1,7 @@
 """Pictures that can be read, and a report that needs nothing else."""
 
 import base64
+import inspect
 import re
 import struct
 from collections.abc import Sequence
@@ -10,9 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
-from tenfold import Evaluation, Predictions, Run
-from tenfold.contract import Decision
+import tenfold
+from conftest import Few
+from tenfold import Dataset, Evaluation, Predictions, Run, cli
+from tenfold.contract import Decision, Reading, Settings
 from tenfold.errors import DataError, RunError
 from tenfold.evaluation import AnyEvaluation, RegressionEvaluation
 from tenfold.report import (
@@ -25,6 +29,8 @@ from tenfold.report import (
     save,
     write_report,
 )
+from tenfold.report.commands import FLAGS, commands
+from tenfold.report.sheet import n_pictured, sheet_order, write_sheet
 from tenfold.runs import write_predictions, write_values
 
 Codes = NDArray[np.int64]
@@ -270,3 +276,77 @@ def test_the_report_of_two_labels(small_run: Run, tmp_path: Path) -> None:
     assert "average precision" not in report_of(
         small_run, tmp_path, nobody, answers, ["ham", "ham"]
     )
+
+
+# The sheet of test images, and what the end of a report says
+
+
+@pytest.mark.parametrize("shape", [(5, 7), (5, 7, 3)])
+def test_a_sheet_holds_the_images_in_its_order(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    rng = np.random.default_rng(0)
+    levels = rng.integers(0, 2, (130, *shape[:2])).astype(np.uint8) * 255
+    images = levels if len(shape) == 2 else np.repeat(levels[..., None], 3, axis=3)
+    order = rng.permutation(130)
+    write_sheet(tmp_path / "sheet.png", images, order)
+    sheet = np.asarray(Image.open(tmp_path / "sheet.png").convert("L"))
+    assert sheet.shape == (10, 700)
+    for place in (0, 1, 99, 100, 129):
+        top, left = 5 * (place // 100), 7 * (place % 100)
+        assert (sheet[top : top + 5, left : left + 7] == levels[order[place]]).all()
+    assert not sheet[5:, 7 * 30 :].any(), "nothing after the last"
+
+
+def test_wrong_and_confident_rows_come_first_on_a_sheet() -> None:
+    right = np.array([True, False, True, False])
+    order = sheet_order(right, np.array([0.9, 0.5, 0.95, 0.8]))
+    assert order.tolist() == [3, 1, 2, 0]
+
+
+def test_a_sheet_has_bounds() -> None:
+    assert n_pictured(10_000, (28, 28)) == 10_000
+    assert n_pictured(1_000_000, (28, 28)) == 15_306
+    assert n_pictured(1_000, (400, 400, 3)) == 25
+
+
+def test_a_report_says_how_to_make_the_run_again(small_run: Run, tmp_path: Path) -> None:
+    asked: dict[str, Any] = {
+        "hidden": [64, 32], "learning_rate": 0.01, "robustness": True,
+        "cost": {"false_negative": 10.0}, "class_weights": "balanced",
+    }  # fmt: skip
+    reading = Reading(
+        target="my price", columns={"a": "text"}, separator="\t", header=False, time="day", lags=3
+    )
+    data = small_run.record.data.model_copy(update={"source": "/home/me/rows 1.csv"})
+    record = small_run.record.model_copy(update={"asked": asked, "data": data, "learner": "cnn"})
+    run = Run(small_run.path, record)
+    again = commands(run)[-1][1]
+    assert again == (
+        "tenfold train 'rows 1.csv' --learner cnn --hidden 64,32 --learning-rate 0.01 --robustness"
+        " --cost false_negative=10 --class-weights balanced"
+    )
+    data.reading = reading
+    assert commands(run)[-1][1].endswith(
+        "--target 'my price' --separator '\t' --time day --lags 3 --no-header --column a=text"
+    )
+    record.asked = {"shift_px": 0}
+    assert commands(run)[-1][1] == (
+        "tenfold.train('rows 1.csv', learner='cnn', recipe='default', shift_px=0)"
+    )
+
+
+def test_every_flag_of_a_report_is_one_of_train() -> None:
+    known = {*inspect.signature(cli.train).parameters}
+    assert set(FLAGS) <= known and set(FLAGS) <= set(Settings.model_fields)
+
+
+def test_what_the_audit_found_stands_on_the_first_screen(few: Few, tmp_path: Path) -> None:
+    data = few(300, 0)
+    doubled = Dataset(
+        data.name, np.concatenate([data.images, data.images[:30]]), np.r_[data.y, data.y[:30]],
+        data.labels, [f"rows:{i}" for i in range(330)], np.arange(300, 330),
+    )  # fmt: skip
+    run = tenfold.train(doubled, learner="bayes", out=tmp_path)
+    text = (run.path / "report.html").read_text("utf-8")
+    assert 'class="card findings grave"' in text
+    finding = text.index("30 of 30 test examples (100.0%) stand in both")
+    assert finding < text.index('<section id="mistakes"')

@@ -75,6 +75,16 @@ class Robustness(Frozen):
         """A score with its interval, for people."""
         return str(score) if self.score == "accuracy" else score.in_unit
 
+    @property
+    def worst(self) -> str:
+        """The change of each kind that costs most, with its score, in one line."""
+        sign = 1 if self.score == "accuracy" else -1
+        found: dict[str, Change] = {}
+        for one in sorted(self.changes, key=lambda one: sign * one.value.value):
+            found.setdefault(one.kind, one)
+        shown = "{:.4f}".format if self.score == "accuracy" else in_unit
+        return ", ".join(f"{c.kind} {c.amount} {shown(c.value.value)}" for c in found.values())
+
     def lines(self) -> Iterator[str]:
         """The result for people, a line each."""
         yield self.about

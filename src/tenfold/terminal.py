@@ -28,7 +28,7 @@ from tenfold.forecast import forecast
 from tenfold.learners import Watcher
 from tenfold.model import Estimate, Model, Prediction
 from tenfold.network import Layer
-from tenfold.report import PICTURES, ordinal
+from tenfold.report import PICTURES, ordinal, read_robustness
 from tenfold.runs import EXAMPLE_INPUTS, EXAMPLE_ROWS, Run, harmless, number_text
 from tenfold.shown import write_steps
 from tenfold.training import Epoch
@@ -135,6 +135,8 @@ def print_card(run: Run) -> None:
             print(f"                   {run.path / name}")
     for name, (mean, deviation) in spread(read_folds(run.path / "folds.csv")).items():
         print(f"folds              {name} {mean:.6g} (sd {deviation:.2g})")
+    if (found := read_robustness(run)) is not None:
+        print(f"robustness         {found.score} at worst: {found.worst}")
     if record.note:
         print(f"note               {record.note}")
     rows, images = run.path / EXAMPLE_ROWS, run.path / EXAMPLE_INPUTS

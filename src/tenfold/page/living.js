@@ -84,6 +84,14 @@ export function openLiving(stored) {
   return { state, pad, answerOf, read, look: seen, answer, fit, run, evidence, openNetwork, layersOf, neuronOf };
 }
 
+/** The first fits of a page are compiled while they run: better now than under the pen. */
+function warmUp() {
+  const side = 140;
+  const data = new Uint8Array(side * side);
+  for (let y = 30; y < 110; y++) data.fill(255, y * side + 60, y * side + 72);
+  for (let k = 0; k < 4; k++) fit({ height: side, width: side, data });
+}
+
 /** The label that is answered, the runner-up, the probabilities, and why the answer is unsure, if it is. */
 export function answerOf({ labels, decision, network }, values) {
   const probabilities = values.get(network.output).data;

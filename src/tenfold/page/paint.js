@@ -9,7 +9,7 @@ export function colour(name) {
 /** How tiles lie on a canvas: pixels per value, the gap between tiles, how many in a row. */
 export function layOut([n, height, width], { across = 420 } = {}) {
   const single = height === 1 && width === 1;
-  const columns = single ? squareish(n) : Math.min(n, Math.max(1, Math.ceil(Math.sqrt(n * 2))));
+  const columns = evenly(n, Math.ceil(Math.sqrt(n * (single ? 4 : 2))));
   const scale = Math.max(1, Math.min(single ? 22 : 12, Math.floor(across / (columns * width))));
   const gap = n === 1 ? 0 : scale > 4 || !single ? 2 : 1;
   const [stepX, stepY] = [width * scale + gap, height * scale + gap];
@@ -17,9 +17,8 @@ export function layOut([n, height, width], { across = 420 } = {}) {
   return { n, height, width, columns, rows, scale, gap, stepX, stepY, across: columns * stepX - gap, down: rows * stepY - gap };
 }
 
-/** The widest of the near-square ways to lay out n cells without a ragged row, if there is one. */
-function squareish(n) {
-  const start = Math.ceil(Math.sqrt(n * 4));
+/** The fewest columns from `start` on that lay out n cells without a ragged row, or `start`. */
+function evenly(n, start) {
   for (let columns = start; columns <= 2 * start && columns <= n; columns++) if (n % columns === 0) return columns;
   return Math.min(n, start);
 }

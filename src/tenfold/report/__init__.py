@@ -1,6 +1,13 @@
 """The evidence of a run as people look at it: pictures and one HTML file."""
 
-from tenfold.report.html import PICTURES, SHEET, ordinal, write_comparison, write_report
+from tenfold.report.html import (
+    PICTURES,
+    SHEET,
+    ordinal,
+    read_robustness,
+    write_comparison,
+    write_report,
+)
 from tenfold.report.plots import (
     draw_confusion,
     draw_examples,
@@ -21,6 +28,7 @@ __all__ = [
     "ordinal",
     "precision_recall_figure",
     "predicted_vs_true_figure",
+    "read_robustness",
     "residuals_figure",
     "save",
     "sheet_order",

@@ -65,7 +65,7 @@ def write_report(run: Run, notes: Sequence[str] = ()) -> None:
     """
     evaluation, stored = run.evaluation, read_predictions(run)
     living = Living(run)
-    audit, robustness = _audit(run), _robustness(run)
+    audit, robustness = _audit(run), read_robustness(run)
     scripts = living.scripts
     rows: dict[str, Any] = {}
     if isinstance(stored, StoredLabels) and isinstance(evaluation, Evaluation):
@@ -133,7 +133,8 @@ def _audit(run: Run) -> Audit | None:
     return Audit.model_validate_json(_read(path)) if path.is_file() else None
 
 
-def _robustness(run: Run) -> Robustness | None:
+def read_robustness(run: Run) -> Robustness | None:
+    """What `--robustness` measured; None where it was not asked for."""
     path = run.path / "robustness.json"
     return Robustness.model_validate_json(_read(path)) if path.is_file() else None
 
