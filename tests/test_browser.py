@@ -78,6 +78,20 @@ def test_the_page_answers_500_images_like_the_model(
     assert (found.argmax(axis=1) == expected.argmax(axis=1)).all()
 
 
+def test_the_page_answers_like_a_trained_cnn(browser: Browser, few: Few, tmp_path: Path) -> None:
+    run = tenfold.train(few(600, 100), learner="cnn", epochs=2, width=8, out=tmp_path)
+    write_page(run, tmp_path / "page.html")
+    page = open_file(browser, tmp_path / "page.html")
+    x = few(600, 500).images[600:]
+    found = np.array(page.run(ANSWER_ALL, [packed(x), len(x)]), np.float32)
+    expected = run.model.probabilities(x)
+    assert np.abs(found - expected).max() < TOLERANCE
+    lead = np.sort(expected, axis=1)
+    alike = found.argmax(axis=1) == expected.argmax(axis=1)
+    assert alike[lead[:, -1] - lead[:, -2] > TOLERANCE].all()
+    assert not page.requests and not page.complaints
+
+
 def test_the_page_fits_pictures_like_python(alive: Opened, few: Few) -> None:
     """Clean, thin, faint, in a shadow, on ruled paper, noisy photos: pixel by pixel."""
     digits = few(400).images

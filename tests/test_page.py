@@ -21,8 +21,9 @@ def test_the_network_is_what_leads_to_the_probabilities(small_run: Run) -> None:
     found = read_network(content, small_run.model.contract)
     assert isinstance(found, dict)
     operators = [node["operator"] for node in found["nodes"]]
-    assert operators[:2] == ["Cast", "Mul"] and operators.count("Gemm") == 2
-    assert found["nodes"][-1]["output"] == found["output"] == "probabilities"
+    assert operators[:2] == ["Cast", "Mul"] and found["output"] == "probabilities"
+    assert {"probabilities", "novelty"} <= {node["output"] for node in found["nodes"]}
+    assert "GlobalAveragePool" not in operators and operators.count("Relu") == 1
     shapes = {one["name"]: one["shape"] for one in found["weights"]}
     assert shapes["hidden_1.kernel"] == [784, 128]
     json.dumps(found)
@@ -32,9 +33,7 @@ def test_every_operator_of_a_network_is_in_both_engines() -> None:
     text = (Path(tenfold.__file__).parent / "page" / "engine.js").read_text("utf-8")
     table = text.partition("const OPERATORS = {")[2]
     assert set(re.findall(r"^  (\w+): \{", table, re.M)) == OPERATORS
-    # Only the parts of convolutions and of novelty may be ahead of what graphs are made of.
-    ahead = {"Conv", "GlobalAveragePool", "MaxPool", "Transpose", "ReduceMax"}
-    assert OPERATORS - ahead <= WRITTEN
+    assert OPERATORS - {"GlobalAveragePool"} <= WRITTEN  # of networks made elsewhere
 
 
 @pytest.mark.parametrize("learner", ["forest", "neighbors"])
@@ -89,5 +88,5 @@ def test_modules_become_one_script_in_scopes_of_their_own(tmp_path: Path) -> Non
 def test_the_page_is_small_and_alone(small_run: Run, tmp_path: Path) -> None:
     write_page(small_run, tmp_path / "page.html")
     text = (tmp_path / "page.html").read_text("utf-8")
-    assert len(text) < 800_000
+    assert len(text) < 1_200_000
     assert not re.search(r"src=|@import|fetch\(|XMLHttp", text)

@@ -1,4 +1,5 @@
-// The model's own network, computed here: the nodes of model.onnx, one picture at a time, in float32.
+// The model's own network, computed here: the nodes of model.onnx, one picture at a time,
+// in float32, and in float64 where the graph says so.
 // A tensor is {shape, data}; the first side of a shape is the one picture.
 
 const { max, min, floor, exp, log } = Math;
@@ -50,6 +51,8 @@ export function evidence(network, values, a, b) {
 // Operators: `forward(inputs, attributes)`, and `backward(slope, inputs, attributes, output)`: from the slope of a
 // sum by each value of the output to the slope by each value of the first input.
 
+const DOUBLE = 11; // as ONNX numbers its types
+
 const sameShape = (x, data) => ({ shape: x.shape, data });
 const passed = (slope) => slope;
 
@@ -59,7 +62,7 @@ function each(change) {
 
 /** All values of the one picture become one. */
 function reduced(change) {
-  return ([x], { keepdims = 1 }) => ({ shape: keepdims ? [1, 1] : [1], data: Float32Array.of(x.data.reduce(change, null)) });
+  return ([x], { keepdims = 1 }) => ({ shape: keepdims ? [1, 1] : [1], data: x.data.constructor.of(x.data.reduce(change, null)) });
 }
 
 /** Two tensors, one of which repeats along the sides where it has 1. */
@@ -67,7 +70,7 @@ function pairwise(change) {
   return ([a, b]) => {
     const [large, small] = a.data.length >= b.data.length ? [a, b] : [b, a];
     const place = placeOf(large.shape, small.shape);
-    const data = new Float32Array(large.data.length);
+    const data = new large.data.constructor(large.data.length);
     for (let i = 0; i < data.length; i++) {
       data[i] = large === a ? change(a.data[i], b.data[place(i)]) : change(a.data[place(i)], b.data[i]);
     }
@@ -110,6 +113,10 @@ function softmax([x]) {
   return sameShape(x, data);
 }
 
+function cast([x], { to }) {
+  return sameShape(x, (to === DOUBLE ? Float64Array : Float32Array).from(x.data));
+}
+
 function gemm([x, weight, bias], { transB = 0, alpha = 1 }) {
   const [nIn, nOut] = [x.data.length, transB ? weight.shape[0] : weight.shape[1]];
   const [down, across] = transB ? [1, nIn] : [nOut, 1];
@@ -118,7 +125,7 @@ function gemm([x, weight, bias], { transB = 0, alpha = 1 }) {
     const value = x.data[i];
     if (value) for (let j = 0; j < nOut; j++) sums[j] += value * weight.data[i * down + j * across];
   }
-  return { shape: [1, nOut], data: Float32Array.from(sums, (sum, j) => alpha * sum + (bias ? bias.data[j % bias.data.length] : 0)) };
+  return { shape: [1, nOut], data: x.data.constructor.from(sums, (sum, j) => alpha * sum + (bias ? bias.data[j % bias.data.length] : 0)) };
 }
 
 function gemmBack(slope, [x, weight], { transB = 0, alpha = 1 }) {
@@ -359,7 +366,7 @@ function clip([x, low, high]) {
 
 const OPERATORS = {
   Add: { forward: pairwise((a, b) => a + b), backward: passed },
-  Cast: { forward: each((value) => value), backward: passed },
+  Cast: { forward: cast, backward: passed },
   Clip: { forward: clip },
   Conv: { forward: conv, backward: convBack },
   Div: { forward: pairwise((a, b) => a / b), backward: scaledBy((value) => 1 / value) },

@@ -25,7 +25,6 @@ PLAIN_ATTRIBUTES: dict[str, dict[str, Any]] = {
     "ReduceSumSquare": {"axes": [1]},
     "Conv": {"dilations": [1, 1]},
     "MaxPool": {"dilations": [1, 1], "ceil_mode": 0, "storage_order": 0},
-    "Cast": {"to": TensorProto.FLOAT},
     "Softmax": {"axis": -1},
 }
 """Attributes that engine.js takes for granted."""
@@ -59,10 +58,10 @@ def read_network(content: bytes, contract: Contract) -> dict[str, Any] | Unable:
         return Unable(
             f"A drawing is fitted to {SIDE_PX} x {SIDE_PX} grey pixels; this model sees {size}."
         )
-    if getattr(contract.input, "crop", "ink") != "ink":
+    if contract.input.crop != "ink":
         return Unable("This model sees the middle of a picture, not a drawing fitted to a box.")
     graph = onnx.ModelProto.FromString(content).graph
-    threshold = getattr(contract, "novelty_threshold", None)
+    threshold = contract.novelty_threshold
     nodes = _leading_to(graph, {"probabilities"} | ({"novelty"} if threshold else set()))
     stored = {tensor.name: tensor for tensor in graph.initializer}
     used = {name for node in nodes for name in node.input}
@@ -107,7 +106,9 @@ def _unable(
 
 def _is_plain(node: onnx.NodeProto) -> bool:
     given, plain = _attributes(node), PLAIN_ATTRIBUTES.get(node.op_type, {})
-    return node.domain == "" and all(given.get(name, v) == v for name, v in plain.items())
+    is_float = given.get("to", TensorProto.FLOAT) in (TensorProto.FLOAT, TensorProto.DOUBLE)
+    same = all(given.get(name, v) == v for name, v in plain.items())
+    return node.domain == "" and is_float and same
 
 
 def _attributes(node: onnx.NodeProto) -> dict[str, Any]:
