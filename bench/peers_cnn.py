@@ -171,7 +171,7 @@ def torch_to99(train, test):
 
 
 CONTENDERS = {
-    "tenfold": (tenfold_epochs, tenfold_to99, 100),
+    "tenfold": (tenfold_epochs, tenfold_to99, 8),
     "keras-tensorflow": (keras_epochs, keras_to99, 15),
     "keras-jax": (keras_epochs, keras_to99, 15),
     "torch": (torch_epochs, torch_to99, 14),

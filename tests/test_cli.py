@@ -358,6 +358,17 @@ def test_report_of_two_runs_compares_them(copied: Path) -> None:
     assert "Not distinguishable" in path.read_text("utf-8")
 
 
+def test_a_run_of_an_older_version_is_compared(copied: Path) -> None:
+    older = copied.parent / "mnist-network-2"
+    shutil.copytree(copied, older)
+    record = json.loads((older / "run.json").read_text("utf-8"))
+    del record["config"]["rotate_degrees"]
+    (older / "run.json").write_text(json.dumps(record), "utf-8")
+    assert call("report", copied, older).returncode == 0
+    text = (copied.parent / "mnist-network-1-and-mnist-network-2.html").read_text("utf-8")
+    assert "<td>rotate_degrees</td><td>0.0</td><td>not known then</td>" in text
+
+
 def test_a_run_that_was_not_measured_has_no_report(copied: Path) -> None:
     (copied / "predictions.csv").unlink()
     done = call("report", copied)

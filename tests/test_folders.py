@@ -109,12 +109,18 @@ def test_what_is_skipped_or_refused_is_listed(tmp_path: Path) -> None:
     (tmp_path / "readme.md").write_text("pictures")
     (tmp_path / "blue" / "page.png").write_text("<html>")
     content = (tmp_path / "blue" / "0.png").read_bytes()
+    for own in ("0.steps.png", "0.read-2.png"):  # what predict --show and read write
+        (tmp_path / "blue" / own).write_bytes(content)
     (tmp_path / "blue" / "torn.png").write_bytes(content[: len(content) // 2])
     data = tenfold.load(tmp_path)
     assert len(data) == 9
     assert data.pictures is not None
     skipped, refused = data.pictures.remarks
-    assert skipped == ("skipped", "no pictures: 3 files, readme.md, red/notes.txt, red/older")
+    assert skipped == (
+        "skipped",
+        "no pictures: 5 files, blue/0.read-2.png, blue/0.steps.png, readme.md, red/notes.txt, "
+        "red/older",
+    )
     assert refused[0] == "refused"
     assert refused[1].startswith("2 pictures cannot be read: Not a picture")
     assert "page.png" in refused[1] and "Damaged picture" in refused[1]

@@ -3,6 +3,8 @@
 import base64
 import inspect
 import re
+import shlex
+import shutil
 import struct
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,6 +23,7 @@ from tenfold.errors import DataError, RunError
 from tenfold.evaluation import AnyEvaluation, RegressionEvaluation
 from tenfold.report import (
     draw_confusion,
+    draw_examples,
     forecast_figure,
     history_figure,
     precision_recall_figure,
@@ -30,6 +33,7 @@ from tenfold.report import (
     write_report,
 )
 from tenfold.report.commands import FLAGS, commands
+from tenfold.report.layers import layer_rows
 from tenfold.report.sheet import n_pictured, sheet_order, write_sheet
 from tenfold.runs import write_predictions, write_values
 
@@ -350,3 +354,28 @@ def test_what_the_audit_found_stands_on_the_first_screen(few: Few, tmp_path: Pat
     assert 'class="card findings grave"' in text
     finding = text.index("30 of 30 test examples (100.0%) stand in both")
     assert finding < text.index('<section id="mistakes"')
+
+
+def test_the_layers_are_those_of_the_network_alone(small_run: Run) -> None:
+    rows = layer_rows((small_run.path / "model.onnx").read_bytes())
+    assert [(row.name, row.activation) for row in rows] == [
+        ("hidden_1", "ReLU"), ("output", "softmax"),
+    ]  # fmt: skip
+    assert sum(row.parameters for row in rows) == small_run.record.parameters
+
+
+def test_commands_of_a_folder_with_a_blank_in_its_name(small_run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "my run's"
+    shutil.copytree(small_run.path, path)
+    words, plain = dict(commands(Run.open(path))), f"{tmp_path.name}/my run's"
+    assert words["In Python"] == f"tenfold.open({plain!r}).model.predict(...)"
+    assert shlex.split(words["Check that nothing was changed"]) == ["tenfold", "verify", plain]
+
+
+def test_examples_in_colour_are_drawn(tmp_path: Path) -> None:
+    x = np.zeros((6, 20, 20, 3), np.uint8)
+    x[..., 0] = 255
+    data = Dataset("reds", x, np.arange(6) % 2, ("a", "b"), [str(i) for i in range(6)])
+    draw_examples(data, tmp_path / "x.png")
+    pixels = np.asarray(Image.open(tmp_path / "x.png").convert("RGB")).reshape(-1, 3)
+    assert (pixels == (255, 0, 0)).all(axis=1).mean() > 0.05

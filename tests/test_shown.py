@@ -89,3 +89,11 @@ def test_no_turn_leaves_the_picture_as_it_lies(small_run: Run, tmp_path: Path) -
     turned = call(small_run.path, tmp_path / "stale.png", "--csv").stdout
     values = [text.splitlines()[1].partition(",")[2] for text in (as_it_lies, plain, turned)]
     assert values[0] == values[1] != values[2]
+
+
+def test_the_answer_stands_where_its_picture_cannot_be_written(
+    small_run: Run, photo: Path, tmp_path: Path
+) -> None:
+    done = call(small_run.path, photo, "--show", "--out", tmp_path / "nowhere", "--csv")
+    assert done.returncode == 0 and len(done.stdout.splitlines()) == 2
+    assert "nowhere" in done.stderr and done.stderr.count("\n") == 1

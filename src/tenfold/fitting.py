@@ -222,8 +222,6 @@ def _fit_novelty(
         return None
     if answers is None or validation is None:
         return None
-    if prepared.encoder is not None and not LEARNERS[fitted.learner].scaled:
-        return None  # columns of any size: a distance would be that of the largest one
     n = min(len(train.y), MAX_NOVELTY, max(1_000, MAX_VALUES // validation.x[0].size))
     # Spread over all rows: they may be sorted by label.
     rows = np.linspace(0, len(train.y) - 1, n).astype(np.int64)

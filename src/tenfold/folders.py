@@ -1,5 +1,6 @@
 """A folder of pictures for each label -> images of one size, with a list of what was left out."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -140,8 +141,13 @@ def _folders(folder: Path) -> list[Path]:
     )
 
 
+OWN = re.compile(r"\.(steps|read)(-\d+)?\.png$")
+"""Pictures that `predict --show` and `read` write beside others: no examples."""
+
+
 def _is_picture(path: Path) -> bool:
-    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
+    known = path.suffix.lower() in SUFFIXES and not OWN.search(path.name)
+    return known and not path.name.startswith(".") and path.is_file()
 
 
 def _label_folders(folder: Path) -> list[Path]:

@@ -91,7 +91,8 @@ def _share_cores() -> None:
     import jax
 
     with suppress(RuntimeError):  # JAX runs already, with what it has
-        n_cores = len(os.sched_getaffinity(0))
+        mine = getattr(os, "sched_getaffinity", None)  # Linux alone has it
+        n_cores = len(mine(0)) if mine else os.cpu_count() or 1
         jax.config.update("jax_num_cpu_devices", n_cores)  # type: ignore[no-untyped-call]
 
 

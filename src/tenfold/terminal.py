@@ -7,8 +7,9 @@ import csv
 import json
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from itertools import zip_longest
 from math import isfinite
 from pathlib import Path
@@ -262,11 +263,13 @@ def answers(
     for path in inputs:
         try:
             found = model.predict(path, fitted=fitted, turn=turn)
-            if draw and isinstance(found, Prediction) and found.steps is not None:
-                print(f"tenfold: picture {write_steps(found, path, folder)}", file=sys.stderr)
         except TenfoldError as error:
             yield Answer(str(path), 0, error=str(error))
             continue
+        if draw and isinstance(found, Prediction) and found.steps is not None:
+            drawn = _drawn(partial(write_steps, found, path, folder))
+            if drawn is not None:
+                print(f"tenfold: picture {drawn}", file=sys.stderr)
         if isinstance(found, Prediction | Estimate):
             yield Answer(str(path), 0, found)
             continue
@@ -274,6 +277,15 @@ def answers(
             print(f"tenfold: {note}", file=sys.stderr)
         for row in range(len(found)):
             yield Answer(str(path), row, found[row])
+
+
+def _drawn(write: Callable[[], Path]) -> Path | None:
+    """The picture that was written. Where it cannot be, that is said, and the answer stands."""
+    try:
+        return write()
+    except TenfoldError as error:
+        print(f"tenfold: {error}", file=sys.stderr)
+        return None
 
 
 def forecast_answers(model: Model, steps: int) -> Iterator[Answer]:
@@ -390,11 +402,11 @@ def read_pages(
     for path in images:
         try:
             read = transcribe(model, path, turn=turn)
-            drawn = write_annotated(read, path, turn=turn, folder=folder) if draw else None
         except TenfoldError as error:
             yield ReadPage(str(path), error=str(error))
-        else:
-            yield ReadPage(str(path), read, drawn)
+            continue
+        write = partial(write_annotated, read, path, turn=turn, folder=folder)
+        yield ReadPage(str(path), read, _drawn(write) if draw else None)
 
 
 def print_pages_json(model: Model, pages: Iterator[ReadPage]) -> bool:

@@ -80,6 +80,7 @@ export function openLiving(stored) {
   find("examples").append(...exampleButtons(stored.examples, seen));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", show);
   show();
+  setTimeout(warmUp);
   const answer = (pixels) => [...run(network, pixels).get(network.output).data];
   return { state, pad, answerOf, read, look: seen, answer, fit, run, evidence, openNetwork, layersOf, neuronOf };
 }

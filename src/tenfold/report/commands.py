@@ -17,14 +17,15 @@ FLAGS = (
 
 def commands(run: Run) -> list[tuple[str, str]]:
     """What to do and how, for the end of a report. Paths are relative to the folder of runs."""
-    folder = shlex.quote(f"{run.path.resolve().parent.name}/{run.path.resolve().name}")
+    plain = f"{run.path.resolve().parent.name}/{run.path.resolve().name}"
+    folder = shlex.quote(plain)
     if isinstance(run.model.contract.input, TableInput):
         predict = f"tenfold predict {folder} {folder}/{EXAMPLE_ROWS}"
     else:
         predict = f"tenfold predict {folder} {folder}/{EXAMPLE_INPUTS} --show"
     return [
         ("Predict", predict),
-        ("In Python", f'tenfold.open("{folder}").model.predict(...)'),
+        ("In Python", f"tenfold.open({plain!r}).model.predict(...)"),
         ("Check that nothing was changed", f"tenfold verify {folder}"),
         ("The network alone, as a page", f"tenfold export {folder} --to page"),
         ("Train the same again", _again(run)),
@@ -57,6 +58,8 @@ def _flag(name: str, value: Any) -> Iterator[str]:
     flag = f"--{name.replace('_', '-')}"
     if value is True:
         yield flag
+    elif value is False:
+        return
     elif isinstance(value, dict):
         for key, number in value.items():
             yield from (flag, f"{key}={number:g}")

@@ -2,7 +2,7 @@
 
 import base64
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -113,8 +113,18 @@ def write_comparison(first: Run, second: Run, comparison: Comparison, path: Path
         comparison=comparison,
         records=[run.record for run in (first, second)],
         names=[comparison.first, comparison.second],
+        otherwise=list(_otherwise(first, second)),
     )
     files.write_text(path, text)
+
+
+def _otherwise(first: Run, second: Run) -> Iterator[tuple[str, Any, Any]]:
+    """Settings in which two runs differ; an older run may not know one of them."""
+    one, other = first.record.config, second.record.config
+    for name in sorted({*one, *other} - {"learner"}):
+        values = [config.get(name, "not known then") for config in (one, other)]
+        if values[0] != values[1]:
+            yield name, *values
 
 
 def ordinal(number: int) -> str:

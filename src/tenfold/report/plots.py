@@ -105,7 +105,8 @@ def draw_examples(data: Dataset, path: Path) -> None:
     labels = [(label, rows) for label, rows in zip(data.labels, columns, strict=True) if rows.size]
     dropped, labels = labels[MAX_SHEET_LABELS:], labels[:MAX_SHEET_LABELS]
     height, width = data.x.shape[1:3]
-    sheet = np.zeros((len(labels) * (height + 1), MAX_EXAMPLES * (width + 1)), np.uint8)
+    size = (len(labels) * (height + 1), MAX_EXAMPLES * (width + 1), *data.x.shape[3:])
+    sheet = np.zeros(size, np.uint8)
     for i, (_, rows) in enumerate(labels):
         for j, row in enumerate(rows):
             top, left = i * (height + 1), j * (width + 1)

@@ -69,7 +69,7 @@ class ConvolutionTraining(Training):
         if self.is_done:
             return
         gradient, update = _functions(self._spec, self._optimizer, self._settings)
-        devices = _devices()
+        devices = _devices()[: -(-self._settings.batch_size // SHARE)]
         with ThreadPoolExecutor(1) as thread:
             feed = self._feed(devices, thread)
             while not self.is_done:
@@ -347,6 +347,5 @@ def statistics_of(
     found = []
     for mean, variance in zip(*[iter(zip(*parts, strict=True))] * 2, strict=True):
         means, variances = np.stack(mean), np.stack(variance)
-        centre = means.mean(axis=0)
-        found += [centre, (variances + means**2).mean(axis=0) - centre**2]
+        found += [means.mean(axis=0), variances.mean(axis=0) + means.var(axis=0)]
     return [value.astype(np.float32) for value in found]
