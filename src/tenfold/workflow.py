@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from importlib import metadata
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,6 +27,7 @@ from tenfold.folds import cross_validate, write_folds
 from tenfold.learners import Watcher, check_task
 from tenfold.loading import load
 from tenfold.model import Estimate, Estimates, Model, Prediction, Predictions
+from tenfold.network import import_all
 from tenfold.robustness import Robustness, measure_robustness
 from tenfold.runs import Run
 from tenfold.training import Epoch
@@ -33,6 +35,15 @@ from tenfold.transcript import Transcript, transcribe
 
 if TYPE_CHECKING:
     import pandas as pd
+
+AFTER_TRAINING = (
+    "onnx",
+    "scipy.optimize",
+    "matplotlib.figure",
+    "matplotlib.backends.backend_agg",
+    "matplotlib.backends.backend_svg",
+)
+"""What export, evaluation and report import."""
 
 PACKAGES = (
     "tenfold", "jax", "keras", "numpy", "onnx", "onnxruntime", "pandas", "scikit-learn"
@@ -381,12 +392,16 @@ class _Recorder(Watcher):
     def __init__(self, watcher: Watcher, history: runs.GrowingHistory) -> None:
         self._watcher, self._history = watcher, history
         self.layers, self.warn = watcher.layers, watcher.warn  # type: ignore[method-assign]
+        self._importing: Thread | None = None
 
     def resumed(self, history: Sequence[Epoch], n_epochs: int) -> None:
         self._history.add(*history)
         self._watcher.resumed(history, n_epochs)
 
     def epoch(self, epoch: Epoch, n_epochs: int) -> None:
+        if self._importing is None:  # while XLA computes; 0.5 s less of waiting afterwards
+            self._importing = Thread(target=import_all, args=(AFTER_TRAINING,))
+            self._importing.start()
         self._history.add(epoch)
         self._watcher.epoch(epoch, n_epochs)
 
