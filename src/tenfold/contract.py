@@ -267,8 +267,7 @@ class Settings(Frozen):
       average: The fitted weights are a running average over the steps, which keeps this share of
         itself at each step. 0: the last weights.
       dropout: Share of each hidden layer's outputs that is silenced while training.
-      weight_decay: Pull of the kernels of dense layers towards 0: in each step by this share of the
-        step size.
+      weight_decay: Pull of the kernels towards 0: in each step by this share of the step size.
       class_weights: What the rows of each label count in training, in the order of the labels;
         `balanced`: every label as much as every other one, however many rows it has.
       cost: What mistakes cost, `false_negative` and `false_positive` (1 where not given): the
