@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from tenfold.augment import bend, is_bending
 from tenfold.contract import Settings
-from tenfold.network import Convolution, convolutions
+from tenfold.network import Convolution, convolutions, rows_at_once
 from tenfold.training.base import Epoch, Examples, Training
 from tenfold.training.steps import (
     TINY,
@@ -42,7 +42,7 @@ STATISTICS_ROWS = 2048
 """Training rows whose means and variances the finished network normalises with."""
 
 PART = 512
-"""Rows that are answered or measured at once."""
+"""Rows that are answered or measured at once, at most; of large pictures fewer."""
 
 AHEAD = 3
 """Batches that are made while the one before is learned from."""
@@ -337,6 +337,10 @@ def _pool(x: Any) -> Any:
     )
 
 
+def _part(spec: Sequence[Convolution], x: NDArray[Any]) -> int:
+    return min(PART, rows_at_once(x.shape[1:], spec[0].channels))
+
+
 @functools.cache
 def _answer(spec: tuple[Convolution, ...]) -> Callable[..., Any]:
     import jax
@@ -357,11 +361,11 @@ def answers_of(
     """Logits (n, n_labels), a part of the rows after the other."""
     devices = _devices()
     fitted = [_put((weights, statistics), device) for device in devices]
-    starts = range(0, len(x), PART)
+    size = min(_part(spec, x), 1 << (len(x) - 1).bit_length())
     found = []
-    for i, start in enumerate(starts):
-        part = np.zeros((PART, *x.shape[1:]), x.dtype)  # one program for all numbers of rows
-        part[: len(x) - start] = x[start : start + PART]
+    for i, start in enumerate(range(0, len(x), size)):
+        part = np.zeros((size, *x.shape[1:]), x.dtype)  # few programs for all numbers of rows
+        part[: len(x) - start] = x[start : start + size]
         device = i % len(devices)
         found.append(_answer(spec)(*fitted[device], _put(part, devices[device])))
     return np.concatenate([np.asarray(part) for part in found])[: len(x)]
@@ -372,11 +376,12 @@ def statistics_of(
 ) -> list[NDArray[np.float32]]:
     """Mean and variance behind each convolution over rows (n, ...), in turn.
 
-    Rows are normalised in parts of their own on the way, of about 512: nearly as in one.
+    Rows are normalised in parts of their own on the way, of about 512 (of large pictures fewer):
+    nearly as in one.
     """
     devices = _devices()
     fitted = [_put(weights, device) for device in devices]
-    n_parts = -(-len(x) // PART)
+    n_parts = -(-len(x) // _part(spec, x))
     size = len(x) // n_parts
     parts = []
     for i in range(n_parts):
