@@ -14,8 +14,9 @@ from tenfold.contract import Contract, ImageInput, Reader, Settings, resolve
 from tenfold.errors import SettingsError
 from tenfold.graph import check_agreement, to_graph
 from tenfold.learners import LEARNERS, Watcher
-from tenfold.network import build_cnn, convolutions, import_keras
-from tenfold.training import ConvolutionTraining, Examples
+from tenfold.learners import network as learners_network
+from tenfold.network import build_cnn, convolutions, import_keras, rows_at_once
+from tenfold.training import ConvolutionTraining, Examples, convolution
 from tenfold.training.convolution import (
     SHARE,
     _plan,
@@ -238,6 +239,39 @@ def test_the_statistics_are_those_of_one_large_batch() -> None:
     expected = forward(spec, weights, rows.x)[1]
     for mine, whole in zip(found, expected, strict=True):
         np.testing.assert_allclose(mine, whole, rtol=0.05, atol=0.02)
+
+
+def test_large_pictures_are_answered_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert rows_at_once((256, 256, 3)) == 64 and rows_at_once((256, 256), 64) == 32
+    assert rows_at_once((8, 8), 1024) == 512
+    rows = some(70, (9, 9))
+    fitted = LEARNERS["cnn"].fit(
+        rows, None, n_labels=3, settings=PLAIN.model_copy(update={"epochs": 1}), watcher=Watcher()
+    )
+    network = fitted.body.keras  # type: ignore[attr-defined]
+    moving = [np.asarray(v.value) for v in network.non_trainable_variables if "moving" in v.name]
+    spec, weights = convolutions((9, 9), 4), weights_of(network)
+    whole, expected = answers_of(spec, weights, moving, rows.x), fitted.answers(rows.x)
+    placed, put = list[int](), convolution._put
+
+    def putting(arrays: Any, device: Any) -> Any:
+        placed.extend([len(arrays)] if isinstance(arrays, np.ndarray) else [])
+        return put(arrays, device)
+
+    monkeypatch.setattr(convolution, "_put", putting)
+    monkeypatch.setattr(convolution, "rows_at_once", lambda shape, width: 20)
+    np.testing.assert_allclose(answers_of(spec, weights, moving, rows.x), whole, atol=1e-5)
+    assert placed == [20, 20, 20, 20]
+    seen, part = list[int](), learners_network._part
+
+    def answering(network: Any, x: NDArray[np.uint8]) -> NDArray[np.float32]:
+        seen.append(len(x))
+        return part(network, x)
+
+    monkeypatch.setattr(learners_network, "_part", answering)
+    monkeypatch.setattr(learners_network, "VALUES", 81 * 20)
+    np.testing.assert_allclose(fitted.answers(rows.x), expected, atol=1e-5)
+    assert seen == [16, 16, 16, 16, 6]
 
 
 def test_it_learns_and_keeps_the_best_when_it_is_patient() -> None:

@@ -90,7 +90,7 @@ def test_same_seed_same_weights_to_the_last_bit(examples: Examples) -> None:
 
 
 def test_records_count_up_and_know_their_learning_rate(examples: Examples) -> None:
-    settings = Settings(epochs=4, learning_rate=0.008, batch_size=8, hidden=(5,))
+    settings = Settings(epochs=4, learning_rate=0.008, schedule="linear", batch_size=8, hidden=(5,))
     history = fit(examples, settings)[1]
     assert [epoch.epoch for epoch in history] == [1, 2, 3, 4]
     assert [epoch.learning_rate for epoch in history] == pytest.approx([0.006, 0.004, 0.002, 0])

@@ -259,8 +259,8 @@ class Settings(Frozen):
 
     Attributes:
       hidden: Neurons of each hidden layer, first to last.
-      learning_rate: Step size at the start. The default is for one layer of 128 and is scaled to
-        other layers by `resolve`.
+      learning_rate: Step size at the start, or at the top of a cycle. The default is for one layer
+        of 128 and is scaled to other layers by `resolve`.
       schedule: `linear` lets the step size fall to 0 along a straight line; `cycle` lets it rise
         along one for the first fifth, and then fall.
       label_smoothing: Share of each answer that is spread over all labels.
@@ -304,13 +304,13 @@ class Settings(Frozen):
     hidden: Annotated[tuple[Annotated[int, Field(ge=1, le=65_536)], ...], Field(max_length=64)] = (
         128,
     )
-    epochs: Annotated[int, Field(ge=1, le=100_000)] = 15
+    epochs: Annotated[int, Field(ge=1, le=100_000)] = 20
     batch_size: Annotated[int, Field(ge=1, le=1_000_000)] = 128
     optimizer: Literal["sgd", "adam"] = "adam"
-    learning_rate: Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)] = 0.006
-    schedule: Literal["constant", "linear", "cycle"] = "linear"
+    learning_rate: Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)] = 0.01
+    schedule: Literal["constant", "linear", "cycle"] = "cycle"
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.05
-    average: Annotated[float, Field(ge=0, lt=1)] = 0.998
+    average: Annotated[float, Field(ge=0, lt=1)] = 0.999
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     weight_decay: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 0.0
     class_weights: (
@@ -370,7 +370,7 @@ BENDS: dict[str, Any] = {
 CNN: dict[str, Any] = BENDS | {
     "epochs": 30,
     "learning_rate": 0.004,
-    "schedule": "cycle",
+    "average": 0.998,
     "weight_decay": 0.05,
 }
 
@@ -396,7 +396,7 @@ RECIPES: dict[str, dict[str, dict[str, Any]]] = {
     },
     "fast": {
         "network": {"epochs": 5},
-        "cnn": CNN | {"epochs": 8, "clean_epochs": 1},
+        "cnn": CNN | {"epochs": 8, "clean_epochs": 1, "weight_decay": 0.2},
         "forest": {"n_trees": 30},
         "bayes": {},
         "logistic": {"penalty": 10.0, "max_steps": 30},
@@ -454,6 +454,8 @@ TABLE: dict[str, Any] = {
     "hidden": (256, 128),
     "epochs": 60,
     "learning_rate": 0.002,
+    "schedule": "linear",
+    "average": 0.998,
     "weight_decay": 0.05,
     "patience": 15,
     "shift_px": 0,

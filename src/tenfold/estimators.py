@@ -99,6 +99,7 @@ class _NetworkEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
             "patience": self.patience if self.validation_fraction else None,
             "learning_rate": 1.0 if self.learning_rate is None else self.learning_rate,
             "schedule": SCHEDULES[self._task],
+            "average": 0.998,
             "shift_px": 0,
         }
         return check_settings(asked, NAMES)
