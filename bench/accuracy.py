@@ -61,7 +61,7 @@ CALIBRATION = 0.5
 ENOUGH = 3
 """Seeds from which on a bar is met or missed."""
 
-DECIDING = ("augment.py", "calibration.py", "network.py", "training/*.py")
+DECIDING = ("augment.py", "network.py", "training/*.py")
 """Sources that decide what a recipe's settings make of the rows. The settings themselves are
 compared one by one."""
 

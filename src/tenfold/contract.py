@@ -406,7 +406,7 @@ RECIPES: dict[str, dict[str, dict[str, Any]]] = {
     },
     "long": {
         "network": {
-            "epochs": 90,
+            "epochs": 80,
             "rotate_degrees": 8.0,
             "zoom": 0.08,
             "shear": 0.08,
