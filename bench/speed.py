@@ -166,7 +166,7 @@ def time_to_98(n_rounds: int) -> Iterator[str]:
     yield "| contender | learning rate | seconds | epochs |"
     yield "|---|---|---|---|"
     for name, runs in found.items():
-        rate = "0.006, linear to 0" if name == "tenfold" else best[name]
+        rate = "0.01, one cycle" if name == "tenfold" else best[name]
         seconds, n_epochs = spread([s for s, _ in runs]), spread([n for _, n in runs], 0)
         yield f"| {PEERS[name]} | {rate} | {seconds} | {n_epochs} |"
     yield ""

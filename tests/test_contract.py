@@ -77,8 +77,8 @@ def test_patience_needs_rows_to_watch() -> None:
 
 @pytest.mark.parametrize(
     ("hidden", "rate"),
-    [((128,), 0.006), ((), 0.006), ((2048,), 0.003), ((32,), 0.00849), ((128,) * 4, 0.003),
-     ((2048, 32), 0.00106)],
+    [((128,), 0.01), ((), 0.01), ((2048,), 0.005), ((32,), 0.0141), ((128,) * 4, 0.005),
+     ((2048, 32), 0.00177)],
 )  # fmt: skip
 def test_the_learning_rate_fits_the_layers_unless_it_is_given(
     hidden: tuple[int, ...], rate: float

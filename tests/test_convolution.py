@@ -5,6 +5,8 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 import tenfold
@@ -12,8 +14,9 @@ from tenfold.contract import Contract, ImageInput, Reader, Settings, resolve
 from tenfold.errors import SettingsError
 from tenfold.graph import check_agreement, to_graph
 from tenfold.learners import LEARNERS, Watcher
-from tenfold.network import build_cnn, convolutions, import_keras
-from tenfold.training import ConvolutionTraining, Examples
+from tenfold.learners import network as learners_network
+from tenfold.network import build_cnn, convolutions, import_keras, rows_at_once
+from tenfold.training import ConvolutionTraining, Examples, convolution
 from tenfold.training.convolution import (
     SHARE,
     _plan,
@@ -48,7 +51,7 @@ def weights_of(network: Any) -> list[NDArray[np.float32]]:
     return [np.asarray(variable.value) for variable in network.trainable_variables]
 
 
-def keras_steps(rows: Examples, settings: Settings, shares: int) -> list[NDArray[np.float32]]:
+def keras_steps(rows: Examples, settings: Settings) -> list[NDArray[np.float32]]:
     """The same training through Keras' own layers, each share of a batch by itself."""
     import jax
     import jax.numpy as jnp
@@ -64,22 +67,22 @@ def keras_steps(rows: Examples, settings: Settings, shares: int) -> list[NDArray
         return -jnp.sum(jnp.log(p[jnp.arange(len(y)), y]))
 
     for epoch in range(1, settings.epochs + 1):
-        for batch in _plan(settings, epoch, rows).rows:
-            parts = np.split(batch, shares)
+        for parts in _plan(settings, epoch, rows).rows:
             summed = [gradient(weights, rows.x[p].astype("f4"), rows.y[p]) for p in parts]
             for i in range(len(weights)):
-                mean = sum(part[i] for part in summed) / len(batch)
+                mean = sum(part[i] for part in summed) / sum(map(len, parts))
                 weights[i] = weights[i] - settings.learning_rate * mean
     return [np.asarray(weight) for weight in weights]
 
 
 def test_a_step_is_a_gradient_step_of_keras_layers() -> None:
-    rows, settings = some(128), PLAIN.model_copy(update={"batch_size": 64})
+    # 125 rows in steps of 63 and 62, each of two shares, of 32 and of 31 rows.
+    rows, settings = some(125), PLAIN.model_copy(update={"batch_size": 64})
     mine = training(rows, settings)
     history = list(mine)
     mine.write_back()
     for weight, expected in zip(
-        weights_of(mine._network), keras_steps(rows, settings, 64 // SHARE), strict=True
+        weights_of(mine._network), keras_steps(rows, settings), strict=True
     ):
         np.testing.assert_allclose(weight, expected, atol=2e-4)
     assert history[1].loss < history[0].loss
@@ -92,16 +95,98 @@ def import_jax() -> Any:
     return jax
 
 
-def test_rows_that_fill_up_the_last_batch_weigh_nothing() -> None:
-    rows = some(21)
-    plan = _plan(PLAIN, 1, rows)
-    assert plan.rows.shape == (2, 16) and plan.present.sum() == 21
-    assert sorted(plan.rows.flat[:21]) == list(range(21))
-    np.testing.assert_array_equal(plan.rows.flat[21:], plan.rows.flat[:11])  # real pictures
-    record = next(iter(training(rows)))
-    assert record.accuracy is not None and record.accuracy * 21 == pytest.approx(
-        round(record.accuracy * 21), abs=1e-4
-    )
+@given(st.integers(1, 300), st.integers(1, 200))
+def test_shares_hold_every_row_once_and_are_of_two_sizes(n: int, batch_size: int) -> None:
+    settings = PLAIN.model_copy(update={"batch_size": batch_size})
+    rows = Examples(np.zeros((n, 8, 8), np.uint8), np.zeros(n, np.int64))
+    plan = _plan(settings, 1, rows)
+    shares = [share for step in plan.rows for share in step]
+    assert sorted(np.concatenate(shares)) == list(range(n))
+    assert len(plan.rows) == len(plan.rates) == -(-n // batch_size)
+    assert max(sum(map(len, step)) for step in plan.rows) <= batch_size
+    sizes = {len(share) for share in shares}
+    assert max(sizes) <= SHARE and max(sizes) - min(sizes) <= 1 and 0 not in sizes
+    if batch_size >= SHARE <= n:  # then no share is so small that its mean says little
+        assert min(sizes) >= SHARE // 2 - 1
+
+
+@pytest.mark.parametrize("n", [2, 20])
+def test_few_rows_are_seen_once_in_each_epoch_of_the_default_recipe(n: int) -> None:
+    rows = some(n, n_labels=2)
+    rows.y[:2] = 0, 1
+    settings = resolve({"learner": "cnn", "epochs": 3})
+    plan = _plan(settings, 1, rows)
+    assert [len(share) for step in plan.rows for share in step] == [n]
+    fitted = LEARNERS["cnn"].fit(rows, None, n_labels=2, settings=settings, watcher=Watcher())
+    answers = fitted.answers(rows.x)
+    assert answers.shape == (n, 2) and np.isfinite(answers).all()
+    for record in fitted.history:
+        assert record.accuracy is not None
+        assert record.accuracy * n == pytest.approx(round(record.accuracy * n), abs=1e-4)
+
+
+def test_rows_that_weigh_nothing_are_as_if_they_were_not_there() -> None:
+    rows = some(60)
+    weight = np.ones(60, np.float32)
+    weight[::3] = 0
+    with_them = training(rows._replace(weight=weight))
+    without = training(Examples(rows.x[weight > 0], rows.y[weight > 0]))
+    histories = list(with_them), list(without)
+    assert [r.loss for r in histories[0]] == [r.loss for r in histories[1]]
+    for one in (with_them, without):
+        one.write_back()
+    for a, b in zip(with_them._network.weights, without._network.weights, strict=True):
+        np.testing.assert_array_equal(np.asarray(a.value), np.asarray(b.value))
+
+
+def test_a_training_without_weight_changes_nothing() -> None:
+    nothing = training(some(20)._replace(weight=np.zeros(20, np.float32)))
+    first = weights_of(nothing._network)
+    assert [record.loss for record in nothing] == [0, 0]
+    for before, after in zip(first, nothing._weights, strict=True):
+        np.testing.assert_array_equal(before, after)
+
+
+def test_a_label_that_counts_more_is_answered_more_often() -> None:
+    rng = np.random.default_rng(0)
+    rows = Examples(rng.integers(0, 256, (64, 8, 8), np.uint8), rng.integers(0, 2, 64))
+    settings = PLAIN.model_copy(update={"epochs": 8, "batch_size": 64})
+    shares = []
+    for weights in [(1.0, 9.0), (9.0, 1.0)]:
+        asked = settings.model_copy(update={"class_weights": weights})
+        fitted = LEARNERS["cnn"].fit(rows, None, n_labels=2, settings=asked, watcher=Watcher())
+        shares.append(fitted.answers(rows.x)[:, 1].mean())
+    assert shares[0] > shares[1] + 0.3
+
+
+def test_the_first_epoch_compiles_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    jax = import_jax()
+    events = list[str]()
+
+    def listen(name: str, seconds: float, **others: Any) -> None:
+        if name.endswith("backend_compile_duration"):
+            events.append("compiled")
+
+    # 45 rows are shares of 23 and of 22, each a program, and there is the update.
+    mine = training(some(45, (9, 9)), PLAIN.model_copy(update={"batch_size": 64}))
+
+    def told(method: Any) -> Any:
+        def call(*args: Any) -> Any:
+            events.append(method.__name__)
+            return method(*args)
+
+        return call
+
+    monkeypatch.setattr(mine, "_batch", told(mine._batch))
+    monkeypatch.setattr(mine, "_score", told(mine._score))
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    try:
+        next(iter(mine))
+    finally:
+        jax.monitoring.unregister_event_duration_listener(listen)
+    first, last = events.index("_batch"), events.index("_score")
+    assert events[:first].count("compiled") >= 3
+    assert "compiled" not in events[first:last]
 
 
 def test_the_same_seed_is_the_same_model_and_a_restored_one_goes_on_exactly() -> None:
@@ -154,6 +239,39 @@ def test_the_statistics_are_those_of_one_large_batch() -> None:
     expected = forward(spec, weights, rows.x)[1]
     for mine, whole in zip(found, expected, strict=True):
         np.testing.assert_allclose(mine, whole, rtol=0.05, atol=0.02)
+
+
+def test_large_pictures_are_answered_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert rows_at_once((256, 256, 3)) == 64 and rows_at_once((256, 256), 64) == 32
+    assert rows_at_once((8, 8), 1024) == 512
+    rows = some(70, (9, 9))
+    fitted = LEARNERS["cnn"].fit(
+        rows, None, n_labels=3, settings=PLAIN.model_copy(update={"epochs": 1}), watcher=Watcher()
+    )
+    network = fitted.body.keras  # type: ignore[attr-defined]
+    moving = [np.asarray(v.value) for v in network.non_trainable_variables if "moving" in v.name]
+    spec, weights = convolutions((9, 9), 4), weights_of(network)
+    whole, expected = answers_of(spec, weights, moving, rows.x), fitted.answers(rows.x)
+    placed, put = list[int](), convolution._put
+
+    def putting(arrays: Any, device: Any) -> Any:
+        placed.extend([len(arrays)] if isinstance(arrays, np.ndarray) else [])
+        return put(arrays, device)
+
+    monkeypatch.setattr(convolution, "_put", putting)
+    monkeypatch.setattr(convolution, "rows_at_once", lambda shape, width: 20)
+    np.testing.assert_allclose(answers_of(spec, weights, moving, rows.x), whole, atol=1e-5)
+    assert placed == [20, 20, 20, 20]
+    seen, part = list[int](), learners_network._part
+
+    def answering(network: Any, x: NDArray[np.uint8]) -> NDArray[np.float32]:
+        seen.append(len(x))
+        return part(network, x)
+
+    monkeypatch.setattr(learners_network, "_part", answering)
+    monkeypatch.setattr(learners_network, "VALUES", 81 * 20)
+    np.testing.assert_allclose(fitted.answers(rows.x), expected, atol=1e-5)
+    assert seen == [16, 16, 16, 16, 6]
 
 
 def test_it_learns_and_keeps_the_best_when_it_is_patient() -> None:

@@ -11,7 +11,7 @@ from tenfold.contract import Settings
 from tenfold.errors import DataError
 from tenfold.network import build_network
 from tenfold.training import DenseTraining, Epoch, Examples
-from tenfold.training.steps import batches, build_optimizer, learning_rate
+from tenfold.training.steps import Purpose, batches, build_optimizer, learning_rate, stream
 
 PLAIN = Settings(
     optimizer="sgd", schedule="constant", learning_rate=0.1, label_smoothing=0, shift_px=0,
@@ -43,7 +43,7 @@ def plain_loop(examples: Examples, settings: Settings) -> tuple[list[np.ndarray]
     w1, b1, w2, b2 = (weight.astype(np.float64) for weight in weights_of(network))
     losses = []
     for epoch in range(1, settings.epochs + 1):
-        order = np.random.default_rng((settings.seed, epoch)).permutation(len(examples.y))
+        order = stream(settings, Purpose.ORDER, epoch).permutation(len(examples.y))
         total = 0.0
         for start in range(0, len(order), settings.batch_size):
             rows = order[start : start + settings.batch_size]
@@ -90,7 +90,7 @@ def test_same_seed_same_weights_to_the_last_bit(examples: Examples) -> None:
 
 
 def test_records_count_up_and_know_their_learning_rate(examples: Examples) -> None:
-    settings = Settings(epochs=4, learning_rate=0.008, batch_size=8, hidden=(5,))
+    settings = Settings(epochs=4, learning_rate=0.008, schedule="linear", batch_size=8, hidden=(5,))
     history = fit(examples, settings)[1]
     assert [epoch.epoch for epoch in history] == [1, 2, 3, 4]
     assert [epoch.learning_rate for epoch in history] == pytest.approx([0.006, 0.004, 0.002, 0])
@@ -183,7 +183,7 @@ def test_averages_follow_the_weights(examples: Examples) -> None:
     settings = PLAIN.model_copy(update={"epochs": 1, "average": 0.9})
     averaged, _ = fit(examples, settings)
     steps = [build_network((4, 4), PLAIN.hidden, 3, seed=PLAIN.seed)]
-    order = np.random.default_rng((PLAIN.seed, 1)).permutation(21)
+    order = stream(PLAIN, Purpose.ORDER, 1).permutation(21)
     mean = [w.astype(np.float64) for w in weights_of(steps[0])]
     for t in range(3):
         rows = order[: 8 * (t + 1)]
@@ -381,6 +381,31 @@ def test_weight_decay_pulls_kernels_and_leaves_biases(examples: Examples) -> Non
     for before, a, b in zip(first, weights_of(plain), weights_of(decayed), strict=True):
         pull = 0.5 * settings.learning_rate * before if before.ndim == 2 else 0
         np.testing.assert_allclose(b, a - pull, atol=1e-6)
+
+
+def test_weight_decay_pulls_the_kernels_of_convolutions_too() -> None:
+    kernel, bias = np.full((3, 3, 1, 2), 2, np.float32), np.full(2, 2, np.float32)
+    settings = PLAIN.model_copy(update={"weight_decay": 0.5, "learning_rate": 0.1})
+    optimizer = build_optimizer(settings, [kernel, bias])
+    nothing = [np.zeros_like(kernel), np.zeros_like(bias)]
+    state = [variable.value for variable in optimizer.variables]
+    (pulled, left), _ = optimizer.stateless_apply(state, nothing, [kernel, bias])
+    np.testing.assert_allclose(pulled, kernel * 0.95, rtol=1e-6)
+    np.testing.assert_array_equal(left, bias)
+
+
+def test_no_two_purposes_epochs_steps_or_seeds_share_random_numbers() -> None:
+    seeds = [Settings(seed=seed) for seed in (0, 1, 2, 3)]
+    draws = [
+        stream(settings, purpose, epoch, step).bytes(8)
+        for settings in seeds
+        for purpose in Purpose
+        for epoch in range(4)
+        for step in range(4)
+    ]
+    # What splits rows and chooses among them begins with the seed alone.
+    draws += [np.random.default_rng(settings.seed).bytes(8) for settings in seeds]
+    assert len(set(draws)) == len(draws)
 
 
 def test_patience_stops_and_keeps_the_weights_of_the_lowest_validation_loss(

@@ -259,16 +259,15 @@ class Settings(Frozen):
 
     Attributes:
       hidden: Neurons of each hidden layer, first to last.
-      learning_rate: Step size at the start. The default is for one layer of 128 and is scaled to
-        other layers by `resolve`.
+      learning_rate: Step size at the start, or at the top of a cycle. The default is for one layer
+        of 128 and is scaled to other layers by `resolve`.
       schedule: `linear` lets the step size fall to 0 along a straight line; `cycle` lets it rise
         along one for the first fifth, and then fall.
       label_smoothing: Share of each answer that is spread over all labels.
       average: The fitted weights are a running average over the steps, which keeps this share of
         itself at each step. 0: the last weights.
       dropout: Share of each hidden layer's outputs that is silenced while training.
-      weight_decay: Pull of the kernels of dense layers towards 0: in each step by this share of the
-        step size.
+      weight_decay: Pull of the kernels towards 0: in each step by this share of the step size.
       class_weights: What the rows of each label count in training, in the order of the labels;
         `balanced`: every label as much as every other one, however many rows it has.
       cost: What mistakes cost, `false_negative` and `false_positive` (1 where not given): the
@@ -305,13 +304,13 @@ class Settings(Frozen):
     hidden: Annotated[tuple[Annotated[int, Field(ge=1, le=65_536)], ...], Field(max_length=64)] = (
         128,
     )
-    epochs: Annotated[int, Field(ge=1, le=100_000)] = 15
+    epochs: Annotated[int, Field(ge=1, le=100_000)] = 20
     batch_size: Annotated[int, Field(ge=1, le=1_000_000)] = 128
     optimizer: Literal["sgd", "adam"] = "adam"
-    learning_rate: Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)] = 0.006
-    schedule: Literal["constant", "linear", "cycle"] = "linear"
+    learning_rate: Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)] = 0.01
+    schedule: Literal["constant", "linear", "cycle"] = "cycle"
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.05
-    average: Annotated[float, Field(ge=0, lt=1)] = 0.998
+    average: Annotated[float, Field(ge=0, lt=1)] = 0.999
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     weight_decay: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 0.0
     class_weights: (
@@ -371,7 +370,7 @@ BENDS: dict[str, Any] = {
 CNN: dict[str, Any] = BENDS | {
     "epochs": 30,
     "learning_rate": 0.004,
-    "schedule": "cycle",
+    "average": 0.998,
     "weight_decay": 0.05,
 }
 
@@ -397,7 +396,7 @@ RECIPES: dict[str, dict[str, dict[str, Any]]] = {
     },
     "fast": {
         "network": {"epochs": 5},
-        "cnn": CNN | {"epochs": 8, "clean_epochs": 1},
+        "cnn": CNN | {"epochs": 8, "clean_epochs": 1, "weight_decay": 0.2},
         "forest": {"n_trees": 30},
         "bayes": {},
         "logistic": {"penalty": 10.0, "max_steps": 30},
@@ -407,7 +406,7 @@ RECIPES: dict[str, dict[str, dict[str, Any]]] = {
     },
     "long": {
         "network": {
-            "epochs": 90,
+            "epochs": 80,
             "rotate_degrees": 8.0,
             "zoom": 0.08,
             "shear": 0.08,
@@ -455,6 +454,8 @@ TABLE: dict[str, Any] = {
     "hidden": (256, 128),
     "epochs": 60,
     "learning_rate": 0.002,
+    "schedule": "linear",
+    "average": 0.998,
     "weight_decay": 0.05,
     "patience": 15,
     "shift_px": 0,

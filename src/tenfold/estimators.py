@@ -99,6 +99,7 @@ class _NetworkEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
             "patience": self.patience if self.validation_fraction else None,
             "learning_rate": 1.0 if self.learning_rate is None else self.learning_rate,
             "schedule": SCHEDULES[self._task],
+            "average": 0.998,
             "shift_px": 0,
         }
         return check_settings(asked, NAMES)
@@ -363,7 +364,7 @@ def _split(y: NDArray[Any], settings: Settings) -> tuple[NDArray[np.intp], NDArr
     Every class keeps a training row. Without a `MIN_VALIDATION` of them there are none.
     """
     n_held = int(len(y) * settings.validation_size)
-    order = np.random.default_rng((settings.seed, 0)).permutation(len(y))  # epochs count from 1
+    order = np.random.default_rng(settings.seed).permutation(len(y))
     if n_held < MIN_VALIDATION:
         return np.arange(len(y)), order[:0]
     held = np.zeros(len(y), bool)

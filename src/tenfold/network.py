@@ -220,6 +220,21 @@ def convolutions(input_shape: Sequence[int], width: int = 32) -> tuple[Convoluti
     return (*found, Convolution(3, min(times + 1, 4) * width))
 
 
+MEMORY = 1 << 27
+"""Bytes that the largest answers of a layer may take at once."""
+
+
+def rows_at_once(input_shape: Sequence[int], width: int = 32) -> int:
+    """Pictures whose largest answers of a layer fit into 128 MiB as float32, at least 1.
+
+    Args:
+      input_shape, width: As in `convolutions`.
+    """
+    first, second, *_ = convolutions(input_shape, width)
+    pixels = math.prod(-(-side // first.stride) for side in input_shape[:2])
+    return max(1, MEMORY // (4 * pixels * max(first.channels, second.channels)))
+
+
 def build_cnn(
     input_shape: Sequence[int], n_labels: int, *, seed: int, width: int = 32, dropout: float = 0.0
 ) -> Any:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from tenfold.contract import Settings
 from tenfold.learners.fitted import Fitted, Watcher, features
 from tenfold.training import Examples
+from tenfold.training.steps import Purpose, stream
 
 MANY_LABELS = "The number of unique classes is greater than 50%"
 """How a warning of scikit-learn begins: the audit says it in our words."""
@@ -205,7 +206,7 @@ def _fit_penalised(
         return fit(train, penalty), f"L2 penalty {penalty:g}"
     few = train
     if len(train.y) > MAX_CHOOSING:
-        rows = np.random.default_rng(settings.seed).permutation(len(train.y))[:MAX_CHOOSING]
+        rows = stream(settings, Purpose.CHOICE).permutation(len(train.y))[:MAX_CHOOSING]
         few = Examples(
             train.x[rows], train.y[rows], None if train.weight is None else train.weight[rows]
         )

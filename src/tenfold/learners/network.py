@@ -14,13 +14,15 @@ from tenfold.checkpoints import Checkpoint, Checkpoints
 from tenfold.contract import Settings
 from tenfold.errors import SettingsError, message
 from tenfold.learners.fitted import Fitted, Watcher
-from tenfold.network import build_cnn, build_network, convolutions, hidden_network, layer_table
+from tenfold.network import build_cnn, build_network, hidden_network, layer_table, rows_at_once
 from tenfold.training import ConvolutionTraining, DenseTraining, Epoch, Examples, Training
 
 AT_ONCE = 1024
-"""Rows answered at once: convolutions need 26 kB for each picture of 28x28."""
+"""Rows answered at once, at most: convolutions need 26 kB for each picture of 28x28."""
 
-MEMORY = 1 << 27
+VALUES = 1 << 22
+"""Values in the rows that are answered at once, at most: large pictures are taken a few at a time,
+for convolutions make up to 32 numbers of each of theirs."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,8 +41,9 @@ class Network:
 
 
 def _computed(network: Any, x: NDArray[Any]) -> NDArray[np.float32]:
-    parts = [_part(network, x[i : i + AT_ONCE]) for i in range(0, len(x), AT_ONCE)]
-    return np.concatenate(parts)
+    n = max(1, min(AT_ONCE, VALUES // max(1, x[0].size)))
+    n = 1 << (n.bit_length() - 1)  # a whole part is not filled up
+    return np.concatenate([_part(network, x[i : i + n]) for i in range(0, len(x), n)])
 
 
 def _part(network: Any, x: NDArray[Any]) -> NDArray[np.float32]:
@@ -120,11 +123,7 @@ def fit_cnn(
     )  # fmt: skip
     training = ConvolutionTraining(network, train, validation, settings)
     fitted = _run("cnn", network, training, settings, watcher, checkpoints)
-    spec = convolutions(train.x.shape[1:], settings.width)
-    height, width = train.x.shape[1:3]
-    pixels = -(-height // spec[0].stride) * -(-width // spec[0].stride)
-    bytes_of_row = 4 * pixels * max(one.channels for one in spec[:2])
-    return replace(fitted, rows_at_once=max(1, MEMORY // bytes_of_row))
+    return replace(fitted, rows_at_once=rows_at_once(train.x.shape[1:], settings.width))
 
 
 def _run(

@@ -16,16 +16,18 @@ from numpy.typing import NDArray
 
 from tenfold.augment import bend, is_bending
 from tenfold.contract import Settings
-from tenfold.network import Convolution, convolutions
+from tenfold.network import Convolution, convolutions, rows_at_once
 from tenfold.training.base import Epoch, Examples, Training
 from tenfold.training.steps import (
     TINY,
+    Purpose,
     averaged,
-    batches,
+    compile_program,
     known,
     learning_rate,
     losses_of,
     means_of,
+    stream,
     totals_of,
     wait_for,
 )
@@ -34,13 +36,13 @@ EPSILON = 1e-3
 """Added to variances, as in Keras."""
 
 SHARE = 32
-"""Rows of a batch that one device answers for at once, normalised by their own means."""
+"""Rows of a batch that one device answers for at once, normalised by their own means, at most."""
 
 STATISTICS_ROWS = 2048
 """Training rows whose means and variances the finished network normalises with."""
 
 PART = 512
-"""Rows that are answered or measured at once."""
+"""Rows that are answered or measured at once, at most; of large pictures fewer."""
 
 AHEAD = 3
 """Batches that are made while the one before is learned from."""
@@ -49,27 +51,28 @@ AHEAD = 3
 class ConvolutionTraining(Training):
     """The training of what `build_cnn` builds.
 
-    A batch is cut into shares of 32 rows, dealt out to the devices. Each share is normalised by its
-    own means and variances (ghost batches: Hoffer, Hubara and Soudry 2017, arXiv:1705.08741,
-    section 4), so devices meet only to add up gradients, and their number changes nothing that is
-    computed. The network's own means and variances are those of its averaged weights over clean
-    training rows, measured when they are needed.
+    A batch is cut into equal shares of at most 32 rows, dealt out to the devices. Each share is
+    normalised by its own means and variances (ghost batches: Hoffer, Hubara and Soudry 2017,
+    arXiv:1705.08741, section 4), so devices meet only to add up gradients, and their number changes
+    nothing that is computed. The network's own means and variances are those of its averaged
+    weights over clean training rows, measured when they are needed.
     """
 
     def __init__(
         self, network: Any, train: Examples, validation: Examples | None, settings: Settings
     ) -> None:
         first = [np.asarray(variable.value) for variable in network.trainable_variables]
-        super().__init__(network, train, validation, settings, first)
+        super().__init__(network, _that_count(train), validation, settings, first)
         self._spec = convolutions(train.x.shape[1:], settings.width)
-        rng = np.random.default_rng((settings.seed, 0))
-        self._typical = np.sort(rng.permutation(len(train.y))[:STATISTICS_ROWS])
+        order = stream(settings, Purpose.STATISTICS).permutation(len(self._train.y))
+        self._typical = np.sort(order[:STATISTICS_ROWS])
 
     def __iter__(self) -> Iterator[Epoch]:
         if self.is_done:
             return
-        gradient, update = _functions(self._spec, self._optimizer, self._settings)
-        devices = _devices()[: -(-self._settings.batch_size // SHARE)]
+        plan = _plan(self._settings, self.epoch + 1, self._train)
+        devices = _devices()[: len(plan.rows[0])]
+        gradient, update = self._compile(devices, plan)
         with ThreadPoolExecutor(1) as thread:
             feed = self._feed(devices, thread)
             while not self.is_done:
@@ -78,7 +81,9 @@ class ConvolutionTraining(Training):
                 for shares, number, rate in itertools.islice(feed, self.n_steps):
                     copies = [_put(state[0], device) for device in devices]
                     found = [
-                        gradient(copies[i % len(devices)], *share, number, i)
+                        gradient[i % len(devices), len(share[0])](
+                            copies[i % len(devices)], *share, number, np.int32(i)
+                        )
                         for i, share in enumerate(shares)
                     ]
                     state = update(*state, _put(found, devices[0]), number, rate)
@@ -104,18 +109,51 @@ class ConvolutionTraining(Training):
             yield coming.popleft().result()
 
     def _batch(self, devices: Sequence[Any], plan: "_Plan", epoch: int, i: int) -> "_Batch":
-        rows, settings = plan.rows[i], self._settings
-        x = self._train.x[rows]
+        shares, settings = plan.rows[i], self._settings
+        x = self._train.x[np.concatenate(shares)]
         if epoch <= settings.epochs - settings.clean_epochs and _moves(settings):
-            x = bend(x, settings, np.random.default_rng((settings.seed, epoch, i)))
-        arrays = x, known(self._train.y[rows]), plan.present[i]
-        shares = [
-            _put(tuple(array[start : start + SHARE] for array in arrays), device)
-            for start, device in zip(
-                range(0, len(rows), SHARE), itertools.cycle(devices), strict=False
-            )
+            x = bend(x, settings, stream(settings, Purpose.BENDS, epoch, i))
+        parts = np.split(x, np.cumsum([len(share) for share in shares[:-1]]))
+        placed = [
+            _put((part, *self._answers(share)), device)
+            for part, share, device in zip(parts, shares, itertools.cycle(devices), strict=False)
         ]
-        return _Batch(shares, plan.numbers[i], plan.rates[i])
+        return _Batch(placed, plan.numbers[i], plan.rates[i])
+
+    def _answers(self, rows: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.float32]]:
+        """The answers of rows and what each of them weighs."""
+        weight, y = self._train.weight, known(self._train.y[rows])
+        return y, np.ones(len(rows), np.float32) if weight is None else weight[rows]
+
+    def _compile(
+        self, devices: Sequence[Any], plan: "_Plan"
+    ) -> tuple[dict[tuple[int, int], Callable[..., Any]], Callable[..., Any]]:
+        """The gradients of a share, by place of the device and number of rows; and the update."""
+        gradient, update = _functions(self._spec, self._optimizer, self._settings)
+        shares = {
+            (i % len(devices), len(rows)): rows
+            for step in plan.rows for i, rows in enumerate(step)
+        }  # fmt: skip
+        number, rate = plan.numbers[0], plan.rates[0]
+        state = self._weights, self._averages, self._moments, np.zeros(2, np.float32)
+        sums = self._weights, state[-1], np.float32(0)
+        found = [sums] * len(plan.rows[0])
+        with ThreadPoolExecutor(2) as threads:
+            compiling = {
+                key: threads.submit(
+                    compile_program,
+                    gradient.lower(
+                        *_put((self._weights, self._train.x[rows]), devices[key[0]]),
+                        *self._answers(rows), number, np.int32(0),
+                    ),
+                    str(devices[key[0]]),
+                )
+                for key, rows in shares.items()
+            }  # fmt: skip
+            whole = compile_program(
+                update.lower(*_put((*state, found), devices[0]), number, rate), str(devices[0])
+            )
+            return {key: running.result() for key, running in compiling.items()}, whole
 
     def _score(self) -> tuple[float | None, float | None]:
         """Mean loss and accuracy of the averaged weights on the validation rows."""
@@ -144,33 +182,36 @@ def _moves(settings: Settings) -> bool:
     return bool(settings.shift_px) or is_bending(settings)
 
 
+def _that_count(rows: Examples) -> Examples:
+    """Rows without those that weigh 0: batch normalisation would see them. If all do, all stay."""
+    if rows.weight is None or not (counts := rows.weight > 0).any() or counts.all():
+        return rows
+    return Examples(rows.x[counts], rows.y[counts], rows.weight[counts])
+
+
 class _Plan(NamedTuple):
-    """The chance of one epoch, by step and row.
+    """The chance of one epoch.
 
     Attributes:
-      rows: Which row, int32 (n_steps, batch_size).
-      present: What it weighs, float32; 0 where the last batch is filled up.
+      rows: For each step the rows of each share, int64 (n_rows,). Numbers differ by one at most.
       numbers: A number for each step that no other step of the fit has, uint32 (n_steps,).
       rates: The learning rate of each step, float32 (n_steps,).
     """
 
-    rows: NDArray[np.int32]
-    present: NDArray[np.float32]
+    rows: list[list[NDArray[np.int64]]]
     numbers: NDArray[np.uint32]
     rates: NDArray[np.float32]
 
 
 def _plan(settings: Settings, epoch: int, train: Examples) -> _Plan:
-    order = np.random.default_rng((settings.seed, epoch)).permutation(len(train.y))
-    rows, present = batches(order, settings.batch_size)
-    if train.weight is not None:
-        present *= train.weight[rows]
-    # Rows that fill up the last batch weigh nothing, but batch normalisation sees them.
-    n_more = rows.size - len(order)
-    rows.flat[len(order) :] = np.resize(order, n_more)
-    steps = (epoch - 1) * len(rows) + np.arange(len(rows))
-    rates = learning_rate(settings, steps, len(rows)).astype(np.float32)
-    return _Plan(rows, present, steps.astype(np.uint32), rates)
+    order = stream(settings, Purpose.ORDER, epoch).permutation(len(train.y))
+    n_steps = -(-len(order) // settings.batch_size)
+    parts = np.array_split(order, n_steps)  # no batch of a few rows left over
+    n_shares = -(-len(parts[0]) // SHARE)
+    rows = [np.array_split(part, n_shares) for part in parts]
+    steps = (epoch - 1) * n_steps + np.arange(n_steps)
+    rates = learning_rate(settings, steps, n_steps).astype(np.float32)
+    return _Plan(rows, steps.astype(np.uint32), rates)
 
 
 class _Batch(NamedTuple):
@@ -193,10 +234,8 @@ def _put(arrays: Any, device: Any) -> Any:
     return jax.device_put(arrays, device)
 
 
-def _functions(
-    spec: Sequence[Convolution], optimizer: Any, settings: Settings
-) -> tuple[Callable[..., Any], Callable[..., Any]]:
-    """The gradients of a share, and the step that adds them up.
+def _functions(spec: Sequence[Convolution], optimizer: Any, settings: Settings) -> tuple[Any, Any]:
+    """The gradients of a share, and the step that adds them up, to be compiled.
 
     gradient: (weights, x, y, present, number of the step, place of the share) -> (summed gradients,
     totals, summed weight). update: (weights, averages, moments, totals, those of all shares, number
@@ -298,6 +337,10 @@ def _pool(x: Any) -> Any:
     )
 
 
+def _part(spec: Sequence[Convolution], x: NDArray[Any]) -> int:
+    return min(PART, rows_at_once(x.shape[1:], spec[0].channels))
+
+
 @functools.cache
 def _answer(spec: tuple[Convolution, ...]) -> Callable[..., Any]:
     import jax
@@ -318,11 +361,11 @@ def answers_of(
     """Logits (n, n_labels), a part of the rows after the other."""
     devices = _devices()
     fitted = [_put((weights, statistics), device) for device in devices]
-    starts = range(0, len(x), PART)
+    size = min(_part(spec, x), 1 << (len(x) - 1).bit_length())
     found = []
-    for i, start in enumerate(starts):
-        part = np.zeros((PART, *x.shape[1:]), x.dtype)  # one program for all numbers of rows
-        part[: len(x) - start] = x[start : start + PART]
+    for i, start in enumerate(range(0, len(x), size)):
+        part = np.zeros((size, *x.shape[1:]), x.dtype)  # few programs for all numbers of rows
+        part[: len(x) - start] = x[start : start + size]
         device = i % len(devices)
         found.append(_answer(spec)(*fitted[device], _put(part, devices[device])))
     return np.concatenate([np.asarray(part) for part in found])[: len(x)]
@@ -333,11 +376,12 @@ def statistics_of(
 ) -> list[NDArray[np.float32]]:
     """Mean and variance behind each convolution over rows (n, ...), in turn.
 
-    Rows are normalised in parts of their own on the way, of about 512: nearly as in one.
+    Rows are normalised in parts of their own on the way, of about 512 (of large pictures fewer):
+    nearly as in one.
     """
     devices = _devices()
     fitted = [_put(weights, device) for device in devices]
-    n_parts = -(-len(x) // PART)
+    n_parts = -(-len(x) // _part(spec, x))
     size = len(x) // n_parts
     parts = []
     for i in range(n_parts):

@@ -18,6 +18,7 @@ from tenfold.contract import Settings
 from tenfold.training.base import Epoch, Examples, Training
 from tenfold.training.steps import (
     TINY,
+    Purpose,
     averaged,
     batches,
     compile_program,
@@ -25,6 +26,7 @@ from tenfold.training.steps import (
     learning_rate,
     losses_of,
     means_of,
+    stream,
     totals_of,
     wait_for,
 )
@@ -66,7 +68,7 @@ class DenseTraining(Training):
             return plan, None
         x = self._train.x
         if epoch <= settings.epochs - settings.clean_epochs:
-            rng = np.random.default_rng((settings.seed, epoch, 0))
+            rng = stream(settings, Purpose.BENDS, epoch)
             order = rng.permutation(len(x))
             bent = np.empty(x.shape, np.uint8)
             bent[order] = bend(x[order], settings, rng)
@@ -179,7 +181,7 @@ class _Plan(NamedTuple):
 
 def _plan(settings: Settings, epoch: int, train: Examples) -> _Plan:
     n = len(train.y)
-    rng = np.random.default_rng((settings.seed, epoch))
+    rng = stream(settings, Purpose.ORDER, epoch)
     rows, present = batches(rng.permutation(n), settings.batch_size)
     if train.weight is not None:
         present *= train.weight[rows]

@@ -1,6 +1,7 @@
 """What a step is made of, whatever it trains: batches, rates, losses, averages, optimisers."""
 
 import hashlib
+from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,17 +25,37 @@ MAX_PROGRAMS = 32
 _programs: dict[bytes, Any] = {}
 
 
-def compile_program(lowered: Any) -> Any:
+def compile_program(lowered: Any, device: str = "") -> Any:
     """The program compiled, or compiled before in this process: a fit of few rows is little else.
 
-    Known by its whole text, constants included, so that nothing it depends on can be left out.
+    Known by its whole text, constants included, so that nothing it depends on can be left out, and
+    by the `device` it was lowered for, which its text does not say.
     """
-    key = hashlib.sha256(lowered.as_text().encode()).digest()
+    key = hashlib.sha256(f"{device}\n{lowered.as_text()}".encode()).digest()
     compiled = _programs.pop(key, None) or lowered.compile()
     _programs[key] = compiled  # the last one used stands last
     while len(_programs) > MAX_PROGRAMS:
         _programs.pop(next(iter(_programs)), None)
     return compiled
+
+
+class Purpose(IntEnum):
+    """What NumPy's chance decides in a fit: each has streams of its own."""
+
+    ORDER = 1
+    BENDS = 2
+    STATISTICS = 3
+    CHOICE = 4
+
+
+def stream(
+    settings: Settings, purpose: Purpose, epoch: int = 0, step: int = 0
+) -> np.random.Generator:
+    """The random numbers of one purpose, epoch and step: no other ones share them.
+
+    The purpose stands last and is never 0, for NumPy takes (1, 2) and (1, 2, 0) for the same seed.
+    """
+    return np.random.default_rng((settings.seed, epoch, step, purpose))
 
 
 def wait_for(results: Any) -> Any:
@@ -76,7 +97,7 @@ def learning_rate(settings: Settings, step: Any, n_steps: int) -> NDArray[np.flo
 
 
 def build_optimizer(settings: Settings, weights: list[NDArray[np.float32]]) -> Any:
-    """The Keras optimiser of these settings, for kernels and biases in turn.
+    """The Keras optimiser of these settings, for kernels and biases in turn: those have one axis.
 
     Its learning rate is `optimizer.learning_rate`, a variable that every step sets.
     """
@@ -89,7 +110,7 @@ def build_optimizer(settings: Settings, weights: list[NDArray[np.float32]]) -> A
         optimizer.exclude_from_weight_decay(var_names=["bias"])
     optimizer.build(
         [
-            keras.Variable(value, name="kernel" if value.ndim == 2 else "bias", dtype="float32")
+            keras.Variable(value, name="bias" if value.ndim == 1 else "kernel", dtype="float32")
             for value in weights
         ]
     )
