@@ -262,16 +262,10 @@ def test_large_pictures_are_answered_a_few_at_a_time(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(convolution, "rows_at_once", lambda shape, width: 20)
     np.testing.assert_allclose(answers_of(spec, weights, moving, rows.x), whole, atol=1e-5)
     assert placed == [20, 20, 20, 20]
-    seen, part = list[int](), learners_network._part
-
-    def answering(network: Any, x: NDArray[np.uint8]) -> NDArray[np.float32]:
-        seen.append(len(x))
-        return part(network, x)
-
-    monkeypatch.setattr(learners_network, "_part", answering)
     monkeypatch.setattr(learners_network, "VALUES", 81 * 20)
     np.testing.assert_allclose(fitted.answers(rows.x), expected, atol=1e-5)
-    assert seen == [16, 16, 16, 16, 6]
+    parts = [(len(part), n_new) for part, n_new in learners_network._parts(rows.x)]
+    assert parts == [(20, 20), (20, 20), (20, 20), (20, 10)]
 
 
 def test_it_learns_and_keeps_the_best_when_it_is_patient() -> None:
