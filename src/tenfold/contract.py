@@ -258,6 +258,8 @@ class Settings(Frozen):
     """Everything that decides a fit, resolved: what was asked, over its recipe, over the defaults.
 
     Attributes:
+      split_seed: Decides which rows are for what, where runs of several seeds share them; None:
+        `seed` does.
       hidden: Neurons of each hidden layer, first to last.
       learning_rate: Step size at the start. The default is for one layer of 128 and is scaled to
         other layers by `resolve`.
@@ -302,6 +304,7 @@ class Settings(Frozen):
     ] = "network"
     recipe: str = "default"
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    split_seed: Annotated[int, Field(ge=0, lt=2**32)] | None = None
     hidden: Annotated[tuple[Annotated[int, Field(ge=1, le=65_536)], ...], Field(max_length=64)] = (
         128,
     )

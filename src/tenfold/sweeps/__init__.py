@@ -1,0 +1,1 @@
+"""`sweep` and `compare`: many trainings through an executor, one table."""
