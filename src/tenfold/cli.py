@@ -101,6 +101,7 @@ def train(
     positive: options.Positive = None,
     recall: options.Recall = None,
     robustness: options.Robust = None,
+    processes: options.Processes = None,
     out: options.Out = Path("runs"),
     resume: options.Resume = None,
     as_json: options.AsJson = False,

@@ -62,6 +62,9 @@ Robust = Annotated[
     bool | None,
     typer.Option("--robustness", help="Also measure on changed rows: moved, turned, noisy, ..."),
 ]
+Processes = Annotated[
+    int | None, typer.Option(metavar="N", help="Processes that train one network together.")
+]
 Out = Annotated[Path, typer.Option(help="Where run folders are made.")]
 Resume = Annotated[
     Path | None, typer.Option(metavar="RUN", help="Go on with this run, with the settings it has.")
@@ -70,7 +73,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 PLAIN = (
     "learner", "recipe", "epochs", "batch_size", "learning_rate", "seed", "test_size", "folds",
-    "positive", "recall", "robustness", "out",
+    "positive", "recall", "robustness", "processes", "out",
 )  # fmt: skip
 """Flags that `tenfold.train` takes as they are."""
 

@@ -78,10 +78,9 @@ class ConvolutionTraining(Training):
                 for shares, number, rate in itertools.islice(feed, self.n_steps):
                     copies = [_put(state[0], device) for device in devices]
                     found = [
-                        gradient(copies[i % len(devices)], *share, number, i)
-                        for i, share in enumerate(shares)
+                        gradient(copies[i % len(devices)], *share, number, i) for i, share in shares
                     ]
-                    state = update(*state, _put(found, devices[0]), number, rate)
+                    state = update(*state, _put(self._met(found), devices[0]), number, rate)
                     # More steps in flight take longer: 33 instead of 20 ms each (batch 128).
                     wait_for(state)
                 *arrays, totals = state
@@ -115,7 +114,11 @@ class ConvolutionTraining(Training):
                 range(0, len(rows), SHARE), itertools.cycle(devices), strict=False
             )
         ]
-        return _Batch(shares, plan.numbers[i], plan.rates[i])
+        return _Batch(list(enumerate(shares)), plan.numbers[i], plan.rates[i])
+
+    def _met(self, found: list[Any]) -> list[Any]:
+        """What the shares of the batch found, those of other processes too."""
+        return found
 
     def _score(self) -> tuple[float | None, float | None]:
         """Mean loss and accuracy of the averaged weights on the validation rows."""
@@ -174,9 +177,9 @@ def _plan(settings: Settings, epoch: int, train: Examples) -> _Plan:
 
 
 class _Batch(NamedTuple):
-    """One batch: its shares (x, y, present), each on a device, its number and learning rate."""
+    """One batch: its shares' places and (x, y, present), on a device; its number, learning rate."""
 
-    shares: Sequence[tuple[Any, ...]]
+    shares: Sequence[tuple[int, tuple[Any, ...]]]
     number: np.uint32
     rate: np.float32
 
@@ -184,7 +187,7 @@ class _Batch(NamedTuple):
 def _devices() -> Sequence[Any]:
     import jax
 
-    return jax.devices()
+    return jax.local_devices()  # type: ignore[no-any-return]
 
 
 def _put(arrays: Any, device: Any) -> Any:
