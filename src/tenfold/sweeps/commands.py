@@ -205,8 +205,9 @@ def compare(
     """
     dataset = data if isinstance(data, Dataset) else load(data, target=target, reading=reading)
     names = list(dict.fromkeys(learners or _learners_for(dataset)))
+    fixed = {name: value for name, value in settings.items() if value is not None}
     plan = Plan(
-        kind="comparison", fixed={"recipe": recipe, **settings}, axes={"learner": names},
+        kind="comparison", fixed={"recipe": recipe, **fixed}, axes={"learner": names},
         seeds=seeds, seed=seed, is_table=isinstance(dataset.x, Table),
     )  # fmt: skip
     check_plan(plan)

@@ -109,8 +109,8 @@ class Facts:
         width, depth = group.point["hidden"], group.point["layers"]
         first = self.operations(group) - (depth - 1) * width**2 - width * self.n_outputs
         yield (
-            f"Why: the first layer multiplies {first // width:,} inputs for each of {width} neurons, "
-            f"{first:,} times; each further layer {width} x {width} = {width**2:,} times."
+            f"Why: the first layer multiplies {first // width:,} inputs for each of {width} "
+            f"neurons, {first:,} times; each further layer {width} x {width} = {width**2:,} times."
         )
         least, most = sorted(self.groups, key=self.operations)[:: max(1, len(self.groups) - 1)][:2]
         text = (
