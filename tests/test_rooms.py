@@ -114,8 +114,9 @@ def test_reporting_loads_neither_keras_nor_jax(small_run: tenfold.Run, tmp_path:
 def test_the_public_names() -> None:
     assert tenfold.__all__ == [
         "Dataset", "Evaluation", "Model", "NetworkClassifier", "NetworkRegressor", "Prediction",
-        "Predictions", "Run", "Score", "Split", "TenfoldError", "Transcript", "evaluate",
-        "load", "open", "predict", "read", "resume", "split", "train", "verify",
+        "Predictions", "Run", "Score", "Split", "Sweep", "TenfoldError", "Transcript", "compare",
+        "evaluate", "load", "open", "predict", "read", "resume", "split", "sweep", "train",
+        "verify",
     ]  # fmt: skip
     for name in tenfold.__all__:
         documented = getattr(tenfold, name).__doc__

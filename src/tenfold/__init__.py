@@ -15,6 +15,7 @@ from tenfold.evaluation import Evaluation, Score
 from tenfold.loading import load
 from tenfold.model import Model, Prediction, Predictions
 from tenfold.runs import Run, verify
+from tenfold.sweeps import Sweep, compare, sweep
 from tenfold.transcript import Transcript
 from tenfold.workflow import evaluate, predict, read, resume, train
 
@@ -36,8 +37,10 @@ __all__ = [
     "Run",
     "Score",
     "Split",
+    "Sweep",
     "TenfoldError",
     "Transcript",
+    "compare",
     "evaluate",
     "load",
     "open",
@@ -45,6 +48,7 @@ __all__ = [
     "read",
     "resume",
     "split",
+    "sweep",
     "train",
     "verify",
 ]

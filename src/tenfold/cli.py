@@ -21,6 +21,7 @@ from tenfold.network import prepare
 from tenfold.page import write_page
 from tenfold.report import write_comparison
 from tenfold.runs import verify
+from tenfold.sweep_commands import compare_command, sweep_command
 from tenfold.terminal import (
     TerminalWatcher,
     answers,
@@ -46,6 +47,8 @@ app = typer.Typer(
 )
 
 app.add_typer(data_app)
+app.command("compare")(compare_command)
+app.command("sweep")(sweep_command)
 
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.", show_default=False)]
 
@@ -107,6 +110,7 @@ def train(
     positive: options.Positive = None,
     recall: options.Recall = None,
     robustness: options.Robust = None,
+    processes: options.Processes = None,
     out: options.Out = Path("runs"),
     resume: options.Resume = None,
     as_json: options.AsJson = False,

@@ -258,6 +258,8 @@ class Settings(Frozen):
     """Everything that decides a fit, resolved: what was asked, over its recipe, over the defaults.
 
     Attributes:
+      split_seed: Decides which rows are for what, where runs of several seeds share them; None:
+        `seed` does.
       hidden: Neurons of each hidden layer, first to last.
       learning_rate: Step size at the start, or at the top of a cycle. The default is for one layer
         of 128 and is scaled to other layers by `resolve`.
@@ -294,6 +296,7 @@ class Settings(Frozen):
       robustness: Also measure on changed test rows: moved, turned, noisy, or without a column.
       patience: Epochs without a lower validation loss after which training stops; the weights of
         the lowest one are kept. None: all epochs are trained and the last weights are kept.
+      processes: Processes that train one network together; sums of gradients have other last bits.
     """
 
     learner: Literal[
@@ -301,6 +304,7 @@ class Settings(Frozen):
     ] = "network"
     recipe: str = "default"
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    split_seed: Annotated[int, Field(ge=0, lt=2**32)] | None = None
     hidden: Annotated[tuple[Annotated[int, Field(ge=1, le=65_536)], ...], Field(max_length=64)] = (
         128,
     )
@@ -346,6 +350,17 @@ class Settings(Frozen):
     folds: Annotated[int, Field(ge=2, le=1_000)] | None = None
     robustness: bool = False
     patience: Annotated[int, Field(ge=1, le=100_000)] | None = None
+    processes: Annotated[int, Field(ge=1, le=64)] = 1
+
+    @field_validator("processes")
+    @classmethod
+    def _processes_share_a_network(cls, processes: int, before: ValidationInfo) -> int:
+        learner, batch_size = before.data.get("learner"), before.data.get("batch_size")
+        if processes > 1 and learner not in ("network", "cnn"):
+            raise ValueError(f"1 for the learner {learner!r}: a network or a cnn is shared alone")
+        if learner == "network" and batch_size and batch_size % processes:
+            raise ValueError(f"a divisor of the batch size, {batch_size}")
+        return processes
 
     @field_validator("patience")
     @classmethod

@@ -104,6 +104,8 @@ def _share_cores() -> None:
     """
     import jax
 
+    if os.environ.get("JAX_NUM_CPU_DEVICES"):
+        return  # somebody shares the cores out already
     with suppress(RuntimeError):  # JAX runs already, with what it has
         mine = getattr(os, "sched_getaffinity", None)  # Linux alone has it
         n_cores = len(mine(0)) if mine else os.cpu_count() or 1

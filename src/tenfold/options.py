@@ -62,6 +62,9 @@ Robust = Annotated[
     bool | None,
     typer.Option("--robustness", help="Also measure on changed rows: moved, turned, noisy, ..."),
 ]
+Processes = Annotated[
+    int | None, typer.Option(metavar="N", help="Processes that train one network together.")
+]
 Out = Annotated[Path, typer.Option(help="Where run folders are made.")]
 Resume = Annotated[
     Path | None, typer.Option(metavar="RUN", help="Go on with this run, with the settings it has.")
@@ -70,7 +73,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 PLAIN = (
     "learner", "recipe", "epochs", "batch_size", "learning_rate", "seed", "test_size", "folds",
-    "positive", "recall", "robustness", "out",
+    "positive", "recall", "robustness", "processes", "out",
 )  # fmt: skip
 """Flags that `tenfold.train` takes as they are."""
 
@@ -87,11 +90,16 @@ def settings_of(flags: Mapping[str, Any]) -> dict[str, Any]:
         "hidden": None if hidden is None else _widths(hidden),
         "class_weights": None if weights is None else _weights(weights),
         "cost": _numbers("--cost", flags["cost"]),
-        "reading": _reading(flags),
+        "reading": reading_of(flags),
     }
 
 
-def _reading(flags: Mapping[str, Any]) -> Reading:
+def reading_of(flags: Mapping[str, Any]) -> Reading:
+    """How a table is to be read, by its flags.
+
+    Raises:
+      SettingsError: Values outside their rule.
+    """
     separator = flags["separator"]
     names = ("target", "task", "header", "time", "lags")
     return check_reading(
@@ -129,3 +137,12 @@ def _widths(text: str) -> tuple[int, ...]:
         return tuple(int(part) for part in text.split(","))
     except ValueError as error:
         raise typer.BadParameter(f"--hidden {text!r}: expected numbers such as 128,64") from error
+
+
+def numbers(flag: str, text: str | None, kind: type[int] | type[float]) -> list[Any] | None:
+    """The numbers of a flag such as `--layers 1,2,3`; None where it was not given."""
+    try:
+        return None if text is None else [kind(part) for part in text.split(",")]
+    except ValueError as error:
+        example = "1,2" if kind is int else "0.001,0.003"
+        raise typer.BadParameter(f"{flag} {text!r}: expected numbers such as {example}") from error

@@ -4,7 +4,8 @@ import csv
 import io
 import re
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -65,12 +66,13 @@ class Record(BaseModel):
         data, this one included; 0 while it has not been.
       seconds: Wall time per stage, `total` the whole.
       note: What the learner says of its fit.
+      threads: Of a trial of a sweep; None: as many as the computer has cores.
       files: SHA-256 of every other file of the run.
     """
 
     model_config = ConfigDict(extra="forbid")
     format: Literal[1] = 1
-    state: Literal["running", "finished", "interrupted", "failed"] = "running"
+    state: Literal["running", "finished", "interrupted", "failed", "stopped"] = "running"
     learner: str
     recipe: str
     asked: dict[str, Any]
@@ -83,6 +85,7 @@ class Record(BaseModel):
     files: dict[str, str] = {}
     error: str | None = None
     note: str | None = None
+    threads: int | None = None
 
 
 class Run:
@@ -176,7 +179,7 @@ class Run:
         """Write `run.json`."""
         files.write_text(self.path / "run.json", self.record.model_dump_json(indent=2) + "\n")
 
-    def finish(self, state: Literal["finished", "interrupted", "failed"]) -> None:
+    def finish(self, state: Literal["finished", "interrupted", "failed", "stopped"]) -> None:
         """Write the final state with the digest of every file."""
         self.record.state = state
         self.record.files = {name: files.sha256(self.path / name) for name in self._names()}
@@ -224,29 +227,46 @@ class Run:
         return notebook.card(str(path), *parts)
 
 
-def count_opening(run: Run) -> None:
+def count_opening(run: Run, out: Path | None = None) -> None:
     """Count that the test rows are about to be opened: the n-th model measured on this data.
 
     The folder of runs is locked meanwhile, so two runs that end together get two numbers.
+
+    Args:
+      run: Whose model is measured.
+      out: The folder of runs; None: the one that the run stands in.
     """
     if run.record.test_opened:
         return  # a resumed run: the same model is measured once more
-    with files.locked(run.path.parent):
-        counts = [
-            other.test_opened
-            for other in _records(run.path.parent)
-            if other.data.fingerprint == run.record.data.fingerprint
-        ]
-        run.record.test_opened = 1 + max(counts, default=0)
+    out = run.path.parent if out is None else out
+    with files.locked(out):
+        run.record.test_opened = 1 + most_opened(out, run.record.data.fingerprint)
         run.save()
 
 
-def _records(out: Path) -> Iterator[Record]:
-    for file in sorted(out.glob("*/run.json")):
-        try:
-            yield Record.model_validate_json(file.read_bytes())
-        except ValidationError:
-            continue  # damaged, or of a later version: it cannot be counted
+class _Fingerprint(BaseModel):
+    fingerprint: str
+
+
+class _Opening(BaseModel):
+    """What the record of a run, a sweep or a comparison says of test rows."""
+
+    data: _Fingerprint
+    test_opened: int = 0
+
+
+def most_opened(out: Path, fingerprint: str) -> int:
+    """How many models of a folder of runs were measured on the test rows of this data.
+
+    Those of the sweeps and comparisons in it count too. Whoever adds to it locks the folder.
+    """
+    counts = [0]
+    for name in ("run", "sweep", "comparison"):
+        for file in out.glob(f"*/{name}.json"):
+            with suppress(ValidationError):  # damaged, or of a later version: it cannot be counted
+                found = _Opening.model_validate_json(file.read_bytes())
+                counts.append(found.test_opened * (found.data.fingerprint == fingerprint))
+    return max(counts)
 
 
 class GrowingHistory:

@@ -117,9 +117,9 @@ def train(
         check_task(settings.learner, dataset.task)
         audit = audit_data(dataset)
         clock.watcher.audit(audit)
-        split = _split(dataset, settings)
+        split = split_of(dataset, settings)
         positive_label(dataset, split.train, settings)  # refused now rather than after the fit
-        record = _record(dataset, split, settings, asked)
+        record = record_of(dataset, split, settings, asked)
     run = Run.create(out, f"{Path(dataset.name).resolve().stem}-{settings.learner}", record)
     with files.locked(run.path, wait=False):
         files.write_text(run.path / "audit.json", audit.model_dump_json(indent=2) + "\n")
@@ -161,7 +161,7 @@ def resume(
         with clock.stage("load"):
             dataset = _data_of(record, data)
             _check_same_data(dataset, record)
-            split = _split(dataset, settings)
+            split = split_of(dataset, settings)
         if record.versions != (now := _versions()):
             changed = {n: (v, now.get(n)) for n, v in record.versions.items() if now.get(n) != v}
             clock.watcher.warn(f"other versions than the run began with: {changed}: not bit-exact.")
@@ -277,7 +277,7 @@ def _measured_rows(
         )
     part, rows = "all", np.arange(len(dataset))
     if own:
-        part, rows = "test", _split(dataset, settings).test
+        part, rows = "test", split_of(dataset, settings).test
     elif dataset.test_rows.size:
         part, rows = "test", dataset.test_rows
     return dataset, rows, part
@@ -349,16 +349,20 @@ def _make(run: Run, data: Dataset, split: Split, settings: Settings, clock: "_Cl
     checkpoints.clear()
 
 
-def _split(data: Dataset, settings: Settings) -> Split:
+def split_of(data: Dataset, settings: Settings) -> Split:
+    """Which rows are for what, by the settings of a run."""
     return datasets.split(
         data,
-        seed=settings.seed,
+        seed=settings.seed if settings.split_seed is None else settings.split_seed,
         test_size=settings.test_size,
         validation_size=settings.validation_size,
     )
 
 
-def _record(data: Dataset, split: Split, settings: Settings, asked: dict[str, Any]) -> runs.Record:
+def record_of(
+    data: Dataset, split: Split, settings: Settings, asked: dict[str, Any]
+) -> runs.Record:
+    """`run.json` as a run begins with it."""
     config = settings.model_dump(mode="json")
     return runs.Record(
         learner=settings.learner,

@@ -14,6 +14,7 @@ from tenfold.evaluation.classification import (
 )
 from tenfold.evaluation.comparison import Comparison, Difference, compare_labels, compare_values
 from tenfold.evaluation.intervals import Floats, Score, Verdict, in_unit, wilson
+from tenfold.evaluation.multiple import Beside, beside_best, holm, mean_interval
 from tenfold.evaluation.ranking import PrecisionAtRecall, Ranking
 from tenfold.evaluation.regression import RegressionEvaluation
 
@@ -36,6 +37,7 @@ def read_evaluation(content: bytes) -> AnyEvaluation:
 
 __all__ = [
     "AnyEvaluation",
+    "Beside",
     "Comparison",
     "Difference",
     "Evaluation",
@@ -46,13 +48,16 @@ __all__ = [
     "Reliability",
     "Score",
     "Verdict",
+    "beside_best",
     "compare_labels",
     "compare_values",
     "confusion_matrix",
     "expected_calibration_error",
     "f1_scores",
+    "holm",
     "in_unit",
     "log_losses",
+    "mean_interval",
     "read_evaluation",
     "reliability",
     "share_answered",

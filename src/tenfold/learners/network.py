@@ -14,6 +14,7 @@ from tenfold.checkpoints import Checkpoint, Checkpoints
 from tenfold.contract import Settings
 from tenfold.errors import SettingsError, message
 from tenfold.learners.fitted import Fitted, Watcher
+from tenfold.learners.group import Group
 from tenfold.network import build_cnn, build_network, hidden_network, layer_table, rows_at_once
 from tenfold.training import ConvolutionTraining, DenseTraining, Epoch, Examples, Training
 
@@ -97,7 +98,9 @@ def fit_network(
         seed=settings.seed,
         dropout=settings.dropout,
     )
-    training = DenseTraining(network, train, validation, settings)
+    training: Training = DenseTraining(network, train, validation, settings)
+    if settings.processes > 1:
+        training = Group(training, train, validation, n_labels, settings, watcher.warn)
     return _run("network", network, training, settings, watcher, checkpoints)
 
 
@@ -129,7 +132,9 @@ def fit_cnn(
         train.x.shape[1:], n_labels, seed=settings.seed, width=settings.width,
         dropout=settings.dropout,
     )  # fmt: skip
-    training = ConvolutionTraining(network, train, validation, settings)
+    training: Training = ConvolutionTraining(network, train, validation, settings)
+    if settings.processes > 1:
+        training = Group(training, train, validation, n_labels, settings, watcher.warn)
     fitted = _run("cnn", network, training, settings, watcher, checkpoints)
     return replace(fitted, rows_at_once=rows_at_once(train.x.shape[1:], settings.width))
 

@@ -84,9 +84,9 @@ class ConvolutionTraining(Training):
                         gradient[i % len(devices), len(share[0])](
                             copies[i % len(devices)], *share, number, np.int32(i)
                         )
-                        for i, share in enumerate(shares)
+                        for i, share in shares
                     ]
-                    state = update(*state, _put(found, devices[0]), number, rate)
+                    state = update(*state, _put(self._met(found), devices[0]), number, rate)
                     # More steps in flight take longer: 33 instead of 20 ms each (batch 128).
                     wait_for(state)
                 *arrays, totals = state
@@ -118,7 +118,7 @@ class ConvolutionTraining(Training):
             _put((part, *self._answers(share)), device)
             for part, share, device in zip(parts, shares, itertools.cycle(devices), strict=False)
         ]
-        return _Batch(placed, plan.numbers[i], plan.rates[i])
+        return _Batch(list(enumerate(placed)), plan.numbers[i], plan.rates[i])
 
     def _answers(self, rows: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.float32]]:
         """The answers of rows and what each of them weighs."""
@@ -154,6 +154,10 @@ class ConvolutionTraining(Training):
                 update.lower(*_put((*state, found), devices[0]), number, rate), str(devices[0])
             )
             return {key: running.result() for key, running in compiling.items()}, whole
+
+    def _met(self, found: list[Any]) -> list[Any]:
+        """What the shares of the batch found, those of other processes too."""
+        return found
 
     def _score(self) -> tuple[float | None, float | None]:
         """Mean loss and accuracy of the averaged weights on the validation rows."""
@@ -215,9 +219,9 @@ def _plan(settings: Settings, epoch: int, train: Examples) -> _Plan:
 
 
 class _Batch(NamedTuple):
-    """One batch: its shares (x, y, present), each on a device, its number and learning rate."""
+    """One batch: its shares' places and (x, y, present), on a device; its number, learning rate."""
 
-    shares: Sequence[tuple[Any, ...]]
+    shares: Sequence[tuple[int, tuple[Any, ...]]]
     number: np.uint32
     rate: np.float32
 
@@ -225,7 +229,7 @@ class _Batch(NamedTuple):
 def _devices() -> Sequence[Any]:
     import jax
 
-    return jax.devices()
+    return jax.local_devices()  # type: ignore[no-any-return]
 
 
 def _put(arrays: Any, device: Any) -> Any:

@@ -1,0 +1,227 @@
+"""One network trained by several processes of this computer: who starts them, and starts them anew.
+
+The processes are programs of their own (`rank.py`). They read rows and state from a folder that
+this process wrote; rank 0 alone writes back, the state after each epoch. One death ends the group,
+for the others would wait for ever, and a new group goes on from the last whole state.
+"""
+
+import json
+import os
+import queue
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import TypeAdapter
+
+import tenfold
+from tenfold import errors, files
+from tenfold.checkpoints import Checkpoint, decode, encode
+from tenfold.contract import Settings
+from tenfold.errors import BackendError, FileError, message
+from tenfold.training import Epoch, Examples, Training
+
+ATTEMPTS = 3
+"""Groups that die one after the other, without an epoch between, before the fit gives up."""
+
+START = "start.checkpoint"
+SETTINGS = "settings.json"
+
+_EPOCH = TypeAdapter(Epoch)
+
+
+class Group(Training):
+    """A training that other processes do; this one mirrors their state after each epoch.
+
+    Attributes:
+      epoch: Epochs done.
+    """
+
+    def __init__(
+        self,
+        mirror: Training,
+        train: Examples,
+        validation: Examples | None,
+        n_labels: int | None,
+        settings: Settings,
+        warn: Callable[[str], None],
+    ) -> None:
+        # Not that of `Training`: whatever there is to know, the mirror knows.
+        self._mirror, self._parts = mirror, {"train": train, "validation": validation}
+        self._n_labels, self._settings, self._warn = n_labels, settings, warn
+
+    @property
+    def epoch(self) -> int:  # type: ignore[override]
+        return self._mirror.epoch
+
+    @property
+    def n_steps(self) -> int:
+        return self._mirror.n_steps
+
+    @property
+    def is_done(self) -> bool:
+        return self._mirror.is_done
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        return self._mirror.state()
+
+    def restore(self, state: dict[str, NDArray[Any]]) -> None:
+        self._mirror.restore(state)
+
+    def write_back(self) -> None:
+        self._mirror.write_back()
+
+    def __iter__(self) -> Iterator[Epoch]:
+        n_deaths = 0
+        with tempfile.TemporaryDirectory(prefix="tenfold-") as name:
+            folder = Path(name)
+            write_examples(folder, self._parts)
+            plain = {"n_labels": self._n_labels, "settings": self._settings.model_dump(mode="json")}
+            files.write_json(folder / SETTINGS, plain)
+            while not self.is_done:
+                files.write_bytes(folder / START, encode(Checkpoint(self.state(), ())))
+                with closing(_Processes(folder, self._settings.processes)) as processes:
+                    for epoch in processes.epochs():
+                        path = state_path(folder, epoch.epoch)
+                        self.restore(decode(path).arrays)
+                        path.unlink()
+                        n_deaths = 0
+                        yield epoch
+                        if self._mirror.is_done:
+                            return
+                n_deaths += 1
+                self._count(n_deaths, processes.how)
+
+    def _count(self, n_deaths: int, how: str) -> None:
+        """Say that a group died, or that it is the last one."""
+        if n_deaths == ATTEMPTS:
+            raise BackendError(
+                message(
+                    f"{how}, and so did {ATTEMPTS - 1} groups before it",
+                    expected="an epoch between two deaths",
+                    fix="Train without --processes",
+                    epoch=self.epoch,
+                )
+            )
+        self._warn(f"{how}: all begin again after epoch {self.epoch}.")
+
+
+class _Processes:
+    """The processes of one group, from their start to the first death.
+
+    Attributes:
+      how: How the group died.
+    """
+
+    def __init__(self, folder: Path, n: int) -> None:
+        self.how = ""
+        self._heard: queue.SimpleQueue[tuple[int, bytes | None]] = queue.SimpleQueue()
+        self._logs = [(folder / f"log-{rank}").open("w+b") for rank in range(n)]
+        port = _free_port()
+        self._all = [
+            subprocess.Popen(
+                [sys.executable, "-m", "tenfold.learners.rank", *map(str, (folder, rank, n, port))],
+                stdin=subprocess.PIPE,  # its end tells them that this process is gone
+                stdout=subprocess.PIPE,
+                stderr=log,
+                env=_environment(n),
+                start_new_session=True,  # Ctrl-C is ours to hear
+            )
+            for rank, log in enumerate(self._logs)
+        ]
+        for rank in range(n):
+            threading.Thread(target=self._listen, args=(rank,), daemon=True).start()
+
+    def _listen(self, rank: int) -> None:
+        for line in self._all[rank].stdout or ():
+            self._heard.put((rank, line))
+        self._heard.put((rank, None))
+
+    def epochs(self) -> Iterator[Epoch]:
+        """What rank 0 says, until one of them dies.
+
+        Raises:
+          TenfoldError: What a process says is wrong: a full disk, damaged rows.
+        """
+        while True:
+            rank, line = self._heard.get()
+            if line is None:
+                self.how = self._death(rank)
+                return
+            said = json.loads(line)
+            if "error" in said:
+                raise getattr(errors, said["error"], FileError)(said["text"])
+            yield _EPOCH.validate_python(said)
+
+    def _death(self, rank: int) -> str:
+        code = self._all[rank].wait()
+        self._logs[rank].seek(0)
+        lines = self._logs[rank].read().decode(errors="replace").strip().splitlines()
+        how = signal.Signals(-code).name if code < 0 else f"exit {code}"
+        last = f": {lines[-1]}" if lines and code > 0 else ""
+        return f"Process {rank + 1} of {len(self._all)} died ({how}{last})"
+
+    def close(self) -> None:
+        """End them all: each would wait for the others."""
+        for process in self._all:
+            process.kill()
+        for process, log in zip(self._all, self._logs, strict=True):
+            process.wait()
+            log.close()
+            for pipe in (process.stdin, process.stdout):
+                with suppress(OSError):
+                    assert pipe is not None
+                    pipe.close()
+
+
+def _environment(n: int) -> dict[str, str]:
+    """The environment of each process: its part of the cores, and the Tenfold of this process."""
+    mine = getattr(os, "sched_getaffinity", None)  # Linux alone has it
+    n_cores = len(mine(0)) if mine else os.cpu_count() or 1
+    source = str(Path(tenfold.__file__).parent.parent)
+    path = os.pathsep.join([source, *filter(None, [os.environ.get("PYTHONPATH")])])
+    return {
+        **os.environ, "PYTHONPATH": path, "JAX_NUM_CPU_DEVICES": str(max(1, n_cores // n)),
+        "JAX_CPU_COLLECTIVES_IMPLEMENTATION": "gloo",
+    }  # fmt: skip
+
+
+def _free_port() -> int:
+    """A port that is free now; if another program takes it first, the group begins again."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+def state_path(folder: Path, epoch: int) -> Path:
+    """Where rank 0 leaves the state after an epoch."""
+    return folder / f"epoch-{epoch}.checkpoint"
+
+
+def write_examples(folder: Path, parts: dict[str, Examples | None]) -> None:
+    """Write the arrays of rows, to be mapped."""
+    for name, examples in parts.items():
+        for field, array in (examples._asdict() if examples else {}).items():
+            if array is not None:
+                with files.durable(folder / f"{name}-{field}.npy") as file:
+                    np.save(file, np.ascontiguousarray(array), allow_pickle=False)
+
+
+def read_examples(folder: Path, name: str) -> Examples | None:
+    """Rows as `write_examples` left them; None where there are none."""
+    arrays = {}
+    for field in Examples._fields:
+        path = folder / f"{name}-{field}.npy"
+        if path.exists():
+            arrays[field] = np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
+    return Examples(**arrays) if arrays else None
