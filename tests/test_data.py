@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from tenfold import Dataset, Split, load, split
 from tenfold.errors import DataError, TenfoldError
+from tenfold.sources.labelled import first_of_each
 
 
 def distinct(n: int) -> NDArray[np.uint8]:
@@ -483,3 +484,17 @@ def test_a_target_that_is_no_number_is_refused() -> None:
         Dataset("mine", distinct(2), np.array([1.0, np.nan]), (), ["a", "b"])
     with pytest.raises(DataError, match=r"Not a target for regression: labels=\('a', 'b'\)"):
         Dataset("mine", distinct(2), np.array([1.0, 2.0]), ("a", "b"), ["a", "b"])
+
+
+def test_copies_are_told_from_images_of_the_same_sum() -> None:
+    factors = np.random.default_rng(0).integers(2**64, size=2, dtype=np.uint64) | 1
+    words = np.array([[factors[1], 0], [0, factors[0]], [factors[1], 0], [7, 7]], np.uint64)
+    images = words.view(np.uint8).reshape(4, 4, 4)
+    assert first_of_each(images).tolist() == [0, 1, 0, 3]
+
+
+@given(st.integers(1, 5), st.integers(1, 5), st.integers(0, 2**32 - 1))
+def test_copies_are_found(height: int, width: int, seed: int) -> None:
+    images = np.random.default_rng(seed).integers(0, 2, (40, height, width), np.uint8)
+    rows = [image.tobytes() for image in images]
+    assert first_of_each(images).tolist() == [rows.index(row) for row in rows]

@@ -1,5 +1,6 @@
 """How often the right label is answered, how surely, and which labels are taken for which."""
 
+from collections.abc import Sequence
 from html import escape
 from typing import Any, Literal, Self
 
@@ -197,7 +198,10 @@ class Evaluation(Frozen):
         ranked = None
         if sought is not None:
             ranked = Ranking.of(y == sought, p[:, sought]).scores(rng, recall)
-        given = p[np.arange(len(y)), answers]  # what was answered need not be the most probable
+        # What was answered need not be the most probable.
+        stated = [p] if temperature == 1 else [p, uncalibrated(p, temperature)]
+        given = [one[np.arange(len(y)), answers] for one in stated]
+        calibration = _calibration_scores(given, right, rng)
         return cls(
             data=data,
             part=part,
@@ -211,8 +215,8 @@ class Evaluation(Frozen):
             accuracy=wilson(int(right.sum()), len(y)),
             log_loss=ratios([(log_losses(y, p), None)], rng)[0].score(),
             macro_f1=macro,
-            calibration_error=_calibration_score(given, right, rng),
-            calibration_error_before=_score_before(p, answers, right, temperature, seed),
+            calibration_error=calibration[0],
+            calibration_error_before=calibration[1] if len(calibration) > 1 else None,
             answered=Answered(
                 share=wilson(int((~doubtful).sum()), len(y)),
                 accuracy=_rate(int(right[~doubtful].sum()), int((~doubtful).sum())),
@@ -326,15 +330,20 @@ def _f1(right: int, n: int) -> Score | None:
     return Score(value=value, low=low, high=high)
 
 
-def _calibration_score(
-    confidence: Floats, right: NDArray[np.bool], rng: np.random.Generator
-) -> Score:
+def _calibration_scores(
+    confidences: Sequence[Floats], right: NDArray[np.bool], rng: np.random.Generator
+) -> list[Score]:
+    """The calibration error of each way to state confidence, on the same resampled rows."""
     # One column of gaps per bin: a resampled error is a sum of absolute means.
-    gaps = np.where(
-        _bins(confidence)[:, None] == np.arange(N_BINS), (right - confidence)[:, None], 0
-    )
-    errors = np.abs(resampled_means(gaps, rng)).sum(axis=1)
-    return _interval(expected_calibration_error(confidence, right), errors)
+    gaps = [
+        np.where(_bins(one)[:, None] == np.arange(N_BINS), (right - one)[:, None], 0)
+        for one in confidences
+    ]
+    means = np.abs(resampled_means(np.concatenate(gaps, axis=1), rng))
+    return [
+        _interval(expected_calibration_error(one, right), errors.sum(axis=1))
+        for one, errors in zip(confidences, np.split(means, len(gaps), axis=1), strict=True)
+    ]
 
 
 def _answers(p: Floats, predicted: ArrayLike | None, labels: tuple[str, ...]) -> NDArray[np.int64]:
@@ -343,16 +352,6 @@ def _answers(p: Floats, predicted: ArrayLike | None, labels: tuple[str, ...]) ->
         best: NDArray[np.int64] = p.argmax(axis=1)
         return best
     return _codes("Answers", np.asarray(predicted), p.shape[:1], labels)
-
-
-def _score_before(
-    p: Floats, answers: NDArray[np.int64], right: NDArray[np.bool], temperature: float, seed: int
-) -> Score | None:
-    """The calibration error of the probabilities before a temperature changed them."""
-    if temperature == 1:
-        return None
-    raw = uncalibrated(p, temperature)[np.arange(len(p)), answers]
-    return _calibration_score(raw, right, np.random.default_rng(seed))
 
 
 def _interval(value: float, resampled: Floats) -> Score:

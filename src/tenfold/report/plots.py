@@ -50,6 +50,7 @@ def draw_confusion(evaluation: Evaluation, path: Path) -> None:
         f"accuracy {evaluation.accuracy}",
         color=INK,
     )
+    lay_out(figure)
     save(figure, path)
 
 
@@ -121,6 +122,7 @@ def draw_examples(data: Dataset, path: Path) -> None:
     axes.spines[:].set_visible(False)
     more = f", the first {MAX_SHEET_LABELS} labels" if dropped else ""
     axes.set_title(f"{literal(data.name)}: {len(data):,} examples{more}", color=INK)
+    lay_out(figure)
     save(figure, path)
 
 
@@ -197,15 +199,14 @@ def new_figure(width: float, height: float) -> "Figure":
 
 
 def lay_out(figure: "Figure") -> None:
-    """Lay a figure out once before it is saved, which lays it out again.
+    """Lay out a figure of equal scales before it is saved, which lays it out again.
 
-    The first layout does not know yet how far square cells shrink the axes: labels were cut.
+    The first layout does not know yet how far equal scales shrink the axes: labels were cut.
     """
     figure.get_layout_engine().execute(figure)  # type: ignore[union-attr]
 
 
 def save(figure: "Figure", path: Path) -> None:
-    lay_out(figure)
     with files.durable(path) as file:
         # Without the version in the file's metadata, equal pictures are equal files.
         figure.savefig(file, format="png", metadata={"Software": None})
@@ -219,7 +220,6 @@ def as_svg(figure: "Figure", title: str) -> str:
     """
     import matplotlib
 
-    lay_out(figure)
     figure.patch.set_alpha(0)
     for axes in figure.axes:
         axes.patch.set_alpha(0)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tenfold.evaluation import RegressionEvaluation, in_unit
-from tenfold.report.plots import INK, VALIDATION, Floats, new_figure, plain, short
+from tenfold.report.plots import INK, VALIDATION, Floats, lay_out, new_figure, plain, short
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -55,6 +55,7 @@ def predicted_vs_true_figure(
         color=INK,
         fontsize=11,
     )
+    lay_out(figure)
     return figure
 
 

@@ -1,7 +1,6 @@
 """What every source of images gives back, and what holds for their answers."""
 
-import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -119,9 +118,28 @@ def named_codes(answers: Sequence[str], where: object) -> tuple[NDArray[np.int64
 
 def first_of_each(x: NDArray[np.uint8]) -> NDArray[np.int64]:
     """For each image the position of the first one that is identical to it."""
+    rows = np.ascontiguousarray(x).reshape(len(x), -1)
+    # Equal rows have equal sums of their words times odd numbers, modulo 2^64; the others that
+    # have them too are told apart by their bytes. 0.02 s for MNIST, 0.12 s with a digest of each.
+    n_words = -(-rows.shape[1] // 8)
+    factors = np.random.default_rng(0).integers(2**64, size=n_words, dtype=np.uint64) | 1
+    sums = np.concatenate([_words(part, n_words) @ factors for part in _parts(rows)])
+    _, first, place = np.unique(sums, return_index=True, return_inverse=True)
+    found = first[place]
+    again = np.flatnonzero(found != np.arange(len(rows)))
+    if (rows[again] == rows[found[again]]).all():
+        return found.astype(np.int64)
     seen: dict[bytes, int] = {}
-    digests = (hashlib.blake2b(image.tobytes(), digest_size=16).digest() for image in x)
-    return np.array([seen.setdefault(digest, i) for i, digest in enumerate(digests)], np.int64)
+    return np.array([seen.setdefault(row.tobytes(), i) for i, row in enumerate(rows)], np.int64)
+
+
+def _parts(rows: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
+    return (rows[i : i + 4096] for i in range(0, max(1, len(rows)), 4096))
+
+
+def _words(rows: NDArray[np.uint8], n_words: int) -> NDArray[np.uint64]:
+    """Rows of bytes (n, d) as whole words of 8 bytes (n, n_words), filled up with 0."""
+    return np.pad(rows, ((0, 0), (0, 8 * n_words - rows.shape[1]))).view(np.uint64)
 
 
 def parse_number(cell: str) -> float | None:
