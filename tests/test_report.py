@@ -379,3 +379,12 @@ def test_examples_in_colour_are_drawn(tmp_path: Path) -> None:
     draw_examples(data, tmp_path / "x.png")
     pixels = np.asarray(Image.open(tmp_path / "x.png").convert("RGB")).reshape(-1, 3)
     assert (pixels == (255, 0, 0)).all(axis=1).mean() > 0.05
+
+
+@pytest.mark.parametrize("name", ["audit.json", "robustness.json"])
+def test_a_damaged_part_of_a_run_is_named(small_run: Run, tmp_path: Path, name: str) -> None:
+    path = tmp_path / "run"
+    shutil.copytree(small_run.path, path)
+    (path / name).write_text('{"format": 2}')
+    with pytest.raises(RunError, match=rf"^Damaged {name}: problem=.*{name}"):
+        write_report(Run.open(path))

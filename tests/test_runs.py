@@ -332,3 +332,12 @@ def test_damaged_predictions_are_named(small_run: Run, tmp_path: Path, old: str,
         (tmp_path / name).write_text(text.replace(old, new) if name.endswith("csv") else text)
     with pytest.raises(RunError, match=r"Damaged predictions: problem=.*predictions\.csv"):
         read_predictions(Run(tmp_path, small_run.record))
+
+
+def test_a_run_that_may_not_be_read_is_not_counted(tmp_path: Path) -> None:
+    first, second = (Run.create(tmp_path, "a", a_record()) for _ in range(2))
+    count_opening(first)
+    (first.path / "run.json").unlink()
+    (first.path / "run.json").mkdir()  # root may read everything but this
+    count_opening(second)
+    assert second.record.test_opened == 1

@@ -1,5 +1,6 @@
 """The command line: parse, call one function, print. Results on stdout, the rest on stderr."""
 
+import io
 import json
 import signal
 import sys
@@ -58,6 +59,9 @@ NoTurn = Annotated[
 def main() -> None:
     """Run the command line: 0 done, 1 a clear error, 2 usage, 130 Ctrl-C or SIGTERM."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Names of files may be no text; standard error writes them like this by itself.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         app()
     except TenfoldError as error:
@@ -144,11 +148,13 @@ def evaluate(
 ) -> None:
     """Measure a run's model again, or on other data."""
     opened = tenfold.open(run)
-    evaluation = tenfold.evaluate(opened, data)
+    loaded = workflow.load_for(opened, data)
+    evaluation = tenfold.evaluate(opened, loaded)
     print_scores(evaluation)
-    print_own(opened, evaluation)
+    if data is not None:
+        print_own(opened, evaluation)
     if robustness:
-        for line in workflow.robustness(run, data).lines():
+        for line in workflow.robustness(opened, loaded).lines():
             print(line)
 
 
@@ -242,7 +248,9 @@ def report_command(
         comparison = compare_runs(first, second)
         for line in comparison.lines():
             print(line)
-        path = run.parent / f"{run.resolve().name}-and-{other.resolve().name}.html"
+        # `.` and `..` are not beside anything.
+        folder = run.parent if run.name not in ("", "..") else run.resolve().parent
+        path = folder / f"{run.resolve().name}-and-{other.resolve().name}.html"
         write_comparison(first, second, comparison, path)
     print(f"report             {path}")
     if open_it:

@@ -38,7 +38,6 @@ class ImageInput(Frozen):
     height: Annotated[int, Field(ge=1, le=16_384)]
     width: Annotated[int, Field(ge=1, le=16_384)]
     channels: Literal[1, 3] = 1
-    polarity: Literal["light on dark", "dark on light"] = "light on dark"
     crop: Literal["ink", "centre"] = "ink"
 
     @property

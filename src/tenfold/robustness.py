@@ -125,7 +125,7 @@ def measure_robustness(
     else:
         changes = [
             Change(kind=one.kind, amount=one.amount, value=ask.score(one.change(x)))
-            for one in image_changes(rng)
+            for one in image_changes(rng, x)
         ]
     return Robustness(
         part=part,
@@ -209,8 +209,12 @@ class ImageChange(NamedTuple):
     change: Callable[[Images], Images]
 
 
-def image_changes(rng: np.random.Generator) -> list[ImageChange]:
-    """Every change that is tried, mildest first within its kind."""
+def image_changes(rng: np.random.Generator, x: Images) -> list[ImageChange]:
+    """Every change that is tried, mildest first within its kind.
+
+    Pens are of grey images alone: a photo in colour has none. Ink is dark where most pixels are
+    lighter than their mean, for strokes are rare.
+    """
     noise = rng.spawn(1)[0]
     found = [ImageChange("shift", f"{px} px", partial(shifted, px=px)) for px in (1, 2, 3, 4)]
     found += [
@@ -226,8 +230,11 @@ def image_changes(rng: np.random.Generator) -> list[ImageChange]:
                     partial(noisy, deviation=deviation, rng=noise))
         for deviation in (16, 32, 64)
     ]  # fmt: skip
+    if x.ndim > 3:
+        return found
+    dark = bool(np.median(x) > x.mean())
     return found + [
-        ImageChange("pen", amount, partial(penned, px=px))
+        ImageChange("pen", amount, partial(penned, px=px, dark=dark))
         for amount, px in (("1 px thinner", -1), ("1 px thicker", 1), ("2 px thicker", 2))
     ]
 
@@ -274,11 +281,17 @@ def noisy(x: Images, deviation: float, rng: np.random.Generator) -> Images:
     return np.clip(np.rint(changed), 0, 255).astype(np.uint8)
 
 
-def penned(x: Images, px: int) -> Images:
-    """Light strokes wider by so many pixels, or with a negative number thinner."""
+def penned(x: Images, px: int, dark: bool = False) -> Images:
+    """Strokes of grey images wider by so many pixels, or with a negative number thinner.
+
+    Args:
+      x: uint8 (n, height, width).
+      px: How many.
+      dark: Strokes are dark on light.
+    """
     from scipy import ndimage
 
-    size = (1, abs(px) + 1, abs(px) + 1) + (1,) * (x.ndim - 3)
-    change = ndimage.maximum_filter if px > 0 else ndimage.minimum_filter
+    size = (1, abs(px) + 1, abs(px) + 1)
+    change = ndimage.maximum_filter if (px > 0) is not dark else ndimage.minimum_filter
     out: Images = change(x, size=size, mode="nearest")
     return out

@@ -245,8 +245,8 @@ def _records(out: Path) -> Iterator[Record]:
     for file in sorted(out.glob("*/run.json")):
         try:
             yield Record.model_validate_json(file.read_bytes())
-        except ValidationError:
-            continue  # damaged, or of a later version: it cannot be counted
+        except (ValidationError, OSError):
+            continue  # damaged, of a later version, or another user's: it cannot be counted
 
 
 class GrowingHistory:

@@ -225,6 +225,29 @@ def evaluate(
     return measure(run.model, dataset, rows, part, run.record.data, recall)[0]
 
 
+def load_for(
+    run: Run, data: str | Path | Dataset | None = None, *, watcher: Watcher | None = None
+) -> Dataset:
+    """The data that `evaluate` and `robustness` take, to be read once for both.
+
+    Args:
+      run: The run to be measured.
+      data: As `evaluate` takes it; a dataset comes back as it is.
+      watcher: Is warned of files that were left out while reading.
+
+    Raises:
+      DataError, FormatError, FileError: What `load` says, or the run's own data has changed.
+    """
+    dataset = _data_of(run.record, data, None if data is None else run.model.contract)
+    if data is None:
+        _check_same_data(dataset, run.record)
+    if dataset is not data and dataset.pictures:
+        for kind, text in dataset.pictures.remarks:
+            if kind != "resized":
+                (watcher or Watcher()).warn(text)
+    return dataset
+
+
 def robustness(run: Run | Path | str, data: str | Path | Dataset | None = None) -> Robustness:
     """Measure a run's model on changed rows: moved, turned, noisy, or without a column.
 
@@ -246,12 +269,7 @@ def _measured_rows(
     """The rows a run is measured on, in codes of its model, and what they are called."""
     record, model = run.record, run.model
     settings = Settings.model_validate(record.config)
-    dataset = _data_of(record, data, None if data is None else model.contract)
-    if data is None:
-        _check_same_data(dataset, record)
-    for kind, text in dataset.pictures.remarks if dataset.pictures else ():
-        if kind != "resized":
-            watcher.warn(text)
+    dataset = load_for(run, data, watcher=watcher)
     own = dataset.fingerprint == record.data.fingerprint
     if dataset.labels and set(dataset.labels) <= set(model.labels):
         dataset = dataset.relabelled(model.labels)  # some labels may not occur in it

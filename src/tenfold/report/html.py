@@ -5,12 +5,15 @@ import math
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
+from pydantic import ValidationError
 
 from tenfold import files
 from tenfold.audit import Audit
+from tenfold.contract import Frozen
+from tenfold.errors import RunError, message
 from tenfold.evaluation import Comparison, Evaluation, RegressionEvaluation, in_unit
 from tenfold.page import Living, embedded, read_text, render
 from tenfold.report.answers import answered_figure, calibration_figure, importance_figure
@@ -43,6 +46,9 @@ MAX_CELLS_LABELS = 40
 
 N_HARDEST, N_PAIRS, N_WORST = 24, 12, 20
 GRAVE = ("test set inside training set", "in both parts", "test set repeats itself")
+
+
+Document = TypeVar("Document", bound=Frozen)
 
 
 class Plot(NamedTuple):
@@ -140,13 +146,25 @@ def ordinal(number: int) -> str:
 
 def _audit(run: Run) -> Audit | None:
     path = run.path / "audit.json"
-    return Audit.model_validate_json(_read(path)) if path.is_file() else None
+    return _parsed(Audit, path) if path.is_file() else None
 
 
 def read_robustness(run: Run) -> Robustness | None:
-    """What `--robustness` measured; None where it was not asked for."""
+    """What `--robustness` measured; None where it was not asked for.
+
+    Raises:
+      RunError: The file is damaged.
+    """
     path = run.path / "robustness.json"
-    return Robustness.model_validate_json(_read(path)) if path.is_file() else None
+    return _parsed(Robustness, path) if path.is_file() else None
+
+
+def _parsed(kind: type[Document], path: Path) -> Document:
+    try:
+        return kind.model_validate_json(_read(path))
+    except ValidationError as error:
+        problem = error.errors()[0]["msg"]
+        raise RunError(message(f"Damaged {path.name}", where=path, problem=problem)) from error
 
 
 def _read(path: Path) -> bytes:
