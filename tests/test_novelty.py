@@ -2,6 +2,7 @@
 
 import csv
 import json
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 import tenfold
-from tenfold import Dataset, Prediction, Predictions, Run
+from tenfold import Dataset, Prediction, Predictions, Run, fitting
 from tenfold.calibration import UNSURE_SHARE, Distance, Novelty, fit_distance, fit_novelty
 from tenfold.contract import METADATA_KEY, Contract, ImageInput
 from tenfold.errors import DataError, ExportError, ModelError
@@ -265,6 +266,7 @@ def without_novelty(path: Path) -> bytes:
     (entry,) = [entry for entry in proto.metadata_props if entry.key == METADATA_KEY]
     contract = json.loads(entry.value)
     del contract["novelty_threshold"], contract["input"]["crop"]
+    contract["input"]["polarity"] = "light on dark"  # was written, and asked for by nothing
     entry.value = json.dumps(contract)
     content: bytes = proto.SerializeToString()
     return content
@@ -302,3 +304,33 @@ def test_on_mnist_at_most_2_of_100_digits_are_unsure(tmp_path: Path, mnist: Data
     model = tenfold.train("mnist", out=tmp_path).model
     answers = model.predict(mnist.x[mnist.test_rows])
     assert isinstance(answers, Predictions) and answers.unsure.mean() <= 0.02
+
+
+def test_pictures_are_measured_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, y = MNIST.x[:400], MNIST.y[:400]
+    found = fit_distance(x.reshape(400, -1).astype(np.float32) / np.float32(255), y)
+    assert found is not None
+    at_once = found.of(x)
+    monkeypatch.setattr("tenfold.calibration.MAX_AT_ONCE", 784 * 7)
+    np.testing.assert_allclose(found.of(x), at_once, rtol=1e-9)
+    assert found.of(x[:0]).shape == (0,)
+    tracemalloc.start()
+    found.of(x)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2e6  # all at once: 10 MB
+
+
+def test_the_threshold_is_set_by_rows_spread_over_all(
+    tmp_path: Path, few: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    def listening(*parts: Any) -> Novelty | None:
+        asked.append(len(parts[-1]))
+        return fit_novelty(*parts)
+
+    monkeypatch.setattr(fitting, "fit_novelty", listening)
+    monkeypatch.setattr(fitting, "MAX_JUDGED", 60)
+    run = trained("logistic", tmp_path, few)
+    assert run.model.contract.novelty_threshold == 1 and asked == [60]

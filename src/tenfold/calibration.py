@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tenfold.errors import DataError, message
+from tenfold.learners.fitted import features
 
 SMALLEST = 1e-7
 """Probabilities are cut to at least this before their logarithm is taken."""
@@ -34,6 +35,9 @@ WIDE_SHARE = 0.1
 """Under this share of the variance off the axes float32 leaves errors of 1e-4 (seen)."""
 
 ROWS_PER_CENTRE = 20
+
+MAX_AT_ONCE = 1 << 21
+"""Values whose distance is computed at a time: 16 MB in float64, some five times."""
 
 MAX_EXACT = 1_000
 """More columns than these have their axes found by random projections: in seconds."""
@@ -250,8 +254,13 @@ class Distance:
     middle: float = 0.0
     scale: float = 1.0
 
-    def of(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
-        """The counted distance (n,) of rows (n, d)."""
+    def of(self, rows: NDArray[Any]) -> NDArray[np.float64]:
+        """The counted distance (n,) of rows (n, d), or of pictures; a few at a time."""
+        step = max(1, MAX_AT_ONCE // len(self.mean))
+        parts = (rows[start : start + step] for start in range(0, len(rows), step))
+        return np.concatenate([np.empty(0), *(self._of(features(part)) for part in parts)])
+
+    def _of(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
         x = rows.astype(np.float64) - self.mean
         y = x @ self.axes.astype(np.float64)
         off = ((x**2).sum(axis=1) - (y**2).sum(axis=1)) / self.rest
@@ -284,14 +293,14 @@ class Novelty:
 
     def of(
         self,
-        features: NDArray[np.float32],
+        features: NDArray[Any],
         hidden: NDArray[np.float32] | None,
         probabilities: NDArray[np.float32],
     ) -> NDArray[np.float32]:
         """The novelty (n,) of rows: what the graph answers.
 
         Args:
-          features: What the learner sees, (n, d).
+          features: What the learner sees, (n, d), or pictures uint8 (n, ...).
           hidden: Hidden values (n, h), or None.
           probabilities: Calibrated answers (n, n_labels).
         """
@@ -387,7 +396,7 @@ def _centres(rows: NDArray[np.float64], at_most: int) -> NDArray[np.float64]:
 def fit_novelty(
     features: Distance,
     hidden: Distance | None,
-    of_features: NDArray[np.float32],
+    of_features: NDArray[Any],
     of_hidden: NDArray[np.float32] | None,
     probabilities: NDArray[np.float32],
 ) -> Novelty | None:
@@ -397,7 +406,7 @@ def fit_novelty(
 
     Args:
       features, hidden: Distances fitted on training rows.
-      of_features: Features of validation rows (n, d).
+      of_features: Features of validation rows (n, d), or pictures uint8 (n, ...).
       of_hidden: Their hidden values (n, h), or None.
       probabilities: Their calibrated answers (n, n_labels).
 
@@ -413,7 +422,7 @@ def fit_novelty(
         middle, high = float(np.median(values)), float(np.sort(values)[rank - 1])
         return middle, high - middle
 
-    def counted(distance: Distance, rows: NDArray[np.float32]) -> Distance:
+    def counted(distance: Distance, rows: NDArray[Any]) -> Distance:
         middle, scale = span(distance.of(rows))
         return replace(distance, middle=middle, scale=scale or 1.0)
 

@@ -40,6 +40,14 @@ class ImageInput(Frozen):
     channels: Literal[1, 3] = 1
     crop: Literal["ink", "centre"] = "ink"
 
+    @model_validator(mode="before")
+    @classmethod
+    def _of_older_models(cls, given: Any) -> Any:
+        """Models once said a polarity that nothing asked for: the fit finds it on each picture."""
+        if isinstance(given, dict):
+            given = {name: value for name, value in given.items() if name != "polarity"}
+        return given
+
     @property
     def shape(self) -> tuple[int, ...]:
         """The shape of one picture's array."""

@@ -1,6 +1,7 @@
 """What a model is worth on rows it was not fitted to: measured, written down and drawn."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,6 +90,10 @@ def write_evidence(
     files.write_text(run.path / "evaluation.json", evaluation.model_dump_json(indent=2) + "\n")
     _write_answers(run, "predictions.csv", data, test, answers)
     _draw(run, data, test, evaluation, answers)
+    if isinstance(data.x, Table):
+        held = runs.MAX_CELL_BYTES // (8 * max(1, len(data.x.columns)))  # 8 bytes a cell, or more
+        order = test[_asked_first(answers, data.y[test])[:held]]
+        runs.write_test_rows(run, [data.keys[row] for row in order], data.x[order])
     if robust:
         found = measure_robustness(run.model, data.x[test], data.y[test], "test")
         files.write_text(run.path / "robustness.json", found.model_dump_json(indent=2) + "\n")
@@ -99,6 +104,13 @@ def write_evidence(
         examples = seen[:N_EXAMPLES]
     runs.write_inputs(run, data.x[examples])
     _write_answers(run, runs.EXAMPLE_ANSWERS, data, examples, run.model.answer(data.x[examples]))
+
+
+def _asked_first(answers: Answers, true: NDArray[Any]) -> NDArray[np.int64]:
+    """Rows as a reader asks for them: wrong ones first, or those that are furthest off."""
+    if isinstance(answers, Estimates):
+        return np.argsort(-np.abs(answers.value - true), kind="stable")
+    return report.sheet_order(answers.codes == true, answers.confidence)
 
 
 def _write_answers(run: Run, name: str, data: Dataset, rows: Rows, answers: Answers) -> None:

@@ -42,6 +42,9 @@ MAX_NOVELTY = 8_000
 CENTRES = 20
 """Centres of each label among the hidden activations: shapes of one digit lie apart."""
 
+MAX_JUDGED = 5_000
+"""Validation rows whose novelty sets the threshold, at most: 100 of them lie beyond it."""
+
 MAX_VALUES = 20_000_000
 """Values in these rows, at most, down to 1,000 rows: 80 MB."""
 
@@ -172,7 +175,7 @@ def export(
     _compare(model, expected, data, rows, constants)
     if novelty is not None and prepared.validation is not None:
         x = prepared.validation.x[: len(rows)]
-        known = novelty.of(features(x), fitted.hidden(x), expected)
+        known = novelty.of(x, fitted.hidden(x), expected)
         _compare_novelty(model, known, data, rows)
     ordered = isinstance(contract.input, TableInput) and contract.input.order is not None
     if ordered and data.task == "regression" and split.validation.size:
@@ -231,13 +234,10 @@ def _fit_novelty(
         return None
     activations = fitted.hidden(seen)
     inner = None if activations is None else fit_distance(activations, y, per_label=CENTRES)
-    return fit_novelty(
-        distance,
-        inner,
-        features(validation.x),
-        fitted.hidden(validation.x),
-        constants.apply(answers),
-    )
+    n = len(validation.y)
+    judged = np.linspace(0, n - 1, min(n, MAX_JUDGED)).astype(np.int64)
+    x = validation.x[judged]
+    return fit_novelty(distance, inner, x, fitted.hidden(x), constants.apply(answers[judged]))
 
 
 def _calibrate(
