@@ -1,12 +1,9 @@
 """A folder of pictures for each label: read, trained on, measured; what is left out is said."""
 
-import io
 import os
 import re
 import subprocess
 import sys
-import tracemalloc
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +18,7 @@ from tenfold import Run, workflow
 from tenfold.contract import ImageInput
 from tenfold.data import split
 from tenfold.errors import DataError
-from tenfold.folders import LARGEST_PX, is_picture_folder, read_picture_folder, same_pictures
+from tenfold.folders import LARGEST_PX, is_picture_folder, read_picture_folder
 from tenfold.learners import Watcher
 
 MNIST = tenfold.load("mnist")
@@ -195,64 +192,11 @@ def test_too_many_pictures_are_refused_before_they_are_read(
 # The same picture in two files.
 
 
-def encoded(picture: NDArray[np.uint8], kind: str, **options: object) -> NDArray[np.uint8]:
-    file = io.BytesIO()
-    Image.fromarray(picture).save(file, kind, **options)
-    return np.asarray(Image.open(file).convert("RGB" if picture.ndim == 3 else "L"))
-
-
 def photos(n: int, px: int = 64) -> NDArray[np.uint8]:
     rng = np.random.default_rng(1)
     large = rng.integers(0, 256, (n, 9, 9, 3)).astype(np.uint8)
     size = (px, px)
     return np.array([Image.fromarray(x).resize(size, Image.Resampling.BICUBIC) for x in large])
-
-
-@pytest.mark.parametrize(
-    "encode",
-    [
-        lambda x: x,
-        lambda x: encoded(x, "JPEG", quality=90),
-        lambda x: encoded(x, "JPEG", quality=40),
-        lambda x: encoded(x, "WEBP", quality=60),
-    ],
-)
-def test_a_picture_encoded_again_is_the_same(
-    encode: Callable[[NDArray[np.uint8]], NDArray[np.uint8]],
-) -> None:
-    x = photos(12)
-    both = np.concatenate([x, [encode(image) for image in x]])
-    assert same_pictures(both).tolist() == [*range(12), *range(12)]
-
-
-def test_different_digits_are_never_the_same() -> None:
-    x = MNIST.x[:3000]
-    assert same_pictures(x).tolist() == list(range(3000))
-
-
-def test_a_hundred_encodings_of_one_picture_are_one() -> None:
-    x = photos(3)
-    again = [encoded(x[i % 3], "JPEG", quality=35 + i // 3) for i in range(180)]
-    assert same_pictures(np.concatenate([x, again])).tolist() == [0, 1, 2] * 61
-
-
-def test_a_film_is_not_one_picture() -> None:
-    """Each frame is the same as the next one, but not as the tenth."""
-    a, b = photos(2).astype(np.float32)
-    film = np.array([a + (b - a) * share for share in np.linspace(0, 1, 40)])
-    found = same_pictures(np.rint(film).astype(np.uint8))
-    assert 3 <= len(np.unique(found)) <= 20 and (found[found] == found).all()
-    assert (np.diff(found) >= 0).all()
-
-
-def test_pictures_that_are_nearly_one_colour_take_no_longer() -> None:
-    """All pairs of them are near by mean colours: 4.5 million, of which 50,000 are looked at."""
-    x = np.random.default_rng(0).integers(250, 256, (3000, 16, 16)).astype(np.uint8)
-    tracemalloc.start()
-    assert len(np.unique(same_pictures(x))) == 3000
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert peak < 30e6
 
 
 def test_the_same_picture_stays_on_one_side(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from tenfold.evaluation import (
     compare_values,
 )
 from tenfold.model import Answers, Estimates, Model, Predictions
-from tenfold.robustness import measure_robustness
+from tenfold.robustness import measure_robustness, nearly_seen
 from tenfold.runs import DataRecord, Run, StoredLabels, read_predictions
 
 N_EXAMPLES = 10
@@ -74,7 +74,7 @@ def measure(
 
 
 def write_evidence(
-    run: Run, data: Dataset, test: Rows, seen: Rows, *, robust: bool = False
+    run: Run, data: Dataset, test: Rows, seen: Rows, train: Rows, *, robust: bool = False
 ) -> None:
     """Write evaluation, predictions, pictures and stored examples of a run.
 
@@ -83,6 +83,7 @@ def write_evidence(
       data: Its data.
       test: The test rows.
       seen: Rows that are no test rows, to take examples from.
+      train: All rows that were fitted to or watched.
       robust: Also ask changed rows, for `robustness.json`.
     """
     recall = float(run.record.config["recall"])
@@ -96,6 +97,10 @@ def write_evidence(
         runs.write_test_rows(run, [data.keys[row] for row in order], data.x[order])
     if robust:
         found = measure_robustness(run.model, data.x[test], data.y[test], "test")
+        if isinstance(answers, Predictions) and not isinstance(data.x, Table):
+            right = answers.codes == data.y[test]
+            nearly = nearly_seen(data.x, data.keys, train, test, right)
+            found = found.model_copy(update={"nearly": nearly})
         files.write_text(run.path / "robustness.json", found.model_dump_json(indent=2) + "\n")
     if data.labels:
         _, first = np.unique(data.y[seen], return_index=True)

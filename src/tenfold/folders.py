@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,6 @@ from tenfold.contract import ImageInput
 from tenfold.errors import DataError, TenfoldError, did_you_mean, message, printable
 from tenfold.images import Shape, is_picture, read_picture, read_shape
 from tenfold.seeing import see
-from tenfold.sources.labelled import first_of_each
 
 LARGEST_PX = 64
 """Longer side of what a model of mixed or larger pictures sees."""
@@ -281,98 +280,3 @@ def _first_of(refused: list[str]) -> str:
 def _listed(names: list[str], n: int) -> str:
     more = f" and {n - 5:,} more" if n > 5 else ""
     return f"{n:,} files, {', '.join(names[:5])}{more}"
-
-
-# The same picture in two files.
-
-CELLS = 4
-CELL_STEP = 10.0
-"""Re-encoded pictures lie no further apart in their 4 x 4 mean colours (Euclidean distance)."""
-
-TREE_AXES, NEAREST = 8, 16
-"""On how many axes the images are looked for that each one is compared with, and how many."""
-
-AT_ONCE = 1024
-"""Images looked at together: bounds memory."""
-
-SAME_SHARE = 0.12
-"""Root mean square between a picture and itself re-encoded, in standard deviations of its greys."""
-
-
-def same_pictures(x: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """For each image the first one that shows the same picture, itself included (n,).
-
-    The same are images whose greys differ by at most 0.12 of their standard deviation, or one
-    level (root mean square), and whose 4 x 4 mean colours are near: what another encoding of one
-    picture leaves. Single colours may differ more, for JPEG keeps them at half the size. Each is
-    compared with the 16 nearest by mean colours, so that many alike pictures take no longer than
-    others; it must be the same as the first one itself, so that a film is not one picture.
-
-    Args:
-      x: Images, uint8 (n, height, width) or (n, height, width, 3).
-    """
-    from scipy.sparse import coo_array
-
-    first = first_of_each(x)
-    single = np.flatnonzero(first == np.arange(len(x)))
-    edges = _alike(x, _near(_cells(x[single]), single))
-    ends = (np.r_[edges[:, 0], edges[:, 1]], np.r_[edges[:, 1], edges[:, 0]])
-    graph = coo_array((np.ones(len(ends[0])), ends), (len(x), len(x))).tocsr()
-    leader, is_placed = np.arange(len(x)), np.zeros(len(x), bool)
-    for row in np.unique(edges):
-        reached = np.array([row] if not is_placed[row] else [], np.int64)
-        while reached.size:
-            leader[reached], is_placed[reached] = row, True
-            others = np.unique(graph[reached].indices)
-            others = others[~is_placed[others]]
-            reached = _alike(x, np.stack([np.full_like(others, row), others], axis=1))[:, 1]
-    return leader[first]
-
-
-def _near(cells: NDArray[np.float64], rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Pairs of rows (m, 2) that are among the nearest of each other by their cells (n, c)."""
-    from scipy.spatial import cKDTree
-
-    cells = cells - cells.mean(axis=0)
-    # On a few axes all are nearer than in all cells: nothing is missed, and a tree of them is fast.
-    place = cells @ np.linalg.eigh(cells.T @ cells)[1][:, -TREE_AXES:]
-    k = min(NEAREST + 1, len(rows))
-    found = cKDTree(place).query(place, k, distance_upper_bound=CELL_STEP)[1].reshape(-1, k)
-    one, column = np.nonzero(found < len(rows))
-    other = found[one, column]
-    pairs = np.stack([np.minimum(one, other), np.maximum(one, other)], axis=1)
-    near: NDArray[np.int64] = rows[np.unique(pairs[one != other], axis=0)]
-    return near
-
-
-def _alike(x: NDArray[np.uint8], pairs: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Those of the pairs (m, 2) that show the same picture."""
-    parts = (pairs[start : start + AT_ONCE] for start in range(0, len(pairs), AT_ONCE))
-    return np.concatenate([pairs[:0], *(part[_are_same(x, part)] for part in parts)])
-
-
-def _cells(x: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Mean grey, or colour, of each of 4 x 4 parts of each image (n, at most 48)."""
-    edges = [np.unique(np.linspace(0, side, CELLS + 1).astype(int)[:-1]) for side in x.shape[1:3]]
-    areas = [np.diff([*at, side]) for at, side in zip(edges, x.shape[1:3], strict=True)]
-    cells = np.empty((len(x), len(edges[0]), len(edges[1]), *x.shape[3:]))
-    area = np.outer(*areas).reshape(len(edges[0]), len(edges[1]), *(1,) * (x.ndim - 3))
-    for start in range(0, len(x), AT_ONCE):
-        part = x[start : start + AT_ONCE].astype(np.float32)
-        sums = np.add.reduceat(np.add.reduceat(part, edges[0], axis=1), edges[1], axis=2)
-        cells[start : start + AT_ONCE] = sums / area
-    return cells.reshape(len(x), -1)
-
-
-def _grey(x: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Greys (n, h * w), by the weights of ITU-R BT.601 that JPEG and Pillow use."""
-    wide = x.astype(np.float32)
-    grey = wide if wide.ndim == 3 else wide @ np.array([0.299, 0.587, 0.114], np.float32)
-    return grey.reshape(len(x), -1)
-
-
-def _are_same(x: NDArray[np.uint8], pairs: NDArray[Any]) -> NDArray[np.bool_]:
-    a, b = (_grey(x[pairs[:, side]]) for side in (0, 1))
-    apart = np.sqrt(((a - b) ** 2).mean(axis=1))
-    same: NDArray[np.bool_] = apart <= np.maximum(1, SAME_SHARE * np.minimum(a.std(1), b.std(1)))
-    return same

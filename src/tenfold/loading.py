@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tenfold import catalog, files
+from tenfold.alike import same_pictures
 from tenfold.contract import Contract, ImageInput, Reading, TableInput
 from tenfold.data import Dataset, PictureInfo
 from tenfold.errors import DataError, did_you_mean, message, printable
-from tenfold.folders import is_picture_folder, read_picture_folder, same_pictures
+from tenfold.folders import is_picture_folder, read_picture_folder
 from tenfold.sources import is_pixel_csv, read_images
 from tenfold.tables import SUFFIXES, from_frame, read_table
 from tenfold.tabular import table_dataset

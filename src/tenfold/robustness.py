@@ -1,20 +1,25 @@
 """How a score falls when the rows change a little: what a clean test part does not show."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tenfold.alike import nearly_same
 from tenfold.columns import Table
 from tenfold.contract import Frozen
+from tenfold.data import Rows
 from tenfold.evaluation import Score, in_unit, wilson
 from tenfold.evaluation.intervals import Finite, ratios
 from tenfold.model import Estimates, Model
 
 MAX_ROWS = 2_000
 """Rows that are changed and asked again, at most: there are some twenty changes."""
+
+MAX_PAIRS = 12
+"""Images nearly seen that are named, at most."""
 
 N_SHUFFLES = 5
 """Times each column is shuffled; the spread of the costs is that of these."""
@@ -43,6 +48,20 @@ class ColumnCost(Frozen):
     greatest: Finite
 
 
+class NearlySeen(Frozen):
+    """Test images that look nearly like a training one, and the accuracy without them.
+
+    Attributes:
+      n: How many there are.
+      without: Accuracy on the other test rows; None where there are no others.
+      pairs: Keys of test rows and of the training rows they look like, the most alike first.
+    """
+
+    n: int
+    without: Score | None
+    pairs: tuple[tuple[str, str], ...]
+
+
 class Robustness(Frozen):
     """How a model bears changes of its rows.
 
@@ -53,6 +72,7 @@ class Robustness(Frozen):
       changes: The score under each change.
       columns: Of a table what shuffling each column costs, the dearest first: accuracy lost, or
         RMSE gained.
+      nearly: Of images those that training nearly saw; None where it was not looked for.
     """
 
     format: Literal[1] = 1
@@ -62,6 +82,7 @@ class Robustness(Frozen):
     base: Score
     changes: tuple[Change, ...]
     columns: tuple[ColumnCost, ...] = ()
+    nearly: NearlySeen | None = None
 
     @property
     def about(self) -> str:
@@ -96,6 +117,16 @@ class Robustness(Frozen):
             name = f"shuffled: {one.column}"
             spread = f"({in_unit(one.least)} to {in_unit(one.greatest)})"
             yield f"{name:<34} costs {in_unit(one.mean)} {spread}"
+        if self.nearly is not None:
+            yield self.nearly_text
+
+    @property
+    def nearly_text(self) -> str:
+        """The rows that training nearly saw, in a sentence."""
+        if self.nearly is None:
+            return ""
+        rows = f"{self.nearly.n:,} {self.part} rows look nearly like a training row."
+        return f"{rows} Without them: {self.score} {self.nearly.without or 'no rows'}."
 
 
 def measure_robustness(
@@ -134,6 +165,26 @@ def measure_robustness(
         base=ask.score(x),
         changes=tuple(changes),
         columns=columns,
+    )
+
+
+def nearly_seen(
+    x: Images, keys: Sequence[str], train: Rows, test: Rows, right: NDArray[np.bool_]
+) -> NearlySeen:
+    """Look for test images that are nearly training images.
+
+    Args:
+      x: All images (n, ...).
+      keys: Of all of them.
+      train, test: Row numbers.
+      right: Which of the test rows were answered right.
+    """
+    pairs = nearly_same(x, train, test)
+    fresh = right[~np.isin(test, pairs[:, 0])]
+    return NearlySeen(
+        n=len(pairs),
+        without=wilson(int(fresh.sum()), len(fresh)) if len(fresh) else None,
+        pairs=tuple((keys[a], keys[b]) for a, b in pairs[:MAX_PAIRS].tolist()),
     )
 
 

@@ -347,7 +347,8 @@ def _make(run: Run, data: Dataset, split: Split, settings: Settings, clock: "_Cl
     with clock.stage("evaluate"):
         runs.count_opening(run)
         seen = split.validation if split.validation.size else split.train
-        write_evidence(run, data, split.test, seen, robust=settings.robustness)
+        fitted_to = np.r_[split.train, split.validation]
+        write_evidence(run, data, split.test, seen, fitted_to, robust=settings.robustness)
     with clock.stage("report"):
         notes = [fitted.note] if fitted.note else []
         report.write_report(run, notes)
