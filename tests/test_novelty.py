@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 import tenfold
 from tenfold import Dataset, Prediction, Predictions, Run, fitting
-from tenfold.calibration import UNSURE_SHARE, Distance, Novelty, fit_distance, fit_novelty
+from tenfold.calibration import OFF, UNSURE_SHARE, Distance, Novelty, fit_distance, fit_novelty
 from tenfold.contract import METADATA_KEY, Contract, ImageInput
 from tenfold.errors import DataError, ExportError, ModelError
 from tenfold.graph import OPERATORS, check_agreement
@@ -43,7 +43,7 @@ def sure(n: int) -> NDArray[np.float32]:
     return np.tile(np.array([[1, 0]], np.float32), (n, 1))
 
 
-def a_distance(**options: int) -> Distance:
+def a_distance(**options: Any) -> Distance:
     found = fit_distance(*drawn(2000), **options)
     assert found is not None
     return found
@@ -123,6 +123,10 @@ def test_doubt_and_hidden_values_count_too() -> None:
     assert known.of(row, row, half)[0] > least + 0.1
     assert known.of(row, far, one)[0] > least + 3
     assert known.of(far, row, one)[0] > least + 3
+    heavy = fit_novelty(a_distance(), a_distance(), x, x, answers, hidden_weight=4)
+    assert heavy is not None and heavy.hidden is not None
+    assert heavy.hidden.scale == pytest.approx(known.hidden.scale / 4)
+    assert heavy.of(row, far, one)[0] > known.of(row, far, one)[0] + 1
 
 
 def test_few_rows_promise_nothing() -> None:
@@ -326,11 +330,20 @@ def test_the_threshold_is_set_by_rows_spread_over_all(
 ) -> None:
     asked: list[int] = []
 
-    def listening(*parts: Any) -> Novelty | None:
+    def listening(*parts: Any, **options: Any) -> Novelty | None:
         asked.append(len(parts[-1]))
-        return fit_novelty(*parts)
+        return fit_novelty(*parts, **options)
 
     monkeypatch.setattr(fitting, "fit_novelty", listening)
     monkeypatch.setattr(fitting, "MAX_JUDGED", 60)
     run = trained("logistic", tmp_path, few)
     assert run.model.contract.novelty_threshold == 1 and asked == [60]
+
+
+def test_pictures_are_measured_as_they_are() -> None:
+    """A step along a narrow axis counts no more than along a wide one, off the axes twice."""
+    x = np.random.default_rng(0).normal(0, [4, 1, 0.01], (2000, 3)).astype(np.float32)
+    found = fit_distance(x, np.zeros(2000, np.int64), whitened=False)
+    assert found is not None and found.whitening is None and found.axes.shape == (3, 2)
+    steps = found.of(np.diag([10, 10, 3]).astype(np.float32))
+    np.testing.assert_allclose(steps, [10, 10, 3 * OFF**0.5], atol=0.2)
