@@ -10,7 +10,9 @@ from typing import Any
 
 import numpy as np
 import onnxruntime
+import pandas as pd
 import pytest
+from axe_playwright_python.base import AXE_SCRIPT
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 from playwright.sync_api import Browser, sync_playwright
@@ -196,6 +198,24 @@ def test_pictures_are_dropped_and_pasted(alive: Opened, few: Few, tmp_path: Path
     assert np.abs(image - box.fit(grey).image.astype(int)).max() <= 2
     alive.run(give, [packed(np.frombuffer(b"no picture", np.uint8)), way])
     alive.until("document.getElementById('verdict').textContent.includes('no picture')")
+
+
+def test_a_picture_too_large_leaves_the_pad_as_it_is(alive: Opened, tmp_path: Path) -> None:
+    page = alive.page
+    page.click("#clear")
+    alive.until("!tenfold.state.image")
+    alive.run("() => tenfold.pad.strokes([[[0.5, 0.2], [0.5, 0.8]]])")
+    alive.until("tenfold.state.image")
+    pixels = "() => document.getElementById('pad').toDataURL()"
+    drawn = alive.run(pixels)
+    path = tmp_path / "long.png"
+    Image.new("L", (16_385, 2), 255).save(path)
+    page.set_input_files("#file", str(path))
+    alive.until("document.getElementById('verdict').textContent.includes('too large')")
+    alive.run("() => dispatchEvent(new Event('resize'))")
+    assert alive.run(pixels) == drawn
+    alive.run("() => tenfold.pad.strokes([[[0.3, 0.2], [0.7, 0.8]]])")
+    alive.until("!document.getElementById('verdict').textContent.includes('too large')")
 
 
 def test_a_finger_draws_as_a_mouse_does(alive: Opened) -> None:
@@ -546,6 +566,97 @@ CONTRASTS = """() => {
   return found;
 }"""
 """Text and its contrast with what is behind it, as WCAG 2.2 defines it (relative luminance)."""
+
+
+# Tables
+
+
+@pytest.fixture(scope="module")
+def table_runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
+    """A run of labels and one of numbers, on tables with words, gaps and a formula."""
+    folder, rng = tmp_path_factory.mktemp("tables"), np.random.default_rng(0)
+    size, kind = rng.normal(50, 20, 300), rng.choice(["=red", "green", ""], 300)
+    price = 3 * size + 20 * (kind == "green") + rng.normal(0, 15, 300)
+    frame = pd.DataFrame({"size": size.round(2), "kind": kind, "price": price.round(1)})
+    frame.to_csv(folder / "prices.csv", index=False)
+    frame.assign(price=np.where(price > 160, "dear", "cheap")).to_csv(
+        folder / "labels.csv", index=False
+    )
+    asked = {"labels": "logistic", "prices": "linear"}
+    return {
+        name: tenfold.train(
+            folder / f"{name}.csv", target="price", learner=learner, out=folder, robustness=True
+        )
+        for name, learner in asked.items()
+    }
+
+
+def rows_of(run: Run) -> list[dict[str, str]]:
+    source = run.record.data.source
+    assert source is not None
+    with Path(source).open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_click_on_a_cell_shows_the_cells_of_its_rows(
+    browser: Browser, table_runs: dict[str, Run]
+) -> None:
+    run = table_runs["labels"]
+    opened, rows = open_file(browser, run.path / "report.html"), rows_of(run)
+    n_seen = 0
+    for cell in opened.page.query_selector_all(".matrix button:enabled"):
+        cell.click()
+        for shown in opened.run(CELLS):
+            row = rows[int(shown.pop("key").rpartition(":")[2])]
+            assert float(shown.pop("size")) == float(row["size"])
+            assert shown == {"kind": row["kind"] or "missing"}
+            n_seen += 1
+    assert n_seen == run.record.data.n_test and opened.complaints == []
+
+
+CELLS = """() => [...document.querySelectorAll("#cell-rows li")].map((row) => Object.fromEntries(
+  [["key", row.dataset.key], ...[...row.querySelectorAll(".cells div")].map(
+    (pair) => [...pair.children].map((part) => part.textContent))]))"""
+
+
+def test_the_worst_rows_of_a_regression_show_their_cells(
+    browser: Browser, table_runs: dict[str, Run]
+) -> None:
+    run = table_runs["prices"]
+    opened, rows = open_file(browser, run.path / "report.html"), rows_of(run)
+    head = opened.run("() => [...document.querySelectorAll('#worst th')].map((x) => x.innerText)")
+    assert head == ["row", "true", "predicted", "off by", "size", "kind"]
+    shown = opened.run(
+        "() => [...document.querySelectorAll('#worst tr')].slice(1)"
+        ".map((row) => [...row.children].map((cell) => cell.innerText))"
+    )
+    assert len(shown) == 20
+    for key, true, _, _, size, kind in shown:
+        row = rows[int(key.rpartition(":")[2])]
+        assert (float(size), kind) == (float(row["size"]), row["kind"])
+        assert float(true.replace(",", "")) == pytest.approx(float(row["price"]), rel=1e-3)
+
+
+@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
+def test_axe_finds_no_serious_issue(
+    browser: Browser, small_run: Run, table_runs: dict[str, Run], tmp_path: Path, scheme: Any
+) -> None:
+    """Every kind of page, as axe-core judges it."""
+    write_page(small_run, tmp_path / "page.html")
+    write_comparison(
+        small_run, small_run, compare_runs(small_run, small_run), tmp_path / "two.html"
+    )
+    reports = [run.path / "report.html" for run in (small_run, *table_runs.values())]
+    for path in (*reports, tmp_path / "two.html", tmp_path / "page.html"):
+        opened = open_file(browser, path, color_scheme=scheme)
+        opened.page.evaluate(AXE_SCRIPT)
+        found = opened.page.evaluate("axe.run()")
+        grave = [
+            (one["id"], one["impact"], [node["html"][:100] for node in one["nodes"][:3]])
+            for one in found["violations"]
+            if one["impact"] in ("serious", "critical")
+        ]
+        assert len(found["passes"]) > 15 and not grave, (path.name, grave)
 
 
 def test_without_a_browser_tests_are_not_run_and_in_ci_fail(

@@ -358,6 +358,15 @@ def test_report_of_two_runs_compares_them(copied: Path) -> None:
     assert "Not distinguishable" in path.read_text("utf-8")
 
 
+@pytest.mark.parametrize("place", [".", "examples/..", "../mnist-network-1"])
+def test_a_comparison_stands_beside_the_run_however_it_is_called(copied: Path, place: str) -> None:
+    shutil.copytree(copied, copied.parent / "mnist-network-2")
+    done = call("report", place, "../mnist-network-2", cwd=copied)
+    assert done.returncode == 0, done.stderr
+    assert (copied.parent / "mnist-network-1-and-mnist-network-2.html").is_file()
+    assert call("verify", copied).returncode == 0
+
+
 def test_a_run_of_an_older_version_is_compared(copied: Path) -> None:
     older = copied.parent / "mnist-network-2"
     shutil.copytree(copied, older)

@@ -2,12 +2,13 @@
 
 import doctest
 import inspect
+import os
 import re
 
 import pytest
 
 from tenfold import errors
-from tenfold.errors import TenfoldError, did_you_mean, message
+from tenfold.errors import TenfoldError, did_you_mean, message, printable
 
 TREE = [
     (errors.DataError, ValueError),
@@ -83,3 +84,10 @@ def test_the_examples_in_the_docstrings_hold() -> None:
     result = doctest.testmod(errors)
     assert result.attempted >= 2
     assert result.failed == 0
+
+
+def test_a_place_that_is_no_text_can_be_written_down() -> None:
+    name = os.fsdecode(b"caf\xe9.png")
+    said = message("Not a picture", where=name, name=name)
+    assert said == r"Not a picture: name='caf\udce9.png' (caf\udce9.png)."
+    assert said.encode() and printable("café") == "café"

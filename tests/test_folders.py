@@ -1,11 +1,11 @@
 """A folder of pictures for each label: read, trained on, measured; what is left out is said."""
 
-import io
+import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,11 +14,11 @@ from PIL import Image
 
 import tenfold
 from paper import Paper, on_paper
-from tenfold import Run
+from tenfold import Run, workflow
 from tenfold.contract import ImageInput
 from tenfold.data import split
 from tenfold.errors import DataError
-from tenfold.folders import LARGEST_PX, is_picture_folder, read_picture_folder, same_pictures
+from tenfold.folders import LARGEST_PX, is_picture_folder, read_picture_folder
 from tenfold.learners import Watcher
 
 MNIST = tenfold.load("mnist")
@@ -153,7 +153,10 @@ def test_train_may_be_a_label(tmp_path: Path) -> None:
             {"a/1.png": 1, "a/2.png": 2},
             ["Pictures of a single label: labels=['a']", "at least two"],
         ),
-        ({"a/1.png": None, "b/2.png": None}, ["No picture can be read"]),
+        (
+            {"a/1.png": None, "b/2.png": None},
+            ["No picture can be read: n_refused=2", "Not a picture", "a/1.png", "b/2.png"],
+        ),
         ({"a/1.png": 1, "b/2.png": None}, ["Pictures of a single label: labels=['a']"]),
     ],
 )
@@ -189,39 +192,11 @@ def test_too_many_pictures_are_refused_before_they_are_read(
 # The same picture in two files.
 
 
-def encoded(picture: NDArray[np.uint8], kind: str, **options: object) -> NDArray[np.uint8]:
-    file = io.BytesIO()
-    Image.fromarray(picture).save(file, kind, **options)
-    return np.asarray(Image.open(file).convert("RGB" if picture.ndim == 3 else "L"))
-
-
 def photos(n: int, px: int = 64) -> NDArray[np.uint8]:
     rng = np.random.default_rng(1)
     large = rng.integers(0, 256, (n, 9, 9, 3)).astype(np.uint8)
     size = (px, px)
     return np.array([Image.fromarray(x).resize(size, Image.Resampling.BICUBIC) for x in large])
-
-
-@pytest.mark.parametrize(
-    "encode",
-    [
-        lambda x: x,
-        lambda x: encoded(x, "JPEG", quality=90),
-        lambda x: encoded(x, "JPEG", quality=40),
-        lambda x: encoded(x, "WEBP", quality=60),
-    ],
-)
-def test_a_picture_encoded_again_is_the_same(
-    encode: Callable[[NDArray[np.uint8]], NDArray[np.uint8]],
-) -> None:
-    x = photos(12)
-    both = np.concatenate([x, [encode(image) for image in x]])
-    assert same_pictures(both).tolist() == [*range(12), *range(12)]
-
-
-def test_different_digits_are_never_the_same() -> None:
-    x = MNIST.x[:3000]
-    assert same_pictures(x).tolist() == list(range(3000))
 
 
 def test_the_same_picture_stays_on_one_side(tmp_path: Path) -> None:
@@ -310,3 +285,70 @@ def test_labels_the_model_does_not_know_are_refused(small_run: Run, tmp_path: Pa
     save(MNIST.x[0], tmp_path / "mine" / "seven" / "a.png")
     with pytest.raises(DataError, match=r"Other labels.*folders=\['seven'\].*folders called 0, 1"):
         tenfold.evaluate(small_run, tmp_path / "mine")
+
+
+def test_names_that_are_no_text_are_written_down_as_such(tmp_path: Path) -> None:
+    """Bytes that are no UTF-8, in the names of a picture and of its folder."""
+    data = colour_folder(tmp_path / "data", 24)
+    odd = b"\xffred"
+    (data / "red").rename(data / os.fsdecode(odd))
+    inner = data / os.fsdecode(odd)
+    (inner / "0.png").rename(inner / os.fsdecode(b"\xe9.png"))
+    (inner / os.fsdecode(b"torn\xe9.png")).write_bytes(b"torn")
+    done = call("train", data, "--out", tmp_path / "runs", "--learner", "baseline", "--json")
+    assert done.returncode == 0, done.stderr
+    run = Run.open(tmp_path / "runs" / "data-baseline-1")
+    assert run.model.labels == ("\\udcffred", "blue", "green")
+    assert "torn\\udce9.png" in done.stderr and tenfold.verify(run.path)
+    picture = inner / os.fsdecode(b"\xe9.png")
+    for form in ([], ["--json"], ["--csv"]):
+        done = call("predict", run.path, picture, *form)
+        assert done.returncode == 0 and "udce9.png" in done.stdout, done.stderr
+
+
+def test_a_folder_whose_name_is_no_text_is_refused_before_anything_is_read(tmp_path: Path) -> None:
+    data = colour_folder(tmp_path / os.fsdecode(b"data\xff"), 2)
+    done = call("train", data, "--out", tmp_path / "runs", "--learner", "baseline")
+    assert done.returncode == 1 and not (tmp_path / "runs").exists()
+    assert done.stderr.count("\n") == 1
+    assert "A name that is not UTF-8" in done.stderr and "data\\udcff" in done.stderr
+
+
+def test_a_run_stands_in_a_folder_of_any_name(tmp_path: Path) -> None:
+    data, out = colour_folder(tmp_path / "data", 24), tmp_path / os.fsdecode(b"runs\xff")
+    done = call("train", data, "--out", out, "--learner", "baseline")
+    assert done.returncode == 0 and "runs\\udcff" in done.stdout, done.stderr
+    assert (out / "data-baseline-1" / "report.html").is_file()
+
+
+def test_pictures_are_told_by_their_content(tmp_path: Path) -> None:
+    """Without a suffix they are read; of a kind that is not read they are refused by its name."""
+    colour_folder(tmp_path, 3)
+    (tmp_path / "red" / "0.png").rename(tmp_path / "red" / "zero")
+    (tmp_path / "blue" / "phone.heic").write_bytes(b"\0\0\0\x18ftypheic" + bytes(99))
+    data = tenfold.load(tmp_path)
+    assert len(data) == 9 and "red/zero" in data.keys
+    assert data.pictures is not None
+    (kind, line), = data.pictures.remarks  # fmt: skip
+    assert kind == "refused" and "It is a HEIC picture" in line and "phone.heic" in line
+
+
+def test_evaluate_reads_a_folder_once(
+    small_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = digit_folder(tmp_path / "mine", range(60_000, 60_020))
+    (folder / "0" / "torn.png").write_bytes(b"torn")
+    done = call("evaluate", small_run.path, folder, "--robustness")
+    assert done.returncode == 0 and "rotation: 30 degrees" in done.stdout
+    assert done.stderr.count("1 pictures cannot be read") == 1
+    read: list[object] = []
+
+    def load(*data: Any, **options: Any) -> tenfold.Dataset:
+        read.append(data)
+        return tenfold.load(*data, **options)
+
+    monkeypatch.setattr(workflow, "load", load)
+    loaded = workflow.load_for(small_run, folder)
+    tenfold.evaluate(small_run, loaded)
+    workflow.robustness(small_run, loaded)
+    assert len(read) == 1

@@ -316,3 +316,40 @@ def test_a_hundred_thousand_damaged_files(seed: int) -> None:
 
 if __name__ == "__main__":
     print(decode_damaged(int(sys.argv[1]), int(sys.argv[2])))
+
+
+HEADS = [
+    (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "a HEIC picture"),
+    (b"\0\0\0\x1cftypmif1\0\0\0\0mif1heic", "a HEIF picture"),
+    (b"\0\0\0\x20ftypavif\0\0\0\0avifmif1", "an AVIF picture"),
+    (b"\0\0\0\x0cjP  \r\n\x87\n\0\0\0\x14ftypjp2 ", "a JPEG 2000 picture"),
+    (b"\0\0\0\x0cJXL \r\n\x87\n\0\0\0\x14ftypjxl ", "a JPEG XL picture"),
+]
+
+
+@pytest.mark.parametrize(("head", "name"), HEADS, ids=[name for _, name in HEADS])
+@pytest.mark.parametrize("file", ["photo", "photo.heic", "photo.jpg"])
+def test_a_picture_of_another_kind_is_called_by_it(
+    head: bytes, name: str, file: str, tmp_path: Path
+) -> None:
+    path = tmp_path / file
+    path.write_bytes(head + bytes(200))
+    assert images.is_picture(path)
+    with pytest.raises(FormatError, match=rf"^Not a picture.*It is {name}; save it as JPEG or PNG"):
+        read_picture(path)
+
+
+@pytest.mark.parametrize("name", sorted(samples()))
+def test_a_picture_is_told_by_its_content_where_its_name_says_nothing(
+    name: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "photo"
+    path.write_bytes(samples()[name])
+    assert images.is_picture(path)
+
+
+@pytest.mark.parametrize("content", [b"", b"a,b\n1,2\n", b"\0\0\x08\x03\0\0\0\x01", b"PK\x03\x04"])
+def test_other_files_are_no_pictures(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(content)
+    assert not images.is_picture(tmp_path / "file")
+    assert not images.is_picture(tmp_path / "nothing") and not images.is_picture(tmp_path)

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 import tenfold
-from tenfold import Dataset, Prediction, Predictions, Run
-from tenfold.calibration import UNSURE_SHARE, Distance, Novelty, fit_distance, fit_novelty
+from tenfold import Dataset, Prediction, Predictions, Run, fitting
+from tenfold.calibration import OFF, UNSURE_SHARE, Distance, Novelty, fit_distance, fit_novelty
 from tenfold.contract import METADATA_KEY, Contract, ImageInput
 from tenfold.errors import DataError, ExportError, ModelError
 from tenfold.graph import OPERATORS, check_agreement
@@ -42,7 +43,7 @@ def sure(n: int) -> NDArray[np.float32]:
     return np.tile(np.array([[1, 0]], np.float32), (n, 1))
 
 
-def a_distance(**options: int) -> Distance:
+def a_distance(**options: Any) -> Distance:
     found = fit_distance(*drawn(2000), **options)
     assert found is not None
     return found
@@ -122,6 +123,10 @@ def test_doubt_and_hidden_values_count_too() -> None:
     assert known.of(row, row, half)[0] > least + 0.1
     assert known.of(row, far, one)[0] > least + 3
     assert known.of(far, row, one)[0] > least + 3
+    heavy = fit_novelty(a_distance(), a_distance(), x, x, answers, hidden_weight=4)
+    assert heavy is not None and heavy.hidden is not None
+    assert heavy.hidden.scale == pytest.approx(known.hidden.scale / 4)
+    assert heavy.of(row, far, one)[0] > known.of(row, far, one)[0] + 1
 
 
 def test_few_rows_promise_nothing() -> None:
@@ -265,6 +270,7 @@ def without_novelty(path: Path) -> bytes:
     (entry,) = [entry for entry in proto.metadata_props if entry.key == METADATA_KEY]
     contract = json.loads(entry.value)
     del contract["novelty_threshold"], contract["input"]["crop"]
+    contract["input"]["polarity"] = "light on dark"  # was written, and asked for by nothing
     entry.value = json.dumps(contract)
     content: bytes = proto.SerializeToString()
     return content
@@ -302,3 +308,42 @@ def test_on_mnist_at_most_2_of_100_digits_are_unsure(tmp_path: Path, mnist: Data
     model = tenfold.train("mnist", out=tmp_path).model
     answers = model.predict(mnist.x[mnist.test_rows])
     assert isinstance(answers, Predictions) and answers.unsure.mean() <= 0.02
+
+
+def test_pictures_are_measured_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, y = MNIST.x[:400], MNIST.y[:400]
+    found = fit_distance(x.reshape(400, -1).astype(np.float32) / np.float32(255), y)
+    assert found is not None
+    at_once = found.of(x)
+    monkeypatch.setattr("tenfold.calibration.MAX_AT_ONCE", 784 * 7)
+    np.testing.assert_allclose(found.of(x), at_once, rtol=1e-9)
+    assert found.of(x[:0]).shape == (0,)
+    tracemalloc.start()
+    found.of(x)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2e6  # all at once: 10 MB
+
+
+def test_the_threshold_is_set_by_rows_spread_over_all(
+    tmp_path: Path, few: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    def listening(*parts: Any, **options: Any) -> Novelty | None:
+        asked.append(len(parts[-1]))
+        return fit_novelty(*parts, **options)
+
+    monkeypatch.setattr(fitting, "fit_novelty", listening)
+    monkeypatch.setattr(fitting, "MAX_JUDGED", 60)
+    run = trained("logistic", tmp_path, few)
+    assert run.model.contract.novelty_threshold == 1 and asked == [60]
+
+
+def test_pictures_are_measured_as_they_are() -> None:
+    """A step along a narrow axis counts no more than along a wide one, off the axes twice."""
+    x = np.random.default_rng(0).normal(0, [4, 1, 0.01], (2000, 3)).astype(np.float32)
+    found = fit_distance(x, np.zeros(2000, np.int64), whitened=False)
+    assert found is not None and found.whitening is None and found.axes.shape == (3, 2)
+    steps = found.of(np.diag([10, 10, 3]).astype(np.float32))
+    np.testing.assert_allclose(steps, [10, 10, 3 * OFF**0.5], atol=0.2)

@@ -34,7 +34,7 @@ from tenfold.report import (
 )
 from tenfold.report.commands import FLAGS, commands
 from tenfold.report.layers import layer_rows
-from tenfold.report.sheet import n_pictured, sheet_order, write_sheet
+from tenfold.report.sheet import layout, sheet_order, write_sheet
 from tenfold.runs import write_predictions, write_values
 
 Codes = NDArray[np.int64]
@@ -307,9 +307,21 @@ def test_wrong_and_confident_rows_come_first_on_a_sheet() -> None:
 
 
 def test_a_sheet_has_bounds() -> None:
-    assert n_pictured(10_000, (28, 28)) == 10_000
-    assert n_pictured(1_000_000, (28, 28)) == 15_306
-    assert n_pictured(1_000, (400, 400, 3)) == 25
+    assert layout(10_000, (28, 28)) == (28, 28, 10_000, 100)
+    assert layout(1_000_000, (28, 28)).n == 15_306
+    assert layout(1_000, (400, 300, 3)) == (112, 84, 425, 100)
+    assert layout(5, (16_384, 16_384)) == (112, 112, 5, 5), "no empty sheet, no empty columns"
+    assert layout(5, (1, 9_000)) == (1, 112, 5, 5)
+
+
+@pytest.mark.parametrize("shape", [(400, 300), (400, 300, 3)])
+def test_large_images_are_shrunk_on_a_sheet(shape: tuple[int, ...], tmp_path: Path) -> None:
+    images = np.zeros((3, *shape), np.uint8)
+    images[1, :200] = 255
+    write_sheet(tmp_path / "sheet.png", images, np.array([1, 0, 2]))
+    sheet = np.asarray(Image.open(tmp_path / "sheet.png").convert("L"))
+    assert sheet.shape == (112, 3 * 84)
+    assert (sheet[:56, :84] > 250).all() and not sheet[56:].any() and not sheet[:, 84:].any()
 
 
 def test_a_report_says_how_to_make_the_run_again(small_run: Run, tmp_path: Path) -> None:
@@ -379,3 +391,12 @@ def test_examples_in_colour_are_drawn(tmp_path: Path) -> None:
     draw_examples(data, tmp_path / "x.png")
     pixels = np.asarray(Image.open(tmp_path / "x.png").convert("RGB")).reshape(-1, 3)
     assert (pixels == (255, 0, 0)).all(axis=1).mean() > 0.05
+
+
+@pytest.mark.parametrize("name", ["audit.json", "robustness.json"])
+def test_a_damaged_part_of_a_run_is_named(small_run: Run, tmp_path: Path, name: str) -> None:
+    path = tmp_path / "run"
+    shutil.copytree(small_run.path, path)
+    (path / name).write_text('{"format": 2}')
+    with pytest.raises(RunError, match=rf"^Damaged {name}: problem=.*{name}"):
+        write_report(Run.open(path))

@@ -64,10 +64,27 @@ def test_noise_has_its_deviation_and_stays_in_bytes() -> None:
     assert noisy(a_bar(), 64, np.random.default_rng(0)).max() == 255
 
 
+def test_pens_are_dark_where_the_paper_is_light() -> None:
+    dark = 255 - a_bar()
+    pens = {
+        one.amount: one.change(dark)
+        for one in image_changes(np.random.default_rng(0), dark)
+        if one.kind == "pen"
+    }
+    widths = {amount: extent(255 - x[0])[1] for amount, x in pens.items()}
+    assert widths == {"1 px thinner": 2, "1 px thicker": 4, "2 px thicker": 5}
+
+
+def test_a_photo_in_colour_has_no_pen() -> None:
+    x = np.zeros((2, 8, 8, 3), np.uint8)
+    kinds = {one.kind for one in image_changes(np.random.default_rng(0), x)}
+    assert kinds == {"shift", "rotation", "scale", "noise"}
+
+
 @pytest.mark.parametrize("shape", [(8, 6), (8, 6, 3)])
 def test_every_change_keeps_shape_and_type(shape: tuple[int, ...]) -> None:
     x = np.random.default_rng(0).integers(0, 256, (5, *shape), np.uint8)
-    for one in image_changes(np.random.default_rng(0)):
+    for one in image_changes(np.random.default_rng(0), x):
         changed = one.change(x)
         assert (changed.shape, changed.dtype) == (x.shape, x.dtype)
         assert (changed != x).any(), (one.kind, one.amount)

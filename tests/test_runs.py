@@ -5,6 +5,7 @@ import json
 import shutil
 import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 import tenfold
 from tenfold import Dataset, Evaluation, Run
+from tenfold.columns import Table
 from tenfold.errors import FileError, RunError
 from tenfold.evaluation import RegressionEvaluation
 from tenfold.files import sha256
@@ -29,8 +31,10 @@ from tenfold.runs import (
     count_opening,
     harmless,
     read_predictions,
+    read_test_rows,
     verify,
     write_predictions,
+    write_test_rows,
     write_values,
 )
 
@@ -157,6 +161,36 @@ def test_openings_count_per_data(tmp_path: Path) -> None:
         count_opening(run)
     assert [run.record.test_opened for run in runs] == [1, 2, 1, 3]
     assert [Run.open(run.path).record.test_opened for run in runs] == [1, 2, 1, 3]
+
+
+def test_cells_of_test_rows_come_back_as_they_were(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Run.create(tmp_path, "r", a_record())
+    assert read_test_rows(run) == ([], {})
+    texts = ["=1+1", "a,b", "", "two\nlines", "'quoted'"]
+    columns: dict[str, Any] = {
+        "=text": np.array(texts, object), "key": np.array([0.1, np.nan, -2, 1e30, 5])
+    }  # fmt: skip
+    keys = [f"@rows.csv:{row}" for row in range(5)]
+    write_test_rows(run, keys, Table(columns))
+    names, cells = read_test_rows(run)
+    assert names == ["=text", "key"]
+    numbers = ["0.1", "", "-2.0", "1e+30", "5.0"]
+    assert cells == {k: [a, b] for k, a, b in zip(keys, texts, numbers, strict=True)}
+    first = (run.path / "test_rows.csv").read_text("utf-8").splitlines()[:2]
+    assert first == ["key,'=text,key", "'@rows.csv:0,'=1+1,0.1"]
+    monkeypatch.setattr("tenfold.runs.MAX_CELL_BYTES", 40)
+    write_test_rows(run, keys, Table(columns))
+    assert list(read_test_rows(run)[1]) == keys[:2], "as many as there is room for"
+
+
+@pytest.mark.parametrize("content", [b"", b"key,a\nx\n", b"key,a\n\xff,1\n", b'key,a\n"x,1\n'])
+def test_damaged_cells_are_named(tmp_path: Path, content: bytes) -> None:
+    run = Run.create(tmp_path, "r", a_record())
+    (run.path / "test_rows.csv").write_bytes(content)
+    with pytest.raises(RunError, match=r"^Damaged test rows: problem=.*test_rows\.csv"):
+        read_test_rows(run)
 
 
 def test_what_is_not_a_run_is_said(tmp_path: Path) -> None:
@@ -332,3 +366,12 @@ def test_damaged_predictions_are_named(small_run: Run, tmp_path: Path, old: str,
         (tmp_path / name).write_text(text.replace(old, new) if name.endswith("csv") else text)
     with pytest.raises(RunError, match=r"Damaged predictions: problem=.*predictions\.csv"):
         read_predictions(Run(tmp_path, small_run.record))
+
+
+def test_a_run_that_may_not_be_read_is_not_counted(tmp_path: Path) -> None:
+    first, second = (Run.create(tmp_path, "a", a_record()) for _ in range(2))
+    count_opening(first)
+    (first.path / "run.json").unlink()
+    (first.path / "run.json").mkdir()  # root may read everything but this
+    count_opening(second)
+    assert second.record.test_opened == 1

@@ -95,5 +95,5 @@ def test_the_answer_stands_where_its_picture_cannot_be_written(
     small_run: Run, photo: Path, tmp_path: Path
 ) -> None:
     done = call(small_run.path, photo, "--show", "--out", tmp_path / "nowhere", "--csv")
-    assert done.returncode == 0 and len(done.stdout.splitlines()) == 2
+    assert done.returncode == 1 and len(done.stdout.splitlines()) == 2
     assert "nowhere" in done.stderr and done.stderr.count("\n") == 1

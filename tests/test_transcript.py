@@ -194,3 +194,15 @@ def test_people_see_numbers_and_confidence(
     assert (second.split()[0], len(second.split()[1:])) == ("65", 2)
     assert all(0 < float(value.rstrip("?")) <= 1 for value in first.split()[1:])
     assert picture == f"picture  {tmp_path / 'page.read.png'}"
+
+
+@pytest.mark.parametrize("as_json", [[], ["--json"]])
+def test_a_page_whose_picture_cannot_be_written_is_read_and_said(
+    page: NDArray[np.uint8], knows_by_heart: Run, tmp_path: Path, as_json: list[str]
+) -> None:
+    path = tmp_path / "page.png"
+    Image.fromarray(page).save(path)
+    done = call(knows_by_heart.path, path, "--out", tmp_path / "nowhere", *as_json)
+    assert done.returncode == 1 and LINES[0] in done.stdout
+    assert "nowhere" in done.stderr and done.stderr.count("\n") == 1
+    assert call(knows_by_heart.path, path, "--no-picture", *as_json).returncode == 0

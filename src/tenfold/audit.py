@@ -6,6 +6,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from tenfold.alike import nearly_same
 from tenfold.columns import Table
 from tenfold.contract import Frozen, TableInput
 from tenfold.data import Dataset, Rows
@@ -47,6 +48,7 @@ class Finding(Frozen):
     kind: Literal[
         "test set inside training set",
         "in both parts",
+        "nearly in both parts",
         "test set repeats itself",
         "repeated",
         "different answers",
@@ -103,8 +105,11 @@ class Audit(Frozen):
             yield f"audit: {finding.text}"
 
 
-def audit_data(data: Dataset) -> Audit:
+def audit_data(data: Dataset, *, near: bool = False) -> Audit:
     """Look for what would make figures about this dataset wrong or weak.
+
+    With `near` also for test images that look nearly like a training one, which takes 0.3 s on
+    MNIST.
 
     Identical means equal in every pixel, of picture files also encoded again. Only the official
     test part counts as test here: rows that `split` holds out by itself never have a copy on
@@ -123,6 +128,7 @@ def audit_data(data: Dataset) -> Audit:
     )
     findings = [
         *_leaks(data, train, test),
+        *(_nearly(data, train, test) if near else ()),
         *_repeats(data, train, test),
         *(_contradictions(data) if data.labels else ()),
         *_thin_labels(labels, bool(len(train))),
@@ -156,6 +162,22 @@ def _leaks(data: Dataset, train: Rows, test: Rows) -> Iterator[Finding]:
         same = train[data.copy_of[train] == data.copy_of[row]]
         partners.append(f"{data.keys[row]} is {data.keys[same[0]]}")
     yield _finding(kind, f"{text}: {', '.join(partners)}{_more(twins)}", twins)
+
+
+def _nearly(data: Dataset, train: Rows, test: Rows) -> Iterator[Finding]:
+    """Test images that look nearly like a training image, and are no copy of one."""
+    if isinstance(data.x, Table):
+        return
+    fresh = test[~np.isin(data.copy_of[test], data.copy_of[train])]
+    pairs = nearly_same(data.x, train, fresh)
+    if not len(pairs):
+        return
+    share = f"{len(pairs):,} of {len(test):,} test examples ({_percent(len(pairs) / len(test))})"
+    n_other = int((data.y[pairs[:, 0]] != data.y[pairs[:, 1]]).sum())
+    answers = f", {n_other:,} of them with another answer" if n_other else ""
+    named = (f"{data.keys[a]} is nearly {data.keys[b]}" for a, b in pairs[:MAX_NAMED].tolist())
+    text = f"{share} look nearly like a training example{answers}: {', '.join(named)}"
+    yield _finding("nearly in both parts", text + _more(pairs[:, 0]), pairs[:, 0])
 
 
 def _repeats(data: Dataset, train: Rows, test: Rows) -> Iterator[Finding]:

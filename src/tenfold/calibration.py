@@ -3,6 +3,7 @@
 Test rows never come here.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tenfold.errors import DataError, message
+from tenfold.learners.fitted import features
 
 SMALLEST = 1e-7
 """Probabilities are cut to at least this before their logarithm is taken."""
@@ -35,11 +37,17 @@ WIDE_SHARE = 0.1
 
 ROWS_PER_CENTRE = 20
 
+MAX_AT_ONCE = 1 << 21
+"""Values whose distance is computed at a time: 16 MB in float64, some five times."""
+
 MAX_EXACT = 1_000
 """More columns than these have their axes found by random projections: in seconds."""
 
 LEAST_SPREAD = 1e-2
 """Directions with less than this share of the mean variance count as much as with it."""
+
+OFF = 2.0
+"""What the square of a picture counts off the axes, beside that on them."""
 
 DOUBT = 0.5
 """What doubt counts beside a distance."""
@@ -225,7 +233,7 @@ def choose_threshold(
 
 @dataclass(frozen=True, eq=False)
 class Distance:
-    """How far rows are from the training rows, in standard deviations.
+    """How far rows are from the training rows: in standard deviations, or as they are.
 
     With x = row - mean and y = x @ axes, the square is min |y @ whitening - centre|**2 +
     (|x|**2 - |y|**2) / rest.
@@ -233,7 +241,8 @@ class Distance:
     Attributes:
       mean: Of the training rows, (d,).
       axes: Their principal axes, orthonormal, (d, c).
-      whitening: Makes the spread around the centres 1 in each direction, (c, c).
+      whitening: Makes the spread around the centres 1 in each direction, (c, c); None: distances
+        are those of the rows.
       centres: Of the training rows, whitened, (m, c).
       rest: Variance off the axes that counts as 1.
       wide: So little is off the axes that |x|**2 - |y|**2 needs float64.
@@ -243,19 +252,26 @@ class Distance:
 
     mean: NDArray[np.float32]
     axes: NDArray[np.float32]
-    whitening: NDArray[np.float32]
+    whitening: NDArray[np.float32] | None
     centres: NDArray[np.float32]
     rest: float
     wide: bool = True
     middle: float = 0.0
     scale: float = 1.0
 
-    def of(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
-        """The counted distance (n,) of rows (n, d)."""
+    def of(self, rows: NDArray[Any]) -> NDArray[np.float64]:
+        """The counted distance (n,) of rows (n, d), or of pictures; a few at a time."""
+        step = max(1, MAX_AT_ONCE // len(self.mean))
+        parts = (rows[start : start + step] for start in range(0, len(rows), step))
+        return np.concatenate([np.empty(0), *(self._of(features(part)) for part in parts)])
+
+    def _of(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
         x = rows.astype(np.float64) - self.mean
         y = x @ self.axes.astype(np.float64)
         off = ((x**2).sum(axis=1) - (y**2).sum(axis=1)) / self.rest
-        z, centres = y @ self.whitening.astype(np.float64), self.centres.astype(np.float64)
+        z, centres = y, self.centres.astype(np.float64)
+        if self.whitening is not None:
+            z = y @ self.whitening.astype(np.float64)
         closeness = 2 * z @ centres.T - (centres**2).sum(axis=1)
         square = np.maximum((z**2).sum(axis=1) - closeness.max(axis=1) + off, 0)
         distance: NDArray[np.float64] = (np.sqrt(square) - self.middle) / self.scale
@@ -284,14 +300,14 @@ class Novelty:
 
     def of(
         self,
-        features: NDArray[np.float32],
+        features: NDArray[Any],
         hidden: NDArray[np.float32] | None,
         probabilities: NDArray[np.float32],
     ) -> NDArray[np.float32]:
         """The novelty (n,) of rows: what the graph answers.
 
         Args:
-          features: What the learner sees, (n, d).
+          features: What the learner sees, (n, d), or pictures uint8 (n, ...).
           hidden: Hidden values (n, h), or None.
           probabilities: Calibrated answers (n, n_labels).
         """
@@ -308,13 +324,17 @@ def _doubt(probabilities: NDArray[np.float32]) -> NDArray[np.float64]:
     return doubt
 
 
-def fit_distance(rows: ArrayLike, y: ArrayLike, *, per_label: int = 1) -> Distance | None:
+def fit_distance(
+    rows: ArrayLike, y: ArrayLike, *, per_label: int = 1, whitened: bool = True
+) -> Distance | None:
     """The axes and centres of training rows.
 
     Args:
       rows: Training rows (n, d).
       y: Their label codes (n,).
       per_label: Centres of each label, at most; one for every 20 of its rows.
+      whitened: In standard deviations around the centres. Without, in the unit of the rows: of
+        pictures, whose pixels have one unit, a small detail is no more than it is.
 
     Returns:
       A distance whose `middle` is 0 and `scale` 1. None where the rows do not vary.
@@ -339,21 +359,30 @@ def fit_distance(rows: ArrayLike, y: ArrayLike, *, per_label: int = 1) -> Distan
     rest = off / max(1, x.shape[1] - n_axes)
     place = (x @ axes).astype(np.float64)
     found, which = np.unique(codes, return_inverse=True)
-    means = np.array([place[which == label].mean(axis=0) for label in range(len(found))])
-    around = place - means[which]
-    spread, directions = np.linalg.eigh(around.T @ around / len(around))
-    floor = LEAST_SPREAD * float(spread.mean()) or total
-    whitening = directions / np.sqrt(np.maximum(spread, floor))
-    groups = [place[which == label] @ whitening for label in range(len(found))]
-    centres = np.concatenate([_centres(rows, per_label) for rows in groups])
+    groups = [place[which == label] for label in range(len(found))]
+    whitening = _whitening(groups) if whitened else None
+    if whitening is None:
+        rest = 1 / OFF
+    else:
+        groups = [rows @ whitening for rows in groups]
+    centres = np.concatenate([_centres(rows.astype(np.float32), per_label) for rows in groups])
     return Distance(
         mean.astype(np.float32),
         axes.astype(np.float32),
-        whitening.astype(np.float32),
-        centres.astype(np.float32),
+        None if whitening is None else whitening.astype(np.float32),
+        centres,
         rest,
         off < WIDE_SHARE * total,
     )
+
+
+def _whitening(groups: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """What makes the spread of groups of rows (n, c) around their means 1 each way, (c, c)."""
+    around = np.concatenate([rows - rows.mean(axis=0) for rows in groups])
+    spread, directions = np.linalg.eigh(around.T @ around / len(around))
+    floor = LEAST_SPREAD * float(spread.mean()) or float(np.square(np.concatenate(groups)).sum())
+    whitening: NDArray[np.float64] = directions / np.sqrt(np.maximum(spread, floor))
+    return whitening
 
 
 def _principal_axes(x: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -368,7 +397,7 @@ def _principal_axes(x: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArra
     return singular**2 / len(x), transposed.T
 
 
-def _centres(rows: NDArray[np.float64], at_most: int) -> NDArray[np.float64]:
+def _centres(rows: NDArray[np.float32], at_most: int) -> NDArray[np.float32]:
     """The centres that Lloyd's ten steps find among rows (n, c), from rows spread evenly over them.
 
     Source: Lloyd 1982, doi:10.1109/TIT.1982.1056489.
@@ -377,7 +406,7 @@ def _centres(rows: NDArray[np.float64], at_most: int) -> NDArray[np.float64]:
     centres = rows[np.linspace(0, len(rows) - 1, k).astype(np.int64)]
     for _ in range(10):
         nearest = (2 * rows @ centres.T - (centres**2).sum(axis=1)).argmax(axis=1)
-        members = np.eye(k)[nearest]
+        members = np.eye(k, dtype=np.float32)[nearest]
         counts = members.sum(axis=0)[:, None]
         # A centre without rows stays where it is.
         centres = np.where(counts > 0, members.T @ rows / np.maximum(counts, 1), centres)
@@ -387,9 +416,11 @@ def _centres(rows: NDArray[np.float64], at_most: int) -> NDArray[np.float64]:
 def fit_novelty(
     features: Distance,
     hidden: Distance | None,
-    of_features: NDArray[np.float32],
+    of_features: NDArray[Any],
     of_hidden: NDArray[np.float32] | None,
     probabilities: NDArray[np.float32],
+    *,
+    hidden_weight: float = 1.0,
 ) -> Novelty | None:
     """The novelty whose 1 is passed by `UNSURE_SHARE` of validation rows.
 
@@ -397,9 +428,10 @@ def fit_novelty(
 
     Args:
       features, hidden: Distances fitted on training rows.
-      of_features: Features of validation rows (n, d).
+      of_features: Features of validation rows (n, d), or pictures uint8 (n, ...).
       of_hidden: Their hidden values (n, h), or None.
       probabilities: Their calibrated answers (n, n_labels).
+      hidden_weight: What the hidden values count beside the features.
 
     Returns:
       None for fewer rows than can promise such a share, 49 for 2%.
@@ -413,14 +445,14 @@ def fit_novelty(
         middle, high = float(np.median(values)), float(np.sort(values)[rank - 1])
         return middle, high - middle
 
-    def counted(distance: Distance, rows: NDArray[np.float32]) -> Distance:
+    def counted(distance: Distance, rows: NDArray[Any], weight: float = 1.0) -> Distance:
         middle, scale = span(distance.of(rows))
-        return replace(distance, middle=middle, scale=scale or 1.0)
+        return replace(distance, middle=middle, scale=(scale or 1.0) / weight)
 
     middle, high = span(_doubt(probabilities))
     found = Novelty(
         counted(features, of_features),
-        None if hidden is None or of_hidden is None else counted(hidden, of_hidden),
+        None if hidden is None or of_hidden is None else counted(hidden, of_hidden, hidden_weight),
         middle,
         DOUBT / high if high > SMALLEST else 0.0,
     )

@@ -2,6 +2,7 @@
 
 import atexit
 import gc
+import io
 import json
 import signal
 import sys
@@ -67,6 +68,9 @@ def main() -> None:
     # took 1 s of a `train` of 8, and once more at the end 0.4 s.
     gc.set_threshold(100_000, 20, 100)
     atexit.register(gc.freeze)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Names of files may be no text; standard error writes them like this by itself.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         app()
     except TenfoldError as error:
@@ -154,11 +158,13 @@ def evaluate(
 ) -> None:
     """Measure a run's model again, or on other data."""
     opened = tenfold.open(run)
-    evaluation = tenfold.evaluate(opened, data)
+    loaded = workflow.load_for(opened, data)
+    evaluation = tenfold.evaluate(opened, loaded)
     print_scores(evaluation)
-    print_own(opened, evaluation)
+    if data is not None:
+        print_own(opened, evaluation)
     if robustness:
-        for line in workflow.robustness(run, data).lines():
+        for line in workflow.robustness(opened, loaded).lines():
             print(line)
 
 
@@ -252,7 +258,9 @@ def report_command(
         comparison = compare_runs(first, second)
         for line in comparison.lines():
             print(line)
-        path = run.parent / f"{run.resolve().name}-and-{other.resolve().name}.html"
+        # `.` and `..` are not beside anything.
+        folder = run.parent if run.name not in ("", "..") else run.resolve().parent
+        path = folder / f"{run.resolve().name}-and-{other.resolve().name}.html"
         write_comparison(first, second, comparison, path)
     print(f"report             {path}")
     if open_it:

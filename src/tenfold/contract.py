@@ -38,8 +38,15 @@ class ImageInput(Frozen):
     height: Annotated[int, Field(ge=1, le=16_384)]
     width: Annotated[int, Field(ge=1, le=16_384)]
     channels: Literal[1, 3] = 1
-    polarity: Literal["light on dark", "dark on light"] = "light on dark"
     crop: Literal["ink", "centre"] = "ink"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_older_models(cls, given: Any) -> Any:
+        """Models once said a polarity that nothing asked for: the fit finds it on each picture."""
+        if isinstance(given, dict):
+            given = {name: value for name, value in given.items() if name != "polarity"}
+        return given
 
     @property
     def shape(self) -> tuple[int, ...]:

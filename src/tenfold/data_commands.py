@@ -130,9 +130,9 @@ def check_command(
     seed: Annotated[int, typer.Option(help="Decides the folds of --labels.", min=0)] = 0,
     top: Annotated[int, typer.Option(help="Suspects of --labels to print.", min=1)] = MAX_SUSPECTS,
 ) -> None:
-    """Look for copies, leaks and labels that are few, missing or, with --labels, wrong."""
+    """Look for copies, near copies, leaks, and labels that are few, missing or (--labels) wrong."""
     data = load(source, target=target)
-    for line in audit_data(data).lines():
+    for line in audit_data(data, near=True).lines():
         print(line)
     if labels:
         _print_suspects(data, seed, top)

@@ -81,13 +81,18 @@ def message(
     if facts:
         text += ": " + ", ".join(f"{name}={value!r}" for name, value in facts.items())
     if where is not None:
-        text += f" ({where})"
+        text += f" ({printable(where)})"
     text += "."
     if expected:
         text += f" Expected {expected}."
     if fix:
         text += f" {fix}" if fix.endswith("?") else f" {fix}."
     return text
+
+
+def printable(name: object) -> str:
+    """A name as text that UTF-8 can hold: bytes of a file name that are none stand as `\\udcff`."""
+    return str(name).encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str | None:

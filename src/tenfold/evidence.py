@@ -1,6 +1,7 @@
 """What a model is worth on rows it was not fitted to: measured, written down and drawn."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,7 +9,7 @@ from numpy.typing import NDArray
 from tenfold import files, report, runs
 from tenfold.columns import Table
 from tenfold.contract import TableInput
-from tenfold.data import Dataset, Rows
+from tenfold.data import Dataset, Rows, Split
 from tenfold.errors import DataError, message
 from tenfold.evaluation import (
     AnyEvaluation,
@@ -19,7 +20,7 @@ from tenfold.evaluation import (
     compare_values,
 )
 from tenfold.model import Answers, Estimates, Model, Predictions
-from tenfold.robustness import measure_robustness
+from tenfold.robustness import measure_robustness, nearly_seen
 from tenfold.runs import DataRecord, Run, StoredLabels, read_predictions
 
 N_EXAMPLES = 10
@@ -72,26 +73,33 @@ def measure(
     ), answers
 
 
-def write_evidence(
-    run: Run, data: Dataset, test: Rows, seen: Rows, *, robust: bool = False
-) -> None:
+def write_evidence(run: Run, data: Dataset, split: Split, *, robust: bool = False) -> None:
     """Write evaluation, predictions, pictures and stored examples of a run.
 
     Args:
       run: A run with a model.
       data: Its data.
-      test: The test rows.
-      seen: Rows that are no test rows, to take examples from.
+      split: Its test rows are measured.
       robust: Also ask changed rows, for `robustness.json`.
     """
-    recall = float(run.record.config["recall"])
+    test, recall = split.test, float(run.record.config["recall"])
     evaluation, answers = measure(run.model, data, test, "test", run.record.data, recall)
     files.write_text(run.path / "evaluation.json", evaluation.model_dump_json(indent=2) + "\n")
     _write_answers(run, "predictions.csv", data, test, answers)
     _draw(run, data, test, evaluation, answers)
+    if isinstance(data.x, Table):
+        held = runs.MAX_CELL_BYTES // (8 * max(1, len(data.x.columns)))  # 8 bytes a cell, or more
+        order = test[_asked_first(answers, data.y[test])[:held]]
+        runs.write_test_rows(run, [data.keys[row] for row in order], data.x[order])
     if robust:
         found = measure_robustness(run.model, data.x[test], data.y[test], "test")
+        if isinstance(answers, Predictions) and not isinstance(data.x, Table):
+            right = answers.codes == data.y[test]
+            fitted_to = np.r_[split.train, split.validation]
+            nearly = nearly_seen(data.x, data.keys, fitted_to, test, right)
+            found = found.model_copy(update={"nearly": nearly})
         files.write_text(run.path / "robustness.json", found.model_dump_json(indent=2) + "\n")
+    seen = split.validation if split.validation.size else split.train
     if data.labels:
         _, first = np.unique(data.y[seen], return_index=True)
         examples = seen[first]
@@ -99,6 +107,13 @@ def write_evidence(
         examples = seen[:N_EXAMPLES]
     runs.write_inputs(run, data.x[examples])
     _write_answers(run, runs.EXAMPLE_ANSWERS, data, examples, run.model.answer(data.x[examples]))
+
+
+def _asked_first(answers: Answers, true: NDArray[Any]) -> NDArray[np.int64]:
+    """Rows as a reader asks for them: wrong ones first, or those that are furthest off."""
+    if isinstance(answers, Estimates):
+        return np.argsort(-np.abs(answers.value - true), kind="stable")
+    return report.sheet_order(answers.codes == true, answers.confidence)
 
 
 def _write_answers(run: Run, name: str, data: Dataset, rows: Rows, answers: Answers) -> None:

@@ -46,8 +46,8 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write `text` as UTF-8, durably."""
-    write_bytes(path, text.encode("utf-8"))
+    """Write `text` as UTF-8, durably; what came from file names that are none, as `printable`."""
+    write_bytes(path, text.encode("utf-8", "backslashreplace"))
 
 
 def write_json(path: Path, value: Any) -> None:

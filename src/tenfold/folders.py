@@ -4,17 +4,16 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tenfold import files
 from tenfold.contract import ImageInput
-from tenfold.errors import DataError, TenfoldError, did_you_mean, message
-from tenfold.images import SUFFIXES, Shape, read_picture, read_shape
+from tenfold.errors import DataError, TenfoldError, did_you_mean, message, printable
+from tenfold.images import Shape, is_picture, read_picture, read_shape
 from tenfold.seeing import see
-from tenfold.sources.labelled import first_of_each
 
 LARGEST_PX = 64
 """Longer side of what a model of mixed or larger pictures sees."""
@@ -95,7 +94,7 @@ def read_picture_folder(
     with files.os_errors("look into", folder):
         found, skipped = _files(folder)
     shapes, refused = _shapes(folder, found)
-    known = _labels(folder, [file for file in found if file.path in shapes], labels)
+    known = _labels(folder, [file for file in found if file.path in shapes], labels, refused)
     accepted = like or _input(list(shapes.values()), _in_colour(list(shapes)))
     n_bytes = len(shapes) * int(np.prod(accepted.shape))
     if n_bytes > MAX_BYTES:
@@ -113,7 +112,7 @@ def read_picture_folder(
             refused.append(str(error))
         else:
             kept.append(file)
-    known = _labels(folder, kept, labels)
+    known = _labels(folder, kept, labels, refused)
     size = (accepted.height, accepted.width)
     resized = [
         _under(folder, file.path)
@@ -132,7 +131,7 @@ def read_picture_folder(
 
 
 def _under(folder: Path, path: Path) -> str:
-    return path.relative_to(folder).as_posix()
+    return printable(path.relative_to(folder).as_posix())
 
 
 def _folders(folder: Path) -> list[Path]:
@@ -146,8 +145,8 @@ OWN = re.compile(r"\.(steps|read)(-\d+)?\.png$")
 
 
 def _is_picture(path: Path) -> bool:
-    known = path.suffix.lower() in SUFFIXES and not OWN.search(path.name)
-    return known and not path.name.startswith(".") and path.is_file()
+    own = path.name.startswith(".") or OWN.search(path.name)
+    return not own and path.is_file() and is_picture(path)
 
 
 def _label_folders(folder: Path) -> list[Path]:
@@ -175,7 +174,7 @@ def _files(folder: Path) -> tuple[list[_File], list[str]]:
                 continue
             for file in sorted(path.iterdir()):
                 if _is_picture(file):
-                    found.append(_File(file, part, path.name))
+                    found.append(_File(file, part, printable(path.name)))
                 else:
                     skipped.append(_under(folder, file))
     if folder not in roots:
@@ -195,12 +194,17 @@ def _shapes(folder: Path, found: list[_File]) -> tuple[dict[Path, Shape], list[s
     return shapes, refused
 
 
-def _labels(folder: Path, kept: list[_File], known: Sequence[str]) -> tuple[str, ...]:
+def _labels(
+    folder: Path, kept: list[_File], known: Sequence[str], refused: list[str]
+) -> tuple[str, ...]:
     names = {file.label for file in kept}
     if not names:
         raise DataError(
-            message("No picture can be read", where=folder, expected="a folder of them per label")
-        )
+            message(
+                "No picture can be read", where=folder, expected="a folder of them per label",
+                fix=_first_of(refused).removesuffix("."), n_refused=len(refused),
+            )
+        )  # fmt: skip
     if known:
         strange = sorted(names - set(known))
         if strange:
@@ -265,82 +269,14 @@ def _remarks(
     if skipped:
         yield "skipped", f"no pictures: {_listed(skipped, len(skipped))}"
     if refused:
-        lines = "; ".join(refused[:5])
-        more = f"; and {len(refused) - 5:,} more" if len(refused) > 5 else ""
-        yield "refused", f"{len(refused):,} pictures cannot be read: {lines}{more}"
+        yield "refused", f"{len(refused):,} pictures cannot be read: {_first_of(refused)}"
+
+
+def _first_of(refused: list[str]) -> str:
+    more = f"; and {len(refused) - 5:,} more" if len(refused) > 5 else ""
+    return "; ".join(refused[:5]) + more
 
 
 def _listed(names: list[str], n: int) -> str:
     more = f" and {n - 5:,} more" if n > 5 else ""
     return f"{n:,} files, {', '.join(names[:5])}{more}"
-
-
-# The same picture in two files.
-
-CELLS = 4
-CELL_STEP = 10.0
-"""Re-encoded pictures lie no further apart in their 4 x 4 mean colours (Euclidean distance)."""
-
-AT_ONCE = 1024
-"""Images looked at together: bounds memory."""
-
-SAME_SHARE = 0.12
-"""Root mean square between a picture and itself re-encoded, in standard deviations of its greys."""
-
-
-def same_pictures(x: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """For each image the first one that shows the same picture, itself included (n,).
-
-    The same are images whose greys differ by at most 0.12 of their standard deviation, or one
-    level (root mean square), and whose 4 x 4 mean colours are near: what another encoding of one
-    picture leaves. Single colours may differ more, for JPEG keeps them at half the size.
-
-    Args:
-      x: Images, uint8 (n, height, width) or (n, height, width, 3).
-    """
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-    from scipy.spatial import cKDTree
-
-    first = first_of_each(x)
-    single = np.flatnonzero(first == np.arange(len(x)))
-    pairs = cKDTree(_cells(x[single])).query_pairs(CELL_STEP, output_type="ndarray")
-    alike = [pair for part in _chunks(pairs) for pair in part[_are_same(x[single], part)]]
-    a, b = np.array(alike, np.int64).reshape(-1, 2).T
-    graph = coo_array((np.ones(len(a)), (a, b)), (len(single), len(single)))
-    _, group = connected_components(graph, directed=False)
-    _, leader = np.unique(group, return_index=True)
-    of_single = np.empty(len(x), np.int64)
-    of_single[single] = single[leader[group]]
-    return of_single[first]
-
-
-def _chunks(pairs: NDArray[Any]) -> Iterator[NDArray[Any]]:
-    yield from (pairs[start : start + AT_ONCE] for start in range(0, len(pairs), AT_ONCE))
-
-
-def _cells(x: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Mean grey, or colour, of each of 4 x 4 parts of each image (n, at most 48)."""
-    edges = [np.unique(np.linspace(0, side, CELLS + 1).astype(int)[:-1]) for side in x.shape[1:3]]
-    areas = [np.diff([*at, side]) for at, side in zip(edges, x.shape[1:3], strict=True)]
-    cells = np.empty((len(x), len(edges[0]), len(edges[1]), *x.shape[3:]))
-    area = np.outer(*areas).reshape(len(edges[0]), len(edges[1]), *(1,) * (x.ndim - 3))
-    for start in range(0, len(x), AT_ONCE):
-        part = x[start : start + AT_ONCE].astype(np.float32)
-        sums = np.add.reduceat(np.add.reduceat(part, edges[0], axis=1), edges[1], axis=2)
-        cells[start : start + AT_ONCE] = sums / area
-    return cells.reshape(len(x), -1)
-
-
-def _grey(x: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Greys (n, h * w), by the weights of ITU-R BT.601 that JPEG and Pillow use."""
-    wide = x.astype(np.float32)
-    grey = wide if wide.ndim == 3 else wide @ np.array([0.299, 0.587, 0.114], np.float32)
-    return grey.reshape(len(x), -1)
-
-
-def _are_same(x: NDArray[np.uint8], pairs: NDArray[Any]) -> NDArray[np.bool_]:
-    a, b = (_grey(x[pairs[:, side]]) for side in (0, 1))
-    apart = np.sqrt(((a - b) ** 2).mean(axis=1))
-    same: NDArray[np.bool_] = apart <= np.maximum(1, SAME_SHARE * np.minimum(a.std(1), b.std(1)))
-    return same

@@ -26,6 +26,25 @@ FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP")
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff"}
 """How names of picture files end, in lower case."""
 
+FOREIGN = {
+    b"ftypheic": "a HEIC picture",
+    b"ftypheix": "a HEIC picture",
+    b"ftyphevc": "a HEIC picture",
+    b"ftyphevx": "a HEIC picture",
+    b"ftypmif1": "a HEIF picture",
+    b"ftypmsf1": "a HEIF picture",
+    b"ftypavif": "an AVIF picture",
+    b"ftypavis": "an AVIF picture",
+    b"jP  \r\n\x87\n": "a JPEG 2000 picture",
+    b"JXL \r\n\x87\n": "a JPEG XL picture",
+}
+"""Pictures that are not read, by bytes 4 to 12: freedesktop.org's shared-mime-info 2.2."""
+
+STARTS = (
+    b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM", b"MM\0*", b"II*\0", b"MM\0+", b"II+\0"
+)  # fmt: skip
+"""How files of `FORMATS` begin, after the same source; WebP is told in `is_picture`."""
+
 MAX_BYTES = 32 << 20
 MAX_PIXELS = 64_000_000
 MAX_SIDE_PX = 16_384
@@ -75,6 +94,24 @@ def read_picture(
         _check_bytes(os.fstat(file.fileno()).st_size, path)
         content = file.read(MAX_BYTES + 1)
     return decode(content, where=path, channels=channels, turn=turn, at_least_px=at_least_px)
+
+
+def is_picture(path: Path | str) -> bool:
+    """Whether a file is to be read as a picture: by its name, or else by how it begins.
+
+    Pictures that are not read count as well (HEIC, AVIF, ...): reading them says what they are. A
+    file that cannot be opened is none.
+    """
+    path = Path(path)
+    if path.suffix.lower() in SUFFIXES:
+        return True
+    try:
+        with path.open("rb") as file:
+            head = file.read(12)
+    except OSError:
+        return False
+    is_webp = head[:4] == b"RIFF" and head[8:] == b"WEBP"
+    return head.startswith(STARTS) or is_webp or head[4:] in FOREIGN
 
 
 @dataclass(frozen=True)
@@ -160,6 +197,8 @@ def _open(file: BinaryIO, where: object) -> "Image.Image":
         known = f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]}"
         start = content.lstrip(b"\xef\xbb\xbf \t\r\n")
         fix = "It is a web page or an SVG drawing; save it as PNG" if start[:1] == b"<" else None
+        if content[4:12] in FOREIGN:
+            fix = f"It is {FOREIGN[content[4:12]]}; save it as JPEG or PNG"
         raise FormatError(
             message(
                 "Not a picture",

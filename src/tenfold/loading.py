@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tenfold import catalog, files
+from tenfold.alike import same_pictures
 from tenfold.contract import Contract, ImageInput, Reading, TableInput
 from tenfold.data import Dataset, PictureInfo
-from tenfold.errors import DataError, did_you_mean, message
-from tenfold.folders import is_picture_folder, read_picture_folder, same_pictures
+from tenfold.errors import DataError, did_you_mean, message, printable
+from tenfold.folders import is_picture_folder, read_picture_folder
 from tenfold.sources import is_pixel_csv, read_images
 from tenfold.tables import SUFFIXES, from_frame, read_table
 from tenfold.tabular import table_dataset
@@ -51,6 +52,7 @@ def load(
         _check_no_table(reading, str(source))
         return _load_by_name(str(source))
     path = Path(source)
+    _check_name(path)
     with files.os_errors("read", path):
         exists = path.exists()
     if not exists:
@@ -74,6 +76,17 @@ def load(
     return Dataset(
         str(source), found.x, found.y, found.labels, found.keys, test_rows, source=str(source)
     )
+
+
+def _check_name(path: Path) -> None:
+    """Refuse a name that the run could not write down."""
+    if printable(path) != str(path):
+        raise DataError(
+            message(
+                "A name that is not UTF-8", where=path, expected="one that can be written down",
+                fix="Rename it",
+            )
+        )  # fmt: skip
 
 
 def _load_folder(path: Path, like: Contract | None) -> Dataset:

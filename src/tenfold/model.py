@@ -20,7 +20,7 @@ from tenfold.contract import METADATA_KEY, Contract, Decision, FeaturesInput, Im
 from tenfold.errors import DataError, ModelError, message
 from tenfold.graph import OPERATORS
 from tenfold.idx import read_idx
-from tenfold.images import SUFFIXES
+from tenfold.images import is_picture
 from tenfold.seeing import Steps, see
 from tenfold.tables import Cells, from_frame, read_table
 from tenfold.tabular import with_earlier_values
@@ -308,7 +308,7 @@ class Model:
             numbers = _numbers(inputs)
             return self.answer(numbers) if numbers.ndim > 1 else self.answer(numbers[None])[0]
         if isinstance(inputs, str | Path):
-            if Path(inputs).suffix.lower() in SUFFIXES:
+            if is_picture(inputs):
                 return self._answer_picture(see(inputs, contract, fitted=fitted, turn=turn))
             inputs = read_idx(inputs)
         x = np.asarray(inputs)

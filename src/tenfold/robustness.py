@@ -1,20 +1,25 @@
 """How a score falls when the rows change a little: what a clean test part does not show."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tenfold.alike import nearly_same
 from tenfold.columns import Table
 from tenfold.contract import Frozen
+from tenfold.data import Rows
 from tenfold.evaluation import Score, in_unit, wilson
 from tenfold.evaluation.intervals import Finite, ratios
 from tenfold.model import Estimates, Model
 
 MAX_ROWS = 2_000
 """Rows that are changed and asked again, at most: there are some twenty changes."""
+
+MAX_PAIRS = 12
+"""Images nearly seen that are named, at most."""
 
 N_SHUFFLES = 5
 """Times each column is shuffled; the spread of the costs is that of these."""
@@ -43,6 +48,20 @@ class ColumnCost(Frozen):
     greatest: Finite
 
 
+class NearlySeen(Frozen):
+    """Test images that look nearly like a training one, and the accuracy without them.
+
+    Attributes:
+      n: How many there are.
+      without: Accuracy on the other test rows; None where there are no others.
+      pairs: Keys of test rows and of the training rows they look like, the most alike first.
+    """
+
+    n: int
+    without: Score | None
+    pairs: tuple[tuple[str, str], ...]
+
+
 class Robustness(Frozen):
     """How a model bears changes of its rows.
 
@@ -53,6 +72,7 @@ class Robustness(Frozen):
       changes: The score under each change.
       columns: Of a table what shuffling each column costs, the dearest first: accuracy lost, or
         RMSE gained.
+      nearly: Of images those that training nearly saw; None where it was not looked for.
     """
 
     format: Literal[1] = 1
@@ -62,6 +82,7 @@ class Robustness(Frozen):
     base: Score
     changes: tuple[Change, ...]
     columns: tuple[ColumnCost, ...] = ()
+    nearly: NearlySeen | None = None
 
     @property
     def about(self) -> str:
@@ -96,6 +117,16 @@ class Robustness(Frozen):
             name = f"shuffled: {one.column}"
             spread = f"({in_unit(one.least)} to {in_unit(one.greatest)})"
             yield f"{name:<34} costs {in_unit(one.mean)} {spread}"
+        if self.nearly is not None:
+            yield self.nearly_text
+
+    @property
+    def nearly_text(self) -> str:
+        """The rows that training nearly saw, in a sentence."""
+        if self.nearly is None:
+            return ""
+        rows = f"{self.nearly.n:,} {self.part} rows look nearly like a training row."
+        return f"{rows} Without them: {self.score} {self.nearly.without or 'no rows'}."
 
 
 def measure_robustness(
@@ -125,7 +156,7 @@ def measure_robustness(
     else:
         changes = [
             Change(kind=one.kind, amount=one.amount, value=ask.score(one.change(x)))
-            for one in image_changes(rng)
+            for one in image_changes(rng, x)
         ]
     return Robustness(
         part=part,
@@ -134,6 +165,26 @@ def measure_robustness(
         base=ask.score(x),
         changes=tuple(changes),
         columns=columns,
+    )
+
+
+def nearly_seen(
+    x: Images, keys: Sequence[str], train: Rows, test: Rows, right: NDArray[np.bool_]
+) -> NearlySeen:
+    """Look for test images that are nearly training images.
+
+    Args:
+      x: All images (n, ...).
+      keys: Of all of them.
+      train, test: Row numbers.
+      right: Which of the test rows were answered right.
+    """
+    pairs = nearly_same(x, train, test)
+    fresh = right[~np.isin(test, pairs[:, 0])]
+    return NearlySeen(
+        n=len(pairs),
+        without=wilson(int(fresh.sum()), len(fresh)) if len(fresh) else None,
+        pairs=tuple((keys[a], keys[b]) for a, b in pairs[:MAX_PAIRS].tolist()),
     )
 
 
@@ -209,8 +260,12 @@ class ImageChange(NamedTuple):
     change: Callable[[Images], Images]
 
 
-def image_changes(rng: np.random.Generator) -> list[ImageChange]:
-    """Every change that is tried, mildest first within its kind."""
+def image_changes(rng: np.random.Generator, x: Images) -> list[ImageChange]:
+    """Every change that is tried, mildest first within its kind.
+
+    Pens are of grey images alone: a photo in colour has none. Ink is dark where most pixels are
+    lighter than their mean, for strokes are rare.
+    """
     noise = rng.spawn(1)[0]
     found = [ImageChange("shift", f"{px} px", partial(shifted, px=px)) for px in (1, 2, 3, 4)]
     found += [
@@ -226,8 +281,11 @@ def image_changes(rng: np.random.Generator) -> list[ImageChange]:
                     partial(noisy, deviation=deviation, rng=noise))
         for deviation in (16, 32, 64)
     ]  # fmt: skip
+    if x.ndim > 3:
+        return found
+    dark = bool(np.median(x) > x.mean())
     return found + [
-        ImageChange("pen", amount, partial(penned, px=px))
+        ImageChange("pen", amount, partial(penned, px=px, dark=dark))
         for amount, px in (("1 px thinner", -1), ("1 px thicker", 1), ("2 px thicker", 2))
     ]
 
@@ -274,11 +332,17 @@ def noisy(x: Images, deviation: float, rng: np.random.Generator) -> Images:
     return np.clip(np.rint(changed), 0, 255).astype(np.uint8)
 
 
-def penned(x: Images, px: int) -> Images:
-    """Light strokes wider by so many pixels, or with a negative number thinner."""
+def penned(x: Images, px: int, dark: bool = False) -> Images:
+    """Strokes of grey images wider by so many pixels, or with a negative number thinner.
+
+    Args:
+      x: uint8 (n, height, width).
+      px: How many.
+      dark: Strokes are dark on light.
+    """
     from scipy import ndimage
 
-    size = (1, abs(px) + 1, abs(px) + 1) + (1,) * (x.ndim - 3)
-    change = ndimage.maximum_filter if px > 0 else ndimage.minimum_filter
+    size = (1, abs(px) + 1, abs(px) + 1)
+    change = ndimage.maximum_filter if (px > 0) is not dark else ndimage.minimum_filter
     out: Images = change(x, size=size, mode="nearest")
     return out

@@ -26,6 +26,12 @@ from tenfold.training import Epoch
 EXAMPLE_INPUTS = "examples/inputs.idx"
 EXAMPLE_ROWS = "examples/inputs.csv"
 EXAMPLE_ANSWERS = "examples/answers.csv"
+TEST_ROWS = "test_rows.csv"
+"""Cells of test rows of a table, for the report: the rows a reader asks for first."""
+
+MAX_CELL_BYTES = 1 << 20
+"""Text of these rows, at most: the report is to be mailed."""
+
 ANSWER_TOLERANCE = 1e-4
 """How far a stored answer may move on another machine, whose products round differently."""
 
@@ -263,7 +269,8 @@ def most_opened(out: Path, fingerprint: str) -> int:
     counts = [0]
     for name in ("run", "sweep", "comparison"):
         for file in out.glob(f"*/{name}.json"):
-            with suppress(ValidationError):  # damaged, or of a later version: it cannot be counted
+            # Damaged, of a later version, or another user's: it cannot be counted.
+            with suppress(ValidationError, OSError):
                 found = _Opening.model_validate_json(file.read_bytes())
                 counts.append(found.test_opened * (found.data.fingerprint == fingerprint))
     return max(counts)
@@ -506,6 +513,46 @@ def _answer_again(run: Run) -> int:
             )
         )
     return len(rows)
+
+
+def write_test_rows(run: Run, keys: Sequence[str], x: Table) -> None:
+    """Write the cells of as many of these rows as 1 MiB holds, in their order, each with its key.
+
+    Args:
+      run: The run.
+      keys: Of each row.
+      x: The rows (n, ...).
+    """
+    cells = as_cells(x)
+    kept: list[list[str]] = []
+    n_bytes = 0
+    for row in zip(keys, *cells.values(), strict=True):
+        n_bytes += sum(map(len, row))
+        if n_bytes > MAX_CELL_BYTES:
+            break
+        kept.append([harmless(cell) for cell in row])
+    write_csv(run.path / TEST_ROWS, ["key", *map(harmless, cells)], kept)
+
+
+def read_test_rows(run: Run) -> tuple[list[str], dict[str, list[str]]]:
+    """Names of the columns, and the cells of each key; empty where the run has none.
+
+    Raises:
+      RunError: The file is damaged.
+    """
+    path = run.path / TEST_ROWS
+    if not path.is_file():
+        return [], {}
+    with files.os_errors("read", path):
+        text = path.read_bytes()
+    try:
+        rows = csv.reader(io.StringIO(text.decode("utf-8"), newline=""), strict=True)
+        (_, *names), *found = ([as_written(cell) for cell in row] for row in rows)
+        if any(len(row) != len(names) + 1 for row in found):
+            raise ValueError(f"{len(names) + 1} cells in each row expected")
+    except (ValueError, csv.Error) as error:
+        raise RunError(message("Damaged test rows", where=path, problem=str(error))) from error
+    return names, {key: cells for key, *cells in found}
 
 
 def _read_rows(path: Path) -> list[dict[str, str]]:

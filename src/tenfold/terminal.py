@@ -238,12 +238,16 @@ def program_name() -> str:
 
 
 class Answer(NamedTuple):
-    """One line of what `predict` prints: an answer, or why there is none."""
+    """One line of what `predict` prints: an answer, or why there is none.
+
+    `complete` is false where there is none, and where its picture could not be written.
+    """
 
     input: str
     row: int
     answer: Prediction | Estimate | None = None
     error: str | None = None
+    complete: bool = True
 
 
 def answers(
@@ -264,14 +268,16 @@ def answers(
         try:
             found = model.predict(path, fitted=fitted, turn=turn)
         except TenfoldError as error:
-            yield Answer(str(path), 0, error=str(error))
+            yield Answer(str(path), 0, error=str(error), complete=False)
             continue
+        complete = True
         if draw and isinstance(found, Prediction) and found.steps is not None:
             drawn = _drawn(partial(write_steps, found, path, folder))
-            if drawn is not None:
+            complete = drawn is not None
+            if complete:
                 print(f"tenfold: picture {drawn}", file=sys.stderr)
         if isinstance(found, Prediction | Estimate):
-            yield Answer(str(path), 0, found)
+            yield Answer(str(path), 0, found, complete=complete)
             continue
         for note in found.notes:
             print(f"tenfold: {note}", file=sys.stderr)
@@ -311,7 +317,7 @@ def print_json(model: Model, answered: Iterator[Answer], top: int | None, show: 
     complete, separator = True, "\n"
     for answer in answered:
         print(separator + json.dumps(_as_json(answer, top)), end="")
-        complete, separator = complete and answer.error is None, ",\n"
+        complete, separator = complete and answer.complete, ",\n"
     print("\n]}")
     return complete
 
@@ -348,10 +354,9 @@ def print_csv(model: Model, answered: Iterator[Answer], top: int | None, show: b
     writer.writerow([*head[:2], *map(harmless, names[:3]), head[2], *map(harmless, names[3:])])
     complete = True
     for answer in answered:
-        found = answer.answer
+        found, complete = answer.answer, complete and answer.complete
         if found is None:
             row = ["", *("" for _ in names)]
-            complete = False
         elif isinstance(found, Estimate):
             ends = (_finite(found.low), _finite(found.high))
             row = [str(answer.row), *map(number_text, (found.value, *ends))]
@@ -369,10 +374,9 @@ def print_answers(model: Model, answered: Iterator[Answer], top: int | None, sho
     console = Console(highlight=False, soft_wrap=True)
     complete = True
     for number, answer in enumerate(answered):
-        found = answer.answer
+        found, complete = answer.answer, complete and answer.complete
         if found is None:
             print(f"tenfold: {answer.error}", file=sys.stderr)
-            complete = False
         elif isinstance(found, Estimate):
             interval = f"  {found.low:.6g} to {found.high:.6g}" if isfinite(found.high) else ""
             print(f"{answer.input}:{answer.row}  {found.value:.6g}{interval}")
@@ -386,13 +390,15 @@ def print_answers(model: Model, answered: Iterator[Answer], top: int | None, sho
 class ReadPage(NamedTuple):
     """What `read` prints of one image: what stands there, or why it cannot be read.
 
-    `picture` is the annotated picture that was written.
+    `picture` is the annotated picture that was written. `complete` is false where one should have
+    been, and where there is nothing to print.
     """
 
     input: str
     read: Transcript | None = None
     picture: Path | None = None
     error: str | None = None
+    complete: bool = True
 
 
 def read_pages(
@@ -403,10 +409,11 @@ def read_pages(
         try:
             read = transcribe(model, path, turn=turn)
         except TenfoldError as error:
-            yield ReadPage(str(path), error=str(error))
+            yield ReadPage(str(path), error=str(error), complete=False)
             continue
         write = partial(write_annotated, read, path, turn=turn, folder=folder)
-        yield ReadPage(str(path), read, _drawn(write) if draw else None)
+        picture = _drawn(write) if draw else None
+        yield ReadPage(str(path), read, picture, complete=not draw or picture is not None)
 
 
 def print_pages_json(model: Model, pages: Iterator[ReadPage]) -> bool:
@@ -414,9 +421,9 @@ def print_pages_json(model: Model, pages: Iterator[ReadPage]) -> bool:
     print(f'{{"model": "{model.sha256}", "pages": [', end="")
     complete, separator = True, "\n"
     for page in pages:
+        complete = complete and page.complete
         if page.read is None:
             found: dict[str, Any] = {"input": page.input, "error": page.error}
-            complete = False
         else:
             found = {"input": page.input, "lines": as_json(page.read)}
         print(separator + json.dumps(found), end="")
@@ -431,9 +438,9 @@ def print_pages(model: Model, pages: Iterator[ReadPage]) -> bool:
     """Print each line's number, and the confidence of each of its digits, `?` where unsure."""
     complete = True
     for page in pages:
+        complete = complete and page.complete
         if page.read is None:
             print(f"tenfold: {page.error}", file=sys.stderr)
-            complete = False
             continue
         lines = page.read.lines
         n_digits, n_lines = sum(map(len, lines)), len(lines)

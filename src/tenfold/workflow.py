@@ -236,6 +236,29 @@ def evaluate(
     return measure(run.model, dataset, rows, part, run.record.data, recall)[0]
 
 
+def load_for(
+    run: Run, data: str | Path | Dataset | None = None, *, watcher: Watcher | None = None
+) -> Dataset:
+    """The data that `evaluate` and `robustness` take, to be read once for both.
+
+    Args:
+      run: The run to be measured.
+      data: As `evaluate` takes it; a dataset comes back as it is.
+      watcher: Is warned of files that were left out while reading.
+
+    Raises:
+      DataError, FormatError, FileError: What `load` says, or the run's own data has changed.
+    """
+    dataset = _data_of(run.record, data, None if data is None else run.model.contract)
+    if data is None:
+        _check_same_data(dataset, run.record)
+    if dataset is not data and dataset.pictures:
+        for kind, text in dataset.pictures.remarks:
+            if kind != "resized":
+                (watcher or Watcher()).warn(text)
+    return dataset
+
+
 def robustness(run: Run | Path | str, data: str | Path | Dataset | None = None) -> Robustness:
     """Measure a run's model on changed rows: moved, turned, noisy, or without a column.
 
@@ -257,12 +280,7 @@ def _measured_rows(
     """The rows a run is measured on, in codes of its model, and what they are called."""
     record, model = run.record, run.model
     settings = Settings.model_validate(record.config)
-    dataset = _data_of(record, data, None if data is None else model.contract)
-    if data is None:
-        _check_same_data(dataset, record)
-    for kind, text in dataset.pictures.remarks if dataset.pictures else ():
-        if kind != "resized":
-            watcher.warn(text)
+    dataset = load_for(run, data, watcher=watcher)
     own = dataset.fingerprint == record.data.fingerprint
     if dataset.labels and set(dataset.labels) <= set(model.labels):
         dataset = dataset.relabelled(model.labels)  # some labels may not occur in it
@@ -339,8 +357,7 @@ def _make(run: Run, data: Dataset, split: Split, settings: Settings, clock: "_Cl
             write_folds(run.path / "folds.csv", found)
     with clock.stage("evaluate"):
         runs.count_opening(run)
-        seen = split.validation if split.validation.size else split.train
-        write_evidence(run, data, split.test, seen, robust=settings.robustness)
+        write_evidence(run, data, split, robust=settings.robustness)
     with clock.stage("report"):
         notes = [fitted.note] if fitted.note else []
         report.write_report(run, notes)

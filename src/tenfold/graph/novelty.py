@@ -62,13 +62,17 @@ def _add_distance(builder: Builder, distance: Distance, rows: str, prefix: str) 
     none = weight("none", np.zeros(1))
     x = node("Sub", rows, weight("mean", distance.mean), name="centred")
     y = node("Gemm", x, weight("axes", distance.axes), none, name="place")
-    z = node("Gemm", y, weight("whitening", distance.whitening), none, name="whitened")
-    of_x, of_y, of_z = (
-        builder.node(
+
+    def square(name: str, values: str) -> str:
+        return builder.node(
             "ReduceSumSquare", values, name=f"{prefix}.square.{name}", axes=[1], keepdims=0
         )
-        for name, values in (("x", x), ("y", y), ("z", z))
-    )
+
+    of_x, of_y = square("x", x), square("y", y)
+    z, of_z = y, of_y
+    if distance.whitening is not None:
+        z = node("Gemm", y, weight("whitening", distance.whitening), none, name="whitened")
+        of_z = square("z", z)
     off = node("Sub", of_x, of_y, name="off")
     off = node("Mul", off, weight("rest", 1 / distance.rest), name="off.units")
     squares = weight("centres.square", -(distance.centres.astype(np.float64) ** 2).sum(axis=1))
@@ -78,8 +82,8 @@ def _add_distance(builder: Builder, distance: Distance, rows: str, prefix: str) 
     )  # fmt: skip
     nearest = builder.node("ReduceMax", closeness, name=f"{prefix}.nearest", axes=[1], keepdims=0)
     near = node("Sub", of_z, nearest, name="near")
-    square = node("Add", near, off, name="square")
-    root = node("Sqrt", node("Max", square, weight("zero", 0.0), name="least"), name="distance")
+    both = node("Add", near, off, name="square")
+    root = node("Sqrt", node("Max", both, weight("zero", 0.0), name="least"), name="distance")
     if not distance.wide:
         return root
     return builder.node("Cast", root, name=f"{prefix}.single", to=TensorProto.FLOAT)

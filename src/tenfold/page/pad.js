@@ -2,7 +2,7 @@
 
 const SHEET_PX = 140; // what is fitted: the size on which the fit takes its statistics anyway
 const PEN = 0.07; // width of the pen, in shares of the pad
-const MAX_PIXELS = 64e6; // as images.MAX_PIXELS
+const [MAX_BYTES, MAX_PIXELS, MAX_SIDE] = [32 * 2 ** 20, 64e6, 16384]; // as images.py has them
 
 /** Make a canvas a pad. `changed(grey)` is called with {height, width, data: Uint8Array} at most once a frame, with
  *  null when the pad is empty; `refused(text)` when a picture cannot be read. */
@@ -48,17 +48,24 @@ export function openPad(canvas, { changed, refused }) {
   });
 
   const show = async (blob) => {
+    if (blob.size > MAX_BYTES) return refused("This file is too large: 32 MiB at most.");
+    let given;
     try {
-      picture = await createImageBitmap(blob, { colorSpaceConversion: "none" });
+      given = await createImageBitmap(blob, { colorSpaceConversion: "none" });
     } catch {
       return refused("This is no picture that the browser can read.");
     }
-    if (picture.width * picture.height > MAX_PIXELS) return refused("This picture is too large: 64 million pixels at most.");
+    const { width, height } = given;
+    if (width * height > MAX_PIXELS || Math.max(width, height) > MAX_SIDE) {
+      given.close(); // what is on the pad stays there
+      return refused("This picture is too large: 64 million pixels and 16,384 a side at most.");
+    }
+    picture = given;
     strokes.length = 0;
     draw();
-    const large = new OffscreenCanvas(picture.width, picture.height).getContext("2d");
+    const large = new OffscreenCanvas(width, height).getContext("2d");
     large.drawImage(picture, 0, 0);
-    changed(greyOf(large.getImageData(0, 0, picture.width, picture.height)));
+    changed(greyOf(large.getImageData(0, 0, width, height)));
   };
   addEventListener("paste", (event) => {
     const file = [...event.clipboardData.files].find((one) => one.type.startsWith("image/"));

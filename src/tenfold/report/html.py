@@ -5,22 +5,25 @@ import math
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
+from pydantic import ValidationError
 
 from tenfold import files
 from tenfold.audit import Audit
+from tenfold.contract import Frozen
+from tenfold.errors import RunError, message
 from tenfold.evaluation import Comparison, Evaluation, RegressionEvaluation, in_unit
 from tenfold.page import Living, embedded, read_text, render
 from tenfold.report.answers import answered_figure, calibration_figure, importance_figure
 from tenfold.report.commands import commands
 from tenfold.report.layers import layer_rows
 from tenfold.report.plots import as_svg, history_figure, precision_recall_figure
-from tenfold.report.sheet import COLUMNS, n_pictured, sheet_order
+from tenfold.report.sheet import layout, sheet_order
 from tenfold.report.values import forecast_figure, predicted_vs_true_figure, residuals_figure
 from tenfold.robustness import Robustness
-from tenfold.runs import Run, StoredLabels, StoredValues, read_predictions
+from tenfold.runs import Run, StoredLabels, StoredValues, read_predictions, read_test_rows
 
 PICTURES = {
     "confusion_matrix.png": "Confusion matrix",
@@ -42,7 +45,13 @@ MAX_CELLS_LABELS = 40
 """With more labels the confusion matrix is not drawn; the confused pairs are listed."""
 
 N_HARDEST, N_PAIRS, N_WORST = 24, 12, 20
+MAX_COLUMNS, MAX_TEXT = 30, 80
+"""Columns of a table that are shown, and characters of a cell."""
+
 GRAVE = ("test set inside training set", "in both parts", "test set repeats itself")
+
+
+Document = TypeVar("Document", bound=Frozen)
 
 
 class Plot(NamedTuple):
@@ -86,13 +95,15 @@ def write_report(run: Run, notes: Sequence[str] = ()) -> None:
         grave=GRAVE,
         plots=_plots(run, stored, robustness),
         sheet=_sheet(run),
-        worst=_worst(stored) if isinstance(stored, StoredValues) else (),
+        worst=_worst(run, stored) if isinstance(stored, StoredValues) else (),
         layers=layer_rows((run.path / "model.onnx").read_bytes()),
         robustness=robustness,
         commands=commands(run),
         cells=partial(_cells, evaluation) if isinstance(evaluation, Evaluation) else None,
         max_cells=MAX_CELLS_LABELS,
         n_hardest=N_HARDEST,
+        max_columns=MAX_COLUMNS,
+        max_text=MAX_TEXT,
         n_pairs=N_PAIRS,
         ordinal=ordinal,
         in_unit=in_unit,
@@ -140,13 +151,25 @@ def ordinal(number: int) -> str:
 
 def _audit(run: Run) -> Audit | None:
     path = run.path / "audit.json"
-    return Audit.model_validate_json(_read(path)) if path.is_file() else None
+    return _parsed(Audit, path) if path.is_file() else None
 
 
 def read_robustness(run: Run) -> Robustness | None:
-    """What `--robustness` measured; None where it was not asked for."""
+    """What `--robustness` measured; None where it was not asked for.
+
+    Raises:
+      RunError: The file is damaged.
+    """
     path = run.path / "robustness.json"
-    return Robustness.model_validate_json(_read(path)) if path.is_file() else None
+    return _parsed(Robustness, path) if path.is_file() else None
+
+
+def _parsed(kind: type[Document], path: Path) -> Document:
+    try:
+        return kind.model_validate_json(_read(path))
+    except ValidationError as error:
+        problem = error.errors()[0]["msg"]
+        raise RunError(message(f"Damaged {path.name}", where=path, problem=problem)) from error
 
 
 def _read(path: Path) -> bytes:
@@ -158,7 +181,8 @@ def _rows(run: Run, stored: StoredLabels) -> dict[str, Any]:
     """The rows of `predictions.csv` for the page: wrong ones first, most confident first."""
     order = sheet_order(stored.predicted == stored.true, stored.confidence)[:MAX_ROWS]
     shape = getattr(run.model.contract.input, "shape", ())
-    pictured = n_pictured(len(stored.keys), shape) if (run.path / SHEET).is_file() else 0
+    names, cells = read_test_rows(run)
+    sheet = layout(len(stored.keys), shape) if (run.path / SHEET).is_file() else None
     return {
         "labels": stored.labels,
         "n": len(stored.keys),
@@ -166,10 +190,12 @@ def _rows(run: Run, stored: StoredLabels) -> dict[str, Any]:
         "true": stored.true[order].tolist(),
         "predicted": stored.predicted[order].tolist(),
         "confidence": [float(f"{value:.4f}") for value in stored.confidence[order]],
-        "side": shape[:2],
-        "columns": COLUMNS,
-        "pictured": pictured,
+        "side": (sheet.height, sheet.width) if sheet else (),
+        "columns": sheet.columns if sheet else 0,
+        "pictured": sheet.n if sheet else 0,
         "hardest": N_HARDEST,
+        "names": names,
+        "cells": [cells.get(stored.keys[row]) for row in order] if cells else [],
     }
 
 
@@ -233,11 +259,15 @@ def _plots(
     return plots
 
 
-def _worst(stored: StoredValues) -> list[tuple[str, float, float, float]]:
-    """Key, truth, prediction and error of the rows that are furthest off."""
+def _worst(
+    run: Run, stored: StoredValues
+) -> list[tuple[str, float, float, float, list[tuple[str, str]]]]:
+    """Key, truth, prediction, error and cells, by name, of the rows that are furthest off."""
+    names, cells = read_test_rows(run)
     error = stored.predicted - stored.true
     order = np.argsort(-np.abs(error), kind="stable")[:N_WORST]
     return [
-        (stored.keys[i], float(stored.true[i]), float(stored.predicted[i]), float(error[i]))
+        (stored.keys[i], float(stored.true[i]), float(stored.predicted[i]), float(error[i]),
+         list(zip(names, cells.get(stored.keys[i], ()), strict=False)))
         for i in order
-    ]
+    ]  # fmt: skip

@@ -3,6 +3,7 @@
 const rows = JSON.parse(document.getElementById("rows-data").textContent);
 const FIRST = 48; // rows shown at once; a button shows the others
 const TILE_PX = 56;
+const [MAX_COLUMNS, MAX_TEXT] = [30, 80]; // columns and characters of a cell that are shown
 const file = rows.keys[0].slice(0, rows.keys[0].lastIndexOf(":") + 1);
 const isOneFile = file && rows.keys.every((key) => key.startsWith(file));
 
@@ -22,6 +23,24 @@ function item(i, told) {
   key.className = "key";
   key.textContent = isOneFile ? `row ${rows.keys[i].slice(file.length)}` : rows.keys[i];
   made.append(about, key);
+  if (rows.cells[i]) made.append(cellsOf(rows.cells[i]));
+  return made;
+}
+
+/** The cells of a table's row, each with the name of its column. */
+function cellsOf(cells) {
+  const made = document.createElement("dl");
+  made.className = "cells";
+  const add = (column, cell) => {
+    const [pair, name, value] = ["div", "dt", "dd"].map((kind) => document.createElement(kind));
+    [name.textContent, value.textContent] = [column, cell];
+    pair.append(name, value);
+    made.append(pair);
+  };
+  for (const [k, cell] of cells.slice(0, MAX_COLUMNS).entries()) {
+    add(rows.names[k], cell.length > MAX_TEXT ? `${cell.slice(0, MAX_TEXT)}…` : cell || "missing");
+  }
+  if (cells.length > MAX_COLUMNS) add("and", `${cells.length - MAX_COLUMNS} more columns`);
   return made;
 }
 

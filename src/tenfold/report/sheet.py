@@ -1,7 +1,7 @@
 """The test images of a run as one picture, for the report to show any of them."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +9,10 @@ from numpy.typing import NDArray
 from tenfold import files
 
 COLUMNS = 100
+MAX_SIDE_PX = 112
+"""Larger images are shrunk to this longer side: thumbnails of 56 on a screen of two pixels a point,
+and a sheet of 11,200, which browsers still show."""
+
 MAX_VALUES = 12_000_000
 """Pixels of a sheet, at most: 15,000 digits. The report is to be mailed."""
 
@@ -24,13 +28,25 @@ def sheet_order(
     return order
 
 
-def n_pictured(n: int, shape: tuple[int, ...]) -> int:
-    """How many of n images of this shape a sheet holds."""
-    return min(n, MAX_VALUES // int(np.prod(shape)))
+class Layout(NamedTuple):
+    """How a sheet is laid out: the size of each image on it, how many, and how many in a row."""
+
+    height: int
+    width: int
+    n: int
+    columns: int
+
+
+def layout(n: int, shape: tuple[int, ...]) -> Layout:
+    """The sheet of n images of a shape (height, width) or (height, width, 3)."""
+    ratio = min(1.0, MAX_SIDE_PX / max(shape[:2]))
+    height, width = (max(1, round(side * ratio)) for side in shape[:2])
+    held = min(n, MAX_VALUES // (height * width * int(np.prod(shape[2:]))))
+    return Layout(height, width, held, min(COLUMNS, held))
 
 
 def write_sheet(path: Path, images: NDArray[np.uint8], order: NDArray[np.int64]) -> None:
-    """Write the first of `order` that there is room for, 100 in a row, as a PNG.
+    """Write the first of `order` that there is room for, at most 100 in a row, as a PNG.
 
     Args:
       path: The picture.
@@ -39,13 +55,17 @@ def write_sheet(path: Path, images: NDArray[np.uint8], order: NDArray[np.int64])
     """
     from PIL import Image
 
-    shown = images[order[: n_pictured(len(order), images.shape[1:])]]
-    height, width = shown.shape[1:3]
-    rows = -(-len(shown) // COLUMNS)
-    padded = np.zeros((rows * COLUMNS, *shown.shape[1:]), np.uint8)
-    padded[: len(shown)] = shown
-    grid = padded.reshape(rows, COLUMNS, *shown.shape[1:]).swapaxes(1, 2)
-    sheet = np.ascontiguousarray(grid).reshape(rows * height, COLUMNS * width, *shown.shape[3:])
+    height, width, n, columns = layout(len(order), images.shape[1:])
+    shown = images[order[:n]]
+    if shown.shape[1:3] != (height, width):
+        box = Image.Resampling.BOX
+        small = [np.array(Image.fromarray(one).resize((width, height), box)) for one in shown]
+        shown = np.array(small)
+    rows = -(-n // columns)
+    padded = np.zeros((rows * columns, *shown.shape[1:]), np.uint8)
+    padded[:n] = shown
+    grid = padded.reshape(rows, columns, *shown.shape[1:]).swapaxes(1, 2)
+    sheet = np.ascontiguousarray(grid).reshape(rows * height, columns * width, *shown.shape[3:])
     if sheet.ndim == 3:
         picture = Image.fromarray(sheet).quantize(64, method=Image.Quantize.FASTOCTREE)
         bits = 8

@@ -269,7 +269,7 @@ def _open_test(work: Work, group: Group) -> Run:
     runs.count_opening(run, work.path.parent)
     work.record.test_opened = run.record.test_opened
     work.save()
-    write_evidence(run, work.data, work.split.test, work.split.validation)
+    write_evidence(run, work.data, work.split)
     report.write_report(run, [run.record.note] if run.record.note else [])
     run.finish("finished")
     return run
