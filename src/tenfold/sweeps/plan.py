@@ -17,7 +17,7 @@ Point = Mapping[str, Any]
 """A value for each setting that is swept, in the order of the table's columns."""
 
 SEARCHED: dict[str, tuple[float, float]] = {"learning_rate": (1e-4, 3e-2), "dropout": (0.0, 0.5)}
-"""Ranges of a search, beside `hidden` and `layers`. 0.03 is where Adam no longer settles."""
+"""Ranges of a search for networks, beside `hidden` and `layers`."""
 
 
 @dataclass(frozen=True)
@@ -45,10 +45,17 @@ class Plan:
     is_table: bool = False
 
     @property
+    def ranges(self) -> dict[str, tuple[float, float]]:
+        """What a search varies beside the axes: lowest and highest value."""
+        if not self.is_search or "layers" not in self.axes:
+            return {}
+        known = {**self.fixed, **self.axes}
+        return {name: ends for name, ends in SEARCHED.items() if name not in known}
+
+    @property
     def columns(self) -> tuple[str, ...]:
         """Settings that differ between trials: the first columns of the table."""
-        names = tuple(self.axes)
-        return names + tuple(name for name in SEARCHED if self.is_search and name not in names)
+        return (*self.axes, *self.ranges)
 
     def points(self) -> list[Point]:
         """The grid, sorted; with `n_points` so many of it, drawn without putting back."""
