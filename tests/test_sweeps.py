@@ -200,7 +200,8 @@ def test_one_process_or_two_or_an_interruption_the_table_is_the_same(data: Datas
     assert json.loads((path / "sweep.json").read_text())["state"] == "interrupted"
     notes = Notes()
     done = tenfold.sweep(data, **FORESTS, seeds=2, workers=1, out="three", watcher=notes)
-    assert done.path == path and len(notes.begun) == 6 - raised.value.n_ended
+    # One more may have ended while the interruption was on its way.
+    assert done.path == path and 3 <= len(notes.begun) <= 6 - raised.value.n_ended
     assert tables[0] == tables[1] == table(done)
 
 
