@@ -4,6 +4,7 @@ The only way a model is made: for a run, for a fold, for a trial. Test rows neve
 """
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from importlib import metadata
 from typing import Any
 
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from tenfold import graph
 from tenfold.calibration import (
     Constants,
+    Distance,
     Novelty,
     choose_threshold,
     conformal_half_width,
@@ -30,7 +32,7 @@ from tenfold.forecast import half_widths
 from tenfold.graph.table import table_front
 from tenfold.learners import LEARNERS, Fitted, Watcher, fit_last_value
 from tenfold.learners.fitted import features
-from tenfold.model import Estimates, Model, Predictions
+from tenfold.model import Answers, Estimates, Model, Predictions
 from tenfold.training import Examples
 
 MAX_COMPARED = 10_000
@@ -70,6 +72,21 @@ class Prepared:
     encoder: Encoder | None
     input: ImageInput | TableInput
     constants: Constants
+
+    @cached_property
+    def sample(self) -> Rows:
+        """Training rows whose spread is measured, spread over all: they may be sorted by label."""
+        n = len(self.train.y)
+        few = min(n, MAX_NOVELTY, max(1_000, MAX_VALUES // self.train.x[0].size))
+        return np.linspace(0, n - 1, few).astype(np.int64)
+
+    @cached_property
+    def distance(self) -> Distance | None:
+        """The spread of the features of labelled rows: the same for every fit to them."""
+        x, y = features(self.train.x[self.sample]), self.train.y[self.sample]
+        if isinstance(self.input, ImageInput):
+            return fit_distance(x, y, per_label=PICTURES, whitened=False)
+        return fit_distance(x, y)
 
     def encode(self, x: NDArray[np.uint8] | Table) -> NDArray[Any]:
         """Examples as the learner takes them: images as they are, rows of a table as features."""
@@ -159,13 +176,16 @@ def export(
       ExportError: The graph does not answer like the learner.
       SettingsError: Costs without two labels or without validation rows.
     """
-    answers = None if prepared.validation is None else fitted.answers(prepared.validation.x)
+    answers = hidden = None
+    if prepared.validation is not None:
+        answers = fitted.answers(prepared.validation.x)
+        hidden = fitted.hidden(prepared.validation.x)
     constants = _calibrate(prepared, answers, data, settings)
     contract = _contract(fitted, data, split, constants)
     if settings.cost:
         decision = _decide(constants, answers, prepared.validation, data, split, settings)
         contract = contract.model_copy(update={"decision": decision})
-    novelty = _fit_novelty(fitted, prepared, data, constants, answers)
+    novelty = _fit_novelty(fitted, prepared, data, constants, answers, hidden)
     if novelty is not None:
         contract = contract.model_copy(update={"novelty_threshold": 1.0})
     front = None
@@ -177,11 +197,12 @@ def export(
     if answers is None:
         answers = fitted.answers(prepared.train.x[: len(rows)])
     expected = constants.apply(answers[: len(rows)])
-    _compare(model, expected, data, rows, constants)
+    answered = model.answer(data.x[rows])
+    _compare(answered, expected, data, rows, constants)
     if novelty is not None and prepared.validation is not None:
-        x = prepared.validation.x[: len(rows)]
-        known = novelty.of(x, fitted.hidden(x), expected)
-        _compare_novelty(model, known, data, rows)
+        of_hidden = None if hidden is None else hidden[: len(rows)]
+        known = novelty.of(prepared.validation.x[: len(rows)], of_hidden, expected)
+        _compare_novelty(answered, known, data, rows)
     ordered = isinstance(contract.input, TableInput) and contract.input.order is not None
     if ordered and data.task == "regression" and split.validation.size:
         widths = half_widths(model, data, split.validation)
@@ -192,9 +213,8 @@ def export(
 
 
 def _compare(
-    model: Model, expected: NDArray[Any], data: Dataset, rows: Rows, constants: Constants
+    answered: Answers, expected: NDArray[Any], data: Dataset, rows: Rows, constants: Constants
 ) -> None:
-    answered = model.answer(data.x[rows])
     graph.check_agreement(
         expected,
         answered.value if isinstance(answered, Estimates) else answered.probabilities,
@@ -203,8 +223,7 @@ def _compare(
     )
 
 
-def _compare_novelty(model: Model, expected: NDArray[Any], data: Dataset, rows: Rows) -> None:
-    answered = model.answer(data.x[rows])
+def _compare_novelty(answered: Answers, expected: NDArray[Any], data: Dataset, rows: Rows) -> None:
     assert isinstance(answered, Predictions) and answered.novelty is not None
     keys = [data.keys[row] for row in rows]
     # Novelty has no upper end: far out it is as exact as float32 activations are.
@@ -218,6 +237,7 @@ def _fit_novelty(
     data: Dataset,
     constants: Constants,
     answers: NDArray[Any] | None,
+    hidden: NDArray[np.float32] | None,
 ) -> Novelty | None:
     """How unlike the training rows an input is, its threshold found on the validation rows.
 
@@ -230,25 +250,22 @@ def _fit_novelty(
         return None
     if answers is None or validation is None:
         return None
-    n = min(len(train.y), MAX_NOVELTY, max(1_000, MAX_VALUES // validation.x[0].size))
-    # Spread over all rows: they may be sorted by label.
-    rows = np.linspace(0, len(train.y) - 1, n).astype(np.int64)
-    seen, y = train.x[rows], train.y[rows]
-    weight = 1.0
-    if isinstance(data.x, Table):
-        distance = fit_distance(features(seen), y)
-    else:
-        distance = fit_distance(features(seen), y, per_label=PICTURES, whitened=False)
-        weight = HIDDEN.get(fitted.learner, weight)
+    distance, rows = prepared.distance, prepared.sample
     if distance is None:
         return None
-    activations = fitted.hidden(seen)
+    weight = HIDDEN.get(fitted.learner, 1.0) if isinstance(prepared.input, ImageInput) else 1.0
+    activations, y = fitted.hidden(train.x[rows]), train.y[rows]
     inner = None if activations is None else fit_distance(activations, y, per_label=CENTRES)
     n = len(validation.y)
     judged = np.linspace(0, n - 1, min(n, MAX_JUDGED)).astype(np.int64)
-    x = validation.x[judged]
-    known = constants.apply(answers[judged])
-    return fit_novelty(distance, inner, x, fitted.hidden(x), known, hidden_weight=weight)
+    return fit_novelty(
+        distance,
+        inner,
+        validation.x[judged],
+        None if hidden is None else hidden[judged],
+        constants.apply(answers[judged]),
+        hidden_weight=weight,
+    )
 
 
 def _calibrate(
