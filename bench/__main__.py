@@ -31,6 +31,9 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=5, help="runs of each whole program")
     parser.add_argument("--seeds", type=int, default=5, help="seeds of each recipe")
     parser.add_argument("--rounds", type=int, default=9, help="epochs of each contender")
+    parser.add_argument(
+        "--examples", type=int, default=3, help="seeds of the PyTorch and Keras examples"
+    )
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="tenfold-bench-") as name:
         folder = Path(name)
@@ -40,7 +43,7 @@ def main() -> None:
             speed.growth(options.rounds),
             speed.time_to_98(options.repeat),
             convolution.epochs(options.rounds),
-            convolution.time_to_99(3),
+            convolution.time_to_99(options.examples),
             _whole_programs(folder, options.repeat),
             _accuracy(folder, options.seeds),
             _prediction(folder),
