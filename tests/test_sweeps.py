@@ -400,6 +400,16 @@ def test_the_key_of_a_plan_is_what_decides_its_table() -> None:
         ),
         (Plan("sweep", {}, {"hidden": []}), "Nothing to try: setting='hidden'. Expected a value."),
         (
+            Plan("sweep", {}, {"min_leaf": [None, 1]}),
+            "Values of several kinds: min_leaf=[None, 1]. Expected numbers or names, to sort them "
+            "by.",
+        ),
+        (
+            Plan("sweep", {}, {"learner": ["forest", "bayes"]}),
+            "Several learners in a sweep: learner=['forest', 'bayes']. Expected one. Compare "
+            "learners instead.",
+        ),
+        (
             Plan("comparison", {"recipe": "tutorial"}, {"learner": ["network"]}),
             "Trials that cannot be ranked: validation_size=[0.0]. Expected the same share of "
             "validation rows for all, above 0.",
