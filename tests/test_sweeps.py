@@ -319,6 +319,12 @@ def test_a_comparison_ranks_on_validation_rows_and_judges_on_test_rows(data: Dat
     assert text.startswith("learner,seed,val_accuracy,parameters,state,seconds,run\nbayes,0,")
     again = tenfold.compare(data, learners=["bayes", "forest", "logistic"], seeds=2)
     assert again.places == done.places and again.record.test_opened == 6
+    file = done.path / "comparison.json"
+    record = json.loads(file.read_text())
+    file.write_text(json.dumps(record | {"places": record["places"][:2]}))  # one had failed
+    more = tenfold.compare(data, learners=["bayes", "forest", "logistic"], seeds=2)
+    assert [one.learner for one in more.places] == [one.learner for one in done.places]
+    assert more.record.test_opened == 6 + 6
 
 
 def houses(n: int = 240) -> Dataset:
