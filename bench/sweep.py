@@ -51,9 +51,10 @@ def _print_table(repeat: int) -> None:
         folder = Path(name)
         for turn in range(repeat):
             out = folder / f"runs-{turn}"
-            ours.append(run_process([*TENFOLD, *_command(), "--out", out], folder))
+            own: list[str | Path] = [*TENFOLD, *_command(), "--out", out]
+            ours.append(run_process(own, folder))
             for dtype, measured in theirs.items():
-                command = [sys.executable, Path(__file__), "--peer", dtype]
+                command: list[str | Path] = [sys.executable, Path(__file__), "--peer", dtype]
                 measured.append(run_process(command, folder))
     print("| 24 networks, 10 epochs, 2 at a time | seconds | of cores | ours beside it | cores |")
     print("|---|---|---|---|---|")

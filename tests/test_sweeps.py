@@ -407,8 +407,8 @@ def test_the_key_of_a_plan_is_what_decides_its_table() -> None:
         (Plan("sweep", {}, {"hidden": []}), "Nothing to try: setting='hidden'. Expected a value."),
         (
             Plan("sweep", {}, {"min_leaf": [None, 1]}),
-            "Values of several kinds: min_leaf=[None, 1]. Expected numbers or names, to sort them "
-            "by.",
+            "Values of several kinds: setting='min_leaf', values=[None, 1]. Expected numbers or "
+            "names, to sort them by.",
         ),
         (
             Plan("sweep", {}, {"learner": ["forest", "bayes"]}),

@@ -115,7 +115,9 @@ def check_plan(plan: Plan) -> None:
         if len({isinstance(value, str) for value in values}) > 1 or None in values:
             expected = "numbers or names, to sort them by"
             raise SettingsError(
-                message("Values of several kinds", expected=expected, **{name: list(values)})
+                message(
+                    "Values of several kinds", expected=expected, setting=name, values=list(values)
+                )
             )
     if "learner" in plan.axes and plan.kind == "sweep":
         raise SettingsError(
