@@ -16,10 +16,12 @@ ENVIRONMENTS = Path(__file__).parent.parent / ".bench"
 
 @dataclass(frozen=True)
 class Process:
-    """What one run of a program cost: wall seconds and peak resident memory."""
+    """What one run of a program cost: wall seconds, peak resident memory, and the seconds that
+    cores worked for it, its own processes included: under load those say more."""
 
     seconds: float
     peak_mb: float
+    cpu_seconds: float = 0.0
 
 
 def run_process(command: Sequence[str | Path], cwd: Path) -> Process:
@@ -38,7 +40,8 @@ def run_process(command: Sequence[str | Path], cwd: Path) -> Process:
     seconds = time.perf_counter() - start
     if os.waitstatus_to_exitcode(status):
         raise RuntimeError(f"{command[0]} failed:\n{log.read_text(errors='replace')[-2000:]}")
-    return Process(seconds, usage.ru_maxrss / 1024)  # Linux counts in KiB
+    cpu_seconds = usage.ru_utime + usage.ru_stime
+    return Process(seconds, usage.ru_maxrss / 1024, cpu_seconds)  # Linux counts in KiB
 
 
 def environment(name: str, packages: Sequence[str]) -> Path | None:

@@ -18,7 +18,10 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.neural_network import MLPClassifier
 
 import tenfold
-from bench.measure import run_process, spread
+
+if __package__ in (None, ""):  # as a script, from any folder
+    sys.path.insert(0, str(Path(__file__).parent.parent))
+from bench.measure import Process, run_process, spread
 from tenfold.contract import resolve
 from tenfold.workflow import split_of
 
@@ -42,24 +45,31 @@ def main() -> None:
 
 
 def _print_table(repeat: int) -> None:
-    ours: list[float] = []
-    theirs: dict[str, list[float]] = {"float32": [], "float64": []}
+    ours: list[Process] = []
+    theirs: dict[str, list[Process]] = {"float32": [], "float64": []}
     with tempfile.TemporaryDirectory(prefix="tenfold-bench-") as name:
         folder = Path(name)
         for turn in range(repeat):
             out = folder / f"runs-{turn}"
-            ours.append(run_process([*TENFOLD, *_command(), "--out", out], folder).seconds)
-            for dtype, seconds in theirs.items():
-                command = [sys.executable, "-m", "bench.sweep", "--peer", dtype]
-                root = Path(__file__).parent.parent
-                seconds.append(run_process(command, root).seconds)
-    print("| 24 networks, 10 epochs, 2 at a time | seconds | ours beside it |")
-    print("|---|---|---|")
-    print(f"| `tenfold {' '.join(_command())}` | {spread(ours)} | |")
-    for dtype, seconds in theirs.items():
-        ratios = [a / b for a, b in zip(ours, seconds, strict=True)]
-        print(f"| `GridSearchCV(MLPClassifier, n_jobs=2)`, {dtype} | {spread(seconds)} "
-              f"| {spread(ratios, 2)} |")  # fmt: skip
+            own: list[str | Path] = [*TENFOLD, *_command(), "--out", out]
+            ours.append(run_process(own, folder))
+            for dtype, measured in theirs.items():
+                command: list[str | Path] = [sys.executable, Path(__file__), "--peer", dtype]
+                measured.append(run_process(command, folder))
+    print("| 24 networks, 10 epochs, 2 at a time | seconds | of cores | ours beside it | cores |")
+    print("|---|---|---|---|---|")
+    print(f"| `tenfold {' '.join(_command())}` | {_columns(ours)} | | |")
+    for dtype, measured in theirs.items():
+        pairs = list(zip(ours, measured, strict=True))
+        ratios = spread([a.seconds / b.seconds for a, b in pairs], 2)
+        of_cores = spread([a.cpu_seconds / b.cpu_seconds for a, b in pairs], 2)
+        title = f"`GridSearchCV(MLPClassifier, n_jobs=2)`, {dtype}"
+        print(f"| {title} | {_columns(measured)} | {ratios} | {of_cores} |")
+
+
+def _columns(measured: list[Process]) -> str:
+    seconds = spread([process.seconds for process in measured], 0)
+    return f"{seconds} | {spread([process.cpu_seconds for process in measured], 0)}"
 
 
 def _command() -> list[str]:

@@ -319,6 +319,12 @@ def test_a_comparison_ranks_on_validation_rows_and_judges_on_test_rows(data: Dat
     assert text.startswith("learner,seed,val_accuracy,parameters,state,seconds,run\nbayes,0,")
     again = tenfold.compare(data, learners=["bayes", "forest", "logistic"], seeds=2)
     assert again.places == done.places and again.record.test_opened == 6
+    file = done.path / "comparison.json"
+    record = json.loads(file.read_text())
+    file.write_text(json.dumps(record | {"places": record["places"][:2]}))  # one had failed
+    more = tenfold.compare(data, learners=["bayes", "forest", "logistic"], seeds=2)
+    assert [one.learner for one in more.places] == [one.learner for one in done.places]
+    assert more.record.test_opened == 6 + 6
 
 
 def houses(n: int = 240) -> Dataset:
@@ -399,6 +405,16 @@ def test_the_key_of_a_plan_is_what_decides_its_table() -> None:
             "Too few trials: seeds=3. Expected at least one for each of the seeds.",
         ),
         (Plan("sweep", {}, {"hidden": []}), "Nothing to try: setting='hidden'. Expected a value."),
+        (
+            Plan("sweep", {}, {"min_leaf": [None, 1]}),
+            "Values of several kinds: setting='min_leaf', values=[None, 1]. Expected numbers or "
+            "names, to sort them by.",
+        ),
+        (
+            Plan("sweep", {}, {"learner": ["forest", "bayes"]}),
+            "Several learners in a sweep: learner=['forest', 'bayes']. Expected one. Compare "
+            "learners instead.",
+        ),
         (
             Plan("comparison", {"recipe": "tutorial"}, {"learner": ["network"]}),
             "Trials that cannot be ranked: validation_size=[0.0]. Expected the same share of "

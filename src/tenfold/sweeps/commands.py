@@ -16,7 +16,7 @@ from tenfold.learners import LEARNERS, check_task
 from tenfold.loading import load
 from tenfold.runs import Record, Run
 from tenfold.sweeps.executors import Executor, LocalProcesses
-from tenfold.sweeps.findings import Facts, chosen_line
+from tenfold.sweeps.findings import Facts, beside, chosen_line
 from tenfold.sweeps.folder import Place, SweepRecord
 from tenfold.sweeps.leaderboard import place_learners
 from tenfold.sweeps.page import write_comparison_page, write_sweep_page
@@ -137,7 +137,6 @@ def sweep(
     """
     dataset = data if isinstance(data, Dataset) else load(data, target=target, reading=reading)
     fixed, axes = _axes(settings)
-    check_task(str(fixed.get("learner", "network")), dataset.task)
     if fixed.get("learner", "network") == "network":
         axes = {"hidden": hidden or (32, 64, 128, 256), "layers": layers or (1, 2), **axes}
     elif hidden or layers:
@@ -150,6 +149,7 @@ def sweep(
         is_table=isinstance(dataset.x, Table),
     )  # fmt: skip
     check_plan(plan)
+    check_task(plan.settings(plan.points()[0], 0).learner, dataset.task)
     watcher = watcher or SweepWatcher()
     n_trials = seeds * (plan.n_points or 0 if search else len(plan.points()))
     with (
@@ -221,7 +221,10 @@ def compare(
         work.make(grid_tasks(plan))
         work.write_table()
         groups = ranked(work)
-        if not work.record.places:
+        listed = [place.learner for place in work.record.places]
+        if listed != [group.point["learner"] for group in groups]:
+            if listed:  # one that had failed was made since: all are measured again
+                work.record.test_opened = 0
             watcher.stage("test")
             work.record.places = place_learners(work, groups)
         watcher.stage("report")
@@ -297,7 +300,7 @@ def _conclude_sweep(work: Work, groups: Sequence[Group], best: Run) -> None:
     lines = [chosen_line(groups[0], work.score_name, len(groups))]
     if "hidden" in groups[0].point:
         facts = Facts(
-            groups,
+            beside(groups),
             max(1, len(work.data.labels)),
             len(work.split.train) * int(best.record.config["epochs"]),
             "validation accuracy" if work.data.labels else "validation RMSE",

@@ -134,6 +134,15 @@ def _network(group: Group) -> str:
     return " x ".join([str(group.point["hidden"])] * group.point["layers"])
 
 
+def beside(groups: Sequence[Group]) -> list[Group]:
+    """Groups that differ from the best one, which stands first, in neurons and layers alone."""
+
+    def others(group: Group) -> dict[str, Any]:
+        return {n: v for n, v in group.point.items() if n not in ("hidden", "layers")}
+
+    return [group for group in groups if others(group) == others(groups[0])]
+
+
 def chosen_line(group: Group, score: str, n_groups: int) -> str:
     """Which point is best by the validation rows."""
     what = ", ".join(f"{name} {value}" for name, value in group.point.items())

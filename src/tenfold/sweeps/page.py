@@ -9,7 +9,7 @@ from tenfold.page import read_text, render
 from tenfold.report import ordinal
 from tenfold.report.plots import INK, TRAIN, VALIDATION, as_svg, literal, new_figure, plain
 from tenfold.runs import Run
-from tenfold.sweeps.findings import Facts
+from tenfold.sweeps.findings import Facts, beside
 from tenfold.sweeps.table import Group, sort_rows
 from tenfold.sweeps.work import Work
 
@@ -79,11 +79,12 @@ def _write(work: Work, groups: Sequence[Group], *, kind: str, **values: Any) -> 
 def _plots(groups: Sequence[Group], score: str) -> list[str]:
     """Score against time; score and time against neurons and layers where they were varied."""
     found = [as_svg(_against_time(groups, score), f"{score} against training time")]
+    alike = beside(groups)
     for axis, other in (("hidden", "layers"), ("layers", "hidden")):
-        values = {group.point.get(axis) for group in groups}
-        if None in values or len(values) < 2 or len(groups[0].point) > 2:
+        values = {group.point.get(axis) for group in alike}
+        if None in values or len(values) < 2:
             continue
-        figure = _against(axis, other, groups, score)
+        figure = _against(axis, other, alike, score)
         found.append(as_svg(figure, f"{score} and training time against {_word(axis)}"))
     return found
 

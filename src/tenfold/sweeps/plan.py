@@ -112,6 +112,18 @@ def check_plan(plan: Plan) -> None:
     for name, values in plan.axes.items():
         if not values:
             raise SettingsError(message("Nothing to try", expected="a value", setting=name))
+        if len({isinstance(value, str) for value in values}) > 1 or None in values:
+            expected = "numbers or names, to sort them by"
+            raise SettingsError(
+                message(
+                    "Values of several kinds", expected=expected, setting=name, values=list(values)
+                )
+            )
+    if "learner" in plan.axes and plan.kind == "sweep":
+        raise SettingsError(
+            message("Several learners in a sweep", expected="one", fix="Compare learners instead",
+                    learner=list(plan.axes["learner"]))
+        )  # fmt: skip
     sizes = {plan.settings(point, 0).validation_size for point in plan.points()}
     if 0.0 in sizes or len(sizes) > 1:
         raise SettingsError(
