@@ -28,7 +28,7 @@ def test_swapped_labels_come_first_and_progress_is_told(few: Few) -> None:
     data, wrong = swapped(few(2400, 100), 10, seed=0)
     done: list[tuple[int, int]] = []
     suspects = find_suspects(data, folds=2, watch=lambda n, total: done.append((n, total)))
-    assert done == [(n, 30) for n in range(1, 31)]
+    assert done == [(n, 40) for n in range(1, 41)], "the default's 20 epochs in each fold"
     assert len(wrong & {suspect.row for suspect in suspects[:20]}) >= 8
     assert all(suspect.row < 2400 for suspect in suspects), "test rows stay sealed"
     confidences = [suspect.confidence for suspect in suspects]

@@ -158,7 +158,7 @@ def test_the_report_draws_scores_and_times(swept: tuple[Sweep, Notes]) -> None:
     assert page.count("<svg ") == 3 and "hidden layers" in page and "neurons in a layer" in page
     for line in swept[0].findings:
         assert line in page
-    assert 'href="best/report.html"' in page and "http" not in page.replace("http://www.w3.org", "")
+    assert 'href="best/report.html"' in page and "://" not in page.replace("http://www.w3.org", "")
 
 
 def test_the_same_call_finds_everything_made(swept: tuple[Sweep, Notes], data: Dataset) -> None:

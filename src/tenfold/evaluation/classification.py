@@ -1,6 +1,5 @@
 """How often the right label is answered, how surely, and which labels are taken for which."""
 
-from collections.abc import Sequence
 from html import escape
 from typing import Any, Literal, Self
 
@@ -198,10 +197,7 @@ class Evaluation(Frozen):
         ranked = None
         if sought is not None:
             ranked = Ranking.of(y == sought, p[:, sought]).scores(rng, recall)
-        # What was answered need not be the most probable.
-        stated = [p] if temperature == 1 else [p, uncalibrated(p, temperature)]
-        given = [one[np.arange(len(y)), answers] for one in stated]
-        calibration = _calibration_scores(given, right, rng)
+        calibration = _calibration_scores(p, answers, right, temperature, rng)
         return cls(
             data=data,
             part=part,
@@ -216,7 +212,7 @@ class Evaluation(Frozen):
             log_loss=ratios([(log_losses(y, p), None)], rng)[0].score(),
             macro_f1=macro,
             calibration_error=calibration[0],
-            calibration_error_before=calibration[1] if len(calibration) > 1 else None,
+            calibration_error_before=None if temperature == 1 else calibration[1],
             answered=Answered(
                 share=wilson(int((~doubtful).sum()), len(y)),
                 accuracy=_rate(int(right[~doubtful].sum()), int((~doubtful).sum())),
@@ -331,9 +327,16 @@ def _f1(right: int, n: int) -> Score | None:
 
 
 def _calibration_scores(
-    confidences: Sequence[Floats], right: NDArray[np.bool], rng: np.random.Generator
+    p: Floats,
+    answers: NDArray[np.int64],
+    right: NDArray[np.bool],
+    temperature: float,
+    rng: np.random.Generator,
 ) -> list[Score]:
-    """The calibration error of each way to state confidence, on the same resampled rows."""
+    """The calibration error, and the one before calibration, on the same resampled rows."""
+    stated = [p] if temperature == 1 else [p, uncalibrated(p, temperature)]
+    # What was answered need not be the most probable.
+    confidences = [one[np.arange(len(p)), answers] for one in stated]
     # One column of gaps per bin: a resampled error is a sum of absolute means.
     gaps = [
         np.where(_bins(one)[:, None] == np.arange(N_BINS), (right - one)[:, None], 0)
