@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tenfold import options
+from tenfold.cluster import RayCluster
 from tenfold.evaluation import RegressionEvaluation, in_unit
 from tenfold.report import ordinal
 from tenfold.sweeps import Group, Row, Sweep, SweepInterrupted, SweepWatcher, compare, sweep
@@ -26,6 +27,10 @@ FirstSeed = Annotated[int, typer.Option(help="Of the split and of the first trai
 Workers = Annotated[
     int | None,
     typer.Option(metavar="N", min=1, help="Processes of one thread [default: one for each core]."),
+]
+Cluster = Annotated[
+    str | None,
+    typer.Option(metavar="ADDRESS", help="Train on a Ray cluster: 'local', or its HOST:PORT."),
 ]
 SweepOut = Annotated[Path, typer.Option(help="Where its folder is made, or found again.")]
 
@@ -129,6 +134,7 @@ def sweep_command(
     time: options.Time = None,
     lags: options.LagCount = None,
     workers: Workers = None,
+    cluster: Cluster = None,
     out: SweepOut = Path("runs"),
     as_json: options.AsJson = False,
 ) -> None:
@@ -144,6 +150,7 @@ def sweep_command(
         done = sweep(
             data, recipe=recipe, epochs=epochs, seeds=seeds, seed=seed, trials=trials,
             search=search, minutes=minutes, test_size=test_size, workers=workers, out=out,
+            executor=_executor(cluster, workers),
             reading=options.reading_of(context.params), watcher=watcher, **asked,
         )  # fmt: skip
     if as_json:
@@ -172,6 +179,7 @@ def compare_command(
     time: options.Time = None,
     lags: options.LagCount = None,
     workers: Workers = None,
+    cluster: Cluster = None,
     out: SweepOut = Path("runs"),
     as_json: options.AsJson = False,
 ) -> None:
@@ -181,6 +189,7 @@ def compare_command(
         done = compare(
             data, learners=names, recipe=recipe, epochs=epochs, seeds=seeds, seed=seed,
             test_size=test_size, workers=workers, out=out,
+            executor=_executor(cluster, workers),
             reading=options.reading_of(context.params), watcher=watcher,
         )  # fmt: skip
     if as_json:
@@ -188,6 +197,10 @@ def compare_command(
         print(json.dumps(_plain(done) | {"places": places}))
     else:
         _print_comparison(done)
+
+
+def _executor(cluster: str | None, workers: int | None) -> RayCluster | None:
+    return None if cluster is None else RayCluster(cluster, workers)
 
 
 def _plain(done: Sweep) -> dict[str, Any]:

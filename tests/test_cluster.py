@@ -1,0 +1,143 @@
+"""Trials on a real cluster of Ray: two nodes in this computer, of one core each."""
+
+import os
+import secrets
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tenfold
+from tenfold import Dataset, Sweep
+from tenfold.cluster import RayCluster
+from tenfold.sweeps import LocalProcesses, Row, SweepInterrupted, SweepWatcher
+from tenfold.sweeps.executors import Executor
+from tenfold.sweeps.table import read_table
+
+pytestmark = [pytest.mark.ray, pytest.mark.xdist_group("ray")]
+
+NODE: dict[str, Any] = {"num_cpus": 1, "object_store_memory": 150 << 20, "include_dashboard": False}
+
+
+@pytest.fixture(scope="module")
+def nodes() -> Iterator[Any]:
+    """A cluster with a token: a head without cores and two nodes of one core each."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_AUTH_MODE", "token")
+        patch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        from ray.cluster_utils import Cluster  # Ray reads those variables when it is imported
+
+        cluster = Cluster(initialize_head=True, head_node_args={**NODE, "num_cpus": 0})
+        try:
+            for _ in range(2):
+                cluster.add_node(**NODE)
+            yield cluster
+        finally:
+            cluster.shutdown()  # type: ignore[no-untyped-call]
+
+
+class Counter(SweepWatcher):
+    """Counts what it sees."""
+
+    def __init__(self) -> None:
+        self.rows, self.warnings = list[Row](), list[str]()
+
+    def row(self, row: Row) -> None:
+        self.rows.append(row)
+        self.after(len(self.rows))
+
+    def after(self, n_rows: int) -> None:
+        """What happens when so many trials have ended."""
+
+    def warn(self, text: str) -> None:
+        self.warnings.append(text)
+
+
+def made(data: Dataset, out: Path, executor: Executor, watcher: SweepWatcher) -> Sweep:
+    return tenfold.sweep(
+        data, hidden=[8, 16], layers=[1], seeds=3, epochs=2, out=out, executor=executor,
+        watcher=watcher,
+    )  # fmt: skip
+
+
+def table(sweep: Sweep) -> list[dict[str, str]]:
+    return read_table(sweep.path / "sweep.csv")
+
+
+@pytest.fixture(scope="module")
+def local(mnist: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Sweep:
+    """The sweep made by two processes."""
+    few = mnist.take(np.r_[:600, 60_000:60_100])
+    return made(few, tmp_path_factory.mktemp("local"), LocalProcesses(2), Counter())
+
+
+class Breaks(Counter):
+    """Kills a worker when one trial has ended, and removes a node when two have."""
+
+    def __init__(self, nodes: Any) -> None:
+        super().__init__()
+        self.nodes, self.killed = nodes, False
+
+    def after(self, n_rows: int) -> None:
+        if n_rows == 1:
+            self.killing = threading.Thread(target=self._kill)
+            self.killing.start()
+        if n_rows == 2:
+            self.nodes.remove_node(next(iter(self.nodes.worker_nodes)), allow_graceful=False)
+
+    def _kill(self) -> None:
+        os.kill(a_busy_worker(), signal.SIGKILL)
+        self.killed = True
+
+
+def a_busy_worker() -> int:
+    """The process of a task under way."""
+    for _ in range(1000):
+        for path in Path("/proc").glob("[0-9]*/cmdline"):
+            try:
+                if path.read_bytes().startswith(b"ray::_make_there"):
+                    return int(path.parent.name)
+            except OSError:
+                continue
+        time.sleep(0.01)
+    raise AssertionError("no task under way")
+
+
+def test_a_worker_and_a_node_lost_cost_nothing_but_time(
+    nodes: Any, local: Sweep, few: Any, tmp_path: Path
+) -> None:
+    watcher = Breaks(nodes)
+    sweep = made(few(600, 100), tmp_path, RayCluster(nodes.address), watcher)
+    watcher.killing.join()
+    assert watcher.killed and table(sweep) == table(local)
+    names = [row.run.name for row in watcher.rows]
+    assert len(names) == len(set(names)) == len(sweep.rows) == 6
+    assert {row.state for row in sweep.rows} == {"finished"}
+    assert any("1 of 3 machines lost" in text for text in watcher.warnings)
+    nodes.add_node(**NODE)
+
+
+class Stops(Counter):
+    """Ctrl-C after two trials."""
+
+    def after(self, n_rows: int) -> None:
+        if n_rows == 2:
+            raise KeyboardInterrupt
+
+
+def test_interrupted_and_resumed_the_table_is_equal(
+    nodes: Any, local: Sweep, few: Any, tmp_path: Path
+) -> None:
+    with pytest.raises(SweepInterrupted) as stopped:
+        made(few(600, 100), tmp_path, RayCluster(nodes.address), Stops())
+    assert stopped.value.n_ended == 2
+    watcher = Counter()
+    sweep = made(few(600, 100), tmp_path, RayCluster(nodes.address), watcher)
+    assert sweep.path == stopped.value.path and len(watcher.rows) == 4
+    assert table(sweep) == table(local)
