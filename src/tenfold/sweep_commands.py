@@ -22,6 +22,9 @@ from tenfold.terminal import program_name
 MAX_SHOWN = 20
 """Settings that are listed after a sweep, best first; the CSV has all."""
 
+WIDE = 200
+"""Columns of text where nobody says how many there are."""
+
 Seeds = Annotated[int, typer.Option(metavar="N", min=1, help="Trainings of each, for the spread.")]
 FirstSeed = Annotated[int, typer.Option(help="Of the split and of the first training.")]
 Workers = Annotated[
@@ -280,9 +283,9 @@ def _table(names: list[str]) -> Table:
 
 
 def _print(table: Table) -> None:
-    console = Console(highlight=False)
     # A file or a pipe has no width of its own: nothing is cut there.
-    console.print(table, width=None if console.is_terminal else 200)
+    width = None if Console().is_terminal else WIDE
+    Console(highlight=False, width=width).print(table)
 
 
 def _scores(group: Group) -> tuple[str, str]:

@@ -17,7 +17,7 @@ Point = Mapping[str, Any]
 """A value for each setting that is swept, in the order of the table's columns."""
 
 SEARCHED: dict[str, tuple[float, float]] = {"learning_rate": (1e-4, 3e-2), "dropout": (0.0, 0.5)}
-"""Ranges of a search, beside `hidden` and `layers`. 0.03 is where Adam no longer settles."""
+"""Ranges of a search for networks, beside `hidden` and `layers`."""
 
 
 @dataclass(frozen=True)
@@ -45,15 +45,29 @@ class Plan:
     is_table: bool = False
 
     @property
+    def ranges(self) -> dict[str, tuple[float, float]]:
+        """What a search varies beside the axes: lowest and highest value."""
+        if not self.is_search or "layers" not in self.axes:
+            return {}
+        known = {**self.fixed, **self.axes}
+        return {name: ends for name, ends in SEARCHED.items() if name not in known}
+
+    @property
     def columns(self) -> tuple[str, ...]:
         """Settings that differ between trials: the first columns of the table."""
-        names = tuple(self.axes)
-        return names + tuple(name for name in SEARCHED if self.is_search and name not in names)
+        return (*self.axes, *self.ranges)
+
+    @property
+    def tried(self) -> dict[str, list[Any]]:
+        """The values of each axis, sorted, none of them twice."""
+        return {name: sorted(dict.fromkeys(values)) for name, values in self.axes.items()}
 
     def points(self) -> list[Point]:
         """The grid, sorted; with `n_points` so many of it, drawn without putting back."""
-        values = [sorted(dict.fromkeys(values)) for values in self.axes.values()]
-        grid = [dict(zip(self.axes, found, strict=True)) for found in itertools.product(*values)]
+        tried = self.tried
+        grid = [
+            dict(zip(tried, found, strict=True)) for found in itertools.product(*tried.values())
+        ]
         if self.n_points is None or self.n_points >= len(grid):
             return list(grid)
         drawn = np.random.default_rng(self.seed).choice(len(grid), self.n_points, replace=False)
@@ -77,8 +91,8 @@ class Plan:
     def key(self, fingerprint: str) -> str:
         """What an equal sweep of the same rows has alike: the digest of all that decides it."""
         parts = [
-            self.kind, dict(self.fixed), {name: list(v) for name, v in self.axes.items()},
-            self.seeds, self.seed, self.n_points, self.is_search, self.is_table, fingerprint,
+            self.kind, dict(self.fixed), self.tried, self.seeds, self.seed, self.n_points,
+            self.is_search, self.is_table, fingerprint,
         ]  # fmt: skip
         return sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
 

@@ -6,7 +6,6 @@ on how many workers there are or on which trial ended first.
 
 import statistics
 from collections.abc import Iterator, Sequence
-from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ import numpy as np
 from tenfold.contract import Settings
 from tenfold.errors import SettingsError, message
 from tenfold.runs import Run
-from tenfold.sweeps.plan import SEARCHED, Plan, Point
+from tenfold.sweeps.plan import Plan, Point
 from tenfold.sweeps.table import Row
 from tenfold.sweeps.work import Task, Work
 
@@ -39,23 +38,29 @@ def search(work: Work) -> None:
       SettingsError: Optuna is not installed.
     """
     study = _open_study(work)
-    n_points = work.plan.n_points or 0
+    told = [one for one in study.get_trials(deepcopy=False) if one.state.is_finished()]
+    work.make([task for trial in told for task in _tasks(work, trial)])
     while work.go_on():
-        asked = list(islice(_asked(study, work.plan, n_points), ROUND))
+        asked = list(_asked(study, work.plan))
         if not asked:
             return
         floors = _floors(work)
-        tasks = [
-            Task(f"{trial.number:04d}-seed-{work.plan.seed + seed}", _point(trial), seed, floors)
-            for trial in asked
-            for seed in range(work.plan.seeds)
-        ]
-        work.make(tasks)
-        if not all(task.name in work.rows for task in tasks):
-            return  # the time was over
+        tasks = {trial.number: _tasks(work, trial, floors) for trial in asked}
+        work.make([task for found in tasks.values() for task in found])
         for trial in asked:
-            rows = [work.rows[t.name] for t in tasks if t.name.startswith(f"{trial.number:04d}-")]
-            _tell(study, trial, rows)
+            rows = [work.rows.get(task.name) for task in tasks[trial.number]]
+            if None in rows:
+                return  # the time was over
+            _tell(study, trial, [row for row in rows if row is not None])
+
+
+def _tasks(work: Work, trial: Any, floors: tuple[tuple[int, float], ...] = ()) -> list[Task]:
+    """The trainings of a point, one for each seed."""
+    plan = work.plan
+    return [
+        Task(f"{trial.number:04d}-seed-{plan.seed + seed}", _point(trial), seed, floors)
+        for seed in range(plan.seeds)
+    ]
 
 
 def _open_study(work: Work) -> Any:
@@ -77,7 +82,7 @@ def _open_study(work: Work) -> Any:
     )
 
 
-def _asked(study: Any, plan: Plan, n_points: int) -> Iterator[Any]:
+def _asked(study: Any, plan: Plan) -> Iterator[Any]:
     """The trials of the round under way: those asked before an interruption, then new ones."""
     from optuna.samplers import TPESampler
     from optuna.trial import Trial, TrialState
@@ -85,7 +90,7 @@ def _asked(study: Any, plan: Plan, n_points: int) -> Iterator[Any]:
     known = study.get_trials(deepcopy=False)
     running = [one for one in known if one.state == TrialState.RUNNING]
     told = len(known) - len(running)
-    for i in range(min(ROUND, n_points - told)):
+    for i in range(min(ROUND, (plan.n_points or 0) - told)):
         # A sampler for each number: what it draws does not depend on what this process drew.
         seed = np.random.SeedSequence((plan.seed, told + i)).generate_state(1)[0]
         study.sampler = TPESampler(seed=int(seed))
@@ -97,14 +102,12 @@ def _asked(study: Any, plan: Plan, n_points: int) -> Iterator[Any]:
 def _suggest(trial: Any, plan: Plan) -> None:
     """Fill in the point of a trial; what it has already stays."""
     for name, values in plan.axes.items():
-        numbers = all(isinstance(value, int) for value in values)
-        if numbers and name in ("hidden", "layers", "batch_size"):
-            trial.suggest_int(name, min(values), max(values), log=name != "layers")
+        if all(isinstance(value, int) for value in values):
+            trial.suggest_int(name, min(values), max(values), log=min(values) > 4)
         else:
             trial.suggest_categorical(name, list(values))
-    for name, (low, high) in SEARCHED.items():
-        if name not in plan.axes:
-            trial.suggest_float(name, low, high, log=low > 0)
+    for name, (low, high) in plan.ranges.items():
+        trial.suggest_float(name, low, high, log=low > 0)
 
 
 def _point(trial: Any) -> Point:
