@@ -11,15 +11,23 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
+from typer.testing import CliRunner
 
 import tenfold
-from tenfold import Dataset, Sweep
+from tenfold import Dataset, Run, Sweep, cluster
+from tenfold.cli import app
 from tenfold.cluster import RayCluster
+from tenfold.files import within
 from tenfold.sweeps import LocalProcesses, Row, SweepInterrupted, SweepWatcher
 from tenfold.sweeps.executors import Executor
 from tenfold.sweeps.table import read_table
 
-pytestmark = [pytest.mark.ray, pytest.mark.xdist_group("ray")]
+pytestmark = [
+    pytest.mark.ray,
+    pytest.mark.xdist_group("ray"),
+    pytest.mark.filterwarnings("ignore:os.fork"),  # JAX warns of what Ray's own cluster class does
+]
 
 NODE: dict[str, Any] = {"num_cpus": 1, "object_store_memory": 150 << 20, "include_dashboard": False}
 
@@ -33,13 +41,13 @@ def nodes() -> Iterator[Any]:
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         from ray.cluster_utils import Cluster  # Ray reads those variables when it is imported
 
-        cluster = Cluster(initialize_head=True, head_node_args={**NODE, "num_cpus": 0})
+        started = Cluster(initialize_head=True, head_node_args={**NODE, "num_cpus": 0})
         try:
             for _ in range(2):
-                cluster.add_node(**NODE)
-            yield cluster
+                started.add_node(**NODE)
+            yield started
         finally:
-            cluster.shutdown()  # type: ignore[no-untyped-call]
+            started.shutdown()  # type: ignore[no-untyped-call]
 
 
 class Counter(SweepWatcher):
@@ -141,3 +149,33 @@ def test_interrupted_and_resumed_the_table_is_equal(
     sweep = made(few(600, 100), tmp_path, RayCluster(nodes.address), watcher)
     assert sweep.path == stopped.value.path and len(watcher.rows) == 4
     assert table(sweep) == table(local)
+
+
+@pytest.fixture
+def pictures(mnist: Dataset) -> Path:
+    """A folder of digits as picture files, and one file that is none."""
+    folder = Path("pictures")
+    for i in range(5):
+        (folder / f"part-{i % 2}").mkdir(parents=True, exist_ok=True)
+        Image.fromarray(mnist.x[i]).save(folder / f"part-{i % 2}" / f"{i}.png")
+    (folder / "broken.png").write_bytes(b"nothing")
+    return folder
+
+
+def test_a_folder_is_answered_as_predict_answers_it(
+    nodes: Any, small_run: Run, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster, "SHARD_FILES", 2)
+    command = ["predict", str(small_run.path), str(pictures)]
+    plain = CliRunner().invoke(app, [*command, "--csv"])
+    asked = [*command, "--cluster", nodes.address, "--out", "answers"]
+    many = CliRunner().invoke(app, asked)
+    assert (plain.exit_code, many.exit_code) == (1, 1)  # the broken one
+    assert "6 answers, 1 inputs" in many.stdout
+    assert Path("answers/predictions.csv").read_text("utf-8") == plain.stdout
+    shards = sorted(Path("answers/shards").iterdir())
+    assert len(shards) == 3
+    # Nothing is asked again but what is missing: without a cluster all the others are there.
+    done = cluster.predict_many("nowhere:1", small_run.path, within(pictures), Path("answers"))
+    assert (done.n_found, done.n_answers, done.n_errors) == (3, 6, 1)
+    assert done.path.read_text("utf-8") == plain.stdout

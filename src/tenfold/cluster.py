@@ -6,8 +6,13 @@ a driver that begins again finds what is whole. Ray sends Python objects as pick
 the token of a cluster can run code on it (docs/scale.md).
 """
 
+import contextlib
+import csv
 import hashlib
+import importlib
 import importlib.metadata
+import io
+import json
 import logging
 import os
 import shutil
@@ -15,13 +20,14 @@ import signal
 import tempfile
 import threading
 import time
+import warnings
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,10 +35,12 @@ from numpy.typing import NDArray
 from tenfold import files
 from tenfold.catalog import CACHE_VARIABLE
 from tenfold.errors import BackendError, FileError, SettingsError, TenfoldError, message
+from tenfold.model import Model
 from tenfold.network import prepare
 from tenfold.sweeps.executors import ATTEMPTS, Watch
 from tenfold.sweeps.shared import MANIFEST
 from tenfold.sweeps.trials import ENVIRONMENT, Job, give_up, has_ended, run_trial
+from tenfold.terminal import answers, print_csv
 
 LOCAL = "local"
 
@@ -41,6 +49,9 @@ LOOK_SECONDS = 1.0
 
 STORE_BYTES = 150 << 20
 """Shared memory of a cluster that is started here: it holds results on their way, no rows."""
+
+SHARD_FILES = 256
+"""Files that are answered and written together: a second or two of work, little to do again."""
 
 Files = dict[str, bytes]
 
@@ -144,6 +155,153 @@ class RayCluster:
         watch.ended(job)
 
 
+class Answered(NamedTuple):
+    """What a batch prediction came to.
+
+    Attributes:
+      path: The table, as `predict --csv` prints it.
+      n_answers: Lines in it.
+      n_errors: Inputs that cannot be read; they have lines, too.
+      n_found: Shards that were there already.
+    """
+
+    path: Path
+    n_answers: int
+    n_errors: int
+    n_found: int
+
+
+def predict_many(
+    address: str,
+    run: Path,
+    inputs: Sequence[Path],
+    out: Path,
+    *,
+    fitted: bool = True,
+    turn: bool = True,
+    tell: Callable[[int, int], None] = lambda done, of: None,
+) -> Answered:
+    """Answer many files on a cluster, through Ray Data: a model in each process, shards to each.
+
+    Every machine must see the files under the names they have here. Each shard's answers are
+    written into `out` here when they are whole; those of the same files and the same model that
+    are there already are not asked for again.
+
+    Args:
+      address: As in `RayCluster`.
+      run: A run folder or a `model.onnx`: who answers.
+      inputs: Files, as `Model.predict` takes them.
+      out: A folder for the shards and, at the end, `predictions.csv`.
+      fitted, turn: As in `Model.predict`.
+      tell: Is told how many shards are done, of how many.
+
+    Raises:
+      BackendError: No such cluster, or a machine that does not see the files.
+      ModelError: No model there that can be used.
+      FileError: `out` cannot be written.
+    """
+    path = run / "model.onnx" if run.is_dir() else run
+    with files.os_errors("open", path):
+        content = path.read_bytes()
+    model = Model(content, where=path)
+    shards = {
+        _shard_name(i, model, part, fitted, turn): [str(path) for path in part]
+        for i, part in enumerate(_parts(inputs, SHARD_FILES))
+    }
+    folder = out / "shards"
+    with files.os_errors("create", folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    missing = {name: part for name, part in shards.items() if not (folder / name).is_file()}
+    n_found = len(shards) - len(missing)
+    tell(n_found, len(shards))
+    with files.locked(out, wait=False):
+        if missing:
+            answered = _answered(address, content, missing, fitted, turn)
+            for n_done, (name, text) in enumerate(answered, n_found + 1):
+                files.write_text(folder / name, text)
+                tell(n_done, len(shards))
+        head = _printed(model, [], fitted, turn)
+        n_answers = n_errors = 0
+        with files.durable(out / "predictions.csv") as file:
+            file.write(head.encode())
+            for name in shards:
+                text = (folder / name).read_text("utf-8")
+                file.write(text.removeprefix(head).encode())
+                errors = [line["error"] for line in csv.DictReader(io.StringIO(text))]
+                n_answers, n_errors = n_answers + len(errors), n_errors + sum(map(bool, errors))
+    return Answered(out / "predictions.csv", n_answers, n_errors, n_found)
+
+
+def _answered(
+    address: str, content: bytes, shards: Mapping[str, list[str]], fitted: bool, turn: bool
+) -> Iterator[tuple[str, str]]:
+    """Name and text of each shard, as they come."""
+    ray = join(address)
+    data = importlib.import_module("ray.data")
+    try:
+        context = data.DataContext.get_current()
+        context.enable_progress_bars = context.print_on_execution_start = False
+        # Ray Data gives the shards of a lost process out again; what a process raises ends all.
+        rows = [{"name": name, "inputs": part} for name, part in shards.items()]
+        n_actors = max(1, min(len(rows), int(ray.cluster_resources().get("CPU", 1))))
+        answered = data.from_items(rows, override_num_blocks=len(rows)).map(
+            _Answerer,
+            fn_constructor_args=(ray.put(content), os.getcwd(), fitted, turn),
+            compute=data.ActorPoolStrategy(size=n_actors),
+            num_cpus=1,
+        )
+        for row in answered.iter_rows():
+            yield row["name"], row["text"]
+    except ray.exceptions.RayTaskError as error:
+        raise _translated(error) from error
+    except ray.exceptions.RayError as error:
+        raise BackendError(message("The cluster failed", reason=_first_line(error))) from error
+    finally:
+        ray.shutdown()
+
+
+class _Answerer:
+    """A model in a process of the cluster."""
+
+    def __init__(self, content: Any, folder: str, fitted: bool, turn: bool) -> None:
+        import ray
+
+        self._model = Model(ray.get(content))
+        self._options = fitted, turn
+        with suppress(OSError):  # relative names then mean what they mean to the driver
+            os.chdir(folder)
+
+    def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
+        paths = [Path(name) for name in row["inputs"]]
+        for path in paths:
+            if not path.exists():
+                fix = "Put the files on storage that all machines share"
+                raise BackendError(message("A machine does not see the file", where=path, fix=fix))
+        return {"name": row["name"], "text": _printed(self._model, paths, *self._options)}
+
+
+def _printed(model: Model, paths: Sequence[Path], fitted: bool, turn: bool) -> str:
+    """What `tenfold predict --csv` prints: it is that function."""
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        print_csv(model, answers(model, paths, fitted=fitted, turn=turn), None, False)
+    return printed.getvalue()
+
+
+def _parts(paths: Sequence[Path], size: int) -> Iterator[Sequence[Path]]:
+    for start in range(0, len(paths), size):
+        yield paths[start : start + size]
+
+
+def _shard_name(i: int, model: Model, paths: Sequence[Path], fitted: bool, turn: bool) -> str:
+    """A name that no other answers have: by model, options, names, sizes and times of the files."""
+    digest = hashlib.sha256(f"{model.sha256} {fitted} {turn}\n".encode())
+    for path in paths:
+        with files.os_errors("read", path):
+            known = path.stat()
+        digest.update(json.dumps([str(path), known.st_size, known.st_mtime_ns]).encode())
+    return f"shard-{i:06}-{digest.hexdigest()[:16]}.csv"
+
+
 def join(address: str, n_cores: int | None = None) -> ModuleType:
     """Ray, connected. Usage statistics and dashboard are off, the token is on.
 
@@ -170,13 +328,16 @@ def join(address: str, n_cores: int | None = None) -> ModuleType:
     }
     heard = signal.getsignal(signal.SIGTERM)
     try:
-        ray.init(
-            address=address,
-            runtime_env={"env_vars": dict(ENVIRONMENT)},
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            **(started if address == LOCAL else {}),
-        )
+        with warnings.catch_warnings():
+            # Ray's processes are other programs at once: JAX has nothing to fear in them.
+            warnings.filterwarnings("ignore", message=r"os\.fork\(\)")
+            ray.init(
+                address=address,
+                runtime_env={"env_vars": dict(ENVIRONMENT)},
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                **(started if address == LOCAL else {}),
+            )
     except (ray.exceptions.RayError, ConnectionError, RuntimeError, ValueError) as error:
         raise BackendError(
             message(

@@ -31,10 +31,6 @@ Workers = Annotated[
     int | None,
     typer.Option(metavar="N", min=1, help="Processes of one thread [default: one for each core]."),
 ]
-Cluster = Annotated[
-    str | None,
-    typer.Option(metavar="ADDRESS", help="Train on a Ray cluster: 'local', or its HOST:PORT."),
-]
 SweepOut = Annotated[Path, typer.Option(help="Where its folder is made, or found again.")]
 
 
@@ -137,7 +133,7 @@ def sweep_command(
     time: options.Time = None,
     lags: options.LagCount = None,
     workers: Workers = None,
-    cluster: Cluster = None,
+    cluster: options.Cluster = None,
     out: SweepOut = Path("runs"),
     as_json: options.AsJson = False,
 ) -> None:
@@ -182,7 +178,7 @@ def compare_command(
     time: options.Time = None,
     lags: options.LagCount = None,
     workers: Workers = None,
-    cluster: Cluster = None,
+    cluster: options.Cluster = None,
     out: SweepOut = Path("runs"),
     as_json: options.AsJson = False,
 ) -> None:
