@@ -26,6 +26,7 @@ from tenfold.sweeps.table import read_table
 pytestmark = [
     pytest.mark.ray,
     pytest.mark.xdist_group("ray"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # Ray uses what Ray deprecates
     pytest.mark.filterwarnings("ignore:os.fork"),  # JAX warns of what Ray's own cluster class does
 ]
 
