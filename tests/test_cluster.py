@@ -3,9 +3,11 @@
 import os
 import secrets
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +20,12 @@ import tenfold
 from tenfold import Dataset, Run, Sweep, cluster
 from tenfold.cli import app
 from tenfold.cluster import RayCluster
+from tenfold.errors import BackendError, FileError, SettingsError
 from tenfold.files import within
 from tenfold.sweeps import LocalProcesses, Row, SweepInterrupted, SweepWatcher
 from tenfold.sweeps.executors import Executor
 from tenfold.sweeps.table import read_table
+from tenfold.sweeps.trials import Job
 
 pytestmark = [
     pytest.mark.ray,
@@ -180,3 +184,88 @@ def test_a_folder_is_answered_as_predict_answers_it(
     done = cluster.predict_many("nowhere:1", small_run.path, within(pictures), Path("answers"))
     assert (done.n_found, done.n_answers, done.n_errors) == (3, 6, 1)
     assert done.path.read_text("utf-8") == plain.stdout
+
+
+ROWS = {"x.npy": np.arange(9, dtype=np.uint8), "data.json": np.frombuffer(b"{}", np.uint8)}
+
+
+def test_rows_are_brought_over_once_and_under_their_digest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TENFOLD_CACHE", str(tmp_path / "cache"))
+    key, asked = cluster.key_of(ROWS), list[int]()
+
+    def fetch() -> cluster.Rows:
+        asked.append(1)
+        return ROWS
+
+    half = tmp_path / "cache" / "rows" / key  # left by a process that died: without its manifest
+    half.mkdir(parents=True)
+    (half / "x.npy").write_bytes(b"half")
+    for _ in range(2):
+        assert cluster.rows_here(tmp_path / "not-seen-here", key, fetch) == half
+    assert len(asked) == 1 and cluster.key_of(cluster.read_rows(half)) == key
+    # The driver's own folder is used where it is seen, and only if the same bytes are in it.
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    for name, content in ROWS.items():
+        (shared / name).write_bytes(content.tobytes())
+    assert cluster.rows_here(shared, key, fetch) == shared
+    other = cluster.key_of({**ROWS, "x.npy": np.zeros(9, np.uint8)})
+    assert cluster.rows_here(shared, other, lambda: ROWS) == half.with_name(other)
+
+
+def test_a_trial_is_written_once_and_its_record_last(
+    local: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trial = local.rows[0].run
+    made = {path.name: path.read_bytes() for path in sorted(trial.iterdir()) if path.is_file()}
+    record = Run.open(trial).record.model_dump(mode="json")
+    job = Job(folder=str(tmp_path / "trial"), data="", record=record)
+    cluster.keep(job, made)
+    assert {path.name: path.read_bytes() for path in Path(job.folder).iterdir()} == made
+    cluster.keep(job, {**made, "model.onnx": b"made a second time"})
+    assert (Path(job.folder) / "model.onnx").read_bytes() == made["model.onnx"]
+    written = list[str]()
+    monkeypatch.setattr(cluster.files, "write_bytes", lambda path, _: written.append(path.name))
+    cluster.keep(replace(job, folder=str(tmp_path / "again")), made)
+    assert written[-1] == "run.json" and sorted(written) == sorted(made)
+
+
+def test_other_versions_are_refused() -> None:
+    cluster.check_versions({"python": "0", "numpy": np.__version__})
+    with pytest.raises(BackendError, match="numpy 0.1.*found=.*numpy"):
+        cluster.check_versions({"numpy": "0.1"})
+
+
+def test_without_ray_one_line_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("RAY_AUTH_MODE", "RAY_USAGE_STATS_ENABLED"):
+        monkeypatch.setenv(name, "")  # so that both are afterwards as they were
+        monkeypatch.delenv(name)
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(BackendError, match=r"pip install 'tenfold\[cluster\]'"):
+        cluster.join("local")
+    assert os.environ["RAY_AUTH_MODE"] == "token"
+    assert os.environ["RAY_USAGE_STATS_ENABLED"] == "0"
+
+
+def test_a_cluster_of_no_cores_is_refused() -> None:
+    with pytest.raises(SettingsError, match="workers=0"):
+        RayCluster("local", 0)
+
+
+def test_a_cluster_answers_into_a_folder(small_run: Run) -> None:
+    asked = ["predict", str(small_run.path), "x.png", "--cluster", "local"]
+    for more in ([], ["--out", "answers", "--json"], ["--out", "answers", "--show"]):
+        assert CliRunner().invoke(app, [*asked, *more]).exit_code == 2
+
+
+def test_a_folder_is_its_files_without_hidden_ones(tmp_path: Path) -> None:
+    for name in ("b/2.png", "a.png", ".hidden", ".git/x"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert within(tmp_path) == [tmp_path / "a.png", tmp_path / "b" / "2.png"]
+    assert within(tmp_path / "a.png") == [tmp_path / "a.png"]
+    (empty := tmp_path / "empty").mkdir()
+    with pytest.raises(FileError, match="An empty folder"):
+        within(empty)
