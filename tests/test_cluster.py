@@ -122,20 +122,6 @@ def a_busy_worker() -> int:
     raise AssertionError("no task under way")
 
 
-def test_a_worker_and_a_node_lost_cost_nothing_but_time(
-    nodes: Any, local: Sweep, few: Any, tmp_path: Path
-) -> None:
-    watcher = Breaks(nodes)
-    sweep = made(few(600, 100), tmp_path, RayCluster(nodes.address), watcher)
-    watcher.killing.join()
-    assert watcher.killed and table(sweep) == table(local)
-    names = [row.run.name for row in watcher.rows]
-    assert len(names) == len(set(names)) == len(sweep.rows) == 6
-    assert {row.state for row in sweep.rows} == {"finished"}
-    assert any("1 of 3 machines lost" in text for text in watcher.warnings)
-    nodes.add_node(**NODE)
-
-
 class Stops(Counter):
     """Ctrl-C after two trials."""
 
@@ -144,16 +130,21 @@ class Stops(Counter):
             raise KeyboardInterrupt
 
 
-def test_interrupted_and_resumed_the_table_is_equal(
+def test_interrupted_resumed_a_worker_and_a_node_lost_the_table_is_equal(
     nodes: Any, local: Sweep, few: Any, tmp_path: Path
 ) -> None:
+    first, watcher = Stops(), Breaks(nodes)
     with pytest.raises(SweepInterrupted) as stopped:
-        made(few(600, 100), tmp_path, RayCluster(nodes.address), Stops())
+        made(few(600, 100), tmp_path, RayCluster(nodes.address), first)
     assert stopped.value.n_ended == 2
-    watcher = Counter()
     sweep = made(few(600, 100), tmp_path, RayCluster(nodes.address), watcher)
-    assert sweep.path == stopped.value.path and len(watcher.rows) == 4
-    assert table(sweep) == table(local)
+    watcher.killing.join()
+    nodes.add_node(**NODE)
+    assert watcher.killed and any("1 of 3 machines lost" in text for text in watcher.warnings)
+    assert sweep.path == stopped.value.path and table(sweep) == table(local)
+    names = [row.run.name for row in (*first.rows, *watcher.rows)]
+    assert len(names) == len(set(names)) == len(sweep.rows) == 6
+    assert {row.state for row in sweep.rows} == {"finished"}
 
 
 @pytest.fixture

@@ -198,7 +198,7 @@ def predict_many(
     Raises:
       BackendError: No such cluster, or a machine that does not see the files.
       ModelError: No model there that can be used.
-      FileError: `out` cannot be written.
+      FileError: `out` cannot be written, or an input is not there.
     """
     path = run / "model.onnx" if run.is_dir() else run
     with files.os_errors("open", path):
@@ -225,9 +225,10 @@ def predict_many(
         with files.durable(out / "predictions.csv") as file:
             file.write(head.encode())
             for name in shards:
-                text = (folder / name).read_text("utf-8")
+                text = (folder / name).read_bytes().decode()
                 file.write(text.removeprefix(head).encode())
-                errors = [line["error"] for line in csv.DictReader(io.StringIO(text))]
+                lines = csv.DictReader(io.StringIO(text, newline=""))
+                errors = [line["error"] for line in lines]
                 n_answers, n_errors = n_answers + len(errors), n_errors + sum(map(bool, errors))
     return Answered(out / "predictions.csv", n_answers, n_errors, n_found)
 
@@ -251,6 +252,10 @@ def _answered(
             num_cpus=1,
         )
         for row in answered.iter_rows():
+            if row["unseen"]:
+                fix = "Put the files on storage that all machines share"
+                wrong = "A machine of the cluster does not see the file"
+                raise BackendError(message(wrong, where=row["unseen"], fix=fix))
             yield row["name"], row["text"]
     except ray.exceptions.RayTaskError as error:
         raise _translated(error) from error
@@ -274,10 +279,10 @@ class _Answerer:
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         paths = [Path(name) for name in row["inputs"]]
         for path in paths:
-            if not path.exists():
-                fix = "Put the files on storage that all machines share"
-                raise BackendError(message("A machine does not see the file", where=path, fix=fix))
-        return {"name": row["name"], "text": _printed(self._model, paths, *self._options)}
+            if not path.exists():  # as a value: of what is raised Ray Data keeps no cause
+                return {"name": row["name"], "text": "", "unseen": str(path)}
+        text = _printed(self._model, paths, *self._options)
+        return {"name": row["name"], "text": text, "unseen": ""}
 
 
 def _printed(model: Model, paths: Sequence[Path], fitted: bool, turn: bool) -> str:
