@@ -75,6 +75,11 @@ def test_nothing_that_runs_code_is_loaded(path: Path) -> None:
     }
 
 
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(SOURCE)))
+def test_ray_stays_in_its_room(path: Path) -> None:
+    assert "ray" not in {name.split(".")[0] for name in imported(path)} or path.stem == "cluster"
+
+
 def loaded_by(program: str) -> set[str]:
     program += "\nimport sys; print(*sys.modules)"
     command = [sys.executable, "-c", program]
@@ -85,7 +90,7 @@ def loaded_by(program: str) -> set[str]:
 def test_importing_tenfold_loads_no_training_library() -> None:
     loaded = loaded_by("import tenfold")
     assert "onnxruntime" in loaded  # the check sees what is there
-    assert not loaded & {"keras", "jax", "sklearn", "matplotlib", "pandas", "scipy"}
+    assert not loaded & {"keras", "jax", "sklearn", "matplotlib", "pandas", "scipy", "ray"}
 
 
 def test_predicting_and_evaluating_load_no_training_library(small_run: tenfold.Run) -> None:

@@ -14,9 +14,11 @@ import typer
 
 import tenfold
 from tenfold import options, workflow
+from tenfold.cluster import predict_many
 from tenfold.data_commands import data_app
 from tenfold.errors import DataError, TenfoldError, message
 from tenfold.evidence import compare_runs, rewrite_report
+from tenfold.files import within
 from tenfold.model import Model
 from tenfold.network import prepare
 from tenfold.page import write_page
@@ -174,7 +176,9 @@ def predict(
     inputs: Annotated[
         list[Path] | None,
         typer.Argument(
-            metavar="INPUT...", help="Pictures, IDX files, or CSV of rows.", show_default=False
+            metavar="INPUT...",
+            help="Pictures, IDX files, CSV of rows, or a folder.",
+            show_default=False,
         ),
     ] = None,
     top: Annotated[int | None, typer.Option(min=1, help="Only the K best labels.")] = None,
@@ -183,7 +187,9 @@ def predict(
     ] = False,
     out: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Where --show writes [default: beside each picture]."),
+        typer.Option(
+            metavar="DIR", help="Where --show writes [default: beside each picture], and --cluster."
+        ),
     ] = None,
     no_fit: Annotated[
         bool, typer.Option("--no-fit", help="Take pictures as they are, not fitted to the box.")
@@ -193,6 +199,7 @@ def predict(
         int | None,
         typer.Option(metavar="N", min=1, max=100_000, help="Forecast the next N rows instead."),
     ] = None,
+    cluster: options.Cluster = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
 ) -> None:
@@ -201,13 +208,20 @@ def predict(
         raise typer.BadParameter("--json and --csv exclude each other")
     if bool(inputs) == bool(steps):
         raise typer.BadParameter("expected either inputs or --steps")
+    inputs = [file for path in inputs or [] for file in within(path)]
+    if cluster is not None:
+        if out is None or steps or show or as_json:
+            raise typer.BadParameter("--cluster: expected inputs, and --out DIR for the CSV")
+        done = predict_many(cluster, run, inputs, out, fitted=not no_fit, turn=not no_turn)
+        print(f"{done.path}: {done.n_answers} answers, {done.n_errors} inputs that cannot be read.")
+        if done.n_errors:
+            raise typer.Exit(1)
+        return
     model = Model.open(run)
     answered = (
         forecast_answers(model, steps)
         if steps
-        else answers(
-            model, inputs or [], fitted=not no_fit, turn=not no_turn, draw=show, folder=out
-        )
+        else answers(model, inputs, fitted=not no_fit, turn=not no_turn, draw=show, folder=out)
     )
     printer = print_json if as_json else print_csv if as_csv else print_answers
     if not printer(model, answered, top, show):

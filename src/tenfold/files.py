@@ -69,6 +69,25 @@ def free_name(folder: Path, stem: str, suffix: str) -> Path:
     return path
 
 
+def within(path: Path) -> list[Path]:
+    """The path itself, or of a folder all files in it, by name; hidden ones are left out.
+
+    Raises:
+      FileError: A folder without files, or one that cannot be looked into.
+    """
+    if not path.is_dir():
+        return [path]
+    with os_errors("look into", path):
+        found = sorted(
+            file
+            for file in path.rglob("*")
+            if file.is_file() and not any(p.startswith(".") for p in file.relative_to(path).parts)
+        )
+    if not found:
+        raise FileError(message("An empty folder", where=path, expected="files in it"))
+    return found
+
+
 def sync_folder(folder: Path) -> None:
     """Make the names in `folder` durable: a rename is lost with the power until this is done."""
     descriptor = os.open(folder, os.O_RDONLY)

@@ -65,6 +65,10 @@ Robust = Annotated[
 Processes = Annotated[
     int | None, typer.Option(metavar="N", help="Processes that train one network together.")
 ]
+Cluster = Annotated[
+    str | None,
+    typer.Option(metavar="ADDRESS", help="Work on a Ray cluster: 'local', or its HOST:PORT."),
+]
 Out = Annotated[Path, typer.Option(help="Where run folders are made.")]
 Resume = Annotated[
     Path | None, typer.Option(metavar="RUN", help="Go on with this run, with the settings it has.")

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tenfold import options
+from tenfold.cluster import RayCluster
 from tenfold.evaluation import RegressionEvaluation, in_unit
 from tenfold.report import ordinal
 from tenfold.sweeps import Group, Row, Sweep, SweepInterrupted, SweepWatcher, compare, sweep
@@ -132,6 +133,7 @@ def sweep_command(
     time: options.Time = None,
     lags: options.LagCount = None,
     workers: Workers = None,
+    cluster: options.Cluster = None,
     out: SweepOut = Path("runs"),
     as_json: options.AsJson = False,
 ) -> None:
@@ -147,6 +149,7 @@ def sweep_command(
         done = sweep(
             data, recipe=recipe, epochs=epochs, seeds=seeds, seed=seed, trials=trials,
             search=search, minutes=minutes, test_size=test_size, workers=workers, out=out,
+            executor=_executor(cluster, workers),
             reading=options.reading_of(context.params), watcher=watcher, **asked,
         )  # fmt: skip
     if as_json:
@@ -175,6 +178,7 @@ def compare_command(
     time: options.Time = None,
     lags: options.LagCount = None,
     workers: Workers = None,
+    cluster: options.Cluster = None,
     out: SweepOut = Path("runs"),
     as_json: options.AsJson = False,
 ) -> None:
@@ -184,6 +188,7 @@ def compare_command(
         done = compare(
             data, learners=names, recipe=recipe, epochs=epochs, seeds=seeds, seed=seed,
             test_size=test_size, workers=workers, out=out,
+            executor=_executor(cluster, workers),
             reading=options.reading_of(context.params), watcher=watcher,
         )  # fmt: skip
     if as_json:
@@ -191,6 +196,10 @@ def compare_command(
         print(json.dumps(_plain(done) | {"places": places}))
     else:
         _print_comparison(done)
+
+
+def _executor(cluster: str | None, workers: int | None) -> RayCluster | None:
+    return None if cluster is None else RayCluster(cluster, workers)
 
 
 def _plain(done: Sweep) -> dict[str, Any]:
