@@ -14,6 +14,7 @@ import typer
 import tenfold
 from tenfold import options, workflow
 from tenfold.data_commands import data_app
+from tenfold.doctor import examine
 from tenfold.errors import DataError, TenfoldError, message
 from tenfold.evidence import compare_runs, rewrite_report
 from tenfold.model import Model
@@ -284,6 +285,16 @@ def verify_command(run: RunFolder) -> None:
     print(
         f"{run}: {checked['files']} files unchanged, {checked['examples']} examples answered alike."
     )
+
+
+@app.command("doctor")
+def doctor_command() -> None:
+    """Look at Python, libraries, cores, GPU and cache: what is missing here?"""
+    lines = examine()
+    for line in lines:
+        print(f"{'MISSING' if line.is_wrong else '':<8}{line.name:<11}{line.text}")
+    if any(line.is_wrong for line in lines):
+        raise typer.Exit(1)
 
 
 def _given(context: typer.Context) -> set[str]:

@@ -542,7 +542,8 @@ def _problems(error: ValidationError, names: Mapping[str, str] | None = None) ->
     for detail in error.errors():
         first, *rest = map(str, detail["loc"])
         name = ".".join([(names or {}).get(first, first), *rest])
-        problems.append(_problem(name, detail["input"], _rule(detail["msg"]), ()))
+        choices = re.findall(r"'([^']+)'", detail.get("ctx", {}).get("expected", ""))
+        problems.append(_problem(name, detail["input"], _rule(detail["msg"]), choices))
     return problems
 
 
@@ -551,5 +552,5 @@ def _rule(pydantic_says: str) -> str:
 
 
 def _problem(name: str, value: object, rule: str, known: Any) -> str:
-    hint = did_you_mean(str(value) if name == "recipe" else name, known)
+    hint = did_you_mean(str(value) if name in Settings.model_fields else name, known)
     return f"{name}={value!r}, expected {rule}" + (f" ({hint})" if hint else "")
