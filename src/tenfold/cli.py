@@ -15,8 +15,9 @@ import tenfold
 from tenfold import options, workflow
 from tenfold.data_commands import data_app
 from tenfold.doctor import examine
-from tenfold.errors import DataError, TenfoldError, message
+from tenfold.errors import DataError, TenfoldError, did_you_mean, message
 from tenfold.evidence import compare_runs, rewrite_report
+from tenfold.export import companions, write_keras, write_onnx
 from tenfold.model import Model
 from tenfold.network import prepare
 from tenfold.page import write_page
@@ -42,7 +43,6 @@ from tenfold.terminal import (
 app = typer.Typer(
     help="Turn labelled examples into a model you can trust.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -50,6 +50,9 @@ app = typer.Typer(
 app.add_typer(data_app)
 app.command("compare")(compare_command)
 app.command("sweep")(sweep_command)
+
+EXPORTS = {"page": ".html", "keras": ".keras", "onnx": ".onnx"}
+"""What `export` makes, and how its file ends."""
 
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.", show_default=False)]
 
@@ -262,20 +265,36 @@ def report_command(
 
 @app.command()
 def export(
-    run: RunFolder,
-    to: Annotated[str, typer.Option(help="What to make: page.")] = "page",
+    run: ModelPath,
+    to: Annotated[str, typer.Option(help="What to make: page, keras or onnx.")] = "page",
     out: Annotated[
-        Path | None, typer.Option(help="The file to write [default: NAME.html].")
+        Path | None,
+        typer.Option(help="The file to write [default: NAME.html, NAME.keras, NAME.onnx]."),
     ] = None,
 ) -> None:
-    """Write the trained network as a page of its own, to try and to look into."""
-    if to != "page":
-        raise typer.BadParameter(f"--to {to!r}: expected page")
-    path = out or Path(f"{run.resolve().name}.html")
-    if path.exists():
-        raise DataError(message("Not a new file", where=path, expected="a name that is free"))
-    write_page(tenfold.open(run), path)
-    print(f"page  {path}")
+    """Write the trained model in another form: a page, a Keras file, ONNX with a program."""
+    if to not in EXPORTS:
+        hint = did_you_mean(to, EXPORTS)
+        raise typer.BadParameter(
+            f"--to {to!r}: expected page, keras or onnx" + (f". {hint}" if hint else "")
+        )
+    suffix = EXPORTS[to]
+    path = out or Path(f"{run.resolve().name.removesuffix('.onnx')}{suffix}")
+    if to != "page" and path.suffix != suffix:
+        raise typer.BadParameter(f"--out {str(path)!r}: expected a name that ends in {suffix}")
+    made = [path, *(companions(path) if to == "onnx" else ())]
+    for one in made:
+        if one.exists():
+            raise DataError(message("Not a new file", where=one, expected="a name that is free"))
+    about = ""
+    if to == "page":
+        write_page(tenfold.open(run), path)
+    elif to == "onnx":
+        write_onnx(run, path)
+        about = f"\nask   python {made[1]}"
+    else:
+        about = f"\nfrom  {write_keras(run, path)}"
+    print(f"{to:<5} {' '.join(map(str, made))}{about}")
 
 
 @app.command("verify")

@@ -1,5 +1,6 @@
 """What a model accepts and returns, and the settings of a run: plain, frozen, checked data."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, Self, get_args
 
@@ -552,5 +553,5 @@ def _rule(pydantic_says: str) -> str:
 
 
 def _problem(name: str, value: object, rule: str, known: Any) -> str:
-    hint = did_you_mean(str(value) if name in Settings.model_fields else name, known)
+    hint = did_you_mean(name if known is Settings.model_fields else str(value), known)
     return f"{name}={value!r}, expected {rule}" + (f" ({hint})" if hint else "")
