@@ -7,9 +7,10 @@ import signal
 import sys
 import webbrowser
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 import tenfold
 from tenfold import options, workflow
@@ -40,8 +41,31 @@ from tenfold.terminal import (
     read_pages,
 )
 
+FIRST = ("train", "report", "predict")
+"""The commands that a newcomer needs, in this order."""
+
+
+class Program(TyperGroup):
+    """Help that fits a screen of 80 x 24: the way in, each command, the options' names alone."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        names = super().list_commands(ctx)
+        return [*FIRST, *(name for name in names if name not in FIRST)]
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        self.format_commands(ctx, formatter)
+        options = ", ".join(parameter.opts[0] for parameter in self.get_params(ctx))
+        formatter.write(f"\nOptions: {options}\n")
+
+
 app = typer.Typer(
-    help="Turn labelled examples into a model you can trust.",
+    cls=Program,
+    help="""Turn labelled examples into a model you can trust. The way in:
+
+    \b
+      tenfold train                         a network for MNIST, in seconds
+      tenfold report RUN --open             how good it is, and why
+      tenfold predict RUN photo.png --show  your own handwriting""",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,

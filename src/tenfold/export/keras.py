@@ -175,17 +175,17 @@ def _centred(step: _Step, place: _Place) -> list[_Made]:
 
 
 def _clip(step: _Step, place: _Place) -> list[_Made]:
-    """Bounds as a ReLU between two shifts."""
     low, high = (float(value) for value in step.weights)
     if place.before[-1] == "Softmax":
         # The logarithms of probabilities here: none is above 0, and what is added to all of a row
         # the softmax behind does not see.
         shift = place.layers.Rescaling(1.0, -float(np.log(low)), name="above_smallest")
         return [(shift, ()), (place.layers.ReLU(name=step.name), ())]
+    # Of features from -high to high, which a factor moves to -1 to 1.
     return [
-        (place.layers.Rescaling(1.0, -low, name="above_lowest"), ()),
-        (place.layers.ReLU(max_value=high - low, name=step.name), ()),
-        (place.layers.Rescaling(1.0, low, name="shifted_back"), ()),
+        (place.layers.Rescaling(1 / high, name="shrunk"), ()),
+        (place.layers.Activation("hard_tanh", name=step.name), ()),
+        (place.layers.Rescaling(high, name="grown"), ()),
     ]
 
 
