@@ -13,7 +13,7 @@ import pytest
 import tenfold
 from tenfold import Dataset, Run
 from tenfold.calibration import Constants
-from tenfold.contract import Contract, FeaturesInput, ImageInput
+from tenfold.contract import Contract, FeaturesInput, ImageInput, check_reading
 from tenfold.errors import ExportError, RunError
 from tenfold.export import write_keras, write_onnx
 from tenfold.graph import to_graph
@@ -158,10 +158,8 @@ def table_run() -> Run:
         size = i % 7 + (20 if kind == "large" else 0)
         rows.append(f"{colour},{day},a {kind} thing number {i} {colour},{size},{kind}")
     Path("rows.csv").write_text("\n".join(rows) + "\n")
-    kinds = {"words": "text", "day": "date"}
-    return tenfold.train(
-        "rows.csv", learner="logistic", reading={"target": "kind", "columns": kinds}
-    )
+    reading = check_reading(target="kind", columns={"words": "text", "day": "date"})
+    return tenfold.train("rows.csv", learner="logistic", reading=reading)
 
 
 def stored_answers(run: Run) -> list[str]:
