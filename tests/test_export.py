@@ -6,9 +6,11 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 import tenfold
 from tenfold import Dataset, Run
@@ -42,16 +44,17 @@ def saved(content: bytes) -> Path:
     return path
 
 
-def asked_alone(path: Path, x: np.ndarray) -> tuple[np.ndarray, list[str]]:
+def asked_alone(path: Path, x: NDArray[Any]) -> tuple[NDArray[np.float32], list[str]]:
     """The answers of a Keras file in a process where Tenfold cannot be imported, and its layers."""
     np.save("x.npy", x)
     command = [sys.executable, "-c", PLAIN_KERAS, str(path), "x.npy", "answers.npy"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    return np.load("answers.npy"), done.stdout.split()
+    answers: NDArray[np.float32] = np.load("answers.npy")
+    return answers, done.stdout.split()
 
 
-def pictures(network: object, shape: tuple[int, ...], learner: str) -> Path:
+def pictures(network: Any, shape: tuple[int, ...], learner: str) -> Path:
     """A model file of pictures with a calibration that matters."""
     promise = Contract(
         input=ImageInput(height=shape[0], width=shape[1], channels=3 if len(shape) == 3 else 1),
