@@ -242,6 +242,50 @@ def test_help_and_version() -> None:
     assert re.fullmatch(r"tenfold \d+\.\d+\.\d+\n", call("--version").stdout)
 
 
+def test_help_fits_a_screen_and_begins_with_a_newcomers_path() -> None:
+    lines = call("--help", env={**os.environ, "COLUMNS": "80"}).stdout.splitlines()
+    assert len(lines) <= 23 and max(map(len, lines)) <= 80
+    way, commands = (next(i for i, line in enumerate(lines) if word in line)
+                     for word in ("tenfold train", "Commands:"))  # fmt: skip
+    assert way < commands
+    assert [line.split()[1] for line in lines[way : way + 3]] == ["train", "report", "predict"]
+    assert [line.split()[0] for line in lines[commands + 1 :][:3]] == ["train", "report", "predict"]
+    for option in ("--version", "--install-completion", "--help"):
+        assert option in lines[-1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "meant"),
+    [
+        (["trian"], "train"),
+        (["data", "shw"], "show"),
+        (["train", "mnits"], "mnist"),
+        (["train", "--learner", "forst"], "forest"),
+        (["train", "--recipe", "fst"], "fast"),
+        (["train", "--task", "regresion"], "regression"),
+    ],
+)
+def test_unknown_names_are_asked_about(arguments: list[str], meant: str) -> None:
+    refused = call(*arguments)
+    assert refused.returncode in (1, 2)
+    assert f"Did you mean '{meant}'?" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [("tenfold pre", "predict"), ("tenfold train --learner fo", "forest"),
+     ("tenfold train --recipe ac", "accurate")],
+)  # fmt: skip
+def test_the_shell_completes(words: str, offered: str) -> None:
+    program = "import sys; sys.argv[0] = 'tenfold'; from tenfold.cli import main; main()"
+    asked = {"_TENFOLD_COMPLETE": "complete_bash", "COMP_WORDS": words,
+             "COMP_CWORD": str(len(words.split()) - 1)}  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", program], env={**os.environ, **asked}, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout.split()) == (0, [offered]), done.stderr
+
+
 def test_an_unwritable_folder_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     refused = call("train", "--out", tmp_path / "file" / "runs")
@@ -396,6 +440,28 @@ def test_the_page_is_exported_and_never_overwrites(copied: Path, tmp_path: Path)
     )
     assert call("export", copied, "--out", "other.html").returncode == 0
     assert call("export", copied, "--to", "pickle").returncode == 2
+
+
+def test_keras_and_onnx_are_exported_and_never_overwrite(copied: Path, tmp_path: Path) -> None:
+    done = call("export", copied, "--to", "keras")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == (
+        "keras mnist-network-1.keras\n"
+        "from  (n, 28, 28), values 0 to 255, to calibrated probabilities (n, 10)\n"
+    )
+    done = call("export", copied, "--to", "onnx", "--out", "digits.onnx")
+    assert done.stdout == "onnx  digits.onnx digits.py digits.npz\nask   python digits.py\n"
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "runs", "mnist-network-1.keras", "digits.onnx", "digits.py", "digits.npz"
+    }  # fmt: skip
+    (tmp_path / "digits.onnx").unlink()
+    again = call("export", copied, "--to", "onnx", "--out", "digits.onnx")
+    assert again.returncode == 1
+    assert again.stderr == "tenfold: Not a new file (digits.py). Expected a name that is free.\n"
+    typo = call("export", copied, "--to", "kreas")
+    assert typo.returncode == 2 and "Did you mean 'keras'?" in typo.stderr
+    named = call("export", copied, "--to", "keras", "--out", "digits.h5")
+    assert named.returncode == 2 and "expected a name that ends in .keras" in named.stderr
 
 
 def test_robustness_is_asked_for_by_a_flag(small_run: Run) -> None:

@@ -218,7 +218,7 @@ def test_a_trial_is_written_once_and_its_record_last(
     cluster.keep(job, {**made, "model.onnx": b"made a second time"})
     assert (Path(job.folder) / "model.onnx").read_bytes() == made["model.onnx"]
     written = list[str]()
-    monkeypatch.setattr(cluster.files, "write_bytes", lambda path, _: written.append(path.name))
+    monkeypatch.setattr("tenfold.files.write_bytes", lambda path, _: written.append(path.name))
     cluster.keep(replace(job, folder=str(tmp_path / "again")), made)
     assert written[-1] == "run.json" and sorted(written) == sorted(made)
 

@@ -8,16 +8,19 @@ import signal
 import sys
 import webbrowser
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 import tenfold
 from tenfold import options, workflow
 from tenfold.cluster import predict_many
 from tenfold.data_commands import data_app
-from tenfold.errors import DataError, TenfoldError, message
+from tenfold.doctor import examine
+from tenfold.errors import DataError, TenfoldError, did_you_mean, message
 from tenfold.evidence import compare_runs, rewrite_report
+from tenfold.export import companions, write_keras, write_onnx
 from tenfold.files import within
 from tenfold.model import Model
 from tenfold.network import prepare
@@ -41,10 +44,32 @@ from tenfold.terminal import (
     read_pages,
 )
 
+FIRST = ("train", "report", "predict")
+"""The commands that a newcomer needs, in this order."""
+
+
+class Program(TyperGroup):
+    """Help that fits a screen of 80 x 24: the way in, each command, the options' names alone."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        names = super().list_commands(ctx)
+        return [*FIRST, *(name for name in names if name not in FIRST)]
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        self.format_commands(ctx, formatter)
+        options = ", ".join(parameter.opts[0] for parameter in self.get_params(ctx))
+        formatter.write(f"\nOptions: {options}\n")
+
+
 app = typer.Typer(
-    help="Turn labelled examples into a model you can trust.",
+    cls=Program,
+    help="""Turn labelled examples into a model you can trust. The way in:
+
+    \b
+      tenfold train                         a network for MNIST, in seconds
+      tenfold report RUN --open             how good it is, and why
+      tenfold predict RUN photo.png --show  your own handwriting""",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -52,6 +77,9 @@ app = typer.Typer(
 app.add_typer(data_app)
 app.command("compare")(compare_command)
 app.command("sweep")(sweep_command)
+
+EXPORTS = {"page": ".html", "keras": ".keras", "onnx": ".onnx"}
+"""What `export` makes, and how its file ends."""
 
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.", show_default=False)]
 
@@ -283,20 +311,36 @@ def report_command(
 
 @app.command()
 def export(
-    run: RunFolder,
-    to: Annotated[str, typer.Option(help="What to make: page.")] = "page",
+    run: ModelPath,
+    to: Annotated[str, typer.Option(help="What to make: page, keras or onnx.")] = "page",
     out: Annotated[
-        Path | None, typer.Option(help="The file to write [default: NAME.html].")
+        Path | None,
+        typer.Option(help="The file to write [default: NAME.html, NAME.keras, NAME.onnx]."),
     ] = None,
 ) -> None:
-    """Write the trained network as a page of its own, to try and to look into."""
-    if to != "page":
-        raise typer.BadParameter(f"--to {to!r}: expected page")
-    path = out or Path(f"{run.resolve().name}.html")
-    if path.exists():
-        raise DataError(message("Not a new file", where=path, expected="a name that is free"))
-    write_page(tenfold.open(run), path)
-    print(f"page  {path}")
+    """Write the trained model in another form: a page, a Keras file, ONNX with a program."""
+    if to not in EXPORTS:
+        hint = did_you_mean(to, EXPORTS)
+        raise typer.BadParameter(
+            f"--to {to!r}: expected page, keras or onnx" + (f". {hint}" if hint else "")
+        )
+    suffix = EXPORTS[to]
+    path = out or Path(f"{run.resolve().name.removesuffix('.onnx')}{suffix}")
+    if to != "page" and path.suffix != suffix:
+        raise typer.BadParameter(f"--out {str(path)!r}: expected a name that ends in {suffix}")
+    made = [path, *(companions(path) if to == "onnx" else ())]
+    for one in made:
+        if one.exists():
+            raise DataError(message("Not a new file", where=one, expected="a name that is free"))
+    about = ""
+    if to == "page":
+        write_page(tenfold.open(run), path)
+    elif to == "onnx":
+        write_onnx(run, path)
+        about = f"\nask   python {made[1]}"
+    else:
+        about = f"\nfrom  {write_keras(run, path)}"
+    print(f"{to:<5} {' '.join(map(str, made))}{about}")
 
 
 @app.command("verify")
@@ -306,6 +350,16 @@ def verify_command(run: RunFolder) -> None:
     print(
         f"{run}: {checked['files']} files unchanged, {checked['examples']} examples answered alike."
     )
+
+
+@app.command("doctor")
+def doctor_command() -> None:
+    """Look at Python, libraries, cores, GPU and cache: what is missing here?"""
+    lines = examine()
+    for line in lines:
+        print(f"{'MISSING' if line.is_wrong else '':<8}{line.name:<11}{line.text}")
+    if any(line.is_wrong for line in lines):
+        raise typer.Exit(1)
 
 
 def _given(context: typer.Context) -> set[str]:

@@ -1,5 +1,6 @@
 """What a model accepts and returns, and the settings of a run: plain, frozen, checked data."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, Self, get_args
 
@@ -549,7 +550,8 @@ def _problems(error: ValidationError, names: Mapping[str, str] | None = None) ->
     for detail in error.errors():
         first, *rest = map(str, detail["loc"])
         name = ".".join([(names or {}).get(first, first), *rest])
-        problems.append(_problem(name, detail["input"], _rule(detail["msg"]), ()))
+        choices = re.findall(r"'([^']+)'", detail.get("ctx", {}).get("expected", ""))
+        problems.append(_problem(name, detail["input"], _rule(detail["msg"]), choices))
     return problems
 
 
@@ -558,5 +560,5 @@ def _rule(pydantic_says: str) -> str:
 
 
 def _problem(name: str, value: object, rule: str, known: Any) -> str:
-    hint = did_you_mean(str(value) if name == "recipe" else name, known)
+    hint = did_you_mean(name if known is Settings.model_fields else str(value), known)
     return f"{name}={value!r}, expected {rule}" + (f" ({hint})" if hint else "")

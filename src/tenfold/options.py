@@ -12,8 +12,13 @@ from tenfold.learners import LEARNERS
 Data = Annotated[
     str, typer.Argument(metavar="DATA", help="A name, a folder, or a file such as table.csv.")
 ]
-Learner = Annotated[str, typer.Option(help=f"One of: {', '.join(LEARNERS)}.")]
-Recipe = Annotated[str, typer.Option(help=f"One of: {', '.join(RECIPES)}.")]
+Learner = Annotated[
+    str,
+    typer.Option(help=f"One of: {', '.join(LEARNERS)}.", autocompletion=lambda: list(LEARNERS)),
+]
+Recipe = Annotated[
+    str, typer.Option(help=f"One of: {', '.join(RECIPES)}.", autocompletion=lambda: list(RECIPES))
+]
 Hidden = Annotated[str | None, typer.Option(help="Neurons of each hidden layer, as in 128,64.")]
 Epochs = Annotated[int | None, typer.Option(help="Times each row is seen.")]
 BatchSize = Annotated[int | None, typer.Option(help="Rows per step.")]

@@ -492,9 +492,7 @@ def verify(path: Path | str) -> dict[str, int]:
 
 def _answer_again(run: Run) -> int:
     """Ask the model the stored examples; returns how many there are."""
-    rows_file = run.path / EXAMPLE_ROWS
-    inputs = _read_rows(rows_file) if rows_file.exists() else run.path / EXAMPLE_INPUTS
-    answers = run.model.predict(inputs)
+    answers = run.model.predict(example_inputs(run.path))
     rows = list(csv.reader(io.StringIO((run.path / EXAMPLE_ANSWERS).read_text("utf-8"))))[1:]
     if isinstance(answers, Estimates):
         answered = answers.value[:, None].astype(float)
@@ -553,6 +551,13 @@ def read_test_rows(run: Run) -> tuple[list[str], dict[str, list[str]]]:
     except (ValueError, csv.Error) as error:
         raise RunError(message("Damaged test rows", where=path, problem=str(error))) from error
     return names, {key: cells for key, *cells in found}
+
+
+def example_inputs(folder: Path) -> list[dict[str, str]] | Path | None:
+    """A run's stored examples, as `Model.predict` takes them; None where there are none."""
+    if (folder / EXAMPLE_ROWS).exists():
+        return _read_rows(folder / EXAMPLE_ROWS)
+    return folder / EXAMPLE_INPUTS if (folder / EXAMPLE_INPUTS).exists() else None
 
 
 def _read_rows(path: Path) -> list[dict[str, str]]:

@@ -2,13 +2,14 @@
 
 from tenfold.page.html import Living, embedded, read_text, render, write_page
 from tenfold.page.modules import inlined
-from tenfold.page.network import Unable, read_network
+from tenfold.page.network import Unable, leading_to, read_network
 
 __all__ = [
     "Living",
     "Unable",
     "embedded",
     "inlined",
+    "leading_to",
     "read_network",
     "read_text",
     "render",

@@ -62,7 +62,7 @@ def read_network(content: bytes, contract: Contract) -> dict[str, Any] | Unable:
         return Unable("This model sees the middle of a picture, not a drawing fitted to a box.")
     graph = onnx.ModelProto.FromString(content).graph
     threshold = contract.novelty_threshold
-    nodes = _leading_to(graph, {"probabilities"} | ({"novelty"} if threshold else set()))
+    nodes = leading_to(graph, {"probabilities"} | ({"novelty"} if threshold else set()))
     stored = {tensor.name: tensor for tensor in graph.initializer}
     used = {name for node in nodes for name in node.input}
     weights = [tensor for name, tensor in stored.items() if name in used]
@@ -78,7 +78,8 @@ def read_network(content: bytes, contract: Contract) -> dict[str, Any] | Unable:
     }
 
 
-def _leading_to(graph: onnx.GraphProto, outputs: set[str]) -> list[onnx.NodeProto]:
+def leading_to(graph: onnx.GraphProto, outputs: set[str]) -> list[onnx.NodeProto]:
+    """The nodes that outputs are computed from, in the graph's order."""
     needed, nodes = set(outputs), []
     for node in reversed(graph.node):
         if needed & set(node.output):
