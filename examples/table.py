@@ -11,7 +11,11 @@ rows.to_csv("tumours.csv", index=False)
 
 # A missed malignant one counts as much as five false alarms.
 run = tenfold.train(
-    "tumours.csv", target="kind", learner="logistic", positive="malignant", cost={"false_negative": 5}
+    "tumours.csv",
+    target="kind",
+    learner="logistic",
+    positive="malignant",
+    cost={"false_negative": 5},
 )
 scores = run.evaluation
 print("accuracy", scores.accuracy, "| always one label", scores.baseline.accuracy)

@@ -1,7 +1,7 @@
 """Notebooks from their sources: `python notebooks/build.py` runs both and writes the `.ipynb`.
 
-`tutorial.py` and `problems.py` are what is edited (Jupytext's percent format); the notebooks are made of them and are
-kept with their outputs, because that is how they are read on the web.
+`tutorial.py` and `problems.py` are what is edited, in Jupytext's percent format. The notebooks are
+made of them and kept with their outputs, because that is how they are read on the web.
 """
 
 import sys

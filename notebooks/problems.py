@@ -29,19 +29,21 @@ DAYS = 1_500
 # few messages in a hundred are labelled wrongly, as in life. So nobody can be right every time.
 
 # %%
-common = "the you we a to for and is it on your i will can see at this have".split()
-honest = "meeting lunch tomorrow train report thanks mother home late dinner key tuesday".split()
-greedy = "free win money prize click offer urgent cash now account claim bonus".split()
+common = ["the", "you", "we", "a", "to", "for", "and", "is", "it", "on", "your", "i", "will", "can", "see", "at", "this", "have"]
+honest = ["meeting", "lunch", "tomorrow", "train", "report", "thanks", "mother", "home", "late", "dinner", "key", "tuesday"]
+greedy = ["free", "win", "money", "prize", "click", "offer", "urgent", "cash", "now", "account", "claim", "bonus"]
 
 
 def message(is_spam: bool) -> str:
     topics = [greedy, honest] if is_spam else [honest, greedy]
-    kind = rng.choice(3, rng.integers(6, 16), p=[0.72, 0.18, 0.10])
+    kind = rng.choice(3, rng.integers(6, 16), p=[0.55, 0.35, 0.10])
     return " ".join(str(rng.choice([common, *topics][k])) for k in kind)
 
 
 is_spam = rng.random(MESSAGES) < 0.3
-mail = pd.DataFrame({"message": [message(spam) for spam in is_spam], "kind": np.where(is_spam, "spam", "ham")})
+mail = pd.DataFrame(
+    {"message": [message(spam) for spam in is_spam], "kind": np.where(is_spam, "spam", "ham")}
+)
 flipped = rng.random(MESSAGES) < 0.02
 mail.loc[flipped, "kind"] = np.where(is_spam[flipped], "ham", "spam")
 mail.head()
@@ -54,19 +56,25 @@ spam.evaluation
 # How good could it be? We made the messages, so we can compute the probability of spam exactly, by Bayes' rule with the true
 # frequencies. No learner can do better on average.
 
+
 # %%
 def best_possible(text: str) -> str:
     words = text.split()
     more = sum(word in greedy for word in words) - sum(word in honest for word in words)
-    return "spam" if more * np.log(0.18 / 0.10) + np.log(0.3 / 0.7) > 0 else "ham"
+    return "spam" if more * np.log(0.35 / 0.10) + np.log(0.3 / 0.7) > 0 else "ham"
 
 
-limit = np.mean([best_possible(text) == kind for text, kind in zip(mail["message"], mail["kind"], strict=True)])
+kinds = zip(mail["message"], mail["kind"], strict=True)
+limit = np.mean([best_possible(text) == kind for text, kind in kinds])
 print("the learner", spam.evaluation.accuracy, "| knowing everything", round(float(limit), 4))
 print("always 'ham'", spam.evaluation.baseline.accuracy)
 
 # %%
-for text in ("urgent claim your free prize now", "see you at lunch tomorrow", "meeting tomorrow on your bonus account"):
+for text in (
+    "urgent claim your free prize now",
+    "see you at lunch tomorrow",
+    "meeting tomorrow on your bonus account",
+):
     print(spam.model.predict({"message": text}), "|", text)
 
 # %% [markdown]
@@ -80,7 +88,8 @@ fraud = rng.random(PAYMENTS) < 0.02
 payments = pd.DataFrame(
     {
         "amount": np.exp(rng.normal(np.where(fraud, 4.8, 3.5), 1.0)).round(2),
-        "hour": np.where(fraud, rng.normal(3, 4, PAYMENTS), rng.normal(14, 4, PAYMENTS)).round() % 24,
+        "hour": np.where(fraud, rng.normal(3, 4, PAYMENTS), rng.normal(14, 4, PAYMENTS)).round()
+        % 24,
         "km_from_home": np.exp(rng.normal(np.where(fraud, 4.5, 1.5), 1.5)).round(1),
         "tries": rng.poisson(np.where(fraud, 1.2, 0.1)),
         "card": rng.choice(["debit", "credit"], PAYMENTS),
@@ -93,13 +102,23 @@ for name, one in (("plain", plain), ("a missed fraud costs 50 alarms", careful))
     scores = one.evaluation
     (kept, alarms), (missed, found) = scores.confusion
     print(name)
-    print(f"  accuracy {scores.accuracy.value:.4f}, beside {scores.baseline.accuracy.value:.4f} of saying no to all")
-    print(f"  fraud found {found}, missed {missed}, false alarms {alarms}: cost {50 * missed + alarms}")
-    print("  average precision", scores.average_precision, "| alarm from probability", scores.threshold)
+    print(
+        f"  accuracy {scores.accuracy.value:.4f}, beside {scores.baseline.accuracy.value:.4f} of saying no to all"
+    )
+    print(
+        f"  fraud found {found}, missed {missed}, false alarms {alarms}: cost {50 * missed + alarms}"
+    )
+    print(
+        "  average precision",
+        scores.average_precision,
+        "| alarm from probability",
+        scores.threshold,
+    )
 
 # %% [markdown]
 # Both models rank the payments alike; what differs is where the alarm begins. It was chosen on validation rows, never on the test
 # rows. By arithmetic it should be near 1 / (1 + 50) = 0.02: an alarm that is true once in 51 times pays for itself.
+# `docs/tables.md` has the commands, and what else there is for rare labels.
 #
 # ## House prices, with intervals
 #
@@ -109,22 +128,36 @@ for name, one in (("plain", plain), ("a missed fraud costs 50 alarms", careful))
 size = rng.gamma(8, 14, HOUSES).round() + 20
 district = rng.choice(["north", "river", "old town", "hills"], HOUSES)
 year = rng.integers(1900, 2024, HOUSES)
-worth = np.array([{"north": 1900, "river": 2800, "old town": 3500, "hills": 2500}[d] for d in district])
+worth = np.array(
+    [{"north": 1900, "river": 2800, "old town": 3500, "hills": 2500}[d] for d in district]
+)
 price = size**0.92 * worth * (0.7 + 0.3 * (year - 1900) / 124) * np.exp(rng.normal(0, 0.12, HOUSES))
 houses = pd.DataFrame(
-    {"size_m2": size, "district": district, "built": year, "rooms": (size / 25).round(), "price": price.round(-2)}
+    {
+        "size_m2": size,
+        "district": district,
+        "built": year,
+        "rooms": (size / 25).round(),
+        "price": price.round(-2),
+    }
 )
-priced = {name: tenfold.train(houses, target="price", learner=name) for name in ("linear", "network")}
+priced = {
+    name: tenfold.train(houses, target="price", learner=name) for name in ("linear", "network")
+}
 for name, one in priced.items():
     scores = one.evaluation
-    print(f"{name:8} off by {scores.mae.in_unit} on average; R2 {scores.r2}; inside its interval {scores.coverage}")
+    print(
+        f"{name:8} off by {scores.mae.in_unit} on average; R2 {scores.r2}; inside its interval {scores.coverage}"
+    )
 print("always the mean: off by", scores.baseline.mae.in_unit)
 
 # %%
 house = {"size_m2": 95, "district": "river", "built": 1975, "rooms": 4}
 answer = priced["network"].model.predict(house)
 true_middle = 95**0.92 * 2800 * (0.7 + 0.3 * 75 / 124)
-print(f"{answer.value:,.0f}, in 90 of 100 cases between {answer.low:,.0f} and {answer.high:,.0f}; the rule behind it {true_middle:,.0f}")
+print(
+    f"{answer.value:,.0f}, in 90 of 100 cases between {answer.low:,.0f} and {answer.high:,.0f}; the rule behind it {true_middle:,.0f}"
+)
 
 test = tenfold.split(tenfold.load(houses, target="price"), seed=0, validation_size=0.1).test
 answers = priced["network"].model.predict(houses.iloc[test])
@@ -156,7 +189,9 @@ def judged(name: str, values: np.ndarray) -> tenfold.Run:
     frame = pd.DataFrame({"day": days, name: values.round(2)})
     run = tenfold.train(frame, target=name, reading=of_day, learner="linear")
     scores = run.evaluation
-    print(f"{name}: off by {scores.rmse.in_unit}, repeating yesterday {scores.baseline.rmse.in_unit}: {scores.better_than_baseline}")
+    print(
+        f"{name}: off by {scores.rmse.in_unit}, repeating yesterday {scores.baseline.rmse.in_unit}: {scores.better_than_baseline}"
+    )
     return run
 
 
@@ -178,7 +213,9 @@ axis.plot(range(28), ahead.value, label="forecast")
 axis.fill_between(range(28), ahead.low, ahead.high, alpha=0.2, label="90 of 100")
 axis.set(xlabel="days from now", ylabel="temperature")
 axis.legend(loc="upper left")
-print("tomorrow,", ahead.times[0], f"{ahead.value[0]:.1f} [{ahead.low[0]:.1f}, {ahead.high[0]:.1f}]")
+print(
+    "tomorrow,", ahead.times[0], f"{ahead.value[0]:.1f} [{ahead.low[0]:.1f}, {ahead.high[0]:.1f}]"
+)
 
 # %% [markdown]
 # Further ahead the interval grows: each step stands on the answer before it.

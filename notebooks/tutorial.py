@@ -121,7 +121,9 @@ few_train, few_test = split.train[:2000], split.test[:2000]
 memory = KNeighborsClassifier(1).fit(data.x[few_train].reshape(-1, 784), data.y[few_train])
 on_its_own = memory.score(data.x[few_train].reshape(-1, 784), data.y[few_train])
 on_new = memory.score(data.x[few_test].reshape(-1, 784), data.y[few_test])
-print(f"a memory of {len(few_train)} pictures: {on_its_own:.3f} right on them, {on_new:.3f} right on new ones")
+print(
+    f"a memory of {len(few_train)} pictures: {on_its_own:.3f} right on them, {on_new:.3f} right on new ones"
+)
 
 # %% [markdown]
 # The second number is the honest one. It is an accuracy on *test* data; calling it accuracy "on the training data" would be the
@@ -191,11 +193,15 @@ total = float(bias[j])
 for i in range(784):
     total += pixels[i] * float(kernel[i, j])
 neuron = max(total, 0.0)  # relu
-print(f"neuron {j}: bias {bias[j]:.4f} + sum of 784 products = {total:.4f}, after relu {neuron:.4f}")
+print(
+    f"neuron {j}: bias {bias[j]:.4f} + sum of 784 products = {total:.4f}, after relu {neuron:.4f}"
+)
 
 inked = sorted(range(784), key=lambda i: -abs(pixels[i] * kernel[i, j]))[:5]
 for i in inked:
-    print(f"  pixel ({i // 28:2}, {i % 28:2}): {pixels[i]:.3f} x {kernel[i, j]:+.4f} = {pixels[i] * kernel[i, j]:+.4f}")
+    print(
+        f"  pixel ({i // 28:2}, {i % 28:2}): {pixels[i]:.3f} x {kernel[i, j]:+.4f} = {pixels[i] * kernel[i, j]:+.4f}"
+    )
 
 # %% [markdown]
 # Now what the model file itself computes at this place: its graph is asked for the hidden layer, too.
@@ -224,10 +230,15 @@ for axis in axes:
 # $p_k = e^{z_k} / (e^{z_0} + ... + e^{z_9})$.
 
 # %%
-sums = np.maximum(np.array(pixels) @ kernel + bias, 0) @ numbers["output.kernel"] + numbers["output.bias"]
+sums = (
+    np.maximum(np.array(pixels) @ kernel + bias, 0) @ numbers["output.kernel"]
+    + numbers["output.bias"]
+)
 by_hand = np.exp(sums - sums.max()) / np.exp(sums - sums.max()).sum()
 for digit in range(10):
-    print(f"{digit}: sum {sums[digit]:+7.3f}   by hand {by_hand[digit]:.5f}   the file {answer[0, digit]:.5f}")
+    print(
+        f"{digit}: sum {sums[digit]:+7.3f}   by hand {by_hand[digit]:.5f}   the file {answer[0, digit]:.5f}"
+    )
 assert np.allclose(by_hand, answer[0], atol=1e-4)
 
 # %% [markdown]
@@ -264,7 +275,9 @@ loss, accuracy, n = float(-np.log(given).mean()), float((answers.codes == true).
 z = 1.96  # Wilson's interval: where the true share may lie, seeing `accuracy` on n pictures
 middle = (accuracy + z * z / (2 * n)) / (1 + z * z / n)
 reach = z / (1 + z * z / n) * math.sqrt(accuracy * (1 - accuracy) / n + z * z / (4 * n * n))
-print(f"by hand  loss {loss:.4f}, accuracy {accuracy:.4f} [{middle - reach:.4f}, {middle + reach:.4f}]")
+print(
+    f"by hand  loss {loss:.4f}, accuracy {accuracy:.4f} [{middle - reach:.4f}, {middle + reach:.4f}]"
+)
 print("the run  loss", run.evaluation.log_loss, "| accuracy", run.evaluation.accuracy)
 print("always the most frequent digit:", run.evaluation.baseline.accuracy)
 assert abs(loss - run.evaluation.log_loss.value) < 1e-4
@@ -275,13 +288,21 @@ assert abs(loss - run.evaluation.log_loss.value) < 1e-4
 
 # %%
 luck = tenfold.sweep(
-    data, recipe="tutorial", validation_size=0.1, hidden=[128], layers=[1], seeds=SEEDS, epochs=EPOCHS
+    data,
+    recipe="tutorial",
+    validation_size=0.1,
+    hidden=[128],
+    layers=[1],
+    seeds=SEEDS,
+    epochs=EPOCHS,
 )
 for trial in luck.rows:
     scores = tenfold.open(trial.run).evaluation
     print(f"seed {trial.seed}: accuracy {scores.accuracy}, loss {scores.log_loss}")
 (spread,) = luck.groups
-print(f"accuracy {spread.mean:.4f}, standard deviation over {len(spread.rows)} seeds {spread.deviation:.4f}")
+print(
+    f"accuracy {spread.mean:.4f}, standard deviation over {len(spread.rows)} seeds {spread.deviation:.4f}"
+)
 
 # %% [markdown]
 # Two networks whose accuracies differ by less than a few of these deviations may be equally good.
@@ -300,7 +321,9 @@ for axis, (cells, form) in zip(axes, shown, strict=True):
     axis.imshow(np.sqrt(cells), cmap="Blues")  # the root, so that small counts are seen too
     for (y, x), value in np.ndenumerate(cells):
         dark = value > cells.max() / 2
-        axis.text(x, y, form.format(value), ha="center", va="center", size=7, color="w" if dark else "k")
+        axis.text(
+            x, y, form.format(value), ha="center", va="center", size=7, color="w" if dark else "k"
+        )
     axis.set(xlabel="predicted", ylabel="true", xticks=range(10), yticks=range(10))
 
 # %%
@@ -332,7 +355,9 @@ for axis, at in zip(axes.flat, worst, strict=False):
 
 # %%
 better = tenfold.train(data, recipe="default", epochs=FAST_EPOCHS, test_size=0.25, seed=0)
-assert np.array_equal(tenfold.split(data, seed=0, test_size=0.25, validation_size=0.1).test, split.test)
+assert np.array_equal(
+    tenfold.split(data, seed=0, test_size=0.25, validation_size=0.1).test, split.test
+)
 print(f"tutorial's, {EPOCHS} epochs:", run.evaluation.accuracy)
 print(f"default, {FAST_EPOCHS} epochs:   ", better.evaluation.accuracy)
 
@@ -359,7 +384,11 @@ print("fitted:    ", fitted)
 
 figure, axes = plt.subplots(1, 5, figsize=(11, 2.4))
 steps = fitted.steps
-shown = (photo, "the photo"), (naive, f"made small: {obvious.label}?"), (255 - naive, f"inverted: {inverted.label}?")
+shown = (
+    (photo, "the photo"),
+    (naive, f"made small: {obvious.label}?"),
+    (255 - naive, f"inverted: {inverted.label}?"),
+)
 shown += (steps.ink, "ink found"), (steps.image, f"fitted: {fitted.label}")
 for axis, (image, title) in zip(axes, shown, strict=True):
     axis.imshow(image, cmap="gray", vmin=0, vmax=255)
@@ -386,16 +415,28 @@ small = mnist.take(np.r_[:COMPARED, 60_000:70_000])
 tried = tenfold.sweep(small, recipe="fast", hidden=[8, 32, 128], layers=[1, 2], seeds=SEEDS)
 figure, axes = plt.subplots(1, 2, figsize=(10, 2.8))
 for depth in (1, 2):
-    of_depth = sorted((g for g in tried.groups if g.point["layers"] == depth), key=lambda g: g.point["hidden"])
+    of_depth = sorted(
+        (g for g in tried.groups if g.point["layers"] == depth), key=lambda g: g.point["hidden"]
+    )
     widths = [group.point["hidden"] for group in of_depth]
     means, bars = [g.mean for g in of_depth], [g.deviation for g in of_depth]
     axes[0].errorbar(widths, means, bars, marker="o", capsize=4, label=f"{depth} hidden")
-    axes[1].plot(widths, [g.training_seconds for g in of_depth], marker="o", label=f"{depth} hidden")
+    axes[1].plot(
+        widths, [g.training_seconds for g in of_depth], marker="o", label=f"{depth} hidden"
+    )
 for axis, name in zip(axes, ("accuracy on pictures held back", "seconds of training"), strict=True):
-    axis.set(xlabel="neurons in each hidden layer", ylabel=name, xscale="log", xticks=widths, xticklabels=widths)
+    axis.set(
+        xlabel="neurons in each hidden layer",
+        ylabel=name,
+        xscale="log",
+        xticks=widths,
+        xticklabels=widths,
+    )
     axis.legend()
 for group in tried.groups:
-    print(f"{group.point!s:28} {group.mean:.4f} +- {group.deviation:.4f}  {group.parameters:7,} numbers  {group.training_seconds:.2f} s")
+    print(
+        f"{group.point!s:28} {group.mean:.4f} +- {group.deviation:.4f}  {group.parameters:7,} numbers  {group.training_seconds:.2f} s"
+    )
 
 # %%
 print("\n".join(tried.findings))
@@ -413,13 +454,19 @@ print("\n".join(tried.findings))
 # %%
 contest = tenfold.compare(small, learners=["network", "forest", "logistic"], seeds=min(SEEDS, 3))
 for place in contest.places:
-    print(f"{place.learner:9} accuracy {place.test}  {place.verdict:20} training {place.seconds:5.1f} s  file {place.n_bytes / 1e6:5.1f} MB")
+    print(
+        f"{place.learner:9} accuracy {place.test}  {place.verdict:20} training {place.seconds:5.1f} s  file {place.n_bytes / 1e6:5.1f} MB"
+    )
 
 figure, axis = plt.subplots(figsize=(6, 1.8))
 for at, place in enumerate(contest.places):
     reach = [[place.test.value - place.test.low], [place.test.high - place.test.value]]
     axis.errorbar(place.test.value, at, xerr=reach, marker="o", capsize=4)
-axis.set(yticks=range(len(contest.places)), yticklabels=[p.learner for p in contest.places], xlabel="accuracy, 95% interval")
+axis.set(
+    yticks=range(len(contest.places)),
+    yticklabels=[p.learner for p in contest.places],
+    xlabel="accuracy, 95% interval",
+)
 axis.invert_yaxis()
 print("\n".join(contest.findings))
 

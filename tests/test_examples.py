@@ -43,12 +43,12 @@ def test_own_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_table(monkeypatch: pytest.MonkeyPatch) -> None:
     scores = run("table", monkeypatch)["scores"]
-    assert scores.accuracy.value > 0.92 and scores.positive == "malignant"
+    assert scores.accuracy.value > 0.88 and scores.positive == "malignant"
     assert scores.average_precision.value > 0.95
 
 
 def test_a_pipeline(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert run("pipeline", monkeypatch)["scores"].mean() > 0.92
+    assert run("pipeline", monkeypatch)["scores"].mean() > 0.9
     assert Path("network.onnx").is_file()
 
 
