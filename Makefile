@@ -40,7 +40,7 @@ lint: .venv/all
 	$(BIN)/mypy
 
 notebook: .venv/all
-	$(BIN)/python notebooks/build.py
+	$(BIN)/python -m notebooks.build
 
 bench: .venv/all
 	$(BIN)/python -m bench

@@ -40,7 +40,7 @@ def draw_folder(folder: Path, n: int = 80) -> None:
 folder = Path(sys.argv[1]) if sys.argv[1:] else Path("my-pictures")
 if not folder.exists():
     draw_folder(folder)
-run = tenfold.train(folder, learner="cnn", width=8, epochs=12)
+run = tenfold.train(folder, learner="cnn", width=8, epochs=12, batch_size=16)
 print("accuracy", run.evaluation.accuracy, "| always one label", run.evaluation.baseline.accuracy)
 one = next(path for path in sorted(folder.rglob("*")) if path.is_file())
 print(one, tenfold.predict(run, one))

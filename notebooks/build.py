@@ -1,4 +1,4 @@
-"""Notebooks from their sources: `python notebooks/build.py` runs both and writes the `.ipynb`.
+"""Notebooks from their sources: `python -m notebooks.build` runs both and writes the `.ipynb`.
 
 `tutorial.py` and `problems.py` are what is edited, in Jupytext's percent format. The notebooks are
 made of them and kept with their outputs, because that is how they are read on the web.
@@ -13,6 +13,7 @@ from typing import Any
 import jupytext
 import nbformat
 from nbclient import NotebookClient
+from traitlets.config import Config
 
 HERE = Path(__file__).parent
 NAMES = ("tutorial", "problems")
@@ -58,6 +59,7 @@ def execute(notebook: Any, folder: Path | str) -> None:
         notebook,
         timeout=SECONDS_PER_CELL,
         record_timing=False,
+        config=Config({"KernelManager": {"transport": "ipc"}}),  # no open ports
         resources={"metadata": {"path": str(folder)}},
     ).execute()
 
@@ -68,7 +70,7 @@ def main(names: list[str]) -> None:
         with tempfile.TemporaryDirectory() as folder:
             execute(notebook, folder)
         target = HERE / f"{name}.ipynb"
-        nbformat.write(notebook, target)
+        target.write_text(nbformat.writes(notebook), "utf-8")
         print(f"{target.name}: {target.stat().st_size / 1000:,.0f} kB")
 
 

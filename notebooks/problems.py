@@ -29,9 +29,54 @@ DAYS = 1_500
 # few messages in a hundred are labelled wrongly, as in life. So nobody can be right every time.
 
 # %%
-common = ["the", "you", "we", "a", "to", "for", "and", "is", "it", "on", "your", "i", "will", "can", "see", "at", "this", "have"]
-honest = ["meeting", "lunch", "tomorrow", "train", "report", "thanks", "mother", "home", "late", "dinner", "key", "tuesday"]
-greedy = ["free", "win", "money", "prize", "click", "offer", "urgent", "cash", "now", "account", "claim", "bonus"]
+common = [
+    "the",
+    "you",
+    "we",
+    "a",
+    "to",
+    "for",
+    "and",
+    "is",
+    "it",
+    "on",
+    "your",
+    "i",
+    "will",
+    "can",
+    "see",
+    "at",
+    "this",
+    "have",
+]
+honest = [
+    "meeting",
+    "lunch",
+    "tomorrow",
+    "train",
+    "report",
+    "thanks",
+    "mother",
+    "home",
+    "late",
+    "dinner",
+    "key",
+    "tuesday",
+]
+greedy = [
+    "free",
+    "win",
+    "money",
+    "prize",
+    "click",
+    "offer",
+    "urgent",
+    "cash",
+    "now",
+    "account",
+    "claim",
+    "bonus",
+]
 
 
 def message(is_spam: bool) -> str:
