@@ -13,7 +13,6 @@ from typing import Any
 import jupytext
 import nbformat
 from nbclient import NotebookClient
-from traitlets.config import Config
 
 HERE = Path(__file__).parent
 NAMES = ("tutorial", "problems")
@@ -59,7 +58,6 @@ def execute(notebook: Any, folder: Path | str) -> None:
         notebook,
         timeout=SECONDS_PER_CELL,
         record_timing=False,
-        config=Config({"KernelManager": {"transport": "ipc"}}),  # no open ports
         resources={"metadata": {"path": str(folder)}},
     ).execute()
 

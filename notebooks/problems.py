@@ -210,7 +210,7 @@ figure, axis = plt.subplots(figsize=(4.2, 4.2))
 error = [answers.value[:80] - answers.low[:80], answers.high[:80] - answers.value[:80]]
 axis.errorbar(houses["price"].iloc[test][:80], answers.value[:80], error, fmt=".", elinewidth=0.6)
 axis.axline((2e5, 2e5), slope=1, color="k", linewidth=0.8)
-axis.set(xlabel="true price", ylabel="answer and its interval")
+_ = axis.set(xlabel="true price", ylabel="answer and its interval")
 
 # %% [markdown]
 # The interval has one width for all houses: it is right in 90 of 100 cases *over all*, too wide for cheap houses and too narrow
