@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DELETE_ON_ERROR:
-.PHONY: help install train test test-slow chromium lint bench bench-accuracy serve clean
+.PHONY: help install train test test-slow chromium lint notebook bench bench-accuracy serve clean
 
 help:
 	@echo "make train      train on MNIST: the whole path, in seconds"
@@ -11,6 +11,7 @@ help:
 	@echo "make install    install every extra and the development tools"
 	@echo "make lint       check style and types"
 	@echo "make test-slow  also the tests with many seeds"
+	@echo "make notebook   run the notebooks and write them with what they show"
 	@echo "make bench      measure side by side with the tutorial's program"
 	@echo "make bench-accuracy  accuracy of every recipe over seeds; goes on where it stopped"
 
@@ -37,6 +38,9 @@ lint: .venv/all
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+notebook: .venv/all
+	$(BIN)/python -m notebooks.build
 
 bench: .venv/all
 	$(BIN)/python -m bench
