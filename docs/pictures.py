@@ -1,5 +1,6 @@
 """The pictures of the pages, each from a real run or a measured table: `make pictures`."""
 
+import io
 import os
 import re
 import subprocess
@@ -30,7 +31,7 @@ WIDTH = 104
 
 def terminal(run: Path, output: str) -> None:
     """What `tenfold train mnist` printed, as a terminal."""
-    console = Console(record=True, width=WIDTH, file=open(os.devnull, "w"), force_terminal=True)
+    console = Console(record=True, width=WIDTH, file=io.StringIO(), force_terminal=True)
     console.print(Text.assemble(("$ ", "bold green"), ("tenfold train mnist", "bold")))
     console.print(Text(output.rstrip()), overflow="ellipsis", no_wrap=True)
     console.save_svg(str(IMAGES / "terminal.svg"), title="tenfold", clear=True)
