@@ -10,7 +10,7 @@ from docs import reference  # noqa: E402
 
 import tenfold  # noqa: E402
 
-reference.write_pages(HERE / "reference")
+reference.write_pages(HERE / "generated")
 
 project, author, version = "Tenfold", "Tenfold", tenfold.__version__
 project_copyright = "Apache-2.0"

@@ -81,15 +81,15 @@ def graph(model: Path) -> Callable[[Any], None]:
 def sealed(axes: Any) -> None:
     """Which rows of MNIST are for what."""
     left = 0
-    for name, n, colour in (
-        ("train 54,000: fitting", 54_000, BLUE),
-        ("validation 6,000:\nwhen to stop, calibration", 6_000, GREY),
-        ("test 10,000:\nsealed, opened once a model", 10_000, ORANGE),
+    for name, n, colour, place in (
+        ("train 54,000: fitting", 54_000, BLUE, -0.5),
+        ("validation 6,000: when to stop, calibration", 6_000, GREY, 0.9),
+        ("test 10,000: sealed,\nopened once for a model", 10_000, ORANGE, -0.5),
     ):
         axes.barh(0, n, left=left, color=colour, edgecolor="white", linewidth=2)
-        axes.text(left + n / 2, -0.5, name, ha="center", va="top", fontsize=8)
+        axes.text(left + n / 2, place, name, ha="center", va="top", fontsize=8)
         left += n
-    axes.set_ylim(-1.1, 0.5)
+    axes.set_ylim(-1.3, 1.0)
     axes.set_title("The rows of MNIST, in a run of the default recipe", loc="left")
 
 
@@ -148,7 +148,7 @@ def main() -> None:
         terminal(run, re.sub(r"^next +\S+ ", "next               tenfold ", shown, flags=re.M))
         plot("epoch", (7.5, 3), epoch, bare=False)
         plot("graph", (8.5, 2.2), graph(run / "model.onnx"), bare=True)
-        plot("sealed", (7.5, 1.4), sealed, bare=True)
+        plot("sealed", (7.5, 1.7), sealed, bare=True)
         plot("intervals", (7.5, 2.8), intervals, bare=False)
         box(tenfold.open(run).model, folder)
 

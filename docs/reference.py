@@ -107,7 +107,8 @@ def _rule(schema: dict[str, Any]) -> str:
     if "enum" in schema or "const" in schema:
         return ", ".join(f"`{one}`" for one in schema.get("enum", [schema.get("const")]))
     kind = {"null": "none", "integer": "whole number", "array": "numbers", "object": "names"}
-    text = kind.get(schema.get("type", ""), schema.get("type", "any"))
+    name = str(schema.get("type", "any"))
+    text = kind.get(name, name)
     low = schema.get("minimum", schema.get("exclusiveMinimum"))
     high = schema.get("maximum", schema.get("exclusiveMaximum"))
     if low is not None:
@@ -138,7 +139,7 @@ def api_page() -> str:
 
 def _own_members(value: type) -> list[str]:
     """Public methods and properties that Tenfold wrote, not those of scikit-learn or pydantic."""
-    found = {}
+    found: dict[str, Any] = {}
     for parent in reversed(value.__mro__):
         if parent.__module__.startswith("tenfold."):
             found |= vars(parent)

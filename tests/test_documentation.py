@@ -97,7 +97,7 @@ def test_every_page_is_reached_from_the_start() -> None:
     listed = re.findall(r"^[a-z/-]+$", start, re.M)
     assert {page.stem for page in ROOT.glob("docs/*.md")} - {"index"} <= set(listed)
     for page in ("commands", "settings", "python"):
-        assert f"reference/{page}" in listed
+        assert f"generated/{page}" in listed
 
 
 @pytest.mark.parametrize("page", [README, *GUIDES], ids=lambda page: page.name)
