@@ -3,13 +3,14 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DELETE_ON_ERROR:
-.PHONY: help install train test test-slow chromium lint notebook bench bench-accuracy serve clean
+.PHONY: help install train test test-slow chromium lint notebook docs schemas pictures bench bench-accuracy serve clean
 
 help:
 	@echo "make train      train on MNIST: the whole path, in seconds"
 	@echo "make test       run the tests"
 	@echo "make install    install every extra and the development tools"
 	@echo "make lint       check style and types"
+	@echo "make docs       the documentation as a site, in docs/_build/html"
 	@echo "make test-slow  also the tests with many seeds"
 	@echo "make notebook   run the notebooks and write them with what they show"
 	@echo "make bench      measure side by side with the tutorial's program"
@@ -41,6 +42,17 @@ lint: .venv/all
 
 notebook: .venv/all
 	$(BIN)/python -m notebooks.build
+
+docs: .venv/all
+	$(BIN)/sphinx-build -q -W --keep-going -b html docs docs/_build/html
+	@echo "docs/_build/html/index.html"
+
+# What is stored and made: the promise of docs/format.md, and the pictures of the pages.
+schemas: .venv/all
+	$(BIN)/python -m docs.reference
+
+pictures: .venv/all
+	$(BIN)/python -m docs.pictures
 
 bench: .venv/all
 	$(BIN)/python -m bench

@@ -276,6 +276,12 @@ class Settings(Frozen):
       label_smoothing: Share of each answer that is spread over all labels.
       average: The fitted weights are a running average over the steps, which keeps this share of
         itself at each step. 0: the last weights.
+      learner: How to fit.
+      recipe: The named set of settings that stands between what was asked and the defaults.
+      seed: Decides everything that is random: split, first weights, order of the rows, bends.
+      epochs: Times each training row is seen.
+      batch_size: Rows per step.
+      optimizer: The rule of a step: plain gradient descent, or Adam.
       dropout: Share of each hidden layer's outputs that is silenced while training.
       weight_decay: Pull of the kernels towards 0: in each step by this share of the step size.
       class_weights: What the rows of each label count in training, in the order of the labels;

@@ -1,0 +1,157 @@
+"""The pictures of the pages, each from a real run or a measured table: `make pictures`."""
+
+import io
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+import onnx
+from PIL import Image
+from rich.console import Console
+from rich.text import Text
+
+import tenfold
+from tenfold.evaluation import wilson
+
+matplotlib.use("svg")
+from matplotlib import pyplot as plt
+
+DOCS = Path(__file__).parent
+IMAGES = DOCS / "images"
+BLUE, GREY, ORANGE, INK = "#1767b3", "#c8ced4", "#d65a0a", "#1f2933"
+WIDTH = 104
+
+
+def terminal(run: Path, output: str) -> None:
+    """What `tenfold train mnist` printed, as a terminal."""
+    console = Console(record=True, width=WIDTH, file=io.StringIO(), force_terminal=True)
+    console.print(Text.assemble(("$ ", "bold green"), ("tenfold train mnist", "bold")))
+    console.print(Text(output.rstrip()), overflow="ellipsis", no_wrap=True)
+    console.save_svg(str(IMAGES / "terminal.svg"), title="tenfold", clear=True)
+
+
+def epoch(axes: Any) -> None:
+    """An epoch beside the same epoch elsewhere, from docs/performance.md."""
+    page = (DOCS / "performance.md").read_text("utf-8")
+    table = page.partition("## A warm epoch")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| (.+?) \| ([\d,]+) \(", table, re.M)
+    names = [re.sub(r"[*`]|:.*", "", name) for name, _ in rows][::-1]
+    values = [float(ms.replace(",", "")) for _, ms in rows][::-1]
+    colours = [BLUE if name == "Tenfold" else GREY for name in names]
+    bars = axes.barh(names, values, color=colours)
+    axes.bar_label(bars, fmt="%d ms", padding=4)
+    axes.set_xlim(0, max(values) * 1.15)
+    axes.set_title("One epoch over 45,000 digits, 784-128-10, two cores", loc="left")
+
+
+def graph(model: Path) -> Callable[[Any], None]:
+    """The way to the probabilities through one model file, node by node."""
+    content = onnx.load(model).graph
+    wanted, steps = {"probabilities"}, []
+    for node in reversed(content.node):
+        if wanted & set(node.output):
+            wanted |= set(node.input)
+            steps.append(node.op_type)
+    names = ["image\nuint8", *steps[::-1], "probabilities\nfloat32"]
+
+    def draw(axes: Any) -> None:
+        for i, name in enumerate(names):
+            row, column = divmod(i, 7)
+            is_end = i in (0, len(names) - 1)
+            box = {"boxstyle": "round,pad=0.5", "fc": BLUE if is_end else "white", "ec": BLUE}
+            axes.text(column, -row, name, ha="center", va="center", bbox=box,
+                      color="white" if is_end else INK, fontsize=8)  # fmt: skip
+            if i + 1 < len(names) and column < 6:
+                axes.annotate("", (column + 0.6, -row), (column + 0.42, -row),
+                              arrowprops={"arrowstyle": "->", "color": GREY})  # fmt: skip
+        axes.set_xlim(-0.6, 6.7)
+        axes.set_ylim(-(len(names) - 1) // 7 - 0.1, 0.6)
+        axes.set_title("model.onnx, from pixels to calibrated probabilities", loc="left")
+
+    return draw
+
+
+def sealed(axes: Any) -> None:
+    """Which rows of MNIST are for what."""
+    left = 0
+    for name, n, colour, place in (
+        ("train 54,000: fitting", 54_000, BLUE, -0.5),
+        ("validation 6,000: when to stop, calibration", 6_000, GREY, 0.9),
+        ("test 10,000: sealed,\nopened once for a model", 10_000, ORANGE, -0.5),
+    ):
+        axes.barh(0, n, left=left, color=colour, edgecolor="white", linewidth=2)
+        axes.text(left + n / 2, place, name, ha="center", va="top", fontsize=8)
+        left += n
+    axes.set_ylim(-1.3, 1.0)
+    axes.set_title("The rows of MNIST, in a run of the default recipe", loc="left")
+
+
+def intervals(axes: Any) -> None:
+    """How sure an accuracy of 98% is, by the number of test rows."""
+    sizes = np.unique(np.geomspace(50, 10_000, 60).round().astype(int))
+    scores = [wilson(round(0.98 * n), int(n)) for n in sizes]
+    axes.fill_between(
+        sizes, [one.low for one in scores], [one.high for one in scores], color=BLUE, alpha=0.25
+    )
+    axes.plot(sizes, [0.98] * len(sizes), color=BLUE)
+    axes.set_xscale("log")
+    axes.set_xticks([50, 100, 1_000, 10_000], ["50", "100", "1,000", "10,000"])
+    axes.set_xlabel("test rows")
+    axes.set_title("What is known of a model with 98% of its test rows right (95%)", loc="left")
+
+
+def box(model: tenfold.Model, folder: Path) -> None:
+    """A digit on grey paper with a shadow, and what the network sees of it."""
+    digit = tenfold.load("mnist").x[60_004].astype(float) / 255
+    ink = np.asarray(Image.fromarray((digit * 255).astype(np.uint8)).resize((170, 170)), float)
+    page = np.linspace(215, 120, 400)[None].repeat(300, 0)
+    page += np.random.default_rng(0).normal(0, 4, page.shape)
+    page[60:230, 150:320] *= 1 - 0.7 * ink / 255
+    photo = folder / "photo.png"
+    Image.fromarray(page.clip(0, 255).astype(np.uint8)).save(photo)
+    from tenfold.shown import steps_picture
+
+    (IMAGES / "box.png").write_bytes(steps_picture(model.predict(photo)))  # type: ignore[arg-type]
+
+
+def plot(name: str, size: tuple[float, float], draw: Callable[[Any], None], bare: bool) -> None:
+    """One SVG under docs/images."""
+    matplotlib.rcParams.update({"svg.hashsalt": "tenfold", "svg.fonttype": "none"})
+    figure, axes = plt.subplots(figsize=size, layout="constrained")
+    for side in ("top", "right", *(("left", "bottom") if bare else ())):
+        axes.spines[side].set_visible(False)
+    if bare:
+        axes.set_xticks([])
+        axes.set_yticks([])
+    draw(axes)
+    figure.savefig(IMAGES / f"{name}.svg", metadata={"Date": None})
+    plt.close(figure)
+
+
+def main() -> None:
+    """Train once, and draw everything."""
+    with tempfile.TemporaryDirectory() as text:
+        folder = Path(text)
+        done = subprocess.run(
+            [sys.executable, "-m", "tenfold.cli", "train", "mnist"],
+            cwd=folder, capture_output=True, text=True, check=True, env=os.environ,
+        )  # fmt: skip
+        run = folder / "runs" / "mnist-network-1"
+        shown = done.stderr + done.stdout
+        terminal(run, re.sub(r"^next +\S+ ", "next               tenfold ", shown, flags=re.M))
+        plot("epoch", (7.5, 3), epoch, bare=False)
+        plot("graph", (8.5, 2.2), graph(run / "model.onnx"), bare=True)
+        plot("sealed", (7.5, 1.7), sealed, bare=True)
+        plot("intervals", (7.5, 2.8), intervals, bare=False)
+        box(tenfold.open(run).model, folder)
+
+
+if __name__ == "__main__":
+    main()
