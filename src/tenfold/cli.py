@@ -267,6 +267,39 @@ def export(
     print(f"page  {path}")
 
 
+@app.command("serve")
+def serve_command(
+    runs: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="RUN...",
+            help="Run folders; the first answers where none is named.",
+            show_default=False,
+        ),
+    ],
+    host: Annotated[
+        str,
+        typer.Option(help="The address to listen on; others than this machine's own need a token."),
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free one.")] = 8000,
+    token: Annotated[
+        str | None, typer.Option(envvar="TENFOLD_TOKEN", help="What requests must show.")
+    ] = None,
+    allow_host: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="A further name that requests may use.")
+    ] = None,
+    limit: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="Another limit; docs/serving.md has all of them."),
+    ] = None,
+) -> None:
+    """Answer over HTTP, with the living network as a page."""
+    from tenfold.serve import Doors, read_limits, serve
+
+    doors = Doors(frozenset({"localhost", "127.0.0.1", "[::1]", *(allow_host or [])}), token)
+    serve(runs, host, port, read_limits(limit or []), doors)
+
+
 @app.command("verify")
 def verify_command(run: RunFolder) -> None:
     """Check that a run folder is as it was made and answers as it did."""
