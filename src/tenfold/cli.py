@@ -12,7 +12,7 @@ import typer
 import tenfold
 from tenfold import options, workflow
 from tenfold.data_commands import data_app
-from tenfold.errors import DataError, TenfoldError, message
+from tenfold.errors import DataError, SettingsError, TenfoldError, message
 from tenfold.evidence import compare_runs, rewrite_report
 from tenfold.model import Model
 from tenfold.network import prepare
@@ -288,16 +288,32 @@ def serve_command(
     allow_host: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="A further name that requests may use.")
     ] = None,
+    workers: Annotated[
+        int, typer.Option(min=1, max=256, help="Processes that share the port.")
+    ] = 1,
     limit: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME=VALUE", help="Another limit; docs/serving.md has all of them."),
     ] = None,
 ) -> None:
     """Answer over HTTP, with the living network as a page."""
-    from tenfold.serve import Doors, read_limits, serve
-
-    doors = Doors(frozenset({"localhost", "127.0.0.1", "[::1]", *(allow_host or [])}), token)
-    serve(runs, host, port, read_limits(limit or []), doors)
+    try:
+        from tenfold.serve import read_limits, serve
+    except ModuleNotFoundError as error:
+        raise SettingsError(
+            message(
+                "The service is not installed",
+                expected="fastapi and uvicorn",
+                fix="pip install 'tenfold[serve]'",
+                missing=error.name,
+            )
+        ) from error
+    limits = read_limits(limit or [])
+    status = serve(
+        runs, host=host, port=port, token=token, hosts=allow_host or (), workers=workers,
+        limits=limits,
+    )  # fmt: skip
+    raise typer.Exit(status)
 
 
 @app.command("verify")

@@ -1,4 +1,4 @@
-"""The service put together: routes for people and supervisors, predictions, the gate before both."""
+"""The service put together: routes for people and supervisors, predictions, the gate before."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,7 +8,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 import tenfold
-from tenfold.errors import RunError, SettingsError, message
+from tenfold.errors import SettingsError, message
 from tenfold.runs import Run
 from tenfold.serve.gate import Doors, Gate, State
 from tenfold.serve.limits import Limits

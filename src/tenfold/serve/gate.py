@@ -6,6 +6,7 @@ import random
 import sys
 import time
 from base64 import b64decode
+from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, MutableMapping
 from dataclasses import dataclass, field
 from secrets import token_hex
@@ -72,16 +73,28 @@ class Log:
 
     def __init__(self) -> None:
         self._lines: list[str] = []
+        self._refused: Counter[int] = Counter()
 
     def write(self, line: str) -> None:
         """Keep a line for the next write."""
-        if not self._lines:
-            asyncio.get_running_loop().call_later(0.1, self.flush)
+        self._schedule()
         self._lines.append(line)
+
+    def refused(self, status: int) -> None:
+        """Count a request that was refused at the door: many of them share a line."""
+        self._schedule()
+        self._refused[status] += 1
+
+    def _schedule(self) -> None:
+        if not self._lines and not self._refused:
+            asyncio.get_running_loop().call_later(0.1, self.flush)
 
     def flush(self) -> None:
         """Write what waits."""
         lines, self._lines = self._lines, []
+        for status, n in self._refused.items():
+            lines.append(f'{{"time": {time.time():.3f}, "refused": {n}, "status": {status}}}\n')
+        self._refused.clear()
         if lines:
             sys.stderr.write("".join(lines))
             sys.stderr.flush()
@@ -103,25 +116,28 @@ class Gate:
     state: State
     metrics: Metrics
     log: Log = field(default_factory=Log)
+    _full: dict[tuple[str, int], Refusal] = field(default_factory=lambda: _refusals())
     _prefix: str = field(default_factory=lambda: token_hex(4))
     _number: int = 0
 
+    def next_id(self) -> str:
+        """A request's name in the log: nothing its sender chose."""
+        self._number += 1
+        return f"{self._prefix}-{self._number:x}"
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         start = time.perf_counter()
-        self._number += 1
-        request_id = f"{self._prefix}-{self._number:x}"
-        seen = _Seen(request_id)
+        seen = _Seen(self.next_id())
         try:
             headers = self._admitted(scope)
             predictor = self.predictors.get(scope["path"])
             if predictor is None:
-                await self.pages(scope, receive, seen.through(send))
+                await self.pages(scope, receive, seen.through(send, self.state.leaving))
                 seen.route = getattr(scope.get("route"), "path", "other")
             else:
                 seen.route = "predict"
-                await self._send(
-                    seen, send, await self._predict(predictor, scope, headers, receive, seen)
-                )
+                reply = await self._predict(predictor, scope, headers, receive, seen)
+                await self._send(seen, send, reply)
         except Refusal as refusal:
             await self._send(seen, send, refusal.reply)
         except Exception as error:  # a fault of ours: its kind is written down, nothing is told
@@ -131,6 +147,40 @@ class Gate:
         seconds = time.perf_counter() - start
         self.metrics.request(seen.route, seen.status, seconds)
         self.log.write(seen.line(scope["method"], seconds))
+
+    def no_room(self, path: str) -> Refusal | None:
+        """Why a request for this path is refused before its body is read, if it is."""
+        predictor = self.predictors.get(path)
+        if predictor is None:
+            return None
+        if self.state.in_flight >= self.limits.in_flight:
+            return self.full("in_flight")
+        return self.full("queue") if predictor.waiting >= self.limits.queue else None
+
+    def full(self, limit: str) -> Refusal:
+        """The refusal of one too many. Who comes again is told different seconds, not all one."""
+        return self._full[limit, random.randint(1, 3)]
+
+    def note_refused(self, status: int) -> None:
+        """Write down a request that was refused before it reached the application."""
+        self.metrics.request("refused", status, 0.0)
+        self.log.refused(status)
+
+    def headers(self, reply: Reply, request_id: str) -> list[tuple[bytes, bytes]]:
+        """The headers of a reply."""
+        return [
+            (b"content-type", reply.content_type),
+            (b"content-length", b"%d" % len(reply.body)),
+            (b"x-request-id", request_id.encode()),
+            *ALWAYS,
+            *reply.headers,
+        ]
+
+    def close(self) -> None:
+        """Write what is left of the log and let go of the threads."""
+        self.log.flush()
+        for predictor in set(self.predictors.values()):
+            predictor.close()
 
     def _admitted(self, scope: Scope) -> dict[bytes, bytes]:
         """The headers of a request that may ask."""
@@ -150,14 +200,12 @@ class Gate:
             ours = {f"http://{host}", f"https://{host}"}
             if origin.decode("latin-1").lower() not in ours:
                 raise Refusal(403, message("Foreign origin", expected="a page of this service"))
-        if headers.get(b"sec-fetch-site", b"none") not in (b"none", b"same-origin"):
-            if scope["method"] != "GET" or scope["path"] not in self.open_paths:
-                raise Refusal(403, message("Foreign origin", expected="a page of this service"))
+        is_link = scope["method"] == "GET" and headers.get(b"sec-fetch-mode") == b"navigate"
+        if headers.get(b"sec-fetch-site", b"none") not in (b"none", b"same-origin") and not is_link:
+            raise Refusal(403, message("Foreign origin", expected="a page of this service"))
         if self.doors.token is not None and scope["path"] not in HEALTH:
             self._check_token(headers.get(b"authorization", b""))
         return headers
-
-    open_paths: Collection[str] = ()
 
     def _check_token(self, given: bytes) -> None:
         """Bearer, or the password of Basic, which browsers ask for by themselves."""
@@ -186,20 +234,18 @@ class Gate:
                 (b"allow", b"POST"),
             )  # fmt: skip
         media_type = _media_type(headers)
-        state, limits = self.state, self.limits
-        if state.in_flight >= limits.in_flight or predictor.waiting >= limits.queue:
-            raise Refusal(
-                503,
-                message("Too many requests at once", expected="another try in a moment"),
-                (b"retry-after", b"%d" % random.randint(1, 3)),
-            )
-        state.in_flight += 1
+        if refusal := self.no_room(scope["path"]):
+            raise refusal
+        self.state.in_flight += 1
         try:
             body = await self._body(headers, receive)
-            reply, seen.items = await predictor.answer(media_type, body)
+            async with asyncio.timeout(self.limits.answer_seconds):
+                reply, seen.items = await predictor.answer(media_type, body)
             return reply
+        except TimeoutError:
+            raise self.full("answer_seconds") from None
         finally:
-            state.in_flight -= 1
+            self.state.in_flight -= 1
 
     async def _body(self, headers: dict[bytes, bytes], receive: Receive) -> bytes:
         """The whole body, as long as it is within the limit."""
@@ -211,7 +257,7 @@ class Gate:
         while True:
             event = await receive()
             if event["type"] == "http.disconnect":
-                raise Refusal(400, "The client left before the end of the body.")
+                raise Refusal(408, message("The body did not arrive", expected="all of it"))
             part = event.get("body", b"")
             n_bytes += len(part)
             if n_bytes > most:
@@ -222,13 +268,7 @@ class Gate:
 
     async def _send(self, seen: "_Seen", send: Send, reply: Reply) -> None:
         seen.status = reply.status
-        headers = [
-            (b"content-type", reply.content_type),
-            (b"content-length", b"%d" % len(reply.body)),
-            (b"x-request-id", seen.request_id.encode()),
-            *ALWAYS,
-            *reply.headers,
-        ]
+        headers = self.headers(reply, seen.request_id)
         if self.state.leaving:
             headers.append((b"connection", b"close"))
         await send({"type": "http.response.start", "status": reply.status, "headers": headers})
@@ -239,6 +279,23 @@ SINGLE = frozenset(
     {b"host", b"origin", b"authorization", b"content-type", b"content-length", b"content-encoding"}
 )
 """Headers that decide something: two of them would mean two things."""
+
+
+def _refusals() -> dict[tuple[str, int], Refusal]:
+    """By limit and seconds to wait; made once, for they are made when there is no time."""
+    return {
+        (limit, seconds): Refusal(
+            503,
+            message(
+                "Too many requests at once",
+                expected=f"fewer: {limit}",
+                fix="Try again in a moment",
+            ),
+            (b"retry-after", b"%d" % seconds),
+        )
+        for limit in ("connections", "in_flight", "queue", "answer_seconds")
+        for seconds in (1, 2, 3)
+    }
 
 
 def _too_large(most: int) -> Refusal:
@@ -281,7 +338,7 @@ class _Seen:
     items: int = 0
     fault: str = ""
 
-    def through(self, send: Send) -> Send:
+    def through(self, send: Send, is_leaving: bool) -> Send:
         """`send` of a page, with the headers that all of them have."""
 
         async def seen(event: MutableMapping[str, Any]) -> None:
@@ -290,6 +347,8 @@ class _Seen:
                 own = {name for name, _ in event["headers"]}
                 more = [(name, value) for name, value in (*ALWAYS, *CLOSED) if name not in own]
                 more.append((b"x-request-id", self.request_id.encode()))
+                if is_leaving:
+                    more.append((b"connection", b"close"))
                 event = {**event, "headers": [*event["headers"], *more]}
             await send(event)
 

@@ -12,6 +12,7 @@ from tenfold.runs import Run
 from tenfold.serve.batching import Batcher, Outcome
 from tenfold.serve.limits import Limits
 from tenfold.serve.metrics import Histogram
+from tenfold.serve.nature import find_nature
 from tenfold.serve.questions import Question, read_question
 from tenfold.serve.replies import Refusal, Reply, written
 
@@ -33,7 +34,7 @@ class Predictor:
         self.run = run
         self.model = run.model
         self._limits = limits
-        self._batcher = Batcher(self.model, batches)
+        self._batcher = Batcher(self.model, find_nature(run), batches)
         self._readers = ThreadPoolExecutor(min(2, os.cpu_count() or 1), thread_name_prefix="reader")
         self._reading = 0
 

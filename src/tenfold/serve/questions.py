@@ -118,7 +118,8 @@ def _json_question(body: bytes, contract: Contract, limits: Limits) -> Question:
     read: Callable[[Any, tuple[int, ...]], NDArray[Any]] = (
         _pixels if isinstance(accepted, ImageInput) else _features
     )
-    rows, errors = [], []
+    rows: list[NDArray[Any]] = []
+    errors: list[str | None] = []
     for item in items:
         try:
             rows.append(read(item, accepted.shape))

@@ -1,6 +1,7 @@
 """What goes back over the wire: a status, a body, and the errors that become one."""
 
 import json
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from tenfold.errors import TenfoldError
@@ -30,15 +31,10 @@ class Refusal(TenfoldError):
         self.status = status
         self.headers = headers
 
-    @property
+    @cached_property
     def reply(self) -> Reply:
-        """The refusal as an answer: `{"error": "..."}`."""
-        return error_reply(self.status, str(self), *self.headers)
-
-
-def error_reply(status: int, text: str, *headers: tuple[bytes, bytes]) -> Reply:
-    """An error in the words of the command line."""
-    return Reply(status, written({"error": text}), JSON, headers)
+        """The refusal as an answer: `{"error": "..."}`, in the words of the command line."""
+        return Reply(self.status, written({"error": str(self)}), JSON, self.headers)
 
 
 def written(value: Any) -> bytes:
