@@ -106,7 +106,7 @@ class Batcher:
     def _filled(self, rows: Any) -> list[Outcome]:
         """Answers of a batch, filled up with its last row so that all have the same arithmetic."""
         n = len(rows)
-        if lacking := -n % max(1, self._nature.grain):
+        if lacking := -n % (self._nature.grain or 1):
             rows = rows[np.minimum(np.arange(n + lacking), n - 1)]
         return _checked(self._model.answer(rows), n)
 
