@@ -46,7 +46,9 @@ class Told:
 
 
 def gate_of(*runs: Run, token: str | None = None, **limits: Any) -> Gate:
-    gate = build(runs, Limits(**limits), Doors(frozenset({"localhost", "127.0.0.1"}), token))
+    gate = build(
+        runs, Limits(**limits), Doors(frozenset({"localhost", "127.0.0.1", "testserver"}), token)
+    )
     gate.state.ready = True
     return gate
 

@@ -38,7 +38,17 @@ def test_the_snippet_of_the_readme_runs(tmp_path: Path) -> None:
 
 def test_every_command_is_in_the_readme() -> None:
     readme = (ROOT / "README.md").read_text("utf-8")
-    for command in ("train", "evaluate", "predict", "read", "verify", "report", "export", "data"):
+    for command in (
+        "train",
+        "evaluate",
+        "predict",
+        "read",
+        "verify",
+        "report",
+        "export",
+        "serve",
+        "data",
+    ):
         assert f"tenfold {command}" in readme
 
 

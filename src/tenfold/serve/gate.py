@@ -126,6 +126,8 @@ class Gate:
         return f"{self._prefix}-{self._number:x}"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self.pages(scope, receive, send)
         start = time.perf_counter()
         seen = _Seen(self.next_id())
         try:

@@ -72,6 +72,13 @@ class Protocol(HttpToolsProtocol):
         self._reading, self._in_headers = None, 0
         super().on_message_complete()
 
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """A client that has said all may still wait for its answer."""
+        if self._is_alone or self._reading is not None:
+            return False
+        self.cycle.keep_alive = False
+        return True
+
     @property
     def _is_alone(self) -> bool:
         """Whether no earlier request of the connection waits for its answer."""

@@ -1,12 +1,15 @@
 """The server under the service: its socket, its end in order, and several processes of it."""
 
+import asyncio
 import contextlib
+import ctypes
 import ipaddress
 import json
 import logging
 import os
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import time
@@ -27,6 +30,9 @@ LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 
 NOTICE_SECONDS = 0.5
 """From "not ready" to the last new connection: supervisors look, clients are told to go."""
+
+LAST_SECONDS = 0.25
+"""For connections that were already made: to be taken, and to ask."""
 
 MIN_TOKEN = 16
 QUICK_SECONDS = 2.0
@@ -130,6 +136,23 @@ def work(runs: Sequence[Path], listener: socket.socket, limits: Limits, doors: D
     gate.close()
 
 
+def no_more_connections(listener: socket.socket) -> None:
+    """Let a listening socket ignore who comes; who is in its queue can still be accepted.
+
+    Closing it would reset those in the queue, who think that they are connected and have asked. A
+    filter that passes no packet (Linux, socket(7) and Documentation/networking/filter.rst: one
+    instruction, BPF_RET | BPF_K with 0) makes others try again, and be refused when it is closed.
+    """
+    if sys.platform == "linux":
+        nothing = ctypes.create_string_buffer(struct.pack("HBBI", 0x06, 0, 0, 0))
+        program = struct.pack("HL", 1, ctypes.addressof(nothing))
+        listener.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, program)
+
+
+# asm-generic/socket.h; the socket module has no names for them.
+SO_ATTACH_FILTER, SO_DETACH_FILTER = 26, 27
+
+
 class Server(uvicorn.Server):
     """uvicorn, that looks at its connections' deadlines and leaves with 0."""
 
@@ -137,6 +160,13 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self._gate = gate
         self._leave_at = 0.0
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """No new connections, but those that the kernel has taken already; then uvicorn's end."""
+        for listener in sockets or []:
+            no_more_connections(listener)
+        await asyncio.sleep(LAST_SECONDS)
+        await super().shutdown(sockets)
 
     async def on_tick(self, counter: int) -> bool:
         now = time.monotonic()
@@ -173,6 +203,7 @@ class _Supervisor:
     def __init__(
         self, runs: Sequence[Path], listener: socket.socket, limits: Limits, doors: Doors
     ) -> None:
+        self._listener = listener
         self._fd = listener.fileno()
         asked = {
             "runs": [str(path) for path in runs],
@@ -204,6 +235,9 @@ class _Supervisor:
         return status
 
     def _start(self) -> None:
+        if sys.platform == "linux":  # what another left behind when it was told to leave
+            with contextlib.suppress(OSError):
+                self._listener.setsockopt(socket.SOL_SOCKET, SO_DETACH_FILTER, 0)
         child = subprocess.Popen(self._command, pass_fds=[self._fd], env=self._environment)
         self._children[child.pid] = child, time.monotonic()
 
