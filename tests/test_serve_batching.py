@@ -58,7 +58,7 @@ def test_answers_together_are_those_alone(small_run: Run, few: Few, seconds: flo
 @pytest.mark.slow
 @pytest.mark.parametrize("learner", ["cnn", "forest", "neighbors", "logistic", "bayes"])
 def test_other_learners_answer_alike_together(few: Few, tmp_path: Path, learner: str) -> None:
-    small = {"epochs": 2, "width": 8, "clean_epochs": 0} if learner == "cnn" else {}
+    small: dict[str, Any] = {"epochs": 2, "width": 8} if learner == "cnn" else {}
     run = tenfold.train(few(600, 200), learner=learner, recipe="fast", out=tmp_path, **small)
     x, nature = few(700).images[600:], find_nature(run)
     many = together(run.model, [x], nature)[0]

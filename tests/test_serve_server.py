@@ -143,7 +143,7 @@ def test_a_body_too_large_is_refused_unread(running: Service) -> None:
 
 
 def test_lines_of_the_log_are_json_without_data(running: Service) -> None:
-    told = running.ask("GET", "/nowhere/secret?token=secret", **{"user-agent": "secret"})
+    told = running.ask("GET", "/nowhere/secret?token=secret", referer="secret")
     time.sleep(0.3)
     lines = running.lines()
     mine = next(line for line in lines if line.get("id") == told.headers["x-request-id"])
