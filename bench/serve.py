@@ -214,7 +214,7 @@ def section() -> list[str]:
     lines = [
         HEADING, "",
         "Written by `make bench-serve`: open loop, a core for the server and one for the load,",
-        f"each load {found['seconds']:g} s, answers checked. {found['machine']}; other programs kept",
+        f"each load {found['seconds']:g} s, answers checked. {found['machine']}; others kept",
         f"{found['load'][0]:.1f} of the cores busy before.",
         f"Capacity: the highest rate without refusal at p99 <= {P99_MS:g} ms from the intended",
         "send time.",

@@ -178,6 +178,12 @@ class Gate:
             *reply.headers,
         ]
 
+    def open(self) -> None:
+        """Say that requests are welcome."""
+        self.state.ready = True
+        for predictor in set(self.predictors.values()):
+            predictor.warm_up()
+
     def close(self) -> None:
         """Write what is left of the log and let go of the threads."""
         self.log.flush()

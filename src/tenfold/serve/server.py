@@ -170,7 +170,8 @@ class Server(uvicorn.Server):
 
     async def on_tick(self, counter: int) -> bool:
         now = time.monotonic()
-        self._gate.state.ready = True
+        if not self._gate.state.ready:
+            self._gate.open()
         for connection in list(self.server_state.connections):
             if isinstance(connection, Protocol):
                 connection.check(connection.loop.time())
