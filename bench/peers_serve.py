@@ -62,7 +62,7 @@ def keras():
     serve_fastapi(lambda x: model.predict(x.reshape(-1, 784) / np.float32(255), verbose=0))
 
 
-def litserve():
+if NAME == "litserve":  # its workers import this file again, and look for the class
     import litserve as ls
 
     class Api(ls.LitAPI):
@@ -84,6 +84,8 @@ def litserve():
         def encode_response(self, output):
             return {"predictions": [answer(output)]}
 
+
+def litserve():
     api = Api(max_batch_size=32, batch_timeout=0.002, api_path="/v1/predict")
     server = ls.LitServer(api, accelerator="cpu", workers_per_device=1)
     server.run(port=PORT, generate_client_file=False, log_level="error", num_api_servers=1)

@@ -262,6 +262,10 @@ def test_a_body_ends_at_its_limit(small_run: Run) -> None:
     stated = predict(gate, b"", RAW, headers={"content-length": "99999999999"})
     assert stated.status == 413
     assert predict(gate, [], RAW).status == 408  # type: ignore[arg-type]
+    crowded = gate_of(small_run, bodies_bytes=1000)
+    told = predict(crowded, bytes(1568), RAW)
+    assert told.status == 503 and "fewer: bodies_bytes" in told.error
+    assert crowded.state.body_bytes == 0
 
 
 def test_too_many_at_once_are_told_to_come_again(small_run: Run, few: Few) -> None:

@@ -245,6 +245,7 @@ def test_sigterm_loses_no_accepted_request(
                 time.sleep(0.01)
             start = time.monotonic()
             found.process.send_signal(signal.SIGTERM)
+            found.process.send_signal(signal.SIGINT)  # as a terminal and a supervisor both do
             statuses = set()
             while found.process.poll() is None:
                 with contextlib.suppress(OSError):

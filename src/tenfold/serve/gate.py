@@ -61,11 +61,13 @@ class State:
       ready: Its models have answered their self-test.
       leaving: The signal to leave has come.
       in_flight: Requests being received or answered.
+      body_bytes: Of the bodies being received.
     """
 
     ready: bool = False
     leaving: bool = False
     in_flight: int = 0
+    body_bytes: int = 0
 
 
 class Log:
@@ -257,22 +259,29 @@ class Gate:
 
     async def _body(self, headers: dict[bytes, bytes], receive: Receive) -> bytes:
         """The whole body, as long as it is within the limit."""
-        most = self.limits.body_bytes
+        most, state = self.limits.body_bytes, self.state
         stated = headers.get(b"content-length", b"0")
-        if stated.isdigit() and int(stated) > most:
+        if stated.isdigit() and int(stated[:20]) > most:
             raise _too_large(most)
-        parts, n_bytes = [], 0
-        while True:
-            event = await receive()
-            if event["type"] == "http.disconnect":
-                raise Refusal(408, message("The body did not arrive", expected="all of it"))
-            part = event.get("body", b"")
-            n_bytes += len(part)
-            if n_bytes > most:
-                raise _too_large(most)
-            parts.append(part)
-            if not event.get("more_body"):
-                return parts[0] if len(parts) == 1 else b"".join(parts)
+        parts: list[bytes] = []
+        n_bytes = 0
+        try:
+            while True:
+                event = await receive()
+                if event["type"] == "http.disconnect":
+                    raise Refusal(408, message("The body did not arrive", expected="all of it"))
+                part = event.get("body", b"")
+                n_bytes += len(part)
+                state.body_bytes += len(part)
+                if n_bytes > most:
+                    raise _too_large(most)
+                if state.body_bytes > self.limits.bodies_bytes:
+                    raise self.full("bodies_bytes")
+                parts.append(part)
+                if not event.get("more_body"):
+                    return parts[0] if len(parts) == 1 else b"".join(parts)
+        finally:
+            state.body_bytes -= n_bytes
 
     async def _send(self, seen: "_Seen", send: Send, reply: Reply) -> None:
         seen.status = reply.status
@@ -301,7 +310,7 @@ def _refusals() -> dict[tuple[str, int], Refusal]:
             ),
             (b"retry-after", b"%d" % seconds),
         )
-        for limit in ("connections", "in_flight", "queue", "answer_seconds")
+        for limit in ("connections", "in_flight", "bodies_bytes", "queue", "answer_seconds")
         for seconds in (1, 2, 3)
     }
 

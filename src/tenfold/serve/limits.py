@@ -16,6 +16,7 @@ class Limits(Frozen):
 
     Attributes:
       body_bytes: Bytes of a request's body.
+      bodies_bytes: Bytes of all bodies that are being received.
       items: Pictures or rows in one request.
       pixels: Pixels of a picture file.
       json_depth: Lists and objects inside each other.
@@ -31,6 +32,7 @@ class Limits(Frozen):
     """
 
     body_bytes: Annotated[int, Field(ge=1, le=1 << 30)] = 16 << 20
+    bodies_bytes: Annotated[int, Field(ge=1, le=1 << 40)] = 256 << 20
     items: Annotated[int, Field(ge=1, le=1_000_000)] = 1_000
     pixels: Annotated[int, Field(ge=1, le=64_000_000)] = 16_000_000
     json_depth: Annotated[int, Field(ge=1, le=100)] = 8

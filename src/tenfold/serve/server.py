@@ -191,9 +191,15 @@ class Server(uvicorn.Server):
                 signal.signal(number, handler)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """First not ready, then no new connections; a second signal leaves at once."""
+        """First not ready, then no new connections; a second signal leaves at once.
+
+        Not one within the same second: systemd and terminals tell every process of a group, and the
+        supervisor tells its own.
+        """
         if self._gate.state.leaving:
-            os._exit(1)
+            if time.monotonic() > self._leave_at + NOTICE_SECONDS:
+                os._exit(1)
+            return
         self._gate.state.leaving = True
         self._leave_at = time.monotonic() + NOTICE_SECONDS
 
