@@ -18,6 +18,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -78,9 +79,11 @@ def _measured(
     if "tenfold" in only:
         command = [sys.executable, "-m", "tenfold.cli", "serve", str(run.path), "--port"]
         for kind in ("json", "raw", "png"):
-            with _server([*command, "PORT"], questions["json"]) as port:
+            with _server([*command, "PORT"], questions["json"]) as server:
                 name = f"tenfold {kind}"
-                kept[name] = ladder(port, questions[kind], seconds) | {"versions": _versions(None)}
+                kept[name] = ladder(server, questions[kind], seconds) | {
+                    "versions": _versions(None)
+                }
     for name in PEERS:
         if name in only:
             python = environment(ENVIRONMENTS[name], [*PEERS[name][1], "numpy"])
@@ -90,8 +93,8 @@ def _measured(
             model = _keras_weights(run, folder) if name == "keras" else run.path / "model.onnx"
             script = ROOT / "bench" / "peers_serve.py"
             command = [str(python), str(script), name, "PORT", str(model)]
-            with _server(command, questions["json"]) as port:
-                kept[name] = ladder(port, questions["json"], seconds) | {
+            with _server(command, questions["json"]) as server:
+                kept[name] = ladder(server, questions["json"], seconds) | {
                     "versions": _versions(python)
                 }
     return found
@@ -131,8 +134,28 @@ def _keras_weights(run: tenfold.Run, folder: Path) -> Path:
     return path
 
 
+@dataclass(frozen=True)
+class Server:
+    """A server that runs: its port, and the session of all its processes."""
+
+    port: int
+    session: int
+
+    def cpu_seconds(self) -> float:
+        """Processor time of all its processes (proc(5): session, utime and stime of stat)."""
+        ticks = 0
+        for path in Path("/proc").glob("[0-9]*/stat"):
+            try:
+                fields = path.read_text().rpartition(")")[2].split()
+            except OSError:  # it has ended meanwhile
+                continue
+            if int(fields[3]) == self.session:
+                ticks += int(fields[11]) + int(fields[12])
+        return ticks / os.sysconf("SC_CLK_TCK")
+
+
 @contextmanager
-def _server(command: Sequence[str], question: Path) -> Iterator[int]:
+def _server(command: Sequence[str], question: Path) -> Iterator["Server"]:
     """A server on a core of its own, ready to answer."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
@@ -156,36 +179,44 @@ def _server(command: Sequence[str], question: Path) -> Iterator[int]:
                 if process.poll() is not None or time.monotonic() > until:
                     raise
                 time.sleep(0.1)
-        yield port
+        yield Server(port, process.pid)
     finally:
         os.killpg(process.pid, 9)
         process.wait()
 
 
-def offer(port: int, questions: Path, rate: float, seconds: float, poisson: bool = False) -> Any:
-    """Offer a load; the figures of `bench.load`."""
-    command = [sys.executable, "-m", "bench.load", str(port), str(questions)]
+def offer(
+    server: Server, questions: Path, rate: float, seconds: float, poisson: bool = False
+) -> Any:
+    """Offer a load; the figures of `bench.load`, and the processor time of an answer."""
+    command = [sys.executable, "-m", "bench.load", str(server.port), str(questions)]
     command += [f"{rate:.1f}", f"{seconds:g}", "--core", str(LOAD_CORE)]
     command += ["--poisson"] if poisson else []
+    before = server.cpu_seconds()
     printed = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT).stdout
-    return json.loads(printed)
+    found = json.loads(printed)
+    answered = found["answered"]["rate"] * seconds
+    found["cpu_us"] = 1e6 * (server.cpu_seconds() - before) / max(1, answered)
+    return found
 
 
-def ladder(port: int, questions: Path, seconds: float) -> dict[str, Any]:
+def ladder(server: Server, questions: Path, seconds: float) -> dict[str, Any]:
     """Capacity, then loads of 25 to 300% of it; and the load after the greatest one."""
     capacity, rate = 0.0, 100.0
-    while _holds(offer(port, questions, rate, min(seconds, 4))):
+    while _holds(offer(server, questions, rate, min(seconds, 4))):
         capacity, rate = rate, rate * 1.2
     low, high = capacity or rate / 2, rate
     for _ in range(3):
         middle = (low + high) / 2
         low, high = (
-            (middle, high) if _holds(offer(port, questions, middle, seconds)) else (low, middle)
+            (middle, high) if _holds(offer(server, questions, middle, seconds)) else (low, middle)
         )
     capacity = low
-    loads = {f"{share:.0%}": offer(port, questions, share * capacity, seconds) for share in SHARES}
-    loads["50%, 2 s after 300%"] = offer(port, questions, 0.5 * capacity, seconds)
-    loads["80%, Poisson"] = offer(port, questions, 0.8 * capacity, seconds, True)
+    loads = {
+        f"{share:.0%}": offer(server, questions, share * capacity, seconds) for share in SHARES
+    }
+    loads["50%, 2 s after 300%"] = offer(server, questions, 0.5 * capacity, seconds)
+    loads["80%, Poisson"] = offer(server, questions, 0.8 * capacity, seconds, True)
     return {"capacity": capacity, "loads": loads}
 
 
@@ -198,7 +229,7 @@ def _versions(python: Path | None) -> dict[str, str]:
     program = (
         "import json, importlib.metadata as m\n"
         "names = ['fastapi','uvicorn','starlette','uvloop','httptools','onnxruntime','litserve',"
-        "'keras','tensorflow-cpu','numpy']\n"
+        "'numpy'" + (",'keras','tensorflow-cpu'" if python else "") + "]\n"
         "print(json.dumps({d.name: d.version for d in m.distributions() if d.name in names}))"
     )
     command = [str(python or sys.executable), "-c", program]
@@ -214,12 +245,14 @@ def section() -> list[str]:
     lines = [
         HEADING, "",
         "Written by `make bench-serve`: open loop, a core for the server and one for the load,",
-        f"each load {found['seconds']:g} s, answers checked. {found['machine']}; others kept",
-        f"{found['load'][0]:.1f} of the cores busy before.",
+        f"each load {found['seconds']:g} s, answers checked. {found['machine']},",
+        f"load average before {found['load'][0]:.1f}.",
         f"Capacity: the highest rate without refusal at p99 <= {P99_MS:g} ms from the intended",
         "send time.",
-        "", "| what | capacity, requests/s | ours / theirs | p50, p99 ms at 50% | at 80% |",
-        "|---|---|---|---|---|",
+        "",
+        "| what | capacity, requests/s | ours / theirs | p50, p99 ms at 50% | at 80% "
+        "| processor us an answer |",
+        "|---|---|---|---|---|---|",
     ]  # fmt: skip
     titles = {f"tenfold {kind}": f"**tenfold serve**, {what}" for kind, what in WHAT.items()}
     titles |= {name: title for name, (title, _) in PEERS.items()}
@@ -227,14 +260,15 @@ def section() -> list[str]:
         if name not in found["contenders"]:
             continue
         if name not in kept:
-            lines.append(f"| {title} | missing: could not be installed | | | |")
+            lines.append(f"| {title} | missing: could not be installed | | | | |")
             continue
         one = kept[name]
         ratio = f"{ours / one['capacity']:.1f}" if ours and name in PEERS else ""
         half, most = (one["loads"][share]["answered"] for share in ("50%", "80%"))
         lines.append(
             f"| {title} | {one['capacity']:,.0f} | {ratio} "
-            f"| {half['p50']:.1f}, {half['p99']:.1f} | {most['p50']:.1f}, {most['p99']:.1f} |"
+            f"| {half['p50']:.1f}, {half['p99']:.1f} | {most['p50']:.1f}, {most['p99']:.1f} "
+            f"| {one['loads']['80%']['cpu_us']:.0f} |"
         )
     lines += [
         "",
