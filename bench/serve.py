@@ -202,11 +202,11 @@ def offer(
 
 def ladder(server: Server, questions: Path, seconds: float) -> dict[str, Any]:
     """Capacity, then loads of 25 to 300% of it; and the load after the greatest one."""
-    capacity, rate = 0.0, 100.0
+    capacity, rate = 0.0, 10.0
     while _holds(offer(server, questions, rate, min(seconds, 4))):
-        capacity, rate = rate, rate * 1.2
+        capacity, rate = rate, rate * 1.5
     low, high = capacity or rate / 2, rate
-    for _ in range(3):
+    for _ in range(4):
         middle = (low + high) / 2
         low, high = (
             (middle, high) if _holds(offer(server, questions, middle, seconds)) else (low, middle)

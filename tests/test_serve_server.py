@@ -140,6 +140,39 @@ def test_a_body_too_large_is_refused_unread(running: Service) -> None:
         connection.sendall(head)
         found = one_answer(connection)
         assert found.startswith(b"HTTP/1.1 413 ") and b"Body too large" in found
+        assert everything(connection) == b""  # the rest does not come: closed, without a word more
+
+
+def test_after_an_early_answer_the_connection_is_good_and_ends(running: Service) -> None:
+    with connect(running) as connection:
+        sent = request(bytes(70_000), "text/plain")
+        connection.sendall(sent[:300])
+        assert one_answer(connection).startswith(b"HTTP/1.1 415 ")
+        connection.sendall(sent[300:] + request(bytes(784), RAW))
+        assert one_answer(connection).startswith(b"HTTP/1.1 200 ")
+        assert everything(connection) == b""  # idle for a second
+
+
+def test_what_is_refused_at_the_door_is_read_over(small_run: Run, few: Few, tmp_path: Path) -> None:
+    flags = ["--limit", "in_flight=1", "--limit", "idle_seconds=1", "--limit", "connections=3"]
+    with service(small_run, log=tmp_path / "log", flags=flags) as found:
+        body = images(few(1).images[:1])
+        with connect(found) as holds, connect(found) as refused:
+            holds.sendall(request(body)[:-9])
+            while "tenfold_in_flight 1" not in found.ask("GET", "/metrics").body.decode():
+                pass
+            refused.sendall(request(body)[:-9])
+            told = one_answer(refused)
+            assert told.startswith(b"HTTP/1.1 503 ") and b"retry-after: " in told
+            assert b"fewer: in_flight" in told and b"connection: close" not in told
+            assert found.ask("GET", "/health/ready").status == 200
+            with connect(found), connect(found) as many:
+                assert b"fewer: connections" in everything(many)
+            holds.sendall(request(body)[-9:])
+            assert one_answer(holds).startswith(b"HTTP/1.1 200 ")
+            refused.sendall(request(body)[-9:] + request(body))
+            assert one_answer(refused).startswith(b"HTTP/1.1 200 ")
+            assert everything(refused) == b""
 
 
 def test_lines_of_the_log_are_json_without_data(running: Service) -> None:

@@ -71,6 +71,11 @@ class Protocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         self._reading, self._in_headers = None, 0
         super().on_message_complete()
+        if self._is_alone:  # answered before its body was there, which has stopped uvicorn's timer
+            self._unset_keepalive_if_required()
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
 
     def eof_received(self) -> bool:  # type: ignore[override]
         """A client that has said all may still wait for its answer."""
@@ -141,22 +146,22 @@ class Protocol(HttpToolsProtocol):
             self._closing = self._closing or now
             if now > self._closing + LINGER_SECONDS:
                 self.transport.abort()
-        elif self._reading is not None and now > self._reading and not self.flow.read_paused:
-            if self.cycle is not None and self.cycle.response_started and not self._is_alone:
-                self.transport.abort()
-            else:
-                self._refuse_late()
         elif (
-            not self._is_alone
-            and now > self._asked + limits.body_seconds + 2 * limits.answer_seconds
-        ):
-            self.transport.abort()
+            not self._is_alone and self._in_headers >= 0
+        ):  # all of it is there, or a next one begins
+            if now > self._asked + limits.body_seconds + 2 * limits.answer_seconds:
+                self.transport.abort()
+        elif self._reading is not None and now > self._reading and not self.flow.read_paused:
+            self._refuse_late()
 
     def _refuse_late(self) -> None:
-        if self._in_headers == 0 and self._is_alone:
-            self.transport.close()  # nothing was asked
-            return
         cycle = self.cycle
+        if self._is_alone and self._in_headers <= 0:
+            self.transport.close()  # nothing was asked, or it has its answer
+            return
+        if not self._is_alone and cycle.response_started:
+            self.transport.abort()
+            return
         part = "body" if self._in_headers < 0 else "headers"
         self._refuse(
             Refusal(408, message(f"The {part} did not arrive in time", expected="a faster sender")),
