@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DELETE_ON_ERROR:
-.PHONY: help install train test test-slow chromium lint notebook docs schemas pictures bench bench-accuracy serve clean
+.PHONY: help install train test test-slow chromium lint notebook docs schemas pictures bench bench-accuracy bench-serve serve clean
 
 help:
 	@echo "make train      train on MNIST: the whole path, in seconds"
@@ -14,6 +14,8 @@ help:
 	@echo "make test-slow  also the tests with many seeds"
 	@echo "make notebook   run the notebooks and write them with what they show"
 	@echo "make bench      measure side by side with the tutorial's program"
+	@echo "make serve      answer over HTTP from the newest run"
+	@echo "make bench-serve  the service side by side with LitServe, FastAPI and Keras"
 	@echo "make bench-accuracy  accuracy of every recipe over seeds; goes on where it stopped"
 
 install: .venv/all
@@ -60,8 +62,14 @@ bench: .venv/all
 bench-accuracy: .venv/all
 	$(BIN)/python -m bench.accuracy
 
-serve: .venv/core
-	@echo "There is no service yet: tenfold serve is still to come (docs/design.md)"; exit 1
+bench-serve: .venv/all
+	$(BIN)/python -m bench.serve
+
+# The newest run; another one: make serve RUN=runs/mnist-network-1
+RUN = $(shell ls -dt runs/*/model.onnx 2>/dev/null | head -1 | xargs -r dirname)
+serve: .venv/serve
+	@test -n "$(RUN)" || { echo "There is no run yet: make train"; exit 1; }
+	$(BIN)/tenfold serve $(RUN)
 
 clean:
 	rm -rf .venv .bench
@@ -78,9 +86,13 @@ clean:
 	@$(call install,.)
 	@touch $@
 
+.venv/serve: pyproject.toml | .venv/bin/python
+	@$(call install,.[serve])
+	@touch $@ .venv/core
+
 .venv/all: pyproject.toml | .venv/bin/python
 	@$(call install,.[dev])
-	@touch $@ .venv/core
+	@touch $@ .venv/core .venv/serve
 
 define install
 echo "Installing $(1) into .venv: half a minute, once"; \

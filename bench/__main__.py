@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 import tenfold
-from bench import convolution, speed
+from bench import convolution, serve, speed
 from bench.measure import Process, environment, run_process, spread, time_calls
 
 ROOT = Path(__file__).parent.parent
@@ -47,6 +47,7 @@ def main() -> None:
             _whole_programs(folder, options.repeat),
             _accuracy(folder, options.seeds),
             _prediction(folder),
+            ["", *(serve.section() if serve.RESULTS.exists() else [])],
             ["", *TRIED.read_text("utf-8").splitlines()],
         )
         lines: list[str] = []

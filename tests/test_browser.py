@@ -21,6 +21,7 @@ import tenfold
 from browser import UNPACKED, Opened, launch, open_file, packed
 from conftest import Few
 from paper import CONDITIONS, blank, on_paper
+from service import service
 from tenfold import Run, box
 from tenfold.contract import Contract, ImageInput
 from tenfold.errors import DataError
@@ -681,3 +682,53 @@ def test_a_comparison_opens_offline_without_a_complaint(
     assert opened.requests == [path.resolve().as_uri()] and opened.complaints == []
     assert opened.run("() => document.documentElement.scrollWidth - innerWidth") <= 0
     assert min(contrast for _, contrast in opened.run(CONTRASTS)) >= 4.5
+
+
+# The page of a service.
+
+
+def test_a_forest_is_asked_through_the_service(browser: Browser, few: Few, tmp_path: Path) -> None:
+    run = tenfold.train(few(600, 50), learner="forest", recipe="fast", out=tmp_path)
+    with service(run, log=tmp_path / "log") as found:
+        page = browser.new_context().new_page()
+        opened = Opened(page)
+        page.on("console", lambda said: opened.complaints.append(said.text))
+        page.on("pageerror", lambda error: opened.complaints.append(str(error)))
+        page.goto(f"http://127.0.0.1:{found.port}/")
+        page.click(".example >> nth=3")
+        opened.until("tenfold.state.answer")
+        image = np.array(opened.run("() => [...tenfold.state.image.data]"), np.uint8)
+        answer = run.model.predict(image.reshape(28, 28))
+        assert isinstance(answer, tenfold.Prediction)
+        assert page.inner_text("#verdict").startswith(answer.label)
+        assert opened.run("() => tenfold.state.answer.probabilities") == pytest.approx(
+            answer.values.tolist(), abs=1e-5
+        )
+        at = page.locator("#pad").bounding_box()
+        assert at
+        page.mouse.move(at["x"] + at["width"] / 2, at["y"] + 0.2 * at["height"])
+        page.mouse.down()
+        page.mouse.move(at["x"] + at["width"] / 2, at["y"] + 0.8 * at["height"], steps=8)
+        page.mouse.up()
+        opened.until("tenfold.state.answer && !tenfold.state.isAsking")
+        page.click("#clear")
+        opened.until("!tenfold.state.answer")
+        found.leave()
+        page.click(".example >> nth=4")
+        opened.until("document.getElementById('verdict').textContent.includes('not answer')")
+        assert all("ERR_CONNECTION" in said for said in opened.complaints), opened.complaints
+
+
+def test_a_network_on_a_service_computes_itself(
+    browser: Browser, small_run: Run, tmp_path: Path
+) -> None:
+    with service(small_run, log=tmp_path / "log") as found:
+        page = browser.new_context().new_page()
+        opened = Opened(page)
+        page.on("console", lambda said: opened.complaints.append(said.text))
+        page.goto(f"http://127.0.0.1:{found.port}/")
+        page.click(".example >> nth=3")
+        opened.until("tenfold.state.image && !document.querySelector('#layers figure').hidden")
+        page.click("text=How to ask this service")
+        assert "openapi.json" in page.inner_text("main")
+        assert not opened.complaints

@@ -40,7 +40,7 @@ def test_every_command_is_in_the_readme() -> None:
     readme = (ROOT / "README.md").read_text("utf-8")
     for command in (
         "train", "compare", "sweep", "evaluate", "predict", "read", "verify", "report", "export",
-        "data", "doctor",
+        "serve",         "data", "doctor",
     ):  # fmt: skip
         assert f"tenfold {command}" in readme
 

@@ -104,6 +104,23 @@ def test_predicting_and_evaluating_load_no_training_library(small_run: tenfold.R
     assert not loaded_by(program) & {"keras", "jax", "sklearn", "matplotlib"}
 
 
+def test_serving_loads_no_training_library(small_run: tenfold.Run) -> None:
+    program = (
+        "import tenfold.cli, sys\n"
+        f"sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
+        "import numpy as np, service\n"
+        f"gate = service.gate_of(tenfold.open({str(small_run.path)!r}))\n"
+        "x = np.zeros((40, 40), np.uint8); x[8:32, 18:22] = 255\n"
+        "assert service.predict(gate, service.png(x), 'image/png').status == 200\n"
+        "assert service.predict(gate, service.images(x[None, :28, :28])).status == 200\n"
+        "for page in ('/', '/docs', '/metrics'):\n"
+        "    assert service.ask(gate, 'GET', page).status == 200\n"
+    )
+    loaded = loaded_by(program)
+    assert {"fastapi", "uvicorn", "onnxruntime"} <= loaded
+    assert not loaded & {"keras", "jax", "sklearn", "matplotlib"}
+
+
 def test_reporting_loads_neither_keras_nor_jax(small_run: tenfold.Run, tmp_path: Path) -> None:
     program = (
         "import tenfold\nfrom pathlib import Path\nfrom tenfold import report\n"

@@ -153,13 +153,13 @@ def find_ink(
     light = np.maximum(paper, np.float32(64))
     light = _sample(light).mean() / light
     contrast = (paper - smooth) * light
-    level = float(np.percentile(contrast[first], 75))
+    level = _upper_quartile(contrast[first])
     if level < max(MIN_CONTRAST, 5 * noise):
         raise _nothing_drawn(where, contrast=round(level, 1))
     inked = contrast > level / 2
     strokes = choose(without_rules(contrast, level / 2), contrast)
     contrast = (paper - paper_light) * light
-    level = float(np.percentile(contrast[strokes], 75)) if strokes.any() else 0.0
+    level = _upper_quartile(contrast[strokes]) if strokes.any() else 0.0
     if level < MIN_CONTRAST:
         raise _nothing_drawn(where, contrast=round(level, 1))
     # The soft edge of a stroke: beside it, above the noise, and no part of what was dropped.
@@ -244,6 +244,17 @@ def _paper(smooth: Real, width: float) -> tuple[Real, float]:
         return paper, 0.0
     lifted = np.median(empty)
     return paper - lifted, 1.4826 * float(np.median(np.abs(empty - lifted)))
+
+
+def _upper_quartile(values: Real) -> float:
+    """`np.percentile(values, 75)`, which takes 60 us for a small picture, in 10."""
+    place = 0.75 * (len(values) - 1)
+    low = int(place)
+    ends = np.partition(values, (low, min(low + 1, len(values) - 1)))
+    a, b = ends[low], ends[min(low + 1, len(values) - 1)]
+    share = place - low
+    # As numpy's: from the nearer end.
+    return float(a + (b - a) * share if share < 0.5 else b - (b - a) * (1 - share))
 
 
 def _sample(x: Real) -> Real:
@@ -473,7 +484,8 @@ def stroke_width(amount: Real) -> float:
     The outline is the number of pixel edges times pi / 4, exact for a circle and on average over
     directions (Cauchy-Crofton).
     """
-    full = np.pad(amount > 0.5, 1)
+    full = np.zeros((amount.shape[0] + 2, amount.shape[1] + 2), bool)
+    full[1:-1, 1:-1] = amount > 0.5
     n_edges = int((full[1:] != full[:-1]).sum() + (full[:, 1:] != full[:, :-1]).sum())
     return 2 * float(amount.sum()) / (max(n_edges, 4) * np.pi / 4)
 
@@ -519,18 +531,16 @@ def _block_means(x: NDArray[Any], step: int) -> Real:
 
 def resize(x: NDArray[Any], height: int, width: int) -> Real:
     """Area resampling: each pixel is the mean over the area of the picture it covers."""
-    return _resize(_resize(x.astype(np.float32), height), width, axis=1)
+    return _resize(_resize(x.astype(np.float32), height).T, width).T
 
 
-def _resize(x: Real, n: int, axis: int = 0) -> Real:
-    old = x.shape[axis]
+def _resize(x: Real, n: int) -> Real:
+    old = len(x)
     if n == old:
         return x
-    x = np.moveaxis(x, axis, 0)
     total = np.zeros((old + 1, x.shape[1]))
     np.cumsum(x, axis=0, out=total[1:])
     at = np.arange(n + 1) * (old / n)
     low = np.minimum(at.astype(np.int64), old - 1)
     total = total[low] + x[low] * (at - low)[:, None]
-    mean = (np.diff(total, axis=0) * (n / old)).astype(np.float32)
-    return np.moveaxis(mean, 0, axis)
+    return ((total[1:] - total[:-1]) * (n / old)).astype(np.float32)

@@ -18,7 +18,7 @@ from tenfold import options, workflow
 from tenfold.cluster import predict_many
 from tenfold.data_commands import data_app
 from tenfold.doctor import examine
-from tenfold.errors import DataError, TenfoldError, did_you_mean, message
+from tenfold.errors import DataError, SettingsError, TenfoldError, did_you_mean, message
 from tenfold.evidence import compare_runs, rewrite_report
 from tenfold.export import companions, write_keras, write_onnx
 from tenfold.files import within
@@ -341,6 +341,55 @@ def export(
     else:
         about = f"\nfrom  {write_keras(run, path)}"
     print(f"{to:<5} {' '.join(map(str, made))}{about}")
+
+
+@app.command("serve")
+def serve_command(
+    runs: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="RUN...",
+            help="Run folders; the first answers where none is named.",
+            show_default=False,
+        ),
+    ],
+    host: Annotated[
+        str,
+        typer.Option(help="The address to listen on; others than this machine's own need a token."),
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free one.")] = 8000,
+    token: Annotated[
+        str | None, typer.Option(envvar="TENFOLD_TOKEN", help="What requests must show.")
+    ] = None,
+    allow_host: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="A further name that requests may use.")
+    ] = None,
+    workers: Annotated[
+        int, typer.Option(min=1, max=256, help="Processes that share the port.")
+    ] = 1,
+    limit: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="Another limit; docs/serving.md has all of them."),
+    ] = None,
+) -> None:
+    """Answer over HTTP, with the living network as a page."""
+    try:
+        from tenfold.serve import read_limits, serve
+    except ModuleNotFoundError as error:
+        raise SettingsError(
+            message(
+                "The service is not installed",
+                expected="fastapi and uvicorn",
+                fix="pip install 'tenfold[serve]'",
+                missing=error.name,
+            )
+        ) from error
+    limits = read_limits(limit or [])
+    status = serve(
+        runs, host=host, port=port, token=token, hosts=allow_host or (), workers=workers,
+        limits=limits,
+    )  # fmt: skip
+    raise typer.Exit(status)
 
 
 @app.command("verify")

@@ -75,7 +75,12 @@ class Picture:
 
 
 def read_picture(
-    path: Path | str, *, channels: Channels = 1, turn: bool = True, at_least_px: int | None = None
+    path: Path | str,
+    *,
+    channels: Channels = 1,
+    turn: bool = True,
+    at_least_px: int | None = None,
+    max_pixels: int = MAX_PIXELS,
 ) -> Picture:
     """Read a picture file.
 
@@ -84,6 +89,7 @@ def read_picture(
       channels: 1 for grey, 3 for colour.
       turn: Turn the picture as its EXIF tag says; off for phones that leave a stale tag.
       at_least_px: A JPEG may come smaller by 2, 4 or 8, its longer side at least this.
+      max_pixels: Larger pictures are refused before they are decoded.
 
     Raises:
       FormatError: No picture of `FORMATS`, damaged, or larger than the caps.
@@ -93,7 +99,10 @@ def read_picture(
     with files.os_errors("read", path), path.open("rb") as file:
         _check_bytes(os.fstat(file.fileno()).st_size, path)
         content = file.read(MAX_BYTES + 1)
-    return decode(content, where=path, channels=channels, turn=turn, at_least_px=at_least_px)
+    return decode(
+        content, where=path, channels=channels, turn=turn, at_least_px=at_least_px,
+        max_pixels=max_pixels,
+    )  # fmt: skip
 
 
 def is_picture(path: Path | str) -> bool:
@@ -147,6 +156,7 @@ def decode(
     channels: Channels = 1,
     turn: bool = True,
     at_least_px: int | None = None,
+    max_pixels: int = MAX_PIXELS,
 ) -> Picture:
     """Decode the bytes of a picture file; the arguments are those of `read_picture`.
 
@@ -161,7 +171,7 @@ def decode(
     # Pillow reports damaged metadata, which is not used here, by warnings.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        image = _open(io.BytesIO(content), where)
+        image = _open(io.BytesIO(content), where, max_pixels)
         try:
             return _decoded(image, channels, turn, at_least_px)
         except FormatError:
@@ -185,7 +195,7 @@ def _check_bytes(n_bytes: int, where: object) -> None:
         )
 
 
-def _open(file: BinaryIO, where: object) -> "Image.Image":
+def _open(file: BinaryIO, where: object, max_pixels: int = MAX_PIXELS) -> "Image.Image":
     """The header alone, its size checked before any pixel is decoded."""
     from PIL import Image, UnidentifiedImageError
 
@@ -209,21 +219,21 @@ def _open(file: BinaryIO, where: object) -> "Image.Image":
             )
         ) from error
     except Image.DecompressionBombError as error:
-        raise _too_many_pixels(where, reason=str(error).partition(",")[0]) from error
+        raise _too_many_pixels(where, max_pixels, reason=str(error).partition(",")[0]) from error
     except Exception as error:  # readers of headers fail in a dozen ways on foreign bytes
         raise _damaged(where, error) from error
     width, height = image.size
-    if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE_PX:
-        raise _too_many_pixels(where, width=width, height=height)
+    if width * height > max_pixels or max(width, height) > MAX_SIDE_PX:
+        raise _too_many_pixels(where, max_pixels, width=width, height=height)
     return image
 
 
-def _too_many_pixels(where: object, **facts: object) -> FormatError:
+def _too_many_pixels(where: object, max_pixels: int, **facts: object) -> FormatError:
     return FormatError(
         message(
             "Picture too large",
             where=where,
-            expected=f"at most {MAX_PIXELS // 10**6} million pixels, {MAX_SIDE_PX} a side",
+            expected=f"at most {max_pixels / 10**6:g} million pixels, {MAX_SIDE_PX} a side",
             fix="Make it smaller first",
             **facts,
         )

@@ -315,11 +315,7 @@ class Model:
         return self.answer(x[None])[0] if x.shape == contract.shape else self.answer(x)
 
     def _answer_picture(self, steps: Steps) -> Prediction | Estimate:
-        answer = self.answer(steps.image[None])[0]
-        if isinstance(answer, Estimate):
-            return answer
-        answer = replace(answer, steps=steps)
-        return replace(answer, unsure=True, reason=steps.problem) if steps.problem else answer
+        return of_picture(self.answer(steps.image[None])[0], steps)
 
     def answer(self, x: NDArray[Any] | Table, notes: Sequence[str] = ()) -> Answers:
         """Answer many examples, already read.
@@ -421,6 +417,14 @@ class Model:
             size = "x".join(str(n) for n in contract.shape)
         answer = f"{len(self.labels)} labels" if self.labels else "regression"
         return f"Model({self.contract.learner}, {size}, {answer})"
+
+
+def of_picture(answer: Prediction | Estimate, steps: Steps) -> Prediction | Estimate:
+    """An answer to what a model saw of a picture: unsure where the picture has a problem."""
+    if isinstance(answer, Estimate):
+        return answer
+    answer = replace(answer, steps=steps)
+    return replace(answer, unsure=True, reason=steps.problem) if steps.problem else answer
 
 
 def _numbers(inputs: Any) -> NDArray[np.float64]:

@@ -11,7 +11,7 @@ from tenfold import box
 from tenfold.box import Box, Polarity
 from tenfold.contract import ImageInput
 from tenfold.errors import DataError, message
-from tenfold.images import read_picture
+from tenfold.images import MAX_PIXELS, Channels, Picture, decode, read_picture
 
 OVERSIZE = 2
 """A JPEG is shrunk while decoding to at least this many times the contract's size."""
@@ -40,48 +40,62 @@ class Steps:
     problem: str | None = None
 
 
-def see(path: Path | str, accepted: ImageInput, *, fitted: bool = True, turn: bool = True) -> Steps:
+def see(
+    source: Path | str | bytes,
+    accepted: ImageInput,
+    *,
+    fitted: bool = True,
+    turn: bool = True,
+    max_pixels: int = MAX_PIXELS,
+) -> Steps:
     """Read a picture file as a model sees it.
 
     Args:
-      path: The file.
+      source: The file, or its bytes.
       accepted: What the model accepts. Its `crop` says how a picture becomes of its size.
       fitted: False takes the picture as it is; it must then have the model's size.
       turn: Turn the picture as its EXIF tag says.
+      max_pixels: Larger pictures are refused before they are decoded.
 
     Raises:
       DataError: The model's crop cannot be done at its size.
       FormatError: A damaged file, or no picture.
       FileError: The file cannot be read.
     """
+    where = "picture" if isinstance(source, bytes) else source
+
+    def read(channels: Channels, at_least_px: int | None) -> Picture:
+        asked: Any = {"channels": channels, "turn": turn, "at_least_px": at_least_px}
+        if isinstance(source, bytes):
+            return decode(source, where=where, max_pixels=max_pixels, **asked)
+        return read_picture(source, max_pixels=max_pixels, **asked)
+
     if not fitted:
-        pixels = read_picture(path, channels=accepted.channels, turn=turn).pixels
+        pixels = read(accepted.channels, None).pixels
         return Steps(pixels, pixels)
     if accepted.crop == "centre":
         at_least = OVERSIZE * max(accepted.height, accepted.width)
-        pixels = read_picture(
-            path, channels=accepted.channels, turn=turn, at_least_px=at_least
-        ).pixels
+        pixels = read(accepted.channels, at_least).pixels
         return Steps(pixels, centred(pixels, accepted.height, accepted.width))
     if accepted.shape != (box.SIDE_PX, box.SIDE_PX):
         size = " x ".join(str(n) for n in accepted.shape)
         raise DataError(
             message(
                 "Pictures cannot be fitted to this model",
-                where=path,
+                where=where,
                 expected="a model of 28 x 28 grey pixels, or one of a folder of pictures",
                 fix=f"With --no-fit a picture of {size} is taken as it is",
                 size=accepted.shape,
             )
         )
-    read = read_picture(path, turn=turn, at_least_px=box.WORK_PX)
+    picture = read(1, box.WORK_PX)
     try:
-        fit = box.fit(read.pixels, where=path)
+        fit = box.fit(picture.pixels, where=where)
     except box.NothingDrawn:
         blank = np.zeros(accepted.shape, np.uint8)
-        grey = np.rint(box.shrink(read.pixels, box.WORK_PX)).astype(np.uint8)
+        grey = np.rint(box.shrink(picture.pixels, box.WORK_PX)).astype(np.uint8)
         return Steps(grey, blank, np.zeros_like(grey), problem=BLANK)
-    x, y, width, height = (round(side * read.step) for side in fit.box)
+    x, y, width, height = (round(side * picture.step) for side in fit.box)
     return Steps(fit.grey, fit.image, fit.ink, (x, y, width, height), fit.polarity)
 
 

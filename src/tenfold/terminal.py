@@ -21,6 +21,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from tenfold.answers import Answer, as_json, best, finite
 from tenfold.audit import Audit
 from tenfold.errors import TenfoldError
 from tenfold.evaluation import AnyEvaluation, Evaluation, RegressionEvaluation, in_unit
@@ -33,7 +34,8 @@ from tenfold.report import PICTURES, ordinal, read_robustness
 from tenfold.runs import EXAMPLE_INPUTS, EXAMPLE_ROWS, Run, harmless, number_text
 from tenfold.shown import write_steps
 from tenfold.training import Epoch
-from tenfold.transcript import Transcript, as_json, transcribe, write_annotated
+from tenfold.transcript import Transcript, transcribe, write_annotated
+from tenfold.transcript import as_json as page_as_json
 
 MAX_DRAWN = 10
 """Up to this many answers are drawn with bars; more are listed, one line each."""
@@ -237,19 +239,6 @@ def program_name() -> str:
     return "tenfold" if found and Path(found).samefile(called) else str(called)
 
 
-class Answer(NamedTuple):
-    """One line of what `predict` prints: an answer, or why there is none.
-
-    `complete` is false where there is none, and where its picture could not be written.
-    """
-
-    input: str
-    row: int
-    answer: Prediction | Estimate | None = None
-    error: str | None = None
-    complete: bool = True
-
-
 def answers(
     model: Model,
     inputs: Sequence[Path],
@@ -303,44 +292,15 @@ def forecast_answers(model: Model, steps: int) -> Iterator[Answer]:
     )
 
 
-def _best(prediction: Prediction, top: int | None) -> dict[str, float]:
-    """Label to probability: in the model's order, or the `top` best, most probable first."""
-    everything = prediction.probabilities
-    if top is None:
-        return everything
-    return dict(sorted(everything.items(), key=lambda item: -item[1])[:top])
-
-
 def print_json(model: Model, answered: Iterator[Answer], top: int | None, show: bool) -> bool:
     """Print while answering, so a million answers need no memory; True if all were answered."""
     print(f'{{"model": "{model.sha256}", "predictions": [', end="")
     complete, separator = True, "\n"
     for answer in answered:
-        print(separator + json.dumps(_as_json(answer, top)), end="")
+        print(separator + json.dumps(as_json(answer, top)), end="")
         complete, separator = complete and answer.complete, ",\n"
     print("\n]}")
     return complete
-
-
-def _as_json(answer: Answer, top: int | None) -> dict[str, Any]:
-    found, place = answer.answer, {"input": answer.input, "row": answer.row}
-    if found is None:
-        return {"input": answer.input, "error": answer.error}
-    if isinstance(found, Estimate):
-        ends = {"low": _finite(found.low), "high": _finite(found.high)}
-        return place | {"value": found.value} | ends
-    return place | {
-        "label": found.label,
-        "confidence": found.confidence,
-        "unsure": found.unsure,
-        "reason": found.reason,
-        "probabilities": _best(found, top),
-    }
-
-
-def _finite(number: float) -> float | None:
-    """None for the ends of an interval that nothing was promised about."""
-    return number if isfinite(number) else None
 
 
 def print_csv(model: Model, answered: Iterator[Answer], top: int | None, show: bool) -> bool:
@@ -358,7 +318,7 @@ def print_csv(model: Model, answered: Iterator[Answer], top: int | None, show: b
         if found is None:
             row = ["", *("" for _ in names)]
         elif isinstance(found, Estimate):
-            ends = (_finite(found.low), _finite(found.high))
+            ends = (finite(found.low), finite(found.high))
             row = [str(answer.row), *map(number_text, (found.value, *ends))]
         else:
             confidence, unsure = number_text(found.confidence), str(found.unsure).lower()
@@ -425,7 +385,7 @@ def print_pages_json(model: Model, pages: Iterator[ReadPage]) -> bool:
         if page.read is None:
             found: dict[str, Any] = {"input": page.input, "error": page.error}
         else:
-            found = {"input": page.input, "lines": as_json(page.read)}
+            found = {"input": page.input, "lines": page_as_json(page.read)}
         print(separator + json.dumps(found), end="")
         separator = ",\n"
         if page.picture:
@@ -481,7 +441,7 @@ def _line(answer: Answer, prediction: Prediction) -> str:
 
 def _bar_lines(prediction: Prediction, top: int | None) -> Iterator[str]:
     margin = max(len(label) for label in prediction.labels)
-    for label, probability in _best(prediction, top).items():
+    for label, probability in best(prediction, top).items():
         eighths = round(probability * BAR_WIDTH * 8)
         bar = "█" * (eighths // 8) + " ▏▎▍▌▋▊▉"[eighths % 8].strip()
         yield f"{label:>{margin}}  {bar:<{BAR_WIDTH}}  {probability:.4f}"

@@ -1,6 +1,6 @@
 """The living network: a model's own network in a page, computed by the browser."""
 
-from tenfold.page.html import Living, embedded, read_text, render, write_page
+from tenfold.page.html import Living, embedded, page_text, read_text, render, write_page
 from tenfold.page.modules import inlined
 from tenfold.page.network import Unable, leading_to, read_network
 
@@ -10,6 +10,7 @@ __all__ = [
     "embedded",
     "inlined",
     "leading_to",
+    "page_text",
     "read_network",
     "read_text",
     "render",

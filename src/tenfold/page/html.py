@@ -12,13 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tenfold import files
+from tenfold.box import SIDE_PX
+from tenfold.contract import ImageInput
 from tenfold.idx import read_idx
 from tenfold.model import Model, Predictions
 from tenfold.page.modules import inlined
 from tenfold.page.network import Unable, read_network
 from tenfold.runs import EXAMPLE_INPUTS, Run
 
-MODULES = ("box", "engine", "neuron", "paint", "pad", "living")
+MODULES = ("box", "engine", "neuron", "paint", "pad", "living", "asked")
 """In an order in which each imports from earlier ones only."""
 
 
@@ -56,19 +58,29 @@ class Living:
 
     Attributes:
       reason: Why there is none; None where there is one.
+      is_asked: A service answers what this page cannot compute.
       html: The section.
       scripts: What to put at the end of the page.
     """
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, service: str | None = None) -> None:
+        """Make them.
+
+        Args:
+          run: A finished run.
+          service: Where predictions are asked for, when the page comes from a service.
+        """
         model = run.model
         found = read_network((run.path / "model.onnx").read_bytes(), model.contract)
-        self.reason = found.reason if isinstance(found, Unable) else None
+        self.is_asked = bool(service) and isinstance(found, Unable) and _is_drawn(model)
+        is_alive = not isinstance(found, Unable) or self.is_asked
+        self.reason = found.reason if isinstance(found, Unable) and not self.is_asked else None
         self.html = render("tenfold.page", "living.html.j2", living=self)
         self.scripts = ""
-        if not isinstance(found, Unable):
+        if is_alive:
             data = {
-                "network": found,
+                "network": None if isinstance(found, Unable) else found,
+                "service": service,
                 "labels": list(model.labels),
                 "decision": model.contract.decision and model.contract.decision.model_dump(),
                 "examples": _examples(run, model),
@@ -76,7 +88,8 @@ class Living:
             self.scripts = embedded("living-data", data) + (
                 f'\n<script type="module">\n{script()}'
                 "const stored = JSON.parse(document.getElementById('living-data').textContent);\n"
-                "globalThis.tenfold = living_js.openLiving(stored);\n</script>"
+                "const open = stored.network ? living_js.openLiving : asked_js.openAsked;\n"
+                "globalThis.tenfold = open(stored);\n</script>"
             )
 
 
@@ -94,16 +107,30 @@ def _examples(run: Run, model: Model) -> list[Mapping[str, str]]:
     ]
 
 
-def write_page(run: Run, path: Path) -> None:
-    """Write the living network alone as one HTML file that needs nothing else.
+def _is_drawn(model: Model) -> bool:
+    """Whether a drawing can be fitted to what the model sees."""
+    accepted = model.contract.input
+    return (
+        isinstance(accepted, ImageInput)
+        and accepted.shape == (SIDE_PX, SIDE_PX)
+        and accepted.crop == "ink"
+        and model.contract.task == "classification"
+    )
+
+
+def page_text(run: Run, service: str | None = None) -> str:
+    """The living network alone as one HTML page that needs nothing else.
+
+    Args:
+      run: A finished run.
+      service: Where the page may ask for predictions; None: it comes from a file.
 
     Raises:
       RunError: The run has no model.
-      FileError: The file cannot be written.
     """
-    living = Living(run)
+    living = Living(run, service)
     data = run.record.data
-    text = render(
+    return render(
         "tenfold.page",
         "page.html.j2",
         title=run.path.resolve().name,
@@ -111,5 +138,15 @@ def write_page(run: Run, path: Path) -> None:
         css=read_text("tenfold.page", "page.css"),
         living_html=living.html,
         living_script=living.scripts,
+        service=service,
     )
-    files.write_text(path, text)
+
+
+def write_page(run: Run, path: Path) -> None:
+    """Write the living network alone as one HTML file that needs nothing else.
+
+    Raises:
+      RunError: The run has no model.
+      FileError: The file cannot be written.
+    """
+    files.write_text(path, page_text(run))

@@ -120,12 +120,12 @@ function strongest(values, layer) {
 
 // The pieces of the page.
 
-function showSeen(image) {
+export function showSeen(image) {
   const pixels = image ? image.data : new Uint8Array(SIDE_PX * SIDE_PX);
   paint(find("seen"), pixels, [1, SIDE_PX, SIDE_PX], { most: 255, positive: "--light", ground: "--night", across: 280 });
 }
 
-function barFor(label, chosen) {
+export function barFor(label, chosen) {
   const item = element("li");
   const button = element("button", { type: "button", className: "bar" });
   const [name, track, fill, number] = ["span", "span", "span", "span"].map((tag) => element(tag));
@@ -138,13 +138,13 @@ function barFor(label, chosen) {
   return { item, button, fill, number, label };
 }
 
-function showAnswer(answer, bars, labels) {
+export function showAnswer(answer, bars, labels) {
   for (const [code, bar] of bars.entries()) {
     const share = answer ? answer.probabilities[code] : 0;
     bar.fill.style.width = `${100 * share}%`;
     bar.number.textContent = answer ? percent(share) : "";
     bar.button.classList.toggle("best", answer?.best === code);
-    bar.button.ariaLabel = `${bar.label}: ${answer ? percent(share) : "no answer yet"}. Show its neuron.`;
+    bar.button.ariaLabel = `${bar.label}: ${answer ? percent(share) : "no answer yet"}${bar.button.disabled ? "" : ". Show its neuron."}`;
   }
   find("verdict").replaceChildren();
   if (!answer) return find("verdict").append("Draw, or choose an example.");
@@ -251,7 +251,7 @@ function showEvidence(network, state, answer, labels) {
     `biases ${signed(found.rest)}: together ${signed(found.difference)}, the lead before softmax.`;
 }
 
-function exampleButtons(examples, chosen) {
+export function exampleButtons(examples, chosen) {
   return examples.map(({ label, pixels }) => {
     const data = bytes(pixels);
     const button = element("button", { type: "button", className: "example", title: `An example of ${label}` });

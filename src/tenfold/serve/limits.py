@@ -1,0 +1,75 @@
+"""What a service takes on, and for how long it waits: every limit, with its default."""
+
+from collections.abc import Iterable
+from typing import Annotated
+
+from pydantic import Field, ValidationError
+
+from tenfold.contract import Frozen
+from tenfold.errors import SettingsError, did_you_mean, message
+
+Seconds = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)]
+
+
+class Limits(Frozen):
+    """Limits of a service; docs/serving.md has them as a table, with the answer beyond each.
+
+    Attributes:
+      body_bytes: Bytes of a request's body.
+      bodies_bytes: Bytes of all bodies that are being received.
+      items: Pictures or rows in one request.
+      pixels: Pixels of a picture file.
+      json_depth: Lists and objects inside each other.
+      header_bytes: Bytes of a request's line and headers.
+      header_seconds: From a connection's first byte of a request to the end of its headers.
+      body_seconds: From the end of the headers to the end of the body.
+      answer_seconds: From the end of the body to the answer, and then for the client to take it.
+      idle_seconds: How long a connection may say nothing between two requests.
+      connections: Open at once.
+      in_flight: Requests being received or answered at once.
+      queue: Items waiting for the model; a request that finds so many is refused.
+      drain_seconds: From the signal to leave to the end of the last answer.
+    """
+
+    body_bytes: Annotated[int, Field(ge=1, le=1 << 30)] = 16 << 20
+    bodies_bytes: Annotated[int, Field(ge=1, le=1 << 40)] = 256 << 20
+    items: Annotated[int, Field(ge=1, le=1_000_000)] = 1_000
+    pixels: Annotated[int, Field(ge=1, le=64_000_000)] = 16_000_000
+    json_depth: Annotated[int, Field(ge=1, le=100)] = 8
+    header_bytes: Annotated[int, Field(ge=256, le=1 << 20)] = 16 << 10
+    header_seconds: Seconds = 5.0
+    body_seconds: Seconds = 10.0
+    answer_seconds: Seconds = 10.0
+    idle_seconds: Seconds = 30.0
+    connections: Annotated[int, Field(ge=1, le=65_536)] = 512
+    in_flight: Annotated[int, Field(ge=1, le=65_536)] = 256
+    queue: Annotated[int, Field(ge=1, le=1_000_000)] = 64
+    drain_seconds: Seconds = 8.0
+
+
+def read_limits(asked: Iterable[str]) -> Limits:
+    """Limits from `name=value` words; those that are not named keep their defaults.
+
+    Raises:
+      SettingsError: An unknown name, or a value outside its rule.
+    """
+    values = {}
+    for word in asked:
+        name, equals, value = word.partition("=")
+        if not equals or name not in Limits.model_fields:
+            raise SettingsError(
+                message(
+                    "Unknown limit",
+                    expected=f"NAME=VALUE with one of {', '.join(Limits.model_fields)}",
+                    fix=did_you_mean(name, Limits.model_fields),
+                    limit=word,
+                )
+            )
+        values[name] = value
+    try:
+        return Limits.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        rule = first["msg"].removeprefix("Input should be ")
+        facts = {str(first["loc"][0]): first["input"]}
+        raise SettingsError(message("Unusable limit", expected=rule, **facts)) from error

@@ -1,0 +1,106 @@
+"""Counters of one process, in the text form that Prometheus reads.
+
+Source: prometheus.io, "Exposition formats", text format 0.0.4.
+"""
+
+import bisect
+import os
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+
+SECONDS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+"""Upper ends of the bins of durations."""
+
+BATCHES = (1, 2, 4, 8, 16, 32)
+"""Upper ends of the bins of batch sizes."""
+
+CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
+
+
+class Histogram:
+    """Counts of values in bins, and their sum."""
+
+    def __init__(self, ends: tuple[float, ...]) -> None:
+        self._ends = ends
+        self._counts = [0] * (len(ends) + 1)
+        self._sum = 0.0
+
+    def add(self, value: float) -> None:
+        """Count a value."""
+        self._counts[bisect.bisect_left(self._ends, value)] += 1
+        self._sum += value
+
+    def lines(self, name: str, labels: str) -> Iterator[str]:
+        """Lines of the text form; `labels` are written already, without braces."""
+        comma, total = "," if labels else "", 0
+        for end, count in zip((*self._ends, "+Inf"), self._counts, strict=True):
+            total += count
+            yield f'{name}_bucket{{{labels}{comma}le="{end}"}} {total}'
+        braces = f"{{{labels}}}" if labels else ""
+        yield f"{name}_sum{braces} {self._sum:.6f}"
+        yield f"{name}_count{braces} {total}"
+
+
+class Metrics:
+    """What a process counts. Values of the moment are asked for when they are read."""
+
+    def __init__(self) -> None:
+        self._requests: Counter[tuple[str, int]] = Counter()
+        self._seconds: dict[str, Histogram] = defaultdict(lambda: Histogram(SECONDS))
+        self._batches: dict[str, Histogram] = {}
+        self._gauges: list[tuple[str, str, str, Callable[[], float]]] = []
+        started = time.time()
+        self.gauge("process_start_time_seconds", "Start of the process", lambda: started)
+        self.gauge("process_resident_memory_bytes", "Resident memory", _resident_bytes)
+
+    def request(self, route: str, status: int, seconds: float) -> None:
+        """Count an answered request."""
+        self._requests[route, status] += 1
+        self._seconds[route].add(seconds)
+
+    def batches(self, model: str) -> Histogram:
+        """The histogram of a model's batch sizes."""
+        return self._batches.setdefault(model, Histogram(BATCHES))
+
+    def gauge(self, name: str, about: str, value: Callable[[], float], labels: str = "") -> None:
+        """A value of the moment."""
+        self._gauges.append((name, about, labels, value))
+
+    def text(self) -> str:
+        """Everything, as Prometheus reads it."""
+        return "\n".join([*self._lines(), ""])
+
+    def _lines(self) -> Iterator[str]:
+        yield "# HELP tenfold_requests_total Requests by route and status"
+        yield "# TYPE tenfold_requests_total counter"
+        for (route, status), n in sorted(self._requests.items()):
+            yield f'tenfold_requests_total{{route="{route}",status="{status}"}} {n}'
+        yield "# HELP tenfold_request_seconds From the end of the headers to the answer"
+        yield "# TYPE tenfold_request_seconds histogram"
+        for route, histogram in sorted(self._seconds.items()):
+            yield from histogram.lines("tenfold_request_seconds", f'route="{route}"')
+        yield "# HELP tenfold_batch_items Items that were answered together"
+        yield "# TYPE tenfold_batch_items histogram"
+        for model, histogram in self._batches.items():
+            yield from histogram.lines("tenfold_batch_items", f'model="{escaped(model)}"')
+        told = set()
+        for name, about, labels, value in self._gauges:
+            if name not in told:
+                told.add(name)
+                yield f"# HELP {name} {about}"
+                yield f"# TYPE {name} gauge"
+            yield f"{name}{{{labels}}} {value():g}" if labels else f"{name} {value():.15g}"
+
+
+def escaped(text: str) -> str:
+    """A label's value."""
+    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+
+
+def _resident_bytes() -> float:
+    try:
+        with open("/proc/self/statm", "rb") as file:
+            return float(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:  # no Linux: Prometheus' own way to say that a value is not known
+        return float("nan")

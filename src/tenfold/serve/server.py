@@ -1,0 +1,264 @@
+"""The server under the service: its socket, its end in order, and several processes of it."""
+
+import asyncio
+import contextlib
+import ctypes
+import ipaddress
+import json
+import logging
+import os
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import FrameType
+
+import uvicorn
+
+from tenfold.errors import FileError, SettingsError, message
+from tenfold.runs import Run
+from tenfold.serve.application import build
+from tenfold.serve.gate import Doors, Gate
+from tenfold.serve.limits import Limits
+from tenfold.serve.protocol import Protocol
+
+LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
+
+NOTICE_SECONDS = 0.5
+"""From "not ready" to the last new connection: supervisors look, clients are told to go."""
+
+LAST_SECONDS = 0.25
+"""For connections that were already made: to be taken, and to ask."""
+
+MIN_TOKEN = 16
+QUICK_SECONDS = 2.0
+"""A process that ends so soon after its start will not do better next time."""
+
+
+def serve(
+    runs: Sequence[Path],
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    token: str | None = None,
+    hosts: Sequence[str] = (),
+    workers: int = 1,
+    limits: Limits | None = None,
+) -> int:
+    """Answer requests until SIGTERM or Ctrl-C; accepted requests are answered first.
+
+    Args:
+      runs: Run folders; the first one answers where none is named.
+      host, port: Where to listen; port 0 is any free one.
+      token: What requests must show. Needed for any address but this machine's own.
+      hosts: Further names that a request's Host may have.
+      workers: Processes that share the port.
+      limits: See `Limits`.
+
+    Returns:
+      The exit status: 0, or 1 when a process could not be kept alive.
+
+    Raises:
+      SettingsError: No token, or too short a one; two runs of one name.
+      RunError, ModelError, FileError: A run that cannot be opened, a port that cannot be had.
+    """
+    limits = limits or Limits()
+    _check_token(host, token)
+    own = [] if host in ("0.0.0.0", "::") else [f"[{host}]" if ":" in host else host]
+    doors = Doors(frozenset(name.lower() for name in (*LOOPBACK, *own, *hosts)), token)
+    with _listening(host, port) as listener:
+        shown = f"[{host}]" if ":" in host else host
+        print(f"service  http://{shown}:{listener.getsockname()[1]}/", flush=True)
+        if workers == 1:
+            work(runs, listener, limits, doors)
+            return 0
+        return _Supervisor(runs, listener, limits, doors).run(workers)
+
+
+def _check_token(host: str, token: str | None) -> None:
+    if token is not None and len(token) < MIN_TOKEN:
+        raise SettingsError(
+            message(
+                "Token too short",
+                expected=f"at least {MIN_TOKEN} characters",
+                fix="Make one: python -c 'import secrets; print(secrets.token_urlsafe())'",
+                n_characters=len(token),
+            )
+        )
+    try:
+        is_own = host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        is_own = False
+    if token is None and not is_own:
+        raise SettingsError(
+            message(
+                "No token for a service that others can reach",
+                expected="--token or TENFOLD_TOKEN, or --host 127.0.0.1",
+                host=host,
+            )
+        )
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    try:
+        family, _, _, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        return socket.create_server(address, family=family, backlog=2048)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise FileError(
+            message(
+                "Cannot listen", where=reason, expected="a free port of this machine",
+                fix="--port 0 takes any free one", host=host, port=port,
+            )
+        ) from error  # fmt: skip
+
+
+def work(runs: Sequence[Path], listener: socket.socket, limits: Limits, doors: Doors) -> None:
+    """One process of the service."""
+    gate = build([Run.open(path) for path in runs], limits, doors)
+    logger = logging.getLogger("uvicorn")
+    logger.addHandler(logging.NullHandler())  # what happens to requests, the gate writes down
+    logger.propagate = False
+    connection = type("Connection", (Protocol,), {"gate": gate})
+    config = uvicorn.Config(
+        gate, loop="uvloop", http=connection, ws="none", lifespan="off", interface="asgi3",
+        log_config=None, access_log=False, proxy_headers=False, server_header=False,
+        timeout_keep_alive=int(limits.idle_seconds) or 1, backlog=2048,
+    )  # fmt: skip
+    config.timeout_graceful_shutdown = limits.drain_seconds  # type: ignore[assignment]
+    Server(config, gate).run([listener])
+    gate.close()
+
+
+def no_more_connections(listener: socket.socket) -> None:
+    """Let a listening socket ignore who comes; who is in its queue can still be accepted.
+
+    Closing it would reset those in the queue, who think that they are connected and have asked. A
+    filter that passes no packet (Linux, socket(7) and Documentation/networking/filter.rst: one
+    instruction, BPF_RET | BPF_K with 0) makes others try again, and be refused when it is closed.
+    """
+    if sys.platform == "linux":
+        nothing = ctypes.create_string_buffer(struct.pack("HBBI", 0x06, 0, 0, 0))
+        program = struct.pack("HL", 1, ctypes.addressof(nothing))
+        listener.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, program)
+
+
+# asm-generic/socket.h; the socket module has no names for them.
+SO_ATTACH_FILTER, SO_DETACH_FILTER = 26, 27
+
+
+class Server(uvicorn.Server):
+    """uvicorn, that looks at its connections' deadlines and leaves with 0."""
+
+    def __init__(self, config: uvicorn.Config, gate: Gate) -> None:
+        super().__init__(config)
+        self._gate = gate
+        self._leave_at = 0.0
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """No new connections, but those that the kernel has taken already; then uvicorn's end."""
+        for listener in sockets or []:
+            no_more_connections(listener)
+        await asyncio.sleep(LAST_SECONDS)
+        await super().shutdown(sockets)
+
+    async def on_tick(self, counter: int) -> bool:
+        now = time.monotonic()
+        if not self._gate.state.ready:
+            self._gate.open()
+        for connection in list(self.server_state.connections):
+            if isinstance(connection, Protocol):
+                connection.check(connection.loop.time())
+        if self._gate.state.leaving and now >= self._leave_at:
+            return True
+        return await super().on_tick(counter)
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """As uvicorn's, which afterwards raises the signal again and so never leaves with 0."""
+        numbers = (signal.SIGTERM, signal.SIGINT)
+        before = {number: signal.signal(number, self.handle_exit) for number in numbers}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """First not ready, then no new connections; a second signal leaves at once.
+
+        Not one within the same second: systemd and terminals tell every process of a group, and the
+        supervisor tells its own.
+        """
+        if self._gate.state.leaving:
+            if time.monotonic() > self._leave_at + NOTICE_SECONDS:
+                os._exit(1)
+            return
+        self._gate.state.leaving = True
+        self._leave_at = time.monotonic() + NOTICE_SECONDS
+
+
+class _Supervisor:
+    """Processes that share a socket; one that dies is started again."""
+
+    def __init__(
+        self, runs: Sequence[Path], listener: socket.socket, limits: Limits, doors: Doors
+    ) -> None:
+        self._listener = listener
+        self._fd = listener.fileno()
+        asked = {
+            "runs": [str(path) for path in runs],
+            "fd": self._fd,
+            "limits": limits.model_dump(),
+            "hosts": sorted(doors.hosts),
+        }
+        self._command = [sys.executable, "-m", "tenfold.serve", json.dumps(asked)]
+        self._environment = {**os.environ, "TENFOLD_TOKEN": doors.token or ""}
+        self._children: dict[int, tuple[subprocess.Popen[bytes], float]] = {}
+        self._leaving = False
+
+    def run(self, workers: int) -> int:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._leave)
+        for _ in range(workers):
+            self._start()
+        status = 0
+        while self._children:
+            pid, _ = os.wait()
+            child = self._children.pop(pid, None)
+            if child is None or self._leaving:
+                continue
+            if time.monotonic() - child[1] < QUICK_SECONDS:
+                status = 1
+                self._leave(signal.SIGTERM, None)
+            else:
+                self._start()
+        return status
+
+    def _start(self) -> None:
+        if sys.platform == "linux":  # what another left behind when it was told to leave
+            with contextlib.suppress(OSError):
+                self._listener.setsockopt(socket.SOL_SOCKET, SO_DETACH_FILTER, 0)
+        child = subprocess.Popen(self._command, pass_fds=[self._fd], env=self._environment)
+        self._children[child.pid] = child, time.monotonic()
+
+    def _leave(self, sig: int, frame: FrameType | None) -> None:
+        self._leaving = True
+        for pid in self._children:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
+
+
+def work_as_told(told: str) -> None:
+    """What a process of several does: `told` is the JSON that its supervisor wrote."""
+    asked = json.loads(told)
+    doors = Doors(frozenset(asked["hosts"]), os.environ.pop("TENFOLD_TOKEN") or None)
+    limits = Limits.model_validate(asked["limits"])
+    with socket.socket(fileno=asked["fd"]) as listener:
+        work([Path(path) for path in asked["runs"]], listener, limits, doors)
