@@ -27,7 +27,7 @@ def rows(elsewhere: None) -> None:
     x = rng.normal(size=(240, 2))
     answers = np.where(x[:, 0] + rng.normal(0, 0.4, 240) > 0, "up", "down")
     lines = [f"{a:.4f},{b:.4f},{y}" for (a, b), y in zip(x, answers, strict=True)]
-    Path("rows.csv").write_text("\n".join(["a,b,way", *lines]) + "\n")
+    Path("rows.csv").write_text("\n".join(["a,b,label", *lines]) + "\n")
 
 
 def call(*arguments: object) -> "subprocess.CompletedProcess[str]":

@@ -26,7 +26,10 @@ from tenfold.sweeps.trials import THREADS, Job, has_ended
 from tenfold.workflow import record_of, split_of
 
 WATCHED_SHARE = 3
-"""After a third of its epochs a network that is no better than the baseline is hopeless."""
+"""After a third of its epochs a network that is no better than the baseline is hopeless,"""
+
+WATCHED_ROWS = 10_000
+"""if it was shown as many rows: a few steps say nothing."""
 
 
 class SweepInterrupted(KeyboardInterrupt):
@@ -175,14 +178,18 @@ class Work:
 
     def _hopeless(self, settings: Settings) -> Iterator[tuple[int, float]]:
         """The score that must be passed: a constant, so that it is the same in every mode."""
-        if not LEARNERS[settings.learner].epochs or settings.epochs < WATCHED_SHARE:
+        if not LEARNERS[settings.learner].epochs:
+            return
+        n_rows = len(self.split.train)
+        epoch = max(-(-settings.epochs // WATCHED_SHARE), -(-WATCHED_ROWS // n_rows))
+        if epoch >= settings.epochs:
             return
         y, seen = self.data.y[self.split.train], self.data.y[self.split.validation]
         if self.data.labels:
             worth = float((seen == np.bincount(y).argmax()).mean())
         else:
             worth = -float(np.mean(((seen - y.mean()) / (y.std() or 1.0)) ** 2))
-        yield -(-settings.epochs // WATCHED_SHARE), worth
+        yield epoch, worth
 
     def write_table(self) -> None:
         """Write `sweep.csv` or `comparison.csv` with the trials that have ended."""
