@@ -103,6 +103,10 @@ class Breaks(Counter):
             self.killing.start()
         if n_rows == 2:
             self.nodes.remove_node(next(iter(self.nodes.worker_nodes)), allow_graceful=False)
+            import ray
+
+            while sum(node["Alive"] for node in ray.nodes()) == 3:  # type: ignore[no-untyped-call]
+                time.sleep(0.05)
 
     def _kill(self) -> None:
         os.kill(a_busy_worker(), signal.SIGKILL)

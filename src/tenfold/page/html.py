@@ -20,7 +20,7 @@ from tenfold.page.modules import inlined
 from tenfold.page.network import Unable, read_network
 from tenfold.runs import EXAMPLE_INPUTS, Run
 
-MODULES = ("box", "engine", "neuron", "paint", "pad", "living", "asked")
+MODULES = ("box", "engine", "neuron", "paint", "pad", "living")
 """In an order in which each imports from earlier ones only."""
 
 
@@ -30,10 +30,11 @@ def read_text(package: str, name: str) -> str:
 
 
 @cache
-def script() -> str:
-    """The page's modules as one script."""
+def script(is_asked: bool) -> str:
+    """The page's modules as one script; a page that asks no service has no way to."""
     folder = resources.files("tenfold.page")
-    return inlined([folder.joinpath(f"{name}.js") for name in MODULES])
+    names = (*MODULES, "asked") if is_asked else MODULES
+    return inlined([folder.joinpath(f"{name}.js") for name in names])
 
 
 def render(package: str, name: str, /, **values: Any) -> str:
@@ -78,6 +79,7 @@ class Living:
         self.html = render("tenfold.page", "living.html.j2", living=self)
         self.scripts = ""
         if is_alive:
+            opener = "asked_js.openAsked" if self.is_asked else "living_js.openLiving"
             data = {
                 "network": None if isinstance(found, Unable) else found,
                 "service": service,
@@ -86,10 +88,9 @@ class Living:
                 "examples": _examples(run, model),
             }
             self.scripts = embedded("living-data", data) + (
-                f'\n<script type="module">\n{script()}'
+                f'\n<script type="module">\n{script(self.is_asked)}'
                 "const stored = JSON.parse(document.getElementById('living-data').textContent);\n"
-                "const open = stored.network ? living_js.openLiving : asked_js.openAsked;\n"
-                "globalThis.tenfold = open(stored);\n</script>"
+                f"globalThis.tenfold = {opener}(stored);\n</script>"
             )
 
 
