@@ -7,9 +7,10 @@ from importlib import metadata
 import pytest
 
 import tenfold
-from tenfold import doctor, network
+from tenfold import doctor
 from tenfold.doctor import Requirement, examine, requirements
 from tenfold.errors import BackendError
+from tenfold.training.devices import devices
 
 
 def test_the_program_shows_one_screen_and_loads_jax() -> None:
@@ -18,7 +19,7 @@ def test_the_program_shows_one_screen_and_loads_jax() -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     *lines, loaded = done.stdout.splitlines()
-    assert loaded == "True False"
+    assert loaded == "True True"
     assert len(lines) <= 23 and not any(line.startswith("MISSING") for line in lines)
     for fact in (tenfold.__version__, "GFLOP/s", "cpu", f"numpy {metadata.version('numpy')}"):
         assert fact in done.stdout
@@ -71,7 +72,7 @@ def test_a_gpu_is_named_and_a_jax_that_fails_is_a_clear_error(
 
     monkeypatch.setattr(jax, "devices", broken)
     with pytest.raises(BackendError, match='JAX does not start: reason="Unable to initialize'):
-        network.devices()
+        devices()
 
 
 def test_the_cache_line_says_what_is_there(

@@ -13,7 +13,7 @@ import numpy as np
 import tenfold
 from tenfold import catalog
 from tenfold.errors import BackendError
-from tenfold.network import devices
+from tenfold.training.devices import devices
 
 SIDE = 1024
 """Rows and columns of the matrices that are multiplied."""

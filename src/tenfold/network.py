@@ -96,23 +96,6 @@ def import_keras() -> Any:
     return keras
 
 
-def devices() -> list[str]:
-    """What JAX computes on, each as its platform and kind: `cpu`, or `cuda NVIDIA L4`.
-
-    Raises:
-      BackendError: JAX is not there or does not start.
-    """
-    try:
-        _share_cores()
-        import jax
-
-        found = [(device.platform, device.device_kind) for device in jax.devices()]
-    except (ImportError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        raise BackendError(message("JAX does not start", reason=reason)) from error
-    return [platform if kind == platform else f"{platform} {kind}" for platform, kind in found]
-
-
 def _share_cores() -> None:
     """One device of JAX for each core: two halves of a batch then convolve side by side.
 
