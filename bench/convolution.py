@@ -1,12 +1,11 @@
 """The `cnn` beside the same layers elsewhere, and beside the libraries' own MNIST examples."""
 
 import statistics
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 from bench.measure import spread
-from bench.speed import SOURCE, Contender, python_of, ratios, take_turns, variables
+from bench.speed import Contender, python_of, ratios, take_turns
 
 SCRIPT = Path(__file__).with_name("peers_cnn.py")
 N_ROWS = 12_800
@@ -21,6 +20,8 @@ EXAMPLES = {
     "keras-tensorflow": "Keras' example `mnist_convnet` on TensorFlow",
     "torch": "PyTorch's example `mnist`, rows resident",
 }
+MOST_EPOCHS = {"tenfold": 8, "keras-tensorflow": 15, "torch": 14}
+"""Of the recipe and of the examples."""
 
 
 def epochs(n_rounds: int) -> Iterator[str]:
@@ -46,27 +47,51 @@ def epochs(n_rounds: int) -> Iterator[str]:
 
 
 def time_to_99(n_seeds: int) -> Iterator[str]:
-    """Training seconds until 99% of the test rows are right, libraries loaded before."""
-    names = [name for name in EXAMPLES if python_of(name) is not None]
-    found: dict[str, list[tuple[float, int]]] = {name: [] for name in names}
-    for seed in range(n_seeds):
-        for name in names:
-            command = [str(python_of(name)), str(SCRIPT), name, str(SOURCE), "to99", str(seed)]
-            done = subprocess.run(
-                command, capture_output=True, text=True, check=True, env=variables()
-            )
-            seconds, n_epochs, _ = done.stdout.split()[-3:]
-            found[name].append((float(seconds), int(n_epochs)))
+    """Training seconds until the mean over seeds is 99% of the test rows, libraries loaded."""
+    found = {
+        name: _to_99(name, n_seeds, most)
+        for name, most in MOST_EPOCHS.items()
+        if python_of(name) is not None
+    }
     yield "## Convolutions: time to 99% of the test rows"
     yield ""
-    yield f"From loaded libraries on, {n_seeds} seeds, measured at the end of each epoch."
+    yield f"From loaded libraries to the end of the epoch after which {n_seeds} seeds have 99% in"
+    yield "the mean; all 60,000 rows, but that Keras' example holds a tenth out. `ours`: our mean"
+    yield "seconds as a share of theirs."
     yield ""
-    yield "| contender | seconds | epochs | ours |"
-    yield "|---|---|---|---|"
-    ours = statistics.mean(seconds for seconds, _ in found["tenfold"])
-    for name in names:
-        times, counts = zip(*found[name], strict=True)
-        share = ours / statistics.mean(times)
-        row = f"{spread(times)} | {spread(counts, 0)} | {share:.2f}"
+    yield "| contender | seconds | epochs | accuracy, % | ours |"
+    yield "|---|---|---|---|---|"
+    ours, _, _ = found["tenfold"]
+    for name, (seconds, n_epochs, accuracy) in found.items():
+        share = statistics.mean(ours) / statistics.mean(seconds)
+        reached = "" if accuracy >= 99 else ", not reached"
+        row = f"{spread(seconds)} | {n_epochs}{reached} | {accuracy:.2f} | {share:.2f}"
         yield f"| {EXAMPLES[name]} | {row} |"
     yield ""
+
+
+def _to_99(name: str, n_seeds: int, most: int) -> tuple[list[float], int, float]:
+    """Seconds of each seed, epochs and mean accuracy when 99% or the last epoch is reached."""
+    running = [Trained(name, seed) for seed in range(n_seeds)]
+    n_epochs = accuracy = 0.0
+    while accuracy < 99 and n_epochs < most:
+        for one in running:  # one at a time: the others wait
+            one.epoch()
+        n_epochs += 1
+        accuracy = statistics.mean(one.accuracy for one in running)
+    for one in running:
+        one.kill()
+    return [sum(one.seconds) for one in running], int(n_epochs), accuracy
+
+
+class Trained(Contender):
+    """A process that trains an epoch when asked, and says what it then has right."""
+
+    def __init__(self, name: str, seed: int) -> None:
+        super().__init__(name, str(seed), script=SCRIPT, task="to99")
+        self.accuracy = 0.0
+
+    def epoch(self) -> None:
+        seconds, accuracy = self.ask().split()[-2:]
+        self.seconds.append(float(seconds))
+        self.accuracy = float(accuracy)

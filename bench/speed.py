@@ -49,13 +49,14 @@ def variables() -> dict[str, str]:
 class Contender:
     """A warmed-up process that does one epoch when asked."""
 
-    def __init__(self, name: str, *arguments: str, script: Path = SCRIPT) -> None:
+    def __init__(
+        self, name: str, *arguments: str, script: Path = SCRIPT, task: str = "epochs"
+    ) -> None:
         self._name = name
         self.seconds: list[float] = []
         self.peak_mb = 0.0
-        task = [name, str(SOURCE), "epochs", *arguments]
         self._process = subprocess.Popen(
-            [str(python_of(name)), str(script), *task],
+            [str(python_of(name)), str(script), name, str(SOURCE), task, *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -65,10 +66,18 @@ class Contender:
         self._line("ready")
 
     def epoch(self) -> None:
+        self.seconds.append(float(self.ask()))
+
+    def ask(self) -> str:
+        """What it answers to a line."""
         assert self._process.stdin is not None
         self._process.stdin.write("\n")
         self._process.stdin.flush()
-        self.seconds.append(float(self._line()))
+        return self._line()
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait()
 
     def end(self) -> None:
         assert self._process.stdin is not None
