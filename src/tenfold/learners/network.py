@@ -17,6 +17,7 @@ from tenfold.learners.fitted import Fitted, Watcher
 from tenfold.learners.group import Group
 from tenfold.network import build_cnn, build_network, hidden_network, layer_table, rows_at_once
 from tenfold.training import ConvolutionTraining, DenseTraining, Epoch, Examples, Training
+from tenfold.training.steps import compile_program
 
 AT_ONCE = 1024
 """Rows answered at once, at most: convolutions need 26 kB for each picture of 28x28."""
@@ -44,14 +45,16 @@ class Network:
 def _computed(network: Any, x: NDArray[Any]) -> NDArray[np.float32]:
     import jax
 
-    # Compiled as a whole: layer by layer, the first answers of the `cnn` took 3 s more.
-    run = jax.jit(lambda *state: network.stateless_call(*state)[0])
     weights = [
         [variable.value for variable in variables]
         for variables in (network.trainable_variables, network.non_trainable_variables)
     ]
     # Highest: on a GPU the default products keep only 10 bits of the mantissa.
     with jax.default_matmul_precision("highest"):
+        # Compiled as a whole: layer by layer, the first answers of the `cnn` took 3 s more.
+        call = jax.jit(lambda *state: network.stateless_call(*state)[0])
+        first, _ = next(_parts(x))
+        run = compile_program(call.lower(*weights, first.astype(np.float32)))
         parts = [
             np.asarray(run(*weights, part.astype(np.float32)))[-n_new:] for part, n_new in _parts(x)
         ]
