@@ -1,13 +1,19 @@
 """Every example runs, is short, and reaches its accuracy."""
 
+import json
 import runpy
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import tenfold
+from service import service
+from tenfold import Run
+from tenfold.model import Predictions
 
 EXAMPLES = Path(tenfold.__file__).parent.parent.parent / "examples"
 MNIST = Path(tenfold.__file__).parent / "catalog" / "mnist"
@@ -50,6 +56,28 @@ def test_a_table(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_pipeline(monkeypatch: pytest.MonkeyPatch) -> None:
     assert run("pipeline", monkeypatch)["scores"].mean() > 0.9
     assert Path("network.onnx").is_file()
+
+
+def test_the_service_from_python_and_with_curl(
+    small_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with service(small_run, log=tmp_path / "log") as running:
+        address = f"http://127.0.0.1:{running.port}"
+        left = run("service", monkeypatch, address)
+        images = str(next(MNIST.glob("t10k-images*")))
+        command = ["sh", str(EXAMPLES / "service.sh"), images, address]
+        printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    # What the model has right by itself: it saw few rows.
+    answers = small_run.model.predict(left["images"])
+    assert isinstance(answers, Predictions)
+    own = answers.labels
+    assert left["accuracy"] == np.mean(own == left["true"].astype(str)) > 0.7
+    assert left["answer"]["label"] == own[0]
+    ready, *answers = printed.splitlines()
+    assert "ready" in ready and len(answers) == 2
+    for text in answers:  # the same picture as bytes and as numbers
+        (one,) = json.loads(text)["predictions"]
+        assert one["probabilities"] == left["answer"]["probabilities"]
 
 
 def test_a_sweep(monkeypatch: pytest.MonkeyPatch) -> None:
