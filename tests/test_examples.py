@@ -68,11 +68,10 @@ def test_the_service_from_python_and_with_curl(
         command = ["sh", str(EXAMPLES / "service.sh"), images, address]
         printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     # What the model has right by itself: it saw few rows.
-    answers = small_run.model.predict(left["images"])
-    assert isinstance(answers, Predictions)
-    own = answers.labels
-    assert left["accuracy"] == np.mean(own == left["true"].astype(str)) > 0.7
-    assert left["answer"]["label"] == own[0]
+    own = small_run.model.predict(left["images"])
+    assert isinstance(own, Predictions)
+    assert left["accuracy"] == np.mean(own.labels == left["true"].astype(str)) > 0.7
+    assert left["answer"]["label"] == own.labels[0]
     ready, *answers = printed.splitlines()
     assert "ready" in ready and len(answers) == 2
     for text in answers:  # the same picture as bytes and as numbers
