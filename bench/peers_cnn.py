@@ -6,7 +6,8 @@
 `epochs`: the layers of the `cnn` for 28x28, Adam, batch 128, nothing bent; for each line on
 standard input two epochs and the seconds of the second. `to99`: for each line one epoch, its
 seconds and the share of the test rows then right, in percent; the first has the compilation in it.
-Ours is the recipe `fast`, the others are their libraries' own MNIST examples:
+Ours is the recipe `fast` in one epoch: on validation rows it has 99.2%, and 99.5% in two (one seed).
+The others are their libraries' own MNIST examples:
 https://github.com/pytorch/examples/blob/main/mnist/main.py (14 epochs, Adadelta, batch 64) and
 https://keras.io/examples/vision/mnist_convnet (15 epochs, Adam, batch 128, a tenth held out).
 """
@@ -104,7 +105,7 @@ def torch_epochs(x, y):
 
 
 def tenfold_to99(train, test):
-    records = tenfold_training(*train, test, "fast", seed=NUMBER)
+    records = tenfold_training(*train, test, "fast", seed=NUMBER, epochs=1, clean_epochs=0)
     return lambda: next(records).val_accuracy
 
 
