@@ -710,7 +710,7 @@ def test_a_forest_is_asked_through_the_service(browser: Browser, few: Few, tmp_p
         page.mouse.down()
         page.mouse.move(at["x"] + at["width"] / 2, at["y"] + 0.8 * at["height"], steps=8)
         page.mouse.up()
-        opened.until("tenfold.state.answer && !tenfold.state.isAsking")
+        opened.until("tenfold.state.answer && !tenfold.asking.isBusy")
         page.click("#clear")
         opened.until("!tenfold.state.answer")
         found.leave()
@@ -719,7 +719,7 @@ def test_a_forest_is_asked_through_the_service(browser: Browser, few: Few, tmp_p
         assert all("ERR_CONNECTION" in said for said in opened.complaints), opened.complaints
 
 
-def test_a_network_on_a_service_computes_itself(
+def test_a_network_on_a_service_computes_itself_and_asks(
     browser: Browser, small_run: Run, tmp_path: Path
 ) -> None:
     with service(small_run, log=tmp_path / "log") as found:
@@ -729,6 +729,27 @@ def test_a_network_on_a_service_computes_itself(
         page.goto(f"http://127.0.0.1:{found.port}/")
         page.click(".example >> nth=3")
         opened.until("tenfold.state.image && !document.querySelector('#layers figure').hidden")
+        opened.until("document.getElementById('served').textContent")
+        image = np.array(opened.run("() => [...tenfold.state.image.data]"), np.uint8)
+        answer = small_run.model.predict(image.reshape(28, 28))
+        assert isinstance(answer, tenfold.Prediction)
+        said = f"The service answers {answer.label}, {100 * answer.confidence:.2f}%"
+        assert page.inner_text("#served").startswith(said)
+        assert page.inner_text("#verdict").startswith(answer.label)
+        found.leave()
+        page.click(".example >> nth=4")
+        opened.until("document.getElementById('served').textContent.includes('not answer')")
+        assert all("ERR_CONNECTION" in said for said in opened.complaints), opened.complaints
+
+
+def test_a_network_on_a_service_says_how_to_ask(
+    browser: Browser, small_run: Run, tmp_path: Path
+) -> None:
+    with service(small_run, log=tmp_path / "log") as found:
+        page = browser.new_context().new_page()
+        opened = Opened(page)
+        page.on("console", lambda said: opened.complaints.append(said.text))
+        page.goto(f"http://127.0.0.1:{found.port}/")
         page.click("text=How to ask this service")
         assert "openapi.json" in page.inner_text("main")
         assert not opened.complaints

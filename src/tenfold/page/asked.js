@@ -1,5 +1,6 @@
 // A model that this page cannot compute: the drawing is fitted here, the service that the page came from answers.
 
+import { openAsking } from "./asking.js";
 import { fit, NothingDrawn, SIDE_PX } from "./box.js";
 import { barFor, exampleButtons, showAnswer, showSeen } from "./living.js";
 import { openPad } from "./pad.js";
@@ -8,7 +9,7 @@ const find = (id) => document.getElementById(id);
 
 /** Bring the section of living.html.j2 to life: `stored` is what page/html.py embedded. */
 export function openAsked(stored) {
-  const state = { image: null, answer: null, wanted: null, isAsking: false };
+  const state = { image: null, answer: null };
   const bars = stored.labels.map((label) => barFor(label, () => {}));
   for (const bar of bars) bar.button.disabled = true; // there is no neuron to show
   find("bars").append(...bars.map((bar) => bar.item));
@@ -18,26 +19,16 @@ export function openAsked(stored) {
     showAnswer(state.answer, bars, stored.labels);
   };
 
-  /** One request at a time; the newest drawing is asked for next, those between are left out. */
-  const ask = async () => {
-    if (state.isAsking) return;
-    state.isAsking = true;
-    while (state.wanted) {
-      const image = state.wanted;
-      state.wanted = null;
-      const found = await answerOf(stored, image);
-      if (state.image !== image) continue;
-      state.answer = found.answer ?? null;
-      show();
-      if (found.problem) say(found.problem);
-    }
-    state.isAsking = false;
-  };
+  const asking = openAsking(stored, ({ answer, problem }) => {
+    state.answer = answer ?? null;
+    show();
+    if (problem) say(problem);
+  });
   const look = (image) => {
-    Object.assign(state, { image, wanted: image });
+    state.image = image;
     if (!image) state.answer = null;
     show();
-    ask();
+    asking.ask(image);
   };
   const read = (grey) => {
     if (!grey) return look(null);
@@ -60,20 +51,5 @@ export function openAsked(stored) {
   };
   find("examples").append(...exampleButtons(stored.examples, seen));
   show();
-  return { state, pad, read, look: seen, fit };
-}
-
-/** What the service says of a picture, in the form of living.js; or the problem. */
-async function answerOf({ labels, service }, image) {
-  try {
-    const headers = { "content-type": "application/octet-stream" };
-    const reply = await fetch(service, { method: "POST", headers, body: new Uint8Array(image.data) });
-    const said = await reply.json();
-    if (!reply.ok) return { problem: said.error };
-    const one = said.predictions[0];
-    const probabilities = labels.map((label) => one.probabilities[label]);
-    return { answer: { best: labels.indexOf(one.label), probabilities, doubt: one.unsure ? one.reason : null } };
-  } catch {
-    return { problem: "The service does not answer." };
-  }
+  return { state, asking, pad, read, look: seen, fit };
 }

@@ -23,6 +23,9 @@ from tenfold.runs import EXAMPLE_INPUTS, Run
 MODULES = ("box", "engine", "neuron", "paint", "pad", "living")
 """In an order in which each imports from earlier ones only."""
 
+ASKING = ("asking", "asked")
+"""What a page that comes from a service has in addition."""
+
 
 def read_text(package: str, name: str) -> str:
     """A text file of a package."""
@@ -30,10 +33,10 @@ def read_text(package: str, name: str) -> str:
 
 
 @cache
-def script(is_asked: bool) -> str:
-    """The page's modules as one script; a page that asks no service has no way to."""
+def script(is_served: bool) -> str:
+    """The page's modules as one script; a page that comes from no service has no way to ask one."""
     folder = resources.files("tenfold.page")
-    names = (*MODULES, "asked") if is_asked else MODULES
+    names = (*MODULES, *ASKING) if is_served else MODULES
     return inlined([folder.joinpath(f"{name}.js") for name in names])
 
 
@@ -59,7 +62,8 @@ class Living:
 
     Attributes:
       reason: Why there is none; None where there is one.
-      is_asked: A service answers what this page cannot compute.
+      service: Where predictions are asked for; None: the page comes from a file.
+      is_asked: The service answers what this page cannot compute.
       html: The section.
       scripts: What to put at the end of the page.
     """
@@ -76,10 +80,10 @@ class Living:
         self.is_asked = bool(service) and isinstance(found, Unable) and _is_drawn(model)
         is_alive = not isinstance(found, Unable) or self.is_asked
         self.reason = found.reason if isinstance(found, Unable) and not self.is_asked else None
+        self.service = service
         self.html = render("tenfold.page", "living.html.j2", living=self)
         self.scripts = ""
         if is_alive:
-            opener = "asked_js.openAsked" if self.is_asked else "living_js.openLiving"
             data = {
                 "network": None if isinstance(found, Unable) else found,
                 "service": service,
@@ -88,10 +92,16 @@ class Living:
                 "examples": _examples(run, model),
             }
             self.scripts = embedded("living-data", data) + (
-                f'\n<script type="module">\n{script(self.is_asked)}'
+                f'\n<script type="module">\n{script(bool(service))}'
                 "const stored = JSON.parse(document.getElementById('living-data').textContent);\n"
-                f"globalThis.tenfold = {opener}(stored);\n</script>"
+                f"globalThis.tenfold = {self._opened()};\n</script>"
             )
+
+    def _opened(self) -> str:
+        if self.is_asked:
+            return "asked_js.openAsked(stored)"
+        asking = ", asking_js.openAsking" if self.service else ""
+        return f"living_js.openLiving(stored{asking})"
 
 
 def _examples(run: Run, model: Model) -> list[Mapping[str, str]]:

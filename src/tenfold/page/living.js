@@ -12,8 +12,12 @@ const STILL_MS = 80; // the evidence waits until the pen rests: drawing must not
 const NEAR_SHARE = 0.5; // an unsure answer whose second label has this share of the first's is between both
 const find = (id) => document.getElementById(id);
 
-/** Bring the section of living.html.j2 to life: `stored` is what page/html.py embedded. */
-export function openLiving(stored) {
+/**
+ * Bring the section of living.html.j2 to life.
+ * @param stored what page/html.py embedded.
+ * @param openAsking of asking.js, when the page comes from a service: then it is asked, too.
+ */
+export function openLiving(stored, openAsking = null) {
   const network = openNetwork(stored.network);
   const layers = layersOf(network);
   const state = { image: null, values: null, layer: 0, index: 0, place: null, rival: null, isChosen: false };
@@ -42,8 +46,11 @@ export function openLiving(stored) {
     show();
   });
 
+  const asking = openAsking?.(stored, (found) => showServed(found, stored.labels));
   const look = (image) => {
     state.image = image;
+    if (asking) find("served").textContent = "";
+    asking?.ask(image);
     state.values = image && run(network, image.data);
     Object.assign(state, { place: null, rival: null });
     if (image && !state.isChosen) state.index = strongest(state.values, layers[0]);
@@ -82,7 +89,7 @@ export function openLiving(stored) {
   show();
   setTimeout(warmUp);
   const answer = (pixels) => [...run(network, pixels).get(network.output).data];
-  return { state, pad, answerOf, read, look: seen, answer, fit, run, evidence, openNetwork, layersOf, neuronOf };
+  return { state, asking, pad, answerOf, read, look: seen, answer, fit, run, evidence, openNetwork, layersOf, neuronOf };
 }
 
 /** The first fits of a page are compiled while they run: better now than under the pen. */
@@ -123,6 +130,12 @@ function strongest(values, layer) {
 export function showSeen(image) {
   const pixels = image ? image.data : new Uint8Array(SIDE_PX * SIDE_PX);
   paint(find("seen"), pixels, [1, SIDE_PX, SIDE_PX], { most: 255, positive: "--light", ground: "--night", across: 280 });
+}
+
+function showServed({ answer, problem }, labels) {
+  const share = answer && `${labels[answer.best]}, ${(100 * answer.probabilities[answer.best]).toFixed(2)}%`;
+  const doubt = answer?.doubt ? `, unsure: ${answer.doubt}` : "";
+  find("served").textContent = problem ?? `The service answers ${share}${doubt}.`;
 }
 
 export function barFor(label, chosen) {
