@@ -216,11 +216,15 @@ def test_networks_too_are_the_same_in_one_process(
 
 
 def children() -> list[int]:
-    """Processes that this one started and that live."""
+    """Processes that this one started and that live, but for loky's own that cleans up."""
     found = []
     for task in Path("/proc/self/task").iterdir():
         found += [int(text) for text in (task / "children").read_text().split()]
-    return found
+    return [
+        number
+        for number in found
+        if b"resource_tracker" not in Path(f"/proc/{number}/cmdline").read_bytes()
+    ]
 
 
 def test_a_killed_worker_costs_its_trial_an_attempt_and_nothing_else(data: Dataset) -> None:
@@ -246,9 +250,11 @@ def test_a_killed_worker_costs_its_trial_an_attempt_and_nothing_else(data: Datas
 def test_a_trial_that_kills_every_worker_is_given_up_and_tried_again_when_asked(
     data: Dataset,
 ) -> None:
+    others = children()  # of tests before: a browser, say
+
     def kill(job: Job) -> None:
         if job.name == "n_trees-4-seed-0":
-            for process in children():
+            for process in set(children()) - set(others):
                 os.kill(process, signal.SIGKILL)
 
     notes = Notes(kill, "started")
