@@ -46,7 +46,9 @@ def nodes() -> Iterator[Any]:
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         from ray.cluster_utils import Cluster  # Ray reads those variables when it is imported
 
-        started = Cluster(initialize_head=True, head_node_args={**NODE, "num_cpus": 0})
+        soon = {"health_check_period_ms": 500, "health_check_failure_threshold": 2}
+        head = {**NODE, "num_cpus": 0, "_system_config": soon}
+        started = Cluster(initialize_head=True, head_node_args=head)
         try:
             for _ in range(2):
                 started.add_node(**NODE)

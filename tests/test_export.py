@@ -88,7 +88,7 @@ def test_dense_layers_of_any_picture(shape: tuple[int, ...]) -> None:
     assert np.ptp(expected) > 0.1  # the answers differ, so that agreement says something
 
 
-@pytest.mark.parametrize("shape", [(21, 27), (9, 8, 3)])
+@pytest.mark.parametrize("shape", [(21, 27), pytest.param((9, 8, 3), marks=pytest.mark.slow)])
 def test_convolutions_of_odd_sizes(shape: tuple[int, ...]) -> None:
     network = build_cnn(shape, 3, seed=1, width=4)
     rng = np.random.default_rng(0)

@@ -112,7 +112,10 @@ def is_there(process: int) -> bool:
         return False
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "number",
+    [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow), signal.SIGKILL],
+)
 def test_an_interrupted_comparison_ends_with_the_same_table(number: signal.Signals) -> None:
     asked = [*COMPARE, "--seeds", "3"]
     whole = call(*asked, "--out", "whole")
