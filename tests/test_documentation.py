@@ -100,6 +100,14 @@ def test_every_page_is_reached_from_the_start() -> None:
         assert f"generated/{page}" in listed
 
 
+def test_every_promise_of_safety_has_a_test() -> None:
+    text = (ROOT / "docs" / "safety.md").read_text("utf-8")
+    held = re.findall(r"`(test_\w+\.py)::(\w+)`", text)
+    assert len(held) > 20
+    for file, name in held:
+        assert f"def {name}(" in (ROOT / "tests" / file).read_text("utf-8"), name
+
+
 @pytest.mark.parametrize("page", [README, *GUIDES], ids=lambda page: page.name)
 def test_every_command_shown_is_one(page: Path) -> None:
     for words in shown_commands(page):

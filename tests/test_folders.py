@@ -18,7 +18,7 @@ from tenfold import Run, workflow
 from tenfold.contract import ImageInput
 from tenfold.data import split
 from tenfold.errors import DataError
-from tenfold.folders import LARGEST_PX, is_picture_folder, read_picture_folder
+from tenfold.folders import LARGEST_PX, is_picture_folder
 from tenfold.learners import Watcher
 
 MNIST = tenfold.load("mnist")
@@ -178,15 +178,6 @@ def test_pictures_without_folders_are_no_dataset(tmp_path: Path) -> None:
     assert not is_picture_folder(tmp_path)
     with pytest.raises(DataError, match="folder of pictures for each label"):
         tenfold.load(tmp_path)
-
-
-def test_too_many_pictures_are_refused_before_they_are_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    colour_folder(tmp_path, 2)
-    monkeypatch.setattr("tenfold.folders.MAX_BYTES", 1000)
-    with pytest.raises(DataError, match=r"Too many pictures: n_bytes=28800"):
-        read_picture_folder(tmp_path)
 
 
 # The same picture in two files.

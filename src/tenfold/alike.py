@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tenfold.sources.labelled import first_of_each
+from tenfold.stored import AnyImages, few
 
 CELLS = 4
 CELL_STEP = 10.0
@@ -25,7 +26,7 @@ SAME_SHARE = 0.12
 """Root mean square between a picture and itself re-encoded, in standard deviations of its greys."""
 
 
-def same_pictures(x: NDArray[np.uint8]) -> NDArray[np.int64]:
+def same_pictures(x: AnyImages) -> NDArray[np.int64]:
     """For each image the first one that shows the same picture, itself included (n,).
 
     The same are images whose greys differ by at most 0.12 of their standard deviation, or one
@@ -69,14 +70,15 @@ def _near(cells: NDArray[np.float64], rows: NDArray[np.int64]) -> NDArray[np.int
     return near
 
 
-def _alike(x: NDArray[np.uint8], pairs: NDArray[np.int64]) -> NDArray[np.int64]:
+def _alike(x: AnyImages, pairs: NDArray[np.int64]) -> NDArray[np.int64]:
     """Those of the pairs (m, 2) that show the same picture."""
-    parts = (pairs[start : start + AT_ONCE] for start in range(0, len(pairs), AT_ONCE))
+    step = few(x, AT_ONCE)
+    parts = (pairs[start : start + step] for start in range(0, len(pairs), step))
     return np.concatenate([pairs[:0], *(part[_are_same(x, part)] for part in parts)])
 
 
 def nearly_same(
-    x: NDArray[np.uint8], known: NDArray[np.int64], asked: NDArray[np.int64]
+    x: AnyImages, known: NDArray[np.int64], asked: NDArray[np.int64]
 ) -> NDArray[np.int64]:
     """Pairs (m, 2): rows that are asked, and of those known the one that looks nearly the same.
 
@@ -100,7 +102,8 @@ def nearly_same(
     found = tree.query(place[asked], k, distance_upper_bound=bound)[1].reshape(-1, k)
     row, column = np.nonzero(found < len(known))
     pairs = np.stack([asked[row], known[found[row, column]]], axis=1)
-    parts = (pairs[start : start + AT_ONCE] for start in range(0, len(pairs), AT_ONCE))
+    step = few(x, AT_ONCE)
+    parts = (pairs[start : start + step] for start in range(0, len(pairs), step))
     apart = np.concatenate([np.empty(0), *(_apart(x, part, NEARLY_SHARE) for part in parts)])
     pairs, apart = pairs[apart <= 1], apart[apart <= 1]
     order = np.lexsort((pairs[:, 0], apart))
@@ -117,16 +120,17 @@ def _place(cells: NDArray[np.float64]) -> NDArray[np.float64]:
     return place
 
 
-def _cells(x: NDArray[np.uint8]) -> NDArray[np.float64]:
+def _cells(x: AnyImages) -> NDArray[np.float64]:
     """Mean grey, or colour, of each of 4 x 4 parts of each image (n, at most 48)."""
     edges = [np.unique(np.linspace(0, side, CELLS + 1).astype(int)[:-1]) for side in x.shape[1:3]]
     areas = [np.diff([*at, side]) for at, side in zip(edges, x.shape[1:3], strict=True)]
     cells = np.empty((len(x), len(edges[0]), len(edges[1]), *x.shape[3:]))
     area = np.outer(*areas).reshape(len(edges[0]), len(edges[1]), *(1,) * (x.ndim - 3))
-    for start in range(0, len(x), AT_ONCE):
-        part = x[start : start + AT_ONCE].astype(np.float32)
+    step = few(x, AT_ONCE)
+    for start in range(0, len(x), step):
+        part = x[start : start + step].astype(np.float32)
         sums = np.add.reduceat(np.add.reduceat(part, edges[0], axis=1), edges[1], axis=2)
-        cells[start : start + AT_ONCE] = sums / area
+        cells[start : start + step] = sums / area
     return cells.reshape(len(x), -1)
 
 
@@ -137,12 +141,12 @@ def _grey(x: NDArray[np.uint8]) -> NDArray[np.float32]:
     return grey.reshape(len(x), -1)
 
 
-def _are_same(x: NDArray[np.uint8], pairs: NDArray[Any]) -> NDArray[np.bool_]:
+def _are_same(x: AnyImages, pairs: NDArray[Any]) -> NDArray[np.bool_]:
     same: NDArray[np.bool_] = _apart(x, pairs, SAME_SHARE) <= 1
     return same
 
 
-def _apart(x: NDArray[np.uint8], pairs: NDArray[Any], share: float) -> NDArray[np.float64]:
+def _apart(x: AnyImages, pairs: NDArray[Any], share: float) -> NDArray[np.float64]:
     """Root mean square between the greys of two images, in shares of their standard deviation."""
     a, b = (_grey(x[pairs[:, side]]) for side in (0, 1))
     apart = np.sqrt(((a - b) ** 2).mean(axis=1))

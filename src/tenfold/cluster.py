@@ -33,7 +33,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tenfold import files
-from tenfold.catalog import CACHE_VARIABLE
 from tenfold.errors import BackendError, FileError, SettingsError, TenfoldError, message
 from tenfold.model import Model
 from tenfold.network import prepare
@@ -436,11 +435,7 @@ def rows_here(shared: Path, key: str, fetch: Callable[[], Rows]) -> Path:
     """
     if (shared / MANIFEST).is_file() and _key_at(shared) == key:
         return shared
-    import platformdirs
-
-    chosen = os.environ.get(CACHE_VARIABLE)
-    above = Path(chosen) if chosen else platformdirs.user_cache_path("tenfold", False)
-    above = above / "rows"
+    above = files.cache_folder() / "rows"
     with files.os_errors("create", above):
         above.mkdir(parents=True, exist_ok=True)
     folder = above / key

@@ -1,7 +1,7 @@
 """`Dataset` and `Split`: examples, answers and which rows are for what."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
@@ -14,6 +14,7 @@ from tenfold.contract import ImageInput, Reading, TableInput
 from tenfold.errors import DataError, message
 from tenfold.sources import MAX_LABELS
 from tenfold.sources.labelled import first_of_each
+from tenfold.stored import AnyImages, StoredImages
 
 DEFAULT_TEST_SIZE = 0.25
 """Share held out for testing where a dataset has no official test part."""
@@ -70,7 +71,8 @@ class Dataset:
 
     Attributes:
       name: What it was loaded as.
-      x: Images, uint8 (n, height, width) or (n, height, width, 3), or the rows of a table.
+      x: Images, uint8 (n, height, width) or (n, height, width, 3), or the rows of a table. Images
+        of a folder that would take too much memory are `StoredImages`, read a part at a time.
       y: Label codes, int64 (n,), in [0, len(labels)); for regression the target, float64 (n,).
       labels: Name of each code; empty for regression.
       keys: Where each row comes from, as `file:row`.
@@ -404,8 +406,10 @@ def _strata(data: Dataset) -> NDArray[np.int64]:
     return np.searchsorted(edges, data.y)
 
 
-def _arrays(x: NDArray[np.uint8] | Table) -> list[NDArray[Any]]:
-    """The examples as arrays of bytes."""
+def _arrays(x: AnyImages | Table) -> Iterable[NDArray[Any]]:
+    """The examples as arrays of bytes, one after the other."""
+    if isinstance(x, StoredImages):
+        return x.parts()
     if not isinstance(x, Table):
         return [x]
     return [

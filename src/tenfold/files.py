@@ -145,3 +145,14 @@ def os_errors(verb: str, path: Path | str) -> Iterator[None]:
         fix = "Free some space or choose another folder" if full else None
         reason = error.strerror or str(error)
         raise FileError(message(f"Cannot {verb}", where=path, fix=fix, reason=reason)) from error
+
+
+def cache_folder() -> Path:
+    """Where what can be fetched or made again is kept; it need not be there.
+
+    `TENFOLD_CACHE`, else what the platform has for it (`~/.cache/tenfold` on Linux).
+    """
+    import platformdirs
+
+    chosen = os.environ.get("TENFOLD_CACHE")
+    return Path(chosen) if chosen else platformdirs.user_cache_path("tenfold", False)

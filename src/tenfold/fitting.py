@@ -33,6 +33,7 @@ from tenfold.graph.table import table_front
 from tenfold.learners import LEARNERS, Fitted, Watcher, fit_last_value
 from tenfold.learners.fitted import features
 from tenfold.model import Answers, Estimates, Model, Predictions
+from tenfold.stored import StoredImages, in_memory_bytes
 from tenfold.training import Examples
 
 MAX_COMPARED = 10_000
@@ -114,6 +115,7 @@ def prepare(data: Dataset, split: Split, settings: Settings) -> Prepared:
         for rows in (split.train, split.validation)
     )
     assert train is not None  # a split without training rows is refused
+    _check_memory(train.x, data.name, settings.learner)
     if encoder is not None and not train.x.shape[1]:
         raise DataError(
             message(
@@ -124,6 +126,21 @@ def prepare(data: Dataset, split: Split, settings: Settings) -> Prepared:
             )
         )
     return Prepared(train, validation, encoder, accepted, constants)
+
+
+def _check_memory(x: Any, where: str, learner: str) -> None:
+    if isinstance(x, StoredImages) and not LEARNERS[learner].streams:
+        able = " or ".join(name for name, one in LEARNERS.items() if one.streams)
+        raise DataError(
+            message(
+                "Images that would take too much memory",
+                where=where,
+                expected=f"at most {in_memory_bytes()} bytes of them, or a learner that streams",
+                fix=f"--learner {able}",
+                n_bytes=x.size,
+                learner=learner,
+            )
+        )
 
 
 def _encode(

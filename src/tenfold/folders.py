@@ -14,12 +14,10 @@ from tenfold.contract import ImageInput
 from tenfold.errors import DataError, TenfoldError, did_you_mean, message, printable
 from tenfold.images import Shape, is_picture, read_picture, read_shape
 from tenfold.seeing import see
+from tenfold.stored import AnyImages, StoredImages, Writer
 
 LARGEST_PX = 64
 """Longer side of what a model of mixed or larger pictures sees."""
-
-MAX_BYTES = 4 << 30
-"""All pictures of a folder in memory, at most."""
 
 MAX_LOOKED_AT = 200
 """Pictures that are looked at for colour, at most, spread over all."""
@@ -36,7 +34,8 @@ class PictureFolder:
     """What a folder holds.
 
     Attributes:
-      x: Images, uint8 (n, height, width) or (n, height, width, 3), training rows first.
+      x: Images, uint8 (n, height, width) or (n, height, width, 3), training rows first; on disk
+        where they would take more than a quarter of the memory.
       y: Label codes, int64 (n,).
       labels: Name of each code.
       keys: The file of each row, under the folder.
@@ -45,7 +44,7 @@ class PictureFolder:
       remarks: What was resized, skipped or refused: (kind, line).
     """
 
-    x: NDArray[np.uint8]
+    x: AnyImages
     y: NDArray[np.int64]
     labels: tuple[str, ...]
     keys: tuple[str, ...]
@@ -87,31 +86,27 @@ def read_picture_folder(
       labels: The labels of that model.
 
     Raises:
-      DataError: A single label, labels the model does not know, no picture that can be read, or
-        more of them than fit into memory.
-      FileError: A folder cannot be looked into.
+      DataError: A single label, labels the model does not know, or no picture that can be read.
+      FileError: A folder cannot be looked into, or the disk is full.
     """
     with files.os_errors("look into", folder):
         found, skipped = _files(folder)
     shapes, refused = _shapes(folder, found)
     known = _labels(folder, [file for file in found if file.path in shapes], labels, refused)
     accepted = like or _input(list(shapes.values()), _in_colour(list(shapes)))
-    n_bytes = len(shapes) * int(np.prod(accepted.shape))
-    if n_bytes > MAX_BYTES:
-        raise DataError(
-            message("Too many pictures", where=folder, expected=f"<= {MAX_BYTES}", n_bytes=n_bytes)
-        )
-    x = np.empty((len(shapes), *accepted.shape), np.uint8)
+    seen = Writer(len(shapes), accepted.shape, files.cache_folder())
     kept: list[_File] = []
     for file in found:
         if file.path not in shapes:
             continue
         try:
-            x[len(kept)] = see(file.path, accepted).image
+            image = see(file.path, accepted).image
         except TenfoldError as error:
             refused.append(str(error))
         else:
+            seen.add(image)
             kept.append(file)
+    x = seen.images()
     known = _labels(folder, kept, labels, refused)
     size = (accepted.height, accepted.width)
     resized = [
@@ -120,13 +115,13 @@ def read_picture_folder(
         if (shapes[file.path].height, shapes[file.path].width) != size
     ]
     return PictureFolder(
-        x[: len(kept)],
+        x,
         np.array([known.index(file.label) for file in kept], np.int64),
         known,
         tuple(_under(folder, file.path) for file in kept),
         sum(file.part == "train" for file in kept),
         accepted,
-        tuple(_remarks(accepted, resized, skipped, refused)),
+        tuple(_remarks(x, accepted, resized, skipped, refused)),
     )
 
 
@@ -260,8 +255,14 @@ def _in_colour(paths: list[Path]) -> bool:
 
 
 def _remarks(
-    accepted: ImageInput, resized: list[str], skipped: list[str], refused: list[str]
+    x: AnyImages,
+    accepted: ImageInput,
+    resized: list[str],
+    skipped: list[str],
+    refused: list[str],
 ) -> Iterator[tuple[str, str]]:
+    if isinstance(x, StoredImages):
+        yield "streamed", f"{x.size / 1e6:,.0f} MB of pixels stay on disk, read a few at a time"
     if resized:
         how = "fitted" if accepted.crop == "ink" else "cut in the middle and resized"
         size = f"{accepted.height} x {accepted.width} pixels"

@@ -71,6 +71,8 @@ class Record(BaseModel):
       test_opened: How many models of this folder of runs were measured on the test rows of this
         data, this one included; 0 while it has not been.
       seconds: Wall time per stage, `total` the whole.
+      peak_mb: The most memory the process that made it has held, in 10^6 bytes; None where the
+        platform does not say.
       note: What the learner says of its fit.
       threads: Of a trial of a sweep; None: as many as the computer has cores.
       files: SHA-256 of every other file of the run.
@@ -86,6 +88,7 @@ class Record(BaseModel):
     data: DataRecord
     parameters: int | None = None
     seconds: dict[str, float] = {}
+    peak_mb: float | None = None
     test_opened: int = 0
     versions: dict[str, str]
     files: dict[str, str] = {}

@@ -130,6 +130,8 @@ def print_card(run: Run) -> None:
     if record.data.n_dropped:
         print(f"dropped            {record.data.n_dropped} training rows that are test rows too")
     print(f"seconds            {', '.join(seconds)}")
+    if record.peak_mb is not None:
+        print(f"memory             {record.peak_mb:,.0f} MB at most")
     place = f"the {ordinal(record.test_opened)} model in {run.path.parent} measured on them"
     print(f"test rows          {place}")
     print(f"run                {run.path}")

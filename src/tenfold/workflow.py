@@ -1,6 +1,7 @@
 """`train`, `resume`, `evaluate`, `predict`, `read`: one function call each, of all above."""
 
 import platform
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -360,6 +361,7 @@ def _make(run: Run, data: Dataset, split: Split, settings: Settings, clock: "_Cl
         write_evidence(run, data, split, robust=settings.robustness)
     with clock.stage("report"):
         notes = [fitted.note] if fitted.note else []
+        run.record.peak_mb = _peak_mb()
         report.write_report(run, notes)
     clock.total()
     run.finish("finished")
@@ -425,6 +427,16 @@ class _Recorder(Watcher):
             self._importing.start()
         self._history.add(epoch)
         self._watcher.epoch(epoch, n_epochs)
+
+
+def _peak_mb() -> float | None:
+    """The most memory this process has held, in 10^6 bytes."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    kept = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return kept * (1 if sys.platform == "darwin" else 1024) / 1e6  # getrusage(2): KiB on Linux
 
 
 class _Clock:

@@ -6,7 +6,6 @@ publish no more.
 """
 
 import hashlib
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,6 @@ from tenfold.errors import DataError, FormatError, did_you_mean, message
 from tenfold.idx import parse_idx, read_header
 
 FOLDER = Path(__file__).parent
-CACHE_VARIABLE = "TENFOLD_CACHE"
 
 
 @dataclass(frozen=True)
@@ -203,16 +201,10 @@ def find(name: str) -> IdxDataset:
 
 
 def folder_of(name: str) -> Path:
-    """Where a dataset's files stand, or would: in the package, or in the cache folder.
-
-    The cache is `TENFOLD_CACHE`, else what the platform has for it (`~/.cache/tenfold` on Linux).
-    """
+    """Where a dataset's files stand, or would: in the package, or in the cache folder."""
     if not find(name).mirrors:
         return FOLDER / name
-    import platformdirs
-
-    chosen = os.environ.get(CACHE_VARIABLE)
-    return (Path(chosen) if chosen else platformdirs.user_cache_path("tenfold", False)) / name
+    return files.cache_folder() / name
 
 
 def is_here(name: str) -> bool:

@@ -43,6 +43,7 @@ class Learner:
       description: One line for a reader who chooses.
       epochs: Whether it learns in epochs, which have a history and checkpoints.
       scaled: Whether a table's numbers are scaled for it; trees compare them as they are.
+      streams: Whether it takes images a few at a time, so that they need not fit into memory.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Learner:
     run: Callable[..., Fitted]
     scaled: bool = True
     epochs: bool = False
+    streams: bool = False
 
     def fit(
         self,
@@ -135,6 +137,7 @@ LEARNERS: dict[str, Learner] = {
             "layers of small windows that move over a picture",
             fit_cnn,
             epochs=True,
+            streams=True,
         ),
         Learner(
             "forest",
