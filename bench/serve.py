@@ -17,7 +17,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,15 +59,16 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="tenfold-bench-") as name:
         folder = Path(name)
         run = tenfold.open(options.run) if options.run else tenfold.train("mnist", out=folder)
-        found = _measured(run, folder, options.seconds, options.only or ["tenfold", *PEERS])
-    RESULTS.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        for found in _measured(run, folder, options.seconds, options.only or ["tenfold", *PEERS]):
+            RESULTS.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     write_section()
     print("\n".join(section()))
 
 
 def _measured(
     run: tenfold.Run, folder: Path, seconds: float, only: Sequence[str]
-) -> dict[str, Any]:
+) -> Iterator[dict[str, Any]]:
+    """What is known after each contender."""
     questions = write_questions(run, folder)
     found: dict[str, Any] = {
         "machine": f"{os.cpu_count()} cores, Python {platform.python_version()}",
@@ -84,6 +85,7 @@ def _measured(
                 kept[name] = ladder(server, questions[kind], seconds) | {
                     "versions": _versions(None)
                 }
+            yield found
     for name in PEERS:
         if name in only:
             python = environment(ENVIRONMENTS[name], [*PEERS[name][1], "numpy"])
@@ -97,7 +99,7 @@ def _measured(
                 kept[name] = ladder(server, questions["json"], seconds) | {
                     "versions": _versions(python)
                 }
-    return found
+            yield found
 
 
 def write_questions(run: tenfold.Run, folder: Path) -> dict[str, Path]:
@@ -181,7 +183,8 @@ def _server(command: Sequence[str], question: Path) -> Iterator["Server"]:
                 time.sleep(0.1)
         yield Server(port, process.pid)
     finally:
-        os.killpg(process.pid, 9)
+        with suppress(ProcessLookupError):  # it ended by itself
+            os.killpg(process.pid, 9)
         process.wait()
 
 
