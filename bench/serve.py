@@ -29,6 +29,7 @@ from PIL import Image
 
 import tenfold
 from bench.measure import environment
+from bench.speed import variables
 from tenfold.seeing import see
 
 ROOT = Path(__file__).parent.parent
@@ -165,6 +166,7 @@ def _server(command: Sequence[str], question: Path) -> Iterator["Server"]:
     process = subprocess.Popen(
         ["taskset", "-c", str(SERVER_CORE), *given],
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+        env=variables(),  # this process may have chosen a backend for its own Keras
     )  # fmt: skip
     path, kind, body, _ = json.loads(question.read_text())[0]
     request = urllib.request.Request(
