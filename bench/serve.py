@@ -253,7 +253,9 @@ def section() -> list[str]:
         f"each load {found['seconds']:g} s, answers checked. {found['machine']},",
         f"load average before {found['load'][0]:.1f}.",
         f"Capacity: the highest rate without refusal at p99 <= {P99_MS:g} ms from the intended",
-        "send time.",
+        "send time. Of one that takes half of that for a single answer: what its processor time",
+        "allows. The generator is at its own limit from some 15,000 requests/s on: the loads of 300%",
+        "of JSON and raw bytes wait for it, too.",
         "",
         "| what | capacity, requests/s | ours / theirs | p50, p99 ms at 50% | at 80% "
         "| processor us an answer |",
@@ -268,10 +270,14 @@ def section() -> list[str]:
             lines.append(f"| {title} | missing: could not be installed | | | | |")
             continue
         one = kept[name]
-        ratio = f"{ours / one['capacity']:.1f}" if ours and name in PEERS else ""
+        # One whose single answer takes half the time allowed is not measured by that rule.
+        is_slow = one["loads"]["25%"]["answered"]["p50"] > P99_MS / 2
+        capacity = 1e6 / one["loads"]["80%"]["cpu_us"] if is_slow else one["capacity"]
+        ratio = f"{ours / capacity:.1f}" if ours and name in PEERS else ""
+        shown = f"{capacity:,.0f}" + (", by processor time" if is_slow else "")
         half, most = (one["loads"][share]["answered"] for share in ("50%", "80%"))
         lines.append(
-            f"| {title} | {one['capacity']:,.0f} | {ratio} "
+            f"| {title} | {shown} | {ratio} "
             f"| {half['p50']:.1f}, {half['p99']:.1f} | {most['p50']:.1f}, {most['p99']:.1f} "
             f"| {one['loads']['80%']['cpu_us']:.0f} |"
         )
