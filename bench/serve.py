@@ -17,7 +17,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from PIL import Image
 
 import tenfold
 from bench.measure import environment
+from bench.speed import variables
 from tenfold.seeing import see
 
 ROOT = Path(__file__).parent.parent
@@ -59,15 +60,16 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="tenfold-bench-") as name:
         folder = Path(name)
         run = tenfold.open(options.run) if options.run else tenfold.train("mnist", out=folder)
-        found = _measured(run, folder, options.seconds, options.only or ["tenfold", *PEERS])
-    RESULTS.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        for found in _measured(run, folder, options.seconds, options.only or ["tenfold", *PEERS]):
+            RESULTS.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     write_section()
     print("\n".join(section()))
 
 
 def _measured(
     run: tenfold.Run, folder: Path, seconds: float, only: Sequence[str]
-) -> dict[str, Any]:
+) -> Iterator[dict[str, Any]]:
+    """What is known after each contender."""
     questions = write_questions(run, folder)
     found: dict[str, Any] = {
         "machine": f"{os.cpu_count()} cores, Python {platform.python_version()}",
@@ -84,6 +86,7 @@ def _measured(
                 kept[name] = ladder(server, questions[kind], seconds) | {
                     "versions": _versions(None)
                 }
+            yield found
     for name in PEERS:
         if name in only:
             python = environment(ENVIRONMENTS[name], [*PEERS[name][1], "numpy"])
@@ -97,7 +100,7 @@ def _measured(
                 kept[name] = ladder(server, questions["json"], seconds) | {
                     "versions": _versions(python)
                 }
-    return found
+            yield found
 
 
 def write_questions(run: tenfold.Run, folder: Path) -> dict[str, Path]:
@@ -163,6 +166,7 @@ def _server(command: Sequence[str], question: Path) -> Iterator["Server"]:
     process = subprocess.Popen(
         ["taskset", "-c", str(SERVER_CORE), *given],
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+        env=variables(),  # this process may have chosen a backend for its own Keras
     )  # fmt: skip
     path, kind, body, _ = json.loads(question.read_text())[0]
     request = urllib.request.Request(
@@ -181,7 +185,8 @@ def _server(command: Sequence[str], question: Path) -> Iterator["Server"]:
                 time.sleep(0.1)
         yield Server(port, process.pid)
     finally:
-        os.killpg(process.pid, 9)
+        with suppress(ProcessLookupError):  # it ended by itself
+            os.killpg(process.pid, 9)
         process.wait()
 
 
@@ -248,7 +253,9 @@ def section() -> list[str]:
         f"each load {found['seconds']:g} s, answers checked. {found['machine']},",
         f"load average before {found['load'][0]:.1f}.",
         f"Capacity: the highest rate without refusal at p99 <= {P99_MS:g} ms from the intended",
-        "send time.",
+        "send time. Of one that takes half of that for a single answer: what its processor time",
+        "allows. The generator is at its own limit from some 15,000 requests/s on: the loads of 300%",
+        "of JSON and raw bytes wait for it, too.",
         "",
         "| what | capacity, requests/s | ours / theirs | p50, p99 ms at 50% | at 80% "
         "| processor us an answer |",
@@ -263,10 +270,14 @@ def section() -> list[str]:
             lines.append(f"| {title} | missing: could not be installed | | | | |")
             continue
         one = kept[name]
-        ratio = f"{ours / one['capacity']:.1f}" if ours and name in PEERS else ""
+        # One whose single answer takes half the time allowed is not measured by that rule.
+        is_slow = one["loads"]["25%"]["answered"]["p50"] > P99_MS / 2
+        capacity = 1e6 / one["loads"]["80%"]["cpu_us"] if is_slow else one["capacity"]
+        ratio = f"{ours / capacity:.1f}" if ours and name in PEERS else ""
+        shown = f"{capacity:,.0f}" + (", by processor time" if is_slow else "")
         half, most = (one["loads"][share]["answered"] for share in ("50%", "80%"))
         lines.append(
-            f"| {title} | {one['capacity']:,.0f} | {ratio} "
+            f"| {title} | {shown} | {ratio} "
             f"| {half['p50']:.1f}, {half['p99']:.1f} | {most['p50']:.1f}, {most['p99']:.1f} "
             f"| {one['loads']['80%']['cpu_us']:.0f} |"
         )
