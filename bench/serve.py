@@ -254,8 +254,8 @@ def section() -> list[str]:
         f"load average before {found['load'][0]:.1f}.",
         f"Capacity: the highest rate without refusal at p99 <= {P99_MS:g} ms from the intended",
         "send time. Of one that takes half of that for a single answer: what its processor time",
-        "allows. The generator is at its own limit from some 15,000 requests/s on: the loads of 300%",
-        "of JSON and raw bytes wait for it, too.",
+        "allows. The generator is at its own limit from some 15,000 requests/s on: the loads of",
+        "300% of JSON and raw bytes wait for it, too.",
         "",
         "| what | capacity, requests/s | ours / theirs | p50, p99 ms at 50% | at 80% "
         "| processor us an answer |",

@@ -116,7 +116,8 @@ def test_a_full_disk_is_one_line(tight: None, tmp_path: Path) -> None:
         pytest.skip("no /dev/full here")
     writer = Writer(1, (2000, 2000), tmp_path)
     full: Any = open("/dev/full", "r+b", buffering=0)  # noqa: SIM115
-    writer._file = full
+    writer._storage.file.close()
+    writer._storage.file = full
     with pytest.raises(FileError, match="No space left on device"):
         writer.add(np.zeros((2000, 2000), np.uint8))
     full.close()

@@ -60,6 +60,7 @@ class Finding(Frozen):
         "unreadable cells",
         "missing cells",
         "read as",
+        "streamed",
         "resized",
         "skipped",
         "refused",
@@ -98,7 +99,7 @@ class Audit(Frozen):
         if shares:
             least, most = _percent(min(shares)), _percent(max(shares))
             answers = f"{len(self.labels)} labels of {least} to {most}"
-        n_found = sum(finding.kind not in ("read as", "resized") for finding in self.findings)
+        n_found = sum(finding.kind not in ("read as", "resized", "streamed") for finding in self.findings)
         found = f"{n_found or 'no'} finding{'' if n_found == 1 else 's'}"
         yield f"audit: {n} examples, {answers}, {found}"
         for finding in self.findings:

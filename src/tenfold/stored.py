@@ -4,6 +4,7 @@ import os
 import tempfile
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -28,6 +29,24 @@ def in_memory_bytes() -> int:
     return memory // MEMORY_SHARE
 
 
+class _Storage:
+    """A file that is closed, and so is gone, with the last who reads it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.file: BinaryIO = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115  # see __del__
+        self.lock = threading.Lock()
+
+    def __del__(self) -> None:
+        with suppress(AttributeError):  # it could not be made
+            self.file.close()
+
+    def read(self, into: NDArray[np.uint8], start: int) -> None:
+        """Fill an array from a place of the file."""
+        with self.lock:
+            self.file.seek(start)
+            self.file.readinto(into.data)  # type: ignore[attr-defined]
+
+
 class StoredImages:
     """Rows of a file without a name, which goes away with the last of them.
 
@@ -42,9 +61,8 @@ class StoredImages:
     dtype = np.dtype(np.uint8)
     itemsize = 1
 
-    def __init__(self, file: BinaryIO, image: tuple[int, ...], rows: NDArray[np.int64]) -> None:
-        self._file, self._lock = file, threading.Lock()
-        self._image, self._rows = image, rows
+    def __init__(self, storage: _Storage, image: tuple[int, ...], rows: NDArray[np.int64]) -> None:
+        self._storage, self._image, self._rows = storage, image, rows
         self.shape = (len(rows), *image)
         self.ndim = len(self.shape)
         self.size = len(rows) * self._n_bytes
@@ -63,9 +81,7 @@ class StoredImages:
             return self._read(rows[None])[0]
         if len(rows) * self._n_bytes <= AT_ONCE:
             return self._read(rows)
-        view = StoredImages(self._file, self._image, rows)
-        view._lock = self._lock
-        return view
+        return StoredImages(self._storage, self._image, rows)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         """All of them, in memory: for what cannot do with parts."""
@@ -78,10 +94,8 @@ class StoredImages:
 
     def _read(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
         x = np.empty((len(rows), *self._image), np.uint8)
-        with self._lock:
-            for place, row in zip(x, rows.tolist(), strict=True):
-                self._file.seek(row * self._n_bytes)
-                self._file.readinto(place.data)  # type: ignore[attr-defined]
+        for place, row in zip(x, rows.tolist(), strict=True):
+            self._storage.read(place, row * self._n_bytes)
         return x
 
 
@@ -115,7 +129,7 @@ class Writer:
         else:
             with files.os_errors("write", folder):
                 folder.mkdir(parents=True, exist_ok=True)
-                self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115  # lives on
+                self._storage = _Storage(folder)
 
     def add(self, image: NDArray[np.uint8]) -> None:
         """The next one.
@@ -127,7 +141,7 @@ class Writer:
             self._x[self._n] = image
         else:
             with files.os_errors("write", self._folder):
-                self._file.write(np.ascontiguousarray(image).data)
+                self._storage.file.write(np.ascontiguousarray(image).data)
         self._n += 1
 
     def images(self) -> AnyImages:
@@ -139,5 +153,5 @@ class Writer:
         if self._x is not None:
             return self._x[: self._n]
         with files.os_errors("write", self._folder):
-            self._file.flush()
-        return StoredImages(self._file, self._image, np.arange(self._n))
+            self._storage.file.flush()
+        return StoredImages(self._storage, self._image, np.arange(self._n))

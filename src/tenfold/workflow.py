@@ -255,7 +255,7 @@ def load_for(
         _check_same_data(dataset, run.record)
     if dataset is not data and dataset.pictures:
         for kind, text in dataset.pictures.remarks:
-            if kind != "resized":
+            if kind not in ("resized", "streamed"):
                 (watcher or Watcher()).warn(text)
     return dataset
 

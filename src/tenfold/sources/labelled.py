@@ -144,7 +144,7 @@ def _parts(x: AnyImages, order: NDArray[np.int64] | None = None) -> Iterator[NDA
     for start in range(0, max(1, n), step):
         part = slice(start, start + step)
         rows = x[part] if order is None else x[order[part]]
-        yield np.ascontiguousarray(rows).reshape(len(rows), -1)
+        yield np.ascontiguousarray(rows).reshape(len(rows), int(np.prod(x.shape[1:])))
 
 
 def _words(rows: NDArray[np.uint8], n_words: int) -> NDArray[np.uint64]:
