@@ -99,7 +99,8 @@ class Audit(Frozen):
         if shares:
             least, most = _percent(min(shares)), _percent(max(shares))
             answers = f"{len(self.labels)} labels of {least} to {most}"
-        n_found = sum(finding.kind not in ("read as", "resized", "streamed") for finding in self.findings)
+        told = ("read as", "resized", "streamed")
+        n_found = sum(finding.kind not in told for finding in self.findings)
         found = f"{n_found or 'no'} finding{'' if n_found == 1 else 's'}"
         yield f"audit: {n} examples, {answers}, {found}"
         for finding in self.findings:
