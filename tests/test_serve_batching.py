@@ -114,6 +114,47 @@ def test_a_request_that_was_given_up_is_left_out(small_run: Run, few: Few) -> No
     assert len(asyncio.run(main())) == 2
 
 
+def test_of_a_large_request_given_up_the_rest_is_not_computed(small_run: Run, few: Few) -> None:
+    x = few(320).images[:320]
+    sizes = Histogram((1, 32))
+
+    async def main() -> None:
+        batcher = Batcher(small_run.model, Nature(16, 1.0), sizes)
+        given_up = asyncio.ensure_future(batcher.answer(x))
+        while batcher.waiting in (0, 320):
+            await asyncio.sleep(0)
+        given_up.cancel()
+        (one,) = await batcher.answer(x[:1])
+        assert one is not None and batcher.waiting == 0
+        batcher.close()
+
+    asyncio.run(main())
+    n_batches = int(list(sizes.lines("sizes", ""))[-1].split()[1])
+    assert n_batches < 10
+
+
+def test_a_batch_that_cannot_be_put_together_stops_nobody_else(
+    small_run: Run, few: Few, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x = few(4).images[:4]
+
+    def failing(parts: Any) -> Any:
+        if len(parts) > 1:
+            raise MemoryError
+        return parts[0]
+
+    monkeypatch.setattr("tenfold.serve.batching.joined", failing)
+
+    async def main() -> None:
+        batcher = Batcher(small_run.model, Nature(16, 0.0), Histogram((1, 32)))
+        one, two = await asyncio.gather(batcher.answer(x[:1]), batcher.answer(x[1:3]))
+        assert [*one, *two] == [None] * 3
+        assert (await batcher.answer(x[:1]))[0] is not None
+        batcher.close()
+
+    asyncio.run(main())
+
+
 class Odd:
     """A model whose answers depend on the size of the batch, and nothing helps."""
 

@@ -1,6 +1,7 @@
 """Bodies of requests: what is read, what is refused, and in which words."""
 
 import json
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -179,8 +180,8 @@ def test_any_bytes_are_read_or_refused(body: bytes) -> None:
 
 
 def test_rows_of_a_table(table_contract: Contract) -> None:
-    body = as_json(rows=[{"size": 1, "kind": "a"}, {"size": [1]}, 7, {"size": "2,5"}])
-    question = read(body, table_contract)
+    sent = [{"size": 1, "kind": "a"}, {"size": [1], "kind": "a"}, 7, {"size": "2,5", "kind": None}]
+    question = read(as_json(rows=sent), table_contract)
     assert isinstance(question.rows, Table) and len(question.rows) == 2
     assert question.errors[0] is None and question.errors[3] is None
     assert "Not a cell: found='a list of 1' (size). Expected text or a number." in str(
@@ -188,8 +189,34 @@ def test_rows_of_a_table(table_contract: Contract) -> None:
     )
     assert "Not a row: found='a number'" in str(question.errors[2])
     assert "Not a finite number (size)" in str(
-        refused(b'{"rows": [{"size": 1e999}]}', table_contract)
+        refused(b'{"rows": [{"size": 1e999, "kind": "a"}]}', table_contract)
     )
+
+
+def test_a_row_without_a_column_is_refused_in_any_company(table_contract: Contract) -> None:
+    whole = {"size": 1, "kind": "a"}
+    said = read(as_json(rows=[whole, {"kind": "a"}, {"other": 1}]), table_contract).errors
+    assert said[0] is None and "Missing columns: columns=['size'] (rows)" in str(said[1])
+    assert str(said[1]) in str(refused(as_json(rows=[{"kind": "a"}]), table_contract))
+    assert "columns=['size', 'kind']" in str(said[2])
+
+
+def test_columns_of_their_own_in_each_row_cost_nothing(table_contract: Contract) -> None:
+    rows = [{"size": i, "kind": "a", **{f"own-{i}-{j}": 1 for j in range(20)}} for i in range(400)]
+    question = read(as_json(rows=rows), table_contract)  # a frame of 8,002 columns took 5 s
+    assert isinstance(question.rows, Table) and list(question.rows.columns) == ["size", "kind"]
+    (note,) = question.notes
+    assert "columns not used by the model: own-0-0, " in note
+
+
+def test_a_long_text_takes_no_memory_to_be_measured() -> None:
+    tracemalloc.start()
+    try:
+        with pytest.raises(Refusal, match="Not JSON"):
+            read_json(b'[[["' + b"a" * 1_000_000, 8)
+        assert tracemalloc.get_traced_memory()[1] < 20_000_000  # it was 115 times the text
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from tenfold.runs import Record
 from tenfold.sweeps import SweepInterrupted, SweepWatcher
 from tenfold.sweeps.executors import LocalProcesses
 from tenfold.sweeps.plan import Plan, check_plan, multiplications
-from tenfold.sweeps.table import Row, read_table
+from tenfold.sweeps.table import Row, group_rows, read_table
 from tenfold.sweeps.trials import Job
 from tenfold.tables import from_frame
 from tenfold.tabular import table_dataset
@@ -373,6 +373,47 @@ def test_a_search_goes_on_to_the_same_points(data: Dataset, finds: int) -> None:
         tenfold.sweep(data, **asked, workers=1, out="parts", watcher=Notes(stop, "row"))
     parts = tenfold.sweep(data, **asked, workers=1, out="parts")
     assert table(parts) == table(whole)
+
+
+def test_a_point_that_a_search_asks_for_twice_is_ranked_like_the_others() -> None:
+    def row(n_trees: int, score: float | None, name: str) -> Row:
+        state = "failed" if score is None else "finished"
+        return Row({"n_trees": n_trees}, 0, score, 5, state, 1.0, None, 9, Path(name))
+
+    rows = [row(9, None, "a"), row(9, 0.99, "b"), row(9, 0.99, "c"), row(2, 0.5, "d")]
+    best, other = group_rows(rows, least_is_best=False)
+    assert best.point == {"n_trees": 9} and len(best.rows) == 1 and best.mean == 0.99
+    assert other.point == {"n_trees": 2}
+
+
+def test_a_worker_that_dies_while_it_waits_is_replaced(data: Dataset) -> None:
+    executor = LocalProcesses(2)
+
+    killed: list[int] = []
+
+    def kill_the_first_that_is_done(row: Row) -> None:
+        idle = [worker for worker in executor._workers if worker.job is None]
+        if len(idle) == 1:
+            killed.append(idle[0]._process.pid)
+            os.kill(killed[0], signal.SIGKILL)
+
+    notes = Notes(kill_the_first_that_is_done, "row")
+    with executor:
+        done = tenfold.sweep(
+            data, learner="forest", n_trees=[1, 60], executor=executor, watcher=notes
+        )
+        assert len(killed) == 1
+        again = tenfold.sweep(
+            data, learner="forest", n_trees=[2, 3], executor=executor, watcher=Notes()
+        )
+    assert [row.state for row in (*done.rows, *again.rows)] == ["finished"] * 4
+
+
+def test_a_folder_with_brackets_in_its_name_is_found_again(data: Dataset) -> None:
+    named = Dataset("rows[1]", data.x, data.y, data.labels, data.keys, data.test_rows)
+    asked: dict[str, Any] = {"learner": "forest", "n_trees": [2], "workers": 1}
+    first = tenfold.sweep(named, **asked)
+    assert tenfold.sweep(named, **asked).path == first.path
 
 
 def test_points_are_drawn_once_and_the_whole_grid_is_sorted() -> None:

@@ -89,6 +89,8 @@ class RayCluster:
 
     def __enter__(self) -> Self:
         self._ray = join(self._address, self._limit)
+        self._sent.clear()  # rows in the store of a cluster that was left
+        self._alive = 0
         self._make = self._ray.remote(
             num_cpus=1, max_retries=ATTEMPTS - 1, retry_exceptions=[FileError]
         )(_make_there)

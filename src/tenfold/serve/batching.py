@@ -57,7 +57,11 @@ class Batcher:
         if not self._busy:
             self._busy = True
             asyncio.get_running_loop().call_soon(self._next)
-        return [one for part in parts for one in await part.answered]
+        try:
+            return [one for part in parts for one in await part.answered]
+        finally:
+            for part in parts:  # whoever gave up is not to be computed for
+                part.answered.cancel()
 
     def _next(self) -> None:
         """Take what waits; called when the model is free."""
@@ -93,7 +97,10 @@ class Batcher:
         self._thread.shutdown(wait=False)
 
     def _answered(self, parts: Sequence[Rows]) -> list[Outcome]:
-        rows = joined(parts)
+        try:
+            rows = joined(parts)
+        except Exception:  # for want of memory, say; the next ones are to be answered
+            return [None] * sum(map(len, parts))
         if self._nature.grain:
             try:
                 return self._filled(rows)

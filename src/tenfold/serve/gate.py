@@ -61,7 +61,7 @@ class State:
       ready: Its models have answered their self-test.
       leaving: The signal to leave has come.
       in_flight: Requests being received or answered.
-      body_bytes: Of the bodies being received.
+      body_bytes: Of the bodies of requests that are being received or answered.
     """
 
     ready: bool = False
@@ -248,7 +248,7 @@ class Gate:
             raise refusal
         self.state.in_flight += 1
         try:
-            body = await self._body(headers, receive)
+            body = await self._body(headers, receive, seen)
             async with asyncio.timeout(self.limits.answer_seconds):
                 reply, seen.items = await predictor.answer(media_type, body)
             return reply
@@ -256,32 +256,29 @@ class Gate:
             raise self.full("answer_seconds") from None
         finally:
             self.state.in_flight -= 1
+            self.state.body_bytes -= seen.n_bytes
 
-    async def _body(self, headers: dict[bytes, bytes], receive: Receive) -> bytes:
-        """The whole body, as long as it is within the limit."""
+    async def _body(self, headers: dict[bytes, bytes], receive: Receive, seen: "_Seen") -> bytes:
+        """The whole body, as long as it is within the limit; `seen` knows how much came."""
         most, state = self.limits.body_bytes, self.state
         stated = headers.get(b"content-length", b"0")
         if stated.isdigit() and int(stated[:20]) > most:
             raise _too_large(most)
         parts: list[bytes] = []
-        n_bytes = 0
-        try:
-            while True:
-                event = await receive()
-                if event["type"] == "http.disconnect":
-                    raise Refusal(408, message("The body did not arrive", expected="all of it"))
-                part = event.get("body", b"")
-                n_bytes += len(part)
-                state.body_bytes += len(part)
-                if n_bytes > most:
-                    raise _too_large(most)
-                if state.body_bytes > self.limits.bodies_bytes:
-                    raise self.full("bodies_bytes")
-                parts.append(part)
-                if not event.get("more_body"):
-                    return parts[0] if len(parts) == 1 else b"".join(parts)
-        finally:
-            state.body_bytes -= n_bytes
+        while True:
+            event = await receive()
+            if event["type"] == "http.disconnect":
+                raise Refusal(408, message("The body did not arrive", expected="all of it"))
+            part = event.get("body", b"")
+            seen.n_bytes += len(part)
+            state.body_bytes += len(part)
+            if seen.n_bytes > most:
+                raise _too_large(most)
+            if state.body_bytes > self.limits.bodies_bytes:
+                raise self.full("bodies_bytes")
+            parts.append(part)
+            if not event.get("more_body"):
+                return parts[0] if len(parts) == 1 else b"".join(parts)
 
     async def _send(self, seen: "_Seen", send: Send, reply: Reply) -> None:
         seen.status = reply.status
@@ -354,6 +351,7 @@ class _Seen:
     status: int = 0
     items: int = 0
     fault: str = ""
+    n_bytes: int = 0
 
     def through(self, send: Send, is_leaving: bool) -> Send:
         """`send` of a page, with the headers that all of them have."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from tenfold.columns import Table, read_rows
 from tenfold.contract import Contract, FeaturesInput, ImageInput, TableInput
-from tenfold.errors import TenfoldError, message
+from tenfold.errors import TenfoldError, did_you_mean, message
 from tenfold.model import read_cells
 from tenfold.seeing import Steps, see
 from tenfold.serve.limits import Limits
@@ -21,7 +21,11 @@ from tenfold.tabular import with_earlier_values
 
 Rows = NDArray[Any] | Table
 
-STRING = re.compile(rb'"(?:[^"\\]|\\.)*"?', re.S)
+# Possessive: with a way back for each byte, a text of 1 MB took 115 MB.
+STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.S)
+MAX_UNKNOWN = 20
+"""Columns that a model does not use and that are read to be told about; the others are dropped."""
+
 NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 
@@ -196,8 +200,18 @@ def _features(item: Any, shape: tuple[int, ...]) -> NDArray[np.float64]:
 
 
 def _table_question(items: list[Any], accepted: TableInput) -> Question:
-    errors = [_row_error(item) for item in items]
-    good = [item for item, error in zip(items, errors, strict=True) if error is None]
+    # What follows earlier rows is known from the others; else each row has all columns itself.
+    wanted = () if accepted.order else tuple(column.name for column in accepted.columns)
+    errors = [_row_error(item, wanted) for item in items]
+    known = {*accepted.names, accepted.target}
+    if accepted.order is not None:
+        known.add(accepted.order.time)
+    known |= _unknown(items, known)
+    good = [
+        {name: value for name, value in item.items() if name in known}
+        for item, error in zip(items, errors, strict=True)
+        if error is None
+    ]
     if not good:
         return Question("rows", np.empty(0), errors)
     try:
@@ -208,9 +222,27 @@ def _table_question(items: list[Any], accepted: TableInput) -> Question:
     return Question("rows", rows, errors, [*notes, *remarks])
 
 
-def _row_error(item: Any) -> str | None:
+def _unknown(items: Sequence[Any], known: set[str]) -> set[str]:
+    """Names of the first columns that the model does not know, to be told about."""
+    found: set[str] = set()
+    for item in items:
+        for name in item if isinstance(item, dict) else ():
+            if name not in known and len(found) < MAX_UNKNOWN:
+                found.add(name)
+    return found
+
+
+def _row_error(item: Any, wanted: Sequence[str]) -> str | None:
     if not isinstance(item, dict):
         return message("Not a row", expected="an object of column and value", found=_name(item))
+    if missing := [name for name in wanted if name not in item]:
+        return message(
+            "Missing columns",
+            where="rows",
+            expected=", ".join(wanted),
+            fix=did_you_mean(missing[0], list(item)),
+            columns=missing,
+        )
     for name, value in item.items():
         if isinstance(value, list | dict):
             return message(

@@ -245,8 +245,15 @@ class _Supervisor:
         if sys.platform == "linux":  # what another left behind when it was told to leave
             with contextlib.suppress(OSError):
                 self._listener.setsockopt(socket.SOL_SOCKET, SO_DETACH_FILTER, 0)
+        if self._leaving:
+            return
         child = subprocess.Popen(self._command, pass_fds=[self._fd], env=self._environment)
         self._children[child.pid] = child, time.monotonic()
+        if self._is_leaving():  # the signal came in between, and missed it
+            child.terminate()
+
+    def _is_leaving(self) -> bool:
+        return self._leaving
 
     def _leave(self, sig: int, frame: FrameType | None) -> None:
         self._leaving = True

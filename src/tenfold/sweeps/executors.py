@@ -139,8 +139,13 @@ class LocalProcesses:
             if all(worker.job is None for worker in self._workers):
                 return
             worker, said = self._heard.get()
-            if worker not in self._workers or worker.job is None:
+            if worker not in self._workers:
                 continue  # the last words of one that is gone already
+            if worker.job is None:
+                if said is None:  # it died while it waited for a job
+                    worker.end()
+                    self._workers[self._workers.index(worker)] = _Worker(self._heard)
+                continue
             self._hear(worker, worker.job, said, pending, attempts, watch)
 
     def _hear(

@@ -1,5 +1,6 @@
 """The folder of a sweep: found again by what was asked for, so that the same command goes on."""
 
+import glob
 from pathlib import Path
 from typing import Any, Literal
 
@@ -79,7 +80,9 @@ def claim(out: Path, stem: str, record: SweepRecord) -> tuple[Path, SweepRecord]
     with files.os_errors("create", out):
         out.mkdir(parents=True, exist_ok=True)
     with files.locked(out):  # two at once must not take the same number
-        taken = sorted(out.glob(f"{stem}-*"), key=lambda path: (len(path.name), path.name))
+        taken = sorted(
+            out.glob(f"{glob.escape(stem)}-*"), key=lambda path: (len(path.name), path.name)
+        )
         for path in taken:
             known = read_record(path, record.kind)
             if known is not None and known.key == record.key:

@@ -128,12 +128,19 @@ def read_table(path: Path) -> list[dict[str, str]]:
 
 
 def group_rows(rows: Iterable[Row], *, least_is_best: bool) -> list[Group]:
-    """Points of which every trial was finished, best mean first; of equal ones the smaller."""
-    found: dict[tuple[Any, ...], list[Row]] = {}
+    """Points of which every trial was finished, best mean first; of equal ones the smaller.
+
+    A search may ask for a point twice. Its trials are the same then: one of each seed counts, a
+    finished one where there is one.
+    """
+    found: dict[tuple[Any, ...], dict[int, Row]] = {}
     for row in sort_rows(rows):
-        found.setdefault(tuple(row.point.values()), []).append(row)
+        trials = found.setdefault(tuple(row.point.values()), {})
+        if row.seed not in trials or trials[row.seed].score is None:
+            trials[row.seed] = row
     groups = []
-    for members in found.values():
+    for trials in found.values():
+        members = list(trials.values())
         scores = [row.score for row in members if row.score is not None]
         if len(scores) < len(members):
             continue
