@@ -11,7 +11,7 @@ from notebooks.build import HERE, NAMES, execute, read_source, replaced
 
 LESS: dict[str, dict[str, Any]] = {
     "tutorial": {"ROWS": 5000, "EPOCHS": 2, "SEEDS": 2, "COMPARED": 1000, "FAST_EPOCHS": 2},
-    "problems": {"MESSAGES": 500, "PAYMENTS": 4000, "HOUSES": 500, "DAYS": 800},
+    "problems": {"MESSAGES": 500, "PAYMENTS": 4000, "HOUSES": 500},
 }
 """Parameters with which a test may run them: the same cells in less time."""
 
@@ -68,7 +68,7 @@ def test_parameters_are_set_where_they_stand() -> None:
     assert "ROWS = 7\n" in "".join(c.source for c in read_source("tutorial", ROWS=7).cells)
 
 
-@pytest.mark.parametrize("name", ["tutorial", pytest.param("problems", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("name", NAMES)
 def test_it_runs(name: str, tmp_path: Path) -> None:
     notebook = read_source(name, **LESS[name])
     execute(notebook, tmp_path)
