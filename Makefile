@@ -3,11 +3,12 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DELETE_ON_ERROR:
-.PHONY: help install train test test-slow chromium lint notebook docs schemas pictures bench bench-accuracy bench-serve serve clean
+.PHONY: help install train test test-fast test-slow chromium lint notebook docs schemas pictures bench bench-accuracy bench-serve serve clean
 
 help:
 	@echo "make train      train on MNIST: the whole path, in seconds"
-	@echo "make test       run the tests"
+	@echo "make test       run the tests: some five minutes on two cores"
+	@echo "make test-fast  without the browser, Ray and the notebooks: for every small change"
 	@echo "make install    install every extra and the development tools"
 	@echo "make lint       check style and types"
 	@echo "make docs       the documentation as a site, in docs/_build/html"
@@ -24,7 +25,10 @@ train: .venv/core
 	$(BIN)/tenfold train mnist
 
 test: .venv/all chromium
-	$(BIN)/pytest -n 2 -rs
+	$(BIN)/pytest -n 2 -rs --durations=25
+
+test-fast: .venv/all
+	$(BIN)/pytest -n 2 -q -m "not (slow or browser or ray or notebook)"
 
 test-slow: .venv/all chromium
 	$(BIN)/pytest -m "slow or not slow"

@@ -1,5 +1,8 @@
 """Shared parts of the tests: small real digits, and runs made once."""
 
+import os
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -7,9 +10,35 @@ import numpy as np
 import pytest
 
 import tenfold
-from tenfold import Dataset, Run
+from tenfold import Dataset, Run, files
 
 Few = Callable[..., Dataset]
+Once = Callable[[str, Callable[[Path], Run]], Run]
+
+FIRST = (
+    "test_cluster", "test_notebooks", "test_browser", "test_sweeps", "test_checkpoints", "test_cli"
+)  # fmt: skip
+"""Files that take long: they start first, so that no process waits for the last of them."""
+
+COMPILED = {
+    "JAX_COMPILATION_CACHE_DIR": "",
+    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+}
+"""Settings of JAX: programs compiled by one process of a test session serve all of them. The folder
+is new for each session, so that no test meets what another session compiled."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):  # the processes of pytest-xdist inherit the environment
+        folder = tempfile.mkdtemp(prefix="tenfold-tests-compiled-")
+        config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+        os.environ.update(COMPILED | {"JAX_COMPILATION_CACHE_DIR": folder})
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    rank = {name: i for i, name in enumerate(FIRST)}
+    items.sort(key=lambda item: rank.get(item.path.stem, len(FIRST)))
 
 
 @pytest.fixture(scope="session")
@@ -28,9 +57,26 @@ def few(mnist: Dataset) -> Few:
 
 
 @pytest.fixture(scope="session")
-def small_run(few: Few, tmp_path_factory: pytest.TempPathFactory) -> Run:
+def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
+    """Make a run in one process of a test session for all of them: `once(name, make)`."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base
+
+    def get(name: str, make: Callable[[Path], Run]) -> Run:
+        folder, pointer = shared / name, shared / f"{name}.path"
+        folder.mkdir(exist_ok=True)
+        with files.locked(folder):
+            if not pointer.exists():
+                pointer.write_text(str(make(folder / "runs").path))
+        return tenfold.open(pointer.read_text())
+
+    return get
+
+
+@pytest.fixture(scope="session")
+def small_run(few: Few, once: Once) -> Run:
     """A finished run on a few hundred digits. Tests must leave it as it is."""
-    return tenfold.train(few(600, 200), epochs=3, out=tmp_path_factory.mktemp("runs"))
+    return once("small_run", lambda out: tenfold.train(few(600, 200), epochs=3, out=out))
 
 
 @pytest.fixture(autouse=True)

@@ -7,8 +7,6 @@ import io
 import json
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from program import Program, start
 from tenfold import Run
 from tenfold.serve.application import build
 from tenfold.serve.gate import Doors, Gate
@@ -113,7 +112,7 @@ def png(x: NDArray[np.uint8]) -> bytes:
 class Service:
     """A real one."""
 
-    process: subprocess.Popen[str]
+    process: Program
     port: int
     log: Path
 
@@ -145,12 +144,9 @@ def service(
 ) -> Iterator[Service]:
     """`tenfold serve` on a free port; stopped in the end."""
     paths = [str(run.path if isinstance(run, Run) else run) for run in runs]
-    command = [sys.executable, "-m", "tenfold.cli", "serve", *paths, "--port", "0", *flags]
     environment = {**os.environ, **({"TENFOLD_TOKEN": token} if token else {})}
     with log.open("wb") as errors:
-        process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=errors, text=True, env=environment
-        )
+        process = start("serve", *paths, "--port", 0, *flags, stderr=errors, env=environment)
     try:
         assert process.stdout
         line = process.stdout.readline()

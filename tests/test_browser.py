@@ -31,6 +31,8 @@ from tenfold.page import read_network, write_page
 from tenfold.report import write_comparison
 from tenfold.runs import as_written
 
+pytestmark = pytest.mark.browser
+
 TOLERANCE = 1e-4
 
 

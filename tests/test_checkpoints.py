@@ -6,8 +6,6 @@ import os
 import random
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tenfold
+from program import Program, finish, start_python
 from tenfold import Dataset, Run
 from tenfold.checkpoints import Checkpoint, Checkpoints, decode, encode
 from tenfold.errors import DataError, FileError, FormatError, RunError
@@ -61,23 +60,17 @@ except tenfold.TenfoldError as error:
 """
 
 
-Process = subprocess.Popen[str]
+def start(command: str, path: Path, n_bytes: int = 0) -> Program:
+    return start_python(PROGRAM, command, path, n_bytes)
 
 
-def start(command: str, path: Path, n_bytes: int = 0) -> Process:
-    return subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, command, str(path), str(n_bytes)],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-
-
-def end(process: Process) -> tuple[int, list[str], str]:
+def end(process: Program) -> tuple[int, list[str], str]:
     """Exit status, printed lines and messages of a process that comes to its end."""
-    printed, said = process.communicate(timeout=120)
-    return process.returncode, printed.split(), said
+    done = finish(process)
+    return done.returncode, done.stdout.split(), done.stderr
 
 
-def wait_for(process: Process, line: str) -> None:
+def wait_for(process: Program, line: str) -> None:
     assert process.stdout is not None
     for printed in process.stdout:
         if printed.strip() == line:
@@ -116,7 +109,7 @@ def resume_to_the_end(straight: Path, run: Path) -> str:
     return said
 
 
-def kill_at_random(process: Process, rng: random.Random) -> None:
+def kill_at_random(process: Program, rng: random.Random) -> None:
     wait_for(process, "load")
     time.sleep(rng.uniform(0.5, 3.5))
     process.kill()

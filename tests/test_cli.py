@@ -15,20 +15,15 @@ from pathlib import Path
 
 import pytest
 
+from program import Done, call, start
 from tenfold import Dataset, Run
 from tenfold.idx import write_idx
 
 PROGRAM = [sys.executable, "-m", "tenfold.cli"]
 
 
-def call(*arguments: object, **options: object) -> "subprocess.CompletedProcess[str]":
-    """Run `tenfold` to its end."""
-    command = PROGRAM + [str(argument) for argument in arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, **options)  # type: ignore[call-overload,no-any-return]
-
-
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> "subprocess.CompletedProcess[str]":
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Done:
     """`tenfold train` on all of MNIST, shortened to two epochs."""
     folder = tmp_path_factory.mktemp("trained")
     return call("train", "mnist", "--epochs", 2, "--out", folder / "runs")
@@ -49,7 +44,7 @@ def many_idx(mnist: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_train_prints_the_layer_table_and_the_card(
-    trained: "subprocess.CompletedProcess[str]",
+    trained: Done,
 ) -> None:
     assert trained.returncode == 0
     assert "parameters: 100,480 + 1,290 = 101,770" in trained.stderr
@@ -67,7 +62,7 @@ def test_train_prints_the_layer_table_and_the_card(
 
 
 def test_the_next_command_on_the_card_works(
-    trained: "subprocess.CompletedProcess[str]",
+    trained: Done,
 ) -> None:
     following = re.search(r"^next +\S+ (predict .*)$", trained.stdout, re.M)
     assert following
@@ -78,7 +73,7 @@ def test_the_next_command_on_the_card_works(
 
 
 def test_evaluate_finds_the_same_numbers_by_the_name_of_the_data(
-    trained: "subprocess.CompletedProcess[str]",
+    trained: Done,
 ) -> None:
     run = re.search(r"^run +(\S+)$", trained.stdout, re.M)
     assert run
@@ -320,13 +315,12 @@ def test_a_full_disk_is_one_line_and_keeps_what_was_finished(tmp_path: Path) -> 
 
 def test_ctrl_c_keeps_the_finished_epochs_and_exits_130(tmp_path: Path) -> None:
     screen, terminal = pty.openpty()  # a terminal, so that the epochs are seen as they end
-    command = [*PROGRAM, "train", "--epochs", "2000", "--hidden", "16"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=terminal, text=True)
+    process = start("train", "--epochs", "2000", "--hidden", "16", stderr=terminal)
     os.close(terminal)
     seen = ""
     while "epoch    2/2000" not in seen:
         seen += os.read(screen, 4096).decode()
-    start = time.monotonic()
+    begin = time.monotonic()
     process.send_signal(signal.SIGINT)
     while True:
         try:
@@ -334,7 +328,7 @@ def test_ctrl_c_keeps_the_finished_epochs_and_exits_130(tmp_path: Path) -> None:
         except OSError:  # the other end is closed: the process is gone
             break
     printed, _ = process.communicate(timeout=30)
-    assert time.monotonic() - start < 10
+    assert time.monotonic() - begin < 10
     assert (process.returncode, printed) == (130, "")
     assert (
         "tenfold: interrupted. runs/mnist-network-1 keeps: audit.json, history.csv, model.onnx."

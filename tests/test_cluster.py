@@ -29,7 +29,6 @@ from tenfold.sweeps.trials import Job
 
 pytestmark = [
     pytest.mark.ray,
-    pytest.mark.xdist_group("ray"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # Ray uses what Ray deprecates
     pytest.mark.filterwarnings("ignore:os.fork"),  # JAX warns of what Ray's own cluster class does
 ]

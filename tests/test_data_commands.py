@@ -1,24 +1,19 @@
 """`tenfold data`, as a user calls it."""
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import program
+from program import Done
 from tenfold import Dataset
 from tenfold.idx import write_idx
 
-Done = subprocess.CompletedProcess[str]
-
 
 def call(*arguments: object, **environment: str) -> Done:
-    command = [sys.executable, "-m", "tenfold.cli", "data", *map(str, arguments)]
-    return subprocess.run(
-        command, capture_output=True, text=True, check=False, env=os.environ | environment
-    )
+    return program.call("data", *arguments, env=os.environ | environment)
 
 
 @pytest.fixture
@@ -95,16 +90,13 @@ def test_fetch_of_what_is_embedded_says_where_it_is() -> None:
 def test_training_on_a_folder_prints_its_audit_first_and_can_be_measured_again(
     folder: Path, tmp_path: Path
 ) -> None:
-    program = [sys.executable, "-m", "tenfold.cli"]
-    command = [*program, "train", str(folder), "--epochs", "1"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = program.call("train", folder, "--epochs", "1")
     assert done.returncode == 0, done.stderr
     printed = done.stderr.splitlines()
     audited = next(i for i, line in enumerate(printed) if "part of the training set" in line)
     assert audited < next(i for i, line in enumerate(printed) if line.startswith("parameters"))
     run = Path("runs") / f"{tmp_path.name}-network-1"
     assert (run / "audit.json").is_file()
-    again = [*program, "evaluate", str(run)]
-    measured = subprocess.run(again, capture_output=True, text=True, check=False)
+    measured = program.call("evaluate", run)
     assert measured.returncode == 0, measured.stderr
     assert done.stdout.startswith(measured.stdout)

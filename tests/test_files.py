@@ -4,27 +4,23 @@ import errno
 import hashlib
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from program import PIPE, Program, start_python
 from tenfold import files
 from tenfold.errors import DataError, FileError
 
 FIX = "Free some space or choose another folder."
 
 
-def python(script: str, *arguments: object) -> subprocess.Popen[str]:
+def python(script: str, *arguments: object) -> Program:
     """Start `script` as a Python process of its own."""
-    command = [sys.executable, "-c", script, *map(str, arguments)]
-    return subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    return start_python(script, *arguments, stdin=PIPE)
 
 
-def finish(process: subprocess.Popen[str]) -> str:
+def finish(process: Program) -> str:
     """Wait for a process and give back what it printed."""
     out, err = process.communicate(timeout=30)
     assert process.returncode == 0, err
@@ -83,6 +79,7 @@ def test_a_killed_writer_leaves_the_old_file_whole(tmp_path: Path) -> None:
     script = """
 import os, signal, sys
 from pathlib import Path
+from program import PIPE, Program, start_python
 from tenfold import files
 with files.durable(Path(sys.argv[1])) as file:
     file.write(b"half of the new")
@@ -138,6 +135,7 @@ def test_a_full_disk_is_one_error_with_its_fix_and_keeps_the_old_file(tmp_path: 
     script = """
 import resource, sys
 from pathlib import Path
+from program import PIPE, Program, start_python
 from tenfold import files
 from tenfold.errors import FileError
 resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
@@ -219,6 +217,7 @@ def test_a_lock_keeps_other_processes_out(tmp_path: Path) -> None:
     script = """
 import sys, time
 from pathlib import Path
+from program import PIPE, Program, start_python
 from tenfold import files
 folder, counter = map(Path, sys.argv[1:])
 print("ready", flush=True)
@@ -247,6 +246,7 @@ def test_a_lock_dies_with_its_process(tmp_path: Path) -> None:
     script = """
 import sys, time
 from pathlib import Path
+from program import PIPE, Program, start_python
 from tenfold import files
 with files.locked(Path(sys.argv[1])):
     print("locked", flush=True)
@@ -267,6 +267,7 @@ def test_a_lock_is_free_again_after_an_error(tmp_path: Path) -> None:
     script = """
 import sys
 from pathlib import Path
+from program import PIPE, Program, start_python
 from tenfold import files
 with files.locked(Path(sys.argv[1])):
     print("in")

@@ -2,8 +2,6 @@
 
 import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,7 @@ from PIL import Image
 
 import tenfold
 from paper import Paper, on_paper
+from program import call
 from tenfold import Run, workflow
 from tenfold.contract import ImageInput
 from tenfold.data import split
@@ -23,11 +22,6 @@ from tenfold.learners import Watcher
 
 MNIST = tenfold.load("mnist")
 COLOURS = {"red": (220, 40, 40), "green": (40, 200, 60), "blue": (50, 60, 210)}
-
-
-def call(*arguments: object) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "tenfold.cli", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300)
 
 
 def save(picture: NDArray[np.uint8], path: Path, **options: object) -> None:

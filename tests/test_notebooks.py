@@ -68,6 +68,7 @@ def test_parameters_are_set_where_they_stand() -> None:
     assert "ROWS = 7\n" in "".join(c.source for c in read_source("tutorial", ROWS=7).cells)
 
 
+@pytest.mark.notebook
 @pytest.mark.parametrize("name", NAMES)
 def test_it_runs(name: str, tmp_path: Path) -> None:
     notebook = read_source(name, **LESS[name])

@@ -1,15 +1,15 @@
 """`predict --show`: each step from a picture file to its answer, as one picture."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+import program
 import tenfold
 from paper import Paper, blank, on_paper
+from program import Done
 from tenfold import Prediction, Run
 from tenfold.errors import FileError
 from tenfold.idx import write_idx
@@ -26,9 +26,8 @@ def photo(tmp_path: Path) -> Path:
     return path
 
 
-def call(*arguments: object) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "tenfold.cli", "predict", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+def call(*arguments: object) -> Done:
+    return program.call("predict", *arguments)
 
 
 def answer_to(run: Run, path: Path) -> Prediction:

@@ -5,8 +5,6 @@ import os
 import pty
 import re
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from program import DEVNULL, call, start
 from tenfold.sweeps.table import read_table
 
-PROGRAM = [sys.executable, "-m", "tenfold.cli"]
 COMPARE = ["compare", "rows.csv", "--learners", "forest,bayes,logistic", "--workers", "1"]
 
 
@@ -28,11 +26,6 @@ def rows(elsewhere: None) -> None:
     answers = np.where(x[:, 0] + rng.normal(0, 0.4, 240) > 0, "up", "down")
     lines = [f"{a:.4f},{b:.4f},{y}" for (a, b), y in zip(x, answers, strict=True)]
     Path("rows.csv").write_text("\n".join(["a,b,label", *lines]) + "\n")
-
-
-def call(*arguments: object) -> "subprocess.CompletedProcess[str]":
-    command = PROGRAM + [str(argument) for argument in arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300)
 
 
 def test_compare_prints_the_leaderboard_and_where_it_is() -> None:
@@ -120,7 +113,7 @@ def test_an_interrupted_comparison_ends_with_the_same_table(number: signal.Signa
     asked = [*COMPARE, "--seeds", "3"]
     whole = call(*asked, "--out", "whole")
     assert whole.returncode == 0
-    process = subprocess.Popen([*PROGRAM, *asked], stderr=subprocess.PIPE, text=True)
+    process = start(*asked, stdout=DEVNULL)
     wait_for(lambda: n_finished() >= 2)
     found = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     process.send_signal(number)
@@ -142,10 +135,8 @@ def test_an_interrupted_comparison_ends_with_the_same_table(number: signal.Signa
 
 def test_a_terminal_shows_every_trial() -> None:
     primary, secondary = pty.openpty()
-    process = subprocess.Popen(
-        [*PROGRAM, *COMPARE], stdout=subprocess.DEVNULL, stderr=secondary,
-        env={**os.environ, "TERM": "xterm-256color", "COLUMNS": "120"},
-    )  # fmt: skip
+    environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "120"}
+    process = start(*COMPARE, stdout=DEVNULL, stderr=secondary, env=environment)
     os.close(secondary)
     shown = b""
     while True:

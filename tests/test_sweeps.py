@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,20 @@ def table(done: Sweep) -> list[dict[str, str]]:
 @pytest.fixture(scope="module")
 def data(few: Few) -> Dataset:
     return few(600, 200)
+
+
+@pytest.fixture(scope="module")
+def pool() -> Iterator[LocalProcesses]:
+    """Two workers for all the sweeps of this file that do not ask for workers of their own."""
+    with LocalProcesses(2) as executor:
+        yield executor
+
+
+@pytest.fixture(scope="module")
+def single() -> Iterator[LocalProcesses]:
+    """One worker."""
+    with LocalProcesses(1) as executor:
+        yield executor
 
 
 @pytest.fixture(scope="module")
@@ -174,9 +189,11 @@ def test_the_same_call_finds_everything_made(swept: tuple[Sweep, Notes], data: D
     assert "hidden 16" in again._repr_html_()
 
 
-def test_another_sweep_takes_the_next_number_and_counts_on(data: Dataset) -> None:
-    first = tenfold.sweep(data, **FORESTS, workers=2)
-    other = tenfold.sweep(data, learner="forest", n_trees=[3], workers=1)
+def test_another_sweep_takes_the_next_number_and_counts_on(
+    data: Dataset, pool: LocalProcesses, single: LocalProcesses
+) -> None:
+    first = tenfold.sweep(data, **FORESTS, executor=pool)
+    other = tenfold.sweep(data, learner="forest", n_trees=[3], executor=single)
     assert first.path == Path("runs/mnist-sweep-1") and other.path == Path("runs/mnist-sweep-2")
     assert (first.record.test_opened, other.record.test_opened) == (1, 2)
     run = tenfold.train(data, learner="bayes")
@@ -184,22 +201,24 @@ def test_another_sweep_takes_the_next_number_and_counts_on(data: Dataset) -> Non
     assert first.record.n_workers == 2 and first.record.threads == 1
 
 
-def test_one_process_or_two_or_an_interruption_the_table_is_the_same(data: Dataset) -> None:
+def test_one_process_or_two_or_an_interruption_the_table_is_the_same(
+    data: Dataset, pool: LocalProcesses, single: LocalProcesses
+) -> None:
     tables = []
-    for name, workers in (("one", 1), ("two", 2)):
-        tables.append(table(tenfold.sweep(data, **FORESTS, seeds=2, workers=workers, out=name)))
+    for name, executor in (("one", single), ("two", pool)):
+        tables.append(table(tenfold.sweep(data, **FORESTS, seeds=2, executor=executor, out=name)))
 
     def press_ctrl_c(row: Row) -> None:
         os.kill(os.getpid(), signal.SIGINT)
 
     notes = Notes(press_ctrl_c, "row")
     with pytest.raises(SweepInterrupted) as raised:
-        tenfold.sweep(data, **FORESTS, seeds=2, workers=2, out="three", watcher=notes)
+        tenfold.sweep(data, **FORESTS, seeds=2, executor=pool, out="three", watcher=notes)
     assert 1 <= raised.value.n_ended < raised.value.n_trials == 6
     path = raised.value.path
     assert json.loads((path / "sweep.json").read_text())["state"] == "interrupted"
     notes = Notes()
-    done = tenfold.sweep(data, **FORESTS, seeds=2, workers=1, out="three", watcher=notes)
+    done = tenfold.sweep(data, **FORESTS, seeds=2, executor=single, out="three", watcher=notes)
     # One more may have ended while the interruption was on its way.
     assert done.path == path and 3 <= len(notes.begun) <= 6 - raised.value.n_ended
     assert tables[0] == tables[1] == table(done)
@@ -266,11 +285,11 @@ def test_a_trial_that_kills_every_worker_is_given_up_and_tried_again_when_asked(
     assert [row.state for row in again.rows] == ["finished"] * 3
 
 
-def test_a_failing_trial_is_reported_and_stops_nothing() -> None:
+def test_a_failing_trial_is_reported_and_stops_nothing(pool: LocalProcesses) -> None:
     rng = np.random.default_rng(0)
     tiny = Dataset.from_arrays(rng.integers(0, 256, (80, 6, 6), np.uint8), np.arange(80) % 2)
     notes = Notes()
-    done = tenfold.compare(tiny, learners=["cnn", "bayes", "forest"], watcher=notes)
+    done = tenfold.compare(tiny, learners=["cnn", "bayes", "forest"], watcher=notes, executor=pool)
     assert [place.learner for place in done.places] != [] and len(done.places) == 2
     failed = next(row for row in done.rows if row.state == "failed")
     assert failed.why and failed.why.startswith("Pictures of a size that the learner does not take")
@@ -282,19 +301,23 @@ def test_a_failing_trial_is_reported_and_stops_nothing() -> None:
     assert failed.why in (done.path / "report.html").read_text().replace("&#39;", "'")
 
 
-def test_nothing_finished_is_an_error(data: Dataset) -> None:
+def test_nothing_finished_is_an_error(data: Dataset, pool: LocalProcesses) -> None:
     with pytest.raises(RunError) as raised:
-        tenfold.sweep(data, **FORESTS, minutes=0)
+        tenfold.sweep(data, **FORESTS, minutes=0, executor=pool)
     assert str(raised.value) == (
         "No setting has all of its trials finished: n_ended=0, why='the time was over' "
         "(runs/mnist-sweep-1)."
     )
-    done = tenfold.sweep(data, **FORESTS, minutes=5)  # more time: the same folder goes on
+    done = tenfold.sweep(
+        data, **FORESTS, minutes=5, executor=pool
+    )  # more time: the same folder goes on
     assert done.path == Path("runs/mnist-sweep-1") and len(done.rows) == 3
 
 
-def test_a_comparison_ranks_on_validation_rows_and_judges_on_test_rows(data: Dataset) -> None:
-    done = tenfold.compare(data, learners=["bayes", "forest", "logistic"], seeds=2)
+def test_a_comparison_ranks_on_validation_rows_and_judges_on_test_rows(
+    data: Dataset, pool: LocalProcesses
+) -> None:
+    done = tenfold.compare(data, learners=["bayes", "forest", "logistic"], seeds=2, executor=pool)
     assert done.path == Path("runs/mnist-comparison-1")
     means = [place.val_mean for place in done.places]
     assert means == sorted(means, reverse=True)
@@ -324,12 +347,12 @@ def test_a_comparison_ranks_on_validation_rows_and_judges_on_test_rows(data: Dat
     assert done.findings[0].startswith(f"{best.learner} is first on the validation rows")
     text = (done.path / "comparison.csv").read_text()
     assert text.startswith("learner,seed,val_accuracy,parameters,state,seconds,run\nbayes,0,")
-    again = tenfold.compare(data, learners=["bayes", "forest", "logistic"], seeds=2)
+    again = tenfold.compare(data, learners=["bayes", "forest", "logistic"], seeds=2, executor=pool)
     assert again.places == done.places and again.record.test_opened == 6
     file = done.path / "comparison.json"
     record = json.loads(file.read_text())
     file.write_text(json.dumps(record | {"places": record["places"][:2]}))  # one had failed
-    more = tenfold.compare(data, learners=["bayes", "forest", "logistic"], seeds=2)
+    more = tenfold.compare(data, learners=["bayes", "forest", "logistic"], seeds=2, executor=pool)
     assert [one.learner for one in more.places] == [one.learner for one in done.places]
     assert more.record.test_opened == 6 + 6
 
@@ -344,8 +367,8 @@ def houses(n: int = 240) -> Dataset:
     return table_dataset(from_frame(frame), Reading(target="price"))
 
 
-def test_a_table_with_numbers_to_predict_is_ranked_by_its_errors() -> None:
-    done = tenfold.compare(houses(), learners=["linear", "forest", "baseline"])
+def test_a_table_with_numbers_to_predict_is_ranked_by_its_errors(pool: LocalProcesses) -> None:
+    done = tenfold.compare(houses(), learners=["linear", "forest", "baseline"], executor=pool)
     assert [place.learner for place in done.places][-1] == "baseline"
     assert done.places[0].val_mean < done.places[-1].val_mean
     assert done.places[-1].verdict == "worse" and (done.places[-1].p_value or 1) < 0.01
@@ -355,12 +378,14 @@ def test_a_table_with_numbers_to_predict_is_ranked_by_its_errors() -> None:
 
 
 @pytest.mark.parametrize("finds", [1, 3])
-def test_a_search_goes_on_to_the_same_points(data: Dataset, finds: int) -> None:
+def test_a_search_goes_on_to_the_same_points(
+    data: Dataset, finds: int, pool: LocalProcesses, single: LocalProcesses
+) -> None:
     pytest.importorskip("optuna")
     asked: dict[str, Any] = {
         "learner": "forest", "n_trees": [1, 9], "min_leaf": [1, 9], "search": True, "trials": 10,
     }  # fmt: skip
-    whole = tenfold.sweep(data, **asked, workers=2, out="whole")
+    whole = tenfold.sweep(data, **asked, executor=pool, out="whole")
     assert len(whole.rows) == 10 and whole.record.asked["search"]
     assert len({tuple(row.point.values()) for row in whole.rows}) > 4
     assert all(1 <= value <= 9 for row in whole.rows for value in row.point.values())
@@ -370,8 +395,8 @@ def test_a_search_goes_on_to_the_same_points(data: Dataset, finds: int) -> None:
             os.kill(os.getpid(), signal.SIGINT)
 
     with pytest.raises(SweepInterrupted):
-        tenfold.sweep(data, **asked, workers=1, out="parts", watcher=Notes(stop, "row"))
-    parts = tenfold.sweep(data, **asked, workers=1, out="parts")
+        tenfold.sweep(data, **asked, executor=single, out="parts", watcher=Notes(stop, "row"))
+    parts = tenfold.sweep(data, **asked, executor=single, out="parts")
     assert table(parts) == table(whole)
 
 
@@ -409,9 +434,11 @@ def test_a_worker_that_dies_while_it_waits_is_replaced(data: Dataset) -> None:
     assert [row.state for row in (*done.rows, *again.rows)] == ["finished"] * 4
 
 
-def test_a_folder_with_brackets_in_its_name_is_found_again(data: Dataset) -> None:
+def test_a_folder_with_brackets_in_its_name_is_found_again(
+    data: Dataset, single: LocalProcesses
+) -> None:
     named = Dataset("rows[1]", data.x, data.y, data.labels, data.keys, data.test_rows)
-    asked: dict[str, Any] = {"learner": "forest", "n_trees": [2], "workers": 1}
+    asked: dict[str, Any] = {"learner": "forest", "n_trees": [2], "executor": single}
     first = tenfold.sweep(named, **asked)
     assert tenfold.sweep(named, **asked).path == first.path
 
@@ -515,7 +542,9 @@ def test_every_learner_that_can_is_compared(data: Dataset) -> None:
     assert "cnn" not in _learners_for(small)
 
 
-def test_two_processes_cannot_make_the_same_sweep_at_once(data: Dataset) -> None:
+def test_two_processes_cannot_make_the_same_sweep_at_once(
+    data: Dataset, single: LocalProcesses
+) -> None:
     seen: list[str] = []
 
     def try_again(row: Row) -> None:
@@ -523,44 +552,48 @@ def test_two_processes_cannot_make_the_same_sweep_at_once(data: Dataset) -> None
             tenfold.sweep(data, **FORESTS, workers=1)
         seen.append(row.state)
 
-    tenfold.sweep(data, **FORESTS, workers=1, watcher=Notes(try_again, "row"))
+    tenfold.sweep(data, **FORESTS, executor=single, watcher=Notes(try_again, "row"))
     assert len(seen) == 3
 
 
-def test_a_damaged_record_is_nobodys_to_go_on_with(data: Dataset) -> None:
-    first = tenfold.sweep(data, **FORESTS, workers=1)
+def test_a_damaged_record_is_nobodys_to_go_on_with(data: Dataset, single: LocalProcesses) -> None:
+    first = tenfold.sweep(data, **FORESTS, executor=single)
     (first.path / "sweep.json").write_text("{")
-    other = tenfold.sweep(data, **FORESTS, workers=1)
+    other = tenfold.sweep(data, **FORESTS, executor=single)
     assert other.path.name == "mnist-sweep-2" and table(other) == table(first)
 
 
-def test_other_versions_than_a_sweep_began_with_are_said(data: Dataset) -> None:
-    first = tenfold.sweep(data, **FORESTS, workers=1)
+def test_other_versions_than_a_sweep_began_with_are_said(
+    data: Dataset, single: LocalProcesses
+) -> None:
+    first = tenfold.sweep(data, **FORESTS, executor=single)
     file = first.path / "sweep.json"
     record = json.loads(file.read_text())
     record["versions"]["numpy"] = "0.1"
     file.write_text(json.dumps(record))
     notes = Notes()
-    tenfold.sweep(data, **FORESTS, workers=1, watcher=notes)
+    tenfold.sweep(data, **FORESTS, executor=single, watcher=notes)
     assert notes.warnings == ["runs/mnist-sweep-1 began with other versions of numpy"]
 
 
 def test_the_best_of_a_sweep_with_more_time_takes_the_place_of_the_one_before(
-    data: Dataset,
+    data: Dataset, single: LocalProcesses
 ) -> None:
-    done = tenfold.sweep(data, **FORESTS, workers=1)
+    done = tenfold.sweep(data, **FORESTS, executor=single)
     file = done.path / "sweep.json"
     record = json.loads(file.read_text()) | {"chosen": "n_trees-2-seed-0"}
     file.write_text(json.dumps(record))
-    again = tenfold.sweep(data, **FORESTS, workers=1)
+    again = tenfold.sweep(data, **FORESTS, executor=single)
     assert again.record.chosen == done.record.chosen != "n_trees-2-seed-0"
     assert again.record.test_opened == 2  # another model was measured
 
 
-def test_a_sweep_killed_while_the_test_rows_are_open_counts_once(data: Dataset) -> None:
-    done = tenfold.sweep(data, **FORESTS, workers=1)
+def test_a_sweep_killed_while_the_test_rows_are_open_counts_once(
+    data: Dataset, single: LocalProcesses
+) -> None:
+    done = tenfold.sweep(data, **FORESTS, executor=single)
     file = done.best.path / "run.json"
     record = Record.model_validate_json(file.read_bytes())
     file.write_text(record.model_copy(update={"state": "running"}).model_dump_json())
-    again = tenfold.sweep(data, **FORESTS, workers=1)
+    again = tenfold.sweep(data, **FORESTS, executor=single)
     assert again.best.record.state == "finished" and again.best.record.test_opened == 1

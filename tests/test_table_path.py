@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 import tenfold
+from program import call
 from tenfold.contract import Reading
 from tenfold.errors import DataError, SettingsError
 from tenfold.evaluation import Evaluation, RegressionEvaluation
@@ -46,13 +47,6 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("table") / "mixed.csv"
     mixed().to_csv(path, index=False)
     return path
-
-
-def call(*arguments: object) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, "-m", "tenfold.cli", *map(str, arguments)],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
 
 
 def test_the_command_line_says_all_of_it(file: Path) -> None:

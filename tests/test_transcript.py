@@ -1,8 +1,6 @@
 """`tenfold read`: what stands on a page, for people, for programs, in Python and as a picture."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +8,10 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+import program
 import tenfold
 from paper import Paper, blank
+from program import Done
 from tenfold import Run, Transcript
 from tenfold.errors import DataError, FileError
 from tenfold.images import ORIENTATION, read_picture
@@ -22,9 +22,8 @@ LINES = ["314", "65"]
 MNIST = tenfold.load("mnist")
 
 
-def call(*arguments: object) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "tenfold.cli", "read", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+def call(*arguments: object) -> Done:
+    return program.call("read", *arguments)
 
 
 @pytest.fixture(scope="module")

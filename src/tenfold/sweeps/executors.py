@@ -112,15 +112,21 @@ class LocalProcesses:
         mine = getattr(os, "sched_getaffinity", None)  # Linux alone has it
         self.n_workers = n_workers or (len(mine(0)) if mine else os.cpu_count() or 1)
         self._workers: list[_Worker] = []
+        self._n_entered = 0
         self._heard: queue.SimpleQueue[tuple[_Worker, dict[str, Any] | None]] = queue.SimpleQueue()
 
     def __enter__(self) -> Self:
+        self._n_entered += 1
         return self
 
     def __exit__(self, *error: object) -> None:
-        for worker in self._workers:
-            worker.end()
-        self._workers.clear()
+        """Workers end with the outermost block: one around several sweeps keeps them warm. Those
+        with a trial under way, after Ctrl-C, end at once."""
+        self._n_entered -= 1
+        for worker in list(self._workers):
+            if self._n_entered == 0 or worker.job is not None:
+                worker.end()
+                self._workers.remove(worker)
 
     def run(
         self, jobs: Sequence[Job], watch: Watch, go_on: Callable[[], bool] = lambda: True
