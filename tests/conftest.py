@@ -79,6 +79,13 @@ def small_run(few: Few, once: Once) -> Run:
     return once("small_run", lambda out: tenfold.train(few(600, 200), epochs=3, out=out))
 
 
+@pytest.fixture(scope="session")
+def small_cnn(few: Few, once: Once) -> Run:
+    """A finished run of convolutions on a few hundred digits. Tests must leave it as it is."""
+    asked = {"learner": "cnn", "epochs": 2, "width": 8}
+    return once("small_cnn", lambda out: tenfold.train(few(600, 100), out=out, **asked))
+
+
 @pytest.fixture(autouse=True)
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Work in a folder of its own, so that no test writes into the project."""

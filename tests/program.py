@@ -145,14 +145,14 @@ def finish(program: Program, timeout: float = 120) -> Done:
     return Done([], program.returncode, printed, messages)
 
 
-def call(*arguments: object, **options: Any) -> Done:
+def call(*arguments: object, timeout: float = 120, **options: Any) -> Done:
     """Run `tenfold` with these arguments to its end."""
-    return finish(start(*arguments, **options))
+    return finish(start(*arguments, **options), timeout)
 
 
-def call_python(source: str, *arguments: object, **options: Any) -> Done:
+def call_python(source: str, *arguments: object, timeout: float = 120, **options: Any) -> Done:
     """Run a Python program to its end."""
-    return finish(start_python(source, *arguments, **options))
+    return finish(start_python(source, *arguments, **options), timeout)
 
 
 class Launcher:

@@ -83,8 +83,10 @@ def test_the_page_answers_500_images_like_the_model(
     assert (found.argmax(axis=1) == expected.argmax(axis=1)).all()
 
 
-def test_the_page_answers_like_a_trained_cnn(browser: Browser, few: Few, tmp_path: Path) -> None:
-    run = tenfold.train(few(600, 100), learner="cnn", epochs=2, width=8, out=tmp_path)
+def test_the_page_answers_like_a_trained_cnn(
+    browser: Browser, small_cnn: Run, few: Few, tmp_path: Path
+) -> None:
+    run = small_cnn
     write_page(run, tmp_path / "page.html")
     page = open_file(browser, tmp_path / "page.html")
     x = few(600, 500).images[600:]
@@ -97,18 +99,19 @@ def test_the_page_answers_like_a_trained_cnn(browser: Browser, few: Few, tmp_pat
     assert len(page.requests) == 1 and not page.complaints  # the file itself
 
 
-def test_the_page_fits_pictures_like_python(alive: Opened, few: Few) -> None:
+@pytest.mark.parametrize("n", [4, pytest.param(14, marks=pytest.mark.slow)])
+def test_the_page_fits_pictures_like_python(alive: Opened, few: Few, n: int) -> None:
     """Clean, thin, faint, in a shadow, on ruled paper, noisy photos: pixel by pixel."""
     digits = few(400).images
     pictures = []
     for k, paper in enumerate(CONDITIONS.values()):
         large = max(paper.px) > 200
-        for seed in range(14):
+        for seed in range(n):
             # Two of the full size, the others smaller: they take a quarter of the time.
             px = (paper.px[0] // 2, paper.px[1] // 2) if large and seed > 1 else paper.px
             if max(px) < 300 or seed < 2:
                 pictures.append(on_paper(digits[10 * seed + k], replace(paper, px=px), seed))
-    assert len(pictures) > 250
+    assert len(pictures) > 18 * n
     found = alive.run(FIT_ALL, [[packed(x), *x.shape] for x in pictures])
     for (pixels, place, polarity), picture in zip(found, pictures, strict=True):
         expected = box.fit(picture)
@@ -653,7 +656,7 @@ def test_axe_finds_no_serious_issue(
     for path in (*reports, tmp_path / "two.html", tmp_path / "page.html"):
         opened = open_file(browser, path, color_scheme=scheme)
         opened.page.evaluate(AXE_SCRIPT)
-        found = opened.page.evaluate("axe.run()")
+        found = opened.page.evaluate("axe.run({resultTypes: ['violations']})")
         grave = [
             (one["id"], one["impact"], [node["html"][:100] for node in one["nodes"][:3]])
             for one in found["violations"]
@@ -690,7 +693,7 @@ def test_a_comparison_opens_offline_without_a_complaint(
 
 
 def test_a_forest_is_asked_through_the_service(browser: Browser, few: Few, tmp_path: Path) -> None:
-    run = tenfold.train(few(600, 50), learner="forest", recipe="fast", out=tmp_path)
+    run = tenfold.train(few(600, 50), learner="forest", n_trees=5, out=tmp_path)
     with service(run, log=tmp_path / "log") as found:
         page = browser.new_context().new_page()
         opened = Opened(page)

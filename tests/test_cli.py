@@ -13,9 +13,10 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from program import Done, call, start
+from program import Done, call, call_python, start
 from tenfold import Dataset, Run
 from tenfold.idx import write_idx
 
@@ -27,6 +28,16 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Done:
     """`tenfold train` on all of MNIST, shortened to two epochs."""
     folder = tmp_path_factory.mktemp("trained")
     return call("train", "mnist", "--epochs", 2, "--out", folder / "runs")
+
+
+@pytest.fixture(scope="module")
+def digits(mnist: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of 1,200 digits without a test part."""
+    folder = tmp_path_factory.mktemp("data") / "digits"
+    folder.mkdir()
+    write_idx(folder / "train-images-idx3-ubyte", mnist.x[:1200])
+    write_idx(folder / "train-labels-idx1-ubyte", mnist.y[:1200].astype(np.uint8))
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -83,19 +94,20 @@ def test_evaluate_finds_the_same_numbers_by_the_name_of_the_data(
     assert call("evaluate", run[1], "mnist").stdout == again.stdout
 
 
-def test_train_json_is_for_programs(tmp_path: Path) -> None:
-    done = call("train", "--recipe", "tutorial", "--epochs", 1, "--hidden", "16,8", "--json")
+def test_train_json_is_for_programs(digits: Path, tmp_path: Path) -> None:
+    asked = ["--recipe", "tutorial", "--epochs", 1, "--hidden", "16,8", "--json"]
+    done = call("train", digits, *asked)
     assert done.returncode == 0
     printed = json.loads(done.stdout)
     assert list(printed) == ["run", "state", "evaluation"]
-    assert (printed["run"], printed["state"]) == ("runs/mnist-network-1", "finished")
+    assert (printed["run"], printed["state"]) == ("runs/digits-network-1", "finished")
     assert set(printed["evaluation"]["accuracy"]) == {"value", "low", "high"}
     assert printed["evaluation"] == json.loads(
-        (tmp_path / "runs/mnist-network-1/evaluation.json").read_text()
+        (tmp_path / "runs/digits-network-1/evaluation.json").read_text()
     )
-    assert printed["evaluation"]["n"] == 15_000
+    assert printed["evaluation"]["n"] == 300
     record = Run.open(printed["run"]).record
-    assert (record.data.n_train, record.data.n_validation) == (45_000, 0)
+    assert (record.data.n_train, record.data.n_validation) == (900, 0)
     assert (record.config["hidden"], record.asked["epochs"]) == ([16, 8], 1)
 
 
@@ -275,9 +287,7 @@ def test_the_shell_completes(words: str, offered: str) -> None:
     program = "import sys; sys.argv[0] = 'tenfold'; from tenfold.cli import main; main()"
     asked = {"_TENFOLD_COMPLETE": "complete_bash", "COMP_WORDS": words,
              "COMP_CWORD": str(len(words.split()) - 1)}  # fmt: skip
-    done = subprocess.run(
-        [sys.executable, "-c", program], env={**os.environ, **asked}, capture_output=True, text=True
-    )
+    done = call_python(program, env={**os.environ, **asked})
     assert (done.returncode, done.stdout.split()) == (0, [offered]), done.stderr
 
 
@@ -290,22 +300,21 @@ def test_an_unwritable_folder_is_one_line(tmp_path: Path) -> None:
     assert error.startswith("tenfold: Cannot create: reason='Not a directory'")
 
 
-def test_a_full_disk_is_one_line_and_keeps_what_was_finished(tmp_path: Path) -> None:
+def test_a_full_disk_is_one_line_and_keeps_what_was_finished(digits: Path, tmp_path: Path) -> None:
     # No file may pass 100 kB: history and run.json fit, the model of 408 kB does not.
     limited = (
-        "import os, resource, sys\n"
+        "import resource\n"
+        "from tenfold import cli\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"
-        "os.execv(sys.argv[1], sys.argv[1:])\n"
+        "cli.main()\n"
     )
-    arguments = ["train", "--recipe", "tutorial", "--epochs", "1"]
-    command = [sys.executable, "-c", limited, *PROGRAM, *arguments]
-    refused = subprocess.run(command, capture_output=True, text=True, check=False)
+    refused = call_python(limited, "train", digits, "--recipe", "tutorial", "--epochs", 1)
     assert refused.returncode == 1
     line = refused.stderr.splitlines()[-1]
     assert line.startswith("tenfold: Cannot write: reason='File too large'")
     assert line.endswith("Free some space or choose another folder.")
     assert "Traceback" not in refused.stderr
-    run = Run.open(tmp_path / "runs" / "mnist-network-1")
+    run = Run.open(tmp_path / "runs" / "digits-network-1")
     assert run.record.state == "failed"
     assert "File too large" in (run.record.error or "")
     assert sorted(path.name for path in run.path.iterdir()) == [
@@ -313,12 +322,12 @@ def test_a_full_disk_is_one_line_and_keeps_what_was_finished(tmp_path: Path) -> 
     ]  # fmt: skip
 
 
-def test_ctrl_c_keeps_the_finished_epochs_and_exits_130(tmp_path: Path) -> None:
+def test_ctrl_c_keeps_the_finished_epochs_and_exits_130(digits: Path) -> None:
     screen, terminal = pty.openpty()  # a terminal, so that the epochs are seen as they end
-    process = start("train", "--epochs", "2000", "--hidden", "16", stderr=terminal)
+    process = start("train", digits, "--epochs", 20_000, "--hidden", "16", stderr=terminal)
     os.close(terminal)
     seen = ""
-    while "epoch    2/2000" not in seen:
+    while "epoch     2/20000" not in seen:
         seen += os.read(screen, 4096).decode()
     begin = time.monotonic()
     process.send_signal(signal.SIGINT)
@@ -331,14 +340,14 @@ def test_ctrl_c_keeps_the_finished_epochs_and_exits_130(tmp_path: Path) -> None:
     assert time.monotonic() - begin < 10
     assert (process.returncode, printed) == (130, "")
     assert (
-        "tenfold: interrupted. runs/mnist-network-1 keeps: audit.json, history.csv, model.onnx."
+        "tenfold: interrupted. runs/digits-network-1 keeps: audit.json, history.csv, model.onnx."
         in seen
     )
-    run = Run.open("runs/mnist-network-1")
+    run = Run.open("runs/digits-network-1")
     assert run.record.state == "interrupted"
     assert len(run.history) >= 2
     assert "loss" in seen and "validation" in seen
-    assert "go on with:" in seen and "train --resume runs/mnist-network-1" in seen
+    assert "go on with:" in seen and "train --resume runs/digits-network-1" in seen
 
 
 def test_a_closed_pipe_is_no_traceback(small_run: Run, many_idx: Path) -> None:

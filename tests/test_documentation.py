@@ -15,6 +15,7 @@ from docs import reference
 from PIL import Image
 
 import tenfold
+from program import call_python
 from tenfold import Dataset, Run, cli
 from tenfold.contract import Contract, Settings
 from tenfold.idx import write_idx
@@ -180,7 +181,7 @@ ONE_BY_ONE = """
 import json, sys
 from typer.testing import CliRunner
 from tenfold import cli
-for words in json.load(sys.stdin):
+for words in json.loads(sys.argv[1]):
     done = CliRunner().invoke(cli.app, words)
     if done.exit_code:
         sys.exit(f"{words}: exit {done.exit_code}: {done.output} {done.exception!r}")
@@ -196,10 +197,7 @@ def on_small_data(words: list[str]) -> list[str]:
 
 def run_all(commands: list[list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BROWSER", "true")
-    done = subprocess.run(
-        [sys.executable, "-c", ONE_BY_ONE], input=json.dumps(list(map(on_small_data, commands))),
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    done = call_python(ONE_BY_ONE, json.dumps(list(map(on_small_data, commands))), timeout=1200)
     assert done.returncode == 0, done.stderr
 
 

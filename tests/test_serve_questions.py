@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from service import JSON, RAW, as_json, png
@@ -159,6 +159,7 @@ def depth(value: Any) -> int:
 
 
 @given(VALUES, st.integers(1, 8))
+@example({"[": None}, 1)
 def test_json_is_read_like_json_and_its_depth_is_known(value: Any, most: int) -> None:
     body = json.dumps(value).encode()
     if depth(value) > most:

@@ -266,7 +266,7 @@ def read_json(body: bytes, max_depth: int) -> Any:
     Raises:
       Refusal: 422 for anything else.
     """
-    if _depth(body) > max_depth:
+    if _is_deeper(body, max_depth):
         raise Refusal(
             422,
             message("JSON too deep", expected=f"at most {max_depth} levels", fix=None),
@@ -284,14 +284,13 @@ def read_json(body: bytes, max_depth: int) -> Any:
         raise Refusal(422, message("Not a number", expected="at most 4,300 digits")) from error
 
 
-def _depth(body: bytes) -> int:
-    """Levels of lists and objects, or more where the text is no JSON."""
-    openers = body.count(b"[") + body.count(b"{")
-    if openers <= 2:
-        return openers
+def _is_deeper(body: bytes, max_depth: int) -> bool:
+    """Whether lists and objects are nested deeper; brackets in strings do not count."""
+    if body.count(b"[") + body.count(b"{") <= max_depth:
+        return False
     brackets = np.frombuffer(STRING.sub(b"", body).translate(None, NO_BRACKETS), np.uint8)
     steps = np.where((brackets == ord("[")) | (brackets == ord("{")), 1, -1)
-    return int(steps.cumsum().max(initial=0))
+    return bool(steps.cumsum().max(initial=0) > max_depth)
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
