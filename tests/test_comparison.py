@@ -133,7 +133,7 @@ def test_runs_are_compared_on_the_test_rows_they_share(two_runs: tuple[Run, Run]
 def test_runs_with_other_test_rows_meet_in_what_they_share(few: Few, tmp_path: Path) -> None:
     data = few(400, 0)
     runs = [
-        tenfold.train(data, learner="bayes", test_size=0.5, seed=seed, out=tmp_path)
+        tenfold.train(data, learner="baseline", test_size=0.5, seed=seed, out=tmp_path)
         for seed in (0, 1)
     ]
     n = compare_runs(*runs).n

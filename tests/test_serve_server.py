@@ -5,8 +5,6 @@ import os
 import random
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -16,6 +14,7 @@ from typing import Any
 import pytest
 
 from conftest import Few
+from program import call
 from service import JSON, RAW, Service, images, png, service
 from tenfold import Run
 from tenfold.errors import FileError, SettingsError
@@ -202,7 +201,6 @@ def test_workers_share_a_port_and_are_started_again(
 
 
 def test_what_cannot_start_says_so(small_run: Run, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "tenfold.cli", "serve"]
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         for flags, words in [
@@ -212,7 +210,7 @@ def test_what_cannot_start_says_so(small_run: Run, tmp_path: Path) -> None:
             ([str(small_run.path), "--limit", "quee=1"], "Did you mean 'queue'?"),
             (["nowhere", "--workers", "2", "--port", "0"], "No run"),
         ]:
-            done = subprocess.run([*command, *flags], capture_output=True, text=True, check=False)
+            done = call("serve", *flags)
             assert done.returncode == 1 and words in done.stderr, done.stderr
             assert "Traceback" not in done.stderr
 

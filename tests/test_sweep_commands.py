@@ -4,6 +4,7 @@ import json
 import os
 import pty
 import re
+import shutil
 import signal
 import time
 from collections.abc import Callable
@@ -12,24 +13,41 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from program import DEVNULL, call, start
+from program import DEVNULL, Done, call, start
 from tenfold.sweeps.table import read_table
 
 COMPARE = ["compare", "rows.csv", "--learners", "forest,bayes,logistic", "--workers", "1"]
 
 
-@pytest.fixture(autouse=True)
-def rows(elsewhere: None) -> None:
-    """A table of two labels in the folder that a test works in."""
+def write_rows(folder: Path) -> None:
+    """A table of two labels."""
     rng = np.random.default_rng(0)
     x = rng.normal(size=(240, 2))
     answers = np.where(x[:, 0] + rng.normal(0, 0.4, 240) > 0, "up", "down")
     lines = [f"{a:.4f},{b:.4f},{y}" for (a, b), y in zip(x, answers, strict=True)]
-    Path("rows.csv").write_text("\n".join(["a,b,label", *lines]) + "\n")
+    (folder / "rows.csv").write_text("\n".join(["a,b,label", *lines]) + "\n")
 
 
-def test_compare_prints_the_leaderboard_and_where_it_is() -> None:
-    done = call(*COMPARE, "--seeds", 2)
+@pytest.fixture(autouse=True)
+def rows(elsewhere: None) -> None:
+    """The table in the folder that a test works in."""
+    write_rows(Path())
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Done]:
+    """The runs of a comparison that nothing interrupted, and what it printed. Tests must leave the
+    folder as it is."""
+    folder = tmp_path_factory.mktemp("whole")
+    write_rows(folder)
+    return folder / "runs", call(*COMPARE, "--seeds", 2, cwd=folder)
+
+
+def test_compare_prints_the_leaderboard_and_where_it_is(
+    whole: tuple[Path, Done], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs, done = whole
+    monkeypatch.chdir(runs.parent)
     assert done.returncode == 0 and done.stderr == ""
     head, *lines = done.stdout.splitlines()
     assert re.match(r"learner +validation +sd +test rows \[95%\] +beside the first", head)
@@ -43,8 +61,9 @@ def test_compare_prints_the_leaderboard_and_where_it_is() -> None:
         assert Path(file).is_file()
 
 
-def test_compare_as_json() -> None:
-    done = call(*COMPARE, "--json")
+def test_compare_as_json(whole: tuple[Path, Done]) -> None:
+    shutil.copytree(whole[0], "runs")
+    done = call(*COMPARE, "--seeds", 2, "--json")
     found = json.loads(done.stdout)
     assert found["path"] == "runs/rows-comparison-1" and found["state"] == "finished"
     assert {place["learner"] for place in found["places"]} == {"bayes", "forest", "logistic"}
@@ -109,10 +128,10 @@ def is_there(process: int) -> bool:
     "number",
     [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow), signal.SIGKILL],
 )
-def test_an_interrupted_comparison_ends_with_the_same_table(number: signal.Signals) -> None:
-    asked = [*COMPARE, "--seeds", "3"]
-    whole = call(*asked, "--out", "whole")
-    assert whole.returncode == 0
+def test_an_interrupted_comparison_ends_with_the_same_table(
+    number: signal.Signals, whole: tuple[Path, Done]
+) -> None:
+    asked = [*COMPARE, "--seeds", "2"]
     process = start(*asked, stdout=DEVNULL)
     wait_for(lambda: n_finished() >= 2)
     found = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
@@ -122,15 +141,15 @@ def test_an_interrupted_comparison_ends_with_the_same_table(number: signal.Signa
         assert process.returncode == -9
     else:
         assert process.returncode == 130
-        assert re.search(r"interrupted: \d of 9 trials have ended in runs/rows-comparison-1", said)
+        assert re.search(r"interrupted: \d of 6 trials have ended in runs/rows-comparison-1", said)
         assert "the same command goes on" in said
     wait_for(lambda: not any(is_there(int(worker)) for worker in found))  # by themselves
     assert len(found) == 1
     assert call(*asked).returncode == 0
     tables = [
-        read_table(Path(out) / "rows-comparison-1" / "comparison.csv") for out in ("whole", "runs")
+        read_table(out / "rows-comparison-1" / "comparison.csv") for out in (whole[0], Path("runs"))
     ]
-    assert tables[0] == tables[1] and len(tables[0]) == 9
+    assert tables[0] == tables[1] and len(tables[0]) == 6
 
 
 def test_a_terminal_shows_every_trial() -> None:

@@ -3,11 +3,11 @@
 import sys
 
 from tenfold.errors import TenfoldError
-from tenfold.serve.server import work_as_told
+from tenfold.serve.server import CANNOT_START, work_as_told
 
 if __name__ == "__main__":
     try:
         work_as_told(sys.argv[1])
     except TenfoldError as error:
         print(f"tenfold: {error}", file=sys.stderr)
-        sys.exit(1)
+        sys.exit(CANNOT_START)

@@ -38,6 +38,10 @@ MIN_TOKEN = 16
 QUICK_SECONDS = 2.0
 """A process that ends so soon after its start will not do better next time."""
 
+CANNOT_START = 3
+"""Exit status of a process that was refused its runs or its port: nor will that one, however long
+it took to find out."""
+
 
 def serve(
     runs: Sequence[Path],
@@ -230,11 +234,12 @@ class _Supervisor:
             self._start()
         status = 0
         while self._children:
-            pid, _ = os.wait()
+            pid, wait_status = os.wait()
             child = self._children.pop(pid, None)
             if child is None or self._leaving:
                 continue
-            if time.monotonic() - child[1] < QUICK_SECONDS:
+            is_refused = os.waitstatus_to_exitcode(wait_status) == CANNOT_START
+            if is_refused or time.monotonic() - child[1] < QUICK_SECONDS:
                 status = 1
                 self._leave(signal.SIGTERM, None)
             else:
