@@ -136,7 +136,7 @@ def test_killed_five_times_at_random_moments_ends_with_the_same_model(
         whole_lines(run)
         process = start("resume", run)
         wait_for(process, "train")
-        time.sleep(rng.uniform(0, 2))
+        time.sleep(rng.uniform(0, 1))
     process.kill()
     end(process)
     if Run.open(run).record.state != "finished":
