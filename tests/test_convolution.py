@@ -1,6 +1,6 @@
 """The learner `cnn`: its steps are plain gradient steps, its graph answers like it."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import onnxruntime
@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+import pictures
 import tenfold
 from tenfold.contract import Contract, ImageInput, Reader, Settings, resolve
 from tenfold.errors import SettingsError
@@ -16,7 +17,7 @@ from tenfold.graph import check_agreement, to_graph
 from tenfold.learners import LEARNERS, Watcher
 from tenfold.learners import network as learners_network
 from tenfold.network import build_cnn, convolutions, import_keras, rows_at_once
-from tenfold.training import ConvolutionTraining, Examples, convolution
+from tenfold.training import ConvolutionTraining, Epoch, Examples, convolution, steps
 from tenfold.training.convolution import (
     SHARE,
     _plan,
@@ -29,7 +30,9 @@ PLAIN = Settings(
     learner="cnn", optimizer="sgd", schedule="constant", learning_rate=0.1, label_smoothing=0,
     shift_px=0, average=0, epochs=2, batch_size=16, width=4,
 )  # fmt: skip
-SHAPES = [(28, 28), (11, 20), (66, 37, 3)]
+"""Most trainings here have these settings and steps of 16 pictures of 8x8, compiled once."""
+
+SHAPES = [pytest.param((28, 28), marks=pytest.mark.slow), (11, 20), (66, 37, 3)]
 
 
 def some(n: int, shape: tuple[int, ...] = (8, 8), n_labels: int = 3, seed: int = 0) -> Examples:
@@ -75,24 +78,67 @@ def keras_steps(rows: Examples, settings: Settings) -> list[NDArray[np.float32]]
     return [np.asarray(weight) for weight in weights]
 
 
-def test_a_step_is_a_gradient_step_of_keras_layers() -> None:
-    # 125 rows in steps of 63 and 62, each of two shares, of 32 and of 31 rows.
-    rows, settings = some(125), PLAIN.model_copy(update={"batch_size": 64})
-    mine = training(rows, settings)
-    history = list(mine)
-    mine.write_back()
-    for weight, expected in zip(
-        weights_of(mine._network), keras_steps(rows, settings), strict=True
-    ):
-        np.testing.assert_allclose(weight, expected, atol=2e-4)
-    assert history[1].loss < history[0].loss
-
-
 def import_jax() -> Any:
     import_keras()
     import jax
 
     return jax
+
+
+class Trained(NamedTuple):
+    """A training to its end, and what happened in it: `compiled`, `_batch`, `_score`."""
+
+    training: ConvolutionTraining
+    history: list[Epoch]
+    events: list[str]
+
+
+@pytest.fixture(scope="module")
+def uneven() -> Trained:
+    """126 rows in two steps, each of two shares, of 32 and of 31 rows."""
+    jax = import_jax()
+    events = list[str]()
+
+    def listen(name: str, seconds: float, **others: Any) -> None:
+        if name.endswith("backend_compile_duration"):
+            events.append("compiled")
+
+    mine = training(some(126), PLAIN.model_copy(update={"batch_size": 64}))
+
+    def told(method: Any) -> Any:
+        def call(*args: Any) -> Any:
+            events.append(method.__name__)
+            return method(*args)
+
+        return call
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mine, "_batch", told(mine._batch))
+        patch.setattr(mine, "_score", told(mine._score))
+        patch.setattr(steps, "_programs", {})  # of other trainings in this process
+        jax.monitoring.register_event_duration_secs_listener(listen)
+        try:
+            history = list(mine)
+        finally:
+            jax.monitoring.unregister_event_duration_listener(listen)
+    mine.write_back()
+    return Trained(mine, history, events)
+
+
+def test_a_step_is_a_gradient_step_of_keras_layers(uneven: Trained) -> None:
+    settings = PLAIN.model_copy(update={"batch_size": 64})
+    for weight, expected in zip(
+        weights_of(uneven.training._network), keras_steps(some(126), settings), strict=True
+    ):
+        np.testing.assert_allclose(weight, expected, atol=2e-4)
+    assert uneven.history[1].loss < uneven.history[0].loss
+
+
+def test_the_first_epoch_compiles_nothing(uneven: Trained) -> None:
+    first, last = uneven.events.index("_batch"), uneven.events.index("_score")
+    # Two sizes of a share are a program each, and there is the update.
+    assert uneven.events[:first].count("compiled") >= 3
+    assert "compiled" not in uneven.events[first:last]
 
 
 @given(st.integers(1, 300), st.integers(1, 200))
@@ -114,7 +160,7 @@ def test_shares_hold_every_row_once_and_are_of_two_sizes(n: int, batch_size: int
 def test_few_rows_are_seen_once_in_each_epoch_of_the_default_recipe(n: int) -> None:
     rows = some(n, n_labels=2)
     rows.y[:2] = 0, 1
-    settings = resolve({"learner": "cnn", "epochs": 3})
+    settings = resolve({"learner": "cnn", "epochs": 3, "width": 4})
     plan = _plan(settings, 1, rows)
     assert [len(share) for step in plan.rows for share in step] == [n]
     fitted = LEARNERS["cnn"].fit(rows, None, n_labels=2, settings=settings, watcher=Watcher())
@@ -126,8 +172,8 @@ def test_few_rows_are_seen_once_in_each_epoch_of_the_default_recipe(n: int) -> N
 
 
 def test_rows_that_weigh_nothing_are_as_if_they_were_not_there() -> None:
-    rows = some(60)
-    weight = np.ones(60, np.float32)
+    rows = some(72)
+    weight = np.ones(72, np.float32)
     weight[::3] = 0
     with_them = training(rows._replace(weight=weight))
     without = training(Examples(rows.x[weight > 0], rows.y[weight > 0]))
@@ -140,7 +186,7 @@ def test_rows_that_weigh_nothing_are_as_if_they_were_not_there() -> None:
 
 
 def test_a_training_without_weight_changes_nothing() -> None:
-    nothing = training(some(20)._replace(weight=np.zeros(20, np.float32)))
+    nothing = training(some(32)._replace(weight=np.zeros(32, np.float32)))
     first = weights_of(nothing._network)
     assert [record.loss for record in nothing] == [0, 0]
     for before, after in zip(first, nothing._weights, strict=True):
@@ -150,43 +196,13 @@ def test_a_training_without_weight_changes_nothing() -> None:
 def test_a_label_that_counts_more_is_answered_more_often() -> None:
     rng = np.random.default_rng(0)
     rows = Examples(rng.integers(0, 256, (64, 8, 8), np.uint8), rng.integers(0, 2, 64))
-    settings = PLAIN.model_copy(update={"epochs": 8, "batch_size": 64})
+    settings = PLAIN.model_copy(update={"epochs": 8})
     shares = []
-    for weights in [(1.0, 9.0), (9.0, 1.0)]:
+    for weights in [(1.0, 9.0, 1.0), (9.0, 1.0, 1.0)]:
         asked = settings.model_copy(update={"class_weights": weights})
-        fitted = LEARNERS["cnn"].fit(rows, None, n_labels=2, settings=asked, watcher=Watcher())
+        fitted = LEARNERS["cnn"].fit(rows, None, n_labels=3, settings=asked, watcher=Watcher())
         shares.append(fitted.answers(rows.x)[:, 1].mean())
     assert shares[0] > shares[1] + 0.3
-
-
-def test_the_first_epoch_compiles_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    jax = import_jax()
-    events = list[str]()
-
-    def listen(name: str, seconds: float, **others: Any) -> None:
-        if name.endswith("backend_compile_duration"):
-            events.append("compiled")
-
-    # 45 rows are shares of 23 and of 22, each a program, and there is the update.
-    mine = training(some(45, (9, 9)), PLAIN.model_copy(update={"batch_size": 64}))
-
-    def told(method: Any) -> Any:
-        def call(*args: Any) -> Any:
-            events.append(method.__name__)
-            return method(*args)
-
-        return call
-
-    monkeypatch.setattr(mine, "_batch", told(mine._batch))
-    monkeypatch.setattr(mine, "_score", told(mine._score))
-    jax.monitoring.register_event_duration_secs_listener(listen)
-    try:
-        next(iter(mine))
-    finally:
-        jax.monitoring.unregister_event_duration_listener(listen)
-    first, last = events.index("_batch"), events.index("_score")
-    assert events[:first].count("compiled") >= 3
-    assert "compiled" not in events[first:last]
 
 
 def test_the_same_seed_is_the_same_model_and_a_restored_one_goes_on_exactly() -> None:
@@ -194,7 +210,7 @@ def test_the_same_seed_is_the_same_model_and_a_restored_one_goes_on_exactly() ->
         update={"optimizer": "adam", "average": 0.9, "epochs": 3, "rotate_degrees": 10.0,
                 "shift_px": 1, "dropout": 0.2, "clean_epochs": 1, "schedule": "cycle"}
     )  # fmt: skip
-    rows, held = some(40), some(20, seed=1)
+    rows, held = some(48), some(20, seed=1)
     whole = training(rows, settings, validation=held)
     history = list(whole)
     first = training(rows, settings, validation=held)
@@ -209,7 +225,7 @@ def test_the_same_seed_is_the_same_model_and_a_restored_one_goes_on_exactly() ->
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_training_keras_and_the_graph_answer_alike(shape: tuple[int, ...]) -> None:
-    rows = some(70, shape)
+    rows = some(32, shape)
     fitted = LEARNERS["cnn"].fit(
         rows, None, n_labels=3, settings=PLAIN.model_copy(update={"epochs": 1}), watcher=Watcher()
     )
@@ -222,7 +238,7 @@ def test_training_keras_and_the_graph_answer_alike(shape: tuple[int, ...]) -> No
     )  # fmt: skip
     session = onnxruntime.InferenceSession(to_graph(fitted, contract))
     answered = session.run(None, {"image": rows.x})[0]
-    check_agreement(expected, answered, [str(i) for i in range(70)])
+    check_agreement(expected, answered, [str(i) for i in range(32)])
     spec = convolutions(shape, 4)
     network = fitted.body.keras  # type: ignore[attr-defined]
     moving = [np.asarray(v.value) for v in network.non_trainable_variables if "moving" in v.name]
@@ -244,13 +260,13 @@ def test_the_statistics_are_those_of_one_large_batch() -> None:
 def test_large_pictures_are_answered_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     assert rows_at_once((256, 256, 3)) == 64 and rows_at_once((256, 256), 64) == 32
     assert rows_at_once((8, 8), 1024) == 512
-    rows = some(70, (9, 9))
+    rows = some(64)
     fitted = LEARNERS["cnn"].fit(
         rows, None, n_labels=3, settings=PLAIN.model_copy(update={"epochs": 1}), watcher=Watcher()
     )
     network = fitted.body.keras  # type: ignore[attr-defined]
     moving = [np.asarray(v.value) for v in network.non_trainable_variables if "moving" in v.name]
-    spec, weights = convolutions((9, 9), 4), weights_of(network)
+    spec, weights = convolutions((8, 8), 4), weights_of(network)
     whole, expected = answers_of(spec, weights, moving, rows.x), fitted.answers(rows.x)
     placed, put = list[int](), convolution._put
 
@@ -262,16 +278,17 @@ def test_large_pictures_are_answered_a_few_at_a_time(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(convolution, "rows_at_once", lambda shape, width: 20)
     np.testing.assert_allclose(answers_of(spec, weights, moving, rows.x), whole, atol=1e-5)
     assert placed == [20, 20, 20, 20]
-    monkeypatch.setattr(learners_network, "VALUES", 81 * 20)
+    monkeypatch.setattr(learners_network, "VALUES", 64 * 20)
     np.testing.assert_allclose(fitted.answers(rows.x), expected, atol=1e-5)
     parts = [(len(part), n_new) for part, n_new in learners_network._parts(rows.x)]
-    assert parts == [(20, 20), (20, 20), (20, 20), (20, 10)]
+    assert parts == [(20, 20), (20, 20), (20, 20), (20, 4)]
 
 
 def test_it_learns_and_keeps_the_best_when_it_is_patient() -> None:
     rows, held = some(300), some(60, seed=1)
-    settings = resolve({"learner": "cnn", "epochs": 12, "width": 8, "patience": 2, "shift_px": 0,
-                        "rotate_degrees": 0.0, "zoom": 0.0, "shear": 0.0})  # fmt: skip
+    settings = resolve({"learner": "cnn", "epochs": 12, "width": 8, "batch_size": 25,
+                        "patience": 2, "shift_px": 0, "rotate_degrees": 0.0, "zoom": 0.0,
+                        "shear": 0.0})  # fmt: skip
     fitted = LEARNERS["cnn"].fit(rows, held, n_labels=3, settings=settings, watcher=Watcher())
     assert (fitted.answers(held.x).argmax(axis=1) == held.y).mean() > 0.95
     assert fitted.rows_at_once == (1 << 27) // (4 * 64 * 8)
@@ -306,9 +323,8 @@ def test_a_table_is_refused() -> None:
         LEARNERS["cnn"].fit(rows, None, n_labels=2, settings=PLAIN, watcher=Watcher())
 
 
-def test_from_pictures_to_a_run(few: Any) -> None:
-    data = few(300, 60)
-    run = tenfold.train(data, learner="cnn", epochs=2, width=8, batch_size=64)
+def test_from_pictures_to_a_run(few: Any, once: Any) -> None:
+    data, run = pictures.data(few), pictures.cnn_run(few, once)
     assert run.record.state == "finished" and run.record.learner == "cnn"
     assert run.record.parameters == sum(
         weight.size for weight in weights_of(build_cnn((28, 28), 10, seed=0, width=8))

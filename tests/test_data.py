@@ -58,11 +58,7 @@ sizes = st.floats(0.1, 0.6)
 # The split of any dataset
 
 
-@settings(deadline=None, max_examples=200)
-@given(data=datasets_with_copies(), seed=seeds, test_size=sizes, validation_size=sizes)
-def test_every_row_is_in_exactly_one_part_and_no_image_in_two(
-    data: Dataset, seed: int, test_size: float, validation_size: float
-) -> None:
+def check_parts(data: Dataset, seed: int, test_size: float, validation_size: float) -> None:
     try:
         cut = split(data, seed=seed, test_size=test_size, validation_size=validation_size)
     except DataError as error:
@@ -75,6 +71,23 @@ def test_every_row_is_in_exactly_one_part_and_no_image_in_two(
     assert not images[0] & images[1]
     assert not images[0] & images[2]
     assert not images[1] & images[2]
+
+
+@settings(deadline=None, max_examples=50)
+@given(data=datasets_with_copies(), seed=seeds, test_size=sizes, validation_size=sizes)
+def test_every_row_is_in_exactly_one_part_and_no_image_in_two(
+    data: Dataset, seed: int, test_size: float, validation_size: float
+) -> None:
+    check_parts(data, seed, test_size, validation_size)
+
+
+@pytest.mark.slow
+@settings(deadline=None, max_examples=1000)
+@given(data=datasets_with_copies(), seed=seeds, test_size=sizes, validation_size=sizes)
+def test_1000_times_every_row_is_in_exactly_one_part_and_no_image_in_two(
+    data: Dataset, seed: int, test_size: float, validation_size: float
+) -> None:
+    check_parts(data, seed, test_size, validation_size)
 
 
 @settings(deadline=None)

@@ -5,6 +5,7 @@ import csv
 import subprocess
 import sys
 import zipfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,15 +28,19 @@ from tenfold.network import build_cnn, build_network
 
 CALIBRATED = Constants(temperature=1.7, label_factors=(0.5, 1.0, 2.0))
 
-PLAIN_KERAS = """
+PLAIN_KERAS = r"""
 import os, sys
 os.environ["KERAS_BACKEND"] = "jax"
 sys.modules["tenfold"] = None
 import keras, numpy as np
-network = keras.saving.load_model(sys.argv[1], compile=False)
-np.save(sys.argv[3], network.predict(np.load(sys.argv[2]), verbose=0))
-print(*(type(layer).__name__ for layer in network.layers))
+for line in sys.stdin:
+    model, x, answers = line.rstrip("\n").split("\t")
+    network = keras.saving.load_model(model, compile=False)
+    np.save(answers, network.predict(np.load(x), verbose=0))
+    print(*(type(layer).__name__ for layer in network.layers), flush=True)
 """
+
+Asked = Callable[[Path, NDArray[Any]], tuple[NDArray[np.float32], list[str]]]
 
 
 def saved(content: bytes) -> Path:
@@ -44,14 +49,27 @@ def saved(content: bytes) -> Path:
     return path
 
 
-def asked_alone(path: Path, x: NDArray[Any]) -> tuple[NDArray[np.float32], list[str]]:
+@pytest.fixture(scope="module")
+def asked_alone() -> Iterator[Asked]:
     """The answers of a Keras file in a process where Tenfold cannot be imported, and its layers."""
-    np.save("x.npy", x)
-    command = [sys.executable, "-c", PLAIN_KERAS, str(path), "x.npy", "answers.npy"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    answers: NDArray[np.float32] = np.load("answers.npy")
-    return answers, done.stdout.split()
+    command = [sys.executable, "-c", PLAIN_KERAS]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as it:
+        stdin, stdout = it.stdin, it.stdout
+        assert stdin is not None and stdout is not None
+
+        def ask(path: Path, x: NDArray[Any]) -> tuple[NDArray[np.float32], list[str]]:
+            np.save("x.npy", x)
+            names = (str(name.absolute()) for name in (path, Path("x.npy"), Path("answers.npy")))
+            stdin.write("\t".join(names) + "\n")
+            stdin.flush()
+            layers = stdout.readline().split()
+            assert layers, "the process ended; its error is above"
+            answers: NDArray[np.float32] = np.load("answers.npy")
+            return answers, layers
+
+        yield ask
+        stdin.close()
+        assert it.wait() == 0
 
 
 def pictures(network: Any, shape: tuple[int, ...], learner: str) -> Path:
@@ -63,7 +81,9 @@ def pictures(network: Any, shape: tuple[int, ...], learner: str) -> Path:
     return saved(to_graph(Fitted(learner, Network(network), 0), promise, constants=CALIBRATED))
 
 
-def test_a_trained_network_with_its_calibration(small_run: Run, mnist: Dataset) -> None:
+def test_a_trained_network_with_its_calibration(
+    small_run: Run, mnist: Dataset, asked_alone: Asked
+) -> None:
     path = Path("digits.keras")
     said = write_keras(small_run.path, path)
     assert said == "(n, 28, 28), values 0 to 255, to calibrated probabilities (n, 10)"
@@ -78,7 +98,7 @@ def test_a_trained_network_with_its_calibration(small_run: Run, mnist: Dataset) 
 
 
 @pytest.mark.parametrize("shape", [(5, 4), (4, 5, 3)])
-def test_dense_layers_of_any_picture(shape: tuple[int, ...]) -> None:
+def test_dense_layers_of_any_picture(shape: tuple[int, ...], asked_alone: Asked) -> None:
     model = pictures(build_network(shape, [7, 6], 3, seed=1), shape, "network")
     write_keras(model, Path("small.keras"))
     x = np.random.default_rng(1).integers(0, 256, (50, *shape), np.uint8)
@@ -88,8 +108,8 @@ def test_dense_layers_of_any_picture(shape: tuple[int, ...]) -> None:
     assert np.ptp(expected) > 0.1  # the answers differ, so that agreement says something
 
 
-@pytest.mark.parametrize("shape", [(21, 27), pytest.param((9, 8, 3), marks=pytest.mark.slow)])
-def test_convolutions_of_odd_sizes(shape: tuple[int, ...]) -> None:
+@pytest.mark.parametrize("shape", [(9, 8, 3), pytest.param((21, 27), marks=pytest.mark.slow)])
+def test_convolutions_of_odd_sizes(shape: tuple[int, ...], asked_alone: Asked) -> None:
     network = build_cnn(shape, 3, seed=1, width=4)
     rng = np.random.default_rng(0)
     for layer in network.layers:
@@ -119,7 +139,7 @@ def features(mean: float, n_labels: int | None) -> Path:
 
 
 @pytest.mark.parametrize("n_labels", [3, None])
-def test_features_and_values(n_labels: int | None) -> None:
+def test_features_and_values(n_labels: int | None, asked_alone: Asked) -> None:
     model = features(3.0, n_labels)
     said = write_keras(model, Path("features.keras"))
     assert said.startswith("(n, 3), float32, to ")

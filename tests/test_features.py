@@ -85,7 +85,7 @@ def check_alike(made: tuple[TableInput, Table, Table], scaled: bool) -> None:
 
 
 @pytest.mark.parametrize("scaled", [True, False])
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
 @given(made=tables())
 def test_the_front_does_what_the_encoder_does(
     scaled: bool, made: tuple[TableInput, Table, Table]

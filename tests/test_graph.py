@@ -30,20 +30,32 @@ def fitted(network: Any) -> Fitted:
     return Fitted("network", Network(network), network.count_params())
 
 
-@settings(max_examples=15, deadline=None)
-@given(
-    size=st.tuples(st.integers(1, 9), st.integers(1, 9)),
-    hidden=st.lists(st.integers(1, 20), max_size=4),
-    n_labels=st.integers(2, 12),
-    seed=st.integers(0, 1000),
-)
-def test_any_stack_of_layers_answers_alike(
-    size: tuple[int, int], hidden: list[int], n_labels: int, seed: int
-) -> None:
+STACKS = {
+    "size": st.tuples(st.integers(1, 9), st.integers(1, 9)),
+    "hidden": st.lists(st.integers(1, 20), max_size=4),
+    "n_labels": st.integers(2, 12),
+    "seed": st.integers(0, 1000),
+}
+
+
+def check_alike(size: tuple[int, int], hidden: list[int], n_labels: int, seed: int) -> None:
     learner = fitted(build_network(size, hidden, n_labels, seed=seed))
     x = np.random.default_rng(seed).integers(0, 256, (20, *size), np.uint8)
     model = Model(to_graph(learner, contract(*size, n_labels)))
     np.testing.assert_allclose(model.probabilities(x), learner.answers(x), atol=1e-5)
+
+
+@settings(max_examples=5, deadline=None)
+@given(**STACKS)
+def test_any_stack_of_layers_answers_alike(**stack: Any) -> None:
+    check_alike(**stack)
+
+
+@pytest.mark.slow
+@settings(max_examples=100, deadline=None)
+@given(**STACKS)
+def test_any_stack_of_100_answers_alike(**stack: Any) -> None:
+    check_alike(**stack)
 
 
 def test_the_file_is_small_readable_and_carries_its_contract() -> None:

@@ -1,8 +1,10 @@
 """Unsure is an answer: what is like no training row is said, and as often as promised."""
 
 import csv
+import functools
 import json
 import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+import pictures
 import tenfold
 from tenfold import Dataset, Prediction, Predictions, Run, fitting
 from tenfold.calibration import OFF, UNSURE_SHARE, Distance, Novelty, fit_distance, fit_novelty
@@ -152,14 +155,27 @@ def test_neither_order_nor_unit_matter(order: list[int], unit: float) -> None:
     np.testing.assert_allclose(one.of(asked), other.of(asked * np.float32(unit)), rtol=1e-2)
 
 
-def trained(learner: str, out: Path, few: Any, **settings: Any) -> Run:
-    recipe = "fast" if learner != "network" else "default"
-    return tenfold.train(few(1500, 300), learner=learner, recipe=recipe, out=out, **settings)
+Trained = Callable[[str], Run]
+
+
+@pytest.fixture(scope="module")
+def trained(few: Any, once: Any, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """The run of a learner on 1500 digits, made once. Tests must leave it as it is."""
+
+    @functools.cache
+    def run_of(learner: str) -> Run:
+        if learner == "cnn":
+            return pictures.cnn_run(few, once)
+        settings: dict[str, Any] = {"epochs": 5} if learner == "network" else {"recipe": "fast"}
+        out = tmp_path_factory.mktemp(learner)
+        return tenfold.train(pictures.data(few), learner=learner, out=out, **settings)
+
+    return run_of
 
 
 @pytest.mark.parametrize("learner", NAMES)
-def test_every_learner_knows_what_it_does_not_know(learner: str, tmp_path: Path, few: Any) -> None:
-    run = trained(learner, tmp_path, few, **({"epochs": 5} if learner == "network" else {}))
+def test_every_learner_knows_what_it_does_not_know(learner: str, trained: Trained) -> None:
+    run = trained(learner)
     proto = onnx.load(run.path / "model.onnx")
     assert [output.name for output in proto.graph.output] == ["probabilities", "novelty"]
     assert {node.op_type for node in proto.graph.node if not node.domain} <= OPERATORS
@@ -175,8 +191,8 @@ def test_every_learner_knows_what_it_does_not_know(learner: str, tmp_path: Path,
         assert answers.unsure.mean() > 0.9
 
 
-def test_the_run_says_what_was_answered(tmp_path: Path, few: Any) -> None:
-    run = trained("network", tmp_path, few, epochs=3)
+def test_the_run_says_what_was_answered(trained: Trained, few: Any) -> None:
+    run = trained("network")
     evaluation = run.evaluation
     assert isinstance(evaluation, tenfold.Evaluation) and evaluation.answered.accuracy is not None
     rows = list(csv.DictReader((run.path / "predictions.csv").read_text().splitlines()))
@@ -186,12 +202,12 @@ def test_the_run_says_what_was_answered(tmp_path: Path, few: Any) -> None:
     right = sum(row["true"] == row["predicted"] for row in answered)
     assert evaluation.answered.accuracy.value == right / len(answered)
     assert evaluation.answered.accuracy.value > evaluation.accuracy.value
-    again = tenfold.evaluate(run, few(1500, 300))
+    again = tenfold.evaluate(run, pictures.data(few))
     assert again == evaluation
 
 
-def test_an_unsure_answer_has_its_reason(tmp_path: Path, few: Any) -> None:
-    model = trained("network", tmp_path, few, epochs=3).model
+def test_an_unsure_answer_has_its_reason(trained: Trained) -> None:
+    model = trained("network").model
     shirt = np.zeros((28, 28), np.uint8)
     shirt[2:26, 8:20] = shirt[3:12, 2:26] = 180
     answer = model.predict(shirt)
@@ -211,13 +227,13 @@ def test_an_unsure_answer_has_its_reason(tmp_path: Path, few: Any) -> None:
 @pytest.mark.parametrize("learner", ["network", "logistic", "bayes", "neighbors"])
 def test_a_row_far_from_all_others_is_unsure(learner: str, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
-    size = rng.normal(50, 5, 1000)
+    size = rng.normal(50, 5, 600)
     frame = pd.DataFrame(
         {
             "size": size,
-            "huge": rng.normal(0, 1, 1000) * 1e30,
-            "kind": rng.choice(["a", "b"], 1000),
-            "y": np.where(size + rng.normal(0, 2, 1000) > 50, "up", "down"),
+            "huge": rng.normal(0, 1, 600) * 1e30,
+            "kind": rng.choice(["a", "b"], 600),
+            "y": np.where(size + rng.normal(0, 2, 600) > 50, "up", "down"),
         }
     )
     settings = {"epochs": 3} if learner == "network" else {}
@@ -253,7 +269,7 @@ def test_no_validation_rows_no_novelty(tmp_path: Path, few: Any) -> None:
     runs = [
         tenfold.train(few(400, 50), recipe="tutorial", epochs=1, out=tmp_path),
         tenfold.train(few(400, 50), learner="baseline", out=tmp_path),
-        tenfold.train(few(400, 50), epochs=1, out=tmp_path),  # 40 validation rows: too few
+        tenfold.train(few(400, 50), learner="bayes", out=tmp_path),  # 40 validation rows: too few
     ]
     for run in runs:
         assert run.model.contract.novelty_threshold is None
@@ -276,8 +292,8 @@ def without_novelty(path: Path) -> bytes:
     return content
 
 
-def test_an_older_model_still_opens(tmp_path: Path, few: Any) -> None:
-    run = trained("logistic", tmp_path, few)
+def test_an_older_model_still_opens(trained: Trained) -> None:
+    run = trained("logistic")
     old = Model(without_novelty(run.path / "model.onnx"))
     answers = old.predict(MNIST.x[:20])
     assert isinstance(answers, Predictions) and answers.novelty is None
@@ -335,9 +351,9 @@ def test_the_threshold_is_set_by_rows_spread_over_all(
         return fit_novelty(*parts, **options)
 
     monkeypatch.setattr(fitting, "fit_novelty", listening)
-    monkeypatch.setattr(fitting, "MAX_JUDGED", 60)
-    run = trained("logistic", tmp_path, few)
-    assert run.model.contract.novelty_threshold == 1 and asked == [60]
+    monkeypatch.setattr(fitting, "MAX_JUDGED", 55)
+    run = tenfold.train(few(600, 50), learner="bayes", out=tmp_path)
+    assert run.model.contract.novelty_threshold == 1 and asked == [55]
 
 
 def test_pictures_are_measured_as_they_are() -> None:

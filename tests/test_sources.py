@@ -358,21 +358,34 @@ def test_a_label_and_784_pixels_are_images(
     assert is_pixel_csv(path)
 
 
-@settings(deadline=None, max_examples=50)
-@given(
-    pixels=st.lists(st.integers(0, 255), min_size=2 * 784, max_size=2 * 784),
-    form=st.sampled_from(["{}", "{}.0", " {}", '"{}"', "{}.", "0{}", "{:.1e}", "+{}"]),
-)
-def test_pixels_are_read_however_they_are_written(
-    tmp_path_factory: pytest.TempPathFactory, pixels: list[int], form: str
-) -> None:
-    path = tmp_path_factory.getbasetemp() / "some.csv"
+FORMS = st.sampled_from(["{}", "{}.0", " {}", '"{}"', "{}.", "0{}", "{:.1e}", "+{}"])
+
+
+def check_pixels(folder: Path, pixels: list[int], form: str) -> None:
+    path = folder / "some.csv"
     x = np.array(pixels, np.uint8).reshape(2, 28, 28)
     exact = "{}" if "e" in form and any(int(float(form.format(p))) != p for p in pixels) else form
     lines = [",".join(["7", *(exact.format(p) for p in image.ravel().tolist())]) for image in x]
     header = f"label,{pixel_names()}"
     path.write_text("\n".join([header, *lines]))  # no end of the last line
     np.testing.assert_array_equal(tenfold.load(path).x, x)
+
+
+@settings(deadline=None, max_examples=12)
+@given(pixels=st.lists(st.integers(0, 255), min_size=2 * 784, max_size=2 * 784), form=FORMS)
+def test_pixels_are_read_however_they_are_written(
+    tmp_path_factory: pytest.TempPathFactory, pixels: list[int], form: str
+) -> None:
+    check_pixels(tmp_path_factory.getbasetemp(), pixels, form)
+
+
+@pytest.mark.slow
+@settings(deadline=None, max_examples=200)
+@given(pixels=st.lists(st.integers(0, 255), min_size=2 * 784, max_size=2 * 784), form=FORMS)
+def test_200_times_pixels_are_read_however_they_are_written(
+    tmp_path_factory: pytest.TempPathFactory, pixels: list[int], form: str
+) -> None:
+    check_pixels(tmp_path_factory.getbasetemp(), pixels, form)
 
 
 def test_labels_may_be_names(store: Callable[[str], Path]) -> None:

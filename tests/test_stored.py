@@ -72,7 +72,7 @@ def colours(folder: Path, n: int) -> Path:
 
 def trained(data: Dataset) -> Run:
     return tenfold.train(
-        data, learner="cnn", recipe="fast", epochs=2, batch_size=32, robustness=True
+        data, learner="cnn", recipe="fast", epochs=2, width=4, batch_size=32, robustness=True
     )
 
 
