@@ -29,11 +29,18 @@ COMPILED = {
 is new for each session, so that no test meets what another session compiled."""
 
 
+ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+"""One thread for NumPy's products: test processes side by side, each with a thread for every core,
+wait for each other and take a fifth longer (measured, two processes on two cores)."""
+
+
 def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):  # the processes of pytest-xdist inherit the environment
         folder = tempfile.mkdtemp(prefix="tenfold-tests-compiled-")
         config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
         os.environ.update(COMPILED | {"JAX_COMPILATION_CACHE_DIR": folder})
+        for name in ONE_THREAD:
+            os.environ.setdefault(name, "1")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
