@@ -16,9 +16,9 @@ from conftest import Few
 from tenfold import Dataset
 from tenfold.contract import Reading, resolve
 from tenfold.data import PictureInfo
-from tenfold.errors import DataError, FileError, FormatError, SettingsError
+from tenfold.errors import BackendError, DataError, FileError, FormatError, SettingsError
 from tenfold.runs import Record, Run
-from tenfold.sweeps import Executor, LocalProcesses
+from tenfold.sweeps import Executor, LocalProcesses, trials
 from tenfold.sweeps.executors import next_job
 from tenfold.sweeps.shared import open_shared, share
 from tenfold.sweeps.trials import (
@@ -149,6 +149,22 @@ def test_a_folder_that_cannot_be_made_is_no_matter_of_the_trial(data: Dataset) -
         run_trial(job)
     with pytest.raises(FileError, match="Cannot create"):
         give_up(job, "no reason")
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_a_wrong_compiler_is_no_matter_of_the_trial(
+    data: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def wrong() -> None:
+        raise BackendError("JAX's compiler adds up wrongly here.")
+
+    monkeypatch.setattr(trials, "check_compiler", wrong)
+    job = job_of(data, learner="network", recipe="fast")
+    with pytest.raises(BackendError, match="adds up wrongly"):
+        run_trial(job)
+    assert not Path(job.folder).exists()
+    run_trial(without := job_of(data, "other"))
+    assert Run.open(without.folder).record.state == "finished"
 
 
 def test_giving_up_says_why(data: Dataset) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 import tenfold
 from tenfold import catalog
 from tenfold.errors import BackendError
+from tenfold.training import check_compiler
 from tenfold.training.devices import devices
 
 SIDE = 1024
@@ -93,7 +94,7 @@ def examine() -> list[Line]:
         Line("Python", f"{platform.python_version()} on {platform.system()} {platform.machine()}"),
         Line("cores", f"{cores} to be used, of {os.cpu_count()}"),
         Line("sgemm", f"{sgemm_rate() / 1e9:,.0f} GFLOP/s: NumPy, float32, {SIDE} x {SIDE}"),
-        _jax_line(),
+        *_jax_lines(),
         _cache_line(),
         *_library_lines([one for one in needed if one.extra is None]),
         *_extra_lines([one for one in needed if one.extra is not None]),
@@ -111,15 +112,25 @@ def sgemm_rate() -> float:
     return 2 * SIDE**3 / min(seconds)
 
 
-def _jax_line() -> Line:
+def _jax_lines() -> list[Line]:
+    """What JAX computes on, and whether what it compiles is right."""
     try:
         found = devices()
     except BackendError as error:
-        return Line("JAX", str(error), True)
+        return [Line("JAX", str(error), True)]
     shown = ", ".join(f"{found.count(name)} x {name}" for name in dict.fromkeys(found))
     if all(name.startswith("cpu") for name in found):
         shown += '. No GPU seen; for one of NVIDIA: pip install "jax[cuda13]"'
-    return Line("JAX", shown)
+    return [Line("JAX", shown), _compiler_line()]
+
+
+def _compiler_line() -> Line:
+    try:
+        check_compiler()
+    except BackendError as error:
+        return Line("compiler", str(error), True)
+    flags = os.environ.get("XLA_FLAGS")
+    return Line("compiler", "adds up rightly" + (f", with XLA_FLAGS={flags}" if flags else ""))
 
 
 def _cache_line() -> Line:

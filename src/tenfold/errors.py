@@ -7,7 +7,7 @@ TenfoldError
 ├── ModelError      (ValueError)    a model file that cannot be trusted or used
 ├── ExportError     (RuntimeError)  a fitted learner that its graph does not repeat
 ├── RunError        (ValueError)    a run folder that is missing, unfinished or changed
-├── BackendError    (RuntimeError)  Keras on something else than JAX, processes that do not live
+├── BackendError    (RuntimeError)  Keras not on JAX, a wrong compiler, processes that do not live
 ├── FetchError      (OSError)       no mirror gave the file
 └── FileError       (OSError)       the file system said no
 """
@@ -45,7 +45,8 @@ class RunError(TenfoldError, ValueError):
 
 
 class BackendError(TenfoldError, RuntimeError):
-    """What computes cannot: Keras has another backend already, or processes die again and again."""
+    """What computes cannot: Keras has another backend already, the compiler computes wrongly, or
+    processes die again and again."""
 
 
 class FetchError(TenfoldError, OSError):

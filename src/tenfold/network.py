@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from importlib import metadata
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -37,6 +38,20 @@ BEFORE_KERAS = (
     "jax.experimental.pallas.ops.tpu.splash_attention",
 )
 """What Keras imports of JAX, 0.4 s of its 0.9: done while MNIST is unpacked without the GIL."""
+
+FUSIONS = "xla_cpu_experimental_ynn_fusion_type"
+
+REDUCTIONS_ALONE = f"--{FUSIONS}=-reduce"
+"""Of what XLA gives to YNNPACK on a CPU, all but the fusion of reductions with what is before them.
+
+From jaxlib 0.10.2 on that one computes some sums wrongly, or ends the process (jax-ml/jax#39103,
+#39257, #40412). Single products and convolutions stay with YNNPACK: they were right in all that was
+compared, and without them an epoch takes longer (docs/training.md).
+"""
+
+FLAG_SINCE, FLAG_BEFORE = (0, 10), (0, 13)
+"""Releases of jaxlib that are known to have the flag (0.10.0 to 0.12.0.1 were tried): XLA ends a
+process whose flags it does not know."""
 
 _alone = False
 
@@ -81,6 +96,7 @@ def import_keras() -> Any:
     if "keras" not in sys.modules:
         os.environ["KERAS_BACKEND"] = "jax"
     _share_cores()
+    _leave_reductions_alone()
     with _without(COMPANIONS if _alone else ()):
         import keras
 
@@ -110,6 +126,16 @@ def _share_cores() -> None:
         mine = getattr(os, "sched_getaffinity", None)  # Linux alone has it
         n_cores = len(mine(0)) if mine else os.cpu_count() or 1
         jax.config.update("jax_num_cpu_devices", n_cores)  # type: ignore[no-untyped-call]
+
+
+def _leave_reductions_alone() -> None:
+    """Turn the faulty fusion off, before JAX starts and reads the flags; whatever the user says of
+    it stays. Processes that this one starts inherit it."""
+    given = os.environ.get("XLA_FLAGS", "")
+    is_file = given.strip() and not given.lstrip().startswith("-")  # then it is the name of one
+    release = tuple(int(part) for part in metadata.version("jaxlib").split(".")[:2])
+    if FUSIONS not in given and not is_file and FLAG_SINCE <= release < FLAG_BEFORE:
+        os.environ["XLA_FLAGS"] = f"{REDUCTIONS_ALONE} {given}".strip()
 
 
 def build_network(

@@ -25,13 +25,13 @@ from tenfold.evaluation import AnyEvaluation
 from tenfold.evidence import measure, write_evidence
 from tenfold.fitting import export, fit, positive_label, prepare
 from tenfold.folds import cross_validate, write_folds
-from tenfold.learners import Watcher, check_task
+from tenfold.learners import LEARNERS, Watcher, check_task
 from tenfold.loading import load
 from tenfold.model import Estimate, Estimates, Model, Prediction, Predictions
 from tenfold.network import import_all
 from tenfold.robustness import Robustness, measure_robustness
 from tenfold.runs import Run
-from tenfold.training import Epoch
+from tenfold.training import Epoch, check_compiler
 from tenfold.transcript import Transcript, transcribe
 
 if TYPE_CHECKING:
@@ -100,6 +100,7 @@ def train(
     Raises:
       SettingsError: Settings outside their rule.
       DataError: Unknown dataset, or too few examples for the parts.
+      BackendError: JAX's compiler computes wrongly here; no folder is made.
       ExportError: The graph does not answer like the learner.
       FileError: The folder cannot be written or the disk is full.
       Interrupted: Ctrl-C; a KeyboardInterrupt that knows its run.
@@ -121,6 +122,7 @@ def train(
         split = split_of(dataset, settings)
         positive_label(dataset, split.train, settings)  # refused now rather than after the fit
         record = record_of(dataset, split, settings, asked)
+    _check_ready(settings, clock)
     run = Run.create(out, f"{Path(dataset.name).resolve().stem}-{settings.learner}", record)
     with files.locked(run.path, wait=False):
         files.write_text(run.path / "audit.json", audit.model_dump_json(indent=2) + "\n")
@@ -147,6 +149,7 @@ def resume(
     Raises:
       RunError: No run, or it is finished.
       DataError: Other data than the run's.
+      BackendError: JAX's compiler computes wrongly here; the run stays as it was.
       FileError: Another process works on the run, or what `train` says.
       Interrupted: Ctrl-C; a KeyboardInterrupt that knows its run.
     """
@@ -163,6 +166,7 @@ def resume(
             dataset = _data_of(record, data)
             _check_same_data(dataset, record)
             split = split_of(dataset, settings)
+        _check_ready(settings, clock)
         if record.versions != (now := _versions()):
             changed = {n: (v, now.get(n)) for n, v in record.versions.items() if now.get(n) != v}
             clock.watcher.warn(f"other versions than the run began with: {changed}: not bit-exact.")
@@ -171,6 +175,13 @@ def resume(
         run.save()
         _complete(run, dataset, split, settings, clock)
     return run
+
+
+def _check_ready(settings: Settings, clock: "_Clock") -> None:
+    """Look before a run folder is made or changed whether a network can be trained here at all."""
+    if LEARNERS[settings.learner].epochs:
+        with clock.stage("train"):  # JAX and Keras start here
+            check_compiler()
 
 
 def _data_of(
@@ -454,7 +465,8 @@ class _Clock:
         try:
             yield
         finally:
-            self.seconds[name] = round(time.perf_counter() - start, 3)
+            spent = time.perf_counter() - start
+            self.seconds[name] = round(self.seconds.get(name, 0) + spent, 3)
 
     def total(self) -> None:
         self.seconds["total"] = round(time.perf_counter() - self._start, 3)

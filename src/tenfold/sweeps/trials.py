@@ -25,7 +25,7 @@ from tenfold.learners import LEARNERS, Watcher
 from tenfold.model import Model
 from tenfold.runs import Record, Run
 from tenfold.sweeps.shared import open_shared
-from tenfold.training import Epoch
+from tenfold.training import Epoch, check_compiler
 
 THREADS = 1
 """Threads of a trial, wherever it runs: sums in another order have other last bits."""
@@ -104,6 +104,7 @@ def run_trial(job: Job, report: Report = lambda *_: None) -> None:
     Raises:
       SettingsError: The process was not started with `ENVIRONMENT`, so that its trials would
         differ from those of another process.
+      BackendError: JAX's compiler computes wrongly here: every trial of a network would fail.
       FileError: Nothing can be written in the folder.
       DataError: The data are not those that the sweep began with.
     """
@@ -112,6 +113,8 @@ def run_trial(job: Job, report: Report = lambda *_: None) -> None:
             message("A worker with other threads", expected="ENVIRONMENT of sweeps.trials set",
                     fix="Start worker processes with it", missing=missing)
         )  # fmt: skip
+    if LEARNERS[job.record["learner"]].epochs:
+        check_compiler()
     folder = Path(job.folder)
     with files.os_errors("create", folder):
         folder.mkdir(parents=True, exist_ok=True)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from tenfold.contract import Settings
 from tenfold.errors import DataError, message
+from tenfold.training.compiler import check_compiler
 from tenfold.training.steps import build_optimizer, learning_rate, means_of
 
 
@@ -65,6 +66,12 @@ class Training(ABC):
         settings: Settings,
         weights: list[NDArray[np.float32]],
     ) -> None:
+        """Begin before the first epoch.
+
+        Raises:
+          BackendError: JAX's compiler computes wrongly here.
+        """
+        check_compiler()
         self.epoch = 0
         self._network, self._settings = network, settings
         self._train, self._validation = train, validation
