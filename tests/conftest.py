@@ -20,6 +20,13 @@ FIRST = (
 )  # fmt: skip
 """Files that take long: they start first, so that no process waits for the last of them."""
 
+LONG = {
+    *FIRST, "test_compiler", "test_convolution", "test_documentation", "test_estimators",
+    "test_examples", "test_export", "test_group", "test_network", "test_novelty",
+    "test_serve_server", "test_sweep_commands", "test_table_commands", "test_training",
+}  # fmt: skip
+"""Files that train many networks or start many programs: `make test-fast` leaves them out."""
+
 COMPILED = {
     "JAX_COMPILATION_CACHE_DIR": "",
     "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
@@ -43,7 +50,11 @@ def pytest_configure(config: pytest.Config) -> None:
             os.environ.setdefault(name, "1")
 
 
+@pytest.hookimpl(tryfirst=True)  # before tests are chosen by their marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.stem in LONG:
+            item.add_marker("long")
     rank = {name: i for i, name in enumerate(FIRST)}
     items.sort(key=lambda item: rank.get(item.path.stem, len(FIRST)))
 

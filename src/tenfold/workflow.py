@@ -180,7 +180,7 @@ def resume(
 def _check_ready(settings: Settings, clock: "_Clock") -> None:
     """Look before a run folder is made or changed whether a network can be trained here at all."""
     if LEARNERS[settings.learner].epochs:
-        with clock.stage("train"):  # JAX and Keras start here
+        with clock.counted("train"):  # JAX and Keras start here
             check_compiler()
 
 
@@ -460,8 +460,14 @@ class _Clock:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        start = time.perf_counter()
         self.watcher.stage(name)
+        with self.counted(name):
+            yield
+
+    @contextmanager
+    def counted(self, name: str) -> Iterator[None]:
+        """Seconds that belong to a stage without being its beginning."""
+        start = time.perf_counter()
         try:
             yield
         finally:
