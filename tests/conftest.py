@@ -100,8 +100,11 @@ def small_run(few: Few, once: Once) -> Run:
 @pytest.fixture(scope="session")
 def small_cnn(few: Few, once: Once) -> Run:
     """A finished run of convolutions on a few hundred digits. Tests must leave it as it is."""
-    asked = {"learner": "cnn", "epochs": 2, "width": 8}
-    return once("small_cnn", lambda out: tenfold.train(few(600, 100), out=out, **asked))
+
+    def make(out: Path) -> Run:
+        return tenfold.train(few(600, 100), learner="cnn", epochs=2, width=8, out=out)
+
+    return once("small_cnn", make)
 
 
 @pytest.fixture(autouse=True)

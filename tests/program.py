@@ -206,7 +206,8 @@ def serve(connection: socket.socket) -> dict[str, Any]:
     signal.set_wakeup_fd(waking, warn_on_full_buffer=False)
     running: dict[int, int] = {}
     while True:
-        ready = select.select([connection, ended], [], [])[0]
+        files_to_watch: list[Any] = [connection, ended]
+        ready = select.select(files_to_watch, [], [])[0]
         if ended in ready:
             os.read(ended, 1024)
             report_ends(running)

@@ -1,4 +1,4 @@
-"""The faulty fusion of XLA is off, and where it is on after all nothing is trained."""
+"""The faulty fusions of XLA are off, and where they are on after all nothing is trained."""
 
 import os
 import platform
@@ -16,7 +16,7 @@ from conftest import Few
 from tenfold import Run, doctor, network
 from tenfold.contract import Settings
 from tenfold.errors import BackendError
-from tenfold.network import REDUCTIONS_ALONE, build_network
+from tenfold.network import PRODUCTS_ALONE, build_network
 from tenfold.training import DenseTraining, Examples, check_compiler, compiler
 
 OWN = "--xla_cpu_experimental_ynn_fusion_type=individual_dot,reduce"
@@ -32,7 +32,7 @@ def flags_after(monkeypatch: pytest.MonkeyPatch, given: str | None, jaxlib: str)
     if given is not None:
         monkeypatch.setenv("XLA_FLAGS", given)
     monkeypatch.setattr(metadata, "version", lambda package: {"jaxlib": jaxlib}[package])
-    network._leave_reductions_alone()
+    network._give_products_alone()
     return os.environ.get("XLA_FLAGS")
 
 
@@ -40,15 +40,15 @@ def flags_after(monkeypatch: pytest.MonkeyPatch, given: str | None, jaxlib: str)
 @pytest.mark.parametrize(
     ("given", "left"),
     [
-        (None, REDUCTIONS_ALONE),
-        ("", REDUCTIONS_ALONE),
-        ("--xla_dump_to=/d --xla_a=1", f"{REDUCTIONS_ALONE} --xla_dump_to=/d --xla_a=1"),
+        (None, PRODUCTS_ALONE),
+        ("", PRODUCTS_ALONE),
+        ("--xla_dump_to=/d --xla_a=1", f"{PRODUCTS_ALONE} --xla_dump_to=/d --xla_a=1"),
         (OWN, OWN),
         (f"--xla_a=1 {OWN}", f"--xla_a=1 {OWN}"),
         ("flags.txt", "flags.txt"),  # XLA reads them from there
     ],
 )
-def test_the_fusion_is_off_and_whatever_the_user_says_stays(
+def test_the_fusions_are_off_and_whatever_the_user_says_stays(
     monkeypatch: pytest.MonkeyPatch, jaxlib: str, given: str | None, left: str
 ) -> None:
     assert flags_after(monkeypatch, given, jaxlib) == left
@@ -90,7 +90,7 @@ def test_a_wrong_sum_is_an_error_with_its_facts(faulty: None) -> None:
         f"JAX's compiler adds up wrongly here: n_wrong={n}, "
         f"jaxlib={metadata.version('jaxlib')!r}, platform='cpu'. "
         f"Expected {n} sums of small whole numbers, exact. "
-        f"Set XLA_FLAGS={REDUCTIONS_ALONE} before JAX starts, or take another jaxlib."
+        f"Set XLA_FLAGS={PRODUCTS_ALONE} before JAX starts, or take another jaxlib."
     )
 
 
@@ -142,7 +142,7 @@ def test_a_users_own_choice_of_the_faulty_fusion_ends_in_one_line(tmp_path: Path
     )
     assert done.returncode == 1 and done.stdout == ""
     said = [line for line in done.stderr.splitlines() if "JAX" in line]
-    assert len(said) == 1 and "adds up wrongly" in said[0] and REDUCTIONS_ALONE in said[0]
+    assert len(said) == 1 and "adds up wrongly" in said[0] and PRODUCTS_ALONE in said[0]
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "runs").exists()
 

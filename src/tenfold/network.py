@@ -41,12 +41,12 @@ BEFORE_KERAS = (
 
 FUSIONS = "xla_cpu_experimental_ynn_fusion_type"
 
-REDUCTIONS_ALONE = f"--{FUSIONS}=-reduce"
-"""Of what XLA gives to YNNPACK on a CPU, all but the fusion of reductions with what is before them.
+PRODUCTS_ALONE = f"--{FUSIONS}=individual_dot"
+"""Of what XLA gives to the library YNNPACK on a CPU, single matrix products alone.
 
-From jaxlib 0.10.2 on that one computes some sums wrongly, or ends the process (jax-ml/jax#39103,
-#39257, #40412). Single products and convolutions stay with YNNPACK: they were right in all that was
-compared, and without them an epoch takes longer (docs/training.md).
+By itself it gives convolutions too, and reductions with the products and sums in front of them.
+From jaxlib 0.10.2 on some reductions are computed wrongly or end the process (jax-ml/jax#39103,
+#39257, #40412). What single products are worth to an epoch: docs/training.md.
 """
 
 FLAG_SINCE, FLAG_BEFORE = (0, 10), (0, 13)
@@ -96,7 +96,7 @@ def import_keras() -> Any:
     if "keras" not in sys.modules:
         os.environ["KERAS_BACKEND"] = "jax"
     _share_cores()
-    _leave_reductions_alone()
+    _give_products_alone()
     with _without(COMPANIONS if _alone else ()):
         import keras
 
@@ -128,14 +128,14 @@ def _share_cores() -> None:
         jax.config.update("jax_num_cpu_devices", n_cores)  # type: ignore[no-untyped-call]
 
 
-def _leave_reductions_alone() -> None:
-    """Turn the faulty fusion off, before JAX starts and reads the flags; whatever the user says of
-    it stays. Processes that this one starts inherit it."""
+def _give_products_alone() -> None:
+    """Turn the faulty fusions off before JAX starts and reads the flags; whatever the user says of
+    them stays. Processes that this one starts inherit it."""
     given = os.environ.get("XLA_FLAGS", "")
     is_file = given.strip() and not given.lstrip().startswith("-")  # then it is the name of one
     release = tuple(int(part) for part in metadata.version("jaxlib").split(".")[:2])
     if FUSIONS not in given and not is_file and FLAG_SINCE <= release < FLAG_BEFORE:
-        os.environ["XLA_FLAGS"] = f"{REDUCTIONS_ALONE} {given}".strip()
+        os.environ["XLA_FLAGS"] = f"{PRODUCTS_ALONE} {given}".strip()
 
 
 def build_network(

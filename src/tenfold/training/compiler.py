@@ -6,25 +6,25 @@ from importlib import metadata
 import numpy as np
 
 from tenfold.errors import BackendError, message
-from tenfold.network import REDUCTIONS_ALONE, import_keras
+from tenfold.network import PRODUCTS_ALONE, import_keras
 
 SIDE = 20
 """A cube of 8,000 numbers, twice as many as the fault of jaxlib 0.10.2 to 0.12.0.1 needs to show:
 16 x 16 x 16 are wrong in every sum, 15 x 16 x 16 in none."""
 
 QUICK: dict[str, str | bool] = {"xla_backend_optimization_level": "0"}
-"""LLVM's passes off for this one program: a third of the time to compile, and the fault is that of
-the fusion in front of them, the same with and without."""
+"""LLVM's passes off for this one program: it compiles in a third of the time. The fault lies in the
+fusion before them and is the same with and without."""
 
 
 @functools.cache
 def check_compiler() -> None:
     """Compile a sum whose answer is known, once in a process, and compare.
 
-    A product with a constant matrix, multiplied and added up: what XLA's fusion of reductions takes
-    in whole and computes wrongly on a CPU, on every jaxlib from 0.10.2 to 0.12.0.1. Wherever the
-    sum of https://github.com/jax-ml/jax/issues/39103 is wrong, which needs 32,769 rows, this one is
-    too. The numbers are small and whole, so each step is exact on any device.
+    A product with a constant matrix, multiplied and added up: XLA fuses all of it into the
+    reduction and computes it wrongly on a CPU, with every jaxlib from 0.10.2 to 0.12.0.1. Wherever
+    the sum of https://github.com/jax-ml/jax/issues/39103 is wrong, which needs 32,769 rows, this
+    one is too. The numbers are small and whole, so each step is exact on any device.
 
     Raises:
       BackendError: The compiler computes it wrongly: what it trains cannot be trusted.
@@ -42,7 +42,7 @@ def check_compiler() -> None:
             message(
                 "JAX's compiler adds up wrongly here",
                 expected=f"{expected.size} sums of small whole numbers, exact",
-                fix=f"Set XLA_FLAGS={REDUCTIONS_ALONE} before JAX starts, or take another jaxlib",
+                fix=f"Set XLA_FLAGS={PRODUCTS_ALONE} before JAX starts, or take another jaxlib",
                 n_wrong=n_wrong,
                 jaxlib=metadata.version("jaxlib"),
                 platform=jax.default_backend(),
