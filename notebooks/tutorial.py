@@ -32,6 +32,8 @@ EPOCHS = 20  # times each training picture is seen
 SEEDS = 5  # trainings that differ by luck alone
 COMPARED = 20_000  # pictures for the comparisons at the end
 FAST_EPOCHS = 5
+NEURONS = [8, 32, 128]  # sizes of the networks that are compared
+DEPTHS = [1, 2]
 
 # %% [markdown]
 # ## 1. The data, byte by byte
@@ -412,9 +414,9 @@ print(nothing, "|", nothing.reason)
 
 # %%
 small = mnist.take(np.r_[:COMPARED, 60_000:70_000])
-tried = tenfold.sweep(small, recipe="fast", hidden=[8, 32, 128], layers=[1, 2], seeds=SEEDS)
+tried = tenfold.sweep(small, recipe="fast", hidden=NEURONS, layers=DEPTHS, seeds=SEEDS)
 figure, axes = plt.subplots(1, 2, figsize=(10, 2.8))
-for depth in (1, 2):
+for depth in DEPTHS:
     of_depth = sorted(
         (g for g in tried.groups if g.point["layers"] == depth), key=lambda g: g.point["hidden"]
     )

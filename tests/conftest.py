@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 import tenfold
 from tenfold import Dataset, Run, files
@@ -36,16 +37,31 @@ COMPILED = {
 is new for each session, so that no test meets what another session compiled."""
 
 
+ALL = "slow or not slow"
+"""The marks of `make test-slow`, where Hypothesis tries more examples, others in each session, and
+XLA compiles as it does for users."""
+
+QUICKLY_COMPILED = "--xla_backend_optimization_level=0"
+"""A flag for XLA: the files of tests that train compile for two thirds of the time (measured: 60 s
+of 88 for test_convolution.py); the programs compute the same."""
+
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 """One thread for NumPy's products: test processes side by side, each with a thread for every core,
 wait for each other and take a fifth longer (measured, two processes on two cores)."""
 
+settings.register_profile("quick", max_examples=25, deadline=None, derandomize=True)
+settings.register_profile("thorough", max_examples=300, deadline=None)
+
 
 def pytest_configure(config: pytest.Config) -> None:
+    settings.load_profile("thorough" if config.option.markexpr == ALL else "quick")
     if not hasattr(config, "workerinput"):  # the processes of pytest-xdist inherit the environment
         folder = tempfile.mkdtemp(prefix="tenfold-tests-compiled-")
         config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
         os.environ.update(COMPILED | {"JAX_COMPILATION_CACHE_DIR": folder})
+        if config.option.markexpr != ALL:
+            flags = f"{os.environ.get('XLA_FLAGS', '')} {QUICKLY_COMPILED}"
+            os.environ["XLA_FLAGS"] = flags.strip()
         for name in ONE_THREAD:
             os.environ.setdefault(name, "1")
 

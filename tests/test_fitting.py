@@ -67,7 +67,7 @@ def config(learner: str, **others: Any) -> Settings:
 
 def file_of(data: Dataset, settings: Settings) -> bytes:
     split = datasets.split(data, validation_size=settings.validation_size)
-    prepared = prepare(data, split, settings)
+    prepared = prepare(data, split, scaled=LEARNERS[settings.learner].scaled)
     return export(fit(prepared, data, settings, Watcher()), prepared, data, split, settings)
 
 
@@ -126,7 +126,7 @@ def test_words_that_never_return_leave_nothing_to_learn_from() -> None:
     data = table_dataset(from_frame(frame), Reading(target="y", columns={"text": "text"}))
     split = datasets.split(data, validation_size=0.1)
     with pytest.raises(DataError) as raised:
-        prepare(data, split, config("forest"))
+        prepare(data, split, scaled=False)
     assert str(raised.value) == (
         "Nothing to learn from: columns=['text'] (table). Expected numbers, categories, or words "
         "that stand in more than one row."

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from pathlib import Path
 
 import numpy as np
@@ -54,19 +55,51 @@ def ranks() -> dict[int, int]:
     return found
 
 
-class Killer(Watcher):
-    """Kills a process of the group after the first epoch."""
+class Hears(Watcher):
+    """Keeps the warnings."""
 
-    def __init__(self, victim: int | None = None) -> None:
-        self.victim, self.warnings = victim, list[str]()
-
-    def epoch(self, epoch: Epoch, n_epochs: int) -> None:
-        if self.victim is not None:
-            os.kill(ranks()[self.victim], signal.SIGKILL)
-            self.victim = None
+    def __init__(self) -> None:
+        self.warnings = list[str]()
 
     def warn(self, text: str) -> None:
         self.warnings.append(text)
+
+
+KILLER = """
+import os, signal, sys, time
+from pathlib import Path
+
+mark = Path({mark!r})
+
+def hook(event, arguments):
+    if event == "open" and "epoch-2.checkpoint" in str(arguments[0]) and not mark.exists():
+        mark.touch()
+        if {victim}:  # rank 0 tells the test, and waits for the end of the group
+            time.sleep(600)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+if "tenfold.learners.rank" in sys.orig_argv:
+    sys.addaudithook(hook)
+"""
+"""What Python runs at the start of each process of a group: the process of rank 0 stops when it is
+about to write its state after epoch 2, once. So none of them can be further when one is killed."""
+
+
+class Killer(Hears):
+    """Has a process of the group killed between the first epoch and the second."""
+
+    def __init__(self, victim: int, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        super().__init__()
+        self.victim, self._mark = victim, folder / "killed"
+        hook = KILLER.format(mark=str(self._mark), victim=victim)
+        (folder / "sitecustomize.py").write_text(hook)
+        monkeypatch.setenv("PYTHONPATH", str(folder), prepend=os.pathsep)
+
+    def epoch(self, epoch: Epoch, n_epochs: int) -> None:
+        if epoch.epoch == 1 and self.victim:
+            while not self._mark.exists():
+                time.sleep(0.01)
+            os.kill(ranks()[self.victim], signal.SIGKILL)
 
 
 def fitted(learner: str, processes: int, watcher: Watcher | None = None) -> Fitted:
@@ -81,8 +114,10 @@ def losses(fit: Fitted) -> list[tuple[float, float | None, float | None]]:
 
 
 @pytest.mark.parametrize("learner", ["network", pytest.param("cnn", marks=pytest.mark.slow)])
-def test_two_processes_one_killed_have_the_losses_of_one(learner: str) -> None:
-    alone, killer = fitted(learner, 1), Killer(victim=1)
+def test_two_processes_one_killed_have_the_losses_of_one(
+    learner: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone, killer = fitted(learner, 1), Killer(1, tmp_path, monkeypatch)
     together = fitted(learner, 2, killer)
     assert [epoch.epoch for epoch in together.history] == [1, 2, 3]
     np.testing.assert_allclose(losses(together), losses(alone), rtol=1e-4)  # type: ignore[arg-type]
@@ -97,9 +132,12 @@ def test_two_processes_one_killed_have_the_losses_of_one(learner: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("learner", ["network", "cnn"])
 @pytest.mark.parametrize("victim", [0, 1])
-def test_a_group_that_began_again_ends_at_the_very_same_loss(learner: str, victim: int) -> None:
-    whole, killed = fitted(learner, 2), fitted(learner, 2, killer := Killer(victim))
-    assert killer.warnings and losses(whole) == losses(killed)
+def test_a_group_that_began_again_ends_at_the_very_same_loss(
+    learner: str, victim: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = fitted(learner, 2)
+    killed = fitted(learner, 2, killer := Killer(victim, tmp_path, monkeypatch))
+    assert len(killer.warnings) == 1 and losses(whole) == losses(killed)
     assert (whole.answers(VALIDATION.x) == killed.answers(VALIDATION.x)).all()
 
 
@@ -107,7 +145,7 @@ def test_groups_that_die_before_their_first_epoch_end_the_fit(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("PYTHONHOME", "/nowhere")  # no Python starts with it
-    watcher = Killer()
+    watcher = Hears()
     with pytest.raises(BackendError, match=rf"of 2 died \(exit 1: .* {ATTEMPTS - 1} groups") as it:
         fitted("network", 2, watcher)
     assert "epoch=0" in str(it.value) and "--processes" in str(it.value)

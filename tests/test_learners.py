@@ -406,7 +406,7 @@ def test_a_model_answers_no_more_rows_at_once_than_its_contract_says(few: Any) -
     fitted = replace(fit("neighbors", rows, None, 10), rows_at_once=7)
     asked = resolve({"learner": "neighbors", "validation_size": 0})
     split = tenfold.split(data)
-    prepared = fitting.prepare(data, split, asked)
+    prepared = fitting.prepare(data, split, scaled=True)
     model = Model(fitting.export(fitted, prepared, data, split, asked))
     assert [chunk.stop - chunk.start for chunk in model._chunks(20, 100)] == [7, 7, 7]
     np.testing.assert_array_equal(model.probabilities(data.x), fitted.answers(data.x))
@@ -422,7 +422,7 @@ def test_mnist_is_read_as_well_as_promised(
 ) -> None:
     split = tenfold.split(mnist, seed=0, validation_size=0.1)
     asked = resolve({"learner": name})
-    prepared = fitting.prepare(mnist, split, asked)
+    prepared = fitting.prepare(mnist, split, scaled=LEARNERS[name].scaled)
     fitted = fit(name, prepared.train, prepared.validation, 10, n_trees=100)
     content = fitting.export(fitted, prepared, mnist, split, asked)
     assert len(content) < megabytes * 1e6

@@ -10,7 +10,15 @@ import pytest
 from notebooks.build import HERE, NAMES, execute, read_source, replaced
 
 LESS: dict[str, dict[str, Any]] = {
-    "tutorial": {"ROWS": 4200, "EPOCHS": 2, "SEEDS": 2, "COMPARED": 500, "FAST_EPOCHS": 2},
+    "tutorial": {
+        "ROWS": 4200,
+        "EPOCHS": 2,
+        "SEEDS": 2,
+        "COMPARED": 400,
+        "FAST_EPOCHS": 2,
+        "NEURONS": [8, 16],
+        "DEPTHS": [1],
+    },
     "problems": {"MESSAGES": 500, "PAYMENTS": 4000, "HOUSES": 500},
 }
 """Parameters with which a test may run them: the same cells in less time."""

@@ -1,6 +1,7 @@
 """Images on disk: the same rows and the same models as in memory, and never all of them at once."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,10 @@ import tenfold
 from tenfold import Dataset, Run, fitting, stored
 from tenfold.errors import DataError, FileError
 from tenfold.folders import read_picture_folder
+from tenfold.learners.group import read_examples, write_examples
 from tenfold.stored import StoredImages, Writer, few
-from tenfold.training import convolution
+from tenfold.sweeps.shared import open_shared, share
+from tenfold.training import Examples, convolution
 
 X = np.random.default_rng(0).integers(0, 256, (40, 5, 4, 3), np.uint8)
 
@@ -100,6 +103,34 @@ def test_the_same_model_as_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyP
         DataError, match="too much memory: n_bytes=.*learner='forest'.*--learner cnn"
     ):
         tenfold.train(data, learner="forest")
+
+
+def test_workers_read_them_from_disk_too(
+    tight: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(StoredImages, "__array__")  # nobody takes them all
+    data = Dataset.from_arrays(X, np.arange(40) % 2)
+    on_disk = replace(data, x=written(tmp_path / "cache"))
+    split = tenfold.split(data, validation_size=0.2)
+    used = np.concatenate([split.train, split.validation])
+    share(on_disk, split, tmp_path / "shared")
+    shared, parts = open_shared(tmp_path / "shared")
+    assert isinstance(shared.x, StoredImages) and shared.fingerprint == data.take(used).fingerprint
+    assert [tuple(x) for x in shared.x[:2].reshape(2, -1)] == [
+        tuple(x) for x in X[used[:2]].reshape(2, -1)
+    ]
+    assert len(parts.train) == len(split.train)
+
+    (tmp_path / "group").mkdir()
+    rows = Examples(on_disk.x[split.train], data.y[split.train])
+    write_examples(tmp_path / "group", {"train": rows, "validation": None})
+    again = read_examples(tmp_path / "group", "train")
+    assert again is not None and isinstance(again.x, StoredImages)
+    assert (np.concatenate(list(again.x.parts())) == X[split.train]).all()
+    assert (again.y == rows.y).all()
+    monkeypatch.setattr(stored, "in_memory_bytes", lambda: 1 << 20)
+    again = read_examples(tmp_path / "group", "train")
+    assert again is not None and (again.x == X[split.train]).all()
 
 
 def test_copies_are_found_on_disk(tight: None, tmp_path: Path) -> None:

@@ -147,7 +147,7 @@ def test_a_graph_that_does_not_agree_is_not_exported(data: Dataset) -> None:
     network = build_network((28, 28), [8], 10, seed=0)
     with pytest.raises(ExportError, match="does not answer like the learner"):
         split, settings = tenfold.split(data, validation_size=0.1), resolve({})
-        prepared = prepare(data, split, settings)
+        prepared = prepare(data, split, scaled=True)
         export(Wrong("network", Network(network), 0), prepared, data, split, settings)
 
 

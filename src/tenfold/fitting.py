@@ -94,8 +94,13 @@ class Prepared:
         return _encode(x, self.input, self.encoder)
 
 
-def prepare(data: Dataset, split: Split, settings: Settings) -> Prepared:
+def prepare(data: Dataset, split: Split, *, scaled: bool) -> Prepared:
     """Encode the training and validation rows; what is fitted here sees the training rows alone.
+
+    Args:
+      data: The examples.
+      split: Which of them are for what.
+      scaled: Whether the columns of a table are brought to one scale, as `Learner.scaled` says.
 
     Raises:
       DataError: A table of which nothing is left to learn from.
@@ -103,7 +108,7 @@ def prepare(data: Dataset, split: Split, settings: Settings) -> Prepared:
     accepted, encoder, constants, y = data.input, None, Constants(), data.y
     if isinstance(accepted, TableInput):
         inputs = graph_inputs(data.x[split.train], accepted)
-        encoder = fit_encoder(inputs, accepted, scaled=LEARNERS[settings.learner].scaled)
+        encoder = fit_encoder(inputs, accepted, scaled=scaled)
     if data.task == "regression":
         known = y[split.train]
         constants = Constants(
@@ -115,7 +120,6 @@ def prepare(data: Dataset, split: Split, settings: Settings) -> Prepared:
         for rows in (split.train, split.validation)
     )
     assert train is not None  # a split without training rows is refused
-    _check_memory(train.x, data.name, settings.learner)
     if encoder is not None and not train.x.shape[1]:
         raise DataError(
             message(
@@ -163,7 +167,9 @@ def fit(
 
     Raises:
       SettingsError: A learner for the other task, or settings that do not fit it.
+      DataError: Images that would take too much memory for this learner.
     """
+    _check_memory(prepared.train.x, data.name, settings.learner)
     order = prepared.input.order if isinstance(prepared.input, TableInput) else None
     if settings.learner == "baseline" and order is not None and order.lags:
         assert prepared.encoder is not None and prepared.encoder.numbers is not None

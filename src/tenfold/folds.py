@@ -17,7 +17,7 @@ from tenfold.errors import DataError, message
 from tenfold.evaluation import Evaluation
 from tenfold.evidence import measure
 from tenfold.fitting import export, fit, prepare
-from tenfold.learners import Watcher
+from tenfold.learners import LEARNERS, Watcher
 from tenfold.model import Model
 from tenfold.runs import DataRecord, number_text, write_csv
 
@@ -60,7 +60,7 @@ def cross_validate(
         watch(number, n_folds)
         train, validation = hold_out(data, fitted_to, settings.validation_size, settings.seed)
         parts = Split(train, validation, np.empty(0, np.int64), np.empty(0, np.int64))
-        prepared = prepare(data, parts, settings)
+        prepared = prepare(data, parts, scaled=LEARNERS[settings.learner].scaled)
         fitted = fit(prepared, data, settings, Watcher())
         if fitted.interrupted:
             raise KeyboardInterrupt

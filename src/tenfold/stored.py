@@ -4,7 +4,6 @@ import os
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -30,25 +29,24 @@ def in_memory_bytes() -> int:
 
 
 class _Storage:
-    """A file that is closed, and so is gone, with the last who reads it."""
+    """A file that is closed with the last who reads it; one without a name is gone then."""
 
-    def __init__(self, folder: Path) -> None:
-        self.file: BinaryIO = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115  # see __del__
+    def __init__(self, file: BinaryIO, start: int = 0) -> None:
+        self.file, self.start = file, start
         self.lock = threading.Lock()
 
     def __del__(self) -> None:
-        with suppress(AttributeError):  # it could not be made
-            self.file.close()
+        self.file.close()
 
     def read(self, into: NDArray[np.uint8], start: int) -> None:
-        """Fill an array from a place of the file."""
+        """Fill an array from a place of the images in the file."""
         with self.lock:
-            self.file.seek(start)
+            self.file.seek(self.start + start)
             self.file.readinto(into.data)  # type: ignore[attr-defined]
 
 
 class StoredImages:
-    """Rows of a file without a name, which goes away with the last of them.
+    """Rows of a file, which may have no name: then it goes away with the last of them.
 
     Asked for by number, slice, mask or list of numbers, rows come as an array, like those of one.
     Over `AT_ONCE` bytes they come as `StoredImages` again, of those rows and not yet read: so
@@ -129,7 +127,8 @@ class Writer:
         else:
             with files.os_errors("write", folder):
                 folder.mkdir(parents=True, exist_ok=True)
-                self._storage = _Storage(folder)
+                file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115  # see _Storage.__del__
+                self._storage = _Storage(file)
 
     def add(self, image: NDArray[np.uint8]) -> None:
         """The next one.
@@ -155,3 +154,34 @@ class Writer:
         with files.os_errors("write", self._folder):
             self._storage.file.flush()
         return StoredImages(self._storage, self._image, np.arange(self._n))
+
+
+def save(path: Path, x: NDArray[Any] | StoredImages) -> None:
+    """Write an array as an `.npy` file; stored images a part at a time.
+
+    Raises:
+      FileError: It cannot be written.
+    """
+    with files.durable(path) as file:
+        if isinstance(x, StoredImages):
+            about = {"descr": x.dtype.str, "fortran_order": False, "shape": x.shape}
+            np.lib.format.write_array_header_1_0(file, about)
+            for part in x.parts():
+                file.write(part.data)
+        else:
+            np.save(file, np.ascontiguousarray(x), allow_pickle=False)
+
+
+def open_saved(path: Path) -> NDArray[Any] | StoredImages:
+    """What `save` wrote: mapped, or images on disk where they would take too much memory.
+
+    Raises:
+      FileError: It cannot be read.
+      ValueError: It is no such file.
+    """
+    with files.os_errors("read", path):
+        mapped = np.load(path, mmap_mode="r", allow_pickle=False)
+        if mapped.dtype != np.uint8 or mapped.ndim < 3 or mapped.nbytes <= in_memory_bytes():
+            return np.asarray(mapped)
+        storage = _Storage(path.open("rb"), mapped.offset)
+    return StoredImages(storage, mapped.shape[1:], np.arange(len(mapped)))

@@ -15,7 +15,7 @@ from tenfold.contract import resolve
 from tenfold.data import Dataset, Rows, Split, deal
 from tenfold.errors import DataError, message
 from tenfold.fitting import fit, prepare
-from tenfold.learners import Watcher
+from tenfold.learners import LEARNERS, Watcher
 from tenfold.training import Epoch
 
 FOLDS = 5
@@ -91,12 +91,13 @@ def out_of_fold(
       DataError: Fewer distinct rows than folds.
     """
     settings = resolve({"seed": seed, "validation_size": 0.0}, table=isinstance(data.x, Table))
+    scaled = LEARNERS[settings.learner].scaled
     fold_of = deal(data, rows, folds, seed)
     none = np.empty(0, np.int64)
     probabilities = np.empty((len(rows), len(data.labels)), np.float32)
     for fold in range(folds):
         held = fold_of == fold
-        prepared = prepare(data, Split(rows[~held], none, none, none), settings)
+        prepared = prepare(data, Split(rows[~held], none, none, none), scaled=scaled)
         fitted = fit(prepared, data, settings, _Progress(watch, fold, folds))
         if fitted.interrupted:
             raise KeyboardInterrupt

@@ -353,7 +353,7 @@ def _make(run: Run, data: Dataset, split: Split, settings: Settings, clock: "_Cl
     """Everything between an empty run folder and a finished one."""
     checkpoints = Checkpoints(run.path / "checkpoints")
     with clock.stage("train"):
-        prepared = prepare(data, split, settings)
+        prepared = prepare(data, split, scaled=LEARNERS[settings.learner].scaled)
         recorder = _Recorder(clock.watcher, runs.GrowingHistory(run.path / "history.csv"))
         fitted = fit(prepared, data, settings, recorder, checkpoints)
         run.record.parameters, run.record.note = fitted.parameters, fitted.note

@@ -19,12 +19,11 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 import tenfold
-from tenfold import errors, files
+from tenfold import errors, files, stored
 from tenfold.checkpoints import Checkpoint, decode, encode
 from tenfold.contract import Settings
 from tenfold.errors import BackendError, FileError, message
@@ -213,8 +212,7 @@ def write_examples(folder: Path, parts: dict[str, Examples | None]) -> None:
     for name, examples in parts.items():
         for field, array in (examples._asdict() if examples else {}).items():
             if array is not None:
-                with files.durable(folder / f"{name}-{field}.npy") as file:
-                    np.save(file, np.ascontiguousarray(array), allow_pickle=False)
+                stored.save(folder / f"{name}-{field}.npy", array)
 
 
 def read_examples(folder: Path, name: str) -> Examples | None:
@@ -223,5 +221,5 @@ def read_examples(folder: Path, name: str) -> Examples | None:
     for field in Examples._fields:
         path = folder / f"{name}-{field}.npy"
         if path.exists():
-            arrays[field] = np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
+            arrays[field] = stored.open_saved(path)
     return Examples(**arrays) if arrays else None

@@ -42,12 +42,17 @@ def script(is_served: bool) -> str:
 
 def render(package: str, name: str, /, **values: Any) -> str:
     """A template of a package; what it is given is escaped, `| safe` apart."""
+    return _template(package, name).render(**values)
+
+
+@cache
+def _template(package: str, name: str) -> Any:
     from jinja2 import Environment, StrictUndefined
 
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    return environment.from_string(read_text(package, name)).render(**values)
+    return environment.from_string(read_text(package, name))
 
 
 def embedded(name: str, value: Any) -> str:

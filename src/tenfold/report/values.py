@@ -55,7 +55,7 @@ def predicted_vs_true_figure(
         color=INK,
         fontsize=11,
     )
-    lay_out(figure)
+    lay_out(figure, twice=True)
     return figure
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from tenfold import files
+from tenfold import files, stored
 from tenfold.columns import Profile, Table
 from tenfold.contract import ImageInput, Reading, TableInput
 from tenfold.data import Dataset, PictureInfo, Split, TableInfo
@@ -59,14 +59,14 @@ def share(data: Dataset, split: Split, folder: Path) -> str:
     if isinstance(known.x, Table):
         texts = _write_columns(known.x.columns, folder)
     else:
-        _write_array(folder / "x.npy", known.x)
-    _write_array(folder / "y.npy", known.y)
+        stored.save(folder / "x.npy", known.x)
+    stored.save(folder / "y.npy", known.y)
     _write_texts(folder / "keys.json", list(known.keys))
     info, pictures = known.info, known.pictures
     if info is not None and info.previous is not None:
-        _write_array(folder / "previous.npy", info.previous)
+        stored.save(folder / "previous.npy", info.previous)
     if pictures is not None:
-        _write_array(folder / "same_as.npy", pictures.same_as)
+        stored.save(folder / "same_as.npy", pictures.same_as)
     manifest = _Manifest(
         name=known.name,
         source=known.source,
@@ -116,7 +116,7 @@ def _dataset(manifest: _Manifest, folder: Path) -> Dataset:
     info = pictures = None
     x: Any
     if manifest.columns is None:
-        x = _read_array(folder / "x.npy")
+        x = stored.open_saved(folder / "x.npy")
     else:
         x = Table(_read_columns(manifest, folder))
     if manifest.input is not None and manifest.reading is not None:
@@ -146,7 +146,7 @@ def _write_columns(columns: Mapping[str, NDArray[Any]], folder: Path) -> tuple[s
             _write_texts(folder / f"column-{i}.json", values.tolist())
             texts.append(name)
         else:
-            _write_array(folder / f"column-{i}.npy", values)
+            stored.save(folder / f"column-{i}.npy", values)
     return tuple(texts)
 
 
@@ -158,11 +158,6 @@ def _read_columns(manifest: _Manifest, folder: Path) -> dict[str, NDArray[Any]]:
         else:
             columns[name] = _read_array(folder / f"column-{i}.npy")
     return columns
-
-
-def _write_array(path: Path, array: NDArray[Any]) -> None:
-    with files.durable(path) as file:
-        np.save(file, np.ascontiguousarray(array), allow_pickle=False)
 
 
 def _read_array(path: Path) -> NDArray[Any]:

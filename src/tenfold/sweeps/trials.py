@@ -192,8 +192,7 @@ def _rows(folder: str) -> tuple[Dataset, Split]:
 @functools.lru_cache(maxsize=2)
 def _prepared(folder: str, scaled: bool) -> Prepared:
     """Encoded rows: they are the same for every learner that wants them scaled alike."""
-    like = next(name for name, learner in LEARNERS.items() if learner.scaled == scaled)
-    return prepare(*_rows(folder), Settings(learner=like))  # type: ignore[arg-type]
+    return prepare(*_rows(folder), scaled=scaled)
 
 
 @contextmanager
