@@ -5,11 +5,13 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import settings
 
+import program
 import tenfold
 from tenfold import Dataset, Run, files
 
@@ -56,9 +58,10 @@ settings.register_profile("thorough", max_examples=300, deadline=None)
 def pytest_configure(config: pytest.Config) -> None:
     settings.load_profile("thorough" if config.option.markexpr == ALL else "quick")
     if not hasattr(config, "workerinput"):  # the processes of pytest-xdist inherit the environment
-        folder = tempfile.mkdtemp(prefix="tenfold-tests-compiled-")
+        folder = tempfile.mkdtemp(prefix="tenfold-tests-")
         config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
-        os.environ.update(COMPILED | {"JAX_COMPILATION_CACHE_DIR": folder})
+        os.environ.update(COMPILED | {"JAX_COMPILATION_CACHE_DIR": f"{folder}/compiled"})
+        os.environ[program.SESSION] = folder
         if config.option.markexpr != ALL:
             flags = f"{os.environ.get('XLA_FLAGS', '')} {QUICKLY_COMPILED}"
             os.environ["XLA_FLAGS"] = flags.strip()
@@ -118,7 +121,9 @@ def small_cnn(few: Few, once: Once) -> Run:
     """A finished run of convolutions on a few hundred digits. Tests must leave it as it is."""
 
     def make(out: Path) -> Run:
-        return tenfold.train(few(600, 100), learner="cnn", epochs=2, width=8, out=out)
+        # 540 rows are 9 steps of 60: one program for all steps.
+        settings: dict[str, Any] = {"width": 8, "batch_size": 60, "epochs": 2}
+        return tenfold.train(few(600, 100), learner="cnn", out=out, **settings)
 
     return once("small_cnn", make)
 

@@ -1,7 +1,7 @@
 """Programs in processes of their own, without the start of an interpreter for each.
 
 A new interpreter needs up to three seconds to import Keras and JAX, and the tests start several
-hundred programs. So each test process keeps one launcher: an interpreter that has imported the
+hundred programs. So a test session has one launcher: an interpreter that has imported the
 libraries and started none of them. Each program is forked from it and has a working folder, an
 environment, streams, signals and an exit status of its own, as a process started from a shell has.
 
@@ -11,6 +11,7 @@ the streams) is tested with `subprocess`.
 
 import atexit
 import contextlib
+import fcntl
 import functools
 import gc
 import json
@@ -155,17 +156,23 @@ def call_python(source: str, *arguments: object, timeout: float = 120, **options
     return finish(start_python(source, *arguments, **options), timeout)
 
 
+SESSION = "TENFOLD_TEST_SESSION"
+"""The variable that names the folder of a test session."""
+
+
 class Launcher:
-    """The interpreter from which programs are forked. It ends with the process that started it."""
+    """The interpreter from which programs are forked. It ends with the last who is connected."""
 
     def __init__(self) -> None:
-        self._socket, theirs = socket.socketpair()
-        with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, __file__, str(theirs.fileno())],
-                pass_fds=[theirs.fileno()],
-                env={**os.environ, "KERAS_BACKEND": "jax"},
-            )
+        path = os.path.join(os.environ[SESSION], "launcher")
+        with open(f"{path}.lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            self._socket = socket.socket(socket.AF_UNIX)
+            try:
+                self._socket.connect(path)
+            except OSError:  # nobody has started it yet
+                self._process = start_launcher(path)
+                self._socket.connect(path)
 
     def fork(self, request: Mapping[str, Any], files: Sequence[int]) -> int:
         """Start a program with these files; returns its process number."""
@@ -174,9 +181,20 @@ class Launcher:
         self._socket.sendall(content)
         return int.from_bytes(_receive(self._socket, 4), "big")
 
-    def close(self) -> None:
-        self._socket.close()
-        self._process.wait()
+
+def start_launcher(path: str) -> subprocess.Popen[bytes]:
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen()
+        return subprocess.Popen(
+            [sys.executable, __file__, str(listener.fileno())],
+            pass_fds=[listener.fileno()],
+            stdin=DEVNULL,
+            stdout=DEVNULL,
+            env={**os.environ, "KERAS_BACKEND": "jax"},
+        )
 
 
 @functools.cache
@@ -197,7 +215,7 @@ def _receive(connection: socket.socket, n_bytes: int) -> bytes:
 # In the launcher
 
 
-def serve(connection: socket.socket) -> dict[str, Any]:
+def serve(listener: socket.socket) -> dict[str, Any]:
     """Fork a program for each request, and say how it ended. Returns in the programs alone."""
     ended, waking = os.pipe()
     os.set_blocking(waking, False)
@@ -205,15 +223,23 @@ def serve(connection: socket.socket) -> dict[str, Any]:
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.set_wakeup_fd(waking, warn_on_full_buffer=False)
     running: dict[int, int] = {}
-    while True:
-        files_to_watch: list[Any] = [connection, ended]
+    connections = [listener.accept()[0]]
+    while connections:
+        files_to_watch: list[Any] = [listener, ended, *connections]
         ready = select.select(files_to_watch, [], [])[0]
         if ended in ready:
             os.read(ended, 1024)
             report_ends(running)
-        if connection not in ready:
+        if listener in ready:
+            connections.append(listener.accept()[0])
+        connection = next((one for one in connections if one in ready), None)
+        if connection is None:
             continue
         request, files = receive_request(connection)
+        if not request:
+            connections.remove(connection)
+            connection.close()
+            continue
         pid = os.fork()
         if pid == 0:
             signal.set_wakeup_fd(-1)
@@ -221,7 +247,8 @@ def serve(connection: socket.socket) -> dict[str, Any]:
             signal.signal(signal.SIGINT, signal.default_int_handler)
             for file in (ended, waking, *running.values(), files.pop()):
                 os.close(file)
-            connection.close()
+            for one in (listener, *connections):
+                one.close()
             for number, file in enumerate(files):
                 os.dup2(file, number)
                 os.close(file)
@@ -230,12 +257,14 @@ def serve(connection: socket.socket) -> dict[str, Any]:
         for file in files:
             os.close(file)
         connection.sendall(pid.to_bytes(4, "big"))
+    os._exit(0)  # the tests are over
 
 
 def receive_request(connection: socket.socket) -> tuple[dict[str, Any], list[int]]:
+    """What to run and its files; nothing from a test process that ended."""
     header, files, _, _ = socket.recv_fds(connection, 4, N_FILES)
     if not header:
-        os._exit(0)  # the tests are over
+        return {}, []
     size = int.from_bytes(header + _receive(connection, 4 - len(header)), "big")
     return json.loads(_receive(connection, size)), files
 
@@ -311,8 +340,8 @@ if __name__ == "__main__":
     for library in LIBRARIES:
         importlib.import_module(library)
     gc.freeze()
-    with socket.socket(fileno=int(sys.argv[1])) as parent:
-        asked = serve(parent)
+    with socket.socket(fileno=int(sys.argv[1])) as tests:
+        asked = serve(tests)
     exit_status = run(asked)
     atexit._run_exitfuncs()
     for output in (sys.stdout, sys.stderr):

@@ -73,11 +73,14 @@ class Counter(SweepWatcher):
         self.warnings.append(text)
 
 
-def made(data: Dataset, out: Path, executor: Executor, watcher: SweepWatcher) -> Sweep:
-    return tenfold.sweep(
-        data, hidden=[8, 16], layers=[1], seeds=3, epochs=2, out=out, executor=executor,
-        watcher=watcher,
-    )  # fmt: skip
+NETWORKS: dict[str, Any] = {"hidden": [8, 16], "layers": [1], "epochs": 2}
+FORESTS: dict[str, Any] = {"learner": "forest", "n_trees": [2, 4]}
+
+
+def made(
+    asked: dict[str, Any], data: Dataset, out: Path, executor: Executor, watcher: SweepWatcher
+) -> Sweep:
+    return tenfold.sweep(data, **asked, seeds=3, out=out, executor=executor, watcher=watcher)
 
 
 def table(sweep: Sweep) -> list[dict[str, str]]:
@@ -85,10 +88,10 @@ def table(sweep: Sweep) -> list[dict[str, str]]:
 
 
 @pytest.fixture(scope="module")
-def local(mnist: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Sweep:
-    """The sweep made by two processes."""
-    few = mnist.take(np.r_[:600, 60_000:60_100])
-    return made(few, tmp_path_factory.mktemp("local"), LocalProcesses(2), Counter())
+def local(few: Any, tmp_path_factory: pytest.TempPathFactory) -> Sweep:
+    """The sweep of forests made by a process of this computer."""
+    out = tmp_path_factory.mktemp("local")
+    return made(FORESTS, few(600, 100), out, LocalProcesses(1), Counter())
 
 
 class Breaks(Counter):
@@ -135,14 +138,28 @@ class Stops(Counter):
             raise KeyboardInterrupt
 
 
-def test_interrupted_resumed_a_worker_and_a_node_lost_the_table_is_equal(
+def test_interrupted_and_resumed_the_table_is_equal(
     nodes: Any, local: Sweep, few: Any, tmp_path: Path
 ) -> None:
+    first, watcher = Stops(), Counter()
+    with pytest.raises(SweepInterrupted) as stopped:
+        made(FORESTS, few(600, 100), tmp_path, RayCluster(nodes.address), first)
+    assert stopped.value.n_ended == 2
+    sweep = made(FORESTS, few(600, 100), tmp_path, RayCluster(nodes.address), watcher)
+    assert sweep.path == stopped.value.path and table(sweep) == table(local)
+    assert len(first.rows) + len(watcher.rows) == len(sweep.rows) == 6
+
+
+@pytest.mark.slow
+def test_interrupted_resumed_a_worker_and_a_node_lost_the_table_is_equal(
+    nodes: Any, few: Any, tmp_path: Path
+) -> None:
+    local = made(NETWORKS, few(600, 100), tmp_path / "local", LocalProcesses(2), Counter())
     first, watcher = Stops(), Breaks(nodes)
     with pytest.raises(SweepInterrupted) as stopped:
-        made(few(600, 100), tmp_path, RayCluster(nodes.address), first)
+        made(NETWORKS, few(600, 100), tmp_path, RayCluster(nodes.address), first)
     assert stopped.value.n_ended == 2
-    sweep = made(few(600, 100), tmp_path, RayCluster(nodes.address), watcher)
+    sweep = made(NETWORKS, few(600, 100), tmp_path, RayCluster(nodes.address), watcher)
     watcher.killing.join()
     nodes.add_node(**NODE)
     assert watcher.killed and any("1 of 3 machines lost" in text for text in watcher.warnings)

@@ -161,7 +161,11 @@ except Exception as error:
 
 @on_faulty_jaxlib
 @pytest.mark.parametrize(
-    ("first", "said"), [("", "right"), ("jax.devices()", "BackendError")], ids=["loaded", "started"]
+    ("first", "said"),
+    [
+        pytest.param("", "right", marks=pytest.mark.slow, id="loaded"),
+        pytest.param("jax.devices()", "BackendError", id="started"),
+    ],
 )
 def test_a_jax_that_started_before_is_beyond_the_flag_and_is_caught(first: str, said: str) -> None:
     plain = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}

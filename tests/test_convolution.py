@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-import pictures
 import tenfold
+from tenfold import Run
 from tenfold.contract import Contract, ImageInput, Reader, Settings, resolve
 from tenfold.errors import SettingsError
 from tenfold.graph import check_agreement, to_graph
@@ -323,8 +323,8 @@ def test_a_table_is_refused() -> None:
         LEARNERS["cnn"].fit(rows, None, n_labels=2, settings=PLAIN, watcher=Watcher())
 
 
-def test_from_pictures_to_a_run(few: Any, once: Any) -> None:
-    data, run = pictures.data(few), pictures.cnn_run(few, once)
+def test_from_pictures_to_a_run(few: Any, small_cnn: Run) -> None:
+    data, run = few(600, 100), small_cnn
     assert run.record.state == "finished" and run.record.learner == "cnn"
     assert run.record.parameters == sum(
         weight.size for weight in weights_of(build_cnn((28, 28), 10, seed=0, width=8))

@@ -15,7 +15,7 @@ from sklearn.datasets import make_blobs, make_regression
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils.estimator_checks import parametrize_with_checks
+from sklearn.utils.estimator_checks import estimator_checks_generator, parametrize_with_checks
 
 import tenfold
 from tenfold import Model, NetworkClassifier, NetworkRegressor
@@ -28,8 +28,26 @@ from tenfold.training import steps
 Floats = NDArray[np.float64]
 
 
-@parametrize_with_checks([NetworkClassifier(), NetworkRegressor()])  # type: ignore[untyped-decorator]
+@parametrize_with_checks([NetworkClassifier(max_epochs=50)])  # type: ignore[untyped-decorator]
 def test_scikit_learns_own_checks(estimator: Any, check: Any) -> None:
+    check(estimator)
+
+
+REGRESSION = ("check_regressors_train", "check_regressors_int", "check_supervised_y_2d")
+
+
+@pytest.mark.parametrize("name", REGRESSION)
+def test_scikit_learns_checks_of_regressors(name: str) -> None:
+    checks = estimator_checks_generator(NetworkRegressor())
+    chosen = [pair for pair in checks if pair[1].func.__name__ == name]
+    assert chosen
+    for estimator, check in chosen:
+        check(estimator)
+
+
+@pytest.mark.slow
+@parametrize_with_checks([NetworkRegressor()])  # type: ignore[untyped-decorator]
+def test_all_of_scikit_learns_checks_of_regressors(estimator: Any, check: Any) -> None:
     check(estimator)
 
 
@@ -71,10 +89,10 @@ def test_labels_of_every_kind_come_back_as_they_were(names: NDArray[Any]) -> Non
 def test_it_works_where_scikit_learn_puts_estimators_together() -> None:
     x, y = heaps()
     line = make_pipeline(StandardScaler(), NetworkClassifier(max_epochs=100))
-    scores = cross_val_score(line, x, y, cv=3, n_jobs=2)
+    scores = cross_val_score(line, x, y, cv=2, n_jobs=2)
     assert scores.min() > 0.8
     asked = {"networkclassifier__hidden_layer_sizes": [(), (16,)]}
-    search = GridSearchCV(line, asked, cv=3, n_jobs=2).fit(x, y)
+    search = GridSearchCV(line, asked, cv=2).fit(x, y)
     assert search.best_score_ > 0.8
     copied = clone(search.best_estimator_[-1])
     assert copied.get_params() == search.best_estimator_[-1].get_params()

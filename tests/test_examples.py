@@ -43,6 +43,7 @@ def test_a_file_of_its_own_needs_no_tenfold() -> None:
     assert "import tenfold" not in (EXAMPLES / "onnx_alone.py").read_text("utf-8")
 
 
+@pytest.mark.slow
 def test_own_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     assert run("pictures", monkeypatch)["run"].evaluation.accuracy.value > 0.85
 
@@ -79,6 +80,7 @@ def test_the_service_from_python_and_with_curl(
         assert one["probabilities"] == left["answer"]["probabilities"]
 
 
+@pytest.mark.slow
 def test_a_sweep(monkeypatch: pytest.MonkeyPatch) -> None:
     tried = run("sweep", monkeypatch)["tried"]
     assert tried.best.evaluation.accuracy.value > 0.92

@@ -344,8 +344,8 @@ def survive(n: int, seed: int) -> None:
     assert n / 20 < n_read < n / 2, "the damage is neither all harmless nor all fatal"
 
 
-def test_20_000_damaged_files_give_our_own_errors_and_cost_no_memory() -> None:
-    survive(20_000, seed=0)
+def test_damaged_files_give_our_own_errors_and_cost_no_memory() -> None:
+    survive(4_000, seed=0)
 
 
 @pytest.mark.slow

@@ -77,7 +77,7 @@ def test_parameters_are_set_where_they_stand() -> None:
 
 
 @pytest.mark.notebook
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [pytest.param("tutorial", marks=pytest.mark.slow), "problems"])
 def test_it_runs(name: str, tmp_path: Path) -> None:
     notebook = read_source(name, **LESS[name])
     execute(notebook, tmp_path)

@@ -173,7 +173,11 @@ def trained(few: Any, once: Any, tmp_path_factory: pytest.TempPathFactory) -> Tr
     return run_of
 
 
-@pytest.mark.parametrize("learner", NAMES)
+SLOW = {"cnn": pytest.mark.slow}
+"""A thousand digits for convolutions take as long as for all other learners."""
+
+
+@pytest.mark.parametrize("learner", [pytest.param(n, marks=SLOW.get(n, ())) for n in NAMES])
 def test_every_learner_knows_what_it_does_not_know(learner: str, trained: Trained) -> None:
     run = trained(learner)
     proto = onnx.load(run.path / "model.onnx")

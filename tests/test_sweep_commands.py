@@ -126,7 +126,11 @@ def is_there(process: int) -> bool:
 
 @pytest.mark.parametrize(
     "number",
-    [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow), signal.SIGKILL],
+    [
+        signal.SIGINT,
+        pytest.param(signal.SIGTERM, marks=pytest.mark.slow),
+        pytest.param(signal.SIGKILL, marks=pytest.mark.slow),
+    ],
 )
 def test_an_interrupted_comparison_ends_with_the_same_table(
     number: signal.Signals, whole: tuple[Path, Done]

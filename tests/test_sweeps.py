@@ -89,12 +89,15 @@ def single() -> Iterator[LocalProcesses]:
 
 
 @pytest.fixture(scope="module")
-def swept(data: Dataset, tmp_path_factory: pytest.TempPathFactory) -> tuple[Sweep, Notes]:
+def swept(
+    data: Dataset, pool: LocalProcesses, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Sweep, Notes]:
     """Four networks, two seeds each, in two processes. Tests must leave it as it is."""
     notes, out = Notes(), tmp_path_factory.mktemp("swept")
     done = tenfold.sweep(
-        data, hidden=[16, 8], layers=[1, 2], seeds=2, epochs=4, workers=2, out=out, watcher=notes
-    )
+        data, hidden=[16, 8], layers=[1, 2], seeds=2, epochs=4, executor=pool, out=out,
+        watcher=notes,
+    )  # fmt: skip
     return done, notes
 
 

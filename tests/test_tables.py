@@ -89,7 +89,7 @@ def check_round_trip(path: Path, seed: int) -> None:
     )
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
 @given(start=st.integers(0, 2**64))
 def test_what_was_written_is_read_again(
     tmp_path_factory: pytest.TempPathFactory, start: int
@@ -104,7 +104,7 @@ def test_what_was_written_is_read_again_100_000_times(tmp_path: Path) -> None:
         check_round_trip(tmp_path / "case.csv", seed)
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     rows=st.lists(
         st.tuples(
