@@ -83,6 +83,7 @@ def test_the_page_answers_500_images_like_the_model(
     assert (found.argmax(axis=1) == expected.argmax(axis=1)).all()
 
 
+@pytest.mark.slow
 def test_the_page_answers_like_a_trained_cnn(
     browser: Browser, small_cnn: Run, few: Few, tmp_path: Path
 ) -> None:

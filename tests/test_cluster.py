@@ -180,6 +180,7 @@ def pictures(mnist: Dataset) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_a_folder_is_answered_as_predict_answers_it(
     nodes: Any, small_run: Run, pictures: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

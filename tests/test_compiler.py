@@ -167,6 +167,7 @@ except Exception as error:
         pytest.param("jax.devices()", "BackendError", id="started"),
     ],
 )
+@pytest.mark.slow
 def test_a_jax_that_started_before_is_beyond_the_flag_and_is_caught(first: str, said: str) -> None:
     plain = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
     command = [sys.executable, "-c", STARTED.format(first=first)]

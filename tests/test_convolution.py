@@ -32,7 +32,10 @@ PLAIN = Settings(
 )  # fmt: skip
 """Most trainings here have these settings and steps of 16 pictures of 8x8, compiled once."""
 
-SHAPES = [pytest.param((28, 28), marks=pytest.mark.slow), (11, 20), (66, 37, 3)]
+SHAPES = [
+    *(pytest.param(shape, marks=pytest.mark.slow) for shape in ((28, 28), (11, 20))),
+    (66, 37, 3),
+]
 
 
 def some(n: int, shape: tuple[int, ...] = (8, 8), n_labels: int = 3, seed: int = 0) -> Examples:
@@ -284,6 +287,7 @@ def test_large_pictures_are_answered_a_few_at_a_time(monkeypatch: pytest.MonkeyP
     assert parts == [(20, 20), (20, 20), (20, 20), (20, 4)]
 
 
+@pytest.mark.slow
 def test_it_learns_and_keeps_the_best_when_it_is_patient() -> None:
     rows, held = some(300), some(60, seed=1)
     settings = resolve({"learner": "cnn", "epochs": 12, "width": 8, "batch_size": 25,

@@ -13,6 +13,7 @@ from tenfold.errors import BackendError
 from tenfold.training.devices import devices
 
 
+@pytest.mark.slow
 def test_the_program_shows_one_screen_and_loads_jax() -> None:
     program = "import sys\nfrom tenfold import cli\ntry:\n cli.app(['doctor'])\nfinally:\n "
     program += "print('jax' in sys.modules, 'keras' in sys.modules)"

@@ -81,6 +81,7 @@ def pictures(network: Any, shape: tuple[int, ...], learner: str) -> Path:
     return saved(to_graph(Fitted(learner, Network(network), 0), promise, constants=CALIBRATED))
 
 
+@pytest.mark.slow
 def test_a_trained_network_with_its_calibration(
     small_run: Run, mnist: Dataset, asked_alone: Asked
 ) -> None:

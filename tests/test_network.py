@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 
 from tenfold.network import build_network, layer_table, logits_network
 
@@ -75,6 +76,7 @@ def test_keras_on_another_backend_is_a_clear_error() -> None:
     )
 
 
+@pytest.mark.slow
 def test_the_environment_does_not_choose_the_backend() -> None:
     program = (
         "import os; os.environ['KERAS_BACKEND'] = 'numpy'\n"

@@ -1,6 +1,7 @@
 """The walls of docs/design.md: who imports whom, what is public, what is never loaded."""
 
 import ast
+import functools
 import subprocess
 import sys
 from pathlib import Path
@@ -31,6 +32,7 @@ def room_of(path: Path) -> str:
     return path.relative_to(SOURCE).parts[0].removesuffix(".py")
 
 
+@functools.cache
 def imported(path: Path) -> set[str]:
     """Dotted names of everything a module imports, inside functions too."""
     names = set()

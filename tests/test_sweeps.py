@@ -264,6 +264,7 @@ def children() -> list[int]:
     ]
 
 
+@pytest.mark.slow
 def test_killed_workers_cost_their_trial_attempts_and_nothing_else(data: Dataset) -> None:
     """A trial whose worker was killed once is made again; one that kills every worker is given
     up, and tried again when asked."""
@@ -420,6 +421,7 @@ def test_a_point_that_a_search_asks_for_twice_is_ranked_like_the_others() -> Non
     assert other.point == {"n_trees": 2}
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_while_it_waits_is_replaced(data: Dataset, pool: LocalProcesses) -> None:
     killed: list[int] = []
 
@@ -559,6 +561,7 @@ def test_two_processes_cannot_make_the_same_sweep_at_once(
     assert len(seen) == 2
 
 
+@pytest.mark.slow
 def test_a_damaged_record_is_nobodys_to_go_on_with(data: Dataset, single: LocalProcesses) -> None:
     asked: dict[str, Any] = {"learner": "forest", "n_trees": [2]}
     first = tenfold.sweep(data, **asked, executor=single)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tenfold.evaluation import Floats, Reliability, reliability, share_answered
-from tenfold.report.plots import INK, TRAIN, VALIDATION, new_figure, plain, short
+from tenfold.report.plots import INK, TRAIN, VALIDATION, new_charts, new_figure, plain, short
 from tenfold.robustness import Robustness
 
 if TYPE_CHECKING:
@@ -24,8 +24,7 @@ def calibration_figure(confidence: Floats, right: NDArray[np.bool]) -> "Figure":
       right: Whether it was right (n,).
     """
     bins: Reliability = reliability(confidence, right)
-    figure = new_figure(4.6, 4.0)
-    axes = figure.subplots()
+    figure, (axes,) = new_charts(4.6, 4.0)
     axes.plot((0, 1), (0, 1), color=TRAIN, ls="--", lw=1, label="as sure as right")
     value = bins.accuracy
     below, above = value - bins.low, bins.high - value
@@ -43,8 +42,7 @@ def calibration_figure(confidence: Floats, right: NDArray[np.bool]) -> "Figure":
 def answered_figure(confidence: Floats, right: NDArray[np.bool]) -> "Figure":
     """Accuracy of the surest answers against the share of rows that are answered."""
     share, accuracy = share_answered(confidence, right)
-    figure = new_figure(4.6, 4.0)
-    axes = figure.subplots()
+    figure, (axes,) = new_charts(4.6, 4.0)
     axes.plot(share, accuracy, color=VALIDATION, lw=1.6)
     axes.plot(share[-1:], accuracy[-1:], "o", color=INK, ms=5)
     axes.annotate(

@@ -132,8 +132,8 @@ def history_figure(history: Sequence[dict[str, float | None]]) -> "Figure":
     A column that is empty throughout, as accuracy is in a regression, is not drawn.
     """
     drawn = [name for name in ("loss", "accuracy") if any(row[name] is not None for row in history)]
-    figure = new_figure(4.5 * len(drawn), 3.6)
-    for axes, name in zip(figure.subplots(1, len(drawn), squeeze=False)[0], drawn, strict=True):
+    figure, charts = new_charts(4.5 * len(drawn), 3.6, len(drawn))
+    for axes, name in zip(charts, drawn, strict=True):
         for column, label, colour in (
             (name, "train", TRAIN),
             (f"val_{name}", "validation", VALIDATION),
@@ -188,7 +188,34 @@ def _percent(share: float) -> str:
     return "0" if share == 0 else f"{100 * share:.1f}"
 
 
+def new_charts(width: float, height: float, n: int = 1) -> tuple["Figure", list["Axes"]]:
+    """A figure in inches and `n` axes side by side, with room for a title and ticks of numbers.
+
+    Their margins are fixed: to measure numbers took as long as to draw them.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), dpi=120)
+    FigureCanvasAgg(figure)
+    of_one = width / n
+    left, right, bottom, top = 0.75, 0.15, 0.55, 0.4  # inches
+    axes = [
+        figure.add_axes(
+            (
+                (i * of_one + left) / width,
+                bottom / height,
+                (of_one - left - right) / width,
+                1 - (bottom + top) / height,
+            )
+        )
+        for i in range(n)
+    ]
+    return figure, axes
+
+
 def new_figure(width: float, height: float) -> "Figure":
+    """A figure in inches that is laid out by what stands in it."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
