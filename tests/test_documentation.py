@@ -174,7 +174,18 @@ def write_table(path: Path, n: int) -> None:
 ELSEWHERE = ("--resume RUN", "data fetch", "serve RUN")
 """They need a killed run, the network, or an end from outside: tested where they are made."""
 
-LONG = ("cnn", "--labels", "--robustness", "--folds", "compare ", "sweep ", "forest", "--lags")
+LONG = (
+    "cnn",
+    "tutorial",
+    "64,32",
+    "--labels",
+    "--robustness",
+    "--folds",
+    "compare ",
+    "sweep ",
+    "forest",
+    "--lags",
+)
 """What trains several models or a large one: run by `make test-slow`."""
 
 ONE_BY_ONE = """

@@ -25,6 +25,7 @@ def run(name: str, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> dict[str
     return runpy.run_path(str(EXAMPLES / f"{name}.py"), run_name="__main__")
 
 
+@pytest.mark.slow
 def test_mnist_in_ten_lines_and_its_file_alone(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -59,6 +59,7 @@ def test_a_watcher_sees_every_stage_and_epoch(data: Dataset) -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_same_seed_same_model_file(data: Dataset) -> None:
     def digest(**settings: Any) -> str:
         return tenfold.train(data, epochs=1, hidden=[8], **settings).model.sha256
