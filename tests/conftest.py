@@ -26,9 +26,9 @@ FIRST = (
 LONG = {
     *FIRST, "test_alike", "test_audit", "test_comparison", "test_compiler", "test_convolution",
     "test_data_commands", "test_docs", "test_documentation", "test_doctor", "test_download",
-    "test_earlier_runs", "test_estimators", "test_examples", "test_export", "test_fitting", "test_folders",
-    "test_group", "test_loading", "test_network", "test_novelty", "test_report",
-    "test_serve_server", "test_stored", "test_suspects", "test_sweep_commands",
+    "test_earlier_runs", "test_estimators", "test_examples", "test_export", "test_fitting",
+    "test_folders", "test_group", "test_loading", "test_network", "test_novelty",
+    "test_report", "test_serve_server", "test_stored", "test_suspects", "test_sweep_commands",
     "test_table_commands", "test_table_path", "test_tiny", "test_training", "test_transcript",
     "test_workflow",
 }  # fmt: skip
