@@ -113,7 +113,9 @@ def served(folder: Path, run: Path) -> list[Any]:
     (table,) = (folder / "out" / "iris-network").iterdir()
     pixels = (folder / "mnist-part" / "t10k-images-idx3-ubyte").read_bytes()[16 : 16 + 7840]
     images = [[list(pixels[n * 784 + r * 28 :][:28]) for r in range(28)] for n in range(10)]
-    rows = [[5.1, 3.5, 1.4, 0.2], [6.7, 3.0, 5.2, 2.3]]
+    names = (folder / "iris.csv").read_text().splitlines()[0].split(",")[:4]
+    cells = [[5.1, 3.5, 1.4, 0.2], [6.7, 3.0, 5.2, 2.3]]
+    rows = [dict(zip(names, row, strict=True)) for row in cells]
     answers = []
     for model, questions in ((run, {"images": images}), (table, {"rows": rows})):
         code = "import sys; from tenfold.cli import main; sys.exit(main())"
