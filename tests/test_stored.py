@@ -125,9 +125,10 @@ def test_workers_read_them_from_disk_too(
     rows = Examples(on_disk.x[split.train], data.y[split.train])
     write_examples(tmp_path / "group", {"train": rows, "validation": None})
     again = read_examples(tmp_path / "group", "train")
-    assert again is not None and isinstance(again.x, StoredImages)
-    assert (np.concatenate(list(again.x.parts())) == X[split.train]).all()
-    assert (again.y == rows.y).all()
+    assert again is not None and (again.y == rows.y).all()
+    x: Any = again.x
+    assert isinstance(x, StoredImages)
+    assert (np.concatenate(list(x.parts())) == X[split.train]).all()
     monkeypatch.setattr(stored, "in_memory_bytes", lambda: 1 << 20)
     again = read_examples(tmp_path / "group", "train")
     assert again is not None and (again.x == X[split.train]).all()

@@ -217,7 +217,7 @@ def write_examples(folder: Path, parts: dict[str, Examples | None]) -> None:
 
 def read_examples(folder: Path, name: str) -> Examples | None:
     """Rows as `write_examples` left them; None where there are none."""
-    arrays = {}
+    arrays: dict[str, Any] = {}
     for field in Examples._fields:
         path = folder / f"{name}-{field}.npy"
         if path.exists():

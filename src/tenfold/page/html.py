@@ -42,7 +42,8 @@ def script(is_served: bool) -> str:
 
 def render(package: str, name: str, /, **values: Any) -> str:
     """A template of a package; what it is given is escaped, `| safe` apart."""
-    return _template(package, name).render(**values)
+    html: str = _template(package, name).render(**values)
+    return html
 
 
 @cache

@@ -131,6 +131,8 @@ def history_figure(history: Sequence[dict[str, float | None]]) -> "Figure":
 
     A column that is empty throughout, as accuracy is in a regression, is not drawn.
     """
+    from matplotlib.ticker import MaxNLocator
+
     drawn = [name for name in ("loss", "accuracy") if any(row[name] is not None for row in history)]
     figure, charts = new_charts(4.5 * len(drawn), 3.6, len(drawn))
     for axes, name in zip(charts, drawn, strict=True):
@@ -142,7 +144,7 @@ def history_figure(history: Sequence[dict[str, float | None]]) -> "Figure":
             if points:
                 axes.plot(*zip(*points, strict=True), label=label, color=colour, marker="o", ms=3)
         axes.set(xlabel="epoch", title=name.capitalize())
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.xaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 2.5, 5, 10], integer=True))
         plain(axes)
         if axes.lines:
             axes.legend(frameon=False)

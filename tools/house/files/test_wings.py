@@ -1,7 +1,6 @@
 """The walls of docs/design/index.md: who imports whom, what is public, what is never loaded."""
 
 import ast
-import functools
 import subprocess
 import sys
 from functools import cache
@@ -57,7 +56,6 @@ def wing_of(path: Path) -> str:
 
 
 @cache
-@functools.cache
 def imported(path: Path) -> set[str]:
     """Dotted names of everything a module imports, inside functions too."""
     names = set()
