@@ -158,7 +158,7 @@ def _prediction(folder: Path) -> Iterator[str]:
     one = [1e6 * s for s in time_calls(lambda: run.model.predict(image), 20_000)]
     batch = [1e3 * s for s in time_calls(lambda: run.model.predict(many), 20)]
     file = folder / "one.idx"
-    tenfold.idx.write_idx(file, image)
+    tenfold.inputs.idx.write_idx(file, image)
     cold = [run_process([TENFOLD, "predict", run.path, file], folder).seconds for _ in range(10)]
     yield "## Prediction"
     yield ""

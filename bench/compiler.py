@@ -16,10 +16,17 @@ from unittest import mock
 
 from bench.measure import spread
 from tenfold import load
-from tenfold.contract import resolve
-from tenfold.network import FUSIONS, build_cnn, build_network
-from tenfold.training import ConvolutionTraining, DenseTraining, Epoch, Examples, Training, dense
-from tenfold.training import convolution as convolutions
+from tenfold.core.contract import resolve
+from tenfold.learners.architectures import FUSIONS, build_cnn, build_network
+from tenfold.learners.training import (
+    ConvolutionTraining,
+    DenseTraining,
+    Epoch,
+    Examples,
+    Training,
+    dense,
+)
+from tenfold.learners.training import convolution as convolutions
 
 KINDS = ("INDIVIDUAL_DOT", "INDIVIDUAL_CONVOLUTION", "REDUCE")
 CHOICES = {
@@ -32,8 +39,8 @@ DENSE_ROWS, CONVOLUTION_ROWS = 45_000, 3_840
 
 CHECK = """
 import time, jax
-from tenfold.network import import_keras
-from tenfold.training import check_compiler
+from tenfold.learners.architectures import import_keras
+from tenfold.learners.training import check_compiler
 import_keras()
 jax.jit(lambda x: x + 1)(1.0).block_until_ready()
 start = time.perf_counter()

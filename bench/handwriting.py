@@ -3,23 +3,20 @@
     python -m bench.handwriting [N]
 
 Trains the default network, draws N (200) of its validation digits on each kind of paper of
-tests/paper.py and prints the table of docs/handwriting.md. The test rows stay closed.
+tests/support/paper.py and prints the table of docs/guide/handwriting.md. The test rows stay closed.
 """
 
 import sys
 import tempfile
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 import tenfold
-from tenfold import box
-from tenfold.data import split
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-from paper import CONDITIONS, on_paper
+from tenfold.data.dataset import split
+from tenfold.inputs.pictures import mnist_box
+from tests.support.paper import CONDITIONS, on_paper
 
 
 def plain(picture: NDArray[np.uint8], light_on_dark: bool) -> NDArray[np.uint8]:
@@ -43,7 +40,7 @@ def main(n: int = 200) -> None:
     for name, paper in CONDITIONS.items():
         pictures = [on_paper(data.x[row], paper, int(row)) for row in rows]
         before = right([plain(picture, paper.light_on_dark) for picture in pictures])
-        after = right([box.fit(picture).image for picture in pictures])
+        after = right([mnist_box.fit(picture).image for picture in pictures])
         print(f"| {name} | {before:.3f} | {after:.3f} |", flush=True)
 
 

@@ -27,8 +27,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
 import tenfold
-from tenfold.contract import Reading, resolve
-from tenfold.data import Dataset, Split, split
+from tenfold.core.contract import Reading, resolve
+from tenfold.data.dataset import Dataset, Split, split
 from tenfold.learners import LEARNERS
 
 TOYS = {

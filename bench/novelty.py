@@ -2,9 +2,9 @@
 
     python -m bench.novelty [LEARNER]
 
-Trains the learner (network) on MNIST and prints the table of docs/handwriting.md. Letters are drawn
-with the fonts that come with matplotlib, in two thicknesses; clothes are shapes with a texture,
-for no pictures of clothes come with the package.
+Trains the learner (network) on MNIST and prints the table of docs/guide/handwriting.md. Letters
+are drawn with the fonts that come with matplotlib, in two thicknesses; clothes are shapes with a
+texture, for no pictures of clothes come with the package.
 """
 
 import sys
@@ -20,7 +20,8 @@ from scipy import ndimage
 from sklearn.datasets import load_digits
 
 import tenfold
-from tenfold import Predictions, box
+from tenfold import Predictions
+from tenfold.inputs.pictures import mnist_box
 
 Images = NDArray[np.uint8]
 FONTS = [
@@ -75,11 +76,11 @@ def cropped(image: Images) -> Images:
 
 
 def fitted(pictures: list[Images]) -> Images:
-    return np.array([box.fit(picture).image for picture in pictures])
+    return np.array([mnist_box.fit(picture).image for picture in pictures])
 
 
 def boxed(image: Images) -> Images:
-    return box.to_box(image.astype(np.float32) / np.float32(255))
+    return mnist_box.to_box(image.astype(np.float32) / np.float32(255))
 
 
 def clothes(rng: np.random.Generator, n: int) -> Iterator[Images]:

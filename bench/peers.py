@@ -90,9 +90,9 @@ def scan(x, y, width):
 
 
 def tenfold(x, y, width, validation=None):
-    from tenfold.contract import resolve
-    from tenfold.network import build_network
-    from tenfold.training import DenseTraining, Examples
+    from tenfold.core.contract import resolve
+    from tenfold.learners.architectures import build_network
+    from tenfold.learners.training import DenseTraining, Examples
 
     asked = {"hidden": (width,), "epochs": 1000, "recipe": "tutorial"}
     settings = resolve(asked if validation is None else {})
@@ -192,7 +192,7 @@ def import_library():
     elif NAME == "sklearn":
         import sklearn.neural_network  # noqa: F401
     elif NAME == "tenfold":
-        from tenfold.network import import_keras
+        from tenfold.learners.architectures import import_keras
 
         import_keras()
     elif NAME == "scan":

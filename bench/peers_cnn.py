@@ -45,9 +45,9 @@ def images_of(part):
 
 
 def tenfold_training(x, y, validation, recipe, **asked):
-    from tenfold.contract import resolve
-    from tenfold.network import build_cnn
-    from tenfold.training import ConvolutionTraining, Examples
+    from tenfold.core.contract import resolve
+    from tenfold.learners.architectures import build_cnn
+    from tenfold.learners.training import ConvolutionTraining, Examples
 
     settings = resolve({"learner": "cnn", "recipe": recipe, **asked})
     network = build_cnn((28, 28), 10, seed=settings.seed)
@@ -186,7 +186,7 @@ def import_library():
     elif NAME == "torch":
         import torch  # noqa: F401
     else:
-        from tenfold.network import import_keras
+        from tenfold.learners.architectures import import_keras
 
         import_keras()
 

@@ -22,9 +22,9 @@ import numpy as np
 
 import tenfold
 from bench.measure import spread
-from tenfold.cluster import RayCluster
-from tenfold.sweeps.executors import Watch
-from tenfold.sweeps.trials import Job
+from tenfold.experiments.ray import RayCluster
+from tenfold.experiments.sweeps.executors import Watch
+from tenfold.experiments.sweeps.trials import Job
 
 TRIALS = 16
 SMALL = 200

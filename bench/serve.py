@@ -30,7 +30,7 @@ from PIL import Image
 import tenfold
 from bench.measure import environment
 from bench.speed import variables
-from tenfold.seeing import see
+from tenfold.inputs.pictures.preprocess import see
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "bench" / "results" / "serve.json"

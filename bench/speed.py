@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from bench.measure import environment, spread
-from tenfold import catalog
+from tenfold.data import catalog
 
 SCRIPT = Path(__file__).with_name("peers.py")
 SOURCE = Path(catalog.__file__).parent / "mnist"

@@ -116,7 +116,7 @@ def box(model: tenfold.Model, folder: Path) -> None:
     page[60:230, 150:320] *= 1 - 0.7 * ink / 255
     photo = folder / "photo.png"
     Image.fromarray(page.clip(0, 255).astype(np.uint8)).save(photo)
-    from tenfold.shown import steps_picture
+    from tenfold.report.drawings import steps_picture
 
     (IMAGES / "box.png").write_bytes(steps_picture(model.predict(photo)))  # type: ignore[arg-type]
 

@@ -18,12 +18,12 @@ from pydantic import TypeAdapter
 from typer.testing import CliRunner
 
 import tenfold
-from tenfold import cli
-from tenfold.audit import Audit
-from tenfold.contract import RECIPES, Contract, Settings
+from tenfold.cli import main as cli
+from tenfold.core.contract import RECIPES, Contract, Settings
+from tenfold.data.audit import Audit
 from tenfold.evaluation import AnyEvaluation
-from tenfold.robustness import Robustness
-from tenfold.runs import Record
+from tenfold.evaluation.robustness import Robustness
+from tenfold.runs.record import Record
 
 SCHEMAS: dict[str, Any] = {
     "run": Record,
@@ -72,7 +72,7 @@ def settings_page() -> str:
     meanings = meanings_of_settings()
     lines = [
         "# Settings\n",
-        "Everything that decides a fit: fields of `tenfold.contract.Settings`, arguments of "
+        "Everything that decides a fit: fields of `tenfold.core.contract.Settings`, arguments of "
         "`tenfold.train`, and `config` in `run.json`. A recipe, and a table instead of pictures, "
         "change some of the defaults: see below, and `config` of a run has them all.\n",
         "| setting | values | default | what it does |\n|---|---|---|---|",

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 import tenfold
-from tenfold.contract import Reading
-from tenfold.forecast import forecast
+from tenfold.core.contract import Reading
+from tenfold.model.forecast import forecast
 
 plt.rcParams.update({"figure.dpi": 70, "savefig.bbox": "tight"})
 rng = np.random.default_rng(0)
@@ -163,7 +163,7 @@ for name, one in (("plain", plain), ("a missed fraud costs 50 alarms", careful))
 # %% [markdown]
 # Both models rank the payments alike; what differs is where the alarm begins. It was chosen on validation rows, never on the test
 # rows. By arithmetic it should be near 1 / (1 + 50) = 0.02: an alarm that is true once in 51 times pays for itself.
-# `docs/tables.md` has the commands, and what else there is for rare labels.
+# `docs/guide/tables.md` has the commands, and what else there is for rare labels.
 #
 # ## House prices, with intervals
 #

@@ -22,7 +22,7 @@ from PIL import Image, ImageDraw, ImageFilter
 from sklearn.neighbors import KNeighborsClassifier
 
 import tenfold
-from tenfold.idx import read_idx
+from tenfold.inputs.idx import read_idx
 
 plt.rcParams.update({"figure.dpi": 70, "image.cmap": "gray_r", "savefig.bbox": "tight"})
 
@@ -51,7 +51,7 @@ DEPTHS = [1, 2]
 # The first four together are the "magic number" 2049.
 
 # %%
-folder = resources.files("tenfold.catalog") / "mnist"
+folder = resources.files("tenfold.data.catalog") / "mnist"
 raw = gzip.decompress((folder / "train-labels-idx1-ubyte.gz").read_bytes())
 magic, n_labels = struct.unpack(">II", raw[:8])
 print("first bytes:", list(raw[:12]))

@@ -11,26 +11,27 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-import program
 import tenfold
-from tenfold import Dataset, Run, files
+from tenfold import Dataset, Run
+from tenfold.core import files
+from tests.support import program
 
 Few = Callable[..., Dataset]
 Once = Callable[[str, Callable[[Path], Run]], Run]
 
 FIRST = (
-    "test_cluster", "test_notebooks", "test_browser", "test_sweeps", "test_checkpoints", "test_cli"
+    "test_ray", "test_notebooks", "test_browser", "test_sweeps", "test_checkpoints", "test_cli"
 )  # fmt: skip
 """Files that take long: they start first, so that no process waits for the last of them."""
 
 LONG = {
-    *FIRST, "test_alike", "test_audit", "test_comparison", "test_compiler", "test_convolution",
+    *FIRST, "test_duplicates", "test_audit", "test_comparison", "test_compiler", "test_convolution",
     "test_data_commands", "test_docs", "test_documentation", "test_doctor", "test_download",
-    "test_earlier_runs", "test_estimators", "test_examples", "test_export", "test_fitting",
-    "test_folders", "test_group", "test_loading", "test_network", "test_novelty",
-    "test_report", "test_serve_server", "test_stored", "test_suspects", "test_sweep_commands",
+    "test_earlier_runs", "test_sklearn", "test_examples", "test_export", "test_build",
+    "test_from_folder", "test_group", "test_load", "test_architectures", "test_novelty",
+    "test_report", "test_server", "test_disk_images", "test_label_errors", "test_sweep_commands",
     "test_table_commands", "test_table_path", "test_tiny", "test_training", "test_transcript",
-    "test_workflow",
+    "test_train",
 }  # fmt: skip
 """Files that train many networks or start many programs: `make test-fast` leaves them out."""
 
@@ -49,7 +50,7 @@ XLA compiles as it does for users."""
 
 QUICKLY_COMPILED = "--xla_backend_optimization_level=0"
 """A flag for XLA: the files of tests that train compile for two thirds of the time (measured: 60 s
-of 88 for test_convolution.py); the programs compute the same."""
+of 88 for learners/test_convolution.py); the programs compute the same."""
 
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 """One thread for NumPy's products: test processes side by side, each with a thread for every core,

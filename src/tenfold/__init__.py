@@ -9,18 +9,18 @@
 
 from typing import TYPE_CHECKING, Any
 
-from tenfold.data import Dataset, Split, split
-from tenfold.errors import TenfoldError
+from tenfold.core.errors import TenfoldError
+from tenfold.data.dataset import Dataset, Split, split
+from tenfold.data.load import load
 from tenfold.evaluation import Evaluation, Score
-from tenfold.loading import load
-from tenfold.model import Model, Prediction, Predictions
-from tenfold.runs import Run, verify
-from tenfold.sweeps import Sweep, compare, sweep
-from tenfold.transcript import Transcript
-from tenfold.workflow import evaluate, predict, read, resume, train
+from tenfold.experiments.sweeps import Sweep, compare, sweep
+from tenfold.experiments.train import evaluate, predict, read, resume, train
+from tenfold.model.model import Model, Prediction, Predictions
+from tenfold.model.transcript import Transcript
+from tenfold.runs.record import Run, verify
 
 if TYPE_CHECKING:
-    from tenfold.estimators import NetworkClassifier, NetworkRegressor
+    from tenfold.build.sklearn import NetworkClassifier, NetworkRegressor
 
 open = Run.open
 
@@ -57,7 +57,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     """The estimators, once they are asked for: they bring scikit-learn with them."""
     if name in ("NetworkClassifier", "NetworkRegressor"):
-        from tenfold import estimators
+        from tenfold.build import sklearn as estimators
 
         return getattr(estimators, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

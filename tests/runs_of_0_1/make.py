@@ -1,8 +1,8 @@
 """Make the archives of this folder: small runs written by version 0.1.0, commit 1ad35e6.
 
 This program documents how the archives were made. It is not run again for a newer program, since
-`tests/test_earlier_runs.py` asks whether newer programs can read what this commit wrote. Runs of
-another version belong in another folder.
+`tests/system/test_earlier_runs.py` asks whether newer programs can read what this commit wrote.
+Runs of another version belong in another folder.
 
 Everything is made in a temporary folder that is also the working folder, so that the paths in the
 archives are relative: the data stand in `data.zip`, each run in an archive of its own, and
@@ -30,13 +30,12 @@ from sklearn.datasets import load_diabetes, load_digits, load_iris
 from typer.testing import CliRunner
 
 import tenfold
-from tenfold import checkpoints
-from tenfold.cli import app
-from tenfold.contract import Reading
-from tenfold.idx import write_idx
-from tenfold.learners import Watcher
-from tenfold.training import Epoch
-from tenfold.workflow import Interrupted
+from tenfold.cli.main import app
+from tenfold.core.contract import Reading
+from tenfold.experiments.train import Interrupted
+from tenfold.inputs.idx import write_idx
+from tenfold.learners import Watcher, checkpoints
+from tenfold.learners.training import Epoch
 
 HERE = Path(__file__).resolve().parent
 

@@ -1,4 +1,4 @@
-"""Arrays in, numbers with intervals out. Every interval covers 95%; docs/evidence.md says how."""
+"""Arrays in, numbers with intervals out. Every interval covers 95% (docs/guide/evidence.md)."""
 
 from typing import Annotated
 

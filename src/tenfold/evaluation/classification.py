@@ -6,9 +6,9 @@ from typing import Any, Literal, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from tenfold import notebook
-from tenfold.contract import Frozen
-from tenfold.errors import DataError, did_you_mean, message
+from tenfold.core import html_repr
+from tenfold.core.contract import Frozen
+from tenfold.core.errors import DataError, did_you_mean, message
 from tenfold.evaluation.intervals import (
     Finite,
     Floats,
@@ -123,12 +123,12 @@ class Evaluation(Frozen):
         ]  # fmt: skip
         confused = (f"{true} read as {read}: {n}" for true, read, n in self.most_confused[:5])
         parts = [
-            notebook.table(("score", "value [95% interval]"), scores),
+            html_repr.table(("score", "value [95% interval]"), scores),
             f"<p>{escape(self.verdict)}</p>",
         ]
         if self.most_confused:
             parts.append(f"<p>Most confused: {escape(', '.join(confused))}</p>")
-        return notebook.card(f"{self.data}: {self.n:,} {self.part} rows", *parts)
+        return html_repr.card(f"{self.data}: {self.n:,} {self.part} rows", *parts)
 
     @property
     def most_confused(self) -> list[tuple[str, str, int]]:

@@ -5,8 +5,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from tenfold.contract import Frozen
-from tenfold.errors import DataError, message
+from tenfold.core.contract import Frozen
+from tenfold.core.errors import DataError, message
 from tenfold.evaluation.classification import f1_scores, log_losses
 from tenfold.evaluation.intervals import (
     Finite,

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pydantic import AfterValidator
 
-from tenfold.contract import Frozen
+from tenfold.core.contract import Frozen
 
 Z = NormalDist().inv_cdf(0.975)
 MAX_REACH = 3.2
@@ -147,7 +147,7 @@ def ratios(pairs: Sequence[tuple[Floats, Floats | None]], rng: np.random.Generat
     """Ratios of means over the same rows, each with the symmetric bootstrap-t interval of its log.
 
     Errors have long tails, of which percentiles of resampled means see too little: simulated, this
-    interval is never further from 95% than they are, and mostly nearer (docs/evidence.md).
+    interval is never further from 95% than they are, and mostly nearer (docs/guide/evidence.md).
 
     Args:
       pairs: Numerator and denominator of each row, (n,), not negative; no denominator: 1.

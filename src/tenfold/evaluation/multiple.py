@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tenfold.errors import DataError, message
+from tenfold.core.errors import DataError, message
 from tenfold.evaluation.intervals import MAX_RESAMPLED, Floats, Score, Verdict
 
 N_DRAWS = 9_999

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tenfold.contract import Frozen
+from tenfold.core.contract import Frozen
 from tenfold.evaluation.intervals import (
     Finite,
     Floats,

@@ -6,9 +6,9 @@ from typing import Any, Literal, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from tenfold import notebook
-from tenfold.contract import Frozen
-from tenfold.errors import DataError, message
+from tenfold.core import html_repr
+from tenfold.core.contract import Frozen
+from tenfold.core.errors import DataError, message
 from tenfold.evaluation.intervals import Finite, Floats, Ratio, Score, Verdict, ratios, wilson
 
 MAX_SIZE = 1e150
@@ -79,9 +79,9 @@ class RegressionEvaluation(Frozen):
             scores.append(("rows inside their interval", self.coverage))
         baseline = f"baseline ({self.baseline.kind}): RMSE"
         scores.append((baseline, self.baseline.rmse.in_unit))
-        table = notebook.table(("score", "value [95% interval]"), scores)
+        table = html_repr.table(("score", "value [95% interval]"), scores)
         title = f"{self.data}: {self.target}, {self.n:,} {self.part} rows"
-        return notebook.card(title, table, f"<p>{escape(self.verdict)}</p>")
+        return html_repr.card(title, table, f"<p>{escape(self.verdict)}</p>")
 
     @classmethod
     def of(

@@ -10,10 +10,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from tenfold.checkpoints import Checkpoints
-from tenfold.contract import Settings
-from tenfold.errors import DataError, SettingsError, message
+from tenfold.core.contract import Settings
+from tenfold.core.errors import DataError, SettingsError, message
 from tenfold.learners.bayes import fit_bayes
+from tenfold.learners.checkpoints import Checkpoints
 from tenfold.learners.classical import (
     fit_baseline,
     fit_forest,
@@ -24,7 +24,7 @@ from tenfold.learners.classical import (
 from tenfold.learners.fitted import Fitted, Watcher
 from tenfold.learners.neighbors import fit_neighbors
 from tenfold.learners.network import fit_cnn, fit_network
-from tenfold.training import Examples
+from tenfold.learners.training import Examples
 
 __all__ = ["LEARNERS", "Fitted", "Learner", "Task", "Watcher", "check_task", "fit_last_value"]
 

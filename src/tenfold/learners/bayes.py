@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tenfold.contract import Settings
+from tenfold.core.contract import Settings
 from tenfold.learners.classical import spread
 from tenfold.learners.fitted import Fitted, Watcher, features
-from tenfold.training import Examples
+from tenfold.learners.training import Examples
 
 BERNOULLI_SMOOTHING = 0.1
 """Rows added to each count. 1, the usual, costs 2 points of F1 on SMS spam."""

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tenfold.contract import Settings
+from tenfold.core.contract import Settings
 from tenfold.learners.fitted import Fitted, Watcher, features
-from tenfold.training import Examples
-from tenfold.training.steps import Purpose, stream
+from tenfold.learners.training import Examples
+from tenfold.learners.training.steps import Purpose, stream
 
 MANY_LABELS = "The number of unique classes is greater than 50%"
 """How a warning of scikit-learn begins: the audit says it in our words."""

@@ -8,9 +8,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from tenfold.audit import Audit
-from tenfold.network import Layer
-from tenfold.training import Epoch
+from tenfold.data.audit import Audit
+from tenfold.learners.architectures import Layer
+from tenfold.learners.training import Epoch
 
 
 class Watcher:
@@ -40,7 +40,7 @@ class Watcher:
 
 
 class Body(Protocol):
-    """The fitted numbers of one kind of learner; `tenfold.graph` translates each kind."""
+    """The fitted numbers of one kind of learner; `tenfold.build.onnx` translates each kind."""
 
     def answers(self, x: NDArray[Any]) -> NDArray[np.float32]:
         """Probabilities (n, n_labels), or values (n,) in the unit it was fitted in."""

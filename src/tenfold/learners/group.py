@@ -23,11 +23,12 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 import tenfold
-from tenfold import errors, files, stored
-from tenfold.checkpoints import Checkpoint, decode, encode
-from tenfold.contract import Settings
-from tenfold.errors import BackendError, FileError, message
-from tenfold.training import Epoch, Examples, Training
+from tenfold.core import errors, files
+from tenfold.core.contract import Settings
+from tenfold.core.errors import BackendError, FileError, message
+from tenfold.data import disk_images
+from tenfold.learners.checkpoints import Checkpoint, decode, encode
+from tenfold.learners.training import Epoch, Examples, Training
 
 ATTEMPTS = 3
 """Groups that die one after the other, without an epoch between, before the fit gives up."""
@@ -212,7 +213,7 @@ def write_examples(folder: Path, parts: dict[str, Examples | None]) -> None:
     for name, examples in parts.items():
         for field, array in (examples._asdict() if examples else {}).items():
             if array is not None:
-                stored.save(folder / f"{name}-{field}.npy", array)
+                disk_images.save(folder / f"{name}-{field}.npy", array)
 
 
 def read_examples(folder: Path, name: str) -> Examples | None:
@@ -221,5 +222,5 @@ def read_examples(folder: Path, name: str) -> Examples | None:
     for field in Examples._fields:
         path = folder / f"{name}-{field}.npy"
         if path.exists():
-            arrays[field] = stored.open_saved(path)
+            arrays[field] = disk_images.open_saved(path)
     return Examples(**arrays) if arrays else None

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tenfold.contract import Settings
+from tenfold.core.contract import Settings
 from tenfold.learners.fitted import Fitted, Watcher, features
-from tenfold.training import Examples
+from tenfold.learners.training import Examples
 
 MAX_DIMENSIONS = 50
 """More columns are reduced to this many principal components; so are pictures."""

@@ -10,14 +10,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tenfold.checkpoints import Checkpoint, Checkpoints
-from tenfold.contract import Settings
-from tenfold.errors import SettingsError, message
+from tenfold.core.contract import Settings
+from tenfold.core.errors import SettingsError, message
+from tenfold.learners.architectures import (
+    build_cnn,
+    build_network,
+    hidden_network,
+    layer_table,
+    rows_at_once,
+)
+from tenfold.learners.checkpoints import Checkpoint, Checkpoints
 from tenfold.learners.fitted import Fitted, Watcher
 from tenfold.learners.group import Group
-from tenfold.network import build_cnn, build_network, hidden_network, layer_table, rows_at_once
-from tenfold.training import ConvolutionTraining, DenseTraining, Epoch, Examples, Training
-from tenfold.training.steps import compile_program
+from tenfold.learners.training import ConvolutionTraining, DenseTraining, Epoch, Examples, Training
+from tenfold.learners.training.steps import compile_program
 
 AT_ONCE = 1024
 """Rows answered at once, at most: convolutions need 26 kB for each picture of 28x28."""

@@ -12,14 +12,14 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from tenfold import files
-from tenfold.checkpoints import Checkpoint, decode, encode
-from tenfold.contract import Settings
-from tenfold.errors import TenfoldError
+from tenfold.core import files
+from tenfold.core.contract import Settings
+from tenfold.core.errors import TenfoldError
+from tenfold.learners.architectures import build_cnn, build_network, prepare
+from tenfold.learners.checkpoints import Checkpoint, decode, encode
 from tenfold.learners.group import SETTINGS, START, read_examples, state_path
-from tenfold.network import build_cnn, build_network, prepare
-from tenfold.training import Training
-from tenfold.training.distributed import DistributedConvolution, DistributedDense, join
+from tenfold.learners.training import Training
+from tenfold.learners.training.distributed import DistributedConvolution, DistributedDense, join
 
 
 def main() -> None:

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tenfold.evaluation import Floats, Reliability, reliability, share_answered
+from tenfold.evaluation.robustness import Robustness
 from tenfold.report.plots import INK, TRAIN, VALIDATION, new_charts, new_figure, plain, short
-from tenfold.robustness import Robustness
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

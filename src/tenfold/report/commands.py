@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tenfold.contract import Reading, TableInput
-from tenfold.runs import EXAMPLE_INPUTS, EXAMPLE_ROWS, Run
+from tenfold.core.contract import Reading, TableInput
+from tenfold.runs.record import EXAMPLE_INPUTS, EXAMPLE_ROWS, Run
 
 FLAGS = (
     "hidden", "epochs", "batch_size", "learning_rate", "seed", "test_size", "folds",

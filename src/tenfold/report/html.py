@@ -10,20 +10,20 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from pydantic import ValidationError
 
-from tenfold import files
-from tenfold.audit import Audit
-from tenfold.contract import Frozen
-from tenfold.errors import RunError, message
+from tenfold.core import files
+from tenfold.core.contract import Frozen
+from tenfold.core.errors import RunError, message
+from tenfold.data.audit import Audit
 from tenfold.evaluation import Comparison, Evaluation, RegressionEvaluation, in_unit
-from tenfold.page import Living, embedded, read_text, render
+from tenfold.evaluation.robustness import Robustness
 from tenfold.report.answers import answered_figure, calibration_figure, importance_figure
 from tenfold.report.commands import commands
 from tenfold.report.layers import layer_rows
+from tenfold.report.network_page import Living, embedded, read_text, render
 from tenfold.report.plots import as_svg, history_figure, precision_recall_figure
 from tenfold.report.sheet import layout, sheet_order
 from tenfold.report.values import forecast_figure, predicted_vs_true_figure, residuals_figure
-from tenfold.robustness import Robustness
-from tenfold.runs import Run, StoredLabels, StoredValues, read_predictions, read_test_rows
+from tenfold.runs.record import Run, StoredLabels, StoredValues, read_predictions, read_test_rows
 
 PICTURES = {
     "confusion_matrix.png": "Confusion matrix",
@@ -85,7 +85,8 @@ def write_report(run: Run, notes: Sequence[str] = ()) -> None:
         "tenfold.report",
         "report.html.j2",
         title=run.path.resolve().name,
-        css=read_text("tenfold.page", "page.css") + read_text("tenfold.report", "report.css"),
+        css=read_text("tenfold.report.network_page", "page.css")
+        + read_text("tenfold.report", "report.css"),
         record=run.record,
         evaluation=evaluation,
         living=living,
@@ -120,7 +121,8 @@ def write_comparison(first: Run, second: Run, comparison: Comparison, path: Path
     text = render(
         "tenfold.report",
         "comparison.html.j2",
-        css=read_text("tenfold.page", "page.css") + read_text("tenfold.report", "report.css"),
+        css=read_text("tenfold.report.network_page", "page.css")
+        + read_text("tenfold.report", "report.css"),
         comparison=comparison,
         records=[run.record for run in (first, second)],
         names=[comparison.first, comparison.second],

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tenfold import files
-from tenfold.data import Dataset
-from tenfold.errors import DataError, message
+from tenfold.core import files
+from tenfold.core.errors import DataError, message
+from tenfold.data.dataset import Dataset
 from tenfold.evaluation import Evaluation, Ranking
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tenfold import files
+from tenfold.core import files
 
 COLUMNS = 100
 MAX_SIDE_PX = 112

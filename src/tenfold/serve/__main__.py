@@ -2,7 +2,7 @@
 
 import sys
 
-from tenfold.errors import TenfoldError
+from tenfold.core.errors import TenfoldError
 from tenfold.serve.server import CANNOT_START, work_as_told
 
 if __name__ == "__main__":

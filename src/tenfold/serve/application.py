@@ -12,10 +12,10 @@ from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
 from starlette.exceptions import HTTPException
 
 import tenfold
-from tenfold.contract import Frozen
-from tenfold.errors import SettingsError, message
-from tenfold.page import page_text, read_text, render
-from tenfold.runs import Run
+from tenfold.core.contract import Frozen
+from tenfold.core.errors import SettingsError, message
+from tenfold.report.network_page import page_text, read_text, render
+from tenfold.runs.record import Run
 from tenfold.serve.gate import Doors, Gate, State
 from tenfold.serve.limits import Limits
 from tenfold.serve.metrics import CONTENT_TYPE, Metrics
@@ -183,7 +183,7 @@ def _add_people(app: FastAPI, predictors: dict[str, Predictor]) -> None:
         text = render(
             "tenfold.serve",
             "docs.html.j2",
-            css=read_text("tenfold.page", "page.css"),
+            css=read_text("tenfold.report.network_page", "page.css"),
             paths=app.openapi()["paths"],
             models=[about(predictor) for predictor in predictors.values()],
         )

@@ -9,8 +9,8 @@ from typing import Any, cast
 
 import numpy as np
 
-from tenfold.columns import Table
-from tenfold.model import Answers, Estimate, Model, Prediction, Predictions
+from tenfold.inputs.tables.columns import Table
+from tenfold.model.model import Answers, Estimate, Model, Prediction, Predictions
 from tenfold.serve.metrics import Histogram
 from tenfold.serve.nature import BATCH, Nature
 from tenfold.serve.questions import Rows

@@ -5,14 +5,14 @@ from typing import Annotated
 
 from pydantic import Field, ValidationError
 
-from tenfold.contract import Frozen
-from tenfold.errors import SettingsError, did_you_mean, message
+from tenfold.core.contract import Frozen
+from tenfold.core.errors import SettingsError, did_you_mean, message
 
 Seconds = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)]
 
 
 class Limits(Frozen):
-    """Limits of a service; docs/serving.md has them as a table, with the answer beyond each.
+    """Limits of a service; docs/guide/serving.md has them as a table, with the answer beyond each.
 
     Attributes:
       body_bytes: Bytes of a request's body.

@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from tenfold.columns import Table, read_rows
-from tenfold.contract import FeaturesInput, ImageInput
-from tenfold.errors import ModelError, message
-from tenfold.model import Answers, Estimates, read_cells
-from tenfold.runs import EXAMPLE_ROWS, Run
-from tenfold.tabular import with_earlier_values
+from tenfold.core.contract import FeaturesInput, ImageInput
+from tenfold.core.errors import ModelError, message
+from tenfold.data.from_table import with_earlier_values
+from tenfold.inputs.tables.columns import Table, read_rows
+from tenfold.model.model import Answers, Estimates, read_cells
+from tenfold.runs.record import EXAMPLE_ROWS, Run
 
 BATCH = 32
 """Rows that are answered together, at most."""

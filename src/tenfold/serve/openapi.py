@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from math import prod
 from typing import Any
 
-from tenfold.contract import FeaturesInput, ImageInput
-from tenfold.images import FORMATS
-from tenfold.model import Model
+from tenfold.core.contract import FeaturesInput, ImageInput
+from tenfold.inputs.pictures.decode import FORMATS
+from tenfold.model.model import Model
 from tenfold.serve.limits import Limits
 from tenfold.serve.predictor import Predictor
 

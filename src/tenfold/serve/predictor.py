@@ -9,12 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from tenfold.answers import Answer, as_json
-from tenfold.contract import ImageInput, TableInput
-from tenfold.errors import TenfoldError
-from tenfold.model import of_picture
-from tenfold.runs import Run
-from tenfold.seeing import see
+from tenfold.core.contract import ImageInput, TableInput
+from tenfold.core.errors import TenfoldError
+from tenfold.inputs.pictures.preprocess import see
+from tenfold.model.json_form import Answer, as_json
+from tenfold.model.model import of_picture
+from tenfold.runs.record import Run
 from tenfold.serve.batching import Batcher, Outcome
 from tenfold.serve.limits import Limits
 from tenfold.serve.metrics import Histogram

@@ -12,7 +12,7 @@ from typing import Any, cast
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from tenfold.errors import message
+from tenfold.core.errors import message
 from tenfold.serve.gate import Gate
 from tenfold.serve.replies import Refusal
 

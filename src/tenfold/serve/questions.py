@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tenfold.columns import Table, read_rows
-from tenfold.contract import Contract, FeaturesInput, ImageInput, TableInput
-from tenfold.errors import TenfoldError, did_you_mean, message
-from tenfold.model import read_cells
-from tenfold.seeing import Steps, see
+from tenfold.core.contract import Contract, FeaturesInput, ImageInput, TableInput
+from tenfold.core.errors import TenfoldError, did_you_mean, message
+from tenfold.data.from_table import with_earlier_values
+from tenfold.inputs.pictures.preprocess import Steps, see
+from tenfold.inputs.tables.columns import Table, read_rows
+from tenfold.model.model import read_cells
 from tenfold.serve.limits import Limits
 from tenfold.serve.replies import Refusal
-from tenfold.tabular import with_earlier_values
 
 Rows = NDArray[Any] | Table
 

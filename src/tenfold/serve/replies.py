@@ -4,7 +4,7 @@ import json
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from tenfold.errors import TenfoldError
+from tenfold.core.errors import TenfoldError
 
 JSON = b"application/json"
 

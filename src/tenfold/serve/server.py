@@ -19,8 +19,8 @@ from types import FrameType
 
 import uvicorn
 
-from tenfold.errors import FileError, SettingsError, message
-from tenfold.runs import Run
+from tenfold.core.errors import FileError, SettingsError, message
+from tenfold.runs.record import Run
 from tenfold.serve.application import build
 from tenfold.serve.gate import Doors, Gate
 from tenfold.serve.limits import Limits

@@ -1,0 +1,1 @@
+"""A fitted learner to a calibrated, checked model file."""

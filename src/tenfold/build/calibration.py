@@ -1,0 +1,467 @@
+"""Arrays of validation rows in, constants of the graph out: temperature, interval, thresholds.
+
+Test rows never come here.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from tenfold.core.errors import DataError, message
+from tenfold.learners.fitted import features
+
+SMALLEST = 1e-7
+"""Probabilities are cut to at least this before their logarithm is taken."""
+
+LEAST_GAIN = 1e-4
+"""Log loss a temperature must save to be worth its nodes."""
+
+MIN_ROWS = 50
+"""Fewer rows than these fit chance rather than a temperature."""
+
+MIN_OF_EACH = 5
+"""Fewer positive or negative rows than these choose a threshold by chance."""
+
+
+UNSURE_SHARE = 0.02
+"""Share of validation rows whose novelty passes the threshold."""
+
+MAX_AXES = 64
+"""Principal axes, at most: bounds the file."""
+
+WIDE_SHARE = 0.1
+"""Under this share of the variance off the axes float32 leaves errors of 1e-4 (seen)."""
+
+ROWS_PER_CENTRE = 20
+
+MAX_AT_ONCE = 1 << 21
+"""Values whose distance is computed at a time: 16 MB in float64, some five times."""
+
+MAX_EXACT = 1_000
+"""More columns than these have their axes found by random projections: in seconds."""
+
+LEAST_SPREAD = 1e-2
+"""Directions with less than this share of the mean variance count as much as with it."""
+
+OFF = 4.0
+"""What the square of a picture counts off the axes, beside that on them: 1 finds a few more
+letters, 4 more clothes, 8 fewer letters (`python -m bench.novelty`)."""
+
+DOUBT = 0.5
+"""What doubt counts beside a distance."""
+
+
+@dataclass(frozen=True)
+class Constants:
+    """What calibration adds to a graph; the defaults change nothing.
+
+    Attributes:
+      temperature: Log-probabilities are divided by it; above 1 makes answers less sure.
+      label_factors: What each label's probability is multiplied by before, (n_labels,); empty: 1.
+      target_mean: Mean of the target in its unit, which the learner saw as 0.
+      target_scale: Standard deviation of the target in its unit, which the learner saw as 1.
+      half_width: Half the width of the interval of a value, in the target's unit. Infinite: there
+        were too few rows to promise anything.
+    """
+
+    temperature: float = 1.0
+    label_factors: tuple[float, ...] = ()
+    target_mean: float = 0.0
+    target_scale: float = 1.0
+    half_width: float = np.inf
+
+    def apply(self, answers: NDArray[np.float32]) -> NDArray[np.float32]:
+        """What the graph's tail makes of a learner's answers.
+
+        Args:
+          answers: Probabilities (n, n_labels) or standardised values (n,).
+
+        Returns:
+          Probabilities at the temperature, or values in the target's unit.
+        """
+        if answers.ndim == 1:
+            wide = answers.astype(np.float64) * self.target_scale + self.target_mean
+            return wide.astype(np.float32)
+        if not self.changes_probabilities:
+            return answers
+        factors = np.array(self.label_factors or 1.0)
+        return at_temperature(answers, self.temperature, factors).astype(np.float32)
+
+    @property
+    def changes_probabilities(self) -> bool:
+        """Whether probabilities leave the graph's tail other than they came."""
+        return self.temperature != 1 or bool(self.label_factors)
+
+
+def at_temperature(
+    probabilities: ArrayLike, temperature: float, factors: ArrayLike = 1.0
+) -> NDArray[np.float64]:
+    """softmax(log(p * factors) / temperature), p cut to at least 1e-7, float64 (n, n_labels).
+
+    Source: Guo et al. 2017, arXiv:1706.04599, section 4.2, on logits; log-probabilities are logits.
+    """
+    cut = np.clip(np.asarray(probabilities, np.float64), SMALLEST, 1)
+    scaled = (np.log(cut) + np.log(np.asarray(factors, np.float64))) / temperature
+    odds = np.exp(scaled - scaled.max(axis=1, keepdims=True))
+    return np.asarray(odds / odds.sum(axis=1, keepdims=True))
+
+
+def fit_temperature(
+    probabilities: ArrayLike, y: ArrayLike, weight: ArrayLike | None = None
+) -> float:
+    """The temperature with the least log loss.
+
+    Args:
+      probabilities: Of validation rows, (n, n_labels).
+      y: Their label codes (n,).
+      weight: Of each row, or None.
+
+    Returns:
+      From 0.05 to 100; 1 for fewer than 50 rows, or where none lowers the log loss by 1e-4.
+
+    Raises:
+      DataError: Lengths differ.
+
+    Source: Guo et al. 2017, arXiv:1706.04599, section 4.2. The loss is convex in 1/temperature,
+    so over log(temperature) it has one valley.
+    """
+    from scipy.optimize import minimize_scalar
+
+    p, codes = np.asarray(probabilities, np.float64), np.asarray(y, np.int64)
+    weights = None if weight is None else np.asarray(weight, np.float64)
+    _check_lengths(probabilities=len(p), y=len(codes))
+    if len(codes) < MIN_ROWS:
+        return 1.0
+
+    def loss(log_temperature: float) -> float:
+        answers = at_temperature(p, float(np.exp(log_temperature)))
+        own = np.clip(answers[np.arange(len(codes)), codes], SMALLEST, 1)
+        return float(np.average(-np.log(own), weights=weights))
+
+    found = minimize_scalar(
+        loss, bounds=(np.log(0.05), np.log(100)), method="bounded", options={"xatol": 1e-4}
+    )
+    return float(np.exp(found.x)) if found.fun < loss(0.0) - LEAST_GAIN else 1.0
+
+
+def conformal_half_width(true: ArrayLike, predicted: ArrayLike, coverage: float = 0.9) -> float:
+    """Half the width of an interval that holds the true value in `coverage` of all cases.
+
+    Args:
+      true: Targets of validation rows that the learner was not fitted on (n,).
+      predicted: The learner's answers to them, in the same unit (n,).
+      coverage: Share of intervals that shall hold their value, above 0 and below 1.
+
+    Returns:
+      The ceil((n + 1) * coverage)-th smallest |true - predicted|. Infinite with fewer rows than
+      that (9 for 90%): no finite width can promise it.
+
+    Raises:
+      DataError: Lengths differ, or `coverage` is outside its range.
+
+    Example:
+      >>> conformal_half_width(range(9), [0.0] * 9)
+      8.0
+
+    Source: Lei et al. 2018, doi:10.1080/01621459.2017.1307116, split conformal prediction:
+    at least `coverage`, as long as new rows come from where these came from.
+    """
+    y, answers = np.asarray(true, np.float64), np.asarray(predicted, np.float64)
+    _check_lengths(true=len(y), predicted=len(answers))
+    errors = np.abs(y - answers)
+    if not 0 < coverage < 1:
+        raise DataError(
+            message("Coverage out of range", expected="above 0 and below 1", coverage=coverage)
+        )
+    # 10 * 0.9 must not become 9.000000000000002.
+    rank = int(np.ceil(np.round((len(errors) + 1) * coverage, 9)))
+    return float(np.sort(errors)[rank - 1]) if rank <= len(errors) else np.inf
+
+
+def choose_threshold(
+    probability_of_positive: ArrayLike,
+    is_positive: ArrayLike,
+    cost_false_negative: float,
+    cost_false_positive: float,
+) -> float:
+    """The threshold with the least cost on validation rows: positive from there upwards.
+
+    Args:
+      probability_of_positive: Of validation rows, (n,).
+      is_positive: Whether each is positive, (n,).
+      cost_false_negative: Cost of a positive row that is missed, above 0.
+      cost_false_positive: Cost of a negative row that is taken for positive, above 0.
+
+    Returns:
+      A threshold from 0 to 1, halfway between the two answers it separates. Of equally cheap ones
+      the nearest to `cost_false_positive / (cost_false_positive + cost_false_negative)`, which
+      costs least where the probabilities are right (Elkan 2001, IJCAI); that one too where
+      fewer than 5 rows are positive, or negative: they are too few to choose by.
+
+    Raises:
+      DataError: Lengths differ, or a cost is not above 0.
+    """
+    p, positive = np.asarray(probability_of_positive, np.float64), np.asarray(is_positive, bool)
+    _check_lengths(probability_of_positive=len(p), is_positive=len(positive))
+    if not (cost_false_negative > 0 and cost_false_positive > 0):
+        raise DataError(
+            message(
+                "Costs out of range",
+                expected="above 0",
+                cost_false_negative=cost_false_negative,
+                cost_false_positive=cost_false_positive,
+            )
+        )
+    ideal = cost_false_positive / (cost_false_positive + cost_false_negative)
+    if min(positive.sum(), (~positive).sum()) < MIN_OF_EACH:
+        return ideal
+    values, which = np.unique(p, return_inverse=True)
+    positives = np.bincount(which, positive, minlength=len(values))
+    negatives = np.bincount(which, ~positive, minlength=len(values))
+    missed = np.r_[0, np.cumsum(positives)]  # a threshold above the first i values misses these
+    alarms = np.r_[negatives.sum() - np.r_[0, np.cumsum(negatives)]]
+    costs = missed * cost_false_negative + alarms * cost_false_positive
+    cheapest = np.flatnonzero(costs <= costs.min() * (1 + 1e-12))
+    low, high = np.r_[0.0, values][cheapest], np.r_[values, 1.0][cheapest]
+    # The ideal threshold itself where it separates the same rows, else the middle of the gap.
+    fits = (low < ideal) & (ideal <= high)
+    candidates = np.where(fits, ideal, (low + high) / 2)
+    return float(candidates[np.argmin(np.abs(candidates - ideal))])
+
+
+@dataclass(frozen=True, eq=False)
+class Distance:
+    """How far rows are from the training rows: in standard deviations, or as they are.
+
+    With x = row - mean and y = x @ axes, the square is min |y @ whitening - centre|**2 +
+    (|x|**2 - |y|**2) / rest.
+
+    Attributes:
+      mean: Of the training rows, (d,).
+      axes: Their principal axes, orthonormal, (d, c).
+      whitening: Makes the spread around the centres 1 in each direction, (c, c); None: distances
+        are those of the rows.
+      centres: Of the training rows, whitened, (m, c).
+      rest: Variance off the axes that counts as 1.
+      wide: So little is off the axes that |x|**2 - |y|**2 needs float64.
+      middle: The distance that counts as 0: the median of validation rows.
+      scale: What is counted as 1 beyond it: to the threshold.
+    """
+
+    mean: NDArray[np.float32]
+    axes: NDArray[np.float32]
+    whitening: NDArray[np.float32] | None
+    centres: NDArray[np.float32]
+    rest: float
+    wide: bool = True
+    middle: float = 0.0
+    scale: float = 1.0
+
+    def of(self, rows: NDArray[Any]) -> NDArray[np.float64]:
+        """The counted distance (n,) of rows (n, d), or of pictures; a few at a time."""
+        step = max(1, MAX_AT_ONCE // len(self.mean))
+        parts = (rows[start : start + step] for start in range(0, len(rows), step))
+        return np.concatenate([np.empty(0), *(self._of(features(part)) for part in parts)])
+
+    def _of(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
+        x = rows.astype(np.float64) - self.mean
+        y = x @ self.axes.astype(np.float64)
+        off = ((x**2).sum(axis=1) - (y**2).sum(axis=1)) / self.rest
+        z, centres = y, self.centres.astype(np.float64)
+        if self.whitening is not None:
+            z = y @ self.whitening.astype(np.float64)
+        closeness = 2 * z @ centres.T - (centres**2).sum(axis=1)
+        square = np.maximum((z**2).sum(axis=1) - closeness.max(axis=1) + off, 0)
+        distance: NDArray[np.float64] = (np.sqrt(square) - self.middle) / self.scale
+        return distance
+
+
+@dataclass(frozen=True, eq=False)
+class Novelty:
+    """How unlike the training rows a row is: 0 as the middle validation row, 1 at the threshold.
+
+    (distance of the features + distance of the hidden values + doubt) / unit, for doubt
+    (-log(largest probability) - doubt_middle) * doubt_weight.
+
+    Attributes:
+      features: Distance of what the learner sees, (n, d).
+      hidden: Distance of a network's last hidden activations; None for other learners.
+      doubt_middle, doubt_weight: What is 0 of the doubt, and what one of it counts.
+      unit: What is called 1.
+    """
+
+    features: Distance
+    hidden: Distance | None
+    doubt_middle: float = 0.0
+    doubt_weight: float = 0.0
+    unit: float = 1.0
+
+    def of(
+        self,
+        features: NDArray[Any],
+        hidden: NDArray[np.float32] | None,
+        probabilities: NDArray[np.float32],
+    ) -> NDArray[np.float32]:
+        """The novelty (n,) of rows: what the graph answers.
+
+        Args:
+          features: What the learner sees, (n, d), or pictures uint8 (n, ...).
+          hidden: Hidden values (n, h), or None.
+          probabilities: Calibrated answers (n, n_labels).
+        """
+        total = self.features.of(features)
+        if self.hidden is not None and hidden is not None:
+            total += self.hidden.of(hidden)
+        total += self.doubt_weight * (_doubt(probabilities) - self.doubt_middle)
+        return (total / self.unit).astype(np.float32)
+
+
+def _doubt(probabilities: NDArray[np.float32]) -> NDArray[np.float64]:
+    best = probabilities.max(axis=1).astype(np.float64)
+    doubt: NDArray[np.float64] = -np.log(np.maximum(best, SMALLEST))
+    return doubt
+
+
+def fit_distance(
+    rows: ArrayLike, y: ArrayLike, *, per_label: int = 1, whitened: bool = True
+) -> Distance | None:
+    """The axes and centres of training rows.
+
+    Args:
+      rows: Training rows (n, d).
+      y: Their label codes (n,).
+      per_label: Centres of each label, at most; one for every 20 of its rows.
+      whitened: In standard deviations around the centres. Without, in the unit of the rows: of
+        pictures, whose pixels have one unit, a small detail is no more than it is.
+
+    Returns:
+      A distance whose `middle` is 0 and `scale` 1. None where the rows do not vary.
+
+    Raises:
+      DataError: Lengths differ.
+
+    Source: Lee et al. 2018, arXiv:1807.03888, section 2.1, Mahalanobis distance to the nearest
+    label's mean; what is off the axes as in Wang et al. 2022, arXiv:2203.10807.
+    """
+    x, codes = np.asarray(rows, np.float32), np.asarray(y, np.int64)
+    _check_lengths(rows=len(x), y=len(codes))
+    mean = x.mean(axis=0, dtype=np.float64)
+    x = x - mean.astype(np.float32)
+    total = float(np.square(x).mean(axis=0, dtype=np.float64).sum())
+    if total <= 0:
+        return None
+    values, axes = _principal_axes(x)
+    n_axes = int((values > LEAST_SPREAD * total / x.shape[1]).sum())
+    axes = axes[:, :n_axes]
+    off = max(total - float(values[:n_axes].sum()), LEAST_SPREAD * total)
+    rest = off / max(1, x.shape[1] - n_axes)
+    place = (x @ axes).astype(np.float64)
+    found, which = np.unique(codes, return_inverse=True)
+    groups = [place[which == label] for label in range(len(found))]
+    whitening = _whitening(groups) if whitened else None
+    if whitening is None:
+        rest = 1 / OFF
+    else:
+        groups = [rows @ whitening for rows in groups]
+    centres = np.concatenate([_centres(rows.astype(np.float32), per_label) for rows in groups])
+    return Distance(
+        mean.astype(np.float32),
+        axes.astype(np.float32),
+        None if whitening is None else whitening.astype(np.float32),
+        centres,
+        rest,
+        off < WIDE_SHARE * total,
+    )
+
+
+def _whitening(groups: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """What makes the spread of groups of rows (n, c) around their means 1 each way, (c, c)."""
+    around = np.concatenate([rows - rows.mean(axis=0) for rows in groups])
+    spread, directions = np.linalg.eigh(around.T @ around / len(around))
+    floor = LEAST_SPREAD * float(spread.mean()) or float(np.square(np.concatenate(groups)).sum())
+    whitening: NDArray[np.float64] = directions / np.sqrt(np.maximum(spread, floor))
+    return whitening
+
+
+def _principal_axes(x: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Variances, largest first, and axes (d, c) of centred rows (n, d), at most `MAX_AXES`."""
+    if x.shape[1] <= MAX_EXACT:
+        values, vectors = np.linalg.eigh(x.T @ x / len(x))
+        return values[::-1][:MAX_AXES], vectors[:, ::-1][:, :MAX_AXES]
+    from sklearn.utils.extmath import randomized_svd
+
+    n_axes = min(MAX_AXES, *x.shape)
+    _, singular, transposed = randomized_svd(x, n_axes, random_state=0)
+    return singular**2 / len(x), transposed.T
+
+
+def _centres(rows: NDArray[np.float32], at_most: int) -> NDArray[np.float32]:
+    """The centres that Lloyd's ten steps find among rows (n, c), from rows spread evenly over them.
+
+    Source: Lloyd 1982, doi:10.1109/TIT.1982.1056489.
+    """
+    k = min(at_most, max(1, len(rows) // ROWS_PER_CENTRE))
+    centres = rows[np.linspace(0, len(rows) - 1, k).astype(np.int64)]
+    for _ in range(10):
+        nearest = (2 * rows @ centres.T - (centres**2).sum(axis=1)).argmax(axis=1)
+        members = np.eye(k, dtype=np.float32)[nearest]
+        counts = members.sum(axis=0)[:, None]
+        # A centre without rows stays where it is.
+        centres = np.where(counts > 0, members.T @ rows / np.maximum(counts, 1), centres)
+    return centres
+
+
+def fit_novelty(
+    features: Distance,
+    hidden: Distance | None,
+    of_features: NDArray[Any],
+    of_hidden: NDArray[np.float32] | None,
+    probabilities: NDArray[np.float32],
+    *,
+    hidden_weight: float = 1.0,
+) -> Novelty | None:
+    """The novelty whose 1 is passed by `UNSURE_SHARE` of validation rows.
+
+    Each part counts from its median to that share as 1, doubt as a half.
+
+    Args:
+      features, hidden: Distances fitted on training rows.
+      of_features: Features of validation rows (n, d), or pictures uint8 (n, ...).
+      of_hidden: Their hidden values (n, h), or None.
+      probabilities: Their calibrated answers (n, n_labels).
+      hidden_weight: What the hidden values count beside the features.
+
+    Returns:
+      None for fewer rows than can promise such a share, 49 for 2%.
+    """
+    n = len(probabilities)
+    rank = int(np.ceil(np.round((n + 1) * (1 - UNSURE_SHARE), 9)))
+    if rank > n:
+        return None
+
+    def span(values: NDArray[np.float64]) -> tuple[float, float]:
+        middle, high = float(np.median(values)), float(np.sort(values)[rank - 1])
+        return middle, high - middle
+
+    def counted(distance: Distance, rows: NDArray[Any], weight: float = 1.0) -> Distance:
+        middle, scale = span(distance.of(rows))
+        return replace(distance, middle=middle, scale=(scale or 1.0) / weight)
+
+    middle, high = span(_doubt(probabilities))
+    found = Novelty(
+        counted(features, of_features),
+        None if hidden is None or of_hidden is None else counted(hidden, of_hidden, hidden_weight),
+        middle,
+        DOUBT / high if high > SMALLEST else 0.0,
+    )
+    values = np.sort(found.of(of_features, of_hidden, probabilities))
+    return replace(found, unit=float(values[rank - 1])) if values[rank - 1] > 0 else None
+
+
+def _check_lengths(**lengths: int) -> None:
+    facts: dict[str, Any] = dict(lengths)
+    if len(set(lengths.values())) > 1:
+        raise DataError(message("Lengths differ", expected="one of each per row", **facts))

@@ -1,0 +1,232 @@
+"""A fitted learner becomes one ONNX graph of standard operators, with its contract as metadata.
+
+Front (pictures or columns to features), body (the learner), tail (calibration). Opset 17, the
+machine learning operators 3 and IR version 8 (2022) on purpose: every runtime of the last years
+reads them, and nothing newer is needed.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper
+
+from tenfold.build.calibration import SMALLEST, Constants, Novelty
+from tenfold.build.onnx import trees
+from tenfold.build.onnx.builder import Builder, Front
+from tenfold.build.onnx.neighbors import add_neighbors
+from tenfold.build.onnx.network import add_network
+from tenfold.build.onnx.novelty import add_novelty
+from tenfold.build.onnx.sums import add_bayes, add_constant, add_linear
+from tenfold.core.contract import METADATA_KEY, Contract
+from tenfold.core.errors import ExportError, message
+from tenfold.learners import Fitted
+from tenfold.learners.bayes import Bayes
+from tenfold.learners.classical import Constant, Forest, Linear
+from tenfold.learners.fitted import PIXEL
+from tenfold.learners.neighbors import Neighbors
+from tenfold.learners.network import Network
+
+__all__ = ["OPERATORS", "TOLERANCE", "Front", "check_agreement", "to_graph"]
+
+OPSETS = {"": 17, trees.DOMAIN: 3}
+"""Version of each set of operators."""
+IR_VERSION = 8
+OPERATORS = frozenset(
+    {
+        "Abs", "Add", "Cast", "Clip", "Concat", "Conv", "Div", "Expand", "Flatten", "Gather",
+        "Gemm", "Greater", "IsNaN", "Log", "Max", "MaxPool", "Mul", "Reciprocal", "ReduceMax",
+        "ReduceSum", "ReduceSumSquare", "Relu", "Reshape", "Round", "Shape", "Sign", "Softmax",
+        "Split", "Sqrt", "Sub", "TfIdfVectorizer", "TopK", "Transpose", "Unsqueeze", "Where",
+        "ai.onnx.ml.OneHotEncoder", "ai.onnx.ml.TreeEnsembleRegressor",
+    }
+)  # fmt: skip
+"""What graphs are made of, with their domain where it is not ONNX's own."""
+
+TOLERANCE = 1e-4
+"""Largest difference of a probability, or of a value in standard deviations of its target,
+between the graph and the learner it was made from."""
+
+BODIES: dict[type, Callable[[Builder, Any], None]] = {
+    Network: add_network,
+    Forest: trees.add_forest,
+    Linear: add_linear,
+    Bayes: add_bayes,
+    Neighbors: add_neighbors,
+    Constant: add_constant,
+}
+"""How each kind of body is written."""
+
+OUTPUTS = {"classification": ("probabilities",), "regression": ("value", "low", "high")}
+
+
+def to_graph(
+    fitted: Fitted,
+    contract: Contract,
+    *,
+    constants: Constants | None = None,
+    front: Front | None = None,
+    novelty: Novelty | None = None,
+) -> bytes:
+    """The model file of a fitted learner.
+
+    Pictures: uint8 `image` in. Tables: the inputs of `front`. Out come float32 `probabilities`
+    (n, n_labels) and, where the contract has a threshold, `novelty` (n,); or float32 `value`,
+    `low` and `high` (n,) in the target's unit.
+
+    Args:
+      fitted: The learner.
+      contract: Goes into the file; its task and input decide the ends of the graph.
+      constants: Calibration; None changes nothing.
+      front: Columns to features, for tables.
+      novelty: Needed exactly where the contract has a threshold of it.
+
+    Raises:
+      ExportError: A part that has no translation, or an input named like an output.
+    """
+    constants = constants or Constants()
+    outputs = OUTPUTS[contract.task] + (() if novelty is None else ("novelty",))
+    image = helper.make_tensor_value_info("image", TensorProto.UINT8, ["n", *_shape(contract)])
+    inputs = [image] if front is None else list(front.inputs)
+    taken = {value.name for value in inputs} if front is None else front.names()
+    if clash := sorted(taken & set(outputs)):
+        raise ExportError(
+            message("Input named like an output", expected=f"none of {', '.join(outputs)}",
+                    names=clash)
+        )  # fmt: skip
+    builder = Builder("image" if front is None else front.output, {*taken, *outputs})
+    if front is None:
+        _add_pixels(builder, fitted)
+    seen = builder.last
+    BODIES[type(fitted.body)](builder, fitted.body)
+    if contract.task == "classification":
+        _add_temperature(builder, constants)
+    else:
+        _add_interval(builder, constants)
+    if novelty is not None:
+        add_novelty(builder, novelty, builder.seen or seen, builder.hidden, builder.last)
+    graph = helper.make_graph(
+        [*(front.nodes if front else ()), *builder.nodes],
+        "tenfold",
+        inputs,
+        [
+            helper.make_tensor_value_info(
+                name,
+                TensorProto.FLOAT,
+                ["n", len(contract.labels)] if name == "probabilities" else ["n"],
+            )
+            for name in outputs
+        ],
+        [*(front.initializers if front else ()), *builder.weights],
+    )
+    return _model(graph, contract)
+
+
+def _shape(contract: Contract) -> tuple[int, ...]:
+    return getattr(contract.input, "shape", ())
+
+
+def _add_pixels(builder: Builder, fitted: Fitted) -> None:
+    """Pictures as the learner sees them: a network scales by itself, others see flat 0 to 1."""
+    builder.add("Cast", to=TensorProto.FLOAT)
+    if not isinstance(fitted.body, Network):
+        builder.add("Mul", builder.weight("pixel", PIXEL), name="scaled")
+        builder.add("Flatten", name="features", axis=1)
+
+
+def _add_temperature(builder: Builder, constants: Constants) -> None:
+    """softmax(log(p * factors) / temperature), p cut to at least 1e-7; or nothing at all."""
+    if constants.changes_probabilities:
+        low = builder.weight("smallest", SMALLEST)
+        builder.add("Clip", low, builder.weight("largest", 1.0), name="cut")
+        builder.add("Log", name="log")
+        if constants.label_factors:
+            logs = builder.weight("log_factors", np.log(constants.label_factors))
+            builder.add("Add", logs, name="reweighted")
+        inverse = builder.weight("inverse_temperature", 1 / constants.temperature)
+        builder.add("Mul", inverse, name="tempered")
+        builder.add("Softmax", name="calibrated", axis=-1)
+    builder.output("probabilities")
+
+
+def _add_interval(builder: Builder, constants: Constants) -> None:
+    """`value` in the target's unit, `low` and `high` half the interval's width away."""
+    # In float64, so that a value of 1e9 keeps its digits until the end.
+    builder.add("Reshape", builder.weight("flat", [-1], np.int64), name="standardised")
+    builder.add("Cast", name="value.double", to=TensorProto.DOUBLE)
+    scale = builder.weight("target_scale", constants.target_scale, np.float64)
+    mean = builder.weight("target_mean", constants.target_mean, np.float64)
+    builder.add("Mul", scale, name="value.scaled")
+    value = builder.add("Add", mean, name="value.exact")
+    half = builder.weight("half_width", constants.half_width, np.float64)
+    ends = {
+        "value": value,
+        "low": builder.node("Sub", value, half, name="low.exact"),
+        "high": builder.node("Add", value, half, name="high.exact"),
+    }
+    for name, end in ends.items():
+        builder.last = end
+        builder.add("Cast", name=f"{name}.single", to=TensorProto.FLOAT)
+        builder.output(name)
+
+
+def _model(graph: onnx.GraphProto, contract: Contract) -> bytes:
+    domains = {"", *(node.domain for node in graph.node)}
+    model = helper.make_model(
+        graph,
+        producer_name="tenfold",
+        producer_version=contract.tenfold,
+        ir_version=IR_VERSION,
+        opset_imports=[helper.make_opsetid(name, OPSETS[name]) for name in sorted(domains)],
+    )
+    helper.set_model_props(model, {METADATA_KEY: contract.model_dump_json()})
+    content: bytes = model.SerializeToString(deterministic=True)
+    onnx.checker.check_model(content, full_check=True)
+    return content
+
+
+def check_agreement(
+    expected: NDArray[np.float32],
+    answered: NDArray[np.float32],
+    keys: Sequence[str],
+    *,
+    scale: float | NDArray[np.float32] = 1.0,
+) -> None:
+    """Refuse a graph that answers differently from its learner.
+
+    Args:
+      expected: The learner's answers after `Constants.apply`: probabilities (n, n_labels), or
+        values or novelty (n,).
+      answered: The graph's, for the same rows.
+      keys: Names of the rows, for the message.
+      scale: What a difference of values is measured in: the standard deviation of the target, or
+        one for each row (n,).
+
+    Raises:
+      ExportError: An answer differs by more than 1e-4, is not a number, or another label wins by
+        more than that.
+    """
+    if expected.ndim == 1:  # values, or novelty
+        difference = np.abs(expected.astype(np.float64) - answered) / scale
+        # Far from 0 the steps of float32 are larger than that: two of them are no difference.
+        steps = 2 * np.spacing(np.abs(expected)).astype(np.float64) / scale
+        wrong = ~(difference <= TOLERANCE + steps)
+    else:
+        difference = np.abs(expected - answered).max(axis=1)
+        best = answered.argmax(axis=1)
+        # With another label on top the learner must have seen a tie.
+        lead = expected.max(axis=1) - np.take_along_axis(expected, best[:, None], axis=1)[:, 0]
+        wrong = ~(difference <= TOLERANCE) | ~(lead <= TOLERANCE)
+    if wrong.any():
+        raise ExportError(
+            message(
+                "The graph does not answer like the learner",
+                where=", ".join(keys[row] for row in np.flatnonzero(wrong)[:3]),
+                expected=f"differences of at most {TOLERANCE:g}",
+                n_rows=int(wrong.sum()),
+                of=len(expected),
+                largest=float(np.nanmax(difference, initial=0.0)),
+            )
+        )

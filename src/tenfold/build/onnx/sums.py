@@ -1,0 +1,107 @@
+"""Learners that add up columns: linear models, naive Bayes, and the constant answer."""
+
+import numpy as np
+from numpy.typing import NDArray
+from onnx import TensorProto
+
+from tenfold.build.onnx.builder import Builder
+from tenfold.learners.bayes import Bayes, Block
+from tenfold.learners.classical import Constant, Linear
+
+NEVER = -1e30
+"""Log-odds of a label without training rows: its softmax is 0."""
+
+
+def add_linear(builder: Builder, body: Linear) -> None:
+    """One Gemm, and a softmax for probabilities."""
+    estimator = body.estimator
+    kernel = np.atleast_2d(estimator.coef_).T  # (d, k)
+    bias = np.atleast_1d(estimator.intercept_)
+    if body.n_labels is not None:
+        if len(estimator.classes_) == 2:  # scikit-learn keeps the odds of the second label alone
+            kernel = np.hstack([np.zeros_like(kernel), kernel])
+            bias = np.r_[0.0, bias]
+        kernel = _to_labels(kernel, estimator.classes_, body.n_labels, 0.0)
+        bias = _to_labels(bias, estimator.classes_, body.n_labels, NEVER)
+    builder.add(
+        "Gemm",
+        builder.weight("linear.kernel", kernel),
+        builder.weight("linear.bias", bias),
+        name="linear",
+    )
+    if body.n_labels is not None:
+        builder.add("Softmax", name="softmax", axis=-1)
+
+
+def add_constant(builder: Builder, body: Constant) -> None:
+    """The same row as often as there are inputs."""
+    row = np.atleast_1d(body.row)
+    n = builder.node("Shape", builder.last, name="n", start=0, end=1)
+    k = builder.weight("n_answers", [len(row)], np.int64)
+    shape = builder.node("Concat", n, k, name="shape", axis=0)
+    builder.last = builder.node("Expand", builder.weight("row", row[None]), shape, name="constant")
+
+
+def add_bayes(builder: Builder, body: Bayes) -> None:
+    """The log-likelihoods of all blocks added up in float64, then a softmax.
+
+    In float32 a sum over 784 columns is off by up to 1e-4, and its softmax with it.
+    """
+    total = builder.weight(
+        "log_prior", _to_labels(body.log_prior, body.classes, body.n_labels, NEVER), np.float64
+    )
+    given = builder.last
+    for block in body.blocks:
+        total = _add_block(builder, given, block, body, total)
+    builder.last = total
+    builder.add("Softmax", name="softmax", axis=-1)
+    builder.add("Cast", name="single", to=TensorProto.FLOAT)
+
+
+def _add_block(builder: Builder, given: str, block: Block, body: Bayes, total: str) -> str:
+    """Gemm(what the block sees, its kernel) + total."""
+    name = block.kind.lower()
+    columns = builder.weight(f"{name}.columns", block.columns, np.int64)
+    seen = builder.node("Gather", given, columns, name=f"{name}.seen", axis=1)
+    if block.kind == "Bernoulli":
+        limits = builder.weight(f"{name}.thresholds", block.thresholds)
+        seen = builder.node("Greater", seen, limits, name=f"{name}.present")
+    seen = builder.node("Cast", seen, name=f"{name}.double", to=TensorProto.DOUBLE)
+    if block.kind == "Gaussian":
+        square = builder.node("Mul", seen, seen, name=f"{name}.square")
+        seen = builder.node("Concat", seen, square, name=f"{name}.powers", axis=1)
+    kernel, bias = _log_likelihood(block)
+    kernel = _to_labels(kernel, body.classes, body.n_labels, 0.0)
+    bias = _to_labels(bias, body.classes, body.n_labels, 0.0)
+    summed = builder.node(
+        "Gemm",
+        seen,
+        builder.weight(f"{name}.kernel", kernel, np.float64),
+        builder.weight(f"{name}.bias", bias, np.float64),
+        name=f"{name}.likelihood",
+    )
+    return builder.node("Add", summed, total, name=f"{name}.total")
+
+
+def _log_likelihood(block: Block) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Kernel (n_seen, n_classes) and bias (n_classes,) of a block's log-likelihood."""
+    estimator = block.estimator
+    if block.kind == "Bernoulli":
+        absent = np.log1p(-np.exp(estimator.feature_log_prob_))
+        return (estimator.feature_log_prob_ - absent).T, absent.sum(axis=1)
+    if block.kind == "multinomial":
+        return estimator.feature_log_prob_.T, np.zeros(len(estimator.classes_))
+    mean, variance = estimator.theta_, estimator.var_  # (n_classes, n_columns)
+    # -(x - mean)**2 / (2 variance), multiplied out.
+    kernel = np.concatenate([mean / variance, -0.5 / variance], axis=1).T
+    bias = -0.5 * (mean**2 / variance + np.log(2 * np.pi * variance)).sum(axis=1)
+    return kernel, bias
+
+
+def _to_labels(
+    values: NDArray[np.float64], classes: NDArray[np.int64], n_labels: int, rest: float
+) -> NDArray[np.float64]:
+    """Columns of the labels that had training rows, among those of all labels."""
+    wide = np.full((*values.shape[:-1], n_labels), rest)
+    wide[..., classes] = values
+    return wide

@@ -1,0 +1,394 @@
+"""`NetworkClassifier`, `NetworkRegressor`: the learner `network` as scikit-learn estimators.
+
+Thin adapters: the fit is `LEARNERS["network"]`, the answers come from the same graph as everywhere.
+Loaded only when asked for, because this module imports scikit-learn.
+"""
+
+from dataclasses import replace
+from importlib import metadata
+from typing import Any, ClassVar, Literal, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils import check_random_state
+from sklearn.utils.class_weight import compute_class_weight
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+
+from tenfold.build import onnx as graph
+from tenfold.build.calibration import MIN_ROWS, Constants, conformal_half_width, fit_temperature
+from tenfold.build.onnx.features import features_front, scaler
+from tenfold.core.contract import (
+    Contract,
+    FeaturesInput,
+    Settings,
+    check_settings,
+    scaled_learning_rate,
+)
+from tenfold.core.errors import DataError, message
+from tenfold.learners import LEARNERS, Watcher
+from tenfold.learners.training import Examples, is_classification
+from tenfold.model.model import Estimates, Model
+
+SCHEDULES: dict[str, Literal["constant", "linear"]] = {
+    "classification": "constant",
+    "regression": "linear",
+}
+LABEL_SMOOTHING = 0.05
+
+MIN_VALIDATION = 10
+"""Fewer validation rows than these choose an epoch by chance: then all rows are trained on."""
+
+MAX_COMPARED = 1_000
+"""Rows on which graph and network are compared, for each fit."""
+
+NAMES = {
+    "hidden": "hidden_layer_sizes",
+    "epochs": "max_epochs",
+    "validation_size": "validation_fraction",
+}
+"""Settings that scikit-learn, or its users, call otherwise."""
+
+
+class _NetworkEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+    """What both estimators share."""
+
+    _task: ClassVar[Literal["classification", "regression"]]
+
+    def __init__(
+        self,
+        hidden_layer_sizes: tuple[int, ...] = (128,),
+        *,
+        learning_rate: float | None = None,
+        max_epochs: int = 200,
+        batch_size: int = 128,
+        weight_decay: float = 0.0,
+        dropout: float = 0.0,
+        validation_fraction: float = 0.1,
+        patience: int | None = 20,
+        random_state: Any = 0,
+    ) -> None:
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.learning_rate = learning_rate
+        self.max_epochs = max_epochs
+        self.batch_size = batch_size
+        self.weight_decay = weight_decay
+        self.dropout = dropout
+        self.validation_fraction = validation_fraction
+        self.patience = patience
+        self.random_state = random_state
+
+    @property
+    def loss_curve_(self) -> list[float]:
+        """The training loss of each epoch."""
+        check_is_fitted(self)
+        return [epoch.loss for epoch in self.history_]
+
+    def _settings(self) -> Settings:
+        drawn = check_random_state(self.random_state).randint(2**32, dtype=np.uint32)
+        asked = {
+            "seed": int(drawn),
+            "hidden": np.atleast_1d(self.hidden_layer_sizes).tolist(),
+            "epochs": self.max_epochs,
+            "batch_size": self.batch_size,
+            "weight_decay": self.weight_decay,
+            "dropout": self.dropout,
+            "validation_size": self.validation_fraction,
+            "patience": self.patience if self.validation_fraction else None,
+            "learning_rate": 1.0 if self.learning_rate is None else self.learning_rate,
+            "schedule": SCHEDULES[self._task],
+            "average": 0.998,
+            "shift_px": 0,
+        }
+        return check_settings(asked, NAMES)
+
+    def _suited(self, settings: Settings, n_train: int, n_held: int) -> Settings:
+        """The settings with those that depend on the number of rows (docs/guide/estimators.md)."""
+        update: dict[str, Any] = {"label_smoothing": LABEL_SMOOTHING}
+        if n_held < MIN_ROWS:  # no temperature will undo it
+            update["label_smoothing"] = 0.0
+        if self.learning_rate is None:
+            # With one step in an epoch there are few steps, and they are exact ones.
+            whole = n_train <= settings.batch_size or self._task == "regression"
+            rate = 0.006 if whole else 0.001
+            rate = scaled_learning_rate(rate, settings.hidden) if settings.hidden else 5 * rate
+            update["learning_rate"] = rate
+        return settings.model_copy(update=update)
+
+    def _rows(
+        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None
+    ) -> tuple[NDArray[np.float64], NDArray[Any], NDArray[np.float64] | None]:
+        """Checked rows and their weights, without those that weigh nothing."""
+        numeric = self._task == "regression"
+        x, answers = validate_data(self, X, y, dtype=np.float64, y_numeric=numeric)
+        if sample_weight is None:
+            return x, answers, None
+        weight = _check_sample_weight(sample_weight, x, dtype=np.float64, ensure_non_negative=True)
+        kept = weight > 0
+        return x[kept], answers[kept], weight[kept]
+
+    def _learn(
+        self,
+        x: NDArray[np.float64],
+        y: NDArray[Any],
+        weight: NDArray[np.float64] | None,
+        labels: tuple[str, ...] = (),
+    ) -> None:
+        """Fit, calibrate, write the graph and compare it.
+
+        Args:
+          x: Rows (n, d).
+          y: Label codes int64, or targets float64, (n,).
+          weight: What each row counts (n,), above 0; None: all alike.
+          labels: Names of the codes.
+        """
+        settings = self._settings()
+        if len(x) <= settings.batch_size:
+            x, y, weight = _merged(x, y, weight)
+        train, held = _split(y, settings)
+        settings = self._suited(settings, len(train), len(held))
+        columns = _scales(x[train], weight if weight is None else weight[train])
+        scale, constants = scaler(*columns), Constants()
+        if not labels:
+            of_train = None if weight is None else weight[train]
+            (mean,), (deviation,) = _scales(y[train, None], of_train)
+            constants = Constants(target_mean=float(mean), target_scale=float(deviation))
+            y = ((y - mean) / deviation).astype(np.float32)
+        shares = None if weight is None else (weight / weight[train].mean()).astype(np.float32)
+        examples, validation = (
+            Examples(scale(x[rows]), y[rows], None if shares is None else shares[rows])
+            for rows in (train, held)
+        )
+        fitted = LEARNERS["network"].fit(
+            examples,
+            validation if held.size else None,
+            n_labels=len(labels) or None,
+            settings=settings,
+            watcher=Watcher(),
+        )
+        if fitted.interrupted:  # an estimator may be one of many: all of them are to end
+            raise KeyboardInterrupt
+        if held.size:
+            constants = _calibrated(constants, fitted.answers(validation.x), validation)
+        accepted = FeaturesInput(n_features=x.shape[1])
+        contract = Contract(
+            task=self._task,
+            input=accepted,
+            labels=labels,
+            learner=fitted.learner,
+            tenfold=metadata.version("tenfold"),
+        )
+        front = features_front(accepted, *columns)
+        self.onnx_ = graph.to_graph(fitted, contract, constants=constants, front=front)
+        self.model_ = Model(self.onnx_)
+        self.history_ = fitted.history
+        self.n_iter_ = len(fitted.history)
+        few = x[train if not held.size else held][:MAX_COMPARED]
+        graph.check_agreement(
+            constants.apply(fitted.answers(scale(few))),
+            self._values(few),
+            [f"row {row}" for row in range(len(few))],
+            scale=constants.target_scale,
+        )
+
+    def _answer(self, X: ArrayLike) -> NDArray[np.float32]:
+        """The model's probabilities (n, n_classes) or values (n,)."""
+        check_is_fitted(self)
+        x = validate_data(self, X, dtype=np.float64, reset=False)
+        return self._values(x)
+
+    def _values(self, x: NDArray[np.float64]) -> NDArray[np.float32]:
+        answers = self.model_.answer(x)
+        return answers.value if isinstance(answers, Estimates) else answers.probabilities
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The model as its file's bytes: a session cannot be copied."""
+        state: dict[str, Any] = super().__getstate__()
+        return {name: value for name, value in state.items() if name != "model_"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if "onnx_" in state:
+            self.model_ = Model(self.onnx_)
+
+
+class NetworkClassifier(ClassifierMixin, _NetworkEstimator):  # type: ignore[misc]
+    """A network of dense layers that tells classes apart.
+
+    Columns are scaled inside, a part of the rows decides when to stop and calibrates the
+    probabilities by a temperature, and `predict` runs the ONNX graph that `model_` holds.
+
+    Args:
+      hidden_layer_sizes: Neurons of each hidden layer; () is softmax regression.
+      learning_rate: Step size of Adam; None: 0.001 for one layer of 128, scaled to other layers,
+        and six times that where one step sees all rows.
+      max_epochs: Epochs at most. One epoch is one pass over the training rows.
+      batch_size: Rows of a step. Up to this many rows every step sees all of them, and whole
+        weights are the same as rows repeated.
+      weight_decay: Pull of kernels towards 0, in each step by this share of the step size.
+      dropout: Share of each hidden layer's outputs that is silenced while training.
+      validation_fraction: Share of the rows held out, stratified, for stopping and calibration.
+        Fewer than 10 of them would say nothing: then all rows are trained on, for all epochs.
+      patience: Epochs without a lower validation loss after which training stops; the best
+        epoch's weights are kept. None: train all epochs, keep the last weights.
+      class_weight: Weight of each class as a dict, or `balanced`, as in scikit-learn; multiplies
+        sample weights. Probabilities then are those of the weighted rows.
+      random_state: Decides first weights, order of rows and what is held out; an int repeats the
+        same model. None draws from NumPy's global generator.
+
+    Attributes:
+      classes_: The classes (n_classes,), sorted.
+      n_features_in_, feature_names_in_: As in scikit-learn.
+      model_: `tenfold.Model`; takes float64 (n, n_features).
+      onnx_: The content of its file, to be written where one likes and read by `tenfold.Model.open`
+        or by any ONNX runtime.
+      history_: A record per epoch. `loss_curve_` has its training losses alone.
+      n_iter_: Epochs trained.
+
+    Raises:
+      SettingsError: Parameters outside their rule, when fitted.
+      DataError: A single class.
+
+    Example:
+      >>> from tenfold import NetworkClassifier
+      >>> fitted = NetworkClassifier(max_epochs=50).fit([[0.0], [1.0]] * 5, ["no", "yes"] * 5)
+      >>> fitted.predict([[0.1], [0.9]]).tolist()
+      ['no', 'yes']
+    """
+
+    _task = "classification"
+
+    def __init__(
+        self,
+        hidden_layer_sizes: tuple[int, ...] = (128,),
+        *,
+        learning_rate: float | None = None,
+        max_epochs: int = 200,
+        batch_size: int = 128,
+        weight_decay: float = 0.5,
+        dropout: float = 0.0,
+        validation_fraction: float = 0.1,
+        patience: int | None = 20,
+        class_weight: Any = None,
+        random_state: Any = 0,
+    ) -> None:
+        super().__init__(
+            hidden_layer_sizes,
+            learning_rate=learning_rate,
+            max_epochs=max_epochs,
+            batch_size=batch_size,
+            weight_decay=weight_decay,
+            dropout=dropout,
+            validation_fraction=validation_fraction,
+            patience=patience,
+            random_state=random_state,
+        )
+        self.class_weight = class_weight
+
+    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+        """Fit to rows (n, n_features) of numbers and their classes (n,), numbers or strings."""
+        x, y, weight = self._rows(X, y, sample_weight)
+        check_classification_targets(y)
+        self.classes_, codes = np.unique(y, return_inverse=True)
+        if len(self.classes_) < 2:
+            found = self.classes_.tolist()
+            raise DataError(message("Only one class", expected="at least two", classes=found))
+        if self.class_weight is not None:
+            of_class = compute_class_weight(
+                self.class_weight, classes=self.classes_, y=y, sample_weight=weight
+            )
+            weight = of_class[codes] * (1 if weight is None else weight)
+        self._learn(x, codes, weight, tuple(map(str, self.classes_.tolist())))
+        return self
+
+    def predict_proba(self, X: ArrayLike) -> NDArray[np.float32]:
+        """Probabilities (n, n_classes), in the order of `classes_`."""
+        return self._answer(X)
+
+    def predict(self, X: ArrayLike) -> NDArray[Any]:
+        """The most probable class of each row (n,)."""
+        codes = self._answer(X).argmax(axis=1)
+        best: NDArray[Any] = self.classes_[codes]
+        return best
+
+
+class NetworkRegressor(RegressorMixin, _NetworkEstimator):  # type: ignore[misc]
+    """A network of dense layers that estimates a number.
+
+    The target is scaled inside and answered in its own unit, as float32. `model_.answer(x)` also
+    has `low` and `high`: an interval that holds the truth in 90 of 100 cases, from the rows held
+    out (infinite where there are none).
+
+    Args, attributes and errors: those of `NetworkClassifier`, without classes and their weights,
+    and with no `weight_decay` unless asked for. The learning rate begins at 0.006, however many
+    steps there are, and falls to 0 along a straight line over `max_epochs`.
+
+    Example:
+      >>> from tenfold import NetworkRegressor
+      >>> fitted = NetworkRegressor().fit([[0.0], [1.0], [2.0]], [10.0, 20.0, 30.0])
+      >>> [round(float(value)) for value in fitted.predict([[0.0], [2.0]])]
+      [10, 30]
+    """
+
+    _task = "regression"
+
+    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+        """Fit to rows (n, n_features) of numbers and their targets (n,)."""
+        x, y, weight = self._rows(X, y, sample_weight)
+        self._learn(x, y.astype(np.float64), weight)
+        return self
+
+    def predict(self, X: ArrayLike) -> NDArray[np.float32]:
+        """The value of each row (n,), in the target's unit."""
+        return self._answer(X)
+
+
+def _merged(
+    x: NDArray[np.float64], y: NDArray[Any], weight: NDArray[np.float64] | None
+) -> tuple[NDArray[np.float64], NDArray[Any], NDArray[np.float64]]:
+    """Equal rows as one that weighs as much as all of them, in the order of their numbers.
+
+    Where every step sees all rows this changes nothing but rounding, which training magnifies:
+    rows repeated, weighted or in another order then give the same model to the last bit.
+    """
+    rows = np.column_stack([x, y])
+    _, first, of = np.unique(rows, axis=0, return_index=True, return_inverse=True)
+    return x[first], y[first], np.bincount(of, weight).astype(np.float64)
+
+
+def _split(y: NDArray[Any], settings: Settings) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Positions of training and of validation rows, by seed and stratified.
+
+    Every class keeps a training row. Without a `MIN_VALIDATION` of them there are none.
+    """
+    n_held = int(len(y) * settings.validation_size)
+    order = np.random.default_rng(settings.seed).permutation(len(y))
+    if n_held < MIN_VALIDATION:
+        return np.arange(len(y)), order[:0]
+    held = np.zeros(len(y), bool)
+    held[((np.arange(n_held) + 0.5) * len(y) / n_held).astype(np.intp)] = True
+    if is_classification(y):
+        order = order[np.argsort(y[order], kind="stable")]
+        held[np.unique(y[order], return_index=True)[1]] = False
+    return np.sort(order[~held]), np.sort(order[held])
+
+
+def _scales(
+    columns: NDArray[np.float64], weight: NDArray[np.float64] | None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean and deviation of each column, float64 (d,); the deviation of a constant one is 1."""
+    fitted = StandardScaler().fit(columns, sample_weight=weight)
+    return fitted.mean_, fitted.scale_
+
+
+def _calibrated(
+    constants: Constants, answers: NDArray[np.float32], validation: Examples
+) -> Constants:
+    """The constants, with what the validation rows say."""
+    if is_classification(validation.y):
+        temperature = fit_temperature(answers, validation.y, validation.weight)
+        return replace(constants, temperature=temperature)
+    half_width = conformal_half_width(validation.y, answers) * constants.target_scale
+    return replace(constants, half_width=half_width)

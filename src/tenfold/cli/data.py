@@ -1,0 +1,167 @@
+"""`tenfold data`: the datasets by name, and a look at any dataset before it is trained on."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from tenfold.core import files
+from tenfold.core.errors import DataError, message
+from tenfold.data import catalog
+from tenfold.data.audit import audit_data
+from tenfold.data.dataset import Dataset
+from tenfold.data.load import load
+from tenfold.evaluation.label_errors import find_suspects
+from tenfold.inputs.tables.columns import Profile
+from tenfold.report import draw_examples
+
+MAX_SUSPECTS = 20
+BAR_WIDTH = 30
+
+data_app = typer.Typer(
+    name="data", help="Datasets: list, show, fetch and check them.", no_args_is_help=True
+)
+
+Source = Annotated[
+    str,
+    typer.Argument(
+        metavar="DATA",
+        help="A name, an IDX folder, an .npz, or a table such as rows.csv.",
+        show_default=False,
+    ),
+]
+
+
+Target = Annotated[
+    str | None, typer.Option(help="Of a table the column to predict, by name or position.")
+]
+
+
+@data_app.command("list")
+def list_command() -> None:
+    """List the datasets known by name, and where they are."""
+    for name, entry in catalog.DATASETS.items():
+        if not entry.mirrors:
+            place = "embedded"
+        else:
+            here = catalog.is_here(name)
+            place = str(catalog.folder_of(name)) if here else f"tenfold data fetch {name}"
+        n = f"{entry.train.n:,} + {entry.test.n:,}"
+        print(f"{name:<14}  {n:<15}  {place}")
+        print(f"{'':<14}  {entry.about}")
+
+
+@data_app.command("show")
+def show_command(
+    source: Source,
+    target: Target = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The picture to write [default: NAME-examples.png].")
+    ] = None,
+) -> None:
+    """Draw examples of each class, or list a table's columns, and count the classes."""
+    data = load(source, target=target)
+    if data.labels:
+        _print_counts(data)
+    if data.info is not None:
+        _print_columns(data.info.profiles)
+        return
+    out = _free_png(out, Path(data.name).resolve().stem)
+    draw_examples(data, out)
+    print(f"picture  {out}")
+
+
+def _free_png(out: Path | None, stem: str) -> Path:
+    """Where to draw: the asked file, which must be new, or the next free name."""
+    if out is None:
+        return files.free_name(Path(), f"{stem}-examples", ".png")
+    if out.suffix.lower() != ".png" or out.exists():
+        raise DataError(
+            message("Not a new picture", where=out, expected="a name that ends in .png and is free")
+        )
+    return out
+
+
+def _print_columns(profiles: Sequence[Profile]) -> None:
+    width = max(len("column"), *(len(one.name) for one in profiles))
+    print(f"{'column':<{width}}  {'kind':<10}  {'distinct':>8}  {'missing':>8}  example")
+    for one in profiles:
+        counts = f"{one.n_distinct:>8,}  {one.n_missing:>8,}"
+        print(f"{one.name:<{width}}  {one.kind:<10}  {counts}  {one.example}")
+
+
+def _print_counts(data: Dataset) -> None:
+    audit = audit_data(data)
+    width = max(len("label"), *(len(label) for label in data.labels))
+    largest = max(count.share for count in audit.labels)
+    print(f"{'label':<{width}}  {'train':>8}  {'test':>8}   share")
+    for count in audit.labels:
+        bar = "▓" * round(BAR_WIDTH * count.share / largest)
+        numbers = f"{count.train:>8,}  {count.test:>8,}  {100 * count.share:5.1f}%"
+        print(f"{count.label:<{width}}  {numbers}  {bar}")
+
+
+@data_app.command("fetch")
+def fetch_command(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="As in `tenfold data list`.")],
+) -> None:
+    """Fetch a dataset by name into the cache folder; the only command that uses the network."""
+    from tenfold.data.catalog.download import fetch
+
+    console = Console(stderr=True, highlight=False)
+    with console.status("Connecting") as status:
+
+        def watch(url: str, n_bytes: int) -> None:
+            status.update(f"{url}  {n_bytes / 1e6:.1f} MB")
+
+        folder = fetch(name, watch)
+    print(f"{name}: {folder}")
+
+
+@data_app.command("check")
+def check_command(
+    source: Source,
+    target: Target = None,
+    labels: Annotated[
+        bool, typer.Option("--labels", help="Also look for wrong labels: trains five times.")
+    ] = False,
+    seed: Annotated[int, typer.Option(help="Decides the folds of --labels.", min=0)] = 0,
+    top: Annotated[int, typer.Option(help="Suspects of --labels to print.", min=1)] = MAX_SUSPECTS,
+) -> None:
+    """Look for copies, near copies, leaks, and labels that are few, missing or (--labels) wrong."""
+    data = load(source, target=target)
+    for line in audit_data(data, near=True).lines():
+        print(line)
+    if labels:
+        _print_suspects(data, seed, top)
+
+
+def _print_suspects(data: Dataset, seed: int, top: int) -> None:
+    console = Console(stderr=True, highlight=False)
+    columns = (
+        TextColumn("Looking for wrong labels: fold, epoch"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("", total=None)
+
+        def watch(done: int, total: int) -> None:
+            progress.update(task, completed=done, total=total)
+
+        suspects = find_suspects(data, seed=seed, watch=watch)
+    print(
+        f"labels: {len(suspects):,} training rows are answered otherwise by models that did not "
+        "see them, most suspect first"
+    )
+    for suspect in suspects[:top]:
+        print(
+            f"{data.keys[suspect.row]}  labelled {suspect.label!r}, answered {suspect.likely!r}, "
+            f"its own label with {suspect.confidence:.4f}"
+        )
+    if len(suspects) > top:
+        print(f"{len(suspects) - top:,} more: --top {len(suspects)}")

@@ -1,0 +1,174 @@
+"""`tenfold doctor`: what this computer and this installation have, and what is missing."""
+
+import os
+import platform
+import re
+import time
+from collections.abc import Sequence
+from importlib import metadata
+from typing import NamedTuple
+
+import numpy as np
+
+import tenfold
+from tenfold.core.errors import BackendError
+from tenfold.data import catalog
+from tenfold.learners.training import check_compiler
+from tenfold.learners.training.devices import devices
+
+SIDE = 1024
+"""Rows and columns of the matrices that are multiplied."""
+
+MULTIPLICATIONS, SECONDS = 10, 1.0
+"""How often, and for how long at most. The fastest counts: the first wakes threads, others may be
+disturbed."""
+
+IN_A_ROW = 3
+"""Libraries on a line of the terminal."""
+
+
+class Requirement(NamedTuple):
+    """A line `Requires-Dist` of a package, as in `pyarrow>=20; extra == 'parquet'`.
+
+    Attributes:
+      name: The package that is required.
+      least: Its oldest version that will do, as in (1, 24, 1); () where any will.
+      extra: What brings it; None: it is always there.
+    """
+
+    name: str
+    least: tuple[int, ...]
+    extra: str | None
+
+    @property
+    def text(self) -> str:
+        """As pip takes it."""
+        return self.name + (f">={'.'.join(map(str, self.least))}" if self.least else "")
+
+    @property
+    def installed(self) -> str | None:
+        """The version that is here; None: it is missing."""
+        try:
+            return metadata.version(self.name)
+        except metadata.PackageNotFoundError:
+            return None
+
+    @property
+    def is_met(self) -> bool:
+        return self.installed is not None and _numbers(self.installed) >= self.least
+
+
+class Line(NamedTuple):
+    """One thing that was looked at. Only what is needed can be wrong."""
+
+    name: str
+    text: str
+    is_wrong: bool = False
+
+
+def requirements(package: str = "tenfold") -> list[Requirement]:
+    """What an installed package requires, extras included, as its metadata say."""
+    found = []
+    for line in metadata.requires(package) or ():
+        name = re.match(r"[\w.-]+", line)
+        least = re.search(r">=\s*([\d.]+)", line.partition(";")[0])
+        extra = re.search(r"extra == ['\"]([\w.-]+)", line)
+        if name:
+            version = _numbers(least[1]) if least else ()
+            found.append(Requirement(name[0], version, extra[1] if extra else None))
+    return found
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    """The release of a version: (1, 24, 1) of `1.24.1rc2`."""
+    release = re.match(r"\d+(\.\d+)*", version)
+    return tuple(int(part) for part in release[0].split(".")) if release else ()
+
+
+def examine() -> list[Line]:
+    """Look at this computer and this installation; takes some two seconds and loads JAX."""
+    needed = requirements()
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return [
+        Line("tenfold", tenfold.__version__),
+        Line("Python", f"{platform.python_version()} on {platform.system()} {platform.machine()}"),
+        Line("cores", f"{cores} to be used, of {os.cpu_count()}"),
+        Line("sgemm", f"{sgemm_rate() / 1e9:,.0f} GFLOP/s: NumPy, float32, {SIDE} x {SIDE}"),
+        *_jax_lines(),
+        _cache_line(),
+        *_library_lines([one for one in needed if one.extra is None]),
+        *_extra_lines([one for one in needed if one.extra is not None]),
+    ]
+
+
+def sgemm_rate() -> float:
+    """Operations in a second of a product of float32 matrices, as NumPy computes it here."""
+    a = np.random.default_rng(0).random((SIDE, SIDE), np.float32)
+    product, seconds = np.empty_like(a), list[float]()
+    while len(seconds) < MULTIPLICATIONS and sum(seconds) < SECONDS:
+        start = time.perf_counter()
+        np.matmul(a, a, out=product)
+        seconds.append(time.perf_counter() - start)
+    return 2 * SIDE**3 / min(seconds)
+
+
+def _jax_lines() -> list[Line]:
+    """What JAX computes on, and whether what it compiles is right."""
+    try:
+        found = devices()
+    except BackendError as error:
+        return [Line("JAX", str(error), True)]
+    shown = ", ".join(f"{found.count(name)} x {name}" for name in dict.fromkeys(found))
+    if all(name.startswith("cpu") for name in found):
+        shown += '. No GPU seen; for one of NVIDIA: pip install "jax[cuda13]"'
+    return [Line("JAX", shown), _compiler_line()]
+
+
+def _compiler_line() -> Line:
+    try:
+        check_compiler()
+    except BackendError as error:
+        return Line("compiler", str(error), True)
+    flags = os.environ.get("XLA_FLAGS")
+    return Line("compiler", "adds up rightly" + (f", with XLA_FLAGS={flags}" if flags else ""))
+
+
+def _cache_line() -> Line:
+    mirrored = [name for name, entry in catalog.DATASETS.items() if entry.mirrors]
+    here = [name for name in mirrored if catalog.is_here(name)]
+    folder = catalog.folder_of(mirrored[0]).parent
+    absent = [name for name in mirrored if name not in here]
+    fetch = f"; tenfold data fetch {' | '.join(absent)}" if absent else ""
+    return Line("cache", f"{folder}: {', '.join(here) or 'no dataset yet'}{fetch}")
+
+
+def _library_lines(needed: Sequence[Requirement]) -> list[Line]:
+    good = [f"{one.name} {one.installed}" for one in needed if one.is_met]
+    rows = [good[start : start + IN_A_ROW] for start in range(0, len(good), IN_A_ROW)]
+    lines = [
+        Line("" if i else "libraries", "".join(f"{cell:<24}" for cell in row).rstrip())
+        for i, row in enumerate(rows)
+    ]
+    wrong = [one for one in needed if not one.is_met]
+    return lines + [
+        Line("libraries", f'{_state(one)}: pip install "{one.text}"', True) for one in wrong
+    ]
+
+
+def _extra_lines(needed: Sequence[Requirement]) -> list[Line]:
+    lines = []
+    for extra in sorted({one.extra for one in needed if one.extra}):
+        its = [one for one in needed if one.extra == extra]
+        absent = [one for one in its if not one.is_met]
+        name = f"[{extra}]"
+        if not absent:
+            lines.append(Line(name, f"here: {', '.join(one.name for one in its)}"))
+        else:
+            would = ", ".join(_state(one) for one in absent)
+            lines.append(Line(name, f'{would}: pip install "tenfold[{extra}]"'))
+    return lines
+
+
+def _state(one: Requirement) -> str:
+    """What is the matter with a requirement that is not met."""
+    return f"{one.text} not here" if one.installed is None else f"{one.text}, {one.installed} here"

@@ -1,0 +1,432 @@
+"""The command line: parse, call one function, print. Results on stdout, the rest on stderr."""
+
+import atexit
+import gc
+import io
+import json
+import signal
+import sys
+import webbrowser
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+import tenfold
+from tenfold.cli import options
+from tenfold.cli.data import data_app
+from tenfold.cli.doctor import examine
+from tenfold.cli.output import (
+    TerminalWatcher,
+    answers,
+    forecast_answers,
+    print_answers,
+    print_card,
+    print_csv,
+    print_json,
+    print_own,
+    print_pages,
+    print_pages_json,
+    print_scores,
+    program_name,
+    read_pages,
+)
+from tenfold.cli.sweep import compare_command, sweep_command
+from tenfold.core.errors import DataError, SettingsError, TenfoldError, did_you_mean, message
+from tenfold.core.files import within
+from tenfold.experiments import train as workflow
+from tenfold.experiments.artifacts import compare_runs, rewrite_report
+from tenfold.experiments.ray import predict_many
+from tenfold.learners.architectures import prepare
+from tenfold.model.model import Model
+from tenfold.report import write_comparison
+from tenfold.report.network_page import write_page
+from tenfold.runs.export import companions, write_keras, write_onnx
+from tenfold.runs.record import verify
+
+FIRST = ("train", "report", "predict")
+"""The commands that a newcomer needs, in this order."""
+
+
+class Program(TyperGroup):
+    """Help that fits a screen of 80 x 24: the way in, each command, the options' names alone."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        names = super().list_commands(ctx)
+        return [*FIRST, *(name for name in names if name not in FIRST)]
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        self.format_commands(ctx, formatter)
+        options = ", ".join(parameter.opts[0] for parameter in self.get_params(ctx))
+        formatter.write(f"\nOptions: {options}\n")
+
+
+app = typer.Typer(
+    cls=Program,
+    help="""Turn labelled examples into a model you can trust. The way in:
+
+    \b
+      tenfold train                         a network for MNIST, in seconds
+      tenfold report RUN --open             how good it is, and why
+      tenfold predict RUN photo.png --show  your own handwriting""",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+app.add_typer(data_app)
+app.command("compare")(compare_command)
+app.command("sweep")(sweep_command)
+
+EXPORTS = {"page": ".html", "keras": ".keras", "onnx": ".onnx"}
+"""What `export` makes, and how its file ends."""
+
+RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.", show_default=False)]
+
+ModelPath = Annotated[
+    Path, typer.Argument(metavar="RUN", help="A run folder or a model.onnx.", show_default=False)
+]
+NoTurn = Annotated[
+    bool, typer.Option("--no-turn", help="Ignore EXIF tags that say how a camera was held.")
+]
+
+
+def main() -> None:
+    """Run the command line: 0 done, 1 a clear error, 2 usage, 130 Ctrl-C or SIGTERM."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # Imports and tracing make many objects that stay: looking for garbage among them every 700
+    # took 1 s of a `train` of 8, and once more at the end 0.4 s.
+    gc.set_threshold(100_000, 20, 100)
+    atexit.register(gc.freeze)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Names of files may be no text; standard error writes them like this by itself.
+        sys.stdout.reconfigure(errors="backslashreplace")
+    try:
+        app()
+    except TenfoldError as error:
+        print(f"tenfold: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
+@app.callback(invoke_without_command=True)
+def _program(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and leave.")
+    ] = False,
+) -> None:
+    if version:
+        print(f"tenfold {tenfold.__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def train(
+    context: typer.Context,
+    data: options.Data = "mnist",
+    learner: options.Learner = "network",
+    recipe: options.Recipe = "default",
+    hidden: options.Hidden = None,
+    epochs: options.Epochs = None,
+    batch_size: options.BatchSize = None,
+    learning_rate: options.LearningRate = None,
+    seed: options.Seed = None,
+    test_size: options.TestSize = None,
+    folds: options.Folds = None,
+    target: options.Target = None,
+    task: options.Task = None,
+    column: options.ColumnKinds = None,
+    header: options.Header = None,
+    separator: options.Separator = None,
+    time: options.Time = None,
+    lags: options.LagCount = None,
+    class_weights: options.ClassWeights = None,
+    cost: options.Cost = None,
+    positive: options.Positive = None,
+    recall: options.Recall = None,
+    robustness: options.Robust = None,
+    processes: options.Processes = None,
+    out: options.Out = Path("runs"),
+    resume: options.Resume = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Train, measure and keep a model: one new run folder."""
+    given = _given(context)
+    if resume is not None:
+        _check_alone(given)
+    asked = options.settings_of(context.params)
+    if resume is not None or learner in ("network", "cnn"):
+        prepare()
+    try:
+        with TerminalWatcher() as watcher:
+            if resume is not None:
+                own = data if "data" in given else None
+                run = tenfold.resume(resume, own, watcher=watcher)
+            else:
+                run = tenfold.train(data, watcher=watcher, **asked)
+    except workflow.Interrupted as interrupted:
+        _say_interrupted(interrupted.run)
+        raise
+    if as_json:
+        evaluation = run.evaluation.model_dump(mode="json")
+        print(
+            json.dumps({"run": str(run.path), "state": run.record.state, "evaluation": evaluation})
+        )
+    else:
+        print_card(run)
+
+
+@app.command()
+def evaluate(
+    run: RunFolder,
+    data: Annotated[
+        str | None,
+        typer.Argument(metavar="[DATA]", help="Other data than the run's own.", show_default=False),
+    ] = None,
+    robustness: Annotated[
+        bool, typer.Option("--robustness", help="Also on changed rows: moved, turned, noisy, ...")
+    ] = False,
+) -> None:
+    """Measure a run's model again, or on other data."""
+    opened = tenfold.open(run)
+    loaded = workflow.load_for(opened, data)
+    evaluation = tenfold.evaluate(opened, loaded)
+    print_scores(evaluation)
+    if data is not None:
+        print_own(opened, evaluation)
+    if robustness:
+        for line in workflow.robustness(opened, loaded).lines():
+            print(line)
+
+
+@app.command()
+def predict(
+    run: ModelPath,
+    inputs: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="INPUT...",
+            help="Pictures, IDX files, CSV of rows, or a folder.",
+            show_default=False,
+        ),
+    ] = None,
+    top: Annotated[int | None, typer.Option(min=1, help="Only the K best labels.")] = None,
+    show: Annotated[
+        bool, typer.Option("--show", help="Draw what the model saw; of picture files each step.")
+    ] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Where --show writes [default: beside each picture], and --cluster."
+        ),
+    ] = None,
+    no_fit: Annotated[
+        bool, typer.Option("--no-fit", help="Take pictures as they are, not fitted to the box.")
+    ] = False,
+    no_turn: NoTurn = False,
+    steps: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, max=100_000, help="Forecast the next N rows instead."),
+    ] = None,
+    cluster: options.Cluster = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
+) -> None:
+    """Say what inputs are, and how surely."""
+    if as_json and as_csv:
+        raise typer.BadParameter("--json and --csv exclude each other")
+    if bool(inputs) == bool(steps):
+        raise typer.BadParameter("expected either inputs or --steps")
+    inputs = [file for path in inputs or [] for file in within(path)]
+    if cluster is not None:
+        if out is None or steps or show or as_json:
+            raise typer.BadParameter("--cluster: expected inputs, and --out DIR for the CSV")
+        done = predict_many(cluster, run, inputs, out, fitted=not no_fit, turn=not no_turn)
+        print(f"{done.path}: {done.n_answers} answers, {done.n_errors} inputs that cannot be read.")
+        if done.n_errors:
+            raise typer.Exit(1)
+        return
+    model = Model.open(run)
+    answered = (
+        forecast_answers(model, steps)
+        if steps
+        else answers(model, inputs, fitted=not no_fit, turn=not no_turn, draw=show, folder=out)
+    )
+    printer = print_json if as_json else print_csv if as_csv else print_answers
+    if not printer(model, answered, top, show):
+        raise typer.Exit(1)
+
+
+@app.command("read")
+def read_command(
+    run: ModelPath,
+    images: Annotated[
+        list[Path],
+        typer.Argument(metavar="IMAGE...", help="Pictures of pages.", show_default=False),
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Where annotated pictures go [default: beside each image]."
+        ),
+    ] = None,
+    no_picture: Annotated[
+        bool, typer.Option("--no-picture", help="Write no annotated pictures.")
+    ] = False,
+    no_turn: NoTurn = False,
+    as_json: options.AsJson = False,
+) -> None:
+    """Read the digits on pages, line by line, and write each page with what was read on it."""
+    model = Model.open(run)
+    pages = read_pages(model, images, turn=not no_turn, draw=not no_picture, folder=out)
+    if not (print_pages_json if as_json else print_pages)(model, pages):
+        raise typer.Exit(1)
+
+
+@app.command("report")
+def report_command(
+    run: RunFolder,
+    other: Annotated[
+        Path | None,
+        typer.Argument(metavar="[OTHER]", help="A run to compare with.", show_default=False),
+    ] = None,
+    open_it: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
+) -> None:
+    """Write a run's report anew, or compare two runs on their common test rows."""
+    first = tenfold.open(run)
+    if other is None:
+        path = rewrite_report(first)
+    else:
+        second = tenfold.open(other)
+        comparison = compare_runs(first, second)
+        for line in comparison.lines():
+            print(line)
+        # `.` and `..` are not beside anything.
+        folder = run.parent if run.name not in ("", "..") else run.resolve().parent
+        path = folder / f"{run.resolve().name}-and-{other.resolve().name}.html"
+        write_comparison(first, second, comparison, path)
+    print(f"report             {path}")
+    if open_it:
+        webbrowser.open(path.resolve().as_uri())
+
+
+@app.command()
+def export(
+    run: ModelPath,
+    to: Annotated[str, typer.Option(help="What to make: page, keras or onnx.")] = "page",
+    out: Annotated[
+        Path | None,
+        typer.Option(help="The file to write [default: NAME.html, NAME.keras, NAME.onnx]."),
+    ] = None,
+) -> None:
+    """Write the trained model in another form: a page, a Keras file, ONNX with a program."""
+    if to not in EXPORTS:
+        hint = did_you_mean(to, EXPORTS)
+        raise typer.BadParameter(
+            f"--to {to!r}: expected page, keras or onnx" + (f". {hint}" if hint else "")
+        )
+    suffix = EXPORTS[to]
+    path = out or Path(f"{run.resolve().name.removesuffix('.onnx')}{suffix}")
+    if to != "page" and path.suffix != suffix:
+        raise typer.BadParameter(f"--out {str(path)!r}: expected a name that ends in {suffix}")
+    made = [path, *(companions(path) if to == "onnx" else ())]
+    for one in made:
+        if one.exists():
+            raise DataError(message("Not a new file", where=one, expected="a name that is free"))
+    about = ""
+    if to == "page":
+        write_page(tenfold.open(run), path)
+    elif to == "onnx":
+        write_onnx(run, path)
+        about = f"\nask   python {made[1]}"
+    else:
+        about = f"\nfrom  {write_keras(run, path)}"
+    print(f"{to:<5} {' '.join(map(str, made))}{about}")
+
+
+@app.command("serve")
+def serve_command(
+    runs: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="RUN...",
+            help="Run folders; the first answers where none is named.",
+            show_default=False,
+        ),
+    ],
+    host: Annotated[
+        str,
+        typer.Option(help="The address to listen on; others than this machine's own need a token."),
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free one.")] = 8000,
+    token: Annotated[
+        str | None, typer.Option(envvar="TENFOLD_TOKEN", help="What requests must show.")
+    ] = None,
+    allow_host: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="A further name that requests may use.")
+    ] = None,
+    workers: Annotated[
+        int, typer.Option(min=1, max=256, help="Processes that share the port.")
+    ] = 1,
+    limit: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUE", help="Another limit; docs/guide/serving.md has all of them."
+        ),
+    ] = None,
+) -> None:
+    """Answer over HTTP, with the living network as a page."""
+    try:
+        from tenfold.serve import read_limits, serve
+    except ModuleNotFoundError as error:
+        raise SettingsError(
+            message(
+                "The service is not installed",
+                expected="fastapi and uvicorn",
+                fix="pip install 'tenfold[serve]'",
+                missing=error.name,
+            )
+        ) from error
+    limits = read_limits(limit or [])
+    status = serve(
+        runs, host=host, port=port, token=token, hosts=allow_host or (), workers=workers,
+        limits=limits,
+    )  # fmt: skip
+    raise typer.Exit(status)
+
+
+@app.command("verify")
+def verify_command(run: RunFolder) -> None:
+    """Check that a run folder is as it was made and answers as it did."""
+    checked = verify(run)
+    print(
+        f"{run}: {checked['files']} files unchanged, {checked['examples']} examples answered alike."
+    )
+
+
+@app.command("doctor")
+def doctor_command() -> None:
+    """Look at Python, libraries, cores, GPU and cache: what is missing here?"""
+    lines = examine()
+    for line in lines:
+        print(f"{'MISSING' if line.is_wrong else '':<8}{line.name:<11}{line.text}")
+    if any(line.is_wrong for line in lines):
+        raise typer.Exit(1)
+
+
+def _given(context: typer.Context) -> set[str]:
+    """The parameters that stand on the command line."""
+    sources = {name: context.get_parameter_source(name) for name in context.params}
+    return {name for name, source in sources.items() if source and source.name == "COMMANDLINE"}
+
+
+def _check_alone(given: set[str]) -> None:
+    if others := given - {"resume", "data", "as_json"}:
+        flags = ", ".join(sorted(f"--{name.replace('_', '-')}" for name in others))
+        raise typer.BadParameter(f"--resume takes the settings of the run: leave out {flags}")
+
+
+def _say_interrupted(run: tenfold.Run) -> None:
+    kept = ", ".join(run.record.files) or "nothing but run.json"
+    print(f"tenfold: interrupted. {run.path} keeps: {kept}.", file=sys.stderr)
+    print(f"tenfold: go on with: {program_name()} train --resume {run.path}", file=sys.stderr)

@@ -1,0 +1,464 @@
+"""What people see on a terminal: progress, cards, bars, pictures; and JSON or CSV for programs.
+
+Results go to standard output, progress and messages to standard error.
+"""
+
+import csv
+import json
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from functools import partial
+from itertools import zip_longest
+from math import isfinite
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+from tenfold.core.errors import TenfoldError
+from tenfold.data.audit import Audit
+from tenfold.evaluation import AnyEvaluation, Evaluation, RegressionEvaluation, in_unit
+from tenfold.experiments.cross_validation import read_folds, spread
+from tenfold.learners import Watcher
+from tenfold.learners.architectures import Layer
+from tenfold.learners.training import Epoch
+from tenfold.model.forecast import forecast
+from tenfold.model.json_form import Answer, as_json, best, finite
+from tenfold.model.model import Estimate, Model, Prediction
+from tenfold.model.transcript import Transcript, transcribe, write_annotated
+from tenfold.model.transcript import as_json as page_as_json
+from tenfold.report import PICTURES, ordinal, read_robustness
+from tenfold.report.drawings import write_steps
+from tenfold.runs.record import EXAMPLE_INPUTS, EXAMPLE_ROWS, Run, harmless, number_text
+
+MAX_DRAWN = 10
+"""Up to this many answers are drawn with bars; more are listed, one line each."""
+
+MAX_MATRIX_LABELS = 20
+BAR_WIDTH = 30
+
+
+class TerminalWatcher(Watcher, AbstractContextManager["TerminalWatcher"]):
+    """Stages and epochs as a live bar and lines on a terminal; elsewhere the layer table alone."""
+
+    TITLES = {
+        "load": "Reading the data",
+        "train": "Starting Keras",
+        "export": "Writing the model",
+        "folds": "Cross-validating",
+        "evaluate": "Measuring on the test rows",
+        "report": "Drawing the report",
+    }
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True, highlight=False)
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=self._console,
+            transient=True,
+            disable=not self._console.is_terminal,
+        )
+        self._task = self._progress.add_task("", total=None)
+
+    def __enter__(self) -> "TerminalWatcher":
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def stage(self, name: str) -> None:
+        self._progress.update(self._task, description=self.TITLES[name], total=None, completed=0)
+
+    def audit(self, audit: Audit) -> None:
+        for line in audit.lines():
+            self._console.print(line, soft_wrap=True, markup=False)
+
+    def layers(self, layers: Sequence[Layer]) -> None:
+        for line in layer_lines(layers):
+            self._console.print(line)
+        self._progress.update(self._task, description="Compiling")
+
+    def resumed(self, history: Sequence[Epoch], n_epochs: int) -> None:
+        self._progress.reset(self._task, total=n_epochs, completed=len(history))
+        self._console.print(f"going on after epoch {len(history)} of {n_epochs}")
+
+    def warn(self, text: str) -> None:
+        self._console.print(f"tenfold: {text}", soft_wrap=True, markup=False)
+
+    def fold(self, done: int, total: int) -> None:
+        self._progress.update(self._task, total=total, completed=done)
+
+    def epoch(self, epoch: Epoch, n_epochs: int) -> None:
+        self._progress.update(
+            self._task, description="Training", total=n_epochs, completed=epoch.epoch
+        )
+        if self._console.is_terminal:
+            line = f"epoch {epoch.epoch:>{len(str(n_epochs))}}/{n_epochs}"
+            line += f"  loss {epoch.loss:.4f}"
+            if epoch.accuracy is not None:
+                line += f"  accuracy {epoch.accuracy:.4f}"
+            validation = epoch.val_loss if epoch.accuracy is None else epoch.val_accuracy
+            if validation is not None:
+                line += f"  validation {validation:.4f}"
+            self._console.print(f"{line}  {epoch.seconds:.2f} s")
+
+
+def layer_lines(layers: Sequence[Layer]) -> Iterator[str]:
+    """The layer table as lines of text, with the sum of the parameters."""
+    for layer in layers:
+        shape = "x".join(str(size) for size in layer.output_shape[1:])
+        yield f"{layer.name:<16}{layer.kind:<16}{shape:>10}{layer.parameters:>14,}"
+    counts = [f"{layer.parameters:,}" for layer in layers if layer.parameters]
+    total = sum(layer.parameters for layer in layers)
+    yield f"parameters: {' + '.join(counts)} = {total:,}"
+
+
+def print_card(run: Run) -> None:
+    print_scores(run.evaluation)
+    record, program = run.record, program_name()
+    seconds = [f"{stage} {value:.1f}" for stage, value in record.seconds.items()]
+    if record.data.n_dropped:
+        print(f"dropped            {record.data.n_dropped} training rows that are test rows too")
+    print(f"seconds            {', '.join(seconds)}")
+    if record.peak_mb is not None:
+        print(f"memory             {record.peak_mb:,.0f} MB at most")
+    place = f"the {ordinal(record.test_opened)} model in {run.path.parent} measured on them"
+    print(f"test rows          {place}")
+    print(f"run                {run.path}")
+    for name in (*PICTURES, "report.html"):
+        if (run.path / name).is_file():
+            print(f"                   {run.path / name}")
+    for name, (mean, deviation) in spread(read_folds(run.path / "folds.csv")).items():
+        print(f"folds              {name} {mean:.6g} (sd {deviation:.2g})")
+    if (found := read_robustness(run)) is not None:
+        print(f"robustness         {found.score} at worst: {found.worst}")
+    if record.note:
+        print(f"note               {record.note}")
+    rows, images = run.path / EXAMPLE_ROWS, run.path / EXAMPLE_INPUTS
+    inputs = str(rows) if rows.exists() else f"{images} --show"
+    print(f"next               {program} predict {run.path} {inputs}")
+
+
+def print_scores(evaluation: AnyEvaluation) -> None:
+    print(f"{evaluation.data}: {evaluation.n:,} {evaluation.part} rows, 95% intervals")
+    if isinstance(evaluation, RegressionEvaluation):
+        _print_regression(evaluation)
+    else:
+        _print_classification(evaluation)
+
+
+def print_own(run: Run, evaluation: AnyEvaluation) -> None:
+    """What the run's own test rows said, beside an evaluation on other rows."""
+    if not (run.path / "evaluation.json").is_file() or evaluation == run.evaluation:
+        return
+    own = run.evaluation
+    score = (
+        f"RMSE {own.rmse}" if isinstance(own, RegressionEvaluation) else f"accuracy {own.accuracy}"
+    )
+    print(f"the run's own      {own.data}, {own.n:,} {own.part} rows: {score}")
+
+
+def _print_regression(evaluation: RegressionEvaluation) -> None:
+    baseline = evaluation.baseline
+    print(f"target             {evaluation.target}")
+    print(f"MAE                {evaluation.mae.in_unit}")
+    print(f"RMSE               {evaluation.rmse.in_unit}")
+    print(f"R2                 {evaluation.r2 or 'none: all true values are equal'}")
+    if evaluation.coverage and evaluation.interval_width is not None:
+        width = in_unit(evaluation.interval_width)
+        print(f"inside interval    {evaluation.coverage}, mean width {width}")
+    print(f"baseline           RMSE {baseline.rmse.in_unit} ({baseline.kind})")
+    print(f"verdict            {evaluation.verdict}")
+
+
+def _print_classification(evaluation: Evaluation) -> None:
+    baseline = evaluation.baseline
+    print(f"accuracy           {evaluation.accuracy}")
+    print(f"log loss           {evaluation.log_loss}")
+    print(f"macro F1           {evaluation.macro_f1}")
+    before = evaluation.calibration_error_before
+    was = f", before calibration {before.value:.4f}" if before else ""
+    print(f"calibration error  {evaluation.calibration_error}{was}")
+    answered = evaluation.answered
+    if answered.share.value < 1:
+        print(f"answered           {answered.share} of the rows, the others are unsure")
+        print(f"accuracy of these  {answered.accuracy or 'none: no rows'}")
+    print(f"baseline           {baseline.accuracy} (always {baseline.label!r})")
+    if not evaluation.beats_baseline:
+        print(f"verdict            {evaluation.verdict}")
+    for line in _positive_lines(evaluation):
+        print(line)
+    pairs = [f"{true} read as {read}: {n}" for true, read, n in evaluation.most_confused[:3]]
+    print(f"most confused      {', '.join(pairs) or 'none'}")
+    if len(evaluation.labels) <= MAX_MATRIX_LABELS:
+        for line in _matrix_lines(evaluation):
+            print(line)
+
+
+def _positive_lines(evaluation: Evaluation) -> Iterator[str]:
+    """Of two labels, what was found of the one looked for."""
+    one = evaluation.of_positive
+    if one is None:
+        return
+    yield f"positive label     {one.label!r}, {one.n:,} of {evaluation.n:,} rows"
+    yield f"F1 of it           {one.f1 or 'none: no rows'}"
+    yield f"precision          {one.precision or 'none: never predicted'}"
+    yield f"recall             {one.recall or 'none: no rows'}"
+    if evaluation.average_precision and evaluation.precision_at_recall:
+        at = evaluation.precision_at_recall
+        chance = f"(chance {one.n / evaluation.n:.4f})"
+        yield f"average precision  {evaluation.average_precision} {chance}"
+        place = f"at recall {at.recall:g}, from probability {at.threshold:.4g} on"
+        yield f"precision          {at.precision} {place}"
+    if evaluation.threshold is not None:
+        yield f"threshold          {one.label!r} from probability {evaluation.threshold:.4g} on"
+
+
+def _matrix_lines(evaluation: Evaluation) -> Iterator[str]:
+    cells = [[str(count or "·") for count in row] for row in evaluation.confusion]
+    width = 1 + max(len(text) for text in (*evaluation.labels, *sum(cells, [])))
+    margin = max(len("true"), *(len(label) for label in evaluation.labels))
+    header = "".join(f"{label:>{width}}" for label in evaluation.labels)
+    yield f"{'true':<{margin}} {header}  predicted"
+    for label, row in zip(evaluation.labels, cells, strict=True):
+        yield f"{label:>{margin}} {''.join(f'{text:>{width}}' for text in row)}"
+
+
+def program_name() -> str:
+    """What the reader can type: the name when it is on the path, else as it was called."""
+    called = Path(sys.argv[0])
+    found = shutil.which("tenfold")
+    return "tenfold" if found and Path(found).samefile(called) else str(called)
+
+
+def answers(
+    model: Model,
+    inputs: Sequence[Path],
+    *,
+    fitted: bool = True,
+    turn: bool = True,
+    draw: bool = False,
+    folder: Path | None = None,
+) -> Iterator[Answer]:
+    """Answers in input order; an input that cannot be read stands in its place with its error.
+
+    With `draw` the steps of each picture file are written, into `folder` or beside it. What a
+    reader should know about an input goes to standard error.
+    """
+    for path in inputs:
+        try:
+            found = model.predict(path, fitted=fitted, turn=turn)
+        except TenfoldError as error:
+            yield Answer(str(path), 0, error=str(error), complete=False)
+            continue
+        complete = True
+        if draw and isinstance(found, Prediction) and found.steps is not None:
+            drawn = _drawn(partial(write_steps, found, path, folder))
+            complete = drawn is not None
+            if complete:
+                print(f"tenfold: picture {drawn}", file=sys.stderr)
+        if isinstance(found, Prediction | Estimate):
+            yield Answer(str(path), 0, found, complete=complete)
+            continue
+        for note in found.notes:
+            print(f"tenfold: {note}", file=sys.stderr)
+        for row in range(len(found)):
+            yield Answer(str(path), row, found[row])
+
+
+def _drawn(write: Callable[[], Path]) -> Path | None:
+    """The picture that was written. Where it cannot be, that is said, and the answer stands."""
+    try:
+        return write()
+    except TenfoldError as error:
+        print(f"tenfold: {error}", file=sys.stderr)
+        return None
+
+
+def forecast_answers(model: Model, steps: int) -> Iterator[Answer]:
+    """The next values of rows in the order of time; the input is the time."""
+    found = forecast(model, steps)
+    yield from (
+        Answer(time, row, one)
+        for row, (time, one) in enumerate(zip(found.times, found, strict=True))
+    )
+
+
+def print_json(model: Model, answered: Iterator[Answer], top: int | None, show: bool) -> bool:
+    """Print while answering, so a million answers need no memory; True if all were answered."""
+    print(f'{{"model": "{model.sha256}", "predictions": [', end="")
+    complete, separator = True, "\n"
+    for answer in answered:
+        print(separator + json.dumps(as_json(answer, top)), end="")
+        complete, separator = complete and answer.complete, ",\n"
+    print("\n]}")
+    return complete
+
+
+def print_csv(model: Model, answered: Iterator[Answer], top: int | None, show: bool) -> bool:
+    """Print a line per answer; cells that a spreadsheet would run are written harmlessly."""
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    if model.labels:
+        names = ["label", "confidence", "unsure", *(f"p_{label}" for label in model.labels)]
+    else:
+        names = ["value", "low", "high"]
+    head = ("input", "row", "error")
+    writer.writerow([*head[:2], *map(harmless, names[:3]), head[2], *map(harmless, names[3:])])
+    complete = True
+    for answer in answered:
+        found, complete = answer.answer, complete and answer.complete
+        if found is None:
+            row = ["", *("" for _ in names)]
+        elif isinstance(found, Estimate):
+            ends = (finite(found.low), finite(found.high))
+            row = [str(answer.row), *map(number_text, (found.value, *ends))]
+        else:
+            confidence, unsure = number_text(found.confidence), str(found.unsure).lower()
+            values = map(number_text, found.values.tolist())
+            row = [str(answer.row), harmless(found.label), confidence, unsure, *values]
+        error = harmless(answer.error or "")
+        writer.writerow([harmless(answer.input), *row[:4], error, *row[4:]])
+    return complete
+
+
+def print_answers(model: Model, answered: Iterator[Answer], top: int | None, show: bool) -> bool:
+    """Print for people: the first answers drawn with bars, the others a line each."""
+    console = Console(highlight=False, soft_wrap=True)
+    complete = True
+    for number, answer in enumerate(answered):
+        found, complete = answer.answer, complete and answer.complete
+        if found is None:
+            print(f"tenfold: {answer.error}", file=sys.stderr)
+        elif isinstance(found, Estimate):
+            interval = f"  {found.low:.6g} to {found.high:.6g}" if isfinite(found.high) else ""
+            print(f"{answer.input}:{answer.row}  {found.value:.6g}{interval}")
+        elif number < MAX_DRAWN or show:
+            _draw(console, answer, found, top, show)
+        else:
+            print(_line(answer, found))
+    return complete
+
+
+class ReadPage(NamedTuple):
+    """What `read` prints of one image: what stands there, or why it cannot be read.
+
+    `picture` is the annotated picture that was written. `complete` is false where one should have
+    been, and where there is nothing to print.
+    """
+
+    input: str
+    read: Transcript | None = None
+    picture: Path | None = None
+    error: str | None = None
+    complete: bool = True
+
+
+def read_pages(
+    model: Model, images: Sequence[Path], *, turn: bool, draw: bool, folder: Path | None
+) -> Iterator[ReadPage]:
+    """Read images in their order; one that cannot be read stands in its place with its error."""
+    for path in images:
+        try:
+            read = transcribe(model, path, turn=turn)
+        except TenfoldError as error:
+            yield ReadPage(str(path), error=str(error), complete=False)
+            continue
+        write = partial(write_annotated, read, path, turn=turn, folder=folder)
+        picture = _drawn(write) if draw else None
+        yield ReadPage(str(path), read, picture, complete=not draw or picture is not None)
+
+
+def print_pages_json(model: Model, pages: Iterator[ReadPage]) -> bool:
+    """Print JSON while reading; pictures that were written are named on standard error."""
+    print(f'{{"model": "{model.sha256}", "pages": [', end="")
+    complete, separator = True, "\n"
+    for page in pages:
+        complete = complete and page.complete
+        if page.read is None:
+            found: dict[str, Any] = {"input": page.input, "error": page.error}
+        else:
+            found = {"input": page.input, "lines": page_as_json(page.read)}
+        print(separator + json.dumps(found), end="")
+        separator = ",\n"
+        if page.picture:
+            print(f"tenfold: picture {page.picture}", file=sys.stderr)
+    print("\n]}")
+    return complete
+
+
+def print_pages(model: Model, pages: Iterator[ReadPage]) -> bool:
+    """Print each line's number, and the confidence of each of its digits, `?` where unsure."""
+    complete = True
+    for page in pages:
+        complete = complete and page.complete
+        if page.read is None:
+            print(f"tenfold: {page.error}", file=sys.stderr)
+            continue
+        lines = page.read.lines
+        n_digits, n_lines = sum(map(len, lines)), len(lines)
+        counts = [
+            f"{n} {word}{'s' * (n != 1)}" for n, word in ((n_digits, "digit"), (n_lines, "line"))
+        ]
+        print(f"{page.input}: {' in '.join(counts) if n_digits else 'no digits'}")
+        width = max((len(text) for text in page.read.texts), default=0)
+        for text, line in zip(page.read.texts, lines, strict=True):
+            sure = " ".join(
+                f"{digit.answer.confidence:.2f}{'?' if digit.answer.unsure else ''}"
+                for digit in line
+            )
+            print(f"  {text:<{width}}  {sure}")
+        if page.picture:
+            print(f"picture  {page.picture}")
+    return complete
+
+
+def _draw(
+    console: Console, answer: Answer, prediction: Prediction, top: int | None, show: bool
+) -> None:
+    """One answer with its bars, and beside them the picture if it is wanted."""
+    console.print(_line(answer, prediction), style="bold", markup=False)
+    picture: list[Text] = []
+    if show and prediction.image is not None:
+        picture = list(_picture_lines(prediction.image, console.color_system is not None))
+    blank = Text(" " * (len(picture[0]) if picture else 0))
+    bars = _bar_lines(prediction, top)
+    for left, right in zip_longest(picture, bars, fillvalue=None):
+        console.print((left or blank) + Text(f"  {right or ''}"))
+
+
+def _line(answer: Answer, prediction: Prediction) -> str:
+    doubt = f"  unsure: {prediction.reason}" if prediction.unsure else ""
+    return f"{answer.input}:{answer.row}  {prediction.label}  {prediction.confidence:.4f}{doubt}"
+
+
+def _bar_lines(prediction: Prediction, top: int | None) -> Iterator[str]:
+    margin = max(len(label) for label in prediction.labels)
+    for label, probability in best(prediction, top).items():
+        eighths = round(probability * BAR_WIDTH * 8)
+        bar = "█" * (eighths // 8) + " ▏▎▍▌▋▊▉"[eighths % 8].strip()
+        yield f"{label:>{margin}}  {bar:<{BAR_WIDTH}}  {probability:.4f}"
+
+
+def _picture_lines(image: NDArray[np.uint8], colour: bool) -> Iterator[Text]:
+    """Two pixel rows in each line of text: half blocks in grey, or five shades without colours."""
+    if image.ndim == 3:
+        image = image.mean(axis=2).astype(np.uint8)
+    for top in range(0, len(image), 2):
+        upper, lower = image[top], image[min(top + 1, len(image) - 1)]
+        line = Text()
+        for a, b in zip(upper.tolist(), lower.tolist(), strict=True):
+            if colour:
+                line.append("▀", style=f"rgb({a},{a},{a}) on rgb({b},{b},{b})")
+            else:
+                line.append(" ░▒▓█"[(a + b) * 5 // 511])
+        yield line

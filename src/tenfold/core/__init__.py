@@ -1,0 +1,1 @@
+"""What all other parts stand on: errors, durable files, the contract of a model."""

@@ -1,0 +1,158 @@
+"""Durable files: what stands under its final name is whole, and stays after a crash.
+
+Temporary file beside the target, flush, fsync, rename, fsync of the folder. A reader sees the
+old file or the new one, never a part.
+"""
+
+import errno
+import hashlib
+import itertools
+import json
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from tenfold.core.errors import FileError, message
+
+
+@contextmanager
+def durable(path: Path) -> Iterator[BinaryIO]:
+    """Write a file that appears as `path` only when the block ends without an error.
+
+    Raises:
+      FileError: The folder cannot be written or the disk is full; nothing is left behind.
+    """
+    temporary = path.with_name(f"{path.name}.tmp.{os.getpid()}.{secrets.token_hex(4)}")
+    with os_errors("write", path):
+        try:
+            with temporary.open("x+b") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        sync_folder(path.parent)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write `content` durably as `path`, replacing what was there."""
+    with durable(path) as file:
+        file.write(content)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` as UTF-8, durably; what came from file names that are none, as `printable`."""
+    write_bytes(path, text.encode("utf-8", "backslashreplace"))
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as strict, indented JSON (no NaN, no infinity), durably."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def free_name(folder: Path, stem: str, suffix: str) -> Path:
+    """The first of `stem.png`, `stem-2.png`, `stem-3.png`, ... that is not there yet.
+
+    Raises:
+      FileError: The folder cannot be looked into.
+    """
+    with os_errors("look into", folder):
+        for number in itertools.chain([""], (f"-{i}" for i in itertools.count(2))):
+            path = folder / f"{stem}{number}{suffix}"
+            if not path.exists():
+                break
+    return path
+
+
+def within(path: Path) -> list[Path]:
+    """The path itself, or of a folder all files in it, by name; hidden ones are left out.
+
+    Raises:
+      FileError: A folder without files, or one that cannot be looked into.
+    """
+    if not path.is_dir():
+        return [path]
+    with os_errors("look into", path):
+        found = sorted(
+            file
+            for file in path.rglob("*")
+            if file.is_file() and not any(p.startswith(".") for p in file.relative_to(path).parts)
+        )
+    if not found:
+        raise FileError(message("An empty folder", where=path, expected="files in it"))
+    return found
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in `folder` durable: a rename is lost with the power until this is done."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def locked(folder: Path, *, wait: bool = True) -> Iterator[None]:
+    """Hold `folder` for this process; others that lock it wait, or give up. Dies with the process.
+
+    `flock` on the folder itself: there is no lock file that a crash could leave behind.
+
+    Raises:
+      FileError: Another process holds it and `wait` is false, or it cannot be locked.
+    """
+    import fcntl  # POSIX only: everything but sharing a folder works without it
+
+    with os_errors("lock", folder):
+        descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with os_errors("lock", folder):
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            except BlockingIOError:
+                expected = "a folder that no other process works on"
+                raise FileError(message("In use", where=folder, expected=expected)) from None
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes, as 64 hexadecimal digits."""
+    with os_errors("read", path), path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def os_errors(verb: str, path: Path | str) -> Iterator[None]:
+    """Turn what the operating system refuses in this block into one `FileError`.
+
+    Args:
+      verb: What was tried, as in "Cannot <verb>".
+      path: What it was tried on.
+    """
+    try:
+        yield
+    except FileError:
+        raise
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        fix = "Free some space or choose another folder" if full else None
+        reason = error.strerror or str(error)
+        raise FileError(message(f"Cannot {verb}", where=path, fix=fix, reason=reason)) from error
+
+
+def cache_folder() -> Path:
+    """Where what can be fetched or made again is kept; it need not be there.
+
+    `TENFOLD_CACHE`, else what the platform has for it (`~/.cache/tenfold` on Linux).
+    """
+    import platformdirs
+
+    chosen = os.environ.get("TENFOLD_CACHE")
+    return Path(chosen) if chosen else platformdirs.user_cache_path("tenfold", False)

@@ -1,0 +1,345 @@
+"""The audit of a dataset before anything is fitted: copies, leaks, answers that are too few."""
+
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tenfold.core.contract import Frozen, TableInput
+from tenfold.data.dataset import Dataset, Rows
+from tenfold.data.duplicates import nearly_same
+from tenfold.inputs.tables.columns import Table
+
+FEW_EXAMPLES = 20
+"""Under so many training examples a label is called out: one of them is 5% of its evidence."""
+
+MUCH = 0.25
+"""From this share of the test part on, what is found concerns the test set as a whole."""
+
+MAX_NAMED = 5
+
+MAX_TRIED, MIN_TRIED, MIN_RARE = 5_000, 50, 20
+"""Rows on which single columns are tried: at most, at least, and of other labels than the most
+frequent one."""
+
+TELLING = 0.98
+"""A column that explains so much of the answer by itself is said to give it away."""
+
+
+class LabelCount(Frozen):
+    """How many examples a label has in the training and the test part, and its share of all."""
+
+    label: str
+    train: int
+    test: int
+    share: float
+
+
+class Finding(Frozen):
+    """One thing that a reader should know before the figures.
+
+    Attributes:
+      kind: What was found; the rule is beside each kind in `audit_data`.
+      text: The same for people, one line.
+      rows: Row numbers of the examples concerned, all of them; empty where it concerns labels.
+    """
+
+    kind: Literal[
+        "test set inside training set",
+        "in both parts",
+        "nearly in both parts",
+        "test set repeats itself",
+        "repeated",
+        "different answers",
+        "missing label",
+        "few examples",
+        "identifier",
+        "constant",
+        "gives the answer away",
+        "unreadable cells",
+        "missing cells",
+        "read as",
+        "streamed",
+        "resized",
+        "skipped",
+        "refused",
+    ]
+    text: str
+    rows: tuple[int, ...] = ()
+
+
+class Audit(Frozen):
+    """What an audit found.
+
+    Attributes:
+      data: Name of the dataset.
+      fingerprint: Of the dataset.
+      n_train: Examples outside the official test part.
+      n_test: Examples of the official test part; 0 where there is none.
+      labels: Counts of each label.
+      findings: What stands out, gravest first; empty when nothing does.
+    """
+
+    format: Literal[1] = 1
+    data: str
+    fingerprint: str
+    n_train: int
+    n_test: int
+    labels: tuple[LabelCount, ...]
+    findings: tuple[Finding, ...]
+
+    def lines(self) -> Iterator[str]:
+        """The audit for people: a summary, then a line for each finding."""
+        shares = [count.share for count in self.labels]
+        n = f"{self.n_train:,} training"
+        if self.n_test:
+            n += f" and {self.n_test:,} test"
+        answers = "answers that are numbers"
+        if shares:
+            least, most = _percent(min(shares)), _percent(max(shares))
+            answers = f"{len(self.labels)} labels of {least} to {most}"
+        told = ("read as", "resized", "streamed")
+        n_found = sum(finding.kind not in told for finding in self.findings)
+        found = f"{n_found or 'no'} finding{'' if n_found == 1 else 's'}"
+        yield f"audit: {n} examples, {answers}, {found}"
+        for finding in self.findings:
+            yield f"audit: {finding.text}"
+
+
+def audit_data(data: Dataset, *, near: bool = False) -> Audit:
+    """Look for what would make figures about this dataset wrong or weak.
+
+    With `near` also for test images that look nearly like a training one, which takes 0.3 s on
+    MNIST.
+
+    Identical means equal in every pixel, of picture files also encoded again. Only the official
+    test part counts as test here: rows that `split` holds out by itself never have a copy on
+    the other side.
+    """
+    is_test = np.zeros(len(data), bool)
+    is_test[data.test_rows] = True
+    train, test = np.flatnonzero(~is_test), np.flatnonzero(is_test)
+    counts = [
+        [int((data.y[rows] == code).sum()) for code in range(len(data.labels))]
+        for rows in (train, test)
+    ]
+    labels = tuple(
+        LabelCount(label=label, train=n_train, test=n_test, share=(n_train + n_test) / len(data))
+        for label, n_train, n_test in zip(data.labels, *counts, strict=True)
+    )
+    findings = [
+        *_leaks(data, train, test),
+        *(_nearly(data, train, test) if near else ()),
+        *_repeats(data, train, test),
+        *(_contradictions(data) if data.labels else ()),
+        *_thin_labels(labels, bool(len(train))),
+        *_columns(data, train),
+        *_files(data),
+    ]
+    return Audit(
+        data=data.name,
+        fingerprint=data.fingerprint,
+        n_train=len(train),
+        n_test=len(test),
+        labels=labels,
+        findings=tuple(findings),
+    )
+
+
+def _leaks(data: Dataset, train: Rows, test: Rows) -> Iterator[Finding]:
+    """Test examples that are training examples too."""
+    twins = test[np.isin(data.copy_of[test], data.copy_of[train])]
+    if not len(twins):
+        return
+    share = f"{len(twins):,} of {len(test):,} test examples ({_percent(len(twins) / len(test))})"
+    if len(twins) >= MUCH * len(test):
+        whole = "" if len(twins) == len(test) else "mostly "
+        text = f"the test set is {whole}part of the training set: {share} stand in both"
+        kind = "test set inside training set"
+    else:
+        text, kind = f"{share} stand in the training part too", "in both parts"
+    rows, partners = twins[:MAX_NAMED], []
+    for row in rows:
+        same = train[data.copy_of[train] == data.copy_of[row]]
+        partners.append(f"{data.keys[row]} is {data.keys[same[0]]}")
+    yield _finding(kind, f"{text}: {', '.join(partners)}{_more(twins)}", twins)
+
+
+def _nearly(data: Dataset, train: Rows, test: Rows) -> Iterator[Finding]:
+    """Test images that look nearly like a training image, and are no copy of one."""
+    if isinstance(data.x, Table):
+        return
+    fresh = test[~np.isin(data.copy_of[test], data.copy_of[train])]
+    pairs = nearly_same(data.x, train, fresh)
+    if not len(pairs):
+        return
+    share = f"{len(pairs):,} of {len(test):,} test examples ({_percent(len(pairs) / len(test))})"
+    n_other = int((data.y[pairs[:, 0]] != data.y[pairs[:, 1]]).sum())
+    answers = f", {n_other:,} of them with another answer" if n_other else ""
+    named = (f"{data.keys[a]} is nearly {data.keys[b]}" for a, b in pairs[:MAX_NAMED].tolist())
+    text = f"{share} look nearly like a training example{answers}: {', '.join(named)}"
+    yield _finding("nearly in both parts", text + _more(pairs[:, 0]), pairs[:, 0])
+
+
+def _repeats(data: Dataset, train: Rows, test: Rows) -> Iterator[Finding]:
+    """Examples that stand more than once within one part."""
+    for part, rows in (("test", test), ("training", train)):
+        copies = rows[_is_later_copy(data.copy_of[rows])]
+        if not len(copies):
+            continue
+        n_distinct = len(rows) - len(copies)
+        text = f"{len(copies):,} of {len(rows):,} {part} examples repeat another one of them"
+        kind = "repeated"
+        if part == "test" and len(copies) >= MUCH * len(rows):
+            kind = "test set repeats itself"
+            text = f"the test set repeats itself: only {n_distinct:,} of {len(rows):,} are distinct"
+        yield _finding(kind, f"{text}: {_named(data, copies)}", copies)
+
+
+def _is_later_copy(groups: Rows) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":
+    """True for each element that has an equal one before it."""
+    _, first = np.unique(groups, return_index=True)
+    later = np.ones(len(groups), bool)
+    later[first] = False
+    return later
+
+
+def _contradictions(data: Dataset) -> Iterator[Finding]:
+    """Identical examples whose answers differ."""
+    differs = data.y != data.y[data.copy_of]
+    groups = np.unique(data.copy_of[differs])
+    if len(groups):
+        rows = np.flatnonzero(np.isin(data.copy_of, groups))
+        pairs = []
+        for row in np.flatnonzero(differs)[:MAX_NAMED]:
+            first = data.copy_of[row]
+            answers = [data.labels[data.y[i]] for i in (first, row)]
+            pairs.append(f"{data.keys[first]} is {answers[0]!r}, {data.keys[row]} {answers[1]!r}")
+        text = f"{len(groups):,} examples stand there with different answers: {'; '.join(pairs)}"
+        yield _finding("different answers", text + _more(np.flatnonzero(differs)), rows)
+
+
+def _thin_labels(labels: tuple[LabelCount, ...], trained: bool) -> Iterator[Finding]:
+    """Labels with few or no training examples."""
+    if not trained:
+        return
+    missing = [f"{count.label!r} (test {count.test:,})" for count in labels if not count.train]
+    few = [f"{c.label!r} ({c.train:,})" for c in labels if 0 < c.train < FEW_EXAMPLES]
+    if missing:
+        yield _finding("missing label", f"labels without training examples: {_listed(missing)}")
+    if few:
+        text = f"labels with fewer than {FEW_EXAMPLES} training examples: {_listed(few)}"
+        yield _finding("few examples", text)
+
+
+def _columns(data: Dataset, rows: Rows) -> Iterator[Finding]:
+    """What stands out in the columns of a table, and what was found out about its file."""
+    if data.info is None or not isinstance(data.x, Table):
+        return
+    for name in _giveaways(data, data.x, rows):
+        fix = "leave it out if it is not known when the question is asked: --column"
+        yield _finding(
+            "gives the answer away", f"{name} alone gives the answer away; {fix} {name}=identifier"
+        )
+    for kind, advice in (
+        ("identifier", "tells every row apart, not learned from"),
+        ("constant", "the same in every row, not learned from"),
+    ):
+        names = [one.name for one in data.info.profiles if one.kind == kind]
+        if names:
+            yield _finding(kind, f"{_listed(names)}: {advice}")
+    wrong = [
+        f"{one.name} ({one.n_unreadable:,}, as a {one.kind})"
+        for one in data.info.profiles
+        if one.n_unreadable
+    ]
+    if wrong:
+        yield _finding("unreadable cells", f"cells read as missing: {_listed(wrong)}")
+    gone = [f"{one.name} ({one.n_missing:,})" for one in data.info.profiles if one.n_missing]
+    if gone:
+        yield _finding("missing cells", f"missing cells, filled in: {_listed(gone)}")
+    kinds: dict[str, list[str]] = {}
+    for column in data.info.input.columns:
+        kinds.setdefault(column.kind, []).append(column.name)
+    columns = (f"{kind}: {_listed(names)}" for kind, names in kinds.items())
+    yield _finding("read as", f"columns learned from: {'; '.join(columns)}")
+    if data.info.notes:
+        yield _finding("read as", "; ".join(data.info.notes))
+
+
+def _files(data: Dataset) -> Iterator[Finding]:
+    """What became of the files of a folder of pictures."""
+    for kind, text in data.pictures.remarks if data.pictures else ():
+        yield _finding(kind, text)
+
+
+def _giveaways(data: Dataset, table: Table, rows: Rows) -> list[str]:
+    """Columns from which a small tree alone tells the answer of rows it has not seen.
+
+    Scored on half of at most 5,000 rows: explained is (accuracy - majority) / (1 - majority), or
+    R2. The earlier values and the time of ordered rows may know the answer; they are left out.
+    """
+    from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
+
+    assert isinstance(data.input, TableInput)
+    order = data.input.order
+    expected = () if order is None else (order.time, *order.lag_columns(data.input.target))
+    rows = np.random.default_rng(0).permutation(rows)[:MAX_TRIED]
+    y, half = data.y[rows], len(rows) // 2
+    counts = np.unique(y, return_counts=True)[1]
+    if len(rows) < MIN_TRIED or (data.labels and np.sort(counts)[:-1].sum() < MIN_RARE):
+        return []
+    found = []
+    for name, values in table.columns.items():
+        if name in expected or _is_text(data.input, name):
+            continue
+        x = _as_numbers(values[rows])[:, None]
+        if data.labels:
+            tree = DecisionTreeClassifier(max_leaf_nodes=2 * len(data.labels), random_state=0)
+            right = tree.fit(x[:half], y[:half]).score(x[half:], y[half:])
+            base = np.bincount(y[half:]).max() / len(y[half:])
+            explained = (right - base) / max(1 - base, 1e-9)
+        else:
+            tree = DecisionTreeRegressor(max_leaf_nodes=128, random_state=0)
+            explained = tree.fit(x[:half], y[:half]).score(x[half:], y[half:])
+        if explained >= TELLING:
+            found.append(name)
+    return found
+
+
+def _is_text(contract: TableInput, name: str) -> bool:
+    return any(one.name == name and one.kind == "text" for one in contract.columns)
+
+
+def _as_numbers(values: NDArray[Any]) -> NDArray[np.float64]:
+    """A column as numbers for a tree: missing far below, categories by their code."""
+    if values.dtype == object:
+        codes = np.unique(values.astype(str), return_inverse=True)[1]
+        return codes.astype(np.float64)
+    gone = np.isnat(values) if values.dtype.kind == "M" else np.isnan(values)
+    numbers = values.view(np.int64) if values.dtype.kind == "M" else values
+    return np.clip(np.where(gone, -1e30, numbers), -1e30, 1e30)
+
+
+def _finding(kind: str, text: str, rows: Rows | None = None) -> Finding:
+    return Finding.model_validate(
+        {"kind": kind, "text": text, "rows": () if rows is None else tuple(rows.tolist())}
+    )
+
+
+def _named(data: Dataset, rows: Rows) -> str:
+    return ", ".join(data.keys[row] for row in rows[:MAX_NAMED]) + _more(rows)
+
+
+def _more(rows: Rows) -> str:
+    return f" and {len(rows) - MAX_NAMED:,} more" if len(rows) > MAX_NAMED else ""
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - 20} more" if len(names) > 20 else ""
+    return ", ".join(names[:20]) + more
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f}%"

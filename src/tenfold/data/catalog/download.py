@@ -1,0 +1,127 @@
+"""Fetching a dataset into the cache folder: several mirrors in turn, nothing half under its name.
+
+Only here pooch is imported, so nothing else of Tenfold touches the network.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+from tenfold.core import files
+from tenfold.core.errors import FetchError, FormatError, message
+from tenfold.data.catalog import File, find, folder_of
+
+TIMEOUT_SECONDS = 30
+MAX_BYTES = 1 << 28
+"""No file of the catalog comes near this; a server that sends more is not believed."""
+
+Watch = Callable[[str, int], None]
+
+
+def fetch(name: str, watch: Watch | None = None) -> Path:
+    """Bring the files of a dataset into its folder, unless they are there and right.
+
+    Args:
+      name: Its name in the catalog.
+      watch: Told an address and how many bytes have come from it, as they come.
+
+    Returns:
+      The folder, as `catalog.folder_of` says.
+
+    Raises:
+      DataError: No dataset has that name.
+      FetchError: No mirror gave a file; the message says what to put where by hand.
+      FileError: The folder cannot be written or the disk is full.
+    """
+    dataset, folder = find(name), folder_of(name)
+    if not dataset.mirrors:
+        return folder
+    with files.os_errors("create", folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    with files.locked(folder):
+        with files.os_errors("clean", folder):
+            for left in folder.glob("*.tmp.*"):  # of a download that was killed
+                left.unlink()
+        missing = [file for file in dataset if not _is_right(file, folder)]
+        for file in missing:
+            refusals = _fetch_file(file, dataset.mirrors, folder, watch or (lambda *_: None))
+            if refusals is not None:
+                raise FetchError(
+                    message(
+                        "Cannot fetch the dataset",
+                        expected=f"{file.name}.gz from one of its mirrors: " + "; ".join(refusals),
+                        fix=f"Put {', '.join(f'{one.name}.gz' for one in missing)} by hand into "
+                        f"{folder}",
+                        name=name,
+                    )
+                )
+    return folder
+
+
+def _is_right(file: File, folder: Path) -> bool:
+    path = file.find(folder)
+    try:
+        return path is not None and file.read(path) is not None
+    except FormatError:
+        return False
+
+
+def _fetch_file(
+    file: File, mirrors: tuple[str, ...], folder: Path, watch: Watch
+) -> list[str] | None:
+    """Fetch from the first mirror that gives the published content; else say why each did not."""
+    from pooch import HTTPDownloader
+    from requests import RequestException
+
+    download = HTTPDownloader(chunk_size=1 << 16, timeout=TIMEOUT_SECONDS)
+    refusals = []
+    for mirror in mirrors:
+        url = f"{mirror}{file.name}.gz"
+        try:
+            with files.durable(folder / f"{file.name}.gz") as target:
+                try:
+                    download(url, _Counted(target, url, watch), None)
+                except RequestException as error:  # an OSError, yet not of the disk
+                    raise _Refused(_reason(error)) from error
+                target.seek(0)
+                file.parse(target, where=url)
+            (folder / file.name).unlink(missing_ok=True)  # unpacked, and perhaps the wrong one
+            return None
+        except (FormatError, _Refused) as error:
+            reason = str(error)
+            refusals.append(reason if url in reason else f"{reason} ({url})")
+    return refusals
+
+
+class _Refused(Exception):
+    """A mirror did not answer, or not with a file."""
+
+
+class _Counted:
+    """What pooch writes to: counts the bytes for who watches, and stops a server without end."""
+
+    def __init__(self, target: BinaryIO, url: str, watch: Watch) -> None:
+        self._target, self._url, self._watch = target, url, watch
+        self._n_bytes = 0
+
+    def write(self, part: bytes) -> None:
+        self._n_bytes += len(part)
+        if self._n_bytes > MAX_BYTES:
+            raise _Refused(f"More than {MAX_BYTES} bytes")
+        self._target.write(part)
+        self._watch(self._url, self._n_bytes)
+
+    def flush(self) -> None:
+        """pooch asks for it after each part; `durable` does it once, at the end."""
+
+
+def _reason(error: Exception) -> str:
+    """One short reason: the texts of urllib3 fill a screen."""
+    from requests import HTTPError, Timeout
+    from requests.exceptions import ChunkedEncodingError
+
+    if isinstance(error, HTTPError) and error.response is not None:
+        return f"{error.response.status_code} {error.response.reason}"
+    if isinstance(error, ChunkedEncodingError):
+        return "Ended before its end"
+    return "No answer in time" if isinstance(error, Timeout) else "No connection"

@@ -1,0 +1,500 @@
+"""`Dataset` and `Split`: examples, answers and which rows are for what."""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from tenfold.core.contract import ImageInput, Reading, TableInput
+from tenfold.core.errors import DataError, message
+from tenfold.data.disk_images import AnyImages, StoredImages
+from tenfold.data.sources import MAX_LABELS
+from tenfold.data.sources.labelled import first_of_each
+from tenfold.inputs.tables.columns import Profile, Table
+
+DEFAULT_TEST_SIZE = 0.25
+"""Share held out for testing where a dataset has no official test part."""
+
+Rows = NDArray[np.int64]
+
+
+FEW_VALUES = 10
+"""Rows that repeat so often on average are no copies: there are few different ones to be had."""
+
+
+@dataclass(frozen=True, eq=False)
+class TableInfo:
+    """What a dataset of a table knows beside its rows.
+
+    Attributes:
+      input: The columns used, the target and the order of time, as a model's contract has them.
+      reading: How the file was asked to be read; reading it so again gives the same dataset.
+      profiles: Every column of the file, those that are not used too.
+      notes: What was found out about the file, and what was dropped from it, for a reader.
+      previous: For rows in the order of time the target's value one row before (n,).
+    """
+
+    input: TableInput
+    reading: Reading
+    profiles: tuple[Profile, ...]
+    notes: tuple[str, ...]
+    previous: NDArray[np.float64] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class PictureInfo:
+    """What a dataset of picture files knows beside its rows.
+
+    Attributes:
+      input: What a model of it accepts: size, channels and crop.
+      same_as: For each example the first row that shows the same picture, also re-encoded (n,).
+      remarks: What was resized, skipped or refused, for a reader: (kind, line).
+    """
+
+    input: ImageInput
+    same_as: Rows
+    remarks: tuple[tuple[str, str], ...] = ()
+
+    def take(self, rows: Rows) -> "PictureInfo":
+        """The same of these rows."""
+        _, first, which = np.unique(self.same_as[rows], return_index=True, return_inverse=True)
+        return replace(self, same_as=first[which])
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Examples with answers.
+
+    Attributes:
+      name: What it was loaded as.
+      x: Images, uint8 (n, height, width) or (n, height, width, 3), or the rows of a table. Images
+        of a folder that would take too much memory are `StoredImages`, read a part at a time.
+      y: Label codes, int64 (n,), in [0, len(labels)); for regression the target, float64 (n,).
+      labels: Name of each code; empty for regression.
+      keys: Where each row comes from, as `file:row`.
+      test_rows: Rows of the official test part; empty where there is none.
+      info: What else a table knows; None for images.
+      source: The file or folder it was read from, where it was.
+      pictures: What else picture files know; None for others.
+    """
+
+    name: str
+    x: Any
+    y: NDArray[Any]
+    labels: tuple[str, ...]
+    keys: Sequence[str]
+    test_rows: Rows = field(default_factory=lambda: np.empty(0, np.int64))
+    info: TableInfo | None = None
+    source: str | None = None
+    pictures: PictureInfo | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.x, Table):
+            _check_images(self.x, self.name)
+        if not len(self.x) == len(self.y) == len(self.keys):
+            raise DataError(
+                message(
+                    "Examples, answers and keys do not belong together",
+                    where=self.name,
+                    expected="one answer and one key for each example",
+                    n_examples=len(self.x),
+                    n_answers=len(self.y),
+                    n_keys=len(self.keys),
+                )
+            )
+        if np.issubdtype(self.y.dtype, np.integer):
+            _check_codes(self.y, self.labels, self.name)
+        elif self.labels or not np.isfinite(self.y).all():
+            raise DataError(
+                message(
+                    "Not a target for regression",
+                    where=self.name,
+                    expected="finite numbers and no labels",
+                    labels=self.labels,
+                )
+            )
+
+    @property
+    def task(self) -> Literal["classification", "regression"]:
+        """What the answers are: labels or numbers."""
+        return "classification" if self.labels else "regression"
+
+    @property
+    def input(self) -> ImageInput | TableInput:
+        """What a model of this dataset accepts."""
+        if self.info is not None:
+            return self.info.input
+        if self.pictures is not None:
+            return self.pictures.input
+        height, width, *channels = self.images.shape[1:]
+        return ImageInput(height=height, width=width, channels=3 if channels else 1)
+
+    @property
+    def images(self) -> NDArray[np.uint8]:
+        """The examples, where they are images.
+
+        Raises:
+          DataError: They are rows of a table.
+        """
+        if isinstance(self.x, Table):
+            raise DataError(message("Not images", where=self.name, expected="a dataset of images"))
+        images: NDArray[np.uint8] = self.x
+        return images
+
+    @classmethod
+    def from_arrays(
+        cls,
+        x: NDArray[np.uint8],
+        y: ArrayLike,
+        *,
+        labels: Sequence[str] | None = None,
+        name: str = "arrays",
+    ) -> "Dataset":
+        """A dataset of your own arrays.
+
+        Args:
+          x: Images, uint8 (n, height, width).
+          y: Label codes (n,), whole numbers from 0.
+          labels: Name of each code; the codes themselves when absent.
+          name: What the dataset is called in run folders.
+
+        Raises:
+          DataError: Not images, not whole numbers, or counts that differ.
+        """
+        codes = np.asarray(y)
+        if codes.ndim != 1 or not np.issubdtype(codes.dtype, np.integer) or not codes.size:
+            raise DataError(
+                message(
+                    "Not label codes",
+                    where=name,
+                    expected="whole numbers (n,)",
+                    dtype=str(codes.dtype),
+                    shape=codes.shape,
+                )
+            )
+        if labels is None:
+            n_labels = min(int(codes.max()) + 1, MAX_LABELS)
+            labels = [str(code) for code in range(n_labels)]
+        keys = [f"{name}:{row}" for row in range(len(codes))]
+        return cls(name, np.asarray(x), codes.astype(np.int64), tuple(labels), keys)
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of examples, answers, labels and the official test rows; names do not matter."""
+        digest = hashlib.sha256(repr((_shape(self.x), self.labels)).encode())
+        for array in (*_arrays(self.x), self.y, self.test_rows):
+            digest.update(np.ascontiguousarray(array).data)
+        return digest.hexdigest()
+
+    @cached_property
+    def copy_of(self) -> Rows:
+        """For each example the row of the first one that is identical to it, itself included.
+
+        Picture files are also identical where they encode the same picture.
+        """
+        if self.pictures is not None:
+            return self.pictures.same_as
+        return self.x.copy_of if isinstance(self.x, Table) else first_of_each(self.x)
+
+    @cached_property
+    def group_of(self) -> Rows:
+        """For each example the first row of its group, whose rows stay on one side of a split.
+
+        Copies are a group. In a table whose rows repeat ten times on average they are none: its
+        columns take few values, and equal rows are different cases.
+        """
+        if isinstance(self.x, Table) and len(np.unique(self.copy_of)) * FEW_VALUES <= len(self):
+            return np.arange(len(self))
+        return self.copy_of
+
+    def take(self, rows: ArrayLike) -> "Dataset":
+        """The dataset of these rows, in this order; official test rows stay marked.
+
+        Raises:
+          DataError: Not row numbers of this dataset.
+        """
+        rows = np.asarray(rows)
+        whole = np.issubdtype(rows.dtype, np.integer) and rows.ndim == 1
+        if not whole or not rows.size or rows.min() < 0 or rows.max() >= len(self):
+            raise DataError(
+                message(
+                    "Not row numbers",
+                    where=self.name,
+                    expected=f"whole numbers (n,) from 0 to {len(self) - 1}, at least one",
+                    dtype=str(rows.dtype),
+                    shape=rows.shape,
+                    highest=rows.max(initial=0).item() if whole else None,
+                )
+            )
+        return Dataset(
+            self.name,
+            self.x[rows],
+            self.y[rows],
+            self.labels,
+            [self.keys[row] for row in rows],
+            np.flatnonzero(np.isin(rows, self.test_rows)),
+            self.info
+            and replace(
+                self.info,
+                previous=None if self.info.previous is None else self.info.previous[rows],
+            ),
+            self.source,
+            self.pictures and self.pictures.take(rows),
+        )
+
+    def relabelled(self, labels: tuple[str, ...]) -> "Dataset":
+        """The dataset with the codes of other labels, which hold all of its own."""
+        codes = np.array([labels.index(label) for label in self.labels], np.int64)
+        return replace(self, y=codes[self.y], labels=labels)
+
+    def one_hot(self) -> NDArray[np.float32]:
+        """The answers as one-hot rows: float32 (n, n_labels), 1 in the column of the label."""
+        one_hot: NDArray[np.float32] = np.eye(len(self.labels), dtype=np.float32)[self.y]
+        return one_hot
+
+    def decode(self, one_hot: ArrayLike) -> NDArray[np.int64]:
+        """Label codes (n,) of one-hot rows, the inverse of `one_hot`.
+
+        Raises:
+          DataError: Wrong width, or a row that is not a single 1 among zeros.
+        """
+        encoded = np.asarray(one_hot)
+        if encoded.ndim != 2 or encoded.shape[1] != len(self.labels):
+            raise DataError(
+                message(
+                    "Not one-hot rows", expected=f"(n, {len(self.labels)})", shape=encoded.shape
+                )
+            )
+        wrong = ((encoded == 1).sum(axis=1) != 1) | ((encoded != 0).sum(axis=1) != 1)
+        if wrong.any():
+            row = int(wrong.argmax())
+            raise DataError(
+                message(
+                    "Not a one-hot row",
+                    expected="a single 1 among zeros",
+                    row=row,
+                    values=encoded[row].tolist(),
+                )
+            )
+        codes: NDArray[np.int64] = encoded.argmax(axis=1)
+        return codes
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Three disjoint sets of row numbers, each sorted. The test rows are for `evaluate` alone.
+
+    Attributes:
+      train: Rows to fit to.
+      validation: Rows to watch the fit with.
+      test: Rows that no fit may see.
+      dropped: Training rows left out because the same image stands in the official test part.
+    """
+
+    train: Rows
+    validation: Rows
+    test: Rows
+    dropped: Rows
+
+
+def split(
+    data: Dataset,
+    *,
+    seed: int = 0,
+    test_size: float | None = None,
+    validation_size: float = 0.0,
+) -> Split:
+    """Cut a dataset into train, validation and test rows, stratified by answer.
+
+    Identical examples stay on one side, so nothing is tested on what it was fitted to.
+
+    Args:
+      data: The dataset.
+      seed: Decides which rows go where.
+      test_size: Share of the training part to hold out; the official test rows are then unused.
+        None takes the official test part, or a quarter where there is none.
+      validation_size: Share of the remaining training rows to hold out for validation.
+
+    Raises:
+      DataError: A size that is no share, or a part that is asked for would be empty.
+    """
+    _check_sizes(data, test_size, validation_size)
+    rng = np.random.default_rng(seed)
+    if data.info is not None and data.info.input.order is not None:
+        return _split_by_time(data, test_size or DEFAULT_TEST_SIZE, validation_size)
+    copy_of = data.group_of
+    train, dropped = np.setdiff1d(np.arange(len(data)), data.test_rows), np.empty(0, np.int64)
+    if test_size is None and data.test_rows.size:
+        test = np.sort(data.test_rows)
+        tested = np.isin(copy_of[train], copy_of[test])
+        train, dropped = train[~tested], train[tested]
+    else:
+        train, test = _hold_out(data, train, copy_of, test_size or DEFAULT_TEST_SIZE, rng)
+    validation = np.empty(0, np.int64)
+    if validation_size:
+        train, validation = _hold_out(data, train, copy_of, validation_size, rng)
+    return _checked(data, Split(train, validation, test, dropped), validation_size)
+
+
+def _split_by_time(data: Dataset, test_size: float, validation_size: float) -> Split:
+    """The last rows for testing, those before them for validation: never the future to learn."""
+    n_test = round(len(data) * test_size)
+    n_validation = round((len(data) - n_test) * validation_size)
+    train, validation, test = np.split(
+        np.arange(len(data)), [len(data) - n_test - n_validation, len(data) - n_test]
+    )
+    return _checked(data, Split(train, validation, test, np.empty(0, np.int64)), validation_size)
+
+
+def _checked(data: Dataset, parts: Split, validation_size: float) -> Split:
+    for part in ("train", "test", *(["validation"] if validation_size else [])):
+        if not getattr(parts, part).size:
+            expected = f"rows left for {part}"
+            raise DataError(
+                message("Too few examples", where=data.name, expected=expected, n=len(data))
+            )
+    return parts
+
+
+def _check_sizes(data: Dataset, test_size: float | None, validation_size: float) -> None:
+    possible = (test_size is None or 0 < test_size < 1) and 0 <= validation_size < 1
+    if not possible:
+        raise DataError(
+            message(
+                "Not a share of the rows",
+                where=data.name,
+                expected="test_size above 0, validation_size from 0, both below 1",
+                test_size=test_size,
+                validation_size=validation_size,
+            )
+        )
+
+
+def _hold_out(
+    data: Dataset, rows: Rows, copy_of: Rows, size: float, rng: np.random.Generator
+) -> tuple[Rows, Rows]:
+    """(kept, held out): `size` of the rows, of each label as near to it as whole rows allow.
+
+    Copies of an image form a group that stays together and counts for the label of its first one.
+    """
+    _, first, group_of, n_copies = np.unique(
+        copy_of[rows], return_index=True, return_inverse=True, return_counts=True
+    )
+    answers = _strata(data)[rows[first]]
+    counts = np.bincount(answers, weights=n_copies)
+    held = np.zeros(len(first), bool)
+    for code, left in enumerate(_quotas(counts, size).tolist()):
+        for group in rng.permutation(np.flatnonzero(answers == code)).tolist():
+            if n_copies[group] <= left:
+                held[group] = True
+                left -= int(n_copies[group])
+    return rows[~held[group_of]], rows[held[group_of]]
+
+
+def _strata(data: Dataset) -> NDArray[np.int64]:
+    """What the parts have alike shares of (n,): labels, or tenths of a regression's target."""
+    if data.labels:
+        return data.y.astype(np.int64)
+    edges = np.quantile(data.y, np.linspace(0.1, 0.9, 9))
+    return np.searchsorted(edges, data.y)
+
+
+def _arrays(x: AnyImages | Table) -> Iterable[NDArray[Any]]:
+    """The examples as arrays of bytes, one after the other."""
+    if isinstance(x, StoredImages):
+        return x.parts()
+    if not isinstance(x, Table):
+        return [x]
+    return [
+        np.frombuffer("\0".join(values).encode(), np.uint8)
+        if values.dtype == object
+        else values.view(np.int64)
+        for values in x.columns.values()
+    ]
+
+
+def _shape(x: NDArray[np.uint8] | Table) -> object:
+    return (len(x), *x.columns) if isinstance(x, Table) else x.shape
+
+
+def _check_images(x: NDArray[np.uint8], name: str) -> None:
+    fitting = x.dtype == np.uint8 and (x.ndim == 3 or (x.ndim == 4 and x.shape[3] == 3))
+    if not fitting or not x.size:
+        raise DataError(
+            message(
+                "Not images",
+                where=name,
+                expected="uint8 (n, height, width) or (n, height, width, 3), none of them 0",
+                dtype=str(x.dtype),
+                shape=x.shape,
+            )
+        )
+
+
+def _check_codes(y: NDArray[Any], labels: tuple[str, ...], name: str) -> None:
+    if len(labels) < 2 or len(set(labels)) < len(labels):
+        raise DataError(
+            message(
+                "Labels that do not tell answers apart",
+                where=name,
+                expected="at least two, none of them twice",
+                labels=labels,
+            )
+        )
+    if y.min() < 0 or y.max() >= len(labels):
+        raise DataError(
+            message(
+                "Answer without a label",
+                where=name,
+                expected=f"codes from 0 to {len(labels) - 1}",
+                lowest=int(y.min()),
+                highest=int(y.max()),
+            )
+        )
+
+
+def hold_out(data: Dataset, rows: Rows, size: float, seed: int) -> tuple[Rows, Rows]:
+    """(kept, held out): a share of the rows, stratified; the last ones where rows follow in time.
+
+    Nothing is held out for a `size` of 0, or where so few rows leave no whole one.
+    """
+    if data.info is not None and data.info.input.order is not None:
+        kept, held = np.split(rows, [len(rows) - round(len(rows) * size)])
+        return kept, held
+    return _hold_out(data, rows, data.group_of, size, np.random.default_rng(seed))
+
+
+def deal(data: Dataset, rows: Rows, folds: int, seed: int) -> Rows:
+    """A fold from 0 for each row (n,): stratified by answer, copies in one fold.
+
+    Raises:
+      DataError: Fewer distinct rows than folds.
+    """
+    groups, group_of = np.unique(data.group_of[rows], return_inverse=True)
+    if not 2 <= folds <= len(groups):
+        expected = f"2 to {len(groups)}, the number of distinct training rows"
+        raise DataError(
+            message("Unusable number of folds", where=data.name, expected=expected, folds=folds)
+        )
+    # Dealt out in the order of their answers, the groups give each fold its share of each.
+    shuffled = np.random.default_rng(seed).permutation(len(groups))
+    dealt = shuffled[np.argsort(data.y[groups[shuffled]], kind="stable")]
+    fold_of = np.empty(len(groups), np.int64)
+    fold_of[dealt] = np.arange(len(groups)) % folds
+    return fold_of[group_of]
+
+
+def _quotas(counts: NDArray[Any], size: float) -> NDArray[np.int64]:
+    """Whole rows per label that sum to `size` of all: the largest fractions are rounded up."""
+    exact = counts * size
+    quotas: NDArray[np.int64] = np.floor(exact).astype(np.int64)
+    missing = round(float(counts.sum()) * size) - int(quotas.sum())
+    quotas[np.argsort(quotas - exact, kind="stable")[:missing]] += 1
+    return quotas

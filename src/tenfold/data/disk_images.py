@@ -1,0 +1,187 @@
+"""Images that would take too much memory: on disk, read a few at a time."""
+
+import os
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tenfold.core import files
+
+AT_ONCE = 64 << 20
+"""Bytes of images that are read at once, at most: some 5,000 of 64x64 in colour."""
+
+MEMORY_SHARE = 4
+"""A quarter of the computer's memory is for images: training them needs some, too."""
+
+
+def in_memory_bytes() -> int:
+    """How many bytes of images are kept in memory, at most."""
+    try:
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # not on Windows
+        memory = 4 << 30
+    return memory // MEMORY_SHARE
+
+
+class _Storage:
+    """A file that is closed with the last who reads it; one without a name is gone then."""
+
+    def __init__(self, file: BinaryIO, start: int = 0) -> None:
+        self.file, self.start = file, start
+        self.lock = threading.Lock()
+
+    def __del__(self) -> None:
+        self.file.close()
+
+    def read(self, into: NDArray[np.uint8], start: int) -> None:
+        """Fill an array from a place of the images in the file."""
+        with self.lock:
+            self.file.seek(self.start + start)
+            self.file.readinto(into.data)  # type: ignore[attr-defined]
+
+
+class StoredImages:
+    """Rows of a file, which may have no name: then it goes away with the last of them.
+
+    Asked for by number, slice, mask or list of numbers, rows come as an array, like those of one.
+    Over `AT_ONCE` bytes they come as `StoredImages` again, of those rows and not yet read: so
+    whoever works through rows a part at a time needs not know where they are.
+
+    Attributes:
+      shape: (n, height, width) or (n, height, width, 3).
+    """
+
+    dtype = np.dtype(np.uint8)
+    itemsize = 1
+
+    def __init__(self, storage: _Storage, image: tuple[int, ...], rows: NDArray[np.int64]) -> None:
+        self._storage, self._image, self._rows = storage, image, rows
+        self.shape = (len(rows), *image)
+        self.ndim = len(self.shape)
+        self.size = len(rows) * self._n_bytes
+
+    @property
+    def _n_bytes(self) -> int:
+        """Of an image."""
+        return int(np.prod(self._image))
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, key: Any) -> Any:
+        rows = self._rows[key]
+        if rows.ndim == 0:
+            return self._read(rows[None])[0]
+        if len(rows) * self._n_bytes <= AT_ONCE:
+            return self._read(rows)
+        return StoredImages(self._storage, self._image, rows)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        """All of them, in memory: for what cannot do with parts."""
+        return self._read(self._rows).astype(dtype or self.dtype, copy=False)
+
+    def parts(self) -> Iterator[NDArray[np.uint8]]:
+        """All of them, a part after the other."""
+        step = max(1, AT_ONCE // self._n_bytes)
+        return (self[start : start + step] for start in range(0, len(self), step))
+
+    def _read(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
+        x = np.empty((len(rows), *self._image), np.uint8)
+        for place, row in zip(x, rows.tolist(), strict=True):
+            self._storage.read(place, row * self._n_bytes)
+        return x
+
+
+AnyImages = NDArray[np.uint8] | StoredImages
+"""Images uint8 (n, height, width) or (n, height, width, 3), in memory or on disk."""
+
+
+def few(x: AnyImages, most: int) -> int:
+    """How many images to look at together: as many as asked for, in 32 MiB, one at least."""
+    return max(1, min(most, (AT_ONCE // 2) // max(1, int(np.prod(x.shape[1:])))))
+
+
+class Writer:
+    """Images one after the other, into memory or, where they would take too much, onto disk."""
+
+    def __init__(self, n: int, image: tuple[int, ...], folder: Path) -> None:
+        """Make room for so many images of this shape.
+
+        Args:
+          n: How many, at most.
+          image: (height, width) or (height, width, 3).
+          folder: Where the file is made, if one is.
+
+        Raises:
+          FileError: The file cannot be made.
+        """
+        self._n, self._image, self._folder = 0, image, folder
+        self._x: NDArray[np.uint8] | None = None
+        if n * int(np.prod(image)) <= in_memory_bytes():
+            self._x = np.empty((n, *image), np.uint8)
+        else:
+            with files.os_errors("write", folder):
+                folder.mkdir(parents=True, exist_ok=True)
+                file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115  # see _Storage.__del__
+                self._storage = _Storage(file)
+
+    def add(self, image: NDArray[np.uint8]) -> None:
+        """The next one.
+
+        Raises:
+          FileError: There is no more room on the disk.
+        """
+        if self._x is not None:
+            self._x[self._n] = image
+        else:
+            with files.os_errors("write", self._folder):
+                self._storage.file.write(np.ascontiguousarray(image).data)
+        self._n += 1
+
+    def images(self) -> AnyImages:
+        """What was added.
+
+        Raises:
+          FileError: There is no more room on the disk.
+        """
+        if self._x is not None:
+            return self._x[: self._n]
+        with files.os_errors("write", self._folder):
+            self._storage.file.flush()
+        return StoredImages(self._storage, self._image, np.arange(self._n))
+
+
+def save(path: Path, x: NDArray[Any] | StoredImages) -> None:
+    """Write an array as an `.npy` file; stored images a part at a time.
+
+    Raises:
+      FileError: It cannot be written.
+    """
+    with files.durable(path) as file:
+        if isinstance(x, StoredImages):
+            about = {"descr": x.dtype.str, "fortran_order": False, "shape": x.shape}
+            np.lib.format.write_array_header_1_0(file, about)
+            for part in x.parts():
+                file.write(part.data)
+        else:
+            np.save(file, np.ascontiguousarray(x), allow_pickle=False)
+
+
+def open_saved(path: Path) -> NDArray[Any] | StoredImages:
+    """What `save` wrote: mapped, or images on disk where they would take too much memory.
+
+    Raises:
+      FileError: It cannot be read.
+      ValueError: It is no such file.
+    """
+    with files.os_errors("read", path):
+        mapped = np.load(path, mmap_mode="r", allow_pickle=False)
+        if mapped.dtype != np.uint8 or mapped.ndim < 3 or mapped.nbytes <= in_memory_bytes():
+            return np.asarray(mapped)
+        storage = _Storage(path.open("rb"), mapped.offset)
+    return StoredImages(storage, mapped.shape[1:], np.arange(len(mapped)))

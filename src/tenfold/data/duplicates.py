@@ -1,0 +1,156 @@
+"""Which images show the same picture, in other files or nearly so: by their pixels alone."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tenfold.data.disk_images import AnyImages, few
+from tenfold.data.sources.labelled import first_of_each
+
+CELLS = 4
+CELL_STEP = 10.0
+"""Re-encoded pictures lie no further apart in their 4 x 4 mean colours (Euclidean distance)."""
+
+TREE_AXES, NEAREST = 8, 16
+"""On how many axes the images are looked for that each one is compared with, and how many."""
+
+NEARLY_CELLS, NEARLY_SHARE = 8.0, 0.25
+"""How far `nearly_same` images may be apart, by root mean square: in levels of their mean colours,
+and in standard deviations of their greys."""
+
+AT_ONCE = 1024
+"""Images looked at together: bounds memory."""
+
+SAME_SHARE = 0.12
+"""Root mean square between a picture and itself re-encoded, in standard deviations of its greys."""
+
+
+def same_pictures(x: AnyImages) -> NDArray[np.int64]:
+    """For each image the first one that shows the same picture, itself included (n,).
+
+    The same are images whose greys differ by at most 0.12 of their standard deviation, or one
+    level (root mean square), and whose 4 x 4 mean colours are near: what another encoding of one
+    picture leaves. Single colours may differ more, for JPEG keeps them at half the size. Each is
+    compared with the 16 nearest by mean colours, so that many alike pictures take no longer than
+    others; it must be the same as the first one itself, so that a film is not one picture.
+
+    Args:
+      x: Images, uint8 (n, height, width) or (n, height, width, 3).
+    """
+    from scipy.sparse import coo_array
+
+    first = first_of_each(x)
+    single = np.flatnonzero(first == np.arange(len(x)))
+    edges = _alike(x, _near(_cells(x[single]), single))
+    ends = (np.r_[edges[:, 0], edges[:, 1]], np.r_[edges[:, 1], edges[:, 0]])
+    graph = coo_array((np.ones(len(ends[0])), ends), (len(x), len(x))).tocsr()
+    leader, is_placed = np.arange(len(x)), np.zeros(len(x), bool)
+    for row in np.unique(edges):
+        reached = np.array([row] if not is_placed[row] else [], np.int64)
+        while reached.size:
+            leader[reached], is_placed[reached] = row, True
+            others = np.unique(graph[reached].indices)
+            others = others[~is_placed[others]]
+            reached = _alike(x, np.stack([np.full_like(others, row), others], axis=1))[:, 1]
+    return leader[first]
+
+
+def _near(cells: NDArray[np.float64], rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Pairs of rows (m, 2) that are among the nearest of each other by their cells (n, c)."""
+    from scipy.spatial import cKDTree
+
+    place = _place(cells)
+    k = min(NEAREST + 1, len(rows))
+    found = cKDTree(place).query(place, k, distance_upper_bound=CELL_STEP)[1].reshape(-1, k)
+    one, column = np.nonzero(found < len(rows))
+    other = found[one, column]
+    pairs = np.stack([np.minimum(one, other), np.maximum(one, other)], axis=1)
+    near: NDArray[np.int64] = rows[np.unique(pairs[one != other], axis=0)]
+    return near
+
+
+def _alike(x: AnyImages, pairs: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Those of the pairs (m, 2) that show the same picture."""
+    step = few(x, AT_ONCE)
+    parts = (pairs[start : start + step] for start in range(0, len(pairs), step))
+    return np.concatenate([pairs[:0], *(part[_are_same(x, part)] for part in parts)])
+
+
+def nearly_same(
+    x: AnyImages, known: NDArray[np.int64], asked: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Pairs (m, 2): rows that are asked, and of those known the one that looks nearly the same.
+
+    Nearly the same are images whose greys differ by at most a quarter of their standard deviation
+    (root mean square; a correlation of 0.97). Of each the 16 nearest by mean colours are looked
+    at, so a few are missed. The most alike come first.
+
+    Args:
+      x: Images, uint8 (n, height, width) or (n, height, width, 3).
+      known: Rows among which is looked for, training rows.
+      asked: Rows that are looked for, test rows.
+    """
+    from scipy.spatial import cKDTree
+
+    if not len(known) or not len(asked):
+        return np.empty((0, 2), np.int64)
+    cells = _cells(x)
+    place, bound = _place(cells), NEARLY_CELLS * cells.shape[1] ** 0.5
+    k = min(NEAREST, len(known))
+    tree = cKDTree(place[known])
+    found = tree.query(place[asked], k, distance_upper_bound=bound)[1].reshape(-1, k)
+    row, column = np.nonzero(found < len(known))
+    pairs = np.stack([asked[row], known[found[row, column]]], axis=1)
+    step = few(x, AT_ONCE)
+    parts = (pairs[start : start + step] for start in range(0, len(pairs), step))
+    apart = np.concatenate([np.empty(0), *(_apart(x, part, NEARLY_SHARE) for part in parts)])
+    pairs, apart = pairs[apart <= 1], apart[apart <= 1]
+    order = np.lexsort((pairs[:, 0], apart))
+    _, first = np.unique(pairs[order, 0], return_index=True)
+    nearest: NDArray[np.int64] = pairs[order[np.sort(first)]]
+    return nearest
+
+
+def _place(cells: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Cells (n, c) on their principal axes, eight at most: nearer to each other than in all cells,
+    so that nothing is missed, and a tree of them is fast."""
+    centred = cells - cells.mean(axis=0)
+    place: NDArray[np.float64] = centred @ np.linalg.eigh(centred.T @ centred)[1][:, -TREE_AXES:]
+    return place
+
+
+def _cells(x: AnyImages) -> NDArray[np.float64]:
+    """Mean grey, or colour, of each of 4 x 4 parts of each image (n, at most 48)."""
+    edges = [np.unique(np.linspace(0, side, CELLS + 1).astype(int)[:-1]) for side in x.shape[1:3]]
+    areas = [np.diff([*at, side]) for at, side in zip(edges, x.shape[1:3], strict=True)]
+    cells = np.empty((len(x), len(edges[0]), len(edges[1]), *x.shape[3:]))
+    area = np.outer(*areas).reshape(len(edges[0]), len(edges[1]), *(1,) * (x.ndim - 3))
+    step = few(x, AT_ONCE)
+    for start in range(0, len(x), step):
+        part = x[start : start + step].astype(np.float32)
+        sums = np.add.reduceat(np.add.reduceat(part, edges[0], axis=1), edges[1], axis=2)
+        cells[start : start + step] = sums / area
+    return cells.reshape(len(x), -1)
+
+
+def _grey(x: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Greys (n, h * w), by the weights of ITU-R BT.601 that JPEG and Pillow use."""
+    wide = x.astype(np.float32)
+    grey = wide if wide.ndim == 3 else wide @ np.array([0.299, 0.587, 0.114], np.float32)
+    return grey.reshape(len(x), -1)
+
+
+def _are_same(x: AnyImages, pairs: NDArray[Any]) -> NDArray[np.bool_]:
+    same: NDArray[np.bool_] = _apart(x, pairs, SAME_SHARE) <= 1
+    return same
+
+
+def _apart(x: AnyImages, pairs: NDArray[Any], share: float) -> NDArray[np.float64]:
+    """Root mean square between the greys of two images, in shares of their standard deviation."""
+    a, b = (_grey(x[pairs[:, side]]) for side in (0, 1))
+    apart = np.sqrt(((a - b) ** 2).mean(axis=1))
+    counted: NDArray[np.float64] = apart / np.maximum(
+        1, share * np.minimum(a.std(axis=1), b.std(axis=1))
+    )
+    return counted

@@ -1,0 +1,283 @@
+"""A folder of pictures for each label -> images of one size, with a list of what was left out."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tenfold.core import files
+from tenfold.core.contract import ImageInput
+from tenfold.core.errors import DataError, TenfoldError, did_you_mean, message, printable
+from tenfold.data.disk_images import AnyImages, StoredImages, Writer
+from tenfold.inputs.pictures.decode import Shape, is_picture, read_picture, read_shape
+from tenfold.inputs.pictures.preprocess import see
+
+LARGEST_PX = 64
+"""Longer side of what a model of mixed or larger pictures sees."""
+
+MAX_LOOKED_AT = 200
+"""Pictures that are looked at for colour, at most, spread over all."""
+
+COLOUR_STEP, COLOUR_SHARE = 24, 0.01
+"""A picture is in colour where this share of its pixels has channels this far apart: more than
+the greys of a JPEG have."""
+
+Part = Literal["train", "test"]
+
+
+@dataclass(frozen=True, eq=False)
+class PictureFolder:
+    """What a folder holds.
+
+    Attributes:
+      x: Images, uint8 (n, height, width) or (n, height, width, 3), training rows first; on disk
+        where they would take more than a quarter of the memory.
+      y: Label codes, int64 (n,).
+      labels: Name of each code.
+      keys: The file of each row, under the folder.
+      n_train: How many training rows there are; the others are the official test part.
+      input: What a model of them accepts.
+      remarks: What was resized, skipped or refused: (kind, line).
+    """
+
+    x: AnyImages
+    y: NDArray[np.int64]
+    labels: tuple[str, ...]
+    keys: tuple[str, ...]
+    n_train: int
+    input: ImageInput
+    remarks: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class _File:
+    path: Path
+    part: Part
+    label: str
+
+
+def is_picture_folder(folder: Path) -> bool:
+    """Whether a folder holds folders of pictures, itself or in its `train` and `test`.
+
+    Raises:
+      FileError: It cannot be looked into.
+    """
+    with files.os_errors("look into", folder):
+        return folder.is_dir() and bool(_parts(folder))
+
+
+def read_picture_folder(
+    folder: Path, *, like: ImageInput | None = None, labels: Sequence[str] = ()
+) -> PictureFolder:
+    """Read a folder with a folder of pictures for each label.
+
+    Where there are `train` or `test` with such folders in them, they are the parts. Labels that
+    are whole numbers come in their order, others by name. Without a model to be measured, pictures
+    of one size up to 64 pixels stay as they are; else the model sees the middle sizes'
+    proportions, 64 pixels at most; colour stays where there is some.
+
+    Args:
+      folder: The folder.
+      like: What a model to be measured accepts; its size, channels and crop hold.
+      labels: The labels of that model.
+
+    Raises:
+      DataError: A single label, labels the model does not know, or no picture that can be read.
+      FileError: A folder cannot be looked into, or the disk is full.
+    """
+    with files.os_errors("look into", folder):
+        found, skipped = _files(folder)
+    shapes, refused = _shapes(folder, found)
+    known = _labels(folder, [file for file in found if file.path in shapes], labels, refused)
+    accepted = like or _input(list(shapes.values()), _in_colour(list(shapes)))
+    seen = Writer(len(shapes), accepted.shape, files.cache_folder())
+    kept: list[_File] = []
+    for file in found:
+        if file.path not in shapes:
+            continue
+        try:
+            image = see(file.path, accepted).image
+        except TenfoldError as error:
+            refused.append(str(error))
+        else:
+            seen.add(image)
+            kept.append(file)
+    x = seen.images()
+    known = _labels(folder, kept, labels, refused)
+    size = (accepted.height, accepted.width)
+    resized = [
+        _under(folder, file.path)
+        for file in kept
+        if (shapes[file.path].height, shapes[file.path].width) != size
+    ]
+    return PictureFolder(
+        x,
+        np.array([known.index(file.label) for file in kept], np.int64),
+        known,
+        tuple(_under(folder, file.path) for file in kept),
+        sum(file.part == "train" for file in kept),
+        accepted,
+        tuple(_remarks(x, accepted, resized, skipped, refused)),
+    )
+
+
+def _under(folder: Path, path: Path) -> str:
+    return printable(path.relative_to(folder).as_posix())
+
+
+def _folders(folder: Path) -> list[Path]:
+    return sorted(
+        path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")
+    )
+
+
+OWN = re.compile(r"\.(steps|read)(-\d+)?\.png$")
+"""Pictures that `predict --show` and `read` write beside others: no examples."""
+
+
+def _is_picture(path: Path) -> bool:
+    own = path.name.startswith(".") or OWN.search(path.name)
+    return not own and path.is_file() and is_picture(path)
+
+
+def _label_folders(folder: Path) -> list[Path]:
+    return [inner for inner in _folders(folder) if any(map(_is_picture, inner.iterdir()))]
+
+
+def _parts(folder: Path) -> dict[Part, Path]:
+    """Each part, and the folder that holds its folders of labels; empty where there is none."""
+    inner = {path.name.lower(): path for path in _folders(folder)}
+    names: tuple[Part, ...] = ("train", "test")
+    parts = {name: inner[name] for name in names if name in inner and _label_folders(inner[name])}
+    if not parts and _label_folders(folder):
+        parts["train"] = folder
+    return parts
+
+
+def _files(folder: Path) -> tuple[list[_File], list[str]]:
+    """The pictures, training part first, and the names of what is none."""
+    parts, found, skipped = _parts(folder), list[_File](), list[str]()
+    roots = set(parts.values())
+    for part, root in parts.items():
+        for path in sorted(root.iterdir()):
+            if not path.is_dir() or path.name.startswith("."):
+                skipped.append(_under(folder, path))
+                continue
+            for file in sorted(path.iterdir()):
+                if _is_picture(file):
+                    found.append(_File(file, part, printable(path.name)))
+                else:
+                    skipped.append(_under(folder, file))
+    if folder not in roots:
+        skipped += [_under(folder, path) for path in sorted(folder.iterdir()) if path not in roots]
+    return found, skipped
+
+
+def _shapes(folder: Path, found: list[_File]) -> tuple[dict[Path, Shape], list[str]]:
+    """The size of each picture whose header can be read, and why the others cannot."""
+    shapes: dict[Path, Shape] = {}
+    refused: list[str] = []
+    for file in found:
+        try:
+            shapes[file.path] = read_shape(file.path)
+        except TenfoldError as error:
+            refused.append(str(error))
+    return shapes, refused
+
+
+def _labels(
+    folder: Path, kept: list[_File], known: Sequence[str], refused: list[str]
+) -> tuple[str, ...]:
+    names = {file.label for file in kept}
+    if not names:
+        raise DataError(
+            message(
+                "No picture can be read", where=folder, expected="a folder of them per label",
+                fix=_first_of(refused).removesuffix("."), n_refused=len(refused),
+            )
+        )  # fmt: skip
+    if known:
+        strange = sorted(names - set(known))
+        if strange:
+            raise DataError(
+                message(
+                    "Other labels than the model's",
+                    where=folder,
+                    expected=f"folders called {', '.join(known)}",
+                    fix=did_you_mean(strange[0], known),
+                    folders=strange[:5],
+                )
+            )
+        return tuple(known)
+    if len(names) < 2:
+        raise DataError(
+            message(
+                "Pictures of a single label",
+                where=folder,
+                expected="a folder of pictures for each label, at least two",
+                labels=sorted(names),
+            )
+        )
+    whole = all(name.isascii() and name.isdigit() for name in names)
+    return tuple(sorted(names, key=(lambda name: (int(name), name)) if whole else None))
+
+
+def _input(shapes: list[Shape], colour: bool) -> ImageInput:
+    """The contract of a model of pictures of these sizes."""
+    height, width = (
+        float(np.median([getattr(shape, side) for shape in shapes])) for side in ("height", "width")
+    )
+    ratio = min(1.0, LARGEST_PX / max(height, width))
+    return ImageInput(
+        height=max(1, round(height * ratio)),
+        width=max(1, round(width * ratio)),
+        channels=3 if colour else 1,
+        crop="centre",
+    )
+
+
+def _in_colour(paths: list[Path]) -> bool:
+    """Whether any of at most 200 pictures, spread over all of them, is in colour."""
+    rows = np.linspace(0, len(paths) - 1, min(len(paths), MAX_LOOKED_AT)).astype(int)
+    for row in rows:
+        try:
+            pixels = read_picture(paths[row], channels=3, at_least_px=LARGEST_PX).pixels
+        except TenfoldError:
+            continue  # said when it is read
+        apart = pixels.max(axis=2).astype(int) - pixels.min(axis=2)
+        if (apart >= COLOUR_STEP).mean() >= COLOUR_SHARE:
+            return True
+    return False
+
+
+def _remarks(
+    x: AnyImages,
+    accepted: ImageInput,
+    resized: list[str],
+    skipped: list[str],
+    refused: list[str],
+) -> Iterator[tuple[str, str]]:
+    if isinstance(x, StoredImages):
+        yield "streamed", f"{x.size / 1e6:,.0f} MB of pixels stay on disk, read a few at a time"
+    if resized:
+        how = "fitted" if accepted.crop == "ink" else "cut in the middle and resized"
+        size = f"{accepted.height} x {accepted.width} pixels"
+        yield "resized", f"{how} to {size}: {_listed(resized, len(resized))}"
+    if skipped:
+        yield "skipped", f"no pictures: {_listed(skipped, len(skipped))}"
+    if refused:
+        yield "refused", f"{len(refused):,} pictures cannot be read: {_first_of(refused)}"
+
+
+def _first_of(refused: list[str]) -> str:
+    more = f"; and {len(refused) - 5:,} more" if len(refused) > 5 else ""
+    return "; ".join(refused[:5]) + more
+
+
+def _listed(names: list[str], n: int) -> str:
+    more = f" and {n - 5:,} more" if n > 5 else ""
+    return f"{n:,} files, {', '.join(names[:5])}{more}"

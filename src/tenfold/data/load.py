@@ -1,0 +1,155 @@
+"""`load`: a name, a file or a folder becomes a `Dataset`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tenfold.core import files
+from tenfold.core.contract import Contract, ImageInput, Reading, TableInput
+from tenfold.core.errors import DataError, did_you_mean, message, printable
+from tenfold.data import catalog
+from tenfold.data.dataset import Dataset, PictureInfo
+from tenfold.data.duplicates import same_pictures
+from tenfold.data.from_folder import is_picture_folder, read_picture_folder
+from tenfold.data.from_table import table_dataset
+from tenfold.data.sources import is_pixel_csv, read_images
+from tenfold.inputs.tables.read import SUFFIXES, from_frame, read_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def load(
+    source: "Path | str | pd.DataFrame",
+    *,
+    target: str | int | None = None,
+    reading: Reading | None = None,
+    like: Contract | None = None,
+) -> Dataset:
+    """Load a dataset by name, from files, or from a pandas frame.
+
+    Args:
+      source: A name of the catalog (`mnist`), which goes before a file called the same; a
+        folder of IDX files, or with a folder of pictures for each label; an `.npz` file; a
+        `.csv` file with a label and 784 pixel columns, which is read as images; any other CSV,
+        TSV or Parquet file, or a pandas frame: a table.
+      target: Of a table the column that is predicted, by name, or by position without a header.
+      reading: Everything else that may be said about a table; its target gives way to `target`.
+      like: Contract of a model to measure: of a table its columns, kinds and labels hold, of
+        a folder of pictures its size, channels, crop and labels.
+
+    Raises:
+      DataError: Neither a known name nor a file, or files that do not make a dataset.
+      FormatError: A file that is not what it claims to be, or is damaged.
+      FileError: A file cannot be read.
+    """
+    reading = reading or Reading()
+    if target is not None:
+        reading = reading.model_copy(update={"target": str(target)})
+    if not isinstance(source, str | Path):
+        return table_dataset(from_frame(_frame(source)), reading, like=like)
+    if str(source) in catalog.DATASETS:
+        _check_no_table(reading, str(source))
+        return _load_by_name(str(source))
+    path = Path(source)
+    _check_name(path)
+    with files.os_errors("read", path):
+        exists = path.exists()
+    if not exists:
+        raise DataError(
+            message(
+                "Unknown dataset",
+                expected=f"a file, a folder or one of {', '.join(catalog.DATASETS)}",
+                fix=did_you_mean(str(source), catalog.DATASETS),
+                name=str(source),
+            )
+        )
+    if _is_table(path, reading):
+        known = _known_names(reading, like)
+        cells = read_table(path, header=reading.header, separator=reading.separator, known=known)
+        return table_dataset(cells, reading, like=like, source=str(source))
+    _check_no_table(reading, str(source))
+    if is_picture_folder(path):
+        return _load_folder(path, like)
+    found = read_images(path)
+    test_rows = np.arange(found.n_train, len(found.x))
+    return Dataset(
+        str(source), found.x, found.y, found.labels, found.keys, test_rows, source=str(source)
+    )
+
+
+def _check_name(path: Path) -> None:
+    """Refuse a name that the run could not write down."""
+    if printable(path) != str(path):
+        raise DataError(
+            message(
+                "A name that is not UTF-8", where=path, expected="one that can be written down",
+                fix="Rename it",
+            )
+        )  # fmt: skip
+
+
+def _load_folder(path: Path, like: Contract | None) -> Dataset:
+    """A folder of pictures per label, seen as the model to be measured sees them."""
+    if like is not None and isinstance(like.input, ImageInput):
+        found = read_picture_folder(path, like=like.input, labels=like.labels)
+    else:
+        found = read_picture_folder(path)
+    info = PictureInfo(found.input, same_pictures(found.x), found.remarks)
+    test_rows = np.arange(found.n_train, len(found.x))
+    return Dataset(
+        str(path), found.x, found.y, found.labels, found.keys, test_rows, source=str(path),
+        pictures=info,
+    )  # fmt: skip
+
+
+def _frame(source: Any) -> "pd.DataFrame":
+    import pandas as pd
+
+    if not isinstance(source, pd.DataFrame):
+        raise DataError(
+            message(
+                "Nothing to load",
+                expected="a name, a path or a pandas frame",
+                fix="Make a dataset of arrays with tenfold.Dataset.from_arrays",
+                kind=type(source).__name__,
+            )
+        )
+    return source
+
+
+def _check_no_table(reading: Reading, name: str) -> None:
+    """Refuse what is said about a table where there are images."""
+    said = reading.model_dump(exclude_defaults=True)
+    if said:
+        raise DataError(
+            message(
+                "Images are not read like a table", where=name, expected="none of these", **said
+            )
+        )
+
+
+def _is_table(path: Path, reading: Reading) -> bool:
+    """Whether a file is a table: by its suffix, unless it holds pixels and no target is named."""
+    if path.is_dir() or path.suffix.lower() not in SUFFIXES:
+        return False
+    return reading.target is not None or path.suffix.lower() != ".csv" or not is_pixel_csv(path)
+
+
+def _known_names(reading: Reading, like: Contract | None) -> tuple[str, ...]:
+    """Names that the first row of a table holds if it is a header."""
+    if like is not None and isinstance(like.input, TableInput):
+        return like.input.names
+    target = reading.target or ""
+    return () if not target or target.lstrip("-").isdigit() else (target,)
+
+
+def _load_by_name(name: str) -> Dataset:
+    x, y = catalog.read(name)
+    entry = catalog.find(name)
+    keys = [
+        f"{part.images.name}:{row}" for part in (entry.train, entry.test) for row in range(part.n)
+    ]
+    test_rows = np.arange(entry.train.n, len(x))
+    return Dataset(name, x, y.astype(np.int64), entry.labels, keys, test_rows)

@@ -1,0 +1,40 @@
+"""Images with answers that are stored as numbers: an IDX folder, an npz file, a CSV of pixels."""
+
+from pathlib import Path
+
+from tenfold.core import files
+from tenfold.core.errors import DataError, message
+from tenfold.data.sources.idx_folder import read_idx_folder
+from tenfold.data.sources.labelled import MAX_LABELS, Images
+from tenfold.data.sources.npz import read_npz
+from tenfold.data.sources.pixel_csv import is_pixel_csv, read_pixel_csv
+from tenfold.inputs.idx import read_idx
+
+__all__ = ["MAX_LABELS", "Images", "is_pixel_csv", "read_images"]
+
+
+def read_images(path: Path) -> Images:
+    """Read an IDX folder, an npz file or a CSV of pixels.
+
+    Raises:
+      DataError: Parts that do not belong together, or nothing that can be read as images.
+      FormatError: A file that is not what it claims to be, or is damaged.
+      FileError: It cannot be opened or read.
+    """
+    if path.is_dir():
+        return read_idx_folder(path)
+    with files.os_errors("read", path), path.open("rb") as file:
+        start = file.read(512)
+    if path.suffix.lower() == ".npz" or start.startswith(b"PK"):
+        return read_npz(path)
+    if path.suffix.lower() == ".csv":
+        return read_pixel_csv(path)
+    read_idx(path)  # says what is wrong with a file that is no IDX
+    raise DataError(
+        message(
+            "One IDX file is not a dataset",
+            where=path,
+            expected="a folder with images and labels",
+            fix="Name the folder",
+        )
+    )

@@ -1,0 +1,127 @@
+"""Folders of IDX files under the names that MNIST's have."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+
+from tenfold.core import files
+from tenfold.core.errors import DataError, message
+from tenfold.data.sources.labelled import Images, check_counts, code_labels, whole_codes
+from tenfold.inputs.idx import read_header, read_idx
+
+_NAME = re.compile(
+    r"(?:.*[-_.])?(?P<part>train|t10k|test)[-_.](?P<kind>images|labels)"
+    r"(?:[-_.]idx\d?(?:-[a-z]+)?)?(?:\.gz)?",
+    re.IGNORECASE,
+)
+
+
+def read_idx_folder(folder: Path) -> Images:
+    """Read a folder with IDX files under MNIST's names, with or without `.gz`.
+
+    `train-images-idx3-ubyte`, `.idx3-ubyte` and `.idx3` are all known, and so for the labels and
+    for `t10k` or `test`. Where a file is there packed and unpacked, the unpacked one is read.
+
+    Raises:
+      DataError: No part is complete, files compete, or images and labels do not belong together.
+    """
+    with files.os_errors("read", folder):
+        found = _idx_files(folder)
+    parts = [part for part in ("train", "test") if found.keys() & _pair(part)]
+    if not parts:
+        raise _no_idx_files(folder)
+    for part in parts:
+        for kind in ("images", "labels"):
+            if (part, kind) not in found:
+                raise DataError(
+                    message(
+                        f"No {kind} of the {part} part",
+                        where=folder,
+                        expected=f"{'t10k' if part == 'test' else part}-{kind}-idx"
+                        f"{3 if kind == 'images' else 1}-ubyte, with or without .gz",
+                        found=sorted(path.name for path in found.values()),
+                    )
+                )
+    pairs = [(found[part, "images"], found[part, "labels"]) for part in parts]
+    shapes = [_check_pair(images, labels) for images, labels in pairs]
+    if len({shape[1:] for shape in shapes}) > 1:
+        raise DataError(
+            message(
+                "Images of two sizes",
+                where=folder,
+                expected="one",
+                train=shapes[0][1:],
+                test=shapes[1][1:],
+            )
+        )
+    counts = [shape[0] for shape in shapes]
+    x = np.empty((sum(counts), *shapes[0][1:]), np.uint8)
+    y = np.empty(len(x), np.int64)
+    keys: list[str] = []
+    for (images, labels), n in zip(pairs, counts, strict=True):
+        rows = slice(len(keys), len(keys) + n)
+        read_idx(images, out=x[rows])
+        y[rows] = whole_codes(read_idx(labels), labels)
+        keys += [f"{images.name}:{row}" for row in range(n)]
+    return Images(x, y, code_labels(y), keys, counts[0] if parts[0] == "train" else 0)
+
+
+def _pair(part: str) -> set[tuple[str, str]]:
+    return {(part, "images"), (part, "labels")}
+
+
+def _idx_files(folder: Path) -> dict[tuple[str, str], Path]:
+    found: dict[tuple[str, str], Path] = {}
+    for path in sorted(folder.iterdir()):  # the unpacked one comes before its `.gz`
+        match = _NAME.fullmatch(path.name)
+        if not match or path.is_dir() or path.name.startswith("."):
+            continue
+        part = "train" if match["part"].lower() == "train" else "test"
+        first = found.setdefault((part, match["kind"].lower()), path)
+        if path.name not in (first.name, f"{first.name}.gz"):
+            raise DataError(
+                message(
+                    "Two files for one part",
+                    where=folder,
+                    expected="one",
+                    fix="Move one of them to another folder",
+                    found=[first.name, path.name],
+                )
+            )
+    return found
+
+
+def _no_idx_files(folder: Path) -> DataError:
+    with files.os_errors("read", folder):
+        names = sorted(path.name for path in folder.iterdir())
+        inner = (path for pattern in ("*/", "*/*/") for path in sorted(folder.glob(pattern)))
+        nested = next((path for path in inner if path.is_dir() and _idx_files(path)), None)
+    return DataError(
+        message(
+            "No IDX files in the folder",
+            where=folder,
+            expected="train-images-idx3-ubyte and train-labels-idx1-ubyte, with or without .gz, "
+            "or a folder of pictures for each label",
+            fix=f"Did you mean '{nested}'?" if nested else None,
+            n_files=len(names),
+            first=names[:3],
+        )
+    )
+
+
+def _check_pair(images: Path, labels: Path) -> tuple[int, ...]:
+    """The shape of the images; all that headers can tell is checked before anything is read."""
+    dtype, shape = read_header(images)
+    label_dtype, label_shape = read_header(labels)
+    if len(shape) != 3 or dtype != np.uint8 or 0 in shape:
+        wrong = "Labels given as images" if len(shape) == 1 else "Not images"
+        expected = "uint8 (n, height, width), none of them 0"
+        raise DataError(
+            message(wrong, where=images, expected=expected, dtype=str(dtype), shape=shape)
+        )
+    if len(label_shape) != 1:
+        wrong = "Images given as labels" if len(label_shape) > 2 else "Not labels"
+        raise DataError(message(wrong, where=labels, expected="(n,)", shape=label_shape))
+    check_counts(shape[0], label_shape[0], f"{images}, {labels.name}")
+    return shape

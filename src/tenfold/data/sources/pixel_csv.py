@@ -1,0 +1,240 @@
+"""CSV files with a label and 784 pixel columns, as MNIST and its kin are often passed on."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tenfold.core import files
+from tenfold.core.errors import DataError, FormatError, message
+from tenfold.data.sources.labelled import N_PIXELS, SIDE_PX, Images, named_codes, parse_number
+from tenfold.inputs.idx import describe, not_a
+
+LABEL_NAMES = ("label", "class", "target", "y", "digit")
+"""Headers of the label column in the CSV files people have, in any case of letters."""
+
+BOM = b"\xef\xbb\xbf"
+CHUNK_BYTES = 1 << 21
+MAX_LINE_BYTES = 1 << 16
+
+
+def is_pixel_csv(path: Path) -> bool:
+    """Whether the first line has a label and 784 pixel columns.
+
+    Raises:
+      FormatError: The file is empty or plainly something else than text.
+      FileError: It cannot be opened or read.
+    """
+    with files.os_errors("read", path), path.open("rb") as file:
+        return _layout(file, path) is not None
+
+
+def read_pixel_csv(path: Path) -> Images:
+    """Read a CSV with a label and 784 pixel columns as images of 28x28.
+
+    The label is the column that a header calls so (`LABEL_NAMES`); otherwise it is the first or
+    the last column, whichever can be told. Separated by comma, semicolon or tab.
+
+    Raises:
+      DataError: Other columns, or a cell that is no pixel or label; the message names its place.
+      FormatError: The file is empty or plainly something else than text.
+      FileError: It cannot be opened or read.
+    """
+    with files.os_errors("read", path), path.open("rb") as file:
+        layout = _layout(file, path)
+        if layout is None:
+            file.seek(0)
+            raise DataError(
+                message(
+                    "Not images as CSV",
+                    where=path,
+                    expected=f"a label and {N_PIXELS} pixel columns",
+                    n_columns=len(_cells(file.readline(MAX_LINE_BYTES))[1]),
+                )
+            )
+        if layout.label is None:
+            layout = replace(layout, label=_label_column(file, layout, path))
+        parts, answers = [], list[str]()
+        for line, chunk in _chunks(file, layout, path):
+            pixels, names = _parse_fast(chunk, layout) or _parse_slow(chunk, layout, line, path)
+            parts.append(pixels)
+            answers += names
+    if not answers:
+        raise DataError(message("No rows", where=path, expected="at least one"))
+    y, labels = named_codes(answers, path)
+    x = np.concatenate(parts).reshape(-1, SIDE_PX, SIDE_PX)
+    return Images(x, y, labels, [f"{path.name}:{row}" for row in range(len(x))], len(x))
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """How a pixel CSV is written: `names` is empty without a header, `label` None if untold."""
+
+    separator: bytes
+    names: tuple[str, ...]
+    start: int  # byte at which the rows begin
+    label: int | None
+
+    def place(self, path: Path, line: int, column: int) -> str:
+        name = f" {self.names[column]!r}" if self.names else ""
+        return f"{path}, line {line}, column {column + 1}{name}"
+
+
+def _layout(file: BinaryIO, path: Path) -> _Layout | None:
+    first = file.readline(MAX_LINE_BYTES)
+    if describe(first):
+        raise not_a("a CSV file", path, first, expected="text in columns")
+    separator, cells = _cells(first)
+    if len(cells) != N_PIXELS + 1:
+        return None
+    known = [i for i, cell in enumerate(cells) if cell.lower() in LABEL_NAMES]
+    if not known and all(parse_number(cell) is not None for cell in cells[1:-1]):
+        return _Layout(separator, (), 3 if first.startswith(BOM) else 0, None)
+    stems = [re.sub(r"\d+", "", cell) for cell in cells]  # pixel0, pixel1 ...
+    known = known or [i for i in (0, N_PIXELS) if stems[i] != stems[1]]
+    _check_order([cell for i, cell in enumerate(cells) if i not in known], path)
+    return _Layout(separator, tuple(cells), len(first), known[0] if len(known) == 1 else None)
+
+
+def _check_order(pixels: list[str], path: Path) -> None:
+    """Refuse columns whose own numbers say that they stand in another order than the pixels."""
+    numbers = [tuple(map(int, re.findall(r"\d+", name))) for name in pixels]
+    if all(numbers) and len(set(numbers)) == len(numbers) and numbers != sorted(numbers):
+        place = next(i for i, number in enumerate(sorted(numbers)) if numbers[i] != number)
+        raise DataError(
+            message(
+                "Pixel columns out of order",
+                where=path,
+                expected="row by row, as their numbers count",
+                fix="Sort the columns",
+                first=pixels[place],
+            )
+        )
+
+
+def _cells(line: bytes) -> tuple[bytes, list[str]]:
+    """Separator and cells of a line."""
+    separator = max((b",", b";", b"\t"), key=line.count)
+    text = line.removeprefix(BOM).decode("utf-8", "replace").rstrip("\r\n")
+    return separator, [_bare(cell) for cell in text.split(separator.decode())]
+
+
+def _bare(cell: str) -> str:
+    cell = cell.strip()
+    return cell[1:-1] if len(cell) > 1 and cell[0] == cell[-1] == '"' else cell
+
+
+def _label_column(file: BinaryIO, layout: _Layout, path: Path) -> int:
+    """0 or 784: whichever of the first and the last column can only be the label.
+
+    Names, or whole numbers without a gap beside a column that is not like that. A pixel in the
+    corner is mostly 0 throughout; one that is like labels too makes the file ambiguous.
+    """
+    first, last = set[bytes](), set[bytes]()
+    for _, chunk in _chunks(file, layout, path):
+        for line in chunk.splitlines():
+            if line.strip():
+                first.add(line.split(layout.separator, 1)[0].strip(b' "'))
+                last.add(line.rsplit(layout.separator, 1)[-1].strip(b' "'))
+    likely = [_like_labels(cells) for cells in (first, last)]
+    if likely[0] == likely[1]:
+        raise DataError(
+            message(
+                "The label column cannot be told",
+                where=path,
+                expected="labels 0, 1, 2 ... or names in the first or the last column alone",
+                fix="Name the column 'label' in a header line",
+            )
+        )
+    return 0 if likely[0] > likely[1] else N_PIXELS
+
+
+def _like_labels(cells: set[bytes]) -> int:
+    """2: names, 1: each of the smallest to the largest whole number, 0: not like labels."""
+    numbers = {parse_number(cell.decode("utf-8", "replace")) for cell in cells}
+    if numbers == {None}:
+        return 2
+    if len(numbers) < 2 or None in numbers:
+        return 0
+    known = sorted(number for number in numbers if number is not None)
+    return int(known[0] % 1 == 0 and known == [known[0] + i for i in range(len(known))])
+
+
+def _chunks(file: BinaryIO, layout: _Layout, path: Path) -> Iterator[tuple[int, bytes]]:
+    """Whole lines, some thousand at a time, with the number of the first of them in the file."""
+    file.seek(layout.start)
+    line, rest = 2 if layout.names else 1, b""
+    while block := file.read(CHUNK_BYTES):
+        whole, newline, rest = (rest + block).rpartition(b"\n")
+        if len(rest) > MAX_LINE_BYTES:
+            where = f"{path}, line {line + (whole + newline).count(newline) if newline else line}"
+            raise DataError(
+                message("Too long a line", where=where, expected=f"at most {MAX_LINE_BYTES} bytes")
+            )
+        if newline:
+            yield line, (whole + newline).replace(b"\r\n", b"\n")
+            line += whole.count(b"\n") + 1
+    if rest:
+        yield line, rest.rstrip(b"\r") + b"\n"
+
+
+def _parse_fast(chunk: bytes, layout: _Layout) -> tuple[NDArray[np.uint8], list[str]] | None:
+    """Pixels and answers of lines in the plainest form: one to three digits in every cell."""
+    assert layout.label is not None
+    text = np.frombuffer(chunk, np.uint8)
+    digits = text - ord("0")  # wraps around: what is no digit is above 9
+    ends = np.flatnonzero(digits > 9)
+    n_columns = N_PIXELS + 1
+    lengths = np.diff(ends, prepend=-1) - 1
+    if len(ends) % n_columns or lengths.min() < 1 or lengths.max() > 3:
+        return None
+    separators = text[ends].reshape(-1, n_columns)
+    if (separators[:, :-1] != ord(layout.separator)).any() or (separators[:, -1] != 10).any():
+        return None
+    values = digits[ends - 1].astype(np.int16)
+    values += np.where(lengths > 1, digits[ends - 2], 0).astype(np.int16) * 10
+    values += np.where(lengths > 2, digits[ends - 3], 0).astype(np.int16) * 100
+    values = values.reshape(-1, n_columns)
+    pixels = np.delete(values, layout.label, axis=1)
+    if pixels.max() > 255:
+        return None
+    return pixels.astype(np.uint8), [str(code) for code in values[:, layout.label].tolist()]
+
+
+def _parse_slow(
+    chunk: bytes, layout: _Layout, line: int, path: Path
+) -> tuple[NDArray[np.uint8], list[str]]:
+    """The same cell by cell: quotes, blanks and `12.0` are read, all else is refused by name."""
+    assert layout.label is not None
+    rows, names = [], []
+    for number, text in enumerate(chunk.split(b"\n")[:-1], line):
+        if not text.strip():
+            continue
+        try:
+            cells = [_bare(cell) for cell in text.decode("utf-8").split(layout.separator.decode())]
+        except UnicodeDecodeError as error:
+            where = f"{path}, line {number}"
+            raise FormatError(message("Not UTF-8", where=where, reason=error.reason)) from error
+        if len(cells) != N_PIXELS + 1:
+            where, expected = f"{path}, line {number}", str(N_PIXELS + 1)
+            raise DataError(
+                message("Another number of columns", where=where, expected=expected, n=len(cells))
+            )
+        names.append(cells.pop(layout.label))
+        values = [parse_number(cell) for cell in cells]
+        for column, value in enumerate(values):
+            if value is None or not 0 <= value <= 255 or value != int(value):
+                raise DataError(
+                    message(
+                        "Not a pixel",
+                        where=layout.place(path, number, column + (column >= layout.label)),
+                        expected="a whole number from 0 to 255",
+                        value=cells[column],
+                    )
+                )
+        rows.append(np.array(values, np.uint8))
+    return np.array(rows, np.uint8).reshape(-1, N_PIXELS), names

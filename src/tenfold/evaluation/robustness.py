@@ -1,0 +1,348 @@
+"""How a score falls when the rows change a little: what a clean test part does not show."""
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tenfold.core.contract import Frozen
+from tenfold.data.dataset import Rows
+from tenfold.data.duplicates import nearly_same
+from tenfold.evaluation import Score, in_unit, wilson
+from tenfold.evaluation.intervals import Finite, ratios
+from tenfold.inputs.tables.columns import Table
+from tenfold.model.model import Estimates, Model
+
+MAX_ROWS = 2_000
+"""Rows that are changed and asked again, at most: there are some twenty changes."""
+
+MAX_PAIRS = 12
+"""Images nearly seen that are named, at most."""
+
+N_SHUFFLES = 5
+"""Times each column is shuffled; the spread of the costs is that of these."""
+
+Images = NDArray[np.uint8]
+Kind = Literal["shift", "rotation", "scale", "noise", "pen", "missing column"]
+
+
+class Change(Frozen):
+    """The score when all rows are changed in one way."""
+
+    kind: Kind
+    amount: str
+    value: Score
+
+
+class ColumnCost(Frozen):
+    """What shuffling a column costs: the mean over the repeats, with the least and the greatest.
+
+    Permutation importance: L. Breiman, "Random Forests", Machine Learning 45 (2001), section 10.
+    """
+
+    column: str
+    mean: Finite
+    least: Finite
+    greatest: Finite
+
+
+class NearlySeen(Frozen):
+    """Test images that look nearly like a training one, and the accuracy without them.
+
+    Attributes:
+      n: How many there are.
+      without: Accuracy on the other test rows; None where there are no others.
+      pairs: Keys of test rows and of the training rows they look like, the most alike first.
+    """
+
+    n: int
+    without: Score | None
+    pairs: tuple[tuple[str, str], ...]
+
+
+class Robustness(Frozen):
+    """How a model bears changes of its rows.
+
+    Attributes:
+      n: Rows that were changed.
+      score: `accuracy`, or `RMSE` in the target's unit.
+      base: The score of these rows as they are.
+      changes: The score under each change.
+      columns: Of a table what shuffling each column costs, the dearest first: accuracy lost, or
+        RMSE gained.
+      nearly: Of images those that training nearly saw; None where it was not looked for.
+    """
+
+    format: Literal[1] = 1
+    part: str
+    n: int
+    score: Literal["accuracy", "RMSE"]
+    base: Score
+    changes: tuple[Change, ...]
+    columns: tuple[ColumnCost, ...] = ()
+    nearly: NearlySeen | None = None
+
+    @property
+    def about(self) -> str:
+        """What was done, in a sentence."""
+        rows = f"{self.n:,} {self.part} rows were changed and asked again."
+        if not self.columns:
+            return f"{rows} Directions are dealt evenly; a pen is widened or thinned by that much."
+        return f"{rows} Each column was left out, and shuffled {N_SHUFFLES} times."
+
+    def shown(self, score: Score) -> str:
+        """A score with its interval, for people."""
+        return str(score) if self.score == "accuracy" else score.in_unit
+
+    @property
+    def worst(self) -> str:
+        """The change of each kind that costs most, with its score, in one line."""
+        sign = 1 if self.score == "accuracy" else -1
+        found: dict[str, Change] = {}
+        for one in sorted(self.changes, key=lambda one: sign * one.value.value):
+            found.setdefault(one.kind, one)
+        shown = "{:.4f}".format if self.score == "accuracy" else in_unit
+        return ", ".join(f"{c.kind} {c.amount} {shown(c.value.value)}" for c in found.values())
+
+    def lines(self) -> Iterator[str]:
+        """The result for people, a line each."""
+        yield self.about
+        yield f"{'as it is':<34} {self.score} {self.shown(self.base)}"
+        for change in self.changes:
+            name = f"{change.kind}: {change.amount}"
+            yield f"{name:<34} {self.score} {self.shown(change.value)}"
+        for one in self.columns:
+            name = f"shuffled: {one.column}"
+            spread = f"({in_unit(one.least)} to {in_unit(one.greatest)})"
+            yield f"{name:<34} costs {in_unit(one.mean)} {spread}"
+        if self.nearly is not None:
+            yield self.nearly_text
+
+    @property
+    def nearly_text(self) -> str:
+        """The rows that training nearly saw, in a sentence."""
+        if self.nearly is None:
+            return ""
+        rows = f"{self.nearly.n:,} {self.part} rows look nearly like a training row."
+        return f"{rows} Without them: {self.score} {self.nearly.without or 'no rows'}."
+
+
+def measure_robustness(
+    model: Model, x: Images | Table, y: NDArray[Any], part: str, seed: int = 0
+) -> Robustness:
+    """Ask a model changed rows.
+
+    Args:
+      model: The model.
+      x: Rows (n, ...), not seen in its training.
+      y: Their label codes, or values (n,).
+      part: What they are called.
+      seed: Decides which rows are taken of more than 2,000, the directions, noise and shuffles.
+    """
+    rng = np.random.default_rng(seed)
+    if len(y) > MAX_ROWS:
+        rows = np.sort(rng.choice(len(y), MAX_ROWS, replace=False))
+        x, y = x[rows], y[rows]
+    ask = _Asker(model, y)
+    columns: tuple[ColumnCost, ...] = ()
+    if isinstance(x, Table):
+        changes = [
+            Change(kind="missing column", amount=name, value=ask.score(_without(x, name)))
+            for name in _used(model)
+        ]
+        columns = _importance(ask, x, _used(model), rng)
+    else:
+        changes = [
+            Change(kind=one.kind, amount=one.amount, value=ask.score(one.change(x)))
+            for one in image_changes(rng, x)
+        ]
+    return Robustness(
+        part=part,
+        n=len(y),
+        score="RMSE" if model.contract.task == "regression" else "accuracy",
+        base=ask.score(x),
+        changes=tuple(changes),
+        columns=columns,
+    )
+
+
+def nearly_seen(
+    x: Images, keys: Sequence[str], train: Rows, test: Rows, right: NDArray[np.bool_]
+) -> NearlySeen:
+    """Look for test images that are nearly training images.
+
+    Args:
+      x: All images (n, ...).
+      keys: Of all of them.
+      train, test: Row numbers.
+      right: Which of the test rows were answered right.
+    """
+    pairs = nearly_same(x, train, test)
+    fresh = right[~np.isin(test, pairs[:, 0])]
+    return NearlySeen(
+        n=len(pairs),
+        without=wilson(int(fresh.sum()), len(fresh)) if len(fresh) else None,
+        pairs=tuple((keys[a], keys[b]) for a, b in pairs[:MAX_PAIRS].tolist()),
+    )
+
+
+class _Asker:
+    """The score of a model on rows whose truth is known."""
+
+    def __init__(self, model: Model, y: NDArray[Any]) -> None:
+        self._model, self._y = model, y
+
+    def error(self, x: Any) -> float:
+        """Share wrong, or RMSE."""
+        found = self._errors(x)
+        return float(np.sqrt(found.mean()) if self._model.labels == () else found.mean())
+
+    def score(self, x: Any) -> Score:
+        found = self._errors(x)
+        if self._model.labels:
+            return wilson(int((1 - found).sum()), len(found))
+        if not found.any():
+            return Score(value=0, low=0, high=0)
+        return ratios([(found, None)], np.random.default_rng(0))[0].score(0.5)
+
+    def _errors(self, x: Any) -> NDArray[np.float64]:
+        answers = self._model.answer(x)
+        if isinstance(answers, Estimates):
+            squares: NDArray[np.float64] = (answers.value.astype(np.float64) - self._y) ** 2
+            return squares
+        wrong: NDArray[np.float64] = (answers.codes != self._y).astype(np.float64)
+        return wrong
+
+
+# Tables.
+
+
+def _used(model: Model) -> tuple[str, ...]:
+    return tuple(getattr(model.contract.input, "names", ()))
+
+
+def _without(x: Table, name: str) -> Table:
+    """The table with nothing in one column."""
+    values = x.columns[name]
+    nothing: Any = {"M": np.datetime64("NaT"), "O": ""}.get(values.dtype.kind, np.nan)
+    return Table({**x.columns, name: np.full_like(values, nothing)})
+
+
+def _importance(
+    ask: _Asker, x: Table, names: tuple[str, ...], rng: np.random.Generator
+) -> tuple[ColumnCost, ...]:
+    base = ask.error(x)
+    found = []
+    for name in names:
+        costs = [
+            ask.error(Table({**x.columns, name: rng.permutation(x.columns[name])})) - base
+            for _ in range(N_SHUFFLES)
+        ]
+        found.append(
+            ColumnCost(
+                column=name, mean=float(np.mean(costs)), least=min(costs), greatest=max(costs)
+            )
+        )
+    return tuple(sorted(found, key=lambda one: -one.mean))
+
+
+# Images: uint8 (n, height, width) or (n, height, width, 3) in and out.
+# Outside a picture its border goes on.
+
+
+class ImageChange(NamedTuple):
+    """One way to change images, and by how much."""
+
+    kind: Kind
+    amount: str
+    change: Callable[[Images], Images]
+
+
+def image_changes(rng: np.random.Generator, x: Images) -> list[ImageChange]:
+    """Every change that is tried, mildest first within its kind.
+
+    Pens are of grey images alone: a photo in colour has none. Ink is dark where most pixels are
+    lighter than their mean, for strokes are rare.
+    """
+    noise = rng.spawn(1)[0]
+    found = [ImageChange("shift", f"{px} px", partial(shifted, px=px)) for px in (1, 2, 3, 4)]
+    found += [
+        ImageChange("rotation", f"{degrees} degrees", partial(rotated, degrees=degrees))
+        for degrees in (5, 10, 15, 20, 30)
+    ]
+    found += [
+        ImageChange("scale", f"x {factor}", partial(scaled, factor=factor))
+        for factor in (0.7, 0.85, 1.15, 1.3)
+    ]
+    found += [
+        ImageChange("noise", f"{deviation} grey levels",
+                    partial(noisy, deviation=deviation, rng=noise))
+        for deviation in (16, 32, 64)
+    ]  # fmt: skip
+    if x.ndim > 3:
+        return found
+    dark = bool(np.median(x) > x.mean())
+    return found + [
+        ImageChange("pen", amount, partial(penned, px=px, dark=dark))
+        for amount, px in (("1 px thinner", -1), ("1 px thicker", 1), ("2 px thicker", 2))
+    ]
+
+
+def shifted(x: Images, px: int) -> Images:
+    """Every fourth image up, down, to the left, to the right."""
+    from scipy import ndimage
+
+    out = np.empty_like(x)
+    for start, (down, right) in enumerate(((px, 0), (-px, 0), (0, px), (0, -px))):
+        by = (0, down, right) + (0,) * (x.ndim - 3)
+        out[start::4] = ndimage.shift(x[start::4], by, order=0, mode="nearest")
+    return out
+
+
+def rotated(x: Images, degrees: float) -> Images:
+    """Every other image against the clock, the others with it."""
+    from scipy import ndimage
+
+    out = np.empty_like(x)
+    for start, sign in ((0, 1), (1, -1)):
+        out[start::2] = ndimage.rotate(
+            x[start::2], sign * degrees, axes=(2, 1), reshape=False, order=1, mode="nearest"
+        )
+    return out
+
+
+def scaled(x: Images, factor: float) -> Images:
+    """All images larger or smaller about their middle."""
+    from scipy import ndimage
+
+    height, width = x.shape[1:3]
+    matrix = np.ones(x.ndim)
+    matrix[1:3] = 1 / factor
+    offset = np.zeros(x.ndim)
+    offset[1:3] = np.array([height - 1, width - 1]) / 2 * (1 - 1 / factor)
+    out: Images = ndimage.affine_transform(x, matrix, offset, order=1, mode="nearest")
+    return out
+
+
+def noisy(x: Images, deviation: float, rng: np.random.Generator) -> Images:
+    """Normal noise on every pixel, cut at 0 and 255."""
+    changed = x + rng.normal(0, deviation, x.shape).astype(np.float32)
+    return np.clip(np.rint(changed), 0, 255).astype(np.uint8)
+
+
+def penned(x: Images, px: int, dark: bool = False) -> Images:
+    """Strokes of grey images wider by so many pixels, or with a negative number thinner.
+
+    Args:
+      x: uint8 (n, height, width).
+      px: How many.
+      dark: Strokes are dark on light.
+    """
+    from scipy import ndimage
+
+    size = (1, abs(px) + 1, abs(px) + 1)
+    change = ndimage.maximum_filter if (px > 0) is not dark else ndimage.minimum_filter
+    out: Images = change(x, size=size, mode="nearest")
+    return out

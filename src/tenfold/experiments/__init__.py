@@ -1,0 +1,1 @@
+"""Trainings: one, in folds, or many, on this computer or on a cluster."""

@@ -1,0 +1,139 @@
+"""Cross-validation: the rows outside the test part take turns at being held out.
+
+It says how much a score varies with the rows a model was fitted to. The test rows stay sealed.
+"""
+
+import csv
+import io
+import statistics
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from tenfold.build.build import export, fit, prepare
+from tenfold.core.contract import Frozen, Settings, TableInput
+from tenfold.core.errors import DataError, message
+from tenfold.data.dataset import Dataset, Rows, Split, deal, hold_out
+from tenfold.evaluation import Evaluation
+from tenfold.experiments.artifacts import measure
+from tenfold.learners import LEARNERS, Watcher
+from tenfold.model.model import Model
+from tenfold.runs.record import DataRecord, number_text, write_csv
+
+
+class Fold(Frozen):
+    """One turn: how many rows were fitted to and held out, and the scores on the latter."""
+
+    fold: int
+    n_train: int
+    n_held_out: int
+    scores: dict[str, float | None]
+
+
+def cross_validate(
+    data: Dataset,
+    split: Split,
+    settings: Settings,
+    known: DataRecord,
+    watch: Callable[[int, int], None] = lambda done, total: None,
+) -> tuple[Fold, ...]:
+    """Fit a model per fold and measure each on the rows it did not see.
+
+    Folds are stratified and copies stay in one; rows in the order of time are cut into spans, each
+    answered by a model of what was before it.
+
+    Args:
+      data: The dataset.
+      split: Its parts; training and validation rows take part, test rows never.
+      settings: Of the run; `settings.folds` is how many.
+      known: What the training rows said (see `artifacts.measure`).
+      watch: Told how many folds are done, of how many.
+
+    Raises:
+      DataError: Fewer distinct rows than folds.
+    """
+    n_folds = settings.folds or 0
+    rows = np.sort(np.concatenate([split.train, split.validation]))
+    done = []
+    for number, (fitted_to, held) in enumerate(_turns(data, rows, n_folds, settings.seed)):
+        watch(number, n_folds)
+        train, validation = hold_out(data, fitted_to, settings.validation_size, settings.seed)
+        parts = Split(train, validation, np.empty(0, np.int64), np.empty(0, np.int64))
+        prepared = prepare(data, parts, scaled=LEARNERS[settings.learner].scaled)
+        fitted = fit(prepared, data, settings, Watcher())
+        if fitted.interrupted:
+            raise KeyboardInterrupt
+        model = Model(export(fitted, prepared, data, parts, settings))
+        evaluation, _ = measure(model, data, held, "all", known, settings.recall)
+        if isinstance(evaluation, Evaluation):
+            names: tuple[str, ...] = ("accuracy", "log_loss", "macro_f1")
+        else:
+            names = ("rmse", "mae", "r2")
+        scores = {name: getattr(evaluation, name) for name in names}
+        done.append(
+            Fold(
+                fold=number + 1,
+                n_train=len(fitted_to),
+                n_held_out=len(held),
+                scores={name: score and score.value for name, score in scores.items()},
+            )
+        )
+    watch(n_folds, n_folds)
+    return tuple(done)
+
+
+def spread(folds: tuple[Fold, ...]) -> dict[str, tuple[float, float]]:
+    """Mean and standard deviation over the folds of each score that all of them have."""
+    names = folds[0].scores if folds else {}
+    values = {name: [fold.scores[name] for fold in folds] for name in names}
+    return {
+        name: (statistics.mean(known), statistics.stdev(known))
+        for name, found in values.items()
+        if len(known := [value for value in found if value is not None]) == len(folds)
+    }
+
+
+def write_folds(path: Path, folds: Sequence[Fold]) -> None:
+    """Write `folds.csv`: a line per fold."""
+    names = list(folds[0].scores)
+    rows = (
+        [str(fold.fold), str(fold.n_train), str(fold.n_held_out)]
+        + [number_text(fold.scores[name]) for name in names]
+        for fold in folds
+    )
+    write_csv(path, ("fold", "n_train", "n_held_out", *names), rows)
+
+
+def read_folds(path: Path) -> tuple[Fold, ...]:
+    """The folds that `write_folds` wrote; none where there is no such file."""
+    if not path.is_file():
+        return ()
+    rows = csv.DictReader(io.StringIO(path.read_text("utf-8")))
+    return tuple(
+        Fold(
+            fold=int(row.pop("fold")),
+            n_train=int(row.pop("n_train")),
+            n_held_out=int(row.pop("n_held_out")),
+            scores={name: float(value) if value else None for name, value in row.items()},
+        )
+        for row in rows
+    )
+
+
+def _turns(data: Dataset, rows: Rows, n_folds: int, seed: int) -> list[tuple[Rows, Rows]]:
+    ordered = isinstance(data.input, TableInput) and data.input.order is not None
+    if not ordered:
+        fold_of = deal(data, rows, n_folds, seed)
+        return [(rows[fold_of != fold], rows[fold_of == fold]) for fold in range(n_folds)]
+    if len(rows) < 2 * (n_folds + 1):
+        raise DataError(
+            message(
+                "Unusable number of folds",
+                where=data.name,
+                expected=f"2 to {max(2, len(rows) // 2 - 1)}",
+                folds=n_folds,
+            )
+        )
+    spans = np.array_split(rows, n_folds + 1)
+    return [(np.concatenate(spans[:i]), spans[i]) for i in range(1, n_folds + 1)]

@@ -1,0 +1,176 @@
+"""The rows of a sweep, written once and read by every worker: mapped, so memory holds them once.
+
+Training and validation rows alone: no worker ever has a test row.
+"""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from tenfold.core import files
+from tenfold.core.contract import ImageInput, Reading, TableInput
+from tenfold.core.errors import DataError, FormatError, message
+from tenfold.data import disk_images
+from tenfold.data.dataset import Dataset, PictureInfo, Split, TableInfo
+from tenfold.inputs.tables.columns import Profile, Table
+
+MANIFEST = "data.json"
+NO_ROWS = np.empty(0, np.int64)
+
+
+class _Manifest(BaseModel):
+    """`data.json`: everything about the rows that is no array."""
+
+    model_config = ConfigDict(extra="forbid")
+    format: Literal[1] = 1
+    name: str
+    source: str | None
+    labels: tuple[str, ...]
+    n_train: int
+    fingerprint: str
+    columns: tuple[str, ...] | None = None
+    texts: tuple[str, ...] = ()
+    input: TableInput | None = None
+    reading: Reading | None = None
+    profiles: list[dict[str, Any]] = []
+    notes: tuple[str, ...] = ()
+    pictures: ImageInput | None = None
+    remarks: tuple[tuple[str, str], ...] = ()
+
+
+def share(data: Dataset, split: Split, folder: Path) -> str:
+    """Write the training and validation rows into a new folder.
+
+    Returns:
+      Their fingerprint.
+
+    Raises:
+      FileError: The folder cannot be written.
+    """
+    known = data.take(np.concatenate([split.train, split.validation]))
+    with files.os_errors("create", folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    texts: tuple[str, ...] = ()
+    if isinstance(known.x, Table):
+        texts = _write_columns(known.x.columns, folder)
+    else:
+        disk_images.save(folder / "x.npy", known.x)
+    disk_images.save(folder / "y.npy", known.y)
+    _write_texts(folder / "keys.json", list(known.keys))
+    info, pictures = known.info, known.pictures
+    if info is not None and info.previous is not None:
+        disk_images.save(folder / "previous.npy", info.previous)
+    if pictures is not None:
+        disk_images.save(folder / "same_as.npy", pictures.same_as)
+    manifest = _Manifest(
+        name=known.name,
+        source=known.source,
+        labels=known.labels,
+        n_train=len(split.train),
+        fingerprint=known.fingerprint,
+        columns=tuple(known.x.columns) if isinstance(known.x, Table) else None,
+        texts=texts,
+        input=info.input if info else None,
+        reading=info.reading if info else None,
+        profiles=[dataclasses.asdict(one) for one in info.profiles] if info else [],
+        notes=info.notes if info else (),
+        pictures=pictures.input if pictures else None,
+        remarks=pictures.remarks if pictures else (),
+    )
+    files.write_text(folder / MANIFEST, manifest.model_dump_json() + "\n")
+    return known.fingerprint
+
+
+def open_shared(folder: Path) -> tuple[Dataset, Split]:
+    """The rows that `share` wrote, and which of them are for what; arrays are mapped, not read.
+
+    Raises:
+      FormatError: A manifest or arrays that are damaged.
+      DataError: Other rows than those that were written.
+      FileError: They cannot be read.
+    """
+    with files.os_errors("read", folder):
+        content = (folder / MANIFEST).read_bytes()
+    try:
+        manifest = _Manifest.model_validate_json(content)
+        data = _dataset(manifest, folder)
+    except (ValidationError, ValueError, KeyError) as error:
+        raise FormatError(
+            message("Damaged shared rows", where=folder, problem=str(error))
+        ) from error
+    if data.fingerprint != manifest.fingerprint:
+        raise DataError(
+            message("Other rows than the sweep's", where=folder, fingerprint=data.fingerprint,
+                    expected=f"fingerprint {manifest.fingerprint}")
+        )  # fmt: skip
+    rows = np.arange(len(data))
+    return data, Split(rows[: manifest.n_train], rows[manifest.n_train :], NO_ROWS, NO_ROWS)
+
+
+def _dataset(manifest: _Manifest, folder: Path) -> Dataset:
+    info = pictures = None
+    x: Any
+    if manifest.columns is None:
+        x = disk_images.open_saved(folder / "x.npy")
+    else:
+        x = Table(_read_columns(manifest, folder))
+    if manifest.input is not None and manifest.reading is not None:
+        previous = folder / "previous.npy"
+        info = TableInfo(
+            manifest.input,
+            manifest.reading,
+            tuple(Profile(**one) for one in manifest.profiles),
+            manifest.notes,
+            _read_array(previous) if previous.exists() else None,
+        )
+    if manifest.pictures is not None:
+        same_as = _read_array(folder / "same_as.npy")
+        pictures = PictureInfo(manifest.pictures, same_as, manifest.remarks)
+    y = _read_array(folder / "y.npy")
+    keys = _read_texts(folder / "keys.json")
+    return Dataset(
+        manifest.name, x, y, manifest.labels, keys, NO_ROWS, info, manifest.source, pictures
+    )
+
+
+def _write_columns(columns: Mapping[str, NDArray[Any]], folder: Path) -> tuple[str, ...]:
+    """Write the columns of a table by position; returns the names of those that are text."""
+    texts = []
+    for i, (name, values) in enumerate(columns.items()):
+        if values.dtype == object:
+            _write_texts(folder / f"column-{i}.json", values.tolist())
+            texts.append(name)
+        else:
+            disk_images.save(folder / f"column-{i}.npy", values)
+    return tuple(texts)
+
+
+def _read_columns(manifest: _Manifest, folder: Path) -> dict[str, NDArray[Any]]:
+    columns: dict[str, NDArray[Any]] = {}
+    for i, name in enumerate(manifest.columns or ()):
+        if name in manifest.texts:
+            columns[name] = np.array(_read_texts(folder / f"column-{i}.json"), object)
+        else:
+            columns[name] = _read_array(folder / f"column-{i}.npy")
+    return columns
+
+
+def _read_array(path: Path) -> NDArray[Any]:
+    with files.os_errors("read", path):
+        return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
+
+
+def _write_texts(path: Path, texts: list[str]) -> None:
+    files.write_bytes(path, json.dumps(texts).encode())
+
+
+def _read_texts(path: Path) -> list[str]:
+    with files.os_errors("read", path):
+        texts: list[str] = json.loads(path.read_bytes())
+    return texts

@@ -1,6 +1,0 @@
-"""A model file in other forms: for Keras, and for ONNX Runtime with a program that asks it."""
-
-from tenfold.export.keras import write_keras
-from tenfold.export.onnx import companions, write_onnx
-
-__all__ = ["companions", "write_keras", "write_onnx"]

@@ -1,0 +1,1 @@
+"""The bytes of one input to arrays: IDX files, pictures, tables."""

@@ -1,0 +1,409 @@
+"""The IDX file format of MNIST: a magic number, big-endian sizes, then the elements.
+
+    0x00 0x00 TYPE N | N sizes of 4 bytes | product(sizes) elements, big-endian, last index fastest
+
+    TYPE  0x08 uint8   0x09 int8   0x0B int16   0x0C int32   0x0D float32   0x0E float64
+
+Plain or gzip, recognised by the first bytes and never by the name; 0 (a scalar) to 8 dimensions.
+
+Source: Y. LeCun, C. Cortes, C. Burges, "The MNIST database", section "File formats".
+"""
+
+import contextlib
+import gzip
+import hashlib
+import io
+import math
+import sys
+import zlib
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tenfold.core import files
+from tenfold.core.errors import DataError, FormatError, message
+
+TYPES: dict[int, np.dtype[Any]] = {
+    0x08: np.dtype(np.uint8),
+    0x09: np.dtype(np.int8),
+    0x0B: np.dtype(np.int16),
+    0x0C: np.dtype(np.int32),
+    0x0D: np.dtype(np.float32),
+    0x0E: np.dtype(np.float64),
+}
+MAX_DIMENSIONS = 8
+GZIP_MAGIC = b"\x1f\x8b"
+CHUNK_BYTES = 1 << 18
+
+MAX_DEFLATE_RATIO = 1032
+"""No deflate stream inflates further: zlib.net/zlib_tech.html, "Maximum Compression Factor"."""
+
+PLAUSIBLE_BYTES, PLAUSIBLE_RATIO = 1 << 30, 100
+"""Beyond so many bytes a file that shrank further than this (MNIST: 5) is taken for a bomb."""
+
+Array = NDArray[Any]
+
+
+def read_idx(path: Path | str, *, out: Array | None = None, sha256: str | None = None) -> Array:
+    """Read one IDX file, plain or gzip, refusing whatever does not fit its header.
+
+    Args:
+      path: The file.
+      out: Array to read into, of the file's dtype and shape, C-contiguous; allocated when absent.
+      sha256: Published digest of the decompressed file, checked when given.
+
+    Returns:
+      The elements in the native byte order, shaped as the header says; () for a scalar.
+
+    Raises:
+      FormatError: Not IDX, too few or too many bytes, damaged gzip, another digest.
+      DataError: `out` has another shape or dtype, or is not contiguous and writable.
+      FileError: The file cannot be opened or read.
+    """
+    path = Path(path)
+    with files.os_errors("read", path), path.open("rb") as file:
+        return parse_idx(file, where=path, out=out, sha256=sha256)
+
+
+def parse_idx(
+    file: BinaryIO, *, where: object, out: Array | None = None, sha256: str | None = None
+) -> Array:
+    """`read_idx` of a binary file that is open at its start; `where` names it in errors."""
+    stream = _Stream(file, where)
+    dtype, shape = _read_header(stream)
+    n_bytes = math.prod(shape) * dtype.itemsize
+    stream.check_promise(n_bytes)
+    if out is None:
+        out = _allocate(dtype, shape, where)
+    elif out.shape != shape or out.dtype != dtype or not out.flags.carray:
+        raise DataError(
+            message(
+                "The file does not fit the array",
+                where=where,
+                expected=f"writable, C-contiguous {dtype} {shape}",
+                dtype=str(out.dtype),
+                shape=out.shape,
+            )
+        )
+    if n_bytes:
+        stream.read_exactly(out.reshape(-1).view(np.uint8).data)
+    stream.expect_end()
+    if sys.byteorder == "little":
+        out.byteswap(inplace=True)
+    if sha256 is not None and stream.digest.hexdigest() != sha256:
+        raise FormatError(
+            message(
+                "Changed content",
+                where=where,
+                expected=f"SHA-256 {sha256} once decompressed",
+                sha256=stream.digest.hexdigest(),
+            )
+        )
+    return out
+
+
+def read_header(path: Path | str) -> tuple[np.dtype[Any], tuple[int, ...]]:
+    """Dtype and shape that an IDX file holds, by its header and, unless it is gzip, its size.
+
+    Raises:
+      FormatError: Not IDX, or too small for what its header promises.
+      FileError: The file cannot be opened or read.
+    """
+    path = Path(path)
+    with files.os_errors("read", path), path.open("rb") as file:
+        stream = _Stream(file, path)
+        dtype, shape = _read_header(stream)
+        stream.check_promise(math.prod(shape) * dtype.itemsize)
+        return dtype, shape
+
+
+def write_idx(path: Path | str, array: Array) -> None:
+    """Write an array as IDX, through gzip when the name ends in `.gz`; the file is durable.
+
+    The exact inverse of `read_idx`: same dtype, shape and bits come back.
+
+    Raises:
+      DataError: A dtype that IDX does not have, more than 8 dimensions, or one of 2**32 or more.
+      FileError: The file cannot be written.
+    """
+    path, array = Path(path), np.asarray(array)
+    native = array.dtype.newbyteorder("=")
+    kinds = [kind for kind, dtype in TYPES.items() if dtype == native]
+    if not kinds or array.ndim > MAX_DIMENSIONS:
+        names = ", ".join(map(str, TYPES.values()))
+        raise DataError(
+            message(
+                "Not an array for IDX",
+                where=path,
+                expected=f"{names} in 0 to {MAX_DIMENSIONS} dimensions",
+                dtype=str(array.dtype),
+                shape=array.shape,
+            )
+        )
+    if max(array.shape, default=0) >= 2**32:
+        raise DataError(message("Too large for IDX", where=path, shape=array.shape))
+    header = bytes([0, 0, kinds[0], array.ndim]) + np.array(array.shape, ">u4").tobytes()
+    elements = np.ascontiguousarray(array, native.newbyteorder(">"))
+    with files.durable(path) as file, contextlib.ExitStack() as stack:
+        target: BinaryIO | gzip.GzipFile = file
+        if path.suffix == ".gz":  # without name and time of day, equal arrays are equal files
+            target = stack.enter_context(gzip.GzipFile("", "wb", fileobj=file, mtime=0))
+        target.write(header)
+        if elements.size:
+            target.write(elements.reshape(-1).view(np.uint8).data)
+
+
+def describe(start: bytes) -> str | None:
+    """What a file is that begins like this, where people often have it instead of their data."""
+    if not start:
+        return "an empty file"
+    text = start.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    if text.startswith((b"<!doctype", b"<html", b"<head", b"<?xml", b"<!--")):
+        return "a web page"
+    if text.startswith(b"version https://") and b"/spec/v1" in text:  # git-lfs or hawser
+        return "a Git LFS pointer"
+    if b"annex/objects/" in text:
+        return "a git-annex pointer"
+    for magic, name in _MAGIC.items():
+        if start.startswith(magic):
+            return name
+    if start[:2] == GZIP_MAGIC:
+        return "gzip"
+    if len(start) >= 4 and start[2:4] == b"\0\0" and start[1] in TYPES and start[0] <= 8:
+        return "an IDX header in the wrong byte order"
+    return None
+
+
+_MAGIC = {
+    b"\x89PNG": "a PNG picture",
+    b"\xff\xd8\xff": "a JPEG picture",
+    b"GIF8": "a GIF picture",
+    b"PK": "a zip archive",
+    b"BZh": "a bzip2 archive",
+    b"\xfd7zXZ": "an xz archive",
+    b"\x93NUMPY": "a NumPy array",
+    b"\x89HDF": "an HDF5 file",
+    b"\x80": "a pickle",
+    b"%PDF": "a PDF",
+}
+
+_FIXES = {
+    "a web page": "Download the file itself",
+    "a Git LFS pointer": "Fetch the content with `git lfs pull`",
+    "a git-annex pointer": "Fetch the content with `git annex get`",
+    "an empty file": "Download it again",
+    "gzip": "Unpack it",
+}
+
+
+def not_a(
+    format: str, where: object, start: bytes, *, expected: str, unpacked: bool = False
+) -> FormatError:
+    """The error of a file that is something else than `format`, saying what if it is known.
+
+    `unpacked`: gzip was taken off already, so that what still is gzip was packed twice.
+    """
+    found = describe(start)
+    if found == "gzip" and unpacked:
+        found = "gzip inside gzip"
+    fix = _FIXES.get(found or "")
+    found = found or start[:8].hex(" ")
+    return FormatError(
+        message(f"Not {format}", where=where, expected=expected, fix=fix, found=found)
+    )
+
+
+class _Stream:
+    """The decompressed bytes of a file, never inflated further than they are asked for."""
+
+    def __init__(self, file: BinaryIO, where: object) -> None:
+        self.where = where
+        self.digest = hashlib.sha256()
+        self.n_read = 0
+        self._n_stored = self._size(file)
+        self._file = file
+        self._pending = file.read(len(GZIP_MAGIC))  # read from the file, not yet handed on
+        zipped = self._pending == GZIP_MAGIC
+        self._inflater = zlib.decompressobj(wbits=31) if zipped else None
+
+    @staticmethod
+    def _size(file: BinaryIO) -> int | None:
+        """Bytes of the file as it is stored; None for a pipe."""
+        if not file.seekable():
+            return None
+        size = file.seek(0, io.SEEK_END)
+        file.seek(0)
+        return size
+
+    def check_promise(self, n_bytes: int) -> None:
+        """Refuse before any memory is asked for what the file is too small to hold."""
+        if self._n_stored is None:
+            return
+        n_needed, n_at_most = self.n_read + n_bytes, MAX_DEFLATE_RATIO * self._n_stored
+        if self._inflater is None:
+            if n_needed > self._n_stored:
+                raise self.too_few(self._n_stored, n_needed)
+        elif n_needed > n_at_most:
+            raise self.too_few(f"at most {n_at_most}", n_needed)
+        elif n_bytes > max(PLAUSIBLE_BYTES, PLAUSIBLE_RATIO * self._n_stored):
+            expected = f"at most {PLAUSIBLE_RATIO} times its own size"
+            raise FormatError(
+                message(
+                    "The file would inflate like a bomb",
+                    where=self.where,
+                    expected=expected,
+                    n_bytes=self._n_stored,
+                    n_inflated=n_bytes,
+                )
+            )
+
+    def read_exactly(self, target: memoryview) -> None:
+        n_needed = self.n_read + len(target)
+        if self.read_into(target) < len(target):
+            self._refuse_second_member()
+            raise self.too_few(self.n_read, n_needed)
+
+    def read_into(self, target: memoryview) -> int:
+        """Fill as much of `target` as there are bytes; returns how many."""
+        filled = 0
+        while filled < len(target):
+            part = self._next(min(CHUNK_BYTES, len(target) - filled))
+            if not part:
+                break
+            self.digest.update(part)
+            target[filled : filled + len(part)] = part
+            filled += len(part)
+        self.n_read += filled
+        return filled
+
+    def read(self, n_bytes: int) -> bytes:
+        """Up to `n_bytes`, fewer only where the content ends."""
+        target = bytearray(n_bytes)
+        return bytes(target[: self.read_into(memoryview(target))])
+
+    def expect_end(self) -> None:
+        """Refuse what follows the last element, a second gzip member included."""
+        rest = self._next(1)
+        self._refuse_second_member()
+        if rest:
+            known = self._n_stored if self._inflater is None else None
+            raise FormatError(
+                message(
+                    "Too many bytes",
+                    where=self.where,
+                    expected=f"{self.n_read} by its header",
+                    n_bytes=known or f"more than {self.n_read}",
+                )
+            )
+
+    def _refuse_second_member(self) -> None:
+        if self._inflater is None or not self._inflater.eof:
+            return
+        rest = self._inflater.unused_data
+        rest += self._file.read(max(0, len(GZIP_MAGIC) - len(rest)))
+        if rest[:2] == GZIP_MAGIC:
+            raise FormatError(
+                message(
+                    "Several gzip members",
+                    where=self.where,
+                    expected="one, as every compressor writes it",
+                    fix="Unpack the file and compress it again",
+                )
+            )
+        if rest:
+            raise FormatError(
+                message(
+                    "Bytes after the end of gzip",
+                    where=self.where,
+                    expected="nothing",
+                    first_bytes=rest[:8].hex(" "),
+                )
+            )
+
+    def too_few(self, n_bytes: int | str, n_needed: int) -> FormatError:
+        return FormatError(
+            message(
+                "Too few bytes",
+                where=self.where,
+                expected=f"{n_needed} by its header",
+                fix="Download it again",
+                n_bytes=n_bytes,
+            )
+        )
+
+    def _next(self, limit: int) -> bytes:
+        if self._inflater is None:
+            part, self._pending = self._pending[:limit], self._pending[limit:]
+            return part or self._file.read(limit)
+        try:
+            while not self._inflater.eof:
+                self._pending = self._pending or self._file.read(CHUNK_BYTES)
+                part = self._inflater.decompress(self._pending, limit)
+                exhausted = not self._pending
+                self._pending = self._inflater.unconsumed_tail
+                if part:
+                    return part
+                if exhausted:
+                    raise FormatError(
+                        message(
+                            "Truncated gzip",
+                            where=self.where,
+                            expected="a complete file",
+                            fix="Download it again",
+                        )
+                    )
+        except zlib.error as error:
+            fix, reason = "Download it again", str(error)
+            raise FormatError(
+                message("Damaged gzip", where=self.where, fix=fix, reason=reason)
+            ) from error
+        return b""
+
+
+def _read_header(stream: _Stream) -> tuple[np.dtype[Any], tuple[int, ...]]:
+    magic = stream.read(4)
+    if magic[:2] != b"\0\0"[: len(magic)] or not magic:
+        with contextlib.suppress(FormatError):  # damaged further on: what is known will do
+            magic += stream.read(508)
+        raise not_a(
+            "an IDX file", stream.where, magic, expected="00 00 as its first bytes", unpacked=True
+        )
+    if len(magic) < 4:
+        raise stream.too_few(len(magic), 4)
+    kind, n_dimensions = magic[2:]
+    if kind not in TYPES:
+        known = ", ".join(f"{known:02x}" for known in TYPES)
+        raise FormatError(
+            message(
+                "Unknown type of IDX elements",
+                where=stream.where,
+                expected=f"one of {known} as the third byte",
+                magic=magic.hex(" "),
+            )
+        )
+    if n_dimensions > MAX_DIMENSIONS:
+        raise FormatError(
+            message(
+                "Too many IDX dimensions",
+                where=stream.where,
+                expected=f"0 to {MAX_DIMENSIONS}",
+                n_dimensions=n_dimensions,
+            )
+        )
+    sizes = bytearray(4 * n_dimensions)
+    stream.read_exactly(memoryview(sizes))
+    return TYPES[kind], tuple(int(size) for size in np.frombuffer(sizes, ">u4"))
+
+
+def _allocate(dtype: np.dtype[Any], shape: tuple[int, ...], where: object) -> Array:
+    try:
+        return np.empty(shape, dtype)
+    except (MemoryError, ValueError) as error:  # ValueError: sizes beyond any address
+        n_bytes = math.prod(shape) * dtype.itemsize
+        raise FormatError(
+            message(
+                "Too large for this machine's memory", where=where, shape=shape, n_bytes=n_bytes
+            )
+        ) from error

@@ -1,0 +1,1 @@
+"""Pictures to arrays: decoding, the fit to the MNIST box, digits on a page."""

@@ -1,0 +1,159 @@
+"""Pictures bent anew for each time they are seen: moved, turned, scaled, sheared, waved, thickened.
+
+Made cheap by sharing: the pictures of a block get one map of where each pixel comes from, and lie
+side by side while it is applied, so that a look-up copies a row of pixels instead of one.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tenfold.core.contract import Settings
+
+BLOCK = 16
+"""Pictures that share a map."""
+
+AT_ONCE = 64 * BLOCK
+
+WAVES = 5
+"""Knots along each side of the random field that waves a picture (Simard, Steinkraus and Platt
+2003, Best Practices for Convolutional Neural Networks, section 2: elastic deformations)."""
+
+SIDE = 28
+"""Pixels are those of a picture of this side; larger ones move in proportion."""
+
+
+class _Maps(NamedTuple):
+    """Where the pixels of a block come from.
+
+    Attributes:
+      corners: Flat positions of the four pixels around, int32 (4, n_maps, height * width).
+      shares: How much of each, float32 of the same shape.
+    """
+
+    corners: NDArray[np.intp]
+    shares: NDArray[np.float32]
+
+
+def is_bending(settings: Settings) -> bool:
+    """Whether pictures are bent, not only moved by whole pixels."""
+    return any(
+        (
+            settings.rotate_degrees, settings.zoom, settings.shear, settings.elastic_px,
+            settings.thicken, settings.contrast,
+        )
+    )  # fmt: skip
+
+
+def bend(images: NDArray[Any], settings: Settings, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Bend pictures at random.
+
+    Args:
+      images: uint8 (n, height, width) or (n, height, width, 3). Neighbours share a map: shuffle
+        them before.
+      settings: The ranges.
+      rng: Decides.
+
+    Returns:
+      New pictures of the same shape. What comes from beyond an edge is that edge.
+    """
+    if len(images) > AT_ONCE:  # smaller arrays stay in the cache, and their memory is used again
+        starts = range(0, len(images), AT_ONCE)
+        return np.concatenate([bend(images[i : i + AT_ONCE], settings, rng) for i in starts])
+    n, height, width = images.shape[:3]
+    flat = images.reshape(n, height * width, -1)
+    n_maps = -(-n // BLOCK)
+    maps = _draw_maps(n_maps, height, width, settings, rng)
+    strokes = rng.uniform(-settings.thicken, settings.thicken, n_maps).astype(np.float32)
+    faint = rng.uniform(1 - settings.contrast, 1, n_maps).astype(np.float32)
+    out = np.empty(flat.shape, np.uint8)
+    for i in range(n_maps):
+        block = flat[i * BLOCK : (i + 1) * BLOCK]
+        # Pixels first: every look-up is then a copy of neighbours in memory.
+        pixels = np.ascontiguousarray(block.transpose(1, 0, 2)).astype(np.float32)
+        bent = _warp(pixels.reshape(len(pixels), -1), maps.corners[:, i], maps.shares[:, i])
+        if settings.thicken:
+            bent = _thicken(bent.reshape(height, width, -1), strokes[i]).reshape(bent.shape)
+        bent *= faint[i]
+        bent += 0.5
+        out[i * BLOCK : (i + 1) * BLOCK] = bent.reshape(pixels.shape).transpose(1, 0, 2)
+    return out.reshape(images.shape)
+
+
+def _warp(
+    pixels: NDArray[np.float32], corners: NDArray[np.intp], shares: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    bent: NDArray[np.float32] = np.take(pixels, corners[0], axis=0)
+    bent *= shares[0][:, None]
+    other = np.empty_like(bent)
+    for corner, share in zip(corners[1:], shares[1:], strict=True):
+        np.take(pixels, corner, axis=0, out=other)
+        other *= share[:, None]
+        bent += other
+    return bent
+
+
+def _thicken(pixels: NDArray[np.float32], amount: np.float32) -> NDArray[np.float32]:
+    """Light strokes on dark, (height, width, n), a share `amount` of the way to pixels that are the
+    brightest (below 0: the darkest) of their neighbours above, below, left and right."""
+    choose = np.maximum if amount > 0 else np.minimum
+    best = pixels.copy()
+    choose(best[1:], pixels[:-1], out=best[1:])
+    choose(best[:-1], pixels[1:], out=best[:-1])
+    choose(best[:, 1:], pixels[:, :-1], out=best[:, 1:])
+    choose(best[:, :-1], pixels[:, 1:], out=best[:, :-1])
+    best -= pixels
+    best *= abs(amount)
+    best += pixels
+    return best
+
+
+def _draw_maps(
+    n_maps: int, height: int, width: int, settings: Settings, rng: np.random.Generator
+) -> _Maps:
+    y, x = _sources(n_maps, height, width, settings, rng)
+    y, x = np.clip(y, 0, height - 1), np.clip(x, 0, width - 1)
+    top, left = np.floor(y), np.floor(x)
+    down, right = (y - top).astype(np.float32), (x - left).astype(np.float32)
+    top, left = top.astype(np.intp), left.astype(np.intp)
+    below, beside = np.minimum(top + 1, height - 1), np.minimum(left + 1, width - 1)
+    rows, columns = (top, top, below, below), (left, beside, left, beside)
+    corners = np.stack([r * width + c for r, c in zip(rows, columns, strict=True)])
+    up, back = 1 - down, 1 - right
+    return _Maps(corners, np.stack([up * back, up * right, down * back, down * right]))
+
+
+def _sources(
+    n_maps: int, height: int, width: int, settings: Settings, rng: np.random.Generator
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Row and column that each pixel of each map comes from, (n_maps, height * width)."""
+
+    def within(limit: float, *shape: int) -> NDArray[np.float64]:
+        return rng.uniform(-limit, limit, (n_maps, *shape))
+
+    angle = np.deg2rad(within(settings.rotate_degrees))
+    zoom_y, zoom_x = 1 + within(settings.zoom, 2).T
+    shear = within(settings.shear)
+    move = within(settings.shift_px * min(height, width) / SIDE, 2)
+    rows, columns = (side.ravel() for side in np.mgrid[:height, :width])
+    v, u = rows - (height - 1) / 2, columns - (width - 1) / 2
+    cos, sin = np.cos(angle), np.sin(angle)
+    y = np.outer(zoom_y * cos, v) + np.outer(zoom_y * sin, u) + (height - 1) / 2 + move[:, :1]
+    x = np.outer(zoom_x * (shear * cos - sin), v) + np.outer(zoom_x * (cos + shear * sin), u)
+    x += (width - 1) / 2 + move[:, 1:]
+    if settings.elastic_px:
+        knots = rng.normal(0, settings.elastic_px, (n_maps, 2, WAVES, WAVES))
+        knots *= min(height, width) / SIDE
+        field = _smooth(height) @ knots @ _smooth(width).T
+        wave = field.reshape(n_maps, 2, -1)
+        y, x = y + wave[:, 0], x + wave[:, 1]
+    return y, x
+
+
+def _smooth(side: int) -> NDArray[np.float64]:
+    """Weights of `WAVES` knots at each pixel along a side, (side, WAVES): a smooth curve through
+    them, Gaussian in the distance, whose squares sum to 1 so that knots keep their deviation."""
+    place = np.linspace(0, WAVES - 1, side)[:, None] - np.arange(WAVES)
+    weights = np.exp(-(place**2) / (2 * 0.7**2))
+    return np.asarray(weights / np.sqrt((weights**2).sum(axis=1, keepdims=True)))

@@ -1,0 +1,341 @@
+"""Picture files -> uint8 arrays: PNG, JPEG, GIF (first frame), BMP, TIFF and WebP, and no other.
+
+A file is a stranger's: its size is looked at before its pixels are decoded, its metadata is never
+used but for the turn, and whatever is wrong with it ends in one clear error.
+"""
+
+import io
+import os
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tenfold.core import files
+from tenfold.core.errors import FormatError, message
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP")
+"""Named to Pillow each time; it would also try formats that start other programs."""
+
+SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff"}
+"""How names of picture files end, in lower case."""
+
+FOREIGN = {
+    b"ftypheic": "a HEIC picture",
+    b"ftypheix": "a HEIC picture",
+    b"ftyphevc": "a HEIC picture",
+    b"ftyphevx": "a HEIC picture",
+    b"ftypmif1": "a HEIF picture",
+    b"ftypmsf1": "a HEIF picture",
+    b"ftypavif": "an AVIF picture",
+    b"ftypavis": "an AVIF picture",
+    b"jP  \r\n\x87\n": "a JPEG 2000 picture",
+    b"JXL \r\n\x87\n": "a JPEG XL picture",
+}
+"""Pictures that are not read, by bytes 4 to 12: freedesktop.org's shared-mime-info 2.2."""
+
+STARTS = (
+    b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM", b"MM\0*", b"II*\0", b"MM\0+", b"II+\0"
+)  # fmt: skip
+"""How files of `FORMATS` begin, after the same source; WebP is told in `is_picture`."""
+
+MAX_BYTES = 32 << 20
+MAX_PIXELS = 64_000_000
+MAX_SIDE_PX = 16_384
+
+Channels = Literal[1, 3]
+
+ORIENTATION = 0x0112
+"""EXIF 2.32, table 4: the tag that says how the camera was held."""
+
+DEEP_BITS = (8, 10, 12, 14, 16, 32)
+"""Depths that cameras and scanners store in wider integers."""
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """A decoded picture.
+
+    Attributes:
+      pixels: uint8 (h, w) grey, or (h, w, 3) red, green, blue.
+      step: Pixels of the file per pixel here, in both directions: 1, or 2, 4, 8 where a large
+        JPEG was shrunk while decoding.
+      format: Which of `FORMATS` the file is.
+    """
+
+    pixels: NDArray[np.uint8]
+    step: int
+    format: str
+
+
+def read_picture(
+    path: Path | str,
+    *,
+    channels: Channels = 1,
+    turn: bool = True,
+    at_least_px: int | None = None,
+    max_pixels: int = MAX_PIXELS,
+) -> Picture:
+    """Read a picture file.
+
+    Args:
+      path: The file. Its content decides what it is, not its name.
+      channels: 1 for grey, 3 for colour.
+      turn: Turn the picture as its EXIF tag says; off for phones that leave a stale tag.
+      at_least_px: A JPEG may come smaller by 2, 4 or 8, its longer side at least this.
+      max_pixels: Larger pictures are refused before they are decoded.
+
+    Raises:
+      FormatError: No picture of `FORMATS`, damaged, or larger than the caps.
+      FileError: The file cannot be opened or read.
+    """
+    path = Path(path)
+    with files.os_errors("read", path), path.open("rb") as file:
+        _check_bytes(os.fstat(file.fileno()).st_size, path)
+        content = file.read(MAX_BYTES + 1)
+    return decode(
+        content, where=path, channels=channels, turn=turn, at_least_px=at_least_px,
+        max_pixels=max_pixels,
+    )  # fmt: skip
+
+
+def is_picture(path: Path | str) -> bool:
+    """Whether a file is to be read as a picture: by its name, or else by how it begins.
+
+    Pictures that are not read count as well (HEIC, AVIF, ...): reading them says what they are. A
+    file that cannot be opened is none.
+    """
+    path = Path(path)
+    if path.suffix.lower() in SUFFIXES:
+        return True
+    try:
+        with path.open("rb") as file:
+            head = file.read(12)
+    except OSError:
+        return False
+    is_webp = head[:4] == b"RIFF" and head[8:] == b"WEBP"
+    return head.startswith(STARTS) or is_webp or head[4:] in FOREIGN
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Height and width of a picture in pixels, turned as its EXIF tag says."""
+
+    height: int
+    width: int
+
+
+def read_shape(path: Path | str) -> Shape:
+    """The size of a picture file, from its header.
+
+    Raises:
+      FormatError: No picture of `FORMATS`, a damaged header, or larger than the caps.
+      FileError: The file cannot be opened or read.
+    """
+    path = Path(path)
+    with files.os_errors("read", path), path.open("rb") as file:
+        _check_bytes(os.fstat(file.fileno()).st_size, path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            image = _open(file, path)
+            width, height = image.size
+            sideways = _orientation(image) in (5, 6, 7, 8)
+    return Shape(width, height) if sideways else Shape(height, width)
+
+
+def decode(
+    content: bytes,
+    *,
+    where: object = "bytes",
+    channels: Channels = 1,
+    turn: bool = True,
+    at_least_px: int | None = None,
+    max_pixels: int = MAX_PIXELS,
+) -> Picture:
+    """Decode the bytes of a picture file; the arguments are those of `read_picture`.
+
+    Transparent parts are laid on paper that leaves the drawing visible: where most of the picture
+    is transparent, black or white, whichever is further from what is drawn; else the middle value
+    of what is not transparent. Deep greys are scaled to 8 bits, not clipped.
+
+    Raises:
+      FormatError: No picture of `FORMATS`, damaged, or larger than the caps.
+    """
+    _check_bytes(len(content), where)
+    # Pillow reports damaged metadata, which is not used here, by warnings.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        image = _open(io.BytesIO(content), where, max_pixels)
+        try:
+            return _decoded(image, channels, turn, at_least_px)
+        except FormatError:
+            raise
+        except Exception as error:  # decoders fail in a dozen ways on foreign bytes
+            raise _damaged(where, error) from error
+
+
+def _check_bytes(n_bytes: int, where: object) -> None:
+    if not n_bytes:
+        raise FormatError(message("Empty file", where=where, expected="a picture"))
+    if n_bytes > MAX_BYTES:
+        raise FormatError(
+            message(
+                "Picture file too large",
+                where=where,
+                expected=f"<= {MAX_BYTES}",
+                fix="Save it smaller, or as JPEG",
+                n_bytes=n_bytes,
+            )
+        )
+
+
+def _open(file: BinaryIO, where: object, max_pixels: int = MAX_PIXELS) -> "Image.Image":
+    """The header alone, its size checked before any pixel is decoded."""
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        image = Image.open(file, formats=FORMATS)
+    except UnidentifiedImageError as error:
+        file.seek(0)
+        content = file.read(64)
+        known = f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]}"
+        start = content.lstrip(b"\xef\xbb\xbf \t\r\n")
+        fix = "It is a web page or an SVG drawing; save it as PNG" if start[:1] == b"<" else None
+        if content[4:12] in FOREIGN:
+            fix = f"It is {FOREIGN[content[4:12]]}; save it as JPEG or PNG"
+        raise FormatError(
+            message(
+                "Not a picture",
+                where=where,
+                expected=known,
+                fix=fix,
+                first_bytes=content[:8].hex(" "),
+            )
+        ) from error
+    except Image.DecompressionBombError as error:
+        raise _too_many_pixels(where, max_pixels, reason=str(error).partition(",")[0]) from error
+    except Exception as error:  # readers of headers fail in a dozen ways on foreign bytes
+        raise _damaged(where, error) from error
+    width, height = image.size
+    if width * height > max_pixels or max(width, height) > MAX_SIDE_PX:
+        raise _too_many_pixels(where, max_pixels, width=width, height=height)
+    return image
+
+
+def _too_many_pixels(where: object, max_pixels: int, **facts: object) -> FormatError:
+    return FormatError(
+        message(
+            "Picture too large",
+            where=where,
+            expected=f"at most {max_pixels / 10**6:g} million pixels, {MAX_SIDE_PX} a side",
+            fix="Make it smaller first",
+            **facts,
+        )
+    )
+
+
+def _damaged(where: object, error: Exception) -> FormatError:
+    reason = " ".join(str(error).split())[:120] or type(error).__name__
+    return FormatError(
+        message(
+            "Damaged picture",
+            where=where,
+            expected="a complete file",
+            fix="Open it in a picture program and save it again",
+            reason=reason,
+        )
+    )
+
+
+def _decoded(
+    image: "Image.Image", channels: Channels, turn: bool, at_least_px: int | None
+) -> Picture:
+    kind = "JPEG" if image.format == "MPO" else str(image.format)  # MPO: a phone's, with previews
+    width = image.size[0]
+    if at_least_px is not None and kind == "JPEG":
+        ratio = at_least_px / max(image.size)
+        # Pillow takes the greatest step that leaves both sides at least as asked for.
+        image.draft(None, (int(width * ratio), int(image.size[1] * ratio)))
+    image.load()
+    step = max(1, round(width / image.size[0]))
+    orientation = _orientation(image) if turn else 1
+    pixels = _pixels(image, channels)
+    return Picture(np.ascontiguousarray(turned(pixels, orientation)), step, kind)
+
+
+def _orientation(image: "Image.Image") -> int:
+    try:
+        value = image.getexif().get(ORIENTATION, 1)
+    except Exception:  # an unreadable EXIF block says nothing about the turn
+        return 1
+    return value if isinstance(value, int) else 1
+
+
+def turned(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
+    """Turn pixels as the EXIF orientation says: 1 to 8, anything else leaves them.
+
+    Source: EXIF 2.32, tag 274: which sides of the scene the first row and column are.
+    """
+    if orientation in (5, 6, 7, 8):
+        pixels = pixels.swapaxes(0, 1)
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    return pixels
+
+
+def _pixels(image: "Image.Image", channels: Channels) -> NDArray[np.uint8]:
+    if image.mode.startswith(("I", "F")):
+        grey = _deep(np.asarray(image))
+        return grey if channels == 1 else np.repeat(grey[..., None], 3, axis=2)
+    mode = "L" if channels == 1 else "RGB"
+    if image.has_transparency_data:
+        return _on_paper(image, mode)
+    return np.array(image.convert(mode))
+
+
+def _on_paper(image: "Image.Image", mode: str) -> NDArray[np.uint8]:
+    """Lay transparent parts on paper that leaves the drawing visible."""
+    from PIL import Image
+
+    image = image.convert("RGBA")
+    alpha = image.getchannel("A")
+    opacity = np.asarray(alpha)
+    if opacity.min() == 255:
+        return np.array(image.convert(mode))
+    seen = np.asarray(image.convert("L"))[opacity >= 128]
+    if seen.size * 2 > opacity.size:
+        paper = int(np.median(seen))
+    else:
+        paper = 255 if not seen.size or np.median(seen) < 128 else 0
+    ground = Image.new(mode, image.size, paper if mode == "L" else (paper,) * 3)
+    ground.paste(image.convert(mode), mask=alpha)
+    return np.array(ground)
+
+
+def _deep(values: NDArray[np.generic]) -> NDArray[np.uint8]:
+    """Greys of more than 8 bits, scaled to 8.
+
+    Integers are divided by the largest value of the smallest of `DEEP_BITS` that holds them all,
+    fractions (0 to 1) by 1; what is negative or larger still is stretched from least to greatest.
+    """
+    x = values.astype(np.float32)
+    low, high = float(x.min()), float(x.max())
+    if not np.isfinite([low, high]).all():
+        raise ValueError("values that are not finite")
+    if low < 0 or high >= 2.0**32:
+        spread = high - low or 1.0
+        x -= low
+    elif np.issubdtype(values.dtype, np.floating) and high <= 1:
+        spread = 1.0
+    else:
+        spread = next(2.0**bits - 1 for bits in DEEP_BITS if high <= 2.0**bits - 1)
+    x *= 255 / spread
+    return np.rint(x).astype(np.uint8)

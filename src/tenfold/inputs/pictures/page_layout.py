@@ -1,0 +1,250 @@
+"""Several digits on a page: found, put together from their strokes, ordered in lines.
+
+docs/guide/handwriting.md gives the same steps as a text for a second implementation.
+"""
+
+from dataclasses import dataclass
+from heapq import heappop, heappush
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tenfold.inputs.pictures.mnist_box import (
+    Box,
+    Grey,
+    Ink,
+    Mask,
+    Parts,
+    Polarity,
+    Real,
+    find_ink,
+    gap,
+    parts_of,
+    stroke_width,
+    to_box,
+    union,
+)
+
+WORK_PX = 1280
+"""Longer side that is worked on: a digit of 1/60 of a page is still 20 pixels high."""
+
+MAX_PARTS = 400
+"""Strokes of a page that are looked at, the heaviest first; noise has thousands."""
+
+Bounds = NDArray[np.int64]  # top, bottom, left, right; bottom and right one past the last
+
+
+@dataclass(frozen=True, eq=False)
+class Digit:
+    """One digit of a page.
+
+    Attributes:
+      image: What the network sees: uint8 (28, 28), light on dark.
+      box: x, y, width and height in pixels of the picture.
+    """
+
+    image: Grey
+    box: Box
+
+
+@dataclass(frozen=True, eq=False)
+class Page:
+    """The digits of a page.
+
+    Attributes:
+      lines: Lines from top to bottom, each with its digits from left to right.
+      grey: The picture as worked on, uint8 (h, w).
+      ink: The ink found on it, uint8 (h, w), light on dark.
+      polarity: "dark on light" or "light on dark", of the picture.
+    """
+
+    lines: tuple[tuple[Digit, ...], ...]
+    grey: Grey
+    ink: Grey
+    polarity: Polarity
+
+
+def read_page(grey: NDArray[Any], *, where: object = None) -> Page:
+    """Find the digits on a page.
+
+    Args:
+      grey: A picture of a page, uint8 (h, w), of any size, polarity and lighting.
+      where: Its name for messages.
+
+    Raises:
+      mnist_box.NothingDrawn: Nothing is drawn on it.
+      DataError: Not such an array.
+    """
+    ink = find_ink(grey, _all_strokes, work_px=WORK_PX, where=where)
+    parts = parts_of(ink.strokes, ink.amount)
+    lines = [
+        tuple(_digit(ink, parts, group, cut) for group, cut in _cut(ink, parts, line))
+        for line in _lines(parts, _groups(parts))
+    ]
+    shown = np.rint(ink.amount * 255).astype(np.uint8)
+    return Page(tuple(lines), ink.grey, shown, ink.polarity)
+
+
+def _all_strokes(mask: Mask, contrast: Real) -> Mask:
+    """Every part that is not along the border and no speck beside the typical part."""
+    parts = parts_of(mask, contrast)
+    keep = parts.contact < 0.5
+    if not keep.any():
+        return mask
+    heavy = parts.mass > 0.02 * _typical(parts.mass[keep], parts.mass[keep])
+    return parts.mask([int(part) for part in np.flatnonzero(keep & heavy)])
+
+
+def _typical(values: NDArray[Any], weights: NDArray[Any]) -> float:
+    """The median by weight: half of the weight is in larger values."""
+    order = np.argsort(values)
+    half = np.searchsorted(np.cumsum(weights[order]), weights.sum() / 2)
+    return float(values[order[min(int(half), len(order) - 1)]])
+
+
+# Strokes to digits.
+
+
+def _height(bounds: Bounds) -> int:
+    return int(bounds[1] - bounds[0])
+
+
+def _width(bounds: Bounds) -> int:
+    return int(bounds[3] - bounds[2])
+
+
+def _overlap(a: Bounds, b: Bounds, axis: int) -> int:
+    """Pixels that two boxes share along an axis (0 down, 1 across); negative: their distance."""
+    low, high = 2 * axis, 2 * axis + 1
+    return int(min(a[high], b[high]) - max(a[low], b[low]))
+
+
+@dataclass(frozen=True, eq=False)
+class _Group:
+    """Parts that make one digit, or one smear of touching ones."""
+
+    parts: list[int]
+    bounds: Bounds
+
+
+def _groups(parts: Parts) -> list[_Group]:
+    """Join the strokes of one digit; drop dots and dashes that belong to none."""
+    if not len(parts):
+        return []
+    heights = parts.boxes[:, 1] - parts.boxes[:, 0]
+    usual = _typical(heights, parts.mass)
+    heaviest = np.argsort(-parts.mass, kind="stable")[:MAX_PARTS].tolist()
+    groups = dict(enumerate(_Group([part], parts.boxes[part]) for part in heaviest))
+    n = len(groups)
+    pairs: list[tuple[int, int, int]] = []
+
+    def pair(i: int) -> None:
+        for j, other in groups.items():
+            if j < i and _belong(groups[i].bounds, other.bounds, usual):
+                heappush(pairs, (gap(groups[i].bounds, other.bounds), i, j))
+
+    for i in range(len(groups)):
+        pair(i)
+    # The nearest pair first, so that a bar goes to its own 5 and not to its neighbour.
+    while pairs:
+        _, i, j = heappop(pairs)
+        if i in groups and j in groups:
+            a, b = groups.pop(i), groups.pop(j)
+            n += 1
+            groups[n] = _Group(a.parts + b.parts, union(a.bounds, b.bounds))
+            pair(n)
+    tall = 0.45 * usual
+    return [group for group in groups.values() if _height(group.bounds) >= tall]
+
+
+def _belong(a: Bounds, b: Bounds, usual: float) -> bool:
+    """Whether two strokes are of one digit: a piece close to the rest, or one above the other."""
+    both = union(a, b)
+    if _height(both) > 1.5 * usual or _width(both) > 1.3 * max(usual, _height(both)):
+        return False
+    smaller = min(_height(a), _height(b))
+    above = _overlap(a, b, 1) >= 0.5 * min(_width(a), _width(b))
+    if above:
+        return gap(a, b) <= 0.25 * usual
+    apart = gap(a, b)
+    return (smaller < 0.5 * usual and apart <= 0.15 * usual) or (
+        smaller < 0.7 * usual and apart <= 0.08 * usual  # the pen was lifted, or a rule cut it
+    )
+
+
+# Digits to lines.
+
+
+def _lines(parts: Parts, groups: list[_Group]) -> list[list[_Group]]:
+    """Follow each line from left to right: a digit goes on with the line it is most level with."""
+    lines: list[list[_Group]] = []
+    for group in sorted(groups, key=lambda group: int(group.bounds[2])):
+        level = [
+            (_overlap(line[-1].bounds, group.bounds, 0), -k)
+            for k, line in enumerate(lines)
+            if _overlap(line[-1].bounds, group.bounds, 0)
+            >= 0.4 * min(_height(line[-1].bounds), _height(group.bounds))
+        ]
+        if level:
+            lines[-max(level)[1]].append(group)
+        else:
+            lines.append([group])
+    return sorted(lines, key=lambda line: float(np.mean([g.bounds[:2].mean() for g in line])))
+
+
+# Touching digits.
+
+
+def _cut(ink: Ink, parts: Parts, line: list[_Group]) -> list[tuple[_Group, tuple[int, int] | None]]:
+    """The digits of a line; a smear that is clearly two is cut in two, by columns (from, to)."""
+    digits: list[tuple[_Group, tuple[int, int] | None]] = []
+    for group in line:
+        at = _seam(ink, parts, group)
+        if at is None:
+            digits.append((group, None))
+        else:
+            digits += [(group, (0, at)), (group, (at, ink.amount.shape[1]))]
+    return digits
+
+
+def _seam(ink: Ink, parts: Parts, group: _Group) -> int | None:
+    """The column between two touching digits, or None: a digit is never cut in two.
+
+    Clearly two: wider than high by a fifth, and in the middle third a column that the pen crosses
+    once and not along, with 30 to 70% of the ink and 70% of the height on either side.
+    """
+    top, bottom, left, right = group.bounds
+    if right - left < 1.2 * (bottom - top):
+        return None
+    crop = np.where(parts.mask(group.parts), ink.amount, 0)[top:bottom, left:right]
+    columns = crop.sum(axis=0, dtype=np.float64)
+    inked = np.pad(crop > 0.5, ((1, 0), (0, 0)))
+    n_runs = (inked[1:] & ~inked[:-1]).sum(axis=0)
+    third = len(columns) // 3
+    at = third + int(np.where(n_runs > 1, np.inf, columns)[third:-third].argmin())
+    share = columns[:at].sum() / columns.sum()
+    once = n_runs[at] <= 1 and columns[at] <= 3 * stroke_width(crop)
+    tall = [side.any(axis=1).mean() >= 0.7 for side in (crop[:, :at], crop[:, at:])]
+    if not once or not 0.3 <= share <= 0.7 or not all(tall):
+        return None
+    return int(left) + at
+
+
+def _digit(ink: Ink, parts: Parts, group: _Group, cut: tuple[int, int] | None) -> Digit:
+    """Fit the ink of one group, soft edges included."""
+    top, bottom, left, right = (int(side) for side in group.bounds)
+    if cut is not None:
+        left, right = max(left, cut[0]), min(right, cut[1])
+    edge = 1 + max(ink.grey.shape) // 300
+    if cut is None or cut[0] == 0:
+        left = max(0, left - edge)
+    if cut is None or cut[0]:
+        right += edge
+    window = (slice(max(0, top - edge), bottom + edge), slice(left, right))
+    labels = parts.labels[window]
+    own = np.isin(labels, [part + 1 for part in group.parts])
+    amount = np.where(own | (labels == 0), ink.amount[window], 0)
+    whole = np.zeros_like(ink.amount)
+    whole[window] = amount
+    return Digit(to_box(amount), ink.box(whole))

@@ -1,0 +1,121 @@
+"""A picture file -> what a model sees of it, step by step, as the model's contract says."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tenfold.core.contract import ImageInput
+from tenfold.core.errors import DataError, message
+from tenfold.inputs.pictures import mnist_box as box
+from tenfold.inputs.pictures.decode import MAX_PIXELS, Channels, Picture, decode, read_picture
+from tenfold.inputs.pictures.mnist_box import Box, Polarity
+
+OVERSIZE = 2
+"""A JPEG is shrunk while decoding to at least this many times the contract's size."""
+
+BLANK = "nothing is drawn on it"
+
+
+@dataclass(frozen=True, eq=False)
+class Steps:
+    """What became of a picture.
+
+    Attributes:
+      original: The picture as worked on: uint8 (h, w), or (h, w, 3) in colour.
+      image: What the model sees, uint8 of the contract's shape.
+      ink: The ink found, uint8 (h, w), light on dark; None where no ink is looked for.
+      box: x, y, width and height of the digit in pixels of the file; None without one.
+      polarity: Of ink and paper on the picture; None where no ink is looked for.
+      problem: Why no answer can be sure; None: nothing is wrong.
+    """
+
+    original: NDArray[np.uint8]
+    image: NDArray[np.uint8]
+    ink: NDArray[np.uint8] | None = None
+    box: Box | None = None
+    polarity: Polarity | None = None
+    problem: str | None = None
+
+
+def see(
+    source: Path | str | bytes,
+    accepted: ImageInput,
+    *,
+    fitted: bool = True,
+    turn: bool = True,
+    max_pixels: int = MAX_PIXELS,
+) -> Steps:
+    """Read a picture file as a model sees it.
+
+    Args:
+      source: The file, or its bytes.
+      accepted: What the model accepts. Its `crop` says how a picture becomes of its size.
+      fitted: False takes the picture as it is; it must then have the model's size.
+      turn: Turn the picture as its EXIF tag says.
+      max_pixels: Larger pictures are refused before they are decoded.
+
+    Raises:
+      DataError: The model's crop cannot be done at its size.
+      FormatError: A damaged file, or no picture.
+      FileError: The file cannot be read.
+    """
+    where = "picture" if isinstance(source, bytes) else source
+
+    def read(channels: Channels, at_least_px: int | None) -> Picture:
+        asked: Any = {"channels": channels, "turn": turn, "at_least_px": at_least_px}
+        if isinstance(source, bytes):
+            return decode(source, where=where, max_pixels=max_pixels, **asked)
+        return read_picture(source, max_pixels=max_pixels, **asked)
+
+    if not fitted:
+        pixels = read(accepted.channels, None).pixels
+        return Steps(pixels, pixels)
+    if accepted.crop == "centre":
+        at_least = OVERSIZE * max(accepted.height, accepted.width)
+        pixels = read(accepted.channels, at_least).pixels
+        return Steps(pixels, centred(pixels, accepted.height, accepted.width))
+    if accepted.shape != (box.SIDE_PX, box.SIDE_PX):
+        size = " x ".join(str(n) for n in accepted.shape)
+        raise DataError(
+            message(
+                "Pictures cannot be fitted to this model",
+                where=where,
+                expected="a model of 28 x 28 grey pixels, or one of a folder of pictures",
+                fix=f"With --no-fit a picture of {size} is taken as it is",
+                size=accepted.shape,
+            )
+        )
+    picture = read(1, box.WORK_PX)
+    try:
+        fit = box.fit(picture.pixels, where=where)
+    except box.NothingDrawn:
+        blank = np.zeros(accepted.shape, np.uint8)
+        grey = np.rint(box.shrink(picture.pixels, box.WORK_PX)).astype(np.uint8)
+        return Steps(grey, blank, np.zeros_like(grey), problem=BLANK)
+    x, y, width, height = (round(side * picture.step) for side in fit.box)
+    return Steps(fit.grey, fit.image, fit.ink, (x, y, width, height), fit.polarity)
+
+
+def centred(pixels: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
+    """The largest part in the middle that has these proportions, area-resampled to this size.
+
+    Args:
+      pixels: uint8 (h, w) or (h, w, 3).
+      height, width: Of what comes back, in pixels.
+    """
+    from PIL import Image
+
+    old: Any = pixels.shape[:2]
+    # The cut side in whole pixels, at least one; halves to the even number.
+    if old[1] * height > old[0] * width:
+        part = (old[0], max(1, round(old[0] * width / height)))
+    else:
+        part = (max(1, round(old[1] * height / width)), old[1])
+    top, left = ((side - cut) // 2 for side, cut in zip(old, part, strict=True))
+    cut = np.ascontiguousarray(pixels[top : top + part[0], left : left + part[1]])
+    if part == (height, width):
+        return cut
+    return np.array(Image.fromarray(cut).resize((width, height), Image.Resampling.BOX))

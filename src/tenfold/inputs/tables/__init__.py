@@ -1,0 +1,1 @@
+"""Tables to arrays: reading files, kinds of columns, encoding."""

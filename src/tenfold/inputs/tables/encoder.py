@@ -1,0 +1,198 @@
+"""A table's arrays become float32 features: fitted on training rows, the same in NumPy and in ONNX.
+
+Numbers: missing ones filled with the median and flagged, long tails compressed, scaled. Categories:
+one-hot for the 40 most frequent values, one column for all others. Text: tf-idf of words and pairs.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tenfold.core.contract import TableInput
+from tenfold.inputs.tables.columns import Strings, levels
+
+MAX_ONE_HOT = 40
+MAX_WORDS = 5_000
+"""Columns of one text at most: 5,000 texts then take 100 MB as float32."""
+
+SKEWED = 2.0
+"""Numbers whose skewness is beyond this, either way, are compressed."""
+
+FARTHEST = 10.0
+"""Scaled numbers are cut here: one wild cell must not decide an answer."""
+
+SMALLEST = 1e-30
+"""Units below are none: float32 has no digits left for what is divided by them."""
+
+Inputs = Mapping[str, NDArray[Any]]
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Numbers:
+    """Constants of the number columns, each float32 (n_columns,).
+
+    Attributes:
+      names: The graph inputs, in order.
+      fill: Median of the training rows, for missing cells.
+      flagged: Positions of the columns with missing cells: each gets a column that says so.
+      unit: Typical size of a skewed column, 0 for the others. There x becomes
+        sign(x) log(1 + |x| / unit).
+      mean, deviation: Of the filled, compressed values.
+    """
+
+    names: tuple[str, ...]
+    fill: Floats
+    flagged: NDArray[np.int64]
+    unit: Floats
+    mean: Floats
+    deviation: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class Words:
+    """A text's vocabulary: words and pairs of neighbours ("a b"), and their idf weights (n,)."""
+
+    terms: tuple[str, ...]
+    idf: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class Encoder:
+    """Everything that turns graph inputs into features.
+
+    Attributes:
+      numbers: None where no column is a number or a date.
+      categories: Values with a column of their own, by input.
+      texts: Vocabulary by input.
+      scaled: False leaves numbers as they are, for trees: no rounding near a threshold.
+    """
+
+    numbers: Numbers | None
+    categories: Mapping[str, tuple[str, ...]]
+    texts: Mapping[str, Words]
+    scaled: bool
+
+    def __call__(self, inputs: Inputs) -> Floats:
+        """Features float32 (n, n_features) of graph inputs (see `columns.graph_inputs`)."""
+        parts: list[Floats] = []
+        if self.numbers is not None:
+            parts += _encode_numbers(inputs, self.numbers, self.scaled)
+        parts += [_one_hot(inputs[name], known) for name, known in self.categories.items()]
+        parts += [_tf_idf(inputs[name], words) for name, words in self.texts.items()]
+        return np.concatenate(parts, axis=1)
+
+
+def fit_encoder(inputs: Inputs, contract: TableInput, *, scaled: bool = True) -> Encoder:
+    """Fit the encoder of a table's columns.
+
+    Args:
+      inputs: Graph inputs of the training rows.
+      contract: Their columns.
+      scaled: False for learners that compare numbers and nothing else.
+    """
+    kinds = {name: column.kind for column in contract.columns for name in column.inputs}
+    numbers = tuple(name for name, kind in kinds.items() if kind in ("number", "date"))
+    return Encoder(
+        numbers=_fit_numbers(inputs, numbers) if numbers else None,
+        categories={
+            name: levels(inputs[name][:, 0])[:MAX_ONE_HOT]
+            for name, kind in kinds.items()
+            if kind in ("category", "yes/no")
+        },
+        texts={name: _fit_words(inputs[name]) for name, kind in kinds.items() if kind == "text"},
+        scaled=scaled,
+    )
+
+
+def _fit_numbers(inputs: Inputs, names: tuple[str, ...]) -> Numbers:
+    raw = np.concatenate([inputs[name] for name in names], axis=1).astype(np.float64)
+    gone = np.isnan(raw)
+    known = np.where(gone.all(axis=0), 0.0, raw)  # a column that is missing throughout: 0
+    fill = np.nanmedian(known, axis=0)
+    filled = np.where(gone, fill, raw)
+    unit = np.where(np.abs(_skewness(filled)) > SKEWED, _typical_size(filled), 0.0)
+    squeezed = np.where(unit > 0, _compress(filled, np.maximum(unit, SMALLEST)), filled)
+    deviation = squeezed.std(axis=0)
+    return Numbers(
+        names=names,
+        fill=fill.astype(np.float32),
+        flagged=np.flatnonzero(gone.any(axis=0)),
+        unit=unit.astype(np.float32),
+        mean=squeezed.mean(axis=0).astype(np.float32),
+        deviation=np.where(deviation > SMALLEST, deviation, 1.0).astype(np.float32),
+    )
+
+
+def _skewness(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    centred = values - values.mean(axis=0)
+    deviation = centred.std(axis=0)
+    safe = np.where(deviation > 0, deviation, 1.0)
+    skewness: NDArray[np.float64] = ((centred / safe) ** 3).mean(axis=0)
+    return skewness
+
+
+def _typical_size(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Median of the sizes that are not 0; 0 where there are none, or hardly any size."""
+    sizes = np.abs(values)
+    typical = np.nanmedian(np.where(sizes.any(axis=0) & (sizes == 0), np.nan, sizes), axis=0)
+    return np.where(typical > SMALLEST, typical, 0.0)
+
+
+def _compress(values: Any, unit: Any) -> Any:
+    # The graph has no log1p, and both must agree.
+    return np.sign(values) * np.log(1 + np.abs(values) / unit)
+
+
+def _encode_numbers(inputs: Inputs, numbers: Numbers, scaled: bool) -> list[Floats]:
+    raw = np.concatenate([inputs[name] for name in numbers.names], axis=1)
+    gone = np.isnan(raw)
+    values = np.where(gone, numbers.fill, raw)
+    if scaled:
+        unit = np.where(numbers.unit > 0, numbers.unit, np.float32(1))
+        with np.errstate(over="ignore"):  # the infinite is cut like the far
+            values = np.where(numbers.unit > 0, _compress(values, unit), values)
+            values = np.clip((values - numbers.mean) / numbers.deviation, -FARTHEST, FARTHEST)
+    parts = [values.astype(np.float32)]
+    return parts + ([gone[:, numbers.flagged].astype(np.float32)] if numbers.flagged.size else [])
+
+
+def _one_hot(values: Strings, known: tuple[str, ...]) -> Floats:
+    """(n, n_known + 1): a column per known value, the last one for every other."""
+    codes = {name: i for i, name in enumerate(known)}
+    rows = np.array([codes.get(value, len(known)) for value in values[:, 0]], np.int64)
+    return np.eye(len(known) + 1, dtype=np.float32)[rows]
+
+
+def _fit_words(texts: Strings) -> Words:
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    min_count = 2 if len(texts) >= 50 else 1
+    vectorizer = TfidfVectorizer(analyzer=_terms, min_df=min_count, max_features=MAX_WORDS)
+    try:
+        vectorizer.fit(texts)
+    except ValueError:  # no term occurs often enough
+        return Words((), np.empty(0, np.float32))
+    return Words(tuple(vectorizer.get_feature_names_out()), vectorizer.idf_.astype(np.float32))
+
+
+def _terms(row: Strings) -> list[str]:
+    """Words of a row, and each pair of neighbours."""
+    words = [word for word in row if word]
+    return words + [f"{a} {b}" for a, b in zip(words, words[1:], strict=False)]
+
+
+def _tf_idf(texts: Strings, words: Words) -> Floats:
+    """(1 + log count) times idf of each term, rows scaled to length 1 (n, n_terms)."""
+    positions = {term: i for i, term in enumerate(words.terms)}
+    counts = np.zeros((len(texts), len(words.terms)), np.float32)
+    for row, text in zip(counts, texts, strict=True):
+        found = [positions[term] for term in _terms(text) if term in positions]
+        np.add.at(row, found, np.float32(1))
+    weighted = np.where(counts > 0, 1 + np.log(np.maximum(counts, 1)), 0) * words.idf
+    length = np.sqrt((weighted**2).sum(axis=1, keepdims=True))
+    scaled: Floats = (weighted / np.maximum(length, 1e-12)).astype(np.float32)
+    return scaled

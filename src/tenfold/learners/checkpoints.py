@@ -1,0 +1,166 @@
+"""Checkpoints: what a training needs to go on, in files that are whole or not there.
+
+A file is three parts: the SHA-256 of the rest in hexadecimal and a line feed; a line of JSON that
+names the arrays; their bytes, one after the other, little-endian. Nothing in it can run code.
+"""
+
+import hashlib
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from tenfold.core import files
+from tenfold.core.errors import FormatError, message
+from tenfold.learners.training import Epoch
+
+EVERY_SECONDS = 2.0
+KEPT = 2
+MAX_BYTES = 1 << 33
+"""Largest file that is read: 8 GiB hold half a billion weights with Adam's moments."""
+
+
+class Checkpoint(NamedTuple):
+    """A point from which a training goes on.
+
+    Attributes:
+      arrays: `Training.state`.
+      history: A record per epoch done.
+    """
+
+    arrays: dict[str, NDArray[Any]]
+    history: tuple[Epoch, ...]
+
+
+class _Array(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    name: str
+    dtype: Literal["<f4", "<f8", "<i4", "<i8", "<u4"]
+    shape: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(max_length=8)]
+
+
+class _Manifest(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    format: Literal[1] = 1
+    arrays: list[_Array]
+    history: list[Epoch]
+
+
+class Checkpoints:
+    """The `checkpoints` folder of a run: the two newest are kept. Made when first needed.
+
+    Attributes:
+      folder: The folder.
+      damaged: Why newer checkpoints than the one that `newest` returned could not be used.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.damaged: list[FormatError] = []
+        self._saved = time.monotonic()
+
+    @property
+    def are_due(self) -> bool:
+        """Whether two seconds went by since the last one, or since the beginning."""
+        return time.monotonic() - self._saved >= EVERY_SECONDS
+
+    def save(self, checkpoint: Checkpoint) -> None:
+        """Write a checkpoint durably, then let go of all but the two newest.
+
+        Raises:
+          FileError: The disk is full or the folder cannot be written; older ones stay.
+        """
+        with files.os_errors("create", self.folder):
+            self.folder.mkdir(exist_ok=True)
+        name = f"epoch-{len(checkpoint.history):06}.checkpoint"
+        files.write_bytes(self.folder / name, encode(checkpoint))
+        for path in self._newest_first()[KEPT:]:
+            path.unlink()
+        self._saved = time.monotonic()
+
+    def newest(self) -> Checkpoint | None:
+        """The newest checkpoint that is whole; None where there is none. Notes the damaged ones.
+
+        Raises:
+          FileError: One cannot be read.
+        """
+        for path in self._newest_first():
+            try:
+                with files.os_errors("read", path):
+                    return decode(path)
+            except FormatError as error:
+                self.damaged.append(error)
+        return None
+
+    def clear(self) -> None:
+        """Remove the folder: the training is over."""
+        with files.os_errors("remove", self.folder):
+            if self.folder.is_dir():
+                for path in self.folder.iterdir():
+                    path.unlink()
+                self.folder.rmdir()
+
+    def _newest_first(self) -> list[Path]:
+        paths = self.folder.glob("epoch-*.checkpoint")
+        return sorted(paths, key=lambda path: (len(path.name), path.name), reverse=True)
+
+
+def encode(checkpoint: Checkpoint) -> bytes:
+    """The bytes of a checkpoint's file."""
+    arrays = {
+        name: np.asarray(array, np.asarray(array).dtype.newbyteorder("<"))
+        for name, array in checkpoint.arrays.items()
+    }
+    manifest = _Manifest(
+        arrays=[
+            _Array.model_validate({"name": name, "dtype": a.dtype.str, "shape": a.shape})
+            for name, a in arrays.items()
+        ],
+        history=list(checkpoint.history),
+    )
+    line = json.dumps(manifest.model_dump(), allow_nan=True).encode()
+    content = b"\n".join([line, b"".join(array.tobytes() for array in arrays.values())])
+    return hashlib.sha256(content).hexdigest().encode() + b"\n" + content
+
+
+def decode(path: Path) -> Checkpoint:
+    """Read a checkpoint's file.
+
+    Raises:
+      FormatError: Not what was written: the digest, the manifest or the length is wrong.
+    """
+    if path.stat().st_size > MAX_BYTES:
+        raise _damaged(path, f"larger than {MAX_BYTES} bytes")
+    digest, _, content = path.read_bytes().partition(b"\n")
+    if hashlib.sha256(content).hexdigest().encode() != digest:
+        raise _damaged(path, "its SHA-256 is another one")
+    line, _, payload = content.partition(b"\n")
+    try:
+        manifest = _Manifest.model_validate(json.loads(line))
+    except (ValidationError, ValueError) as error:
+        raise _damaged(path, "no manifest of this format") from error
+    arrays = dict(_arrays(path, manifest, payload))
+    return Checkpoint(arrays, tuple(manifest.history))
+
+
+def _arrays(path: Path, manifest: _Manifest, payload: bytes) -> Iterator[tuple[str, NDArray[Any]]]:
+    start = 0
+    for array in manifest.arrays:
+        dtype = np.dtype(array.dtype)
+        end = start + dtype.itemsize * int(np.prod(array.shape, dtype=object))
+        if end > len(payload):
+            raise _damaged(path, "too few bytes")
+        flat = np.frombuffer(payload[start:end], dtype)
+        yield array.name, flat.reshape(array.shape)
+        start = end
+    if start != len(payload):
+        raise _damaged(path, "too many bytes")
+
+
+def _damaged(path: Path, problem: str) -> FormatError:
+    return FormatError(message("Damaged checkpoint", where=path, problem=problem))

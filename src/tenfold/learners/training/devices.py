@@ -1,0 +1,21 @@
+"""What JAX computes on."""
+
+from tenfold.core.errors import BackendError, message
+from tenfold.learners.architectures import import_keras
+
+
+def devices() -> list[str]:
+    """What JAX computes on, each as its platform and kind: `cpu`, or `cuda NVIDIA L4`.
+
+    Raises:
+      BackendError: JAX is not there or does not start.
+    """
+    try:
+        import_keras()  # which first asks for a device on each core
+        import jax
+
+        found = [(device.platform, device.device_kind) for device in jax.devices()]
+    except (ImportError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise BackendError(message("JAX does not start", reason=reason)) from error
+    return [platform if kind == platform else f"{platform} {kind}" for platform, kind in found]

@@ -1,0 +1,1 @@
+"""A model file that answers; nothing here loads a training library."""

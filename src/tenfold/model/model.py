@@ -1,0 +1,576 @@
+"""`Model`: a checked `model.onnx` that answers. The only way Tenfold predicts."""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, overload
+
+import numpy as np
+import onnx
+import onnxruntime
+from google.protobuf.message import DecodeError
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from tenfold.build.onnx import OPERATORS
+from tenfold.core import files, html_repr
+from tenfold.core.contract import (
+    METADATA_KEY,
+    Contract,
+    Decision,
+    FeaturesInput,
+    ImageInput,
+    TableInput,
+)
+from tenfold.core.errors import DataError, ModelError, message
+from tenfold.data.from_table import with_earlier_values
+from tenfold.inputs.idx import read_idx
+from tenfold.inputs.pictures.decode import is_picture
+from tenfold.inputs.pictures.preprocess import Steps, see
+from tenfold.inputs.tables.columns import Table, graph_inputs, read_rows
+from tenfold.inputs.tables.read import Cells, from_frame, read_table
+
+MAX_BYTES = 1 << 30
+"""Largest model file that is opened. A forest of 100 trees on MNIST takes 93 MB."""
+
+CHUNK_BYTES = 1 << 23
+"""Input bytes answered at a time: bounds memory, and 10,000 digits gain nothing from more."""
+
+TABLE_ROWS = 2_000
+"""Rows of a table answered at a time."""
+
+NEAR_SHARE = 0.5
+"""An unsure answer whose second label has this share of the first's probability is between both."""
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prediction:
+    """One answer.
+
+    Attributes:
+      label: The most probable label, or the one that the model's threshold decides.
+      confidence: Its probability.
+      values: The probability of each label, float32 (n_labels,).
+      labels: Their names.
+      image: What the model saw, of the contract's shape; None for rows of a table.
+      unsure: The model would rather not answer.
+      reason: Why it is unsure.
+      novelty: How unlike the training rows the input is; None: the model does not know.
+      steps: What became of a picture file on the way to `image`; None for others.
+    """
+
+    label: str
+    confidence: float
+    values: Floats
+    labels: tuple[str, ...]
+    image: NDArray[np.uint8] | None = None
+    unsure: bool = False
+    reason: str | None = None
+    novelty: float | None = None
+    steps: Steps | None = None
+
+    @property
+    def probabilities(self) -> dict[str, float]:
+        """Label to probability, in the model's order of labels."""
+        return dict(zip(self.labels, self.values.tolist(), strict=True))
+
+    def __repr__(self) -> str:
+        doubt = ", unsure" if self.unsure else ""
+        return f"Prediction({self.label!r}, confidence={self.confidence:.4f}{doubt})"
+
+    def _repr_html_(self) -> str:
+        best = sorted(self.probabilities.items(), key=lambda item: -item[1])
+        rows = [(label, html_repr.bar(p), f"{p:.4f}") for label, p in best]
+        seen = "" if self.image is None else html_repr.picture(self.image, 112)
+        title = f"{self.label}, {self.confidence:.1%}" + (", unsure" if self.unsure else "")
+        return html_repr.card(title, seen, html_repr.table((), rows, len(rows)))
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions(Sequence[Prediction]):
+    """Answers to many inputs: a sequence of `Prediction` over arrays.
+
+    Attributes:
+      probabilities: float32 (n, n_labels).
+      label_names: Names of the columns.
+      decision: A threshold that decides between two labels; None: the larger probability does.
+      images: What the model saw: uint8 (n, ...); None for rows of a table.
+      notes: What a reader should know about the inputs.
+      novelty: How unlike the training rows each input is, float32 (n,); None: the model does not
+        know.
+      novelty_threshold: Answers with more novelty are unsure.
+    """
+
+    probabilities: Floats
+    label_names: tuple[str, ...]
+    decision: Decision | None = None
+    images: NDArray[np.uint8] | None = None
+    notes: tuple[str, ...] = ()
+    novelty: Floats | None = None
+    novelty_threshold: float = np.inf
+
+    @cached_property
+    def codes(self) -> NDArray[np.int64]:
+        """The code of each answer's label (n,)."""
+        if self.decision is None:
+            best: NDArray[np.int64] = self.probabilities.argmax(axis=1)
+            return best
+        positive = self.label_names.index(self.decision.positive)
+        likely = self.probabilities[:, positive] >= np.float32(self.decision.threshold)
+        return np.where(likely, positive, 1 - positive)
+
+    @property
+    def labels(self) -> list[str]:
+        """The label of each answer."""
+        return [self.label_names[code] for code in self.codes]
+
+    @property
+    def confidence(self) -> Floats:
+        """The probability of each answer's label (n,)."""
+        return np.take_along_axis(self.probabilities, self.codes[:, None], axis=1)[:, 0]
+
+    @cached_property
+    def unsure(self) -> NDArray[np.bool_]:
+        """Whether the model would rather not give each answer (n,)."""
+        if self.novelty is None:
+            return np.zeros(len(self), bool)
+        # A novelty that is not a number is no reason to be sure.
+        return ~(self.novelty <= np.float32(self.novelty_threshold))
+
+    def _reason(self, index: int) -> str | None:
+        """Why an answer is unsure: two labels are near each other, or nothing is like the input."""
+        if self.novelty is None or not self.unsure[index]:
+            return None
+        values = self.probabilities[index]
+        second, first = np.argsort(values)[-2:].tolist()
+        if values[second] >= NEAR_SHARE * values[first]:
+            names, p = self.label_names, values
+            return f"{names[first]} ({p[first]:.2f}) or {names[second]} ({p[second]:.2f})"
+        novelty = f"novelty {self.novelty[index]:.2f}, more than {self.novelty_threshold:g}"
+        return f"unlike the training examples: {novelty}"
+
+    def __len__(self) -> int:
+        return len(self.probabilities)
+
+    @overload
+    def __getitem__(self, index: int) -> Prediction: ...
+    @overload
+    def __getitem__(self, index: slice) -> "Predictions": ...
+    def __getitem__(self, index: int | slice) -> "Prediction | Predictions":
+        if isinstance(index, slice):
+            images = None if self.images is None else self.images[index]
+            novelty = None if self.novelty is None else self.novelty[index]
+            chosen = self.probabilities[index]
+            return replace(self, probabilities=chosen, images=images, novelty=novelty)
+        code, values = int(self.codes[index]), self.probabilities[index]
+        image = None if self.images is None else self.images[index]
+        reason = self._reason(index)
+        unlike = None if self.novelty is None else float(self.novelty[index])
+        return Prediction(
+            self.label_names[code], float(values[code]), values, self.label_names, image,
+            reason is not None, reason, unlike,
+        )  # fmt: skip
+
+    def __repr__(self) -> str:
+        return f"Predictions({len(self)})"
+
+    def _repr_html_(self) -> str:
+        pictured = self.images is not None
+        rows = (
+            ([html_repr.picture(one.image)] if one.image is not None else [])
+            + [one.label, html_repr.bar(one.confidence), f"{one.confidence:.4f}"]
+            for one in (self[row] for row in range(min(len(self), html_repr.MAX_SHOWN)))
+        )
+        head = ["seen"] * pictured + ["label", "", "confidence"]
+        table = html_repr.table(head, rows, len(self))
+        return html_repr.card(f"{len(self):,} predictions", table)
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """One answer of regression: the value, and the interval that holds the truth in 90 of 100."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, eq=False)
+class Estimates(Sequence[Estimate]):
+    """Answers of regression to many inputs, in the target's unit.
+
+    Attributes:
+      value, low, high: float32 (n,).
+      notes: What a reader should know about the inputs.
+      times: For a forecast the time of each step.
+    """
+
+    value: Floats
+    low: Floats
+    high: Floats
+    notes: tuple[str, ...] = ()
+    times: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.value)
+
+    @overload
+    def __getitem__(self, index: int) -> Estimate: ...
+    @overload
+    def __getitem__(self, index: slice) -> "Estimates": ...
+    def __getitem__(self, index: int | slice) -> "Estimate | Estimates":
+        if isinstance(index, slice):
+            return Estimates(
+                self.value[index], self.low[index], self.high[index], self.notes, self.times[index]
+            )
+        return Estimate(float(self.value[index]), float(self.low[index]), float(self.high[index]))
+
+    def __repr__(self) -> str:
+        return f"Estimates({len(self)})"
+
+    def _repr_html_(self) -> str:
+        ends = zip(self.value[: html_repr.MAX_SHOWN], self.low, self.high, strict=False)
+        rows = [[f"{number:.6g}" for number in row] for row in ends]
+        table = html_repr.table(("value", "low", "high"), rows, len(self))
+        return html_repr.card(f"{len(self):,} estimates", table)
+
+
+Answers = Predictions | Estimates
+
+
+class Model:
+    """A model file, checked and ready. Use `Model.open`.
+
+    Attributes:
+      contract: What it accepts and returns.
+      labels: The labels, in the order of the probabilities; empty for regression.
+      sha256: Digest of the file's bytes.
+      n_bytes: Its size.
+    """
+
+    def __init__(self, content: bytes, *, where: object = "bytes") -> None:
+        self.contract = _check(content, where)
+        self.labels = self.contract.labels
+        self.sha256 = hashlib.sha256(content).hexdigest()
+        self.n_bytes = len(content)
+        self._session = _session(content, where)
+
+    @classmethod
+    def open(cls, path: Path | str) -> "Model":
+        """Open a `model.onnx`, or the one in a run folder.
+
+        Nothing in the file can run code, read other files or use operators Tenfold does not write.
+
+        Raises:
+          ModelError: Too large, damaged, not written by Tenfold, or contradicting its contract.
+          FileError: There is no such file.
+        """
+        path = Path(path)
+        with files.os_errors("open", path):
+            if path.is_dir():
+                path = path / "model.onnx"
+            n_bytes = path.stat().st_size
+            if n_bytes > MAX_BYTES:
+                raise ModelError(
+                    message(
+                        "Model too large", where=path, expected=f"<= {MAX_BYTES}", n_bytes=n_bytes
+                    )
+                )
+            return cls(path.read_bytes(), where=path)
+
+    def predict(
+        self, inputs: Any, *, fitted: bool = True, turn: bool = True
+    ) -> Prediction | Predictions | Estimate | Estimates:
+        """Answer one input or many.
+
+        Args:
+          inputs: For images a uint8 array of one picture (height, width) or of many
+            (n, height, width), taken as they are; the path of an IDX file that holds one or the
+            other; or of a picture file, which is fitted to the model's box. For tables the path of
+            a CSV or Parquet file, a pandas frame, a dict with a value per column, or a list of
+            such dicts. For features an array of numbers (d,) or (n, d).
+          fitted: False takes picture files as they are, without the fit.
+          turn: Turn picture files as their EXIF tag says; off for phones that leave a stale tag.
+
+        Returns:
+          A `Prediction` (regression: `Estimate`) for one input, `Predictions` (`Estimates`) for
+          many. Beside input and output a bounded amount of memory is used, however many there are.
+
+        Raises:
+          DataError: Another shape or dtype, columns that are missing, or a kind of file that
+            cannot be read.
+          FormatError: A damaged file.
+        """
+        contract = self.contract.input
+        if isinstance(contract, TableInput):
+            cells, notes = with_earlier_values(read_cells(inputs, contract.names), contract)
+            rows, remarks = read_rows(cells, contract)
+            answers = self.answer(rows, [*notes, *remarks])
+            return answers[0] if isinstance(inputs, Mapping) else answers
+        if isinstance(contract, FeaturesInput):
+            numbers = _numbers(inputs)
+            return self.answer(numbers) if numbers.ndim > 1 else self.answer(numbers[None])[0]
+        if isinstance(inputs, str | Path):
+            if is_picture(inputs):
+                return self._answer_picture(see(inputs, contract, fitted=fitted, turn=turn))
+            inputs = read_idx(inputs)
+        x = np.asarray(inputs)
+        return self.answer(x[None])[0] if x.shape == contract.shape else self.answer(x)
+
+    def _answer_picture(self, steps: Steps) -> Prediction | Estimate:
+        return of_picture(self.answer(steps.image[None])[0], steps)
+
+    def answer(self, x: NDArray[Any] | Table, notes: Sequence[str] = ()) -> Answers:
+        """Answer many examples, already read.
+
+        Args:
+          x: Pictures (n, height, width), features float64 (n, n_features), or rows of a table with
+            the contract's columns.
+          notes: What a reader should know; stands in the answers.
+
+        Raises:
+          DataError: An array of another shape or dtype.
+        """
+        contract = self.contract.input
+        if isinstance(x, Table):
+            chunks = (
+                graph_inputs(x[rows], self._table_input)
+                for rows in self._chunks(len(x), TABLE_ROWS)
+            )
+        else:
+            name = self._check_array(x)
+            step = max(1, CHUNK_BYTES // (int(np.prod(x.shape[1:])) * x.itemsize))
+            chunks = ({name: np.ascontiguousarray(x[rows])} for rows in self._chunks(len(x), step))
+        outputs = [self._session.run(None, chunk) for chunk in chunks]
+        images = x if isinstance(contract, ImageInput) and not isinstance(x, Table) else None
+        if self.contract.task == "regression":
+            value, low, high = (
+                np.concatenate([np.empty(0, np.float32), *(out[i] for out in outputs)])
+                for i in range(3)
+            )
+            return Estimates(value, low, high, tuple(notes))
+        empty = np.empty((0, len(self.labels)), np.float32)
+        probabilities = np.concatenate([empty, *(out[0] for out in outputs)])
+        novelty, threshold = None, self.contract.novelty_threshold
+        if threshold is not None:
+            novelty = np.concatenate([np.empty(0, np.float32), *(out[1] for out in outputs)])
+        return Predictions(
+            probabilities, self.labels, self.contract.decision, images, tuple(notes),
+            novelty, threshold or np.inf,
+        )  # fmt: skip
+
+    def probabilities(self, x: NDArray[Any] | Table) -> Floats:
+        """Probabilities (n, n_labels) of many examples; see `answer`."""
+        answers = self.answer(x)
+        if isinstance(answers, Estimates):
+            raise DataError(
+                message("No probabilities", expected="a model of labels", task="regression")
+            )
+        return answers.probabilities
+
+    @property
+    def _table_input(self) -> TableInput:
+        assert isinstance(self.contract.input, TableInput)
+        return self.contract.input
+
+    def _chunks(self, n: int, step: int) -> Iterator[slice]:
+        step = min(step, self.contract.rows_at_once or step)
+        return (slice(start, start + step) for start in range(0, n, step))
+
+    def _check_array(self, x: NDArray[Any]) -> str:
+        """The name of the graph's input, for an array that fits it."""
+        contract = self.contract.input
+        if isinstance(contract, TableInput):
+            raise DataError(
+                message(
+                    "Input does not fit the model", expected="rows of a table", fix=None,
+                    dtype=str(x.dtype), shape=x.shape,
+                )
+            )  # fmt: skip
+        is_picture = isinstance(contract, ImageInput)
+        dtype, values = (np.uint8, "uint8 from 0 to 255") if is_picture else (np.float64, "float64")
+        if x.dtype == dtype and x.shape[1:] == contract.shape:
+            return contract.name
+        size = ", ".join(str(n) for n in contract.shape)
+        if x.dtype != dtype:
+            fix = (
+                "For values from 0 to 1: (x * 255).round().astype('uint8')" if is_picture else None
+            )
+        elif x.size and x.size % int(np.prod(contract.shape)) == 0:
+            fix = f"The values fit: x.reshape(-1, {size})"
+        else:
+            fix = None
+        raise DataError(
+            message(
+                "Input does not fit the model",
+                expected=f"{values}, ({size}) or (n, {size})",
+                fix=fix,
+                dtype=str(x.dtype),
+                shape=x.shape,
+            )
+        )
+
+    def __repr__(self) -> str:
+        contract = self.contract.input
+        if isinstance(contract, TableInput):
+            size = f"{len(contract.columns)} columns"
+        elif isinstance(contract, FeaturesInput):
+            size = f"{contract.n_features} features"
+        else:
+            size = "x".join(str(n) for n in contract.shape)
+        answer = f"{len(self.labels)} labels" if self.labels else "regression"
+        return f"Model({self.contract.learner}, {size}, {answer})"
+
+
+def of_picture(answer: Prediction | Estimate, steps: Steps) -> Prediction | Estimate:
+    """An answer to what a model saw of a picture: unsure where the picture has a problem."""
+    if isinstance(answer, Estimate):
+        return answer
+    answer = replace(answer, steps=steps)
+    return replace(answer, unsure=True, reason=steps.problem) if steps.problem else answer
+
+
+def _numbers(inputs: Any) -> NDArray[np.float64]:
+    """Features as the graph takes them."""
+    try:
+        rows = np.asarray(inputs, np.float64)
+    except (TypeError, ValueError) as error:
+        kind = type(inputs).__name__
+        raise DataError(
+            message("Not rows of numbers", expected="an array of numbers", kind=kind)
+        ) from error
+    return rows
+
+
+def read_cells(inputs: Any, known: Sequence[str] = ()) -> Cells:
+    """The cells of a table's input: a file, a pandas frame, a dict of values, or a list of them."""
+    if isinstance(inputs, str | Path):
+        return read_table(inputs, known=known)
+    import pandas as pd
+
+    if isinstance(inputs, pd.DataFrame):
+        return from_frame(inputs, "frame")
+    rows = [inputs] if isinstance(inputs, Mapping) else inputs
+    if not isinstance(rows, Sequence) or not all(isinstance(row, Mapping) for row in rows):
+        raise DataError(
+            message(
+                "Not rows of a table",
+                expected="a CSV or Parquet file, a pandas frame, or dicts of column and value",
+                kind=type(inputs).__name__,
+            )
+        )
+    return from_frame(pd.DataFrame.from_records([dict(row) for row in rows]), "rows")
+
+
+def _session(content: bytes, where: object) -> Any:
+    options = onnxruntime.SessionOptions()
+    # One thread that does not spin: a digit takes 12 us, waking others costs more (notes on
+    # onnxruntime#13808). Warnings are for developers of the runtime.
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 3
+    try:
+        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's errors share no base but this
+        reason = str(error).splitlines()[0]
+        raise ModelError(message("The model does not load", where=where, reason=reason)) from error
+
+
+def _check(content: bytes, where: object) -> Contract:
+    """The contract of a model file, after everything in the file has been looked at."""
+    try:
+        proto = onnx.ModelProto.FromString(content)
+    except DecodeError as error:
+        raise ModelError(message("Not an ONNX file", where=where)) from error
+    metadata = {entry.key: entry.value for entry in proto.metadata_props}
+    if METADATA_KEY not in metadata:
+        raise ModelError(
+            message(
+                "Not a model of Tenfold", where=where, expected=f"metadata entry {METADATA_KEY!r}"
+            )
+        )
+    try:
+        contract = Contract.model_validate_json(metadata[METADATA_KEY])
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ModelError(
+            message(
+                "Unreadable contract",
+                where=where,
+                entry=".".join(str(part) for part in first["loc"]),
+                problem=first["msg"],
+            )
+        ) from error
+    _check_graph(proto, contract, where)
+    return contract
+
+
+def _check_graph(proto: onnx.ModelProto, contract: Contract, where: object) -> None:
+    graph = proto.graph
+    used = {f"{node.domain}.{node.op_type}".removeprefix(".") for node in graph.node}
+    foreign = used - OPERATORS
+    if foreign or proto.functions or graph.sparse_initializer:
+        raise ModelError(
+            message(
+                "Unknown operators",
+                where=where,
+                expected=f"only {', '.join(sorted(OPERATORS))}",
+                operators=sorted(foreign) or "functions",
+            )
+        )
+    external = [
+        tensor.name
+        for tensor in graph.initializer
+        if tensor.external_data or tensor.data_location == onnx.TensorProto.EXTERNAL
+    ]
+    if external:
+        raise ModelError(
+            message(
+                "Weights outside the file",
+                where=where,
+                expected="all of them inside",
+                weights=external,
+            )
+        )
+    found = [_signature(value) for value in (*graph.input, *graph.output)]
+    promised = [*_promised_inputs(contract), *_promised_outputs(contract)]
+    if found != promised:
+        raise ModelError(
+            message(
+                "The graph contradicts its contract",
+                where=where,
+                expected=f"{promised}",
+                found=found,
+            )
+        )
+
+
+Signature = tuple[str, int, tuple[int, ...]]
+
+
+def _promised_inputs(contract: Contract) -> list[Signature]:
+    if not isinstance(contract.input, TableInput):
+        is_picture = isinstance(contract.input, ImageInput)
+        kind = onnx.TensorProto.UINT8 if is_picture else onnx.TensorProto.DOUBLE
+        return [(contract.input.name, kind, contract.input.shape)]
+    types = {"float": onnx.TensorProto.FLOAT, "string": onnx.TensorProto.STRING}
+    return [(name, types[kind], (width,)) for name, (kind, width) in contract.input.inputs.items()]
+
+
+def _promised_outputs(contract: Contract) -> list[Signature]:
+    if contract.task == "regression":
+        return [(name, onnx.TensorProto.FLOAT, ()) for name in ("value", "low", "high")]
+    promised: list[Signature] = [("probabilities", onnx.TensorProto.FLOAT, (len(contract.labels),))]
+    if contract.novelty_threshold is not None:
+        promised.append(("novelty", onnx.TensorProto.FLOAT, ()))
+    return promised
+
+
+def _signature(value: onnx.ValueInfoProto) -> Signature:
+    tensor = value.type.tensor_type
+    return value.name, tensor.elem_type, tuple(d.dim_value for d in tensor.shape.dim[1:])

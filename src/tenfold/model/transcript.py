@@ -1,0 +1,204 @@
+"""A page as a model reads it: lines of digits, each with its place and its doubt; and the picture
+of the page with all of that drawn on it."""
+
+import io
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tenfold.core import files
+from tenfold.core.contract import ImageInput
+from tenfold.core.errors import DataError, message
+from tenfold.inputs.pictures import mnist_box as box
+from tenfold.inputs.pictures import page_layout
+from tenfold.inputs.pictures.decode import read_picture
+from tenfold.model.model import Model, Prediction, Predictions
+
+SHOWN_PX = 1600
+"""Longer side of the annotated picture, at most."""
+
+SURE, DOUBTFUL = (23, 103, 179), (214, 90, 10)
+"""Colours of boxes: blue, and orange with a question mark."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ReadDigit:
+    """One digit of a page.
+
+    Attributes:
+      answer: What the model says of it; `answer.image` is what it saw, uint8 (28, 28).
+      box: x, y, width and height in pixels of the picture, turned as its EXIF tag says.
+    """
+
+    answer: Prediction
+    box: box.Box
+
+    @property
+    def label(self) -> str:
+        """The most probable label."""
+        return self.answer.label
+
+
+@dataclass(frozen=True, eq=False)
+class Transcript:
+    """What a model reads on a page.
+
+    Attributes:
+      lines: From top to bottom, each with its digits from left to right; empty for a blank page.
+      page: The steps that led there, see `tenfold.inputs.pictures.page_layout.Page`; None for a
+        blank page.
+    """
+
+    lines: tuple[tuple[ReadDigit, ...], ...]
+    page: page_layout.Page | None
+
+    @property
+    def texts(self) -> list[str]:
+        """The number on each line."""
+        return ["".join(digit.label for digit in line) for line in self.lines]
+
+    @property
+    def text(self) -> str:
+        """All lines, parted by line ends."""
+        return "\n".join(self.texts)
+
+    def __repr__(self) -> str:
+        return f"Transcript({self.texts})"
+
+
+def transcribe(
+    model: Model, picture: Path | str | NDArray[Any], *, turn: bool = True
+) -> Transcript:
+    """Read the digits on a page.
+
+    Args:
+      model: One of 28 x 28 grey pixels.
+      picture: A picture file, or a grey picture uint8 (h, w).
+      turn: Turn the file as its EXIF tag says; off for phones that leave a stale tag.
+
+    Raises:
+      DataError: A model of something else, or no grey picture.
+      FormatError: A damaged file, or none of the formats of `tenfold.inputs.pictures.decode`.
+      FileError: The file cannot be opened or read.
+    """
+    _check_reads_digits(model)
+    where, step = None, 1
+    if isinstance(picture, str | Path):
+        where = picture
+        read = read_picture(picture, turn=turn, at_least_px=page_layout.WORK_PX)
+        picture, step = read.pixels, read.step
+    try:
+        page = page_layout.read_page(picture, where=where)
+    except box.NothingDrawn:
+        return Transcript((), None)
+    images = [digit.image for line in page.lines for digit in line]
+    answers = model.answer(np.array(images, np.uint8).reshape(-1, box.SIDE_PX, box.SIDE_PX))
+    assert isinstance(answers, Predictions)
+    answered = iter(answers)
+    lines = tuple(
+        tuple(ReadDigit(next(answered), _scaled(digit.box, step)) for digit in line)
+        for line in page.lines
+    )
+    return Transcript(lines, page)
+
+
+def _scaled(place: box.Box, factor: float) -> box.Box:
+    x, y, width, height = (round(side * factor) for side in place)
+    return x, y, max(1, width), max(1, height)
+
+
+def _check_reads_digits(model: Model) -> None:
+    accepted = model.contract.input
+    side = box.SIDE_PX
+    shape = accepted.shape if isinstance(accepted, ImageInput) else None
+    fits = isinstance(accepted, ImageInput) and accepted.crop == "ink"
+    if not fits or shape != (side, side):
+        raise DataError(
+            message(
+                "Pages cannot be read with this model",
+                expected=f"a model of {side} x {side} grey pixels that fits ink to them",
+                accepts=accepted.kind,
+                size=shape,
+            )
+        )
+
+
+def annotated(read: Transcript, picture: Path | str, *, turn: bool = True) -> bytes:
+    """The page with a box around each digit and its label above, as the bytes of a PNG file.
+
+    Args:
+      read: What was read on it.
+      picture: The picture file.
+      turn: As it was read.
+
+    Raises:
+      FormatError, FileError: The file is not the one that was read any more.
+    """
+    from PIL import Image, ImageDraw, ImageFont
+
+    found = read_picture(picture, channels=3, turn=turn, at_least_px=SHOWN_PX)
+    image = Image.fromarray(found.pixels)
+    image.thumbnail((SHOWN_PX, SHOWN_PX))
+    factor = max(image.size) / (max(found.pixels.shape[:2]) * found.step)
+    draw = ImageDraw.Draw(image)
+    pen = max(1, max(image.size) // 500)
+    for digit in itertools.chain.from_iterable(read.lines):
+        x, y, width, height = _scaled(digit.box, factor)
+        doubt = digit.answer.unsure
+        colour = DOUBTFUL if doubt else SURE
+        draw.rectangle((x - pen, y - pen, x + width + pen, y + height + pen), None, colour, pen)
+        font = ImageFont.load_default(size=max(10, min(48, height // 2)))
+        text = digit.label + ("?" if doubt else "")
+        left, top, right, bottom = font.getbbox(text)
+        at = (x - pen, max(0, y - pen - (bottom - top) - 4))
+        draw.rectangle((*at, at[0] + right - left + 4, at[1] + bottom - top + 4), colour)
+        draw.text((at[0] + 2 - left, at[1] + 2 - top), text, (255, 255, 255), font)
+    file = io.BytesIO()
+    image.save(file, "PNG")
+    return file.getvalue()
+
+
+def write_annotated(
+    read: Transcript, picture: Path, *, turn: bool = True, folder: Path | None = None
+) -> Path:
+    """Write the annotated picture: `photo.read.png`, or `photo.read-2.png` where that is taken.
+
+    Args:
+      read: What was read on the page.
+      picture: The picture file.
+      turn: As it was read.
+      folder: Where to write; None: beside the picture.
+
+    Returns:
+      The new file. Nothing is ever overwritten.
+
+    Raises:
+      FileError: The folder cannot be written.
+    """
+    content = annotated(read, picture, turn=turn)
+    folder = picture.parent if folder is None else folder
+    path = files.free_name(folder, f"{picture.stem}.read", ".png")
+    files.write_bytes(path, content)
+    return path
+
+
+def as_json(read: Transcript) -> list[dict[str, Any]]:
+    """The lines as `tenfold read --json` prints them (docs/design/index.md)."""
+    return [{"text": text, "digits": list(_digits(line))}
+            for text, line in zip(read.texts, read.lines, strict=True)]  # fmt: skip
+
+
+def _digits(line: tuple[ReadDigit, ...]) -> Iterator[dict[str, Any]]:
+    for digit in line:
+        answer = digit.answer
+        yield {
+            "label": answer.label,
+            "confidence": answer.confidence,
+            "unsure": answer.unsure,
+            "box": list(digit.box),
+        }

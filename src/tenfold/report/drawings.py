@@ -1,0 +1,107 @@
+"""How a model came to its answer, as one picture: original, ink, what it saw, probabilities."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tenfold.core import files
+from tenfold.model.model import Prediction
+
+PANEL_PX = 280
+"""Side of each of the panels: ten times the MNIST box."""
+
+GAP_PX, HEAD_PX, ROW_PX = 12, 40, 24
+MAX_ROWS = 10
+"""The most probable labels that get a bar."""
+
+INK, BAR, DOUBT, GREY = (31, 41, 51), (23, 103, 179), (214, 90, 10), (200, 206, 212)
+
+
+def steps_picture(answer: Prediction) -> bytes:
+    """Draw the steps of one answer.
+
+    Args:
+      answer: The answer to a picture file, with its `steps`.
+
+    Returns:
+      The bytes of a PNG file.
+    """
+    from PIL import Image, ImageDraw, ImageFont
+
+    steps = answer.steps
+    assert steps is not None
+    panels = [("original", steps.original)]
+    if steps.ink is not None:
+        panels.append(("ink found", steps.ink))
+    size = " x ".join(str(side) for side in steps.image.shape[:2])
+    panels.append((f"what the model sees, {size}", steps.image))
+    width = GAP_PX + (PANEL_PX + GAP_PX) * (len(panels) + 1)
+    canvas = Image.new("RGB", (width, HEAD_PX + PANEL_PX + GAP_PX), (255, 255, 255))
+    draw, font = ImageDraw.Draw(canvas), ImageFont.load_default(size=14)
+    left = GAP_PX
+    for title, pixels in panels:
+        draw.text((left, GAP_PX), title, INK, font)
+        panel = Image.fromarray(_enlarged(pixels)).convert("RGB")
+        panel.thumbnail((PANEL_PX, PANEL_PX))
+        canvas.paste(panel, (left, HEAD_PX))
+        frame = (left - 1, HEAD_PX - 1, left + panel.size[0], HEAD_PX + panel.size[1])
+        draw.rectangle(frame, None, GREY)
+        left += PANEL_PX + GAP_PX
+    title = f"{answer.label}  {answer.confidence:.4f}" + ("  unsure" if answer.unsure else "")
+    draw.text((left, GAP_PX), title, DOUBT if answer.unsure else INK, font)
+    _draw_bars(draw, font, answer, left)
+    file = io.BytesIO()
+    canvas.save(file, "PNG")
+    return file.getvalue()
+
+
+def _enlarged(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Small pictures in whole blocks, so that each of their pixels is seen."""
+    times = max(1, PANEL_PX // max(pixels.shape[:2]))
+    return pixels.repeat(times, axis=0).repeat(times, axis=1)
+
+
+def _draw_bars(draw: object, font: object, answer: Prediction, left: int) -> None:
+    from PIL import ImageDraw, ImageFont
+
+    assert isinstance(draw, ImageDraw.ImageDraw)
+    assert isinstance(font, ImageFont.FreeTypeFont | ImageFont.ImageFont)
+    best = np.argsort(-answer.values, kind="stable")[:MAX_ROWS]
+    rows = sorted(best.tolist())  # in the model's order
+    margin = 8 + max(int(font.getlength(answer.labels[code][:12])) for code in rows)
+    space = PANEL_PX - margin - 60
+    for row, code in enumerate(rows):
+        top, p = HEAD_PX + row * ROW_PX, float(answer.values[code])
+        colour = DOUBT if answer.unsure else BAR
+        draw.text((left, top + 2), answer.labels[code][:12], INK, font)
+        right = left + margin + round(space * p)
+        draw.rectangle((left + margin, top + 4, right, top + ROW_PX - 6), colour)
+        draw.text((right + 6, top + 2), f"{p:.4f}", INK, font)
+    if answer.reason:
+        # Wrapped by hand: a reason is a short line, a panel holds some 40 characters of it.
+        top = HEAD_PX + len(rows) * ROW_PX + 4
+        small = ImageFont.load_default(size=11)
+        draw.text((left, top), answer.reason[:48], DOUBT, small)
+        draw.text((left, top + 13), answer.reason[48:96], DOUBT, small)
+
+
+def write_steps(answer: Prediction, picture: Path, folder: Path | None = None) -> Path:
+    """Write the steps of one answer: `photo.steps.png`, or `photo.steps-2.png` where it is taken.
+
+    Args:
+      answer: The answer to a picture file.
+      picture: The picture file.
+      folder: Where to write; None: beside the picture.
+
+    Returns:
+      The new file. Nothing is ever overwritten.
+
+    Raises:
+      FileError: The folder cannot be written.
+    """
+    folder = picture.parent if folder is None else folder
+    path = files.free_name(folder, f"{picture.stem}.steps", ".png")
+    files.write_bytes(path, steps_picture(answer))
+    return path

@@ -1,0 +1,25 @@
+"""The living network: a model's own network in a page, computed by the browser."""
+
+from tenfold.report.network_page.html import (
+    Living,
+    embedded,
+    page_text,
+    read_text,
+    render,
+    write_page,
+)
+from tenfold.report.network_page.modules import inlined
+from tenfold.report.network_page.network import Unable, leading_to, read_network
+
+__all__ = [
+    "Living",
+    "Unable",
+    "embedded",
+    "inlined",
+    "leading_to",
+    "page_text",
+    "read_network",
+    "read_text",
+    "render",
+    "write_page",
+]

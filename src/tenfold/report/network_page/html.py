@@ -1,0 +1,169 @@
+"""The living network as HTML: a section for the report, or a page of its own."""
+
+import base64
+import json
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tenfold.core import files
+from tenfold.core.contract import ImageInput
+from tenfold.inputs.idx import read_idx
+from tenfold.inputs.pictures.mnist_box import SIDE_PX
+from tenfold.model.model import Model, Predictions
+from tenfold.report.network_page.modules import inlined
+from tenfold.report.network_page.network import Unable, read_network
+from tenfold.runs.record import EXAMPLE_INPUTS, Run
+
+MODULES = ("box", "engine", "neuron", "paint", "pad", "living")
+"""In an order in which each imports from earlier ones only."""
+
+ASKING = ("asking", "asked")
+"""What a page that comes from a service has in addition."""
+
+
+def read_text(package: str, name: str) -> str:
+    """A text file of a package."""
+    return resources.files(package).joinpath(name).read_text("utf-8")
+
+
+@cache
+def script(is_served: bool) -> str:
+    """The page's modules as one script; a page that comes from no service has no way to ask one."""
+    folder = resources.files("tenfold.report.network_page")
+    names = (*MODULES, *ASKING) if is_served else MODULES
+    return inlined([folder.joinpath(f"{name}.js") for name in names])
+
+
+def render(package: str, name: str, /, **values: Any) -> str:
+    """A template of a package; what it is given is escaped, `| safe` apart."""
+    html: str = _template(package, name).render(**values)
+    return html
+
+
+@cache
+def _template(package: str, name: str) -> Any:
+    from jinja2 import Environment, StrictUndefined
+
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.from_string(read_text(package, name))
+
+
+def embedded(name: str, value: Any) -> str:
+    """Data for a page's script: JSON that cannot end its element."""
+    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    text = text.replace("<", "\\u003c")
+    return f'<script type="application/json" id="{name}">{text}</script>'
+
+
+class Living:
+    """The parts of a page that bring a run's network to life.
+
+    Attributes:
+      reason: Why there is none; None where there is one.
+      service: Where predictions are asked for; None: the page comes from a file.
+      is_asked: The service answers what this page cannot compute.
+      html: The section.
+      scripts: What to put at the end of the page.
+    """
+
+    def __init__(self, run: Run, service: str | None = None) -> None:
+        """Make them.
+
+        Args:
+          run: A finished run.
+          service: Where predictions are asked for, when the page comes from a service.
+        """
+        model = run.model
+        found = read_network((run.path / "model.onnx").read_bytes(), model.contract)
+        self.is_asked = bool(service) and isinstance(found, Unable) and _is_drawn(model)
+        is_alive = not isinstance(found, Unable) or self.is_asked
+        self.reason = found.reason if isinstance(found, Unable) and not self.is_asked else None
+        self.service = service
+        self.html = render("tenfold.report.network_page", "living.html.j2", living=self)
+        self.scripts = ""
+        if is_alive:
+            data = {
+                "network": None if isinstance(found, Unable) else found,
+                "service": service,
+                "labels": list(model.labels),
+                "decision": model.contract.decision and model.contract.decision.model_dump(),
+                "examples": _examples(run, model),
+            }
+            self.scripts = embedded("living-data", data) + (
+                f'\n<script type="module">\n{script(bool(service))}'
+                "const stored = JSON.parse(document.getElementById('living-data').textContent);\n"
+                f"globalThis.tenfold = {self._opened()};\n</script>"
+            )
+
+    def _opened(self) -> str:
+        if self.is_asked:
+            return "asked_js.openAsked(stored)"
+        asking = ", asking_js.openAsking" if self.service else ""
+        return f"living_js.openLiving(stored{asking})"
+
+
+def _examples(run: Run, model: Model) -> list[Mapping[str, str]]:
+    """One stored example of each label, with the answer the model gives to it."""
+    path = run.path / EXAMPLE_INPUTS
+    if not path.is_file():
+        return []
+    images: NDArray[np.uint8] = read_idx(path)
+    answers = model.answer(images)
+    labels: Sequence[str] = answers.labels if isinstance(answers, Predictions) else ()
+    return [
+        {"label": label, "pixels": base64.b64encode(image.tobytes()).decode()}
+        for label, image in zip(labels, images, strict=True)
+    ]
+
+
+def _is_drawn(model: Model) -> bool:
+    """Whether a drawing can be fitted to what the model sees."""
+    accepted = model.contract.input
+    return (
+        isinstance(accepted, ImageInput)
+        and accepted.shape == (SIDE_PX, SIDE_PX)
+        and accepted.crop == "ink"
+        and model.contract.task == "classification"
+    )
+
+
+def page_text(run: Run, service: str | None = None) -> str:
+    """The living network alone as one HTML page that needs nothing else.
+
+    Args:
+      run: A finished run.
+      service: Where the page may ask for predictions; None: it comes from a file.
+
+    Raises:
+      RunError: The run has no model.
+    """
+    living = Living(run, service)
+    data = run.record.data
+    return render(
+        "tenfold.report.network_page",
+        "page.html.j2",
+        title=run.path.resolve().name,
+        about=f"{run.record.learner} trained on {data.n_train:,} rows of {data.name}",
+        css=read_text("tenfold.report.network_page", "page.css"),
+        living_html=living.html,
+        living_script=living.scripts,
+        service=service,
+    )
+
+
+def write_page(run: Run, path: Path) -> None:
+    """Write the living network alone as one HTML file that needs nothing else.
+
+    Raises:
+      RunError: The run has no model.
+      FileError: The file cannot be written.
+    """
+    files.write_text(path, page_text(run))

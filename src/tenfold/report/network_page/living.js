@@ -1,0 +1,304 @@
+// The network on the page: a drawing in, every number of the network out.
+
+import { fit, NothingDrawn, SIDE_PX } from "./box.js";
+import { evidence, openNetwork, run } from "./engine.js";
+import { layersOf, neuronOf, sidesOf } from "./neuron.js";
+import { hit, paint } from "./paint.js";
+import { openPad } from "./pad.js";
+
+const NS = "http://www.w3.org/2000/svg";
+const MOST_LINES = 6; // inputs of a neuron that get a line each
+const STILL_MS = 80; // the evidence waits until the pen rests: drawing must not
+const NEAR_SHARE = 0.5; // an unsure answer whose second label has this share of the first's is between both
+const find = (id) => document.getElementById(id);
+
+/**
+ * Bring the section of living.html.j2 to life.
+ * @param stored what report/network_page/html.py embedded.
+ * @param openAsking of asking.js, when the page comes from a service: then it is asked, too.
+ */
+export function openLiving(stored, openAsking = null) {
+  const network = openNetwork(stored.network);
+  const layers = layersOf(network);
+  const state = { image: null, values: null, layer: 0, index: 0, place: null, rival: null, isChosen: false };
+  const maps = layers.map((layer, k) => ({ layer, ...mapFor(layer, k, stored.labels) }));
+  find("layers").append(...maps.map((map) => map.figure));
+  const bars = stored.labels.map((label, code) => barFor(label, () => choose(layers.length - 1, code)));
+  find("bars").append(...bars.map((bar) => bar.item));
+
+  const choose = (layer, index, place = null) => {
+    Object.assign(state, { layer, index, place, isChosen: true });
+    show();
+    find("neuron").scrollIntoView({ block: "nearest" });
+  };
+  maps.forEach((map, k) => {
+    map.canvas.addEventListener("click", (event) => {
+      const found = map.place && hit(map.canvas, map.place, event);
+      if (found) choose(k, found.tile, map.layer.kind === "conv" ? [found.row, found.column] : null);
+    });
+    map.number.addEventListener("input", () => {
+      const index = Math.min(map.number.max, Math.max(0, Math.floor(map.number.value) || 0));
+      choose(k, index);
+    });
+  });
+  find("rival").addEventListener("change", (event) => {
+    state.rival = Number(event.target.value);
+    show();
+  });
+
+  const asking = openAsking?.(stored, (found) => showServed(found, stored.labels));
+  const look = (image) => {
+    state.image = image;
+    if (asking) find("served").textContent = "";
+    asking?.ask(image);
+    state.values = image && run(network, image.data);
+    Object.assign(state, { place: null, rival: null });
+    if (image && !state.isChosen) state.index = strongest(state.values, layers[0]);
+    show();
+  };
+  const read = (grey) => {
+    if (!grey) return look(null);
+    try {
+      look(fit(grey).image);
+    } catch (error) {
+      if (!(error instanceof NothingDrawn)) throw error;
+      look(null);
+      find("verdict").textContent = "Nothing drawn that stands out from its paper.";
+    }
+  };
+  const show = () => {
+    showSeen(state.image);
+    const answer = state.values && answerOf(stored, state.values);
+    showAnswer(answer, bars, stored.labels);
+    for (const [k, map] of maps.entries()) showMap(map, state, k);
+    showNeuron(network, layers, state, stored.labels);
+    clearTimeout(state.later);
+    state.later = setTimeout(() => showEvidence(network, state, answer, stored.labels), STILL_MS);
+  };
+
+  const pad = openPad(find("pad"), { changed: read, refused: (text) => (find("verdict").textContent = text) });
+  find("clear").addEventListener("click", pad.clear);
+  find("undo").addEventListener("click", pad.undo);
+  find("file").addEventListener("change", (event) => event.target.files.length && pad.show(event.target.files[0]));
+  const seen = (data) => {
+    pad.clear();
+    requestAnimationFrame(() => look({ height: SIDE_PX, width: SIDE_PX, data })); // after the pad said it is empty
+  };
+  find("examples").append(...exampleButtons(stored.examples, seen));
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", show);
+  show();
+  setTimeout(warmUp);
+  const answer = (pixels) => [...run(network, pixels).get(network.output).data];
+  return { state, asking, pad, answerOf, read, look: seen, answer, fit, run, evidence, openNetwork, layersOf, neuronOf };
+}
+
+/** The first fits of a page are compiled while they run: better now than under the pen. */
+function warmUp() {
+  const side = 140;
+  const data = new Uint8Array(side * side);
+  for (let y = 30; y < 110; y++) data.fill(255, y * side + 60, y * side + 72);
+  for (let k = 0; k < 4; k++) fit({ height: side, width: side, data });
+}
+
+/** The label that is answered, the runner-up, the probabilities, and why the answer is unsure, if it is. */
+export function answerOf({ labels, decision, network }, values) {
+  const probabilities = values.get(network.output).data;
+  const order = [...probabilities.keys()].sort((a, b) => probabilities[b] - probabilities[a]);
+  const [first, second] = order;
+  let best = first;
+  if (decision) {
+    const positive = labels.indexOf(decision.positive);
+    best = probabilities[positive] >= Math.fround(decision.threshold) ? positive : 1 - positive;
+  }
+  let doubt = null;
+  if (network.novelty_threshold !== null && !(values.get("novelty").data[0] <= Math.fround(network.novelty_threshold))) {
+    const near = probabilities[second] >= NEAR_SHARE * probabilities[first];
+    doubt = near ? `${labels[first]} or ${labels[second]}` : "unlike the training examples";
+  }
+  return { best, second: order.find((code) => code !== best), probabilities, doubt };
+}
+
+/** The neuron, or the channel, of a layer that answers most. */
+function strongest(values, layer) {
+  const { shape, data } = values.get(layer.activation);
+  const best = data.reduce((most, value, i) => (value > data[most] ? i : most), 0);
+  return shape.length === 4 ? Math.floor(best / (shape[2] * shape[3])) : best;
+}
+
+// The pieces of the page.
+
+export function showSeen(image) {
+  const pixels = image ? image.data : new Uint8Array(SIDE_PX * SIDE_PX);
+  paint(find("seen"), pixels, [1, SIDE_PX, SIDE_PX], { most: 255, positive: "--light", ground: "--night", across: 280 });
+}
+
+function showServed({ answer, problem }, labels) {
+  const share = answer && `${labels[answer.best]}, ${(100 * answer.probabilities[answer.best]).toFixed(2)}%`;
+  const doubt = answer?.doubt ? `, unsure: ${answer.doubt}` : "";
+  find("served").textContent = problem ?? `The service answers ${share}${doubt}.`;
+}
+
+export function barFor(label, chosen) {
+  const item = element("li");
+  const button = element("button", { type: "button", className: "bar" });
+  const [name, track, fill, number] = ["span", "span", "span", "span"].map((tag) => element(tag));
+  [name.className, track.className, fill.className, number.className] = ["name", "track", "fill", "number"];
+  name.textContent = label;
+  track.append(fill);
+  button.append(name, track, number);
+  button.addEventListener("click", chosen);
+  item.append(button);
+  return { item, button, fill, number, label };
+}
+
+export function showAnswer(answer, bars, labels) {
+  for (const [code, bar] of bars.entries()) {
+    const share = answer ? answer.probabilities[code] : 0;
+    bar.fill.style.width = `${100 * share}%`;
+    bar.number.textContent = answer ? percent(share) : "";
+    bar.button.classList.toggle("best", answer?.best === code);
+    bar.button.ariaLabel = `${bar.label}: ${answer ? percent(share) : "no answer yet"}${bar.button.disabled ? "" : ". Show its neuron."}`;
+  }
+  find("verdict").replaceChildren();
+  if (!answer) return find("verdict").append("Draw, or choose an example.");
+  const label = element("b");
+  label.textContent = labels[answer.best];
+  find("verdict").append(label, ` with ${percent(answer.probabilities[answer.best])}`);
+  if (answer.doubt === null) return;
+  const doubt = element("span", { className: "unsure", textContent: `unsure: ${answer.doubt}` });
+  find("verdict").append(doubt);
+}
+
+function mapFor(layer, k, labels) {
+  const figure = element("figure", { className: "layer" });
+  const caption = element("figcaption");
+  const title = element("b");
+  title.textContent = layer.isOutput ? "Output" : `${layer.kind === "conv" ? "Convolution" : "Hidden layer"} ${k + 1}`;
+  const about = element("span");
+  const choice = element("label");
+  const number = element("input", { type: "number", min: 0, value: 0, inputMode: "numeric" });
+  choice.append(layer.kind === "conv" ? "channel " : "neuron ", number);
+  caption.append(title, about, choice);
+  const canvas = element("canvas", { className: "map" });
+  canvas.setAttribute("role", "img");
+  figure.append(caption, canvas);
+  return { figure, canvas, about, number, labels };
+}
+
+function showMap(map, state, k) {
+  const { layer, canvas, about, number } = map;
+  if (!state.values) return (map.figure.hidden = true);
+  map.figure.hidden = false;
+  const { shape, data } = state.values.get(layer.activation);
+  const sides = shape.length === 4 ? [shape[1], shape[2], shape[3]] : [shape[1], 1, 1];
+  const awake = data.reduce((n, value) => n + (value > 0), 0);
+  const size = shape.length === 4 ? `${shape[1]} maps of ${shape[2]} × ${shape[3]}` : `${shape[1]} neurons`;
+  about.textContent = layer.isRelu ? `${size}, ${Math.round((100 * awake) / data.length)}% of it awake` : size;
+  number.max = sides[0] - 1;
+  if (state.layer === k && document.activeElement !== number) number.value = state.index;
+  map.place = paint(canvas, data, sides, { marked: state.layer === k ? state.index : -1, across: 640 });
+  canvas.ariaLabel = `Activations of ${about.textContent}`;
+}
+
+function showNeuron(network, layers, state, labels) {
+  const panel = find("neuron");
+  panel.hidden = !state.values;
+  if (!state.values) return;
+  const layer = layers[state.layer];
+  const neuron = neuronOf(network, state.values, layer, state.index, state.place);
+  const where = layer.isOutput ? `Output “${labels[state.index]}”` : `${layer.kind === "conv" ? "Channel" : "Neuron"} ${state.index} of layer ${state.layer + 1}`;
+  const at = neuron.place ? `, at row ${neuron.place[0]}, column ${neuron.place[1]}` : "";
+  find("neuron-title").textContent = where + at;
+  const most = neuron.weights.reduce((a, b) => Math.max(a, Math.abs(b)), 0) || 1;
+  const across = 180;
+  paint(find("neuron-inputs"), neuron.inputs, neuron.sides, { across });
+  paint(find("neuron-weights"), neuron.weights, neuron.sides, { most, across });
+  paint(find("neuron-products"), neuron.products, neuron.sides, { across });
+  const end = layer.isOutput ? percent(state.values.get(network.output).data[state.index]) : signed(neuron.activation, false);
+  find("neuron-diagram").replaceChildren(diagram(neuron, layer, end));
+}
+
+/** A neuron as tutorials draw it, with its real numbers: inputs, weights, sum, activation. */
+function diagram(neuron, layer, end) {
+  const order = [...neuron.products.keys()].sort((a, b) => Math.abs(neuron.products[b]) - Math.abs(neuron.products[a]));
+  const top = order.slice(0, MOST_LINES).filter((i) => neuron.products[i]);
+  const rest = order.slice(top.length).reduce((sum, i) => sum + neuron.products[i], 0);
+  const lines = top.map((i) => [`${signed(neuron.inputs[i], false)} × ${signed(neuron.weights[i])}`, neuron.products[i]]);
+  if (order.length > top.length) lines.push([`${order.length - top.length} other inputs`, rest]);
+  lines.push(["bias", neuron.bias]);
+  const height = 34 * lines.length + 20;
+  const middle = height / 2;
+  const most = Math.max(...lines.map(([, value]) => Math.abs(value))) || 1;
+  const name = layer.isOutput ? "softmax" : layer.isRelu ? "ReLU" : "as it is";
+  const svg = svgElement("svg", { viewBox: `0 0 480 ${height}`, role: "img" });
+  svg.append(svgElement("title", {}, `The sum of the weighted inputs is ${signed(neuron.sum)}; after ${name} it is ${end}.`));
+  lines.forEach(([text, value], k) => {
+    const y = 27 + 34 * k;
+    const side = value < 0 ? "against" : "for";
+    svg.append(svgElement("line", { x1: 206, y1: y, x2: 262, y2: middle, class: side, "stroke-width": 0.5 + (5 * Math.abs(value)) / most }));
+    svg.append(svgElement("text", { x: 120, y: y + 5, "text-anchor": "end" }, text));
+    svg.append(svgElement("text", { x: 200, y: y + 5, "text-anchor": "end", class: `number ${side}` }, `= ${signed(value)}`));
+  });
+  svg.append(svgElement("line", { x1: 314, y1: middle, x2: 350, y2: middle, class: "plain" }));
+  svg.append(svgElement("line", { x1: 414, y1: middle, x2: 436, y2: middle, class: "plain" }));
+  svg.append(svgElement("circle", { cx: 288, cy: middle, r: 28 }), svgElement("rect", { x: 350, y: middle - 24, width: 64, height: 48, rx: 8 }));
+  svg.append(svgElement("text", { x: 288, y: middle - 6, "text-anchor": "middle" }, "Σ"));
+  svg.append(svgElement("text", { x: 288, y: middle + 13, "text-anchor": "middle", class: "number" }, signed(neuron.sum)));
+  svg.append(svgElement("text", { x: 382, y: middle + 5, "text-anchor": "middle" }, name));
+  svg.append(svgElement("text", { x: 440, y: middle + 5, class: "number end" }, end));
+  return svg;
+}
+
+function showEvidence(network, state, answer, labels) {
+  find("evidence").hidden = !answer;
+  if (!answer) return;
+  const rival = state.rival === null || state.rival === answer.best ? answer.second : state.rival;
+  const others = labels.map((label, code) => ({ label, code })).filter(({ code }) => code !== answer.best);
+  find("rival").replaceChildren(...others.map(({ label, code }) => element("option", { value: code, textContent: label, selected: code === rival })));
+  find("winner").textContent = labels[answer.best];
+  const found = evidence(network, state.values, answer.best, rival);
+  paint(find("evidence-map"), found.pixels, [1, SIDE_PX, SIDE_PX], { across: 280 });
+  const speaking = (sign) => found.pixels.reduce((sum, value) => sum + (sign * value > 0 ? value : 0), 0);
+  find("evidence-sum").textContent =
+    `Pixels for “${labels[answer.best]}” ${signed(speaking(1))}, pixels for “${labels[rival]}” ${signed(speaking(-1))}, ` +
+    `biases ${signed(found.rest)}: together ${signed(found.difference)}, the lead before softmax.`;
+}
+
+export function exampleButtons(examples, chosen) {
+  return examples.map(({ label, pixels }) => {
+    const data = bytes(pixels);
+    const button = element("button", { type: "button", className: "example", title: `An example of ${label}` });
+    button.ariaLabel = `An example of ${label}`;
+    const canvas = element("canvas");
+    paint(canvas, data, [1, SIDE_PX, SIDE_PX], { most: 255, positive: "--light", ground: "--night", across: 28 });
+    button.append(canvas);
+    button.addEventListener("click", () => chosen(data));
+    return button;
+  });
+}
+
+function bytes(base64) {
+  return Uint8Array.from(atob(base64), (char) => char.charCodeAt(0));
+}
+
+function element(tag, properties = {}) {
+  return Object.assign(document.createElement(tag), properties);
+}
+
+function svgElement(tag, attributes, text = null) {
+  const made = document.createElementNS(NS, tag);
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+  if (text !== null) made.textContent = text;
+  return made;
+}
+
+/** A number in three digits with its sign: a true minus is as wide as a plus. */
+export function signed(value, plus = true) {
+  const digits = Math.abs(value) >= 100 ? 0 : Math.abs(value) >= 10 ? 1 : 2;
+  const text = Math.abs(value).toFixed(digits);
+  return (value < 0 && Number(text) ? "−" : plus && Number(text) ? "+" : "") + text;
+}
+
+function percent(share) {
+  return share > 0.9999 && share < 1 ? "> 99.99%" : `${(100 * share).toFixed(share > 0.999 ? 2 : 1)}%`;
+}

@@ -1,0 +1,137 @@
+"""A model file as the page's engine reads it, or why it cannot: nodes in order, float32 weights."""
+
+import base64
+from typing import Any, NamedTuple
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from tenfold.core.contract import Contract, ImageInput
+from tenfold.inputs.pictures.mnist_box import SIDE_PX
+
+OPERATORS = frozenset(
+    {
+        "Add", "Cast", "Clip", "Conv", "Div", "Flatten", "Gemm", "GlobalAveragePool", "Log",
+        "Max", "MaxPool", "Mul", "ReduceMax", "ReduceSumSquare", "Relu", "Reshape", "Softmax",
+        "Sqrt", "Sub", "Transpose", "Unsqueeze",
+    }
+)  # fmt: skip
+"""What report/network_page/engine.js computes; a test runs each there beside ONNX Runtime."""
+
+PLAIN_ATTRIBUTES: dict[str, dict[str, Any]] = {
+    "Gemm": {"beta": 1.0, "transA": 0},
+    "ReduceMax": {"axes": [1]},
+    "ReduceSumSquare": {"axes": [1]},
+    "Conv": {"dilations": [1, 1]},
+    "MaxPool": {"dilations": [1, 1], "ceil_mode": 0, "storage_order": 0},
+    "Softmax": {"axis": -1},
+}
+"""Attributes that engine.js takes for granted."""
+
+MAX_BYTES = 64 << 20
+"""Weights of a page, at most: a file that nobody can mail helps nobody."""
+
+
+class Unable(NamedTuple):
+    """Why a model cannot be computed on a page, as a sentence for a reader."""
+
+    reason: str
+
+
+def read_network(content: bytes, contract: Contract) -> dict[str, Any] | Unable:
+    """The network of a model file, for JSON: what leads to its answer and nothing else.
+
+    Args:
+      content: A `model.onnx` that `Model` has checked.
+      contract: Its contract.
+
+    Returns:
+      `input`, `output`, `shape` of a picture, `nodes` and `weights`, which are base64 of float32,
+      little-endian, and the `novelty_threshold` of a graph that says how unlike its training rows
+      a picture is; or the reason why there is no network that the page can compute.
+    """
+    if not isinstance(contract.input, ImageInput):
+        return Unable("This model reads rows of a table, so there is nothing to draw.")
+    if contract.input.shape != (SIDE_PX, SIDE_PX):
+        size = " x ".join(str(side) for side in contract.input.shape)
+        return Unable(
+            f"A drawing is fitted to {SIDE_PX} x {SIDE_PX} grey pixels; this model sees {size}."
+        )
+    if contract.input.crop != "ink":
+        return Unable("This model sees the middle of a picture, not a drawing fitted to a box.")
+    graph = onnx.ModelProto.FromString(content).graph
+    threshold = contract.novelty_threshold
+    nodes = leading_to(graph, {"probabilities"} | ({"novelty"} if threshold else set()))
+    stored = {tensor.name: tensor for tensor in graph.initializer}
+    used = {name for node in nodes for name in node.input}
+    weights = [tensor for name, tensor in stored.items() if name in used]
+    if reason := _unable(nodes, weights, contract.learner):
+        return Unable(reason)
+    return {
+        "input": contract.input.name,
+        "output": "probabilities",
+        "novelty_threshold": threshold,
+        "shape": list(contract.input.shape),
+        "nodes": [_node(node) for node in nodes],
+        "weights": [_weight(tensor) for tensor in weights],
+    }
+
+
+def leading_to(graph: onnx.GraphProto, outputs: set[str]) -> list[onnx.NodeProto]:
+    """The nodes that outputs are computed from, in the graph's order."""
+    needed, nodes = set(outputs), []
+    for node in reversed(graph.node):
+        if needed & set(node.output):
+            nodes.append(node)
+            needed |= set(node.input)
+    return nodes[::-1]
+
+
+def _unable(
+    nodes: list[onnx.NodeProto], weights: list[onnx.TensorProto], learner: str
+) -> str | None:
+    foreign = sorted({node.op_type for node in nodes} - OPERATORS)
+    foreign += [node.op_type for node in nodes if not foreign and not _is_plain(node)]
+    foreign += ["float64"] * any(t.data_type == TensorProto.DOUBLE for t in weights)
+    if foreign:
+        return (
+            f"The learner “{learner}” is no network of layers, so this file cannot compute its "
+            f"answers ({', '.join(dict.fromkeys(foreign))}). Ask it with tenfold predict."
+        )
+    n_bytes = sum(len(tensor.raw_data) for tensor in weights)
+    if n_bytes > MAX_BYTES:
+        return f"Its weights, {n_bytes / 1e6:,.0f} MB, are too large for one file."
+    return None
+
+
+def _is_plain(node: onnx.NodeProto) -> bool:
+    given, plain = _attributes(node), PLAIN_ATTRIBUTES.get(node.op_type, {})
+    is_float = given.get("to", TensorProto.FLOAT) in (TensorProto.FLOAT, TensorProto.DOUBLE)
+    same = all(given.get(name, v) == v for name, v in plain.items())
+    return node.domain == "" and is_float and same
+
+
+def _attributes(node: onnx.NodeProto) -> dict[str, Any]:
+    found = {a.name: helper.get_attribute_value(a) for a in node.attribute}
+    return {
+        name: value.decode() if isinstance(value, bytes) else value for name, value in found.items()
+    }
+
+
+def _node(node: onnx.NodeProto) -> dict[str, Any]:
+    return {
+        "operator": node.op_type,
+        "inputs": list(node.input),
+        "output": node.output[0],
+        "attributes": _attributes(node),
+    }
+
+
+def _weight(tensor: onnx.TensorProto) -> dict[str, Any]:
+    array = numpy_helper.to_array(tensor)
+    if array.dtype == np.float32:
+        data: Any = base64.b64encode(array.astype("<f4").tobytes()).decode()
+    else:
+        data = array.ravel().tolist()
+    return {"name": tensor.name, "shape": list(array.shape), "data": data}

@@ -1,0 +1,62 @@
+"""A model file as it is, with a program beside it that asks it without Tenfold."""
+
+import io
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tenfold.core import files
+from tenfold.core.contract import TableInput
+from tenfold.core.errors import RunError, message
+from tenfold.data.from_table import with_earlier_values
+from tenfold.inputs.idx import read_idx
+from tenfold.inputs.tables.columns import graph_inputs, read_rows
+from tenfold.model.model import Model, read_cells
+from tenfold.runs.record import example_inputs
+
+
+def companions(path: Path) -> tuple[Path, Path]:
+    """The program and the inputs that stand beside an exported model."""
+    return path.with_suffix(".py"), path.with_suffix(".npz")
+
+
+def write_onnx(run: Path, path: Path) -> None:
+    """Copy a run's `model.onnx`, and write `NAME.py` and `NAME.npz` beside it.
+
+    The program needs ONNX Runtime and NumPy alone. The inputs are the run's examples, one of each
+    label, as the arrays that the graph takes: what the reader makes of a table stands in there.
+
+    Args:
+      run: The run folder.
+      path: What to write; it ends in `.onnx`.
+
+    Raises:
+      RunError: The run has no examples.
+      FileError: A file cannot be written.
+    """
+    model, inputs = Model.open(run), example_inputs(run)
+    if inputs is None:
+        raise RunError(message("No stored examples", where=run, expected="a finished run"))
+    arrays: dict[str, NDArray[Any]]
+    if isinstance(inputs, Path):
+        arrays = {"image": read_idx(inputs)}
+    else:
+        contract = model.contract.input
+        assert isinstance(contract, TableInput)
+        cells, _ = with_earlier_values(read_cells(inputs, contract.names), contract)
+        arrays = graph_inputs(read_rows(cells, contract)[0], contract)
+    program, stored = companions(path)
+    packed = io.BytesIO()
+    # Strings as NumPy has them of a fixed width: objects would be pickled.
+    plain: dict[str, Any] = {
+        name: column if column.dtype in (np.float32, np.uint8) else column.astype(str)
+        for name, column in arrays.items()
+    }
+    np.savez_compressed(packed, **plain)
+    files.write_bytes(stored, packed.getvalue())
+    text = resources.files("tenfold.runs.export").joinpath("sample.py").read_text("utf-8")
+    files.write_text(program, text.replace("NAME", path.stem))
+    files.write_bytes(path, (run / "model.onnx").read_bytes())

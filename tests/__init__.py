@@ -1,0 +1,1 @@
+"""The tests, in the folders of the package; `system` tests the whole from outside."""

@@ -1,0 +1,88 @@
+"""Settings are resolved from what was asked, the recipe and the defaults, or refused at once."""
+
+from typing import Any
+
+import pytest
+
+from tenfold.core.contract import RECIPES, Settings, resolve
+from tenfold.core.errors import SettingsError
+
+
+def test_the_tutorial_recipe_is_the_tutorials() -> None:
+    settings = resolve({"recipe": "tutorial"})
+    assert (settings.optimizer, settings.learning_rate, settings.schedule) == (
+        "sgd", 0.01, "constant"
+    )  # fmt: skip
+    assert (settings.hidden, settings.epochs, settings.batch_size) == ((128,), 20, 128)
+    assert (settings.test_size, settings.validation_size) == (0.25, 0)
+    assert (settings.label_smoothing, settings.shift_px) == (0, 0)
+
+
+def test_the_default_recipe_keeps_the_architecture_and_at_most_20_epochs() -> None:
+    settings = resolve({})
+    assert settings.hidden == (128,)
+    assert settings.epochs <= 20
+    assert settings.test_size is None
+    assert settings.validation_size > 0
+
+
+def test_what_is_asked_wins_over_the_recipe() -> None:
+    settings = resolve({"recipe": "tutorial", "epochs": 3, "hidden": [64, 32], "seed": 5})
+    assert (settings.epochs, settings.hidden, settings.seed) == (3, (64, 32), 5)
+    assert settings.learning_rate == 0.01
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_every_recipe_resolves(recipe: str) -> None:
+    assert resolve({"recipe": recipe}).recipe == recipe
+
+
+@pytest.mark.parametrize(
+    ("asked", "facts"),
+    [
+        ({"recipe": "tutorail"}, ["recipe='tutorail'", "Did you mean 'tutorial'?"]),
+        ({"recipe": ["default"]}, ["recipe=", "['default']"]),
+        ({"epoch": 3}, ["epoch=3", "a known setting", "Did you mean 'epochs'?"]),
+        ({"learner": "forrest"}, ["learner='forrest'", "'network'"]),
+        ({"epochs": 0}, ["epochs=0", "greater than or equal to 1"]),
+        ({"epochs": 2.5}, ["epochs=2.5"]),
+        ({"hidden": [128, 0]}, ["hidden.1=0", "greater than or equal to 1"]),
+        ({"hidden": [1] * 65}, ["hidden=", "64"]),
+        ({"learning_rate": 0}, ["learning_rate=0", "greater than 0"]),
+        ({"learning_rate": float("nan")}, ["learning_rate=nan"]),
+        ({"test_size": 1.0}, ["test_size=1.0", "less than 1"]),
+        ({"seed": -1}, ["seed=-1"]),
+        ({"batch_size": 0, "seed": -1}, ["batch_size=0", "seed=-1"]),  # all in one message
+    ],
+)
+def test_settings_outside_their_rule_are_refused(asked: dict[str, Any], facts: list[str]) -> None:
+    with pytest.raises(SettingsError, match="Unusable settings") as error:
+        resolve(asked)
+    for fact in facts:
+        assert fact in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_settings_do_not_change() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        Settings().epochs = 3
+
+
+def test_patience_needs_rows_to_watch() -> None:
+    rule = "patience=3, expected validation rows to watch: validation_size above 0"
+    with pytest.raises(SettingsError, match=rule):
+        resolve({"recipe": "tutorial", "patience": 3})
+    assert resolve({"patience": 3}).patience == 3
+
+
+@pytest.mark.parametrize(
+    ("hidden", "rate"),
+    [((128,), 0.01), ((), 0.01), ((2048,), 0.005), ((32,), 0.0141), ((128,) * 4, 0.005),
+     ((2048, 32), 0.00177)],
+)  # fmt: skip
+def test_the_learning_rate_fits_the_layers_unless_it_is_given(
+    hidden: tuple[int, ...], rate: float
+) -> None:
+    assert resolve({"hidden": hidden}).learning_rate == rate
+    assert resolve({"hidden": hidden, "learning_rate": 0.5}).learning_rate == 0.5
+    assert resolve({"hidden": hidden, "recipe": "tutorial"}).learning_rate == 0.01

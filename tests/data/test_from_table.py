@@ -1,0 +1,285 @@
+"""Which column is the answer, what the others are, and which rows count."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tenfold.core.contract import Column, Contract, Order, Reading, TableInput
+from tenfold.core.errors import DataError
+from tenfold.data.dataset import Dataset
+from tenfold.data.from_table import table_dataset, with_earlier_values
+from tenfold.inputs.tables.read import Cells, from_frame
+
+
+def cells(header: bool = True, **columns: Any) -> Cells:
+    found = from_frame(pd.DataFrame(columns), "t.csv")
+    return Cells(found.name, found.frame, header, found.notes)
+
+
+def dataset(header: bool = True, reading: Reading | None = None, **columns: Any) -> Dataset:
+    return table_dataset(cells(header, **columns), reading or Reading(target="y"))
+
+
+X = [float(i * i % 7) + 0.5 for i in range(24)]
+
+
+@pytest.mark.parametrize(
+    ("y", "task", "labels"),
+    [
+        (["no", "yes"] * 12, "classification", ("no", "yes")),
+        ([True, False] * 12, "classification", ("False", "True")),
+        ([1.0, 2.0] * 12, "classification", ("1", "2")),
+        ([10, 9, 2] * 8, "classification", ("2", "9", "10")),
+        (["b", "10", "9"] * 8, "classification", ("10", "9", "b")),
+        ([i % 20 for i in range(60)], "classification", tuple(str(i) for i in range(20))),
+        ([i % 21 for i in range(63)], "regression", ()),
+        ([0.5, 1.5] * 12, "regression", ()),
+        (["1,5", "2,25"] * 12, "regression", ()),
+    ],
+)
+def test_the_task_follows_the_target(y: list[Any], task: str, labels: tuple[str, ...]) -> None:
+    found = dataset(x=(X * 3)[: len(y)], y=y)
+    assert found.task == task and found.labels == labels
+
+
+def test_the_task_can_be_said() -> None:
+    asked = Reading(target="y", task="regression")
+    assert dataset(reading=asked, x=X, y=[1, 2] * 12).y[:2].tolist() == [1, 2]
+    asked = Reading(target="y", task="classification")
+    assert dataset(reading=asked, x=X, y=[0.5, 1.5] * 12).labels == ("0.5", "1.5")
+
+
+def test_rows_without_an_answer_are_dropped_and_counted() -> None:
+    found = dataset(x=X, y=["a", "b", "", "NA"] * 6)
+    assert len(found) == 12 and found.info
+    assert "12 rows without y dropped" in found.info.notes
+    assert found.keys[:3] == ["t.csv:0", "t.csv:1", "t.csv:4"]
+
+
+def test_columns_that_say_nothing_are_not_learned_from() -> None:
+    found = dataset(id=list(range(24)), same=["k"] * 24, gone=[None] * 24, x=X, y=["a", "b"] * 12)
+    assert found.info and found.info.input.names == ("x",)
+    kinds = {one.name: one.kind for one in found.info.profiles}
+    assert kinds == {"id": "identifier", "same": "constant", "gone": "constant", "x": "number"}
+
+
+def test_a_kind_can_be_said() -> None:
+    asked = Reading(target="y", columns={"id": "number", "x": "category"})
+    found = dataset(reading=asked, id=list(range(24)), x=X, y=["a", "b"] * 12)
+    assert [column.kind for column in found.input.columns] == ["number", "category"]  # type: ignore[union-attr]
+
+
+def test_few_different_rows_are_cases_and_not_copies() -> None:
+    found = dataset(x=[1, 2] * 100, y=["a", "b", "a"] * 66 + ["a", "b"])
+    assert found.group_of.tolist() == list(range(200)) and found.info
+    assert found.info.notes[-1].startswith("only 2 different rows")
+    copied = dataset(x=[float(i % 50) for i in range(200)], y=["a", "b"] * 100)
+    assert copied.group_of is copied.copy_of  # four of each: copies
+
+
+@pytest.mark.parametrize(
+    ("columns", "asked", "text"),
+    [
+        (
+            dict(a=X, b=X),
+            Reading(),
+            "Which column is the answer? (t.csv). Expected --target with one of a, b.",
+        ),
+        (
+            dict(a=X, y=X),
+            Reading(target="z"),
+            "No such column: column='z' (t.csv). Expected one of a, y.",
+        ),
+        (dict(size=X, y=X), Reading(target="sise"), "Did you mean 'size'?"),
+        (dict(a=X, y=X), Reading(target="1"), "No such column: column='1'"),
+        (
+            dict(a=X, y=X),
+            Reading(target="y", columns={"b": "number"}),
+            "No such column: column='b'",
+        ),
+        (dict(a=X, y=X), Reading(target="y", time="t"), "No such column: column='t'"),
+        (
+            dict(a=X, y=[None] * 24),
+            Reading(target="y"),
+            "No row has an answer: column='y' (t.csv).",
+        ),
+        (
+            dict(a=X, y=["p"] * 24),
+            Reading(target="y"),
+            "A single answer: answer='p' (t.csv). Expected at least two different ones to tell "
+            "apart.",
+        ),
+        (dict(a=X, y=[2.5] * 24), Reading(target="y"), "A single answer: answer=[2.5]"),
+        (
+            dict(a=["k"] * 24, y=["p", "q"] * 12),
+            Reading(target="y"),
+            "No column to learn from: columns={'a': 'constant'} (t.csv). Expected at least one "
+            "that is no identifier and not the same throughout.",
+        ),
+        (dict(y=["p", "q"] * 12), Reading(target="y"), "No column to learn from: columns={}"),
+        (
+            dict(a=X, y=["p", *map(str, X[1:])]),
+            Reading(target="y", task="regression"),
+            "The target is not a number: column='y', value='p', n_rows=1 (t.csv, row 0). Expected "
+            "numbers for regression. Say --task classification if it is a label.",
+        ),
+        (
+            dict(a=X, y=[f"n{i}" for i in range(24)]),
+            Reading(target="y"),
+            "Too many labels: column='y', n_labels=24 (t.csv). Expected at most 1000, and two "
+            "rows of each on average. Name another --target, or say --task regression.",
+        ),
+        (
+            dict(a=X, y=[x * 1e300 for x in X]),
+            Reading(target="y", task="regression"),
+            "A target beyond the digits of float32: column='y'",
+        ),
+        (
+            dict(a=X, y=[x * 1e-40 for x in X]),
+            Reading(target="y", task="regression"),
+            "A target beyond the digits of float32",
+        ),
+        (
+            dict(a=X, y=[x + 1e9 for x in X]),
+            Reading(target="y", task="regression"),
+            "Change its unit, or subtract what all rows have.",
+        ),
+        (
+            dict(t=["2020-01-01", "soon", *["2020-01-02"] * 22], y=X),
+            Reading(target="y", time="t"),
+            "Not a time: column='t', value='soon', n_rows=1 (t.csv, row 1). Expected a date in "
+            "each row.",
+        ),
+        (
+            dict(t=list(range(24)), y=X),
+            Reading(target="y", time="t", lags=12),
+            "More lags than rows allow: lags=12 (t.csv). Expected less than half of the 24 rows.",
+        ),
+    ],
+)
+def test_what_cannot_be_learned_is_one_line(
+    columns: dict[str, Any], asked: Reading, text: str
+) -> None:
+    with pytest.raises(DataError) as raised:
+        dataset(reading=asked, **columns)
+    assert text in str(raised.value) and "\n" not in str(raised.value)
+
+
+def test_positions_name_columns_only_without_a_header() -> None:
+    named: dict[str, Any] = {"0": X, "1": ["p", "q"] * 12}
+    found = dataset(False, Reading(target="-1"), **named)
+    assert found.labels == ("p", "q")
+    with pytest.raises(DataError, match="Say --header if the first row holds names"):
+        dataset(False, Reading(target="7"), **named)
+    with pytest.raises(DataError, match="No such column: column='y'"):
+        dataset(False, Reading(target="y"), **named)
+
+
+def test_a_single_likely_name_needs_no_target() -> None:
+    assert dataset(reading=Reading(), a=X, Class=["p", "q"] * 12).labels == ("p", "q")
+
+
+# Rows in the order of time.
+
+
+def test_rows_are_sorted_and_bring_their_earlier_values() -> None:
+    days = [f"2020-01-{day:02d}" for day in range(1, 25)]
+    back = list(range(23, -1, -1))
+    asked = Reading(target="y", time="day", lags=2)
+    found = dataset(reading=asked, day=[days[i] for i in back], y=[X[i] for i in back])
+    assert found.y.tolist() == X[2:] and found.info and found.info.previous is not None
+    assert found.info.previous.tolist() == X[1:-1]
+    table: Any = found.x
+    assert table.columns["y-1"].tolist() == X[1:-1] and table.columns["y-2"].tolist() == X[:-2]
+    order = found.info.input.order
+    assert order == Order(
+        time="day", is_date=True, step=86_400, last=1579824000, lags=2, last_values=tuple(X[-2:])
+    )
+    assert "2 first rows only serve as earlier values of the others" in found.info.notes
+    assert found.keys[0] == "t.csv:21"  # the third day stands there
+
+
+def test_labels_have_no_earlier_numbers() -> None:
+    asked = Reading(target="y", time="t")
+    found = dataset(reading=asked, t=list(range(24)), x=X, y=["p", "q"] * 12)
+    assert found.info and found.info.input.order and found.info.input.order.lags == 0
+
+
+ORDERED = TableInput(
+    columns=(
+        Column(name="t", kind="number"),
+        Column(name="y-1", kind="number"),
+        Column(name="y-2", kind="number"),
+    ),
+    target="y",
+    order=Order(time="t", is_date=False, step=1, last=9, lags=2, last_values=(80.0, 90.0)),
+)
+
+
+def lagged(**columns: Any) -> tuple[list[list[str]], list[str]]:
+    found, notes = with_earlier_values(cells(**columns), ORDERED)
+    return found.frame[["y-1", "y-2"]].to_numpy().tolist(), notes
+
+
+def test_earlier_values_come_from_the_file_in_the_order_of_time() -> None:
+    rows, notes = lagged(t=[3, 1, 2, 4], y=[30, 10, 20, None])
+    assert rows == [["20.0", "10.0"], ["", ""], ["10.0", ""], ["30.0", "20.0"]]
+    assert notes == ["earlier values not known, read as missing: y in 2 rows, first row 1 (t.csv)"]
+
+
+def test_earlier_values_come_from_training_where_the_file_goes_on() -> None:
+    rows, notes = lagged(t=[11, 10], y=[110, 100])
+    assert rows == [["100.0", "90.0"], ["90.0", "80.0"]] and notes == []
+    rows, notes = lagged(t=[10])  # what is asked has no target
+    assert rows == [["90.0", "80.0"]] and notes == []
+    rows, notes = lagged(t=[12, 13], y=[120, 130])  # a gap: not right after
+    assert rows == [["", ""], ["120.0", ""]] and "2 rows" in notes[0]
+
+
+def test_columns_of_earlier_values_go_before() -> None:
+    earlier: dict[str, Any] = {"y-1": [5], "y-2": [6]}
+    given = cells(t=[1], **earlier)
+    assert with_earlier_values(given, ORDERED) == (given, [])
+    first: dict[str, Any] = {"y-1": [5]}
+    found, _ = with_earlier_values(cells(t=[10], y=[1], **first), ORDERED)
+    assert found.frame.iloc[0].to_dict() == {"t": "10", "y": "1", "y-1": "5", "y-2": "80.0"}
+
+
+@pytest.mark.parametrize("columns", [dict(t=[50]), dict(y=[1, 2])])
+def test_without_earlier_values_the_line_says_what_to_do(columns: dict[str, list[Any]]) -> None:
+    with pytest.raises(DataError) as raised:
+        lagged(**columns)
+    assert str(raised.value) == (
+        "Earlier values are not known: columns=['y-1', 'y-2'] (t.csv). Expected t and y, from "
+        "whose rows they follow. Or forecast instead: tenfold predict RUN --steps N."
+    )
+
+
+def test_a_time_that_is_none_is_said_when_asked_too() -> None:
+    with pytest.raises(DataError, match="Not a time: column='t', value='x', n_rows=1"):
+        lagged(t=["1", "x"], y=[1, 2])
+
+
+def test_a_model_of_unordered_rows_is_left_alone() -> None:
+    plain = TableInput(columns=(Column(name="x", kind="number"),), target="y")
+    given = cells(x=[1])
+    assert with_earlier_values(given, plain) == (given, [])
+
+
+def test_labels_a_model_does_not_know_are_refused() -> None:
+    contract = Contract(
+        input=TableInput(columns=(Column(name="x", kind="number"),), target="y"),
+        labels=("p", "q"), learner="forest", tenfold="0",
+    )  # fmt: skip
+    good = table_dataset(cells(x=X, y=["q", "p"] * 12), like=contract)
+    assert good.y[:2].tolist() == [1, 0] and good.labels == ("p", "q")
+    with pytest.raises(DataError) as raised:
+        table_dataset(cells(x=X, y=["q", "r"] * 12), like=contract)
+    assert str(raised.value) == (
+        "Labels the model does not know: labels=['r'] (t.csv). Expected p, q."
+    )
+    with pytest.raises(DataError, match="No such column: column='y'"):
+        table_dataset(cells(x=X), like=contract)
+    assert np.array_equal(good.y, table_dataset(cells(x=X, y=["q", "p"] * 12), like=contract).y)

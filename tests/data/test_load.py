@@ -1,0 +1,191 @@
+"""`load`: a name, a file, a folder or a frame, or one line that says why not."""
+
+import gzip
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import tenfold
+from tenfold import Dataset, Run
+from tenfold.cli.data import show_command
+from tenfold.core.contract import Reading
+from tenfold.core.errors import DataError, FileError, FormatError
+from tenfold.data.load import load
+from tenfold.inputs.idx import write_idx
+from tenfold.inputs.tables.columns import Table
+from tenfold.report import draw_examples
+
+ROWS = "a,b,y\n" + "".join(
+    f"{i * 7 % 30 + 0.5},{'uv'[i % 2]},{'pq'[i % 3 == 0]}\n" for i in range(30)
+)
+
+
+@pytest.fixture
+def table() -> Path:
+    Path("t.csv").write_text(ROWS, "utf-8")
+    return Path("t.csv")
+
+
+def test_a_file_and_its_frame_are_the_same_dataset(table: Path) -> None:
+    by_file = load(table, target="y")
+    by_frame = load(pd.read_csv(table), target="y")
+    assert by_file.fingerprint == by_frame.fingerprint
+    assert by_file.labels == ("p", "q") and isinstance(by_file.x, Table)
+    assert by_file.keys[:2] == ["t.csv:0", "t.csv:1"] and by_frame.keys[0] == "table:0"
+    assert by_file.source == "t.csv" and by_frame.source is None
+
+
+@pytest.mark.parametrize("suffix", ["csv", "tsv", "txt", "data", "TXT"])
+def test_every_suffix_of_a_table(table: Path, suffix: str) -> None:
+    other = table.rename(f"t2.{suffix}")
+    assert len(load(other, target="y")) == 30
+
+
+def test_parquet(table: Path) -> None:
+    pd.read_csv(table).to_parquet("t.parquet")
+    assert load("t.parquet", target="y").fingerprint == load(table, target="y").fingerprint
+
+
+def test_the_target_may_be_a_position_where_there_is_no_header() -> None:
+    Path("n.csv").write_text(ROWS.partition("\n")[2], "utf-8")
+    last = load("n.csv", target=-1)
+    assert last.info and last.info.input.target == "2"
+    assert load("n.csv", target=2, reading=Reading(target="0")).fingerprint == last.fingerprint
+
+
+def test_a_named_target_in_the_first_row_makes_it_a_header() -> None:
+    Path("w.csv").write_text("a,y\n" + "a,p\nb,q\n" * 20, "utf-8")
+    assert load("w.csv", target="y").labels == ("p", "q")
+
+
+def test_pixels_are_images_unless_a_target_is_named() -> None:
+    names = ",".join(["label", *(f"pixel{i}" for i in range(784))])
+    rows = "\n".join(
+        ",".join([str(i % 2), *(str((i + j) % 250) for j in range(784))]) for i in range(8)
+    )
+    Path("p.csv").write_text(f"{names}\n{rows}\n", "utf-8")
+    assert load("p.csv").images.shape == (8, 28, 28)
+    assert isinstance(load("p.csv", target="label").x, Table)
+
+
+def test_an_unknown_name_is_met_with_the_nearest() -> None:
+    with pytest.raises(DataError) as raised:
+        load("mnits")
+    assert "Unknown dataset: name='mnits'. Expected a file, a folder or one of" in str(raised.value)
+    assert "Did you mean 'mnist'?" in str(raised.value)
+
+
+def test_a_model_reads_other_files_by_its_contract(table: Path) -> None:
+    run = tenfold.train(str(table), learner="bayes", recipe="fast", reading=Reading(target="y"))
+    frame = pd.read_csv(table)[["y", "b", "a"]]
+    frame["extra"] = "é"
+    frame.iloc[:12].to_csv("other.csv", index=False, sep=";")
+    other = load("other.csv", like=run.model.contract)
+    assert other.labels == run.model.labels and len(other) == 12
+    assert other.info and other.info.input == run.model.contract.input
+    assert "columns not used by the model: extra (other.csv)" in other.info.notes
+    assert np.isfinite(run.model.probabilities(other.x)).all()
+
+
+def pixel_file(path: Path, header: list[str], labels: list[object], *, last: int = 0) -> Path:
+    pixels = np.zeros((len(labels), 784), int)
+    pixels[0, -1] = last
+    rows = [",".join([str(y), *map(str, row)]) for y, row in zip(labels, pixels, strict=True)]
+    path.write_text("\n".join([*([",".join(header)] if header else []), *rows]))
+    return path
+
+
+def test_pixels_in_another_order_are_refused(tmp_path: Path) -> None:
+    names = [f"pixel{i}" for i in range(784)]
+    ordered = pixel_file(tmp_path / "a.csv", ["label", *names], [0, 1, 2])
+    assert tenfold.load(ordered).images.shape == (3, 28, 28)
+    names[3], names[400] = names[400], names[3]
+    mixed = pixel_file(tmp_path / "b.csv", ["label", *names], [0, 1, 2])
+    with pytest.raises(DataError, match=r"Pixel columns out of order: first='pixel400'"):
+        tenfold.load(mixed)
+
+
+def test_a_pixel_that_could_be_the_label_is_never_taken_for_it(tmp_path: Path) -> None:
+    path = pixel_file(tmp_path / "t.csv", [], [*range(1, 11)], last=1)
+    with pytest.raises(DataError, match="The label column cannot be told"):
+        tenfold.load(path)
+    plain = pixel_file(tmp_path / "u.csv", [], [*range(1, 11)])
+    assert tenfold.load(plain).y.tolist() == [*range(1, 11)]
+
+
+def test_companion_files_of_other_systems_are_passed_over(tmp_path: Path) -> None:
+    write_idx(tmp_path / "train-images-idx3-ubyte", np.zeros((4, 5, 5), np.uint8))
+    write_idx(tmp_path / "train-labels-idx1-ubyte", np.array([0, 1, 0, 1], np.uint8))
+    (tmp_path / "._train-images-idx3-ubyte").write_bytes(b"\0\5\26\7")
+    assert len(tenfold.load(tmp_path)) == 4
+
+
+@pytest.mark.parametrize("source", [np.zeros((3, 28, 28), np.uint8), None, [1, 2], b"mnist"])
+def test_what_is_no_source_is_refused_with_what_to_do(source: object) -> None:
+    with pytest.raises(DataError, match="Nothing to load: kind='.*Dataset.from_arrays"):
+        tenfold.load(source)  # type: ignore[arg-type]
+
+
+def test_what_is_said_of_a_table_is_refused_for_images() -> None:
+    with pytest.raises(DataError, match=r"Images are not read like a table: target='x' \(mnist\)"):
+        tenfold.load("mnist", target="x")
+    with pytest.raises(DataError, match="Images are not read like a table: time='day', lags=3"):
+        tenfold.load("mnist", reading=Reading(time="day", lags=3))
+
+
+def test_a_name_no_file_can_have_is_one_error() -> None:
+    with pytest.raises(FileError, match="Cannot read: reason='File name too long'"):
+        tenfold.load("a" * 5000)
+
+
+def test_a_frame_is_a_table() -> None:
+    frame = pd.DataFrame({"x": np.arange(20) / 3, "t": ["a", "b"] * 10})
+    assert tenfold.load(frame, target="t").labels == ("a", "b")
+
+
+def test_data_without_some_of_the_labels_are_measured(small_run: Run, mnist: Dataset) -> None:
+    few = np.flatnonzero(np.isin(mnist.y[:500], [3, 5]))
+    other = Dataset.from_arrays(mnist.x[few], (mnist.y[few] == 5) * 1, labels=["3", "5"])
+    found = tenfold.evaluate(small_run, other)
+    assert (found.n, found.labels) == (len(few), small_run.model.labels)  # type: ignore[union-attr]
+    assert found.accuracy.value > 0.5  # type: ignore[union-attr]
+
+
+def test_labels_with_dollars_are_drawn_as_they_are(tmp_path: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (40, 6, 6), np.uint8)
+    data = Dataset.from_arrays(images, [0, 1] * 20, labels=["$a_{$", r"$\frac$"], name="$x$")
+    draw_examples(data, tmp_path / "sheet.png")
+    run = tenfold.train(data, epochs=1, hidden=[4], shift_px=0)
+    assert (run.path / "confusion_matrix.png").is_file()
+
+
+def test_a_sheet_replaces_no_file(tmp_path: Path) -> None:
+    write_idx(tmp_path / "train-images-idx3-ubyte", np.zeros((4, 5, 5), np.uint8))
+    write_idx(tmp_path / "train-labels-idx1-ubyte", np.array([0, 1, 0, 1], np.uint8))
+    for name in ("train-labels-idx1-ubyte", "x.txt"):
+        with pytest.raises(DataError, match=f"Not a new picture .*{name}"):
+            show_command(str(tmp_path), out=tmp_path / name)
+    show_command(str(tmp_path))
+    show_command(str(tmp_path))
+    assert Path(f"{tmp_path.name}-examples-2.png").is_file()
+
+
+def test_codes_that_hardly_occur_make_no_giant_model(tmp_path: Path) -> None:
+    write_idx(tmp_path / "train-images-idx3-ubyte", np.zeros((300, 5, 5), np.uint8))
+    codes = np.r_[np.zeros(299), 65_535].astype(np.int32)
+    write_idx(tmp_path / "train-labels-idx1-ubyte", codes)
+    with pytest.raises(DataError, match="Label codes with gaps: n_codes=65536, n_used=2"):
+        tenfold.load(tmp_path)
+    write_idx(tmp_path / "train-labels-idx1-ubyte", np.arange(300).astype(np.int32))
+    assert len(tenfold.load(tmp_path).labels) == 300
+    write_idx(tmp_path / "train-labels-idx1-ubyte", (codes > 0).astype(np.uint8) * 255)
+    assert len(tenfold.load(tmp_path).labels) == 256  # a byte of codes may have any gaps
+
+
+def test_packed_tables_of_pixels_are_called_gzip(tmp_path: Path) -> None:
+    path = tmp_path / "digits.csv"
+    path.write_bytes(gzip.compress(b"label,p\n1,2\n"))
+    with pytest.raises(FormatError, match="Not a CSV file: found='gzip'.*Unpack it"):
+        tenfold.load(path)

@@ -1,0 +1,71 @@
+"""Suspected wrong labels: found where they were made, and never by a model that saw them."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import tenfold
+from tenfold import Dataset
+from tenfold.core.errors import DataError, SettingsError
+from tenfold.evaluation.label_errors import find_suspects, out_of_fold
+
+Few = Callable[..., Dataset]
+
+
+def swapped(data: Dataset, n_swapped: int, seed: int) -> tuple[Dataset, set[int]]:
+    """The dataset with that many labels of training rows changed, and which."""
+    rng = np.random.default_rng(seed)
+    train = np.setdiff1d(np.arange(len(data)), data.test_rows)
+    rows = rng.choice(train, n_swapped, replace=False)
+    y = data.y.copy()
+    y[rows] = (y[rows] + rng.integers(1, 10, n_swapped)) % 10
+    return Dataset("swapped", data.x, y, data.labels, data.keys, data.test_rows), set(rows.tolist())
+
+
+def test_swapped_labels_come_first_and_progress_is_told(few: Few) -> None:
+    data, wrong = swapped(few(2400, 100), 10, seed=0)
+    done: list[tuple[int, int]] = []
+    suspects = find_suspects(data, folds=2, watch=lambda n, total: done.append((n, total)))
+    assert done == [(n, 40) for n in range(1, 41)], "the default's 20 epochs in each fold"
+    assert len(wrong & {suspect.row for suspect in suspects[:20]}) >= 8
+    assert all(suspect.row < 2400 for suspect in suspects), "test rows stay sealed"
+    confidences = [suspect.confidence for suspect in suspects]
+    assert confidences == sorted(confidences)
+    for suspect in suspects:
+        assert suspect.label == data.labels[data.y[suspect.row]] != suspect.likely
+
+
+def test_copies_are_answered_by_models_that_saw_none_of_them(few: Few) -> None:
+    # Twice the same rows, with the same wrong labels: a copy in the fit would confirm them.
+    once = few(1200, 0)
+    data, wrong = swapped(once, 10, seed=1)
+    twice = data.take(np.r_[:1200, :1200])
+    suspects = {suspect.row % 1200 for suspect in find_suspects(twice, folds=2)[:60]}
+    assert len(wrong & suspects) >= 7
+
+
+def test_folds_and_seeds_that_cannot_be_are_refused(few: Few) -> None:
+    data = few(4, 0)
+    for folds in (1, 5):
+        with pytest.raises(DataError, match=f"folds={folds} .*Expected 2 to 4, the number of dis"):
+            out_of_fold(data, np.arange(4), folds=folds, seed=0)
+    with pytest.raises(SettingsError, match="seed=-1"):
+        find_suspects(few(20, 0), seed=-1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(3))
+def test_80_of_100_swapped_labels_of_mnist_are_among_the_first_150(
+    mnist: Dataset, seed: int
+) -> None:
+    data, wrong = swapped(mnist, 100, seed)
+    suspects = find_suspects(data, seed=seed)
+    assert len(wrong & {suspect.row for suspect in suspects[:150]}) >= 80
+
+
+def test_numbers_have_no_labels_to_suspect() -> None:
+    frame = pd.DataFrame({"x": np.arange(60) / 7, "t": np.arange(60) * 1.5})
+    with pytest.raises(DataError, match="No labels to suspect .*a dataset of labels"):
+        find_suspects(tenfold.load(frame, target="t"))

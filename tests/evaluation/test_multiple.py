@@ -1,0 +1,96 @@
+"""Several models on the same rows: the verdicts of other methods, and few by chance."""
+
+import numpy as np
+import pytest
+from scipy.stats import binomtest, bootstrap
+
+from tenfold.core.errors import DataError
+from tenfold.evaluation import beside_best, holm, mean_interval
+
+RNG = np.random.default_rng(0)
+
+
+def by_hand(p_values: list[float]) -> list[float]:
+    """Holm's procedure as his paper words it: reject in order until one is too large."""
+    order = sorted(range(len(p_values)), key=lambda i: p_values[i])
+    corrected = [0.0] * len(p_values)
+    for place, i in enumerate(order):
+        earlier = [(len(order) - k) * p_values[j] for k, j in enumerate(order[: place + 1])]
+        corrected[i] = min(1.0, max(earlier))
+    return corrected
+
+
+@pytest.mark.parametrize("p_values", [[], [0.2], [0.01, 0.04, 0.03, 0.005], [0.5, 0.5, 0.001]])
+def test_holm_by_its_own_words(p_values: list[float]) -> None:
+    assert holm(p_values) == pytest.approx(by_hand(p_values))
+
+
+def test_two_models_get_the_verdict_of_mcnemar() -> None:
+    for gain in (0.0, 0.01, 0.02, 0.05):
+        best = RNG.random(3000) < 0.9
+        other = np.where(RNG.random(3000) < gain, False, best)
+        other = np.where(RNG.random(3000) < 0.01, ~other, other)
+        won, lost = int((other & ~best).sum()), int((best & ~other).sum())
+        exact = binomtest(won, won + lost).pvalue
+        _, found = beside_best(np.stack([best, other]).astype(float), best=0)
+        assert found is not None and found.p_value == pytest.approx(exact, abs=0.03)
+        if abs(exact - 0.05) > 0.03:
+            assert found.verdict == ("worse" if exact < 0.05 else "not distinguishable")
+
+
+def test_the_change_and_its_interval_are_those_of_scipy() -> None:
+    seeds = RNG.integers(0, 4, (2, 800)) / 3  # means of three seeds
+    _, found = beside_best(seeds, best=0)
+    assert found is not None
+    known = bootstrap(
+        (seeds[1] - seeds[0],), np.mean, method="percentile", n_resamples=9999,
+        rng=np.random.default_rng(1),
+    ).confidence_interval  # fmt: skip
+    assert found.change.value == pytest.approx(seeds[1].mean() - seeds[0].mean())
+    assert (found.change.low, found.change.high) == pytest.approx((known.low, known.high), abs=2e-3)
+
+
+def test_squared_errors_are_resampled_row_by_row() -> None:
+    errors = RNG.exponential(1, (2, 1500))  # all different: no cells to count
+    errors[1] += 0.2
+    _, found = beside_best(-errors, best=0)
+    assert found is not None and found.verdict == "worse" and found.change.high < 0
+    many = RNG.exponential(1, (2, 60_000))  # drawn from the normal distribution of their mean
+    _, found = beside_best(-many, best=0)
+    exact = 1.96 * (many[1] - many[0]).std() / np.sqrt(60_000)
+    assert found is not None
+    assert (found.change.high - found.change.low) / 2 == pytest.approx(exact, rel=0.05)
+
+
+def test_equal_models_are_rarely_told_apart_however_many_there_are() -> None:
+    wrong = 0
+    for trial in range(100):
+        rng = np.random.default_rng(trial)
+        right = (rng.random((6, 400)) < 0.8).astype(float)
+        found = beside_best(right, best=0, seed=trial)
+        wrong += any(one is not None and one.verdict != "not distinguishable" for one in found)
+    assert wrong <= 11  # 5 expected; binomial, 99.5%
+
+
+def test_a_model_without_any_difference_has_p_1() -> None:
+    _, found = beside_best(np.ones((2, 50)), best=0)
+    assert found is not None and found.p_value == 1 and found.verdict == "not distinguishable"
+    assert beside_best(np.ones((1, 5)), best=0) == [None]
+
+
+def test_an_interval_of_a_mean() -> None:
+    score = mean_interval(np.r_[np.ones(90), np.zeros(10)])
+    assert (
+        score.value == pytest.approx(0.9) and 0.82 < score.low < 0.86 and 0.94 < score.high < 0.97
+    )
+
+
+def test_nothing_to_compare_is_refused() -> None:
+    with pytest.raises(DataError) as raised:
+        beside_best(np.empty((2, 0)), best=0)
+    assert str(raised.value) == (
+        "Nothing to compare: shape=(2, 0), best=0. Expected (n_models, n) with rows, and the "
+        "number of one of them."
+    )
+    with pytest.raises(DataError, match="best=2"):
+        beside_best(np.ones((2, 3)), best=2)

@@ -1,0 +1,111 @@
+"""Cross-validation: every row is held out once, test rows never, and time never runs backwards."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tenfold.core.contract import Reading, resolve
+from tenfold.core.errors import DataError
+from tenfold.data import dataset as datasets
+from tenfold.data.dataset import Dataset
+from tenfold.data.from_table import table_dataset
+from tenfold.experiments.cross_validation import (
+    Fold,
+    _turns,
+    cross_validate,
+    read_folds,
+    spread,
+    write_folds,
+)
+from tenfold.inputs.tables.read import from_frame
+from tenfold.runs.record import DataRecord
+
+RNG = np.random.default_rng(0)
+
+
+def made(n: int = 120, *, time: bool = False, regression: bool = False) -> Dataset:
+    x = RNG.normal(size=n)
+    y = x * 2 + 1 if regression else np.where(x + RNG.normal(0, 0.5, n) > 0, "up", "down")
+    frame = pd.DataFrame({"t": np.arange(n), "x": x, "y": y})
+    reading = Reading(target="y", time="t" if time else None, lags=0)
+    return table_dataset(from_frame(frame if time else frame[["x", "y"]]), reading)
+
+
+def record(data: Dataset) -> DataRecord:
+    return DataRecord(
+        name=data.name, fingerprint=data.fingerprint, n_train=1, n_validation=1, n_test=1
+    )
+
+
+@settings(max_examples=30, deadline=None)
+@given(n=st.integers(30, 90), folds=st.integers(2, 7), seed=st.integers(0, 99))
+def test_every_row_is_held_out_once(n: int, folds: int, seed: int) -> None:
+    data = made(n)
+    rows = np.sort(np.random.default_rng(seed).permutation(n)[: n * 3 // 4])
+    turns = _turns(data, rows, folds, seed)
+    held = np.concatenate([held for _, held in turns])
+    assert sorted(held.tolist()) == rows.tolist() and len(turns) == folds
+    for fitted, out in turns:
+        assert not set(fitted) & set(out) and set(fitted) | set(out) == set(rows)
+        share = data.y[out].mean() - data.y[rows].mean()
+        assert abs(share) <= 1.5 / len(out) + 0.05  # stratified
+
+
+@settings(max_examples=30, deadline=None)
+@given(n=st.integers(30, 90), folds=st.integers(2, 7))
+def test_time_never_runs_backwards(n: int, folds: int) -> None:
+    for fitted, held in _turns(made(n, time=True), np.arange(n), folds, 0):
+        assert fitted.max() < held.min()
+
+
+def test_the_folds_of_a_run_and_their_file() -> None:
+    data = made(regression=True)
+    config = resolve({"learner": "linear", "recipe": "fast", "folds": 3}, table=True)
+    split = datasets.split(data, validation_size=config.validation_size)
+    seen: list[tuple[int, int]] = []
+    folds = cross_validate(data, split, config, record(data), lambda *done: seen.append(done))
+    assert seen == [(0, 3), (1, 3), (2, 3), (3, 3)]
+    n = len(split.train) + len(split.validation)
+    assert sum(fold.n_held_out for fold in folds) == n
+    assert all(fold.n_train + fold.n_held_out == n for fold in folds)
+    assert (
+        set(folds[0].scores) == {"rmse", "mae", "r2"}
+        and min(fold.scores["r2"] or 0 for fold in folds) > 0.9
+    )
+    write_folds(Path("folds.csv"), folds)
+    again = read_folds(Path("folds.csv"))
+    for fold, other in zip(folds, again, strict=True):
+        assert other.scores == pytest.approx(fold.scores, rel=1e-8)
+    mean, deviation = spread(folds)["r2"]
+    values = [fold.scores["r2"] or np.nan for fold in folds]
+    assert mean == pytest.approx(np.mean(values)) and deviation == pytest.approx(
+        np.std(values, ddof=1)
+    )
+    assert read_folds(Path("none.csv")) == ()
+
+
+def test_a_score_that_one_fold_lacks_has_no_spread() -> None:
+    folds = tuple(
+        Fold(fold=i, n_train=1, n_held_out=1, scores={"rmse": 1.0 * i, "r2": None if i else 0.5})
+        for i in range(2)
+    )
+    assert list(spread(folds)) == ["rmse"]
+    assert spread(folds)["rmse"] == pytest.approx((0.5, 0.7071), abs=1e-4)
+    assert spread(()) == {}
+
+
+def test_more_folds_than_rows_are_refused() -> None:
+    data = made(40)
+    with pytest.raises(DataError) as raised:
+        _turns(data, np.arange(10), 11, 0)
+    assert str(raised.value) == (
+        "Unusable number of folds: folds=11 (table). Expected 2 to 10, the number of distinct "
+        "training rows."
+    )
+    with pytest.raises(DataError) as raised:
+        _turns(made(40, time=True), np.arange(10), 5, 0)
+    assert str(raised.value) == "Unusable number of folds: folds=5 (table). Expected 2 to 4."

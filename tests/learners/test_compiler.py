@@ -1,0 +1,177 @@
+"""The faulty fusions of XLA are off, and where they are on after all nothing is trained."""
+
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+import tenfold
+from tenfold import Run
+from tenfold.cli import doctor
+from tenfold.core.contract import Settings
+from tenfold.core.errors import BackendError
+from tenfold.learners import architectures as network
+from tenfold.learners.architectures import PRODUCTS_ALONE, build_network
+from tenfold.learners.training import DenseTraining, Examples, check_compiler, compiler
+from tests.conftest import Few
+
+OWN = "--xla_cpu_experimental_ynn_fusion_type=individual_dot,reduce"
+
+RELEASE = tuple(int(part) for part in metadata.version("jaxlib").split(".")[:3])
+IS_FAULTY = (0, 10, 2) <= RELEASE < (0, 13) and platform.machine() == "x86_64"
+on_faulty_jaxlib = pytest.mark.skipif(not IS_FAULTY, reason="a jaxlib without the fault")
+
+
+def flags_after(monkeypatch: pytest.MonkeyPatch, given: str | None, jaxlib: str) -> str | None:
+    """XLA_FLAGS as Keras' start leaves them."""
+    monkeypatch.delenv("XLA_FLAGS", raising=False)
+    if given is not None:
+        monkeypatch.setenv("XLA_FLAGS", given)
+    monkeypatch.setattr(metadata, "version", lambda package: {"jaxlib": jaxlib}[package])
+    network._give_products_alone()
+    return os.environ.get("XLA_FLAGS")
+
+
+@pytest.mark.parametrize("jaxlib", ["0.10.0", "0.10.2", "0.11.2", "0.12.0.1"])
+@pytest.mark.parametrize(
+    ("given", "left"),
+    [
+        (None, PRODUCTS_ALONE),
+        ("", PRODUCTS_ALONE),
+        ("--xla_dump_to=/d --xla_a=1", f"{PRODUCTS_ALONE} --xla_dump_to=/d --xla_a=1"),
+        (OWN, OWN),
+        (f"--xla_a=1 {OWN}", f"--xla_a=1 {OWN}"),
+        ("flags.txt", "flags.txt"),  # XLA reads them from there
+    ],
+)
+def test_the_fusions_are_off_and_whatever_the_user_says_stays(
+    monkeypatch: pytest.MonkeyPatch, jaxlib: str, given: str | None, left: str
+) -> None:
+    assert flags_after(monkeypatch, given, jaxlib) == left
+
+
+@pytest.mark.parametrize("jaxlib", ["0.9.2", "0.13.0", "1.0"])
+def test_a_release_that_may_not_know_the_flag_is_not_given_it(
+    monkeypatch: pytest.MonkeyPatch, jaxlib: str
+) -> None:
+    # XLA ends a process whose flags it does not know.
+    assert flags_after(monkeypatch, None, jaxlib) is None
+    assert flags_after(monkeypatch, "--xla_a=1", jaxlib) == "--xla_a=1"
+
+
+@pytest.fixture
+def faulty(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The check compiles its sum with the fusion on, as a process does whose user asked for it."""
+    if not IS_FAULTY:
+        pytest.skip("a jaxlib without the fault")
+    on = {network.FUSIONS: "LIBRARY_FUSION_TYPE_REDUCE"}
+    monkeypatch.setattr(compiler, "QUICK", on)
+    check_compiler.cache_clear()
+    yield
+    check_compiler.cache_clear()
+
+
+def test_this_compiler_is_right() -> None:
+    check_compiler.cache_clear()
+    check_compiler()
+    assert check_compiler.cache_info().currsize == 1  # once in a process
+
+
+def test_a_wrong_sum_is_an_error_with_its_facts(faulty: None) -> None:
+    for _ in range(2):  # a failure is not remembered as a success
+        with pytest.raises(BackendError) as caught:
+            check_compiler()
+    n = compiler.SIDE**2
+    assert str(caught.value) == (
+        f"JAX's compiler adds up wrongly here: n_wrong={n}, "
+        f"jaxlib={metadata.version('jaxlib')!r}, platform='cpu'. "
+        f"Expected {n} sums of small whole numbers, exact. "
+        f"Set XLA_FLAGS={PRODUCTS_ALONE} before JAX starts, or take another jaxlib."
+    )
+
+
+def test_no_training_begins_with_a_wrong_compiler(faulty: None, few: Few) -> None:
+    data = few(20)
+    examples = Examples(data.x[:20], data.y[:20])
+    with pytest.raises(BackendError, match="adds up wrongly"):
+        DenseTraining(build_network((28, 28), [4], 10, seed=0), examples, None, Settings())
+
+
+def test_no_run_folder_is_made_and_learners_without_jax_go_on(
+    faulty: None, few: Few, tmp_path: Path
+) -> None:
+    with pytest.raises(BackendError, match="adds up wrongly"):
+        tenfold.train(few(60), epochs=1, out=tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()
+    run = tenfold.train(few(60), learner="baseline", out=tmp_path / "runs")
+    assert run.record.state == "finished"
+
+
+def test_a_run_to_be_resumed_stays_as_it_was(
+    small_run: Run, faulty: None, few: Few, tmp_path: Path
+) -> None:
+    run = Run.open(shutil.copytree(small_run.path, tmp_path / "run"))
+    run.finish("interrupted")
+    before = (run.path / "run.json").read_bytes()
+    with pytest.raises(BackendError, match="adds up wrongly"):
+        tenfold.resume(run, few(600, 200))
+    assert (run.path / "run.json").read_bytes() == before
+
+
+def test_the_doctor_says_it(faulty: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "sgemm_rate", lambda: 5e10)
+    line = next(line for line in doctor.examine() if line.name == "compiler")
+    assert line.is_wrong and "adds up wrongly" in line.text
+
+
+def test_the_doctor_says_that_all_is_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "sgemm_rate", lambda: 5e10)
+    monkeypatch.setenv("XLA_FLAGS", OWN)  # too late to be heard: JAX runs already
+    assert doctor.Line("compiler", f"adds up rightly, with XLA_FLAGS={OWN}") in doctor.examine()
+
+
+@on_faulty_jaxlib
+def test_a_users_own_choice_of_the_faulty_fusion_ends_in_one_line(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "tenfold.cli", "train", "--epochs", "1"]
+    done = subprocess.run(
+        command, capture_output=True, text=True, cwd=tmp_path, env=os.environ | {"XLA_FLAGS": OWN}
+    )
+    assert done.returncode == 1 and done.stdout == ""
+    said = [line for line in done.stderr.splitlines() if "JAX" in line]
+    assert len(said) == 1 and "adds up wrongly" in said[0] and PRODUCTS_ALONE in said[0]
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "runs").exists()
+
+
+STARTED = """
+import jax
+{first}
+from tenfold.learners.training import check_compiler
+try:
+    check_compiler()
+    print("right")
+except Exception as error:
+    print(type(error).__name__)
+"""
+
+
+@on_faulty_jaxlib
+@pytest.mark.parametrize(
+    ("first", "said"),
+    [
+        pytest.param("", "right", marks=pytest.mark.slow, id="loaded"),
+        pytest.param("jax.devices()", "BackendError", id="started"),
+    ],
+)
+@pytest.mark.slow
+def test_a_jax_that_started_before_is_beyond_the_flag_and_is_caught(first: str, said: str) -> None:
+    plain = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
+    command = [sys.executable, "-c", STARTED.format(first=first)]
+    done = subprocess.run(command, capture_output=True, text=True, env=plain, check=True)
+    assert done.stdout == f"{said}\n"

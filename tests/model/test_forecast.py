@@ -1,0 +1,84 @@
+"""Several steps ahead, each from the answers before it."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import tenfold
+from tenfold import Run
+from tenfold.core.contract import Reading
+from tenfold.core.errors import DataError
+from tenfold.model.forecast import forecast
+from tenfold.model.model import Estimates
+
+N = 240
+DAYS = pd.date_range("2020-01-01", periods=N).strftime("%Y-%m-%d")
+RNG = np.random.default_rng(0)
+WALK = 10 + 5 * np.sin(np.arange(N) / 4) + RNG.normal(0, 0.2, N)
+
+
+def trained(frame: pd.DataFrame, folder: Path, **reading: object) -> Run:
+    asked = Reading.model_validate({"target": "temp", **reading})
+    return tenfold.train(frame, learner="linear", recipe="fast", reading=asked, out=folder)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    frame = pd.DataFrame({"day": DAYS, "temp": WALK})
+    return trained(frame, tmp_path_factory.mktemp("forecast"), time="day", lags=12)
+
+
+def test_a_forecast_goes_on_after_the_last_row(run: Run) -> None:
+    found = forecast(run.model, 10)
+    assert found.times[0] == "2020-08-28" and found.times[-1] == "2020-09-06"
+    truth = 10 + 5 * np.sin(np.arange(N, N + 10) / 4)
+    assert np.abs(found.value - truth).max() < 1.5
+    width = found.high - found.low
+    assert (width > 0).all() and (np.diff(width) >= -1e-5).all()  # never surer further ahead
+
+
+def test_the_first_step_is_the_answer_to_the_next_row(run: Run) -> None:
+    found = forecast(run.model, 3)
+    row = run.model.predict(pd.DataFrame({"day": ["2020-08-28"]}))
+    assert isinstance(row, Estimates) and row.notes == ()
+    assert row.value[0] == pytest.approx(found.value[0], rel=1e-6)
+    after = pd.DataFrame({"day": ["2020-08-28", "2020-08-29"], "temp": [found.value[0], None]})
+    second = run.model.predict(after)
+    assert isinstance(second, Estimates)
+    assert second.value[1] == pytest.approx(found.value[1], rel=1e-5)
+
+
+def test_far_steps_keep_the_last_measured_width(run: Run) -> None:
+    found = forecast(run.model, 40)
+    width = (found.high - found.low).astype(float)
+    assert np.allclose(width[28:], width[28], rtol=1e-4) and np.isfinite(width).all()
+
+
+def test_a_number_can_be_time(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"t": np.arange(N) * 0.5, "temp": WALK})
+    found = forecast(trained(frame, tmp_path, time="t", lags=0).model, 2)
+    assert found.times == ("120", "120.5")
+
+
+def test_other_columns_have_no_known_future(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"day": DAYS, "rain": RNG.normal(size=N), "temp": WALK})
+    run = trained(frame, tmp_path, time="day", lags=2)
+    with pytest.raises(DataError) as raised:
+        forecast(run.model, 1)
+    assert str(raised.value) == (
+        "Columns whose future is not known: columns=['rain']. Expected time and earlier values of "
+        "the target alone. Answer rows with these columns instead: tenfold predict RUN rows.csv."
+    )
+    answers = run.model.predict(pd.DataFrame({"day": ["2020-08-28"], "rain": [0.1]}))
+    assert isinstance(answers, Estimates) and len(answers) == 1
+
+
+def test_rows_without_order_have_nothing_to_forecast(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"x": WALK, "temp": WALK * 2})
+    with pytest.raises(DataError) as raised:
+        forecast(trained(frame, tmp_path).model, 1)
+    assert str(raised.value) == (
+        "Nothing to forecast: learner='linear'. Expected a model of numbers trained with --time."
+    )

@@ -1,0 +1,403 @@
+"""Pictures that can be read, and a report that needs nothing else."""
+
+import base64
+import inspect
+import re
+import shlex
+import shutil
+import struct
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+import tenfold
+from tenfold import Dataset, Evaluation, Predictions, Run
+from tenfold.cli import main as cli
+from tenfold.core.contract import Decision, Reading, Settings
+from tenfold.core.errors import DataError, RunError
+from tenfold.evaluation import AnyEvaluation, RegressionEvaluation
+from tenfold.report import (
+    draw_confusion,
+    draw_examples,
+    forecast_figure,
+    history_figure,
+    precision_recall_figure,
+    predicted_vs_true_figure,
+    residuals_figure,
+    save,
+    write_report,
+)
+from tenfold.report.commands import FLAGS, commands
+from tenfold.report.layers import layer_rows
+from tenfold.report.sheet import layout, sheet_order, write_sheet
+from tenfold.runs.record import write_predictions, write_values
+from tests.conftest import Few
+
+Codes = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+
+def png_size(path: Path) -> tuple[int, int]:
+    content = path.read_bytes()
+    assert content.startswith(b"\x89PNG\r\n\x1a\n")
+    width, height = struct.unpack(">II", content[16:24])
+    return width, height
+
+
+def an_evaluation(n_labels: int, names: list[str] | None = None) -> Evaluation:
+    rng = np.random.default_rng(0)
+    y = np.repeat(np.arange(n_labels), 5)
+    p = rng.dirichlet(np.ones(n_labels), len(y))
+    labels = names or [str(i) for i in range(n_labels)]
+    return Evaluation.of(y, p, tuple(labels))
+
+
+@pytest.mark.parametrize("n_labels", [2, 10, 26, 60])
+def test_the_confusion_matrix_grows_with_its_labels(tmp_path: Path, n_labels: int) -> None:
+    draw_confusion(an_evaluation(n_labels), tmp_path / "m.png")
+    width, height = png_size(tmp_path / "m.png")
+    assert width > 1.5 * height
+    # 50 points of a cell's width hold a number of five digits at 8 points.
+    if n_labels <= 30:
+        assert width / 2 / n_labels > 40
+
+
+def test_equal_evaluations_are_equal_pictures(tmp_path: Path) -> None:
+    for name in ("a.png", "b.png"):
+        draw_confusion(an_evaluation(3), tmp_path / name)
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+
+def test_the_history_is_drawn_with_and_without_validation(tmp_path: Path) -> None:
+    row: dict[str, float | None] = {
+        "epoch": 1.0,
+        "loss": 0.5,
+        "accuracy": 0.8,
+        "val_loss": 0.6,
+        "val_accuracy": 0.7,
+    }
+    save(history_figure([row, row | {"epoch": 2.0}]), tmp_path / "with.png")
+    save(history_figure([row | {"val_loss": None, "val_accuracy": None}]), tmp_path / "without.png")
+    assert png_size(tmp_path / "with.png") == png_size(tmp_path / "without.png")
+    assert (tmp_path / "with.png").read_bytes() != (tmp_path / "without.png").read_bytes()
+
+
+def test_the_report_holds_the_card_settings_and_versions(small_run: Run) -> None:
+    text = (small_run.path / "report.html").read_text("utf-8")
+    evaluation, record = small_run.evaluation, small_run.record
+    assert isinstance(evaluation, Evaluation)
+    assert f"{100 * evaluation.accuracy.value:.2f}%" in text
+    assert str(evaluation.macro_f1) in text
+    assert record.data.fingerprint in text
+    assert "1st model of its folder measured on these data" in text
+    for name, version in record.versions.items():
+        assert f"<td>{name}</td><td>{version}</td>" in text
+    for name in record.config:
+        assert f"<td>{name}</td>" in text
+    for title in ("Calibration", "Accuracy against share answered", "Training"):
+        assert f'<svg role="img" aria-label="{title}"' in text
+    sheet = re.findall(r"--sheet: url\(data:image/png;base64,([^)]+)\)", text)
+    assert [base64.b64decode(part) for part in sheet] == [
+        (small_run.path / "test_images.png").read_bytes()
+    ]
+    assert len(text) < 3_000_000
+    assert "<td>hidden_1</td><td>dense</td><td>784 → 128</td><td>ReLU</td>" in text
+    assert "tenfold train mnist --epochs 3</code>" in text
+
+
+def test_the_report_asks_for_nothing_outside_itself(small_run: Run) -> None:
+    text = (small_run.path / "report.html").read_text("utf-8")
+    names = r"xmlns(:xlink)?=\"[^\"]+\"|\"http://www.w3.org/2000/svg\""
+    bare = re.sub(rf'url\(data:[^)]+\)|href="data:,"|(href="|url\()#|{names}', "", text)
+    found = re.search(r"https?:|src=|href=|@import|url\(|fetch\(|XMLHttp|import\(", bare)
+    assert not found, bare[found.start() - 50 :][:150]
+
+
+def test_labels_cannot_write_html(small_run: Run, tmp_path: Path) -> None:
+    names = ["<script>alert(1)</script>", "b"]
+    p = np.repeat([[0.3, 0.7], [0.8, 0.2]], 5, axis=0).astype(np.float32)
+    answers = Predictions(p, tuple(names))
+    text = report_of(small_run, tmp_path, an_evaluation(2, names), answers, np.repeat(names, 5))
+    assert "<script>alert" not in text
+    assert "&lt;script&gt;" in text
+
+
+def test_there_is_no_report_without_an_evaluation(small_run: Run, tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"no evaluation\.json"):
+        write_report(Run(tmp_path, small_run.record))
+
+
+# Two labels
+
+
+def two_labels(names: tuple[str, str] = ("ham", "spam")) -> tuple[Evaluation, Codes, Floats]:
+    rng = np.random.default_rng(0)
+    y = (rng.random(300) < 0.2).astype(int)
+    p = 1 / (1 + np.exp(1 - rng.normal(size=300) - 2 * y))
+    both = np.stack([1 - p, p], axis=1)
+    predicted = (p > 0.4).astype(int)
+    result = Evaluation.of(y, both, names, predicted=predicted, threshold=0.4, data="mails")
+    return result, y, both
+
+
+def test_precision_and_recall_are_drawn_for_two_labels(tmp_path: Path) -> None:
+    save(precision_recall_figure(*two_labels()), tmp_path / "one.png")
+    save(precision_recall_figure(*two_labels(("a" * 60, "b" * 60))), tmp_path / "long.png")
+    assert png_size(tmp_path / "one.png") == png_size(tmp_path / "long.png")
+
+
+def test_for_more_labels_there_is_no_precision_and_recall_to_draw(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"No precision and recall to draw.*positive=None"):
+        save(
+            precision_recall_figure(an_evaluation(3), np.zeros(1, int), np.ones((1, 3))),
+            tmp_path / "p",
+        )
+
+
+# Regression
+
+
+def a_regression(
+    n: int, target: str = "price", ratio: float = 0.3
+) -> tuple[RegressionEvaluation, Floats, Floats]:
+    rng = np.random.default_rng(0)
+    y = 1e5 * rng.exponential(size=n)
+    value = y + 1e5 * ratio * rng.normal(size=n)
+    result = RegressionEvaluation.of(
+        y, value, low=value - 1e5, high=value + 1e5, baseline_value=y.mean(),
+        baseline_kind="mean", data="houses", part="test", target=target,
+    )  # fmt: skip
+    return result, y, value
+
+
+@pytest.mark.parametrize("n", [2, 60, 1000, 5000])
+@pytest.mark.parametrize("target", ["price", "a name of a column that is far too long " * 4])
+def test_few_and_many_values_are_drawn_with_any_name(tmp_path: Path, n: int, target: str) -> None:
+    result, y, value = a_regression(n, target)
+    save(predicted_vs_true_figure(result, y, value, value - 1e5, value + 1e5), tmp_path / "p.png")
+    save(residuals_figure(result, y, value), tmp_path / "r.png")
+    assert png_size(tmp_path / "p.png") == (696, 672)
+    assert png_size(tmp_path / "r.png") == (1080, 480)
+
+
+def test_values_that_are_all_equal_are_drawn(tmp_path: Path) -> None:
+    same = np.full(10, 5.0)
+    result = RegressionEvaluation.of(same, same, baseline_value=5, baseline_kind="mean")
+    save(predicted_vs_true_figure(result, same, same), tmp_path / "p.png")
+    save(residuals_figure(result, same, same), tmp_path / "r.png")
+
+
+@pytest.mark.parametrize("n", [1, 2, 30, 900])
+def test_a_forecast_is_drawn_over_time(tmp_path: Path, n: int) -> None:
+    y = np.arange(n, dtype=float)
+    labels = [f"2024-01-01T00:{i:02d}:00 and more than fits" for i in range(n)]
+    save(forecast_figure(y, y + 1, y, y + 2, labels, target="degrees"), tmp_path / "band.png")
+    save(forecast_figure(y, y + 1, None, None, labels, target="degrees"), tmp_path / "bare.png")
+    assert png_size(tmp_path / "band.png") == png_size(tmp_path / "bare.png")
+    assert (tmp_path / "band.png").read_bytes() != (tmp_path / "bare.png").read_bytes()
+
+
+def test_the_history_of_a_regression_has_no_accuracy_to_draw(tmp_path: Path) -> None:
+    names = ("accuracy", "val_loss", "val_accuracy")
+    row: dict[str, float | None] = {"epoch": 1.0, "loss": 0.5} | dict.fromkeys(names)
+    save(history_figure([row]), tmp_path / "h.png")
+    assert png_size(tmp_path / "h.png")[0] == 540
+
+
+def report_of(
+    run: Run,
+    folder: Path,
+    evaluation: AnyEvaluation,
+    answers: Predictions | Floats,
+    true: Sequence[Any] | Floats,
+    notes: tuple[str, ...] = (),
+) -> str:
+    """The report of these answers, made in a folder with the run's model."""
+    (folder / "evaluation.json").write_text(evaluation.model_dump_json())
+    keys = [f"rows.csv:{i}" for i in range(len(true))]
+    if isinstance(answers, Predictions):
+        write_predictions(folder / "predictions.csv", keys, [str(one) for one in true], answers)
+    else:
+        write_values(folder / "predictions.csv", keys, list(true), answers.tolist())
+    for name in ("model.onnx", "history.csv"):
+        (folder / name).write_bytes((run.path / name).read_bytes())
+    write_report(Run(folder, run.record), notes)
+    return (folder / "report.html").read_text("utf-8")
+
+
+def test_the_report_of_a_regression(small_run: Run, tmp_path: Path) -> None:
+    result, y, value = a_regression(200, "<b>price</b>")
+    text = report_of(small_run, tmp_path, result, value, y, ("3 rows <i>dropped</i>",))
+    assert f"<strong>{result.verdict}</strong>" in text
+    for score in (result.mae, result.rmse, result.baseline.mae, result.baseline.rmse):
+        assert f"<td>{score.in_unit}</td>" in text
+    assert f"<td>{result.r2}</td>" in text
+    assert f"<td>{result.coverage}</td>" in text
+    assert "200,000" in text, "the mean width of the intervals"
+    assert "&lt;b&gt;price&lt;/b&gt;" in text
+    assert "3 rows &lt;i&gt;dropped&lt;/i&gt;</p>" in text
+    drawn = re.findall('<svg role="img" aria-label="([^"]+)"', text)
+    assert drawn == ["Predicted against true", "Residuals", "Training"]
+    worst = int(np.abs(y - value).argmax())
+    rows = re.findall(r"<tr><td>(rows.csv:\d+)</td>", text)
+    assert len(rows) == 20 and rows[0] == f"rows.csv:{worst}"
+    assert "Each label" not in text
+
+
+def test_the_report_says_when_nothing_beats_the_last_value(small_run: Run, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    y = np.cumsum(rng.normal(size=200))
+    result = RegressionEvaluation.of(
+        y[1:], y[:-1] + 0.01 * rng.normal(size=199), baseline_value=y[:-1],
+        baseline_kind="last value",
+    )  # fmt: skip
+    text = report_of(small_run, tmp_path, result, y[:-1], y[1:])
+    assert "<strong>Not shown to beat repeating the last value" in text
+    assert "baseline (last value): RMSE" in text
+    assert "rows inside their interval" not in text
+
+
+def test_the_report_of_two_labels(small_run: Run, tmp_path: Path) -> None:
+    result, y, both = two_labels(("<ham>", "<spam>"))
+    answers = Predictions(
+        both.astype(np.float32), result.labels, Decision(positive="<spam>", threshold=0.4)
+    )
+    text = report_of(small_run, tmp_path, result, answers, [result.labels[code] for code in y])
+    assert result.of_positive and result.precision_at_recall
+    assert f"<td>F1 of “&lt;spam&gt;”</td><td>{result.of_positive.f1}</td>" in text
+    assert f"<td>{result.average_precision}</td>" in text
+    assert f"<td>{result.precision_at_recall.precision}</td>" in text
+    assert "“&lt;spam&gt;” is answered from probability</td><td>0.4</td>" in text
+    assert "<spam>" not in text
+    assert '<svg role="img" aria-label="Precision and recall"' in text
+    sure = [[0.9, 0.1], [0.8, 0.2]]
+    nobody = Evaluation.of([0, 0], sure, ("ham", "spam"))
+    answers = Predictions(np.array(sure, np.float32), nobody.labels)
+    assert "average precision" not in report_of(
+        small_run, tmp_path, nobody, answers, ["ham", "ham"]
+    )
+
+
+# The sheet of test images, and what the end of a report says
+
+
+@pytest.mark.parametrize("shape", [(5, 7), (5, 7, 3)])
+def test_a_sheet_holds_the_images_in_its_order(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    rng = np.random.default_rng(0)
+    levels = rng.integers(0, 2, (130, *shape[:2])).astype(np.uint8) * 255
+    images = levels if len(shape) == 2 else np.repeat(levels[..., None], 3, axis=3)
+    order = rng.permutation(130)
+    write_sheet(tmp_path / "sheet.png", images, order)
+    sheet = np.asarray(Image.open(tmp_path / "sheet.png").convert("L"))
+    assert sheet.shape == (10, 700)
+    for place in (0, 1, 99, 100, 129):
+        top, left = 5 * (place // 100), 7 * (place % 100)
+        assert (sheet[top : top + 5, left : left + 7] == levels[order[place]]).all()
+    assert not sheet[5:, 7 * 30 :].any(), "nothing after the last"
+
+
+def test_wrong_and_confident_rows_come_first_on_a_sheet() -> None:
+    right = np.array([True, False, True, False])
+    order = sheet_order(right, np.array([0.9, 0.5, 0.95, 0.8]))
+    assert order.tolist() == [3, 1, 2, 0]
+
+
+def test_a_sheet_has_bounds() -> None:
+    assert layout(10_000, (28, 28)) == (28, 28, 10_000, 100)
+    assert layout(1_000_000, (28, 28)).n == 15_306
+    assert layout(1_000, (400, 300, 3)) == (112, 84, 425, 100)
+    assert layout(5, (16_384, 16_384)) == (112, 112, 5, 5), "no empty sheet, no empty columns"
+    assert layout(5, (1, 9_000)) == (1, 112, 5, 5)
+
+
+@pytest.mark.parametrize("shape", [(400, 300), (400, 300, 3)])
+def test_large_images_are_shrunk_on_a_sheet(shape: tuple[int, ...], tmp_path: Path) -> None:
+    images = np.zeros((3, *shape), np.uint8)
+    images[1, :200] = 255
+    write_sheet(tmp_path / "sheet.png", images, np.array([1, 0, 2]))
+    sheet = np.asarray(Image.open(tmp_path / "sheet.png").convert("L"))
+    assert sheet.shape == (112, 3 * 84)
+    assert (sheet[:56, :84] > 250).all() and not sheet[56:].any() and not sheet[:, 84:].any()
+
+
+def test_a_report_says_how_to_make_the_run_again(small_run: Run, tmp_path: Path) -> None:
+    asked: dict[str, Any] = {
+        "hidden": [64, 32], "learning_rate": 0.01, "robustness": True,
+        "cost": {"false_negative": 10.0}, "class_weights": "balanced",
+    }  # fmt: skip
+    reading = Reading(
+        target="my price", columns={"a": "text"}, separator="\t", header=False, time="day", lags=3
+    )
+    data = small_run.record.data.model_copy(update={"source": "/home/me/rows 1.csv"})
+    record = small_run.record.model_copy(update={"asked": asked, "data": data, "learner": "cnn"})
+    run = Run(small_run.path, record)
+    again = commands(run)[-1][1]
+    assert again == (
+        "tenfold train 'rows 1.csv' --learner cnn --hidden 64,32 --learning-rate 0.01 --robustness"
+        " --cost false_negative=10 --class-weights balanced"
+    )
+    data.reading = reading
+    assert commands(run)[-1][1].endswith(
+        "--target 'my price' --separator '\t' --time day --lags 3 --no-header --column a=text"
+    )
+    record.asked = {"shift_px": 0}
+    assert commands(run)[-1][1] == (
+        "tenfold.train('rows 1.csv', learner='cnn', recipe='default', shift_px=0)"
+    )
+
+
+def test_every_flag_of_a_report_is_one_of_train() -> None:
+    known = {*inspect.signature(cli.train).parameters}
+    assert set(FLAGS) <= known and set(FLAGS) <= set(Settings.model_fields)
+
+
+def test_what_the_audit_found_stands_on_the_first_screen(few: Few, tmp_path: Path) -> None:
+    data = few(300, 0)
+    doubled = Dataset(
+        data.name, np.concatenate([data.images, data.images[:30]]), np.r_[data.y, data.y[:30]],
+        data.labels, [f"rows:{i}" for i in range(330)], np.arange(300, 330),
+    )  # fmt: skip
+    run = tenfold.train(doubled, learner="bayes", out=tmp_path)
+    text = (run.path / "report.html").read_text("utf-8")
+    assert 'class="card findings grave"' in text
+    finding = text.index("30 of 30 test examples (100.0%) stand in both")
+    assert finding < text.index('<section id="mistakes"')
+
+
+def test_the_layers_are_those_of_the_network_alone(small_run: Run) -> None:
+    rows = layer_rows((small_run.path / "model.onnx").read_bytes())
+    assert [(row.name, row.activation) for row in rows] == [
+        ("hidden_1", "ReLU"), ("output", "softmax"),
+    ]  # fmt: skip
+    assert sum(row.parameters for row in rows) == small_run.record.parameters
+
+
+def test_commands_of_a_folder_with_a_blank_in_its_name(small_run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "my run's"
+    shutil.copytree(small_run.path, path)
+    words, plain = dict(commands(Run.open(path))), f"{tmp_path.name}/my run's"
+    assert words["In Python"] == f"tenfold.open({plain!r}).model.predict(...)"
+    assert shlex.split(words["Check that nothing was changed"]) == ["tenfold", "verify", plain]
+
+
+def test_examples_in_colour_are_drawn(tmp_path: Path) -> None:
+    x = np.zeros((6, 20, 20, 3), np.uint8)
+    x[..., 0] = 255
+    data = Dataset("reds", x, np.arange(6) % 2, ("a", "b"), [str(i) for i in range(6)])
+    draw_examples(data, tmp_path / "x.png")
+    pixels = np.asarray(Image.open(tmp_path / "x.png").convert("RGB")).reshape(-1, 3)
+    assert (pixels == (255, 0, 0)).all(axis=1).mean() > 0.05
+
+
+@pytest.mark.parametrize("name", ["audit.json", "robustness.json"])
+def test_a_damaged_part_of_a_run_is_named(small_run: Run, tmp_path: Path, name: str) -> None:
+    path = tmp_path / "run"
+    shutil.copytree(small_run.path, path)
+    (path / name).write_text('{"format": 2}')
+    with pytest.raises(RunError, match=rf"^Damaged {name}: problem=.*{name}"):
+        write_report(Run.open(path))

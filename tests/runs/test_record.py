@@ -1,0 +1,377 @@
+"""The run folder: numbered, complete, counted, verified."""
+
+import csv
+import json
+import shutil
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import tenfold
+from tenfold import Dataset, Evaluation, Run
+from tenfold.build.onnx import to_graph
+from tenfold.core.errors import FileError, RunError
+from tenfold.core.files import sha256
+from tenfold.evaluation import RegressionEvaluation
+from tenfold.inputs.tables.columns import Table
+from tenfold.learners import Fitted
+from tenfold.learners.architectures import build_network
+from tenfold.learners.network import Network
+from tenfold.model.model import Predictions
+from tenfold.runs.record import (
+    DataRecord,
+    Record,
+    StoredLabels,
+    as_written,
+    count_opening,
+    harmless,
+    read_predictions,
+    read_test_rows,
+    verify,
+    write_predictions,
+    write_test_rows,
+    write_values,
+)
+
+
+def a_record(fingerprint: str = "f") -> Record:
+    data = DataRecord(name="d", fingerprint=fingerprint, n_train=1, n_validation=0, n_test=1)
+    return Record(learner="network", recipe="default", asked={}, config={}, data=data, versions={})
+
+
+@pytest.fixture
+def copy(small_run: Run, tmp_path: Path) -> Path:
+    """A run folder that a test may damage."""
+    return Path(shutil.copytree(small_run.path, tmp_path / "copy"))
+
+
+def reseal(run: Path) -> None:
+    """Make run.json agree with changed files, as somebody who wants to deceive would."""
+    opened = Run.open(run)
+    opened.finish("finished")
+
+
+def test_folders_take_the_next_free_number(tmp_path: Path) -> None:
+    (tmp_path / "mnist-network-2").mkdir()
+    names = [Run.create(tmp_path, "mnist-network", a_record()).path.name for _ in range(3)]
+    assert names == ["mnist-network-1", "mnist-network-3", "mnist-network-4"]
+
+
+def test_runs_created_at_once_never_share_a_folder(tmp_path: Path) -> None:
+    paths: list[Path] = []
+    threads = [
+        threading.Thread(target=lambda: paths.append(Run.create(tmp_path, "r", a_record()).path))
+        for _ in range(16)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(paths)) == 16
+
+
+def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(FileError, match="Cannot create.*file/runs"):
+        Run.create(tmp_path / "file" / "runs", "r", a_record())
+
+
+def test_run_json_is_the_contract(small_run: Run) -> None:
+    record = json.loads((small_run.path / "run.json").read_text())
+    assert {
+        "format", "state", "learner", "recipe", "config", "data", "parameters", "seconds",
+        "test_opened", "versions", "files",
+    } <= set(record)  # fmt: skip
+    assert record["data"] == {
+        "name": "mnist",
+        "fingerprint": small_run.record.data.fingerprint,
+        "n_train": 540,
+        "n_validation": 60,
+        "n_test": 200,
+        "n_dropped": 0,
+        "source": None,
+        "reading": None,
+        "target_mean": None,
+        "positive": None,
+    }
+    assert list(record["seconds"]) == ["load", "train", "export", "evaluate", "report", "total"]
+    assert record["seconds"]["total"] >= sum(record["seconds"].values()) / 2.1
+    assert (record["asked"], record["config"]["epochs"]) == ({"epochs": 3}, 3)
+    assert set(record["versions"]) >= {"python", "tenfold", "keras", "jax", "onnxruntime"}
+    assert record["parameters"] == 101_770
+    for name, digest in record["files"].items():
+        assert sha256(small_run.path / name) == digest
+    assert set(record["files"]) == {
+        "audit.json", "confusion_matrix.png", "evaluation.json", "examples/answers.csv",
+        "examples/inputs.idx", "history.csv", "history.png", "model.onnx", "predictions.csv",
+        "report.html", "test_images.png",
+    }  # fmt: skip
+
+
+def test_predictions_csv_has_a_line_per_test_row_in_data_order(
+    small_run: Run, few: "tenfold.Dataset"
+) -> None:
+    with (small_run.path / "predictions.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    names = [f"p_{label}" for label in "0123456789"]
+    assert list(rows[0]) == ["key", "true", "predicted", "confidence", "unsure", *names]
+    assert [row["key"] for row in rows] == [f"t10k-images-idx3-ubyte:{i}" for i in range(200)]
+    right = sum(row["true"] == row["predicted"] for row in rows)
+    assert isinstance(small_run.evaluation, Evaluation)
+    assert right / 200 == small_run.evaluation.accuracy.value
+    for row in rows:
+        values = np.array([float(row[name]) for name in names])
+        assert abs(values.sum() - 1) < 1e-5
+        assert row["predicted"] == str(values.argmax())
+        assert float(row["confidence"]) == values.max()
+        assert row["unsure"] in ("true", "false")
+    unsure = sum(row["unsure"] == "true" for row in rows)
+    assert unsure == 200 - round(200 * small_run.evaluation.answered.share.value)
+
+
+def test_history_csv_has_a_line_per_epoch(small_run: Run) -> None:
+    lines = (small_run.path / "history.csv").read_text().splitlines()
+    assert lines[0] == "epoch,seconds,loss,accuracy,val_loss,val_accuracy,learning_rate"
+    assert [line.split(",")[0] for line in lines[1:]] == ["1", "2", "3"]
+    assert small_run.history[2]["epoch"] == 3
+    assert (small_run.history[2]["loss"] or 9) < (small_run.history[0]["loss"] or 0)
+
+
+def test_without_validation_rows_their_columns_are_empty(mnist: Dataset, tmp_path: Path) -> None:
+    run = tenfold.train(
+        mnist.take(np.arange(200)), recipe="tutorial", epochs=1, hidden=[4], out=tmp_path
+    )
+    assert run.record.data.n_validation == 0
+    assert (run.record.data.n_train, run.record.data.n_test) == (150, 50)
+    row = (run.path / "history.csv").read_text().splitlines()[1].split(",")
+    assert row[4:6] == ["", ""]
+    assert run.history[0]["val_accuracy"] is None
+
+
+def test_openings_count_per_data(tmp_path: Path) -> None:
+    runs = [Run.create(tmp_path, "r", a_record(data)) for data in ("a", "a", "b", "a")]
+    (tmp_path / "r-9").mkdir()
+    (tmp_path / "r-9" / "run.json").write_text("{}")  # not readable: cannot be counted
+    for run in (runs[0], runs[1], runs[2], runs[3]):
+        count_opening(run)
+    assert [run.record.test_opened for run in runs] == [1, 2, 1, 3]
+    assert [Run.open(run.path).record.test_opened for run in runs] == [1, 2, 1, 3]
+
+
+def test_cells_of_test_rows_come_back_as_they_were(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Run.create(tmp_path, "r", a_record())
+    assert read_test_rows(run) == ([], {})
+    texts = ["=1+1", "a,b", "", "two\nlines", "'quoted'"]
+    columns: dict[str, Any] = {
+        "=text": np.array(texts, object), "key": np.array([0.1, np.nan, -2, 1e30, 5])
+    }  # fmt: skip
+    keys = [f"@rows.csv:{row}" for row in range(5)]
+    write_test_rows(run, keys, Table(columns))
+    names, cells = read_test_rows(run)
+    assert names == ["=text", "key"]
+    numbers = ["0.1", "", "-2.0", "1e+30", "5.0"]
+    assert cells == {k: [a, b] for k, a, b in zip(keys, texts, numbers, strict=True)}
+    first = (run.path / "test_rows.csv").read_text("utf-8").splitlines()[:2]
+    assert first == ["key,'=text,key", "'@rows.csv:0,'=1+1,0.1"]
+    monkeypatch.setattr("tenfold.runs.record.MAX_CELL_BYTES", 40)
+    write_test_rows(run, keys, Table(columns))
+    assert list(read_test_rows(run)[1]) == keys[:2], "as many as there is room for"
+
+
+@pytest.mark.parametrize("content", [b"", b"key,a\nx\n", b"key,a\n\xff,1\n", b'key,a\n"x,1\n'])
+def test_damaged_cells_are_named(tmp_path: Path, content: bytes) -> None:
+    run = Run.create(tmp_path, "r", a_record())
+    (run.path / "test_rows.csv").write_bytes(content)
+    with pytest.raises(RunError, match=r"^Damaged test rows: problem=.*test_rows\.csv"):
+        read_test_rows(run)
+
+
+def test_what_is_not_a_run_is_said(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"No run \(.*\)\. Expected a folder that `tenfold train`"):
+        Run.open(tmp_path)
+
+
+def test_a_damaged_run_json_is_said(copy: Path) -> None:
+    (copy / "run.json").write_text('{"format": 1, "state": "fin')
+    with pytest.raises(RunError, match=r"Damaged run\.json: problem=.*run\.json"):
+        Run.open(copy)
+
+
+def test_a_damaged_evaluation_is_said(copy: Path) -> None:
+    (copy / "evaluation.json").write_text("{}")
+    with pytest.raises(RunError, match=r"Damaged evaluation: problem=.*'task'"):
+        _ = Run.open(copy).evaluation
+
+
+@pytest.mark.parametrize(
+    ("name", "attribute"),
+    [("model.onnx", "model"), ("evaluation.json", "evaluation"), ("history.csv", "history")],
+)
+def test_what_a_run_does_not_have_is_said(copy: Path, name: str, attribute: str) -> None:
+    (copy / name).unlink()
+    with pytest.raises(RunError, match=f"The run has no {name}: state='finished'"):
+        getattr(Run.open(copy), attribute)
+
+
+def test_verify_counts_what_it_checked(small_run: Run) -> None:
+    assert verify(small_run.path) == {"files": 11, "examples": 10}
+
+
+def test_verify_works_on_a_moved_run(copy: Path) -> None:
+    assert verify(copy.rename(copy.with_name("elsewhere")))["files"] == 11
+
+
+def test_verify_names_every_changed_missing_and_new_file(copy: Path) -> None:
+    with (copy / "model.onnx").open("r+b") as file:
+        file.seek(5000)
+        file.write(b"\xff")
+    (copy / "history.png").unlink()
+    (copy / "extra.txt").write_text("")
+    with pytest.raises(RunError, match="The run was changed") as error:
+        verify(copy)
+    expected = "files='extra.txt added, history.png missing, model.onnx changed'"
+    assert expected in str(error.value)
+
+
+def test_verify_refuses_a_run_that_is_not_finished(tmp_path: Path) -> None:
+    run = Run.create(tmp_path, "r", a_record())
+    with pytest.raises(RunError, match="The run is not finished: state='running'"):
+        verify(run.path)
+
+
+def test_verify_asks_the_stored_examples_again(copy: Path) -> None:
+    # Another model under the same name, with digests that agree: only its answers betray it.
+    promise = Run.open(copy).model.contract.model_copy(update={"novelty_threshold": None})
+    network = build_network((28, 28), [128], 10, seed=99)
+    other = Fitted("network", Network(network), network.count_params())
+    (copy / "model.onnx").write_bytes(to_graph(other, promise))
+    reseal(copy)
+    with pytest.raises(RunError, match="The model answers differently.*examples/answers.csv"):
+        verify(copy)
+
+
+def test_examples_are_one_of_each_label_and_never_test_rows(small_run: Run) -> None:
+    with (small_run.path / "examples" / "answers.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["true"] for row in rows] == list("0123456789")
+    assert all(row["key"].startswith("train-images") for row in rows)
+
+
+# Cells that spreadsheets run
+
+
+@pytest.mark.parametrize(
+    ("text", "cell"),
+    [
+        ("=1+1", "'=1+1"),
+        ("+49 30 1234", "'+49 30 1234"),
+        ("-", "'-"),
+        ("@SUM(A1)", "'@SUM(A1)"),
+        ("\t=1", "'\t=1"),
+        ("\r=1", "'\r=1"),
+        ("\n=1", "'\n=1"),
+        ("\0=1", "'\0=1"),
+        ("'=1", "''=1"),
+        ("-inf", "'-inf"),
+        ("-1_0", "'-1_0"),
+        ("-1.5e-3", "-1.5e-3"),
+        ("+7", "+7"),
+        ("-.5", "-.5"),
+        ("spam", "spam"),
+        ("'tis", "'tis"),
+        ("", ""),
+        ("a=b", "a=b"),
+    ],
+)
+def test_a_cell_that_would_run_gets_a_quote(text: str, cell: str) -> None:
+    assert (harmless(text), as_written(cell)) == (cell, text)
+
+
+texts = st.text(st.sampled_from("=+-@'\t\r\n\0 a1.,\"") | st.characters(codec="utf-8"))
+
+
+@given(keys=st.lists(texts, max_size=5))
+def test_every_text_comes_back_from_the_file(
+    keys: list[str], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    path = tmp_path_factory.getbasetemp() / f"{threading.get_ident()}.csv"
+    write_values(path, keys, [1.0] * len(keys), [2.0] * len(keys))
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [as_written(row["key"]) for row in rows] == keys
+    for row in rows:
+        bare = row["key"].strip("'")[:1]
+        assert bare not in tuple("=@\t\r\n\0") or row["key"].startswith("'")
+
+
+def test_predictions_of_a_regression(tmp_path: Path) -> None:
+    path = tmp_path / "predictions.csv"
+    write_values(path, ["a.csv:1", "=a"], np.array([1.5, -2]), [1, 1 / 3], [0, 0], [2, 1e9])
+    assert path.read_text() == (
+        "key,true,predicted,low,high\n"
+        "a.csv:1,1.5,1,0,2\n"
+        "'=a,-2,0.333333333,0,1e+09\n"
+    )  # fmt: skip
+    write_values(path, ["k"], [1.0], [2.0])
+    assert path.read_text() == "key,true,predicted,low,high\nk,1,2,,\n"
+
+
+def test_predictions_say_which_rows_are_unsure_and_run_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "predictions.csv"
+    answers = Predictions(
+        np.array([[0.75, 0.25], [0.5, 0.5]], np.float32),
+        ("@ham", "spam"),
+        novelty=np.array([0.5, 2], np.float32),
+        novelty_threshold=1.0,
+    )
+    write_predictions(path, ["k", "+k"], ["spam", "@ham"], answers)
+    assert path.read_text() == (
+        "key,true,predicted,confidence,unsure,p_@ham,p_spam\n"
+        "k,spam,'@ham,0.75,false,0.75,0.25\n"
+        "'+k,'@ham,'@ham,0.5,true,0.5,0.5\n"
+    )
+
+
+def test_the_evaluation_of_a_run_is_that_of_its_task(tmp_path: Path) -> None:
+    run = Run.create(tmp_path, "r", a_record())
+    result = RegressionEvaluation.of([1, 2], [1, 3], baseline_value=1.5, baseline_kind="last value")
+    (run.path / "evaluation.json").write_text(result.model_dump_json())
+    assert Run.open(run.path).evaluation == result
+
+
+def test_predictions_are_read_as_they_were_written(small_run: Run) -> None:
+    stored = read_predictions(small_run)
+    assert isinstance(stored, StoredLabels) and isinstance(small_run.evaluation, Evaluation)
+    assert (stored.predicted == stored.true).mean() == small_run.evaluation.accuracy.value
+    assert (stored.probabilities.argmax(axis=1) == stored.predicted).all()
+    assert (stored.probabilities.max(axis=1) == stored.confidence).all()
+    answered = small_run.evaluation.answered.share.value
+    assert stored.unsure.mean() == pytest.approx(1 - answered)
+    assert stored.keys[3] == "t10k-images-idx3-ubyte:3"
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [(",7,", ",seven,"), ("false", "false,1,2,3"), (",0.", ",x.")]
+)
+def test_damaged_predictions_are_named(small_run: Run, tmp_path: Path, old: str, new: str) -> None:
+    for name in ("evaluation.json", "predictions.csv"):
+        text = (small_run.path / name).read_text("utf-8")
+        (tmp_path / name).write_text(text.replace(old, new) if name.endswith("csv") else text)
+    with pytest.raises(RunError, match=r"Damaged predictions: problem=.*predictions\.csv"):
+        read_predictions(Run(tmp_path, small_run.record))
+
+
+def test_a_run_that_may_not_be_read_is_not_counted(tmp_path: Path) -> None:
+    first, second = (Run.create(tmp_path, "a", a_record()) for _ in range(2))
+    count_opening(first)
+    (first.path / "run.json").unlink()
+    (first.path / "run.json").mkdir()  # root may read everything but this
+    count_opening(second)
+    assert second.record.test_opened == 1

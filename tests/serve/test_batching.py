@@ -1,0 +1,194 @@
+"""Answers together: identical to answers alone, and one that fails takes nobody with it."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+import tenfold
+from tenfold import Run
+from tenfold.core.errors import ModelError
+from tenfold.model.model import Estimates, Model, Prediction, Predictions
+from tenfold.serve.batching import Batcher, Outcome, joined
+from tenfold.serve.metrics import Histogram
+from tenfold.serve.nature import BATCH, GRAIN, Nature, find_nature
+from tests.conftest import Few
+
+
+def together(
+    model: Any, parts: list[Any], nature: Nature, sizes: Histogram | None = None
+) -> list[list[Outcome]]:
+    """The answers to several requests that wait at the same time."""
+
+    async def main() -> list[list[Outcome]]:
+        batcher = Batcher(model, nature, sizes or Histogram((1, 32)))
+        try:
+            return await asyncio.gather(*(batcher.answer(part) for part in parts))
+        finally:
+            assert batcher.waiting == 0
+            batcher.close()
+
+    return asyncio.run(main())
+
+
+def bits(outcome: Outcome) -> tuple[bytes, float | None]:
+    assert isinstance(outcome, Prediction)
+    return outcome.values.tobytes(), outcome.novelty
+
+
+@pytest.mark.parametrize("seconds", [0.0, 1.0], ids=["inline", "thread"])
+def test_answers_together_are_those_alone(small_run: Run, few: Few, seconds: float) -> None:
+    x = few(300).images[:300]
+    assert find_nature(small_run).grain == GRAIN
+    nature = Nature(GRAIN, seconds)
+    rng = np.random.default_rng(0)
+    cuts = np.sort(rng.choice(np.arange(1, 300), 90, replace=False))
+    parts = np.split(x, cuts)
+    sizes = Histogram((1, 32))
+    many = [one for part in together(small_run.model, parts, nature, sizes) for one in part]
+    alone = [together(small_run.model, [x[i : i + 1]], nature)[0][0] for i in range(300)]
+    assert [bits(one) for one in many] == [bits(one) for one in alone]
+    n_batches = int(list(sizes.lines("sizes", ""))[-1].split()[1])
+    assert -(-300 // BATCH) <= n_batches < 15
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("learner", ["cnn", "forest", "neighbors", "logistic", "bayes"])
+def test_other_learners_answer_alike_together(few: Few, tmp_path: Path, learner: str) -> None:
+    small: dict[str, Any] = {"epochs": 2, "width": 8} if learner == "cnn" else {}
+    run = tenfold.train(few(600, 200), learner=learner, recipe="fast", out=tmp_path, **small)
+    x, nature = few(700).images[600:], find_nature(run)
+    many = together(run.model, [x], nature)[0]
+    alone = [together(run.model, [x[i : i + 1]], nature)[0][0] for i in range(len(x))]
+    assert [bits(one) for one in many] == [bits(one) for one in alone]
+
+
+class Poisoned:
+    """The small run's model, that fails in some way on a picture whose first pixel is 13."""
+
+    def __init__(self, model: Model, way: str) -> None:
+        self._model = model
+        self._way = way
+
+    def answer(self, x: NDArray[Any]) -> Any:
+        poison = x[:, 0, 0] == 13
+        if poison.any() and self._way == "raises":
+            raise RuntimeError("the runtime gave up")
+        answers = self._model.answer(x)
+        assert isinstance(answers, Predictions)
+        answers.probabilities[poison] = np.nan
+        return answers
+
+
+@pytest.mark.parametrize("way", ["raises", "is nan"])
+@pytest.mark.parametrize("grain", [0, 16])
+def test_a_poisoned_item_fails_alone(small_run: Run, few: Few, way: str, grain: int) -> None:
+    x = few(40).images[:40].copy()
+    x[[3, 17], 0, 0] = 13
+    model = Poisoned(small_run.model, way)
+    found = together(model, [x[:10], x[10:20], x[20:]], Nature(grain, 0.0))
+    outcomes = [one for part in found for one in part]
+    assert [i for i, one in enumerate(outcomes) if one is None] == [3, 17]
+    good = together(small_run.model, [x[4:5]], Nature(grain, 0.0))[0][0]
+    assert bits(outcomes[4]) == bits(good)
+
+
+def test_a_request_that_was_given_up_is_left_out(small_run: Run, few: Few) -> None:
+    x = few(4).images[:4]
+
+    async def main() -> list[Outcome]:
+        batcher = Batcher(small_run.model, Nature(16, 1.0), Histogram((1, 32)))
+        first = asyncio.ensure_future(batcher.answer(x[:1]))
+        await asyncio.sleep(0)
+        given_up = asyncio.ensure_future(batcher.answer(x[1:2]))
+        await asyncio.sleep(0)
+        given_up.cancel()
+        last = await batcher.answer(x[2:])
+        await first
+        batcher.close()
+        return last
+
+    assert len(asyncio.run(main())) == 2
+
+
+def test_of_a_large_request_given_up_the_rest_is_not_computed(small_run: Run, few: Few) -> None:
+    x = few(320).images[:320]
+    sizes = Histogram((1, 32))
+
+    async def main() -> None:
+        batcher = Batcher(small_run.model, Nature(16, 1.0), sizes)
+        given_up = asyncio.ensure_future(batcher.answer(x))
+        while batcher.waiting in (0, 320):
+            await asyncio.sleep(0)
+        given_up.cancel()
+        (one,) = await batcher.answer(x[:1])
+        assert one is not None and batcher.waiting == 0
+        batcher.close()
+
+    asyncio.run(main())
+    n_batches = int(list(sizes.lines("sizes", ""))[-1].split()[1])
+    assert n_batches < 10
+
+
+def test_a_batch_that_cannot_be_put_together_stops_nobody_else(
+    small_run: Run, few: Few, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x = few(4).images[:4]
+
+    def failing(parts: Any) -> Any:
+        if len(parts) > 1:
+            raise MemoryError
+        return parts[0]
+
+    monkeypatch.setattr("tenfold.serve.batching.joined", failing)
+
+    async def main() -> None:
+        batcher = Batcher(small_run.model, Nature(16, 0.0), Histogram((1, 32)))
+        one, two = await asyncio.gather(batcher.answer(x[:1]), batcher.answer(x[1:3]))
+        assert [*one, *two] == [None] * 3
+        assert (await batcher.answer(x[:1]))[0] is not None
+        batcher.close()
+
+    asyncio.run(main())
+
+
+class Odd:
+    """A model whose answers depend on the size of the batch, and nothing helps."""
+
+    def __init__(self, run: Run, spoiled: float = 0.0) -> None:
+        self.contract = run.model.contract
+        self._spoiled = spoiled
+
+    def answer(self, x: NDArray[Any]) -> Estimates:
+        value = np.full(len(x), len(x) + self._spoiled, np.float32)
+        return Estimates(value, value, value)
+
+
+class FakeRun:
+    def __init__(self, model: Any) -> None:
+        self.model = model
+        self.path = Path("odd")
+
+
+def test_a_model_that_minds_company_is_asked_row_by_row(small_run: Run) -> None:
+    run: Any = FakeRun(Odd(small_run))
+    nature = find_nature(run)
+    assert nature.grain == 0
+    found = together(run.model, [np.zeros((5, 28, 28), np.uint8)], nature)[0]
+    assert [one.value for one in found if one and not isinstance(one, Prediction)] == [1.0] * 5
+
+
+def test_a_model_without_numbers_is_not_served(small_run: Run) -> None:
+    run: Any = FakeRun(Odd(small_run, np.nan))
+    with pytest.raises(ModelError, match=r"The model gives no numbers \(odd\)"):
+        find_nature(run)
+
+
+def test_tables_are_joined_by_column(small_run: Run) -> None:
+    from tenfold.inputs.tables.columns import Table
+
+    parts = [Table({"a": np.array([1.0, 2.0])}), Table({"a": np.array([3.0])})]
+    assert joined(parts).columns["a"].tolist() == [1, 2, 3]

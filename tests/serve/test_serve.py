@@ -1,0 +1,426 @@
+"""The service as an application: routes, the gate, limits, and what OpenAPI promises."""
+
+import asyncio
+import base64
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import tenfold
+from tenfold import Run
+from tenfold.core.errors import SettingsError
+from tenfold.model.json_form import Answer
+from tenfold.model.json_form import as_json as in_form
+from tenfold.model.model import Prediction
+from tenfold.serve.gate import Gate, without_port
+from tenfold.serve.limits import Limits, read_limits
+from tests.conftest import Few
+from tests.support.paper import CONDITIONS, on_paper
+from tests.support.service import (
+    JSON,
+    RAW,
+    Told,
+    as_json,
+    ask,
+    asked,
+    gate_of,
+    images,
+    png,
+    predict,
+)
+
+ROWS = "size,colour,price\n" + "\n".join(
+    f"{i % 17},{'red' if i % 3 else 'blue'},{(i % 17) * 2 + (i % 3)}.5" for i in range(120)
+)
+
+
+@pytest.fixture(scope="module")
+def gate(small_run: Run) -> Gate:
+    return gate_of(small_run)
+
+
+@pytest.fixture(scope="module")
+def table_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    folder = tmp_path_factory.mktemp("table")
+    (folder / "rows.csv").write_text(ROWS)
+    return tenfold.train(
+        folder / "rows.csv", learner="linear", recipe="fast", target="price", out=folder
+    )
+
+
+def expected(run: Run, answers: Any, kind: str) -> list[dict[str, Any]]:
+    return [in_form(Answer(kind, row, one)) for row, one in enumerate(answers)]
+
+
+def close(found: Any, wanted: Any) -> bool:
+    """Equal but for the last bits of numbers."""
+    if isinstance(wanted, dict):
+        same = set(found) == set(wanted)
+        return same and all(close(found[name], wanted[name]) for name in wanted)
+    if isinstance(wanted, list):
+        return len(found) == len(wanted) and all(map(close, found, wanted))
+    return abs(found - wanted) < 1e-5 if isinstance(wanted, float) else bool(found == wanted)
+
+
+def test_json_pictures_and_raw_bytes_are_answered_like_predict(
+    gate: Gate, small_run: Run, few: Few
+) -> None:
+    x = few(40).images[:40]
+    model = small_run.model
+    for body, kind, name in [(images(x), JSON, "images"), (x.tobytes(), RAW, "raw")]:
+        told = predict(gate, body, kind)
+        assert told.status == 200 and told.headers["content-type"] == JSON
+        assert told.headers["x-content-type-options"] == "nosniff"
+        assert told.json["model"] == model.sha256 and "notes" not in told.json
+        wanted = expected(small_run, model.answer(x), name)
+        assert all(map(close, told.json["predictions"], wanted))
+    one = predict(gate, as_json(images=[x[3].tolist()])).json["predictions"]
+    assert one == [told.json["predictions"][3] | {"input": "images", "row": 0}]
+
+
+def test_a_photo_is_answered_through_the_fit(
+    gate: Gate, small_run: Run, few: Few, tmp_path: Path
+) -> None:
+    grey = on_paper(few(10).images[3], CONDITIONS["gradient"])
+    path = tmp_path / "photo.png"
+    Image.fromarray(grey).save(path)
+    told = predict(gate, path.read_bytes(), "image/png")
+    answer = small_run.model.predict(path)
+    assert isinstance(answer, Prediction)
+    assert close(told.json["predictions"], expected(small_run, [answer], "picture"))
+    blank = predict(gate, png(np.full((50, 50), 255, np.uint8)), "image/png")
+    assert blank.json["predictions"][0]["unsure"] is True
+    assert blank.json["predictions"][0]["reason"] == "nothing is drawn on it"
+
+
+def test_items_fail_alone_and_keep_their_places(gate: Gate, few: Few) -> None:
+    good = few(2).images[0].reshape(-1).tolist()
+    told = predict(gate, as_json(images=[[1], good, "x"]))
+    assert told.status == 200
+    first, second, third = told.json["predictions"]
+    assert first["error"].startswith("Not a picture") and (first["row"], third["row"]) == (0, 2)
+    assert second["row"] == 1 and "label" in second and "error" in third
+    assert predict(gate, as_json(images=[[1]])).status == 422
+
+
+def test_rows_of_a_table_are_answered_with_notes(table_run: Run) -> None:
+    gate = gate_of(table_run)
+    rows = [{"size": 3, "colour": "red"}, {"size": "x", "colour": None}, {"colour": "blue"}]
+    told = predict(gate, as_json(rows=rows))
+    assert told.status == 200
+    answers = table_run.model.predict(rows)
+    assert close(told.json["predictions"][0], expected(table_run, answers, "rows")[0])
+    assert any("'x'" in note or "size" in note for note in told.json["notes"])
+    assert predict(gate, bytes(784), RAW).status == 415
+    assert predict(gate, as_json(rows=[{"other": 1}])).status == 422
+    about = ask(gate, "GET", "/v1/model").json
+    assert about["task"] == "regression" and about["labels"] == []
+
+
+def test_several_runs_have_names(small_run: Run, table_run: Run, few: Few) -> None:
+    gate = gate_of(small_run, table_run)
+    first, second = small_run.path.name, table_run.path.name
+    names = [one["name"] for one in ask(gate, "GET", "/v1/models").json["models"]]
+    assert names == [first, second]
+    x = few(1).images[:1]
+    alike = [ask(gate, "POST", path, images(x), kind=JSON).json
+             for path in ("/v1/predict", f"/v1/models/{first}/predict")]  # fmt: skip
+    assert alike[0] == alike[1]
+    other = ask(gate, "POST", f"/v1/models/{second}/predict", images(x), kind=JSON)
+    assert other.status == 422 and '{"rows": [...]}' in other.error
+    assert ask(gate, "GET", f"/v1/models/{second}").json["name"] == second
+    assert ask(gate, "POST", "/v1/models/none/predict", b"{}", kind=JSON).status == 404
+    with pytest.raises(SettingsError, match="Unusable name of a run: name="):
+        gate_of(small_run, small_run)
+
+
+def test_pages_carry_their_policy(small_run: Run, table_run: Run) -> None:
+    gate = gate_of(small_run, table_run)
+    home = ask(gate, "GET", "/")
+    policy = home.headers["content-security-policy"]
+    assert "default-src 'none'" in policy and "script-src 'sha256-" in policy
+    assert "connect-src 'self'" in policy and "frame-ancestors 'none'" in policy
+    assert b"connect-src 'self'" in home.body and b"/docs" in home.body
+    assert home.body == ask(gate, "GET", f"/models/{small_run.path.name}").body
+    table = ask(gate, "GET", f"/models/{table_run.path.name}")
+    assert b"reads rows of a table" in table.body
+    assert "script-src 'none'" in table.headers["content-security-policy"]
+    manual = ask(gate, "GET", "/docs")
+    assert b"/v1/predict" in manual.body and b"http://" not in manual.body
+    assert b"https://" not in manual.body
+
+
+def test_health_and_metrics(small_run: Run, few: Few) -> None:
+    gate = gate_of(small_run)
+    assert ask(gate, "GET", "/health/live").json == {"status": "live"}
+    assert ask(gate, "GET", "/health/ready").json == {"status": "ready"}
+    gate.state.leaving = True
+    told = ask(gate, "GET", "/health/ready")
+    assert told.status == 503 and told.json == {"status": "leaving"}
+    assert told.headers["connection"] == "close"
+    assert predict(gate, images(few(1).images[:1])).headers["connection"] == "close"
+    gate.state.leaving = gate.state.ready = False
+    assert ask(gate, "GET", "/health/ready").json == {"status": "not ready"}
+    text = ask(gate, "GET", "/metrics").body.decode()
+    assert 'tenfold_requests_total{route="predict",status="200"} 1' in text
+    assert 'tenfold_request_seconds_bucket{route="predict",le="+Inf"} 1' in text
+    assert f'tenfold_batch_items_count{{model="{small_run.path.name}"}} 1' in text
+    for line in text.splitlines():
+        assert line.startswith("# ") or float(line.rpartition(" ")[2]) >= 0
+
+
+# Who may ask.
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("127.0.0.1", 200), ("127.0.0.1:8000", 200), ("LOCALHOST:1", 200), ("localhost", 200),
+        ("", 403), ("evil.example", 403), ("127.0.0.1.evil.example", 403), ("localhost.", 403),
+        ("localhost:", 403), ("localhost:x", 403), ("user@localhost", 403), ("[::1]", 403),
+        ("127.0.0.1:80:80", 403), ("127.1", 403), ("0x7f000001", 403), ("localhost, evil", 403),
+    ],
+)  # fmt: skip
+def test_only_names_of_the_service_are_answered(gate: Gate, host: str, status: int) -> None:
+    for path in ("/health/live", "/v1/model", "/metrics"):
+        told = ask(gate, "GET", path, headers={"host": host})
+        assert told.status == status
+        assert status == 200 or told.error.startswith("Unknown host. Expected a name of this")
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "DELETE", "OPTIONS", "PUT"])
+def test_other_pages_may_not_ask(gate: Gate, few: Few, method: str) -> None:
+    body = images(few(1).images[:1])
+    for headers in (
+        {"origin": "http://evil.example"},
+        {"origin": "null"},
+        {"origin": "http://127.0.0.1:9999"},
+        {"sec-fetch-site": "cross-site"},
+        {"sec-fetch-site": "same-site", "sec-fetch-mode": "no-cors"},
+    ):
+        told = ask(gate, method, "/v1/predict", body, headers, JSON)
+        assert told.status == 403 and told.error.startswith("Foreign origin")
+        assert not any(name.startswith("access-control") for name in told.headers)
+    own = {"origin": "http://127.0.0.1:8000", "sec-fetch-site": "same-origin"}
+    assert predict(gate, body, headers=own).status == 200
+    link = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate"}
+    assert ask(gate, "GET", "/docs", headers=link).status == 200
+    assert ask(gate, "POST", "/docs", headers=link).status == 403
+
+
+def test_a_header_that_decides_stands_once(gate: Gate) -> None:
+    told = ask(gate, "GET", "/v1/model", headers=[("host", "localhost"), ("host", "evil")])
+    assert told.status == 400 and told.error == "A header twice: header='host'."
+
+
+def test_a_token_is_asked_for(small_run: Run, few: Few) -> None:
+    gate = gate_of(small_run, token="a secret of some length")
+    body = images(few(1).images[:1])
+    password = base64.b64encode(b"anyone:a secret of some length").decode()
+    for given, status in [
+        (None, 401), ("Bearer a secret of some length", 200),
+        ("bearer a secret of some length", 200),
+        ("Bearer a secret of some lengt", 401), ("Bearer ", 401), (f"Basic {password}", 200),
+        ("Basic !!", 401), ("Token a secret of some length", 401),
+        ("Basic " + base64.b64encode(b"a secret of some length").decode(), 401),
+    ]:  # fmt: skip
+        headers = {"authorization": given} if given else {}
+        told = predict(gate, body, headers=headers)
+        assert told.status == status, given
+        if status == 401:
+            assert told.headers["www-authenticate"].startswith("Basic ")
+            assert "secret" not in told.error
+    for path, status in [("/health/live", 200), ("/health/ready", 200), ("/metrics", 401),
+                         ("/", 401), ("/docs", 401), ("/openapi.json", 401)]:  # fmt: skip
+        assert ask(gate, "GET", path).status == status
+
+
+@pytest.mark.parametrize(
+    ("host", "name"),
+    [("a", "a"), ("a:1", "a"), ("[::1]:80", "[::1]"), ("[::1]", "[::1]"), ("a:", "a:"), ("", "")],
+)
+def test_a_port_is_no_part_of_a_name(host: str, name: str) -> None:
+    assert without_port(host) == name
+
+
+# How much.
+
+
+def test_kinds_of_bodies(gate: Gate) -> None:
+    for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data", ""):
+        told = predict(gate, b"{}", kind)
+        assert told.status == 415 and "Expected application/json" in told.error
+    told = predict(gate, b"{}", headers={"content-encoding": "gzip"})
+    assert told.status == 415 and told.error.startswith("An encoded body")
+    told = ask(gate, "GET", "/v1/predict")
+    assert told.status == 405 and told.headers["allow"] == "POST"
+    assert told.error == "Not a question: method='GET'. Expected POST."
+    assert predict(gate, bytes(784), "application/octet-stream; x=y").status == 200
+
+
+def test_a_body_ends_at_its_limit(small_run: Run) -> None:
+    gate = gate_of(small_run, body_bytes=1568)
+    assert predict(gate, bytes(1568), RAW).status == 200
+    for body in (bytes(1569), [bytes(1000), bytes(569)]):
+        told = predict(gate, body, RAW)  # type: ignore[arg-type]
+        assert told.status == 413
+        assert told.error == "Body too large. Expected at most 1568 bytes."
+    stated = predict(gate, b"", RAW, headers={"content-length": "99999999999"})
+    assert stated.status == 413
+    assert predict(gate, [], RAW).status == 408  # type: ignore[arg-type]
+    crowded = gate_of(small_run, bodies_bytes=1000)
+    told = predict(crowded, bytes(1568), RAW)
+    assert told.status == 503 and "fewer: bodies_bytes" in told.error
+    assert crowded.state.body_bytes == 0
+
+
+def test_too_many_at_once_are_told_to_come_again(small_run: Run, few: Few) -> None:
+    body = images(few(1).images[:1])
+    gate = gate_of(small_run, in_flight=4)
+
+    async def many() -> list[Told]:
+        path = "/v1/predict"
+        return await asyncio.gather(*(asked(gate, "POST", path, body, kind=JSON) for _ in range(9)))
+
+    found = asyncio.run(many())
+    assert sorted(told.status for told in found) == [200] * 4 + [503] * 5
+    refused = next(told for told in found if told.status == 503)
+    assert refused.headers["retry-after"] in ("1", "2", "3")
+    assert refused.error.startswith("Too many requests at once. Expected fewer: in_flight.")
+    assert gate.state.in_flight == 0 and predict(gate, body).status == 200
+    waiting = gate_of(small_run, queue=2)
+    assert predict(waiting, images(few(9).images[:9])).status == 200  # one request is always taken
+
+
+def test_large_bodies_and_slow_models_leave_the_loop_alone(
+    small_run: Run, few: Few, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = gate_of(small_run, answer_seconds=0.05)
+    x = np.tile(few(50).images[:50], (2, 1, 1))
+    assert len(predict(gate_of(small_run), x.tobytes(), RAW).json["predictions"]) == 100
+    from tenfold.serve import predictor
+
+    def slowly(*arguments: Any) -> Any:
+        import time
+
+        time.sleep(0.3)
+
+    monkeypatch.setattr(predictor, "read_question", slowly)
+    told = predict(gate, x.tobytes(), RAW)
+    assert told.status == 503 and "answer_seconds" in told.error
+
+
+def test_a_fault_of_ours_tells_nothing(
+    small_run: Run, few: Few, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from tenfold.serve import predictor
+
+    def broken(*arguments: Any) -> Any:
+        raise ZeroDivisionError("a secret")
+
+    monkeypatch.setattr(predictor, "read_question", broken)
+    gate = gate_of(small_run)
+    told = predict(gate, images(few(1).images[:1]))
+    gate.log.flush()
+    assert told.status == 500 and told.error == "The service failed."
+    line = json.loads(capsys.readouterr().err)
+    assert line["fault"] == "ZeroDivisionError" and "secret" not in str(line)
+    assert line["id"] == told.headers["x-request-id"]
+
+
+def test_the_log_has_no_data_of_the_sender(gate: Gate, capsys: pytest.CaptureFixture[str]) -> None:
+    ask(gate, "GET", "/a/secret", headers={"x-request-id": "secret", "user-agent": "secret"})
+    ask(gate, "SECRET", "/v1/predict", b"secret")
+    gate.log.refused(503)
+    gate.log.flush()
+    printed = capsys.readouterr().err
+    first, second, third = map(json.loads, printed.splitlines()[-3:])
+    assert (first["status"], first["route"], first["method"]) == (404, "other", "GET")
+    assert (second["status"], second["method"]) == (405, "other")
+    assert third["refused"] == 1 and third["status"] == 503
+    assert "secret" not in printed.lower()
+
+
+def test_limits_are_words_and_numbers() -> None:
+    assert read_limits(["queue=3", "body_seconds=0.5"]) == Limits(queue=3, body_seconds=0.5)
+    for word, words in [
+        ("queu=3", "Unknown limit: limit='queu=3'. Expected NAME=VALUE with one of body_bytes"),
+        ("queue", "Unknown limit"),
+        ("queue=0", "Unusable limit: queue='0'. Expected greater than or equal to 1."),
+        ("queue=many", "Unusable limit: queue='many'. Expected a valid integer"),
+        ("body_seconds=inf", "Unusable limit"),
+    ]:
+        with pytest.raises(SettingsError) as found:
+            read_limits([word])
+        assert words in str(found.value)
+
+
+def test_every_limit_is_documented() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "guide" / "serving.md").read_text("utf-8")
+    for name, field in Limits.model_fields.items():
+        row = next(line for line in page.splitlines() if line.startswith(f"| `{name}` |"))
+        assert f"{field.default:,}".removesuffix(".0") in row, name
+
+
+# What OpenAPI promises.
+
+
+def picture_files() -> dict[str, bytes]:
+    drawn = np.zeros((40, 40), np.uint8)
+    drawn[8:32, 18:22] = 255
+    found = {}
+    for kind in ("png", "jpeg", "gif", "bmp", "tiff", "webp"):
+        file = io.BytesIO()
+        Image.fromarray(drawn).save(file, kind)
+        found[kind] = file.getvalue()
+    return found
+
+
+def test_openapi_describes_every_route(gate: Gate, small_run: Run) -> None:
+    document = ask(gate, "GET", "/openapi.json").json
+    assert document["openapi"].startswith("3.1")
+    operation = document["paths"]["/v1/predict"]["post"]
+    kinds = set(operation["requestBody"]["content"])
+    assert kinds == {JSON, RAW} | {f"image/{kind}" for kind in picture_files()}
+    assert {"200", "400", "401", "403", "408", "413", "415", "422", "503"} <= set(
+        operation["responses"]
+    )
+    for kind, content in picture_files().items():
+        assert predict(gate, content, f"image/{kind}").status == 200
+    for path, methods in document["paths"].items():
+        for method in methods:
+            assert ask(gate, method.upper(), path).status not in (404, 405), path
+
+
+@pytest.mark.parametrize(
+    "examples", [4, pytest.param(300, marks=pytest.mark.slow)], ids=["few", "many"]
+)
+def test_schemathesis_finds_no_violation(gate: Gate, examples: int) -> None:
+    import schemathesis
+    from hypothesis import HealthCheck, given, settings
+    from hypothesis import strategies as st
+
+    for kind, content in picture_files().items():
+        schemathesis.openapi.media_type(f"image/{kind}", st.just(content))
+    pictures = st.integers(1, 3).flatmap(lambda n: st.binary(min_size=784 * n, max_size=784 * n))
+    schemathesis.openapi.media_type(RAW, pictures)
+    schema = schemathesis.openapi.from_asgi("/openapi.json", gate)
+    operations: list[Any] = [found.ok() for found in schema.get_all_operations()]  # type: ignore[union-attr]
+    assert len(operations) == len(ask(gate, "GET", "/openapi.json").json["paths"])
+    for operation in operations:
+        n = examples if operation.method == "post" else max(2, examples // 20)
+
+        @given(operation.as_strategy())
+        @settings(
+            max_examples=n, deadline=None, derandomize=True, database=None,
+            suppress_health_check=list(HealthCheck),
+        )  # fmt: skip
+        def check(case: Any) -> None:
+            case.call_and_validate()
+
+        check()

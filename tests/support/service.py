@@ -1,0 +1,162 @@
+"""A service for tests: in this process without a socket, or a real one with a port."""
+
+import asyncio
+import contextlib
+import http.client
+import io
+import json
+import os
+import signal
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from tenfold import Run
+from tenfold.serve.application import build
+from tenfold.serve.gate import Doors, Gate
+from tenfold.serve.limits import Limits
+from tests.support.program import Program, start
+
+JSON = "application/json"
+RAW = "application/octet-stream"
+
+
+@dataclass(frozen=True)
+class Told:
+    """What came back."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    @property
+    def error(self) -> str:
+        assert list(self.json) == ["error"]
+        return str(self.json["error"])
+
+
+def gate_of(*runs: Run, token: str | None = None, **limits: Any) -> Gate:
+    gate = build(
+        runs, Limits(**limits), Doors(frozenset({"localhost", "127.0.0.1", "testserver"}), token)
+    )
+    gate.state.ready = True
+    return gate
+
+
+async def asked(
+    gate: Gate, method: str, path: str, body: bytes | Sequence[bytes] = b"",
+    headers: Mapping[str, str] | Sequence[tuple[str, str]] = (), kind: str = "",
+) -> Told:  # fmt: skip
+    """Ask an application as a server does; a body of several parts comes in several events."""
+    parts = [body] if isinstance(body, bytes) else list(body)
+    pairs = list(headers.items()) if isinstance(headers, Mapping) else list(headers)
+    if all(name != "host" for name, _ in pairs):
+        pairs.append(("host", "127.0.0.1:8000"))
+    if kind:
+        pairs.append(("content-type", kind))
+    scope = {
+        "type": "http", "method": method, "path": path, "raw_path": path.encode(),
+        "query_string": b"", "root_path": "", "http_version": "1.1", "scheme": "http",
+        "headers": [(name.encode(), value.encode("latin-1")) for name, value in pairs],
+    }  # fmt: skip
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        if not parts:
+            return {"type": "http.disconnect"}
+        part = parts.pop(0)
+        return {"type": "http.request", "body": part, "more_body": bool(parts)}
+
+    async def send(event: Any) -> None:
+        sent.append(event)
+
+    await gate(scope, receive, send)
+    found = {name.decode(): value.decode("latin-1") for name, value in sent[0]["headers"]}
+    return Told(sent[0]["status"], found, b"".join(event["body"] for event in sent[1:]))
+
+
+def ask(gate: Gate, method: str, path: str, *arguments: Any, **named: Any) -> Told:
+    """One request, and the end of the loop it ran on."""
+    return asyncio.run(asked(gate, method, path, *arguments, **named))
+
+
+def predict(gate: Gate, body: bytes, kind: str = JSON, **named: Any) -> Told:
+    return ask(gate, "POST", "/v1/predict", body, kind=kind, **named)
+
+
+def as_json(**question: Any) -> bytes:
+    return json.dumps(question).encode()
+
+
+def images(x: NDArray[Any]) -> bytes:
+    """A question of pictures."""
+    return as_json(images=[image.reshape(-1).tolist() for image in x])
+
+
+def png(x: NDArray[np.uint8]) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(x).save(file, "PNG")
+    return file.getvalue()
+
+
+@dataclass
+class Service:
+    """A real one."""
+
+    process: Program
+    port: int
+    log: Path
+
+    def ask(
+        self, method: str, path: str, body: bytes = b"", kind: str = "", **headers: str
+    ) -> Told:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        try:
+            given = ({"content-type": kind} if kind else {}) | headers
+            connection.request(method, path, body, given)
+            answer = connection.getresponse()
+            found = {name.lower(): value for name, value in answer.getheaders()}
+            return Told(answer.status, found, answer.read())
+        finally:
+            connection.close()
+
+    def leave(self) -> int:
+        """SIGTERM, and the exit status."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(20)
+
+    def lines(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.log.read_text().splitlines()]
+
+
+@contextlib.contextmanager
+def service(
+    *runs: Run | Path, log: Path, flags: Sequence[str] = (), token: str | None = None
+) -> Iterator[Service]:
+    """`tenfold serve` on a free port; stopped in the end."""
+    paths = [str(run.path if isinstance(run, Run) else run) for run in runs]
+    environment = {**os.environ, **({"TENFOLD_TOKEN": token} if token else {})}
+    with log.open("wb") as errors:
+        process = start("serve", *paths, "--port", 0, *flags, stderr=errors, env=environment)
+    try:
+        assert process.stdout
+        line = process.stdout.readline()
+        assert line.startswith("service  http://"), log.read_text()
+        found = Service(process, int(line.rstrip("/\n").rpartition(":")[2]), log)
+        while found.ask("GET", "/health/ready").status != 200:
+            pass
+        yield found
+    finally:
+        process.kill()
+        process.wait()
+        if process.stdout:
+            process.stdout.close()

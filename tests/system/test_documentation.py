@@ -1,0 +1,250 @@
+"""The documentation is made from the program: nothing of it is missing, what it shows works."""
+
+import inspect
+import json
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import typer
+from docs import reference
+from PIL import Image
+
+import tenfold
+from tenfold import Dataset, Run
+from tenfold.cli import main as cli
+from tenfold.core.contract import Contract, Settings
+from tenfold.inputs.idx import write_idx
+from tenfold.runs.record import Record
+from tests.support.program import call_python
+
+ROOT = Path(tenfold.__file__).parent.parent.parent
+README = ROOT / "README.md"
+DOCS = ROOT / "docs"
+PAGES = [*DOCS.glob("*.md"), *DOCS.glob("guide/*.md"), *DOCS.glob("design/*.md")]
+NO_GUIDES = (DOCS / "design" / "index.md", DOCS / "changes.md")
+GUIDES = [page for page in PAGES if page not in NO_GUIDES]
+COMMANDS = list(reference.commands())
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text("utf-8"), re.S | re.M)
+
+
+def shown_commands(page: Path) -> list[list[str]]:
+    """The lines of a page's shell blocks that call `tenfold`, as words, comments left out."""
+    lines = [line for block in blocks(page, "sh") for line in block.splitlines()]
+    words = [shlex.split(line, comments=True) for line in lines]
+    return [one[1:] for one in words if one[:1] == ["tenfold"]]
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_every_command_and_every_option_says_what_it_does(words: tuple[str, ...]) -> None:
+    command = typer.main.get_command(cli.app)
+    for word in words[1:]:
+        command = command.commands[word]  # type: ignore[attr-defined]
+    assert command.help
+    for parameter in command.params:
+        assert getattr(parameter, "help", None), f"{parameter.name} has no help"
+    assert f"## `{' '.join(words)}`" in reference.commands_page()
+
+
+def test_the_page_of_commands_is_their_own_help() -> None:
+    words = ("tenfold", "data", "check")
+    printed = reference.help_of(words)
+    assert printed.startswith("Usage: tenfold data check [OPTIONS]")
+    assert "--labels" in printed and printed in reference.commands_page()
+
+
+@pytest.mark.parametrize("name", tenfold.__all__)
+def test_every_public_name_is_documented(name: str) -> None:
+    page = reference.api_page()
+    value = getattr(tenfold, name)
+    assert f" tenfold.{name}\n" in page
+    assert inspect.getdoc(value)
+    for member in re.findall(rf"tenfold\.{name}\n   :members: (.*)", page):
+        for one in member.split(", "):
+            assert inspect.getdoc(getattr(value, one)), f"{name}.{one}"
+
+
+def test_every_setting_is_documented() -> None:
+    assert not set(Settings.model_fields) - set(reference.meanings_of_settings())
+    page = reference.settings_page()
+    rows = re.findall(r"^\| `(\w+)` \| .+ \| `.+` \| .+ \|$", page, re.M)
+    assert rows[: len(Settings.model_fields)] == list(Settings.model_fields)
+    assert "`hidden` | numbers | `[128]`" in page
+    assert "`dropout` | number, 0 to below 1 | `0.0`" in page
+    assert "| `tutorial` | `network` | `epochs` 20" in page
+
+
+@pytest.mark.parametrize("name", reference.SCHEMAS)
+def test_the_stored_schemas_are_the_programs_own(name: str) -> None:
+    """If this fails the format changed: read the promise in docs/format.md, then `make schemas`."""
+    stored = (ROOT / "docs" / "schema" / f"{name}.schema.json").read_text("utf-8")
+    assert json.loads(stored) == reference.schema_of(name)
+    assert f"(schema/{name}.schema.json)" in (ROOT / "docs" / "format.md").read_text("utf-8")
+
+
+def test_what_format_1_wrote_is_still_read() -> None:
+    folder = ROOT / "tests" / "formats"
+    record = Record.model_validate_json((folder / "run-1.json").read_bytes())
+    contract = Contract.model_validate_json((folder / "contract-1.json").read_bytes())
+    assert (record.format, record.state, record.data.n_test) == (1, "finished", 10_000)
+    assert (contract.format, contract.labels) == (1, tuple("0123456789"))
+
+
+def test_every_page_is_reached_from_the_start() -> None:
+    start = (ROOT / "docs" / "index.md").read_text("utf-8")
+    listed = re.findall(r"^[a-z/-]+$", start, re.M)
+    names = {page.relative_to(DOCS).with_suffix("").as_posix() for page in PAGES}
+    assert names - {"index"} <= set(listed)
+    for page in ("commands", "settings", "python"):
+        assert f"generated/{page}" in listed
+
+
+def test_every_promise_of_safety_has_a_test() -> None:
+    text = (ROOT / "docs" / "safety.md").read_text("utf-8")
+    held = re.findall(r"`(\w+/test_\w+\.py)::(\w+)`", text)
+    assert len(held) > 20
+    for file, name in held:
+        assert f"def {name}(" in (ROOT / "tests" / file).read_text("utf-8"), name
+
+
+@pytest.mark.parametrize("page", [README, *GUIDES], ids=lambda page: page.name)
+def test_every_command_shown_is_one(page: Path) -> None:
+    for words in shown_commands(page):
+        command = typer.main.get_command(cli.app)
+        while hasattr(command, "commands") and not words[0].startswith("-"):
+            name, *words = words
+            command = command.commands[name]
+        if hasattr(command, "commands"):  # an option of `tenfold` itself
+            assert words[0] in {name for option in command.params for name in option.opts}
+            continue
+        command.make_context(command.name, list(words))  # refuses what it does not know
+
+
+@pytest.mark.parametrize("name", ["format.md", "guide/handwriting.md"])
+def test_the_code_of_the_guides_runs(name: str, small_run: Run, shown_files: Path) -> None:
+    (shown_files / "runs").mkdir()
+    (shown_files / "runs" / "mnist-network-1").symlink_to(small_run.path)
+    run = tenfold.open("runs/mnist-network-1")
+    names = {"tenfold": tenfold, "run": run, "model": run.model}
+    for block in blocks(ROOT / "docs" / name, "python"):
+        exec(compile(block, name, "exec"), names)
+
+
+@pytest.mark.slow
+def test_the_code_of_the_estimators_guide_runs() -> None:
+    for block in blocks(ROOT / "docs" / "guide" / "estimators.md", "python"):
+        subprocess.run([sys.executable, "-c", block], check=True)
+    assert Path("digits.onnx").is_file()
+
+
+@pytest.fixture
+def shown_files(mnist: Dataset, tmp_path: Path) -> Path:
+    """What the commands of the README read, small, in the working folder."""
+    for part, rows in (("train", slice(800)), ("t10k", slice(60_000, 60_200))):
+        small = mnist.x[rows], mnist.y[rows].astype(np.uint8)
+        (tmp_path / "small").mkdir(exist_ok=True)
+        write_idx(tmp_path / "small" / f"{part}-images-idx3-ubyte", small[0])
+        write_idx(tmp_path / "small" / f"{part}-labels-idx1-ubyte", small[1])
+    write_idx(tmp_path / "digits.idx", mnist.x[:5])
+    large = [255 - np.kron(mnist.x[i], np.ones((4, 4), np.uint8)) for i in range(4)]
+    Image.fromarray(large[0]).save(tmp_path / "photo.png")
+    Image.fromarray(np.hstack(large[:3])).save(tmp_path / "page.jpg", quality=95)
+    for name, labels in (("my-pictures", ("cat", "dog")), ("my-digits", ("5", "0"))):
+        for label, true in zip(labels, (5, 0), strict=True):
+            (tmp_path / name / label).mkdir(parents=True)
+            for i in np.flatnonzero(mnist.y[:600] == true)[:40]:
+                Image.fromarray(mnist.x[i]).save(tmp_path / name / label / f"{i}.png")
+    write_table(tmp_path / "rows.csv", 360)
+    write_table(tmp_path / "new.csv", 5)
+    return tmp_path
+
+
+def write_table(path: Path, n: int) -> None:
+    chance = np.random.default_rng(0)
+    days = np.datetime64("2024-01-01") + np.arange(n)
+    sizes = chance.uniform(30, 200, n).round(1)
+    prices = (3 * sizes + 20 * np.sin(np.arange(n) / 58) + chance.normal(0, 5, n)).round(2)
+    frauds = np.where(sizes + chance.normal(0, 9, n) > 170, "yes", "no")
+    lines = [",".join(map(str, row)) for row in zip(days, sizes, prices, frauds, strict=True)]
+    path.write_text("\n".join(["day,size,price,fraud", *lines]) + "\n", "utf-8")
+
+
+ELSEWHERE = ("--resume RUN", "data fetch", "serve RUN")
+"""They need a killed run, the network, or an end from outside: tested where they are made."""
+
+LONG = (
+    "cnn",
+    "tutorial",
+    "64,32",
+    "--labels",
+    "--robustness",
+    "--folds",
+    "compare ",
+    "sweep ",
+    "forest",
+    "--lags",
+)
+"""What trains several models or a large one: run by `make test-slow`."""
+
+ONE_BY_ONE = """
+import json, sys
+from typer.testing import CliRunner
+from tenfold.cli import main as cli
+for words in json.loads(sys.argv[1]):
+    done = CliRunner().invoke(cli.app, words)
+    if done.exit_code:
+        sys.exit(f"{words}: exit {done.exit_code}: {done.output} {done.exception!r}")
+"""
+
+
+def on_small_data(words: list[str]) -> list[str]:
+    """A command of the README on the files of `shown_files`, and on a run of them."""
+    run = "rows-network-1" if "new.csv" in words else "small-network-1"
+    small = {"mnist": "small", "FOLDER": "small", "RUN": f"runs/{run}"}
+    return [small.get(word, word) for word in words]
+
+
+def run_all(commands: list[list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BROWSER", "true")
+    done = call_python(ONE_BY_ONE, json.dumps(list(map(on_small_data, commands))), timeout=1200)
+    assert done.returncode == 0, done.stderr
+
+
+def split_by_length() -> tuple[list[list[str]], list[list[str]]]:
+    """The commands of the README: the short ones, in their order, and the long ones."""
+    shown = [words for words in shown_commands(README) if not has(words, ELSEWHERE)]
+    short = [words for words in shown if not has(words, LONG)]
+    return short, [words for words in shown if has(words, LONG)]
+
+
+def has(words: list[str], parts: tuple[str, ...]) -> bool:
+    return any(part in " ".join([*words, ""]) for part in parts)
+
+
+def ordered(commands: list[list[str]]) -> list[list[str]]:
+    """Trainings first: the others read what they made."""
+    return sorted(commands, key=lambda words: words[0] != "train")
+
+
+def test_the_commands_of_the_readme_work(
+    shown_files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short, long = split_by_length()
+    assert len(short) >= 15 and len(long) >= 5
+    run_all(ordered(short), monkeypatch)
+    made = {path.name for path in Path("runs").iterdir()}
+    assert {"small-network-1", "rows-network-1", "my-pictures-network-1"} <= made
+
+
+@pytest.mark.slow
+def test_the_long_commands_of_the_readme_work(
+    shown_files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_all([["train", "small"], *ordered(split_by_length()[1])], monkeypatch)

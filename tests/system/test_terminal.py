@@ -1,0 +1,92 @@
+"""The scores as they are printed."""
+
+import numpy as np
+import pytest
+
+from tenfold.cli.output import print_scores
+from tenfold.evaluation import Evaluation, RegressionEvaluation
+
+
+def test_scores_of_a_regression(capsys: pytest.CaptureFixture[str]) -> None:
+    rng = np.random.default_rng(0)
+    y = 1e5 * rng.exponential(size=200)
+    value = y + 2e4 * rng.normal(size=200)
+    result = RegressionEvaluation.of(
+        y, value, low=value - 4e4, high=value + 4e4, baseline_value=y.mean(),
+        baseline_kind="mean", data="houses", part="test", target="price",
+    )  # fmt: skip
+    print_scores(result)
+    assert capsys.readouterr().out.splitlines() == [
+        "houses: 200 test rows, 95% intervals",
+        "target             price",
+        f"MAE                {result.mae.in_unit}",
+        f"RMSE               {result.rmse.in_unit}",
+        f"R2                 {result.r2}",
+        f"inside interval    {result.coverage}, mean width 80,000",
+        f"baseline           RMSE {result.baseline.rmse.in_unit} (mean)",
+        f"verdict            {result.verdict}",
+    ]
+
+
+def test_what_a_regression_does_not_have_is_not_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    print_scores(
+        RegressionEvaluation.of([1, 1], [1, 2], baseline_value=1, baseline_kind="last value")
+    )
+    printed = capsys.readouterr().out
+    assert "R2                 none: all true values are equal" in printed
+    assert "inside interval" not in printed
+    assert "Worse than repeating the last value" in printed
+
+
+def test_scores_of_two_labels(capsys: pytest.CaptureFixture[str]) -> None:
+    y = np.array([0] * 8 + [1] * 2)
+    p = np.array([0.1] * 6 + [0.6, 0.3, 0.4, 0.9])
+    result = Evaluation.of(
+        y, np.stack([1 - p, p], axis=1), ("ham", "spam"), predicted=(p >= 0.35).astype(int),
+        threshold=0.35, data="mails", part="test",
+    )  # fmt: skip
+    print_scores(result)
+    one, at = result.of_positive, result.precision_at_recall
+    assert one and at
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[5:14] == [
+        "baseline           0.8000 [0.4902, 0.9433] (always 'ham')",
+        f"verdict            {result.verdict}",
+        "positive label     'spam', 2 of 10 rows",
+        f"F1 of it           {one.f1}",
+        f"precision          {one.precision}",
+        f"recall             {one.recall}",
+        f"average precision  {result.average_precision} (chance 0.2000)",
+        f"precision          {at.precision} at recall 0.8, from probability 0.4 on",
+        "threshold          'spam' from probability 0.35 on",
+    ]
+    assert lines[14:] == [
+        "most confused      ham read as spam: 1", "true   ham spam  predicted",
+        " ham     7    1", "spam     ·    2",
+    ]  # fmt: skip
+
+
+def test_a_verdict_is_printed_only_when_the_baseline_is_not_beaten(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    y = np.arange(60) % 3
+    print_scores(Evaluation.of(y, np.eye(3)[y], ("a", "b", "c")))
+    assert "verdict" not in capsys.readouterr().out
+    print_scores(Evaluation.of(y, np.eye(3)[0 * y], ("a", "b", "c")))
+    printed = capsys.readouterr().out
+    assert (
+        "verdict            Not shown to be right more often than always answering 'a'" in printed
+    )
+    assert "positive label" not in printed
+
+
+def test_of_a_positive_label_that_never_occurs_no_number_is_made_up(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    print_scores(Evaluation.of([0, 0], [[0.9, 0.1], [0.8, 0.2]], ("ham", "spam")))
+    printed = capsys.readouterr().out
+    assert "positive label     'spam', 0 of 2 rows" in printed
+    assert "F1 of it           none: no rows" in printed
+    assert "precision          none: never predicted" in printed
+    assert "recall             none: no rows" in printed
+    assert "average precision" not in printed

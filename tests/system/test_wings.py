@@ -1,0 +1,235 @@
+"""The walls of docs/design/index.md: who imports whom, what is public, what is never loaded."""
+
+import ast
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+import tenfold
+
+SOURCE = Path(tenfold.__file__).parent
+ROOT = SOURCE.parent.parent
+DESIGN = ROOT / "docs" / "design" / "index.md"
+
+
+def wings() -> list[str]:
+    """The wings in the order of the design's table."""
+    table = DESIGN.read_text("utf-8").partition("## Wings")[2].partition("\n## ")[0]
+    return [line.split("`")[1].strip("/") for line in table.splitlines() if line.startswith("| `")]
+
+
+WINGS = wings()
+MAY_TRAIN = {"learners", "build"}
+
+BACKWARD = {
+    ("experiments/ray.py", "cli"),
+    ("model/forecast.py", "build"),
+    ("model/model.py", "build"),
+    ("runs/export/keras.py", "report"),
+}
+"""Modules that still import a wing below their own."""
+
+OF_THE_WHOLE = {
+    "cli/doctor.py",
+    "cli/main.py",
+    "experiments/sweeps/executors.py",
+    "learners/group.py",
+    "serve/application.py",
+}
+"""Modules that still import `tenfold` itself."""
+
+CYCLES = {("learners/training/base.py", "learners/training/steps.py")}
+"""Modules that still import each other."""
+
+MODULES = sorted(path for path in SOURCE.rglob("*.py") if path != SOURCE / "__init__.py")
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(SOURCE).as_posix()
+
+
+def wing_of(path: Path) -> str:
+    return path.relative_to(SOURCE).parts[0]
+
+
+@cache
+def imported(path: Path) -> set[str]:
+    """Dotted names of everything a module imports, inside functions too."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative imports hide the wing"
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def module_named(name: str) -> Path | None:
+    """The file of `tenfold.wing.module`, or of the module that has it as a name."""
+    parts = name.split(".")[1:]
+    for length in range(len(parts), 0, -1):
+        path = SOURCE.joinpath(*parts[:length])
+        if path.with_suffix(".py").is_file():
+            return path.with_suffix(".py")
+        if (path / "__init__.py").is_file():
+            return path / "__init__.py"
+    return None
+
+
+def test_every_module_is_in_a_wing_of_the_design() -> None:
+    folders = {path.parent for path in SOURCE.glob("*/__init__.py")}
+    assert len(WINGS) == 12 and WINGS[0] == "core" and WINGS[-1] == "cli"
+    assert {folder.name for folder in folders} == set(WINGS)
+    assert [path.name for path in SOURCE.glob("*.py")] == ["__init__.py"]
+
+
+def test_wings_import_only_wings_above_them() -> None:
+    found = set()
+    for path in MODULES:
+        for name in imported(path):
+            if name.startswith("tenfold.") and name.split(".")[1] in WINGS:
+                other = name.split(".")[1]
+                if WINGS.index(other) > WINGS.index(wing_of(path)):
+                    found.add((name_of(path), other))
+    assert found == BACKWARD
+
+
+def test_no_module_imports_the_whole_package() -> None:
+    found = set()
+    for path in MODULES:
+        for name in imported(path):
+            is_ours = name.split(".")[0] == "tenfold"
+            if is_ours and (name == "tenfold" or name.split(".")[1] not in WINGS):
+                found.add(name_of(path))
+    assert found == OF_THE_WHOLE
+
+
+def test_modules_form_no_cycle() -> None:
+    edges: dict[Path, set[Path]] = {}
+    for path in MODULES:
+        others = {module_named(name) for name in imported(path) if name.startswith("tenfold.")}
+        edges[path] = {
+            other
+            for other in others
+            if other and other != path and (name_of(path), wing_of(other)) not in BACKWARD
+        }
+    reached = {path: reach(path, edges) for path in MODULES}
+    found = {
+        tuple(sorted({name_of(other) for other in reached[path] if path in reached[other]}))
+        for path in MODULES
+        if path in reached[path]
+    }
+    assert found == CYCLES
+
+
+def reach(start: Path, edges: dict[Path, set[Path]]) -> set[Path]:
+    """All modules that importing one of them imports, by one way or another."""
+    found: set[Path] = set()
+    left = [start]
+    while left:
+        for other in edges[left.pop()] - found:
+            found.add(other)
+            left.append(other)
+    return found
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(SOURCE)))
+def test_keras_and_jax_stay_in_their_wings(path: Path) -> None:
+    heavy = {name for name in imported(path) if name.split(".")[0] in ("keras", "jax")}
+    assert not heavy or wing_of(path) in MAY_TRAIN
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(SOURCE)))
+def test_nothing_that_runs_code_is_loaded(path: Path) -> None:
+    assert not {name.split(".")[0] for name in imported(path)} & {
+        "pickle",
+        "joblib",
+        "yaml",
+        "dill",
+    }
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(SOURCE)))
+def test_ray_stays_in_its_module(path: Path) -> None:
+    heavy = "ray" in {name.split(".")[0] for name in imported(path)}
+    assert not heavy or name_of(path) == "experiments/ray.py"
+
+
+def loaded_by(program: str) -> set[str]:
+    program += "\nimport sys; print(*sys.modules)"
+    command = [sys.executable, "-c", program]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return {name.split(".")[0] for name in printed.split()}
+
+
+def test_importing_tenfold_loads_no_training_library() -> None:
+    loaded = loaded_by("import tenfold")
+    assert "onnxruntime" in loaded  # the check sees what is there
+    assert not loaded & {"keras", "jax", "sklearn", "matplotlib", "pandas", "scipy", "ray"}
+
+
+def test_predicting_and_evaluating_load_no_training_library(small_run: tenfold.Run) -> None:
+    program = (
+        "import tenfold, numpy as np\n"
+        f"run = tenfold.open({str(small_run.path)!r})\n"
+        "run.model.predict(np.zeros((28, 28), np.uint8))\n"
+        "tenfold.evaluate(run, 'mnist')\n"
+        "tenfold.verify(run.path)\n"
+    )
+    assert not loaded_by(program) & {"keras", "jax", "sklearn", "matplotlib"}
+
+
+def test_serving_loads_no_training_library(small_run: tenfold.Run) -> None:
+    program = (
+        "import tenfold.cli.main, sys\n"
+        f"sys.path.insert(0, {str(ROOT)!r})\n"
+        "import numpy as np\nfrom tests.support import service\n"
+        f"gate = service.gate_of(tenfold.open({str(small_run.path)!r}))\n"
+        "x = np.zeros((40, 40), np.uint8); x[8:32, 18:22] = 255\n"
+        "assert service.predict(gate, service.png(x), 'image/png').status == 200\n"
+        "assert service.predict(gate, service.images(x[None, :28, :28])).status == 200\n"
+        "for page in ('/', '/docs', '/metrics'):\n"
+        "    assert service.ask(gate, 'GET', page).status == 200\n"
+    )
+    loaded = loaded_by(program)
+    assert {"fastapi", "uvicorn", "onnxruntime"} <= loaded
+    assert not loaded & {"keras", "jax", "sklearn", "matplotlib"}
+
+
+def test_reporting_loads_neither_keras_nor_jax(small_run: tenfold.Run, tmp_path: Path) -> None:
+    program = (
+        "import tenfold\nfrom pathlib import Path\nfrom tenfold import report\n"
+        f"run = tenfold.open({str(small_run.path)!r})\n"
+        f"report.draw_confusion(run.evaluation, Path({str(tmp_path / 'm.png')!r}))\n"
+        "from tenfold.experiments.artifacts import rewrite_report\n"
+        f"import shutil; shutil.copytree(run.path, {str(tmp_path / 'run')!r})\n"
+        f"rewrite_report(tenfold.open({str(tmp_path / 'run')!r}))\n"
+    )
+    assert not loaded_by(program) & {"keras", "jax", "sklearn"}
+
+
+def test_the_public_names() -> None:
+    assert tenfold.__all__ == [
+        "Dataset", "Evaluation", "Model", "NetworkClassifier", "NetworkRegressor", "Prediction",
+        "Predictions", "Run", "Score", "Split", "Sweep", "TenfoldError", "Transcript", "compare",
+        "evaluate", "load", "open", "predict", "read", "resume", "split", "sweep", "train",
+        "verify",
+    ]  # fmt: skip
+    for name in tenfold.__all__:
+        documented = getattr(tenfold, name).__doc__
+        assert documented, name
+
+
+def test_no_module_grows_past_600_lines_and_no_function_past_60() -> None:
+    for path in MODULES:
+        text = path.read_text("utf-8")
+        assert text.count("\n") <= 600, path
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef):
+                length = (node.end_lineno or 0) - node.lineno + 1
+                docstring = len((ast.get_docstring(node) or "").splitlines())
+                assert length - docstring <= 60, f"{path.name}: {node.name}"
