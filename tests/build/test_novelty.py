@@ -27,11 +27,12 @@ from tenfold.build.calibration import (
     fit_distance,
     fit_novelty,
 )
-from tenfold.build.onnx import OPERATORS, check_agreement
+from tenfold.build.onnx import check_agreement
 from tenfold.core.contract import METADATA_KEY, Contract, ImageInput
 from tenfold.core.errors import DataError, ExportError, ModelError
 from tenfold.learners import LEARNERS
 from tenfold.model.model import Model
+from tenfold.model.onnx_check import OPERATORS
 from tests.support import pictures
 
 MNIST = tenfold.load("mnist")

@@ -8,13 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tenfold.build.onnx import OPERATORS, check_agreement, to_graph
+from tenfold.build.onnx import check_agreement, to_graph
 from tenfold.core.contract import METADATA_KEY, Contract, ImageInput
 from tenfold.core.errors import ExportError
 from tenfold.learners import Fitted
 from tenfold.learners.architectures import build_network, import_keras
 from tenfold.learners.network import Network
 from tenfold.model.model import Model
+from tenfold.model.onnx_check import OPERATORS
 
 
 def contract(height: int, width: int, n_labels: int) -> Contract:

@@ -22,7 +22,7 @@ import tenfold
 from tenfold import Dataset
 from tenfold.build import build
 from tenfold.build.calibration import Constants
-from tenfold.build.onnx import OPERATORS, Front, check_agreement, to_graph
+from tenfold.build.onnx import Front, check_agreement, to_graph
 from tenfold.build.onnx.trees import round_down
 from tenfold.core.contract import RECIPES, Contract, ImageInput, resolve
 from tenfold.core.errors import DataError, ExportError, SettingsError
@@ -30,6 +30,7 @@ from tenfold.learners import LEARNERS, Fitted, Watcher, check_task
 from tenfold.learners.neighbors import Neighbors
 from tenfold.learners.training import Examples
 from tenfold.model.model import Model
+from tenfold.model.onnx_check import OPERATORS
 
 CLASSICAL = [name for name in LEARNERS if name not in ("network", "cnn")]
 CLASSIFIERS = [name for name in CLASSICAL if "classification" in LEARNERS[name].tasks]

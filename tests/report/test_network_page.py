@@ -9,8 +9,8 @@ import pytest
 
 import tenfold
 from tenfold import Run
-from tenfold.build.onnx import OPERATORS as WRITTEN
 from tenfold.core.contract import Column, Contract, ImageInput, TableInput
+from tenfold.model.onnx_check import OPERATORS as WRITTEN
 from tenfold.report.network_page import Unable, embedded, inlined, read_network, write_page
 from tenfold.report.network_page.network import OPERATORS
 from tests.conftest import Few

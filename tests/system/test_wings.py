@@ -27,7 +27,6 @@ MAY_TRAIN = {"learners", "build"}
 BACKWARD = {
     ("experiments/ray.py", "cli"),
     ("model/forecast.py", "build"),
-    ("model/model.py", "build"),
     ("runs/export/keras.py", "report"),
 }
 """Modules that still import a wing below their own."""

@@ -14,7 +14,6 @@ from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from tenfold.build.onnx import OPERATORS
 from tenfold.core import files, html_repr
 from tenfold.core.contract import (
     METADATA_KEY,
@@ -31,6 +30,7 @@ from tenfold.inputs.pictures.decode import is_picture
 from tenfold.inputs.pictures.preprocess import Steps, see
 from tenfold.inputs.tables.columns import Table, graph_inputs, read_rows
 from tenfold.inputs.tables.read import Cells, from_frame, read_table
+from tenfold.model.onnx_check import check_graph
 
 MAX_BYTES = 1 << 30
 """Largest model file that is opened. A forest of 100 trees on MNIST takes 93 MB."""
@@ -506,71 +506,5 @@ def _check(content: bytes, where: object) -> Contract:
                 problem=first["msg"],
             )
         ) from error
-    _check_graph(proto, contract, where)
+    check_graph(proto, contract, where)
     return contract
-
-
-def _check_graph(proto: onnx.ModelProto, contract: Contract, where: object) -> None:
-    graph = proto.graph
-    used = {f"{node.domain}.{node.op_type}".removeprefix(".") for node in graph.node}
-    foreign = used - OPERATORS
-    if foreign or proto.functions or graph.sparse_initializer:
-        raise ModelError(
-            message(
-                "Unknown operators",
-                where=where,
-                expected=f"only {', '.join(sorted(OPERATORS))}",
-                operators=sorted(foreign) or "functions",
-            )
-        )
-    external = [
-        tensor.name
-        for tensor in graph.initializer
-        if tensor.external_data or tensor.data_location == onnx.TensorProto.EXTERNAL
-    ]
-    if external:
-        raise ModelError(
-            message(
-                "Weights outside the file",
-                where=where,
-                expected="all of them inside",
-                weights=external,
-            )
-        )
-    found = [_signature(value) for value in (*graph.input, *graph.output)]
-    promised = [*_promised_inputs(contract), *_promised_outputs(contract)]
-    if found != promised:
-        raise ModelError(
-            message(
-                "The graph contradicts its contract",
-                where=where,
-                expected=f"{promised}",
-                found=found,
-            )
-        )
-
-
-Signature = tuple[str, int, tuple[int, ...]]
-
-
-def _promised_inputs(contract: Contract) -> list[Signature]:
-    if not isinstance(contract.input, TableInput):
-        is_picture = isinstance(contract.input, ImageInput)
-        kind = onnx.TensorProto.UINT8 if is_picture else onnx.TensorProto.DOUBLE
-        return [(contract.input.name, kind, contract.input.shape)]
-    types = {"float": onnx.TensorProto.FLOAT, "string": onnx.TensorProto.STRING}
-    return [(name, types[kind], (width,)) for name, (kind, width) in contract.input.inputs.items()]
-
-
-def _promised_outputs(contract: Contract) -> list[Signature]:
-    if contract.task == "regression":
-        return [(name, onnx.TensorProto.FLOAT, ()) for name in ("value", "low", "high")]
-    promised: list[Signature] = [("probabilities", onnx.TensorProto.FLOAT, (len(contract.labels),))]
-    if contract.novelty_threshold is not None:
-        promised.append(("novelty", onnx.TensorProto.FLOAT, ()))
-    return promised
-
-
-def _signature(value: onnx.ValueInfoProto) -> Signature:
-    tensor = value.type.tensor_type
-    return value.name, tensor.elem_type, tuple(d.dim_value for d in tensor.shape.dim[1:])

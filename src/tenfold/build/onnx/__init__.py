@@ -29,21 +29,11 @@ from tenfold.learners.fitted import PIXEL
 from tenfold.learners.neighbors import Neighbors
 from tenfold.learners.network import Network
 
-__all__ = ["OPERATORS", "TOLERANCE", "Front", "check_agreement", "to_graph"]
+__all__ = ["TOLERANCE", "Front", "check_agreement", "to_graph"]
 
 OPSETS = {"": 17, trees.DOMAIN: 3}
 """Version of each set of operators."""
 IR_VERSION = 8
-OPERATORS = frozenset(
-    {
-        "Abs", "Add", "Cast", "Clip", "Concat", "Conv", "Div", "Expand", "Flatten", "Gather",
-        "Gemm", "Greater", "IsNaN", "Log", "Max", "MaxPool", "Mul", "Reciprocal", "ReduceMax",
-        "ReduceSum", "ReduceSumSquare", "Relu", "Reshape", "Round", "Shape", "Sign", "Softmax",
-        "Split", "Sqrt", "Sub", "TfIdfVectorizer", "TopK", "Transpose", "Unsqueeze", "Where",
-        "ai.onnx.ml.OneHotEncoder", "ai.onnx.ml.TreeEnsembleRegressor",
-    }
-)  # fmt: skip
-"""What graphs are made of, with their domain where it is not ONNX's own."""
 
 TOLERANCE = 1e-4
 """Largest difference of a probability, or of a value in standard deviations of its target,
