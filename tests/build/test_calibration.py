@@ -5,13 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tenfold.build.calibration import (
-    Constants,
-    at_temperature,
-    choose_threshold,
-    conformal_half_width,
-    fit_temperature,
-)
+from tenfold.build.calibration import Constants, at_temperature, choose_threshold, fit_temperature
+from tenfold.core.conformal import conformal_half_width
 from tenfold.core.errors import DataError
 
 

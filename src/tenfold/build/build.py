@@ -17,12 +17,12 @@ from tenfold.build.calibration import (
     Distance,
     Novelty,
     choose_threshold,
-    conformal_half_width,
     fit_distance,
     fit_novelty,
     fit_temperature,
 )
 from tenfold.build.onnx.table import table_front
+from tenfold.core.conformal import conformal_half_width
 from tenfold.core.contract import Contract, Decision, ImageInput, Reader, Settings, TableInput
 from tenfold.core.errors import DataError, SettingsError, message
 from tenfold.data.dataset import Dataset, Rows, Split

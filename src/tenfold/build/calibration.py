@@ -147,40 +147,6 @@ def fit_temperature(
     return float(np.exp(found.x)) if found.fun < loss(0.0) - LEAST_GAIN else 1.0
 
 
-def conformal_half_width(true: ArrayLike, predicted: ArrayLike, coverage: float = 0.9) -> float:
-    """Half the width of an interval that holds the true value in `coverage` of all cases.
-
-    Args:
-      true: Targets of validation rows that the learner was not fitted on (n,).
-      predicted: The learner's answers to them, in the same unit (n,).
-      coverage: Share of intervals that shall hold their value, above 0 and below 1.
-
-    Returns:
-      The ceil((n + 1) * coverage)-th smallest |true - predicted|. Infinite with fewer rows than
-      that (9 for 90%): no finite width can promise it.
-
-    Raises:
-      DataError: Lengths differ, or `coverage` is outside its range.
-
-    Example:
-      >>> conformal_half_width(range(9), [0.0] * 9)
-      8.0
-
-    Source: Lei et al. 2018, doi:10.1080/01621459.2017.1307116, split conformal prediction:
-    at least `coverage`, as long as new rows come from where these came from.
-    """
-    y, answers = np.asarray(true, np.float64), np.asarray(predicted, np.float64)
-    _check_lengths(true=len(y), predicted=len(answers))
-    errors = np.abs(y - answers)
-    if not 0 < coverage < 1:
-        raise DataError(
-            message("Coverage out of range", expected="above 0 and below 1", coverage=coverage)
-        )
-    # 10 * 0.9 must not become 9.000000000000002.
-    rank = int(np.ceil(np.round((len(errors) + 1) * coverage, 9)))
-    return float(np.sort(errors)[rank - 1]) if rank <= len(errors) else np.inf
-
-
 def choose_threshold(
     probability_of_positive: ArrayLike,
     is_positive: ArrayLike,

@@ -18,8 +18,9 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from tenfold.build import onnx as graph
-from tenfold.build.calibration import MIN_ROWS, Constants, conformal_half_width, fit_temperature
+from tenfold.build.calibration import MIN_ROWS, Constants, fit_temperature
 from tenfold.build.onnx.features import features_front, scaler
+from tenfold.core.conformal import conformal_half_width
 from tenfold.core.contract import (
     Contract,
     FeaturesInput,

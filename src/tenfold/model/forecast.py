@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tenfold.build.calibration import conformal_half_width
+from tenfold.core.conformal import conformal_half_width
 from tenfold.core.contract import Order, TableInput
 from tenfold.core.errors import DataError, message
 from tenfold.data.dataset import Dataset, Rows
