@@ -26,7 +26,6 @@ MAY_TRAIN = {"learners", "build"}
 
 BACKWARD = {
     ("experiments/ray.py", "cli"),
-    ("runs/export/keras.py", "report"),
 }
 """Modules that still import a wing below their own."""
 

@@ -9,14 +9,13 @@ from tenfold.report.network_page.html import (
     write_page,
 )
 from tenfold.report.network_page.modules import inlined
-from tenfold.report.network_page.network import Unable, leading_to, read_network
+from tenfold.report.network_page.network import Unable, read_network
 
 __all__ = [
     "Living",
     "Unable",
     "embedded",
     "inlined",
-    "leading_to",
     "page_text",
     "read_network",
     "read_text",

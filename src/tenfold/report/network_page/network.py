@@ -9,6 +9,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from tenfold.core.contract import Contract, ImageInput
 from tenfold.inputs.pictures.mnist_box import SIDE_PX
+from tenfold.model.onnx_graph import leading_to
 
 OPERATORS = frozenset(
     {
@@ -76,16 +77,6 @@ def read_network(content: bytes, contract: Contract) -> dict[str, Any] | Unable:
         "nodes": [_node(node) for node in nodes],
         "weights": [_weight(tensor) for tensor in weights],
     }
-
-
-def leading_to(graph: onnx.GraphProto, outputs: set[str]) -> list[onnx.NodeProto]:
-    """The nodes that outputs are computed from, in the graph's order."""
-    needed, nodes = set(outputs), []
-    for node in reversed(graph.node):
-        if needed & set(node.output):
-            nodes.append(node)
-            needed |= set(node.input)
-    return nodes[::-1]
 
 
 def _unable(

@@ -16,7 +16,7 @@ from tenfold.core.errors import ExportError, message
 from tenfold.inputs.idx import read_idx
 from tenfold.learners.architectures import import_keras
 from tenfold.model.model import Estimates, Model
-from tenfold.report.network_page import leading_to
+from tenfold.model.onnx_graph import leading_to
 from tenfold.runs.record import EXAMPLE_INPUTS
 
 TOLERANCE = 1e-5
