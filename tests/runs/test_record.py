@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 import tenfold
 from tenfold import Dataset, Evaluation, Run
 from tenfold.build.onnx import to_graph
+from tenfold.core.csv_cells import as_written, harmless
 from tenfold.core.errors import FileError, RunError
 from tenfold.core.files import sha256
 from tenfold.evaluation import RegressionEvaluation
@@ -27,9 +28,7 @@ from tenfold.runs.record import (
     DataRecord,
     Record,
     StoredLabels,
-    as_written,
     count_opening,
-    harmless,
     read_predictions,
     read_test_rows,
     verify,

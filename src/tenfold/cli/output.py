@@ -28,14 +28,16 @@ from tenfold.experiments.cross_validation import read_folds, spread
 from tenfold.learners import Watcher
 from tenfold.learners.architectures import Layer
 from tenfold.learners.training import Epoch
+from tenfold.model.answer_files import Found, answer_files
+from tenfold.model.csv_form import csv_head, csv_row
 from tenfold.model.forecast import forecast
-from tenfold.model.json_form import Answer, as_json, best, finite
+from tenfold.model.json_form import Answer, as_json, best
 from tenfold.model.model import Estimate, Model, Prediction
 from tenfold.model.transcript import Transcript, transcribe, write_annotated
 from tenfold.model.transcript import as_json as page_as_json
 from tenfold.report import PICTURES, ordinal, read_robustness
 from tenfold.report.drawings import write_steps
-from tenfold.runs.record import EXAMPLE_INPUTS, EXAMPLE_ROWS, Run, harmless, number_text
+from tenfold.runs.record import EXAMPLE_INPUTS, EXAMPLE_ROWS, Run
 
 MAX_DRAWN = 10
 """Up to this many answers are drawn with bars; more are listed, one line each."""
@@ -250,30 +252,25 @@ def answers(
     draw: bool = False,
     folder: Path | None = None,
 ) -> Iterator[Answer]:
-    """Answers in input order; an input that cannot be read stands in its place with its error.
+    """Answers in input order, as `answer_files` has them.
 
     With `draw` the steps of each picture file are written, into `folder` or beside it. What a
     reader should know about an input goes to standard error.
     """
-    for path in inputs:
-        try:
-            found = model.predict(path, fitted=fitted, turn=turn)
-        except TenfoldError as error:
-            yield Answer(str(path), 0, error=str(error), complete=False)
-            continue
-        complete = True
-        if draw and isinstance(found, Prediction) and found.steps is not None:
+
+    def look(path: Path, found: Found) -> bool:
+        if isinstance(found, Prediction):
+            if not draw or found.steps is None:
+                return True
             drawn = _drawn(partial(write_steps, found, path, folder))
-            complete = drawn is not None
-            if complete:
+            if drawn is not None:
                 print(f"tenfold: picture {drawn}", file=sys.stderr)
-        if isinstance(found, Prediction | Estimate):
-            yield Answer(str(path), 0, found, complete=complete)
-            continue
-        for note in found.notes:
+            return drawn is not None
+        for note in () if isinstance(found, Estimate) else found.notes:
             print(f"tenfold: {note}", file=sys.stderr)
-        for row in range(len(found)):
-            yield Answer(str(path), row, found[row])
+        return True
+
+    return answer_files(model, inputs, fitted=fitted, turn=turn, look=look)
 
 
 def _drawn(write: Callable[[], Path]) -> Path | None:
@@ -308,26 +305,11 @@ def print_json(model: Model, answered: Iterator[Answer], top: int | None, show: 
 def print_csv(model: Model, answered: Iterator[Answer], top: int | None, show: bool) -> bool:
     """Print a line per answer; cells that a spreadsheet would run are written harmlessly."""
     writer = csv.writer(sys.stdout, lineterminator="\n")
-    if model.labels:
-        names = ["label", "confidence", "unsure", *(f"p_{label}" for label in model.labels)]
-    else:
-        names = ["value", "low", "high"]
-    head = ("input", "row", "error")
-    writer.writerow([*head[:2], *map(harmless, names[:3]), head[2], *map(harmless, names[3:])])
+    writer.writerow(csv_head(model.labels))
     complete = True
     for answer in answered:
-        found, complete = answer.answer, complete and answer.complete
-        if found is None:
-            row = ["", *("" for _ in names)]
-        elif isinstance(found, Estimate):
-            ends = (finite(found.low), finite(found.high))
-            row = [str(answer.row), *map(number_text, (found.value, *ends))]
-        else:
-            confidence, unsure = number_text(found.confidence), str(found.unsure).lower()
-            values = map(number_text, found.values.tolist())
-            row = [str(answer.row), harmless(found.label), confidence, unsure, *values]
-        error = harmless(answer.error or "")
-        writer.writerow([harmless(answer.input), *row[:4], error, *row[4:]])
+        complete = complete and answer.complete
+        writer.writerow(csv_row(answer, model.labels))
     return complete
 
 

@@ -6,7 +6,6 @@ a driver that begins again finds what is whole. Ray sends Python objects as pick
 the token of a cluster can run code on it (docs/guide/scale.md).
 """
 
-import contextlib
 import csv
 import hashlib
 import importlib
@@ -32,13 +31,14 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from tenfold.cli.output import answers, print_csv
 from tenfold.core import files
 from tenfold.core.errors import BackendError, FileError, SettingsError, TenfoldError, message
 from tenfold.experiments.sweeps.executors import ATTEMPTS, Watch
 from tenfold.experiments.sweeps.shared import MANIFEST
 from tenfold.experiments.sweeps.trials import ENVIRONMENT, Job, give_up, has_ended, run_trial
 from tenfold.learners.architectures import prepare
+from tenfold.model.answer_files import answer_files
+from tenfold.model.csv_form import csv_head, csv_row
 from tenfold.model.model import Model
 
 LOCAL = "local"
@@ -221,7 +221,7 @@ def predict_many(
             for n_done, (name, text) in enumerate(answered, n_found + 1):
                 files.write_text(folder / name, text)
                 tell(n_done, len(shards))
-        head = _printed(model, [], fitted, turn)
+        head = _table(model, [], fitted, turn)
         n_answers = n_errors = 0
         with files.durable(out / "predictions.csv") as file:
             file.write(head.encode())
@@ -282,15 +282,18 @@ class _Answerer:
         for path in paths:
             if not path.exists():  # as a value: of what is raised Ray Data keeps no cause
                 return {"name": row["name"], "text": "", "unseen": str(path)}
-        text = _printed(self._model, paths, *self._options)
+        text = _table(self._model, paths, *self._options)
         return {"name": row["name"], "text": text, "unseen": ""}
 
 
-def _printed(model: Model, paths: Sequence[Path], fitted: bool, turn: bool) -> str:
-    """What `tenfold predict --csv` prints: it is that function."""
-    with contextlib.redirect_stdout(io.StringIO()) as printed:
-        print_csv(model, answers(model, paths, fitted=fitted, turn=turn), None, False)
-    return printed.getvalue()
+def _table(model: Model, paths: Sequence[Path], fitted: bool, turn: bool) -> str:
+    """What `tenfold predict --csv` prints of these files."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(csv_head(model.labels))
+    for answer in answer_files(model, paths, fitted=fitted, turn=turn):
+        writer.writerow(csv_row(answer, model.labels))
+    return text.getvalue()
 
 
 def _parts(paths: Sequence[Path], size: int) -> Iterator[Sequence[Path]]:

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import re
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -16,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tenfold.core import files, html_repr
 from tenfold.core.contract import Reading
+from tenfold.core.csv_cells import as_written, harmless, number_text, write_csv
 from tenfold.core.errors import RunError, message
 from tenfold.evaluation import AnyEvaluation, read_evaluation
 from tenfold.inputs.idx import write_idx
@@ -34,9 +34,6 @@ MAX_CELL_BYTES = 1 << 20
 
 ANSWER_TOLERANCE = 1e-4
 """How far a stored answer may move on another machine, whose products round differently."""
-
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\0")
-PLAIN_NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 
 class DataRecord(BaseModel):
@@ -420,35 +417,6 @@ def read_predictions(run: Run) -> StoredLabels | StoredValues:
         raise RunError(message("Damaged predictions", where=path, problem=str(error))) from error
 
 
-def harmless(text: str) -> str:
-    """A cell that no spreadsheet runs: text that begins like a formula gets a `'` in front.
-
-    Plain numbers stay as they are. `as_written` takes it away again.
-
-    Example:
-      >>> [harmless(text) for text in ("=1+1", "-1.5", "@SUM(A1)", "spam")]
-      ["'=1+1", '-1.5', "'@SUM(A1)", 'spam']
-
-    Source: OWASP ASVS 5.0, 1.2.10; carriage return and line feed from OWASP, CSV Injection.
-    """
-    return f"'{text}" if _is_formula(text) and not PLAIN_NUMBER.fullmatch(text) else text
-
-
-def as_written(cell: str) -> str:
-    """The text that `harmless` made a cell of.
-
-    Example:
-      >>> [as_written(cell) for cell in ("'=1+1", "-1.5", "'quoted'")]
-      ['=1+1', '-1.5', "'quoted'"]
-    """
-    return cell[1:] if cell.startswith("'") and _is_formula(cell) else cell
-
-
-def _is_formula(text: str) -> bool:
-    # Quotes are looked through, so that text which has one already gets one more and comes back.
-    return text.lstrip("'").startswith(FORMULA_STARTS)
-
-
 def write_inputs(run: Run, x: NDArray[np.uint8] | Table) -> None:
     """Store examples as a file that `predict` reads, for `verify` to ask again."""
     with files.os_errors("create", run.path / "examples"):
@@ -568,21 +536,3 @@ def _read_rows(path: Path) -> list[dict[str, str]]:
     text = io.StringIO(path.read_text("utf-8"), newline="")
     names, *rows = ([as_written(cell) for cell in row] for row in csv.reader(text))
     return [dict(zip(names, row, strict=True)) for row in rows]
-
-
-def number_text(value: float | int | None) -> str:
-    """Shortest text with the 9 digits that a float32 needs; empty for None."""
-    if value is None:
-        return ""
-    return str(value) if isinstance(value, int) else f"{value:.9g}"
-
-
-def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Write a table durably."""
-    text = io.StringIO()
-    plain = csv.writer(text, lineterminator="\n")
-    quoted = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL)
-    for row in (columns, *rows):
-        # The module quotes a carriage return only where it ends lines; readers split there anyway.
-        (quoted if any("\r" in cell for cell in row) else plain).writerow(row)
-    files.write_text(path, text.getvalue())

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tenfold.core.csv_cells import number_text, write_csv
 from tenfold.evaluation import RegressionEvaluation
 from tenfold.experiments.sweeps.plan import Point
-from tenfold.runs.record import Run, number_text, write_csv
+from tenfold.runs.record import Run
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,59 @@
+"""Cells of the CSV files that Tenfold writes: harmless in a spreadsheet, exact as numbers."""
+
+import csv
+import io
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from tenfold.core import files
+
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\0")
+PLAIN_NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
+
+
+def harmless(text: str) -> str:
+    """A cell that no spreadsheet runs: text that begins like a formula gets a `'` in front.
+
+    Plain numbers stay as they are. `as_written` takes it away again.
+
+    Example:
+      >>> [harmless(text) for text in ("=1+1", "-1.5", "@SUM(A1)", "spam")]
+      ["'=1+1", '-1.5', "'@SUM(A1)", 'spam']
+
+    Source: OWASP ASVS 5.0, 1.2.10; carriage return and line feed from OWASP, CSV Injection.
+    """
+    return f"'{text}" if _is_formula(text) and not PLAIN_NUMBER.fullmatch(text) else text
+
+
+def as_written(cell: str) -> str:
+    """The text that `harmless` made a cell of.
+
+    Example:
+      >>> [as_written(cell) for cell in ("'=1+1", "-1.5", "'quoted'")]
+      ['=1+1', '-1.5', "'quoted'"]
+    """
+    return cell[1:] if cell.startswith("'") and _is_formula(cell) else cell
+
+
+def _is_formula(text: str) -> bool:
+    # Quotes are looked through, so that text which has one already gets one more and comes back.
+    return text.lstrip("'").startswith(FORMULA_STARTS)
+
+
+def number_text(value: float | int | None) -> str:
+    """Shortest text with the 9 digits that a float32 needs; empty for None."""
+    if value is None:
+        return ""
+    return str(value) if isinstance(value, int) else f"{value:.9g}"
+
+
+def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Write a table durably."""
+    text = io.StringIO()
+    plain = csv.writer(text, lineterminator="\n")
+    quoted = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL)
+    for row in (columns, *rows):
+        # The module quotes a carriage return only where it ends lines; readers split there anyway.
+        (quoted if any("\r" in cell for cell in row) else plain).writerow(row)
+    files.write_text(path, text.getvalue())

@@ -1,0 +1,42 @@
+"""The answers of a model to files, one after the other."""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from tenfold.core.errors import TenfoldError
+from tenfold.model.json_form import Answer
+from tenfold.model.model import Estimate, Estimates, Model, Prediction, Predictions
+
+Found = Prediction | Predictions | Estimate | Estimates
+"""What `Model.predict` answers."""
+
+
+def answer_files(
+    model: Model,
+    inputs: Sequence[Path],
+    *,
+    fitted: bool = True,
+    turn: bool = True,
+    look: Callable[[Path, Found], bool] | None = None,
+) -> Iterator[Answer]:
+    """Answers in input order; an input that cannot be read stands in its place with its error.
+
+    Args:
+      model: What answers.
+      inputs: Files.
+      fitted, turn: As in `Model.predict`.
+      look: Is told what was answered to each file, before it is passed on; what it returns says
+        whether all that was asked for is there.
+    """
+    for path in inputs:
+        try:
+            found = model.predict(path, fitted=fitted, turn=turn)
+        except TenfoldError as error:
+            yield Answer(str(path), 0, error=str(error), complete=False)
+            continue
+        complete = look is None or look(path, found)
+        if isinstance(found, Prediction | Estimate):
+            yield Answer(str(path), 0, found, complete=complete)
+            continue
+        for row in range(len(found)):
+            yield Answer(str(path), row, found[row], complete=complete)
