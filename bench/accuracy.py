@@ -68,6 +68,7 @@ DECIDING = (
     "learners/training/steps.py",
     "learners/training/dense.py",
     "learners/training/convolution.py",
+    "learners/training/types.py",
 )
 """Sources that decide what a recipe's settings make of the rows. The settings themselves are
 compared one by one."""

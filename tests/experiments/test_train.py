@@ -13,11 +13,11 @@ from tenfold import Dataset, Prediction, Run
 from tenfold.build.build import export, prepare
 from tenfold.core.contract import resolve
 from tenfold.core.errors import DataError, ExportError, FileError, RunError, SettingsError
+from tenfold.core.records import Epoch, LayerRow
 from tenfold.experiments.train import Interrupted
 from tenfold.learners import Fitted, Watcher
-from tenfold.learners.architectures import Layer, build_network
+from tenfold.learners.architectures import build_network
 from tenfold.learners.network import Network
-from tenfold.learners.training import Epoch
 
 
 class Notes(Watcher):
@@ -34,7 +34,7 @@ class Notes(Watcher):
 
     def layers(self, layers: Any) -> None:
         self.seen.append(f"{len(layers)} layers")
-        assert all(isinstance(layer, Layer) for layer in layers)
+        assert all(isinstance(layer, LayerRow) for layer in layers)
 
     def epoch(self, epoch: Epoch, n_epochs: int) -> None:
         self.seen.append(f"epoch {epoch.epoch}/{n_epochs}")

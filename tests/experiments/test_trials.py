@@ -15,6 +15,7 @@ import tenfold
 from tenfold import Dataset
 from tenfold.core.contract import Reading, resolve
 from tenfold.core.errors import BackendError, DataError, FileError, FormatError, SettingsError
+from tenfold.core.records import Epoch
 from tenfold.data.dataset import PictureInfo
 from tenfold.data.from_table import table_dataset
 from tenfold.experiments.sweeps import Executor, LocalProcesses, trials
@@ -31,7 +32,6 @@ from tenfold.experiments.sweeps.trials import (
 )
 from tenfold.experiments.train import record_of, split_of
 from tenfold.inputs.tables.read import from_frame
-from tenfold.learners.training import Epoch
 from tenfold.runs.record import Record, Run
 from tests.conftest import Few
 

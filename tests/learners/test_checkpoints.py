@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 import tenfold
 from tenfold import Dataset, Run
 from tenfold.core.errors import DataError, FileError, FormatError, RunError
+from tenfold.core.records import Epoch
 from tenfold.learners import Watcher
 from tenfold.learners.checkpoints import Checkpoint, Checkpoints, decode, encode
-from tenfold.learners.training import Epoch
 from tests.support.program import Program, finish, start_python
 
 EPOCH = Epoch(1, 0.25, 0.5, 0.75, None, None, 0.001)

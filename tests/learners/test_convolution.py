@@ -14,10 +14,11 @@ from tenfold import Run
 from tenfold.build.onnx import check_agreement, to_graph
 from tenfold.core.contract import Contract, ImageInput, Reader, Settings, resolve
 from tenfold.core.errors import SettingsError
+from tenfold.core.records import Epoch
 from tenfold.learners import LEARNERS, Watcher
 from tenfold.learners import network as learners_network
 from tenfold.learners.architectures import build_cnn, convolutions, import_keras, rows_at_once
-from tenfold.learners.training import ConvolutionTraining, Epoch, Examples, convolution, steps
+from tenfold.learners.training import ConvolutionTraining, Examples, convolution, steps
 from tenfold.learners.training.convolution import SHARE, _plan, answers_of, forward, statistics_of
 
 PLAIN = Settings(

@@ -11,9 +11,10 @@ import pytest
 import tenfold
 from tenfold.core.contract import Settings, resolve
 from tenfold.core.errors import BackendError, FormatError, SettingsError
+from tenfold.core.records import Epoch
 from tenfold.learners import LEARNERS, Fitted, Watcher, group
 from tenfold.learners.group import ATTEMPTS
-from tenfold.learners.training import Epoch, Examples
+from tenfold.learners.training import Examples
 
 N = 333
 """Rows: the last batch is not full, and shares differ between the processes."""

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from tenfold.core.contract import Settings
 from tenfold.core.errors import DataError
+from tenfold.core.records import Epoch
 from tenfold.learners.architectures import build_network
-from tenfold.learners.training import DenseTraining, Epoch, Examples
+from tenfold.learners.training import DenseTraining, Examples
 from tenfold.learners.training.steps import Purpose, batches, build_optimizer, learning_rate, stream
 
 PLAIN = Settings(

@@ -22,12 +22,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 
 from tenfold.core.errors import TenfoldError
+from tenfold.core.records import Epoch, LayerRow
 from tenfold.data.audit import Audit
 from tenfold.evaluation import AnyEvaluation, Evaluation, RegressionEvaluation, in_unit
 from tenfold.experiments.cross_validation import read_folds, spread
 from tenfold.learners import Watcher
-from tenfold.learners.architectures import Layer
-from tenfold.learners.training import Epoch
 from tenfold.model.answer_files import Found, answer_files
 from tenfold.model.csv_form import csv_head, csv_row
 from tenfold.model.forecast import forecast
@@ -85,7 +84,7 @@ class TerminalWatcher(Watcher, AbstractContextManager["TerminalWatcher"]):
         for line in audit.lines():
             self._console.print(line, soft_wrap=True, markup=False)
 
-    def layers(self, layers: Sequence[Layer]) -> None:
+    def layers(self, layers: Sequence[LayerRow]) -> None:
         for line in layer_lines(layers):
             self._console.print(line)
         self._progress.update(self._task, description="Compiling")
@@ -115,7 +114,7 @@ class TerminalWatcher(Watcher, AbstractContextManager["TerminalWatcher"]):
             self._console.print(f"{line}  {epoch.seconds:.2f} s")
 
 
-def layer_lines(layers: Sequence[Layer]) -> Iterator[str]:
+def layer_lines(layers: Sequence[LayerRow]) -> Iterator[str]:
     """The layer table as lines of text, with the sum of the parameters."""
     for layer in layers:
         shape = "x".join(str(size) for size in layer.output_shape[1:])

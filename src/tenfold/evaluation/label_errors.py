@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from tenfold.build.build import fit, prepare
 from tenfold.core.contract import resolve
 from tenfold.core.errors import DataError, message
+from tenfold.core.records import Epoch
 from tenfold.data.dataset import Dataset, Rows, Split, deal
 from tenfold.inputs.tables.columns import Table
 from tenfold.learners import LEARNERS, Watcher
-from tenfold.learners.training import Epoch
 
 FOLDS = 5
 

@@ -18,6 +18,7 @@ from tenfold.build.build import export, fit, positive_label, prepare
 from tenfold.core import files
 from tenfold.core.contract import Contract, Reading, Settings, resolve
 from tenfold.core.errors import DataError, FileError, RunError, message
+from tenfold.core.records import Epoch
 from tenfold.data import dataset as datasets
 from tenfold.data.audit import audit_data
 from tenfold.data.dataset import Dataset, Split
@@ -30,7 +31,7 @@ from tenfold.inputs.tables.columns import Table
 from tenfold.learners import LEARNERS, Watcher, check_task
 from tenfold.learners.architectures import import_all
 from tenfold.learners.checkpoints import Checkpoints
-from tenfold.learners.training import Epoch, check_compiler
+from tenfold.learners.training import check_compiler
 from tenfold.model.model import Estimate, Estimates, Model, Prediction, Predictions
 from tenfold.model.transcript import Transcript, transcribe
 from tenfold.runs import record as runs

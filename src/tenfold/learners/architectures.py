@@ -10,24 +10,13 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from importlib import metadata
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from tenfold.core.errors import BackendError, SettingsError, message
-
-
-@dataclass(frozen=True)
-class Layer:
-    """One line of the layer table."""
-
-    name: str
-    kind: str
-    output_shape: tuple[int | None, ...]
-    parameters: int
-
+from tenfold.core.records import LayerRow
 
 COMPANIONS = ("matplotlib.pyplot", "pandas", "sklearn")
 """What Keras imports when it is there, for parts of it that Tenfold does not use."""
@@ -357,10 +346,10 @@ def output_layer(network: Any) -> Any:
     return next(layer for layer in reversed(network.layers) if layer.weights)
 
 
-def layer_table(network: Any) -> list[Layer]:
+def layer_table(network: Any) -> list[LayerRow]:
     """Name, kind, output shape and parameter count of each layer, first to last."""
     return [
-        Layer(layer.name, _kind(layer), tuple(layer.output.shape), layer.count_params())
+        LayerRow(layer.name, _kind(layer), tuple(layer.output.shape), layer.count_params())
         for layer in network.layers
     ]
 

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tenfold.core import files
 from tenfold.core.errors import FormatError, message
-from tenfold.learners.training import Epoch
+from tenfold.core.records import Epoch
 
 EVERY_SECONDS = 2.0
 KEPT = 2

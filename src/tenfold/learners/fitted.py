@@ -8,9 +8,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from tenfold.core.records import Epoch, LayerRow
 from tenfold.data.audit import Audit
-from tenfold.learners.architectures import Layer
-from tenfold.learners.training import Epoch
 
 
 class Watcher:
@@ -22,7 +21,7 @@ class Watcher:
     def audit(self, audit: Audit) -> None:
         """The data were looked at; nothing is fitted yet."""
 
-    def layers(self, layers: Sequence[Layer]) -> None:
+    def layers(self, layers: Sequence[LayerRow]) -> None:
         """The network stands; training is about to start."""
 
     def resumed(self, history: Sequence[Epoch], n_epochs: int) -> None:

@@ -26,9 +26,10 @@ import tenfold
 from tenfold.core import errors, files
 from tenfold.core.contract import Settings
 from tenfold.core.errors import BackendError, FileError, message
+from tenfold.core.records import Epoch
 from tenfold.data import disk_images
 from tenfold.learners.checkpoints import Checkpoint, decode, encode
-from tenfold.learners.training import Epoch, Examples, Training
+from tenfold.learners.training import Examples, Training
 
 ATTEMPTS = 3
 """Groups that die one after the other, without an epoch between, before the fit gives up."""

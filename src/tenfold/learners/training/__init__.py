@@ -4,13 +4,14 @@
 `compiler` looks before each whether what JAX compiles is right.
 """
 
-from tenfold.learners.training.base import Epoch, Examples, Training
+from tenfold.learners.training.base import Training
 from tenfold.learners.training.compiler import check_compiler
 from tenfold.learners.training.convolution import ConvolutionTraining
 from tenfold.learners.training.dense import DenseTraining
 from tenfold.learners.training.steps import is_classification
+from tenfold.learners.training.types import Examples
 
 __all__ = [
-    "ConvolutionTraining", "DenseTraining", "Epoch", "Examples", "Training", "check_compiler",
+    "ConvolutionTraining", "DenseTraining", "Examples", "Training", "check_compiler",
     "is_classification",
 ]  # fmt: skip

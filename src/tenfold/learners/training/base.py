@@ -3,51 +3,17 @@
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tenfold.core.contract import Settings
 from tenfold.core.errors import DataError, message
+from tenfold.core.records import Epoch
 from tenfold.learners.training.compiler import check_compiler
 from tenfold.learners.training.steps import build_optimizer, learning_rate, means_of
-
-
-class Examples(NamedTuple):
-    """Rows handed to a learner. The dtype of `y` is the task: whole numbers are label codes.
-
-    Attributes:
-      x: Pictures uint8 (n, height, width) or (n, height, width, 3), or features float32 (n, d).
-      y: Label codes int64 (n,) for classification, or targets float32 (n,) for regression.
-      weight: What each row counts in losses and in accuracies, float32 (n,); None: all alike.
-    """
-
-    x: NDArray[np.uint8] | NDArray[np.float32]
-    y: NDArray[np.int64] | NDArray[np.float32]
-    weight: NDArray[np.float32] | None = None
-
-    @property
-    def total_weight(self) -> float:
-        """What all rows count together: their number when none has a weight."""
-        return float(len(self.y) if self.weight is None else self.weight.sum(dtype=np.float64))
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """What one epoch did; `seconds` is its training alone, without compilation or validation.
-
-    Losses are mean cross-entropies, or mean squared errors; then there is no accuracy.
-    """
-
-    epoch: int
-    seconds: float
-    loss: float
-    accuracy: float | None
-    val_loss: float | None
-    val_accuracy: float | None
-    learning_rate: float
+from tenfold.learners.training.types import Examples
 
 
 class Training(ABC):

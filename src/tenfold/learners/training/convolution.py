@@ -16,9 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tenfold.core.contract import Settings
+from tenfold.core.records import Epoch
 from tenfold.inputs.pictures.augment import bend, is_bending
 from tenfold.learners.architectures import Convolution, convolutions, rows_at_once
-from tenfold.learners.training.base import Epoch, Examples, Training
+from tenfold.learners.training.base import Training
 from tenfold.learners.training.steps import (
     TINY,
     Purpose,
@@ -32,6 +33,7 @@ from tenfold.learners.training.steps import (
     totals_of,
     wait_for,
 )
+from tenfold.learners.training.types import Examples
 
 EPSILON = 1e-3
 """Added to variances, as in Keras."""

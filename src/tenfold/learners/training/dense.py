@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tenfold.core.contract import Settings
+from tenfold.core.records import Epoch
 from tenfold.inputs.pictures.augment import bend, is_bending
-from tenfold.learners.training.base import Epoch, Examples, Training
+from tenfold.learners.training.base import Training
 from tenfold.learners.training.steps import (
     TINY,
     Purpose,
@@ -30,6 +31,7 @@ from tenfold.learners.training.steps import (
     totals_of,
     wait_for,
 )
+from tenfold.learners.training.types import Examples
 
 SCORED_ROWS = 1024
 """Validation rows in a batch: enough for the cores, 3 MB of pictures as float32."""

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from tenfold.core.contract import Settings
-from tenfold.learners.training.base import Examples
 from tenfold.learners.training.convolution import ConvolutionTraining, _Batch, _devices, _Plan, _put
 from tenfold.learners.training.dense import DenseTraining, _compile_score, _epoch_function, _filled
 from tenfold.learners.training.steps import compile_program, known
+from tenfold.learners.training.types import Examples
 
 LOOPBACK = "127.0.0.1"
 

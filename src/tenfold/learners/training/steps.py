@@ -2,16 +2,14 @@
 
 import hashlib
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tenfold.core.contract import Settings
 from tenfold.learners.architectures import import_keras
-
-if TYPE_CHECKING:
-    from tenfold.learners.training.base import Examples
+from tenfold.learners.training.types import Examples
 
 RISE = 0.2
 """Share of a `cycle` in which the learning rate rises (Smith and Topin 2017, arXiv:1708.07120)."""
@@ -156,7 +154,7 @@ def totals_of(outputs: Any, y: Any, present: Any) -> Any:
     return jnp.stack([jnp.sum(losses_of(outputs, y, 0.0) * present), jnp.sum(correct * present)])
 
 
-def means_of(totals: Any, examples: "Examples") -> tuple[float, float | None]:
+def means_of(totals: Any, examples: Examples) -> tuple[float, float | None]:
     """Mean loss and accuracy from summed ones; no accuracy for targets."""
     loss, correct = (np.asarray(totals) / max(examples.total_weight, TINY)).tolist()
     return loss, correct if is_classification(examples.y) else None
