@@ -27,11 +27,11 @@ from tenfold.core.contract import Contract, Decision, ImageInput, Reader, Settin
 from tenfold.core.errors import DataError, SettingsError, message
 from tenfold.data.dataset import Dataset, Rows, Split
 from tenfold.data.disk_images import StoredImages, in_memory_bytes
+from tenfold.inputs.features import features
 from tenfold.inputs.tables.columns import Table, graph_inputs, levels
 from tenfold.inputs.tables.encoder import Encoder, fit_encoder
 from tenfold.learners import LEARNERS, Fitted, Watcher, fit_last_value
 from tenfold.learners.checkpoints import Checkpoints
-from tenfold.learners.fitted import features
 from tenfold.learners.training import Examples
 from tenfold.model.forecast import half_widths
 from tenfold.model.model import Answers, Estimates, Model, Predictions

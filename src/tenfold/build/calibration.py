@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tenfold.core.errors import DataError, message
-from tenfold.learners.fitted import features
+from tenfold.inputs.features import features
 
 SMALLEST = 1e-7
 """Probabilities are cut to at least this before their logarithm is taken."""

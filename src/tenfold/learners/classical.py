@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tenfold.core.contract import Settings
-from tenfold.learners.fitted import Fitted, Watcher, features
+from tenfold.inputs.features import features
+from tenfold.learners.fitted import Fitted, Watcher
 from tenfold.learners.training import Examples
 from tenfold.learners.training.steps import Purpose, stream
 

@@ -86,16 +86,3 @@ class Fitted:
         """
         of_body = getattr(self.body, "hidden", None)
         return None if of_body is None else of_body(x)
-
-
-PIXEL = np.float32(1 / 255)
-
-
-def features(x: NDArray[Any]) -> NDArray[np.float32]:
-    """The columns classical learners see: of pictures every pixel from 0 to 1, of tables `x`.
-
-    The graph does the same steps in the same order, so both are equal to the last bit.
-    """
-    if x.dtype == np.uint8:
-        return x.reshape(len(x), -1).astype(np.float32) * PIXEL
-    return np.ascontiguousarray(x, np.float32)

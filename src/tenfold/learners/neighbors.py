@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tenfold.core.contract import Settings
-from tenfold.learners.fitted import Fitted, Watcher, features
+from tenfold.inputs.features import features
+from tenfold.learners.fitted import Fitted, Watcher
 from tenfold.learners.training import Examples
 
 MAX_DIMENSIONS = 50

@@ -22,10 +22,10 @@ from tenfold.build.onnx.novelty import add_novelty
 from tenfold.build.onnx.sums import add_bayes, add_constant, add_linear
 from tenfold.core.contract import METADATA_KEY, Contract
 from tenfold.core.errors import ExportError, message
+from tenfold.inputs.features import PIXEL
 from tenfold.learners import Fitted
 from tenfold.learners.bayes import Bayes
 from tenfold.learners.classical import Constant, Forest, Linear
-from tenfold.learners.fitted import PIXEL
 from tenfold.learners.neighbors import Neighbors
 from tenfold.learners.network import Network
 
