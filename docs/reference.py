@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 import tenfold
 from tenfold.cli import main as cli
 from tenfold.core.contract import RECIPES, Contract, Settings
-from tenfold.data.audit import Audit
+from tenfold.core.records import Audit
 from tenfold.evaluation import AnyEvaluation
 from tenfold.evaluation.robustness import Robustness
 from tenfold.runs.record import Record

@@ -12,12 +12,13 @@ import tenfold
 from tenfold.build.build import export, fit, positive_label, prepare
 from tenfold.core.contract import RECIPES, Reading, Settings, resolve
 from tenfold.core.errors import DataError, SettingsError
+from tenfold.core.progress import Watcher
 from tenfold.data import dataset as datasets
 from tenfold.data.dataset import Dataset
 from tenfold.data.from_table import table_dataset
 from tenfold.evaluation import RegressionEvaluation
 from tenfold.inputs.tables.read import from_frame
-from tenfold.learners import LEARNERS, Watcher
+from tenfold.learners import LEARNERS
 from tenfold.model.model import Estimates, Model, Predictions
 
 N = 160

@@ -8,9 +8,10 @@ import pytest
 
 import tenfold
 from tenfold import Dataset, Run
-from tenfold.data.audit import Audit, audit_data
+from tenfold.core.progress import Watcher
+from tenfold.core.records import Audit
+from tenfold.data.audit import audit_data
 from tenfold.inputs.idx import write_idx
-from tenfold.learners import Watcher
 
 
 def dataset(train: list[tuple[int, int]], test: list[tuple[int, int]]) -> Dataset:

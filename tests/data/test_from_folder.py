@@ -14,10 +14,10 @@ import tenfold
 from tenfold import Run
 from tenfold.core.contract import ImageInput
 from tenfold.core.errors import DataError
+from tenfold.core.progress import Watcher
 from tenfold.data.dataset import split
 from tenfold.data.from_folder import LARGEST_PX, is_picture_folder
 from tenfold.experiments import train as workflow
-from tenfold.learners import Watcher
 from tests.support.paper import Paper, on_paper
 from tests.support.program import call
 

@@ -13,9 +13,10 @@ from tenfold import Dataset, Prediction, Run
 from tenfold.build.build import export, prepare
 from tenfold.core.contract import resolve
 from tenfold.core.errors import DataError, ExportError, FileError, RunError, SettingsError
+from tenfold.core.progress import Watcher
 from tenfold.core.records import Epoch, LayerRow
 from tenfold.experiments.train import Interrupted
-from tenfold.learners import Fitted, Watcher
+from tenfold.learners import Fitted
 from tenfold.learners.architectures import build_network
 from tenfold.learners.network import Network
 

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 import tenfold
 from tenfold import Dataset, Run
 from tenfold.core.errors import DataError, FileError, FormatError, RunError
+from tenfold.core.progress import Watcher
 from tenfold.core.records import Epoch
-from tenfold.learners import Watcher
 from tenfold.learners.checkpoints import Checkpoint, Checkpoints, decode, encode
 from tests.support.program import Program, finish, start_python
 

@@ -14,8 +14,9 @@ from tenfold import Run
 from tenfold.build.onnx import check_agreement, to_graph
 from tenfold.core.contract import Contract, ImageInput, Reader, Settings, resolve
 from tenfold.core.errors import SettingsError
+from tenfold.core.progress import Watcher
 from tenfold.core.records import Epoch
-from tenfold.learners import LEARNERS, Watcher
+from tenfold.learners import LEARNERS
 from tenfold.learners import network as learners_network
 from tenfold.learners.architectures import build_cnn, convolutions, import_keras, rows_at_once
 from tenfold.learners.training import ConvolutionTraining, Examples, convolution, steps

@@ -26,7 +26,8 @@ from tenfold.build.onnx import Front, check_agreement, to_graph
 from tenfold.build.onnx.trees import round_down
 from tenfold.core.contract import RECIPES, Contract, ImageInput, resolve
 from tenfold.core.errors import DataError, ExportError, SettingsError
-from tenfold.learners import LEARNERS, Fitted, Watcher, check_task
+from tenfold.core.progress import Watcher
+from tenfold.learners import LEARNERS, Fitted, check_task
 from tenfold.learners.neighbors import Neighbors
 from tenfold.learners.training import Examples
 from tenfold.model.model import Model

@@ -5,7 +5,8 @@ import pytest
 
 from tenfold.core.contract import Settings
 from tenfold.core.errors import SettingsError
-from tenfold.learners import LEARNERS, Watcher
+from tenfold.core.progress import Watcher
+from tenfold.learners import LEARNERS
 from tenfold.learners.training import Examples
 
 LINEAR = Settings(

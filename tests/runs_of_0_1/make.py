@@ -32,10 +32,11 @@ from typer.testing import CliRunner
 import tenfold
 from tenfold.cli.main import app
 from tenfold.core.contract import Reading
+from tenfold.core.progress import Watcher
 from tenfold.core.records import Epoch
 from tenfold.experiments.train import Interrupted
 from tenfold.inputs.idx import write_idx
-from tenfold.learners import Watcher, checkpoints
+from tenfold.learners import checkpoints
 
 HERE = Path(__file__).resolve().parent
 

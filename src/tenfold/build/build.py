@@ -25,12 +25,13 @@ from tenfold.build.onnx.table import table_front
 from tenfold.core.conformal import conformal_half_width
 from tenfold.core.contract import Contract, Decision, ImageInput, Reader, Settings, TableInput
 from tenfold.core.errors import DataError, SettingsError, message
+from tenfold.core.progress import Watcher
 from tenfold.data.dataset import Dataset, Rows, Split
 from tenfold.data.disk_images import StoredImages, in_memory_bytes
 from tenfold.inputs.features import features
 from tenfold.inputs.tables.columns import Table, graph_inputs, levels
 from tenfold.inputs.tables.encoder import Encoder, fit_encoder
-from tenfold.learners import LEARNERS, Fitted, Watcher, fit_last_value
+from tenfold.learners import LEARNERS, Fitted, fit_last_value
 from tenfold.learners.checkpoints import Checkpoints
 from tenfold.learners.training import Examples
 from tenfold.model.forecast import half_widths

@@ -29,7 +29,8 @@ from tenfold.core.contract import (
     scaled_learning_rate,
 )
 from tenfold.core.errors import DataError, message
-from tenfold.learners import LEARNERS, Watcher
+from tenfold.core.progress import Watcher
+from tenfold.learners import LEARNERS
 from tenfold.learners.training import Examples, is_classification
 from tenfold.model.model import Estimates, Model
 

@@ -22,11 +22,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 
 from tenfold.core.errors import TenfoldError
-from tenfold.core.records import Epoch, LayerRow
-from tenfold.data.audit import Audit
+from tenfold.core.progress import Watcher
+from tenfold.core.records import Audit, Epoch, LayerRow
 from tenfold.evaluation import AnyEvaluation, Evaluation, RegressionEvaluation, in_unit
 from tenfold.experiments.cross_validation import read_folds, spread
-from tenfold.learners import Watcher
 from tenfold.model.answer_files import Found, answer_files
 from tenfold.model.csv_form import csv_head, csv_row
 from tenfold.model.forecast import forecast

@@ -1,6 +1,10 @@
-"""What is told of a training while it runs, and stored of it."""
+"""What is told of data and of a training while it runs, and stored of both."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
+
+from tenfold.core.contract import Frozen
 
 
 @dataclass(frozen=True)
@@ -27,3 +31,88 @@ class Epoch:
     val_loss: float | None
     val_accuracy: float | None
     learning_rate: float
+
+
+class LabelCount(Frozen):
+    """How many examples a label has in the training and the test part, and its share of all."""
+
+    label: str
+    train: int
+    test: int
+    share: float
+
+
+class Finding(Frozen):
+    """One thing that a reader should know before the figures.
+
+    Attributes:
+      kind: What was found; the rule is beside each kind in `audit_data`.
+      text: The same for people, one line.
+      rows: Row numbers of the examples concerned, all of them; empty where it concerns labels.
+    """
+
+    kind: Literal[
+        "test set inside training set",
+        "in both parts",
+        "nearly in both parts",
+        "test set repeats itself",
+        "repeated",
+        "different answers",
+        "missing label",
+        "few examples",
+        "identifier",
+        "constant",
+        "gives the answer away",
+        "unreadable cells",
+        "missing cells",
+        "read as",
+        "streamed",
+        "resized",
+        "skipped",
+        "refused",
+    ]
+    text: str
+    rows: tuple[int, ...] = ()
+
+
+class Audit(Frozen):
+    """What an audit found.
+
+    Attributes:
+      data: Name of the dataset.
+      fingerprint: Of the dataset.
+      n_train: Examples outside the official test part.
+      n_test: Examples of the official test part; 0 where there is none.
+      labels: Counts of each label.
+      findings: What stands out, gravest first; empty when nothing does.
+    """
+
+    format: Literal[1] = 1
+    data: str
+    fingerprint: str
+    n_train: int
+    n_test: int
+    labels: tuple[LabelCount, ...]
+    findings: tuple[Finding, ...]
+
+    def lines(self) -> Iterator[str]:
+        """The audit for people: a summary, then a line for each finding."""
+        shares = [count.share for count in self.labels]
+        n = f"{self.n_train:,} training"
+        if self.n_test:
+            n += f" and {self.n_test:,} test"
+        answers = "answers that are numbers"
+        if shares:
+            least, most = percent(min(shares)), percent(max(shares))
+            answers = f"{len(self.labels)} labels of {least} to {most}"
+        told = ("read as", "resized", "streamed")
+        n_found = sum(finding.kind not in told for finding in self.findings)
+        found = f"{n_found or 'no'} finding{'' if n_found == 1 else 's'}"
+        yield f"audit: {n} examples, {answers}, {found}"
+        for finding in self.findings:
+            yield f"audit: {finding.text}"
+
+
+def percent(share: float) -> str:
+    """A share from 0 to 1 for people."""
+    return f"{100 * share:.1f}%"

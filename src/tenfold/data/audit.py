@@ -1,12 +1,13 @@
 """The audit of a dataset before anything is fitted: copies, leaks, answers that are too few."""
 
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tenfold.core.contract import Frozen, TableInput
+from tenfold.core.contract import TableInput
+from tenfold.core.records import Audit, Finding, LabelCount, percent
 from tenfold.data.dataset import Dataset, Rows
 from tenfold.data.duplicates import nearly_same
 from tenfold.inputs.tables.columns import Table
@@ -25,86 +26,6 @@ frequent one."""
 
 TELLING = 0.98
 """A column that explains so much of the answer by itself is said to give it away."""
-
-
-class LabelCount(Frozen):
-    """How many examples a label has in the training and the test part, and its share of all."""
-
-    label: str
-    train: int
-    test: int
-    share: float
-
-
-class Finding(Frozen):
-    """One thing that a reader should know before the figures.
-
-    Attributes:
-      kind: What was found; the rule is beside each kind in `audit_data`.
-      text: The same for people, one line.
-      rows: Row numbers of the examples concerned, all of them; empty where it concerns labels.
-    """
-
-    kind: Literal[
-        "test set inside training set",
-        "in both parts",
-        "nearly in both parts",
-        "test set repeats itself",
-        "repeated",
-        "different answers",
-        "missing label",
-        "few examples",
-        "identifier",
-        "constant",
-        "gives the answer away",
-        "unreadable cells",
-        "missing cells",
-        "read as",
-        "streamed",
-        "resized",
-        "skipped",
-        "refused",
-    ]
-    text: str
-    rows: tuple[int, ...] = ()
-
-
-class Audit(Frozen):
-    """What an audit found.
-
-    Attributes:
-      data: Name of the dataset.
-      fingerprint: Of the dataset.
-      n_train: Examples outside the official test part.
-      n_test: Examples of the official test part; 0 where there is none.
-      labels: Counts of each label.
-      findings: What stands out, gravest first; empty when nothing does.
-    """
-
-    format: Literal[1] = 1
-    data: str
-    fingerprint: str
-    n_train: int
-    n_test: int
-    labels: tuple[LabelCount, ...]
-    findings: tuple[Finding, ...]
-
-    def lines(self) -> Iterator[str]:
-        """The audit for people: a summary, then a line for each finding."""
-        shares = [count.share for count in self.labels]
-        n = f"{self.n_train:,} training"
-        if self.n_test:
-            n += f" and {self.n_test:,} test"
-        answers = "answers that are numbers"
-        if shares:
-            least, most = _percent(min(shares)), _percent(max(shares))
-            answers = f"{len(self.labels)} labels of {least} to {most}"
-        told = ("read as", "resized", "streamed")
-        n_found = sum(finding.kind not in told for finding in self.findings)
-        found = f"{n_found or 'no'} finding{'' if n_found == 1 else 's'}"
-        yield f"audit: {n} examples, {answers}, {found}"
-        for finding in self.findings:
-            yield f"audit: {finding.text}"
 
 
 def audit_data(data: Dataset, *, near: bool = False) -> Audit:
@@ -152,7 +73,7 @@ def _leaks(data: Dataset, train: Rows, test: Rows) -> Iterator[Finding]:
     twins = test[np.isin(data.copy_of[test], data.copy_of[train])]
     if not len(twins):
         return
-    share = f"{len(twins):,} of {len(test):,} test examples ({_percent(len(twins) / len(test))})"
+    share = f"{len(twins):,} of {len(test):,} test examples ({percent(len(twins) / len(test))})"
     if len(twins) >= MUCH * len(test):
         whole = "" if len(twins) == len(test) else "mostly "
         text = f"the test set is {whole}part of the training set: {share} stand in both"
@@ -174,7 +95,7 @@ def _nearly(data: Dataset, train: Rows, test: Rows) -> Iterator[Finding]:
     pairs = nearly_same(data.x, train, fresh)
     if not len(pairs):
         return
-    share = f"{len(pairs):,} of {len(test):,} test examples ({_percent(len(pairs) / len(test))})"
+    share = f"{len(pairs):,} of {len(test):,} test examples ({percent(len(pairs) / len(test))})"
     n_other = int((data.y[pairs[:, 0]] != data.y[pairs[:, 1]]).sum())
     answers = f", {n_other:,} of them with another answer" if n_other else ""
     named = (f"{data.keys[a]} is nearly {data.keys[b]}" for a, b in pairs[:MAX_NAMED].tolist())
@@ -339,7 +260,3 @@ def _more(rows: Rows) -> str:
 def _listed(names: list[str]) -> str:
     more = f" and {len(names) - 20} more" if len(names) > 20 else ""
     return ", ".join(names[:20]) + more
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f}%"

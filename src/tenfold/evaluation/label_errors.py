@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from tenfold.build.build import fit, prepare
 from tenfold.core.contract import resolve
 from tenfold.core.errors import DataError, message
+from tenfold.core.progress import Watcher
 from tenfold.core.records import Epoch
 from tenfold.data.dataset import Dataset, Rows, Split, deal
 from tenfold.inputs.tables.columns import Table
-from tenfold.learners import LEARNERS, Watcher
+from tenfold.learners import LEARNERS
 
 FOLDS = 5
 

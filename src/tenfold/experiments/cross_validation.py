@@ -15,10 +15,11 @@ from tenfold.build.build import export, fit, prepare
 from tenfold.core.contract import Frozen, Settings, TableInput
 from tenfold.core.csv_cells import number_text, write_csv
 from tenfold.core.errors import DataError, message
+from tenfold.core.progress import Watcher
 from tenfold.data.dataset import Dataset, Rows, Split, deal, hold_out
 from tenfold.evaluation import Evaluation
 from tenfold.experiments.artifacts import measure
-from tenfold.learners import LEARNERS, Watcher
+from tenfold.learners import LEARNERS
 from tenfold.model.model import Model
 from tenfold.runs.record import DataRecord
 

@@ -18,6 +18,7 @@ from tenfold.build.build import export, fit, positive_label, prepare
 from tenfold.core import files
 from tenfold.core.contract import Contract, Reading, Settings, resolve
 from tenfold.core.errors import DataError, FileError, RunError, message
+from tenfold.core.progress import Watcher
 from tenfold.core.records import Epoch
 from tenfold.data import dataset as datasets
 from tenfold.data.audit import audit_data
@@ -28,7 +29,7 @@ from tenfold.evaluation.robustness import Robustness, measure_robustness
 from tenfold.experiments.artifacts import measure, write_evidence
 from tenfold.experiments.cross_validation import cross_validate, write_folds
 from tenfold.inputs.tables.columns import Table
-from tenfold.learners import LEARNERS, Watcher, check_task
+from tenfold.learners import LEARNERS, check_task
 from tenfold.learners.architectures import import_all
 from tenfold.learners.checkpoints import Checkpoints
 from tenfold.learners.training import check_compiler

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from tenfold.core.contract import Settings
 from tenfold.core.errors import DataError, SettingsError, message
+from tenfold.core.progress import Watcher
 from tenfold.learners.bayes import fit_bayes
 from tenfold.learners.checkpoints import Checkpoints
 from tenfold.learners.classical import (
@@ -21,12 +22,12 @@ from tenfold.learners.classical import (
     fit_linear,
     fit_logistic,
 )
-from tenfold.learners.fitted import Fitted, Watcher
+from tenfold.learners.fitted import Fitted
 from tenfold.learners.neighbors import fit_neighbors
 from tenfold.learners.network import fit_cnn, fit_network
 from tenfold.learners.training import Examples
 
-__all__ = ["LEARNERS", "Fitted", "Learner", "Task", "Watcher", "check_task", "fit_last_value"]
+__all__ = ["LEARNERS", "Fitted", "Learner", "Task", "check_task", "fit_last_value"]
 
 Task = Literal["classification", "regression"]
 BOTH: tuple[Task, ...] = ("classification", "regression")

@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tenfold.core.contract import Settings
+from tenfold.core.progress import Watcher
 from tenfold.inputs.features import features
 from tenfold.learners.classical import spread
-from tenfold.learners.fitted import Fitted, Watcher
+from tenfold.learners.fitted import Fitted
 from tenfold.learners.training import Examples
 
 BERNOULLI_SMOOTHING = 0.1

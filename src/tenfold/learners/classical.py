@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tenfold.core.contract import Settings
+from tenfold.core.progress import Watcher
 from tenfold.inputs.features import features
-from tenfold.learners.fitted import Fitted, Watcher
+from tenfold.learners.fitted import Fitted
 from tenfold.learners.training import Examples
 from tenfold.learners.training.steps import Purpose, stream
 

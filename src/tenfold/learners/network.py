@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from tenfold.core.contract import Settings
 from tenfold.core.errors import SettingsError, message
+from tenfold.core.progress import Watcher
 from tenfold.core.records import Epoch
 from tenfold.learners.architectures import (
     build_cnn,
@@ -21,7 +22,7 @@ from tenfold.learners.architectures import (
     rows_at_once,
 )
 from tenfold.learners.checkpoints import Checkpoint, Checkpoints
-from tenfold.learners.fitted import Fitted, Watcher
+from tenfold.learners.fitted import Fitted
 from tenfold.learners.group import Group
 from tenfold.learners.training import ConvolutionTraining, DenseTraining, Examples, Training
 from tenfold.learners.training.steps import compile_program

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from tenfold.core import files
 from tenfold.core.contract import Frozen
 from tenfold.core.errors import RunError, message
-from tenfold.data.audit import Audit
+from tenfold.core.records import Audit
 from tenfold.evaluation import Comparison, Evaluation, RegressionEvaluation, in_unit
 from tenfold.evaluation.robustness import Robustness
 from tenfold.report.answers import answered_figure, calibration_figure, importance_figure

@@ -18,11 +18,12 @@ from tenfold.build.build import Prepared, export, fit, prepare
 from tenfold.core import files
 from tenfold.core.contract import Settings
 from tenfold.core.errors import RunError, SettingsError, TenfoldError, message
+from tenfold.core.progress import Watcher
 from tenfold.core.records import Epoch
 from tenfold.data.dataset import Dataset, Split
 from tenfold.experiments.artifacts import measure
 from tenfold.experiments.sweeps.shared import open_shared
-from tenfold.learners import LEARNERS, Watcher
+from tenfold.learners import LEARNERS
 from tenfold.learners.checkpoints import Checkpoints
 from tenfold.learners.training import check_compiler
 from tenfold.model.model import Model
