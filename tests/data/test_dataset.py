@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from tenfold import Dataset, Split, load, split
 from tenfold.core.errors import DataError, TenfoldError
-from tenfold.data.sources.labelled import first_of_each
+from tenfold.data.duplicates import first_of_each
 
 
 def distinct(n: int) -> NDArray[np.uint8]:

@@ -137,7 +137,7 @@ def test_workers_read_them_from_disk_too(
 
 
 def test_copies_are_found_on_disk(tight: None, tmp_path: Path) -> None:
-    from tenfold.data.sources.labelled import first_of_each
+    from tenfold.data.duplicates import first_of_each
 
     images = written(tmp_path)[[*range(40), 3, 9]]
     assert first_of_each(images).tolist() == [*range(40), 3, 9]

@@ -12,14 +12,16 @@ from numpy.typing import ArrayLike, NDArray
 from tenfold.core.contract import ImageInput, Reading, TableInput
 from tenfold.core.errors import DataError, message
 from tenfold.data.disk_images import AnyImages, StoredImages
-from tenfold.data.sources import MAX_LABELS
-from tenfold.data.sources.labelled import first_of_each
+from tenfold.data.duplicates import first_of_each
 from tenfold.inputs.tables.columns import Profile, Table
 
 DEFAULT_TEST_SIZE = 0.25
 """Share held out for testing where a dataset has no official test part."""
 
 Rows = NDArray[np.int64]
+
+MAX_LABELS = 65_536
+"""Answers named by their own codes go up to this; larger ones are hardly label codes."""
 
 
 FEW_VALUES = 10

@@ -5,12 +5,12 @@ from pathlib import Path
 from tenfold.core import files
 from tenfold.core.errors import DataError, message
 from tenfold.data.sources.idx_folder import read_idx_folder
-from tenfold.data.sources.labelled import MAX_LABELS, Images
+from tenfold.data.sources.labelled import Images
 from tenfold.data.sources.npz import read_npz
 from tenfold.data.sources.pixel_csv import is_pixel_csv, read_pixel_csv
 from tenfold.inputs.idx import read_idx
 
-__all__ = ["MAX_LABELS", "Images", "is_pixel_csv", "read_images"]
+__all__ = ["Images", "is_pixel_csv", "read_images"]
 
 
 def read_images(path: Path) -> Images:

@@ -1,6 +1,6 @@
 """What every source of images gives back, and what holds for their answers."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,16 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tenfold.core.errors import DataError, message
-from tenfold.data.disk_images import AnyImages, few
-
-MAX_LABELS = 65_536
-"""Answers named by their own codes go up to this; larger ones are hardly label codes."""
+from tenfold.data.dataset import MAX_LABELS
 
 MAX_WITH_GAPS = 256
 """Up to so many codes most may be unused; a model has a number for each, used or not."""
 
-AT_ONCE = 4096
-"""Images that are looked at together."""
 
 SIDE_PX = 28
 N_PIXELS = SIDE_PX * SIDE_PX
@@ -118,38 +113,6 @@ def named_codes(answers: Sequence[str], where: object) -> tuple[NDArray[np.int64
         )
     labels, codes = np.unique(np.array(answers, object), return_inverse=True)
     return codes.astype(np.int64), tuple(labels.tolist())
-
-
-def first_of_each(x: AnyImages) -> NDArray[np.int64]:
-    """For each image the position of the first one that is identical to it."""
-    # Equal rows have equal sums of their words times odd numbers, modulo 2^64; the others that
-    # have them too are told apart by their bytes. 0.02 s for MNIST, 0.12 s with a digest of each.
-    n_words = -(-int(np.prod(x.shape[1:])) // 8)
-    factors = np.random.default_rng(0).integers(2**64, size=n_words, dtype=np.uint64) | 1
-    sums = np.concatenate([_words(part, n_words) @ factors for part in _parts(x)])
-    _, first, place = np.unique(sums, return_index=True, return_inverse=True)
-    found = first[place]
-    again = np.flatnonzero(found != np.arange(len(x)))
-    pairs = zip(_parts(x, again), _parts(x, found[again]), strict=True)
-    if all((one == other).all() for one, other in pairs):
-        return found.astype(np.int64)
-    seen: dict[bytes, int] = {}
-    rows = (row for part in _parts(x) for row in part)
-    return np.array([seen.setdefault(row.tobytes(), i) for i, row in enumerate(rows)], np.int64)
-
-
-def _parts(x: AnyImages, order: NDArray[np.int64] | None = None) -> Iterator[NDArray[np.uint8]]:
-    """Images as rows of bytes (n, d), a few thousand at a time; all of them, or those asked for."""
-    n, step = len(x) if order is None else len(order), few(x, AT_ONCE)
-    for start in range(0, max(1, n), step):
-        part = slice(start, start + step)
-        rows = x[part] if order is None else x[order[part]]
-        yield np.ascontiguousarray(rows).reshape(len(rows), int(np.prod(x.shape[1:])))
-
-
-def _words(rows: NDArray[np.uint8], n_words: int) -> NDArray[np.uint64]:
-    """Rows of bytes (n, d) as whole words of 8 bytes (n, n_words), filled up with 0."""
-    return np.pad(rows, ((0, 0), (0, 8 * n_words - rows.shape[1]))).view(np.uint64)
 
 
 def parse_number(cell: str) -> float | None:
