@@ -10,6 +10,7 @@
 from typing import TYPE_CHECKING, Any
 
 from tenfold.core.errors import TenfoldError
+from tenfold.core.version import __version__ as __version__
 from tenfold.data.dataset import Dataset, Split, split
 from tenfold.data.load import load
 from tenfold.evaluation import Evaluation, Score
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 open = Run.open
 
-__version__ = "0.1.0"
 
 __all__ = [
     "Dataset",

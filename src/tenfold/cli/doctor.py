@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-import tenfold
 from tenfold.core.errors import BackendError
+from tenfold.core.version import __version__
 from tenfold.data import catalog
 from tenfold.learners.training import check_compiler
 from tenfold.learners.training.devices import devices
@@ -90,7 +90,7 @@ def examine() -> list[Line]:
     needed = requirements()
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return [
-        Line("tenfold", tenfold.__version__),
+        Line("tenfold", __version__),
         Line("Python", f"{platform.python_version()} on {platform.system()} {platform.machine()}"),
         Line("cores", f"{cores} to be used, of {os.cpu_count()}"),
         Line("sgemm", f"{sgemm_rate() / 1e9:,.0f} GFLOP/s: NumPy, float32, {SIDE} x {SIDE}"),

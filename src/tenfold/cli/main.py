@@ -13,7 +13,6 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-import tenfold
 from tenfold.cli import options
 from tenfold.cli.data import data_app
 from tenfold.cli.doctor import examine
@@ -35,6 +34,7 @@ from tenfold.cli.output import (
 from tenfold.cli.sweep import compare_command, sweep_command
 from tenfold.core.errors import DataError, SettingsError, TenfoldError, did_you_mean, message
 from tenfold.core.files import within
+from tenfold.core.version import __version__
 from tenfold.experiments import train as workflow
 from tenfold.experiments.artifacts import compare_runs, rewrite_report
 from tenfold.experiments.ray import predict_many
@@ -43,7 +43,7 @@ from tenfold.model.model import Model
 from tenfold.report import write_comparison
 from tenfold.report.network_page import write_page
 from tenfold.runs.export import companions, write_keras, write_onnx
-from tenfold.runs.record import verify
+from tenfold.runs.record import Run, verify
 
 FIRST = ("train", "report", "predict")
 """The commands that a newcomer needs, in this order."""
@@ -116,7 +116,7 @@ def _program(
     ] = False,
 ) -> None:
     if version:
-        print(f"tenfold {tenfold.__version__}")
+        print(f"tenfold {__version__}")
         raise typer.Exit
 
 
@@ -161,9 +161,9 @@ def train(
         with TerminalWatcher() as watcher:
             if resume is not None:
                 own = data if "data" in given else None
-                run = tenfold.resume(resume, own, watcher=watcher)
+                run = workflow.resume(resume, own, watcher=watcher)
             else:
-                run = tenfold.train(data, watcher=watcher, **asked)
+                run = workflow.train(data, watcher=watcher, **asked)
     except workflow.Interrupted as interrupted:
         _say_interrupted(interrupted.run)
         raise
@@ -188,9 +188,9 @@ def evaluate(
     ] = False,
 ) -> None:
     """Measure a run's model again, or on other data."""
-    opened = tenfold.open(run)
+    opened = Run.open(run)
     loaded = workflow.load_for(opened, data)
-    evaluation = tenfold.evaluate(opened, loaded)
+    evaluation = workflow.evaluate(opened, loaded)
     print_scores(evaluation)
     if data is not None:
         print_own(opened, evaluation)
@@ -293,11 +293,11 @@ def report_command(
     open_it: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
 ) -> None:
     """Write a run's report anew, or compare two runs on their common test rows."""
-    first = tenfold.open(run)
+    first = Run.open(run)
     if other is None:
         path = rewrite_report(first)
     else:
-        second = tenfold.open(other)
+        second = Run.open(other)
         comparison = compare_runs(first, second)
         for line in comparison.lines():
             print(line)
@@ -335,7 +335,7 @@ def export(
             raise DataError(message("Not a new file", where=one, expected="a name that is free"))
     about = ""
     if to == "page":
-        write_page(tenfold.open(run), path)
+        write_page(Run.open(run), path)
     elif to == "onnx":
         write_onnx(run, path)
         about = f"\nask   python {made[1]}"
@@ -426,7 +426,7 @@ def _check_alone(given: set[str]) -> None:
         raise typer.BadParameter(f"--resume takes the settings of the run: leave out {flags}")
 
 
-def _say_interrupted(run: tenfold.Run) -> None:
+def _say_interrupted(run: Run) -> None:
     kept = ", ".join(run.record.files) or "nothing but run.json"
     print(f"tenfold: interrupted. {run.path} keeps: {kept}.", file=sys.stderr)
     print(f"tenfold: go on with: {program_name()} train --resume {run.path}", file=sys.stderr)

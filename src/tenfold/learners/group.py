@@ -22,10 +22,10 @@ from typing import Any
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
-import tenfold
 from tenfold.core import errors, files
 from tenfold.core.contract import Settings
 from tenfold.core.errors import BackendError, FileError, message
+from tenfold.core.processes import python_path
 from tenfold.core.records import Epoch
 from tenfold.data import disk_images
 from tenfold.learners.checkpoints import Checkpoint, decode, encode
@@ -188,10 +188,8 @@ def _environment(n: int) -> dict[str, str]:
     """The environment of each process: its part of the cores, and the Tenfold of this process."""
     mine = getattr(os, "sched_getaffinity", None)  # Linux alone has it
     n_cores = len(mine(0)) if mine else os.cpu_count() or 1
-    source = str(Path(tenfold.__file__).parent.parent)
-    path = os.pathsep.join([source, *filter(None, [os.environ.get("PYTHONPATH")])])
     return {
-        **os.environ, "PYTHONPATH": path, "JAX_NUM_CPU_DEVICES": str(max(1, n_cores // n)),
+        **os.environ, "PYTHONPATH": python_path(), "JAX_NUM_CPU_DEVICES": str(max(1, n_cores // n)),
         "JAX_CPU_COLLECTIVES_IMPLEMENTATION": "gloo",
     }  # fmt: skip
 

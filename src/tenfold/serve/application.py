@@ -11,9 +11,9 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
 from starlette.exceptions import HTTPException
 
-import tenfold
 from tenfold.core.contract import Frozen
 from tenfold.core.errors import SettingsError, message
+from tenfold.core.version import __version__
 from tenfold.report.network_page import page_text, read_text, render
 from tenfold.runs.record import Run
 from tenfold.serve.gate import Doors, Gate, State
@@ -106,7 +106,7 @@ def _pages(
     predictors: dict[str, Predictor], state: State, metrics: Metrics, limits: Limits
 ) -> FastAPI:
     app = FastAPI(
-        title="Tenfold", version=tenfold.__version__, docs_url=None, redoc_url=None,
+        title="Tenfold", version=__version__, docs_url=None, redoc_url=None,
         redirect_slashes=False, exception_handlers={HTTPException: _refused},
     )  # fmt: skip
     described = app.openapi

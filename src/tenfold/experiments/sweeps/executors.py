@@ -29,12 +29,11 @@ import tempfile
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import Any, Protocol, Self
 
-import tenfold
 from tenfold.core import errors
 from tenfold.core.errors import FileError, SettingsError, message
+from tenfold.core.processes import python_path
 from tenfold.experiments.sweeps.trials import ENVIRONMENT, Job, give_up
 
 ATTEMPTS = 3
@@ -230,6 +229,4 @@ class _Worker:
 
 def _environment() -> dict[str, str]:
     """The environment of a worker: one thread, and the Tenfold of this process."""
-    source = str(Path(tenfold.__file__).parent.parent)
-    path = os.pathsep.join([source, *filter(None, [os.environ.get("PYTHONPATH")])])
-    return {**os.environ, **ENVIRONMENT, "PYTHONPATH": path}
+    return {**os.environ, **ENVIRONMENT, "PYTHONPATH": python_path()}

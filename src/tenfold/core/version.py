@@ -1,0 +1,3 @@
+"""The version of Tenfold."""
+
+__version__ = "0.1.0"
