@@ -174,6 +174,31 @@ def test_health_and_metrics(small_run: Run, few: Few) -> None:
         assert line.startswith("# ") or float(line.rpartition(" ")[2]) >= 0
 
 
+def test_a_model_that_fails_is_a_fault_of_the_service_and_is_counted(
+    small_run: Run, few: Few, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate, x = gate_of(small_run), few(3).images[:3].copy()
+    model = gate.predictors["/v1/predict"].model
+    answer = model.answer
+    x[1] = 7
+
+    def fails_on_seven(rows: Any) -> Any:
+        if (rows == 7).all(axis=(1, 2)).any():
+            raise MemoryError
+        return answer(rows)
+
+    monkeypatch.setattr(model, "answer", fails_on_seven)
+    told = predict(gate, images(x))
+    assert told.status == 200
+    first, second, third = told.json["predictions"]
+    assert "label" in first and "label" in third
+    assert second["error"] == "The model failed on this input, which may be in order."
+    told = predict(gate, images(x[1:2]))
+    assert (told.status, told.error) == (500, "The service failed.")
+    text = ask(gate, "GET", "/metrics").body.decode()
+    assert f'tenfold_model_failures_total{{model="{small_run.path.name}"}} 2' in text
+
+
 # Who may ask.
 
 

@@ -232,6 +232,7 @@ def test_errors_are_one_line_and_exit_1(arguments: list[str], facts: list[str]) 
         ["predict", "run"],
         ["predict", "run", "x.idx", "--json", "--csv"],
         ["predict", "run", "x.idx", "--top", "0"],
+        ["predict", "run", "x.idx", "--top", "3", "--csv"],
         ["nonsense"],
     ],
 )

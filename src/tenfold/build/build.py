@@ -1,6 +1,7 @@
 """From training and validation rows to a model file: encode, fit, calibrate, write, compare.
 
-The only way a model is made: for a run, for a fold, for a trial. Test rows never come here.
+Models of runs, folds and trials are made here; those of the scikit-learn estimators, whose rows are
+arrays without a dataset, in `sklearn`. Test rows never come here.
 """
 
 from dataclasses import dataclass, replace

@@ -237,6 +237,8 @@ def predict(
         raise typer.BadParameter("--json and --csv exclude each other")
     if bool(inputs) == bool(steps):
         raise typer.BadParameter("expected either inputs or --steps")
+    if top is not None and (as_csv or cluster is not None):
+        raise typer.BadParameter("--top: CSV has a column for every label; use it with --json")
     inputs = [file for path in inputs or [] for file in within(path)]
     if cluster is not None:
         if out is None or steps or show or as_json:
@@ -252,8 +254,13 @@ def predict(
         if steps
         else answers(model, inputs, fitted=not no_fit, turn=not no_turn, draw=show, folder=out)
     )
-    printer = print_json if as_json else print_csv if as_csv else print_answers
-    if not printer(model, answered, top, show):
+    if as_csv:
+        complete = print_csv(model, answered)
+    elif as_json:
+        complete = print_json(model, answered, top)
+    else:
+        complete = print_answers(model, answered, top, show)
+    if not complete:
         raise typer.Exit(1)
 
 

@@ -289,7 +289,7 @@ def forecast_answers(model: Model, steps: int) -> Iterator[Answer]:
     )
 
 
-def print_json(model: Model, answered: Iterator[Answer], top: int | None, show: bool) -> bool:
+def print_json(model: Model, answered: Iterator[Answer], top: int | None) -> bool:
     """Print while answering, so a million answers need no memory; True if all were answered."""
     print(f'{{"model": "{model.sha256}", "predictions": [', end="")
     complete, separator = True, "\n"
@@ -300,7 +300,7 @@ def print_json(model: Model, answered: Iterator[Answer], top: int | None, show: 
     return complete
 
 
-def print_csv(model: Model, answered: Iterator[Answer], top: int | None, show: bool) -> bool:
+def print_csv(model: Model, answered: Iterator[Answer]) -> bool:
     """Print a line per answer; cells that a spreadsheet would run are written harmlessly."""
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(csv_head(model.labels))

@@ -10,7 +10,7 @@ class Watcher:
     """What a caller may want to see while a run is made; silent by itself but for warnings."""
 
     def stage(self, name: str) -> None:
-        """A stage begins: load, train, export, evaluate or report."""
+        """A stage begins: load, train, export, folds, evaluate or report."""
 
     def audit(self, audit: Audit) -> None:
         """The data were looked at; nothing is fitted yet."""

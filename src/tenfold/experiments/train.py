@@ -86,7 +86,7 @@ def train(
       data: A dataset, the name of one, its file or folder (see `tenfold.load`), or a pandas frame.
       target: Of a table the column that is predicted, by name or by position.
       learner: One of `tenfold.learners.LEARNERS`: `network`, `forest`, `logistic`, ...
-      recipe: `default`, `fast`, or `tutorial` for the tutorial's settings.
+      recipe: `default`, `fast`, `long`, `accurate`, or `tutorial` for the tutorial's settings.
       hidden: Neurons of each hidden layer, first to last.
       epochs: Times each training row is seen.
       batch_size: Rows per step.

@@ -47,7 +47,7 @@ def build(runs: Sequence[Run], limits: Limits, doors: Doors) -> Gate:
                     name=name,
                 )
             )
-        predictors[name] = Predictor(run, limits, metrics.batches(name))
+        predictors[name] = Predictor(run, limits, metrics)
     first = next(iter(predictors.values()))
     paths = {"/v1/predict": first} | {
         f"/v1/models/{name}/predict": predictor for name, predictor in predictors.items()

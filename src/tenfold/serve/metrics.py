@@ -43,9 +43,14 @@ class Histogram:
 
 
 class Metrics:
-    """What a process counts. Values of the moment are asked for when they are read."""
+    """What a process counts. Values of the moment are asked for when they are read.
+
+    Attributes:
+      failures: Items on which a model failed, by the name of the model.
+    """
 
     def __init__(self) -> None:
+        self.failures: Counter[str] = Counter()
         self._requests: Counter[tuple[str, int]] = Counter()
         self._seconds: dict[str, Histogram] = defaultdict(lambda: Histogram(SECONDS))
         self._batches: dict[str, Histogram] = {}
@@ -84,6 +89,11 @@ class Metrics:
         yield "# TYPE tenfold_batch_items histogram"
         for model, histogram in self._batches.items():
             yield from histogram.lines("tenfold_batch_items", f'model="{escaped(model)}"')
+        yield "# HELP tenfold_model_failures_total Items on which a model failed"
+        yield "# TYPE tenfold_model_failures_total counter"
+        for model in self._batches:
+            labels = f'model="{escaped(model)}"'
+            yield f"tenfold_model_failures_total{{{labels}}} {self.failures[model]}"
         told = set()
         for name, about, labels, value in self._gauges:
             if name not in told:

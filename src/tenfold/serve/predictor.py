@@ -17,7 +17,7 @@ from tenfold.model.model import of_picture
 from tenfold.runs.record import Run
 from tenfold.serve.batching import Batcher, Outcome
 from tenfold.serve.limits import Limits
-from tenfold.serve.metrics import Histogram
+from tenfold.serve.metrics import Metrics
 from tenfold.serve.nature import find_nature
 from tenfold.serve.questions import Question, read_question
 from tenfold.serve.replies import Refusal, Reply, written
@@ -26,6 +26,7 @@ INLINE_BYTES = 1 << 16
 """JSON and raw bodies up to this are read where they arrive: a thread costs more."""
 
 NO_ANSWER = "The model gives no number for this input."
+FAILED = "The model failed on this input, which may be in order."
 
 
 class Predictor:
@@ -35,12 +36,13 @@ class Predictor:
       name: What the run is called in addresses: the name of its folder.
     """
 
-    def __init__(self, run: Run, limits: Limits, batches: Histogram) -> None:
+    def __init__(self, run: Run, limits: Limits, metrics: Metrics) -> None:
         self.name = run.path.resolve().name
         self.run = run
         self.model = run.model
         self._limits = limits
-        self._batcher = Batcher(self.model, find_nature(run), batches)
+        self._metrics = metrics
+        self._batcher = Batcher(self.model, find_nature(run), metrics.batches(self.name))
         self._readers = ThreadPoolExecutor(min(2, os.cpu_count() or 1), thread_name_prefix="reader")
         self._reading = 0
 
@@ -54,9 +56,15 @@ class Predictor:
 
         Raises:
           Refusal: It cannot be read, or nothing in it can be answered.
+          Exception: What the model raised, when it failed on everything that was asked.
         """
         question = await self._read(media_type, body)
         outcomes = await self._batcher.answer(question.rows)
+        failures = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
+        if failures:
+            self._metrics.failures[self.name] += len(failures)
+            if len(failures) == len(outcomes):
+                raise failures[0]
         answers = list(_answers(question, outcomes))
         if all(answer.error for answer in answers):
             raise Refusal(422, answers[0].error or NO_ANSWER)
@@ -109,7 +117,9 @@ def _answers(question: Question, outcomes: list[Outcome]) -> Iterator[Answer]:
     found = iter(outcomes)
     for row, error in enumerate(question.errors):
         outcome = None if error else next(found)
-        if outcome is None:
+        if isinstance(outcome, Exception):
+            yield Answer(question.kind, row, error=FAILED)
+        elif outcome is None:
             yield Answer(question.kind, row, error=error or NO_ANSWER)
         else:
             if question.steps is not None:
