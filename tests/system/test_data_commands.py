@@ -52,6 +52,19 @@ def test_show_names_the_picture_after_the_data() -> None:
     assert Path("mnist-examples.png").is_file()
 
 
+def test_a_table_is_read_as_train_reads_it(tmp_path: Path) -> None:
+    rows = "".join(f"{n}|{n % 7}|{'ab'[n % 2]}\n" for n in range(60))
+    (tmp_path / "rows.csv").write_text(rows)
+    reading = ("--no-header", "--separator", "|", "--target", 2, "--column", "1=category")
+    shown = call("show", tmp_path / "rows.csv", *reading)
+    assert shown.returncode == 0, shown.stderr
+    lines = [line.split() for line in shown.stdout.splitlines()]
+    assert ["1", "category", "7", "0", "0"] in lines
+    checked = call("check", tmp_path / "rows.csv", *reading)
+    assert checked.returncode == 0, checked.stderr
+    assert "60" in checked.stdout.splitlines()[0]
+
+
 def test_check_prints_the_audit(folder: Path) -> None:
     done = call("check", folder)
     assert done.returncode == 0, done.stderr

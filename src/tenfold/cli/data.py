@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from tenfold.cli import options
 from tenfold.core import files
 from tenfold.core.errors import DataError, message
 from tenfold.data import catalog
@@ -35,11 +36,6 @@ Source = Annotated[
 ]
 
 
-Target = Annotated[
-    str | None, typer.Option(help="Of a table the column to predict, by name or position.")
-]
-
-
 @data_app.command("list")
 def list_command() -> None:
     """List the datasets known by name, and where they are."""
@@ -56,14 +52,21 @@ def list_command() -> None:
 
 @data_app.command("show")
 def show_command(
+    context: typer.Context,
     source: Source,
-    target: Target = None,
+    target: options.Target = None,
+    task: options.Task = None,
+    column: options.ColumnKinds = None,
+    header: options.Header = None,
+    separator: options.Separator = None,
+    time: options.Time = None,
+    lags: options.LagCount = None,
     out: Annotated[
         Path | None, typer.Option(help="The picture to write [default: NAME-examples.png].")
     ] = None,
 ) -> None:
     """Draw examples of each class, or list a table's columns, and count the classes."""
-    data = load(source, target=target)
+    data = load(source, reading=options.reading_of(context.params))
     if data.labels:
         _print_counts(data)
     if data.info is not None:
@@ -123,8 +126,15 @@ def fetch_command(
 
 @data_app.command("check")
 def check_command(
+    context: typer.Context,
     source: Source,
-    target: Target = None,
+    target: options.Target = None,
+    task: options.Task = None,
+    column: options.ColumnKinds = None,
+    header: options.Header = None,
+    separator: options.Separator = None,
+    time: options.Time = None,
+    lags: options.LagCount = None,
     labels: Annotated[
         bool, typer.Option("--labels", help="Also look for wrong labels: trains five times.")
     ] = False,
@@ -132,7 +142,7 @@ def check_command(
     top: Annotated[int, typer.Option(help="Suspects of --labels to print.", min=1)] = MAX_SUSPECTS,
 ) -> None:
     """Look for copies, near copies, leaks, and labels that are few, missing or (--labels) wrong."""
-    data = load(source, target=target)
+    data = load(source, reading=options.reading_of(context.params))
     for line in audit_data(data, near=True).lines():
         print(line)
     if labels:
