@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
 import tenfold
 from tenfold import Dataset, Run
-from tenfold.cli.data import show_command
+from tenfold.cli.main import app
 from tenfold.core.contract import Reading
 from tenfold.core.errors import DataError, FileError, FormatError
 from tenfold.data.load import load
@@ -161,14 +162,19 @@ def test_labels_with_dollars_are_drawn_as_they_are(tmp_path: Path) -> None:
     assert (run.path / "confusion_matrix.png").is_file()
 
 
+def show(*arguments: object) -> None:
+    command = ["data", "show", *map(str, arguments)]
+    assert CliRunner().invoke(app, command, catch_exceptions=False).exit_code == 0
+
+
 def test_a_sheet_replaces_no_file(tmp_path: Path) -> None:
     write_idx(tmp_path / "train-images-idx3-ubyte", np.zeros((4, 5, 5), np.uint8))
     write_idx(tmp_path / "train-labels-idx1-ubyte", np.array([0, 1, 0, 1], np.uint8))
     for name in ("train-labels-idx1-ubyte", "x.txt"):
         with pytest.raises(DataError, match=f"Not a new picture .*{name}"):
-            show_command(str(tmp_path), out=tmp_path / name)
-    show_command(str(tmp_path))
-    show_command(str(tmp_path))
+            show(tmp_path, "--out", tmp_path / name)
+    show(tmp_path)
+    show(tmp_path)
     assert Path(f"{tmp_path.name}-examples-2.png").is_file()
 
 
