@@ -24,6 +24,7 @@ from zipfile import ZipFile
 ROOT = Path(__file__).resolve().parents[2]
 RECORDED = Path(__file__).with_name("baseline.json")
 DATA = ROOT / "tests" / "runs_of_0_1" / "data.zip"
+TENFOLD = (sys.executable, "-m", "tenfold.cli")
 FILES = ("model.onnx", "predictions.csv", "evaluation.json")
 
 NETWORK = "--hidden 16 --epochs 3 --batch-size 16"
@@ -65,9 +66,7 @@ MORE = {
 
 def tenfold(command: str, folder: Path) -> str:
     """What a command prints."""
-    words = [sys.executable, "-m", "tenfold", *shlex.split(command)]
-    if not (ROOT / "src" / "tenfold" / "__main__.py").exists():
-        words[1:3] = ["-c", "import sys; from tenfold.cli import main; sys.exit(main())"]
+    words = [*TENFOLD, *shlex.split(command)]
     done = subprocess.run(words, cwd=folder, capture_output=True, text=True)
     if done.returncode:
         raise SystemExit(f"tenfold {command}\n{done.stdout}{done.stderr}")
@@ -105,6 +104,8 @@ def without_times(value: Any) -> Any:
     if isinstance(value, dict):
         varying = re.compile(r"second|created|path|run$|folder")
         return {k: without_times(v) for k, v in value.items() if not varying.search(k)}
+    if isinstance(value, str):
+        return re.sub(r"[\d.]+ times the training time \([^)]*\)", "TIME", value)
     return [without_times(one) for one in value] if isinstance(value, list) else value
 
 
@@ -118,9 +119,8 @@ def served(folder: Path, run: Path) -> list[Any]:
     rows = [dict(zip(names, row, strict=True)) for row in cells]
     answers = []
     for model, questions in ((run, {"images": images}), (table, {"rows": rows})):
-        code = "import sys; from tenfold.cli import main; sys.exit(main())"
         process = subprocess.Popen(
-            [sys.executable, "-c", code, "serve", str(model), "--port", "0"], cwd=folder,
+            [*TENFOLD, "serve", str(model), "--port", "0"], cwd=folder,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
         assert process.stdout is not None
@@ -172,7 +172,7 @@ def main() -> None:
     if options.what == "record":
         RECORDED.write_text(json.dumps(found, indent=1) + "\n")
         return
-    lines = differences(json.loads(RECORDED.read_text()), found, options.tolerance)
+    lines = differences(*map(without_times, (json.loads(RECORDED.read_text()), found)), options.tolerance)
     print("\n".join(lines) or f"{len(found)} values as recorded")
     sys.exit(bool(lines))
 
