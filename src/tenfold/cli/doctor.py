@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tenfold.core.errors import BackendError
+from tenfold.core.processes import usable_cores
 from tenfold.core.version import __version__
 from tenfold.data import catalog
 from tenfold.learners.training import check_compiler
@@ -88,11 +89,10 @@ def _numbers(version: str) -> tuple[int, ...]:
 def examine() -> list[Line]:
     """Look at this computer and this installation; takes some two seconds and loads JAX."""
     needed = requirements()
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return [
         Line("tenfold", __version__),
         Line("Python", f"{platform.python_version()} on {platform.system()} {platform.machine()}"),
-        Line("cores", f"{cores} to be used, of {os.cpu_count()}"),
+        Line("cores", f"{usable_cores()} to be used, of {os.cpu_count()}"),
         Line("sgemm", f"{sgemm_rate() / 1e9:,.0f} GFLOP/s: NumPy, float32, {SIDE} x {SIDE}"),
         *_jax_lines(),
         _cache_line(),

@@ -33,6 +33,7 @@ from numpy.typing import NDArray
 
 from tenfold.core import files
 from tenfold.core.errors import BackendError, FileError, SettingsError, TenfoldError, message
+from tenfold.core.processes import usable_cores
 from tenfold.experiments.sweeps.executors import ATTEMPTS, Watch
 from tenfold.experiments.sweeps.shared import MANIFEST
 from tenfold.experiments.sweeps.trials import ENVIRONMENT, Job, give_up, has_ended, run_trial
@@ -329,9 +330,8 @@ def join(address: str, n_cores: int | None = None) -> ModuleType:
         raise BackendError(
             message("A cluster needs Ray", fix="pip install 'tenfold[cluster]'", cluster=address)
         ) from error
-    mine = getattr(os, "sched_getaffinity", None)  # Linux alone has it
     started: dict[str, Any] = {
-        "num_cpus": n_cores or (len(mine(0)) if mine else os.cpu_count() or 1),
+        "num_cpus": n_cores or usable_cores(),
         "object_store_memory": STORE_BYTES,
         "include_dashboard": False,
     }

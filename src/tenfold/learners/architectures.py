@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tenfold.core.errors import BackendError, SettingsError, message
+from tenfold.core.processes import usable_cores
 from tenfold.core.records import LayerRow
 
 COMPANIONS = ("matplotlib.pyplot", "pandas", "sklearn")
@@ -112,9 +113,7 @@ def _share_cores() -> None:
     if os.environ.get("JAX_NUM_CPU_DEVICES"):
         return  # somebody shares the cores out already
     with suppress(RuntimeError):  # JAX runs already, with what it has
-        mine = getattr(os, "sched_getaffinity", None)  # Linux alone has it
-        n_cores = len(mine(0)) if mine else os.cpu_count() or 1
-        jax.config.update("jax_num_cpu_devices", n_cores)  # type: ignore[no-untyped-call]
+        jax.config.update("jax_num_cpu_devices", usable_cores())  # type: ignore[no-untyped-call]
 
 
 def _give_products_alone() -> None:
@@ -147,7 +146,7 @@ def build_network(
 
     Returns:
       A built `keras.Sequential` from examples (n, *input_shape) to probabilities (n, n_labels) or
-      values (n, 1). Its softmax is a layer alone, so `logits_network` can train in front of it.
+      values (n, 1). Its softmax is a layer alone.
     """
     keras = import_keras()
     is_picture = len(input_shape) >= 2
@@ -327,13 +326,6 @@ def _glorot_uniform(seed: np.random.SeedSequence) -> Callable[..., Any]:
         return np.random.default_rng(seed).uniform(-limit, limit, shape).astype(np.float32)
 
     return draw
-
-
-def logits_network(network: Any) -> Any:
-    """`network` without its softmax if it has one, sharing its weights: logits do not overflow."""
-    last = network.layers[-1]
-    end = network.layers[-2] if type(last).__name__ == "Softmax" else last
-    return import_keras().Model(network.inputs[0], end.output)
 
 
 def hidden_network(network: Any) -> Any:

@@ -25,7 +25,7 @@ from pydantic import TypeAdapter
 from tenfold.core import errors, files
 from tenfold.core.contract import Settings
 from tenfold.core.errors import BackendError, FileError, message
-from tenfold.core.processes import python_path
+from tenfold.core.processes import python_path, usable_cores
 from tenfold.core.records import Epoch
 from tenfold.data import disk_images
 from tenfold.learners.checkpoints import Checkpoint, decode, encode
@@ -186,12 +186,12 @@ class _Processes:
 
 def _environment(n: int) -> dict[str, str]:
     """The environment of each process: its part of the cores, and the Tenfold of this process."""
-    mine = getattr(os, "sched_getaffinity", None)  # Linux alone has it
-    n_cores = len(mine(0)) if mine else os.cpu_count() or 1
     return {
-        **os.environ, "PYTHONPATH": python_path(), "JAX_NUM_CPU_DEVICES": str(max(1, n_cores // n)),
+        **os.environ,
+        "PYTHONPATH": python_path(),
+        "JAX_NUM_CPU_DEVICES": str(max(1, usable_cores() // n)),
         "JAX_CPU_COLLECTIVES_IMPLEMENTATION": "gloo",
-    }  # fmt: skip
+    }
 
 
 def _free_port() -> int:

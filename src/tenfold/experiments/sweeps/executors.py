@@ -33,7 +33,7 @@ from typing import Any, Protocol, Self
 
 from tenfold.core import errors
 from tenfold.core.errors import FileError, SettingsError, message
-from tenfold.core.processes import python_path
+from tenfold.core.processes import python_path, usable_cores
 from tenfold.experiments.sweeps.trials import ENVIRONMENT, Job, give_up
 
 ATTEMPTS = 3
@@ -108,8 +108,7 @@ class LocalProcesses:
     def __init__(self, n_workers: int | None = None) -> None:
         if n_workers is not None and n_workers < 1:
             raise SettingsError(message("Too few", expected="1 or more", workers=n_workers))
-        mine = getattr(os, "sched_getaffinity", None)  # Linux alone has it
-        self.n_workers = n_workers or (len(mine(0)) if mine else os.cpu_count() or 1)
+        self.n_workers = n_workers or usable_cores()
         self._workers: list[_Worker] = []
         self._n_entered = 0
         self._heard: queue.SimpleQueue[tuple[_Worker, dict[str, Any] | None]] = queue.SimpleQueue()
