@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import tenfold
-from tenfold.data.dataset import split
+from tenfold.data.split import split
 from tenfold.inputs.pictures import mnist_box
 from tests.support.paper import CONDITIONS, on_paper
 

@@ -28,7 +28,8 @@ from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardSc
 
 import tenfold
 from tenfold.core.contract import Reading, resolve
-from tenfold.data.dataset import Dataset, Split, split
+from tenfold.data.dataset import Dataset
+from tenfold.data.split import Split, split
 from tenfold.learners import LEARNERS
 
 TOYS = {

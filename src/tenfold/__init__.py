@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from tenfold.core.errors import TenfoldError
 from tenfold.core.version import __version__ as __version__
-from tenfold.data.dataset import Dataset, Split, split
+from tenfold.data.dataset import Dataset
 from tenfold.data.load import load
+from tenfold.data.split import Split, split
 from tenfold.evaluation import Evaluation, Score
 from tenfold.experiments.sweeps import Sweep, compare, sweep
 from tenfold.experiments.train import evaluate, predict, read, resume, train

@@ -13,9 +13,9 @@ from tenfold.build.build import export, fit, positive_label, prepare
 from tenfold.core.contract import RECIPES, Reading, Settings, resolve
 from tenfold.core.errors import DataError, SettingsError
 from tenfold.core.progress import Watcher
-from tenfold.data import dataset as datasets
 from tenfold.data.dataset import Dataset
 from tenfold.data.from_table import table_dataset
+from tenfold.data.split import split as split_data
 from tenfold.evaluation import RegressionEvaluation
 from tenfold.inputs.tables.read import from_frame
 from tenfold.learners import LEARNERS
@@ -67,7 +67,7 @@ def config(learner: str, **others: Any) -> Settings:
 
 
 def file_of(data: Dataset, settings: Settings) -> bytes:
-    split = datasets.split(data, validation_size=settings.validation_size)
+    split = split_data(data, validation_size=settings.validation_size)
     prepared = prepare(data, split, scaled=LEARNERS[settings.learner].scaled)
     return export(fit(prepared, data, settings, Watcher()), prepared, data, split, settings)
 
@@ -125,7 +125,7 @@ def test_words_that_never_return_leave_nothing_to_learn_from() -> None:
     texts = [" ".join(letter * (i + 1) for letter in "abc") for i in range(100)]
     frame = pd.DataFrame({"text": texts, "y": ["p", "q"] * 50})
     data = table_dataset(from_frame(frame), Reading(target="y", columns={"text": "text"}))
-    split = datasets.split(data, validation_size=0.1)
+    split = split_data(data, validation_size=0.1)
     with pytest.raises(DataError) as raised:
         prepare(data, split, scaled=False)
     assert str(raised.value) == (

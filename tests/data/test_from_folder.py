@@ -15,8 +15,8 @@ from tenfold import Run
 from tenfold.core.contract import ImageInput
 from tenfold.core.errors import DataError
 from tenfold.core.progress import Watcher
-from tenfold.data.dataset import split
 from tenfold.data.from_folder import LARGEST_PX, is_picture_folder
+from tenfold.data.split import split
 from tenfold.experiments import train as workflow
 from tests.support.paper import Paper, on_paper
 from tests.support.program import call

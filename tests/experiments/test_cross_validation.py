@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from tenfold.core.contract import Reading, resolve
 from tenfold.core.errors import DataError
-from tenfold.data import dataset as datasets
 from tenfold.data.dataset import Dataset
 from tenfold.data.from_table import table_dataset
+from tenfold.data.split import split as split_data
 from tenfold.experiments.cross_validation import (
     Fold,
     _turns,
@@ -65,7 +65,7 @@ def test_time_never_runs_backwards(n: int, folds: int) -> None:
 def test_the_folds_of_a_run_and_their_file() -> None:
     data = made(regression=True)
     config = resolve({"learner": "linear", "recipe": "fast", "folds": 3}, table=True)
-    split = datasets.split(data, validation_size=config.validation_size)
+    split = split_data(data, validation_size=config.validation_size)
     seen: list[tuple[int, int]] = []
     folds = cross_validate(data, split, config, record(data), lambda *done: seen.append(done))
     assert seen == [(0, 3), (1, 3), (2, 3), (3, 3)]

@@ -27,8 +27,9 @@ from tenfold.core.conformal import conformal_half_width
 from tenfold.core.contract import Contract, Decision, ImageInput, Reader, Settings, TableInput
 from tenfold.core.errors import DataError, SettingsError, message
 from tenfold.core.progress import Watcher
-from tenfold.data.dataset import Dataset, Rows, Split
+from tenfold.data.dataset import Dataset, Rows
 from tenfold.data.disk_images import StoredImages, in_memory_bytes
+from tenfold.data.split import Split
 from tenfold.inputs.features import features
 from tenfold.inputs.tables.columns import Table, graph_inputs, levels
 from tenfold.inputs.tables.encoder import Encoder, fit_encoder

@@ -15,7 +15,8 @@ from tenfold.core.contract import resolve
 from tenfold.core.errors import DataError, message
 from tenfold.core.progress import Watcher
 from tenfold.core.records import Epoch
-from tenfold.data.dataset import Dataset, Rows, Split, deal
+from tenfold.data.dataset import Dataset, Rows
+from tenfold.data.split import Split, deal
 from tenfold.inputs.tables.columns import Table
 from tenfold.learners import LEARNERS
 

@@ -11,7 +11,8 @@ from tenfold import report
 from tenfold.core import files
 from tenfold.core.contract import TableInput
 from tenfold.core.errors import DataError, message
-from tenfold.data.dataset import Dataset, Rows, Split
+from tenfold.data.dataset import Dataset, Rows
+from tenfold.data.split import Split
 from tenfold.evaluation import (
     AnyEvaluation,
     Comparison,

@@ -16,7 +16,8 @@ from tenfold.core.contract import Frozen, Settings, TableInput
 from tenfold.core.csv_cells import number_text, write_csv
 from tenfold.core.errors import DataError, message
 from tenfold.core.progress import Watcher
-from tenfold.data.dataset import Dataset, Rows, Split, deal, hold_out
+from tenfold.data.dataset import Dataset, Rows
+from tenfold.data.split import Split, deal, hold_out
 from tenfold.evaluation import Evaluation
 from tenfold.experiments.artifacts import measure
 from tenfold.learners import LEARNERS

@@ -20,10 +20,11 @@ from tenfold.core.contract import Contract, Reading, Settings, resolve
 from tenfold.core.errors import DataError, FileError, RunError, message
 from tenfold.core.progress import Watcher
 from tenfold.core.records import Epoch
-from tenfold.data import dataset as datasets
 from tenfold.data.audit import audit_data
-from tenfold.data.dataset import Dataset, Split
+from tenfold.data.dataset import Dataset, Rows
 from tenfold.data.load import load
+from tenfold.data.split import Split
+from tenfold.data.split import split as split_data
 from tenfold.evaluation import AnyEvaluation
 from tenfold.evaluation.robustness import Robustness, measure_robustness
 from tenfold.experiments.artifacts import measure, write_evidence
@@ -292,7 +293,7 @@ def robustness(run: Run | Path | str, data: str | Path | Dataset | None = None) 
 
 def _measured_rows(
     run: Run, data: str | Path | Dataset | None, watcher: Watcher
-) -> tuple[Dataset, datasets.Rows, str]:
+) -> tuple[Dataset, Rows, str]:
     """The rows a run is measured on, in codes of its model, and what they are called."""
     record, model = run.record, run.model
     settings = Settings.model_validate(record.config)
@@ -385,7 +386,7 @@ def _make(run: Run, data: Dataset, split: Split, settings: Settings, clock: "_Cl
 
 def split_of(data: Dataset, settings: Settings) -> Split:
     """Which rows are for what, by the settings of a run."""
-    return datasets.split(
+    return split_data(
         data,
         seed=settings.seed if settings.split_seed is None else settings.split_seed,
         test_size=settings.test_size,

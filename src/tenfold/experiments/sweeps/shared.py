@@ -17,7 +17,8 @@ from tenfold.core import files
 from tenfold.core.contract import ImageInput, Reading, TableInput
 from tenfold.core.errors import DataError, FormatError, message
 from tenfold.data import disk_images
-from tenfold.data.dataset import Dataset, PictureInfo, Split, TableInfo
+from tenfold.data.dataset import Dataset, PictureInfo, TableInfo
+from tenfold.data.split import Split
 from tenfold.inputs.tables.columns import Profile, Table
 
 MANIFEST = "data.json"

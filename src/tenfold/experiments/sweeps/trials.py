@@ -20,7 +20,8 @@ from tenfold.core.contract import Settings
 from tenfold.core.errors import RunError, SettingsError, TenfoldError, message
 from tenfold.core.progress import Watcher
 from tenfold.core.records import Epoch
-from tenfold.data.dataset import Dataset, Split
+from tenfold.data.dataset import Dataset
+from tenfold.data.split import Split
 from tenfold.experiments.artifacts import measure
 from tenfold.experiments.sweeps.shared import open_shared
 from tenfold.learners import LEARNERS

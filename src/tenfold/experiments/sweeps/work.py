@@ -14,7 +14,8 @@ import numpy as np
 from tenfold.core import files
 from tenfold.core.contract import Settings
 from tenfold.core.errors import RunError, message
-from tenfold.data.dataset import Dataset, Split
+from tenfold.data.dataset import Dataset
+from tenfold.data.split import Split
 from tenfold.experiments.sweeps.executors import Executor
 from tenfold.experiments.sweeps.folder import SweepRecord, claim, save_record
 from tenfold.experiments.sweeps.plan import Plan, Point, multiplications

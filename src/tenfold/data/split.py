@@ -1,0 +1,172 @@
+"""`Split` and `split`: which rows of a dataset train, choose and test."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tenfold.core.errors import DataError, message
+from tenfold.data.dataset import Dataset, Rows
+
+DEFAULT_TEST_SIZE = 0.25
+"""Share held out for testing where a dataset has no official test part."""
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Three disjoint sets of row numbers, each sorted. The test rows are for `evaluate` alone.
+
+    Attributes:
+      train: Rows to fit to.
+      validation: Rows to watch the fit with.
+      test: Rows that no fit may see.
+      dropped: Training rows left out because the same image stands in the official test part.
+    """
+
+    train: Rows
+    validation: Rows
+    test: Rows
+    dropped: Rows
+
+
+def split(
+    data: Dataset,
+    *,
+    seed: int = 0,
+    test_size: float | None = None,
+    validation_size: float = 0.0,
+) -> Split:
+    """Cut a dataset into train, validation and test rows, stratified by answer.
+
+    Identical examples stay on one side, so nothing is tested on what it was fitted to.
+
+    Args:
+      data: The dataset.
+      seed: Decides which rows go where.
+      test_size: Share of the training part to hold out; the official test rows are then unused.
+        None takes the official test part, or a quarter where there is none.
+      validation_size: Share of the remaining training rows to hold out for validation.
+
+    Raises:
+      DataError: A size that is no share, or a part that is asked for would be empty.
+    """
+    _check_sizes(data, test_size, validation_size)
+    rng = np.random.default_rng(seed)
+    if data.info is not None and data.info.input.order is not None:
+        return _split_by_time(data, test_size or DEFAULT_TEST_SIZE, validation_size)
+    copy_of = data.group_of
+    train, dropped = np.setdiff1d(np.arange(len(data)), data.test_rows), np.empty(0, np.int64)
+    if test_size is None and data.test_rows.size:
+        test = np.sort(data.test_rows)
+        tested = np.isin(copy_of[train], copy_of[test])
+        train, dropped = train[~tested], train[tested]
+    else:
+        train, test = _hold_out(data, train, copy_of, test_size or DEFAULT_TEST_SIZE, rng)
+    validation = np.empty(0, np.int64)
+    if validation_size:
+        train, validation = _hold_out(data, train, copy_of, validation_size, rng)
+    return _checked(data, Split(train, validation, test, dropped), validation_size)
+
+
+def hold_out(data: Dataset, rows: Rows, size: float, seed: int) -> tuple[Rows, Rows]:
+    """(kept, held out): a share of the rows, stratified; the last ones where rows follow in time.
+
+    Nothing is held out for a `size` of 0, or where so few rows leave no whole one.
+    """
+    if data.info is not None and data.info.input.order is not None:
+        kept, held = np.split(rows, [len(rows) - round(len(rows) * size)])
+        return kept, held
+    return _hold_out(data, rows, data.group_of, size, np.random.default_rng(seed))
+
+
+def deal(data: Dataset, rows: Rows, folds: int, seed: int) -> Rows:
+    """A fold from 0 for each row (n,): stratified by answer, copies in one fold.
+
+    Raises:
+      DataError: Fewer distinct rows than folds.
+    """
+    groups, group_of = np.unique(data.group_of[rows], return_inverse=True)
+    if not 2 <= folds <= len(groups):
+        expected = f"2 to {len(groups)}, the number of distinct training rows"
+        raise DataError(
+            message("Unusable number of folds", where=data.name, expected=expected, folds=folds)
+        )
+    # Dealt out in the order of their answers, the groups give each fold its share of each.
+    shuffled = np.random.default_rng(seed).permutation(len(groups))
+    dealt = shuffled[np.argsort(data.y[groups[shuffled]], kind="stable")]
+    fold_of = np.empty(len(groups), np.int64)
+    fold_of[dealt] = np.arange(len(groups)) % folds
+    return fold_of[group_of]
+
+
+def _split_by_time(data: Dataset, test_size: float, validation_size: float) -> Split:
+    """The last rows for testing, those before them for validation: never the future to learn."""
+    n_test = round(len(data) * test_size)
+    n_validation = round((len(data) - n_test) * validation_size)
+    train, validation, test = np.split(
+        np.arange(len(data)), [len(data) - n_test - n_validation, len(data) - n_test]
+    )
+    return _checked(data, Split(train, validation, test, np.empty(0, np.int64)), validation_size)
+
+
+def _checked(data: Dataset, parts: Split, validation_size: float) -> Split:
+    for part in ("train", "test", *(["validation"] if validation_size else [])):
+        if not getattr(parts, part).size:
+            expected = f"rows left for {part}"
+            raise DataError(
+                message("Too few examples", where=data.name, expected=expected, n=len(data))
+            )
+    return parts
+
+
+def _check_sizes(data: Dataset, test_size: float | None, validation_size: float) -> None:
+    possible = (test_size is None or 0 < test_size < 1) and 0 <= validation_size < 1
+    if not possible:
+        raise DataError(
+            message(
+                "Not a share of the rows",
+                where=data.name,
+                expected="test_size above 0, validation_size from 0, both below 1",
+                test_size=test_size,
+                validation_size=validation_size,
+            )
+        )
+
+
+def _hold_out(
+    data: Dataset, rows: Rows, copy_of: Rows, size: float, rng: np.random.Generator
+) -> tuple[Rows, Rows]:
+    """(kept, held out): `size` of the rows, of each label as near to it as whole rows allow.
+
+    Copies of an image form a group that stays together and counts for the label of its first one.
+    """
+    _, first, group_of, n_copies = np.unique(
+        copy_of[rows], return_index=True, return_inverse=True, return_counts=True
+    )
+    answers = _strata(data)[rows[first]]
+    counts = np.bincount(answers, weights=n_copies)
+    held = np.zeros(len(first), bool)
+    for code, left in enumerate(_quotas(counts, size).tolist()):
+        for group in rng.permutation(np.flatnonzero(answers == code)).tolist():
+            if n_copies[group] <= left:
+                held[group] = True
+                left -= int(n_copies[group])
+    return rows[~held[group_of]], rows[held[group_of]]
+
+
+def _strata(data: Dataset) -> NDArray[np.int64]:
+    """What the parts have alike shares of (n,): labels, or tenths of a regression's target."""
+    if data.labels:
+        return data.y.astype(np.int64)
+    edges = np.quantile(data.y, np.linspace(0.1, 0.9, 9))
+    return np.searchsorted(edges, data.y)
+
+
+def _quotas(counts: NDArray[Any], size: float) -> NDArray[np.int64]:
+    """Whole rows per label that sum to `size` of all: the largest fractions are rounded up."""
+    exact = counts * size
+    quotas: NDArray[np.int64] = np.floor(exact).astype(np.int64)
+    missing = round(float(counts.sum()) * size) - int(quotas.sum())
+    quotas[np.argsort(quotas - exact, kind="stable")[:missing]] += 1
+    return quotas
