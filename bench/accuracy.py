@@ -21,8 +21,8 @@ from typing import Any, NamedTuple
 import tenfold
 from bench.measure import run_process
 from tenfold.core import files
-from tenfold.core.contract import resolve
 from tenfold.core.errors import TenfoldError
+from tenfold.core.settings import resolve
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "bench" / "results" / "accuracy"

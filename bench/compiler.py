@@ -16,8 +16,8 @@ from unittest import mock
 
 from bench.measure import spread
 from tenfold import load
-from tenfold.core.contract import resolve
 from tenfold.core.records import Epoch
+from tenfold.core.settings import resolve
 from tenfold.learners.architectures import FUSIONS, build_cnn, build_network
 from tenfold.learners.training import ConvolutionTraining, DenseTraining, Examples, Training, dense
 from tenfold.learners.training import convolution as convolutions

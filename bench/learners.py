@@ -27,7 +27,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
 import tenfold
-from tenfold.core.contract import Reading, resolve
+from tenfold.core.settings import Reading, resolve
 from tenfold.data.dataset import Dataset
 from tenfold.data.split import Split, split
 from tenfold.learners import LEARNERS

@@ -90,7 +90,7 @@ def scan(x, y, width):
 
 
 def tenfold(x, y, width, validation=None):
-    from tenfold.core.contract import resolve
+    from tenfold.core.settings import resolve
     from tenfold.learners.architectures import build_network
     from tenfold.learners.training import DenseTraining, Examples
 

@@ -45,7 +45,7 @@ def images_of(part):
 
 
 def tenfold_training(x, y, validation, recipe, **asked):
-    from tenfold.core.contract import resolve
+    from tenfold.core.settings import resolve
     from tenfold.learners.architectures import build_cnn
     from tenfold.learners.training import ConvolutionTraining, Examples
 

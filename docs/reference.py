@@ -19,8 +19,9 @@ from typer.testing import CliRunner
 
 import tenfold
 from tenfold.cli import main as cli
-from tenfold.core.contract import RECIPES, Contract, Settings
+from tenfold.core.contract import Contract
 from tenfold.core.records import Audit
+from tenfold.core.settings import RECIPES, Settings
 from tenfold.evaluation import AnyEvaluation
 from tenfold.evaluation.robustness import Robustness
 from tenfold.runs.record import Record
@@ -72,7 +73,7 @@ def settings_page() -> str:
     meanings = meanings_of_settings()
     lines = [
         "# Settings\n",
-        "Everything that decides a fit: fields of `tenfold.core.contract.Settings`, arguments of "
+        "Everything that decides a fit: fields of `tenfold.core.settings.Settings`, arguments of "
         "`tenfold.train`, and `config` in `run.json`. A recipe, and a table instead of pictures, "
         "change some of the defaults: see below, and `config` of a run has them all.\n",
         "| setting | values | default | what it does |\n|---|---|---|---|",

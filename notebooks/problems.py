@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 import tenfold
-from tenfold.core.contract import Reading
+from tenfold.core.settings import Reading
 from tenfold.model.forecast import forecast
 
 plt.rcParams.update({"figure.dpi": 70, "savefig.bbox": "tight"})

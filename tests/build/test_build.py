@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 import tenfold
 from tenfold.build.build import export, fit, positive_label, prepare
-from tenfold.core.contract import RECIPES, Reading, Settings, resolve
 from tenfold.core.errors import DataError, SettingsError
 from tenfold.core.progress import Watcher
+from tenfold.core.settings import RECIPES, Reading, Settings, resolve
 from tenfold.data.dataset import Dataset
 from tenfold.data.from_table import table_dataset
 from tenfold.data.split import split as split_data

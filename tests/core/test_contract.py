@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from tenfold.core.contract import RECIPES, Settings, resolve
 from tenfold.core.errors import SettingsError
+from tenfold.core.settings import RECIPES, Settings, resolve
 
 
 def test_the_tutorial_recipe_is_the_tutorials() -> None:

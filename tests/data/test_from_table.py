@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tenfold.core.contract import Column, Contract, Order, Reading, TableInput
+from tenfold.core.contract import Column, Contract, Order, TableInput
 from tenfold.core.errors import DataError
+from tenfold.core.settings import Reading
 from tenfold.data.dataset import Dataset
 from tenfold.data.from_table import table_dataset, with_earlier_values
 from tenfold.inputs.tables.read import Cells, from_frame

@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 import tenfold
 from tenfold import Dataset, Run
 from tenfold.cli.main import app
-from tenfold.core.contract import Reading
 from tenfold.core.errors import DataError, FileError, FormatError
+from tenfold.core.settings import Reading
 from tenfold.data.load import load
 from tenfold.inputs.idx import write_idx
 from tenfold.inputs.tables.columns import Table

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tenfold.core.contract import Reading, resolve
 from tenfold.core.errors import DataError
+from tenfold.core.settings import Reading, resolve
 from tenfold.data.dataset import Dataset
 from tenfold.data.from_table import table_dataset
 from tenfold.data.split import split as split_data

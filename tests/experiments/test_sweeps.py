@@ -16,8 +16,8 @@ from scipy.stats import binomtest
 
 import tenfold
 from tenfold import Dataset, Predictions, Sweep
-from tenfold.core.contract import Reading, Settings
 from tenfold.core.errors import RunError, SettingsError
+from tenfold.core.settings import Reading, Settings
 from tenfold.data.from_table import table_dataset
 from tenfold.evaluation import Evaluation
 from tenfold.experiments.sweeps import SweepInterrupted, SweepWatcher

@@ -11,10 +11,10 @@ import pytest
 import tenfold
 from tenfold import Dataset, Prediction, Run
 from tenfold.build.build import export, prepare
-from tenfold.core.contract import resolve
 from tenfold.core.errors import DataError, ExportError, FileError, RunError, SettingsError
 from tenfold.core.progress import Watcher
 from tenfold.core.records import Epoch, LayerRow
+from tenfold.core.settings import resolve
 from tenfold.experiments.train import Interrupted
 from tenfold.learners import Fitted
 from tenfold.learners.architectures import build_network

@@ -13,9 +13,9 @@ import pytest
 
 import tenfold
 from tenfold import Dataset
-from tenfold.core.contract import Reading, resolve
 from tenfold.core.errors import BackendError, DataError, FileError, FormatError, SettingsError
 from tenfold.core.records import Epoch
+from tenfold.core.settings import Reading, resolve
 from tenfold.data.dataset import PictureInfo
 from tenfold.data.from_table import table_dataset
 from tenfold.experiments.sweeps import Executor, LocalProcesses, trials

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from tenfold.core.contract import Settings
+from tenfold.core.settings import Settings
 from tenfold.inputs.pictures.augment import BLOCK, bend, is_bending
 
 STILL = Settings(shift_px=0)

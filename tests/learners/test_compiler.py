@@ -14,8 +14,8 @@ import pytest
 import tenfold
 from tenfold import Run
 from tenfold.cli import doctor
-from tenfold.core.contract import Settings
 from tenfold.core.errors import BackendError
+from tenfold.core.settings import Settings
 from tenfold.learners import architectures as network
 from tenfold.learners.architectures import PRODUCTS_ALONE, build_network
 from tenfold.learners.training import DenseTraining, Examples, check_compiler, compiler

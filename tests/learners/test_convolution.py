@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 import tenfold
 from tenfold import Run
 from tenfold.build.onnx import check_agreement, to_graph
-from tenfold.core.contract import Contract, ImageInput, Reader, Settings, resolve
+from tenfold.core.contract import Contract, ImageInput, Reader
 from tenfold.core.errors import SettingsError
 from tenfold.core.progress import Watcher
 from tenfold.core.records import Epoch
+from tenfold.core.settings import Settings, resolve
 from tenfold.learners import LEARNERS
 from tenfold.learners import network as learners_network
 from tenfold.learners.architectures import build_cnn, convolutions, import_keras, rows_at_once

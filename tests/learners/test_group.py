@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 import tenfold
-from tenfold.core.contract import Settings, resolve
 from tenfold.core.errors import BackendError, FormatError, SettingsError
 from tenfold.core.progress import Watcher
 from tenfold.core.records import Epoch
+from tenfold.core.settings import Settings, resolve
 from tenfold.learners import LEARNERS, Fitted, group
 from tenfold.learners.group import ATTEMPTS
 from tenfold.learners.training import Examples

@@ -24,9 +24,10 @@ from tenfold.build import build
 from tenfold.build.calibration import Constants
 from tenfold.build.onnx import Front, check_agreement, to_graph
 from tenfold.build.onnx.trees import round_down
-from tenfold.core.contract import RECIPES, Contract, ImageInput, resolve
+from tenfold.core.contract import Contract, ImageInput
 from tenfold.core.errors import DataError, ExportError, SettingsError
 from tenfold.core.progress import Watcher
+from tenfold.core.settings import RECIPES, resolve
 from tenfold.learners import LEARNERS, Fitted, check_task
 from tenfold.learners.neighbors import Neighbors
 from tenfold.learners.training import Examples

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from tenfold.core.contract import Settings
 from tenfold.core.errors import SettingsError
 from tenfold.core.progress import Watcher
+from tenfold.core.settings import Settings
 from tenfold.learners import LEARNERS
 from tenfold.learners.training import Examples
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tenfold.core.contract import Settings
 from tenfold.core.errors import DataError
 from tenfold.core.records import Epoch
+from tenfold.core.settings import Settings
 from tenfold.learners.architectures import build_network
 from tenfold.learners.training import DenseTraining, Examples
 from tenfold.learners.training.steps import Purpose, batches, build_optimizer, learning_rate, stream

@@ -8,8 +8,8 @@ import pytest
 
 import tenfold
 from tenfold import Run
-from tenfold.core.contract import Reading
 from tenfold.core.errors import DataError
+from tenfold.core.settings import Reading
 from tenfold.model.forecast import forecast
 from tenfold.model.model import Estimates
 

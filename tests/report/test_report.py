@@ -18,8 +18,9 @@ from PIL import Image
 import tenfold
 from tenfold import Dataset, Evaluation, Predictions, Run
 from tenfold.cli import main as cli
-from tenfold.core.contract import Decision, Reading, Settings
+from tenfold.core.contract import Decision
 from tenfold.core.errors import DataError, RunError
+from tenfold.core.settings import Reading, Settings
 from tenfold.evaluation import AnyEvaluation, RegressionEvaluation
 from tenfold.report import (
     draw_confusion,

@@ -18,8 +18,9 @@ from tenfold import Dataset, Run
 from tenfold.build.calibration import Constants
 from tenfold.build.onnx import to_graph
 from tenfold.build.onnx.features import features_front
-from tenfold.core.contract import Contract, FeaturesInput, ImageInput, check_reading
+from tenfold.core.contract import Contract, FeaturesInput, ImageInput
 from tenfold.core.errors import ExportError, RunError
+from tenfold.core.settings import check_reading
 from tenfold.learners import Fitted
 from tenfold.learners.architectures import build_cnn, build_network
 from tenfold.learners.network import Network

@@ -31,9 +31,9 @@ from typer.testing import CliRunner
 
 import tenfold
 from tenfold.cli.main import app
-from tenfold.core.contract import Reading
 from tenfold.core.progress import Watcher
 from tenfold.core.records import Epoch
+from tenfold.core.settings import Reading
 from tenfold.experiments.train import Interrupted
 from tenfold.inputs.idx import write_idx
 from tenfold.learners import checkpoints

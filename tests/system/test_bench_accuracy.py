@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from bench import accuracy
 
-from tenfold.core.contract import resolve
+from tenfold.core.settings import resolve
 
 CASE = accuracy.CASES[0]
 

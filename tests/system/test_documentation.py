@@ -17,7 +17,8 @@ from PIL import Image
 import tenfold
 from tenfold import Dataset, Run
 from tenfold.cli import main as cli
-from tenfold.core.contract import Contract, Settings
+from tenfold.core.contract import Contract
+from tenfold.core.settings import Settings
 from tenfold.inputs.idx import write_idx
 from tenfold.runs.record import Record
 from tests.support.program import call_python

@@ -12,8 +12,8 @@ import pandas as pd
 import pytest
 
 import tenfold
-from tenfold.core.contract import Reading
 from tenfold.core.errors import DataError, SettingsError
+from tenfold.core.settings import Reading
 from tenfold.evaluation import Evaluation, RegressionEvaluation
 from tenfold.model.forecast import forecast
 from tenfold.model.model import Predictions

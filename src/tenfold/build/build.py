@@ -24,9 +24,10 @@ from tenfold.build.calibration import (
 )
 from tenfold.build.onnx.table import table_front
 from tenfold.core.conformal import conformal_half_width
-from tenfold.core.contract import Contract, Decision, ImageInput, Reader, Settings, TableInput
+from tenfold.core.contract import Contract, Decision, ImageInput, Reader, TableInput
 from tenfold.core.errors import DataError, SettingsError, message
 from tenfold.core.progress import Watcher
+from tenfold.core.settings import Settings
 from tenfold.data.dataset import Dataset, Rows
 from tenfold.data.disk_images import StoredImages, in_memory_bytes
 from tenfold.data.split import Split

@@ -21,15 +21,10 @@ from tenfold.build import onnx as graph
 from tenfold.build.calibration import MIN_ROWS, Constants, fit_temperature
 from tenfold.build.onnx.features import features_front, scaler
 from tenfold.core.conformal import conformal_half_width
-from tenfold.core.contract import (
-    Contract,
-    FeaturesInput,
-    Settings,
-    check_settings,
-    scaled_learning_rate,
-)
+from tenfold.core.contract import Contract, FeaturesInput
 from tenfold.core.errors import DataError, message
 from tenfold.core.progress import Watcher
+from tenfold.core.settings import Settings, check_settings, scaled_learning_rate
 from tenfold.learners import LEARNERS
 from tenfold.learners.training import Examples, is_classification
 from tenfold.model.model import Estimates, Model

@@ -6,7 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from tenfold.core.contract import KINDS, RECIPES, Reading, check_reading
+from tenfold.core.contract import KINDS
+from tenfold.core.settings import RECIPES, Reading, check_reading
 from tenfold.learners import LEARNERS
 
 Data = Annotated[

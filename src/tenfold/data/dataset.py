@@ -9,8 +9,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from tenfold.core.contract import ImageInput, Reading, TableInput
+from tenfold.core.contract import ImageInput, TableInput
 from tenfold.core.errors import DataError, message
+from tenfold.core.settings import Reading
 from tenfold.data.disk_images import AnyImages, StoredImages
 from tenfold.data.duplicates import first_of_each
 from tenfold.inputs.tables.columns import Profile, Table

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from tenfold.core.contract import Contract, DateFormat, Order, Reading, TableInput
+from tenfold.core.contract import Contract, DateFormat, Order, TableInput
 from tenfold.core.errors import DataError, did_you_mean, message
+from tenfold.core.settings import Reading
 from tenfold.data.dataset import Dataset, TableInfo
 from tenfold.inputs.tables.columns import (  # fmt: skip
     LARGEST,

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tenfold.core import files
-from tenfold.core.contract import Contract, ImageInput, Reading, TableInput
+from tenfold.core.contract import Contract, ImageInput, TableInput
 from tenfold.core.errors import DataError, did_you_mean, message, printable
+from tenfold.core.settings import Reading
 from tenfold.data import catalog
 from tenfold.data.dataset import Dataset, PictureInfo
 from tenfold.data.duplicates import same_pictures

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tenfold.build.build import fit, prepare
-from tenfold.core.contract import resolve
 from tenfold.core.errors import DataError, message
 from tenfold.core.progress import Watcher
 from tenfold.core.records import Epoch
+from tenfold.core.settings import resolve
 from tenfold.data.dataset import Dataset, Rows
 from tenfold.data.split import Split, deal
 from tenfold.inputs.tables.columns import Table

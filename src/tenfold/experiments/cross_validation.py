@@ -12,10 +12,11 @@ from pathlib import Path
 import numpy as np
 
 from tenfold.build.build import export, fit, prepare
-from tenfold.core.contract import Frozen, Settings, TableInput
+from tenfold.core.contract import Frozen, TableInput
 from tenfold.core.csv_cells import number_text, write_csv
 from tenfold.core.errors import DataError, message
 from tenfold.core.progress import Watcher
+from tenfold.core.settings import Settings
 from tenfold.data.dataset import Dataset, Rows
 from tenfold.data.split import Split, deal, hold_out
 from tenfold.evaluation import Evaluation

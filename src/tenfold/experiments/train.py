@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from tenfold import report
 from tenfold.build.build import export, fit, positive_label, prepare
 from tenfold.core import files
-from tenfold.core.contract import Contract, Reading, Settings, resolve
+from tenfold.core.contract import Contract
 from tenfold.core.errors import DataError, FileError, RunError, message
 from tenfold.core.progress import Watcher
 from tenfold.core.records import Epoch
+from tenfold.core.settings import Reading, Settings, resolve
 from tenfold.data.audit import audit_data
 from tenfold.data.dataset import Dataset, Rows
 from tenfold.data.load import load
@@ -97,7 +98,7 @@ def train(
       reading: What else is said about a table: task, kinds of columns, order of time, ...
       out: Where run folders are made; this one takes the next free number.
       watcher: Sees stages and epochs as they happen.
-      **others: Any other setting of `tenfold.core.contract.Settings`.
+      **others: Any other setting of `tenfold.core.settings.Settings`.
 
     Returns:
       The finished run: `run.evaluation`, `run.model`, `run.path`.

@@ -10,9 +10,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from tenfold.core.contract import Settings
 from tenfold.core.errors import DataError, SettingsError, message
 from tenfold.core.progress import Watcher
+from tenfold.core.settings import Settings
 from tenfold.learners.bayes import fit_bayes
 from tenfold.learners.checkpoints import Checkpoints
 from tenfold.learners.classical import (

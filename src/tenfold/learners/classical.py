@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tenfold.core.contract import Settings
 from tenfold.core.progress import Watcher
+from tenfold.core.settings import Settings
 from tenfold.inputs.features import features
 from tenfold.learners.fitted import Fitted
 from tenfold.learners.training import Examples

@@ -23,10 +23,10 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from tenfold.core import errors, files
-from tenfold.core.contract import Settings
 from tenfold.core.errors import BackendError, FileError, message
 from tenfold.core.processes import python_path, usable_cores
 from tenfold.core.records import Epoch
+from tenfold.core.settings import Settings
 from tenfold.data import disk_images
 from tenfold.learners.checkpoints import Checkpoint, decode, encode
 from tenfold.learners.training import Examples, Training

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tenfold.core.contract import Settings
 from tenfold.core.errors import SettingsError, message
 from tenfold.core.progress import Watcher
 from tenfold.core.records import Epoch
+from tenfold.core.settings import Settings
 from tenfold.learners.architectures import (
     build_cnn,
     build_network,

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from tenfold.core import files
-from tenfold.core.contract import Settings
 from tenfold.core.errors import TenfoldError
+from tenfold.core.settings import Settings
 from tenfold.learners.architectures import build_cnn, build_network, prepare
 from tenfold.learners.checkpoints import Checkpoint, decode, encode
 from tenfold.learners.group import SETTINGS, START, read_examples, state_path

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tenfold.core.contract import Reading, TableInput
+from tenfold.core.contract import TableInput
+from tenfold.core.settings import Reading
 from tenfold.runs.record import EXAMPLE_INPUTS, EXAMPLE_ROWS, Run
 
 FLAGS = (

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tenfold.core import files, html_repr
-from tenfold.core.contract import Reading
 from tenfold.core.csv_cells import as_written, harmless, number_text, write_csv
 from tenfold.core.errors import RunError, message
 from tenfold.core.records import Epoch
+from tenfold.core.settings import Reading
 from tenfold.evaluation import AnyEvaluation, read_evaluation
 from tenfold.inputs.idx import write_idx
 from tenfold.inputs.tables.columns import Table, as_cells

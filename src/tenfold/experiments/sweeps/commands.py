@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from tenfold import report
 from tenfold.core import files, html_repr
-from tenfold.core.contract import ImageInput, Reading
+from tenfold.core.contract import ImageInput
 from tenfold.core.errors import SettingsError, message
+from tenfold.core.settings import Reading
 from tenfold.data.dataset import Dataset
 from tenfold.data.load import load
 from tenfold.experiments.artifacts import write_evidence
@@ -124,7 +125,7 @@ def sweep(
       workers: Processes, of one thread each; None: one for each core.
       executor: Who makes the trials instead.
       watcher: Sees trials as they are made.
-      **settings: Any other setting of `tenfold.core.contract.Settings`; a list is tried value by
+      **settings: Any other setting of `tenfold.core.settings.Settings`; a list is tried value by
         value. With another `learner` than `network` the lists are all there is.
 
     Returns:
@@ -197,7 +198,7 @@ def compare(
       recipe: Of all of them.
       seeds: Trainings of each.
       seed, target, reading, out, workers, executor, watcher: As in `sweep`.
-      **settings: Any other setting of `tenfold.core.contract.Settings`, for all of them.
+      **settings: Any other setting of `tenfold.core.settings.Settings`, for all of them.
 
     Returns:
       The leaderboard in `places`, the table, the findings.

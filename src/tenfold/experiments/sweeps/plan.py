@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from tenfold.core.contract import Settings, resolve
 from tenfold.core.errors import SettingsError, message
+from tenfold.core.settings import Settings, resolve
 
 Point = Mapping[str, Any]
 """A value for each setting that is swept, in the order of the table's columns."""

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from tenfold.core.contract import Settings
 from tenfold.core.errors import SettingsError, message
+from tenfold.core.settings import Settings
 from tenfold.experiments.sweeps.plan import Plan, Point
 from tenfold.experiments.sweeps.table import Row
 from tenfold.experiments.sweeps.work import Task, Work

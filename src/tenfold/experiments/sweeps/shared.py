@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tenfold.core import files
-from tenfold.core.contract import ImageInput, Reading, TableInput
+from tenfold.core.contract import ImageInput, TableInput
 from tenfold.core.errors import DataError, FormatError, message
+from tenfold.core.settings import Reading
 from tenfold.data import disk_images
 from tenfold.data.dataset import Dataset, PictureInfo, TableInfo
 from tenfold.data.split import Split

@@ -16,10 +16,10 @@ from typing import Any
 
 from tenfold.build.build import Prepared, export, fit, prepare
 from tenfold.core import files
-from tenfold.core.contract import Settings
 from tenfold.core.errors import RunError, SettingsError, TenfoldError, message
 from tenfold.core.progress import Watcher
 from tenfold.core.records import Epoch
+from tenfold.core.settings import Settings
 from tenfold.data.dataset import Dataset
 from tenfold.data.split import Split
 from tenfold.experiments.artifacts import measure

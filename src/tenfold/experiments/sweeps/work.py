@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from tenfold.core import files
-from tenfold.core.contract import Settings
 from tenfold.core.errors import RunError, message
+from tenfold.core.settings import Settings
 from tenfold.data.dataset import Dataset
 from tenfold.data.split import Split
 from tenfold.experiments.sweeps.executors import Executor

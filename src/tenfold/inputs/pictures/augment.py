@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tenfold.core.contract import Settings
+from tenfold.core.settings import Settings
 
 BLOCK = 16
 """Pictures that share a map."""

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tenfold.core.contract import Settings
 from tenfold.core.errors import DataError, message
 from tenfold.core.records import Epoch
+from tenfold.core.settings import Settings
 from tenfold.learners.training.compiler import check_compiler
 from tenfold.learners.training.steps import build_optimizer, learning_rate, means_of
 from tenfold.learners.training.types import Examples

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tenfold.core.contract import Settings
 from tenfold.core.records import Epoch
+from tenfold.core.settings import Settings
 from tenfold.inputs.pictures.augment import bend, is_bending
 from tenfold.learners.training.base import Training
 from tenfold.learners.training.steps import (

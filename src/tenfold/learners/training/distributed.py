@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tenfold.core.contract import Settings
+from tenfold.core.settings import Settings
 from tenfold.learners.training.convolution import ConvolutionTraining, _Batch, _devices, _Plan, _put
 from tenfold.learners.training.dense import DenseTraining, _compile_score, _epoch_function, _filled
 from tenfold.learners.training.steps import compile_program, known

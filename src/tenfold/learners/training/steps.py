@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tenfold.core.contract import Settings
+from tenfold.core.settings import Settings
 from tenfold.learners.architectures import import_keras
 from tenfold.learners.training.types import Examples
 
