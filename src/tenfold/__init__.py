@@ -19,7 +19,8 @@ from tenfold.experiments.sweeps import Sweep, compare, sweep
 from tenfold.experiments.train import evaluate, predict, read, resume, train
 from tenfold.model.model import Model, Prediction, Predictions
 from tenfold.model.transcript import Transcript
-from tenfold.runs.record import Run, verify
+from tenfold.runs.record import Run
+from tenfold.runs.verify import verify
 
 if TYPE_CHECKING:
     from tenfold.build.sklearn import NetworkClassifier, NetworkRegressor

@@ -36,7 +36,7 @@ from tenfold.report import (
 from tenfold.report.commands import FLAGS, commands
 from tenfold.report.layers import layer_rows
 from tenfold.report.sheet import layout, sheet_order, write_sheet
-from tenfold.runs.record import write_predictions, write_values
+from tenfold.runs.csv_files import write_predictions, write_values
 from tests.conftest import Few
 
 Codes = NDArray[np.int64]

@@ -24,18 +24,16 @@ from tenfold.learners import Fitted
 from tenfold.learners.architectures import build_network
 from tenfold.learners.network import Network
 from tenfold.model.model import Predictions
-from tenfold.runs.record import (
-    DataRecord,
-    Record,
+from tenfold.runs.csv_files import (
     StoredLabels,
-    count_opening,
     read_predictions,
     read_test_rows,
-    verify,
     write_predictions,
     write_test_rows,
     write_values,
 )
+from tenfold.runs.record import DataRecord, Record, count_opening
+from tenfold.runs.verify import verify
 
 
 def a_record(fingerprint: str = "f") -> Record:
@@ -179,7 +177,7 @@ def test_cells_of_test_rows_come_back_as_they_were(
     assert cells == {k: [a, b] for k, a, b in zip(keys, texts, numbers, strict=True)}
     first = (run.path / "test_rows.csv").read_text("utf-8").splitlines()[:2]
     assert first == ["key,'=text,key", "'@rows.csv:0,'=1+1,0.1"]
-    monkeypatch.setattr("tenfold.runs.record.MAX_CELL_BYTES", 40)
+    monkeypatch.setattr("tenfold.runs.csv_files.MAX_CELL_BYTES", 40)
     write_test_rows(run, keys, Table(columns))
     assert list(read_test_rows(run)[1]) == keys[:2], "as many as there is room for"
 

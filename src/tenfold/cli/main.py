@@ -43,7 +43,8 @@ from tenfold.model.model import Model
 from tenfold.report import write_comparison
 from tenfold.report.network_page import write_page
 from tenfold.runs.export import companions, write_keras, write_onnx
-from tenfold.runs.record import Run, verify
+from tenfold.runs.record import Run
+from tenfold.runs.verify import verify
 
 FIRST = ("train", "report", "predict")
 """The commands that a newcomer needs, in this order."""

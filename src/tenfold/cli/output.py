@@ -35,7 +35,8 @@ from tenfold.model.transcript import Transcript, transcribe, write_annotated
 from tenfold.model.transcript import as_json as page_as_json
 from tenfold.report import PICTURES, ordinal, read_robustness
 from tenfold.report.drawings import write_steps
-from tenfold.runs.record import EXAMPLE_INPUTS, EXAMPLE_ROWS, Run
+from tenfold.runs.csv_files import EXAMPLE_INPUTS, EXAMPLE_ROWS
+from tenfold.runs.record import Run
 
 MAX_DRAWN = 10
 """Up to this many answers are drawn with bars; more are listed, one line each."""

@@ -24,8 +24,9 @@ from tenfold.evaluation import (
 from tenfold.evaluation.robustness import measure_robustness, nearly_seen
 from tenfold.inputs.tables.columns import Table
 from tenfold.model.model import Answers, Estimates, Model, Predictions
-from tenfold.runs import record as runs
-from tenfold.runs.record import DataRecord, Run, StoredLabels, read_predictions
+from tenfold.runs import csv_files
+from tenfold.runs.csv_files import StoredLabels, read_predictions
+from tenfold.runs.record import DataRecord, Run
 
 N_EXAMPLES = 10
 """Rows of a regression whose answers are stored; of labels there is one each."""
@@ -92,9 +93,10 @@ def write_evidence(run: Run, data: Dataset, split: Split, *, robust: bool = Fals
     _write_answers(run, "predictions.csv", data, test, answers)
     _draw(run, data, test, evaluation, answers)
     if isinstance(data.x, Table):
-        held = runs.MAX_CELL_BYTES // (8 * max(1, len(data.x.columns)))  # 8 bytes a cell, or more
+        row_bytes = 8 * max(1, len(data.x.columns))  # 8 bytes a cell, or more
+        held = csv_files.MAX_CELL_BYTES // row_bytes
         order = test[_asked_first(answers, data.y[test])[:held]]
-        runs.write_test_rows(run, [data.keys[row] for row in order], data.x[order])
+        csv_files.write_test_rows(run, [data.keys[row] for row in order], data.x[order])
     if robust:
         found = measure_robustness(run.model, data.x[test], data.y[test], "test")
         if isinstance(answers, Predictions) and not isinstance(data.x, Table):
@@ -109,8 +111,9 @@ def write_evidence(run: Run, data: Dataset, split: Split, *, robust: bool = Fals
         examples = seen[first]
     else:
         examples = seen[:N_EXAMPLES]
-    runs.write_inputs(run, data.x[examples])
-    _write_answers(run, runs.EXAMPLE_ANSWERS, data, examples, run.model.answer(data.x[examples]))
+    csv_files.write_inputs(run, data.x[examples])
+    answers = run.model.answer(data.x[examples])
+    _write_answers(run, csv_files.EXAMPLE_ANSWERS, data, examples, answers)
 
 
 def _asked_first(answers: Answers, true: NDArray[Any]) -> NDArray[np.int64]:
@@ -126,10 +129,10 @@ def _write_answers(run: Run, name: str, data: Dataset, rows: Rows, answers: Answ
         measured = np.isfinite(answers.high).all()
         ends = (answers.low.tolist(), answers.high.tolist()) if measured else (None, None)
         true, value = data.y[rows].tolist(), answers.value.tolist()
-        runs.write_values(run.path / name, keys, true, value, *ends)
+        csv_files.write_values(run.path / name, keys, true, value, *ends)
     else:
         labels = [data.labels[code] for code in data.y[rows]]
-        runs.write_predictions(run.path / name, keys, labels, answers)
+        csv_files.write_predictions(run.path / name, keys, labels, answers)
 
 
 def _draw(run: Run, data: Dataset, test: Rows, evaluation: AnyEvaluation, answers: Answers) -> None:

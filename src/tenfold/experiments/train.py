@@ -37,8 +37,8 @@ from tenfold.learners.checkpoints import Checkpoints
 from tenfold.learners.training import check_compiler
 from tenfold.model.model import Estimate, Estimates, Model, Prediction, Predictions
 from tenfold.model.transcript import Transcript, transcribe
-from tenfold.runs import record as runs
-from tenfold.runs.record import Run
+from tenfold.runs import csv_files
+from tenfold.runs.record import DataRecord, Record, Run, count_opening
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -191,7 +191,7 @@ def _check_ready(settings: Settings, clock: "_Clock") -> None:
 
 
 def _data_of(
-    record: runs.Record, data: str | Path | Dataset | None, like: Contract | None = None
+    record: Record, data: str | Path | Dataset | None, like: Contract | None = None
 ) -> Dataset:
     """The given data, or else the run's own, read as they were."""
     if isinstance(data, Dataset):
@@ -201,7 +201,7 @@ def _data_of(
     return load(source, reading=stored.reading, like=like)
 
 
-def _check_same_data(data: Dataset, record: runs.Record) -> None:
+def _check_same_data(data: Dataset, record: Record) -> None:
     if data.fingerprint != record.data.fingerprint:
         raise DataError(
             message(
@@ -360,10 +360,10 @@ def _make(run: Run, data: Dataset, split: Split, settings: Settings, clock: "_Cl
     checkpoints = Checkpoints(run.path / "checkpoints")
     with clock.stage("train"):
         prepared = prepare(data, split, scaled=LEARNERS[settings.learner].scaled)
-        recorder = _Recorder(clock.watcher, runs.GrowingHistory(run.path / "history.csv"))
+        recorder = _Recorder(clock.watcher, csv_files.GrowingHistory(run.path / "history.csv"))
         fitted = fit(prepared, data, settings, recorder, checkpoints)
         run.record.parameters, run.record.note = fitted.parameters, fitted.note
-        runs.write_history(run.path / "history.csv", fitted.history)
+        csv_files.write_history(run.path / "history.csv", fitted.history)
     with clock.stage("export"):
         content = export(fitted, prepared, data, split, settings)
         files.write_bytes(run.path / "model.onnx", content)
@@ -374,7 +374,7 @@ def _make(run: Run, data: Dataset, split: Split, settings: Settings, clock: "_Cl
             found = cross_validate(data, split, settings, run.record.data, clock.watcher.fold)
             write_folds(run.path / "folds.csv", found)
     with clock.stage("evaluate"):
-        runs.count_opening(run)
+        count_opening(run)
         write_evidence(run, data, split, robust=settings.robustness)
     with clock.stage("report"):
         notes = [fitted.note] if fitted.note else []
@@ -395,17 +395,15 @@ def split_of(data: Dataset, settings: Settings) -> Split:
     )
 
 
-def record_of(
-    data: Dataset, split: Split, settings: Settings, asked: dict[str, Any]
-) -> runs.Record:
+def record_of(data: Dataset, split: Split, settings: Settings, asked: dict[str, Any]) -> Record:
     """`run.json` as a run begins with it."""
     config = settings.model_dump(mode="json")
-    return runs.Record(
+    return Record(
         learner=settings.learner,
         recipe=settings.recipe,
         asked={name: config[name] for name in asked if name not in ("learner", "recipe")},
         config=config,
-        data=runs.DataRecord(
+        data=DataRecord(
             name=data.name,
             fingerprint=data.fingerprint,
             n_train=len(split.train),
@@ -429,7 +427,7 @@ def _versions() -> dict[str, str]:
 class _Recorder(Watcher):
     """Writes down each epoch before the watcher of the caller sees it."""
 
-    def __init__(self, watcher: Watcher, history: runs.GrowingHistory) -> None:
+    def __init__(self, watcher: Watcher, history: csv_files.GrowingHistory) -> None:
         self._watcher, self._history = watcher, history
         self.layers, self.warn = watcher.layers, watcher.warn  # type: ignore[method-assign]
         self._importing: Thread | None = None

@@ -7,7 +7,8 @@ from typing import Any
 
 from tenfold.core.contract import TableInput
 from tenfold.core.settings import Reading
-from tenfold.runs.record import EXAMPLE_INPUTS, EXAMPLE_ROWS, Run
+from tenfold.runs.csv_files import EXAMPLE_INPUTS, EXAMPLE_ROWS
+from tenfold.runs.record import Run
 
 FLAGS = (
     "hidden", "epochs", "batch_size", "learning_rate", "seed", "test_size", "folds",

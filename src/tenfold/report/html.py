@@ -23,7 +23,8 @@ from tenfold.report.network_page import Living, embedded, read_text, render
 from tenfold.report.plots import as_svg, history_figure, precision_recall_figure
 from tenfold.report.sheet import layout, sheet_order
 from tenfold.report.values import forecast_figure, predicted_vs_true_figure, residuals_figure
-from tenfold.runs.record import Run, StoredLabels, StoredValues, read_predictions, read_test_rows
+from tenfold.runs.csv_files import StoredLabels, StoredValues, read_predictions, read_test_rows
+from tenfold.runs.record import Run
 
 PICTURES = {
     "confusion_matrix.png": "Confusion matrix",

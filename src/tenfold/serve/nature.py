@@ -11,7 +11,8 @@ from tenfold.core.errors import ModelError, message
 from tenfold.data.from_table import with_earlier_values
 from tenfold.inputs.tables.columns import Table, read_rows
 from tenfold.model.model import Answers, Estimates, read_cells
-from tenfold.runs.record import EXAMPLE_ROWS, Run
+from tenfold.runs.csv_files import EXAMPLE_ROWS
+from tenfold.runs.record import Run
 
 BATCH = 32
 """Rows that are answered together, at most."""

@@ -28,7 +28,7 @@ from tenfold.learners import LEARNERS
 from tenfold.learners.checkpoints import Checkpoints
 from tenfold.learners.training import check_compiler
 from tenfold.model.model import Model
-from tenfold.runs import record as runs
+from tenfold.runs import csv_files
 from tenfold.runs.record import Record, Run
 
 THREADS = 1
@@ -173,7 +173,7 @@ def _make(run: Run, job: Job, report: Report) -> None:
         watcher = _TrialWatcher(run, job, report)
         fitted = fit(prepared, data, settings, watcher, Checkpoints(run.path / "checkpoints"))
         record.parameters, record.note = fitted.parameters, fitted.note
-        runs.write_history(run.path / "history.csv", fitted.history)
+        csv_files.write_history(run.path / "history.csv", fitted.history)
     with _stage(record, "export"):
         content = export(fitted, prepared, data, split, settings)
         files.write_bytes(run.path / "model.onnx", content)
@@ -210,7 +210,7 @@ class _TrialWatcher(Watcher):
     """Writes down each epoch, tells it on, and ends a trial that is hopeless."""
 
     def __init__(self, run: Run, job: Job, report: Report) -> None:
-        self._history = runs.GrowingHistory(run.path / "history.csv")
+        self._history = csv_files.GrowingHistory(run.path / "history.csv")
         self._floors, self._report = dict(job.floors), report
 
     def resumed(self, history: Sequence[Epoch], n_epochs: int) -> None:

@@ -18,7 +18,8 @@ from tenfold.inputs.pictures.mnist_box import SIDE_PX
 from tenfold.model.model import Model, Predictions
 from tenfold.report.network_page.modules import inlined
 from tenfold.report.network_page.network import Unable, read_network
-from tenfold.runs.record import EXAMPLE_INPUTS, Run
+from tenfold.runs.csv_files import EXAMPLE_INPUTS
+from tenfold.runs.record import Run
 
 MODULES = ("box", "engine", "neuron", "paint", "pad", "living")
 """In an order in which each imports from earlier ones only."""

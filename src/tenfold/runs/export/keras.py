@@ -17,7 +17,7 @@ from tenfold.inputs.idx import read_idx
 from tenfold.learners.architectures import import_keras
 from tenfold.model.model import Estimates, Model
 from tenfold.model.onnx_graph import leading_to
-from tenfold.runs.record import EXAMPLE_INPUTS
+from tenfold.runs.csv_files import EXAMPLE_INPUTS
 
 TOLERANCE = 1e-5
 """Largest difference of a probability, or of a value in standard deviations of its target."""

@@ -15,7 +15,7 @@ from tenfold.data.from_table import with_earlier_values
 from tenfold.inputs.idx import read_idx
 from tenfold.inputs.tables.columns import graph_inputs, read_rows
 from tenfold.model.model import Model, read_cells
-from tenfold.runs.record import example_inputs
+from tenfold.runs.csv_files import example_inputs
 
 
 def companions(path: Path) -> tuple[Path, Path]:
