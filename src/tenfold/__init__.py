@@ -17,7 +17,8 @@ from tenfold.data.split import Split, split
 from tenfold.evaluation import Evaluation, Score
 from tenfold.experiments.sweeps import Sweep, compare, sweep
 from tenfold.experiments.train import evaluate, predict, read, resume, train
-from tenfold.model.model import Model, Prediction, Predictions
+from tenfold.model.model import Model
+from tenfold.model.predictions import Prediction, Predictions
 from tenfold.model.transcript import Transcript
 from tenfold.runs.record import Run
 from tenfold.runs.verify import verify

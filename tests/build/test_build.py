@@ -19,7 +19,8 @@ from tenfold.data.split import split as split_data
 from tenfold.evaluation import RegressionEvaluation
 from tenfold.inputs.tables.read import from_frame
 from tenfold.learners import LEARNERS
-from tenfold.model.model import Estimates, Model, Predictions
+from tenfold.model.model import Model
+from tenfold.model.predictions import Estimates, Predictions
 
 N = 160
 WORDS = ["free", "win", "call me", "£5", "now!"]

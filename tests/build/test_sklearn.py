@@ -23,7 +23,7 @@ from tenfold.build.onnx.features import scaler
 from tenfold.core.contract import FeaturesInput
 from tenfold.core.errors import DataError, SettingsError
 from tenfold.learners.training import steps
-from tenfold.model.model import Estimate, Estimates, Prediction, Predictions
+from tenfold.model.predictions import Estimate, Estimates, Prediction, Predictions
 
 Floats = NDArray[np.float64]
 

@@ -8,7 +8,7 @@ import pytest
 from tenfold import Evaluation, Prediction, Predictions, Run
 from tenfold.core import html_repr
 from tenfold.evaluation import RegressionEvaluation
-from tenfold.model.model import Estimates
+from tenfold.model.predictions import Estimates
 
 
 def test_a_run_shows_its_state_and_its_scores(small_run: Run) -> None:

@@ -11,7 +11,7 @@ from tenfold import Run
 from tenfold.core.errors import DataError
 from tenfold.core.settings import Reading
 from tenfold.model.forecast import forecast
-from tenfold.model.model import Estimates
+from tenfold.model.predictions import Estimates
 
 N = 240
 DAYS = pd.date_range("2020-01-01", periods=N).strftime("%Y-%m-%d")

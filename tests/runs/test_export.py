@@ -24,7 +24,8 @@ from tenfold.core.settings import check_reading
 from tenfold.learners import Fitted
 from tenfold.learners.architectures import build_cnn, build_network
 from tenfold.learners.network import Network
-from tenfold.model.model import Estimates, Model, Predictions
+from tenfold.model.model import Model
+from tenfold.model.predictions import Estimates, Predictions
 from tenfold.runs.export import write_keras, write_onnx
 
 CALIBRATED = Constants(temperature=1.7, label_factors=(0.5, 1.0, 2.0))

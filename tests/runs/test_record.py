@@ -23,7 +23,7 @@ from tenfold.inputs.tables.columns import Table
 from tenfold.learners import Fitted
 from tenfold.learners.architectures import build_network
 from tenfold.learners.network import Network
-from tenfold.model.model import Predictions
+from tenfold.model.predictions import Predictions
 from tenfold.runs.csv_files import (
     StoredLabels,
     read_predictions,

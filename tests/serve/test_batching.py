@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 import tenfold
 from tenfold import Run
 from tenfold.core.errors import ModelError
-from tenfold.model.model import Estimate, Estimates, Model, Prediction, Predictions
+from tenfold.model.model import Model
+from tenfold.model.predictions import Estimate, Estimates, Prediction, Predictions
 from tenfold.serve.batching import Batcher, Outcome, joined
 from tenfold.serve.metrics import Histogram
 from tenfold.serve.nature import BATCH, GRAIN, Nature, find_nature

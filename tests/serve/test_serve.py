@@ -16,7 +16,7 @@ from tenfold import Run
 from tenfold.core.errors import SettingsError
 from tenfold.model.json_form import Answer
 from tenfold.model.json_form import as_json as in_form
-from tenfold.model.model import Prediction
+from tenfold.model.predictions import Prediction
 from tenfold.serve.gate import Gate, without_port
 from tenfold.serve.limits import Limits, read_limits
 from tests.conftest import Few

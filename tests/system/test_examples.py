@@ -12,7 +12,7 @@ import pytest
 
 import tenfold
 from tenfold import Run
-from tenfold.model.model import Predictions
+from tenfold.model.predictions import Predictions
 from tests.support.service import service
 
 EXAMPLES = Path(tenfold.__file__).parent.parent.parent / "examples"

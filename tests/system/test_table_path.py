@@ -16,7 +16,7 @@ from tenfold.core.errors import DataError, SettingsError
 from tenfold.core.settings import Reading
 from tenfold.evaluation import Evaluation, RegressionEvaluation
 from tenfold.model.forecast import forecast
-from tenfold.model.model import Predictions
+from tenfold.model.predictions import Predictions
 from tests.support.program import call
 
 N = 300

@@ -38,7 +38,8 @@ from tenfold.learners import LEARNERS, Fitted, fit_last_value
 from tenfold.learners.checkpoints import Checkpoints
 from tenfold.learners.training import Examples
 from tenfold.model.forecast import half_widths
-from tenfold.model.model import Answers, Estimates, Model, Predictions
+from tenfold.model.model import Model
+from tenfold.model.predictions import Answers, Estimates, Predictions
 
 MAX_COMPARED = 10_000
 """Rows on which graph and learner are compared at most; more take time and show nothing new."""

@@ -27,7 +27,8 @@ from tenfold.core.progress import Watcher
 from tenfold.core.settings import Settings, check_settings, scaled_learning_rate
 from tenfold.learners import LEARNERS
 from tenfold.learners.training import Examples, is_classification
-from tenfold.model.model import Estimates, Model
+from tenfold.model.model import Model
+from tenfold.model.predictions import Estimates
 
 SCHEDULES: dict[str, Literal["constant", "linear"]] = {
     "classification": "constant",

@@ -17,7 +17,6 @@ from tenfold.cli import options
 from tenfold.cli.data import data_app
 from tenfold.cli.doctor import examine
 from tenfold.cli.output import (
-    TerminalWatcher,
     answers,
     forecast_answers,
     print_answers,
@@ -31,6 +30,7 @@ from tenfold.cli.output import (
     program_name,
     read_pages,
 )
+from tenfold.cli.progress import TerminalWatcher
 from tenfold.cli.sweep import compare_command, sweep_command
 from tenfold.core.errors import DataError, SettingsError, TenfoldError, did_you_mean, message
 from tenfold.core.files import within

@@ -13,7 +13,8 @@ from tenfold.data.duplicates import nearly_same
 from tenfold.evaluation import Score, in_unit, wilson
 from tenfold.evaluation.intervals import Finite, ratios
 from tenfold.inputs.tables.columns import Table
-from tenfold.model.model import Estimates, Model
+from tenfold.model.model import Model
+from tenfold.model.predictions import Estimates
 
 MAX_ROWS = 2_000
 """Rows that are changed and asked again, at most: there are some twenty changes."""

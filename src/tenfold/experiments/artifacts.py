@@ -23,7 +23,8 @@ from tenfold.evaluation import (
 )
 from tenfold.evaluation.robustness import measure_robustness, nearly_seen
 from tenfold.inputs.tables.columns import Table
-from tenfold.model.model import Answers, Estimates, Model, Predictions
+from tenfold.model.model import Model
+from tenfold.model.predictions import Answers, Estimates, Predictions
 from tenfold.runs import csv_files
 from tenfold.runs.csv_files import StoredLabels, read_predictions
 from tenfold.runs.record import DataRecord, Run

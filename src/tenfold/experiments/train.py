@@ -35,7 +35,8 @@ from tenfold.learners import LEARNERS, check_task
 from tenfold.learners.architectures import import_all
 from tenfold.learners.checkpoints import Checkpoints
 from tenfold.learners.training import check_compiler
-from tenfold.model.model import Estimate, Estimates, Model, Prediction, Predictions
+from tenfold.model.model import Model
+from tenfold.model.predictions import Estimate, Estimates, Prediction, Predictions
 from tenfold.model.transcript import Transcript, transcribe
 from tenfold.runs import csv_files
 from tenfold.runs.record import DataRecord, Record, Run, count_opening

@@ -10,7 +10,8 @@ from tenfold.core.contract import Order, TableInput
 from tenfold.core.errors import DataError, message
 from tenfold.data.dataset import Dataset, Rows
 from tenfold.inputs.tables.columns import Table
-from tenfold.model.model import Estimates, Model
+from tenfold.model.model import Model
+from tenfold.model.predictions import Estimates
 
 MEASURED_STEPS = 28
 """Steps ahead whose error is measured on validation rows; further ones are given the last width."""

@@ -3,7 +3,7 @@
 from math import isfinite
 from typing import Any, NamedTuple
 
-from tenfold.model.model import Estimate, Prediction
+from tenfold.model.predictions import Estimate, Prediction
 
 
 class Answer(NamedTuple):

@@ -17,7 +17,8 @@ from tenfold.core.errors import DataError, message
 from tenfold.inputs.pictures import mnist_box as box
 from tenfold.inputs.pictures import page_layout
 from tenfold.inputs.pictures.decode import read_picture
-from tenfold.model.model import Model, Prediction, Predictions
+from tenfold.model.model import Model
+from tenfold.model.predictions import Prediction, Predictions
 
 SHOWN_PX = 1600
 """Longer side of the annotated picture, at most."""

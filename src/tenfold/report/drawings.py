@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tenfold.core import files
-from tenfold.model.model import Prediction
+from tenfold.model.predictions import Prediction
 
 PANEL_PX = 280
 """Side of each of the panels: ten times the MNIST box."""

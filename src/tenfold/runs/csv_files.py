@@ -16,7 +16,7 @@ from tenfold.core.errors import RunError, message
 from tenfold.core.records import Epoch
 from tenfold.inputs.idx import write_idx
 from tenfold.inputs.tables.columns import Table, as_cells
-from tenfold.model.model import Predictions
+from tenfold.model.predictions import Predictions
 from tenfold.runs.record import Run
 
 EXAMPLE_INPUTS = "examples/inputs.idx"

@@ -8,7 +8,7 @@ import numpy as np
 
 from tenfold.core import files
 from tenfold.core.errors import RunError, message
-from tenfold.model.model import Estimates, Predictions
+from tenfold.model.predictions import Estimates, Predictions
 from tenfold.runs.csv_files import EXAMPLE_ANSWERS, example_inputs
 from tenfold.runs.record import Run
 

@@ -10,7 +10,8 @@ from typing import Any, cast
 import numpy as np
 
 from tenfold.inputs.tables.columns import Table
-from tenfold.model.model import Answers, Estimate, Model, Prediction, Predictions
+from tenfold.model.model import Model
+from tenfold.model.predictions import Answers, Estimate, Prediction, Predictions
 from tenfold.serve.metrics import Histogram
 from tenfold.serve.nature import BATCH, Nature
 from tenfold.serve.questions import Rows

@@ -10,7 +10,8 @@ from tenfold.core.contract import FeaturesInput, ImageInput
 from tenfold.core.errors import ModelError, message
 from tenfold.data.from_table import with_earlier_values
 from tenfold.inputs.tables.columns import Table, read_rows
-from tenfold.model.model import Answers, Estimates, read_cells
+from tenfold.model.model import read_cells
+from tenfold.model.predictions import Answers, Estimates
 from tenfold.runs.csv_files import EXAMPLE_ROWS
 from tenfold.runs.record import Run
 

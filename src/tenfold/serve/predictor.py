@@ -13,7 +13,7 @@ from tenfold.core.contract import ImageInput, TableInput
 from tenfold.core.errors import TenfoldError
 from tenfold.inputs.pictures.preprocess import see
 from tenfold.model.json_form import Answer, as_json
-from tenfold.model.model import of_picture
+from tenfold.model.predictions import of_picture
 from tenfold.runs.record import Run
 from tenfold.serve.batching import Batcher, Outcome
 from tenfold.serve.limits import Limits

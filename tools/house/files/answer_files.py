@@ -5,7 +5,8 @@ from pathlib import Path
 
 from tenfold.core.errors import TenfoldError
 from tenfold.model.json_form import Answer
-from tenfold.model.model import Estimate, Estimates, Model, Prediction, Predictions
+from tenfold.model.predictions import Estimate, Estimates, Prediction, Predictions
+from tenfold.model.model import Model
 
 Found = Prediction | Predictions | Estimate | Estimates
 """What `Model.predict` answers."""

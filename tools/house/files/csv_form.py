@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from tenfold.core.csv_cells import harmless, number_text
 from tenfold.model.json_form import Answer, finite
-from tenfold.model.model import Estimate
+from tenfold.model.predictions import Estimate
 
 
 def csv_head(labels: Sequence[str]) -> list[str]:

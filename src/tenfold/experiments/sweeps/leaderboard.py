@@ -13,7 +13,7 @@ from tenfold.evaluation import Floats, Score, beside_best, mean_interval, wilson
 from tenfold.experiments.sweeps.folder import Place
 from tenfold.experiments.sweeps.table import Group
 from tenfold.experiments.sweeps.work import Work
-from tenfold.model.model import Estimates
+from tenfold.model.predictions import Estimates
 from tenfold.runs.record import Run, most_opened
 
 PER_ROWS = 10_000

@@ -15,7 +15,8 @@ from tenfold.core import files
 from tenfold.core.contract import ImageInput
 from tenfold.inputs.idx import read_idx
 from tenfold.inputs.pictures.mnist_box import SIDE_PX
-from tenfold.model.model import Model, Predictions
+from tenfold.model.model import Model
+from tenfold.model.predictions import Predictions
 from tenfold.report.network_page.modules import inlined
 from tenfold.report.network_page.network import Unable, read_network
 from tenfold.runs.csv_files import EXAMPLE_INPUTS

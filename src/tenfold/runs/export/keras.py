@@ -15,8 +15,9 @@ from tenfold.core.contract import FeaturesInput, ImageInput, TableInput
 from tenfold.core.errors import ExportError, message
 from tenfold.inputs.idx import read_idx
 from tenfold.learners.architectures import import_keras
-from tenfold.model.model import Estimates, Model
+from tenfold.model.model import Model
 from tenfold.model.onnx_graph import leading_to
+from tenfold.model.predictions import Estimates
 from tenfold.runs.csv_files import EXAMPLE_INPUTS
 
 TOLERANCE = 1e-5
