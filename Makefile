@@ -7,7 +7,7 @@ BIN := .venv/bin
 
 help:
 	@echo "make train      train on MNIST: the whole path, in seconds"
-	@echo "make test       run the tests: some five minutes on two cores"
+	@echo "make test       run the tests: some eight minutes on two slow cores"
 	@echo "make test-fast  without the browser, Ray, notebooks and what takes long: for every small change"
 	@echo "make install    install every extra and the development tools"
 	@echo "make lint       check style and types"
@@ -28,10 +28,10 @@ test: .venv/all chromium
 	$(BIN)/pytest -n 2 -rs --durations=25
 
 test-fast: .venv/all
-	$(BIN)/pytest -n 2 -q -m "not (slow or long or browser or ray or notebook)"
+	$(BIN)/pytest -n 2 -q -rs -m "not (slow or long or browser or ray or notebook)"
 
 test-slow: .venv/all chromium
-	$(BIN)/pytest -m "slow or not slow"
+	$(BIN)/pytest -m "slow or not slow" --thorough
 
 # The pages are tested in a real browser. As root on Debian it is installed; elsewhere those tests say they were not run.
 chromium:

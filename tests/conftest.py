@@ -44,14 +44,6 @@ COMPILED = {
 is new for each session, so that no test meets what another session compiled."""
 
 
-ALL = "slow or not slow"
-"""The marks of `make test-slow`, where Hypothesis tries more examples, others in each session, and
-XLA compiles as it does for users."""
-
-QUICKLY_COMPILED = "--xla_backend_optimization_level=0"
-"""A flag for XLA: the files of tests that train compile for two thirds of the time (measured: 60 s
-of 88 for learners/test_convolution.py); the programs compute the same."""
-
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 """One thread for NumPy's products: test processes side by side, each with a thread for every core,
 wait for each other and take a fifth longer (measured, two processes on two cores)."""
@@ -60,15 +52,24 @@ settings.register_profile("quick", max_examples=25, deadline=None, derandomize=T
 settings.register_profile("thorough", max_examples=300, deadline=None)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--thorough",
+        action="store_true",
+        help="Hypothesis tries more examples, others each time, where a test does not say how "
+        "many; XLA compiles in the processes of the tests too as it does for users",
+    )
+
+
 def pytest_configure(config: pytest.Config) -> None:
-    settings.load_profile("thorough" if config.option.markexpr == ALL else "quick")
+    settings.load_profile("thorough" if config.getoption("thorough") else "quick")
     if not hasattr(config, "workerinput"):  # the processes of pytest-xdist inherit the environment
         folder = tempfile.mkdtemp(prefix="tenfold-tests-")
         config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
         os.environ.update(COMPILED | {"JAX_COMPILATION_CACHE_DIR": f"{folder}/compiled"})
         os.environ[program.SESSION] = folder
-        if config.option.markexpr != ALL:
-            flags = f"{os.environ.get('XLA_FLAGS', '')} {QUICKLY_COMPILED}"
+        if not config.getoption("thorough"):
+            flags = f"{os.environ.get('XLA_FLAGS', '')} {program.QUICKLY_COMPILED}"
             os.environ["XLA_FLAGS"] = flags.strip()
         for name in ONE_THREAD:
             os.environ.setdefault(name, "1")
@@ -76,6 +77,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)  # before tests are chosen by their marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = {path.stem for path in Path(__file__).parent.rglob("test_*.py")}
+    if unknown := LONG - here:
+        raise pytest.UsageError(f"tests/conftest.py names files that are not here: {unknown}")
     for item in items:
         if item.path.stem in LONG:
             item.add_marker("long")

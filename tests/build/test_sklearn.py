@@ -46,8 +46,8 @@ def test_scikit_learns_checks_of_regressors(name: str) -> None:
 
 
 @pytest.mark.slow
-@parametrize_with_checks([NetworkRegressor()])  # type: ignore[untyped-decorator]
-def test_all_of_scikit_learns_checks_of_regressors(estimator: Any, check: Any) -> None:
+@parametrize_with_checks([NetworkClassifier(), NetworkRegressor()])  # type: ignore[untyped-decorator]
+def test_scikit_learns_own_checks_of_the_defaults(estimator: Any, check: Any) -> None:
     check(estimator)
 
 

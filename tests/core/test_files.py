@@ -79,7 +79,6 @@ def test_a_killed_writer_leaves_the_old_file_whole(tmp_path: Path) -> None:
     script = """
 import os, signal, sys
 from pathlib import Path
-from program import PIPE, Program, start_python
 from tenfold.core import files
 with files.durable(Path(sys.argv[1])) as file:
     file.write(b"half of the new")
@@ -135,7 +134,6 @@ def test_a_full_disk_is_one_error_with_its_fix_and_keeps_the_old_file(tmp_path: 
     script = """
 import resource, sys
 from pathlib import Path
-from program import PIPE, Program, start_python
 from tenfold.core import files
 from tenfold.core.errors import FileError
 resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
@@ -217,7 +215,6 @@ def test_a_lock_keeps_other_processes_out(tmp_path: Path) -> None:
     script = """
 import sys, time
 from pathlib import Path
-from program import PIPE, Program, start_python
 from tenfold.core import files
 folder, counter = map(Path, sys.argv[1:])
 print("ready", flush=True)
@@ -246,7 +243,6 @@ def test_a_lock_dies_with_its_process(tmp_path: Path) -> None:
     script = """
 import sys, time
 from pathlib import Path
-from program import PIPE, Program, start_python
 from tenfold.core import files
 with files.locked(Path(sys.argv[1])):
     print("locked", flush=True)
@@ -267,7 +263,6 @@ def test_a_lock_is_free_again_after_an_error(tmp_path: Path) -> None:
     script = """
 import sys
 from pathlib import Path
-from program import PIPE, Program, start_python
 from tenfold.core import files
 with files.locked(Path(sys.argv[1])):
     print("in")

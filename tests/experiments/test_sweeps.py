@@ -421,7 +421,6 @@ def test_a_point_that_a_search_asks_for_twice_is_ranked_like_the_others() -> Non
     assert other.point == {"n_trees": 2}
 
 
-@pytest.mark.slow
 def test_a_worker_that_dies_while_it_waits_is_replaced(data: Dataset, pool: LocalProcesses) -> None:
     killed: list[int] = []
 
@@ -561,7 +560,6 @@ def test_two_processes_cannot_make_the_same_sweep_at_once(
     assert len(seen) == 2
 
 
-@pytest.mark.slow
 def test_a_damaged_record_is_nobodys_to_go_on_with(data: Dataset, single: LocalProcesses) -> None:
     asked: dict[str, Any] = {"learner": "forest", "n_trees": [2]}
     first = tenfold.sweep(data, **asked, executor=single)

@@ -200,7 +200,6 @@ def test_one_process_at_a_time_and_a_second_signal_ends_it_at_once(
     assert tenfold.open(run).record.state == "running"
 
 
-@pytest.mark.slow
 def test_a_full_disk_is_said_and_the_run_goes_on_when_there_is_room(
     straight: Path, tmp_path: Path
 ) -> None:

@@ -133,7 +133,7 @@ def test_the_doctor_says_it(faulty: None, monkeypatch: pytest.MonkeyPatch) -> No
 def test_the_doctor_says_that_all_is_well(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "sgemm_rate", lambda: 5e10)
     monkeypatch.setenv("XLA_FLAGS", OWN)  # too late to be heard: JAX runs already
-    assert doctor.Line("compiler", f"adds up rightly, with XLA_FLAGS={OWN}") in doctor.examine()
+    assert doctor.Line("compiler", "adds up rightly") in doctor.examine()
 
 
 @on_faulty_jaxlib

@@ -13,7 +13,7 @@ from tenfold.core.errors import BackendError, FormatError, SettingsError
 from tenfold.core.progress import Watcher
 from tenfold.core.records import Epoch
 from tenfold.core.settings import Settings, resolve
-from tenfold.learners import LEARNERS, Fitted, group
+from tenfold.learners import LEARNERS, Fitted, group, rank
 from tenfold.learners.group import ATTEMPTS
 from tenfold.learners.training import Examples
 
@@ -52,8 +52,8 @@ def ranks() -> dict[int, int]:
             parent = int((path / "stat").read_text().rpartition(")")[2].split()[1])
         except OSError:  # it ended meanwhile
             continue
-        if "tenfold.learners.rank" in words and parent == os.getpid():
-            found[int(words[words.index("tenfold.learners.rank") + 2])] = int(path.name)
+        if rank.__name__ in words and parent == os.getpid():
+            found[int(words[words.index(rank.__name__) + 2])] = int(path.name)
     return found
 
 
@@ -80,7 +80,7 @@ def hook(event, arguments):
             time.sleep(600)
         os.kill(os.getpid(), signal.SIGKILL)
 
-if "tenfold.learners.rank" in sys.orig_argv:
+if {module!r} in sys.orig_argv:
     sys.addaudithook(hook)
 """
 """What Python runs at the start of each process of a group: the process of rank 0 stops when it is
@@ -93,13 +93,15 @@ class Killer(Hears):
     def __init__(self, victim: int, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         super().__init__()
         self.victim, self._mark = victim, folder / "killed"
-        hook = KILLER.format(mark=str(self._mark), victim=victim)
+        hook = KILLER.format(mark=str(self._mark), victim=victim, module=rank.__name__)
         (folder / "sitecustomize.py").write_text(hook)
         monkeypatch.setenv("PYTHONPATH", str(folder), prepend=os.pathsep)
 
     def epoch(self, epoch: Epoch, n_epochs: int) -> None:
         if epoch.epoch == 1 and self.victim:
+            deadline = time.monotonic() + 60
             while not self._mark.exists():
+                assert time.monotonic() < deadline, "rank 0 never came to its second epoch"
                 time.sleep(0.01)
             os.kill(ranks()[self.victim], signal.SIGKILL)
 

@@ -113,6 +113,14 @@ def test_every_promise_of_safety_has_a_test() -> None:
     assert len(held) > 20
     for file, name in held:
         assert f"def {name}(" in (ROOT / "tests" / file).read_text("utf-8"), name
+    for row in text.splitlines():
+        names = re.findall(r"`(\w+/test_\w+\.py)::(\w+)`", row)
+        assert not names or "slow" in row or not all(is_slow(*name) for name in names), row
+
+
+def is_slow(file: str, name: str) -> bool:
+    code = (ROOT / "tests" / file).read_text("utf-8")
+    return re.search(rf"^@pytest\.mark\.slow\n(?:@.*\n)*def {name}\(", code, re.M) is not None
 
 
 @pytest.mark.parametrize("page", [README, *GUIDES], ids=lambda page: page.name)

@@ -15,7 +15,8 @@ The contract of an executor, for whoever writes another one (`experiments/ray.py
   that dies is: its job is given out again, at most `ATTEMPTS` times, then `trials.give_up` writes
   down why.
 - `run` begins no job any more once `go_on()` is false, and ends when those begun have ended.
-- KeyboardInterrupt leaves `run` at once; leaving the `with` block ends the workers. Trials under
+- KeyboardInterrupt leaves `run` at once; leaving the outermost `with` block ends the workers, so
+  that one block around several sweeps keeps them for all. Trials under
   way stay behind as they are, and go on when they are asked for again.
 """
 
