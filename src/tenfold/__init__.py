@@ -3,7 +3,7 @@
 >>> import tenfold
 >>> run = tenfold.train("mnist")                         # doctest: +SKIP
 >>> run.evaluation.accuracy                              # doctest: +SKIP
-0.9858 [0.9833, 0.9879]
+0.9876 [0.9852, 0.9896]
 >>> model = tenfold.open("runs/mnist-network-1").model   # doctest: +SKIP
 """
 
