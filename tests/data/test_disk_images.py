@@ -1,5 +1,6 @@
 """Images on disk: the same rows and the same models as in memory, and never all of them at once."""
 
+import gc
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -61,6 +62,19 @@ def test_rows_are_those_of_an_array(tight: None, tmp_path: Path) -> None:
     check()
     with pytest.raises(IndexError):
         images[40]
+
+
+def test_the_file_is_closed_with_the_last_who_reads_it(tight: None, tmp_path: Path) -> None:
+    images = written(tmp_path)
+    file = images._storage.file
+    ring: list[Any] = [images[[3, 4, 5, 6]]]
+    ring.append(ring)  # in a cycle too
+    del images
+    gc.collect()
+    assert not file.closed
+    del ring
+    gc.collect()
+    assert file.closed
 
 
 def colours(folder: Path, n: int) -> Path:

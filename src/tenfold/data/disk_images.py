@@ -3,6 +3,7 @@
 import os
 import tempfile
 import threading
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -34,9 +35,8 @@ class _Storage:
     def __init__(self, file: BinaryIO, start: int = 0) -> None:
         self.file, self.start = file, start
         self.lock = threading.Lock()
-
-    def __del__(self) -> None:
-        self.file.close()
+        # Not in __del__: in a cycle of references the file could be collected first, unclosed.
+        weakref.finalize(self, file.close)
 
     def read(self, into: NDArray[np.uint8], start: int) -> None:
         """Fill an array from a place of the images in the file."""
@@ -127,7 +127,7 @@ class Writer:
         else:
             with files.os_errors("write", folder):
                 folder.mkdir(parents=True, exist_ok=True)
-                file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115  # see _Storage.__del__
+                file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115  # see _Storage
                 self._storage = _Storage(file)
 
     def add(self, image: NDArray[np.uint8]) -> None:
