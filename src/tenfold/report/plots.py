@@ -195,11 +195,7 @@ def new_charts(width: float, height: float, n: int = 1) -> tuple["Figure", list[
 
     Their margins are fixed: to measure numbers took as long as to draw them.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), dpi=120)
-    FigureCanvasAgg(figure)
+    figure = _figure(width, height)
     of_one = width / n
     left, right, bottom, top = 0.75, 0.15, 0.55, 0.4  # inches
     axes = [
@@ -218,11 +214,16 @@ def new_charts(width: float, height: float, n: int = 1) -> tuple["Figure", list[
 
 def new_figure(width: float, height: float) -> "Figure":
     """A figure in inches that is laid out by what stands in it."""
+    figure = _figure(width, height, layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.12, h_pad=0.12)  # type: ignore[union-attr,call-arg]
+    return figure
+
+
+def _figure(width: float, height: float, **options: Any) -> "Figure":
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, height), dpi=120, layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.12, h_pad=0.12)  # type: ignore[union-attr,call-arg]
+    figure = Figure(figsize=(width, height), dpi=120, **options)
     FigureCanvasAgg(figure)
     return figure
 
