@@ -13,19 +13,19 @@ from tenfold import Run
 from tenfold.core.errors import ModelError
 from tenfold.model.model import Model
 from tenfold.model.predictions import Estimate, Estimates, Prediction, Predictions
+from tenfold.serve.batch_profile import ALIGNMENT, BATCH, BatchProfile, profile_model
 from tenfold.serve.batching import Batcher, Outcome, joined
 from tenfold.serve.metrics import Histogram
-from tenfold.serve.nature import BATCH, GRAIN, Nature, find_nature
 from tests.conftest import Few
 
 
 def together(
-    model: Any, parts: list[Any], nature: Nature, sizes: Histogram | None = None
+    model: Any, parts: list[Any], profile: BatchProfile, sizes: Histogram | None = None
 ) -> list[list[Outcome]]:
     """The answers to several requests that wait at the same time."""
 
     async def main() -> list[list[Outcome]]:
-        batcher = Batcher(model, nature, sizes or Histogram((1, 32)))
+        batcher = Batcher(model, profile, sizes or Histogram((1, 32)))
         try:
             return await asyncio.gather(*(batcher.answer(part) for part in parts))
         finally:
@@ -43,14 +43,14 @@ def bits(outcome: Outcome) -> tuple[bytes, float | None]:
 @pytest.mark.parametrize("seconds", [0.0, 1.0], ids=["inline", "thread"])
 def test_answers_together_are_those_alone(small_run: Run, few: Few, seconds: float) -> None:
     x = few(300).images[:300]
-    assert find_nature(small_run).grain == GRAIN
-    nature = Nature(GRAIN, seconds)
+    assert profile_model(small_run).alignment == ALIGNMENT
+    profile = BatchProfile(ALIGNMENT, seconds)
     rng = np.random.default_rng(0)
     cuts = np.sort(rng.choice(np.arange(1, 300), 90, replace=False))
     parts = np.split(x, cuts)
     sizes = Histogram((1, 32))
-    many = [one for part in together(small_run.model, parts, nature, sizes) for one in part]
-    alone = [together(small_run.model, [x[i : i + 1]], nature)[0][0] for i in range(300)]
+    many = [one for part in together(small_run.model, parts, profile, sizes) for one in part]
+    alone = [together(small_run.model, [x[i : i + 1]], profile)[0][0] for i in range(300)]
     assert [bits(one) for one in many] == [bits(one) for one in alone]
     n_batches = int(list(sizes.lines("sizes", ""))[-1].split()[1])
     assert -(-300 // BATCH) <= n_batches < 15
@@ -61,9 +61,9 @@ def test_answers_together_are_those_alone(small_run: Run, few: Few, seconds: flo
 def test_other_learners_answer_alike_together(few: Few, tmp_path: Path, learner: str) -> None:
     small: dict[str, Any] = {"epochs": 2, "width": 8} if learner == "cnn" else {}
     run = tenfold.train(few(600, 200), learner=learner, recipe="fast", out=tmp_path, **small)
-    x, nature = few(700).images[600:], find_nature(run)
-    many = together(run.model, [x], nature)[0]
-    alone = [together(run.model, [x[i : i + 1]], nature)[0][0] for i in range(len(x))]
+    x, profile = few(700).images[600:], profile_model(run)
+    many = together(run.model, [x], profile)[0]
+    alone = [together(run.model, [x[i : i + 1]], profile)[0][0] for i in range(len(x))]
     assert [bits(one) for one in many] == [bits(one) for one in alone]
 
 
@@ -85,19 +85,19 @@ class Poisoned:
 
 
 @pytest.mark.parametrize("way", ["raises", "is nan"])
-@pytest.mark.parametrize("grain", [0, 16])
-def test_a_poisoned_item_fails_alone(small_run: Run, few: Few, way: str, grain: int) -> None:
+@pytest.mark.parametrize("alignment", [0, 16])
+def test_a_poisoned_item_fails_alone(small_run: Run, few: Few, way: str, alignment: int) -> None:
     x = few(40).images[:40].copy()
     x[[3, 17], 0, 0] = 13
     model = Poisoned(small_run.model, way)
-    found = together(model, [x[:10], x[10:20], x[20:]], Nature(grain, 0.0))
+    found = together(model, [x[:10], x[10:20], x[20:]], BatchProfile(alignment, 0.0))
     outcomes = [one for part in found for one in part]
     assert [i for i, one in enumerate(outcomes) if one is None or isinstance(one, Exception)] == [
         3,
         17,
     ]
     assert isinstance(outcomes[3], RuntimeError) == (way == "raises")
-    good = together(small_run.model, [x[4:5]], Nature(grain, 0.0))[0][0]
+    good = together(small_run.model, [x[4:5]], BatchProfile(alignment, 0.0))[0][0]
     assert bits(outcomes[4]) == bits(good)
 
 
@@ -105,7 +105,7 @@ def test_a_request_that_was_given_up_is_left_out(small_run: Run, few: Few) -> No
     x = few(4).images[:4]
 
     async def main() -> list[Outcome]:
-        batcher = Batcher(small_run.model, Nature(16, 1.0), Histogram((1, 32)))
+        batcher = Batcher(small_run.model, BatchProfile(16, 1.0), Histogram((1, 32)))
         first = asyncio.ensure_future(batcher.answer(x[:1]))
         await asyncio.sleep(0)
         given_up = asyncio.ensure_future(batcher.answer(x[1:2]))
@@ -124,7 +124,7 @@ def test_of_a_large_request_given_up_the_rest_is_not_computed(small_run: Run, fe
     sizes = Histogram((1, 32))
 
     async def main() -> None:
-        batcher = Batcher(small_run.model, Nature(16, 1.0), sizes)
+        batcher = Batcher(small_run.model, BatchProfile(16, 1.0), sizes)
         given_up = asyncio.ensure_future(batcher.answer(x))
         while batcher.waiting in (0, 320):
             await asyncio.sleep(0)
@@ -151,7 +151,7 @@ def test_a_batch_that_cannot_be_put_together_stops_nobody_else(
     monkeypatch.setattr("tenfold.serve.batching.joined", failing)
 
     async def main() -> None:
-        batcher = Batcher(small_run.model, Nature(16, 0.0), Histogram((1, 32)))
+        batcher = Batcher(small_run.model, BatchProfile(16, 0.0), Histogram((1, 32)))
         one, two = await asyncio.gather(batcher.answer(x[:1]), batcher.answer(x[1:3]))
         assert [type(outcome) for outcome in (*one, *two)] == [MemoryError] * 3
         assert (await batcher.answer(x[:1]))[0] is not None
@@ -180,16 +180,16 @@ class FakeRun:
 
 def test_a_model_that_minds_company_is_asked_row_by_row(small_run: Run) -> None:
     run: Any = FakeRun(Odd(small_run))
-    nature = find_nature(run)
-    assert nature.grain == 0
-    found = together(run.model, [np.zeros((5, 28, 28), np.uint8)], nature)[0]
+    profile = profile_model(run)
+    assert profile.alignment == 0
+    found = together(run.model, [np.zeros((5, 28, 28), np.uint8)], profile)[0]
     assert [one.value for one in found if isinstance(one, Estimate)] == [1.0] * 5
 
 
 def test_a_model_without_numbers_is_not_served(small_run: Run) -> None:
     run: Any = FakeRun(Odd(small_run, np.nan))
     with pytest.raises(ModelError, match=r"The model gives no numbers \(odd\)"):
-        find_nature(run)
+        profile_model(run)
 
 
 def test_tables_are_joined_by_column(small_run: Run) -> None:

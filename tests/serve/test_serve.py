@@ -1,4 +1,4 @@
-"""The service as an application: routes, the gate, limits, and what OpenAPI promises."""
+"""The service as an application: routes, the guard, limits, and what OpenAPI promises."""
 
 import asyncio
 import base64
@@ -17,8 +17,8 @@ from tenfold.core.errors import SettingsError
 from tenfold.model.json_form import Answer
 from tenfold.model.json_form import as_json as in_form
 from tenfold.model.predictions import Prediction
-from tenfold.serve.gate import Gate, without_port
 from tenfold.serve.limits import Limits, read_limits
+from tenfold.serve.request_guard import RequestGuard, without_port
 from tests.conftest import Few
 from tests.support.paper import CONDITIONS, on_paper
 from tests.support.service import (
@@ -28,7 +28,7 @@ from tests.support.service import (
     as_json,
     ask,
     asked,
-    gate_of,
+    guard_of,
     images,
     png,
     predict,
@@ -40,8 +40,8 @@ ROWS = "size,colour,price\n" + "\n".join(
 
 
 @pytest.fixture(scope="module")
-def gate(small_run: Run) -> Gate:
-    return gate_of(small_run)
+def guard(small_run: Run) -> RequestGuard:
+    return guard_of(small_run)
 
 
 @pytest.fixture(scope="module")
@@ -68,105 +68,105 @@ def close(found: Any, wanted: Any) -> bool:
 
 
 def test_json_pictures_and_raw_bytes_are_answered_like_predict(
-    gate: Gate, small_run: Run, few: Few
+    guard: RequestGuard, small_run: Run, few: Few
 ) -> None:
     x = few(40).images[:40]
     model = small_run.model
     for body, kind, name in [(images(x), JSON, "images"), (x.tobytes(), RAW, "raw")]:
-        told = predict(gate, body, kind)
+        told = predict(guard, body, kind)
         assert told.status == 200 and told.headers["content-type"] == JSON
         assert told.headers["x-content-type-options"] == "nosniff"
         assert told.json["model"] == model.sha256 and "notes" not in told.json
         wanted = expected(small_run, model.answer(x), name)
         assert all(map(close, told.json["predictions"], wanted))
-    one = predict(gate, as_json(images=[x[3].tolist()])).json["predictions"]
+    one = predict(guard, as_json(images=[x[3].tolist()])).json["predictions"]
     assert one == [told.json["predictions"][3] | {"input": "images", "row": 0}]
 
 
 def test_a_photo_is_answered_through_the_fit(
-    gate: Gate, small_run: Run, few: Few, tmp_path: Path
+    guard: RequestGuard, small_run: Run, few: Few, tmp_path: Path
 ) -> None:
     grey = on_paper(few(10).images[3], CONDITIONS["gradient"])
     path = tmp_path / "photo.png"
     Image.fromarray(grey).save(path)
-    told = predict(gate, path.read_bytes(), "image/png")
+    told = predict(guard, path.read_bytes(), "image/png")
     answer = small_run.model.predict(path)
     assert isinstance(answer, Prediction)
     assert close(told.json["predictions"], expected(small_run, [answer], "picture"))
-    blank = predict(gate, png(np.full((50, 50), 255, np.uint8)), "image/png")
+    blank = predict(guard, png(np.full((50, 50), 255, np.uint8)), "image/png")
     assert blank.json["predictions"][0]["unsure"] is True
     assert blank.json["predictions"][0]["reason"] == "nothing is drawn on it"
 
 
-def test_items_fail_alone_and_keep_their_places(gate: Gate, few: Few) -> None:
+def test_items_fail_alone_and_keep_their_places(guard: RequestGuard, few: Few) -> None:
     good = few(2).images[0].reshape(-1).tolist()
-    told = predict(gate, as_json(images=[[1], good, "x"]))
+    told = predict(guard, as_json(images=[[1], good, "x"]))
     assert told.status == 200
     first, second, third = told.json["predictions"]
     assert first["error"].startswith("Not a picture") and (first["row"], third["row"]) == (0, 2)
     assert second["row"] == 1 and "label" in second and "error" in third
-    assert predict(gate, as_json(images=[[1]])).status == 422
+    assert predict(guard, as_json(images=[[1]])).status == 422
 
 
 def test_rows_of_a_table_are_answered_with_notes(table_run: Run) -> None:
-    gate = gate_of(table_run)
+    guard = guard_of(table_run)
     rows = [{"size": 3, "colour": "red"}, {"size": "x", "colour": None}, {"colour": "blue"}]
-    told = predict(gate, as_json(rows=rows))
+    told = predict(guard, as_json(rows=rows))
     assert told.status == 200
     answers = table_run.model.predict(rows)
     assert close(told.json["predictions"][0], expected(table_run, answers, "rows")[0])
     assert any("'x'" in note or "size" in note for note in told.json["notes"])
-    assert predict(gate, bytes(784), RAW).status == 415
-    assert predict(gate, as_json(rows=[{"other": 1}])).status == 422
-    about = ask(gate, "GET", "/v1/model").json
+    assert predict(guard, bytes(784), RAW).status == 415
+    assert predict(guard, as_json(rows=[{"other": 1}])).status == 422
+    about = ask(guard, "GET", "/v1/model").json
     assert about["task"] == "regression" and about["labels"] == []
 
 
 def test_several_runs_have_names(small_run: Run, table_run: Run, few: Few) -> None:
-    gate = gate_of(small_run, table_run)
+    guard = guard_of(small_run, table_run)
     first, second = small_run.path.name, table_run.path.name
-    names = [one["name"] for one in ask(gate, "GET", "/v1/models").json["models"]]
+    names = [one["name"] for one in ask(guard, "GET", "/v1/models").json["models"]]
     assert names == [first, second]
     x = few(1).images[:1]
-    alike = [ask(gate, "POST", path, images(x), kind=JSON).json
+    alike = [ask(guard, "POST", path, images(x), kind=JSON).json
              for path in ("/v1/predict", f"/v1/models/{first}/predict")]  # fmt: skip
     assert alike[0] == alike[1]
-    other = ask(gate, "POST", f"/v1/models/{second}/predict", images(x), kind=JSON)
+    other = ask(guard, "POST", f"/v1/models/{second}/predict", images(x), kind=JSON)
     assert other.status == 422 and '{"rows": [...]}' in other.error
-    assert ask(gate, "GET", f"/v1/models/{second}").json["name"] == second
-    assert ask(gate, "POST", "/v1/models/none/predict", b"{}", kind=JSON).status == 404
+    assert ask(guard, "GET", f"/v1/models/{second}").json["name"] == second
+    assert ask(guard, "POST", "/v1/models/none/predict", b"{}", kind=JSON).status == 404
     with pytest.raises(SettingsError, match="Unusable name of a run: name="):
-        gate_of(small_run, small_run)
+        guard_of(small_run, small_run)
 
 
 def test_pages_carry_their_policy(small_run: Run, table_run: Run) -> None:
-    gate = gate_of(small_run, table_run)
-    home = ask(gate, "GET", "/")
+    guard = guard_of(small_run, table_run)
+    home = ask(guard, "GET", "/")
     policy = home.headers["content-security-policy"]
     assert "default-src 'none'" in policy and "script-src 'sha256-" in policy
     assert "connect-src 'self'" in policy and "frame-ancestors 'none'" in policy
     assert b"connect-src 'self'" in home.body and b"/docs" in home.body
-    assert home.body == ask(gate, "GET", f"/models/{small_run.path.name}").body
-    table = ask(gate, "GET", f"/models/{table_run.path.name}")
+    assert home.body == ask(guard, "GET", f"/models/{small_run.path.name}").body
+    table = ask(guard, "GET", f"/models/{table_run.path.name}")
     assert b"reads rows of a table" in table.body
     assert "script-src 'none'" in table.headers["content-security-policy"]
-    manual = ask(gate, "GET", "/docs")
+    manual = ask(guard, "GET", "/docs")
     assert b"/v1/predict" in manual.body and b"http://" not in manual.body
     assert b"https://" not in manual.body
 
 
 def test_health_and_metrics(small_run: Run, few: Few) -> None:
-    gate = gate_of(small_run)
-    assert ask(gate, "GET", "/health/live").json == {"status": "live"}
-    assert ask(gate, "GET", "/health/ready").json == {"status": "ready"}
-    gate.state.leaving = True
-    told = ask(gate, "GET", "/health/ready")
+    guard = guard_of(small_run)
+    assert ask(guard, "GET", "/health/live").json == {"status": "live"}
+    assert ask(guard, "GET", "/health/ready").json == {"status": "ready"}
+    guard.state.leaving = True
+    told = ask(guard, "GET", "/health/ready")
     assert told.status == 503 and told.json == {"status": "leaving"}
     assert told.headers["connection"] == "close"
-    assert predict(gate, images(few(1).images[:1])).headers["connection"] == "close"
-    gate.state.leaving = gate.state.ready = False
-    assert ask(gate, "GET", "/health/ready").json == {"status": "not ready"}
-    text = ask(gate, "GET", "/metrics").body.decode()
+    assert predict(guard, images(few(1).images[:1])).headers["connection"] == "close"
+    guard.state.leaving = guard.state.ready = False
+    assert ask(guard, "GET", "/health/ready").json == {"status": "not ready"}
+    text = ask(guard, "GET", "/metrics").body.decode()
     assert 'tenfold_requests_total{route="predict",status="200"} 1' in text
     assert 'tenfold_request_seconds_bucket{route="predict",le="+Inf"} 1' in text
     assert f'tenfold_batch_items_count{{model="{small_run.path.name}"}} 1' in text
@@ -177,8 +177,8 @@ def test_health_and_metrics(small_run: Run, few: Few) -> None:
 def test_a_model_that_fails_is_a_fault_of_the_service_and_is_counted(
     small_run: Run, few: Few, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    gate, x = gate_of(small_run), few(3).images[:3].copy()
-    model = gate.predictors["/v1/predict"].model
+    guard, x = guard_of(small_run), few(3).images[:3].copy()
+    model = guard.predictors["/v1/predict"].model
     answer = model.answer
     x[1] = 7
 
@@ -188,14 +188,14 @@ def test_a_model_that_fails_is_a_fault_of_the_service_and_is_counted(
         return answer(rows)
 
     monkeypatch.setattr(model, "answer", fails_on_seven)
-    told = predict(gate, images(x))
+    told = predict(guard, images(x))
     assert told.status == 200
     first, second, third = told.json["predictions"]
     assert "label" in first and "label" in third
     assert second["error"] == "The model failed on this input, which may be in order."
-    told = predict(gate, images(x[1:2]))
+    told = predict(guard, images(x[1:2]))
     assert (told.status, told.error) == (500, "The service failed.")
-    text = ask(gate, "GET", "/metrics").body.decode()
+    text = ask(guard, "GET", "/metrics").body.decode()
     assert f'tenfold_model_failures_total{{model="{small_run.path.name}"}} 2' in text
 
 
@@ -211,15 +211,17 @@ def test_a_model_that_fails_is_a_fault_of_the_service_and_is_counted(
         ("127.0.0.1:80:80", 403), ("127.1", 403), ("0x7f000001", 403), ("localhost, evil", 403),
     ],
 )  # fmt: skip
-def test_only_names_of_the_service_are_answered(gate: Gate, host: str, status: int) -> None:
+def test_only_names_of_the_service_are_answered(
+    guard: RequestGuard, host: str, status: int
+) -> None:
     for path in ("/health/live", "/v1/model", "/metrics"):
-        told = ask(gate, "GET", path, headers={"host": host})
+        told = ask(guard, "GET", path, headers={"host": host})
         assert told.status == status
         assert status == 200 or told.error.startswith("Unknown host. Expected a name of this")
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE", "OPTIONS", "PUT"])
-def test_other_pages_may_not_ask(gate: Gate, few: Few, method: str) -> None:
+def test_other_pages_may_not_ask(guard: RequestGuard, few: Few, method: str) -> None:
     body = images(few(1).images[:1])
     for headers in (
         {"origin": "http://evil.example"},
@@ -228,23 +230,23 @@ def test_other_pages_may_not_ask(gate: Gate, few: Few, method: str) -> None:
         {"sec-fetch-site": "cross-site"},
         {"sec-fetch-site": "same-site", "sec-fetch-mode": "no-cors"},
     ):
-        told = ask(gate, method, "/v1/predict", body, headers, JSON)
+        told = ask(guard, method, "/v1/predict", body, headers, JSON)
         assert told.status == 403 and told.error.startswith("Foreign origin")
         assert not any(name.startswith("access-control") for name in told.headers)
     own = {"origin": "http://127.0.0.1:8000", "sec-fetch-site": "same-origin"}
-    assert predict(gate, body, headers=own).status == 200
+    assert predict(guard, body, headers=own).status == 200
     link = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate"}
-    assert ask(gate, "GET", "/docs", headers=link).status == 200
-    assert ask(gate, "POST", "/docs", headers=link).status == 403
+    assert ask(guard, "GET", "/docs", headers=link).status == 200
+    assert ask(guard, "POST", "/docs", headers=link).status == 403
 
 
-def test_a_header_that_decides_stands_once(gate: Gate) -> None:
-    told = ask(gate, "GET", "/v1/model", headers=[("host", "localhost"), ("host", "evil")])
+def test_a_header_that_decides_stands_once(guard: RequestGuard) -> None:
+    told = ask(guard, "GET", "/v1/model", headers=[("host", "localhost"), ("host", "evil")])
     assert told.status == 400 and told.error == "A header twice: header='host'."
 
 
 def test_a_token_is_asked_for(small_run: Run, few: Few) -> None:
-    gate = gate_of(small_run, token="a secret of some length")
+    guard = guard_of(small_run, token="a secret of some length")
     body = images(few(1).images[:1])
     password = base64.b64encode(b"anyone:a secret of some length").decode()
     for given, status in [
@@ -255,14 +257,14 @@ def test_a_token_is_asked_for(small_run: Run, few: Few) -> None:
         ("Basic " + base64.b64encode(b"a secret of some length").decode(), 401),
     ]:  # fmt: skip
         headers = {"authorization": given} if given else {}
-        told = predict(gate, body, headers=headers)
+        told = predict(guard, body, headers=headers)
         assert told.status == status, given
         if status == 401:
             assert told.headers["www-authenticate"].startswith("Basic ")
             assert "secret" not in told.error
     for path, status in [("/health/live", 200), ("/health/ready", 200), ("/metrics", 401),
                          ("/", 401), ("/docs", 401), ("/openapi.json", 401)]:  # fmt: skip
-        assert ask(gate, "GET", path).status == status
+        assert ask(guard, "GET", path).status == status
 
 
 @pytest.mark.parametrize(
@@ -276,29 +278,29 @@ def test_a_port_is_no_part_of_a_name(host: str, name: str) -> None:
 # How much.
 
 
-def test_kinds_of_bodies(gate: Gate) -> None:
+def test_kinds_of_bodies(guard: RequestGuard) -> None:
     for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data", ""):
-        told = predict(gate, b"{}", kind)
+        told = predict(guard, b"{}", kind)
         assert told.status == 415 and "Expected application/json" in told.error
-    told = predict(gate, b"{}", headers={"content-encoding": "gzip"})
+    told = predict(guard, b"{}", headers={"content-encoding": "gzip"})
     assert told.status == 415 and told.error.startswith("An encoded body")
-    told = ask(gate, "GET", "/v1/predict")
+    told = ask(guard, "GET", "/v1/predict")
     assert told.status == 405 and told.headers["allow"] == "POST"
-    assert told.error == "Not a question: method='GET'. Expected POST."
-    assert predict(gate, bytes(784), "application/octet-stream; x=y").status == 200
+    assert told.error == "Not a request: method='GET'. Expected POST."
+    assert predict(guard, bytes(784), "application/octet-stream; x=y").status == 200
 
 
 def test_a_body_ends_at_its_limit(small_run: Run) -> None:
-    gate = gate_of(small_run, body_bytes=1568)
-    assert predict(gate, bytes(1568), RAW).status == 200
+    guard = guard_of(small_run, body_bytes=1568)
+    assert predict(guard, bytes(1568), RAW).status == 200
     for body in (bytes(1569), [bytes(1000), bytes(569)]):
-        told = predict(gate, body, RAW)  # type: ignore[arg-type]
+        told = predict(guard, body, RAW)  # type: ignore[arg-type]
         assert told.status == 413
         assert told.error == "Body too large. Expected at most 1568 bytes."
-    stated = predict(gate, b"", RAW, headers={"content-length": "99999999999"})
+    stated = predict(guard, b"", RAW, headers={"content-length": "99999999999"})
     assert stated.status == 413
-    assert predict(gate, [], RAW).status == 408  # type: ignore[arg-type]
-    crowded = gate_of(small_run, bodies_bytes=1000)
+    assert predict(guard, [], RAW).status == 408  # type: ignore[arg-type]
+    crowded = guard_of(small_run, bodies_bytes=1000)
     told = predict(crowded, bytes(1568), RAW)
     assert told.status == 503 and "fewer: bodies_bytes" in told.error
     assert crowded.state.body_bytes == 0
@@ -306,28 +308,30 @@ def test_a_body_ends_at_its_limit(small_run: Run) -> None:
 
 def test_too_many_at_once_are_told_to_come_again(small_run: Run, few: Few) -> None:
     body = images(few(1).images[:1])
-    gate = gate_of(small_run, in_flight=4)
+    guard = guard_of(small_run, in_flight=4)
 
     async def many() -> list[Told]:
         path = "/v1/predict"
-        return await asyncio.gather(*(asked(gate, "POST", path, body, kind=JSON) for _ in range(9)))
+        return await asyncio.gather(
+            *(asked(guard, "POST", path, body, kind=JSON) for _ in range(9))
+        )
 
     found = asyncio.run(many())
     assert sorted(told.status for told in found) == [200] * 4 + [503] * 5
     refused = next(told for told in found if told.status == 503)
     assert refused.headers["retry-after"] in ("1", "2", "3")
     assert refused.error.startswith("Too many requests at once. Expected fewer: in_flight.")
-    assert gate.state.in_flight == 0 and predict(gate, body).status == 200
-    waiting = gate_of(small_run, queue=2)
+    assert guard.state.in_flight == 0 and predict(guard, body).status == 200
+    waiting = guard_of(small_run, queue=2)
     assert predict(waiting, images(few(9).images[:9])).status == 200  # one request is always taken
 
 
 def test_large_bodies_and_slow_models_leave_the_loop_alone(
     small_run: Run, few: Few, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    gate = gate_of(small_run, answer_seconds=0.05)
+    guard = guard_of(small_run, answer_seconds=0.05)
     x = np.tile(few(50).images[:50], (2, 1, 1))
-    assert len(predict(gate_of(small_run), x.tobytes(), RAW).json["predictions"]) == 100
+    assert len(predict(guard_of(small_run), x.tobytes(), RAW).json["predictions"]) == 100
     from tenfold.serve import predictor
 
     def slowly(*arguments: Any) -> Any:
@@ -335,8 +339,8 @@ def test_large_bodies_and_slow_models_leave_the_loop_alone(
 
         time.sleep(0.3)
 
-    monkeypatch.setattr(predictor, "read_question", slowly)
-    told = predict(gate, x.tobytes(), RAW)
+    monkeypatch.setattr(predictor, "read_predict_request", slowly)
+    told = predict(guard, x.tobytes(), RAW)
     assert told.status == 503 and "answer_seconds" in told.error
 
 
@@ -348,21 +352,23 @@ def test_a_fault_of_ours_tells_nothing(
     def broken(*arguments: Any) -> Any:
         raise ZeroDivisionError("a secret")
 
-    monkeypatch.setattr(predictor, "read_question", broken)
-    gate = gate_of(small_run)
-    told = predict(gate, images(few(1).images[:1]))
-    gate.log.flush()
+    monkeypatch.setattr(predictor, "read_predict_request", broken)
+    guard = guard_of(small_run)
+    told = predict(guard, images(few(1).images[:1]))
+    guard.log.flush()
     assert told.status == 500 and told.error == "The service failed."
     line = json.loads(capsys.readouterr().err)
     assert line["fault"] == "ZeroDivisionError" and "secret" not in str(line)
     assert line["id"] == told.headers["x-request-id"]
 
 
-def test_the_log_has_no_data_of_the_sender(gate: Gate, capsys: pytest.CaptureFixture[str]) -> None:
-    ask(gate, "GET", "/a/secret", headers={"x-request-id": "secret", "user-agent": "secret"})
-    ask(gate, "SECRET", "/v1/predict", b"secret")
-    gate.log.refused(503)
-    gate.log.flush()
+def test_the_log_has_no_data_of_the_sender(
+    guard: RequestGuard, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ask(guard, "GET", "/a/secret", headers={"x-request-id": "secret", "user-agent": "secret"})
+    ask(guard, "SECRET", "/v1/predict", b"secret")
+    guard.log.refused(503)
+    guard.log.flush()
     printed = capsys.readouterr().err
     first, second, third = map(json.loads, printed.splitlines()[-3:])
     assert (first["status"], first["route"], first["method"]) == (404, "other", "GET")
@@ -406,8 +412,8 @@ def picture_files() -> dict[str, bytes]:
     return found
 
 
-def test_openapi_describes_every_route(gate: Gate, small_run: Run) -> None:
-    document = ask(gate, "GET", "/openapi.json").json
+def test_openapi_describes_every_route(guard: RequestGuard, small_run: Run) -> None:
+    document = ask(guard, "GET", "/openapi.json").json
     assert document["openapi"].startswith("3.1")
     operation = document["paths"]["/v1/predict"]["post"]
     kinds = set(operation["requestBody"]["content"])
@@ -416,16 +422,16 @@ def test_openapi_describes_every_route(gate: Gate, small_run: Run) -> None:
         operation["responses"]
     )
     for kind, content in picture_files().items():
-        assert predict(gate, content, f"image/{kind}").status == 200
+        assert predict(guard, content, f"image/{kind}").status == 200
     for path, methods in document["paths"].items():
         for method in methods:
-            assert ask(gate, method.upper(), path).status not in (404, 405), path
+            assert ask(guard, method.upper(), path).status not in (404, 405), path
 
 
 @pytest.mark.parametrize(
     "examples", [4, pytest.param(300, marks=pytest.mark.slow)], ids=["few", "many"]
 )
-def test_schemathesis_finds_no_violation(gate: Gate, examples: int) -> None:
+def test_schemathesis_finds_no_violation(guard: RequestGuard, examples: int) -> None:
     import schemathesis
     from hypothesis import HealthCheck, given, settings
     from hypothesis import strategies as st
@@ -434,9 +440,9 @@ def test_schemathesis_finds_no_violation(gate: Gate, examples: int) -> None:
         schemathesis.openapi.media_type(f"image/{kind}", st.just(content))
     pictures = st.integers(1, 3).flatmap(lambda n: st.binary(min_size=784 * n, max_size=784 * n))
     schemathesis.openapi.media_type(RAW, pictures)
-    schema = schemathesis.openapi.from_asgi("/openapi.json", gate)
+    schema = schemathesis.openapi.from_asgi("/openapi.json", guard)
     operations: list[Any] = [found.ok() for found in schema.get_all_operations()]  # type: ignore[union-attr]
-    assert len(operations) == len(ask(gate, "GET", "/openapi.json").json["paths"])
+    assert len(operations) == len(ask(guard, "GET", "/openapi.json").json["paths"])
     for operation in operations:
         n = examples if operation.method == "post" else max(2, examples // 20)
 

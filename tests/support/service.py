@@ -18,8 +18,8 @@ from PIL import Image
 
 from tenfold import Run
 from tenfold.serve.application import build
-from tenfold.serve.gate import Doors, Gate
 from tenfold.serve.limits import Limits
+from tenfold.serve.request_guard import AccessPolicy, RequestGuard
 from tests.support.program import Program, start
 
 JSON = "application/json"
@@ -44,16 +44,18 @@ class Told:
         return str(self.json["error"])
 
 
-def gate_of(*runs: Run, token: str | None = None, **limits: Any) -> Gate:
-    gate = build(
-        runs, Limits(**limits), Doors(frozenset({"localhost", "127.0.0.1", "testserver"}), token)
+def guard_of(*runs: Run, token: str | None = None, **limits: Any) -> RequestGuard:
+    guard = build(
+        runs,
+        Limits(**limits),
+        AccessPolicy(frozenset({"localhost", "127.0.0.1", "testserver"}), token),
     )
-    gate.state.ready = True
-    return gate
+    guard.state.ready = True
+    return guard
 
 
 async def asked(
-    gate: Gate, method: str, path: str, body: bytes | Sequence[bytes] = b"",
+    guard: RequestGuard, method: str, path: str, body: bytes | Sequence[bytes] = b"",
     headers: Mapping[str, str] | Sequence[tuple[str, str]] = (), kind: str = "",
 ) -> Told:  # fmt: skip
     """Ask an application as a server does; a body of several parts comes in several events."""
@@ -79,26 +81,26 @@ async def asked(
     async def send(event: Any) -> None:
         sent.append(event)
 
-    await gate(scope, receive, send)
+    await guard(scope, receive, send)
     found = {name.decode(): value.decode("latin-1") for name, value in sent[0]["headers"]}
     return Told(sent[0]["status"], found, b"".join(event["body"] for event in sent[1:]))
 
 
-def ask(gate: Gate, method: str, path: str, *arguments: Any, **named: Any) -> Told:
+def ask(guard: RequestGuard, method: str, path: str, *arguments: Any, **named: Any) -> Told:
     """One request, and the end of the loop it ran on."""
-    return asyncio.run(asked(gate, method, path, *arguments, **named))
+    return asyncio.run(asked(guard, method, path, *arguments, **named))
 
 
-def predict(gate: Gate, body: bytes, kind: str = JSON, **named: Any) -> Told:
-    return ask(gate, "POST", "/v1/predict", body, kind=kind, **named)
+def predict(guard: RequestGuard, body: bytes, kind: str = JSON, **named: Any) -> Told:
+    return ask(guard, "POST", "/v1/predict", body, kind=kind, **named)
 
 
-def as_json(**question: Any) -> bytes:
-    return json.dumps(question).encode()
+def as_json(**request: Any) -> bytes:
+    return json.dumps(request).encode()
 
 
 def images(x: NDArray[Any]) -> bytes:
-    """A question of pictures."""
+    """A request of pictures."""
     return as_json(images=[image.reshape(-1).tolist() for image in x])
 
 

@@ -82,13 +82,13 @@ def check_commands(name: str) -> None:
 
 def check_service(run: Run, name: str) -> None:
     """The service gives the answers of `tenfold predict` to the same inputs."""
-    gate = service.gate_of(run)
+    guard = service.guard_of(run)
     for command, wanted in EXPECTED[name].items():
         words = command.split()
         if words[0] != "predict" or "--steps" in words:
             continue
         for path in map(Path, words[2:-1]):
-            told = service.predict(gate, *question(path))
+            told = service.predict(guard, *question(path))
             assert told.status == 200, told.body
             answers = [one for one in wanted["predictions"] if one["input"] == str(path)]
             known = [{k: v for k, v in one.items() if k != "input"} for one in answers]

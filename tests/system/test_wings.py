@@ -164,12 +164,12 @@ def test_serving_loads_no_training_library(small_run: tenfold.Run) -> None:
         "import tenfold.cli.main, sys\n"
         f"sys.path.insert(0, {str(ROOT)!r})\n"
         "import numpy as np\nfrom tests.support import service\n"
-        f"gate = service.gate_of(tenfold.open({str(small_run.path)!r}))\n"
+        f"guard = service.guard_of(tenfold.open({str(small_run.path)!r}))\n"
         "x = np.zeros((40, 40), np.uint8); x[8:32, 18:22] = 255\n"
-        "assert service.predict(gate, service.png(x), 'image/png').status == 200\n"
-        "assert service.predict(gate, service.images(x[None, :28, :28])).status == 200\n"
+        "assert service.predict(guard, service.png(x), 'image/png').status == 200\n"
+        "assert service.predict(guard, service.images(x[None, :28, :28])).status == 200\n"
         "for page in ('/', '/docs', '/metrics'):\n"
-        "    assert service.ask(gate, 'GET', page).status == 200\n"
+        "    assert service.ask(guard, 'GET', page).status == 200\n"
     )
     loaded = loaded_by(program)
     assert {"fastapi", "uvicorn", "onnxruntime"} <= loaded

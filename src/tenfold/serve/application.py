@@ -1,4 +1,4 @@
-"""The service put together: routes for people and supervisors, predictions, the gate before."""
+"""The service put together: routes for people and supervisors, predictions, the guard before."""
 
 import re
 from base64 import b64encode
@@ -16,17 +16,17 @@ from tenfold.core.errors import SettingsError, message
 from tenfold.core.version import __version__
 from tenfold.report.network_page import page_text, read_text, render
 from tenfold.runs.record import Run
-from tenfold.serve.gate import Doors, Gate, State
 from tenfold.serve.limits import Limits
 from tenfold.serve.metrics import CONTENT_TYPE, Metrics
 from tenfold.serve.openapi import add_predictions
 from tenfold.serve.predictor import Predictor
+from tenfold.serve.request_guard import AccessPolicy, RequestGuard, State
 
 NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 """Names that an address can have as they are."""
 
 
-def build(runs: Sequence[Run], limits: Limits, doors: Doors) -> Gate:
+def build(runs: Sequence[Run], limits: Limits, access: AccessPolicy) -> RequestGuard:
     """The application over some runs; the first one answers where none is named.
 
     Raises:
@@ -52,14 +52,16 @@ def build(runs: Sequence[Run], limits: Limits, doors: Doors) -> Gate:
     paths = {"/v1/predict": first} | {
         f"/v1/models/{name}/predict": predictor for name, predictor in predictors.items()
     }
-    gate = Gate(paths, _pages(predictors, state, metrics, limits), doors, limits, state, metrics)
+    guard = RequestGuard(
+        paths, _pages(predictors, state, metrics, limits), access, limits, state, metrics
+    )
     metrics.gauge(
         "tenfold_in_flight", "Requests being received or answered", lambda: state.in_flight
     )
     metrics.gauge(
         "tenfold_ready", "1 while the service is ready", lambda: state.ready and not state.leaving
     )
-    return gate
+    return guard
 
 
 class About(Frozen):

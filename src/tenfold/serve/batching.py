@@ -12,9 +12,9 @@ import numpy as np
 from tenfold.inputs.tables.columns import Table
 from tenfold.model.model import Model
 from tenfold.model.predictions import Answers, Estimate, Prediction, Predictions
+from tenfold.serve.batch_profile import BATCH, BatchProfile
 from tenfold.serve.metrics import Histogram
-from tenfold.serve.nature import BATCH, Nature
-from tenfold.serve.questions import Rows
+from tenfold.serve.predict_request import Rows
 
 INLINE_SECONDS = 0.004
 """A model whose batch of 32 is quicker is asked where the requests arrive: a thread costs more than
@@ -41,9 +41,9 @@ class Batcher:
       waiting: Rows in the queue.
     """
 
-    def __init__(self, model: Model, nature: Nature, sizes: Histogram) -> None:
+    def __init__(self, model: Model, profile: BatchProfile, sizes: Histogram) -> None:
         self._model = model
-        self._nature = nature
+        self._profile = profile
         self._sizes = sizes
         self._queue: deque[_Waiting] = deque()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="model")
@@ -79,7 +79,7 @@ class Batcher:
             return
         self._sizes.add(n)
         loop, parts = asyncio.get_running_loop(), [part.rows for part in batch]
-        if self._nature.seconds < INLINE_SECONDS:
+        if self._profile.seconds < INLINE_SECONDS:
             self._deliver(batch, self._answered(parts))
             loop.call_soon(self._next)
             return
@@ -102,7 +102,7 @@ class Batcher:
             rows = joined(parts)
         except Exception as error:  # for want of memory, say; the next ones are to be answered
             return [error] * sum(map(len, parts))
-        if self._nature.grain:
+        if self._profile.alignment:
             try:
                 return self._filled(rows)
             except Exception:
@@ -112,7 +112,7 @@ class Batcher:
     def _filled(self, rows: Any) -> list[Outcome]:
         """Answers of a batch, filled up with its last row so that all have the same arithmetic."""
         n = len(rows)
-        if lacking := -n % (self._nature.grain or 1):
+        if lacking := -n % (self._profile.alignment or 1):
             rows = rows[np.minimum(np.arange(n + lacking), n - 1)]
         return _checked(self._model.answer(rows), n)
 

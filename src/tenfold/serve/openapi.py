@@ -17,7 +17,7 @@ TEXT: Schema = {"type": "string"}
 
 
 def add_predictions(document: Schema, predictors: Mapping[str, Predictor], limits: Limits) -> None:
-    """Complete FastAPI's document by the paths that the gate answers itself."""
+    """Complete FastAPI's document by the paths that the guard answers itself."""
     first = next(iter(predictors.values()))
     document["paths"]["/v1/predict"] = {"post": _operation(first, limits, "predict")}
     for number, (name, predictor) in enumerate(predictors.items()):

@@ -15,12 +15,12 @@ from tenfold.inputs.pictures.preprocess import see
 from tenfold.model.json_form import Answer, as_json
 from tenfold.model.predictions import of_picture
 from tenfold.runs.record import Run
+from tenfold.serve.batch_profile import profile_model
 from tenfold.serve.batching import Batcher, Outcome
 from tenfold.serve.limits import Limits
 from tenfold.serve.metrics import Metrics
-from tenfold.serve.nature import find_nature
-from tenfold.serve.questions import Question, read_question
-from tenfold.serve.replies import Refusal, Reply, written
+from tenfold.serve.predict_request import PredictRequest, read_predict_request
+from tenfold.serve.replies import HTTPError, Reply, written
 
 INLINE_BYTES = 1 << 16
 """JSON and raw bodies up to this are read where they arrive: a thread costs more."""
@@ -42,7 +42,7 @@ class Predictor:
         self.model = run.model
         self._limits = limits
         self._metrics = metrics
-        self._batcher = Batcher(self.model, find_nature(run), metrics.batches(self.name))
+        self._batcher = Batcher(self.model, profile_model(run), metrics.batches(self.name))
         self._readers = ThreadPoolExecutor(min(2, os.cpu_count() or 1), thread_name_prefix="reader")
         self._reading = 0
 
@@ -55,36 +55,36 @@ class Predictor:
         """Answer a request's body; also says how many items were asked for.
 
         Raises:
-          Refusal: It cannot be read, or nothing in it can be answered.
+          HTTPError: It cannot be read, or nothing in it can be answered.
           Exception: What the model raised, when it failed on everything that was asked.
         """
-        question = await self._read(media_type, body)
-        outcomes = await self._batcher.answer(question.rows)
+        request = await self._read(media_type, body)
+        outcomes = await self._batcher.answer(request.rows)
         failures = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
         if failures:
             self._metrics.failures[self.name] += len(failures)
             if len(failures) == len(outcomes):
                 raise failures[0]
-        answers = list(_answers(question, outcomes))
+        answers = list(_answers(request, outcomes))
         if all(answer.error for answer in answers):
-            raise Refusal(422, answers[0].error or NO_ANSWER)
+            raise HTTPError(422, answers[0].error or NO_ANSWER)
         found = [
             as_json(answer) | ({"row": answer.row} if answer.error else {}) for answer in answers
         ]
         content = {"model": self.model.sha256, "predictions": found}
-        if question.notes:
-            content["notes"] = list(question.notes)
+        if request.notes:
+            content["notes"] = list(request.notes)
         return Reply(200, written(content)), len(found)
 
-    async def _read(self, media_type: str, body: bytes) -> Question:
+    async def _read(self, media_type: str, body: bytes) -> PredictRequest:
         contract = self.model.contract
         is_quick = len(body) <= INLINE_BYTES and not isinstance(contract.input, TableInput)
         if is_quick and media_type in ("application/json", "application/octet-stream"):
-            return read_question(media_type, body, contract, self._limits)
+            return read_predict_request(media_type, body, contract, self._limits)
         self._reading += 1
         try:
             return await asyncio.get_running_loop().run_in_executor(
-                self._readers, read_question, media_type, body, contract, self._limits
+                self._readers, read_predict_request, media_type, body, contract, self._limits
             )
         finally:
             self._reading -= 1
@@ -112,16 +112,16 @@ def _see_something(accepted: ImageInput) -> None:
         see(file.getvalue(), accepted)
 
 
-def _answers(question: Question, outcomes: list[Outcome]) -> Iterator[Answer]:
+def _answers(request: PredictRequest, outcomes: list[Outcome]) -> Iterator[Answer]:
     """An answer for each item that was sent, in its place."""
     found = iter(outcomes)
-    for row, error in enumerate(question.errors):
+    for row, error in enumerate(request.errors):
         outcome = None if error else next(found)
         if isinstance(outcome, Exception):
-            yield Answer(question.kind, row, error=FAILED)
+            yield Answer(request.kind, row, error=FAILED)
         elif outcome is None:
-            yield Answer(question.kind, row, error=error or NO_ANSWER)
+            yield Answer(request.kind, row, error=error or NO_ANSWER)
         else:
-            if question.steps is not None:
-                outcome = of_picture(outcome, question.steps)
-            yield Answer(question.kind, row, outcome)
+            if request.steps is not None:
+                outcome = of_picture(outcome, request.steps)
+            yield Answer(request.kind, row, outcome)

@@ -13,8 +13,8 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from tenfold.core.errors import message
-from tenfold.serve.gate import Gate
-from tenfold.serve.replies import Refusal
+from tenfold.serve.replies import HTTPError
+from tenfold.serve.request_guard import RequestGuard
 
 LINGER_SECONDS = 2.0
 """How long a client may take to read its last answer."""
@@ -23,13 +23,13 @@ MAX_HEADERS = 100
 
 
 class Protocol(HttpToolsProtocol):
-    """A connection. `gate` is set on a subclass, for uvicorn makes the instances."""
+    """A connection. `guard` is set on a subclass, for uvicorn makes the instances."""
 
-    gate: Gate
+    guard: RequestGuard
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
-        self._limits = self.gate.limits
+        self._limits = self.guard.limits
         self._reading: float | None = None  # until when the headers, or the body, have to be there
         self._asked = 0.0
         self._closing: float | None = None
@@ -39,7 +39,7 @@ class Protocol(HttpToolsProtocol):
         super().connection_made(transport)
         self._reading = self.loop.time() + self._limits.header_seconds
         if len(self.connections) > self._limits.connections:
-            self._refuse(self.gate.full("connections"), close=True)
+            self._refuse(self.guard.full("connections"), close=True)
 
     def data_received(self, data: bytes) -> None:
         if self.transport.is_closing():
@@ -63,7 +63,7 @@ class Protocol(HttpToolsProtocol):
         n_bytes = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
         if n_bytes > self._limits.header_bytes or len(self.headers) > MAX_HEADERS:
             self._refuse(self._long_headers(), close=True)
-        elif self._is_alone and (refusal := self.gate.no_room(self.url.decode("latin-1"))):
+        elif self._is_alone and (refusal := self.guard.no_room(self.url.decode("latin-1"))):
             self._refuse(refusal, close=not self.parser.should_keep_alive())
         else:
             super().on_headers_complete()
@@ -89,33 +89,33 @@ class Protocol(HttpToolsProtocol):
         """Whether no earlier request of the connection waits for its answer."""
         return self.cycle is None or self.cycle.response_complete
 
-    def _long_headers(self) -> Refusal:
+    def _long_headers(self) -> HTTPError:
         most = self._limits.header_bytes
-        return Refusal(
+        return HTTPError(
             431, message("Headers too long", expected=f"at most {most} bytes, {MAX_HEADERS} lines")
         )
 
-    def _refuse(self, refusal: Refusal, *, close: bool) -> None:
+    def _refuse(self, refusal: HTTPError, *, close: bool) -> None:
         """Answer without asking the application, which has cost enough already."""
         if self.transport.is_closing():
             return
         reply = refusal.reply
-        close = close or self.gate.state.leaving
+        close = close or self.guard.state.leaving
         head = [STATUS_LINE[reply.status]]
-        for name, value in self.gate.headers(reply, self.gate.next_id()):
+        for name, value in self.guard.headers(reply, self.guard.next_id()):
             head += [name, b": ", value, b"\r\n"]
         if close:
             head.append(b"connection: close\r\n")
         self.cycle = cast(Any, ANSWERED)
         self.transport.write(b"".join([*head, b"\r\n", reply.body]))
-        self.gate.note_refused(reply.status)
+        self.guard.note_refused(reply.status)
         if close:
             self.transport.close()
 
     def send_400_response(self, msg: str) -> None:
         """What uvicorn says to bytes that are no request."""
         if self._is_alone:
-            self._refuse(Refusal(400, message("Not an HTTP request")), close=True)
+            self._refuse(HTTPError(400, message("Not an HTTP request")), close=True)
         else:
             self.transport.close()
 
@@ -164,7 +164,9 @@ class Protocol(HttpToolsProtocol):
             return
         part = "body" if self._in_headers < 0 else "headers"
         self._refuse(
-            Refusal(408, message(f"The {part} did not arrive in time", expected="a faster sender")),
+            HTTPError(
+                408, message(f"The {part} did not arrive in time", expected="a faster sender")
+            ),
             close=True,
         )
         if cycle is not None:  # its application waits for the rest

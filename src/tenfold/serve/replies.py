@@ -18,7 +18,7 @@ class Reply(NamedTuple):
     headers: tuple[tuple[bytes, bytes], ...] = ()
 
 
-class Refusal(TenfoldError):
+class HTTPError(TenfoldError):
     """A request that is not answered, and with which status that is said.
 
     Attributes:

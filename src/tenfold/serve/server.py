@@ -22,9 +22,9 @@ import uvicorn
 from tenfold.core.errors import FileError, SettingsError, message
 from tenfold.runs.record import Run
 from tenfold.serve.application import build
-from tenfold.serve.gate import Doors, Gate
 from tenfold.serve.limits import Limits
 from tenfold.serve.protocol import Protocol
+from tenfold.serve.request_guard import AccessPolicy, RequestGuard
 
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 
@@ -73,14 +73,14 @@ def serve(
     limits = limits or Limits()
     _check_token(host, token)
     own = [] if host in ("0.0.0.0", "::") else [f"[{host}]" if ":" in host else host]
-    doors = Doors(frozenset(name.lower() for name in (*LOOPBACK, *own, *hosts)), token)
+    access = AccessPolicy(frozenset(name.lower() for name in (*LOOPBACK, *own, *hosts)), token)
     with _listening(host, port) as listener:
         shown = f"[{host}]" if ":" in host else host
         print(f"service  http://{shown}:{listener.getsockname()[1]}/", flush=True)
         if workers == 1:
-            work(runs, listener, limits, doors)
+            work(runs, listener, limits, access)
             return 0
-        return _Supervisor(runs, listener, limits, doors).run(workers)
+        return _Supervisor(runs, listener, limits, access).run(workers)
 
 
 def _check_token(host: str, token: str | None) -> None:
@@ -123,21 +123,23 @@ def _listening(host: str, port: int) -> socket.socket:
         ) from error  # fmt: skip
 
 
-def work(runs: Sequence[Path], listener: socket.socket, limits: Limits, doors: Doors) -> None:
+def work(
+    runs: Sequence[Path], listener: socket.socket, limits: Limits, access: AccessPolicy
+) -> None:
     """One process of the service."""
-    gate = build([Run.open(path) for path in runs], limits, doors)
+    guard = build([Run.open(path) for path in runs], limits, access)
     logger = logging.getLogger("uvicorn")
-    logger.addHandler(logging.NullHandler())  # what happens to requests, the gate writes down
+    logger.addHandler(logging.NullHandler())  # what happens to requests, the guard writes down
     logger.propagate = False
-    connection = type("Connection", (Protocol,), {"gate": gate})
+    connection = type("Connection", (Protocol,), {"guard": guard})
     config = uvicorn.Config(
-        gate, loop="uvloop", http=connection, ws="none", lifespan="off", interface="asgi3",
+        guard, loop="uvloop", http=connection, ws="none", lifespan="off", interface="asgi3",
         log_config=None, access_log=False, proxy_headers=False, server_header=False,
         timeout_keep_alive=int(limits.idle_seconds) or 1, backlog=2048,
     )  # fmt: skip
     config.timeout_graceful_shutdown = limits.drain_seconds  # type: ignore[assignment]
-    Server(config, gate).run([listener])
-    gate.close()
+    Server(config, guard).run([listener])
+    guard.close()
 
 
 def no_more_connections(listener: socket.socket) -> None:
@@ -160,9 +162,9 @@ SO_ATTACH_FILTER, SO_DETACH_FILTER = 26, 27
 class Server(uvicorn.Server):
     """uvicorn, that looks at its connections' deadlines and leaves with 0."""
 
-    def __init__(self, config: uvicorn.Config, gate: Gate) -> None:
+    def __init__(self, config: uvicorn.Config, guard: RequestGuard) -> None:
         super().__init__(config)
-        self._gate = gate
+        self._guard = guard
         self._leave_at = 0.0
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -174,12 +176,12 @@ class Server(uvicorn.Server):
 
     async def on_tick(self, counter: int) -> bool:
         now = time.monotonic()
-        if not self._gate.state.ready:
-            self._gate.open()
+        if not self._guard.state.ready:
+            self._guard.open()
         for connection in list(self.server_state.connections):
             if isinstance(connection, Protocol):
                 connection.check(connection.loop.time())
-        if self._gate.state.leaving and now >= self._leave_at:
+        if self._guard.state.leaving and now >= self._leave_at:
             return True
         return await super().on_tick(counter)
 
@@ -200,11 +202,11 @@ class Server(uvicorn.Server):
         Not one within the same second: systemd and terminals tell every process of a group, and the
         supervisor tells its own.
         """
-        if self._gate.state.leaving:
+        if self._guard.state.leaving:
             if time.monotonic() > self._leave_at + NOTICE_SECONDS:
                 os._exit(1)
             return
-        self._gate.state.leaving = True
+        self._guard.state.leaving = True
         self._leave_at = time.monotonic() + NOTICE_SECONDS
 
 
@@ -212,7 +214,7 @@ class _Supervisor:
     """Processes that share a socket; one that dies is started again."""
 
     def __init__(
-        self, runs: Sequence[Path], listener: socket.socket, limits: Limits, doors: Doors
+        self, runs: Sequence[Path], listener: socket.socket, limits: Limits, access: AccessPolicy
     ) -> None:
         self._listener = listener
         self._fd = listener.fileno()
@@ -220,10 +222,10 @@ class _Supervisor:
             "runs": [str(path) for path in runs],
             "fd": self._fd,
             "limits": limits.model_dump(),
-            "hosts": sorted(doors.hosts),
+            "hosts": sorted(access.hosts),
         }
         self._command = [sys.executable, "-m", "tenfold.serve", json.dumps(asked)]
-        self._environment = {**os.environ, "TENFOLD_TOKEN": doors.token or ""}
+        self._environment = {**os.environ, "TENFOLD_TOKEN": access.token or ""}
         self._children: dict[int, tuple[subprocess.Popen[bytes], float]] = {}
         self._leaving = False
 
@@ -270,7 +272,7 @@ class _Supervisor:
 def work_as_told(told: str) -> None:
     """What a process of several does: `told` is the JSON that its supervisor wrote."""
     asked = json.loads(told)
-    doors = Doors(frozenset(asked["hosts"]), os.environ.pop("TENFOLD_TOKEN") or None)
+    access = AccessPolicy(frozenset(asked["hosts"]), os.environ.pop("TENFOLD_TOKEN") or None)
     limits = Limits.model_validate(asked["limits"])
     with socket.socket(fileno=asked["fd"]) as listener:
-        work([Path(path) for path in asked["runs"]], listener, limits, doors)
+        work([Path(path) for path in asked["runs"]], listener, limits, access)

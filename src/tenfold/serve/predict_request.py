@@ -17,7 +17,7 @@ from tenfold.inputs.pictures.preprocess import Steps, see
 from tenfold.inputs.tables.columns import Table, read_rows
 from tenfold.model.model import read_cells
 from tenfold.serve.limits import Limits
-from tenfold.serve.replies import Refusal
+from tenfold.serve.replies import HTTPError
 
 Rows = NDArray[Any] | Table
 
@@ -30,7 +30,7 @@ NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 
 @dataclass(frozen=True, eq=False)
-class Question:
+class PredictRequest:
     """What a request asks.
 
     Attributes:
@@ -48,7 +48,9 @@ class Question:
     steps: Steps | None = None
 
 
-def read_question(media_type: str, body: bytes, contract: Contract, limits: Limits) -> Question:
+def read_predict_request(
+    media_type: str, body: bytes, contract: Contract, limits: Limits
+) -> PredictRequest:
     """Read a request's body.
 
     Args:
@@ -58,42 +60,42 @@ def read_question(media_type: str, body: bytes, contract: Contract, limits: Limi
       limits: Of items, pixels and depth.
 
     Raises:
-      Refusal: 413 for too many items, 415 for a kind of body that the model does not take, 422
+      HTTPError: 413 for too many items, 415 for a kind of body that the model does not take, 422
         for what cannot be read or when no item can.
     """
     accepted = contract.input
     if media_type == "application/json":
-        question = _json_question(body, contract, limits)
+        request = _json_request(body, contract, limits)
     elif not isinstance(accepted, ImageInput):
-        raise Refusal(
+        raise HTTPError(
             415, message("Not a body for this model", expected="JSON", content_type=media_type)
         )
     elif media_type == "application/octet-stream":
-        question = _raw_question(body, accepted, limits)
+        request = _raw_request(body, accepted, limits)
     else:
         try:
             steps = see(body, accepted, max_pixels=limits.pixels)
         except TenfoldError as error:
-            raise Refusal(422, str(error)) from error
-        question = Question("picture", steps.image[None], (None,), steps=steps)
-    if all(question.errors):
-        raise Refusal(422, next(filter(None, question.errors)))
-    return question
+            raise HTTPError(422, str(error)) from error
+        request = PredictRequest("picture", steps.image[None], (None,), steps=steps)
+    if all(request.errors):
+        raise HTTPError(422, next(filter(None, request.errors)))
+    return request
 
 
 def _check_items(n: int, limits: Limits) -> None:
     if n > limits.items:
-        raise Refusal(413, message("Too many items", expected=f"at most {limits.items}", items=n))
+        raise HTTPError(413, message("Too many items", expected=f"at most {limits.items}", items=n))
     if not n:
-        raise Refusal(422, message("Nothing to answer", expected="at least one item", items=0))
+        raise HTTPError(422, message("Nothing to answer", expected="at least one item", items=0))
 
 
-def _raw_question(body: bytes, accepted: ImageInput, limits: Limits) -> Question:
+def _raw_request(body: bytes, accepted: ImageInput, limits: Limits) -> PredictRequest:
     size = math.prod(accepted.shape)
     n, rest = divmod(len(body), size)
     if rest:
         shape = " x ".join(map(str, accepted.shape))
-        raise Refusal(
+        raise HTTPError(
             422,
             message(
                 "Not whole pictures",
@@ -103,22 +105,24 @@ def _raw_question(body: bytes, accepted: ImageInput, limits: Limits) -> Question
         )
     _check_items(n, limits)
     rows = np.frombuffer(body, np.uint8).reshape(n, *accepted.shape)
-    return Question("raw", rows, (None,) * n)
+    return PredictRequest("raw", rows, (None,) * n)
 
 
-def _json_question(body: bytes, contract: Contract, limits: Limits) -> Question:
+def _json_request(body: bytes, contract: Contract, limits: Limits) -> PredictRequest:
     accepted = contract.input
     kind = {ImageInput: "images", TableInput: "rows", FeaturesInput: "features"}[type(accepted)]
     sent = read_json(body, limits.json_depth)
     if not isinstance(sent, dict) or list(sent) != [kind]:
         found = sorted(sent) if isinstance(sent, dict) else type(sent).__name__
-        raise Refusal(422, message("Not a question", expected=f'{{"{kind}": [...]}}', found=found))
+        raise HTTPError(422, message("Not a request", expected=f'{{"{kind}": [...]}}', found=found))
     items = sent[kind]
     if not isinstance(items, list):
-        raise Refusal(422, message("Not a list", where=kind, expected="a list", found=_name(items)))
+        raise HTTPError(
+            422, message("Not a list", where=kind, expected="a list", found=_name(items))
+        )
     _check_items(len(items), limits)
     if isinstance(accepted, TableInput):
-        return _table_question(items, accepted)
+        return _table_request(items, accepted)
     read: Callable[[Any, tuple[int, ...]], NDArray[Any]] = (
         _pixels if isinstance(accepted, ImageInput) else _features
     )
@@ -130,7 +134,7 @@ def _json_question(body: bytes, contract: Contract, limits: Limits) -> Question:
             errors.append(None)
         except _Unreadable as problem:
             errors.append(str(problem))
-    return Question(kind, np.stack(rows) if rows else np.empty(0), errors)
+    return PredictRequest(kind, np.stack(rows) if rows else np.empty(0), errors)
 
 
 class _Unreadable(Exception):
@@ -199,7 +203,7 @@ def _features(item: Any, shape: tuple[int, ...]) -> NDArray[np.float64]:
     )
 
 
-def _table_question(items: list[Any], accepted: TableInput) -> Question:
+def _table_request(items: list[Any], accepted: TableInput) -> PredictRequest:
     # What follows earlier rows is known from the others; else each row has all columns itself.
     wanted = () if accepted.order else tuple(column.name for column in accepted.columns)
     errors = [_row_error(item, wanted) for item in items]
@@ -213,13 +217,13 @@ def _table_question(items: list[Any], accepted: TableInput) -> Question:
         if error is None
     ]
     if not good:
-        return Question("rows", np.empty(0), errors)
+        return PredictRequest("rows", np.empty(0), errors)
     try:
         cells, notes = with_earlier_values(read_cells(good, accepted.names), accepted)
         rows, remarks = read_rows(cells, accepted)
     except TenfoldError as error:
-        raise Refusal(422, str(error)) from error
-    return Question("rows", rows, errors, [*notes, *remarks])
+        raise HTTPError(422, str(error)) from error
+    return PredictRequest("rows", rows, errors, [*notes, *remarks])
 
 
 def _unknown(items: Sequence[Any], known: set[str]) -> set[str]:
@@ -264,24 +268,24 @@ def read_json(body: bytes, max_depth: int) -> Any:
     """JSON as RFC 8259 has it, and stricter: no NaN, no infinity, no key twice, not too deep.
 
     Raises:
-      Refusal: 422 for anything else.
+      HTTPError: 422 for anything else.
     """
     if _is_deeper(body, max_depth):
-        raise Refusal(
+        raise HTTPError(
             422,
             message("JSON too deep", expected=f"at most {max_depth} levels", fix=None),
         )
     try:
         return DECODER.decode(body.decode())
     except UnicodeDecodeError as error:
-        raise Refusal(422, message("Not UTF-8", where=f"byte {error.start}")) from error
+        raise HTTPError(422, message("Not UTF-8", where=f"byte {error.start}")) from error
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}"
-        raise Refusal(422, message("Not JSON", where=place, problem=error.msg)) from error
+        raise HTTPError(422, message("Not JSON", where=place, problem=error.msg)) from error
     except _Unreadable as error:
-        raise Refusal(422, str(error)) from error
+        raise HTTPError(422, str(error)) from error
     except ValueError as error:  # a whole number of more than 4,300 digits
-        raise Refusal(422, message("Not a number", expected="at most 4,300 digits")) from error
+        raise HTTPError(422, message("Not a number", expected="at most 4,300 digits")) from error
 
 
 def _is_deeper(body: bytes, max_depth: int) -> bool:

@@ -1,4 +1,4 @@
-"""The gate before every request: who may ask, how much, and what is written down about it."""
+"""The guard before every request: who may ask, how much, and what is written down about it."""
 
 import asyncio
 import hmac
@@ -16,7 +16,7 @@ from tenfold.core.errors import message
 from tenfold.serve.limits import Limits
 from tenfold.serve.metrics import Metrics
 from tenfold.serve.predictor import Predictor
-from tenfold.serve.replies import Refusal, Reply
+from tenfold.serve.replies import HTTPError, Reply
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -41,7 +41,7 @@ CLOSED = (
 
 
 @dataclass(frozen=True)
-class Doors:
+class AccessPolicy:
     """Who may ask.
 
     Attributes:
@@ -103,7 +103,7 @@ class Log:
 
 
 @dataclass(eq=False)
-class Gate:
+class RequestGuard:
     """The outermost application. Predictions go past the routes of `pages`, for their speed.
 
     Attributes:
@@ -113,12 +113,12 @@ class Gate:
 
     predictors: dict[str, Predictor]
     pages: App
-    doors: Doors
+    access: AccessPolicy
     limits: Limits
     state: State
     metrics: Metrics
     log: Log = field(default_factory=Log)
-    _full: dict[tuple[str, int], Refusal] = field(default_factory=lambda: _refusals())
+    _full: dict[tuple[str, int], HTTPError] = field(default_factory=lambda: _refusals())
     _prefix: str = field(default_factory=lambda: token_hex(4))
     _number: int = 0
 
@@ -142,17 +142,17 @@ class Gate:
                 seen.route = "predict"
                 reply = await self._predict(predictor, scope, headers, receive, seen)
                 await self._send(seen, send, reply)
-        except Refusal as refusal:
+        except HTTPError as refusal:
             await self._send(seen, send, refusal.reply)
         except Exception as error:  # a fault of ours: its kind is written down, nothing is told
             seen.fault = type(error).__name__
             if not seen.status:
-                await self._send(seen, send, Refusal(500, "The service failed.").reply)
+                await self._send(seen, send, HTTPError(500, "The service failed.").reply)
         seconds = time.perf_counter() - start
         self.metrics.request(seen.route, seen.status, seconds)
         self.log.write(seen.line(scope["method"], seconds))
 
-    def no_room(self, path: str) -> Refusal | None:
+    def no_room(self, path: str) -> HTTPError | None:
         """Why a request for this path is refused before its body is read, if it is."""
         predictor = self.predictors.get(path)
         if predictor is None:
@@ -161,7 +161,7 @@ class Gate:
             return self.full("in_flight")
         return self.full("queue") if predictor.waiting >= self.limits.queue else None
 
-    def full(self, limit: str) -> Refusal:
+    def full(self, limit: str) -> HTTPError:
         """The refusal of one too many. Who comes again is told different seconds, not all one."""
         return self._full[limit, random.randint(1, 3)]
 
@@ -197,11 +197,11 @@ class Gate:
         headers: dict[bytes, bytes] = {}
         for name, value in scope["headers"]:
             if name in headers and name in SINGLE:
-                raise Refusal(400, message("A header twice", header=name.decode("ascii")))
+                raise HTTPError(400, message("A header twice", header=name.decode("ascii")))
             headers[name] = value
         host = headers.get(b"host", b"").decode("latin-1").lower()
-        if without_port(host) not in self.doors.hosts:
-            raise Refusal(
+        if without_port(host) not in self.access.hosts:
+            raise HTTPError(
                 403,
                 message("Unknown host", expected="a name of this service: --allow-host adds one"),
             )
@@ -209,11 +209,11 @@ class Gate:
         if origin is not None:
             ours = {f"http://{host}", f"https://{host}"}
             if origin.decode("latin-1").lower() not in ours:
-                raise Refusal(403, message("Foreign origin", expected="a page of this service"))
+                raise HTTPError(403, message("Foreign origin", expected="a page of this service"))
         is_link = scope["method"] == "GET" and headers.get(b"sec-fetch-mode") == b"navigate"
         if headers.get(b"sec-fetch-site", b"none") not in (b"none", b"same-origin") and not is_link:
-            raise Refusal(403, message("Foreign origin", expected="a page of this service"))
-        if self.doors.token is not None and scope["path"] not in HEALTH:
+            raise HTTPError(403, message("Foreign origin", expected="a page of this service"))
+        if self.access.token is not None and scope["path"] not in HEALTH:
             self._check_token(headers.get(b"authorization", b""))
         return headers
 
@@ -227,8 +227,8 @@ class Gate:
                 shown = b""
         elif kind.lower() != b"bearer":
             shown = b""
-        if not hmac.compare_digest(shown, str(self.doors.token).encode()):
-            raise Refusal(
+        if not hmac.compare_digest(shown, str(self.access.token).encode()):
+            raise HTTPError(
                 401,
                 message("No access", expected="the service's token: Authorization: Bearer TOKEN"),
                 (b"www-authenticate", b'Basic realm="tenfold", charset="UTF-8"'),
@@ -239,8 +239,8 @@ class Gate:
         seen: "_Seen",
     ) -> Reply:  # fmt: skip
         if scope["method"] != "POST":
-            raise Refusal(
-                405, message("Not a question", expected="POST", method=scope["method"][:20]),
+            raise HTTPError(
+                405, message("Not a request", expected="POST", method=scope["method"][:20]),
                 (b"allow", b"POST"),
             )  # fmt: skip
         media_type = _media_type(headers)
@@ -268,7 +268,7 @@ class Gate:
         while True:
             event = await receive()
             if event["type"] == "http.disconnect":
-                raise Refusal(408, message("The body did not arrive", expected="all of it"))
+                raise HTTPError(408, message("The body did not arrive", expected="all of it"))
             part = event.get("body", b"")
             seen.n_bytes += len(part)
             state.body_bytes += len(part)
@@ -295,10 +295,10 @@ SINGLE = frozenset(
 """Headers that decide something: two of them would mean two things."""
 
 
-def _refusals() -> dict[tuple[str, int], Refusal]:
+def _refusals() -> dict[tuple[str, int], HTTPError]:
     """By limit and seconds to wait; made once, for they are made when there is no time."""
     return {
-        (limit, seconds): Refusal(
+        (limit, seconds): HTTPError(
             503,
             message(
                 "Too many requests at once",
@@ -312,19 +312,19 @@ def _refusals() -> dict[tuple[str, int], Refusal]:
     }
 
 
-def _too_large(most: int) -> Refusal:
-    return Refusal(413, message("Body too large", expected=f"at most {most} bytes"))
+def _too_large(most: int) -> HTTPError:
+    return HTTPError(413, message("Body too large", expected=f"at most {most} bytes"))
 
 
 def _media_type(headers: dict[bytes, bytes]) -> str:
     """The kind of a body that can be read."""
     if b"content-encoding" in headers:
-        raise Refusal(415, message("An encoded body", expected="no Content-Encoding"))
+        raise HTTPError(415, message("An encoded body", expected="no Content-Encoding"))
     given = headers.get(b"content-type", b"").decode("latin-1")
     kind = given.partition(";")[0].strip().lower()
     if kind in (JSON_TYPE, RAW_TYPE) or kind.startswith("image/"):
         return kind
-    raise Refusal(
+    raise HTTPError(
         415,
         message(
             "Not a content type that can be read",

@@ -18,7 +18,7 @@ from tenfold.runs.record import Run
 BATCH = 32
 """Rows that are answered together, at most."""
 
-GRAIN = 16
+ALIGNMENT = 16
 """Rows to whose multiple a batch is filled up, so that a row's answer is the same in any company.
 
 ONNX Runtime rounds a row's last bits by the number of rows: a single one takes another product, and
@@ -34,19 +34,19 @@ WORTH = 3.0
 
 
 @dataclass(frozen=True)
-class Nature:
+class BatchProfile:
     """Of a model.
 
     Attributes:
-      grain: What batches are filled up to a multiple of; 0: every row is asked alone.
+      alignment: What batches are filled up to a multiple of; 0: every row is asked alone.
       seconds: What 32 rows take.
     """
 
-    grain: int
+    alignment: int
     seconds: float
 
 
-def find_nature(run: Run) -> Nature:
+def profile_model(run: Run) -> BatchProfile:
     """Ask a run's model once with few rows and many.
 
     Raises:
@@ -57,11 +57,11 @@ def find_nature(run: Run) -> Nature:
     whole = _numbers(model.answer(rows))
     if not np.isfinite(whole[0]).all():
         raise ModelError(message("The model gives no numbers", where=run.path))
-    single, some, many = (_seconds(run, rows[:n]) for n in (1, GRAIN, BATCH))
+    single, some, many = (_seconds(run, rows[:n]) for n in (1, ALIGNMENT, BATCH))
     is_worth = some < CHEAP_SECONDS or some < WORTH * single
     if is_worth and all(_is_alike(run, rows, whole, first) for first in (0, 5, 16)):
-        return Nature(GRAIN, many)
-    return Nature(0, BATCH * single)
+        return BatchProfile(ALIGNMENT, many)
+    return BatchProfile(0, BATCH * single)
 
 
 def _seconds(run: Run, rows: Any) -> float:
@@ -72,9 +72,9 @@ def _seconds(run: Run, rows: Any) -> float:
 
 def _is_alike(run: Run, rows: Any, whole: list[Any], first: int) -> bool:
     """Whether 16 rows from the first one on have the answers that they have among 32."""
-    part = _numbers(run.model.answer(rows[first : first + GRAIN]))
+    part = _numbers(run.model.answer(rows[first : first + ALIGNMENT]))
     return all(
-        np.array_equal(some, every[first : first + GRAIN], equal_nan=True)
+        np.array_equal(some, every[first : first + ALIGNMENT], equal_nan=True)
         for some, every in zip(part, whole, strict=True)
     )
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from tenfold.core.contract import Contract, FeaturesInput, ImageInput
 from tenfold.inputs.tables.columns import Table
 from tenfold.serve.limits import Limits
-from tenfold.serve.questions import Question, read_json, read_question
-from tenfold.serve.replies import Refusal
+from tenfold.serve.predict_request import PredictRequest, read_json, read_predict_request
+from tenfold.serve.replies import HTTPError
 from tests.support.service import JSON, RAW, as_json, png
 
 SMALL = Contract(tenfold="0", learner="network", task="classification", labels=("a", "b"),
@@ -23,22 +23,24 @@ COLOUR = SMALL.model_copy(update={"input": ImageInput(height=2, width=2, channel
 FEATURES = SMALL.model_copy(update={"input": FeaturesInput(n_features=2)})
 
 
-def read(body: bytes, contract: Contract = SMALL, kind: str = JSON, **limits: Any) -> Question:
-    return read_question(kind, body, contract, Limits(**limits))
+def read(
+    body: bytes, contract: Contract = SMALL, kind: str = JSON, **limits: Any
+) -> PredictRequest:
+    return read_predict_request(kind, body, contract, Limits(**limits))
 
 
-def refused(body: bytes, *arguments: Any, **named: Any) -> Refusal:
-    with pytest.raises(Refusal) as found:
+def refused(body: bytes, *arguments: Any, **named: Any) -> HTTPError:
+    with pytest.raises(HTTPError) as found:
         read(body, *arguments, **named)
     return found.value
 
 
 def test_pictures_are_numbers_in_one_list_or_in_lists() -> None:
     flat, nested = [0, 1, 2, 3, 4, 255], [[0, 1, 2], [3, 4, 255]]
-    question = read(as_json(images=[flat, nested, [float(value) for value in flat]]))
-    assert question.kind == "images" and question.errors == [None] * 3
-    assert isinstance(question.rows, np.ndarray) and question.rows.dtype == np.uint8
-    assert (question.rows == np.array(nested)).all()
+    request = read(as_json(images=[flat, nested, [float(value) for value in flat]]))
+    assert request.kind == "images" and request.errors == [None] * 3
+    assert isinstance(request.rows, np.ndarray) and request.rows.dtype == np.uint8
+    assert (request.rows == np.array(nested)).all()
     colour = [[[1, 2, 3], [4, 5, 6]], [[7, 8, 9], [10, 11, 12]]]
     assert read(as_json(images=[colour]), COLOUR).rows.tolist() == [colour]  # type: ignore[union-attr]
 
@@ -59,9 +61,9 @@ def test_pictures_are_numbers_in_one_list_or_in_lists() -> None:
     ],
 )
 def test_an_item_that_is_no_picture_fails_alone(item: Any, words: str) -> None:
-    question = read(as_json(images=[item, [7] * 6]))
-    assert isinstance(question.rows, np.ndarray) and question.rows.tolist() == [[[7] * 3] * 2]
-    assert question.errors[1] is None and words in str(question.errors[0])
+    request = read(as_json(images=[item, [7] * 6]))
+    assert isinstance(request.rows, np.ndarray) and request.rows.tolist() == [[[7] * 3] * 2]
+    assert request.errors[1] is None and words in str(request.errors[0])
     alone = refused(as_json(images=[item]))
     assert alone.status == 422 and words in str(alone)
 
@@ -82,9 +84,9 @@ def test_features_are_lists_of_numbers() -> None:
 
 
 def test_raw_bytes_are_whole_pictures() -> None:
-    question = read(bytes(range(12)), kind=RAW)
-    assert question.kind == "raw" and question.errors == (None, None)
-    assert np.ravel(question.rows).tolist() == list(range(12))  # type: ignore[arg-type]
+    request = read(bytes(range(12)), kind=RAW)
+    assert request.kind == "raw" and request.errors == (None, None)
+    assert np.ravel(request.rows).tolist() == list(range(12))  # type: ignore[arg-type]
     found = refused(bytes(7), kind=RAW)
     assert found.status == 422
     assert str(found) == "Not whole pictures: n_bytes=7. Expected 6 bytes for each, 2 x 3."
@@ -93,9 +95,9 @@ def test_raw_bytes_are_whole_pictures() -> None:
 def test_a_picture_goes_through_the_fit() -> None:
     drawn = np.zeros((60, 60), np.uint8)
     drawn[10:50, 28:34] = 255
-    question = read(png(drawn), DIGITS, "image/png")
-    assert question.kind == "picture" and question.steps and question.steps.problem is None
-    assert question.rows.shape == (1, 28, 28)  # type: ignore[union-attr]
+    request = read(png(drawn), DIGITS, "image/png")
+    assert request.kind == "picture" and request.steps and request.steps.problem is None
+    assert request.rows.shape == (1, 28, 28)  # type: ignore[union-attr]
     blank = read(png(np.full((60, 60), 200, np.uint8)), DIGITS, "image/png")
     assert blank.steps and blank.steps.problem == "nothing is drawn on it"
     found = refused(png(drawn), DIGITS, "image/png", pixels=3500)
@@ -108,7 +110,7 @@ def test_a_picture_goes_through_the_fit() -> None:
 
 def test_what_is_no_question() -> None:
     for body, words in [
-        (b"[]", "Not a question: found='list'. Expected {\"images\": [...]}."),
+        (b"[]", "Not a request: found='list'. Expected {\"images\": [...]}."),
         (b"{}", "found=[]"),
         (b'{"rows": []}', "found=['rows']"),
         (b'{"images": [], "top": 1}', "found=['images', 'top']"),
@@ -138,7 +140,7 @@ def test_what_is_no_question() -> None:
 def test_brackets_inside_text_are_not_deep() -> None:
     assert read_json(b'{"a": "[[[[[[[[[[\\"[[[[[[[[["}', 3) == {"a": '[[[[[[[[[["[[[[[[[[['}
     assert read_json(b"[[],[],[],[],[[]]]", 3) == [[], [], [], [], [[]]]
-    with pytest.raises(Refusal, match="JSON too deep"):
+    with pytest.raises(HTTPError, match="JSON too deep"):
         read_json(b"[[],[],[],[],[[]]]", 2)
 
 
@@ -163,7 +165,7 @@ def depth(value: Any) -> int:
 def test_json_is_read_like_json_and_its_depth_is_known(value: Any, most: int) -> None:
     body = json.dumps(value).encode()
     if depth(value) > most:
-        with pytest.raises(Refusal, match="JSON too deep"):
+        with pytest.raises(HTTPError, match="JSON too deep"):
             read_json(body, most)
     else:
         assert read_json(body, most) == value
@@ -173,7 +175,7 @@ def test_json_is_read_like_json_and_its_depth_is_known(value: Any, most: int) ->
 def test_any_bytes_are_read_or_refused(body: bytes) -> None:
     try:
         value = read_json(body, 5)
-    except Refusal as refusal:
+    except HTTPError as refusal:
         assert refusal.status == 422
     else:
         assert depth(value) <= 5
@@ -182,13 +184,13 @@ def test_any_bytes_are_read_or_refused(body: bytes) -> None:
 
 def test_rows_of_a_table(table_contract: Contract) -> None:
     sent = [{"size": 1, "kind": "a"}, {"size": [1], "kind": "a"}, 7, {"size": "2,5", "kind": None}]
-    question = read(as_json(rows=sent), table_contract)
-    assert isinstance(question.rows, Table) and len(question.rows) == 2
-    assert question.errors[0] is None and question.errors[3] is None
+    request = read(as_json(rows=sent), table_contract)
+    assert isinstance(request.rows, Table) and len(request.rows) == 2
+    assert request.errors[0] is None and request.errors[3] is None
     assert "Not a cell: found='a list of 1' (size). Expected text or a number." in str(
-        question.errors[1]
+        request.errors[1]
     )
-    assert "Not a row: found='a number'" in str(question.errors[2])
+    assert "Not a row: found='a number'" in str(request.errors[2])
     assert "Not a finite number (size)" in str(
         refused(b'{"rows": [{"size": 1e999, "kind": "a"}]}', table_contract)
     )
@@ -204,16 +206,16 @@ def test_a_row_without_a_column_is_refused_in_any_company(table_contract: Contra
 
 def test_columns_of_their_own_in_each_row_cost_nothing(table_contract: Contract) -> None:
     rows = [{"size": i, "kind": "a", **{f"own-{i}-{j}": 1 for j in range(20)}} for i in range(400)]
-    question = read(as_json(rows=rows), table_contract)  # a frame of 8,002 columns took 5 s
-    assert isinstance(question.rows, Table) and list(question.rows.columns) == ["size", "kind"]
-    (note,) = question.notes
+    request = read(as_json(rows=rows), table_contract)  # a frame of 8,002 columns took 5 s
+    assert isinstance(request.rows, Table) and list(request.rows.columns) == ["size", "kind"]
+    (note,) = request.notes
     assert "columns not used by the model: own-0-0, " in note
 
 
 def test_a_long_text_takes_no_memory_to_be_measured() -> None:
     tracemalloc.start()
     try:
-        with pytest.raises(Refusal, match="Not JSON"):
+        with pytest.raises(HTTPError, match="Not JSON"):
             read_json(b'[[["' + b"a" * 1_000_000, 8)
         assert tracemalloc.get_traced_memory()[1] < 20_000_000  # it was 115 times the text
     finally:
