@@ -30,7 +30,7 @@ from PIL import Image
 import tenfold
 from bench.measure import environment
 from bench.speed import variables
-from tenfold.inputs.pictures.preprocess import see
+from tenfold.inputs.pictures.preprocess import preprocess
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "bench" / "results" / "serve.json"
@@ -116,7 +116,7 @@ def write_questions(run: tenfold.Run, folder: Path) -> dict[str, Path]:
         asked["raw"].append(["/v1/predict", "application/octet-stream", raw, label])
         file = io.BytesIO()
         Image.fromarray(image).save(file, "PNG")
-        seen = see(file.getvalue(), model.contract.input).image  # type: ignore[arg-type]
+        seen = preprocess(file.getvalue(), model.contract.input).image  # type: ignore[arg-type]
         label = model.answer(seen[None]).labels[0]  # type: ignore[union-attr]
         asked["png"].append(["/v1/predict", "image/png", file.getvalue().decode("latin-1"), label])
     paths = {kind: folder / f"{kind}.json" for kind in asked}

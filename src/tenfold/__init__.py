@@ -17,6 +17,7 @@ from tenfold.data.split import Split, split
 from tenfold.evaluation import Evaluation, Score
 from tenfold.experiments.sweeps import Sweep, compare, sweep
 from tenfold.experiments.train import evaluate, predict, read, resume, train
+from tenfold.inputs.pictures.decode import PictureOptions
 from tenfold.model.model import Model
 from tenfold.model.predictions import Prediction, Predictions
 from tenfold.model.transcript import Transcript
@@ -35,6 +36,7 @@ __all__ = [
     "Model",
     "NetworkClassifier",
     "NetworkRegressor",
+    "PictureOptions",
     "Prediction",
     "Predictions",
     "Run",

@@ -68,9 +68,11 @@ def contents(tmp_path: Path) -> dict[str, bytes]:
     """The four files of a small dataset, as gzip, by name."""
     rng = np.random.default_rng(0)
     arrays = [
-        rng.integers(0, 256, (6, 28, 28), np.uint8), np.arange(6, dtype=np.uint8) % 3,
-        rng.integers(0, 256, (4, 28, 28), np.uint8), np.arange(4, dtype=np.uint8) % 3,
-    ]  # fmt: skip
+        rng.integers(0, 256, (6, 28, 28), np.uint8),
+        np.arange(6, dtype=np.uint8) % 3,
+        rng.integers(0, 256, (4, 28, 28), np.uint8),
+        np.arange(4, dtype=np.uint8) % 3,
+    ]
     found = {}
     for name, array in zip(NAMES, arrays, strict=True):
         write_idx(tmp_path / "source.gz", array)

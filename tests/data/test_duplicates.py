@@ -135,9 +135,13 @@ def test_the_accuracy_without_them_is_measured() -> None:
     all_of_them = nearly_seen(data.images, data.keys, np.arange(20), test[:5], right[:5])
     assert all_of_them.without is None
     said = Robustness(
-        part="test", n=5, score="accuracy", base=Score(value=1, low=0, high=1), changes=(),
+        part="test",
+        n=5,
+        score="accuracy",
+        base=Score(value=1, low=0, high=1),
+        changes=(),
         nearly=all_of_them,
-    ).nearly_text  # fmt: skip
+    ).nearly_text
     assert said == "5 test rows look nearly like a training row. Without them: accuracy no rows."
 
 

@@ -92,7 +92,7 @@ def test_mixed_sizes_and_modes_become_one(tmp_path: Path) -> None:
     assert data.input.width > data.input.height
     assert data.x.shape == (5, *data.input.shape)
     assert data.pictures is not None
-    (kind, line), = data.pictures.remarks  # fmt: skip
+    ((kind, line),) = data.pictures.remarks
     assert kind == "resized"
     assert line.startswith("cut in the middle and resized to 32 x 64 pixels: 5 files, a/colour.png")
 
@@ -315,7 +315,7 @@ def test_pictures_are_told_by_their_content(tmp_path: Path) -> None:
     data = tenfold.load(tmp_path)
     assert len(data) == 9 and "red/zero" in data.keys
     assert data.pictures is not None
-    (kind, line), = data.pictures.remarks  # fmt: skip
+    ((kind, line),) = data.pictures.remarks
     assert kind == "refused" and "It is a HEIC picture" in line and "phone.heic" in line
 
 

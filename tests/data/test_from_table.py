@@ -77,7 +77,7 @@ def test_few_different_rows_are_cases_and_not_copies() -> None:
     assert found.group_of.tolist() == list(range(200)) and found.info
     assert found.info.notes[-1].startswith("only 2 different rows")
     copied = dataset(x=[float(i % 50) for i in range(200)], y=["a", "b"] * 100)
-    assert copied.group_of is copied.copy_of  # four of each: copies
+    assert copied.group_of is copied.duplicate_of  # four of each: copies
 
 
 @pytest.mark.parametrize(
@@ -272,8 +272,10 @@ def test_a_model_of_unordered_rows_is_left_alone() -> None:
 def test_labels_a_model_does_not_know_are_refused() -> None:
     contract = Contract(
         input=TableInput(columns=(Column(name="x", kind="number"),), target="y"),
-        labels=("p", "q"), learner="forest", tenfold="0",
-    )  # fmt: skip
+        labels=("p", "q"),
+        learner="forest",
+        tenfold="0",
+    )
     good = table_dataset(cells(x=X, y=["q", "p"] * 12), like=contract)
     assert good.y[:2].tolist() == [1, 0] and good.labels == ("p", "q")
     with pytest.raises(DataError) as raised:

@@ -46,9 +46,11 @@ def idx_folder(folder: Path, **parts: Array) -> Path:
 
 
 FULL = {
-    "train_images_idx3_ubyte": X, "train_labels_idx1_ubyte": Y,
-    "t10k_images_idx3_ubyte": X[:2], "t10k_labels_idx1_ubyte": Y[:2],
-}  # fmt: skip
+    "train_images_idx3_ubyte": X,
+    "train_labels_idx1_ubyte": Y,
+    "t10k_images_idx3_ubyte": X[:2],
+    "t10k_labels_idx1_ubyte": Y[:2],
+}
 
 
 @pytest.mark.parametrize("form", ["-idx{}-ubyte", ".idx{}-ubyte", ".idx{}", ""])

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from tenfold.core.settings import Settings
-from tenfold.inputs.pictures.augment import BLOCK, bend, is_bending
+from tenfold.inputs.pictures.augment import BLOCK, augment, has_distortions
 
 STILL = Settings(shift_px=0)
 
@@ -19,7 +19,7 @@ def ranges(**asked: float) -> Settings:
 
 
 def bent(images: NDArray[np.uint8], seed: int = 0, /, **asked: float) -> NDArray[np.uint8]:
-    return bend(images, ranges(**asked), np.random.default_rng(seed))
+    return augment(images, ranges(**asked), np.random.default_rng(seed))
 
 
 @pytest.fixture
@@ -115,6 +115,6 @@ def test_the_seed_decides(blobs: NDArray[np.uint8]) -> None:
 
 
 def test_moving_by_whole_pixels_is_no_bend() -> None:
-    assert not is_bending(Settings(shift_px=2))
+    assert not has_distortions(Settings(shift_px=2))
     for name in ("rotate_degrees", "zoom", "shear", "elastic_px", "thicken", "contrast"):
-        assert is_bending(ranges(**{name: 0.1}))
+        assert has_distortions(ranges(**{name: 0.1}))

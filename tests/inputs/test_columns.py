@@ -102,7 +102,7 @@ def test_numbers_in_their_spellings(cells: list[str], numbers: list[float]) -> N
         (["2020/02/13"], ["2020-02-13"]),
         (["2020-02-01T00:00:00+02:00"], ["2020-01-31T22:00:00"]),
     ],
-)  # fmt: skip
+)
 def test_dates_in_their_spellings(cells: list[str], dates: list[str]) -> None:
     expected = np.array(dates, "datetime64[s]")
     assert np.array_equal(parse_dates(series(*cells)), expected, equal_nan=True)
@@ -254,5 +254,5 @@ def test_copies_are_equal_in_every_column_missing_cells_too() -> None:
             "d": np.array(["2020-01-01", "NaT", "2020-01-01", "NaT", "NaT"], "datetime64[s]"),
         }
     )
-    assert table.copy_of.tolist() == [0, 1, 0, 1, 4]
+    assert table.duplicate_of.tolist() == [0, 1, 0, 1, 4]
     assert len(table[np.array([0, 2])]) == 2

@@ -17,7 +17,7 @@ from PIL import Image, ImageDraw, ImageOps
 
 from tenfold.core.errors import FileError, FormatError, TenfoldError
 from tenfold.inputs.pictures import decode as images
-from tenfold.inputs.pictures.decode import decode, read_picture
+from tenfold.inputs.pictures.decode import PictureOptions, decode, read_picture
 
 LIMIT_BYTES = 512 << 20
 
@@ -91,7 +91,9 @@ def test_the_exif_turn_is_honoured_or_not(orientation: int) -> None:
     content = encoded(drawing(), "PNG", exif=exif)
     expected = np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(content))))
     assert np.array_equal(decode(content).pixels, expected)
-    assert np.array_equal(decode(content, turn=False).pixels, EXPECTED)
+    assert np.array_equal(
+        decode(content, options=PictureOptions(apply_exif=False)).pixels, EXPECTED
+    )
 
 
 def with_alpha(grey: int, opaque: float) -> Image.Image:

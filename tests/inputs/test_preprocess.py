@@ -13,8 +13,8 @@ from tenfold import Prediction, Run
 from tenfold.core.contract import ImageInput
 from tenfold.core.errors import DataError
 from tenfold.inputs.pictures import mnist_box
-from tenfold.inputs.pictures.decode import ORIENTATION
-from tenfold.inputs.pictures.preprocess import centred, see
+from tenfold.inputs.pictures.decode import ORIENTATION, PictureOptions
+from tenfold.inputs.pictures.preprocess import centred, preprocess
 from tests.support.paper import Paper, blank, on_paper
 
 MNIST = tenfold.load("mnist")
@@ -24,7 +24,7 @@ DIGITS = ImageInput(height=28, width=28)
 def test_the_steps_of_a_fit_are_those_of_the_box(tmp_path: Path) -> None:
     picture = on_paper(MNIST.x[7], Paper(gradient=60, noise=4))
     Image.fromarray(picture).save(tmp_path / "digit.png")
-    steps, fit = see(tmp_path / "digit.png", DIGITS), mnist_box.fit(picture)
+    steps, fit = preprocess(tmp_path / "digit.png", DIGITS), mnist_box.fit(picture)
     assert (steps.box, steps.polarity, steps.problem) == (fit.box, fit.polarity, None)
     np.testing.assert_array_equal(steps.image, fit.image)
     np.testing.assert_array_equal(steps.original, fit.grey)
@@ -36,14 +36,14 @@ def test_the_box_is_in_pixels_of_a_file_that_was_shrunk(tmp_path: Path) -> None:
     small = on_paper(MNIST.x[7], Paper(px=(300, 360)))
     large = Image.fromarray(small).resize((360 * 8, 300 * 8))
     large.save(tmp_path / "large.jpg", quality=92)
-    steps, fit = see(tmp_path / "large.jpg", DIGITS), mnist_box.fit(small)
+    steps, fit = preprocess(tmp_path / "large.jpg", DIGITS), mnist_box.fit(small)
     assert steps.box is not None
     assert np.allclose(np.array(steps.box) / 8, fit.box, atol=2)
 
 
 def test_a_blank_is_a_problem_and_no_error(tmp_path: Path) -> None:
     Image.fromarray(blank(Paper(noise=3))).save(tmp_path / "blank.png")
-    steps = see(tmp_path / "blank.png", DIGITS)
+    steps = preprocess(tmp_path / "blank.png", DIGITS)
     assert steps.problem == "nothing is drawn on it"
     assert (steps.box, steps.polarity) == (None, None)
     assert steps.image.shape == (28, 28) and not steps.image.any()
@@ -55,7 +55,10 @@ def test_the_turn_is_honoured_or_not(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[ORIENTATION] = 6
     Image.fromarray(picture).save(tmp_path / "turned.png", exif=exif)
-    upright, stale = (see(tmp_path / "turned.png", DIGITS, turn=turn) for turn in (True, False))
+    upright, stale = (
+        preprocess(tmp_path / "turned.png", DIGITS, PictureOptions(apply_exif=turn))
+        for turn in (True, False)
+    )
     assert upright.original.shape == stale.original.shape[::-1]
     np.testing.assert_array_equal(stale.image, mnist_box.fit(picture).image)
 
@@ -65,8 +68,8 @@ def test_a_model_of_another_size_says_that_it_cannot_fit_a_picture(tmp_path: Pat
     Image.fromarray(np.zeros((8, 8), np.uint8)).save(path)
     accepted = ImageInput(height=8, width=8)
     with pytest.raises(DataError, match=r"cannot be fitted.*size=\(8, 8\).*--no-fit.* 8 x 8"):
-        see(path, accepted)
-    assert see(path, accepted, fitted=False).image.shape == (8, 8)
+        preprocess(path, accepted)
+    assert preprocess(path, accepted, PictureOptions(fit_to_box=False)).image.shape == (8, 8)
 
 
 def test_the_middle_is_cut_out_and_resized(tmp_path: Path) -> None:
@@ -74,7 +77,7 @@ def test_the_middle_is_cut_out_and_resized(tmp_path: Path) -> None:
     wide[:, 30:70] = (200, 100, 50)
     Image.fromarray(wide).save(tmp_path / "wide.png")
     accepted = ImageInput(height=10, width=10, channels=3, crop="centre")
-    steps = see(tmp_path / "wide.png", accepted)
+    steps = preprocess(tmp_path / "wide.png", accepted)
     assert (steps.image == (200, 100, 50)).all() and steps.image.shape == (10, 10, 3)
     assert steps.original.shape == (40, 100, 3)
     assert (steps.ink, steps.box, steps.polarity, steps.problem) == (None, None, None, None)

@@ -174,12 +174,15 @@ def test_notes_say_what_was_found_out(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_bytes("größe;preis\n1;2\n3;4\n".encode("cp1252"))
     assert read_table(path).notes == (
-        "cells separated by semicolon", "names in the first row", "text read as cp1252",
-    )  # fmt: skip
+        "cells separated by semicolon",
+        "names in the first row",
+        "text read as cp1252",
+    )
     path.write_text("1:2\n3:4\n", "utf-8")
     assert read_table(path, separator=":").notes == (
-        "cells separated by ':'", "no header: columns are named by position",
-    )  # fmt: skip
+        "cells separated by ':'",
+        "no header: columns are named by position",
+    )
 
 
 def test_quotes_that_are_text_stay_text(tmp_path: Path) -> None:
@@ -210,9 +213,12 @@ def test_every_line_end_is_read(tmp_path: Path) -> None:
     [
         (b"", DataError, "Empty file (t.csv). Expected rows of cells."),
         (b" \n \n", DataError, "Empty file"),
-        (b"a,b\n1,2\n3\n4,5\n6,7,8\n", DataError,
-         "Rows of another length: lines=[3, 5], n_rows=2 (t.csv). Expected 2 cells in each row. "
-         "Correct these lines, or name another --separator."),
+        (
+            b"a,b\n1,2\n3\n4,5\n6,7,8\n",
+            DataError,
+            "Rows of another length: lines=[3, 5], n_rows=2 (t.csv). Expected 2 cells in each row. "
+            "Correct these lines, or name another --separator.",
+        ),
         (b'a,b\n1,"2\n3,4\n5,6\n' + b"x" * 140_000, FormatError, "A quote that is never closed"),
         (b"a,b\n1,\0\n", FormatError, "Not a text file (t.csv). Expected CSV in UTF-8, UTF-16"),
         (b"\xff\xfea", FormatError, "Not a text file"),
@@ -220,7 +226,7 @@ def test_every_line_end_is_read(tmp_path: Path) -> None:
         (b"a,b,a\n1,2,3\n", DataError, "Columns of the same name"),
         (b"PAR1 but no more", FormatError, "Damaged Parquet: reason="),
     ],
-)  # fmt: skip
+)
 def test_what_is_no_table_is_refused(
     tmp_path: Path, content: bytes, error: type[Exception], text: str
 ) -> None:

@@ -16,6 +16,7 @@ from tenfold import Dataset, Model, Prediction, Predictions, Run
 from tenfold.core.contract import METADATA_KEY, Contract, ImageInput
 from tenfold.core.errors import DataError, FileError, ModelError
 from tenfold.inputs.idx import write_idx
+from tenfold.inputs.pictures.decode import PictureOptions
 from tenfold.inputs.tables.columns import Table
 from tenfold.model.model import CHUNK_BYTES
 
@@ -146,7 +147,7 @@ def test_a_picture_is_fitted_to_the_box_and_can_be_taken_as_it_is(
     assert np.corrcoef(answer.image.ravel(), digit.ravel())[0, 1] > 0.9
 
     Image.fromarray(digit).save(path)
-    as_it_is = model.predict(path, fitted=False)
+    as_it_is = model.predict(path, PictureOptions(fit_to_box=False))
     assert isinstance(as_it_is, Prediction) and as_it_is.image is not None
     np.testing.assert_array_equal(as_it_is.image, digit)
     Image.fromarray(np.full((60, 60), 255, np.uint8)).save(path)

@@ -11,7 +11,7 @@ from PIL import Image
 import tenfold
 from tenfold import Run, Transcript
 from tenfold.core.errors import DataError, FileError
-from tenfold.inputs.pictures.decode import ORIENTATION, read_picture
+from tenfold.inputs.pictures.decode import ORIENTATION, PictureOptions, read_picture
 from tenfold.model.transcript import DOUBTFUL, SHOWN_PX, SURE, annotated, write_annotated
 from tests.inputs.test_page_layout import PAGE, WHOLE, written
 from tests.support import program
@@ -91,7 +91,7 @@ def test_the_turn_is_honoured_or_not(
     path = tmp_path / "page.png"
     Image.fromarray(page[::-1, ::-1]).save(path, exif=exif)
     assert tenfold.read(knows_by_heart, path).texts == LINES
-    assert tenfold.read(knows_by_heart, path, turn=False).texts != LINES
+    assert tenfold.read(knows_by_heart, path, PictureOptions(apply_exif=False)).texts != LINES
     Image.fromarray(page).save(path, exif=exif)
     done = call(knows_by_heart.path, path, "--no-turn", "--no-picture")
     assert [line.split()[0] for line in done.stdout.splitlines()[1:]] == LINES

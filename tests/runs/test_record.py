@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import tenfold
 from tenfold import Dataset, Evaluation, Run
 from tenfold.build.onnx import to_graph
-from tenfold.core.csv_cells import as_written, harmless
+from tenfold.core.csv_cells import escape_formula, unescape_formula
 from tenfold.core.errors import FileError, RunError
 from tenfold.core.files import sha256
 from tenfold.evaluation import RegressionEvaluation
@@ -288,7 +288,7 @@ def test_examples_are_one_of_each_label_and_never_test_rows(small_run: Run) -> N
     ],
 )
 def test_a_cell_that_would_run_gets_a_quote(text: str, cell: str) -> None:
-    assert (harmless(text), as_written(cell)) == (cell, text)
+    assert (escape_formula(text), unescape_formula(cell)) == (cell, text)
 
 
 texts = st.text(st.sampled_from("=+-@'\t\r\n\0 a1.,\"") | st.characters(codec="utf-8"))
@@ -302,7 +302,7 @@ def test_every_text_comes_back_from_the_file(
     write_values(path, keys, [1.0] * len(keys), [2.0] * len(keys))
     with path.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    assert [as_written(row["key"]) for row in rows] == keys
+    assert [unescape_formula(row["key"]) for row in rows] == keys
     for row in rows:
         bare = row["key"].strip("'")[:1]
         assert bare not in tuple("=@\t\r\n\0") or row["key"].startswith("'")

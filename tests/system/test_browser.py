@@ -20,7 +20,7 @@ from playwright.sync_api import Browser, sync_playwright
 import tenfold
 from tenfold import Run
 from tenfold.core.contract import Contract, ImageInput
-from tenfold.core.csv_cells import as_written
+from tenfold.core.csv_cells import unescape_formula
 from tenfold.core.errors import DataError
 from tenfold.experiments.artifacts import compare_runs
 from tenfold.inputs.pictures import mnist_box
@@ -492,7 +492,7 @@ def test_a_click_on_a_cell_shows_exactly_its_rows(report: Opened, small_run: Run
         mine = [r for r in rows if (r["true"], r["predicted"]) == (str(true), str(predicted))]
         mine.sort(key=lambda row: -float(row["confidence"]))
         shown = page.eval_on_selector_all("#cell-rows li", "all => all.map((x) => x.dataset.key)")
-        assert shown == [as_written(row["key"]) for row in mine]
+        assert shown == [unescape_formula(row["key"]) for row in mine]
         assert page.query_selector_all("#cell-rows .tile")
         assert cell.get_attribute("aria-pressed") == "true"
         n_seen += len(shown)

@@ -190,11 +190,32 @@ def test_reporting_loads_neither_keras_nor_jax(small_run: tenfold.Run, tmp_path:
 
 def test_the_public_names() -> None:
     assert tenfold.__all__ == [
-        "Dataset", "Evaluation", "Model", "NetworkClassifier", "NetworkRegressor", "Prediction",
-        "Predictions", "Run", "Score", "Split", "Sweep", "TenfoldError", "Transcript", "compare",
-        "evaluate", "load", "open", "predict", "read", "resume", "split", "sweep", "train",
+        "Dataset",
+        "Evaluation",
+        "Model",
+        "NetworkClassifier",
+        "NetworkRegressor",
+        "PictureOptions",
+        "Prediction",
+        "Predictions",
+        "Run",
+        "Score",
+        "Split",
+        "Sweep",
+        "TenfoldError",
+        "Transcript",
+        "compare",
+        "evaluate",
+        "load",
+        "open",
+        "predict",
+        "read",
+        "resume",
+        "split",
+        "sweep",
+        "train",
         "verify",
-    ]  # fmt: skip
+    ]
     for name in tenfold.__all__:
         documented = getattr(tenfold, name).__doc__
         assert documented, name

@@ -38,6 +38,7 @@ from tenfold.core.version import __version__
 from tenfold.experiments import train as workflow
 from tenfold.experiments.artifacts import compare_runs, rewrite_report
 from tenfold.experiments.ray import predict_many
+from tenfold.inputs.pictures.decode import PictureOptions
 from tenfold.learners.architectures import prepare
 from tenfold.model.model import Model
 from tenfold.report import write_comparison
@@ -241,10 +242,11 @@ def predict(
     if top is not None and (as_csv or cluster is not None):
         raise typer.BadParameter("--top: CSV has a column for every label; use it with --json")
     inputs = [file for path in inputs or [] for file in within(path)]
+    pictures = PictureOptions(fit_to_box=not no_fit, apply_exif=not no_turn)
     if cluster is not None:
         if out is None or steps or show or as_json:
             raise typer.BadParameter("--cluster: expected inputs, and --out DIR for the CSV")
-        done = predict_many(cluster, run, inputs, out, fitted=not no_fit, turn=not no_turn)
+        done = predict_many(cluster, run, inputs, out, pictures)
         print(f"{done.path}: {done.n_answers} answers, {done.n_errors} inputs that cannot be read.")
         if done.n_errors:
             raise typer.Exit(1)
@@ -253,7 +255,7 @@ def predict(
     answered = (
         forecast_answers(model, steps)
         if steps
-        else answers(model, inputs, fitted=not no_fit, turn=not no_turn, draw=show, folder=out)
+        else answers(model, inputs, pictures, draw=show, folder=out)
     )
     if as_csv:
         complete = print_csv(model, answered)
@@ -286,7 +288,8 @@ def read_command(
 ) -> None:
     """Read the digits on pages, line by line, and write each page with what was read on it."""
     model = Model.open(run)
-    pages = read_pages(model, images, turn=not no_turn, draw=not no_picture, folder=out)
+    pictures = PictureOptions(apply_exif=not no_turn)
+    pages = read_pages(model, images, pictures, draw=not no_picture, folder=out)
     if not (print_pages_json if as_json else print_pages)(model, pages):
         raise typer.Exit(1)
 

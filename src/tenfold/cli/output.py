@@ -23,6 +23,7 @@ from tenfold.core.errors import TenfoldError
 from tenfold.core.records import LayerRow
 from tenfold.evaluation import AnyEvaluation, Evaluation, RegressionEvaluation, in_unit
 from tenfold.experiments.cross_validation import read_folds, spread
+from tenfold.inputs.pictures.decode import DEFAULT_OPTIONS, PictureOptions
 from tenfold.model.answer_files import Found, answer_files
 from tenfold.model.csv_form import csv_head, csv_row
 from tenfold.model.forecast import forecast
@@ -174,9 +175,8 @@ def program_name() -> str:
 def answers(
     model: Model,
     inputs: Sequence[Path],
+    options: PictureOptions = DEFAULT_OPTIONS,
     *,
-    fitted: bool = True,
-    turn: bool = True,
     draw: bool = False,
     folder: Path | None = None,
 ) -> Iterator[Answer]:
@@ -198,7 +198,7 @@ def answers(
             print(f"tenfold: {note}", file=sys.stderr)
         return True
 
-    return answer_files(model, inputs, fitted=fitted, turn=turn, look=look)
+    return answer_files(model, inputs, options, look=look)
 
 
 def _drawn(write: Callable[[], Path]) -> Path | None:
@@ -274,16 +274,21 @@ class ReadPage(NamedTuple):
 
 
 def read_pages(
-    model: Model, images: Sequence[Path], *, turn: bool, draw: bool, folder: Path | None
+    model: Model,
+    images: Sequence[Path],
+    options: PictureOptions,
+    *,
+    draw: bool,
+    folder: Path | None,
 ) -> Iterator[ReadPage]:
     """Read images in their order; one that cannot be read stands in its place with its error."""
     for path in images:
         try:
-            read = transcribe(model, path, turn=turn)
+            read = transcribe(model, path, options)
         except TenfoldError as error:
             yield ReadPage(str(path), error=str(error), complete=False)
             continue
-        write = partial(write_annotated, read, path, turn=turn, folder=folder)
+        write = partial(write_annotated, read, path, folder, options)
         picture = _drawn(write) if draw else None
         yield ReadPage(str(path), read, picture, complete=not draw or picture is not None)
 

@@ -57,7 +57,7 @@ KINDS: tuple[ColumnKind, ...] = get_args(ColumnKind)
 
 DateFormat = Literal[
     "ISO8601", "%m/%d/%Y", "%d/%m/%Y", "%d.%m.%Y", "%Y/%m/%d", "%d-%m-%Y", "%m/%d/%y"
-]  # fmt: skip
+]
 DATE_FORMATS: tuple[DateFormat, ...] = get_args(DateFormat)
 """How dates may be written, in the order they are tried."""
 

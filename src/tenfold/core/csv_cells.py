@@ -1,4 +1,4 @@
-"""Cells of the CSV files that Tenfold writes: harmless in a spreadsheet, exact as numbers."""
+"""Cells of the CSV files that Tenfold writes: safe in a spreadsheet, exact as numbers."""
 
 import csv
 import io
@@ -12,13 +12,13 @@ FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\0")
 PLAIN_NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 
-def harmless(text: str) -> str:
+def escape_formula(text: str) -> str:
     """A cell that no spreadsheet runs: text that begins like a formula gets a `'` in front.
 
-    Plain numbers stay as they are. `as_written` takes it away again.
+    Plain numbers stay as they are. `unescape_formula` takes it away again.
 
     Example:
-      >>> [harmless(text) for text in ("=1+1", "-1.5", "@SUM(A1)", "spam")]
+      >>> [escape_formula(text) for text in ("=1+1", "-1.5", "@SUM(A1)", "spam")]
       ["'=1+1", '-1.5', "'@SUM(A1)", 'spam']
 
     Source: OWASP ASVS 5.0, 1.2.10; carriage return and line feed from OWASP, CSV Injection.
@@ -26,11 +26,11 @@ def harmless(text: str) -> str:
     return f"'{text}" if _is_formula(text) and not PLAIN_NUMBER.fullmatch(text) else text
 
 
-def as_written(cell: str) -> str:
-    """The text that `harmless` made a cell of.
+def unescape_formula(cell: str) -> str:
+    """The text that `escape_formula` made a cell of.
 
     Example:
-      >>> [as_written(cell) for cell in ("'=1+1", "-1.5", "'quoted'")]
+      >>> [unescape_formula(cell) for cell in ("'=1+1", "-1.5", "'quoted'")]
       ['=1+1', '-1.5', "'quoted'"]
     """
     return cell[1:] if cell.startswith("'") and _is_formula(cell) else cell

@@ -70,7 +70,7 @@ def audit_data(data: Dataset, *, near: bool = False) -> Audit:
 
 def _leaks(data: Dataset, train: Rows, test: Rows) -> Iterator[Finding]:
     """Test examples that are training examples too."""
-    twins = test[np.isin(data.copy_of[test], data.copy_of[train])]
+    twins = test[np.isin(data.duplicate_of[test], data.duplicate_of[train])]
     if not len(twins):
         return
     share = f"{len(twins):,} of {len(test):,} test examples ({percent(len(twins) / len(test))})"
@@ -82,7 +82,7 @@ def _leaks(data: Dataset, train: Rows, test: Rows) -> Iterator[Finding]:
         text, kind = f"{share} stand in the training part too", "in both parts"
     rows, partners = twins[:MAX_NAMED], []
     for row in rows:
-        same = train[data.copy_of[train] == data.copy_of[row]]
+        same = train[data.duplicate_of[train] == data.duplicate_of[row]]
         partners.append(f"{data.keys[row]} is {data.keys[same[0]]}")
     yield _finding(kind, f"{text}: {', '.join(partners)}{_more(twins)}", twins)
 
@@ -91,7 +91,7 @@ def _nearly(data: Dataset, train: Rows, test: Rows) -> Iterator[Finding]:
     """Test images that look nearly like a training image, and are no copy of one."""
     if isinstance(data.x, Table):
         return
-    fresh = test[~np.isin(data.copy_of[test], data.copy_of[train])]
+    fresh = test[~np.isin(data.duplicate_of[test], data.duplicate_of[train])]
     pairs = nearly_same(data.x, train, fresh)
     if not len(pairs):
         return
@@ -106,7 +106,7 @@ def _nearly(data: Dataset, train: Rows, test: Rows) -> Iterator[Finding]:
 def _repeats(data: Dataset, train: Rows, test: Rows) -> Iterator[Finding]:
     """Examples that stand more than once within one part."""
     for part, rows in (("test", test), ("training", train)):
-        copies = rows[_is_later_copy(data.copy_of[rows])]
+        copies = rows[_is_later_copy(data.duplicate_of[rows])]
         if not len(copies):
             continue
         n_distinct = len(rows) - len(copies)
@@ -128,13 +128,13 @@ def _is_later_copy(groups: Rows) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]"
 
 def _contradictions(data: Dataset) -> Iterator[Finding]:
     """Identical examples whose answers differ."""
-    differs = data.y != data.y[data.copy_of]
-    groups = np.unique(data.copy_of[differs])
+    differs = data.y != data.y[data.duplicate_of]
+    groups = np.unique(data.duplicate_of[differs])
     if len(groups):
-        rows = np.flatnonzero(np.isin(data.copy_of, groups))
+        rows = np.flatnonzero(np.isin(data.duplicate_of, groups))
         pairs = []
         for row in np.flatnonzero(differs)[:MAX_NAMED]:
-            first = data.copy_of[row]
+            first = data.duplicate_of[row]
             answers = [data.labels[data.y[i]] for i in (first, row)]
             pairs.append(f"{data.keys[first]} is {answers[0]!r}, {data.keys[row]} {answers[1]!r}")
         text = f"{len(groups):,} examples stand there with different answers: {'; '.join(pairs)}"

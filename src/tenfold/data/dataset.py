@@ -194,14 +194,14 @@ class Dataset:
         return digest.hexdigest()
 
     @cached_property
-    def copy_of(self) -> Rows:
+    def duplicate_of(self) -> Rows:
         """For each example the row of the first one that is identical to it, itself included.
 
         Picture files are also identical where they encode the same picture.
         """
         if self.pictures is not None:
             return self.pictures.same_as
-        return self.x.copy_of if isinstance(self.x, Table) else first_of_each(self.x)
+        return self.x.duplicate_of if isinstance(self.x, Table) else first_of_each(self.x)
 
     @cached_property
     def group_of(self) -> Rows:
@@ -210,9 +210,10 @@ class Dataset:
         Copies are a group. In a table whose rows repeat ten times on average they are none: its
         columns take few values, and equal rows are different cases.
         """
-        if isinstance(self.x, Table) and len(np.unique(self.copy_of)) * FEW_VALUES <= len(self):
+        n_distinct = len(np.unique(self.duplicate_of))
+        if isinstance(self.x, Table) and n_distinct * FEW_VALUES <= len(self):
             return np.arange(len(self))
-        return self.copy_of
+        return self.duplicate_of
 
     def take(self, rows: ArrayLike) -> "Dataset":
         """The dataset of these rows, in this order; official test rows stay marked.

@@ -74,7 +74,7 @@ def same_pictures(x: AnyImages) -> NDArray[np.int64]:
 
     first = first_of_each(x)
     single = np.flatnonzero(first == np.arange(len(x)))
-    edges = _alike(x, _near(_cells(x[single]), single))
+    edges = _show_the_same(x, _near(_cells(x[single]), single))
     ends = (np.r_[edges[:, 0], edges[:, 1]], np.r_[edges[:, 1], edges[:, 0]])
     graph = coo_array((np.ones(len(ends[0])), ends), (len(x), len(x))).tocsr()
     leader, is_placed = np.arange(len(x)), np.zeros(len(x), bool)
@@ -84,7 +84,7 @@ def same_pictures(x: AnyImages) -> NDArray[np.int64]:
             leader[reached], is_placed[reached] = row, True
             others = np.unique(graph[reached].indices)
             others = others[~is_placed[others]]
-            reached = _alike(x, np.stack([np.full_like(others, row), others], axis=1))[:, 1]
+            reached = _show_the_same(x, np.stack([np.full_like(others, row), others], axis=1))[:, 1]
     return leader[first]
 
 
@@ -102,7 +102,7 @@ def _near(cells: NDArray[np.float64], rows: NDArray[np.int64]) -> NDArray[np.int
     return near
 
 
-def _alike(x: AnyImages, pairs: NDArray[np.int64]) -> NDArray[np.int64]:
+def _show_the_same(x: AnyImages, pairs: NDArray[np.int64]) -> NDArray[np.int64]:
     """Those of the pairs (m, 2) that show the same picture."""
     step = few(x, AT_ONCE)
     parts = (pairs[start : start + step] for start in range(0, len(pairs), step))

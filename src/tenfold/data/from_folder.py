@@ -14,7 +14,7 @@ from tenfold.core.contract import ImageInput
 from tenfold.core.errors import DataError, TenfoldError, did_you_mean, message, printable
 from tenfold.data.disk_images import AnyImages, StoredImages, Writer
 from tenfold.inputs.pictures.decode import Shape, is_picture, read_picture, read_shape
-from tenfold.inputs.pictures.preprocess import see
+from tenfold.inputs.pictures.preprocess import preprocess
 
 LARGEST_PX = 64
 """Longer side of what a model of mixed or larger pictures sees."""
@@ -100,7 +100,7 @@ def read_picture_folder(
         if file.path not in shapes:
             continue
         try:
-            image = see(file.path, accepted).image
+            image = preprocess(file.path, accepted).image
         except TenfoldError as error:
             refused.append(str(error))
         else:
@@ -196,10 +196,13 @@ def _labels(
     if not names:
         raise DataError(
             message(
-                "No picture can be read", where=folder, expected="a folder of them per label",
-                fix=_first_of(refused).removesuffix("."), n_refused=len(refused),
+                "No picture can be read",
+                where=folder,
+                expected="a folder of them per label",
+                fix=_first_of(refused).removesuffix("."),
+                n_refused=len(refused),
             )
-        )  # fmt: skip
+        )
     if known:
         strange = sorted(names - set(known))
         if strange:

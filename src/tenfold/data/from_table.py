@@ -11,7 +11,7 @@ from tenfold.core.contract import Contract, DateFormat, Order, TableInput
 from tenfold.core.errors import DataError, did_you_mean, message
 from tenfold.core.settings import Reading
 from tenfold.data.dataset import Dataset, TableInfo
-from tenfold.inputs.tables.columns import (  # fmt: skip
+from tenfold.inputs.tables.columns import (
     LARGEST,
     Profile,
     Table,
@@ -92,8 +92,8 @@ def table_dataset(
         info=info,
         source=source,
     )
-    if not order and data.group_of is not data.copy_of:
-        n_distinct = len(np.unique(data.copy_of))
+    if not order and data.group_of is not data.duplicate_of:
+        n_distinct = len(np.unique(data.duplicate_of))
         repeats = f"only {n_distinct} different rows: equal ones may be fitted to and tested on"
         data = replace(data, info=replace(info, notes=(*info.notes, repeats)))
     return data
@@ -252,15 +252,20 @@ def _in_order(cells: Cells, reading: Reading, target: str) -> tuple[Cells, Order
     if lags >= len(rows) // 2:
         raise DataError(
             message(
-                "More lags than rows allow", where=cells.name,
-                expected=f"less than half of the {len(rows)} rows", lags=lags,
+                "More lags than rows allow",
+                where=cells.name,
+                expected=f"less than half of the {len(rows)} rows",
+                lags=lags,
             )
-        )  # fmt: skip
+        )
     steps = np.diff(times[rows])
     order = Order(
-        time=name, is_date=is_date, step=float(np.median(steps)), last=float(times[rows[-1]]),
+        time=name,
+        is_date=is_date,
+        step=float(np.median(steps)),
+        last=float(times[rows[-1]]),
         lags=lags,
-    )  # fmt: skip
+    )
     return Cells(cells.name, cells.frame.iloc[rows], cells.header, cells.notes), order
 
 

@@ -85,10 +85,12 @@ def _check_name(path: Path) -> None:
     if printable(path) != str(path):
         raise DataError(
             message(
-                "A name that is not UTF-8", where=path, expected="one that can be written down",
+                "A name that is not UTF-8",
+                where=path,
+                expected="one that can be written down",
                 fix="Rename it",
             )
-        )  # fmt: skip
+        )
 
 
 def _load_folder(path: Path, like: Contract | None) -> Dataset:
@@ -100,9 +102,15 @@ def _load_folder(path: Path, like: Contract | None) -> Dataset:
     info = PictureInfo(found.input, same_pictures(found.x), found.remarks)
     test_rows = np.arange(found.n_train, len(found.x))
     return Dataset(
-        str(path), found.x, found.y, found.labels, found.keys, test_rows, source=str(path),
+        str(path),
+        found.x,
+        found.y,
+        found.labels,
+        found.keys,
+        test_rows,
+        source=str(path),
         pictures=info,
-    )  # fmt: skip
+    )
 
 
 def _frame(source: Any) -> "pd.DataFrame":

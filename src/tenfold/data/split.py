@@ -55,17 +55,17 @@ def split(
     rng = np.random.default_rng(seed)
     if data.info is not None and data.info.input.order is not None:
         return _split_by_time(data, test_size or DEFAULT_TEST_SIZE, validation_size)
-    copy_of = data.group_of
+    duplicate_of = data.group_of
     train, dropped = np.setdiff1d(np.arange(len(data)), data.test_rows), np.empty(0, np.int64)
     if test_size is None and data.test_rows.size:
         test = np.sort(data.test_rows)
-        tested = np.isin(copy_of[train], copy_of[test])
+        tested = np.isin(duplicate_of[train], duplicate_of[test])
         train, dropped = train[~tested], train[tested]
     else:
-        train, test = _hold_out(data, train, copy_of, test_size or DEFAULT_TEST_SIZE, rng)
+        train, test = _hold_out(data, train, duplicate_of, test_size or DEFAULT_TEST_SIZE, rng)
     validation = np.empty(0, np.int64)
     if validation_size:
-        train, validation = _hold_out(data, train, copy_of, validation_size, rng)
+        train, validation = _hold_out(data, train, duplicate_of, validation_size, rng)
     return _checked(data, Split(train, validation, test, dropped), validation_size)
 
 
@@ -135,14 +135,14 @@ def _check_sizes(data: Dataset, test_size: float | None, validation_size: float)
 
 
 def _hold_out(
-    data: Dataset, rows: Rows, copy_of: Rows, size: float, rng: np.random.Generator
+    data: Dataset, rows: Rows, duplicate_of: Rows, size: float, rng: np.random.Generator
 ) -> tuple[Rows, Rows]:
     """(kept, held out): `size` of the rows, of each label as near to it as whole rows allow.
 
     Copies of an image form a group that stays together and counts for the label of its first one.
     """
     _, first, group_of, n_copies = np.unique(
-        copy_of[rows], return_index=True, return_inverse=True, return_counts=True
+        duplicate_of[rows], return_index=True, return_inverse=True, return_counts=True
     )
     answers = _strata(data)[rows[first]]
     counts = np.bincount(answers, weights=n_copies)

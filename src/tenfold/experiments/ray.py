@@ -37,6 +37,7 @@ from tenfold.core.processes import usable_cores
 from tenfold.experiments.sweeps.executors import ATTEMPTS, Watch
 from tenfold.experiments.sweeps.shared import MANIFEST
 from tenfold.experiments.sweeps.trials import ENVIRONMENT, Job, give_up, has_ended, run_trial
+from tenfold.inputs.pictures.decode import DEFAULT_OPTIONS, PictureOptions
 from tenfold.learners.architectures import prepare
 from tenfold.model.answer_files import answer_files
 from tenfold.model.csv_form import csv_head, csv_row
@@ -178,9 +179,8 @@ def predict_many(
     run: Path,
     inputs: Sequence[Path],
     out: Path,
+    options: PictureOptions = DEFAULT_OPTIONS,
     *,
-    fitted: bool = True,
-    turn: bool = True,
     tell: Callable[[int, int], None] = lambda done, of: None,
 ) -> Answered:
     """Answer many files on a cluster, through Ray Data: a model in each process, shards to each.
@@ -194,7 +194,7 @@ def predict_many(
       run: A run folder or a `model.onnx`: who answers.
       inputs: Files, as `Model.predict` takes them.
       out: A folder for the shards and, at the end, `predictions.csv`.
-      fitted, turn: As in `Model.predict`.
+      options: How picture files are read.
       tell: Is told how many shards are done, of how many.
 
     Raises:
@@ -207,7 +207,7 @@ def predict_many(
         content = path.read_bytes()
     model = Model(content, where=path)
     shards = {
-        _shard_name(i, model, part, fitted, turn): [str(path) for path in part]
+        _shard_name(i, model, part, options): [str(path) for path in part]
         for i, part in enumerate(_parts(inputs, SHARD_FILES))
     }
     folder = out / "shards"
@@ -218,11 +218,11 @@ def predict_many(
     tell(n_found, len(shards))
     with files.locked(out, wait=False):
         if missing:
-            answered = _answered(address, content, missing, fitted, turn)
+            answered = _answered(address, content, missing, options)
             for n_done, (name, text) in enumerate(answered, n_found + 1):
                 files.write_text(folder / name, text)
                 tell(n_done, len(shards))
-        head = _table(model, [], fitted, turn)
+        head = _table(model, [], options)
         n_answers = n_errors = 0
         with files.durable(out / "predictions.csv") as file:
             file.write(head.encode())
@@ -236,7 +236,7 @@ def predict_many(
 
 
 def _answered(
-    address: str, content: bytes, shards: Mapping[str, list[str]], fitted: bool, turn: bool
+    address: str, content: bytes, shards: Mapping[str, list[str]], options: PictureOptions
 ) -> Iterator[tuple[str, str]]:
     """Name and text of each shard, as they come."""
     ray = join(address)
@@ -249,7 +249,7 @@ def _answered(
         n_actors = max(1, min(len(rows), int(ray.cluster_resources().get("CPU", 1))))
         answered = data.from_items(rows, override_num_blocks=len(rows)).map(
             _Answerer,
-            fn_constructor_args=(ray.put(content), os.getcwd(), fitted, turn),
+            fn_constructor_args=(ray.put(content), os.getcwd(), options),
             compute=data.ActorPoolStrategy(size=n_actors),
             num_cpus=1,
         )
@@ -270,11 +270,11 @@ def _answered(
 class _Answerer:
     """A model in a process of the cluster."""
 
-    def __init__(self, content: Any, folder: str, fitted: bool, turn: bool) -> None:
+    def __init__(self, content: Any, folder: str, options: PictureOptions) -> None:
         import ray
 
         self._model = Model(ray.get(content))
-        self._options = fitted, turn
+        self._options = options
         with suppress(OSError):  # relative names then mean what they mean to the driver
             os.chdir(folder)
 
@@ -283,16 +283,16 @@ class _Answerer:
         for path in paths:
             if not path.exists():  # as a value: of what is raised Ray Data keeps no cause
                 return {"name": row["name"], "text": "", "unseen": str(path)}
-        text = _table(self._model, paths, *self._options)
+        text = _table(self._model, paths, self._options)
         return {"name": row["name"], "text": text, "unseen": ""}
 
 
-def _table(model: Model, paths: Sequence[Path], fitted: bool, turn: bool) -> str:
+def _table(model: Model, paths: Sequence[Path], options: PictureOptions) -> str:
     """What `tenfold predict --csv` prints of these files."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(csv_head(model.labels))
-    for answer in answer_files(model, paths, fitted=fitted, turn=turn):
+    for answer in answer_files(model, paths, options):
         writer.writerow(csv_row(answer, model.labels))
     return text.getvalue()
 
@@ -302,9 +302,9 @@ def _parts(paths: Sequence[Path], size: int) -> Iterator[Sequence[Path]]:
         yield paths[start : start + size]
 
 
-def _shard_name(i: int, model: Model, paths: Sequence[Path], fitted: bool, turn: bool) -> str:
+def _shard_name(i: int, model: Model, paths: Sequence[Path], options: PictureOptions) -> str:
     """A name that no other answers have: by model, options, names, sizes and times of the files."""
-    digest = hashlib.sha256(f"{model.sha256} {fitted} {turn}\n".encode())
+    digest = hashlib.sha256(f"{model.sha256} {options}\n".encode())
     for path in paths:
         with files.os_errors("read", path):
             known = path.stat()

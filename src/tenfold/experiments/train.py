@@ -30,6 +30,7 @@ from tenfold.evaluation import AnyEvaluation
 from tenfold.evaluation.robustness import Robustness, measure_robustness
 from tenfold.experiments.artifacts import measure, write_evidence
 from tenfold.experiments.cross_validation import cross_validate, write_folds
+from tenfold.inputs.pictures.decode import DEFAULT_OPTIONS, PictureOptions
 from tenfold.inputs.tables.columns import Table
 from tenfold.learners import LEARNERS, check_task
 from tenfold.learners.architectures import import_all
@@ -334,14 +335,16 @@ def predict(run: Run | Path | str, inputs: Any) -> Prediction | Predictions | Es
 
 
 def read(
-    run: Run | Model | Path | str, picture: Path | str | NDArray[Any], *, turn: bool = True
+    run: Run | Model | Path | str,
+    picture: Path | str | NDArray[Any],
+    options: PictureOptions = DEFAULT_OPTIONS,
 ) -> Transcript:
     """Read a page of digits with a run's model, or with a `model.onnx` by itself.
 
     Args:
       run: A run, its folder, a model or its file.
       picture: A picture file, or a grey picture uint8 (height, width).
-      turn: Turn the file as its EXIF tag says; off for phones that leave a stale tag.
+      options: How the file is read; `apply_exif` and `max_pixels` count here.
 
     Returns:
       The lines with their digits; `.text` is what stands there.
@@ -353,7 +356,7 @@ def read(
     if isinstance(run, Run):
         run = run.model
     model = run if isinstance(run, Model) else Model.open(run)
-    return transcribe(model, picture, turn=turn)
+    return transcribe(model, picture, options)
 
 
 def _make(run: Run, data: Dataset, split: Split, settings: Settings, clock: "_Clock") -> None:

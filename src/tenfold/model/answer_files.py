@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from tenfold.core.errors import TenfoldError
+from tenfold.inputs.pictures.decode import DEFAULT_OPTIONS, PictureOptions
 from tenfold.model.json_form import Answer
 from tenfold.model.model import Model
 from tenfold.model.predictions import Estimate, Estimates, Prediction, Predictions
@@ -15,9 +16,8 @@ Found = Prediction | Predictions | Estimate | Estimates
 def answer_files(
     model: Model,
     inputs: Sequence[Path],
+    options: PictureOptions = DEFAULT_OPTIONS,
     *,
-    fitted: bool = True,
-    turn: bool = True,
     look: Callable[[Path, Found], bool] | None = None,
 ) -> Iterator[Answer]:
     """Answers in input order; an input that cannot be read stands in its place with its error.
@@ -25,13 +25,13 @@ def answer_files(
     Args:
       model: What answers.
       inputs: Files.
-      fitted, turn: As in `Model.predict`.
+      options: How picture files are read.
       look: Is told what was answered to each file, before it is passed on; what it returns says
         whether all that was asked for is there.
     """
     for path in inputs:
         try:
-            found = model.predict(path, fitted=fitted, turn=turn)
+            found = model.predict(path, options)
         except TenfoldError as error:
             yield Answer(str(path), 0, error=str(error), complete=False)
             continue

@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 
-from tenfold.core.csv_cells import harmless, number_text
+from tenfold.core.csv_cells import escape_formula, number_text
 from tenfold.model.json_form import Answer, finite
 from tenfold.model.predictions import Estimate
 
 
 def csv_head(labels: Sequence[str]) -> list[str]:
     """Names of the columns, for a model of these labels; of numbers where there are none."""
-    names = map(harmless, _names(labels))
+    names = map(escape_formula, _names(labels))
     first = ("input", "row", next(names), next(names), next(names))
     return [*first, "error", *names]
 
@@ -25,9 +25,9 @@ def csv_row(answer: Answer, labels: Sequence[str]) -> list[str]:
     else:
         confidence, unsure = number_text(found.confidence), str(found.unsure).lower()
         values = map(number_text, found.values.tolist())
-        row = [str(answer.row), harmless(found.label), confidence, unsure, *values]
-    error = harmless(answer.error or "")
-    return [harmless(answer.input), *row[:4], error, *row[4:]]
+        row = [str(answer.row), escape_formula(found.label), confidence, unsure, *values]
+    error = escape_formula(answer.error or "")
+    return [escape_formula(answer.input), *row[:4], error, *row[4:]]
 
 
 def _names(labels: Sequence[str]) -> list[str]:

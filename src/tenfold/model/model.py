@@ -23,8 +23,8 @@ from tenfold.core.contract import (
 from tenfold.core.errors import DataError, ModelError, message
 from tenfold.data.from_table import with_earlier_values
 from tenfold.inputs.idx import read_idx
-from tenfold.inputs.pictures.decode import is_picture
-from tenfold.inputs.pictures.preprocess import Steps, see
+from tenfold.inputs.pictures.decode import DEFAULT_OPTIONS, PictureOptions, is_picture
+from tenfold.inputs.pictures.preprocess import PictureSteps, preprocess
 from tenfold.inputs.tables.columns import Table, graph_inputs, read_rows
 from tenfold.inputs.tables.read import Cells, from_frame, read_table
 from tenfold.model.onnx_check import check_graph
@@ -89,7 +89,7 @@ class Model:
             return cls(path.read_bytes(), where=path)
 
     def predict(
-        self, inputs: Any, *, fitted: bool = True, turn: bool = True
+        self, inputs: Any, options: PictureOptions = DEFAULT_OPTIONS
     ) -> Prediction | Predictions | Estimate | Estimates:
         """Answer one input or many.
 
@@ -99,8 +99,7 @@ class Model:
             other; or of a picture file, which is fitted to the model's box. For tables the path of
             a CSV or Parquet file, a pandas frame, a dict with a value per column, or a list of
             such dicts. For features an array of numbers (d,) or (n, d).
-          fitted: False takes picture files as they are, without the fit.
-          turn: Turn picture files as their EXIF tag says; off for phones that leave a stale tag.
+          options: How picture files are read.
 
         Returns:
           A `Prediction` (regression: `Estimate`) for one input, `Predictions` (`Estimates`) for
@@ -122,12 +121,12 @@ class Model:
             return self.answer(numbers) if numbers.ndim > 1 else self.answer(numbers[None])[0]
         if isinstance(inputs, str | Path):
             if is_picture(inputs):
-                return self._answer_picture(see(inputs, contract, fitted=fitted, turn=turn))
+                return self._answer_picture(preprocess(inputs, contract, options))
             inputs = read_idx(inputs)
         x = np.asarray(inputs)
         return self.answer(x[None])[0] if x.shape == contract.shape else self.answer(x)
 
-    def _answer_picture(self, steps: Steps) -> Prediction | Estimate:
+    def _answer_picture(self, steps: PictureSteps) -> Prediction | Estimate:
         return of_picture(self.answer(steps.image[None])[0], steps)
 
     def answer(self, x: NDArray[Any] | Table, notes: Sequence[str] = ()) -> Answers:

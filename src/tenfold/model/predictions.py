@@ -12,7 +12,7 @@ from tenfold.core import html_repr
 from tenfold.core.contract import (
     Decision,
 )
-from tenfold.inputs.pictures.preprocess import Steps
+from tenfold.inputs.pictures.preprocess import PictureSteps
 
 Floats = NDArray[np.float32]
 
@@ -45,7 +45,7 @@ class Prediction:
     unsure: bool = False
     reason: str | None = None
     novelty: float | None = None
-    steps: Steps | None = None
+    steps: PictureSteps | None = None
 
     @property
     def probabilities(self) -> dict[str, float]:
@@ -216,7 +216,7 @@ class Estimates(Sequence[Estimate]):
 Answers = Predictions | Estimates
 
 
-def of_picture(answer: Prediction | Estimate, steps: Steps) -> Prediction | Estimate:
+def of_picture(answer: Prediction | Estimate, steps: PictureSteps) -> Prediction | Estimate:
     """An answer to what a model saw of a picture: unsure where the picture has a problem."""
     if isinstance(answer, Estimate):
         return answer

@@ -16,7 +16,7 @@ from tenfold.core.contract import ImageInput
 from tenfold.core.errors import DataError, message
 from tenfold.inputs.pictures import mnist_box as box
 from tenfold.inputs.pictures import page_layout
-from tenfold.inputs.pictures.decode import read_picture
+from tenfold.inputs.pictures.decode import DEFAULT_OPTIONS, PictureOptions, read_picture
 from tenfold.model.model import Model
 from tenfold.model.predictions import Prediction, Predictions
 
@@ -73,14 +73,14 @@ class Transcript:
 
 
 def transcribe(
-    model: Model, picture: Path | str | NDArray[Any], *, turn: bool = True
+    model: Model, picture: Path | str | NDArray[Any], options: PictureOptions = DEFAULT_OPTIONS
 ) -> Transcript:
     """Read the digits on a page.
 
     Args:
       model: One of 28 x 28 grey pixels.
       picture: A picture file, or a grey picture uint8 (h, w).
-      turn: Turn the file as its EXIF tag says; off for phones that leave a stale tag.
+      options: `apply_exif` and `max_pixels` count here.
 
     Raises:
       DataError: A model of something else, or no grey picture.
@@ -91,7 +91,7 @@ def transcribe(
     where, step = None, 1
     if isinstance(picture, str | Path):
         where = picture
-        read = read_picture(picture, turn=turn, at_least_px=page_layout.WORK_PX)
+        read = read_picture(picture, at_least_px=page_layout.WORK_PX, options=options)
         picture, step = read.pixels, read.step
     try:
         page = page_layout.read_page(picture, where=where)
@@ -129,20 +129,22 @@ def _check_reads_digits(model: Model) -> None:
         )
 
 
-def annotated(read: Transcript, picture: Path | str, *, turn: bool = True) -> bytes:
+def annotated(
+    read: Transcript, picture: Path | str, options: PictureOptions = DEFAULT_OPTIONS
+) -> bytes:
     """The page with a box around each digit and its label above, as the bytes of a PNG file.
 
     Args:
       read: What was read on it.
       picture: The picture file.
-      turn: As it was read.
+      options: As it was read.
 
     Raises:
       FormatError, FileError: The file is not the one that was read any more.
     """
     from PIL import Image, ImageDraw, ImageFont
 
-    found = read_picture(picture, channels=3, turn=turn, at_least_px=SHOWN_PX)
+    found = read_picture(picture, channels=3, at_least_px=SHOWN_PX, options=options)
     image = Image.fromarray(found.pixels)
     image.thumbnail((SHOWN_PX, SHOWN_PX))
     factor = max(image.size) / (max(found.pixels.shape[:2]) * found.step)
@@ -165,14 +167,17 @@ def annotated(read: Transcript, picture: Path | str, *, turn: bool = True) -> by
 
 
 def write_annotated(
-    read: Transcript, picture: Path, *, turn: bool = True, folder: Path | None = None
+    read: Transcript,
+    picture: Path,
+    folder: Path | None = None,
+    options: PictureOptions = DEFAULT_OPTIONS,
 ) -> Path:
     """Write the annotated picture: `photo.read.png`, or `photo.read-2.png` where that is taken.
 
     Args:
       read: What was read on the page.
       picture: The picture file.
-      turn: As it was read.
+      options: As it was read.
       folder: Where to write; None: beside the picture.
 
     Returns:
@@ -181,7 +186,7 @@ def write_annotated(
     Raises:
       FileError: The folder cannot be written.
     """
-    content = annotated(read, picture, turn=turn)
+    content = annotated(read, picture, options)
     folder = picture.parent if folder is None else folder
     path = files.free_name(folder, f"{picture.stem}.read", ".png")
     files.write_bytes(path, content)

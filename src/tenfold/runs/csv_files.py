@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tenfold.core import files
-from tenfold.core.csv_cells import as_written, harmless, number_text, write_csv
+from tenfold.core.csv_cells import escape_formula, number_text, unescape_formula, write_csv
 from tenfold.core.errors import RunError, message
 from tenfold.core.records import Epoch
 from tenfold.inputs.idx import write_idx
@@ -60,9 +60,7 @@ class GrowingHistory:
 
 def write_history(path: Path, history: Iterable[Epoch]) -> None:
     """Write `history.csv`; validation columns are empty where there are no validation rows."""
-    columns = (
-        "epoch", "seconds", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate"
-    )  # fmt: skip
+    columns = ("epoch", "seconds", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate")
     rows = ([number_text(getattr(epoch, name)) for name in columns] for epoch in history)
     write_csv(path, columns, rows)
 
@@ -75,18 +73,24 @@ def write_predictions(
 ) -> None:
     """Write one line per row, in the given order: what it was, what was answered, how surely.
 
-    Keys and labels are written as `harmless` has them.
+    Keys and labels are written as `escape_formula` has them.
     """
     names = (f"p_{label}" for label in predictions.label_names)
     doubtful = predictions.unsure.tolist()
     answers = zip(keys, true, predictions.labels, predictions.confidence, doubtful, strict=True)
     rows = (
-        [harmless(key), harmless(label), harmless(predicted), number_text(confidence),
-         "true" if doubt else "false", *map(number_text, probabilities)]
+        [
+            escape_formula(key),
+            escape_formula(label),
+            escape_formula(predicted),
+            number_text(confidence),
+            "true" if doubt else "false",
+            *map(number_text, probabilities),
+        ]
         for (key, label, predicted, confidence, doubt), probabilities in zip(
             answers, predictions.probabilities.tolist(), strict=True
         )
-    )  # fmt: skip
+    )
     write_csv(path, ("key", "true", "predicted", "confidence", "unsure", *names), rows)
 
 
@@ -110,7 +114,8 @@ def write_values(
         high if high is not None else nothing,
     )
     rows = (
-        [harmless(key), *map(number_text, four)] for key, *four in zip(keys, *numbers, strict=True)
+        [escape_formula(key), *map(number_text, four)]
+        for key, *four in zip(keys, *numbers, strict=True)
     )
     write_csv(path, ("key", "true", "predicted", "low", "high"), rows)
 
@@ -152,7 +157,7 @@ def read_predictions(run: Run) -> StoredLabels | StoredValues:
         text = path.read_text("utf-8")
     try:
         head, *rows = csv.reader(io.StringIO(text, newline=""))
-        keys = [as_written(row[0]) for row in rows]
+        keys = [unescape_formula(row[0]) for row in rows]
         if not labels:
             true, predicted = (np.array([float(row[i]) for row in rows]) for i in (1, 2))
             ends = [
@@ -160,7 +165,7 @@ def read_predictions(run: Run) -> StoredLabels | StoredValues:
                 for i in (3, 4)
             ]
             return StoredValues(keys, true, predicted, *ends)
-        code = {harmless(label): i for i, label in enumerate(labels)}
+        code = {escape_formula(label): i for i, label in enumerate(labels)}
         probabilities = np.array([[float(cell) for cell in row[5:]] for row in rows])
         if probabilities.shape != (len(rows), len(labels)):
             raise ValueError(f"{len(labels)} probabilities in each row expected")
@@ -183,8 +188,8 @@ def write_inputs(run: Run, x: NDArray[np.uint8] | Table) -> None:
         (run.path / "examples").mkdir(exist_ok=True)  # a resumed run may have it
     if isinstance(x, Table):
         cells = as_cells(x)
-        rows = ([harmless(cell) for cell in row] for row in zip(*cells.values(), strict=True))
-        write_csv(run.path / EXAMPLE_ROWS, [harmless(name) for name in cells], rows)
+        rows = ([escape_formula(cell) for cell in row] for row in zip(*cells.values(), strict=True))
+        write_csv(run.path / EXAMPLE_ROWS, [escape_formula(name) for name in cells], rows)
     else:
         write_idx(run.path / EXAMPLE_INPUTS, x)
 
@@ -204,8 +209,8 @@ def write_test_rows(run: Run, keys: Sequence[str], x: Table) -> None:
         n_bytes += sum(map(len, row))
         if n_bytes > MAX_CELL_BYTES:
             break
-        kept.append([harmless(cell) for cell in row])
-    write_csv(run.path / TEST_ROWS, ["key", *map(harmless, cells)], kept)
+        kept.append([escape_formula(cell) for cell in row])
+    write_csv(run.path / TEST_ROWS, ["key", *map(escape_formula, cells)], kept)
 
 
 def read_test_rows(run: Run) -> tuple[list[str], dict[str, list[str]]]:
@@ -221,7 +226,7 @@ def read_test_rows(run: Run) -> tuple[list[str], dict[str, list[str]]]:
         text = path.read_bytes()
     try:
         rows = csv.reader(io.StringIO(text.decode("utf-8"), newline=""), strict=True)
-        (_, *names), *found = ([as_written(cell) for cell in row] for row in rows)
+        (_, *names), *found = ([unescape_formula(cell) for cell in row] for row in rows)
         if any(len(row) != len(names) + 1 for row in found):
             raise ValueError(f"{len(names) + 1} cells in each row expected")
     except (ValueError, csv.Error) as error:
@@ -239,5 +244,5 @@ def example_inputs(folder: Path) -> list[dict[str, str]] | Path | None:
 def _read_rows(path: Path) -> list[dict[str, str]]:
     """The rows that `write_inputs` wrote, cells as they were."""
     text = io.StringIO(path.read_text("utf-8"), newline="")
-    names, *rows = ([as_written(cell) for cell in row] for row in csv.reader(text))
+    names, *rows = ([unescape_formula(cell) for cell in row] for row in csv.reader(text))
     return [dict(zip(names, row, strict=True)) for row in rows]

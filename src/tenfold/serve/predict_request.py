@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from tenfold.core.contract import Contract, FeaturesInput, ImageInput, TableInput
 from tenfold.core.errors import TenfoldError, did_you_mean, message
 from tenfold.data.from_table import with_earlier_values
-from tenfold.inputs.pictures.preprocess import Steps, see
+from tenfold.inputs.pictures.decode import PictureOptions
+from tenfold.inputs.pictures.preprocess import PictureSteps, preprocess
 from tenfold.inputs.tables.columns import Table, read_rows
 from tenfold.model.model import read_cells
 from tenfold.serve.limits import Limits
@@ -45,7 +46,7 @@ class PredictRequest:
     rows: Rows
     errors: Sequence[str | None]
     notes: Sequence[str] = ()
-    steps: Steps | None = None
+    steps: PictureSteps | None = None
 
 
 def read_predict_request(
@@ -74,7 +75,7 @@ def read_predict_request(
         request = _raw_request(body, accepted, limits)
     else:
         try:
-            steps = see(body, accepted, max_pixels=limits.pixels)
+            steps = preprocess(body, accepted, PictureOptions(max_pixels=limits.pixels))
         except TenfoldError as error:
             raise HTTPError(422, str(error)) from error
         request = PredictRequest("picture", steps.image[None], (None,), steps=steps)

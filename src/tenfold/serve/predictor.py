@@ -11,7 +11,7 @@ import numpy as np
 
 from tenfold.core.contract import ImageInput, TableInput
 from tenfold.core.errors import TenfoldError
-from tenfold.inputs.pictures.preprocess import see
+from tenfold.inputs.pictures.preprocess import preprocess
 from tenfold.model.json_form import Answer, as_json
 from tenfold.model.predictions import of_picture
 from tenfold.runs.record import Run
@@ -109,7 +109,7 @@ def _see_something(accepted: ImageInput) -> None:
     file = io.BytesIO()
     Image.fromarray(drawn).save(file, "PNG")
     with contextlib.suppress(TenfoldError):  # not every model sees pictures of files
-        see(file.getvalue(), accepted)
+        preprocess(file.getvalue(), accepted)
 
 
 def _answers(request: PredictRequest, outcomes: list[Outcome]) -> Iterator[Answer]:

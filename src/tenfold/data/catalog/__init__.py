@@ -146,8 +146,16 @@ MNIST = _mnist_like(
 FASHION_MNIST = _mnist_like(
     "clothes, H. Xiao, K. Rasul and R. Vollgraf (Zalando SE), MIT",
     (
-        "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
-        "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
+        "T-shirt/top",
+        "Trouser",
+        "Pullover",
+        "Dress",
+        "Coat",
+        "Sandal",
+        "Shirt",
+        "Sneaker",
+        "Bag",
+        "Ankle boot",
     ),
     (
         "sha256:c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
@@ -163,7 +171,7 @@ FASHION_MNIST = _mnist_like(
         # "The dataset appears under data/fashion" of the makers' repository (README).
         "https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion/",
     ),
-)  # fmt: skip
+)
 
 # Address: the makers' README (github.com/rois-codh/kmnist) and torchvision; MD5 of the .gz files
 # and names of the labels: torchvision/datasets/mnist.py.

@@ -45,9 +45,18 @@ def read_npz(path: Path) -> Images:
             with zipfile.ZipFile(file) as archive:
                 arrays = _npz_arrays(archive, path)
         except (
-            zipfile.BadZipFile, zlib.error, ValueError, EOFError, NotImplementedError,
-            RuntimeError, MemoryError, OverflowError, TypeError, SyntaxError, LookupError,
-        ) as error:  # fmt: skip
+            zipfile.BadZipFile,
+            zlib.error,
+            ValueError,
+            EOFError,
+            NotImplementedError,
+            RuntimeError,
+            MemoryError,
+            OverflowError,
+            TypeError,
+            SyntaxError,
+            LookupError,
+        ) as error:
             if isinstance(error, TenfoldError):
                 raise
             reason = " ".join(str(error).split()) or type(error).__name__

@@ -36,18 +36,24 @@ class _Maps(NamedTuple):
     shares: NDArray[np.float32]
 
 
-def is_bending(settings: Settings) -> bool:
+def has_distortions(settings: Settings) -> bool:
     """Whether pictures are bent, not only moved by whole pixels."""
     return any(
         (
-            settings.rotate_degrees, settings.zoom, settings.shear, settings.elastic_px,
-            settings.thicken, settings.contrast,
+            settings.rotate_degrees,
+            settings.zoom,
+            settings.shear,
+            settings.elastic_px,
+            settings.thicken,
+            settings.contrast,
         )
-    )  # fmt: skip
+    )
 
 
-def bend(images: NDArray[Any], settings: Settings, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Bend pictures at random.
+def augment(
+    images: NDArray[Any], settings: Settings, rng: np.random.Generator
+) -> NDArray[np.uint8]:
+    """Distort pictures at random.
 
     Args:
       images: uint8 (n, height, width) or (n, height, width, 3). Neighbours share a map: shuffle
@@ -60,7 +66,7 @@ def bend(images: NDArray[Any], settings: Settings, rng: np.random.Generator) -> 
     """
     if len(images) > AT_ONCE:  # smaller arrays stay in the cache, and their memory is used again
         starts = range(0, len(images), AT_ONCE)
-        return np.concatenate([bend(images[i : i + AT_ONCE], settings, rng) for i in starts])
+        return np.concatenate([augment(images[i : i + AT_ONCE], settings, rng) for i in starts])
     n, height, width = images.shape[:3]
     flat = images.reshape(n, height * width, -1)
     n_maps = -(-n // BLOCK)

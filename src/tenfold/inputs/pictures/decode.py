@@ -41,8 +41,15 @@ FOREIGN = {
 """Pictures that are not read, by bytes 4 to 12: freedesktop.org's shared-mime-info 2.2."""
 
 STARTS = (
-    b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM", b"MM\0*", b"II*\0", b"MM\0+", b"II+\0"
-)  # fmt: skip
+    b"\x89PNG",
+    b"\xff\xd8\xff",
+    b"GIF8",
+    b"BM",
+    b"MM\0*",
+    b"II*\0",
+    b"MM\0+",
+    b"II+\0",
+)
 """How files of `FORMATS` begin, after the same source; WebP is told in `is_picture`."""
 
 MAX_BYTES = 32 << 20
@@ -50,6 +57,26 @@ MAX_PIXELS = 64_000_000
 MAX_SIDE_PX = 16_384
 
 Channels = Literal[1, 3]
+
+
+@dataclass(frozen=True)
+class PictureOptions:
+    """How picture files are read.
+
+    Attributes:
+      fit_to_box: Bring a picture to the size of the model: find what is drawn and fit it to the
+        MNIST box, or cut out the middle, as the model's contract says. False takes the picture as
+        it is; it must then have the model's size.
+      apply_exif: Turn a picture as its EXIF tag says; False for cameras that leave a stale tag.
+      max_pixels: Larger pictures are refused before they are decoded.
+    """
+
+    fit_to_box: bool = True
+    apply_exif: bool = True
+    max_pixels: int = MAX_PIXELS
+
+
+DEFAULT_OPTIONS = PictureOptions()
 
 ORIENTATION = 0x0112
 """EXIF 2.32, table 4: the tag that says how the camera was held."""
@@ -78,18 +105,16 @@ def read_picture(
     path: Path | str,
     *,
     channels: Channels = 1,
-    turn: bool = True,
     at_least_px: int | None = None,
-    max_pixels: int = MAX_PIXELS,
+    options: PictureOptions = DEFAULT_OPTIONS,
 ) -> Picture:
     """Read a picture file.
 
     Args:
       path: The file. Its content decides what it is, not its name.
       channels: 1 for grey, 3 for colour.
-      turn: Turn the picture as its EXIF tag says; off for phones that leave a stale tag.
       at_least_px: A JPEG may come smaller by 2, 4 or 8, its longer side at least this.
-      max_pixels: Larger pictures are refused before they are decoded.
+      options: `apply_exif` and `max_pixels` count here.
 
     Raises:
       FormatError: No picture of `FORMATS`, damaged, or larger than the caps.
@@ -99,10 +124,7 @@ def read_picture(
     with files.os_errors("read", path), path.open("rb") as file:
         _check_bytes(os.fstat(file.fileno()).st_size, path)
         content = file.read(MAX_BYTES + 1)
-    return decode(
-        content, where=path, channels=channels, turn=turn, at_least_px=at_least_px,
-        max_pixels=max_pixels,
-    )  # fmt: skip
+    return decode(content, where=path, channels=channels, at_least_px=at_least_px, options=options)
 
 
 def is_picture(path: Path | str) -> bool:
@@ -154,9 +176,8 @@ def decode(
     *,
     where: object = "bytes",
     channels: Channels = 1,
-    turn: bool = True,
     at_least_px: int | None = None,
-    max_pixels: int = MAX_PIXELS,
+    options: PictureOptions = DEFAULT_OPTIONS,
 ) -> Picture:
     """Decode the bytes of a picture file; the arguments are those of `read_picture`.
 
@@ -171,9 +192,9 @@ def decode(
     # Pillow reports damaged metadata, which is not used here, by warnings.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        image = _open(io.BytesIO(content), where, max_pixels)
+        image = _open(io.BytesIO(content), where, options.max_pixels)
         try:
-            return _decoded(image, channels, turn, at_least_px)
+            return _decoded(image, channels, options.apply_exif, at_least_px)
         except FormatError:
             raise
         except Exception as error:  # decoders fail in a dozen ways on foreign bytes
@@ -254,7 +275,7 @@ def _damaged(where: object, error: Exception) -> FormatError:
 
 
 def _decoded(
-    image: "Image.Image", channels: Channels, turn: bool, at_least_px: int | None
+    image: "Image.Image", channels: Channels, apply_exif: bool, at_least_px: int | None
 ) -> Picture:
     kind = "JPEG" if image.format == "MPO" else str(image.format)  # MPO: a phone's, with previews
     width = image.size[0]
@@ -264,7 +285,7 @@ def _decoded(
         image.draft(None, (int(width * ratio), int(image.size[1] * ratio)))
     image.load()
     step = max(1, round(width / image.size[0]))
-    orientation = _orientation(image) if turn else 1
+    orientation = _orientation(image) if apply_exif else 1
     pixels = _pixels(image, channels)
     return Picture(np.ascontiguousarray(turned(pixels, orientation)), step, kind)
 

@@ -10,7 +10,14 @@ from numpy.typing import NDArray
 from tenfold.core.contract import ImageInput
 from tenfold.core.errors import DataError, message
 from tenfold.inputs.pictures import mnist_box as box
-from tenfold.inputs.pictures.decode import MAX_PIXELS, Channels, Picture, decode, read_picture
+from tenfold.inputs.pictures.decode import (
+    DEFAULT_OPTIONS,
+    Channels,
+    Picture,
+    PictureOptions,
+    decode,
+    read_picture,
+)
 from tenfold.inputs.pictures.mnist_box import Box, Polarity
 
 OVERSIZE = 2
@@ -20,8 +27,8 @@ BLANK = "nothing is drawn on it"
 
 
 @dataclass(frozen=True, eq=False)
-class Steps:
-    """What became of a picture.
+class PictureSteps:
+    """What became of a picture, step by step.
 
     Attributes:
       original: The picture as worked on: uint8 (h, w), or (h, w, 3) in colour.
@@ -40,22 +47,15 @@ class Steps:
     problem: str | None = None
 
 
-def see(
-    source: Path | str | bytes,
-    accepted: ImageInput,
-    *,
-    fitted: bool = True,
-    turn: bool = True,
-    max_pixels: int = MAX_PIXELS,
-) -> Steps:
+def preprocess(
+    source: Path | str | bytes, accepted: ImageInput, options: PictureOptions = DEFAULT_OPTIONS
+) -> PictureSteps:
     """Read a picture file as a model sees it.
 
     Args:
       source: The file, or its bytes.
       accepted: What the model accepts. Its `crop` says how a picture becomes of its size.
-      fitted: False takes the picture as it is; it must then have the model's size.
-      turn: Turn the picture as its EXIF tag says.
-      max_pixels: Larger pictures are refused before they are decoded.
+      options: How the file is read.
 
     Raises:
       DataError: The model's crop cannot be done at its size.
@@ -65,18 +65,18 @@ def see(
     where = "picture" if isinstance(source, bytes) else source
 
     def read(channels: Channels, at_least_px: int | None) -> Picture:
-        asked: Any = {"channels": channels, "turn": turn, "at_least_px": at_least_px}
+        how: Any = {"channels": channels, "at_least_px": at_least_px, "options": options}
         if isinstance(source, bytes):
-            return decode(source, where=where, max_pixels=max_pixels, **asked)
-        return read_picture(source, max_pixels=max_pixels, **asked)
+            return decode(source, where=where, **how)
+        return read_picture(source, **how)
 
-    if not fitted:
+    if not options.fit_to_box:
         pixels = read(accepted.channels, None).pixels
-        return Steps(pixels, pixels)
+        return PictureSteps(pixels, pixels)
     if accepted.crop == "centre":
         at_least = OVERSIZE * max(accepted.height, accepted.width)
         pixels = read(accepted.channels, at_least).pixels
-        return Steps(pixels, centred(pixels, accepted.height, accepted.width))
+        return PictureSteps(pixels, centred(pixels, accepted.height, accepted.width))
     if accepted.shape != (box.SIDE_PX, box.SIDE_PX):
         size = " x ".join(str(n) for n in accepted.shape)
         raise DataError(
@@ -94,9 +94,9 @@ def see(
     except box.NothingDrawn:
         blank = np.zeros(accepted.shape, np.uint8)
         grey = np.rint(box.shrink(picture.pixels, box.WORK_PX)).astype(np.uint8)
-        return Steps(grey, blank, np.zeros_like(grey), problem=BLANK)
+        return PictureSteps(grey, blank, np.zeros_like(grey), problem=BLANK)
     x, y, width, height = (round(side * picture.step) for side in fit.box)
-    return Steps(fit.grey, fit.image, fit.ink, (x, y, width, height), fit.polarity)
+    return PictureSteps(fit.grey, fit.image, fit.ink, (x, y, width, height), fit.polarity)
 
 
 def centred(pixels: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:

@@ -38,9 +38,7 @@ MAX_WORDS = 2000
 LARGEST = 1e37
 """Numbers are cut here: float32 ends at 3.4e38, and they are subtracted from each other."""
 
-YES_NO = [
-    {"yes", "no"}, {"y", "n"}, {"true", "false"}, {"t", "f"}, {"0", "1"}, {"on", "off"}
-]  # fmt: skip
+YES_NO = [{"yes", "no"}, {"y", "n"}, {"true", "false"}, {"t", "f"}, {"0", "1"}, {"on", "off"}]
 IDENTIFIER_NAME = re.compile(
     r"(^|[ _.-])(id|uuid|guid|index|key|nr|no|number|code)$|^unnamed", re.I
 )
@@ -71,7 +69,7 @@ class Table:
         return Table({name: values[rows] for name, values in self.columns.items()})
 
     @cached_property
-    def copy_of(self) -> NDArray[np.int64]:
+    def duplicate_of(self) -> NDArray[np.int64]:
         """For each row the position of the first row that is equal in all columns."""
         import pandas as pd
 

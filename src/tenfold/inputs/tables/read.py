@@ -156,9 +156,13 @@ def _as_text(column: "pd.Series[Any]", name: str, where: str) -> "pd.Series[str]
         first = next((value for value in column if value is not None), None)
         if isinstance(first, list | dict | tuple | set) or type(first).__name__ == "ndarray":
             raise DataError(
-                message("A column of nested values", where=where, expected="one value a cell",
-                        column=name)
-            )  # fmt: skip
+                message(
+                    "A column of nested values",
+                    where=where,
+                    expected="one value a cell",
+                    column=name,
+                )
+            )
         text = column.astype(object).where(column.notna(), "").map(str)
     return text.fillna("").astype(str).reset_index(drop=True)
 
@@ -172,8 +176,10 @@ def _number_text(value: float) -> str:
 
 def _decode(content: bytes, path: Path) -> tuple[str, str]:
     for mark, encoding in (
-        (b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16")
-    ):  # fmt: skip
+        (b"\xef\xbb\xbf", "utf-8-sig"),
+        (b"\xff\xfe", "utf-16"),
+        (b"\xfe\xff", "utf-16"),
+    ):
         if content.startswith(mark):
             encodings = [encoding]
             break

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from tenfold.core.records import Epoch
 from tenfold.core.settings import Settings
-from tenfold.inputs.pictures.augment import bend, is_bending
+from tenfold.inputs.pictures.augment import augment, has_distortions
 from tenfold.learners.architectures import Convolution, convolutions, rows_at_once
 from tenfold.learners.training.base import Training
 from tenfold.learners.training.steps import (
@@ -115,7 +115,7 @@ class ConvolutionTraining(Training):
         shares, settings = plan.rows[i], self._settings
         x = self._train.x[np.concatenate(shares)]
         if epoch <= settings.epochs - settings.clean_epochs and _moves(settings):
-            x = bend(x, settings, stream(settings, Purpose.BENDS, epoch, i))
+            x = augment(x, settings, stream(settings, Purpose.AUGMENTATION, epoch, i))
         parts = np.split(x, np.cumsum([len(share) for share in shares[:-1]]))
         placed = [
             _put((part, *self._answers(share)), device)
@@ -186,7 +186,7 @@ class ConvolutionTraining(Training):
 
 
 def _moves(settings: Settings) -> bool:
-    return bool(settings.shift_px) or is_bending(settings)
+    return bool(settings.shift_px) or has_distortions(settings)
 
 
 def _that_count(rows: Examples) -> Examples:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from tenfold.core.records import Epoch
 from tenfold.core.settings import Settings
-from tenfold.inputs.pictures.augment import bend, is_bending
+from tenfold.inputs.pictures.augment import augment, has_distortions
 from tenfold.learners.training.base import Training
 from tenfold.learners.training.steps import (
     TINY,
@@ -70,10 +70,10 @@ class DenseTraining(Training):
             return plan, None
         x = self._train.x
         if epoch <= settings.epochs - settings.clean_epochs:
-            rng = stream(settings, Purpose.BENDS, epoch)
+            rng = stream(settings, Purpose.AUGMENTATION, epoch)
             order = rng.permutation(len(x))
             bent = np.empty(x.shape, np.uint8)
-            bent[order] = bend(x[order], settings, rng)
+            bent[order] = augment(x[order], settings, rng)
             x = bent
         return plan, _filled(self._layout.rows(x), plan)
 
@@ -131,7 +131,7 @@ class _Layout:
             for variable in network.trainable_variables
         ]
         size = train.x.shape[1:]
-        is_bent = len(size) > 1 and is_bending(settings)
+        is_bent = len(size) > 1 and has_distortions(settings)
         border_px = settings.shift_px if len(size) > 1 and not is_bent else 0
         columns = None
         # Moved images blacken no pixel for good; decay moves weights without a gradient too.
@@ -188,7 +188,7 @@ def _plan(settings: Settings, epoch: int, train: Examples) -> _Plan:
     if train.weight is not None:
         present *= train.weight[rows]
     corners = None
-    if settings.shift_px and train.x.ndim > 2 and not is_bending(settings):
+    if settings.shift_px and train.x.ndim > 2 and not has_distortions(settings):
         corners = rng.integers(0, 2 * settings.shift_px + 1, (n, 2), np.int32)[rows]
     steps = (epoch - 1) * len(rows) + np.arange(len(rows))
     rates = learning_rate(settings, steps, len(rows)).astype(np.float32)

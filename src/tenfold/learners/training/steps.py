@@ -41,7 +41,7 @@ class Purpose(IntEnum):
     """What NumPy's chance decides in a fit: each has streams of its own."""
 
     ORDER = 1
-    BENDS = 2
+    AUGMENTATION = 2
     STATISTICS = 3
     CHOICE = 4
 
