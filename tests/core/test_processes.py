@@ -1,13 +1,18 @@
 """What processes that share the work are told."""
 
 import os
+import queue
+import signal
 import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import tenfold
-from tenfold.core.processes import python_path, usable_cores
+from tenfold.core.errors import FileError
+from tenfold.core.processes import Child, Inbox, python_path, raise_error, usable_cores
 
 
 def test_a_confined_process_counts_its_own_cores(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -25,3 +30,70 @@ def test_a_process_imports_this_tenfold_and_keeps_the_users_path(
     assert python_path() == source
     monkeypatch.setenv("PYTHONPATH", "/mine")
     assert python_path() == os.pathsep.join([source, "/mine"])
+
+
+PROGRAM = """
+import os, sys
+from tenfold.core.errors import FileError, message
+from tenfold.core.processes import Parent
+
+parent = Parent()
+print("a library prints this")
+parent.send({"arguments": sys.argv[1:], "threads": os.environ["THREADS"]})
+while True:
+    value = parent.receive()["value"]
+    if value == "fail":
+        parent.send_error(FileError(message("Cannot write", where="here", n_bytes=3)))
+    elif value == "exit":
+        sys.exit("no more")
+    else:
+        parent.send({"twice": 2 * value})
+"""
+
+
+@pytest.fixture
+def inbox() -> Inbox:
+    return queue.SimpleQueue()
+
+
+@pytest.fixture
+def child(inbox: Inbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Child]:
+    """A process that doubles numbers."""
+    (tmp_path / "doubles.py").write_text(PROGRAM)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    child = Child("doubles", (7,), {"THREADS": "1"}, inbox)
+    assert inbox.get(timeout=60) == (child, {"arguments": ["7"], "threads": "1"})
+    yield child
+    child.end()
+
+
+def test_a_child_answers_and_says_how_it_ended(child: Child, inbox: Inbox) -> None:
+    child.send({"value": 21})
+    assert inbox.get(timeout=60) == (child, {"twice": 42})
+    child.send({"value": "exit"})
+    assert inbox.get(timeout=60) == (child, None)
+    child.send({"value": 1})  # lost, and no error
+    assert child.end() == child.end() == "exit 1: no more"
+
+
+def test_an_error_of_a_child_is_raised_here_as_it_was(child: Child, inbox: Inbox) -> None:
+    child.send({"value": "fail"})
+    _, message = inbox.get(timeout=60)
+    assert message is not None
+    with pytest.raises(FileError) as raised:
+        raise_error(message)
+    assert str(raised.value) == "Cannot write: n_bytes=3 (here)."
+    raise_error({"twice": 42})  # no error
+
+
+def test_a_killed_child_is_named_by_its_signal(child: Child, inbox: Inbox) -> None:
+    os.kill(child.process.pid, signal.SIGKILL)
+    assert inbox.get(timeout=60) == (child, None)
+    assert child.end() == "SIGKILL"
+
+
+def test_a_child_ends_with_its_parent(child: Child) -> None:
+    assert child.process.stdin is not None
+    child.process.stdin.close()
+    start = time.monotonic()
+    assert child.process.wait(timeout=60) == 0 and time.monotonic() - start < 30

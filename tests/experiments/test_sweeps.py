@@ -427,7 +427,7 @@ def test_a_worker_that_dies_while_it_waits_is_replaced(data: Dataset, pool: Loca
     def kill_the_first_that_is_done(row: Row) -> None:
         idle = [worker for worker in pool._workers if worker.job is None]
         if len(idle) == 1:
-            killed.append(idle[0]._process.pid)
+            killed.append(idle[0].child.process.pid)
             os.kill(killed[0], signal.SIGKILL)
 
     notes = Notes(kill_the_first_that_is_done, "row")

@@ -1,7 +1,28 @@
-"""Processes that Tenfold starts to share its work."""
+"""Processes that share the work: programs of this package that exchange lines of JSON.
 
+`Child` is such a process as the one that started it sees it; `Parent` is the other end, inside it.
+"""
+
+import json
 import os
+import queue
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
+
+from tenfold.core import errors
+from tenfold.core.errors import TenfoldError
+
+Message = dict[str, Any]
+
+Inbox = queue.SimpleQueue[tuple["Child", Message | None]]
+"""What children say, each with who said it; None is the last of a child: it has ended."""
 
 
 def usable_cores() -> int:
@@ -14,3 +35,125 @@ def python_path() -> str:
     """`PYTHONPATH` of a process that is to import the Tenfold of this one."""
     source = str(Path(__file__).parents[2])
     return os.pathsep.join([source, *filter(None, [os.environ.get("PYTHONPATH")])])
+
+
+class Child:
+    """A process that this one started. It ends when this one does, however that ends.
+
+    Attributes:
+      process: The process itself.
+    """
+
+    def __init__(
+        self,
+        module: str,
+        arguments: Sequence[object],
+        environment: Mapping[str, str],
+        inbox: Inbox,
+    ) -> None:
+        """Start `python -m MODULE ARGUMENTS`, a program that makes a `Parent` first.
+
+        Args:
+          module: The name of the program.
+          arguments: What stands behind it.
+          environment: Variables beside those of this process.
+          inbox: Where its messages are put.
+        """
+        self._how = ""
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115  # closed in `end`
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", module, *map(str, arguments)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            env={**os.environ, "PYTHONPATH": python_path(), **environment},
+            start_new_session=True,  # Ctrl-C is handled by this process alone
+        )
+        threading.Thread(target=self._listen, args=(inbox,), daemon=True).start()
+
+    def _listen(self, inbox: Inbox) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            inbox.put((self, json.loads(line)))
+        with suppress(subprocess.TimeoutExpired):  # its output ends a little before it does
+            self.process.wait(timeout=10)
+        inbox.put((self, None))
+
+    def send(self, message: Message) -> None:
+        """Send a message. One to a process that has died is lost: the inbox says that it died."""
+        assert self.process.stdin is not None
+        with suppress(BrokenPipeError):
+            self.process.stdin.write(json.dumps(message).encode() + b"\n")
+            self.process.stdin.flush()
+
+    def end(self) -> str:
+        """End the process if it lives; may be called again.
+
+        Returns:
+          How it ended, as `SIGKILL` or `exit 1: the last line of its standard error`.
+        """
+        if self._how:
+            return self._how
+        self.process.kill()
+        code = self.process.wait()
+        for pipe in (self.process.stdin, self.process.stdout):
+            with suppress(OSError):
+                assert pipe is not None
+                pipe.close()
+        self._log.seek(0)
+        lines = self._log.read().decode(errors="replace").strip().splitlines()
+        self._log.close()
+        how = signal.Signals(-code).name if code < 0 else f"exit {code}"
+        # A process that was killed did not write why.
+        self._how = f"{how}: {lines[-1]}" if lines and code != -signal.SIGKILL else how
+        return self._how
+
+
+class Parent:
+    """The process that started this one, as a program that `Child` runs sees it.
+
+    What libraries print goes to standard error, so that it does not stand between the messages.
+    This process ends when its input does: with the one that started it, however that ended.
+    """
+
+    def __init__(self) -> None:
+        self._output = os.fdopen(os.dup(1), "w", buffering=1)
+        os.dup2(2, 1)
+        self._inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def _listen(self) -> None:
+        for line in _input_lines():
+            self._inbox.put(json.loads(line))
+        os._exit(0)
+
+    def receive(self) -> Message:
+        """The next message; waits for it."""
+        return self._inbox.get()
+
+    def send(self, message: Message) -> None:
+        """Send a message."""
+        self._output.write(json.dumps(message) + "\n")
+
+    def send_error(self, error: TenfoldError) -> None:
+        """Send an error, to be raised there by `raise_error`."""
+        self.send({"error": type(error).__name__, "text": str(error)})
+
+
+def raise_error(message: Message) -> None:
+    """Raise the error that a message holds, as it was where it was sent; others pass.
+
+    Raises:
+      TenfoldError: The error.
+    """
+    if "error" in message:
+        raise getattr(errors, message["error"])(message["text"])
+
+
+def _input_lines() -> Iterator[bytes]:
+    """The lines of standard input. `sys.stdin` is not used: a thread that waits in it holds its
+    lock, and the interpreter aborts at its end."""
+    rest = b""
+    while part := os.read(0, 1 << 16):
+        *lines, rest = (rest + part).split(b"\n")
+        yield from lines

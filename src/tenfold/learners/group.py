@@ -5,26 +5,20 @@ this process wrote; rank 0 alone writes back, the state after each epoch. One de
 for the others would wait for ever, and a new group goes on from the last whole state.
 """
 
-import json
-import os
 import queue
-import signal
 import socket
-import subprocess
-import sys
 import tempfile
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
-from tenfold.core import errors, files
-from tenfold.core.errors import BackendError, FileError, message
-from tenfold.core.processes import python_path, usable_cores
+from tenfold.core import files
+from tenfold.core.errors import BackendError, message
+from tenfold.core.processes import Child, Inbox, raise_error, usable_cores
 from tenfold.core.records import Epoch
 from tenfold.core.settings import Settings
 from tenfold.data import disk_images
@@ -125,70 +119,39 @@ class _Processes:
 
     def __init__(self, folder: Path, n: int) -> None:
         self.how = ""
-        self._heard: queue.SimpleQueue[tuple[int, bytes | None]] = queue.SimpleQueue()
-        self._logs = [(folder / f"log-{rank}").open("w+b") for rank in range(n)]
-        port = _free_port()
-        self._all = [
-            subprocess.Popen(
-                [sys.executable, "-m", "tenfold.learners.rank", *map(str, (folder, rank, n, port))],
-                stdin=subprocess.PIPE,  # its end tells them that this process is gone
-                stdout=subprocess.PIPE,
-                stderr=log,
-                env=_environment(n),
-                start_new_session=True,  # Ctrl-C is ours to hear
-            )
-            for rank, log in enumerate(self._logs)
+        self._inbox: Inbox = queue.SimpleQueue()
+        port, environment = _free_port(), _environment(n)
+        self._ranks = [
+            Child("tenfold.learners.rank", (folder, rank, n, port), environment, self._inbox)
+            for rank in range(n)
         ]
-        for rank in range(n):
-            threading.Thread(target=self._listen, args=(rank,), daemon=True).start()
-
-    def _listen(self, rank: int) -> None:
-        for line in self._all[rank].stdout or ():
-            self._heard.put((rank, line))
-        self._heard.put((rank, None))
 
     def epochs(self) -> Iterator[Epoch]:
-        """What rank 0 says, until one of them dies.
+        """The epochs that rank 0 reports, until one of the processes dies.
 
         Raises:
-          TenfoldError: What a process says is wrong: a full disk, damaged rows.
+          TenfoldError: What a process found wrong: a full disk, damaged rows.
         """
         while True:
-            rank, line = self._heard.get()
-            if line is None:
-                self.how = self._death(rank)
+            child, message = self._inbox.get()
+            if message is None:
+                rank = self._ranks.index(child)
+                self.how = f"Process {rank + 1} of {len(self._ranks)} died ({child.end()})"
                 return
-            said = json.loads(line)
-            if "error" in said:
-                raise getattr(errors, said["error"], FileError)(said["text"])
-            yield _EPOCH.validate_python(said)
-
-    def _death(self, rank: int) -> str:
-        code = self._all[rank].wait()
-        self._logs[rank].seek(0)
-        lines = self._logs[rank].read().decode(errors="replace").strip().splitlines()
-        how = signal.Signals(-code).name if code < 0 else f"exit {code}"
-        last = f": {lines[-1]}" if lines and code > 0 else ""
-        return f"Process {rank + 1} of {len(self._all)} died ({how}{last})"
+            raise_error(message)
+            yield _EPOCH.validate_python(message)
 
     def close(self) -> None:
         """End them all: each would wait for the others."""
-        for process in self._all:
-            process.kill()
-        for process, log in zip(self._all, self._logs, strict=True):
-            process.wait()
-            log.close()
-            for pipe in (process.stdin, process.stdout):
-                with suppress(OSError):
-                    assert pipe is not None
-                    pipe.close()
+        for child in self._ranks:
+            child.process.kill()
+        for child in self._ranks:
+            child.end()
 
 
 def _environment(n: int) -> dict[str, str]:
-    """The environment of each process: its part of the cores, and the Tenfold of this process."""
+    """What the environment of each process has besides: its part of the cores."""
     return {
-        **os.environ,
-        "PYTHONPATH": python_path(),
         "JAX_NUM_CPU_DEVICES": str(max(1, usable_cores() // n)),
         "JAX_CPU_COLLECTIVES_IMPLEMENTATION": "gloo",
     }

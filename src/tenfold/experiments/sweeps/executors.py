@@ -20,21 +20,14 @@ The contract of an executor, for whoever writes another one (`experiments/ray.py
   way stay behind as they are, and go on when they are asked for again.
 """
 
-import json
-import os
 import queue
-import signal
-import subprocess
-import sys
-import tempfile
-import threading
+from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import suppress
-from typing import Any, Protocol, Self
+from typing import Protocol, Self
 
 from tenfold.core import errors
-from tenfold.core.errors import FileError, SettingsError, message
-from tenfold.core.processes import python_path, usable_cores
+from tenfold.core.errors import SettingsError
+from tenfold.core.processes import Child, Inbox, Message, raise_error, usable_cores
 from tenfold.experiments.sweeps.trials import ENVIRONMENT, Job, give_up
 
 ATTEMPTS = 3
@@ -108,11 +101,11 @@ class LocalProcesses:
 
     def __init__(self, n_workers: int | None = None) -> None:
         if n_workers is not None and n_workers < 1:
-            raise SettingsError(message("Too few", expected="1 or more", workers=n_workers))
+            raise SettingsError(errors.message("Too few", expected="1 or more", workers=n_workers))
         self.n_workers = n_workers or usable_cores()
         self._workers: list[_Worker] = []
         self._n_entered = 0
-        self._heard: queue.SimpleQueue[tuple[_Worker, dict[str, Any] | None]] = queue.SimpleQueue()
+        self._inbox: Inbox = queue.SimpleQueue()
 
     def __enter__(self) -> Self:
         self._n_entered += 1
@@ -124,15 +117,14 @@ class LocalProcesses:
         self._n_entered -= 1
         for worker in list(self._workers):
             if self._n_entered == 0 or worker.job is not None:
-                worker.end()
-                self._workers.remove(worker)
+                self._end(worker)
 
     def run(
         self, jobs: Sequence[Job], watch: Watch, go_on: Callable[[], bool] = lambda: True
     ) -> None:
-        pending, attempts = list(jobs), dict.fromkeys((job.folder for job in jobs), 0)
+        pending, attempts = list(jobs), Counter[str]()
         while len(self._workers) < min(self.n_workers, len(pending)):
-            self._workers.append(_Worker(self._heard))
+            self._workers.append(_Worker(self._inbox))
         while True:
             for worker in self._workers:
                 if worker.job is None and pending and go_on():
@@ -143,90 +135,55 @@ class LocalProcesses:
                     worker.give(job)
             if all(worker.job is None for worker in self._workers):
                 return
-            worker, said = self._heard.get()
-            if worker not in self._workers:
+            child, message = self._inbox.get()
+            speaker = next((worker for worker in self._workers if worker.child is child), None)
+            if speaker is None:
                 continue  # the last words of one that is gone already
-            if worker.job is None:
-                if said is None:  # it died while it waited for a job
-                    worker.end()
-                    self._workers[self._workers.index(worker)] = _Worker(self._heard)
+            if message is not None:
+                speaker.hear(message, watch)
                 continue
-            self._hear(worker, worker.job, said, pending, attempts, watch)
+            unfinished, how = speaker.job, self._end(speaker)
+            self._workers.append(_Worker(self._inbox))
+            if unfinished is None:
+                continue  # it died while it waited for a job
+            why = f"the worker process died ({how})"
+            if attempts[unfinished.folder] < ATTEMPTS:
+                watch.warn(f"{unfinished.name}: {why}; it is made again")
+                pending.insert(0, unfinished)
+            else:
+                give_up(unfinished, f"{why}, {ATTEMPTS} times")
+                watch.ended(unfinished)
 
-    def _hear(
-        self,
-        worker: "_Worker",
-        job: Job,
-        said: dict[str, Any] | None,
-        pending: list[Job],
-        attempts: dict[str, int],
-        watch: Watch,
-    ) -> None:
-        """What a worker said, or that it died."""
-        if said is None:
-            why = worker.end()
-            self._workers[self._workers.index(worker)] = _Worker(self._heard)
-            if attempts[job.folder] < ATTEMPTS:
-                watch.warn(f"{job.name}: {why}; it is made again")
-                pending.insert(0, job)
-                return
-            give_up(job, f"{why}, {ATTEMPTS} times")
-            watch.ended(job)
-        elif "epoch" in said:
-            watch.epoch(job, said["epoch"], said["n_epochs"], said["score"])
-        elif "error" in said:
-            worker.job = None
-            kind = getattr(errors, said["error"], FileError)
-            raise kind(said["text"])
-        else:
-            worker.job, worker.last_kind = None, job.kind
-            watch.ended(job)
+    def _end(self, worker: "_Worker") -> str:
+        self._workers.remove(worker)
+        return worker.child.end()
 
 
 class _Worker:
-    """One process, the job it is at, and a thread that listens to it."""
+    """A process that makes trials, the job it is at, and the kind of the job before."""
 
-    def __init__(self, heard: "queue.SimpleQueue[tuple[_Worker, dict[str, Any] | None]]") -> None:
+    def __init__(self, inbox: Inbox) -> None:
+        self.child = Child("tenfold.experiments.sweeps.worker", (), ENVIRONMENT, inbox)
         self.job: Job | None = None
         self.last_kind: str | None = None
-        self._log = tempfile.TemporaryFile()  # noqa: SIM115  # closed in `end`
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tenfold.experiments.sweeps.worker"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._log,
-            env=_environment(),
-            start_new_session=True,  # Ctrl-C is ours to hear
-        )
-        threading.Thread(target=self._listen, args=(heard,), daemon=True).start()
-
-    def _listen(self, heard: "queue.SimpleQueue[tuple[_Worker, dict[str, Any] | None]]") -> None:
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
-            heard.put((self, json.loads(line)))
-        heard.put((self, None))
 
     def give(self, job: Job) -> None:
+        """Begin a job."""
         self.job = job
-        assert self._process.stdin is not None
-        with suppress(BrokenPipeError):  # it died; the listener says so
-            self._process.stdin.write(json.dumps(job.as_plain()).encode() + b"\n")
-            self._process.stdin.flush()
+        self.child.send(job.as_plain())
 
-    def end(self) -> str:
-        """End the process if it lives; returns how it ended."""
-        self._process.kill()
-        code = self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout):
-            with suppress(OSError, AttributeError):
-                pipe.close()  # type: ignore[union-attr]
-        self._log.seek(0)
-        lines = self._log.read().decode(errors="replace").strip().splitlines()
-        self._log.close()
-        how = signal.Signals(-code).name if code < 0 else f"exit {code}"
-        return f"the worker process died ({how})" + (f": {lines[-1]}" if lines else "")
+    def hear(self, message: Message, watch: Watch) -> None:
+        """Pass on an epoch, or that the job has ended.
 
-
-def _environment() -> dict[str, str]:
-    """The environment of a worker: one thread, and the Tenfold of this process."""
-    return {**os.environ, **ENVIRONMENT, "PYTHONPATH": python_path()}
+        Raises:
+          TenfoldError: The worker cannot make trials.
+        """
+        job = self.job
+        assert job is not None
+        if "epoch" in message:
+            watch.epoch(job, message["epoch"], message["n_epochs"], message["score"])
+            return
+        self.job = None
+        raise_error(message)
+        self.last_kind = job.kind
+        watch.ended(job)
