@@ -18,6 +18,7 @@ from pydantic import TypeAdapter
 from typer.testing import CliRunner
 
 import tenfold
+from docs import error_codes
 from tenfold.cli import main as cli
 from tenfold.core.contract import Contract
 from tenfold.core.records import Audit
@@ -157,12 +158,13 @@ def _own_members(value: type) -> list[str]:
 
 
 def write_pages(folder: Path) -> None:
-    """Write the three pages into `folder`."""
+    """Write the four pages into `folder`."""
     folder.mkdir(exist_ok=True)
     for name, page in (
         ("commands", commands_page()),
         ("settings", settings_page()),
         ("python", api_page()),
+        ("errors", error_codes.page()),
     ):
         (folder / f"{name}.md").write_text(page, "utf-8")
 

@@ -3,6 +3,7 @@
 import doctest
 import inspect
 import os
+import pickle
 import re
 
 import pytest
@@ -29,8 +30,21 @@ def test_each_error_is_caught_as_ours_and_as_the_built_in_it_refines(
 ) -> None:
     for caught in (TenfoldError, builtin):
         with pytest.raises(caught) as error:
-            raise kind("Too few rows: n=1.")
-        assert str(error.value) == "Too few rows: n=1."
+            raise kind("E100", "Too few rows", where="a.csv", code=1)
+        assert str(error.value) == "Too few rows: code=1 (a.csv)."
+        assert isinstance(error.value, TenfoldError)
+        assert (error.value.code, error.value.where) == ("E100", "a.csv")
+        assert error.value.facts == {"code": 1}
+
+
+def test_an_error_is_the_same_after_the_way_to_another_process() -> None:
+    error = errors.FileError("E901", "Cannot read", where="a.csv", reason="it is gone")
+    for other in (
+        pickle.loads(pickle.dumps(error)),
+        errors.restored("FileError", error.code, str(error)),
+    ):
+        assert type(other) is errors.FileError and isinstance(other, OSError)
+        assert (other.code, str(other)) == ("E901", "Cannot read: reason='it is gone' (a.csv).")
 
 
 def test_the_tree_in_the_docstring_is_the_tree_in_the_code() -> None:

@@ -52,16 +52,16 @@ def test_a_reader_sees_the_old_file_until_the_block_ends(tmp_path: Path) -> None
     assert names(tmp_path) == ["a.bin"]
 
 
-@pytest.mark.parametrize("error", [DataError, KeyboardInterrupt])
+@pytest.mark.parametrize("error", [DataError("E100", "Enough"), KeyboardInterrupt("Enough")])
 def test_an_error_inside_the_block_keeps_the_old_file_and_leaves_nothing_behind(
-    tmp_path: Path, error: type[BaseException]
+    tmp_path: Path, error: BaseException
 ) -> None:
     path = tmp_path / "a.bin"
     path.write_bytes(b"old")
-    with pytest.raises(error, match="enough"), files.durable(path) as file:
+    with pytest.raises(type(error), match="Enough"), files.durable(path) as file:
         file.write(b"half of the new")
         file.flush()
-        raise error("enough")
+        raise error
     assert path.read_bytes() == b"old"
     assert names(tmp_path) == ["a.bin"]
 
@@ -69,7 +69,7 @@ def test_an_error_inside_the_block_keeps_the_old_file_and_leaves_nothing_behind(
 def test_an_error_inside_the_block_makes_no_file_where_there_was_none(tmp_path: Path) -> None:
     with pytest.raises(DataError), files.durable(tmp_path / "a.bin") as file:
         file.write(b"half")
-        raise DataError("enough")
+        raise DataError("E100", "Enough")
     assert names(tmp_path) == []
 
 
@@ -169,14 +169,14 @@ def test_a_refusal_without_a_number_keeps_its_words() -> None:
 
 
 def test_a_refusal_already_told_is_not_told_twice() -> None:
-    inner = FileError("Cannot read: reason='it is gone' (inner.bin).")
+    inner = FileError("E900", "Cannot read", where="inner.bin", reason="it is gone")
     with pytest.raises(FileError) as error, files.os_errors("write", "outer.bin"):
         raise inner
     assert error.value is inner
 
 
 def test_other_errors_pass_unchanged() -> None:
-    inner = DataError("No rows.")
+    inner = DataError("E100", "No rows")
     with pytest.raises(DataError) as error, files.os_errors("write", "a.bin"):
         raise inner
     assert error.value is inner
@@ -259,7 +259,7 @@ with files.locked(Path(sys.argv[1])):
 
 def test_a_lock_is_free_again_after_an_error(tmp_path: Path) -> None:
     with pytest.raises(DataError), files.locked(tmp_path):
-        raise DataError("enough")
+        raise DataError("E100", "Enough")
     script = """
 import sys
 from pathlib import Path

@@ -156,7 +156,7 @@ def test_a_wrong_compiler_is_no_matter_of_the_trial(
     data: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def wrong() -> None:
-        raise BackendError("JAX's compiler adds up wrongly here.")
+        raise BackendError("E902", "JAX's compiler adds up wrongly here")
 
     monkeypatch.setattr(trials, "check_compiler", wrong)
     job = job_of(data, learner="network", recipe="fast")

@@ -44,7 +44,7 @@ def test_what_is_missing_or_too_old_is_marked(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(doctor, "sgemm_rate", lambda: 5e10)
 
     def devices() -> list[str]:
-        raise BackendError("JAX does not start: reason='no driver'.")
+        raise BackendError("E901", "JAX does not start", reason="no driver")
 
     monkeypatch.setattr(doctor, "devices", devices)
     seen = examine()

@@ -1,23 +1,26 @@
 """The documentation is made from the program: nothing of it is missing, what it shows works."""
 
+import ast
 import inspect
 import json
 import re
 import shlex
 import subprocess
 import sys
+from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
 import pytest
 import typer
-from docs import reference
+from docs import error_codes, reference
 from PIL import Image
 
 import tenfold
 from tenfold import Dataset, Run
 from tenfold.cli import main as cli
 from tenfold.core.contract import Contract
+from tenfold.core.errors import TenfoldError
 from tenfold.core.settings import Settings
 from tenfold.inputs.idx import write_idx
 from tenfold.runs.record import Record
@@ -80,6 +83,24 @@ def test_every_setting_is_documented() -> None:
     assert "`hidden` | numbers | `[128]`" in page
     assert "`dropout` | number, 0 to below 1 | `0.0`" in page
     assert "| `tutorial` | `network` | `epochs` 20" in page
+
+
+def test_a_code_names_one_kind_of_error_and_the_page_lists_each() -> None:
+    said: dict[str, set[tuple[str, str]]] = defaultdict(set)
+    for error in error_codes.raised_errors():
+        said[error.code].add((error.kind, error.wrong))
+    assert len(said) > 150
+    assert not {code: words for code, words in said.items() if len(words) > 1}
+    page = error_codes.page()
+    assert not [code for code in said if f"| `{code}` |" not in page]
+
+
+def test_every_error_has_its_code_where_it_is_raised() -> None:
+    kinds = {kind.__name__ for kind in TenfoldError.__subclasses__()}
+    for path in error_codes.SOURCE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] in kinds:
+                assert error_codes.is_code(node.args), f"{path.name}:{node.lineno} has no code"
 
 
 @pytest.mark.parametrize("name", reference.SCHEMAS)

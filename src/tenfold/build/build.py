@@ -25,7 +25,7 @@ from tenfold.build.calibration import (
 from tenfold.build.onnx.table import table_front
 from tenfold.core.conformal import conformal_half_width
 from tenfold.core.contract import Contract, Decision, ImageInput, Reader, TableInput
-from tenfold.core.errors import DataError, SettingsError, message
+from tenfold.core.errors import DataError, SettingsError
 from tenfold.core.progress import Watcher
 from tenfold.core.settings import Settings
 from tenfold.data.dataset import Dataset, Rows
@@ -127,12 +127,11 @@ def prepare(data: Dataset, split: Split, *, scaled: bool) -> Prepared:
     assert train is not None  # a split without training rows is refused
     if encoder is not None and not train.x.shape[1]:
         raise DataError(
-            message(
-                "Nothing to learn from",
-                where=data.name,
-                expected="numbers, categories, or words that stand in more than one row",
-                columns=list(accepted.names) if isinstance(accepted, TableInput) else None,
-            )
+            "E601",
+            "Nothing to learn from",
+            where=data.name,
+            expected="numbers, categories, or words that stand in more than one row",
+            columns=list(accepted.names) if isinstance(accepted, TableInput) else None,
         )
     return Prepared(train, validation, encoder, accepted, constants)
 
@@ -141,14 +140,13 @@ def _check_memory(x: Any, where: str, learner: str) -> None:
     if isinstance(x, StoredImages) and not LEARNERS[learner].streams:
         able = " or ".join(name for name, one in LEARNERS.items() if one.streams)
         raise DataError(
-            message(
-                "Images that would take too much memory",
-                where=where,
-                expected=f"at most {in_memory_bytes()} bytes of them, or a learner that streams",
-                fix=f"--learner {able}",
-                n_bytes=x.size,
-                learner=learner,
-            )
+            "E602",
+            "Images that would take too much memory",
+            where=where,
+            expected=f"at most {in_memory_bytes()} bytes of them, or a learner that streams",
+            fix=f"--learner {able}",
+            n_bytes=x.size,
+            learner=learner,
         )
 
 
@@ -313,12 +311,11 @@ def _calibrate(
         return constants
     if answers is None or prepared.validation is None:
         raise DataError(
-            message(
-                "Regression without validation rows",
-                where=data.name,
-                expected="some to measure the interval on: validation_size above 0",
-                validation_size=settings.validation_size,
-            )
+            "E603",
+            "Regression without validation rows",
+            where=data.name,
+            expected="some to measure the interval on: validation_size above 0",
+            validation_size=settings.validation_size,
         )
     width = conformal_half_width(prepared.validation.y, answers) * constants.target_scale
     return replace(constants, half_width=width)
@@ -369,12 +366,11 @@ def positive_label(data: Dataset, rows: Rows, settings: Settings) -> str | None:
     if settings.positive is not None:
         if settings.positive not in data.labels:
             raise SettingsError(
-                message(
-                    "No such label",
-                    where=data.name,
-                    expected=" or ".join(data.labels),
-                    positive=settings.positive,
-                )
+                "E605",
+                "No such label",
+                where=data.name,
+                expected=" or ".join(data.labels),
+                positive=settings.positive,
             )
         return settings.positive
     counts = np.bincount(data.y[rows], minlength=2)
@@ -393,13 +389,12 @@ def _decide(
     positive = positive_label(data, split.train, settings)
     if positive is None or answers is None or validation is None:
         raise SettingsError(
-            message(
-                "Costs cannot be weighed",
-                where=data.name,
-                expected="two labels and validation rows",
-                n_labels=len(data.labels),
-                n_validation=len(split.validation),
-            )
+            "E604",
+            "Costs cannot be weighed",
+            where=data.name,
+            expected="two labels and validation rows",
+            n_labels=len(data.labels),
+            n_validation=len(split.validation),
         )
     code = data.labels.index(positive)
     threshold = choose_threshold(

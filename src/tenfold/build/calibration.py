@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from tenfold.core.errors import DataError, message
+from tenfold.core.errors import DataError
 from tenfold.inputs.features import features
 
 SMALLEST = 1e-7
@@ -174,12 +174,11 @@ def choose_threshold(
     _check_lengths(probability_of_positive=len(p), is_positive=len(positive))
     if not (cost_false_negative > 0 and cost_false_positive > 0):
         raise DataError(
-            message(
-                "Costs out of range",
-                expected="above 0",
-                cost_false_negative=cost_false_negative,
-                cost_false_positive=cost_false_positive,
-            )
+            "E606",
+            "Costs out of range",
+            expected="above 0",
+            cost_false_negative=cost_false_negative,
+            cost_false_positive=cost_false_positive,
         )
     ideal = cost_false_positive / (cost_false_positive + cost_false_negative)
     if min(positive.sum(), (~positive).sum()) < MIN_OF_EACH:
@@ -430,4 +429,4 @@ def fit_novelty(
 def _check_lengths(**lengths: int) -> None:
     facts: dict[str, Any] = dict(lengths)
     if len(set(lengths.values())) > 1:
-        raise DataError(message("Lengths differ", expected="one of each per row", **facts))
+        raise DataError("E607", "Lengths differ", expected="one of each per row", **facts)

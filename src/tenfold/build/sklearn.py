@@ -22,7 +22,7 @@ from tenfold.build.calibration import MIN_ROWS, Constants, fit_temperature
 from tenfold.build.onnx.features import features_front, scaler
 from tenfold.core.conformal import conformal_half_width
 from tenfold.core.contract import Contract, FeaturesInput
-from tenfold.core.errors import DataError, message
+from tenfold.core.errors import DataError
 from tenfold.core.progress import Watcher
 from tenfold.core.settings import Settings, check_settings, scaled_learning_rate
 from tenfold.learners import LEARNERS
@@ -292,7 +292,7 @@ class NetworkClassifier(ClassifierMixin, _NetworkEstimator):  # type: ignore[mis
         self.classes_, codes = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
             found = self.classes_.tolist()
-            raise DataError(message("Only one class", expected="at least two", classes=found))
+            raise DataError("E612", "Only one class", expected="at least two", classes=found)
         if self.class_weight is not None:
             of_class = compute_class_weight(
                 self.class_weight, classes=self.classes_, y=y, sample_weight=weight

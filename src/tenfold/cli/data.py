@@ -10,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from tenfold.cli import options
 from tenfold.core import files
-from tenfold.core.errors import DataError, message
+from tenfold.core.errors import DataError
 from tenfold.data import catalog
 from tenfold.data.audit import audit_data
 from tenfold.data.dataset import Dataset
@@ -83,7 +83,7 @@ def _free_png(out: Path | None, stem: str) -> Path:
         return files.free_name(Path(), f"{stem}-examples", ".png")
     if out.suffix.lower() != ".png" or out.exists():
         raise DataError(
-            message("Not a new picture", where=out, expected="a name that ends in .png and is free")
+            "E101", "Not a new picture", where=out, expected="a name that ends in .png and is free"
         )
     return out
 

@@ -32,7 +32,7 @@ from tenfold.cli.output import (
 )
 from tenfold.cli.progress import TerminalWatcher
 from tenfold.cli.sweep import compare_command, sweep_command
-from tenfold.core.errors import DataError, SettingsError, TenfoldError, did_you_mean, message
+from tenfold.core.errors import DataError, SettingsError, TenfoldError, did_you_mean
 from tenfold.core.files import within
 from tenfold.core.version import __version__
 from tenfold.experiments import train as workflow
@@ -107,7 +107,7 @@ def main() -> None:
     try:
         app()
     except TenfoldError as error:
-        print(f"tenfold: {error}", file=sys.stderr)
+        print(f"tenfold: {error} [{error.code}]", file=sys.stderr)
         sys.exit(1)
 
 
@@ -343,7 +343,7 @@ def export(
     made = [path, *(companions(path) if to == "onnx" else ())]
     for one in made:
         if one.exists():
-            raise DataError(message("Not a new file", where=one, expected="a name that is free"))
+            raise DataError("E102", "Not a new file", where=one, expected="a name that is free")
     about = ""
     if to == "page":
         write_page(Run.open(run), path)
@@ -391,12 +391,11 @@ def serve_command(
         from tenfold.serve import read_limits, serve
     except ModuleNotFoundError as error:
         raise SettingsError(
-            message(
-                "The service is not installed",
-                expected="fastapi and uvicorn",
-                fix="pip install 'tenfold[serve]'",
-                missing=error.name,
-            )
+            "E103",
+            "The service is not installed",
+            expected="fastapi and uvicorn",
+            fix="pip install 'tenfold[serve]'",
+            missing=error.name,
         ) from error
     limits = read_limits(limit or [])
     status = serve(

@@ -206,7 +206,7 @@ def _drawn(write: Callable[[], Path]) -> Path | None:
     try:
         return write()
     except TenfoldError as error:
-        print(f"tenfold: {error}", file=sys.stderr)
+        print(f"tenfold: {error} [{error.code}]", file=sys.stderr)
         return None
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
-from tenfold.core.errors import DataError, message
+from tenfold.core.errors import DataError
 
 
 def conformal_half_width(true: ArrayLike, predicted: ArrayLike, coverage: float = 0.9) -> float:
@@ -31,17 +31,16 @@ def conformal_half_width(true: ArrayLike, predicted: ArrayLike, coverage: float 
     y, answers = np.asarray(true, np.float64), np.asarray(predicted, np.float64)
     if len(y) != len(answers):
         raise DataError(
-            message(
-                "Lengths differ",
-                expected="one of each per row",
-                true=len(y),
-                predicted=len(answers),
-            )
+            "E607",
+            "Lengths differ",
+            expected="one of each per row",
+            true=len(y),
+            predicted=len(answers),
         )
     errors = np.abs(y - answers)
     if not 0 < coverage < 1:
         raise DataError(
-            message("Coverage out of range", expected="above 0 and below 1", coverage=coverage)
+            "E104", "Coverage out of range", expected="above 0 and below 1", coverage=coverage
         )
     # 10 * 0.9 must not become 9.000000000000002.
     rank = int(np.ceil(np.round((len(errors) + 1) * coverage, 9)))

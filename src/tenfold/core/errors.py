@@ -13,11 +13,64 @@ TenfoldError
 """
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 
 class TenfoldError(Exception):
-    """Anything Tenfold refuses; its message is one line for a reader."""
+    """Anything Tenfold refuses; its message is one line for a reader.
+
+    Args:
+      code: What is wrong, as a name that stays when the words change. docs/errors.md lists them.
+      wrong: What is wrong in words, without a full stop.
+      where: File, row or column it was found in.
+      expected: The rule, as the words after "Expected".
+      fix: What to do, one imperative sentence without its full stop.
+      **facts: The values concerned, shown as `name=value`.
+
+    Example:
+      >>> print(FormatError("E301", "Too few bytes", where="a.idx", expected="784", n_bytes=12))
+      Too few bytes: n_bytes=12 (a.idx). Expected 784.
+    """
+
+    code: str
+    where: object
+    facts: Mapping[str, object]
+
+    def __init__(
+        self,
+        code: str,
+        wrong: str,
+        /,
+        *,
+        where: object = None,
+        expected: str | None = None,
+        fix: str | None = None,
+        **facts: object,
+    ) -> None:
+        super().__init__(message(wrong, where=where, expected=expected, fix=fix, **facts))
+        self.code, self.where, self.facts = code, where, facts
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return restored, (type(self).__name__, self.code, str(self))
+
+
+def restored(kind: str, code: str, text: str) -> TenfoldError:
+    """An error that another process raised: its class by name, its code and its words."""
+    classes = {known.__name__: known for known in _all_kinds(TenfoldError)}
+    error = classes.get(kind, FileError).__new__(classes.get(kind, FileError))
+    error.args = (text,)
+    error.code, error.where, error.facts = code, None, {}
+    return error
+
+
+def _all_kinds(kind: type[TenfoldError]) -> Iterator[type[TenfoldError]]:
+    yield kind
+    for below in kind.__subclasses__():
+        yield from _all_kinds(below)
 
 
 class DataError(TenfoldError, ValueError):

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from tenfold.core.errors import FileError, message
+from tenfold.core.errors import FileError
 
 
 @contextmanager
@@ -84,7 +84,7 @@ def within(path: Path) -> list[Path]:
             if file.is_file() and not any(p.startswith(".") for p in file.relative_to(path).parts)
         )
     if not found:
-        raise FileError(message("An empty folder", where=path, expected="files in it"))
+        raise FileError("E901", "An empty folder", where=path, expected="files in it")
     return found
 
 
@@ -116,7 +116,7 @@ def locked(folder: Path, *, wait: bool = True) -> Iterator[None]:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
             except BlockingIOError:
                 expected = "a folder that no other process works on"
-                raise FileError(message("In use", where=folder, expected=expected)) from None
+                raise FileError("E903", "In use", where=folder, expected=expected) from None
         yield
     finally:
         os.close(descriptor)
@@ -144,7 +144,7 @@ def os_errors(verb: str, path: Path | str) -> Iterator[None]:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
         fix = "Free some space or choose another folder" if full else None
         reason = error.strerror or str(error)
-        raise FileError(message(f"Cannot {verb}", where=path, fix=fix, reason=reason)) from error
+        raise FileError("E902", f"Cannot {verb}", where=path, fix=fix, reason=reason) from error
 
 
 def cache_folder() -> Path:

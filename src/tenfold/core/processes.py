@@ -16,8 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from tenfold.core import errors
-from tenfold.core.errors import TenfoldError
+from tenfold.core.errors import TenfoldError, restored
 
 Message = dict[str, Any]
 
@@ -137,7 +136,7 @@ class Parent:
 
     def send_error(self, error: TenfoldError) -> None:
         """Send an error, to be raised there by `raise_error`."""
-        self.send({"error": type(error).__name__, "text": str(error)})
+        self.send({"error": type(error).__name__, "code": error.code, "text": str(error)})
 
 
 def raise_error(message: Message) -> None:
@@ -147,7 +146,7 @@ def raise_error(message: Message) -> None:
       TenfoldError: The error.
     """
     if "error" in message:
-        raise getattr(errors, message["error"])(message["text"])
+        raise restored(message["error"], message["code"], message["text"])
 
 
 def _input_lines() -> Iterator[bytes]:

@@ -331,7 +331,7 @@ def scaled_learning_rate(rate: float, hidden: tuple[int, ...]) -> float:
 
 
 def _refusal(problems: Sequence[str]) -> SettingsError:
-    return SettingsError("Unusable settings: " + "; ".join(sorted(problems)) + ".")
+    return SettingsError("E100", f"Unusable settings: {'; '.join(sorted(problems))}")
 
 
 def _problems(error: ValidationError, names: Mapping[str, str] | None = None) -> list[str]:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tenfold.core.contract import ImageInput, TableInput
-from tenfold.core.errors import DataError, message
+from tenfold.core.errors import DataError
 from tenfold.core.settings import Reading
 from tenfold.data.disk_images import AnyImages, StoredImages
 from tenfold.data.duplicates import first_of_each
@@ -97,25 +97,23 @@ class Dataset:
             _check_images(self.x, self.name)
         if not len(self.x) == len(self.y) == len(self.keys):
             raise DataError(
-                message(
-                    "Examples, answers and keys do not belong together",
-                    where=self.name,
-                    expected="one answer and one key for each example",
-                    n_examples=len(self.x),
-                    n_answers=len(self.y),
-                    n_keys=len(self.keys),
-                )
+                "E408",
+                "Examples, answers and keys do not belong together",
+                where=self.name,
+                expected="one answer and one key for each example",
+                n_examples=len(self.x),
+                n_answers=len(self.y),
+                n_keys=len(self.keys),
             )
         if np.issubdtype(self.y.dtype, np.integer):
             _check_codes(self.y, self.labels, self.name)
         elif self.labels or not np.isfinite(self.y).all():
             raise DataError(
-                message(
-                    "Not a target for regression",
-                    where=self.name,
-                    expected="finite numbers and no labels",
-                    labels=self.labels,
-                )
+                "E413",
+                "Not a target for regression",
+                where=self.name,
+                expected="finite numbers and no labels",
+                labels=self.labels,
             )
 
     @property
@@ -141,7 +139,7 @@ class Dataset:
           DataError: They are rows of a table.
         """
         if isinstance(self.x, Table):
-            raise DataError(message("Not images", where=self.name, expected="a dataset of images"))
+            raise DataError("E405", "Not images", where=self.name, expected="a dataset of images")
         images: NDArray[np.uint8] = self.x
         return images
 
@@ -168,13 +166,12 @@ class Dataset:
         codes = np.asarray(y)
         if codes.ndim != 1 or not np.issubdtype(codes.dtype, np.integer) or not codes.size:
             raise DataError(
-                message(
-                    "Not label codes",
-                    where=name,
-                    expected="whole numbers (n,)",
-                    dtype=str(codes.dtype),
-                    shape=codes.shape,
-                )
+                "E409",
+                "Not label codes",
+                where=name,
+                expected="whole numbers (n,)",
+                dtype=str(codes.dtype),
+                shape=codes.shape,
             )
         if labels is None:
             n_labels = min(int(codes.max()) + 1, MAX_LABELS)
@@ -225,14 +222,13 @@ class Dataset:
         whole = np.issubdtype(rows.dtype, np.integer) and rows.ndim == 1
         if not whole or not rows.size or rows.min() < 0 or rows.max() >= len(self):
             raise DataError(
-                message(
-                    "Not row numbers",
-                    where=self.name,
-                    expected=f"whole numbers (n,) from 0 to {len(self) - 1}, at least one",
-                    dtype=str(rows.dtype),
-                    shape=rows.shape,
-                    highest=rows.max(initial=0).item() if whole else None,
-                )
+                "E410",
+                "Not row numbers",
+                where=self.name,
+                expected=f"whole numbers (n,) from 0 to {len(self) - 1}, at least one",
+                dtype=str(rows.dtype),
+                shape=rows.shape,
+                highest=rows.max(initial=0).item() if whole else None,
             )
         return Dataset(
             self.name,
@@ -269,20 +265,17 @@ class Dataset:
         encoded = np.asarray(one_hot)
         if encoded.ndim != 2 or encoded.shape[1] != len(self.labels):
             raise DataError(
-                message(
-                    "Not one-hot rows", expected=f"(n, {len(self.labels)})", shape=encoded.shape
-                )
+                "E411", "Not one-hot rows", expected=f"(n, {len(self.labels)})", shape=encoded.shape
             )
         wrong = ((encoded == 1).sum(axis=1) != 1) | ((encoded != 0).sum(axis=1) != 1)
         if wrong.any():
             row = int(wrong.argmax())
             raise DataError(
-                message(
-                    "Not a one-hot row",
-                    expected="a single 1 among zeros",
-                    row=row,
-                    values=encoded[row].tolist(),
-                )
+                "E412",
+                "Not a one-hot row",
+                expected="a single 1 among zeros",
+                row=row,
+                values=encoded[row].tolist(),
             )
         codes: NDArray[np.int64] = encoded.argmax(axis=1)
         return codes
@@ -310,33 +303,30 @@ def _check_images(x: NDArray[np.uint8], name: str) -> None:
     fitting = x.dtype == np.uint8 and (x.ndim == 3 or (x.ndim == 4 and x.shape[3] == 3))
     if not fitting or not x.size:
         raise DataError(
-            message(
-                "Not images",
-                where=name,
-                expected="uint8 (n, height, width) or (n, height, width, 3), none of them 0",
-                dtype=str(x.dtype),
-                shape=x.shape,
-            )
+            "E405",
+            "Not images",
+            where=name,
+            expected="uint8 (n, height, width) or (n, height, width, 3), none of them 0",
+            dtype=str(x.dtype),
+            shape=x.shape,
         )
 
 
 def _check_codes(y: NDArray[Any], labels: tuple[str, ...], name: str) -> None:
     if len(labels) < 2 or len(set(labels)) < len(labels):
         raise DataError(
-            message(
-                "Labels that do not tell answers apart",
-                where=name,
-                expected="at least two, none of them twice",
-                labels=labels,
-            )
+            "E406",
+            "Labels that do not tell answers apart",
+            where=name,
+            expected="at least two, none of them twice",
+            labels=labels,
         )
     if y.min() < 0 or y.max() >= len(labels):
         raise DataError(
-            message(
-                "Answer without a label",
-                where=name,
-                expected=f"codes from 0 to {len(labels) - 1}",
-                lowest=int(y.min()),
-                highest=int(y.max()),
-            )
+            "E407",
+            "Answer without a label",
+            where=name,
+            expected=f"codes from 0 to {len(labels) - 1}",
+            lowest=int(y.min()),
+            highest=int(y.max()),
         )

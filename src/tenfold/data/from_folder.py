@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tenfold.core import files
 from tenfold.core.contract import ImageInput
-from tenfold.core.errors import DataError, TenfoldError, did_you_mean, message, printable
+from tenfold.core.errors import DataError, TenfoldError, did_you_mean, printable
 from tenfold.data.disk_images import AnyImages, StoredImages, Writer
 from tenfold.inputs.pictures.decode import Shape, is_picture, read_picture, read_shape
 from tenfold.inputs.pictures.preprocess import preprocess
@@ -195,35 +195,32 @@ def _labels(
     names = {file.label for file in kept}
     if not names:
         raise DataError(
-            message(
-                "No picture can be read",
-                where=folder,
-                expected="a folder of them per label",
-                fix=_first_of(refused).removesuffix("."),
-                n_refused=len(refused),
-            )
+            "E414",
+            "No picture can be read",
+            where=folder,
+            expected="a folder of them per label",
+            fix=_first_of(refused).removesuffix("."),
+            n_refused=len(refused),
         )
     if known:
         strange = sorted(names - set(known))
         if strange:
             raise DataError(
-                message(
-                    "Other labels than the model's",
-                    where=folder,
-                    expected=f"folders called {', '.join(known)}",
-                    fix=did_you_mean(strange[0], known),
-                    folders=strange[:5],
-                )
+                "E416",
+                "Other labels than the model's",
+                where=folder,
+                expected=f"folders called {', '.join(known)}",
+                fix=did_you_mean(strange[0], known),
+                folders=strange[:5],
             )
         return tuple(known)
     if len(names) < 2:
         raise DataError(
-            message(
-                "Pictures of a single label",
-                where=folder,
-                expected="a folder of pictures for each label, at least two",
-                labels=sorted(names),
-            )
+            "E415",
+            "Pictures of a single label",
+            where=folder,
+            expected="a folder of pictures for each label, at least two",
+            labels=sorted(names),
         )
     whole = all(name.isascii() and name.isdigit() for name in names)
     return tuple(sorted(names, key=(lambda name: (int(name), name)) if whole else None))

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tenfold.core.contract import Contract, DateFormat, Order, TableInput
-from tenfold.core.errors import DataError, did_you_mean, message
+from tenfold.core.errors import DataError, did_you_mean
 from tenfold.core.settings import Reading
 from tenfold.data.dataset import Dataset, TableInfo
 from tenfold.inputs.tables.columns import (
@@ -106,11 +106,10 @@ def _find_target(cells: Cells, asked: str | None) -> str:
         if len(likely) == 1:
             return likely[0]
         raise DataError(
-            message(
-                "Which column is the answer?",
-                where=cells.name,
-                expected=f"--target with one of {_listed(names)}",
-            )
+            "E203",
+            "Which column is the answer?",
+            where=cells.name,
+            expected=f"--target with one of {_listed(names)}",
         )
     if asked in names:
         return asked
@@ -123,15 +122,14 @@ def _find_target(cells: Cells, asked: str | None) -> str:
 def _no_column(asked: str, names: Sequence[str], where: str) -> str:
     by_position = names == [str(i) for i in range(len(names))]
     raise DataError(
-        message(
-            "No such column",
-            where=where,
-            expected=f"one of {_listed(names)}",
-            fix="Say --header if the first row holds names"
-            if by_position
-            else did_you_mean(asked, names),
-            column=asked,
-        )
+        "E201",
+        "No such column",
+        where=where,
+        expected=f"one of {_listed(names)}",
+        fix="Say --header if the first row holds names"
+        if by_position
+        else did_you_mean(asked, names),
+        column=asked,
     )
 
 
@@ -146,7 +144,7 @@ def _with_answers(cells: Cells, target: str) -> tuple[Cells, list[str]]:
     missing = is_missing(cells.frame[target])
     n_missing = int(missing.sum())
     if n_missing == len(cells):
-        raise DataError(message("No row has an answer", where=cells.name, column=target))
+        raise DataError("E204", "No row has an answer", where=cells.name, column=target)
     if not n_missing:
         return cells, []
     kept = Cells(cells.name, cells.frame[~missing], cells.header, cells.notes)
@@ -168,15 +166,14 @@ def _answers(
         wrong = np.flatnonzero(np.isnan(numbers))
         if wrong.size:
             raise DataError(
-                message(
-                    "The target is not a number",
-                    where=f"{cells.name}, row {column.index[wrong[0]]}",
-                    expected="numbers for regression",
-                    fix="Say --task classification if it is a label",
-                    column=target,
-                    value=str(column.iloc[wrong[0]]),
-                    n_rows=len(wrong),
-                )
+                "E211",
+                "The target is not a number",
+                where=f"{cells.name}, row {column.index[wrong[0]]}",
+                expected="numbers for regression",
+                fix="Say --task classification if it is a label",
+                column=target,
+                value=str(column.iloc[wrong[0]]),
+                n_rows=len(wrong),
             )
         _check_size(numbers, target, cells.name)
         return numbers, ()
@@ -185,25 +182,23 @@ def _answers(
         labels = _sorted_labels(np.unique(names).tolist())
         if len(labels) > min(MAX_LABELS, len(names) // 2):
             raise DataError(
-                message(
-                    "Too many labels",
-                    where=cells.name,
-                    expected=f"at most {MAX_LABELS}, and two rows of each on average",
-                    fix="Name another --target, or say --task regression",
-                    column=target,
-                    n_labels=len(labels),
-                )
+                "E212",
+                "Too many labels",
+                where=cells.name,
+                expected=f"at most {MAX_LABELS}, and two rows of each on average",
+                fix="Name another --target, or say --task regression",
+                column=target,
+                n_labels=len(labels),
             )
     codes = {name: code for code, name in enumerate(labels)}
     unknown = sorted(set(names.tolist()) - codes.keys())
     if unknown:
         raise DataError(
-            message(
-                "Labels the model does not know",
-                where=cells.name,
-                expected=", ".join(labels),
-                labels=unknown[:5],
-            )
+            "E205",
+            "Labels the model does not know",
+            where=cells.name,
+            expected=", ".join(labels),
+            labels=unknown[:5],
         )
     return np.array([codes[name] for name in names], np.int64), labels
 
@@ -215,15 +210,14 @@ def _check_size(numbers: NDArray[np.float64], target: str, where: str) -> None:
     if largest == 0 or (1e-30 < largest < LARGEST and not 0 < spread < 1e-6):
         return
     raise DataError(
-        message(
-            "A target beyond the digits of float32",
-            where=where,
-            expected=f"sizes from 1e-30 to {LARGEST:g}, and a spread above 1e-6 of them",
-            fix="Change its unit, or subtract what all rows have",
-            column=target,
-            largest=largest,
-            relative_deviation=spread,
-        )
+        "E202",
+        "A target beyond the digits of float32",
+        where=where,
+        expected=f"sizes from 1e-30 to {LARGEST:g}, and a spread above 1e-6 of them",
+        fix="Change its unit, or subtract what all rows have",
+        column=target,
+        largest=largest,
+        relative_deviation=spread,
     )
 
 
@@ -251,12 +245,11 @@ def _in_order(cells: Cells, reading: Reading, target: str) -> tuple[Cells, Order
     lags = DEFAULT_LAGS if reading.lags is None else reading.lags
     if lags >= len(rows) // 2:
         raise DataError(
-            message(
-                "More lags than rows allow",
-                where=cells.name,
-                expected=f"less than half of the {len(rows)} rows",
-                lags=lags,
-            )
+            "E206",
+            "More lags than rows allow",
+            where=cells.name,
+            expected=f"less than half of the {len(rows)} rows",
+            lags=lags,
         )
     steps = np.diff(times[rows])
     order = Order(
@@ -281,14 +274,13 @@ def _times(
     if np.isnan(times).any():
         row = int(np.isnan(times).argmax())
         raise DataError(
-            message(
-                "Not a time",
-                where=f"{cells.name}, row {column.index[row]}",
-                expected=f"a {'date' if is_date else 'number'} in each row",
-                column=name,
-                value=str(column.iloc[row]),
-                n_rows=int(np.isnan(times).sum()),
-            )
+            "E207",
+            "Not a time",
+            where=f"{cells.name}, row {column.index[row]}",
+            expected=f"a {'date' if is_date else 'number'} in each row",
+            column=name,
+            value=str(column.iloc[row]),
+            n_rows=int(np.isnan(times).sum()),
         )
     return times
 
@@ -314,13 +306,12 @@ def with_earlier_values(cells: Cells, contract: TableInput) -> tuple[Cells, list
         goes_on = 0 < times.min() - order.last <= 1.5 * order.step
     if order.time not in frame.columns or not (goes_on or contract.target in frame.columns):
         raise DataError(
-            message(
-                "Earlier values are not known",
-                where=cells.name,
-                expected=f"{order.time} and {contract.target}, from whose rows they follow",
-                fix="Or forecast instead: tenfold predict RUN --steps N",
-                columns=missing[:5],
-            )
+            "E208",
+            "Earlier values are not known",
+            where=cells.name,
+            expected=f"{order.time} and {contract.target}, from whose rows they follow",
+            fix="Or forecast instead: tenfold predict RUN --steps N",
+            columns=missing[:5],
         )
     target = np.full(len(cells), np.nan)
     if contract.target in frame.columns:
@@ -381,12 +372,11 @@ def _columns(
     used = [one for one in profiles if one.kind not in UNUSED]
     if not used:
         raise DataError(
-            message(
-                "No column to learn from",
-                where=cells.name,
-                expected="at least one that is no identifier and not the same throughout",
-                columns={one.name: one.kind for one in profiles},
-            )
+            "E209",
+            "No column to learn from",
+            where=cells.name,
+            expected="at least one that is no identifier and not the same throughout",
+            columns={one.name: one.kind for one in profiles},
         )
     if order is not None:
         last = () if not order.lags else tuple(map(float, y[-order.lags :]))
@@ -403,10 +393,9 @@ def _columns(
 def _check_enough(cells: Cells, y: NDArray[Any], labels: tuple[str, ...]) -> None:
     if len(np.unique(y)) < 2:
         raise DataError(
-            message(
-                "A single answer",
-                where=cells.name,
-                expected="at least two different ones to tell apart",
-                answer=labels[y[0]] if labels and len(y) else y[:1].tolist(),
-            )
+            "E210",
+            "A single answer",
+            where=cells.name,
+            expected="at least two different ones to tell apart",
+            answer=labels[y[0]] if labels and len(y) else y[:1].tolist(),
         )

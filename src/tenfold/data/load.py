@@ -7,7 +7,7 @@ import numpy as np
 
 from tenfold.core import files
 from tenfold.core.contract import Contract, ImageInput, TableInput
-from tenfold.core.errors import DataError, did_you_mean, message, printable
+from tenfold.core.errors import DataError, did_you_mean, printable
 from tenfold.core.settings import Reading
 from tenfold.data import catalog
 from tenfold.data.dataset import Dataset, PictureInfo
@@ -59,12 +59,11 @@ def load(
         exists = path.exists()
     if not exists:
         raise DataError(
-            message(
-                "Unknown dataset",
-                expected=f"a file, a folder or one of {', '.join(catalog.DATASETS)}",
-                fix=did_you_mean(str(source), catalog.DATASETS),
-                name=str(source),
-            )
+            "E401",
+            "Unknown dataset",
+            expected=f"a file, a folder or one of {', '.join(catalog.DATASETS)}",
+            fix=did_you_mean(str(source), catalog.DATASETS),
+            name=str(source),
         )
     if _is_table(path, reading):
         known = _known_names(reading, like)
@@ -84,12 +83,11 @@ def _check_name(path: Path) -> None:
     """Refuse a name that the run could not write down."""
     if printable(path) != str(path):
         raise DataError(
-            message(
-                "A name that is not UTF-8",
-                where=path,
-                expected="one that can be written down",
-                fix="Rename it",
-            )
+            "E417",
+            "A name that is not UTF-8",
+            where=path,
+            expected="one that can be written down",
+            fix="Rename it",
         )
 
 
@@ -118,12 +116,11 @@ def _frame(source: Any) -> "pd.DataFrame":
 
     if not isinstance(source, pd.DataFrame):
         raise DataError(
-            message(
-                "Nothing to load",
-                expected="a name, a path or a pandas frame",
-                fix="Make a dataset of arrays with tenfold.Dataset.from_arrays",
-                kind=type(source).__name__,
-            )
+            "E418",
+            "Nothing to load",
+            expected="a name, a path or a pandas frame",
+            fix="Make a dataset of arrays with tenfold.Dataset.from_arrays",
+            kind=type(source).__name__,
         )
     return source
 
@@ -133,9 +130,7 @@ def _check_no_table(reading: Reading, name: str) -> None:
     said = reading.model_dump(exclude_defaults=True)
     if said:
         raise DataError(
-            message(
-                "Images are not read like a table", where=name, expected="none of these", **said
-            )
+            "E419", "Images are not read like a table", where=name, expected="none of these", **said
         )
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tenfold.core.errors import DataError, message
+from tenfold.core.errors import DataError
 from tenfold.data.dataset import Dataset, Rows
 
 DEFAULT_TEST_SIZE = 0.25
@@ -90,7 +90,7 @@ def deal(data: Dataset, rows: Rows, folds: int, seed: int) -> Rows:
     if not 2 <= folds <= len(groups):
         expected = f"2 to {len(groups)}, the number of distinct training rows"
         raise DataError(
-            message("Unusable number of folds", where=data.name, expected=expected, folds=folds)
+            "E443", "Unusable number of folds", where=data.name, expected=expected, folds=folds
         )
     # Dealt out in the order of their answers, the groups give each fold its share of each.
     shuffled = np.random.default_rng(seed).permutation(len(groups))
@@ -115,7 +115,7 @@ def _checked(data: Dataset, parts: Split, validation_size: float) -> Split:
         if not getattr(parts, part).size:
             expected = f"rows left for {part}"
             raise DataError(
-                message("Too few examples", where=data.name, expected=expected, n=len(data))
+                "E445", "Too few examples", where=data.name, expected=expected, n=len(data)
             )
     return parts
 
@@ -124,13 +124,12 @@ def _check_sizes(data: Dataset, test_size: float | None, validation_size: float)
     possible = (test_size is None or 0 < test_size < 1) and 0 <= validation_size < 1
     if not possible:
         raise DataError(
-            message(
-                "Not a share of the rows",
-                where=data.name,
-                expected="test_size above 0, validation_size from 0, both below 1",
-                test_size=test_size,
-                validation_size=validation_size,
-            )
+            "E444",
+            "Not a share of the rows",
+            where=data.name,
+            expected="test_size above 0, validation_size from 0, both below 1",
+            test_size=test_size,
+            validation_size=validation_size,
         )
 
 

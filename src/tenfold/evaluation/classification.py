@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from tenfold.core import html_repr
 from tenfold.core.contract import Frozen
-from tenfold.core.errors import DataError, did_you_mean, message
+from tenfold.core.errors import DataError, did_you_mean
 from tenfold.evaluation.intervals import (
     Finite,
     Floats,
@@ -371,25 +371,23 @@ def _check(y: NDArray[Any], p: Floats, unsure: NDArray[np.bool], labels: tuple[s
     fitting = y.ndim == 1 and p.shape == (len(y), len(labels)) and unsure.shape == y.shape
     if not fitting or not len(y):
         raise DataError(
-            message(
-                "Answers and truth do not belong together",
-                expected=f"true (n,), probabilities (n, {len(labels)}), unsure (n,), n at least 1",
-                true=y.shape,
-                probabilities=p.shape,
-                unsure=unsure.shape,
-            )
+            "E613",
+            "Answers and truth do not belong together",
+            expected=f"true (n,), probabilities (n, {len(labels)}), unsure (n,), n at least 1",
+            true=y.shape,
+            probabilities=p.shape,
+            unsure=unsure.shape,
         )
     _codes("Truth", y, y.shape, labels)
     wrong = ~(np.abs(p.sum(axis=1) - 1) <= 1e-4) | (p < 0).any(axis=1)
     if wrong.any():
         row = int(wrong.argmax())
         raise DataError(
-            message(
-                "Not probabilities",
-                expected="rows >= 0 that sum to 1 within 1e-4",
-                row=row,
-                sum=float(p[row].sum()),
-            )
+            "E614",
+            "Not probabilities",
+            expected="rows >= 0 that sum to 1 within 1e-4",
+            row=row,
+            sum=float(p[row].sum()),
         )
 
 
@@ -400,17 +398,16 @@ def _codes(
     whole = np.issubdtype(codes.dtype, np.integer)
     if codes.shape != shape:
         raise DataError(
-            message(f"{what} of another shape", expected=f"shape {shape}", shape=codes.shape)
+            "E615", f"{what} of another shape", expected=f"shape {shape}", shape=codes.shape
         )
     if not whole or codes.min() < 0 or codes.max() >= len(labels):
         raise DataError(
-            message(
-                f"{what} without a label",
-                expected=f"whole numbers from 0 to {len(labels) - 1}",
-                dtype=str(codes.dtype),
-                lowest=codes.min().item() if whole else None,
-                highest=codes.max().item() if whole else None,
-            )
+            "E616",
+            f"{what} without a label",
+            expected=f"whole numbers from 0 to {len(labels) - 1}",
+            dtype=str(codes.dtype),
+            lowest=codes.min().item() if whole else None,
+            highest=codes.max().item() if whole else None,
         )
     return codes.astype(np.int64)
 
@@ -427,18 +424,17 @@ def _check_choice(
     if positive is not None and not (two and positive in labels):
         expected = f"one of {', '.join(labels)}" if two else "two labels, of which one is positive"
         fix = did_you_mean(positive, labels)
-        raise DataError(message("No positive label", expected=expected, fix=fix, positive=positive))
+        raise DataError("E617", "No positive label", expected=expected, fix=fix, positive=positive)
     if threshold is not None and not (two and chosen and 0 <= threshold <= 1):
         raise DataError(
-            message(
-                "No threshold",
-                expected="a probability, two labels, and the answers it leads to as `predicted`",
-                threshold=threshold,
-                n_labels=len(labels),
-            )
+            "E618",
+            "No threshold",
+            expected="a probability, two labels, and the answers it leads to as `predicted`",
+            threshold=threshold,
+            n_labels=len(labels),
         )
     if not 0 < recall <= 1:
-        raise DataError(message("No recall", expected="a share in (0, 1]", recall=recall))
+        raise DataError("E619", "No recall", expected="a share in (0, 1]", recall=recall)
 
 
 def _positive(

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tenfold.core.contract import Frozen
-from tenfold.core.errors import DataError, message
+from tenfold.core.errors import DataError
 from tenfold.evaluation.classification import f1_scores, log_losses
 from tenfold.evaluation.intervals import (
     Finite,
@@ -182,7 +182,7 @@ def _check_labels(true: NDArray[Any], *answers: tuple[NDArray[Any], Floats]) -> 
 
 def _no_pairs(expected: str, *arrays: NDArray[Any]) -> DataError:
     shapes = [array.shape for array in arrays]
-    return DataError(message("Answers that are no pairs", expected=expected, shapes=shapes))
+    return DataError("E620", "Answers that are no pairs", expected=expected, shapes=shapes)
 
 
 def _accuracy(

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tenfold.build.build import fit, prepare
-from tenfold.core.errors import DataError, message
+from tenfold.core.errors import DataError
 from tenfold.core.progress import Watcher
 from tenfold.core.records import Epoch
 from tenfold.core.settings import resolve
@@ -66,7 +66,7 @@ def find_suspects(
     """
     if not data.labels:
         raise DataError(
-            message("No labels to suspect", where=data.name, expected="a dataset of labels")
+            "E621", "No labels to suspect", where=data.name, expected="a dataset of labels"
         )
     rows = np.setdiff1d(np.arange(len(data)), data.test_rows)
     probabilities = out_of_fold(data, rows, folds=folds, seed=seed, watch=watch)

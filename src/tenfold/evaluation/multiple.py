@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tenfold.core.errors import DataError, message
+from tenfold.core.errors import DataError
 from tenfold.evaluation.intervals import MAX_RESAMPLED, Floats, Score, Verdict
 
 N_DRAWS = 9_999
@@ -52,7 +52,7 @@ def beside_best(worth: Floats, best: int, seed: int = 0) -> list[Beside | None]:
     if worth.ndim != 2 or not worth.shape[1] or not 0 <= best < len(worth):
         expected = "(n_models, n) with rows, and the number of one of them"
         raise DataError(
-            message("Nothing to compare", expected=expected, shape=worth.shape, best=best)
+            "E622", "Nothing to compare", expected=expected, shape=worth.shape, best=best
         )
     others = [i for i in range(len(worth)) if i != best]
     tests = [_paired(worth[i] - worth[best], np.random.default_rng((seed, i))) for i in others]

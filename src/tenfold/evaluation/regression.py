@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from tenfold.core import html_repr
 from tenfold.core.contract import Frozen
-from tenfold.core.errors import DataError, message
+from tenfold.core.errors import DataError
 from tenfold.evaluation.intervals import Finite, Floats, Ratio, Score, Verdict, ratios, wilson
 
 MAX_SIZE = 1e150
@@ -195,24 +195,22 @@ def _check(
     if y.ndim != 1 or len(y) < 2 or not alike or (low is None) != (high is None):
         shapes: dict[str, Any] = {name: numbers.shape for name, numbers in arrays.items()}
         raise DataError(
-            message(
-                "Values and truth do not belong together",
-                expected="one shape (n,), n at least 2 for an interval, and low with high",
-                **shapes,
-            )
+            "E623",
+            "Values and truth do not belong together",
+            expected="one shape (n,), n at least 2 for an interval, and low with high",
+            **shapes,
         )
     for name, numbers in arrays.items():
         wrong = ~(np.abs(numbers) < MAX_SIZE)
         if wrong.any():
             row = int(wrong.argmax())
             raise DataError(
-                message(
-                    "Not a number that can be measured",
-                    where=name,
-                    expected=f"finite numbers below {MAX_SIZE:g}",
-                    row=row,
-                    number=float(numbers[row]),
-                )
+                "E625",
+                "Not a number that can be measured",
+                where=name,
+                expected=f"finite numbers below {MAX_SIZE:g}",
+                row=row,
+                number=float(numbers[row]),
             )
     if low is None:
         return y, arrays["value"], arrays["baseline_value"], None
@@ -221,6 +219,6 @@ def _check(
         row = int(swapped.argmax())
         low_end, high_end = (float(arrays[name][row]) for name in ("low", "high"))
         raise DataError(
-            message("Not an interval", expected="low <= high", row=row, low=low_end, high=high_end)
+            "E624", "Not an interval", expected="low <= high", row=row, low=low_end, high=high_end
         )
     return y, arrays["value"], arrays["baseline_value"], (arrays["low"], arrays["high"])

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from tenfold import report
 from tenfold.core import files
 from tenfold.core.contract import TableInput
-from tenfold.core.errors import DataError, message
+from tenfold.core.errors import DataError
 from tenfold.data.dataset import Dataset, Rows
 from tenfold.data.split import Split
 from tenfold.evaluation import (
@@ -211,11 +211,10 @@ def compare_runs(first: Run, second: Run) -> Comparison:
     """
     if first.record.data.fingerprint != second.record.data.fingerprint:
         raise DataError(
-            message(
-                "Runs on other data",
-                expected="two runs on the same data",
-                **{run.path.name: run.record.data.name for run in (first, second)},
-            )
+            "E801",
+            "Runs on other data",
+            expected="two runs on the same data",
+            **{run.path.name: run.record.data.name for run in (first, second)},
         )
     names = (first.path.resolve().name, second.path.resolve().name)
     if names[0] == names[1]:
@@ -225,11 +224,12 @@ def compare_runs(first: Run, second: Run) -> Comparison:
     pairs = [(row, places[key]) for row, key in enumerate(one.keys) if key in places]
     if len(pairs) < 2:
         raise DataError(
-            message(
-                "Too few test rows in common", where=" and ".join(names),
-                expected="two or more that both were measured on", n_common=len(pairs),
-            )
-        )  # fmt: skip
+            "E802",
+            "Too few test rows in common",
+            where=" and ".join(names),
+            expected="two or more that both were measured on",
+            n_common=len(pairs),
+        )
     a, b = np.array(pairs).T
     if isinstance(one, StoredLabels) and isinstance(other, StoredLabels):
         return compare_labels(

@@ -14,7 +14,7 @@ import numpy as np
 from tenfold.build.build import export, fit, prepare
 from tenfold.core.contract import Frozen, TableInput
 from tenfold.core.csv_cells import number_text, write_csv
-from tenfold.core.errors import DataError, message
+from tenfold.core.errors import DataError
 from tenfold.core.progress import Watcher
 from tenfold.core.settings import Settings
 from tenfold.data.dataset import Dataset, Rows
@@ -132,12 +132,11 @@ def _turns(data: Dataset, rows: Rows, n_folds: int, seed: int) -> list[tuple[Row
         return [(rows[fold_of != fold], rows[fold_of == fold]) for fold in range(n_folds)]
     if len(rows) < 2 * (n_folds + 1):
         raise DataError(
-            message(
-                "Unusable number of folds",
-                where=data.name,
-                expected=f"2 to {max(2, len(rows) // 2 - 1)}",
-                folds=n_folds,
-            )
+            "E443",
+            "Unusable number of folds",
+            where=data.name,
+            expected=f"2 to {max(2, len(rows) // 2 - 1)}",
+            folds=n_folds,
         )
     spans = np.array_split(rows, n_folds + 1)
     return [(np.concatenate(spans[:i]), spans[i]) for i in range(1, n_folds + 1)]

@@ -32,7 +32,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tenfold.core import files
-from tenfold.core.errors import BackendError, FileError, SettingsError, TenfoldError, message
+from tenfold.core.errors import BackendError, FileError, SettingsError, TenfoldError
 from tenfold.core.processes import usable_cores
 from tenfold.experiments.sweeps.executors import ATTEMPTS, Watch
 from tenfold.experiments.sweeps.shared import MANIFEST
@@ -83,7 +83,7 @@ class RayCluster:
           SettingsError: Fewer than one.
         """
         if n_workers is not None and n_workers < 1:
-            raise SettingsError(message("Too few", expected="1 or more", workers=n_workers))
+            raise SettingsError("E803", "Too few", expected="1 or more", workers=n_workers)
         self._address, self._limit = address, n_workers
         self.n_workers = n_workers or 1
         self._sent: dict[str, tuple[str, list[Any]]] = {}
@@ -257,12 +257,12 @@ def _answered(
             if row["unseen"]:
                 fix = "Put the files on storage that all machines share"
                 wrong = "A machine of the cluster does not see the file"
-                raise BackendError(message(wrong, where=row["unseen"], fix=fix))
+                raise BackendError("E910", wrong, where=row["unseen"], fix=fix)
             yield row["name"], row["text"]
     except ray.exceptions.RayTaskError as error:
         raise _translated(error) from error
     except ray.exceptions.RayError as error:
-        raise BackendError(message("The cluster failed", reason=_first_line(error))) from error
+        raise BackendError("E907", "The cluster failed", reason=_first_line(error)) from error
     finally:
         ray.shutdown()
 
@@ -328,7 +328,7 @@ def join(address: str, n_cores: int | None = None) -> ModuleType:
         import ray
     except ImportError as error:
         raise BackendError(
-            message("A cluster needs Ray", fix="pip install 'tenfold[cluster]'", cluster=address)
+            "E908", "A cluster needs Ray", fix="pip install 'tenfold[cluster]'", cluster=address
         ) from error
     started: dict[str, Any] = {
         "num_cpus": n_cores or usable_cores(),
@@ -349,13 +349,12 @@ def join(address: str, n_cores: int | None = None) -> ModuleType:
             )
     except (ray.exceptions.RayError, ConnectionError, RuntimeError, ValueError) as error:
         raise BackendError(
-            message(
-                "No cluster to work on",
-                expected="local, or the HOST:PORT of a cluster this computer belongs to",
-                fix="Start one with: ray start --head (docs/guide/scale.md)",
-                cluster=address,
-                reason=_first_line(error),
-            )
+            "E909",
+            "No cluster to work on",
+            expected="local, or the HOST:PORT of a cluster this computer belongs to",
+            fix="Start one with: ray start --head (docs/guide/scale.md)",
+            cluster=address,
+            reason=_first_line(error),
         ) from error
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, heard)  # Ray would end this process its own way
@@ -402,9 +401,12 @@ def check_versions(versions: Mapping[str, str]) -> None:
     if other := [f"{name} {found}" for name, found in here.items() if found != versions[name]]:
         wanted = ", ".join(f"{name} {versions[name]}" for name in here)
         raise BackendError(
-            message("A worker with other versions", expected=wanted, fix="Install the same "
-                    "everywhere", found=", ".join(other))
-        )  # fmt: skip
+            "E906",
+            "A worker with other versions",
+            expected=wanted,
+            fix="Install the same everywhere",
+            found=", ".join(other),
+        )
 
 
 def read_rows(folder: Path) -> Rows:
@@ -488,7 +490,7 @@ def _translated(error: Any) -> Exception:
     if isinstance(cause, TenfoldError):
         return cause
     fix = "Is the same Tenfold installed on every machine?"
-    return BackendError(message("A worker cannot work", fix=fix, reason=_first_line(cause)))
+    return BackendError("E905", "A worker cannot work", fix=fix, reason=_first_line(cause))
 
 
 def _first_line(error: object) -> str:

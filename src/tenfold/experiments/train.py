@@ -17,7 +17,7 @@ from tenfold import report
 from tenfold.build.build import export, fit, positive_label, prepare
 from tenfold.core import files
 from tenfold.core.contract import Contract
-from tenfold.core.errors import DataError, FileError, RunError, message
+from tenfold.core.errors import DataError, FileError, RunError
 from tenfold.core.progress import Watcher
 from tenfold.core.records import Epoch
 from tenfold.core.settings import Reading, Settings, resolve
@@ -167,7 +167,7 @@ def resume(
         record = run.record
         if record.state == "finished":
             fix = "Train again without --resume for another run"
-            raise RunError(message("The run is finished already", where=run.path, fix=fix))
+            raise RunError("E816", "The run is finished already", where=run.path, fix=fix)
         clock = _Clock(watcher or Watcher())
         settings = Settings.model_validate(record.config)
         with clock.stage("load"):
@@ -206,12 +206,11 @@ def _data_of(
 def _check_same_data(data: Dataset, record: Record) -> None:
     if data.fingerprint != record.data.fingerprint:
         raise DataError(
-            message(
-                "The data changed since the run",
-                where=record.data.name,
-                expected=f"fingerprint {record.data.fingerprint}",
-                fingerprint=data.fingerprint,
-            )
+            "E815",
+            "The data changed since the run",
+            where=record.data.name,
+            expected=f"fingerprint {record.data.fingerprint}",
+            fingerprint=data.fingerprint,
         )
 
 
@@ -306,12 +305,11 @@ def _measured_rows(
         dataset = dataset.relabelled(model.labels)  # some labels may not occur in it
     if dataset.labels != model.labels:
         raise DataError(
-            message(
-                "Other labels than the model's",
-                where=dataset.name,
-                expected=", ".join(model.labels) or "a target of numbers",
-                labels=dataset.labels,
-            )
+            "E416",
+            "Other labels than the model's",
+            where=dataset.name,
+            expected=", ".join(model.labels) or "a target of numbers",
+            labels=dataset.labels,
         )
     part, rows = "all", np.arange(len(dataset))
     if own:

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tenfold.core import files
-from tenfold.core.errors import DataError, FormatError, message
+from tenfold.core.errors import DataError, FormatError
 
 TYPES: dict[int, np.dtype[Any]] = {
     0x08: np.dtype(np.uint8),
@@ -79,13 +79,12 @@ def parse_idx(
         out = _allocate(dtype, shape, where)
     elif out.shape != shape or out.dtype != dtype or not out.flags.carray:
         raise DataError(
-            message(
-                "The file does not fit the array",
-                where=where,
-                expected=f"writable, C-contiguous {dtype} {shape}",
-                dtype=str(out.dtype),
-                shape=out.shape,
-            )
+            "E308",
+            "The file does not fit the array",
+            where=where,
+            expected=f"writable, C-contiguous {dtype} {shape}",
+            dtype=str(out.dtype),
+            shape=out.shape,
         )
     if n_bytes:
         stream.read_exactly(out.reshape(-1).view(np.uint8).data)
@@ -94,12 +93,11 @@ def parse_idx(
         out.byteswap(inplace=True)
     if sha256 is not None and stream.digest.hexdigest() != sha256:
         raise FormatError(
-            message(
-                "Changed content",
-                where=where,
-                expected=f"SHA-256 {sha256} once decompressed",
-                sha256=stream.digest.hexdigest(),
-            )
+            "E302",
+            "Changed content",
+            where=where,
+            expected=f"SHA-256 {sha256} once decompressed",
+            sha256=stream.digest.hexdigest(),
         )
     return out
 
@@ -134,16 +132,15 @@ def write_idx(path: Path | str, array: Array) -> None:
     if not kinds or array.ndim > MAX_DIMENSIONS:
         names = ", ".join(map(str, TYPES.values()))
         raise DataError(
-            message(
-                "Not an array for IDX",
-                where=path,
-                expected=f"{names} in 0 to {MAX_DIMENSIONS} dimensions",
-                dtype=str(array.dtype),
-                shape=array.shape,
-            )
+            "E303",
+            "Not an array for IDX",
+            where=path,
+            expected=f"{names} in 0 to {MAX_DIMENSIONS} dimensions",
+            dtype=str(array.dtype),
+            shape=array.shape,
         )
     if max(array.shape, default=0) >= 2**32:
-        raise DataError(message("Too large for IDX", where=path, shape=array.shape))
+        raise DataError("E304", "Too large for IDX", where=path, shape=array.shape)
     header = bytes([0, 0, kinds[0], array.ndim]) + np.array(array.shape, ">u4").tobytes()
     elements = np.ascontiguousarray(array, native.newbyteorder(">"))
     with files.durable(path) as file, contextlib.ExitStack() as stack:
@@ -211,7 +208,7 @@ def not_a(
     fix = _FIXES.get(found or "")
     found = found or start[:8].hex(" ")
     return FormatError(
-        message(f"Not {format}", where=where, expected=expected, fix=fix, found=found)
+        "E301", f"Not {format}", where=where, expected=expected, fix=fix, found=found
     )
 
 
@@ -250,13 +247,12 @@ class _Stream:
         elif n_bytes > max(PLAUSIBLE_BYTES, PLAUSIBLE_RATIO * self._n_stored):
             expected = f"at most {PLAUSIBLE_RATIO} times its own size"
             raise FormatError(
-                message(
-                    "The file would inflate like a bomb",
-                    where=self.where,
-                    expected=expected,
-                    n_bytes=self._n_stored,
-                    n_inflated=n_bytes,
-                )
+                "E314",
+                "The file would inflate like a bomb",
+                where=self.where,
+                expected=expected,
+                n_bytes=self._n_stored,
+                n_inflated=n_bytes,
             )
 
     def read_exactly(self, target: memoryview) -> None:
@@ -290,12 +286,11 @@ class _Stream:
         if rest:
             known = self._n_stored if self._inflater is None else None
             raise FormatError(
-                message(
-                    "Too many bytes",
-                    where=self.where,
-                    expected=f"{self.n_read} by its header",
-                    n_bytes=known or f"more than {self.n_read}",
-                )
+                "E309",
+                "Too many bytes",
+                where=self.where,
+                expected=f"{self.n_read} by its header",
+                n_bytes=known or f"more than {self.n_read}",
             )
 
     def _refuse_second_member(self) -> None:
@@ -305,32 +300,29 @@ class _Stream:
         rest += self._file.read(max(0, len(GZIP_MAGIC) - len(rest)))
         if rest[:2] == GZIP_MAGIC:
             raise FormatError(
-                message(
-                    "Several gzip members",
-                    where=self.where,
-                    expected="one, as every compressor writes it",
-                    fix="Unpack the file and compress it again",
-                )
+                "E310",
+                "Several gzip members",
+                where=self.where,
+                expected="one, as every compressor writes it",
+                fix="Unpack the file and compress it again",
             )
         if rest:
             raise FormatError(
-                message(
-                    "Bytes after the end of gzip",
-                    where=self.where,
-                    expected="nothing",
-                    first_bytes=rest[:8].hex(" "),
-                )
+                "E311",
+                "Bytes after the end of gzip",
+                where=self.where,
+                expected="nothing",
+                first_bytes=rest[:8].hex(" "),
             )
 
     def too_few(self, n_bytes: int | str, n_needed: int) -> FormatError:
         return FormatError(
-            message(
-                "Too few bytes",
-                where=self.where,
-                expected=f"{n_needed} by its header",
-                fix="Download it again",
-                n_bytes=n_bytes,
-            )
+            "E305",
+            "Too few bytes",
+            where=self.where,
+            expected=f"{n_needed} by its header",
+            fix="Download it again",
+            n_bytes=n_bytes,
         )
 
     def _next(self, limit: int) -> bytes:
@@ -347,17 +339,16 @@ class _Stream:
                     return part
                 if exhausted:
                     raise FormatError(
-                        message(
-                            "Truncated gzip",
-                            where=self.where,
-                            expected="a complete file",
-                            fix="Download it again",
-                        )
+                        "E315",
+                        "Truncated gzip",
+                        where=self.where,
+                        expected="a complete file",
+                        fix="Download it again",
                     )
         except zlib.error as error:
             fix, reason = "Download it again", str(error)
             raise FormatError(
-                message("Damaged gzip", where=self.where, fix=fix, reason=reason)
+                "E313", "Damaged gzip", where=self.where, fix=fix, reason=reason
             ) from error
         return b""
 
@@ -376,21 +367,19 @@ def _read_header(stream: _Stream) -> tuple[np.dtype[Any], tuple[int, ...]]:
     if kind not in TYPES:
         known = ", ".join(f"{known:02x}" for known in TYPES)
         raise FormatError(
-            message(
-                "Unknown type of IDX elements",
-                where=stream.where,
-                expected=f"one of {known} as the third byte",
-                magic=magic.hex(" "),
-            )
+            "E306",
+            "Unknown type of IDX elements",
+            where=stream.where,
+            expected=f"one of {known} as the third byte",
+            magic=magic.hex(" "),
         )
     if n_dimensions > MAX_DIMENSIONS:
         raise FormatError(
-            message(
-                "Too many IDX dimensions",
-                where=stream.where,
-                expected=f"0 to {MAX_DIMENSIONS}",
-                n_dimensions=n_dimensions,
-            )
+            "E307",
+            "Too many IDX dimensions",
+            where=stream.where,
+            expected=f"0 to {MAX_DIMENSIONS}",
+            n_dimensions=n_dimensions,
         )
     sizes = bytearray(4 * n_dimensions)
     stream.read_exactly(memoryview(sizes))
@@ -403,7 +392,5 @@ def _allocate(dtype: np.dtype[Any], shape: tuple[int, ...], where: object) -> Ar
     except (MemoryError, ValueError) as error:  # ValueError: sizes beyond any address
         n_bytes = math.prod(shape) * dtype.itemsize
         raise FormatError(
-            message(
-                "Too large for this machine's memory", where=where, shape=shape, n_bytes=n_bytes
-            )
+            "E312", "Too large for this machine's memory", where=where, shape=shape, n_bytes=n_bytes
         ) from error

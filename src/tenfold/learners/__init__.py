@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from tenfold.core.errors import DataError, SettingsError, message
+from tenfold.core.errors import DataError, SettingsError
 from tenfold.core.progress import Watcher
 from tenfold.core.settings import Settings
 from tenfold.learners.bayes import fit_bayes
@@ -81,16 +81,15 @@ class Learner:
         """
         check_task(self.name, "regression" if n_labels is None else "classification")
         if not len(train.y):
-            raise DataError(message("No training rows", expected="at least one", n_train=0))
+            raise DataError("E628", "No training rows", expected="at least one", n_train=0)
         if n_labels is not None and self.name != "baseline" and (train.y == train.y[0]).all():
             raise DataError(
-                message(
-                    "A single label among the training rows",
-                    expected="at least two",
-                    fix="The learner 'baseline' takes such rows",
-                    learner=self.name,
-                    code=int(train.y[0]),
-                )
+                "E629",
+                "A single label among the training rows",
+                expected="at least two",
+                fix="The learner 'baseline' takes such rows",
+                learner=self.name,
+                code=int(train.y[0]),
             )
         if settings.class_weights is not None:
             train = train._replace(weight=_weights(train, n_labels, settings.class_weights))
@@ -106,11 +105,10 @@ def _weights(
     """The weight of each row (n,): its own times that of its label."""
     if n_labels is None or (class_weights != "balanced" and len(class_weights) != n_labels):
         raise SettingsError(
-            message(
-                "Class weights that do not fit the labels",
-                expected="none for regression" if n_labels is None else f"{n_labels} numbers",
-                class_weights=class_weights,
-            )
+            "E627",
+            "Class weights that do not fit the labels",
+            expected="none for regression" if n_labels is None else f"{n_labels} numbers",
+            class_weights=class_weights,
         )
     own = np.ones(len(train.y), np.float32) if train.weight is None else train.weight
     if class_weights == "balanced":
@@ -180,10 +178,9 @@ def check_task(name: str, task: Task) -> None:
         return
     able = [learner.name for learner in LEARNERS.values() if task in learner.tasks]
     raise SettingsError(
-        message(
-            f"Not a learner for {task}",
-            expected=f"one of {', '.join(able)}",
-            fix=f"Did you mean {INSTEAD[name]!r}?" if INSTEAD[name] in able else None,
-            learner=name,
-        )
+        "E626",
+        f"Not a learner for {task}",
+        expected=f"one of {', '.join(able)}",
+        fix=f"Did you mean {INSTEAD[name]!r}?" if INSTEAD[name] in able else None,
+        learner=name,
     )

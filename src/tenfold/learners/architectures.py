@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tenfold.core.errors import BackendError, SettingsError, message
+from tenfold.core.errors import BackendError, SettingsError
 from tenfold.core.processes import usable_cores
 from tenfold.core.records import LayerRow
 
@@ -92,12 +92,11 @@ def import_keras() -> Any:
 
     if keras.backend.backend() != "jax":
         raise BackendError(
-            message(
-                "Keras already runs on another backend",
-                expected="jax",
-                fix="Set KERAS_BACKEND=jax before Keras is imported",
-                backend=keras.backend.backend(),
-            )
+            "E911",
+            "Keras already runs on another backend",
+            expected="jax",
+            fix="Set KERAS_BACKEND=jax before Keras is imported",
+            backend=keras.backend.backend(),
         )
     return keras
 
@@ -215,14 +214,13 @@ def convolutions(input_shape: Sequence[int], width: int = 32) -> tuple[Convoluti
     sides = input_shape[:2]
     if min(sides) < 8 or max(sides) > 256:
         raise SettingsError(
-            message(
-                "Pictures of a size that the learner does not take",
-                expected="sides of 8 to 256 pixels",
-                fix="The learner 'network' takes any size",
-                learner="cnn",
-                height=sides[0],
-                width=sides[1],
-            )
+            "E630",
+            "Pictures of a size that the learner does not take",
+            expected="sides of 8 to 256 pixels",
+            fix="The learner 'network' takes any size",
+            learner="cnn",
+            height=sides[0],
+            width=sides[1],
         )
     side = max(sides)
     first = Convolution(5, width, 2, side > 64) if side >= SMALL else Convolution(3, width)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tenfold.core import files
-from tenfold.core.errors import FormatError, message
+from tenfold.core.errors import FormatError
 from tenfold.core.records import Epoch
 
 EVERY_SECONDS = 2.0
@@ -163,4 +163,4 @@ def _arrays(path: Path, manifest: _Manifest, payload: bytes) -> Iterator[tuple[s
 
 
 def _damaged(path: Path, problem: str) -> FormatError:
-    return FormatError(message("Damaged checkpoint", where=path, problem=problem))
+    return FormatError("E631", "Damaged checkpoint", where=path, problem=problem)

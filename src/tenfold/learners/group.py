@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from tenfold.core import files
-from tenfold.core.errors import BackendError, message
+from tenfold.core.errors import BackendError
 from tenfold.core.processes import Child, Inbox, raise_error, usable_cores
 from tenfold.core.records import Epoch
 from tenfold.core.settings import Settings
@@ -100,12 +100,11 @@ class Group(Training):
         """Say that a group died, or that it is the last one."""
         if n_deaths == ATTEMPTS:
             raise BackendError(
-                message(
-                    f"{how}, and so did {ATTEMPTS - 1} groups before it",
-                    expected="an epoch between two deaths",
-                    fix="Train without --processes",
-                    epoch=self.epoch,
-                )
+                "E912",
+                f"{how}, and so did {ATTEMPTS - 1} groups before it",
+                expected="an epoch between two deaths",
+                fix="Train without --processes",
+                epoch=self.epoch,
             )
         self._warn(f"{how}: all begin again after epoch {self.epoch}.")
 

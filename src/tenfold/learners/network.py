@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tenfold.core.errors import SettingsError, message
+from tenfold.core.errors import SettingsError
 from tenfold.core.progress import Watcher
 from tenfold.core.records import Epoch
 from tenfold.core.settings import Settings
@@ -132,12 +132,11 @@ def fit_cnn(
     """
     if train.x.dtype != np.uint8:
         raise SettingsError(
-            message(
-                "A learner for pictures alone",
-                expected="pictures, or another learner for a table",
-                fix="Did you mean 'network'?",
-                learner="cnn",
-            )
+            "E632",
+            "A learner for pictures alone",
+            expected="pictures, or another learner for a table",
+            fix="Did you mean 'network'?",
+            learner="cnn",
         )
     network = build_cnn(
         train.x.shape[1:], n_labels, seed=settings.seed, width=settings.width,

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from tenfold.core.conformal import conformal_half_width
 from tenfold.core.contract import Order, TableInput
-from tenfold.core.errors import DataError, message
+from tenfold.core.errors import DataError
 from tenfold.data.dataset import Dataset, Rows
 from tenfold.inputs.tables.columns import Table
 from tenfold.model.model import Model
@@ -77,22 +77,20 @@ def _ordered(model: Model) -> tuple[TableInput, Order]:
     order = contract.order if isinstance(contract, TableInput) else None
     if not isinstance(contract, TableInput) or order is None or model.labels:
         raise DataError(
-            message(
-                "Nothing to forecast",
-                expected="a model of numbers trained with --time",
-                learner=model.contract.learner,
-            )
+            "E501",
+            "Nothing to forecast",
+            expected="a model of numbers trained with --time",
+            learner=model.contract.learner,
         )
     known = {order.time, *order.lag_columns(contract.target)}
     unknown = [column.name for column in contract.columns if column.name not in known]
     if unknown:
         raise DataError(
-            message(
-                "Columns whose future is not known",
-                expected="time and earlier values of the target alone",
-                fix="Answer rows with these columns instead: tenfold predict RUN rows.csv",
-                columns=unknown,
-            )
+            "E502",
+            "Columns whose future is not known",
+            expected="time and earlier values of the target alone",
+            fix="Answer rows with these columns instead: tenfold predict RUN rows.csv",
+            columns=unknown,
         )
     return contract, order
 

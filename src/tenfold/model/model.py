@@ -20,7 +20,7 @@ from tenfold.core.contract import (
     ImageInput,
     TableInput,
 )
-from tenfold.core.errors import DataError, ModelError, message
+from tenfold.core.errors import DataError, ModelError
 from tenfold.data.from_table import with_earlier_values
 from tenfold.inputs.idx import read_idx
 from tenfold.inputs.pictures.decode import DEFAULT_OPTIONS, PictureOptions, is_picture
@@ -82,9 +82,11 @@ class Model:
             n_bytes = path.stat().st_size
             if n_bytes > MAX_BYTES:
                 raise ModelError(
-                    message(
-                        "Model too large", where=path, expected=f"<= {MAX_BYTES}", n_bytes=n_bytes
-                    )
+                    "E511",
+                    "Model too large",
+                    where=path,
+                    expected=f"<= {MAX_BYTES}",
+                    n_bytes=n_bytes,
                 )
             return cls(path.read_bytes(), where=path)
 
@@ -173,7 +175,7 @@ class Model:
         answers = self.answer(x)
         if isinstance(answers, Estimates):
             raise DataError(
-                message("No probabilities", expected="a model of labels", task="regression")
+                "E506", "No probabilities", expected="a model of labels", task="regression"
             )
         return answers.probabilities
 
@@ -191,11 +193,13 @@ class Model:
         contract = self.contract.input
         if isinstance(contract, TableInput):
             raise DataError(
-                message(
-                    "Input does not fit the model", expected="rows of a table", fix=None,
-                    dtype=str(x.dtype), shape=x.shape,
-                )
-            )  # fmt: skip
+                "E503",
+                "Input does not fit the model",
+                expected="rows of a table",
+                fix=None,
+                dtype=str(x.dtype),
+                shape=x.shape,
+            )
         is_picture = isinstance(contract, ImageInput)
         dtype, values = (np.uint8, "uint8 from 0 to 255") if is_picture else (np.float64, "float64")
         if x.dtype == dtype and x.shape[1:] == contract.shape:
@@ -210,13 +214,12 @@ class Model:
         else:
             fix = None
         raise DataError(
-            message(
-                "Input does not fit the model",
-                expected=f"{values}, ({size}) or (n, {size})",
-                fix=fix,
-                dtype=str(x.dtype),
-                shape=x.shape,
-            )
+            "E503",
+            "Input does not fit the model",
+            expected=f"{values}, ({size}) or (n, {size})",
+            fix=fix,
+            dtype=str(x.dtype),
+            shape=x.shape,
         )
 
     def __repr__(self) -> str:
@@ -238,7 +241,7 @@ def _numbers(inputs: Any) -> NDArray[np.float64]:
     except (TypeError, ValueError) as error:
         kind = type(inputs).__name__
         raise DataError(
-            message("Not rows of numbers", expected="an array of numbers", kind=kind)
+            "E507", "Not rows of numbers", expected="an array of numbers", kind=kind
         ) from error
     return rows
 
@@ -254,11 +257,10 @@ def read_cells(inputs: Any, known: Sequence[str] = ()) -> Cells:
     rows = [inputs] if isinstance(inputs, Mapping) else inputs
     if not isinstance(rows, Sequence) or not all(isinstance(row, Mapping) for row in rows):
         raise DataError(
-            message(
-                "Not rows of a table",
-                expected="a CSV or Parquet file, a pandas frame, or dicts of column and value",
-                kind=type(inputs).__name__,
-            )
+            "E504",
+            "Not rows of a table",
+            expected="a CSV or Parquet file, a pandas frame, or dicts of column and value",
+            kind=type(inputs).__name__,
         )
     return from_frame(pd.DataFrame.from_records([dict(row) for row in rows]), "rows")
 
@@ -275,7 +277,7 @@ def _session(content: bytes, where: object) -> Any:
         return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's errors share no base but this
         reason = str(error).splitlines()[0]
-        raise ModelError(message("The model does not load", where=where, reason=reason)) from error
+        raise ModelError("E508", "The model does not load", where=where, reason=reason) from error
 
 
 def _check(content: bytes, where: object) -> Contract:
@@ -283,25 +285,25 @@ def _check(content: bytes, where: object) -> Contract:
     try:
         proto = onnx.ModelProto.FromString(content)
     except DecodeError as error:
-        raise ModelError(message("Not an ONNX file", where=where)) from error
+        raise ModelError("E509", "Not an ONNX file", where=where) from error
     metadata = {entry.key: entry.value for entry in proto.metadata_props}
     if METADATA_KEY not in metadata:
         raise ModelError(
-            message(
-                "Not a model of Tenfold", where=where, expected=f"metadata entry {METADATA_KEY!r}"
-            )
+            "E505",
+            "Not a model of Tenfold",
+            where=where,
+            expected=f"metadata entry {METADATA_KEY!r}",
         )
     try:
         contract = Contract.model_validate_json(metadata[METADATA_KEY])
     except ValidationError as error:
         first = error.errors()[0]
         raise ModelError(
-            message(
-                "Unreadable contract",
-                where=where,
-                entry=".".join(str(part) for part in first["loc"]),
-                problem=first["msg"],
-            )
+            "E510",
+            "Unreadable contract",
+            where=where,
+            entry=".".join(str(part) for part in first["loc"]),
+            problem=first["msg"],
         ) from error
     check_graph(proto, contract, where)
     return contract

@@ -3,7 +3,7 @@
 import onnx
 
 from tenfold.core.contract import Contract, ImageInput, TableInput
-from tenfold.core.errors import ModelError, message
+from tenfold.core.errors import ModelError
 
 OPERATORS = frozenset(
     {
@@ -31,12 +31,11 @@ def check_graph(proto: onnx.ModelProto, contract: Contract, where: object) -> No
     foreign = used - OPERATORS
     if foreign or proto.functions or graph.sparse_initializer:
         raise ModelError(
-            message(
-                "Unknown operators",
-                where=where,
-                expected=f"only {', '.join(sorted(OPERATORS))}",
-                operators=sorted(foreign) or "functions",
-            )
+            "E512",
+            "Unknown operators",
+            where=where,
+            expected=f"only {', '.join(sorted(OPERATORS))}",
+            operators=sorted(foreign) or "functions",
         )
     external = [
         tensor.name
@@ -45,23 +44,21 @@ def check_graph(proto: onnx.ModelProto, contract: Contract, where: object) -> No
     ]
     if external:
         raise ModelError(
-            message(
-                "Weights outside the file",
-                where=where,
-                expected="all of them inside",
-                weights=external,
-            )
+            "E513",
+            "Weights outside the file",
+            where=where,
+            expected="all of them inside",
+            weights=external,
         )
     found = [_signature(value) for value in (*graph.input, *graph.output)]
     promised = [*_promised_inputs(contract), *_promised_outputs(contract)]
     if found != promised:
         raise ModelError(
-            message(
-                "The graph contradicts its contract",
-                where=where,
-                expected=f"{promised}",
-                found=found,
-            )
+            "E514",
+            "The graph contradicts its contract",
+            where=where,
+            expected=f"{promised}",
+            found=found,
         )
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from tenfold.core import files
 from tenfold.core.contract import ImageInput
-from tenfold.core.errors import DataError, message
+from tenfold.core.errors import DataError
 from tenfold.inputs.pictures import mnist_box as box
 from tenfold.inputs.pictures import page_layout
 from tenfold.inputs.pictures.decode import DEFAULT_OPTIONS, PictureOptions, read_picture
@@ -120,12 +120,11 @@ def _check_reads_digits(model: Model) -> None:
     fits = isinstance(accepted, ImageInput) and accepted.crop == "ink"
     if not fits or shape != (side, side):
         raise DataError(
-            message(
-                "Pages cannot be read with this model",
-                expected=f"a model of {side} x {side} grey pixels that fits ink to them",
-                accepts=accepted.kind,
-                size=shape,
-            )
+            "E515",
+            "Pages cannot be read with this model",
+            expected=f"a model of {side} x {side} grey pixels that fits ink to them",
+            accepts=accepted.kind,
+            size=shape,
         )
 
 

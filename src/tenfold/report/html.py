@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from tenfold.core import files
 from tenfold.core.contract import Frozen
-from tenfold.core.errors import RunError, message
+from tenfold.core.errors import RunError
 from tenfold.core.records import Audit
 from tenfold.evaluation import Comparison, Evaluation, RegressionEvaluation, in_unit
 from tenfold.evaluation.robustness import Robustness
@@ -172,7 +172,7 @@ def _parsed(kind: type[Document], path: Path) -> Document:
         return kind.model_validate_json(_read(path))
     except ValidationError as error:
         problem = error.errors()[0]["msg"]
-        raise RunError(message(f"Damaged {path.name}", where=path, problem=problem)) from error
+        raise RunError("E701", f"Damaged {path.name}", where=path, problem=problem) from error
 
 
 def _read(path: Path) -> bytes:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tenfold.core import files
-from tenfold.core.errors import DataError, message
+from tenfold.core.errors import DataError
 from tenfold.data.dataset import Dataset
 from tenfold.evaluation import Evaluation, Ranking
 
@@ -67,12 +67,11 @@ def precision_recall_figure(
     one, at = evaluation.of_positive, evaluation.precision_at_recall
     if one is None or at is None:
         raise DataError(
-            message(
-                "No precision and recall to draw",
-                expected="two labels, and rows of the positive one",
-                labels=evaluation.labels,
-                positive=evaluation.positive,
-            )
+            "E702",
+            "No precision and recall to draw",
+            expected="two labels, and rows of the positive one",
+            labels=evaluation.labels,
+            positive=evaluation.positive,
         )
     code = evaluation.labels.index(one.label)
     ranking = Ranking.of(true == code, probabilities[:, code])

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from tenfold.core import files
 from tenfold.core.csv_cells import escape_formula, number_text, unescape_formula, write_csv
-from tenfold.core.errors import RunError, message
+from tenfold.core.errors import RunError
 from tenfold.core.records import Epoch
 from tenfold.inputs.idx import write_idx
 from tenfold.inputs.tables.columns import Table, as_cells
@@ -179,7 +179,7 @@ def read_predictions(run: Run) -> StoredLabels | StoredValues:
             probabilities,
         )
     except (ValueError, KeyError, IndexError) as error:
-        raise RunError(message("Damaged predictions", where=path, problem=str(error))) from error
+        raise RunError("E703", "Damaged predictions", where=path, problem=str(error)) from error
 
 
 def write_inputs(run: Run, x: NDArray[np.uint8] | Table) -> None:
@@ -230,7 +230,7 @@ def read_test_rows(run: Run) -> tuple[list[str], dict[str, list[str]]]:
         if any(len(row) != len(names) + 1 for row in found):
             raise ValueError(f"{len(names) + 1} cells in each row expected")
     except (ValueError, csv.Error) as error:
-        raise RunError(message("Damaged test rows", where=path, problem=str(error))) from error
+        raise RunError("E704", "Damaged test rows", where=path, problem=str(error)) from error
     return names, {key: cells for key, *cells in found}
 
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tenfold.core import files, html_repr
-from tenfold.core.errors import RunError, message
+from tenfold.core.errors import RunError
 from tenfold.core.settings import Reading
 from tenfold.evaluation import AnyEvaluation, read_evaluation
 from tenfold.model.model import Model
@@ -121,13 +121,13 @@ class Run:
             exists = file.is_file()
         if not exists:
             raise RunError(
-                message("No run", where=path, expected="a folder that `tenfold train` made")
+                "E708", "No run", where=path, expected="a folder that `tenfold train` made"
             )
         try:
             return cls(path, Record.model_validate_json(file.read_bytes()))
         except ValidationError as error:
             problem = error.errors()[0]["msg"]
-            raise RunError(message("Damaged run.json", where=file, problem=problem)) from error
+            raise RunError("E710", "Damaged run.json", where=file, problem=problem) from error
 
     @cached_property
     def model(self) -> Model:
@@ -150,7 +150,7 @@ class Run:
             return read_evaluation(file.read_bytes())
         except ValidationError as error:
             problem = error.errors()[0]["msg"]
-            raise RunError(message("Damaged evaluation", where=file, problem=problem)) from error
+            raise RunError("E711", "Damaged evaluation", where=file, problem=problem) from error
 
     @property
     def history(self) -> list[dict[str, float | None]]:
@@ -190,7 +190,7 @@ class Run:
         path = self.path / name
         if not path.is_file():
             raise RunError(
-                message(f"The run has no {name}", where=self.path, state=self.record.state)
+                "E709", f"The run has no {name}", where=self.path, state=self.record.state
             )
         return path
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from tenfold.core import files
-from tenfold.core.errors import RunError, message
+from tenfold.core.errors import RunError
 from tenfold.model.predictions import Estimates, Predictions
 from tenfold.runs.csv_files import EXAMPLE_ANSWERS, example_inputs
 from tenfold.runs.record import Run
@@ -24,7 +24,7 @@ def verify(path: Path | str) -> dict[str, int]:
     """
     run = Run.open(path)
     if run.record.state == "running":
-        raise RunError(message("The run is not finished", where=run.path, state="running"))
+        raise RunError("E712", "The run is not finished", where=run.path, state="running")
     found = {name: files.sha256(run.path / name) for name in run._names()}
     stored = run.record.files
     wrong = [f"{name} missing" for name in stored.keys() - found.keys()]
@@ -34,12 +34,11 @@ def verify(path: Path | str) -> dict[str, int]:
     ]
     if wrong:
         raise RunError(
-            message(
-                "The run was changed",
-                where=run.path,
-                expected="the files as run.json has them",
-                files=", ".join(sorted(wrong)),
-            )
+            "E713",
+            "The run was changed",
+            where=run.path,
+            expected="the files as run.json has them",
+            files=", ".join(sorted(wrong)),
         )
     n_examples = _answer_again(run) if EXAMPLE_ANSWERS in stored else 0
     return {"files": len(found), "examples": n_examples}
@@ -59,11 +58,10 @@ def _answer_again(run: Run) -> int:
         tolerance = ANSWER_TOLERANCE
     if stored.shape != answered.shape or np.abs(stored - answered).max() > tolerance:
         raise RunError(
-            message(
-                "The model answers differently from when it was made",
-                where=run.path,
-                expected=f"the answers of {EXAMPLE_ANSWERS} within {ANSWER_TOLERANCE:g}",
-            )
+            "E714",
+            "The model answers differently from when it was made",
+            where=run.path,
+            expected=f"the answers of {EXAMPLE_ANSWERS} within {ANSWER_TOLERANCE:g}",
         )
     return len(rows)
 

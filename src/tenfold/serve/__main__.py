@@ -9,5 +9,5 @@ if __name__ == "__main__":
     try:
         work_as_told(sys.argv[1])
     except TenfoldError as error:
-        print(f"tenfold: {error}", file=sys.stderr)
+        print(f"tenfold: {error} [{error.code}]", file=sys.stderr)
         sys.exit(CANNOT_START)

@@ -39,13 +39,12 @@ def build(runs: Sequence[Run], limits: Limits, access: AccessPolicy) -> RequestG
         name = run.path.resolve().name
         if not NAME.fullmatch(name) or name in predictors:
             raise SettingsError(
-                message(
-                    "Unusable name of a run",
-                    where=run.path,
-                    expected="letters, digits and ._-, each name once",
-                    fix="Rename its folder",
-                    name=name,
-                )
+                "E915",
+                "Unusable name of a run",
+                where=run.path,
+                expected="letters, digits and ._-, each name once",
+                fix="Rename its folder",
+                name=name,
             )
         predictors[name] = Predictor(run, limits, metrics)
     first = next(iter(predictors.values()))

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tenfold.core.contract import FeaturesInput, ImageInput
-from tenfold.core.errors import ModelError, message
+from tenfold.core.errors import ModelError
 from tenfold.data.from_table import with_earlier_values
 from tenfold.inputs.tables.columns import Table, read_rows
 from tenfold.model.model import read_cells
@@ -56,7 +56,7 @@ def profile_model(run: Run) -> BatchProfile:
     model = run.model
     whole = _numbers(model.answer(rows))
     if not np.isfinite(whole[0]).all():
-        raise ModelError(message("The model gives no numbers", where=run.path))
+        raise ModelError("E918", "The model gives no numbers", where=run.path)
     single, some, many = (_seconds(run, rows[:n]) for n in (1, ALIGNMENT, BATCH))
     is_worth = some < CHEAP_SECONDS or some < WORTH * single
     if is_worth and all(_is_alike(run, rows, whole, first) for first in (0, 5, 16)):

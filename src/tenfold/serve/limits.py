@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import Field, ValidationError
 
 from tenfold.core.contract import Frozen
-from tenfold.core.errors import SettingsError, did_you_mean, message
+from tenfold.core.errors import SettingsError, did_you_mean
 
 Seconds = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)]
 
@@ -58,12 +58,11 @@ def read_limits(asked: Iterable[str]) -> Limits:
         name, equals, value = word.partition("=")
         if not equals or name not in Limits.model_fields:
             raise SettingsError(
-                message(
-                    "Unknown limit",
-                    expected=f"NAME=VALUE with one of {', '.join(Limits.model_fields)}",
-                    fix=did_you_mean(name, Limits.model_fields),
-                    limit=word,
-                )
+                "E916",
+                "Unknown limit",
+                expected=f"NAME=VALUE with one of {', '.join(Limits.model_fields)}",
+                fix=did_you_mean(name, Limits.model_fields),
+                limit=word,
             )
         values[name] = value
     try:
@@ -72,4 +71,4 @@ def read_limits(asked: Iterable[str]) -> Limits:
         first = error.errors()[0]
         rule = first["msg"].removeprefix("Input should be ")
         facts = {str(first["loc"][0]): first["input"]}
-        raise SettingsError(message("Unusable limit", expected=rule, **facts)) from error
+        raise SettingsError("E917", "Unusable limit", expected=rule, **facts) from error

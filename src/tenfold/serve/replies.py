@@ -27,7 +27,8 @@ class HTTPError(TenfoldError):
     """
 
     def __init__(self, status: int, text: str, *headers: tuple[bytes, bytes]) -> None:
-        super().__init__(text)
+        Exception.__init__(self, text)
+        self.code, self.where, self.facts = "E900", None, {}
         self.status = status
         self.headers = headers
 

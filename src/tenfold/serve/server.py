@@ -19,7 +19,7 @@ from types import FrameType
 
 import uvicorn
 
-from tenfold.core.errors import FileError, SettingsError, message
+from tenfold.core.errors import FileError, SettingsError
 from tenfold.runs.record import Run
 from tenfold.serve.application import build
 from tenfold.serve.limits import Limits
@@ -86,12 +86,11 @@ def serve(
 def _check_token(host: str, token: str | None) -> None:
     if token is not None and len(token) < MIN_TOKEN:
         raise SettingsError(
-            message(
-                "Token too short",
-                expected=f"at least {MIN_TOKEN} characters",
-                fix="Make one: python -c 'import secrets; print(secrets.token_urlsafe())'",
-                n_characters=len(token),
-            )
+            "E919",
+            "Token too short",
+            expected=f"at least {MIN_TOKEN} characters",
+            fix="Make one: python -c 'import secrets; print(secrets.token_urlsafe())'",
+            n_characters=len(token),
         )
     try:
         is_own = host == "localhost" or ipaddress.ip_address(host).is_loopback
@@ -99,11 +98,10 @@ def _check_token(host: str, token: str | None) -> None:
         is_own = False
     if token is None and not is_own:
         raise SettingsError(
-            message(
-                "No token for a service that others can reach",
-                expected="--token or TENFOLD_TOKEN, or --host 127.0.0.1",
-                host=host,
-            )
+            "E920",
+            "No token for a service that others can reach",
+            expected="--token or TENFOLD_TOKEN, or --host 127.0.0.1",
+            host=host,
         )
 
 
@@ -116,11 +114,14 @@ def _listening(host: str, port: int) -> socket.socket:
     except OSError as error:
         reason = error.strerror or str(error)
         raise FileError(
-            message(
-                "Cannot listen", where=reason, expected="a free port of this machine",
-                fix="--port 0 takes any free one", host=host, port=port,
-            )
-        ) from error  # fmt: skip
+            "E921",
+            "Cannot listen",
+            where=reason,
+            expected="a free port of this machine",
+            fix="--port 0 takes any free one",
+            host=host,
+            port=port,
+        ) from error
 
 
 def work(

@@ -21,7 +21,7 @@ from tenfold.build.onnx.network import add_network
 from tenfold.build.onnx.novelty import add_novelty
 from tenfold.build.onnx.sums import add_bayes, add_constant, add_linear
 from tenfold.core.contract import METADATA_KEY, Contract
-from tenfold.core.errors import ExportError, message
+from tenfold.core.errors import ExportError
 from tenfold.inputs.features import PIXEL
 from tenfold.learners import Fitted
 from tenfold.learners.bayes import Bayes
@@ -83,9 +83,11 @@ def to_graph(
     taken = {value.name for value in inputs} if front is None else front.names()
     if clash := sorted(taken & set(outputs)):
         raise ExportError(
-            message("Input named like an output", expected=f"none of {', '.join(outputs)}",
-                    names=clash)
-        )  # fmt: skip
+            "E608",
+            "Input named like an output",
+            expected=f"none of {', '.join(outputs)}",
+            names=clash,
+        )
     builder = Builder("image" if front is None else front.output, {*taken, *outputs})
     if front is None:
         _add_pixels(builder, fitted)
@@ -211,12 +213,11 @@ def check_agreement(
         wrong = ~(difference <= TOLERANCE) | ~(lead <= TOLERANCE)
     if wrong.any():
         raise ExportError(
-            message(
-                "The graph does not answer like the learner",
-                where=", ".join(keys[row] for row in np.flatnonzero(wrong)[:3]),
-                expected=f"differences of at most {TOLERANCE:g}",
-                n_rows=int(wrong.sum()),
-                of=len(expected),
-                largest=float(np.nanmax(difference, initial=0.0)),
-            )
+            "E609",
+            "The graph does not answer like the learner",
+            where=", ".join(keys[row] for row in np.flatnonzero(wrong)[:3]),
+            expected=f"differences of at most {TOLERANCE:g}",
+            n_rows=int(wrong.sum()),
+            of=len(expected),
+            largest=float(np.nanmax(difference, initial=0.0)),
         )

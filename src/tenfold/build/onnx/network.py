@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tenfold.build.onnx.builder import Builder
-from tenfold.core.errors import ExportError, message
+from tenfold.core.errors import ExportError
 from tenfold.learners.architectures import output_layer
 from tenfold.learners.network import Network
 
@@ -22,12 +22,11 @@ def add_network(builder: Builder, body: Network) -> None:
         translate = LAYERS.get(type(layer).__name__)
         if translate is None:
             raise ExportError(
-                message(
-                    "Layer without a translation to ONNX",
-                    expected=f"one of {', '.join(LAYERS)}",
-                    layer=layer.name,
-                    kind=type(layer).__name__,
-                )
+                "E610",
+                "Layer without a translation to ONNX",
+                expected=f"one of {', '.join(LAYERS)}",
+                layer=layer.name,
+                kind=type(layer).__name__,
             )
         if layer is output_layer(body.keras):
             builder.hidden = builder.last
@@ -127,12 +126,11 @@ def _dense(builder: Builder, layer: Any, place: _Place) -> None:
         builder.add("Relu", name=f"{layer.name}.relu")
     elif activation != "linear":
         raise ExportError(
-            message(
-                "Activation without a translation to ONNX",
-                expected="linear or relu",
-                layer=layer.name,
-                activation=activation,
-            )
+            "E611",
+            "Activation without a translation to ONNX",
+            expected="linear or relu",
+            layer=layer.name,
+            activation=activation,
         )
 
 

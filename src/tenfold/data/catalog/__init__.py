@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tenfold.core import files
-from tenfold.core.errors import DataError, FormatError, did_you_mean, message
+from tenfold.core.errors import DataError, FormatError, did_you_mean
 from tenfold.inputs.idx import parse_idx, read_header
 
 FOLDER = Path(__file__).parent
@@ -61,12 +61,11 @@ class File:
         found = hashlib.md5(file.read(), usedforsecurity=False).hexdigest()
         if found != published:
             raise FormatError(
-                message(
-                    "Changed file",
-                    where=where,
-                    expected=f"MD5 {published}, {self.name}.gz as published",
-                    md5=found,
-                )
+                "E404",
+                "Changed file",
+                where=where,
+                expected=f"MD5 {published}, {self.name}.gz as published",
+                md5=found,
             )
         return array
 
@@ -198,12 +197,11 @@ def find(name: str) -> IdxDataset:
     """
     if name not in DATASETS:
         raise DataError(
-            message(
-                "Unknown dataset",
-                expected=f"one of {', '.join(DATASETS)}",
-                fix=did_you_mean(name, DATASETS),
-                name=name,
-            )
+            "E401",
+            "Unknown dataset",
+            expected=f"one of {', '.join(DATASETS)}",
+            fix=did_you_mean(name, DATASETS),
+            name=name,
         )
     return DATASETS[name]
 
@@ -235,13 +233,12 @@ def read(name: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     if not is_here(name):
         names = [f"{file.name}.gz" for file in dataset if not file.find(folder)]
         raise DataError(
-            message(
-                "The dataset is not here yet",
-                where=folder,
-                expected=", ".join(names),
-                fix=f"Run `tenfold data fetch {name}`, or put the files there by hand",
-                name=name,
-            )
+            "E402",
+            "The dataset is not here yet",
+            where=folder,
+            expected=", ".join(names),
+            fix=f"Run `tenfold data fetch {name}`, or put the files there by hand",
+            name=name,
         )
     n = dataset.train.n + dataset.test.n
     x, y = np.empty((n, *dataset.image_size), np.uint8), np.empty(n, np.uint8)
@@ -261,11 +258,10 @@ def _check_shape(path: Path, published: tuple[int, ...], name: str) -> None:
     _, shape = read_header(path)
     if shape != published:
         raise FormatError(
-            message(
-                "Not the published file",
-                where=path,
-                expected=str(published),
-                fix=f"Take it away and run `tenfold data fetch {name}`",
-                shape=shape,
-            )
+            "E403",
+            "Not the published file",
+            where=path,
+            expected=str(published),
+            fix=f"Take it away and run `tenfold data fetch {name}`",
+            shape=shape,
         )

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from tenfold.core import files
-from tenfold.core.errors import FetchError, FormatError, message
+from tenfold.core.errors import FetchError, FormatError
 from tenfold.data.catalog import File, find, folder_of
 
 TIMEOUT_SECONDS = 30
@@ -47,13 +47,12 @@ def fetch(name: str, watch: Watch | None = None) -> Path:
             refusals = _fetch_file(file, dataset.mirrors, folder, watch or (lambda *_: None))
             if refusals is not None:
                 raise FetchError(
-                    message(
-                        "Cannot fetch the dataset",
-                        expected=f"{file.name}.gz from one of its mirrors: " + "; ".join(refusals),
-                        fix=f"Put {', '.join(f'{one.name}.gz' for one in missing)} by hand into "
-                        f"{folder}",
-                        name=name,
-                    )
+                    "E904",
+                    "Cannot fetch the dataset",
+                    expected=f"{file.name}.gz from one of its mirrors: " + "; ".join(refusals),
+                    fix=f"Put {', '.join(f'{one.name}.gz' for one in missing)} by hand into "
+                    f"{folder}",
+                    name=name,
                 )
     return folder
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from tenfold.core import files
-from tenfold.core.errors import DataError, message
+from tenfold.core.errors import DataError
 from tenfold.data.sources.idx_folder import read_idx_folder
 from tenfold.data.sources.labelled import Images
 from tenfold.data.sources.npz import read_npz
@@ -31,10 +31,9 @@ def read_images(path: Path) -> Images:
         return read_pixel_csv(path)
     read_idx(path)  # says what is wrong with a file that is no IDX
     raise DataError(
-        message(
-            "One IDX file is not a dataset",
-            where=path,
-            expected="a folder with images and labels",
-            fix="Name the folder",
-        )
+        "E420",
+        "One IDX file is not a dataset",
+        where=path,
+        expected="a folder with images and labels",
+        fix="Name the folder",
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from tenfold.core import files
-from tenfold.core.errors import DataError, message
+from tenfold.core.errors import DataError
 from tenfold.data.sources.labelled import Images, check_counts, code_labels, whole_codes
 from tenfold.inputs.idx import read_header, read_idx
 
@@ -35,25 +35,23 @@ def read_idx_folder(folder: Path) -> Images:
         for kind in ("images", "labels"):
             if (part, kind) not in found:
                 raise DataError(
-                    message(
-                        f"No {kind} of the {part} part",
-                        where=folder,
-                        expected=f"{'t10k' if part == 'test' else part}-{kind}-idx"
-                        f"{3 if kind == 'images' else 1}-ubyte, with or without .gz",
-                        found=sorted(path.name for path in found.values()),
-                    )
+                    "E425",
+                    f"No {kind} of the {part} part",
+                    where=folder,
+                    expected=f"{'t10k' if part == 'test' else part}-{kind}-idx"
+                    f"{3 if kind == 'images' else 1}-ubyte, with or without .gz",
+                    found=sorted(path.name for path in found.values()),
                 )
     pairs = [(found[part, "images"], found[part, "labels"]) for part in parts]
     shapes = [_check_pair(images, labels) for images, labels in pairs]
     if len({shape[1:] for shape in shapes}) > 1:
         raise DataError(
-            message(
-                "Images of two sizes",
-                where=folder,
-                expected="one",
-                train=shapes[0][1:],
-                test=shapes[1][1:],
-            )
+            "E422",
+            "Images of two sizes",
+            where=folder,
+            expected="one",
+            train=shapes[0][1:],
+            test=shapes[1][1:],
         )
     counts = [shape[0] for shape in shapes]
     x = np.empty((sum(counts), *shapes[0][1:]), np.uint8)
@@ -81,13 +79,12 @@ def _idx_files(folder: Path) -> dict[tuple[str, str], Path]:
         first = found.setdefault((part, match["kind"].lower()), path)
         if path.name not in (first.name, f"{first.name}.gz"):
             raise DataError(
-                message(
-                    "Two files for one part",
-                    where=folder,
-                    expected="one",
-                    fix="Move one of them to another folder",
-                    found=[first.name, path.name],
-                )
+                "E424",
+                "Two files for one part",
+                where=folder,
+                expected="one",
+                fix="Move one of them to another folder",
+                found=[first.name, path.name],
             )
     return found
 
@@ -98,15 +95,14 @@ def _no_idx_files(folder: Path) -> DataError:
         inner = (path for pattern in ("*/", "*/*/") for path in sorted(folder.glob(pattern)))
         nested = next((path for path in inner if path.is_dir() and _idx_files(path)), None)
     return DataError(
-        message(
-            "No IDX files in the folder",
-            where=folder,
-            expected="train-images-idx3-ubyte and train-labels-idx1-ubyte, with or without .gz, "
-            "or a folder of pictures for each label",
-            fix=f"Did you mean '{nested}'?" if nested else None,
-            n_files=len(names),
-            first=names[:3],
-        )
+        "E421",
+        "No IDX files in the folder",
+        where=folder,
+        expected="train-images-idx3-ubyte and train-labels-idx1-ubyte, with or without .gz, "
+        "or a folder of pictures for each label",
+        fix=f"Did you mean '{nested}'?" if nested else None,
+        n_files=len(names),
+        first=names[:3],
     )
 
 
@@ -118,10 +114,10 @@ def _check_pair(images: Path, labels: Path) -> tuple[int, ...]:
         wrong = "Labels given as images" if len(shape) == 1 else "Not images"
         expected = "uint8 (n, height, width), none of them 0"
         raise DataError(
-            message(wrong, where=images, expected=expected, dtype=str(dtype), shape=shape)
+            "E423", wrong, where=images, expected=expected, dtype=str(dtype), shape=shape
         )
     if len(label_shape) != 1:
         wrong = "Images given as labels" if len(label_shape) > 2 else "Not labels"
-        raise DataError(message(wrong, where=labels, expected="(n,)", shape=label_shape))
+        raise DataError("E423", wrong, where=labels, expected="(n,)", shape=label_shape)
     check_counts(shape[0], label_shape[0], f"{images}, {labels.name}")
     return shape

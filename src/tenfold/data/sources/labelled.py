@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tenfold.core.errors import DataError, message
+from tenfold.core.errors import DataError
 from tenfold.data.dataset import MAX_LABELS
 
 MAX_WITH_GAPS = 256
@@ -42,13 +42,12 @@ def check_counts(n_images: int, n_labels: int, where: object) -> None:
     """Refuse images and labels that cannot belong together."""
     if n_images != n_labels:
         raise DataError(
-            message(
-                "Images and labels do not belong together",
-                where=where,
-                expected="one label for each image",
-                n_images=n_images,
-                n_labels=n_labels,
-            )
+            "E426",
+            "Images and labels do not belong together",
+            where=where,
+            expected="one label for each image",
+            n_images=n_images,
+            n_labels=n_labels,
         )
 
 
@@ -60,31 +59,29 @@ def whole_codes(values: NDArray[Any], where: object) -> NDArray[np.int64]:
     """
     if values.dtype.kind not in "iuf":
         raise DataError(
-            message("Not label codes", where=where, expected="numbers", dtype=str(values.dtype))
+            "E409", "Not label codes", where=where, expected="numbers", dtype=str(values.dtype)
         )
     wrong = ~((values >= 0) & (values < MAX_LABELS) & (values == np.floor(values)))
     if wrong.any():
         row = int(wrong.argmax())
         raise DataError(
-            message(
-                "Not a label code",
-                where=where,
-                expected=f"whole numbers from 0 to {MAX_LABELS - 1}",
-                row=row,
-                value=values[row].item(),
-            )
+            "E427",
+            "Not a label code",
+            where=where,
+            expected=f"whole numbers from 0 to {MAX_LABELS - 1}",
+            row=row,
+            value=values[row].item(),
         )
     codes: NDArray[np.int64] = values.astype(np.int64)
     n_codes, n_used = int(codes.max(initial=-1)) + 1, len(np.unique(codes))
     if n_codes > MAX_WITH_GAPS and n_codes > 2 * n_used:
         raise DataError(
-            message(
-                "Label codes with gaps",
-                where=where,
-                expected=f"codes from 0 on, at least half of them used above {MAX_WITH_GAPS}",
-                n_codes=n_codes,
-                n_used=n_used,
-            )
+            "E428",
+            "Label codes with gaps",
+            where=where,
+            expected=f"codes from 0 on, at least half of them used above {MAX_WITH_GAPS}",
+            n_codes=n_codes,
+            n_used=n_used,
         )
     return codes
 
@@ -109,7 +106,7 @@ def named_codes(answers: Sequence[str], where: object) -> tuple[NDArray[np.int64
         row = answers.index("") if "" in answers else named[0]
         expected = "all of them numbers or all of them names"
         raise DataError(
-            message("Not a label", where=where, expected=expected, row=row, value=answers[row])
+            "E429", "Not a label", where=where, expected=expected, row=row, value=answers[row]
         )
     labels, codes = np.unique(np.array(answers, object), return_inverse=True)
     return codes.astype(np.int64), tuple(labels.tolist())

@@ -10,7 +10,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from tenfold.core import files
-from tenfold.core.errors import DataError, FormatError, TenfoldError, message
+from tenfold.core.errors import DataError, FormatError, TenfoldError
 from tenfold.data.sources.labelled import (
     N_PIXELS,
     SIDE_PX,
@@ -60,22 +60,25 @@ def read_npz(path: Path) -> Images:
             if isinstance(error, TenfoldError):
                 raise
             reason = " ".join(str(error).split()) or type(error).__name__
-            raise FormatError(message("Damaged npz", where=path, reason=reason)) from error
+            raise FormatError("E435", "Damaged npz", where=path, reason=reason) from error
     pairs = [arrays[:2], arrays[2:]] if len(arrays) == 4 else [arrays]
     images, codes = [], []
     for (x_name, x), (y_name, y) in pairs:
         images.append(_npz_images(x, f"{path}, {x_name}"))
         if y.ndim != 1:
             where = f"{path}, {y_name}"
-            raise DataError(message("Not labels", where=where, expected="(n,)", shape=y.shape))
+            raise DataError("E433", "Not labels", where=where, expected="(n,)", shape=y.shape)
         check_counts(len(x), len(y), f"{path}, {x_name} and {y_name}")
         codes.append(whole_codes(y, f"{path}, {y_name}"))
     if len({part.shape[1:] for part in images}) > 1:
         shapes = [part.shape[1:] for part in images]
         raise DataError(
-            message(
-                "Images of two sizes", where=path, expected="one", train=shapes[0], test=shapes[1]
-            )
+            "E422",
+            "Images of two sizes",
+            where=path,
+            expected="one",
+            train=shapes[0],
+            test=shapes[1],
         )
     y = np.concatenate(codes)
     names = [pair[0][0] for pair in pairs]
@@ -93,12 +96,11 @@ def _npz_arrays(archive: zipfile.ZipFile, path: Path) -> list[tuple[str, Array]]
     names = next((names for names in NPZ_NAMES if names[0] in members), None)
     if names is None or not members.keys() >= set(names):
         raise DataError(
-            message(
-                "No images and labels in the npz file",
-                where=path,
-                expected=" or ".join(", ".join(names) for names in NPZ_NAMES),
-                found=sorted(members)[:10],
-            )
+            "E430",
+            "No images and labels in the npz file",
+            where=path,
+            expected=" or ".join(", ".join(names) for names in NPZ_NAMES),
+            found=sorted(members)[:10],
         )
     return [(name, _npz_array(archive, members[name], f"{path}, {name}")) for name in names]
 
@@ -106,13 +108,12 @@ def _npz_arrays(archive: zipfile.ZipFile, path: Path) -> list[tuple[str, Array]]
 def _npz_array(archive: zipfile.ZipFile, info: zipfile.ZipInfo, where: str) -> Array:
     if info.file_size > MAX_ZIP_RATIO * info.compress_size + (1 << 20):
         raise FormatError(
-            message(
-                "The npz member would inflate like a bomb",
-                where=where,
-                expected=f"at most {MAX_ZIP_RATIO} times its stored size",
-                n_bytes=info.compress_size,
-                n_inflated=info.file_size,
-            )
+            "E431",
+            "The npz member would inflate like a bomb",
+            where=where,
+            expected=f"at most {MAX_ZIP_RATIO} times its stored size",
+            n_bytes=info.compress_size,
+            n_inflated=info.file_size,
         )
     with archive.open(info) as member:
         version = npy.read_magic(member)
@@ -121,14 +122,13 @@ def _npz_array(archive: zipfile.ZipFile, info: zipfile.ZipInfo, where: str) -> A
         n_needed = int(np.prod(shape, dtype=object)) * dtype.itemsize
         if dtype.hasobject or dtype.names or n_needed != info.file_size - member.tell():
             raise FormatError(
-                message(
-                    "Not an array of numbers",
-                    where=where,
-                    expected=f"{n_needed} bytes after the header, no Python objects",
-                    dtype=str(dtype),
-                    shape=shape,
-                    n_bytes=info.file_size - member.tell(),
-                )
+                "E434",
+                "Not an array of numbers",
+                where=where,
+                expected=f"{n_needed} bytes after the header, no Python objects",
+                dtype=str(dtype),
+                shape=shape,
+                n_bytes=info.file_size - member.tell(),
             )
     with archive.open(info) as member:
         array: Array = npy.read_array(member, allow_pickle=False)
@@ -142,7 +142,7 @@ def _npz_images(x: Array, where: str) -> NDArray[np.uint8]:
     if x.ndim != 3 or not x.size or x.dtype.kind not in "iuf":
         expected = f"numbers (n, height, width) or (n, {N_PIXELS}), none of them 0"
         raise DataError(
-            message("Not images", where=where, expected=expected, dtype=str(x.dtype), shape=x.shape)
+            "E405", "Not images", where=where, expected=expected, dtype=str(x.dtype), shape=x.shape
         )
     if x.dtype == np.uint8:
         return x
@@ -152,14 +152,13 @@ def _npz_images(x: Array, where: str) -> NDArray[np.uint8]:
         place = tuple(int(i) for i in np.unravel_index(wrong.argmax(), x.shape))
         scaled = x.dtype.kind == "f" and x.min() >= 0 and x.max() <= 1
         raise DataError(
-            message(
-                "Not a pixel",
-                where=where,
-                expected="whole numbers from 0 to 255",
-                fix="Multiply by 255 and round what was scaled to 0..1" if scaled else None,
-                place=place,
-                value=x[place].item(),
-            )
+            "E432",
+            "Not a pixel",
+            where=where,
+            expected="whole numbers from 0 to 255",
+            fix="Multiply by 255 and round what was scaled to 0..1" if scaled else None,
+            place=place,
+            value=x[place].item(),
         )
     return pixels
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tenfold.core import files
-from tenfold.core.errors import DataError, FormatError, message
+from tenfold.core.errors import DataError, FormatError
 from tenfold.data.sources.labelled import N_PIXELS, SIDE_PX, Images, named_codes, parse_number
 from tenfold.inputs.idx import describe, not_a
 
@@ -49,12 +49,11 @@ def read_pixel_csv(path: Path) -> Images:
         if layout is None:
             file.seek(0)
             raise DataError(
-                message(
-                    "Not images as CSV",
-                    where=path,
-                    expected=f"a label and {N_PIXELS} pixel columns",
-                    n_columns=len(_cells(file.readline(MAX_LINE_BYTES))[1]),
-                )
+                "E439",
+                "Not images as CSV",
+                where=path,
+                expected=f"a label and {N_PIXELS} pixel columns",
+                n_columns=len(_cells(file.readline(MAX_LINE_BYTES))[1]),
             )
         if layout.label is None:
             layout = replace(layout, label=_label_column(file, layout, path))
@@ -64,7 +63,7 @@ def read_pixel_csv(path: Path) -> Images:
             parts.append(pixels)
             answers += names
     if not answers:
-        raise DataError(message("No rows", where=path, expected="at least one"))
+        raise DataError("E436", "No rows", where=path, expected="at least one")
     y, labels = named_codes(answers, path)
     x = np.concatenate(parts).reshape(-1, SIDE_PX, SIDE_PX)
     return Images(x, y, labels, [f"{path.name}:{row}" for row in range(len(x))], len(x))
@@ -106,13 +105,12 @@ def _check_order(pixels: list[str], path: Path) -> None:
     if all(numbers) and len(set(numbers)) == len(numbers) and numbers != sorted(numbers):
         place = next(i for i, number in enumerate(sorted(numbers)) if numbers[i] != number)
         raise DataError(
-            message(
-                "Pixel columns out of order",
-                where=path,
-                expected="row by row, as their numbers count",
-                fix="Sort the columns",
-                first=pixels[place],
-            )
+            "E437",
+            "Pixel columns out of order",
+            where=path,
+            expected="row by row, as their numbers count",
+            fix="Sort the columns",
+            first=pixels[place],
         )
 
 
@@ -143,12 +141,11 @@ def _label_column(file: BinaryIO, layout: _Layout, path: Path) -> int:
     likely = [_like_labels(cells) for cells in (first, last)]
     if likely[0] == likely[1]:
         raise DataError(
-            message(
-                "The label column cannot be told",
-                where=path,
-                expected="labels 0, 1, 2 ... or names in the first or the last column alone",
-                fix="Name the column 'label' in a header line",
-            )
+            "E438",
+            "The label column cannot be told",
+            where=path,
+            expected="labels 0, 1, 2 ... or names in the first or the last column alone",
+            fix="Name the column 'label' in a header line",
         )
     return 0 if likely[0] > likely[1] else N_PIXELS
 
@@ -173,7 +170,7 @@ def _chunks(file: BinaryIO, layout: _Layout, path: Path) -> Iterator[tuple[int, 
         if len(rest) > MAX_LINE_BYTES:
             where = f"{path}, line {line + (whole + newline).count(newline) if newline else line}"
             raise DataError(
-                message("Too long a line", where=where, expected=f"at most {MAX_LINE_BYTES} bytes")
+                "E440", "Too long a line", where=where, expected=f"at most {MAX_LINE_BYTES} bytes"
             )
         if newline:
             yield line, (whole + newline).replace(b"\r\n", b"\n")
@@ -218,23 +215,22 @@ def _parse_slow(
             cells = [_bare(cell) for cell in text.decode("utf-8").split(layout.separator.decode())]
         except UnicodeDecodeError as error:
             where = f"{path}, line {number}"
-            raise FormatError(message("Not UTF-8", where=where, reason=error.reason)) from error
+            raise FormatError("E442", "Not UTF-8", where=where, reason=error.reason) from error
         if len(cells) != N_PIXELS + 1:
             where, expected = f"{path}, line {number}", str(N_PIXELS + 1)
             raise DataError(
-                message("Another number of columns", where=where, expected=expected, n=len(cells))
+                "E441", "Another number of columns", where=where, expected=expected, n=len(cells)
             )
         names.append(cells.pop(layout.label))
         values = [parse_number(cell) for cell in cells]
         for column, value in enumerate(values):
             if value is None or not 0 <= value <= 255 or value != int(value):
                 raise DataError(
-                    message(
-                        "Not a pixel",
-                        where=layout.place(path, number, column + (column >= layout.label)),
-                        expected="a whole number from 0 to 255",
-                        value=cells[column],
-                    )
+                    "E432",
+                    "Not a pixel",
+                    where=layout.place(path, number, column + (column >= layout.label)),
+                    expected="a whole number from 0 to 255",
+                    value=cells[column],
                 )
         rows.append(np.array(values, np.uint8))
     return np.array(rows, np.uint8).reshape(-1, N_PIXELS), names

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from tenfold import report
 from tenfold.core import files, html_repr
 from tenfold.core.contract import ImageInput
-from tenfold.core.errors import SettingsError, message
+from tenfold.core.errors import SettingsError
 from tenfold.core.settings import Reading
 from tenfold.data.dataset import Dataset
 from tenfold.data.load import load
@@ -144,7 +144,7 @@ def sweep(
         axes = {"hidden": hidden or (32, 64, 128, 256), "layers": layers or (1, 2), **axes}
     elif hidden or layers:
         expected = "learner 'network' for hidden and layers"
-        raise SettingsError(message("Not a network", expected=expected, learner=fixed["learner"]))
+        raise SettingsError("E804", "Not a network", expected=expected, learner=fixed["learner"])
     n_points = None if trials is None else trials // max(seeds, 1)
     plan = Plan(
         kind="sweep", fixed=fixed, axes=axes, seeds=seeds, seed=seed, is_search=search,

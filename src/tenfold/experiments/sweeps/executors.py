@@ -25,7 +25,6 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Protocol, Self
 
-from tenfold.core import errors
 from tenfold.core.errors import SettingsError
 from tenfold.core.processes import Child, Inbox, Message, raise_error, usable_cores
 from tenfold.experiments.sweeps.trials import ENVIRONMENT, Job, give_up
@@ -101,7 +100,7 @@ class LocalProcesses:
 
     def __init__(self, n_workers: int | None = None) -> None:
         if n_workers is not None and n_workers < 1:
-            raise SettingsError(errors.message("Too few", expected="1 or more", workers=n_workers))
+            raise SettingsError("E801", "Too few", expected="1 or more", workers=n_workers)
         self.n_workers = n_workers or usable_cores()
         self._workers: list[_Worker] = []
         self._n_entered = 0

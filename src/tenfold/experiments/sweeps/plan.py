@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tenfold.core.errors import SettingsError, message
+from tenfold.core.errors import SettingsError
 from tenfold.core.settings import Settings, resolve
 
 Point = Mapping[str, Any]
@@ -105,33 +105,37 @@ def check_plan(plan: Plan) -> None:
         resolve: said before anything is trained.
     """
     if plan.seeds < 1:
-        raise SettingsError(message("Too few", expected="1 or more", seeds=plan.seeds))
+        raise SettingsError("E803", "Too few", expected="1 or more", seeds=plan.seeds)
     if plan.n_points is not None and plan.n_points < 1:
         expected = "at least one for each of the seeds"
-        raise SettingsError(message("Too few trials", expected=expected, seeds=plan.seeds))
+        raise SettingsError("E805", "Too few trials", expected=expected, seeds=plan.seeds)
     for name, values in plan.axes.items():
         if not values:
-            raise SettingsError(message("Nothing to try", expected="a value", setting=name))
+            raise SettingsError("E808", "Nothing to try", expected="a value", setting=name)
         if len({isinstance(value, str) for value in values}) > 1 or None in values:
             expected = "numbers or names, to sort them by"
             raise SettingsError(
-                message(
-                    "Values of several kinds", expected=expected, setting=name, values=list(values)
-                )
+                "E809",
+                "Values of several kinds",
+                expected=expected,
+                setting=name,
+                values=list(values),
             )
     if "learner" in plan.axes and plan.kind == "sweep":
         raise SettingsError(
-            message("Several learners in a sweep", expected="one", fix="Compare learners instead",
-                    learner=list(plan.axes["learner"]))
-        )  # fmt: skip
+            "E806",
+            "Several learners in a sweep",
+            expected="one",
+            fix="Compare learners instead",
+            learner=list(plan.axes["learner"]),
+        )
     sizes = {plan.settings(point, 0).validation_size for point in plan.points()}
     if 0.0 in sizes or len(sizes) > 1:
         raise SettingsError(
-            message(
-                "Trials that cannot be ranked",
-                expected="the same share of validation rows for all, above 0",
-                validation_size=sorted(sizes),
-            )
+            "E807",
+            "Trials that cannot be ranked",
+            expected="the same share of validation rows for all, above 0",
+            validation_size=sorted(sizes),
         )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tenfold.core.errors import SettingsError, message
+from tenfold.core.errors import SettingsError
 from tenfold.core.settings import Settings
 from tenfold.experiments.sweeps.plan import Plan, Point
 from tenfold.experiments.sweeps.table import Row
@@ -70,9 +70,12 @@ def _open_study(work: Work) -> Any:
         from optuna.storages.journal import JournalFileBackend
     except ModuleNotFoundError as error:
         raise SettingsError(
-            message("Optuna is not installed", expected="it for a search",
-                    fix="pip install 'tenfold[search]'", search=True)
-        ) from error  # fmt: skip
+            "E810",
+            "Optuna is not installed",
+            expected="it for a search",
+            fix="pip install 'tenfold[search]'",
+            search=True,
+        ) from error
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     return optuna.create_study(
         storage=JournalStorage(JournalFileBackend(str(work.path / JOURNAL))),

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tenfold.core import files
 from tenfold.core.contract import ImageInput, TableInput
-from tenfold.core.errors import DataError, FormatError, message
+from tenfold.core.errors import DataError, FormatError
 from tenfold.core.settings import Reading
 from tenfold.data import disk_images
 from tenfold.data.dataset import Dataset, PictureInfo, TableInfo
@@ -104,13 +104,16 @@ def open_shared(folder: Path) -> tuple[Dataset, Split]:
         data = _dataset(manifest, folder)
     except (ValidationError, ValueError, KeyError) as error:
         raise FormatError(
-            message("Damaged shared rows", where=folder, problem=str(error))
+            "E812", "Damaged shared rows", where=folder, problem=str(error)
         ) from error
     if data.fingerprint != manifest.fingerprint:
         raise DataError(
-            message("Other rows than the sweep's", where=folder, fingerprint=data.fingerprint,
-                    expected=f"fingerprint {manifest.fingerprint}")
-        )  # fmt: skip
+            "E811",
+            "Other rows than the sweep's",
+            where=folder,
+            fingerprint=data.fingerprint,
+            expected=f"fingerprint {manifest.fingerprint}",
+        )
     rows = np.arange(len(data))
     return data, Split(rows[: manifest.n_train], rows[manifest.n_train :], NO_ROWS, NO_ROWS)
 

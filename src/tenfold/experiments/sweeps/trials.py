@@ -16,7 +16,7 @@ from typing import Any
 
 from tenfold.build.build import Prepared, export, fit, prepare
 from tenfold.core import files
-from tenfold.core.errors import RunError, SettingsError, TenfoldError, message
+from tenfold.core.errors import RunError, SettingsError, TenfoldError
 from tenfold.core.progress import Watcher
 from tenfold.core.records import Epoch
 from tenfold.core.settings import Settings
@@ -114,9 +114,12 @@ def run_trial(job: Job, report: Report = lambda *_: None) -> None:
     """
     if missing := [name for name, value in ENVIRONMENT.items() if os.environ.get(name) != value]:
         raise SettingsError(
-            message("A worker with other threads", expected="ENVIRONMENT of sweeps.trials set",
-                    fix="Start worker processes with it", missing=missing)
-        )  # fmt: skip
+            "E813",
+            "A worker with other threads",
+            expected="ENVIRONMENT of sweeps.trials set",
+            fix="Start worker processes with it",
+            missing=missing,
+        )
     if LEARNERS[job.record["learner"]].epochs:
         check_compiler()
     folder = Path(job.folder)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from tenfold.core import files
-from tenfold.core.errors import RunError, message
+from tenfold.core.errors import RunError
 from tenfold.core.settings import Settings
 from tenfold.data.dataset import Dataset
 from tenfold.data.split import Split
@@ -309,8 +309,9 @@ def ranked(work: Work) -> list[Group]:
         return groups
     whys = [row.why for row in work.rows.values() if row.why]
     raise RunError(
-        message(
-            "No setting has all of its trials finished", where=work.path,
-            n_ended=len(work.rows), why=whys[0] if whys else "the time was over",
-        )
-    )  # fmt: skip
+        "E814",
+        "No setting has all of its trials finished",
+        where=work.path,
+        n_ended=len(work.rows),
+        why=whys[0] if whys else "the time was over",
+    )

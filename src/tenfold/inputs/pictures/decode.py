@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tenfold.core import files
-from tenfold.core.errors import FormatError, message
+from tenfold.core.errors import FormatError
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -203,16 +203,15 @@ def decode(
 
 def _check_bytes(n_bytes: int, where: object) -> None:
     if not n_bytes:
-        raise FormatError(message("Empty file", where=where, expected="a picture"))
+        raise FormatError("E318", "Empty file", where=where, expected="a picture")
     if n_bytes > MAX_BYTES:
         raise FormatError(
-            message(
-                "Picture file too large",
-                where=where,
-                expected=f"<= {MAX_BYTES}",
-                fix="Save it smaller, or as JPEG",
-                n_bytes=n_bytes,
-            )
+            "E319",
+            "Picture file too large",
+            where=where,
+            expected=f"<= {MAX_BYTES}",
+            fix="Save it smaller, or as JPEG",
+            n_bytes=n_bytes,
         )
 
 
@@ -231,13 +230,12 @@ def _open(file: BinaryIO, where: object, max_pixels: int = MAX_PIXELS) -> "Image
         if content[4:12] in FOREIGN:
             fix = f"It is {FOREIGN[content[4:12]]}; save it as JPEG or PNG"
         raise FormatError(
-            message(
-                "Not a picture",
-                where=where,
-                expected=known,
-                fix=fix,
-                first_bytes=content[:8].hex(" "),
-            )
+            "E320",
+            "Not a picture",
+            where=where,
+            expected=known,
+            fix=fix,
+            first_bytes=content[:8].hex(" "),
         ) from error
     except Image.DecompressionBombError as error:
         raise _too_many_pixels(where, max_pixels, reason=str(error).partition(",")[0]) from error
@@ -251,26 +249,24 @@ def _open(file: BinaryIO, where: object, max_pixels: int = MAX_PIXELS) -> "Image
 
 def _too_many_pixels(where: object, max_pixels: int, **facts: object) -> FormatError:
     return FormatError(
-        message(
-            "Picture too large",
-            where=where,
-            expected=f"at most {max_pixels / 10**6:g} million pixels, {MAX_SIDE_PX} a side",
-            fix="Make it smaller first",
-            **facts,
-        )
+        "E316",
+        "Picture too large",
+        where=where,
+        expected=f"at most {max_pixels / 10**6:g} million pixels, {MAX_SIDE_PX} a side",
+        fix="Make it smaller first",
+        **facts,
     )
 
 
 def _damaged(where: object, error: Exception) -> FormatError:
     reason = " ".join(str(error).split())[:120] or type(error).__name__
     return FormatError(
-        message(
-            "Damaged picture",
-            where=where,
-            expected="a complete file",
-            fix="Open it in a picture program and save it again",
-            reason=reason,
-        )
+        "E317",
+        "Damaged picture",
+        where=where,
+        expected="a complete file",
+        fix="Open it in a picture program and save it again",
+        reason=reason,
     )
 
 

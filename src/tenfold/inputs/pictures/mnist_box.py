@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from tenfold.core.errors import DataError, message
+from tenfold.core.errors import DataError
 
 WORK_PX = 640
 """Longer side of the picture that is worked on. A digit of 1/30 of it still fills the box."""
@@ -133,13 +133,12 @@ def find_ink(
     """
     if grey.ndim != 2 or grey.dtype != np.uint8 or not grey.size:
         raise DataError(
-            message(
-                "Not a grey picture",
-                where=where,
-                expected="uint8 (height, width), none of them 0",
-                dtype=str(grey.dtype),
-                shape=grey.shape,
-            )
+            "E322",
+            "Not a grey picture",
+            where=where,
+            expected="uint8 (height, width), none of them 0",
+            dtype=str(grey.dtype),
+            shape=grey.shape,
         )
     work = shrink(grey, work_px)
     dark = is_dark_on_light(work)
@@ -178,12 +177,11 @@ def find_ink(
 
 def _nothing_drawn(where: object, contrast: float) -> NothingDrawn:
     return NothingDrawn(
-        message(
-            "Nothing drawn",
-            where=where,
-            expected=f"ink {MIN_CONTRAST:g} grey levels and 5 times the noise from the paper",
-            contrast=contrast,
-        )
+        "E321",
+        "Nothing drawn",
+        where=where,
+        expected=f"ink {MIN_CONTRAST:g} grey levels and 5 times the noise from the paper",
+        contrast=contrast,
     )
 
 

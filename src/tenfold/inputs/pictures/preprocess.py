@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tenfold.core.contract import ImageInput
-from tenfold.core.errors import DataError, message
+from tenfold.core.errors import DataError
 from tenfold.inputs.pictures import mnist_box as box
 from tenfold.inputs.pictures.decode import (
     DEFAULT_OPTIONS,
@@ -80,13 +80,12 @@ def preprocess(
     if accepted.shape != (box.SIDE_PX, box.SIDE_PX):
         size = " x ".join(str(n) for n in accepted.shape)
         raise DataError(
-            message(
-                "Pictures cannot be fitted to this model",
-                where=where,
-                expected="a model of 28 x 28 grey pixels, or one of a folder of pictures",
-                fix=f"With --no-fit a picture of {size} is taken as it is",
-                size=accepted.shape,
-            )
+            "E323",
+            "Pictures cannot be fitted to this model",
+            where=where,
+            expected="a model of 28 x 28 grey pixels, or one of a folder of pictures",
+            fix=f"With --no-fit a picture of {size} is taken as it is",
+            size=accepted.shape,
         )
     picture = read(1, box.WORK_PX)
     try:

@@ -21,7 +21,7 @@ from tenfold.core.contract import (
     DecimalMark,
     TableInput,
 )
-from tenfold.core.errors import DataError, did_you_mean, message
+from tenfold.core.errors import DataError, did_you_mean
 from tenfold.inputs.tables.read import Cells, is_missing
 
 if TYPE_CHECKING:
@@ -302,13 +302,12 @@ def read_rows(cells: Cells, contract: TableInput) -> tuple[Table, list[str]]:
     missing = [name for name in wanted if name not in frame.columns]
     if missing:
         raise DataError(
-            message(
-                "Missing columns",
-                where=cells.name,
-                expected=", ".join(wanted),
-                fix=did_you_mean(missing[0], [str(name) for name in frame.columns]),
-                columns=missing,
-            )
+            "E213",
+            "Missing columns",
+            where=cells.name,
+            expected=", ".join(wanted),
+            fix=did_you_mean(missing[0], [str(name) for name in frame.columns]),
+            columns=missing,
         )
     extra = [str(name) for name in frame.columns if name not in {*wanted, contract.target}]
     if extra:

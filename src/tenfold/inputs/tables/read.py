@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tenfold.core import files
-from tenfold.core.errors import DataError, FormatError, message
+from tenfold.core.errors import DataError, FormatError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -83,7 +83,7 @@ def read_table(
         n_bytes = path.stat().st_size
         if n_bytes > MAX_BYTES:
             raise DataError(
-                message("File too large", where=path, expected=f"<= {MAX_BYTES}", n_bytes=n_bytes)
+                "E219", "File too large", where=path, expected=f"<= {MAX_BYTES}", n_bytes=n_bytes
             )
         content = path.read_bytes()
     if content[:4] == b"PAR1":
@@ -96,7 +96,7 @@ def read_table(
     names = _names(rows[0] if named else None, dialect.width, path)
     frame = _parse(text, dialect, names, skip_first=named)
     if not len(frame):
-        raise DataError(message("No rows", where=path, expected="at least one row of data"))
+        raise DataError("E436", "No rows", where=path, expected="at least one row of data")
     notes = [f"cells separated by {SEPARATORS.get(dialect.separator, repr(dialect.separator))}"]
     notes.append("names in the first row" if named else "no header: columns are named by position")
     if encoding != "utf-8":
@@ -115,7 +115,7 @@ def from_frame(frame: "pd.DataFrame", name: str = "table") -> Cells:
     import pandas as pd
 
     if not len(frame) or not frame.shape[1]:
-        raise DataError(message("No rows", where=name, expected="at least one row and column"))
+        raise DataError("E436", "No rows", where=name, expected="at least one row and column")
     names = _names([str(column) for column in frame.columns], frame.shape[1], name)
     columns = [_as_text(frame.iloc[:, i], names[i], name) for i in range(len(names))]
     return Cells(name, _clean(pd.DataFrame(dict(zip(names, columns, strict=True)))), True)
@@ -133,11 +133,11 @@ def _read_parquet(path: Path) -> Cells:
         frame = pd.read_parquet(path)
     except ImportError as error:
         raise DataError(
-            message("Parquet needs pyarrow", where=path, fix="pip install 'tenfold[parquet]'")
+            "E220", "Parquet needs pyarrow", where=path, fix="pip install 'tenfold[parquet]'"
         ) from error
     except Exception as error:  # pyarrow's errors share no base but this
         reason = str(error).splitlines()[0]
-        raise FormatError(message("Damaged Parquet", where=path, reason=reason)) from error
+        raise FormatError("E221", "Damaged Parquet", where=path, reason=reason) from error
     cells = from_frame(frame, path.name)
     return Cells(cells.name, cells.frame, True, ("Parquet",))
 
@@ -156,12 +156,11 @@ def _as_text(column: "pd.Series[Any]", name: str, where: str) -> "pd.Series[str]
         first = next((value for value in column if value is not None), None)
         if isinstance(first, list | dict | tuple | set) or type(first).__name__ == "ndarray":
             raise DataError(
-                message(
-                    "A column of nested values",
-                    where=where,
-                    expected="one value a cell",
-                    column=name,
-                )
+                "E223",
+                "A column of nested values",
+                where=where,
+                expected="one value a cell",
+                column=name,
             )
         text = column.astype(object).where(column.notna(), "").map(str)
     return text.fillna("").astype(str).reset_index(drop=True)
@@ -194,7 +193,7 @@ def _decode(content: bytes, path: Path) -> tuple[str, str]:
             break
         return text, "utf-8" if encoding == "utf-8-sig" else encoding
     raise FormatError(
-        message("Not a text file", where=path, expected="CSV in UTF-8, UTF-16 or Windows-1252")
+        "E214", "Not a text file", where=path, expected="CSV in UTF-8, UTF-16 or Windows-1252"
     )
 
 
@@ -216,7 +215,7 @@ def _well_quoted(text: str, separator: str) -> bool:
 def _sniff(text: str, separator: str | None, path: Path) -> _Dialect:
     """The separator and quoting under which the most rows have the same number of cells."""
     if not text.strip():
-        raise DataError(message("Empty file", where=path, expected="rows of cells"))
+        raise DataError("E215", "Empty file", where=path, expected="rows of cells")
     best: tuple[float, int, int] | None = None
     found = _Dialect(separator or ",", csv.QUOTE_MINIMAL, 1)
     for quoting in (csv.QUOTE_MINIMAL, csv.QUOTE_NONE):
@@ -256,22 +255,21 @@ def _check_widths(text: str, dialect: _Dialect, path: Path) -> list[list[str]]:
     except csv.Error as error:
         line = reader.line_num
         raise FormatError(
-            message("A quote that is never closed", where=path, line=line, reason=str(error))
+            "E222", "A quote that is never closed", where=path, line=line, reason=str(error)
         ) from error
     if n_ragged:
         raise DataError(
-            message(
-                "Rows of another length",
-                where=path,
-                expected=f"{dialect.width} cells in each row",
-                fix="Correct these lines, or name another --separator",
-                lines=ragged,
-                n_rows=n_ragged,
-            )
+            "E216",
+            "Rows of another length",
+            where=path,
+            expected=f"{dialect.width} cells in each row",
+            fix="Correct these lines, or name another --separator",
+            lines=ragged,
+            n_rows=n_ragged,
         )
     if dialect.width > MAX_COLUMNS:
         raise DataError(
-            message("Too many columns", where=path, expected=f"<= {MAX_COLUMNS}", n=dialect.width)
+            "E217", "Too many columns", where=path, expected=f"<= {MAX_COLUMNS}", n=dialect.width
         )
     return first
 
@@ -323,13 +321,12 @@ def _names(header: Sequence[str] | None, width: int, where: object) -> list[str]
     repeated = [name for name, n in Counter(names).items() if n > 1]
     if repeated:
         raise DataError(
-            message(
-                "Columns of the same name",
-                where=where,
-                expected="a name of its own for each column",
-                fix="Rename them, or say --no-header if the first row is data",
-                names=repeated[:5],
-            )
+            "E218",
+            "Columns of the same name",
+            where=where,
+            expected="a name of its own for each column",
+            fix="Rename them, or say --no-header if the first row is data",
+            names=repeated[:5],
         )
     return names
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tenfold.core.errors import DataError, message
+from tenfold.core.errors import DataError
 from tenfold.core.records import Epoch
 from tenfold.core.settings import Settings
 from tenfold.learners.training.compiler import check_compiler
@@ -108,11 +108,10 @@ class Training(ABC):
         own = {name: (array.shape, array.dtype) for name, array in self.state().items()}
         if own != {name: (array.shape, array.dtype) for name, array in state.items()}:
             raise DataError(
-                message(
-                    "The state of another training",
-                    expected=f"{len(own)} arrays of the shapes of this one",
-                    n_arrays=len(state),
-                )
+                "E633",
+                "The state of another training",
+                expected=f"{len(own)} arrays of the shapes of this one",
+                n_arrays=len(state),
             )
 
         def part(name: str, like: list[Any]) -> list[Any]:

@@ -5,7 +5,7 @@ from importlib import metadata
 
 import numpy as np
 
-from tenfold.core.errors import BackendError, message
+from tenfold.core.errors import BackendError
 from tenfold.learners.architectures import PRODUCTS_ALONE, import_keras
 
 SIDE = 20
@@ -39,12 +39,11 @@ def check_compiler() -> None:
     expected = 2 * cube.sum(axis=-1) ** 2
     if n_wrong := int((found != expected).sum()):
         raise BackendError(
-            message(
-                "JAX's compiler adds up wrongly here",
-                expected=f"{expected.size} sums of small whole numbers, exact",
-                fix=f"Set XLA_FLAGS={PRODUCTS_ALONE} before JAX starts, or take another jaxlib",
-                n_wrong=n_wrong,
-                jaxlib=metadata.version("jaxlib"),
-                platform=jax.default_backend(),
-            )
+            "E913",
+            "JAX's compiler adds up wrongly here",
+            expected=f"{expected.size} sums of small whole numbers, exact",
+            fix=f"Set XLA_FLAGS={PRODUCTS_ALONE} before JAX starts, or take another jaxlib",
+            n_wrong=n_wrong,
+            jaxlib=metadata.version("jaxlib"),
+            platform=jax.default_backend(),
         )

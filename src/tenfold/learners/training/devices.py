@@ -1,6 +1,6 @@
 """What JAX computes on."""
 
-from tenfold.core.errors import BackendError, message
+from tenfold.core.errors import BackendError
 from tenfold.learners.architectures import import_keras
 
 
@@ -17,5 +17,5 @@ def devices() -> list[str]:
         found = [(device.platform, device.device_kind) for device in jax.devices()]
     except (ImportError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
-        raise BackendError(message("JAX does not start", reason=reason)) from error
+        raise BackendError("E914", "JAX does not start", reason=reason) from error
     return [platform if kind == platform else f"{platform} {kind}" for platform, kind in found]

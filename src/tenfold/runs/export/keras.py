@@ -12,7 +12,7 @@ from onnx import helper, numpy_helper
 
 from tenfold.core import files
 from tenfold.core.contract import FeaturesInput, ImageInput, TableInput
-from tenfold.core.errors import ExportError, message
+from tenfold.core.errors import ExportError
 from tenfold.inputs.idx import read_idx
 from tenfold.learners.architectures import import_keras
 from tenfold.model.model import Model
@@ -105,7 +105,7 @@ def _steps(graph: onnx.GraphProto, model: Model, where: Path) -> list[_Step]:
 def _refusal(wrong: str, learner: str, where: Path) -> ExportError:
     expected = "a model of the learners 'network', 'cnn' or 'logistic', of pictures or features"
     fix = "Any learner: --to onnx"
-    return ExportError(message(wrong, where=where, expected=expected, fix=fix, learner=learner))
+    return ExportError("E705", wrong, where=where, expected=expected, fix=fix, learner=learner)
 
 
 def _network(steps: Sequence[_Step], contract: ImageInput | FeaturesInput) -> Any:
@@ -263,14 +263,13 @@ def _check(network: Any, model: Model, rows: NDArray[Any], path: Path) -> None:
     difference = np.abs(expected - answered) / scale
     if not (difference <= TOLERANCE).all():
         raise ExportError(
-            message(
-                "Keras does not answer like the model",
-                where=path,
-                expected=f"differences of at most {TOLERANCE:g}",
-                fix="Numbers far from 0 lose digits in float32: take their offset away first"
-                if not isinstance(model.contract.input, ImageInput)
-                else None,
-                largest=float(np.nanmax(difference)),
-                n_rows=len(rows),
-            )
+            "E706",
+            "Keras does not answer like the model",
+            where=path,
+            expected=f"differences of at most {TOLERANCE:g}",
+            fix="Numbers far from 0 lose digits in float32: take their offset away first"
+            if not isinstance(model.contract.input, ImageInput)
+            else None,
+            largest=float(np.nanmax(difference)),
+            n_rows=len(rows),
         )

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from tenfold.core import files
 from tenfold.core.contract import TableInput
-from tenfold.core.errors import RunError, message
+from tenfold.core.errors import RunError
 from tenfold.data.from_table import with_earlier_values
 from tenfold.inputs.idx import read_idx
 from tenfold.inputs.tables.columns import graph_inputs, read_rows
@@ -39,7 +39,7 @@ def write_onnx(run: Path, path: Path) -> None:
     """
     model, inputs = Model.open(run), example_inputs(run)
     if inputs is None:
-        raise RunError(message("No stored examples", where=run, expected="a finished run"))
+        raise RunError("E707", "No stored examples", where=run, expected="a finished run")
     arrays: dict[str, NDArray[Any]]
     if isinstance(inputs, Path):
         arrays = {"image": read_idx(inputs)}
