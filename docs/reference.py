@@ -7,7 +7,6 @@ schemas are a promise: they are stored under docs/schema, and a test compares th
 
 import json
 import os
-import re
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
@@ -71,7 +70,6 @@ def commands_page() -> str:
 
 def settings_page() -> str:
     """Every setting: its type and limits, default and meaning; and what each recipe changes."""
-    meanings = meanings_of_settings()
     lines = [
         "# Settings\n",
         "Everything that decides a fit: fields of `tenfold.core.settings.Settings`, arguments of "
@@ -82,7 +80,7 @@ def settings_page() -> str:
     properties = Settings.model_json_schema()["properties"]
     for name, schema in properties.items():
         default = json.dumps(schema.get("default"))
-        cells = f"`{name}`", _rule(schema), f"`{default}`", meanings[name]
+        cells = f"`{name}`", _rule(schema), f"`{default}`", schema["description"]
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     lines += ["\n## Recipes\n", "| recipe | learner | what it changes |\n|---|---|---|"]
     for recipe, learners in RECIPES.items():
@@ -90,16 +88,6 @@ def settings_page() -> str:
             given = ", ".join(f"`{name}` {value}" for name, value in changed.items())
             lines.append(f"| `{recipe}` | `{learner}` | {given or 'nothing'} |")
     return "\n".join(lines) + "\n"
-
-
-def meanings_of_settings() -> dict[str, str]:
-    """Name of a setting to its line in the docstring of `Settings`."""
-    found: dict[str, str] = {}
-    text = (Settings.__doc__ or "").partition("Attributes:")[2]
-    for names, meaning in re.findall(r"^      ?(\w[\w, ]*): (.*(?:\n {8}.*)*)", text, re.M):
-        for name in names.split(", "):
-            found[name] = " ".join(meaning.split())
-    return found
 
 
 def _rule(schema: dict[str, Any]) -> str:

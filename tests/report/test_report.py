@@ -1,7 +1,6 @@
 """Pictures that can be read, and a report that needs nothing else."""
 
 import base64
-import inspect
 import re
 import shlex
 import shutil
@@ -17,10 +16,9 @@ from PIL import Image
 
 import tenfold
 from tenfold import Dataset, Evaluation, Predictions, Run
-from tenfold.cli import main as cli
 from tenfold.core.contract import Decision
 from tenfold.core.errors import DataError, RunError
-from tenfold.core.settings import Reading, Settings
+from tenfold.core.settings import Reading
 from tenfold.evaluation import AnyEvaluation, RegressionEvaluation
 from tenfold.report import (
     draw_confusion,
@@ -33,7 +31,7 @@ from tenfold.report import (
     save,
     write_report,
 )
-from tenfold.report.commands import FLAGS, commands
+from tenfold.report.commands import commands
 from tenfold.report.layers import layer_rows
 from tenfold.report.sheet import layout, sheet_order, write_sheet
 from tenfold.runs.csv_files import write_predictions, write_values
@@ -344,17 +342,12 @@ def test_a_report_says_how_to_make_the_run_again(small_run: Run, tmp_path: Path)
     )
     data.reading = reading
     assert commands(run)[-1][1].endswith(
-        "--target 'my price' --separator '\t' --time day --lags 3 --no-header --column a=text"
+        "--target 'my price' --column a=text --no-header --separator tab --time day --lags 3"
     )
     record.asked = {"shift_px": 0}
     assert commands(run)[-1][1] == (
         "tenfold.train('rows 1.csv', learner='cnn', recipe='default', shift_px=0)"
     )
-
-
-def test_every_flag_of_a_report_is_one_of_train() -> None:
-    known = {*inspect.signature(cli.train).parameters}
-    assert set(FLAGS) <= known and set(FLAGS) <= set(Settings.model_fields)
 
 
 def test_what_the_audit_found_stands_on_the_first_screen(few: Few, tmp_path: Path) -> None:

@@ -76,7 +76,7 @@ def test_every_public_name_is_documented(name: str) -> None:
 
 
 def test_every_setting_is_documented() -> None:
-    assert not set(Settings.model_fields) - set(reference.meanings_of_settings())
+    assert all(field.description for field in Settings.model_fields.values())
     page = reference.settings_page()
     rows = re.findall(r"^\| `(\w+)` \| .+ \| `.+` \| .+ \|$", page, re.M)
     assert rows[: len(Settings.model_fields)] == list(Settings.model_fields)

@@ -11,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from tenfold.cli import options
 from tenfold.core import files
 from tenfold.core.errors import DataError
+from tenfold.core.settings import Reading
 from tenfold.data import catalog
 from tenfold.data.audit import audit_data
 from tenfold.data.dataset import Dataset
@@ -51,22 +52,17 @@ def list_command() -> None:
 
 
 @data_app.command("show")
+@options.takes_reading
 def show_command(
-    context: typer.Context,
     source: Source,
-    target: options.Target = None,
-    task: options.Task = None,
-    column: options.ColumnKinds = None,
-    header: options.Header = None,
-    separator: options.Separator = None,
-    time: options.Time = None,
-    lags: options.LagCount = None,
+    *,
+    reading: Reading,
     out: Annotated[
         Path | None, typer.Option(help="The picture to write [default: NAME-examples.png].")
     ] = None,
 ) -> None:
     """Draw examples of each class, or list a table's columns, and count the classes."""
-    data = load(source, reading=options.reading_of(context.params))
+    data = load(source, reading=reading)
     if data.labels:
         _print_counts(data)
     if data.info is not None:
@@ -125,16 +121,11 @@ def fetch_command(
 
 
 @data_app.command("check")
+@options.takes_reading
 def check_command(
-    context: typer.Context,
     source: Source,
-    target: options.Target = None,
-    task: options.Task = None,
-    column: options.ColumnKinds = None,
-    header: options.Header = None,
-    separator: options.Separator = None,
-    time: options.Time = None,
-    lags: options.LagCount = None,
+    *,
+    reading: Reading,
     labels: Annotated[
         bool, typer.Option("--labels", help="Also look for wrong labels: trains five times.")
     ] = False,
@@ -142,7 +133,7 @@ def check_command(
     top: Annotated[int, typer.Option(help="Suspects of --labels to print.", min=1)] = MAX_SUSPECTS,
 ) -> None:
     """Look for copies, near copies, leaks, and labels that are few, missing or (--labels) wrong."""
-    data = load(source, reading=options.reading_of(context.params))
+    data = load(source, reading=reading)
     for line in audit_data(data, near=True).lines():
         print(line)
     if labels:

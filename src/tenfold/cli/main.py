@@ -34,6 +34,7 @@ from tenfold.cli.progress import TerminalWatcher
 from tenfold.cli.sweep import compare_command, sweep_command
 from tenfold.core.errors import DataError, SettingsError, TenfoldError, did_you_mean
 from tenfold.core.files import within
+from tenfold.core.settings import Reading
 from tenfold.core.version import __version__
 from tenfold.experiments import train as workflow
 from tenfold.experiments.artifacts import compare_runs, rewrite_report
@@ -123,41 +124,26 @@ def _program(
 
 
 @app.command()
+@options.takes_settings()
+@options.takes_reading
 def train(
     context: typer.Context,
     data: options.Data = "mnist",
-    learner: options.Learner = "network",
-    recipe: options.Recipe = "default",
-    hidden: options.Hidden = None,
-    epochs: options.Epochs = None,
-    batch_size: options.BatchSize = None,
-    learning_rate: options.LearningRate = None,
-    seed: options.Seed = None,
-    test_size: options.TestSize = None,
-    folds: options.Folds = None,
-    target: options.Target = None,
-    task: options.Task = None,
-    column: options.ColumnKinds = None,
-    header: options.Header = None,
-    separator: options.Separator = None,
-    time: options.Time = None,
-    lags: options.LagCount = None,
-    class_weights: options.ClassWeights = None,
-    cost: options.Cost = None,
-    positive: options.Positive = None,
-    recall: options.Recall = None,
-    robustness: options.Robust = None,
-    processes: options.Processes = None,
-    out: options.Out = Path("runs"),
-    resume: options.Resume = None,
+    *,
+    settings: dict[str, Any],
+    reading: Reading,
+    out: Annotated[Path, typer.Option(help="Where run folders are made.")] = Path("runs"),
+    resume: Annotated[
+        Path | None,
+        typer.Option(metavar="RUN", help="Go on with this run, with the settings it has."),
+    ] = None,
     as_json: options.AsJson = False,
 ) -> None:
     """Train, measure and keep a model: one new run folder."""
     given = _given(context)
     if resume is not None:
         _check_alone(given)
-    asked = options.settings_of(context.params)
-    if resume is not None or learner in ("network", "cnn"):
+    if resume is not None or settings.get("learner", "network") in ("network", "cnn"):
         prepare()
     try:
         with TerminalWatcher() as watcher:
@@ -165,7 +151,7 @@ def train(
                 own = data if "data" in given else None
                 run = workflow.resume(resume, own, watcher=watcher)
             else:
-                run = workflow.train(data, watcher=watcher, **asked)
+                run = workflow.train(data, reading=reading, out=out, watcher=watcher, **settings)
     except workflow.Interrupted as interrupted:
         _say_interrupted(interrupted.run)
         raise

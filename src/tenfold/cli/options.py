@@ -1,158 +1,223 @@
-"""The flags of `tenfold train`, and what their words mean to `tenfold.train`."""
+"""The flags of commands, made from the fields of `Settings` and `Reading`."""
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Annotated, Any
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import wraps
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import typer
+from pydantic.fields import FieldInfo
 
-from tenfold.core.contract import KINDS
-from tenfold.core.settings import RECIPES, Reading, check_reading
-from tenfold.learners import LEARNERS
+from tenfold.core.settings import (
+    RECIPES,
+    TABLE,
+    Flag,
+    Reading,
+    Settings,
+    check_reading,
+    flags_of,
+)
 
 Data = Annotated[
     str, typer.Argument(metavar="DATA", help="A name, a folder, or a file such as table.csv.")
-]
-Learner = Annotated[
-    str,
-    typer.Option(help=f"One of: {', '.join(LEARNERS)}.", autocompletion=lambda: list(LEARNERS)),
-]
-Recipe = Annotated[
-    str, typer.Option(help=f"One of: {', '.join(RECIPES)}.", autocompletion=lambda: list(RECIPES))
-]
-Hidden = Annotated[str | None, typer.Option(help="Neurons of each hidden layer, as in 128,64.")]
-Epochs = Annotated[int | None, typer.Option(help="Times each row is seen.")]
-BatchSize = Annotated[int | None, typer.Option(help="Rows per step.")]
-LearningRate = Annotated[float | None, typer.Option(help="Step size at the start.")]
-Seed = Annotated[int | None, typer.Option(help="Decides everything random [default: 0].")]
-TestSize = Annotated[
-    float | None, typer.Option(help="Share of the training part to test on instead.")
-]
-Folds = Annotated[
-    int | None, typer.Option(metavar="K", help="Also cross-validate, for the spread.")
-]
-Target = Annotated[
-    str | None, typer.Option(help="Table: the column to predict, by name or position.")
-]
-Task = Annotated[str | None, typer.Option(help="Table: classification or regression.")]
-ColumnKinds = Annotated[
-    list[str] | None,
-    typer.Option(metavar="NAME=KIND", help=f"Table: a column's kind: {', '.join(KINDS)}."),
-]
-Header = Annotated[
-    bool | None,
-    typer.Option("--header/--no-header", help="Table: whether the first row holds names."),
-]
-Separator = Annotated[
-    str | None, typer.Option(help="Table: the character between cells; 'tab' is one.")
-]
-Time = Annotated[
-    str | None,
-    typer.Option(metavar="COLUMN", help="Table: train on the past, test on the future."),
-]
-LagCount = Annotated[
-    int | None, typer.Option(help="Table: earlier values of the target as columns.")
-]
-ClassWeights = Annotated[
-    str | None, typer.Option(help="'balanced', or a number per label as in 1,20.")
-]
-Cost = Annotated[
-    list[str] | None,
-    typer.Option(metavar="NAME=N", help="What a false_negative or false_positive costs."),
-]
-Positive = Annotated[str | None, typer.Option(help="Of two labels the one that is looked for.")]
-Recall = Annotated[
-    float | None, typer.Option(help="Share of it to find, for the precision it leaves.")
-]
-Robust = Annotated[
-    bool | None,
-    typer.Option("--robustness", help="Also measure on changed rows: moved, turned, noisy, ..."),
-]
-Processes = Annotated[
-    int | None, typer.Option(metavar="N", help="Processes that train one network together.")
 ]
 Cluster = Annotated[
     str | None,
     typer.Option(metavar="ADDRESS", help="Work on a Ray cluster: 'local', or its HOST:PORT."),
 ]
-Out = Annotated[Path, typer.Option(help="Where run folders are made.")]
-Resume = Annotated[
-    Path | None, typer.Option(metavar="RUN", help="Go on with this run, with the settings it has.")
-]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
-PLAIN = (
-    "learner", "recipe", "epochs", "batch_size", "learning_rate", "seed", "test_size", "folds",
-    "positive", "recall", "robustness", "processes", "out",
-)  # fmt: skip
-"""Flags that `tenfold.train` takes as they are."""
+Command = Callable[..., None]
+
+VARYING = {
+    *TABLE,
+    *(name for learners in RECIPES.values() for changed in learners.values() for name in changed),
+}
+"""Settings whose default depends on the recipe or the data: the help does not name it."""
 
 
-def settings_of(flags: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of `tenfold.train`, beside the data, that flags ask for.
+def takes_settings(*names: str, **defaults: Any) -> Callable[[Command], Command]:
+    """Put flags in the place of a command's parameter `settings`.
+
+    The command is called with the settings that were given, by name.
+
+    Args:
+      *names: The settings; without any, all that have a flag.
+      **defaults: Settings with another default than their own.
+    """
+
+    def build(given: dict[str, Any]) -> dict[str, Any]:
+        return defaults | given
+
+    def decorate(command: Command) -> Command:
+        options = [
+            _Option(name, flag, Settings.model_fields[name], defaults.get(name))
+            for name, flag in flags_of(Settings).items()
+            if name in names or not names
+        ]
+        return _with_options(command, "settings", options, build)
+
+    return decorate
+
+
+def takes_reading(command: Command) -> Command:
+    """Put the flags that say how a table is read in the place of the parameter `reading`."""
+    options = [
+        _Option(name, flag, Reading.model_fields[name], prefix="Table: ")
+        for name, flag in flags_of(Reading).items()
+    ]
+    return _with_options(command, "reading", options, lambda given: check_reading(**given))
+
+
+def _with_options(
+    command: Command,
+    place: str,
+    options: Sequence["_Option"],
+    build: Callable[[dict[str, Any]], object],
+) -> Command:
+    """The command with options for one of its parameters, which is built from their values."""
+    signature = inspect.signature(command, eval_str=True)
+    parameters = [
+        parameter
+        for own in signature.parameters.values()
+        for parameter in ([one.parameter() for one in options] if own.name == place else [own])
+    ]
+
+    @wraps(command)
+    def run(**given: Any) -> None:
+        values = {one.name: one.parse(given.pop(one.flag.parameter)) for one in options}
+        asked = {name: value for name, value in values.items() if value is not None}
+        command(**{place: build(asked)}, **given)
+
+    vars(run)["__signature__"] = signature.replace(parameters=parameters)
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return run
+
+
+@dataclass(frozen=True)
+class _Option:
+    """The flag of a field on the command line.
+
+    Attributes:
+      name: Name of the field.
+      flag: How it is called.
+      field: Type, description, example and default.
+      default: What the help names as the default instead.
+      prefix: What the help begins with.
+    """
+
+    name: str
+    flag: Flag
+    field: FieldInfo
+    default: Any = None
+    prefix: str = ""
+
+    @property
+    def kinds(self) -> tuple[Any, ...]:
+        """The types that the field takes beside None."""
+        return _kinds(self.field.annotation)
+
+    def choices(self) -> list[str]:
+        """The words that the field takes, where it takes nothing else."""
+        is_choice = len(self.kinds) == 1 and get_origin(self.kinds[0]) is Literal
+        return list(get_args(self.kinds[0])) if is_choice else []
+
+    def parameter(self) -> inspect.Parameter:
+        """The keyword of a command that Typer makes the flag of."""
+        option = typer.Option(
+            self._written(),
+            metavar=self.flag.metavar,
+            help=self._help(),
+            autocompletion=self.choices if self.choices() else None,
+        )
+        return inspect.Parameter(
+            self.flag.parameter,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=None,
+            annotation=Annotated[_typed(self.kinds) | None, option],
+        )
+
+    def parse(self, given: Any) -> Any:
+        """The value of the field from the words of the flag; None where it was not given.
+
+        Raises:
+          typer.BadParameter: Words that are not written as the flag wants them.
+        """
+        if given is None or given == []:
+            return None
+        for kind in self.kinds:
+            if get_origin(kind) is Literal and given in get_args(kind):
+                return given
+            if get_origin(kind) is dict:
+                return _pairs(self.flag.word, given, _typed(_kinds(get_args(kind)[1])))
+            if get_origin(kind) is tuple:
+                number = _kinds(get_args(kind)[0])[0]
+                return tuple(numbers(self.flag.word, given, number, self._example()) or ())
+        return given
+
+    def _written(self) -> str:
+        word = self.flag.word
+        if bool in self.kinds and self.field.default is None:
+            return f"{word}/--no-{self.flag.name}"
+        return word
+
+    def _example(self) -> str:
+        return str((self.field.examples or [""])[0])
+
+    def _help(self) -> str:
+        text = (self.field.description or "").replace("`", "'").removesuffix(".")
+        if choices := self.choices():
+            text += f": {', '.join(choices)}"
+        if example := self._example():
+            text += f", as in {example}"
+        default = self.field.default if self.default is None else self.default
+        is_plain = isinstance(default, int | float | str) and not isinstance(default, bool)
+        if is_plain and self.name not in VARYING:
+            text += f" [default: {default}]"
+        if not self.prefix:
+            return f"{text}."
+        return f"{self.prefix}{text[0].lower()}{text[1:]}."
+
+
+def _kinds(annotation: Any) -> tuple[Any, ...]:
+    """The types that a field takes beside None, without their bounds."""
+    if get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
+    if get_origin(annotation) in (Union, UnionType):
+        members = [_kinds(member) for member in get_args(annotation)]
+        return tuple(kind for kinds in members for kind in kinds if kind is not NoneType)
+    return (annotation,)
+
+
+def _typed(kinds: tuple[Any, ...]) -> Any:
+    """What the command line reads a value as: lists and choices are words, checked later."""
+    if get_origin(kinds[0]) is dict:
+        return list[str]
+    return kinds[0] if kinds[0] in (bool, int, float) else str
+
+
+def _pairs(word: str, given: Sequence[str], kind: Callable[[str], Any]) -> dict[str, Any]:
+    pairs = [text.rpartition("=") for text in given]
+    for text, (name, _, _) in zip(given, pairs, strict=True):
+        if not name:
+            raise typer.BadParameter(f"{word} {text!r}: expected NAME=VALUE")
+    try:
+        return {name: kind(value) for name, _, value in pairs}
+    except ValueError as error:
+        raise typer.BadParameter(f"{word}: expected NAME=NUMBER") from error
+
+
+def numbers(
+    word: str, text: str | None, kind: Callable[[str], Any], example: str
+) -> list[Any] | None:
+    """The numbers of a flag such as `--layers 1,2,3`; None where it was not given.
 
     Raises:
-      typer.BadParameter: Text that is not written as its flag wants it.
-      SettingsError: Values of a table outside their rule.
+      typer.BadParameter: Something else.
     """
-    hidden, weights = flags["hidden"], flags["class_weights"]
-    return {name: flags[name] for name in PLAIN} | {
-        "hidden": None if hidden is None else _widths(hidden),
-        "class_weights": None if weights is None else _weights(weights),
-        "cost": _numbers("--cost", flags["cost"]),
-        "reading": reading_of(flags),
-    }
-
-
-def reading_of(flags: Mapping[str, Any]) -> Reading:
-    """How a table is to be read, by its flags.
-
-    Raises:
-      SettingsError: Values outside their rule.
-    """
-    separator = flags["separator"]
-    names = ("target", "task", "header", "time", "lags")
-    return check_reading(
-        columns=_pairs("--column", flags["column"]),
-        separator="\t" if separator in ("tab", "\\t") else separator,
-        **{name: flags[name] for name in names},
-    )
-
-
-def _pairs(flag: str, given: Sequence[str] | None) -> dict[str, str]:
-    pairs = [text.rpartition("=") for text in given or ()]
-    if wrong := [text for text, (name, _, _) in zip(given or (), pairs, strict=True) if not name]:
-        raise typer.BadParameter(f"{flag} {wrong[0]!r}: expected NAME=VALUE")
-    return {name: value for name, _, value in pairs}
-
-
-def _numbers(flag: str, given: Sequence[str] | None) -> dict[str, float] | None:
-    try:
-        return {name: float(value) for name, value in _pairs(flag, given).items()} or None
-    except ValueError as error:
-        raise typer.BadParameter(f"{flag}: expected NAME=NUMBER") from error
-
-
-def _weights(text: str) -> str | tuple[float, ...]:
-    try:
-        return text if text == "balanced" else tuple(float(part) for part in text.split(","))
-    except ValueError as error:
-        raise typer.BadParameter(
-            f"--class-weights {text!r}: expected 'balanced' or numbers such as 1,20"
-        ) from error
-
-
-def _widths(text: str) -> tuple[int, ...]:
-    try:
-        return tuple(int(part) for part in text.split(","))
-    except ValueError as error:
-        raise typer.BadParameter(f"--hidden {text!r}: expected numbers such as 128,64") from error
-
-
-def numbers(flag: str, text: str | None, kind: type[int] | type[float]) -> list[Any] | None:
-    """The numbers of a flag such as `--layers 1,2,3`; None where it was not given."""
     try:
         return None if text is None else [kind(part) for part in text.split(",")]
     except ValueError as error:
-        example = "1,2" if kind is int else "0.001,0.003"
-        raise typer.BadParameter(f"{flag} {text!r}: expected numbers such as {example}") from error
+        raise typer.BadParameter(f"{word} {text!r}: expected numbers such as {example}") from error

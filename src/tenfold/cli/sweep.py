@@ -13,6 +13,7 @@ from rich.text import Text
 
 from tenfold.cli import options
 from tenfold.cli.output import program_name
+from tenfold.core.settings import Reading
 from tenfold.evaluation import RegressionEvaluation, in_unit
 from tenfold.experiments.ray import RayCluster
 from tenfold.experiments.sweeps import (
@@ -106,9 +107,11 @@ class TerminalSweepWatcher(SweepWatcher, AbstractContextManager["TerminalSweepWa
             self._progress.remove_task(self._running.pop(name))
 
 
+@options.takes_settings("recipe", "epochs", "test_size")
+@options.takes_reading
 def sweep_command(
-    context: typer.Context,
     data: options.Data = "mnist",
+    *,
     hidden: Annotated[
         str | None, typer.Option(help="Neurons in a layer to try [default: 32,64,128,256].")
     ] = None,
@@ -118,8 +121,7 @@ def sweep_command(
     learning_rate: Annotated[str | None, typer.Option(help="Rates to try.")] = None,
     batch_size: Annotated[str | None, typer.Option(help="Rows per step to try.")] = None,
     dropout: Annotated[str | None, typer.Option(help="Shares of dropout to try.")] = None,
-    recipe: options.Recipe = "default",
-    epochs: options.Epochs = None,
+    settings: dict[str, Any],
     seeds: Seeds = 1,
     seed: FirstSeed = 0,
     trials: Annotated[
@@ -132,34 +134,36 @@ def sweep_command(
     minutes: Annotated[
         float | None, typer.Option(metavar="N", min=0.0, help="Begin no training after this time.")
     ] = None,
-    test_size: options.TestSize = None,
-    target: options.Target = None,
-    task: options.Task = None,
-    column: options.ColumnKinds = None,
-    header: options.Header = None,
-    separator: options.Separator = None,
-    time: options.Time = None,
-    lags: options.LagCount = None,
+    reading: Reading,
     workers: Workers = None,
     cluster: options.Cluster = None,
     out: SweepOut = Path("runs"),
     as_json: options.AsJson = False,
 ) -> None:
     """Try neurons, layers and rates: what each bought, and what it cost."""
-    asked: dict[str, Any] = {
-        "hidden": options.numbers("--hidden", hidden, int),
-        "layers": options.numbers("--layers", layers, int),
-        "learning_rate": options.numbers("--learning-rate", learning_rate, float),
-        "batch_size": options.numbers("--batch-size", batch_size, int),
-        "dropout": options.numbers("--dropout", dropout, float),
+    tried: dict[str, Any] = {
+        "hidden": options.numbers("--hidden", hidden, int, "32,64"),
+        "layers": options.numbers("--layers", layers, int, "1,2"),
+        "learning_rate": options.numbers("--learning-rate", learning_rate, float, "0.001,0.003"),
+        "batch_size": options.numbers("--batch-size", batch_size, int, "64,128"),
+        "dropout": options.numbers("--dropout", dropout, float, "0,0.2"),
     }
     with TerminalSweepWatcher() as watcher:
         done = sweep(
-            data, recipe=recipe, epochs=epochs, seeds=seeds, seed=seed, trials=trials,
-            search=search, minutes=minutes, test_size=test_size, workers=workers, out=out,
+            data,
+            seeds=seeds,
+            seed=seed,
+            trials=trials,
+            search=search,
+            minutes=minutes,
+            reading=reading,
+            out=out,
+            workers=workers,
             executor=_executor(cluster, workers),
-            reading=options.reading_of(context.params), watcher=watcher, **asked,
-        )  # fmt: skip
+            watcher=watcher,
+            **tried,
+            **settings,
+        )
     if as_json:
         evaluation = done.best.evaluation.model_dump(mode="json")
         print(json.dumps(_plain(done) | {"best": str(done.best.path), "evaluation": evaluation}))
@@ -167,24 +171,18 @@ def sweep_command(
         _print_sweep(done)
 
 
+@options.takes_settings("recipe", "epochs", "test_size", recipe="fast")
+@options.takes_reading
 def compare_command(
-    context: typer.Context,
     data: options.Data = "mnist",
+    *,
     learners: Annotated[
         str | None, typer.Option(help="Which, as in network,forest [default: all that can].")
     ] = None,
-    recipe: options.Recipe = "fast",
-    epochs: options.Epochs = None,
+    settings: dict[str, Any],
     seeds: Seeds = 1,
     seed: FirstSeed = 0,
-    test_size: options.TestSize = None,
-    target: options.Target = None,
-    task: options.Task = None,
-    column: options.ColumnKinds = None,
-    header: options.Header = None,
-    separator: options.Separator = None,
-    time: options.Time = None,
-    lags: options.LagCount = None,
+    reading: Reading,
     workers: Workers = None,
     cluster: options.Cluster = None,
     out: SweepOut = Path("runs"),
@@ -194,11 +192,17 @@ def compare_command(
     names = None if learners is None else [name.strip() for name in learners.split(",")]
     with TerminalSweepWatcher() as watcher:
         done = compare(
-            data, learners=names, recipe=recipe, epochs=epochs, seeds=seeds, seed=seed,
-            test_size=test_size, workers=workers, out=out,
+            data,
+            learners=names,
+            seeds=seeds,
+            seed=seed,
+            reading=reading,
+            out=out,
+            workers=workers,
             executor=_executor(cluster, workers),
-            reading=options.reading_of(context.params), watcher=watcher,
-        )  # fmt: skip
+            watcher=watcher,
+            **settings,
+        )
     if as_json:
         places = [place.model_dump(mode="json") for place in done.places]
         print(json.dumps(_plain(done) | {"places": places}))

@@ -1,8 +1,13 @@
-"""What is asked of a training: how a table is read, settings, recipes, how they are resolved."""
+"""What is asked of a training: how a table is read, settings, recipes, how they are resolved.
+
+A setting is written once, as a field with its type, bounds, default and description. The flags of
+the command line, the reference and the report's "train the same again" are made from the fields.
+"""
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import (
     Field,
@@ -11,30 +16,88 @@ from pydantic import (
     field_validator,
 )
 
-from tenfold.core.contract import ColumnKind, Frozen
+from tenfold.core.contract import KINDS, ColumnKind, Frozen
 from tenfold.core.errors import SettingsError, did_you_mean
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Flag:
+    """Marks a field that the command line has a flag for.
+
+    Attributes:
+      metavar: What stands for the value in the help; None: its type.
+      name: The flag without its dashes; empty: the name of the field.
+    """
+
+    metavar: str | None = None
+    name: str = ""
+
+    @property
+    def word(self) -> str:
+        """How the flag is written: `--batch-size`."""
+        return f"--{self.name}"
+
+    @property
+    def parameter(self) -> str:
+        """Its name in a program: `batch_size`."""
+        return self.name.replace("-", "_")
+
+
+Flagged = Annotated[T, Flag()]
+"""A field with a flag of its own name."""
+
+LearnerName = Literal[
+    "network", "cnn", "forest", "bayes", "logistic", "linear", "neighbors", "baseline"
+]
+RecipeName = Literal["default", "tutorial", "fast", "long", "accurate"]
+TaskName = Literal["classification", "regression"]
+Mistake = Literal["false_negative", "false_positive"]
+
+Width = Annotated[int, Field(ge=1, le=65_536)]
+Weight = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)]
+Cost = Annotated[float, Field(gt=0, le=1e9, allow_inf_nan=False)]
 
 
 class Reading(Frozen):
-    """How a table is read, as asked; None leaves it to what the file shows.
+    """How a table is read, as asked; None leaves it to what the file shows."""
 
-    Attributes:
-      target: Column that is predicted, by name, or by position where there is no header.
-      task: Overrules what the target's values suggest.
-      columns: Kind of a column, overruling what its cells suggest.
-      header: Whether the first row holds names.
-      separator: Character between cells.
-      time: Column that orders the rows: train on the past, test on the future.
-      lags: How many earlier values of the target become columns; 7 when None and `time` is given.
-    """
+    target: Annotated[str | None, Flag("COLUMN")] = Field(
+        default=None,
+        description="The column to predict, by name, or by position where there is no header "
+        "(0 is the first, -1 the last).",
+    )
+    task: Flagged[TaskName | None] = Field(
+        default=None, description="Overrules what the values of the target suggest."
+    )
+    columns: Annotated[dict[str, ColumnKind], Flag("NAME=KIND", "column")] = Field(
+        default={}, description=f"The kind of a column: {', '.join(KINDS)}."
+    )
+    header: Flagged[bool | None] = Field(
+        default=None, description="Whether the first row holds the names of the columns."
+    )
+    separator: Flagged[str | None] = Field(
+        default=None,
+        min_length=1,
+        max_length=1,
+        description="The character between cells, or 'tab'.",
+    )
+    time: Annotated[str | None, Flag("COLUMN")] = Field(
+        default=None,
+        description="The column that orders the rows: train on the past, test on the future.",
+    )
+    lags: Flagged[int | None] = Field(
+        default=None,
+        ge=0,
+        le=10_000,
+        description="How many earlier values of the target become columns; 7 with --time.",
+    )
 
-    target: str | None = None
-    task: Literal["classification", "regression"] | None = None
-    columns: dict[str, ColumnKind] = {}
-    header: bool | None = None
-    separator: Annotated[str, Field(min_length=1, max_length=1)] | None = None
-    time: str | None = None
-    lags: Annotated[int, Field(ge=0, le=10_000)] | None = None
+    @field_validator("separator", mode="before")
+    @classmethod
+    def _tab_has_a_name(cls, separator: Any) -> Any:
+        return "\t" if separator in ("tab", "\\t") else separator
 
     @field_validator("lags")
     @classmethod
@@ -45,115 +108,213 @@ class Reading(Frozen):
 
 
 class Settings(Frozen):
-    """Everything that decides a fit, resolved: what was asked, over its recipe, over the defaults.
+    """Everything that decides a fit: what was asked, over its recipe, over the defaults."""
 
-    Attributes:
-      split_seed: Decides which rows are for what, where runs of several seeds share them; None:
-        `seed` does.
-      hidden: Neurons of each hidden layer, first to last.
-      learning_rate: Step size at the start, or at the top of a cycle. The default is for one layer
-        of 128 and is scaled to other layers by `resolve`.
-      schedule: `linear` lets the step size fall to 0 along a straight line; `cycle` lets it rise
-        along one for the first fifth, and then fall.
-      label_smoothing: Share of each answer that is spread over all labels.
-      average: The fitted weights are a running average over the steps, which keeps this share of
-        itself at each step. 0: the last weights.
-      learner: How to fit.
-      recipe: The named set of settings that stands between what was asked and the defaults.
-      seed: Decides everything that is random: split, first weights, order of the rows, bends.
-      epochs: Times each training row is seen.
-      batch_size: Rows per step.
-      optimizer: The rule of a step: plain gradient descent, or Adam.
-      dropout: Share of each hidden layer's outputs that is silenced while training.
-      weight_decay: Pull of the kernels towards 0: in each step by this share of the step size.
-      class_weights: What the rows of each label count in training, in the order of the labels;
-        `balanced`: every label as much as every other one, however many rows it has.
-      cost: What mistakes cost, `false_negative` and `false_positive` (1 where not given): the
-        threshold that costs least on the validation rows then decides between two labels.
-      positive: Of two labels the one that is looked for; None: the rarer one.
-      recall: Share of the positive rows that is to be found, for the precision it leaves.
-      shift_px: Pixels by which each image may be moved, anew each epoch, up, down and sideways.
-      rotate_degrees, zoom, shear: How far pictures may be turned, made larger or smaller (0.1: by a
-        tenth), and slanted, anew each epoch; a few neighbours in a batch alike.
-      elastic_px: Deviation of a smooth random field that waves them.
-      thicken: How far strokes may grow or shrink, as a share of a pixel each way.
-      contrast: By how much they may become fainter.
-      clean_epochs: The last epochs see the pictures as they are.
-      width: Channels of the first convolution of a `cnn`; the later ones have a multiple.
-      n_trees: Trees of a forest.
-      min_leaf: Training rows in each leaf of a tree, at least; None: 1, for regression 2.
-      n_neighbors: Neighbours that vote; None: chosen on the validation rows, 5 without any.
-      penalty: Weight of the sum of squared weights of `logistic` and `linear` beside the summed
-        loss; None: chosen on the validation rows, 1 without any.
-      max_steps: Steps of `logistic` for each penalty, at most.
-      test_size: Share of the training part held out for testing; None: the official test part.
-      validation_size: Share of the training rows left that is held out to watch training.
-      folds: Also cross-validate with so many models, for the spread of the scores.
-      robustness: Also measure on changed test rows: moved, turned, noisy, or without a column.
-      patience: Epochs without a lower validation loss after which training stops; the weights of
-        the lowest one are kept. None: all epochs are trained and the last weights are kept.
-      processes: Processes that train one network together; sums of gradients have other last bits.
-    """
-
-    learner: Literal[
-        "network", "cnn", "forest", "bayes", "logistic", "linear", "neighbors", "baseline"
-    ] = "network"
-    recipe: str = "default"
-    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
-    split_seed: Annotated[int, Field(ge=0, lt=2**32)] | None = None
-    hidden: Annotated[tuple[Annotated[int, Field(ge=1, le=65_536)], ...], Field(max_length=64)] = (
-        128,
+    learner: Flagged[LearnerName] = Field(default="network", description="The kind of model.")
+    recipe: Flagged[RecipeName] = Field(
+        default="default",
+        description="A named set of settings; others that are given go before it.",
     )
-    epochs: Annotated[int, Field(ge=1, le=100_000)] = 20
-    batch_size: Annotated[int, Field(ge=1, le=1_000_000)] = 128
-    optimizer: Literal["sgd", "adam"] = "adam"
-    learning_rate: Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)] = 0.01
-    schedule: Literal["constant", "linear", "cycle"] = "cycle"
-    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.05
-    average: Annotated[float, Field(ge=0, lt=1)] = 0.999
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    weight_decay: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 0.0
-    class_weights: (
-        Literal["balanced"]
-        | Annotated[
-            tuple[Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)], ...],
-            Field(min_length=2),
-        ]
-        | None
-    ) = None
-    cost: dict[
-        Literal["false_negative", "false_positive"],
-        Annotated[float, Field(gt=0, le=1e9, allow_inf_nan=False)],
-    ] = {}
-    positive: str | None = None
-    recall: Annotated[float, Field(gt=0, le=1)] = 0.8
-    shift_px: Annotated[int, Field(ge=0, le=64)] = 1
-    rotate_degrees: Annotated[float, Field(ge=0, le=180)] = 0.0
-    zoom: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    shear: Annotated[float, Field(ge=0, le=1)] = 0.0
-    elastic_px: Annotated[float, Field(ge=0, le=10)] = 0.0
-    thicken: Annotated[float, Field(ge=0, le=1)] = 0.0
-    contrast: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    clean_epochs: Annotated[int, Field(ge=0)] = 0
-    width: Annotated[int, Field(ge=1, le=1024)] = 32
-    n_trees: Annotated[int, Field(ge=1, le=10_000)] = 100
-    min_leaf: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
-    n_neighbors: Annotated[int, Field(ge=1, le=1_000)] | None = None
-    penalty: Annotated[float, Field(ge=1e-9, le=1e9)] | None = None
-    max_steps: Annotated[int, Field(ge=1, le=100_000)] = 200
-    test_size: Annotated[float, Field(gt=0, lt=1)] | None = None
-    validation_size: Annotated[float, Field(ge=0, lt=1)] = 0.1
-    folds: Annotated[int, Field(ge=2, le=1_000)] | None = None
-    robustness: bool = False
-    patience: Annotated[int, Field(ge=1, le=100_000)] | None = None
-    processes: Annotated[int, Field(ge=1, le=64)] = 1
+    seed: Flagged[int] = Field(
+        default=0,
+        ge=0,
+        lt=2**32,
+        description="Decides everything random: the split, the first weights, the order of rows.",
+    )
+    split_seed: int | None = Field(
+        default=None,
+        ge=0,
+        lt=2**32,
+        description="Decides which rows are for what, where runs of several seeds share them; "
+        "none: `seed` does.",
+    )
+    hidden: Flagged[tuple[Width, ...]] = Field(
+        default=(128,),
+        max_length=64,
+        description="Neurons of each hidden layer, first to last.",
+        examples=["128,64"],
+    )
+    epochs: Flagged[int] = Field(
+        default=20, ge=1, le=100_000, description="How many times each training row is seen."
+    )
+    batch_size: Flagged[int] = Field(
+        default=128, ge=1, le=1_000_000, description="Rows in each step."
+    )
+    optimizer: Literal["sgd", "adam"] = Field(
+        default="adam", description="The rule of a step: plain gradient descent, or Adam."
+    )
+    learning_rate: Flagged[float] = Field(
+        default=0.01,
+        gt=0,
+        le=100,
+        allow_inf_nan=False,
+        description="Step size at the start, or at the top of a cycle. The default is for one "
+        "layer of 128 and is scaled to other layers.",
+    )
+    schedule: Literal["constant", "linear", "cycle"] = Field(
+        default="cycle",
+        description="How the step size changes: `linear` lets it fall to 0 along a straight line; "
+        "`cycle` lets it rise along one for the first fifth, and then fall.",
+    )
+    label_smoothing: float = Field(
+        default=0.05,
+        ge=0,
+        lt=1,
+        description="Share of each true answer that is spread over all labels.",
+    )
+    average: float = Field(
+        default=0.999,
+        ge=0,
+        lt=1,
+        description="The fitted weights are a running average over the steps, which keeps this "
+        "share of itself at each step; 0: the last weights.",
+    )
+    dropout: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="Share of each hidden layer's outputs that is set to 0 while training.",
+    )
+    weight_decay: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        allow_inf_nan=False,
+        description="Shrinks the weights in each step by this share of the step size.",
+    )
+    class_weights: Flagged[
+        Literal["balanced"] | Annotated[tuple[Weight, ...], Field(min_length=2)] | None
+    ] = Field(
+        default=None,
+        description="`balanced`: every label counts the same, however many rows it has; or what "
+        "the rows of each label count in training, in the order of the labels.",
+        examples=["1,20"],
+    )
+    cost: Annotated[dict[Mistake, Cost], Flag("NAME=N")] = Field(
+        default={},
+        description="What a false_negative and a false_positive cost (1 where not given): the "
+        "threshold that costs least on the validation rows decides between two labels.",
+    )
+    positive: Flagged[str | None] = Field(
+        default=None,
+        description="Of two labels the one that is looked for; by default the rarer one.",
+    )
+    recall: Flagged[float] = Field(
+        default=0.8,
+        gt=0,
+        le=1,
+        description="Share of the positive rows to find; the precision at it is reported.",
+    )
+    shift_px: int = Field(
+        default=1,
+        ge=0,
+        le=64,
+        description="Pixels by which each picture may be moved, anew each epoch, up, down and "
+        "sideways.",
+    )
+    rotate_degrees: float = Field(
+        default=0.0, ge=0, le=180, description="How far pictures may be turned, anew each epoch."
+    )
+    zoom: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="By how much pictures may be enlarged or reduced, anew each epoch (0.1: by a "
+        "tenth).",
+    )
+    shear: float = Field(
+        default=0.0, ge=0, le=1, description="How far pictures may be slanted, anew each epoch."
+    )
+    elastic_px: float = Field(
+        default=0.0,
+        ge=0,
+        le=10,
+        description="Strength of the elastic distortion in pixels (standard deviation).",
+    )
+    thicken: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="How far strokes may become thicker or thinner, as a share of a pixel.",
+    )
+    contrast: float = Field(
+        default=0.0, ge=0, lt=1, description="By how much pictures may become fainter."
+    )
+    clean_epochs: int = Field(
+        default=0, ge=0, description="How many of the last epochs see the pictures as they are."
+    )
+    width: int = Field(
+        default=32,
+        ge=1,
+        le=1024,
+        description="Channels of the first convolution; the later ones have a multiple.",
+    )
+    n_trees: int = Field(default=100, ge=1, le=10_000, description="Trees of a forest.")
+    min_leaf: int | None = Field(
+        default=None,
+        ge=1,
+        le=1_000_000,
+        description="Fewest training rows in a leaf of a tree; none: 1, for regression 2.",
+    )
+    n_neighbors: int | None = Field(
+        default=None,
+        ge=1,
+        le=1_000,
+        description="Neighbours that vote; none: chosen on the validation rows, 5 without any.",
+    )
+    penalty: float | None = Field(
+        default=None,
+        ge=1e-9,
+        le=1e9,
+        description="Weight of the sum of squared weights beside the summed loss; none: chosen on "
+        "the validation rows, 1 without any.",
+    )
+    max_steps: int = Field(
+        default=200, ge=1, le=100_000, description="Most steps of the fit for each penalty."
+    )
+    test_size: Flagged[float | None] = Field(
+        default=None,
+        gt=0,
+        lt=1,
+        description="Share of the training part that is held out for testing, in place of the "
+        "official test part.",
+    )
+    validation_size: float = Field(
+        default=0.1,
+        ge=0,
+        lt=1,
+        description="Share of the remaining training rows that is held out to watch training.",
+    )
+    folds: Annotated[int | None, Flag("K")] = Field(
+        default=None,
+        ge=2,
+        le=1_000,
+        description="Also cross-validate with this many models, for the spread of the scores.",
+    )
+    robustness: Flagged[bool] = Field(
+        default=False,
+        description="Also measure on changed test rows: moved, turned, noisy, without a column.",
+    )
+    patience: int | None = Field(
+        default=None,
+        ge=1,
+        le=100_000,
+        description="Epochs without a lower validation loss after which training stops and the "
+        "weights of the lowest one are kept; none: all epochs are trained and the last weights "
+        "are kept.",
+    )
+    processes: Annotated[int, Flag("N")] = Field(
+        default=1,
+        ge=1,
+        le=64,
+        description="Processes that train one network together; sums of gradients then differ in "
+        "their last bits.",
+    )
 
     @field_validator("processes")
     @classmethod
     def _processes_share_a_network(cls, processes: int, before: ValidationInfo) -> int:
         learner, batch_size = before.data.get("learner"), before.data.get("batch_size")
-        if processes > 1 and learner not in ("network", "cnn"):
-            raise ValueError(f"1 for the learner {learner!r}: a network or a cnn is shared alone")
         if learner == "network" and batch_size and batch_size % processes:
             raise ValueError(f"a divisor of the batch size, {batch_size}")
         return processes
@@ -188,12 +349,7 @@ CNN: dict[str, Any] = BENDS | {
 
 
 RECIPES: dict[str, dict[str, dict[str, Any]]] = {
-    "default": {
-        learner: CNN if learner == "cnn" else {}
-        for learner in (
-            "network", "cnn", "forest", "bayes", "logistic", "linear", "neighbors", "baseline",
-        )
-    },
+    "default": {learner: {} for learner in get_args(LearnerName)} | {"cnn": CNN},
     "tutorial": {
         "network": {
             "epochs": 20,
@@ -231,7 +387,7 @@ RECIPES: dict[str, dict[str, dict[str, Any]]] = {
         "network": BENDS | {"hidden": (1024, 1024), "epochs": 100},
         "cnn": CNN | {"width": 48, "epochs": 60},
     },
-}  # fmt: skip
+}
 """Recipe to learner to settings; each says only where it differs from `Settings`."""
 
 
@@ -247,6 +403,16 @@ TABLE: dict[str, Any] = {
     "validation_size": 0.15,
 }
 """Where the default for tables differs: they have fewer rows, and nothing to shift."""
+
+
+def flags_of(model: type[Frozen]) -> dict[str, Flag]:
+    """The fields of a model that have a flag, by name."""
+    return {
+        name: replace(mark, name=mark.name or name.replace("_", "-"))
+        for name, field in model.model_fields.items()
+        for mark in field.metadata
+        if isinstance(mark, Flag)
+    }
 
 
 def check_reading(**asked: Any) -> Reading:
@@ -289,9 +455,7 @@ def resolve(asked: dict[str, Any], *, table: bool = False) -> Settings:
     """
     recipe, learner = str(asked.get("recipe", "default")), str(asked.get("learner", "network"))
     problems = []
-    if recipe not in RECIPES:
-        problems.append(_problem("recipe", recipe, f"one of {', '.join(RECIPES)}", RECIPES))
-    elif learner in RECIPES["default"] and learner not in RECIPES[recipe]:
+    if recipe in RECIPES and learner in RECIPES["default"] and learner not in RECIPES[recipe]:
         able = ", ".join(RECIPES[recipe])
         problems.append(_problem("learner", learner, f"{able} with recipe {recipe!r}", ()))
     for name in asked.keys() - Settings.model_fields.keys():
@@ -300,13 +464,11 @@ def resolve(asked: dict[str, Any], *, table: bool = False) -> Settings:
     known = {**(TABLE if table else {}), **RECIPES.get(recipe, {}).get(learner, {}), **known}
     if known.get("validation_size") == 0 and "patience" not in asked:
         known["patience"] = None  # nothing to watch
-    if table and learner == "cnn":
-        problems.append(_problem("learner", learner, "another one for a table: 'network'", ()))
-    elif table and known.get("shift_px"):
+    if table and known.get("shift_px"):
         problems.append(_problem("shift_px", known["shift_px"], "0: a table has no pixels", ()))
     try:
         settings = Settings.model_validate(known)
-        if "learning_rate" not in known and learner != "cnn":
+        if "learning_rate" not in known:
             rate = scaled_learning_rate(settings.learning_rate, settings.hidden)
             settings = settings.model_copy(update={"learning_rate": rate})
     except ValidationError as error:

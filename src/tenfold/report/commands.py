@@ -1,20 +1,14 @@
 """The commands a reader can type: to predict, to check, to make the same run again."""
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from tenfold.core.contract import TableInput
-from tenfold.core.settings import Reading
+from tenfold.core.contract import Frozen, TableInput
+from tenfold.core.settings import Reading, Settings, flags_of
 from tenfold.runs.csv_files import EXAMPLE_INPUTS, EXAMPLE_ROWS
 from tenfold.runs.record import Run
-
-FLAGS = (
-    "hidden", "epochs", "batch_size", "learning_rate", "seed", "test_size", "folds",
-    "class_weights", "cost", "positive", "recall", "robustness",
-)  # fmt: skip
-"""Settings that `tenfold train` has a flag for; the others are asked for in Python."""
 
 
 def commands(run: Run) -> list[tuple[str, str]]:
@@ -37,45 +31,40 @@ def commands(run: Run) -> list[tuple[str, str]]:
 def _again(run: Run) -> str:
     record = run.record
     source = Path(record.data.source or record.data.name).name  # a report is mailed: no folders
-    if record.asked.keys() - set(FLAGS):
-        asked = {"learner": record.learner, "recipe": record.recipe} | record.asked
-        words = ", ".join(f"{name}={value!r}" for name, value in asked.items())
-        return f"tenfold.train({source!r}, {words})"
-    return " ".join(["tenfold train", *map(shlex.quote, [source, *_asked(run)])])
+    named = {"learner": record.learner, "recipe": record.recipe}
+    if record.asked.keys() - flags_of(Settings):
+        asked = ", ".join(f"{name}={value!r}" for name, value in (named | record.asked).items())
+        return f"tenfold.train({source!r}, {asked})"
+    others = {n: value for n, value in named.items() if value != Settings.model_fields[n].default}
+    words = [*flag_words(Settings, others | record.asked)]
+    if (reading := record.data.reading) is not None:
+        words += flag_words(Reading, reading.model_dump(exclude_defaults=True))
+    return " ".join(["tenfold train", *map(shlex.quote, [source, *words])])
 
 
-def _asked(run: Run) -> Iterator[str]:
-    record = run.record
-    if record.learner != "network":
-        yield from ("--learner", record.learner)
-    if record.recipe != "default":
-        yield from ("--recipe", record.recipe)
-    for name, value in record.asked.items():
-        yield from _flag(name, value)
-    if record.data.reading is not None:
-        yield from _reading(record.data.reading)
+def flag_words(model: type[Frozen], values: Mapping[str, Any]) -> Iterator[str]:
+    """The words of a command line that ask for values of a model's fields.
+
+    Args:
+      model: `Settings` or `Reading`.
+      values: Field to value; each has a flag.
+    """
+    flags = flags_of(model)
+    for name, value in values.items():
+        word = flags[name].word
+        if isinstance(value, bool):
+            if value is not model.model_fields[name].default:
+                yield word if value else f"--no-{word.removeprefix('--')}"
+        elif isinstance(value, Mapping):
+            for key, one in value.items():
+                yield from (word, f"{key}={_text(one)}")
+        elif isinstance(value, list | tuple):
+            yield from (word, ",".join(map(_text, value)))
+        else:
+            yield from (word, _text(value))
 
 
-def _flag(name: str, value: Any) -> Iterator[str]:
-    flag = f"--{name.replace('_', '-')}"
-    if value is True:
-        yield flag
-    elif value is False:
-        return
-    elif isinstance(value, dict):
-        for key, number in value.items():
-            yield from (flag, f"{key}={number:g}")
-    elif isinstance(value, list | tuple):
-        yield from (flag, ",".join(f"{one:g}" for one in value))
-    else:
-        yield from (flag, f"{value:g}" if isinstance(value, float) else str(value))
-
-
-def _reading(reading: Reading) -> Iterator[str]:
-    for name in ("target", "task", "separator", "time", "lags"):
-        if (value := getattr(reading, name)) is not None:
-            yield from (f"--{name}", str(value))
-    if reading.header is not None:
-        yield "--header" if reading.header else "--no-header"
-    for column, kind in reading.columns.items():
-        yield from ("--column", f"{column}={kind}")
+def _text(value: Any) -> str:
+    if value == "\t":
+        return "tab"
+    return str(value).removesuffix(".0") if isinstance(value, float) else str(value)
