@@ -5,8 +5,11 @@
 
 import gzip
 import json
+import os
 import sys
 from pathlib import Path
+
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # else ONNX Runtime reports its use by network
 
 import numpy as np
 import onnxruntime

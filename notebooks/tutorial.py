@@ -10,8 +10,11 @@
 # %%
 import gzip
 import math
+import os
 import struct
 from importlib import resources
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before its import: ONNX Runtime reports its use by network
 
 import matplotlib.pyplot as plt
 import numpy as np

@@ -7,7 +7,12 @@
 >>> model = tenfold.open("runs/mnist-network-1").model   # doctest: +SKIP
 """
 
+import os
 from typing import TYPE_CHECKING, Any
+
+# ONNX Runtime reports its use over the network, and keeps an identifier of the machine below the
+# home folder, from its import on (its Privacy.md). Nothing but `data fetch` is to use the network.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 from tenfold.core.errors import TenfoldError
 from tenfold.core.version import __version__ as __version__

@@ -212,7 +212,7 @@ def test_the_sample_program_answers_with_onnx_runtime_and_numpy_alone(small_run:
         if isinstance(node, ast.Import | ast.ImportFrom)
         for name in node.names
     }
-    assert modules == {"json", "sys", "pathlib", "numpy", "onnxruntime"}
+    assert modules == {"json", "os", "sys", "pathlib", "numpy", "onnxruntime"}
     assert "python alone.py own.npz" in text
 
     x = np.zeros((1, 28, 28), np.uint8)

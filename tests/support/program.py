@@ -204,7 +204,7 @@ def start_launcher(path: str) -> subprocess.Popen[bytes]:
             pass_fds=[listener.fileno()],
             stdin=DEVNULL,
             stdout=DEVNULL,
-            env={**os.environ, "KERAS_BACKEND": "jax"},
+            env={**os.environ, "KERAS_BACKEND": "jax", "ORT_DISABLE_TELEMETRY": "1"},
         )
 
 

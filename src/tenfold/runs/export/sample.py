@@ -9,8 +9,11 @@ A picture is uint8 (n, height, width) or (n, height, width, 3). Of a digit 0 is 
 """
 
 import json
+import os
 import sys
 from pathlib import Path
+
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # else ONNX Runtime reports its use by network
 
 import numpy as np
 import onnxruntime
