@@ -18,7 +18,6 @@ from tenfold.build import build
 from tenfold.core.errors import DataError, FileError
 from tenfold.data import disk_images
 from tenfold.data.disk_images import StoredImages, Writer, few
-from tenfold.data.from_folder import read_picture_folder
 from tenfold.experiments.sweeps.shared import open_shared, share
 from tenfold.learners.group import read_examples, write_examples
 from tenfold.learners.training import Examples, convolution
@@ -112,7 +111,7 @@ def test_the_same_model_as_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyP
     for name in ("model.onnx", "predictions.csv", "evaluation.json", "robustness.json"):
         assert (run.path / name).read_bytes() == (whole.path / name).read_bytes(), name
     remark = "0 MB of pixels stay on disk, read a few at a time"
-    assert ("streamed", remark) in read_picture_folder(folder).remarks
+    assert data.pictures is not None and ("streamed", remark) in data.pictures.remarks
     assert remark in (run.path / "audit.json").read_text() + (run.path / "report.html").read_text()
     assert list((tmp_path / "cache").iterdir()) == []
     with pytest.raises(

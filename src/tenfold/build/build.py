@@ -28,7 +28,7 @@ from tenfold.core.contract import Contract, Decision, ImageInput, Reader, TableI
 from tenfold.core.errors import DataError, SettingsError
 from tenfold.core.progress import Watcher
 from tenfold.core.settings import Settings
-from tenfold.data.dataset import Dataset, Rows
+from tenfold.data.dataset import Dataset, RowNumbers
 from tenfold.data.disk_images import StoredImages, in_memory_bytes
 from tenfold.data.split import Split
 from tenfold.inputs.features import features
@@ -80,7 +80,7 @@ class Prepared:
     constants: Constants
 
     @cached_property
-    def sample(self) -> Rows:
+    def sample(self) -> RowNumbers:
         """Training rows whose spread is measured, spread over all: they may be sorted by label."""
         n = len(self.train.y)
         few = min(n, MAX_NOVELTY, max(1_000, MAX_VALUES // self.train.x[0].size))
@@ -239,7 +239,7 @@ def export(
 
 
 def _compare(
-    answered: Answers, expected: NDArray[Any], data: Dataset, rows: Rows, constants: Constants
+    answered: Answers, expected: NDArray[Any], data: Dataset, rows: RowNumbers, constants: Constants
 ) -> None:
     graph.check_agreement(
         expected,
@@ -249,7 +249,9 @@ def _compare(
     )
 
 
-def _compare_novelty(answered: Answers, expected: NDArray[Any], data: Dataset, rows: Rows) -> None:
+def _compare_novelty(
+    answered: Answers, expected: NDArray[Any], data: Dataset, rows: RowNumbers
+) -> None:
     assert isinstance(answered, Predictions) and answered.novelty is not None
     keys = [data.keys[row] for row in rows]
     # A distance in units of its own spread, which takes digits from float32: 0.00016 off on 64x64
@@ -359,7 +361,7 @@ def _with_widths(contract: Contract, widths: tuple[float, ...]) -> Contract:
     return contract.model_copy(update={"input": contract.input.model_copy(update={"order": order})})
 
 
-def positive_label(data: Dataset, rows: Rows, settings: Settings) -> str | None:
+def positive_label(data: Dataset, rows: RowNumbers, settings: Settings) -> str | None:
     """Of two labels the one that is looked for: the asked one, else the rarer one of `rows`."""
     if len(data.labels) != 2:
         return None

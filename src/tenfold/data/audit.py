@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from tenfold.core.contract import TableInput
 from tenfold.core.records import Audit, Finding, LabelCount, percent
-from tenfold.data.dataset import Dataset, Rows
+from tenfold.core.text import and_more, shorten
+from tenfold.data.dataset import Dataset, RowNumbers
 from tenfold.data.duplicates import nearly_same
 from tenfold.inputs.tables.columns import Table
 
@@ -68,7 +69,7 @@ def audit_data(data: Dataset, *, near: bool = False) -> Audit:
     )
 
 
-def _leaks(data: Dataset, train: Rows, test: Rows) -> Iterator[Finding]:
+def _leaks(data: Dataset, train: RowNumbers, test: RowNumbers) -> Iterator[Finding]:
     """Test examples that are training examples too."""
     twins = test[np.isin(data.duplicate_of[test], data.duplicate_of[train])]
     if not len(twins):
@@ -84,10 +85,10 @@ def _leaks(data: Dataset, train: Rows, test: Rows) -> Iterator[Finding]:
     for row in rows:
         same = train[data.duplicate_of[train] == data.duplicate_of[row]]
         partners.append(f"{data.keys[row]} is {data.keys[same[0]]}")
-    yield _finding(kind, f"{text}: {', '.join(partners)}{_more(twins)}", twins)
+    yield _finding(kind, f"{text}: {', '.join(partners)}{and_more(MAX_NAMED, len(twins))}", twins)
 
 
-def _nearly(data: Dataset, train: Rows, test: Rows) -> Iterator[Finding]:
+def _nearly(data: Dataset, train: RowNumbers, test: RowNumbers) -> Iterator[Finding]:
     """Test images that look nearly like a training image, and are no copy of one."""
     if isinstance(data.x, Table):
         return
@@ -100,10 +101,10 @@ def _nearly(data: Dataset, train: Rows, test: Rows) -> Iterator[Finding]:
     answers = f", {n_other:,} of them with another answer" if n_other else ""
     named = (f"{data.keys[a]} is nearly {data.keys[b]}" for a, b in pairs[:MAX_NAMED].tolist())
     text = f"{share} look nearly like a training example{answers}: {', '.join(named)}"
-    yield _finding("nearly in both parts", text + _more(pairs[:, 0]), pairs[:, 0])
+    yield _finding("nearly in both parts", text + and_more(MAX_NAMED, len(pairs)), pairs[:, 0])
 
 
-def _repeats(data: Dataset, train: Rows, test: Rows) -> Iterator[Finding]:
+def _repeats(data: Dataset, train: RowNumbers, test: RowNumbers) -> Iterator[Finding]:
     """Examples that stand more than once within one part."""
     for part, rows in (("test", test), ("training", train)):
         copies = rows[_is_later_copy(data.duplicate_of[rows])]
@@ -118,7 +119,7 @@ def _repeats(data: Dataset, train: Rows, test: Rows) -> Iterator[Finding]:
         yield _finding(kind, f"{text}: {_named(data, copies)}", copies)
 
 
-def _is_later_copy(groups: Rows) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":
+def _is_later_copy(groups: RowNumbers) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":
     """True for each element that has an equal one before it."""
     _, first = np.unique(groups, return_index=True)
     later = np.ones(len(groups), bool)
@@ -138,7 +139,7 @@ def _contradictions(data: Dataset) -> Iterator[Finding]:
             answers = [data.labels[data.y[i]] for i in (first, row)]
             pairs.append(f"{data.keys[first]} is {answers[0]!r}, {data.keys[row]} {answers[1]!r}")
         text = f"{len(groups):,} examples stand there with different answers: {'; '.join(pairs)}"
-        yield _finding("different answers", text + _more(np.flatnonzero(differs)), rows)
+        yield _finding("different answers", text + and_more(MAX_NAMED, int(differs.sum())), rows)
 
 
 def _thin_labels(labels: tuple[LabelCount, ...], trained: bool) -> Iterator[Finding]:
@@ -148,13 +149,13 @@ def _thin_labels(labels: tuple[LabelCount, ...], trained: bool) -> Iterator[Find
     missing = [f"{count.label!r} (test {count.test:,})" for count in labels if not count.train]
     few = [f"{c.label!r} ({c.train:,})" for c in labels if 0 < c.train < FEW_EXAMPLES]
     if missing:
-        yield _finding("missing label", f"labels without training examples: {_listed(missing)}")
+        yield _finding("missing label", f"labels without training examples: {shorten(missing)}")
     if few:
-        text = f"labels with fewer than {FEW_EXAMPLES} training examples: {_listed(few)}"
+        text = f"labels with fewer than {FEW_EXAMPLES} training examples: {shorten(few)}"
         yield _finding("few examples", text)
 
 
-def _columns(data: Dataset, rows: Rows) -> Iterator[Finding]:
+def _columns(data: Dataset, rows: RowNumbers) -> Iterator[Finding]:
     """What stands out in the columns of a table, and what was found out about its file."""
     if data.info is None or not isinstance(data.x, Table):
         return
@@ -167,23 +168,24 @@ def _columns(data: Dataset, rows: Rows) -> Iterator[Finding]:
         ("identifier", "tells every row apart, not learned from"),
         ("constant", "the same in every row, not learned from"),
     ):
-        names = [one.name for one in data.info.profiles if one.kind == kind]
+        names = [column.name for column in data.info.profiles if column.kind == kind]
         if names:
-            yield _finding(kind, f"{_listed(names)}: {advice}")
+            yield _finding(kind, f"{shorten(names)}: {advice}")
     wrong = [
-        f"{one.name} ({one.n_unreadable:,}, as a {one.kind})"
-        for one in data.info.profiles
-        if one.n_unreadable
+        f"{column.name} ({column.n_unreadable:,}, as a {column.kind})"
+        for column in data.info.profiles
+        if column.n_unreadable
     ]
     if wrong:
-        yield _finding("unreadable cells", f"cells read as missing: {_listed(wrong)}")
-    gone = [f"{one.name} ({one.n_missing:,})" for one in data.info.profiles if one.n_missing]
+        yield _finding("unreadable cells", f"cells read as missing: {shorten(wrong)}")
+    profiles = data.info.profiles
+    gone = [f"{column.name} ({column.n_missing:,})" for column in profiles if column.n_missing]
     if gone:
-        yield _finding("missing cells", f"missing cells, filled in: {_listed(gone)}")
+        yield _finding("missing cells", f"missing cells, filled in: {shorten(gone)}")
     kinds: dict[str, list[str]] = {}
     for column in data.info.input.columns:
         kinds.setdefault(column.kind, []).append(column.name)
-    columns = (f"{kind}: {_listed(names)}" for kind, names in kinds.items())
+    columns = (f"{kind}: {shorten(names)}" for kind, names in kinds.items())
     yield _finding("read as", f"columns learned from: {'; '.join(columns)}")
     if data.info.notes:
         yield _finding("read as", "; ".join(data.info.notes))
@@ -195,7 +197,7 @@ def _files(data: Dataset) -> Iterator[Finding]:
         yield _finding(kind, text)
 
 
-def _giveaways(data: Dataset, table: Table, rows: Rows) -> list[str]:
+def _giveaways(data: Dataset, table: Table, rows: RowNumbers) -> list[str]:
     """Columns from which a small tree alone tells the answer of rows it has not seen.
 
     Scored on half of at most 5,000 rows: explained is (accuracy - majority) / (1 - majority), or
@@ -211,7 +213,7 @@ def _giveaways(data: Dataset, table: Table, rows: Rows) -> list[str]:
     counts = np.unique(y, return_counts=True)[1]
     if len(rows) < MIN_TRIED or (data.labels and np.sort(counts)[:-1].sum() < MIN_RARE):
         return []
-    found = []
+    giveaways = []
     for name, values in table.columns.items():
         if name in expected or _is_text(data.input, name):
             continue
@@ -225,12 +227,12 @@ def _giveaways(data: Dataset, table: Table, rows: Rows) -> list[str]:
             tree = DecisionTreeRegressor(max_leaf_nodes=128, random_state=0)
             explained = tree.fit(x[:half], y[:half]).score(x[half:], y[half:])
         if explained >= TELLING:
-            found.append(name)
-    return found
+            giveaways.append(name)
+    return giveaways
 
 
 def _is_text(contract: TableInput, name: str) -> bool:
-    return any(one.name == name and one.kind == "text" for one in contract.columns)
+    return any(column.name == name and column.kind == "text" for column in contract.columns)
 
 
 def _as_numbers(values: NDArray[Any]) -> NDArray[np.float64]:
@@ -243,20 +245,12 @@ def _as_numbers(values: NDArray[Any]) -> NDArray[np.float64]:
     return np.clip(np.where(gone, -1e30, numbers), -1e30, 1e30)
 
 
-def _finding(kind: str, text: str, rows: Rows | None = None) -> Finding:
+def _finding(kind: str, text: str, rows: RowNumbers | None = None) -> Finding:
     return Finding.model_validate(
         {"kind": kind, "text": text, "rows": () if rows is None else tuple(rows.tolist())}
     )
 
 
-def _named(data: Dataset, rows: Rows) -> str:
-    return ", ".join(data.keys[row] for row in rows[:MAX_NAMED]) + _more(rows)
-
-
-def _more(rows: Rows) -> str:
-    return f" and {len(rows) - MAX_NAMED:,} more" if len(rows) > MAX_NAMED else ""
-
-
-def _listed(names: list[str]) -> str:
-    more = f" and {len(names) - 20} more" if len(names) > 20 else ""
-    return ", ".join(names[:20]) + more
+def _named(data: Dataset, rows: RowNumbers) -> str:
+    named = ", ".join(data.keys[row] for row in rows[:MAX_NAMED])
+    return named + and_more(MAX_NAMED, len(rows))

@@ -16,7 +16,7 @@ from tenfold.data.disk_images import AnyImages, StoredImages
 from tenfold.data.duplicates import first_of_each
 from tenfold.inputs.tables.columns import Profile, Table
 
-Rows = NDArray[np.int64]
+RowNumbers = NDArray[np.int64]
 
 MAX_LABELS = 65_536
 """Answers named by their own codes go up to this; larger ones are hardly label codes."""
@@ -44,6 +44,10 @@ class TableInfo:
     notes: tuple[str, ...]
     previous: NDArray[np.float64] | None = None
 
+    def take(self, rows: RowNumbers) -> "TableInfo":
+        """The same of these rows."""
+        return self if self.previous is None else replace(self, previous=self.previous[rows])
+
 
 @dataclass(frozen=True, eq=False)
 class PictureInfo:
@@ -56,10 +60,10 @@ class PictureInfo:
     """
 
     input: ImageInput
-    same_as: Rows
+    same_as: RowNumbers
     remarks: tuple[tuple[str, str], ...] = ()
 
-    def take(self, rows: Rows) -> "PictureInfo":
+    def take(self, rows: RowNumbers) -> "PictureInfo":
         """The same of these rows."""
         _, first, which = np.unique(self.same_as[rows], return_index=True, return_inverse=True)
         return replace(self, same_as=first[which])
@@ -87,7 +91,7 @@ class Dataset:
     y: NDArray[Any]
     labels: tuple[str, ...]
     keys: Sequence[str]
-    test_rows: Rows = field(default_factory=lambda: np.empty(0, np.int64))
+    test_rows: RowNumbers = field(default_factory=lambda: np.empty(0, np.int64))
     info: TableInfo | None = None
     source: str | None = None
     pictures: PictureInfo | None = None
@@ -191,7 +195,7 @@ class Dataset:
         return digest.hexdigest()
 
     @cached_property
-    def duplicate_of(self) -> Rows:
+    def duplicate_of(self) -> RowNumbers:
         """For each example the row of the first one that is identical to it, itself included.
 
         Picture files are also identical where they encode the same picture.
@@ -201,7 +205,7 @@ class Dataset:
         return self.x.duplicate_of if isinstance(self.x, Table) else first_of_each(self.x)
 
     @cached_property
-    def group_of(self) -> Rows:
+    def group_of(self) -> RowNumbers:
         """For each example the first row of its group, whose rows stay on one side of a split.
 
         Copies are a group. In a table whose rows repeat ten times on average they are none: its
@@ -230,20 +234,14 @@ class Dataset:
                 shape=rows.shape,
                 highest=rows.max(initial=0).item() if whole else None,
             )
-        return Dataset(
-            self.name,
-            self.x[rows],
-            self.y[rows],
-            self.labels,
-            [self.keys[row] for row in rows],
-            np.flatnonzero(np.isin(rows, self.test_rows)),
-            self.info
-            and replace(
-                self.info,
-                previous=None if self.info.previous is None else self.info.previous[rows],
-            ),
-            self.source,
-            self.pictures and self.pictures.take(rows),
+        return replace(
+            self,
+            x=self.x[rows],
+            y=self.y[rows],
+            keys=[self.keys[row] for row in rows],
+            test_rows=np.flatnonzero(np.isin(rows, self.test_rows)),
+            info=self.info and self.info.take(rows),
+            pictures=self.pictures and self.pictures.take(rows),
         )
 
     def relabelled(self, labels: tuple[str, ...]) -> "Dataset":

@@ -33,12 +33,12 @@ def first_of_each(x: AnyImages) -> NDArray[np.int64]:
     n_words = -(-int(np.prod(x.shape[1:])) // 8)
     factors = np.random.default_rng(0).integers(2**64, size=n_words, dtype=np.uint64) | 1
     sums = np.concatenate([_words(part, n_words) @ factors for part in _parts(x)])
-    _, first, place = np.unique(sums, return_index=True, return_inverse=True)
-    found = first[place]
-    again = np.flatnonzero(found != np.arange(len(x)))
-    pairs = zip(_parts(x, again), _parts(x, found[again]), strict=True)
-    if all((one == other).all() for one, other in pairs):
-        return found.astype(np.int64)
+    _, first, group = np.unique(sums, return_index=True, return_inverse=True)
+    leader = first[group]
+    again = np.flatnonzero(leader != np.arange(len(x)))
+    pairs = zip(_parts(x, again), _parts(x, leader[again]), strict=True)
+    if all((repeats == firsts).all() for repeats, firsts in pairs):
+        return leader.astype(np.int64)
     seen: dict[bytes, int] = {}
     rows = (row for part in _parts(x) for row in part)
     return np.array([seen.setdefault(row.tobytes(), i) for i, row in enumerate(rows)], np.int64)
@@ -92,13 +92,13 @@ def _near(cells: NDArray[np.float64], rows: NDArray[np.int64]) -> NDArray[np.int
     """Pairs of rows (m, 2) that are among the nearest of each other by their cells (n, c)."""
     from scipy.spatial import cKDTree
 
-    place = _place(cells)
+    points = _principal_axes(cells)
     k = min(NEAREST + 1, len(rows))
-    found = cKDTree(place).query(place, k, distance_upper_bound=CELL_STEP)[1].reshape(-1, k)
-    one, column = np.nonzero(found < len(rows))
-    other = found[one, column]
-    pairs = np.stack([np.minimum(one, other), np.maximum(one, other)], axis=1)
-    near: NDArray[np.int64] = rows[np.unique(pairs[one != other], axis=0)]
+    neighbours = cKDTree(points).query(points, k, distance_upper_bound=CELL_STEP)[1].reshape(-1, k)
+    point, column = np.nonzero(neighbours < len(rows))
+    other = neighbours[point, column]
+    pairs = np.stack([np.minimum(point, other), np.maximum(point, other)], axis=1)
+    near: NDArray[np.int64] = rows[np.unique(pairs[point != other], axis=0)]
     return near
 
 
@@ -110,9 +110,9 @@ def _show_the_same(x: AnyImages, pairs: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def nearly_same(
-    x: AnyImages, known: NDArray[np.int64], asked: NDArray[np.int64]
+    x: AnyImages, train: NDArray[np.int64], test: NDArray[np.int64]
 ) -> NDArray[np.int64]:
-    """Pairs (m, 2): rows that are asked, and of those known the one that looks nearly the same.
+    """Pairs (m, 2): test rows, and for each the training row that looks nearly the same.
 
     Nearly the same are images whose greys differ by at most a quarter of their standard deviation
     (root mean square; a correlation of 0.97). Of each the 16 nearest by mean colours are looked
@@ -120,20 +120,20 @@ def nearly_same(
 
     Args:
       x: Images, uint8 (n, height, width) or (n, height, width, 3).
-      known: Rows among which is looked for, training rows.
-      asked: Rows that are looked for, test rows.
+      train: Row numbers of the training part.
+      test: Row numbers of the test part.
     """
     from scipy.spatial import cKDTree
 
-    if not len(known) or not len(asked):
+    if not len(train) or not len(test):
         return np.empty((0, 2), np.int64)
     cells = _cells(x)
-    place, bound = _place(cells), NEARLY_CELLS * cells.shape[1] ** 0.5
-    k = min(NEAREST, len(known))
-    tree = cKDTree(place[known])
-    found = tree.query(place[asked], k, distance_upper_bound=bound)[1].reshape(-1, k)
-    row, column = np.nonzero(found < len(known))
-    pairs = np.stack([asked[row], known[found[row, column]]], axis=1)
+    points, bound = _principal_axes(cells), NEARLY_CELLS * cells.shape[1] ** 0.5
+    k = min(NEAREST, len(train))
+    tree = cKDTree(points[train])
+    neighbours = tree.query(points[test], k, distance_upper_bound=bound)[1].reshape(-1, k)
+    row, column = np.nonzero(neighbours < len(train))
+    pairs = np.stack([test[row], train[neighbours[row, column]]], axis=1)
     step = few(x, AT_ONCE)
     parts = (pairs[start : start + step] for start in range(0, len(pairs), step))
     apart = np.concatenate([np.empty(0), *(_apart(x, part, NEARLY_SHARE) for part in parts)])
@@ -144,12 +144,12 @@ def nearly_same(
     return nearest
 
 
-def _place(cells: NDArray[np.float64]) -> NDArray[np.float64]:
+def _principal_axes(cells: NDArray[np.float64]) -> NDArray[np.float64]:
     """Cells (n, c) on their principal axes, eight at most: nearer to each other than in all cells,
     so that nothing is missed, and a tree of them is fast."""
     centred = cells - cells.mean(axis=0)
-    place: NDArray[np.float64] = centred @ np.linalg.eigh(centred.T @ centred)[1][:, -TREE_AXES:]
-    return place
+    axes: NDArray[np.float64] = centred @ np.linalg.eigh(centred.T @ centred)[1][:, -TREE_AXES:]
+    return axes
 
 
 def _cells(x: AnyImages) -> NDArray[np.float64]:

@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tenfold.core import files
-from tenfold.core.contract import ImageInput
+from tenfold.core.contract import Contract, ImageInput
 from tenfold.core.errors import DataError, TenfoldError, did_you_mean, printable
+from tenfold.core.text import shorten
+from tenfold.data.dataset import Dataset, PictureInfo
 from tenfold.data.disk_images import AnyImages, StoredImages, Writer
+from tenfold.data.duplicates import same_pictures
 from tenfold.inputs.pictures.decode import Shape, is_picture, read_picture, read_shape
 from tenfold.inputs.pictures.preprocess import preprocess
 
@@ -27,30 +29,6 @@ COLOUR_STEP, COLOUR_SHARE = 24, 0.01
 the greys of a JPEG have."""
 
 Part = Literal["train", "test"]
-
-
-@dataclass(frozen=True, eq=False)
-class PictureFolder:
-    """What a folder holds.
-
-    Attributes:
-      x: Images, uint8 (n, height, width) or (n, height, width, 3), training rows first; on disk
-        where they would take more than a quarter of the memory.
-      y: Label codes, int64 (n,).
-      labels: Name of each code.
-      keys: The file of each row, under the folder.
-      n_train: How many training rows there are; the others are the official test part.
-      input: What a model of them accepts.
-      remarks: What was resized, skipped or refused: (kind, line).
-    """
-
-    x: AnyImages
-    y: NDArray[np.int64]
-    labels: tuple[str, ...]
-    keys: tuple[str, ...]
-    n_train: int
-    input: ImageInput
-    remarks: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
@@ -70,58 +48,57 @@ def is_picture_folder(folder: Path) -> bool:
         return folder.is_dir() and bool(_parts(folder))
 
 
-def read_picture_folder(
-    folder: Path, *, like: ImageInput | None = None, labels: Sequence[str] = ()
-) -> PictureFolder:
-    """Read a folder with a folder of pictures for each label.
+def picture_dataset(folder: Path, *, like: Contract | None = None) -> Dataset:
+    """The dataset of a folder with a folder of pictures for each label.
 
     Where there are `train` or `test` with such folders in them, they are the parts. Labels that
     are whole numbers come in their order, others by name. Without a model to be measured, pictures
     of one size up to 64 pixels stay as they are; else the model sees the middle sizes'
-    proportions, 64 pixels at most; colour stays where there is some.
+    proportions, 64 pixels at most; colour stays where there is some. Images that would take more
+    than a quarter of the memory stay on disk.
 
     Args:
       folder: The folder.
-      like: What a model to be measured accepts; its size, channels and crop hold.
-      labels: The labels of that model.
+      like: The contract of a model to be measured; its size, channels, crop and labels hold.
 
     Raises:
       DataError: A single label, labels the model does not know, or no picture that can be read.
       FileError: A folder cannot be looked into, or the disk is full.
     """
     with files.os_errors("look into", folder):
-        found, skipped = _files(folder)
-    shapes, refused = _shapes(folder, found)
-    known = _labels(folder, [file for file in found if file.path in shapes], labels, refused)
-    accepted = like or _input(list(shapes.values()), _in_colour(list(shapes)))
-    seen = Writer(len(shapes), accepted.shape, files.cache_folder())
+        pictures, skipped = _files(folder)
+    shapes, refused = _shapes(folder, pictures)
+    pictures = [picture for picture in pictures if picture.path in shapes]
+    model_labels = like.labels if like and isinstance(like.input, ImageInput) else ()
+    _labels(folder, pictures, model_labels, refused)  # before the pictures are decoded
+    if like and isinstance(like.input, ImageInput):
+        accepted = like.input
+    else:
+        accepted = _input(list(shapes.values()), _in_colour(list(shapes)))
+    images = Writer(len(shapes), accepted.shape, files.cache_folder())
     kept: list[_File] = []
-    for file in found:
-        if file.path not in shapes:
-            continue
+    for picture in pictures:
         try:
-            image = preprocess(file.path, accepted).image
+            image = preprocess(picture.path, accepted).image
         except TenfoldError as error:
             refused.append(str(error))
         else:
-            seen.add(image)
-            kept.append(file)
-    x = seen.images()
-    known = _labels(folder, kept, labels, refused)
-    size = (accepted.height, accepted.width)
-    resized = [
-        _under(folder, file.path)
-        for file in kept
-        if (shapes[file.path].height, shapes[file.path].width) != size
-    ]
-    return PictureFolder(
-        x,
-        np.array([known.index(file.label) for file in kept], np.int64),
-        known,
-        tuple(_under(folder, file.path) for file in kept),
-        sum(file.part == "train" for file in kept),
-        accepted,
-        tuple(_remarks(x, accepted, resized, skipped, refused)),
+            images.add(image)
+            kept.append(picture)
+    x = images.images()
+    labels = _labels(folder, kept, model_labels, refused)
+    size = Shape(accepted.height, accepted.width)
+    resized = [_under(folder, file.path) for file in kept if shapes[file.path] != size]
+    remarks = _remarks(x, accepted, resized, skipped, refused)
+    return Dataset(
+        name=str(folder),
+        x=x,
+        y=np.array([labels.index(file.label) for file in kept], np.int64),
+        labels=labels,
+        keys=[_under(folder, file.path) for file in kept],
+        test_rows=np.flatnonzero([file.part == "test" for file in kept]),
+        source=str(folder),
+        pictures=PictureInfo(accepted, same_pictures(x), tuple(remarks)),
     )
 
 
@@ -160,7 +137,7 @@ def _parts(folder: Path) -> dict[Part, Path]:
 
 def _files(folder: Path) -> tuple[list[_File], list[str]]:
     """The pictures, training part first, and the names of what is none."""
-    parts, found, skipped = _parts(folder), list[_File](), list[str]()
+    parts, pictures, skipped = _parts(folder), list[_File](), list[str]()
     roots = set(parts.values())
     for part, root in parts.items():
         for path in sorted(root.iterdir()):
@@ -169,19 +146,19 @@ def _files(folder: Path) -> tuple[list[_File], list[str]]:
                 continue
             for file in sorted(path.iterdir()):
                 if _is_picture(file):
-                    found.append(_File(file, part, printable(path.name)))
+                    pictures.append(_File(file, part, printable(path.name)))
                 else:
                     skipped.append(_under(folder, file))
     if folder not in roots:
         skipped += [_under(folder, path) for path in sorted(folder.iterdir()) if path not in roots]
-    return found, skipped
+    return pictures, skipped
 
 
-def _shapes(folder: Path, found: list[_File]) -> tuple[dict[Path, Shape], list[str]]:
+def _shapes(folder: Path, pictures: list[_File]) -> tuple[dict[Path, Shape], list[str]]:
     """The size of each picture whose header can be read, and why the others cannot."""
     shapes: dict[Path, Shape] = {}
     refused: list[str] = []
-    for file in found:
+    for file in pictures:
         try:
             shapes[file.path] = read_shape(file.path)
         except TenfoldError as error:
@@ -190,8 +167,9 @@ def _shapes(folder: Path, found: list[_File]) -> tuple[dict[Path, Shape], list[s
 
 
 def _labels(
-    folder: Path, kept: list[_File], known: Sequence[str], refused: list[str]
+    folder: Path, kept: list[_File], model_labels: Sequence[str], refused: list[str]
 ) -> tuple[str, ...]:
+    """The labels of the pictures: those of a model to be measured, or the folders' names."""
     names = {file.label for file in kept}
     if not names:
         raise DataError(
@@ -199,21 +177,21 @@ def _labels(
             "No picture can be read",
             where=folder,
             expected="a folder of them per label",
-            fix=_first_of(refused).removesuffix("."),
+            fix=shorten(refused, 5, "; ").removesuffix("."),
             n_refused=len(refused),
         )
-    if known:
-        strange = sorted(names - set(known))
+    if model_labels:
+        strange = sorted(names - set(model_labels))
         if strange:
             raise DataError(
                 "E416",
                 "Other labels than the model's",
                 where=folder,
-                expected=f"folders called {', '.join(known)}",
-                fix=did_you_mean(strange[0], known),
+                expected=f"folders called {', '.join(model_labels)}",
+                fix=did_you_mean(strange[0], model_labels),
                 folders=strange[:5],
             )
-        return tuple(known)
+        return tuple(model_labels)
     if len(names) < 2:
         raise DataError(
             "E415",
@@ -266,18 +244,12 @@ def _remarks(
     if resized:
         how = "fitted" if accepted.crop == "ink" else "cut in the middle and resized"
         size = f"{accepted.height} x {accepted.width} pixels"
-        yield "resized", f"{how} to {size}: {_listed(resized, len(resized))}"
+        yield "resized", f"{how} to {size}: {_count(resized)}"
     if skipped:
-        yield "skipped", f"no pictures: {_listed(skipped, len(skipped))}"
+        yield "skipped", f"no pictures: {_count(skipped)}"
     if refused:
-        yield "refused", f"{len(refused):,} pictures cannot be read: {_first_of(refused)}"
+        yield "refused", f"{len(refused):,} pictures cannot be read: {shorten(refused, 5, '; ')}"
 
 
-def _first_of(refused: list[str]) -> str:
-    more = f"; and {len(refused) - 5:,} more" if len(refused) > 5 else ""
-    return "; ".join(refused[:5]) + more
-
-
-def _listed(names: list[str], n: int) -> str:
-    more = f" and {n - 5:,} more" if n > 5 else ""
-    return f"{n:,} files, {', '.join(names[:5])}{more}"
+def _count(names: list[str]) -> str:
+    return f"{len(names):,} files, {shorten(names, 5)}"

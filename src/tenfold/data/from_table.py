@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from tenfold.core.contract import Contract, DateFormat, Order, TableInput
 from tenfold.core.errors import DataError, did_you_mean
 from tenfold.core.settings import Reading
+from tenfold.core.text import shorten
 from tenfold.data.dataset import Dataset, TableInfo
 from tenfold.inputs.tables.columns import (
     LARGEST,
@@ -36,8 +37,6 @@ MAX_LABELS = 1_000
 DEFAULT_LAGS = 7
 UNUSED = ("identifier", "constant")
 TARGET_NAMES = ("target", "label", "class", "y")
-
-Answers = tuple[NDArray[np.int64] | NDArray[np.float64], tuple[str, ...]]
 
 
 def table_dataset(
@@ -67,7 +66,7 @@ def table_dataset(
     if reading.time is not None:
         cells, order = _in_order(cells, reading, target)
     labels = like.labels if like else None
-    y, labels = _answers(cells, target, reading.task if not like else like.task, labels)
+    y, labels = _read_target(cells, target, reading.task if not like else like.task, labels)
     if order is not None and order.lags and labels:
         order = order.model_copy(update={"lags": 0})  # labels have no earlier numbers
     if like and isinstance(like.input, TableInput):
@@ -84,11 +83,11 @@ def table_dataset(
     info = TableInfo(contract, reading, profiles, (*cells.notes, *notes), _previous(y, order))
     rows = slice(first, None)
     data = Dataset(
-        cells.name.rpartition(".")[0] or cells.name,
-        table[rows],
-        y[rows],
-        labels,
-        [f"{cells.name}:{row}" for row in cells.frame.index[rows]],
+        name=cells.name.rpartition(".")[0] or cells.name,
+        x=table[rows],
+        y=y[rows],
+        labels=labels,
+        keys=[f"{cells.name}:{row}" for row in cells.frame.index[rows]],
         info=info,
         source=source,
     )
@@ -99,9 +98,9 @@ def table_dataset(
     return data
 
 
-def _find_target(cells: Cells, asked: str | None) -> str:
+def _find_target(cells: Cells, target: str | None) -> str:
     names = [str(name) for name in cells.frame.columns]
-    if asked is None:
+    if target is None:
         likely = [name for name in names if name.lower() in TARGET_NAMES]
         if len(likely) == 1:
             return likely[0]
@@ -109,32 +108,28 @@ def _find_target(cells: Cells, asked: str | None) -> str:
             "E203",
             "Which column is the answer?",
             where=cells.name,
-            expected=f"--target with one of {_listed(names)}",
+            expected=f"--target with one of {shorten(names)}",
         )
-    if asked in names:
-        return asked
+    if target in names:
+        return target
     try:
-        return names[int(asked)] if not cells.header else _no_column(asked, names, cells.name)
+        return names[int(target)] if not cells.header else _no_column(target, names, cells.name)
     except (ValueError, IndexError):
-        return _no_column(asked, names, cells.name)
+        return _no_column(target, names, cells.name)
 
 
-def _no_column(asked: str, names: Sequence[str], where: str) -> str:
+def _no_column(column: str, names: Sequence[str], where: str) -> str:
     by_position = names == [str(i) for i in range(len(names))]
     raise DataError(
         "E201",
         "No such column",
         where=where,
-        expected=f"one of {_listed(names)}",
+        expected=f"one of {shorten(names)}",
         fix="Say --header if the first row holds names"
         if by_position
-        else did_you_mean(asked, names),
-        column=asked,
+        else did_you_mean(column, names),
+        column=column,
     )
-
-
-def _listed(names: Sequence[str], n: int = 20) -> str:
-    return ", ".join(names[:n]) + (f" and {len(names) - n} more" if len(names) > n else "")
 
 
 def _with_answers(cells: Cells, target: str) -> tuple[Cells, list[str]]:
@@ -151,13 +146,13 @@ def _with_answers(cells: Cells, target: str) -> tuple[Cells, list[str]]:
     return kept, [f"{n_missing} rows without {target} dropped"]
 
 
-def _answers(
+def _read_target(
     cells: Cells,
     target: str,
     task: Literal["classification", "regression"] | None,
     labels: tuple[str, ...] | None,
-) -> Answers:
-    """The answers: codes with their labels, or numbers without any."""
+) -> tuple[NDArray[np.int64] | NDArray[np.float64], tuple[str, ...]]:
+    """The target of each row: codes with their labels, or numbers without any."""
     column = cells.frame[target]
     numbers = parse_numbers(column)
     if task is None:
@@ -318,11 +313,11 @@ def with_earlier_values(cells: Cells, contract: TableInput) -> tuple[Cells, list
         target = parse_numbers(frame[contract.target])
     rows = np.argsort(times, kind="stable")
     before = order.last_values if goes_on else [np.nan] * order.lags
-    known = np.concatenate([before, target[rows]])
+    series = np.concatenate([before, target[rows]])
     columns = {}
     for lag, name in enumerate(lagged, start=1):
         values = np.empty(len(cells))
-        values[rows] = known[order.lags - lag : len(known) - lag]
+        values[rows] = series[order.lags - lag : len(series) - lag]
         columns[name] = values
     unknown = np.flatnonzero(np.isnan(list(columns.values())).any(axis=0))
     notes = []
@@ -369,24 +364,28 @@ def _columns(
         kinds.setdefault(order.time, "date" if order.is_date else "number")
     names += lagged
     profiles = tuple(profile(name, cells.frame[name], kinds.get(name)) for name in names)
-    used = [one for one in profiles if one.kind not in UNUSED]
+    used = [column for column in profiles if column.kind not in UNUSED]
     if not used:
         raise DataError(
             "E209",
             "No column to learn from",
             where=cells.name,
             expected="at least one that is no identifier and not the same throughout",
-            columns={one.name: one.kind for one in profiles},
+            columns={column.name: column.kind for column in profiles},
         )
     if order is not None:
         last = () if not order.lags else tuple(map(float, y[-order.lags :]))
         order = order.model_copy(update={"last_values": last})
     contract = TableInput(
-        columns=tuple(describe(one.name, one.kind, cells.frame[one.name]) for one in used),
+        columns=tuple(
+            describe(column.name, column.kind, cells.frame[column.name]) for column in used
+        ),
         target=target,
         order=order,
     )
-    table = Table({one.name: parse(one, cells.frame[one.name]) for one in contract.columns})
+    table = Table(
+        {column.name: parse(column, cells.frame[column.name]) for column in contract.columns}
+    )
     return contract, table, profiles
 
 

@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tenfold.core import files
-from tenfold.core.contract import Contract, ImageInput, TableInput
+from tenfold.core.contract import Contract, TableInput
 from tenfold.core.errors import DataError, did_you_mean, printable
 from tenfold.core.settings import Reading
 from tenfold.data import catalog
-from tenfold.data.dataset import Dataset, PictureInfo
-from tenfold.data.duplicates import same_pictures
-from tenfold.data.from_folder import is_picture_folder, read_picture_folder
+from tenfold.data.dataset import Dataset
+from tenfold.data.from_folder import is_picture_folder, picture_dataset
 from tenfold.data.from_table import table_dataset
 from tenfold.data.sources import is_pixel_csv, read_images
 from tenfold.inputs.tables.read import SUFFIXES, from_frame, read_table
@@ -66,16 +65,21 @@ def load(
             name=str(source),
         )
     if _is_table(path, reading):
-        known = _known_names(reading, like)
-        cells = read_table(path, header=reading.header, separator=reading.separator, known=known)
+        names = _known_names(reading, like)
+        cells = read_table(path, header=reading.header, separator=reading.separator, known=names)
         return table_dataset(cells, reading, like=like, source=str(source))
     _check_no_table(reading, str(source))
     if is_picture_folder(path):
-        return _load_folder(path, like)
-    found = read_images(path)
-    test_rows = np.arange(found.n_train, len(found.x))
+        return picture_dataset(path, like=like)
+    images = read_images(path)
     return Dataset(
-        str(source), found.x, found.y, found.labels, found.keys, test_rows, source=str(source)
+        name=str(source),
+        x=images.x,
+        y=images.y,
+        labels=images.labels,
+        keys=images.keys,
+        test_rows=np.arange(images.n_train, len(images.x)),
+        source=str(source),
     )
 
 
@@ -89,26 +93,6 @@ def _check_name(path: Path) -> None:
             expected="one that can be written down",
             fix="Rename it",
         )
-
-
-def _load_folder(path: Path, like: Contract | None) -> Dataset:
-    """A folder of pictures per label, seen as the model to be measured sees them."""
-    if like is not None and isinstance(like.input, ImageInput):
-        found = read_picture_folder(path, like=like.input, labels=like.labels)
-    else:
-        found = read_picture_folder(path)
-    info = PictureInfo(found.input, same_pictures(found.x), found.remarks)
-    test_rows = np.arange(found.n_train, len(found.x))
-    return Dataset(
-        str(path),
-        found.x,
-        found.y,
-        found.labels,
-        found.keys,
-        test_rows,
-        source=str(path),
-        pictures=info,
-    )
 
 
 def _frame(source: Any) -> "pd.DataFrame":
@@ -127,10 +111,14 @@ def _frame(source: Any) -> "pd.DataFrame":
 
 def _check_no_table(reading: Reading, name: str) -> None:
     """Refuse what is said about a table where there are images."""
-    said = reading.model_dump(exclude_defaults=True)
-    if said:
+    asked = reading.model_dump(exclude_defaults=True)
+    if asked:
         raise DataError(
-            "E419", "Images are not read like a table", where=name, expected="none of these", **said
+            "E419",
+            "Images are not read like a table",
+            where=name,
+            expected="none of these",
+            **given,
         )
 
 

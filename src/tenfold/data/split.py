@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tenfold.core.errors import DataError
-from tenfold.data.dataset import Dataset, Rows
+from tenfold.data.dataset import Dataset, RowNumbers
 
 DEFAULT_TEST_SIZE = 0.25
 """Share held out for testing where a dataset has no official test part."""
@@ -24,10 +24,10 @@ class Split:
       dropped: Training rows left out because the same image stands in the official test part.
     """
 
-    train: Rows
-    validation: Rows
-    test: Rows
-    dropped: Rows
+    train: RowNumbers
+    validation: RowNumbers
+    test: RowNumbers
+    dropped: RowNumbers
 
 
 def split(
@@ -69,18 +69,20 @@ def split(
     return _checked(data, Split(train, validation, test, dropped), validation_size)
 
 
-def hold_out(data: Dataset, rows: Rows, size: float, seed: int) -> tuple[Rows, Rows]:
+def hold_out(
+    data: Dataset, rows: RowNumbers, size: float, seed: int
+) -> tuple[RowNumbers, RowNumbers]:
     """(kept, held out): a share of the rows, stratified; the last ones where rows follow in time.
 
     Nothing is held out for a `size` of 0, or where so few rows leave no whole one.
     """
     if data.info is not None and data.info.input.order is not None:
-        kept, held = np.split(rows, [len(rows) - round(len(rows) * size)])
-        return kept, held
+        kept, held_out = np.split(rows, [len(rows) - round(len(rows) * size)])
+        return kept, held_out
     return _hold_out(data, rows, data.group_of, size, np.random.default_rng(seed))
 
 
-def deal(data: Dataset, rows: Rows, folds: int, seed: int) -> Rows:
+def assign_folds(data: Dataset, rows: RowNumbers, folds: int, seed: int) -> RowNumbers:
     """A fold from 0 for each row (n,): stratified by answer, copies in one fold.
 
     Raises:
@@ -94,9 +96,9 @@ def deal(data: Dataset, rows: Rows, folds: int, seed: int) -> Rows:
         )
     # Dealt out in the order of their answers, the groups give each fold its share of each.
     shuffled = np.random.default_rng(seed).permutation(len(groups))
-    dealt = shuffled[np.argsort(data.y[groups[shuffled]], kind="stable")]
+    by_answer = shuffled[np.argsort(data.y[groups[shuffled]], kind="stable")]
     fold_of = np.empty(len(groups), np.int64)
-    fold_of[dealt] = np.arange(len(groups)) % folds
+    fold_of[by_answer] = np.arange(len(groups)) % folds
     return fold_of[group_of]
 
 
@@ -134,8 +136,8 @@ def _check_sizes(data: Dataset, test_size: float | None, validation_size: float)
 
 
 def _hold_out(
-    data: Dataset, rows: Rows, duplicate_of: Rows, size: float, rng: np.random.Generator
-) -> tuple[Rows, Rows]:
+    data: Dataset, rows: RowNumbers, duplicate_of: RowNumbers, size: float, rng: np.random.Generator
+) -> tuple[RowNumbers, RowNumbers]:
     """(kept, held out): `size` of the rows, of each label as near to it as whole rows allow.
 
     Copies of an image form a group that stays together and counts for the label of its first one.
@@ -145,13 +147,13 @@ def _hold_out(
     )
     answers = _strata(data)[rows[first]]
     counts = np.bincount(answers, weights=n_copies)
-    held = np.zeros(len(first), bool)
+    is_held_out = np.zeros(len(first), bool)
     for code, left in enumerate(_quotas(counts, size).tolist()):
         for group in rng.permutation(np.flatnonzero(answers == code)).tolist():
             if n_copies[group] <= left:
-                held[group] = True
+                is_held_out[group] = True
                 left -= int(n_copies[group])
-    return rows[~held[group_of]], rows[held[group_of]]
+    return rows[~is_held_out[group_of]], rows[is_held_out[group_of]]
 
 
 def _strata(data: Dataset) -> NDArray[np.int64]:

@@ -15,8 +15,8 @@ from tenfold.core.errors import DataError
 from tenfold.core.progress import Watcher
 from tenfold.core.records import Epoch
 from tenfold.core.settings import resolve
-from tenfold.data.dataset import Dataset, Rows
-from tenfold.data.split import Split, deal
+from tenfold.data.dataset import Dataset, RowNumbers
+from tenfold.data.split import Split, assign_folds
 from tenfold.inputs.tables.columns import Table
 from tenfold.learners import LEARNERS
 
@@ -81,7 +81,7 @@ def find_suspects(
 
 def out_of_fold(
     data: Dataset,
-    rows: Rows,
+    rows: RowNumbers,
     *,
     folds: int,
     seed: int,
@@ -94,7 +94,7 @@ def out_of_fold(
     """
     settings = resolve({"seed": seed, "validation_size": 0.0}, table=isinstance(data.x, Table))
     scaled = LEARNERS[settings.learner].scaled
-    fold_of = deal(data, rows, folds, seed)
+    fold_of = assign_folds(data, rows, folds, seed)
     none = np.empty(0, np.int64)
     probabilities = np.empty((len(rows), len(data.labels)), np.float32)
     for fold in range(folds):

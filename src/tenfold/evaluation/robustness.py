@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tenfold.core.contract import Frozen
-from tenfold.data.dataset import Rows
+from tenfold.data.dataset import RowNumbers
 from tenfold.data.duplicates import nearly_same
 from tenfold.evaluation import Score, in_unit, wilson
 from tenfold.evaluation.intervals import Finite, ratios
@@ -137,7 +137,7 @@ def measure_robustness(
 
     Args:
       model: The model.
-      x: Rows (n, ...), not seen in its training.
+      x: RowNumbers (n, ...), not seen in its training.
       y: Their label codes, or values (n,).
       part: What they are called.
       seed: Decides which rows are taken of more than 2,000, the directions, noise and shuffles.
@@ -170,7 +170,7 @@ def measure_robustness(
 
 
 def nearly_seen(
-    x: Images, keys: Sequence[str], train: Rows, test: Rows, right: NDArray[np.bool_]
+    x: Images, keys: Sequence[str], train: RowNumbers, test: RowNumbers, right: NDArray[np.bool_]
 ) -> NearlySeen:
     """Look for test images that are nearly training images.
 

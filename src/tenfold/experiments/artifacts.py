@@ -11,7 +11,7 @@ from tenfold import report
 from tenfold.core import files
 from tenfold.core.contract import TableInput
 from tenfold.core.errors import DataError
-from tenfold.data.dataset import Dataset, Rows
+from tenfold.data.dataset import Dataset, RowNumbers
 from tenfold.data.split import Split
 from tenfold.evaluation import (
     AnyEvaluation,
@@ -34,7 +34,7 @@ N_EXAMPLES = 10
 
 
 def measure(
-    model: Model, data: Dataset, rows: Rows, part: str, known: DataRecord, recall: float = 0.8
+    model: Model, data: Dataset, rows: RowNumbers, part: str, known: DataRecord, recall: float = 0.8
 ) -> tuple[AnyEvaluation, Answers]:
     """Ask a model some rows, and score its answers.
 
@@ -124,7 +124,7 @@ def _asked_first(answers: Answers, true: NDArray[Any]) -> NDArray[np.int64]:
     return report.sheet_order(answers.codes == true, answers.confidence)
 
 
-def _write_answers(run: Run, name: str, data: Dataset, rows: Rows, answers: Answers) -> None:
+def _write_answers(run: Run, name: str, data: Dataset, rows: RowNumbers, answers: Answers) -> None:
     keys = [data.keys[row] for row in rows]
     if isinstance(answers, Estimates):
         measured = np.isfinite(answers.high).all()
@@ -136,7 +136,9 @@ def _write_answers(run: Run, name: str, data: Dataset, rows: Rows, answers: Answ
         csv_files.write_predictions(run.path / name, keys, labels, answers)
 
 
-def _draw(run: Run, data: Dataset, test: Rows, evaluation: AnyEvaluation, answers: Answers) -> None:
+def _draw(
+    run: Run, data: Dataset, test: RowNumbers, evaluation: AnyEvaluation, answers: Answers
+) -> None:
     """The pictures of the task."""
     true = data.y[test]
     if isinstance(answers, Predictions) and isinstance(evaluation, Evaluation):
@@ -174,7 +176,7 @@ def _target(data: Dataset) -> str:
     return data.input.target if isinstance(data.input, TableInput) else "value"
 
 
-def _times(data: Dataset, rows: Rows) -> list[str]:
+def _times(data: Dataset, rows: RowNumbers) -> list[str]:
     """The time of each row as text; empty where rows have no order."""
     order = data.input.order if isinstance(data.input, TableInput) else None
     if order is None or not isinstance(data.x, Table):

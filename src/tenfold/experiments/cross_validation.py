@@ -17,8 +17,8 @@ from tenfold.core.csv_cells import number_text, write_csv
 from tenfold.core.errors import DataError
 from tenfold.core.progress import Watcher
 from tenfold.core.settings import Settings
-from tenfold.data.dataset import Dataset, Rows
-from tenfold.data.split import Split, deal, hold_out
+from tenfold.data.dataset import Dataset, RowNumbers
+from tenfold.data.split import Split, assign_folds, hold_out
 from tenfold.evaluation import Evaluation
 from tenfold.experiments.artifacts import measure
 from tenfold.learners import LEARNERS
@@ -125,10 +125,12 @@ def read_folds(path: Path) -> tuple[Fold, ...]:
     )
 
 
-def _turns(data: Dataset, rows: Rows, n_folds: int, seed: int) -> list[tuple[Rows, Rows]]:
+def _turns(
+    data: Dataset, rows: RowNumbers, n_folds: int, seed: int
+) -> list[tuple[RowNumbers, RowNumbers]]:
     ordered = isinstance(data.input, TableInput) and data.input.order is not None
     if not ordered:
-        fold_of = deal(data, rows, n_folds, seed)
+        fold_of = assign_folds(data, rows, n_folds, seed)
         return [(rows[fold_of != fold], rows[fold_of == fold]) for fold in range(n_folds)]
     if len(rows) < 2 * (n_folds + 1):
         raise DataError(

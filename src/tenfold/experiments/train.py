@@ -22,7 +22,7 @@ from tenfold.core.progress import Watcher
 from tenfold.core.records import Epoch
 from tenfold.core.settings import Reading, Settings, resolve
 from tenfold.data.audit import audit_data
-from tenfold.data.dataset import Dataset, Rows
+from tenfold.data.dataset import Dataset, RowNumbers
 from tenfold.data.load import load
 from tenfold.data.split import Split
 from tenfold.data.split import split as split_data
@@ -295,7 +295,7 @@ def robustness(run: Run | Path | str, data: str | Path | Dataset | None = None) 
 
 def _measured_rows(
     run: Run, data: str | Path | Dataset | None, watcher: Watcher
-) -> tuple[Dataset, Rows, str]:
+) -> tuple[Dataset, RowNumbers, str]:
     """The rows a run is measured on, in codes of its model, and what they are called."""
     record, model = run.record, run.model
     settings = Settings.model_validate(record.config)

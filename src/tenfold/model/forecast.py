@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from tenfold.core.conformal import conformal_half_width
 from tenfold.core.contract import Order, TableInput
 from tenfold.core.errors import DataError
-from tenfold.data.dataset import Dataset, Rows
+from tenfold.data.dataset import Dataset, RowNumbers
 from tenfold.inputs.tables.columns import Table
 from tenfold.model.model import Model
 from tenfold.model.predictions import Estimates
@@ -45,7 +45,7 @@ def forecast(model: Model, steps: int) -> Estimates:
     )
 
 
-def half_widths(model: Model, data: Dataset, rows: Rows) -> tuple[float, ...]:
+def half_widths(model: Model, data: Dataset, rows: RowNumbers) -> tuple[float, ...]:
     """Half-width of the 90% interval 1, 2, ... steps ahead, from forecasts that start at each row.
 
     Empty where the future of a column is not known: then there is no forecast either.

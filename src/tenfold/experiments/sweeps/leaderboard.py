@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tenfold.core import files
-from tenfold.data.dataset import Dataset, Rows
+from tenfold.data.dataset import Dataset, RowNumbers
 from tenfold.evaluation import Floats, Score, beside_best, mean_interval, wilson
 from tenfold.experiments.sweeps.folder import Place
 from tenfold.experiments.sweeps.table import Group
@@ -70,7 +70,7 @@ class _Asked(NamedTuple):
     seconds: float
 
 
-def _ask(group: Group, data: Dataset, rows: Rows) -> _Asked:
+def _ask(group: Group, data: Dataset, rows: RowNumbers) -> _Asked:
     """Ask the models of a group, one by one: right (1) or wrong, or minus squared errors."""
     x, y = data.x[rows], data.y[rows]
     total, seconds = np.zeros(len(rows)), []

@@ -140,7 +140,15 @@ def _dataset(manifest: _Manifest, folder: Path) -> Dataset:
     y = _read_array(folder / "y.npy")
     keys = _read_texts(folder / "keys.json")
     return Dataset(
-        manifest.name, x, y, manifest.labels, keys, NO_ROWS, info, manifest.source, pictures
+        name=manifest.name,
+        x=x,
+        y=y,
+        labels=manifest.labels,
+        keys=keys,
+        test_rows=NO_ROWS,
+        info=info,
+        source=manifest.source,
+        pictures=pictures,
     )
 
 

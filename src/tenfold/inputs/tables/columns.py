@@ -22,6 +22,7 @@ from tenfold.core.contract import (
     TableInput,
 )
 from tenfold.core.errors import DataError, did_you_mean
+from tenfold.core.text import shorten
 from tenfold.inputs.tables.read import Cells, is_missing
 
 if TYPE_CHECKING:
@@ -311,7 +312,7 @@ def read_rows(cells: Cells, contract: TableInput) -> tuple[Table, list[str]]:
         )
     extra = [str(name) for name in frame.columns if name not in {*wanted, contract.target}]
     if extra:
-        notes.append(f"columns not used by the model: {_some(extra)} ({cells.name})")
+        notes.append(f"columns not used by the model: {shorten(extra, 5)} ({cells.name})")
     columns = {}
     for column in contract.columns:
         values = parse(column, frame[column.name])
@@ -334,12 +335,10 @@ def _remarks(
         return []
     if not wrong.size:
         return []
-    found = _some(sorted({str(cells.iloc[row]) for row in wrong}))
-    return [f"{what}: {column.name}={found} in {len(wrong)} rows, first row {wrong[0]} ({where})"]
-
-
-def _some(names: Sequence[str], n: int = 5) -> str:
-    return ", ".join(names[:n]) + (f" and {len(names) - n} more" if len(names) > n else "")
+    examples = shorten(sorted({str(cells.iloc[row]) for row in wrong}), 5)
+    return [
+        f"{what}: {column.name}={examples} in {len(wrong)} rows, first row {wrong[0]} ({where})"
+    ]
 
 
 def graph_inputs(table: Table, contract: TableInput) -> dict[str, NDArray[Any]]:
@@ -392,16 +391,16 @@ def date_parts(dates: NDArray[np.datetime64]) -> dict[str, NDArray[np.float64]]:
     Weekday counts from Monday, 0. The year's circle starts on the first of January.
     """
     gone = np.isnat(dates)
-    known = np.where(gone, np.datetime64(0, "s"), dates)
-    days, months = known.astype("datetime64[D]"), known.astype("datetime64[M]")
-    years = known.astype("datetime64[Y]")
+    filled = np.where(gone, np.datetime64(0, "s"), dates)
+    days, months = filled.astype("datetime64[D]"), filled.astype("datetime64[M]")
+    years = filled.astype("datetime64[Y]")
     turn = (days - years.astype("datetime64[D]")).astype(float) / 365.25 * 2 * np.pi
     parts = {
         "year": years.astype(int) + 1970,
         "month": months.astype(int) % 12 + 1,
         "day": (days - months.astype("datetime64[D]")).astype(int) + 1,
         "weekday": (days.astype(int) + 3) % 7,
-        "hour": (known - days).astype(float) / 3600,
+        "hour": (filled - days).astype(float) / 3600,
         "year_sin": np.sin(turn),
         "year_cos": np.cos(turn),
     }

@@ -81,7 +81,7 @@ class Encoder:
         parts: list[Floats] = []
         if self.numbers is not None:
             parts += _encode_numbers(inputs, self.numbers, self.scaled)
-        parts += [_one_hot(inputs[name], known) for name, known in self.categories.items()]
+        parts += [_one_hot(inputs[name], values) for name, values in self.categories.items()]
         parts += [_tf_idf(inputs[name], words) for name, words in self.texts.items()]
         return np.concatenate(parts, axis=1)
 
@@ -111,8 +111,8 @@ def fit_encoder(inputs: Inputs, contract: TableInput, *, scaled: bool = True) ->
 def _fit_numbers(inputs: Inputs, names: tuple[str, ...]) -> Numbers:
     raw = np.concatenate([inputs[name] for name in names], axis=1).astype(np.float64)
     gone = np.isnan(raw)
-    known = np.where(gone.all(axis=0), 0.0, raw)  # a column that is missing throughout: 0
-    fill = np.nanmedian(known, axis=0)
+    present = np.where(gone.all(axis=0), 0.0, raw)  # a column that is missing throughout: 0
+    fill = np.nanmedian(present, axis=0)
     filled = np.where(gone, fill, raw)
     unit = np.where(np.abs(_skewness(filled)) > SKEWED, _typical_size(filled), 0.0)
     squeezed = np.where(unit > 0, _compress(filled, np.maximum(unit, SMALLEST)), filled)
@@ -160,11 +160,11 @@ def _encode_numbers(inputs: Inputs, numbers: Numbers, scaled: bool) -> list[Floa
     return parts + ([gone[:, numbers.flagged].astype(np.float32)] if numbers.flagged.size else [])
 
 
-def _one_hot(values: Strings, known: tuple[str, ...]) -> Floats:
-    """(n, n_known + 1): a column per known value, the last one for every other."""
-    codes = {name: i for i, name in enumerate(known)}
-    rows = np.array([codes.get(value, len(known)) for value in values[:, 0]], np.int64)
-    return np.eye(len(known) + 1, dtype=np.float32)[rows]
+def _one_hot(values: Strings, levels: tuple[str, ...]) -> Floats:
+    """(n, n_levels + 1): a column per level, the last one for every other value."""
+    codes = {level: i for i, level in enumerate(levels)}
+    rows = np.array([codes.get(value, len(levels)) for value in values[:, 0]], np.int64)
+    return np.eye(len(levels) + 1, dtype=np.float32)[rows]
 
 
 def _fit_words(texts: Strings) -> Words:
@@ -190,8 +190,8 @@ def _tf_idf(texts: Strings, words: Words) -> Floats:
     positions = {term: i for i, term in enumerate(words.terms)}
     counts = np.zeros((len(texts), len(words.terms)), np.float32)
     for row, text in zip(counts, texts, strict=True):
-        found = [positions[term] for term in _terms(text) if term in positions]
-        np.add.at(row, found, np.float32(1))
+        columns = [positions[term] for term in _terms(text) if term in positions]
+        np.add.at(row, columns, np.float32(1))
     weighted = np.where(counts > 0, 1 + np.log(np.maximum(counts, 1)), 0) * words.idf
     length = np.sqrt((weighted**2).sum(axis=1, keepdims=True))
     scaled: Floats = (weighted / np.maximum(length, 1e-12)).astype(np.float32)
