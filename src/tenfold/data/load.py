@@ -118,7 +118,7 @@ def _check_no_table(reading: Reading, name: str) -> None:
             "Images are not read like a table",
             where=name,
             expected="none of these",
-            **given,
+            **asked,
         )
 
 
