@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -22,8 +22,8 @@ import numpy as np
 
 import tenfold
 from bench.measure import spread
+from tenfold.core.progress import Listener
 from tenfold.experiments.ray import RayCluster
-from tenfold.experiments.sweeps.executors import Watch
 from tenfold.experiments.sweeps.trials import Job
 
 TRIALS = 16
@@ -43,10 +43,10 @@ class Timed(RayCluster):
     seconds = 0.0
 
     def run(
-        self, jobs: Sequence[Job], watch: Watch, go_on: Callable[[], bool] = lambda: True
-    ) -> None:
+        self, jobs: Sequence[Job], listener: Listener, go_on: Callable[[], bool] = lambda: True
+    ) -> Iterator[Job]:
         start = time.perf_counter()
-        super().run(jobs, watch, go_on)
+        yield from super().run(jobs, listener, go_on)
         self.seconds += time.perf_counter() - start
 
 

@@ -34,7 +34,7 @@ def test_a_process_imports_this_tenfold_and_keeps_the_users_path(
 
 PROGRAM = """
 import os, sys
-from tenfold.core.errors import FileError, message
+from tenfold.core.errors import FileError
 from tenfold.core.processes import Parent
 
 parent = Parent()
@@ -43,7 +43,7 @@ parent.send({"arguments": sys.argv[1:], "threads": os.environ["THREADS"]})
 while True:
     value = parent.receive()["value"]
     if value == "fail":
-        parent.send_error(FileError(message("Cannot write", where="here", n_bytes=3)))
+        parent.send_error(FileError("E999", "Cannot write", where="here", n_bytes=3))
     elif value == "exit":
         sys.exit("no more")
     else:
@@ -82,7 +82,7 @@ def test_an_error_of_a_child_is_raised_here_as_it_was(child: Child, inbox: Inbox
     assert message is not None
     with pytest.raises(FileError) as raised:
         raise_error(message)
-    assert str(raised.value) == "Cannot write: n_bytes=3 (here)."
+    assert str(raised.value) == "Cannot write: n_bytes=3 (here)." and raised.value.code == "E999"
     raise_error({"twice": 42})  # no error
 
 

@@ -9,6 +9,7 @@ import pytest
 import tenfold
 from tenfold import Dataset
 from tenfold.core.errors import DataError, SettingsError
+from tenfold.core.progress import Listener
 from tenfold.evaluation.label_errors import find_suspects, out_of_fold
 
 Few = Callable[..., Dataset]
@@ -27,7 +28,12 @@ def swapped(data: Dataset, n_swapped: int, seed: int) -> tuple[Dataset, set[int]
 def test_swapped_labels_come_first_and_progress_is_told(few: Few) -> None:
     data, wrong = swapped(few(2400, 100), 10, seed=0)
     done: list[tuple[int, int]] = []
-    suspects = find_suspects(data, folds=2, watch=lambda n, total: done.append((n, total)))
+
+    class Notes(Listener):
+        def progress(self, n: int, total: int) -> None:
+            done.append((n, total))
+
+    suspects = find_suspects(data, folds=2, listener=Notes())
     assert done == [(n, 40) for n in range(1, 41)], "the default's 20 epochs in each fold"
     assert len(wrong & {suspect.row for suspect in suspects[:20]}) >= 8
     assert all(suspect.row < 2400 for suspect in suspects), "test rows stay sealed"

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tenfold.core.errors import DataError
+from tenfold.core.progress import Listener
 from tenfold.core.settings import Reading, resolve
 from tenfold.data.dataset import Dataset
 from tenfold.data.from_table import table_dataset
@@ -67,7 +68,12 @@ def test_the_folds_of_a_run_and_their_file() -> None:
     config = resolve({"learner": "linear", "recipe": "fast", "folds": 3}, table=True)
     split = split_data(data, validation_size=config.validation_size)
     seen: list[tuple[int, int]] = []
-    folds = cross_validate(data, split, config, record(data), lambda *done: seen.append(done))
+
+    class Notes(Listener):
+        def progress(self, done: int, total: int) -> None:
+            seen.append((done, total))
+
+    folds = cross_validate(data, split, config, record(data), Notes())
     assert seen == [(0, 3), (1, 3), (2, 3), (3, 3)]
     n = len(split.train) + len(split.validation)
     assert sum(fold.n_held_out for fold in folds) == n

@@ -17,14 +17,15 @@ from scipy.stats import binomtest
 import tenfold
 from tenfold import Dataset, Predictions, Sweep
 from tenfold.core.errors import RunError, SettingsError
+from tenfold.core.progress import Listener
+from tenfold.core.records import Epoch, TrialResult
 from tenfold.core.settings import Reading, Settings
 from tenfold.data.from_table import table_dataset
 from tenfold.evaluation import Evaluation
-from tenfold.experiments.sweeps import SweepInterrupted, SweepWatcher
+from tenfold.experiments.sweeps import SweepInterrupted
 from tenfold.experiments.sweeps.executors import LocalProcesses
 from tenfold.experiments.sweeps.plan import Plan, check_plan, multiplications
-from tenfold.experiments.sweeps.table import Row, group_rows, read_table
-from tenfold.experiments.sweeps.trials import Job
+from tenfold.experiments.sweeps.table import group_rows, read_table
 from tenfold.experiments.train import split_of
 from tenfold.inputs.tables.read import from_frame
 from tenfold.runs.record import Record
@@ -33,7 +34,7 @@ from tests.conftest import Few
 FORESTS: dict[str, Any] = {"learner": "forest", "n_trees": [2, 4, 6]}
 
 
-class Notes(SweepWatcher):
+class Notes(Listener):
     """Writes down what it sees, and may act on it."""
 
     def __init__(self, act: Any = None, when: str = "") -> None:
@@ -44,19 +45,19 @@ class Notes(SweepWatcher):
         self.stages: list[str] = []
         self.epochs: list[int] = []
 
-    def started(self, job: Job) -> None:
-        self.begun.append(job.name)
+    def trial_started(self, name: str) -> None:
+        self.begun.append(name)
         if self.when == "started":
-            self.act(job)
+            self.act(name)
 
-    def epoch(self, job: Job, epoch: int, n_epochs: int, score: float | None) -> None:
-        assert score is not None and 0 <= score <= 1 and n_epochs == 4
-        self.epochs.append(epoch)
+    def trial_epoch(self, name: str, epoch: Epoch, n_epochs: int) -> None:
+        assert epoch.val_accuracy is not None and 0 <= epoch.val_accuracy <= 1 and n_epochs == 4
+        self.epochs.append(epoch.epoch)
 
-    def row(self, row: Row) -> None:
-        self.ends.append(row.state)
-        if self.when == "row":
-            self.act(row)
+    def trial_ended(self, name: str, result: TrialResult) -> None:
+        self.ends.append(result.state)
+        if self.when == "ended":
+            self.act(result)
 
     def stage(self, name: str) -> None:
         self.stages.append(name)
@@ -96,7 +97,7 @@ def swept(
     notes, out = Notes(), tmp_path_factory.mktemp("swept")
     done = tenfold.sweep(
         data, hidden=[16, 8], layers=[1, 2], seeds=2, epochs=4, executor=pool, out=out,
-        watcher=notes,
+        listener=notes,
     )  # fmt: skip
     return done, notes
 
@@ -198,7 +199,7 @@ def test_the_same_call_finds_everything_made(swept: tuple[Sweep, Notes], data: D
     done, notes = swept[0], Notes()
     before = (done.path / "sweep.csv").read_bytes()
     again = tenfold.sweep(
-        data, hidden=[8, 16], layers=[1, 2], seeds=2, epochs=4, out=done.path.parent, watcher=notes
+        data, hidden=[8, 16], layers=[1, 2], seeds=2, epochs=4, out=done.path.parent, listener=notes
     )
     assert again.path == done.path and notes.begun == []
     assert (done.path / "sweep.csv").read_bytes() == before
@@ -226,17 +227,17 @@ def test_one_process_or_two_or_an_interruption_the_table_is_the_same(
     assert grown.record.n_workers == 2 and grown.record.threads == 1
     one = tenfold.sweep(data, **FORESTS, seeds=2, executor=single, out="one")
 
-    def press_ctrl_c(row: Row) -> None:
+    def press_ctrl_c(row: TrialResult) -> None:
         os.kill(os.getpid(), signal.SIGINT)
 
-    notes = Notes(press_ctrl_c, "row")
+    notes = Notes(press_ctrl_c, "ended")
     with pytest.raises(SweepInterrupted) as raised:
-        tenfold.sweep(data, **FORESTS, seeds=2, executor=pool, out="three", watcher=notes)
+        tenfold.sweep(data, **FORESTS, seeds=2, executor=pool, out="three", listener=notes)
     assert 1 <= raised.value.n_ended < raised.value.n_trials == 6
     path = raised.value.path
     assert json.loads((path / "sweep.json").read_text())["state"] == "interrupted"
     notes = Notes()
-    done = tenfold.sweep(data, **FORESTS, seeds=2, executor=single, out="three", watcher=notes)
+    done = tenfold.sweep(data, **FORESTS, seeds=2, executor=single, out="three", listener=notes)
     # One more may have ended while the interruption was on its way.
     assert done.path == path and 3 <= len(notes.begun) <= 6 - raised.value.n_ended
     assert table(one) == table(grown) == table(done)
@@ -271,15 +272,15 @@ def test_killed_workers_cost_their_trial_attempts_and_nothing_else(data: Dataset
     killed: list[str] = []
     others = children()  # of tests before: a browser, say
 
-    def kill(job: Job) -> None:
-        if job.name == "n_trees-4-seed-0" or (job.name == "n_trees-2-seed-0" and not killed):
+    def kill(name: str) -> None:
+        if name == "n_trees-4-seed-0" or (name == "n_trees-2-seed-0" and not killed):
             found = set(children()) - set(others)
             assert len(found) == 1
-            killed.append(job.name)
+            killed.append(name)
             os.kill(found.pop(), signal.SIGKILL)
 
     notes = Notes(kill, "started")
-    done = tenfold.sweep(data, **FORESTS, workers=1, watcher=notes)
+    done = tenfold.sweep(data, **FORESTS, workers=1, listener=notes)
     assert set(children()) <= set(others)
     assert [row.state for row in done.rows] == ["finished", "failed", "finished"]
     assert done.rows[1].why == "the worker process died (SIGKILL), 3 times"
@@ -299,7 +300,7 @@ def test_a_failing_trial_is_reported_and_stops_nothing(pool: LocalProcesses) -> 
     rng = np.random.default_rng(0)
     tiny = Dataset.from_arrays(rng.integers(0, 256, (80, 6, 6), np.uint8), np.arange(80) % 2)
     notes = Notes()
-    done = tenfold.compare(tiny, learners=["cnn", "bayes", "forest"], watcher=notes, executor=pool)
+    done = tenfold.compare(tiny, learners=["cnn", "bayes", "forest"], listener=notes, executor=pool)
     assert [place.learner for place in done.places] != [] and len(done.places) == 2
     failed = next(row for row in done.rows if row.state == "failed")
     assert failed.why and failed.why.startswith("Pictures of a size that the learner does not take")
@@ -400,20 +401,20 @@ def test_a_search_goes_on_to_the_same_points(
     assert len({tuple(row.point.values()) for row in whole.rows}) > 4
     assert all(1 <= value <= 9 for row in whole.rows for value in row.point.values())
 
-    def stop(row: Row) -> None:
+    def stop(row: TrialResult) -> None:
         if len(list(Path("parts/mnist-sweep-1/trials").glob("*/model.onnx"))) >= 3 * finds:
             os.kill(os.getpid(), signal.SIGINT)
 
     with pytest.raises(SweepInterrupted):
-        tenfold.sweep(data, **asked, executor=single, out="parts", watcher=Notes(stop, "row"))
+        tenfold.sweep(data, **asked, executor=single, out="parts", listener=Notes(stop, "ended"))
     parts = tenfold.sweep(data, **asked, executor=single, out="parts")
     assert table(parts) == table(whole)
 
 
 def test_a_point_that_a_search_asks_for_twice_is_ranked_like_the_others() -> None:
-    def row(n_trees: int, score: float | None, name: str) -> Row:
+    def row(n_trees: int, score: float | None, name: str) -> TrialResult:
         state = "failed" if score is None else "finished"
-        return Row({"n_trees": n_trees}, 0, score, 5, state, 1.0, None, 9, Path(name))
+        return TrialResult({"n_trees": n_trees}, 0, score, 5, state, 1.0, None, 9, Path(name))
 
     rows = [row(9, None, "a"), row(9, 0.99, "b"), row(9, 0.99, "c"), row(2, 0.5, "d")]
     best, other = group_rows(rows, least_is_best=False)
@@ -424,16 +425,16 @@ def test_a_point_that_a_search_asks_for_twice_is_ranked_like_the_others() -> Non
 def test_a_worker_that_dies_while_it_waits_is_replaced(data: Dataset, pool: LocalProcesses) -> None:
     killed: list[int] = []
 
-    def kill_the_first_that_is_done(row: Row) -> None:
+    def kill_the_first_that_is_done(row: TrialResult) -> None:
         idle = [worker for worker in pool._workers if worker.job is None]
         if len(idle) == 1:
             killed.append(idle[0].child.process.pid)
             os.kill(killed[0], signal.SIGKILL)
 
-    notes = Notes(kill_the_first_that_is_done, "row")
-    done = tenfold.sweep(data, learner="forest", n_trees=[1, 60], executor=pool, watcher=notes)
+    notes = Notes(kill_the_first_that_is_done, "ended")
+    done = tenfold.sweep(data, learner="forest", n_trees=[1, 60], executor=pool, listener=notes)
     assert len(killed) == 1
-    again = tenfold.sweep(data, learner="forest", n_trees=[2, 3], executor=pool, watcher=Notes())
+    again = tenfold.sweep(data, learner="forest", n_trees=[2, 3], executor=pool, listener=Notes())
     assert [row.state for row in (*done.rows, *again.rows)] == ["finished"] * 4
 
 
@@ -551,12 +552,12 @@ def test_two_processes_cannot_make_the_same_sweep_at_once(
     asked: dict[str, Any] = {"learner": "forest", "n_trees": [2, 3]}
     seen: list[str] = []
 
-    def try_again(row: Row) -> None:
+    def try_again(row: TrialResult) -> None:
         with pytest.raises(tenfold.TenfoldError, match="In use"):
             tenfold.sweep(data, **asked, workers=1)
         seen.append(row.state)
 
-    tenfold.sweep(data, **asked, executor=single, watcher=Notes(try_again, "row"))
+    tenfold.sweep(data, **asked, executor=single, listener=Notes(try_again, "ended"))
     assert len(seen) == 2
 
 
@@ -576,7 +577,7 @@ def test_other_versions_than_a_sweep_began_with_are_said(
     record["versions"]["numpy"] = "0.1"
     file.write_text(json.dumps(record))
     notes = Notes()
-    tenfold.sweep(data, **FORESTS, seeds=2, executor=single, watcher=notes)
+    tenfold.sweep(data, **FORESTS, seeds=2, executor=single, listener=notes)
     assert notes.warnings == ["runs/mnist-sweep-1 began with other versions of numpy"]
 
 

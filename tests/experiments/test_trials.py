@@ -14,6 +14,7 @@ import pytest
 import tenfold
 from tenfold import Dataset
 from tenfold.core.errors import BackendError, DataError, FileError, FormatError, SettingsError
+from tenfold.core.progress import Listener, OnEpochs
 from tenfold.core.records import Epoch
 from tenfold.core.settings import Reading, resolve
 from tenfold.data.dataset import PictureInfo
@@ -25,7 +26,7 @@ from tenfold.experiments.sweeps.trials import (
     ENVIRONMENT,
     Job,
     Stopped,
-    _TrialWatcher,
+    _stop_rule,
     give_up,
     has_ended,
     run_trial,
@@ -110,7 +111,7 @@ def test_a_hopeless_network_is_stopped_by_its_floor(data: Dataset) -> None:
     job = job_of(data, learner="network", hidden=(4,), epochs=4)
     seen: list[int] = []
     job = Job.from_plain({**job.as_plain(), "floors": [[1, 0.0], [2, 0.99]]})
-    run_trial(job, lambda epoch, n_epochs, score: seen.append(epoch))
+    run_trial(job, OnEpochs(lambda epoch: seen.append(epoch.epoch)))
     record = tenfold.open(job.folder).record
     assert record.state == "stopped" and seen == [1, 2] and has_ended(job)
     assert record.note and record.note.startswith("stopped after epoch 2: validation score 0.")
@@ -120,13 +121,10 @@ def test_a_hopeless_network_is_stopped_by_its_floor(data: Dataset) -> None:
 
 def test_a_loss_that_is_no_number_stops_a_network(data: Dataset) -> None:
     job = job_of(data, learner="network")
-    Path("trial").mkdir()
-    run = Run(Path("trial"), Record.model_validate(job.record))
-    watcher = _TrialWatcher(run, job, lambda *_: None)
-    watcher.epoch(Epoch(1, 0.1, 2.3, 0.1, 2.3, 0.1, 0.01), 9)
+    check = _stop_rule(job)
+    check(Epoch(1, 0.1, 2.3, 0.1, 2.3, 0.1, 0.01))
     with pytest.raises(Stopped, match="stopped after epoch 2: its loss is nan"):
-        watcher.epoch(Epoch(2, 0.1, float("nan"), 0.1, None, None, 0.01), 9)
-    assert len(run.history) >= 1
+        check(Epoch(2, 0.1, float("nan"), 0.1, None, None, 0.01))
 
 
 @pytest.mark.usefixtures("one_thread")
@@ -272,9 +270,5 @@ def test_a_worker_says_what_is_no_matter_of_a_trial(data: Dataset) -> None:
     job = job_of(data)
     Path("trial").write_text("a file")
 
-    class Silent:
-        def __getattr__(self, name: str) -> Any:
-            return lambda *_: None
-
     with pytest.raises(FileError, match="Cannot create"), LocalProcesses(1) as executor:
-        executor.run([job], Silent())
+        list(executor.run([job], Listener()))

@@ -21,9 +21,11 @@ from tenfold import Dataset, Run, Sweep
 from tenfold.cli.main import app
 from tenfold.core.errors import BackendError, FileError, SettingsError
 from tenfold.core.files import within
+from tenfold.core.progress import Listener
+from tenfold.core.records import TrialResult
 from tenfold.experiments import ray as cluster
 from tenfold.experiments.ray import RayCluster
-from tenfold.experiments.sweeps import LocalProcesses, Row, SweepInterrupted, SweepWatcher
+from tenfold.experiments.sweeps import LocalProcesses, SweepInterrupted
 from tenfold.experiments.sweeps.executors import Executor
 from tenfold.experiments.sweeps.table import read_table
 from tenfold.experiments.sweeps.trials import Job
@@ -57,14 +59,14 @@ def nodes() -> Iterator[Any]:
             started.shutdown()  # type: ignore[no-untyped-call]
 
 
-class Counter(SweepWatcher):
+class Counter(Listener):
     """Counts what it sees."""
 
     def __init__(self) -> None:
-        self.rows, self.warnings = list[Row](), list[str]()
+        self.rows, self.warnings = list[TrialResult](), list[str]()
 
-    def row(self, row: Row) -> None:
-        self.rows.append(row)
+    def trial_ended(self, name: str, result: TrialResult) -> None:
+        self.rows.append(result)
         self.after(len(self.rows))
 
     def after(self, n_rows: int) -> None:
@@ -79,9 +81,9 @@ FORESTS: dict[str, Any] = {"learner": "forest", "n_trees": [2, 4]}
 
 
 def made(
-    asked: dict[str, Any], data: Dataset, out: Path, executor: Executor, watcher: SweepWatcher
+    asked: dict[str, Any], data: Dataset, out: Path, executor: Executor, listener: Listener
 ) -> Sweep:
-    return tenfold.sweep(data, **asked, seeds=3, out=out, executor=executor, watcher=watcher)
+    return tenfold.sweep(data, **asked, seeds=3, out=out, executor=executor, listener=listener)
 
 
 def table(sweep: Sweep) -> list[dict[str, str]]:
@@ -142,13 +144,13 @@ class Stops(Counter):
 def test_interrupted_and_resumed_the_table_is_equal(
     nodes: Any, local: Sweep, few: Any, tmp_path: Path
 ) -> None:
-    first, watcher = Stops(), Counter()
+    first, listener = Stops(), Counter()
     with pytest.raises(SweepInterrupted) as stopped:
         made(FORESTS, few(600, 100), tmp_path, RayCluster(nodes.address), first)
     assert stopped.value.n_ended == 2
-    sweep = made(FORESTS, few(600, 100), tmp_path, RayCluster(nodes.address), watcher)
+    sweep = made(FORESTS, few(600, 100), tmp_path, RayCluster(nodes.address), listener)
     assert sweep.path == stopped.value.path and table(sweep) == table(local)
-    assert len(first.rows) + len(watcher.rows) == len(sweep.rows) == 6
+    assert len(first.rows) + len(listener.rows) == len(sweep.rows) == 6
 
 
 @pytest.mark.slow
@@ -156,16 +158,16 @@ def test_interrupted_resumed_a_worker_and_a_node_lost_the_table_is_equal(
     nodes: Any, few: Any, tmp_path: Path
 ) -> None:
     local = made(NETWORKS, few(600, 100), tmp_path / "local", LocalProcesses(2), Counter())
-    first, watcher = Stops(), Breaks(nodes)
+    first, listener = Stops(), Breaks(nodes)
     with pytest.raises(SweepInterrupted) as stopped:
         made(NETWORKS, few(600, 100), tmp_path, RayCluster(nodes.address), first)
     assert stopped.value.n_ended == 2
-    sweep = made(NETWORKS, few(600, 100), tmp_path, RayCluster(nodes.address), watcher)
-    watcher.killing.join()
+    sweep = made(NETWORKS, few(600, 100), tmp_path, RayCluster(nodes.address), listener)
+    listener.killing.join()
     nodes.add_node(**NODE)
-    assert watcher.killed and any("1 of 3 machines lost" in text for text in watcher.warnings)
+    assert listener.killed and any("1 of 3 machines lost" in text for text in listener.warnings)
     assert sweep.path == stopped.value.path and table(sweep) == table(local)
-    names = [row.run.name for row in (*first.rows, *watcher.rows)]
+    names = [row.run.name for row in (*first.rows, *listener.rows)]
     assert len(names) == len(set(names)) == len(sweep.rows) == 6
     assert {row.state for row in sweep.rows} == {"finished"}
 

@@ -11,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from tenfold.cli import options
 from tenfold.core import files
 from tenfold.core.errors import DataError
+from tenfold.core.progress import Listener
 from tenfold.core.settings import Reading
 from tenfold.data import catalog
 from tenfold.data.audit import audit_data
@@ -140,6 +141,16 @@ def check_command(
         _print_suspects(data, seed, top)
 
 
+class _Epochs(Listener):
+    """Shows how many epochs of all folds are done."""
+
+    def __init__(self, bar: Progress) -> None:
+        self._bar, self._task = bar, bar.add_task("", total=None)
+
+    def progress(self, done: int, total: int) -> None:
+        self._bar.update(self._task, completed=done, total=total)
+
+
 def _print_suspects(data: Dataset, seed: int, top: int) -> None:
     console = Console(stderr=True, highlight=False)
     columns = (
@@ -148,13 +159,8 @@ def _print_suspects(data: Dataset, seed: int, top: int) -> None:
         MofNCompleteColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task("", total=None)
-
-        def watch(done: int, total: int) -> None:
-            progress.update(task, completed=done, total=total)
-
-        suspects = find_suspects(data, seed=seed, watch=watch)
+    with Progress(*columns, console=console, transient=True) as bar:
+        suspects = find_suspects(data, seed=seed, listener=_Epochs(bar))
     print(
         f"labels: {len(suspects):,} training rows are answered otherwise by models that did not "
         "see them, most suspect first"

@@ -62,7 +62,7 @@ class TerminalWatcher(Watcher, AbstractContextManager["TerminalWatcher"]):
     def warn(self, text: str) -> None:
         self._console.print(f"tenfold: {text}", soft_wrap=True, markup=False)
 
-    def fold(self, done: int, total: int) -> None:
+    def progress(self, done: int, total: int) -> None:
         self._progress.update(self._task, total=total, completed=done)
 
     def epoch(self, epoch: Epoch, n_epochs: int) -> None:

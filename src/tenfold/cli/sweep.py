@@ -13,19 +13,18 @@ from rich.text import Text
 
 from tenfold.cli import options
 from tenfold.cli.output import program_name
+from tenfold.core.progress import Listener
+from tenfold.core.records import Epoch, TrialResult
 from tenfold.core.settings import Reading
 from tenfold.evaluation import RegressionEvaluation, in_unit
 from tenfold.experiments.ray import RayCluster
 from tenfold.experiments.sweeps import (
     Group,
-    Row,
     Sweep,
     SweepInterrupted,
-    SweepWatcher,
     compare,
     sweep,
 )
-from tenfold.experiments.sweeps.trials import Job
 from tenfold.report import ordinal
 
 MAX_SHOWN = 20
@@ -43,7 +42,7 @@ Workers = Annotated[
 SweepOut = Annotated[Path, typer.Option(help="Where its folder is made, or found again.")]
 
 
-class TerminalSweepWatcher(SweepWatcher, AbstractContextManager["TerminalSweepWatcher"]):
+class TerminalSweepListener(Listener, AbstractContextManager["TerminalSweepListener"]):
     """Every trial that runs as a bar, every one that ended as a line; elsewhere failures alone."""
 
     STAGES = {"test": "Measuring on the test rows", "report": "Drawing the report"}
@@ -58,7 +57,7 @@ class TerminalSweepWatcher(SweepWatcher, AbstractContextManager["TerminalSweepWa
         self._all: TaskID | None = None
         self._running: dict[str, TaskID] = {}
 
-    def __enter__(self) -> "TerminalSweepWatcher":
+    def __enter__(self) -> "TerminalSweepListener":
         self._progress.start()
         return self
 
@@ -68,32 +67,32 @@ class TerminalSweepWatcher(SweepWatcher, AbstractContextManager["TerminalSweepWa
             done = f"{error.n_ended} of {error.n_trials} trials have ended in {error.path}"
             self.warn(f"interrupted: {done}; the same command goes on")
 
-    def planned(self, path: Path, n_trials: int, n_ended: int) -> None:
+    def trials(self, folder: Path, n_trials: int, n_ended: int) -> None:
         if self._all is None:
-            self._all = self._progress.add_task(str(path), total=n_trials, score="")
+            self._all = self._progress.add_task(str(folder), total=n_trials, score="")
             if n_ended:
-                self._console.print(f"{path}: {n_ended} of {n_trials} trials are there already")
+                self._console.print(f"{folder}: {n_ended} of {n_trials} trials are there already")
         self._progress.update(self._all, total=n_trials, completed=n_ended)
 
-    def started(self, job: Job) -> None:
-        self._forget(job.name)
-        self._running[job.name] = self._progress.add_task(f"  {job.name}", total=None, score="")
+    def trial_started(self, name: str) -> None:
+        self._forget(name)
+        self._running[name] = self._progress.add_task(f"  {name}", total=None, score="")
 
-    def epoch(self, job: Job, epoch: int, n_epochs: int, score: float | None) -> None:
+    def trial_epoch(self, name: str, epoch: Epoch, n_epochs: int) -> None:
+        score = epoch.val_loss if epoch.accuracy is None else epoch.val_accuracy
         text = "" if score is None else f"{score:.4f}"
-        task = self._running[job.name]
-        self._progress.update(task, total=n_epochs, completed=epoch, score=text)
+        self._progress.update(
+            self._running[name], total=n_epochs, completed=epoch.epoch, score=text
+        )
 
-    def ended(self, job: Job) -> None:
-        self._forget(job.name)
+    def trial_ended(self, name: str, result: TrialResult) -> None:
+        self._forget(name)
         if self._all is not None:
             self._progress.advance(self._all)
-
-    def row(self, row: Row) -> None:
         if self._console.is_terminal:
-            score = row.state if row.score is None else f"{row.score:.4f}"
-            seconds = "" if row.seconds is None else f"{row.seconds:.1f} s"
-            self._console.print(f"{row.run.name}  {score}  {seconds}", markup=False)
+            score = result.state if result.score is None else f"{result.score:.4f}"
+            seconds = "" if result.seconds is None else f"{result.seconds:.1f} s"
+            self._console.print(f"{name}  {score}  {seconds}", markup=False)
 
     def stage(self, name: str) -> None:
         if self._all is not None:
@@ -148,7 +147,7 @@ def sweep_command(
         "batch_size": options.numbers("--batch-size", batch_size, int, "64,128"),
         "dropout": options.numbers("--dropout", dropout, float, "0,0.2"),
     }
-    with TerminalSweepWatcher() as watcher:
+    with TerminalSweepListener() as listener:
         done = sweep(
             data,
             seeds=seeds,
@@ -160,7 +159,7 @@ def sweep_command(
             out=out,
             workers=workers,
             executor=_executor(cluster, workers),
-            watcher=watcher,
+            listener=listener,
             **tried,
             **settings,
         )
@@ -190,7 +189,7 @@ def compare_command(
 ) -> None:
     """Train several learners on the same rows: which is better, by how much, at what cost."""
     names = None if learners is None else [name.strip() for name in learners.split(",")]
-    with TerminalSweepWatcher() as watcher:
+    with TerminalSweepListener() as listener:
         done = compare(
             data,
             learners=names,
@@ -200,7 +199,7 @@ def compare_command(
             out=out,
             workers=workers,
             executor=_executor(cluster, workers),
-            watcher=watcher,
+            listener=listener,
             **settings,
         )
     if as_json:

@@ -1,8 +1,9 @@
 """What is told of data and of a training while it runs, and stored of both."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
 from tenfold.core.contract import Frozen
 
@@ -116,3 +117,32 @@ class Audit(Frozen):
 def percent(share: float) -> str:
     """A share from 0 to 1 for people."""
     return f"{100 * share:.1f}%"
+
+
+@dataclass(frozen=True)
+class TrialResult:
+    """A trial of a sweep that has ended.
+
+    Attributes:
+      point: The values of what is swept, by the name of the setting.
+      seed: Its seed.
+      score: Accuracy, or RMSE, of the validation rows; None: it was stopped or failed.
+      parameters: Numbers fitted.
+      state: finished, stopped or failed.
+      seconds: Of fitting, compilation included.
+      epoch_seconds: Of all epochs, without compilation; None where there are none.
+      n_bytes: Of the model file.
+      run: Its folder.
+      why: Why it was stopped or failed.
+    """
+
+    point: Mapping[str, Any]
+    seed: int
+    score: float | None
+    parameters: int | None
+    state: str
+    seconds: float | None
+    epoch_seconds: float | None
+    n_bytes: int
+    run: Path
+    why: str | None = None

@@ -4,7 +4,6 @@ Source: Northcutt, Jiang, Chuang 2021, "Confident Learning", arXiv:1911.00068 (p
 self-confidence).
 """
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 
 from tenfold.build.build import fit, prepare
 from tenfold.core.errors import DataError
-from tenfold.core.progress import Watcher
+from tenfold.core.progress import Listener
 from tenfold.core.records import Epoch
 from tenfold.core.settings import resolve
 from tenfold.data.dataset import Dataset, RowNumbers
@@ -44,7 +43,7 @@ def find_suspects(
     *,
     folds: int = FOLDS,
     seed: int = 0,
-    watch: Callable[[int, int], None] = lambda done, total: None,
+    listener: Listener | None = None,
 ) -> list[Suspect]:
     """Suspected wrong labels of the rows outside the official test part, most suspect first.
 
@@ -58,7 +57,7 @@ def find_suspects(
       data: The dataset.
       folds: Models to fit, each without one part of the rows; copies stay in one part.
       seed: Decides the parts and the fits.
-      watch: Told how many epochs are done, of how many.
+      listener: Is told how many epochs of all folds are done.
 
     Raises:
       DataError: Fewer distinct rows than folds, or a dataset without labels.
@@ -69,7 +68,7 @@ def find_suspects(
             "E621", "No labels to suspect", where=data.name, expected="a dataset of labels"
         )
     rows = np.setdiff1d(np.arange(len(data)), data.test_rows)
-    probabilities = out_of_fold(data, rows, folds=folds, seed=seed, watch=watch)
+    probabilities = out_of_fold(data, rows, folds=folds, seed=seed, listener=listener)
     y, likely = data.y[rows], probabilities.argmax(axis=1)
     own = probabilities[np.arange(len(rows)), y]
     found = np.flatnonzero(likely != y)
@@ -85,7 +84,7 @@ def out_of_fold(
     *,
     folds: int,
     seed: int,
-    watch: Callable[[int, int], None] = lambda done, total: None,
+    listener: Listener | None = None,
 ) -> NDArray[np.float32]:
     """Probabilities (n, n_labels) of `rows`, each from a model that saw neither it nor its copies.
 
@@ -100,16 +99,18 @@ def out_of_fold(
     for fold in range(folds):
         held = fold_of == fold
         prepared = prepare(data, Split(rows[~held], none, none, none), scaled=scaled)
-        fitted = fit(prepared, data, settings, _Progress(watch, fold, folds))
+        fitted = fit(prepared, data, settings, _AllEpochs(listener or Listener(), fold, folds))
         if fitted.interrupted:
             raise KeyboardInterrupt
         probabilities[held] = fitted.answers(prepared.encode(data.x[rows[held]]))
     return probabilities
 
 
-class _Progress(Watcher):
-    def __init__(self, watch: Callable[[int, int], None], fold: int, folds: int) -> None:
-        self._watch, self._fold, self._folds = watch, fold, folds
+class _AllEpochs(Listener):
+    """Counts the epochs of all folds."""
+
+    def __init__(self, listener: Listener, fold: int, folds: int) -> None:
+        self._listener, self._fold, self._folds = listener, fold, folds
 
     def epoch(self, epoch: Epoch, n_epochs: int) -> None:
-        self._watch(self._fold * n_epochs + epoch.epoch, self._folds * n_epochs)
+        self._listener.progress(self._fold * n_epochs + epoch.epoch, self._folds * n_epochs)

@@ -6,7 +6,7 @@ It says how much a score varies with the rows a model was fitted to. The test ro
 import csv
 import io
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ from tenfold.build.build import export, fit, prepare
 from tenfold.core.contract import Frozen, TableInput
 from tenfold.core.csv_cells import number_text, write_csv
 from tenfold.core.errors import DataError
-from tenfold.core.progress import Watcher
+from tenfold.core.progress import Listener
 from tenfold.core.settings import Settings
 from tenfold.data.dataset import Dataset, RowNumbers
 from tenfold.data.split import Split, assign_folds, hold_out
@@ -40,7 +40,7 @@ def cross_validate(
     split: Split,
     settings: Settings,
     known: DataRecord,
-    watch: Callable[[int, int], None] = lambda done, total: None,
+    listener: Listener | None = None,
 ) -> tuple[Fold, ...]:
     """Fit a model per fold and measure each on the rows it did not see.
 
@@ -52,20 +52,20 @@ def cross_validate(
       split: Its parts; training and validation rows take part, test rows never.
       settings: Of the run; `settings.folds` is how many.
       known: What the training rows said (see `artifacts.measure`).
-      watch: Told how many folds are done, of how many.
+      listener: Is told how many folds are done.
 
     Raises:
       DataError: Fewer distinct rows than folds.
     """
-    n_folds = settings.folds or 0
+    listener, n_folds = listener or Listener(), settings.folds or 0
     rows = np.sort(np.concatenate([split.train, split.validation]))
     done = []
     for number, (fitted_to, held) in enumerate(_turns(data, rows, n_folds, settings.seed)):
-        watch(number, n_folds)
+        listener.progress(number, n_folds)
         train, validation = hold_out(data, fitted_to, settings.validation_size, settings.seed)
         parts = Split(train, validation, np.empty(0, np.int64), np.empty(0, np.int64))
         prepared = prepare(data, parts, scaled=LEARNERS[settings.learner].scaled)
-        fitted = fit(prepared, data, settings, Watcher())
+        fitted = fit(prepared, data, settings, Listener())
         if fitted.interrupted:
             raise KeyboardInterrupt
         model = Model(export(fitted, prepared, data, parts, settings))
@@ -83,7 +83,7 @@ def cross_validate(
                 scores={name: score and score.value for name, score in scores.items()},
             )
         )
-    watch(n_folds, n_folds)
+    listener.progress(n_folds, n_folds)
     return tuple(done)
 
 

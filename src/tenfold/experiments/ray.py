@@ -34,7 +34,8 @@ from numpy.typing import NDArray
 from tenfold.core import files
 from tenfold.core.errors import BackendError, FileError, SettingsError, TenfoldError
 from tenfold.core.processes import usable_cores
-from tenfold.experiments.sweeps.executors import ATTEMPTS, Watch
+from tenfold.core.progress import Listener
+from tenfold.experiments.sweeps.executors import ATTEMPTS
 from tenfold.experiments.sweeps.shared import MANIFEST
 from tenfold.experiments.sweeps.trials import ENVIRONMENT, Job, give_up, has_ended, run_trial
 from tenfold.inputs.pictures.decode import DEFAULT_OPTIONS, PictureOptions
@@ -103,17 +104,17 @@ class RayCluster:
         self._ray.shutdown()  # tasks of this driver end with it
 
     def run(
-        self, jobs: Sequence[Job], watch: Watch, go_on: Callable[[], bool] = lambda: True
-    ) -> None:
+        self, jobs: Sequence[Job], listener: Listener, go_on: Callable[[], bool] = lambda: True
+    ) -> Iterator[Job]:
         pending, running = deque(jobs), dict[Any, Job]()
         looked, slots = 0.0, 1
         while True:
             if time.monotonic() - looked > LOOK_SECONDS:
                 looked, slots = time.monotonic(), self._slots()
-                self._count_machines(watch)
+                self._count_machines(listener)
             while pending and len(running) < slots and go_on():
                 job = pending.popleft()
-                watch.started(job)
+                listener.trial_started(job.name)
                 running[self._make.remote(job.as_plain(), *self._rows_of(job.data))] = job
             if not running:
                 return
@@ -122,18 +123,20 @@ class RayCluster:
             if ready:
                 ready, _ = self._ray.wait(refs, num_returns=len(refs), timeout=0)
             for ref in ready:
-                self._end(running.pop(ref), ref, watch)
+                job = running.pop(ref)
+                self._end(job, ref)
+                yield job
 
     def _slots(self) -> int:
         n_cores = int(self._ray.cluster_resources().get("CPU", 0))
         return max(1, min(n_cores, self._limit or n_cores))
 
-    def _count_machines(self, watch: Watch) -> None:
+    def _count_machines(self, listener: Listener) -> None:
         """Say that some are lost: what they were at begins anew elsewhere."""
         n_alive = sum(node["Alive"] for node in self._ray.nodes())
         if n_alive < self._alive:
             lost = self._alive - n_alive
-            watch.warn(f"{lost} of {self._alive} machines lost: their trials are made again")
+            listener.warn(f"{lost} of {self._alive} machines lost: their trials are made again")
         self._alive = n_alive
 
     def _rows_of(self, folder: str) -> tuple[str, list[Any]]:
@@ -147,7 +150,7 @@ class RayCluster:
             self._sent[folder] = key_of(rows), held
         return self._sent[folder]
 
-    def _end(self, job: Job, ref: Any, watch: Watch) -> None:
+    def _end(self, job: Job, ref: Any) -> None:
         """Write what a task made, or why there is nothing."""
         try:
             keep(job, self._ray.get(ref))
@@ -155,7 +158,6 @@ class RayCluster:
             raise _translated(error) from error
         except self._ray.exceptions.RayError as error:
             give_up(job, f"its worker died, {ATTEMPTS} times: {_first_line(error)}")
-        watch.ended(job)
 
 
 class Answered(NamedTuple):
@@ -181,7 +183,7 @@ def predict_many(
     out: Path,
     options: PictureOptions = DEFAULT_OPTIONS,
     *,
-    tell: Callable[[int, int], None] = lambda done, of: None,
+    listener: Listener | None = None,
 ) -> Answered:
     """Answer many files on a cluster, through Ray Data: a model in each process, shards to each.
 
@@ -195,13 +197,14 @@ def predict_many(
       inputs: Files, as `Model.predict` takes them.
       out: A folder for the shards and, at the end, `predictions.csv`.
       options: How picture files are read.
-      tell: Is told how many shards are done, of how many.
+      listener: Is told how many shards are done.
 
     Raises:
       BackendError: No such cluster, or a machine that does not see the files.
       ModelError: No model there that can be used.
       FileError: `out` cannot be written, or an input is not there.
     """
+    listener = listener or Listener()
     path = run / "model.onnx" if run.is_dir() else run
     with files.os_errors("open", path):
         content = path.read_bytes()
@@ -215,13 +218,13 @@ def predict_many(
         folder.mkdir(parents=True, exist_ok=True)
     missing = {name: part for name, part in shards.items() if not (folder / name).is_file()}
     n_found = len(shards) - len(missing)
-    tell(n_found, len(shards))
+    listener.progress(n_found, len(shards))
     with files.locked(out, wait=False):
         if missing:
             answered = _answered(address, content, missing, options)
             for n_done, (name, text) in enumerate(answered, n_found + 1):
                 files.write_text(folder / name, text)
-                tell(n_done, len(shards))
+                listener.progress(n_done, len(shards))
         head = _table(model, [], options)
         n_answers = n_errors = 0
         with files.durable(out / "predictions.csv") as file:

@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from threading import Thread
@@ -18,8 +19,7 @@ from tenfold.build.build import export, fit, positive_label, prepare
 from tenfold.core import files
 from tenfold.core.contract import Contract
 from tenfold.core.errors import DataError, FileError, RunError
-from tenfold.core.progress import Watcher
-from tenfold.core.records import Epoch
+from tenfold.core.progress import Listeners, OnEpochs, Watcher
 from tenfold.core.settings import Reading, Settings, resolve
 from tenfold.data.audit import audit_data
 from tenfold.data.dataset import Dataset, RowNumbers
@@ -362,8 +362,10 @@ def _make(run: Run, data: Dataset, split: Split, settings: Settings, clock: "_Cl
     checkpoints = Checkpoints(run.path / "checkpoints")
     with clock.stage("train"):
         prepared = prepare(data, split, scaled=LEARNERS[settings.learner].scaled)
-        recorder = _Recorder(clock.watcher, csv_files.GrowingHistory(run.path / "history.csv"))
-        fitted = fit(prepared, data, settings, recorder, checkpoints)
+        history = csv_files.GrowingHistory(run.path / "history.csv")
+        ahead = OnEpochs(lambda *_: _import_ahead())
+        listeners = Listeners([ahead, OnEpochs(history.add), clock.watcher])
+        fitted = fit(prepared, data, settings, listeners, checkpoints)
         run.record.parameters, run.record.note = fitted.parameters, fitted.note
         csv_files.write_history(run.path / "history.csv", fitted.history)
     with clock.stage("export"):
@@ -373,7 +375,7 @@ def _make(run: Run, data: Dataset, split: Split, settings: Settings, clock: "_Cl
         raise KeyboardInterrupt
     if settings.folds:
         with clock.stage("folds"):
-            found = cross_validate(data, split, settings, run.record.data, clock.watcher.fold)
+            found = cross_validate(data, split, settings, run.record.data, clock.watcher)
             write_folds(run.path / "folds.csv", found)
     with clock.stage("evaluate"):
         count_opening(run)
@@ -426,24 +428,10 @@ def _versions() -> dict[str, str]:
     return {"python": platform.python_version()} | packages
 
 
-class _Recorder(Watcher):
-    """Writes down each epoch before the watcher of the caller sees it."""
-
-    def __init__(self, watcher: Watcher, history: csv_files.GrowingHistory) -> None:
-        self._watcher, self._history = watcher, history
-        self.layers, self.warn = watcher.layers, watcher.warn  # type: ignore[method-assign]
-        self._importing: Thread | None = None
-
-    def resumed(self, history: Sequence[Epoch], n_epochs: int) -> None:
-        self._history.add(*history)
-        self._watcher.resumed(history, n_epochs)
-
-    def epoch(self, epoch: Epoch, n_epochs: int) -> None:
-        if self._importing is None:  # while XLA computes; 0.5 s less of waiting afterwards
-            self._importing = Thread(target=import_all, args=(AFTER_TRAINING,))
-            self._importing.start()
-        self._history.add(epoch)
-        self._watcher.epoch(epoch, n_epochs)
+@cache
+def _import_ahead() -> None:
+    """Import what comes after training while XLA computes: 0.5 s less of waiting afterwards."""
+    Thread(target=import_all, args=(AFTER_TRAINING,)).start()
 
 
 def _peak_mb() -> float | None:

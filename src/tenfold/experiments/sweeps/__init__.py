@@ -2,17 +2,15 @@
 
 from tenfold.experiments.sweeps.commands import Sweep, compare, sweep
 from tenfold.experiments.sweeps.executors import Executor, LocalProcesses
-from tenfold.experiments.sweeps.table import Group, Row
-from tenfold.experiments.sweeps.work import SweepInterrupted, SweepWatcher
+from tenfold.experiments.sweeps.table import Group
+from tenfold.experiments.sweeps.work import SweepInterrupted
 
 __all__ = [
     "Executor",
     "Group",
     "LocalProcesses",
-    "Row",
     "Sweep",
     "SweepInterrupted",
-    "SweepWatcher",
     "compare",
     "sweep",
 ]

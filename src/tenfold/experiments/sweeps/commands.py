@@ -10,6 +10,8 @@ from tenfold import report
 from tenfold.core import files, html_repr
 from tenfold.core.contract import ImageInput
 from tenfold.core.errors import SettingsError
+from tenfold.core.progress import Listener
+from tenfold.core.records import TrialResult
 from tenfold.core.settings import Reading
 from tenfold.data.dataset import Dataset
 from tenfold.data.load import load
@@ -21,8 +23,8 @@ from tenfold.experiments.sweeps.leaderboard import place_learners
 from tenfold.experiments.sweeps.page import write_comparison_page, write_sweep_page
 from tenfold.experiments.sweeps.plan import Plan, check_plan
 from tenfold.experiments.sweeps.search import search as run_search
-from tenfold.experiments.sweeps.table import Group, Row, sort_rows
-from tenfold.experiments.sweeps.work import SweepWatcher, Work, grid_tasks, ranked, working
+from tenfold.experiments.sweeps.table import Group, sort_rows
+from tenfold.experiments.sweeps.work import Work, grid_tasks, ranked, working
 from tenfold.inputs.tables.columns import Table
 from tenfold.learners import LEARNERS, check_task
 from tenfold.runs import record as runs
@@ -49,7 +51,7 @@ class Sweep:
     """
 
     def __init__(
-        self, path: Path, record: SweepRecord, rows: Sequence[Row], groups: Sequence[Group]
+        self, path: Path, record: SweepRecord, rows: Sequence[TrialResult], groups: Sequence[Group]
     ) -> None:
         self.path, self.record = path, record
         self.rows, self.groups = tuple(rows), tuple(groups)
@@ -102,7 +104,7 @@ def sweep(
     out: Path | str = "runs",
     workers: int | None = None,
     executor: Executor | None = None,
-    watcher: SweepWatcher | None = None,
+    listener: Listener | None = None,
     **settings: Any,
 ) -> Sweep:
     """Train many networks, and say what neurons and layers bought and cost.
@@ -124,7 +126,7 @@ def sweep(
       out: Where the sweep's folder is made, or found again.
       workers: Processes, of one thread each; None: one for each core.
       executor: Who makes the trials instead.
-      watcher: Sees trials as they are made.
+      listener: Sees trials as they are made.
       **settings: Any other setting of `tenfold.core.settings.Settings`; a list is tried value by
         value. With another `learner` than `network` the lists are all there is.
 
@@ -153,11 +155,11 @@ def sweep(
     )  # fmt: skip
     check_plan(plan)
     check_task(plan.settings(plan.points()[0], 0).learner, dataset.task)
-    watcher = watcher or SweepWatcher()
+    listener = listener or Listener()
     n_trials = seeds * (plan.n_points or 0 if search else len(plan.points()))
     with (
         executor or LocalProcesses(workers) as hands,
-        working(plan, dataset, Path(out), n_trials, hands, watcher, minutes) as work,
+        working(plan, dataset, Path(out), n_trials, hands, listener, minutes) as work,
     ):
         if search:
             run_search(work)
@@ -165,9 +167,9 @@ def sweep(
             work.make(grid_tasks(plan))
         work.write_table()
         groups = ranked(work)
-        watcher.stage("test")
+        listener.stage("test")
         best = _open_test(work, groups[0])
-        watcher.stage("report")
+        listener.stage("report")
         _conclude_sweep(work, groups, best)
     return Sweep(work.path, work.record, sort_rows(work.rows.values()), groups)
 
@@ -184,7 +186,7 @@ def compare(
     out: Path | str = "runs",
     workers: int | None = None,
     executor: Executor | None = None,
-    watcher: SweepWatcher | None = None,
+    listener: Listener | None = None,
     **settings: Any,
 ) -> Sweep:
     """Train several learners on the same rows, and say which is better.
@@ -197,7 +199,7 @@ def compare(
       learners: Which; all that can learn the task when absent, but for the baseline.
       recipe: Of all of them.
       seeds: Trainings of each.
-      seed, target, reading, out, workers, executor, watcher: As in `sweep`.
+      seed, target, reading, out, workers, executor, listener: As in `sweep`.
       **settings: Any other setting of `tenfold.core.settings.Settings`, for all of them.
 
     Returns:
@@ -216,10 +218,10 @@ def compare(
     check_plan(plan)
     for name in names:
         check_task(name, dataset.task)
-    watcher = watcher or SweepWatcher()
+    listener = listener or Listener()
     with (
         executor or LocalProcesses(workers) as hands,
-        working(plan, dataset, Path(out), seeds * len(names), hands, watcher) as work,
+        working(plan, dataset, Path(out), seeds * len(names), hands, listener) as work,
     ):
         work.make(grid_tasks(plan))
         work.write_table()
@@ -228,9 +230,9 @@ def compare(
         if listed != [group.point["learner"] for group in groups]:
             if listed:  # one that had failed was made since: all are measured again
                 work.record.test_opened = 0
-            watcher.stage("test")
+            listener.stage("test")
             work.record.places = place_learners(work, groups)
-        watcher.stage("report")
+        listener.stage("report")
         _conclude_comparison(work, groups)
     return Sweep(work.path, work.record, sort_rows(work.rows.values()), groups)
 

@@ -14,7 +14,8 @@ The contract of an executor, for whoever writes another one (`experiments/ray.py
 - A trial that fails has said so in its own `run.json`: it is no matter of the executor. A worker
   that dies is: its job is given out again, at most `ATTEMPTS` times, then `trials.give_up` writes
   down why.
-- `run` begins no job any more once `go_on()` is false, and ends when those begun have ended.
+- `run` yields each job that has ended. It begins none any more once `go_on()` is false, and ends
+  when those begun have ended.
 - KeyboardInterrupt leaves `run` at once; leaving the outermost `with` block ends the workers, so
   that one block around several sweeps keeps them for all. Trials under
   way stay behind as they are, and go on when they are asked for again.
@@ -22,31 +23,17 @@ The contract of an executor, for whoever writes another one (`experiments/ray.py
 
 import queue
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol, Self
 
 from tenfold.core.errors import SettingsError
 from tenfold.core.processes import Child, Inbox, Message, raise_error, usable_cores
+from tenfold.core.progress import Listener
+from tenfold.core.records import Epoch
 from tenfold.experiments.sweeps.trials import ENVIRONMENT, Job, give_up
 
 ATTEMPTS = 3
 """How often a job is given out whose worker dies: what kills three kills the fourth."""
-
-
-class Watch(Protocol):
-    """Who sees the trials as they are made."""
-
-    def started(self, job: Job) -> None:
-        """A worker took the job; again after a worker died."""
-
-    def epoch(self, job: Job, epoch: int, n_epochs: int, score: float | None) -> None:
-        """An epoch ended; `score` is that of the validation rows. An executor may leave it out."""
-
-    def ended(self, job: Job) -> None:
-        """The folder says how: read its `run.json`."""
-
-    def warn(self, text: str) -> None:
-        """Something the user should know: one line."""
 
 
 class Executor(Protocol):
@@ -56,14 +43,17 @@ class Executor(Protocol):
     """Trials made at once, at most; no trial's result depends on it."""
 
     def run(
-        self, jobs: Sequence[Job], watch: Watch, go_on: Callable[[], bool] = lambda: True
-    ) -> None:
-        """Make the trials, in about this order, and return when all have ended.
+        self, jobs: Sequence[Job], listener: Listener, go_on: Callable[[], bool] = lambda: True
+    ) -> Iterator[Job]:
+        """Make the trials, in about this order.
 
         Args:
           jobs: What to make.
-          watch: Sees it; called in this thread alone.
+          listener: Is told of trials that start, of their epochs, and of warnings.
           go_on: Asked before each job is begun.
+
+        Yields:
+          Each job when it has ended; its folder says how.
 
         Raises:
           FileError: A worker cannot write.
@@ -119,8 +109,8 @@ class LocalProcesses:
                 self._end(worker)
 
     def run(
-        self, jobs: Sequence[Job], watch: Watch, go_on: Callable[[], bool] = lambda: True
-    ) -> None:
+        self, jobs: Sequence[Job], listener: Listener, go_on: Callable[[], bool] = lambda: True
+    ) -> Iterator[Job]:
         pending, attempts = list(jobs), Counter[str]()
         while len(self._workers) < min(self.n_workers, len(pending)):
             self._workers.append(_Worker(self._inbox))
@@ -130,7 +120,7 @@ class LocalProcesses:
                     busy = {other.job.kind for other in self._workers if other.job is not None}
                     job = pending.pop(next_job(pending, worker.last_kind, busy))
                     attempts[job.folder] += 1
-                    watch.started(job)
+                    listener.trial_started(job.name)
                     worker.give(job)
             if all(worker.job is None for worker in self._workers):
                 return
@@ -139,7 +129,8 @@ class LocalProcesses:
             if speaker is None:
                 continue  # the last words of one that is gone already
             if message is not None:
-                speaker.hear(message, watch)
+                if (ended := speaker.hear(message, listener)) is not None:
+                    yield ended
                 continue
             unfinished, how = speaker.job, self._end(speaker)
             self._workers.append(_Worker(self._inbox))
@@ -147,11 +138,11 @@ class LocalProcesses:
                 continue  # it died while it waited for a job
             why = f"the worker process died ({how})"
             if attempts[unfinished.folder] < ATTEMPTS:
-                watch.warn(f"{unfinished.name}: {why}; it is made again")
+                listener.warn(f"{unfinished.name}: {why}; it is made again")
                 pending.insert(0, unfinished)
             else:
                 give_up(unfinished, f"{why}, {ATTEMPTS} times")
-                watch.ended(unfinished)
+                yield unfinished
 
     def _end(self, worker: "_Worker") -> str:
         self._workers.remove(worker)
@@ -171,18 +162,22 @@ class _Worker:
         self.job = job
         self.child.send(job.as_plain())
 
-    def hear(self, message: Message, watch: Watch) -> None:
-        """Pass on an epoch, or that the job has ended.
+    def hear(self, message: Message, listener: Listener) -> Job | None:
+        """Pass a message on; returns the job if it has ended.
 
         Raises:
           TenfoldError: The worker cannot make trials.
         """
         job = self.job
-        assert job is not None
+        if job is None:
+            return None
         if "epoch" in message:
-            watch.epoch(job, message["epoch"], message["n_epochs"], message["score"])
-            return
+            listener.trial_epoch(job.name, Epoch(**message["epoch"]), message["n_epochs"])
+            return None
+        if "warning" in message:
+            listener.warn(f"{job.name}: {message['warning']}")
+            return None
         self.job = None
         raise_error(message)
         self.last_kind = job.kind
-        watch.ended(job)
+        return job

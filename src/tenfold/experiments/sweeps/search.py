@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from tenfold.core.errors import SettingsError
+from tenfold.core.records import TrialResult
 from tenfold.core.settings import Settings
 from tenfold.experiments.sweeps.plan import Plan, Point
-from tenfold.experiments.sweeps.table import Row
 from tenfold.experiments.sweeps.work import Task, Work
 from tenfold.runs.record import Run
 
@@ -121,7 +121,7 @@ def _point(trial: Any) -> Point:
     }
 
 
-def _tell(study: Any, trial: Any, rows: Sequence[Row]) -> None:
+def _tell(study: Any, trial: Any, rows: Sequence[TrialResult]) -> None:
     from optuna.trial import TrialState
 
     scores = [row.score for row in rows if row.score is not None]
@@ -133,7 +133,7 @@ def _tell(study: Any, trial: Any, rows: Sequence[Row]) -> None:
         study.tell(trial, state=TrialState.PRUNED)
 
 
-def _scores(row: Row) -> list[float]:
+def _scores(row: TrialResult) -> list[float]:
     """The validation score after each epoch: more is better."""
     history = Run.open(row.run).history
     return [

@@ -9,38 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from tenfold.core.csv_cells import number_text, write_csv
+from tenfold.core.records import TrialResult
 from tenfold.evaluation import RegressionEvaluation
 from tenfold.experiments.sweeps.plan import Point
 from tenfold.runs.record import Run
-
-
-@dataclass(frozen=True)
-class Row:
-    """A trial that has ended.
-
-    Attributes:
-      point: The values of what is swept.
-      seed: Its seed.
-      score: Accuracy, or RMSE, of the validation rows; None: it was stopped or failed.
-      parameters: Numbers fitted.
-      state: finished, stopped or failed.
-      seconds: Of fitting, compilation included.
-      epoch_seconds: Of all epochs, without compilation; None where there are none.
-      n_bytes: Of the model file.
-      run: Its folder.
-      why: Why it was stopped or failed.
-    """
-
-    point: Point
-    seed: int
-    score: float | None
-    parameters: int | None
-    state: str
-    seconds: float | None
-    epoch_seconds: float | None
-    n_bytes: int
-    run: Path
-    why: str | None = None
 
 
 @dataclass(frozen=True)
@@ -54,7 +26,7 @@ class Group:
     """
 
     point: Point
-    rows: tuple[Row, ...]
+    rows: tuple[TrialResult, ...]
     mean: float
     deviation: float | None
     seconds: float
@@ -71,7 +43,7 @@ class Group:
         return self.seconds if self.epoch_seconds is None else self.epoch_seconds
 
 
-def read_row(point: Point, folder: Path) -> Row:
+def read_row(point: Point, folder: Path) -> TrialResult:
     """The row of a trial that has ended.
 
     Raises:
@@ -86,7 +58,7 @@ def read_row(point: Point, folder: Path) -> Row:
         score = evaluation.rmse.value if of_regression else evaluation.accuracy.value  # type: ignore[union-attr]
     epochs = run.history if (folder / "history.csv").is_file() else []
     model = folder / "model.onnx"
-    return Row(
+    return TrialResult(
         point=point,
         seed=int(record.config["seed"]),
         score=score,
@@ -100,12 +72,14 @@ def read_row(point: Point, folder: Path) -> Row:
     )
 
 
-def sort_rows(rows: Iterable[Row]) -> list[Row]:
+def sort_rows(rows: Iterable[TrialResult]) -> list[TrialResult]:
     """By settings, then seed."""
     return sorted(rows, key=lambda row: (*row.point.values(), row.seed))
 
 
-def write_table(path: Path, columns: Sequence[str], rows: Iterable[Row], score: str) -> None:
+def write_table(
+    path: Path, columns: Sequence[str], rows: Iterable[TrialResult], score: str
+) -> None:
     """Write `sweep.csv` or `comparison.csv`; `score` is the name of its column."""
     head = (*columns, "seed", score, "parameters", "state", "seconds", "run")
     lines = (
@@ -128,13 +102,13 @@ def read_table(path: Path) -> list[dict[str, str]]:
     return [{k: v for k, v in line.items() if k not in ("seconds", "run")} for line in lines]
 
 
-def group_rows(rows: Iterable[Row], *, least_is_best: bool) -> list[Group]:
+def group_rows(rows: Iterable[TrialResult], *, least_is_best: bool) -> list[Group]:
     """Points of which every trial was finished, best mean first; of equal ones the smaller.
 
     A search may ask for a point twice. Its trials are the same then: one of each seed counts, a
     finished one where there is one.
     """
-    found: dict[tuple[Any, ...], dict[int, Row]] = {}
+    found: dict[tuple[Any, ...], dict[int, TrialResult]] = {}
     for row in sort_rows(rows):
         trials = found.setdefault(tuple(row.point.values()), {})
         if row.seed not in trials or trials[row.seed].score is None:

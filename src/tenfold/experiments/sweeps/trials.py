@@ -8,7 +8,7 @@ import functools
 import math
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import Any
 from tenfold.build.build import Prepared, export, fit, prepare
 from tenfold.core import files
 from tenfold.core.errors import RunError, SettingsError, TenfoldError
-from tenfold.core.progress import Watcher
+from tenfold.core.progress import Listener, Listeners, OnEpochs
 from tenfold.core.records import Epoch
 from tenfold.core.settings import Settings
 from tenfold.data.dataset import Dataset
@@ -89,11 +89,7 @@ class Stopped(Exception):
     """A trial is hopeless: it ends after this epoch."""
 
 
-Report = Callable[[int, int, float | None], None]
-"""Told after each epoch: epoch, of how many, validation score (None: no validation rows)."""
-
-
-def run_trial(job: Job, report: Report = lambda *_: None) -> None:
+def run_trial(job: Job, listener: Listener | None = None) -> None:
     """Make a trial, or find it made: what becomes of it stands in its folder.
 
     Idempotent: a trial that has ended is left as it is; one whose process died goes on from its
@@ -103,7 +99,7 @@ def run_trial(job: Job, report: Report = lambda *_: None) -> None:
 
     Args:
       job: The trial.
-      report: Told after each epoch of a network.
+      listener: Is told of the epochs of a network, and of warnings.
 
     Raises:
       SettingsError: The process was not started with `ENVIRONMENT`, so that its trials would
@@ -133,7 +129,7 @@ def run_trial(job: Job, report: Report = lambda *_: None) -> None:
         run.save()
         started = time.perf_counter()
         try:
-            _make(run, job, report)
+            _make(run, job, listener or Listener())
             state = "finished"
         except Stopped as stopped:
             run.record.note, state = str(stopped), "stopped"
@@ -167,14 +163,16 @@ def give_up(job: Job, why: str) -> None:
     run.finish("failed")
 
 
-def _make(run: Run, job: Job, report: Report) -> None:
+def _make(run: Run, job: Job, listener: Listener) -> None:
     """Fit, export and measure on validation rows."""
     record, settings = run.record, Settings.model_validate(run.record.config)
     data, split = _rows(job.data)
     with _stage(record, "train"):
         prepared = _prepared(job.data, LEARNERS[settings.learner].scaled)
-        watcher = _TrialWatcher(run, job, report)
-        fitted = fit(prepared, data, settings, watcher, Checkpoints(run.path / "checkpoints"))
+        history = csv_files.GrowingHistory(run.path / "history.csv")
+        # The epoch that ends a trial is written down and reported before.
+        listeners = Listeners([OnEpochs(history.add), listener, OnEpochs(_stop_rule(job))])
+        fitted = fit(prepared, data, settings, listeners, Checkpoints(run.path / "checkpoints"))
         record.parameters, record.note = fitted.parameters, fitted.note
         csv_files.write_history(run.path / "history.csv", fitted.history)
     with _stage(record, "export"):
@@ -209,28 +207,22 @@ def _stage(record: Record, name: str) -> Iterator[None]:
     record.seconds[name] = round(time.perf_counter() - start, 3)
 
 
-class _TrialWatcher(Watcher):
-    """Writes down each epoch, tells it on, and ends a trial that is hopeless."""
+def _stop_rule(job: Job) -> Callable[..., None]:
+    """Called with each epoch: ends a trial that is hopeless."""
+    floors = dict(job.floors)
 
-    def __init__(self, run: Run, job: Job, report: Report) -> None:
-        self._history = csv_files.GrowingHistory(run.path / "history.csv")
-        self._floors, self._report = dict(job.floors), report
+    def check(*epochs: Epoch) -> None:
+        for epoch in epochs:
+            score, floor = score_of(epoch), floors.get(epoch.epoch)
+            if not math.isfinite(epoch.loss):
+                raise Stopped(f"stopped after epoch {epoch.epoch}: its loss is {epoch.loss}")
+            if floor is not None and score is not None and not score > floor:
+                raise Stopped(
+                    f"stopped after epoch {epoch.epoch}: validation score {score:.4g}, "
+                    f"not above {floor:.4g}"
+                )
 
-    def resumed(self, history: Sequence[Epoch], n_epochs: int) -> None:
-        self._history.add(*history)
-
-    def epoch(self, epoch: Epoch, n_epochs: int) -> None:
-        self._history.add(epoch)
-        score = score_of(epoch)
-        self._report(epoch.epoch, n_epochs, score)
-        floor = self._floors.get(epoch.epoch)
-        if not math.isfinite(epoch.loss):
-            raise Stopped(f"stopped after epoch {epoch.epoch}: its loss is {epoch.loss}")
-        if floor is not None and score is not None and not score > floor:
-            raise Stopped(
-                f"stopped after epoch {epoch.epoch}: validation score {score:.4g}, "
-                f"not above {floor:.4g}"
-            )
+    return check
 
 
 def score_of(epoch: Epoch) -> float | None:

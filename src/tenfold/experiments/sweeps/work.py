@@ -1,7 +1,6 @@
 """The driver: a plan and rows become trials in a folder, each made once, whoever makes them."""
 
 import math
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,6 +12,8 @@ import numpy as np
 
 from tenfold.core import files
 from tenfold.core.errors import RunError
+from tenfold.core.progress import Listener
+from tenfold.core.records import TrialResult
 from tenfold.core.settings import Settings
 from tenfold.data.dataset import Dataset
 from tenfold.data.split import Split
@@ -20,7 +21,7 @@ from tenfold.experiments.sweeps.executors import Executor
 from tenfold.experiments.sweeps.folder import SweepRecord, claim, save_record
 from tenfold.experiments.sweeps.plan import Plan, Point, multiplications
 from tenfold.experiments.sweeps.shared import MANIFEST, share
-from tenfold.experiments.sweeps.table import Group, Row, group_rows, read_row, write_table
+from tenfold.experiments.sweeps.table import Group, group_rows, read_row, write_table
 from tenfold.experiments.sweeps.trials import THREADS, Job, has_ended
 from tenfold.experiments.train import record_of, split_of
 from tenfold.inputs.tables.columns import Table
@@ -40,32 +41,6 @@ class SweepInterrupted(KeyboardInterrupt):
     def __init__(self, path: Path, n_ended: int, n_trials: int) -> None:
         super().__init__(f"Interrupted: {path}")
         self.path, self.n_ended, self.n_trials = path, n_ended, n_trials
-
-
-class SweepWatcher:
-    """What a caller may want to see while a sweep is made; silent by itself but for warnings."""
-
-    def planned(self, path: Path, n_trials: int, n_ended: int) -> None:
-        """The folder is found: how many trials there are, and how many had ended before."""
-
-    def started(self, job: Job) -> None:
-        """A worker took a trial."""
-
-    def epoch(self, job: Job, epoch: int, n_epochs: int, score: float | None) -> None:
-        """An epoch of a trial ended, with its validation score."""
-
-    def ended(self, job: Job) -> None:
-        """A trial ended, in whatever state."""
-
-    def row(self, row: Row) -> None:
-        """What became of it."""
-
-    def stage(self, name: str) -> None:
-        """After the trials: `test`, `report`."""
-
-    def warn(self, text: str) -> None:
-        """Something the user should know: one line."""
-        print(f"tenfold: {text}", file=sys.stderr)
 
 
 @dataclass(frozen=True)
@@ -99,9 +74,9 @@ class Work:
     path: Path
     record: SweepRecord
     executor: Executor
-    watcher: SweepWatcher
+    listener: Listener
     deadline: float | None = None
-    rows: dict[str, Row] = field(default_factory=dict)
+    rows: dict[str, TrialResult] = field(default_factory=dict)
 
     @property
     def score_name(self) -> str:
@@ -131,12 +106,20 @@ class Work:
         by_folder = {str(self.folder(task).resolve()): task for task in tasks}
         jobs = [self._job(task, folder) for folder, task in by_folder.items()]
         missing = [job for job in jobs if not self._is_known(job, by_folder[job.folder])]
-        self.watcher.planned(self.path, self.record.n_trials, len(self.rows))
+        self.listener.trials(self.path, self.record.n_trials, len(self.rows))
         if missing:
             self._share()
             if self.deadline is None:  # the longest first, so that none is left over at the end
                 missing.sort(key=lambda job: -job.cost)
-            self.executor.run(missing, _Reader(self, by_folder), self.go_on)
+            for job in self.executor.run(missing, self.listener, self.go_on):
+                self._read(by_folder[job.folder])
+
+    def _read(self, task: Task) -> None:
+        """Read what became of a trial, and say it."""
+        row = self.rows[task.name] = read_row(task.point, self.folder(task))
+        self.listener.trial_ended(task.name, row)
+        if row.state == "failed":
+            self.listener.warn(f"{task.name} failed: {row.why}")
 
     def _is_known(self, job: Job, task: Task) -> bool:
         if not has_ended(job):
@@ -203,24 +186,6 @@ class Work:
         save_record(self.path, self.record)
 
 
-class _Reader:
-    """Reads the row of each trial that ends, and passes on what the executor says."""
-
-    def __init__(self, work: Work, tasks: dict[str, Task]) -> None:
-        self._work, self._tasks = work, tasks
-        self.started, self.epoch = work.watcher.started, work.watcher.epoch
-        self.warn = work.watcher.warn
-
-    def ended(self, job: Job) -> None:
-        task = self._tasks[job.folder]
-        row = read_row(task.point, self._work.folder(task))
-        self._work.rows[task.name] = row
-        self._work.watcher.ended(job)
-        self._work.watcher.row(row)
-        if row.state == "failed":
-            self._work.watcher.warn(f"{task.name} failed: {row.why}")
-
-
 def n_inputs(data: Dataset) -> int:
     """Numbers in a row, about: the columns of a table become as many features or more."""
     return len(data.x.columns) if isinstance(data.x, Table) else int(data.x[0].size)
@@ -249,7 +214,7 @@ def working(
     out: Path,
     n_trials: int,
     executor: Executor,
-    watcher: SweepWatcher,
+    listener: Listener,
     minutes: float | None = None,
 ) -> Iterator[Work]:
     """Hold the folder of a sweep, made or found again; whatever happens, it says how it ended.
@@ -273,10 +238,10 @@ def working(
     with files.locked(path, wait=False):
         if record.versions != fresh.versions:
             changed = [n for n, v in fresh.versions.items() if record.versions.get(n) != v]
-            watcher.warn(f"{path} began with other versions of {', '.join(changed)}")
+            listener.warn(f"{path} began with other versions of {', '.join(changed)}")
         spent, start = record.seconds.get("total", 0.0), time.monotonic()
         deadline = None if minutes is None else start + max(0.0, 60 * minutes - spent)
-        work = Work(plan, data, split, path, record, executor, watcher, deadline)
+        work = Work(plan, data, split, path, record, executor, listener, deadline)
         record.n_workers, record.state = executor.n_workers, "running"
         work.save()
         try:
