@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from tenfold.core.contract import Contract, FeaturesInput, ImageInput
 from tenfold.inputs.tables.columns import Table
 from tenfold.serve.limits import Limits
-from tenfold.serve.predict_request import PredictRequest, read_json, read_predict_request
+from tenfold.serve.predict_request import PredictRequest, read_predict_request
 from tenfold.serve.replies import HTTPError
+from tenfold.serve.strict_json import read_json
 from tests.support.service import JSON, RAW, as_json, png
 
 SMALL = Contract(tenfold="0", learner="network", task="classification", labels=("a", "b"),
@@ -26,7 +27,7 @@ FEATURES = SMALL.model_copy(update={"input": FeaturesInput(n_features=2)})
 def read(
     body: bytes, contract: Contract = SMALL, kind: str = JSON, **limits: Any
 ) -> PredictRequest:
-    return read_predict_request(kind, body, contract, Limits(**limits))
+    return read_predict_request(body, kind, contract, Limits(**limits))
 
 
 def refused(body: bytes, *arguments: Any, **named: Any) -> HTTPError:
@@ -108,9 +109,9 @@ def test_a_picture_goes_through_the_fit() -> None:
     assert "Not a picture" in str(refused(b"GIF8 no", DIGITS, "image/gif"))
 
 
-def test_what_is_no_question() -> None:
+def test_what_is_no_request() -> None:
     for body, words in [
-        (b"[]", "Not a request: found='list'. Expected {\"images\": [...]}."),
+        (b"[]", "Unexpected JSON: found='list'. Expected {\"images\": [...]}."),
         (b"{}", "found=[]"),
         (b'{"rows": []}', "found=['rows']"),
         (b'{"images": [], "top": 1}', "found=['images', 'top']"),

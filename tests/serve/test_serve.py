@@ -17,8 +17,9 @@ from tenfold.core.errors import SettingsError
 from tenfold.model.json_form import Answer
 from tenfold.model.json_form import as_json as in_form
 from tenfold.model.predictions import Prediction
+from tenfold.serve.access import without_port
 from tenfold.serve.limits import Limits, read_limits
-from tenfold.serve.request_guard import RequestGuard, without_port
+from tenfold.serve.request_guard import RequestGuard
 from tests.conftest import Few
 from tests.support.paper import CONDITIONS, on_paper
 from tests.support.service import (
@@ -286,7 +287,7 @@ def test_kinds_of_bodies(guard: RequestGuard) -> None:
     assert told.status == 415 and told.error.startswith("An encoded body")
     told = ask(guard, "GET", "/v1/predict")
     assert told.status == 405 and told.headers["allow"] == "POST"
-    assert told.error == "Not a request: method='GET'. Expected POST."
+    assert told.error == "Not this method: method='GET'. Expected POST."
     assert predict(guard, bytes(784), "application/octet-stream; x=y").status == 200
 
 
@@ -303,7 +304,7 @@ def test_a_body_ends_at_its_limit(small_run: Run) -> None:
     crowded = guard_of(small_run, bodies_bytes=1000)
     told = predict(crowded, bytes(1568), RAW)
     assert told.status == 503 and "fewer: bodies_bytes" in told.error
-    assert crowded.state.body_bytes == 0
+    assert crowded.admission.body_bytes == 0
 
 
 def test_too_many_at_once_are_told_to_come_again(small_run: Run, few: Few) -> None:
@@ -321,7 +322,7 @@ def test_too_many_at_once_are_told_to_come_again(small_run: Run, few: Few) -> No
     refused = next(told for told in found if told.status == 503)
     assert refused.headers["retry-after"] in ("1", "2", "3")
     assert refused.error.startswith("Too many requests at once. Expected fewer: in_flight.")
-    assert guard.state.in_flight == 0 and predict(guard, body).status == 200
+    assert guard.admission.in_flight == 0 and predict(guard, body).status == 200
     waiting = guard_of(small_run, queue=2)
     assert predict(waiting, images(few(9).images[:9])).status == 200  # one request is always taken
 

@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from tenfold import Run
+from tenfold.serve.access import AccessPolicy
 from tenfold.serve.application import build
 from tenfold.serve.limits import Limits
-from tenfold.serve.request_guard import AccessPolicy, RequestGuard
+from tenfold.serve.request_guard import RequestGuard
 from tests.support.program import Program, start
 
 JSON = "application/json"

@@ -379,7 +379,7 @@ def serve_command(
         raise SettingsError(
             "E103",
             "The service is not installed",
-            expected="fastapi and uvicorn",
+            expected="uvicorn and uvloop",
             fix="pip install 'tenfold[serve]'",
             missing=error.name,
         ) from error

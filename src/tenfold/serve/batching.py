@@ -14,7 +14,7 @@ from tenfold.model.model import Model
 from tenfold.model.predictions import Answers, Estimate, Prediction, Predictions
 from tenfold.serve.batch_profile import BATCH, BatchProfile
 from tenfold.serve.metrics import Histogram
-from tenfold.serve.predict_request import Rows
+from tenfold.serve.predict_request import ModelInput
 
 INLINE_SECONDS = 0.004
 """A model whose batch of 32 is quicker is asked where the requests arrive: a thread costs more than
@@ -26,7 +26,7 @@ Outcome = Prediction | Estimate | Exception | None
 
 @dataclass(eq=False)
 class _Waiting:
-    rows: Rows
+    rows: ModelInput
     answered: asyncio.Future[list[Outcome]] = field(
         default_factory=lambda: asyncio.get_running_loop().create_future()
     )
@@ -38,7 +38,7 @@ class Batcher:
     A batch is what waits when the model is free, at most 32 rows: nobody waits for company.
 
     Attributes:
-      waiting: Rows in the queue.
+      waiting: ModelInput in the queue.
     """
 
     def __init__(self, model: Model, profile: BatchProfile, sizes: Histogram) -> None:
@@ -50,7 +50,7 @@ class Batcher:
         self._busy = False
         self.waiting = 0
 
-    async def answer(self, rows: Rows) -> list[Outcome]:
+    async def answer(self, rows: ModelInput) -> list[Outcome]:
         """The answers to some rows, in order."""
         parts = [_Waiting(rows[start : start + BATCH]) for start in range(0, len(rows), BATCH)]
         self._queue.extend(parts)
@@ -97,7 +97,7 @@ class Batcher:
         """Let go of the thread."""
         self._thread.shutdown(wait=False)
 
-    def _answered(self, parts: Sequence[Rows]) -> list[Outcome]:
+    def _answered(self, parts: Sequence[ModelInput]) -> list[Outcome]:
         try:
             rows = joined(parts)
         except Exception as error:  # for want of memory, say; the next ones are to be answered
@@ -129,8 +129,8 @@ def _checked(answers: Answers, n: int) -> list[Outcome]:
     return [answers[i] if good[i] else None for i in range(n)]
 
 
-def joined(parts: Sequence[Rows]) -> Any:
-    """Rows of several requests as one array or table."""
+def joined(parts: Sequence[ModelInput]) -> Any:
+    """ModelInput of several requests as one array or table."""
     if len(parts) == 1:
         return parts[0]
     if isinstance(parts[0], Table):

@@ -20,6 +20,7 @@ class Limits(Frozen):
       items: Pictures or rows in one request.
       pixels: Pixels of a picture file.
       json_depth: Lists and objects inside each other.
+      cell_characters: Characters of a cell of a table.
       header_bytes: Bytes of a request's line and headers.
       header_seconds: From a connection's first byte of a request to the end of its headers.
       body_seconds: From the end of the headers to the end of the body.
@@ -36,6 +37,7 @@ class Limits(Frozen):
     items: Annotated[int, Field(ge=1, le=1_000_000)] = 1_000
     pixels: Annotated[int, Field(ge=1, le=64_000_000)] = 16_000_000
     json_depth: Annotated[int, Field(ge=1, le=100)] = 8
+    cell_characters: Annotated[int, Field(ge=1, le=1 << 24)] = 64 << 10
     header_bytes: Annotated[int, Field(ge=256, le=1 << 20)] = 16 << 10
     header_seconds: Seconds = 5.0
     body_seconds: Seconds = 10.0

@@ -1,14 +1,16 @@
-"""What the service accepts and answers, as OpenAPI says it: predictions, which go past FastAPI."""
+"""What the service accepts and answers, as OpenAPI 3.1 says it."""
 
 from collections.abc import Mapping
 from math import prod
 from typing import Any
 
 from tenfold.core.contract import FeaturesInput, ImageInput
+from tenfold.core.version import __version__
 from tenfold.inputs.pictures.decode import FORMATS
 from tenfold.model.model import Model
 from tenfold.serve.limits import Limits
 from tenfold.serve.predictor import Predictor
+from tenfold.serve.replies import Page
 
 Schema = dict[str, Any]
 
@@ -16,19 +18,45 @@ NUMBER: Schema = {"type": "number"}
 TEXT: Schema = {"type": "string"}
 
 
-def add_predictions(document: Schema, predictors: Mapping[str, Predictor], limits: Limits) -> None:
-    """Complete FastAPI's document by the paths that the guard answers itself."""
+REFERENCE = "#/components/schemas/"
+
+HEALTH: Schema = {"$ref": f"{REFERENCE}Health"}
+MODEL: Schema = {"$ref": f"{REFERENCE}Model"}
+MODELS: Schema = {"$ref": f"{REFERENCE}Models"}
+ERROR: Schema = {"$ref": f"{REFERENCE}Error"}
+
+
+def describe(
+    pages: Mapping[str, Page], predictors: Mapping[str, Predictor], limits: Limits
+) -> Schema:
+    """The document: pages by path, and predictions of models by name."""
+    paths: dict[str, Schema] = {path: {"get": _reading(page)} for path, page in pages.items()}
     first = next(iter(predictors.values()))
-    document["paths"]["/v1/predict"] = {"post": _operation(first, limits, "predict")}
+    paths["/v1/predict"] = {"post": _operation(first, limits, "predict")}
     for number, (name, predictor) in enumerate(predictors.items()):
         operation = _operation(predictor, limits, f"predict_{number}")
-        document["paths"][f"/v1/models/{name}/predict"] = {"post": operation}
-    schemas = document.setdefault("components", {}).setdefault("schemas", {})
-    schemas["Error"] = _object({"error": TEXT})
-    for path in document["paths"].values():
-        for operation in path.values():
-            for status, about in REFUSALS.items():
-                operation["responses"].setdefault(status, _error(about))
+        paths[f"/v1/models/{name}/predict"] = {"post": operation}
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Tenfold", "version": __version__},
+        "paths": paths,
+        "components": {"schemas": _components()},
+    }
+
+
+def _components() -> Schema:
+    texts = dict.fromkeys(("name", "model", "learner", "task"), TEXT)
+    facts = {
+        "n_bytes": {"type": "integer"},
+        "labels": {"type": "array", "items": TEXT},
+        "input": {"type": "object"},
+    }
+    return {
+        "Error": _object({"error": TEXT}),
+        "Health": _object({"status": TEXT}),
+        "Model": _object(texts | facts),
+        "Models": _object({"models": {"type": "array", "items": MODEL}}),
+    }
 
 
 REFUSALS = {
@@ -39,6 +67,7 @@ REFUSALS = {
     "405": "Not this method",
     "408": "Headers or body did not arrive in time",
     "431": "Headers too long",
+    "500": "The service or its model failed",
     "503": "Not now: too many requests, or not ready",
 }
 
@@ -52,8 +81,23 @@ PREDICT_REFUSALS = {
 def _error(about: str) -> Schema:
     return {
         "description": about,
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}},
+        "content": {"application/json": {"schema": ERROR}},
     }
+
+
+def _responses(success: Schema, refusals: Mapping[str, str]) -> Schema:
+    return {"200": success} | {status: _error(about) for status, about in refusals.items()}
+
+
+def _reading(page: Page) -> Schema:
+    content = {"content": {page.media_type: {"schema": page.schema}}}
+    responses = _responses({"description": page.summary, **content}, REFUSALS)
+    if page.schema == HEALTH:
+        responses["503"] = {
+            "description": "Not ready, or too many connections",
+            "content": {"application/json": {"schema": {"anyOf": [HEALTH, ERROR]}}},
+        }
+    return {"summary": page.summary, "responses": responses}
 
 
 def _operation(predictor: Predictor, limits: Limits, identifier: str) -> Schema:
@@ -62,12 +106,11 @@ def _operation(predictor: Predictor, limits: Limits, identifier: str) -> Schema:
         "description": "An answer for each item, in order",
         "content": {"application/json": {"schema": _answers(model)}},
     }
-    refusals = {status: _error(about) for status, about in PREDICT_REFUSALS.items()}
     return {
         "operationId": identifier,
         "summary": f"Ask {predictor.name}",
         "requestBody": {"required": True, "content": _bodies(model, limits)},
-        "responses": {"200": answers, **refusals},
+        "responses": _responses(answers, REFUSALS | PREDICT_REFUSALS),
     }
 
 

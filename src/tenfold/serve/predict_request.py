@@ -1,10 +1,9 @@
 """The body of a request -> rows for the model, each item apart: one that is wrong fails alone."""
 
-import json
 import math
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -19,15 +18,23 @@ from tenfold.inputs.tables.columns import Table, read_rows
 from tenfold.model.model import read_cells
 from tenfold.serve.limits import Limits
 from tenfold.serve.replies import HTTPError
+from tenfold.serve.strict_json import read_json
 
-Rows = NDArray[Any] | Table
+ModelInput = NDArray[Any] | Table
 
-# Possessive: with a way back for each byte, a text of 1 MB took 115 MB.
-STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.S)
+JSON_TYPE, RAW_TYPE = "application/json", "application/octet-stream"
+
 MAX_UNKNOWN = 20
 """Columns that a model does not use and that are read to be told about; the others are dropped."""
 
-NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+MAX_NAMED = 5
+"""Columns that an error names: with all of them, 1,000 short rows would be answered with 88 MB."""
+
+MAX_COMPARED = 50
+"""Names of a row that are compared with a missing one, to propose the nearest."""
+
+MAX_SHOWN = 80
+"""Characters of a sender's name that an error shows."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,52 +50,70 @@ class PredictRequest:
     """
 
     kind: str
-    rows: Rows
+    rows: ModelInput
     errors: Sequence[str | None]
     notes: Sequence[str] = ()
     steps: PictureSteps | None = None
 
 
+def media_type_of(headers: Mapping[bytes, bytes]) -> str:
+    """The kind of a request's body.
+
+    Raises:
+      HTTPError: 415 for one that cannot be read.
+    """
+    if b"content-encoding" in headers:
+        raise HTTPError(415, "An encoded body", expected="no Content-Encoding")
+    given = headers.get(b"content-type", b"").decode("latin-1")
+    kind = given.partition(";")[0].strip().lower()
+    if kind in (JSON_TYPE, RAW_TYPE) or kind.startswith("image/"):
+        return kind
+    raise HTTPError(
+        415,
+        "Not a content type that can be read",
+        expected=f"{JSON_TYPE}, {RAW_TYPE} or image/...",
+        content_type=given[:80],
+    )
+
+
 def read_predict_request(
-    media_type: str, body: bytes, contract: Contract, limits: Limits
+    body: bytes, media_type: str, contract: Contract, limits: Limits
 ) -> PredictRequest:
     """Read a request's body.
 
     Args:
-      media_type: `application/json`, `application/octet-stream` or `image/...`.
       body: Its bytes, within the limit.
+      media_type: `application/json`, `application/octet-stream` or `image/...`.
       contract: Of the model that is asked.
-      limits: Of items, pixels and depth.
+      limits: Of items, pixels, depth and cells.
 
     Raises:
       HTTPError: 413 for too many items, 415 for a kind of body that the model does not take, 422
         for what cannot be read or when no item can.
     """
     accepted = contract.input
-    if media_type == "application/json":
+    if media_type == JSON_TYPE:
         request = _json_request(body, contract, limits)
     elif not isinstance(accepted, ImageInput):
-        raise HTTPError(
-            415, message("Not a body for this model", expected="JSON", content_type=media_type)
-        )
-    elif media_type == "application/octet-stream":
+        raise HTTPError(415, "Not a body for this model", expected="JSON", content_type=media_type)
+    elif media_type == RAW_TYPE:
         request = _raw_request(body, accepted, limits)
     else:
         try:
             steps = preprocess(body, accepted, PictureOptions(max_pixels=limits.pixels))
         except TenfoldError as error:
-            raise HTTPError(422, str(error)) from error
+            raise HTTPError.with_text(422, str(error)) from error
         request = PredictRequest("picture", steps.image[None], (None,), steps=steps)
     if all(request.errors):
-        raise HTTPError(422, next(filter(None, request.errors)))
+        raise HTTPError.with_text(422, next(filter(None, request.errors)))
     return request
 
 
 def _check_items(n: int, limits: Limits) -> None:
     if n > limits.items:
-        raise HTTPError(413, message("Too many items", expected=f"at most {limits.items}", items=n))
+        raise HTTPError(413, "Too many items", expected=f"at most {limits.items}", items=n)
     if not n:
-        raise HTTPError(422, message("Nothing to answer", expected="at least one item", items=0))
+        raise HTTPError(422, "Nothing to answer", expected="at least one item", items=0)
 
 
 def _raw_request(body: bytes, accepted: ImageInput, limits: Limits) -> PredictRequest:
@@ -97,12 +122,7 @@ def _raw_request(body: bytes, accepted: ImageInput, limits: Limits) -> PredictRe
     if rest:
         shape = " x ".join(map(str, accepted.shape))
         raise HTTPError(
-            422,
-            message(
-                "Not whole pictures",
-                expected=f"{size} bytes for each, {shape}",
-                n_bytes=len(body),
-            ),
+            422, "Not whole pictures", expected=f"{size} bytes for each, {shape}", n_bytes=len(body)
         )
     _check_items(n, limits)
     rows = np.frombuffer(body, np.uint8).reshape(n, *accepted.shape)
@@ -114,16 +134,14 @@ def _json_request(body: bytes, contract: Contract, limits: Limits) -> PredictReq
     kind = {ImageInput: "images", TableInput: "rows", FeaturesInput: "features"}[type(accepted)]
     sent = read_json(body, limits.json_depth)
     if not isinstance(sent, dict) or list(sent) != [kind]:
-        found = sorted(sent) if isinstance(sent, dict) else type(sent).__name__
-        raise HTTPError(422, message("Not a request", expected=f'{{"{kind}": [...]}}', found=found))
+        found = _first(sorted(sent)) if isinstance(sent, dict) else type(sent).__name__
+        raise HTTPError(422, "Unexpected JSON", expected=f'{{"{kind}": [...]}}', found=found)
     items = sent[kind]
     if not isinstance(items, list):
-        raise HTTPError(
-            422, message("Not a list", where=kind, expected="a list", found=_name(items))
-        )
+        raise HTTPError(422, "Not a list", where=kind, expected="a list", found=_describe(items))
     _check_items(len(items), limits)
     if isinstance(accepted, TableInput):
-        return _table_request(items, accepted)
+        return _table_request(items, accepted, limits)
     read: Callable[[Any, tuple[int, ...]], NDArray[Any]] = (
         _pixels if isinstance(accepted, ImageInput) else _features
     )
@@ -133,12 +151,12 @@ def _json_request(body: bytes, contract: Contract, limits: Limits) -> PredictReq
         try:
             rows.append(read(item, accepted.shape))
             errors.append(None)
-        except _Unreadable as problem:
-            errors.append(str(problem))
+        except _ItemError as error:
+            errors.append(str(error))
     return PredictRequest(kind, np.stack(rows) if rows else np.empty(0), errors)
 
 
-class _Unreadable(Exception):
+class _ItemError(Exception):
     """Why an item cannot be read."""
 
 
@@ -157,7 +175,7 @@ def _pixels(item: Any, shape: tuple[int, ...]) -> NDArray[np.uint8]:
             values = np.array(item)
             if (values == np.rint(values)).all():
                 return values.astype(np.uint8).reshape(shape)
-        raise _Unreadable(
+        raise _ItemError(
             message(
                 "Not a pixel",
                 expected="whole numbers from 0 to 255",
@@ -166,8 +184,8 @@ def _pixels(item: Any, shape: tuple[int, ...]) -> NDArray[np.uint8]:
             )
         )
     sides = " x ".join(map(str, shape))
-    raise _Unreadable(
-        message("Not a picture", expected=f"{sides} or {size} numbers", found=_name(given))
+    raise _ItemError(
+        message("Not a picture", expected=f"{sides} or {size} numbers", found=_describe(given))
     )
 
 
@@ -186,7 +204,7 @@ def _flattened(item: Any, shape: tuple[int, ...]) -> list[Any] | None:
 def _first_wrong(item: list[Any]) -> object:
     for value in item:
         if type(value) not in (int, float) or not 0 <= value <= 255 or value != int(value):
-            return value if isinstance(value, int | float) else _name(value)
+            return value if isinstance(value, int | float) else _describe(value)
     raise AssertionError("called for a list that is wrong")
 
 
@@ -198,16 +216,16 @@ def _features(item: Any, shape: tuple[int, ...]) -> NDArray[np.float64]:
             values = np.array([np.inf])
         if np.isfinite(values).all():
             return values
-        raise _Unreadable(message("Not a finite number", expected="numbers below 1.8e308"))
-    raise _Unreadable(
-        message("Not features", expected=f"a list of {shape[0]} numbers", found=_name(item))
+        raise _ItemError(message("Not a finite number", expected="numbers below 1.8e308"))
+    raise _ItemError(
+        message("Not features", expected=f"a list of {shape[0]} numbers", found=_describe(item))
     )
 
 
-def _table_request(items: list[Any], accepted: TableInput) -> PredictRequest:
+def _table_request(items: list[Any], accepted: TableInput, limits: Limits) -> PredictRequest:
     # What follows earlier rows is known from the others; else each row has all columns itself.
     wanted = () if accepted.order else tuple(column.name for column in accepted.columns)
-    errors = [_row_error(item, wanted) for item in items]
+    errors = [_row_error(item, wanted, limits) for item in items]
     known = {*accepted.names, accepted.target}
     if accepted.order is not None:
         known.add(accepted.order.time)
@@ -223,7 +241,7 @@ def _table_request(items: list[Any], accepted: TableInput) -> PredictRequest:
         cells, notes = with_earlier_values(read_cells(good, accepted.names), accepted)
         rows, remarks = read_rows(cells, accepted)
     except TenfoldError as error:
-        raise HTTPError(422, str(error)) from error
+        raise HTTPError.with_text(422, str(error)) from error
     return PredictRequest("rows", rows, errors, [*notes, *remarks])
 
 
@@ -237,78 +255,40 @@ def _unknown(items: Sequence[Any], known: set[str]) -> set[str]:
     return found
 
 
-def _row_error(item: Any, wanted: Sequence[str]) -> str | None:
+def _row_error(item: Any, wanted: Sequence[str], limits: Limits) -> str | None:
+    """Why an item is no row that the model can answer."""
     if not isinstance(item, dict):
-        return message("Not a row", expected="an object of column and value", found=_name(item))
+        return message("Not a row", expected="an object of column and value", found=_describe(item))
     if missing := [name for name in wanted if name not in item]:
+        others = f" and {len(wanted) - MAX_NAMED} more" if len(wanted) > MAX_NAMED else ""
         return message(
             "Missing columns",
             where="rows",
-            expected=", ".join(wanted),
-            fix=did_you_mean(missing[0], list(item)),
-            columns=missing,
+            expected=", ".join(wanted[:MAX_NAMED]) + others,
+            fix=did_you_mean(missing[0], list(islice(item, MAX_COMPARED))),
+            columns=_first(missing),
         )
     for name, value in item.items():
+        where = name[:MAX_SHOWN]
         if isinstance(value, list | dict):
             return message(
-                "Not a cell", where=name, expected="text or a number", found=_name(value)
+                "Not a cell", where=where, expected="text or a number", found=_describe(value)
             )
         if isinstance(value, float) and not math.isfinite(value):
-            return message("Not a finite number", where=name, expected="numbers below 1.8e308")
+            return message("Not a finite number", where=where, expected="numbers below 1.8e308")
+        if isinstance(value, str) and len(value) > limits.cell_characters:
+            most = f"at most {limits.cell_characters} characters"
+            return message("Cell too long", where=where, expected=most, n_characters=len(value))
     return None
 
 
-def _name(value: Any) -> str:
+def _first(names: Sequence[str]) -> list[str]:
+    """The first names of many, as far as an error shows them."""
+    return [name[:MAX_SHOWN] for name in names[:MAX_NAMED]]
+
+
+def _describe(value: Any) -> str:
     if isinstance(value, list):
         return f"a list of {len(value)}"
     names = {dict: "an object", str: "text", bool: "true or false", type(None): "null"}
     return names.get(type(value), "a number")
-
-
-def read_json(body: bytes, max_depth: int) -> Any:
-    """JSON as RFC 8259 has it, and stricter: no NaN, no infinity, no key twice, not too deep.
-
-    Raises:
-      HTTPError: 422 for anything else.
-    """
-    if _is_deeper(body, max_depth):
-        raise HTTPError(
-            422,
-            message("JSON too deep", expected=f"at most {max_depth} levels", fix=None),
-        )
-    try:
-        return DECODER.decode(body.decode())
-    except UnicodeDecodeError as error:
-        raise HTTPError(422, message("Not UTF-8", where=f"byte {error.start}")) from error
-    except json.JSONDecodeError as error:
-        place = f"line {error.lineno}, column {error.colno}"
-        raise HTTPError(422, message("Not JSON", where=place, problem=error.msg)) from error
-    except _Unreadable as error:
-        raise HTTPError(422, str(error)) from error
-    except ValueError as error:  # a whole number of more than 4,300 digits
-        raise HTTPError(422, message("Not a number", expected="at most 4,300 digits")) from error
-
-
-def _is_deeper(body: bytes, max_depth: int) -> bool:
-    """Whether lists and objects are nested deeper; brackets in strings do not count."""
-    if body.count(b"[") + body.count(b"{") <= max_depth:
-        return False
-    brackets = np.frombuffer(STRING.sub(b"", body).translate(None, NO_BRACKETS), np.uint8)
-    steps = np.where((brackets == ord("[")) | (brackets == ord("{")), 1, -1)
-    return bool(steps.cumsum().max(initial=0) > max_depth)
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise _Unreadable(message("A key twice", expected="each key once", key=twice[:80]))
-    return found
-
-
-def _no_constant(name: str) -> Any:
-    raise _Unreadable(message("Not a number in JSON", expected="finite numbers", value=name))
-
-
-DECODER = json.JSONDecoder(object_pairs_hook=_once, parse_constant=_no_constant)

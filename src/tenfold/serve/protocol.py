@@ -1,18 +1,19 @@
-"""HTTP on a connection: uvicorn's, with a deadline for every wait and a cheap no when it is full.
+"""HTTP on a connection: uvicorn's, with a deadline for every wait and an end of every sending.
 
-uvicorn 0.54 waits for headers and bodies without end (protocols/http/httptools_impl.py); only
-between two requests it has a timer, which each byte stops. Here a connection knows until when it
-may be in its present state, and the server looks at all of them ten times a second.
+uvicorn 0.54 waits for headers and bodies without end (protocols/http/httptools_impl.py): only
+between two requests it has a timer, which each byte stops. It takes requests that come one behind
+the other without end too. Here a connection knows until when it may be in its present state, and
+the server looks at all of them ten times a second. What is too much is refused here, before the
+application is asked.
 """
 
 import asyncio
 import socket
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from tenfold.core.errors import message
 from tenfold.serve.replies import HTTPError
 from tenfold.serve.request_guard import RequestGuard
 
@@ -20,6 +21,14 @@ LINGER_SECONDS = 2.0
 """How long a client may take to read its last answer."""
 
 MAX_HEADERS = 100
+
+MAX_PIPELINED = 16
+"""Requests that may wait behind another one of their connection. What follows is not read, and the
+connection closes after the answers; without end they took 120 MB a second."""
+
+MAX_OVERHEAD = 8
+"""Bytes on the wire for each byte of a body, beside `header_bytes`. A chunk of one byte has six;
+extensions of chunks and trailers, which are thrown away, could go on for ever."""
 
 
 class Protocol(HttpToolsProtocol):
@@ -29,47 +38,72 @@ class Protocol(HttpToolsProtocol):
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
-        self._limits = self.guard.limits
-        self._reading: float | None = None  # until when the headers, or the body, have to be there
-        self._asked = 0.0
+        self._limits = self.guard.admission.limits
+        self._receiving: Literal["headers", "body"] | None = None
+        self._deadline: float | None = None  # for the rest of it
+        self._n_received = 0  # bytes of it
+        self._n_body = 0  # bytes that are body, and not its framing
+        self._asked = 0.0  # when the last headers were complete
         self._closing: float | None = None
-        self._in_headers = 0
+        self._is_last = False  # what follows is not read
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._reading = self.loop.time() + self._limits.header_seconds
+        self._deadline = self.loop.time() + self._limits.header_seconds
         if len(self.connections) > self._limits.connections:
-            self._refuse(self.guard.full("connections"), close=True)
+            self._refuse(self.guard.admission.full("connections"), close=True)
 
     def data_received(self, data: bytes) -> None:
-        if self.transport.is_closing():
+        if self.transport.is_closing() or self._is_last:
             return
-        if self._reading is None:
-            self._reading = self.loop.time() + self._limits.header_seconds
-        self._in_headers += len(data)
+        if self._receiving is None:
+            self._expect_headers()
+        self._n_received += len(data)
         super().data_received(data)
-        if self._in_headers > self._limits.header_bytes:
-            self._refuse(self._long_headers(), close=True)
+        most = self._limits.header_bytes
+        if self._receiving == "body":
+            most += MAX_OVERHEAD * self._n_body
+        if self._n_received > most:
+            self._refuse_current(self._long_headers())
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        if self._reading is None:
-            self._reading = self.loop.time() + self._limits.header_seconds
+        if self._receiving is None:  # behind another one, in the same data
+            self._expect_headers()
+
+    def _expect_headers(self) -> None:
+        self._receiving, self._n_received = "headers", 0
+        self._deadline = self._deadline or self.loop.time() + self._limits.header_seconds
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._receiving == "headers":  # and no trailer, which would become one
+            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        self._in_headers = -(1 << 62)  # what follows is a body, until the message ends
+        self._receiving, self._n_received, self._n_body = "body", 0, 0
         self._asked = now = self.loop.time()
-        self._reading = now + self._limits.body_seconds
+        self._deadline = now + self._limits.body_seconds
+        if len(self.pipeline) >= MAX_PIPELINED:
+            self._read_no_more()
+            raise httptools.HttpParserError("too many requests one behind the other")
         n_bytes = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
+        codings = [value.lower() for name, value in self.headers if name == b"transfer-encoding"]
         if n_bytes > self._limits.header_bytes or len(self.headers) > MAX_HEADERS:
             self._refuse(self._long_headers(), close=True)
-        elif self._is_alone and (refusal := self.guard.no_room(self.url.decode("latin-1"))):
-            self._refuse(refusal, close=not self.parser.should_keep_alive())
+        elif codings and codings != [b"chunked"]:
+            error = HTTPError(400, "Not a transfer coding of this service", expected="chunked")
+            self._refuse(error, close=True)
+        elif self._is_alone and (full := self.guard.no_room(self.url.decode("latin-1"))):
+            self._refuse(full, close=not self.parser.should_keep_alive())
         else:
             super().on_headers_complete()
 
+    def on_body(self, body: bytes) -> None:
+        self._n_body += len(body)
+        super().on_body(body)
+
     def on_message_complete(self) -> None:
-        self._reading, self._in_headers = None, 0
+        self._receiving, self._deadline, self._n_received = None, None, 0
         super().on_message_complete()
         if self._is_alone:  # answered before its body was there, which has stopped uvicorn's timer
             self._unset_keepalive_if_required()
@@ -79,7 +113,7 @@ class Protocol(HttpToolsProtocol):
 
     def eof_received(self) -> bool:  # type: ignore[override]
         """A client that has said all may still wait for its answer."""
-        if self._is_alone or self._reading is not None:
+        if self._is_alone or self._receiving is not None:
             return False
         self.cycle.keep_alive = False
         return True
@@ -92,17 +126,17 @@ class Protocol(HttpToolsProtocol):
     def _long_headers(self) -> HTTPError:
         most = self._limits.header_bytes
         return HTTPError(
-            431, message("Headers too long", expected=f"at most {most} bytes, {MAX_HEADERS} lines")
+            431, "Headers too long", expected=f"at most {most} bytes, {MAX_HEADERS} lines"
         )
 
-    def _refuse(self, refusal: HTTPError, *, close: bool) -> None:
+    def _refuse(self, error: HTTPError, *, close: bool) -> None:
         """Answer without asking the application, which has cost enough already."""
         if self.transport.is_closing():
             return
-        reply = refusal.reply
+        reply = error.reply
         close = close or self.guard.state.leaving
         head = [STATUS_LINE[reply.status]]
-        for name, value in self.guard.headers(reply, self.guard.next_id()):
+        for name, value in self.guard.headers(reply, self.guard.log.next_id()):
             head += [name, b": ", value, b"\r\n"]
         if close:
             head.append(b"connection: close\r\n")
@@ -112,26 +146,49 @@ class Protocol(HttpToolsProtocol):
         if close:
             self.transport.close()
 
+    def _refuse_current(self, error: HTTPError) -> None:
+        """Refuse what is being received, though the application may wait for the rest of it."""
+        cycle, is_alone = self.cycle, self._is_alone
+        if not is_alone and self._receiving == "headers":
+            self._read_no_more()
+            return
+        if self.pipeline or (not is_alone and cycle.response_started):
+            self.transport.abort()  # an answer now would be taken for that of another request
+            return
+        self._refuse(error, close=True)
+        if not is_alone:
+            cycle.disconnected = True
+            cycle.message_event.set()
+
+    def _read_no_more(self) -> None:
+        """Answer what was asked, and close."""
+        self._is_last = True
+        self.cycle.keep_alive = False
+        self._receiving = self._deadline = None
+        self.flow.pause_reading()
+
     def send_400_response(self, msg: str) -> None:
         """What uvicorn says to bytes that are no request."""
-        if self._is_alone:
-            self._refuse(HTTPError(400, message("Not an HTTP request")), close=True)
+        if self._is_last:
+            return
+        if self._is_alone or self._receiving == "body":
+            self._refuse_current(HTTPError(400, "Not an HTTP request"))
         else:
-            self.transport.close()
+            self._read_no_more()
 
     def handle_websocket_upgrade(self) -> None:
         raise httptools.HttpParserError("no upgrades")
 
     def shutdown(self) -> None:
         """Leave in order: a request that has begun to arrive is still answered."""
-        is_waiting = self._is_alone and (self._in_headers > 0 or self._has_bytes())
+        is_waiting = self._is_alone and (self._receiving == "headers" or self._has_bytes())
         if not is_waiting:
             super().shutdown()
 
     def _has_bytes(self) -> bool:
         """Whether something was sent that has not been read."""
-        found = self.transport.get_extra_info("socket")
-        copy = socket.fromfd(found.fileno(), found.family, found.type)
+        ours = self.transport.get_extra_info("socket")
+        copy = socket.fromfd(ours.fileno(), ours.family, ours.type)
         try:
             return bool(copy.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
         except OSError:
@@ -146,32 +203,15 @@ class Protocol(HttpToolsProtocol):
             self._closing = self._closing or now
             if now > self._closing + LINGER_SECONDS:
                 self.transport.abort()
-        elif (
-            not self._is_alone and self._in_headers >= 0
-        ):  # all of it is there, or a next one begins
+        elif not self._is_alone and self._receiving != "body":  # all of it is there
             if now > self._asked + limits.body_seconds + 2 * limits.answer_seconds:
                 self.transport.abort()
-        elif self._reading is not None and now > self._reading and not self.flow.read_paused:
-            self._refuse_late()
-
-    def _refuse_late(self) -> None:
-        cycle = self.cycle
-        if self._is_alone and self._in_headers <= 0:
-            self.transport.close()  # nothing was asked, or it has its answer
-            return
-        if not self._is_alone and cycle.response_started:
-            self.transport.abort()
-            return
-        part = "body" if self._in_headers < 0 else "headers"
-        self._refuse(
-            HTTPError(
-                408, message(f"The {part} did not arrive in time", expected="a faster sender")
-            ),
-            close=True,
-        )
-        if cycle is not None:  # its application waits for the rest
-            cycle.disconnected = True
-            cycle.message_event.set()
+        elif self._deadline is not None and now > self._deadline and not self.flow.read_paused:
+            if self._is_alone and self._receiving != "headers":
+                self.transport.close()  # nothing was asked, or it has its answer
+            else:
+                error = f"The {self._receiving} did not arrive in time"
+                self._refuse_current(HTTPError(408, error, expected="a faster sender"))
 
 
 class _Answered:

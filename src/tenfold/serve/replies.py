@@ -1,12 +1,16 @@
 """What goes back over the wire: a status, a body, and the errors that become one."""
 
 import json
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from tenfold.core.errors import TenfoldError
 
 JSON = b"application/json"
+
+Headers = tuple[tuple[bytes, bytes], ...]
 
 
 class Reply(NamedTuple):
@@ -15,29 +19,66 @@ class Reply(NamedTuple):
     status: int
     body: bytes
     content_type: bytes = JSON
-    headers: tuple[tuple[bytes, bytes], ...] = ()
+    headers: Headers = ()
+
+
+@dataclass(frozen=True)
+class Page:
+    """An address that is read by GET.
+
+    Attributes:
+      summary: What is there, as OpenAPI says it.
+      make: Makes the reply.
+      schema: Of the reply's body.
+      media_type: Of the reply's body.
+      is_slow: Whether making it may take so long that others would wait.
+    """
+
+    summary: str
+    make: Callable[[], Reply]
+    schema: dict[str, Any]
+    media_type: str = "application/json"
+    is_slow: bool = False
 
 
 class HTTPError(TenfoldError):
-    """A request that is not answered, and with which status that is said.
+    """A request that is refused.
 
-    Attributes:
+    Args:
       status: The HTTP status.
-      headers: Headers that belong to it, such as `Retry-After`.
+      wrong, where, expected, fix, **facts: The message, as of every `TenfoldError`.
+      headers: Headers that belong to the status, such as `Retry-After`.
     """
 
-    def __init__(self, status: int, text: str, *headers: tuple[bytes, bytes]) -> None:
-        Exception.__init__(self, text)
-        self.code, self.where, self.facts = "E900", None, {}
+    def __init__(
+        self,
+        status: int,
+        wrong: str,
+        /,
+        *,
+        where: object = None,
+        expected: str | None = None,
+        fix: str | None = None,
+        headers: Headers = (),
+        **facts: object,
+    ) -> None:
+        super().__init__("E900", wrong, where=where, expected=expected, fix=fix, **facts)
         self.status = status
         self.headers = headers
+
+    @classmethod
+    def with_text(cls, status: int, text: str) -> Self:
+        """A refusal in the words of another error."""
+        error = cls(status, text)
+        error.args = (text,)
+        return error
 
     @cached_property
     def reply(self) -> Reply:
         """The refusal as an answer: `{"error": "..."}`, in the words of the command line."""
-        return Reply(self.status, written({"error": str(self)}), JSON, self.headers)
+        return json_reply({"error": str(self)}, self.status, self.headers)
 
 
-def written(value: Any) -> bytes:
-    """JSON that every reader takes: no NaN, no infinity."""
-    return json.dumps(value, allow_nan=False).encode()
+def json_reply(value: Any, status: int = 200, headers: Headers = ()) -> Reply:
+    """An answer in JSON that every reader takes: no NaN, no infinity."""
+    return Reply(status, json.dumps(value, allow_nan=False).encode(), JSON, headers)

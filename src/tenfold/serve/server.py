@@ -21,10 +21,11 @@ import uvicorn
 
 from tenfold.core.errors import FileError, SettingsError
 from tenfold.runs.record import Run
+from tenfold.serve.access import AccessPolicy
 from tenfold.serve.application import build
 from tenfold.serve.limits import Limits
 from tenfold.serve.protocol import Protocol
-from tenfold.serve.request_guard import AccessPolicy, RequestGuard
+from tenfold.serve.request_guard import RequestGuard
 
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 

@@ -1,0 +1,96 @@
+"""Who may ask: under which names, from which pages, with which token."""
+
+import hmac
+from base64 import b64decode
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+
+from tenfold.serve.replies import HTTPError
+
+HEALTH = frozenset({"/health/live", "/health/ready"})
+"""Asked by supervisors: no token, and never refused for lack of room."""
+
+SINGLE = frozenset(
+    {b"host", b"origin", b"authorization", b"content-type", b"content-length", b"content-encoding"}
+)
+"""Headers that decide something: two of them would mean two things."""
+
+
+@dataclass(frozen=True)
+class AccessPolicy:
+    """Who may ask.
+
+    Attributes:
+      hosts: Names and addresses that a request's Host may have, without port, lower case.
+      token: What a request must show; None: nothing.
+    """
+
+    hosts: Collection[str]
+    token: str | None = None
+
+    def check(self, method: str, path: str, headers: Mapping[bytes, bytes]) -> None:
+        """Refuse whoever may not ask.
+
+        Raises:
+          HTTPError: 401 without the token, 403 for a foreign name or page.
+        """
+        host = headers.get(b"host", b"").decode("latin-1").lower()
+        if without_port(host) not in self.hosts:
+            raise HTTPError(
+                403, "Unknown host", expected="a name of this service: --allow-host adds one"
+            )
+        if not _is_own_page(method, host, headers):
+            raise HTTPError(403, "Foreign origin", expected="a page of this service")
+        if self.token is not None and path not in HEALTH:
+            shown = _shown_token(headers.get(b"authorization", b""))
+            if not hmac.compare_digest(shown, self.token.encode()):
+                raise HTTPError(
+                    401,
+                    "No access",
+                    expected="the service's token: Authorization: Bearer TOKEN",
+                    headers=((b"www-authenticate", b'Basic realm="tenfold", charset="UTF-8"'),),
+                )
+
+
+def headers_by_name(pairs: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    """The headers of a request.
+
+    Raises:
+      HTTPError: 400 for one that decides something and stands there twice.
+    """
+    headers: dict[bytes, bytes] = {}
+    for name, value in pairs:
+        if name in headers and name in SINGLE:
+            raise HTTPError(400, "A header twice", header=name.decode("ascii"))
+        headers[name] = value
+    return headers
+
+
+def without_port(host: str) -> str:
+    """The name or address of a Host header, without its port."""
+    name, colon, port = host.rpartition(":")
+    if colon and port.isdigit() and not host.endswith("]"):
+        return name
+    return host
+
+
+def _is_own_page(method: str, host: str, headers: Mapping[bytes, bytes]) -> bool:
+    """Whether no page has sent a request, or one of this service; links may stand anywhere."""
+    origin = headers.get(b"origin", b"").decode("latin-1").lower()
+    if b"origin" in headers and origin not in (f"http://{host}", f"https://{host}"):
+        return False
+    is_link = method == "GET" and headers.get(b"sec-fetch-mode") == b"navigate"
+    return is_link or headers.get(b"sec-fetch-site", b"none") in (b"none", b"same-origin")
+
+
+def _shown_token(authorization: bytes) -> bytes:
+    """The token of Bearer, or the password of Basic, which browsers ask for by themselves."""
+    scheme, _, shown = authorization.partition(b" ")
+    if scheme.lower() == b"bearer":
+        return shown
+    if scheme.lower() == b"basic":
+        try:
+            return b64decode(shown, validate=True).partition(b":")[2]
+        except ValueError:
+            pass
+    return b""
