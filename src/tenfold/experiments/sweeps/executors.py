@@ -90,7 +90,7 @@ class LocalProcesses:
 
     def __init__(self, n_workers: int | None = None) -> None:
         if n_workers is not None and n_workers < 1:
-            raise SettingsError("E801", "Too few", expected="1 or more", workers=n_workers)
+            raise SettingsError("E803", "Too few", expected="1 or more", workers=n_workers)
         self.n_workers = n_workers or usable_cores()
         self._workers: list[_Worker] = []
         self._n_entered = 0
