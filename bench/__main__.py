@@ -155,7 +155,7 @@ def _prediction(folder: Path) -> Iterator[str]:
     run = tenfold.open(folder / "runs" / "mnist-network-1")
     data = tenfold.load("mnist")
     image, many = data.x[60_000], data.x[60_000:]
-    one = [1e6 * s for s in time_calls(lambda: run.model.predict(image), 20_000)]
+    one = [1e6 * s for s in time_calls(lambda: run.model.predict_one(image), 20_000)]
     batch = [1e3 * s for s in time_calls(lambda: run.model.predict(many), 20)]
     file = folder / "one.idx"
     tenfold.inputs.idx.write_idx(file, image)

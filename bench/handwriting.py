@@ -33,7 +33,7 @@ def main(n: int = 200) -> None:
     rows = np.random.default_rng(0).choice(validation, n, replace=False)
 
     def right(images: list[NDArray[np.uint8]]) -> float:
-        return float((model.probabilities(np.array(images)).argmax(1) == data.y[rows]).mean())
+        return float((model.answer(np.array(images)).outputs[0].argmax(1) == data.y[rows]).mean())
 
     print(f"as in MNIST: {right(list(data.x[rows])):.3f} of {n}")
     print("| paper | plain resize | fit |\n|---|---|---|")

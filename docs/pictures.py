@@ -118,7 +118,7 @@ def box(model: tenfold.Model, folder: Path) -> None:
     Image.fromarray(page.clip(0, 255).astype(np.uint8)).save(photo)
     from tenfold.report.drawings import steps_picture
 
-    (IMAGES / "box.png").write_bytes(steps_picture(model.predict(photo)))  # type: ignore[arg-type]
+    (IMAGES / "box.png").write_bytes(steps_picture(model.predict_one(photo)))  # type: ignore[arg-type]
 
 
 def plot(name: str, size: tuple[float, float], draw: Callable[[Any], None], bare: bool) -> None:

@@ -43,4 +43,4 @@ if not folder.exists():
 run = tenfold.train(folder, learner="cnn", width=8, epochs=12, batch_size=16)
 print("accuracy", run.evaluation.accuracy, "| always one label", run.evaluation.baseline.accuracy)
 one = next(path for path in sorted(folder.rglob("*")) if path.is_file())
-print(one, tenfold.predict(run, one))
+print(one, tenfold.predict(run, one)[0])

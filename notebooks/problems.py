@@ -120,7 +120,7 @@ for text in (
     "see you at lunch tomorrow",
     "meeting tomorrow on your bonus account",
 ):
-    print(spam.model.predict({"message": text}), "|", text)
+    print(spam.model.predict_one({"message": text}), "|", text)
 
 # %% [markdown]
 # ## Fraud: one payment in fifty
@@ -198,7 +198,7 @@ print("always the mean: off by", scores.baseline.mae.in_unit)
 
 # %%
 house = {"size_m2": 95, "district": "river", "built": 1975, "rooms": 4}
-answer = priced["network"].model.predict(house)
+answer = priced["network"].model.predict_one(house)
 true_middle = 95**0.92 * 2800 * (0.7 + 0.3 * 75 / 124)
 print(
     f"{answer.value:,.0f}, in 90 of 100 cases between {answer.low:,.0f} and {answer.high:,.0f}; the rule behind it {true_middle:,.0f}"

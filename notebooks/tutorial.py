@@ -252,8 +252,8 @@ assert np.allclose(by_hand, answer[0], atol=1e-4)
 # Ten probabilities that sum to 1. The answer is the digit with the largest.
 
 # %%
-right = run.model.predict(picture)
-print("true", data.y[row], "| read", right.label, f"| sum {right.values.sum():.6f}")
+right = run.model.predict_one(picture)
+print("true", data.y[row], "| read", right.label, f"| sum {right.probabilities.sum():.6f}")
 right
 
 # %%
@@ -381,9 +381,9 @@ photo = photo.filter(ImageFilter.GaussianBlur(1.2))
 photo.save("my-digit.png")
 
 naive = np.asarray(photo.resize((28, 28)))
-obvious = better.model.predict(naive)
-inverted = better.model.predict(255 - naive)
-fitted = tenfold.predict(better, "my-digit.png")
+obvious = better.model.predict_one(naive)
+inverted = better.model.predict_one(255 - naive)
+fitted = better.model.predict_one("my-digit.png")
 print("made small:", obvious, "| and inverted:", inverted)
 print("fitted:    ", fitted)
 
@@ -406,7 +406,7 @@ for axis, (image, title) in zip(axes, shown, strict=True):
 
 # %%
 noise = np.random.default_rng(0).integers(0, 256, (28, 28), np.uint8)
-nothing = better.model.predict(noise)
+nothing = better.model.predict_one(noise)
 print(nothing, "|", nothing.reason)
 
 # %% [markdown]

@@ -20,7 +20,7 @@ from tenfold.evaluation import RegressionEvaluation
 from tenfold.inputs.tables.read import from_frame
 from tenfold.learners import LEARNERS
 from tenfold.model.model import Model
-from tenfold.model.predictions import Estimates, Predictions
+from tenfold.model.predictions import Predictions, Values
 
 N = 160
 WORDS = ["free", "win", "call me", "£5", "now!"]
@@ -73,8 +73,8 @@ def file_of(data: Dataset, settings: Settings) -> bytes:
     return export(fit(prepared, data, settings, Watcher()), prepared, data, split, settings)
 
 
-def numbers_of(answers: Estimates | Predictions) -> NDArray[np.float32]:
-    return answers.value if isinstance(answers, Estimates) else answers.probabilities
+def numbers_of(answers: Values | Predictions) -> NDArray[np.float32]:
+    return answers.value if isinstance(answers, Values) else answers.probabilities
 
 
 CASES = [
@@ -91,7 +91,7 @@ def test_the_same_seed_gives_the_same_bytes(learner: str, target: str) -> None:
     first, second = (file_of(data, config(learner)) for _ in range(2))
     assert first == second
     answers = Model(first).predict(hostile(target))
-    assert isinstance(answers, Estimates | Predictions) and len(answers) == N
+    assert isinstance(answers, Values | Predictions) and len(answers) == N
     assert np.isfinite(numbers_of(answers)).all()
 
 
@@ -101,16 +101,16 @@ def test_every_learner_goes_the_whole_way(learner: str, target: str) -> None:
     frame.to_csv("t.csv", index=False)
     run = tenfold.train("t.csv", learner=learner, recipe="fast", reading=Reading(target="y"))
     answers = run.model.predict("t.csv")
-    assert isinstance(answers, Estimates | Predictions) and len(answers) == N
+    assert isinstance(answers, Values | Predictions) and len(answers) == N
     shuffled = run.model.predict(frame[frame.columns[::-1]].drop(columns="y"))
-    assert isinstance(shuffled, Estimates | Predictions)
+    assert isinstance(shuffled, Values | Predictions)
     assert np.array_equal(numbers_of(answers), numbers_of(shuffled))
     assert tenfold.evaluate(run.path) == run.evaluation
     assert tenfold.evaluate(run.path, "t.csv").n >= run.evaluation.n
     assert tenfold.verify(run.path)["examples"] > 1
     empty = pd.DataFrame({name: ["", "NA"] for name in frame.columns})
     blank = run.model.predict(empty)
-    assert isinstance(blank, Estimates | Predictions) and len(blank) == 2
+    assert isinstance(blank, Values | Predictions) and len(blank) == 2
 
 
 def test_the_baseline_is_not_worse_than_itself() -> None:
@@ -183,7 +183,7 @@ def test_class_weights_move_the_answer_and_are_undone() -> None:
     data = table("label")
     plain = Model(file_of(data, config("logistic")))
     weighted = Model(file_of(data, config("logistic", class_weights="balanced")))
-    a, b = (model.probabilities(data.x).mean(axis=0) for model in (plain, weighted))
+    a, b = (model.answer(data.x).outputs[0].mean(axis=0) for model in (plain, weighted))
     assert np.abs(a - b).max() < 0.1
 
 
@@ -192,7 +192,7 @@ def test_a_baseline_without_lags_answers_the_mean(tmp_path: Path) -> None:
     reading = Reading(target="y", time="t", lags=0)
     run = tenfold.train(frame, learner="baseline", reading=reading, out=tmp_path)
     answers = run.model.predict(frame)
-    assert isinstance(answers, Estimates) and len(set(answers.value.tolist())) == 1
+    assert isinstance(answers, Values) and len(set(answers.value.tolist())) == 1
 
 
 def test_a_forest_on_a_table_is_never_unsure() -> None:

@@ -223,7 +223,7 @@ def test_an_unsure_answer_has_its_reason(trained: Trained) -> None:
     model = trained("network").model
     shirt = np.zeros((28, 28), np.uint8)
     shirt[2:26, 8:20] = shirt[3:12, 2:26] = 180
-    answer = model.predict(shirt)
+    answer = model.predict_one(shirt)
     assert isinstance(answer, Prediction)
     assert answer.unsure and answer.reason is not None and answer.novelty is not None
     assert answer.novelty > 1 and repr(answer).endswith(", unsure)")
@@ -231,7 +231,7 @@ def test_an_unsure_answer_has_its_reason(trained: Trained) -> None:
         answer.reason.startswith("unlike the training examples: novelty ")
         or " or " in answer.reason
     )
-    digit = model.predict(MNIST.x[1])
+    digit = model.predict_one(MNIST.x[1])
     assert isinstance(digit, Prediction)
     assert (digit.unsure, digit.reason) == (False, None)
     assert digit.novelty is not None and digit.novelty < 1
@@ -310,7 +310,7 @@ def test_an_older_model_still_opens(trained: Trained) -> None:
     old = Model(without_novelty(run.path / "model.onnx"))
     answers = old.predict(MNIST.x[:20])
     assert isinstance(answers, Predictions) and answers.novelty is None
-    np.testing.assert_array_equal(answers.probabilities, run.model.probabilities(MNIST.x[:20]))
+    np.testing.assert_array_equal(answers.probabilities, run.model.answer(MNIST.x[:20]).outputs[0])
     proto = onnx.load(run.path / "model.onnx")
     del proto.graph.output[1]
     with pytest.raises(ModelError, match=r"contradicts its contract.*novelty"):

@@ -43,7 +43,7 @@ def check_alike(size: tuple[int, int], hidden: list[int], n_labels: int, seed: i
     learner = fitted(build_network(size, hidden, n_labels, seed=seed))
     x = np.random.default_rng(seed).integers(0, 256, (20, *size), np.uint8)
     model = Model(to_graph(learner, contract(*size, n_labels)))
-    np.testing.assert_allclose(model.probabilities(x), learner.answers(x), atol=1e-5)
+    np.testing.assert_allclose(model.answer(x).outputs[0], learner.answers(x), atol=1e-5)
 
 
 @settings(max_examples=5, deadline=None)
@@ -125,6 +125,6 @@ def test_changed_weights_are_refused() -> None:
     learner = fitted(build_network((4, 4), [3], 2, seed=1))
     other = fitted(build_network((4, 4), [3], 2, seed=2))
     x = np.random.default_rng(0).integers(0, 256, (50, 4, 4), np.uint8)
-    answered = Model(to_graph(other, contract(4, 4, 2))).probabilities(x)
+    answered = Model(to_graph(other, contract(4, 4, 2))).answer(x).outputs[0]
     with pytest.raises(ExportError, match="of=50"):
         check_agreement(learner.answers(x), answered, [str(i) for i in range(50)])

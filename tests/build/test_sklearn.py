@@ -23,7 +23,7 @@ from tenfold.build.onnx.features import scaler
 from tenfold.core.contract import FeaturesInput
 from tenfold.core.errors import DataError, SettingsError
 from tenfold.learners.training import steps
-from tenfold.model.predictions import Estimate, Estimates, Prediction, Predictions
+from tenfold.model.predictions import Prediction, Predictions, Value, Values
 
 Floats = NDArray[np.float64]
 
@@ -106,19 +106,19 @@ def test_the_file_answers_what_predict_answers(tmp_path: Path, regressor: Networ
     model = Model.open(path)
     assert model.contract.input == FeaturesInput(n_features=4)
     answers = model.predict(x)
-    assert isinstance(answers, Estimates)
+    assert isinstance(answers, Values)
     assert (answers.value == regressor.predict(x)).all()
     assert repr(model) == "Model(network, 4 features, regression)"
-    one = model.predict(x[0].tolist())
-    assert isinstance(one, Estimate) and one.value == pytest.approx(float(answers.value[0]))
+    one = model.predict_one(x[0].tolist())
+    assert isinstance(one, Value) and one.value == pytest.approx(float(answers.value[0]))
 
 
 def test_one_row_of_features_is_one_prediction() -> None:
     x, y = heaps()
     fitted = NetworkClassifier(max_epochs=50).fit(x, y)
-    one = fitted.model_.predict(x[0])
+    one = fitted.model_.predict_one(x[0])
     assert isinstance(one, Prediction) and one.image is None
-    assert one.values == pytest.approx(fitted.predict_proba(x[:1])[0], abs=1e-6)
+    assert one.probabilities == pytest.approx(fitted.predict_proba(x[:1])[0], abs=1e-6)
 
 
 def test_a_copy_holds_the_models_bytes_and_answers_alike(regressor: NetworkRegressor) -> None:
@@ -136,7 +136,7 @@ def test_values_are_in_the_targets_unit_with_an_honest_interval(
     x, y = slope()
     assert regressor.score(x[300:], y[300:]) > 0.95
     answers = regressor.model_.answer(x[300:])
-    assert isinstance(answers, Estimates)
+    assert isinstance(answers, Values)
     inside = (answers.low <= y[300:]) & (y[300:] <= answers.high)
     assert 0.75 < inside.mean() <= 1
 

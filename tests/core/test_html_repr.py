@@ -8,7 +8,7 @@ import pytest
 from tenfold import Evaluation, Prediction, Predictions, Run
 from tenfold.core import html_repr
 from tenfold.evaluation import RegressionEvaluation
-from tenfold.model.predictions import Estimates
+from tenfold.model.predictions import Values
 
 
 def test_a_run_shows_its_state_and_its_scores(small_run: Run) -> None:
@@ -32,10 +32,10 @@ def test_predictions_show_what_was_seen(small_run: Run) -> None:
     assert f"<strong>{one.label}, {one.confidence:.1%}</strong>" in html
 
 
-def test_estimates_and_regressions_show_their_intervals() -> None:
+def test_values_and_regressions_show_their_intervals() -> None:
     three = np.arange(3, dtype=np.float32)
-    text = Estimates(three, three - 1, three + 1)._repr_html_()
-    assert "3 estimates" in text and "<td>2</td><td>1</td><td>3</td>" in text
+    text = Values(three, three - 1, three + 1)._repr_html_()
+    assert "3 values" in text and "<td>2</td><td>1</td><td>3</td>" in text
     y = np.arange(10.0)
     found = RegressionEvaluation.of(
         y, y + 0.1, low=y - 1, high=y + 1, baseline_value=4.5, baseline_kind="mean", target="<b>"

@@ -223,7 +223,7 @@ def test_colours_are_learned_and_the_contract_goes_with_the_model(tmp_path: Path
     assert run.model.labels == ("blue", "green", "red")
     wide = tmp_path / "wide.jpg"
     save(coloured("green", 999, (100, 300)), wide)
-    answer = run.model.predict(wide)
+    answer = run.model.predict_one(wide)
     assert isinstance(answer, tenfold.Prediction) and answer.steps is not None
     assert answer.label == "green" and answer.steps.image.shape == (40, 40, 3)
     with pytest.raises(DataError, match="Pages cannot be read"):
@@ -248,7 +248,7 @@ def test_your_own_pictures_are_measured_beside_mnist(small_run: Run, tmp_path: P
     images = sorted(path for path in folder.glob("*/*.png") if path.name != "torn.png")
     right = 0
     for path in images:
-        answer = small_run.model.predict(path)
+        answer = small_run.model.predict_one(path)
         assert isinstance(answer, tenfold.Prediction)
         right += answer.label == path.parent.name
     assert accuracy and float(accuracy[1]) == round(right / n, 4)

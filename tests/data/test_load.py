@@ -87,7 +87,7 @@ def test_a_model_reads_other_files_by_its_contract(table: Path) -> None:
     assert other.labels == run.model.labels and len(other) == 12
     assert other.info and other.info.input == run.model.contract.input
     assert "columns not used by the model: extra (other.csv)" in other.info.notes
-    assert np.isfinite(run.model.probabilities(other.x)).all()
+    assert np.isfinite(run.model.answer(other.x).outputs[0]).all()
 
 
 def pixel_file(path: Path, header: list[str], labels: list[object], *, last: int = 0) -> Path:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import tenfold
-from tenfold import Dataset, Prediction, Run
+from tenfold import Dataset, Prediction, Predictions, Run
 from tenfold.build.build import export, prepare
 from tenfold.core.errors import DataError, ExportError, FileError, RunError, SettingsError
 from tenfold.core.progress import Watcher
@@ -99,7 +99,7 @@ def test_ctrl_c_in_training_keeps_the_finished_epochs(data: Dataset) -> None:
     assert Run.open(run.path).record.state == "interrupted"
     assert len(run.history) == 3
     assert run.record.test_opened == 0
-    assert isinstance(run.model.predict(data.x[0]), Prediction)
+    assert isinstance(run.model.predict_one(data.x[0]), Prediction)
     assert tenfold.verify(run.path) == {"files": 3, "examples": 0}
     assert tenfold.evaluate(run, data).n == 100
     with pytest.raises(RunError, match=r"no evaluation\.json: state='interrupted'"):
@@ -188,4 +188,4 @@ def test_predict_takes_a_run_its_folder_or_its_model(small_run: Run, data: Datas
         tenfold.predict(source, data.x[0])
         for source in (small_run, small_run.path, small_run.path / "model.onnx")
     ]
-    assert len({answer.label for answer in answers if isinstance(answer, Prediction)}) == 1
+    assert len({answer[0].label for answer in answers if isinstance(answer, Predictions)}) == 1

@@ -206,7 +206,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tenfold.Model:
 def test_mnist_loses_at_most_a_tenth_of_a_point(mnist: Dataset, trained: tenfold.Model) -> None:
     x, y = mnist.x[mnist.test_rows], mnist.y[mnist.test_rows]
     fitted = np.array([mnist_box.fit(image).image for image in x])
-    before, after = ((trained.probabilities(part).argmax(1) == y).mean() for part in (x, fitted))
+    before, after = (
+        (trained.answer(part).outputs[0].argmax(1) == y).mean() for part in (x, fitted)
+    )
     assert after >= before - 0.001
 
 
@@ -216,7 +218,7 @@ def test_synthetic_paper_is_read(mnist: Dataset, trained: tenfold.Model) -> None
     for name, paper in CONDITIONS.items():
         pictures = [on_paper(mnist.x[row], paper, int(row)) for row in rows]
         fitted = np.array([mnist_box.fit(picture).image for picture in pictures])
-        right = (trained.probabilities(fitted).argmax(1) == mnist.y[rows]).mean()
+        right = (trained.answer(fitted).outputs[0].argmax(1) == mnist.y[rows]).mean()
         assert right >= 0.9, name
 
 
@@ -227,7 +229,7 @@ def test_real_handwriting_is_read(trained: tenfold.Model) -> None:
         rows = [row for row in csv.DictReader(file) if row["label"] != "sheet"]
     pictures = [read_picture(HANDWRITING / row["path"], at_least_px=640).pixels for row in rows]
     right = [
-        trained.probabilities(mnist_box.fit(picture).image[None]).argmax() == int(row["label"])
+        trained.answer(mnist_box.fit(picture).image[None]).outputs[0].argmax() == int(row["label"])
         for picture, row in zip(pictures, rows, strict=True)
     ]
     assert len(right) == 40 and sum(right) >= 39

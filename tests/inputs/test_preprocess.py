@@ -97,8 +97,8 @@ def test_what_has_the_size_already_stays_as_it_is() -> None:
 
 def test_python_gives_the_same_steps(small_run: Run, tmp_path: Path) -> None:
     Image.fromarray(on_paper(MNIST.x[7], Paper())).save(tmp_path / "digit.png")
-    answer = small_run.model.predict(tmp_path / "digit.png")
+    answer = small_run.model.predict_one(tmp_path / "digit.png")
     assert isinstance(answer, Prediction) and answer.steps is not None and answer.image is not None
     np.testing.assert_array_equal(answer.steps.image, answer.image)
-    array = small_run.model.predict(answer.image)
+    array = small_run.model.predict_one(answer.image)
     assert isinstance(array, Prediction) and array.steps is None

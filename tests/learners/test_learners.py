@@ -394,7 +394,7 @@ def test_every_file_is_made_of_known_operators_and_loads_in_the_c_locale(tmp_pat
     program = (
         "import sys, numpy as np\nfrom pathlib import Path\nfrom tenfold import Model\n"
         "for path in sorted(Path(sys.argv[1]).glob('*.onnx')):\n"
-        "    print(Model.open(path).probabilities(np.zeros((2, 2, 2, 3), np.uint8)).shape)\n"
+        "    print(Model.open(path).answer(np.zeros((2, 2, 2, 3), np.uint8)).outputs[0].shape)\n"
         "assert 'sklearn' not in sys.modules\n"
     )
     printed = subprocess.run(
@@ -412,8 +412,8 @@ def test_a_model_answers_no_more_rows_at_once_than_its_contract_says(few: Any) -
     split = tenfold.split(data)
     prepared = build.prepare(data, split, scaled=True)
     model = Model(build.export(fitted, prepared, data, split, asked))
-    assert [chunk.stop - chunk.start for chunk in model._chunks(20, 100)] == [7, 7, 7]
-    np.testing.assert_array_equal(model.probabilities(data.x), fitted.answers(data.x))
+    assert [len(feed["image"]) for feed in model.reader.feeds(data.x[:20], 7)] == [7, 7, 6]
+    np.testing.assert_array_equal(model.answer(data.x).outputs[0], fitted.answers(data.x))
 
 
 @pytest.mark.slow
@@ -430,7 +430,7 @@ def test_mnist_is_read_as_well_as_promised(
     fitted = fit(name, prepared.train, prepared.validation, 10, n_trees=100)
     content = build.export(fitted, prepared, mnist, split, asked)
     assert len(content) < megabytes * 1e6
-    answers = Model(content).probabilities(mnist.x[split.test])
+    answers = Model(content).answer(mnist.x[split.test]).outputs[0]
     assert (answers.argmax(axis=1) == mnist.y[split.test]).mean() >= bar
 
 

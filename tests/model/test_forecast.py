@@ -11,7 +11,7 @@ from tenfold import Run
 from tenfold.core.errors import DataError
 from tenfold.core.settings import Reading
 from tenfold.model.forecast import forecast
-from tenfold.model.predictions import Estimates
+from tenfold.model.predictions import Values
 
 N = 240
 DAYS = pd.date_range("2020-01-01", periods=N).strftime("%Y-%m-%d")
@@ -42,11 +42,11 @@ def test_a_forecast_goes_on_after_the_last_row(run: Run) -> None:
 def test_the_first_step_is_the_answer_to_the_next_row(run: Run) -> None:
     found = forecast(run.model, 3)
     row = run.model.predict(pd.DataFrame({"day": ["2020-08-28"]}))
-    assert isinstance(row, Estimates) and row.notes == ()
+    assert isinstance(row, Values) and row.notes == ()
     assert row.value[0] == pytest.approx(found.value[0], rel=1e-6)
     after = pd.DataFrame({"day": ["2020-08-28", "2020-08-29"], "temp": [found.value[0], None]})
     second = run.model.predict(after)
-    assert isinstance(second, Estimates)
+    assert isinstance(second, Values)
     assert second.value[1] == pytest.approx(found.value[1], rel=1e-5)
 
 
@@ -72,7 +72,7 @@ def test_other_columns_have_no_known_future(tmp_path: Path) -> None:
         "the target alone. Answer rows with these columns instead: tenfold predict RUN rows.csv."
     )
     answers = run.model.predict(pd.DataFrame({"day": ["2020-08-28"], "rain": [0.1]}))
-    assert isinstance(answers, Estimates) and len(answers) == 1
+    assert isinstance(answers, Values) and len(answers) == 1
 
 
 def test_rows_without_order_have_nothing_to_forecast(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from tenfold.core.errors import DataError, FileError, ModelError
 from tenfold.inputs.idx import write_idx
 from tenfold.inputs.pictures.decode import PictureOptions
 from tenfold.inputs.tables.columns import Table
-from tenfold.model.model import CHUNK_BYTES
+from tenfold.model.readers import CHUNK_BYTES
 
 Damage = Callable[[onnx.ModelProto], None]
 
@@ -29,11 +29,12 @@ def model(small_run: Run) -> Model:
 
 
 def test_one_image_is_a_prediction(model: Model, mnist: Dataset) -> None:
-    answer = model.predict(mnist.x[0])
+    answer = model.predict_one(mnist.x[0])
     assert isinstance(answer, Prediction)
-    assert answer.label == max(answer.probabilities, key=lambda label: answer.probabilities[label])
-    assert answer.confidence == answer.probabilities[answer.label]
-    assert list(answer.probabilities) == list("0123456789")
+    probabilities = answer.as_dict()
+    assert answer.label == max(probabilities, key=lambda label: probabilities[label])
+    assert answer.confidence == probabilities[answer.label] == answer.probabilities.max()
+    assert list(probabilities) == list(answer.classes) == list("0123456789")
     assert (answer.image == mnist.x[0]).all()
     assert (answer.unsure, answer.reason) == (False, None)
     assert repr(answer) == f"Prediction({answer.label!r}, confidence={answer.confidence:.4f})"
@@ -43,9 +44,9 @@ def test_one_and_many_answer_alike(model: Model, mnist: Dataset) -> None:
     many = model.predict(mnist.x[:50])
     assert isinstance(many, Predictions)
     for i, one in enumerate(many):
-        alone = model.predict(mnist.x[i])
+        alone = model.predict_one(mnist.x[i])
         assert isinstance(alone, Prediction)
-        np.testing.assert_allclose(one.values, alone.values, atol=1e-6)
+        np.testing.assert_allclose(one.probabilities, alone.probabilities, atol=1e-6)
         assert (one.label, many.labels[i]) == (alone.label, alone.label)
         assert many.confidence[i] == one.confidence
     assert len(many) == 50
@@ -62,9 +63,9 @@ def test_one_and_many_follow_the_threshold_alike() -> None:
     model = tenfold.train(data, learner="logistic", cost={"false_negative": 20.0}).model
     many = model.predict(x)
     assert isinstance(many, Predictions) and model.contract.decision is not None
-    assert many.labels != [many.label_names[code] for code in many.probabilities.argmax(axis=1)]
+    assert many.labels != [many.classes[code] for code in many.probabilities.argmax(axis=1)]
     for image, answer in zip(x, many, strict=True):
-        one = model.predict(image)
+        one = model.predict_one(image)
         assert isinstance(one, Prediction)
         assert one.label == answer.label
         assert one.confidence == pytest.approx(answer.confidence)
@@ -74,13 +75,13 @@ def test_probabilities_are_asked_of_labels_only() -> None:
     frame = pd.DataFrame({"x": np.arange(80) / 7, "t": np.arange(80) * 1.5})
     model = tenfold.train(frame, target="t", learner="linear").model
     with pytest.raises(DataError, match="No probabilities: task='regression'"):
-        model.probabilities(Table({"x": np.array([1.0])}))
+        model.answer(Table({"x": np.array([1.0])})).outputs[0]
 
 
 def test_more_than_a_chunk_answers_like_its_parts(model: Model, mnist: Dataset) -> None:
     x = mnist.x[: CHUNK_BYTES // 784 + 500]
-    whole = model.probabilities(x)
-    parts = np.concatenate([model.probabilities(x[i : i + 999]) for i in range(0, len(x), 999)])
+    whole = model.answer(x).outputs[0]
+    parts = np.concatenate([model.answer(x[i : i + 999]).outputs[0] for i in range(0, len(x), 999)])
     np.testing.assert_allclose(whole, parts, atol=1e-6)
 
 
@@ -92,15 +93,17 @@ def test_no_images_are_no_answers(model: Model) -> None:
 
 def test_views_in_any_memory_order_are_read_right(model: Model, mnist: Dataset) -> None:
     turned = np.asfortranarray(mnist.x[:5])
-    np.testing.assert_array_equal(model.probabilities(turned), model.probabilities(mnist.x[:5]))
-    assert model.probabilities(mnist.x[:10:2]).shape == (5, 10)
+    np.testing.assert_array_equal(
+        model.answer(turned).outputs[0], model.answer(mnist.x[:5]).outputs[0]
+    )
+    assert model.answer(mnist.x[:10:2]).outputs[0].shape == (5, 10)
 
 
 def test_memory_stays_bounded_however_many_images(model: Model) -> None:
     n = 200_000  # 157 MB of pixels, of which no copy may be made; the answers take 8 MB
     images = np.broadcast_to(np.zeros((1, 28, 28), np.uint8), (n, 28, 28))
     tracemalloc.start()
-    model.probabilities(images)
+    model.answer(images).outputs[0]
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 8e6 + 3 * 8.4e6
@@ -109,7 +112,10 @@ def test_memory_stays_bounded_however_many_images(model: Model) -> None:
 def test_idx_files_are_read_as_they_are(model: Model, mnist: Dataset, tmp_path: Path) -> None:
     write_idx(tmp_path / "one.idx", mnist.x[3])
     write_idx(tmp_path / "many.idx.gz", mnist.x[:4])
-    one, many = model.predict(tmp_path / "one.idx"), model.predict(str(tmp_path / "many.idx.gz"))
+    one, many = (
+        model.predict_one(tmp_path / "one.idx"),
+        model.predict(str(tmp_path / "many.idx.gz")),
+    )
     assert isinstance(one, Prediction) and isinstance(many, Predictions)
     assert many[3].label == one.label
 
@@ -141,17 +147,17 @@ def test_a_picture_is_fitted_to_the_box_and_can_be_taken_as_it_is(
     large = np.kron(255 - digit, np.ones((9, 9), np.uint8))  # dark on light, nine times the size
     path = tmp_path / "photo.png"
     Image.fromarray(large).save(path)
-    answer = model.predict(path)
+    answer = model.predict_one(path)
     assert isinstance(answer, Prediction) and answer.image is not None
     assert answer.image.shape == (28, 28)
     assert np.corrcoef(answer.image.ravel(), digit.ravel())[0, 1] > 0.9
 
     Image.fromarray(digit).save(path)
-    as_it_is = model.predict(path, PictureOptions(fit_to_box=False))
+    as_it_is = model.predict_one(path, PictureOptions(fit_to_box=False))
     assert isinstance(as_it_is, Prediction) and as_it_is.image is not None
     np.testing.assert_array_equal(as_it_is.image, digit)
     Image.fromarray(np.full((60, 60), 255, np.uint8)).save(path)
-    blank = model.predict(path)
+    blank = model.predict_one(path)
     assert isinstance(blank, Prediction)
     assert (blank.unsure, blank.reason) == (True, "nothing is drawn on it")
 

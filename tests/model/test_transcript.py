@@ -53,7 +53,7 @@ def test_lines_are_read_in_order(page: NDArray[np.uint8], knows_by_heart: Run) -
     for line in read.lines:
         for digit in line:
             assert digit.answer.image is not None
-            again = knows_by_heart.model.predict(digit.answer.image)
+            again = knows_by_heart.model.predict_one(digit.answer.image)
             assert isinstance(again, tenfold.Prediction)
             assert (digit.label, digit.answer.confidence) == (again.label, again.confidence)
     tops = [[digit.box[1] for digit in line] for line in read.lines]

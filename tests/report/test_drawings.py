@@ -31,7 +31,7 @@ def call(*arguments: object) -> Done:
 
 
 def answer_to(run: Run, path: Path) -> Prediction:
-    answer = run.model.predict(path)
+    answer = run.model.predict_one(path)
     assert isinstance(answer, Prediction)
     return answer
 

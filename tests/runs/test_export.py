@@ -25,7 +25,7 @@ from tenfold.learners import Fitted
 from tenfold.learners.architectures import build_cnn, build_network
 from tenfold.learners.network import Network
 from tenfold.model.model import Model
-from tenfold.model.predictions import Estimates, Predictions
+from tenfold.model.predictions import Predictions, Values
 from tenfold.runs.export import write_keras, write_onnx
 
 CALIBRATED = Constants(temperature=1.7, label_factors=(0.5, 1.0, 2.0))
@@ -92,7 +92,7 @@ def test_a_trained_network_with_its_calibration(
     assert said == "(n, 28, 28), values 0 to 255, to calibrated probabilities (n, 10)"
     x = mnist.x[60_000:60_200]
     answers, layers = asked_alone(path, x)
-    np.testing.assert_allclose(answers, small_run.model.probabilities(x), atol=1e-5)
+    np.testing.assert_allclose(answers, small_run.model.answer(x).outputs[0], atol=1e-5)
     assert layers[:4] == ["Rescaling", "Flatten", "Dense", "Dense"] and layers[-1] == "Softmax"
     with zipfile.ZipFile(path) as file:
         config = file.read("config.json").decode()
@@ -106,7 +106,7 @@ def test_dense_layers_of_any_picture(shape: tuple[int, ...], asked_alone: Asked)
     write_keras(model, Path("small.keras"))
     x = np.random.default_rng(1).integers(0, 256, (50, *shape), np.uint8)
     answers, _ = asked_alone(Path("small.keras"), x)
-    expected = Model.open(model).probabilities(x)
+    expected = Model.open(model).answer(x).outputs[0]
     np.testing.assert_allclose(answers, expected, atol=1e-5)
     assert np.ptp(expected) > 0.1  # the answers differ, so that agreement says something
 
@@ -122,7 +122,7 @@ def test_convolutions_of_odd_sizes(shape: tuple[int, ...], asked_alone: Asked) -
     write_keras(model, Path("cnn.keras"))
     x = rng.integers(0, 256, (20, *shape), np.uint8)
     answers, layers = asked_alone(Path("cnn.keras"), x)
-    np.testing.assert_allclose(answers, Model.open(model).probabilities(x), atol=1e-5)
+    np.testing.assert_allclose(answers, Model.open(model).answer(x).outputs[0], atol=1e-5)
     assert "Conv2D" in layers and "BatchNormalization" not in layers
 
 
@@ -150,7 +150,7 @@ def test_features_and_values(n_labels: int | None, asked_alone: Asked) -> None:
     x[0] = 1e4  # farther than any deviation that the model lets through
     answers, _ = asked_alone(Path("features.keras"), x)
     expected = Model.open(model).answer(x)
-    if isinstance(expected, Estimates):
+    if isinstance(expected, Values):
         np.testing.assert_allclose(answers[1:, 0], expected.value[1:], atol=20e-5)
         np.testing.assert_allclose(answers[0, 0], expected.value[0], rtol=1e-5)
     else:

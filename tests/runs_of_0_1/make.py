@@ -154,7 +154,7 @@ def make_features_model() -> dict[str, Any]:
     estimator.fit(iris.data, iris.target_names[iris.target])
     (HERE / "features.onnx").write_bytes(estimator.onnx_)
     rows = iris.data[[0, 75, 149]]
-    answers = tenfold.Model.open(HERE / "features.onnx").probabilities(rows)
+    answers = tenfold.Model.open(HERE / "features.onnx").answer(rows).outputs[0]
     return {"features": rows.tolist(), "probabilities": answers.tolist()}
 
 

@@ -12,7 +12,7 @@ import tenfold
 from tenfold import Run
 from tenfold.core.errors import ModelError
 from tenfold.model.model import Model
-from tenfold.model.predictions import Estimate, Estimates, Prediction, Predictions
+from tenfold.model.predictions import Prediction, Predictions, Value, Values
 from tenfold.serve.batch_profile import ALIGNMENT, BATCH, BatchProfile, profile_model
 from tenfold.serve.batching import Batcher, Outcome, joined
 from tenfold.serve.metrics import Histogram
@@ -37,7 +37,7 @@ def together(
 
 def bits(outcome: Outcome) -> tuple[bytes, float | None]:
     assert isinstance(outcome, Prediction)
-    return outcome.values.tobytes(), outcome.novelty
+    return outcome.probabilities.tobytes(), outcome.novelty
 
 
 @pytest.mark.parametrize("seconds", [0.0, 1.0], ids=["inline", "thread"])
@@ -167,9 +167,9 @@ class Odd:
         self.contract = run.model.contract
         self._spoiled = spoiled
 
-    def answer(self, x: NDArray[Any]) -> Estimates:
+    def answer(self, x: NDArray[Any]) -> Values:
         value = np.full(len(x), len(x) + self._spoiled, np.float32)
-        return Estimates(value, value, value)
+        return Values(value, value, value)
 
 
 class FakeRun:
@@ -183,7 +183,7 @@ def test_a_model_that_minds_company_is_asked_row_by_row(small_run: Run) -> None:
     profile = profile_model(run)
     assert profile.alignment == 0
     found = together(run.model, [np.zeros((5, 28, 28), np.uint8)], profile)[0]
-    assert [one.value for one in found if isinstance(one, Estimate)] == [1.0] * 5
+    assert [one.value for one in found if isinstance(one, Value)] == [1.0] * 5
 
 
 def test_a_model_without_numbers_is_not_served(small_run: Run) -> None:

@@ -91,7 +91,7 @@ def test_a_photo_is_answered_through_the_fit(
     path = tmp_path / "photo.png"
     Image.fromarray(grey).save(path)
     told = predict(guard, path.read_bytes(), "image/png")
-    answer = small_run.model.predict(path)
+    answer = small_run.model.predict_one(path)
     assert isinstance(answer, Prediction)
     assert close(told.json["predictions"], expected(small_run, [answer], "picture"))
     blank = predict(guard, png(np.full((50, 50), 255, np.uint8)), "image/png")

@@ -79,7 +79,7 @@ def test_the_page_answers_500_images_like_the_model(
 ) -> None:
     x = few(600, 500).images[600:]
     found = np.array(alive.run(ANSWER_ALL, [packed(x), len(x)]), np.float32)
-    expected = small_run.model.probabilities(x)
+    expected = small_run.model.answer(x).outputs[0]
     assert np.abs(found - expected).max() < TOLERANCE
     assert (found.argmax(axis=1) == expected.argmax(axis=1)).all()
 
@@ -93,7 +93,7 @@ def test_the_page_answers_like_a_trained_cnn(
     page = open_file(browser, tmp_path / "page.html")
     x = few(600, 500).images[600:]
     found = np.array(page.run(ANSWER_ALL, [packed(x), len(x)]), np.float32)
-    expected = run.model.probabilities(x)
+    expected = run.model.answer(x).outputs[0]
     assert np.abs(found - expected).max() < TOLERANCE
     lead = np.sort(expected, axis=1)
     alike = found.argmax(axis=1) == expected.argmax(axis=1)
@@ -150,7 +150,7 @@ def test_a_drawing_is_answered_while_it_is_drawn(alive: Opened, small_run: Run) 
     alive.until("tenfold.state.image")
     page.mouse.up()
     image = np.array(alive.run("() => [...tenfold.state.image.data]"), np.uint8).reshape(28, 28)
-    answer = small_run.model.predict(image)
+    answer = small_run.model.predict_one(image)
     assert isinstance(answer, tenfold.Prediction)
     verdict = page.inner_text("#verdict")
     assert verdict.startswith(answer.label) and f"{100 * answer.confidence:.0f}"[:1] in verdict
@@ -715,11 +715,11 @@ def test_a_forest_is_asked_through_the_service(browser: Browser, few: Few, tmp_p
         page.click(".example >> nth=3")
         opened.until("tenfold.state.answer")
         image = np.array(opened.run("() => [...tenfold.state.image.data]"), np.uint8)
-        answer = run.model.predict(image.reshape(28, 28))
+        answer = run.model.predict_one(image.reshape(28, 28))
         assert isinstance(answer, tenfold.Prediction)
         assert page.inner_text("#verdict").startswith(answer.label)
         assert opened.run("() => tenfold.state.answer.probabilities") == pytest.approx(
-            answer.values.tolist(), abs=1e-5
+            answer.probabilities.tolist(), abs=1e-5
         )
         at = page.locator("#pad").bounding_box()
         assert at
@@ -748,7 +748,7 @@ def test_a_network_on_a_service_computes_itself_and_asks(
         opened.until("tenfold.state.image && !document.querySelector('#layers figure').hidden")
         opened.until("document.getElementById('served').textContent")
         image = np.array(opened.run("() => [...tenfold.state.image.data]"), np.uint8)
-        answer = small_run.model.predict(image.reshape(28, 28))
+        answer = small_run.model.predict_one(image.reshape(28, 28))
         assert isinstance(answer, tenfold.Prediction)
         said = f"The service answers {answer.label}, {100 * answer.confidence:.2f}%"
         assert page.inner_text("#served").startswith(said)

@@ -189,5 +189,5 @@ def contents(folder: Path) -> dict[Path, tuple[int, bytes]]:
 def test_a_model_of_an_estimator_answers_as_it_did() -> None:
     asked = EXPECTED[FEATURES]
     model = tenfold.Model.open(ARCHIVES / FEATURES)
-    found = model.probabilities(np.array(asked["features"]))
+    found = model.answer(np.array(asked["features"])).outputs[0]
     check_alike(found.tolist(), asked["probabilities"])

@@ -16,7 +16,7 @@ from tenfold.core.errors import DataError, SettingsError
 from tenfold.core.settings import Reading
 from tenfold.evaluation import Evaluation, RegressionEvaluation
 from tenfold.model.forecast import forecast
-from tenfold.model.predictions import Predictions
+from tenfold.model.predictions import Prediction, Predictions
 from tests.support.program import call
 
 N = 300
@@ -188,11 +188,13 @@ def test_rows_may_be_dicts_and_frames(file: Path) -> None:
     run = tenfold.train(file, target="good", learner="logistic")
     row = mixed().iloc[0].to_dict()
     many = run.model.predict([row, row])
-    one = run.model.predict(row)
+    one = run.model.predict_one(row)
     frame = run.model.predict(mixed())
     assert isinstance(many, Predictions) and isinstance(frame, Predictions)
-    assert not isinstance(one, Predictions)
-    assert many[0].label == one.label == frame[0].label  # type: ignore[union-attr]
+    assert isinstance(one, Prediction) and len(run.model.predict(row)) == 1
+    assert many[0].label == one.label == frame[0].label
+    with pytest.raises(DataError, match="Not one input: n=2"):
+        run.model.predict_one([row, row])
     with pytest.raises(DataError, match="Not rows of a table: kind='int'"):
         run.model.predict(7)
     with pytest.raises(DataError, match="Input does not fit the model.*rows of a table"):

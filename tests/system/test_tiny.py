@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 import tenfold
-from tenfold import Dataset, Evaluation, Prediction
+from tenfold import Dataset, Evaluation, Predictions
 from tenfold.inputs.idx import write_idx
 
 
@@ -20,10 +20,10 @@ def test_from_digits_to_a_verified_model_that_answers(mnist: Dataset, tmp_path: 
     assert run.evaluation.accuracy.low > run.evaluation.baseline.accuracy.high
 
     write_idx(tmp_path / "one.idx", data.x[900])
-    answer = tenfold.predict(run.path, tmp_path / "one.idx")
-    assert isinstance(answer, Prediction)
-    assert answer.confidence == max(answer.probabilities.values())
-    assert abs(sum(answer.probabilities.values()) - 1) < 1e-5
+    answers = tenfold.predict(run.path, tmp_path / "one.idx")
+    assert isinstance(answers, Predictions) and len(answers) == 1
+    assert answers[0].confidence == answers.probabilities.max()
+    assert abs(answers.probabilities.sum() - 1) < 1e-5
 
     again = tenfold.open(run.path)
     assert tenfold.evaluate(again, data) == run.evaluation

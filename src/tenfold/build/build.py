@@ -39,7 +39,7 @@ from tenfold.learners.checkpoints import Checkpoints
 from tenfold.learners.training import Examples
 from tenfold.model.forecast import half_widths
 from tenfold.model.model import Model
-from tenfold.model.predictions import Answers, Estimates, Predictions
+from tenfold.model.predictions import Answers, Predictions, Values
 
 MAX_COMPARED = 10_000
 """Rows on which graph and learner are compared at most; more take time and show nothing new."""
@@ -243,7 +243,7 @@ def _compare(
 ) -> None:
     graph.check_agreement(
         expected,
-        answered.value if isinstance(answered, Estimates) else answered.probabilities,
+        answered.value if isinstance(answered, Values) else answered.probabilities,
         [data.keys[row] for row in rows],
         scale=constants.target_scale,
     )

@@ -28,7 +28,7 @@ from tenfold.core.settings import Settings, check_settings, scaled_learning_rate
 from tenfold.learners import LEARNERS
 from tenfold.learners.training import Examples, is_classification
 from tenfold.model.model import Model
-from tenfold.model.predictions import Estimates
+from tenfold.model.predictions import Values
 
 SCHEDULES: dict[str, Literal["constant", "linear"]] = {
     "classification": "constant",
@@ -199,7 +199,7 @@ class _NetworkEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
 
     def _values(self, x: NDArray[np.float64]) -> NDArray[np.float32]:
         answers = self.model_.answer(x)
-        return answers.value if isinstance(answers, Estimates) else answers.probabilities
+        return answers.value if isinstance(answers, Values) else answers.probabilities
 
     def __getstate__(self) -> dict[str, Any]:
         """The model as its file's bytes: a session cannot be copied."""

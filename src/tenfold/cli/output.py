@@ -24,12 +24,12 @@ from tenfold.core.records import LayerRow
 from tenfold.evaluation import AnyEvaluation, Evaluation, RegressionEvaluation, in_unit
 from tenfold.experiments.cross_validation import read_folds, spread
 from tenfold.inputs.pictures.decode import DEFAULT_OPTIONS, PictureOptions
-from tenfold.model.answer_files import Found, answer_files
+from tenfold.model.answer_files import answer_files
 from tenfold.model.csv_form import csv_head, csv_row
 from tenfold.model.forecast import forecast
-from tenfold.model.json_form import Answer, as_json, best
+from tenfold.model.json_form import Answer, as_json
 from tenfold.model.model import Model
-from tenfold.model.predictions import Estimate, Prediction
+from tenfold.model.predictions import Answers, Prediction, Predictions, Value
 from tenfold.model.transcript import Transcript, transcribe, write_annotated
 from tenfold.model.transcript import as_json as page_as_json
 from tenfold.report import PICTURES, ordinal, read_robustness
@@ -186,17 +186,15 @@ def answers(
     reader should know about an input goes to standard error.
     """
 
-    def look(path: Path, found: Found) -> bool:
-        if isinstance(found, Prediction):
-            if not draw or found.steps is None:
-                return True
-            drawn = _drawn(partial(write_steps, found, path, folder))
-            if drawn is not None:
-                print(f"tenfold: picture {drawn}", file=sys.stderr)
-            return drawn is not None
-        for note in () if isinstance(found, Estimate) else found.notes:
+    def look(path: Path, answers: Answers) -> bool:
+        for note in answers.notes:
             print(f"tenfold: {note}", file=sys.stderr)
-        return True
+        if not draw or not isinstance(answers, Predictions) or not answers.steps:
+            return True
+        drawn = _drawn(partial(write_steps, answers[0], path, folder))
+        if drawn is not None:
+            print(f"tenfold: picture {drawn}", file=sys.stderr)
+        return drawn is not None
 
     return answer_files(model, inputs, options, look=look)
 
@@ -249,7 +247,7 @@ def print_answers(model: Model, answered: Iterator[Answer], top: int | None, sho
         found, complete = answer.answer, complete and answer.complete
         if found is None:
             print(f"tenfold: {answer.error}", file=sys.stderr)
-        elif isinstance(found, Estimate):
+        elif isinstance(found, Value):
             interval = f"  {found.low:.6g} to {found.high:.6g}" if isfinite(found.high) else ""
             print(f"{answer.input}:{answer.row}  {found.value:.6g}{interval}")
         elif number < MAX_DRAWN or show:
@@ -357,8 +355,8 @@ def _line(answer: Answer, prediction: Prediction) -> str:
 
 
 def _bar_lines(prediction: Prediction, top: int | None) -> Iterator[str]:
-    margin = max(len(label) for label in prediction.labels)
-    for label, probability in best(prediction, top).items():
+    margin = max(len(label) for label in prediction.classes)
+    for label, probability in prediction.as_dict(top).items():
         eighths = round(probability * BAR_WIDTH * 8)
         bar = "█" * (eighths // 8) + " ▏▎▍▌▋▊▉"[eighths % 8].strip()
         yield f"{label:>{margin}}  {bar:<{BAR_WIDTH}}  {probability:.4f}"

@@ -14,7 +14,7 @@ from tenfold.evaluation import Score, in_unit, wilson
 from tenfold.evaluation.intervals import Finite, ratios
 from tenfold.inputs.tables.columns import Table
 from tenfold.model.model import Model
-from tenfold.model.predictions import Estimates
+from tenfold.model.predictions import Values
 
 MAX_ROWS = 2_000
 """Rows that are changed and asked again, at most: there are some twenty changes."""
@@ -210,7 +210,7 @@ class _Asker:
 
     def _errors(self, x: Any) -> NDArray[np.float64]:
         answers = self._model.answer(x)
-        if isinstance(answers, Estimates):
+        if isinstance(answers, Values):
             squares: NDArray[np.float64] = (answers.value.astype(np.float64) - self._y) ** 2
             return squares
         wrong: NDArray[np.float64] = (answers.codes != self._y).astype(np.float64)

@@ -24,7 +24,7 @@ from tenfold.evaluation import (
 from tenfold.evaluation.robustness import measure_robustness, nearly_seen
 from tenfold.inputs.tables.columns import Table
 from tenfold.model.model import Model
-from tenfold.model.predictions import Answers, Estimates, Predictions
+from tenfold.model.predictions import Answers, Predictions, Values
 from tenfold.runs import csv_files
 from tenfold.runs.csv_files import StoredLabels, read_predictions
 from tenfold.runs.record import DataRecord, Run
@@ -48,7 +48,7 @@ def measure(
     """
     answers = model.answer(data.x[rows])
     y = data.y[rows]
-    if isinstance(answers, Estimates):
+    if isinstance(answers, Values):
         measured = bool(np.isfinite(answers.high).all())
         previous = None if data.info is None else data.info.previous
         mean = float(y.mean()) if known.target_mean is None else known.target_mean
@@ -119,14 +119,14 @@ def write_evidence(run: Run, data: Dataset, split: Split, *, robust: bool = Fals
 
 def _asked_first(answers: Answers, true: NDArray[Any]) -> NDArray[np.int64]:
     """Rows as a reader asks for them: wrong ones first, or those that are furthest off."""
-    if isinstance(answers, Estimates):
+    if isinstance(answers, Values):
         return np.argsort(-np.abs(answers.value - true), kind="stable")
     return report.sheet_order(answers.codes == true, answers.confidence)
 
 
 def _write_answers(run: Run, name: str, data: Dataset, rows: RowNumbers, answers: Answers) -> None:
     keys = [data.keys[row] for row in rows]
-    if isinstance(answers, Estimates):
+    if isinstance(answers, Values):
         measured = np.isfinite(answers.high).all()
         ends = (answers.low.tolist(), answers.high.tolist()) if measured else (None, None)
         true, value = data.y[rows].tolist(), answers.value.tolist()
@@ -155,7 +155,7 @@ def _draw(
                 report.save(figure, run.path / "precision_recall.png")
             if sheet is not None:
                 sheet.result()
-    elif isinstance(answers, Estimates) and isinstance(evaluation, RegressionEvaluation):
+    elif isinstance(answers, Values) and isinstance(evaluation, RegressionEvaluation):
         ends: tuple[NDArray[np.float32] | None, NDArray[np.float32] | None]
         ends = (answers.low, answers.high) if evaluation.coverage else (None, None)
         figure = report.predicted_vs_true_figure(evaluation, true, answers.value, *ends)

@@ -37,7 +37,7 @@ from tenfold.learners.architectures import import_all
 from tenfold.learners.checkpoints import Checkpoints
 from tenfold.learners.training import check_compiler
 from tenfold.model.model import Model
-from tenfold.model.predictions import Estimate, Estimates, Prediction, Predictions
+from tenfold.model.predictions import Answers
 from tenfold.model.transcript import Transcript, transcribe
 from tenfold.runs import csv_files
 from tenfold.runs.record import DataRecord, Record, Run, count_opening
@@ -319,10 +319,10 @@ def _measured_rows(
     return dataset, rows, part
 
 
-def predict(run: Run | Path | str, inputs: Any) -> Prediction | Predictions | Estimate | Estimates:
+def predict(run: Run | Path | str, inputs: Any) -> Answers:
     """Answer one input or many with a run's model, or with a `model.onnx` by itself.
 
-    See `tenfold.Model.predict` for what inputs may be.
+    A sequence with an answer for each input. See `tenfold.Model.predict` for what inputs may be.
 
     Raises:
       DataError, FormatError: Inputs that cannot be read or do not fit.

@@ -7,10 +7,7 @@ from tenfold.core.errors import TenfoldError
 from tenfold.inputs.pictures.decode import DEFAULT_OPTIONS, PictureOptions
 from tenfold.model.json_form import Answer
 from tenfold.model.model import Model
-from tenfold.model.predictions import Estimate, Estimates, Prediction, Predictions
-
-Found = Prediction | Predictions | Estimate | Estimates
-"""What `Model.predict` answers."""
+from tenfold.model.predictions import Answers
 
 
 def answer_files(
@@ -18,7 +15,7 @@ def answer_files(
     inputs: Sequence[Path],
     options: PictureOptions = DEFAULT_OPTIONS,
     *,
-    look: Callable[[Path, Found], bool] | None = None,
+    look: Callable[[Path, Answers], bool] | None = None,
 ) -> Iterator[Answer]:
     """Answers in input order; an input that cannot be read stands in its place with its error.
 
@@ -31,13 +28,10 @@ def answer_files(
     """
     for path in inputs:
         try:
-            found = model.predict(path, options)
+            answers = model.predict(path, options)
         except TenfoldError as error:
             yield Answer(str(path), 0, error=str(error), complete=False)
             continue
-        complete = look is None or look(path, found)
-        if isinstance(found, Prediction | Estimate):
-            yield Answer(str(path), 0, found, complete=complete)
-            continue
-        for row in range(len(found)):
-            yield Answer(str(path), row, found[row], complete=complete)
+        complete = look is None or look(path, answers)
+        for row in range(len(answers)):
+            yield Answer(str(path), row, answers[row], complete=complete)

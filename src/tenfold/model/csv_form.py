@@ -2,9 +2,8 @@
 
 from collections.abc import Sequence
 
-from tenfold.core.csv_cells import escape_formula, number_text
-from tenfold.model.json_form import Answer, finite
-from tenfold.model.predictions import Estimate
+from tenfold.core.csv_cells import escape_formula
+from tenfold.model.json_form import Answer
 
 
 def csv_head(labels: Sequence[str]) -> list[str]:
@@ -16,16 +15,10 @@ def csv_head(labels: Sequence[str]) -> list[str]:
 
 def csv_row(answer: Answer, labels: Sequence[str]) -> list[str]:
     """One answer under these columns; cells that a spreadsheet would run are written harmlessly."""
-    found = answer.answer
-    if found is None:
+    if answer.answer is None:
         row = ["", *("" for _ in _names(labels))]
-    elif isinstance(found, Estimate):
-        ends = (finite(found.low), finite(found.high))
-        row = [str(answer.row), *map(number_text, (found.value, *ends))]
     else:
-        confidence, unsure = number_text(found.confidence), str(found.unsure).lower()
-        values = map(number_text, found.values.tolist())
-        row = [str(answer.row), escape_formula(found.label), confidence, unsure, *values]
+        row = [str(answer.row), *answer.answer.as_cells()]
     error = escape_formula(answer.error or "")
     return [escape_formula(answer.input), *row[:4], error, *row[4:]]
 

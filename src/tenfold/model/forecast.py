@@ -11,13 +11,13 @@ from tenfold.core.errors import DataError
 from tenfold.data.dataset import Dataset, RowNumbers
 from tenfold.inputs.tables.columns import Table
 from tenfold.model.model import Model
-from tenfold.model.predictions import Estimates
+from tenfold.model.predictions import Values
 
 MEASURED_STEPS = 28
 """Steps ahead whose error is measured on validation rows; further ones are given the last width."""
 
 
-def forecast(model: Model, steps: int) -> Estimates:
+def forecast(model: Model, steps: int) -> Values:
     """Answer the next `steps` rows after the last known one.
 
     Args:
@@ -37,7 +37,7 @@ def forecast(model: Model, steps: int) -> Estimates:
     ]
     if order.is_date and order.step % 86_400 == 0:
         shown = [time[:10] for time in shown]
-    return Estimates(
+    return Values(
         values.astype(np.float32),
         (values - half).astype(np.float32),
         (values + half).astype(np.float32),
@@ -115,7 +115,7 @@ def _ahead(
         for lag, name in enumerate(order.lag_columns(contract.target), start=1):
             columns[name] = history[:, -lag]
         answers = model.answer(Table(columns))
-        assert isinstance(answers, Estimates)
+        assert isinstance(answers, Values)
         values[:, step] = answers.value
         history = np.concatenate([history, values[:, step : step + 1]], axis=1)
     return values

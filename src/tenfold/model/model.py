@@ -1,7 +1,6 @@
 """`Model`: a checked `model.onnx` that answers. The only way Tenfold predicts."""
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,43 +8,18 @@ import numpy as np
 import onnx
 import onnxruntime
 from google.protobuf.message import DecodeError
-from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from tenfold.core import files
-from tenfold.core.contract import (
-    METADATA_KEY,
-    Contract,
-    FeaturesInput,
-    ImageInput,
-    TableInput,
-)
+from tenfold.core.contract import METADATA_KEY, Contract
 from tenfold.core.errors import DataError, ModelError
-from tenfold.data.from_table import with_earlier_values
-from tenfold.inputs.idx import read_idx
-from tenfold.inputs.pictures.decode import DEFAULT_OPTIONS, PictureOptions, is_picture
-from tenfold.inputs.pictures.preprocess import PictureSteps, preprocess
-from tenfold.inputs.tables.columns import Table, graph_inputs, read_rows
-from tenfold.inputs.tables.read import Cells, from_frame, read_table
+from tenfold.inputs.pictures.decode import DEFAULT_OPTIONS, PictureOptions
 from tenfold.model.onnx_check import check_graph
-from tenfold.model.predictions import (
-    Answers,
-    Estimate,
-    Estimates,
-    Floats,
-    Prediction,
-    Predictions,
-    of_picture,
-)
+from tenfold.model.predictions import Answers, Floats, Prediction, Predictions, Value, Values
+from tenfold.model.readers import Batch, Rows, reader_of
 
 MAX_BYTES = 1 << 30
 """Largest model file that is opened. A forest of 100 trees on MNIST takes 93 MB."""
-
-CHUNK_BYTES = 1 << 23
-"""Input bytes answered at a time: bounds memory, and 10,000 digits gain nothing from more."""
-
-TABLE_ROWS = 2_000
-"""Rows of a table answered at a time."""
 
 
 class Model:
@@ -53,6 +27,7 @@ class Model:
 
     Attributes:
       contract: What it accepts and returns.
+      reader: What turns inputs into the rows that it accepts.
       labels: The labels, in the order of the probabilities; empty for regression.
       sha256: Digest of the file's bytes.
       n_bytes: Its size.
@@ -60,6 +35,7 @@ class Model:
 
     def __init__(self, content: bytes, *, where: object = "bytes") -> None:
         self.contract = _check(content, where)
+        self.reader = reader_of(self.contract.input)
         self.labels = self.contract.labels
         self.sha256 = hashlib.sha256(content).hexdigest()
         self.n_bytes = len(content)
@@ -90,9 +66,7 @@ class Model:
                 )
             return cls(path.read_bytes(), where=path)
 
-    def predict(
-        self, inputs: Any, options: PictureOptions = DEFAULT_OPTIONS
-    ) -> Prediction | Predictions | Estimate | Estimates:
+    def predict(self, inputs: Any, options: PictureOptions = DEFAULT_OPTIONS) -> Answers:
         """Answer one input or many.
 
         Args:
@@ -104,165 +78,73 @@ class Model:
           options: How picture files are read.
 
         Returns:
-          A `Prediction` (regression: `Estimate`) for one input, `Predictions` (`Estimates`) for
-          many. Beside input and output a bounded amount of memory is used, however many there are.
+          A sequence with an answer for each input: `Predictions`, for regression `Values`. Beside
+          input and output a bounded amount of memory is used, however many there are.
 
         Raises:
           DataError: Another shape or dtype, columns that are missing, or a kind of file that
             cannot be read.
           FormatError: A damaged file.
         """
-        contract = self.contract.input
-        if isinstance(contract, TableInput):
-            cells, notes = with_earlier_values(read_cells(inputs, contract.names), contract)
-            rows, remarks = read_rows(cells, contract)
-            answers = self.answer(rows, [*notes, *remarks])
-            return answers[0] if isinstance(inputs, Mapping) else answers
-        if isinstance(contract, FeaturesInput):
-            numbers = _numbers(inputs)
-            return self.answer(numbers) if numbers.ndim > 1 else self.answer(numbers[None])[0]
-        if isinstance(inputs, str | Path):
-            if is_picture(inputs):
-                return self._answer_picture(preprocess(inputs, contract, options))
-            inputs = read_idx(inputs)
-        x = np.asarray(inputs)
-        return self.answer(x[None])[0] if x.shape == contract.shape else self.answer(x)
+        return self._answer(self.reader.read(inputs, options))
 
-    def _answer_picture(self, steps: PictureSteps) -> Prediction | Estimate:
-        return of_picture(self.answer(steps.image[None])[0], steps)
+    def predict_one(
+        self, one_input: Any, options: PictureOptions = DEFAULT_OPTIONS
+    ) -> Prediction | Value:
+        """Answer one input, as `predict` takes it.
 
-    def answer(self, x: NDArray[Any] | Table, notes: Sequence[str] = ()) -> Answers:
+        Returns:
+          A `Prediction`, for regression a `Value`.
+
+        Raises:
+          DataError: Several inputs, or none; and as `predict`.
+          FormatError: A damaged file.
+        """
+        answers = self.predict(one_input, options)
+        if len(answers) != 1:
+            raise DataError(
+                "E516", "Not one input", expected="one; `predict` takes many", n=len(answers)
+            )
+        return answers[0]
+
+    def answer(self, x: Rows) -> Answers:
         """Answer many examples, already read.
 
         Args:
           x: Pictures (n, height, width), features float64 (n, n_features), or rows of a table with
             the contract's columns.
-          notes: What a reader should know; stands in the answers.
 
         Raises:
           DataError: An array of another shape or dtype.
         """
-        contract = self.contract.input
-        if isinstance(x, Table):
-            chunks = (
-                graph_inputs(x[rows], self._table_input)
-                for rows in self._chunks(len(x), TABLE_ROWS)
-            )
-        else:
-            name = self._check_array(x)
-            step = max(1, CHUNK_BYTES // (int(np.prod(x.shape[1:])) * x.itemsize))
-            chunks = ({name: np.ascontiguousarray(x[rows])} for rows in self._chunks(len(x), step))
-        outputs = [self._session.run(None, chunk) for chunk in chunks]
-        images = x if isinstance(contract, ImageInput) and not isinstance(x, Table) else None
+        return self._answer(Batch(x))
+
+    def _answer(self, batch: Batch) -> Answers:
+        feeds = self.reader.feeds(batch.rows, self.contract.rows_at_once)
+        parts = [self._session.run(None, feed) for feed in feeds]
+
+        def output(number: int, *shape: int) -> Floats:
+            none = np.empty((0, *shape), np.float32)
+            return np.concatenate([none, *(part[number] for part in parts)])
+
+        notes = tuple(batch.notes)
         if self.contract.task == "regression":
-            value, low, high = (
-                np.concatenate([np.empty(0, np.float32), *(out[i] for out in outputs)])
-                for i in range(3)
-            )
-            return Estimates(value, low, high, tuple(notes))
-        empty = np.empty((0, len(self.labels)), np.float32)
-        probabilities = np.concatenate([empty, *(out[0] for out in outputs)])
-        novelty, threshold = None, self.contract.novelty_threshold
-        if threshold is not None:
-            novelty = np.concatenate([np.empty(0, np.float32), *(out[1] for out in outputs)])
+            return Values(output(0), output(1), output(2), notes)
+        threshold = self.contract.novelty_threshold
         return Predictions(
-            probabilities, self.labels, self.contract.decision, images, tuple(notes),
-            novelty, threshold or np.inf,
-        )  # fmt: skip
-
-    def probabilities(self, x: NDArray[Any] | Table) -> Floats:
-        """Probabilities (n, n_labels) of many examples; see `answer`."""
-        answers = self.answer(x)
-        if isinstance(answers, Estimates):
-            raise DataError(
-                "E506", "No probabilities", expected="a model of labels", task="regression"
-            )
-        return answers.probabilities
-
-    @property
-    def _table_input(self) -> TableInput:
-        assert isinstance(self.contract.input, TableInput)
-        return self.contract.input
-
-    def _chunks(self, n: int, step: int) -> Iterator[slice]:
-        step = min(step, self.contract.rows_at_once or step)
-        return (slice(start, start + step) for start in range(0, n, step))
-
-    def _check_array(self, x: NDArray[Any]) -> str:
-        """The name of the graph's input, for an array that fits it."""
-        contract = self.contract.input
-        if isinstance(contract, TableInput):
-            raise DataError(
-                "E503",
-                "Input does not fit the model",
-                expected="rows of a table",
-                fix=None,
-                dtype=str(x.dtype),
-                shape=x.shape,
-            )
-        is_picture = isinstance(contract, ImageInput)
-        dtype, values = (np.uint8, "uint8 from 0 to 255") if is_picture else (np.float64, "float64")
-        if x.dtype == dtype and x.shape[1:] == contract.shape:
-            return contract.name
-        size = ", ".join(str(n) for n in contract.shape)
-        if x.dtype != dtype:
-            fix = (
-                "For values from 0 to 1: (x * 255).round().astype('uint8')" if is_picture else None
-            )
-        elif x.size and x.size % int(np.prod(contract.shape)) == 0:
-            fix = f"The values fit: x.reshape(-1, {size})"
-        else:
-            fix = None
-        raise DataError(
-            "E503",
-            "Input does not fit the model",
-            expected=f"{values}, ({size}) or (n, {size})",
-            fix=fix,
-            dtype=str(x.dtype),
-            shape=x.shape,
+            output(0, len(self.labels)),
+            self.labels,
+            decision=self.contract.decision,
+            images=batch.rows if self.contract.input.kind == "image" else None,
+            notes=notes,
+            novelty=None if threshold is None else output(1),
+            novelty_threshold=threshold or np.inf,
+            steps=batch.steps,
         )
 
     def __repr__(self) -> str:
-        contract = self.contract.input
-        if isinstance(contract, TableInput):
-            size = f"{len(contract.columns)} columns"
-        elif isinstance(contract, FeaturesInput):
-            size = f"{contract.n_features} features"
-        else:
-            size = "x".join(str(n) for n in contract.shape)
         answer = f"{len(self.labels)} labels" if self.labels else "regression"
-        return f"Model({self.contract.learner}, {size}, {answer})"
-
-
-def _numbers(inputs: Any) -> NDArray[np.float64]:
-    """Features as the graph takes them."""
-    try:
-        rows = np.asarray(inputs, np.float64)
-    except (TypeError, ValueError) as error:
-        kind = type(inputs).__name__
-        raise DataError(
-            "E507", "Not rows of numbers", expected="an array of numbers", kind=kind
-        ) from error
-    return rows
-
-
-def read_cells(inputs: Any, known: Sequence[str] = ()) -> Cells:
-    """The cells of a table's input: a file, a pandas frame, a dict of values, or a list of them."""
-    if isinstance(inputs, str | Path):
-        return read_table(inputs, known=known)
-    import pandas as pd
-
-    if isinstance(inputs, pd.DataFrame):
-        return from_frame(inputs, "frame")
-    rows = [inputs] if isinstance(inputs, Mapping) else inputs
-    if not isinstance(rows, Sequence) or not all(isinstance(row, Mapping) for row in rows):
-        raise DataError(
-            "E504",
-            "Not rows of a table",
-            expected="a CSV or Parquet file, a pandas frame, or dicts of column and value",
-            kind=type(inputs).__name__,
-        )
-    return from_frame(pd.DataFrame.from_records([dict(row) for row in rows]), "rows")
+        return f"Model({self.contract.learner}, {self.reader.describe()}, {answer})"
 
 
 def _session(content: bytes, where: object) -> Any:

@@ -2,8 +2,9 @@
 
 import onnx
 
-from tenfold.core.contract import Contract, ImageInput, TableInput
+from tenfold.core.contract import Contract
 from tenfold.core.errors import ModelError
+from tenfold.model.readers import reader_of
 
 OPERATORS = frozenset(
     {
@@ -63,12 +64,14 @@ def check_graph(proto: onnx.ModelProto, contract: Contract, where: object) -> No
 
 
 def _promised_inputs(contract: Contract) -> list[Signature]:
-    if not isinstance(contract.input, TableInput):
-        is_picture = isinstance(contract.input, ImageInput)
-        kind = onnx.TensorProto.UINT8 if is_picture else onnx.TensorProto.DOUBLE
-        return [(contract.input.name, kind, contract.input.shape)]
-    types = {"float": onnx.TensorProto.FLOAT, "string": onnx.TensorProto.STRING}
-    return [(name, types[kind], (width,)) for name, (kind, width) in contract.input.inputs.items()]
+    types = {
+        "uint8": onnx.TensorProto.UINT8,
+        "float32": onnx.TensorProto.FLOAT,
+        "float64": onnx.TensorProto.DOUBLE,
+        "string": onnx.TensorProto.STRING,
+    }
+    signature = reader_of(contract.input).signature().items()
+    return [(name, types[dtype], shape) for name, (dtype, shape) in signature]
 
 
 def _promised_outputs(contract: Contract) -> list[Signature]:

@@ -3,15 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import overload
+from math import isfinite
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tenfold.core import html_repr
-from tenfold.core.contract import (
-    Decision,
-)
+from tenfold.core.contract import Decision
+from tenfold.core.csv_cells import escape_formula, number_text
 from tenfold.inputs.pictures.preprocess import PictureSteps
 
 Floats = NDArray[np.float32]
@@ -28,8 +28,8 @@ class Prediction:
     Attributes:
       label: The most probable label, or the one that the model's threshold decides.
       confidence: Its probability.
-      values: The probability of each label, float32 (n_labels,).
-      labels: Their names.
+      probabilities: The probability of each class, float32 (n_classes,).
+      classes: Names of all classes, in the order of the probabilities.
       image: What the model saw, of the contract's shape; None for rows of a table.
       unsure: The model would rather not answer.
       reason: Why it is unsure.
@@ -39,25 +39,49 @@ class Prediction:
 
     label: str
     confidence: float
-    values: Floats
-    labels: tuple[str, ...]
+    probabilities: Floats
+    classes: tuple[str, ...]
     image: NDArray[np.uint8] | None = None
     unsure: bool = False
     reason: str | None = None
     novelty: float | None = None
     steps: PictureSteps | None = None
 
-    @property
-    def probabilities(self) -> dict[str, float]:
-        """Label to probability, in the model's order of labels."""
-        return dict(zip(self.labels, self.values.tolist(), strict=True))
+    def as_dict(self, top: int | None = None) -> dict[str, float]:
+        """Class to probability, in the model's order of classes; or the `top` best, best first."""
+        pairs = list(zip(self.classes, self.probabilities.tolist(), strict=True))
+        if top is not None:
+            pairs = sorted(pairs, key=lambda pair: -pair[1])[:top]
+        return dict(pairs)
+
+    def as_json(self, top: int | None = None) -> dict[str, Any]:
+        """The form that `predict --json` prints; with `top` only so many classes, best first."""
+        return {
+            "label": self.label,
+            "confidence": self.confidence,
+            "unsure": self.unsure,
+            "reason": self.reason,
+            "probabilities": self.as_dict(top),
+        }
+
+    def as_cells(self) -> list[str]:
+        """The cells of `predict --csv`: label, confidence, unsure, and the probabilities."""
+        confidence, unsure = number_text(self.confidence), str(self.unsure).lower()
+        probabilities = map(number_text, self.probabilities.tolist())
+        return [escape_formula(self.label), confidence, unsure, *probabilities]
+
+    def with_steps(self, steps: PictureSteps) -> "Prediction":
+        """The same answer to a picture file: unsure where the picture has a problem."""
+        if steps.problem is None:
+            return replace(self, steps=steps)
+        return replace(self, steps=steps, unsure=True, reason=steps.problem)
 
     def __repr__(self) -> str:
         doubt = ", unsure" if self.unsure else ""
         return f"Prediction({self.label!r}, confidence={self.confidence:.4f}{doubt})"
 
     def _repr_html_(self) -> str:
-        best = sorted(self.probabilities.items(), key=lambda item: -item[1])
+        best = self.as_dict(top=len(self.classes)).items()
         rows = [(label, html_repr.bar(p), f"{p:.4f}") for label, p in best]
         seen = "" if self.image is None else html_repr.picture(self.image, 112)
         title = f"{self.label}, {self.confidence:.1%}" + (", unsure" if self.unsure else "")
@@ -69,23 +93,30 @@ class Predictions(Sequence[Prediction]):
     """Answers to many inputs: a sequence of `Prediction` over arrays.
 
     Attributes:
-      probabilities: float32 (n, n_labels).
-      label_names: Names of the columns.
+      probabilities: float32 (n, n_classes).
+      classes: Names of all classes, in the order of the columns.
       decision: A threshold that decides between two labels; None: the larger probability does.
       images: What the model saw: uint8 (n, ...); None for rows of a table.
       notes: What a reader should know about the inputs.
       novelty: How unlike the training rows each input is, float32 (n,); None: the model does not
         know.
       novelty_threshold: Answers with more novelty are unsure.
+      steps: What became of each picture file on the way to its image; empty for other inputs.
     """
 
     probabilities: Floats
-    label_names: tuple[str, ...]
+    classes: tuple[str, ...]
     decision: Decision | None = None
     images: NDArray[np.uint8] | None = None
     notes: tuple[str, ...] = ()
     novelty: Floats | None = None
     novelty_threshold: float = np.inf
+    steps: tuple[PictureSteps, ...] = ()
+
+    @property
+    def outputs(self) -> tuple[Floats, ...]:
+        """What the graph gave: the probabilities, and the novelty if it has one."""
+        return (self.probabilities,) + (() if self.novelty is None else (self.novelty,))
 
     @cached_property
     def codes(self) -> NDArray[np.int64]:
@@ -93,14 +124,14 @@ class Predictions(Sequence[Prediction]):
         if self.decision is None:
             best: NDArray[np.int64] = self.probabilities.argmax(axis=1)
             return best
-        positive = self.label_names.index(self.decision.positive)
+        positive = self.classes.index(self.decision.positive)
         likely = self.probabilities[:, positive] >= np.float32(self.decision.threshold)
         return np.where(likely, positive, 1 - positive)
 
     @property
     def labels(self) -> list[str]:
         """The label of each answer."""
-        return [self.label_names[code] for code in self.codes]
+        return [self.classes[code] for code in self.codes]
 
     @property
     def confidence(self) -> Floats:
@@ -110,19 +141,25 @@ class Predictions(Sequence[Prediction]):
     @cached_property
     def unsure(self) -> NDArray[np.bool_]:
         """Whether the model would rather not give each answer (n,)."""
-        if self.novelty is None:
-            return np.zeros(len(self), bool)
-        # A novelty that is not a number is no reason to be sure.
-        return ~(self.novelty <= np.float32(self.novelty_threshold))
+        unsure = np.zeros(len(self), bool)
+        if self.novelty is not None:
+            # A novelty that is not a number is no reason to be sure.
+            unsure = ~(self.novelty <= np.float32(self.novelty_threshold))
+        if self.steps:
+            unsure |= [steps.problem is not None for steps in self.steps]
+        return unsure
 
     def _reason(self, index: int) -> str | None:
-        """Why an answer is unsure: two labels are near each other, or nothing is like the input."""
-        if self.novelty is None or not self.unsure[index]:
+        """Why an answer is unsure: the picture has a problem, two classes are near each other, or
+        nothing in the training rows is like the input."""
+        if not self.unsure[index]:
             return None
-        values = self.probabilities[index]
-        second, first = np.argsort(values)[-2:].tolist()
-        if values[second] >= NEAR_SHARE * values[first]:
-            names, p = self.label_names, values
+        if self.steps and (problem := self.steps[index].problem):
+            return problem
+        assert self.novelty is not None
+        names, p = self.classes, self.probabilities[index]
+        second, first = np.argsort(p)[-2:].tolist()
+        if p[second] >= NEAR_SHARE * p[first]:
             return f"{names[first]} ({p[first]:.2f}) or {names[second]} ({p[second]:.2f})"
         novelty = f"novelty {self.novelty[index]:.2f}, more than {self.novelty_threshold:g}"
         return f"unlike the training examples: {novelty}"
@@ -136,45 +173,67 @@ class Predictions(Sequence[Prediction]):
     def __getitem__(self, index: slice) -> "Predictions": ...
     def __getitem__(self, index: int | slice) -> "Prediction | Predictions":
         if isinstance(index, slice):
-            images = None if self.images is None else self.images[index]
-            novelty = None if self.novelty is None else self.novelty[index]
-            chosen = self.probabilities[index]
-            return replace(self, probabilities=chosen, images=images, novelty=novelty)
-        code, values = int(self.codes[index]), self.probabilities[index]
-        image = None if self.images is None else self.images[index]
-        reason = self._reason(index)
-        unlike = None if self.novelty is None else float(self.novelty[index])
+            return replace(
+                self,
+                probabilities=self.probabilities[index],
+                images=None if self.images is None else self.images[index],
+                novelty=None if self.novelty is None else self.novelty[index],
+                steps=self.steps[index],
+            )
+        code, reason = int(self.codes[index]), self._reason(index)
         return Prediction(
-            self.label_names[code], float(values[code]), values, self.label_names, image,
-            reason is not None, reason, unlike,
-        )  # fmt: skip
+            label=self.classes[code],
+            confidence=float(self.probabilities[index, code]),
+            probabilities=self.probabilities[index],
+            classes=self.classes,
+            image=None if self.images is None else self.images[index],
+            unsure=reason is not None,
+            reason=reason,
+            novelty=None if self.novelty is None else float(self.novelty[index]),
+            steps=self.steps[index] if self.steps else None,
+        )
 
     def __repr__(self) -> str:
         return f"Predictions({len(self)})"
 
     def _repr_html_(self) -> str:
         pictured = self.images is not None
-        rows = (
-            ([html_repr.picture(one.image)] if one.image is not None else [])
-            + [one.label, html_repr.bar(one.confidence), f"{one.confidence:.4f}"]
-            for one in (self[row] for row in range(min(len(self), html_repr.MAX_SHOWN)))
-        )
-        head = ["seen"] * pictured + ["label", "", "confidence"]
+        head = [*(["seen"] if pictured else []), "label", "", "confidence"]
+        rows = []
+        for answer in self[: html_repr.MAX_SHOWN]:
+            seen = [] if answer.image is None else [html_repr.picture(answer.image)]
+            share = html_repr.bar(answer.confidence)
+            rows.append([*seen, answer.label, share, f"{answer.confidence:.4f}"])
         table = html_repr.table(head, rows, len(self))
         return html_repr.card(f"{len(self):,} predictions", table)
 
 
 @dataclass(frozen=True, slots=True)
-class Estimate:
+class Value:
     """One answer of regression: the value, and the interval that holds the truth in 90 of 100."""
 
     value: float
     low: float
     high: float
 
+    def as_json(self, top: int | None = None) -> dict[str, Any]:
+        """The form that `predict --json` prints; an end that is not finite is None."""
+        ends = {"low": self.low, "high": self.high}
+        finite = {name: end if isfinite(end) else None for name, end in ends.items()}
+        return {"value": self.value, **finite}
+
+    def as_cells(self) -> list[str]:
+        """The cells of `predict --csv`: value, low and high; an end that is not finite is empty."""
+        ends = (end if isfinite(end) else None for end in (self.low, self.high))
+        return [number_text(self.value), *map(number_text, ends)]
+
+    def with_steps(self, steps: PictureSteps) -> "Value":
+        """The same answer to a picture file: a value keeps no picture."""
+        return self
+
 
 @dataclass(frozen=True, eq=False)
-class Estimates(Sequence[Estimate]):
+class Values(Sequence[Value]):
     """Answers of regression to many inputs, in the target's unit.
 
     Attributes:
@@ -189,36 +248,33 @@ class Estimates(Sequence[Estimate]):
     notes: tuple[str, ...] = ()
     times: tuple[str, ...] = ()
 
+    @property
+    def outputs(self) -> tuple[Floats, ...]:
+        """What the graph gave: value, low and high."""
+        return self.value, self.low, self.high
+
     def __len__(self) -> int:
         return len(self.value)
 
     @overload
-    def __getitem__(self, index: int) -> Estimate: ...
+    def __getitem__(self, index: int) -> Value: ...
     @overload
-    def __getitem__(self, index: slice) -> "Estimates": ...
-    def __getitem__(self, index: int | slice) -> "Estimate | Estimates":
+    def __getitem__(self, index: slice) -> "Values": ...
+    def __getitem__(self, index: int | slice) -> "Value | Values":
         if isinstance(index, slice):
-            return Estimates(
+            return Values(
                 self.value[index], self.low[index], self.high[index], self.notes, self.times[index]
             )
-        return Estimate(float(self.value[index]), float(self.low[index]), float(self.high[index]))
+        return Value(float(self.value[index]), float(self.low[index]), float(self.high[index]))
 
     def __repr__(self) -> str:
-        return f"Estimates({len(self)})"
+        return f"Values({len(self)})"
 
     def _repr_html_(self) -> str:
         ends = zip(self.value[: html_repr.MAX_SHOWN], self.low, self.high, strict=False)
         rows = [[f"{number:.6g}" for number in row] for row in ends]
         table = html_repr.table(("value", "low", "high"), rows, len(self))
-        return html_repr.card(f"{len(self):,} estimates", table)
+        return html_repr.card(f"{len(self):,} values", table)
 
 
-Answers = Predictions | Estimates
-
-
-def of_picture(answer: Prediction | Estimate, steps: PictureSteps) -> Prediction | Estimate:
-    """An answer to what a model saw of a picture: unsure where the picture has a problem."""
-    if isinstance(answer, Estimate):
-        return answer
-    answer = replace(answer, steps=steps)
-    return replace(answer, unsure=True, reason=steps.problem) if steps.problem else answer
+Answers = Predictions | Values

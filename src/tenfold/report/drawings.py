@@ -68,14 +68,14 @@ def _draw_bars(draw: object, font: object, answer: Prediction, left: int) -> Non
 
     assert isinstance(draw, ImageDraw.ImageDraw)
     assert isinstance(font, ImageFont.FreeTypeFont | ImageFont.ImageFont)
-    best = np.argsort(-answer.values, kind="stable")[:MAX_ROWS]
+    best = np.argsort(-answer.probabilities, kind="stable")[:MAX_ROWS]
     rows = sorted(best.tolist())  # in the model's order
-    margin = 8 + max(int(font.getlength(answer.labels[code][:12])) for code in rows)
+    margin = 8 + max(int(font.getlength(answer.classes[code][:12])) for code in rows)
     space = PANEL_PX - margin - 60
     for row, code in enumerate(rows):
-        top, p = HEAD_PX + row * ROW_PX, float(answer.values[code])
+        top, p = HEAD_PX + row * ROW_PX, float(answer.probabilities[code])
         colour = DOUBT if answer.unsure else BAR
-        draw.text((left, top + 2), answer.labels[code][:12], INK, font)
+        draw.text((left, top + 2), answer.classes[code][:12], INK, font)
         right = left + margin + round(space * p)
         draw.rectangle((left + margin, top + 4, right, top + ROW_PX - 6), colour)
         draw.text((right + 6, top + 2), f"{p:.4f}", INK, font)

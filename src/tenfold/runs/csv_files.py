@@ -75,7 +75,7 @@ def write_predictions(
 
     Keys and labels are written as `escape_formula` has them.
     """
-    names = (f"p_{label}" for label in predictions.label_names)
+    names = (f"p_{label}" for label in predictions.classes)
     doubtful = predictions.unsure.tolist()
     answers = zip(keys, true, predictions.labels, predictions.confidence, doubtful, strict=True)
     rows = (

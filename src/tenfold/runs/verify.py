@@ -8,7 +8,7 @@ import numpy as np
 
 from tenfold.core import files
 from tenfold.core.errors import RunError
-from tenfold.model.predictions import Estimates, Predictions
+from tenfold.model.predictions import Predictions, Values
 from tenfold.runs.csv_files import EXAMPLE_ANSWERS, example_inputs
 from tenfold.runs.record import Run
 
@@ -48,7 +48,7 @@ def _answer_again(run: Run) -> int:
     """Ask the model the stored examples; returns how many there are."""
     answers = run.model.predict(example_inputs(run.path))
     rows = list(csv.reader(io.StringIO((run.path / EXAMPLE_ANSWERS).read_text("utf-8"))))[1:]
-    if isinstance(answers, Estimates):
+    if isinstance(answers, Values):
         answered = answers.value[:, None].astype(float)
         stored = np.array([[float(row[2])] for row in rows])
         tolerance = ANSWER_TOLERANCE * max(float(np.abs(stored).max(initial=0)), 1e-30)

@@ -1,18 +1,14 @@
 """What a model is like to ask, found out before the first request: its self-test."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from tenfold.core.contract import FeaturesInput, ImageInput
 from tenfold.core.errors import ModelError
-from tenfold.data.from_table import with_earlier_values
-from tenfold.inputs.tables.columns import Table, read_rows
-from tenfold.model.model import read_cells
-from tenfold.model.predictions import Answers, Estimates
-from tenfold.runs.csv_files import EXAMPLE_ROWS
+from tenfold.runs.csv_files import example_inputs
 from tenfold.runs.record import Run
 
 BATCH = 32
@@ -52,9 +48,9 @@ def profile_model(run: Run) -> BatchProfile:
     Raises:
       ModelError: It gives no finite answer to any row.
     """
-    rows = _rows(run)
     model = run.model
-    whole = _numbers(model.answer(rows))
+    rows = model.reader.sample(BATCH, example_inputs(run.path))
+    whole = model.answer(rows).outputs
     if not np.isfinite(whole[0]).all():
         raise ModelError("E918", "The model gives no numbers", where=run.path)
     single, some, many = (_seconds(run, rows[:n]) for n in (1, ALIGNMENT, BATCH))
@@ -70,28 +66,10 @@ def _seconds(run: Run, rows: Any) -> float:
     return time.perf_counter() - start
 
 
-def _is_alike(run: Run, rows: Any, whole: list[Any], first: int) -> bool:
+def _is_alike(run: Run, rows: Any, whole: Sequence[Any], first: int) -> bool:
     """Whether 16 rows from the first one on have the answers that they have among 32."""
-    part = _numbers(run.model.answer(rows[first : first + ALIGNMENT]))
+    part = run.model.answer(rows[first : first + ALIGNMENT]).outputs
     return all(
         np.array_equal(some, every[first : first + ALIGNMENT], equal_nan=True)
         for some, every in zip(part, whole, strict=True)
     )
-
-
-def _numbers(answers: Answers) -> list[Any]:
-    if isinstance(answers, Estimates):
-        return [answers.value, answers.low, answers.high]
-    return [answers.probabilities] + ([] if answers.novelty is None else [answers.novelty])
-
-
-def _rows(run: Run) -> Any:
-    """32 rows to try: noise for pictures and features, a table's stored examples in turn."""
-    accepted, rng = run.model.contract.input, np.random.default_rng(0)
-    if isinstance(accepted, ImageInput):
-        return rng.integers(0, 256, (BATCH, *accepted.shape), np.uint8)
-    if isinstance(accepted, FeaturesInput):
-        return rng.normal(size=(BATCH, *accepted.shape))
-    cells, _ = with_earlier_values(read_cells(run.path / EXAMPLE_ROWS, accepted.names), accepted)
-    table: Table = read_rows(cells, accepted)[0]
-    return table[np.arange(BATCH) % len(table)]

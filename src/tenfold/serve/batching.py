@@ -11,22 +11,22 @@ import numpy as np
 
 from tenfold.inputs.tables.columns import Table
 from tenfold.model.model import Model
-from tenfold.model.predictions import Answers, Estimate, Prediction, Predictions
+from tenfold.model.predictions import Answers, Prediction, Value
+from tenfold.model.readers import Rows
 from tenfold.serve.batch_profile import BATCH, BatchProfile
 from tenfold.serve.metrics import Histogram
-from tenfold.serve.predict_request import ModelInput
 
 INLINE_SECONDS = 0.004
 """A model whose batch of 32 is quicker is asked where the requests arrive: a thread costs more than
 that (0.45 ms of processor time a request against 0.2, measured), and no refusal waits for long."""
 
-Outcome = Prediction | Estimate | Exception | None
+Outcome = Prediction | Value | Exception | None
 """None: the model's answer to this item is no number. An exception: the model failed."""
 
 
 @dataclass(eq=False)
 class _Waiting:
-    rows: ModelInput
+    rows: Rows
     answered: asyncio.Future[list[Outcome]] = field(
         default_factory=lambda: asyncio.get_running_loop().create_future()
     )
@@ -38,7 +38,7 @@ class Batcher:
     A batch is what waits when the model is free, at most 32 rows: nobody waits for company.
 
     Attributes:
-      waiting: ModelInput in the queue.
+      waiting: Rows in the queue.
     """
 
     def __init__(self, model: Model, profile: BatchProfile, sizes: Histogram) -> None:
@@ -50,7 +50,7 @@ class Batcher:
         self._busy = False
         self.waiting = 0
 
-    async def answer(self, rows: ModelInput) -> list[Outcome]:
+    async def answer(self, rows: Rows) -> list[Outcome]:
         """The answers to some rows, in order."""
         parts = [_Waiting(rows[start : start + BATCH]) for start in range(0, len(rows), BATCH)]
         self._queue.extend(parts)
@@ -97,7 +97,7 @@ class Batcher:
         """Let go of the thread."""
         self._thread.shutdown(wait=False)
 
-    def _answered(self, parts: Sequence[ModelInput]) -> list[Outcome]:
+    def _answered(self, parts: Sequence[Rows]) -> list[Outcome]:
         try:
             rows = joined(parts)
         except Exception as error:  # for want of memory, say; the next ones are to be answered
@@ -124,13 +124,12 @@ class Batcher:
 
 
 def _checked(answers: Answers, n: int) -> list[Outcome]:
-    numbers = answers.probabilities if isinstance(answers, Predictions) else answers.value[:, None]
-    good: Any = np.isfinite(numbers).all(axis=1)
+    good: Any = np.isfinite(answers.outputs[0]).reshape(len(answers), -1).all(axis=1)
     return [answers[i] if good[i] else None for i in range(n)]
 
 
-def joined(parts: Sequence[ModelInput]) -> Any:
-    """ModelInput of several requests as one array or table."""
+def joined(parts: Sequence[Rows]) -> Any:
+    """Rows of several requests as one array or table."""
     if len(parts) == 1:
         return parts[0]
     if isinstance(parts[0], Table):

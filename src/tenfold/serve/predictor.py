@@ -11,7 +11,6 @@ from tenfold.core.contract import ImageInput, TableInput
 from tenfold.core.errors import TenfoldError
 from tenfold.inputs.pictures.preprocess import preprocess
 from tenfold.model.json_form import Answer, as_json
-from tenfold.model.predictions import of_picture
 from tenfold.runs.record import Run
 from tenfold.serve.batch_profile import profile_model
 from tenfold.serve.batching import Batcher, Outcome
@@ -136,5 +135,5 @@ def _answers(request: PredictRequest, outcomes: list[Outcome]) -> Iterator[Answe
             yield Answer(request.kind, row, error=error or NO_ANSWER)
         else:
             if request.steps is not None:
-                outcome = of_picture(outcome, request.steps)
+                outcome = outcome.with_steps(request.steps)
             yield Answer(request.kind, row, outcome)

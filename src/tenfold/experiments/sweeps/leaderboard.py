@@ -13,7 +13,7 @@ from tenfold.evaluation import Floats, Score, beside_best, mean_interval, wilson
 from tenfold.experiments.sweeps.folder import Place
 from tenfold.experiments.sweeps.table import Group
 from tenfold.experiments.sweeps.work import Work
-from tenfold.model.predictions import Estimates
+from tenfold.model.predictions import Values
 from tenfold.runs.record import Run, most_opened
 
 PER_ROWS = 10_000
@@ -79,7 +79,7 @@ def _ask(group: Group, data: Dataset, rows: RowNumbers) -> _Asked:
         start = time.perf_counter()
         answers = model.answer(x)
         seconds.append(time.perf_counter() - start)
-        if isinstance(answers, Estimates):
+        if isinstance(answers, Values):
             total -= (answers.value - y) ** 2
         else:
             total += answers.codes == y

@@ -17,7 +17,7 @@ from tenfold.inputs.idx import read_idx
 from tenfold.learners.architectures import import_keras
 from tenfold.model.model import Model
 from tenfold.model.onnx_graph import leading_to
-from tenfold.model.predictions import Estimates
+from tenfold.model.predictions import Values
 from tenfold.runs.csv_files import EXAMPLE_INPUTS
 
 TOLERANCE = 1e-5
@@ -256,7 +256,7 @@ def _rows(model: Model, steps: Sequence[_Step], where: Path) -> NDArray[Any]:
 def _check(network: Any, model: Model, rows: NDArray[Any], path: Path) -> None:
     """Refuse a file that answers differently from the model."""
     answers, answered = model.answer(rows), network.predict(rows.astype(np.float32), verbose=0)
-    if isinstance(answers, Estimates):
+    if isinstance(answers, Values):
         expected, scale = answers.value[:, None], max(float(answers.value.std()), 1e-30)
     else:
         expected, scale = answers.probabilities, 1.0

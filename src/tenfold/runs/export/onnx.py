@@ -6,15 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tenfold.core import files
-from tenfold.core.contract import TableInput
 from tenfold.core.errors import RunError
-from tenfold.data.from_table import with_earlier_values
-from tenfold.inputs.idx import read_idx
-from tenfold.inputs.tables.columns import graph_inputs, read_rows
-from tenfold.model.model import Model, read_cells
+from tenfold.model.model import Model
 from tenfold.runs.csv_files import example_inputs
 
 
@@ -40,14 +35,8 @@ def write_onnx(run: Path, path: Path) -> None:
     model, inputs = Model.open(run), example_inputs(run)
     if inputs is None:
         raise RunError("E707", "No stored examples", where=run, expected="a finished run")
-    arrays: dict[str, NDArray[Any]]
-    if isinstance(inputs, Path):
-        arrays = {"image": read_idx(inputs)}
-    else:
-        contract = model.contract.input
-        assert isinstance(contract, TableInput)
-        cells, _ = with_earlier_values(read_cells(inputs, contract.names), contract)
-        arrays = graph_inputs(read_rows(cells, contract)[0], contract)
+    rows = model.reader.read(inputs).rows
+    (arrays,) = model.reader.feeds(rows, at_once=None)  # a few examples are one part
     program, stored = companions(path)
     packed = io.BytesIO()
     # Strings as NumPy has them of a fixed width: objects would be pickled.

@@ -1,0 +1,140 @@
+"""Items of a JSON list -> one picture, row of numbers or row of a table each, or why not."""
+
+import math
+from collections.abc import Sequence
+from itertools import islice
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tenfold.core.errors import did_you_mean, message
+
+MAX_UNKNOWN = 20
+"""Columns that a model does not use and that are read to be told about; the others are dropped."""
+
+MAX_NAMED = 5
+"""Columns that an error names: with all of them, 1,000 short rows would be answered with 88 MB."""
+
+MAX_COMPARED = 50
+"""Names of a row that are compared with a missing one, to propose the nearest."""
+
+MAX_SHOWN = 80
+"""Characters of a sender's name that an error shows."""
+
+
+class ItemError(Exception):
+    """Why an item cannot be read."""
+
+
+def read_pixels(item: Any, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """One picture: all its numbers in a list, or lists of the picture's shape."""
+    size, given = math.prod(shape), item
+    if isinstance(item, list) and item and isinstance(item[0], list):
+        item = _flattened(item, shape)
+    if isinstance(item, list) and len(item) == size:
+        if set(map(type, item)) == {int}:
+            try:
+                return np.frombuffer(bytes(item), np.uint8).reshape(shape)
+            except ValueError:
+                pass
+        elif set(map(type, item)) <= {int, float} and all(0 <= x <= 255 for x in item):
+            values = np.array(item)
+            if (values == np.rint(values)).all():
+                return values.astype(np.uint8).reshape(shape)
+        raise ItemError(
+            message(
+                "Not a pixel",
+                expected="whole numbers from 0 to 255",
+                fix="Values from 0 to 1 have to be multiplied by 255 and rounded",
+                value=_first_wrong(item),
+            )
+        )
+    sides = " x ".join(map(str, shape))
+    raise ItemError(
+        message("Not a picture", expected=f"{sides} or {size} numbers", found=described(given))
+    )
+
+
+def _flattened(item: Any, shape: tuple[int, ...]) -> list[Any] | None:
+    """The numbers of nested lists of a shape; None for another shape."""
+    if not isinstance(item, list) or len(item) != shape[0]:
+        return None
+    if len(shape) == 1:
+        return item
+    parts = [_flattened(part, shape[1:]) for part in item]
+    if any(part is None for part in parts):
+        return None
+    return [number for part in parts if part for number in part]
+
+
+def _first_wrong(item: list[Any]) -> object:
+    for value in item:
+        if type(value) not in (int, float) or not 0 <= value <= 255 or value != int(value):
+            return value if isinstance(value, int | float) else described(value)
+    raise AssertionError("called for a list that is wrong")
+
+
+def read_features(item: Any, n: int) -> NDArray[np.float64]:
+    """One row of `n` numbers."""
+    if isinstance(item, list) and len(item) == n and set(map(type, item)) <= {int, float}:
+        try:
+            values = np.array(item, np.float64)
+        except OverflowError:
+            values = np.array([np.inf])
+        if np.isfinite(values).all():
+            return values
+        raise ItemError(message("Not a finite number", expected="numbers below 1.8e308"))
+    raise ItemError(
+        message("Not features", expected=f"a list of {n} numbers", found=described(item))
+    )
+
+
+def unknown_columns(items: Sequence[Any], known: set[str]) -> set[str]:
+    """Names of the first columns that the model does not know, to be told about."""
+    found: set[str] = set()
+    for item in items:
+        for name in item if isinstance(item, dict) else ():
+            if name not in known and len(found) < MAX_UNKNOWN:
+                found.add(name)
+    return found
+
+
+def row_error(item: Any, wanted: Sequence[str], max_characters: int) -> str | None:
+    """Why an item is no row that the model can answer."""
+    if not isinstance(item, dict):
+        return message("Not a row", expected="an object of column and value", found=described(item))
+    if missing := [name for name in wanted if name not in item]:
+        others = f" and {len(wanted) - MAX_NAMED} more" if len(wanted) > MAX_NAMED else ""
+        return message(
+            "Missing columns",
+            where="rows",
+            expected=", ".join(wanted[:MAX_NAMED]) + others,
+            fix=did_you_mean(missing[0], list(islice(item, MAX_COMPARED))),
+            columns=first_names(missing),
+        )
+    for name, value in item.items():
+        where = name[:MAX_SHOWN]
+        if isinstance(value, list | dict):
+            return message(
+                "Not a cell", where=where, expected="text or a number", found=described(value)
+            )
+        if isinstance(value, float) and not math.isfinite(value):
+            return message("Not a finite number", where=where, expected="numbers below 1.8e308")
+        if isinstance(value, str) and len(value) > max_characters:
+            most = f"at most {max_characters} characters"
+            return message("Cell too long", where=where, expected=most, n_characters=len(value))
+    return None
+
+
+def first_names(names: Sequence[str]) -> list[str]:
+    """The first names of many, as far as an error shows them."""
+    return [name[:MAX_SHOWN] for name in names[:MAX_NAMED]]
+
+
+def described(value: Any) -> str:
+    """What a value of JSON is, in a few words."""
+    if isinstance(value, list):
+        return f"a list of {len(value)}"
+    names = {dict: "an object", str: "text", bool: "true or false", type(None): "null"}
+    return names.get(type(value), "a number")

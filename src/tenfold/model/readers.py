@@ -1,0 +1,338 @@
+"""What a person hands to a model -> rows, one reader for each kind of input.
+
+The contract picks the reader. Models, service, build and exports ask it; nothing else looks at the
+kind of a model's input.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tenfold.core.contract import FeaturesInput, ImageInput, TableInput
+from tenfold.core.errors import DataError
+from tenfold.data.from_table import with_earlier_values
+from tenfold.inputs.idx import read_idx
+from tenfold.inputs.pictures.decode import DEFAULT_OPTIONS, PictureOptions, is_picture
+from tenfold.inputs.pictures.preprocess import PictureSteps, preprocess
+from tenfold.inputs.tables.columns import Table, graph_inputs, read_rows
+from tenfold.inputs.tables.read import Cells, from_frame, read_table
+from tenfold.model.json_items import (
+    ItemError,
+    read_features,
+    read_pixels,
+    row_error,
+    unknown_columns,
+)
+
+Rows = NDArray[Any] | Table
+"""Inputs that have been read: uint8 pictures, float64 features, or the columns of a table."""
+
+Signature = dict[str, tuple[str, tuple[int, ...]]]
+"""Name of a graph's input to its dtype and the shape of one row; 0 is any length."""
+
+CHUNK_BYTES = 1 << 23
+"""Input bytes answered at a time: bounds memory, and 10,000 digits gain nothing from more."""
+
+TABLE_ROWS = 2_000
+"""Rows of a table answered at a time."""
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Inputs that were read.
+
+    Attributes:
+      rows: As `Model.answer` takes them.
+      notes: What a reader should know about the rows of a table.
+      steps: What became of each picture file.
+    """
+
+    rows: Any
+    notes: Sequence[str] = ()
+    steps: tuple[PictureSteps, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class JsonBatch:
+    """The items of a request that were read, each apart: one that is wrong fails alone.
+
+    Attributes:
+      rows: Those that can be answered.
+      errors: For each item in order why it cannot be answered, or None.
+      notes: What a reader should know about the rows of a table.
+    """
+
+    rows: Any
+    errors: Sequence[str | None]
+    notes: Sequence[str] = ()
+
+
+class InputReader(Protocol):
+    """How inputs of one kind become rows.
+
+    Attributes:
+      items: What a list of them is called in JSON.
+    """
+
+    items: ClassVar[str]
+
+    def read(self, inputs: Any, options: PictureOptions = DEFAULT_OPTIONS) -> Batch:
+        """Read what a person hands over: one input or many.
+
+        Raises:
+          DataError: Something that is no input of this kind.
+          FormatError: A damaged file.
+        """
+        ...
+
+    def read_json(self, items: list[Any], max_characters: int) -> JsonBatch:
+        """Read items of a JSON list; texts of a table may have so many characters.
+
+        Raises:
+          TenfoldError: None of them can be read together.
+        """
+        ...
+
+    def feeds(self, rows: Any, at_once: int | None) -> Iterator[dict[str, NDArray[Any]]]:
+        """What the graph is given, a part at a time, of at most `at_once` rows.
+
+        Raises:
+          DataError: Rows of another kind, shape or dtype.
+        """
+        ...
+
+    def signature(self) -> Signature:
+        """The graph's inputs."""
+        ...
+
+    def describe(self) -> str:
+        """The size of one input, in a few words."""
+        ...
+
+    def sample(self, n: int, examples: Any) -> Any:
+        """`n` rows to try a model on: noise, or for a table its stored examples in turn."""
+        ...
+
+
+def reader_of(accepted: ImageInput | TableInput | FeaturesInput) -> InputReader:
+    """The reader of what a contract accepts."""
+    return READERS[accepted.kind](accepted)
+
+
+@dataclass(frozen=True)
+class PictureReader:
+    """Pictures: uint8 arrays, IDX files, and picture files, which are fitted to the model's box."""
+
+    accepted: ImageInput
+    items: ClassVar[str] = "images"
+
+    def read(self, inputs: Any, options: PictureOptions = DEFAULT_OPTIONS) -> Batch:
+        """Read one picture or many, from an array or a file."""
+        if isinstance(inputs, str | Path):
+            if is_picture(inputs):
+                steps = preprocess(inputs, self.accepted, options)
+                return Batch(steps.image[None], steps=(steps,))
+            inputs = read_idx(inputs)
+        x = np.asarray(inputs)
+        return Batch(x[None] if x.shape == self.accepted.shape else x)
+
+    def read_json(self, items: list[Any], max_characters: int) -> JsonBatch:
+        """Pictures as lists of all their numbers, or lists of the picture's shape."""
+        return _each(items, lambda item: read_pixels(item, self.accepted.shape))
+
+    def feeds(self, rows: Any, at_once: int | None) -> Iterator[dict[str, NDArray[Any]]]:
+        """Pictures as they are."""
+        _check_array(rows, self.accepted.shape, "uint8", "uint8 from 0 to 255")
+        return _parts(rows, self.accepted.name, at_once)
+
+    def signature(self) -> Signature:
+        """One input of uint8."""
+        return {self.accepted.name: ("uint8", self.accepted.shape)}
+
+    def describe(self) -> str:
+        """Such as 28x28."""
+        return "x".join(str(side) for side in self.accepted.shape)
+
+    def sample(self, n: int, examples: Any) -> NDArray[np.uint8]:
+        """Noise."""
+        rng = np.random.default_rng(0)
+        return rng.integers(0, 256, (n, *self.accepted.shape), np.uint8)
+
+
+@dataclass(frozen=True)
+class FeaturesReader:
+    """Rows of numbers, float64."""
+
+    accepted: FeaturesInput
+    items: ClassVar[str] = "features"
+
+    def read(self, inputs: Any, options: PictureOptions = DEFAULT_OPTIONS) -> Batch:
+        """Read an array of numbers (d,) or (n, d)."""
+        try:
+            rows = np.asarray(inputs, np.float64)
+        except (TypeError, ValueError) as error:
+            kind = type(inputs).__name__
+            raise DataError(
+                "E507", "Not rows of numbers", expected="an array of numbers", kind=kind
+            ) from error
+        return Batch(rows if rows.ndim > 1 else rows[None])
+
+    def read_json(self, items: list[Any], max_characters: int) -> JsonBatch:
+        """Lists of numbers."""
+        return _each(items, lambda item: read_features(item, self.accepted.n_features))
+
+    def feeds(self, rows: Any, at_once: int | None) -> Iterator[dict[str, NDArray[Any]]]:
+        """Numbers as they are."""
+        _check_array(rows, self.accepted.shape, "float64", "float64")
+        return _parts(rows, self.accepted.name, at_once)
+
+    def signature(self) -> Signature:
+        """One input of float64."""
+        return {self.accepted.name: ("float64", self.accepted.shape)}
+
+    def describe(self) -> str:
+        """Such as 4 features."""
+        return f"{self.accepted.n_features} features"
+
+    def sample(self, n: int, examples: Any) -> NDArray[np.float64]:
+        """Normal noise."""
+        return np.random.default_rng(0).normal(size=(n, *self.accepted.shape))
+
+
+@dataclass(frozen=True)
+class TableReader:
+    """Rows of a table: files, pandas frames, dicts of column and value."""
+
+    accepted: TableInput
+    items: ClassVar[str] = "rows"
+
+    def read(self, inputs: Any, options: PictureOptions = DEFAULT_OPTIONS) -> Batch:
+        """Read the rows of a file, a frame, a dict with a value per column, or a list of them."""
+        return self._batch(read_cells(inputs, self.accepted.names))
+
+    def read_json(self, items: list[Any], max_characters: int) -> JsonBatch:
+        """Objects of column and value."""
+        # What follows earlier rows is known from the others; else each row has all columns itself.
+        order = self.accepted.order
+        wanted = () if order else self.accepted.names
+        errors = [row_error(item, wanted, max_characters) for item in items]
+        known = {*self.accepted.names, self.accepted.target}
+        known |= {order.time} if order else set()
+        known |= unknown_columns(items, known)
+        good = [
+            {name: value for name, value in item.items() if name in known}
+            for item, error in zip(items, errors, strict=True)
+            if error is None
+        ]
+        if not good:
+            return JsonBatch(np.empty(0), errors)
+        batch = self._batch(read_cells(good, self.accepted.names))
+        return JsonBatch(batch.rows, errors, batch.notes)
+
+    def feeds(self, rows: Any, at_once: int | None) -> Iterator[dict[str, NDArray[Any]]]:
+        """An input for each column, or for each part of a date."""
+        if not isinstance(rows, Table):
+            raise DataError(
+                "E503",
+                "Input does not fit the model",
+                expected="rows of a table",
+                dtype=str(rows.dtype),
+                shape=rows.shape,
+            )
+        step = min(TABLE_ROWS, at_once or TABLE_ROWS)
+        starts = range(0, len(rows), step)
+        return (graph_inputs(rows[start : start + step], self.accepted) for start in starts)
+
+    def signature(self) -> Signature:
+        """An input for each column, or for each part of a date."""
+        dtypes = {"float": "float32", "string": "string"}
+        forms = self.accepted.inputs.items()
+        return {name: (dtypes[dtype], (width,)) for name, (dtype, width) in forms}
+
+    def describe(self) -> str:
+        """Such as 5 columns."""
+        return f"{len(self.accepted.columns)} columns"
+
+    def sample(self, n: int, examples: Any) -> Table:
+        """The rows of the examples, over and over again."""
+        table: Table = self.read(examples).rows
+        return table[np.arange(n) % len(table)]
+
+    def _batch(self, cells: Cells) -> Batch:
+        cells, notes = with_earlier_values(cells, self.accepted)
+        rows, remarks = read_rows(cells, self.accepted)
+        return Batch(rows, (*notes, *remarks))
+
+
+READERS: dict[str, Callable[[Any], InputReader]] = {
+    "image": PictureReader,
+    "table": TableReader,
+    "features": FeaturesReader,
+}
+"""Kind of a contract's input to its reader."""
+
+
+def read_cells(inputs: Any, known: Sequence[str] = ()) -> Cells:
+    """The cells of a table's input: a file, a pandas frame, a dict of values, or a list of them."""
+    if isinstance(inputs, str | Path):
+        return read_table(inputs, known=known)
+    import pandas as pd
+
+    if isinstance(inputs, pd.DataFrame):
+        return from_frame(inputs, "frame")
+    rows = [inputs] if isinstance(inputs, Mapping) else inputs
+    if not isinstance(rows, Sequence) or not all(isinstance(row, Mapping) for row in rows):
+        raise DataError(
+            "E504",
+            "Not rows of a table",
+            expected="a CSV or Parquet file, a pandas frame, or dicts of column and value",
+            kind=type(inputs).__name__,
+        )
+    return from_frame(pd.DataFrame.from_records([dict(row) for row in rows]), "rows")
+
+
+def _check_array(x: Any, shape: tuple[int, ...], dtype: str, values: str) -> None:
+    """Refuse what is no array of rows of a shape and dtype."""
+    is_array = isinstance(x, np.ndarray)
+    if is_array and x.dtype == dtype and x.shape[1:] == shape:
+        return
+    size = ", ".join(str(n) for n in shape)
+    fix = None
+    if is_array and x.dtype != dtype:
+        fix = "For values from 0 to 1: (x * 255).round().astype('uint8')"
+        fix = fix if dtype == "uint8" else None
+    elif is_array and x.size and x.size % math.prod(shape) == 0:
+        fix = f"The values fit: x.reshape(-1, {size})"
+    raise DataError(
+        "E503",
+        "Input does not fit the model",
+        expected=f"{values}, ({size}) or (n, {size})",
+        fix=fix,
+        dtype=str(x.dtype) if is_array else type(x).__name__,
+        shape=x.shape if is_array else (len(x),),
+    )
+
+
+def _parts(x: NDArray[Any], name: str, at_once: int | None) -> Iterator[dict[str, NDArray[Any]]]:
+    """Rows under the name of the graph's input, a few megabytes at a time."""
+    step = max(1, CHUNK_BYTES // (math.prod(x.shape[1:]) * x.itemsize))
+    step = min(step, at_once or step)
+    starts = range(0, len(x), step)
+    return ({name: np.ascontiguousarray(x[start : start + step])} for start in starts)
+
+
+def _each(items: list[Any], read: Callable[[Any], NDArray[Any]]) -> JsonBatch:
+    rows: list[NDArray[Any]] = []
+    errors: list[str | None] = []
+    for item in items:
+        try:
+            rows.append(read(item))
+            errors.append(None)
+        except ItemError as problem:
+            errors.append(str(problem))
+    return JsonBatch(np.stack(rows) if rows else np.empty(0), errors)
