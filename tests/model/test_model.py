@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import pandas as pd
 import pytest
 from onnx import TensorProto, helper
 from PIL import Image
@@ -17,7 +16,6 @@ from tenfold.core.contract import METADATA_KEY, Contract, ImageInput
 from tenfold.core.errors import DataError, FileError, ModelError
 from tenfold.inputs.idx import write_idx
 from tenfold.inputs.pictures.decode import PictureOptions
-from tenfold.inputs.tables.columns import Table
 from tenfold.model.readers import CHUNK_BYTES
 
 Damage = Callable[[onnx.ModelProto], None]
@@ -69,13 +67,6 @@ def test_one_and_many_follow_the_threshold_alike() -> None:
         assert isinstance(one, Prediction)
         assert one.label == answer.label
         assert one.confidence == pytest.approx(answer.confidence)
-
-
-def test_probabilities_are_asked_of_labels_only() -> None:
-    frame = pd.DataFrame({"x": np.arange(80) / 7, "t": np.arange(80) * 1.5})
-    model = tenfold.train(frame, target="t", learner="linear").model
-    with pytest.raises(DataError, match="No probabilities: task='regression'"):
-        model.answer(Table({"x": np.array([1.0])})).outputs[0]
 
 
 def test_more_than_a_chunk_answers_like_its_parts(model: Model, mnist: Dataset) -> None:

@@ -313,7 +313,7 @@ def test_a_full_disk_is_one_line_and_keeps_what_was_finished(digits: Path, tmp_p
     assert refused.returncode == 1
     line = refused.stderr.splitlines()[-1]
     assert line.startswith("tenfold: Cannot write: reason='File too large'")
-    assert line.endswith("Free some space or choose another folder.")
+    assert "Free some space or choose another folder." in line
     assert "Traceback" not in refused.stderr
     run = Run.open(tmp_path / "runs" / "digits-network-1")
     assert run.record.state == "failed"
@@ -430,7 +430,7 @@ def test_a_run_that_was_not_measured_has_no_report(copied: Path) -> None:
     (copied / "predictions.csv").unlink()
     done = call("report", copied)
     assert done.returncode == 1
-    assert done.stderr == f"tenfold: The run has no predictions.csv: state='finished' ({copied}).\n"
+    assert done.stderr == f"tenfold: The run has no predictions.csv: state='finished' ({copied}). [E709]\n"
 
 
 def test_the_page_is_exported_and_never_overwrites(copied: Path, tmp_path: Path) -> None:
@@ -440,7 +440,7 @@ def test_the_page_is_exported_and_never_overwrites(copied: Path, tmp_path: Path)
     again = call("export", copied)
     assert again.returncode == 1
     assert again.stderr == (
-        "tenfold: Not a new file (mnist-network-1.html). Expected a name that is free.\n"
+        "tenfold: Not a new file (mnist-network-1.html). Expected a name that is free. [E102]\n"
     )
     assert call("export", copied, "--out", "other.html").returncode == 0
     assert call("export", copied, "--to", "pickle").returncode == 2
@@ -461,7 +461,7 @@ def test_keras_and_onnx_are_exported_and_never_overwrite(copied: Path, tmp_path:
     (tmp_path / "digits.onnx").unlink()
     again = call("export", copied, "--to", "onnx", "--out", "digits.onnx")
     assert again.returncode == 1
-    assert again.stderr == "tenfold: Not a new file (digits.py). Expected a name that is free.\n"
+    assert again.stderr == "tenfold: Not a new file (digits.py). Expected a name that is free. [E102]\n"
     typo = call("export", copied, "--to", "kreas")
     assert typo.returncode == 2 and "Did you mean 'keras'?" in typo.stderr
     named = call("export", copied, "--to", "keras", "--out", "digits.h5")
