@@ -164,7 +164,7 @@ class Odd:
     """A model whose answers depend on the size of the batch, and nothing helps."""
 
     def __init__(self, run: Run, spoiled: float = 0.0) -> None:
-        self.contract = run.model.contract
+        self.contract, self.reader = run.model.contract, run.model.reader
         self._spoiled = spoiled
 
     def answer(self, x: NDArray[Any]) -> Values:
