@@ -318,12 +318,6 @@ def test_other_sizes_are_refused(shape: tuple[int, ...]) -> None:
     )
 
 
-def test_a_table_is_refused() -> None:
-    rows = Examples(np.zeros((4, 2), np.float32), np.array([0, 1, 0, 1]))
-    with pytest.raises(SettingsError, match="A learner for pictures alone: learner='cnn'"):
-        LEARNERS["cnn"].fit(rows, None, n_labels=2, settings=PLAIN, watcher=Watcher())
-
-
 def test_from_pictures_to_a_run(few: Any, small_cnn: Run) -> None:
     data, run = few(600, 100), small_cnn
     assert run.record.state == "finished" and run.record.learner == "cnn"

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import onnx
@@ -24,16 +24,17 @@ from tenfold.build import build
 from tenfold.build.calibration import Constants
 from tenfold.build.onnx import Front, check_agreement, to_graph
 from tenfold.build.onnx.trees import round_down
-from tenfold.core.contract import Contract, ImageInput
+from tenfold.core.contract import Contract, FeaturesInput, ImageInput
 from tenfold.core.errors import DataError, ExportError, SettingsError
 from tenfold.core.progress import Watcher
-from tenfold.core.settings import RECIPES, resolve
-from tenfold.learners import LEARNERS, Fitted, check_task
+from tenfold.core.settings import RECIPES, LearnerName, Settings, resolve
+from tenfold.learners import LEARNERS, Fitted, check_learner, check_used
 from tenfold.learners.neighbors import Neighbors
 from tenfold.learners.training import Examples
 from tenfold.model.model import Model
 from tenfold.model.onnx_check import OPERATORS
 
+PICTURES = ImageInput(height=28, width=28)
 CLASSICAL = [name for name in LEARNERS if name not in ("network", "cnn")]
 CLASSIFIERS = [name for name in CLASSICAL if "classification" in LEARNERS[name].tasks]
 REGRESSORS = [name for name in CLASSICAL if "regression" in LEARNERS[name].tasks]
@@ -305,12 +306,44 @@ def test_a_learner_for_the_other_task_names_the_right_one(
     name: str, task: Any, suggestion: str
 ) -> None:
     with pytest.raises(SettingsError, match=f"Not a learner for {task}: learner='{name}'") as error:
-        check_task(name, task)
+        check_learner(resolve({"learner": name}), task, PICTURES)
     assert suggestion in str(error.value)
-    n_labels = None if task == "regression" else 2
-    rows = Examples(np.zeros((4, 1), np.float32), np.array([0, 1, 0, 1]))
-    with pytest.raises(SettingsError, match="Not a learner"):
-        fit(name, rows, None, n_labels)
+
+
+def test_a_learner_for_pictures_refuses_other_rows() -> None:
+    with pytest.raises(SettingsError, match="learner='cnn'.* Did you mean 'network'") as error:
+        check_learner(resolve({"learner": "cnn"}), "classification", FeaturesInput(n_features=3))
+    assert error.value.code == "E632"
+    check_learner(resolve({"learner": "cnn"}), "classification", PICTURES)
+
+
+def test_every_setting_of_a_learner_is_one_and_every_learner_has_a_name_in_settings() -> None:
+    assert set(LEARNERS) == set(get_args(LearnerName))
+    for learner in LEARNERS.values():
+        assert set(learner.settings) <= set(Settings.model_fields)
+        assert learner.instead is None or learner.instead in LEARNERS
+    for learners in RECIPES.values():
+        for name, changed in learners.items():
+            general = set(changed) - {"test_size", "validation_size"}
+            assert general <= set(LEARNERS[name].settings), name
+
+
+def test_settings_that_no_learner_uses_are_refused() -> None:
+    for asked, learners in (
+        (["epochs"], ["forest"]),
+        (["seed", "hidden"], ["cnn", "bayes"]),
+        (["n_trees"], ["network"]),
+    ):
+        with pytest.raises(SettingsError) as error:
+            check_used(asked, learners)
+        assert error.value.code == "E105"
+        assert error.value.facts["setting"] == asked[-1]
+    assert str(error.value) == (
+        "A setting that the learner does not use: setting='n_trees', learner='network'. "
+        "Expected n_trees for forest only. Leave out n_trees."
+    )
+    check_used(["epochs", "seed", "class_weights", "folds"], ["forest", "network"])
+    check_used(["n_trees"], ["forrest"])  # its name is refused elsewhere
 
 
 def test_rows_that_cannot_be_learned_from_are_refused() -> None:

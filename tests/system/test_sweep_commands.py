@@ -92,8 +92,8 @@ def test_sweep_prints_what_it_found() -> None:
 @pytest.mark.parametrize(
     ("flags", "status", "says"),
     [
-        (["--hidden", "many"], 2, "--hidden 'many': expected numbers such as 1,2"),
-        (["--dropout", "a"], 2, "--dropout 'a': expected numbers such as 0.001,0.003"),
+        (["--hidden", "many"], 2, "--hidden 'many': expected numbers such as 32,64"),
+        (["--dropout", "a"], 2, "--dropout 'a': expected numbers such as 0,0.2"),
         (["--hidden", "0"], 1, "hidden.0=0, expected greater than or equal to 1"),
         (["--recipe", "tutorial"], 1, "Trials that cannot be ranked"),
         (["--trials", "2", "--seeds", "3"], 1, "Too few trials: seeds=3."),

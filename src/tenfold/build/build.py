@@ -51,10 +51,6 @@ CENTRES, PICTURES = 20, 50
 """Centres of each label among the hidden activations, and among pictures: shapes of one digit lie
 apart. Of 20, 30, 50 and 200 of pictures, 200 take 0.5 MB and find no more."""
 
-HIDDEN = {"network": 0.25, "cnn": 2.0}
-"""What the hidden values of pictures count beside their pixels. Convolutions tell letters and
-clothes from digits, a dense layer hardly (`python -m bench.novelty`)."""
-
 MAX_JUDGED = 5_000
 """Validation rows whose novelty sets the threshold, at most: 100 of them lie beyond it."""
 
@@ -174,7 +170,8 @@ def fit(
     """
     _check_memory(prepared.train.x, data.name, settings.learner)
     order = prepared.input.order if isinstance(prepared.input, TableInput) else None
-    if settings.learner == "baseline" and order is not None and order.lags:
+    learner = LEARNERS[settings.learner]
+    if not learner.looks and order is not None and order.lags:
         assert prepared.encoder is not None and prepared.encoder.numbers is not None
         assert isinstance(prepared.input, TableInput)
         column = order.lag_columns(prepared.input.target)[0]
@@ -183,7 +180,7 @@ def fit(
         return fit_last_value(
             prepared.train, position, constants.target_mean, constants.target_scale
         )
-    return LEARNERS[settings.learner].fit(
+    return learner.fit(
         prepared.train,
         prepared.validation,
         n_labels=len(data.labels) or None,
@@ -275,15 +272,16 @@ def _fit_novelty(
     columns are not of one scale (up to 1e37), and without validation rows.
     """
     train, validation = prepared.train, prepared.validation
-    unscaled = isinstance(data.x, Table) and not LEARNERS[fitted.learner].scaled
-    if not data.labels or fitted.learner == "baseline" or unscaled:
+    learner = LEARNERS[fitted.learner]
+    unscaled = isinstance(data.x, Table) and not learner.scaled
+    if not data.labels or not learner.looks or unscaled:
         return None
     if answers is None or validation is None:
         return None
     distance, rows = prepared.distance, prepared.sample
     if distance is None:
         return None
-    weight = HIDDEN.get(fitted.learner, 1.0) if isinstance(prepared.input, ImageInput) else 1.0
+    weight = learner.hidden_weight if isinstance(prepared.input, ImageInput) else 1.0
     activations, y = fitted.hidden(train.x[rows]), train.y[rows]
     inner = None if activations is None else fit_distance(activations, y, per_label=CENTRES)
     n = len(validation.y)

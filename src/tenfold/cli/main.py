@@ -40,6 +40,7 @@ from tenfold.experiments import train as workflow
 from tenfold.experiments.artifacts import compare_runs, rewrite_report
 from tenfold.experiments.ray import predict_many
 from tenfold.inputs.pictures.decode import PictureOptions
+from tenfold.learners import LEARNERS
 from tenfold.learners.architectures import prepare
 from tenfold.model.model import Model
 from tenfold.report import write_comparison
@@ -143,7 +144,7 @@ def train(
     given = _given(context)
     if resume is not None:
         _check_alone(given)
-    if resume is not None or settings.get("learner", "network") in ("network", "cnn"):
+    if resume is not None or _needs_keras(settings):
         prepare()
     try:
         with TerminalWatcher() as watcher:
@@ -408,6 +409,11 @@ def doctor_command() -> None:
         print(f"{'MISSING' if line.is_wrong else '':<8}{line.name:<11}{line.text}")
     if any(line.is_wrong for line in lines):
         raise typer.Exit(1)
+
+
+def _needs_keras(settings: dict[str, Any]) -> bool:
+    learner = LEARNERS.get(settings.get("learner", "network"))
+    return learner is not None and learner.epochs
 
 
 def _given(context: typer.Context) -> set[str]:

@@ -311,14 +311,6 @@ class Settings(Frozen):
         "their last bits.",
     )
 
-    @field_validator("processes")
-    @classmethod
-    def _processes_share_a_network(cls, processes: int, before: ValidationInfo) -> int:
-        learner, batch_size = before.data.get("learner"), before.data.get("batch_size")
-        if learner == "network" and batch_size and batch_size % processes:
-            raise ValueError(f"a divisor of the batch size, {batch_size}")
-        return processes
-
     @field_validator("patience")
     @classmethod
     def _patience_needs_validation_rows(

@@ -39,6 +39,7 @@ from tenfold.experiments.sweeps.executors import ATTEMPTS
 from tenfold.experiments.sweeps.shared import MANIFEST
 from tenfold.experiments.sweeps.trials import ENVIRONMENT, Job, give_up, has_ended, run_trial
 from tenfold.inputs.pictures.decode import DEFAULT_OPTIONS, PictureOptions
+from tenfold.learners import LEARNERS
 from tenfold.learners.architectures import prepare
 from tenfold.model.answer_files import answer_files
 from tenfold.model.csv_form import csv_head, csv_row
@@ -368,7 +369,7 @@ def _make_there(plain: dict[str, Any], key: str, held: list[Any]) -> Files:
     """A trial in a folder of the machine this runs on: its files."""
     job = Job.from_plain(plain)
     check_versions(job.record["versions"])
-    if job.record["learner"] in ("network", "cnn"):
+    if LEARNERS[job.record["learner"]].epochs:
         _prepare_once()
     data = rows_here(Path(job.data), key, lambda: _fetched(held))
     with tempfile.TemporaryDirectory(prefix="tenfold-") as name:

@@ -32,7 +32,7 @@ from tenfold.experiments.artifacts import measure, write_evidence
 from tenfold.experiments.cross_validation import cross_validate, write_folds
 from tenfold.inputs.pictures.decode import DEFAULT_OPTIONS, PictureOptions
 from tenfold.inputs.tables.columns import Table
-from tenfold.learners import LEARNERS, check_task
+from tenfold.learners import LEARNERS, check_learner, check_used
 from tenfold.learners.architectures import import_all
 from tenfold.learners.checkpoints import Checkpoints
 from tenfold.learners.training import check_compiler
@@ -120,11 +120,12 @@ def train(
     asked = {name: value for name, value in given.items() if value is not None}
     asked |= {"learner": learner, "recipe": recipe}
     resolve(asked)  # bad settings are said before anything is read
+    check_used(asked, [learner])
     clock = _Clock(watcher or Watcher())
     with clock.stage("load"):
         dataset = data if isinstance(data, Dataset) else load(data, target=target, reading=reading)
         settings = resolve(asked, table=isinstance(dataset.x, Table))
-        check_task(settings.learner, dataset.task)
+        check_learner(settings, dataset.task, dataset.input)
         audit = audit_data(dataset)
         clock.watcher.audit(audit)
         split = split_of(dataset, settings)

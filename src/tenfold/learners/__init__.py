@@ -3,13 +3,16 @@
 scikit-learn, like Keras, is imported inside functions: whoever only predicts never loads it.
 """
 
-from collections.abc import Callable
+import itertools
+import math
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tenfold.core.contract import FeaturesInput, ImageInput, TableInput
 from tenfold.core.errors import DataError, SettingsError
 from tenfold.core.progress import Watcher
 from tenfold.core.settings import Settings
@@ -27,33 +30,100 @@ from tenfold.learners.neighbors import fit_neighbors
 from tenfold.learners.network import fit_cnn, fit_network
 from tenfold.learners.training import Examples
 
-__all__ = ["LEARNERS", "Fitted", "Learner", "Task", "check_task", "fit_last_value"]
+__all__ = [
+    "LEARNERS",
+    "Fitted",
+    "Learner",
+    "Task",
+    "check_learner",
+    "check_used",
+    "fit_last_value",
+    "multiplications",
+]
 
 Task = Literal["classification", "regression"]
 BOTH: tuple[Task, ...] = ("classification", "regression")
-INSTEAD = {"logistic": "linear", "linear": "logistic", "bayes": "linear", "cnn": "network"}
+
+EPOCHS = (
+    "epochs",
+    "batch_size",
+    "optimizer",
+    "learning_rate",
+    "schedule",
+    "label_smoothing",
+    "average",
+    "dropout",
+    "weight_decay",
+    "patience",
+    "processes",
+    *("shift_px", "rotate_degrees", "zoom", "shear", "elastic_px", "thicken", "contrast"),
+    "clean_epochs",
+)
+"""Settings of every learner that learns in epochs."""
 
 
-@dataclass(frozen=True)
+def multiplications(n_inputs: int, hidden: Sequence[int], n_outputs: int) -> int:
+    """Multiplications of a dense network for one row, forwards.
+
+    Example:
+      >>> multiplications(784, (128,), 10)
+      101632
+    """
+    widths = (n_inputs, *hidden, n_outputs)
+    return sum(math.prod(pair) for pair in itertools.pairwise(widths))
+
+
+def _network_cost(settings: Settings, n_inputs: int, n_outputs: int) -> float:
+    return 3.0 * multiplications(n_inputs, settings.hidden, n_outputs) * settings.epochs
+
+
+@dataclass(frozen=True, kw_only=True)
 class Learner:
-    """An entry of the registry.
+    """An entry of the registry: everything that the rest of the program asks of a learner.
 
     Attributes:
       name: Its key.
-      tasks: What it can learn.
       description: One line for a reader who chooses.
-      epochs: Whether it learns in epochs, which have a history and checkpoints.
+      run: What fits it.
+      tasks: What it can learn.
+      instead: The learner to propose for what it cannot learn.
+      settings: The settings that it uses beside those of every learner.
+      sides: It takes pictures alone, with sides of so many pixels; None: tables too.
       scaled: Whether a table's numbers are scaled for it; trees compare them as they are.
+      epochs: Whether it learns in epochs, by Keras and JAX, with a history and checkpoints.
       streams: Whether it takes images a few at a time, so that they need not fit into memory.
+      divides_batches: Whether several processes share the rows of each batch equally.
+      looks: Whether its answers depend on the input; those of the baseline do not.
+      hidden_weight: What its hidden values of pictures count beside the pixels in the novelty.
+        Convolutions tell letters and clothes from digits, a dense layer hardly
+        (`python -m bench.novelty`).
+      cost: Multiplications of fitting to a row, about, by settings and numbers of inputs and
+        outputs: to begin with the longest.
     """
 
     name: str
-    tasks: tuple[Task, ...]
     description: str
     run: Callable[..., Fitted]
+    tasks: tuple[Task, ...] = BOTH
+    instead: str | None = None
+    settings: tuple[str, ...] = ()
+    sides: tuple[int, int] | None = None
     scaled: bool = True
     epochs: bool = False
     streams: bool = False
+    divides_batches: bool = False
+    looks: bool = True
+    hidden_weight: float = 1.0
+    cost: Callable[[Settings, int, int], float] = lambda settings, n_inputs, n_outputs: 0.0
+
+    def accepts(self, accepted: ImageInput | TableInput | FeaturesInput) -> bool:
+        """Whether it takes such rows."""
+        if self.sides is None:
+            return True
+        low, high = self.sides
+        return isinstance(accepted, ImageInput) and all(
+            low <= side <= high for side in accepted.shape[:2]
+        )
 
     def fit(
         self,
@@ -76,13 +146,12 @@ class Learner:
           checkpoints: Where a network goes on from and writes to; other learners begin anew.
 
         Raises:
-          SettingsError: A learner for the other task.
+          SettingsError: Class weights that do not fit the labels.
           DataError: No training rows, or a single label among them.
         """
-        check_task(self.name, "regression" if n_labels is None else "classification")
         if not len(train.y):
             raise DataError("E628", "No training rows", expected="at least one", n_train=0)
-        if n_labels is not None and self.name != "baseline" and (train.y == train.y[0]).all():
+        if n_labels is not None and self.looks and (train.y == train.y[0]).all():
             raise DataError(
                 "E629",
                 "A single label among the training rows",
@@ -124,63 +193,130 @@ LEARNERS: dict[str, Learner] = {
     learner.name: learner
     for learner in (
         Learner(
-            "network",
-            BOTH,
-            "layers of neurons, trained by gradient steps",
-            fit_network,
+            name="network",
+            description="layers of neurons, trained by gradient steps",
+            run=fit_network,
+            settings=("hidden", *EPOCHS),
             epochs=True,
+            divides_batches=True,
+            hidden_weight=0.25,
+            cost=_network_cost,
         ),
         Learner(
-            "cnn",
-            ("classification",),
-            "layers of small windows that move over a picture",
-            fit_cnn,
+            name="cnn",
+            description="layers of small windows that move over a picture",
+            run=fit_cnn,
+            tasks=("classification",),
+            instead="network",
+            settings=("width", *EPOCHS),
+            sides=(8, 256),
             epochs=True,
             streams=True,
+            hidden_weight=2.0,
+            cost=lambda settings, n_inputs, n_outputs: math.inf,
         ),
         Learner(
-            "forest",
-            BOTH,
-            "the mean of many decision trees, each on a resample",
-            fit_forest,
+            name="forest",
+            description="the mean of many decision trees, each on a resample",
+            run=fit_forest,
+            settings=("n_trees", "min_leaf"),
             scaled=False,
         ),
         Learner(
-            "bayes",
-            ("classification",),
-            "each column judged by itself, by the label's own distribution",
-            fit_bayes,
+            name="bayes",
+            description="each column judged by itself, by the label's own distribution",
+            run=fit_bayes,
+            tasks=("classification",),
+            instead="linear",
         ),
         Learner(
-            "logistic", ("classification",), "a weighted sum of the columns per label", fit_logistic
+            name="logistic",
+            description="a weighted sum of the columns per label",
+            run=fit_logistic,
+            tasks=("classification",),
+            instead="linear",
+            settings=("penalty", "max_steps"),
         ),
-        Learner("linear", ("regression",), "a weighted sum of the columns", fit_linear),
-        Learner("neighbors", BOTH, "the vote of the most similar training rows", fit_neighbors),
         Learner(
-            "baseline",
-            BOTH,
-            "the same answer for every row: what to beat",
-            fit_baseline,
+            name="linear",
+            description="a weighted sum of the columns",
+            run=fit_linear,
+            tasks=("regression",),
+            instead="logistic",
+            settings=("penalty",),
+        ),
+        Learner(
+            name="neighbors",
+            description="the vote of the most similar training rows",
+            run=fit_neighbors,
+            settings=("n_neighbors",),
+        ),
+        Learner(
+            name="baseline",
+            description="the same answer for every row: what to beat",
+            run=fit_baseline,
             scaled=False,
+            looks=False,
         ),
     )
 }
 """Every learner by name."""
 
 
-def check_task(name: str, task: Task) -> None:
-    """Refuse a learner that cannot learn `task`.
+def check_learner(
+    settings: Settings, task: Task, accepted: ImageInput | TableInput | FeaturesInput
+) -> None:
+    """Refuse a learner that cannot learn `task`, or not from such rows, or not so shared.
 
     Raises:
       SettingsError: It cannot; the message names one that can.
     """
-    if task in LEARNERS[name].tasks:
-        return
-    able = [learner.name for learner in LEARNERS.values() if task in learner.tasks]
-    raise SettingsError(
-        "E626",
-        f"Not a learner for {task}",
-        expected=f"one of {', '.join(able)}",
-        fix=f"Did you mean {INSTEAD[name]!r}?" if INSTEAD[name] in able else None,
-        learner=name,
-    )
+    learner = LEARNERS[settings.learner]
+    able = [
+        other.name for other in LEARNERS.values() if task in other.tasks and other.accepts(accepted)
+    ]
+    fix = f"Did you mean {learner.instead!r}?" if learner.instead in able else None
+    if task not in learner.tasks:
+        expected = f"one of {', '.join(able)}"
+        raise SettingsError(
+            "E626", f"Not a learner for {task}", expected=expected, fix=fix, learner=learner.name
+        )
+    if learner.sides and not isinstance(accepted, ImageInput):
+        raise SettingsError(
+            "E632",
+            "A learner for pictures alone",
+            expected="pictures, or another learner for a table",
+            fix=fix,
+            learner=learner.name,
+        )
+    if learner.divides_batches and settings.batch_size % settings.processes:
+        raise SettingsError(
+            "E634",
+            "A batch that the processes cannot share equally",
+            expected=f"a divisor of the batch size, {settings.batch_size}",
+            processes=settings.processes,
+        )
+
+
+def check_used(asked: Iterable[str], learners: Sequence[str]) -> None:
+    """Refuse settings that none of the learners uses.
+
+    Args:
+      asked: Names of the settings that were given.
+      learners: Names of the learners they are for; unknown ones are passed over.
+
+    Raises:
+      SettingsError: There is such a setting; the message names the learners that use it.
+    """
+    known = [LEARNERS[name] for name in learners if name in LEARNERS]
+    for name in asked:
+        users = [learner.name for learner in LEARNERS.values() if name in learner.settings]
+        if known and users and not {learner.name for learner in known} & set(users):
+            raise SettingsError(
+                "E105",
+                "A setting that the learner does not use",
+                expected=f"{name} for {' or '.join(users)} only",
+                fix=f"Leave out {name}",
+                setting=name,
+                learner=", ".join(learner.name for learner in known),
+            )

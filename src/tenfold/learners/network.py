@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tenfold.core.errors import SettingsError
 from tenfold.core.progress import Watcher
 from tenfold.core.records import Epoch
 from tenfold.core.settings import Settings
@@ -127,17 +126,9 @@ def fit_cnn(
     """Fit a convolutional network to pictures; arguments and answer as of `fit_network`.
 
     Raises:
-      SettingsError: A table, or pictures of a size that it does not take.
+      SettingsError: Pictures of a size that it does not take.
       FileError: A checkpoint cannot be written.
     """
-    if train.x.dtype != np.uint8:
-        raise SettingsError(
-            "E632",
-            "A learner for pictures alone",
-            expected="pictures, or another learner for a table",
-            fix="Did you mean 'network'?",
-            learner="cnn",
-        )
     network = build_cnn(
         train.x.shape[1:], n_labels, seed=settings.seed, width=settings.width,
         dropout=settings.dropout,

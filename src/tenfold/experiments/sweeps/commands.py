@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from tenfold import report
 from tenfold.core import files, html_repr
-from tenfold.core.contract import ImageInput
 from tenfold.core.errors import SettingsError
 from tenfold.core.progress import Listener
 from tenfold.core.records import TrialResult
@@ -26,7 +25,7 @@ from tenfold.experiments.sweeps.search import search as run_search
 from tenfold.experiments.sweeps.table import Group, sort_rows
 from tenfold.experiments.sweeps.work import Work, grid_tasks, ranked, working
 from tenfold.inputs.tables.columns import Table
-from tenfold.learners import LEARNERS, check_task
+from tenfold.learners import LEARNERS, check_learner, check_used
 from tenfold.runs import record as runs
 from tenfold.runs.record import Record, Run
 
@@ -35,9 +34,6 @@ if TYPE_CHECKING:
 
 BEST = "best"
 """The run folder of the chosen trial: a trial with its test rows opened."""
-
-LEFT_OUT = ("baseline",)
-"""Learners that a comparison lists only when asked to: every evaluation has the baseline in it."""
 
 
 class Sweep:
@@ -147,6 +143,7 @@ def sweep(
     elif hidden or layers:
         expected = "learner 'network' for hidden and layers"
         raise SettingsError("E804", "Not a network", expected=expected, learner=fixed["learner"])
+    check_used([*fixed, *axes], [fixed.get("learner", "network")])
     n_points = None if trials is None else trials // max(seeds, 1)
     plan = Plan(
         kind="sweep", fixed=fixed, axes=axes, seeds=seeds, seed=seed, is_search=search,
@@ -154,7 +151,7 @@ def sweep(
         is_table=isinstance(dataset.x, Table),
     )  # fmt: skip
     check_plan(plan)
-    check_task(plan.settings(plan.points()[0], 0).learner, dataset.task)
+    check_learner(plan.settings(plan.points()[0], 0), dataset.task, dataset.input)
     listener = listener or Listener()
     n_trials = seeds * (plan.n_points or 0 if search else len(plan.points()))
     with (
@@ -211,13 +208,14 @@ def compare(
     dataset = data if isinstance(data, Dataset) else load(data, target=target, reading=reading)
     names = list(dict.fromkeys(learners or _learners_for(dataset)))
     fixed = {name: value for name, value in settings.items() if value is not None}
+    check_used(fixed, names)
     plan = Plan(
         kind="comparison", fixed={"recipe": recipe, **fixed}, axes={"learner": names},
         seeds=seeds, seed=seed, is_table=isinstance(dataset.x, Table),
     )  # fmt: skip
     check_plan(plan)
-    for name in names:
-        check_task(name, dataset.task)
+    for point in plan.points():
+        check_learner(plan.settings(point, 0), dataset.task, dataset.input)
     listener = listener or Listener()
     with (
         executor or LocalProcesses(workers) as hands,
@@ -249,15 +247,12 @@ def _axes(settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Sequen
 
 
 def _learners_for(data: Dataset) -> list[str]:
-    """Every learner of the task; convolutions only for pictures of a size that they take."""
-    names = [
+    """Every learner that can learn from the data; every evaluation has the baseline in it."""
+    return [
         name
         for name, learner in LEARNERS.items()
-        if data.task in learner.tasks and name not in LEFT_OUT
+        if data.task in learner.tasks and learner.accepts(data.input) and learner.looks
     ]
-    accepted = data.input
-    fits = isinstance(accepted, ImageInput) and all(8 <= side <= 256 for side in accepted.shape[:2])
-    return [name for name in names if name != "cnn" or fits]
 
 
 def _open_test(work: Work, group: Group) -> Run:

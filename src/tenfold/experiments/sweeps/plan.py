@@ -2,7 +2,6 @@
 
 import itertools
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -137,14 +136,3 @@ def check_plan(plan: Plan) -> None:
             expected="the same share of validation rows for all, above 0",
             validation_size=sorted(sizes),
         )
-
-
-def multiplications(n_inputs: int, hidden: Sequence[int], n_outputs: int) -> int:
-    """Multiplications of a dense network for one row, forwards.
-
-    Example:
-      >>> multiplications(784, (128,), 10)
-      101632
-    """
-    widths = (n_inputs, *hidden, n_outputs)
-    return sum(math.prod(pair) for pair in itertools.pairwise(widths))

@@ -1,6 +1,5 @@
 """The driver: a plan and rows become trials in a folder, each made once, whoever makes them."""
 
-import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -19,7 +18,7 @@ from tenfold.data.dataset import Dataset
 from tenfold.data.split import Split
 from tenfold.experiments.sweeps.executors import Executor
 from tenfold.experiments.sweeps.folder import SweepRecord, claim, save_record
-from tenfold.experiments.sweeps.plan import Plan, Point, multiplications
+from tenfold.experiments.sweeps.plan import Plan, Point
 from tenfold.experiments.sweeps.shared import MANIFEST, share
 from tenfold.experiments.sweeps.table import Group, group_rows, read_row, write_table
 from tenfold.experiments.sweeps.trials import THREADS, Job, has_ended
@@ -154,12 +153,9 @@ class Work:
 
     def _cost(self, settings: Settings) -> float:
         """Multiplications of a training, about: to begin with the longest."""
-        if settings.learner == "cnn":
-            return math.inf
-        if settings.learner != "network":
-            return 0.0
-        one = multiplications(n_inputs(self.data), settings.hidden, max(1, len(self.data.labels)))
-        return 3.0 * one * settings.epochs * len(self.split.train)
+        n_outputs = max(1, len(self.data.labels))
+        of_row = LEARNERS[settings.learner].cost(settings, n_inputs(self.data), n_outputs)
+        return of_row * len(self.split.train)
 
     def _hopeless(self, settings: Settings) -> Iterator[tuple[int, float]]:
         """The score that must be passed: a constant, so that it is the same in every mode."""

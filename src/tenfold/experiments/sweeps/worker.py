@@ -10,6 +10,7 @@ from tenfold.core.processes import Parent
 from tenfold.core.progress import Listener
 from tenfold.core.records import Epoch
 from tenfold.experiments.sweeps.trials import Job, run_trial
+from tenfold.learners import LEARNERS
 from tenfold.learners.architectures import prepare
 
 
@@ -33,7 +34,7 @@ def main() -> None:
     is_ready = False
     while True:
         job = Job.from_plain(parent.receive())
-        if not is_ready and job.record["learner"] in ("network", "cnn"):
+        if not is_ready and LEARNERS[job.record["learner"]].epochs:
             prepare()
             is_ready = True
         try:
