@@ -430,7 +430,8 @@ def test_a_run_that_was_not_measured_has_no_report(copied: Path) -> None:
     (copied / "predictions.csv").unlink()
     done = call("report", copied)
     assert done.returncode == 1
-    assert done.stderr == f"tenfold: The run has no predictions.csv: state='finished' ({copied}). [E709]\n"
+    wrong = "The run has no predictions.csv: state='finished'"
+    assert done.stderr == f"tenfold: {wrong} ({copied}). [E709]\n"
 
 
 def test_the_page_is_exported_and_never_overwrites(copied: Path, tmp_path: Path) -> None:
@@ -461,7 +462,8 @@ def test_keras_and_onnx_are_exported_and_never_overwrite(copied: Path, tmp_path:
     (tmp_path / "digits.onnx").unlink()
     again = call("export", copied, "--to", "onnx", "--out", "digits.onnx")
     assert again.returncode == 1
-    assert again.stderr == "tenfold: Not a new file (digits.py). Expected a name that is free. [E102]\n"
+    wrong = "Not a new file (digits.py). Expected a name that is free."
+    assert again.stderr == f"tenfold: {wrong} [E102]\n"
     typo = call("export", copied, "--to", "kreas")
     assert typo.returncode == 2 and "Did you mean 'keras'?" in typo.stderr
     named = call("export", copied, "--to", "keras", "--out", "digits.h5")
