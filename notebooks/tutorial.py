@@ -14,7 +14,7 @@ import os
 import struct
 from importlib import resources
 
-os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before its import: ONNX Runtime reports its use by network
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # read when ONNX Runtime is imported
 
 import matplotlib.pyplot as plt
 import numpy as np
