@@ -26,34 +26,6 @@ MIN_OF_EACH = 5
 """Fewer positive or negative rows than these choose a threshold by chance."""
 
 
-UNSURE_SHARE = 0.02
-"""Share of validation rows whose novelty passes the threshold."""
-
-MAX_AXES = 64
-"""Principal axes, at most: bounds the file."""
-
-WIDE_SHARE = 0.1
-"""Under this share of the variance off the axes float32 leaves errors of 1e-4 (seen)."""
-
-ROWS_PER_CENTRE = 20
-
-MAX_AT_ONCE = 1 << 21
-"""Values whose distance is computed at a time: 16 MB in float64, some five times."""
-
-MAX_EXACT = 1_000
-"""More columns than these have their axes found by random projections: in seconds."""
-
-LEAST_SPREAD = 1e-2
-"""Directions with less than this share of the mean variance count as much as with it."""
-
-OFF = 4.0
-"""What the square of a picture counts off the axes, beside that on them: 1 finds a few more
-letters, 4 more clothes, 8 fewer letters (`python -m bench.novelty`)."""
-
-DOUBT = 0.5
-"""What doubt counts beside a distance."""
-
-
 @dataclass(frozen=True)
 class Constants:
     """What calibration adds to a graph; the defaults change nothing.
@@ -132,7 +104,7 @@ def fit_temperature(
 
     p, codes = np.asarray(probabilities, np.float64), np.asarray(y, np.int64)
     weights = None if weight is None else np.asarray(weight, np.float64)
-    _check_lengths(probabilities=len(p), y=len(codes))
+    check_lengths(probabilities=len(p), y=len(codes))
     if len(codes) < MIN_ROWS:
         return 1.0
 
@@ -171,7 +143,7 @@ def choose_threshold(
       DataError: Lengths differ, or a cost is not above 0.
     """
     p, positive = np.asarray(probability_of_positive, np.float64), np.asarray(is_positive, bool)
-    _check_lengths(probability_of_positive=len(p), is_positive=len(positive))
+    check_lengths(probability_of_positive=len(p), is_positive=len(positive))
     if not (cost_false_negative > 0 and cost_false_positive > 0):
         raise DataError(
             "E606",
@@ -197,236 +169,8 @@ def choose_threshold(
     return float(candidates[np.argmin(np.abs(candidates - ideal))])
 
 
-@dataclass(frozen=True, eq=False)
-class Distance:
-    """How far rows are from the training rows: in standard deviations, or as they are.
-
-    With x = row - mean and y = x @ axes, the square is min |y @ whitening - centre|**2 +
-    (|x|**2 - |y|**2) / rest.
-
-    Attributes:
-      mean: Of the training rows, (d,).
-      axes: Their principal axes, orthonormal, (d, c).
-      whitening: Makes the spread around the centres 1 in each direction, (c, c); None: distances
-        are those of the rows.
-      centres: Of the training rows, whitened, (m, c).
-      rest: Variance off the axes that counts as 1.
-      wide: So little is off the axes that |x|**2 - |y|**2 needs float64.
-      middle: The distance that counts as 0: the median of validation rows.
-      scale: What is counted as 1 beyond it: to the threshold.
-    """
-
-    mean: NDArray[np.float32]
-    axes: NDArray[np.float32]
-    whitening: NDArray[np.float32] | None
-    centres: NDArray[np.float32]
-    rest: float
-    wide: bool = True
-    middle: float = 0.0
-    scale: float = 1.0
-
-    def of(self, rows: NDArray[Any]) -> NDArray[np.float64]:
-        """The counted distance (n,) of rows (n, d), or of pictures; a few at a time."""
-        step = max(1, MAX_AT_ONCE // len(self.mean))
-        parts = (rows[start : start + step] for start in range(0, len(rows), step))
-        return np.concatenate([np.empty(0), *(self._of(features(part)) for part in parts)])
-
-    def _of(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
-        x = rows.astype(np.float64) - self.mean
-        y = x @ self.axes.astype(np.float64)
-        off = ((x**2).sum(axis=1) - (y**2).sum(axis=1)) / self.rest
-        z, centres = y, self.centres.astype(np.float64)
-        if self.whitening is not None:
-            z = y @ self.whitening.astype(np.float64)
-        closeness = 2 * z @ centres.T - (centres**2).sum(axis=1)
-        square = np.maximum((z**2).sum(axis=1) - closeness.max(axis=1) + off, 0)
-        distance: NDArray[np.float64] = (np.sqrt(square) - self.middle) / self.scale
-        return distance
-
-
-@dataclass(frozen=True, eq=False)
-class Novelty:
-    """How unlike the training rows a row is: 0 as the middle validation row, 1 at the threshold.
-
-    (distance of the features + distance of the hidden values + doubt) / unit, for doubt
-    (-log(largest probability) - doubt_middle) * doubt_weight.
-
-    Attributes:
-      features: Distance of what the learner sees, (n, d).
-      hidden: Distance of a network's last hidden activations; None for other learners.
-      doubt_middle, doubt_weight: What is 0 of the doubt, and what one of it counts.
-      unit: What is called 1.
-    """
-
-    features: Distance
-    hidden: Distance | None
-    doubt_middle: float = 0.0
-    doubt_weight: float = 0.0
-    unit: float = 1.0
-
-    def of(
-        self,
-        features: NDArray[Any],
-        hidden: NDArray[np.float32] | None,
-        probabilities: NDArray[np.float32],
-    ) -> NDArray[np.float32]:
-        """The novelty (n,) of rows: what the graph answers.
-
-        Args:
-          features: What the learner sees, (n, d), or pictures uint8 (n, ...).
-          hidden: Hidden values (n, h), or None.
-          probabilities: Calibrated answers (n, n_labels).
-        """
-        total = self.features.of(features)
-        if self.hidden is not None and hidden is not None:
-            total += self.hidden.of(hidden)
-        total += self.doubt_weight * (_doubt(probabilities) - self.doubt_middle)
-        return (total / self.unit).astype(np.float32)
-
-
-def _doubt(probabilities: NDArray[np.float32]) -> NDArray[np.float64]:
-    best = probabilities.max(axis=1).astype(np.float64)
-    doubt: NDArray[np.float64] = -np.log(np.maximum(best, SMALLEST))
-    return doubt
-
-
-def fit_distance(
-    rows: ArrayLike, y: ArrayLike, *, per_label: int = 1, whitened: bool = True
-) -> Distance | None:
-    """The axes and centres of training rows.
-
-    Args:
-      rows: Training rows (n, d).
-      y: Their label codes (n,).
-      per_label: Centres of each label, at most; one for every 20 of its rows.
-      whitened: In standard deviations around the centres. Without, in the unit of the rows: of
-        pictures, whose pixels have one unit, a small detail is no more than it is.
-
-    Returns:
-      A distance whose `middle` is 0 and `scale` 1. None where the rows do not vary.
-
-    Raises:
-      DataError: Lengths differ.
-
-    Source: Lee et al. 2018, arXiv:1807.03888, section 2.1, Mahalanobis distance to the nearest
-    label's mean; what is off the axes as in Wang et al. 2022, arXiv:2203.10807.
-    """
-    x, codes = np.asarray(rows, np.float32), np.asarray(y, np.int64)
-    _check_lengths(rows=len(x), y=len(codes))
-    mean = x.mean(axis=0, dtype=np.float64)
-    x = x - mean.astype(np.float32)
-    total = float(np.square(x).mean(axis=0, dtype=np.float64).sum())
-    if total <= 0:
-        return None
-    values, axes = _principal_axes(x)
-    n_axes = int((values > LEAST_SPREAD * total / x.shape[1]).sum())
-    axes = axes[:, :n_axes]
-    off = max(total - float(values[:n_axes].sum()), LEAST_SPREAD * total)
-    rest = off / max(1, x.shape[1] - n_axes)
-    place = (x @ axes).astype(np.float64)
-    found, which = np.unique(codes, return_inverse=True)
-    groups = [place[which == label] for label in range(len(found))]
-    whitening = _whitening(groups) if whitened else None
-    if whitening is None:
-        rest = 1 / OFF
-    else:
-        groups = [rows @ whitening for rows in groups]
-    centres = np.concatenate([_centres(rows.astype(np.float32), per_label) for rows in groups])
-    return Distance(
-        mean.astype(np.float32),
-        axes.astype(np.float32),
-        None if whitening is None else whitening.astype(np.float32),
-        centres,
-        rest,
-        off < WIDE_SHARE * total,
-    )
-
-
-def _whitening(groups: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
-    """What makes the spread of groups of rows (n, c) around their means 1 each way, (c, c)."""
-    around = np.concatenate([rows - rows.mean(axis=0) for rows in groups])
-    spread, directions = np.linalg.eigh(around.T @ around / len(around))
-    floor = LEAST_SPREAD * float(spread.mean()) or float(np.square(np.concatenate(groups)).sum())
-    whitening: NDArray[np.float64] = directions / np.sqrt(np.maximum(spread, floor))
-    return whitening
-
-
-def _principal_axes(x: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Variances, largest first, and axes (d, c) of centred rows (n, d), at most `MAX_AXES`."""
-    if x.shape[1] <= MAX_EXACT:
-        values, vectors = np.linalg.eigh(x.T @ x / len(x))
-        return values[::-1][:MAX_AXES], vectors[:, ::-1][:, :MAX_AXES]
-    from sklearn.utils.extmath import randomized_svd
-
-    n_axes = min(MAX_AXES, *x.shape)
-    _, singular, transposed = randomized_svd(x, n_axes, random_state=0)
-    return singular**2 / len(x), transposed.T
-
-
-def _centres(rows: NDArray[np.float32], at_most: int) -> NDArray[np.float32]:
-    """The centres that Lloyd's ten steps find among rows (n, c), from rows spread evenly over them.
-
-    Source: Lloyd 1982, doi:10.1109/TIT.1982.1056489.
-    """
-    k = min(at_most, max(1, len(rows) // ROWS_PER_CENTRE))
-    centres = rows[np.linspace(0, len(rows) - 1, k).astype(np.int64)]
-    for _ in range(10):
-        nearest = (2 * rows @ centres.T - (centres**2).sum(axis=1)).argmax(axis=1)
-        members = np.eye(k, dtype=np.float32)[nearest]
-        counts = members.sum(axis=0)[:, None]
-        # A centre without rows stays where it is.
-        centres = np.where(counts > 0, members.T @ rows / np.maximum(counts, 1), centres)
-    return centres
-
-
-def fit_novelty(
-    features: Distance,
-    hidden: Distance | None,
-    of_features: NDArray[Any],
-    of_hidden: NDArray[np.float32] | None,
-    probabilities: NDArray[np.float32],
-    *,
-    hidden_weight: float = 1.0,
-) -> Novelty | None:
-    """The novelty whose 1 is passed by `UNSURE_SHARE` of validation rows.
-
-    Each part counts from its median to that share as 1, doubt as a half.
-
-    Args:
-      features, hidden: Distances fitted on training rows.
-      of_features: Features of validation rows (n, d), or pictures uint8 (n, ...).
-      of_hidden: Their hidden values (n, h), or None.
-      probabilities: Their calibrated answers (n, n_labels).
-      hidden_weight: What the hidden values count beside the features.
-
-    Returns:
-      None for fewer rows than can promise such a share, 49 for 2%.
-    """
-    n = len(probabilities)
-    rank = int(np.ceil(np.round((n + 1) * (1 - UNSURE_SHARE), 9)))
-    if rank > n:
-        return None
-
-    def span(values: NDArray[np.float64]) -> tuple[float, float]:
-        middle, high = float(np.median(values)), float(np.sort(values)[rank - 1])
-        return middle, high - middle
-
-    def counted(distance: Distance, rows: NDArray[Any], weight: float = 1.0) -> Distance:
-        middle, scale = span(distance.of(rows))
-        return replace(distance, middle=middle, scale=(scale or 1.0) / weight)
-
-    middle, high = span(_doubt(probabilities))
-    found = Novelty(
-        counted(features, of_features),
-        None if hidden is None or of_hidden is None else counted(hidden, of_hidden, hidden_weight),
-        middle,
-        DOUBT / high if high > SMALLEST else 0.0,
-    )
-    values = np.sort(found.of(of_features, of_hidden, probabilities))
-    return replace(found, unit=float(values[rank - 1])) if values[rank - 1] > 0 else None
-
-
-def _check_lengths(**lengths: int) -> None:
+def check_lengths(**lengths: int) -> None:
+    """Refuse arrays that do not have one of each per row."""
     facts: dict[str, Any] = dict(lengths)
     if len(set(lengths.values())) > 1:
         raise DataError("E607", "Lengths differ", expected="one of each per row", **facts)

@@ -1,11 +1,9 @@
 """`NetworkClassifier`, `NetworkRegressor`: the learner `network` as scikit-learn estimators.
 
-Thin adapters: the fit is `LEARNERS["network"]`, the answers come from the same graph as everywhere.
+Thin adapters: models are made as those of runs are, by `build.fit_prepared`.
 Loaded only when asked for, because this module imports scikit-learn.
 """
 
-from dataclasses import replace
-from importlib import metadata
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -17,18 +15,15 @@ from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from tenfold.build import onnx as graph
-from tenfold.build.calibration import MIN_ROWS, Constants, fit_temperature
+from tenfold.build.build import fit_prepared
+from tenfold.build.calibration import MIN_ROWS, Constants
 from tenfold.build.onnx.features import features_front, scaler
-from tenfold.core.conformal import conformal_half_width
-from tenfold.core.contract import Contract, FeaturesInput
+from tenfold.build.problem import Prepared
+from tenfold.core.contract import FeaturesInput
 from tenfold.core.errors import DataError
-from tenfold.core.progress import Watcher
 from tenfold.core.settings import Settings, check_settings, scaled_learning_rate
-from tenfold.learners import LEARNERS
 from tenfold.learners.training import Examples, is_classification
 from tenfold.model.model import Model
-from tenfold.model.predictions import Values
 
 SCHEDULES: dict[str, Literal["constant", "linear"]] = {
     "classification": "constant",
@@ -147,10 +142,10 @@ class _NetworkEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
             x, y, weight = _merged(x, y, weight)
         train, held = _split(y, settings)
         settings = self._suited(settings, len(train), len(held))
-        columns = _scales(x[train], weight if weight is None else weight[train])
+        of_train = None if weight is None else weight[train]
+        columns = _scales(x[train], of_train)
         scale, constants = scaler(*columns), Constants()
         if not labels:
-            of_train = None if weight is None else weight[train]
             (mean,), (deviation,) = _scales(y[train, None], of_train)
             constants = Constants(target_mean=float(mean), target_scale=float(deviation))
             y = ((y - mean) / deviation).astype(np.float32)
@@ -159,47 +154,33 @@ class _NetworkEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
             Examples(scale(x[rows]), y[rows], None if shares is None else shares[rows])
             for rows in (train, held)
         )
-        fitted = LEARNERS["network"].fit(
-            examples,
-            validation if held.size else None,
-            n_labels=len(labels) or None,
-            settings=settings,
-            watcher=Watcher(),
-        )
-        if fitted.interrupted:  # an estimator may be one of many: all of them are to end
-            raise KeyboardInterrupt
-        if held.size:
-            constants = _calibrated(constants, fitted.answers(validation.x), validation)
+        compared = x[held if held.size else train][:MAX_COMPARED]
         accepted = FeaturesInput(n_features=x.shape[1])
-        contract = Contract(
-            task=self._task,
-            input=accepted,
+        prepared = Prepared(
+            name=type(self).__name__,
+            train=examples,
+            validation=validation if held.size else None,
+            accepted=accepted,
             labels=labels,
-            learner=fitted.learner,
-            tenfold=metadata.version("tenfold"),
+            compared=compared,
+            keys=tuple(f"row {row}" for row in range(len(compared))),
+            front=features_front(accepted, *columns),
+            constants=constants,
         )
-        front = features_front(accepted, *columns)
-        self.onnx_ = graph.to_graph(fitted, contract, constants=constants, front=front)
+        built = fit_prepared(prepared, settings)
+        if built.interrupted:  # an estimator may be one of many: all of them are to end
+            raise KeyboardInterrupt
+        self.onnx_ = built.content
         self.model_ = Model(self.onnx_)
-        self.history_ = fitted.history
-        self.n_iter_ = len(fitted.history)
-        few = x[train if not held.size else held][:MAX_COMPARED]
-        graph.check_agreement(
-            constants.apply(fitted.answers(scale(few))),
-            self._values(few),
-            [f"row {row}" for row in range(len(few))],
-            scale=constants.target_scale,
-        )
+        self.history_ = built.history
+        self.n_iter_ = len(built.history)
 
     def _answer(self, X: ArrayLike) -> NDArray[np.float32]:
         """The model's probabilities (n, n_classes) or values (n,)."""
         check_is_fitted(self)
         x = validate_data(self, X, dtype=np.float64, reset=False)
-        return self._values(x)
+        return self.model_.answer(x).outputs[0]
 
-    def _values(self, x: NDArray[np.float64]) -> NDArray[np.float32]:
-        answers = self.model_.answer(x)
-        return answers.value if isinstance(answers, Values) else answers.probabilities
 
     def __getstate__(self) -> dict[str, Any]:
         """The model as its file's bytes: a session cannot be copied."""
@@ -381,12 +362,3 @@ def _scales(
     return fitted.mean_, fitted.scale_
 
 
-def _calibrated(
-    constants: Constants, answers: NDArray[np.float32], validation: Examples
-) -> Constants:
-    """The constants, with what the validation rows say."""
-    if is_classification(validation.y):
-        temperature = fit_temperature(answers, validation.y, validation.weight)
-        return replace(constants, temperature=temperature)
-    half_width = conformal_half_width(validation.y, answers) * constants.target_scale
-    return replace(constants, half_width=half_width)

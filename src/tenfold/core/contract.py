@@ -43,6 +43,11 @@ class ImageInput(Frozen):
         return given
 
     @property
+    def order(self) -> None:
+        """Pictures have no order in time."""
+        return None
+
+    @property
     def shape(self) -> tuple[int, ...]:
         """The shape of one picture's array."""
         size = (self.height, self.width)
@@ -166,6 +171,11 @@ class FeaturesInput(Frozen):
     n_features: Annotated[int, Field(ge=1)]
 
     @property
+    def order(self) -> None:
+        """Rows of numbers have no order in time."""
+        return None
+
+    @property
     def shape(self) -> tuple[int, ...]:
         """The shape of one row."""
         return (self.n_features,)
@@ -224,3 +234,13 @@ class Contract(Frozen):
         if self.novelty_threshold is not None and self.task == "regression":
             raise ValueError("regression has no novelty")
         return self
+
+    def with_half_widths(self, widths: tuple[float, ...]) -> Self:
+        """The same promise with the half-widths of a forecast's intervals, 1, 2, ... steps ahead.
+
+        For rows in the order of time alone.
+        """
+        assert self.input.order is not None
+        order = self.input.order.model_copy(update={"half_widths": widths})
+        accepted = self.input.model_copy(update={"order": order})
+        return self.model_copy(update={"input": accepted})

@@ -9,7 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tenfold.build.build import fit, prepare
+from tenfold.build.build import fit_model
+from tenfold.build.problem import Problem
 from tenfold.core.errors import DataError
 from tenfold.core.progress import Listener
 from tenfold.core.records import Epoch
@@ -91,8 +92,7 @@ def out_of_fold(
     Raises:
       DataError: Fewer distinct rows than folds.
     """
-    settings = resolve({"seed": seed, "validation_size": 0.0}, table=isinstance(data.x, Table))
-    scaled = LEARNERS[settings.learner].scaled
+    settings = resolve({"seed": seed, "validation_size": 0.0}, table=data.input.kind == "table")
     fold_of = assign_folds(data, rows, folds, seed)
     none = np.empty(0, np.int64)
     probabilities = np.empty((len(rows), len(data.labels)), np.float32)

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tenfold.build.build import export, fit, prepare
+from tenfold.build.build import fit_model
+from tenfold.build.problem import Problem
 from tenfold.core.contract import Frozen, TableInput
 from tenfold.core.csv_cells import number_text, write_csv
 from tenfold.core.errors import DataError
@@ -128,8 +129,7 @@ def read_folds(path: Path) -> tuple[Fold, ...]:
 def _turns(
     data: Dataset, rows: RowNumbers, n_folds: int, seed: int
 ) -> list[tuple[RowNumbers, RowNumbers]]:
-    ordered = isinstance(data.input, TableInput) and data.input.order is not None
-    if not ordered:
+    if data.input.order is None:
         fold_of = assign_folds(data, rows, n_folds, seed)
         return [(rows[fold_of != fold], rows[fold_of == fold]) for fold in range(n_folds)]
     if len(rows) < 2 * (n_folds + 1):

@@ -13,11 +13,12 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
-from tenfold.build.calibration import SMALLEST, Constants, Novelty
+from tenfold.build.calibration import SMALLEST, Constants
 from tenfold.build.onnx import trees
 from tenfold.build.onnx.builder import Builder, Front
 from tenfold.build.onnx.neighbors import add_neighbors
 from tenfold.build.onnx.network import add_network
+from tenfold.build.novelty import Novelty
 from tenfold.build.onnx.novelty import add_novelty
 from tenfold.build.onnx.sums import add_bayes, add_constant, add_linear
 from tenfold.core.contract import METADATA_KEY, Contract
@@ -177,6 +178,14 @@ def _model(graph: onnx.GraphProto, contract: Contract) -> bytes:
     content: bytes = model.SerializeToString(deterministic=True)
     onnx.checker.check_model(content, full_check=True)
     return content
+
+
+def with_contract(content: bytes, contract: Contract) -> bytes:
+    """The same model file with another contract."""
+    model = onnx.ModelProto.FromString(content)
+    helper.set_model_props(model, {METADATA_KEY: contract.model_dump_json()})
+    changed: bytes = model.SerializeToString(deterministic=True)
+    return changed
 
 
 def check_agreement(

@@ -4,7 +4,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from onnx import TensorProto
 
-from tenfold.build.calibration import SMALLEST, Distance, Novelty
+from tenfold.build.calibration import SMALLEST
+from tenfold.build.novelty import Distance, Novelty
 from tenfold.build.onnx.builder import Builder
 
 
