@@ -20,8 +20,9 @@ from tenfold.data.dataset import Dataset
 from tenfold.data.load import load
 from tenfold.data.split import Split, split
 from tenfold.evaluation import Evaluation, Score
+from tenfold.experiments.evaluate import evaluate, predict, read
 from tenfold.experiments.sweeps import Sweep, compare, sweep
-from tenfold.experiments.train import evaluate, predict, read, resume, train
+from tenfold.experiments.train import resume, train
 from tenfold.inputs.pictures.decode import PictureOptions
 from tenfold.model.model import Model
 from tenfold.model.predictions import Prediction, Predictions

@@ -9,12 +9,13 @@ import pytest
 from numpy.typing import NDArray
 
 import tenfold
-from tenfold.build.build import export, fit, positive_label, prepare
+from tenfold.build.build import fit_model
+from tenfold.build.problem import Problem, prepare
 from tenfold.core.errors import DataError, SettingsError
-from tenfold.core.progress import Watcher
 from tenfold.core.settings import RECIPES, Reading, Settings, resolve
 from tenfold.data.dataset import Dataset
 from tenfold.data.from_table import table_dataset
+from tenfold.data.split import Split
 from tenfold.data.split import split as split_data
 from tenfold.evaluation import RegressionEvaluation
 from tenfold.inputs.tables.read import from_frame
@@ -69,8 +70,7 @@ def config(learner: str, **others: Any) -> Settings:
 
 def file_of(data: Dataset, settings: Settings) -> bytes:
     split = split_data(data, validation_size=settings.validation_size)
-    prepared = prepare(data, split, scaled=LEARNERS[settings.learner].scaled)
-    return export(fit(prepared, data, settings, Watcher()), prepared, data, split, settings)
+    return fit_model(Problem(data, split, settings)).content
 
 
 def numbers_of(answers: Values | Predictions) -> NDArray[np.float32]:
@@ -163,6 +163,11 @@ def test_costs_need_two_labels_and_validation_rows() -> None:
         )
     ]
     assert thresholds[0] > thresholds[1]  # dear to miss: taken for it sooner
+
+
+def positive_label(data: Dataset, rows: NDArray[np.int64], settings: Settings) -> str | None:
+    none = np.empty(0, np.int64)
+    return Problem(data, Split(rows, none, none, none), settings).positive
 
 
 def test_the_label_that_is_looked_for() -> None:

@@ -19,14 +19,7 @@ from numpy.typing import NDArray
 import tenfold
 from tenfold import Dataset, Prediction, Predictions, Run
 from tenfold.build import build
-from tenfold.build.calibration import (
-    OFF,
-    UNSURE_SHARE,
-    Distance,
-    Novelty,
-    fit_distance,
-    fit_novelty,
-)
+from tenfold.build.novelty import OFF, UNSURE_SHARE, Distance, Novelty, fit_distance, fit_novelty
 from tenfold.build.onnx import check_agreement
 from tenfold.core.contract import METADATA_KEY, Contract, ImageInput
 from tenfold.core.errors import DataError, ExportError, ModelError
@@ -344,7 +337,7 @@ def test_pictures_are_measured_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) 
     found = fit_distance(x.reshape(400, -1).astype(np.float32) / np.float32(255), y)
     assert found is not None
     at_once = found.of(x)
-    monkeypatch.setattr("tenfold.build.calibration.MAX_AT_ONCE", 784 * 7)
+    monkeypatch.setattr("tenfold.build.novelty.MAX_AT_ONCE", 784 * 7)
     np.testing.assert_allclose(found.of(x), at_once, rtol=1e-9)
     assert found.of(x[:0]).shape == (0,)
     tracemalloc.start()

@@ -17,7 +17,7 @@ from tenfold.core.errors import DataError
 from tenfold.core.progress import Watcher
 from tenfold.data.from_folder import LARGEST_PX, is_picture_folder
 from tenfold.data.split import split
-from tenfold.experiments import train as workflow
+from tenfold.experiments import evaluate
 from tests.support.paper import Paper, on_paper
 from tests.support.program import call
 
@@ -333,8 +333,8 @@ def test_evaluate_reads_a_folder_once(
         read.append(data)
         return tenfold.load(*data, **options)
 
-    monkeypatch.setattr(workflow, "load", load)
-    loaded = workflow.load_for(small_run, folder)
+    monkeypatch.setattr(evaluate, "load", load)
+    loaded = evaluate.load_for(small_run, folder)
     tenfold.evaluate(small_run, loaded)
-    workflow.robustness(small_run, loaded)
+    evaluate.robustness(small_run, loaded)
     assert len(read) == 1

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tenfold.build.problem import Problem
 from tenfold.core.errors import DataError
 from tenfold.core.progress import Listener
 from tenfold.core.settings import Reading, resolve
@@ -73,7 +74,7 @@ def test_the_folds_of_a_run_and_their_file() -> None:
         def progress(self, done: int, total: int) -> None:
             seen.append((done, total))
 
-    folds = cross_validate(data, split, config, record(data), Notes())
+    folds = cross_validate(Problem(data, split, config), record(data), Notes())
     assert seen == [(0, 3), (1, 3), (2, 3), (3, 3)]
     n = len(split.train) + len(split.validation)
     assert sum(fold.n_held_out for fold in folds) == n

@@ -22,11 +22,11 @@ from tenfold.core.records import Epoch, TrialResult
 from tenfold.core.settings import Reading, Settings
 from tenfold.data.from_table import table_dataset
 from tenfold.evaluation import Evaluation
+from tenfold.experiments.evaluate import split_of
 from tenfold.experiments.sweeps import SweepInterrupted
 from tenfold.experiments.sweeps.executors import LocalProcesses
 from tenfold.experiments.sweeps.plan import Plan, check_plan
 from tenfold.experiments.sweeps.table import group_rows, read_table
-from tenfold.experiments.train import split_of
 from tenfold.inputs.tables.read import from_frame
 from tenfold.learners import multiplications
 from tenfold.runs.record import Record

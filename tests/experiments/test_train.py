@@ -10,7 +10,8 @@ import pytest
 
 import tenfold
 from tenfold import Dataset, Prediction, Predictions, Run
-from tenfold.build.build import export, prepare
+from tenfold.build.build import export
+from tenfold.build.problem import prepare
 from tenfold.core.errors import DataError, ExportError, FileError, RunError, SettingsError
 from tenfold.core.progress import Watcher
 from tenfold.core.records import Epoch, LayerRow
@@ -150,7 +151,7 @@ def test_a_graph_that_does_not_agree_is_not_exported(data: Dataset) -> None:
     with pytest.raises(ExportError, match="does not answer like the learner"):
         split, settings = tenfold.split(data, validation_size=0.1), resolve({})
         prepared = prepare(data, split, scaled=True)
-        export(Wrong("network", Network(network), 0), prepared, data, split, settings)
+        export(Wrong("network", Network(network), 0), prepared, settings)
 
 
 def test_evaluating_again_gives_the_same_numbers_and_changes_nothing(

@@ -13,12 +13,14 @@ import pytest
 
 import tenfold
 from tenfold import Dataset
+from tenfold.build.problem import Problem
 from tenfold.core.errors import BackendError, DataError, FileError, FormatError, SettingsError
 from tenfold.core.progress import Listener, OnEpochs
 from tenfold.core.records import Epoch
 from tenfold.core.settings import Reading, resolve
 from tenfold.data.dataset import PictureInfo
 from tenfold.data.from_table import table_dataset
+from tenfold.experiments.evaluate import split_of
 from tenfold.experiments.sweeps import Executor, LocalProcesses, trials
 from tenfold.experiments.sweeps.executors import next_job
 from tenfold.experiments.sweeps.shared import open_shared, share
@@ -31,7 +33,7 @@ from tenfold.experiments.sweeps.trials import (
     has_ended,
     run_trial,
 )
-from tenfold.experiments.train import record_of, split_of
+from tenfold.experiments.train import record_of
 from tenfold.inputs.tables.read import from_frame
 from tenfold.runs.record import Record, Run
 from tests.conftest import Few
@@ -56,7 +58,7 @@ def job_of(data: Dataset, name: str = "trial", **settings: Any) -> Job:
     folder = Path(f"{name}-data").resolve()
     if not folder.exists():
         share(data, split, folder)
-    record = record_of(data, split, config, {}).model_dump(mode="json")
+    record = record_of(Problem(data, split, config), {}).model_dump(mode="json")
     return Job(str(Path(name).resolve()), str(folder), record)
 
 

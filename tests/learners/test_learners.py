@@ -20,10 +20,11 @@ from threadpoolctl import threadpool_limits
 
 import tenfold
 from tenfold import Dataset
-from tenfold.build import build
+from tenfold.build.build import export as export_model
 from tenfold.build.calibration import Constants
 from tenfold.build.onnx import Front, check_agreement, to_graph
 from tenfold.build.onnx.trees import round_down
+from tenfold.build.problem import prepare
 from tenfold.core.contract import Contract, FeaturesInput, ImageInput
 from tenfold.core.errors import DataError, ExportError, SettingsError
 from tenfold.core.progress import Watcher
@@ -443,8 +444,7 @@ def test_a_model_answers_no_more_rows_at_once_than_its_contract_says(few: Any) -
     fitted = replace(fit("neighbors", rows, None, 10), rows_at_once=7)
     asked = resolve({"learner": "neighbors", "validation_size": 0})
     split = tenfold.split(data)
-    prepared = build.prepare(data, split, scaled=True)
-    model = Model(build.export(fitted, prepared, data, split, asked))
+    model = Model(export_model(fitted, prepare(data, split, scaled=True), asked)[0])
     assert [len(feed["image"]) for feed in model.reader.feeds(data.x[:20], 7)] == [7, 7, 6]
     np.testing.assert_array_equal(model.answer(data.x).outputs[0], fitted.answers(data.x))
 
@@ -459,9 +459,9 @@ def test_mnist_is_read_as_well_as_promised(
 ) -> None:
     split = tenfold.split(mnist, seed=0, validation_size=0.1)
     asked = resolve({"learner": name})
-    prepared = build.prepare(mnist, split, scaled=LEARNERS[name].scaled)
+    prepared = prepare(mnist, split, scaled=LEARNERS[name].scaled)
     fitted = fit(name, prepared.train, prepared.validation, 10, n_trees=100)
-    content = build.export(fitted, prepared, mnist, split, asked)
+    content = export_model(fitted, prepared, asked)[0]
     assert len(content) < megabytes * 1e6
     answers = Model(content).answer(mnist.x[split.test]).outputs[0]
     assert (answers.argmax(axis=1) == mnist.y[split.test]).mean() >= bar

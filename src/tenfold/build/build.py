@@ -6,6 +6,7 @@ scikit-learn estimators. Test rows never come here.
 
 from dataclasses import dataclass, replace
 from importlib import metadata
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,8 +75,9 @@ def fit_model(
     """
     listener = listener or Listener()
     listener.stage("train")
-    _check_rows(problem.prepared, problem.settings)
-    built = fit_prepared(problem.prepared, problem.settings, problem.positive, listener, checkpoints)
+    prepared, settings = problem.prepared, problem.settings
+    _check_rows(prepared, settings)
+    built = fit_prepared(prepared, settings, problem.positive, listener, checkpoints)
     contract = built.contract
     if contract.input.order is not None and not contract.labels:
         widths = half_widths(Model(built.content), problem.data, problem.split.validation)
@@ -92,7 +94,7 @@ def fit_prepared(
     listener: Listener | None = None,
     checkpoints: Checkpoints | None = None,
 ) -> BuiltModel:
-    """The same for rows that were prepared: those of the scikit-learn estimators have no dataset."""
+    """The same for rows that are prepared: those of scikit-learn estimators have no dataset."""
     listener = listener or Listener()
     fitted = _fit(prepared, settings, listener, checkpoints)
     listener.stage("export")
@@ -104,7 +106,8 @@ def fit_prepared(
 
 def _check_rows(prepared: Prepared, settings: Settings) -> None:
     """Refuse before the fit what would be refused after it."""
-    x, learner = prepared.train.x, settings.learner
+    x: Any = prepared.train.x
+    learner = settings.learner
     if not prepared.labels and prepared.validation is None:
         raise DataError(
             "E603",

@@ -3,15 +3,13 @@
 Test rows never come here.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tenfold.core.errors import DataError
-from tenfold.inputs.features import features
 
 SMALLEST = 1e-7
 """Probabilities are cut to at least this before their logarithm is taken."""

@@ -1,11 +1,11 @@
 """What is to be learned, and its rows as a learner takes them. Test rows never come here."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tenfold.build.calibration import Constants
 from tenfold.build.novelty import Distance, fit_distance
@@ -17,7 +17,7 @@ from tenfold.core.settings import Settings
 from tenfold.data.dataset import Dataset, RowNumbers
 from tenfold.data.split import Split
 from tenfold.inputs.features import features
-from tenfold.inputs.tables.columns import graph_inputs, levels
+from tenfold.inputs.tables.columns import Table, graph_inputs, levels
 from tenfold.inputs.tables.encoder import fit_encoder
 from tenfold.learners import LEARNERS
 from tenfold.learners.training import Examples
@@ -147,41 +147,47 @@ def prepare(data: Dataset, split: Split, *, scaled: bool) -> Prepared:
         mean, scale = float(known.mean()), float(known.std()) or 1.0
         constants = Constants(target_mean=mean, target_scale=scale)
         y = ((y - mean) / scale).astype(np.float32)
-    train, validation = (
-        Examples(data.x[rows], y[rows]) if rows.size else None
-        for rows in (split.train, split.validation)
-    )
-    assert train is not None  # a split without training rows is refused
-    compared, rows = (validation, split.validation) if validation else (train, split.train)
-    prepared = Prepared(
+    x, held = data.x[split.train], data.x[split.validation]
+    assert len(x)  # a split without training rows is refused
+    encoding = _Encoding(data.input)
+    if data.input.kind == "table":
+        encoding = _fit_encoding(x, data.input, scaled, data.name)
+    compared, rows = (held, split.validation) if len(held) else (x, split.train)
+    return Prepared(
         name=data.name,
-        train=train,
-        validation=validation,
-        accepted=data.input,
+        train=Examples(encoding.encode(x), y[split.train]),
+        validation=Examples(encoding.encode(held), y[split.validation]) if len(held) else None,
+        accepted=encoding.accepted,
         labels=data.labels,
-        compared=compared.x[:MAX_COMPARED],
+        compared=compared[:MAX_COMPARED],
         keys=tuple(data.keys[row] for row in rows[:MAX_COMPARED]),
+        front=encoding.front,
         constants=constants,
+        last_value=encoding.last_value,
     )
-    return prepared if data.input.kind == "image" else _encoded(prepared, data.input, scaled)
 
 
-def _encoded(rows: Prepared, accepted: TableInput, scaled: bool) -> Prepared:
-    """The rows of a table as features, with the nodes that make them."""
-    table, validation = rows.train.x, rows.validation
+@dataclass(frozen=True, eq=False)
+class _Encoding:
+    """What makes a model's inputs the rows of a learner: nothing, where they are pictures."""
+
+    accepted: ImageInput | TableInput
+    encode: Callable[[Any], Any] = lambda x: x
+    front: Front | None = None
+    last_value: int | None = None
+
+
+def _fit_encoding(table: Table, accepted: TableInput, scaled: bool, name: str) -> _Encoding:
     inputs = graph_inputs(table, accepted)
     encoder = fit_encoder(inputs, accepted, scaled=scaled)
-    train = rows.train._replace(x=encoder(inputs))
-    if not train.x.shape[1]:
+    if not encoder(inputs).shape[1]:
         raise DataError(
             "E601",
             "Nothing to learn from",
-            where=rows.name,
+            where=name,
             expected="numbers, categories, or words that stand in more than one row",
             columns=list(accepted.names),
         )
-    if validation is not None:
-        validation = validation._replace(x=encoder(graph_inputs(validation.x, accepted)))
     columns = tuple(
         column.model_copy(update={"levels": levels(table.columns[column.name])})
         if column.kind in ("category", "yes/no")
@@ -190,14 +196,11 @@ def _encoded(rows: Prepared, accepted: TableInput, scaled: bool) -> Prepared:
     )
     last_value = None
     if encoder.numbers is not None and accepted.order is not None and accepted.order.lags:
-        last = accepted.order.lag_columns(accepted.target)[0]
-        last_value = encoder.numbers.names.index(last)
+        last_value = encoder.numbers.names.index(accepted.order.lag_columns(accepted.target)[0])
     accepted = accepted.model_copy(update={"columns": columns})
-    return replace(
-        rows,
-        train=train,
-        validation=validation,
-        accepted=accepted,
-        front=table_front(encoder, accepted),
-        last_value=last_value,
+    return _Encoding(
+        accepted,
+        lambda x: encoder(graph_inputs(x, accepted)),
+        table_front(encoder, accepted),
+        last_value,
     )

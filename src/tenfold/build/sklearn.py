@@ -181,7 +181,6 @@ class _NetworkEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
         x = validate_data(self, X, dtype=np.float64, reset=False)
         return self.model_.answer(x).outputs[0]
 
-
     def __getstate__(self) -> dict[str, Any]:
         """The model as its file's bytes: a session cannot be copied."""
         state: dict[str, Any] = super().__getstate__()
@@ -360,5 +359,3 @@ def _scales(
     """Mean and deviation of each column, float64 (d,); the deviation of a constant one is 1."""
     fitted = StandardScaler().fit(columns, sample_weight=weight)
     return fitted.mean_, fitted.scale_
-
-

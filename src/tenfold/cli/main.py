@@ -38,6 +38,9 @@ from tenfold.core.settings import Reading
 from tenfold.core.version import __version__
 from tenfold.experiments import train as workflow
 from tenfold.experiments.artifacts import compare_runs, rewrite_report
+from tenfold.experiments.evaluate import evaluate as evaluate_run
+from tenfold.experiments.evaluate import load_for
+from tenfold.experiments.evaluate import robustness as robustness_of
 from tenfold.experiments.ray import predict_many
 from tenfold.inputs.pictures.decode import PictureOptions
 from tenfold.learners import LEARNERS
@@ -178,13 +181,13 @@ def evaluate(
 ) -> None:
     """Measure a run's model again, or on other data."""
     opened = Run.open(run)
-    loaded = workflow.load_for(opened, data)
-    evaluation = workflow.evaluate(opened, loaded)
+    loaded = load_for(opened, data)
+    evaluation = evaluate_run(opened, loaded)
     print_scores(evaluation)
     if data is not None:
         print_own(opened, evaluation)
     if robustness:
-        for line in workflow.robustness(opened, loaded).lines():
+        for line in robustness_of(opened, loaded).lines():
             print(line)
 
 

@@ -1,6 +1,7 @@
 """Who is told of work while it is done: one protocol for trainings, sweeps and all that is long."""
 
 import sys
+import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
@@ -57,6 +58,18 @@ class Listeners(Listener):
     def __init__(self, listeners: Iterable[Listener]) -> None:
         self._listeners = tuple(listeners)
 
+    def stage(self, name: str) -> None:
+        for listener in self._listeners:
+            listener.stage(name)
+
+    def progress(self, done: int, total: int) -> None:
+        for listener in self._listeners:
+            listener.progress(done, total)
+
+    def audit(self, audit: Audit) -> None:
+        for listener in self._listeners:
+            listener.audit(audit)
+
     def layers(self, layers: Sequence[LayerRow]) -> None:
         for listener in self._listeners:
             listener.layers(layers)
@@ -72,6 +85,37 @@ class Listeners(Listener):
     def warn(self, text: str) -> None:
         for listener in self._listeners:
             listener.warn(text)
+
+
+class StageClock(Listener):
+    """The seconds of each stage, from when it is told of until the next, or a pause.
+
+    Attributes:
+      seconds: By name of the stage.
+    """
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._stage: str | None = None
+        self._start = self._began = time.perf_counter()
+
+    def stage(self, name: str) -> None:
+        self.pause()
+        self._stage, self._began = name, time.perf_counter()
+
+    def pause(self) -> None:
+        """End the stage; what follows belongs to none."""
+        if self._stage is not None:
+            spent = time.perf_counter() - self._began
+            self.seconds[self._stage] = round(self.seconds.get(self._stage, 0) + spent, 3)
+            self._stage = None
+
+    def total(self) -> None:
+        """Write down the seconds since the beginning as `total`."""
+        self.seconds["total"] = round(time.perf_counter() - self._start, 3)
+
+    def warn(self, text: str) -> None:
+        """Left to the listeners beside it."""
 
 
 class OnEpochs(Listener):

@@ -17,8 +17,7 @@ from tenfold.core.records import Epoch
 from tenfold.core.settings import resolve
 from tenfold.data.dataset import Dataset, RowNumbers
 from tenfold.data.split import Split, assign_folds
-from tenfold.inputs.tables.columns import Table
-from tenfold.learners import LEARNERS
+from tenfold.model.model import Model
 
 FOLDS = 5
 
@@ -98,11 +97,11 @@ def out_of_fold(
     probabilities = np.empty((len(rows), len(data.labels)), np.float32)
     for fold in range(folds):
         held = fold_of == fold
-        prepared = prepare(data, Split(rows[~held], none, none, none), scaled=scaled)
-        fitted = fit(prepared, data, settings, _AllEpochs(listener or Listener(), fold, folds))
-        if fitted.interrupted:
+        problem = Problem(data, Split(rows[~held], none, none, none), settings)
+        built = fit_model(problem, _AllEpochs(listener or Listener(), fold, folds))
+        if built.interrupted:
             raise KeyboardInterrupt
-        probabilities[held] = fitted.answers(prepared.encode(data.x[rows[held]]))
+        probabilities[held] = Model(built.content).answer(data.x[rows[held]]).outputs[0]
     return probabilities
 
 

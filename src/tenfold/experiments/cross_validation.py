@@ -13,16 +13,14 @@ import numpy as np
 
 from tenfold.build.build import fit_model
 from tenfold.build.problem import Problem
-from tenfold.core.contract import Frozen, TableInput
+from tenfold.core.contract import Frozen
 from tenfold.core.csv_cells import number_text, write_csv
 from tenfold.core.errors import DataError
 from tenfold.core.progress import Listener
-from tenfold.core.settings import Settings
 from tenfold.data.dataset import Dataset, RowNumbers
 from tenfold.data.split import Split, assign_folds, hold_out
 from tenfold.evaluation import Evaluation
 from tenfold.experiments.artifacts import measure
-from tenfold.learners import LEARNERS
 from tenfold.model.model import Model
 from tenfold.runs.record import DataRecord
 
@@ -37,9 +35,7 @@ class Fold(Frozen):
 
 
 def cross_validate(
-    data: Dataset,
-    split: Split,
-    settings: Settings,
+    problem: Problem,
     known: DataRecord,
     listener: Listener | None = None,
 ) -> tuple[Fold, ...]:
@@ -49,15 +45,15 @@ def cross_validate(
     answered by a model of what was before it.
 
     Args:
-      data: The dataset.
-      split: Its parts; training and validation rows take part, test rows never.
-      settings: Of the run; `settings.folds` is how many.
+      problem: Its training and validation rows take part, test rows never; `settings.folds` is how
+        many folds there are.
       known: What the training rows said (see `artifacts.measure`).
       listener: Is told how many folds are done.
 
     Raises:
       DataError: Fewer distinct rows than folds.
     """
+    data, split, settings = problem.data, problem.split, problem.settings
     listener, n_folds = listener or Listener(), settings.folds or 0
     rows = np.sort(np.concatenate([split.train, split.validation]))
     done = []
@@ -65,11 +61,10 @@ def cross_validate(
         listener.progress(number, n_folds)
         train, validation = hold_out(data, fitted_to, settings.validation_size, settings.seed)
         parts = Split(train, validation, np.empty(0, np.int64), np.empty(0, np.int64))
-        prepared = prepare(data, parts, scaled=LEARNERS[settings.learner].scaled)
-        fitted = fit(prepared, data, settings, Listener())
-        if fitted.interrupted:
+        built = fit_model(Problem(data, parts, settings))
+        if built.interrupted:
             raise KeyboardInterrupt
-        model = Model(export(fitted, prepared, data, parts, settings))
+        model = Model(built.content)
         evaluation, _ = measure(model, data, held, "all", known, settings.recall)
         if isinstance(evaluation, Evaluation):
             names: tuple[str, ...] = ("accuracy", "log_loss", "macro_f1")

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from tenfold.build.calibration import SMALLEST, Constants
+from tenfold.build.novelty import Novelty
 from tenfold.build.onnx import trees
 from tenfold.build.onnx.builder import Builder, Front
 from tenfold.build.onnx.neighbors import add_neighbors
 from tenfold.build.onnx.network import add_network
-from tenfold.build.novelty import Novelty
 from tenfold.build.onnx.novelty import add_novelty
 from tenfold.build.onnx.sums import add_bayes, add_constant, add_linear
 from tenfold.core.contract import METADATA_KEY, Contract

@@ -7,17 +7,17 @@ import dataclasses
 import functools
 import math
 import os
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tenfold.build.build import Prepared, export, fit, prepare
+from tenfold.build.build import fit_model
+from tenfold.build.problem import Prepared, Problem, prepare
 from tenfold.core import files
 from tenfold.core.errors import RunError, SettingsError, TenfoldError
-from tenfold.core.progress import Listener, Listeners, OnEpochs
+from tenfold.core.progress import Listener, Listeners, OnEpochs, StageClock
 from tenfold.core.records import Epoch
 from tenfold.core.settings import Settings
 from tenfold.data.dataset import Dataset
@@ -127,15 +127,18 @@ def run_trial(job: Job, listener: Listener | None = None) -> None:
         run = Run(folder, Record.model_validate(job.record))
         run.sweep()
         run.save()
-        started = time.perf_counter()
+        clock = StageClock()
+        run.record.seconds = clock.seconds
         try:
-            _make(run, job, listener or Listener())
+            clock.stage("train")
+            _make(run, job, Listeners([clock, listener or Listener()]))
             state = "finished"
         except Stopped as stopped:
             run.record.note, state = str(stopped), "stopped"
         except Exception as error:
             run.record.error, state = _in_words(error), "failed"
-        run.record.seconds["total"] = round(time.perf_counter() - started, 3)
+        clock.pause()
+        clock.total()
         run.finish(state)  # type: ignore[arg-type]
         Checkpoints(folder / "checkpoints").clear()
 
@@ -167,25 +170,22 @@ def _make(run: Run, job: Job, listener: Listener) -> None:
     """Fit, export and measure on validation rows."""
     record, settings = run.record, Settings.model_validate(run.record.config)
     data, split = _rows(job.data)
-    with _stage(record, "train"):
-        prepared = _prepared(job.data, LEARNERS[settings.learner].scaled)
-        history = csv_files.GrowingHistory(run.path / "history.csv")
-        # The epoch that ends a trial is written down and reported before.
-        listeners = Listeners([OnEpochs(history.add), listener, OnEpochs(_stop_rule(job))])
-        fitted = fit(prepared, data, settings, listeners, Checkpoints(run.path / "checkpoints"))
-        record.parameters, record.note = fitted.parameters, fitted.note
-        csv_files.write_history(run.path / "history.csv", fitted.history)
-    with _stage(record, "export"):
-        content = export(fitted, prepared, data, split, settings)
-        files.write_bytes(run.path / "model.onnx", content)
-    if fitted.interrupted:
+    encoded = _prepared(job.data, LEARNERS[settings.learner].scaled)
+    history = csv_files.GrowingHistory(run.path / "history.csv")
+    # The epoch that ends a trial is written down and reported before.
+    listeners = Listeners([OnEpochs(history.add), listener, OnEpochs(_stop_rule(job))])
+    built = fit_model(
+        Problem(data, split, settings, encoded), listeners, Checkpoints(run.path / "checkpoints")
+    )
+    record.parameters, record.note = built.parameters, built.note
+    csv_files.write_history(run.path / "history.csv", built.history)
+    files.write_bytes(run.path / "model.onnx", built.content)
+    if built.interrupted:
         raise KeyboardInterrupt
-    with _stage(record, "evaluate"):
-        seen, part = (
-            (split.validation, "validation") if split.validation.size else (split.train, "all")
-        )
-        evaluation, _ = measure(Model(content), data, seen, part, record.data, settings.recall)
-        files.write_text(run.path / "evaluation.json", evaluation.model_dump_json(indent=2) + "\n")
+    listener.stage("evaluate")
+    rows, part = (split.validation, "validation") if split.validation.size else (split.train, "all")
+    evaluation, _ = measure(Model(built.content), data, rows, part, record.data, settings.recall)
+    files.write_text(run.path / "evaluation.json", evaluation.model_dump_json(indent=2) + "\n")
 
 
 @functools.lru_cache(maxsize=1)
@@ -198,13 +198,6 @@ def _rows(folder: str) -> tuple[Dataset, Split]:
 def _prepared(folder: str, scaled: bool) -> Prepared:
     """Encoded rows: they are the same for every learner that wants them scaled alike."""
     return prepare(*_rows(folder), scaled=scaled)
-
-
-@contextmanager
-def _stage(record: Record, name: str) -> Iterator[None]:
-    start = time.perf_counter()
-    yield
-    record.seconds[name] = round(time.perf_counter() - start, 3)
 
 
 def _stop_rule(job: Job) -> Callable[..., None]:

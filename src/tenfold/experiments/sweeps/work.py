@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from tenfold.build.problem import Problem
 from tenfold.core import files
 from tenfold.core.errors import RunError
 from tenfold.core.progress import Listener
@@ -16,13 +17,14 @@ from tenfold.core.records import TrialResult
 from tenfold.core.settings import Settings
 from tenfold.data.dataset import Dataset
 from tenfold.data.split import Split
+from tenfold.experiments.evaluate import split_of
 from tenfold.experiments.sweeps.executors import Executor
 from tenfold.experiments.sweeps.folder import SweepRecord, claim, save_record
 from tenfold.experiments.sweeps.plan import Plan, Point
 from tenfold.experiments.sweeps.shared import MANIFEST, share
 from tenfold.experiments.sweeps.table import Group, group_rows, read_row, write_table
 from tenfold.experiments.sweeps.trials import THREADS, Job, has_ended
-from tenfold.experiments.train import record_of, split_of
+from tenfold.experiments.train import record_of
 from tenfold.inputs.tables.columns import Table
 from tenfold.learners import LEARNERS
 from tenfold.runs import record as runs
@@ -221,7 +223,7 @@ def working(
     """
     first = plan.settings(plan.points()[0], 0)
     split = split_of(data, first)
-    base = record_of(data, split, first, {})
+    base = record_of(Problem(data, split, first), {})
     asked: dict[str, Any] = {"fixed": dict(plan.fixed)}
     asked["axes"] = {name: list(values) for name, values in plan.axes.items()}
     asked |= {"seeds": plan.seeds, "seed": plan.seed, "search": plan.is_search}
