@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from tenfold.core.contract import Column, Contract, Order, TableInput
-from tenfold.core.errors import DataError
+from tenfold.core.errors import DataError, TargetError
 from tenfold.core.settings import Reading
 from tenfold.data.dataset import Dataset
 from tenfold.data.from_table import table_dataset, with_earlier_values
@@ -86,7 +86,8 @@ def test_few_different_rows_are_cases_and_not_copies() -> None:
         (
             dict(a=X, b=X),
             Reading(),
-            "Which column is the answer? (t.csv). Expected --target with one of a, b.",
+            "No column is chosen as the target (t.csv). Expected the column to predict, one of a, "
+            "b. Say --target NAME, in Python target='NAME'.",
         ),
         (
             dict(a=X, y=X),
@@ -178,8 +179,11 @@ def test_positions_name_columns_only_without_a_header() -> None:
         dataset(False, Reading(target="y"), **named)
 
 
-def test_a_single_likely_name_needs_no_target() -> None:
-    assert dataset(reading=Reading(), a=X, Class=["p", "q"] * 12).labels == ("p", "q")
+def test_a_likely_name_is_proposed_and_never_taken() -> None:
+    with pytest.raises(TargetError, match="Say --target Class, in Python target='Class'") as error:
+        dataset(reading=Reading(), a=X, y=X, Class=["p", "q"] * 12)
+    assert (error.value.columns, error.value.likely) == (("a", "y", "Class"), "Class")
+    assert error.value.code == "E203"
 
 
 # Rows in the order of time.

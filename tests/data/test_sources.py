@@ -476,7 +476,7 @@ def test_a_header_alone_and_an_endless_line_are_refused(store: Callable[[str], P
 def test_another_table_is_not_offered_as_images(store: Callable[[str], Path]) -> None:
     path = store("length,width,kind\n1,2,a\n")
     assert not is_pixel_csv(path)
-    assert refusal(path).startswith("Which column is the answer?")  # it is read as a table
+    assert refusal(path).startswith("No column is chosen as the target")  # it is read as a table
     with pytest.raises(DataError, match="Not images as CSV: n_columns=3.* a label and 784 pixel"):
         read_pixel_csv(path)
 

@@ -16,7 +16,8 @@ import pytest
 from tenfold.experiments.sweeps.table import read_table
 from tests.support.program import DEVNULL, Done, call, start
 
-COMPARE = ["compare", "rows.csv", "--learners", "forest,bayes,logistic", "--workers", "1"]
+ROWS = ["rows.csv", "--target", "label"]
+COMPARE = ["compare", *ROWS, "--learners", "forest,bayes,logistic", "--workers", "1"]
 
 
 def write_rows(folder: Path) -> None:
@@ -55,6 +56,8 @@ def test_compare_prints_the_leaderboard_and_where_it_is(
     assert re.search(r"\bbest\b", lines[0]) and re.search(r"\(p [\d.e-]+\)", lines[1])
     assert re.search(r"0\.\d{4} \[0\.\d{4}, [01]\.\d{4}\]", lines[0])
     text = done.stdout
+    following = re.search(r"^next +\S+ train (.*)$", text, re.M)
+    assert following and following[1] == f"rows.csv --learner {lines[0].split()[0]} --target label"
     assert "is first on the validation rows; on the test rows" in text
     assert "opened             the test rows, for the 6th model in runs measured on them" in text
     for file in re.findall(r"runs/rows-comparison-1/\S+", text):
@@ -71,7 +74,7 @@ def test_compare_as_json(whole: tuple[Path, Done]) -> None:
 
 
 def test_sweep_prints_what_it_found() -> None:
-    asked = ["sweep", "rows.csv", "--hidden", "4,8", "--layers", "1", "--epochs", "3"]
+    asked = ["sweep", *ROWS, "--hidden", "4,8", "--layers", "1", "--epochs", "3"]
     done = call(*asked)
     assert done.returncode == 0, done.stderr
     head, *lines = done.stdout.splitlines()
@@ -100,7 +103,7 @@ def test_sweep_prints_what_it_found() -> None:
     ],
 )
 def test_flags_that_are_wrong_are_said_at_once(flags: list[str], status: int, says: str) -> None:
-    done = call("sweep", "rows.csv", *flags)
+    done = call("sweep", *ROWS, *flags)
     assert done.returncode == status and says in done.stderr.replace("\n", " ")
     assert not Path("runs").exists()
 

@@ -202,7 +202,7 @@ def test_wrong_input_is_one_line(
 ) -> None:
     if not arguments:
         iris.rename(columns={"target": "sort"}).to_csv("iris.csv", index=False)
-        arguments, text = [], "Which column is the answer?"
+        arguments, text = [], "No column is chosen as the target"
     said = program("train", "iris.csv", "--learner", "bayes", *arguments)
     last = said.err.strip().splitlines()[-1]
     assert said.code == 1 and last.startswith("tenfold: ") and text in last

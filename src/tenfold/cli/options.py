@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import typer
 from pydantic.fields import FieldInfo
 
+from tenfold.cli.target import with_target
 from tenfold.core.settings import (
     RECIPES,
     TABLE,
@@ -48,36 +49,53 @@ def takes_settings(*names: str, **defaults: Any) -> Callable[[Command], Command]
       **defaults: Settings with another default than their own.
     """
 
-    def build(given: dict[str, Any]) -> dict[str, Any]:
-        return defaults | given
-
     def decorate(command: Command) -> Command:
+        def run(values: dict[str, Any], given: dict[str, Any]) -> None:
+            command(settings=defaults | values, **given)
+
         options = [
             _Option(name, flag, Settings.model_fields[name], defaults.get(name))
             for name, flag in flags_of(Settings).items()
             if name in names or not names
         ]
-        return _with_options(command, "settings", options, build)
+        return _with_options(command, "settings", options, run)
 
     return decorate
 
 
 def takes_reading(command: Command) -> Command:
-    """Put the flags that say how a table is read in the place of the parameter `reading`."""
+    """Put the flags that say how a table is read in the place of the parameter `reading`.
+
+    A command that finds no target reads the table again with the one that a reader names.
+    """
     options = [
         _Option(name, flag, Reading.model_fields[name], prefix="Table: ")
         for name, flag in flags_of(Reading).items()
     ]
-    return _with_options(command, "reading", options, lambda given: check_reading(**given))
+
+    def run(values: dict[str, Any], given: dict[str, Any]) -> None:
+        def of_reading(reading: Reading) -> None:
+            command(reading=reading, **given)
+
+        with_target(of_reading, check_reading(**values))
+
+    return _with_options(command, "reading", options, run)
 
 
 def _with_options(
     command: Command,
     place: str,
     options: Sequence["_Option"],
-    build: Callable[[dict[str, Any]], object],
+    run: Callable[[dict[str, Any], dict[str, Any]], None],
 ) -> Command:
-    """The command with options for one of its parameters, which is built from their values."""
+    """A command with options for one of its parameters.
+
+    Args:
+      command: What it is called and says of itself, and its other parameters.
+      place: The parameter.
+      options: What stands in its place.
+      run: Runs the command with the values of the options and the other arguments.
+    """
     signature = inspect.signature(command, eval_str=True)
     parameters = [
         parameter
@@ -86,14 +104,13 @@ def _with_options(
     ]
 
     @wraps(command)
-    def run(**given: Any) -> None:
+    def parsed(**given: Any) -> None:
         values = {one.name: one.parse(given.pop(one.flag.parameter)) for one in options}
-        asked = {name: value for name, value in values.items() if value is not None}
-        command(**{place: build(asked)}, **given)
+        run({name: value for name, value in values.items() if value is not None}, given)
 
-    vars(run)["__signature__"] = signature.replace(parameters=parameters)
-    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-    return run
+    vars(parsed)["__signature__"] = signature.replace(parameters=parameters)
+    parsed.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return parsed
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from tenfold.cli import options
 from tenfold.cli.output import program_name
 from tenfold.core.progress import Listener
 from tenfold.core.records import Epoch, TrialResult
-from tenfold.core.settings import Reading
+from tenfold.core.settings import Reading, Settings, flags_of
 from tenfold.evaluation import RegressionEvaluation, in_unit
 from tenfold.experiments.ray import RayCluster
 from tenfold.experiments.sweeps import (
@@ -25,7 +25,9 @@ from tenfold.experiments.sweeps import (
     compare,
     sweep,
 )
+from tenfold.learners import is_used
 from tenfold.report import ordinal
+from tenfold.report.commands import train_words
 
 MAX_SHOWN = 20
 """Settings that are listed after a sweep, best first; the CSV has all."""
@@ -267,7 +269,18 @@ def _print_comparison(done: Sweep) -> None:
     for line in done.findings:
         print(line)
     _print_end(done)
-    print(f"next               {program_name()} train --learner {done.places[0].learner}")
+    print(f"next               {program_name()} {_next(done)}")
+
+
+def _next(done: Sweep) -> str:
+    """The command that trains the first of a comparison on the same data."""
+    data, learner = done.record.data, done.places[0].learner
+    asked = {
+        name: value
+        for name, value in done.record.asked["fixed"].items()
+        if name in flags_of(Settings) and name != "recipe" and is_used(name, learner)
+    }
+    return train_words(data.source or data.name, {"learner": learner, **asked}, data.reading)
 
 
 def _print_end(done: Sweep) -> None:

@@ -2,6 +2,7 @@
 
 TenfoldError
 ├── DataError       (ValueError)    examples, answers or files that do not fit
+│   └── TargetError                 a table of which no column was chosen as the target
 ├── FormatError     (ValueError)    bytes that are not the file they claim to be
 ├── SettingsError   (ValueError)    settings outside their rule
 ├── ModelError      (ValueError)    a model file that cannot be trusted or used
@@ -75,6 +76,18 @@ def _all_kinds(kind: type[TenfoldError]) -> Iterator[type[TenfoldError]]:
 
 class DataError(TenfoldError, ValueError):
     """Examples, answers or inputs that do not fit what is expected of them."""
+
+
+class TargetError(DataError):
+    """A table of which no column was chosen as the target.
+
+    Attributes:
+      columns: Its columns.
+      likely: The one whose name says that it is the target; None: no name does.
+    """
+
+    columns: tuple[str, ...] = ()
+    likely: str | None = None
 
 
 class FormatError(TenfoldError, ValueError):

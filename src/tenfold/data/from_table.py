@@ -1,5 +1,6 @@
 """A table becomes a dataset: which column is the answer, what the others are, which rows count."""
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
@@ -8,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tenfold.core.contract import Contract, DateFormat, Order, TableInput
-from tenfold.core.errors import DataError, did_you_mean
+from tenfold.core.errors import DataError, TargetError, did_you_mean
 from tenfold.core.settings import Reading
 from tenfold.core.text import shorten
 from tenfold.data.dataset import Dataset, TableInfo
@@ -101,21 +102,28 @@ def table_dataset(
 def _find_target(cells: Cells, target: str | None) -> str:
     names = [str(name) for name in cells.frame.columns]
     if target is None:
-        likely = [name for name in names if name.lower() in TARGET_NAMES]
-        if len(likely) == 1:
-            return likely[0]
-        raise DataError(
-            "E203",
-            "Which column is the answer?",
-            where=cells.name,
-            expected=f"--target with one of {shorten(names)}",
-        )
+        raise _no_target(names, cells.name)
     if target in names:
         return target
     try:
         return names[int(target)] if not cells.header else _no_column(target, names, cells.name)
     except (ValueError, IndexError):
         return _no_column(target, names, cells.name)
+
+
+def _no_target(names: Sequence[str], where: str) -> TargetError:
+    """A column is proposed by its name, and never taken: it may be the wrong one."""
+    likely = [name for known in TARGET_NAMES for name in names if name.lower() == known]
+    example = likely[0] if likely else "NAME"
+    error = TargetError(
+        "E203",
+        "No column is chosen as the target",
+        where=where,
+        expected=f"the column to predict, one of {shorten(names)}",
+        fix=f"Say --target {shlex.quote(example)}, in Python target={example!r}",
+    )
+    error.columns, error.likely = tuple(names), likely[0] if likely else None
+    return error
 
 
 def _no_column(column: str, names: Sequence[str], where: str) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tenfold.core.contract import Contract
-from tenfold.core.errors import DataError
+from tenfold.core.errors import DataError, TargetError
 from tenfold.core.progress import Listener
 from tenfold.core.settings import Settings
 from tenfold.data.dataset import Dataset, RowNumbers
@@ -160,7 +160,12 @@ def data_of(
         return data
     stored = record.data
     source = data if data is not None else stored.source or stored.name
-    return load(source, reading=stored.reading, like=like)
+    try:
+        return load(source, reading=stored.reading, like=like)
+    except TargetError as error:  # runs of 0.1 took a column by its name without being asked
+        if error.likely is None:
+            raise
+        return load(source, target=error.likely, reading=stored.reading, like=like)
 
 
 def check_same_data(data: Dataset, record: Record) -> None:

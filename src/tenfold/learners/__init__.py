@@ -38,6 +38,7 @@ __all__ = [
     "check_learner",
     "check_used",
     "fit_last_value",
+    "is_used",
     "multiplications",
 ]
 
@@ -308,15 +309,21 @@ def check_used(asked: Iterable[str], learners: Sequence[str]) -> None:
     Raises:
       SettingsError: There is such a setting; the message names the learners that use it.
     """
-    known = [LEARNERS[name] for name in learners if name in LEARNERS]
-    for name in asked:
-        users = [learner.name for learner in LEARNERS.values() if name in learner.settings]
-        if known and users and not {learner.name for learner in known} & set(users):
+    known = [name for name in learners if name in LEARNERS]
+    for setting in asked:
+        if known and not any(is_used(setting, name) for name in known):
+            users = [name for name in LEARNERS if is_used(setting, name)]
             raise SettingsError(
                 "E105",
                 "A setting that the learner does not use",
-                expected=f"{name} for {' or '.join(users)} only",
-                fix=f"Leave out {name}",
-                setting=name,
-                learner=", ".join(learner.name for learner in known),
+                expected=f"{setting} for {' or '.join(users)} only",
+                fix=f"Leave out {setting}",
+                setting=setting,
+                learner=", ".join(known),
             )
+
+
+def is_used(setting: str, learner: str) -> bool:
+    """Whether a learner uses a setting; those of no learner in particular are for all."""
+    own = LEARNERS[learner].settings
+    return setting in own or not any(setting in other.settings for other in LEARNERS.values())

@@ -35,11 +35,23 @@ def _again(run: Run) -> str:
     if record.asked.keys() - flags_of(Settings):
         asked = ", ".join(f"{name}={value!r}" for name, value in (named | record.asked).items())
         return f"tenfold.train({source!r}, {asked})"
-    others = {n: value for n, value in named.items() if value != Settings.model_fields[n].default}
-    words = [*flag_words(Settings, others | record.asked)]
-    if (reading := record.data.reading) is not None:
+    return f"tenfold {train_words(source, named | record.asked, record.data.reading)}"
+
+
+def train_words(source: str, settings: Mapping[str, Any], reading: Reading | None) -> str:
+    """The command after the program's name that trains with these settings, quoted for a shell.
+
+    Args:
+      source: The data.
+      settings: Setting to value; each has a flag.
+      reading: How the data are read, if they are a table.
+    """
+    fields = Settings.model_fields
+    others = {name: value for name, value in settings.items() if value != fields[name].default}
+    words = [*flag_words(Settings, others)]
+    if reading is not None:
         words += flag_words(Reading, reading.model_dump(exclude_defaults=True))
-    return " ".join(["tenfold train", *map(shlex.quote, [source, *words])])
+    return " ".join(["train", *map(shlex.quote, [source, *words])])
 
 
 def flag_words(model: type[Frozen], values: Mapping[str, Any]) -> Iterator[str]:
