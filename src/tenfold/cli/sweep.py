@@ -108,7 +108,7 @@ class TerminalSweepListener(Listener, AbstractContextManager["TerminalSweepListe
             self._progress.remove_task(self._running.pop(name))
 
 
-@options.takes_settings("recipe", "epochs", "test_size")
+@options.takes_settings("recipe", "epochs", "test_size", recipe="default")
 @options.takes_reading
 def sweep_command(
     data: options.Data = "mnist",
