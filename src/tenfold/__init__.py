@@ -8,67 +8,82 @@
 """
 
 import os
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
+
+from tenfold.core.version import __version__ as __version__
 
 # ONNX Runtime reports its use over the network, and keeps an identifier of the machine below the
 # home folder, from its import on (its Privacy.md). Nothing but `data fetch` is to use the network.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
-from tenfold.core.errors import TenfoldError
-from tenfold.core.version import __version__ as __version__
-from tenfold.data.dataset import Dataset
-from tenfold.data.load import load
-from tenfold.data.split import Split, split
-from tenfold.evaluation import Evaluation, Score
-from tenfold.experiments.evaluate import evaluate, predict, read
-from tenfold.experiments.sweeps import Sweep, compare, sweep
-from tenfold.experiments.train import resume, train
-from tenfold.inputs.pictures.decode import PictureOptions
-from tenfold.model.model import Model
-from tenfold.model.predictions import Prediction, Predictions
-from tenfold.model.transcript import Transcript
-from tenfold.runs.record import Run
-from tenfold.runs.verify import verify
-
 if TYPE_CHECKING:
-    from tenfold.build.sklearn import NetworkClassifier, NetworkRegressor
+    from tenfold.build.sklearn import NetworkClassifier as NetworkClassifier
+    from tenfold.build.sklearn import NetworkRegressor as NetworkRegressor
+    from tenfold.core.errors import TenfoldError as TenfoldError
+    from tenfold.data.dataset import Dataset as Dataset
+    from tenfold.data.load import load as load
+    from tenfold.data.split import Split as Split
+    from tenfold.data.split import split as split
+    from tenfold.evaluation import Evaluation as Evaluation
+    from tenfold.evaluation import Score as Score
+    from tenfold.experiments.evaluate import evaluate as evaluate
+    from tenfold.experiments.evaluate import predict as predict
+    from tenfold.experiments.evaluate import read as read
+    from tenfold.experiments.sweeps import Sweep as Sweep
+    from tenfold.experiments.sweeps import compare as compare
+    from tenfold.experiments.sweeps import sweep as sweep
+    from tenfold.experiments.train import resume as resume
+    from tenfold.experiments.train import train as train
+    from tenfold.inputs.pictures.decode import PictureOptions as PictureOptions
+    from tenfold.model.model import Model as Model
+    from tenfold.model.predictions import Prediction as Prediction
+    from tenfold.model.predictions import Predictions as Predictions
+    from tenfold.model.transcript import Transcript as Transcript
+    from tenfold.runs.record import Run as Run
+    from tenfold.runs.verify import verify as verify
 
-open = Run.open
+    open = Run.open
 
+PUBLIC = {
+    "Dataset": "tenfold.data.dataset:Dataset",
+    "Evaluation": "tenfold.evaluation:Evaluation",
+    "Model": "tenfold.model.model:Model",
+    "NetworkClassifier": "tenfold.build.sklearn:NetworkClassifier",
+    "NetworkRegressor": "tenfold.build.sklearn:NetworkRegressor",
+    "PictureOptions": "tenfold.inputs.pictures.decode:PictureOptions",
+    "Prediction": "tenfold.model.predictions:Prediction",
+    "Predictions": "tenfold.model.predictions:Predictions",
+    "Run": "tenfold.runs.record:Run",
+    "Score": "tenfold.evaluation:Score",
+    "Split": "tenfold.data.split:Split",
+    "Sweep": "tenfold.experiments.sweeps:Sweep",
+    "TenfoldError": "tenfold.core.errors:TenfoldError",
+    "Transcript": "tenfold.model.transcript:Transcript",
+    "compare": "tenfold.experiments.sweeps:compare",
+    "evaluate": "tenfold.experiments.evaluate:evaluate",
+    "load": "tenfold.data.load:load",
+    "open": "tenfold.runs.record:Run.open",
+    "predict": "tenfold.experiments.evaluate:predict",
+    "read": "tenfold.experiments.evaluate:read",
+    "resume": "tenfold.experiments.train:resume",
+    "split": "tenfold.data.split:split",
+    "sweep": "tenfold.experiments.sweeps:sweep",
+    "train": "tenfold.experiments.train:train",
+    "verify": "tenfold.runs.verify:verify",
+}
+"""Every public name and where it stands. Each is imported when it is first asked for: all of them
+together take a second."""
 
-__all__ = [
-    "Dataset",
-    "Evaluation",
-    "Model",
-    "NetworkClassifier",
-    "NetworkRegressor",
-    "PictureOptions",
-    "Prediction",
-    "Predictions",
-    "Run",
-    "Score",
-    "Split",
-    "Sweep",
-    "TenfoldError",
-    "Transcript",
-    "compare",
-    "evaluate",
-    "load",
-    "open",
-    "predict",
-    "read",
-    "resume",
-    "split",
-    "sweep",
-    "train",
-    "verify",
-]
+__all__ = sorted(PUBLIC)
 
 
 def __getattr__(name: str) -> Any:
-    """The estimators, once they are asked for: they bring scikit-learn with them."""
-    if name in ("NetworkClassifier", "NetworkRegressor"):
-        from tenfold.build import sklearn as estimators
+    if name not in PUBLIC:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = resolve_name(PUBLIC[name])
+    return value
 
-        return getattr(estimators, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+def __dir__() -> list[str]:
+    return [*globals(), *PUBLIC]
