@@ -203,6 +203,21 @@ def test_a_picture_too_large_is_refused_before_it_is_decoded(
         decode(png_of(width, height), where="bomb.png")
 
 
+def jpeg_of_scans(n: int) -> bytes:
+    """A progressive JPEG, whose last scan comes n times."""
+    file = io.BytesIO()
+    Image.fromarray(np.full((64, 64), 128, np.uint8)).save(file, "JPEG", progressive=True)
+    content = file.getvalue()
+    last = content.rindex(b"\xff\xda")
+    return content[:last] + content[last:-2] * n + b"\xff\xd9"
+
+
+def test_a_jpeg_of_many_scans_is_refused() -> None:
+    assert decode(jpeg_of_scans(90)).pixels.shape == (64, 64)
+    with pytest.raises(FormatError, match=r"^Too many scans in a JPEG: n_scans=1\d\d"):
+        decode(jpeg_of_scans(101))
+
+
 SVG = b"<?xml version='1.0'?>\n<svg xmlns='http://www.w3.org/2000/svg'></svg>"
 
 

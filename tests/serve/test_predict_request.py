@@ -17,8 +17,13 @@ from tenfold.serve.replies import HTTPError
 from tenfold.serve.strict_json import read_json
 from tests.support.service import JSON, RAW, as_json, png
 
-SMALL = Contract(tenfold="0", learner="network", task="classification", labels=("a", "b"),
-                 input=ImageInput(height=2, width=3))  # fmt: skip
+SMALL = Contract(
+    tenfold="0",
+    learner="network",
+    task="classification",
+    labels=("a", "b"),
+    input=ImageInput(height=2, width=3),
+)
 DIGITS = SMALL.model_copy(update={"input": ImageInput(height=28, width=28)})
 COLOUR = SMALL.model_copy(update={"input": ImageInput(height=2, width=2, channels=3)})
 FEATURES = SMALL.model_copy(update={"input": FeaturesInput(n_features=2)})
@@ -146,12 +151,16 @@ def test_brackets_inside_text_are_not_deep() -> None:
 
 
 VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.text(max_size=8)
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**70), 2**70)
+    | st.text(max_size=8)
     | st.floats(allow_nan=False, allow_infinity=False),
-    lambda inner: st.lists(inner, max_size=4)
-    | st.dictionaries(st.text(max_size=4), inner, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=4), inner, max_size=4)
+    ),
     max_leaves=12,
-)  # fmt: skip
+)
 
 
 def depth(value: Any) -> int:

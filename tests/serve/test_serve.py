@@ -129,8 +129,10 @@ def test_several_runs_have_names(small_run: Run, table_run: Run, few: Few) -> No
     names = [one["name"] for one in ask(guard, "GET", "/v1/models").json["models"]]
     assert names == [first, second]
     x = few(1).images[:1]
-    alike = [ask(guard, "POST", path, images(x), kind=JSON).json
-             for path in ("/v1/predict", f"/v1/models/{first}/predict")]  # fmt: skip
+    alike = [
+        ask(guard, "POST", path, images(x), kind=JSON).json
+        for path in ("/v1/predict", f"/v1/models/{first}/predict")
+    ]
     assert alike[0] == alike[1]
     other = ask(guard, "POST", f"/v1/models/{second}/predict", images(x), kind=JSON)
     assert other.status == 422 and '{"rows": [...]}' in other.error
@@ -206,12 +208,24 @@ def test_a_model_that_fails_is_a_fault_of_the_service_and_is_counted(
 @pytest.mark.parametrize(
     ("host", "status"),
     [
-        ("127.0.0.1", 200), ("127.0.0.1:8000", 200), ("LOCALHOST:1", 200), ("localhost", 200),
-        ("", 403), ("evil.example", 403), ("127.0.0.1.evil.example", 403), ("localhost.", 403),
-        ("localhost:", 403), ("localhost:x", 403), ("user@localhost", 403), ("[::1]", 403),
-        ("127.0.0.1:80:80", 403), ("127.1", 403), ("0x7f000001", 403), ("localhost, evil", 403),
+        ("127.0.0.1", 200),
+        ("127.0.0.1:8000", 200),
+        ("LOCALHOST:1", 200),
+        ("localhost", 200),
+        ("", 403),
+        ("evil.example", 403),
+        ("127.0.0.1.evil.example", 403),
+        ("localhost.", 403),
+        ("localhost:", 403),
+        ("localhost:x", 403),
+        ("user@localhost", 403),
+        ("[::1]", 403),
+        ("127.0.0.1:80:80", 403),
+        ("127.1", 403),
+        ("0x7f000001", 403),
+        ("localhost, evil", 403),
     ],
-)  # fmt: skip
+)
 def test_only_names_of_the_service_are_answered(
     guard: RequestGuard, host: str, status: int
 ) -> None:
@@ -251,20 +265,30 @@ def test_a_token_is_asked_for(small_run: Run, few: Few) -> None:
     body = images(few(1).images[:1])
     password = base64.b64encode(b"anyone:a secret of some length").decode()
     for given, status in [
-        (None, 401), ("Bearer a secret of some length", 200),
+        (None, 401),
+        ("Bearer a secret of some length", 200),
         ("bearer a secret of some length", 200),
-        ("Bearer a secret of some lengt", 401), ("Bearer ", 401), (f"Basic {password}", 200),
-        ("Basic !!", 401), ("Token a secret of some length", 401),
+        ("Bearer a secret of some lengt", 401),
+        ("Bearer ", 401),
+        (f"Basic {password}", 200),
+        ("Basic !!", 401),
+        ("Token a secret of some length", 401),
         ("Basic " + base64.b64encode(b"a secret of some length").decode(), 401),
-    ]:  # fmt: skip
+    ]:
         headers = {"authorization": given} if given else {}
         told = predict(guard, body, headers=headers)
         assert told.status == status, given
         if status == 401:
             assert told.headers["www-authenticate"].startswith("Basic ")
             assert "secret" not in told.error
-    for path, status in [("/health/live", 200), ("/health/ready", 200), ("/metrics", 401),
-                         ("/", 401), ("/docs", 401), ("/openapi.json", 401)]:  # fmt: skip
+    for path, status in [
+        ("/health/live", 200),
+        ("/health/ready", 200),
+        ("/metrics", 401),
+        ("/", 401),
+        ("/docs", 401),
+        ("/openapi.json", 401),
+    ]:
         assert ask(guard, "GET", path).status == status
 
 
@@ -449,9 +473,12 @@ def test_schemathesis_finds_no_violation(guard: RequestGuard, examples: int) -> 
 
         @given(operation.as_strategy())
         @settings(
-            max_examples=n, deadline=None, derandomize=True, database=None,
+            max_examples=n,
+            deadline=None,
+            derandomize=True,
+            database=None,
             suppress_health_check=list(HealthCheck),
-        )  # fmt: skip
+        )
         def check(case: Any) -> None:
             case.call_and_validate()
 

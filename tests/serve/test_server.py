@@ -18,7 +18,18 @@ from tenfold.core.errors import FileError, SettingsError
 from tenfold.serve.server import _check_token, _listening
 from tests.conftest import Few
 from tests.support.program import call
-from tests.support.service import JSON, RAW, Service, images, png, service
+from tests.support.service import (
+    JSON,
+    RAW,
+    Service,
+    connect,
+    everything,
+    images,
+    one_answer,
+    png,
+    request,
+    service,
+)
 
 QUICK = ["header_seconds=0.6", "body_seconds=0.8", "idle_seconds=1", "header_bytes=2000"]
 FLAGS = [word for limit in QUICK for word in ("--limit", limit)]
@@ -29,39 +40,6 @@ def running(small_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     log = tmp_path_factory.mktemp("service") / "log"
     with service(small_run, log=log, flags=FLAGS) as found:
         yield found
-
-
-def connect(running: Service) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", running.port), timeout=20)
-
-
-def everything(connection: socket.socket) -> bytes:
-    """All that comes until the other side closes."""
-    parts = []
-    with contextlib.suppress(ConnectionResetError):
-        while part := connection.recv(65_536):
-            parts.append(part)
-    connection.close()
-    return b"".join(parts)
-
-
-def one_answer(connection: socket.socket) -> bytes:
-    """One answer, whole; nothing where the other side closed."""
-    found = b""
-    while True:
-        head, end, body = found.partition(b"\r\n\r\n")
-        if end and len(body) >= int(head.partition(b"content-length: ")[2].split(b"\r")[0]):
-            return found
-        part = connection.recv(65_536)
-        if not part:
-            return found
-        found += part
-
-
-def request(body: bytes, kind: str = JSON, *more: str, path: str = "/v1/predict") -> bytes:
-    lines = [f"POST {path} HTTP/1.1", "host: localhost", f"content-type: {kind}",
-             f"content-length: {len(body)}", *more]  # fmt: skip
-    return "\r\n".join([*lines, "", ""]).encode() + body
 
 
 def test_it_answers_and_keeps_the_connection(running: Service, few: Few) -> None:
@@ -84,9 +62,12 @@ def test_a_slow_sender_is_cut_off(running: Service) -> None:
         (b"\r\n\r\n", b""),
         (b"", b""),
         (request(bytes(784), RAW)[:-700], b"The body did not arrive in time"),
-        (request(b"", RAW, "transfer-encoding: chunked").replace(b"content-length: 0\r\n", b"")
-         + b"10\r\nabc", b"The body did not arrive in time"),
-    ]:  # fmt: skip
+        (
+            request(b"", RAW, "transfer-encoding: chunked").replace(b"content-length: 0\r\n", b"")
+            + b"10\r\nabc",
+            b"The body did not arrive in time",
+        ),
+    ]:
         connection = connect(running)
         connection.sendall(begun)
         found = everything(connection)
@@ -312,9 +293,13 @@ def mixed(few: Few) -> list[tuple[bytes, str, int]]:
     good = [(images(x[i : i + 1]), JSON, 200) for i in range(20)]
     good += [(x[i].tobytes(), RAW, 200) for i in range(20)]
     good += [(png(x[i]), "image/png", 200) for i in range(5)]
-    bad = [(b'{"images": [[1, 2]]}', JSON, 422), (b'{"images": [NaN]}', JSON, 422),
-           (bytes(5), RAW, 422), (b"no picture", "image/png", 422),
-           (b"a=b", "text/plain", 415)]  # fmt: skip
+    bad = [
+        (b'{"images": [[1, 2]]}', JSON, 422),
+        (b'{"images": [NaN]}', JSON, 422),
+        (bytes(5), RAW, 422),
+        (b"no picture", "image/png", 422),
+        (b"a=b", "text/plain", 415),
+    ]
     return good + bad
 
 
@@ -399,10 +384,22 @@ def fuzzed(rng: random.Random, body: bytes) -> bytes:
             rng.choice([JSON, RAW, "image/png", "text/html", "image/\xe4"]),
             *(["transfer-encoding: chunked"] if rng.random() < 0.1 else []),
             *(["upgrade: websocket", "connection: upgrade"] if rng.random() < 0.05 else []),
-            path=rng.choice(["/v1/predict", "/", "/docs", "/v1/models/%2e%2e/predict", "//", "/%00",
-                             "/v1/models/..;/x", "/metrics?a=b", "http://x/v1/predict", "*"]),
+            path=rng.choice(
+                [
+                    "/v1/predict",
+                    "/",
+                    "/docs",
+                    "/v1/models/%2e%2e/predict",
+                    "//",
+                    "/%00",
+                    "/v1/models/..;/x",
+                    "/metrics?a=b",
+                    "http://x/v1/predict",
+                    "*",
+                ]
+            ),
         )
-    )  # fmt: skip
+    )
     method = rng.choice([b"POST", b"GET", b"HEAD", b"OPTIONS", b"CONNECT", b"PATCH", b"X"])
     if rng.random() < 0.3:
         sent[:4] = method

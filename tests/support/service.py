@@ -7,6 +7,7 @@ import io
 import json
 import os
 import signal
+import socket
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,9 +57,13 @@ def guard_of(*runs: Run, token: str | None = None, **limits: Any) -> RequestGuar
 
 
 async def asked(
-    guard: RequestGuard, method: str, path: str, body: bytes | Sequence[bytes] = b"",
-    headers: Mapping[str, str] | Sequence[tuple[str, str]] = (), kind: str = "",
-) -> Told:  # fmt: skip
+    guard: RequestGuard,
+    method: str,
+    path: str,
+    body: bytes | Sequence[bytes] = b"",
+    headers: Mapping[str, str] | Sequence[tuple[str, str]] = (),
+    kind: str = "",
+) -> Told:
     """Ask an application as a server does; a body of several parts comes in several events."""
     parts = [body] if isinstance(body, bytes) else list(body)
     pairs = list(headers.items()) if isinstance(headers, Mapping) else list(headers)
@@ -67,10 +72,16 @@ async def asked(
     if kind:
         pairs.append(("content-type", kind))
     scope = {
-        "type": "http", "method": method, "path": path, "raw_path": path.encode(),
-        "query_string": b"", "root_path": "", "http_version": "1.1", "scheme": "http",
+        "type": "http",
+        "method": method,
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": b"",
+        "root_path": "",
+        "http_version": "1.1",
+        "scheme": "http",
         "headers": [(name.encode(), value.encode("latin-1")) for name, value in pairs],
-    }  # fmt: skip
+    }
     sent: list[Any] = []
 
     async def receive() -> Any:
@@ -139,6 +150,44 @@ class Service:
 
     def lines(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self.log.read_text().splitlines()]
+
+
+def connect(running: Service) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", running.port), timeout=20)
+
+
+def everything(connection: socket.socket) -> bytes:
+    """All that comes until the other side closes."""
+    parts = []
+    with contextlib.suppress(ConnectionResetError):
+        while part := connection.recv(65_536):
+            parts.append(part)
+    connection.close()
+    return b"".join(parts)
+
+
+def one_answer(connection: socket.socket) -> bytes:
+    """One answer, whole; nothing where the other side closed."""
+    found = b""
+    while True:
+        head, end, body = found.partition(b"\r\n\r\n")
+        if end and len(body) >= int(head.partition(b"content-length: ")[2].split(b"\r")[0]):
+            return found
+        part = connection.recv(65_536)
+        if not part:
+            return found
+        found += part
+
+
+def request(body: bytes, kind: str = JSON, *more: str, path: str = "/v1/predict") -> bytes:
+    lines = [
+        f"POST {path} HTTP/1.1",
+        "host: localhost",
+        f"content-type: {kind}",
+        f"content-length: {len(body)}",
+        *more,
+    ]
+    return "\r\n".join([*lines, "", ""]).encode() + body
 
 
 @contextlib.contextmanager

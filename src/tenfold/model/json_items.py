@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tenfold.core.errors import did_you_mean, message
+from tenfold.core.errors import DataError, did_you_mean
+from tenfold.core.text import shorten
 
 MAX_UNKNOWN = 20
 """Columns that a model does not use and that are read to be told about; the others are dropped."""
@@ -21,10 +22,6 @@ MAX_COMPARED = 50
 
 MAX_SHOWN = 80
 """Characters of a sender's name that an error shows."""
-
-
-class ItemError(Exception):
-    """Why an item cannot be read."""
 
 
 def read_pixels(item: Any, shape: tuple[int, ...]) -> NDArray[np.uint8]:
@@ -42,17 +39,16 @@ def read_pixels(item: Any, shape: tuple[int, ...]) -> NDArray[np.uint8]:
             values = np.array(item)
             if (values == np.rint(values)).all():
                 return values.astype(np.uint8).reshape(shape)
-        raise ItemError(
-            message(
-                "Not a pixel",
-                expected="whole numbers from 0 to 255",
-                fix="Values from 0 to 1 have to be multiplied by 255 and rounded",
-                value=_first_wrong(item),
-            )
+        raise DataError(
+            "E970",
+            "Not a pixel",
+            expected="whole numbers from 0 to 255",
+            fix="Values from 0 to 1 have to be multiplied by 255 and rounded",
+            value=_first_wrong(item),
         )
     sides = " x ".join(map(str, shape))
-    raise ItemError(
-        message("Not a picture", expected=f"{sides} or {size} numbers", found=described(given))
+    raise DataError(
+        "E971", "Not a picture", expected=f"{sides} or {size} numbers", found=described(given)
     )
 
 
@@ -84,46 +80,56 @@ def read_features(item: Any, n: int) -> NDArray[np.float64]:
             values = np.array([np.inf])
         if np.isfinite(values).all():
             return values
-        raise ItemError(message("Not a finite number", expected="numbers below 1.8e308"))
-    raise ItemError(
-        message("Not features", expected=f"a list of {n} numbers", found=described(item))
+        raise DataError("E972", "Not a finite number", expected="numbers below 1.8e308")
+    raise DataError(
+        "E973", "Not features", expected=f"a list of {n} numbers", found=described(item)
     )
 
 
 def unknown_columns(items: Sequence[Any], known: set[str]) -> set[str]:
     """Names of the first columns that the model does not know, to be told about."""
-    found: set[str] = set()
+    unknown: set[str] = set()
     for item in items:
         for name in item if isinstance(item, dict) else ():
-            if name not in known and len(found) < MAX_UNKNOWN:
-                found.add(name)
-    return found
+            if name not in known and len(unknown) < MAX_UNKNOWN:
+                unknown.add(name)
+    return unknown
 
 
-def row_error(item: Any, wanted: Sequence[str], max_characters: int) -> str | None:
+def row_error(item: Any, wanted: Sequence[str], max_characters: int) -> DataError | None:
     """Why an item is no row that the model can answer."""
     if not isinstance(item, dict):
-        return message("Not a row", expected="an object of column and value", found=described(item))
+        return DataError(
+            "E974", "Not a row", expected="an object of column and value", found=described(item)
+        )
     if missing := [name for name in wanted if name not in item]:
-        others = f" and {len(wanted) - MAX_NAMED} more" if len(wanted) > MAX_NAMED else ""
-        return message(
+        return DataError(
+            "E975",
             "Missing columns",
             where="rows",
-            expected=", ".join(wanted[:MAX_NAMED]) + others,
+            expected=shorten(wanted, MAX_NAMED),
             fix=did_you_mean(missing[0], list(islice(item, MAX_COMPARED))),
             columns=first_names(missing),
         )
     for name, value in item.items():
         where = name[:MAX_SHOWN]
         if isinstance(value, list | dict):
-            return message(
-                "Not a cell", where=where, expected="text or a number", found=described(value)
+            return DataError(
+                "E976",
+                "Not a cell",
+                where=where,
+                expected="text or a number",
+                found=described(value),
             )
         if isinstance(value, float) and not math.isfinite(value):
-            return message("Not a finite number", where=where, expected="numbers below 1.8e308")
+            return DataError(
+                "E972", "Not a finite number", where=where, expected="numbers below 1.8e308"
+            )
         if isinstance(value, str) and len(value) > max_characters:
             most = f"at most {max_characters} characters"
-            return message("Cell too long", where=where, expected=most, n_characters=len(value))
+            return DataError(
+                "E977", "Cell too long", where=where, expected=most, n_characters=len(value)
+            )
     return None
 
 

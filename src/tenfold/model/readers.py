@@ -22,7 +22,6 @@ from tenfold.inputs.pictures.preprocess import PictureSteps, preprocess
 from tenfold.inputs.tables.columns import Table, graph_inputs, read_rows
 from tenfold.inputs.tables.read import Cells, from_frame, read_table
 from tenfold.model.json_items import (
-    ItemError,
     read_features,
     read_pixels,
     row_error,
@@ -68,7 +67,7 @@ class JsonBatch:
     """
 
     rows: Any
-    errors: Sequence[str | None]
+    errors: Sequence[DataError | None]
     notes: Sequence[str] = ()
 
 
@@ -328,11 +327,11 @@ def _parts(x: NDArray[Any], name: str, at_once: int | None) -> Iterator[dict[str
 
 def _each(items: list[Any], read: Callable[[Any], NDArray[Any]]) -> JsonBatch:
     rows: list[NDArray[Any]] = []
-    errors: list[str | None] = []
+    errors: list[DataError | None] = []
     for item in items:
         try:
             rows.append(read(item))
             errors.append(None)
-        except ItemError as problem:
-            errors.append(str(problem))
+        except DataError as error:
+            errors.append(error)
     return JsonBatch(np.stack(rows) if rows else np.empty(0), errors)

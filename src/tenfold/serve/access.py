@@ -37,16 +37,20 @@ class AccessPolicy:
         host = headers.get(b"host", b"").decode("latin-1").lower()
         if without_port(host) not in self.hosts:
             raise HTTPError(
-                403, "Unknown host", expected="a name of this service: --allow-host adds one"
+                "E940",
+                "Unknown host",
+                403,
+                expected="a name of this service: --allow-host adds one",
             )
         if not _is_own_page(method, host, headers):
-            raise HTTPError(403, "Foreign origin", expected="a page of this service")
+            raise HTTPError("E941", "Foreign origin", 403, expected="a page of this service")
         if self.token is not None and path not in HEALTH:
             shown = _shown_token(headers.get(b"authorization", b""))
             if not hmac.compare_digest(shown, self.token.encode()):
                 raise HTTPError(
-                    401,
+                    "E942",
                     "No access",
+                    401,
                     expected="the service's token: Authorization: Bearer TOKEN",
                     headers=((b"www-authenticate", b'Basic realm="tenfold", charset="UTF-8"'),),
                 )
@@ -61,7 +65,7 @@ def headers_by_name(pairs: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
     headers: dict[bytes, bytes] = {}
     for name, value in pairs:
         if name in headers and name in SINGLE:
-            raise HTTPError(400, "A header twice", header=name.decode("ascii"))
+            raise HTTPError("E943", "A header twice", 400, header=name.decode("ascii"))
         headers[name] = value
     return headers
 

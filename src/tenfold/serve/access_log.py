@@ -82,10 +82,10 @@ class AccessLog:
         for status, n in self._refused.items():
             lines.append(f'{{"time": {time.time():.3f}, "refused": {n}, "status": {status}}}\n')
         self._refused.clear()
-        if self._n_dropped:
+        lines.reverse()
+        if self._n_dropped and _takes_more():
             lines.append(f'{{"time": {time.time():.3f}, "dropped": {self._n_dropped}}}\n')
             self._n_dropped = 0
-        lines.reverse()
         while lines and _takes_more():
             part = lines.pop()
             while lines and len(part) + len(lines[-1]) <= PIPE_BYTES:

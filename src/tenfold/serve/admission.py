@@ -25,8 +25,9 @@ class Admission:
         self.body_bytes = 0
         self._full = {  # made once, for they are needed when there is no time
             (limit, seconds): HTTPError(
-                503,
+                "E944",
                 "Too many requests at once",
+                503,
                 expected=f"fewer: {limit}",
                 fix="Try again in a moment",
                 headers=((b"retry-after", b"%d" % seconds),),
@@ -78,7 +79,7 @@ class Body:
         while True:
             event = await receive()
             if event["type"] == "http.disconnect":
-                raise HTTPError(408, "The body did not arrive", expected="all of it")
+                raise HTTPError("E945", "The body did not arrive", 408, expected="all of it")
             parts.append(event.get("body", b""))
             self.n_bytes += len(parts[-1])
             admission.body_bytes += len(parts[-1])
@@ -91,4 +92,4 @@ class Body:
 
 
 def _too_large(limits: Limits) -> HTTPError:
-    return HTTPError(413, "Body too large", expected=f"at most {limits.body_bytes} bytes")
+    return HTTPError("E946", "Body too large", 413, expected=f"at most {limits.body_bytes} bytes")

@@ -59,7 +59,7 @@ class Batcher:
             self._busy = True
             asyncio.get_running_loop().call_soon(self._next)
         try:
-            return [one for part in parts for one in await part.answered]
+            return [outcome for part in parts for outcome in await part.answered]
         finally:
             for part in parts:  # whoever gave up is not to be computed for
                 part.answered.cancel()
@@ -84,14 +84,14 @@ class Batcher:
             loop.call_soon(self._next)
             return
         done = loop.run_in_executor(self._thread, self._answered, parts)
-        done.add_done_callback(lambda found: self._deliver(batch, found.result()))
+        done.add_done_callback(lambda ended: self._deliver(batch, ended.result()))
         done.add_done_callback(lambda _: self._next())
 
-    def _deliver(self, batch: Sequence[_Waiting], found: list[Outcome]) -> None:
+    def _deliver(self, batch: Sequence[_Waiting], outcomes: list[Outcome]) -> None:
         for part in batch:
-            mine, found = found[: len(part.rows)], found[len(part.rows) :]
+            of_part, outcomes = outcomes[: len(part.rows)], outcomes[len(part.rows) :]
             if not part.answered.cancelled():
-                part.answered.set_result(mine)
+                part.answered.set_result(of_part)
 
     def close(self) -> None:
         """Let go of the thread."""

@@ -49,14 +49,14 @@ class Limits(Frozen):
     drain_seconds: Seconds = 8.0
 
 
-def read_limits(asked: Iterable[str]) -> Limits:
+def read_limits(words: Iterable[str]) -> Limits:
     """Limits from `name=value` words; those that are not named keep their defaults.
 
     Raises:
       SettingsError: An unknown name, or a value outside its rule.
     """
     values = {}
-    for word in asked:
+    for word in words:
         name, equals, value = word.partition("=")
         if not equals or name not in Limits.model_fields:
             raise SettingsError(

@@ -94,10 +94,10 @@ class Metrics:
         for model in self._batches:
             labels = f'model="{escaped(model)}"'
             yield f"tenfold_model_failures_total{{{labels}}} {self.failures[model]}"
-        told = set()
+        described = set()
         for name, about, labels, value in self._gauges:
-            if name not in told:
-                told.add(name)
+            if name not in described:
+                described.add(name)
                 yield f"# HELP {name} {about}"
                 yield f"# TYPE {name} gauge"
             yield f"{name}{{{labels}}} {value():g}" if labels else f"{name} {value():.15g}"

@@ -146,7 +146,7 @@ def _bodies(model: Model, limits: Limits) -> Schema:
 
 
 def _answers(model: Model) -> Schema:
-    place: Schema = {"input": TEXT, "row": {"type": "integer"}}
+    item: Schema = {"input": TEXT, "row": {"type": "integer"}}
     if model.labels:
         share = {"type": "number", "minimum": 0, "maximum": 1}
         answer = {
@@ -159,10 +159,11 @@ def _answers(model: Model) -> Schema:
     else:
         end = {"type": ["number", "null"]}
         answer = {"value": NUMBER, "low": end, "high": end}
-    one = {"oneOf": [_object(place | answer), _object(place | {"error": TEXT})]}
-    found = _object({"model": TEXT, "predictions": {"type": "array", "items": one, "minItems": 1}})
-    found["properties"]["notes"] = {"type": "array", "items": TEXT}
-    return found
+    either = {"oneOf": [_object(item | answer), _object(item | {"error": TEXT})]}
+    predictions = {"type": "array", "items": either, "minItems": 1}
+    schema = _object({"model": TEXT, "predictions": predictions})
+    schema["properties"]["notes"] = {"type": "array", "items": TEXT}  # not always there
+    return schema
 
 
 def _items(item: Schema, limits: Limits) -> Schema:

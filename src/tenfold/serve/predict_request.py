@@ -33,7 +33,7 @@ class PredictRequest:
 
     kind: str
     rows: Rows
-    errors: Sequence[str | None]
+    errors: Sequence[TenfoldError | None]
     notes: Sequence[str] = ()
     steps: PictureSteps | None = None
 
@@ -45,14 +45,15 @@ def media_type_of(headers: Mapping[bytes, bytes]) -> str:
       HTTPError: 415 for one that cannot be read.
     """
     if b"content-encoding" in headers:
-        raise HTTPError(415, "An encoded body", expected="no Content-Encoding")
+        raise HTTPError("E950", "An encoded body", 415, expected="no Content-Encoding")
     given = headers.get(b"content-type", b"").decode("latin-1")
     kind = given.partition(";")[0].strip().lower()
     if kind in (JSON_TYPE, RAW_TYPE) or kind.startswith("image/"):
         return kind
     raise HTTPError(
-        415,
+        "E951",
         "Not a content type that can be read",
+        415,
         expected=f"{JSON_TYPE}, {RAW_TYPE} or image/...",
         content_type=given[:80],
     )
@@ -77,25 +78,27 @@ def read_predict_request(
     if media_type == JSON_TYPE:
         request = _json_request(body, contract, limits)
     elif accepted.kind != "image":
-        raise HTTPError(415, "Not a body for this model", expected="JSON", content_type=media_type)
+        raise HTTPError(
+            "E952", "Not a body for this model", 415, expected="JSON", content_type=media_type
+        )
     elif media_type == RAW_TYPE:
         request = _raw_request(body, accepted, limits)
     else:
         try:
             steps = preprocess(body, accepted, PictureOptions(max_pixels=limits.pixels))
         except TenfoldError as error:
-            raise HTTPError.with_text(422, str(error)) from error
+            raise HTTPError.saying(error) from error
         request = PredictRequest("picture", steps.image[None], (None,), steps=steps)
     if all(request.errors):
-        raise HTTPError.with_text(422, next(filter(None, request.errors)))
+        raise HTTPError.saying(next(filter(None, request.errors)))
     return request
 
 
 def _check_items(n: int, limits: Limits) -> None:
     if n > limits.items:
-        raise HTTPError(413, "Too many items", expected=f"at most {limits.items}", items=n)
+        raise HTTPError("E953", "Too many items", 413, expected=f"at most {limits.items}", items=n)
     if not n:
-        raise HTTPError(422, "Nothing to answer", expected="at least one item", items=0)
+        raise HTTPError("E954", "Nothing to answer", 422, expected="at least one item", items=0)
 
 
 def _raw_request(body: bytes, accepted: ImageInput, limits: Limits) -> PredictRequest:
@@ -104,7 +107,11 @@ def _raw_request(body: bytes, accepted: ImageInput, limits: Limits) -> PredictRe
     if rest:
         shape = " x ".join(map(str, accepted.shape))
         raise HTTPError(
-            422, "Not whole pictures", expected=f"{size} bytes for each, {shape}", n_bytes=len(body)
+            "E955",
+            "Not whole pictures",
+            422,
+            expected=f"{size} bytes for each, {shape}",
+            n_bytes=len(body),
         )
     _check_items(n, limits)
     rows = np.frombuffer(body, np.uint8).reshape(n, *accepted.shape)
@@ -115,17 +122,17 @@ def _json_request(body: bytes, contract: Contract, limits: Limits) -> PredictReq
     reader = reader_of(contract.input)
     sent = read_json(body, limits.json_depth)
     if not isinstance(sent, dict) or list(sent) != [reader.items]:
-        found = first_names(sorted(sent)) if isinstance(sent, dict) else type(sent).__name__
+        keys = first_names(sorted(sent)) if isinstance(sent, dict) else type(sent).__name__
         expected = f'{{"{reader.items}": [...]}}'
-        raise HTTPError(422, "Unexpected JSON", expected=expected, found=found)
+        raise HTTPError("E956", "Unexpected JSON", 422, expected=expected, found=keys)
     items = sent[reader.items]
     if not isinstance(items, list):
         raise HTTPError(
-            422, "Not a list", where=reader.items, expected="a list", found=described(items)
+            "E957", "Not a list", 422, where=reader.items, expected="a list", found=described(items)
         )
     _check_items(len(items), limits)
     try:
         batch = reader.read_json(items, limits.cell_characters)
     except TenfoldError as error:
-        raise HTTPError.with_text(422, str(error)) from error
+        raise HTTPError.saying(error) from error
     return PredictRequest(reader.items, batch.rows, batch.errors, batch.notes)

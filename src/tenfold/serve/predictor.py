@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tenfold.core.contract import ImageInput, TableInput
-from tenfold.core.errors import TenfoldError
+from tenfold.core.errors import DataError, TenfoldError
 from tenfold.inputs.pictures.preprocess import preprocess
 from tenfold.model.json_form import Answer, as_json
 from tenfold.runs.record import Run
@@ -23,7 +23,7 @@ from tenfold.serve.replies import HTTPError, Reply, json_reply
 INLINE_BYTES = 1 << 16
 """JSON and raw bodies up to this are read where they arrive: a thread costs more."""
 
-NO_ANSWER = "The model gives no number for this input."
+NO_ANSWER = DataError("E969", "The model gives no number for this input")
 FAILED = "The model failed on this input, which may be in order."
 
 
@@ -76,7 +76,7 @@ class Predictor:
             raise failures[0]
         answers = list(_answers(request, outcomes))
         if all(answer.error for answer in answers):
-            raise HTTPError.with_text(422, answers[0].error or NO_ANSWER)
+            raise HTTPError.saying(request.errors[0] or NO_ANSWER)
         content = {
             "model": self.model.sha256,
             "predictions": [
@@ -132,7 +132,7 @@ def _answers(request: PredictRequest, outcomes: list[Outcome]) -> Iterator[Answe
         if isinstance(outcome, Exception):
             yield Answer(request.kind, row, error=FAILED)
         elif outcome is None:
-            yield Answer(request.kind, row, error=error or NO_ANSWER)
+            yield Answer(request.kind, row, error=str(error or NO_ANSWER))
         else:
             if request.steps is not None:
                 outcome = outcome.with_steps(request.steps)

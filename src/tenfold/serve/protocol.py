@@ -26,9 +26,9 @@ MAX_PIPELINED = 16
 """Requests that may wait behind another one of their connection. What follows is not read, and the
 connection closes after the answers; without end they took 120 MB a second."""
 
-MAX_OVERHEAD = 8
-"""Bytes on the wire for each byte of a body, beside `header_bytes`. A chunk of one byte has six;
-extensions of chunks and trailers, which are thrown away, could go on for ever."""
+MAX_OVERHEAD = 2
+"""Bytes on the wire for each byte of a body, beside `header_bytes`. Trailers and extensions of
+chunks, which are thrown away, could go on for ever, and chunks of a byte keep the parser busy."""
 
 
 class Protocol(HttpToolsProtocol):
@@ -91,7 +91,9 @@ class Protocol(HttpToolsProtocol):
         if n_bytes > self._limits.header_bytes or len(self.headers) > MAX_HEADERS:
             self._refuse(self._long_headers(), close=True)
         elif codings and codings != [b"chunked"]:
-            error = HTTPError(400, "Not a transfer coding of this service", expected="chunked")
+            error = HTTPError(
+                "E965", "Not a transfer coding of this service", 400, expected="chunked"
+            )
             self._refuse(error, close=True)
         elif self._is_alone and (full := self.guard.no_room(self.url.decode("latin-1"))):
             self._refuse(full, close=not self.parser.should_keep_alive())
@@ -126,7 +128,7 @@ class Protocol(HttpToolsProtocol):
     def _long_headers(self) -> HTTPError:
         most = self._limits.header_bytes
         return HTTPError(
-            431, "Headers too long", expected=f"at most {most} bytes, {MAX_HEADERS} lines"
+            "E966", "Headers too long", 431, expected=f"at most {most} bytes, {MAX_HEADERS} lines"
         )
 
     def _refuse(self, error: HTTPError, *, close: bool) -> None:
@@ -172,7 +174,7 @@ class Protocol(HttpToolsProtocol):
         if self._is_last:
             return
         if self._is_alone or self._receiving == "body":
-            self._refuse_current(HTTPError(400, "Not an HTTP request"))
+            self._refuse_current(HTTPError("E967", "Not an HTTP request", 400))
         else:
             self._read_no_more()
 
@@ -210,8 +212,13 @@ class Protocol(HttpToolsProtocol):
             if self._is_alone and self._receiving != "headers":
                 self.transport.close()  # nothing was asked, or it has its answer
             else:
-                error = f"The {self._receiving} did not arrive in time"
-                self._refuse_current(HTTPError(408, error, expected="a faster sender"))
+                error = HTTPError(
+                    "E968",
+                    f"The {self._receiving} did not arrive in time",
+                    408,
+                    expected="a faster sender",
+                )
+                self._refuse_current(error)
 
 
 class _Answered:

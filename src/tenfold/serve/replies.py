@@ -45,33 +45,24 @@ class HTTPError(TenfoldError):
     """A request that is refused.
 
     Args:
-      status: The HTTP status.
-      wrong, where, expected, fix, **facts: The message, as of every `TenfoldError`.
+      code, wrong, **message: As of every `TenfoldError`.
+      status: Of HTTP.
       headers: Headers that belong to the status, such as `Retry-After`.
     """
 
     def __init__(
-        self,
-        status: int,
-        wrong: str,
-        /,
-        *,
-        where: object = None,
-        expected: str | None = None,
-        fix: str | None = None,
-        headers: Headers = (),
-        **facts: object,
+        self, code: str, wrong: str, status: int, /, *, headers: Headers = (), **message: Any
     ) -> None:
-        super().__init__("E900", wrong, where=where, expected=expected, fix=fix, **facts)
+        super().__init__(code, wrong, **message)
         self.status = status
         self.headers = headers
 
     @classmethod
-    def with_text(cls, status: int, text: str) -> Self:
-        """A refusal in the words of another error."""
-        error = cls(status, text)
-        error.args = (text,)
-        return error
+    def saying(cls, error: TenfoldError) -> Self:
+        """Something in a body that cannot be read, in the words of the error that says it."""
+        refusal = cls(error.code, "", 422)
+        refusal.args = error.args
+        return refusal
 
     @cached_property
     def reply(self) -> Reply:

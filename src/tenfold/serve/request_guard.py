@@ -52,7 +52,7 @@ class RequestGuard:
             reply = error.reply
         except Exception as error:  # a fault of ours: its kind is written down, nothing is told
             record.fault = type(error).__name__
-            reply = HTTPError(500, "The service failed").reply
+            reply = HTTPError("E947", "The service failed", 500).reply
         record.status = reply.status
         headers = self.headers(reply, record.request_id)
         if self.state.leaving:
@@ -72,7 +72,7 @@ class RequestGuard:
             _check_method(method, "POST")
             return await self._predict(path, headers, receive, record)
         if path not in self.pages:
-            raise HTTPError(404, "Not here", expected="one of the addresses in /docs")
+            raise HTTPError("E948", "Not here", 404, expected="one of the addresses in /docs")
         record.route = path
         _check_method(method, "GET")
         page = self.pages[path]
@@ -131,8 +131,9 @@ class RequestGuard:
 def _check_method(method: str, expected: str) -> None:
     if method != expected:
         raise HTTPError(
-            405,
+            "E949",
             "Not this method",
+            405,
             expected=expected,
             headers=((b"allow", expected.encode()),),
             method=method[:20],

@@ -1,17 +1,14 @@
-"""The server under the service: its socket, its end in order, and several processes of it."""
+"""The server under the service: its socket, and its end in order."""
 
 import asyncio
 import contextlib
-import ctypes
 import ipaddress
-import json
 import logging
 import os
 import signal
 import socket
-import struct
-import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -24,8 +21,10 @@ from tenfold.runs.record import Run
 from tenfold.serve.access import AccessPolicy
 from tenfold.serve.application import build
 from tenfold.serve.limits import Limits
+from tenfold.serve.linux_drain import ignore_connections
 from tenfold.serve.protocol import Protocol
 from tenfold.serve.request_guard import RequestGuard
+from tenfold.serve.supervisor import Supervisor
 
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 
@@ -36,12 +35,8 @@ LAST_SECONDS = 0.25
 """For connections that were already made: to be taken, and to ask."""
 
 MIN_TOKEN = 16
-QUICK_SECONDS = 2.0
-"""A process that ends so soon after its start will not do better next time."""
-
-CANNOT_START = 3
-"""Exit status of a process that was refused its runs or its port: nor will that one, however long
-it took to find out."""
+STUCK_SECONDS = 0.5
+"""For threads to end, after the last answer."""
 
 
 def serve(
@@ -81,7 +76,7 @@ def serve(
         if workers == 1:
             work(runs, listener, limits, access)
             return 0
-        return _Supervisor(runs, listener, limits, access).run(workers)
+        return Supervisor(runs, listener, limits, access).run(workers)
 
 
 def _check_token(host: str, token: str | None) -> None:
@@ -135,30 +130,39 @@ def work(
     logger.propagate = False
     connection = type("Connection", (Protocol,), {"guard": guard})
     config = uvicorn.Config(
-        guard, loop="uvloop", http=connection, ws="none", lifespan="off", interface="asgi3",
-        log_config=None, access_log=False, proxy_headers=False, server_header=False,
-        timeout_keep_alive=int(limits.idle_seconds) or 1, backlog=2048,
-    )  # fmt: skip
+        guard,
+        loop="uvloop",
+        http=connection,
+        ws="none",
+        lifespan="off",
+        interface="asgi3",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        timeout_keep_alive=int(limits.idle_seconds) or 1,
+        backlog=2048,
+    )
     config.timeout_graceful_shutdown = limits.drain_seconds  # type: ignore[assignment]
     Server(config, guard).run([listener])
     guard.close()
+    _leave_stuck_threads()
 
 
-def no_more_connections(listener: socket.socket) -> None:
-    """Let a listening socket ignore who comes; who is in its queue can still be accepted.
+def _leave_stuck_threads() -> None:
+    """End the process where a thread still computes for a request that was given up.
 
-    Closing it would reset those in the queue, who think that they are connected and have asked. A
-    filter that passes no packet (Linux, socket(7) and Documentation/networking/filter.rst: one
-    instruction, BPF_RET | BPF_K with 0) makes others try again, and be refused when it is closed.
+    Python waits for its threads at the end, and a thread cannot be told to stop.
     """
-    if sys.platform == "linux":
-        nothing = ctypes.create_string_buffer(struct.pack("HBBI", 0x06, 0, 0, 0))
-        program = struct.pack("HL", 1, ctypes.addressof(nothing))
-        listener.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, program)
-
-
-# asm-generic/socket.h; the socket module has no names for them.
-SO_ATTACH_FILTER, SO_DETACH_FILTER = 26, 27
+    others = [thread for thread in threading.enumerate() if thread is not threading.main_thread()]
+    deadline = time.monotonic() + STUCK_SECONDS
+    for thread in others:
+        if not thread.daemon:
+            thread.join(max(0.0, deadline - time.monotonic()))
+    if any(thread.is_alive() and not thread.daemon for thread in others):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
 
 
 class Server(uvicorn.Server):
@@ -172,7 +176,7 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """No new connections, but those that the kernel has taken already; then uvicorn's end."""
         for listener in sockets or []:
-            no_more_connections(listener)
+            ignore_connections(listener)
         await asyncio.sleep(LAST_SECONDS)
         await super().shutdown(sockets)
 
@@ -210,71 +214,3 @@ class Server(uvicorn.Server):
             return
         self._guard.state.leaving = True
         self._leave_at = time.monotonic() + NOTICE_SECONDS
-
-
-class _Supervisor:
-    """Processes that share a socket; one that dies is started again."""
-
-    def __init__(
-        self, runs: Sequence[Path], listener: socket.socket, limits: Limits, access: AccessPolicy
-    ) -> None:
-        self._listener = listener
-        self._fd = listener.fileno()
-        asked = {
-            "runs": [str(path) for path in runs],
-            "fd": self._fd,
-            "limits": limits.model_dump(),
-            "hosts": sorted(access.hosts),
-        }
-        self._command = [sys.executable, "-m", "tenfold.serve", json.dumps(asked)]
-        self._environment = {**os.environ, "TENFOLD_TOKEN": access.token or ""}
-        self._children: dict[int, tuple[subprocess.Popen[bytes], float]] = {}
-        self._leaving = False
-
-    def run(self, workers: int) -> int:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._leave)
-        for _ in range(workers):
-            self._start()
-        status = 0
-        while self._children:
-            pid, wait_status = os.wait()
-            child = self._children.pop(pid, None)
-            if child is None or self._leaving:
-                continue
-            is_refused = os.waitstatus_to_exitcode(wait_status) == CANNOT_START
-            if is_refused or time.monotonic() - child[1] < QUICK_SECONDS:
-                status = 1
-                self._leave(signal.SIGTERM, None)
-            else:
-                self._start()
-        return status
-
-    def _start(self) -> None:
-        if sys.platform == "linux":  # what another left behind when it was told to leave
-            with contextlib.suppress(OSError):
-                self._listener.setsockopt(socket.SOL_SOCKET, SO_DETACH_FILTER, 0)
-        if self._leaving:
-            return
-        child = subprocess.Popen(self._command, pass_fds=[self._fd], env=self._environment)
-        self._children[child.pid] = child, time.monotonic()
-        if self._is_leaving():  # the signal came in between, and missed it
-            child.terminate()
-
-    def _is_leaving(self) -> bool:
-        return self._leaving
-
-    def _leave(self, sig: int, frame: FrameType | None) -> None:
-        self._leaving = True
-        for pid in self._children:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGTERM)
-
-
-def work_as_told(told: str) -> None:
-    """What a process of several does: `told` is the JSON that its supervisor wrote."""
-    asked = json.loads(told)
-    access = AccessPolicy(frozenset(asked["hosts"]), os.environ.pop("TENFOLD_TOKEN") or None)
-    limits = Limits.model_validate(asked["limits"])
-    with socket.socket(fileno=asked["fd"]) as listener:
-        work([Path(path) for path in asked["runs"]], listener, limits, access)

@@ -22,16 +22,16 @@ def read_json(body: bytes, max_depth: int) -> Any:
       HTTPError: 422 for anything else.
     """
     if _is_deeper(body, max_depth):
-        raise HTTPError(422, "JSON too deep", expected=f"at most {max_depth} levels")
+        raise HTTPError("E958", "JSON too deep", 422, expected=f"at most {max_depth} levels")
     try:
         value = DECODER.decode(body.decode())
     except UnicodeDecodeError as error:
-        raise HTTPError(422, "Not UTF-8", where=f"byte {error.start}") from error
+        raise HTTPError("E959", "Not UTF-8", 422, where=f"byte {error.start}") from error
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}"
-        raise HTTPError(422, "Not JSON", where=place, problem=error.msg) from error
+        raise HTTPError("E960", "Not JSON", 422, where=place, problem=error.msg) from error
     except ValueError as error:  # a whole number of more than 4,300 digits
-        raise HTTPError(422, "Not a number", expected="at most 4,300 digits") from error
+        raise HTTPError("E961", "Not a number", 422, expected="at most 4,300 digits") from error
     if SURROGATE.search(body):
         _check_text(value)
     return value
@@ -51,7 +51,7 @@ def _check_text(value: Any) -> None:
     try:
         json.dumps(value, ensure_ascii=False).encode()
     except UnicodeEncodeError as error:
-        raise HTTPError(422, "Not Unicode text", expected="surrogates in pairs") from error
+        raise HTTPError("E962", "Not Unicode text", 422, expected="surrogates in pairs") from error
 
 
 def _with_each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -61,13 +61,13 @@ def _with_each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         for key, _ in pairs:
             if key in seen:
                 text = key[:80].encode(errors="replace").decode()
-                raise HTTPError(422, "A key twice", expected="each key once", key=text)
+                raise HTTPError("E963", "A key twice", 422, expected="each key once", key=text)
             seen.add(key)
     return value
 
 
 def _refuse_constant(name: str) -> Any:
-    raise HTTPError(422, "Not a number in JSON", expected="finite numbers", value=name)
+    raise HTTPError("E964", "Not a number in JSON", 422, expected="finite numbers", value=name)
 
 
 DECODER = json.JSONDecoder(object_pairs_hook=_with_each_key_once, parse_constant=_refuse_constant)

@@ -56,6 +56,10 @@ MAX_BYTES = 32 << 20
 MAX_PIXELS = 64_000_000
 MAX_SIDE_PX = 16_384
 
+MAX_SCANS = 100
+"""Passes over the pixels in a JPEG, each of which takes time. Programs write about ten; a file of
+94 kB with 1,000 took 14 s to decode. libtiff has the same bound (tif_jpeg.c)."""
+
 Channels = Literal[1, 3]
 
 
@@ -193,6 +197,8 @@ def decode(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         image = _open(io.BytesIO(content), where, options.max_pixels)
+        if image.format in ("JPEG", "MPO"):
+            _check_scans(content, where)
         try:
             return _decoded(image, channels, options.apply_exif, at_least_px)
         except FormatError:
@@ -245,6 +251,20 @@ def _open(file: BinaryIO, where: object, max_pixels: int = MAX_PIXELS) -> "Image
     if width * height > max_pixels or max(width, height) > MAX_SIDE_PX:
         raise _too_many_pixels(where, max_pixels, width=width, height=height)
     return image
+
+
+def _check_scans(content: bytes, where: object) -> None:
+    """Refuse a JPEG of too many scans; each begins with two bytes that coded pixels cannot have."""
+    n_scans = content.count(b"\xff\xda")
+    if n_scans > MAX_SCANS:
+        raise FormatError(
+            "E324",
+            "Too many scans in a JPEG",
+            where=where,
+            expected=f"<= {MAX_SCANS}",
+            fix="Open it in a picture program and save it again",
+            n_scans=n_scans,
+        )
 
 
 def _too_many_pixels(where: object, max_pixels: int, **facts: object) -> FormatError:

@@ -335,7 +335,7 @@ def _remarks(
         return []
     if not wrong.size:
         return []
-    examples = shorten(sorted({str(cells.iloc[row]) for row in wrong}), 5)
+    examples = shorten(sorted({str(text)[:80] for text in cells.to_numpy()[wrong]}), 5)
     return [
         f"{what}: {column.name}={examples} in {len(wrong)} rows, first row {wrong[0]} ({where})"
     ]

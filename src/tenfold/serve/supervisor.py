@@ -1,0 +1,130 @@
+"""Several processes of a service that share its port: started, restarted, ended together."""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+from typing import NamedTuple, Self
+
+from tenfold.core.processes import python_path
+from tenfold.serve.access import AccessPolicy
+from tenfold.serve.limits import Limits
+from tenfold.serve.linux_drain import welcome_connections
+
+QUICK_SECONDS = 2.0
+"""A process that ends so soon after its start will not do better next time."""
+
+CANNOT_START = 3
+"""Exit status of a process that was refused its runs or its port: nor will that one, however long
+it took to find out."""
+
+
+class WorkerTask(NamedTuple):
+    """What one of the processes is to do, as its command line has it.
+
+    Attributes:
+      listener_fd: Descriptor of the listening socket.
+      supervisor_fd: Descriptor of a pipe that ends with the supervisor.
+      runs: Paths of run folders.
+      limits: Those of `Limits` by name.
+      hosts: Names of the service.
+    """
+
+    listener_fd: int
+    supervisor_fd: int
+    runs: list[str]
+    limits: dict[str, float]
+    hosts: list[str]
+
+    @classmethod
+    def read(cls, text: str) -> Self:
+        """The task that `text` says, and from now on an end with the supervisor's."""
+        task = cls(**json.loads(text))
+        threading.Thread(target=_end_with, args=(task.supervisor_fd,), daemon=True).start()
+        return task
+
+    def access(self) -> AccessPolicy:
+        """Who may ask; the token comes in the environment, for command lines can be read."""
+        return AccessPolicy(frozenset(self.hosts), os.environ.pop("TENFOLD_TOKEN", None) or None)
+
+
+def _end_with(pipe: int) -> None:
+    """Leave in order when the supervisor has ended, however that ended."""
+    os.read(pipe, 1)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+class Supervisor:
+    """Processes that share a socket; one that dies is started again."""
+
+    def __init__(
+        self, runs: Sequence[Path], listener: socket.socket, limits: Limits, access: AccessPolicy
+    ) -> None:
+        self._listener = listener
+        watched, self._held = os.pipe()  # never written to: it ends when this process does
+        task = WorkerTask(
+            listener.fileno(),
+            watched,
+            [str(path) for path in runs],
+            limits.model_dump(),
+            sorted(access.hosts),
+        )
+        self._files = [listener.fileno(), watched]
+        self._command = [sys.executable, "-m", "tenfold.serve", json.dumps(task._asdict())]
+        self._environment = {
+            **os.environ,
+            "PYTHONPATH": python_path(),
+            "TENFOLD_TOKEN": access.token or "",
+        }
+        self._children: dict[int, tuple[subprocess.Popen[bytes], float]] = {}
+        self._leaving = False
+
+    def run(self, workers: int) -> int:
+        """Keep so many processes alive until a signal to leave.
+
+        Returns:
+          The exit status: 1 when a process ended so soon that starting it again helps nothing.
+        """
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._leave)
+        for _ in range(workers):
+            self._start()
+        status = 0
+        while self._children:
+            pid, wait_status = os.wait()
+            child = self._children.pop(pid, None)
+            if child is None or self._leaving:
+                continue
+            is_refused = os.waitstatus_to_exitcode(wait_status) == CANNOT_START
+            if is_refused or time.monotonic() - child[1] < QUICK_SECONDS:
+                status = 1
+                self._leave(signal.SIGTERM, None)
+            else:
+                self._start()
+        return status
+
+    def _start(self) -> None:
+        welcome_connections(self._listener)
+        if self._leaving:
+            return
+        child = subprocess.Popen(self._command, pass_fds=self._files, env=self._environment)
+        self._children[child.pid] = child, time.monotonic()
+        if self._is_leaving():  # the signal came in between, and missed it
+            child.terminate()
+
+    def _is_leaving(self) -> bool:
+        return self._leaving
+
+    def _leave(self, sig: int, frame: FrameType | None) -> None:
+        self._leaving = True
+        for pid in self._children:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
