@@ -55,7 +55,7 @@ def main() -> None:
     print("|---|---|---|---|---|---|---|")
     for name, data, frame, target in _data():
         seeds = range(SEEDS if name in TOYS else 1 if name == "mnist" else 3)
-        for learner in (name for name in PEERS if data.task in LEARNERS[name].tasks):
+        for learner in (name for name in PEERS if data.task.kind in LEARNERS[name].tasks):
             pairs = [_both(learner, data, frame, target, seed) for seed in seeds]
             ours, theirs = (np.array(scores) for scores in list(zip(*pairs, strict=True))[:2])
             apart = 100 * (ours - theirs)
@@ -72,7 +72,9 @@ def _both(
 ) -> tuple[float, float, str]:
     with TemporaryDirectory() as runs:
         run = tenfold.train(data, learner=learner, seed=seed, out=Path(runs))
-    score = getattr(run.evaluation, "accuracy" if data.task == "classification" else "r2").value
+    score = getattr(
+        run.evaluation, "accuracy" if data.task.kind == "classification" else "r2"
+    ).value
     size = resolve({"learner": learner}, table=frame is not None).validation_size
     rows = split(data, seed=seed, validation_size=size)
     return score, *max(_peers(learner, data, frame, target, rows))
@@ -104,7 +106,7 @@ def _peers(
         cells = frame.drop(columns=target)
     known, asked = (cells[r] if frame is None else cells.iloc[r] for r in (fitted, rows.test))
     for peer in PEERS[learner]:
-        if is_classifier(peer) != (data.task == "classification"):
+        if is_classifier(peer) != (data.task.kind == "classification"):
             continue
         counts = isinstance(peer, MultinomialNB | BernoulliNB)
         front = FunctionTransformer() if frame is None else _front(cells, scaled=not counts)

@@ -7,8 +7,8 @@ import pytest
 
 from tenfold import Evaluation, Prediction, Predictions, Run
 from tenfold.core import html_repr
-from tenfold.evaluation import RegressionEvaluation
 from tenfold.model.predictions import Values
+from tests.support.answers import evaluate_labels, evaluate_values
 
 
 def test_a_run_shows_its_state_and_its_scores(small_run: Run) -> None:
@@ -37,7 +37,7 @@ def test_values_and_regressions_show_their_intervals() -> None:
     text = Values(three, three - 1, three + 1)._repr_html_()
     assert "3 values" in text and "<td>2</td><td>1</td><td>3</td>" in text
     y = np.arange(10.0)
-    found = RegressionEvaluation.of(
+    found = evaluate_values(
         y, y + 0.1, low=y - 1, high=y + 1, baseline_value=4.5, baseline_kind="mean", target="<b>"
     )
     html = found._repr_html_()
@@ -46,7 +46,7 @@ def test_values_and_regressions_show_their_intervals() -> None:
 
 @pytest.mark.parametrize("name", ["<script>alert(1)</script>", "a & b"])
 def test_nothing_in_a_table_is_html(name: str) -> None:
-    result = Evaluation.of([0, 1, 1], [[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]], (name, "b"))
+    result = evaluate_labels([0, 1, 1], [[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]], (name, "b"))
     text = result._repr_html_() + html_repr.card(name, html_repr.table([name], [[name]]))
     assert name not in text
     assert not re.search(r"<(script|b)\b", text)

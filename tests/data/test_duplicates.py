@@ -128,11 +128,11 @@ def test_the_audit_names_test_rows_that_training_nearly_has() -> None:
 def test_the_accuracy_without_them_is_measured() -> None:
     data = a_dataset()
     test = np.r_[40:45, 20:30]  # ten of them are like no other
-    right = np.arange(15) % 3 > 0
-    found = nearly_seen(data.images, data.keys, np.arange(20), test, right)
+    right = (np.arange(15) % 3 > 0).astype(float)
+    found = nearly_seen(data, np.arange(20), test, right)
     assert found.n == 5 and ("photo 40", "photo 0") in found.pairs
     assert found.without is not None and found.without.value == right[5:].mean()
-    all_of_them = nearly_seen(data.images, data.keys, np.arange(20), test[:5], right[:5])
+    all_of_them = nearly_seen(data, np.arange(20), test[:5], right[:5])
     assert all_of_them.without is None
     said = Robustness(
         part="test",

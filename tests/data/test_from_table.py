@@ -42,7 +42,7 @@ X = [float(i * i % 7) + 0.5 for i in range(24)]
 )
 def test_the_task_follows_the_target(y: list[Any], task: str, labels: tuple[str, ...]) -> None:
     found = dataset(x=(X * 3)[: len(y)], y=y)
-    assert found.task == task and found.labels == labels
+    assert found.task.kind == task and found.labels == labels
 
 
 def test_the_task_can_be_said() -> None:

@@ -150,7 +150,7 @@ def test_data_without_some_of_the_labels_are_measured(small_run: Run, mnist: Dat
     few = np.flatnonzero(np.isin(mnist.y[:500], [3, 5]))
     other = Dataset.from_arrays(mnist.x[few], (mnist.y[few] == 5) * 1, labels=["3", "5"])
     found = tenfold.evaluate(small_run, other)
-    assert (found.n, found.labels) == (len(few), small_run.model.labels)  # type: ignore[union-attr]
+    assert (found.n, found.labels) == (len(few), small_run.model.labels)
     assert found.accuracy.value > 0.5  # type: ignore[union-attr]
 
 

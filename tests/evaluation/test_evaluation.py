@@ -21,6 +21,7 @@ from tenfold.evaluation import (
     log_losses,
     wilson,
 )
+from tests.support.answers import evaluate_labels
 
 Floats = NDArray[np.float64]
 Case = tuple[list[int], Floats, list[bool], tuple[str, ...]]
@@ -165,14 +166,14 @@ def test_the_interval_of_f1_holds_about_95_times_in_100() -> None:
     for _ in range(400):
         cells = rng.multinomial(100, shares)
         true, answers = np.repeat([0, 0, 1, 1], cells), np.repeat([0, 1, 0, 1], cells)
-        f1 = Evaluation.of(true, sure(answers.tolist(), 2), ("no", "yes")).per_class[1].f1
+        f1 = evaluate_labels(true, sure(answers.tolist(), 2), ("no", "yes")).per_class[1].f1
         assert f1
         hits += f1.low <= true_f1 <= f1.high
     assert 0.92 <= hits / 400 <= 0.98
 
 
 def test_an_f1_of_nothing_right_is_not_known_to_be_zero() -> None:
-    f1 = Evaluation.of([0] * 98 + [1] * 2, sure([0] * 95 + [1] * 3 + [0] * 2, 2), ("no", "yes"))
+    f1 = evaluate_labels([0] * 98 + [1] * 2, sure([0] * 95 + [1] * 3 + [0] * 2, 2), ("no", "yes"))
     found = f1.per_class[1].f1
     assert found
     j = wilson(0, 5).high
@@ -241,7 +242,7 @@ def test_the_interval_of_log_loss_is_near_the_normal_approximation() -> None:
     true, p = random_answers(5_000, 4)
     losses = -np.log(np.clip(p[np.arange(5_000), true], 1e-7, 1))
     error = losses.std(ddof=1) / math.sqrt(5_000)
-    score = Evaluation.of(true, p, tuple("abcd")).log_loss
+    score = evaluate_labels(true, p, tuple("abcd")).log_loss
     assert score.value == pytest.approx(losses.mean())
     # The 2.5% point of 1000 resamples is itself known to 0.085 standard errors: four of them.
     reach = NormalDist().inv_cdf(0.975) * error
@@ -259,7 +260,7 @@ def test_the_intervals_of_f1_and_calibration_are_those_of_resampled_rows() -> No
         rows = rng.integers(300, size=300)
         f1s.append(slow_macro_f1(confusion_matrix(true[rows], predicted[rows], 3).tolist()))
         errors.append(slow_calibration_error(confidence[rows].tolist(), right[rows].tolist()))
-    result = Evaluation.of(true, p, ABC)
+    result = evaluate_labels(true, p, ABC)
     for score, resampled in ((result.macro_f1, f1s), (result.calibration_error, errors)):
         low, high = np.percentile(resampled, [2.5, 97.5])
         near = 0.12 * (high - low)
@@ -273,7 +274,7 @@ def test_the_interval_holds_a_value_that_resampling_never_reaches() -> None:
     confidence = np.repeat([0.5, 0.6, 0.7, 0.8, 0.9], 100)
     true = np.concatenate([np.arange(100) >= 100 * c for c in (0.5, 0.6, 0.7, 0.8, 0.9)])
     p = np.stack([confidence, 1 - confidence], axis=1)
-    score = Evaluation.of(true.astype(int), p, ("a", "b")).calibration_error
+    score = evaluate_labels(true.astype(int), p, ("a", "b")).calibration_error
     assert score.value == pytest.approx(0, abs=1e-12)
     assert score.low == score.value
     assert score.high > 0.02
@@ -281,7 +282,7 @@ def test_the_interval_holds_a_value_that_resampling_never_reaches() -> None:
 
 def test_the_same_seed_gives_the_same_numbers_and_another_seed_other_intervals() -> None:
     true, p = random_answers(100, 3)
-    one, two, other = (Evaluation.of(true, p, ABC, seed=seed) for seed in (5, 5, 6))
+    one, two, other = (evaluate_labels(true, p, ABC, seed=seed) for seed in (5, 5, 6))
     assert one == two
     assert one.log_loss.value == other.log_loss.value
     assert (one.log_loss.low, one.macro_f1.low, one.calibration_error.high) != (
@@ -300,7 +301,7 @@ def test_every_interval_contains_its_value_and_json_brings_all_of_it_back(
     case: Case, seed: int
 ) -> None:
     true, p, unsure, labels = case
-    result = Evaluation.of(true, p, labels, unsure=unsure, data="d", part="test", seed=seed)
+    result = evaluate_labels(true, p, labels, unsure=unsure, data="d", part="test", seed=seed)
     for score in scores(result):
         assert score.low <= score.value <= score.high
         assert score is result.log_loss or (score.low >= 0 and score.high <= 1)
@@ -311,7 +312,7 @@ def test_every_interval_contains_its_value_and_json_brings_all_of_it_back(
 @given(case=cases())
 def test_the_counts_agree_with_counting(case: Case) -> None:
     true, p, unsure, labels = case
-    result = Evaluation.of(true, p, labels, unsure=unsure)
+    result = evaluate_labels(true, p, labels, unsure=unsure)
     predicted = [row.index(max(row)) for row in p.tolist()]
     right = [t == q for t, q in zip(true, predicted, strict=True)]
     assert result.n == len(true)
@@ -336,15 +337,15 @@ def test_the_counts_agree_with_counting(case: Case) -> None:
 
 
 def test_the_record_says_which_data_and_which_part() -> None:
-    result = Evaluation.of([0, 1], sure([0, 1]), ABC, data="mnist", part="validation")
+    result = evaluate_labels([0, 1], sure([0, 1]), ABC, data="mnist", part="validation")
     assert (result.task, result.data, result.part) == ("classification", "mnist", "validation")
-    result = Evaluation.of([0, 1], sure([0, 1]), ABC)
+    result = evaluate_labels([0, 1], sure([0, 1]), ABC)
     assert (result.data, result.part) == ("arrays", "all")
 
 
 def test_perfect_answers() -> None:
     true = [0, 1, 2] * 20
-    result = Evaluation.of(true, sure(true), ABC)
+    result = evaluate_labels(true, sure(true), ABC)
     for score in (result.accuracy, result.macro_f1):
         assert (score.value, score.high) == (1, 1)
     for score in (result.log_loss, result.calibration_error):
@@ -356,7 +357,7 @@ def test_perfect_answers() -> None:
 
 def test_answers_that_are_all_wrong() -> None:
     true = [0, 1, 2] * 20
-    result = Evaluation.of(true, sure([1, 2, 0] * 20), ABC)
+    result = evaluate_labels(true, sure([1, 2, 0] * 20), ABC)
     for score in (result.accuracy, result.macro_f1):
         assert (score.value, score.low) == (0, 0)
     assert 0 < result.accuracy.high < 0.07
@@ -367,7 +368,7 @@ def test_answers_that_are_all_wrong() -> None:
 
 
 def test_a_label_that_never_occurs_has_no_recall() -> None:
-    result = Evaluation.of([0, 0, 1], sure([0, 2, 1]), ABC)
+    result = evaluate_labels([0, 0, 1], sure([0, 2, 1]), ABC)
     c = result.per_class[2]
     assert (c.n, c.recall, c.f1 and c.f1.value) == (0, None, 0)
     assert c.precision == wilson(0, 1)
@@ -375,7 +376,7 @@ def test_a_label_that_never_occurs_has_no_recall() -> None:
 
 
 def test_a_label_that_is_never_predicted_has_no_precision() -> None:
-    result = Evaluation.of([0, 2, 1], sure([0, 0, 1]), ABC)
+    result = evaluate_labels([0, 2, 1], sure([0, 0, 1]), ABC)
     c = result.per_class[2]
     assert (c.n, c.precision, c.f1 and c.f1.value) == (1, None, 0)
     assert c.recall == wilson(0, 1)
@@ -383,34 +384,35 @@ def test_a_label_that_is_never_predicted_has_no_precision() -> None:
 
 
 def test_a_label_that_neither_occurs_nor_is_predicted_does_not_count() -> None:
-    result = Evaluation.of([0, 1], sure([0, 1]), ABC)
+    result = evaluate_labels([0, 1], sure([0, 1]), ABC)
     c = result.per_class[2]
     assert (c.n, c.precision, c.recall, c.f1) == (0, None, None, None)
     assert result.macro_f1.value == 1
 
 
 def test_the_baseline_is_the_most_frequent_label_the_first_of_equals() -> None:
-    result = Evaluation.of([2, 1, 2, 0, 2], sure([0] * 5), ABC)
+    result = evaluate_labels([2, 1, 2, 0, 2], sure([0] * 5), ABC)
     assert (result.baseline.label, result.baseline.accuracy) == ("c", wilson(3, 5))
-    assert Evaluation.of([2, 1], sure([0, 0]), ABC).baseline.label == "b"
+    assert evaluate_labels([2, 1], sure([0, 0]), ABC).baseline.label == "b"
 
 
 def test_unsure_rows_are_not_answered() -> None:
     true, predicted = [0] * 10, [0] * 8 + [1] * 2
-    result = Evaluation.of(true, sure(predicted), ABC, unsure=[True] * 2 + [False] * 6 + [True] * 2)
+    unsure = [True] * 2 + [False] * 6 + [True] * 2
+    result = evaluate_labels(true, sure(predicted), ABC, unsure=unsure)
     assert result.answered.share == wilson(6, 10)
     assert result.answered.accuracy == wilson(6, 6)
     assert result.accuracy == wilson(8, 10), "accuracy is that of all rows"
 
 
 def test_all_rows_are_answered_where_nothing_is_unsure() -> None:
-    result = Evaluation.of([0, 1], sure([0, 0]), ABC)
+    result = evaluate_labels([0, 1], sure([0, 0]), ABC)
     assert result.answered.share == wilson(2, 2)
     assert result.answered.accuracy == wilson(1, 2)
 
 
 def test_no_accuracy_where_no_row_is_answered() -> None:
-    result = Evaluation.of([0, 1], sure([0, 0]), ABC, unsure=[True, True])
+    result = evaluate_labels([0, 1], sure([0, 0]), ABC, unsure=[True, True])
     assert result.answered.share == wilson(0, 2)
     assert result.answered.accuracy is None
 
@@ -419,7 +421,7 @@ def test_the_most_confused_pairs_come_first_and_equals_in_label_order() -> None:
     pairs = [("a", "b")] * 2 + [("c", "a")] * 3 + [("b", "c")] * 2 + [("a", "a")] * 9
     true = [ABC.index(label) for label, _ in pairs]
     predicted = [ABC.index(label) for _, label in pairs]
-    result = Evaluation.of(true, sure(predicted), ABC)
+    result = evaluate_labels(true, sure(predicted), ABC)
     assert result.most_confused == [("c", "a", 3), ("a", "b", 2), ("b", "c", 2)]
 
 
@@ -428,7 +430,7 @@ def test_the_type_of_whole_number_makes_no_difference(dtype: str) -> None:
     labels = tuple(f"label {code}" for code in range(20))
     true = np.arange(20)
     p = sure(true[::-1].tolist(), 20)
-    assert Evaluation.of(true.astype(dtype), p, labels) == Evaluation.of(true, p, labels)
+    assert evaluate_labels(true.astype(dtype), p, labels) == evaluate_labels(true, p, labels)
 
 
 # Refusals
@@ -449,28 +451,28 @@ def test_shapes_that_disagree_are_refused(
     true: Any, probabilities: Any, true_shape: tuple[int, ...], shape: tuple[int, ...]
 ) -> None:
     with pytest.raises(DataError) as error:
-        Evaluation.of(true, probabilities, ABC)
+        evaluate_labels(true, probabilities, ABC)
     assert str(error.value) == (
         f"Answers and truth do not belong together: true={true_shape}, probabilities={shape}, "
-        f"unsure={true_shape}. Expected true (n,), probabilities (n, 3), unsure (n,), n at least 1."
+        f"unsure={shape[:1]}. Expected true (n,), probabilities (n, 3), unsure (n,), n at least 1."
     )
 
 
 def test_a_single_number_as_truth_is_refused_as_data() -> None:
     with pytest.raises(DataError, match=r"Expected true \(n,\)"):
-        Evaluation.of(1, sure([0]), ABC)
+        evaluate_labels(1, sure([0]), ABC)
 
 
 @pytest.mark.parametrize("unsure", [[True], [True, False, True], [[True], [False]]], ids=str)
 def test_unsure_rows_that_are_not_those_of_the_truth_are_refused_as_data(unsure: Any) -> None:
     with pytest.raises(DataError, match="unsure"):
-        Evaluation.of([0, 1], sure([0, 1]), ABC, unsure=unsure)
+        evaluate_labels([0, 1], sure([0, 1]), ABC, unsure=unsure)
 
 
 @pytest.mark.parametrize("true", [[0.0, 1.0], [True, False], ["a", "b"]], ids=str)
 def test_truth_that_is_not_label_codes_is_refused(true: Any) -> None:
     with pytest.raises(DataError) as error:
-        Evaluation.of(true, sure([0, 1]), ABC)
+        evaluate_labels(true, sure([0, 1]), ABC)
     assert str(error.value) == (
         f"Truth without a label: dtype='{np.asarray(true).dtype}', lowest=None, highest=None. "
         "Expected whole numbers from 0 to 2."
@@ -480,7 +482,7 @@ def test_truth_that_is_not_label_codes_is_refused(true: Any) -> None:
 @pytest.mark.parametrize("code", [-1, 3, 77])
 def test_a_code_without_a_label_is_refused_and_shown(code: int) -> None:
     with pytest.raises(DataError) as error:
-        Evaluation.of([0, code], sure([0, 1]), ABC)
+        evaluate_labels([0, code], sure([0, 1]), ABC)
     assert str(error.value).startswith("Truth without a label: ")
     assert "Expected whole numbers from 0 to 2." in str(error.value)
     found, _, _ = str(error.value).partition(" Expected")
@@ -495,7 +497,7 @@ def test_a_code_without_a_label_is_refused_and_shown(code: int) -> None:
 def test_a_row_that_is_not_a_distribution_is_refused(row: list[float]) -> None:
     rows = np.array([[1, 0, 0], row, [9, 9, 9]], np.float64)
     with pytest.raises(DataError) as error:
-        Evaluation.of([0, 1, 2], rows, ABC)
+        evaluate_labels([0, 1, 2], rows, ABC)
     assert str(error.value) == (
         f"Not probabilities: row=1, sum={float(np.sum(row))}. "
         "Expected rows >= 0 that sum to 1 within 1e-4."
@@ -504,8 +506,8 @@ def test_a_row_that_is_not_a_distribution_is_refused(row: list[float]) -> None:
 
 def test_rounding_to_float32_is_accepted() -> None:
     true, p = random_answers(50, 3)
-    result = Evaluation.of(true, p.astype(np.float32), ABC)
-    assert result.accuracy == Evaluation.of(true, p, ABC).accuracy
+    result = evaluate_labels(true, p.astype(np.float32), ABC)
+    assert result.accuracy == evaluate_labels(true, p, ABC).accuracy
 
 
 # Scores themselves
@@ -530,15 +532,15 @@ def test_a_score_is_shown_with_its_interval_and_is_a_number() -> None:
 
 def test_the_verdict_is_a_paired_test_against_the_most_frequent_label() -> None:
     true = [0] * 70 + [1] * 30
-    better = Evaluation.of(true, sure(true), ABC)
+    better = evaluate_labels(true, sure(true), ABC)
     assert (better.better_than_baseline, better.beats_baseline) == ("better", True)
     assert better.verdict == "Better than always answering 'a'."
-    same = Evaluation.of(true, sure([0] * 100), ABC)
+    same = evaluate_labels(true, sure([0] * 100), ABC)
     assert (same.better_than_baseline, same.beats_baseline) == ("not distinguishable", False)
     assert same.verdict == (
         "Not shown to be right more often than always answering 'a': within chance on these rows."
     )
-    worse = Evaluation.of(true, sure([1] * 100), ABC)
+    worse = evaluate_labels(true, sure([1] * 100), ABC)
     assert (worse.better_than_baseline, worse.beats_baseline) == ("worse", False)
     assert worse.verdict == "Right less often than always answering 'a'."
 
@@ -547,7 +549,7 @@ def test_five_rows_more_are_not_yet_better_and_six_are() -> None:
     # Exact two-sided McNemar: 2 / 2**5 = 0.0625, 2 / 2**6 = 0.031.
     for won, verdict in ((5, "not distinguishable"), (6, "better")):
         true = [0] * 50 + [1] * won
-        assert Evaluation.of(true, sure(true), ABC).better_than_baseline == verdict
+        assert evaluate_labels(true, sure(true), ABC).better_than_baseline == verdict
 
 
 # Two labels
@@ -562,7 +564,7 @@ def two(yes: list[float]) -> Floats:
 
 def test_of_two_labels_the_rarer_one_is_positive_of_equals_the_second() -> None:
     def positive(true: list[int]) -> str | None:
-        return Evaluation.of(true, two([0.5] * len(true)), YES_NO).positive
+        return evaluate_labels(true, two([0.5] * len(true)), YES_NO).positive
 
     assert positive([0, 0, 1]) == "yes"
     assert positive([0, 1, 1]) == "no"
@@ -571,10 +573,10 @@ def test_of_two_labels_the_rarer_one_is_positive_of_equals_the_second() -> None:
 
 def test_the_positive_label_is_ranked_by_its_own_probability() -> None:
     true, p = [0, 0, 0, 1, 1], two([0.1, 0.6, 0.4, 0.5, 0.9])
-    result = Evaluation.of(true, p, YES_NO)
+    result = evaluate_labels(true, p, YES_NO)
     assert result.average_precision
     assert result.average_precision.value == pytest.approx((1 + 2 / 3) / 2)
-    other = Evaluation.of(true, p, YES_NO, positive="no", recall=0.5)
+    other = evaluate_labels(true, p, YES_NO, positive="no", recall=0.5)
     # By probability of "no": no, no, yes, no, yes.
     assert other.average_precision
     assert other.average_precision.value == pytest.approx((1 + 1 + 3 / 4) / 3)
@@ -584,13 +586,13 @@ def test_the_positive_label_is_ranked_by_its_own_probability() -> None:
 
 
 def test_with_more_labels_there_is_no_positive_one() -> None:
-    result = Evaluation.of([0, 1], sure([0, 1]), ABC)
+    result = evaluate_labels([0, 1], sure([0, 1]), ABC)
     assert (result.positive, result.average_precision, result.precision_at_recall) == (None,) * 3
     assert (result.threshold, result.of_positive) == (None, None)
 
 
 def test_without_a_positive_row_there_is_no_ranking() -> None:
-    result = Evaluation.of([0, 0], two([0.1, 0.2]), YES_NO)
+    result = evaluate_labels([0, 0], two([0.1, 0.2]), YES_NO)
     assert (result.positive, result.average_precision, result.precision_at_recall) == (
         "yes", None, None,
     )  # fmt: skip
@@ -599,8 +601,8 @@ def test_without_a_positive_row_there_is_no_ranking() -> None:
 
 def test_answers_by_a_threshold_decide_everything_but_the_ranking() -> None:
     true, p = [0, 0, 0, 1, 1], two([0.1, 0.2, 0.3, 0.4, 0.9])
-    plain = Evaluation.of(true, p, YES_NO)
-    moved = Evaluation.of(true, p, YES_NO, predicted=[0, 0, 1, 1, 1], threshold=0.25)
+    plain = evaluate_labels(true, p, YES_NO)
+    moved = evaluate_labels(true, p, YES_NO, decision=("yes", 0.25))
     assert (plain.threshold, moved.threshold) == (None, 0.25)
     assert plain.confusion == ((3, 0), (1, 1))
     assert moved.confusion == ((2, 1), (0, 2))
@@ -620,12 +622,12 @@ def test_answers_that_cost_accuracy_may_still_rank_well_and_the_verdict_says_so(
     rng = np.random.default_rng(0)
     true = rng.random(2000) < 0.05
     p = two((1 / (1 + np.exp(3 - rng.normal(size=2000) - 2 * true))).tolist())
-    result = Evaluation.of(true.astype(int), p, YES_NO, predicted=np.ones(2000, int))
+    result = evaluate_labels(true.astype(int), p, YES_NO, decision=("yes", 0.0))
     assert result.verdict == (
         "Right less often than always answering 'no'. "
         "Its ranking knows more about 'yes' than chance."
     )
-    blind = Evaluation.of(true.astype(int), two([0.4] * 2000), YES_NO)
+    blind = evaluate_labels(true.astype(int), two([0.4] * 2000), YES_NO)
     assert blind.verdict.endswith("Its ranking is not shown to know more about 'yes' than chance.")
 
 
@@ -640,27 +642,15 @@ def test_answers_that_cost_accuracy_may_still_rank_well_and_the_verdict_says_so(
             ABC, {"positive": "a"},
             "No positive label: positive='a'. Expected two labels, of which one is positive.",
         ),
-        (
-            YES_NO, {"threshold": 1.5, "predicted": [0, 1]},
-            "No threshold: threshold=1.5, n_labels=2. Expected a probability, two labels, and the "
-            "answers it leads to as `predicted`.",
-        ),
-        (YES_NO, {"threshold": 0.5}, "No threshold: threshold=0.5, n_labels=2."),
-        (ABC, {"threshold": 0.5, "predicted": [0, 1]}, "No threshold: threshold=0.5, n_labels=3."),
+        (ABC, {"decision": ("a", 0.5)}, "A threshold decides between two labels: n_labels=3."),
         (YES_NO, {"recall": 0}, "No recall: recall=0. Expected a share in (0, 1]."),
-        (YES_NO, {"predicted": [0]}, "Answers of another shape: shape=(1,). Expected shape (2,)."),
-        (
-            YES_NO, {"predicted": [0, 2]},
-            "Answers without a label: dtype='int64', lowest=0, highest=2. "
-            "Expected whole numbers from 0 to 1.",
-        ),
     ],
 )  # fmt: skip
 def test_choices_that_cannot_be_are_refused(
     labels: tuple[str, ...], others: dict[str, Any], text: str
 ) -> None:
     with pytest.raises(DataError) as error:
-        Evaluation.of([0, 1], sure([0, 1], len(labels)), labels, **others)
+        evaluate_labels([0, 1], sure([0, 1], len(labels)), labels, **others)
     assert str(error.value).startswith(text)
 
 
@@ -670,8 +660,8 @@ def test_the_calibration_error_before_is_that_of_the_raw_probabilities() -> None
     raw = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     y = np.array([rng.choice(4, p=row) for row in raw**0.5 / (raw**0.5).sum(axis=1)[:, None]])
     cool = raw**0.5 / (raw**0.5).sum(axis=1, keepdims=True)  # a temperature of 2
-    measured = Evaluation.of(y, cool, ("a", "b", "c", "d"), temperature=2.0)
-    before = Evaluation.of(y, raw, ("a", "b", "c", "d"))
+    measured = evaluate_labels(y, cool, ("a", "b", "c", "d"), temperature=2.0)
+    before = evaluate_labels(y, raw, ("a", "b", "c", "d"))
     assert measured.calibration_error_before is not None
     assert measured.calibration_error_before.value == pytest.approx(before.calibration_error.value)
     assert measured.calibration_error.value < before.calibration_error.value / 2

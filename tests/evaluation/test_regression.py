@@ -12,19 +12,18 @@ from pydantic import ValidationError
 
 from tenfold.core.errors import DataError
 from tenfold.evaluation import (
-    Evaluation,
     RegressionEvaluation,
     Score,
     read_evaluation,
     wilson,
 )
+from tests.support.answers import evaluate_labels, evaluate_values
 
 Floats = NDArray[np.float64]
 
 
 def measure(true: Any, value: Any, **others: Any) -> RegressionEvaluation:
-    settled: dict[str, Any] = {"baseline_value": 0.0, "baseline_kind": "mean"} | others
-    return RegressionEvaluation.of(true, value, **settled)
+    return evaluate_values(true, value, **others)
 
 
 def found_scores(result: RegressionEvaluation) -> list[Score]:
@@ -208,15 +207,18 @@ def test_the_coverage_that_the_page_states(kind: str, n: int, least: float) -> N
     ("given", "shapes"),
     [
         ({"true": [1], "value": [1]}, "true=(1,), value=(1,), baseline_value=(1,)"),
-        ({"true": [], "value": []}, "true=(0,), value=(0,), baseline_value=(0,)"),
+        (
+            {"true": [], "value": []},
+            "true=(0,), value=(0,), baseline_value=(0,), low=(0,), high=(0,)",
+        ),
         ({"true": [1, 2], "value": [1]}, "true=(2,), value=(1,), baseline_value=(2,)"),
         (
             {"true": [1, 2], "value": [1, 2], "baseline_value": [1]},
             "true=(2,), value=(2,), baseline_value=(1,)",
         ),
         (
-            {"true": [1, 2], "value": [1, 2], "low": [1, 2]},
-            "true=(2,), value=(2,), baseline_value=(2,), low=(2,)",
+            {"true": [1, 2], "value": [1, 2], "low": [1, 2], "high": [3]},
+            "true=(2,), value=(2,), baseline_value=(2,), low=(2,), high=(1,)",
         ),
         ({"true": [[1], [2]], "value": [[1], [2]]}, "true=(2, 1), value=(2, 1), baseline_value=()"),
     ],
@@ -226,11 +228,11 @@ def test_shapes_that_disagree_are_refused(given: dict[str, Any], shapes: str) ->
         measure(**given)
     assert str(error.value) == (
         f"Values and truth do not belong together: {shapes}. "
-        "Expected one shape (n,), n at least 2 for an interval, and low with high."
+        "Expected one shape (n,), n at least 2 for an interval."
     )
 
 
-@pytest.mark.parametrize("name", ["true", "value", "baseline_value", "low", "high"])
+@pytest.mark.parametrize("name", ["true", "value", "baseline_value", "low"])
 @pytest.mark.parametrize("number", [math.nan, math.inf, -1e151])
 def test_what_is_no_finite_number_is_refused(name: str, number: float) -> None:
     given = {key: [1.0, 2.0] for key in ("true", "value", "baseline_value", "low", "high")}
@@ -243,6 +245,11 @@ def test_what_is_no_finite_number_is_refused(name: str, number: float) -> None:
     )
 
 
+def test_an_upper_end_that_is_not_finite_is_no_interval() -> None:
+    result = measure([1, 2], [1, 2], low=[0, 1], high=[2, math.inf])
+    assert (result.coverage, result.interval_width) == (None, None)
+
+
 def test_an_interval_with_swapped_ends_is_refused() -> None:
     with pytest.raises(DataError) as error:
         measure([1, 2], [1, 2], low=[0, 3], high=[1, 1])
@@ -253,7 +260,7 @@ def test_an_interval_with_swapped_ends_is_refused() -> None:
 
 
 def test_the_task_says_which_evaluation_it_is() -> None:
-    classes = Evaluation.of([0, 1], [[0.9, 0.1], [0.2, 0.8]], ("a", "b"))
+    classes = evaluate_labels([0, 1], [[0.9, 0.1], [0.2, 0.8]], ("a", "b"))
     assert read_evaluation(classes.model_dump_json().encode()) == classes
     for text in (b"{}", b'{"task": "ranking"}', b'{"task": "regression"}'):
         with pytest.raises(ValidationError):

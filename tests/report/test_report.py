@@ -20,22 +20,15 @@ from tenfold.core.contract import Decision
 from tenfold.core.errors import DataError, RunError
 from tenfold.core.settings import Reading
 from tenfold.evaluation import AnyEvaluation, RegressionEvaluation
-from tenfold.report import (
-    draw_confusion,
-    draw_examples,
-    forecast_figure,
-    history_figure,
-    precision_recall_figure,
-    predicted_vs_true_figure,
-    residuals_figure,
-    save,
-    write_report,
-)
+from tenfold.report import draw_examples, save, write_report
 from tenfold.report.commands import commands
 from tenfold.report.layers import layer_rows
-from tenfold.report.sheet import layout, sheet_order, write_sheet
-from tenfold.runs.csv_files import write_predictions, write_values
+from tenfold.report.plots import confusion_figure, history_figure, precision_recall_figure
+from tenfold.report.sheet import layout, write_sheet
+from tenfold.report.values import forecast_figure, predicted_vs_true_figure, residuals_figure
+from tenfold.runs.csv_files import StoredAnswers, StoredLabels, StoredValues, write_answers
 from tests.conftest import Few
+from tests.support.answers import evaluate_labels, evaluate_values, values_of
 
 Codes = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -53,12 +46,12 @@ def an_evaluation(n_labels: int, names: list[str] | None = None) -> Evaluation:
     y = np.repeat(np.arange(n_labels), 5)
     p = rng.dirichlet(np.ones(n_labels), len(y))
     labels = names or [str(i) for i in range(n_labels)]
-    return Evaluation.of(y, p, tuple(labels))
+    return evaluate_labels(y, p, tuple(labels))
 
 
 @pytest.mark.parametrize("n_labels", [2, 10, 26, 60])
 def test_the_confusion_matrix_grows_with_its_labels(tmp_path: Path, n_labels: int) -> None:
-    draw_confusion(an_evaluation(n_labels), tmp_path / "m.png")
+    save(confusion_figure(an_evaluation(n_labels)), tmp_path / "m.png")
     width, height = png_size(tmp_path / "m.png")
     assert width > 1.5 * height
     # 50 points of a cell's width hold a number of five digits at 8 points.
@@ -68,7 +61,7 @@ def test_the_confusion_matrix_grows_with_its_labels(tmp_path: Path, n_labels: in
 
 def test_equal_evaluations_are_equal_pictures(tmp_path: Path) -> None:
     for name in ("a.png", "b.png"):
-        draw_confusion(an_evaluation(3), tmp_path / name)
+        save(confusion_figure(an_evaluation(3)), tmp_path / name)
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
 
 
@@ -139,8 +132,7 @@ def two_labels(names: tuple[str, str] = ("ham", "spam")) -> tuple[Evaluation, Co
     y = (rng.random(300) < 0.2).astype(int)
     p = 1 / (1 + np.exp(1 - rng.normal(size=300) - 2 * y))
     both = np.stack([1 - p, p], axis=1)
-    predicted = (p > 0.4).astype(int)
-    result = Evaluation.of(y, both, names, predicted=predicted, threshold=0.4, data="mails")
+    result = evaluate_labels(y, both, names, decision=(names[1], 0.4), data="mails")
     return result, y, both
 
 
@@ -167,7 +159,7 @@ def a_regression(
     rng = np.random.default_rng(0)
     y = 1e5 * rng.exponential(size=n)
     value = y + 1e5 * ratio * rng.normal(size=n)
-    result = RegressionEvaluation.of(
+    result = evaluate_values(
         y, value, low=value - 1e5, high=value + 1e5, baseline_value=y.mean(),
         baseline_kind="mean", data="houses", part="test", target=target,
     )  # fmt: skip
@@ -186,7 +178,7 @@ def test_few_and_many_values_are_drawn_with_any_name(tmp_path: Path, n: int, tar
 
 def test_values_that_are_all_equal_are_drawn(tmp_path: Path) -> None:
     same = np.full(10, 5.0)
-    result = RegressionEvaluation.of(same, same, baseline_value=5, baseline_kind="mean")
+    result = evaluate_values(same, same, baseline_value=5, baseline_kind="mean")
     save(predicted_vs_true_figure(result, same, same), tmp_path / "p.png")
     save(residuals_figure(result, same, same), tmp_path / "r.png")
 
@@ -220,9 +212,11 @@ def report_of(
     (folder / "evaluation.json").write_text(evaluation.model_dump_json())
     keys = [f"rows.csv:{i}" for i in range(len(true))]
     if isinstance(answers, Predictions):
-        write_predictions(folder / "predictions.csv", keys, [str(one) for one in true], answers)
+        codes = np.array([answers.classes.index(label) for label in true])
+        stored: StoredAnswers = StoredLabels.of(keys, codes, answers)
     else:
-        write_values(folder / "predictions.csv", keys, list(true), answers.tolist())
+        stored = StoredValues.of(keys, np.asarray(true), values_of(answers))
+    write_answers(folder / "predictions.csv", stored)
     for name in ("model.onnx", "history.csv"):
         (folder / name).write_bytes((run.path / name).read_bytes())
     write_report(Run(folder, run.record), notes)
@@ -251,7 +245,7 @@ def test_the_report_of_a_regression(small_run: Run, tmp_path: Path) -> None:
 def test_the_report_says_when_nothing_beats_the_last_value(small_run: Run, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     y = np.cumsum(rng.normal(size=200))
-    result = RegressionEvaluation.of(
+    result = evaluate_values(
         y[1:], y[:-1] + 0.01 * rng.normal(size=199), baseline_value=y[:-1],
         baseline_kind="last value",
     )  # fmt: skip
@@ -275,7 +269,7 @@ def test_the_report_of_two_labels(small_run: Run, tmp_path: Path) -> None:
     assert "<spam>" not in text
     assert '<svg role="img" aria-label="Precision and recall"' in text
     sure = [[0.9, 0.1], [0.8, 0.2]]
-    nobody = Evaluation.of([0, 0], sure, ("ham", "spam"))
+    nobody = evaluate_labels([0, 0], sure, ("ham", "spam"))
     answers = Predictions(np.array(sure, np.float32), nobody.labels)
     assert "average precision" not in report_of(
         small_run, tmp_path, nobody, answers, ["ham", "ham"]
@@ -298,12 +292,6 @@ def test_a_sheet_holds_the_images_in_its_order(tmp_path: Path, shape: tuple[int,
         top, left = 5 * (place // 100), 7 * (place % 100)
         assert (sheet[top : top + 5, left : left + 7] == levels[order[place]]).all()
     assert not sheet[5:, 7 * 30 :].any(), "nothing after the last"
-
-
-def test_wrong_and_confident_rows_come_first_on_a_sheet() -> None:
-    right = np.array([True, False, True, False])
-    order = sheet_order(right, np.array([0.9, 0.5, 0.95, 0.8]))
-    assert order.tolist() == [3, 1, 2, 0]
 
 
 def test_a_sheet_has_bounds() -> None:

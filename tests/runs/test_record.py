@@ -18,7 +18,6 @@ from tenfold.build.onnx import to_graph
 from tenfold.core.csv_cells import escape_formula, unescape_formula
 from tenfold.core.errors import FileError, RunError
 from tenfold.core.files import sha256
-from tenfold.evaluation import RegressionEvaluation
 from tenfold.inputs.tables.columns import Table
 from tenfold.learners import Fitted
 from tenfold.learners.architectures import build_network
@@ -26,14 +25,15 @@ from tenfold.learners.network import Network
 from tenfold.model.predictions import Predictions
 from tenfold.runs.csv_files import (
     StoredLabels,
+    StoredValues,
     read_predictions,
     read_test_rows,
-    write_predictions,
+    write_answers,
     write_test_rows,
-    write_values,
 )
 from tenfold.runs.record import DataRecord, Record, count_opening
 from tenfold.runs.verify import verify
+from tests.support.answers import evaluate_values, labels_of, values_of
 
 
 def a_record(fingerprint: str = "f") -> Record:
@@ -299,7 +299,8 @@ def test_every_text_comes_back_from_the_file(
     keys: list[str], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     path = tmp_path_factory.getbasetemp() / f"{threading.get_ident()}.csv"
-    write_values(path, keys, [1.0] * len(keys), [2.0] * len(keys))
+    numbers = np.ones(len(keys))
+    write_answers(path, StoredValues.of(keys, numbers, values_of(2 * numbers)))
     with path.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert [unescape_formula(row["key"]) for row in rows] == keys
@@ -310,13 +311,14 @@ def test_every_text_comes_back_from_the_file(
 
 def test_predictions_of_a_regression(tmp_path: Path) -> None:
     path = tmp_path / "predictions.csv"
-    write_values(path, ["a.csv:1", "=a"], np.array([1.5, -2]), [1, 1 / 3], [0, 0], [2, 1e9])
+    answers = values_of([1, 1 / 3], [0, 0], [2, 1e9])
+    write_answers(path, StoredValues.of(["a.csv:1", "=a"], np.array([1.5, -2]), answers))
     assert path.read_text() == (
         "key,true,predicted,low,high\n"
         "a.csv:1,1.5,1,0,2\n"
         "'=a,-2,0.333333333,0,1e+09\n"
     )  # fmt: skip
-    write_values(path, ["k"], [1.0], [2.0])
+    write_answers(path, StoredValues.of(["k"], np.array([1.0]), values_of([2.0])))
     assert path.read_text() == "key,true,predicted,low,high\nk,1,2,,\n"
 
 
@@ -328,7 +330,7 @@ def test_predictions_say_which_rows_are_unsure_and_run_nothing(tmp_path: Path) -
         novelty=np.array([0.5, 2], np.float32),
         novelty_threshold=1.0,
     )
-    write_predictions(path, ["k", "+k"], ["spam", "@ham"], answers)
+    write_answers(path, StoredLabels.of(["k", "+k"], np.array([1, 0]), answers))
     assert path.read_text() == (
         "key,true,predicted,confidence,unsure,p_@ham,p_spam\n"
         "k,spam,'@ham,0.75,false,0.75,0.25\n"
@@ -338,7 +340,7 @@ def test_predictions_say_which_rows_are_unsure_and_run_nothing(tmp_path: Path) -
 
 def test_the_evaluation_of_a_run_is_that_of_its_task(tmp_path: Path) -> None:
     run = Run.create(tmp_path, "r", a_record())
-    result = RegressionEvaluation.of([1, 2], [1, 3], baseline_value=1.5, baseline_kind="last value")
+    result = evaluate_values([1, 2], [1, 3], baseline_value=1.5, baseline_kind="last value")
     (run.path / "evaluation.json").write_text(result.model_dump_json())
     assert Run.open(run.path).evaluation == result
 
@@ -363,6 +365,14 @@ def test_damaged_predictions_are_named(small_run: Run, tmp_path: Path, old: str,
         (tmp_path / name).write_text(text.replace(old, new) if name.endswith("csv") else text)
     with pytest.raises(RunError, match=r"Damaged predictions: problem=.*predictions\.csv"):
         read_predictions(Run(tmp_path, small_run.record))
+
+
+def test_wrong_and_confident_rows_come_first_or_those_furthest_off() -> None:
+    p = [[0.9, 0.1], [0.5, 0.5], [0.95, 0.05], [0.8, 0.2]]
+    labels = StoredLabels.of(list("abcd"), np.array([0, 1, 0, 1]), labels_of(p, ("no", "yes")))
+    assert labels.worst_first.tolist() == [3, 1, 2, 0]
+    values = StoredValues.of(list("abc"), np.array([1.0, 2.0, 3.0]), values_of([1.0, 5.0, 2.0]))
+    assert values.worst_first.tolist() == [1, 2, 0]
 
 
 def test_a_run_that_may_not_be_read_is_not_counted(tmp_path: Path) -> None:

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 
 from tenfold.cli.output import print_scores
-from tenfold.evaluation import Evaluation, RegressionEvaluation
+from tests.support.answers import evaluate_labels, evaluate_values
 
 
 def test_scores_of_a_regression(capsys: pytest.CaptureFixture[str]) -> None:
     rng = np.random.default_rng(0)
     y = 1e5 * rng.exponential(size=200)
     value = y + 2e4 * rng.normal(size=200)
-    result = RegressionEvaluation.of(
+    result = evaluate_values(
         y, value, low=value - 4e4, high=value + 4e4, baseline_value=y.mean(),
         baseline_kind="mean", data="houses", part="test", target="price",
     )  # fmt: skip
@@ -29,9 +29,7 @@ def test_scores_of_a_regression(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_what_a_regression_does_not_have_is_not_printed(capsys: pytest.CaptureFixture[str]) -> None:
-    print_scores(
-        RegressionEvaluation.of([1, 1], [1, 2], baseline_value=1, baseline_kind="last value")
-    )
+    print_scores(evaluate_values([1, 1], [1, 2], baseline_value=1, baseline_kind="last value"))
     printed = capsys.readouterr().out
     assert "R2                 none: all true values are equal" in printed
     assert "inside interval" not in printed
@@ -41,9 +39,9 @@ def test_what_a_regression_does_not_have_is_not_printed(capsys: pytest.CaptureFi
 def test_scores_of_two_labels(capsys: pytest.CaptureFixture[str]) -> None:
     y = np.array([0] * 8 + [1] * 2)
     p = np.array([0.1] * 6 + [0.6, 0.3, 0.4, 0.9])
-    result = Evaluation.of(
-        y, np.stack([1 - p, p], axis=1), ("ham", "spam"), predicted=(p >= 0.35).astype(int),
-        threshold=0.35, data="mails", part="test",
+    result = evaluate_labels(
+        y, np.stack([1 - p, p], axis=1), ("ham", "spam"), decision=("spam", 0.35),
+        data="mails", part="test",
     )  # fmt: skip
     print_scores(result)
     one, at = result.of_positive, result.precision_at_recall
@@ -70,9 +68,9 @@ def test_a_verdict_is_printed_only_when_the_baseline_is_not_beaten(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     y = np.arange(60) % 3
-    print_scores(Evaluation.of(y, np.eye(3)[y], ("a", "b", "c")))
+    print_scores(evaluate_labels(y, np.eye(3)[y], ("a", "b", "c")))
     assert "verdict" not in capsys.readouterr().out
-    print_scores(Evaluation.of(y, np.eye(3)[0 * y], ("a", "b", "c")))
+    print_scores(evaluate_labels(y, np.eye(3)[0 * y], ("a", "b", "c")))
     printed = capsys.readouterr().out
     assert (
         "verdict            Not shown to be right more often than always answering 'a'" in printed
@@ -83,7 +81,7 @@ def test_a_verdict_is_printed_only_when_the_baseline_is_not_beaten(
 def test_of_a_positive_label_that_never_occurs_no_number_is_made_up(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    print_scores(Evaluation.of([0, 0], [[0.9, 0.1], [0.8, 0.2]], ("ham", "spam")))
+    print_scores(evaluate_labels([0, 0], [[0.9, 0.1], [0.8, 0.2]], ("ham", "spam")))
     printed = capsys.readouterr().out
     assert "positive label     'spam', 0 of 2 rows" in printed
     assert "F1 of it           none: no rows" in printed

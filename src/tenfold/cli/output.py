@@ -21,7 +21,7 @@ from rich.text import Text
 
 from tenfold.core.errors import TenfoldError
 from tenfold.core.records import LayerRow
-from tenfold.evaluation import AnyEvaluation, Evaluation, RegressionEvaluation, in_unit
+from tenfold.evaluation import AnyEvaluation
 from tenfold.experiments.cross_validation import read_folds, spread
 from tenfold.inputs.pictures.decode import DEFAULT_OPTIONS, PictureOptions
 from tenfold.model.answer_files import answer_files
@@ -40,7 +40,6 @@ from tenfold.runs.record import Run
 MAX_DRAWN = 10
 """Up to this many answers are drawn with bars; more are listed, one line each."""
 
-MAX_MATRIX_LABELS = 20
 BAR_WIDTH = 30
 
 
@@ -71,8 +70,8 @@ def print_card(run: Run) -> None:
             print(f"                   {run.path / name}")
     for name, (mean, deviation) in spread(read_folds(run.path / "folds.csv")).items():
         print(f"folds              {name} {mean:.6g} (sd {deviation:.2g})")
-    if (found := read_robustness(run)) is not None:
-        print(f"robustness         {found.score} at worst: {found.worst}")
+    if (robustness := read_robustness(run)) is not None:
+        print(f"robustness         {robustness.score} at worst: {robustness.worst}")
     if record.note:
         print(f"note               {record.note}")
     rows, images = run.path / EXAMPLE_ROWS, run.path / EXAMPLE_INPUTS
@@ -82,10 +81,8 @@ def print_card(run: Run) -> None:
 
 def print_scores(evaluation: AnyEvaluation) -> None:
     print(f"{evaluation.data}: {evaluation.n:,} {evaluation.part} rows, 95% intervals")
-    if isinstance(evaluation, RegressionEvaluation):
-        _print_regression(evaluation)
-    else:
-        _print_classification(evaluation)
+    for line in evaluation.lines():
+        print(line)
 
 
 def print_own(run: Run, evaluation: AnyEvaluation) -> None:
@@ -93,76 +90,7 @@ def print_own(run: Run, evaluation: AnyEvaluation) -> None:
     if not (run.path / "evaluation.json").is_file() or evaluation == run.evaluation:
         return
     own = run.evaluation
-    score = (
-        f"RMSE {own.rmse}" if isinstance(own, RegressionEvaluation) else f"accuracy {own.accuracy}"
-    )
-    print(f"the run's own      {own.data}, {own.n:,} {own.part} rows: {score}")
-
-
-def _print_regression(evaluation: RegressionEvaluation) -> None:
-    baseline = evaluation.baseline
-    print(f"target             {evaluation.target}")
-    print(f"MAE                {evaluation.mae.in_unit}")
-    print(f"RMSE               {evaluation.rmse.in_unit}")
-    print(f"R2                 {evaluation.r2 or 'none: all true values are equal'}")
-    if evaluation.coverage and evaluation.interval_width is not None:
-        width = in_unit(evaluation.interval_width)
-        print(f"inside interval    {evaluation.coverage}, mean width {width}")
-    print(f"baseline           RMSE {baseline.rmse.in_unit} ({baseline.kind})")
-    print(f"verdict            {evaluation.verdict}")
-
-
-def _print_classification(evaluation: Evaluation) -> None:
-    baseline = evaluation.baseline
-    print(f"accuracy           {evaluation.accuracy}")
-    print(f"log loss           {evaluation.log_loss}")
-    print(f"macro F1           {evaluation.macro_f1}")
-    before = evaluation.calibration_error_before
-    was = f", before calibration {before.value:.4f}" if before else ""
-    print(f"calibration error  {evaluation.calibration_error}{was}")
-    answered = evaluation.answered
-    if answered.share.value < 1:
-        print(f"answered           {answered.share} of the rows, the others are unsure")
-        print(f"accuracy of these  {answered.accuracy or 'none: no rows'}")
-    print(f"baseline           {baseline.accuracy} (always {baseline.label!r})")
-    if not evaluation.beats_baseline:
-        print(f"verdict            {evaluation.verdict}")
-    for line in _positive_lines(evaluation):
-        print(line)
-    pairs = [f"{true} read as {read}: {n}" for true, read, n in evaluation.most_confused[:3]]
-    print(f"most confused      {', '.join(pairs) or 'none'}")
-    if len(evaluation.labels) <= MAX_MATRIX_LABELS:
-        for line in _matrix_lines(evaluation):
-            print(line)
-
-
-def _positive_lines(evaluation: Evaluation) -> Iterator[str]:
-    """Of two labels, what was found of the one looked for."""
-    one = evaluation.of_positive
-    if one is None:
-        return
-    yield f"positive label     {one.label!r}, {one.n:,} of {evaluation.n:,} rows"
-    yield f"F1 of it           {one.f1 or 'none: no rows'}"
-    yield f"precision          {one.precision or 'none: never predicted'}"
-    yield f"recall             {one.recall or 'none: no rows'}"
-    if evaluation.average_precision and evaluation.precision_at_recall:
-        at = evaluation.precision_at_recall
-        chance = f"(chance {one.n / evaluation.n:.4f})"
-        yield f"average precision  {evaluation.average_precision} {chance}"
-        place = f"at recall {at.recall:g}, from probability {at.threshold:.4g} on"
-        yield f"precision          {at.precision} {place}"
-    if evaluation.threshold is not None:
-        yield f"threshold          {one.label!r} from probability {evaluation.threshold:.4g} on"
-
-
-def _matrix_lines(evaluation: Evaluation) -> Iterator[str]:
-    cells = [[str(count or "·") for count in row] for row in evaluation.confusion]
-    width = 1 + max(len(text) for text in (*evaluation.labels, *sum(cells, [])))
-    margin = max(len("true"), *(len(label) for label in evaluation.labels))
-    header = "".join(f"{label:>{width}}" for label in evaluation.labels)
-    yield f"{'true':<{margin}} {header}  predicted"
-    for label, row in zip(evaluation.labels, cells, strict=True):
-        yield f"{label:>{margin}} {''.join(f'{text:>{width}}' for text in row)}"
+    print(f"the run's own      {own.data}, {own.n:,} {own.part} rows: {own.headline}")
 
 
 def program_name() -> str:

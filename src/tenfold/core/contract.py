@@ -9,6 +9,8 @@ from pydantic import (
     model_validator,
 )
 
+from tenfold.core.task import Classification, Regression, Task, TaskKind
+
 METADATA_KEY = "tenfold"
 """Name of the metadata entry of `model.onnx` that holds the contract as JSON."""
 
@@ -212,7 +214,7 @@ class Contract(Frozen):
     """
 
     format: Literal[1] = 1
-    task: Literal["classification", "regression"] = "classification"
+    task: TaskKind = "classification"
     input: Annotated[ImageInput | TableInput | FeaturesInput, Field(discriminator="kind")]
     reader: Reader = Reader()
     labels: tuple[str, ...] = ()
@@ -222,6 +224,13 @@ class Contract(Frozen):
     temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
     learner: str
     tenfold: str
+
+    @property
+    def answers(self) -> Task:
+        """What the model answers, with the facts that the contract has."""
+        if self.labels:
+            return Classification(self.labels, self.decision.positive if self.decision else None)
+        return Regression(self.input.target) if self.input.kind == "table" else Regression()
 
     @model_validator(mode="after")
     def _labels_fit_the_task(self) -> Self:

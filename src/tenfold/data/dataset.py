@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from tenfold.core.contract import ImageInput, TableInput
 from tenfold.core.errors import DataError
 from tenfold.core.settings import Reading
+from tenfold.core.task import Classification, Regression, Task
 from tenfold.data.disk_images import AnyImages, StoredImages
 from tenfold.data.duplicates import first_of_each
 from tenfold.inputs.tables.columns import Profile, Table
@@ -121,9 +122,11 @@ class Dataset:
             )
 
     @property
-    def task(self) -> Literal["classification", "regression"]:
-        """What the answers are: labels or numbers."""
-        return "classification" if self.labels else "regression"
+    def task(self) -> Task:
+        """What the answers are; what the training rows say of them is not known yet."""
+        if self.labels:
+            return Classification(self.labels)
+        return Regression() if self.info is None else Regression(self.info.input.target)
 
     @property
     def input(self) -> ImageInput | TableInput:

@@ -13,13 +13,11 @@ from tenfold.evaluation.classification import (
     log_losses,
 )
 from tenfold.evaluation.comparison import Comparison, Difference, compare_labels, compare_values
-from tenfold.evaluation.intervals import Floats, Score, Verdict, in_unit, wilson
+from tenfold.evaluation.intervals import Floats, Score, Subset, Verdict, in_unit, wilson
+from tenfold.evaluation.measures import MEASURES, AnyEvaluation
 from tenfold.evaluation.multiple import Beside, beside_best, holm, mean_interval
 from tenfold.evaluation.ranking import PrecisionAtRecall, Ranking
-from tenfold.evaluation.regression import RegressionEvaluation
-
-AnyEvaluation = Evaluation | RegressionEvaluation
-"""The numbers of a model of either task; `task` says which."""
+from tenfold.evaluation.regression import BaselineValues, RegressionEvaluation
 
 _READER: TypeAdapter[AnyEvaluation] = TypeAdapter(
     Annotated[AnyEvaluation, Field(discriminator="task")]
@@ -36,7 +34,9 @@ def read_evaluation(content: bytes) -> AnyEvaluation:
 
 
 __all__ = [
+    "MEASURES",
     "AnyEvaluation",
+    "BaselineValues",
     "Beside",
     "Comparison",
     "Difference",
@@ -47,6 +47,7 @@ __all__ = [
     "RegressionEvaluation",
     "Reliability",
     "Score",
+    "Subset",
     "Verdict",
     "beside_best",
     "compare_labels",

@@ -1,7 +1,8 @@
 """How often the right label is answered, how surely, and which labels are taken for which."""
 
+from collections.abc import Iterator
 from html import escape
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -10,19 +11,26 @@ from tenfold.core import html_repr
 from tenfold.core.contract import Frozen
 from tenfold.core.errors import DataError, did_you_mean
 from tenfold.evaluation.intervals import (
+    ARRAYS,
     Finite,
     Floats,
     Score,
+    Subset,
     Verdict,
     mcnemar,
+    percentile_interval,
     ratios,
     resampled_counts,
     resampled_means,
     wilson,
 )
 from tenfold.evaluation.ranking import RECALL, PrecisionAtRecall, Ranking
+from tenfold.model.predictions import Predictions
 
 N_BINS = 15
+MAX_MATRIX_LABELS = 20
+"""With more labels the confusion matrix is too wide for a terminal."""
+
 MIN_PROBABILITY = 1e-7
 """Probabilities are raised to this before a logarithm: one sure mistake must not be infinite."""
 
@@ -94,10 +102,23 @@ class Evaluation(Frozen):
     precision_at_recall: PrecisionAtRecall | None
     threshold: Finite | None
 
+    score_name: ClassVar[str] = "accuracy"
+    fold_scores: ClassVar[tuple[str, ...]] = ("accuracy", "log_loss", "macro_f1")
+
+    @property
+    def score(self) -> Score:
+        """The score that models are ranked by: the accuracy."""
+        return self.accuracy
+
+    @property
+    def headline(self) -> str:
+        """That score with its name and interval, for people."""
+        return f"accuracy {self.accuracy}"
+
     @property
     def of_positive(self) -> LabelScores | None:
         """Rows, precision, recall and F1 of the positive label; None for more than two labels."""
-        return next((one for one in self.per_class if one.label == self.positive), None)
+        return next((scores for scores in self.per_class if scores.label == self.positive), None)
 
     @property
     def verdict(self) -> str:
@@ -109,18 +130,67 @@ class Evaluation(Frozen):
             text = f"Right less often than {rival}."
         else:
             text = f"Not shown to be right more often than {rival}: within chance on these rows."
-        one, ranked = self.of_positive, self.average_precision
-        if one and ranked:
-            knows = "knows" if ranked.low > one.n / self.n else "is not shown to know"
-            text += f" Its ranking {knows} more about {one.label!r} than chance."
+        positive, ranked = self.of_positive, self.average_precision
+        if positive and ranked:
+            knows = "knows" if ranked.low > positive.n / self.n else "is not shown to know"
+            text += f" Its ranking {knows} more about {positive.label!r} than chance."
         return text
+
+    def lines(self) -> Iterator[str]:
+        """The scores for people, a line each."""
+        yield f"accuracy           {self.accuracy}"
+        yield f"log loss           {self.log_loss}"
+        yield f"macro F1           {self.macro_f1}"
+        before = self.calibration_error_before
+        was = f", before calibration {before.value:.4f}" if before else ""
+        yield f"calibration error  {self.calibration_error}{was}"
+        if self.answered.share.value < 1:
+            yield f"answered           {self.answered.share} of the rows, the others are unsure"
+            yield f"accuracy of these  {self.answered.accuracy or 'none: no rows'}"
+        yield f"baseline           {self.baseline.accuracy} (always {self.baseline.label!r})"
+        if not self.beats_baseline:
+            yield f"verdict            {self.verdict}"
+        yield from self._positive_lines()
+        pairs = [f"{true} read as {read}: {n}" for true, read, n in self.most_confused[:3]]
+        yield f"most confused      {', '.join(pairs) or 'none'}"
+        if len(self.labels) <= MAX_MATRIX_LABELS:
+            yield from self._matrix_lines()
+
+    def _positive_lines(self) -> Iterator[str]:
+        """Of two labels, what was found of the one looked for."""
+        positive = self.of_positive
+        if positive is None:
+            return
+        yield f"positive label     {positive.label!r}, {positive.n:,} of {self.n:,} rows"
+        yield f"F1 of it           {positive.f1 or 'none: no rows'}"
+        yield f"precision          {positive.precision or 'none: never predicted'}"
+        yield f"recall             {positive.recall or 'none: no rows'}"
+        if self.average_precision and self.precision_at_recall:
+            at = self.precision_at_recall
+            chance = f"(chance {positive.n / self.n:.4f})"
+            yield f"average precision  {self.average_precision} {chance}"
+            where = f"at recall {at.recall:g}, from probability {at.threshold:.4g} on"
+            yield f"precision          {at.precision} {where}"
+        if self.threshold is not None:
+            yield f"threshold          {positive.label!r} from probability {self.threshold:.4g} on"
+
+    def _matrix_lines(self) -> Iterator[str]:
+        cells = [[str(count or "·") for count in row] for row in self.confusion]
+        width = 1 + max(len(text) for text in (*self.labels, *sum(cells, [])))
+        margin = max(len("true"), *(len(label) for label in self.labels))
+        header = "".join(f"{label:>{width}}" for label in self.labels)
+        yield f"{'true':<{margin}} {header}  predicted"
+        for label, row in zip(self.labels, cells, strict=True):
+            yield f"{label:>{margin}} {''.join(f'{text:>{width}}' for text in row)}"
 
     def _repr_html_(self) -> str:
         scores = [
-            ("accuracy", self.accuracy), ("log loss", self.log_loss), ("macro F1", self.macro_f1),
+            ("accuracy", self.accuracy),
+            ("log loss", self.log_loss),
+            ("macro F1", self.macro_f1),
             ("calibration error", self.calibration_error),
             (f"baseline: always {self.baseline.label}", self.baseline.accuracy),
-        ]  # fmt: skip
+        ]
         confused = (f"{true} read as {read}: {n}" for true, read, n in self.most_confused[:5])
         parts = [
             html_repr.table(("score", "value [95% interval]"), scores),
@@ -145,50 +215,37 @@ class Evaluation(Frozen):
     def of(
         cls,
         true: ArrayLike,
-        probabilities: ArrayLike,
-        labels: tuple[str, ...],
+        answers: Predictions,
         *,
-        predicted: ArrayLike | None = None,
-        unsure: ArrayLike | None = None,
         positive: str | None = None,
-        threshold: float | None = None,
         recall: float = RECALL,
         temperature: float = 1.0,
-        data: str = "arrays",
-        part: str = "all",
+        subset: Subset = ARRAYS,
         seed: int = 0,
     ) -> Self:
         """Measure answers against the truth.
 
         Args:
           true: Label codes (n,), in [0, n_labels).
-          probabilities: Answers (n, n_labels), each row summing to 1.
-          labels: Name of each code.
-          predicted: The code answered to each row (n,), where a threshold decides; the most
-            probable one when absent.
-          unsure: Rows (n,) the model would rather not answer; none when absent.
+          answers: The answers (n), each row of probabilities summing to 1.
           positive: Of two labels the one looked for; when absent the one rarer in `true`, of
             equals the second.
-          threshold: The probability of the positive label from which `predicted` has it, for the
-            record.
           recall: Share of the positive rows, in (0, 1], at which precision is stated.
           temperature: What calibration divided the logarithms of the probabilities by.
-          data: Name of the dataset, for the record.
-          part: Which of its rows.
+          subset: Which rows they are, for the record.
           seed: Decides the bootstrap resamples.
 
         Raises:
           DataError: No rows, shapes that disagree, codes without a label, a row that is not a
             distribution, or a positive label, threshold or recall that cannot be.
         """
-        y, p = np.asarray(true), np.asarray(probabilities, np.float64)
-        doubtful = np.zeros(y.shape, bool) if unsure is None else np.asarray(unsure, bool)
-        _check(y, p, doubtful, labels)
-        _check_choice(positive, threshold, recall, labels, chosen=predicted is not None)
+        y, p = np.asarray(true), np.asarray(answers.probabilities, np.float64)
+        labels, decision = answers.classes, answers.decision
+        _check(y, p, answers.unsure, labels)
+        _check_choice(positive, decision is not None, recall, labels)
         y = y.astype(np.int64)
-        answers = _answers(p, predicted, labels)
-        right = answers == y
-        confusion = confusion_matrix(y, answers, len(labels))
+        sure, right = ~answers.unsure, answers.codes == y
+        confusion = confusion_matrix(y, answers.codes, len(labels))
         rng = np.random.default_rng(seed)
         per_class, macro = _f1_scores(confusion, labels, rng)
         majority = int(confusion.sum(axis=1).argmax())
@@ -197,10 +254,10 @@ class Evaluation(Frozen):
         ranked = None
         if sought is not None:
             ranked = Ranking.of(y == sought, p[:, sought]).scores(rng, recall)
-        calibration = _calibration_scores(p, answers, right, temperature, rng)
+        calibration = _calibration_scores(p, answers.codes, right, temperature, rng)
         return cls(
-            data=data,
-            part=part,
+            data=subset.data,
+            part=subset.part,
             n=len(y),
             labels=labels,
             baseline=Baseline(
@@ -214,15 +271,15 @@ class Evaluation(Frozen):
             calibration_error=calibration[0],
             calibration_error_before=None if temperature == 1 else calibration[1],
             answered=Answered(
-                share=wilson(int((~doubtful).sum()), len(y)),
-                accuracy=_rate(int(right[~doubtful].sum()), int((~doubtful).sum())),
+                share=wilson(int(sure.sum()), len(y)),
+                accuracy=_rate(int(right[sure].sum()), int(sure.sum())),
             ),
             per_class=per_class,
             confusion=tuple(tuple(row) for row in confusion.tolist()),
             positive=None if sought is None else labels[sought],
             average_precision=ranked and ranked[0],
             precision_at_recall=ranked and ranked[1],
-            threshold=threshold,
+            threshold=decision.threshold if decision else None,
         )
 
 
@@ -245,8 +302,8 @@ def uncalibrated(probabilities: Floats, temperature: float) -> Floats:
     """Probabilities (n, k) before calibration divided their logarithms by a temperature."""
     logs = temperature * np.log(np.clip(probabilities, MIN_PROBABILITY, 1.0))
     odds = np.exp(logs - logs.max(axis=1, keepdims=True))
-    found: Floats = odds / odds.sum(axis=1, keepdims=True)
-    return found
+    before: Floats = odds / odds.sum(axis=1, keepdims=True)
+    return before
 
 
 def f1_scores(confusion: NDArray[Any]) -> Floats:
@@ -310,7 +367,7 @@ def _f1_scores(
     resampled = [
         np.nanmean(f1_scores(draw.reshape(-1, *confusion.shape)), axis=1) for draw in draws
     ]
-    return per_class, _interval(macro, np.concatenate(resampled))
+    return per_class, percentile_interval(macro, np.concatenate(resampled))
 
 
 def _f1(right: int, n: int) -> Score | None:
@@ -336,31 +393,17 @@ def _calibration_scores(
     """The calibration error, and the one before calibration, on the same resampled rows."""
     stated = [p] if temperature == 1 else [p, uncalibrated(p, temperature)]
     # What was answered need not be the most probable.
-    confidences = [one[np.arange(len(p)), answers] for one in stated]
+    confidences = [probabilities[np.arange(len(p)), answers] for probabilities in stated]
     # One column of gaps per bin: a resampled error is a sum of absolute means.
     gaps = [
-        np.where(_bins(one)[:, None] == np.arange(N_BINS), (right - one)[:, None], 0)
-        for one in confidences
+        np.where(_bins(given)[:, None] == np.arange(N_BINS), (right - given)[:, None], 0)
+        for given in confidences
     ]
     means = np.abs(resampled_means(np.concatenate(gaps, axis=1), rng))
     return [
-        _interval(expected_calibration_error(one, right), errors.sum(axis=1))
-        for one, errors in zip(confidences, np.split(means, len(gaps), axis=1), strict=True)
+        percentile_interval(expected_calibration_error(given, right), errors.sum(axis=1))
+        for given, errors in zip(confidences, np.split(means, len(gaps), axis=1), strict=True)
     ]
-
-
-def _answers(p: Floats, predicted: ArrayLike | None, labels: tuple[str, ...]) -> NDArray[np.int64]:
-    """The code answered to each row (n,): what a threshold decided, else the most probable."""
-    if predicted is None:
-        best: NDArray[np.int64] = p.argmax(axis=1)
-        return best
-    return _codes("Answers", np.asarray(predicted), p.shape[:1], labels)
-
-
-def _interval(value: float, resampled: Floats) -> Score:
-    """The bootstrap percentile interval, widened to the value where a biased score leaves it."""
-    low, high = np.nanpercentile(resampled, [2.5, 97.5])
-    return Score(value=value, low=min(value, float(low)), high=max(value, float(high)))
 
 
 def _rate(successes: int, n: int) -> Score | None:
@@ -378,7 +421,7 @@ def _check(y: NDArray[Any], p: Floats, unsure: NDArray[np.bool], labels: tuple[s
             probabilities=p.shape,
             unsure=unsure.shape,
         )
-    _codes("Truth", y, y.shape, labels)
+    _check_codes(y, labels)
     wrong = ~(np.abs(p.sum(axis=1) - 1) <= 1e-4) | (p < 0).any(axis=1)
     if wrong.any():
         row = int(wrong.argmax())
@@ -391,47 +434,30 @@ def _check(y: NDArray[Any], p: Floats, unsure: NDArray[np.bool], labels: tuple[s
         )
 
 
-def _codes(
-    what: str, codes: NDArray[Any], shape: tuple[int, ...], labels: tuple[str, ...]
-) -> NDArray[np.int64]:
-    """Label codes, checked."""
+def _check_codes(codes: NDArray[Any], labels: tuple[str, ...]) -> None:
     whole = np.issubdtype(codes.dtype, np.integer)
-    if codes.shape != shape:
-        raise DataError(
-            "E615", f"{what} of another shape", expected=f"shape {shape}", shape=codes.shape
-        )
     if not whole or codes.min() < 0 or codes.max() >= len(labels):
         raise DataError(
             "E616",
-            f"{what} without a label",
+            "Truth without a label",
             expected=f"whole numbers from 0 to {len(labels) - 1}",
             dtype=str(codes.dtype),
             lowest=codes.min().item() if whole else None,
             highest=codes.max().item() if whole else None,
         )
-    return codes.astype(np.int64)
 
 
 def _check_choice(
-    positive: str | None,
-    threshold: float | None,
-    recall: float,
-    labels: tuple[str, ...],
-    *,
-    chosen: bool,
+    positive: str | None, by_threshold: bool, recall: float, labels: tuple[str, ...]
 ) -> None:
     two = len(labels) == 2
     if positive is not None and not (two and positive in labels):
         expected = f"one of {', '.join(labels)}" if two else "two labels, of which one is positive"
         fix = did_you_mean(positive, labels)
         raise DataError("E617", "No positive label", expected=expected, fix=fix, positive=positive)
-    if threshold is not None and not (two and chosen and 0 <= threshold <= 1):
+    if by_threshold and not two:
         raise DataError(
-            "E618",
-            "No threshold",
-            expected="a probability, two labels, and the answers it leads to as `predicted`",
-            threshold=threshold,
-            n_labels=len(labels),
+            "E618", "A threshold decides between two labels", expected="two", n_labels=len(labels)
         )
     if not 0 < recall <= 1:
         raise DataError("E619", "No recall", expected="a share in (0, 1]", recall=recall)

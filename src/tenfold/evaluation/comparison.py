@@ -15,8 +15,10 @@ from tenfold.evaluation.intervals import (
     Verdict,
     mcnemar,
     mcnemar_p,
+    percentile_interval,
     ratios,
     resampled_counts,
+    verdict_of,
 )
 from tenfold.evaluation.regression import ROUNDING
 
@@ -83,17 +85,18 @@ class Comparison(Frozen):
 
     def lines(self) -> list[str]:
         """The comparison for people, a line each."""
-        found = [f"{self.n:,} rows answered by both, change from the first to the second, 95%"]
+        lines = [f"{self.n:,} rows answered by both, change from the first to the second, 95%"]
         if self.p_value is not None:
-            found.append(
+            lines.append(
                 f"only the first right {self.only_first:,}, only the second {self.only_second:,} "
                 f"(exact McNemar test, {self.p_text})"
             )
-        for one in self.differences:
-            sign = "x" if one.is_ratio else ""
-            text = f"{one.first:.6g} -> {one.second:.6g}"
-            found.append(f"{one.score:<18} {text:<24} {sign}{one.change}  {one.verdict}")
-        return [*found, self.verdict]
+        for difference in self.differences:
+            sign = "x" if difference.is_ratio else ""
+            scores = f"{difference.first:.6g} -> {difference.second:.6g}"
+            change = f"{sign}{difference.change}  {difference.verdict}"
+            lines.append(f"{difference.score:<18} {scores:<24} {change}")
+        return [*lines, self.verdict]
 
 
 def compare_labels(
@@ -159,9 +162,15 @@ def compare_values(
         _ratio("MAE", errors[0], errors[1], 1.0, rng),
     ]
     return Comparison(
-        task="regression", first=names[0], second=names[1], n=len(true),
-        only_first=None, only_second=None, p_value=None, differences=tuple(differences),
-    )  # fmt: skip
+        task="regression",
+        first=names[0],
+        second=names[1],
+        n=len(true),
+        only_first=None,
+        only_second=None,
+        p_value=None,
+        differences=tuple(differences),
+    )
 
 
 def _check_labels(true: NDArray[Any], *answers: tuple[NDArray[Any], Floats]) -> int:
@@ -173,10 +182,8 @@ def _check_labels(true: NDArray[Any], *answers: tuple[NDArray[Any], Floats]) -> 
             or codes.shape != true.shape
             or probabilities.shape != (len(true), n_labels)
         ):
-            raise _no_pairs(
-                "codes (n,) and probabilities (n, n_labels) of both, n at least 1",
-                true, codes, probabilities,
-            )  # fmt: skip
+            expected = "codes (n,) and probabilities (n, n_labels) of both, n at least 1"
+            raise _no_pairs(expected, true, codes, probabilities)
     return int(n_labels)
 
 
@@ -193,11 +200,15 @@ def _accuracy(
     draws = np.concatenate(list(resampled_counts(cells, rng))) / len(first)
     values = (float(first.mean()), float(second.mean()))
     verdict = mcnemar(second, first)
-    change = _interval(values[1] - values[0], draws[:, 1] - draws[:, 2])
+    change = percentile_interval(values[1] - values[0], draws[:, 1] - draws[:, 2])
     return Difference(
-        score="accuracy", first=values[0], second=values[1], change=change, is_ratio=False,
+        score="accuracy",
+        first=values[0],
+        second=values[1],
+        change=change,
+        is_ratio=False,
         verdict=verdict,
-    )  # fmt: skip
+    )
 
 
 def _ratio(
@@ -209,13 +220,15 @@ def _ratio(
         change, verdict = _beside_nothing(*values)
     else:
         change = ratios([(second, first)], rng)[0].score(power)
-        verdict = (
-            "better" if change.high < 1 else "worse" if change.low > 1 else "not distinguishable"
-        )
+        verdict = verdict_of(change, equal=1, more_is_better=False)
     return Difference(
-        score=score, first=values[0], second=values[1], change=change, is_ratio=True,
+        score=score,
+        first=values[0],
+        second=values[1],
+        change=change,
+        is_ratio=True,
         verdict=verdict,
-    )  # fmt: skip
+    )
 
 
 def _beside_nothing(first: float, second: float) -> tuple[Score, Verdict]:
@@ -242,25 +255,23 @@ def _macro_f1(
         cells = np.zeros((len(counts), k**3))
         cells[:, used] = counts
         cube = cells.reshape(-1, k, k, k)
-        pair = (cube.sum(axis=3), cube.sum(axis=2))
-        one, other = (np.nanmean(f1_scores(matrix), axis=1) for matrix in pair)
-        return one, other
+        first_f1, second_f1 = (
+            np.nanmean(f1_scores(cube.sum(axis=axis)), axis=1) for axis in (3, 2)
+        )
+        return first_f1, second_f1
 
-    one, other = (float(found[0]) for found in scores(joint[used][None].astype(float)))
+    values = [float(f1[0]) for f1 in scores(joint[used][None].astype(float))]
     changes = []
     for draw in resampled_counts(joint[used], rng):
         for lines in np.array_split(draw, max(1, len(draw) * k**3 // 2**22)):
-            a, b = scores(lines)
-            changes.append(b - a)
-    change = _interval(other - one, np.concatenate(changes))
-    verdict: Verdict = (
-        "better" if change.low > 0 else "worse" if change.high < 0 else "not distinguishable"
-    )
+            first_f1, second_f1 = scores(lines)
+            changes.append(second_f1 - first_f1)
+    change = percentile_interval(values[1] - values[0], np.concatenate(changes))
     return Difference(
-        score="macro F1", first=one, second=other, change=change, is_ratio=False, verdict=verdict
+        score="macro F1",
+        first=values[0],
+        second=values[1],
+        change=change,
+        is_ratio=False,
+        verdict=verdict_of(change, equal=0, more_is_better=True),
     )
-
-
-def _interval(value: float, resampled: Floats) -> Score:
-    low, high = np.percentile(resampled, [2.5, 97.5])
-    return Score(value=value, low=min(value, float(low)), high=max(value, float(high)))

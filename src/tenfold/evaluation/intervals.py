@@ -76,6 +76,41 @@ def in_unit(value: float, size: float | None = None) -> str:
     return f"{value:,.{max(digits, 0)}f}" if -10 <= digits <= 10 else f"{value:.4e}"
 
 
+class Subset(NamedTuple):
+    """Which rows were measured: the name of their dataset, and `test`, `validation` or `all`."""
+
+    data: str = "arrays"
+    part: str = "all"
+
+
+ARRAYS = Subset()
+"""Rows that are of no dataset."""
+
+
+def percentile_interval(value: float, resampled: Floats) -> Score:
+    """The bootstrap percentile interval, widened to the value where a biased score leaves it.
+
+    Args:
+      value: The score.
+      resampled: The same of resampled rows (n_resamples,), NaN where they have none.
+    """
+    low, high = np.nanpercentile(resampled, [2.5, 97.5])
+    return Score(value=value, low=min(value, float(low)), high=max(value, float(high)))
+
+
+def verdict_of(change: Score, *, equal: float, more_is_better: bool) -> Verdict:
+    """What the interval of a change says: `equal` lies below it, above it, or inside.
+
+    Args:
+      change: A difference or a ratio, with its interval.
+      equal: The change between equal models: 0 of a difference, 1 of a ratio.
+      more_is_better: Whether a change above `equal` is for the better.
+    """
+    if change.low <= equal <= change.high:
+        return "not distinguishable"
+    return "better" if (change.low > equal) is more_is_better else "worse"
+
+
 def wilson(successes: int, n: int) -> Score:
     """A share with its Wilson score interval, which stays inside 0 to 1 and holds at both ends.
 
@@ -180,8 +215,8 @@ def _log_ratios(means: Floats, n: int) -> tuple[Floats, Floats]:
 
 def _reach(t: Floats) -> float:
     """How many standard errors the interval reaches: what 95% of the resampled |t| stay within."""
-    known = t[np.isfinite(t)]  # one row drawn again and again has no spread, and says nothing
-    return min(float(np.percentile(known, 95)), MAX_REACH) if known.size else Z
+    finite = t[np.isfinite(t)]  # one row drawn again and again has no spread, and says nothing
+    return min(float(np.percentile(finite, 95)), MAX_REACH) if finite.size else Z
 
 
 def share_interval(value: float, resampled: Floats, n: int, n_rows: int) -> Score:

@@ -7,7 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tenfold.core.errors import DataError
-from tenfold.evaluation.intervals import MAX_RESAMPLED, Floats, Score, Verdict
+from tenfold.evaluation.intervals import (
+    MAX_RESAMPLED,
+    Floats,
+    Score,
+    Verdict,
+    percentile_interval,
+)
 
 N_DRAWS = 9_999
 """Resamples of a test: 1,000 see no p below 0.002, which five comparisons ask for."""
@@ -32,11 +38,11 @@ class Beside(NamedTuple):
     verdict: Verdict
 
 
-def beside_best(worth: Floats, best: int, seed: int = 0) -> list[Beside | None]:
+def beside_best(row_scores: Floats, best: int, seed: int = 0) -> list[Beside | None]:
     """Compare every model with one of them, on the same rows.
 
     Args:
-      worth: What each row is worth (n_models, n): more is better. Of several seeds the mean.
+      row_scores: Of each model and row (n_models, n): more is better. Of several seeds the mean.
       best: Which model the others are compared with; chosen on other rows.
       seed: Decides the resamples.
 
@@ -49,21 +55,24 @@ def beside_best(worth: Floats, best: int, seed: int = 0) -> list[Beside | None]:
     A paired bootstrap over the rows (Efron and Tibshirani 1993, chapter 16); the p values are
     corrected by `holm`.
     """
-    if worth.ndim != 2 or not worth.shape[1] or not 0 <= best < len(worth):
+    n_models = len(row_scores)
+    if row_scores.ndim != 2 or not row_scores.shape[1] or not 0 <= best < n_models:
         expected = "(n_models, n) with rows, and the number of one of them"
         raise DataError(
-            "E622", "Nothing to compare", expected=expected, shape=worth.shape, best=best
+            "E622", "Nothing to compare", expected=expected, shape=row_scores.shape, best=best
         )
-    others = [i for i in range(len(worth)) if i != best]
-    tests = [_paired(worth[i] - worth[best], np.random.default_rng((seed, i))) for i in others]
+    others = [i for i in range(n_models) if i != best]
+    tests = [
+        _paired(row_scores[i] - row_scores[best], np.random.default_rng((seed, i))) for i in others
+    ]
     corrected = holm([p for _, p in tests])
-    found: list[Beside | None] = [None] * len(worth)
+    results: list[Beside | None] = [None] * n_models
     for i, (change, _), p in zip(others, tests, corrected, strict=True):
         verdict: Verdict = "not distinguishable"
         if p <= 0.05:
             verdict = "better" if change.value > 0 else "worse"
-        found[i] = Beside(change, p, verdict)
-    return found
+        results[i] = Beside(change, p, verdict)
+    return results
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -83,9 +92,10 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return corrected
 
 
-def mean_interval(worth: Floats, seed: int = 0) -> Score:
+def mean_interval(row_scores: Floats, seed: int = 0) -> Score:
     """The mean of rows (n,) with the 95% interval of its bootstrap."""
-    return _interval(worth, _resampled_means(worth, np.random.default_rng(seed)))
+    means = _resampled_means(row_scores, np.random.default_rng(seed))
+    return percentile_interval(float(row_scores.mean()), means)
 
 
 def _paired(differences: Floats, rng: np.random.Generator) -> tuple[Score, float]:
@@ -93,13 +103,7 @@ def _paired(differences: Floats, rng: np.random.Generator) -> tuple[Score, float
     means = _resampled_means(differences, rng)
     below, above = int((means <= 0).sum()), int((means >= 0).sum())
     p = min(1.0, 2 * (1 + min(below, above)) / (len(means) + 1))
-    return _interval(differences, means), p
-
-
-def _interval(values: Floats, means: Floats) -> Score:
-    value = float(values.mean())
-    low, high = np.percentile(means, [2.5, 97.5])
-    return Score(value=value, low=min(value, float(low)), high=max(value, float(high)))
+    return percentile_interval(float(differences.mean()), means), p
 
 
 def _resampled_means(values: NDArray[Any], rng: np.random.Generator) -> Floats:

@@ -1,7 +1,8 @@
 """How far predicted values are from the true ones, and whether they beat knowing nothing."""
 
+from collections.abc import Iterator
 from html import escape
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -9,7 +10,19 @@ from numpy.typing import ArrayLike, NDArray
 from tenfold.core import html_repr
 from tenfold.core.contract import Frozen
 from tenfold.core.errors import DataError
-from tenfold.evaluation.intervals import Finite, Floats, Ratio, Score, Verdict, ratios, wilson
+from tenfold.evaluation.intervals import (
+    ARRAYS,
+    Finite,
+    Floats,
+    Score,
+    Subset,
+    Verdict,
+    in_unit,
+    ratios,
+    verdict_of,
+    wilson,
+)
+from tenfold.model.predictions import Values
 
 MAX_SIZE = 1e150
 """Squares of larger numbers overflow."""
@@ -19,6 +32,13 @@ BaselineKind = Literal["mean", "last value"]
 
 ROUNDING = 1e-5
 """Answers that differ by less than this share of the largest error are the same, in float32."""
+
+
+class BaselineValues(NamedTuple):
+    """What knowing nothing answers: one number, or one for each row (n,)."""
+
+    kind: BaselineKind
+    value: ArrayLike
 
 
 class RegressionBaseline(Frozen):
@@ -59,6 +79,20 @@ class RegressionEvaluation(Frozen):
     coverage: Score | None
     interval_width: Finite | None
 
+    labels: ClassVar[tuple[str, ...]] = ()
+    score_name: ClassVar[str] = "RMSE"
+    fold_scores: ClassVar[tuple[str, ...]] = ("rmse", "mae", "r2")
+
+    @property
+    def score(self) -> Score:
+        """The score that models are ranked by: the root mean squared error."""
+        return self.rmse
+
+    @property
+    def headline(self) -> str:
+        """That score with its name and interval, for people."""
+        return f"RMSE {self.rmse.in_unit}"
+
     @property
     def verdict(self) -> str:
         """In plain words: whether the model is worth anything beside its baseline."""
@@ -72,6 +106,18 @@ class RegressionEvaluation(Frozen):
             case _:
                 text = "Not shown to beat {}: on these rows the difference is within chance."
         return text.format(rival[self.baseline.kind])
+
+    def lines(self) -> Iterator[str]:
+        """The scores for people, a line each."""
+        yield f"target             {self.target}"
+        yield f"MAE                {self.mae.in_unit}"
+        yield f"RMSE               {self.rmse.in_unit}"
+        yield f"R2                 {self.r2 or 'none: all true values are equal'}"
+        if self.coverage and self.interval_width is not None:
+            width = in_unit(self.interval_width)
+            yield f"inside interval    {self.coverage}, mean width {width}"
+        yield f"baseline           RMSE {self.baseline.rmse.in_unit} ({self.baseline.kind})"
+        yield f"verdict            {self.verdict}"
 
     def _repr_html_(self) -> str:
         scores = [("MAE", self.mae.in_unit), ("RMSE", self.rmse.in_unit), ("R2", self.r2 or "none")]
@@ -87,36 +133,28 @@ class RegressionEvaluation(Frozen):
     def of(
         cls,
         true: ArrayLike,
-        value: ArrayLike,
+        answers: Values,
+        baseline: BaselineValues,
         *,
-        low: ArrayLike | None = None,
-        high: ArrayLike | None = None,
-        baseline_value: ArrayLike,
-        baseline_kind: BaselineKind,
-        data: str = "arrays",
-        part: str = "all",
         target: str = "value",
+        subset: Subset = ARRAYS,
         seed: int = 0,
     ) -> Self:
         """Measure predicted values against the truth.
 
         Args:
           true: True values (n,), n at least 2.
-          value: Predicted values (n,).
-          low: Lower end of each row's interval (n,), with `high`.
-          high: Upper end (n,).
-          baseline_value: What the baseline answers: one number, or one for each row (n,).
-          baseline_kind: What that is.
-          data: Name of the dataset, for the record.
-          part: Which of its rows.
+          answers: The answers (n); intervals whose upper end is not finite are none.
+          baseline: What knowing nothing answers.
           target: Name of the quantity.
+          subset: Which rows they are, for the record.
           seed: Decides the bootstrap resamples.
 
         Raises:
           DataError: Fewer than two rows, shapes that disagree, a number that is not finite, or an
             interval whose ends are swapped.
         """
-        y, predicted, base, ends = _check(true, value, low, high, baseline_value)
+        y, predicted, base, ends = _check(true, answers, baseline.value)
         # Squares of the smallest numbers must not vanish.
         size = float(max(np.abs(y - predicted).max(), np.abs(y - base).max(), np.ptp(y))) or 1.0
         error, other, deviation = (
@@ -124,32 +162,33 @@ class RegressionEvaluation(Frozen):
         )
         # By squares, which those that are small beside the largest error do not survive.
         varies, errs = bool((deviation**2).any()), bool((other**2).any())
-        pairs: list[tuple[Floats, Floats | None]] = [
-            (error, None), (error**2, None), (other, None), (other**2, None),
-        ]  # fmt: skip
+        pairs: list[tuple[Floats, Floats | None]]
+        pairs = [(error, None), (error**2, None), (other, None), (other**2, None)]
         pairs += [(error**2, deviation**2)] if varies else []
         pairs += [(error**2, other**2)] if errs else []
-        found = ratios(pairs, np.random.default_rng(seed))
+        measured = ratios(pairs, np.random.default_rng(seed))
         mae, rmse, other_mae, other_rmse = (
             _scaled(ratio.score(power), size)
-            for ratio, power in zip(found, (1, 0.5, 1, 0.5), strict=False)
+            for ratio, power in zip(measured, (1, 0.5, 1, 0.5), strict=False)
         )
         # Answers are float32: apart by no more than its rounding, they are the baseline's.
         if np.abs(predicted - base).max() <= ROUNDING * size + 2e-7 * np.abs(base).max():
             verdict: Verdict = "not distinguishable"
+        elif errs:
+            verdict = verdict_of(measured[-1].score(), equal=1, more_is_better=False)
         else:
-            verdict = _verdict(found[-1]) if errs else _beside_perfection(error)
+            verdict = "worse" if error.any() else "not distinguishable"
         return cls(
-            data=data,
-            part=part,
+            data=subset.data,
+            part=subset.part,
             n=len(y),
             target=target,
-            baseline=RegressionBaseline(kind=baseline_kind, mae=other_mae, rmse=other_rmse),
+            baseline=RegressionBaseline(kind=baseline.kind, mae=other_mae, rmse=other_rmse),
             better_than_baseline=verdict,
             beats_baseline=verdict == "better",
             mae=mae,
             rmse=rmse,
-            r2=_one_minus(found[4].score()) if varies else None,
+            r2=_one_minus(measured[4].score()) if varies else None,
             coverage=None if ends is None else wilson(int(_inside(y, *ends).sum()), len(y)),
             interval_width=None if ends is None else float((ends[1] - ends[0]).mean()),
         )
@@ -168,36 +207,23 @@ def _one_minus(score: Score) -> Score:
     return Score(value=1 - score.value, low=1 - score.high, high=1 - score.low)
 
 
-def _verdict(squares: Ratio) -> Verdict:
-    """What the ratio of the squared errors to the baseline's says."""
-    ends = squares.score()
-    return "better" if ends.high < 1 else "worse" if ends.low > 1 else "not distinguishable"
-
-
-def _beside_perfection(error: Floats) -> Verdict:
-    return "worse" if error.any() else "not distinguishable"
-
-
 def _check(
-    true: ArrayLike,
-    value: ArrayLike,
-    low: ArrayLike | None,
-    high: ArrayLike | None,
-    baseline_value: ArrayLike,
+    true: ArrayLike, answers: Values, baseline_value: ArrayLike
 ) -> tuple[Floats, Floats, Floats, tuple[Floats, Floats] | None]:
-    given: dict[str, Any] = {"true": true, "value": value, "baseline_value": baseline_value}
-    given |= {name: end for name, end in (("low", low), ("high", high)) if end is not None}
+    """Truth, values, baseline and the ends of the intervals as float64 (n,), checked."""
+    given = {"true": true, "value": answers.value, "baseline_value": baseline_value}
+    if answers.intervals is not None:
+        given |= dict(zip(("low", "high"), answers.intervals, strict=True))
     arrays = {name: np.asarray(numbers, np.float64) for name, numbers in given.items()}
     y, base = arrays["true"], arrays["baseline_value"]
     if base.ndim == 0 and y.ndim == 1:
         arrays["baseline_value"] = np.full_like(y, base)
-    alike = all(numbers.shape == y.shape for numbers in arrays.values())
-    if y.ndim != 1 or len(y) < 2 or not alike or (low is None) != (high is None):
+    if y.ndim != 1 or len(y) < 2 or any(numbers.shape != y.shape for numbers in arrays.values()):
         shapes: dict[str, Any] = {name: numbers.shape for name, numbers in arrays.items()}
         raise DataError(
             "E623",
             "Values and truth do not belong together",
-            expected="one shape (n,), n at least 2 for an interval, and low with high",
+            expected="one shape (n,), n at least 2 for an interval",
             **shapes,
         )
     for name, numbers in arrays.items():
@@ -212,13 +238,17 @@ def _check(
                 row=row,
                 number=float(numbers[row]),
             )
-    if low is None:
+    if answers.intervals is None:
         return y, arrays["value"], arrays["baseline_value"], None
-    swapped = arrays["low"] > arrays["high"]
-    if swapped.any():
-        row = int(swapped.argmax())
-        low_end, high_end = (float(arrays[name][row]) for name in ("low", "high"))
+    low, high = arrays["low"], arrays["high"]
+    if (low > high).any():
+        row = int((low > high).argmax())
         raise DataError(
-            "E624", "Not an interval", expected="low <= high", row=row, low=low_end, high=high_end
+            "E624",
+            "Not an interval",
+            expected="low <= high",
+            row=row,
+            low=float(low[row]),
+            high=float(high[row]),
         )
-    return y, arrays["value"], arrays["baseline_value"], (arrays["low"], arrays["high"])
+    return y, arrays["value"], arrays["baseline_value"], (low, high)

@@ -8,13 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tenfold.core.contract import Frozen
-from tenfold.data.dataset import RowNumbers
+from tenfold.data.dataset import Dataset, RowNumbers
 from tenfold.data.duplicates import nearly_same
-from tenfold.evaluation import Score, in_unit, wilson
-from tenfold.evaluation.intervals import Finite, ratios
+from tenfold.evaluation.intervals import Finite, Score, in_unit
+from tenfold.evaluation.measures import MEASURES, Measure
 from tenfold.inputs.tables.columns import Table
 from tenfold.model.model import Model
-from tenfold.model.predictions import Values
 
 MAX_ROWS = 2_000
 """Rows that are changed and asked again, at most: there are some twenty changes."""
@@ -93,19 +92,24 @@ class Robustness(Frozen):
             return f"{rows} Directions are dealt evenly; a pen is widened or thinned by that much."
         return f"{rows} Each column was left out, and shuffled {N_SHUFFLES} times."
 
+    @property
+    def measure(self) -> Measure:
+        """What the score is."""
+        return next(measure for measure in MEASURES.values() if measure.score == self.score)
+
     def shown(self, score: Score) -> str:
         """A score with its interval, for people."""
-        return str(score) if self.score == "accuracy" else score.in_unit
+        return self.measure.shown(score)
 
     @property
     def worst(self) -> str:
         """The change of each kind that costs most, with its score, in one line."""
-        sign = 1 if self.score == "accuracy" else -1
-        found: dict[str, Change] = {}
-        for one in sorted(self.changes, key=lambda one: sign * one.value.value):
-            found.setdefault(one.kind, one)
-        shown = "{:.4f}".format if self.score == "accuracy" else in_unit
-        return ", ".join(f"{c.kind} {c.amount} {shown(c.value.value)}" for c in found.values())
+        sign = 1 if self.measure.more_is_better else -1
+        worst: dict[str, Change] = {}
+        for change in sorted(self.changes, key=lambda change: sign * change.value.value):
+            worst.setdefault(change.kind, change)
+        number = self.measure.number
+        return ", ".join(f"{c.kind} {c.amount} {number(c.value.value)}" for c in worst.values())
 
     def lines(self) -> Iterator[str]:
         """The result for people, a line each."""
@@ -114,10 +118,10 @@ class Robustness(Frozen):
         for change in self.changes:
             name = f"{change.kind}: {change.amount}"
             yield f"{name:<34} {self.score} {self.shown(change.value)}"
-        for one in self.columns:
-            name = f"shuffled: {one.column}"
-            spread = f"({in_unit(one.least)} to {in_unit(one.greatest)})"
-            yield f"{name:<34} costs {in_unit(one.mean)} {spread}"
+        for cost in self.columns:
+            name = f"shuffled: {cost.column}"
+            spread = f"({in_unit(cost.least)} to {in_unit(cost.greatest)})"
+            yield f"{name:<34} costs {in_unit(cost.mean)} {spread}"
         if self.nearly is not None:
             yield self.nearly_text
 
@@ -131,13 +135,13 @@ class Robustness(Frozen):
 
 
 def measure_robustness(
-    model: Model, x: Images | Table, y: NDArray[Any], part: str, seed: int = 0
+    model: Model, x: Any, y: NDArray[Any], part: str, seed: int = 0
 ) -> Robustness:
     """Ask a model changed rows.
 
     Args:
       model: The model.
-      x: RowNumbers (n, ...), not seen in its training.
+      x: Images (n, ...), or rows of a table, not seen in its training.
       y: Their label codes, or values (n,).
       part: What they are called.
       seed: Decides which rows are taken of more than 2,000, the directions, noise and shuffles.
@@ -146,46 +150,38 @@ def measure_robustness(
     if len(y) > MAX_ROWS:
         rows = np.sort(rng.choice(len(y), MAX_ROWS, replace=False))
         x, y = x[rows], y[rows]
-    ask = _Asker(model, y)
-    columns: tuple[ColumnCost, ...] = ()
-    if isinstance(x, Table):
-        changes = [
-            Change(kind="missing column", amount=name, value=ask.score(_without(x, name)))
-            for name in _used(model)
-        ]
-        columns = _importance(ask, x, _used(model), rng)
-    else:
-        changes = [
-            Change(kind=one.kind, amount=one.amount, value=ask.score(one.change(x)))
-            for one in image_changes(rng, x)
-        ]
+    asked, accepted = _Asker(model, y), model.contract.input
+    names = accepted.names if accepted.kind == "table" else ()
+    changes = missing_columns(names) if accepted.kind == "table" else image_changes(rng, x)
     return Robustness(
         part=part,
         n=len(y),
-        score="RMSE" if model.contract.task == "regression" else "accuracy",
-        base=ask.score(x),
-        changes=tuple(changes),
-        columns=columns,
+        score=asked.measure.score,
+        base=asked.score(x),
+        changes=tuple(
+            Change(kind=change.kind, amount=change.amount, value=asked.score(change.change(x)))
+            for change in changes
+        ),
+        columns=_importance(asked, x, names, rng),
     )
 
 
 def nearly_seen(
-    x: Images, keys: Sequence[str], train: RowNumbers, test: RowNumbers, right: NDArray[np.bool_]
+    data: Dataset, train: RowNumbers, test: RowNumbers, row_scores: NDArray[np.float64]
 ) -> NearlySeen:
     """Look for test images that are nearly training images.
 
     Args:
-      x: All images (n, ...).
-      keys: Of all of them.
+      data: Images.
       train, test: Row numbers.
-      right: Which of the test rows were answered right.
+      row_scores: What the answer to each test row is worth (n_test,).
     """
-    pairs = nearly_same(x, train, test)
-    fresh = right[~np.isin(test, pairs[:, 0])]
+    pairs = nearly_same(data.x, train, test)
+    fresh = row_scores[~np.isin(test, pairs[:, 0])]
     return NearlySeen(
         n=len(pairs),
-        without=wilson(int(fresh.sum()), len(fresh)) if len(fresh) else None,
-        pairs=tuple((keys[a], keys[b]) for a, b in pairs[:MAX_PAIRS].tolist()),
+        without=MEASURES[data.task.kind].of_rows(fresh) if len(fresh) else None,
+        pairs=tuple((data.keys[a], data.keys[b]) for a, b in pairs[:MAX_PAIRS].tolist()),
     )
 
 
@@ -194,34 +190,33 @@ class _Asker:
 
     def __init__(self, model: Model, y: NDArray[Any]) -> None:
         self._model, self._y = model, y
+        self.measure = MEASURES[model.task.kind]
 
     def error(self, x: Any) -> float:
         """Share wrong, or RMSE."""
-        found = self._errors(x)
-        return float(np.sqrt(found.mean()) if self._model.labels == () else found.mean())
+        return self.measure.error(self._row_scores(x))
 
     def score(self, x: Any) -> Score:
-        found = self._errors(x)
-        if self._model.labels:
-            return wilson(int((1 - found).sum()), len(found))
-        if not found.any():
-            return Score(value=0, low=0, high=0)
-        return ratios([(found, None)], np.random.default_rng(0))[0].score(0.5)
+        return self.measure.of_rows(self._row_scores(x))
 
-    def _errors(self, x: Any) -> NDArray[np.float64]:
-        answers = self._model.answer(x)
-        if isinstance(answers, Values):
-            squares: NDArray[np.float64] = (answers.value.astype(np.float64) - self._y) ** 2
-            return squares
-        wrong: NDArray[np.float64] = (answers.codes != self._y).astype(np.float64)
-        return wrong
+    def _row_scores(self, x: Any) -> NDArray[np.float64]:
+        return self._model.answer(x).row_scores(self._y)
+
+
+class RowChange(NamedTuple):
+    """One way to change rows, and by how much."""
+
+    kind: Kind
+    amount: str
+    change: Callable[[Any], Any]
 
 
 # Tables.
 
 
-def _used(model: Model) -> tuple[str, ...]:
-    return tuple(getattr(model.contract.input, "names", ()))
+def missing_columns(names: Sequence[str]) -> list[RowChange]:
+    """Every column left out."""
+    return [RowChange("missing column", name, partial(_without, name=name)) for name in names]
 
 
 def _without(x: Table, name: str) -> Table:
@@ -232,61 +227,51 @@ def _without(x: Table, name: str) -> Table:
 
 
 def _importance(
-    ask: _Asker, x: Table, names: tuple[str, ...], rng: np.random.Generator
+    asked: _Asker, x: Any, names: Sequence[str], rng: np.random.Generator
 ) -> tuple[ColumnCost, ...]:
-    base = ask.error(x)
-    found = []
+    base = asked.error(x) if names else 0.0
+    columns = []
     for name in names:
         costs = [
-            ask.error(Table({**x.columns, name: rng.permutation(x.columns[name])})) - base
+            asked.error(Table({**x.columns, name: rng.permutation(x.columns[name])})) - base
             for _ in range(N_SHUFFLES)
         ]
-        found.append(
+        columns.append(
             ColumnCost(
                 column=name, mean=float(np.mean(costs)), least=min(costs), greatest=max(costs)
             )
         )
-    return tuple(sorted(found, key=lambda one: -one.mean))
+    return tuple(sorted(columns, key=lambda column: -column.mean))
 
 
 # Images: uint8 (n, height, width) or (n, height, width, 3) in and out.
 # Outside a picture its border goes on.
 
 
-class ImageChange(NamedTuple):
-    """One way to change images, and by how much."""
-
-    kind: Kind
-    amount: str
-    change: Callable[[Images], Images]
-
-
-def image_changes(rng: np.random.Generator, x: Images) -> list[ImageChange]:
+def image_changes(rng: np.random.Generator, x: Images) -> list[RowChange]:
     """Every change that is tried, mildest first within its kind.
 
     Pens are of grey images alone: a photo in colour has none. Ink is dark where most pixels are
     lighter than their mean, for strokes are rare.
     """
     noise = rng.spawn(1)[0]
-    found = [ImageChange("shift", f"{px} px", partial(shifted, px=px)) for px in (1, 2, 3, 4)]
-    found += [
-        ImageChange("rotation", f"{degrees} degrees", partial(rotated, degrees=degrees))
+    changes = [RowChange("shift", f"{px} px", partial(shifted, px=px)) for px in (1, 2, 3, 4)]
+    changes += [
+        RowChange("rotation", f"{degrees} degrees", partial(rotated, degrees=degrees))
         for degrees in (5, 10, 15, 20, 30)
     ]
-    found += [
-        ImageChange("scale", f"x {factor}", partial(scaled, factor=factor))
+    changes += [
+        RowChange("scale", f"x {factor}", partial(scaled, factor=factor))
         for factor in (0.7, 0.85, 1.15, 1.3)
     ]
-    found += [
-        ImageChange("noise", f"{deviation} grey levels",
-                    partial(noisy, deviation=deviation, rng=noise))
-        for deviation in (16, 32, 64)
-    ]  # fmt: skip
+    for deviation in (16, 32, 64):
+        change = partial(noisy, deviation=deviation, rng=noise)
+        changes.append(RowChange("noise", f"{deviation} grey levels", change))
     if x.ndim > 3:
-        return found
+        return changes
     dark = bool(np.median(x) > x.mean())
-    return found + [
-        ImageChange("pen", amount, partial(penned, px=px, dark=dark))
+    return changes + [
+        RowChange("pen", amount, partial(penned, px=px, dark=dark))
         for amount, px in (("1 px thinner", -1), ("1 px thicker", 1), ("2 px thicker", 2))
     ]
 

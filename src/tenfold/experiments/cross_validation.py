@@ -19,7 +19,6 @@ from tenfold.core.errors import DataError
 from tenfold.core.progress import Listener
 from tenfold.data.dataset import Dataset, RowNumbers
 from tenfold.data.split import Split, assign_folds, hold_out
-from tenfold.evaluation import Evaluation
 from tenfold.experiments.artifacts import measure
 from tenfold.model.model import Model
 from tenfold.runs.record import DataRecord
@@ -66,11 +65,7 @@ def cross_validate(
             raise KeyboardInterrupt
         model = Model(built.content)
         evaluation, _ = measure(model, data, held, "all", known, settings.recall)
-        if isinstance(evaluation, Evaluation):
-            names: tuple[str, ...] = ("accuracy", "log_loss", "macro_f1")
-        else:
-            names = ("rmse", "mae", "r2")
-        scores = {name: getattr(evaluation, name) for name in names}
+        scores = {name: getattr(evaluation, name) for name in evaluation.fold_scores}
         done.append(
             Fold(
                 fold=number + 1,

@@ -114,7 +114,7 @@ def train(
     listener.stage("load")
     dataset = data if isinstance(data, Dataset) else load(data, target=target, reading=reading)
     settings = resolve(asked, table=dataset.input.kind == "table")
-    check_learner(settings, dataset.task, dataset.input)
+    check_learner(settings, dataset.task.kind, dataset.input)
     audit = audit_data(dataset)
     listener.audit(audit)
     problem = Problem(dataset, split_of(dataset, settings), settings)

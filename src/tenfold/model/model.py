@@ -28,6 +28,7 @@ class Model:
     Attributes:
       contract: What it accepts and returns.
       reader: What turns inputs into the rows that it accepts.
+      task: What it answers.
       labels: The labels, in the order of the probabilities; empty for regression.
       sha256: Digest of the file's bytes.
       n_bytes: Its size.
@@ -36,7 +37,8 @@ class Model:
     def __init__(self, content: bytes, *, where: object = "bytes") -> None:
         self.contract = _check(content, where)
         self.reader = reader_of(self.contract.input)
-        self.labels = self.contract.labels
+        self.task = self.contract.answers
+        self.labels = self.task.labels
         self.sha256 = hashlib.sha256(content).hexdigest()
         self.n_bytes = len(content)
         self._session = _session(content, where)

@@ -138,6 +138,11 @@ class Predictions(Sequence[Prediction]):
         """The probability of each answer's label (n,)."""
         return np.take_along_axis(self.probabilities, self.codes[:, None], axis=1)[:, 0]
 
+    def row_scores(self, true: NDArray[Any]) -> NDArray[np.float64]:
+        """What each answer is worth beside its true code (n,): 1 where it is right, else 0."""
+        right: NDArray[np.bool_] = self.codes == true
+        return right.astype(np.float64)
+
     @cached_property
     def unsure(self) -> NDArray[np.bool_]:
         """Whether the model would rather not give each answer (n,)."""
@@ -252,6 +257,16 @@ class Values(Sequence[Value]):
     def outputs(self) -> tuple[Floats, ...]:
         """What the graph gave: value, low and high."""
         return self.value, self.low, self.high
+
+    @property
+    def intervals(self) -> tuple[Floats, Floats] | None:
+        """The ends of the intervals, each (n,); None where the model measured none."""
+        return (self.low, self.high) if np.isfinite(self.high).all() else None
+
+    def row_scores(self, true: NDArray[Any]) -> NDArray[np.float64]:
+        """What each answer is worth beside its true value (n,): minus the squared error."""
+        errors: NDArray[np.float64] = self.value.astype(np.float64) - true
+        return -(errors**2)
 
     def __len__(self) -> int:
         return len(self.value)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tenfold.core import files
+from tenfold.core.colours import ACCENT, AGAINST, rgb
 from tenfold.core.contract import ImageInput
 from tenfold.core.errors import DataError
 from tenfold.inputs.pictures import mnist_box as box
@@ -23,7 +24,7 @@ from tenfold.model.predictions import Prediction, Predictions
 SHOWN_PX = 1600
 """Longer side of the annotated picture, at most."""
 
-SURE, DOUBTFUL = (23, 103, 179), (214, 90, 10)
+SURE, DOUBTFUL = rgb(ACCENT), rgb(AGAINST)
 """Colours of boxes: blue, and orange with a question mark."""
 
 

@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from tenfold.core.colours import INK
 from tenfold.evaluation import Floats, Reliability, reliability, share_answered
 from tenfold.evaluation.robustness import Robustness
-from tenfold.report.plots import INK, TRAIN, VALIDATION, new_charts, new_figure, plain, short
+from tenfold.report.plots import TRAIN, VALIDATION, new_charts, new_figure, plain, short
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -29,9 +30,15 @@ def calibration_figure(confidence: Floats, right: NDArray[np.bool]) -> "Figure":
     value = bins.accuracy
     below, above = value - bins.low, bins.high - value
     axes.errorbar(
-        bins.confidence, value, yerr=(below, above), fmt="o", ms=5, lw=1.2, color=VALIDATION,
+        bins.confidence,
+        value,
+        yerr=(below, above),
+        fmt="o",
+        ms=5,
+        lw=1.2,
+        color=VALIDATION,
         label="share right, 95%",
-    )  # fmt: skip
+    )
     axes.set(xlabel="stated confidence", ylabel="share right", xlim=(0, 1.02), ylim=(0, 1.02))
     axes.set_title("Calibration")
     plain(axes)
@@ -46,9 +53,14 @@ def answered_figure(confidence: Floats, right: NDArray[np.bool]) -> "Figure":
     axes.plot(share, accuracy, color=VALIDATION, lw=1.6)
     axes.plot(share[-1:], accuracy[-1:], "o", color=INK, ms=5)
     axes.annotate(
-        f"all answered: {accuracy[-1]:.2%}", (share[-1], accuracy[-1]), (-8, -4), color=INK,
-        textcoords="offset points", ha="right", va="top",
-    )  # fmt: skip
+        f"all answered: {accuracy[-1]:.2%}",
+        (share[-1], accuracy[-1]),
+        (-8, -4),
+        color=INK,
+        textcoords="offset points",
+        ha="right",
+        va="top",
+    )
     low = float(accuracy.min())
     axes.set(xlabel="share answered, the surest first", ylabel="accuracy of those answered")
     axes.set(xlim=(0, 1.03), ylim=(low - 0.35 * (1.0001 - low), 1 + 0.1 * (1.0001 - low)))
@@ -57,18 +69,18 @@ def answered_figure(confidence: Floats, right: NDArray[np.bool]) -> "Figure":
     return figure
 
 
-def importance_figure(found: Robustness) -> "Figure":
+def importance_figure(robustness: Robustness) -> "Figure":
     """What shuffling each column costs, the dearest on top, with the spread of the repeats."""
-    columns = found.columns[:MAX_COLUMNS][::-1]
-    cost = np.array([one.mean for one in columns])
-    spread = (cost - [one.least for one in columns], [one.greatest for one in columns] - cost)
+    columns = robustness.columns[:MAX_COLUMNS][::-1]
+    cost, least, greatest = np.array([(c.mean, c.least, c.greatest) for c in columns]).T
+    spread = (cost - least, greatest - cost)
     figure = new_figure(6.4, 1.2 + 0.28 * len(columns))
     axes = figure.subplots()
     at = np.arange(len(columns))
     axes.barh(at, cost, xerr=spread, color=VALIDATION, alpha=0.85, height=0.65, ecolor=INK)
-    axes.set_yticks(at, [short(one.column, 24) for one in columns])
-    lost = "accuracy lost" if found.score == "accuracy" else "RMSE gained"
-    axes.set(xlabel=lost)
+    axes.set_yticks(at, [short(column.column, 24) for column in columns])
+    change = "lost" if robustness.measure.more_is_better else "gained"
+    axes.set(xlabel=f"{robustness.score} {change}")
     axes.set_title("Importance of the columns")
     axes.axvline(0, color=TRAIN, lw=1)
     plain(axes)

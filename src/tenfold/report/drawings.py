@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tenfold.core import files
+from tenfold.core import colours, files
+from tenfold.core.colours import rgb
 from tenfold.model.predictions import Prediction
 
 PANEL_PX = 280
@@ -16,7 +17,8 @@ GAP_PX, HEAD_PX, ROW_PX = 12, 40, 24
 MAX_ROWS = 10
 """The most probable labels that get a bar."""
 
-INK, BAR, DOUBT, GREY = (31, 41, 51), (23, 103, 179), (214, 90, 10), (200, 206, 212)
+INK, BAR, DOUBT = rgb(colours.INK), rgb(colours.ACCENT), rgb(colours.AGAINST)
+GREY = (200, 206, 212)
 
 
 def steps_picture(answer: Prediction) -> bytes:

@@ -2,28 +2,34 @@
 
 import base64
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-import numpy as np
 from pydantic import ValidationError
 
 from tenfold.core import files
 from tenfold.core.contract import Frozen
 from tenfold.core.errors import RunError
 from tenfold.core.records import Audit
-from tenfold.evaluation import Comparison, Evaluation, RegressionEvaluation, in_unit
+from tenfold.core.task import TaskKind
+from tenfold.evaluation import AnyEvaluation, Comparison, Evaluation, in_unit
 from tenfold.evaluation.robustness import Robustness
-from tenfold.report.answers import answered_figure, calibration_figure, importance_figure
+from tenfold.report.answers import importance_figure
 from tenfold.report.commands import commands
+from tenfold.report.figures import RunFigure, run_figures
 from tenfold.report.layers import layer_rows
 from tenfold.report.network_page import Living, embedded, read_text, render
-from tenfold.report.plots import as_svg, history_figure, precision_recall_figure
-from tenfold.report.sheet import layout, sheet_order
-from tenfold.report.values import forecast_figure, predicted_vs_true_figure, residuals_figure
-from tenfold.runs.csv_files import StoredLabels, StoredValues, read_predictions, read_test_rows
+from tenfold.report.plots import as_svg
+from tenfold.report.sheet import layout
+from tenfold.runs.csv_files import (
+    StoredAnswers,
+    StoredLabels,
+    StoredValues,
+    read_predictions,
+    read_test_rows,
+)
 from tenfold.runs.record import Run
 
 PICTURES = {
@@ -37,7 +43,7 @@ PICTURES = {
 """Every picture for people that a run folder may hold, in the order of the report."""
 
 SHEET = "test_images.png"
-"""The test images of a run, in the order of `sheet_order`."""
+"""The test images of a run, wrong ones first."""
 
 MAX_ROWS = 20_000
 """Rows that a report lists, at most: wrong ones first."""
@@ -76,12 +82,7 @@ def write_report(run: Run, notes: Sequence[str] = ()) -> None:
     evaluation, stored = run.evaluation, read_predictions(run)
     living = Living(run)
     audit, robustness = _audit(run), read_robustness(run)
-    scripts = living.scripts
-    rows: dict[str, Any] = {}
-    if isinstance(stored, StoredLabels) and isinstance(evaluation, Evaluation):
-        rows = _rows(run, stored)
-        scripts += f'\n{embedded("rows-data", rows)}\n<script type="module">\n'
-        scripts += f"{read_text('tenfold.report', 'report.js')}</script>"
+    rows = ROWS[evaluation.task](run, evaluation, stored)
     text = render(
         "tenfold.report",
         "report.html.j2",
@@ -91,17 +92,17 @@ def write_report(run: Run, notes: Sequence[str] = ()) -> None:
         record=run.record,
         evaluation=evaluation,
         living=living,
-        scripts=scripts,
+        scripts=living.scripts + rows.scripts,
         notes=notes,
         findings=audit.findings if audit else (),
         grave=GRAVE,
         plots=_plots(run, stored, robustness),
         sheet=_sheet(run),
-        worst=_worst(run, stored) if isinstance(stored, StoredValues) else (),
+        worst=rows.worst,
         layers=layer_rows((run.path / "model.onnx").read_bytes()),
         robustness=robustness,
         commands=commands(run),
-        cells=partial(_cells, evaluation) if isinstance(evaluation, Evaluation) else None,
+        cells=rows.cells,
         max_cells=MAX_CELLS_LABELS,
         n_hardest=N_HARDEST,
         max_columns=MAX_COLUMNS,
@@ -134,9 +135,9 @@ def write_comparison(first: Run, second: Run, comparison: Comparison, path: Path
 
 def _otherwise(first: Run, second: Run) -> Iterator[tuple[str, Any, Any]]:
     """Settings in which two runs differ; an older run may not know one of them."""
-    one, other = first.record.config, second.record.config
-    for name in sorted({*one, *other} - {"learner"}):
-        values = [config.get(name, "not known then") for config in (one, other)]
+    configs = first.record.config, second.record.config
+    for name in sorted({*configs[0], *configs[1]} - {"learner"}):
+        values = [config.get(name, "not known then") for config in configs]
         if values[0] != values[1]:
             yield name, *values
 
@@ -180,15 +181,30 @@ def _read(path: Path) -> bytes:
         return path.read_bytes()
 
 
-def _rows(run: Run, stored: StoredLabels) -> dict[str, Any]:
+class _Rows(NamedTuple):
+    """The test rows in a report.
+
+    Attributes:
+      scripts: For labels the rows and what shows them.
+      cells: For labels how strongly each cell of the confusion matrix is coloured.
+      worst: For values the rows that are furthest off.
+    """
+
+    scripts: str = ""
+    cells: Callable[[int, int], float] | None = None
+    worst: Sequence[tuple[str, float, float, float, list[tuple[str, str]]]] = ()
+
+
+def _label_rows(run: Run, evaluation: Evaluation, stored: StoredLabels) -> _Rows:
     """The rows of `predictions.csv` for the page: wrong ones first, most confident first."""
-    order = sheet_order(stored.predicted == stored.true, stored.confidence)[:MAX_ROWS]
-    shape = getattr(run.model.contract.input, "shape", ())
+    order = stored.worst_first[:MAX_ROWS]
+    accepted = run.model.contract.input
     names, cells = read_test_rows(run)
-    sheet = layout(len(stored.keys), shape) if (run.path / SHEET).is_file() else None
-    return {
+    shape = () if accepted.kind == "table" else accepted.shape
+    sheet = layout(len(stored), shape) if (run.path / SHEET).is_file() else None
+    rows = {
         "labels": stored.labels,
-        "n": len(stored.keys),
+        "n": len(stored),
         "keys": [stored.keys[row] for row in order],
         "true": stored.true[order].tolist(),
         "predicted": stored.predicted[order].tolist(),
@@ -200,6 +216,31 @@ def _rows(run: Run, stored: StoredLabels) -> dict[str, Any]:
         "names": names,
         "cells": [cells.get(stored.keys[row]) for row in order] if cells else [],
     }
+    script = f'\n{embedded("rows-data", rows)}\n<script type="module">\n'
+    script += f"{read_text('tenfold.report', 'report.js')}</script>"
+    return _Rows(script, partial(_cells, evaluation))
+
+
+def _value_rows(run: Run, _: AnyEvaluation, stored: StoredValues) -> _Rows:
+    """Key, truth, prediction, error and cells, by name, of the rows that are furthest off."""
+    names, cells = read_test_rows(run)
+    worst = [
+        (
+            stored.keys[row],
+            float(stored.true[row]),
+            float(stored.predicted[row]),
+            float(stored.predicted[row] - stored.true[row]),
+            list(zip(names, cells.get(stored.keys[row], ()), strict=False)),
+        )
+        for row in stored.worst_first[:N_WORST]
+    ]
+    return _Rows(worst=worst)
+
+
+ROWS: Mapping[TaskKind, Callable[..., _Rows]] = {
+    "classification": _label_rows,
+    "regression": _value_rows,
+}
 
 
 def _sheet(run: Run) -> str | None:
@@ -218,59 +259,18 @@ def _cells(evaluation: Evaluation, true: int, predicted: int) -> float:
     return math.sqrt(row[predicted] / max(whole, 1))
 
 
-def _plots(
-    run: Run, stored: StoredLabels | StoredValues, robustness: Robustness | None
-) -> list[Plot]:
-    plots: list[Plot] = []
-
-    def add(title: str, figure: Any, caption: str) -> None:
-        width, height = figure.get_size_inches()
-        plots.append(Plot(as_svg(figure, title), caption, width > 1.7 * height))
-
-    evaluation = run.evaluation
-    if isinstance(stored, StoredLabels) and isinstance(evaluation, Evaluation):
-        right = stored.predicted == stored.true
-        add("Calibration", calibration_figure(stored.confidence, right),
-            "Of answers that state 80%, 80 in 100 should be right.")  # fmt: skip
-        add("Accuracy against share answered", answered_figure(stored.confidence, right),
-            "If only the surest answers were given: how many of those would be right.")  # fmt: skip
-        if evaluation.precision_at_recall is not None:
-            figure = precision_recall_figure(evaluation, stored.true, stored.probabilities)
-            add("Precision and recall", figure, "Each step is a threshold.")
-    elif isinstance(stored, StoredValues) and isinstance(evaluation, RegressionEvaluation):
-        ends = (stored.low, stored.high)
-        add("Predicted against true",
-            predicted_vs_true_figure(evaluation, stored.true, stored.predicted, *ends),
-            "Points on the diagonal are right.")  # fmt: skip
-        add("Residuals", residuals_figure(evaluation, stored.true, stored.predicted),
-            "What is left over should show no pattern.")  # fmt: skip
-        if (run.path / "forecast.png").is_file():
-            figure = forecast_figure(
-                stored.true,
-                stored.predicted,
-                ends[0],
-                ends[1],
-                stored.keys,
-                target=evaluation.target,
-            )
-            add("The test rows over time", figure, "In the order of time, by the key of each row.")
-    if run.history:
-        add("Training", history_figure(run.history), "By epoch.")
+def _plots(run: Run, stored: StoredAnswers, robustness: Robustness | None) -> list[Plot]:
+    times = stored.keys if (run.path / "forecast.png").is_file() else ()
+    figures = [*run_figures(run.evaluation, stored, times, run.history)]
     if robustness is not None and robustness.columns:
-        add("Importance of the columns", importance_figure(robustness),
-            f"What shuffling a column costs: {robustness.score}.")  # fmt: skip
+        cost = f"What shuffling a column costs: {robustness.score}."
+        draw = partial(importance_figure, robustness)
+        figures.append(RunFigure("Importance of the columns", draw, cost))
+    plots = []
+    for shown in figures:
+        if shown.caption:
+            figure = shown.draw()
+            width, height = figure.get_size_inches()
+            svg = as_svg(figure, shown.title)
+            plots.append(Plot(svg, shown.caption, width > 1.7 * height))
     return plots
-
-
-def _worst(
-    run: Run, stored: StoredValues
-) -> list[tuple[str, float, float, float, list[tuple[str, str]]]]:
-    """Key, truth, prediction, error and cells, by name, of the rows that are furthest off."""
-    names, cells = read_test_rows(run)
-    error = stored.predicted - stored.true
-    order = np.argsort(-np.abs(error), kind="stable")[:N_WORST]
-    return [
-        (stored.keys[i], float(stored.true[i]), float(stored.predicted[i]), float(error[i]),
-         list(zip(names, cells.get(stored.keys[i], ()), strict=False)))
-        for i in order
-    ]  # fmt: skip

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tenfold.core import files
+from tenfold.core.colours import ACCENT, AGAINST, INK, LINE, QUIET
 from tenfold.core.errors import DataError
 from tenfold.data.dataset import Dataset
 from tenfold.evaluation import Evaluation, Ranking
@@ -20,11 +21,16 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Floats = NDArray[np.floating[Any]]
-INK, TRAIN, VALIDATION = "#1f2933", "#7b8794", "#1767b3"
+TRAIN, VALIDATION = QUIET, ACCENT
 PAGE_COLOURS = {
-    INK: "--ink", "#000000": "--ink", TRAIN: "--quiet", "#b0b0b0": "--line", "#ffffff": "--card",
-    VALIDATION: "--accent", "#d9730d": "--against",
-}  # fmt: skip
+    INK: "--ink",
+    "#000000": "--ink",
+    QUIET: "--quiet",
+    LINE: "--line",
+    "#ffffff": "--card",
+    ACCENT: "--accent",
+    AGAINST: "--against",
+}
 """Colours of a figure that a page replaces by its own, dark or light."""
 
 MAX_NUMBERED = 30
@@ -34,8 +40,8 @@ MAX_EXAMPLES, MAX_SHEET_LABELS = 12, 100
 """Pictures of one label on a sheet of examples, and rows of them."""
 
 
-def draw_confusion(evaluation: Evaluation, path: Path) -> None:
-    """Draw the confusion matrix, counts and shares of each row: true rows, predicted columns."""
+def confusion_figure(evaluation: Evaluation) -> "Figure":
+    """The confusion matrix, counts and shares of each row: true rows, predicted columns."""
     counts = np.array(evaluation.confusion)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     side = max(4.4, 1.6 + 0.42 * min(len(counts), MAX_NUMBERED))
@@ -51,7 +57,7 @@ def draw_confusion(evaluation: Evaluation, path: Path) -> None:
         color=INK,
     )
     lay_out(figure, twice=True)
-    save(figure, path)
+    return figure
 
 
 def precision_recall_figure(
@@ -64,8 +70,8 @@ def precision_recall_figure(
       true: Label codes (n,).
       probabilities: Answers (n, 2).
     """
-    one, at = evaluation.of_positive, evaluation.precision_at_recall
-    if one is None or at is None:
+    positive, at = evaluation.of_positive, evaluation.precision_at_recall
+    if positive is None or at is None:
         raise DataError(
             "E702",
             "No precision and recall to draw",
@@ -73,26 +79,26 @@ def precision_recall_figure(
             labels=evaluation.labels,
             positive=evaluation.positive,
         )
-    code = evaluation.labels.index(one.label)
+    code = evaluation.labels.index(positive.label)
     ranking = Ranking.of(true == code, probabilities[:, code])
     figure = new_figure(6.6, 4.6)
     axes = figure.subplots()
     # The precision of a step holds for all of the recall it gains: what the average is taken of.
     recall = np.append(0.0, ranking.recall)
     axes.stairs(ranking.precision, recall, color=VALIDATION, lw=1.6, baseline=None)
-    axes.axhline(one.n / evaluation.n, color=TRAIN, ls="--", lw=1, label="chance")
-    axes.plot(
-        at.recall, at.precision.value, "o", mfc="white", color=VALIDATION, ms=7,
-        label=f"found {at.recall:.0%}: precision {at.precision}",
-    )  # fmt: skip
-    if one.recall and one.precision:
-        answered = f"answered: recall {one.recall.value:.4f}, precision {one.precision.value:.4f}"
-        axes.plot(one.recall.value, one.precision.value, "o", color=INK, ms=6, label=answered)
+    axes.axhline(positive.n / evaluation.n, color=TRAIN, ls="--", lw=1, label="chance")
+    stated = f"found {at.recall:.0%}: precision {at.precision}"
+    axes.plot(at.recall, at.precision.value, "o", mfc="white", color=VALIDATION, ms=7, label=stated)
+    if positive.recall and positive.precision:
+        recalled, precise = positive.recall.value, positive.precision.value
+        answered = f"answered: recall {recalled:.4f}, precision {precise:.4f}"
+        axes.plot(recalled, precise, "o", color=INK, ms=6, label=answered)
     axes.set(xlabel="recall", ylabel="precision", xlim=(-0.02, 1.02), ylim=(-0.02, 1.05))
     plain(axes)
+    rows = f"{positive.n:,} of {evaluation.n:,} {evaluation.part} rows"
     figure.suptitle(
-        f"{literal(evaluation.data)}: '{short(one.label)}', {one.n:,} of {evaluation.n:,} "
-        f"{evaluation.part} rows\naverage precision {evaluation.average_precision}",
+        f"{literal(evaluation.data)}: '{short(positive.label)}', {rows}\n"
+        f"average precision {evaluation.average_precision}",
         color=INK,
     )
     figure.legend(loc="outside lower center", frameon=False, ncols=1)

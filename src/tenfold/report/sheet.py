@@ -1,7 +1,7 @@
 """The test images of a run as one picture, for the report to show any of them."""
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,14 +20,6 @@ GREYS = 16
 """Levels of grey that are kept: half the bytes of 256, and no eye sees it in a thumbnail."""
 
 
-def sheet_order(
-    right: NDArray[np.bool], confidence: NDArray[np.floating[Any]]
-) -> NDArray[np.int64]:
-    """Rows in the order of the sheet: wrong ones first, and of each the most confident first."""
-    order: NDArray[np.int64] = np.lexsort((-confidence, right))
-    return order
-
-
 class Layout(NamedTuple):
     """How a sheet is laid out: the size of each image on it, how many, and how many in a row."""
 
@@ -41,8 +33,8 @@ def layout(n: int, shape: tuple[int, ...]) -> Layout:
     """The sheet of n images of a shape (height, width) or (height, width, 3)."""
     ratio = min(1.0, MAX_SIDE_PX / max(shape[:2]))
     height, width = (max(1, round(side * ratio)) for side in shape[:2])
-    held = min(n, MAX_VALUES // (height * width * int(np.prod(shape[2:]))))
-    return Layout(height, width, held, min(COLUMNS, held))
+    n_shown = min(n, MAX_VALUES // (height * width * int(np.prod(shape[2:]))))
+    return Layout(height, width, n_shown, min(COLUMNS, n_shown))
 
 
 def write_sheet(path: Path, images: NDArray[np.uint8], order: NDArray[np.int64]) -> None:
@@ -59,7 +51,7 @@ def write_sheet(path: Path, images: NDArray[np.uint8], order: NDArray[np.int64])
     shown = images[order[:n]]
     if shown.shape[1:3] != (height, width):
         box = Image.Resampling.BOX
-        small = [np.array(Image.fromarray(one).resize((width, height), box)) for one in shown]
+        small = [np.array(Image.fromarray(image).resize((width, height), box)) for image in shown]
         shown = np.array(small)
     rows = -(-n // columns)
     padded = np.zeros((rows * columns, *shown.shape[1:]), np.uint8)

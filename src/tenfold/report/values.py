@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tenfold.core.colours import AGAINST, INK
 from tenfold.evaluation import RegressionEvaluation, in_unit
-from tenfold.report.plots import INK, VALIDATION, Floats, lay_out, new_figure, plain, short
+from tenfold.report.plots import VALIDATION, Floats, lay_out, new_figure, plain, short
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     from matplotlib.collections import PolyCollection
     from matplotlib.figure import Figure
 
-FORECAST = "#d9730d"
 MAX_WHISKERS = 200
 """Up to this many rows each shows its interval; more would be a thicket."""
 
@@ -66,8 +66,8 @@ def residuals_figure(evaluation: RegressionEvaluation, true: Floats, value: Floa
     left, right = figure.subplots(1, 2, sharey=True, width_ratios=(2, 1))
     _cloud(left, value, left_over)
     left.set(xlabel=f"predicted {short(evaluation.target)}", ylabel="true - predicted")
-    right.hist(left_over, bins=min(60, max(8, len(true) // 10)), orientation="horizontal",
-               color=VALIDATION, alpha=0.8)  # fmt: skip
+    n_bins = min(60, max(8, len(true) // 10))
+    right.hist(left_over, bins=n_bins, orientation="horizontal", color=VALIDATION, alpha=0.8)
     right.set(xlabel="rows")
     _numbers(left.xaxis, left.yaxis)
     for axes in (left, right):
@@ -106,9 +106,9 @@ def forecast_figure(
     at = np.arange(len(true))
     mark = "o" if len(true) <= 60 else ""
     if low is not None and high is not None:
-        axes.fill_between(at, low, high, color=FORECAST, alpha=0.2, lw=0, label="interval")
+        axes.fill_between(at, low, high, color=AGAINST, alpha=0.2, lw=0, label="interval")
     axes.plot(at, true, color=INK, lw=1, marker=mark, ms=3, label="true")
-    axes.plot(at, predicted, color=FORECAST, lw=1, marker=mark, ms=3, label="predicted")
+    axes.plot(at, predicted, color=AGAINST, lw=1, marker=mark, ms=3, label="predicted")
     ticks = np.unique(np.linspace(0, len(true) - 1, min(MAX_TICKS, len(true))).round().astype(int))
     long = max(len(axis_labels[tick]) for tick in ticks) > 10
     axes.set_xticks(ticks, [short(axis_labels[tick], 24) for tick in ticks])

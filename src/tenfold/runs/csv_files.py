@@ -3,9 +3,11 @@
 import csv
 import io
 import time
-from collections.abc import Iterable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +16,11 @@ from tenfold.core import files
 from tenfold.core.csv_cells import escape_formula, number_text, unescape_formula, write_csv
 from tenfold.core.errors import RunError
 from tenfold.core.records import Epoch
+from tenfold.core.task import TaskKind
+from tenfold.evaluation import Comparison, compare_labels, compare_values
 from tenfold.inputs.idx import write_idx
 from tenfold.inputs.tables.columns import Table, as_cells
-from tenfold.model.predictions import Predictions
+from tenfold.model.predictions import Predictions, Values
 from tenfold.runs.record import Run
 
 EXAMPLE_INPUTS = "examples/inputs.idx"
@@ -65,121 +69,232 @@ def write_history(path: Path, history: Iterable[Epoch]) -> None:
     write_csv(path, columns, rows)
 
 
-def write_predictions(
-    path: Path,
-    keys: Sequence[str],
-    true: Sequence[str],
-    predictions: Predictions,
-) -> None:
-    """Write one line per row, in the given order: what it was, what was answered, how surely.
+@dataclass(frozen=True, eq=False)
+class StoredAnswers(ABC):
+    """`predictions.csv`: answers beside the truth, a line per row (n,), in the order of the data.
 
-    Keys and labels are written as `escape_formula` has them.
-    """
-    names = (f"p_{label}" for label in predictions.classes)
-    doubtful = predictions.unsure.tolist()
-    answers = zip(keys, true, predictions.labels, predictions.confidence, doubtful, strict=True)
-    rows = (
-        [
-            escape_formula(key),
-            escape_formula(label),
-            escape_formula(predicted),
-            number_text(confidence),
-            "true" if doubt else "false",
-            *map(number_text, probabilities),
-        ]
-        for (key, label, predicted, confidence, doubt), probabilities in zip(
-            answers, predictions.probabilities.tolist(), strict=True
-        )
-    )
-    write_csv(path, ("key", "true", "predicted", "confidence", "unsure", *names), rows)
-
-
-def write_values(
-    path: Path,
-    keys: Sequence[str],
-    true: Iterable[float],
-    value: Iterable[float],
-    low: Iterable[float] | None = None,
-    high: Iterable[float] | None = None,
-) -> None:
-    """Write `predictions.csv` of a regression, one line per row in the given order.
-
-    `low` and `high` are empty where the model gives no intervals.
-    """
-    nothing = [None] * len(keys)
-    numbers = (
-        true,
-        value,
-        low if low is not None else nothing,
-        high if high is not None else nothing,
-    )
-    rows = (
-        [escape_formula(key), *map(number_text, four)]
-        for key, *four in zip(keys, *numbers, strict=True)
-    )
-    write_csv(path, ("key", "true", "predicted", "low", "high"), rows)
-
-
-class StoredLabels(NamedTuple):
-    """`predictions.csv` of a model of labels: a line per row (n,), in the order of the data.
-
-    `true` and `predicted` are codes of `labels`; `probabilities` is (n, n_labels).
+    Attributes:
+      keys: Where each row comes from.
+      true, predicted: Codes of labels, int64, or values, float64.
     """
 
-    keys: list[str]
+    keys: Sequence[str]
+    true: NDArray[Any]
+    predicted: NDArray[Any]
+
+    @classmethod
+    @abstractmethod
+    def of(cls, keys: Sequence[str], true: NDArray[Any], answers: Any) -> Self:
+        """Answers of a model of this kind, beside keys and truth."""
+
+    @classmethod
+    @abstractmethod
+    def of_cells(cls, rows: list[list[str]], labels: tuple[str, ...]) -> Self:
+        """The lines that `cells` wrote.
+
+        Raises:
+          ValueError, KeyError, IndexError: They are damaged.
+        """
+
+    @property
+    @abstractmethod
+    def head(self) -> tuple[str, ...]:
+        """Names of the columns."""
+
+    @abstractmethod
+    def cells(self) -> Iterator[list[str]]:
+        """The cells of each line; keys and labels are written as `escape_formula` has them."""
+
+    @property
+    @abstractmethod
+    def worst_first(self) -> NDArray[np.int64]:
+        """Rows in the order in which a reader asks for them."""
+
+    @abstractmethod
+    def distance(self, other: Self) -> float:
+        """The largest difference to other answers to the same rows, as a share of their size."""
+
+    @abstractmethod
+    def compare(self, other: Self, rows: NDArray[np.int64], names: tuple[str, str]) -> Comparison:
+        """Compare two models.
+
+        Args:
+          other: Answers of the other model.
+          rows: Numbers of the rows to compare, of these answers and of the other ones (2, n).
+          names: What the models are called.
+        """
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+
+@dataclass(frozen=True, eq=False)
+class StoredLabels(StoredAnswers):
+    """Answers of a model of labels; `true` and `predicted` are codes of `labels`.
+
+    Attributes:
+      labels: Name of each code.
+      confidence: Probability of each answer (n,).
+      unsure: Whether the model would rather not have answered (n,).
+      probabilities: Of every label (n, n_labels).
+    """
+
     labels: tuple[str, ...]
-    true: NDArray[np.int64]
-    predicted: NDArray[np.int64]
-    confidence: NDArray[np.float64]
+    confidence: NDArray[np.floating[Any]]
     unsure: NDArray[np.bool]
-    probabilities: NDArray[np.float64]
+    probabilities: NDArray[np.floating[Any]]
+
+    @classmethod
+    def of(cls, keys: Sequence[str], true: NDArray[Any], answers: Predictions) -> Self:
+        return cls(
+            keys,
+            true,
+            answers.codes,
+            answers.classes,
+            answers.confidence,
+            answers.unsure,
+            answers.probabilities,
+        )
+
+    @classmethod
+    def of_cells(cls, rows: list[list[str]], labels: tuple[str, ...]) -> Self:
+        code = {escape_formula(label): i for i, label in enumerate(labels)}
+        probabilities = np.array([[float(cell) for cell in row[5:]] for row in rows])
+        if probabilities.shape != (len(rows), len(labels)):
+            raise ValueError(f"{len(labels)} probabilities in each row expected")
+        true, predicted = (np.array([code[row[i]] for row in rows], np.int64) for i in (1, 2))
+        return cls(
+            [unescape_formula(row[0]) for row in rows],
+            true,
+            predicted,
+            labels,
+            np.array([float(row[3]) for row in rows]),
+            np.array([row[4] == "true" for row in rows]),
+            probabilities,
+        )
+
+    @property
+    def head(self) -> tuple[str, ...]:
+        names = (f"p_{label}" for label in self.labels)
+        return ("key", "true", "predicted", "confidence", "unsure", *names)
+
+    def cells(self) -> Iterator[list[str]]:
+        names = [escape_formula(label) for label in self.labels]
+        columns = (self.true, self.predicted, self.confidence, self.unsure, self.probabilities)
+        rows = zip(self.keys, *(column.tolist() for column in columns), strict=True)
+        for key, true, predicted, confidence, unsure, probabilities in rows:
+            answer = [names[predicted], number_text(confidence), "true" if unsure else "false"]
+            yield [escape_formula(key), names[true], *answer, *map(number_text, probabilities)]
+
+    @property
+    def right(self) -> NDArray[np.bool]:
+        """Which answers are right (n,)."""
+        right: NDArray[np.bool] = self.predicted == self.true
+        return right
+
+    @property
+    def worst_first(self) -> NDArray[np.int64]:
+        """Wrong ones first, and of each the most confident first."""
+        order: NDArray[np.int64] = np.lexsort((-self.confidence, self.right))
+        return order
+
+    def distance(self, other: Self) -> float:
+        return float(np.abs(self.probabilities - other.probabilities).max(initial=0))
+
+    def compare(self, other: Self, rows: NDArray[np.int64], names: tuple[str, str]) -> Comparison:
+        a, b = rows
+        return compare_labels(
+            self.true[a],
+            (self.predicted[a], self.probabilities[a]),
+            (other.predicted[b], other.probabilities[b]),
+            names,
+        )
 
 
-class StoredValues(NamedTuple):
-    """`predictions.csv` of a regression (n,); `low` and `high` are None without intervals."""
+@dataclass(frozen=True, eq=False)
+class StoredValues(StoredAnswers):
+    """Answers of a regression.
 
-    keys: list[str]
-    true: NDArray[np.float64]
-    predicted: NDArray[np.float64]
-    low: NDArray[np.float64] | None
-    high: NDArray[np.float64] | None
+    Attributes:
+      low, high: Ends of the intervals (n,); None where the model gives none.
+    """
+
+    low: NDArray[np.floating[Any]] | None
+    high: NDArray[np.floating[Any]] | None
+
+    @classmethod
+    def of(cls, keys: Sequence[str], true: NDArray[Any], answers: Values) -> Self:
+        return cls(keys, true, answers.value, *(answers.intervals or (None, None)))
+
+    @classmethod
+    def of_cells(cls, rows: list[list[str]], labels: tuple[str, ...]) -> Self:
+        true, predicted = (np.array([float(row[i]) for row in rows]) for i in (1, 2))
+        low, high = (
+            np.array([float(row[i]) for row in rows]) if rows and rows[0][i] else None
+            for i in (3, 4)
+        )
+        return cls([unescape_formula(row[0]) for row in rows], true, predicted, low, high)
+
+    @property
+    def head(self) -> tuple[str, ...]:
+        return ("key", "true", "predicted", "low", "high")
+
+    def cells(self) -> Iterator[list[str]]:
+        columns = [
+            [None] * len(self) if column is None else column.tolist()
+            for column in (self.true, self.predicted, self.low, self.high)
+        ]
+        for key, *numbers in zip(self.keys, *columns, strict=True):
+            yield [escape_formula(key), *map(number_text, numbers)]
+
+    @property
+    def worst_first(self) -> NDArray[np.int64]:
+        """Those that are furthest off first."""
+        return np.argsort(-np.abs(self.predicted - self.true), kind="stable")
+
+    def distance(self, other: Self) -> float:
+        size = max(float(np.abs(self.predicted).max(initial=0)), 1e-30)
+        return float(np.abs(self.predicted - other.predicted).max(initial=0)) / size
+
+    def compare(self, other: Self, rows: NDArray[np.int64], names: tuple[str, str]) -> Comparison:
+        a, b = rows
+        return compare_values(self.true[a], self.predicted[a], other.predicted[b], names)
 
 
-def read_predictions(run: Run) -> StoredLabels | StoredValues:
+STORED: Mapping[TaskKind, type[StoredAnswers]] = {
+    "classification": StoredLabels,
+    "regression": StoredValues,
+}
+
+
+def write_answers(path: Path, stored: StoredAnswers) -> None:
+    """Write answers beside the truth, one line per row in the given order."""
+    write_csv(path, stored.head, stored.cells())
+
+
+def read_answers(path: Path, kind: TaskKind, labels: tuple[str, ...]) -> StoredAnswers:
+    """Read what `write_answers` wrote.
+
+    Raises:
+      RunError: The file is damaged.
+    """
+    with files.os_errors("read", path):
+        text = path.read_text("utf-8")
+    try:
+        _, *rows = csv.reader(io.StringIO(text, newline=""))
+        return STORED[kind].of_cells(rows, labels)
+    except (ValueError, KeyError, IndexError) as error:
+        raise RunError("E703", "Damaged predictions", where=path, problem=str(error)) from error
+
+
+def read_predictions(run: Run) -> StoredAnswers:
     """Read what a run answered to its test rows.
 
     Raises:
       RunError: It was not evaluated, or the file is damaged.
     """
-    path = run._existing("predictions.csv")
-    labels = run.evaluation.labels if run.evaluation.task == "classification" else ()
-    with files.os_errors("read", path):
-        text = path.read_text("utf-8")
-    try:
-        head, *rows = csv.reader(io.StringIO(text, newline=""))
-        keys = [unescape_formula(row[0]) for row in rows]
-        if not labels:
-            true, predicted = (np.array([float(row[i]) for row in rows]) for i in (1, 2))
-            ends = [
-                np.array([float(row[i]) for row in rows]) if rows and rows[0][i] else None
-                for i in (3, 4)
-            ]
-            return StoredValues(keys, true, predicted, *ends)
-        code = {escape_formula(label): i for i, label in enumerate(labels)}
-        probabilities = np.array([[float(cell) for cell in row[5:]] for row in rows])
-        if probabilities.shape != (len(rows), len(labels)):
-            raise ValueError(f"{len(labels)} probabilities in each row expected")
-        return StoredLabels(
-            keys,
-            labels,
-            np.array([code[row[1]] for row in rows], np.int64),
-            np.array([code[row[2]] for row in rows], np.int64),
-            np.array([float(row[3]) for row in rows]),
-            np.array([row[4] == "true" for row in rows]),
-            probabilities,
-        )
-    except (ValueError, KeyError, IndexError) as error:
-        raise RunError("E703", "Damaged predictions", where=path, problem=str(error)) from error
+    path, evaluation = run._existing("predictions.csv"), run.evaluation
+    return read_answers(path, evaluation.task, evaluation.labels)
 
 
 def write_inputs(run: Run, x: NDArray[np.uint8] | Table) -> None:
@@ -226,12 +341,12 @@ def read_test_rows(run: Run) -> tuple[list[str], dict[str, list[str]]]:
         text = path.read_bytes()
     try:
         rows = csv.reader(io.StringIO(text.decode("utf-8"), newline=""), strict=True)
-        (_, *names), *found = ([unescape_formula(cell) for cell in row] for row in rows)
-        if any(len(row) != len(names) + 1 for row in found):
+        (_, *names), *lines = ([unescape_formula(cell) for cell in row] for row in rows)
+        if any(len(line) != len(names) + 1 for line in lines):
             raise ValueError(f"{len(names) + 1} cells in each row expected")
     except (ValueError, csv.Error) as error:
         raise RunError("E704", "Damaged test rows", where=path, problem=str(error)) from error
-    return names, {key: cells for key, *cells in found}
+    return names, {key: cells for key, *cells in lines}
 
 
 def example_inputs(folder: Path) -> list[dict[str, str]] | Path | None:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from tenfold.core import files, html_repr
 from tenfold.core.errors import RunError
 from tenfold.core.settings import Reading
+from tenfold.core.task import Task
 from tenfold.evaluation import AnyEvaluation, read_evaluation
 from tenfold.model.model import Model
 
@@ -38,6 +39,10 @@ class DataRecord(BaseModel):
     reading: Reading | None = None
     target_mean: float | None = None
     positive: str | None = None
+
+    def about(self, task: Task) -> Task:
+        """A task with what the training rows of this run said of it."""
+        return task.with_facts(positive=self.positive, mean=self.target_mean)
 
 
 class Record(BaseModel):
@@ -172,8 +177,8 @@ class Run:
         self.save()
 
     def _names(self) -> list[str]:
-        found = (path for path in self.path.rglob("*") if path.is_file())
-        names = (path.relative_to(self.path).as_posix() for path in found)
+        paths = (path for path in self.path.rglob("*") if path.is_file())
+        names = (path.relative_to(self.path).as_posix() for path in paths)
         return sorted(
             name
             for name in names
@@ -199,7 +204,6 @@ class Run:
 
     def _repr_html_(self) -> str:
         record, path = self.record, self.path
-        known = (path / "evaluation.json").is_file()
         rows = [
             ("state", record.state),
             ("data", f"{record.data.name}, {record.data.n_train:,} training rows"),
@@ -208,7 +212,7 @@ class Run:
             ("report", path / "report.html" if (path / "report.html").is_file() else "none"),
         ]
         parts = [html_repr.table((), rows)]
-        if known:
+        if (path / "evaluation.json").is_file():
             parts.append(self.evaluation._repr_html_())
         return html_repr.card(str(path), *parts)
 
@@ -251,6 +255,6 @@ def most_opened(out: Path, fingerprint: str) -> int:
         for file in out.glob(f"*/{name}.json"):
             # Damaged, of a later version, or another user's: it cannot be counted.
             with suppress(ValidationError, OSError):
-                found = _Opening.model_validate_json(file.read_bytes())
-                counts.append(found.test_opened * (found.data.fingerprint == fingerprint))
+                opening = _Opening.model_validate_json(file.read_bytes())
+                counts.append(opening.test_opened * (opening.data.fingerprint == fingerprint))
     return max(counts)

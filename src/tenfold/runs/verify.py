@@ -1,15 +1,10 @@
 """Whether a run folder is as it was left: every file, and the stored examples asked again."""
 
-import csv
-import io
 from pathlib import Path
-
-import numpy as np
 
 from tenfold.core import files
 from tenfold.core.errors import RunError
-from tenfold.model.predictions import Predictions, Values
-from tenfold.runs.csv_files import EXAMPLE_ANSWERS, example_inputs
+from tenfold.runs.csv_files import EXAMPLE_ANSWERS, STORED, example_inputs, read_answers
 from tenfold.runs.record import Run
 
 
@@ -25,12 +20,14 @@ def verify(path: Path | str) -> dict[str, int]:
     run = Run.open(path)
     if run.record.state == "running":
         raise RunError("E712", "The run is not finished", where=run.path, state="running")
-    found = {name: files.sha256(run.path / name) for name in run._names()}
+    digests = {name: files.sha256(run.path / name) for name in run._names()}
     stored = run.record.files
-    wrong = [f"{name} missing" for name in stored.keys() - found.keys()]
-    wrong += [f"{name} added" for name in found.keys() - stored.keys()]
+    wrong = [f"{name} missing" for name in stored.keys() - digests.keys()]
+    wrong += [f"{name} added" for name in digests.keys() - stored.keys()]
     wrong += [
-        f"{name} changed" for name in stored.keys() & found.keys() if stored[name] != found[name]
+        f"{name} changed"
+        for name in stored.keys() & digests.keys()
+        if stored[name] != digests[name]
     ]
     if wrong:
         raise RunError(
@@ -41,29 +38,26 @@ def verify(path: Path | str) -> dict[str, int]:
             files=", ".join(sorted(wrong)),
         )
     n_examples = _answer_again(run) if EXAMPLE_ANSWERS in stored else 0
-    return {"files": len(found), "examples": n_examples}
+    return {"files": len(digests), "examples": n_examples}
 
 
 def _answer_again(run: Run) -> int:
     """Ask the model the stored examples; returns how many there are."""
-    answers = run.model.predict(example_inputs(run.path))
-    rows = list(csv.reader(io.StringIO((run.path / EXAMPLE_ANSWERS).read_text("utf-8"))))[1:]
-    if isinstance(answers, Values):
-        answered = answers.value[:, None].astype(float)
-        stored = np.array([[float(row[2])] for row in rows])
-        tolerance = ANSWER_TOLERANCE * max(float(np.abs(stored).max(initial=0)), 1e-30)
-    elif isinstance(answers, Predictions):
-        answered = answers.probabilities.astype(float)
-        stored = np.array([[float(value) for value in row[5:]] for row in rows])
-        tolerance = ANSWER_TOLERANCE
-    if stored.shape != answered.shape or np.abs(stored - answered).max() > tolerance:
+    model = run.model
+    answers = model.predict(example_inputs(run.path))
+    stored = read_answers(run.path / EXAMPLE_ANSWERS, model.task.kind, model.labels)
+    same = len(answers) == len(stored)
+    if same:
+        again = STORED[model.task.kind].of(stored.keys, stored.true, answers)
+        same = stored.distance(again) <= ANSWER_TOLERANCE
+    if not same:
         raise RunError(
             "E714",
             "The model answers differently from when it was made",
             where=run.path,
             expected=f"the answers of {EXAMPLE_ANSWERS} within {ANSWER_TOLERANCE:g}",
         )
-    return len(rows)
+    return len(stored)
 
 
 ANSWER_TOLERANCE = 1e-4

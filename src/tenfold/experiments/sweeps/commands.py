@@ -151,7 +151,7 @@ def sweep(
         is_table=isinstance(dataset.x, Table),
     )  # fmt: skip
     check_plan(plan)
-    check_learner(plan.settings(plan.points()[0], 0), dataset.task, dataset.input)
+    check_learner(plan.settings(plan.points()[0], 0), dataset.task.kind, dataset.input)
     listener = listener or Listener()
     n_trials = seeds * (plan.n_points or 0 if search else len(plan.points()))
     with (
@@ -215,7 +215,7 @@ def compare(
     )  # fmt: skip
     check_plan(plan)
     for point in plan.points():
-        check_learner(plan.settings(point, 0), dataset.task, dataset.input)
+        check_learner(plan.settings(point, 0), dataset.task.kind, dataset.input)
     listener = listener or Listener()
     with (
         executor or LocalProcesses(workers) as hands,
@@ -251,7 +251,7 @@ def _learners_for(data: Dataset) -> list[str]:
     return [
         name
         for name, learner in LEARNERS.items()
-        if data.task in learner.tasks and learner.accepts(data.input) and learner.looks
+        if data.task.kind in learner.tasks and learner.accepts(data.input) and learner.looks
     ]
 
 

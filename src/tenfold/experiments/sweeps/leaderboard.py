@@ -9,11 +9,10 @@ import numpy as np
 
 from tenfold.core import files
 from tenfold.data.dataset import Dataset, RowNumbers
-from tenfold.evaluation import Floats, Score, beside_best, mean_interval, wilson
+from tenfold.evaluation import MEASURES, Floats, beside_best
 from tenfold.experiments.sweeps.folder import Place
 from tenfold.experiments.sweeps.table import Group
 from tenfold.experiments.sweeps.work import Work
-from tenfold.model.predictions import Values
 from tenfold.runs.record import Run, most_opened
 
 PER_ROWS = 10_000
@@ -31,24 +30,25 @@ def place_learners(work: Work, groups: Sequence[Group]) -> list[Place]:
     """
     n_models = sum(len(group.rows) for group in groups)
     _count(work, n_models)
-    asked = [_ask(group, work.data, work.split.test) for group in groups]
-    tests = beside_best(np.stack([one.worth for one in asked]), best=0)
+    answered = [_ask(group, work.data, work.split.test) for group in groups]
+    tests = beside_best(np.stack([answers.row_scores for answers in answered]), best=0)
+    measure = MEASURES[work.data.task.kind]
     return [
         Place(
             learner=str(group.point["learner"]),
             val_mean=group.mean,
             val_deviation=group.deviation,
-            test=_score(one.worth, len(group.rows), is_accuracy=bool(work.data.labels)),
+            test=measure.of_seeds(answers.row_scores, len(group.rows)),
             change=test and test.change,
             p_value=test and test.p_value,
             verdict=test.verdict if test else "best",
             seconds=group.seconds,
-            predict_seconds=one.seconds,
+            predict_seconds=answers.seconds,
             n_bytes=round(statistics.mean(row.n_bytes for row in group.rows)),
             parameters=group.parameters,
             runs=[str(row.run) for row in group.rows],
         )
-        for group, one, test in zip(groups, asked, tests, strict=True)
+        for group, answers, test in zip(groups, answered, tests, strict=True)
     ]
 
 
@@ -63,15 +63,15 @@ def _count(work: Work, n_models: int) -> None:
         work.save()
 
 
-class _Asked(NamedTuple):
-    """What each test row was worth (n,), the mean of the seeds, and the seconds per 10,000."""
+class _Answered(NamedTuple):
+    """Row scores of the test rows (n,), the mean of the seeds, and the seconds per 10,000 rows."""
 
-    worth: Floats
+    row_scores: Floats
     seconds: float
 
 
-def _ask(group: Group, data: Dataset, rows: RowNumbers) -> _Asked:
-    """Ask the models of a group, one by one: right (1) or wrong, or minus squared errors."""
+def _ask(group: Group, data: Dataset, rows: RowNumbers) -> _Answered:
+    """Ask the models of a group, one by one."""
     x, y = data.x[rows], data.y[rows]
     total, seconds = np.zeros(len(rows)), []
     for row in group.rows:
@@ -79,20 +79,5 @@ def _ask(group: Group, data: Dataset, rows: RowNumbers) -> _Asked:
         start = time.perf_counter()
         answers = model.answer(x)
         seconds.append(time.perf_counter() - start)
-        if isinstance(answers, Values):
-            total -= (answers.value - y) ** 2
-        else:
-            total += answers.codes == y
-    worth = total / len(group.rows)
-    return _Asked(worth, statistics.mean(seconds) * PER_ROWS / len(rows))
-
-
-def _score(worth: Floats, n_seeds: int, *, is_accuracy: bool) -> Score:
-    """Accuracy, or RMSE, with the interval of its rows."""
-    if is_accuracy and n_seeds == 1:
-        return wilson(int(worth.sum()), len(worth))
-    if is_accuracy:
-        return mean_interval(worth)
-    squares = mean_interval(-worth)
-    low, value, high = (max(end, 0.0) ** 0.5 for end in (squares.low, squares.value, squares.high))
-    return Score(value=value, low=low, high=high)
+        total += answers.row_scores(y)
+    return _Answered(total / len(group.rows), statistics.mean(seconds) * PER_ROWS / len(rows))

@@ -4,13 +4,14 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tenfold.core import files
+from tenfold.core.colours import AGAINST, INK
 from tenfold.evaluation import in_unit
 from tenfold.experiments.sweeps.findings import Facts, beside
 from tenfold.experiments.sweeps.table import Group, sort_rows
 from tenfold.experiments.sweeps.work import Work
 from tenfold.report import ordinal
 from tenfold.report.network_page import read_text, render
-from tenfold.report.plots import INK, TRAIN, VALIDATION, as_svg, literal, new_figure, plain
+from tenfold.report.plots import TRAIN, VALIDATION, as_svg, literal, new_figure, plain
 from tenfold.runs.record import Run
 
 if TYPE_CHECKING:
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 STYLES = (
-    (VALIDATION, "o"), ("#d9730d", "s"), (INK, "^"), (TRAIN, "D"), (VALIDATION, "v"),
-    ("#d9730d", "P"),
+    (VALIDATION, "o"), (AGAINST, "s"), (INK, "^"), (TRAIN, "D"), (VALIDATION, "v"),
+    (AGAINST, "P"),
 )  # fmt: skip
 """Colour and mark of each line; a picture without colours is told apart by the marks."""
 

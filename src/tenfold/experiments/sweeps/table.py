@@ -10,7 +10,6 @@ from typing import Any
 
 from tenfold.core.csv_cells import number_text, write_csv
 from tenfold.core.records import TrialResult
-from tenfold.evaluation import RegressionEvaluation
 from tenfold.experiments.sweeps.plan import Point
 from tenfold.runs.record import Run
 
@@ -51,17 +50,12 @@ def read_row(point: Point, folder: Path) -> TrialResult:
     """
     run = Run.open(folder)
     record, is_done = run.record, run.record.state == "finished"
-    score = None
-    if is_done:
-        evaluation = run.evaluation
-        of_regression = isinstance(evaluation, RegressionEvaluation)
-        score = evaluation.rmse.value if of_regression else evaluation.accuracy.value  # type: ignore[union-attr]
     epochs = run.history if (folder / "history.csv").is_file() else []
     model = folder / "model.onnx"
     return TrialResult(
         point=point,
         seed=int(record.config["seed"]),
-        score=score,
+        score=run.evaluation.score.value if is_done else None,
         parameters=record.parameters,
         state=record.state,
         seconds=record.seconds.get("train"),

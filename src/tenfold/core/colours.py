@@ -1,0 +1,18 @@
+"""The colours of every picture, as matplotlib and pages write them."""
+
+INK = "#1f2933"
+QUIET = "#7b8794"
+LINE = "#b0b0b0"
+ACCENT = "#1767b3"
+AGAINST = "#d65a0a"
+
+
+def rgb(colour: str) -> tuple[int, int, int]:
+    """The parts of a colour, 0 to 255, as Pillow takes them.
+
+    Example:
+      >>> rgb("#1767b3")
+      (23, 103, 179)
+    """
+    red, green, blue = bytes.fromhex(colour.removeprefix("#"))
+    return red, green, blue
