@@ -72,9 +72,8 @@ def _both(
 ) -> tuple[float, float, str]:
     with TemporaryDirectory() as runs:
         run = tenfold.train(data, learner=learner, seed=seed, out=Path(runs))
-    score = getattr(
-        run.evaluation, "accuracy" if data.task.kind == "classification" else "r2"
-    ).value
+    name = "accuracy" if data.labels else "r2"
+    score = getattr(run.evaluation, name).value
     size = resolve({"learner": learner}, table=frame is not None).validation_size
     rows = split(data, seed=seed, validation_size=size)
     return score, *max(_peers(learner, data, frame, target, rows))
