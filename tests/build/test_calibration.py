@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from tenfold.build.calibration import Constants, at_temperature, choose_threshold, fit_temperature
 from tenfold.core.conformal import conformal_half_width
-from tenfold.core.errors import DataError
+from tests.support.errors import refused
 
 
 def drawn(n: int, temperature: float) -> tuple[np.ndarray, np.ndarray]:
@@ -127,13 +127,13 @@ def test_ties_go_to_the_threshold_of_right_probabilities() -> None:
 
 
 def test_what_does_not_fit_is_refused() -> None:
-    with pytest.raises(DataError, match="Lengths differ: probabilities=2, y=1"):
+    with refused("E607", "probabilities=2, y=1"):
         fit_temperature([[0.5, 0.5]] * 2, [0])
-    with pytest.raises(DataError, match="Lengths differ: true=2, predicted=3"):
+    with refused("E607", "true=2, predicted=3"):
         conformal_half_width([1, 2], [1, 2, 3])
-    with pytest.raises(DataError, match="Coverage out of range: coverage=1.0"):
+    with refused("E104", "coverage=1.0"):
         conformal_half_width([1], [1], 1.0)
-    with pytest.raises(DataError, match="Costs out of range: cost_false_negative=0"):
+    with refused("E606", "cost_false_negative=0"):
         choose_threshold([0.5], [True], 0, 1)
-    with pytest.raises(DataError, match="Lengths differ: probability_of_positive=1"):
+    with refused("E607", "probability_of_positive=1"):
         choose_threshold([0.5], [], 1, 1)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from tenfold.core.errors import DataError, FormatError
 from tenfold.data import catalog
 from tenfold.inputs.idx import read_idx, write_idx
+from tests.support.errors import refused
 
 Arrays = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 
@@ -141,5 +142,5 @@ def test_a_file_of_another_size_is_not_the_published_one(
     folder.mkdir(parents=True)
     for file in catalog.find("fashion-mnist"):
         write_idx(folder / f"{file.name}.gz", np.zeros((6, 28, 28), np.uint8))
-    with pytest.raises(FormatError, match=r"Not the published file: shape=\(6, 28, 28\).*60000"):
+    with refused("E403", r"shape=\(6, 28, 28\)"):
         catalog.read("fashion-mnist")

@@ -20,6 +20,7 @@ from tenfold.core.errors import DataError, FileError, FormatError, TenfoldError
 from tenfold.data.sources import is_pixel_csv
 from tenfold.data.sources.pixel_csv import read_pixel_csv
 from tenfold.inputs.idx import write_idx
+from tests.support.errors import refused
 
 Array = NDArray[Any]
 
@@ -477,7 +478,7 @@ def test_another_table_is_not_offered_as_images(store: Callable[[str], Path]) ->
     path = store("length,width,kind\n1,2,a\n")
     assert not is_pixel_csv(path)
     assert refusal(path).startswith("No column is chosen as the target")  # it is read as a table
-    with pytest.raises(DataError, match="Not images as CSV: n_columns=3.* a label and 784 pixel"):
+    with refused("E439", "n_columns=3"):
         read_pixel_csv(path)
 
 

@@ -18,6 +18,7 @@ from PIL import Image, ImageDraw, ImageOps
 from tenfold.core.errors import FileError, FormatError, TenfoldError
 from tenfold.inputs.pictures import decode as images
 from tenfold.inputs.pictures.decode import PictureOptions, decode, read_picture
+from tests.support.errors import refused
 
 LIMIT_BYTES = 512 << 20
 
@@ -145,7 +146,7 @@ def test_deep_greys_are_scaled_not_clipped(
 
 def test_values_that_are_no_numbers_are_refused() -> None:
     content = encoded(Image.fromarray(np.array([[0, np.nan]], np.float32)), "TIFF")
-    with pytest.raises(FormatError, match="reason='values that are not finite'"):
+    with refused("E317", "reason='values that are not finite'"):
         decode(content)
 
 

@@ -17,10 +17,11 @@ from hypothesis import strategies as st
 
 import tenfold
 from tenfold import Dataset, Run
-from tenfold.core.errors import DataError, FileError, FormatError, RunError
+from tenfold.core.errors import FileError, FormatError
 from tenfold.core.progress import Watcher
 from tenfold.core.records import Epoch
 from tenfold.learners.checkpoints import Checkpoint, Checkpoints, decode, encode
+from tests.support.errors import refused
 from tests.support.program import Program, finish, start_python
 
 EPOCH = Epoch(1, 0.25, 0.5, 0.75, None, None, 0.001)
@@ -254,9 +255,9 @@ def interrupted_copy(run: Run, folder: Path, **changes: Any) -> Path:
 def test_a_finished_run_and_other_data_are_refused(
     small_run: Run, mnist: Dataset, tmp_path: Path
 ) -> None:
-    with pytest.raises(RunError, match=r"The run is finished already \(.*Train again"):
+    with refused("E816"):
         tenfold.resume(small_run, mnist)
-    with pytest.raises(DataError, match="The data changed since the run: fingerprint="):
+    with refused("E815", "fingerprint="):
         tenfold.resume(interrupted_copy(small_run, tmp_path))
 
 
@@ -310,7 +311,7 @@ def test_any_changed_byte_and_any_cut_is_noticed(data: st.DataObject) -> None:
         del content[position:]
     path = Path("one.checkpoint")
     path.write_bytes(content)
-    with pytest.raises(FormatError, match="Damaged checkpoint: problem='its SHA-256"):
+    with refused("E631", "problem='its SHA-256"):
         decode(path)
 
 
@@ -344,7 +345,7 @@ def test_a_file_that_is_too_large_is_not_read() -> None:
     path = Path("one.checkpoint")
     with path.open("wb") as file:
         file.truncate((1 << 33) + 1)  # no byte of it takes room
-    with pytest.raises(FormatError, match="larger than 8589934592 bytes"):
+    with refused("E631", "larger than 8589934592 bytes"):
         decode(path)
 
 

@@ -8,11 +8,11 @@ from PIL import Image
 
 import tenfold
 from tenfold import Prediction, Run
-from tenfold.core.errors import FileError
 from tenfold.inputs.idx import write_idx
 from tenfold.inputs.pictures.decode import read_picture
 from tenfold.report.drawings import GAP_PX, HEAD_PX, PANEL_PX, steps_picture, write_steps
 from tests.support import program
+from tests.support.errors import refused
 from tests.support.paper import Paper, blank, on_paper
 from tests.support.program import Done
 
@@ -61,7 +61,7 @@ def test_no_file_is_overwritten(small_run: Run, photo: Path, tmp_path: Path) -> 
     answer = answer_to(small_run, photo)
     names = [write_steps(answer, photo).name for _ in range(3)]
     assert names == ["photo.steps.png", "photo.steps-2.png", "photo.steps-3.png"]
-    with pytest.raises(FileError, match="nowhere"):
+    with refused("E902", "nowhere"):
         write_steps(answer, photo, tmp_path / "nowhere")
 
 

@@ -16,7 +16,7 @@ import tenfold
 from tenfold import Dataset, Evaluation, Run
 from tenfold.build.onnx import to_graph
 from tenfold.core.csv_cells import escape_formula, unescape_formula
-from tenfold.core.errors import FileError, RunError
+from tenfold.core.errors import RunError
 from tenfold.core.files import sha256
 from tenfold.inputs.tables.columns import Table
 from tenfold.learners import Fitted
@@ -34,6 +34,7 @@ from tenfold.runs.csv_files import (
 from tenfold.runs.record import DataRecord, Record, count_opening
 from tenfold.runs.verify import verify
 from tests.support.answers import evaluate_values, labels_of, values_of
+from tests.support.errors import refused
 
 
 def a_record(fingerprint: str = "f") -> Record:
@@ -74,7 +75,7 @@ def test_runs_created_at_once_never_share_a_folder(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(FileError, match="Cannot create.*file/runs"):
+    with refused("E902", "file/runs"):
         Run.create(tmp_path / "file" / "runs", "r", a_record())
 
 
@@ -186,24 +187,24 @@ def test_cells_of_test_rows_come_back_as_they_were(
 def test_damaged_cells_are_named(tmp_path: Path, content: bytes) -> None:
     run = Run.create(tmp_path, "r", a_record())
     (run.path / "test_rows.csv").write_bytes(content)
-    with pytest.raises(RunError, match=r"^Damaged test rows: problem=.*test_rows\.csv"):
+    with refused("E704", r"problem=.*test_rows\.csv"):
         read_test_rows(run)
 
 
 def test_what_is_not_a_run_is_said(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match=r"No run \(.*\)\. Expected a folder that `tenfold train`"):
+    with refused("E708"):
         Run.open(tmp_path)
 
 
 def test_a_damaged_run_json_is_said(copy: Path) -> None:
     (copy / "run.json").write_text('{"format": 1, "state": "fin')
-    with pytest.raises(RunError, match=r"Damaged run\.json: problem=.*run\.json"):
+    with refused("E710", r"problem=.*run\.json"):
         Run.open(copy)
 
 
 def test_a_damaged_evaluation_is_said(copy: Path) -> None:
     (copy / "evaluation.json").write_text("{}")
-    with pytest.raises(RunError, match=r"Damaged evaluation: problem=.*'task'"):
+    with refused("E711", "problem=.*'task'"):
         _ = Run.open(copy).evaluation
 
 
@@ -231,7 +232,7 @@ def test_verify_names_every_changed_missing_and_new_file(copy: Path) -> None:
         file.write(b"\xff")
     (copy / "history.png").unlink()
     (copy / "extra.txt").write_text("")
-    with pytest.raises(RunError, match="The run was changed") as error:
+    with refused("E713") as error:
         verify(copy)
     expected = "files='extra.txt added, history.png missing, model.onnx changed'"
     assert expected in str(error.value)
@@ -239,7 +240,7 @@ def test_verify_names_every_changed_missing_and_new_file(copy: Path) -> None:
 
 def test_verify_refuses_a_run_that_is_not_finished(tmp_path: Path) -> None:
     run = Run.create(tmp_path, "r", a_record())
-    with pytest.raises(RunError, match="The run is not finished: state='running'"):
+    with refused("E712", "state='running'"):
         verify(run.path)
 
 
@@ -250,7 +251,7 @@ def test_verify_asks_the_stored_examples_again(copy: Path) -> None:
     other = Fitted("network", Network(network), network.count_params())
     (copy / "model.onnx").write_bytes(to_graph(other, promise))
     reseal(copy)
-    with pytest.raises(RunError, match="The model answers differently.*examples/answers.csv"):
+    with refused("E714"):
         verify(copy)
 
 
@@ -363,7 +364,7 @@ def test_damaged_predictions_are_named(small_run: Run, tmp_path: Path, old: str,
     for name in ("evaluation.json", "predictions.csv"):
         text = (small_run.path / name).read_text("utf-8")
         (tmp_path / name).write_text(text.replace(old, new) if name.endswith("csv") else text)
-    with pytest.raises(RunError, match=r"Damaged predictions: problem=.*predictions\.csv"):
+    with refused("E703", r"problem=.*predictions\.csv"):
         read_predictions(Run(tmp_path, small_run.record))
 
 

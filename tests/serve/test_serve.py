@@ -21,6 +21,7 @@ from tenfold.serve.access import without_port
 from tenfold.serve.limits import Limits, read_limits
 from tenfold.serve.request_guard import RequestGuard
 from tests.conftest import Few
+from tests.support.errors import refused
 from tests.support.paper import CONDITIONS, on_paper
 from tests.support.service import (
     JSON,
@@ -138,7 +139,7 @@ def test_several_runs_have_names(small_run: Run, table_run: Run, few: Few) -> No
     assert other.status == 422 and '{"rows": [...]}' in other.error
     assert ask(guard, "GET", f"/v1/models/{second}").json["name"] == second
     assert ask(guard, "POST", "/v1/models/none/predict", b"{}", kind=JSON).status == 404
-    with pytest.raises(SettingsError, match="Unusable name of a run: name="):
+    with refused("E915", "name="):
         guard_of(small_run, small_run)
 
 

@@ -12,11 +12,12 @@ import pandas as pd
 import pytest
 
 import tenfold
-from tenfold.core.errors import DataError, SettingsError
+from tenfold.core.errors import DataError
 from tenfold.core.settings import Reading
 from tenfold.evaluation import Evaluation, RegressionEvaluation
 from tenfold.model.forecast import forecast
 from tenfold.model.predictions import Prediction, Predictions
+from tests.support.errors import refused
 from tests.support.program import call
 
 N = 300
@@ -154,9 +155,9 @@ def test_costs_move_the_threshold_and_the_answers_follow_it(file: Path) -> None:
         assert run.evaluation.threshold == decision.threshold
         thresholds.append(decision.threshold)
     assert thresholds[0] < thresholds[1]
-    with pytest.raises(SettingsError, match="Costs cannot be weighed: n_labels=0"):
+    with refused("E604", "n_labels=0"):
         tenfold.train(file, target="price", learner="linear", cost={"false_negative": 2.0})
-    with pytest.raises(SettingsError, match="No such label: positive='maybe'.*no or yes"):
+    with refused("E605", "positive='maybe'"):
         tenfold.train(file, target="good", learner="logistic", positive="maybe")
 
 
@@ -195,7 +196,7 @@ def test_rows_may_be_dicts_and_frames(file: Path) -> None:
     assert many[0].label == one.label == frame[0].label
     with pytest.raises(DataError, match="Not one input: n=2"):
         run.model.predict_one([row, row])
-    with pytest.raises(DataError, match="Not rows of a table: kind='int'"):
+    with refused("E504", "kind='int'"):
         run.model.predict(7)
     with pytest.raises(DataError, match="Input does not fit the model.*rows of a table"):
         run.model.answer(np.zeros((1, 28, 28), np.uint8))
