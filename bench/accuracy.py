@@ -63,9 +63,12 @@ ENOUGH = 3
 
 DECIDING = (
     "inputs/pictures/augment.py",
+    "core/layers.py",
     "learners/architectures.py",
+    "learners/forward.py",
     "learners/training/base.py",
     "learners/training/steps.py",
+    "learners/training/optimizers.py",
     "learners/training/dense.py",
     "learners/training/convolution.py",
     "learners/training/types.py",

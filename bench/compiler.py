@@ -18,8 +18,9 @@ from bench.measure import spread
 from tenfold import load
 from tenfold.core.records import Epoch
 from tenfold.core.settings import resolve
-from tenfold.learners.architectures import FUSIONS, build_cnn, build_network
-from tenfold.learners.training import ConvolutionTraining, DenseTraining, Examples, Training, dense
+from tenfold.learners.architectures import architecture_of
+from tenfold.learners.jax_runtime import FUSIONS
+from tenfold.learners.training import Examples, Training, dense, training_of
 from tenfold.learners.training import convolution as convolutions
 
 KINDS = ("INDIVIDUAL_DOT", "INDIVIDUAL_CONVOLUTION", "REDUCE")
@@ -33,9 +34,9 @@ DENSE_ROWS, CONVOLUTION_ROWS = 45_000, 3_840
 
 CHECK = """
 import time, jax
-from tenfold.learners.architectures import import_keras
+from tenfold.learners.jax_runtime import configure
 from tenfold.learners.training import check_compiler
-import_keras()
+configure()
 jax.jit(lambda x: x + 1)(1.0).block_until_ready()
 start = time.perf_counter()
 check_compiler()
@@ -94,15 +95,14 @@ def rows(n: int) -> Examples:
 
 def dense_training() -> Training:
     settings = resolve({"recipe": "tutorial", "epochs": 10_000})
-    network = build_network((28, 28), settings.hidden, 10, seed=0)
-    return DenseTraining(network, rows(DENSE_ROWS), None, settings)
+    return training_of(architecture_of(settings, (28, 28), 10), rows(DENSE_ROWS), None, settings)
 
 
 def convolution_training() -> Training:
     still = {name: 0 for name in ("shift_px", "rotate_degrees", "zoom", "shear", "elastic_px")}
     settings = resolve({"learner": "cnn", "epochs": 10_000, "batch_size": 128, **still})
-    network = build_cnn((28, 28), 10, seed=0)
-    return ConvolutionTraining(network, rows(CONVOLUTION_ROWS), None, settings)
+    architecture = architecture_of(settings, (28, 28), 10)
+    return training_of(architecture, rows(CONVOLUTION_ROWS), None, settings)
 
 
 if __name__ == "__main__":

@@ -91,14 +91,14 @@ def scan(x, y, width):
 
 def tenfold(x, y, width, validation=None):
     from tenfold.core.settings import resolve
-    from tenfold.learners.architectures import build_network
+    from tenfold.learners.architectures import architecture_of
     from tenfold.learners.training import DenseTraining, Examples
 
     asked = {"hidden": (width,), "epochs": 1000, "recipe": "tutorial"}
     settings = resolve(asked if validation is None else {})
-    network = build_network((28, 28), settings.hidden, 10, seed=0)
+    architecture = architecture_of(settings, (28, 28), 10)
     held = None if validation is None else Examples(*validation)
-    records = iter(DenseTraining(network, Examples(x, y), held, settings))
+    records = iter(DenseTraining(architecture, Examples(x, y), held, settings))
     return (lambda: next(records)) if validation is None else lambda: next(records).val_accuracy
 
 
@@ -192,9 +192,9 @@ def import_library():
     elif NAME == "sklearn":
         import sklearn.neural_network  # noqa: F401
     elif NAME == "tenfold":
-        from tenfold.learners.architectures import import_keras
+        from tenfold.learners.jax_runtime import configure
 
-        import_keras()
+        configure()
     elif NAME == "scan":
         import jax  # noqa: F401
 

@@ -46,13 +46,13 @@ def images_of(part):
 
 def tenfold_training(x, y, validation, recipe, **asked):
     from tenfold.core.settings import resolve
-    from tenfold.learners.architectures import build_cnn
+    from tenfold.learners.architectures import architecture_of
     from tenfold.learners.training import ConvolutionTraining, Examples
 
     settings = resolve({"learner": "cnn", "recipe": recipe, **asked})
-    network = build_cnn((28, 28), 10, seed=settings.seed)
+    architecture = architecture_of(settings, (28, 28), 10)
     held = None if validation is None else Examples(*validation)
-    return iter(ConvolutionTraining(network, Examples(x, y), held, settings))
+    return iter(ConvolutionTraining(architecture, Examples(x, y), held, settings))
 
 
 def tenfold_epochs(x, y):
@@ -186,9 +186,9 @@ def import_library():
     elif NAME == "torch":
         import torch  # noqa: F401
     else:
-        from tenfold.learners.architectures import import_keras
+        from tenfold.learners.jax_runtime import configure
 
-        import_keras()
+        configure()
 
 
 def main():

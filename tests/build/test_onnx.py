@@ -12,11 +12,11 @@ from tenfold.build.onnx import check_agreement, to_graph
 from tenfold.core.contract import METADATA_KEY, Contract, ImageInput
 from tenfold.core.errors import ExportError
 from tenfold.learners import Fitted
-from tenfold.learners.architectures import build_network, import_keras
-from tenfold.learners.network import Network
+from tenfold.learners.architectures import dense_network
 from tenfold.model.model import Model
 from tenfold.model.onnx_check import OPERATORS
 from tests.support.errors import refused
+from tests.support.networks import fitted, untrained
 
 
 def contract(height: int, width: int, n_labels: int) -> Contract:
@@ -28,8 +28,8 @@ def contract(height: int, width: int, n_labels: int) -> Contract:
     )
 
 
-def fitted(network: Any) -> Fitted:
-    return Fitted("network", Network(network), network.count_params())
+def network(size: tuple[int, ...], hidden: list[int], n_labels: int, seed: int) -> Fitted:
+    return fitted(untrained(dense_network(size, hidden, n_labels), seed))
 
 
 STACKS = {
@@ -41,7 +41,7 @@ STACKS = {
 
 
 def check_alike(size: tuple[int, int], hidden: list[int], n_labels: int, seed: int) -> None:
-    learner = fitted(build_network(size, hidden, n_labels, seed=seed))
+    learner = network(size, hidden, n_labels, seed)
     x = np.random.default_rng(seed).integers(0, 256, (20, *size), np.uint8)
     model = Model(to_graph(learner, contract(*size, n_labels)))
     np.testing.assert_allclose(model.answer(x).outputs[0], learner.answers(x), atol=1e-5)
@@ -62,7 +62,7 @@ def test_any_stack_of_100_answers_alike(**stack: Any) -> None:
 
 def test_the_file_is_small_readable_and_carries_its_contract() -> None:
     promise = contract(28, 28, 10)
-    content = to_graph(fitted(build_network((28, 28), [128], 10, seed=0)), promise)
+    content = to_graph(network((28, 28), [128], 10, 0), promise)
     proto = onnx.ModelProto.FromString(content)
     assert len(content) < 101_770 * 4 + 3_000
     assert [node.op_type for node in proto.graph.node] == [
@@ -77,28 +77,8 @@ def test_the_file_is_small_readable_and_carries_its_contract() -> None:
 
 
 def test_equal_networks_are_equal_files() -> None:
-    files = [
-        to_graph(fitted(build_network((4, 4), [3], 2, seed=1)), contract(4, 4, 2)) for _ in range(2)
-    ]
+    files = [to_graph(network((4, 4), [3], 2, 1), contract(4, 4, 2)) for _ in range(2)]
     assert files[0] == files[1]
-
-
-def test_an_unknown_layer_is_named() -> None:
-    keras = import_keras()
-    network = keras.Sequential(
-        [keras.Input((4, 4)), keras.layers.LSTM(3, name="memory"), keras.layers.Dense(2)]
-    )
-    with refused("E610", "layer='memory', kind='LSTM'"):
-        to_graph(fitted(network), contract(4, 4, 2))
-
-
-def test_an_unknown_activation_is_named() -> None:
-    keras = import_keras()
-    network = keras.Sequential(
-        [keras.Input((4,)), keras.layers.Dense(2, activation="tanh", name="squashed")]
-    )
-    with refused("E611", "layer='squashed', activation='tanh'"):
-        to_graph(fitted(network), contract(2, 2, 2))
 
 
 def test_agreement_within_the_tolerance_passes() -> None:
@@ -123,8 +103,8 @@ def test_a_graph_that_differs_is_refused_with_its_rows(wrong: list[float]) -> No
 
 
 def test_changed_weights_are_refused() -> None:
-    learner = fitted(build_network((4, 4), [3], 2, seed=1))
-    other = fitted(build_network((4, 4), [3], 2, seed=2))
+    learner = network((4, 4), [3], 2, 1)
+    other = network((4, 4), [3], 2, 2)
     x = np.random.default_rng(0).integers(0, 256, (50, 4, 4), np.uint8)
     answered = Model(to_graph(other, contract(4, 4, 2))).answer(x).outputs[0]
     with refused("E609", "of=50"):

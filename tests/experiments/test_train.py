@@ -18,9 +18,9 @@ from tenfold.core.records import Epoch, LayerRow
 from tenfold.core.settings import resolve
 from tenfold.experiments.train import Interrupted
 from tenfold.learners import Fitted
-from tenfold.learners.architectures import build_network
-from tenfold.learners.network import Network
+from tenfold.learners.architectures import dense_network
 from tests.support.errors import refused
+from tests.support.networks import untrained
 
 
 class Notes(Watcher):
@@ -148,11 +148,11 @@ def test_a_graph_that_does_not_agree_is_not_exported(data: Dataset) -> None:
         def answers(self, x: Any) -> Any:
             return super().answers(x)[:, ::-1]
 
-    network = build_network((28, 28), [8], 10, seed=0)
+    network = untrained(dense_network((28, 28), [8], 10))
     with pytest.raises(ExportError, match="does not answer like the learner"):
         split, settings = tenfold.split(data, validation_size=0.1), resolve({})
         prepared = prepare(data, split, scaled=True)
-        export(Wrong("network", Network(network), 0), prepared, settings)
+        export(Wrong("network", network, 0), prepared, settings)
 
 
 def test_evaluating_again_gives_the_same_numbers_and_changes_nothing(

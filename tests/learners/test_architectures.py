@@ -1,23 +1,26 @@
-"""The layers and their table."""
-
-import subprocess
-import sys
+"""The layers of the learners, their table, and what they begin with."""
 
 import numpy as np
 import pytest
 
-from tenfold.learners.architectures import build_network, layer_table
+from tenfold.learners.architectures import (
+    convolutional_network,
+    dense_network,
+    first_parameters,
+    layer_table,
+)
+from tests.support.networks import untrained
 
 
 def test_the_tutorial_network_has_101770_parameters() -> None:
-    network = build_network((28, 28), [128], 10, seed=0)
-    counts = [layer.parameters for layer in layer_table(network) if layer.parameters]
+    architecture = dense_network((28, 28), [128], 10)
+    counts = [layer.parameters for layer in layer_table(architecture) if layer.parameters]
     assert counts == [100_480, 1_290]
-    assert network.count_params() == 101_770
+    assert architecture.n_parameters() == 101_770
 
 
 def test_the_table_names_each_layer_with_its_shape() -> None:
-    table = layer_table(build_network((8, 6), [16, 4], 3, seed=0))
+    table = layer_table(dense_network((8, 6), [16, 4], 3))
     assert [(layer.name, layer.kind, layer.output_shape) for layer in table] == [
         ("scale", "Rescaling", (None, 8, 6)),
         ("flatten", "Flatten", (None, 48)),
@@ -28,68 +31,86 @@ def test_the_table_names_each_layer_with_its_shape() -> None:
     ]
 
 
+def test_the_table_of_convolutions() -> None:
+    table = layer_table(convolutional_network((9, 8), 3, width=4, dropout=0.1))
+    assert [(layer.kind, layer.output_shape, layer.parameters) for layer in table] == [
+        ("Rescaling", (None, 9, 8), 0),
+        ("Reshape", (None, 9, 8, 1), 0),
+        ("Conv2D", (None, 9, 8, 4), 36),
+        ("BatchNormalization", (None, 9, 8, 4), 12),
+        ("ReLU", (None, 9, 8, 4), 0),
+        ("Conv2D", (None, 9, 8, 4), 144),
+        ("MaxPooling2D", (None, 5, 4, 4), 0),
+        ("BatchNormalization", (None, 5, 4, 4), 12),
+        ("ReLU", (None, 5, 4, 4), 0),
+        ("Conv2D", (None, 5, 4, 8), 288),
+        ("BatchNormalization", (None, 5, 4, 8), 24),
+        ("ReLU", (None, 5, 4, 8), 0),
+        ("Conv2D", (None, 5, 4, 8), 576),
+        ("MaxPooling2D", (None, 3, 2, 8), 0),
+        ("BatchNormalization", (None, 3, 2, 8), 24),
+        ("ReLU", (None, 3, 2, 8), 0),
+        ("Conv2D", (None, 3, 2, 12), 864),
+        ("BatchNormalization", (None, 3, 2, 12), 36),
+        ("ReLU", (None, 3, 2, 12), 0),
+        ("Permute", (None, 12, 3, 2), 0),
+        ("Flatten", (None, 72), 0),
+        ("Dropout", (None, 72), 0),
+        ("Dense", (None, 3), 219),
+        ("Softmax", (None, 3), 0),
+    ]
+
+
 def test_no_hidden_layer_is_softmax_regression() -> None:
-    assert build_network((2, 2), [], 3, seed=0).count_params() == 4 * 3 + 3
+    assert dense_network((2, 2), [], 3).n_parameters() == 4 * 3 + 3
 
 
 def test_the_seed_decides_the_first_weights() -> None:
     def first_kernel(seed: int) -> np.ndarray:
-        return np.asarray(build_network((4, 4), [8], 2, seed=seed).layers[2].kernel.value)
+        return np.asarray(untrained(dense_network((4, 4), [8], 2), seed).hidden(np.eye(4)[None]))
 
     assert (first_kernel(1) == first_kernel(1)).all()
     assert (first_kernel(1) != first_kernel(2)).any()
 
 
-def test_building_leaves_the_global_random_state_alone() -> None:
+@pytest.mark.parametrize("shape", [(20, 20), (8, 9, 3)])
+def test_a_training_begins_with_kernels_of_chance_and_plain_numbers(shape: tuple[int, ...]) -> None:
+    architecture = convolutional_network(shape, 3, width=16)
+    parameters = first_parameters(architecture, 0)
+    for layer, takes, _ in architecture.places():
+        own = parameters.get(layer.name, {})
+        assert {name: a.shape for name, a in own.items()} == layer.parameter_shapes(takes)
+        for name, array in own.items():
+            assert array.dtype == np.float32
+            if name != "kernel":
+                assert (array == (name == "moving_variance")).all()
+    kernel = parameters["convolution_2"]["kernel"]
+    assert kernel.std() == pytest.approx((2 / (9 * 16)) ** 0.5, rel=0.05)
+    assert np.abs(parameters["output"]["kernel"]).max() <= (6 / 195) ** 0.5
+
+
+def test_drawing_leaves_the_global_random_state_alone() -> None:
     np.random.seed(5)
     expected = np.random.random()
     np.random.seed(5)
-    build_network((4, 4), [8], 2, seed=1)
+    first_parameters(dense_network((4, 4), [8], 2), 1)
     assert np.random.random() == expected
 
 
 def test_answers_are_the_formula() -> None:
-    network = build_network((2, 3), [5], 4, seed=3)
-    x = np.random.default_rng(0).integers(0, 256, (7, 2, 3)).astype(np.float32)
-    w1, b1, w2, b2 = (np.asarray(v.value, np.float64) for v in network.trainable_variables)
-    logits = np.maximum(x.reshape(7, 6) / 255 @ w1 + b1, 0) @ w2 + b2
-    expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    np.testing.assert_allclose(np.asarray(network(x)), expected, atol=1e-6)
-
-
-def test_keras_on_another_backend_is_a_clear_error() -> None:
-    program = (
-        "import os; os.environ['KERAS_BACKEND'] = 'numpy'\n"
-        "import keras, tenfold\n"
-        "from tenfold.core.errors import BackendError\n"
-        "from tenfold.learners.architectures import build_network\n"
-        "try: build_network((2, 2), [3], 2, seed=0)\n"
-        "except BackendError as error: print(error)\n"
+    network = untrained(dense_network((2, 3), [5], 4), 3)
+    x = np.random.default_rng(0).integers(0, 256, (7, 2, 3), np.uint8)
+    (w1, b1), (w2, b2) = (
+        (own["kernel"].astype(np.float64), own["bias"]) for own in network.parameters.values()
     )
-    printed = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
-    ).stdout
-    assert printed == (
-        "Keras already runs on another backend: backend='numpy'. Expected jax. "
-        "Set KERAS_BACKEND=jax before Keras is imported.\n"
-    )
-
-
-@pytest.mark.slow
-def test_the_environment_does_not_choose_the_backend() -> None:
-    program = (
-        "import os; os.environ['KERAS_BACKEND'] = 'numpy'\n"
-        "from tenfold.learners.architectures import import_keras\n"
-        "print(import_keras().backend.backend())\n"
-    )
-    printed = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
-    ).stdout
-    assert printed == "jax\n"
+    hidden = np.maximum(x.reshape(7, 6) / 255 @ w1 + b1, 0)
+    odds = np.exp(hidden @ w2 + b2)
+    np.testing.assert_allclose(network.answers(x), odds / odds.sum(1, keepdims=True), atol=1e-6)
+    np.testing.assert_allclose(network.hidden(x), hidden, atol=1e-6)
 
 
 def test_features_are_not_scaled_and_regression_has_one_value() -> None:
-    table = layer_table(build_network((7,), [4, 3], None, seed=0, dropout=0.2))
+    table = layer_table(dense_network((7,), [4, 3], None, dropout=0.2))
     assert [(layer.name, layer.output_shape) for layer in table] == [
         ("hidden_1", (None, 4)),
         ("dropout_1", (None, 4)),
@@ -97,6 +118,6 @@ def test_features_are_not_scaled_and_regression_has_one_value() -> None:
         ("dropout_2", (None, 3)),
         ("value", (None, 1)),
     ]
-    network = build_network((7,), [4], None, seed=0)
+    network = untrained(dense_network((7,), [4], None))
     x = np.random.default_rng(0).normal(size=(5, 7)).astype(np.float32)
-    assert np.asarray(network(x)).shape == (5, 1)
+    assert network.answers(x).shape == (5,)

@@ -33,7 +33,7 @@ import resource, signal, sys, time
 import numpy as np, tenfold
 from tenfold.learners import checkpoints
 from tenfold.learners import Watcher
-from tenfold.learners.architectures import prepare
+from tenfold.learners.jax_runtime import prepare
 signal.signal(signal.SIGTERM, signal.default_int_handler)
 prepare()
 checkpoints.EVERY_SECONDS = 0.1

@@ -16,8 +16,9 @@ from tenfold import Run
 from tenfold.cli import doctor
 from tenfold.core.errors import BackendError
 from tenfold.core.settings import Settings
-from tenfold.learners import architectures as network
-from tenfold.learners.architectures import PRODUCTS_ALONE, build_network
+from tenfold.learners import jax_runtime
+from tenfold.learners.architectures import dense_network
+from tenfold.learners.jax_runtime import PRODUCTS_ALONE
 from tenfold.learners.training import DenseTraining, Examples, check_compiler, compiler
 from tests.conftest import Few
 from tests.support.errors import refused
@@ -30,12 +31,12 @@ on_faulty_jaxlib = pytest.mark.skipif(not IS_FAULTY, reason="a jaxlib without th
 
 
 def flags_after(monkeypatch: pytest.MonkeyPatch, given: str | None, jaxlib: str) -> str | None:
-    """XLA_FLAGS as Keras' start leaves them."""
+    """XLA_FLAGS as `configure` leaves them."""
     monkeypatch.delenv("XLA_FLAGS", raising=False)
     if given is not None:
         monkeypatch.setenv("XLA_FLAGS", given)
     monkeypatch.setattr(metadata, "version", lambda package: {"jaxlib": jaxlib}[package])
-    network._give_products_alone()
+    jax_runtime._give_products_alone()
     return os.environ.get("XLA_FLAGS")
 
 
@@ -71,7 +72,7 @@ def faulty(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The check compiles its sum with the fusion on, as a process does whose user asked for it."""
     if not IS_FAULTY:
         pytest.skip("a jaxlib without the fault")
-    on = {network.FUSIONS: "LIBRARY_FUSION_TYPE_REDUCE"}
+    on = {jax_runtime.FUSIONS: "LIBRARY_FUSION_TYPE_REDUCE"}
     monkeypatch.setattr(compiler, "QUICK", on)
     check_compiler.cache_clear()
     yield
@@ -101,7 +102,7 @@ def test_no_training_begins_with_a_wrong_compiler(faulty: None, few: Few) -> Non
     data = few(20)
     examples = Examples(data.x[:20], data.y[:20])
     with refused("E913"):
-        DenseTraining(build_network((28, 28), [4], 10, seed=0), examples, None, Settings())
+        DenseTraining(dense_network((28, 28), [4], 10), examples, None, Settings())
 
 
 def test_no_run_folder_is_made_and_learners_without_jax_go_on(

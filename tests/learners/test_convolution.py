@@ -14,14 +14,24 @@ from tenfold import Run
 from tenfold.build.onnx import check_agreement, to_graph
 from tenfold.core.contract import Contract, ImageInput, Reader
 from tenfold.core.errors import SettingsError
+from tenfold.core.layers import Conv2D, Parameters, Permute, trained
 from tenfold.core.progress import Watcher
 from tenfold.core.records import Epoch
 from tenfold.core.settings import Settings, resolve
 from tenfold.learners import LEARNERS
 from tenfold.learners import network as learners_network
-from tenfold.learners.architectures import build_cnn, convolutions, import_keras, rows_at_once
+from tenfold.learners.architectures import (
+    architecture_of,
+    convolutional_network,
+    first_parameters,
+    rows_at_once,
+)
+from tenfold.learners.forward import forward
+from tenfold.learners.jax_runtime import configure
+from tenfold.learners.keras_layers import keras_network
+from tenfold.learners.network import Network
 from tenfold.learners.training import ConvolutionTraining, Examples, convolution, steps
-from tenfold.learners.training.convolution import SHARE, _plan, answers_of, forward, statistics_of
+from tenfold.learners.training.convolution import SHARE, _plan, logits_of, statistics_of
 
 PLAIN = Settings(
     learner="cnn", optimizer="sgd", schedule="constant", learning_rate=0.1, label_smoothing=0,
@@ -46,21 +56,27 @@ def some(n: int, shape: tuple[int, ...] = (8, 8), n_labels: int = 3, seed: int =
 
 
 def training(rows: Examples, settings: Settings = PLAIN, **others: Any) -> ConvolutionTraining:
-    network = build_cnn(rows.x.shape[1:], 3, seed=settings.seed, width=settings.width)
-    return ConvolutionTraining(network, rows, others.get("validation"), settings)
+    architecture = architecture_of(settings, rows.x.shape[1:], 3)
+    return ConvolutionTraining(architecture, rows, others.get("validation"), settings)
 
 
-def weights_of(network: Any) -> list[NDArray[np.float32]]:
-    return [np.asarray(variable.value) for variable in network.trainable_variables]
+def by_name(parameters: Parameters) -> dict[str, NDArray[np.float32]]:
+    return {f"{layer}.{name}": a for layer, own in parameters.items() for name, a in own.items()}
 
 
-def keras_steps(rows: Examples, settings: Settings) -> list[NDArray[np.float32]]:
+def assert_equal(one: Parameters, other: Parameters) -> None:
+    for (name, a), b in zip(by_name(one).items(), by_name(other).values(), strict=True):
+        np.testing.assert_array_equal(a, b, err_msg=name)
+
+
+def keras_steps(rows: Examples, settings: Settings) -> dict[str, NDArray[np.float32]]:
     """The same training through Keras' own layers, each share of a batch by itself."""
     import jax
     import jax.numpy as jnp
 
-    network = build_cnn(rows.x.shape[1:], 3, seed=settings.seed, width=settings.width)
-    weights = [jnp.asarray(w) for w in weights_of(network)]
+    architecture = architecture_of(settings, rows.x.shape[1:], 3)
+    network = keras_network(architecture, first_parameters(architecture, settings.seed))
+    weights = [jnp.asarray(variable.value) for variable in network.trainable_variables]
     fixed = [variable.value for variable in network.non_trainable_variables]
 
     @jax.jit
@@ -75,11 +91,12 @@ def keras_steps(rows: Examples, settings: Settings) -> list[NDArray[np.float32]]
             for i in range(len(weights)):
                 mean = sum(part[i] for part in summed) / sum(map(len, parts))
                 weights[i] = weights[i] - settings.learning_rate * mean
-    return [np.asarray(weight) for weight in weights]
+    names = [v.path.removeprefix("sequential/") for v in network.trainable_variables]
+    return {n.replace("/", "."): np.asarray(w) for n, w in zip(names, weights, strict=True)}
 
 
 def import_jax() -> Any:
-    import_keras()
+    configure()
     import jax
 
     return jax
@@ -121,16 +138,16 @@ def uneven() -> Trained:
             history = list(mine)
         finally:
             jax.monitoring.unregister_event_duration_listener(listen)
-    mine.write_back()
     return Trained(mine, history, events)
 
 
 def test_a_step_is_a_gradient_step_of_keras_layers(uneven: Trained) -> None:
     settings = PLAIN.model_copy(update={"batch_size": 64})
-    for weight, expected in zip(
-        weights_of(uneven.training._network), keras_steps(some(126), settings), strict=True
-    ):
-        np.testing.assert_allclose(weight, expected, atol=2e-4)
+    found = by_name(trained(uneven.training.fitted()))
+    expected = keras_steps(some(126), settings)
+    assert found.keys() == expected.keys()
+    for name, weight in found.items():
+        np.testing.assert_allclose(weight, expected[name], atol=2e-4)
     assert uneven.history[1].loss < uneven.history[0].loss
 
 
@@ -179,18 +196,14 @@ def test_rows_that_weigh_nothing_are_as_if_they_were_not_there() -> None:
     without = training(Examples(rows.x[weight > 0], rows.y[weight > 0]))
     histories = list(with_them), list(without)
     assert [r.loss for r in histories[0]] == [r.loss for r in histories[1]]
-    for one in (with_them, without):
-        one.write_back()
-    for a, b in zip(with_them._network.weights, without._network.weights, strict=True):
-        np.testing.assert_array_equal(np.asarray(a.value), np.asarray(b.value))
+    assert_equal(with_them.fitted(), without.fitted())
 
 
 def test_a_training_without_weight_changes_nothing() -> None:
     nothing = training(some(32)._replace(weight=np.zeros(32, np.float32)))
-    first = weights_of(nothing._network)
     assert [record.loss for record in nothing] == [0, 0]
-    for before, after in zip(first, nothing._weights, strict=True):
-        np.testing.assert_array_equal(before, after)
+    first = first_parameters(architecture_of(PLAIN, (8, 8), 3), PLAIN.seed)
+    assert_equal(trained(nothing.fitted()), trained(first))
 
 
 def test_a_label_that_counts_more_is_answered_more_often() -> None:
@@ -239,35 +252,38 @@ def test_training_keras_and_the_graph_answer_alike(shape: tuple[int, ...]) -> No
     session = onnxruntime.InferenceSession(to_graph(fitted, contract))
     answered = session.run(None, {"image": rows.x})[0]
     check_agreement(expected, answered, [str(i) for i in range(32)])
-    spec = convolutions(shape, 4)
-    network = fitted.body.keras  # type: ignore[attr-defined]
-    moving = [np.asarray(v.value) for v in network.non_trainable_variables if "moving" in v.name]
-    logits = answers_of(spec, weights_of(network), moving, rows.x)
+    body = fitted.body
+    assert isinstance(body, Network)
+    logits = logits_of(body.architecture, body.parameters, rows.x)
     odds = np.exp(logits - logits.max(axis=1, keepdims=True))
     np.testing.assert_allclose(odds / odds.sum(axis=1, keepdims=True), expected, atol=1e-4)
+    network = keras_network(body.architecture, body.parameters)
+    np.testing.assert_allclose(network(rows.x.astype("f4")), expected, atol=1e-5)
 
 
 def test_the_statistics_are_those_of_one_large_batch() -> None:
     import_jax()
-    spec, rows = convolutions((8, 8), 4), some(900)
-    weights = weights_of(build_cnn((8, 8), 3, seed=0, width=4))
-    found = statistics_of(spec, weights, rows.x)
-    expected = forward(spec, weights, rows.x)[1]
-    for mine, whole in zip(found, expected, strict=True):
-        np.testing.assert_allclose(mine, whole, rtol=0.05, atol=0.02)
+    architecture, rows = convolutional_network((8, 8), 3, 4), some(900)
+    weights = trained(first_parameters(architecture, 0))
+    found = by_name(statistics_of(architecture, weights, rows.x))
+    expected = by_name(forward(architecture.to_logits, weights, rows.x)[1])
+    assert len(found) == len(expected) == 2 * 3
+    for name, mine in found.items():
+        np.testing.assert_allclose(mine, expected[name], rtol=0.05, atol=0.02)
 
 
 def test_large_pictures_are_answered_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert rows_at_once((256, 256, 3)) == 64 and rows_at_once((256, 256), 64) == 32
-    assert rows_at_once((8, 8), 1024) == 512
+    sizes = [((256, 256, 3), 32), ((256, 256), 64), ((8, 8), 1024)]
+    limits = [rows_at_once(convolutional_network(shape, 3, width)) for shape, width in sizes]
+    assert limits == [64, 32, 512]
     rows = some(64)
     fitted = LEARNERS["cnn"].fit(
         rows, None, n_labels=3, settings=PLAIN.model_copy(update={"epochs": 1}), watcher=Watcher()
     )
-    network = fitted.body.keras  # type: ignore[attr-defined]
-    moving = [np.asarray(v.value) for v in network.non_trainable_variables if "moving" in v.name]
-    spec, weights = convolutions((8, 8), 4), weights_of(network)
-    whole, expected = answers_of(spec, weights, moving, rows.x), fitted.answers(rows.x)
+    body = fitted.body
+    assert isinstance(body, Network)
+    architecture, parameters = body.architecture, body.parameters
+    whole, expected = logits_of(architecture, parameters, rows.x), fitted.answers(rows.x)
     placed, put = list[int](), convolution._put
 
     def putting(arrays: Any, device: Any) -> Any:
@@ -275,8 +291,8 @@ def test_large_pictures_are_answered_a_few_at_a_time(monkeypatch: pytest.MonkeyP
         return put(arrays, device)
 
     monkeypatch.setattr(convolution, "_put", putting)
-    monkeypatch.setattr(convolution, "rows_at_once", lambda shape, width: 20)
-    np.testing.assert_allclose(answers_of(spec, weights, moving, rows.x), whole, atol=1e-5)
+    monkeypatch.setattr(convolution, "rows_at_once", lambda architecture: 20)
+    np.testing.assert_allclose(logits_of(architecture, parameters, rows.x), whole, atol=1e-5)
     assert placed == [20, 20, 20, 20]
     monkeypatch.setattr(learners_network, "VALUES", 64 * 20)
     np.testing.assert_allclose(fitted.answers(rows.x), expected, atol=1e-5)
@@ -298,19 +314,17 @@ def test_it_learns_and_keeps_the_best_when_it_is_patient() -> None:
 @pytest.mark.parametrize("side", [8, 9, 19, 20, 28, 32, 64, 65, 96, 128, 200, 256])
 @pytest.mark.parametrize("width", [32, 48])
 def test_the_layers_follow_the_size(side: int, width: int) -> None:
-    spec = convolutions((side, side), width)
-    left = side
-    for one in spec:
-        left = -(-left // one.stride)
-        left = -(-left // 2) if one.is_pooled else left
+    architecture = convolutional_network((side, side), 3, width)
+    *_, (_, (left, *_), _) = (p for p in architecture.places() if isinstance(p.layer, Permute))
     assert 2 <= left <= 4
-    assert spec[0].channels == width and max(one.channels for one in spec) <= 4 * width
+    filters = [layer.filters for layer in architecture.layers if isinstance(layer, Conv2D)]
+    assert filters[0] == width and max(filters) <= 4 * width
 
 
 @pytest.mark.parametrize("shape", [(7, 8), (8, 257, 3)])
 def test_other_sizes_are_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(SettingsError) as raised:
-        build_cnn(shape, 2, seed=0)
+        convolutional_network(shape, 2)
     assert str(raised.value) == (
         f"Pictures of a size that the learner does not take: learner='cnn', height={shape[0]}, "
         f"width={shape[1]}. Expected sides of 8 to 256 pixels. The learner 'network' takes any "
@@ -321,9 +335,7 @@ def test_other_sizes_are_refused(shape: tuple[int, ...]) -> None:
 def test_from_pictures_to_a_run(few: Any, small_cnn: Run) -> None:
     data, run = few(600, 100), small_cnn
     assert run.record.state == "finished" and run.record.learner == "cnn"
-    assert run.record.parameters == sum(
-        weight.size for weight in weights_of(build_cnn((28, 28), 10, seed=0, width=8))
-    ) + 2 * sum(one.channels for one in convolutions((28, 28), 8))
+    assert run.record.parameters == convolutional_network((28, 28), 10, 8).n_parameters()
     assert tenfold.verify(run.path)["examples"] == 10
     assert tenfold.evaluate(run, data) == run.evaluation
     assert run.model.contract.rows_at_once is not None

@@ -7,11 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tenfold.core.layers import Parameters
 from tenfold.core.records import Epoch
 from tenfold.core.settings import Settings
-from tenfold.learners.architectures import build_network
+from tenfold.learners.architectures import dense_network, first_parameters
+from tenfold.learners.keras_layers import import_keras
+from tenfold.learners.network import Network
 from tenfold.learners.training import DenseTraining, Examples
-from tenfold.learners.training.steps import Purpose, batches, build_optimizer, learning_rate, stream
+from tenfold.learners.training.optimizers import first_moments, updated
+from tenfold.learners.training.steps import Purpose, batches, learning_rate, stream
 from tests.support.errors import refused
 
 PLAIN = Settings(
@@ -27,21 +31,33 @@ def examples() -> Examples:
 
 
 def fit(examples: Examples, settings: Settings, **others: Any) -> tuple[Any, list[Epoch]]:
-    network = build_network((4, 4), settings.hidden, 3, seed=settings.seed)
-    training = DenseTraining(network, examples, others.get("validation"), settings)
+    training = begin(examples, settings, **others)
     history = list(training)
-    training.write_back()
-    return network, history
+    return training.fitted(), history
 
 
-def weights_of(network: Any) -> list[np.ndarray]:
-    return [np.asarray(variable.value) for variable in network.trainable_variables]
+def begin(examples: Examples, settings: Settings, **others: Any) -> DenseTraining:
+    shape, n_labels = examples.x.shape[1:], 3 if examples.y.dtype == np.int64 else None
+    architecture = dense_network(shape, settings.hidden, n_labels, settings.dropout)
+    return DenseTraining(architecture, examples, others.get("validation"), settings)
+
+
+def first_of(settings: Settings = PLAIN) -> Parameters:
+    return first_parameters(dense_network((4, 4), settings.hidden, 3), settings.seed)
+
+
+def weights_of(parameters: Parameters) -> list[np.ndarray]:
+    """Kernel and bias of each layer in turn."""
+    return [arrays[name] for arrays in parameters.values() for name in ("kernel", "bias")]
+
+
+def answered(parameters: Parameters, x: np.ndarray, hidden: tuple[int, ...] = (5,)) -> np.ndarray:
+    return Network(dense_network((4, 4), hidden, 3), parameters).answers(x)
 
 
 def plain_loop(examples: Examples, settings: Settings) -> tuple[list[np.ndarray], list[float]]:
     """The same training in NumPy with hand-written gradients, a batch at a time."""
-    network = build_network((4, 4), settings.hidden, 3, seed=settings.seed)
-    w1, b1, w2, b2 = (weight.astype(np.float64) for weight in weights_of(network))
+    w1, b1, w2, b2 = (weight.astype(np.float64) for weight in weights_of(first_of(settings)))
     losses = []
     for epoch in range(1, settings.epochs + 1):
         order = stream(settings, Purpose.ORDER, epoch).permutation(len(examples.y))
@@ -102,7 +118,7 @@ def test_records_count_up_and_know_their_learning_rate(examples: Examples) -> No
 def test_validation_measures_the_weights_of_its_epoch(examples: Examples) -> None:
     validation = Examples(examples.x[:11], examples.y[:11])
     network, history = fit(examples, PLAIN, validation=validation)
-    p = np.asarray(network(validation.x.astype(np.float32)))
+    p = answered(network, validation.x)
     given_to_truth = p[np.arange(11), validation.y]
     assert history[-1].val_loss == pytest.approx(-np.log(given_to_truth).mean(), abs=1e-5)
     assert history[-1].val_accuracy == pytest.approx((p.argmax(1) == validation.y).mean())
@@ -116,12 +132,10 @@ def test_validation_rows_do_not_change_the_weights(examples: Examples) -> None:
 
 
 def test_the_caller_may_stop_and_has_the_weights_of_that_epoch(examples: Examples) -> None:
-    network = build_network((4, 4), PLAIN.hidden, 3, seed=PLAIN.seed)
-    training = DenseTraining(network, examples, None, PLAIN)
+    training = begin(examples, PLAIN)
     assert next(iter(training)).epoch == training.epoch == 1
-    training.write_back()
     one = PLAIN.model_copy(update={"epochs": 1})
-    for a, b in zip(weights_of(network), weights_of(fit(examples, one)[0]), strict=True):
+    for a, b in zip(weights_of(training.fitted()), weights_of(fit(examples, one)[0]), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-7)
 
 
@@ -132,33 +146,23 @@ def test_a_restored_training_ends_with_the_same_bits(
     settings = Settings(
         epochs=5, batch_size=4, hidden=(6, 5), dropout=0.2, patience=2, weight_decay=0.01
     )
-
-    def begin() -> tuple[Any, DenseTraining]:
-        network = build_network((4, 4), (6, 5), 3, seed=0, dropout=0.2)
-        return network, DenseTraining(network, examples, examples, settings)
-
-    straight, training = begin()
-    history = list(training)
-    training.write_back()
-    _, first = begin()
+    straight, history = fit(examples, settings, validation=examples)
+    first = begin(examples, settings, validation=examples)
     records = iter(first)
     done = [next(records) for _ in range(stopped_after)]
-    second, again = begin()
+    again = begin(examples, settings, validation=examples)
     again.restore(first.state())
     done += list(again)
-    again.write_back()
-    assert all(
-        (a == b).all() for a, b in zip(weights_of(straight), weights_of(second), strict=True)
-    )
+    pairs = zip(weights_of(straight), weights_of(again.fitted()), strict=True)
+    assert all((a == b).all() for a, b in pairs)
     assert [(e.epoch, e.loss, e.val_loss) for e in done] == [
         (e.epoch, e.loss, e.val_loss) for e in history
     ]
 
 
 def test_the_state_of_another_network_is_refused(examples: Examples) -> None:
-    other = build_network((4, 4), (7,), 3, seed=0)
-    state = DenseTraining(other, examples, None, PLAIN).state()
-    training = DenseTraining(build_network((4, 4), (5,), 3, seed=0), examples, None, PLAIN)
+    state = begin(examples, PLAIN.model_copy(update={"hidden": (7,)})).state()
+    training = begin(examples, PLAIN)
     with refused("E633", r"n_arrays=\d+"):
         training.restore(state)
 
@@ -173,9 +177,9 @@ def test_pixels_blank_in_all_training_images_are_left_out_and_stay_in_the_networ
     expected, _ = plain_loop(Examples(x, y), PLAIN)
     for weight, reference in zip(weights_of(network), expected, strict=True):
         np.testing.assert_allclose(weight, reference, atol=1e-5)
-    first = weights_of(build_network((4, 4), PLAIN.hidden, 3, seed=PLAIN.seed))[0]
+    first = weights_of(first_of())[0]
     assert (weights_of(network)[0][:4] == first[:4]).all()
-    p = np.asarray(network(seen.astype(np.float32)))
+    p = answered(network, seen)
     assert history[-1].val_loss == pytest.approx(-np.log(p[np.arange(9), y[:9]]).mean(), abs=1e-5)
 
 
@@ -183,9 +187,8 @@ def test_averages_follow_the_weights(examples: Examples) -> None:
     # The last step of three: (1 + t) / (10 + t) is below 0.9, so it is what is kept.
     settings = PLAIN.model_copy(update={"epochs": 1, "average": 0.9})
     averaged, _ = fit(examples, settings)
-    steps = [build_network((4, 4), PLAIN.hidden, 3, seed=PLAIN.seed)]
     order = stream(PLAIN, Purpose.ORDER, 1).permutation(21)
-    mean = [w.astype(np.float64) for w in weights_of(steps[0])]
+    mean = [w.astype(np.float64) for w in weights_of(first_of())]
     for t in range(3):
         rows = order[: 8 * (t + 1)]
         now = one_pass(examples, rows)
@@ -197,8 +200,7 @@ def test_averages_follow_the_weights(examples: Examples) -> None:
 
 def one_pass(examples: Examples, rows: np.ndarray) -> list[np.ndarray]:
     """The weights after the batches of 8 that `rows` are, in NumPy."""
-    network = build_network((4, 4), PLAIN.hidden, 3, seed=PLAIN.seed)
-    w1, b1, w2, b2 = (weight.astype(np.float64) for weight in weights_of(network))
+    w1, b1, w2, b2 = (weight.astype(np.float64) for weight in weights_of(first_of()))
     for start in range(0, len(rows), 8):
         batch = rows[start : start + 8]
         x, y = examples.x[batch].reshape(len(batch), -1) / 255, examples.y[batch]
@@ -216,7 +218,7 @@ def test_shifted_images_are_windows_of_the_bordered_image(examples: Examples) ->
     from tenfold.learners.training.dense import _Layout, _plan, _windows
 
     settings = Settings(shift_px=2, batch_size=8)
-    bordered = _Layout([], None, (4, 4), 2, False).rows(examples.x)
+    bordered = _Layout.of(dense_network((4, 4), (5,), 3), examples, settings).rows(examples.x)
     rows, _, corners, *_ = _plan(settings, 1, examples)
     assert corners is not None
     seen = np.asarray(_windows(bordered, rows[0], corners[0], (4, 4)))
@@ -267,11 +269,28 @@ def test_label_smoothing_spreads_the_answer(examples: Examples) -> None:
     assert loss == pytest.approx(-float((target * log_p).sum()), abs=1e-6)
 
 
-@pytest.mark.parametrize(("name", "kind"), [("sgd", "SGD"), ("adam", "Adam")])
-def test_optimisers_are_those_of_keras(name: str, kind: str) -> None:
-    settings = Settings.model_validate({"optimizer": name})
-    optimizer = build_optimizer(settings, [np.zeros((2, 3), np.float32), np.zeros(2, np.float32)])
-    assert type(optimizer).__name__ == kind
+@pytest.mark.parametrize("name", ["sgd", "adam"])
+@pytest.mark.parametrize("weight_decay", [0.0, 0.1])
+def test_optimisers_step_as_those_of_keras(name: str, weight_decay: float) -> None:
+    settings = Settings.model_validate({"optimizer": name, "weight_decay": weight_decay})
+    rng = np.random.default_rng(0)
+    shapes = {"kernel": (3, 2), "bias": (2,)}
+    ours = {"layer": {n: rng.normal(size=s).astype(np.float32) for n, s in shapes.items()}}
+    keras = import_keras()
+    kinds = {"sgd": keras.optimizers.SGD, "adam": keras.optimizers.Adam}
+    optimizer = kinds[name](0.1, weight_decay=weight_decay or None)
+    if weight_decay:
+        optimizer.exclude_from_weight_decay(var_names=["bias"])
+    theirs = [keras.Variable(value, name=n) for n, value in ours["layer"].items()]
+    moments = first_moments(settings, ours)
+    for number, rate in enumerate(np.array([0.1, 0.3, 0.05], np.float32)):
+        gradients = [rng.normal(size=s).astype(np.float32) for s in shapes.values()]
+        optimizer.learning_rate = rate
+        optimizer.apply(gradients, theirs)
+        own = {"layer": dict(zip(shapes, gradients, strict=True))}
+        ours, moments = updated(settings, ours, moments, own, number, rate)
+        for variable in theirs:
+            np.testing.assert_allclose(ours["layer"][variable.name], variable.value, rtol=2e-6)
 
 
 def test_the_learning_rate_is_constant_or_falls_to_nothing() -> None:
@@ -287,10 +306,7 @@ def test_regression_is_least_squares() -> None:
     x = rng.normal(size=(40, 3)).astype(np.float32)
     y = (x @ [1.0, -2.0, 0.5] + 0.3 + rng.normal(size=40) * 0.1).astype(np.float32)
     settings = PLAIN.model_copy(update={"hidden": (), "epochs": 300, "batch_size": 40})
-    network = build_network((3,), (), None, seed=0)
-    training = DenseTraining(network, Examples(x, y), Examples(x[:9], y[:9]), settings)
-    history = list(training)
-    training.write_back()
+    network, history = fit(Examples(x, y), settings, validation=Examples(x[:9], y[:9]))
     exact, squares, *_ = np.linalg.lstsq(np.c_[x, np.ones(40)], y)
     kernel, bias = weights_of(network)
     np.testing.assert_allclose([*kernel[:, 0], *bias], exact, atol=1e-3)
@@ -303,10 +319,8 @@ def test_regression_is_least_squares() -> None:
 def test_features_are_taken_as_they_are_and_never_moved(examples: Examples) -> None:
     flat = Examples((examples.x.reshape(21, 16) / 255).astype(np.float32), examples.y)
     settings = PLAIN.model_copy(update={"shift_px": 2})
-    network = build_network((16,), settings.hidden, 3, seed=settings.seed)
-    training = DenseTraining(network, flat, None, settings)
-    assert len(list(training)) == 2
-    training.write_back()
+    network, history = fit(flat, settings)
+    assert len(history) == 2
     for one, other in zip(weights_of(network), plain_loop(examples, PLAIN)[0], strict=True):
         np.testing.assert_allclose(one, other, atol=1e-5)
 
@@ -316,15 +330,15 @@ def test_pictures_in_colour_are_moved_with_all_their_channels(examples: Examples
 
     x = examples.x.astype(np.uint8)
     colour = np.stack([x, 255 - x, x // 2], axis=-1)
-    bordered = _Layout([], None, (4, 4, 3), 1, False).rows(colour)
+    settings = PLAIN.model_copy(update={"shift_px": 1})
+    rows_of = _Layout.of(dense_network((4, 4, 3), (5,), 3), Examples(colour, examples.y), settings)
+    bordered = rows_of.rows(colour)
     rows, corners = np.array([3, 8]), np.array([[0, 2], [1, 1]])
     seen = np.asarray(_windows(bordered, rows, corners, (4, 4, 3)))
     assert (seen[0, 1:, :3] == colour[3, :3, 1:]).all()
     assert (seen[0, 0] == 0).all() and (seen[0, :, 3] == 0).all()
     assert (seen[1] == colour[8]).all()
-    network = build_network((4, 4, 3), (5,), 3, seed=0)
-    settings = PLAIN.model_copy(update={"shift_px": 1})
-    assert len(list(DenseTraining(network, Examples(colour, examples.y), None, settings))) == 2
+    assert len(fit(Examples(colour, examples.y), settings)[1]) == 2
 
 
 def test_a_weight_of_two_is_the_row_twice(examples: Examples) -> None:
@@ -348,51 +362,32 @@ def test_a_weight_of_two_is_the_row_twice(examples: Examples) -> None:
 def test_a_batch_without_weight_changes_nothing(examples: Examples) -> None:
     nothing = examples._replace(weight=np.zeros(21, np.float32))
     network, history = fit(nothing, PLAIN)
-    untouched = weights_of(build_network((4, 4), PLAIN.hidden, 3, seed=PLAIN.seed))
+    untouched = weights_of(first_of())
     assert all((a == b).all() for a, b in zip(weights_of(network), untouched, strict=True))
     assert history[-1].loss == 0
 
 
 def test_dropout_is_seeded_differs_by_step_and_is_off_when_measuring(examples: Examples) -> None:
     settings = PLAIN.model_copy(update={"dropout": 0.5, "hidden": (32,)})
-
-    def dropped(settings: Settings) -> tuple[Any, list[Epoch]]:
-        network = build_network((4, 4), settings.hidden, 3, seed=settings.seed, dropout=0.5)
-        training = DenseTraining(network, examples, examples, settings)
-        history = list(training)
-        training.write_back()
-        return network, history
-
-    (one, history), (again, _) = dropped(settings), dropped(settings)
+    (one, history), (again, _) = (fit(examples, settings, validation=examples) for _ in range(2))
     assert all((a == b).all() for a, b in zip(weights_of(one), weights_of(again), strict=True))
     kept, _ = fit(examples, settings.model_copy(update={"dropout": 0.0}))
     assert any((a != b).any() for a, b in zip(weights_of(one), weights_of(kept), strict=True))
-    p = np.asarray(one(examples.x.astype(np.float32)))
+    p = answered(one, examples.x, (32,))
     assert history[-1].val_loss == pytest.approx(-np.log(p[np.arange(21), examples.y]).mean())
     # Same rows in each step and a step that changes nothing: only what is dropped can differ.
     frozen = settings.model_copy(update={"learning_rate": 1e-30, "batch_size": 21, "epochs": 3})
-    assert len({epoch.loss for epoch in dropped(frozen)[1]}) == 3
+    assert len({epoch.loss for epoch in fit(examples, frozen)[1]}) == 3
 
 
 def test_weight_decay_pulls_kernels_and_leaves_biases(examples: Examples) -> None:
     settings = PLAIN.model_copy(update={"batch_size": 100, "epochs": 1})
     plain, _ = fit(examples, settings)
     decayed, _ = fit(examples, settings.model_copy(update={"weight_decay": 0.5}))
-    first = weights_of(build_network((4, 4), PLAIN.hidden, 3, seed=PLAIN.seed))
+    first = weights_of(first_of())
     for before, a, b in zip(first, weights_of(plain), weights_of(decayed), strict=True):
         pull = 0.5 * settings.learning_rate * before if before.ndim == 2 else 0
         np.testing.assert_allclose(b, a - pull, atol=1e-6)
-
-
-def test_weight_decay_pulls_the_kernels_of_convolutions_too() -> None:
-    kernel, bias = np.full((3, 3, 1, 2), 2, np.float32), np.full(2, 2, np.float32)
-    settings = PLAIN.model_copy(update={"weight_decay": 0.5, "learning_rate": 0.1})
-    optimizer = build_optimizer(settings, [kernel, bias])
-    nothing = [np.zeros_like(kernel), np.zeros_like(bias)]
-    state = [variable.value for variable in optimizer.variables]
-    (pulled, left), _ = optimizer.stateless_apply(state, nothing, [kernel, bias])
-    np.testing.assert_allclose(pulled, kernel * 0.95, rtol=1e-6)
-    np.testing.assert_array_equal(left, bias)
 
 
 def test_no_two_purposes_epochs_steps_or_seeds_share_random_numbers() -> None:
@@ -420,7 +415,7 @@ def test_patience_stops_and_keeps_the_weights_of_the_lowest_validation_loss(
     losses = [epoch.val_loss or 0 for epoch in history]
     best = int(np.argmin(losses))
     assert len(losses) < 400 and best == len(losses) - 5
-    p = np.asarray(network(other.x.astype(np.float32)))
+    p = answered(network, other.x)
     assert -np.log(p[np.arange(30), other.y]).mean() == pytest.approx(losses[best], abs=1e-5)
 
 
@@ -428,7 +423,7 @@ def test_bent_pictures_are_new_in_each_epoch_and_clean_at_the_end(examples: Exam
     settings = PLAIN.model_copy(
         update={"rotate_degrees": 30.0, "shift_px": 1, "epochs": 3, "clean_epochs": 1}
     )
-    training = DenseTraining(build_network((4, 4), (5,), 3, seed=0), examples, None, settings)
+    training = begin(examples, settings)
     seen = [training._prepare(epoch)[1] for epoch in (1, 2, 3, 4)]
     assert seen[3] is None  # no epoch that is trained
     flat = examples.x.reshape(21, -1)

@@ -20,13 +20,13 @@ from tenfold.build.onnx import to_graph
 from tenfold.build.onnx.features import features_front
 from tenfold.core.contract import Contract, FeaturesInput, ImageInput
 from tenfold.core.settings import check_reading
-from tenfold.learners import Fitted
-from tenfold.learners.architectures import build_cnn, build_network
+from tenfold.learners.architectures import convolutional_network, dense_network
 from tenfold.learners.network import Network
 from tenfold.model.model import Model
 from tenfold.model.predictions import Predictions, Values
 from tenfold.runs.export import write_keras, write_onnx
 from tests.support.errors import refused
+from tests.support.networks import fitted, untrained
 
 CALIBRATED = Constants(temperature=1.7, label_factors=(0.5, 1.0, 2.0))
 
@@ -74,13 +74,14 @@ def asked_alone() -> Iterator[Asked]:
         assert it.wait() == 0
 
 
-def pictures(network: Any, shape: tuple[int, ...], learner: str) -> Path:
+def pictures(network: Network, learner: str) -> Path:
     """A model file of pictures with a calibration that matters."""
+    shape = network.architecture.input_shape
     promise = Contract(
         input=ImageInput(height=shape[0], width=shape[1], channels=3 if len(shape) == 3 else 1),
         labels=("a", "b", "c"), learner=learner, tenfold="0",
     )  # fmt: skip
-    return saved(to_graph(Fitted(learner, Network(network), 0), promise, constants=CALIBRATED))
+    return saved(to_graph(fitted(network, learner), promise, constants=CALIBRATED))
 
 
 @pytest.mark.slow
@@ -102,7 +103,7 @@ def test_a_trained_network_with_its_calibration(
 
 @pytest.mark.parametrize("shape", [(5, 4), (4, 5, 3)])
 def test_dense_layers_of_any_picture(shape: tuple[int, ...], asked_alone: Asked) -> None:
-    model = pictures(build_network(shape, [7, 6], 3, seed=1), shape, "network")
+    model = pictures(untrained(dense_network(shape, [7, 6], 3), seed=1), "network")
     write_keras(model, Path("small.keras"))
     x = np.random.default_rng(1).integers(0, 256, (50, *shape), np.uint8)
     answers, _ = asked_alone(Path("small.keras"), x)
@@ -113,12 +114,13 @@ def test_dense_layers_of_any_picture(shape: tuple[int, ...], asked_alone: Asked)
 
 @pytest.mark.parametrize("shape", [(9, 8, 3), pytest.param((21, 27), marks=pytest.mark.slow)])
 def test_convolutions_of_odd_sizes(shape: tuple[int, ...], asked_alone: Asked) -> None:
-    network = build_cnn(shape, 3, seed=1, width=4)
+    network = untrained(convolutional_network(shape, 3, width=4), seed=1)
     rng = np.random.default_rng(0)
-    for layer in network.layers:
-        if type(layer).__name__ == "BatchNormalization":
-            layer.set_weights([rng.uniform(0.5, 1.5, w.shape) for w in layer.get_weights()])
-    model = pictures(network, shape, "cnn")
+    for arrays in network.parameters.values():
+        if "beta" in arrays:
+            for array in arrays.values():
+                array[:] = rng.uniform(0.5, 1.5, array.shape)
+    model = pictures(network, "cnn")
     write_keras(model, Path("cnn.keras"))
     x = rng.integers(0, 256, (20, *shape), np.uint8)
     answers, layers = asked_alone(Path("cnn.keras"), x)
@@ -136,9 +138,8 @@ def features(mean: float, n_labels: int | None) -> Path:
     )  # fmt: skip
     constants = CALIBRATED if labels else Constants(target_mean=50.0, target_scale=20.0)
     front = features_front(given, np.full(3, mean), np.array([0.5, 1.0, 2.0]))
-    network = build_network((3,), [6], n_labels, seed=2)
-    fitted = Fitted("network", Network(network), 0)
-    return saved(to_graph(fitted, promise, constants=constants, front=front))
+    network = fitted(untrained(dense_network((3,), [6], n_labels), seed=2))
+    return saved(to_graph(network, promise, constants=constants, front=front))
 
 
 @pytest.mark.parametrize("n_labels", [3, None])

@@ -19,9 +19,7 @@ from tenfold.core.csv_cells import escape_formula, unescape_formula
 from tenfold.core.errors import RunError
 from tenfold.core.files import sha256
 from tenfold.inputs.tables.columns import Table
-from tenfold.learners import Fitted
-from tenfold.learners.architectures import build_network
-from tenfold.learners.network import Network
+from tenfold.learners.architectures import dense_network
 from tenfold.model.predictions import Predictions
 from tenfold.runs.csv_files import (
     StoredLabels,
@@ -35,6 +33,7 @@ from tenfold.runs.record import DataRecord, Record, count_opening
 from tenfold.runs.verify import verify
 from tests.support.answers import evaluate_values, labels_of, values_of
 from tests.support.errors import refused
+from tests.support.networks import fitted, untrained
 
 
 def a_record(fingerprint: str = "f") -> Record:
@@ -247,8 +246,7 @@ def test_verify_refuses_a_run_that_is_not_finished(tmp_path: Path) -> None:
 def test_verify_asks_the_stored_examples_again(copy: Path) -> None:
     # Another model under the same name, with digests that agree: only its answers betray it.
     promise = Run.open(copy).model.contract.model_copy(update={"novelty_threshold": None})
-    network = build_network((28, 28), [128], 10, seed=99)
-    other = Fitted("network", Network(network), network.count_params())
+    other = fitted(untrained(dense_network((28, 28), [128], 10), seed=99))
     (copy / "model.onnx").write_bytes(to_graph(other, promise))
     reseal(copy)
     with refused("E714"):

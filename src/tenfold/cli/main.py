@@ -44,7 +44,7 @@ from tenfold.experiments.evaluate import robustness as robustness_of
 from tenfold.experiments.ray import predict_many
 from tenfold.inputs.pictures.decode import PictureOptions
 from tenfold.learners import LEARNERS
-from tenfold.learners.architectures import prepare
+from tenfold.learners.jax_runtime import prepare
 from tenfold.model.model import Model
 from tenfold.report import write_comparison
 from tenfold.report.network_page import write_page

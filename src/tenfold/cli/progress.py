@@ -16,7 +16,7 @@ class TerminalWatcher(Watcher, AbstractContextManager["TerminalWatcher"]):
 
     TITLES = {
         "load": "Reading the data",
-        "train": "Starting Keras",
+        "train": "Starting JAX",
         "export": "Writing the model",
         "folds": "Cross-validating",
         "evaluate": "Measuring on the test rows",

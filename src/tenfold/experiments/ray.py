@@ -40,7 +40,7 @@ from tenfold.experiments.sweeps.shared import MANIFEST
 from tenfold.experiments.sweeps.trials import ENVIRONMENT, Job, give_up, has_ended, run_trial
 from tenfold.inputs.pictures.decode import DEFAULT_OPTIONS, PictureOptions
 from tenfold.learners import LEARNERS
-from tenfold.learners.architectures import prepare
+from tenfold.learners.jax_runtime import prepare
 from tenfold.model.answer_files import answer_files
 from tenfold.model.csv_form import csv_head, csv_row
 from tenfold.model.model import Model

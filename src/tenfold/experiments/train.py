@@ -24,8 +24,8 @@ from tenfold.experiments.artifacts import write_evidence
 from tenfold.experiments.cross_validation import cross_validate, write_folds
 from tenfold.experiments.evaluate import check_same_data, data_of, split_of
 from tenfold.learners import LEARNERS, check_learner, check_used
-from tenfold.learners.architectures import import_all
 from tenfold.learners.checkpoints import Checkpoints
+from tenfold.learners.jax_runtime import import_all
 from tenfold.learners.training import check_compiler
 from tenfold.runs import csv_files
 from tenfold.runs.record import DataRecord, Record, Run, count_opening

@@ -18,6 +18,7 @@ from pydantic import TypeAdapter
 
 from tenfold.core import files
 from tenfold.core.errors import BackendError
+from tenfold.core.layers import Parameters
 from tenfold.core.processes import Child, Inbox, raise_error, usable_cores
 from tenfold.core.records import Epoch
 from tenfold.core.settings import Settings
@@ -50,17 +51,12 @@ class Group(Training):
         settings: Settings,
         warn: Callable[[str], None],
     ) -> None:
-        # Not that of `Training`: whatever there is to know, the mirror knows.
         self._mirror, self._parts = mirror, {"train": train, "validation": validation}
         self._n_labels, self._settings, self._warn = n_labels, settings, warn
 
     @property
     def epoch(self) -> int:  # type: ignore[override]
         return self._mirror.epoch
-
-    @property
-    def n_steps(self) -> int:
-        return self._mirror.n_steps
 
     @property
     def is_done(self) -> bool:
@@ -72,8 +68,8 @@ class Group(Training):
     def restore(self, state: dict[str, NDArray[Any]]) -> None:
         self._mirror.restore(state)
 
-    def write_back(self) -> None:
-        self._mirror.write_back()
+    def fitted(self) -> Parameters:
+        return self._mirror.fitted()
 
     def __iter__(self) -> Iterator[Epoch]:
         n_deaths = 0

@@ -1,8 +1,8 @@
-"""The learners `network` and `cnn`: layers in Keras, trained by compiled steps."""
+"""The learners `network` and `cnn`: layers, trained by compiled steps."""
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -10,20 +10,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tenfold.core.layers import Architecture, Layer, Parameters
 from tenfold.core.progress import Watcher
 from tenfold.core.records import Epoch
 from tenfold.core.settings import Settings
-from tenfold.learners.architectures import (
-    build_cnn,
-    build_network,
-    hidden_network,
-    layer_table,
-    rows_at_once,
-)
+from tenfold.learners.architectures import architecture_of, layer_table, rows_at_once
 from tenfold.learners.checkpoints import Checkpoint, Checkpoints
 from tenfold.learners.fitted import Fitted
+from tenfold.learners.forward import forward
 from tenfold.learners.group import Group
-from tenfold.learners.training import ConvolutionTraining, DenseTraining, Examples, Training
+from tenfold.learners.jax_runtime import configure
+from tenfold.learners.training import Examples, training_of
 from tenfold.learners.training.steps import compile_program
 
 AT_ONCE = 1024
@@ -36,36 +33,34 @@ for convolutions make up to 32 numbers of each of theirs."""
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    """A Keras network; the last layer has one output per label, or one for a value."""
+    """Layers and their fitted parameters."""
 
-    keras: Any
+    architecture: Architecture
+    parameters: Parameters
 
     def answers(self, x: NDArray[Any]) -> NDArray[np.float32]:
-        answers = _computed(self.keras, x)
+        """Probabilities (n, n_labels), or values (n,)."""
+        answers = self._computed(self.architecture.layers, x)
         return answers[:, 0] if answers.shape[1] == 1 else answers
 
     def hidden(self, x: NDArray[Any]) -> NDArray[np.float32]:
         """What the output layer sees (n, d), float32."""
-        return _computed(hidden_network(self.keras), x)
+        return self._computed(self.architecture.to_hidden, x)
 
+    def _computed(self, layers: Sequence[Layer], x: NDArray[Any]) -> NDArray[np.float32]:
+        configure()
+        import jax
 
-def _computed(network: Any, x: NDArray[Any]) -> NDArray[np.float32]:
-    import jax
-
-    weights = [
-        [variable.value for variable in variables]
-        for variables in (network.trainable_variables, network.non_trainable_variables)
-    ]
-    # Highest: on a GPU the default products keep only 10 bits of the mantissa.
-    with jax.default_matmul_precision("highest"):
-        # Compiled as a whole: layer by layer, the first answers of the `cnn` took 3 s more.
-        call = jax.jit(lambda *state: network.stateless_call(*state)[0])
-        first, _ = next(_parts(x))
-        run = compile_program(call.lower(*weights, first.astype(np.float32)))
-        parts = [
-            np.asarray(run(*weights, part.astype(np.float32)))[-n_new:] for part, n_new in _parts(x)
-        ]
-    return np.concatenate(parts)
+        # Highest: on a GPU the default products keep only 10 bits of the mantissa.
+        with jax.default_matmul_precision("highest"):
+            call = jax.jit(lambda parameters, x: forward(layers, parameters, x)[0])
+            first, _ = next(_parts(x))
+            run = compile_program(call.lower(self.parameters, first.astype(np.float32)))
+            parts = [
+                np.asarray(run(self.parameters, part.astype(np.float32)))[-n_new:]
+                for part, n_new in _parts(x)
+            ]
+        return np.concatenate(parts)
 
 
 def _parts(x: NDArray[Any]) -> Iterator[tuple[NDArray[Any], int]]:
@@ -101,17 +96,7 @@ def fit_network(
     Raises:
       FileError: A checkpoint cannot be written.
     """
-    network = build_network(
-        train.x.shape[1:],
-        settings.hidden,
-        n_labels,
-        seed=settings.seed,
-        dropout=settings.dropout,
-    )
-    training: Training = DenseTraining(network, train, validation, settings)
-    if settings.processes > 1:
-        training = Group(training, train, validation, n_labels, settings, watcher.warn)
-    return _run("network", network, training, settings, watcher, checkpoints)
+    return _fit(train, validation, n_labels, settings, watcher, checkpoints)
 
 
 def fit_cnn(
@@ -129,27 +114,25 @@ def fit_cnn(
       SettingsError: Pictures of a size that it does not take.
       FileError: A checkpoint cannot be written.
     """
-    network = build_cnn(
-        train.x.shape[1:], n_labels, seed=settings.seed, width=settings.width,
-        dropout=settings.dropout,
-    )  # fmt: skip
-    training: Training = ConvolutionTraining(network, train, validation, settings)
-    if settings.processes > 1:
-        training = Group(training, train, validation, n_labels, settings, watcher.warn)
-    fitted = _run("cnn", network, training, settings, watcher, checkpoints)
-    return replace(fitted, rows_at_once=rows_at_once(train.x.shape[1:], settings.width))
+    fitted = _fit(train, validation, n_labels, settings, watcher, checkpoints)
+    assert isinstance(fitted.body, Network)
+    return replace(fitted, rows_at_once=rows_at_once(fitted.body.architecture))
 
 
-def _run(
-    learner: str,
-    network: Any,
-    training: Training,
+def _fit(
+    train: Examples,
+    validation: Examples | None,
+    n_labels: int | None,
     settings: Settings,
     watcher: Watcher,
     checkpoints: Checkpoints | None,
 ) -> Fitted:
     """Train to the end, from the newest checkpoint on, or to the epoch in which a signal came."""
-    watcher.layers(layer_table(network))
+    architecture = architecture_of(settings, train.x.shape[1:], n_labels)
+    training = training_of(architecture, train, validation, settings)
+    if settings.processes > 1:
+        training = Group(training, train, validation, n_labels, settings, watcher.warn)
+    watcher.layers(layer_table(architecture))
     history = list[Epoch]()
     if checkpoints is not None and (found := _newest(checkpoints, watcher)) is not None:
         training.restore(found.arrays)
@@ -164,9 +147,9 @@ def _run(
                 checkpoints.save(Checkpoint(training.state(), tuple(history)))
             if stop.asked:
                 break
-    training.write_back()
-    body = Network(network)
-    return Fitted(learner, body, network.count_params(), tuple(history), stop.asked)
+    body = Network(architecture, training.fitted())
+    n_parameters = architecture.n_parameters()
+    return Fitted(settings.learner, body, n_parameters, tuple(history), stop.asked)
 
 
 def _newest(checkpoints: Checkpoints, watcher: Watcher) -> Checkpoint | None:

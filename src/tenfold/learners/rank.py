@@ -13,11 +13,12 @@ from tenfold.core import files
 from tenfold.core.errors import TenfoldError
 from tenfold.core.processes import Parent
 from tenfold.core.settings import Settings
-from tenfold.learners.architectures import build_cnn, build_network, prepare
+from tenfold.learners.architectures import architecture_of
 from tenfold.learners.checkpoints import Checkpoint, decode, encode
 from tenfold.learners.group import SETTINGS, START, read_examples, state_path
-from tenfold.learners.training import Training
-from tenfold.learners.training.distributed import DistributedConvolution, DistributedDense, join
+from tenfold.learners.jax_runtime import configure
+from tenfold.learners.training import Training, training_of
+from tenfold.learners.training.ranks import Ranks, join
 
 
 def main() -> None:
@@ -25,7 +26,7 @@ def main() -> None:
     parent = Parent()
     folder, rank, n, port = Path(sys.argv[1]), *map(int, sys.argv[2:])
     try:
-        prepare()
+        configure()
         join(rank, n, port)
         training = _training(folder)
         for epoch in training:
@@ -46,14 +47,8 @@ def _training(folder: Path) -> Training:
     settings, n_labels = Settings.model_validate(asked["settings"]), asked["n_labels"]
     train, validation = (read_examples(folder, name) for name in ("train", "validation"))
     assert train is not None
-    shape, seed, dropout = train.x.shape[1:], settings.seed, settings.dropout
-    training: Training
-    if settings.learner == "cnn":
-        network = build_cnn(shape, n_labels, seed=seed, width=settings.width, dropout=dropout)
-        training = DistributedConvolution(network, train, validation, settings)
-    else:
-        network = build_network(shape, settings.hidden, n_labels, seed=seed, dropout=dropout)
-        training = DistributedDense(network, train, validation, settings)
+    architecture = architecture_of(settings, train.x.shape[1:], n_labels)
+    training = training_of(architecture, train, validation, settings, Ranks())
     training.restore(decode(folder / START).arrays)
     return training
 

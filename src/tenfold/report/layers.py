@@ -4,6 +4,11 @@ from typing import NamedTuple
 
 import onnx
 
+from tenfold.core.layers import Conv2D, Dense, ReLU, Softmax
+from tenfold.core.onnx_layers import read_layers
+
+ACTIVATIONS = {ReLU: "ReLU", Softmax: "softmax"}
+
 
 class LayerRow(NamedTuple):
     """One layer with weights: what it is, the size of what goes in and comes out, its weights."""
@@ -17,48 +22,23 @@ class LayerRow(NamedTuple):
 
 def layer_rows(content: bytes) -> list[LayerRow]:
     """The dense and convolutional layers of a model file, in order; empty for other learners."""
-    graph = onnx.ModelProto.FromString(content).graph
-    shapes = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
-    after = {name: node for node in graph.node for name in node.input[:1]}
-    rows = []
-    for node in _to_the_answer(graph):
-        if node.op_type not in ("Gemm", "Conv") or node.input[1] not in shapes:
+    architecture, parameters = read_layers(onnx.ModelProto.FromString(content).graph)
+    rows = list[LayerRow]()
+    for layer in architecture.layers:
+        if type(layer) in ACTIVATIONS and rows:
+            rows[-1] = rows[-1]._replace(activation=ACTIVATIONS[type(layer)])
+        if not isinstance(layer, Dense | Conv2D):
             continue
-        weight = shapes[node.input[1]]
-        parameters = sum(_size(shapes[name]) for name in node.input[1:] if name in shapes)
-        follows = _activation(after, node.output[0])
-        activation = {"Relu": "ReLU", "Softmax": "softmax"}.get(follows, "none")
-        if node.op_type == "Gemm":
-            size = f"{weight[0]:,} → {weight[1]:,}"
-            rows.append(LayerRow(node.name, "dense", size, activation, parameters))
+        kernel, n_parameters = (
+            parameters[layer.name]["kernel"],
+            sum(array.size for array in parameters[layer.name].values()),
+        )
+        if isinstance(layer, Dense):
+            size = f"{kernel.shape[0]:,} → {layer.units:,}"
+            activation = "ReLU" if layer.activation == "relu" else "none"
+            rows.append(LayerRow(layer.name, "dense", size, activation, n_parameters))
         else:
-            out, channels, height, width = weight
-            size = f"{channels} → {out}, {height} × {width}"
-            rows.append(LayerRow(node.name, "convolution", size, activation, parameters))
+            height, width, channels, filters = kernel.shape
+            size = f"{channels} → {filters}, {height} × {width}"
+            rows.append(LayerRow(layer.name, "convolution", size, "none", n_parameters))
     return rows
-
-
-def _to_the_answer(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
-    """The chain of first inputs that ends in the first softmax or in the value, in order."""
-    makers = {name: node for node in graph.node for name in node.output}
-    ends = [node.output[0] for node in graph.node if node.op_type == "Softmax"] or ["value"]
-    chain, name = list[onnx.NodeProto](), ends[0]
-    while name in makers:
-        chain.append(makers[name])
-        name = makers[name].input[0]
-    return chain[::-1]
-
-
-def _activation(after: dict[str, onnx.NodeProto], name: str) -> str:
-    """The operator that bends the values of a layer; a pooling may stand between."""
-    node = after.get(name)
-    while node is not None and node.op_type == "MaxPool":
-        node = after.get(node.output[0])
-    return "" if node is None else node.op_type
-
-
-def _size(shape: tuple[int, ...]) -> int:
-    product = 1
-    for side in shape:
-        product *= side
-    return product

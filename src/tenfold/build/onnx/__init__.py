@@ -16,13 +16,13 @@ from onnx import TensorProto, helper
 from tenfold.build.calibration import SMALLEST, Constants
 from tenfold.build.novelty import Novelty
 from tenfold.build.onnx import trees
-from tenfold.build.onnx.builder import Builder, Front
 from tenfold.build.onnx.neighbors import add_neighbors
-from tenfold.build.onnx.network import add_network
 from tenfold.build.onnx.novelty import add_novelty
 from tenfold.build.onnx.sums import add_bayes, add_constant, add_linear
 from tenfold.core.contract import METADATA_KEY, Contract
 from tenfold.core.errors import ExportError
+from tenfold.core.onnx_builder import Builder, Front
+from tenfold.core.onnx_layers import add_layers
 from tenfold.inputs.features import PIXEL
 from tenfold.learners import Fitted
 from tenfold.learners.bayes import Bayes
@@ -41,7 +41,7 @@ TOLERANCE = 1e-4
 between the graph and the learner it was made from."""
 
 BODIES: dict[type, Callable[[Builder, Any], None]] = {
-    Network: add_network,
+    Network: lambda builder, body: add_layers(builder, body.architecture, body.parameters),
     Forest: trees.add_forest,
     Linear: add_linear,
     Bayes: add_bayes,
@@ -84,11 +84,9 @@ def to_graph(
     taken = {value.name for value in inputs} if front is None else front.names()
     if clash := sorted(taken & set(outputs)):
         raise ExportError(
-            "E608",
-            "Input named like an output",
-            expected=f"none of {', '.join(outputs)}",
-            names=clash,
-        )
+            "E608", "Input named like an output", expected=f"none of {', '.join(outputs)}",
+                    names=clash
+        )  # fmt: skip
     builder = Builder("image" if front is None else front.output, {*taken, *outputs})
     if front is None:
         _add_pixels(builder, fitted)

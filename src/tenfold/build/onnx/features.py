@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
-from tenfold.build.onnx.builder import Builder, Front
 from tenfold.core.contract import FeaturesInput
+from tenfold.core.onnx_builder import Builder, Front
 from tenfold.inputs.tables.encoder import FARTHEST
 
 Scale = Callable[[NDArray[np.float64]], NDArray[np.float32]]

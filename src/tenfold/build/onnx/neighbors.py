@@ -3,7 +3,7 @@
 import numpy as np
 from onnx import TensorProto
 
-from tenfold.build.onnx.builder import Builder
+from tenfold.core.onnx_builder import Builder
 from tenfold.learners.neighbors import NEAR_ZERO, Neighbors
 
 

@@ -6,7 +6,7 @@ from onnx import TensorProto
 
 from tenfold.build.calibration import SMALLEST
 from tenfold.build.novelty import Distance, Novelty
-from tenfold.build.onnx.builder import Builder
+from tenfold.core.onnx_builder import Builder
 
 
 def add_novelty(

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import TensorProto
 
-from tenfold.build.onnx.builder import Builder
+from tenfold.core.onnx_builder import Builder
 from tenfold.learners.bayes import Bayes, Block
 from tenfold.learners.classical import Constant, Linear
 

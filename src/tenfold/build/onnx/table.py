@@ -11,8 +11,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from tenfold.build.onnx.builder import Front
 from tenfold.core.contract import TableInput
+from tenfold.core.onnx_builder import Front
 from tenfold.inputs.tables.encoder import FARTHEST, Encoder, Numbers, Words
 
 TYPES = {"float": TensorProto.FLOAT, "string": TensorProto.STRING}

@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from tenfold.build.onnx.builder import Builder
+from tenfold.core.onnx_builder import Builder
 from tenfold.learners.classical import Forest
 
 DOMAIN = "ai.onnx.ml"

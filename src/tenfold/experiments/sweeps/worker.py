@@ -11,7 +11,7 @@ from tenfold.core.progress import Listener
 from tenfold.core.records import Epoch
 from tenfold.experiments.sweeps.trials import Job, run_trial
 from tenfold.learners import LEARNERS
-from tenfold.learners.architectures import prepare
+from tenfold.learners.jax_runtime import prepare
 
 
 class _Reports(Listener):

@@ -9,15 +9,53 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tenfold.core.errors import DataError
+from tenfold.core.layers import Parameters
 from tenfold.core.records import Epoch
 from tenfold.core.settings import Settings
 from tenfold.learners.training.compiler import check_compiler
-from tenfold.learners.training.steps import build_optimizer, learning_rate, means_of
+from tenfold.learners.training.optimizers import first_moments
+from tenfold.learners.training.ranks import Alone
+from tenfold.learners.training.steps import learning_rate, means_of
 from tenfold.learners.training.types import Examples
 
 
 class Training(ABC):
     """The training of a network: iterate, and have an `Epoch` after each epoch.
+
+    Attributes:
+      epoch: Epochs done.
+    """
+
+    epoch: int
+
+    @abstractmethod
+    def __iter__(self) -> Iterator[Epoch]:
+        """Train on, to the last epoch or the end of patience. The caller may stop at any record."""
+
+    @property
+    @abstractmethod
+    def is_done(self) -> bool:
+        """No epoch is left, or patience is at its end."""
+
+    @abstractmethod
+    def fitted(self) -> Parameters:
+        """What was fitted: the last parameters, or with patience the best."""
+
+    @abstractmethod
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Everything that decides how the training goes on, by name."""
+
+    @abstractmethod
+    def restore(self, state: dict[str, NDArray[Any]]) -> None:
+        """Go on from a `state` of a training of the same network, rows and settings.
+
+        Raises:
+          DataError: The arrays are not those of such a training.
+        """
+
+
+class GradientTraining(Training):
+    """A training in steps of this process.
 
     What chance decides depends on (seed, epoch, row) for order and shifts and on (seed, epoch,
     step) for dropout and bends, never on what came before: from `state` on, `restore` continues
@@ -26,33 +64,31 @@ class Training(ABC):
 
     def __init__(
         self,
-        network: Any,
+        parameters: Parameters,
         train: Examples,
         validation: Examples | None,
         settings: Settings,
-        weights: list[NDArray[np.float32]],
+        ranks: Alone | None = None,
     ) -> None:
         """Begin before the first epoch.
+
+        Args:
+          parameters: What is trained, as the training began.
+          train: Rows to fit to.
+          validation: Rows to watch the fit with.
+          settings: All of them.
+          ranks: The processes that share the work; None: this one is alone.
 
         Raises:
           BackendError: JAX's compiler computes wrongly here.
         """
         check_compiler()
         self.epoch = 0
-        self._network, self._settings = network, settings
-        self._train, self._validation = train, validation
-        self._weights = self._best = self._averages = weights
-        self._optimizer = build_optimizer(settings, weights)
-        self._moments = [np.asarray(variable.value) for variable in self._optimizer.variables]
+        self._settings, self._train, self._validation = settings, train, validation
+        self._ranks = ranks or Alone()
+        self._weights = self._best = self._averages = parameters
+        self._moments = first_moments(settings, parameters)
         self._lowest, self._waited = math.inf, 0
-
-    @abstractmethod
-    def __iter__(self) -> Iterator[Epoch]:
-        """Train on, to the last epoch or the end of patience. The caller may stop at any record."""
-
-    @abstractmethod
-    def write_back(self) -> None:
-        """Put the fitted weights into the network: the last ones, or with patience the best."""
 
     @property
     def n_steps(self) -> int:
@@ -61,7 +97,6 @@ class Training(ABC):
 
     @property
     def is_done(self) -> bool:
-        """No epoch is left, or patience is at its end."""
         patience = self._settings.patience
         return self.epoch >= self._settings.epochs or (
             patience is not None and self._waited >= patience
@@ -85,41 +120,53 @@ class Training(ABC):
         return Epoch(self.epoch, seconds, loss, accuracy, *score, rate)
 
     def state(self) -> dict[str, NDArray[Any]]:
-        """Everything that decides how the training goes on, by name."""
-        parts = {
+        return dict(_named(self._state()))
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "epoch": self.epoch,
+            "lowest": self._lowest,
+            "waited": self._waited,
             "weights": self._weights,
             "averages": self._averages,
             "best": self._best,
             "moments": self._moments,
         }
-        place = {"epoch": self.epoch, "lowest": self._lowest, "waited": self._waited}
-        return {name: np.asarray(value) for name, value in place.items()} | {
-            f"{name}.{i}": np.asarray(array)
-            for name, arrays in parts.items()
-            for i, array in enumerate(arrays)
-        }
 
     def restore(self, state: dict[str, NDArray[Any]]) -> None:
-        """Go on from a `state` of a training of the same network, rows and settings.
-
-        Raises:
-          DataError: The arrays are not those of such a training.
-        """
-        own = {name: (array.shape, array.dtype) for name, array in self.state().items()}
-        if own != {name: (array.shape, array.dtype) for name, array in state.items()}:
+        own = self.state()
+        if _forms(own) != _forms(state):
             raise DataError(
                 "E633",
                 "The state of another training",
                 expected=f"{len(own)} arrays of the shapes of this one",
                 n_arrays=len(state),
             )
+        given = _filled(self._state(), state)
+        self.epoch, self._waited = int(given["epoch"]), int(given["waited"])
+        self._lowest = float(given["lowest"])
+        self._weights, self._averages = given["weights"], given["averages"]
+        self._best, self._moments = given["best"], given["moments"]
 
-        def part(name: str, like: list[Any]) -> list[Any]:
-            return [state[f"{name}.{i}"] for i in range(len(like))]
 
-        self.epoch, self._waited = int(state["epoch"]), int(state["waited"])
-        self._lowest = float(state["lowest"])
-        self._weights = part("weights", self._weights)
-        self._averages = part("averages", self._weights)
-        self._best = part("best", self._weights)
-        self._moments = part("moments", self._moments)
+def _forms(state: dict[str, NDArray[Any]]) -> dict[str, Any]:
+    return {name: (array.shape, array.dtype) for name, array in state.items()}
+
+
+def _named(tree: Any, name: str = "") -> Iterator[tuple[str, NDArray[Any]]]:
+    """The arrays of dicts within dicts, each by the keys that lead to it: `weights.output.bias`."""
+    if not isinstance(tree, dict):
+        yield name, np.asarray(tree)
+        return
+    for key, branch in tree.items():
+        yield from _named(branch, f"{name}.{key}" if name else key)
+
+
+def _filled(tree: Any, arrays: dict[str, NDArray[Any]], name: str = "") -> Any:
+    """The inverse of `_named`: the same dicts with other arrays."""
+    if not isinstance(tree, dict):
+        return arrays[name]
+    return {
+        key: _filled(branch, arrays, f"{name}.{key}" if name else key)
+        for key, branch in tree.items()
+    }

@@ -6,7 +6,7 @@ from importlib import metadata
 import numpy as np
 
 from tenfold.core.errors import BackendError
-from tenfold.learners.architectures import PRODUCTS_ALONE, import_keras
+from tenfold.learners.jax_runtime import PRODUCTS_ALONE, configure
 
 SIDE = 20
 """A cube of 8,000 numbers, twice as many as the fault of jaxlib 0.10.2 to 0.12.0.1 needs to show:
@@ -29,7 +29,7 @@ def check_compiler() -> None:
     Raises:
       BackendError: The compiler computes it wrongly: what it trains cannot be trusted.
     """
-    import_keras()  # which first says what XLA may fuse
+    configure()
     import jax
     import jax.numpy as jnp
 

@@ -15,11 +15,15 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from tenfold.core.layers import Architecture, Parameters, trained
 from tenfold.core.records import Epoch
 from tenfold.core.settings import Settings
 from tenfold.inputs.pictures.augment import augment, has_distortions
-from tenfold.learners.architectures import Convolution, convolutions, rows_at_once
-from tenfold.learners.training.base import Training
+from tenfold.learners.architectures import first_parameters, rows_at_once
+from tenfold.learners.forward import Statistics, forward
+from tenfold.learners.training.base import GradientTraining
+from tenfold.learners.training.optimizers import updated
+from tenfold.learners.training.ranks import Alone, Score
 from tenfold.learners.training.steps import (
     TINY,
     Purpose,
@@ -35,9 +39,6 @@ from tenfold.learners.training.steps import (
 )
 from tenfold.learners.training.types import Examples
 
-EPSILON = 1e-3
-"""Added to variances, as in Keras."""
-
 SHARE = 32
 """Rows of a batch that one device answers for at once, normalised by their own means, at most."""
 
@@ -51,8 +52,8 @@ AHEAD = 3
 """Batches that are made while the one before is learned from."""
 
 
-class ConvolutionTraining(Training):
-    """The training of what `build_cnn` builds.
+class ConvolutionTraining(GradientTraining):
+    """The training of a network of convolutions.
 
     A batch is cut into equal shares of at most 32 rows, dealt out to the devices. Each share is
     normalised by its own means and variances (ghost batches: Hoffer, Hubara and Soudry 2017,
@@ -62,25 +63,33 @@ class ConvolutionTraining(Training):
     """
 
     def __init__(
-        self, network: Any, train: Examples, validation: Examples | None, settings: Settings
+        self,
+        architecture: Architecture,
+        train: Examples,
+        validation: Examples | None,
+        settings: Settings,
+        ranks: Alone | None = None,
     ) -> None:
-        first = [np.asarray(variable.value) for variable in network.trainable_variables]
-        super().__init__(network, _that_count(train), validation, settings, first)
-        self._spec = convolutions(train.x.shape[1:], settings.width)
+        first = trained(first_parameters(architecture, settings.seed))
+        super().__init__(first, _that_count(train), validation, settings, ranks)
+        self._architecture = architecture
         order = stream(settings, Purpose.STATISTICS).permutation(len(self._train.y))
         self._typical = np.sort(order[:STATISTICS_ROWS])
 
     def __iter__(self) -> Iterator[Epoch]:
+        import jax
+
         if self.is_done:
             return
         plan = _plan(self._settings, self.epoch + 1, self._train)
         devices = _devices()[: len(plan.rows[0])]
         gradient, update = self._compile(devices, plan)
+        nothing = _nothing(self._weights)
         with ThreadPoolExecutor(1) as thread:
             feed = self._feed(devices, thread)
             while not self.is_done:
                 start = time.perf_counter()
-                state = self._weights, self._averages, self._moments, np.zeros(2, np.float32)
+                state, totals = (self._weights, self._averages, self._moments), np.zeros(2, "f4")
                 for shares, number, rate in itertools.islice(feed, self.n_steps):
                     copies = [_put(state[0], device) for device in devices]
                     found = [
@@ -89,15 +98,13 @@ class ConvolutionTraining(Training):
                         )
                         for i, share in shares
                     ]
-                    state = update(*state, _put(self._met(found), devices[0]), number, rate)
+                    found = _put(self._ranks.summed(found, nothing), devices[0])
+                    state, totals = update(state, totals, found, number, rate)
                     # More steps in flight take longer: 33 instead of 20 ms each (batch 128).
-                    wait_for(state)
-                *arrays, totals = state
-                self._weights, self._averages, self._moments = (
-                    [np.asarray(array) for array in part] for part in arrays
-                )
+                    wait_for((state, totals))
+                self._weights, self._averages, self._moments = jax.tree.map(np.asarray, state)
                 seconds = time.perf_counter() - start
-                yield self._record(seconds, totals, self._score())
+                yield self._record(seconds, totals, self._ranks.agreed(self._score()))
 
     def _feed(self, devices: Sequence[Any], thread: ThreadPoolExecutor) -> Iterator["_Batch"]:
         """Batch after batch, to the last epoch, made ahead in a thread."""
@@ -121,7 +128,8 @@ class ConvolutionTraining(Training):
             _put((part, *self._answers(share)), device)
             for part, share, device in zip(parts, shares, itertools.cycle(devices), strict=False)
         ]
-        return _Batch(list(enumerate(placed)), plan.numbers[i], plan.rates[i])
+        own = self._ranks.own(list(enumerate(placed)))
+        return _Batch(own, plan.numbers[i], plan.rates[i])
 
     def _answers(self, rows: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.float32]]:
         """The answers of rows and what each of them weighs."""
@@ -132,57 +140,45 @@ class ConvolutionTraining(Training):
         self, devices: Sequence[Any], plan: "_Plan"
     ) -> tuple[dict[tuple[int, int], Callable[..., Any]], Callable[..., Any]]:
         """The gradients of a share, by place of the device and number of rows; and the update."""
-        gradient, update = _functions(self._spec, self._optimizer, self._settings)
+        gradient, update = _functions(self._architecture, self._settings)
         shares = {
-            (i % len(devices), len(rows)): rows
-            for step in plan.rows for i, rows in enumerate(step)
-        }  # fmt: skip
+            (i % len(devices), len(rows)): rows for step in plan.rows for i, rows in enumerate(step)
+        }
         number, rate = plan.numbers[0], plan.rates[0]
-        state = self._weights, self._averages, self._moments, np.zeros(2, np.float32)
-        sums = self._weights, state[-1], np.float32(0)
-        found = [sums] * len(plan.rows[0])
+        state = self._weights, self._averages, self._moments
+        found = [_nothing(self._weights)] * self._ranks.n_parts(len(plan.rows[0]))
+
+        def lowered(place: int, rows: NDArray[np.int64]) -> Any:
+            weights, x = _put((self._weights, self._train.x[rows]), devices[place])
+            return gradient.lower(weights, x, *self._answers(rows), number, np.int32(0))
+
         with ThreadPoolExecutor(2) as threads:
             compiling = {
-                key: threads.submit(
-                    compile_program,
-                    gradient.lower(
-                        *_put((self._weights, self._train.x[rows]), devices[key[0]]),
-                        *self._answers(rows), number, np.int32(0),
-                    ),
-                    str(devices[key[0]]),
-                )
+                key: threads.submit(compile_program, lowered(key[0], rows), str(devices[key[0]]))
                 for key, rows in shares.items()
-            }  # fmt: skip
-            whole = compile_program(
-                update.lower(*_put((*state, found), devices[0]), number, rate), str(devices[0])
-            )
+            }
+            arguments = _put((state, np.zeros(2, "f4"), found), devices[0])
+            whole = compile_program(update.lower(*arguments, number, rate), str(devices[0]))
             return {key: running.result() for key, running in compiling.items()}, whole
 
-    def _met(self, found: list[Any]) -> list[Any]:
-        """What the shares of the batch found, those of other processes too."""
-        return found
-
-    def _score(self) -> tuple[float | None, float | None]:
+    def _score(self) -> Score:
         """Mean loss and accuracy of the averaged weights on the validation rows."""
         held = self._validation
         if held is None:
             return None, None
-        statistics = self._statistics(self._averages)
-        outputs = answers_of(self._spec, self._averages, statistics, held.x)
+        outputs = logits_of(self._architecture, self._complete(self._averages), held.x)
         present = np.ones(len(held.y), np.float32) if held.weight is None else held.weight
         return means_of(totals_of(outputs, known(held.y), present), held)
 
-    def _statistics(self, weights: list[Any]) -> list[Any]:
-        return statistics_of(self._spec, weights, self._train.x[self._typical])
+    def fitted(self) -> Parameters:
+        import jax
 
-    def write_back(self) -> None:
-        weights = [np.asarray(array) for array in self._best]
-        for variable, value in zip(self._network.trainable_variables, weights, strict=True):
-            variable.assign(value)
-        moving = iter(self._statistics(weights))
-        for variable in self._network.non_trainable_variables:
-            if "moving" in variable.name:
-                variable.assign(next(moving))
+        return self._complete(jax.tree.map(np.asarray, self._best))
+
+    def _complete(self, weights: Parameters) -> Parameters:
+        """The weights, and the means and variances behind each convolution over typical rows."""
+        statistics = statistics_of(self._architecture, weights, self._train.x[self._typical])
+        return {layer: {**arrays, **statistics.get(layer, {})} for layer, arrays in weights.items()}
 
 
 def _moves(settings: Settings) -> bool:
@@ -241,21 +237,27 @@ def _put(arrays: Any, device: Any) -> Any:
     return jax.device_put(arrays, device)
 
 
-def _functions(spec: Sequence[Convolution], optimizer: Any, settings: Settings) -> tuple[Any, Any]:
+def _nothing(weights: Parameters) -> Any:
+    """What a share finds that finds nothing: gradients, totals and weight of 0."""
+    import jax
+
+    return jax.tree.map(np.zeros_like, weights), np.zeros(2, "f4"), np.zeros((), "f4")
+
+
+def _functions(architecture: Architecture, settings: Settings) -> tuple[Any, Any]:
     """The gradients of a share, and the step that adds them up, to be compiled.
 
     gradient: (weights, x, y, present, number of the step, place of the share) -> (summed gradients,
-    totals, summed weight). update: (weights, averages, moments, totals, those of all shares, number
-    of the step, rate) -> the first four anew.
+    totals, summed weight). update: (state, totals, those of all shares, number of the step, rate)
+    -> (state, totals); a state is (weights, averages, moments).
     """
     import jax
     import jax.numpy as jnp
 
-    rate_at = [variable is optimizer.learning_rate for variable in optimizer.variables].index(True)
     start = jax.random.key(settings.seed)
 
     def loss_of(weights: Any, x: Any, y: Any, present: Any, key: Any) -> Any:
-        outputs, _ = forward(spec, weights, x, dropout=settings.dropout, key=key)
+        outputs, _ = forward(architecture.to_logits, weights, x, key)
         losses = losses_of(outputs, y, settings.label_smoothing)
         return jnp.sum(losses * present), totals_of(outputs, y, present)
 
@@ -264,139 +266,78 @@ def _functions(spec: Sequence[Convolution], optimizer: Any, settings: Settings) 
         gradients, totals = jax.grad(loss_of, has_aux=True)(weights, x, y, present, key)
         return gradients, totals, jnp.sum(present)
 
-    def update(
-        weights: Any, averages: Any, moments: Any, totals: Any, found: Any, number: Any, rate: Any
-    ) -> Any:
+    def update(state: Any, totals: Any, found: Any, number: Any, rate: Any) -> Any:
+        weights, averages, moments = state
         gradients, own, weight = jax.tree.map(lambda *shares: sum(shares), *found)
-        gradients = [g / jnp.maximum(weight, TINY) for g in gradients]
-        moments = [*moments[:rate_at], rate, *moments[rate_at + 1 :]]
-        weights, moments = optimizer.stateless_apply(moments, gradients, weights)
-        averages = (
-            averaged(averages, weights, settings.average, number) if settings.average else weights
-        )
-        return list(weights), list(averages), list(moments), totals + own
+        gradients = jax.tree.map(lambda g: g / jnp.maximum(weight, TINY), gradients)
+        weights, moments = updated(settings, weights, moments, gradients, number, rate)
+        averages = averaged(averages, weights, settings.average, number)
+        return (weights, averages, moments), totals + own
 
     return jax.jit(gradient), jax.jit(update)
 
 
-def forward(
-    spec: Sequence[Convolution],
-    weights: Sequence[Any],
-    x: Any,
-    statistics: Sequence[Any] | None = None,
-    *,
-    dropout: float = 0.0,
-    key: Any = None,
-) -> tuple[Any, list[Any]]:
-    """What `build_cnn` computes, up to its logits.
-
-    Args:
-      spec: Its convolutions.
-      weights: A kernel and a bias for each, then those of the output.
-      x: Pictures uint8 (n, height, width) or (n, height, width, 3).
-      statistics: Mean and variance behind each convolution, in turn; None: those of these rows.
-      dropout: Share of the last layer's inputs that is silenced.
-      key: Decides which.
-
-    Returns:
-      Logits (n, n_labels), and the means and variances that were used.
-    """
+@functools.cache
+def _answer(architecture: Architecture) -> Callable[..., Any]:
     import jax
-    import jax.numpy as jnp
 
-    x = x.astype(jnp.float32) / 255
-    x = x[..., None] if x.ndim == 3 else x
-    used = []
-    for i, one in enumerate(spec):
-        x = jax.lax.conv_general_dilated(
-            x, weights[2 * i], (one.stride, one.stride), "SAME",
-            dimension_numbers=("NHWC", "HWIO", "NHWC"),
-        )  # fmt: skip
-        if one.is_pooled:
-            x = _pool(x)
-        if statistics is None:
-            mean = jnp.mean(x, axis=(0, 1, 2))
-            variance = jnp.maximum(jnp.mean(x * x, axis=(0, 1, 2)) - mean * mean, 0)
-        else:
-            mean, variance = statistics[2 * i : 2 * i + 2]
-        used += [mean, variance]
-        factor = jax.lax.rsqrt(variance + EPSILON)
-        x = jax.nn.relu(x * factor + (weights[2 * i + 1] - mean * factor))
-    x = x.transpose(0, 3, 1, 2).reshape(len(x), -1)
-    if dropout:
-        kept = jax.random.bernoulli(key, 1 - dropout, x.shape)
-        x = jnp.where(kept, x / (1 - dropout), 0)
-    return x @ weights[-2] + weights[-1], used
-
-
-def _pool(x: Any) -> Any:
-    """The largest of each 2x2 pixels, as a maximum of slices: XLA's own pooling has a slow gradient
-    (notes on speed: 48 s an epoch against 33 to 37)."""
-    import jax.numpy as jnp
-
-    odd = [(0, 0), (0, x.shape[1] % 2), (0, x.shape[2] % 2), (0, 0)]
-    if any(after for _, after in odd):
-        x = jnp.pad(x, odd, constant_values=-jnp.inf)
-    top, bottom = x[:, ::2], x[:, 1::2]
-    return jnp.maximum(
-        jnp.maximum(top[:, :, ::2], top[:, :, 1::2]),
-        jnp.maximum(bottom[:, :, ::2], bottom[:, :, 1::2]),
-    )
-
-
-def _part(spec: Sequence[Convolution], x: NDArray[Any]) -> int:
-    return min(PART, rows_at_once(x.shape[1:], spec[0].channels))
+    return jax.jit(lambda parameters, x: forward(architecture.to_logits, parameters, x)[0])
 
 
 @functools.cache
-def _answer(spec: tuple[Convolution, ...]) -> Callable[..., Any]:
+def _measure(architecture: Architecture) -> Callable[..., Any]:
     import jax
 
-    return jax.jit(lambda weights, statistics, x: forward(spec, weights, x, statistics)[0])
+    return jax.jit(lambda weights, x: forward(architecture.to_logits, weights, x)[1])
 
 
-@functools.cache
-def _measure(spec: tuple[Convolution, ...]) -> Callable[..., Any]:
-    import jax
-
-    return jax.jit(lambda weights, x: forward(spec, weights, x)[1])
+def _part(architecture: Architecture) -> int:
+    return min(PART, rows_at_once(architecture))
 
 
-def answers_of(
-    spec: tuple[Convolution, ...], weights: list[Any], statistics: list[Any], x: NDArray[Any]
+def logits_of(
+    architecture: Architecture, parameters: Parameters, x: NDArray[Any]
 ) -> NDArray[np.float32]:
     """Logits (n, n_labels), a part of the rows after the other."""
     devices = _devices()
-    fitted = [_put((weights, statistics), device) for device in devices]
-    size = min(_part(spec, x), 1 << (len(x) - 1).bit_length())
+    fitted = [_put(parameters, device) for device in devices]
+    size = min(_part(architecture), 1 << (len(x) - 1).bit_length())
     found = []
     for i, start in enumerate(range(0, len(x), size)):
         part = np.zeros((size, *x.shape[1:]), x.dtype)  # few programs for all numbers of rows
         part[: len(x) - start] = x[start : start + size]
         device = i % len(devices)
-        found.append(_answer(spec)(*fitted[device], _put(part, devices[device])))
+        found.append(_answer(architecture)(fitted[device], _put(part, devices[device])))
     return np.concatenate([np.asarray(part) for part in found])[: len(x)]
 
 
-def statistics_of(
-    spec: tuple[Convolution, ...], weights: list[Any], x: NDArray[Any]
-) -> list[NDArray[np.float32]]:
-    """Mean and variance behind each convolution over rows (n, ...), in turn.
+def statistics_of(architecture: Architecture, weights: Parameters, x: NDArray[Any]) -> Statistics:
+    """Mean and variance behind each convolution over rows (n, ...).
 
     Rows are normalised in parts of their own on the way, of about 512 (of large pictures fewer):
     nearly as in one.
     """
+    import jax
+
     devices = _devices()
     fitted = [_put(weights, device) for device in devices]
-    n_parts = -(-len(x) // _part(spec, x))
+    n_parts = -(-len(x) // _part(architecture))
     size = len(x) // n_parts
     parts = []
     for i in range(n_parts):
         device = i % len(devices)
         part = _put(x[i * size : (i + 1) * size], devices[device])
-        parts.append([*map(np.asarray, _measure(spec)(fitted[device], part))])
-    found = []
-    for mean, variance in zip(*[iter(zip(*parts, strict=True))] * 2, strict=True):
-        means, variances = np.stack(mean), np.stack(variance)
-        found += [means.mean(axis=0), variances.mean(axis=0) + means.var(axis=0)]
-    return [value.astype(np.float32) for value in found]
+        parts.append(jax.tree.map(np.asarray, _measure(architecture)(fitted[device], part)))
+    return {
+        layer: _of_all([part[layer]["moving_mean"] for part in parts],
+                       [part[layer]["moving_variance"] for part in parts])
+        for layer in parts[0]
+    }  # fmt: skip
+
+
+def _of_all(
+    means: list[NDArray[np.float32]], variances: list[NDArray[np.float32]]
+) -> dict[str, NDArray[np.float32]]:
+    """Mean and variance of all rows from those of equal parts."""
+    mean, variance = np.mean(means, axis=0), np.mean(variances, axis=0) + np.var(means, axis=0)
+    return {"moving_mean": mean, "moving_variance": variance}

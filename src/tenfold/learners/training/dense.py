@@ -13,10 +13,15 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from tenfold.core.layers import Architecture, Parameters
 from tenfold.core.records import Epoch
 from tenfold.core.settings import Settings
 from tenfold.inputs.pictures.augment import augment, has_distortions
-from tenfold.learners.training.base import Training
+from tenfold.learners.architectures import first_parameters
+from tenfold.learners.forward import forward
+from tenfold.learners.training.base import GradientTraining
+from tenfold.learners.training.optimizers import updated
+from tenfold.learners.training.ranks import Alone, Score
 from tenfold.learners.training.steps import (
     TINY,
     Purpose,
@@ -37,14 +42,19 @@ SCORED_ROWS = 1024
 """Validation rows in a batch: enough for the cores, 3 MB of pictures as float32."""
 
 
-class DenseTraining(Training):
+class DenseTraining(GradientTraining):
     """The training of a network of dense layers."""
 
     def __init__(
-        self, network: Any, train: Examples, validation: Examples | None, settings: Settings
+        self,
+        architecture: Architecture,
+        train: Examples,
+        validation: Examples | None,
+        settings: Settings,
+        ranks: Alone | None = None,
     ) -> None:
-        self._layout = _Layout.of(network, train, settings)
-        super().__init__(network, train, validation, settings, self._layout.compact)
+        self._layout = _Layout.of(architecture, train, settings)
+        super().__init__(self._layout.compact, train, validation, settings, ranks)
 
     def __iter__(self) -> Iterator[Epoch]:
         if self.is_done:
@@ -57,11 +67,14 @@ class DenseTraining(Training):
                 rows = resident if x is None else (x, resident[1])
                 start = time.perf_counter()
                 # In a thread, so that the main one can hear a signal.
-                running = threads.submit(lambda: wait_for(run(*state, rows, plan)))  # noqa: B023
+                running = threads.submit(lambda: wait_for(run(state, rows, plan)))  # noqa: B023
                 coming = threads.submit(self._prepare, self.epoch + 2)
-                self._weights, self._averages, self._moments, totals = running.result()
+                (self._weights, self._averages, self._moments), totals = running.result()
                 seconds = time.perf_counter() - start
-                yield self._record(seconds, totals, score(self._averages))
+                ranks = self._ranks
+                yield self._record(
+                    seconds, totals, ranks.agreed(score(ranks.local(self._averages)))
+                )
 
     def _prepare(self, epoch: int) -> tuple["_Plan", NDArray[np.uint8] | None]:
         """The chance of an epoch, and its pictures where they are bent anew for it."""
@@ -81,20 +94,19 @@ class DenseTraining(Training):
         self, threads: ThreadPoolExecutor, plan: "_Plan"
     ) -> tuple[Callable[..., Any], Callable[..., Any], Any]:
         """The epoch and the score compiled, side by side, and the rows on the device."""
-        import jax
-
         score = threads.submit(_compile_score, self._layout, self._validation)
         x = self._layout.rows(self._train.x)
-        resident = jax.device_put((_filled(x, plan), _filled(known(self._train.y), plan)))
-        run = jax.jit(_epoch_function(self._layout, self._optimizer, self._settings))
-        lowered = run.lower(self._weights, self._averages, self._moments, resident, plan)
-        compiled = threads.submit(compile_program, lowered)
+        resident = self._ranks.put((_filled(x, plan), _filled(known(self._train.y), plan)))
+        run = self._ranks.compile_epoch(_epoch_function(self._layout, self._settings))
+        state = self._weights, self._averages, self._moments
+        compiled = threads.submit(compile_program, run.lower(state, resident, plan))
         return compiled.result(), score.result(), resident
 
-    def write_back(self) -> None:
-        restored = self._layout.restored([np.asarray(array) for array in self._best])
-        for variable, value in zip(self._network.trainable_variables, restored, strict=True):
-            variable.assign(value.T)
+    def fitted(self) -> Parameters:
+        import jax
+
+        fitted: Parameters = jax.tree.map(np.asarray, self._layout.whole(self._best))
+        return fitted
 
 
 def _filled(values: NDArray[Any], plan: "_Plan") -> NDArray[Any]:
@@ -105,54 +117,62 @@ def _filled(values: NDArray[Any], plan: "_Plan") -> NDArray[Any]:
 
 @dataclass(frozen=True)
 class _Layout:
-    """How weights and rows lie while training: kernels as (outputs, inputs), blank pixels left out.
+    """How kernels and rows lie while training: (outputs, inputs), blank pixels left out.
 
     A pixel that is 0 in every training image gives its weights no gradient, so they stay as they
     began. Both together take a fifth off an epoch (docs/guide/training.md).
 
     Attributes:
-      first: The weights the training began with, kernels transposed.
+      architecture: The layers.
+      first: The parameters the training began with.
       columns: Inputs that are kept, in order; None: all.
-      size: Shape of one example.
       border_px: How far an image may be moved.
       is_bent: Images are bent outside of the compiled epoch, which moves them too.
     """
 
-    first: list[NDArray[np.float32]]
+    architecture: Architecture
+    first: Parameters
     columns: NDArray[np.int64] | None
-    size: tuple[int, ...]
     border_px: int
     is_bent: bool
 
     @classmethod
-    def of(cls, network: Any, train: Examples, settings: Settings) -> "_Layout":
-        first = [
-            np.ascontiguousarray(np.asarray(variable.value).T)
-            for variable in network.trainable_variables
-        ]
-        size = train.x.shape[1:]
-        is_bent = len(size) > 1 and has_distortions(settings)
-        border_px = settings.shift_px if len(size) > 1 and not is_bent else 0
+    def of(cls, architecture: Architecture, train: Examples, settings: Settings) -> "_Layout":
+        is_picture = train.x.ndim > 2
+        is_bent = is_picture and has_distortions(settings)
+        border_px = settings.shift_px if is_picture and not is_bent else 0
         columns = None
         # Moved images blacken no pixel for good; decay moves weights without a gradient too.
-        if len(size) > 1 and not border_px and not is_bent and not settings.weight_decay:
+        if is_picture and not border_px and not is_bent and not settings.weight_decay:
             columns = np.flatnonzero(train.x.any(axis=0))
-        return cls(first, columns, size, border_px, is_bent)
+        first = first_parameters(architecture, settings.seed)
+        return cls(architecture, first, columns, border_px, is_bent)
 
     @property
-    def compact(self) -> list[NDArray[np.float32]]:
-        """The weights to train."""
-        if self.columns is None:
-            return self.first
-        return [np.ascontiguousarray(self.first[0][:, self.columns]), *self.first[1:]]
+    def compact(self) -> Parameters:
+        """The parameters to train."""
+        kept = dict(self.first)
+        if self.columns is not None:
+            name = self.first_layer
+            kept[name] = {**kept[name], "kernel": kept[name]["kernel"][self.columns]}
+        return _map_kernels(lambda kernel: np.ascontiguousarray(kernel.T), kept)
 
-    def restored(self, compact: list[Any]) -> list[Any]:
-        """All weights, from those that were trained; NumPy's or traced ones."""
-        if self.columns is None:
-            return compact
+    @property
+    def first_layer(self) -> str:
+        """The layer that takes the pixels."""
+        return next(iter(self.first))
+
+    def whole(self, compact: Parameters) -> Parameters:
+        """The parameters as the network has them, from those that were trained; JAX's."""
         import jax.numpy as jnp
 
-        return [jnp.asarray(self.first[0]).at[:, self.columns].set(compact[0]), *compact[1:]]
+        parameters = _map_kernels(lambda kernel: kernel.T, compact)
+        if self.columns is not None:
+            name = self.first_layer
+            kernel = jnp.asarray(self.first[name]["kernel"])
+            kernel = kernel.at[self.columns].set(parameters[name]["kernel"])
+            parameters[name] = {**parameters[name], "kernel": kernel}
+        return parameters
 
     def rows(self, x: NDArray[Any]) -> NDArray[Any]:
         """Rows as the epoch looks them up: with a border to be moved into, or flat and compact."""
@@ -161,6 +181,13 @@ class _Layout:
             return np.pad(x, sides[: x.ndim])
         flat = x.reshape(len(x), -1)
         return flat if self.columns is None else flat[:, self.columns]
+
+
+def _map_kernels(change: Callable[[Any], Any], parameters: Parameters) -> dict[str, Any]:
+    return {
+        layer: {**arrays, "kernel": change(arrays["kernel"])}
+        for layer, arrays in parameters.items()
+    }
 
 
 class _Plan(NamedTuple):
@@ -195,69 +222,42 @@ def _plan(settings: Settings, epoch: int, train: Examples) -> _Plan:
     return _Plan(rows, present, corners, steps.astype(np.uint32), rates)
 
 
-def _epoch_function(layout: _Layout, optimizer: Any, settings: Settings) -> Callable[..., Any]:
-    """(weights, averages, moments, (x, y), plan) -> (weights, averages, moments, totals)."""
+def _epoch_function(layout: _Layout, settings: Settings) -> Callable[..., Any]:
+    """(state, (x, y), plan) -> (state, totals); a state is (weights, averages, moments)."""
     import jax
     import jax.numpy as jnp
 
-    rate_at = [variable is optimizer.learning_rate for variable in optimizer.variables].index(True)
     start = jax.random.key(settings.seed)
+    layers, size = layout.architecture.to_logits, layout.architecture.input_shape
 
     def loss_of(weights: Any, x: Any, y: Any, present: Any, key: Any) -> Any:
-        outputs = _forward(weights, x, settings.dropout, key)
+        outputs, _ = forward(layers, _map_kernels(lambda kernel: kernel.T, weights), x, key)
         losses = losses_of(outputs, y, settings.label_smoothing)
         # A batch whose rows all weigh 0 has no say.
         mean = jnp.sum(losses * present) / jnp.maximum(jnp.sum(present), TINY)
         return mean, totals_of(outputs, y, present)
 
-    def step(resident: Any, state: Any, batch: _Plan) -> Any:
-        (examples, answers), (weights, averages, moments, totals) = resident, state
+    def step(resident: Any, carried: Any, batch: _Plan) -> Any:
+        (examples, answers), ((weights, averages, moments), totals) = resident, carried
         if layout.border_px:
-            x = _windows(examples, batch.rows, batch.corners, layout.size)
+            x = _windows(examples, batch.rows, batch.corners, size)
         else:
             x = examples[batch.rows]
+        key = jax.random.fold_in(start, batch.numbers)
         gradients, batch_totals = jax.grad(loss_of, has_aux=True)(
-            weights,
-            _scaled(x),
-            answers[batch.rows],
-            batch.present,
-            jax.random.fold_in(start, batch.numbers),
+            weights, x, answers[batch.rows], batch.present, key
         )
-        moments = [*moments[:rate_at], batch.rates, *moments[rate_at + 1 :]]
-        weights, moments = optimizer.stateless_apply(moments, gradients, weights)
-        if settings.average:
-            averages = averaged(averages, weights, settings.average, batch.numbers)
-        else:
-            averages = weights
-        return (weights, averages, moments, totals + batch_totals), None
+        weights, moments = updated(
+            settings, weights, moments, gradients, batch.numbers, batch.rates
+        )
+        averages = averaged(averages, weights, settings.average, batch.numbers)
+        return ((weights, averages, moments), totals + batch_totals), None
 
-    def epoch(weights: Any, averages: Any, moments: Any, resident: Any, plan: Any) -> Any:
-        state = (weights, averages, moments, jnp.zeros(2))
-        return jax.lax.scan(lambda state, batch: step(resident, state, batch), state, plan)[0]
+    def epoch(state: Any, resident: Any, plan: _Plan) -> Any:
+        carried = state, jnp.zeros(2)
+        return jax.lax.scan(lambda carried, batch: step(resident, carried, batch), carried, plan)[0]
 
     return epoch
-
-
-def _scaled(x: Any) -> Any:
-    """A batch as the first layer takes it (n, d): pictures flat from 0 to 1, features as given."""
-    import jax.numpy as jnp
-
-    flat = x.reshape(len(x), -1)
-    return flat.astype(jnp.float32) / 255 if x.dtype == jnp.uint8 else flat
-
-
-def _forward(weights: list[Any], x: Any, dropout: float = 0.0, key: Any = None) -> Any:
-    """Logits (n, n_labels) or values (n, 1) of what `build_network` builds."""
-    import jax
-    import jax.numpy as jnp
-
-    n_hidden = len(weights) // 2 - 1
-    for i in range(n_hidden):
-        x = jax.nn.relu(x @ weights[2 * i].T + weights[2 * i + 1])
-        if dropout:
-            kept = jax.random.bernoulli(jax.random.fold_in(key, i), 1 - dropout, x.shape)
-            x = jnp.where(kept, x / (1 - dropout), 0)
-    return x @ weights[-2].T + weights[-1]
 
 
 def _windows(images: Any, rows: Any, corners: Any, size: tuple[int, ...]) -> Any:
@@ -274,9 +274,7 @@ def _windows(images: Any, rows: Any, corners: Any, size: tuple[int, ...]) -> Any
     return jax.lax.gather(images, start, axes, (1, *size))
 
 
-def _compile_score(
-    layout: _Layout, examples: Examples | None
-) -> Callable[[list[Any]], tuple[float | None, float | None]]:
+def _compile_score(layout: _Layout, examples: Examples | None) -> Callable[[Parameters], Score]:
     """A function of the weights: mean loss and accuracy on `examples`, or two Nones without any."""
     if examples is None:
         return lambda weights: (None, None)
@@ -289,11 +287,12 @@ def _compile_score(
         plan = (plan[0], plan[1] * examples.weight[plan[0]])
 
     def total(weights: Any, x: Any, y: Any, plan: Any) -> Any:
-        weights = layout.restored(weights)
+        parameters = layout.whole(weights)
 
         def step(totals: Any, batch: Any) -> Any:
             rows, present = batch
-            return totals + totals_of(_forward(weights, _scaled(x[rows])), y[rows], present), None
+            outputs, _ = forward(layout.architecture.to_logits, parameters, x[rows])
+            return totals + totals_of(outputs, y[rows], present), None
 
         return jax.lax.scan(step, jnp.zeros(2), plan)[0]
 

@@ -1,7 +1,7 @@
 """What JAX computes on."""
 
 from tenfold.core.errors import BackendError
-from tenfold.learners.architectures import import_keras
+from tenfold.learners.jax_runtime import configure
 
 
 def devices() -> list[str]:
@@ -11,7 +11,7 @@ def devices() -> list[str]:
       BackendError: JAX is not there or does not start.
     """
     try:
-        import_keras()  # which first asks for a device on each core
+        configure()
         import jax
 
         found = [(device.platform, device.device_kind) for device in jax.devices()]

@@ -1,4 +1,4 @@
-"""What a step is made of, whatever it trains: batches, rates, losses, averages, optimisers."""
+"""What a step is made of, whatever it trains: batches, rates, losses, averages."""
 
 import hashlib
 from enum import IntEnum
@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tenfold.core.settings import Settings
-from tenfold.learners.architectures import import_keras
 from tenfold.learners.training.types import Examples
 
 RISE = 0.2
@@ -94,33 +93,15 @@ def learning_rate(settings: Settings, step: Any, n_steps: int) -> NDArray[np.flo
     return settings.learning_rate * np.ones_like(done)
 
 
-def build_optimizer(settings: Settings, weights: list[NDArray[np.float32]]) -> Any:
-    """The Keras optimiser of these settings, for kernels and biases in turn: those have one axis.
-
-    Its learning rate is `optimizer.learning_rate`, a variable that every step sets.
-    """
-    keras = import_keras()
-    optimizers = {"sgd": keras.optimizers.SGD, "adam": keras.optimizers.Adam}
-    optimizer = optimizers[settings.optimizer](
-        settings.learning_rate, weight_decay=settings.weight_decay or None
-    )
-    if settings.weight_decay:
-        optimizer.exclude_from_weight_decay(var_names=["bias"])
-    optimizer.build(
-        [
-            keras.Variable(value, name="bias" if value.ndim == 1 else "kernel", dtype="float32")
-            for value in weights
-        ]
-    )
-    return optimizer
-
-
-def averaged(averages: list[Any], weights: list[Any], kept: float, step: Any) -> list[Any]:
+def averaged(averages: Any, parameters: Any, kept: float, number: Any) -> Any:
     """Running averages after a step; the first steps weigh more, or the start would linger."""
+    import jax
     import jax.numpy as jnp
 
-    share = jnp.minimum(kept, (1 + step) / (10 + step))
-    return [share * average + (1 - share) * w for average, w in zip(averages, weights, strict=True)]
+    if not kept:
+        return parameters
+    share = jnp.minimum(kept, (1 + number) / (10 + number))
+    return jax.tree.map(lambda a, w: share * a + (1 - share) * w, averages, parameters)
 
 
 def is_classification(y: Any) -> bool:

@@ -1,22 +1,23 @@
 """A network's `model.onnx` as a `.keras` file of Keras' own layers, checked against it."""
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import helper, numpy_helper
+from onnx import numpy_helper
 
 from tenfold.core import files
 from tenfold.core.contract import FeaturesInput, ImageInput, TableInput
 from tenfold.core.errors import ExportError
+from tenfold.core.layers import Architecture, Dense
+from tenfold.core.onnx_layers import read_layers
 from tenfold.inputs.idx import read_idx
-from tenfold.learners.architectures import import_keras
+from tenfold.learners.keras_layers import import_keras, keras_layers, set_parameters
 from tenfold.model.model import Model
-from tenfold.model.onnx_graph import leading_to
 from tenfold.model.predictions import Values
 from tenfold.runs.csv_files import EXAMPLE_INPUTS
 
@@ -27,17 +28,8 @@ N_CHECKED = 256
 """Made-up rows that are answered by both, beside the run's examples."""
 
 
-class _Step(NamedTuple):
-    """A node of the graph, its attributes and its weights."""
-
-    kind: str
-    name: str
-    attributes: dict[str, Any]
-    weights: list[NDArray[Any]]
-
-    def number(self) -> Any:
-        """Its one weight, as Keras' settings take it: a number, or one for each column."""
-        return self.weights[0].astype(float).squeeze().tolist()
+Stored = Mapping[str, NDArray[Any]]
+"""The arrays of a graph by name."""
 
 
 def write_keras(model: Path, path: Path) -> str:
@@ -61,16 +53,22 @@ def write_keras(model: Path, path: Path) -> str:
     """
     opened = Model.open(model)
     file = model / "model.onnx" if model.is_dir() else model
-    steps = _steps(onnx.ModelProto.FromString(file.read_bytes()).graph, opened, model)
-    contract = opened.contract.input
-    assert not isinstance(contract, TableInput)
-    network = _network(steps, contract)
+    graph = onnx.ModelProto.FromString(file.read_bytes()).graph
+    architecture, parameters = read_layers(graph)
+    accepted, learner = opened.contract.input, opened.contract.learner
+    if isinstance(accepted, TableInput):
+        raise _refusal("Keras has no layers for the columns of a table", learner, model)
+    if not any(isinstance(layer, Dense) for layer in architecture.layers):
+        raise _refusal("No network of layers", learner, model)
+    stored = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    network = _network(architecture, stored, accepted)
+    set_parameters(network, parameters)
     with tempfile.TemporaryDirectory() as folder:
         temporary = Path(folder) / "model.keras"
         network.save(temporary)
         content = temporary.read_bytes()
         loaded = import_keras().saving.load_model(temporary, compile=False)
-    _check(loaded, opened, _rows(opened, steps, model), path)
+    _check(loaded, opened, _rows(opened, stored, model), path)
     files.write_bytes(path, content)
     gives = (
         f"calibrated probabilities (n, {len(opened.labels)})" if opened.labels else "value (n, 1)"
@@ -80,171 +78,71 @@ def write_keras(model: Path, path: Path) -> str:
     return f"(n, {shape}), {values}, to {gives}"
 
 
-def _steps(graph: onnx.GraphProto, model: Model, where: Path) -> list[_Step]:
-    """The nodes that lead to the answer, where Keras has layers for all of them."""
-    contract = model.contract
-    if isinstance(contract.input, TableInput):
-        raise _refusal("Keras has no layers for the columns of a table", contract.learner, where)
-    stored = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
-    nodes = leading_to(graph, {"value" if contract.task == "regression" else "probabilities"})
-    # A network is a chain; other learners join what they computed apart.
-    is_chain = all(sum(name not in stored for name in node.input) == 1 for node in nodes)
-    if not is_chain or {node.op_type for node in nodes} - LAYERS.keys():
-        raise _refusal("No network of layers", contract.learner, where)
-    return [
-        _Step(
-            node.op_type,
-            node.name.replace(".", "_"),
-            {a.name: helper.get_attribute_value(a) for a in node.attribute},
-            [stored[name] for name in node.input if name in stored],
-        )
-        for node in nodes
-    ]
-
-
 def _refusal(wrong: str, learner: str, where: Path) -> ExportError:
     expected = "a model of the learners 'network', 'cnn' or 'logistic', of pictures or features"
     fix = "Any learner: --to onnx"
     return ExportError("E705", wrong, where=where, expected=expected, fix=fix, learner=learner)
 
 
-def _network(steps: Sequence[_Step], contract: ImageInput | FeaturesInput) -> Any:
-    """The steps as one `keras.Sequential`, weights included; pictures keep their channels last."""
+def _network(
+    architecture: Architecture, stored: Stored, accepted: ImageInput | FeaturesInput
+) -> Any:
+    """What the graph computes as one `keras.Sequential`; kernels and biases are still 0."""
     keras = import_keras()
-    kinds = [step.kind for step in steps]
-    made: list[_Made] = []
-    for i, step in enumerate(steps):
-        place = _Place(keras.layers, contract.shape, kinds[:i], kinds[i + 1 :], steps)
-        made += LAYERS[step.kind](step, place)
-    given = keras.Input(contract.shape, dtype="float32", name=contract.name)
-    network = keras.Sequential([given, *(layer for layer, _ in made)], name="network")
-    for layer, weights in made:
-        layer.set_weights(weights)
-    return network
+    layers = keras_layers(architecture)
+    if isinstance(accepted, FeaturesInput):
+        layers = [*_scaling(keras.layers, stored), *layers]
+    if "target_scale" in stored:
+        layers += _unit(keras.layers, stored)
+    elif "inverse_temperature" in stored:
+        layers = [*layers[:-1], *_calibration(keras.layers, stored)]
+    given = keras.Input(accepted.shape, dtype="float32", name=accepted.name)
+    return keras.Sequential([given, *layers], name="network")
 
 
-_Made = tuple[Any, Sequence[NDArray[Any]]]
-"""A layer and its weights."""
-
-FIRST_WEIGHTS = "zeros"
-"""Replaced at once, here and by whoever loads the file. Keras' own first weights are random, and
-XLA compiles the generator for each shape: 6.6 s for a kernel of (3, 3, 4, 8), measured."""
-
-
-class _Place(NamedTuple):
-    """Keras' layers, the shape of an input, and the steps around one."""
-
-    layers: Any
-    shape: tuple[int, ...]
-    before: Sequence[str]
-    after: Sequence[str]
-    steps: Sequence[_Step]
-
-
-def _dense(step: _Step, place: _Place) -> list[_Made]:
-    kernel, bias = step.weights
-    active = "relu" if place.after[:1] == ["Relu"] else "linear"
-    layer = place.layers.Dense(len(bias), active, kernel_initializer=FIRST_WEIGHTS, name=step.name)
-    return [(layer, (kernel, bias))]
-
-
-def _relu(step: _Step, place: _Place) -> list[_Made]:
-    return [] if place.before[-1] == "Gemm" else [(place.layers.ReLU(name=step.name), ())]
-
-
-def _convolution(step: _Step, place: _Place) -> list[_Made]:
-    kernel, bias = step.weights
-    sizes = kernel.shape[2:], tuple(step.attributes["strides"])
-    layer = place.layers.Conv2D(
-        len(kernel), *sizes, padding="same", kernel_initializer=FIRST_WEIGHTS, name=step.name
-    )
-    return [(layer, (kernel.transpose(2, 3, 1, 0), bias))]
-
-
-def _pool(step: _Step, place: _Place) -> list[_Made]:
-    return [(place.layers.MaxPooling2D(2, padding="same", name=step.name), ())]
-
-
-def _channel(step: _Step, place: _Place) -> list[_Made]:
-    return [(place.layers.Reshape((*place.shape, 1), name=step.name), ())]
-
-
-def _flatten(step: _Step, place: _Place) -> list[_Made]:
-    made: list[_Made] = [(place.layers.Flatten(name=step.name), ())]
-    if "Conv" in place.before:  # whose answers ONNX has channels first
-        made.insert(0, (place.layers.Permute((3, 1, 2), name="channels_first"), ()))
-    return made
-
-
-def _centred(step: _Step, place: _Place) -> list[_Made]:
-    """Features less their mean, over the deviation that the next step holds."""
-    deviation = place.steps[len(place.before) + 1].weights[0]
-    mean, variance = step.weights[0].tolist(), (deviation**2).tolist()
-    return [(place.layers.Normalization(mean=mean, variance=variance, name="scaled"), ())]
-
-
-def _clip(step: _Step, place: _Place) -> list[_Made]:
-    low, high = (float(value) for value in step.weights)
-    if place.before[-1] == "Softmax":
-        # The logarithms of probabilities here: none is above 0, and what is added to all of a row
-        # the softmax behind does not see.
-        shift = place.layers.Rescaling(1.0, -float(np.log(low)), name="above_smallest")
-        return [(shift, ()), (place.layers.ReLU(name=step.name), ())]
-    # Of features from -high to high, which a factor moves to -1 to 1.
+def _scaling(layers: Any, stored: Stored) -> list[Any]:
+    """Features less their mean, over their deviation, and cut."""
+    mean, variance = stored["mean"].tolist(), (stored["deviation"] ** 2).tolist()
+    highest = float(stored["highest"])
     return [
-        (place.layers.Rescaling(1 / high, name="shrunk"), ()),
-        (place.layers.Activation("hard_tanh", name=step.name), ()),
-        (place.layers.Rescaling(high, name="grown"), ()),
+        layers.Normalization(mean=mean, variance=variance, name="scaled"),
+        layers.Rescaling(1 / highest, name="shrunk"),
+        layers.Activation("hard_tanh", name="near"),  # cuts at -1 and 1
+        layers.Rescaling(highest, name="grown"),
     ]
 
 
-def _softmax(step: _Step, place: _Place) -> list[_Made]:
-    if "Softmax" in place.after:  # calibration follows
-        return [(place.layers.Activation("log_softmax", name="log_probabilities"), ())]
-    return [(place.layers.Softmax(name="calibrated_probabilities"), ())]
+def _calibration(layers: Any, stored: Stored) -> list[Any]:
+    """Calibrated probabilities from logits."""
+    # The logarithms of probabilities are cut from below: none is above 0, and what is added to all
+    # of a row the softmax behind does not see.
+    calibration = [
+        layers.Activation("log_softmax", name="log_probabilities"),
+        layers.Rescaling(1.0, -float(np.log(stored["smallest"])), name="above_smallest"),
+        layers.ReLU(name="cut"),
+    ]
+    if "log_factors" in stored:
+        factors = stored["log_factors"].astype(float).tolist()
+        calibration.append(layers.Rescaling(1.0, factors, name="reweighted"))
+    inverse = float(stored["inverse_temperature"])
+    return [
+        *calibration,
+        layers.Rescaling(inverse, name="tempered"),
+        layers.Softmax(name="calibrated_probabilities"),
+    ]
 
 
-def _times(step: _Step, place: _Place) -> list[_Made]:
-    return [(place.layers.Rescaling(step.number(), name=step.name), ())]
+def _unit(layers: Any, stored: Stored) -> list[Any]:
+    """A value in the target's unit."""
+    scale, mean = float(stored["target_scale"]), float(stored["target_mean"])
+    return [layers.Rescaling(scale, mean, name="value_exact")]
 
 
-def _plus(step: _Step, place: _Place) -> list[_Made]:
-    return [(place.layers.Rescaling(1.0, step.number(), name=step.name), ())]
-
-
-def _nothing(step: _Step, place: _Place) -> list[_Made]:
-    """What another step has done already, or Keras does by itself."""
-    return []
-
-
-LAYERS: dict[str, Callable[[_Step, _Place], list[_Made]]] = {
-    "Add": _plus,
-    "Cast": _nothing,
-    "Clip": _clip,
-    "Conv": _convolution,
-    "Div": _nothing,
-    "Flatten": _flatten,
-    "Gemm": _dense,
-    "Log": _nothing,
-    "MaxPool": _pool,
-    "Mul": _times,
-    "Relu": _relu,
-    "Reshape": _nothing,
-    "Softmax": _softmax,
-    "Sub": _centred,
-    "Transpose": _nothing,
-    "Unsqueeze": _channel,
-}
-"""How each operator is made of Keras' own layers."""
-
-
-def _rows(model: Model, steps: Sequence[_Step], where: Path) -> NDArray[Any]:
+def _rows(model: Model, stored: Stored, where: Path) -> NDArray[Any]:
     """What both are asked: made-up rows, and the run's examples."""
     contract, rng = model.contract.input, np.random.default_rng(0)
     if not isinstance(contract, ImageInput):
-        mean, deviation = (
-            next(step.weights[0] for step in steps if step.kind == kind) for kind in ("Sub", "Div")
-        )
+        mean, deviation = stored["mean"], stored["deviation"]
         return np.asarray(mean + deviation * rng.normal(size=(N_CHECKED, len(mean))))
     n = max(1, min(N_CHECKED, (1 << 24) // int(np.prod(contract.shape))))
     noise = rng.integers(0, 256, (n, *contract.shape), np.uint8)

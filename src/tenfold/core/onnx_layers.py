@@ -1,0 +1,182 @@
+"""Layers as the nodes of a graph, and the nodes of a graph as layers.
+
+ONNX has channels first where `core/layers` has them last: a graph turns them round in front of its
+first convolution and leaves them so.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import numpy_helper
+
+from tenfold.core.layers import (
+    Architecture,
+    Conv2D,
+    Dense,
+    Flatten,
+    Layer,
+    MaxPooling2D,
+    Parameters,
+    Permute,
+    ReLU,
+    Rescaling,
+    Reshape,
+    Shape,
+    Softmax,
+    same_padding,
+    without_normalization,
+)
+from tenfold.core.onnx_builder import Builder
+
+Arrays = Mapping[str, Any]
+"""The arrays of one layer by name."""
+
+
+def add_layers(builder: Builder, architecture: Architecture, parameters: Parameters) -> None:
+    """Append every layer; a batch normalisation goes into the convolution before it.
+
+    What the output layer takes becomes `builder.hidden`, scaled pictures become `builder.seen`.
+    """
+    architecture, parameters = without_normalization(architecture, parameters)
+    has_channels_first = False
+    for layer, takes, _ in architecture.places():
+        if isinstance(layer, Conv2D) and not has_channels_first:
+            builder.add("Transpose", name="channels_first", perm=[0, 3, 1, 2])
+        has_channels_first |= isinstance(layer, Conv2D | Reshape)
+        if layer is architecture.output:
+            builder.hidden = builder.last
+        WRITE[type(layer)](builder, layer, takes, parameters.get(layer.name, {}))
+
+
+def _write_rescaling(builder: Builder, layer: Rescaling, takes: Shape, own: Arrays) -> None:
+    factor = builder.weight(f"{layer.name}.factor", layer.scale)
+    builder.seen = builder.add("Mul", factor, name=layer.name)
+
+
+def _write_channel(builder: Builder, layer: Reshape, takes: Shape, own: Arrays) -> None:
+    builder.add("Unsqueeze", builder.weight("channel_axis", [1], np.int64), name=layer.name)
+
+
+def _write_convolution(builder: Builder, layer: Conv2D, takes: Shape, own: Arrays) -> None:
+    sides = zip(takes, layer.kernel_size, layer.strides, strict=False)
+    (top, bottom), (left, right) = (same_padding(*side) for side in sides)
+    builder.add(
+        "Conv",
+        builder.weight(f"{layer.name}.kernel", own["kernel"].transpose(3, 2, 0, 1)),
+        builder.weight(f"{layer.name}.bias", own["bias"]),
+        name=layer.name,
+        strides=list(layer.strides),
+        pads=[top, left, bottom, right],
+    )
+
+
+def _write_pool(builder: Builder, layer: MaxPooling2D, takes: Shape, own: Arrays) -> None:
+    builder.add(
+        "MaxPool",
+        name=layer.name,
+        kernel_shape=[2, 2],
+        strides=[2, 2],
+        pads=[0, 0, takes[0] % 2, takes[1] % 2],
+    )
+
+
+def _write_dense(builder: Builder, layer: Dense, takes: Shape, own: Arrays) -> None:
+    kernel = builder.weight(f"{layer.name}.kernel", own["kernel"])
+    builder.add("Gemm", kernel, builder.weight(f"{layer.name}.bias", own["bias"]), name=layer.name)
+    if layer.activation == "relu":
+        builder.add("Relu", name=f"{layer.name}.relu")
+
+
+def _write_nothing(builder: Builder, layer: Layer, takes: Shape, own: Arrays) -> None:
+    """Channels are first already."""
+
+
+WRITE: dict[type[Layer], Callable[[Builder, Any, Shape, Arrays], object]] = {
+    Rescaling: _write_rescaling,
+    Reshape: _write_channel,
+    Conv2D: _write_convolution,
+    MaxPooling2D: _write_pool,
+    Permute: _write_nothing,
+    ReLU: lambda builder, layer, takes, own: builder.add("Relu", name=layer.name),
+    Flatten: lambda builder, layer, takes, own: builder.add("Flatten", name=layer.name, axis=1),
+    Dense: _write_dense,
+    Softmax: lambda builder, layer, takes, own: builder.add("Softmax", name=layer.name, axis=-1),
+}
+"""How each kind of layer is written, from the shape that it takes and its arrays."""
+
+
+def read_layers(graph: onnx.GraphProto) -> tuple[Architecture, Parameters]:
+    """The layers that end in a graph's first softmax or, for regression, before its value.
+
+    What comes before the first layer, and the calibration behind the last one, are left out. For
+    a learner that is no network there is no `Dense` layer among them.
+    """
+    stored = {tensor.name: tensor for tensor in graph.initializer}
+    input_shape = tuple(side.dim_value for side in graph.input[0].type.tensor_type.shape.dim[1:])
+    layers, parameters = list[Layer](), dict[str, Arrays]()
+    for node in _layer_nodes(graph, stored):
+        arrays = [numpy_helper.to_array(stored[name]) for name in node.input[1:]]
+        layer, own = READ[node.op_type](node, arrays, input_shape)
+        before = layers[-1] if layers else None
+        if isinstance(layer, ReLU) and isinstance(before, Dense):
+            layers[-1] = replace(before, activation="relu")
+            continue
+        if isinstance(layer, Flatten) and any(isinstance(other, Conv2D) for other in layers):
+            layers.append(Permute("channels_first", (3, 1, 2)))
+        layers.append(layer)
+        if own:
+            parameters[layer.name] = own
+    return Architecture(input_shape, tuple(layers)), parameters
+
+
+def _layer_nodes(
+    graph: onnx.GraphProto, stored: Mapping[str, onnx.TensorProto]
+) -> list[onnx.NodeProto]:
+    """The nodes of layers in order, without the transpositions between them."""
+    makers = {output: node for node in graph.node for output in node.output}
+    ends = [node.output[0] for node in graph.node if node.op_type == "Softmax"] or ["value"]
+    name, nodes = ends[0], list[onnx.NodeProto]()
+    while name in makers:
+        node = makers[name]
+        if nodes or node.op_type in ("Softmax", "Gemm"):
+            if not _is_layer(node, stored):
+                break
+            nodes.append(node)
+        name = node.input[0]
+    return [node for node in reversed(nodes) if node.op_type != "Transpose"]
+
+
+def _is_layer(node: onnx.NodeProto, stored: Mapping[str, onnx.TensorProto]) -> bool:
+    is_plain = not (node.op_type == "Gemm" and node.attribute)
+    has_own = all(name in stored for name in node.input[1:])
+    return is_plain and has_own and node.op_type in {*READ, "Transpose"}
+
+
+def _read_dense(node: onnx.NodeProto, arrays: list[Any], shape: Shape) -> tuple[Layer, Arrays]:
+    kernel, bias = arrays
+    return Dense(node.name, kernel.shape[1]), {"kernel": kernel, "bias": bias}
+
+
+def _read_convolution(
+    node: onnx.NodeProto, arrays: list[Any], shape: Shape
+) -> tuple[Layer, Arrays]:
+    kernel, bias = arrays[0].transpose(2, 3, 1, 0), arrays[1]
+    (strides,) = (a.ints for a in node.attribute if a.name == "strides")
+    layer = Conv2D(node.name, len(bias), kernel.shape[:2], tuple(strides))
+    return layer, {"kernel": kernel, "bias": bias}
+
+
+READ: dict[str, Callable[[onnx.NodeProto, list[Any], Shape], tuple[Layer, Arrays]]] = {
+    "Mul": lambda node, arrays, shape: (Rescaling(node.name, float(arrays[0])), {}),
+    "Unsqueeze": lambda node, arrays, shape: (Reshape(node.name, (*shape, 1)), {}),
+    "Conv": _read_convolution,
+    "MaxPool": lambda node, arrays, shape: (MaxPooling2D(node.name), {}),
+    "Relu": lambda node, arrays, shape: (ReLU(node.name), {}),
+    "Flatten": lambda node, arrays, shape: (Flatten(node.name), {}),
+    "Gemm": _read_dense,
+    "Softmax": lambda node, arrays, shape: (Softmax(node.name), {}),
+}
+"""The layer of a node and its arrays, from the node, its own inputs and the input's shape."""

@@ -1,0 +1,177 @@
+"""Who trains a network: this process alone, or several that share each batch.
+
+Of several, all hold all rows and the same parameters and take the same number of steps. Gradients
+are added up by one collective for each step, each process with one device in it; within a process
+devices never meet in a collective.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+
+LOOPBACK = "127.0.0.1"
+
+START_SECONDS = 300
+"""How long a process waits for the others to start."""
+
+T = TypeVar("T")
+Score = tuple[float | None, float | None]
+"""Mean loss and accuracy of the validation rows; None without any, accuracy also of targets."""
+
+
+def join(rank: int, n_ranks: int, port: int) -> None:
+    """Make this process one of a group on this computer, before JAX computes anything.
+
+    Args:
+      rank: Its number, from 0 on; 0 holds the meeting point.
+      n_ranks: How many there are.
+      port: A free TCP port of the loopback.
+    """
+    import jax
+
+    jax.distributed.initialize(
+        f"{LOOPBACK}:{port}",
+        n_ranks,
+        rank,
+        coordinator_bind_address=f"{LOOPBACK}:{port}",
+        cluster_detection_method="deactivate",
+        initialization_timeout=START_SECONDS,
+    )
+
+
+class Alone:
+    """This process trains by itself. `Ranks` does the same with others."""
+
+    def compile_epoch(self, epoch: Callable[..., Any]) -> Any:
+        """An epoch of dense layers, (state, rows, plan) -> state, to be lowered."""
+        import jax
+
+        return jax.jit(epoch)
+
+    def put(self, arrays: Any) -> Any:
+        """Arrays that every step reads, on the devices."""
+        import jax
+
+        return jax.device_put(arrays)
+
+    def own(self, shares: Sequence[T]) -> Sequence[T]:
+        """Those of a batch's shares that this process computes."""
+        return shares
+
+    def n_parts(self, n_shares: int) -> int:
+        """How many parts `summed` gives for a batch of so many shares."""
+        return n_shares
+
+    def summed(self, found: list[Any], nothing: Any) -> list[Any]:
+        """What all shares of a batch found, in parts that remain to be added up.
+
+        Args:
+          found: By each of its own shares, trees of arrays on their devices.
+          nothing: What a share finds that finds nothing: zeros.
+        """
+        return found
+
+    def local(self, arrays: Any) -> Any:
+        """What an epoch left, for programs of this process alone."""
+        return arrays
+
+    def agreed(self, score: Score) -> Score:
+        """The score that decides when patience ends."""
+        return score
+
+
+class Ranks(Alone):
+    """What processes that joined do together. Each has to call the same, in the same order.
+
+    The compiled epoch of dense layers is the same program; XLA parts its batches and adds the
+    gradients up in each step. Of convolutions the shares of a batch are dealt out: they are
+    normalised by themselves, as in one process. So nothing else changes than the order in which
+    gradients are added up.
+    """
+
+    def __init__(self) -> None:
+        import jax
+        from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+        self._rank, self._n = jax.process_index(), jax.process_count()
+        first = [
+            min((one for one in jax.devices() if one.process_index == i), key=lambda one: one.id)
+            for i in range(self._n)
+        ]
+        mesh = Mesh(np.array(first), ("rank",))
+        self._own = first[self._rank]
+        self._together = NamedSharding(mesh, PartitionSpec())  # type: ignore[no-untyped-call]
+        self._columns = NamedSharding(mesh, PartitionSpec(None, "rank"))  # type: ignore[no-untyped-call]
+        self._rows = NamedSharding(mesh, PartitionSpec("rank"))  # type: ignore[no-untyped-call]
+        self._sum = jax.jit(lambda parts: parts.sum(axis=0), out_shardings=self._together)
+        self._flat = jax.jit(_flat)
+        self._unflat: Any = None
+
+    def compile_epoch(self, epoch: Callable[..., Any]) -> Any:
+        import jax
+
+        def shared(state: Any, resident: Any, plan: Any) -> Any:
+            def parted(array: Any) -> Any:
+                return jax.lax.with_sharding_constraint(array, self._columns)  # type: ignore[no-untyped-call]
+
+            corners = None if plan.corners is None else parted(plan.corners)
+            rows, present = parted(plan.rows), parted(plan.present)
+            return epoch(
+                state, resident, plan._replace(rows=rows, present=present, corners=corners)
+            )
+
+        return jax.jit(shared, in_shardings=self._together, out_shardings=self._together)
+
+    def put(self, arrays: Any) -> Any:
+        import jax
+
+        return jax.device_put(arrays, self._together)
+
+    def own(self, shares: Sequence[T]) -> Sequence[T]:
+        # Neighbours, so that they lie on different devices.
+        n = len(shares)
+        return shares[n * self._rank // self._n : n * (self._rank + 1) // self._n]
+
+    def n_parts(self, n_shares: int) -> int:
+        return 1
+
+    def summed(self, found: list[Any], nothing: Any) -> list[Any]:
+        import jax
+        from jax.flatten_util import ravel_pytree
+
+        if self._unflat is None:
+            self._unflat = jax.jit(ravel_pytree(nothing)[1])
+        flat = self._flat(nothing, jax.device_put(found, self._own))
+        return [self._unflat(self._total(flat))]
+
+    def _total(self, values: Any) -> Any:
+        """The sum over all processes of arrays (n,), on the first device of this one."""
+        import jax
+
+        part = jax.device_put(values, self._own)[None]
+        shape = (self._n, part.shape[1])
+        parts = jax.make_array_from_single_device_arrays(shape, self._rows, [part])
+        return self._sum(parts).addressable_data(0)
+
+    def local(self, arrays: Any) -> Any:
+        import jax
+
+        return jax.tree.map(np.asarray, arrays)
+
+    def agreed(self, score: Score) -> Score:
+        """Rank 0's loss and accuracy: two processors may differ in the last bits, and patience
+        would then end at different epochs."""
+        bits = np.array([math.nan if value is None else value for value in score]).view(np.int32)
+        first = np.asarray(self._total(bits if self._rank == 0 else np.zeros_like(bits)))
+        loss, accuracy = first.view(np.float64).tolist()
+        return None if score[0] is None else loss, None if score[1] is None else accuracy
+
+
+def _flat(nothing: Any, found: list[Any]) -> Any:
+    """What shares found, added up, as one array (n,)."""
+    import jax
+    from jax.flatten_util import ravel_pytree
+
+    return ravel_pytree(jax.tree.map(lambda *shares: sum(shares), nothing, *found))[0]
