@@ -126,7 +126,7 @@ def _accuracy(folder: Path, n_seeds: int) -> Iterator[str]:
     yield "## Accuracy"
     yield ""
     yield f"Mean of {n_seeds} seeds with their standard deviation, 101,770 parameters."
-    yield "`seconds.train` is the whole of fitting: start of Keras, compilation, all epochs."
+    yield "`seconds.train` is the whole of fitting: start of JAX, compilation, all epochs."
     yield ""
     yield "| recipe | test rows | accuracy, % | seconds.train | an epoch, s |"
     yield "|---|---|---|---|---|"

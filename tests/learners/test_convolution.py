@@ -65,8 +65,10 @@ def by_name(parameters: Parameters) -> dict[str, NDArray[np.float32]]:
 
 
 def assert_equal(one: Parameters, other: Parameters) -> None:
-    for (name, a), b in zip(by_name(one).items(), by_name(other).values(), strict=True):
-        np.testing.assert_array_equal(a, b, err_msg=name)
+    arrays, others = by_name(one), by_name(other)
+    assert arrays.keys() == others.keys()
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(array, others[name], err_msg=name)
 
 
 def keras_steps(rows: Examples, settings: Settings) -> dict[str, NDArray[np.float32]]:

@@ -180,7 +180,7 @@ def resume(
 def _check_ready(settings: Settings, clock: StageClock) -> None:
     """Look before a run folder is made or changed whether a network can be trained here at all."""
     if LEARNERS[settings.learner].epochs:
-        clock.stage("train")  # JAX and Keras start here
+        clock.stage("train")  # JAX starts here
         check_compiler()
         clock.pause()
 

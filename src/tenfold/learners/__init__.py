@@ -1,6 +1,6 @@
 """The learners: `fit(train, validation, ...) -> Fitted`, a value, so nothing half-fitted exists.
 
-scikit-learn, like Keras, is imported inside functions: whoever only predicts never loads it.
+scikit-learn, like JAX, is imported inside functions: whoever only predicts never loads it.
 """
 
 import itertools

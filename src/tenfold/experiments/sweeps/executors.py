@@ -7,7 +7,7 @@ The contract of an executor, for whoever writes another one (`experiments/ray.py
   durably; nothing is returned. Doing a job twice, or again after a process died, changes nothing.
 - Worker processes are started with `trials.ENVIRONMENT`, so that a trial computes with one thread
   wherever it runs; `run_trial` refuses to work without. Give each worker one core.
-- A process that made one trial is warm: Keras is imported, the rows are mapped and encoded, the
+- A process that made one trial is warm: JAX is imported, the rows are mapped and encoded, the
   programs of that `Job.kind` are compiled. So workers live on from trial to trial.
 - `Job.folder` and `Job.data` are absolute paths. Workers that do not see them need the same files:
   `data` holds about what the rows take in memory, and may be copied anywhere (replace `job.data`).
