@@ -1,19 +1,19 @@
 """Checkpoints: what a training needs to go on, in files that are whole or not there.
 
-A file is three parts: the SHA-256 of the rest in hexadecimal and a line feed; a line of JSON that
-names the arrays; their bytes, one after the other, little-endian. Nothing in it can run code.
+A file is the SHA-256 of the rest in hexadecimal, a line feed, and a safetensors file of the arrays
+with the history in its metadata. Nothing in it can run code.
 """
 
 import hashlib
 import json
 import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import safetensors.numpy
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import TypeAdapter
 
 from tenfold.core import files
 from tenfold.core.errors import FormatError
@@ -37,18 +37,7 @@ class Checkpoint(NamedTuple):
     history: tuple[Epoch, ...]
 
 
-class _Array(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-    name: str
-    dtype: Literal["<f4", "<f8", "<i4", "<i8", "<u4"]
-    shape: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(max_length=8)]
-
-
-class _Manifest(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-    format: Literal[1] = 1
-    arrays: list[_Array]
-    history: list[Epoch]
+_HISTORY = TypeAdapter(tuple[Epoch, ...])
 
 
 class Checkpoints:
@@ -112,19 +101,9 @@ class Checkpoints:
 
 def encode(checkpoint: Checkpoint) -> bytes:
     """The bytes of a checkpoint's file."""
-    arrays = {
-        name: np.asarray(array, np.asarray(array).dtype.newbyteorder("<"))
-        for name, array in checkpoint.arrays.items()
-    }
-    manifest = _Manifest(
-        arrays=[
-            _Array.model_validate({"name": name, "dtype": a.dtype.str, "shape": a.shape})
-            for name, a in arrays.items()
-        ],
-        history=list(checkpoint.history),
-    )
-    line = json.dumps(manifest.model_dump(), allow_nan=True).encode()
-    content = b"\n".join([line, b"".join(array.tobytes() for array in arrays.values())])
+    arrays = {name: np.asarray(array, order="C") for name, array in checkpoint.arrays.items()}
+    history = json.dumps(_HISTORY.dump_python(checkpoint.history))
+    content = safetensors.numpy.save(arrays, {"history": history})
     return hashlib.sha256(content).hexdigest().encode() + b"\n" + content
 
 
@@ -132,34 +111,22 @@ def decode(path: Path) -> Checkpoint:
     """Read a checkpoint's file.
 
     Raises:
-      FormatError: Not what was written: the digest, the manifest or the length is wrong.
+      FormatError: Not what was written: the digest or the form is another one.
     """
     if path.stat().st_size > MAX_BYTES:
         raise _damaged(path, f"larger than {MAX_BYTES} bytes")
     digest, _, content = path.read_bytes().partition(b"\n")
     if hashlib.sha256(content).hexdigest().encode() != digest:
         raise _damaged(path, "its SHA-256 is another one")
-    line, _, payload = content.partition(b"\n")
     try:
-        manifest = _Manifest.model_validate(json.loads(line))
-    except (ValidationError, ValueError) as error:
-        raise _damaged(path, "no manifest of this format") from error
-    arrays = dict(_arrays(path, manifest, payload))
-    return Checkpoint(arrays, tuple(manifest.history))
-
-
-def _arrays(path: Path, manifest: _Manifest, payload: bytes) -> Iterator[tuple[str, NDArray[Any]]]:
-    start = 0
-    for array in manifest.arrays:
-        dtype = np.dtype(array.dtype)
-        end = start + dtype.itemsize * int(np.prod(array.shape, dtype=object))
-        if end > len(payload):
-            raise _damaged(path, "too few bytes")
-        flat = np.frombuffer(payload[start:end], dtype)
-        yield array.name, flat.reshape(array.shape)
-        start = end
-    if start != len(payload):
-        raise _damaged(path, "too many bytes")
+        arrays = safetensors.numpy.load(content)
+        head = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+        history = _HISTORY.validate_json(head["__metadata__"]["history"])
+    except (safetensors.SafetensorError, ValueError, KeyError) as error:
+        raise FormatError(
+            "E634", "A checkpoint of another version of Tenfold", where=path
+        ) from error
+    return Checkpoint(arrays, history)
 
 
 def _damaged(path: Path, problem: str) -> FormatError:
