@@ -147,7 +147,7 @@ def train(
     given = _given(context)
     if resume is not None:
         _check_alone(given)
-    if resume is not None or _needs_keras(settings):
+    if resume is not None or _needs_jax(settings):
         prepare()
     try:
         with TerminalWatcher() as watcher:
@@ -414,7 +414,7 @@ def doctor_command() -> None:
         raise typer.Exit(1)
 
 
-def _needs_keras(settings: dict[str, Any]) -> bool:
+def _needs_jax(settings: dict[str, Any]) -> bool:
     learner = LEARNERS.get(settings.get("learner", "network"))
     return learner is not None and learner.epochs
 

@@ -27,7 +27,7 @@ from tenfold.learners.classical import (
 )
 from tenfold.learners.fitted import Fitted
 from tenfold.learners.neighbors import fit_neighbors
-from tenfold.learners.network import fit_cnn, fit_network
+from tenfold.learners.network import fit_network
 from tenfold.learners.training import Examples
 
 __all__ = [
@@ -91,7 +91,7 @@ class Learner:
       settings: The settings that it uses beside those of every learner.
       sides: It takes pictures alone, with sides of so many pixels; None: tables too.
       scaled: Whether a table's numbers are scaled for it; trees compare them as they are.
-      epochs: Whether it learns in epochs, by Keras and JAX, with a history and checkpoints.
+      epochs: Whether it learns in epochs, by JAX, with a history and checkpoints.
       streams: Whether it takes images a few at a time, so that they need not fit into memory.
       divides_batches: Whether several processes share the rows of each batch equally.
       looks: Whether its answers depend on the input; those of the baseline do not.
@@ -206,7 +206,7 @@ LEARNERS: dict[str, Learner] = {
         Learner(
             name="cnn",
             description="layers of small windows that move over a picture",
-            run=fit_cnn,
+            run=fit_network,
             tasks=("classification",),
             instead="network",
             settings=("width", *EPOCHS),

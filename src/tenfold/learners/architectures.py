@@ -197,12 +197,12 @@ def _glorot_uniform(rng: np.random.Generator, shape: Shape) -> NDArray[np.float6
     return rng.uniform(-limit, limit, shape)
 
 
-def rows_at_once(architecture: Architecture) -> int:
-    """Pictures whose largest answers of a convolution fit into 128 MiB as float32, at least 1."""
-    largest = max(
-        math.prod(gives) for layer, _, gives in architecture.places() if isinstance(layer, Conv2D)
-    )
-    return max(1, MEMORY // (4 * largest))
+def rows_at_once(architecture: Architecture) -> int | None:
+    """Pictures whose largest answers of a convolution fit into 128 MiB as float32, at least 1; None
+    for a network without convolutions."""
+    places = architecture.places()
+    sizes = [math.prod(gives) for layer, _, gives in places if isinstance(layer, Conv2D)]
+    return max(1, MEMORY // (4 * max(sizes))) if sizes else None
 
 
 def layer_table(architecture: Architecture) -> list[LayerRow]:

@@ -4,7 +4,7 @@ import signal
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -80,7 +80,9 @@ def fit_network(
     watcher: Watcher,
     checkpoints: Checkpoints | None = None,
 ) -> Fitted:
-    """Fit a dense network.
+    """Fit a dense or a convolutional network, as the settings say.
+
+    Trains to the end, from the newest checkpoint on, or to the epoch in which a signal came.
 
     Args:
       train: Rows to fit to; the dtype of their answers is the task.
@@ -94,40 +96,9 @@ def fit_network(
       The fitted network; `interrupted` after Ctrl-C, which ends the fit with the epoch it came in.
 
     Raises:
+      SettingsError: Pictures of a size that a `cnn` does not take.
       FileError: A checkpoint cannot be written.
     """
-    return _fit(train, validation, n_labels, settings, watcher, checkpoints)
-
-
-def fit_cnn(
-    train: Examples,
-    validation: Examples | None,
-    *,
-    n_labels: int,
-    settings: Settings,
-    watcher: Watcher,
-    checkpoints: Checkpoints | None = None,
-) -> Fitted:
-    """Fit a convolutional network to pictures; arguments and answer as of `fit_network`.
-
-    Raises:
-      SettingsError: Pictures of a size that it does not take.
-      FileError: A checkpoint cannot be written.
-    """
-    fitted = _fit(train, validation, n_labels, settings, watcher, checkpoints)
-    assert isinstance(fitted.body, Network)
-    return replace(fitted, rows_at_once=rows_at_once(fitted.body.architecture))
-
-
-def _fit(
-    train: Examples,
-    validation: Examples | None,
-    n_labels: int | None,
-    settings: Settings,
-    watcher: Watcher,
-    checkpoints: Checkpoints | None,
-) -> Fitted:
-    """Train to the end, from the newest checkpoint on, or to the epoch in which a signal came."""
     architecture = architecture_of(settings, train.x.shape[1:], n_labels)
     training = training_of(architecture, train, validation, settings)
     if settings.processes > 1:
@@ -148,8 +119,14 @@ def _fit(
             if stop.asked:
                 break
     body = Network(architecture, training.fitted())
-    n_parameters = architecture.n_parameters()
-    return Fitted(settings.learner, body, n_parameters, tuple(history), stop.asked)
+    return Fitted(
+        settings.learner,
+        body,
+        architecture.n_parameters(),
+        tuple(history),
+        interrupted=stop.asked,
+        rows_at_once=rows_at_once(architecture),
+    )
 
 
 def _newest(checkpoints: Checkpoints, watcher: Watcher) -> Checkpoint | None:

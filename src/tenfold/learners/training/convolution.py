@@ -292,7 +292,7 @@ def _measure(architecture: Architecture) -> Callable[..., Any]:
 
 
 def _part(architecture: Architecture) -> int:
-    return min(PART, rows_at_once(architecture))
+    return min(PART, rows_at_once(architecture) or PART)
 
 
 def logits_of(
