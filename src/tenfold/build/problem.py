@@ -9,10 +9,10 @@ import numpy as np
 
 from tenfold.build.calibration import Constants
 from tenfold.build.novelty import Distance, fit_distance
-from tenfold.build.onnx.builder import Front
 from tenfold.build.onnx.table import table_front
 from tenfold.core.contract import FeaturesInput, ImageInput, TableInput
 from tenfold.core.errors import DataError, SettingsError
+from tenfold.core.onnx_builder import Front
 from tenfold.core.settings import Settings
 from tenfold.data.dataset import Dataset, RowNumbers
 from tenfold.data.split import Split
