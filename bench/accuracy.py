@@ -200,7 +200,7 @@ def _measure(case: Case, seed: int) -> None:
             "seconds": run.record.seconds,
             "whole_seconds": process.seconds,
             "cores": n_cores(),
-            "config": run.record.config,
+            "config": run.record.config.model_dump(mode="json"),
             "sources": sources(),
             "versions": run.record.versions,
         }

@@ -141,8 +141,8 @@ def test_a_trial_is_a_run_measured_on_validation_rows_alone(
         "evaluation.json", "history.csv", "model.onnx", "run.json"
     ]  # fmt: skip
     assert run.record.test_opened == 0 and run.record.threads == 1
-    assert run.record.config["seed"] == 1 and run.record.config["split_seed"] == 0
-    split = split_of(data, Settings.model_validate(run.record.config))
+    assert run.record.config.seed == 1 and run.record.config.split_seed == 0
+    split = split_of(data, run.record.config)
     answers = run.model.answer(data.x[split.validation])
     assert isinstance(answers, Predictions)
     right = np.mean(answers.codes == data.y[split.validation])
@@ -386,7 +386,7 @@ def test_a_table_with_numbers_to_predict_is_ranked_by_its_errors(pool: LocalProc
     assert done.places[-1].verdict == "worse" and (done.places[-1].p_value or 1) < 0.01
     head = (done.path / "comparison.csv").read_text().splitlines()[0]
     assert head == "learner,seed,val_rmse,parameters,state,seconds,run"
-    assert done.best.record.config["learner"] == done.places[0].learner
+    assert done.best.record.config.learner == done.places[0].learner
 
 
 @pytest.mark.parametrize("finds", [pytest.param(1, marks=pytest.mark.slow), 3])

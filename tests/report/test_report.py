@@ -90,7 +90,7 @@ def test_the_report_holds_the_card_settings_and_versions(small_run: Run) -> None
     assert "1st model of its folder measured on these data" in text
     for name, version in record.versions.items():
         assert f"<td>{name}</td><td>{version}</td>" in text
-    for name in record.config:
+    for name in record.known_settings():
         assert f"<td>{name}</td>" in text
     for title in ("Calibration", "Accuracy against share answered", "Training"):
         assert f'<svg role="img" aria-label="{title}"' in text

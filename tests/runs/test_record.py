@@ -18,6 +18,7 @@ from tenfold.build.onnx import to_graph
 from tenfold.core.csv_cells import escape_formula, unescape_formula
 from tenfold.core.errors import RunError
 from tenfold.core.files import sha256
+from tenfold.core.settings import Settings
 from tenfold.inputs.tables.columns import Table
 from tenfold.learners.architectures import dense_network
 from tenfold.model.predictions import Predictions
@@ -38,7 +39,9 @@ from tests.support.networks import fitted, untrained
 
 def a_record(fingerprint: str = "f") -> Record:
     data = DataRecord(name="d", fingerprint=fingerprint, n_train=1, n_validation=0, n_test=1)
-    return Record(learner="network", recipe="default", asked={}, config={}, data=data, versions={})
+    return Record(
+        learner="network", recipe="default", asked={}, config=Settings(), data=data, versions={}
+    )
 
 
 @pytest.fixture

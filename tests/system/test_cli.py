@@ -108,7 +108,7 @@ def test_train_json_is_for_programs(digits: Path, tmp_path: Path) -> None:
     assert printed["evaluation"]["n"] == 300
     record = Run.open(printed["run"]).record
     assert (record.data.n_train, record.data.n_validation) == (900, 0)
-    assert (record.config["hidden"], record.asked["epochs"]) == ([16, 8], 1)
+    assert (record.config.hidden, record.asked["epochs"]) == ((16, 8), 1)
 
 
 def test_predict_shows_label_confidence_and_ten_bars(small_run: Run, one_idx: Path) -> None:

@@ -460,14 +460,15 @@ def resolve(asked: dict[str, Any], *, table: bool = False) -> Settings:
         problems.append(_problem("shift_px", known["shift_px"], "0: a table has no pixels", ()))
     try:
         settings = Settings.model_validate(known)
-        if "learning_rate" not in known:
-            rate = scaled_learning_rate(settings.learning_rate, settings.hidden)
-            settings = settings.model_copy(update={"learning_rate": rate})
     except ValidationError as error:
         problems += _problems(error)
     if problems:
         raise _refusal(problems)
-    return settings
+    resolved = dict(settings)
+    if "learning_rate" not in known:
+        rate = scaled_learning_rate(settings.learning_rate, settings.hidden)
+        resolved["learning_rate"] = rate
+    return settings.model_copy(update=resolved)  # all are set, as a record of a run has them
 
 
 def scaled_learning_rate(rate: float, hidden: tuple[int, ...]) -> float:

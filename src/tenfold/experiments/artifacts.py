@@ -58,7 +58,7 @@ def write_evidence(run: Run, data: Dataset, split: Split, *, robust: bool = Fals
       split: Its test rows are measured.
       robust: Also ask changed rows, for `robustness.json`.
     """
-    test, recall = split.test, float(run.record.config["recall"])
+    test, recall = split.test, run.record.config.recall
     evaluation, answers = measure(run.model, data, test, "test", run.record.data, recall)
     files.write_text(run.path / "evaluation.json", evaluation.model_dump_json(indent=2) + "\n")
     stored = _beside_truth(data, test, answers)

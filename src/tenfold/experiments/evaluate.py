@@ -46,7 +46,7 @@ def evaluate(
     """
     run = run if isinstance(run, Run) else Run.open(run)
     dataset, rows, part = _measured_rows(run, data, watcher or Listener())
-    recall = float(run.record.config["recall"])
+    recall = run.record.config.recall
     return measure(run.model, dataset, rows, part, run.record.data, recall)[0]
 
 
@@ -93,7 +93,7 @@ def _measured_rows(
 ) -> tuple[Dataset, RowNumbers, str]:
     """The rows a run is measured on, in codes of its model, and what they are called."""
     record, model = run.record, run.model
-    settings = Settings.model_validate(record.config)
+    settings = record.config
     dataset = load_for(run, data, watcher=watcher)
     own = dataset.fingerprint == record.data.fingerprint
     if dataset.labels and set(dataset.labels) <= set(model.labels):

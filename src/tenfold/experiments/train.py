@@ -160,7 +160,7 @@ def resume(
             raise RunError("E816", "The run is finished already", where=run.path, fix=fix)
         clock = StageClock()
         listener = Listeners([clock, watcher or Listener()])
-        settings = Settings.model_validate(record.config)
+        settings = record.config
         listener.stage("load")
         dataset = data_of(record, data)
         check_same_data(dataset, record)
@@ -238,7 +238,7 @@ def record_of(problem: Problem, asked: dict[str, Any]) -> Record:
         learner=settings.learner,
         recipe=settings.recipe,
         asked={name: config[name] for name in asked if name not in ("learner", "recipe")},
-        config=config,
+        config=settings,
         data=DataRecord(
             name=data.name,
             fingerprint=data.fingerprint,

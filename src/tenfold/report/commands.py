@@ -46,8 +46,8 @@ def train_words(source: str, settings: Mapping[str, Any], reading: Reading | Non
       settings: Setting to value; each has a flag.
       reading: How the data are read, if they are a table.
     """
-    fields = Settings.model_fields
-    others = {name: value for name, value in settings.items() if value != fields[name].default}
+    usual = {"learner": "network", "recipe": "default"}
+    others = {name: value for name, value in settings.items() if usual.get(name) != value}
     words = [*flag_words(Settings, others)]
     if reading is not None:
         words += flag_words(Reading, reading.model_dump(exclude_defaults=True))

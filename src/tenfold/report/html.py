@@ -135,7 +135,7 @@ def write_comparison(first: Run, second: Run, comparison: Comparison, path: Path
 
 def _otherwise(first: Run, second: Run) -> Iterator[tuple[str, Any, Any]]:
     """Settings in which two runs differ; an older run may not know one of them."""
-    configs = first.record.config, second.record.config
+    configs = first.record.known_settings(), second.record.known_settings()
     for name in sorted({*configs[0], *configs[1]} - {"learner"}):
         values = [config.get(name, "not known then") for config in configs]
         if values[0] != values[1]:

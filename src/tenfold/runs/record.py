@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tenfold.core import files, html_repr
 from tenfold.core.errors import RunError
-from tenfold.core.settings import Reading
+from tenfold.core.settings import Reading, Settings
 from tenfold.core.task import Task
 from tenfold.evaluation import AnyEvaluation, read_evaluation
 from tenfold.model.model import Model
@@ -66,7 +66,7 @@ class Record(BaseModel):
     learner: str
     recipe: str
     asked: dict[str, Any]
-    config: dict[str, Any]
+    config: Settings
     data: DataRecord
     parameters: int | None = None
     seconds: dict[str, float] = {}
@@ -77,6 +77,10 @@ class Record(BaseModel):
     error: str | None = None
     note: str | None = None
     threads: int | None = None
+
+    def known_settings(self) -> dict[str, Any]:
+        """The resolved settings as JSON has them, but for those that the run's version had not."""
+        return self.config.model_dump(mode="json", include=self.config.model_fields_set)
 
 
 class Run:

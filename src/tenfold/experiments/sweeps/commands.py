@@ -302,7 +302,7 @@ def _conclude_sweep(work: Work, groups: Sequence[Group], best: Run) -> None:
         facts = Facts(
             beside(groups),
             max(1, len(work.data.labels)),
-            len(work.split.train) * int(best.record.config["epochs"]),
+            len(work.split.train) * best.record.config.epochs,
             "validation accuracy" if work.data.labels else "validation RMSE",
             least_is_best=work.least_is_best,
         )

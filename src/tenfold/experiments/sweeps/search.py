@@ -12,7 +12,6 @@ import numpy as np
 
 from tenfold.core.errors import SettingsError
 from tenfold.core.records import TrialResult
-from tenfold.core.settings import Settings
 from tenfold.experiments.sweeps.plan import Plan, Point
 from tenfold.experiments.sweeps.work import Task, Work
 from tenfold.runs.record import Run
@@ -147,7 +146,7 @@ def _floors(work: Work) -> tuple[tuple[int, float], ...]:
     ended = [row for row in work.rows.values() if row.state != "failed"]
     if not ended:
         return ()
-    epochs = Settings.model_validate(Run.open(ended[0].run).record.config).epochs
+    epochs = Run.open(ended[0].run).record.config.epochs
     histories = [_scores(row) for row in ended]
     rungs = {-(-epochs // part) for part in RUNGS} - {epochs}
     return tuple(

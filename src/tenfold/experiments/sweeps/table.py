@@ -54,7 +54,7 @@ def read_row(point: Point, folder: Path) -> TrialResult:
     model = folder / "model.onnx"
     return TrialResult(
         point=point,
-        seed=int(record.config["seed"]),
+        seed=record.config.seed,
         score=run.evaluation.score.value if is_done else None,
         parameters=record.parameters,
         state=record.state,

@@ -19,7 +19,6 @@ from tenfold.core import files
 from tenfold.core.errors import RunError, SettingsError, TenfoldError
 from tenfold.core.progress import Listener, Listeners, OnEpochs, StageClock
 from tenfold.core.records import Epoch
-from tenfold.core.settings import Settings
 from tenfold.data.dataset import Dataset
 from tenfold.data.split import Split
 from tenfold.experiments.artifacts import measure
@@ -168,7 +167,7 @@ def give_up(job: Job, why: str) -> None:
 
 def _make(run: Run, job: Job, listener: Listener) -> None:
     """Fit, export and measure on validation rows."""
-    record, settings = run.record, Settings.model_validate(run.record.config)
+    record, settings = run.record, run.record.config
     data, split = _rows(job.data)
     encoded = _prepared(job.data, LEARNERS[settings.learner].scaled)
     history = csv_files.GrowingHistory(run.path / "history.csv")

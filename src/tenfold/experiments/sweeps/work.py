@@ -139,7 +139,7 @@ class Work:
         config = settings.model_dump(mode="json")
         known = {name: config[name] for name in asked if name not in ("learner", "recipe")}
         record = runs.Record(
-            learner=settings.learner, recipe=settings.recipe, asked=known, config=config,
+            learner=settings.learner, recipe=settings.recipe, asked=known, config=settings,
             data=self.record.data, versions=self.record.versions, threads=THREADS,
         )  # fmt: skip
         floors = task.floors or tuple(self._hopeless(settings))
