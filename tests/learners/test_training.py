@@ -218,7 +218,8 @@ def test_shifted_images_are_windows_of_the_bordered_image(examples: Examples) ->
     from tenfold.learners.training.dense import _Layout, _plan, _windows
 
     settings = Settings(shift_px=2, batch_size=8)
-    bordered = _Layout.of(dense_network((4, 4), (5,), 3), examples, settings).rows(examples.x)
+    layout = _Layout.of(dense_network((4, 4), (5,), 3), {}, examples, settings)
+    bordered = layout.rows(examples.x)
     rows, _, corners, *_ = _plan(settings, 1, examples)
     assert corners is not None
     seen = np.asarray(_windows(bordered, rows[0], corners[0], (4, 4)))
@@ -331,8 +332,10 @@ def test_pictures_in_colour_are_moved_with_all_their_channels(examples: Examples
     x = examples.x.astype(np.uint8)
     colour = np.stack([x, 255 - x, x // 2], axis=-1)
     settings = PLAIN.model_copy(update={"shift_px": 1})
-    rows_of = _Layout.of(dense_network((4, 4, 3), (5,), 3), Examples(colour, examples.y), settings)
-    bordered = rows_of.rows(colour)
+    layout = _Layout.of(
+        dense_network((4, 4, 3), (5,), 3), {}, Examples(colour, examples.y), settings
+    )
+    bordered = layout.rows(colour)
     rows, corners = np.array([3, 8]), np.array([[0, 2], [1, 1]])
     seen = np.asarray(_windows(bordered, rows, corners, (4, 4, 3)))
     assert (seen[0, 1:, :3] == colour[3, :3, 1:]).all()

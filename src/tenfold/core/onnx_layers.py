@@ -12,23 +12,8 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from tenfold.core.layers import (
-    Architecture,
-    Conv2D,
-    Dense,
-    Flatten,
-    Layer,
-    MaxPooling2D,
-    Parameters,
-    Permute,
-    ReLU,
-    Rescaling,
-    Reshape,
-    Shape,
-    Softmax,
-    same_padding,
-    without_normalization,
-)
+from tenfold.core import layers as nn
+from tenfold.core.layers import Architecture, Parameters, Shape, same_padding, without_normalization
 from tenfold.core.onnx_builder import Builder
 
 Arrays = Mapping[str, Any]
@@ -43,24 +28,24 @@ def add_layers(builder: Builder, architecture: Architecture, parameters: Paramet
     architecture, parameters = without_normalization(architecture, parameters)
     has_channels_first = False
     for layer, takes, _ in architecture.places():
-        if isinstance(layer, Conv2D) and not has_channels_first:
+        if isinstance(layer, nn.Conv2D) and not has_channels_first:
             builder.add("Transpose", name="channels_first", perm=[0, 3, 1, 2])
-        has_channels_first |= isinstance(layer, Conv2D | Reshape)
+        has_channels_first |= isinstance(layer, nn.Conv2D | nn.Reshape)
         if layer is architecture.output:
             builder.hidden = builder.last
         WRITE[type(layer)](builder, layer, takes, parameters.get(layer.name, {}))
 
 
-def _write_rescaling(builder: Builder, layer: Rescaling, takes: Shape, own: Arrays) -> None:
+def _write_rescaling(builder: Builder, layer: nn.Rescaling, takes: Shape, own: Arrays) -> None:
     factor = builder.weight(f"{layer.name}.factor", layer.scale)
     builder.seen = builder.add("Mul", factor, name=layer.name)
 
 
-def _write_channel(builder: Builder, layer: Reshape, takes: Shape, own: Arrays) -> None:
+def _write_channel(builder: Builder, layer: nn.Reshape, takes: Shape, own: Arrays) -> None:
     builder.add("Unsqueeze", builder.weight("channel_axis", [1], np.int64), name=layer.name)
 
 
-def _write_convolution(builder: Builder, layer: Conv2D, takes: Shape, own: Arrays) -> None:
+def _write_convolution(builder: Builder, layer: nn.Conv2D, takes: Shape, own: Arrays) -> None:
     sides = zip(takes, layer.kernel_size, layer.strides, strict=False)
     (top, bottom), (left, right) = (same_padding(*side) for side in sides)
     builder.add(
@@ -73,7 +58,7 @@ def _write_convolution(builder: Builder, layer: Conv2D, takes: Shape, own: Array
     )
 
 
-def _write_pool(builder: Builder, layer: MaxPooling2D, takes: Shape, own: Arrays) -> None:
+def _write_pool(builder: Builder, layer: nn.MaxPooling2D, takes: Shape, own: Arrays) -> None:
     builder.add(
         "MaxPool",
         name=layer.name,
@@ -83,27 +68,27 @@ def _write_pool(builder: Builder, layer: MaxPooling2D, takes: Shape, own: Arrays
     )
 
 
-def _write_dense(builder: Builder, layer: Dense, takes: Shape, own: Arrays) -> None:
+def _write_dense(builder: Builder, layer: nn.Dense, takes: Shape, own: Arrays) -> None:
     kernel = builder.weight(f"{layer.name}.kernel", own["kernel"])
     builder.add("Gemm", kernel, builder.weight(f"{layer.name}.bias", own["bias"]), name=layer.name)
     if layer.activation == "relu":
         builder.add("Relu", name=f"{layer.name}.relu")
 
 
-def _write_nothing(builder: Builder, layer: Layer, takes: Shape, own: Arrays) -> None:
+def _write_nothing(builder: Builder, layer: nn.Layer, takes: Shape, own: Arrays) -> None:
     """Channels are first already."""
 
 
-WRITE: dict[type[Layer], Callable[[Builder, Any, Shape, Arrays], object]] = {
-    Rescaling: _write_rescaling,
-    Reshape: _write_channel,
-    Conv2D: _write_convolution,
-    MaxPooling2D: _write_pool,
-    Permute: _write_nothing,
-    ReLU: lambda builder, layer, takes, own: builder.add("Relu", name=layer.name),
-    Flatten: lambda builder, layer, takes, own: builder.add("Flatten", name=layer.name, axis=1),
-    Dense: _write_dense,
-    Softmax: lambda builder, layer, takes, own: builder.add("Softmax", name=layer.name, axis=-1),
+WRITE: dict[type[nn.Layer], Callable[[Builder, Any, Shape, Arrays], object]] = {
+    nn.Rescaling: _write_rescaling,
+    nn.Reshape: _write_channel,
+    nn.Conv2D: _write_convolution,
+    nn.MaxPooling2D: _write_pool,
+    nn.Permute: _write_nothing,
+    nn.ReLU: lambda builder, layer, takes, own: builder.add("Relu", name=layer.name),
+    nn.Flatten: lambda builder, layer, takes, own: builder.add("Flatten", name=layer.name, axis=1),
+    nn.Dense: _write_dense,
+    nn.Softmax: lambda builder, layer, takes, own: builder.add("Softmax", name=layer.name, axis=-1),
 }
 """How each kind of layer is written, from the shape that it takes and its arrays."""
 
@@ -116,16 +101,16 @@ def read_layers(graph: onnx.GraphProto) -> tuple[Architecture, Parameters]:
     """
     stored = {tensor.name: tensor for tensor in graph.initializer}
     input_shape = tuple(side.dim_value for side in graph.input[0].type.tensor_type.shape.dim[1:])
-    layers, parameters = list[Layer](), dict[str, Arrays]()
+    layers, parameters = list[nn.Layer](), dict[str, Arrays]()
     for node in _layer_nodes(graph, stored):
         arrays = [numpy_helper.to_array(stored[name]) for name in node.input[1:]]
         layer, own = READ[node.op_type](node, arrays, input_shape)
         before = layers[-1] if layers else None
-        if isinstance(layer, ReLU) and isinstance(before, Dense):
+        if isinstance(layer, nn.ReLU) and isinstance(before, nn.Dense):
             layers[-1] = replace(before, activation="relu")
             continue
-        if isinstance(layer, Flatten) and any(isinstance(other, Conv2D) for other in layers):
-            layers.append(Permute("channels_first", (3, 1, 2)))
+        if isinstance(layer, nn.Flatten) and any(isinstance(other, nn.Conv2D) for other in layers):
+            layers.append(nn.Permute("channels_first", (3, 1, 2)))
         layers.append(layer)
         if own:
             parameters[layer.name] = own
@@ -155,28 +140,28 @@ def _is_layer(node: onnx.NodeProto, stored: Mapping[str, onnx.TensorProto]) -> b
     return is_plain and has_own and node.op_type in {*READ, "Transpose"}
 
 
-def _read_dense(node: onnx.NodeProto, arrays: list[Any], shape: Shape) -> tuple[Layer, Arrays]:
+def _read_dense(node: onnx.NodeProto, arrays: list[Any], shape: Shape) -> tuple[nn.Layer, Arrays]:
     kernel, bias = arrays
-    return Dense(node.name, kernel.shape[1]), {"kernel": kernel, "bias": bias}
+    return nn.Dense(node.name, kernel.shape[1]), {"kernel": kernel, "bias": bias}
 
 
 def _read_convolution(
     node: onnx.NodeProto, arrays: list[Any], shape: Shape
-) -> tuple[Layer, Arrays]:
+) -> tuple[nn.Layer, Arrays]:
     kernel, bias = arrays[0].transpose(2, 3, 1, 0), arrays[1]
     (strides,) = (a.ints for a in node.attribute if a.name == "strides")
-    layer = Conv2D(node.name, len(bias), kernel.shape[:2], tuple(strides))
+    layer = nn.Conv2D(node.name, len(bias), kernel.shape[:2], tuple(strides))
     return layer, {"kernel": kernel, "bias": bias}
 
 
-READ: dict[str, Callable[[onnx.NodeProto, list[Any], Shape], tuple[Layer, Arrays]]] = {
-    "Mul": lambda node, arrays, shape: (Rescaling(node.name, float(arrays[0])), {}),
-    "Unsqueeze": lambda node, arrays, shape: (Reshape(node.name, (*shape, 1)), {}),
+READ: dict[str, Callable[[onnx.NodeProto, list[Any], Shape], tuple[nn.Layer, Arrays]]] = {
+    "Mul": lambda node, arrays, shape: (nn.Rescaling(node.name, float(arrays[0])), {}),
+    "Unsqueeze": lambda node, arrays, shape: (nn.Reshape(node.name, (*shape, 1)), {}),
     "Conv": _read_convolution,
-    "MaxPool": lambda node, arrays, shape: (MaxPooling2D(node.name), {}),
-    "Relu": lambda node, arrays, shape: (ReLU(node.name), {}),
-    "Flatten": lambda node, arrays, shape: (Flatten(node.name), {}),
+    "MaxPool": lambda node, arrays, shape: (nn.MaxPooling2D(node.name), {}),
+    "Relu": lambda node, arrays, shape: (nn.ReLU(node.name), {}),
+    "Flatten": lambda node, arrays, shape: (nn.Flatten(node.name), {}),
     "Gemm": _read_dense,
-    "Softmax": lambda node, arrays, shape: (Softmax(node.name), {}),
+    "Softmax": lambda node, arrays, shape: (nn.Softmax(node.name), {}),
 }
 """The layer of a node and its arrays, from the node, its own inputs and the input's shape."""

@@ -7,24 +7,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from tenfold.core import layers as nn
 from tenfold.core.errors import SettingsError
-from tenfold.core.layers import (
-    Architecture,
-    BatchNormalization,
-    Conv2D,
-    Dense,
-    Dropout,
-    Flatten,
-    Layer,
-    MaxPooling2D,
-    Parameters,
-    Permute,
-    ReLU,
-    Rescaling,
-    Reshape,
-    Shape,
-    Softmax,
-)
+from tenfold.core.layers import Architecture, Parameters, Shape
 from tenfold.core.records import LayerRow
 from tenfold.core.settings import Settings
 
@@ -65,17 +50,17 @@ def dense_network(
       n_labels: Number of labels; None: regression, one linear output named `value`.
       dropout: Share of each hidden layer's outputs that is silenced while training.
     """
-    layers = list[Layer]()
+    layers = list[nn.Layer]()
     if len(input_shape) >= 2:
-        layers += [Rescaling("scale", 1 / 255), Flatten("flatten")]
+        layers += [nn.Rescaling("scale", 1 / 255), nn.Flatten("flatten")]
     for i, units in enumerate(hidden, 1):
-        layers.append(Dense(f"hidden_{i}", units, "relu"))
+        layers.append(nn.Dense(f"hidden_{i}", units, "relu"))
         if dropout:
-            layers.append(Dropout(f"dropout_{i}", dropout))
+            layers.append(nn.Dropout(f"dropout_{i}", dropout))
     if n_labels is None:
-        layers.append(Dense("value", 1))
+        layers.append(nn.Dense("value", 1))
     else:
-        layers += [Dense("output", n_labels), Softmax("probabilities")]
+        layers += [nn.Dense("output", n_labels), nn.Softmax("probabilities")]
     return Architecture(input_shape, tuple(layers))
 
 
@@ -111,15 +96,15 @@ def convolutional_network(
             height=sides[0],
             width=sides[1],
         )
-    layers: list[Layer] = [Rescaling("scale", 1 / 255)]
+    layers: list[nn.Layer] = [nn.Rescaling("scale", 1 / 255)]
     if len(input_shape) == 2:
-        layers.append(Reshape("channel", (*input_shape, 1)))
+        layers.append(nn.Reshape("channel", (*input_shape, 1)))
     for i, block in enumerate(_blocks(max(sides), width), 1):
         layers += block.layers(i)
-    layers += [Permute("channels_first", (3, 1, 2)), Flatten("flatten")]  # the order of ONNX
+    layers += [nn.Permute("channels_first", (3, 1, 2)), nn.Flatten("flatten")]  # the order of ONNX
     if dropout:
-        layers.append(Dropout("dropout", dropout))
-    layers += [Dense("output", n_labels), Softmax("probabilities")]
+        layers.append(nn.Dropout("dropout", dropout))
+    layers += [nn.Dense("output", n_labels), nn.Softmax("probabilities")]
     return Architecture(input_shape, tuple(layers))
 
 
@@ -138,11 +123,11 @@ class _Block(NamedTuple):
     stride: int = 1
     is_pooled: bool = False
 
-    def layers(self, i: int) -> list[Layer]:
+    def layers(self, i: int) -> list[nn.Layer]:
         size, strides = (self.size, self.size), (self.stride, self.stride)
-        convolution = Conv2D(f"convolution_{i}", self.channels, size, strides, use_bias=False)
-        pool = [MaxPooling2D(f"pool_{i}")] if self.is_pooled else []
-        return [convolution, *pool, BatchNormalization(f"normal_{i}"), ReLU(f"relu_{i}")]
+        convolution = nn.Conv2D(f"convolution_{i}", self.channels, size, strides, use_bias=False)
+        pool = [nn.MaxPooling2D(f"pool_{i}")] if self.is_pooled else []
+        return [convolution, *pool, nn.BatchNormalization(f"normal_{i}"), nn.ReLU(f"relu_{i}")]
 
 
 def _blocks(side: int, width: int) -> Iterator[_Block]:
@@ -173,9 +158,9 @@ def first_parameters(architecture: Architecture, seed: int) -> Parameters:
     """
     seeds = iter(np.random.SeedSequence(seed).spawn(len(architecture.layers)))
 
-    def first(layer: Layer, name: str, shape: Shape) -> NDArray[np.float32]:
+    def first(layer: nn.Layer, name: str, shape: Shape) -> NDArray[np.float32]:
         if name == "kernel":
-            draw = _glorot_uniform if isinstance(layer, Dense) else _he_normal
+            draw = _glorot_uniform if isinstance(layer, nn.Dense) else _he_normal
             return draw(np.random.default_rng(next(seeds)), shape).astype(np.float32)
         return np.full(shape, name == "moving_variance", np.float32)
 
@@ -201,7 +186,7 @@ def rows_at_once(architecture: Architecture) -> int | None:
     """Pictures whose largest answers of a convolution fit into 128 MiB as float32, at least 1; None
     for a network without convolutions."""
     places = architecture.places()
-    sizes = [math.prod(gives) for layer, _, gives in places if isinstance(layer, Conv2D)]
+    sizes = [math.prod(gives) for layer, _, gives in places if isinstance(layer, nn.Conv2D)]
     return max(1, MEMORY // (4 * max(sizes))) if sizes else None
 
 

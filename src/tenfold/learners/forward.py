@@ -3,28 +3,15 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from tenfold.core.layers import (
-    BatchNormalization,
-    Conv2D,
-    Dense,
-    Dropout,
-    Flatten,
-    Layer,
-    MaxPooling2D,
-    Parameters,
-    Permute,
-    ReLU,
-    Rescaling,
-    Reshape,
-    Softmax,
-)
+from tenfold.core import layers as nn
+from tenfold.core.layers import Parameters
 
 Statistics = dict[str, dict[str, Any]]
 """Mean and variance of each batch normalisation, by layer and name, as in `Parameters`."""
 
 
 def forward(
-    layers: Sequence[Layer], parameters: Parameters, x: Any, key: Any = None
+    layers: Sequence[nn.Layer], parameters: Parameters, x: Any, key: Any = None
 ) -> tuple[Any, Statistics]:
     """What layers make of rows.
 
@@ -44,11 +31,11 @@ def forward(
     x, statistics = x.astype(jnp.float32), Statistics()
     for i, layer in enumerate(layers):
         own = parameters.get(layer.name, {})
-        if isinstance(layer, BatchNormalization):
+        if isinstance(layer, nn.BatchNormalization):
             if "moving_mean" not in own:
                 statistics[layer.name] = _statistics_of(x)
             x = _normalized(x, {**own, **statistics.get(layer.name, {})}, layer.epsilon)
-        elif isinstance(layer, Dropout):
+        elif isinstance(layer, nn.Dropout):
             if key is not None:
                 kept = jax.random.bernoulli(jax.random.fold_in(key, i), 1 - layer.rate, x.shape)
                 x = jnp.where(kept, x / (1 - layer.rate), 0)
@@ -72,14 +59,14 @@ def _normalized(x: Any, own: Mapping[str, Any], epsilon: float) -> Any:
     return x * factor + (own["beta"] - own["moving_mean"] * factor)
 
 
-def _dense(layer: Dense, own: Mapping[str, Any], x: Any) -> Any:
+def _dense(layer: nn.Dense, own: Mapping[str, Any], x: Any) -> Any:
     import jax
 
     x = x @ own["kernel"] + own["bias"]
     return jax.nn.relu(x) if layer.activation == "relu" else x
 
 
-def _convolution(layer: Conv2D, own: Mapping[str, Any], x: Any) -> Any:
+def _convolution(layer: nn.Conv2D, own: Mapping[str, Any], x: Any) -> Any:
     import jax
 
     x = jax.lax.conv_general_dilated(
@@ -88,7 +75,7 @@ def _convolution(layer: Conv2D, own: Mapping[str, Any], x: Any) -> Any:
     return x + own["bias"] if layer.use_bias else x
 
 
-def _pool(layer: MaxPooling2D, own: Mapping[str, Any], x: Any) -> Any:
+def _pool(layer: nn.MaxPooling2D, own: Mapping[str, Any], x: Any) -> Any:
     """A maximum of slices: XLA's own pooling has a slow gradient (48 s an epoch of the `cnn`
     against 33 to 37)."""
     import jax.numpy as jnp
@@ -103,27 +90,27 @@ def _pool(layer: MaxPooling2D, own: Mapping[str, Any], x: Any) -> Any:
     )
 
 
-def _relu(layer: ReLU, own: Mapping[str, Any], x: Any) -> Any:
+def _relu(layer: nn.ReLU, own: Mapping[str, Any], x: Any) -> Any:
     import jax
 
     return jax.nn.relu(x)
 
 
-def _softmax(layer: Softmax, own: Mapping[str, Any], x: Any) -> Any:
+def _softmax(layer: nn.Softmax, own: Mapping[str, Any], x: Any) -> Any:
     import jax
 
     return jax.nn.softmax(x)
 
 
-COMPUTE: dict[type[Layer], Callable[[Any, Mapping[str, Any], Any], Any]] = {
-    Rescaling: lambda layer, own, x: x * layer.scale,
-    Reshape: lambda layer, own, x: x.reshape(len(x), *layer.target_shape),
-    Permute: lambda layer, own, x: x.transpose(0, *layer.dims),
-    Flatten: lambda layer, own, x: x.reshape(len(x), -1),
-    Dense: _dense,
-    Conv2D: _convolution,
-    MaxPooling2D: _pool,
-    ReLU: _relu,
-    Softmax: _softmax,
+COMPUTE: dict[type[nn.Layer], Callable[[Any, Mapping[str, Any], Any], Any]] = {
+    nn.Rescaling: lambda layer, own, x: x * layer.scale,
+    nn.Reshape: lambda layer, own, x: x.reshape(len(x), *layer.target_shape),
+    nn.Permute: lambda layer, own, x: x.transpose(0, *layer.dims),
+    nn.Flatten: lambda layer, own, x: x.reshape(len(x), -1),
+    nn.Dense: _dense,
+    nn.Conv2D: _convolution,
+    nn.MaxPooling2D: _pool,
+    nn.ReLU: _relu,
+    nn.Softmax: _softmax,
 }
 """What each kind of layer computes from its own arrays and its input."""

@@ -8,23 +8,16 @@ import sys
 from dataclasses import asdict
 from typing import Any
 
+from tenfold.core import layers as nn
 from tenfold.core.errors import BackendError
-from tenfold.core.layers import (
-    Architecture,
-    BatchNormalization,
-    Conv2D,
-    Dense,
-    Layer,
-    MaxPooling2D,
-    Parameters,
-)
+from tenfold.core.layers import Architecture, Parameters
 from tenfold.learners.jax_runtime import configure
 
-SETTINGS: dict[type[Layer], dict[str, Any]] = {
-    Dense: {"kernel_initializer": "zeros"},
-    Conv2D: {"kernel_initializer": "zeros", "padding": "same"},
-    MaxPooling2D: {"pool_size": 2, "padding": "same"},
-    BatchNormalization: {"scale": False},
+SETTINGS: dict[type[nn.Layer], dict[str, Any]] = {
+    nn.Dense: {"kernel_initializer": "zeros"},
+    nn.Conv2D: {"kernel_initializer": "zeros", "padding": "same"},
+    nn.MaxPooling2D: {"pool_size": 2, "padding": "same"},
+    nn.BatchNormalization: {"scale": False},
 }
 """What Keras is told beside a layer's own settings.
 

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tenfold.core.errors import DataError
-from tenfold.core.layers import Parameters
+from tenfold.core.layers import Architecture, Parameters
 from tenfold.core.records import Epoch
 from tenfold.core.settings import Settings
+from tenfold.learners.architectures import first_parameters
 from tenfold.learners.training.compiler import check_compiler
 from tenfold.learners.training.optimizers import first_moments
 from tenfold.learners.training.ranks import Alone
@@ -64,7 +65,7 @@ class GradientTraining(Training):
 
     def __init__(
         self,
-        parameters: Parameters,
+        architecture: Architecture,
         train: Examples,
         validation: Examples | None,
         settings: Settings,
@@ -73,7 +74,7 @@ class GradientTraining(Training):
         """Begin before the first epoch.
 
         Args:
-          parameters: What is trained, as the training began.
+          architecture: The layers.
           train: Rows to fit to.
           validation: Rows to watch the fit with.
           settings: All of them.
@@ -84,11 +85,17 @@ class GradientTraining(Training):
         """
         check_compiler()
         self.epoch = 0
-        self._settings, self._train, self._validation = settings, train, validation
+        self._architecture, self._settings = architecture, settings
+        self._train, self._validation = train, validation
         self._ranks = ranks or Alone()
-        self._weights = self._best = self._averages = parameters
-        self._moments = first_moments(settings, parameters)
+        first = self._begin(first_parameters(architecture, settings.seed))
+        self._weights = self._best = self._averages = first
+        self._moments = first_moments(settings, first)
         self._lowest, self._waited = math.inf, 0
+
+    @abstractmethod
+    def _begin(self, parameters: Parameters) -> Parameters:
+        """What is trained of the network's first parameters, in the form it is trained in."""
 
     @property
     def n_steps(self) -> int:
@@ -120,9 +127,33 @@ class GradientTraining(Training):
         return Epoch(self.epoch, seconds, loss, accuracy, *score, rate)
 
     def state(self) -> dict[str, NDArray[Any]]:
-        return dict(_named(self._state()))
+        import jax
 
-    def _state(self) -> dict[str, Any]:
+        leaves, _ = jax.tree.flatten_with_path(self._parts())
+        return {
+            jax.tree_util.keystr(path, simple=True, separator="."): np.asarray(leaf)
+            for path, leaf in leaves
+        }
+
+    def restore(self, state: dict[str, NDArray[Any]]) -> None:
+        import jax
+
+        own = self.state()
+        if _forms(own) != _forms(state):
+            raise DataError(
+                "E633",
+                "The state of another training",
+                expected=f"{len(own)} arrays of the shapes of this one",
+                n_arrays=len(state),
+            )
+        form = jax.tree.structure(self._parts())
+        given = jax.tree.unflatten(form, [state[name] for name in own])
+        self.epoch, self._waited = int(given["epoch"]), int(given["waited"])
+        self._lowest = float(given["lowest"])
+        self._weights, self._averages = given["weights"], given["averages"]
+        self._best, self._moments = given["best"], given["moments"]
+
+    def _parts(self) -> dict[str, Any]:
         return {
             "epoch": self.epoch,
             "lowest": self._lowest,
@@ -133,40 +164,6 @@ class GradientTraining(Training):
             "moments": self._moments,
         }
 
-    def restore(self, state: dict[str, NDArray[Any]]) -> None:
-        own = self.state()
-        if _forms(own) != _forms(state):
-            raise DataError(
-                "E633",
-                "The state of another training",
-                expected=f"{len(own)} arrays of the shapes of this one",
-                n_arrays=len(state),
-            )
-        given = _filled(self._state(), state)
-        self.epoch, self._waited = int(given["epoch"]), int(given["waited"])
-        self._lowest = float(given["lowest"])
-        self._weights, self._averages = given["weights"], given["averages"]
-        self._best, self._moments = given["best"], given["moments"]
-
 
 def _forms(state: dict[str, NDArray[Any]]) -> dict[str, Any]:
     return {name: (array.shape, array.dtype) for name, array in state.items()}
-
-
-def _named(tree: Any, name: str = "") -> Iterator[tuple[str, NDArray[Any]]]:
-    """The arrays of dicts within dicts, each by the keys that lead to it: `weights.output.bias`."""
-    if not isinstance(tree, dict):
-        yield name, np.asarray(tree)
-        return
-    for key, branch in tree.items():
-        yield from _named(branch, f"{name}.{key}" if name else key)
-
-
-def _filled(tree: Any, arrays: dict[str, NDArray[Any]], name: str = "") -> Any:
-    """The inverse of `_named`: the same dicts with other arrays."""
-    if not isinstance(tree, dict):
-        return arrays[name]
-    return {
-        key: _filled(branch, arrays, f"{name}.{key}" if name else key)
-        for key, branch in tree.items()
-    }

@@ -15,15 +15,15 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tenfold.core.layers import Architecture, Parameters, trained
+from tenfold.core.layers import MOVING, Architecture, Parameters, trained
 from tenfold.core.records import Epoch
 from tenfold.core.settings import Settings
 from tenfold.inputs.pictures.augment import augment, has_distortions
-from tenfold.learners.architectures import first_parameters, rows_at_once
+from tenfold.learners.architectures import rows_at_once
 from tenfold.learners.forward import Statistics, forward
 from tenfold.learners.training.base import GradientTraining
 from tenfold.learners.training.optimizers import updated
-from tenfold.learners.training.ranks import Alone, Score
+from tenfold.learners.training.ranks import Score
 from tenfold.learners.training.steps import (
     TINY,
     Purpose,
@@ -62,19 +62,11 @@ class ConvolutionTraining(GradientTraining):
     weights over clean training rows, measured when they are needed.
     """
 
-    def __init__(
-        self,
-        architecture: Architecture,
-        train: Examples,
-        validation: Examples | None,
-        settings: Settings,
-        ranks: Alone | None = None,
-    ) -> None:
-        first = trained(first_parameters(architecture, settings.seed))
-        super().__init__(first, _that_count(train), validation, settings, ranks)
-        self._architecture = architecture
-        order = stream(settings, Purpose.STATISTICS).permutation(len(self._train.y))
+    def _begin(self, parameters: Parameters) -> Parameters:
+        self._train = _that_count(self._train)
+        order = stream(self._settings, Purpose.STATISTICS).permutation(len(self._train.y))
         self._typical = np.sort(order[:STATISTICS_ROWS])
+        return trained(parameters)
 
     def __iter__(self) -> Iterator[Epoch]:
         import jax
@@ -278,17 +270,10 @@ def _functions(architecture: Architecture, settings: Settings) -> tuple[Any, Any
 
 
 @functools.cache
-def _answer(architecture: Architecture) -> Callable[..., Any]:
+def _compiled_forward() -> Callable[..., Any]:
     import jax
 
-    return jax.jit(lambda parameters, x: forward(architecture.to_logits, parameters, x)[0])
-
-
-@functools.cache
-def _measure(architecture: Architecture) -> Callable[..., Any]:
-    import jax
-
-    return jax.jit(lambda weights, x: forward(architecture.to_logits, weights, x)[1])
+    return jax.jit(forward, static_argnums=0)
 
 
 def _part(architecture: Architecture) -> int:
@@ -307,7 +292,9 @@ def logits_of(
         part = np.zeros((size, *x.shape[1:]), x.dtype)  # few programs for all numbers of rows
         part[: len(x) - start] = x[start : start + size]
         device = i % len(devices)
-        found.append(_answer(architecture)(fitted[device], _put(part, devices[device])))
+        run = _compiled_forward()
+        logits, _ = run(architecture.to_logits, fitted[device], _put(part, devices[device]))
+        found.append(logits)
     return np.concatenate([np.asarray(part) for part in found])[: len(x)]
 
 
@@ -327,17 +314,16 @@ def statistics_of(architecture: Architecture, weights: Parameters, x: NDArray[An
     for i in range(n_parts):
         device = i % len(devices)
         part = _put(x[i * size : (i + 1) * size], devices[device])
-        parts.append(jax.tree.map(np.asarray, _measure(architecture)(fitted[device], part)))
+        _, statistics = _compiled_forward()(architecture.to_logits, fitted[device], part)
+        parts.append(jax.tree.map(np.asarray, statistics))
+    means, variances = (
+        {layer: np.stack([part[layer][name] for part in parts]) for layer in parts[0]}
+        for name in MOVING
+    )
     return {
-        layer: _of_all([part[layer]["moving_mean"] for part in parts],
-                       [part[layer]["moving_variance"] for part in parts])
-        for layer in parts[0]
-    }  # fmt: skip
-
-
-def _of_all(
-    means: list[NDArray[np.float32]], variances: list[NDArray[np.float32]]
-) -> dict[str, NDArray[np.float32]]:
-    """Mean and variance of all rows from those of equal parts."""
-    mean, variance = np.mean(means, axis=0), np.mean(variances, axis=0) + np.var(means, axis=0)
-    return {"moving_mean": mean, "moving_variance": variance}
+        layer: {
+            "moving_mean": mean.mean(axis=0),
+            "moving_variance": variances[layer].mean(axis=0) + mean.var(axis=0),
+        }
+        for layer, mean in means.items()
+    }

@@ -17,11 +17,10 @@ from tenfold.core.layers import Architecture, Parameters
 from tenfold.core.records import Epoch
 from tenfold.core.settings import Settings
 from tenfold.inputs.pictures.augment import augment, has_distortions
-from tenfold.learners.architectures import first_parameters
 from tenfold.learners.forward import forward
 from tenfold.learners.training.base import GradientTraining
 from tenfold.learners.training.optimizers import updated
-from tenfold.learners.training.ranks import Alone, Score
+from tenfold.learners.training.ranks import Score
 from tenfold.learners.training.steps import (
     TINY,
     Purpose,
@@ -45,16 +44,9 @@ SCORED_ROWS = 1024
 class DenseTraining(GradientTraining):
     """The training of a network of dense layers."""
 
-    def __init__(
-        self,
-        architecture: Architecture,
-        train: Examples,
-        validation: Examples | None,
-        settings: Settings,
-        ranks: Alone | None = None,
-    ) -> None:
-        self._layout = _Layout.of(architecture, train, settings)
-        super().__init__(self._layout.compact, train, validation, settings, ranks)
+    def _begin(self, parameters: Parameters) -> Parameters:
+        self._layout = _Layout.of(self._architecture, parameters, self._train, self._settings)
+        return self._layout.compact
 
     def __iter__(self) -> Iterator[Epoch]:
         if self.is_done:
@@ -137,7 +129,9 @@ class _Layout:
     is_bent: bool
 
     @classmethod
-    def of(cls, architecture: Architecture, train: Examples, settings: Settings) -> "_Layout":
+    def of(
+        cls, architecture: Architecture, first: Parameters, train: Examples, settings: Settings
+    ) -> "_Layout":
         is_picture = train.x.ndim > 2
         is_bent = is_picture and has_distortions(settings)
         border_px = settings.shift_px if is_picture and not is_bent else 0
@@ -145,7 +139,6 @@ class _Layout:
         # Moved images blacken no pixel for good; decay moves weights without a gradient too.
         if is_picture and not border_px and not is_bent and not settings.weight_decay:
             columns = np.flatnonzero(train.x.any(axis=0))
-        first = first_parameters(architecture, settings.seed)
         return cls(architecture, first, columns, border_px, is_bent)
 
     @property
