@@ -66,12 +66,22 @@ def test_the_file_is_small_readable_and_carries_its_contract() -> None:
     proto = onnx.ModelProto.FromString(content)
     assert len(content) < 101_770 * 4 + 3_000
     assert [node.op_type for node in proto.graph.node] == [
-        "Cast", "Mul", "Flatten", "Gemm", "Relu", "Gemm", "Softmax"
-    ]  # fmt: skip
+        "Cast",
+        "Mul",
+        "Flatten",
+        "Gemm",
+        "Relu",
+        "Gemm",
+        "Softmax",
+    ]
     assert {node.op_type for node in proto.graph.node} <= OPERATORS
     assert [weight.name for weight in proto.graph.initializer] == [
-        "scale.factor", "hidden_1.kernel", "hidden_1.bias", "output.kernel", "output.bias"
-    ]  # fmt: skip
+        "scale.factor",
+        "hidden_1.kernel",
+        "hidden_1.bias",
+        "output.kernel",
+        "output.bias",
+    ]
     metadata = {entry.key: entry.value for entry in proto.metadata_props}
     assert Contract.model_validate_json(metadata[METADATA_KEY]) == promise
 

@@ -366,8 +366,9 @@ def test_the_two_newest_are_kept_and_nothing_when_it_is_over(tmp_path: Path) -> 
     for n in (1, 2, 10):
         checkpoints.save(Checkpoint({"n": np.asarray(n)}, (EPOCH,) * n))
     assert sorted(path.name for path in checkpoints.folder.iterdir()) == [
-        "epoch-000002.checkpoint", "epoch-000010.checkpoint"
-    ]  # fmt: skip
+        "epoch-000002.checkpoint",
+        "epoch-000010.checkpoint",
+    ]
     newest = checkpoints.newest()
     assert newest is not None and len(newest.history) == 10
     assert not checkpoints.are_due

@@ -34,9 +34,17 @@ from tenfold.learners.training import ConvolutionTraining, Examples, convolution
 from tenfold.learners.training.convolution import SHARE, _plan, logits_of, statistics_of
 
 PLAIN = Settings(
-    learner="cnn", optimizer="sgd", schedule="constant", learning_rate=0.1, label_smoothing=0,
-    shift_px=0, average=0, epochs=2, batch_size=16, width=4,
-)  # fmt: skip
+    learner="cnn",
+    optimizer="sgd",
+    schedule="constant",
+    learning_rate=0.1,
+    label_smoothing=0,
+    shift_px=0,
+    average=0,
+    epochs=2,
+    batch_size=16,
+    width=4,
+)
 """Most trainings here have these settings and steps of 16 pictures of 8x8, compiled once."""
 
 SHAPES = [
@@ -222,9 +230,17 @@ def test_a_label_that_counts_more_is_answered_more_often() -> None:
 
 def test_the_same_seed_is_the_same_model_and_a_restored_one_goes_on_exactly() -> None:
     settings = PLAIN.model_copy(
-        update={"optimizer": "adam", "average": 0.9, "epochs": 3, "rotate_degrees": 10.0,
-                "shift_px": 1, "dropout": 0.2, "clean_epochs": 1, "schedule": "cycle"}
-    )  # fmt: skip
+        update={
+            "optimizer": "adam",
+            "average": 0.9,
+            "epochs": 3,
+            "rotate_degrees": 10.0,
+            "shift_px": 1,
+            "dropout": 0.2,
+            "clean_epochs": 1,
+            "schedule": "cycle",
+        }
+    )
     rows, held = some(48), some(20, seed=1)
     whole = training(rows, settings, validation=held)
     history = list(whole)
@@ -249,8 +265,11 @@ def test_training_keras_and_the_graph_answer_alike(shape: tuple[int, ...]) -> No
     contract = Contract(
         task="classification",
         input=ImageInput(height=height, width=width, channels=len(channels) and 3 or 1),
-        reader=Reader(name="array"), labels=("a", "b", "c"), learner="cnn", tenfold="0",
-    )  # fmt: skip
+        reader=Reader(name="array"),
+        labels=("a", "b", "c"),
+        learner="cnn",
+        tenfold="0",
+    )
     session = onnxruntime.InferenceSession(to_graph(fitted, contract))
     answered = session.run(None, {"image": rows.x})[0]
     check_agreement(expected, answered, [str(i) for i in range(32)])
@@ -305,9 +324,19 @@ def test_large_pictures_are_answered_a_few_at_a_time(monkeypatch: pytest.MonkeyP
 @pytest.mark.slow
 def test_it_learns_and_keeps_the_best_when_it_is_patient() -> None:
     rows, held = some(300), some(60, seed=1)
-    settings = resolve({"learner": "cnn", "epochs": 12, "width": 8, "batch_size": 25,
-                        "patience": 2, "shift_px": 0, "rotate_degrees": 0.0, "zoom": 0.0,
-                        "shear": 0.0})  # fmt: skip
+    settings = resolve(
+        {
+            "learner": "cnn",
+            "epochs": 12,
+            "width": 8,
+            "batch_size": 25,
+            "patience": 2,
+            "shift_px": 0,
+            "rotate_degrees": 0.0,
+            "zoom": 0.0,
+            "shear": 0.0,
+        }
+    )
     fitted = LEARNERS["cnn"].fit(rows, held, n_labels=3, settings=settings, watcher=Watcher())
     assert (fitted.answers(held.x).argmax(axis=1) == held.y).mean() > 0.95
     assert fitted.rows_at_once == (1 << 27) // (4 * 64 * 8)

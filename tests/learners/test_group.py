@@ -37,10 +37,17 @@ TRAIN, VALIDATION = some(N, 0), some(60, 1)
 def asked(learner: str, processes: int) -> Settings:
     return resolve(
         {
-            "learner": learner, "epochs": 3, "batch_size": 96, "hidden": (16,), "width": 4,
-            "dropout": 0.1, "rotate_degrees": 5.0, "patience": 3, "processes": processes,
+            "learner": learner,
+            "epochs": 3,
+            "batch_size": 96,
+            "hidden": (16,),
+            "width": 4,
+            "dropout": 0.1,
+            "rotate_degrees": 5.0,
+            "patience": 3,
+            "processes": processes,
         }
-    )  # fmt: skip
+    )
 
 
 def ranks() -> dict[int, int]:
@@ -108,9 +115,12 @@ class Killer(Hears):
 
 def fitted(learner: str, processes: int, watcher: Watcher | None = None) -> Fitted:
     return LEARNERS[learner].fit(
-        TRAIN, VALIDATION, n_labels=3, settings=asked(learner, processes),
+        TRAIN,
+        VALIDATION,
+        n_labels=3,
+        settings=asked(learner, processes),
         watcher=watcher or Watcher(),
-    )  # fmt: skip
+    )
 
 
 def losses(fit: Fitted) -> list[tuple[float, float | None, float | None]]:

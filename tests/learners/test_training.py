@@ -19,9 +19,16 @@ from tenfold.learners.training.steps import Purpose, batches, learning_rate, str
 from tests.support.errors import refused
 
 PLAIN = Settings(
-    optimizer="sgd", schedule="constant", learning_rate=0.1, label_smoothing=0, shift_px=0,
-    average=0, epochs=2, batch_size=8, hidden=(5,),
-)  # fmt: skip
+    optimizer="sgd",
+    schedule="constant",
+    learning_rate=0.1,
+    label_smoothing=0,
+    shift_px=0,
+    average=0,
+    epochs=2,
+    batch_size=8,
+    hidden=(5,),
+)
 
 
 @pytest.fixture(scope="module")

@@ -79,8 +79,10 @@ def pictures(network: Network, learner: str) -> Path:
     shape = network.architecture.input_shape
     promise = Contract(
         input=ImageInput(height=shape[0], width=shape[1], channels=3 if len(shape) == 3 else 1),
-        labels=("a", "b", "c"), learner=learner, tenfold="0",
-    )  # fmt: skip
+        labels=("a", "b", "c"),
+        learner=learner,
+        tenfold="0",
+    )
     return saved(to_graph(fitted(network, learner), promise, constants=CALIBRATED))
 
 
@@ -133,9 +135,12 @@ def features(mean: float, n_labels: int | None) -> Path:
     given = FeaturesInput(n_features=3)
     labels = ("a", "b", "c") if n_labels else ()
     promise = Contract(
-        task="classification" if labels else "regression", input=given, labels=labels,
-        learner="network", tenfold="0",
-    )  # fmt: skip
+        task="classification" if labels else "regression",
+        input=given,
+        labels=labels,
+        learner="network",
+        tenfold="0",
+    )
     constants = CALIBRATED if labels else Constants(target_mean=50.0, target_scale=20.0)
     front = features_front(given, np.full(3, mean), np.array([0.5, 1.0, 2.0]))
     network = fitted(untrained(dense_network((3,), [6], n_labels), seed=2))

@@ -84,9 +84,11 @@ def to_graph(
     taken = {value.name for value in inputs} if front is None else front.names()
     if clash := sorted(taken & set(outputs)):
         raise ExportError(
-            "E608", "Input named like an output", expected=f"none of {', '.join(outputs)}",
-                    names=clash
-        )  # fmt: skip
+            "E608",
+            "Input named like an output",
+            expected=f"none of {', '.join(outputs)}",
+            names=clash,
+        )
     builder = Builder("image" if front is None else front.output, {*taken, *outputs})
     if front is None:
         _add_pixels(builder, fitted)

@@ -54,13 +54,19 @@ def _add_place(builder: Builder, body: Neighbors) -> None:
 def _add_nearest(builder: Builder, body: Neighbors) -> None:
     """Append TopK of 2 <place, row> - |row|**2; without |place|**2, the same for every row."""
     known = builder.node(
-        "Cast", builder.weight("rows", body.places, np.int32), name="rows.double",
+        "Cast",
+        builder.weight("rows", body.places, np.int32),
+        name="rows.double",
         to=TensorProto.DOUBLE,
-    )  # fmt: skip
+    )
     squares = -(body.places.astype(np.float64) ** 2).sum(axis=1)
     builder.add(
-        "Gemm", known, builder.weight("rows.square", squares, np.float64), name="closeness",
-        alpha=2.0, transB=1,
-    )  # fmt: skip
+        "Gemm",
+        known,
+        builder.weight("rows.square", squares, np.float64),
+        name="closeness",
+        alpha=2.0,
+        transB=1,
+    )
     k = builder.weight("k", [body.k], np.int64)
     builder.add("TopK", k, name="nearest", outputs=2, axis=1)

@@ -78,9 +78,14 @@ def _add_distance(builder: Builder, distance: Distance, rows: str, prefix: str) 
     off = node("Mul", off, weight("rest", 1 / distance.rest), name="off.units")
     squares = weight("centres.square", -(distance.centres.astype(np.float64) ** 2).sum(axis=1))
     closeness = builder.node(
-        "Gemm", z, weight("centres", distance.centres), squares, name=f"{prefix}.closeness",
-        alpha=2.0, transB=1,
-    )  # fmt: skip
+        "Gemm",
+        z,
+        weight("centres", distance.centres),
+        squares,
+        name=f"{prefix}.closeness",
+        alpha=2.0,
+        transB=1,
+    )
     nearest = builder.node("ReduceMax", closeness, name=f"{prefix}.nearest", axes=[1], keepdims=0)
     near = node("Sub", of_z, nearest, name="near")
     both = node("Add", near, off, name="square")

@@ -63,9 +63,9 @@ class _Nodes:
 
 
 def _numbers(nodes: _Nodes, numbers: Numbers, scaled: bool) -> list[str]:
-    raw = numbers.names[0] if len(numbers.names) == 1 else nodes.add(
-        "Concat", *numbers.names, axis=1
-    )  # fmt: skip
+    raw = (
+        numbers.names[0] if len(numbers.names) == 1 else nodes.add("Concat", *numbers.names, axis=1)
+    )
     gone = nodes.add("IsNaN", raw)
     values = nodes.add("Where", gone, nodes.constant("fill", numbers.fill), raw)
     if scaled:

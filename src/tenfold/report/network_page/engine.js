@@ -184,14 +184,8 @@ function placesTransposed(shape, perm) {
 }
 
 /** Where windows stand: their size, step and the margins, and how many there are down and across. */
-export function windows([, , height, width], { kernel_shape: size, strides = [1, 1], pads, auto_pad = "NOTSET" }) {
-  let margins = pads ?? [0, 0, 0, 0];
-  if (auto_pad === "SAME_UPPER" || auto_pad === "SAME_LOWER") {
-    const lacking = [height, width].map((side, k) => max(0, (Math.ceil(side / strides[k]) - 1) * strides[k] + size[k] - side));
-    const before = lacking.map((n) => (auto_pad === "SAME_UPPER" ? floor(n / 2) : n - floor(n / 2)));
-    margins = [...before, lacking[0] - before[0], lacking[1] - before[1]];
-  }
-  const [top, left, bottom, right] = margins;
+export function windows([, , height, width], { kernel_shape: size, strides = [1, 1], pads = [0, 0, 0, 0] }) {
+  const [top, left, bottom, right] = pads;
   const rows = floor((height + top + bottom - size[0]) / strides[0]) + 1;
   const columns = floor((width + left + right - size[1]) / strides[1]) + 1;
   return { size, strides, top, left, bottom, right, rows, columns };
@@ -199,20 +193,18 @@ export function windows([, , height, width], { kernel_shape: size, strides = [1,
 
 function conv([x, weight, bias], attributes) {
   const [, channels, height, width] = x.shape;
-  const [nOut, perGroup, kh, kw] = weight.shape;
+  const [nOut, , kh, kw] = weight.shape;
   const place = windows(x.shape, { ...attributes, kernel_shape: [kh, kw] });
   const { rows, columns, strides } = place;
   const padded = withMargins(x, place, 0);
   const plane = padded.height * padded.width;
-  const group = attributes.group ?? 1;
   const data = new Float32Array(nOut * rows * columns);
   for (let o = 0; o < nOut; o++) {
     const out = data.subarray(o * rows * columns, (o + 1) * rows * columns);
     if (bias) out.fill(bias.data[o]);
-    const first = floor(o / (nOut / group)) * perGroup;
-    for (let i = 0; i < perGroup; i++) {
-      const from = padded.data.subarray((first + i) * plane, (first + i + 1) * plane);
-      const kernel = weight.data.subarray((o * perGroup + i) * kh * kw, (o * perGroup + i + 1) * kh * kw);
+    for (let i = 0; i < channels; i++) {
+      const from = padded.data.subarray(i * plane, (i + 1) * plane);
+      const kernel = weight.data.subarray((o * channels + i) * kh * kw, (o * channels + i + 1) * kh * kw);
       if (kh === 3 && kw === 3 && strides[0] === 1 && strides[1] === 1) slide3(from, padded.width, kernel, out, rows, columns);
       else slide(from, padded.width, kernel, kh, kw, out, place);
     }
@@ -261,18 +253,16 @@ function withMargins(x, { top, left, bottom, right }, value) {
 
 function convBack(slope, [x, weight], attributes) {
   const [, channels, height, width] = x.shape;
-  const [nOut, perGroup, kh, kw] = weight.shape;
+  const [nOut, , kh, kw] = weight.shape;
   const place = windows(x.shape, { ...attributes, kernel_shape: [kh, kw] });
   const { rows, columns, strides, top, left } = place;
   const [tall, wide] = [height + top + place.bottom, width + left + place.right];
   const padded = new Float32Array(channels * tall * wide);
-  const group = attributes.group ?? 1;
   for (let o = 0; o < nOut; o++) {
     const after = slope.subarray(o * rows * columns, (o + 1) * rows * columns);
-    const first = floor(o / (nOut / group)) * perGroup;
-    for (let i = 0; i < perGroup; i++) {
-      const to = padded.subarray((first + i) * tall * wide, (first + i + 1) * tall * wide);
-      const kernel = weight.data.subarray((o * perGroup + i) * kh * kw, (o * perGroup + i + 1) * kh * kw);
+    for (let i = 0; i < channels; i++) {
+      const to = padded.subarray(i * tall * wide, (i + 1) * tall * wide);
+      const kernel = weight.data.subarray((o * channels + i) * kh * kw, (o * channels + i + 1) * kh * kw);
       slideBack(to, wide, kernel, kh, kw, after, rows, columns, strides);
     }
   }
@@ -343,22 +333,6 @@ function maxPoolBack(slope, [x], attributes, out) {
   return back;
 }
 
-function globalAverage([x]) {
-  const [, channels, height, width] = x.shape;
-  const n = height * width;
-  const data = Float32Array.from({ length: channels }, (_, c) => {
-    let sum = 0;
-    for (let i = c * n; i < (c + 1) * n; i++) sum += x.data[i];
-    return sum / n;
-  });
-  return { shape: [1, channels, 1, 1], data };
-}
-
-function globalAverageBack(slope, [x]) {
-  const n = x.shape[2] * x.shape[3];
-  return Float32Array.from(x.data, (_, i) => slope[floor(i / n)] / n);
-}
-
 function clip([x, low, high]) {
   const [least, most] = [low ? low.data[0] : -Infinity, high ? high.data[0] : Infinity];
   return sameShape(x, x.data.map((value) => min(most, max(least, value))));
@@ -372,7 +346,6 @@ const OPERATORS = {
   Div: { forward: pairwise((a, b) => a / b), backward: scaledBy((value) => 1 / value) },
   Flatten: { forward: flatten, backward: passed },
   Gemm: { forward: gemm, backward: gemmBack },
-  GlobalAveragePool: { forward: globalAverage, backward: globalAverageBack },
   Log: { forward: each((value) => log(value)) },
   Max: { forward: pairwise(max) },
   MaxPool: { forward: maxPool, backward: maxPoolBack },

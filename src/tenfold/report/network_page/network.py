@@ -13,19 +13,36 @@ from tenfold.model.onnx_graph import leading_to
 
 OPERATORS = frozenset(
     {
-        "Add", "Cast", "Clip", "Conv", "Div", "Flatten", "Gemm", "GlobalAveragePool", "Log",
-        "Max", "MaxPool", "Mul", "ReduceMax", "ReduceSumSquare", "Relu", "Reshape", "Softmax",
-        "Sqrt", "Sub", "Transpose", "Unsqueeze",
+        "Add",
+        "Cast",
+        "Clip",
+        "Conv",
+        "Div",
+        "Flatten",
+        "Gemm",
+        "Log",
+        "Max",
+        "MaxPool",
+        "Mul",
+        "ReduceMax",
+        "ReduceSumSquare",
+        "Relu",
+        "Reshape",
+        "Softmax",
+        "Sqrt",
+        "Sub",
+        "Transpose",
+        "Unsqueeze",
     }
-)  # fmt: skip
+)
 """What report/network_page/engine.js computes; a test runs each there beside ONNX Runtime."""
 
 PLAIN_ATTRIBUTES: dict[str, dict[str, Any]] = {
     "Gemm": {"beta": 1.0, "transA": 0},
     "ReduceMax": {"axes": [1]},
     "ReduceSumSquare": {"axes": [1]},
-    "Conv": {"dilations": [1, 1]},
-    "MaxPool": {"dilations": [1, 1], "ceil_mode": 0, "storage_order": 0},
+    "Conv": {"dilations": [1, 1], "group": 1, "auto_pad": "NOTSET"},
+    "MaxPool": {"dilations": [1, 1], "ceil_mode": 0, "storage_order": 0, "auto_pad": "NOTSET"},
     "Softmax": {"axis": -1},
 }
 """Attributes that engine.js takes for granted."""

@@ -70,21 +70,20 @@ function dense(network, values, { step }, weight, index) {
 
 function patch(values, { step, sum, activation }, weight, index, given) {
   const x = values.get(step.inputs[0]);
-  const [nOut, perGroup, kh, kw] = weight.shape;
+  const [, channels, kh, kw] = weight.shape;
   const [, , rows, columns] = values.get(sum).shape;
   const [, , height, width] = x.shape;
   const map = values.get(activation).data.subarray(index * rows * columns, (index + 1) * rows * columns);
   const best = map.reduce((most, value, i) => (value > map[most] ? i : most), 0);
   const place = given ?? [Math.floor(best / columns), best % columns];
   const { strides, top, left } = windows(x.shape, { ...step.attributes, kernel_shape: [kh, kw] });
-  const first = Math.floor(index / (nOut / (step.attributes.group ?? 1))) * perGroup;
-  const inputs = new Float32Array(perGroup * kh * kw);
+  const inputs = new Float32Array(channels * kh * kw);
   for (let k = 0; k < inputs.length; k++) {
     const v = place[0] * strides[0] - top + (Math.floor(k / kw) % kh);
     const u = place[1] * strides[1] - left + (k % kw);
-    const channel = first + Math.floor(k / (kh * kw));
+    const channel = Math.floor(k / (kh * kw));
     if (v >= 0 && v < height && u >= 0 && u < width) inputs[k] = x.data[(channel * height + v) * width + u];
   }
   const weights = weight.data.subarray(index * inputs.length, (index + 1) * inputs.length);
-  return { inputs, weights, sides: [perGroup, kh, kw], at: (index * rows + place[0]) * columns + place[1], place };
+  return { inputs, weights, sides: [channels, kh, kw], at: (index * rows + place[0]) * columns + place[1], place };
 }
