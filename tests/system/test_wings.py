@@ -1,6 +1,7 @@
 """The walls of docs/design/index.md: who imports whom, what is public, what is never loaded."""
 
 import ast
+import re
 import subprocess
 import sys
 from functools import cache
@@ -224,3 +225,49 @@ def test_the_public_names() -> None:
     for name in tenfold.__all__:
         documented = getattr(tenfold, name).__doc__
         assert documented, name
+
+
+KINDS_OF_INPUT = {"Table", "TableInput", "ImageInput", "FeaturesInput"}
+KINDS_OF_ANSWER = {
+    "Prediction", "Predictions", "Value", "Values", "Evaluation", "RegressionEvaluation",
+    "StoredLabels", "StoredValues",
+}  # fmt: skip
+
+
+def checks_of(kinds: set[str]) -> list[str]:
+    """Where the source asks with `isinstance` for one of these classes."""
+    return [
+        f"{name_of(path)}:{node.lineno}"
+        for path in MODULES
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func) == "isinstance"
+        and kinds & set(re.findall(r"\w+", ast.unparse(node.args[1])))
+    ]
+
+
+def test_kinds_of_inputs_and_answers_are_told_apart_where_they_come_in() -> None:
+    assert len(checks_of(KINDS_OF_INPUT)) <= 5, checks_of(KINDS_OF_INPUT)
+    assert len(checks_of(KINDS_OF_ANSWER)) <= 5, checks_of(KINDS_OF_ANSWER)
+
+
+PUBLIC_SIGNATURES = {
+    "sweep": "settings of a sweep are arguments, as those of `train`",
+    "compare": "settings of a comparison are arguments, as those of `train`",
+    "train": "its settings are arguments",
+    "__init__": "scikit-learn wants each parameter of an estimator in the signature",
+}
+"""Functions outside the command line that take more than seven parameters, and why."""
+
+
+def test_functions_take_at_most_seven_parameters() -> None:
+    wide = set()
+    for path in MODULES:
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                taken = node.args
+                named = (*taken.posonlyargs, *taken.args, *taken.kwonlyargs)
+                n = sum(one.arg not in ("self", "cls") for one in named)
+                if n + bool(taken.vararg) + bool(taken.kwarg) > 7 and wing_of(path) != "cli":
+                    wide.add(node.name)
+    assert wide <= set(PUBLIC_SIGNATURES)

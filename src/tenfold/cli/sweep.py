@@ -16,7 +16,7 @@ from tenfold.cli.output import program_name
 from tenfold.core.progress import Listener
 from tenfold.core.records import Epoch, TrialResult
 from tenfold.core.settings import Reading, Settings, flags_of
-from tenfold.evaluation import RegressionEvaluation, in_unit
+from tenfold.evaluation import in_unit
 from tenfold.experiments.ray import RayCluster
 from tenfold.experiments.sweeps import (
     Group,
@@ -230,7 +230,7 @@ def _plain(done: Sweep) -> dict[str, Any]:
 
 def _print_sweep(done: Sweep) -> None:
     columns = list(done.groups[0].point)
-    regression = isinstance(done.best.evaluation, RegressionEvaluation)
+    regression = done.best.evaluation.task == "regression"
     score = "RMSE" if regression else "accuracy"
     table = _table([*columns, f"validation {score}", "sd", "training", "parameters"])
     for group in done.groups[:MAX_SHOWN]:
@@ -243,7 +243,7 @@ def _print_sweep(done: Sweep) -> None:
     for line in done.findings:
         print(line)
     evaluation = done.best.evaluation
-    if isinstance(evaluation, RegressionEvaluation):
+    if evaluation.task == "regression":
         print(f"test rows          RMSE {evaluation.rmse.in_unit}")
     else:
         print(f"test rows          accuracy {evaluation.accuracy}")

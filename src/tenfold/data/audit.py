@@ -90,7 +90,7 @@ def _leaks(data: Dataset, train: RowNumbers, test: RowNumbers) -> Iterator[Findi
 
 def _nearly(data: Dataset, train: RowNumbers, test: RowNumbers) -> Iterator[Finding]:
     """Test images that look nearly like a training image, and are no copy of one."""
-    if isinstance(data.x, Table):
+    if data.table is not None:
         return
     fresh = test[~np.isin(data.duplicate_of[test], data.duplicate_of[train])]
     pairs = nearly_same(data.x, train, fresh)
@@ -157,9 +157,9 @@ def _thin_labels(labels: tuple[LabelCount, ...], trained: bool) -> Iterator[Find
 
 def _columns(data: Dataset, rows: RowNumbers) -> Iterator[Finding]:
     """What stands out in the columns of a table, and what was found out about its file."""
-    if data.info is None or not isinstance(data.x, Table):
+    if data.info is None or data.table is None:
         return
-    for name in _giveaways(data, data.x, rows):
+    for name in _giveaways(data, data.table, rows):
         fix = "leave it out if it is not known when the question is asked: --column"
         yield _finding(
             "gives the answer away", f"{name} alone gives the answer away; {fix} {name}=identifier"
@@ -205,9 +205,10 @@ def _giveaways(data: Dataset, table: Table, rows: RowNumbers) -> list[str]:
     """
     from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
-    assert isinstance(data.input, TableInput)
-    order = data.input.order
-    expected = () if order is None else (order.time, *order.lag_columns(data.input.target))
+    assert data.info is not None
+    accepted = data.info.input
+    order = accepted.order
+    expected = () if order is None else (order.time, *order.lag_columns(accepted.target))
     rows = np.random.default_rng(0).permutation(rows)[:MAX_TRIED]
     y, half = data.y[rows], len(rows) // 2
     counts = np.unique(y, return_counts=True)[1]
@@ -215,7 +216,7 @@ def _giveaways(data: Dataset, table: Table, rows: RowNumbers) -> list[str]:
         return []
     giveaways = []
     for name, values in table.columns.items():
-        if name in expected or _is_text(data.input, name):
+        if name in expected or _is_text(accepted, name):
             continue
         x = _as_numbers(values[rows])[:, None]
         if data.labels:

@@ -98,7 +98,7 @@ class Dataset:
     pictures: PictureInfo | None = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.x, Table):
+        if self.table is None:
             _check_images(self.x, self.name)
         if not len(self.x) == len(self.y) == len(self.keys):
             raise DataError(
@@ -139,13 +139,18 @@ class Dataset:
         return ImageInput(height=height, width=width, channels=3 if channels else 1)
 
     @property
+    def table(self) -> Table | None:
+        """The examples, where they are rows of a table; None for images."""
+        return self.x if isinstance(self.x, Table) else None
+
+    @property
     def images(self) -> NDArray[np.uint8]:
         """The examples, where they are images.
 
         Raises:
           DataError: They are rows of a table.
         """
-        if isinstance(self.x, Table):
+        if self.table is not None:
             raise DataError("E405", "Not images", where=self.name, expected="a dataset of images")
         images: NDArray[np.uint8] = self.x
         return images
@@ -192,8 +197,11 @@ class Dataset:
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of examples, answers, labels and the official test rows; names do not matter."""
-        digest = hashlib.sha256(repr((_shape(self.x), self.labels)).encode())
-        for array in (*_arrays(self.x), self.y, self.test_rows):
+        table = self.table
+        shape = self.x.shape if table is None else (len(table), *table.columns)
+        digest = hashlib.sha256(repr((shape, self.labels)).encode())
+        arrays = _parts(self.x) if table is None else _column_bytes(table)
+        for array in (*arrays, self.y, self.test_rows):
             digest.update(np.ascontiguousarray(array).data)
         return digest.hexdigest()
 
@@ -205,7 +213,7 @@ class Dataset:
         """
         if self.pictures is not None:
             return self.pictures.same_as
-        return self.x.duplicate_of if isinstance(self.x, Table) else first_of_each(self.x)
+        return first_of_each(self.images) if self.table is None else self.table.duplicate_of
 
     @cached_property
     def group_of(self) -> RowNumbers:
@@ -215,7 +223,7 @@ class Dataset:
         columns take few values, and equal rows are different cases.
         """
         n_distinct = len(np.unique(self.duplicate_of))
-        if isinstance(self.x, Table) and n_distinct * FEW_VALUES <= len(self):
+        if self.table is not None and n_distinct * FEW_VALUES <= len(self):
             return np.arange(len(self))
         return self.duplicate_of
 
@@ -282,22 +290,17 @@ class Dataset:
         return codes
 
 
-def _arrays(x: AnyImages | Table) -> Iterable[NDArray[Any]]:
-    """The examples as arrays of bytes, one after the other."""
-    if isinstance(x, StoredImages):
-        return x.parts()
-    if not isinstance(x, Table):
-        return [x]
-    return [
-        np.frombuffer("\0".join(values).encode(), np.uint8)
-        if values.dtype == object
-        else values.view(np.int64)
-        for values in x.columns.values()
-    ]
+def _parts(images: AnyImages) -> Iterable[NDArray[np.uint8]]:
+    return images.parts() if isinstance(images, StoredImages) else [images]
 
 
-def _shape(x: NDArray[np.uint8] | Table) -> object:
-    return (len(x), *x.columns) if isinstance(x, Table) else x.shape
+def _column_bytes(table: Table) -> Iterable[NDArray[Any]]:
+    """The columns as arrays of bytes, one after the other."""
+    for values in table.columns.values():
+        if values.dtype == object:
+            yield np.frombuffer("\0".join(values).encode(), np.uint8)
+        else:
+            yield values.view(np.int64)
 
 
 def _check_images(x: NDArray[np.uint8], name: str) -> None:

@@ -69,12 +69,10 @@ def picture_dataset(folder: Path, *, like: Contract | None = None) -> Dataset:
         pictures, skipped = _files(folder)
     shapes, refused = _shapes(folder, pictures)
     pictures = [picture for picture in pictures if picture.path in shapes]
-    model_labels = like.labels if like and isinstance(like.input, ImageInput) else ()
+    seen = like.input if like and like.input.kind == "image" else None
+    model_labels = like.labels if like and seen else ()
     _labels(folder, pictures, model_labels, refused)  # before the pictures are decoded
-    if like and isinstance(like.input, ImageInput):
-        accepted = like.input
-    else:
-        accepted = _input(list(shapes.values()), _in_colour(list(shapes)))
+    accepted = seen or _input(list(shapes.values()), _in_colour(list(shapes)))
     images = Writer(len(shapes), accepted.shape, files.cache_folder())
     kept: list[_File] = []
     for picture in pictures:

@@ -60,7 +60,8 @@ def table_dataset(
         without their time.
     """
     reading = reading or Reading()
-    target = like.input.target if like and isinstance(like.input, TableInput) else None
+    contract = like.input if like and like.input.kind == "table" else None
+    target = contract.target if contract else None
     target = target or _find_target(cells, reading.target)
     cells, notes = _with_answers(cells, target)
     order = None
@@ -70,8 +71,8 @@ def table_dataset(
     y, labels = _read_target(cells, target, reading.task if not like else like.task, labels)
     if order is not None and order.lags and labels:
         order = order.model_copy(update={"lags": 0})  # labels have no earlier numbers
-    if like and isinstance(like.input, TableInput):
-        contract, profiles = like.input, tuple[Profile, ...]()
+    if contract is not None:
+        profiles = tuple[Profile, ...]()
         lagged = order.lag_columns(target) if order else ()
         table, remarks = read_rows(_with_lags(cells, y, lagged), contract)
         notes += remarks

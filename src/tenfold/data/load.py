@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tenfold.core import files
-from tenfold.core.contract import Contract, TableInput
+from tenfold.core.contract import Contract
 from tenfold.core.errors import DataError, did_you_mean, printable
 from tenfold.core.settings import Reading
 from tenfold.data import catalog
@@ -131,7 +131,7 @@ def _is_table(path: Path, reading: Reading) -> bool:
 
 def _known_names(reading: Reading, like: Contract | None) -> tuple[str, ...]:
     """Names that the first row of a table holds if it is a header."""
-    if like is not None and isinstance(like.input, TableInput):
+    if like is not None and like.input.kind == "table":
         return like.input.names
     target = reading.target or ""
     return () if not target or target.lstrip("-").isdigit() else (target,)

@@ -122,9 +122,7 @@ class Learner:
         if self.sides is None:
             return True
         low, high = self.sides
-        return isinstance(accepted, ImageInput) and all(
-            low <= side <= high for side in accepted.shape[:2]
-        )
+        return accepted.kind == "image" and all(low <= side <= high for side in accepted.shape[:2])
 
     def fit(
         self,
@@ -282,7 +280,7 @@ def check_learner(
         raise SettingsError(
             "E626", f"Not a learner for {task}", expected=expected, fix=fix, learner=learner.name
         )
-    if learner.sides and not isinstance(accepted, ImageInput):
+    if learner.sides and accepted.kind != "image":
         raise SettingsError(
             "E632",
             "A learner for pictures alone",

@@ -74,8 +74,8 @@ def half_widths(model: Model, data: Dataset, rows: RowNumbers) -> tuple[float, .
 
 def _ordered(model: Model) -> tuple[TableInput, Order]:
     contract = model.contract.input
-    order = contract.order if isinstance(contract, TableInput) else None
-    if not isinstance(contract, TableInput) or order is None or model.labels:
+    order = contract.order
+    if contract.kind != "table" or order is None or model.labels:
         raise DataError(
             "E501",
             "Nothing to forecast",
@@ -114,9 +114,7 @@ def _ahead(
             )
         for lag, name in enumerate(order.lag_columns(contract.target), start=1):
             columns[name] = history[:, -lag]
-        answers = model.answer(Table(columns))
-        assert isinstance(answers, Values)
-        values[:, step] = answers.value
+        values[:, step] = model.answer(Table(columns)).outputs[0]
         history = np.concatenate([history, values[:, step : step + 1]], axis=1)
     return values
 

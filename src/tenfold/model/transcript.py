@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from tenfold.core import files
 from tenfold.core.colours import ACCENT, AGAINST, rgb
-from tenfold.core.contract import ImageInput
 from tenfold.core.errors import DataError
 from tenfold.inputs.pictures import mnist_box as box
 from tenfold.inputs.pictures import page_layout
@@ -117,8 +116,8 @@ def _scaled(place: box.Box, factor: float) -> box.Box:
 def _check_reads_digits(model: Model) -> None:
     accepted = model.contract.input
     side = box.SIDE_PX
-    shape = accepted.shape if isinstance(accepted, ImageInput) else None
-    fits = isinstance(accepted, ImageInput) and accepted.crop == "ink"
+    shape = accepted.shape if accepted.kind == "image" else None
+    fits = accepted.kind == "image" and accepted.crop == "ink"
     if not fits or shape != (side, side):
         raise DataError(
             "E515",

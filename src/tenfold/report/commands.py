@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from tenfold.core.contract import Frozen, TableInput
+from tenfold.core.contract import Frozen
 from tenfold.core.settings import Reading, Settings, flags_of
 from tenfold.runs.csv_files import EXAMPLE_INPUTS, EXAMPLE_ROWS
 from tenfold.runs.record import Run
@@ -15,7 +15,7 @@ def commands(run: Run) -> list[tuple[str, str]]:
     """What to do and how, for the end of a report. Paths are relative to the folder of runs."""
     plain = f"{run.path.resolve().parent.name}/{run.path.resolve().name}"
     folder = shlex.quote(plain)
-    if isinstance(run.model.contract.input, TableInput):
+    if run.model.contract.input.kind == "table":
         predict = f"tenfold predict {folder} {folder}/{EXAMPLE_ROWS}"
     else:
         predict = f"tenfold predict {folder} {folder}/{EXAMPLE_INPUTS} --show"

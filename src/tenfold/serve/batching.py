@@ -5,11 +5,11 @@ from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
-from tenfold.inputs.tables.columns import Table
+from tenfold.inputs.tables.columns import concatenate
 from tenfold.model.model import Model
 from tenfold.model.predictions import Answers, Prediction, Value
 from tenfold.model.readers import Rows
@@ -132,7 +132,4 @@ def joined(parts: Sequence[Rows]) -> Any:
     """Rows of several requests as one array or table."""
     if len(parts) == 1:
         return parts[0]
-    if isinstance(parts[0], Table):
-        tables = [part.columns for part in parts if isinstance(part, Table)]
-        return Table({name: np.concatenate([t[name] for t in tables]) for name in tables[0]})
-    return np.concatenate(cast(Any, parts))
+    return concatenate(parts)

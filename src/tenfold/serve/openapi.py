@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from math import prod
 from typing import Any
 
-from tenfold.core.contract import FeaturesInput, ImageInput
 from tenfold.core.version import __version__
 from tenfold.inputs.pictures.decode import FORMATS
 from tenfold.model.model import Model
@@ -116,15 +115,14 @@ def _operation(predictor: Predictor, limits: Limits, identifier: str) -> Schema:
 
 def _bodies(model: Model, limits: Limits) -> Schema:
     accepted = model.contract.input
-    if not isinstance(accepted, ImageInput):
-        is_features = isinstance(accepted, FeaturesInput)
+    if accepted.kind != "image":
         cell: Schema = {"type": ["string", "number", "boolean", "null"]}
         item = (
             _list(NUMBER, accepted.n_features)
-            if isinstance(accepted, FeaturesInput)
+            if accepted.kind == "features"
             else {"type": "object", "additionalProperties": cell}
         )
-        items = _object({"features" if is_features else "rows": _items(item, limits)})
+        items = _object({model.reader.items: _items(item, limits)})
         return {"application/json": {"schema": items}}
     pixel = {"type": "integer", "minimum": 0, "maximum": 255}
     size, nested = prod(accepted.shape), pixel

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tenfold.core.contract import ImageInput, TableInput
+from tenfold.core.contract import ImageInput
 from tenfold.core.errors import DataError, TenfoldError
 from tenfold.inputs.pictures.preprocess import preprocess
 from tenfold.model.json_form import Answer, as_json
@@ -91,7 +91,7 @@ class Predictor:
 
     async def _read(self, media_type: str, body: bytes) -> PredictRequest:
         contract = self.model.contract
-        is_quick = len(body) <= INLINE_BYTES and not isinstance(contract.input, TableInput)
+        is_quick = len(body) <= INLINE_BYTES and contract.input.kind != "table"
         if is_quick and media_type in (JSON_TYPE, RAW_TYPE):
             return read_predict_request(body, media_type, contract, self._limits)
         self._n_reading += 1
@@ -105,7 +105,7 @@ class Predictor:
     def warm_up(self) -> None:
         """Load what the first picture needs, 0.3 s of scipy, before somebody waits for it."""
         accepted = self.model.contract.input
-        if isinstance(accepted, ImageInput):
+        if accepted.kind == "image":
             self._readers.run(_see_something, accepted)
 
     def close(self) -> None:

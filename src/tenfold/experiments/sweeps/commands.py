@@ -24,7 +24,6 @@ from tenfold.experiments.sweeps.plan import Plan, check_plan
 from tenfold.experiments.sweeps.search import search as run_search
 from tenfold.experiments.sweeps.table import Group, sort_rows
 from tenfold.experiments.sweeps.work import Work, grid_tasks, ranked, working
-from tenfold.inputs.tables.columns import Table
 from tenfold.learners import LEARNERS, check_learner, check_used
 from tenfold.runs import record as runs
 from tenfold.runs.record import Record, Run
@@ -148,7 +147,7 @@ def sweep(
     plan = Plan(
         kind="sweep", fixed=fixed, axes=axes, seeds=seeds, seed=seed, is_search=search,
         n_points=32 if search and trials is None else n_points,
-        is_table=isinstance(dataset.x, Table),
+        is_table=dataset.table is not None,
     )  # fmt: skip
     check_plan(plan)
     check_learner(plan.settings(plan.points()[0], 0), dataset.task.kind, dataset.input)
@@ -211,7 +210,7 @@ def compare(
     check_used(fixed, names)
     plan = Plan(
         kind="comparison", fixed={"recipe": recipe, **fixed}, axes={"learner": names},
-        seeds=seeds, seed=seed, is_table=isinstance(dataset.x, Table),
+        seeds=seeds, seed=seed, is_table=dataset.table is not None,
     )  # fmt: skip
     check_plan(plan)
     for point in plan.points():

@@ -59,10 +59,10 @@ def share(data: Dataset, split: Split, folder: Path) -> str:
     with files.os_errors("create", folder):
         folder.mkdir(parents=True, exist_ok=True)
     texts: tuple[str, ...] = ()
-    if isinstance(known.x, Table):
-        texts = _write_columns(known.x.columns, folder)
-    else:
+    if known.table is None:
         disk_images.save(folder / "x.npy", known.x)
+    else:
+        texts = _write_columns(known.table.columns, folder)
     disk_images.save(folder / "y.npy", known.y)
     _write_texts(folder / "keys.json", list(known.keys))
     info, pictures = known.info, known.pictures
@@ -76,7 +76,7 @@ def share(data: Dataset, split: Split, folder: Path) -> str:
         labels=known.labels,
         n_train=len(split.train),
         fingerprint=known.fingerprint,
-        columns=tuple(known.x.columns) if isinstance(known.x, Table) else None,
+        columns=None if known.table is None else tuple(known.table.columns),
         texts=texts,
         input=info.input if info else None,
         reading=info.reading if info else None,

@@ -25,7 +25,6 @@ from tenfold.experiments.sweeps.shared import MANIFEST, share
 from tenfold.experiments.sweeps.table import Group, group_rows, read_row, write_table
 from tenfold.experiments.sweeps.trials import THREADS, Job, has_ended
 from tenfold.experiments.train import record_of
-from tenfold.inputs.tables.columns import Table
 from tenfold.learners import LEARNERS
 from tenfold.runs import record as runs
 
@@ -186,7 +185,7 @@ class Work:
 
 def n_inputs(data: Dataset) -> int:
     """Numbers in a row, about: the columns of a table become as many features or more."""
-    return len(data.x.columns) if isinstance(data.x, Table) else int(data.x[0].size)
+    return int(data.x[0].size) if data.table is None else len(data.table.columns)
 
 
 def grid_tasks(plan: Plan) -> list[Task]:

@@ -83,6 +83,14 @@ class Table:
         return first
 
 
+def concatenate(parts: Sequence[Any]) -> Any:
+    """Several arrays, or several tables of the same columns, one below the other."""
+    if not isinstance(parts[0], Table):
+        return np.concatenate(parts)
+    names = parts[0].columns
+    return Table({name: np.concatenate([part.columns[name] for part in parts]) for name in names})
+
+
 @dataclass(frozen=True)
 class Profile:
     """What a column is taken for, and why.

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tenfold.core import files
-from tenfold.core.contract import ImageInput
 from tenfold.inputs.idx import read_idx
 from tenfold.inputs.pictures.mnist_box import SIDE_PX
 from tenfold.model.model import Model
@@ -130,7 +129,7 @@ def _is_drawn(model: Model) -> bool:
     """Whether a drawing can be fitted to what the model sees."""
     accepted = model.contract.input
     return (
-        isinstance(accepted, ImageInput)
+        accepted.kind == "image"
         and accepted.shape == (SIDE_PX, SIDE_PX)
         and accepted.crop == "ink"
         and model.contract.task == "classification"

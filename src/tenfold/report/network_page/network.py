@@ -7,7 +7,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from tenfold.core.contract import Contract, ImageInput
+from tenfold.core.contract import Contract
 from tenfold.inputs.pictures.mnist_box import SIDE_PX
 from tenfold.model.onnx_graph import leading_to
 
@@ -69,7 +69,7 @@ def read_network(content: bytes, contract: Contract) -> dict[str, Any] | Unable:
       little-endian, and the `novelty_threshold` of a graph that says how unlike its training rows
       a picture is; or the reason why there is no network that the page can compute.
     """
-    if not isinstance(contract.input, ImageInput):
+    if contract.input.kind != "image":
         return Unable("This model reads rows of a table, so there is nothing to draw.")
     if contract.input.shape != (SIDE_PX, SIDE_PX):
         size = " x ".join(str(side) for side in contract.input.shape)

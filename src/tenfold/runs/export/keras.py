@@ -11,14 +11,13 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from tenfold.core import files
-from tenfold.core.contract import FeaturesInput, ImageInput, TableInput
+from tenfold.core.contract import FeaturesInput, ImageInput
 from tenfold.core.errors import ExportError
 from tenfold.core.layers import Architecture, Dense
 from tenfold.core.onnx_layers import read_layers
 from tenfold.inputs.idx import read_idx
 from tenfold.learners.keras_layers import import_keras, keras_layers, set_parameters
 from tenfold.model.model import Model
-from tenfold.model.predictions import Values
 from tenfold.runs.csv_files import EXAMPLE_INPUTS
 
 TOLERANCE = 1e-5
@@ -56,7 +55,7 @@ def write_keras(model: Path, path: Path) -> str:
     graph = onnx.ModelProto.FromString(file.read_bytes()).graph
     architecture, parameters = read_layers(graph)
     accepted, learner = opened.contract.input, opened.contract.learner
-    if isinstance(accepted, TableInput):
+    if accepted.kind == "table":
         raise _refusal("Keras has no layers for the columns of a table", learner, model)
     if not any(isinstance(layer, Dense) for layer in architecture.layers):
         raise _refusal("No network of layers", learner, model)
@@ -73,7 +72,7 @@ def write_keras(model: Path, path: Path) -> str:
     gives = (
         f"calibrated probabilities (n, {len(opened.labels)})" if opened.labels else "value (n, 1)"
     )
-    values = "values 0 to 255" if isinstance(opened.contract.input, ImageInput) else "float32"
+    values = "values 0 to 255" if opened.contract.input.kind == "image" else "float32"
     shape = ", ".join(map(str, loaded.input_shape[1:]))
     return f"(n, {shape}), {values}, to {gives}"
 
@@ -141,7 +140,7 @@ def _unit(layers: Any, stored: Stored) -> list[Any]:
 def _rows(model: Model, stored: Stored, where: Path) -> NDArray[Any]:
     """What both are asked: made-up rows, and the run's examples."""
     contract, rng = model.contract.input, np.random.default_rng(0)
-    if not isinstance(contract, ImageInput):
+    if contract.kind != "image":
         mean, deviation = stored["mean"], stored["deviation"]
         return np.asarray(mean + deviation * rng.normal(size=(N_CHECKED, len(mean))))
     n = max(1, min(N_CHECKED, (1 << 24) // int(np.prod(contract.shape))))
@@ -154,10 +153,9 @@ def _rows(model: Model, stored: Stored, where: Path) -> NDArray[Any]:
 def _check(network: Any, model: Model, rows: NDArray[Any], path: Path) -> None:
     """Refuse a file that answers differently from the model."""
     answers, answered = model.answer(rows), network.predict(rows.astype(np.float32), verbose=0)
-    if isinstance(answers, Values):
-        expected, scale = answers.value[:, None], max(float(answers.value.std()), 1e-30)
-    else:
-        expected, scale = answers.probabilities, 1.0
+    expected, scale = answers.outputs[0].reshape(len(rows), -1), 1.0
+    if not model.labels:
+        scale = max(float(expected.std()), 1e-30)
     difference = np.abs(expected - answered) / scale
     if not (difference <= TOLERANCE).all():
         raise ExportError(
@@ -166,7 +164,7 @@ def _check(network: Any, model: Model, rows: NDArray[Any], path: Path) -> None:
             where=path,
             expected=f"differences of at most {TOLERANCE:g}",
             fix="Numbers far from 0 lose digits in float32: take their offset away first"
-            if not isinstance(model.contract.input, ImageInput)
+            if model.contract.input.kind != "image"
             else None,
             largest=float(np.nanmax(difference)),
             n_rows=len(rows),
