@@ -73,7 +73,10 @@ class Predictor:
         failures = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
         self._metrics.failures[self.name] += len(failures)
         if failures and len(failures) == len(outcomes):
-            raise failures[0]
+            try:
+                raise failures[0]
+            finally:
+                del failures, outcomes  # or the error would hold them, and they the error
         answers = list(_answers(request, outcomes))
         if all(answer.error for answer in answers):
             raise HTTPError.saying(request.errors[0] or NO_ANSWER)

@@ -36,6 +36,8 @@ class ReaderPool:
         except asyncio.CancelledError:
             self._count_until_done(job, len(body), loop)
             raise
+        finally:
+            del job  # an error that it holds would hold this frame, and with it the body
 
     def _count_until_done(
         self, job: Future[Any], n_bytes: int, loop: asyncio.AbstractEventLoop
