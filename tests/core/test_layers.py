@@ -30,8 +30,8 @@ from tenfold.core.onnx_builder import Builder
 from tenfold.core.onnx_layers import WRITE, add_layers, read_layers
 from tenfold.learners.architectures import convolutional_network, dense_network, first_parameters
 from tenfold.learners.forward import COMPUTE
-from tenfold.learners.keras_layers import keras_network
 from tenfold.learners.network import Network
+from tests.support.networks import keras_network
 
 COLOUR = Architecture(
     (7, 6, 3),

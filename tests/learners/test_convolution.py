@@ -28,10 +28,10 @@ from tenfold.learners.architectures import (
 )
 from tenfold.learners.forward import forward
 from tenfold.learners.jax_runtime import configure
-from tenfold.learners.keras_layers import keras_network
 from tenfold.learners.network import Network
 from tenfold.learners.training import ConvolutionTraining, Examples, convolution, steps
 from tenfold.learners.training.convolution import SHARE, _plan, logits_of, statistics_of
+from tests.support.networks import keras_network
 
 PLAIN = Settings(
     learner="cnn",

@@ -1,8 +1,11 @@
-"""Networks that nothing trained."""
+"""Networks that nothing trained, and the same network in Keras."""
 
-from tenfold.core.layers import Architecture
+from typing import Any
+
+from tenfold.core.layers import Architecture, Parameters
 from tenfold.learners import Fitted
 from tenfold.learners.architectures import first_parameters
+from tenfold.learners.keras_layers import import_keras, keras_layers, set_parameters
 from tenfold.learners.network import Network
 
 
@@ -13,3 +16,12 @@ def untrained(architecture: Architecture, seed: int = 0) -> Network:
 
 def fitted(network: Network, learner: str = "network") -> Fitted:
     return Fitted(learner, network, network.architecture.n_parameters())
+
+
+def keras_network(architecture: Architecture, parameters: Parameters) -> Any:
+    """A `keras.Sequential` that computes what the layers do."""
+    keras = import_keras()
+    given = keras.Input(architecture.input_shape, dtype="float32")
+    network = keras.Sequential([given, *keras_layers(architecture)])
+    set_parameters(network, parameters)
+    return network

@@ -1,7 +1,8 @@
 """The layers of a network, written down once: training, ONNX and Keras are all made from this.
 
 Kinds, settings and arrays have the names and the meaning that Keras gives them, and a test holds
-each kind to Keras' own. A layer takes what the layer before it gives; names are unique.
+each kind to Keras' own. A layer takes what the layer before it gives. Names are unique, so that a
+kind to come, such as a sum of two, can name what else it takes.
 """
 
 import math
@@ -239,15 +240,14 @@ def without_normalization(
     It multiplies by more than 0, so a maximum may stand between them. Sums are made in float64.
     Layers that do something only while they are trained are left out too.
     """
-    layers, arrays = list[Layer](), dict(parameters)
+    layers, arrays, convolution = list[Layer](), dict(parameters), None
     for layer in architecture.layers:
-        if isinstance(layer, BatchNormalization):
-            place = next(i for i in reversed(range(len(layers))) if isinstance(layers[i], Conv2D))
-            convolution = layers[place]
-            layers[place] = replace(convolution, use_bias=True)  # type: ignore[call-arg]
-            arrays[convolution.name] = _with_bias(
-                arrays[convolution.name]["kernel"], arrays.pop(layer.name), layer.epsilon
-            )
+        if isinstance(layer, Conv2D):
+            convolution = replace(layer, use_bias=True)
+            layers.append(convolution)
+        elif isinstance(layer, BatchNormalization) and convolution is not None:
+            kernel = arrays[convolution.name]["kernel"]
+            arrays[convolution.name] = _with_bias(kernel, arrays.pop(layer.name), layer.epsilon)
         elif not isinstance(layer, Dropout):
             layers.append(layer)
     return Architecture(architecture.input_shape, tuple(layers)), arrays

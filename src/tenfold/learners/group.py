@@ -36,11 +36,7 @@ _EPOCH = TypeAdapter(Epoch)
 
 
 class Group(Training):
-    """A training that other processes do; this one mirrors their state after each epoch.
-
-    Attributes:
-      epoch: Epochs done.
-    """
+    """A training that other processes do; this one mirrors their state after each epoch."""
 
     def __init__(
         self,
@@ -55,7 +51,7 @@ class Group(Training):
         self._n_labels, self._settings, self._warn = n_labels, settings, warn
 
     @property
-    def epoch(self) -> int:  # type: ignore[override]
+    def epoch(self) -> int:
         return self._mirror.epoch
 
     @property

@@ -65,12 +65,3 @@ def set_parameters(network: Any, parameters: Parameters) -> None:
     for layer, arrays in parameters.items():
         for variable in network.get_layer(layer).weights:
             variable.assign(arrays[variable.name])
-
-
-def keras_network(architecture: Architecture, parameters: Parameters) -> Any:
-    """A `keras.Sequential` that computes what the layers do."""
-    keras = import_keras()
-    given = keras.Input(architecture.input_shape, dtype="float32")
-    network = keras.Sequential([given, *keras_layers(architecture)])
-    set_parameters(network, parameters)
-    return network

@@ -1,6 +1,7 @@
 """The layer table of a model file."""
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import onnx
 
@@ -25,20 +26,19 @@ def layer_rows(content: bytes) -> list[LayerRow]:
     architecture, parameters = read_layers(onnx.ModelProto.FromString(content).graph)
     rows = list[LayerRow]()
     for layer in architecture.layers:
-        if type(layer) in ACTIVATIONS and rows:
+        if rows and type(layer) in ACTIVATIONS:
             rows[-1] = rows[-1]._replace(activation=ACTIVATIONS[type(layer)])
-        if not isinstance(layer, Dense | Conv2D):
-            continue
-        kernel, n_parameters = (
-            parameters[layer.name]["kernel"],
-            sum(array.size for array in parameters[layer.name].values()),
-        )
-        if isinstance(layer, Dense):
-            size = f"{kernel.shape[0]:,} → {layer.units:,}"
-            activation = "ReLU" if layer.activation == "relu" else "none"
-            rows.append(LayerRow(layer.name, "dense", size, activation, n_parameters))
-        else:
-            height, width, channels, filters = kernel.shape
-            size = f"{channels} → {filters}, {height} × {width}"
-            rows.append(LayerRow(layer.name, "convolution", size, "none", n_parameters))
+        elif isinstance(layer, Dense | Conv2D):
+            rows.append(_row(layer, parameters[layer.name]))
     return rows
+
+
+def _row(layer: Dense | Conv2D, own: Mapping[str, Any]) -> LayerRow:
+    n_parameters = sum(array.size for array in own.values())
+    if isinstance(layer, Dense):
+        size = f"{own['kernel'].shape[0]:,} → {layer.units:,}"
+        activation = "ReLU" if layer.activation == "relu" else "none"
+        return LayerRow(layer.name, "dense", size, activation, n_parameters)
+    height, width, channels, filters = own["kernel"].shape
+    size = f"{channels} → {filters}, {height} × {width}"
+    return LayerRow(layer.name, "convolution", size, "none", n_parameters)

@@ -21,13 +21,12 @@ from tenfold.learners.training.types import Examples
 
 
 class Training(ABC):
-    """The training of a network: iterate, and have an `Epoch` after each epoch.
+    """The training of a network: iterate, and have an `Epoch` after each epoch."""
 
-    Attributes:
-      epoch: Epochs done.
-    """
-
-    epoch: int
+    @property
+    @abstractmethod
+    def epoch(self) -> int:
+        """Epochs done."""
 
     @abstractmethod
     def __iter__(self) -> Iterator[Epoch]:
@@ -63,6 +62,8 @@ class GradientTraining(Training):
     exactly.
     """
 
+    epoch = 0
+
     def __init__(
         self,
         architecture: Architecture,
@@ -84,7 +85,6 @@ class GradientTraining(Training):
           BackendError: JAX's compiler computes wrongly here.
         """
         check_compiler()
-        self.epoch = 0
         self._architecture, self._settings = architecture, settings
         self._train, self._validation = train, validation
         self._ranks = ranks or Alone()
