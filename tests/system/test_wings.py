@@ -163,6 +163,22 @@ def test_predicting_and_evaluating_load_no_training_library(small_run: tenfold.R
     assert not loaded_by(program) & {"keras", "jax", "sklearn", "matplotlib"}
 
 
+@pytest.mark.parametrize("learner", ["network", "cnn"])
+def test_training_loads_no_keras(learner: str) -> None:
+    program = (
+        "import numpy as np\n"
+        "from tenfold.core.progress import Listener\n"
+        "from tenfold.core.settings import resolve\n"
+        "from tenfold.learners import LEARNERS\n"
+        "from tenfold.learners.training import Examples\n"
+        "x, y = np.zeros((20, 8, 8), np.uint8), np.arange(20) % 2\n"
+        f"settings = resolve(dict(learner={learner!r}, epochs=1, width=2, hidden=[2]))\n"
+        f"fit = LEARNERS[{learner!r}].fit\n"
+        "fit(Examples(x, y), None, n_labels=2, settings=settings, watcher=Listener()).answers(x)\n"
+    )
+    assert {"keras", "jax"} & loaded_by(program) == {"jax"}
+
+
 def test_serving_loads_no_training_library(small_run: tenfold.Run) -> None:
     program = (
         "import tenfold.cli.main, sys\n"
