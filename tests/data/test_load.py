@@ -171,9 +171,13 @@ def show(*arguments: object) -> None:
 def test_a_sheet_replaces_no_file(tmp_path: Path) -> None:
     write_idx(tmp_path / "train-images-idx3-ubyte", np.zeros((4, 5, 5), np.uint8))
     write_idx(tmp_path / "train-labels-idx1-ubyte", np.array([0, 1, 0, 1], np.uint8))
-    for name in ("train-labels-idx1-ubyte", "x.txt"):
-        with pytest.raises(DataError, match=f"Not a new picture .*{name}"):
-            show(tmp_path, "--out", tmp_path / name)
+    (tmp_path / "x.png").write_bytes(b"mine")
+    with pytest.raises(DataError, match="Not a new file .*x.png"):
+        show(tmp_path, "--out", tmp_path / "x.png")
+    labels = tmp_path / "train-labels-idx1-ubyte"
+    command = ["data", "show", str(tmp_path), "--out", str(labels)]
+    assert CliRunner().invoke(app, command).exit_code == 2
+    (tmp_path / "x.png").unlink()
     show(tmp_path)
     show(tmp_path)
     assert Path(f"{tmp_path.name}-examples-2.png").is_file()

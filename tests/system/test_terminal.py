@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tenfold.cli.output import print_scores
+from tenfold.cli.card import print_scores
 from tests.support.answers import evaluate_labels, evaluate_values
 
 

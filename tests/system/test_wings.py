@@ -103,6 +103,13 @@ def test_modules_form_no_cycle() -> None:
     assert not found
 
 
+def test_commands_import_at_most_ten_modules() -> None:
+    for path in MODULES:
+        if wing_of(path) == "cli" and name_of(path) != "cli/main.py":
+            others = {module_named(name) for name in imported(path) if name.startswith("tenfold.")}
+            assert len(others - {None}) <= 10, name_of(path)
+
+
 def reach(start: Path, edges: dict[Path, set[Path]]) -> set[Path]:
     """All modules that importing one of them imports, by one way or another."""
     found: set[Path] = set()

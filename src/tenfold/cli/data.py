@@ -1,24 +1,19 @@
 """`tenfold data`: the datasets by name, and a look at any dataset before it is trained on."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from tenfold.cli import options
-from tenfold.core import files
-from tenfold.core.errors import DataError
-from tenfold.core.progress import Listener
+from tenfold.cli.label_errors import print_suspects
+from tenfold.core.files import check_new, free_name
 from tenfold.core.settings import Reading
 from tenfold.data import catalog
 from tenfold.data.audit import audit_data
-from tenfold.data.dataset import Dataset
+from tenfold.data.dataset import Dataset, TableInfo
 from tenfold.data.load import load
-from tenfold.evaluation.label_errors import find_suspects
-from tenfold.inputs.tables.columns import Profile
 from tenfold.report import draw_examples
 
 MAX_SUSPECTS = 20
@@ -67,7 +62,7 @@ def show_command(
     if data.labels:
         _print_counts(data)
     if data.info is not None:
-        _print_columns(data.info.profiles)
+        _print_columns(data.info)
         return
     out = _free_png(out, Path(data.name).resolve().stem)
     draw_examples(data, out)
@@ -75,17 +70,17 @@ def show_command(
 
 
 def _free_png(out: Path | None, stem: str) -> Path:
-    """Where to draw: the asked file, which must be new, or the next free name."""
+    """Where to draw: the file that was asked for, which must be new, or the next free name."""
     if out is None:
-        return files.free_name(Path(), f"{stem}-examples", ".png")
-    if out.suffix.lower() != ".png" or out.exists():
-        raise DataError(
-            "E101", "Not a new picture", where=out, expected="a name that ends in .png and is free"
-        )
+        return free_name(Path(), f"{stem}-examples", ".png")
+    if out.suffix.lower() != ".png":
+        raise typer.BadParameter(f"--out {str(out)!r}: expected a name that ends in .png")
+    check_new(out)
     return out
 
 
-def _print_columns(profiles: Sequence[Profile]) -> None:
+def _print_columns(info: TableInfo) -> None:
+    profiles = info.profiles
     width = max(len("column"), *(len(one.name) for one in profiles))
     print(f"{'column':<{width}}  {'kind':<10}  {'distinct':>8}  {'missing':>8}  example")
     for one in profiles:
@@ -138,37 +133,4 @@ def check_command(
     for line in audit_data(data, near=True).lines():
         print(line)
     if labels:
-        _print_suspects(data, seed, top)
-
-
-class _Epochs(Listener):
-    """Shows how many epochs of all folds are done."""
-
-    def __init__(self, bar: Progress) -> None:
-        self._bar, self._task = bar, bar.add_task("", total=None)
-
-    def progress(self, done: int, total: int) -> None:
-        self._bar.update(self._task, completed=done, total=total)
-
-
-def _print_suspects(data: Dataset, seed: int, top: int) -> None:
-    console = Console(stderr=True, highlight=False)
-    columns = (
-        TextColumn("Looking for wrong labels: fold, epoch"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, transient=True) as bar:
-        suspects = find_suspects(data, seed=seed, listener=_Epochs(bar))
-    print(
-        f"labels: {len(suspects):,} training rows are answered otherwise by models that did not "
-        "see them, most suspect first"
-    )
-    for suspect in suspects[:top]:
-        print(
-            f"{data.keys[suspect.row]}  labelled {suspect.label!r}, answered {suspect.likely!r}, "
-            f"its own label with {suspect.confidence:.4f}"
-        )
-    if len(suspects) > top:
-        print(f"{len(suspects) - top:,} more: --top {len(suspects)}")
+        print_suspects(data, seed, top)

@@ -14,26 +14,14 @@ import typer
 from typer.core import TyperGroup
 
 from tenfold.cli import options
+from tenfold.cli.card import print_card, print_own, print_scores, program_name
 from tenfold.cli.data import data_app
 from tenfold.cli.doctor import examine
-from tenfold.cli.output import (
-    answers,
-    forecast_answers,
-    print_answers,
-    print_card,
-    print_csv,
-    print_json,
-    print_own,
-    print_pages,
-    print_pages_json,
-    print_scores,
-    program_name,
-    read_pages,
-)
+from tenfold.cli.predict import predict_command, read_command
 from tenfold.cli.progress import TerminalWatcher
 from tenfold.cli.sweep import compare_command, sweep_command
-from tenfold.core.errors import DataError, SettingsError, TenfoldError, did_you_mean
-from tenfold.core.files import within
+from tenfold.core.errors import SettingsError, TenfoldError, did_you_mean
+from tenfold.core.files import check_new
 from tenfold.core.settings import Reading
 from tenfold.core.version import __version__
 from tenfold.experiments import train as workflow
@@ -41,11 +29,8 @@ from tenfold.experiments.artifacts import compare_runs, rewrite_report
 from tenfold.experiments.evaluate import evaluate as evaluate_run
 from tenfold.experiments.evaluate import load_for
 from tenfold.experiments.evaluate import robustness as robustness_of
-from tenfold.experiments.ray import predict_many
-from tenfold.inputs.pictures.decode import PictureOptions
 from tenfold.learners import LEARNERS
 from tenfold.learners.jax_runtime import prepare
-from tenfold.model.model import Model
 from tenfold.report import write_comparison
 from tenfold.report.network_page import write_page
 from tenfold.runs.export import companions, write_keras, write_onnx
@@ -83,6 +68,8 @@ app = typer.Typer(
 )
 
 app.add_typer(data_app)
+app.command("predict")(predict_command)
+app.command("read")(read_command)
 app.command("compare")(compare_command)
 app.command("sweep")(sweep_command)
 
@@ -90,13 +77,6 @@ EXPORTS = {"page": ".html", "keras": ".keras", "onnx": ".onnx"}
 """What `export` makes, and how its file ends."""
 
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.", show_default=False)]
-
-ModelPath = Annotated[
-    Path, typer.Argument(metavar="RUN", help="A run folder or a model.onnx.", show_default=False)
-]
-NoTurn = Annotated[
-    bool, typer.Option("--no-turn", help="Ignore EXIF tags that say how a camera was held.")
-]
 
 
 def main() -> None:
@@ -191,99 +171,6 @@ def evaluate(
             print(line)
 
 
-@app.command()
-def predict(
-    run: ModelPath,
-    inputs: Annotated[
-        list[Path] | None,
-        typer.Argument(
-            metavar="INPUT...",
-            help="Pictures, IDX files, CSV of rows, or a folder.",
-            show_default=False,
-        ),
-    ] = None,
-    top: Annotated[int | None, typer.Option(min=1, help="Only the K best labels.")] = None,
-    show: Annotated[
-        bool, typer.Option("--show", help="Draw what the model saw; of picture files each step.")
-    ] = False,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR", help="Where --show writes [default: beside each picture], and --cluster."
-        ),
-    ] = None,
-    no_fit: Annotated[
-        bool, typer.Option("--no-fit", help="Take pictures as they are, not fitted to the box.")
-    ] = False,
-    no_turn: NoTurn = False,
-    steps: Annotated[
-        int | None,
-        typer.Option(metavar="N", min=1, max=100_000, help="Forecast the next N rows instead."),
-    ] = None,
-    cluster: options.Cluster = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
-) -> None:
-    """Say what inputs are, and how surely."""
-    if as_json and as_csv:
-        raise typer.BadParameter("--json and --csv exclude each other")
-    if bool(inputs) == bool(steps):
-        raise typer.BadParameter("expected either inputs or --steps")
-    if top is not None and (as_csv or cluster is not None):
-        raise typer.BadParameter("--top: CSV has a column for every label; use it with --json")
-    inputs = [file for path in inputs or [] for file in within(path)]
-    pictures = PictureOptions(fit_to_box=not no_fit, apply_exif=not no_turn)
-    if cluster is not None:
-        if out is None or steps or show or as_json:
-            raise typer.BadParameter("--cluster: expected inputs, and --out DIR for the CSV")
-        done = predict_many(cluster, run, inputs, out, pictures)
-        print(f"{done.path}: {done.n_answers} answers, {done.n_errors} inputs that cannot be read.")
-        if done.n_errors:
-            raise typer.Exit(1)
-        return
-    model = Model.open(run)
-    answered = (
-        forecast_answers(model, steps)
-        if steps
-        else answers(model, inputs, pictures, draw=show, folder=out)
-    )
-    if as_csv:
-        complete = print_csv(model, answered)
-    elif as_json:
-        complete = print_json(model, answered, top)
-    else:
-        complete = print_answers(model, answered, top, show)
-    if not complete:
-        raise typer.Exit(1)
-
-
-@app.command("read")
-def read_command(
-    run: ModelPath,
-    images: Annotated[
-        list[Path],
-        typer.Argument(metavar="IMAGE...", help="Pictures of pages.", show_default=False),
-    ],
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR", help="Where annotated pictures go [default: beside each image]."
-        ),
-    ] = None,
-    no_picture: Annotated[
-        bool, typer.Option("--no-picture", help="Write no annotated pictures.")
-    ] = False,
-    no_turn: NoTurn = False,
-    as_json: options.AsJson = False,
-) -> None:
-    """Read the digits on pages, line by line, and write each page with what was read on it."""
-    model = Model.open(run)
-    pictures = PictureOptions(apply_exif=not no_turn)
-    pages = read_pages(model, images, pictures, draw=not no_picture, folder=out)
-    if not (print_pages_json if as_json else print_pages)(model, pages):
-        raise typer.Exit(1)
-
-
 @app.command("report")
 def report_command(
     run: RunFolder,
@@ -313,7 +200,7 @@ def report_command(
 
 @app.command()
 def export(
-    run: ModelPath,
+    run: options.ModelPath,
     to: Annotated[str, typer.Option(help="What to make: page, keras or onnx.")] = "page",
     out: Annotated[
         Path | None,
@@ -331,9 +218,8 @@ def export(
     if to != "page" and path.suffix != suffix:
         raise typer.BadParameter(f"--out {str(path)!r}: expected a name that ends in {suffix}")
     made = [path, *(companions(path) if to == "onnx" else ())]
-    for one in made:
-        if one.exists():
-            raise DataError("E102", "Not a new file", where=one, expected="a name that is free")
+    for file in made:
+        check_new(file)
     about = ""
     if to == "page":
         write_page(Run.open(run), path)
@@ -389,9 +275,14 @@ def serve_command(
         ) from error
     limits = read_limits(limit or [])
     status = serve(
-        runs, host=host, port=port, token=token, hosts=allow_host or (), workers=workers,
+        runs,
+        host=host,
+        port=port,
+        token=token,
+        hosts=allow_host or (),
+        workers=workers,
         limits=limits,
-    )  # fmt: skip
+    )
     raise typer.Exit(status)
 
 

@@ -4,6 +4,7 @@ import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import wraps
+from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -23,6 +24,9 @@ from tenfold.core.settings import (
 
 Data = Annotated[
     str, typer.Argument(metavar="DATA", help="A name, a folder, or a file such as table.csv.")
+]
+ModelPath = Annotated[
+    Path, typer.Argument(metavar="RUN", help="A run folder or a model.onnx.", show_default=False)
 ]
 Cluster = Annotated[
     str | None,

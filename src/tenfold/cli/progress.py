@@ -1,14 +1,22 @@
 """Progress bars of trainings on the terminal."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
+from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
 
-from tenfold.cli.output import layer_lines
-from tenfold.core.progress import Watcher
-from tenfold.core.records import Audit, Epoch, LayerRow
+from tenfold.core.progress import Listener, Watcher
+from tenfold.core.records import Audit, Epoch, LayerRow, TrialResult
+from tenfold.experiments.sweeps import SweepInterrupted
 
 
 class TerminalWatcher(Watcher, AbstractContextManager["TerminalWatcher"]):
@@ -78,3 +86,81 @@ class TerminalWatcher(Watcher, AbstractContextManager["TerminalWatcher"]):
             if validation is not None:
                 line += f"  validation {validation:.4f}"
             self._console.print(f"{line}  {epoch.seconds:.2f} s")
+
+
+def layer_lines(layers: Sequence[LayerRow]) -> Iterator[str]:
+    """The layer table as lines of text, with the sum of the parameters."""
+    for layer in layers:
+        shape = "x".join(str(size) for size in layer.output_shape[1:])
+        yield f"{layer.name:<16}{layer.kind:<16}{shape:>10}{layer.parameters:>14,}"
+    counts = [f"{layer.parameters:,}" for layer in layers if layer.parameters]
+    total = sum(layer.parameters for layer in layers)
+    yield f"parameters: {' + '.join(counts)} = {total:,}"
+
+
+class TerminalSweepListener(Listener, AbstractContextManager["TerminalSweepListener"]):
+    """Every trial that runs as a bar, every one that ended as a line; elsewhere failures alone."""
+
+    STAGES = {"test": "Measuring on the test rows", "report": "Drawing the report"}
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True, highlight=False)
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[score]}"),
+            console=self._console,
+            transient=True,
+            disable=not self._console.is_terminal,
+        )
+        self._all: TaskID | None = None
+        self._running: dict[str, TaskID] = {}
+
+    def __enter__(self) -> "TerminalSweepListener":
+        self._progress.start()
+        return self
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        self._progress.stop()
+        if isinstance(error, SweepInterrupted):
+            done = f"{error.n_ended} of {error.n_trials} trials have ended in {error.path}"
+            self.warn(f"interrupted: {done}; the same command goes on")
+
+    def trials(self, folder: Path, n_trials: int, n_ended: int) -> None:
+        if self._all is None:
+            self._all = self._progress.add_task(str(folder), total=n_trials, score="")
+            if n_ended:
+                self._console.print(f"{folder}: {n_ended} of {n_trials} trials are there already")
+        self._progress.update(self._all, total=n_trials, completed=n_ended)
+
+    def trial_started(self, name: str) -> None:
+        self._forget(name)
+        self._running[name] = self._progress.add_task(f"  {name}", total=None, score="")
+
+    def trial_epoch(self, name: str, epoch: Epoch, n_epochs: int) -> None:
+        score = epoch.val_loss if epoch.accuracy is None else epoch.val_accuracy
+        text = "" if score is None else f"{score:.4f}"
+        self._progress.update(
+            self._running[name], total=n_epochs, completed=epoch.epoch, score=text
+        )
+
+    def trial_ended(self, name: str, result: TrialResult) -> None:
+        self._forget(name)
+        if self._all is not None:
+            self._progress.advance(self._all)
+        if self._console.is_terminal:
+            score = result.state if result.score is None else f"{result.score:.4f}"
+            seconds = "" if result.seconds is None else f"{result.seconds:.1f} s"
+            self._console.print(f"{name}  {score}  {seconds}", markup=False)
+
+    def stage(self, name: str) -> None:
+        if self._all is not None:
+            self._progress.update(self._all, description=self.STAGES[name])
+
+    def warn(self, text: str) -> None:
+        self._console.print(f"tenfold: {text}", soft_wrap=True, markup=False)
+
+    def _forget(self, name: str) -> None:
+        if name in self._running:
+            self._progress.remove_task(self._running.pop(name))

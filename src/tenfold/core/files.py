@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from tenfold.core.errors import FileError
+from tenfold.core.errors import DataError, FileError
 
 
 @contextmanager
@@ -86,6 +86,16 @@ def within(path: Path) -> list[Path]:
     if not found:
         raise FileError("E901", "An empty folder", where=path, expected="files in it")
     return found
+
+
+def check_new(path: Path) -> None:
+    """Refuse to write over what is there.
+
+    Raises:
+      DataError: There is something.
+    """
+    if path.exists():
+        raise DataError("E102", "Not a new file", where=path, expected="a name that is free")
 
 
 def sync_folder(folder: Path) -> None:

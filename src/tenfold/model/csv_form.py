@@ -8,7 +8,7 @@ from tenfold.model.json_form import Answer
 
 def csv_head(labels: Sequence[str]) -> list[str]:
     """Names of the columns, for a model of these labels; of numbers where there are none."""
-    names = map(escape_formula, _names(labels))
+    names = map(escape_formula, answer_names(labels))
     first = ("input", "row", next(names), next(names), next(names))
     return [*first, "error", *names]
 
@@ -16,14 +16,15 @@ def csv_head(labels: Sequence[str]) -> list[str]:
 def csv_row(answer: Answer, labels: Sequence[str]) -> list[str]:
     """One answer under these columns; cells that a spreadsheet would run are written harmlessly."""
     if answer.answer is None:
-        row = ["", *("" for _ in _names(labels))]
+        row = ["", *("" for _ in answer_names(labels))]
     else:
         row = [str(answer.row), *answer.answer.as_cells()]
     error = escape_formula(answer.error or "")
     return [escape_formula(answer.input), *row[:4], error, *row[4:]]
 
 
-def _names(labels: Sequence[str]) -> list[str]:
+def answer_names(labels: Sequence[str]) -> list[str]:
+    """Names of the columns of an answer itself."""
     if labels:
         return ["label", "confidence", "unsure", *(f"p_{label}" for label in labels)]
     return ["value", "low", "high"]

@@ -1,0 +1,160 @@
+"""Answers of a model, for people on a terminal, and as JSON or CSV for programs.
+
+Answers go to standard output, messages to standard error.
+"""
+
+import csv
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from itertools import zip_longest
+from math import isfinite
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.text import Text
+
+from tenfold.core.errors import TenfoldError
+from tenfold.inputs.pictures.decode import DEFAULT_OPTIONS, PictureOptions
+from tenfold.model.answer_files import answer_files
+from tenfold.model.csv_form import csv_head, csv_row
+from tenfold.model.forecast import forecast
+from tenfold.model.json_form import Answer, as_json
+from tenfold.model.model import Model
+from tenfold.model.predictions import Answers, Prediction, Predictions, Value
+from tenfold.report.drawings import write_steps
+
+MAX_DRAWN = 10
+"""Up to this many answers are drawn with bars; more are listed, one line each."""
+
+BAR_WIDTH = 30
+
+
+def answers(
+    model: Model,
+    inputs: Sequence[Path],
+    options: PictureOptions = DEFAULT_OPTIONS,
+    *,
+    draw: bool = False,
+    folder: Path | None = None,
+) -> Iterator[Answer]:
+    """Answers in input order, as `answer_files` has them.
+
+    With `draw` the steps of each picture file are written, into `folder` or beside it. What a
+    reader should know about an input goes to standard error.
+    """
+
+    def look(path: Path, answers: Answers) -> bool:
+        for note in answers.notes:
+            print(f"tenfold: {note}", file=sys.stderr)
+        if not draw or not isinstance(answers, Predictions) or not answers.steps:
+            return True
+        picture = drawn(partial(write_steps, answers[0], path, folder))
+        if picture is not None:
+            print(f"tenfold: picture {picture}", file=sys.stderr)
+        return picture is not None
+
+    return answer_files(model, inputs, options, look=look)
+
+
+def drawn(write: Callable[[], Path]) -> Path | None:
+    """The picture that was written. Where it cannot be, that is said, and the answer stands."""
+    try:
+        return write()
+    except TenfoldError as error:
+        print(f"tenfold: {error} [{error.code}]", file=sys.stderr)
+        return None
+
+
+def forecast_answers(model: Model, steps: int) -> Iterator[Answer]:
+    """The next values of rows in the order of time; the input is the time."""
+    found = forecast(model, steps)
+    yield from (
+        Answer(time, row, one)
+        for row, (time, one) in enumerate(zip(found.times, found, strict=True))
+    )
+
+
+def print_json(model: Model, answered: Iterator[Answer], top: int | None) -> bool:
+    """Print while answering, so a million answers need no memory; True if all were answered."""
+    print(f'{{"model": "{model.sha256}", "predictions": [', end="")
+    complete, separator = True, "\n"
+    for answer in answered:
+        print(separator + json.dumps(as_json(answer, top)), end="")
+        complete, separator = complete and answer.complete, ",\n"
+    print("\n]}")
+    return complete
+
+
+def print_csv(model: Model, answered: Iterator[Answer]) -> bool:
+    """Print a line per answer; cells that a spreadsheet would run are written harmlessly."""
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(csv_head(model.labels))
+    complete = True
+    for answer in answered:
+        complete = complete and answer.complete
+        writer.writerow(csv_row(answer, model.labels))
+    return complete
+
+
+def print_answers(model: Model, answered: Iterator[Answer], top: int | None, show: bool) -> bool:
+    """Print for people: the first answers drawn with bars, the others a line each."""
+    console = Console(highlight=False, soft_wrap=True)
+    complete = True
+    for number, answer in enumerate(answered):
+        found, complete = answer.answer, complete and answer.complete
+        if found is None:
+            print(f"tenfold: {answer.error}", file=sys.stderr)
+        elif isinstance(found, Value):
+            interval = f"  {found.low:.6g} to {found.high:.6g}" if isfinite(found.high) else ""
+            print(f"{answer.input}:{answer.row}  {found.value:.6g}{interval}")
+        elif number < MAX_DRAWN or show:
+            _draw(console, answer, found, top, show)
+        else:
+            print(_line(answer, found))
+    return complete
+
+
+def _draw(
+    console: Console, answer: Answer, prediction: Prediction, top: int | None, show: bool
+) -> None:
+    """One answer with its bars, and beside them the picture if it is wanted."""
+    console.print(_line(answer, prediction), style="bold", markup=False)
+    picture: list[Text] = []
+    if show and prediction.image is not None:
+        picture = list(_picture_lines(prediction.image, console.color_system is not None))
+    blank = Text(" " * (len(picture[0]) if picture else 0))
+    bars = _bar_lines(prediction, top)
+    for left, right in zip_longest(picture, bars, fillvalue=None):
+        console.print((left or blank) + Text(f"  {right or ''}"))
+
+
+def _line(answer: Answer, prediction: Prediction) -> str:
+    doubt = f"  unsure: {prediction.reason}" if prediction.unsure else ""
+    return f"{answer.input}:{answer.row}  {prediction.label}  {prediction.confidence:.4f}{doubt}"
+
+
+def _bar_lines(prediction: Prediction, top: int | None) -> Iterator[str]:
+    margin = max(len(label) for label in prediction.classes)
+    for label, probability in prediction.as_dict(top).items():
+        eighths = round(probability * BAR_WIDTH * 8)
+        bar = "█" * (eighths // 8) + " ▏▎▍▌▋▊▉"[eighths % 8].strip()
+        yield f"{label:>{margin}}  {bar:<{BAR_WIDTH}}  {probability:.4f}"
+
+
+def _picture_lines(image: NDArray[np.uint8], colour: bool) -> Iterator[Text]:
+    """Two pixel rows in each line of text: half blocks in grey, or five shades without colours."""
+    if image.ndim == 3:
+        image = image.mean(axis=2).astype(np.uint8)
+    for top in range(0, len(image), 2):
+        upper, lower = image[top], image[min(top + 1, len(image) - 1)]
+        line = Text()
+        for a, b in zip(upper.tolist(), lower.tolist(), strict=True):
+            if colour:
+                line.append("▀", style=f"rgb({a},{a},{a}) on rgb({b},{b},{b})")
+            else:
+                line.append(" ░▒▓█"[(a + b) * 5 // 511])
+        yield line

@@ -1,0 +1,58 @@
+"""What a training or an evaluation came to, for a terminal."""
+
+import shutil
+import sys
+from pathlib import Path
+
+from tenfold.evaluation import AnyEvaluation
+from tenfold.experiments.cross_validation import read_folds, spread
+from tenfold.report import PICTURES, ordinal, read_robustness
+from tenfold.runs.csv_files import EXAMPLE_INPUTS, EXAMPLE_ROWS
+from tenfold.runs.record import Run
+
+
+def print_card(run: Run) -> None:
+    print_scores(run.evaluation)
+    record, program = run.record, program_name()
+    seconds = [f"{stage} {value:.1f}" for stage, value in record.seconds.items()]
+    if record.data.n_dropped:
+        print(f"dropped            {record.data.n_dropped} training rows that are test rows too")
+    print(f"seconds            {', '.join(seconds)}")
+    if record.peak_mb is not None:
+        print(f"memory             {record.peak_mb:,.0f} MB at most")
+    place = f"the {ordinal(record.test_opened)} model in {run.path.parent} measured on them"
+    print(f"test rows          {place}")
+    print(f"run                {run.path}")
+    for name in (*PICTURES, "report.html"):
+        if (run.path / name).is_file():
+            print(f"                   {run.path / name}")
+    for name, (mean, deviation) in spread(read_folds(run.path / "folds.csv")).items():
+        print(f"folds              {name} {mean:.6g} (sd {deviation:.2g})")
+    if (robustness := read_robustness(run)) is not None:
+        print(f"robustness         {robustness.score} at worst: {robustness.worst}")
+    if record.note:
+        print(f"note               {record.note}")
+    rows, images = run.path / EXAMPLE_ROWS, run.path / EXAMPLE_INPUTS
+    inputs = str(rows) if rows.exists() else f"{images} --show"
+    print(f"next               {program} predict {run.path} {inputs}")
+
+
+def print_scores(evaluation: AnyEvaluation) -> None:
+    print(f"{evaluation.data}: {evaluation.n:,} {evaluation.part} rows, 95% intervals")
+    for line in evaluation.lines():
+        print(line)
+
+
+def print_own(run: Run, evaluation: AnyEvaluation) -> None:
+    """What the run's own test rows said, beside an evaluation on other rows."""
+    if not (run.path / "evaluation.json").is_file() or evaluation == run.evaluation:
+        return
+    own = run.evaluation
+    print(f"the run's own      {own.data}, {own.n:,} {own.part} rows: {own.headline}")
+
+
+def program_name() -> str:
+    """What the reader can type: the name when it is on the path, else as it was called."""
+    called = Path(sys.argv[0])
+    found = shutil.which("tenfold")
+    return "tenfold" if found and Path(found).samefile(called) else str(called)

@@ -1,0 +1,157 @@
+"""The tables that `tenfold sweep` and `tenfold compare` print."""
+
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from tenfold.cli.card import program_name
+from tenfold.core.settings import Settings, flags_of
+from tenfold.evaluation import in_unit
+from tenfold.experiments.sweeps import Group, Sweep
+from tenfold.learners import is_used
+from tenfold.report import ordinal
+from tenfold.report.commands import train_words
+
+MAX_SHOWN = 20
+"""Settings that are listed after a sweep, best first; the CSV has all."""
+
+WIDE = 200
+"""Columns of text where nobody says how many there are."""
+
+
+def as_plain(done: Sweep) -> dict[str, Any]:
+    """What `--json` prints of a sweep or a comparison."""
+    settings = [
+        {
+            **group.point,
+            "mean": group.mean,
+            "deviation": group.deviation,
+            "seeds": len(group.rows),
+            "seconds": group.training_seconds,
+            "parameters": group.parameters,
+        }
+        for group in done.groups
+    ]
+    return {
+        "path": str(done.path),
+        "state": done.record.state,
+        "findings": done.findings,
+        "settings": settings,
+    }
+
+
+def print_sweep(done: Sweep) -> None:
+    """The settings of a sweep, best first, and what they bought."""
+    columns = list(done.groups[0].point)
+    regression = done.best.evaluation.task == "regression"
+    score = "RMSE" if regression else "accuracy"
+    table = _table([*columns, f"validation {score}", "sd", "training", "parameters"])
+    for group in done.groups[:MAX_SHOWN]:
+        cells = [str(value) for value in group.point.values()]
+        table.add_row(
+            *map(
+                Text,
+                [
+                    *cells,
+                    *_scores(group),
+                    _seconds(group.training_seconds),
+                    f"{group.parameters:,}",
+                ],
+            )
+        )
+    _print(table)
+    if len(done.groups) > MAX_SHOWN:
+        print(f"and {len(done.groups) - MAX_SHOWN} more settings in sweep.csv")
+    for line in done.findings:
+        print(line)
+    evaluation = done.best.evaluation
+    if evaluation.task == "regression":
+        print(f"test rows          RMSE {evaluation.rmse.in_unit}")
+    else:
+        print(f"test rows          accuracy {evaluation.accuracy}")
+    _print_end(done)
+    print(f"best run           {done.best.path}")
+    print(f"next               {program_name()} report {done.best.path} --open")
+
+
+def print_comparison(done: Sweep) -> None:
+    """The learners of a comparison, best first."""
+    table = _table(
+        [
+            "learner",
+            "validation",
+            "sd",
+            "test rows [95%]",
+            "beside the first",
+            "training",
+            "10,000 answers",
+            "MB",
+            "parameters",
+        ]
+    )
+    for place, group in zip(done.places, done.groups, strict=True):
+        test = str(place.test) if abs(place.test.high) <= 1 else place.test.in_unit
+        p = "" if place.p_value is None else f" (p {place.p_value:.2g})"
+        cells = [
+            place.learner,
+            *_scores(group),
+            test,
+            place.verdict + p,
+            _seconds(place.seconds),
+            _seconds(place.predict_seconds),
+            f"{place.n_bytes / 1e6:.1f}",
+            f"{place.parameters:,}",
+        ]
+        table.add_row(*map(Text, cells))
+    _print(table)
+    for line in done.findings:
+        print(line)
+    _print_end(done)
+    print(f"next               {program_name()} {_next(done)}")
+
+
+def _next(done: Sweep) -> str:
+    """The command that trains the first of a comparison on the same data."""
+    data, learner = done.record.data, done.places[0].learner
+    asked = {
+        name: value
+        for name, value in done.record.asked["fixed"].items()
+        if name in flags_of(Settings) and name != "recipe" and is_used(name, learner)
+    }
+    return train_words(data.source or data.name, {"learner": learner, **asked}, data.reading)
+
+
+def _print_end(done: Sweep) -> None:
+    record = done.record
+    bad = [row for row in done.rows if row.state != "finished"]
+    if bad:
+        print(f"without a model    {', '.join(f'{row.run.name} ({row.state})' for row in bad)}")
+    place = f"the {ordinal(record.test_opened)} model in {done.path.parent} measured on them"
+    print(f"opened             the test rows, for {place}")
+    print(f"table              {done.path / f'{record.kind}.csv'}")
+    print(f"report             {done.path / 'report.html'}")
+
+
+def _table(names: list[str]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for name in names:
+        left = name in ("learner", "test rows [95%]", "beside the first")
+        table.add_column(Text(name), justify="left" if left else "right", no_wrap=True)
+    return table
+
+
+def _print(table: Table) -> None:
+    # A file or a pipe has no width of its own: nothing is cut there.
+    width = None if Console().is_terminal else WIDE
+    Console(highlight=False, width=width).print(table)
+
+
+def _scores(group: Group) -> tuple[str, str]:
+    mean = f"{group.mean:.4f}" if abs(group.mean) <= 1 else in_unit(group.mean)
+    return mean, "" if group.deviation is None else f"{group.deviation:.2g}"
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.2f} s" if seconds < 10 else f"{seconds:.0f} s"

@@ -1,0 +1,158 @@
+"""`tenfold predict` and `tenfold read`: what a model says of files."""
+
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tenfold.cli import options
+from tenfold.cli.answers import answers, forecast_answers, print_answers, print_csv, print_json
+from tenfold.cli.pages import print_pages, print_pages_json, read_pages
+from tenfold.core.files import check_new, within
+from tenfold.experiments.ray import predict_many
+from tenfold.inputs.pictures.decode import PictureOptions
+from tenfold.model.answered_table import write_answered_table
+from tenfold.model.json_form import Answer
+from tenfold.model.model import Model
+
+NoTurn = Annotated[
+    bool, typer.Option("--no-turn", help="Ignore EXIF tags that say how a camera was held.")
+]
+
+STANDARD_INPUT = Path("-")
+COPY = "standard input"
+
+
+def predict_command(
+    run: options.ModelPath,
+    inputs: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="INPUT...",
+            help="Pictures, IDX files, CSV of rows, or a folder; - is standard input.",
+            show_default=False,
+        ),
+    ] = None,
+    top: Annotated[int | None, typer.Option(min=1, help="Only the K best labels.")] = None,
+    show: Annotated[
+        bool, typer.Option("--show", help="Draw what the model saw; of picture files each step.")
+    ] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PATH",
+            help="A folder, where --show [default: beside each picture] and --cluster write; or "
+            "a file NAME.csv for the rows of a table with the answers beside them.",
+        ),
+    ] = None,
+    no_fit: Annotated[
+        bool, typer.Option("--no-fit", help="Take pictures as they are, not fitted to the box.")
+    ] = False,
+    no_turn: NoTurn = False,
+    steps: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, max=100_000, help="Forecast the next N rows instead."),
+    ] = None,
+    cluster: options.Cluster = None,
+    as_json: options.AsJson = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
+) -> None:
+    """Predict labels or values, with confidence."""
+    is_table = out is not None and out.suffix.lower() == ".csv" and cluster is None and not show
+    for is_wrong, text in (
+        (as_json and as_csv, "--json and --csv exclude each other"),
+        (bool(inputs) == bool(steps), "expected either inputs or --steps"),
+        (
+            top is not None and (as_csv or is_table or cluster is not None),
+            "--top: CSV has a column for every label; use it with --json",
+        ),
+        (
+            cluster is not None and (out is None or steps or show or as_json),
+            "--cluster: expected inputs, and --out DIR for the CSV",
+        ),
+        (is_table and (steps or as_json or as_csv), "--out NAME.csv: expected an input alone"),
+    ):
+        if is_wrong:
+            raise typer.BadParameter(text)
+    pictures = PictureOptions(fit_to_box=not no_fit, apply_exif=not no_turn)
+    with _files(inputs or ()) as files:
+        if cluster is not None and out is not None:
+            done = predict_many(cluster, run, files, out, pictures)
+            counts = f"{done.n_answers} answers, {done.n_errors} inputs that cannot be read"
+            print(f"{done.path}: {counts}.")
+            complete = not done.n_errors
+        elif is_table and out is not None:
+            complete = _write_table(Model.open(run), files, out)
+        else:
+            model = Model.open(run)
+            answered = (
+                forecast_answers(model, steps)
+                if steps
+                else map(_named, answers(model, files, pictures, draw=show, folder=out))
+            )
+            if as_csv:
+                complete = print_csv(model, answered)
+            elif as_json:
+                complete = print_json(model, answered, top)
+            else:
+                complete = print_answers(model, answered, top, show)
+    if not complete:
+        raise typer.Exit(1)
+
+
+def _named(answer: Answer) -> Answer:
+    """An answer to standard input has its name."""
+    is_copy = Path(answer.input).name == COPY
+    return answer._replace(input=str(STANDARD_INPUT)) if is_copy else answer
+
+
+@contextmanager
+def _files(inputs: Sequence[Path]) -> Iterator[list[Path]]:
+    """The files that inputs name; standard input is one while they are read."""
+    with tempfile.TemporaryDirectory(prefix="tenfold-") as folder:
+        copy = Path(folder, COPY)
+        if STANDARD_INPUT in inputs:
+            copy.write_bytes(sys.stdin.buffer.read())
+        paths = [copy if path == STANDARD_INPUT else path for path in inputs]
+        yield [file for path in paths for file in within(path)]
+
+
+def _write_table(model: Model, files: Sequence[Path], out: Path) -> bool:
+    if len(files) != 1:
+        raise typer.BadParameter("--out NAME.csv: expected one file with rows of a table")
+    check_new(out)
+    table = write_answered_table(model, files[0], out)
+    for note in table.notes:
+        print(f"tenfold: {note}", file=sys.stderr)
+    print(f"{out}: {table.n_rows:,} rows, {table.n_unsure:,} of them unsure.")
+    return True
+
+
+def read_command(
+    run: options.ModelPath,
+    images: Annotated[
+        list[Path],
+        typer.Argument(metavar="IMAGE...", help="Pictures of pages.", show_default=False),
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Where annotated pictures go [default: beside each image]."
+        ),
+    ] = None,
+    no_picture: Annotated[
+        bool, typer.Option("--no-picture", help="Write no annotated pictures.")
+    ] = False,
+    no_turn: NoTurn = False,
+    as_json: options.AsJson = False,
+) -> None:
+    """Read the digits on pages, line by line, and write each page with what was read on it."""
+    model = Model.open(run)
+    pictures = PictureOptions(apply_exif=not no_turn)
+    pages = read_pages(model, images, pictures, draw=not no_picture, folder=out)
+    if not (print_pages_json if as_json else print_pages)(model, pages):
+        raise typer.Exit(1)
