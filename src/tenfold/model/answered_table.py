@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,8 +11,7 @@ from tenfold.core.csv_cells import escape_formula
 from tenfold.core.errors import DataError
 from tenfold.model.csv_form import answer_names
 from tenfold.model.model import Model
-from tenfold.model.predictions import Answers, Prediction
-from tenfold.model.readers import TableReader
+from tenfold.model.readers import read_cells
 
 
 class AnsweredTable(NamedTuple):
@@ -41,36 +40,28 @@ def write_answered_table(model: Model, source: Path, out: Path) -> AnsweredTable
       DataError: A model of something else, or rows that do not fit it.
       FormatError, FileError: The table cannot be read, or the file cannot be written.
     """
-    if not isinstance(model.reader, TableReader):
+    accepted = model.contract.input
+    if accepted.kind != "table":
         raise DataError(
             "E516",
             "A model of something else than tables",
             expected="a table, to write answers beside its rows",
             fix="Print them with --csv",
         )
-    cells = model.reader.cells(source)
+    cells = read_cells(source, accepted.names)
     answers = model.predict(source)
     own = [str(name) for name in cells.frame.columns]
-    names = [f"{name}_predicted" if name in own else name for name in _names(model)]
+    columns = [*answer_names(model.labels), *(["reason"] if model.labels else [])]
+    names = [f"{name}_predicted" if name in own else name for name in columns]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(map(escape_formula, [*own, *names]))
-    rows = cells.frame.itertuples(index=False, name=None)
-    for row, beside in zip(rows, _cells(answers), strict=True):
-        writer.writerow([*map(escape_formula, map(str, row)), *beside])
+    n_unsure = 0
+    for number, row in enumerate(cells.frame.itertuples(index=False, name=None)):
+        answer = answers[number]
+        reasons = [answer.as_json(0)["reason"] or ""] if model.labels else []
+        n_unsure += any(reasons)
+        own_cells = map(escape_formula, map(str, row))
+        writer.writerow([*own_cells, *answer.as_cells(), *map(escape_formula, reasons)])
     files.write_text(out, text.getvalue())
-    n_unsure = sum(isinstance(answer, Prediction) and answer.unsure for answer in answers)
     return AnsweredTable(len(answers), n_unsure, answers.notes)
-
-
-def _names(model: Model) -> list[str]:
-    names = answer_names(model.labels)
-    return [*names[:3], "reason", *names[3:]] if model.labels else names
-
-
-def _cells(answers: Answers) -> Iterator[list[str]]:
-    for answer in answers:
-        cells = answer.as_cells()
-        if isinstance(answer, Prediction):
-            cells.insert(3, escape_formula(answer.reason or ""))
-        yield cells

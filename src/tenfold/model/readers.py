@@ -212,11 +212,7 @@ class TableReader:
 
     def read(self, inputs: Any, options: PictureOptions = DEFAULT_OPTIONS) -> Batch:
         """Read the rows of a file, a frame, a dict with a value per column, or a list of them."""
-        return self._batch(self.cells(inputs))
-
-    def cells(self, inputs: Any) -> Cells:
-        """The rows of the same inputs as text, with all their columns."""
-        return read_cells(inputs, self.accepted.names)
+        return self._batch(read_cells(inputs, self.accepted.names))
 
     def read_json(self, items: list[Any], max_characters: int) -> JsonBatch:
         """Objects of column and value."""
