@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tenfold.core.text import in_unit
 from tenfold.evaluation.intervals import (
     MAX_COUNTS,
     MAX_RESAMPLED,
     N_RESAMPLES,
     Score,
-    in_unit,
     mcnemar,
     ratios,
     resampled_counts,
@@ -145,3 +145,12 @@ def test_a_score_in_its_unit_has_five_digits(ends: tuple[float, float, float], t
 
 def test_a_single_number_in_its_unit() -> None:
     assert [in_unit(x) for x in (-2270.84, 0.5, 0.0)] == ["-2,270.8", "0.50000", "0.0000"]
+
+
+def test_wilson_is_scipys() -> None:
+    from scipy.stats import binomtest
+
+    for successes, n in ((0, 5), (1, 1), (3, 7), (9881, 10_000)):
+        ends = binomtest(successes, n).proportion_ci(method="wilson")
+        score = wilson(successes, n)
+        assert (score.low, score.high) == pytest.approx((ends.low, ends.high), abs=1e-12)

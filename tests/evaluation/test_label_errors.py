@@ -10,7 +10,7 @@ import tenfold
 from tenfold import Dataset
 from tenfold.core.errors import DataError, SettingsError
 from tenfold.core.progress import Listener
-from tenfold.evaluation.label_errors import find_suspects, out_of_fold
+from tenfold.evaluation.label_errors import find_label_errors, out_of_fold
 from tests.support.errors import refused
 
 Few = Callable[..., Dataset]
@@ -34,7 +34,7 @@ def test_swapped_labels_come_first_and_progress_is_told(few: Few) -> None:
         def progress(self, n: int, total: int) -> None:
             done.append((n, total))
 
-    suspects = find_suspects(data, folds=2, listener=Notes())
+    suspects = find_label_errors(data, folds=2, listener=Notes())
     assert done == [(n, 40) for n in range(1, 41)], "the default's 20 epochs in each fold"
     assert len(wrong & {suspect.row for suspect in suspects[:20]}) >= 8
     assert all(suspect.row < 2400 for suspect in suspects), "test rows stay sealed"
@@ -49,7 +49,7 @@ def test_copies_are_answered_by_models_that_saw_none_of_them(few: Few) -> None:
     once = few(1200, 0)
     data, wrong = swapped(once, 10, seed=1)
     twice = data.take(np.r_[:1200, :1200])
-    suspects = {suspect.row % 1200 for suspect in find_suspects(twice, folds=2)[:60]}
+    suspects = {suspect.row % 1200 for suspect in find_label_errors(twice, folds=2)[:60]}
     assert len(wrong & suspects) >= 7
 
 
@@ -59,7 +59,7 @@ def test_folds_and_seeds_that_cannot_be_are_refused(few: Few) -> None:
         with pytest.raises(DataError, match=f"folds={folds} .*Expected 2 to 4, the number of dis"):
             out_of_fold(data, np.arange(4), folds=folds, seed=0)
     with pytest.raises(SettingsError, match="seed=-1"):
-        find_suspects(few(20, 0), seed=-1)
+        find_label_errors(few(20, 0), seed=-1)
 
 
 @pytest.mark.slow
@@ -68,11 +68,11 @@ def test_80_of_100_swapped_labels_of_mnist_are_among_the_first_150(
     mnist: Dataset, seed: int
 ) -> None:
     data, wrong = swapped(mnist, 100, seed)
-    suspects = find_suspects(data, seed=seed)
+    suspects = find_label_errors(data, seed=seed)
     assert len(wrong & {suspect.row for suspect in suspects[:150]}) >= 80
 
 
 def test_numbers_have_no_labels_to_suspect() -> None:
     frame = pd.DataFrame({"x": np.arange(60) / 7, "t": np.arange(60) * 1.5})
     with refused("E621"):
-        find_suspects(tenfold.load(frame, target="t"))
+        find_label_errors(tenfold.load(frame, target="t"))

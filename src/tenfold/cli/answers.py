@@ -9,7 +9,6 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import zip_longest
-from math import isfinite
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +23,7 @@ from tenfold.model.csv_form import csv_head, csv_row
 from tenfold.model.forecast import forecast
 from tenfold.model.json_form import Answer, as_json
 from tenfold.model.model import Model
-from tenfold.model.predictions import Answers, Prediction, Predictions, Value
+from tenfold.model.predictions import Answers, Prediction, Predictions
 from tenfold.report.drawings import write_steps
 
 MAX_DRAWN = 10
@@ -71,11 +70,9 @@ def drawn(write: Callable[[], Path]) -> Path | None:
 
 def forecast_answers(model: Model, steps: int) -> Iterator[Answer]:
     """The next values of rows in the order of time; the input is the time."""
-    found = forecast(model, steps)
-    yield from (
-        Answer(time, row, one)
-        for row, (time, one) in enumerate(zip(found.times, found, strict=True))
-    )
+    values = forecast(model, steps)
+    for row, (time, value) in enumerate(zip(values.times, values, strict=True)):
+        yield Answer(time, row, value)
 
 
 def print_json(model: Model, answered: Iterator[Answer], top: int | None) -> bool:
@@ -105,24 +102,21 @@ def print_answers(model: Model, answered: Iterator[Answer], top: int | None, sho
     console = Console(highlight=False, soft_wrap=True)
     complete = True
     for number, answer in enumerate(answered):
-        found, complete = answer.answer, complete and answer.complete
-        if found is None:
+        complete = complete and answer.complete
+        if answer.answer is None:
             print(f"tenfold: {answer.error}", file=sys.stderr)
-        elif isinstance(found, Value):
-            interval = f"  {found.low:.6g} to {found.high:.6g}" if isfinite(found.high) else ""
-            print(f"{answer.input}:{answer.row}  {found.value:.6g}{interval}")
-        elif number < MAX_DRAWN or show:
-            _draw(console, answer, found, top, show)
+            continue
+        line = f"{answer.input}:{answer.row}  {answer.answer.as_text()}"
+        if isinstance(answer.answer, Prediction) and (number < MAX_DRAWN or show):
+            console.print(line, style="bold", markup=False)
+            _draw(console, answer.answer, top, show)
         else:
-            print(_line(answer, found))
+            print(line)
     return complete
 
 
-def _draw(
-    console: Console, answer: Answer, prediction: Prediction, top: int | None, show: bool
-) -> None:
-    """One answer with its bars, and beside them the picture if it is wanted."""
-    console.print(_line(answer, prediction), style="bold", markup=False)
+def _draw(console: Console, prediction: Prediction, top: int | None, show: bool) -> None:
+    """The bars of an answer, and beside them the picture if it is wanted."""
     picture: list[Text] = []
     if show and prediction.image is not None:
         picture = list(_picture_lines(prediction.image, console.color_system is not None))
@@ -130,11 +124,6 @@ def _draw(
     bars = _bar_lines(prediction, top)
     for left, right in zip_longest(picture, bars, fillvalue=None):
         console.print((left or blank) + Text(f"  {right or ''}"))
-
-
-def _line(answer: Answer, prediction: Prediction) -> str:
-    doubt = f"  unsure: {prediction.reason}" if prediction.unsure else ""
-    return f"{answer.input}:{answer.row}  {prediction.label}  {prediction.confidence:.4f}{doubt}"
 
 
 def _bar_lines(prediction: Prediction, top: int | None) -> Iterator[str]:

@@ -4,11 +4,13 @@ import shutil
 import sys
 from pathlib import Path
 
+from tenfold.core.text import ordinal
 from tenfold.evaluation import AnyEvaluation
 from tenfold.experiments.cross_validation import read_folds, spread
-from tenfold.report import PICTURES, ordinal, read_robustness
+from tenfold.report import PICTURES
 from tenfold.runs.csv_files import EXAMPLE_INPUTS, EXAMPLE_ROWS
 from tenfold.runs.record import Run
+from tenfold.runs.studies import read_robustness
 
 
 def print_card(run: Run) -> None:
@@ -20,8 +22,8 @@ def print_card(run: Run) -> None:
     print(f"seconds            {', '.join(seconds)}")
     if record.peak_mb is not None:
         print(f"memory             {record.peak_mb:,.0f} MB at most")
-    place = f"the {ordinal(record.test_opened)} model in {run.path.parent} measured on them"
-    print(f"test rows          {place}")
+    number = ordinal(record.test_opened)
+    print(f"test rows          the {number} model in {run.path.parent} measured on them")
     print(f"run                {run.path}")
     for name in (*PICTURES, "report.html"):
         if (run.path / name).is_file():

@@ -5,7 +5,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from tenfold.core.progress import Listener
 from tenfold.data.dataset import Dataset
-from tenfold.evaluation.label_errors import find_suspects
+from tenfold.evaluation.label_errors import find_label_errors
 
 
 class _Epochs(Listener):
@@ -28,7 +28,7 @@ def print_suspects(data: Dataset, seed: int, top: int) -> None:
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console, transient=True) as bar:
-        suspects = find_suspects(data, seed=seed, listener=_Epochs(bar))
+        suspects = find_label_errors(data, seed=seed, listener=_Epochs(bar))
     print(
         f"labels: {len(suspects):,} training rows are answered otherwise by models that did not "
         "see them, most suspect first"

@@ -8,10 +8,9 @@ from rich.text import Text
 
 from tenfold.cli.card import program_name
 from tenfold.core.settings import Settings, flags_of
-from tenfold.evaluation import in_unit
+from tenfold.core.text import in_unit, ordinal
 from tenfold.experiments.sweeps import Group, Sweep
 from tenfold.learners import is_used
-from tenfold.report import ordinal
 from tenfold.report.commands import train_words
 
 MAX_SHOWN = 20
@@ -45,9 +44,9 @@ def as_plain(done: Sweep) -> dict[str, Any]:
 def print_sweep(done: Sweep) -> None:
     """The settings of a sweep, best first, and what they bought."""
     columns = list(done.groups[0].point)
-    regression = done.best.evaluation.task == "regression"
-    score = "RMSE" if regression else "accuracy"
-    table = _table([*columns, f"validation {score}", "sd", "training", "parameters"])
+    evaluation = done.best.evaluation
+    validation = f"validation {evaluation.score_name}"
+    table = _table([*columns, validation, "sd", "training", "parameters"])
     for group in done.groups[:MAX_SHOWN]:
         cells = [str(value) for value in group.point.values()]
         table.add_row(
@@ -66,11 +65,7 @@ def print_sweep(done: Sweep) -> None:
         print(f"and {len(done.groups) - MAX_SHOWN} more settings in sweep.csv")
     for line in done.findings:
         print(line)
-    evaluation = done.best.evaluation
-    if evaluation.task == "regression":
-        print(f"test rows          RMSE {evaluation.rmse.in_unit}")
-    else:
-        print(f"test rows          accuracy {evaluation.accuracy}")
+    print(f"test rows          {evaluation.headline}")
     _print_end(done)
     print(f"best run           {done.best.path}")
     print(f"next               {program_name()} report {done.best.path} --open")

@@ -25,7 +25,7 @@ from tenfold.core.files import check_new
 from tenfold.core.settings import Reading
 from tenfold.core.version import __version__
 from tenfold.experiments import train as workflow
-from tenfold.experiments.artifacts import compare_runs, rewrite_report
+from tenfold.experiments.artifacts import rewrite_report
 from tenfold.experiments.evaluate import evaluate as evaluate_run
 from tenfold.experiments.evaluate import load_for
 from tenfold.experiments.evaluate import robustness as robustness_of
@@ -33,6 +33,7 @@ from tenfold.learners import LEARNERS
 from tenfold.learners.jax_runtime import prepare
 from tenfold.report import write_comparison
 from tenfold.report.network_page import write_page
+from tenfold.runs.comparison import compare_runs
 from tenfold.runs.export import companions, write_keras, write_onnx
 from tenfold.runs.record import Run
 from tenfold.runs.verify import verify

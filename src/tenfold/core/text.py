@@ -1,5 +1,6 @@
-"""Lists of names in messages: the first ones, and how many more there are."""
+"""Numbers and lists of names as people read them."""
 
+import math
 from collections.abc import Sequence
 
 
@@ -21,3 +22,21 @@ def and_more(shown: int, total: int) -> str:
       (' and 1,200 more', '')
     """
     return f" and {total - shown:,} more" if total > shown else ""
+
+
+def ordinal(number: int) -> str:
+    """The number as a place in a row.
+
+    Example:
+      >>> [ordinal(n) for n in (1, 2, 3, 4, 11, 21)]
+      ['1st', '2nd', '3rd', '4th', '11th', '21st']
+    """
+    teens = 10 <= number % 100 <= 20
+    return f"{number}{'th' if teens else {1: 'st', 2: 'nd', 3: 'rd'}.get(number % 10, 'th')}"
+
+
+def in_unit(value: float, size: float | None = None) -> str:
+    """A number with as many decimals as make five digits of `size`, or of itself."""
+    size = abs(value) if size is None else size
+    digits = 4 - math.floor(math.log10(size)) if size > 0 else 4
+    return f"{value:,.{max(digits, 0)}f}" if -10 <= digits <= 10 else f"{value:.4e}"

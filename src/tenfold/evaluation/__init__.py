@@ -13,7 +13,7 @@ from tenfold.evaluation.classification import (
     log_losses,
 )
 from tenfold.evaluation.comparison import Comparison, Difference, compare_labels, compare_values
-from tenfold.evaluation.intervals import Floats, Score, Subset, Verdict, in_unit, wilson
+from tenfold.evaluation.intervals import Floats, Score, Subset, Verdict, wilson
 from tenfold.evaluation.measures import MEASURES, AnyEvaluation
 from tenfold.evaluation.multiple import Beside, beside_best, holm, mean_interval
 from tenfold.evaluation.ranking import PrecisionAtRecall, Ranking
@@ -56,7 +56,6 @@ __all__ = [
     "expected_calibration_error",
     "f1_scores",
     "holm",
-    "in_unit",
     "log_losses",
     "mean_interval",
     "read_evaluation",

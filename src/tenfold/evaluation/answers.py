@@ -32,10 +32,10 @@ def reliability(confidence: Floats, right: NDArray[np.bool], n_bins: int = N_BIN
 
     Source: Guo et al. 2017, arXiv:1706.04599, section 2; Wilson intervals.
     """
-    place = np.minimum((confidence * n_bins).astype(np.int64), n_bins - 1)
-    n = np.bincount(place, minlength=n_bins)
-    stated = np.bincount(place, confidence, n_bins)[n > 0] / n[n > 0]
-    hits = np.bincount(place, right, n_bins)[n > 0].astype(int)
+    bin_of = np.minimum((confidence * n_bins).astype(np.int64), n_bins - 1)
+    n = np.bincount(bin_of, minlength=n_bins)
+    stated = np.bincount(bin_of, confidence, n_bins)[n > 0] / n[n > 0]
+    hits = np.bincount(bin_of, right, n_bins)[n > 0].astype(int)
     scores = [wilson(hit, rows) for hit, rows in zip(hits.tolist(), n[n > 0].tolist(), strict=True)]
     value, low, high = np.array([(s.value, s.low, s.high) for s in scores]).T
     return Reliability(stated, value, low, high, n[n > 0])

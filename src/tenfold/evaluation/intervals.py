@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from pydantic import AfterValidator
 
 from tenfold.core.contract import Frozen
+from tenfold.core.text import in_unit
 
 Z = NormalDist().inv_cdf(0.975)
 MAX_REACH = 3.2
@@ -67,13 +68,6 @@ class Score(Frozen):
         ends = (self.value, self.low, self.high)
         value, low, high = (in_unit(end, max(map(abs, ends))) for end in ends)
         return f"{value} [{low}, {high}]"
-
-
-def in_unit(value: float, size: float | None = None) -> str:
-    """A number with as many decimals as make five digits of `size`, or of itself."""
-    size = abs(value) if size is None else size
-    digits = 4 - math.floor(math.log10(size)) if size > 0 else 4
-    return f"{value:,.{max(digits, 0)}f}" if -10 <= digits <= 10 else f"{value:.4e}"
 
 
 class Subset(NamedTuple):

@@ -22,7 +22,7 @@ from tenfold.model.model import Model
 FOLDS = 5
 
 
-class Suspect(NamedTuple):
+class SuspectLabel(NamedTuple):
     """A row whose label is in doubt.
 
     Attributes:
@@ -38,13 +38,13 @@ class Suspect(NamedTuple):
     confidence: float
 
 
-def find_suspects(
+def find_label_errors(
     data: Dataset,
     *,
     folds: int = FOLDS,
     seed: int = 0,
     listener: Listener | None = None,
-) -> list[Suspect]:
+) -> list[SuspectLabel]:
     """Suspected wrong labels of the rows outside the official test part, most suspect first.
 
     A row is a suspect when models fitted without it answer another label. The order is by
@@ -71,10 +71,10 @@ def find_suspects(
     probabilities = out_of_fold(data, rows, folds=folds, seed=seed, listener=listener)
     y, likely = data.y[rows], probabilities.argmax(axis=1)
     own = probabilities[np.arange(len(rows)), y]
-    found = np.flatnonzero(likely != y)
+    suspects = np.flatnonzero(likely != y)
     return [
-        Suspect(int(rows[i]), data.labels[y[i]], data.labels[likely[i]], float(own[i]))
-        for i in found[np.argsort(own[found], kind="stable")]
+        SuspectLabel(int(rows[i]), data.labels[y[i]], data.labels[likely[i]], float(own[i]))
+        for i in suspects[np.argsort(own[suspects], kind="stable")]
     ]
 
 
@@ -96,12 +96,12 @@ def out_of_fold(
     none = np.empty(0, np.int64)
     probabilities = np.empty((len(rows), len(data.labels)), np.float32)
     for fold in range(folds):
-        held = fold_of == fold
-        problem = Problem(data, Split(rows[~held], none, none, none), settings)
+        held_out = fold_of == fold
+        problem = Problem(data, Split(rows[~held_out], none, none, none), settings)
         built = fit_model(problem, _AllEpochs(listener or Listener(), fold, folds))
         if built.interrupted:
             raise KeyboardInterrupt
-        probabilities[held] = Model(built.content).answer(data.x[rows[held]]).outputs[0]
+        probabilities[held_out] = Model(built.content).answer(data.x[rows[held_out]]).outputs[0]
     return probabilities
 
 

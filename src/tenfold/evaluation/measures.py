@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tenfold.core.task import Classification, Regression, TaskKind
+from tenfold.core.text import in_unit
 from tenfold.data.dataset import Dataset, RowNumbers
 from tenfold.evaluation.classification import Evaluation
-from tenfold.evaluation.intervals import Floats, Score, Subset, in_unit, ratios, wilson
+from tenfold.evaluation.intervals import Floats, Score, Subset, ratios, wilson
 from tenfold.evaluation.multiple import mean_interval
 from tenfold.evaluation.regression import BaselineValues, RegressionEvaluation
 from tenfold.model.predictions import Predictions, Values

@@ -76,9 +76,11 @@ class Ranking(NamedTuple):
         rest = self.marked[-1] - self.marked[steps[-1]]
         sizes = np.concatenate([new[steps], others, [rest]])
         resampled = np.concatenate(
-            [_measures(c[:, : len(steps)], c[:, len(steps) : -1], recall)
-             for c in resampled_counts(sizes, rng)]
-        )  # fmt: skip
+            [
+                _measures(counts[:, : len(steps)], counts[:, len(steps) : -1], recall)
+                for counts in resampled_counts(sizes, rng)
+            ]
+        )
         value, precision = _measures(new[steps][None], others[None], recall)[0].tolist()
         step = steps[_reaching(self.found[steps], recall)]
         marked = int(self.marked[step])

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from tenfold.core import html_repr
 from tenfold.core.contract import Frozen
 from tenfold.core.errors import DataError
+from tenfold.core.text import in_unit
 from tenfold.evaluation.intervals import (
     ARRAYS,
     Finite,
@@ -17,7 +18,6 @@ from tenfold.evaluation.intervals import (
     Score,
     Subset,
     Verdict,
-    in_unit,
     ratios,
     verdict_of,
     wilson,

@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tenfold.core.contract import Frozen
+from tenfold.core.text import in_unit
 from tenfold.data.dataset import Dataset, RowNumbers
 from tenfold.data.duplicates import nearly_same
-from tenfold.evaluation.intervals import Finite, Score, in_unit
+from tenfold.evaluation.intervals import Finite, Score
 from tenfold.evaluation.measures import MEASURES, Measure
 from tenfold.inputs.tables.columns import Table
 from tenfold.model.model import Model
@@ -150,19 +151,19 @@ def measure_robustness(
     if len(y) > MAX_ROWS:
         rows = np.sort(rng.choice(len(y), MAX_ROWS, replace=False))
         x, y = x[rows], y[rows]
-    asked, accepted = _Asker(model, y), model.contract.input
+    scorer, accepted = _Scorer(model, y), model.contract.input
     names = accepted.names if accepted.kind == "table" else ()
     changes = missing_columns(names) if accepted.kind == "table" else image_changes(rng, x)
     return Robustness(
         part=part,
         n=len(y),
-        score=asked.measure.score,
-        base=asked.score(x),
+        score=scorer.measure.score,
+        base=scorer.score(x),
         changes=tuple(
-            Change(kind=change.kind, amount=change.amount, value=asked.score(change.change(x)))
+            Change(kind=change.kind, amount=change.amount, value=scorer.score(change.change(x)))
             for change in changes
         ),
-        columns=_importance(asked, x, names, rng),
+        columns=_importance(scorer, x, names, rng),
     )
 
 
@@ -185,7 +186,7 @@ def nearly_seen(
     )
 
 
-class _Asker:
+class _Scorer:
     """The score of a model on rows whose truth is known."""
 
     def __init__(self, model: Model, y: NDArray[Any]) -> None:
@@ -227,13 +228,13 @@ def _without(x: Table, name: str) -> Table:
 
 
 def _importance(
-    asked: _Asker, x: Any, names: Sequence[str], rng: np.random.Generator
+    scorer: _Scorer, x: Any, names: Sequence[str], rng: np.random.Generator
 ) -> tuple[ColumnCost, ...]:
-    base = asked.error(x) if names else 0.0
+    base = scorer.error(x) if names else 0.0
     columns = []
     for name in names:
         costs = [
-            asked.error(Table({**x.columns, name: rng.permutation(x.columns[name])})) - base
+            scorer.error(Table({**x.columns, name: rng.permutation(x.columns[name])})) - base
             for _ in range(N_SHUFFLES)
         ]
         columns.append(

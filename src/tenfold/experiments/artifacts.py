@@ -7,15 +7,14 @@ import numpy as np
 
 from tenfold import report
 from tenfold.core import files
-from tenfold.core.errors import DataError
 from tenfold.data.dataset import Dataset, RowNumbers
 from tenfold.data.split import Split
-from tenfold.evaluation import MEASURES, AnyEvaluation, Comparison, Subset
+from tenfold.evaluation import MEASURES, AnyEvaluation, Subset
 from tenfold.evaluation.robustness import measure_robustness, nearly_seen
 from tenfold.model.model import Model
 from tenfold.model.predictions import Answers
 from tenfold.runs import csv_files
-from tenfold.runs.csv_files import STORED, StoredAnswers, read_predictions, write_answers
+from tenfold.runs.csv_files import STORED, StoredAnswers, write_answers
 from tenfold.runs.record import DataRecord, Run
 
 N_EXAMPLES = 10
@@ -23,7 +22,12 @@ N_EXAMPLES = 10
 
 
 def measure(
-    model: Model, data: Dataset, rows: RowNumbers, part: str, known: DataRecord, recall: float = 0.8
+    model: Model,
+    data: Dataset,
+    rows: RowNumbers,
+    part: str,
+    record: DataRecord,
+    recall: float = 0.8,
 ) -> tuple[AnyEvaluation, Answers]:
     """Ask a model some rows, and score its answers.
 
@@ -32,11 +36,11 @@ def measure(
       data: Where the rows are.
       rows: Their numbers.
       part: What they are called: `test`, `validation` or `all`.
-      known: What the training rows said: the mean of a target, the label that is looked for.
+      record: What the training rows said: the mean of a target, the label that is looked for.
       recall: Share of the positive rows that is to be found, for the precision it leaves.
     """
     answers = model.answer(data.x[rows])
-    task = known.about(data.task)
+    task = record.about(data.task)
     evaluation = MEASURES[task.kind].evaluate(
         answers,
         data,
@@ -133,34 +137,3 @@ def rewrite_report(run: Run) -> Path:
             run.record.files["report.html"] = files.sha256(path)
             run.save()
     return path
-
-
-def compare_runs(first: Run, second: Run) -> Comparison:
-    """Compare two runs on the test rows that both have: neither was fitted to them.
-
-    Raises:
-      RunError: One of them was not evaluated.
-      DataError: Runs on other data, or without a test row in common.
-    """
-    if first.record.data.fingerprint != second.record.data.fingerprint:
-        raise DataError(
-            "E801",
-            "Runs on other data",
-            expected="two runs on the same data",
-            **{run.path.name: run.record.data.name for run in (first, second)},
-        )
-    names = (first.path.resolve().name, second.path.resolve().name)
-    if names[0] == names[1]:
-        names = (str(first.path), str(second.path))
-    stored, others = read_predictions(first), read_predictions(second)
-    row_of = {key: row for row, key in enumerate(others.keys)}
-    pairs = [(row, row_of[key]) for row, key in enumerate(stored.keys) if key in row_of]
-    if len(pairs) < 2:
-        raise DataError(
-            "E802",
-            "Too few test rows in common",
-            where=" and ".join(names),
-            expected="two or more that both were measured on",
-            n_common=len(pairs),
-        )
-    return stored.compare(others, np.array(pairs).T, names)

@@ -59,9 +59,7 @@ def half_widths(model: Model, data: Dataset, rows: RowNumbers) -> tuple[float, .
     starts = rows[(rows >= lags) & (rows + steps <= rows[-1] + 1)]
     if len(starts) < 9:  # no finite width can be promised at 90%
         return ()
-    history = np.stack([data.y[starts - lag] for lag in range(order.lags, 0, -1)], axis=1) if (
-        order.lags
-    ) else np.empty((len(starts), 0))  # fmt: skip
+    history = data.y[starts[:, None] - np.arange(order.lags, 0, -1)]
     known = data.x.columns[order.time]
     ahead = starts[:, None] + np.arange(steps)
     times = known.view(np.int64)[ahead] if order.is_date else known[ahead]

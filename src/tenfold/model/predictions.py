@@ -70,6 +70,11 @@ class Prediction:
         probabilities = map(number_text, self.probabilities.tolist())
         return [escape_formula(self.label), confidence, unsure, *probabilities]
 
+    def as_text(self) -> str:
+        """The answer in a line for people: label, confidence, and why it is unsure."""
+        doubt = f"  unsure: {self.reason}" if self.unsure else ""
+        return f"{self.label}  {self.confidence:.4f}{doubt}"
+
     def with_steps(self, steps: PictureSteps) -> "Prediction":
         """The same answer to a picture file: unsure where the picture has a problem."""
         if steps.problem is None:
@@ -231,6 +236,11 @@ class Value:
         """The cells of `predict --csv`: value, low and high; an end that is not finite is empty."""
         ends = (end if isfinite(end) else None for end in (self.low, self.high))
         return [number_text(self.value), *map(number_text, ends)]
+
+    def as_text(self) -> str:
+        """The answer in a line for people: the value, and its interval where there is one."""
+        interval = f"  {self.low:.6g} to {self.high:.6g}" if isfinite(self.high) else ""
+        return f"{self.value:.6g}{interval}"
 
     def with_steps(self, steps: PictureSteps) -> "Value":
         """The same answer to a picture file: a value keeps no picture."""

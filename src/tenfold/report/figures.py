@@ -6,13 +6,31 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tenfold.core.task import TaskKind
 from tenfold.evaluation import AnyEvaluation, Evaluation, RegressionEvaluation
-from tenfold.report.answers import answered_figure, calibration_figure
-from tenfold.report.plots import confusion_figure, history_figure, precision_recall_figure
+from tenfold.evaluation.robustness import Robustness
+from tenfold.report.answers import answered_figure, calibration_figure, importance_figure
+from tenfold.report.plots import (
+    as_svg,
+    confusion_figure,
+    history_figure,
+    precision_recall_figure,
+)
 from tenfold.report.values import forecast_figure, predicted_vs_true_figure, residuals_figure
 from tenfold.runs.csv_files import StoredAnswers, StoredLabels, StoredValues
+from tenfold.runs.record import Run
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+
+PICTURES = {
+    "confusion_matrix.png": "Confusion matrix",
+    "precision_recall.png": "Precision and recall",
+    "predicted_vs_true.png": "Predicted against true",
+    "forecast.png": "The test rows over time",
+    "residuals.png": "Residuals",
+    "history.png": "Training",
+}
+"""Every picture for people that a run folder may hold, in the order of the report."""
 
 
 class RunFigure(NamedTuple):
@@ -106,3 +124,29 @@ FIGURES: Mapping[TaskKind, Callable[..., Iterator[RunFigure]]] = {
     "classification": _label_figures,
     "regression": _value_figures,
 }
+
+
+class Plot(NamedTuple):
+    """One plot of a report; a wide one has a row of its own."""
+
+    svg: str
+    caption: str
+    is_wide: bool
+
+
+def report_plots(run: Run, stored: StoredAnswers, robustness: Robustness | None) -> list[Plot]:
+    """The plots of a report, its own and those of the run."""
+    times = stored.keys if (run.path / "forecast.png").is_file() else ()
+    figures = [*run_figures(run.evaluation, stored, times, run.history)]
+    if robustness is not None and robustness.columns:
+        cost = f"What shuffling a column costs: {robustness.score}."
+        draw = partial(importance_figure, robustness)
+        figures.append(RunFigure("Importance of the columns", draw, cost))
+    plots = []
+    for shown in figures:
+        if shown.caption:
+            figure = shown.draw()
+            width, height = figure.get_size_inches()
+            svg = as_svg(figure, shown.title)
+            plots.append(Plot(svg, shown.caption, width > 1.7 * height))
+    return plots

@@ -8,6 +8,9 @@ from numpy.typing import NDArray
 
 from tenfold.core import files
 
+SHEET = "test_images.png"
+"""The test images of a run, wrong ones first."""
+
 COLUMNS = 100
 MAX_SIDE_PX = 112
 """Larger images are shrunk to this longer side: thumbnails of 56 on a screen of two pixels a point,

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tenfold.core.colours import AGAINST, INK
-from tenfold.evaluation import RegressionEvaluation, in_unit
+from tenfold.core.text import in_unit
+from tenfold.evaluation import RegressionEvaluation
 from tenfold.report.plots import VALIDATION, Floats, lay_out, new_figure, plain, short
 
 if TYPE_CHECKING:

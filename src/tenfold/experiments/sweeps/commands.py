@@ -14,6 +14,7 @@ from tenfold.core.records import TrialResult
 from tenfold.core.settings import Reading
 from tenfold.data.dataset import Dataset
 from tenfold.data.load import load
+from tenfold.evaluation import MEASURES
 from tenfold.experiments.artifacts import write_evidence
 from tenfold.experiments.sweeps.executors import Executor, LocalProcesses
 from tenfold.experiments.sweeps.findings import Facts, beside, chosen_line
@@ -302,7 +303,7 @@ def _conclude_sweep(work: Work, groups: Sequence[Group], best: Run) -> None:
             beside(groups),
             max(1, len(work.data.labels)),
             len(work.split.train) * best.record.config.epochs,
-            "validation accuracy" if work.data.labels else "validation RMSE",
+            f"validation {MEASURES[work.data.task.kind].score}",
             least_is_best=work.least_is_best,
         )
         if not work.plan.is_search:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from tenfold.evaluation import in_unit
+from tenfold.core.text import in_unit
 from tenfold.experiments.sweeps.table import Group
 
 

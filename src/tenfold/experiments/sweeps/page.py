@@ -5,11 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 from tenfold.core import files
 from tenfold.core.colours import AGAINST, INK
-from tenfold.evaluation import in_unit
+from tenfold.core.text import in_unit, ordinal
 from tenfold.experiments.sweeps.findings import Facts, beside
 from tenfold.experiments.sweeps.table import Group, sort_rows
 from tenfold.experiments.sweeps.work import Work
-from tenfold.report import ordinal
 from tenfold.report.network_page import read_text, render
 from tenfold.report.plots import TRAIN, VALIDATION, as_svg, literal, new_figure, plain
 from tenfold.runs.record import Run

@@ -76,13 +76,11 @@ def write_table(
 ) -> None:
     """Write `sweep.csv` or `comparison.csv`; `score` is the name of its column."""
     head = (*columns, "seed", score, "parameters", "state", "seconds", "run")
-    lines = (
-        [
-            *(_cell(row.point[name]) for name in columns), str(row.seed), number_text(row.score),
-            number_text(row.parameters), row.state, number_text(row.seconds), str(row.run),
-        ]
-        for row in sort_rows(rows)
-    )  # fmt: skip
+    lines = []
+    for row in sort_rows(rows):
+        settings = [_cell(row.point[name]) for name in columns]
+        numbers = [str(row.seed), number_text(row.score), number_text(row.parameters)]
+        lines.append([*settings, *numbers, row.state, number_text(row.seconds), str(row.run)])
     write_csv(path, head, lines)
 
 
@@ -102,13 +100,13 @@ def group_rows(rows: Iterable[TrialResult], *, least_is_best: bool) -> list[Grou
     A search may ask for a point twice. Its trials are the same then: one of each seed counts, a
     finished one where there is one.
     """
-    found: dict[tuple[Any, ...], dict[int, TrialResult]] = {}
+    by_point: dict[tuple[Any, ...], dict[int, TrialResult]] = {}
     for row in sort_rows(rows):
-        trials = found.setdefault(tuple(row.point.values()), {})
+        trials = by_point.setdefault(tuple(row.point.values()), {})
         if row.seed not in trials or trials[row.seed].score is None:
             trials[row.seed] = row
     groups = []
-    for trials in found.values():
+    for trials in by_point.values():
         members = list(trials.values())
         scores = [row.score for row in members if row.score is not None]
         if len(scores) < len(members):

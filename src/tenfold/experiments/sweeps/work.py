@@ -17,6 +17,7 @@ from tenfold.core.records import TrialResult
 from tenfold.core.settings import Settings
 from tenfold.data.dataset import Dataset
 from tenfold.data.split import Split
+from tenfold.evaluation import MEASURES
 from tenfold.experiments.evaluate import split_of
 from tenfold.experiments.sweeps.executors import Executor
 from tenfold.experiments.sweeps.folder import SweepRecord, claim, save_record
@@ -81,12 +82,12 @@ class Work:
     @property
     def score_name(self) -> str:
         """The column of the score."""
-        return "val_accuracy" if self.data.labels else "val_rmse"
+        return f"val_{MEASURES[self.data.task.kind].column}"
 
     @property
     def least_is_best(self) -> bool:
         """Whether a smaller score is better."""
-        return not self.data.labels
+        return not self.data.task.more_is_better
 
     def go_on(self) -> bool:
         """Whether the time is not over."""

@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -15,7 +15,6 @@ from tenfold.core import files
 from tenfold.inputs.idx import read_idx
 from tenfold.inputs.pictures.mnist_box import SIDE_PX
 from tenfold.model.model import Model
-from tenfold.model.predictions import Predictions
 from tenfold.report.network_page.modules import inlined
 from tenfold.report.network_page.network import Unable, read_network
 from tenfold.runs.csv_files import EXAMPLE_INPUTS
@@ -117,8 +116,7 @@ def _examples(run: Run, model: Model) -> list[Mapping[str, str]]:
     if not path.is_file():
         return []
     images: NDArray[np.uint8] = read_idx(path)
-    answers = model.answer(images)
-    labels: Sequence[str] = answers.labels if isinstance(answers, Predictions) else ()
+    labels = [answer.as_json()["label"] for answer in model.answer(images)]
     return [
         {"label": label, "pixels": base64.b64encode(image.tobytes()).decode()}
         for label, image in zip(labels, images, strict=True)
