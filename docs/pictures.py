@@ -107,6 +107,54 @@ def intervals(axes: Any) -> None:
     axes.set_title("What is known of a model with 98% of its test rows right (95%)", loc="left")
 
 
+def data_flow(axes: Any) -> None:
+    """From a source to what people and programs read, with the wing that does each step."""
+    steps = {
+        "source": (0.0, 3.0, "a file, folder or name", "inputs/"),
+        "Dataset": (1.5, 3.0, "examples, answers, keys", "data/"),
+        "Split": (3.0, 3.0, "three sets of rows", "data/"),
+        "Problem": (4.5, 3.0, "rows, settings, task", "build/"),
+        "fit_model": (6.0, 3.0, "fit, calibrate, check", "learners/, build/"),
+        "model.onnx": (6.0, 1.7, "the one file", "build/"),
+        "Model": (4.5, 1.7, "the only way to predict", "model/"),
+        "Evaluation": (3.0, 1.7, "scores with intervals", "evaluation/"),
+        "run folder": (1.5, 1.7, "model and evidence", "runs/"),
+        "sweep, compare": (6.0, 0.4, "a Problem for each trial", "experiments/"),
+        "report.html": (0.0, 1.7, "for people", "report/"),
+        "service": (0.0, 0.4, "for programs", "serve/"),
+        "exports": (1.5, 0.4, "page, Keras, ONNX", "runs/export/"),
+    }
+    for name, (x, y, about, wing) in steps.items():
+        is_end = name in ("source", "model.onnx", "run folder")
+        style = {"boxstyle": "round,pad=0.45", "fc": BLUE if is_end else "white", "ec": BLUE}
+        colour = "white" if is_end else INK
+        axes.text(x, y, name, ha="center", va="center", bbox=style, color=colour, fontsize=9)
+        below = f"{about}\n{wing}"
+        axes.text(x, y - 0.3, below, ha="center", va="top", color=INK, fontsize=7)
+    for start, end, colour in (
+        ((0.42, 3.0), (1.03, 3.0), GREY),
+        ((1.97, 3.0), (2.65, 3.0), GREY),
+        ((3.35, 3.0), (4.02, 3.0), GREY),
+        ((4.98, 3.0), (5.52, 3.0), GREY),
+        ((6.0, 2.28), (6.0, 1.98), GREY),
+        ((5.45, 1.7), (4.9, 1.7), GREY),
+        ((4.1, 1.7), (3.58, 1.7), GREY),
+        ((2.45, 1.7), (2.05, 1.7), GREY),
+        ((0.95, 1.7), (0.55, 1.7), GREY),
+        ((1.08, 1.45), (0.4, 0.62), GREY),
+        ((1.5, 0.98), (1.5, 0.68), GREY),
+        ((3.0, 2.28), (3.0, 1.98), ORANGE),
+        ((6.7, 0.5), (6.55, 3.0), GREY),
+    ):
+        curve = "arc3,rad=0.2" if start == (6.7, 0.5) else "arc3"
+        arrow = {"arrowstyle": "->", "color": colour, "lw": 1.4, "connectionstyle": curve}
+        axes.annotate("", end, start, arrowprops=arrow)
+    axes.text(3.08, 2.12, "test rows, sealed", va="center", color=ORANGE, fontsize=7)
+    axes.text(3.68, 3.12, "the others", ha="center", color=INK, fontsize=7)
+    axes.set_xlim(-0.7, 7.2)
+    axes.set_ylim(-0.35, 3.4)
+
+
 def box(model: tenfold.Model, folder: Path) -> None:
     """A digit on grey paper with a shadow, and what the network sees of it."""
     digit = tenfold.load("mnist").x[60_004].astype(float) / 255
@@ -150,6 +198,7 @@ def main() -> None:
         plot("graph", (8.5, 2.2), graph(run / "model.onnx"), bare=True)
         plot("sealed", (7.5, 1.7), sealed, bare=True)
         plot("intervals", (7.5, 2.8), intervals, bare=False)
+        plot("data-flow", (9.5, 4.2), data_flow, bare=True)
         box(tenfold.open(run).model, folder)
 
 

@@ -30,8 +30,7 @@ ROOT = Path(tenfold.__file__).parent.parent.parent
 README = ROOT / "README.md"
 DOCS = ROOT / "docs"
 PAGES = [*DOCS.glob("*.md"), *DOCS.glob("guide/*.md"), *DOCS.glob("design/*.md")]
-NO_GUIDES = (DOCS / "design" / "index.md", DOCS / "changes.md")
-GUIDES = [page for page in PAGES if page not in NO_GUIDES]
+GUIDES = [page for page in PAGES if page != DOCS / "changes.md"]
 COMMANDS = list(reference.commands())
 
 

@@ -1,4 +1,4 @@
-"""The walls of docs/design/index.md: who imports whom, what is public, what is never loaded."""
+"""The rules of docs/design/tree.md: who imports whom, what is public, what is never loaded."""
 
 import ast
 import re
@@ -13,12 +13,12 @@ import tenfold
 
 SOURCE = Path(tenfold.__file__).parent
 ROOT = SOURCE.parent.parent
-DESIGN = ROOT / "docs" / "design" / "index.md"
+TREE = ROOT / "docs" / "design" / "tree.md"
 
 
 def wings() -> list[str]:
-    """The wings in the order of the design's table."""
-    table = DESIGN.read_text("utf-8").partition("## Wings")[2].partition("\n## ")[0]
+    """The wings in the order of the table on the page of the tree."""
+    table = TREE.read_text("utf-8").partition("## Wings")[2].partition("\n## ")[0]
     return [line.split("`")[1].strip("/") for line in table.splitlines() if line.startswith("| `")]
 
 

@@ -22,7 +22,7 @@ class Answer(NamedTuple):
 
 
 def as_json(answer: Answer, top: int | None = None) -> dict[str, Any]:
-    """The promised form (docs/design/index.md); with `top` only so many labels, the best first."""
+    """The promised form (docs/format.md); with `top` only so many labels, the best first."""
     if answer.answer is None:
         return {"input": answer.input, "error": answer.error}
     return {"input": answer.input, "row": answer.row, **answer.answer.as_json(top)}

@@ -193,7 +193,7 @@ def write_annotated(
 
 
 def as_json(read: Transcript) -> list[dict[str, Any]]:
-    """The lines as `tenfold read --json` prints them (docs/design/index.md)."""
+    """The lines as `tenfold read --json` prints them (docs/format.md)."""
     return [{"text": text, "digits": list(_digits(line))}
             for text, line in zip(read.texts, read.lines, strict=True)]  # fmt: skip
 
