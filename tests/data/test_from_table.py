@@ -73,6 +73,14 @@ def test_a_kind_can_be_said() -> None:
     assert [column.kind for column in found.input.columns] == ["number", "category"]  # type: ignore[union-attr]
 
 
+def test_a_dropped_column_is_not_learned_from() -> None:
+    asked = Reading(target="y", drop=("x", "z"), columns={"z": "number"})
+    found = dataset(reading=asked, x=X, z=X[::-1], y=["a", "b"] * 12)
+    assert [column.name for column in found.input.columns] == ["z"]  # type: ignore[union-attr]
+    with pytest.raises(DataError, match="No such column: column='q'"):
+        dataset(reading=Reading(target="y", drop=("q",)), x=X, y=["a", "b"] * 12)
+
+
 def test_few_different_rows_are_cases_and_not_copies() -> None:
     found = dataset(x=[1, 2] * 100, y=["a", "b", "a"] * 66 + ["a", "b"])
     assert found.group_of.tolist() == list(range(200)) and found.info

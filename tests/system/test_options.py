@@ -40,6 +40,7 @@ READINGS = st.fixed_dictionaries(
         "target": WORDS,
         "task": st.sampled_from(["classification", "regression"]),
         "columns": st.dictionaries(WORDS, st.sampled_from(["text", "number"]), min_size=1),
+        "drop": st.lists(WORDS, min_size=1, max_size=3).map(tuple),
         "header": st.booleans(),
         "separator": st.sampled_from([";", "\t", "|"]),
         "time": WORDS,

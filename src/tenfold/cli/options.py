@@ -173,6 +173,8 @@ class _Option:
                 return given
             if get_origin(kind) is dict:
                 return _pairs(self.flag.word, given, _typed(_kinds(get_args(kind)[1])))
+            if get_origin(kind) is tuple and isinstance(given, list):
+                return tuple(given)
             if get_origin(kind) is tuple:
                 number = _kinds(get_args(kind)[0])[0]
                 return tuple(numbers(self.flag.word, given, number, self._example()) or ())
@@ -214,7 +216,7 @@ def _kinds(annotation: Any) -> tuple[Any, ...]:
 
 def _typed(kinds: tuple[Any, ...]) -> Any:
     """What the command line reads a value as: lists and choices are words, checked later."""
-    if get_origin(kinds[0]) is dict:
+    if get_origin(kinds[0]) is dict or kinds[0] == tuple[str, ...]:
         return list[str]
     return kinds[0] if kinds[0] in (bool, int, float) else str
 

@@ -14,6 +14,7 @@ from pydantic import (
     ValidationError,
     ValidationInfo,
     field_validator,
+    model_validator,
 )
 
 from tenfold.core.contract import KINDS, ColumnKind, Frozen
@@ -74,6 +75,9 @@ class Reading(Frozen):
     columns: Annotated[dict[str, ColumnKind], Flag("NAME=KIND", "column")] = Field(
         default={}, description=f"The kind of a column: {', '.join(KINDS)}."
     )
+    drop: Annotated[tuple[str, ...], Flag("COLUMN")] = Field(
+        default=(), description="A column that is not learned from, such as a row number or a name."
+    )
     header: Flagged[bool | None] = Field(
         default=None, description="Whether the first row holds the names of the columns."
     )
@@ -93,6 +97,14 @@ class Reading(Frozen):
         le=10_000,
         description="How many earlier values of the target become columns; 7 with --time.",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _dropped_columns_identify_their_row(cls, given: Any) -> Any:
+        if isinstance(given, dict) and given.get("drop"):
+            kinds = dict.fromkeys(given["drop"], "identifier") | given.get("columns", {})
+            return given | {"columns": kinds}
+        return given
 
     @field_validator("separator", mode="before")
     @classmethod

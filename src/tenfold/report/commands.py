@@ -70,6 +70,9 @@ def flag_words(model: type[Frozen], values: Mapping[str, Any]) -> Iterator[str]:
         elif isinstance(value, Mapping):
             for key, one in value.items():
                 yield from (word, f"{key}={_text(one)}")
+        elif isinstance(value, list | tuple) and any(isinstance(one, str) for one in value):
+            for one in value:
+                yield from (word, one)
         elif isinstance(value, list | tuple):
             yield from (word, ",".join(map(_text, value)))
         else:
