@@ -18,7 +18,7 @@ from tenfold.data.from_table import table_dataset
 from tenfold.data.split import Split
 from tenfold.data.split import split as split_data
 from tenfold.evaluation import RegressionEvaluation
-from tenfold.inputs.tables.read import from_frame
+from tenfold.inputs.tables.cells import from_frame
 from tenfold.learners import LEARNERS
 from tenfold.model.model import Model
 from tenfold.model.predictions import Predictions, Values

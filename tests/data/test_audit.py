@@ -1,17 +1,21 @@
 """The audit: what stands in both parts, what repeats, which labels are few."""
 
 import json
+import resource
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import tenfold
 from tenfold import Dataset, Run
 from tenfold.core.progress import Watcher
 from tenfold.core.records import Audit
+from tenfold.core.settings import Reading
 from tenfold.data.audit import audit_data
 from tenfold.inputs.idx import write_idx
+from tenfold.inputs.tables.columns import levels
 
 
 def dataset(train: list[tuple[int, int]], test: list[tuple[int, int]]) -> Dataset:
@@ -159,3 +163,27 @@ def test_training_says_it_first_and_keeps_it(mnist: Dataset, tmp_path: Path) -> 
     assert Audit.model_validate(stored) == audit_data(data)
     assert run.record.data.n_dropped == 50
     assert "audit.json" in run.record.files
+
+
+def test_an_order_by_the_alphabet_gives_nothing_away() -> None:
+    names = [f"{chr(97 + i % 26)}{chr(97 + i // 26 % 26)}{i}" for i in range(800)]
+    answers = ["low" if name < "n" else "high" for name in names]
+    frame = pd.DataFrame({"name": names, "y": answers, "x": [i % 7 for i in range(800)]})
+    data = tenfold.load(frame, target="y", reading=Reading(columns={"name": "category"}))
+    assert not [f for f in audit_data(data).findings if f.kind == "gives the answer away"]
+    leak = frame.assign(name=[f"{answer}-{i % 5}" for i, answer in enumerate(answers)])
+    data = tenfold.load(leak, target="y")
+    (found,) = [f for f in audit_data(data).findings if f.kind == "gives the answer away"]
+    assert found.text.startswith("name alone")
+
+
+def test_a_long_cell_takes_no_memory() -> None:
+    words = [f"w{i % 40}" for i in range(8000)]
+    words[17] = "a" * 130_000
+    frame = pd.DataFrame({"x": words, "y": [i % 2 for i in range(8000)]})
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    data = tenfold.load(frame, target="y")
+    audit_data(data)
+    assert data.info is not None
+    assert len(levels(data.x.columns["x"])) == 41
+    assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024 < 200

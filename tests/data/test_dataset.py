@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -512,3 +513,19 @@ def test_copies_are_found(height: int, width: int, seed: int) -> None:
     images = np.random.default_rng(seed).integers(0, 2, (40, height, width), np.uint8)
     rows = [image.tobytes() for image in images]
     assert first_of_each(images).tolist() == [rows.index(row) for row in rows]
+
+
+def test_a_dataset_prints_one_line_and_a_small_card(mnist: Dataset) -> None:
+    assert repr(mnist) == (
+        "Dataset('mnist', rows 70,000, inputs images of 28 x 28, "
+        "answers 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, test rows 10,000)"
+    )
+    card = mnist._repr_html_()
+    assert "70,000" in card and card.count("<img") == 10 and len(card) < 20_000
+    table = load(pd.DataFrame({"x": [1.5, 2, 3, 4], "y": [0.5, 1, 2, 3]}), target="y")
+    assert (
+        repr(table) == "Dataset('table', rows 4, inputs 1 columns, answers numbers from 0.5 to 3)"
+    )
+    labels = [f"<{i}>" for i in range(100)] * 2
+    many = load(pd.DataFrame({"x": np.arange(200) / 3, "y": labels}), target="y")
+    assert "and 90 more" in repr(many) and "&lt;0&gt;" in many._repr_html_()

@@ -2,6 +2,7 @@
 
 import os
 import re
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +133,69 @@ def test_train_and_test_are_the_parts(tmp_path: Path) -> None:
     assert len(data) == 14 and data.labels == ("blue", "green", "red")
     assert data.test_rows.tolist() == [12, 13]
     assert [data.keys[row] for row in data.test_rows] == ["Test/red/0.png", "Test/red/1.png"]
+
+
+@pytest.mark.parametrize("name", ["valid", "val", "Validation", "dev"])
+def test_a_validation_folder_is_the_validation_part(tmp_path: Path, name: str) -> None:
+    colour_folder(tmp_path / "training", 8)
+    for i, label in enumerate(COLOURS):
+        save(coloured(label, 900 + i), tmp_path / name / label / "0.png")
+    copied = tmp_path / "training" / "red" / "copy.png"
+    copied.write_bytes((tmp_path / name / "red" / "0.png").read_bytes())
+    data = tenfold.load(tmp_path)
+    assert data.pictures is not None and data.pictures.remarks == ()
+    official = [data.keys[row] for row in data.validation_rows]
+    assert official == [f"{name}/{label}/0.png" for label in sorted(COLOURS)]
+    parts = split(data, validation_size=0.15)
+    assert parts.validation.tolist() == data.validation_rows.tolist()
+    assert not set(parts.validation) & {*parts.train, *parts.test} and len(parts.test)
+    assert [data.keys[row] for row in parts.dropped] == ["training/red/copy.png"]
+    none = split(data)
+    assert not len(none.validation) and not set(data.validation_rows) & {*none.train, *none.test}
+    taken = data.take(np.flatnonzero(data.y == 0))
+    assert [taken.keys[row] for row in taken.validation_rows] == [f"{name}/blue/0.png"]
+
+
+def test_train_valid_and_test_are_three_parts(tmp_path: Path) -> None:
+    for part in ("train", "valid", "test"):
+        colour_folder(tmp_path / "dataset" / part, 3 if part == "train" else 1)
+    data = tenfold.load(tmp_path)
+    parts = split(data, validation_size=0.15)
+    assert (len(parts.train), len(parts.validation), len(parts.test)) == (9, 3, 3)
+    assert data.keys[parts.test[0]] == "dataset/test/blue/0.png"
+
+
+@pytest.mark.parametrize("name", ["test", "testing", "Unlabelled"])
+def test_a_folder_of_pictures_without_labels_is_no_label(tmp_path: Path, name: str) -> None:
+    colour_folder(tmp_path, 3)
+    save(coloured("red", 50), tmp_path / name / "0.png")
+    data = tenfold.load(tmp_path)
+    assert data.labels == ("blue", "green", "red") and len(data) == 9
+    assert data.pictures is not None
+    assert data.pictures.remarks == (("skipped", f"pictures without a label, not used: {name}"),)
+    inside = tmp_path / "parts"
+    colour_folder(inside / "train", 3)
+    save(coloured("red", 50), inside / name / "0.png")
+    again = tenfold.load(inside)
+    assert again.pictures is not None and again.pictures.remarks == data.pictures.remarks
+
+
+def test_pictures_may_lie_deeper_and_folders_may_be_wrapped(tmp_path: Path) -> None:
+    for label in COLOURS:
+        for i, author in enumerate(("anna", "bert")):
+            save(coloured(label, i), tmp_path / "a" / "b" / label / author / f"{i}.png")
+    data = tenfold.load(tmp_path)
+    assert data.labels == ("blue", "green", "red") and len(data) == 6
+    assert data.keys[:2] == ["a/b/blue/anna/0.png", "a/b/blue/bert/1.png"]
+
+
+def test_names_of_labels_are_equal_in_every_form_of_unicode(tmp_path: Path) -> None:
+    for label in ("Käfer", "Ameise"):
+        decomposed = unicodedata.normalize("NFD", label)
+        for folder in (tmp_path / "train" / label, tmp_path / "test" / decomposed):
+            save(coloured("red", len(label)), folder / "0.png")
+    data = tenfold.load(tmp_path)
+    assert data.labels == ("Ameise", "Käfer") and data.y.tolist() == [0, 1, 0, 1]
 
 
 def test_train_may_be_a_label(tmp_path: Path) -> None:

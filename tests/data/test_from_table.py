@@ -10,8 +10,9 @@ from tenfold.core.contract import Column, Contract, Order, TableInput
 from tenfold.core.errors import DataError, TargetError
 from tenfold.core.settings import Reading
 from tenfold.data.dataset import Dataset
-from tenfold.data.from_table import table_dataset, with_earlier_values
-from tenfold.inputs.tables.read import Cells, from_frame
+from tenfold.data.from_table import table_dataset
+from tenfold.data.time_order import with_earlier_values
+from tenfold.inputs.tables.cells import Cells, from_frame
 from tests.support.errors import refused
 
 

@@ -127,7 +127,7 @@ def test_companion_files_of_other_systems_are_passed_over(tmp_path: Path) -> Non
 @pytest.mark.parametrize("source", [np.zeros((3, 28, 28), np.uint8), None, [1, 2], b"mnist"])
 def test_what_is_no_source_is_refused_with_what_to_do(source: object) -> None:
     with refused("E418", "kind='"):
-        tenfold.load(source)  # type: ignore[arg-type]
+        tenfold.load(source)
 
 
 def test_what_is_said_of_a_table_is_refused_for_images() -> None:

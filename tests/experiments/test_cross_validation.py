@@ -23,7 +23,7 @@ from tenfold.experiments.cross_validation import (
     spread,
     write_folds,
 )
-from tenfold.inputs.tables.read import from_frame
+from tenfold.inputs.tables.cells import from_frame
 from tenfold.runs.record import DataRecord
 
 RNG = np.random.default_rng(0)

@@ -27,7 +27,7 @@ from tenfold.experiments.sweeps import SweepInterrupted
 from tenfold.experiments.sweeps.executors import LocalProcesses
 from tenfold.experiments.sweeps.plan import Plan, check_plan
 from tenfold.experiments.sweeps.table import group_rows, read_table
-from tenfold.inputs.tables.read import from_frame
+from tenfold.inputs.tables.cells import from_frame
 from tenfold.learners import multiplications
 from tenfold.runs.record import Record
 from tests.conftest import Few

@@ -34,7 +34,7 @@ from tenfold.experiments.sweeps.trials import (
     run_trial,
 )
 from tenfold.experiments.train import record_of
-from tenfold.inputs.tables.read import from_frame
+from tenfold.inputs.tables.cells import from_frame
 from tenfold.runs.record import Record, Run
 from tests.conftest import Few
 from tests.support.errors import refused

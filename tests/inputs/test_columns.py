@@ -8,26 +8,24 @@ from hypothesis import strategies as st
 
 from tenfold.core.contract import DATE_PARTS, Column, DecimalMark, TableInput
 from tenfold.core.errors import DataError
+from tenfold.inputs.tables.cells import Cells
 from tenfold.inputs.tables.columns import (
     LARGEST,
     Table,
     as_cells,
-    date_format,
     date_parts,
-    decimal_mark,
     describe,
     graph_inputs,
     infer_kind,
     levels,
     parse,
-    parse_dates,
-    parse_numbers,
     profile,
     read_rows,
     split_words,
     word_matrix,
 )
-from tenfold.inputs.tables.read import Cells
+from tenfold.inputs.tables.dates import choose_date_format, parse_dates
+from tenfold.inputs.tables.numbers import number_format, parse_numbers
 
 
 def series(*cells: str) -> "pd.Series[str]":
@@ -52,7 +50,11 @@ MANY = [str(i) for i in range(30)]
         ("number", "a", ["inf", *MANY, *MANY]),
         ("identifier", "a", MANY),  # counts up
         ("identifier", "customer_id", [str(i * 7 % 31) for i in range(1, 31)]),
-        ("number", "size", [str(i * 7 % 31) for i in range(1, 31)]),
+        ("identifier", "size", [str(i * 7 % 31) for i in range(1, 31)]),  # in another order
+        ("identifier", "PassengerId", [str(i * i % 997) for i in range(1, 60)]),
+        ("identifier", "size", [str(7 * i % 9973) for i in range(1, 1000)]),  # some of many
+        ("number", "size", [str(i * i) for i in range(1, 30)]),
+        ("number", "size", [str(7 * i % 9973) for i in range(1, 100)]),  # chance alone
         ("identifier", "a", [f"K-{i}" for i in range(30)]),
         ("category", "a", [f"K-{i}" for i in range(10)]),
         ("category", "a", ["red", "blue", "red", ""]),
@@ -109,15 +111,16 @@ def test_dates_in_their_spellings(cells: list[str], dates: list[str]) -> None:
 
 
 def test_a_single_cell_is_read_as_training_read_it() -> None:
-    comma = describe("x", "number", series("3,5", "2,25"))
+    comma, _ = describe("x", "number", series("3,5", "2,25"))
     assert comma.decimal == "," and parse(comma, series("3,125"))[0] == 3.125
-    point = describe("x", "number", series("1,200", "3"))
+    point, _ = describe("x", "number", series("1,200", "3"))
     assert point.decimal == "." and parse(point, series("3,125"))[0] == 3125
-    european = describe("d", "date", series("31/12/2020", "05/06/2020"))
+    european, _ = describe("d", "date", series("31/12/2020", "05/06/2020"))
     assert european.date_format == "%d/%m/%Y"
     assert parse(european, series("03/04/2020"))[0] == np.datetime64("2020-04-03")
     assert parse(european, series("2020-04-03"))[0] == np.datetime64("2020-04-03")
-    assert decimal_mark(series("1", "2")) == "." and date_format(series("2020-01-01")) == "ISO8601"
+    assert number_format(series("1", "2")).decimal == "."
+    assert choose_date_format(series("2020-01-01")).form == "ISO8601"
 
 
 @given(st.lists(st.floats(allow_infinity=False), min_size=1, max_size=20))

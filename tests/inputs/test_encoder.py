@@ -44,7 +44,7 @@ def tables(draw: st.DrawFn) -> tuple[TableInput, Table, Table]:
             draw(st.lists(CELLS[kind], min_size=n_asked, max_size=n_asked)), dtype=str
         )
         name = draw(st.sampled_from([f"c{i}", f"front/{i}", f"c {i}.year", f"é{i}"]))
-        column = describe(name, kind, fitted)  # type: ignore[arg-type]
+        column, _ = describe(name, kind, fitted)
         columns.append(column)
         train[name], asked[name] = parse(column, fitted), parse(column, others)
     return TableInput(columns=tuple(columns), target="y"), Table(train), Table(asked)
@@ -105,7 +105,7 @@ def test_the_front_does_what_the_encoder_does_10_000_times(
 
 def encoded(kind: str, cells: list[str], asked: list[str], *, scaled: bool = True) -> Any:
     fitted = pd.Series(cells, dtype=str)
-    column = describe("c", kind, fitted)  # type: ignore[arg-type]
+    column, _ = describe("c", kind, fitted)
     contract = TableInput(columns=(column,), target="y")
     inputs = graph_inputs(Table({"c": parse(column, fitted)}), contract)
     encoder = fit_encoder(inputs, contract, scaled=scaled)

@@ -1,22 +1,33 @@
 """Files become cells: what was written is read again, and what cannot be is refused by its line."""
 
 import csv
+import gzip
 import io
+import resource
 import sys
-from datetime import date
+import unicodedata
+import zipfile
+from collections.abc import Iterator, Sequence
+from datetime import date, datetime
 from pathlib import Path
 from random import Random
 from typing import Literal
 
 import numpy as np
+import openpyxl
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pyarrow import parquet
 
 from tenfold.core.errors import DataError, FormatError
+from tenfold.inputs.tables import cells as cells_module
 from tenfold.inputs.tables import read as tables
-from tenfold.inputs.tables.read import SEPARATORS, Cells, from_frame, read_table
+from tenfold.inputs.tables.cells import Cells, from_frame
+from tenfold.inputs.tables.csv_text import SEPARATORS
+from tenfold.inputs.tables.read import is_table_name, read_frame, read_table
 from tests.support.errors import refused
 
 ENCODINGS = ("utf-8", "utf-8-sig", "utf-16", "utf-16-be", "cp1252", "ascii")
@@ -240,7 +251,7 @@ def test_what_is_no_table_is_refused(
 
 def test_limits_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
     Path("t.csv").write_text("a,b,c\n1,2,3\n", "utf-8")
-    monkeypatch.setattr(tables, "MAX_COLUMNS", 2)
+    monkeypatch.setattr(cells_module, "MAX_COLUMNS", 2)
     with refused("E217", r"n=3 \(t.csv\)"):
         read_table("t.csv")
     monkeypatch.setattr(tables, "MAX_BYTES", 5)
@@ -333,3 +344,275 @@ def test_frames_that_are_no_table_are_refused() -> None:
 def test_blank_names_are_numbered(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text(",b\n1,2\n3,4\n", "utf-8")
     assert list(read_table(tmp_path / "t.csv").frame.columns) == ["column 1", "b"]
+
+
+TABLE = "größe,farbe,y\n1.5,rot,a\n2.5,blau,b\n"
+
+
+@pytest.mark.parametrize("name", ["t.csv.gz", "t.csv.zip", "t.zip"])
+def test_a_packed_table_is_read(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    if name.endswith(".gz"):
+        path.write_bytes(gzip.compress(TABLE.encode()[:20]) + gzip.compress(TABLE.encode()[20:]))
+    else:
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("folder/", "")
+            archive.writestr("folder/rows.csv", TABLE)
+            archive.writestr("__MACOSX/._rows.csv", "x")
+    cells = read_table(path)
+    assert cells.name == name
+    assert rows_of(cells) == [["1.5", "rot", "a"], ["2.5", "blau", "b"]]
+    assert is_table_name(path)
+
+
+def test_an_archive_of_several_files_is_refused(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "t.zip", "w") as archive:
+        archive.writestr("a.csv", TABLE)
+        archive.writestr("b.csv", TABLE)
+    with pytest.raises(DataError, match=r"Not one file in the archive: files=\['a.csv', 'b.csv'\]"):
+        read_table(tmp_path / "t.zip")
+
+
+JSON_FORMS = [
+    ("t.json", '[{"a": 1.5, "y": "x"}, {"y": "z", "a": 2}]'),
+    ("t.json", '{"a": [1.5, 2], "y": ["x", "z"]}'),
+    ("t.json", '{"columns": ["a", "y"], "data": [[1.5, "x"], [2, "z"]]}'),
+    ("t.json", '{"a": {"0": 1.5, "1": 2}, "y": {"0": "x", "1": "z"}}'),
+    ("t.json", '{"rows": [{"a": 1.5, "y": "x"}, {"a": 2, "y": "z"}]}'),
+    ("t.json", '{"a": 1.5, "y": "x"}\n{"a": 2, "y": "z"}\n'),
+    ("t.jsonl", '{"a": 1.5, "y": "x"}\n\n{"a": 2, "y": "z"}\n'),
+]
+
+
+@pytest.mark.parametrize(("name", "text"), JSON_FORMS)
+def test_json_is_read(tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / name).write_text(text, "utf-8")
+    cells = read_table(tmp_path / name)
+    assert cells.frame.to_dict("list") == {"a": ["1.5", "2"], "y": ["x", "z"]}
+    assert cells.notes == ("JSON",)
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [("[1, 2]", "JSON that is no table"), ("{", "Damaged JSON"), ("[" * 100_000, "Damaged JSON")],
+)
+def test_json_that_is_no_table_is_refused(tmp_path: Path, text: str, wrong: str) -> None:
+    (tmp_path / "t.json").write_text(text, "utf-8")
+    with pytest.raises((DataError, FormatError), match=wrong):
+        read_table(tmp_path / "t.json")
+
+
+def workbook(path: Path, *rows: Sequence[object]) -> Path:
+    book = openpyxl.Workbook()
+    for row in rows:
+        book.active.append(row)
+    book.create_sheet("other")
+    book.save(path)
+    return path
+
+
+def test_the_first_sheet_of_a_workbook_is_read_and_formulas_are_values(tmp_path: Path) -> None:
+    moment = datetime(2020, 1, 2)
+    path = workbook(
+        tmp_path / "t.xlsx",
+        [],
+        ["size", "day", "name"],
+        [1.125, moment, "a"],
+        [2, None, "=1+1"],
+    )
+    cells = read_table(path)
+    assert cells.frame.to_dict("list") == {
+        "size": ["1.1250", "2"],
+        "day": ["2020-01-02 00:00:00", ""],
+        "name": ["a", ""],  # Excel has not stored the value of the formula
+    }
+    assert cells.notes == ("Excel, sheet Sheet", "1 other sheets not read")
+    assert not read_table(path, header=False).header
+
+
+def test_feather_and_arrow_streams_are_read(tmp_path: Path) -> None:
+    frame = typed_frame().rename(columns={3: "3"})
+    frame.to_feather(tmp_path / "t.feather")
+    assert read_table(tmp_path / "t.feather").frame.to_dict("list") == EXPECTED
+    table = pa.Table.from_pandas(frame)
+    assert read_frame(table).frame.to_dict("list") == EXPECTED
+
+
+def test_packages_that_are_missing_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    path = workbook(Path("t.xlsx"), ["a", "y"], [1, 2])
+    typed_frame().rename(columns={3: "3"}).to_feather("t.feather")
+    for name in ("pyarrow", "openpyxl"):
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(DataError, match=r"Excel needs openpyxl \(t.xlsx\). pip install 'tenfold\["):
+        read_table(path)
+    with pytest.raises(DataError, match=r"Feather needs pyarrow \(t.feather\)"):
+        read_table("t.feather")
+
+
+@pytest.mark.parametrize("name", ["t.xls", "t.ods", "t.csv.bz2", "t.sav", "t.pkl"])
+def test_a_table_that_is_not_read_is_called_one(name: str) -> None:
+    with pytest.raises(DataError, match=f"A table in a form that is not read .{name}"):
+        is_table_name(Path(name))
+    Path("old.csv").write_bytes(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(100))
+    with pytest.raises(DataError, match="It is an old Excel workbook; save it as CSV"):
+        read_table("old.csv")
+
+
+def test_a_named_index_is_a_column_and_bytes_and_durations_are_read() -> None:
+    frame = pd.DataFrame(
+        {
+            "b": [b"yes", b"no", None],
+            "d": pd.to_timedelta(["1h", "90s", None]),
+            "mixed": [1.125, "x", b"y"],
+        },
+        index=pd.Index([3, 1, 2], name="day"),
+    )
+    assert from_frame(frame).frame.to_dict("list") == {
+        "day": ["3", "1", "2"],
+        "b": ["yes", "no", ""],
+        "d": ["3600", "90", ""],
+        "mixed": ["1.1250", "x", "y"],
+    }
+    with pytest.raises(DataError, match="Bytes that are no text: column='b'"):
+        from_frame(pd.DataFrame({"b": [b"\xff\xfe"]}))
+
+
+@pytest.mark.parametrize(
+    ("text", "rows"),
+    [
+        (
+            '"a", "b c", "y"\n"1", "x, y", "2"\n"3", "z", "4"\n',
+            [["1", "x, y", "2"], ["3", "z", "4"]],
+        ),
+        (
+            "'a','b c','y'\n'1','x, y','2'\n'3','it''s','4'\n",
+            [["1", "x, y", "2"], ["3", "it's", "4"]],
+        ),
+        ("a,b c,y\n1,'x',2\n3,'z',4\n", [["1", "x", "2"], ["3", "z", "4"]]),
+        ("a,b c,y\n1,'tis,2\n3,rock 'n',4\n", [["1", "'tis", "2"], ["3", "rock 'n'", "4"]]),
+        (
+            '"a","b c","y"\n"1","say \\"hi\\", ok","2"\n"3","z","4"\n',
+            [["1", 'say "hi", ok', "2"], ["3", "z", "4"]],
+        ),
+        ("sep=;\na;b c;y\n1;x;2\n3;z;4\n", [["1", "x", "2"], ["3", "z", "4"]]),
+        ("My report;;\n\nof 2020;;\na;b c;y\n1;x;2\n3;z;4\n", [["1", "x", "2"], ["3", "z", "4"]]),
+        ("My report\na,b c,y\n1,x,2\n3,z,4\n", [["1", "x", "2"], ["3", "z", "4"]]),
+        ("# by me\n# 2020\na,b c,y\n1,x,2\n3,z,4\n", [["1", "x", "2"], ["3", "z", "4"]]),
+    ],
+)
+def test_quotes_and_lines_before_the_header(tmp_path: Path, text: str, rows: list[object]) -> None:
+    (tmp_path / "t.csv").write_text(text, "utf-8")
+    cells = read_table(tmp_path / "t.csv")
+    assert list(cells.frame.columns) == ["a", "b c", "y"]
+    assert rows_of(cells) == rows
+
+
+def test_cells_may_be_separated_by_blanks(tmp_path: Path) -> None:
+    (tmp_path / "t.txt").write_text("a   b  y\n0.5   -1  good\n1.5  2  bad\n", "utf-8")
+    cells = read_table(tmp_path / "t.txt")
+    assert rows_of(cells) == [["0.5", "-1", "good"], ["1.5", "2", "bad"]]
+    (tmp_path / "t.txt").write_text("text\nfour words stand here\ntwo words\n", "utf-8")
+    assert rows_of(read_table(tmp_path / "t.txt")) == [["four words stand here"], ["two words"]]
+
+
+def test_one_broken_byte_does_not_change_the_encoding(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_bytes("a,y\nMüller,1\nKöln,2\n".encode() + b"Z\xfcrich,3\n")
+    with pytest.raises(FormatError, match="A byte that is not UTF-8: line=4, byte='0xfc'.*--enc"):
+        read_table(path)
+    cells = read_table(path, encoding="utf-8")
+    assert rows_of(cells)[2][0] == "Z\ufffdrich"
+    assert "1 characters that are not utf-8 replaced" in cells.notes
+
+
+@pytest.mark.parametrize(
+    ("encoding", "words"),
+    [
+        ("cp1251", ["да", "нет", "может быть"]),
+        ("gbk", ["非常喜欢", "很难看", "最佳电影"]),
+        ("shift_jis", ["はい", "いいえ", "東京"]),
+        ("cp1250", ["władza", "święto", "łódź"]),
+    ],
+)
+def test_other_alphabets_are_named_and_not_guessed(
+    tmp_path: Path, encoding: str, words: list[str]
+) -> None:
+    path = tmp_path / "t.csv"
+    path.write_bytes(
+        ("wort,y\n" + "".join(f"{word},{i}\n" for i, word in enumerate(words))).encode(encoding)
+    )
+    with pytest.raises(FormatError, match="The encoding cannot be told.*--encoding"):
+        read_table(path)
+    for read in (read_table(path, encoding=encoding), read_table(path, otherwise=encoding)):
+        assert [row[0] for row in rows_of(read)] == words
+    with pytest.raises(FormatError, match="No such encoding"):
+        read_table(path, encoding="klingon")
+    with pytest.raises(FormatError, match="The text is not of this encoding"):
+        read_table(path, encoding="ascii")
+
+
+def test_western_letters_and_signs_are_windows_1252(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_bytes("größe,y\nañejo “ok”,5 m²\ncafé – l’été,25 °C\n".encode("cp1252"))
+    assert "text read as cp1252" in read_table(path).notes
+    path.write_bytes("größe,y\nrot,1\nblau,2\n".encode("utf-16-le"))
+    assert "text read as utf-16-le" in read_table(path).notes
+
+
+def test_a_long_cell_is_called_one(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text(f"photo,y\nab,1\n{'x' * 140_000},2\nab,1\n", "utf-8")
+    with pytest.raises(DataError, match="A cell is too long: line=3.*Expected at most 131,072"):
+        read_table(tmp_path / "t.csv")
+    with pytest.raises(DataError, match="A cell is too long: row=1, column='photo'"):
+        from_frame(pd.DataFrame({"photo": ["a", "x" * 140_000]}))
+
+
+def test_equal_text_is_equal_in_every_form_of_unicode(tmp_path: Path) -> None:
+    decomposed = unicodedata.normalize("NFD", "größe,y\nköln,1\n")
+    (tmp_path / "t.csv").write_text(decomposed + "köln,2\n", "utf-8")
+    cells = read_table(tmp_path / "t.csv")
+    assert list(cells.frame.columns) == ["größe", "y"]
+    assert cells.frame["größe"].tolist() == ["köln", "köln"]
+
+
+def hostile_files(folder: Path) -> Iterator[tuple[Path, str]]:
+    """Files of a few kilobytes that claim gigabytes, and what is said of them."""
+    rows = pa.array(np.zeros(1_000_000, np.int32))
+    for name, n in (("long", 1_000_000), ("short", 100_000)):
+        text = pa.DictionaryArray.from_arrays(rows, pa.array(["a" * n]))
+        parquet.write_table(pa.table({"x": text}), folder / f"{name}.parquet")
+        yield folder / f"{name}.parquet", "More text than a file of this size may hold"
+    zeros = pa.array(np.zeros(20_000_000, np.int8))
+    parquet.write_table(pa.table({"x": zeros}), folder / "runs.parquet")
+    yield folder / "runs.parquet", "More cells than a file of this size may hold"
+    line = b"1,2\n" * 25_000_000
+    (folder / "bomb.csv.gz").write_bytes(gzip.compress(line, 1))
+    yield folder / "bomb.csv.gz", "would inflate like a bomb"
+    line = b"1\n" * 12_000_000
+    (folder / "lines.csv.gz").write_bytes(gzip.compress(line, 1))
+    yield folder / "lines.csv.gz", "More cells than a file of this size may hold"
+    line = b"1,2\n" * 25_000_000
+    with zipfile.ZipFile(folder / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.csv", line)
+    yield folder / "bomb.zip", "would inflate like a bomb"
+    path = workbook(folder / "wide.xlsx", ["a"], *[[None]] * 3)
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    sheet = parts["xl/worksheets/sheet1.xml"]
+    far = "".join(f'<row r="{i}"><c r="XFD{i}"><v>1</v></c></row>' for i in range(2, 2000))
+    parts["xl/worksheets/sheet1.xml"] = sheet.replace(
+        b"</sheetData>", far.encode() + b"</sheetData>"
+    )
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in parts.items():
+            archive.writestr(name, content)
+    yield path, "More cells than a file of this size may hold"
+
+
+def test_a_small_file_that_claims_much_costs_no_memory(tmp_path: Path) -> None:
+    for path, wrong in hostile_files(tmp_path):
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        with pytest.raises(FormatError, match=wrong):
+            read_table(path)
+        grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+        assert grown < 400, path.name

@@ -6,6 +6,8 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
     model_validator,
 )
 
@@ -19,6 +21,15 @@ class Frozen(BaseModel):
     """Base of what is written down: no unknown keys, no change after creation."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def _without_defaults(written: dict[str, Any], **defaults: object) -> dict[str, Any]:
+    """A contract as it is written, without fields that came later and say nothing."""
+    return {
+        name: value
+        for name, value in written.items()
+        if name not in defaults or value != defaults[name]
+    }
 
 
 class ImageInput(Frozen):
@@ -63,10 +74,38 @@ KINDS: tuple[ColumnKind, ...] = get_args(ColumnKind)
 
 
 DateFormat = Literal[
-    "ISO8601", "%m/%d/%Y", "%d/%m/%Y", "%d.%m.%Y", "%Y/%m/%d", "%d-%m-%Y", "%m/%d/%y"
+    "ISO8601",
+    "%m/%d/%Y",
+    "%d/%m/%Y",
+    "%d.%m.%Y",
+    "%Y/%m/%d",
+    "%d-%m-%Y",
+    "%m/%d/%y",
+    "%d/%m/%y",
+    "%d.%m.%y",
+    "%m-%d-%Y",
+    "%Y.%m.%d",
+    "%Y%m%d",
+    "%Y%m",
+    "%m/%Y",
+    "%m.%Y",
+    "%d %b %Y",
+    "%d %B %Y",
+    "%d-%b-%Y",
+    "%d-%b-%y",
+    "%b %d, %Y",
+    "%B %d, %Y",
+    "%b-%y",
+    "%b-%Y",
+    "%b %Y",
+    "%B %Y",
+    "epoch seconds",
+    "epoch milliseconds",
+    "epoch microseconds",
+    "epoch nanoseconds",
 ]
 DATE_FORMATS: tuple[DateFormat, ...] = get_args(DateFormat)
-"""How dates may be written, in the order they are tried."""
+"""How dates may be written, in the order they are tried. A time of day may stand behind."""
 
 DecimalMark = Literal[".", ","]
 
@@ -78,6 +117,8 @@ class Column(Frozen):
       name: Its header.
       kind: How its cells are read. Dates become parts and texts become words before the graph.
       decimal: The decimal mark of a number in the training data: 3,125 alone does not tell.
+      grouped: With a decimal comma a point separates thousands: 2.175 is 2175. False in models of
+        the first versions, which read 2.175.
       date_format: How a date is written there beside ISO 8601: 03/04/2020 alone does not tell.
       levels: Values of a category in the training rows, most frequent first, at most 1,000.
     """
@@ -85,8 +126,13 @@ class Column(Frozen):
     name: str
     kind: ColumnKind
     decimal: DecimalMark = "."
+    grouped: bool = False
     date_format: DateFormat = "ISO8601"
     levels: tuple[str, ...] = ()
+
+    @model_serializer(mode="wrap")
+    def _without_later_fields(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return _without_defaults(write(self), grouped=False)
 
     @property
     def inputs(self) -> dict[str, tuple[str, int]]:
@@ -143,12 +189,21 @@ class TableInput(Frozen):
       columns: The columns used; others are ignored.
       target: The column that is predicted.
       order: How rows follow each other in time; None where they have no order.
+      target_decimal: The decimal mark of the target, where it is a comma that was looked for; None
+        leaves it to the file that is read.
+      encoding: Of the file that the model was trained on, where it was named; None otherwise.
     """
 
     kind: Literal["table"] = "table"
     columns: Annotated[tuple[Column, ...], Field(min_length=1)]
     target: str
     order: Order | None = None
+    target_decimal: DecimalMark | None = None
+    encoding: str | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_later_fields(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return _without_defaults(write(self), target_decimal=None, encoding=None)
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import (
+    AfterValidator,
     Field,
     ValidationError,
     ValidationInfo,
@@ -17,7 +18,7 @@ from pydantic import (
     model_validator,
 )
 
-from tenfold.core.contract import KINDS, ColumnKind, Frozen
+from tenfold.core.contract import DATE_FORMATS, KINDS, ColumnKind, Frozen
 from tenfold.core.errors import SettingsError, did_you_mean
 
 T = TypeVar("T")
@@ -61,6 +62,31 @@ Weight = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)]
 Cost = Annotated[float, Field(gt=0, le=1e9, allow_inf_nan=False)]
 
 
+def split_kind(kind: str) -> tuple[ColumnKind, str]:
+    """A column's kind, and how its cells are written where that is said behind a colon.
+
+    Raises:
+      ValueError: No kind, or no way in which its cells may be written.
+    """
+    name, _, written = kind.partition(":")
+    ways = {"number": (",", "."), "date": DATE_FORMATS}.get(name, ())
+    if name not in KINDS or (written and written not in ways):
+        raise ValueError(
+            f"expected one of {', '.join(KINDS)}; number:, or number:. for the decimal mark; "
+            f"or date:FORMAT with one of {', '.join(DATE_FORMATS)}"
+        )
+    return name, written
+
+
+def _check_kind(kind: str) -> str:
+    split_kind(kind)
+    return kind
+
+
+KindText = Annotated[str, AfterValidator(_check_kind)]
+"""A kind of column as it is asked for: `number`, `number:,`, `date:%d/%m/%Y`."""
+
+
 class Reading(Frozen):
     """How a table is read, as asked; None leaves it to what the file shows."""
 
@@ -72,8 +98,11 @@ class Reading(Frozen):
     task: Flagged[TaskName | None] = Field(
         default=None, description="Overrules what the values of the target suggest."
     )
-    columns: Annotated[dict[str, ColumnKind], Flag("NAME=KIND", "column")] = Field(
-        default={}, description=f"The kind of a column: {', '.join(KINDS)}."
+    columns: Annotated[dict[str, KindText], Flag("NAME=KIND", "column")] = Field(
+        default={},
+        description=f"The kind of a column: {', '.join(KINDS)}. "
+        "number:, says that its numbers have a decimal comma, date:%d/%m/%Y how its dates are "
+        "written.",
     )
     drop: Annotated[tuple[str, ...], Flag("COLUMN")] = Field(
         default=(), description="A column that is not learned from, such as a row number or a name."
@@ -86,6 +115,12 @@ class Reading(Frozen):
         min_length=1,
         max_length=1,
         description="The character between cells, or 'tab'.",
+    )
+    encoding: Flagged[str | None] = Field(
+        default=None,
+        min_length=1,
+        max_length=40,
+        description="The encoding of a text file, such as cp1252, gbk or shift_jis.",
     )
     time: Annotated[str | None, Flag("COLUMN")] = Field(
         default=None,

@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from tenfold.core import html_repr
 from tenfold.core.contract import ImageInput, TableInput
-from tenfold.core.errors import DataError
+from tenfold.core.errors import DataError, printable
 from tenfold.core.settings import Reading
 from tenfold.core.task import Classification, Regression, Task
+from tenfold.core.text import shorten
 from tenfold.data.disk_images import AnyImages, StoredImages
 from tenfold.data.duplicates import first_of_each
 from tenfold.inputs.tables.columns import Profile, Table
@@ -70,7 +72,7 @@ class PictureInfo:
         return replace(self, same_as=first[which])
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Dataset:
     """Examples with answers.
 
@@ -82,6 +84,7 @@ class Dataset:
       labels: Name of each code; empty for regression.
       keys: Where each row comes from, as `file:row`.
       test_rows: Rows of the official test part; empty where there is none.
+      validation_rows: Rows of the official validation part; empty where there is none.
       info: What else a table knows; None for images.
       source: The file or folder it was read from, where it was.
       pictures: What else picture files know; None for others.
@@ -96,6 +99,7 @@ class Dataset:
     info: TableInfo | None = None
     source: str | None = None
     pictures: PictureInfo | None = None
+    validation_rows: RowNumbers = field(default_factory=lambda: np.empty(0, np.int64))
 
     def __post_init__(self) -> None:
         if self.table is None:
@@ -194,6 +198,32 @@ class Dataset:
     def __len__(self) -> int:
         return len(self.x)
 
+    def __repr__(self) -> str:
+        """One line, however large the dataset is."""
+        facts = ", ".join(f"{what} {value}" for what, value in self._facts())
+        return f"Dataset({self.name!r}, {facts})"
+
+    def _facts(self) -> list[tuple[str, str]]:
+        if self.table is not None:
+            inputs = f"{len(self.table.columns)} columns"
+        else:
+            inputs = f"images of {' x '.join(map(str, self.x.shape[1:]))}"
+        answers = shorten([printable(label) for label in self.labels], 10)
+        if not self.labels:
+            answers = f"numbers from {self.y.min():g} to {self.y.max():g}"
+        parts = [("test rows", self.test_rows), ("validation rows", self.validation_rows)]
+        official = [(name, f"{len(rows):,}") for name, rows in parts if len(rows)]
+        return [("rows", f"{len(self):,}"), ("inputs", inputs), ("answers", answers), *official]
+
+    def _repr_html_(self) -> str:
+        parts = [html_repr.table((), self._facts())]
+        if self.table is None:
+            first = [
+                html_repr.picture(np.asarray(self.x[row])) for row in range(min(10, len(self)))
+            ]
+            parts.append("".join(first))
+        return html_repr.card(f"Dataset {self.name}", *parts)
+
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of examples, answers, labels and the official test rows; names do not matter."""
@@ -201,7 +231,8 @@ class Dataset:
         shape = self.x.shape if table is None else (len(table), *table.columns)
         digest = hashlib.sha256(repr((shape, self.labels)).encode())
         arrays = _parts(self.x) if table is None else _column_bytes(table)
-        for array in (*arrays, self.y, self.test_rows):
+        official = [rows for rows in (self.test_rows, self.validation_rows) if rows.size]
+        for array in (*arrays, self.y, *official):
             digest.update(np.ascontiguousarray(array).data)
         return digest.hexdigest()
 
@@ -251,6 +282,7 @@ class Dataset:
             y=self.y[rows],
             keys=[self.keys[row] for row in rows],
             test_rows=np.flatnonzero(np.isin(rows, self.test_rows)),
+            validation_rows=np.flatnonzero(np.isin(rows, self.validation_rows)),
             info=self.info and self.info.take(rows),
             pictures=self.pictures and self.pictures.take(rows),
         )

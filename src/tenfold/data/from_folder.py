@@ -1,10 +1,11 @@
 """A folder of pictures for each label -> images of one size, with a list of what was left out."""
 
 import re
+import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -28,7 +29,25 @@ COLOUR_STEP, COLOUR_SHARE = 24, 0.01
 """A picture is in colour where this share of its pixels has channels this far apart: more than
 the greys of a JPEG have."""
 
-Part = Literal["train", "test"]
+Part = Literal["train", "validation", "test"]
+
+PARTS: dict[str, Part] = {
+    "train": "train",
+    "training": "train",
+    "valid": "validation",
+    "val": "validation",
+    "validation": "validation",
+    "dev": "validation",
+    "test": "test",
+    "testing": "test",
+}
+"""What folders of parts are called, in any case of letters."""
+
+UNLABELLED = {"test", "testing", "unlabeled", "unlabelled", "predict"}
+"""Folders of pictures beside those of labels that are no label when they are called so."""
+
+MAX_WRAPPED = 3
+"""How many folders may lie around the one that is meant."""
 
 
 @dataclass(frozen=True)
@@ -45,17 +64,18 @@ def is_picture_folder(folder: Path) -> bool:
       FileError: It cannot be looked into.
     """
     with files.os_errors("look into", folder):
-        return folder.is_dir() and bool(_parts(folder))
+        return folder.is_dir() and _layout(folder) is not None
 
 
 def picture_dataset(folder: Path, *, like: Contract | None = None) -> Dataset:
     """The dataset of a folder with a folder of pictures for each label.
 
-    Where there are `train` or `test` with such folders in them, they are the parts. Labels that
-    are whole numbers come in their order, others by name. Without a model to be measured, pictures
-    of one size up to 64 pixels stay as they are; else the model sees the middle sizes'
-    proportions, 64 pixels at most; colour stays where there is some. Images that would take more
-    than a quarter of the memory stay on disk.
+    Where there are `train`, `valid` or `test` with such folders in them, they are the parts. A
+    label's pictures may lie deeper, and a folder may be wrapped around all. Labels that are whole
+    numbers come in their order, others by name. Without a model to be measured, pictures of one
+    size up to 64 pixels stay as they are; else the model sees the middle sizes' proportions, 64
+    pixels at most; colour stays where there is some. Images that would take more than a quarter of
+    the memory stay on disk.
 
     Args:
       folder: The folder.
@@ -66,7 +86,7 @@ def picture_dataset(folder: Path, *, like: Contract | None = None) -> Dataset:
       FileError: A folder cannot be looked into, or the disk is full.
     """
     with files.os_errors("look into", folder):
-        pictures, skipped = _files(folder)
+        pictures, skipped, unlabelled = _files(folder)
     shapes, refused = _shapes(folder, pictures)
     pictures = [picture for picture in pictures if picture.path in shapes]
     seen = like.input if like and like.input.kind == "image" else None
@@ -87,7 +107,9 @@ def picture_dataset(folder: Path, *, like: Contract | None = None) -> Dataset:
     labels = _labels(folder, kept, model_labels, refused)
     size = Shape(accepted.height, accepted.width)
     resized = [_under(folder, file.path) for file in kept if shapes[file.path] != size]
-    remarks = _remarks(x, accepted, resized, skipped, refused)
+    remarks = list(_remarks(x, accepted, resized, skipped, refused))
+    if unlabelled:
+        remarks.append(("skipped", f"pictures without a label, not used: {shorten(unlabelled, 5)}"))
     return Dataset(
         name=str(folder),
         x=x,
@@ -95,6 +117,7 @@ def picture_dataset(folder: Path, *, like: Contract | None = None) -> Dataset:
         labels=labels,
         keys=[_under(folder, file.path) for file in kept],
         test_rows=np.flatnonzero([file.part == "test" for file in kept]),
+        validation_rows=np.flatnonzero([file.part == "validation" for file in kept]),
         source=str(folder),
         pictures=PictureInfo(accepted, same_pictures(x), tuple(remarks)),
     )
@@ -104,14 +127,16 @@ def _under(folder: Path, path: Path) -> str:
     return printable(path.relative_to(folder).as_posix())
 
 
-def _folders(folder: Path) -> list[Path]:
-    return sorted(
-        path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")
-    )
-
-
 OWN = re.compile(r"\.(steps|read)(-\d+)?\.png$")
 """Pictures that `predict --show` and `read` write beside others: no examples."""
+
+
+def _folders(folder: Path) -> list[Path]:
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if path.is_dir() and not path.name.startswith((".", "__MACOSX"))
+    )
 
 
 def _is_picture(path: Path) -> bool:
@@ -119,37 +144,77 @@ def _is_picture(path: Path) -> bool:
     return not own and path.is_file() and is_picture(path)
 
 
-def _label_folders(folder: Path) -> list[Path]:
-    return [inner for inner in _folders(folder) if any(map(_is_picture, inner.iterdir()))]
+def _files_below(folder: Path) -> Iterator[Path]:
+    """The files of a folder and of folders in it, by name; of an empty folder the folder."""
+    for path in sorted(folder.iterdir()):
+        if path.is_dir() and not path.is_symlink():
+            inner = list(_files_below(path))
+            yield from inner or [path]
+        else:
+            yield path
 
 
-def _parts(folder: Path) -> dict[Part, Path]:
-    """Each part, and the folder that holds its folders of labels; empty where there is none."""
-    inner = {path.name.lower(): path for path in _folders(folder)}
-    names: tuple[Part, ...] = ("train", "test")
-    parts = {name: inner[name] for name in names if name in inner and _label_folders(inner[name])}
-    if not parts and _label_folders(folder):
-        parts["train"] = folder
-    return parts
+def _holds_pictures(folder: Path) -> bool:
+    return any(map(_is_picture, _files_below(folder)))
 
 
-def _files(folder: Path) -> tuple[list[_File], list[str]]:
-    """The pictures, training part first, and the names of what is none."""
-    parts, pictures, skipped = _parts(folder), list[_File](), list[str]()
-    roots = set(parts.values())
-    for part, root in parts.items():
-        for path in sorted(root.iterdir()):
-            if not path.is_dir() or path.name.startswith("."):
-                skipped.append(_under(folder, path))
-                continue
-            for file in sorted(path.iterdir()):
+@dataclass(frozen=True)
+class _Layout:
+    """Where the pictures of a folder are.
+
+    Attributes:
+      parts: Each part, and its folders of labels.
+      unlabelled: Folders of pictures that say no label.
+    """
+
+    parts: dict[Part, list[Path]]
+    unlabelled: list[Path]
+
+
+def _layout(folder: Path, depth: int = 0) -> _Layout | None:
+    """Where the pictures are; None where there are no folders of labels.
+
+    Folders called like parts are parts where they hold folders of labels. A folder that holds a
+    single one, and no pictures, is only wrapped around it.
+    """
+    inner = [path for path in _folders(folder) if _holds_pictures(path)]
+    parts: dict[Part, list[Path]] = {}
+    for path in inner:
+        part = PARTS.get(path.name.lower())
+        labels = [label for label in _folders(path) if _holds_pictures(label)]
+        if part and labels and not any(map(_is_picture, path.iterdir())):
+            parts.setdefault(part, []).extend(labels)
+    if parts.keys() & {"train", "test"}:
+        used = {label.parent for labels in parts.values() for label in labels}
+        return _Layout(parts, [path for path in inner if path not in used])
+    if len(inner) == 1 and depth < MAX_WRAPPED and not any(map(_is_picture, inner[0].iterdir())):
+        return _layout(inner[0], depth + 1)
+    unlabelled = [path for path in inner if path.name.lower() in UNLABELLED]
+    labels = [path for path in inner if path not in unlabelled]
+    if len(labels) < 2:  # then it may be a label all the same
+        labels, unlabelled = inner, []
+    return _Layout({"train": labels}, unlabelled) if labels else None
+
+
+def _files(folder: Path) -> tuple[list[_File], list[str], list[str]]:
+    """The pictures, training part first; the names of what is none; folders that say no label."""
+    layout = _layout(folder)
+    if layout is None:
+        return [], [], []
+    pictures: list[_File] = []
+    for part in get_args(Part):
+        for label in layout.parts.get(part, ()):
+            name = printable(unicodedata.normalize("NFC", label.name))
+            for file in _files_below(label):
                 if _is_picture(file):
-                    pictures.append(_File(file, part, printable(path.name)))
-                else:
-                    skipped.append(_under(folder, file))
-    if folder not in roots:
-        skipped += [_under(folder, path) for path in sorted(folder.iterdir()) if path not in roots]
-    return pictures, skipped
+                    pictures.append(_File(file, part, name))
+    used = {picture.path for picture in pictures}
+    skipped = [
+        _under(folder, path)
+        for path in _files_below(folder)
+        if path not in used and not any(path.is_relative_to(other) for other in layout.unlabelled)
+    ]
+    return pictures, skipped, [_under(folder, path) for path in layout.unlabelled]
 
 
 def _shapes(folder: Path, pictures: list[_File]) -> tuple[dict[Path, Shape], list[str]]:

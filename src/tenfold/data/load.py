@@ -14,14 +14,14 @@ from tenfold.data.dataset import Dataset
 from tenfold.data.from_folder import is_picture_folder, picture_dataset
 from tenfold.data.from_table import table_dataset
 from tenfold.data.sources import is_pixel_csv, read_images
-from tenfold.inputs.tables.read import SUFFIXES, from_frame, read_table
+from tenfold.inputs.tables.read import is_table_name, is_text, read_frame, read_table
 
 if TYPE_CHECKING:
-    import pandas as pd
+    pass
 
 
 def load(
-    source: "Path | str | pd.DataFrame",
+    source: Any,
     *,
     target: str | int | None = None,
     reading: Reading | None = None,
@@ -48,7 +48,7 @@ def load(
     if target is not None:
         reading = reading.model_copy(update={"target": str(target)})
     if not isinstance(source, str | Path):
-        return table_dataset(from_frame(_frame(source)), reading, like=like)
+        return table_dataset(read_frame(source), reading, like=like)
     if str(source) in catalog.DATASETS:
         _check_no_table(reading, str(source))
         return _load_by_name(str(source))
@@ -66,7 +66,14 @@ def load(
         )
     if _is_table(path, reading):
         names = _known_names(reading, like)
-        cells = read_table(path, header=reading.header, separator=reading.separator, known=names)
+        cells = read_table(
+            path,
+            header=reading.header,
+            separator=reading.separator,
+            encoding=None if like else reading.encoding,
+            otherwise=reading.encoding if like else None,  # other files may be UTF-8
+            known=names,
+        )
         return table_dataset(cells, reading, like=like, source=str(source))
     _check_no_table(reading, str(source))
     if is_picture_folder(path):
@@ -95,20 +102,6 @@ def _check_name(path: Path) -> None:
         )
 
 
-def _frame(source: Any) -> "pd.DataFrame":
-    import pandas as pd
-
-    if not isinstance(source, pd.DataFrame):
-        raise DataError(
-            "E418",
-            "Nothing to load",
-            expected="a name, a path or a pandas frame",
-            fix="Make a dataset of arrays with tenfold.Dataset.from_arrays",
-            kind=type(source).__name__,
-        )
-    return source
-
-
 def _check_no_table(reading: Reading, name: str) -> None:
     """Refuse what is said about a table where there are images."""
     asked = reading.model_dump(exclude_defaults=True)
@@ -123,9 +116,14 @@ def _check_no_table(reading: Reading, name: str) -> None:
 
 
 def _is_table(path: Path, reading: Reading) -> bool:
-    """Whether a file is a table: by its suffix, unless it holds pixels and no target is named."""
-    if path.is_dir() or path.suffix.lower() not in SUFFIXES:
+    """Whether a file is a table: by its name, unless it holds pixels and no target is named.
+
+    A file of another name is one where something is said that concerns tables alone.
+    """
+    if path.is_dir() or path.suffix.lower() == ".npz":
         return False
+    if not is_table_name(path):
+        return reading != Reading() and is_text(path)
     return reading.target is not None or path.suffix.lower() != ".csv" or not is_pixel_csv(path)
 
 

@@ -21,7 +21,7 @@ class Split:
       train: Rows to fit to.
       validation: Rows to watch the fit with.
       test: Rows that no fit may see.
-      dropped: Training rows left out because the same image stands in the official test part.
+      dropped: Training rows left out because the same image stands in an official part.
     """
 
     train: RowNumbers
@@ -46,7 +46,8 @@ def split(
       seed: Decides which rows go where.
       test_size: Share of the training part to hold out; the official test rows are then unused.
         None takes the official test part, or a quarter where there is none.
-      validation_size: Share of the remaining training rows to hold out for validation.
+      validation_size: Share of the remaining training rows to hold out for validation. Where the
+        dataset has an official validation part, that part is taken instead, unless this is 0.
 
     Raises:
       DataError: A size that is no share, or a part that is asked for would be empty.
@@ -56,16 +57,21 @@ def split(
     if data.info is not None and data.info.input.order is not None:
         return _split_by_time(data, test_size or DEFAULT_TEST_SIZE, validation_size)
     duplicate_of = data.group_of
-    train, dropped = np.setdiff1d(np.arange(len(data)), data.test_rows), np.empty(0, np.int64)
+    official = np.union1d(data.test_rows, data.validation_rows)
+    train = known = np.setdiff1d(np.arange(len(data)), official)
     if test_size is None and data.test_rows.size:
         test = np.sort(data.test_rows)
-        tested = np.isin(duplicate_of[train], duplicate_of[test])
-        train, dropped = train[~tested], train[tested]
     else:
         train, test = _hold_out(data, train, duplicate_of, test_size or DEFAULT_TEST_SIZE, rng)
     validation = np.empty(0, np.int64)
-    if validation_size:
+    if validation_size and data.validation_rows.size:
+        copied = np.isin(duplicate_of[data.validation_rows], duplicate_of[test])
+        validation = np.sort(data.validation_rows[~copied])
+    seen = np.isin(duplicate_of[train], duplicate_of[np.concatenate([test, validation])])
+    train = train[~seen]
+    if validation_size and not data.validation_rows.size:
         train, validation = _hold_out(data, train, duplicate_of, validation_size, rng)
+    dropped = np.setdiff1d(known, np.concatenate([train, validation, test]))
     return _checked(data, Split(train, validation, test, dropped), validation_size)
 
 

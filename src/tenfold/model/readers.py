@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 
 from tenfold.core.contract import FeaturesInput, ImageInput, TableInput
 from tenfold.core.errors import DataError
-from tenfold.data.from_table import with_earlier_values
+from tenfold.data.time_order import with_earlier_values
 from tenfold.inputs.idx import read_idx
 from tenfold.inputs.pictures.decode import DEFAULT_OPTIONS, PictureOptions, is_picture
 from tenfold.inputs.pictures.preprocess import PictureSteps, preprocess
+from tenfold.inputs.tables.cells import Cells, from_frame
 from tenfold.inputs.tables.columns import Table, graph_inputs, read_rows
-from tenfold.inputs.tables.read import Cells, from_frame, read_table
+from tenfold.inputs.tables.read import read_frame, read_table
 from tenfold.model.json_items import (
     read_features,
     read_pixels,
@@ -212,7 +213,7 @@ class TableReader:
 
     def read(self, inputs: Any, options: PictureOptions = DEFAULT_OPTIONS) -> Batch:
         """Read the rows of a file, a frame, a dict with a value per column, or a list of them."""
-        return self._batch(read_cells(inputs, self.accepted.names))
+        return self._batch(read_cells(inputs, self.accepted))
 
     def read_json(self, items: list[Any], max_characters: int) -> JsonBatch:
         """Objects of column and value."""
@@ -230,7 +231,7 @@ class TableReader:
         ]
         if not good:
             return JsonBatch(np.empty(0), errors)
-        batch = self._batch(read_cells(good, self.accepted.names))
+        batch = self._batch(read_cells(good, self.accepted))
         return JsonBatch(batch.rows, errors, batch.notes)
 
     def feeds(self, rows: Any, at_once: int | None) -> Iterator[dict[str, NDArray[Any]]]:
@@ -276,20 +277,20 @@ READERS: dict[str, Callable[[Any], InputReader]] = {
 """Kind of a contract's input to its reader."""
 
 
-def read_cells(inputs: Any, known: Sequence[str] = ()) -> Cells:
-    """The cells of a table's input: a file, a pandas frame, a dict of values, or a list of them."""
+def read_cells(inputs: Any, accepted: TableInput) -> Cells:
+    """The cells of a table's input: a file, a frame, a dict of values, or a list of them."""
     if isinstance(inputs, str | Path):
-        return read_table(inputs, known=known)
+        return read_table(inputs, otherwise=accepted.encoding, known=accepted.names)
     import pandas as pd
 
-    if isinstance(inputs, pd.DataFrame):
-        return from_frame(inputs, "frame")
+    if isinstance(inputs, pd.DataFrame) or hasattr(inputs, "__arrow_c_stream__"):
+        return read_frame(inputs, "frame")
     rows = [inputs] if isinstance(inputs, Mapping) else inputs
     if not isinstance(rows, Sequence) or not all(isinstance(row, Mapping) for row in rows):
         raise DataError(
             "E504",
             "Not rows of a table",
-            expected="a CSV or Parquet file, a pandas frame, or dicts of column and value",
+            expected="a file of a table, a frame, or dicts of column and value",
             kind=type(inputs).__name__,
         )
     return from_frame(pd.DataFrame.from_records([dict(row) for row in rows]), "rows")

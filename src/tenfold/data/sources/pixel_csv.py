@@ -13,6 +13,7 @@ from tenfold.core import files
 from tenfold.core.errors import DataError, FormatError
 from tenfold.data.sources.labelled import N_PIXELS, SIDE_PX, Images, named_codes, parse_number
 from tenfold.inputs.idx import describe, not_a
+from tenfold.inputs.tables.csv_text import SEPARATORS
 
 LABEL_NAMES = ("label", "class", "target", "y", "digit")
 """Headers of the label column in the CSV files people have, in any case of letters."""
@@ -116,7 +117,7 @@ def _check_order(pixels: list[str], path: Path) -> None:
 
 def _cells(line: bytes) -> tuple[bytes, list[str]]:
     """Separator and cells of a line."""
-    separator = max((b",", b";", b"\t"), key=line.count)
+    separator = max(map(str.encode, SEPARATORS), key=line.count)
     text = line.removeprefix(BOM).decode("utf-8", "replace").rstrip("\r\n")
     return separator, [_bare(cell) for cell in text.split(separator.decode())]
 

@@ -55,7 +55,6 @@ STARTS = (
 MAX_BYTES = 32 << 20
 MAX_PIXELS = 64_000_000
 MAX_SIDE_PX = 16_384
-
 MAX_SCANS = 100
 """Passes over the pixels in a JPEG, each of which takes time. Programs write about ten; a file of
 94 kB with 1,000 took 14 s to decode. libtiff has the same bound (tif_jpeg.c)."""

@@ -5,6 +5,7 @@ the contract has stored, so a cell is read alike when a model is made and when i
 """
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,17 +14,25 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tenfold.core.contract import (
-    DATE_FORMATS,
-    Column,
-    ColumnKind,
-    DateFormat,
-    DecimalMark,
-    TableInput,
-)
+from tenfold.core.contract import Column, ColumnKind, DateFormat, DecimalMark, TableInput
 from tenfold.core.errors import DataError, did_you_mean
+from tenfold.core.settings import split_kind
 from tenfold.core.text import shorten
-from tenfold.inputs.tables.read import Cells, is_missing
+from tenfold.inputs.tables.cells import Cells, float_text, is_missing
+from tenfold.inputs.tables.dates import (
+    DATE_LIKE,
+    are_numeric_dates,
+    choose_date_format,
+    parse_dates,
+)
+from tenfold.inputs.tables.numbers import (
+    NumberFormat,
+    common_mark,
+    number_format,
+    parse_numbers,
+    shows_mark,
+    unit_remark,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,7 +40,19 @@ if TYPE_CHECKING:
 MOSTLY = 0.95
 """Share of the cells that must be numbers, or dates, for the column to be one of them."""
 
+MAJORITY, MANY_NUMBERS, FEW_WORDS = 0.5, 20, 10
+"""A column of fewer numbers is one of numbers where they are a majority, there are so many of them
+that differ, and the other cells are at most so many different words, such as "n.d."."""
+
 MIN_IDENTIFIER_ROWS = 20
+DENSE, EXPECTED_PAIRS = 0.5, 12.0
+"""Share of all numbers in their range that row numbers are; and equal pairs that chance would have
+made among other numbers: none at all then happens six times in a million."""
+
+FIRST_NUMBERS, HIGH_NUMBER = 10, 10_000
+"""Row numbers begin at 0 or 1, so that some of them begin within the first of that many; order
+numbers begin at some high number. Sizes of flats from 20 to 319 are neither."""
+
 MAX_LEVELS = 1000
 MAX_WORDS = 2000
 """Words of a text beyond this are not read: it bounds the memory of one row."""
@@ -41,13 +62,11 @@ LARGEST = 1e37
 
 YES_NO = [{"yes", "no"}, {"y", "n"}, {"true", "false"}, {"t", "f"}, {"0", "1"}, {"on", "off"}]
 IDENTIFIER_NAME = re.compile(
-    r"(^|[ _.-])(id|uuid|guid|index|key|nr|no|number|code)$|^unnamed", re.I
+    r"(^|[ _.-])(id|uuid|guid|index|key|nr|no|number|code|row|rownum|rowid)$"
+    r"|^unnamed|^column 1$|(?-i:[a-z]I[dD])$",
+    re.I,
 )
-THOUSANDS = r"^[-+]?[1-9]\d{0,2}(,\d{3})+(\.\d+)?$"
-DECIMAL_COMMA = r"^[-+]?(\d+|[1-9]\d{0,2}(\.\d{3})+),\d+$"
 WORD = re.compile(r"[^\W\d_]+|\d+|[^\w\s]")
-DATE_LIKE = r"^\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([T ]\d{1,2}:\d{2}.*)?$"
-UNIT = r"^([-+]?)[$€£]\s*|\s*%$"
 
 Strings = NDArray[np.object_]
 
@@ -101,6 +120,7 @@ class Profile:
       n_distinct: Different values among the others.
       n_unreadable: Cells that are not of the kind; they count as missing.
       example: The first value.
+      unreadable: Some of the cells that are not of the kind.
     """
 
     name: str
@@ -109,9 +129,10 @@ class Profile:
     n_distinct: int
     n_unreadable: int
     example: str
+    unreadable: str = ""
 
 
-def profile(name: str, cells: "pd.Series[str]", kind: ColumnKind | None = None) -> Profile:
+def profile(name: str, cells: "pd.Series[str]", kind: str | None = None) -> Profile:
     """Say what a column is.
 
     Args:
@@ -121,18 +142,20 @@ def profile(name: str, cells: "pd.Series[str]", kind: ColumnKind | None = None) 
     """
     missing = is_missing(cells)
     present = cells[~missing]
-    kind = kind or infer_kind(name, cells)
-    unreadable = 0
-    if kind in ("number", "date"):
-        read = parse_numbers(present) if kind == "number" else parse_dates(present)
-        unreadable = int(np.isnat(read).sum() if kind == "date" else np.isnan(read).sum())
+    kind = split_kind(kind)[0] if kind else infer_kind(name, cells)
+    unreadable = present[:0]
+    if kind == "number":
+        unreadable = present[np.isnan(parse_numbers(present))]
+    elif kind == "date":
+        unreadable = present[np.isnat(parse_dates(present))]
     return Profile(
         name=name,
         kind=kind,
         n_missing=int(missing.sum()),
         n_distinct=int(present.nunique()),
-        n_unreadable=unreadable,
+        n_unreadable=len(unreadable),
         example=str(present.iloc[0])[:40] if len(present) else "",
+        unreadable=shorten([text[:20] for text in unreadable.unique()], 3),
     )
 
 
@@ -146,7 +169,9 @@ def infer_kind(name: str, cells: "pd.Series[str]") -> ColumnKind:
     if any(set(present.str.lower().unique()) <= pair for pair in YES_NO):
         return "yes/no"
     numbers = parse_numbers(present)
-    if np.isfinite(numbers).mean() >= MOSTLY:
+    if _are_mostly_numbers(present, numbers):
+        if are_numeric_dates(name, present):
+            return "date"
         return "identifier" if _is_row_number(name, numbers, n_distinct) else "number"
     if present.str.match(DATE_LIKE).mean() >= MOSTLY and _share_of_dates(present) >= MOSTLY:
         return "date"
@@ -159,98 +184,51 @@ def infer_kind(name: str, cells: "pd.Series[str]") -> ColumnKind:
     return "category"
 
 
+def _are_mostly_numbers(present: "pd.Series[str]", numbers: NDArray[np.float64]) -> bool:
+    """Whether nearly all cells are numbers, or most are different ones and the others few words."""
+    is_number = np.isfinite(numbers)
+    if is_number.mean() >= MOSTLY:
+        return True
+    n_numbers = len(np.unique(numbers[is_number]))
+    return bool(
+        is_number.mean() >= MAJORITY
+        and n_numbers > min(MANY_NUMBERS, is_number.sum() / 2)
+        and present[~is_number].nunique() <= FEW_WORDS
+    )
+
+
 def _is_row_number(name: str, numbers: NDArray[np.float64], n_distinct: int) -> bool:
+    """Whether numbers tell rows apart and say nothing else.
+
+    Whole numbers that are nearly all different do so where the column is called like an identifier,
+    where they count up or down by one, and in any order where they begin like row numbers and half
+    of the numbers up to the largest occur, or chance alone would have repeated some: of n drawn
+    from r numbers some n^2 / 2r pairs are equal.
+    """
     finite = numbers[np.isfinite(numbers)]
-    whole = bool((finite % 1 == 0).all())
-    if not whole or len(finite) < MIN_IDENTIFIER_ROWS or n_distinct < MOSTLY * len(finite):
+    if len(finite) < MIN_IDENTIFIER_ROWS or n_distinct < MOSTLY * len(finite):
         return False
-    counts_up = bool((np.diff(finite) == 1).all())
-    return counts_up or IDENTIFIER_NAME.search(name) is not None
+    if not (finite % 1 == 0).all():
+        return False
+    steps = np.diff(finite)
+    if IDENTIFIER_NAME.search(name) or (np.abs(steps) == 1).all() and len(set(steps)) == 1:
+        return True
+    values = np.unique(finite)
+    first, width = float(values[0]), float(values[-1] - values[0]) + 1
+    is_dense = len(values) >= DENSE * width
+    no_pair = len(values) == len(finite) and len(values) ** 2 / (2 * width) > EXPECTED_PAIRS
+    begins_low = 0 <= first <= FIRST_NUMBERS * width / len(values)
+    return (begins_low and (is_dense or no_pair)) or (is_dense and first >= HIGH_NUMBER)
 
 
 def _share_of_dates(cells: "pd.Series[str]") -> float:
     return float((~np.isnat(parse_dates(cells))).mean())
 
 
-def decimal_mark(cells: "pd.Series[str]") -> DecimalMark:
-    """The decimal mark of a column of numbers: a comma where more cells have it so than as 1,234.
-
-    The cells of a column decide together, once: see `Column.decimal`.
-    """
-    text = _bare(cells)
-    thousands = text.str.match(THOUSANDS)
-    decimal = text.str.match(DECIMAL_COMMA)
-    return "," if decimal.sum() > thousands.sum() else "."
-
-
-def parse_numbers(
-    cells: "pd.Series[str]", decimal: DecimalMark | None = None
-) -> NDArray[np.float64]:
-    """Numbers of cells (n,); NaN where a cell is not a finite one.
-
-    Thousands (1,234.5, or 1.234,5 with a decimal comma), a currency sign before and a percent sign
-    behind are understood.
-
-    Args:
-      cells: Text.
-      decimal: The decimal mark; None: that which the cells show.
-    """
-    import pandas as pd
-
-    values = pd.to_numeric(cells, errors="coerce").to_numpy(np.float64, copy=True)
-    rest = np.isnan(values) & ~is_missing(cells).to_numpy()
-    if rest.any():
-        text = _bare(cells[rest])
-        if (decimal or decimal_mark(cells)) == ",":
-            with_comma = text.str.match(DECIMAL_COMMA)
-            point = text.str.replace(".", "", regex=False).str.replace(",", ".", regex=False)
-            text = text.where(~with_comma, point)
-        else:
-            thousands = text.str.match(THOUSANDS)
-            text = text.where(~thousands, text.str.replace(",", "", regex=False))
-        values[rest] = pd.to_numeric(text, errors="coerce").to_numpy(np.float64)
-    values[~np.isfinite(values)] = np.nan
-    return values
-
-
-def _bare(cells: "pd.Series[str]") -> "pd.Series[str]":
-    """Without currency and percent signs."""
-    return cells.str.replace(UNIT, r"\1", regex=True)
-
-
-def date_format(cells: "pd.Series[str]") -> DateFormat:
-    """The format that fits most of those cells that are not ISO 8601, of equals the first."""
-    rest = cells[np.isnat(_read_dates(cells, "ISO8601"))]
-    fits = [int((~np.isnat(_read_dates(rest, form))).sum()) for form in DATE_FORMATS]
-    return DATE_FORMATS[int(np.argmax(fits))]
-
-
-def parse_dates(cells: "pd.Series[str]", form: DateFormat | None = None) -> NDArray[np.datetime64]:
-    """Dates of cells, datetime64[s] (n,), in UTC; NaT where a cell is none.
-
-    Args:
-      cells: Text.
-      form: How they are written where not in ISO 8601; None: as most cells show.
-    """
-    dates = _read_dates(cells, "ISO8601")
-    if np.isnat(dates).any():
-        others = _read_dates(cells, form or date_format(cells))
-        dates = np.where(np.isnat(dates), others, dates)
-    return dates
-
-
-def _read_dates(cells: "pd.Series[str]", form: DateFormat) -> NDArray[np.datetime64]:
-    import pandas as pd
-
-    read = pd.to_datetime(cells, format=form, errors="coerce", utc=True)
-    dates: NDArray[np.datetime64] = read.dt.tz_localize(None).to_numpy("datetime64[s]")
-    return dates
-
-
 def parse(column: Column, cells: "pd.Series[str]") -> NDArray[Any]:
     """A column's cells as the array of its kind (see `Table`)."""
     if column.kind == "number":
-        return parse_numbers(cells, column.decimal)
+        return parse_numbers(cells, column.decimal, grouped=column.grouped)
     if column.kind == "date":
         return parse_dates(cells, column.date_format)
     if column.kind == "text":
@@ -262,19 +240,90 @@ def parse(column: Column, cells: "pd.Series[str]") -> NDArray[Any]:
 
 
 def parse_names(cells: "pd.Series[str]") -> "pd.Series[str]":
-    """Categories and labels: a missing cell is "", and 1.0 is 1, as whole numbers may be read."""
+    """Categories and labels: a missing cell is "", and 1.0 is 1, as whole numbers may be read.
+
+    The zero that `number_text` puts behind 1.125 is taken away again.
+    """
     text = cells.str.replace(r"^([-+]?\d+)\.0+$", r"\1", regex=True)
+    text = text.str.replace(r"^(-?[1-9]\d{0,2}\.\d{3})0$", r"\1", regex=True)
     return text.where(~is_missing(cells), "")
 
 
-def describe(name: str, kind: ColumnKind, cells: "pd.Series[str]") -> Column:
-    """The column of training data, with how its cells are written."""
-    column = Column(name=name, kind=kind)
+@dataclass(frozen=True)
+class FileStyle:
+    """How the columns of a file write what a single column may leave open.
+
+    Attributes:
+      decimal: The decimal mark that its columns of numbers show; None: they show none.
+      dates: The formats of the columns of dates that leave nothing open.
+      separator: What separates the cells of a text file.
+    """
+
+    decimal: DecimalMark | None = None
+    dates: tuple[DateFormat, ...] = ()
+    separator: str = ","
+
+    @classmethod
+    def of(cls, cells: Cells, kinds: Mapping[str, str]) -> "FileStyle":
+        """The style of a file whose columns have these kinds."""
+        columns = {name: cells.frame[name] for name in kinds}
+        dates = [
+            choose_date_format(columns[name]) for name, kind in kinds.items() if kind == "date"
+        ]
+        return cls(
+            common_mark(shows_mark(columns[n]) for n, kind in kinds.items() if kind == "number"),
+            tuple(choice.form for choice in dates if choice.other is None),
+            cells.separator,
+        )
+
+
+def describe(
+    name: str, kind: str, cells: "pd.Series[str]", style: FileStyle | None = None
+) -> tuple[Column, list[str]]:
+    """A column of training data, with how its cells are written, and what a reader should know.
+
+    Args:
+      name: Its header.
+      kind: Its kind; behind a colon may stand how its cells are written: `number:,` has a decimal
+        comma, `date:%d/%m/%Y` a format.
+      cells: Its cells, text.
+      style: How other columns of the file are written.
+    """
+    style = style or FileStyle()
+    kind, written = split_kind(kind)
+    column = Column.model_validate({"name": name, "kind": kind})
     if kind == "number":
-        return column.model_copy(update={"decimal": decimal_mark(cells)})
+        asked = NumberFormat("," if written == "," else ".") if written else None
+        form = asked or number_format(cells, style.decimal, style.separator)
+        update: dict[str, object] = {"decimal": form.decimal, "grouped": form.decimal == ","}
+        lines = [line for line in (_number_remark(name, form), unit_remark(name, cells)) if line]
+        return column.model_copy(update=update), lines
     if kind == "date":
-        return column.model_copy(update={"date_format": date_format(cells)})
-    return column
+        if written:
+            return Column.model_validate({**column.model_dump(), "date_format": written}), []
+        choice = choose_date_format(cells, style.dates)
+        lines = []
+        if choice.other is not None:
+            lines.append(
+                f"{name}: {choice.example} may be {choice.form} or {choice.other}, read as the "
+                f"first; --column '{name}=date:{choice.other}' reads the other"
+            )
+        return column.model_copy(update={"date_format": choice.form}), lines
+    return column, []
+
+
+def _number_remark(name: str, form: NumberFormat) -> str | None:
+    """A line about numbers that could be read in two ways; None where nobody would wonder."""
+    if not form.example or (form.is_certain and form.decimal == "."):
+        return None
+    import pandas as pd
+
+    other: DecimalMark = "." if form.decimal == "," else ","
+    cell = pd.Series([form.example], dtype=str)
+    one, two = (f"{parse_numbers(cell, mark)[0]:g}" for mark in (form.decimal, other))
+    doubt = "" if form.is_certain else ", which is a guess"
+    fix = f"--column '{name}=number:{other}' reads {two}"
+    return f"{name}: {form.example} is read as {one}{doubt}; {fix}"
 
 
 def as_cells(table: Table) -> dict[str, list[str]]:
@@ -286,15 +335,15 @@ def as_cells(table: Table) -> dict[str, list[str]]:
         elif values.dtype.kind == "M":
             cells[name] = ["" if np.isnat(value) else str(value) for value in values]
         else:
-            cells[name] = ["" if np.isnan(value) else repr(float(value)) for value in values]
+            cells[name] = [float_text(float(value)) for value in values]
     return cells
 
 
 def levels(values: Strings) -> tuple[str, ...]:
     """Values of a category, most frequent first, then by name; at most 1,000."""
-    names, counts = np.unique(values.astype(str), return_counts=True)
-    order = np.lexsort((names, -counts))[:MAX_LEVELS]
-    return tuple(names[order].tolist())
+    counts = Counter(values.tolist())
+    ordered = sorted(counts, key=lambda name: (-counts[name], name))
+    return tuple(ordered[:MAX_LEVELS])
 
 
 def read_rows(cells: Cells, contract: TableInput) -> tuple[Table, list[str]]:
@@ -337,7 +386,8 @@ def _remarks(
         wrong = np.flatnonzero(gone & ~is_missing(cells).to_numpy())
         what = f"not a {column.kind}, read as missing"
     elif column.kind in ("category", "yes/no") and len(column.levels) < MAX_LEVELS:
-        wrong = np.flatnonzero(~np.isin(values.astype(str), [*column.levels, ""]))
+        known = {*column.levels, ""}
+        wrong = np.flatnonzero([value not in known for value in values])
         what = "never seen in training"
     else:
         return []

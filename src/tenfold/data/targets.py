@@ -1,0 +1,285 @@
+"""The target of a table: which column it is, and what its cells say: labels or numbers."""
+
+import re
+import shlex
+import unicodedata
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tenfold.core.contract import Contract, DecimalMark
+from tenfold.core.errors import DataError, TargetError, did_you_mean
+from tenfold.core.settings import Reading
+from tenfold.core.text import shorten
+from tenfold.inputs.tables.cells import Cells, is_missing
+from tenfold.inputs.tables.columns import (
+    LARGEST,
+    FileStyle,
+    describe,
+    infer_kind,
+    parse_names,
+)
+from tenfold.inputs.tables.numbers import parse_numbers
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MAX_LABEL_NUMBERS = 20
+"""A target of up to this many distinct whole numbers is taken for labels."""
+
+MAX_LABELS = 1_000
+TARGET_NAMES = ("target", "label", "class", "y")
+
+YES_NO_WORDS = {"y", "n", "t", "f", "on", "no"}
+"""Words of fewer than three letters that mean the same in capitals."""
+
+INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")
+"""Soft hyphen, zero-width characters and marks of direction: nobody sees them in a label."""
+
+
+@dataclass(frozen=True, eq=False)
+class Target:
+    """The target of each row.
+
+    Attributes:
+      y: Label codes, int64 (n,), or numbers, float64 (n,).
+      labels: Name of each code; empty for numbers.
+      decimal: The decimal mark of the numbers, where it is a comma.
+      notes: What a reader should know.
+    """
+
+    y: NDArray[np.int64] | NDArray[np.float64]
+    labels: tuple[str, ...]
+    decimal: DecimalMark | None = None
+    notes: tuple[str, ...] = ()
+
+
+def find_target(cells: Cells, target: str | None) -> str:
+    """The name of the column to predict.
+
+    Raises:
+      DataError: No such column, or none is named.
+    """
+    names = [str(name) for name in cells.frame.columns]
+    if target is None:
+        raise _no_target(names, cells.name)
+    if target in names:
+        return target
+    try:
+        return names[int(target)] if not cells.header else no_column(target, names, cells.name)
+    except (ValueError, IndexError):
+        return no_column(target, names, cells.name)
+
+
+def _no_target(names: Sequence[str], where: str) -> TargetError:
+    """A column is proposed by its name, and never taken: it may be the wrong one."""
+    likely = [name for known in TARGET_NAMES for name in names if name.lower() == known]
+    example = likely[0] if likely else "NAME"
+    error = TargetError(
+        "E203",
+        "No column is chosen as the target",
+        where=where,
+        expected=f"the column to predict, one of {shorten(names)}",
+        fix=f"Say --target {shlex.quote(example)}, in Python target={example!r}",
+    )
+    error.columns, error.likely = tuple(names), likely[0] if likely else None
+    return error
+
+
+def no_column(column: str, names: Sequence[str], where: str) -> NoReturn:
+    """Raise the error of a column that a table does not have."""
+    by_position = names == [str(i) for i in range(len(names))]
+    raise DataError(
+        "E201",
+        "No such column",
+        where=where,
+        expected=f"one of {shorten(names)}",
+        fix="Say --header if the first row holds names"
+        if by_position
+        else did_you_mean(column, names),
+        column=column,
+    )
+
+
+def with_answers(cells: Cells, target: str) -> tuple[Cells, list[str]]:
+    """The rows that have an answer, and how many have none.
+
+    Raises:
+      DataError: There is no such column, or it has no answer.
+    """
+    if target not in cells.frame.columns:
+        no_column(target, [str(name) for name in cells.frame.columns], cells.name)
+    missing = is_missing(cells.frame[target])
+    n_missing = int(missing.sum())
+    if n_missing == len(cells):
+        raise DataError("E204", "No row has an answer", where=cells.name, column=target)
+    if not n_missing:
+        return cells, []
+    kept = replace(cells, frame=cells.frame[~missing])
+    return kept, [f"{n_missing} rows without {target} dropped"]
+
+
+def read_target(
+    cells: Cells, target: str, reading: Reading, style: FileStyle, like: Contract | None = None
+) -> Target:
+    """The target of each row: codes with their labels, or numbers without any.
+
+    Args:
+      cells: Rows that have an answer.
+      target: Its column.
+      reading: Task, and kind of the column, where they are asked for.
+      style: How other columns of the file are written.
+      like: The contract of a model to be measured, whose task and labels hold.
+
+    Raises:
+      DataError: Cells that are no number for regression, too many labels, or labels that the model
+        does not know.
+    """
+    column = cells.frame[target]
+    kind = reading.columns.get(target, "number")
+    if kind.partition(":")[0] not in ("number", "category"):
+        raise DataError(
+            "E230",
+            "Not a kind of a target",
+            where=cells.name,
+            expected="number, number:, or number:. for its decimal mark; category for labels as "
+            "they are written",
+            column=target,
+            kind=kind,
+        )
+    decimal = like.input.target_decimal if like and like.input.kind == "table" else None
+    notes: list[str] = []
+    if decimal is None and kind != "category":
+        described, notes = describe(target, kind, column, style)
+        decimal = described.decimal
+    numbers = parse_numbers(column, decimal)
+    task = like.task if like else reading.task
+    if task is None:
+        is_label = kind == "category" or _are_labels(column, numbers)
+        task = "classification" if is_label else "regression"
+    if task == "regression":
+        _check_numbers(numbers, column, cells.name)
+        return Target(numbers, (), "," if decimal == "," else None, tuple(notes))
+    names = parse_names(column).tolist()
+    if like is not None:
+        return Target(_codes(names, like.labels, cells.name), like.labels)
+    notes = []
+    if kind != "category":
+        names, notes = _merged(names, target)
+    labels = _sorted_labels(sorted(set(names)))
+    if len(labels) > min(MAX_LABELS, len(names) // 2):
+        raise DataError(
+            "E212",
+            "Too many labels",
+            where=cells.name,
+            expected=f"at most {MAX_LABELS}, and two rows of each on average",
+            fix="Name another --target, or say --task regression",
+            column=target,
+            n_labels=len(labels),
+        )
+    return Target(_codes(names, labels, cells.name), labels, notes=tuple(notes))
+
+
+def _merged(names: list[str], target: str) -> tuple[list[str], list[str]]:
+    """Labels of which each is written in one way, and what was read as what."""
+    counts = Counter(names)
+    groups: dict[str, list[str]] = {}
+    for name in sorted(counts, key=lambda name: (-counts[name], name)):
+        groups.setdefault(_same_label(name), []).append(name)
+    label = {name: variants[0] for variants in groups.values() for name in variants}
+    notes = [
+        f"{target}: {shorten([repr(name) for name in others], 5)} read as {first!r}; --column "
+        f"'{target}=category' keeps them apart"
+        for first, *others in groups.values()
+        if others
+    ]
+    left: dict[str, list[str]] = {}
+    for name in sorted(set(label.values())):
+        left.setdefault(name.casefold(), []).append(name)
+    alike = [" and ".join(variants) for variants in left.values() if len(variants) > 1]
+    if alike:
+        notes.append(f"{target}: labels that differ in case alone: {shorten(alike, 5)}")
+    return [label[name] for name in names], notes
+
+
+def _same_label(name: str) -> str:
+    """What is equal of labels that are meant to be one: Yes, YES and "yes " with a hidden blank.
+
+    Case counts in words of one and two letters: m and M may be two things, CO and Co are.
+    """
+    seen = " ".join(INVISIBLE.sub("", unicodedata.normalize("NFC", name)).split())
+    folded = seen.casefold()
+    return folded if sum(map(str.isalpha, seen)) > 2 or folded in YES_NO_WORDS else seen
+
+
+def _codes(names: list[str], labels: tuple[str, ...], where: str) -> NDArray[np.int64]:
+    """The code of each name (n,); a name in another spelling is the one label that it may be."""
+    codes = {name: code for code, name in enumerate(labels)}
+    spellings = Counter(map(_same_label, labels))
+    for name in set(names) - codes.keys():
+        same = _same_label(name)
+        if spellings[same] == 1:
+            codes[name] = next(i for i, label in enumerate(labels) if _same_label(label) == same)
+    unknown = sorted(set(names) - codes.keys())
+    if unknown:
+        raise DataError(
+            "E205",
+            "Labels the model does not know",
+            where=where,
+            expected=", ".join(labels),
+            labels=unknown[:5],
+        )
+    return np.array([codes[name] for name in names], np.int64)
+
+
+def _check_numbers(numbers: NDArray[np.float64], column: "pd.Series[str]", where: str) -> None:
+    wrong = np.flatnonzero(np.isnan(numbers))
+    if wrong.size:
+        raise DataError(
+            "E211",
+            "The target is not a number",
+            where=f"{where}, row {column.index[wrong[0]]}",
+            expected="numbers for regression",
+            fix="Say --task classification if it is a label",
+            column=str(column.name),
+            value=str(column.iloc[wrong[0]]),
+            n_rows=len(wrong),
+        )
+    _check_size(numbers, str(column.name), where)
+
+
+def _check_size(numbers: NDArray[np.float64], target: str, where: str) -> None:
+    """Refuse a target that answers in float32 cannot hold."""
+    largest = float(np.abs(numbers).max())
+    spread = float((numbers / (largest or 1)).std())
+    if largest == 0 or (1e-30 < largest < LARGEST and not 0 < spread < 1e-6):
+        return
+    raise DataError(
+        "E202",
+        "A target beyond the digits of float32",
+        where=where,
+        expected=f"sizes from 1e-30 to {LARGEST:g}, and a spread above 1e-6 of them",
+        fix="Change its unit, or subtract what all rows have",
+        column=target,
+        largest=largest,
+        relative_deviation=spread,
+    )
+
+
+def _are_labels(column: "pd.Series[str]", numbers: NDArray[np.float64]) -> bool:
+    if infer_kind("", column) == "yes/no":
+        return True
+    if np.isnan(numbers).any():
+        return infer_kind("", column) != "number"
+    return bool((numbers % 1 == 0).all()) and len(np.unique(numbers)) <= MAX_LABEL_NUMBERS
+
+
+def _sorted_labels(names: list[str]) -> tuple[str, ...]:
+    try:
+        return tuple(sorted(names, key=float))
+    except ValueError:
+        return tuple(sorted(names))

@@ -1,0 +1,478 @@
+"""CSV files and their kin as cells: what the encoding, separator, quotes and header are.
+
+All of it is looked for over the whole file, said in `Cells.notes`, and can be overruled. Nothing is
+dropped here: a row of another length is refused with its line.
+"""
+
+import csv
+import io
+import math
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tenfold.core.errors import DataError, FormatError
+from tenfold.inputs.tables.cells import MISSING, Cells, clean, column_names, too_long
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
+SNIFFED_ROWS = 20_000
+
+MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
+"""Byte order marks, and the encodings they stand for."""
+
+MAX_REPLACED = 0.001
+"""Characters that a named encoding does not have may be replaced, up to this share of the text."""
+
+MAX_SIGNS = 0.02
+"""Share of the letters beyond ASCII that may be signs inside of words, such as the ³ of w³adza: it
+is Windows-1250's ł."""
+
+SIGN_IN_WORD = re.compile(
+    r"(?<=[^\W\d_])(?:[\xb2\xb3\xb9]|[^\w\x00-\x7f\u2018\u2019\xb4\xb7])(?=[^\W\d_])"
+)
+"""A sign beyond ASCII between two letters, apostrophes and the Catalan point aside."""
+
+MAX_TITLES = 10
+"""Lines before the header that are looked at."""
+
+TOO_LONG = "field larger than field limit"
+"""What Python's `csv` module says of a cell that is longer than it reads."""
+
+HINT = "Name it, as in --encoding cp1250, cp1251, gbk or shift_jis"
+
+
+@dataclass(frozen=True)
+class TextOptions:
+    """What is asked of a file of text; None leaves it to what the file shows.
+
+    Attributes:
+      header: Whether the first row holds names.
+      separator: The character between cells.
+      encoding: The encoding, as Python calls it.
+      otherwise: The encoding of text that is neither UTF-8 nor UTF-16.
+      known: Names of columns that are looked for: a first row with one of them is a header.
+    """
+
+    header: bool | None = None
+    separator: str | None = None
+    encoding: str | None = None
+    otherwise: str | None = None
+    known: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How the cells of a text file are written.
+
+    Attributes:
+      separator: The character between cells.
+      quote: The character around cells that hold a separator; empty: quotes are text.
+      escape: The character before a quote that is text, where it is not doubled.
+      blanks: Whether blanks stand between a separator and a quote.
+      width: How many cells a row has.
+    """
+
+    separator: str
+    quote: str = '"'
+    escape: str | None = None
+    blanks: bool = False
+    width: int = 1
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The same as options of `csv.reader`; pandas calls them alike."""
+        return {
+            "quoting": csv.QUOTE_MINIMAL if self.quote else csv.QUOTE_NONE,
+            "quotechar": self.quote or '"',
+            "escapechar": self.escape,
+            "doublequote": self.escape is None,
+            "skipinitialspace": self.blanks,
+        }
+
+    def rows(self, text: str, *, strict: bool = False) -> Any:
+        """The rows of a text; blank lines are empty rows."""
+        lines = io.StringIO(text, newline="")
+        return csv.reader(lines, delimiter=self.separator, strict=strict, **self.options)
+
+
+def read_csv_text(content: bytes, path: Path, asked: TextOptions) -> Cells:
+    """Read the bytes of a CSV file at a path.
+
+    Raises:
+      DataError: No rows, rows of another length (with their lines), names that repeat.
+      FormatError: Not text, bytes that are not of the encoding, or an unclosed quote.
+    """
+    text, encoding, n_replaced = decode_text(content, path, asked)
+    text = text.strip("\r\n")
+    text, declared, n_skipped = _without_preamble(text)
+    if asked.separator is None and declared is None:
+        text = _with_tabs(text)
+    dialect = sniff(text, asked.separator or declared, path)
+    n_titles = 0
+    if asked.header is not False:
+        text, n_titles = _without_titles(text, dialect)
+        n_skipped += n_titles
+    rows = _check_widths(text, dialect, path, n_skipped)
+    named = _has_header(rows, asked.known) if asked.header is None else asked.header
+    names = column_names(rows[0] if named else None, dialect.width, path)
+    frame = _parse(text, dialect, names, skip_first=named)
+    if not len(frame):
+        raise DataError("E436", "No rows", where=path, expected="at least one row of data")
+    notes = [f"cells separated by {SEPARATORS.get(dialect.separator, repr(dialect.separator))}"]
+    notes.append("names in the first row" if named else "no header: columns are named by position")
+    if encoding != "utf-8":
+        notes.append(f"text read as {encoding}")
+    if n_titles:
+        notes.append(f"{n_titles} lines before the header not read")
+    if n_replaced:
+        notes.append(f"{n_replaced} characters that are not {encoding} replaced")
+    if not dialect.quote:
+        notes.append("quotes are part of the text")
+    return Cells(path.name, clean(frame, path), named, tuple(notes), dialect.separator)
+
+
+def decode_text(content: bytes, where: object, asked: TextOptions) -> tuple[str, str, int]:
+    """The text of a file, its encoding, and how many characters were replaced.
+
+    A byte order mark decides; without one the text is UTF-8, or UTF-16 where every other byte is
+    0. Other bytes are Windows-1252 where they stand alone among letters of ASCII. What looks like
+    UTF-8 but for a few bytes, or like an alphabet of its own, is refused: guessing would read other
+    letters.
+
+    Args:
+      content: The bytes of the file.
+      where: Its name for messages.
+      asked: Its `encoding` overrules what the bytes show; a few characters that it does not have
+        are replaced.
+
+    Raises:
+      FormatError: No text, or no encoding that fits.
+    """
+    if asked.encoding is not None:
+        return _decode_as(content, where, asked.encoding)
+    encoding = next((name for mark, name in MARKS.items() if content.startswith(mark)), None)
+    encoding = encoding or _utf_16_without_mark(content) or "utf-8"
+    try:
+        text = content.decode(encoding)
+    except UnicodeDecodeError as error:
+        if encoding != "utf-8":
+            raise _not_text(where) from error
+        if asked.otherwise is not None:
+            return _decode_as(content, where, asked.otherwise)
+        text, encoding = _decode_foreign(content, where, error), "cp1252"
+    if "\0" in text:
+        raise _not_text(where)
+    return text, "utf-8" if encoding == "utf-8-sig" else encoding, 0
+
+
+def _decode_as(content: bytes, where: object, encoding: str) -> tuple[str, str, int]:
+    try:
+        text = content.decode(encoding, "replace")
+    except LookupError as error:
+        raise FormatError(
+            "E226",
+            "No such encoding",
+            where=where,
+            expected="a name that Python knows, as utf-8, cp1252, gbk, shift_jis",
+            encoding=encoding,
+        ) from error
+    n_replaced = text.count("\ufffd") - content.count("\ufffd".encode())
+    if n_replaced > max(1, MAX_REPLACED * len(text)) or "\0" in text:
+        raise FormatError(
+            "E227",
+            "The text is not of this encoding",
+            where=where,
+            expected="characters that it has",
+            fix="Name another --encoding",
+            encoding=encoding,
+            n_characters=n_replaced,
+        )
+    return text.removeprefix("\ufeff"), encoding.lower(), max(0, n_replaced)
+
+
+def _not_text(where: object) -> FormatError:
+    return FormatError(
+        "E214", "Not a text file", where=where, expected="CSV in UTF-8, UTF-16 or Windows-1252"
+    )
+
+
+def _utf_16_without_mark(content: bytes) -> str | None:
+    """UTF-16 has a 0 in every other byte of text in Latin letters, and no text has others."""
+    start = content[: 1 << 16]
+    even, odd = (start[i::2].count(0) / max(1, len(start[i::2])) for i in (0, 1))
+    if even < 0.05 and odd > 0.5:
+        return "utf-16-le"
+    return "utf-16-be" if odd < 0.05 and even > 0.5 else None
+
+
+def _decode_foreign(content: bytes, where: object, error: UnicodeDecodeError) -> str:
+    """Text that is not UTF-8 as Windows-1252, where it can be nothing else."""
+    lenient = content.decode("utf-8", "surrogateescape")
+    n_broken = len(re.findall("[\udc80-\udcff]", lenient))
+    n_whole = len(re.findall("[^\0-\x7f\udc80-\udcff]", lenient))
+    line = content.count(b"\n", 0, error.start) + 1
+    if n_whole >= n_broken:
+        raise FormatError(
+            "E228",
+            "A byte that is not UTF-8",
+            where=where,
+            expected="UTF-8, as the other letters of the file",
+            fix="Correct it, or replace it with --encoding utf-8; or name another encoding",
+            line=line,
+            byte=f"0x{content[error.start]:02x}",
+        ) from error
+    runs = [len(run) for run in re.findall(rb"[\x80-\xff]+", content)]
+    text = content.decode("cp1252", "replace")
+    # Signs inside of words: letters of Central Europe look so.
+    n_signs = len(SIGN_IN_WORD.findall(text))
+    if sum(runs) > 2 * len(runs) or n_signs > MAX_SIGNS * len(runs):
+        raise FormatError(
+            "E229",
+            "The encoding cannot be told",
+            where=where,
+            expected="UTF-8, UTF-16 or Windows-1252",
+            fix=HINT,
+            line=line,
+        ) from error
+    if "\ufffd" in text:
+        raise _not_text(where) from error
+    return text
+
+
+def _without_preamble(text: str) -> tuple[str, str | None, int]:
+    """The text from its first row on, the separator that Excel's line names, and lines before it.
+
+    A line that begins with # is a comment where it has fewer cells than the first row below.
+    """
+    declared = re.match(r"sep=([^\r\n])\r?\n", text)
+    n_lines = 1 if declared else 0
+    text = text[declared.end() :] if declared else text
+    comments = re.match(r"(?:#[^\r\n]*[\r\n]+)+", text)
+    if comments:
+        below = text[comments.end() :].partition("\n")[0]
+        separator = max(SEPARATORS, key=below.count)
+        while text.startswith("#"):
+            line, _, rest = text.partition("\n")
+            if line.count(separator) >= below.count(separator):
+                break
+            text, n_lines = rest, n_lines + 1
+    return text, declared[1] if declared else None, n_lines
+
+
+def _with_tabs(text: str) -> str:
+    """Text whose cells are separated by blanks, with tabs instead; other text as it is.
+
+    It is such text where no separator occurs, all lines have the same number of words, at least
+    two, and some of them are numbers.
+    """
+    if any(separator in text for separator in SEPARATORS) or '"' in text:
+        return text
+    rows = [line.split() for line in text.splitlines() if line.strip()]
+    if len({len(row) for row in rows}) != 1 or len(rows) < 2 or len(rows[0]) < 2:
+        return text
+    if not any(map(_is_number, rows[-1])):
+        return text
+    return "\n".join("\t".join(row) for row in rows)
+
+
+def _without_titles(text: str, dialect: Dialect) -> tuple[str, int]:
+    """Text without lines of a single cell before its header, and how many there were.
+
+    The first of them and the header begin in the first column, and all cells of the header are
+    words.
+    """
+    if dialect.width < 3:
+        return text, 0
+    reader, n_lines = dialect.rows(text), 0
+    for row in islice(reader, MAX_TITLES):
+        filled = [cell for cell in row if cell.strip()]
+        if any(map(_is_number, filled)):
+            break
+        if len(filled) == dialect.width and n_lines:
+            return "".join(text.splitlines(keepends=True)[n_lines:]), n_lines
+        if len(filled) > 1 or (row and not row[0].strip()):
+            break
+        n_lines = reader.line_num
+    return text, 0
+
+
+def _is_well_quoted(text: str, dialect: Dialect) -> bool:
+    """Whether every quote that opens a cell is closed at the end of a cell."""
+    try:
+        for _ in islice(dialect.rows(text, strict=True), SNIFFED_ROWS):
+            pass
+    except csv.Error as error:
+        return TOO_LONG in str(error)
+    return True
+
+
+def _quoted(text: str, separator: str) -> Iterator[Dialect]:
+    """Ways to quote cells that fit a text, the one that is tried first at the beginning."""
+    plain = Dialect(separator)
+    if re.search(rf'(?:^|{re.escape(separator)}) +"', text, re.MULTILINE):
+        spaced = replace(plain, blanks=True)
+        if _is_well_quoted(text, spaced):
+            yield spaced
+    if _is_single_quoted(text, separator):
+        yield replace(plain, quote="'", blanks=True)
+    escaped = replace(plain, escape="\\")
+    is_escaped = '\\"' in text and not _is_well_quoted(text, plain)
+    yield escaped if is_escaped and _is_well_quoted(text, escaped) else plain
+
+
+def _is_single_quoted(text: str, separator: str) -> bool:
+    """Whether all cells of a column stand in single quotes, and no quote stands on one side."""
+    if "'" not in text or '"' in text:
+        return False
+    dialect = Dialect(separator, quote="'", blanks=True)
+    if not _is_well_quoted(text, dialect):
+        return False
+    raw = Dialect(separator, quote="")
+    widths = Counter(map(len, islice(dialect.rows(text), SNIFFED_ROWS)))
+    rows = [row for row in islice(raw.rows(text), SNIFFED_ROWS) if row]
+    if any(len(row) not in widths for row in rows):
+        return True  # separators stand inside the quotes
+    body = rows[1:] or rows
+    quoted = [[re.fullmatch(r"\s*'.*'\s*", cell) is not None for cell in row] for row in body]
+    return any(all(column) for column in zip(*quoted, strict=False))
+
+
+def sniff(text: str, separator: str | None, where: object) -> Dialect:
+    """The separator and quotes under which the most rows have the same number of cells.
+
+    Raises:
+      DataError: There is no text.
+    """
+    if not text.strip():
+        raise DataError("E215", "Empty file", where=where, expected="rows of cells")
+    candidates = [separator] if separator else list(SEPARATORS)
+    quoted = (dialect for candidate in candidates for dialect in _quoted(text, candidate))
+    best = _best(text, quoted, separator)
+    if best is not None and _is_well_quoted(text, best[1]):
+        return best[1]
+    unquoted = _best(text, (Dialect(candidate, quote="") for candidate in candidates), separator)
+    if unquoted is not None and (best is None or unquoted[0] > best[0]):
+        return unquoted[1]
+    return best[1] if best else Dialect(separator or ",")
+
+
+def _best(
+    text: str, dialects: Iterable[Dialect], separator: str | None
+) -> tuple[tuple[float, int, int], Dialect] | None:
+    """The first dialect with the best score; None where none gives rows of several cells."""
+    best: tuple[tuple[float, int, int], Dialect] | None = None
+    for dialect in dialects:
+        try:
+            rows = [row for row in islice(dialect.rows(text), SNIFFED_ROWS) if row]
+        except csv.Error:  # a cell without end: a quote that is never closed
+            continue
+        width, n_alike = Counter(map(len, rows)).most_common(1)[0]
+        if width == 1 and not separator:
+            continue
+        # A quote that is text swallows lines.
+        broken = any("\n" in cell for row in rows for cell in row)
+        score = (n_alike / len(rows), -int(broken), width)
+        if best is None or score > best[0]:
+            best = score, replace(dialect, width=width)
+    return best
+
+
+def _check_widths(text: str, dialect: Dialect, where: object, n_skipped: int) -> list[list[str]]:
+    """The first rows, after every row of the file has been counted."""
+    reader = dialect.rows(text)
+    first: list[list[str]] = []
+    ragged: list[int] = []
+    n_ragged = line = 0
+    try:
+        for row in reader:
+            line = reader.line_num
+            if row and len(row) != dialect.width:
+                n_ragged += 1
+                ragged = [*ragged, line + n_skipped][:5]
+            elif row and len(first) < SNIFFED_ROWS:
+                first.append(row)
+    except csv.Error as error:
+        if TOO_LONG in str(error) and reader.line_num == line + 1:
+            raise too_long(where, line=line + 1 + n_skipped) from error
+        raise FormatError(
+            "E222",
+            "A quote that is never closed",
+            where=where,
+            line=line + 1 + n_skipped,
+            reason=str(error),
+        ) from error
+    if n_ragged:
+        raise DataError(
+            "E216",
+            "Rows of another length",
+            where=where,
+            expected=f"{dialect.width} cells in each row",
+            fix="Correct these lines, or name another --separator",
+            lines=ragged,
+            n_rows=n_ragged,
+        )
+    return first
+
+
+def _has_header(rows: Sequence[Sequence[str]], known: Sequence[str]) -> bool:
+    """Whether the first row names the columns.
+
+    It does when it holds a known name. Else when its cells are all there and different, and either
+    count the columns, or stand as words above numbers, or are words that never occur again below.
+    Where the known names are positions, it does only when it counts or holds all of them.
+    """
+    first = [cell.strip() for cell in rows[0]]
+    positions = [str(i) for i in range(len(first))]
+    # Two cells count by chance: 0,1 is a row of many tables.
+    counts = len(first) > 2 and first in (positions, [str(i + 1) for i in range(len(first))])
+    if known and set(known) <= set(positions):
+        return counts or (len(known) > 2 and set(known) <= set(first))
+    if set(known) & set(first):
+        return True
+    if len(rows) < 2 or "" in first[1:] or len(set(first)) < len(first):
+        return False
+    if counts:
+        return True
+    if any(_is_number(cell) for cell in first):
+        return False
+    below = [{cell.strip() for cell in column} for column in zip(*rows[1:], strict=True)]
+    if any(_mostly_numbers(column) for column in below):
+        return True
+    short = all(len(cell) <= 64 for cell in first)
+    return short and not any(cell in column for cell, column in zip(first, below, strict=True))
+
+
+def _mostly_numbers(cells: set[str]) -> bool:
+    present = [cell for cell in cells if cell.lower() not in MISSING]
+    return bool(present) and sum(map(_is_number, present)) >= 0.9 * len(present)
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        return math.isfinite(float(cell.replace(",", "."))) and "_" not in cell
+    except ValueError:
+        return False
+
+
+def _parse(text: str, dialect: Dialect, names: list[str], *, skip_first: bool) -> "pd.DataFrame":
+    import pandas as pd
+
+    frame: pd.DataFrame = pd.read_csv(
+        io.StringIO(text),
+        sep=dialect.separator,
+        header=0 if skip_first else None,
+        names=names,
+        dtype=str,
+        na_filter=False,
+        index_col=False,
+        skip_blank_lines=dialect.width > 1,  # in a single column a blank line is a missing cell
+        **dialect.options,
+    )
+    return frame

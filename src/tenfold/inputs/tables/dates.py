@@ -1,0 +1,206 @@
+"""Dates and times as people write them, and which of two readings is meant."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tenfold.core.contract import DATE_FORMATS, DateFormat
+from tenfold.inputs.tables.cells import is_missing
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Dates = NDArray[np.datetime64]
+
+DATE_LIKE = (
+    r"^(?:\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}"
+    r"|\d{4}-\d{2}|\d{1,2}[-/.]\d{4}"
+    r"|(?:\d{1,2}[- ])?[A-Za-z]{3,9}\.?[- ](?:\d{1,2},? )?\d{2,4})"
+    r"(?:[T ]+\d{1,2}:\d{2}.*)?$"
+)
+TIME_OF_DAY = r"[T ]+(\d{1,2}):(\d{2})(?::(\d{2})(?:[.,]\d+)?)?\s*([AaPp])?\.?(?:[Mm]\.?)?$"
+COMPACT = r"^(?:19|20)\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])$"
+MONTH = r"^(?:19|20)\d{2}(?:0[1-9]|1[0-2])$"
+TIME_NAME = re.compile(
+    r"(?:^|[^a-z])(?:date|day|time|timestamp|ts|datetime|epoch|unix|month|period|created|updated)"
+    r"(?:$|[^a-z])|(?:date|time|stamp)$",
+    re.I,
+)
+"""Names of columns in which seconds since 1970 are times, and 202301 is a month."""
+
+EPOCHS: dict[DateFormat, tuple[float, int]] = {
+    "epoch seconds": (1e8, 1),
+    "epoch milliseconds": (1e11, 1_000),
+    "epoch microseconds": (1e14, 1_000_000),
+    "epoch nanoseconds": (1e17, 1_000_000_000),
+}
+"""Least size of a number of the kind (1973), and how many of its units are a second."""
+
+PROBED = 1000
+"""A format that fits none of so many of the most frequent cells is not tried on the others."""
+
+LATEST = 4_102_444_800
+"""Seconds since 1970 are times up to the year 2100."""
+
+CLEARER = 0.02
+"""A reading makes more sense if its most common step is more common by this share of all steps."""
+
+
+@dataclass(frozen=True)
+class DateChoice:
+    """How the dates of a column are written.
+
+    Attributes:
+      form: The format.
+      other: Another one that fits as many cells and makes as much sense; None where there is none.
+      example: A cell that the two read differently; empty where there is none.
+    """
+
+    form: DateFormat
+    other: DateFormat | None = None
+    example: str = ""
+
+
+def choose_date_format(cells: "pd.Series[str]", others: Iterable[DateFormat] = ()) -> DateChoice:
+    """Find out how the dates of a column are written.
+
+    The format that fits most of the cells that are not ISO 8601 is right. Of several that fit as
+    many, the one that another column of the file has; else the one whose dates follow each other
+    in the more regular way: 01/01, 01/02, 01/03 and so on for years are months, not days of
+    January. What is left is a guess: the first, and `other` says which else it could be.
+    """
+    present = cells[~is_missing(cells)]
+    numeric = _numeric_format(present)
+    if numeric is not None:
+        return DateChoice(numeric)
+    rest = present[np.isnat(read_dates(present, "ISO8601"))]
+    if not len(rest):
+        return DateChoice("ISO8601")
+    counts = rest.value_counts()
+    unique = counts.index.to_series()
+    few = unique.iloc[:PROBED]
+    read: dict[DateFormat, Dates] = {}
+    for form in DATE_FORMATS:
+        if form not in EPOCHS and not np.isnat(read_dates(few, form)).all():
+            read[form] = read_dates(unique, form)
+    n_read = {form: int(counts[~np.isnat(dates)].sum()) for form, dates in read.items()}
+    most = max(n_read.values(), default=0)
+    fitting: list[DateFormat] = []
+    for form, n in n_read.items():
+        same = any(np.array_equal(read[form], read[other], equal_nan=True) for other in fitting)
+        if n == most and not same:
+            fitting.append(form)
+    if len(fitting) < 2:
+        return DateChoice(fitting[0] if fitting else "ISO8601")
+    if known := [form for form in fitting if form in set(others)]:
+        return DateChoice(known[0])
+    read = {form: read_dates(rest, form) for form in fitting}
+    order = {form: _regularity(read[form]) for form in fitting}
+    best = max(fitting, key=lambda form: order[form])
+    clear = [form for form in fitting if _is_clearly_more(order[best], order[form])]
+    rivals = [form for form in fitting if form != best and form not in clear]
+    if not rivals:
+        return DateChoice(best)
+    best, other = sorted([best, *rivals], key=fitting.index)[:2]
+    differs = np.flatnonzero(read[best] != read[other])
+    return DateChoice(best, other, str(rest.iloc[int(differs[0])]))
+
+
+def _regularity(dates: Dates) -> tuple[bool, float]:
+    """Whether dates run in one direction, and how common their most common step is (0 to 1)."""
+    dates = dates[~np.isnat(dates)]
+    if len(dates) < 3:
+        return False, 0.0
+    steps = np.diff(dates).astype(np.int64)
+    runs = bool((steps >= 0).all() or (steps <= 0).all())
+    ordered = np.unique(dates)
+    if len(ordered) < 3:
+        return runs, 0.0
+    shares = [_share_of_most_common(np.diff(ordered).astype(np.int64))]
+    months = ordered.astype("datetime64[M]")
+    days = (ordered - months.astype("datetime64[s]")).astype(np.int64)
+    if (days == days[0]).all():
+        shares.append(_share_of_most_common(np.diff(months).astype(np.int64)))
+    return runs, max(shares)
+
+
+def _share_of_most_common(steps: NDArray[np.int64]) -> float:
+    return float(np.unique(steps, return_counts=True)[1].max() / len(steps))
+
+
+def _is_clearly_more(best: tuple[bool, float], other: tuple[bool, float]) -> bool:
+    return best[0] > other[0] or (best[0] == other[0] and best[1] > other[1] + CLEARER)
+
+
+def _numeric_format(cells: "pd.Series[str]") -> DateFormat | None:
+    """The format of dates that are written as whole numbers; None for all others."""
+    if not len(cells) or not cells.str.match(r"^\d{6,19}(?:\.\d+)?$").all():
+        return None
+    if cells.str.match(COMPACT).all():
+        return "%Y%m%d"
+    if cells.str.match(MONTH).all():
+        return "%Y%m"
+    numbers = cells.astype(float)
+    for form, (least, per_second) in EPOCHS.items():
+        if numbers.min() >= least and numbers.max() <= LATEST * per_second:
+            return form
+    return None
+
+
+def are_numeric_dates(name: str, cells: "pd.Series[str]") -> bool:
+    """Whether whole numbers are dates: 20231027 by itself, 202310 and seconds by their name too."""
+    if cells.nunique() < 3:
+        return False
+    form = _numeric_format(cells)
+    return form == "%Y%m%d" or (form is not None and TIME_NAME.search(name) is not None)
+
+
+def parse_dates(cells: "pd.Series[str]", form: DateFormat | None = None) -> Dates:
+    """Dates of cells, datetime64[s] (n,), in UTC; NaT where a cell is none.
+
+    Args:
+      cells: Text.
+      form: How they are written where not in ISO 8601; None: as most cells show.
+    """
+    form = form or choose_date_format(cells).form
+    if form in EPOCHS or form in ("%Y%m%d", "%Y%m"):
+        dates = read_dates(cells, form)
+        form = "ISO8601"
+    else:
+        dates = read_dates(cells, "ISO8601")
+    if np.isnat(dates).any():
+        dates = np.where(np.isnat(dates), read_dates(cells, form), dates)
+    return dates
+
+
+def read_dates(cells: "pd.Series[str]", form: DateFormat) -> Dates:
+    """Dates of one format, datetime64[s] (n,); a time of day may stand behind. NaT for others."""
+    import pandas as pd
+
+    if form in EPOCHS:
+        seconds = pd.to_numeric(cells, errors="coerce").to_numpy(float) / EPOCHS[form][1]
+        is_time = np.isfinite(seconds) & (np.abs(seconds) <= LATEST)
+        whole = np.where(is_time, seconds, 0).round().astype("datetime64[s]")
+        return np.where(is_time, whole, np.datetime64("NaT", "s"))
+    clock = np.zeros(len(cells), np.int64)
+    if form != "ISO8601":
+        cells, clock = _time_of_day(cells)
+    read = pd.to_datetime(cells, format=form, errors="coerce", utc=True)
+    dates: Dates = read.dt.tz_localize(None).to_numpy("datetime64[s]")
+    return dates + clock
+
+
+def _time_of_day(cells: "pd.Series[str]") -> tuple["pd.Series[str]", NDArray[np.int64]]:
+    """Cells without their time of day, and the time in seconds since midnight (n,)."""
+    parts = cells.str.extract(TIME_OF_DAY)
+    numbers = parts[[0, 1, 2]].fillna("0").astype(np.int64).to_numpy()
+    hours, half = numbers[:, 0], parts[3].fillna("").str.lower().to_numpy(str)
+    hours = np.where((half == "a") & (hours == 12), 0, hours)
+    hours = np.where((half == "p") & (hours < 12), hours + 12, hours)
+    impossible = (hours > 23) | (numbers[:, 1] > 59) | (numbers[:, 2] > 59)
+    days = cells.str.replace(TIME_OF_DAY, "", regex=True)
+    return days.mask(impossible, ""), hours * 3600 + numbers[:, 1] * 60 + numbers[:, 2]

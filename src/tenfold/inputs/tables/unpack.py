@@ -1,0 +1,131 @@
+"""Packed files: the one file in a gzip or zip archive, never larger than its packed size allows."""
+
+import io
+import zipfile
+import zlib
+from pathlib import Path, PurePosixPath
+
+from tenfold.core.errors import DataError, FormatError
+
+MAX_RATIO = 50
+"""A file that shrank further is taken for a bomb; tables of text shrink to a tenth or so."""
+
+LEAST_BYTES = 64 << 20
+"""What every archive may hold, however small it is."""
+
+LEAST_CELLS, CELLS_A_BYTE = 10_000_000, 8
+"""Cells that every file may hold, and so many more for each of its bytes on disk."""
+
+GZIP, ZIP = b"\x1f\x8b", b"PK\x03\x04"
+"""How gzip files (RFC 1952) and zip archives (APPNOTE.TXT, 4.3.7) begin."""
+
+Archive = zipfile.ZipFile
+
+
+def unpacked_bytes(n_packed: int) -> int:
+    """How many bytes may come out of so many packed ones."""
+    return max(LEAST_BYTES, MAX_RATIO * n_packed)
+
+
+def gunzip(content: bytes, path: Path) -> bytes:
+    """The file in a gzip file; several members follow each other.
+
+    Raises:
+      FormatError: Damaged, or larger than it may be.
+    """
+    limit, parts, n_bytes = unpacked_bytes(len(content)), list[bytes](), 0
+    while content:
+        inflater = zlib.decompressobj(16 + zlib.MAX_WBITS)
+        try:
+            parts.append(inflater.decompress(content, limit - n_bytes + 1))
+        except zlib.error as error:
+            raise _damaged(path, "gzip file", str(error)) from error
+        n_bytes += len(parts[-1])
+        if n_bytes > limit:
+            raise _bomb(path, len(content), f"more than {limit}")
+        if not inflater.eof:
+            raise _damaged(path, "gzip file", "it ends early")
+        content = inflater.unused_data.lstrip(b"\0")
+    return b"".join(parts)
+
+
+def unzip_one(content: bytes, path: Path) -> tuple[str, bytes]:
+    """Name and bytes of the one file in a zip archive; what macOS and folders add does not count.
+
+    Raises:
+      DataError: No file in it, or several.
+      FormatError: Damaged, encrypted, or larger than it may be.
+    """
+    with open_zip(content, path) as archive:
+        inner = [
+            member
+            for member in archive.infolist()
+            if not member.is_dir() and not _is_hidden(PurePosixPath(member.filename))
+        ]
+        if len(inner) != 1:
+            raise DataError(
+                "E231",
+                "Not one file in the archive",
+                where=path,
+                expected="one table",
+                fix="Unpack it, and name the file that is meant",
+                files=[member.filename for member in inner[:5]],
+            )
+        try:
+            return inner[0].filename, archive.read(inner[0])
+        except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError) as error:
+            raise _damaged(path, "zip archive", str(error)) from error
+
+
+def check_cells(n_cells: int, n_bytes: int, path: Path) -> None:
+    """Refuse a file that claims more cells than its size allows.
+
+    Raises:
+      FormatError: It does.
+    """
+    most = max(LEAST_CELLS, CELLS_A_BYTE * n_bytes)
+    if n_cells > most:
+        raise FormatError(
+            "E234",
+            "More cells than a file of this size may hold",
+            where=path,
+            expected=f"at most {most}",
+            n_cells=n_cells,
+            n_bytes=n_bytes,
+        )
+
+
+def open_zip(content: bytes, path: Path) -> Archive:
+    """A zip archive whose members together are no larger than they may be.
+
+    Raises:
+      FormatError: Damaged, or larger than it may be.
+    """
+    try:
+        archive = zipfile.ZipFile(io.BytesIO(content))
+    except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
+        raise _damaged(path, "zip archive", str(error)) from error
+    n_bytes = sum(member.file_size for member in archive.infolist())
+    if n_bytes > unpacked_bytes(len(content)):
+        archive.close()
+        raise _bomb(path, len(content), n_bytes)
+    return archive
+
+
+def _is_hidden(name: PurePosixPath) -> bool:
+    return name.name.startswith(".") or name.parts[0] == "__MACOSX"
+
+
+def _damaged(path: Path, what: str, reason: str) -> FormatError:
+    return FormatError("E232", f"Damaged {what}", where=path, reason=reason)
+
+
+def _bomb(path: Path, n_packed: int, n_unpacked: object) -> FormatError:
+    return FormatError(
+        "E233",
+        "The file would inflate like a bomb",
+        where=path,
+        expected=f"at most {MAX_RATIO} times its packed size, or {LEAST_BYTES} bytes",
+        n_bytes=n_packed,
+        n_inflated=n_unpacked,
+    )

@@ -1,0 +1,72 @@
+"""The target of a table: one label however it is written, and numbers as they were meant."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import tenfold
+from tenfold.core.contract import TableInput
+from tenfold.core.errors import DataError
+from tenfold.core.settings import Reading
+from tenfold.data.dataset import Dataset
+from tenfold.data.from_table import table_dataset
+from tenfold.inputs.tables.cells import Cells
+
+
+def dataset(answers: list[str], **reading: Any) -> Dataset:
+    x = [f"{i}.5" for i in range(len(answers))]
+    frame = pd.DataFrame({"x": x, "y": answers}, dtype=str)
+    return table_dataset(Cells("t.csv", frame, True), Reading(target="y", **reading))
+
+
+def notes_of(data: Dataset) -> tuple[str, ...]:
+    assert data.info is not None
+    return data.info.notes
+
+
+def test_one_label_in_several_spellings_is_one_and_said() -> None:
+    data = dataset(["Yes", "yes", "Yes", "YES", "No", "no", "No", "ye\u200bs"] * 5)
+    assert data.labels == ("No", "Yes")
+    assert data.y.tolist() == [1, 1, 1, 1, 0, 0, 0, 1] * 5
+    assert notes_of(data) == (
+        "y: 'no' read as 'No'; --column 'y=category' keeps them apart",
+        "y: 'YES', 'yes', 'ye\\u200bs' read as 'Yes'; --column 'y=category' keeps them apart",
+    )
+    kept = dataset(["Yes", "yes", "No"] * 10, columns={"y": "category"})
+    assert kept.labels == ("No", "Yes", "yes")
+
+
+def test_short_labels_that_differ_in_case_stay_apart_and_are_named() -> None:
+    data = dataset(["m", "M", "CO", "Co"] * 10)
+    assert data.labels == ("CO", "Co", "M", "m")
+    assert notes_of(data) == ("y: labels that differ in case alone: CO and Co, M and m",)
+
+
+def test_the_model_s_label_is_found_in_another_spelling() -> None:
+    data = dataset(["Spam", "Ham"] * 20)
+    run = tenfold.train(data, learner="baseline")
+    x = [f"{i}.5" for i in range(40)]
+    frame = pd.DataFrame({"x": x, "y": ["SPAM", "ham"] * 20})
+    again = tenfold.load(frame, like=run.model.contract)
+    assert again.labels == ("Ham", "Spam") and again.y.tolist() == [1, 0] * 20
+
+
+def test_a_target_with_a_decimal_comma_is_read_so_when_asked_again() -> None:
+    cells = ["2.175", "1.218,42", "547", "88"] * 10
+    data = dataset(cells)
+    np.testing.assert_array_equal(data.y[:4], [2175, 1218.42, 547, 88])
+    assert isinstance(data.input, TableInput) and data.input.target_decimal == ","
+    point = dataset(["1.562", "2.304"] * 20 + ["3.125"] * 5, columns={"y": "number:."})
+    assert point.y[0] == 1.562
+
+
+def test_a_target_that_is_mostly_numbers_is_no_label() -> None:
+    with pytest.raises(DataError, match="The target is not a number.*value='n.d.'"):
+        dataset([f"{i}.5" for i in range(40)] + ["n.d."])
+
+
+def test_a_target_is_no_date() -> None:
+    with pytest.raises(DataError, match="Not a kind of a target.*kind='date'"):
+        dataset(["1", "2"] * 10, columns={"y": "date"})

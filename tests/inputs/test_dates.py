@@ -1,0 +1,92 @@
+"""Dates as people write them; of two readings the one that makes sense, else it is said."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tenfold.core.contract import Column
+from tenfold.inputs.tables.columns import describe, infer_kind, parse
+from tenfold.inputs.tables.dates import choose_date_format, parse_dates
+
+
+def series(*cells: str) -> "pd.Series[str]":
+    return pd.Series(cells, dtype=str)
+
+
+def months(form: str, n: int = 30) -> "pd.Series[str]":
+    return pd.Series(pd.date_range("2015-01-01", periods=n, freq="MS").strftime(form), dtype=str)
+
+
+@pytest.mark.parametrize(
+    ("cells", "dates"),
+    [
+        (["20.03.2023 01:30", "21.03.2023 23:00:05"], ["2023-03-20T01:30", "2023-03-21T23:00:05"]),
+        (["3/20/2023 12:05:00 AM", "3/20/2023 1:00 PM"], ["2023-03-20T00:05", "2023-03-20T13:00"]),
+        (["3/20/2023 0:00", "3/20/2023 25:00"], ["2023-03-20", "NaT"]),
+        (["Jan-05", "Feb-05"], ["2005-01-01", "2005-02-01"]),
+        (["5 Mar 2020", "17 Apr 2020"], ["2020-03-05", "2020-04-17"]),
+        (["March 5, 2020", "May 17, 2020"], ["2020-03-05", "2020-05-17"]),
+        (["05-Mar-2020"], ["2020-03-05"]),
+        (["03/2020", "04/2020"], ["2020-03-01", "2020-04-01"]),
+        (["20231027", "20231101"], ["2023-10-27", "2023-11-01"]),
+        (["202310", "202311"], ["2023-10-01", "2023-11-01"]),
+        (["1698364800", "1698451200"], ["2023-10-27", "2023-10-28"]),
+        (["1698364800000"], ["2023-10-27"]),
+    ],
+)
+def test_dates_in_more_spellings(cells: list[str], dates: list[str]) -> None:
+    expected = np.array(dates, "datetime64[s]")
+    np.testing.assert_array_equal(parse_dates(series(*cells)), expected)
+
+
+def test_months_are_no_days_of_january() -> None:
+    for form in ("%d/%m/%Y", "%m/%d/%Y"):
+        found = choose_date_format(months(form))
+        assert (found.form, found.other) == (form, None)
+    shuffled = months("%d/%m/%Y").sample(frac=1, random_state=0)
+    assert choose_date_format(shuffled).form == "%d/%m/%Y"
+
+
+def test_dates_that_run_in_one_direction_are_right() -> None:
+    cells = series("05/01/2020", "06/01/2020", "07/01/2020", "01/02/2020", "02/02/2020")
+    assert choose_date_format(cells).form == "%d/%m/%Y"
+
+
+def test_another_column_of_the_file_decides() -> None:
+    unclear = series("03/04/2020", "03/04/2020", "05/06/2020")
+    assert choose_date_format(unclear, ["%d/%m/%Y"]).form == "%d/%m/%Y"
+
+
+def test_a_tie_is_said_and_can_be_overruled() -> None:
+    unclear = series("03/04/2020", "11/12/2019", "05/06/2020")
+    column, remarks = describe("day", "date", unclear)
+    assert column.date_format == "%m/%d/%Y"
+    assert remarks == [
+        "day: 03/04/2020 may be %m/%d/%Y or %d/%m/%Y, read as the first; "
+        "--column 'day=date:%d/%m/%Y' reads the other"
+    ]
+    column, remarks = describe("day", "date:%d/%m/%Y", unclear)
+    assert parse(column, unclear)[0] == np.datetime64("2020-04-03") and not remarks
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "cells"),
+    [
+        ("date", "a", [f"202301{day:02}" for day in range(1, 31)]),
+        ("date", "event_time", [str(1_698_364_800 + 977 * i * i) for i in range(30)]),
+        ("number", "price", [str(1_698_364_800 + 977 * i * i) for i in range(30)]),
+        ("number", "load", [f"2023{i:02}" for i in range(1, 13)] * 3),
+        ("date", "month", [f"2023{i:02}" for i in range(1, 13)] * 3),
+        ("number", "a", ["20231301", "20239999", "12345678", "20230101"]),
+    ],
+)
+def test_numbers_that_are_dates(kind: str, name: str, cells: list[str]) -> None:
+    assert infer_kind(name, series(*cells)) == kind
+
+
+def test_a_number_that_is_a_date_is_read_alike_when_asked() -> None:
+    column, _ = describe("day", "date", series("20231027", "20231028", "20231101"))
+    assert parse(column, series("20231102"))[0] == np.datetime64("2023-11-02")
+    assert parse(column, series("2023-11-02"))[0] == np.datetime64("2023-11-02")
+    old = Column(name="day", kind="date", date_format="%d/%m/%Y")
+    assert parse(old, series("03/04/2020"))[0] == np.datetime64("2020-04-03")
