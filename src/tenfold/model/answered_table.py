@@ -48,7 +48,7 @@ def write_answered_table(model: Model, source: Path, out: Path) -> AnsweredTable
             expected="a table, to write answers beside its rows",
             fix="Print them with --csv",
         )
-    cells = read_cells(source, accepted.names)
+    cells = read_cells(source, accepted)
     answers = model.predict(source)
     own = [str(name) for name in cells.frame.columns]
     columns = [*answer_names(model.labels), *(["reason"] if model.labels else [])]
