@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 import tomllib
+import tracemalloc
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -232,6 +233,21 @@ def test_a_long_cell_is_an_error_of_its_row() -> None:
         found.errors[0]
     )
     assert found.errors[1:] == [None, None]
+
+
+def test_a_long_cell_makes_no_other_cell_as_wide() -> None:
+    """1,000 rows with one cell of 1,000,000 letters took 4 GB: every cell became as long."""
+    rows = [{"size": "x" * 65_536}, *({"size": "a"} for _ in range(999))]
+    body, contract = as_json(rows=rows), table_of("size")
+    read_predict_request(as_json(rows=rows[1:]), JSON, contract, Limits())  # loads what it needs
+    tracemalloc.start()
+    try:
+        found = read_predict_request(body, JSON, contract, Limits())
+        assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    finally:
+        tracemalloc.stop()
+    (note,) = found.notes
+    assert note.startswith("never seen in training: size=xxx") and len(note) < 200
 
 
 def test_errors_name_few_columns() -> None:
