@@ -116,6 +116,9 @@ def test_idx_files_are_read_as_they_are(model: Model, mnist: Dataset, tmp_path: 
     ("x", "facts"),
     [
         (np.zeros((28, 28), np.float32), ("dtype='float32'", "(x * 255).round()")),
+        (np.full((28, 28), 254.7), ("Its values fit as x.round().astype('uint8')",)),
+        (np.full((28, 28), True), ("Its values fit as (x * 255).round().astype('uint8')",)),
+        (np.full((28, 28), -0.5), ("dtype='float64'", "(28, 28) or (n, 28, 28).")),
         (np.zeros((2, 784), np.uint8), ("shape=(2, 784)", "x.reshape(-1, 28, 28)")),
         (np.zeros((2, 8, 8), np.uint8), ("shape=(2, 8, 8)", "(28, 28) or (n, 28, 28)")),
         (np.zeros((1, 28, 28, 1), np.uint8), ("shape=(1, 28, 28, 1)", "x.reshape")),

@@ -304,8 +304,7 @@ def _check_array(x: Any, shape: tuple[int, ...], dtype: str, values: str) -> Non
     size = ", ".join(str(n) for n in shape)
     fix = None
     if is_array and x.dtype != dtype:
-        fix = "For values from 0 to 1: (x * 255).round().astype('uint8')"
-        fix = fix if dtype == "uint8" else None
+        fix = _to_pixels(x) if dtype == "uint8" else None
     elif is_array and x.size and x.size % math.prod(shape) == 0:
         fix = f"The values fit: x.reshape(-1, {size})"
     raise DataError(
@@ -316,6 +315,14 @@ def _check_array(x: Any, shape: tuple[int, ...], dtype: str, values: str) -> Non
         dtype=str(x.dtype) if is_array else type(x).__name__,
         shape=x.shape if is_array else (len(x),),
     )
+
+
+def _to_pixels(x: NDArray[Any]) -> str | None:
+    """The words that make pixels of these numbers; None: no words do that for sure."""
+    if not x.size or x.dtype.kind not in "biuf" or not (x.min() >= 0 and x.max() <= 255):
+        return None
+    scaled = "(x * 255)" if x.max() <= 1 else "x"
+    return f"Its values fit as {scaled}.round().astype('uint8')"
 
 
 def _parts(x: NDArray[Any], name: str, at_once: int | None) -> Iterator[dict[str, NDArray[Any]]]:

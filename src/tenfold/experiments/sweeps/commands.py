@@ -25,7 +25,7 @@ from tenfold.experiments.sweeps.plan import Plan, check_plan
 from tenfold.experiments.sweeps.search import search as run_search
 from tenfold.experiments.sweeps.table import Group, sort_rows
 from tenfold.experiments.sweeps.work import Work, grid_tasks, ranked, working
-from tenfold.learners import LEARNERS, check_learner, check_used
+from tenfold.learners import LEARNERS, check_learner, check_used, is_used
 from tenfold.runs import record as runs
 from tenfold.runs.record import Record, Run
 
@@ -138,12 +138,13 @@ def sweep(
     """
     dataset = data if isinstance(data, Dataset) else load(data, target=target, reading=reading)
     fixed, axes = _axes(settings)
-    if fixed.get("learner", "network") == "network":
+    learner = fixed.get("learner", "network")
+    if learner in LEARNERS and is_used("hidden", learner):
         axes = {"hidden": hidden or (32, 64, 128, 256), "layers": layers or (1, 2), **axes}
     elif hidden or layers:
         expected = "learner 'network' for hidden and layers"
-        raise SettingsError("E804", "Not a network", expected=expected, learner=fixed["learner"])
-    check_used([*fixed, *axes], [fixed.get("learner", "network")])
+        raise SettingsError("E804", "Not a network", expected=expected, learner=learner)
+    check_used([*fixed, *axes], [learner])
     n_points = None if trials is None else trials // max(seeds, 1)
     plan = Plan(
         kind="sweep", fixed=fixed, axes=axes, seeds=seeds, seed=seed, is_search=search,
