@@ -16,13 +16,18 @@ ROOT = SOURCE.parent.parent
 TREE = ROOT / "docs" / "design" / "tree.md"
 
 
-def wings() -> list[str]:
-    """The wings in the order of the table on the page of the tree."""
+def named_modules() -> dict[str, set[str]]:
+    """The wings in the order of the table on the page of the tree, each with what it names."""
     table = TREE.read_text("utf-8").partition("## Wings")[2].partition("\n## ")[0]
-    return [line.split("`")[1].strip("/") for line in table.splitlines() if line.startswith("| `")]
+    rows = [line.split("|") for line in table.splitlines() if line.startswith("| `")]
+    return {
+        wing.strip(" `/"): set(re.findall(r"`([a-z_]+)/?`", modules))
+        for _, wing, _, modules, _ in rows
+    }
 
 
-WINGS = wings()
+NAMED = named_modules()
+WINGS = list(NAMED)
 MAY_TRAIN = {"learners", "build"}
 
 MODULES = sorted(path for path in SOURCE.rglob("*.py") if path != SOURCE / "__init__.py")
@@ -66,6 +71,15 @@ def test_every_module_is_in_a_wing_of_the_design() -> None:
     assert len(WINGS) == 12 and WINGS[0] == "core" and WINGS[-1] == "cli"
     assert {folder.name for folder in folders} == set(WINGS)
     assert [path.name for path in SOURCE.glob("*.py")] == ["__init__.py"]
+
+
+@pytest.mark.parametrize("wing", WINGS)
+def test_the_page_of_the_tree_names_the_modules_of_a_wing(wing: str) -> None:
+    parts = [path.relative_to(SOURCE / wing) for path in (SOURCE / wing).rglob("*.py")]
+    names = {name for path in parts for name in path.with_suffix("").parts}
+    directly = {path.with_suffix("").parts[0] for path in parts}
+    assert not {name for name in directly if not name.startswith("__")} - NAMED[wing], TREE
+    assert not NAMED[wing] - names, TREE
 
 
 def test_wings_import_only_wings_above_them() -> None:
