@@ -64,7 +64,7 @@ def test_the_rows_stand_in_a_file_with_the_answers_beside_them(run: Run, rows: s
 def test_pictures_have_no_rows_to_stand_beside(small_run: Run, rows: str) -> None:
     with pytest.raises(DataError) as refused:
         call("predict", small_run.path, "new.csv", "--out", "answers.csv")
-    assert refused.value.code == "E516" and not Path("answers.csv").exists()
+    assert refused.value.code == "E517" and not Path("answers.csv").exists()
 
 
 def test_standard_input_is_a_file(run: Run, rows: str) -> None:

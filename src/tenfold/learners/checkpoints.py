@@ -124,7 +124,7 @@ def decode(path: Path) -> Checkpoint:
         history = _HISTORY.validate_json(head["__metadata__"]["history"])
     except (safetensors.SafetensorError, ValueError, KeyError) as error:
         raise FormatError(
-            "E634", "A checkpoint of another version of Tenfold", where=path
+            "E635", "A checkpoint of another version of Tenfold", where=path
         ) from error
     return Checkpoint(arrays, history)
 

@@ -43,7 +43,7 @@ def write_answered_table(model: Model, source: Path, out: Path) -> AnsweredTable
     accepted = model.contract.input
     if accepted.kind != "table":
         raise DataError(
-            "E516",
+            "E517",
             "A model of something else than tables",
             expected="a table, to write answers beside its rows",
             fix="Print them with --csv",
