@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tenfold.core.layers import MOVING, Architecture, Parameters, trained
+from tenfold.core.layers import Architecture, Parameters, trained
 from tenfold.core.records import Epoch
 from tenfold.core.settings import Settings
 from tenfold.inputs.pictures.augment import augment, has_distortions
@@ -316,14 +316,11 @@ def statistics_of(architecture: Architecture, weights: Parameters, x: NDArray[An
         part = _put(x[i * size : (i + 1) * size], devices[device])
         _, statistics = _compiled_forward()(architecture.to_logits, fitted[device], part)
         parts.append(jax.tree.map(np.asarray, statistics))
-    means, variances = (
-        {layer: np.stack([part[layer][name] for part in parts]) for layer in parts[0]}
-        for name in MOVING
-    )
-    return {
-        layer: {
-            "moving_mean": mean.mean(axis=0),
-            "moving_variance": variances[layer].mean(axis=0) + mean.var(axis=0),
-        }
-        for layer, mean in means.items()
-    }
+    stacked = jax.tree.map(lambda *values: np.stack(values), *parts)
+    return {layer: _of_all(**own) for layer, own in stacked.items()}
+
+
+def _of_all(moving_mean: Any, moving_variance: Any) -> dict[str, NDArray[np.float32]]:
+    """Mean and variance of all rows (channels,), from those of equal parts (n_parts, channels)."""
+    variance = moving_variance.mean(axis=0) + moving_mean.var(axis=0)
+    return {"moving_mean": moving_mean.mean(axis=0), "moving_variance": variance}

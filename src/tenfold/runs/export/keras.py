@@ -26,7 +26,6 @@ TOLERANCE = 1e-5
 N_CHECKED = 256
 """Made-up rows that are answered by both, beside the run's examples."""
 
-
 Stored = Mapping[str, NDArray[Any]]
 """The arrays of a graph by name."""
 
