@@ -1,22 +1,22 @@
 """A run that answers: its model, what may wait for it, and answers in the form of `predict`."""
 
-import contextlib
-import io
 from collections.abc import Iterator
 from typing import NamedTuple
 
-import numpy as np
-
-from tenfold.core.contract import ImageInput
-from tenfold.core.errors import DataError, TenfoldError
-from tenfold.inputs.pictures.preprocess import preprocess
+from tenfold.core.errors import DataError
 from tenfold.model.json_form import Answer, as_json
 from tenfold.runs.record import Run
 from tenfold.serve.batch_profile import profile_model
 from tenfold.serve.batching import Batcher, Outcome
 from tenfold.serve.limits import Limits
 from tenfold.serve.metrics import Metrics
-from tenfold.serve.predict_request import JSON_TYPE, RAW_TYPE, PredictRequest, read_predict_request
+from tenfold.serve.predict_request import (
+    JSON_TYPE,
+    RAW_TYPE,
+    PredictRequest,
+    read_predict_request,
+    read_some_picture,
+)
 from tenfold.serve.reader_pool import ReaderPool
 from tenfold.serve.replies import HTTPError, Reply, json_reply
 
@@ -107,24 +107,12 @@ class Predictor:
 
     def warm_up(self) -> None:
         """Load what the first picture needs, 0.3 s of scipy, before somebody waits for it."""
-        accepted = self.model.contract.input
-        if accepted.kind == "image":
-            self._readers.run(_see_something, accepted)
+        if self.model.contract.input.kind == "image":
+            self._readers.run(read_some_picture, self.model.contract, self._limits)
 
     def close(self) -> None:
         """Let go of the model's thread."""
         self._batcher.close()
-
-
-def _see_something(accepted: ImageInput) -> None:
-    from PIL import Image
-
-    drawn = np.zeros((40, 40), np.uint8)
-    drawn[8:32, 18:22] = 255
-    file = io.BytesIO()
-    Image.fromarray(drawn).save(file, "PNG")
-    with contextlib.suppress(TenfoldError):  # not every model sees pictures of files
-        preprocess(file.getvalue(), accepted)
 
 
 def _answers(request: PredictRequest, outcomes: list[Outcome]) -> Iterator[Answer]:
