@@ -9,7 +9,12 @@ from hypothesis import strategies as st
 from tenfold.core.contract import Column, DecimalMark
 from tenfold.inputs.tables.cells import Cells, number_text
 from tenfold.inputs.tables.columns import FileStyle, describe, parse, profile
-from tenfold.inputs.tables.numbers import number_format, parse_numbers, unit_remark
+from tenfold.inputs.tables.numbers import (
+    number_format,
+    parse_numbers,
+    sentinel_remark,
+    unit_remark,
+)
 
 
 def series(*cells: str) -> "pd.Series[str]":
@@ -103,3 +108,13 @@ def test_a_column_that_is_mostly_numbers_says_what_the_others_are() -> None:
     assert profile("a", grades).kind == "category"
     codes = series(*(str(i) for i in range(100, 160)), *(f"A{i}" for i in range(40)))
     assert profile("a", codes).kind == "identifier"
+
+
+def test_a_number_that_stands_for_none_is_said() -> None:
+    cells = series(*(f"{i}.5" for i in range(30)), *["-999"] * 3)
+    assert sentinel_remark("a", cells, ".") == (
+        "a: -999 stands in 3 rows, far from all other numbers; "
+        "leave these cells empty if it means that they are missing"
+    )
+    assert sentinel_remark("a", series("90", "95", "99", "99"), ".") is None
+    assert sentinel_remark("a", series("-500", "-999", "-999", "3"), ".") is None

@@ -30,6 +30,7 @@ from tenfold.inputs.tables.numbers import (
     common_mark,
     number_format,
     parse_numbers,
+    sentinel_remark,
     shows_mark,
     unit_remark,
 )
@@ -59,6 +60,9 @@ MAX_WORDS = 2000
 
 LARGEST = 1e37
 """Numbers are cut here: float32 ends at 3.4e38, and they are subtracted from each other."""
+
+MAX_SPELLINGS = 48
+"""Ways to write yes and no in capitals and small letters: 48 for true and false."""
 
 YES_NO = [{"yes", "no"}, {"y", "n"}, {"true", "false"}, {"t", "f"}, {"0", "1"}, {"on", "off"}]
 IDENTIFIER_NAME = re.compile(
@@ -145,7 +149,7 @@ def profile(name: str, cells: "pd.Series[str]", kind: str | None = None) -> Prof
     kind = split_kind(kind)[0] if kind else infer_kind(name, cells)
     unreadable = present[:0]
     if kind == "number":
-        unreadable = present[np.isnan(parse_numbers(present))]
+        unreadable = present[np.isnan(parse_numbers(present, "."))]
     elif kind == "date":
         unreadable = present[np.isnat(parse_dates(present))]
     return Profile(
@@ -166,9 +170,11 @@ def infer_kind(name: str, cells: "pd.Series[str]") -> ColumnKind:
     n_distinct = present.nunique()
     if n_distinct == 0 or (n_distinct == 1 and not missing.any()):
         return "constant"
-    if any(set(present.str.lower().unique()) <= pair for pair in YES_NO):
-        return "yes/no"
-    numbers = parse_numbers(present)
+    if n_distinct <= MAX_SPELLINGS:
+        words = set(present.str.lower().unique())
+        if any(words <= pair for pair in YES_NO):
+            return "yes/no"
+    numbers = parse_numbers(present, ".")  # which cells are numbers does not depend on the mark
     if _are_mostly_numbers(present, numbers):
         if are_numeric_dates(name, present):
             return "date"
@@ -296,8 +302,12 @@ def describe(
         asked = NumberFormat("," if written == "," else ".") if written else None
         form = asked or number_format(cells, style.decimal, style.separator)
         update: dict[str, object] = {"decimal": form.decimal, "grouped": form.decimal == ","}
-        lines = [line for line in (_number_remark(name, form), unit_remark(name, cells)) if line]
-        return column.model_copy(update=update), lines
+        remarks = (
+            _number_remark(name, form),
+            unit_remark(name, cells),
+            sentinel_remark(name, cells, form.decimal),
+        )
+        return column.model_copy(update=update), [remark for remark in remarks if remark]
     if kind == "date":
         if written:
             return Column.model_validate({**column.model_dump(), "date_format": written}), []

@@ -57,6 +57,9 @@ POINT, COMMA = _marks(r"\.", ","), _marks(",", r"\.")
 PLAIN = r"[-+]?[\d.,]+(?:[eE][-+]?\d+)?"
 """Numbers of digits and marks alone."""
 
+NINES = r"-?9{2,}(?:\.0+)?"
+"""What stands in many files for a number that is missing."""
+
 SHORT, LONG = r"^[-+]?\d{1,3}$", r"^[-+]?\d{4,}$"
 """Whole numbers that need no mark between thousands, and those that would have one."""
 
@@ -223,3 +226,23 @@ def unit_remark(name: str, cells: "pd.Series[str]") -> str | None:
         return None
     kinds = [f"{unit or 'none'} ({n:,})" for unit, n in counts.items()]
     return f"{name} has numbers of several units, read as of one: {shorten(kinds, 5)}"
+
+
+def sentinel_remark(name: str, cells: "pd.Series[str]", decimal: DecimalMark) -> str | None:
+    """A line about a number such as -999 that repeats far from all others; None without one."""
+    nines = cells[cells.str.fullmatch(NINES)]
+    counts = nines.value_counts()
+    if not len(counts) or counts.iloc[0] < 2:
+        return None
+    text = str(counts.index[0])
+    others = parse_numbers(cells[cells != text], decimal)
+    others = others[np.isfinite(others)]
+    value = float(text)
+    if len(others) < 2 or np.ptp(others) >= min(
+        abs(value - others.min()), abs(value - others.max())
+    ):
+        return None
+    return (
+        f"{name}: {text} stands in {int(counts.iloc[0]):,} rows, far from all other numbers; "
+        "leave these cells empty if it means that they are missing"
+    )
