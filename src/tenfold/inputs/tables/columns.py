@@ -171,8 +171,8 @@ def infer_kind(name: str, cells: "pd.Series[str]") -> ColumnKind:
     if n_distinct == 0 or (n_distinct == 1 and not missing.any()):
         return "constant"
     if n_distinct <= MAX_SPELLINGS:
-        words = set(present.str.lower().unique())
-        if any(words <= pair for pair in YES_NO):
+        spellings = set(present.str.lower().unique())
+        if any(spellings <= pair for pair in YES_NO):
             return "yes/no"
     numbers = parse_numbers(present, ".")  # which cells are numbers does not depend on the mark
     if _are_mostly_numbers(present, numbers):
