@@ -24,7 +24,7 @@ import tenfold
 from bench.measure import spread
 from tenfold.core.progress import Listener
 from tenfold.experiments.ray import RayCluster
-from tenfold.experiments.sweeps.trials import Job
+from tenfold.experiments.sweeps.job import Job
 
 TRIALS = 16
 SMALL = 200
@@ -105,11 +105,11 @@ def _measured(n_nodes: int, small: bool) -> dict[str, float]:
     executor = Timed(nodes.address)
     with tempfile.TemporaryDirectory(prefix="tenfold-bench-") as out:
         start = time.perf_counter()
-        done = tenfold.sweep(data, out=out, executor=executor, **asked)
+        done = tenfold.sweep(data, out=out, workers=executor, **asked)
         whole = time.perf_counter() - start
-        assert {row.state for row in done.rows} == {"finished"}
+        assert {row.state for row in done.trials} == {"finished"}
         rows = sum(path.stat().st_size for path in (done.path / "data").iterdir())
-        trial = sum(path.stat().st_size for path in done.rows[0].run.iterdir())
+        trial = sum(path.stat().st_size for path in done.trials[0].run.iterdir())
     nodes.shutdown()  # type: ignore[no-untyped-call]
     return {"seconds": executor.seconds, "whole": whole, "rows": rows, "bytes": trial}
 

@@ -105,7 +105,7 @@ def _many(n: int) -> None:
         start = time.perf_counter()
         done = tenfold.sweep(data, learner="baseline", seeds=n, workers=2, out=out)
         seconds = time.perf_counter() - start
-    fits = sum(row.seconds or 0 for row in done.rows)
+    fits = sum(row.seconds or 0 for row in done.trials)
     print(f"{n} trials of `baseline`: {1e3 * seconds / n:.1f} ms each, "
           f"{1e3 * fits / n:.1f} ms of them fitting")  # fmt: skip
 

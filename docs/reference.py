@@ -19,11 +19,12 @@ from typer.testing import CliRunner
 import tenfold
 from docs import error_codes
 from tenfold.cli import main as cli
-from tenfold.core.contract import Contract
+from tenfold.core.contract import Contract, Frozen
 from tenfold.core.records import Audit
 from tenfold.core.settings import RECIPES, Settings
 from tenfold.evaluation import AnyEvaluation
 from tenfold.evaluation.robustness import Robustness
+from tenfold.experiments.sweeps.plan import SweepSettings
 from tenfold.runs.record import Record
 
 SCHEMAS: dict[str, Any] = {
@@ -75,19 +76,27 @@ def settings_page() -> str:
         "Everything that decides a fit: fields of `tenfold.core.settings.Settings`, arguments of "
         "`tenfold.train`, and `config` in `run.json`. A recipe, and a table instead of pictures, "
         "change some of the defaults: see below, and `config` of a run has them all.\n",
-        "| setting | values | default | what it does |\n|---|---|---|---|",
+        *_fields_of(Settings),
+        "\n## Sweeps\n",
+        "`tenfold.sweep` takes these beside the settings of its trainings, `tenfold.compare` "
+        "`seeds` and `seed`.\n",
+        *_fields_of(SweepSettings),
     ]
-    properties = Settings.model_json_schema()["properties"]
-    for name, schema in properties.items():
-        default = json.dumps(schema.get("default"))
-        cells = f"`{name}`", _rule(schema), f"`{default}`", schema["description"]
-        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     lines += ["\n## Recipes\n", "| recipe | learner | what it changes |\n|---|---|---|"]
     for recipe, learners in RECIPES.items():
         for learner, changed in learners.items():
             given = ", ".join(f"`{name}` {value}" for name, value in changed.items())
             lines.append(f"| `{recipe}` | `{learner}` | {given or 'nothing'} |")
     return "\n".join(lines) + "\n"
+
+
+def _fields_of(model: type[Frozen]) -> Iterator[str]:
+    """A table of the fields of a model."""
+    yield "| setting | values | default | what it does |\n|---|---|---|---|"
+    for name, schema in model.model_json_schema()["properties"].items():
+        default = json.dumps(schema.get("default"))
+        cells = f"`{name}`", _rule(schema), f"`{default}`", schema["description"]
+        yield "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
 def _rule(schema: dict[str, Any]) -> str:

@@ -11,7 +11,7 @@ data = tenfold.Dataset.from_arrays(
 
 # Each setting with two seeds; ranked on validation rows, the best one measured on test rows.
 tried = tenfold.sweep(data, hidden=[4, 64], layers=[1, 2], seeds=2, epochs=20, shift_px=0)
-for group in tried.groups:
+for group in tried.points:
     print(
         group.point, f"{group.mean:.4f} +- {group.deviation:.4f}", f"{group.parameters:,} numbers"
     )

@@ -301,12 +301,12 @@ luck = tenfold.sweep(
     seeds=SEEDS,
     epochs=EPOCHS,
 )
-for trial in luck.rows:
+for trial in luck.trials:
     scores = tenfold.open(trial.run).evaluation
     print(f"seed {trial.seed}: accuracy {scores.accuracy}, loss {scores.log_loss}")
-(spread,) = luck.groups
+(spread,) = luck.points
 print(
-    f"accuracy {spread.mean:.4f}, standard deviation over {len(spread.rows)} seeds {spread.deviation:.4f}"
+    f"accuracy {spread.mean:.4f}, standard deviation over {len(spread.trials)} seeds {spread.deviation:.4f}"
 )
 
 # %% [markdown]
@@ -421,7 +421,7 @@ tried = tenfold.sweep(small, recipe="fast", hidden=NEURONS, layers=DEPTHS, seeds
 figure, axes = plt.subplots(1, 2, figsize=(10, 2.8))
 for depth in DEPTHS:
     of_depth = sorted(
-        (g for g in tried.groups if g.point["layers"] == depth), key=lambda g: g.point["hidden"]
+        (p for p in tried.points if p.point["layers"] == depth), key=lambda p: p.point["hidden"]
     )
     widths = [group.point["hidden"] for group in of_depth]
     means, bars = [g.mean for g in of_depth], [g.deviation for g in of_depth]
@@ -438,7 +438,7 @@ for axis, name in zip(axes, ("accuracy on pictures held back", "seconds of train
         xticklabels=widths,
     )
     axis.legend()
-for group in tried.groups:
+for group in tried.points:
     print(
         f"{group.point!s:28} {group.mean:.4f} +- {group.deviation:.4f}  {group.parameters:7,} numbers  {group.training_seconds:.2f} s"
     )
@@ -458,17 +458,17 @@ print("\n".join(tried.findings))
 
 # %%
 contest = tenfold.compare(small, learners=["network", "forest", "logistic"], seeds=min(SEEDS, 3))
-for place in contest.places:
+for place in contest.leaderboard:
     print(
         f"{place.learner:9} accuracy {place.test}  {place.verdict:20} training {place.seconds:5.1f} s  file {place.n_bytes / 1e6:5.1f} MB"
     )
 
 figure, axis = plt.subplots(figsize=(6, 1.8))
-for at, place in enumerate(contest.places):
+for at, place in enumerate(contest.leaderboard):
     reach = [[place.test.value - place.test.low], [place.test.high - place.test.value]]
     axis.errorbar(place.test.value, at, xerr=reach, marker="o", capsize=4)
 axis.set(
-    yticks=range(len(contest.places)),
+    yticks=range(len(contest.leaderboard)),
     yticklabels=[p.learner for p in contest.places],
     xlabel="accuracy, 95% interval",
 )

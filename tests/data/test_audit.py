@@ -10,7 +10,7 @@ import pytest
 
 import tenfold
 from tenfold import Dataset, Run
-from tenfold.core.progress import Watcher
+from tenfold.core.progress import Listener
 from tenfold.core.records import Audit
 from tenfold.core.settings import Reading
 from tenfold.data.audit import audit_data
@@ -144,7 +144,7 @@ def test_mnist_with_a_reshuffled_test_set_is_reported(reshuffled: Path) -> None:
 def test_training_says_it_first_and_keeps_it(mnist: Dataset, tmp_path: Path) -> None:
     told: list[str] = []
 
-    class Listening(Watcher):
+    class Listening(Listener):
         def audit(self, audit: Audit) -> None:
             told.extend(audit.lines())
 
@@ -155,7 +155,7 @@ def test_training_says_it_first_and_keeps_it(mnist: Dataset, tmp_path: Path) -> 
     data = mnist.take(rows)
     data.x[300:350] = data.x[:50]
     data.y[300:350] = data.y[:50]
-    run: Run = tenfold.train(data, epochs=1, out=tmp_path / "runs", watcher=Listening())
+    run: Run = tenfold.train(data, epochs=1, out=tmp_path / "runs", listener=Listening())
     assert told[0] == "load"
     assert "the test set is mostly part of the training set: 50 of 100" in told[2]
     assert told.index("train") > 2

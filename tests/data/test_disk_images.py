@@ -18,7 +18,7 @@ from tenfold.build import build
 from tenfold.core.errors import FileError
 from tenfold.data import disk_images
 from tenfold.data.disk_images import StoredImages, Writer, few
-from tenfold.experiments.sweeps.shared import open_shared, share
+from tenfold.experiments.sweeps.shared_rows import open_shared, share
 from tenfold.learners.group import read_examples, write_examples
 from tenfold.learners.training import Examples, convolution
 from tests.support.errors import refused

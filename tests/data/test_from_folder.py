@@ -15,7 +15,7 @@ import tenfold
 from tenfold import Run
 from tenfold.core.contract import ImageInput
 from tenfold.core.errors import DataError
-from tenfold.core.progress import Watcher
+from tenfold.core.progress import Listener
 from tenfold.data.from_folder import LARGEST_PX, is_picture_folder
 from tenfold.data.split import split
 from tenfold.experiments import evaluate
@@ -323,11 +323,11 @@ def test_one_label_alone_can_be_measured(small_run: Run, tmp_path: Path) -> None
     folder = digit_folder(tmp_path / "sevens", range(60_000, 60_060), "7")
     warned: list[str] = []
 
-    class Listening(Watcher):
+    class Listening(Listener):
         def warn(self, text: str) -> None:
             warned.append(text)
 
-    evaluation = tenfold.evaluate(small_run, folder, watcher=Listening())
+    evaluation = tenfold.evaluate(small_run, folder, listener=Listening())
     assert evaluation.n == sum(str(MNIST.y[row]) == "7" for row in range(60_000, 60_060))
     assert warned == []
 

@@ -11,19 +11,18 @@ from hypothesis import strategies as st
 from tenfold.build.problem import Problem
 from tenfold.core.errors import DataError
 from tenfold.core.progress import Listener
+from tenfold.core.records import Fold
 from tenfold.core.settings import Reading, resolve
 from tenfold.data.dataset import Dataset
 from tenfold.data.from_table import table_dataset
 from tenfold.data.split import split as split_data
 from tenfold.experiments.cross_validation import (
-    Fold,
     _turns,
     cross_validate,
-    read_folds,
-    spread,
-    write_folds,
+    fold_spread,
 )
 from tenfold.inputs.tables.cells import from_frame
+from tenfold.runs.csv_files import read_folds, write_folds
 from tenfold.runs.record import DataRecord
 
 RNG = np.random.default_rng(0)
@@ -87,7 +86,7 @@ def test_the_folds_of_a_run_and_their_file() -> None:
     again = read_folds(Path("folds.csv"))
     for fold, other in zip(folds, again, strict=True):
         assert other.scores == pytest.approx(fold.scores, rel=1e-8)
-    mean, deviation = spread(folds)["r2"]
+    mean, deviation = fold_spread(folds)["r2"]
     values = [fold.scores["r2"] or np.nan for fold in folds]
     assert mean == pytest.approx(np.mean(values)) and deviation == pytest.approx(
         np.std(values, ddof=1)
@@ -95,14 +94,14 @@ def test_the_folds_of_a_run_and_their_file() -> None:
     assert read_folds(Path("none.csv")) == ()
 
 
-def test_a_score_that_one_fold_lacks_has_no_spread() -> None:
+def test_a_score_that_one_fold_lacks_has_no_fold_spread() -> None:
     folds = tuple(
         Fold(fold=i, n_train=1, n_held_out=1, scores={"rmse": 1.0 * i, "r2": None if i else 0.5})
         for i in range(2)
     )
-    assert list(spread(folds)) == ["rmse"]
-    assert spread(folds)["rmse"] == pytest.approx((0.5, 0.7071), abs=1e-4)
-    assert spread(()) == {}
+    assert list(fold_spread(folds)) == ["rmse"]
+    assert fold_spread(folds)["rmse"] == pytest.approx((0.5, 0.7071), abs=1e-4)
+    assert fold_spread(()) == {}
 
 
 def test_more_folds_than_rows_are_refused() -> None:

@@ -6,6 +6,7 @@ import shutil
 import signal
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +27,12 @@ from tenfold.experiments.evaluate import split_of
 from tenfold.experiments.sweeps import SweepInterrupted
 from tenfold.experiments.sweeps.executors import LocalProcesses
 from tenfold.experiments.sweeps.plan import Plan, check_plan
-from tenfold.experiments.sweeps.table import group_rows, read_table
+from tenfold.experiments.sweeps.table import rank_points
 from tenfold.inputs.tables.cells import from_frame
 from tenfold.learners import multiplications
 from tenfold.runs.record import Record
 from tests.conftest import Few
+from tests.support.sweeps import read_table
 
 FORESTS: dict[str, Any] = {"learner": "forest", "n_trees": [2, 4, 6]}
 
@@ -97,7 +99,7 @@ def swept(
     """Four networks, two seeds each, in two processes. Tests must leave it as it is."""
     notes, out = Notes(), tmp_path_factory.mktemp("swept")
     done = tenfold.sweep(
-        data, hidden=[16, 8], layers=[1, 2], seeds=2, epochs=4, executor=pool, out=out,
+        data, hidden=[16, 8], layers=[1, 2], seeds=2, epochs=4, workers=pool, out=out,
         listener=notes,
     )  # fmt: skip
     return done, notes
@@ -107,7 +109,7 @@ def swept(
 def grown(data: Dataset, pool: LocalProcesses, tmp_path_factory: pytest.TempPathFactory) -> Sweep:
     """Three forests of two seeds each, made by two processes. Tests must leave it as it is."""
     out = tmp_path_factory.mktemp("grown")
-    return tenfold.sweep(data, **FORESTS, seeds=2, executor=pool, out=out)
+    return tenfold.sweep(data, **FORESTS, seeds=2, workers=pool, out=out)
 
 
 @pytest.fixture
@@ -135,7 +137,7 @@ def test_the_table_has_every_trial_sorted_by_settings_and_seed(
 def test_a_trial_is_a_run_measured_on_validation_rows_alone(
     swept: tuple[Sweep, Notes], data: Dataset
 ) -> None:
-    row = swept[0].rows[3]
+    row = swept[0].trials[3]
     run = tenfold.open(row.run)
     assert sorted(path.name for path in row.run.iterdir()) == [
         "evaluation.json", "history.csv", "model.onnx", "run.json"
@@ -159,12 +161,12 @@ def test_the_best_is_chosen_by_validation_rows_and_measured_once(
     swept: tuple[Sweep, Notes], data: Dataset
 ) -> None:
     done = swept[0]
-    means = [group.mean for group in done.groups]
+    means = [result.mean for result in done.points]
     assert means == sorted(means, reverse=True) and len(means) == 4
-    scores = [row.score or 0 for row in done.groups[0].rows]
+    scores = [row.score or 0 for row in done.points[0].trials]
     assert means[0] == pytest.approx(np.mean(scores))
-    assert done.groups[0].deviation == pytest.approx(np.std(scores, ddof=1))
-    chosen = max(done.groups[0].rows, key=lambda row: row.score or 0)
+    assert done.points[0].deviation == pytest.approx(np.std(scores, ddof=1))
+    chosen = max(done.points[0].trials, key=lambda row: row.score or 0)
     assert done.record.chosen == chosen.run.name
     assert (done.best.path / "model.onnx").read_bytes() == (chosen.run / "model.onnx").read_bytes()
     assert done.best.evaluation.part == "test" and done.best.evaluation.n == 200
@@ -209,11 +211,28 @@ def test_the_same_call_finds_everything_made(swept: tuple[Sweep, Notes], data: D
     assert "hidden 16" in again._repr_html_()
 
 
+def test_the_same_work_in_other_words_goes_on_in_its_folder(
+    data: Dataset, single: LocalProcesses, copied: Path
+) -> None:
+    before = read_table(copied / "sweep.csv")
+    words: dict[str, Any] = {"recipe": "default", "epochs": None, "test_size": None, "trials": 9}
+    for more in ({}, words):
+        again = tenfold.sweep(data, **FORESTS, **more, seeds=2, workers=single)
+        assert again.path == copied and table(again) == before
+    listed = tenfold.sweep(data, learner="forest", n_trees=[3], min_leaf=[2], workers=single)
+    plain = tenfold.sweep(data, learner="forest", n_trees=3, min_leaf=2, workers=single)
+    assert plain.path == listed.path and plain.trials[0].run == listed.trials[0].run
+    assert (plain.path / "sweep.csv").read_text().startswith("n_trees,min_leaf,seed,")
+    alone = tenfold.sweep(data, learner="forest", n_trees=1, workers=single)
+    assert alone.trials[0].run.name == "seed-0" and alone.trials[0].state == "finished"
+    assert alone.findings[0].startswith("Best of 1 on the validation rows: val_accuracy 0.")
+
+
 def test_another_sweep_takes_the_next_number_and_counts_on(
     data: Dataset, single: LocalProcesses, copied: Path
 ) -> None:
-    first = tenfold.sweep(data, **FORESTS, seeds=2, executor=single)
-    other = tenfold.sweep(data, learner="forest", n_trees=[3], executor=single)
+    first = tenfold.sweep(data, **FORESTS, seeds=2, workers=single)
+    other = tenfold.sweep(data, learner="forest", n_trees=[3], workers=single)
     assert first.path == copied == Path("runs/mnist-sweep-1") and other.path == Path(
         "runs/mnist-sweep-2"
     )
@@ -226,19 +245,19 @@ def test_one_process_or_two_or_an_interruption_the_table_is_the_same(
     data: Dataset, pool: LocalProcesses, single: LocalProcesses, grown: Sweep
 ) -> None:
     assert grown.record.n_workers == 2 and grown.record.threads == 1
-    one = tenfold.sweep(data, **FORESTS, seeds=2, executor=single, out="one")
+    one = tenfold.sweep(data, **FORESTS, seeds=2, workers=single, out="one")
 
     def press_ctrl_c(row: TrialResult) -> None:
         os.kill(os.getpid(), signal.SIGINT)
 
     notes = Notes(press_ctrl_c, "ended")
     with pytest.raises(SweepInterrupted) as raised:
-        tenfold.sweep(data, **FORESTS, seeds=2, executor=pool, out="three", listener=notes)
+        tenfold.sweep(data, **FORESTS, seeds=2, workers=pool, out="three", listener=notes)
     assert 1 <= raised.value.n_ended < raised.value.n_trials == 6
     path = raised.value.path
     assert json.loads((path / "sweep.json").read_text())["state"] == "interrupted"
     notes = Notes()
-    done = tenfold.sweep(data, **FORESTS, seeds=2, executor=single, out="three", listener=notes)
+    done = tenfold.sweep(data, **FORESTS, seeds=2, workers=single, out="three", listener=notes)
     # One more may have ended while the interruption was on its way.
     assert done.path == path and 3 <= len(notes.begun) <= 6 - raised.value.n_ended
     assert table(one) == table(grown) == table(done)
@@ -250,7 +269,7 @@ def test_networks_too_are_the_same_in_one_process(
 ) -> None:
     alone = tenfold.sweep(data, hidden=[16, 8], layers=[1, 2], seeds=2, epochs=4, workers=1)
     assert table(alone) == table(swept[0])
-    for one, other in zip(alone.rows, swept[0].rows, strict=True):
+    for one, other in zip(alone.trials, swept[0].trials, strict=True):
         assert (one.run / "model.onnx").read_bytes() == (other.run / "model.onnx").read_bytes()
 
 
@@ -283,17 +302,17 @@ def test_killed_workers_cost_their_trial_attempts_and_nothing_else(data: Dataset
     notes = Notes(kill, "started")
     done = tenfold.sweep(data, **FORESTS, workers=1, listener=notes)
     assert set(children()) <= set(others)
-    assert [row.state for row in done.rows] == ["finished", "failed", "finished"]
-    assert done.rows[1].why == "the worker process died (SIGKILL), 3 times"
+    assert [row.state for row in done.trials] == ["finished", "failed", "finished"]
+    assert done.trials[1].why == "the worker process died (SIGKILL), 3 times"
     assert killed == ["n_trees-2-seed-0", *["n_trees-4-seed-0"] * 3]
     assert notes.begun.count("n_trees-2-seed-0") == 2
     died = "the worker process died (SIGKILL); it is made again"
     assert notes.warnings == [
         f"n_trees-2-seed-0: {died}", *[f"n_trees-4-seed-0: {died}"] * 2,
-        "n_trees-4-seed-0 failed: " + done.rows[1].why,
+        "n_trees-4-seed-0 failed: " + done.trials[1].why,
     ]  # fmt: skip
     again = tenfold.sweep(data, **FORESTS, workers=1)
-    assert [row.state for row in again.rows] == ["finished"] * 3
+    assert [row.state for row in again.trials] == ["finished"] * 3
     assert set(children()) <= set(others)
 
 
@@ -301,9 +320,9 @@ def test_a_failing_trial_is_reported_and_stops_nothing(pool: LocalProcesses) -> 
     rng = np.random.default_rng(0)
     tiny = Dataset.from_arrays(rng.integers(0, 256, (80, 6, 6), np.uint8), np.arange(80) % 2)
     notes = Notes()
-    done = tenfold.compare(tiny, learners=["cnn", "bayes", "forest"], listener=notes, executor=pool)
-    assert [place.learner for place in done.places] != [] and len(done.places) == 2
-    failed = next(row for row in done.rows if row.state == "failed")
+    done = tenfold.compare(tiny, learners=["cnn", "bayes", "forest"], listener=notes, workers=pool)
+    assert [entry.learner for entry in done.leaderboard] != [] and len(done.leaderboard) == 2
+    failed = next(row for row in done.trials if row.state == "failed")
     assert failed.why and failed.why.startswith("Pictures of a size that the learner does not take")
     assert notes.warnings == [f"cnn-seed-0 failed: {failed.why}"]
     line = next(line for line in table(done) if line["learner"] == "cnn")
@@ -315,57 +334,57 @@ def test_a_failing_trial_is_reported_and_stops_nothing(pool: LocalProcesses) -> 
 
 def test_nothing_finished_is_an_error(data: Dataset, pool: LocalProcesses) -> None:
     with pytest.raises(RunError) as raised:
-        tenfold.sweep(data, learner="forest", n_trees=[2], minutes=0, executor=pool)
+        tenfold.sweep(data, learner="forest", n_trees=[2], minutes=0, workers=pool)
     assert str(raised.value) == (
         "No setting has all of its trials finished: n_ended=0, why='the time was over' "
         "(runs/mnist-sweep-1)."
     )
     done = tenfold.sweep(
-        data, learner="forest", n_trees=[2], minutes=5, executor=pool
+        data, learner="forest", n_trees=[2], minutes=5, workers=pool
     )  # more time: the same folder goes on
-    assert done.path == Path("runs/mnist-sweep-1") and len(done.rows) == 1
+    assert done.path == Path("runs/mnist-sweep-1") and len(done.trials) == 1
 
 
 def test_a_comparison_ranks_on_validation_rows_and_judges_on_test_rows(
     data: Dataset, pool: LocalProcesses
 ) -> None:
-    done = tenfold.compare(data, learners=["bayes", "forest", "logistic"], seeds=2, executor=pool)
+    done = tenfold.compare(data, learners=["bayes", "forest", "logistic"], seeds=2, workers=pool)
     assert done.path == Path("runs/mnist-comparison-1")
-    means = [place.val_mean for place in done.places]
+    means = [entry.val_mean for entry in done.leaderboard]
     assert means == sorted(means, reverse=True)
     assert done.record.test_opened == 6  # three learners of two seeds
     split = split_of(data, Settings())
     truth = np.array(data.labels)[data.y[split.test]]
     right = {}
-    for place in done.places:
+    for entry in done.leaderboard:
         found = [
             np.array(tenfold.open(run).model.predict(data.x[split.test]).labels) == truth  # type: ignore[union-attr]
-            for run in place.runs
+            for run in entry.runs
         ]
-        right[place.learner] = found
-        assert place.test.value == pytest.approx(np.mean(found))
-        assert place.predict_seconds > 0 and place.seconds > 0
-        assert place.n_bytes == pytest.approx(
-            np.mean([(Path(run) / "model.onnx").stat().st_size for run in place.runs]), abs=1
+        right[entry.learner] = found
+        assert entry.test.value == pytest.approx(np.mean(found))
+        assert entry.predict_seconds > 0 and entry.seconds > 0
+        assert entry.n_bytes == pytest.approx(
+            np.mean([(Path(run) / "model.onnx").stat().st_size for run in entry.runs]), abs=1
         )
-    best, *others = done.places
+    best, *others = done.leaderboard
     assert best.verdict == "best" and best.change is None and best.p_value is None
     # bayes and logistic do not depend on the seed: McNemar's test by scipy says the same
     a, b = right["logistic"][0], right["bayes"][0]
     p = binomtest(int((a & ~b).sum()), int((a ^ b).sum())).pvalue
-    known = {place.learner: place for place in others}
+    known = {entry.learner: entry for entry in others}
     if best.learner == "logistic":
         assert known["bayes"].verdict == ("worse" if p < 0.02 else known["bayes"].verdict)
     assert done.findings[0].startswith(f"{best.learner} is first on the validation rows")
     text = (done.path / "comparison.csv").read_text()
     assert text.startswith("learner,seed,val_accuracy,parameters,state,seconds,run\nbayes,0,")
-    again = tenfold.compare(data, learners=["bayes", "forest", "logistic"], seeds=2, executor=pool)
-    assert again.places == done.places and again.record.test_opened == 6
+    again = tenfold.compare(data, learners=["bayes", "forest", "logistic"], seeds=2, workers=pool)
+    assert again.leaderboard == done.leaderboard and again.record.test_opened == 6
     file = done.path / "comparison.json"
     record = json.loads(file.read_text())
     file.write_text(json.dumps(record | {"places": record["places"][:2]}))  # one had failed
-    more = tenfold.compare(data, learners=["bayes", "forest", "logistic"], seeds=2, executor=pool)
-    assert [one.learner for one in more.places] == [one.learner for one in done.places]
+    more = tenfold.compare(data, learners=["bayes", "forest", "logistic"], seeds=2, workers=pool)
+    assert [one.learner for one in more.leaderboard] == [one.learner for one in done.leaderboard]
     assert more.record.test_opened == 6 + 6
 
 
@@ -380,13 +399,13 @@ def houses(n: int = 240) -> Dataset:
 
 
 def test_a_table_with_numbers_to_predict_is_ranked_by_its_errors(pool: LocalProcesses) -> None:
-    done = tenfold.compare(houses(), learners=["linear", "forest", "baseline"], executor=pool)
-    assert [place.learner for place in done.places][-1] == "baseline"
-    assert done.places[0].val_mean < done.places[-1].val_mean
-    assert done.places[-1].verdict == "worse" and (done.places[-1].p_value or 1) < 0.01
+    done = tenfold.compare(houses(), learners=["linear", "forest", "baseline"], workers=pool)
+    assert [entry.learner for entry in done.leaderboard][-1] == "baseline"
+    assert done.leaderboard[0].val_mean < done.leaderboard[-1].val_mean
+    assert done.leaderboard[-1].verdict == "worse" and (done.leaderboard[-1].p_value or 1) < 0.01
     head = (done.path / "comparison.csv").read_text().splitlines()[0]
     assert head == "learner,seed,val_rmse,parameters,state,seconds,run"
-    assert done.best.record.config.learner == done.places[0].learner
+    assert done.best.record.config.learner == done.leaderboard[0].learner
 
 
 @pytest.mark.parametrize("finds", [pytest.param(1, marks=pytest.mark.slow), 3])
@@ -397,29 +416,34 @@ def test_a_search_goes_on_to_the_same_points(
     asked: dict[str, Any] = {
         "learner": "forest", "n_trees": [1, 9], "min_leaf": [1, 9], "search": True, "trials": 10,
     }  # fmt: skip
-    whole = tenfold.sweep(data, **asked, executor=pool, out="whole")
-    assert len(whole.rows) == 10 and whole.record.asked["search"]
-    assert len({tuple(row.point.values()) for row in whole.rows}) > 4
-    assert all(1 <= value <= 9 for row in whole.rows for value in row.point.values())
+    whole = tenfold.sweep(data, **asked, workers=pool, out="whole")
+    assert len(whole.trials) == 10 and whole.record.asked["search"]
+    assert len({tuple(row.point.values()) for row in whole.trials}) > 4
+    assert all(1 <= value <= 9 for row in whole.trials for value in row.point.values())
 
     def stop(row: TrialResult) -> None:
         if len(list(Path("parts/mnist-sweep-1/trials").glob("*/model.onnx"))) >= 3 * finds:
             os.kill(os.getpid(), signal.SIGINT)
 
     with pytest.raises(SweepInterrupted):
-        tenfold.sweep(data, **asked, executor=single, out="parts", listener=Notes(stop, "ended"))
-    parts = tenfold.sweep(data, **asked, executor=single, out="parts")
+        tenfold.sweep(data, **asked, workers=single, out="parts", listener=Notes(stop, "ended"))
+    parts = tenfold.sweep(data, **asked, workers=single, out="parts")
     assert table(parts) == table(whole)
 
 
 def test_a_point_that_a_search_asks_for_twice_is_ranked_like_the_others() -> None:
-    def row(n_trees: int, score: float | None, name: str) -> TrialResult:
+    def result(n_trees: int, score: float | None, name: str) -> TrialResult:
         state = "failed" if score is None else "finished"
         return TrialResult({"n_trees": n_trees}, 0, score, 5, state, 1.0, None, 9, Path(name))
 
-    rows = [row(9, None, "a"), row(9, 0.99, "b"), row(9, 0.99, "c"), row(2, 0.5, "d")]
-    best, other = group_rows(rows, least_is_best=False)
-    assert best.point == {"n_trees": 9} and len(best.rows) == 1 and best.mean == 0.99
+    results = [
+        result(9, None, "a"),
+        result(9, 0.99, "b"),
+        result(9, 0.99, "c"),
+        result(2, 0.5, "d"),
+    ]
+    best, other = rank_points(results, 1, least_is_best=False, where=Path())
+    assert best.point == {"n_trees": 9} and len(best.trials) == 1 and best.mean == 0.99
     assert other.point == {"n_trees": 2}
 
 
@@ -433,17 +457,17 @@ def test_a_worker_that_dies_while_it_waits_is_replaced(data: Dataset, pool: Loca
             os.kill(killed[0], signal.SIGKILL)
 
     notes = Notes(kill_the_first_that_is_done, "ended")
-    done = tenfold.sweep(data, learner="forest", n_trees=[1, 60], executor=pool, listener=notes)
+    done = tenfold.sweep(data, learner="forest", n_trees=[1, 60], workers=pool, listener=notes)
     assert len(killed) == 1
-    again = tenfold.sweep(data, learner="forest", n_trees=[2, 3], executor=pool, listener=Notes())
-    assert [row.state for row in (*done.rows, *again.rows)] == ["finished"] * 4
+    again = tenfold.sweep(data, learner="forest", n_trees=[2, 3], workers=pool, listener=Notes())
+    assert [row.state for row in (*done.trials, *again.trials)] == ["finished"] * 4
 
 
 def test_a_folder_with_brackets_in_its_name_is_found_again(
     data: Dataset, single: LocalProcesses
 ) -> None:
     named = Dataset("rows[1]", data.x, data.y, data.labels, data.keys, data.test_rows)
-    asked: dict[str, Any] = {"learner": "forest", "n_trees": [2], "executor": single}
+    asked: dict[str, Any] = {"learner": "forest", "n_trees": [2], "workers": single}
     first = tenfold.sweep(named, **asked)
     assert tenfold.sweep(named, **asked).path == first.path
 
@@ -464,22 +488,40 @@ def test_points_are_drawn_once_and_the_whole_grid_is_sorted() -> None:
     assert config.hidden == (32, 32, 32) and (config.seed, config.split_seed) == (1, 0)
 
 
-def test_the_key_of_a_plan_is_what_decides_its_table() -> None:
-    plan = Plan("sweep", {"epochs": 3}, {"hidden": [8]})
-    keys = {
-        plan.key("rows"), plan.key("others"), Plan("sweep", {"epochs": 4}, plan.axes).key("rows"),
-        Plan("sweep", plan.fixed, {"hidden": [9]}).key("rows"),
-        Plan("sweep", plan.fixed, plan.axes, seeds=2).key("rows"),
-        Plan("sweep", plan.fixed, plan.axes, seed=1).key("rows"),
-    }  # fmt: skip
-    assert len(keys) == 6
-    assert Plan("sweep", {"epochs": 3}, {"hidden": (8,)}).key("rows") in keys
+def test_the_key_of_a_plan_is_what_its_trials_are() -> None:
+    axes: dict[str, list[int]] = {"hidden": [8], "layers": [1]}
+    plan = Plan("sweep", {"epochs": 3}, axes)
+    others = [
+        replace(plan, fixed={"epochs": 4}),
+        replace(plan, axes={"hidden": [9], "layers": [1]}),
+        replace(plan, seeds=2),
+        replace(plan, seed=1),
+        replace(plan, kind="comparison"),
+        replace(plan, is_search=True, n_points=1),
+    ]
+    keys = {plan.key("rows"), plan.key("others"), *(other.key("rows") for other in others)}
+    assert len(keys) == 2 + len(others)
+    same = [
+        replace(plan, axes={"layers": (1,), "hidden": range(8, 9)}),
+        replace(
+            plan, fixed={"recipe": "default", "learner": "network"}, axes={**axes, "epochs": [3]}
+        ),
+        replace(plan, n_points=5, minutes=3.0),
+    ]
+    assert {other.key("rows") for other in same} == {plan.key("rows")}
+
+
+def test_a_plan_is_found_again_from_its_record() -> None:
+    plan = Plan("sweep", {"epochs": 3}, {"hidden": (8, 16), "layers": [1, 2]}, seeds=2, n_points=3)
+    record = json.loads(json.dumps(plan.as_plain()))
+    again = Plan("sweep", {}, {}).from_plain(record, plan.n_trials)
+    assert again.trials() == plan.trials() and again.key("rows") == plan.key("rows")
+    assert [trial.name for trial in again.trials()][0].endswith("-seed-0")
 
 
 @pytest.mark.parametrize(
     ("plan", "says"),
     [
-        (Plan("sweep", {}, {"hidden": [8]}, seeds=0), "Too few: seeds=0. Expected 1 or more."),
         (
             Plan("sweep", {}, {"hidden": [8]}, seeds=3, n_points=0),
             "Too few trials: seeds=3. Expected at least one for each of the seeds.",
@@ -511,6 +553,12 @@ def test_plans_that_cannot_be_ranked_are_refused(plan: Plan, says: str) -> None:
 def test_bad_settings_are_said_before_anything_is_trained(data: Dataset) -> None:
     with pytest.raises(SettingsError, match="hidden.0=0"):
         tenfold.sweep(data, hidden=[0, 8])
+    with pytest.raises(SettingsError, match="seeds=0, expected greater than or equal to 1"):
+        tenfold.sweep(data, seeds=0)
+    with pytest.raises(SettingsError, match="trials='many', expected a valid integer"):
+        tenfold.sweep(data, trials="many")
+    with pytest.raises(SettingsError, match="search=True, expected a known setting"):
+        tenfold.compare(data, search=True)
     with pytest.raises(SettingsError) as raised:
         tenfold.sweep(data, learner="forest", hidden=[8])
     assert str(raised.value) == (
@@ -537,14 +585,14 @@ def test_a_search_without_optuna_says_how_to_get_it(
 
 
 def test_every_learner_that_can_is_compared(data: Dataset) -> None:
-    from tenfold.experiments.sweeps.commands import _learners_for
+    from tenfold.experiments.sweeps.plan import learners_for
 
-    assert _learners_for(data) == [
+    assert learners_for(data) == [
         "network", "cnn", "forest", "bayes", "logistic", "neighbors"
     ]  # fmt: skip
-    assert _learners_for(houses()) == ["network", "forest", "linear", "neighbors"]
+    assert learners_for(houses()) == ["network", "forest", "linear", "neighbors"]
     small = Dataset.from_arrays(np.ones((8, 6, 6), np.uint8), np.arange(8) % 2)
-    assert "cnn" not in _learners_for(small)
+    assert "cnn" not in learners_for(small)
 
 
 def test_two_processes_cannot_make_the_same_sweep_at_once(
@@ -558,15 +606,15 @@ def test_two_processes_cannot_make_the_same_sweep_at_once(
             tenfold.sweep(data, **asked, workers=1)
         seen.append(row.state)
 
-    tenfold.sweep(data, **asked, executor=single, listener=Notes(try_again, "ended"))
+    tenfold.sweep(data, **asked, workers=single, listener=Notes(try_again, "ended"))
     assert len(seen) == 2
 
 
 def test_a_damaged_record_is_nobodys_to_go_on_with(data: Dataset, single: LocalProcesses) -> None:
     asked: dict[str, Any] = {"learner": "forest", "n_trees": [2]}
-    first = tenfold.sweep(data, **asked, executor=single)
+    first = tenfold.sweep(data, **asked, workers=single)
     (first.path / "sweep.json").write_text("{")
-    other = tenfold.sweep(data, **asked, executor=single)
+    other = tenfold.sweep(data, **asked, workers=single)
     assert other.path.name == "mnist-sweep-2" and table(other) == table(first)
 
 
@@ -578,7 +626,7 @@ def test_other_versions_than_a_sweep_began_with_are_said(
     record["versions"]["numpy"] = "0.1"
     file.write_text(json.dumps(record))
     notes = Notes()
-    tenfold.sweep(data, **FORESTS, seeds=2, executor=single, listener=notes)
+    tenfold.sweep(data, **FORESTS, seeds=2, workers=single, listener=notes)
     assert notes.warnings == ["runs/mnist-sweep-1 began with other versions of numpy"]
 
 
@@ -588,7 +636,7 @@ def test_the_best_of_a_sweep_with_more_time_takes_the_place_of_the_one_before(
     file = copied / "sweep.json"
     record = json.loads(file.read_text())
     file.write_text(json.dumps(record | {"chosen": "n_trees-2-seed-0"}))
-    again = tenfold.sweep(data, **FORESTS, seeds=2, executor=single)
+    again = tenfold.sweep(data, **FORESTS, seeds=2, workers=single)
     assert again.record.chosen == record["chosen"] != "n_trees-2-seed-0"
     assert again.record.test_opened == 2  # another model was measured
 
@@ -599,5 +647,5 @@ def test_a_sweep_killed_while_the_test_rows_are_open_counts_once(
     file = copied / "best" / "run.json"
     record = Record.model_validate_json(file.read_bytes())
     file.write_text(record.model_copy(update={"state": "running"}).model_dump_json())
-    again = tenfold.sweep(data, **FORESTS, seeds=2, executor=single)
+    again = tenfold.sweep(data, **FORESTS, seeds=2, workers=single)
     assert again.best.record.state == "finished" and again.best.record.test_opened == 1

@@ -13,7 +13,7 @@ from tenfold import Dataset, Prediction, Predictions, Run
 from tenfold.build.build import export
 from tenfold.build.problem import prepare
 from tenfold.core.errors import DataError, ExportError, FileError, SettingsError
-from tenfold.core.progress import Watcher
+from tenfold.core.progress import Listener
 from tenfold.core.records import Epoch, LayerRow
 from tenfold.core.settings import resolve
 from tenfold.experiments.train import Interrupted
@@ -23,7 +23,7 @@ from tests.support.errors import refused
 from tests.support.networks import untrained
 
 
-class Notes(Watcher):
+class Notes(Listener):
     """Writes down what it sees, and may act on it."""
 
     def __init__(self, at_epoch: int = 0, act: Any = None, at_stage: str = "") -> None:
@@ -54,9 +54,9 @@ def data(mnist: Dataset) -> Dataset:
     return mnist.take(np.r_[:300, 60_000:60_100])
 
 
-def test_a_watcher_sees_every_stage_and_epoch(data: Dataset) -> None:
+def test_a_listener_sees_every_stage_and_epoch(data: Dataset) -> None:
     notes = Notes()
-    tenfold.train(data, epochs=2, hidden=[8], watcher=notes)
+    tenfold.train(data, epochs=2, hidden=[8], listener=notes)
     assert notes.seen == [
         "load", "train", "5 layers", "epoch 1/2", "epoch 2/2", "export", "evaluate", "report"
     ]  # fmt: skip
@@ -95,7 +95,7 @@ def test_models_measured_on_the_same_data_are_counted(data: Dataset) -> None:
 
 def test_ctrl_c_in_training_keeps_the_finished_epochs(data: Dataset) -> None:
     with pytest.raises(Interrupted) as stopped:
-        tenfold.train(data, epochs=50, hidden=[8], watcher=Notes(3, press_ctrl_c))
+        tenfold.train(data, epochs=50, hidden=[8], listener=Notes(3, press_ctrl_c))
     run = stopped.value.run
     assert isinstance(stopped.value, KeyboardInterrupt)
     assert Run.open(run.path).record.state == "interrupted"
@@ -111,7 +111,7 @@ def test_ctrl_c_in_training_keeps_the_finished_epochs(data: Dataset) -> None:
 @pytest.mark.parametrize("stage", ["train", "evaluate", "report"])
 def test_ctrl_c_elsewhere_leaves_a_run_that_says_so(data: Dataset, stage: str) -> None:
     with pytest.raises(Interrupted) as stopped:
-        tenfold.train(data, epochs=1, hidden=[8], watcher=Notes(0, press_ctrl_c, stage))
+        tenfold.train(data, epochs=1, hidden=[8], listener=Notes(0, press_ctrl_c, stage))
     run = Run.open(stopped.value.run.path)
     assert run.record.state == "interrupted"
     assert ("model.onnx" in run.record.files) == (stage != "train")
@@ -123,7 +123,7 @@ def test_a_failure_is_written_down(data: Dataset) -> None:
         raise RuntimeError("the reason")
 
     with pytest.raises(RuntimeError, match="the reason"):
-        tenfold.train(data, epochs=1, hidden=[8], watcher=Notes(0, fail, "evaluate"))
+        tenfold.train(data, epochs=1, hidden=[8], listener=Notes(0, fail, "evaluate"))
     record = Run.open("runs/mnist-network-1").record
     assert (record.state, record.error) == ("failed", "the reason")
     assert "model.onnx" in record.files
@@ -139,7 +139,7 @@ def test_an_unusable_folder_is_said_before_training(data: Dataset, tmp_path: Pat
     (tmp_path / "file").write_text("")
     notes = Notes()
     with pytest.raises(FileError, match="Cannot create"):
-        tenfold.train(data, out=tmp_path / "file" / "runs", watcher=notes)
+        tenfold.train(data, out=tmp_path / "file" / "runs", listener=notes)
     assert notes.seen == ["load"]
 
 

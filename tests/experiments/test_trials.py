@@ -21,18 +21,13 @@ from tenfold.core.settings import Reading, resolve
 from tenfold.data.dataset import PictureInfo
 from tenfold.data.from_table import table_dataset
 from tenfold.experiments.evaluate import split_of
-from tenfold.experiments.sweeps import Executor, LocalProcesses, trials
+from tenfold.experiments.sweeps import Executor, LocalProcesses, environment
+from tenfold.experiments.sweeps.early_stopping import Stopped, stop_rule
+from tenfold.experiments.sweeps.environment import ENVIRONMENT, check_process
 from tenfold.experiments.sweeps.executors import next_job
-from tenfold.experiments.sweeps.shared import open_shared, share
-from tenfold.experiments.sweeps.trials import (
-    ENVIRONMENT,
-    Job,
-    Stopped,
-    _stop_rule,
-    give_up,
-    has_ended,
-    run_trial,
-)
+from tenfold.experiments.sweeps.job import Job
+from tenfold.experiments.sweeps.shared_rows import open_shared, share
+from tenfold.experiments.sweeps.trials import run_trial
 from tenfold.experiments.train import record_of
 from tenfold.inputs.tables.cells import from_frame
 from tenfold.runs.record import Record, Run
@@ -65,34 +60,32 @@ def job_of(data: Dataset, name: str = "trial", **settings: Any) -> Job:
 
 def test_a_job_is_plain_values(data: Dataset) -> None:
     job = job_of(data)
-    job = Job.from_plain({**job.as_plain(), "floors": [[3, 0.5]], "kind": "a"})
+    job = Job.from_plain({**job.as_plain(), "stop_below": [[3, 0.5]], "kind": "a"})
     assert Job.from_plain(json.loads(json.dumps(job.as_plain()))) == job
-    assert job.floors == ((3, 0.5),) and job.name == "trial"
+    assert job.stop_below == ((3, 0.5),) and job.name == "trial"
 
 
-def test_other_threads_are_refused(data: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in ENVIRONMENT.items():
-        monkeypatch.setenv(name, value)
+@pytest.mark.usefixtures("one_thread")
+def test_other_threads_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    check_process("bayes")
+    check_process.cache_clear()
     monkeypatch.setenv("NPROC", "2")
     with pytest.raises(SettingsError) as raised:
-        run_trial(job_of(data))
-    assert str(raised.value) == (
-        "A worker with other threads: missing=['NPROC']. Expected ENVIRONMENT of sweeps.trials "
-        "set. Start worker processes with it."
-    )
+        check_process("bayes")
+    assert raised.value.code == "E813" and raised.value.facts == {"missing": ["NPROC"]}
 
 
 @pytest.mark.usefixtures("one_thread")
 def test_a_trial_that_has_ended_is_left_as_it_is(data: Dataset) -> None:
     job = job_of(data)
-    assert not has_ended(job)
+    assert not job.has_ended()
     run_trial(job)
-    assert has_ended(job)
+    assert job.has_ended()
     before = {path: path.stat().st_mtime_ns for path in Path("trial").iterdir()}
     run_trial(job)
     assert {path: path.stat().st_mtime_ns for path in Path("trial").iterdir()} == before
     other = job_of(data, seed=5, split_seed=0)
-    assert not has_ended(other)  # the same folder, other settings
+    assert not other.has_ended()  # the same folder, other settings
     tenfold.verify("trial")
 
 
@@ -110,13 +103,13 @@ def test_a_trial_whose_process_died_is_made_whole(data: Dataset) -> None:
 
 
 @pytest.mark.usefixtures("one_thread")
-def test_a_hopeless_network_is_stopped_by_its_floor(data: Dataset) -> None:
+def test_a_hopeless_network_is_stopped_by_its_limit(data: Dataset) -> None:
     job = job_of(data, learner="network", hidden=(4,), epochs=4)
     seen: list[int] = []
-    job = Job.from_plain({**job.as_plain(), "floors": [[1, 0.0], [2, 0.99]]})
+    job = Job.from_plain({**job.as_plain(), "stop_below": [[1, 0.0], [2, 0.99]]})
     run_trial(job, OnEpochs(lambda epoch: seen.append(epoch.epoch)))
     record = tenfold.open(job.folder).record
-    assert record.state == "stopped" and seen == [1, 2] and has_ended(job)
+    assert record.state == "stopped" and seen == [1, 2] and job.has_ended()
     assert record.note and record.note.startswith("stopped after epoch 2: validation score 0.")
     assert record.note.endswith("not above 0.99")
     assert sorted(record.files) == ["history.csv"]
@@ -124,7 +117,7 @@ def test_a_hopeless_network_is_stopped_by_its_floor(data: Dataset) -> None:
 
 def test_a_loss_that_is_no_number_stops_a_network(data: Dataset) -> None:
     job = job_of(data, learner="network")
-    check = _stop_rule(job)
+    check = stop_rule(job.stop_below)
     check(Epoch(1, 0.1, 2.3, 0.1, 2.3, 0.1, 0.01))
     with pytest.raises(Stopped, match="stopped after epoch 2: its loss is nan"):
         check(Epoch(2, 0.1, float("nan"), 0.1, None, None, 0.01))
@@ -149,31 +142,29 @@ def test_a_folder_that_cannot_be_made_is_no_matter_of_the_trial(data: Dataset) -
     with pytest.raises(FileError, match="Cannot create"):
         run_trial(job)
     with pytest.raises(FileError, match="Cannot create"):
-        give_up(job, "no reason")
+        job.give_up("no reason")
 
 
 @pytest.mark.usefixtures("one_thread")
-def test_a_wrong_compiler_is_no_matter_of_the_trial(
-    data: Dataset, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_wrong_compiler_is_no_matter_of_the_trial(monkeypatch: pytest.MonkeyPatch) -> None:
     def wrong() -> None:
-        raise BackendError("E902", "JAX's compiler adds up wrongly here")
+        raise BackendError("E301", "JAX's compiler adds up wrongly here")
 
-    monkeypatch.setattr(trials, "check_compiler", wrong)
-    job = job_of(data, learner="network", recipe="fast")
-    with pytest.raises(BackendError, match="adds up wrongly"):
-        run_trial(job)
-    assert not Path(job.folder).exists()
-    run_trial(without := job_of(data, "other"))
-    assert Run.open(without.folder).record.state == "finished"
+    monkeypatch.setattr(environment, "check_compiler", wrong)
+    monkeypatch.setattr(environment, "prepare", lambda: None)
+    check_process.cache_clear()
+    for _ in range(2):  # a refusal is not remembered as a success
+        with pytest.raises(BackendError, match="adds up wrongly"):
+            check_process("network")
+    check_process("bayes")
 
 
 def test_giving_up_says_why(data: Dataset) -> None:
     job = job_of(data)
-    give_up(job, "the worker process died (SIGKILL), 3 times")
+    job.give_up("the worker process died (SIGKILL), 3 times")
     record = tenfold.open(job.folder).record
     assert (record.state, record.error) == ("failed", "the worker process died (SIGKILL), 3 times")
-    assert not has_ended(job)
+    assert not job.has_ended()
 
 
 def assert_same(one: Dataset, rows: Any, other: Dataset) -> None:

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 import tenfold
 from tenfold import Dataset, Run
 from tenfold.core.errors import FileError, FormatError
-from tenfold.core.progress import Watcher
+from tenfold.core.progress import Listener
 from tenfold.core.records import Epoch
 from tenfold.learners.checkpoints import Checkpoint, Checkpoints, decode, encode
 from tests.support.errors import refused
@@ -32,13 +32,13 @@ PROGRAM = """
 import resource, signal, sys, time
 import numpy as np, tenfold
 from tenfold.learners import checkpoints
-from tenfold.learners import Watcher
+from tenfold.learners import Listener
 from tenfold.learners.jax_runtime import prepare
 signal.signal(signal.SIGTERM, signal.default_int_handler)
 prepare()
 checkpoints.EVERY_SECONDS = 0.1
 
-class Slow(Watcher):
+class Slow(Listener):
     def stage(self, name):
         print(name, flush=True)
     def epoch(self, epoch, n_epochs):
@@ -51,9 +51,9 @@ if int(n_bytes):  # a disk on which no larger file fits
     resource.setrlimit(resource.RLIMIT_FSIZE, (int(n_bytes), int(n_bytes)))
 try:
     if command == "train":
-        tenfold.train(data, epochs=40, hidden=[8], dropout=0.1, out=path, watcher=Slow())
+        tenfold.train(data, epochs=40, hidden=[8], dropout=0.1, out=path, listener=Slow())
     else:
-        tenfold.resume(path, data, watcher=Slow())
+        tenfold.resume(path, data, listener=Slow())
 except KeyboardInterrupt:
     sys.exit(130)
 except tenfold.TenfoldError as error:
@@ -264,13 +264,13 @@ def test_a_finished_run_and_other_data_are_refused(
 def test_other_versions_are_said(small_run: Run, few: Any, tmp_path: Path) -> None:
     warned: list[str] = []
 
-    class Notes(Watcher):
+    class Notes(Listener):
         def warn(self, text: str) -> None:
             warned.append(text)
 
     versions = small_run.record.versions
     copy = interrupted_copy(small_run, tmp_path, versions=versions | {"jax": "0.0.1"})
-    run = tenfold.resume(copy, few(600, 200), watcher=Notes())
+    run = tenfold.resume(copy, few(600, 200), listener=Notes())
     assert "'jax': ('0.0.1'" in warned[0] and "not bit-exact" in warned[0]
     assert run.record.versions == versions
     assert digest(run.path) == digest(small_run.path)

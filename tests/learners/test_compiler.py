@@ -151,6 +151,52 @@ def test_a_users_own_choice_of_the_faulty_fusion_ends_in_one_line(tmp_path: Path
     assert not (tmp_path / "runs").exists()
 
 
+@on_faulty_jaxlib
+def test_no_sweep_begins_whose_workers_would_compute_wrongly(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "tenfold.cli", "sweep", "--hidden", "8", "--layers", "1"]
+    done = subprocess.run(
+        command, capture_output=True, text=True, cwd=tmp_path, env=os.environ | {"XLA_FLAGS": OWN}
+    )
+    assert done.returncode == 1 and done.stdout == ""
+    assert done.stderr.count("\n") == 1 and "adds up wrongly" in done.stderr
+    assert not (tmp_path / "runs").exists()
+
+
+SPY = """
+import os, sys
+
+def hook(event, arguments):
+    if event == "open" and "{file}" in str(arguments[0]):
+        with open({seen!r}, "w") as file:
+            file.write(os.environ.get("XLA_FLAGS", "") + "\\n")
+
+if "{module}" in sys.orig_argv:
+    sys.addaudithook(hook)
+"""
+"""What Python runs at the start of a process: it writes down XLA_FLAGS when that process writes its
+first results, so after JAX started."""
+
+
+@on_faulty_jaxlib
+@pytest.mark.parametrize(
+    ("module", "file"),
+    [("tenfold.experiments.sweeps.worker", "history.csv"), ("tenfold.learners.rank", "epoch-1.")],
+)
+def test_the_fusions_are_off_in_the_processes_that_share_the_work(
+    module: str, file: str, few: Few, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = tmp_path / "seen"
+    spy = SPY.format(file=file, seen=str(seen), module=module)
+    (tmp_path / "sitecustomize.py").write_text(spy)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.delenv("XLA_FLAGS", raising=False)
+    if module.endswith("worker"):
+        tenfold.sweep(few(200), hidden=[4], layers=[1], epochs=1, workers=1, out=tmp_path)
+    else:
+        tenfold.train(few(200), hidden=[4], epochs=1, processes=2, out=tmp_path)
+    assert seen.read_text() == f"{PRODUCTS_ALONE}\n"
+
+
 STARTED = """
 import jax
 {first}

@@ -15,7 +15,7 @@ from tenfold.build.onnx import check_agreement, to_graph
 from tenfold.core.contract import Contract, ImageInput, Reader
 from tenfold.core.errors import SettingsError
 from tenfold.core.layers import Conv2D, Parameters, Permute, trained
-from tenfold.core.progress import Watcher
+from tenfold.core.progress import Listener
 from tenfold.core.records import Epoch
 from tenfold.core.settings import Settings, resolve
 from tenfold.learners import LEARNERS
@@ -190,7 +190,7 @@ def test_few_rows_are_seen_once_in_each_epoch_of_the_default_recipe(n: int) -> N
     settings = resolve({"learner": "cnn", "epochs": 3, "width": 4})
     plan = _plan(settings, 1, rows)
     assert [len(share) for step in plan.rows for share in step] == [n]
-    fitted = LEARNERS["cnn"].fit(rows, None, n_labels=2, settings=settings, watcher=Watcher())
+    fitted = LEARNERS["cnn"].fit(rows, None, n_labels=2, settings=settings, listener=Listener())
     answers = fitted.answers(rows.x)
     assert answers.shape == (n, 2) and np.isfinite(answers).all()
     for record in fitted.history:
@@ -223,7 +223,7 @@ def test_a_label_that_counts_more_is_answered_more_often() -> None:
     shares = []
     for weights in [(1.0, 9.0, 1.0), (9.0, 1.0, 1.0)]:
         asked = settings.model_copy(update={"class_weights": weights})
-        fitted = LEARNERS["cnn"].fit(rows, None, n_labels=3, settings=asked, watcher=Watcher())
+        fitted = LEARNERS["cnn"].fit(rows, None, n_labels=3, settings=asked, listener=Listener())
         shares.append(fitted.answers(rows.x)[:, 1].mean())
     assert shares[0] > shares[1] + 0.3
 
@@ -258,7 +258,7 @@ def test_the_same_seed_is_the_same_model_and_a_restored_one_goes_on_exactly() ->
 def test_training_keras_and_the_graph_answer_alike(shape: tuple[int, ...]) -> None:
     rows = some(32, shape)
     fitted = LEARNERS["cnn"].fit(
-        rows, None, n_labels=3, settings=PLAIN.model_copy(update={"epochs": 1}), watcher=Watcher()
+        rows, None, n_labels=3, settings=PLAIN.model_copy(update={"epochs": 1}), listener=Listener()
     )
     expected = fitted.answers(rows.x)
     height, width, *channels = shape
@@ -299,7 +299,7 @@ def test_large_pictures_are_answered_a_few_at_a_time(monkeypatch: pytest.MonkeyP
     assert limits == [64, 32, 512]
     rows = some(64)
     fitted = LEARNERS["cnn"].fit(
-        rows, None, n_labels=3, settings=PLAIN.model_copy(update={"epochs": 1}), watcher=Watcher()
+        rows, None, n_labels=3, settings=PLAIN.model_copy(update={"epochs": 1}), listener=Listener()
     )
     body = fitted.body
     assert isinstance(body, Network)
@@ -337,7 +337,7 @@ def test_it_learns_and_keeps_the_best_when_it_is_patient() -> None:
             "shear": 0.0,
         }
     )
-    fitted = LEARNERS["cnn"].fit(rows, held, n_labels=3, settings=settings, watcher=Watcher())
+    fitted = LEARNERS["cnn"].fit(rows, held, n_labels=3, settings=settings, listener=Listener())
     assert (fitted.answers(held.x).argmax(axis=1) == held.y).mean() > 0.95
     assert fitted.rows_at_once == (1 << 27) // (4 * 64 * 8)
 

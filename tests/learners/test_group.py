@@ -10,7 +10,7 @@ import pytest
 
 import tenfold
 from tenfold.core.errors import BackendError, FormatError, SettingsError
-from tenfold.core.progress import Watcher
+from tenfold.core.progress import Listener
 from tenfold.core.records import Epoch
 from tenfold.core.settings import Settings, resolve
 from tenfold.learners import LEARNERS, Fitted, group, rank
@@ -64,7 +64,7 @@ def ranks() -> dict[int, int]:
     return found
 
 
-class Hears(Watcher):
+class Hears(Listener):
     """Keeps the warnings."""
 
     def __init__(self) -> None:
@@ -113,13 +113,13 @@ class Killer(Hears):
             os.kill(ranks()[self.victim], signal.SIGKILL)
 
 
-def fitted(learner: str, processes: int, watcher: Watcher | None = None) -> Fitted:
+def fitted(learner: str, processes: int, listener: Listener | None = None) -> Fitted:
     return LEARNERS[learner].fit(
         TRAIN,
         VALIDATION,
         n_labels=3,
         settings=asked(learner, processes),
-        watcher=watcher or Watcher(),
+        listener=listener or Listener(),
     )
 
 
@@ -159,11 +159,11 @@ def test_groups_that_die_before_their_first_epoch_end_the_fit(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("PYTHONHOME", "/nowhere")  # no Python starts with it
-    watcher = Hears()
+    listener = Hears()
     with pytest.raises(BackendError, match=rf"of 2 died \(exit 1: .* {ATTEMPTS - 1} groups") as it:
-        fitted("network", 2, watcher)
+        fitted("network", 2, listener)
     assert "epoch=0" in str(it.value) and "--processes" in str(it.value)
-    assert len(watcher.warnings) == ATTEMPTS - 1 and not ranks()
+    assert len(listener.warnings) == ATTEMPTS - 1 and not ranks()
 
 
 @pytest.mark.slow

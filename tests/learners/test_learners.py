@@ -27,7 +27,7 @@ from tenfold.build.onnx.trees import round_down
 from tenfold.build.problem import prepare
 from tenfold.core.contract import Contract, FeaturesInput, ImageInput
 from tenfold.core.errors import DataError, SettingsError
-from tenfold.core.progress import Watcher
+from tenfold.core.progress import Listener
 from tenfold.core.settings import RECIPES, LearnerName, Settings, resolve
 from tenfold.learners import LEARNERS, Fitted, check_learner, check_used
 from tenfold.learners.neighbors import Neighbors
@@ -53,7 +53,7 @@ def fit(
         asked.setdefault("n_trees", 7)
     chosen = resolve({"learner": name, **asked})
     return LEARNERS[name].fit(
-        train, validation, n_labels=n_labels, settings=chosen, watcher=Watcher()
+        train, validation, n_labels=n_labels, settings=chosen, listener=Listener()
     )
 
 

@@ -19,7 +19,7 @@ from tenfold.build.calibration import Constants
 from tenfold.build.onnx import to_graph
 from tenfold.build.onnx.features import features_front
 from tenfold.core.contract import Contract, FeaturesInput, ImageInput
-from tenfold.core.settings import check_reading
+from tenfold.core.settings import Reading, checked
 from tenfold.learners.architectures import convolutional_network, dense_network
 from tenfold.learners.network import Network
 from tenfold.model.model import Model
@@ -190,7 +190,7 @@ def table_run() -> Run:
         size = i % 7 + (20 if kind == "large" else 0)
         rows.append(f"{colour},{day},a {kind} thing number {i} {colour},{size},{kind}")
     Path("rows.csv").write_text("\n".join(rows) + "\n")
-    reading = check_reading(target="kind", columns={"words": "text", "day": "date"})
+    reading = checked(Reading, {"target": "kind", "columns": {"words": "text", "day": "date"}})
     return tenfold.train("rows.csv", learner="logistic", reading=reading)
 
 

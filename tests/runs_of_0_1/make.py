@@ -31,7 +31,7 @@ from typer.testing import CliRunner
 
 import tenfold
 from tenfold.cli.main import app
-from tenfold.core.progress import Watcher
+from tenfold.core.progress import Listener
 from tenfold.core.records import Epoch
 from tenfold.core.settings import Reading
 from tenfold.experiments.train import Interrupted
@@ -135,14 +135,14 @@ def printed(command: str) -> Any:
 def interrupt() -> None:
     """Make the interrupted run, with a checkpoint of every epoch."""
 
-    class Interrupts(Watcher):
+    class Interrupts(Listener):
         def epoch(self, epoch: Epoch, n_epochs: int) -> None:
             if epoch.epoch == 3:
                 os.kill(os.getpid(), signal.SIGINT)
 
     checkpoints.EVERY_SECONDS = 0
     try:
-        tenfold.train("digits", watcher=Interrupts(), **{**SMALL, "epochs": 6})
+        tenfold.train("digits", listener=Interrupts(), **{**SMALL, "epochs": 6})
     except Interrupted as interrupted:
         assert interrupted.run.path.name == INTERRUPTED
 

@@ -82,6 +82,7 @@ def test_every_setting_is_documented() -> None:
     assert "`hidden` | numbers | `[128]`" in page
     assert "`dropout` | number, 0 to below 1 | `0.0`" in page
     assert "| `tutorial` | `network` | `epochs` 20" in page
+    assert "| `seeds` | whole number, 1 or more | `1` | Trainings of each point" in page
 
 
 def test_a_code_names_one_kind_of_error_and_the_page_lists_each() -> None:

@@ -85,7 +85,7 @@ def test_the_service_from_python_and_with_curl(
 def test_a_sweep(monkeypatch: pytest.MonkeyPatch) -> None:
     tried = run("sweep", monkeypatch)["tried"]
     assert tried.best.evaluation.accuracy.value > 0.92
-    assert tried.groups[0].point["hidden"] == 64
+    assert tried.points[0].point["hidden"] == 64
 
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.stem)

@@ -22,13 +22,14 @@ from tenfold.cli.main import app
 from tenfold.core.files import within
 from tenfold.core.progress import Listener
 from tenfold.core.records import TrialResult
-from tenfold.experiments import ray as cluster
-from tenfold.experiments.ray import RayCluster
+from tenfold.experiments.ray import RayCluster, batch_prediction, predict_many, shipped_rows
+from tenfold.experiments.ray.connection import connect
+from tenfold.experiments.ray.executor import check_versions, keep
 from tenfold.experiments.sweeps import LocalProcesses, SweepInterrupted
 from tenfold.experiments.sweeps.executors import Executor
-from tenfold.experiments.sweeps.table import read_table
-from tenfold.experiments.sweeps.trials import Job
+from tenfold.experiments.sweeps.job import Job
 from tests.support.errors import refused
+from tests.support.sweeps import read_table
 
 pytestmark = [
     pytest.mark.ray,
@@ -83,7 +84,7 @@ FORESTS: dict[str, Any] = {"learner": "forest", "n_trees": [2, 4]}
 def made(
     asked: dict[str, Any], data: Dataset, out: Path, executor: Executor, listener: Listener
 ) -> Sweep:
-    return tenfold.sweep(data, **asked, seeds=3, out=out, executor=executor, listener=listener)
+    return tenfold.sweep(data, **asked, seeds=3, out=out, workers=executor, listener=listener)
 
 
 def table(sweep: Sweep) -> list[dict[str, str]]:
@@ -145,12 +146,13 @@ def test_interrupted_and_resumed_the_table_is_equal(
     nodes: Any, local: Sweep, few: Any, tmp_path: Path
 ) -> None:
     first, listener = Stops(), Counter()
-    with pytest.raises(SweepInterrupted) as stopped:
-        made(FORESTS, few(600, 100), tmp_path, RayCluster(nodes.address), first)
-    assert stopped.value.n_ended == 2
-    sweep = made(FORESTS, few(600, 100), tmp_path, RayCluster(nodes.address), listener)
+    with RayCluster(nodes.address) as cluster:  # joined once for both
+        with pytest.raises(SweepInterrupted) as stopped:
+            made(FORESTS, few(600, 100), tmp_path, cluster, first)
+        assert stopped.value.n_ended == 2
+        sweep = made(FORESTS, few(600, 100), tmp_path, cluster, listener)
     assert sweep.path == stopped.value.path and table(sweep) == table(local)
-    assert len(first.rows) + len(listener.rows) == len(sweep.rows) == 6
+    assert len(first.rows) + len(listener.rows) == len(sweep.trials) == 6
 
 
 @pytest.mark.slow
@@ -168,8 +170,8 @@ def test_interrupted_resumed_a_worker_and_a_node_lost_the_table_is_equal(
     assert listener.killed and any("1 of 3 machines lost" in text for text in listener.warnings)
     assert sweep.path == stopped.value.path and table(sweep) == table(local)
     names = [row.run.name for row in (*first.rows, *listener.rows)]
-    assert len(names) == len(set(names)) == len(sweep.rows) == 6
-    assert {row.state for row in sweep.rows} == {"finished"}
+    assert len(names) == len(set(names)) == len(sweep.trials) == 6
+    assert {row.state for row in sweep.trials} == {"finished"}
 
 
 @pytest.fixture
@@ -187,7 +189,7 @@ def pictures(mnist: Dataset) -> Path:
 def test_a_folder_is_answered_as_predict_answers_it(
     nodes: Any, small_run: Run, pictures: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cluster, "SHARD_FILES", 2)
+    monkeypatch.setattr(batch_prediction, "SHARD_FILES", 2)
     command = ["predict", str(small_run.path), str(pictures)]
     plain = CliRunner().invoke(app, [*command, "--csv"])
     asked = [*command, "--cluster", nodes.address, "--out", "answers"]
@@ -198,61 +200,72 @@ def test_a_folder_is_answered_as_predict_answers_it(
     shards = sorted(Path("answers/shards").iterdir())
     assert len(shards) == 3
     # Nothing is asked again but what is missing: without a cluster all the others are there.
-    done = cluster.predict_many("nowhere:1", small_run.path, within(pictures), Path("answers"))
+    done = predict_many("nowhere:1", small_run.path, within(pictures), Path("answers"))
     assert (done.n_found, done.n_answers, done.n_errors) == (3, 6, 1)
     assert done.path.read_text("utf-8") == plain.stdout
 
 
-ROWS = {"x.npy": np.arange(9, dtype=np.uint8), "data.json": np.frombuffer(b"{}", np.uint8)}
+def write_files(folder: Path, pixels: bytes) -> Path:
+    """A folder of rows, as far as who brings it over looks at it."""
+    folder.mkdir()
+    for name, content in {"data.json": b"{}", "x.npy": pixels, "y.npy": b""}.items():
+        (folder / name).write_bytes(content)
+    return folder
 
 
-def test_rows_are_brought_over_once_and_under_their_digest(
+def test_rows_are_brought_over_once_part_by_part_and_under_their_digest(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TENFOLD_CACHE", str(tmp_path / "cache"))
-    key, asked = cluster.key_of(ROWS), list[int]()
+    monkeypatch.setattr(shipped_rows, "PART_BYTES", 4)
+    sent, fetched = list[Any](), list[int]()
 
-    def fetch() -> cluster.Rows:
-        asked.append(1)
-        return ROWS
+    def put(part: Any) -> int:
+        sent.append(part)
+        return len(sent) - 1
 
+    def get(number: int) -> Any:
+        fetched.append(number)
+        return sent[number]
+
+    shared = write_files(tmp_path / "shared", b"012345678")
+    key, shipped = shipped_rows.key_of(shared), shipped_rows.ship(shared, put)
+    assert [len(part) for part in sent] == [4, 4, 1, 2] and shipped[-1] == ("data.json", [3])
     half = tmp_path / "cache" / "rows" / key  # left by a process that died: without its manifest
     half.mkdir(parents=True)
     (half / "x.npy").write_bytes(b"half")
     for _ in range(2):
-        assert cluster.rows_here(tmp_path / "not-seen-here", key, fetch) == half
-    assert len(asked) == 1 and cluster.key_of(cluster.read_rows(half)) == key
+        assert shipped_rows.rows_here(tmp_path / "not-seen-here", key, shipped, get) == half
+    assert fetched == [0, 1, 2, 3] and shipped_rows.key_of(half) == key
+    assert (half / "x.npy").read_bytes() == b"012345678" and (half / "y.npy").read_bytes() == b""
     # The driver's own folder is used where it is seen, and only if the same bytes are in it.
-    shared = tmp_path / "shared"
-    shared.mkdir()
-    for name, content in ROWS.items():
-        (shared / name).write_bytes(content.tobytes())
-    assert cluster.rows_here(shared, key, fetch) == shared
-    other = cluster.key_of({**ROWS, "x.npy": np.zeros(9, np.uint8)})
-    assert cluster.rows_here(shared, other, lambda: ROWS) == half.with_name(other)
+    assert shipped_rows.rows_here(shared, key, [], get) == shared
+    other = shipped_rows.key_of(write_files(tmp_path / "other", b"876543210"))
+    assert other != key
+    assert shipped_rows.rows_here(shared, other, shipped, get) == half.with_name(other)
 
 
 def test_a_trial_is_written_once_and_its_record_last(
     local: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    trial = local.rows[0].run
+    trial = local.trials[0].run
     made = {path.name: path.read_bytes() for path in sorted(trial.iterdir()) if path.is_file()}
     record = Run.open(trial).record.model_dump(mode="json")
     job = Job(folder=str(tmp_path / "trial"), data="", record=record)
-    cluster.keep(job, made)
+    keep(job, made)
     assert {path.name: path.read_bytes() for path in Path(job.folder).iterdir()} == made
-    cluster.keep(job, {**made, "model.onnx": b"made a second time"})
+    keep(job, {**made, "model.onnx": b"made a second time"})
     assert (Path(job.folder) / "model.onnx").read_bytes() == made["model.onnx"]
     written = list[str]()
     monkeypatch.setattr("tenfold.core.files.write_bytes", lambda path, _: written.append(path.name))
-    cluster.keep(replace(job, folder=str(tmp_path / "again")), made)
+    keep(replace(job, folder=str(tmp_path / "again")), made)
     assert written[-1] == "run.json" and sorted(written) == sorted(made)
 
 
 def test_other_versions_are_refused() -> None:
-    cluster.check_versions({"python": "0", "numpy": np.__version__})
+    check_versions({"python": "0", "numpy": np.__version__})
     with refused("E906", "found=.numpy "):
-        cluster.check_versions({"numpy": "0.1"})
+        check_versions({"numpy": "0.1"})
 
 
 def test_without_ray_one_line_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -261,7 +274,7 @@ def test_without_ray_one_line_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch
         monkeypatch.delenv(name)
     monkeypatch.setitem(sys.modules, "ray", None)
     with refused("E908"):
-        cluster.join("local")
+        connect("local")
     assert os.environ["RAY_AUTH_MODE"] == "token"
     assert os.environ["RAY_USAGE_STATS_ENABLED"] == "0"
 

@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tenfold.experiments.sweeps.table import read_table
+import tenfold
 from tests.support.program import DEVNULL, Done, call, start
+from tests.support.sweeps import read_table
 
 ROWS = ["rows.csv", "--target", "label"]
 COMPARE = ["compare", *ROWS, "--learners", "forest,bayes,logistic", "--workers", "1"]
@@ -75,6 +76,7 @@ def test_compare_as_json(whole: tuple[Path, Done]) -> None:
 
 def test_sweep_prints_what_it_found() -> None:
     asked = ["sweep", *ROWS, "--hidden", "4,8", "--layers", "1", "--epochs", "3"]
+    asked += ["--batch-size", "32"]  # one value is a setting of all: it is no column
     done = call(*asked)
     assert done.returncode == 0, done.stderr
     head, *lines = done.stdout.splitlines()
@@ -84,6 +86,10 @@ def test_sweep_prints_what_it_found() -> None:
     assert "times the multiplications (16 to 32 for each row)" in done.stdout
     assert re.search(r"^test rows          accuracy 0\.\d{4} \[", done.stdout, re.M)
     assert "best run           runs/rows-sweep-1/best" in done.stdout
+    again = tenfold.sweep(
+        "rows.csv", target="label", hidden=[4, 8], layers=[1], epochs=3, batch_size=32
+    )
+    assert again.path == Path("runs/rows-sweep-1")
     found = json.loads(call(*asked, "--json").stdout)
     assert found["best"] == "runs/rows-sweep-1/best" and found["evaluation"]["part"] == "test"
     assert [line["hidden"] for line in read_table(Path("runs/rows-sweep-1/sweep.csv"))] == [

@@ -15,7 +15,7 @@ import pytest
 from sklearn import datasets as bundled
 
 from tenfold.cli import main as cli
-from tenfold.experiments.cross_validation import read_folds
+from tenfold.runs.csv_files import read_folds
 
 EXAMPLES = ("iris", "wine", "breast_cancer", "diabetes")
 

@@ -143,7 +143,7 @@ def _fit(
         prepared.validation,
         n_labels=len(prepared.labels) or None,
         settings=settings,
-        watcher=listener,
+        listener=listener,
         checkpoints=checkpoints,
     )
 

@@ -21,7 +21,7 @@ from tenfold.build.onnx.features import features_front, scaler
 from tenfold.build.problem import Prepared
 from tenfold.core.contract import FeaturesInput
 from tenfold.core.errors import DataError
-from tenfold.core.settings import Settings, check_settings, scaled_learning_rate
+from tenfold.core.settings import Settings, checked, scaled_learning_rate
 from tenfold.learners.training import Examples, is_classification
 from tenfold.model.model import Model
 
@@ -95,7 +95,7 @@ class _NetworkEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
             "average": 0.998,
             "shift_px": 0,
         }
-        return check_settings(asked, NAMES)
+        return checked(Settings, asked, NAMES)
 
     def _suited(self, settings: Settings, n_train: int, n_held: int) -> Settings:
         """The settings with those that depend on the number of rows (docs/guide/estimators.md)."""

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from tenfold.core.text import ordinal
 from tenfold.evaluation import AnyEvaluation
-from tenfold.experiments.cross_validation import read_folds, spread
+from tenfold.experiments.cross_validation import fold_spread
 from tenfold.report import PICTURES
-from tenfold.runs.csv_files import EXAMPLE_INPUTS, EXAMPLE_ROWS
+from tenfold.runs.csv_files import EXAMPLE_INPUTS, EXAMPLE_ROWS, read_folds
 from tenfold.runs.record import Run
 from tenfold.runs.studies import read_robustness
 
@@ -28,7 +28,7 @@ def print_card(run: Run) -> None:
     for name in (*PICTURES, "report.html"):
         if (run.path / name).is_file():
             print(f"                   {run.path / name}")
-    for name, (mean, deviation) in spread(read_folds(run.path / "folds.csv")).items():
+    for name, (mean, deviation) in fold_spread(read_folds(run.path / "folds.csv")).items():
         print(f"folds              {name} {mean:.6g} (sd {deviation:.2g})")
     if (robustness := read_robustness(run)) is not None:
         print(f"robustness         {robustness.score} at worst: {robustness.worst}")

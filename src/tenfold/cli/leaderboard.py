@@ -9,7 +9,7 @@ from rich.text import Text
 from tenfold.cli.card import program_name
 from tenfold.core.settings import Settings, flags_of
 from tenfold.core.text import in_unit, ordinal
-from tenfold.experiments.sweeps import Group, Sweep
+from tenfold.experiments.sweeps import PointResult, Sweep
 from tenfold.learners import is_used
 from tenfold.report.commands import train_words
 
@@ -24,14 +24,14 @@ def as_plain(done: Sweep) -> dict[str, Any]:
     """What `--json` prints of a sweep or a comparison."""
     settings = [
         {
-            **group.point,
-            "mean": group.mean,
-            "deviation": group.deviation,
-            "seeds": len(group.rows),
-            "seconds": group.training_seconds,
-            "parameters": group.parameters,
+            **result.point,
+            "mean": result.mean,
+            "deviation": result.deviation,
+            "seeds": len(result.trials),
+            "seconds": result.training_seconds,
+            "parameters": result.parameters,
         }
-        for group in done.groups
+        for result in done.points
     ]
     return {
         "path": str(done.path),
@@ -43,26 +43,17 @@ def as_plain(done: Sweep) -> dict[str, Any]:
 
 def print_sweep(done: Sweep) -> None:
     """The settings of a sweep, best first, and what they bought."""
-    columns = list(done.groups[0].point)
+    columns = list(done.points[0].point)
     evaluation = done.best.evaluation
     validation = f"validation {evaluation.score_name}"
     table = _table([*columns, validation, "sd", "training", "parameters"])
-    for group in done.groups[:MAX_SHOWN]:
-        cells = [str(value) for value in group.point.values()]
-        table.add_row(
-            *map(
-                Text,
-                [
-                    *cells,
-                    *_scores(group),
-                    _seconds(group.training_seconds),
-                    f"{group.parameters:,}",
-                ],
-            )
-        )
+    for result in done.points[:MAX_SHOWN]:
+        cells = [str(value) for value in result.point.values()]
+        cells += [*_scores(result), _seconds(result.training_seconds), f"{result.parameters:,}"]
+        table.add_row(*map(Text, cells))
     _print(table)
-    if len(done.groups) > MAX_SHOWN:
-        print(f"and {len(done.groups) - MAX_SHOWN} more settings in sweep.csv")
+    if len(done.points) > MAX_SHOWN:
+        print(f"and {len(done.points) - MAX_SHOWN} more settings in sweep.csv")
     for line in done.findings:
         print(line)
     print(f"test rows          {evaluation.headline}")
@@ -86,18 +77,18 @@ def print_comparison(done: Sweep) -> None:
             "parameters",
         ]
     )
-    for place, group in zip(done.places, done.groups, strict=True):
-        test = str(place.test) if abs(place.test.high) <= 1 else place.test.in_unit
-        p = "" if place.p_value is None else f" (p {place.p_value:.2g})"
+    for entry, result in zip(done.leaderboard, done.points, strict=True):
+        test = str(entry.test) if abs(entry.test.high) <= 1 else entry.test.in_unit
+        p = "" if entry.p_value is None else f" (p {entry.p_value:.2g})"
         cells = [
-            place.learner,
-            *_scores(group),
+            entry.learner,
+            *_scores(result),
             test,
-            place.verdict + p,
-            _seconds(place.seconds),
-            _seconds(place.predict_seconds),
-            f"{place.n_bytes / 1e6:.1f}",
-            f"{place.parameters:,}",
+            entry.verdict + p,
+            _seconds(entry.seconds),
+            _seconds(entry.predict_seconds),
+            f"{entry.n_bytes / 1e6:.1f}",
+            f"{entry.parameters:,}",
         ]
         table.add_row(*map(Text, cells))
     _print(table)
@@ -109,7 +100,7 @@ def print_comparison(done: Sweep) -> None:
 
 def _next(done: Sweep) -> str:
     """The command that trains the first of a comparison on the same data."""
-    data, learner = done.record.data, done.places[0].learner
+    data, learner = done.record.data, done.leaderboard[0].learner
     asked = {
         name: value
         for name, value in done.record.asked["fixed"].items()
@@ -120,11 +111,12 @@ def _next(done: Sweep) -> str:
 
 def _print_end(done: Sweep) -> None:
     record = done.record
-    bad = [row for row in done.rows if row.state != "finished"]
-    if bad:
-        print(f"without a model    {', '.join(f'{row.run.name} ({row.state})' for row in bad)}")
-    place = f"the {ordinal(record.test_opened)} model in {done.path.parent} measured on them"
-    print(f"opened             the test rows, for {place}")
+    without_model = [trial for trial in done.trials if trial.state != "finished"]
+    if without_model:
+        names = ", ".join(f"{trial.run.name} ({trial.state})" for trial in without_model)
+        print(f"without a model    {names}")
+    count = f"the {ordinal(record.test_opened)} model in {done.path.parent} measured on them"
+    print(f"opened             the test rows, for {count}")
     print(f"table              {done.path / f'{record.kind}.csv'}")
     print(f"report             {done.path / 'report.html'}")
 
@@ -143,9 +135,9 @@ def _print(table: Table) -> None:
     Console(highlight=False, width=width).print(table)
 
 
-def _scores(group: Group) -> tuple[str, str]:
-    mean = f"{group.mean:.4f}" if abs(group.mean) <= 1 else in_unit(group.mean)
-    return mean, "" if group.deviation is None else f"{group.deviation:.2g}"
+def _scores(result: PointResult) -> tuple[str, str]:
+    mean = f"{result.mean:.4f}" if abs(result.mean) <= 1 else in_unit(result.mean)
+    return mean, "" if result.deviation is None else f"{result.deviation:.2g}"
 
 
 def _seconds(seconds: float) -> str:

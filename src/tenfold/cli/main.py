@@ -18,7 +18,7 @@ from tenfold.cli.card import print_card, print_own, print_scores, program_name
 from tenfold.cli.data import data_app
 from tenfold.cli.doctor import examine
 from tenfold.cli.predict import predict_command, read_command
-from tenfold.cli.progress import TerminalWatcher
+from tenfold.cli.progress import TerminalListener
 from tenfold.cli.sweep import compare_command, sweep_command
 from tenfold.core.errors import SettingsError, TenfoldError, did_you_mean
 from tenfold.core.files import check_new
@@ -131,12 +131,12 @@ def train(
     if resume is not None or _needs_jax(settings):
         prepare()
     try:
-        with TerminalWatcher() as watcher:
+        with TerminalListener() as listener:
             if resume is not None:
                 own = data if "data" in given else None
-                run = workflow.resume(resume, own, watcher=watcher)
+                run = workflow.resume(resume, own, listener=listener)
             else:
-                run = workflow.train(data, reading=reading, out=out, watcher=watcher, **settings)
+                run = workflow.train(data, reading=reading, out=out, listener=listener, **settings)
     except workflow.Interrupted as interrupted:
         _say_interrupted(interrupted.run)
         raise

@@ -18,7 +18,7 @@ from tenfold.core.settings import (
     Flag,
     Reading,
     Settings,
-    check_reading,
+    checked,
     flags_of,
 )
 
@@ -81,7 +81,7 @@ def takes_reading(command: Command) -> Command:
         def of_reading(reading: Reading) -> None:
             command(reading=reading, **given)
 
-        with_target(of_reading, check_reading(**values))
+        with_target(of_reading, checked(Reading, values))
 
     return _with_options(command, "reading", options, run)
 

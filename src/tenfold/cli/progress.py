@@ -14,12 +14,12 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from tenfold.core.progress import Listener, Watcher
+from tenfold.core.progress import Listener
 from tenfold.core.records import Audit, Epoch, LayerRow, TrialResult
 from tenfold.experiments.sweeps import SweepInterrupted
 
 
-class TerminalWatcher(Watcher, AbstractContextManager["TerminalWatcher"]):
+class TerminalListener(Listener, AbstractContextManager["TerminalListener"]):
     """Stages and epochs as a live bar and lines on a terminal; elsewhere the layer table alone."""
 
     TITLES = {
@@ -44,7 +44,7 @@ class TerminalWatcher(Watcher, AbstractContextManager["TerminalWatcher"]):
         )
         self._task = self._progress.add_task("", total=None)
 
-    def __enter__(self) -> "TerminalWatcher":
+    def __enter__(self) -> "TerminalListener":
         self._progress.start()
         return self
 

@@ -56,12 +56,13 @@ def sweep_command(
     as_json: options.AsJson = False,
 ) -> None:
     """Try neurons, layers and rates: what each bought, and what it cost."""
+    rates = options.numbers("--learning-rate", learning_rate, float, "0.001,0.003")
     tried: dict[str, Any] = {
         "hidden": options.numbers("--hidden", hidden, int, "32,64"),
         "layers": options.numbers("--layers", layers, int, "1,2"),
-        "learning_rate": options.numbers("--learning-rate", learning_rate, float, "0.001,0.003"),
-        "batch_size": options.numbers("--batch-size", batch_size, int, "64,128"),
-        "dropout": options.numbers("--dropout", dropout, float, "0,0.2"),
+        "learning_rate": _one_or_several(rates),
+        "batch_size": _one_or_several(options.numbers("--batch-size", batch_size, int, "64,128")),
+        "dropout": _one_or_several(options.numbers("--dropout", dropout, float, "0,0.2")),
     }
     with TerminalSweepListener() as listener:
         done = sweep(
@@ -73,8 +74,7 @@ def sweep_command(
             minutes=minutes,
             reading=reading,
             out=out,
-            workers=workers,
-            executor=_executor(cluster, workers),
+            workers=workers if cluster is None else RayCluster(cluster, workers),
             listener=listener,
             **tried,
             **settings,
@@ -113,17 +113,17 @@ def compare_command(
             seed=seed,
             reading=reading,
             out=out,
-            workers=workers,
-            executor=_executor(cluster, workers),
+            workers=workers if cluster is None else RayCluster(cluster, workers),
             listener=listener,
             **settings,
         )
     if as_json:
-        places = [place.model_dump(mode="json") for place in done.places]
+        places = [entry.model_dump(mode="json") for entry in done.leaderboard]
         print(json.dumps(as_plain(done) | {"places": places}))
     else:
         print_comparison(done)
 
 
-def _executor(cluster: str | None, workers: int | None) -> RayCluster | None:
-    return None if cluster is None else RayCluster(cluster, workers)
+def _one_or_several(values: list[Any] | None) -> Any:
+    """One value is a setting of all trainings; several are tried."""
+    return values[0] if values and len(values) == 1 else values

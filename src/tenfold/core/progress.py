@@ -49,9 +49,6 @@ class Listener:
         print(f"tenfold: {text}", file=sys.stderr)
 
 
-Watcher = Listener
-
-
 class Listeners(Listener):
     """Tells several listeners of a fit."""
 

@@ -119,6 +119,16 @@ def percent(share: float) -> str:
     return f"{100 * share:.1f}%"
 
 
+class Fold(Frozen):
+    """One fold of a cross-validation: how many rows were fitted to and held out, and the scores on
+    the latter."""
+
+    fold: int
+    n_train: int
+    n_held_out: int
+    scores: dict[str, float | None]
+
+
 @dataclass(frozen=True)
 class TrialResult:
     """A trial of a sweep that has ended.

@@ -22,6 +22,7 @@ from tenfold.core.contract import DATE_FORMATS, KINDS, ColumnKind, Frozen
 from tenfold.core.errors import SettingsError, did_you_mean
 
 T = TypeVar("T")
+M = TypeVar("M", bound=Frozen)
 
 
 @dataclass(frozen=True)
@@ -454,30 +455,19 @@ def flags_of(model: type[Frozen]) -> dict[str, Flag]:
     }
 
 
-def check_reading(**asked: Any) -> Reading:
-    """How a table is to be read, checked.
-
-    Raises:
-      SettingsError: Values outside their rule, all of them in one message.
-    """
-    try:
-        return Reading.model_validate(asked)
-    except ValidationError as error:
-        raise _refusal(_problems(error)) from error
-
-
-def check_settings(asked: dict[str, Any], names: Mapping[str, str]) -> Settings:
-    """Settings that a caller knows by other names.
+def checked(model: type[M], asked: Mapping[str, Any], names: Mapping[str, str] | None = None) -> M:
+    """Settings, or how a table is read, from values by name; the others keep their defaults.
 
     Args:
-      asked: Settings by name; the others keep their defaults.
-      names: What the caller calls a setting, where it is another name; for messages.
+      model: The class of what is wanted.
+      asked: Values by the names of its fields.
+      names: What the caller calls a field, where it is another name; for messages.
 
     Raises:
       SettingsError: Values outside their rule, all of them in one message.
     """
     try:
-        return Settings.model_validate(asked)
+        return model.model_validate(asked)
     except ValidationError as error:
         raise _refusal(_problems(error, names)) from error
 

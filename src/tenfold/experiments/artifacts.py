@@ -53,6 +53,15 @@ def measure(
     return evaluation, answers
 
 
+def write_validation(run: Run, data: Dataset, split: Split) -> None:
+    """Write the evaluation of a run on its validation rows; the test rows stay sealed."""
+    recall = run.record.config.recall
+    evaluation, _ = measure(
+        run.model, data, split.validation, "validation", run.record.data, recall
+    )
+    files.write_text(run.path / "evaluation.json", evaluation.model_dump_json(indent=2) + "\n")
+
+
 def write_evidence(run: Run, data: Dataset, split: Split, *, robust: bool = False) -> None:
     """Write evaluation, predictions, pictures and stored examples of a run.
 

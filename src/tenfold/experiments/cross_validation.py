@@ -3,20 +3,15 @@
 It says how much a score varies with the rows a model was fitted to. The test rows stay sealed.
 """
 
-import csv
-import io
 import statistics
-from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
 from tenfold.build.build import fit_model
 from tenfold.build.problem import Problem
-from tenfold.core.contract import Frozen
-from tenfold.core.csv_cells import number_text, write_csv
 from tenfold.core.errors import DataError
 from tenfold.core.progress import Listener
+from tenfold.core.records import Fold
 from tenfold.data.dataset import Dataset, RowNumbers
 from tenfold.data.split import Split, assign_folds, hold_out
 from tenfold.experiments.artifacts import measure
@@ -24,18 +19,9 @@ from tenfold.model.model import Model
 from tenfold.runs.record import DataRecord
 
 
-class Fold(Frozen):
-    """One turn: how many rows were fitted to and held out, and the scores on the latter."""
-
-    fold: int
-    n_train: int
-    n_held_out: int
-    scores: dict[str, float | None]
-
-
 def cross_validate(
     problem: Problem,
-    known: DataRecord,
+    about_data: DataRecord,
     listener: Listener | None = None,
 ) -> tuple[Fold, ...]:
     """Fit a model per fold and measure each on the rows it did not see.
@@ -46,7 +32,7 @@ def cross_validate(
     Args:
       problem: Its training and validation rows take part, test rows never; `settings.folds` is how
         many folds there are.
-      known: What the training rows said (see `artifacts.measure`).
+      about_data: What the training rows said (see `artifacts.measure`).
       listener: Is told how many folds are done.
 
     Raises:
@@ -56,7 +42,7 @@ def cross_validate(
     listener, n_folds = listener or Listener(), settings.folds or 0
     rows = np.sort(np.concatenate([split.train, split.validation]))
     done = []
-    for number, (fitted_to, held) in enumerate(_turns(data, rows, n_folds, settings.seed)):
+    for number, (fitted_to, held_out) in enumerate(_turns(data, rows, n_folds, settings.seed)):
         listener.progress(number, n_folds)
         train, validation = hold_out(data, fitted_to, settings.validation_size, settings.seed)
         parts = Split(train, validation, np.empty(0, np.int64), np.empty(0, np.int64))
@@ -64,13 +50,13 @@ def cross_validate(
         if built.interrupted:
             raise KeyboardInterrupt
         model = Model(built.content)
-        evaluation, _ = measure(model, data, held, "all", known, settings.recall)
+        evaluation, _ = measure(model, data, held_out, "all", about_data, settings.recall)
         scores = {name: getattr(evaluation, name) for name in evaluation.fold_scores}
         done.append(
             Fold(
                 fold=number + 1,
                 n_train=len(fitted_to),
-                n_held_out=len(held),
+                n_held_out=len(held_out),
                 scores={name: score and score.value for name, score in scores.items()},
             )
         )
@@ -78,42 +64,15 @@ def cross_validate(
     return tuple(done)
 
 
-def spread(folds: tuple[Fold, ...]) -> dict[str, tuple[float, float]]:
+def fold_spread(folds: tuple[Fold, ...]) -> dict[str, tuple[float, float]]:
     """Mean and standard deviation over the folds of each score that all of them have."""
     names = folds[0].scores if folds else {}
     values = {name: [fold.scores[name] for fold in folds] for name in names}
     return {
-        name: (statistics.mean(known), statistics.stdev(known))
-        for name, found in values.items()
-        if len(known := [value for value in found if value is not None]) == len(folds)
+        name: (statistics.mean(scores), statistics.stdev(scores))
+        for name, of_folds in values.items()
+        if len(scores := [value for value in of_folds if value is not None]) == len(folds)
     }
-
-
-def write_folds(path: Path, folds: Sequence[Fold]) -> None:
-    """Write `folds.csv`: a line per fold."""
-    names = list(folds[0].scores)
-    rows = (
-        [str(fold.fold), str(fold.n_train), str(fold.n_held_out)]
-        + [number_text(fold.scores[name]) for name in names]
-        for fold in folds
-    )
-    write_csv(path, ("fold", "n_train", "n_held_out", *names), rows)
-
-
-def read_folds(path: Path) -> tuple[Fold, ...]:
-    """The folds that `write_folds` wrote; none where there is no such file."""
-    if not path.is_file():
-        return ()
-    rows = csv.DictReader(io.StringIO(path.read_text("utf-8")))
-    return tuple(
-        Fold(
-            fold=int(row.pop("fold")),
-            n_train=int(row.pop("n_train")),
-            n_held_out=int(row.pop("n_held_out")),
-            scores={name: float(value) if value else None for name, value in row.items()},
-        )
-        for row in rows
-    )
 
 
 def _turns(

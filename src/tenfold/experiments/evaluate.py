@@ -28,7 +28,7 @@ def evaluate(
     run: Run | Path | str,
     data: str | Path | Dataset | None = None,
     *,
-    watcher: Listener | None = None,
+    listener: Listener | None = None,
 ) -> AnyEvaluation:
     """Measure a run's model again, or on other data. The run folder stays as it is.
 
@@ -38,27 +38,27 @@ def evaluate(
         data are measured on the run's test rows, other data on their official test part or on all.
         A folder of pictures per label is seen as the model sees pictures; some labels may be
         missing.
-      watcher: Is warned of files that were left out.
+      listener: Is warned of files that were left out.
 
     Raises:
       DataError: Labels or images the model does not know, or the run's own data has changed.
       RunError: No run, or no model in it.
     """
     run = run if isinstance(run, Run) else Run.open(run)
-    dataset, rows, part = _measured_rows(run, data, watcher or Listener())
+    dataset, rows, part = _measured_rows(run, data, listener or Listener())
     recall = run.record.config.recall
     return measure(run.model, dataset, rows, part, run.record.data, recall)[0]
 
 
 def load_for(
-    run: Run, data: str | Path | Dataset | None = None, *, watcher: Listener | None = None
+    run: Run, data: str | Path | Dataset | None = None, *, listener: Listener | None = None
 ) -> Dataset:
     """The data that `evaluate` and `robustness` take, to be read once for both.
 
     Args:
       run: The run to be measured.
       data: As `evaluate` takes it; a dataset comes back as it is.
-      watcher: Is warned of files that were left out while reading.
+      listener: Is warned of files that were left out while reading.
 
     Raises:
       DataError, FormatError, FileError: What `load` says, or the run's own data has changed.
@@ -69,7 +69,7 @@ def load_for(
     if dataset is not data and dataset.pictures:
         for kind, text in dataset.pictures.remarks:
             if kind not in ("resized", "streamed"):
-                (watcher or Listener()).warn(text)
+                (listener or Listener()).warn(text)
     return dataset
 
 
@@ -89,12 +89,12 @@ def robustness(run: Run | Path | str, data: str | Path | Dataset | None = None) 
 
 
 def _measured_rows(
-    run: Run, data: str | Path | Dataset | None, watcher: Listener
+    run: Run, data: str | Path | Dataset | None, listener: Listener
 ) -> tuple[Dataset, RowNumbers, str]:
     """The rows a run is measured on, in codes of its model, and what they are called."""
     record, model = run.record, run.model
     settings = record.config
-    dataset = load_for(run, data, watcher=watcher)
+    dataset = load_for(run, data, listener=listener)
     own = dataset.fingerprint == record.data.fingerprint
     if dataset.labels and set(dataset.labels) <= set(model.labels):
         dataset = dataset.relabelled(model.labels)  # some labels may not occur in it

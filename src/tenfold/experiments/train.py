@@ -11,7 +11,6 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from tenfold import report
-from tenfold.build.build import fit_model
 from tenfold.build.problem import Problem
 from tenfold.core import files
 from tenfold.core.errors import FileError, RunError
@@ -21,10 +20,10 @@ from tenfold.data.audit import audit_data
 from tenfold.data.dataset import Dataset
 from tenfold.data.load import load
 from tenfold.experiments.artifacts import write_evidence
-from tenfold.experiments.cross_validation import cross_validate, write_folds
+from tenfold.experiments.cross_validation import cross_validate
 from tenfold.experiments.evaluate import check_same_data, data_of, split_of
+from tenfold.experiments.fit_run import clear_checkpoints, fit_run
 from tenfold.learners import LEARNERS, check_learner, check_used
-from tenfold.learners.checkpoints import Checkpoints
 from tenfold.learners.jax_runtime import import_all
 from tenfold.learners.training import check_compiler
 from tenfold.runs import csv_files
@@ -69,7 +68,7 @@ def train(
     test_size: float | None = None,
     reading: Reading | None = None,
     out: Path | str = "runs",
-    watcher: Listener | None = None,
+    listener: Listener | None = None,
     **others: Any,
 ) -> Run:
     """Train, export, measure and report: one run folder.
@@ -87,7 +86,7 @@ def train(
       test_size: Share of the training part to test on instead of the official test part.
       reading: What else is said about a table: task, kinds of columns, order of time, ...
       out: Where run folders are made; this one takes the next free number.
-      watcher: Sees stages and epochs as they happen.
+      listener: Sees stages and epochs as they happen.
       **others: Any other setting of `tenfold.core.settings.Settings`.
 
     Returns:
@@ -110,7 +109,7 @@ def train(
     resolve(asked)  # bad settings are said before anything is read
     check_used(asked, [learner])
     clock = StageClock()
-    listener = Listeners([clock, watcher or Listener()])
+    listener = Listeners([clock, listener or Listener()])
     listener.stage("load")
     dataset = data if isinstance(data, Dataset) else load(data, target=target, reading=reading)
     settings = resolve(asked, table=dataset.input.kind == "table")
@@ -132,14 +131,14 @@ def resume(
     run: Run | Path | str,
     data: str | Path | Dataset | None = None,
     *,
-    watcher: Listener | None = None,
+    listener: Listener | None = None,
 ) -> Run:
     """Go on with a run that was interrupted, killed or failed; its model is the same as without.
 
     Args:
       run: A run or its folder; it may have been moved.
       data: The run's data; found by its name when absent.
-      watcher: Sees stages and epochs as they happen.
+      listener: Sees stages and epochs as they happen.
 
     Returns:
       The finished run.
@@ -159,7 +158,7 @@ def resume(
             fix = "Train again without --resume for another run"
             raise RunError("E816", "The run is finished already", where=run.path, fix=fix)
         clock = StageClock()
-        listener = Listeners([clock, watcher or Listener()])
+        listener = Listeners([clock, listener or Listener()])
         settings = record.config
         listener.stage("load")
         dataset = data_of(record, data)
@@ -193,7 +192,7 @@ def _complete(run: Run, problem: Problem, listener: Listener, clock: StageClock)
         clock.pause()
         clock.total()
         run.finish("finished")
-        Checkpoints(run.path / "checkpoints").clear()
+        clear_checkpoints(run)
     except KeyboardInterrupt:
         clock.pause()
         run.finish("interrupted")
@@ -209,25 +208,17 @@ def _complete(run: Run, problem: Problem, listener: Listener, clock: StageClock)
 def _make(run: Run, problem: Problem, listener: Listener) -> None:
     """Everything between an empty run folder and a finished one."""
     settings = problem.settings
-    history = csv_files.GrowingHistory(run.path / "history.csv")
-    ahead = OnEpochs(lambda *_: _import_ahead())
-    listeners = Listeners([ahead, OnEpochs(history.add), listener])
-    built = fit_model(problem, listeners, Checkpoints(run.path / "checkpoints"))
-    run.record.parameters, run.record.note = built.parameters, built.note
-    csv_files.write_history(run.path / "history.csv", built.history)
-    files.write_bytes(run.path / "model.onnx", built.content)
-    if built.interrupted:
-        raise KeyboardInterrupt
+    fit_run(run, problem, Listeners([OnEpochs(lambda *_: _import_ahead()), listener]))
     if settings.folds:
         listener.stage("folds")
         folds = cross_validate(problem, run.record.data, listener)
-        write_folds(run.path / "folds.csv", folds)
+        csv_files.write_folds(run.path / "folds.csv", folds)
     listener.stage("evaluate")
     count_opening(run)
     write_evidence(run, problem.data, problem.split, robust=settings.robustness)
     listener.stage("report")
     run.record.peak_mb = _peak_mb()
-    report.write_report(run, [built.note] if built.note else [])
+    report.write_report(run, [run.record.note] if run.record.note else [])
 
 
 def record_of(problem: Problem, asked: dict[str, Any]) -> Record:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from tenfold.core.contract import FeaturesInput, ImageInput, TableInput
 from tenfold.core.errors import DataError, SettingsError
-from tenfold.core.progress import Watcher
+from tenfold.core.progress import Listener
 from tenfold.core.settings import Settings
 from tenfold.learners.bayes import fit_bayes
 from tenfold.learners.checkpoints import Checkpoints
@@ -131,7 +131,7 @@ class Learner:
         *,
         n_labels: int | None,
         settings: Settings,
-        watcher: Watcher,
+        listener: Listener,
         checkpoints: Checkpoints | None = None,
     ) -> Fitted:
         """Fit on `train`; `validation` only chooses and watches.
@@ -141,7 +141,7 @@ class Learner:
           validation: Rows held out, or None.
           n_labels: Number of labels, those without training rows included; None: regression.
           settings: Those of this learner decide, `settings.seed` decides chance.
-          watcher: Sees layers and epochs of a network.
+          listener: Sees layers and epochs of a network.
           checkpoints: Where a network goes on from and writes to; other learners begin anew.
 
         Raises:
@@ -163,7 +163,7 @@ class Learner:
             train = train._replace(weight=_weights(train, n_labels, settings.class_weights))
         options = {} if checkpoints is None or not self.epochs else {"checkpoints": checkpoints}
         return self.run(
-            train, validation, n_labels=n_labels, settings=settings, watcher=watcher, **options
+            train, validation, n_labels=n_labels, settings=settings, listener=listener, **options
         )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tenfold.core.progress import Watcher
+from tenfold.core.progress import Listener
 from tenfold.core.settings import Settings
 from tenfold.inputs.features import features
 from tenfold.learners.classical import spread
@@ -102,7 +102,7 @@ def fit_bayes(
     *,
     n_labels: int,
     settings: Settings,
-    watcher: Watcher,
+    listener: Listener,
 ) -> Fitted:
     """Fit naive Bayes of the variant that suits the columns; the note says which and why.
 

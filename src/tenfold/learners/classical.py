@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tenfold.core.progress import Watcher
+from tenfold.core.progress import Listener
 from tenfold.core.settings import Settings
 from tenfold.inputs.features import features
 from tenfold.learners.fitted import Fitted
@@ -66,7 +66,7 @@ def fit_forest(
     *,
     n_labels: int | None,
     settings: Settings,
-    watcher: Watcher,
+    listener: Listener,
 ) -> Fitted:
     """Fit a random forest (Breiman 2001, doi:10.1023/A:1010933404324) of scikit-learn.
 
@@ -104,7 +104,7 @@ def fit_logistic(
     *,
     n_labels: int,
     settings: Settings,
-    watcher: Watcher,
+    listener: Listener,
 ) -> Fitted:
     """Fit softmax regression with an L2 penalty.
 
@@ -138,7 +138,7 @@ def fit_linear(
     *,
     n_labels: None,
     settings: Settings,
-    watcher: Watcher,
+    listener: Listener,
 ) -> Fitted:
     """Fit ridge regression (Hoerl and Kennard 1970, doi:10.1080/00401706.1970.10488634).
 
@@ -178,7 +178,7 @@ def fit_baseline(
     *,
     n_labels: int | None,
     settings: Settings,
-    watcher: Watcher,
+    listener: Listener,
 ) -> Fitted:
     """The share of each label among the training rows, or their mean."""
     if n_labels is None:

@@ -35,7 +35,7 @@ SETTINGS = "settings.json"
 _EPOCH = TypeAdapter(Epoch)
 
 
-class Group(Training):
+class ProcessGroup(Training):
     """A training that other processes do; this one mirrors their state after each epoch."""
 
     def __init__(

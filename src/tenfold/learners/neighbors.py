@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tenfold.core.progress import Watcher
+from tenfold.core.progress import Listener
 from tenfold.core.settings import Settings
 from tenfold.inputs.features import features
 from tenfold.learners.fitted import Fitted
@@ -132,7 +132,7 @@ def fit_neighbors(
     *,
     n_labels: int | None,
     settings: Settings,
-    watcher: Watcher,
+    listener: Listener,
 ) -> Fitted:
     """Keep the training rows; choose by the squared error of the validation rows how they vote.
 

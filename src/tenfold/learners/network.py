@@ -11,14 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tenfold.core.layers import Architecture, Layer, Parameters
-from tenfold.core.progress import Watcher
+from tenfold.core.progress import Listener
 from tenfold.core.records import Epoch
 from tenfold.core.settings import Settings
 from tenfold.learners.architectures import architecture_of, layer_table, rows_at_once
 from tenfold.learners.checkpoints import Checkpoint, Checkpoints
 from tenfold.learners.fitted import Fitted
 from tenfold.learners.forward import forward
-from tenfold.learners.group import Group
+from tenfold.learners.group import ProcessGroup
 from tenfold.learners.jax_runtime import configure
 from tenfold.learners.training import Examples, training_of
 from tenfold.learners.training.steps import compile_program
@@ -77,7 +77,7 @@ def fit_network(
     *,
     n_labels: int | None,
     settings: Settings,
-    watcher: Watcher,
+    listener: Listener,
     checkpoints: Checkpoints | None = None,
 ) -> Fitted:
     """Fit a dense or a convolutional network, as the settings say.
@@ -89,7 +89,7 @@ def fit_network(
       validation: Rows to watch the fit with, and to stop it by with `settings.patience`.
       n_labels: Number of labels; None for regression.
       settings: All of them.
-      watcher: Sees the layers and each epoch.
+      listener: Sees the layers and each epoch.
       checkpoints: Where to go on from and to write to; a fit without is lost with its process.
 
     Returns:
@@ -102,17 +102,17 @@ def fit_network(
     architecture = architecture_of(settings, train.x.shape[1:], n_labels)
     training = training_of(architecture, train, validation, settings)
     if settings.processes > 1:
-        training = Group(training, train, validation, n_labels, settings, watcher.warn)
-    watcher.layers(layer_table(architecture))
+        training = ProcessGroup(training, train, validation, n_labels, settings, listener.warn)
+    listener.layers(layer_table(architecture))
     history = list[Epoch]()
-    if checkpoints is not None and (found := _newest(checkpoints, watcher)) is not None:
+    if checkpoints is not None and (found := _newest(checkpoints, listener)) is not None:
         training.restore(found.arrays)
         history += found.history
-        watcher.resumed(history, settings.epochs)
+        listener.resumed(history, settings.epochs)
     with _stopping() as stop:
         for epoch in training:
             history.append(epoch)
-            watcher.epoch(epoch, settings.epochs)
+            listener.epoch(epoch, settings.epochs)
             due = checkpoints is not None and checkpoints.are_due and not training.is_done
             if checkpoints is not None and (due or stop.asked):
                 checkpoints.save(Checkpoint(training.state(), tuple(history)))
@@ -129,12 +129,12 @@ def fit_network(
     )
 
 
-def _newest(checkpoints: Checkpoints, watcher: Watcher) -> Checkpoint | None:
+def _newest(checkpoints: Checkpoints, listener: Listener) -> Checkpoint | None:
     """Where to go on from; damaged checkpoints are passed over aloud."""
     found = checkpoints.newest()
     place = "the beginning" if found is None else f"epoch {len(found.history)}"
     for error in checkpoints.damaged:
-        watcher.warn(f"{error} Going on from {place}.")
+        listener.warn(f"{error} Going on from {place}.")
     return found
 
 

@@ -43,8 +43,8 @@ def main() -> None:
 
 def _training(folder: Path) -> Training:
     """The training of this process, as the folder says."""
-    asked = json.loads((folder / SETTINGS).read_bytes())
-    settings, n_labels = Settings.model_validate(asked["settings"]), asked["n_labels"]
+    plain = json.loads((folder / SETTINGS).read_bytes())
+    settings, n_labels = Settings.model_validate(plain["settings"]), plain["n_labels"]
     train, validation = (read_examples(folder, name) for name in ("train", "validation"))
     assert train is not None
     architecture = architecture_of(settings, train.x.shape[1:], n_labels)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tenfold.core import files
 from tenfold.core.csv_cells import escape_formula, number_text, unescape_formula, write_csv
 from tenfold.core.errors import RunError
-from tenfold.core.records import Epoch
+from tenfold.core.records import Epoch, Fold
 from tenfold.core.task import TaskKind
 from tenfold.evaluation import Comparison, compare_labels, compare_values
 from tenfold.inputs.idx import write_idx
@@ -67,6 +67,33 @@ def write_history(path: Path, history: Iterable[Epoch]) -> None:
     columns = ("epoch", "seconds", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate")
     rows = ([number_text(getattr(epoch, name)) for name in columns] for epoch in history)
     write_csv(path, columns, rows)
+
+
+def write_folds(path: Path, folds: Sequence[Fold]) -> None:
+    """Write `folds.csv`: a line per fold."""
+    names = list(folds[0].scores)
+    rows = (
+        [str(fold.fold), str(fold.n_train), str(fold.n_held_out)]
+        + [number_text(fold.scores[name]) for name in names]
+        for fold in folds
+    )
+    write_csv(path, ("fold", "n_train", "n_held_out", *names), rows)
+
+
+def read_folds(path: Path) -> tuple[Fold, ...]:
+    """The folds that `write_folds` wrote; none where there is no such file."""
+    if not path.is_file():
+        return ()
+    rows = csv.DictReader(io.StringIO(path.read_text("utf-8")))
+    return tuple(
+        Fold(
+            fold=int(row.pop("fold")),
+            n_train=int(row.pop("n_train")),
+            n_held_out=int(row.pop("n_held_out")),
+            scores={name: float(value) if value else None for name, value in row.items()},
+        )
+        for row in rows
+    )
 
 
 @dataclass(frozen=True, eq=False)

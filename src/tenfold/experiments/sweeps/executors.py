@@ -1,20 +1,21 @@
 """Who makes the trials of a sweep: the interface, and processes of this computer.
 
-The contract of an executor, for whoever writes another one (`experiments/ray.py`):
+The contract of an executor, for whoever writes another one (`experiments/ray/executor.py`):
 
 - A job is a plain value (`Job.as_plain`, `Job.from_plain`); the work is `trials.run_trial(job)`, a
-  function at module level. What becomes of a trial stands in files of its folder, written
-  durably; nothing is returned. Doing a job twice, or again after a process died, changes nothing.
-- Worker processes are started with `trials.ENVIRONMENT`, so that a trial computes with one thread
-  wherever it runs; `run_trial` refuses to work without. Give each worker one core.
+  function at module level, after `environment.check_process(job.learner)`. What becomes of a trial
+  stands in files of its folder, written durably; nothing is returned. Doing a job twice, or again
+  after a process died, changes nothing.
+- Worker processes are started with `environment.ENVIRONMENT`, so that a trial computes with one
+  thread wherever it runs; `check_process` refuses to work without. Give each worker one core.
 - A process that made one trial is warm: JAX is imported, the rows are mapped and encoded, the
   programs of that `Job.kind` are compiled. So workers live on from trial to trial.
 - `Job.folder` and `Job.data` are absolute paths. Workers that do not see them need the same files:
   `data` holds about what the rows take in memory, and may be copied anywhere (replace `job.data`).
 - A trial that fails has said so in its own `run.json`: it is no matter of the executor. A worker
-  that dies is: its job is given out again, at most `ATTEMPTS` times, then `trials.give_up` writes
+  that dies is: its job is given out again, at most `ATTEMPTS` times, then `Job.give_up` writes
   down why.
-- `run` yields each job that has ended. It begins none any more once `go_on()` is false, and ends
+- `run` yields each job that has ended. It begins none any more once `has_time()` is false, and ends
   when those begun have ended.
 - KeyboardInterrupt leaves `run` at once; leaving the outermost `with` block ends the workers, so
   that one block around several sweeps keeps them for all. Trials under
@@ -23,14 +24,15 @@ The contract of an executor, for whoever writes another one (`experiments/ray.py
 
 import queue
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol, Self
 
 from tenfold.core.errors import SettingsError
 from tenfold.core.processes import Child, Inbox, Message, raise_error, usable_cores
 from tenfold.core.progress import Listener
 from tenfold.core.records import Epoch
-from tenfold.experiments.sweeps.trials import ENVIRONMENT, Job, give_up
+from tenfold.experiments.sweeps.environment import ENVIRONMENT
+from tenfold.experiments.sweeps.job import Job
 
 ATTEMPTS = 3
 """How often a job is given out whose worker dies: what kills three kills the fourth."""
@@ -42,15 +44,22 @@ class Executor(Protocol):
     n_workers: int
     """Trials made at once, at most; no trial's result depends on it."""
 
+    def start(self, learners: Iterable[str], n_trials: int) -> None:
+        """Get ready for so many trials of these learners, before any folder is made for them.
+
+        Raises:
+          BackendError: `environment.check_process` refuses one of the learners in a worker.
+        """
+
     def run(
-        self, jobs: Sequence[Job], listener: Listener, go_on: Callable[[], bool] = lambda: True
+        self, jobs: Sequence[Job], listener: Listener, has_time: Callable[[], bool] = lambda: True
     ) -> Iterator[Job]:
         """Make the trials, in about this order.
 
         Args:
           jobs: What to make.
           listener: Is told of trials that start, of their epochs, and of warnings.
-          go_on: Asked before each job is begun.
+          has_time: Asked before each job is begun.
 
         Yields:
           Each job when it has ended; its folder says how.
@@ -108,15 +117,29 @@ class LocalProcesses:
             if self._n_entered == 0 or worker.job is not None:
                 self._end(worker)
 
+    def start(self, learners: Iterable[str], n_trials: int) -> None:
+        self._start_workers(n_trials)
+        waiting = {worker.child for worker in self._workers}
+        for child in waiting:
+            child.send({"check": list(learners)})
+        while waiting:
+            child, message = self._inbox.get()
+            if child in waiting and message is not None:
+                raise_error(message)
+            waiting.discard(child)  # of one that died the trials will tell
+
+    def _start_workers(self, n_jobs: int) -> None:
+        while len(self._workers) < min(self.n_workers, n_jobs):
+            self._workers.append(_Worker(self._inbox))
+
     def run(
-        self, jobs: Sequence[Job], listener: Listener, go_on: Callable[[], bool] = lambda: True
+        self, jobs: Sequence[Job], listener: Listener, has_time: Callable[[], bool] = lambda: True
     ) -> Iterator[Job]:
         pending, attempts = list(jobs), Counter[str]()
-        while len(self._workers) < min(self.n_workers, len(pending)):
-            self._workers.append(_Worker(self._inbox))
+        self._start_workers(len(jobs))
         while True:
             for worker in self._workers:
-                if worker.job is None and pending and go_on():
+                if worker.job is None and pending and has_time():
                     busy = {other.job.kind for other in self._workers if other.job is not None}
                     job = pending.pop(next_job(pending, worker.last_kind, busy))
                     attempts[job.folder] += 1
@@ -141,7 +164,7 @@ class LocalProcesses:
                 listener.warn(f"{unfinished.name}: {why}; it is made again")
                 pending.insert(0, unfinished)
             else:
-                give_up(unfinished, f"{why}, {ATTEMPTS} times")
+                unfinished.give_up(f"{why}, {ATTEMPTS} times")
                 yield unfinished
 
     def _end(self, worker: "_Worker") -> str:
@@ -160,7 +183,7 @@ class _Worker:
     def give(self, job: Job) -> None:
         """Begin a job."""
         self.job = job
-        self.child.send(job.as_plain())
+        self.child.send({"job": job.as_plain()})
 
     def hear(self, message: Message, listener: Listener) -> Job | None:
         """Pass a message on; returns the job if it has ended.

@@ -1,17 +1,22 @@
-"""The folder of a sweep: found again by what was asked for, so that the same command goes on."""
+"""The folder of a sweep: found again by the work that is asked for, so that equal work goes on."""
 
 import glob
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tenfold.core import files
+from tenfold.core.errors import SettingsError
 from tenfold.evaluation import Score
-from tenfold.runs.record import DataRecord
+from tenfold.experiments.sweeps.environment import THREADS
+from tenfold.experiments.sweeps.plan import Plan
+from tenfold.runs.record import DataRecord, Record
 
 
-class Place(BaseModel):
+class LeaderboardEntry(BaseModel):
     """A learner of a comparison, measured on the test rows.
 
     Attributes:
@@ -41,8 +46,8 @@ class SweepRecord(BaseModel):
     """`sweep.json` or `comparison.json`.
 
     Attributes:
-      key: `Plan.key`: the same command finds this folder again.
-      asked: The plan, for a reader.
+      key: `Plan.key`, as it was when the folder was made.
+      asked: The plan: equal work finds this folder again.
       n_trials: Trials planned.
       threads: Of each trial, whatever the number of workers.
       n_workers: Trials made at once, by the last process that worked on it.
@@ -66,34 +71,85 @@ class SweepRecord(BaseModel):
     test_opened: int = 0
     chosen: str | None = None
     findings: list[str] = []
-    places: list[Place] = []
+    places: list[LeaderboardEntry] = []
     error: str | None = None
     versions: dict[str, str]
 
 
-def claim(out: Path, stem: str, record: SweepRecord) -> tuple[Path, SweepRecord]:
-    """The folder of an equal sweep under `out`, with its record; else a new one, `stem-N`.
+class SweepFolder(NamedTuple):
+    """The folder of a sweep, its record, and the plan that it was made for.
+
+    Equal work may be planned in other words, as a list of one value or as that value. Names of
+    trials and columns follow the words of the first plan.
+    """
+
+    path: Path
+    record: SweepRecord
+    plan: Plan
+
+    def of_trial(self, name: str) -> Path:
+        """The run folder of a trial."""
+        return self.path / "trials" / name
+
+    def save(self) -> None:
+        """Write the record."""
+        text = self.record.model_dump_json(indent=2) + "\n"
+        files.write_text(self.path / f"{self.record.kind}.json", text)
+
+
+def new_record(plan: Plan, begun: Record, n_workers: int) -> SweepRecord:
+    """The record of a sweep at its beginning, of trials whose record begins as `begun`."""
+    return SweepRecord(
+        kind=plan.kind,
+        key=plan.key(begun.data.fingerprint),
+        asked=plan.as_plain(),
+        data=begun.data,
+        n_trials=plan.n_trials,
+        threads=THREADS,
+        n_workers=n_workers,
+        versions=begun.versions,
+    )
+
+
+def find_folder(out: Path, stem: str, plan: Plan, fingerprint: str) -> SweepFolder | None:
+    """The folder of equal work under `out`, named `stem-N`.
 
     Raises:
-      FileError: It cannot be made or read.
+      FileError: It cannot be read.
+    """
+    taken = sorted(out.glob(f"{glob.escape(stem)}-*"), key=lambda path: (len(path.name), path.name))
+    for path in taken:
+        record = read_record(path, plan.kind)
+        if record is None or record.data.fingerprint != fingerprint:
+            continue
+        with suppress(SettingsError, KeyError):  # a plan that this version cannot make any more
+            recorded = plan.from_plain(record.asked, record.n_trials)
+            if recorded.key(fingerprint) == plan.key(fingerprint):
+                return SweepFolder(path, record, recorded)
+    return None
+
+
+@contextmanager
+def hold_folder(out: Path, stem: str, plan: Plan, record: SweepRecord) -> Iterator[SweepFolder]:
+    """Hold the folder of equal work under `out`; else a new one, `stem-N`, with this record.
+
+    Raises:
+      FileError: It cannot be made or read, or another process works on it.
     """
     with files.os_errors("create", out):
         out.mkdir(parents=True, exist_ok=True)
     with files.locked(out):  # two at once must not take the same number
-        taken = sorted(
-            out.glob(f"{glob.escape(stem)}-*"), key=lambda path: (len(path.name), path.name)
-        )
-        for path in taken:
-            known = read_record(path, record.kind)
-            if known is not None and known.key == record.key:
-                return path, known
-        number = 1
-        while (path := out / f"{stem}-{number}").exists():
-            number += 1
-        with files.os_errors("create", path):
-            path.mkdir()
-        save_record(path, record)
-    return path, record
+        folder = find_folder(out, stem, plan, record.data.fingerprint)
+        if folder is None:
+            number = 1
+            while (path := out / f"{stem}-{number}").exists():
+                number += 1
+            with files.os_errors("create", path):
+                path.mkdir()
+            folder = SweepFolder(path, record, plan)
+            folder.save()
+    with files.locked(folder.path, wait=False):
+        yield folder
 
 
 def read_record(path: Path, kind: str) -> SweepRecord | None:
@@ -107,8 +163,3 @@ def read_record(path: Path, kind: str) -> SweepRecord | None:
         return SweepRecord.model_validate_json(content)
     except ValidationError:
         return None  # damaged, or of another version: it is nobody's to go on with
-
-
-def save_record(path: Path, record: SweepRecord) -> None:
-    """Write the record."""
-    files.write_text(path / f"{record.kind}.json", record.model_dump_json(indent=2) + "\n")

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 from tenfold.core import files
 from tenfold.core.colours import AGAINST, INK
 from tenfold.core.text import in_unit, ordinal
-from tenfold.experiments.sweeps.findings import Facts, beside
-from tenfold.experiments.sweeps.table import Group, sort_rows
-from tenfold.experiments.sweeps.work import Work
+from tenfold.experiments.sweeps.summary import Summary, comparable
+from tenfold.experiments.sweeps.sweep_run import SweepRun
+from tenfold.experiments.sweeps.table import PointResult, sort_results
 from tenfold.report.network_page import read_text, render
 from tenfold.report.plots import TRAIN, VALIDATION, as_svg, literal, new_figure, plain
 from tenfold.runs.record import Run
@@ -18,9 +18,13 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 STYLES = (
-    (VALIDATION, "o"), (AGAINST, "s"), (INK, "^"), (TRAIN, "D"), (VALIDATION, "v"),
+    (VALIDATION, "o"),
+    (AGAINST, "s"),
+    (INK, "^"),
+    (TRAIN, "D"),
+    (VALIDATION, "v"),
     (AGAINST, "P"),
-)  # fmt: skip
+)
 """Colour and mark of each line; a picture without colours is told apart by the marks."""
 
 MAX_NAMED = 12
@@ -30,127 +34,149 @@ MAX_LISTED = 200
 """Settings listed in the page, best first; the CSV has all."""
 
 
-def write_sweep_page(work: Work, groups: Sequence[Group], best: Run, facts: Facts | None) -> None:
+def write_sweep_page(
+    run: SweepRun, points: Sequence[PointResult], best: Run, summary: Summary | None
+) -> None:
     """Write the report of a sweep.
 
     Raises:
       FileError: It cannot be written.
     """
     _write(
-        work,
-        groups,
+        run,
+        points,
         kind="sweep",
         best=best,
         evaluation=best.evaluation,
-        facts=facts,
-        columns=work.plan.columns,
+        summary=summary,
+        columns=run.plan.columns,
     )
 
 
-def write_comparison_page(work: Work, groups: Sequence[Group]) -> None:
+def write_comparison_page(run: SweepRun, points: Sequence[PointResult]) -> None:
     """Write the report of a comparison.
 
     Raises:
       FileError: It cannot be written.
     """
-    _write(work, groups, kind="comparison", best=None, evaluation=None, facts=None, columns=())
+    _write(run, points, kind="comparison", best=None, evaluation=None, summary=None, columns=())
 
 
-def _write(work: Work, groups: Sequence[Group], *, kind: str, **values: Any) -> None:
-    score = work.score_name.replace("val_", "validation ").replace("rmse", "RMSE")
+def _write(run: SweepRun, points: Sequence[PointResult], *, kind: str, **values: Any) -> None:
+    score = run.score_name.replace("val_", "validation ").replace("rmse", "RMSE")
     text = render(
         "tenfold.experiments.sweeps",
         f"{kind}.html.j2",
         css=read_text("tenfold.report.network_page", "page.css")
         + read_text("tenfold.report", "report.css"),
-        title=work.path.resolve().name,
-        record=work.record,
-        groups=groups[:MAX_LISTED],
-        n_groups=len(groups),
-        bad=[row for row in sort_rows(work.rows.values()) if row.state != "finished"],
-        plots=_plots(groups, score),
+        title=run.path.resolve().name,
+        record=run.record,
+        points=points[:MAX_LISTED],
+        n_points=len(points),
+        without_model=[
+            trial for trial in sort_results(run.results.values()) if trial.state != "finished"
+        ],
+        plots=_plots(points, score),
         score=score,
         value=lambda number: f"{number:.4f}" if abs(number) <= 1 else in_unit(number),
         ordinal=ordinal,
         **values,
     )
-    files.write_text(work.path / "report.html", text)
+    files.write_text(run.path / "report.html", text)
 
 
-def _plots(groups: Sequence[Group], score: str) -> list[str]:
+def _plots(points: Sequence[PointResult], score: str) -> list[str]:
     """Score against time; score and time against neurons and layers where they were varied."""
-    found = [as_svg(_against_time(groups, score), f"{score} against training time")]
-    alike = beside(groups)
+    plots = [as_svg(_against_time(points, score), f"{score} against training time")]
+    compared = comparable(points)
     for axis, other in (("hidden", "layers"), ("layers", "hidden")):
-        values = {group.point.get(axis) for group in alike}
+        values = {result.point.get(axis) for result in compared}
         if None in values or len(values) < 2:
             continue
-        figure = _against(axis, other, alike, score)
-        found.append(as_svg(figure, f"{score} and training time against {_word(axis)}"))
-    return found
+        figure = _against(axis, other, compared, score)
+        plots.append(as_svg(figure, f"{score} and training time against {_word(axis)}"))
+    return plots
 
 
-def _against_time(groups: Sequence[Group], score: str) -> "Figure":
+def _against_time(points: Sequence[PointResult], score: str) -> "Figure":
     figure = new_figure(8.6, 4.4)
     axes = figure.subplots()
-    seconds = [max(group.training_seconds, 1e-3) for group in groups]
+    seconds = [max(result.training_seconds, 1e-3) for result in points]
     axes.errorbar(
-        seconds, [group.mean for group in groups], yerr=_deviations(groups), fmt="o", ms=5,
-        color=VALIDATION, capsize=3, lw=1,
-    )  # fmt: skip
-    for group, x in list(zip(groups, seconds, strict=True))[:MAX_NAMED]:
-        name = " x ".join(str(value) for value in group.point.values())
-        axes.annotate(literal(name), (x, group.mean), xytext=(6, 4), textcoords="offset points",
-                      fontsize=8, color=INK)  # fmt: skip
+        seconds,
+        [result.mean for result in points],
+        yerr=_deviations(points),
+        fmt="o",
+        ms=5,
+        color=VALIDATION,
+        capsize=3,
+        lw=1,
+    )
+    for result, x in list(zip(points, seconds, strict=True))[:MAX_NAMED]:
+        name = " x ".join(str(value) for value in result.point.values())
+        axes.annotate(
+            literal(name),
+            (x, result.mean),
+            xytext=(6, 4),
+            textcoords="offset points",
+            fontsize=8,
+            color=INK,
+        )
     axes.set_xscale("log")
     axes.set(xlabel="seconds of training", ylabel=score)
     plain(axes)
     return figure
 
 
-def _against(axis: str, other: str, groups: Sequence[Group], score: str) -> "Figure":
+def _against(axis: str, other: str, points: Sequence[PointResult], score: str) -> "Figure":
     figure = new_figure(9.4, 4.2)
     left, right = figure.subplots(1, 2)
-    measures: tuple[tuple[Axes, str, Callable[[Group], float]], ...] = (
-        (left, score, lambda group: group.mean),
-        (right, "seconds of training", lambda group: group.training_seconds),
+    measures: tuple[tuple[Axes, str, Callable[[PointResult], float]], ...] = (
+        (left, score, lambda result: result.mean),
+        (right, "seconds of training", lambda result: result.training_seconds),
     )
     for axes, name, measure in measures:
         for (colour, mark), value in zip(
-            STYLES, sorted({group.point.get(other, 1) for group in groups}), strict=False
+            STYLES, sorted({result.point.get(other, 1) for result in points}), strict=False
         ):
             line = sorted(
-                (group for group in groups if group.point.get(other, 1) == value),
-                key=lambda group: group.point[axis],
+                (result for result in points if result.point.get(other, 1) == value),
+                key=lambda result: result.point[axis],
             )
             error = _deviations(line) if axes is left else _spread(line)
             axes.errorbar(
-                [group.point[axis] for group in line], [measure(group) for group in line],
-                yerr=error, color=colour, marker=mark, ms=5, lw=1.4, capsize=3,
+                [result.point[axis] for result in line],
+                [measure(result) for result in line],
+                yerr=error,
+                color=colour,
+                marker=mark,
+                ms=5,
+                lw=1.4,
+                capsize=3,
                 label=f"{value} {_word(other)}",
-            )  # fmt: skip
+            )
         axes.set(xlabel=_word(axis), ylabel=name)
         if axis == "hidden":
             axes.set_xscale("log", base=2)
-            axes.set_xticks(ticks := sorted({group.point[axis] for group in groups}), ticks)
+            axes.set_xticks(ticks := sorted({result.point[axis] for result in points}), ticks)
             axes.minorticks_off()
         else:
-            axes.set_xticks(sorted({group.point[axis] for group in groups}))
+            axes.set_xticks(sorted({result.point[axis] for result in points}))
         plain(axes)
     left.legend(frameon=False)
     return figure
 
 
-def _deviations(groups: Sequence[Group]) -> list[float]:
+def _deviations(points: Sequence[PointResult]) -> list[float]:
     """Error bars of the scores: the standard deviation over the seeds; none of a single seed."""
-    return [group.deviation or 0.0 for group in groups]
+    return [result.deviation or 0.0 for result in points]
 
 
-def _spread(groups: Sequence[Group]) -> list[float]:
+def _spread(points: Sequence[PointResult]) -> list[float]:
     """Error bars of the times: half of the range over the seeds."""
     spreads = []
-    for group in groups:
-        seconds = [row.epoch_seconds or row.seconds or 0.0 for row in group.rows]
+    for result in points:
+        seconds = [trial.epoch_seconds or trial.seconds or 0.0 for trial in result.trials]
         spreads.append((max(seconds) - min(seconds)) / 2)
     return spreads
 

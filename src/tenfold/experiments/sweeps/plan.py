@@ -2,15 +2,22 @@
 
 import itertools
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from hashlib import sha256
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import Field
 
+from tenfold.build.problem import Problem
+from tenfold.core.contract import Frozen
 from tenfold.core.errors import SettingsError
-from tenfold.core.settings import Settings, resolve
+from tenfold.core.settings import Settings, checked, resolve
+from tenfold.data.dataset import Dataset
+from tenfold.experiments.evaluate import split_of
+from tenfold.experiments.sweeps.early_stopping import Limits
+from tenfold.learners import LEARNERS, check_learner, check_used, is_used
 
 Point = Mapping[str, Any]
 """A value for each setting that is swept, in the order of the table's columns."""
@@ -18,10 +25,59 @@ Point = Mapping[str, Any]
 SEARCHED: dict[str, tuple[float, float]] = {"learning_rate": (1e-4, 3e-2), "dropout": (0.0, 0.5)}
 """Ranges of a search for networks, beside `hidden` and `layers`."""
 
+DEFAULT_AXES: dict[str, Sequence[Any]] = {"hidden": (32, 64, 128, 256), "layers": (1, 2)}
+"""What a sweep of networks tries when it is not told."""
+
+SEARCHED_POINTS = 32
+"""Points of a search that is not told how many."""
+
+
+class SweepSettings(Frozen):
+    """How much a sweep or a comparison is to do, beside the settings of its trainings."""
+
+    seeds: Annotated[int, Field(ge=1)] = Field(
+        default=1,
+        description="Trainings of each point, which differ by first weights and order of the rows.",
+    )
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = Field(
+        default=0,
+        description="Decides the split, the first training of each point and what is drawn.",
+    )
+    trials: Annotated[int, Field(ge=1)] | None = Field(
+        default=None,
+        description="Trainings at most, all seeds counted: so many of the grid are drawn, or "
+        "searched.",
+    )
+    search: bool = Field(
+        default=False,
+        description="Optuna chooses the points: widths and depths between the smallest and the "
+        "largest, rates and dropout beside them.",
+    )
+    minutes: Annotated[float, Field(ge=0)] | None = Field(
+        default=None,
+        description="No training begins after so much time, what earlier calls took included.",
+    )
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A training that is to be made.
+
+    Attributes:
+      name: Of its folder.
+      seed: Which of the seeds of its point: 0 is the first.
+      stop_below: As in `Job`.
+    """
+
+    name: str
+    point: Point
+    seed: int
+    stop_below: Limits = ()
+
 
 @dataclass(frozen=True)
 class Plan:
-    """A sweep as asked for: what decides its table.
+    """A sweep as asked for.
 
     Attributes:
       kind: `sweep` or `comparison`; the name of its files.
@@ -30,8 +86,9 @@ class Plan:
       seeds: Seeds of first weights and order of rows; 0 to `seeds - 1`, added to `seed`.
       seed: Of the split, of what is drawn from the grid, and of a search.
       n_points: Points that are drawn from the grid, or searched; None: the whole grid.
-      is_search: Points are chosen by what earlier ones were worth.
+      is_search: Points are chosen by the scores of earlier ones.
       is_table: Settings are resolved for a table.
+      minutes: No trial begins after so much time; None: all are made.
     """
 
     kind: str
@@ -42,14 +99,15 @@ class Plan:
     n_points: int | None = None
     is_search: bool = False
     is_table: bool = False
+    minutes: float | None = None
 
     @property
     def ranges(self) -> dict[str, tuple[float, float]]:
         """What a search varies beside the axes: lowest and highest value."""
         if not self.is_search or "layers" not in self.axes:
             return {}
-        known = {**self.fixed, **self.axes}
-        return {name: ends for name, ends in SEARCHED.items() if name not in known}
+        given = {**self.fixed, **self.axes}
+        return {name: ends for name, ends in SEARCHED.items() if name not in given}
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -65,7 +123,7 @@ class Plan:
         """The grid, sorted; with `n_points` so many of it, drawn without putting back."""
         tried = self.tried
         grid = [
-            dict(zip(tried, found, strict=True)) for found in itertools.product(*tried.values())
+            dict(zip(tried, values, strict=True)) for values in itertools.product(*tried.values())
         ]
         if self.n_points is None or self.n_points >= len(grid):
             return list(grid)
@@ -79,6 +137,16 @@ class Plan:
             asked["hidden"] = (asked["hidden"],) * asked.pop("layers")
         return asked
 
+    def problem(self, data: Dataset) -> Problem:
+        """The first trial's; all trials share its rows.
+
+        Raises:
+          DataError: Too few examples for the parts.
+          SettingsError: No such positive label.
+        """
+        settings = self.settings(self.points()[0], 0)
+        return Problem(data, split_of(data, settings), settings)
+
     def settings(self, point: Point, seed: int) -> Settings:
         """The settings of a trial.
 
@@ -87,24 +155,146 @@ class Plan:
         """
         return resolve(self.asked(point, seed), table=self.is_table)
 
-    def key(self, fingerprint: str) -> str:
-        """What an equal sweep of the same rows has alike: the digest of all that decides it."""
+    @property
+    def n_trials(self) -> int:
+        """How many trials there are at most."""
+        return self.seeds * (self.n_points or 0 if self.is_search else len(self.points()))
+
+    @property
+    def learners(self) -> list[str]:
+        """The learners that are trained."""
+        return list(dict.fromkeys(self.settings(point, 0).learner for point in self.points()))
+
+    def trials(self) -> list[Trial]:
+        """The trials of the grid."""
+        return [
+            Trial(self._name(point, seed), point, seed)
+            for point in self.points()
+            for seed in range(self.seeds)
+        ]
+
+    def _name(self, point: Point, seed: int) -> str:
         parts = [
-            self.kind, dict(self.fixed), self.tried, self.seeds, self.seed, self.n_points,
-            self.is_search, self.is_table, fingerprint,
-        ]  # fmt: skip
-        return sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
+            str(value) if name == "learner" else f"{name}-{value}" for name, value in point.items()
+        ]
+        return "-".join([*parts, f"seed-{self.seed + seed}"])
+
+    def key(self, fingerprint: str) -> str:
+        """What equal work on the same rows has in common, in whatever words it was asked for: the
+        digest of the resolved settings of all trials."""
+        settings = [self.settings(point, 0).model_dump(mode="json") for point in self.points()]
+        trials = sorted(json.dumps(plain, sort_keys=True) for plain in settings)
+        searched = [self.n_points, self.ranges] if self.is_search else []
+        parts = [self.kind, fingerprint, self.seeds, trials, searched]
+        return sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+    def as_plain(self) -> dict[str, Any]:
+        """The plan as a record has it."""
+        return {
+            "fixed": dict(self.fixed),
+            "axes": {name: list(values) for name, values in self.axes.items()},
+            "seeds": self.seeds,
+            "seed": self.seed,
+            "search": self.is_search,
+        }
+
+    def from_plain(self, plain: Mapping[str, Any], n_trials: int) -> "Plan":
+        """The plan that a record has, of rows of the same kind and as much time as this one."""
+        return replace(
+            self,
+            fixed=plain["fixed"],
+            axes=plain["axes"],
+            seeds=plain["seeds"],
+            seed=plain["seed"],
+            n_points=n_trials // plain["seeds"],
+            is_search=plain["search"],
+        )
+
+
+def sweep_plan(data: Dataset, asked: Mapping[str, Any]) -> Plan:
+    """The plan of a sweep: lists of values are tried, other settings are shared by all trials.
+
+    Raises:
+      SettingsError: Settings outside their rule, or trials that could not be ranked.
+    """
+    how, settings = _how(asked, SweepSettings.model_fields)
+    axes: dict[str, Sequence[Any]] = {
+        name: value
+        for name, value in settings.items()
+        if isinstance(value, list | tuple | range) and name != "class_weights"
+    }
+    fixed = {name: value for name, value in settings.items() if name not in axes}
+    learner = fixed.get("learner", "network")
+    if learner in LEARNERS and is_used("hidden", learner):
+        axes = {name: axes.pop(name, values) for name, values in DEFAULT_AXES.items()} | axes
+    elif axes.keys() & DEFAULT_AXES.keys():
+        raise SettingsError(
+            "E804",
+            "Not a network",
+            expected="learner 'network' for hidden and layers",
+            learner=learner,
+        )
+    check_used([*fixed, *axes], [learner])
+    n_points = None if how.trials is None else how.trials // how.seeds
+    if how.search and n_points is None:
+        n_points = SEARCHED_POINTS
+    plan = _plan("sweep", data, fixed, axes, how)
+    plan = replace(plan, n_points=n_points, is_search=how.search)
+    check_plan(plan)
+    check_learner(plan.settings(plan.points()[0], 0), data.task.kind, data.input)
+    return plan
+
+
+def comparison_plan(data: Dataset, asked: Mapping[str, Any]) -> Plan:
+    """The plan of a comparison: `learners` are tried, settings are shared by all of them.
+
+    Raises:
+      SettingsError: Settings outside their rule, or a learner that cannot learn the task.
+    """
+    how, settings = _how(asked, ("seeds", "seed"))
+    names = list(dict.fromkeys(settings.pop("learners", None) or learners_for(data)))
+    check_used(settings, names)
+    plan = _plan("comparison", data, {"recipe": "fast", **settings}, {"learner": names}, how)
+    check_plan(plan)
+    for point in plan.points():
+        check_learner(plan.settings(point, 0), data.task.kind, data.input)
+    return plan
+
+
+def _how(asked: Mapping[str, Any], names: Iterable[str]) -> tuple[SweepSettings, dict[str, Any]]:
+    """The settings of a sweep that have one of the names, and those of its trainings."""
+    given = {name: value for name, value in asked.items() if value is not None}
+    own = {name: given.pop(name) for name in names if name in given}
+    return checked(SweepSettings, own), given
+
+
+def _plan(
+    kind: str,
+    data: Dataset,
+    fixed: Mapping[str, Any],
+    axes: Mapping[str, Sequence[Any]],
+    how: SweepSettings,
+) -> Plan:
+    is_table = data.table is not None
+    return Plan(kind, fixed, axes, how.seeds, how.seed, is_table=is_table, minutes=how.minutes)
+
+
+def learners_for(data: Dataset) -> list[str]:
+    """Every learner that can learn from the data; every evaluation has the baseline in it."""
+    return [
+        name
+        for name, learner in LEARNERS.items()
+        if data.task.kind in learner.tasks and learner.accepts(data.input) and learner.looks
+    ]
 
 
 def check_plan(plan: Plan) -> None:
     """Refuse a plan that cannot be ranked.
 
     Raises:
-      SettingsError: No seeds, nothing to try, or a point that has no validation rows or does not
+      SettingsError: Nothing to try, or a point that has no validation rows or does not
         resolve: said before anything is trained.
     """
-    if plan.seeds < 1:
-        raise SettingsError("E803", "Too few", expected="1 or more", seeds=plan.seeds)
     if plan.n_points is not None and plan.n_points < 1:
         expected = "at least one for each of the seeds"
         raise SettingsError("E805", "Too few trials", expected=expected, seeds=plan.seeds)

@@ -1,9 +1,10 @@
-"""A search: points asked of Optuna, told what they were worth, in rounds of a fixed size.
+"""A search: Optuna draws points and is told their scores, in rounds of a fixed size.
 
 Rounds make it the same everywhere: a point depends on the rounds before it and on its number, never
 on how many workers there are or on which trial ended first.
 """
 
+import math
 import statistics
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -12,12 +13,13 @@ import numpy as np
 
 from tenfold.core.errors import SettingsError
 from tenfold.core.records import TrialResult
-from tenfold.experiments.sweeps.plan import Plan, Point
-from tenfold.experiments.sweeps.work import Task, Work
+from tenfold.experiments.sweeps.early_stopping import Limits
+from tenfold.experiments.sweeps.plan import Plan, Point, Trial
+from tenfold.experiments.sweeps.sweep_run import SweepRun
 from tenfold.runs.record import Run
 
 ROUND = 8
-"""Points asked for before any of them is told: so many workers have work."""
+"""Points drawn before the score of any of them is told: so many workers have work."""
 
 RUNGS = (3, 1.5)
 """A third and two thirds of the epochs: where a trial must keep up."""
@@ -25,44 +27,44 @@ RUNGS = (3, 1.5)
 JOURNAL = "search.journal"
 
 
-def search(work: Work) -> None:
+def make_search(run: SweepRun) -> None:
     """Make the trials of a search.
 
-    The journal in the sweep's folder holds what was asked and told; an interrupted search goes on
-    to the same points. A trial whose validation score after a third or two thirds of its epochs is
-    under the median of the earlier rounds' trials is stopped there (the median rule of Golovin et
-    al. 2017, Google Vizier, section 3.2.2, against completed rounds instead of running trials).
+    The journal in the sweep's folder holds the points and their scores; an interrupted search goes
+    on to the same points. A trial whose validation score after a third or two thirds of its epochs
+    is under the median of the earlier rounds' trials is stopped there (the median rule of Golovin
+    et al. 2017, Google Vizier, section 3.2.2, against completed rounds instead of running trials).
 
     Raises:
       SettingsError: Optuna is not installed.
     """
-    study = _open_study(work)
-    told = [one for one in study.get_trials(deepcopy=False) if one.state.is_finished()]
-    work.make([task for trial in told for task in _tasks(work, trial)])
-    while work.go_on():
-        asked = list(_asked(study, work.plan))
-        if not asked:
+    study = _open_study(run)
+    ended = [point for point in study.get_trials(deepcopy=False) if point.state.is_finished()]
+    run.make([trial for point in ended for trial in _trials(run.plan, point)])
+    while run.has_time():
+        points = list(_next_round(study, run.plan))
+        if not points:
             return
-        floors = _floors(work)
-        tasks = {trial.number: _tasks(work, trial, floors) for trial in asked}
-        work.make([task for found in tasks.values() for task in found])
-        for trial in asked:
-            rows = [work.rows.get(task.name) for task in tasks[trial.number]]
-            if None in rows:
+        limits = _medians(run)
+        trials = {point.number: _trials(run.plan, point, limits) for point in points}
+        run.make([trial for of_point in trials.values() for trial in of_point])
+        for point in points:
+            results = [run.results.get(trial.name) for trial in trials[point.number]]
+            complete = [result for result in results if result is not None]
+            if len(complete) < len(results):
                 return  # the time was over
-            _tell(study, trial, [row for row in rows if row is not None])
+            _tell(study, point, complete)
 
 
-def _tasks(work: Work, trial: Any, floors: tuple[tuple[int, float], ...] = ()) -> list[Task]:
+def _trials(plan: Plan, point: Any, stop_below: Limits = ()) -> list[Trial]:
     """The trainings of a point, one for each seed."""
-    plan = work.plan
     return [
-        Task(f"{trial.number:04d}-seed-{plan.seed + seed}", _point(trial), seed, floors)
+        Trial(f"{point.number:04d}-seed-{plan.seed + seed}", _values(point), seed, stop_below)
         for seed in range(plan.seeds)
     ]
 
 
-def _open_study(work: Work) -> Any:
+def _open_study(run: SweepRun) -> Any:
     try:
         import optuna
         from optuna.storages import JournalStorage
@@ -77,80 +79,80 @@ def _open_study(work: Work) -> Any:
         ) from error
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     return optuna.create_study(
-        storage=JournalStorage(JournalFileBackend(str(work.path / JOURNAL))),
+        storage=JournalStorage(JournalFileBackend(str(run.path / JOURNAL))),
         study_name="search",
-        direction="minimize" if work.least_is_best else "maximize",
+        direction="minimize" if run.least_is_best else "maximize",
         load_if_exists=True,
     )
 
 
-def _asked(study: Any, plan: Plan) -> Iterator[Any]:
-    """The trials of the round under way: those asked before an interruption, then new ones."""
+def _next_round(study: Any, plan: Plan) -> Iterator[Any]:
+    """The points of the round under way: those drawn before an interruption, then new ones."""
     from optuna.samplers import TPESampler
-    from optuna.trial import Trial, TrialState
+    from optuna.trial import Trial as Draw
+    from optuna.trial import TrialState
 
-    known = study.get_trials(deepcopy=False)
-    running = [one for one in known if one.state == TrialState.RUNNING]
-    told = len(known) - len(running)
-    for i in range(min(ROUND, (plan.n_points or 0) - told)):
+    drawn = study.get_trials(deepcopy=False)
+    running = [point for point in drawn if point.state == TrialState.RUNNING]
+    n_told = len(drawn) - len(running)
+    for i in range(min(ROUND, (plan.n_points or 0) - n_told)):
         # A sampler for each number: what it draws does not depend on what this process drew.
-        seed = np.random.SeedSequence((plan.seed, told + i)).generate_state(1)[0]
+        seed = np.random.SeedSequence((plan.seed, n_told + i)).generate_state(1)[0]
         study.sampler = TPESampler(seed=int(seed))
-        trial = Trial(study, running[i]._trial_id) if i < len(running) else study.ask()
-        _suggest(trial, plan)
-        yield trial
+        point = Draw(study, running[i]._trial_id) if i < len(running) else study.ask()
+        _suggest(point, plan)
+        yield point
 
 
-def _suggest(trial: Any, plan: Plan) -> None:
-    """Fill in the point of a trial; what it has already stays."""
+def _suggest(point: Any, plan: Plan) -> None:
+    """Draw the values of a point; those that it has already stay."""
     for name, values in plan.axes.items():
         if all(isinstance(value, int) for value in values):
-            trial.suggest_int(name, min(values), max(values), log=min(values) > 4)
+            point.suggest_int(name, min(values), max(values), log=min(values) > 4)
         else:
-            trial.suggest_categorical(name, list(values))
+            point.suggest_categorical(name, list(values))
     for name, (low, high) in plan.ranges.items():
-        trial.suggest_float(name, low, high, log=low > 0)
+        point.suggest_float(name, low, high, log=low > 0)
 
 
-def _point(trial: Any) -> Point:
+def _values(point: Any) -> Point:
     """Three digits are enough for a rate, and a table can be read."""
     return {
         name: float(f"{value:.3g}") if isinstance(value, float) else value
-        for name, value in trial.params.items()
+        for name, value in point.params.items()
     }
 
 
-def _tell(study: Any, trial: Any, rows: Sequence[TrialResult]) -> None:
+def _tell(study: Any, point: Any, results: Sequence[TrialResult]) -> None:
     from optuna.trial import TrialState
 
-    scores = [row.score for row in rows if row.score is not None]
-    if len(scores) == len(rows):
-        study.tell(trial, statistics.mean(scores))
-    elif any(row.state == "failed" for row in rows):
-        study.tell(trial, state=TrialState.FAIL)
+    scores = [result.score for result in results if result.score is not None]
+    if len(scores) == len(results):
+        study.tell(point, statistics.mean(scores))
+    elif any(result.state == "failed" for result in results):
+        study.tell(point, state=TrialState.FAIL)
     else:
-        study.tell(trial, state=TrialState.PRUNED)
+        study.tell(point, state=TrialState.PRUNED)
 
 
-def _scores(row: TrialResult) -> list[float]:
+def _scores(result: TrialResult) -> list[float]:
     """The validation score after each epoch: more is better."""
-    history = Run.open(row.run).history
     return [
-        -(one["val_loss"] or 0.0) if one["accuracy"] is None else one["val_accuracy"] or 0.0
-        for one in history
+        -(epoch["val_loss"] or 0.0) if epoch["accuracy"] is None else epoch["val_accuracy"] or 0.0
+        for epoch in Run.open(result.run).history
     ]
 
 
-def _floors(work: Work) -> tuple[tuple[int, float], ...]:
+def _medians(run: SweepRun) -> Limits:
     """The median of all trials that ended, after a third and after two thirds of the epochs."""
-    ended = [row for row in work.rows.values() if row.state != "failed"]
+    ended = [result for result in run.results.values() if result.state != "failed"]
     if not ended:
         return ()
     epochs = Run.open(ended[0].run).record.config.epochs
-    histories = [_scores(row) for row in ended]
-    rungs = {-(-epochs // part) for part in RUNGS} - {epochs}
-    return tuple(
-        (int(rung), statistics.median(known))
-        for rung in sorted(rungs)
-        if (known := [scores[int(rung) - 1] for scores in histories if len(scores) >= rung])
-    )
+    histories = [_scores(result) for result in ended]
+    limits = []
+    for rung in sorted({math.ceil(epochs / part) for part in RUNGS} - {epochs}):
+        scores = [history[rung - 1] for history in histories if len(history) >= rung]
+        if scores:
+            limits.append((rung, statistics.median(scores)))
+    return tuple(limits)

@@ -1,7 +1,5 @@
-"""The table of a sweep: a row per trial, read from its folder; and the rows of a point together."""
+"""The table of a sweep: a row for each trial, read from its folder; and all trials of a point."""
 
-import csv
-import io
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -9,23 +7,26 @@ from pathlib import Path
 from typing import Any
 
 from tenfold.core.csv_cells import number_text, write_csv
+from tenfold.core.errors import RunError
 from tenfold.core.records import TrialResult
 from tenfold.experiments.sweeps.plan import Point
 from tenfold.runs.record import Run
 
 
 @dataclass(frozen=True)
-class Group:
-    """The trials of a point that were finished.
+class PointResult:
+    """The trials of a point, of which all were finished.
 
     Attributes:
+      point: The values of what is swept.
+      trials: One for each seed.
       mean: Of their scores.
       deviation: Standard deviation over the seeds; None of a single one.
-      seconds, epoch_seconds: Mean of those of the rows.
+      seconds, epoch_seconds: Mean of those of the trials.
     """
 
     point: Point
-    rows: tuple[TrialResult, ...]
+    trials: tuple[TrialResult, ...]
     mean: float
     deviation: float | None
     seconds: float
@@ -34,7 +35,7 @@ class Group:
     @property
     def parameters(self) -> int:
         """Numbers fitted, of the first seed; a tree's number depends on it."""
-        return self.rows[0].parameters or 0
+        return self.trials[0].parameters or 0
 
     @property
     def training_seconds(self) -> float:
@@ -42,8 +43,8 @@ class Group:
         return self.seconds if self.epoch_seconds is None else self.epoch_seconds
 
 
-def read_row(point: Point, folder: Path) -> TrialResult:
-    """The row of a trial that has ended.
+def read_result(point: Point, folder: Path) -> TrialResult:
+    """The result of a trial that has ended.
 
     Raises:
       RunError: The folder holds none, or it is damaged.
@@ -66,21 +67,28 @@ def read_row(point: Point, folder: Path) -> TrialResult:
     )
 
 
-def sort_rows(rows: Iterable[TrialResult]) -> list[TrialResult]:
+def sort_results(results: Iterable[TrialResult]) -> list[TrialResult]:
     """By settings, then seed."""
-    return sorted(rows, key=lambda row: (*row.point.values(), row.seed))
+    return sorted(results, key=lambda result: (*result.point.values(), result.seed))
 
 
 def write_table(
-    path: Path, columns: Sequence[str], rows: Iterable[TrialResult], score: str
+    path: Path, columns: Sequence[str], results: Iterable[TrialResult], score: str
 ) -> None:
     """Write `sweep.csv` or `comparison.csv`; `score` is the name of its column."""
     head = (*columns, "seed", score, "parameters", "state", "seconds", "run")
-    lines = []
-    for row in sort_rows(rows):
-        settings = [_cell(row.point[name]) for name in columns]
-        numbers = [str(row.seed), number_text(row.score), number_text(row.parameters)]
-        lines.append([*settings, *numbers, row.state, number_text(row.seconds), str(row.run)])
+    lines = (
+        [
+            *(_cell(result.point[name]) for name in columns),
+            str(result.seed),
+            number_text(result.score),
+            number_text(result.parameters),
+            result.state,
+            number_text(result.seconds),
+            str(result.run),
+        ]
+        for result in sort_results(results)
+    )
     write_csv(path, head, lines)
 
 
@@ -88,39 +96,56 @@ def _cell(value: Any) -> str:
     return number_text(value) if isinstance(value, int | float) else str(value)
 
 
-def read_table(path: Path) -> list[dict[str, str]]:
-    """The lines of a table, without what differs between equal sweeps: `seconds` and `run`."""
-    lines = csv.DictReader(io.StringIO(path.read_text("utf-8")))
-    return [{k: v for k, v in line.items() if k not in ("seconds", "run")} for line in lines]
-
-
-def group_rows(rows: Iterable[TrialResult], *, least_is_best: bool) -> list[Group]:
+def rank_points(
+    results: Iterable[TrialResult], n_seeds: int, *, least_is_best: bool, where: Path
+) -> list[PointResult]:
     """Points of which every trial was finished, best mean first; of equal ones the smaller.
 
     A search may ask for a point twice. Its trials are the same then: one of each seed counts, a
     finished one where there is one.
+
+    Args:
+      results: Of all trials.
+      n_seeds: Trials of a point.
+      least_is_best: Whether a smaller score is better.
+      where: The sweep's folder.
+
+    Raises:
+      RunError: There is no such point.
     """
     by_point: dict[tuple[Any, ...], dict[int, TrialResult]] = {}
-    for row in sort_rows(rows):
-        trials = by_point.setdefault(tuple(row.point.values()), {})
-        if row.seed not in trials or trials[row.seed].score is None:
-            trials[row.seed] = row
-    groups = []
-    for trials in by_point.values():
-        members = list(trials.values())
-        scores = [row.score for row in members if row.score is not None]
-        if len(scores) < len(members):
-            continue
-        epochs = [row.epoch_seconds for row in members if row.epoch_seconds is not None]
-        groups.append(
-            Group(
-                point=members[0].point,
-                rows=tuple(members),
-                mean=statistics.mean(scores),
-                deviation=statistics.stdev(scores) if len(scores) > 1 else None,
-                seconds=statistics.mean(row.seconds or 0 for row in members),
-                epoch_seconds=statistics.mean(epochs) if epochs else None,
-            )
+    ended = sort_results(results)
+    for result in ended:
+        trials = by_point.setdefault(tuple(result.point.values()), {})
+        if result.seed not in trials or trials[result.seed].score is None:
+            trials[result.seed] = result
+    complete = (tuple(trials.values()) for trials in by_point.values() if len(trials) == n_seeds)
+    points = [
+        _point_result(trials)
+        for trials in complete
+        if all(trial.score is not None for trial in trials)
+    ]
+    if not points:
+        reasons = [result.why for result in ended if result.why]
+        raise RunError(
+            "E814",
+            "No setting has all of its trials finished",
+            where=where,
+            n_ended=len(ended),
+            why=reasons[0] if reasons else "the time was over",
         )
     sign = 1 if least_is_best else -1
-    return sorted(groups, key=lambda group: (sign * group.mean, group.parameters))
+    return sorted(points, key=lambda point: (sign * point.mean, point.parameters))
+
+
+def _point_result(trials: tuple[TrialResult, ...]) -> PointResult:
+    scores = [trial.score for trial in trials if trial.score is not None]
+    epochs = [trial.epoch_seconds for trial in trials if trial.epoch_seconds is not None]
+    return PointResult(
+        point=trials[0].point,
+        trials=trials,
+        mean=statistics.mean(scores),
+        deviation=statistics.stdev(scores) if len(scores) > 1 else None,
+        seconds=statistics.mean(trial.seconds or 0 for trial in trials),
+        epoch_seconds=statistics.mean(epochs) if epochs else None,
+    )

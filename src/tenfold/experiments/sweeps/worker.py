@@ -9,9 +9,9 @@ from tenfold.core.errors import TenfoldError
 from tenfold.core.processes import Parent
 from tenfold.core.progress import Listener
 from tenfold.core.records import Epoch
-from tenfold.experiments.sweeps.trials import Job, run_trial
-from tenfold.learners import LEARNERS
-from tenfold.learners.jax_runtime import prepare
+from tenfold.experiments.sweeps.environment import check_process
+from tenfold.experiments.sweeps.job import Job
+from tenfold.experiments.sweeps.trials import run_trial
 
 
 class _Reports(Listener):
@@ -31,15 +31,18 @@ def main() -> None:
     """Make trials until the input ends."""
     parent = Parent()
     listener = _Reports(parent)
-    is_ready = False
     while True:
-        job = Job.from_plain(parent.receive())
-        if not is_ready and LEARNERS[job.record["learner"]].epochs:
-            prepare()
-            is_ready = True
+        message = parent.receive()
         try:
-            run_trial(job, listener)
-            parent.send({"done": job.folder})
+            if "check" in message:
+                for learner in message["check"]:
+                    check_process(learner)
+                parent.send({"checked": message["check"]})
+            else:
+                job = Job.from_plain(message["job"])
+                check_process(job.learner)
+                run_trial(job, listener)
+                parent.send({"done": job.folder})
         except TenfoldError as error:  # nothing of the trial: the folder, the data, this process
             parent.send_error(error)
 

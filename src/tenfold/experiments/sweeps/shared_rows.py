@@ -55,38 +55,38 @@ def share(data: Dataset, split: Split, folder: Path) -> str:
     Raises:
       FileError: The folder cannot be written.
     """
-    known = data.take(np.concatenate([split.train, split.validation]))
+    shared = data.take(np.concatenate([split.train, split.validation]))
     with files.os_errors("create", folder):
         folder.mkdir(parents=True, exist_ok=True)
     texts: tuple[str, ...] = ()
-    if known.table is None:
-        disk_images.save(folder / "x.npy", known.x)
+    if shared.table is None:
+        disk_images.save(folder / "x.npy", shared.x)
     else:
-        texts = _write_columns(known.table.columns, folder)
-    disk_images.save(folder / "y.npy", known.y)
-    _write_texts(folder / "keys.json", list(known.keys))
-    info, pictures = known.info, known.pictures
+        texts = _write_columns(shared.table.columns, folder)
+    disk_images.save(folder / "y.npy", shared.y)
+    _write_texts(folder / "keys.json", list(shared.keys))
+    info, pictures = shared.info, shared.pictures
     if info is not None and info.previous is not None:
         disk_images.save(folder / "previous.npy", info.previous)
     if pictures is not None:
         disk_images.save(folder / "same_as.npy", pictures.same_as)
     manifest = _Manifest(
-        name=known.name,
-        source=known.source,
-        labels=known.labels,
+        name=shared.name,
+        source=shared.source,
+        labels=shared.labels,
         n_train=len(split.train),
-        fingerprint=known.fingerprint,
-        columns=None if known.table is None else tuple(known.table.columns),
+        fingerprint=shared.fingerprint,
+        columns=None if shared.table is None else tuple(shared.table.columns),
         texts=texts,
         input=info.input if info else None,
         reading=info.reading if info else None,
-        profiles=[dataclasses.asdict(one) for one in info.profiles] if info else [],
+        profiles=[dataclasses.asdict(profile) for profile in info.profiles] if info else [],
         notes=info.notes if info else (),
         pictures=pictures.input if pictures else None,
         remarks=pictures.remarks if pictures else (),
     )
     files.write_text(folder / MANIFEST, manifest.model_dump_json() + "\n")
-    return known.fingerprint
+    return shared.fingerprint
 
 
 def open_shared(folder: Path) -> tuple[Dataset, Split]:
@@ -130,7 +130,7 @@ def _dataset(manifest: _Manifest, folder: Path) -> Dataset:
         info = TableInfo(
             manifest.input,
             manifest.reading,
-            tuple(Profile(**one) for one in manifest.profiles),
+            tuple(Profile(**profile) for profile in manifest.profiles),
             manifest.notes,
             _read_array(previous) if previous.exists() else None,
         )

@@ -1,0 +1,37 @@
+"""A model fitted into its run folder, which keeps all that an interruption would lose."""
+
+from tenfold.build.build import fit_model
+from tenfold.build.problem import Problem
+from tenfold.core import files
+from tenfold.core.progress import Listener, Listeners, OnEpochs
+from tenfold.learners.checkpoints import Checkpoints
+from tenfold.runs import csv_files
+from tenfold.runs.record import Run
+
+
+def fit_run(run: Run, problem: Problem, listener: Listener) -> None:
+    """Fit a model, from the newest checkpoint on, and write `history.csv` and `model.onnx`.
+
+    Args:
+      run: Its folder; the record takes parameters and note.
+      problem: What is to be learned.
+      listener: Is told of stages, and of each epoch when it is written down.
+
+    Raises:
+      KeyboardInterrupt: Ctrl-C; the model is that of the last finished epoch.
+      TenfoldError: What `fit_model` says.
+    """
+    path = run.path / "history.csv"
+    history = csv_files.GrowingHistory(path)
+    listeners = Listeners([OnEpochs(history.add), listener])
+    built = fit_model(problem, listeners, Checkpoints(run.path / "checkpoints"))
+    run.record.parameters, run.record.note = built.parameters, built.note
+    csv_files.write_history(path, built.history)
+    files.write_bytes(run.path / "model.onnx", built.content)
+    if built.interrupted:
+        raise KeyboardInterrupt
+
+
+def clear_checkpoints(run: Run) -> None:
+    """Remove what only an unfinished fit needs."""
+    Checkpoints(run.path / "checkpoints").clear()

@@ -1,0 +1,179 @@
+"""Many files answered on a Ray cluster, into one table."""
+
+import csv
+import hashlib
+import importlib
+import io
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tenfold.core import files
+from tenfold.core.errors import BackendError
+from tenfold.core.progress import Listener
+from tenfold.experiments.ray.connection import cluster_errors, connect
+from tenfold.inputs.pictures.decode import DEFAULT_OPTIONS, PictureOptions
+from tenfold.model.answer_files import answer_files
+from tenfold.model.csv_form import csv_head, csv_row
+from tenfold.model.model import Model
+
+SHARD_FILES = 256
+"""Files that are answered and written together: a second or two of work, little to do again."""
+
+
+class BatchResult(NamedTuple):
+    """What a batch prediction came to.
+
+    Attributes:
+      path: The table, as `predict --csv` prints it.
+      n_answers: Lines in it.
+      n_errors: Inputs that cannot be read; they have lines, too.
+      n_found: Shards that were there already.
+    """
+
+    path: Path
+    n_answers: int
+    n_errors: int
+    n_found: int
+
+
+def predict_many(
+    address: str,
+    run: Path,
+    inputs: Sequence[Path],
+    out: Path,
+    options: PictureOptions = DEFAULT_OPTIONS,
+    *,
+    listener: Listener | None = None,
+) -> BatchResult:
+    """Answer many files on a cluster, through Ray Data: a model in each process, shards to each.
+
+    Every machine must see the files under the names they have here. Each shard's answers are
+    written into `out` here when they are whole; those of the same files and the same model that
+    are there already are not asked for again.
+
+    Args:
+      address: As in `RayCluster`.
+      run: A run folder or a `model.onnx`: who answers.
+      inputs: Files, as `Model.predict` takes them.
+      out: A folder for the shards and, at the end, `predictions.csv`.
+      options: How picture files are read.
+      listener: Is told how many shards are done.
+
+    Raises:
+      BackendError: No such cluster, or a machine that does not see the files.
+      ModelError: No model there that can be used.
+      FileError: `out` cannot be written, or an input is not there.
+    """
+    listener = listener or Listener()
+    path = run / "model.onnx" if run.is_dir() else run
+    with files.os_errors("open", path):
+        content = path.read_bytes()
+    model = Model(content, where=path)
+    shards = {
+        _shard_name(i, model, part, options): [str(path) for path in part]
+        for i, part in enumerate(_parts(inputs, SHARD_FILES))
+    }
+    folder = out / "shards"
+    with files.os_errors("create", folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    missing = {name: part for name, part in shards.items() if not (folder / name).is_file()}
+    n_found = len(shards) - len(missing)
+    listener.progress(n_found, len(shards))
+    with files.locked(out, wait=False):
+        if missing:
+            answered = _answered(address, content, missing, options)
+            for n_done, (name, text) in enumerate(answered, n_found + 1):
+                files.write_text(folder / name, text)
+                listener.progress(n_done, len(shards))
+        head = _table(model, [], options)
+        n_answers = n_errors = 0
+        with files.durable(out / "predictions.csv") as file:
+            file.write(head.encode())
+            for name in shards:
+                text = (folder / name).read_bytes().decode()
+                file.write(text.removeprefix(head).encode())
+                lines = csv.DictReader(io.StringIO(text, newline=""))
+                errors = [line["error"] for line in lines]
+                n_answers, n_errors = n_answers + len(errors), n_errors + sum(map(bool, errors))
+    return BatchResult(out / "predictions.csv", n_answers, n_errors, n_found)
+
+
+def _answered(
+    address: str, content: bytes, shards: Mapping[str, list[str]], options: PictureOptions
+) -> Iterator[tuple[str, str]]:
+    """Name and text of each shard, as they come."""
+    ray = connect(address)
+    data = importlib.import_module("ray.data")
+    try:
+        with cluster_errors():
+            context = data.DataContext.get_current()
+            context.enable_progress_bars = context.print_on_execution_start = False
+            # Ray Data gives the shards of a lost process out again; what one raises ends all.
+            rows = [{"name": name, "inputs": part} for name, part in shards.items()]
+            n_actors = max(1, min(len(rows), int(ray.cluster_resources().get("CPU", 1))))
+            answered = data.from_items(rows, override_num_blocks=len(rows)).map(
+                _AnsweringProcess,
+                fn_constructor_args=(ray.put(content), os.getcwd(), options),
+                compute=data.ActorPoolStrategy(size=n_actors),
+                num_cpus=1,
+            )
+            for row in answered.iter_rows():
+                if row["unseen"]:
+                    raise BackendError(
+                        "E910",
+                        "A machine of the cluster does not see the file",
+                        where=row["unseen"],
+                        fix="Put the files on storage that all machines share",
+                    )
+                yield row["name"], row["text"]
+    finally:
+        ray.shutdown()
+
+
+class _AnsweringProcess:
+    """A model in a process of the cluster."""
+
+    def __init__(self, content: Any, folder: str, options: PictureOptions) -> None:
+        import ray
+
+        self._model = Model(ray.get(content))
+        self._options = options
+        with suppress(OSError):  # relative names then mean what they mean to the driver
+            os.chdir(folder)
+
+    def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
+        paths = [Path(name) for name in row["inputs"]]
+        for path in paths:
+            if not path.exists():  # as a value: of what is raised Ray Data keeps no cause
+                return {"name": row["name"], "text": "", "unseen": str(path)}
+        text = _table(self._model, paths, self._options)
+        return {"name": row["name"], "text": text, "unseen": ""}
+
+
+def _table(model: Model, paths: Sequence[Path], options: PictureOptions) -> str:
+    """What `tenfold predict --csv` prints of these files."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(csv_head(model.labels))
+    for answer in answer_files(model, paths, options):
+        writer.writerow(csv_row(answer, model.labels))
+    return text.getvalue()
+
+
+def _parts(paths: Sequence[Path], size: int) -> Iterator[Sequence[Path]]:
+    for start in range(0, len(paths), size):
+        yield paths[start : start + size]
+
+
+def _shard_name(i: int, model: Model, paths: Sequence[Path], options: PictureOptions) -> str:
+    """A name that no other answers have: by model, options, names, sizes and times of the files."""
+    digest = hashlib.sha256(f"{model.sha256} {options}\n".encode())
+    for path in paths:
+        with files.os_errors("read", path):
+            status = path.stat()
+        digest.update(json.dumps([str(path), status.st_size, status.st_mtime_ns]).encode())
+    return f"shard-{i:06}-{digest.hexdigest()[:16]}.csv"

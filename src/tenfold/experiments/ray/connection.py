@@ -1,0 +1,103 @@
+"""The connection to a Ray cluster, and what went wrong there in one line."""
+
+import logging
+import os
+import signal
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from types import ModuleType
+from typing import Any
+
+from tenfold.core.errors import BackendError, TenfoldError
+from tenfold.core.processes import usable_cores
+from tenfold.experiments.sweeps.environment import ENVIRONMENT
+
+LOCAL = "local"
+
+STORE_BYTES = 150 << 20
+"""Shared memory of a cluster that is started here: it holds results on their way, no rows."""
+
+
+def connect(address: str, n_cores: int | None = None) -> ModuleType:
+    """Ray, connected. Usage statistics and dashboard are off, the token is on.
+
+    Args:
+      address: As in `RayCluster`.
+      n_cores: Of a cluster that is started here; None: all that this process may use.
+
+    Raises:
+      BackendError: Ray is not installed, or there is no such cluster, or its token is another one.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_AUTH_MODE", "token")
+    try:
+        import ray
+    except ImportError as error:
+        raise BackendError(
+            "E908", "A cluster needs Ray", fix="pip install 'tenfold[cluster]'", cluster=address
+        ) from error
+    started: dict[str, Any] = {
+        "num_cpus": n_cores or usable_cores(),
+        "object_store_memory": STORE_BYTES,
+        "include_dashboard": False,
+    }
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        with warnings.catch_warnings():
+            # Ray's processes are other programs at once: JAX has nothing to fear in them.
+            warnings.filterwarnings("ignore", message=r"os\.fork\(\)")
+            ray.init(
+                address=address,
+                runtime_env={"env_vars": dict(ENVIRONMENT)},
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                **(started if address == LOCAL else {}),
+            )
+    except (ray.exceptions.RayError, ConnectionError, RuntimeError, ValueError) as error:
+        raise BackendError(
+            "E909",
+            "No cluster to work on",
+            expected="local, or the HOST:PORT of a cluster this computer belongs to",
+            fix="Start one with: ray start --head (docs/guide/scale.md)",
+            cluster=address,
+            reason=first_line(error),
+        ) from error
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, handler)  # Ray would end this process its own way
+    return ray
+
+
+@contextmanager
+def cluster_errors() -> Iterator[None]:
+    """Raise what a task raised as it was, and the failure of a cluster as an error of ours.
+
+    Raises:
+      TenfoldError: What a task raised.
+      BackendError: A task or the cluster failed in another way.
+    """
+    from ray.exceptions import RayError, RayTaskError
+
+    try:
+        yield
+    except RayTaskError as error:
+        raise task_error(error) from error
+    except RayError as error:
+        raise BackendError("E907", "The cluster failed", reason=first_line(error)) from error
+
+
+def task_error(error: Any) -> Exception:
+    """What a task raised, as it was; what is not ours, as one line."""
+    cause = error.cause
+    if isinstance(cause, TenfoldError):
+        return cause
+    fix = "Is the same Tenfold installed on every machine?"
+    return BackendError("E905", "A worker cannot work", fix=fix, reason=first_line(cause))
+
+
+def first_line(error: object) -> str:
+    """The first line of what an error says."""
+    with suppress(IndexError):
+        return str(error).strip().splitlines()[0]
+    return type(error).__name__

@@ -1,0 +1,193 @@
+"""Trials as tasks of a Ray cluster: an executor of `sweep` and `compare`."""
+
+import importlib.metadata
+import tempfile
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Self
+
+from tenfold.core import files
+from tenfold.core.errors import BackendError, FileError, SettingsError
+from tenfold.core.progress import Listener
+from tenfold.experiments.ray.connection import (
+    LOCAL,
+    cluster_errors,
+    connect,
+    first_line,
+    task_error,
+)
+from tenfold.experiments.ray.shipped_rows import Shipped, key_of, rows_here, ship
+from tenfold.experiments.sweeps.environment import check_process
+from tenfold.experiments.sweeps.executors import ATTEMPTS
+from tenfold.experiments.sweeps.job import Job
+from tenfold.experiments.sweeps.trials import run_trial
+
+LOOK_SECONDS = 1.0
+"""How often the driver looks which machines there are."""
+
+Files = dict[str, bytes]
+
+
+class RayCluster:
+    """Trials as tasks of one core each, on every machine of a Ray cluster. See `Executor`.
+
+    A task whose worker or machine is lost is given out again by Ray, `ATTEMPTS` times in all; it
+    begins anew, for its checkpoints were there. Machines may come and go while a sweep is made.
+    Epochs are not reported.
+
+    Attributes:
+      n_workers: Trials made at once, at most: the cores of the cluster when it was joined.
+    """
+
+    def __init__(self, address: str, n_workers: int | None = None) -> None:
+        """Say where; the cluster is started or joined by `with`.
+
+        Args:
+          address: `local` starts Ray on this computer; else the HOST:PORT of a cluster that this
+            computer belongs to, or `auto`.
+          n_workers: Cores to use, at most; None: all there are.
+
+        Raises:
+          SettingsError: Fewer than one.
+        """
+        if n_workers is not None and n_workers < 1:
+            raise SettingsError("E803", "Too few", expected="1 or more", workers=n_workers)
+        self._address, self._limit = address, n_workers
+        self.n_workers = n_workers or 1
+        self._shipped: dict[str, tuple[str, Shipped]] = {}
+        self._alive = self._n_entered = 0
+
+    def __enter__(self) -> Self:
+        self._n_entered += 1
+        if self._n_entered == 1:
+            self._ray = connect(self._address, self._limit)
+            self._shipped.clear()  # rows in the store of a cluster that was left
+            self._alive = 0
+            self._check = self._ray.remote(num_cpus=1)(_check_there)
+            self._make = self._ray.remote(
+                num_cpus=1, max_retries=ATTEMPTS - 1, retry_exceptions=[FileError]
+            )(_make_there)
+            self.n_workers = self._slots()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """The cluster is left with the outermost block; tasks of this driver end with it."""
+        self._n_entered -= 1
+        if self._n_entered == 0:
+            self._ray.shutdown()
+
+    def start(self, learners: Iterable[str], n_trials: int) -> None:
+        with cluster_errors():
+            self._ray.get(self._check.remote(list(learners)))
+
+    def run(
+        self, jobs: Sequence[Job], listener: Listener, has_time: Callable[[], bool] = lambda: True
+    ) -> Iterator[Job]:
+        pending, running = deque(jobs), dict[Any, Job]()
+        looked, slots = 0.0, 1
+        while True:
+            if time.monotonic() - looked > LOOK_SECONDS:
+                looked, slots = time.monotonic(), self._slots()
+                self._count_machines(listener)
+            while pending and len(running) < slots and has_time():
+                job = pending.popleft()
+                listener.trial_started(job.name)
+                running[self._make.remote(job.as_plain(), *self._rows_of(job.data))] = job
+            if not running:
+                return
+            refs = list(running)
+            ready, _ = self._ray.wait(refs, num_returns=1, timeout=LOOK_SECONDS)
+            if ready:
+                ready, _ = self._ray.wait(refs, num_returns=len(refs), timeout=0)
+            for ref in ready:
+                job = running.pop(ref)
+                self._end(job, ref)
+                yield job
+
+    def _slots(self) -> int:
+        n_cores = int(self._ray.cluster_resources().get("CPU", 0))
+        return max(1, min(n_cores, self._limit or n_cores))
+
+    def _count_machines(self, listener: Listener) -> None:
+        """Say that some are lost: what they were at begins anew elsewhere."""
+        n_alive = sum(node["Alive"] for node in self._ray.nodes())
+        if n_alive < self._alive:
+            lost = self._alive - n_alive
+            listener.warn(f"{lost} of {self._alive} machines lost: their trials are made again")
+        self._alive = n_alive
+
+    def _rows_of(self, folder: str) -> tuple[str, Shipped]:
+        """What names the rows, and their parts in Ray's store, put there once.
+
+        They stand in a list: Ray would fetch them for each task, wanted or not.
+        """
+        if folder not in self._shipped:
+            path = Path(folder)
+            shipped = [] if self._address == LOCAL else ship(path, self._ray.put)
+            self._shipped[folder] = key_of(path), shipped
+        return self._shipped[folder]
+
+    def _end(self, job: Job, ref: Any) -> None:
+        """Write what a task made, or why there is nothing."""
+        try:
+            keep(job, self._ray.get(ref))
+        except self._ray.exceptions.RayTaskError as error:
+            raise task_error(error) from error
+        except self._ray.exceptions.RayError as error:
+            job.give_up(f"its worker died, {ATTEMPTS} times: {first_line(error)}")
+
+
+def _check_there(learners: list[str]) -> None:
+    """Whether a process of the cluster can make trials of these learners."""
+    for learner in learners:
+        check_process(learner)
+
+
+def _make_there(plain: dict[str, Any], key: str, shipped: Shipped) -> Files:
+    """A trial in a folder of the machine this runs on: its files."""
+    import ray
+
+    job = Job.from_plain(plain)
+    check_versions(job.record["versions"])
+    check_process(job.learner)
+    data = rows_here(Path(job.data), key, shipped, ray.get)
+    with tempfile.TemporaryDirectory(prefix="tenfold-") as name:
+        folder = Path(name) / job.name
+        run_trial(replace(job, folder=str(folder), data=str(data)))
+        return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+
+def check_versions(versions: Mapping[str, str]) -> None:
+    """Refuse to compute with other libraries than the driver has: bits would differ.
+
+    Raises:
+      BackendError: One is another version here.
+    """
+    here = {name: importlib.metadata.version(name) for name in versions if name != "python"}
+    if other := [f"{name} {own}" for name, own in here.items() if own != versions[name]]:
+        wanted = ", ".join(f"{name} {versions[name]}" for name in here)
+        raise BackendError(
+            "E906",
+            "A worker with other versions",
+            expected=wanted,
+            fix="Install the same everywhere",
+            found=", ".join(other),
+        )
+
+
+def keep(job: Job, made: Files) -> None:
+    """Write the files of a trial into its folder, unless it has ended there already.
+
+    `run.json` is written last: a trial whose driver ends in between is no trial yet.
+
+    Raises:
+      FileError: The folder cannot be written.
+    """
+    folder = job.begin().path
+    with files.locked(folder):
+        if not job.has_ended():
+            for name in sorted(made, key=lambda name: name == "run.json"):
+                files.write_bytes(folder / name, made[name])

@@ -1,0 +1,100 @@
+"""The rows of a sweep on their way to other machines: file by file, a part at a time.
+
+Nobody holds them whole in memory: a folder of pictures that is streamed here is streamed there.
+"""
+
+import hashlib
+import shutil
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tenfold.core import files
+from tenfold.experiments.sweeps.shared_rows import MANIFEST
+
+PART_BYTES = 32 << 20
+"""Bytes that are read, sent and written at once, at most."""
+
+Part = NDArray[np.uint8]
+"""Bytes of a file (n,), which Ray sends without copying them."""
+
+Shipped = list[tuple[str, list[Any]]]
+"""The name of each file of rows, and what stands for its parts, in their order; the manifest is the
+last file."""
+
+
+def key_of(folder: Path) -> str:
+    """What names rows: SHA-256 of the names, sizes and bytes of their files.
+
+    Raises:
+      FileError: One cannot be read.
+    """
+    digest = hashlib.sha256()
+    for path in _files_of(folder):
+        digest.update(f"{path.name}\n{path.stat().st_size}\n".encode())
+        for part in _parts_of(path):
+            digest.update(part.data)
+    return digest.hexdigest()
+
+
+def ship(folder: Path, put: Callable[[Part], Any]) -> Shipped:
+    """Hand over the files of rows.
+
+    Args:
+      folder: As `shared_rows.share` wrote it.
+      put: Takes a part and returns what stands for it.
+
+    Raises:
+      FileError: A file cannot be read.
+    """
+    return [(path.name, [put(part) for part in _parts_of(path)]) for path in _files_of(folder)]
+
+
+def rows_here(shared: Path, key: str, shipped: Shipped, get: Callable[[Any], Part]) -> Path:
+    """The folder of the rows on this machine: the driver's own where it is seen from here, else the
+    machine's, where they are written the first time.
+
+    Args:
+      shared: Where the driver has them.
+      key: What `key_of` says of them.
+      shipped: What `ship` returned.
+      get: Brings a part over.
+
+    Raises:
+      FileError: They cannot be written.
+    """
+    if (shared / MANIFEST).is_file() and _key_once(shared) == key:
+        return shared
+    above = files.cache_folder() / "rows"
+    with files.os_errors("create", above):
+        above.mkdir(parents=True, exist_ok=True)
+    folder = above / key
+    with files.locked(above):  # one process of the machine writes, the others wait for it
+        if not (folder / MANIFEST).is_file():
+            with files.os_errors("write", folder):
+                shutil.rmtree(folder, ignore_errors=True)  # half of it, from a process that died
+                folder.mkdir()
+            for name, parts in shipped:
+                with files.durable(folder / name) as file:
+                    for part in parts:
+                        file.write(get(part).data)
+    return folder
+
+
+_key_once = cache(key_of)
+"""The key of a folder that is seen, read once in each process."""
+
+
+def _files_of(folder: Path) -> list[Path]:
+    with files.os_errors("read", folder):
+        return sorted(folder.iterdir(), key=lambda path: (path.name == MANIFEST, path.name))
+
+
+def _parts_of(path: Path) -> Iterator[Part]:
+    with files.os_errors("read", path), path.open("rb") as file:
+        while (part := np.fromfile(file, np.uint8, PART_BYTES)).size:
+            yield part

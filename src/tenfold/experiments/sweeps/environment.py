@@ -1,0 +1,51 @@
+"""What every process that makes trials has in common, so that all of them compute alike."""
+
+import functools
+import os
+from collections.abc import Mapping
+
+from tenfold.core.errors import SettingsError
+from tenfold.learners import LEARNERS
+from tenfold.learners.jax_runtime import prepare
+from tenfold.learners.training import check_compiler
+
+THREADS = 1
+"""Threads of a trial, wherever it runs: sums in another order have other last bits."""
+
+ENVIRONMENT: Mapping[str, str] = dict.fromkeys(
+    (
+        "OMP_NUM_THREADS",  # NumPy, SciPy, scikit-learn
+        "OPENBLAS_NUM_THREADS",
+        "MKL_NUM_THREADS",
+        "LOKY_MAX_CPU_COUNT",  # joblib in scikit-learn's forests
+        "NPROC",  # XLA's own pool
+        "PJRT_NPROC",
+        "JAX_NUM_CPU_DEVICES",  # one device: halves of a batch would be summed otherwise
+    ),
+    str(THREADS),
+)
+"""What must stand in a worker's environment before its Python starts."""
+
+
+@functools.cache
+def check_process(learner: str) -> None:
+    """Refuse, once in a process, to make trials of a learner that would not be right.
+
+    JAX starts here for a learner that is trained with it.
+
+    Raises:
+      SettingsError: The process was not started with `ENVIRONMENT`, so that its trials would
+        differ from those of another process.
+      BackendError: JAX's compiler computes wrongly here: every trial of a network would fail.
+    """
+    if missing := [name for name, value in ENVIRONMENT.items() if os.environ.get(name) != value]:
+        raise SettingsError(
+            "E813",
+            "A worker with other threads",
+            expected="the variables of sweeps.environment.ENVIRONMENT set",
+            fix="Start worker processes with them",
+            missing=missing,
+        )
+    if LEARNERS[learner].epochs:
+        prepare()
+        check_compiler()

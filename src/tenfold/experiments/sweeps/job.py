@@ -1,0 +1,90 @@
+"""A job: one trial of a sweep as plain values, and what its folder says of it."""
+
+import dataclasses
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tenfold.core import files
+from tenfold.core.errors import RunError
+from tenfold.core.settings import Settings
+from tenfold.runs.record import Record, Run
+
+ENDED = ("finished", "stopped")
+"""States of a trial that is not made again."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A trial to make: plain values alone, which JSON and pickle carry anywhere.
+
+    Attributes:
+      folder: The run folder of the trial, made by whoever makes the trial; unique in its sweep.
+      data: Folder of the data, as `shared_rows.share` wrote it.
+      record: `run.json` at its beginning: settings, fingerprint, versions.
+      stop_below: (epoch, score): stop after that epoch unless the validation score is above.
+      kind: Jobs of one kind compile the same programs: a process that made one is quicker at it.
+      cost: Multiplications of the whole training, to begin with the longest.
+    """
+
+    folder: str
+    data: str
+    record: dict[str, Any]
+    stop_below: tuple[tuple[int, float], ...] = ()
+    kind: str = ""
+    cost: float = 0.0
+
+    @property
+    def name(self) -> str:
+        """What people call the trial."""
+        return Path(self.folder).name
+
+    @property
+    def learner(self) -> str:
+        """What is trained."""
+        return str(self.record["learner"])
+
+    @property
+    def settings(self) -> Settings:
+        """The settings of the trial."""
+        return Settings.model_validate(self.record["config"])
+
+    @classmethod
+    def from_plain(cls, plain: dict[str, Any]) -> "Job":
+        """A job from what `as_plain` and JSON made of it."""
+        limits = tuple((int(epoch), float(score)) for epoch, score in plain["stop_below"])
+        return cls(**{**plain, "stop_below": limits})
+
+    def as_plain(self) -> dict[str, Any]:
+        """The job as JSON has it."""
+        return dataclasses.asdict(self)
+
+    def begin(self) -> Run:
+        """The run folder of the trial, made if it is not there.
+
+        Raises:
+          FileError: It cannot be made.
+        """
+        folder = Path(self.folder)
+        with files.os_errors("create", folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        return Run(folder, Record.model_validate(self.record))
+
+    def has_ended(self) -> bool:
+        """Whether the folder holds the trial, finished or stopped."""
+        with suppress(RunError):
+            record = Run.open(self.folder).record
+            same = record.config == Record.model_validate(self.record).config
+            return same and record.state in ENDED
+        return False
+
+    def give_up(self, why: str) -> None:
+        """Write down that the trial failed, for a worker that cannot any more.
+
+        Raises:
+          FileError: The folder cannot be written.
+        """
+        run = self.begin()
+        run.record.error = why
+        run.finish("failed")
