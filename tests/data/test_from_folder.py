@@ -157,8 +157,11 @@ def test_a_validation_folder_is_the_validation_part(tmp_path: Path, name: str) -
 
 
 def test_train_valid_and_test_are_three_parts(tmp_path: Path) -> None:
-    for part in ("train", "valid", "test"):
-        colour_folder(tmp_path / "dataset" / part, 3 if part == "train" else 1)
+    for seed, part in enumerate(("train", "valid", "test")):
+        for label in COLOURS:
+            for i in range(3 if part == "train" else 1):
+                path = tmp_path / "dataset" / part / label / f"{i}.png"
+                save(coloured(label, 1000 * seed + i), path)
     data = tenfold.load(tmp_path)
     parts = split(data, validation_size=0.15)
     assert (len(parts.train), len(parts.validation), len(parts.test)) == (9, 3, 3)

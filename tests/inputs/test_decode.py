@@ -307,7 +307,8 @@ def decode_damaged(n: int, seed: int) -> str:
 def run_damaged(n: int, seed: int) -> tuple[int, int]:
     """In a process of its own: a decoder that crashes must not take the tests with it."""
     done = subprocess.run(
-        [sys.executable, "-W", "error", __file__, str(n), str(seed)],
+        [sys.executable, "-W", "error", "-m", __name__, str(n), str(seed)],
+        cwd=Path(__file__).parents[2],
         capture_output=True,
         text=True,
         check=False,
