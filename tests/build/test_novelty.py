@@ -21,7 +21,9 @@ from tenfold import Dataset, Prediction, Predictions, Run
 from tenfold.build import build
 from tenfold.build.novelty import OFF, UNSURE_SHARE, Distance, Novelty, fit_distance, fit_novelty
 from tenfold.build.onnx import check_agreement
+from tenfold.build.problem import Problem
 from tenfold.core.contract import METADATA_KEY, Contract, ImageInput
+from tenfold.core.settings import resolve
 from tenfold.learners import LEARNERS
 from tenfold.model.model import Model
 from tenfold.model.onnx_check import OPERATORS
@@ -369,3 +371,14 @@ def test_pictures_are_measured_as_they_are() -> None:
     assert found is not None and found.whitening is None and found.axes.shape == (3, 2)
     steps = found.of(np.diag([10, 10, 3]).astype(np.float32))
     np.testing.assert_allclose(steps, [10, 10, 3 * OFF**0.5], atol=0.2)
+
+
+def test_doubt_that_hardly_varies_decides_nothing() -> None:
+    # Three rows in a thousand are rare, and the columns say nothing of it: all answers are 0.998.
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(rng.normal(size=(4_000, 2)), columns=list("ab"))
+    frame["y"] = np.where(rng.permutation(4_000) < 12, "rare", "common")
+    data = tenfold.load(frame, target="y")
+    problem = Problem(data, tenfold.split(data), resolve({"learner": "logistic"}, table=True))
+    answers = Model(build.fit_model(problem).content).predict(frame)
+    assert isinstance(answers, Predictions) and answers.unsure.mean() < 0.1
