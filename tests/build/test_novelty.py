@@ -379,6 +379,7 @@ def test_doubt_that_hardly_varies_decides_nothing() -> None:
     frame = pd.DataFrame(rng.normal(size=(4_000, 2)), columns=list("ab"))
     frame["y"] = np.where(rng.permutation(4_000) < 12, "rare", "common")
     data = tenfold.load(frame, target="y")
-    problem = Problem(data, tenfold.split(data), resolve({"learner": "logistic"}, table=True))
-    answers = Model(build.fit_model(problem).content).predict(frame)
+    settings = resolve({"learner": "logistic"}, table=True)
+    split = tenfold.split(data, test_size=0.25, validation_size=settings.validation_size)
+    answers = Model(build.fit_model(Problem(data, split, settings)).content).predict(frame)
     assert isinstance(answers, Predictions) and answers.unsure.mean() < 0.1
