@@ -14,7 +14,7 @@ from PIL import Image
 
 import tenfold
 from tenfold import Dataset, Run
-from tenfold.build import build
+from tenfold.build import problem
 from tenfold.core.errors import FileError
 from tenfold.data import disk_images
 from tenfold.data.disk_images import StoredImages, Writer, few
@@ -99,7 +99,7 @@ def test_the_same_model_as_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyP
     folder = colours(tmp_path / "pictures", 240)
     known = tenfold.load(folder)
     monkeypatch.setattr(convolution, "STATISTICS_ROWS", 64)
-    monkeypatch.setattr(build, "MAX_NOVELTY", 64)
+    monkeypatch.setattr(problem, "MAX_NOVELTY", 64)
     whole = trained(known)
     monkeypatch.setenv("TENFOLD_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(disk_images, "in_memory_bytes", lambda: 50_000)
