@@ -20,7 +20,7 @@ from tenfold import Dataset, Run
 from tenfold.core.errors import FileError, FormatError
 from tenfold.core.progress import Listener
 from tenfold.core.records import Epoch
-from tenfold.learners.checkpoints import Checkpoint, Checkpoints, decode, encode
+from tenfold.learners.checkpoints import Checkpoint, Checkpoints, encode, read_checkpoint
 from tests.support.errors import refused
 from tests.support.program import Program, finish, start_python
 
@@ -33,9 +33,9 @@ import resource, signal, sys, time
 import numpy as np, tenfold
 from tenfold.learners import checkpoints
 from tenfold.learners import Listener
-from tenfold.learners.jax_runtime import prepare
+from tenfold.learners.jax_runtime import import_ahead
 signal.signal(signal.SIGTERM, signal.default_int_handler)
-prepare()
+import_ahead()
 checkpoints.EVERY_SECONDS = 0.1
 
 class Slow(Listener):
@@ -292,7 +292,7 @@ arrays = st.dictionaries(
 def test_a_file_gives_back_what_was_written(found: dict[str, np.ndarray]) -> None:
     path = Path("one.checkpoint")
     path.write_bytes(encode(Checkpoint(found, (EPOCH,))))
-    again = decode(path)
+    again = read_checkpoint(path)
     assert again.history == (EPOCH,)
     assert again.arrays.keys() == found.keys()
     for name, array in found.items():
@@ -312,7 +312,7 @@ def test_any_changed_byte_and_any_cut_is_noticed(data: st.DataObject) -> None:
     path = Path("one.checkpoint")
     path.write_bytes(content)
     with refused("E631", "problem='its SHA-256"):
-        decode(path)
+        read_checkpoint(path)
 
 
 def signed(content: bytes) -> bytes:
@@ -346,9 +346,9 @@ def test_a_file_of_another_form_is_refused(content: bytes) -> None:
     path = Path("one.checkpoint")
     path.write_bytes(signed(content))
     with pytest.raises(FormatError, match="A checkpoint of another version of Tenfold"):
-        decode(path)
+        read_checkpoint(path)
     path.write_bytes(signed(safetensors_of(with_floats(1, 4), b"1234")))
-    assert decode(path).arrays["w"].shape == (1,) and decode(path).history == ()
+    assert read_checkpoint(path).arrays["w"].shape == (1,) and read_checkpoint(path).history == ()
 
 
 def test_a_file_that_is_too_large_is_not_read() -> None:
@@ -356,7 +356,7 @@ def test_a_file_that_is_too_large_is_not_read() -> None:
     with path.open("wb") as file:
         file.truncate((1 << 33) + 1)  # no byte of it takes room
     with refused("E631", "larger than 8589934592 bytes"):
-        decode(path)
+        read_checkpoint(path)
 
 
 def test_the_two_newest_are_kept_and_nothing_when_it_is_over(tmp_path: Path) -> None:

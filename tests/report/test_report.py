@@ -20,7 +20,7 @@ from tenfold.core.contract import Decision
 from tenfold.core.errors import RunError
 from tenfold.core.settings import Reading
 from tenfold.evaluation import AnyEvaluation, RegressionEvaluation
-from tenfold.report import draw_examples, save, write_report
+from tenfold.report import draw_examples, save_plot, write_report
 from tenfold.report.commands import commands
 from tenfold.report.layers import layer_rows
 from tenfold.report.plots import confusion_figure, history_figure, precision_recall_figure
@@ -52,7 +52,7 @@ def an_evaluation(n_labels: int, names: list[str] | None = None) -> Evaluation:
 
 @pytest.mark.parametrize("n_labels", [2, 10, 26, 60])
 def test_the_confusion_matrix_grows_with_its_labels(tmp_path: Path, n_labels: int) -> None:
-    save(confusion_figure(an_evaluation(n_labels)), tmp_path / "m.png")
+    save_plot(confusion_figure(an_evaluation(n_labels)), tmp_path / "m.png")
     width, height = png_size(tmp_path / "m.png")
     assert width > 1.5 * height
     # 50 points of a cell's width hold a number of five digits at 8 points.
@@ -62,7 +62,7 @@ def test_the_confusion_matrix_grows_with_its_labels(tmp_path: Path, n_labels: in
 
 def test_equal_evaluations_are_equal_pictures(tmp_path: Path) -> None:
     for name in ("a.png", "b.png"):
-        save(confusion_figure(an_evaluation(3)), tmp_path / name)
+        save_plot(confusion_figure(an_evaluation(3)), tmp_path / name)
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
 
 
@@ -74,8 +74,10 @@ def test_the_history_is_drawn_with_and_without_validation(tmp_path: Path) -> Non
         "val_loss": 0.6,
         "val_accuracy": 0.7,
     }
-    save(history_figure([row, row | {"epoch": 2.0}]), tmp_path / "with.png")
-    save(history_figure([row | {"val_loss": None, "val_accuracy": None}]), tmp_path / "without.png")
+    save_plot(history_figure([row, row | {"epoch": 2.0}]), tmp_path / "with.png")
+    save_plot(
+        history_figure([row | {"val_loss": None, "val_accuracy": None}]), tmp_path / "without.png"
+    )
     assert png_size(tmp_path / "with.png") == png_size(tmp_path / "without.png")
     assert (tmp_path / "with.png").read_bytes() != (tmp_path / "without.png").read_bytes()
 
@@ -138,14 +140,14 @@ def two_labels(names: tuple[str, str] = ("ham", "spam")) -> tuple[Evaluation, Co
 
 
 def test_precision_and_recall_are_drawn_for_two_labels(tmp_path: Path) -> None:
-    save(precision_recall_figure(*two_labels()), tmp_path / "one.png")
-    save(precision_recall_figure(*two_labels(("a" * 60, "b" * 60))), tmp_path / "long.png")
+    save_plot(precision_recall_figure(*two_labels()), tmp_path / "one.png")
+    save_plot(precision_recall_figure(*two_labels(("a" * 60, "b" * 60))), tmp_path / "long.png")
     assert png_size(tmp_path / "one.png") == png_size(tmp_path / "long.png")
 
 
 def test_for_more_labels_there_is_no_precision_and_recall_to_draw(tmp_path: Path) -> None:
     with refused("E702", "positive=None"):
-        save(
+        save_plot(
             precision_recall_figure(an_evaluation(3), np.zeros(1, int), np.ones((1, 3))),
             tmp_path / "p",
         )
@@ -171,8 +173,10 @@ def a_regression(
 @pytest.mark.parametrize("target", ["price", "a name of a column that is far too long " * 4])
 def test_few_and_many_values_are_drawn_with_any_name(tmp_path: Path, n: int, target: str) -> None:
     result, y, value = a_regression(n, target)
-    save(predicted_vs_true_figure(result, y, value, value - 1e5, value + 1e5), tmp_path / "p.png")
-    save(residuals_figure(result, y, value), tmp_path / "r.png")
+    save_plot(
+        predicted_vs_true_figure(result, y, value, value - 1e5, value + 1e5), tmp_path / "p.png"
+    )
+    save_plot(residuals_figure(result, y, value), tmp_path / "r.png")
     assert png_size(tmp_path / "p.png") == (696, 672)
     assert png_size(tmp_path / "r.png") == (1080, 480)
 
@@ -180,16 +184,18 @@ def test_few_and_many_values_are_drawn_with_any_name(tmp_path: Path, n: int, tar
 def test_values_that_are_all_equal_are_drawn(tmp_path: Path) -> None:
     same = np.full(10, 5.0)
     result = evaluate_values(same, same, baseline_value=5, baseline_kind="mean")
-    save(predicted_vs_true_figure(result, same, same), tmp_path / "p.png")
-    save(residuals_figure(result, same, same), tmp_path / "r.png")
+    save_plot(predicted_vs_true_figure(result, same, same), tmp_path / "p.png")
+    save_plot(residuals_figure(result, same, same), tmp_path / "r.png")
 
 
 @pytest.mark.parametrize("n", [1, 2, 30, 900])
 def test_a_forecast_is_drawn_over_time(tmp_path: Path, n: int) -> None:
     y = np.arange(n, dtype=float)
     labels = [f"2024-01-01T00:{i:02d}:00 and more than fits" for i in range(n)]
-    save(forecast_figure(y, y + 1, y, y + 2, labels, target="degrees"), tmp_path / "band.png")
-    save(forecast_figure(y, y + 1, None, None, labels, target="degrees"), tmp_path / "bare.png")
+    save_plot(forecast_figure(y, y + 1, y, y + 2, labels, target="degrees"), tmp_path / "band.png")
+    save_plot(
+        forecast_figure(y, y + 1, None, None, labels, target="degrees"), tmp_path / "bare.png"
+    )
     assert png_size(tmp_path / "band.png") == png_size(tmp_path / "bare.png")
     assert (tmp_path / "band.png").read_bytes() != (tmp_path / "bare.png").read_bytes()
 
@@ -197,7 +203,7 @@ def test_a_forecast_is_drawn_over_time(tmp_path: Path, n: int) -> None:
 def test_the_history_of_a_regression_has_no_accuracy_to_draw(tmp_path: Path) -> None:
     names = ("accuracy", "val_loss", "val_accuracy")
     row: dict[str, float | None] = {"epoch": 1.0, "loss": 0.5} | dict.fromkeys(names)
-    save(history_figure([row]), tmp_path / "h.png")
+    save_plot(history_figure([row]), tmp_path / "h.png")
     assert png_size(tmp_path / "h.png")[0] == 540
 
 

@@ -308,3 +308,49 @@ def test_functions_take_at_most_seven_parameters() -> None:
                 if n + bool(taken.vararg) + bool(taken.kwarg) > 7 and wing_of(path) != "cli":
                     wide.add(node.name)
     assert wide <= set(PUBLIC_SIGNATURES)
+
+
+NAMES_IN_TWO_MODULES = {
+    "main": "each program of its own has one: the command line, the worker, the rank, the example",
+    "export": "the command and the function that it stands for",
+    "train": "the command and the function that it stands for",
+    "evaluate": "the command and the function that it stands for",
+    "read": "a dataset of the catalogue, and a page of digits: both are called by their module",
+    "number_text": "a cell of ours with the digits of float32, and one that is read as it was",
+}
+"""Public names that two modules define, and why; at most ten."""
+
+
+def test_public_names_are_defined_once() -> None:
+    places: dict[str, set[str]] = {}
+    for path in MODULES:
+        for node in ast.parse(path.read_text("utf-8")).body:
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+                places.setdefault(node.name, set()).add(name_of(path))
+    twice = {name for name, where in places.items() if len(where) > 1 and name[0] != "_"}
+    assert twice <= set(NAMES_IN_TWO_MODULES) and len(NAMES_IN_TWO_MODULES) <= 10
+
+
+WIDE = {
+    "experiments/train.py": 18,
+    "build/build.py": 16,
+    "build/onnx/__init__.py": 16,
+    "experiments/evaluate.py": 15,
+    "build/problem.py": 14,
+    "learners/network.py": 12,
+    "learners/training/convolution.py": 11,
+    "learners/__init__.py": 11,
+}
+"""Modules that import more than ten others of ours, and how many: to become fewer."""
+
+
+def test_a_module_imports_few_others() -> None:
+    for path in MODULES:
+        others = {module_named(name) for name in imported(path) if name.startswith("tenfold.")}
+        n, most = len(others - {None, path}), WIDE.get(name_of(path), 10)
+        assert name_of(path) == "cli/main.py" or n <= most, (name_of(path), n)
+
+
+def test_the_formatter_lays_out_the_code() -> None:
+    skips = [name_of(path) for path in MODULES if "# fmt: skip" in path.read_text("utf-8")]
+    assert len(skips) <= 10

@@ -30,7 +30,7 @@ from tenfold.experiments.evaluate import evaluate as evaluate_run
 from tenfold.experiments.evaluate import load_for
 from tenfold.experiments.evaluate import robustness as robustness_of
 from tenfold.learners import LEARNERS
-from tenfold.learners.jax_runtime import prepare
+from tenfold.learners.jax_runtime import import_ahead
 from tenfold.report import write_comparison
 from tenfold.report.network_page import write_page
 from tenfold.runs.comparison import compare_runs
@@ -129,7 +129,7 @@ def train(
     if resume is not None:
         _check_alone(given)
     if resume is not None or _needs_jax(settings):
-        prepare()
+        import_ahead()
     try:
         with TerminalListener() as listener:
             if resume is not None:

@@ -11,7 +11,7 @@ from tenfold.cli.answers import drawn
 from tenfold.core.errors import TenfoldError
 from tenfold.inputs.pictures.decode import PictureOptions
 from tenfold.model.model import Model
-from tenfold.model.transcript import Transcript, as_json, transcribe, write_annotated
+from tenfold.model.transcript import Transcript, transcribe, transcript_json, write_annotated
 
 
 class ReadPage(NamedTuple):
@@ -57,7 +57,7 @@ def print_pages_json(model: Model, pages: Iterator[ReadPage]) -> bool:
         if page.read is None:
             found: dict[str, Any] = {"input": page.input, "error": page.error}
         else:
-            found = {"input": page.input, "lines": as_json(page.read)}
+            found = {"input": page.input, "lines": transcript_json(page.read)}
         print(separator + json.dumps(found), end="")
         separator = ",\n"
         if page.picture:

@@ -81,7 +81,7 @@ def write_evidence(run: Run, data: Dataset, split: Split, *, robust: bool = Fals
         written = thread.submit(WRITE_ROWS[data.input.kind], run, data, test, stored.worst_first)
         for figure in report.run_figures(evaluation, stored, _times(data, test), run.history):
             if figure.file:
-                report.save(figure.draw(), run.path / figure.file)
+                report.save_plot(figure.draw(), run.path / figure.file)
         written.result()
     if robust:
         robustness = measure_robustness(run.model, data.x[test], data.y[test], "test")

@@ -152,7 +152,7 @@ def write_idx(path: Path | str, array: Array) -> None:
             target.write(elements.reshape(-1).view(np.uint8).data)
 
 
-def describe(start: bytes) -> str | None:
+def describe_array(start: bytes) -> str | None:
     """What a file is that begins like this, where people often have it instead of their data."""
     if not start:
         return "an empty file"
@@ -202,7 +202,7 @@ def not_a(
 
     `unpacked`: gzip was taken off already, so that what still is gzip was packed twice.
     """
-    found = describe(start)
+    found = describe_array(start)
     if found == "gzip" and unpacked:
         found = "gzip inside gzip"
     fix = _FIXES.get(found or "")

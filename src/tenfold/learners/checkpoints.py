@@ -81,7 +81,7 @@ class Checkpoints:
         for path in self._newest_first():
             try:
                 with files.os_errors("read", path):
-                    return decode(path)
+                    return read_checkpoint(path)
             except FormatError as error:
                 self.damaged.append(error)
         return None
@@ -107,7 +107,7 @@ def encode(checkpoint: Checkpoint) -> bytes:
     return hashlib.sha256(content).hexdigest().encode() + b"\n" + content
 
 
-def decode(path: Path) -> Checkpoint:
+def read_checkpoint(path: Path) -> Checkpoint:
     """Read a checkpoint's file.
 
     Raises:

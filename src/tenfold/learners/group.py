@@ -23,7 +23,7 @@ from tenfold.core.processes import Child, Inbox, raise_error, usable_cores
 from tenfold.core.records import Epoch
 from tenfold.core.settings import Settings
 from tenfold.data import disk_images
-from tenfold.learners.checkpoints import Checkpoint, decode, encode
+from tenfold.learners.checkpoints import Checkpoint, encode, read_checkpoint
 from tenfold.learners.training import Examples, Training
 
 ATTEMPTS = 3
@@ -79,7 +79,7 @@ class ProcessGroup(Training):
                 with closing(_Processes(folder, self._settings.processes)) as processes:
                     for epoch in processes.epochs():
                         path = state_path(folder, epoch.epoch)
-                        self.restore(decode(path).arrays)
+                        self.restore(read_checkpoint(path).arrays)
                         path.unlink()
                         n_deaths = 0
                         yield epoch

@@ -57,7 +57,7 @@ def _give_products_alone() -> None:
         os.environ["XLA_FLAGS"] = f"{PRODUCTS_ALONE} {given}".strip()
 
 
-def prepare() -> None:
+def import_ahead() -> None:
     """Start to import JAX while the data are read, in a thread."""
     # No daemon: a process that ends in the middle of this import is aborted by C++ (seen).
     threading.Thread(target=import_all, args=(("jax",),)).start()

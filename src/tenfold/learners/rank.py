@@ -14,7 +14,7 @@ from tenfold.core.errors import TenfoldError
 from tenfold.core.processes import Parent
 from tenfold.core.settings import Settings
 from tenfold.learners.architectures import architecture_of
-from tenfold.learners.checkpoints import Checkpoint, decode, encode
+from tenfold.learners.checkpoints import Checkpoint, encode, read_checkpoint
 from tenfold.learners.group import SETTINGS, START, read_examples, state_path
 from tenfold.learners.jax_runtime import configure
 from tenfold.learners.training import Training, training_of
@@ -49,7 +49,7 @@ def _training(folder: Path) -> Training:
     assert train is not None
     architecture = architecture_of(settings, train.x.shape[1:], n_labels)
     training = training_of(architecture, train, validation, settings, Ranks())
-    training.restore(decode(folder / START).arrays)
+    training.restore(read_checkpoint(folder / START).arrays)
     return training
 
 

@@ -192,7 +192,7 @@ def write_annotated(
     return path
 
 
-def as_json(read: Transcript) -> list[dict[str, Any]]:
+def transcript_json(read: Transcript) -> list[dict[str, Any]]:
     """The lines as `tenfold read --json` prints them (docs/format.md)."""
     return [{"text": text, "digits": list(_digits(line))}
             for text, line in zip(read.texts, read.lines, strict=True)]  # fmt: skip

@@ -3,7 +3,7 @@
 from tenfold.report.comparison import write_comparison
 from tenfold.report.figures import PICTURES, run_figures
 from tenfold.report.html import write_report
-from tenfold.report.plots import draw_examples, save
+from tenfold.report.plots import draw_examples, save_plot
 from tenfold.report.sheet import SHEET, write_sheet
 
 __all__ = [
@@ -11,7 +11,7 @@ __all__ = [
     "SHEET",
     "draw_examples",
     "run_figures",
-    "save",
+    "save_plot",
     "write_comparison",
     "write_report",
     "write_sheet",

@@ -11,7 +11,7 @@ from tenfold.core.onnx_layers import read_layers
 ACTIVATIONS = {ReLU: "ReLU", Softmax: "softmax"}
 
 
-class LayerRow(NamedTuple):
+class NetworkLayer(NamedTuple):
     """One layer with weights: what it is, the size of what goes in and comes out, its weights."""
 
     name: str
@@ -21,10 +21,10 @@ class LayerRow(NamedTuple):
     parameters: int
 
 
-def layer_rows(content: bytes) -> list[LayerRow]:
+def layer_rows(content: bytes) -> list[NetworkLayer]:
     """The dense and convolutional layers of a model file, in order; empty for other learners."""
     architecture, parameters = read_layers(onnx.ModelProto.FromString(content).graph)
-    rows = list[LayerRow]()
+    rows = list[NetworkLayer]()
     for layer in architecture.layers:
         if rows and type(layer) in ACTIVATIONS:
             rows[-1] = rows[-1]._replace(activation=ACTIVATIONS[type(layer)])
@@ -33,12 +33,12 @@ def layer_rows(content: bytes) -> list[LayerRow]:
     return rows
 
 
-def _row(layer: Dense | Conv2D, own: Mapping[str, Any]) -> LayerRow:
+def _row(layer: Dense | Conv2D, own: Mapping[str, Any]) -> NetworkLayer:
     n_parameters = sum(array.size for array in own.values())
     if isinstance(layer, Dense):
         size = f"{own['kernel'].shape[0]:,} → {layer.units:,}"
         activation = "ReLU" if layer.activation == "relu" else "none"
-        return LayerRow(layer.name, "dense", size, activation, n_parameters)
+        return NetworkLayer(layer.name, "dense", size, activation, n_parameters)
     height, width, channels, filters = own["kernel"].shape
     size = f"{channels} → {filters}, {height} × {width}"
-    return LayerRow(layer.name, "convolution", size, "none", n_parameters)
+    return NetworkLayer(layer.name, "convolution", size, "none", n_parameters)

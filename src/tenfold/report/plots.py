@@ -128,7 +128,7 @@ def draw_examples(data: Dataset, path: Path) -> None:
     more = f", the first {MAX_SHEET_LABELS} labels" if dropped else ""
     axes.set_title(f"{literal(data.name)}: {len(data):,} examples{more}", color=INK)
     lay_out(figure, twice=True)
-    save(figure, path)
+    save_plot(figure, path)
 
 
 def history_figure(history: Sequence[dict[str, float | None]]) -> "Figure":
@@ -250,7 +250,7 @@ def lay_out(figure: "Figure", *, twice: bool = False) -> None:
         figure.set_layout_engine(None)  # "none" would keep a place for one, and the unseen drawing
 
 
-def save(figure: "Figure", path: Path) -> None:
+def save_plot(figure: "Figure", path: Path) -> None:
     lay_out(figure)
     with files.durable(path) as file:
         # Without the version in the file's metadata, equal pictures are equal files.

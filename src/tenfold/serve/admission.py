@@ -47,9 +47,9 @@ class Admission:
         return self.full("queue") if n_waiting >= self.limits.queue else None
 
     @contextmanager
-    def request(self) -> Iterator["Body"]:
+    def request(self) -> Iterator["RequestBody"]:
         """A request that is counted, and its body, until it is answered."""
-        body = Body(self)
+        body = RequestBody(self)
         self.in_flight += 1
         try:
             yield body
@@ -58,7 +58,7 @@ class Admission:
             self.body_bytes -= body.n_bytes
 
 
-class Body:
+class RequestBody:
     """The body of one request: counted as it comes."""
 
     def __init__(self, admission: Admission) -> None:

@@ -9,7 +9,7 @@ from tenfold.inputs.pictures.decode import FORMATS
 from tenfold.model.model import Model
 from tenfold.serve.limits import Limits
 from tenfold.serve.predictor import Predictor
-from tenfold.serve.replies import Page
+from tenfold.serve.replies import WebPage
 
 Schema = dict[str, Any]
 
@@ -25,8 +25,8 @@ MODELS: Schema = {"$ref": f"{REFERENCE}Models"}
 ERROR: Schema = {"$ref": f"{REFERENCE}Error"}
 
 
-def describe(
-    pages: Mapping[str, Page], predictors: Mapping[str, Predictor], limits: Limits
+def openapi_document(
+    pages: Mapping[str, WebPage], predictors: Mapping[str, Predictor], limits: Limits
 ) -> Schema:
     """The document: pages by path, and predictions of models by name."""
     paths: dict[str, Schema] = {path: {"get": _reading(page)} for path, page in pages.items()}
@@ -88,7 +88,7 @@ def _responses(success: Schema, refusals: Mapping[str, str]) -> Schema:
     return {"200": success} | {status: _error(about) for status, about in refusals.items()}
 
 
-def _reading(page: Page) -> Schema:
+def _reading(page: WebPage) -> Schema:
     content = {"content": {page.media_type: {"schema": page.schema}}}
     responses = _responses({"description": page.summary, **content}, REFUSALS)
     if page.schema == HEALTH:

@@ -11,9 +11,9 @@ from typing import Any
 from tenfold.report.network_page import page_text, read_text, render
 from tenfold.serve.limits import Limits
 from tenfold.serve.metrics import CONTENT_TYPE, Metrics
-from tenfold.serve.openapi import HEALTH, MODEL, MODELS, TEXT, describe
+from tenfold.serve.openapi import HEALTH, MODEL, MODELS, TEXT, openapi_document
 from tenfold.serve.predictor import Predictor
-from tenfold.serve.replies import Page, Reply, json_reply
+from tenfold.serve.replies import Reply, WebPage, json_reply
 
 HTML = "text/html; charset=utf-8"
 
@@ -40,10 +40,10 @@ class ServiceState:
 
 def make_pages(
     predictors: Mapping[str, Predictor], state: ServiceState, metrics: Metrics, limits: Limits
-) -> dict[str, Page]:
+) -> dict[str, WebPage]:
     """All addresses but those of predictions, by path; `predictors` are by the names of runs."""
     first, models = next(iter(predictors)), list(predictors.values())
-    html = partial(Page, schema=TEXT, media_type="text/html", is_slow=True)
+    html = partial(WebPage, schema=TEXT, media_type="text/html", is_slow=True)
 
     @cache
     def network(name: str) -> Reply:
@@ -51,25 +51,27 @@ def make_pages(
 
     pages = {
         "/": html("The living network of the first model", partial(network, first)),
-        "/health/live": Page("Whether the process runs", _live, HEALTH),
-        "/health/ready": Page("Whether requests are welcome", partial(_ready, state), HEALTH),
-        "/metrics": Page("Counters", partial(_counters, metrics), TEXT, "text/plain"),
-        "/v1/model": Page(
+        "/health/live": WebPage("Whether the process runs", _live, HEALTH),
+        "/health/ready": WebPage("Whether requests are welcome", partial(_ready, state), HEALTH),
+        "/metrics": WebPage("Counters", partial(_counters, metrics), TEXT, "text/plain"),
+        "/v1/model": WebPage(
             "The model that answers where none is named", partial(_model, models[0]), MODEL
         ),
-        "/v1/models": Page("All models", partial(_models, models), MODELS),
+        "/v1/models": WebPage("All models", partial(_models, models), MODELS),
     }
     for name, predictor in predictors.items():
         pages[f"/models/{name}"] = html(f"The living network of {name}", partial(network, name))
-        pages[f"/v1/models/{name}"] = Page(f"The model {name}", partial(_model, predictor), MODEL)
+        pages[f"/v1/models/{name}"] = WebPage(
+            f"The model {name}", partial(_model, predictor), MODEL
+        )
 
     @cache
     def document() -> dict[str, Any]:
         others = {path: page for path, page in pages.items() if path != "/openapi.json"}
-        return describe(others, predictors, limits)
+        return openapi_document(others, predictors, limits)
 
     pages["/docs"] = html("How to ask, for people", cache(lambda: _manual(document(), models)))
-    pages["/openapi.json"] = Page(
+    pages["/openapi.json"] = WebPage(
         "How to ask, for programs", lambda: _json(document()), {"type": "object"}
     )
     return pages

@@ -27,7 +27,7 @@ NO_ANSWER = DataError("E969", "The model gives no number for this input")
 FAILED = "The model failed on this input, which may be in order."
 
 
-class Answered(NamedTuple):
+class AnsweredRequest(NamedTuple):
     """An answered request, for whoever sends it and writes it down.
 
     Attributes:
@@ -61,7 +61,7 @@ class Predictor:
         """Items that wait for the model, and bodies that are being read."""
         return self._batcher.waiting + self._n_reading
 
-    async def answer(self, media_type: str, body: bytes) -> Answered:
+    async def answer(self, media_type: str, body: bytes) -> AnsweredRequest:
         """Answer a request's body.
 
         Raises:
@@ -90,7 +90,7 @@ class Predictor:
         if request.notes:
             content["notes"] = list(request.notes)
         fault = type(failures[0]).__name__ if failures else ""
-        return Answered(json_reply(content), len(answers), fault)
+        return AnsweredRequest(json_reply(content), len(answers), fault)
 
     async def _read(self, media_type: str, body: bytes) -> PredictRequest:
         contract = self.model.contract

@@ -23,7 +23,7 @@ class Reply(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Page:
+class WebPage:
     """An address that is read by GET.
 
     Attributes:

@@ -14,7 +14,7 @@ from tenfold.serve.pages import ServiceState
 from tenfold.serve.predict_request import media_type_of
 from tenfold.serve.predictor import Predictor
 from tenfold.serve.reader_pool import ReaderPool
-from tenfold.serve.replies import Headers, HTTPError, Page, Reply
+from tenfold.serve.replies import Headers, HTTPError, Reply, WebPage
 
 Scope = MutableMapping[str, Any]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -35,7 +35,7 @@ class RequestGuard:
     """
 
     predictors: Mapping[str, Predictor]
-    pages: Mapping[str, Page]
+    pages: Mapping[str, WebPage]
     access: AccessPolicy
     admission: Admission
     readers: ReaderPool

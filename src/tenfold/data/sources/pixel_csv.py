@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tenfold.core import files
 from tenfold.core.errors import DataError, FormatError
 from tenfold.data.sources.labelled import N_PIXELS, SIDE_PX, Images, named_codes, parse_number
-from tenfold.inputs.idx import describe, not_a
+from tenfold.inputs.idx import describe_array, not_a
 from tenfold.inputs.tables.csv_text import SEPARATORS
 
 LABEL_NAMES = ("label", "class", "target", "y", "digit")
@@ -86,7 +86,7 @@ class _Layout:
 
 def _layout(file: BinaryIO, path: Path) -> _Layout | None:
     first = file.readline(MAX_LINE_BYTES)
-    if describe(first):
+    if describe_array(first):
         raise not_a("a CSV file", path, first, expected="text in columns")
     separator, cells = _cells(first)
     if len(cells) != N_PIXELS + 1:

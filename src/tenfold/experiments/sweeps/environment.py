@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from tenfold.core.errors import SettingsError
 from tenfold.learners import LEARNERS
-from tenfold.learners.jax_runtime import prepare
+from tenfold.learners.jax_runtime import import_ahead
 from tenfold.learners.training import check_compiler
 
 THREADS = 1
@@ -47,5 +47,5 @@ def check_process(learner: str) -> None:
             missing=missing,
         )
     if LEARNERS[learner].epochs:
-        prepare()
+        import_ahead()
         check_compiler()

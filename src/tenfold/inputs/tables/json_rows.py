@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 EXPECTED = 'a list of objects, {"column": [values]}, or an object in each line'
 
 
-def read_json(text: str, path: Path, *, by_line: bool) -> "pd.DataFrame":
+def read_json_rows(text: str, path: Path, *, by_line: bool) -> "pd.DataFrame":
     """The frame of a JSON text.
 
     Args:

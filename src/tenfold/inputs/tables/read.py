@@ -167,7 +167,7 @@ def _read(content: bytes, path: Path, suffix: str, asked: TextOptions) -> Cells:
         raise _unread(path, UNREAD[".xls"])
     elif suffix == ".json" or suffix in JSON_LINES:
         text, _, _ = decode_text(content, path, asked)
-        frame = json_rows.read_json(text, path, by_line=suffix in JSON_LINES)
+        frame = json_rows.read_json_rows(text, path, by_line=suffix in JSON_LINES)
         notes = ("JSON",)
     else:
         return read_csv_text(content, path, asked)
