@@ -25,6 +25,10 @@ MAX_LABELS = 65_536
 """Answers named by their own codes go up to this; larger ones are hardly label codes."""
 
 
+FEW_VALUES = 10
+"""Rows that repeat so often on average are no copies: there are few different ones to be had."""
+
+
 @dataclass(frozen=True, eq=False)
 class TableInfo:
     """What a dataset of a table knows beside its rows.
@@ -246,14 +250,13 @@ class Dataset:
     def group_of(self) -> RowNumbers:
         """For each example the first row of its group, whose rows stay on one side of a split.
 
-        Copies of a picture are a group. Rows of a table are none: equal rows are different cases,
-        and fresh rows of the same source will repeat those of the training part as often.
+        Copies are a group. In a table whose rows repeat ten times on average they are none: its
+        columns take few values, and equal rows are different cases.
         """
-        return self.duplicate_of if self.table is None else np.arange(len(self))
-
-    def n_twins(self, test: RowNumbers, train: RowNumbers) -> int:
-        """How many test examples are equal to a training example in all that is learned from."""
-        return int(np.isin(self.duplicate_of[test], self.duplicate_of[train]).sum())
+        n_distinct = len(np.unique(self.duplicate_of))
+        if self.table is not None and n_distinct * FEW_VALUES <= len(self):
+            return np.arange(len(self))
+        return self.duplicate_of
 
     def take(self, rows: ArrayLike) -> "Dataset":
         """The dataset of these rows, in this order; official test rows stay marked.

@@ -1,6 +1,7 @@
 """A table becomes a dataset: which column is the answer, what the others are, which rows count."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -95,6 +96,10 @@ def table_dataset(
         info=info,
         source=source,
     )
+    if not order and data.group_of is not data.duplicate_of:
+        n_distinct = len(np.unique(data.duplicate_of))
+        repeats = f"only {n_distinct} different rows: equal ones may be fitted to and tested on"
+        data = replace(data, info=replace(info, notes=(*info.notes, repeats)))
     return data
 
 

@@ -140,7 +140,7 @@ def rewrite_report(run: Run) -> Path:
       FileError: Another process works on the run, or it cannot be written.
     """
     with files.locked(run.path, wait=False):
-        report.write_report(run)
+        report.write_report(run, [run.record.note] if run.record.note else [])
         path = run.path / "report.html"
         if "report.html" in run.record.files:
             run.record.files["report.html"] = files.sha256(path)

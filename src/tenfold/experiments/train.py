@@ -218,7 +218,7 @@ def _make(run: Run, problem: Problem, listener: Listener) -> None:
     write_evidence(run, problem.data, problem.split, robust=settings.robustness)
     listener.stage("report")
     run.record.peak_mb = _peak_mb()
-    report.write_report(run)
+    report.write_report(run, [run.record.note] if run.record.note else [])
 
 
 def record_of(problem: Problem, asked: dict[str, Any]) -> Record:
@@ -237,7 +237,6 @@ def record_of(problem: Problem, asked: dict[str, Any]) -> Record:
             n_validation=len(split.validation),
             n_test=len(split.test),
             n_dropped=len(split.dropped),
-            n_twins=None if data.table is None else data.n_twins(split.test, split.train),
             source=data.source,
             reading=None if data.info is None else data.info.reading,
             target_mean=None if data.labels else float(data.y[split.train].mean()),

@@ -22,7 +22,6 @@ class DataRecord(BaseModel):
 
     Attributes:
       n_dropped: Training rows left out because their image stands in the test part.
-      n_twins: Test rows of a table that are equal to a training row; None: not counted then.
       source: The file or folder; None for data by name or from memory.
       reading: How a table was asked to be read.
       target_mean: Of the training rows, for regression: its baseline.
@@ -36,22 +35,10 @@ class DataRecord(BaseModel):
     n_validation: int
     n_test: int
     n_dropped: int = 0
-    n_twins: int | None = None
     source: str | None = None
     reading: Reading | None = None
     target_mean: float | None = None
     positive: str | None = None
-
-    @property
-    def repeats(self) -> str | None:
-        """What a reader must know of test rows that equal training rows; None where none do."""
-        if not self.n_twins:
-            return None
-        return (
-            f"{self.n_twins:,} of {self.n_test:,} test rows equal a training row. The scores are "
-            "about fresh rows that repeat as often. Where the repeats are copies by mistake, "
-            "remove them first: the scores are too good."
-        )
 
     def about(self, task: Task) -> Task:
         """A task with what the training rows of this run said of it."""
