@@ -52,7 +52,7 @@ def test_the_tree_in_the_docstring_is_the_tree_in_the_code() -> None:
     assert drawn == [(kind.__name__, builtin.__name__) for kind, builtin in TREE]
     defined = {kind for _, kind in inspect.getmembers(errors, inspect.isclass)}
     ours = {kind for kind in defined if kind.__module__ == errors.__name__}
-    assert ours == {TenfoldError, *(kind for kind, _ in TREE)}
+    assert ours == {TenfoldError, errors.TargetError, *(kind for kind, _ in TREE)}
 
 
 def test_a_message_is_wrong_facts_where_rule_fix_in_this_order() -> None:

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import unicodedata
 from pathlib import Path
 from typing import Any
@@ -406,3 +407,16 @@ def test_evaluate_reads_a_folder_once(
     tenfold.evaluate(small_run, loaded)
     evaluate.robustness(small_run, loaded)
     assert len(read) == 1
+
+
+def test_runs_and_sweeps_beside_the_labels_are_no_label(small_run: Run, tmp_path: Path) -> None:
+    colour_folder(tmp_path, 3)
+    before = tenfold.load(tmp_path)
+    shutil.copytree(small_run.path, tmp_path / "runs" / "colours-cnn-1")
+    sweep = tmp_path / "runs" / "colours-sweep-1"
+    shutil.copytree(small_run.path, sweep / "trials" / "1")
+    (sweep / "sweep.json").write_text("{}")
+    after = tenfold.load(tmp_path)
+    assert after.labels == before.labels and after.fingerprint == before.fingerprint
+    assert after.pictures and before.pictures
+    assert after.pictures.remarks == before.pictures.remarks

@@ -151,7 +151,7 @@ def test_a_wrong_compiler_is_no_matter_of_the_trial(monkeypatch: pytest.MonkeyPa
         raise BackendError("E301", "JAX's compiler adds up wrongly here")
 
     monkeypatch.setattr(environment, "check_compiler", wrong)
-    monkeypatch.setattr(environment, "prepare", lambda: None)
+    monkeypatch.setattr(environment, "import_ahead", lambda: None)
     check_process.cache_clear()
     for _ in range(2):  # a refusal is not remembered as a success
         with pytest.raises(BackendError, match="adds up wrongly"):

@@ -101,7 +101,7 @@ def keras_steps(rows: Examples, settings: Settings) -> dict[str, NDArray[np.floa
             for i in range(len(weights)):
                 mean = sum(part[i] for part in summed) / sum(map(len, parts))
                 weights[i] = weights[i] - settings.learning_rate * mean
-    names = [v.path.removeprefix("sequential/") for v in network.trainable_variables]
+    names = [v.path.partition("/")[2] for v in network.trainable_variables]
     return {n.replace("/", "."): np.asarray(w) for n, w in zip(names, weights, strict=True)}
 
 

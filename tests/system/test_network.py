@@ -10,7 +10,7 @@ import pytest
 
 from tenfold import Run
 
-ANSWER = "import tenfold, sys; tenfold.open(sys.argv[1]).model.probabilities"
+ANSWER = "import tenfold, sys; tenfold.open(sys.argv[1]).model.labels"
 
 
 def environment(home: Path, **more: str) -> dict[str, str]:

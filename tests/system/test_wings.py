@@ -223,7 +223,7 @@ def test_reporting_loads_neither_keras_nor_jax(small_run: tenfold.Run, tmp_path:
         "import tenfold\nfrom pathlib import Path\nfrom tenfold import report\n"
         f"run = tenfold.open({str(small_run.path)!r})\n"
         "from tenfold.report.plots import confusion_figure\n"
-        f"report.save(confusion_figure(run.evaluation), Path({str(tmp_path / 'm.png')!r}))\n"
+        f"report.save_plot(confusion_figure(run.evaluation), Path({str(tmp_path / 'm.png')!r}))\n"
         "from tenfold.experiments.artifacts import rewrite_report\n"
         f"import shutil; shutil.copytree(run.path, {str(tmp_path / 'run')!r})\n"
         f"rewrite_report(tenfold.open({str(tmp_path / 'run')!r}))\n"

@@ -131,11 +131,23 @@ OWN = re.compile(r"\.(steps|read)(-\d+)?\.png$")
 """Pictures that `predict --show` and `read` write beside others: no examples."""
 
 
+RECORDS = ("run.json", "sweep.json", "comparison.json")
+"""Files that only a folder which Tenfold made holds."""
+
+
+def _is_own(folder: Path) -> bool:
+    """Whether a folder is a run or a sweep, or holds nothing else: its pictures are no examples."""
+    if any((folder / name).is_file() for name in RECORDS):
+        return True
+    inner = list(folder.iterdir())
+    return bool(inner) and all(path.is_dir() and _is_own(path) for path in inner)
+
+
 def _folders(folder: Path) -> list[Path]:
     return sorted(
         path
         for path in folder.iterdir()
-        if path.is_dir() and not path.name.startswith((".", "__MACOSX"))
+        if path.is_dir() and not path.name.startswith((".", "__MACOSX")) and not _is_own(path)
     )
 
 
@@ -148,6 +160,8 @@ def _files_below(folder: Path) -> Iterator[Path]:
     """The files of a folder and of folders in it, by name; of an empty folder the folder."""
     for path in sorted(folder.iterdir()):
         if path.is_dir() and not path.is_symlink():
+            if _is_own(path):
+                continue
             inner = list(_files_below(path))
             yield from inner or [path]
         else:

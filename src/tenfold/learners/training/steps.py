@@ -26,9 +26,10 @@ def compile_program(lowered: Any, device: str = "") -> Any:
     """The program compiled, or compiled before in this process: a fit of few rows is little else.
 
     Known by its whole text, constants included, so that nothing it depends on can be left out, and
-    by the `device` it was lowered for, which its text does not say.
+    by what its text does not say: the `device` it was lowered for, and the names of its arguments.
     """
-    key = hashlib.sha256(f"{device}\n{lowered.as_text()}".encode()).digest()
+    known_by = f"{device}\n{lowered.in_tree}\n{lowered.as_text()}"
+    key = hashlib.sha256(known_by.encode()).digest()
     compiled = _programs.pop(key, None) or lowered.compile()
     _programs[key] = compiled  # the last one used stands last
     while len(_programs) > MAX_PROGRAMS:
