@@ -10,7 +10,7 @@ import pytest
 
 from tenfold import Run
 
-ANSWER = "import tenfold, sys; tenfold.open(sys.argv[1]).model.labels"
+ANSWER = "import tenfold, sys, time; tenfold.open(sys.argv[1]).model.labels"
 
 
 def environment(home: Path, **more: str) -> dict[str, str]:
@@ -45,12 +45,16 @@ def remote_addresses(pid: int) -> set[str]:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="watches by /proc")
 def test_onnxruntime_keeps_nothing_of_its_users(small_run: Run, tmp_path: Path) -> None:
-    command = [sys.executable, "-c", ANSWER, str(small_run.path)]
     home = tmp_path / "home"
+    command = [sys.executable, "-c", f"{ANSWER}; time.sleep(3)", str(small_run.path)]
     subprocess.run(command, env=environment(home), check=True)
     assert not written_below(home)
     told = tmp_path / "told"  # the check sees what is there
-    subprocess.run(command, env=environment(told, ORT_DISABLE_TELEMETRY="0"), check=True)
+    command[2] = f"{ANSWER}; time.sleep(60)"  # it is written in the background
+    with subprocess.Popen(command, env=environment(told, ORT_DISABLE_TELEMETRY="0")) as process:
+        while "deviceid" not in written_below(told) and process.poll() is None:
+            time.sleep(0.1)
+        process.kill()
     assert "deviceid" in written_below(told)
 
 
