@@ -20,6 +20,7 @@ from pydantic import (
 
 from tenfold.core.contract import DATE_FORMATS, KINDS, ColumnKind, Frozen
 from tenfold.core.errors import SettingsError, did_you_mean
+from tenfold.core.task import TaskKind
 
 T = TypeVar("T")
 M = TypeVar("M", bound=Frozen)
@@ -55,7 +56,6 @@ LearnerName = Literal[
     "network", "cnn", "forest", "bayes", "logistic", "linear", "neighbors", "baseline"
 ]
 RecipeName = Literal["default", "tutorial", "fast", "long", "accurate"]
-TaskName = Literal["classification", "regression"]
 Mistake = Literal["false_negative", "false_positive"]
 
 Width = Annotated[int, Field(ge=1, le=65_536)]
@@ -96,7 +96,7 @@ class Reading(Frozen):
         description="The column to predict, by name, or by position where there is no header "
         "(0 is the first, -1 the last).",
     )
-    task: Flagged[TaskName | None] = Field(
+    task: Flagged[TaskKind | None] = Field(
         default=None, description="Overrules what the values of the target suggest."
     )
     columns: Annotated[dict[str, KindText], Flag("NAME=KIND", "column")] = Field(
