@@ -25,8 +25,7 @@ from tenfold.build.problem import Problem
 from tenfold.core.contract import METADATA_KEY, Contract, ImageInput
 from tenfold.core.settings import resolve
 from tenfold.learners import LEARNERS
-from tenfold.model.model import Model
-from tenfold.model.onnx_check import OPERATORS
+from tenfold.model.model import OPERATORS, Model
 from tests.support import pictures
 from tests.support.errors import refused
 

@@ -13,8 +13,7 @@ from tenfold.core.contract import METADATA_KEY, Contract, ImageInput
 from tenfold.core.errors import ExportError
 from tenfold.learners import Fitted
 from tenfold.learners.architectures import dense_network
-from tenfold.model.model import Model
-from tenfold.model.onnx_check import OPERATORS
+from tenfold.model.model import OPERATORS, Model
 from tests.support.errors import refused
 from tests.support.networks import fitted, untrained
 

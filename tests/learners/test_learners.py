@@ -32,8 +32,7 @@ from tenfold.core.settings import RECIPES, LearnerName, Settings, resolve
 from tenfold.learners import LEARNERS, Fitted, check_learner, check_used
 from tenfold.learners.neighbors import Neighbors
 from tenfold.learners.training import Examples
-from tenfold.model.model import Model
-from tenfold.model.onnx_check import OPERATORS
+from tenfold.model.model import OPERATORS, Model
 from tests.support.errors import refused
 
 PICTURES = ImageInput(height=28, width=28)

@@ -10,7 +10,7 @@ import pytest
 import tenfold
 from tenfold import Run
 from tenfold.core.contract import Column, Contract, ImageInput, TableInput
-from tenfold.model.onnx_check import OPERATORS as WRITTEN
+from tenfold.model.model import OPERATORS as WRITTEN
 from tenfold.report.network_page import Unable, embedded, inlined, read_network, write_page
 from tenfold.report.network_page.network import OPERATORS
 from tests.conftest import Few

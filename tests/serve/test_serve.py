@@ -14,8 +14,8 @@ from PIL import Image
 import tenfold
 from tenfold import Run
 from tenfold.core.errors import SettingsError
-from tenfold.model.json_form import Answer
-from tenfold.model.json_form import as_json as in_form
+from tenfold.model.answer_forms import Answer
+from tenfold.model.answer_forms import as_json as in_form
 from tenfold.model.predictions import Prediction
 from tenfold.serve.access import without_port
 from tenfold.serve.limits import Limits, read_limits

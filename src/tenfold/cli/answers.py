@@ -18,10 +18,8 @@ from rich.text import Text
 
 from tenfold.core.errors import TenfoldError
 from tenfold.inputs.pictures.decode import DEFAULT_OPTIONS, PictureOptions
-from tenfold.model.answer_files import answer_files
-from tenfold.model.csv_form import csv_head, csv_row
+from tenfold.model.answer_forms import Answer, answer_files, as_json, csv_head, csv_row
 from tenfold.model.forecast import forecast
-from tenfold.model.json_form import Answer, as_json
 from tenfold.model.model import Model
 from tenfold.model.predictions import Answers, Prediction, Predictions
 from tenfold.report.drawings import write_steps

@@ -15,8 +15,7 @@ from tenfold.cli.pages import print_pages, print_pages_json, read_pages
 from tenfold.core.files import check_new, within
 from tenfold.experiments.ray import predict_many
 from tenfold.inputs.pictures.decode import PictureOptions
-from tenfold.model.answered_table import write_answered_table
-from tenfold.model.json_form import Answer
+from tenfold.model.answer_forms import Answer, write_answered_table
 from tenfold.model.model import Model
 
 NoTurn = Annotated[

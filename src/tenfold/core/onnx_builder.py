@@ -16,7 +16,7 @@ class Front:
 
     Attributes:
       inputs: The graph's inputs, in order. No input may have the name of an output.
-      nodes: In order, of operators in `onnx_check.OPERATORS`.
+      nodes: In order, of operators in `model.OPERATORS`.
       initializers: Their weights.
       output: Name of the tensor with the features, float32 (n, d).
     """

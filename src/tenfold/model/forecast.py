@@ -31,7 +31,8 @@ def forecast(model: Model, steps: int) -> Values:
     history = np.array([order.last_values], float)  # (1, lags)
     times = order.last + order.step * np.arange(1, steps + 1, dtype=float)
     values = _ahead(model, contract, order, history, times[None])[0]
-    half = _widths(order, steps)
+    measured = np.array(order.half_widths or [np.inf])
+    half = measured[np.minimum(np.arange(steps), len(measured) - 1)]
     shown = [
         str(np.datetime64(round(time), "s")) if order.is_date else f"{time:g}" for time in times
     ]
@@ -60,9 +61,9 @@ def half_widths(model: Model, data: Dataset, rows: RowNumbers) -> tuple[float, .
     if len(starts) < 9:  # no finite width can be promised at 90%
         return ()
     history = data.y[starts[:, None] - np.arange(order.lags, 0, -1)]
-    known = data.x.columns[order.time]
     ahead = starts[:, None] + np.arange(steps)
-    times = known.view(np.int64)[ahead] if order.is_date else known[ahead]
+    times = data.x.columns[order.time][ahead]
+    times = times.view(np.int64) if order.is_date else times
     values = _ahead(model, contract, order, history, times.astype(float))
     widths = [
         conformal_half_width(data.y[ahead[:, step]], values[:, step]) for step in range(steps)
@@ -80,8 +81,8 @@ def _ordered(model: Model) -> tuple[TableInput, Order]:
             expected="a model of numbers trained with --time",
             learner=model.contract.learner,
         )
-    known = {order.time, *order.lag_columns(contract.target)}
-    unknown = [column.name for column in contract.columns if column.name not in known]
+    from_the_past = {order.time, *order.lag_columns(contract.target)}
+    unknown = [column.name for column in contract.columns if column.name not in from_the_past]
     if unknown:
         raise DataError(
             "E502",
@@ -106,17 +107,10 @@ def _ahead(
     for step in range(times.shape[1]):
         columns: dict[str, NDArray[Any]] = {}
         if order.time in names:
-            moment = times[:, step]
-            columns[order.time] = (
-                moment.round().astype("datetime64[s]") if order.is_date else moment
-            )
+            now = times[:, step]
+            columns[order.time] = now.round().astype("datetime64[s]") if order.is_date else now
         for lag, name in enumerate(order.lag_columns(contract.target), start=1):
             columns[name] = history[:, -lag]
         values[:, step] = model.answer(Table(columns)).outputs[0]
         history = np.concatenate([history, values[:, step : step + 1]], axis=1)
     return values
-
-
-def _widths(order: Order, steps: int) -> NDArray[np.float64]:
-    measured = np.array(order.half_widths or [np.inf])
-    return measured[np.minimum(np.arange(steps), len(measured) - 1)]

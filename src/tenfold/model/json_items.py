@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import islice
 from typing import Any
 
@@ -31,20 +32,17 @@ def read_pixels(item: Any, shape: tuple[int, ...]) -> NDArray[np.uint8]:
         item = _flattened(item, shape)
     if isinstance(item, list) and len(item) == size:
         if set(map(type, item)) == {int}:
-            try:
+            with suppress(ValueError):  # the fast way; one of them is no byte
                 return np.frombuffer(bytes(item), np.uint8).reshape(shape)
-            except ValueError:
-                pass
-        elif set(map(type, item)) <= {int, float} and all(0 <= x <= 255 for x in item):
-            values = np.array(item)
-            if (values == np.rint(values)).all():
-                return values.astype(np.uint8).reshape(shape)
+        wrong = [value for value in item if not _is_pixel(value)]
+        if not wrong:
+            return np.array(item, np.uint8).reshape(shape)
         raise DataError(
             "E970",
             "Not a pixel",
             expected="whole numbers from 0 to 255",
             fix="Values from 0 to 1 have to be multiplied by 255 and rounded",
-            value=_first_wrong(item),
+            value=wrong[0] if isinstance(wrong[0], int | float) else described(wrong[0]),
         )
     sides = " x ".join(map(str, shape))
     raise DataError(
@@ -64,11 +62,8 @@ def _flattened(item: Any, shape: tuple[int, ...]) -> list[Any] | None:
     return [number for part in parts if part for number in part]
 
 
-def _first_wrong(item: list[Any]) -> object:
-    for value in item:
-        if type(value) not in (int, float) or not 0 <= value <= 255 or value != int(value):
-            return value if isinstance(value, int | float) else described(value)
-    raise AssertionError("called for a list that is wrong")
+def _is_pixel(value: Any) -> bool:
+    return type(value) in (int, float) and 0 <= value <= 255 and value == int(value)
 
 
 def read_features(item: Any, n: int) -> NDArray[np.float64]:
@@ -88,12 +83,8 @@ def read_features(item: Any, n: int) -> NDArray[np.float64]:
 
 def unknown_columns(items: Sequence[Any], known: set[str]) -> set[str]:
     """Names of the first columns that the model does not know, to be told about."""
-    unknown: set[str] = set()
-    for item in items:
-        for name in item if isinstance(item, dict) else ():
-            if name not in known and len(unknown) < MAX_UNKNOWN:
-                unknown.add(name)
-    return unknown
+    names = dict.fromkeys(name for item in items if isinstance(item, dict) for name in item)
+    return set(islice((name for name in names if name not in known), MAX_UNKNOWN))
 
 
 def row_error(item: Any, wanted: Sequence[str], max_characters: int) -> DataError | None:

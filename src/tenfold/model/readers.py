@@ -1,7 +1,6 @@
 """What a person hands to a model -> rows, one reader for each kind of input.
 
-The contract picks the reader. Models, service, build and exports ask it; nothing else looks at the
-kind of a model's input.
+The contract picks the reader; nothing else looks at the kind of a model's input.
 """
 
 import math
@@ -22,12 +21,7 @@ from tenfold.inputs.pictures.preprocess import PictureSteps, preprocess
 from tenfold.inputs.tables.cells import Cells, from_frame
 from tenfold.inputs.tables.columns import Table, graph_inputs, read_rows
 from tenfold.inputs.tables.read import read_frame, read_table
-from tenfold.model.json_items import (
-    read_features,
-    read_pixels,
-    row_error,
-    unknown_columns,
-)
+from tenfold.model.json_items import read_features, read_pixels, row_error, unknown_columns
 
 Rows = NDArray[Any] | Table
 """Inputs that have been read: uint8 pictures, float64 features, or the columns of a table."""
@@ -107,11 +101,11 @@ class InputReader(Protocol):
         ...
 
     def signature(self) -> Signature:
-        """The graph's inputs."""
+        """The graph's inputs: one, or for a table one for each column or part of a date."""
         ...
 
     def describe(self) -> str:
-        """The size of one input, in a few words."""
+        """The size of one input, such as 28x28, 4 features or 5 columns."""
         ...
 
     def sample(self, n: int, examples: Any) -> Any:
@@ -132,7 +126,6 @@ class PictureReader:
     items: ClassVar[str] = "images"
 
     def read(self, inputs: Any, options: PictureOptions = DEFAULT_OPTIONS) -> Batch:
-        """Read one picture or many, from an array or a file."""
         if isinstance(inputs, str | Path):
             if is_picture(inputs):
                 steps = preprocess(inputs, self.accepted, options)
@@ -142,37 +135,31 @@ class PictureReader:
         return Batch(x[None] if x.shape == self.accepted.shape else x)
 
     def read_json(self, items: list[Any], max_characters: int) -> JsonBatch:
-        """Pictures as lists of all their numbers, or lists of the picture's shape."""
         return _each(items, lambda item: read_pixels(item, self.accepted.shape))
 
     def feeds(self, rows: Any, at_once: int | None) -> Iterator[dict[str, NDArray[Any]]]:
-        """Pictures as they are."""
         _check_array(rows, self.accepted.shape, "uint8", "uint8 from 0 to 255")
         return _parts(rows, self.accepted.name, at_once)
 
     def signature(self) -> Signature:
-        """One input of uint8."""
         return {self.accepted.name: ("uint8", self.accepted.shape)}
 
     def describe(self) -> str:
-        """Such as 28x28."""
         return "x".join(str(side) for side in self.accepted.shape)
 
     def sample(self, n: int, examples: Any) -> NDArray[np.uint8]:
-        """Noise."""
         rng = np.random.default_rng(0)
         return rng.integers(0, 256, (n, *self.accepted.shape), np.uint8)
 
 
 @dataclass(frozen=True)
 class FeaturesReader:
-    """Rows of numbers, float64."""
+    """Rows of numbers: arrays float64 (d,) or (n, d)."""
 
     accepted: FeaturesInput
     items: ClassVar[str] = "features"
 
     def read(self, inputs: Any, options: PictureOptions = DEFAULT_OPTIONS) -> Batch:
-        """Read an array of numbers (d,) or (n, d)."""
         try:
             rows = np.asarray(inputs, np.float64)
         except (TypeError, ValueError) as error:
@@ -183,49 +170,41 @@ class FeaturesReader:
         return Batch(rows if rows.ndim > 1 else rows[None])
 
     def read_json(self, items: list[Any], max_characters: int) -> JsonBatch:
-        """Lists of numbers."""
         return _each(items, lambda item: read_features(item, self.accepted.n_features))
 
     def feeds(self, rows: Any, at_once: int | None) -> Iterator[dict[str, NDArray[Any]]]:
-        """Numbers as they are."""
         _check_array(rows, self.accepted.shape, "float64", "float64")
         return _parts(rows, self.accepted.name, at_once)
 
     def signature(self) -> Signature:
-        """One input of float64."""
         return {self.accepted.name: ("float64", self.accepted.shape)}
 
     def describe(self) -> str:
-        """Such as 4 features."""
         return f"{self.accepted.n_features} features"
 
     def sample(self, n: int, examples: Any) -> NDArray[np.float64]:
-        """Normal noise."""
         return np.random.default_rng(0).normal(size=(n, *self.accepted.shape))
 
 
 @dataclass(frozen=True)
 class TableReader:
-    """Rows of a table: files, pandas frames, dicts of column and value."""
+    """Rows of a table: files, frames, a dict of column and value, or a list of such dicts."""
 
     accepted: TableInput
     items: ClassVar[str] = "rows"
 
     def read(self, inputs: Any, options: PictureOptions = DEFAULT_OPTIONS) -> Batch:
-        """Read the rows of a file, a frame, a dict with a value per column, or a list of them."""
         return self._batch(read_cells(inputs, self.accepted))
 
     def read_json(self, items: list[Any], max_characters: int) -> JsonBatch:
-        """Objects of column and value."""
         # What follows earlier rows is known from the others; else each row has all columns itself.
         order = self.accepted.order
         wanted = () if order else self.accepted.names
         errors = [row_error(item, wanted, max_characters) for item in items]
-        known = {*self.accepted.names, self.accepted.target}
-        known |= {order.time} if order else set()
-        known |= unknown_columns(items, known)
+        names = {*self.accepted.names, self.accepted.target, *([order.time] if order else ())}
+        names |= unknown_columns(items, names)
         good = [
-            {name: value for name, value in item.items() if name in known}
+            {name: value for name, value in item.items() if name in names}
             for item, error in zip(items, errors, strict=True)
             if error is None
         ]
@@ -235,7 +214,6 @@ class TableReader:
         return JsonBatch(batch.rows, errors, batch.notes)
 
     def feeds(self, rows: Any, at_once: int | None) -> Iterator[dict[str, NDArray[Any]]]:
-        """An input for each column, or for each part of a date."""
         if not isinstance(rows, Table):
             raise DataError(
                 "E503",
@@ -249,17 +227,14 @@ class TableReader:
         return (graph_inputs(rows[start : start + step], self.accepted) for start in starts)
 
     def signature(self) -> Signature:
-        """An input for each column, or for each part of a date."""
         dtypes = {"float": "float32", "string": "string"}
         forms = self.accepted.inputs.items()
         return {name: (dtypes[dtype], (width,)) for name, (dtype, width) in forms}
 
     def describe(self) -> str:
-        """Such as 5 columns."""
         return f"{len(self.accepted.columns)} columns"
 
     def sample(self, n: int, examples: Any) -> Table:
-        """The rows of the examples, over and over again."""
         table: Table = self.read(examples).rows
         return table[np.arange(n) % len(table)]
 

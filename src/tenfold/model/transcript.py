@@ -1,9 +1,7 @@
-"""A page as a model reads it: lines of digits, each with its place and its doubt; and the picture
-of the page with all of that drawn on it."""
+"""A page as a model reads it: lines of digits with their doubts, and all of that as a picture."""
 
 import io
 import itertools
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,6 +41,12 @@ class ReadDigit:
     def label(self) -> str:
         """The most probable label."""
         return self.answer.label
+
+    def as_json(self) -> dict[str, Any]:
+        """The form that `tenfold read --json` prints."""
+        answer = self.answer
+        facts = {"confidence": answer.confidence, "unsure": answer.unsure}
+        return {"label": self.label, **facts, "box": list(self.box)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,8 +95,8 @@ def transcribe(
     where, step = None, 1
     if isinstance(picture, str | Path):
         where = picture
-        read = read_picture(picture, at_least_px=page_layout.WORK_PX, options=options)
-        picture, step = read.pixels, read.step
+        decoded = read_picture(picture, at_least_px=page_layout.WORK_PX, options=options)
+        picture, step = decoded.pixels, decoded.step
     try:
         page = page_layout.read_page(picture, where=where)
     except box.NothingDrawn:
@@ -108,14 +112,13 @@ def transcribe(
     return Transcript(lines, page)
 
 
-def _scaled(place: box.Box, factor: float) -> box.Box:
-    x, y, width, height = (round(side * factor) for side in place)
+def _scaled(frame: box.Box, factor: float) -> box.Box:
+    x, y, width, height = (round(side * factor) for side in frame)
     return x, y, max(1, width), max(1, height)
 
 
 def _check_reads_digits(model: Model) -> None:
-    accepted = model.contract.input
-    side = box.SIDE_PX
+    accepted, side = model.contract.input, box.SIDE_PX
     shape = accepted.shape if accepted.kind == "image" else None
     fits = accepted.kind == "image" and accepted.crop == "ink"
     if not fits or shape != (side, side):
@@ -133,20 +136,15 @@ def annotated(
 ) -> bytes:
     """The page with a box around each digit and its label above, as the bytes of a PNG file.
 
-    Args:
-      read: What was read on it.
-      picture: The picture file.
-      options: As it was read.
-
     Raises:
       FormatError, FileError: The file is not the one that was read any more.
     """
     from PIL import Image, ImageDraw, ImageFont
 
-    found = read_picture(picture, channels=3, at_least_px=SHOWN_PX, options=options)
-    image = Image.fromarray(found.pixels)
+    decoded = read_picture(picture, channels=3, at_least_px=SHOWN_PX, options=options)
+    image = Image.fromarray(decoded.pixels)
     image.thumbnail((SHOWN_PX, SHOWN_PX))
-    factor = max(image.size) / (max(found.pixels.shape[:2]) * found.step)
+    factor = max(image.size) / (max(decoded.pixels.shape[:2]) * decoded.step)
     draw = ImageDraw.Draw(image)
     pen = max(1, max(image.size) // 500)
     for digit in itertools.chain.from_iterable(read.lines):
@@ -171,39 +169,22 @@ def write_annotated(
     folder: Path | None = None,
     options: PictureOptions = DEFAULT_OPTIONS,
 ) -> Path:
-    """Write the annotated picture: `photo.read.png`, or `photo.read-2.png` where that is taken.
+    """Write the annotated picture, into `folder` or beside the picture; nothing is overwritten.
 
-    Args:
-      read: What was read on the page.
-      picture: The picture file.
-      options: As it was read.
-      folder: Where to write; None: beside the picture.
-
-    Returns:
-      The new file. Nothing is ever overwritten.
+    It is called `photo.read.png`, or `photo.read-2.png` where that is taken.
 
     Raises:
       FileError: The folder cannot be written.
     """
     content = annotated(read, picture, options)
-    folder = picture.parent if folder is None else folder
-    path = files.free_name(folder, f"{picture.stem}.read", ".png")
+    path = files.free_name(folder or picture.parent, f"{picture.stem}.read", ".png")
     files.write_bytes(path, content)
     return path
 
 
 def transcript_json(read: Transcript) -> list[dict[str, Any]]:
     """The lines as `tenfold read --json` prints them (docs/format.md)."""
-    return [{"text": text, "digits": list(_digits(line))}
-            for text, line in zip(read.texts, read.lines, strict=True)]  # fmt: skip
-
-
-def _digits(line: tuple[ReadDigit, ...]) -> Iterator[dict[str, Any]]:
-    for digit in line:
-        answer = digit.answer
-        yield {
-            "label": answer.label,
-            "confidence": answer.confidence,
-            "unsure": answer.unsure,
-            "box": list(digit.box),
-        }
+    return [
+        {"text": text, "digits": [digit.as_json() for digit in line]}
+        for text, line in zip(read.texts, read.lines, strict=True)
+    ]

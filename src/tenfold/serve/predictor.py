@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from tenfold.core.errors import DataError
-from tenfold.model.json_form import Answer, as_json
+from tenfold.model.answer_forms import Answer, as_json
 from tenfold.runs.record import Run
 from tenfold.serve.batch_profile import profile_model
 from tenfold.serve.batching import Batcher, Outcome

@@ -16,8 +16,7 @@ from tenfold.core.errors import BackendError
 from tenfold.core.progress import Listener
 from tenfold.experiments.ray.connection import cluster_errors, connect
 from tenfold.inputs.pictures.decode import DEFAULT_OPTIONS, PictureOptions
-from tenfold.model.answer_files import answer_files
-from tenfold.model.csv_form import csv_head, csv_row
+from tenfold.model.answer_forms import answer_files, csv_head, csv_row
 from tenfold.model.model import Model
 
 SHARD_FILES = 256

@@ -9,7 +9,6 @@ from onnx import TensorProto, helper, numpy_helper
 
 from tenfold.core.contract import Contract
 from tenfold.inputs.pictures.mnist_box import SIDE_PX
-from tenfold.model.onnx_graph import leading_to
 
 OPERATORS = frozenset(
     {
@@ -80,7 +79,7 @@ def read_network(content: bytes, contract: Contract) -> dict[str, Any] | Unable:
         return Unable("This model sees the middle of a picture, not a drawing fitted to a box.")
     graph = onnx.ModelProto.FromString(content).graph
     threshold = contract.novelty_threshold
-    nodes = leading_to(graph, {"probabilities"} | ({"novelty"} if threshold else set()))
+    nodes = _leading_to(graph, {"probabilities"} | ({"novelty"} if threshold else set()))
     stored = {tensor.name: tensor for tensor in graph.initializer}
     used = {name for node in nodes for name in node.input}
     weights = [tensor for name, tensor in stored.items() if name in used]
@@ -143,3 +142,13 @@ def _weight(tensor: onnx.TensorProto) -> dict[str, Any]:
     else:
         data = array.ravel().tolist()
     return {"name": tensor.name, "shape": list(array.shape), "data": data}
+
+
+def _leading_to(graph: onnx.GraphProto, outputs: set[str]) -> list[onnx.NodeProto]:
+    """The nodes that outputs are computed from, in the graph's order."""
+    needed, nodes = set(outputs), []
+    for node in reversed(graph.node):
+        if needed & set(node.output):
+            nodes.append(node)
+            needed |= set(node.input)
+    return nodes[::-1]

@@ -1,0 +1,127 @@
+"""Answers to files, and the forms in which they are printed, sent and written: JSON and CSV."""
+
+import csv
+import io
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tenfold.core import files
+from tenfold.core.csv_cells import escape_formula
+from tenfold.core.errors import DataError, TenfoldError
+from tenfold.inputs.pictures.decode import DEFAULT_OPTIONS, PictureOptions
+from tenfold.model.model import Model
+from tenfold.model.predictions import Answers, Prediction, Value
+from tenfold.model.readers import read_cells
+
+
+class Answer(NamedTuple):
+    """An answer to one input, or why there is none.
+
+    Attributes:
+      input: Where it came from: a file, or the part of a request.
+      row: Its number there.
+      complete: Whether there is an answer, and its picture was written where one was asked for.
+    """
+
+    input: str
+    row: int
+    answer: Prediction | Value | None = None
+    error: str | None = None
+    complete: bool = True
+
+
+def answer_files(
+    model: Model,
+    inputs: Sequence[Path],
+    options: PictureOptions = DEFAULT_OPTIONS,
+    *,
+    look: Callable[[Path, Answers], bool] = lambda path, answers: True,
+) -> Iterator[Answer]:
+    """Answers in input order; an input that cannot be read stands in its place with its error.
+
+    `look` is given the answers to each file before they are passed on, and returns whether all
+    that was asked for is there.
+    """
+    for path in inputs:
+        try:
+            answers = model.predict(path, options)
+        except TenfoldError as error:
+            yield Answer(str(path), 0, error=str(error), complete=False)
+            continue
+        complete = look(path, answers)
+        for row in range(len(answers)):
+            yield Answer(str(path), row, answers[row], complete=complete)
+
+
+def as_json(answer: Answer, top: int | None = None) -> dict[str, Any]:
+    """The promised form (docs/format.md); with `top` only so many labels, the best first."""
+    if answer.answer is None:
+        return {"input": answer.input, "error": answer.error}
+    return {"input": answer.input, "row": answer.row, **answer.answer.as_json(top)}
+
+
+def csv_head(labels: Sequence[str]) -> list[str]:
+    """Names of the columns, for a model of these labels; of numbers where there are none."""
+    names = [escape_formula(name) for name in _answer_names(labels)]
+    return ["input", "row", *names[:3], "error", *names[3:]]
+
+
+def csv_row(answer: Answer, labels: Sequence[str]) -> list[str]:
+    """One answer under these columns; cells that a spreadsheet would run are written harmlessly."""
+    if answer.answer is None:
+        row = ["", *("" for _ in _answer_names(labels))]
+    else:
+        row = [str(answer.row), *answer.answer.as_cells()]
+    error = escape_formula(answer.error or "")
+    return [escape_formula(answer.input), *row[:4], error, *row[4:]]
+
+
+def _answer_names(labels: Sequence[str]) -> list[str]:
+    if labels:
+        return ["label", "confidence", "unsure", *(f"p_{label}" for label in labels)]
+    return ["value", "low", "high"]
+
+
+class AnsweredTable(NamedTuple):
+    """How many rows were written, how many of them are unsure, and what a reader should know."""
+
+    n_rows: int
+    n_unsure: int
+    notes: Sequence[str]
+
+
+def write_answered_table(model: Model, source: Path, out: Path) -> AnsweredTable:
+    """Write a table's own columns, as they are, with the answers beside them.
+
+    Cells that a spreadsheet would run are written harmlessly.
+
+    Raises:
+      DataError: A model of something else, or rows that do not fit it.
+      FormatError, FileError: The table cannot be read, or the file cannot be written.
+    """
+    accepted = model.contract.input
+    if accepted.kind != "table":
+        raise DataError(
+            "E517",
+            "A model of something else than tables",
+            expected="a table, to write answers beside its rows",
+            fix="Print them with --csv",
+        )
+    cells = read_cells(source, accepted)
+    answers = model.predict(source)
+    own = [str(name) for name in cells.frame.columns]
+    columns = [*_answer_names(model.labels), *(["reason"] if model.labels else [])]
+    names = [f"{name}_predicted" if name in own else name for name in columns]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(map(escape_formula, [*own, *names]))
+    n_unsure = 0
+    for number, row in enumerate(cells.frame.itertuples(index=False, name=None)):
+        answer = answers[number]
+        reasons = [answer.as_json(0)["reason"] or ""] if model.labels else []
+        n_unsure += any(reasons)
+        own_cells = map(escape_formula, map(str, row))
+        writer.writerow([*own_cells, *answer.as_cells(), *map(escape_formula, reasons)])
+    files.write_text(out, text.getvalue())
+    return AnsweredTable(len(answers), n_unsure, answers.notes)
