@@ -126,7 +126,10 @@ def _marked(
     cells: "pd.Series[str]",
 ) -> tuple[DecimalMark | None, "pd.Series[str]", "pd.Series[str]"]:
     """The mark that cells show, and those that could be thousands: with a point, with a comma."""
-    text = bare(cells[cells.str.contains("[.,]", regex=True)])
+    text = cells[cells.str.contains("[.,]", regex=True)]
+    if not len(text):
+        return None, text, text
+    text = bare(text)
     n_point, n_comma = (int(text.str.match(form["clear"]).sum()) for form in (POINT, COMMA))
     points, commas = (text[text.str.match(form["unclear"])] for form in (COMMA, POINT))
     shown: DecimalMark = "," if n_comma > n_point else "."
