@@ -23,7 +23,7 @@ if __package__ in (None, ""):  # as a script, from any folder
     sys.path.insert(0, str(Path(__file__).parent.parent))
 from bench.measure import Process, run_process, spread
 from tenfold.core.settings import resolve
-from tenfold.experiments.evaluate import split_of
+from tenfold.experiments.run_data import split_of
 
 HIDDEN, LAYERS, SEEDS, EPOCHS = (32, 64, 128, 256), (1, 2, 3), 2, 10
 TENFOLD = [sys.executable, "-m", "tenfold.cli"]

@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from tenfold.evaluation import Evaluation as Evaluation
     from tenfold.evaluation import Score as Score
     from tenfold.experiments.evaluate import evaluate as evaluate
-    from tenfold.experiments.evaluate import predict as predict
-    from tenfold.experiments.evaluate import read as read
     from tenfold.experiments.sweeps import Sweep as Sweep
     from tenfold.experiments.sweeps import compare as compare
     from tenfold.experiments.sweeps import sweep as sweep
@@ -40,6 +38,8 @@ if TYPE_CHECKING:
     from tenfold.model.predictions import Prediction as Prediction
     from tenfold.model.predictions import Predictions as Predictions
     from tenfold.model.transcript import Transcript as Transcript
+    from tenfold.runs.ask import predict as predict
+    from tenfold.runs.ask import read as read
     from tenfold.runs.record import Run as Run
     from tenfold.runs.verify import verify as verify
 
@@ -64,8 +64,8 @@ PUBLIC = {
     "evaluate": "tenfold.experiments.evaluate:evaluate",
     "load": "tenfold.data.load:load",
     "open": "tenfold.runs.record:Run.open",
-    "predict": "tenfold.experiments.evaluate:predict",
-    "read": "tenfold.experiments.evaluate:read",
+    "predict": "tenfold.runs.ask:predict",
+    "read": "tenfold.runs.ask:read",
     "resume": "tenfold.experiments.train:resume",
     "split": "tenfold.data.split:split",
     "sweep": "tenfold.experiments.sweeps:sweep",

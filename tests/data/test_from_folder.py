@@ -19,7 +19,7 @@ from tenfold.core.errors import DataError
 from tenfold.core.progress import Listener
 from tenfold.data.from_folder import LARGEST_PX, is_picture_folder
 from tenfold.data.split import split
-from tenfold.experiments import evaluate
+from tenfold.experiments import evaluate, run_data
 from tests.support.errors import refused
 from tests.support.paper import Paper, on_paper
 from tests.support.program import call
@@ -402,7 +402,7 @@ def test_evaluate_reads_a_folder_once(
         read.append(data)
         return tenfold.load(*data, **options)
 
-    monkeypatch.setattr(evaluate, "load", load)
+    monkeypatch.setattr(run_data, "load", load)
     loaded = evaluate.load_for(small_run, folder)
     tenfold.evaluate(small_run, loaded)
     evaluate.robustness(small_run, loaded)

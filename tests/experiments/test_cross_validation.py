@@ -21,9 +21,9 @@ from tenfold.experiments.cross_validation import (
     cross_validate,
     fold_spread,
 )
+from tenfold.experiments.run_data import record_of
 from tenfold.inputs.tables.cells import from_frame
 from tenfold.runs.csv_files import read_folds, write_folds
-from tenfold.runs.record import DataRecord
 
 RNG = np.random.default_rng(0)
 
@@ -34,12 +34,6 @@ def made(n: int = 120, *, time: bool = False, regression: bool = False) -> Datas
     frame = pd.DataFrame({"t": np.arange(n), "x": x, "y": y})
     reading = Reading(target="y", time="t" if time else None, lags=0)
     return table_dataset(from_frame(frame if time else frame[["x", "y"]]), reading)
-
-
-def record(data: Dataset) -> DataRecord:
-    return DataRecord(
-        name=data.name, fingerprint=data.fingerprint, n_train=1, n_validation=1, n_test=1
-    )
 
 
 @settings(max_examples=30, deadline=None)
@@ -73,7 +67,8 @@ def test_the_folds_of_a_run_and_their_file() -> None:
         def progress(self, done: int, total: int) -> None:
             seen.append((done, total))
 
-    folds = cross_validate(Problem(data, split, config), record(data), Notes())
+    problem = Problem(data, split, config)
+    folds = cross_validate(problem, record_of(problem, {}), Notes())
     assert seen == [(0, 3), (1, 3), (2, 3), (3, 3)]
     n = len(split.train) + len(split.validation)
     assert sum(fold.n_held_out for fold in folds) == n

@@ -23,7 +23,7 @@ from tenfold.core.records import Epoch, TrialResult
 from tenfold.core.settings import Reading, Settings
 from tenfold.data.from_table import table_dataset
 from tenfold.evaluation import Evaluation
-from tenfold.experiments.evaluate import split_of
+from tenfold.experiments.run_data import split_of
 from tenfold.experiments.sweeps import SweepInterrupted
 from tenfold.experiments.sweeps.executors import LocalProcesses
 from tenfold.experiments.sweeps.plan import Plan, check_plan

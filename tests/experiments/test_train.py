@@ -16,7 +16,7 @@ from tenfold.core.errors import DataError, ExportError, FileError, SettingsError
 from tenfold.core.progress import Listener
 from tenfold.core.records import Epoch, LayerRow
 from tenfold.core.settings import resolve
-from tenfold.experiments.train import Interrupted
+from tenfold.experiments.make_run import Interrupted
 from tenfold.learners import Fitted
 from tenfold.learners.architectures import dense_network
 from tests.support.errors import refused

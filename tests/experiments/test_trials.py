@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 import tenfold
-from tenfold import Dataset
+from tenfold import Dataset, learners
 from tenfold.build.problem import Problem
 from tenfold.core.errors import BackendError, DataError, FileError, SettingsError
 from tenfold.core.progress import Listener, OnEpochs
@@ -20,15 +20,14 @@ from tenfold.core.records import Epoch
 from tenfold.core.settings import Reading, resolve
 from tenfold.data.dataset import PictureInfo
 from tenfold.data.from_table import table_dataset
-from tenfold.experiments.evaluate import split_of
-from tenfold.experiments.sweeps import Executor, LocalProcesses, environment
+from tenfold.experiments.run_data import record_of, split_of
+from tenfold.experiments.sweeps import Executor, LocalProcesses
 from tenfold.experiments.sweeps.early_stopping import Stopped, stop_rule
 from tenfold.experiments.sweeps.environment import ENVIRONMENT, check_process
 from tenfold.experiments.sweeps.executors import next_job
 from tenfold.experiments.sweeps.job import Job
 from tenfold.experiments.sweeps.shared_rows import open_shared, share
 from tenfold.experiments.sweeps.trials import run_trial
-from tenfold.experiments.train import record_of
 from tenfold.inputs.tables.cells import from_frame
 from tenfold.runs.record import Record, Run
 from tests.conftest import Few
@@ -150,8 +149,7 @@ def test_a_wrong_compiler_is_no_matter_of_the_trial(monkeypatch: pytest.MonkeyPa
     def wrong() -> None:
         raise BackendError("E301", "JAX's compiler adds up wrongly here")
 
-    monkeypatch.setattr(environment, "check_compiler", wrong)
-    monkeypatch.setattr(environment, "import_ahead", lambda: None)
+    monkeypatch.setattr(learners, "check_compiler", wrong)
     check_process.cache_clear()
     for _ in range(2):  # a refusal is not remembered as a success
         with pytest.raises(BackendError, match="adds up wrongly"):

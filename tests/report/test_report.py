@@ -213,7 +213,7 @@ def report_of(
     evaluation: AnyEvaluation,
     answers: Predictions | Floats,
     true: Sequence[Any] | Floats,
-    notes: tuple[str, ...] = (),
+    note: str | None = None,
 ) -> str:
     """The report of these answers, made in a folder with the run's model."""
     (folder / "evaluation.json").write_text(evaluation.model_dump_json())
@@ -226,13 +226,13 @@ def report_of(
     write_answers(folder / "predictions.csv", stored)
     for name in ("model.onnx", "history.csv"):
         (folder / name).write_bytes((run.path / name).read_bytes())
-    write_report(Run(folder, run.record), notes)
+    write_report(Run(folder, run.record.model_copy(update={"note": note})))
     return (folder / "report.html").read_text("utf-8")
 
 
 def test_the_report_of_a_regression(small_run: Run, tmp_path: Path) -> None:
     result, y, value = a_regression(200, "<b>price</b>")
-    text = report_of(small_run, tmp_path, result, value, y, ("3 rows <i>dropped</i>",))
+    text = report_of(small_run, tmp_path, result, value, y, "3 rows <i>dropped</i>")
     assert f"<strong>{result.verdict}</strong>" in text
     for score in (result.mae, result.rmse, result.baseline.mae, result.baseline.rmse):
         assert f"<td>{score.in_unit}</td>" in text

@@ -34,7 +34,7 @@ from tenfold.cli.main import app
 from tenfold.core.progress import Listener
 from tenfold.core.records import Epoch
 from tenfold.core.settings import Reading
-from tenfold.experiments.train import Interrupted
+from tenfold.experiments.make_run import Interrupted
 from tenfold.inputs.idx import write_idx
 from tenfold.learners import checkpoints
 

@@ -24,11 +24,13 @@ from tenfold.core.errors import SettingsError, TenfoldError, did_you_mean
 from tenfold.core.files import check_new
 from tenfold.core.settings import Reading
 from tenfold.core.version import __version__
-from tenfold.experiments import train as workflow
 from tenfold.experiments.artifacts import rewrite_report
 from tenfold.experiments.evaluate import evaluate as evaluate_run
 from tenfold.experiments.evaluate import load_for
 from tenfold.experiments.evaluate import robustness as robustness_of
+from tenfold.experiments.make_run import Interrupted
+from tenfold.experiments.train import resume as resume_run
+from tenfold.experiments.train import train as train_run
 from tenfold.learners import LEARNERS
 from tenfold.learners.jax_runtime import import_ahead
 from tenfold.report import write_comparison
@@ -134,10 +136,10 @@ def train(
         with TerminalListener() as listener:
             if resume is not None:
                 own = data if "data" in given else None
-                run = workflow.resume(resume, own, listener=listener)
+                run = resume_run(resume, own, listener=listener)
             else:
-                run = workflow.train(data, reading=reading, out=out, listener=listener, **settings)
-    except workflow.Interrupted as interrupted:
+                run = train_run(data, reading=reading, out=out, listener=listener, **settings)
+    except Interrupted as interrupted:
         _say_interrupted(interrupted.run)
         raise
     if as_json:

@@ -13,9 +13,12 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from tenfold.core.errors import DataError, FileError
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 
 @contextmanager
@@ -53,6 +56,11 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Write `value` as strict, indented JSON (no NaN, no infinity), durably."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def write_document(path: Path, document: "BaseModel") -> None:
+    """Write a document of pydantic as indented JSON, durably."""
+    write_text(path, document.model_dump_json(indent=2) + "\n")
 
 
 def free_name(folder: Path, stem: str, suffix: str) -> Path:

@@ -1,9 +1,12 @@
 """What a model is worth on rows it was not fitted to: measured, written down and drawn."""
 
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tenfold import report
 from tenfold.core import files
@@ -15,19 +18,17 @@ from tenfold.model.model import Model
 from tenfold.model.predictions import Answers
 from tenfold.runs import csv_files
 from tenfold.runs.csv_files import STORED, StoredAnswers, write_answers
-from tenfold.runs.record import DataRecord, Run
+from tenfold.runs.record import Record, Run
 
-N_EXAMPLES = 10
-"""Rows of a regression whose answers are stored; of labels there is one each."""
+EXAMPLES: Mapping[str, Callable[[NDArray[Any]], RowNumbers]] = {
+    "classification": lambda y: np.unique(y, return_index=True)[1],
+    "regression": lambda y: np.arange(min(10, len(y))),
+}
+"""Which rows, by what is true of them (n,), are stored with their answers: one of each label."""
 
 
 def measure(
-    model: Model,
-    data: Dataset,
-    rows: RowNumbers,
-    part: str,
-    record: DataRecord,
-    recall: float = 0.8,
+    model: Model, data: Dataset, rows: RowNumbers, part: str, record: Record
 ) -> tuple[AnyEvaluation, Answers]:
     """Ask a model some rows, and score its answers.
 
@@ -36,18 +37,17 @@ def measure(
       data: Where the rows are.
       rows: Their numbers.
       part: What they are called: `test`, `validation` or `all`.
-      record: What the training rows said: the mean of a target, the label that is looked for.
-      recall: Share of the positive rows that is to be found, for the precision it leaves.
+      record: Of the run: what its training rows said, and the recall that was asked for.
     """
     answers = model.answer(data.x[rows])
-    task = record.about(data.task)
+    task = record.data.about(data.task)
     evaluation = MEASURES[task.kind].evaluate(
         answers,
         data,
         rows,
         task,
         Subset(data.name, part),
-        recall=recall,
+        recall=record.config.recall,
         temperature=model.contract.temperature,
     )
     return evaluation, answers
@@ -55,11 +55,8 @@ def measure(
 
 def write_validation(run: Run, data: Dataset, split: Split) -> None:
     """Write the evaluation of a run on its validation rows; the test rows stay sealed."""
-    recall = run.record.config.recall
-    evaluation, _ = measure(
-        run.model, data, split.validation, "validation", run.record.data, recall
-    )
-    files.write_text(run.path / "evaluation.json", evaluation.model_dump_json(indent=2) + "\n")
+    evaluation, _ = measure(run.model, data, split.validation, "validation", run.record)
+    files.write_document(run.path / "evaluation.json", evaluation)
 
 
 def write_evidence(run: Run, data: Dataset, split: Split, *, robust: bool = False) -> None:
@@ -71,9 +68,9 @@ def write_evidence(run: Run, data: Dataset, split: Split, *, robust: bool = Fals
       split: Its test rows are measured.
       robust: Also ask changed rows, for `robustness.json`.
     """
-    test, recall = split.test, run.record.config.recall
-    evaluation, answers = measure(run.model, data, test, "test", run.record.data, recall)
-    files.write_text(run.path / "evaluation.json", evaluation.model_dump_json(indent=2) + "\n")
+    test = split.test
+    evaluation, answers = measure(run.model, data, test, "test", run.record)
+    files.write_document(run.path / "evaluation.json", evaluation)
     stored = _beside_truth(data, test, answers)
     write_answers(run.path / "predictions.csv", stored)
     # Rows are written, 0.16 s for the images of MNIST, while matplotlib draws.
@@ -89,13 +86,9 @@ def write_evidence(run: Run, data: Dataset, split: Split, *, robust: bool = Fals
             fitted_to = np.r_[split.train, split.validation]
             nearly = nearly_seen(data, fitted_to, test, answers.row_scores(data.y[test]))
             robustness = robustness.model_copy(update={"nearly": nearly})
-        files.write_text(run.path / "robustness.json", robustness.model_dump_json(indent=2) + "\n")
+        files.write_document(run.path / "robustness.json", robustness)
     seen = split.validation if split.validation.size else split.train
-    if data.labels:
-        _, first = np.unique(data.y[seen], return_index=True)
-        examples = seen[first]
-    else:
-        examples = seen[:N_EXAMPLES]
+    examples = seen[EXAMPLES[data.task.kind](data.y[seen])]
     csv_files.write_inputs(run, data.x[examples])
     stored = _beside_truth(data, examples, run.model.answer(data.x[examples]))
     write_answers(run.path / csv_files.EXAMPLE_ANSWERS, stored)
@@ -140,7 +133,7 @@ def rewrite_report(run: Run) -> Path:
       FileError: Another process works on the run, or it cannot be written.
     """
     with files.locked(run.path, wait=False):
-        report.write_report(run, [run.record.note] if run.record.note else [])
+        report.write_report(run)
         path = run.path / "report.html"
         if "report.html" in run.record.files:
             run.record.files["report.html"] = files.sha256(path)

@@ -16,13 +16,11 @@ from tenfold.data.dataset import Dataset, RowNumbers
 from tenfold.data.split import Split, assign_folds, hold_out
 from tenfold.experiments.artifacts import measure
 from tenfold.model.model import Model
-from tenfold.runs.record import DataRecord
+from tenfold.runs.record import Record
 
 
 def cross_validate(
-    problem: Problem,
-    about_data: DataRecord,
-    listener: Listener | None = None,
+    problem: Problem, record: Record, listener: Listener | None = None
 ) -> tuple[Fold, ...]:
     """Fit a model per fold and measure each on the rows it did not see.
 
@@ -32,7 +30,7 @@ def cross_validate(
     Args:
       problem: Its training and validation rows take part, test rows never; `settings.folds` is how
         many folds there are.
-      about_data: What the training rows said (see `artifacts.measure`).
+      record: Of the run (see `artifacts.measure`).
       listener: Is told how many folds are done.
 
     Raises:
@@ -50,7 +48,7 @@ def cross_validate(
         if built.interrupted:
             raise KeyboardInterrupt
         model = Model(built.content)
-        evaluation, _ = measure(model, data, held_out, "all", about_data, settings.recall)
+        evaluation, _ = measure(model, data, held_out, "all", record)
         scores = {name: getattr(evaluation, name) for name in evaluation.fold_scores}
         done.append(
             Fold(

@@ -28,7 +28,7 @@ from tenfold.learners.classical import (
 from tenfold.learners.fitted import Fitted
 from tenfold.learners.neighbors import fit_neighbors
 from tenfold.learners.network import fit_network
-from tenfold.learners.training import Examples
+from tenfold.learners.training import Examples, check_compiler
 
 __all__ = [
     "LEARNERS",
@@ -123,6 +123,15 @@ class Learner:
             return True
         low, high = self.sides
         return accepted.kind == "image" and all(low <= side <= high for side in accepted.shape[:2])
+
+    def check_ready(self) -> None:
+        """Refuse where it cannot be trained; JAX starts here for what learns in epochs.
+
+        Raises:
+          BackendError: JAX's compiler computes wrongly here.
+        """
+        if self.epochs:
+            check_compiler()
 
     def fit(
         self,

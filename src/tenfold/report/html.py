@@ -1,7 +1,5 @@
 """`report.html`: the run in one self-contained file that can be mailed and opened anywhere."""
 
-from collections.abc import Sequence
-
 from tenfold.core import files
 from tenfold.core.text import in_unit, ordinal
 from tenfold.report.commands import commands
@@ -23,12 +21,8 @@ MAX_COLUMNS, MAX_TEXT = 30, 80
 GRAVE = ("test set inside training set", "in both parts", "test set repeats itself")
 
 
-def write_report(run: Run, notes: Sequence[str] = ()) -> None:
+def write_report(run: Run) -> None:
     """Write `report.html` from what stands in the run folder.
-
-    Args:
-      run: The run, with its model and its evaluation.
-      notes: What a reader must know beside the numbers, one sentence or more each.
 
     Raises:
       RunError: The run has no evaluation or no model yet, or a file of it is damaged.
@@ -47,7 +41,6 @@ def write_report(run: Run, notes: Sequence[str] = ()) -> None:
         evaluation=evaluation,
         living=living,
         scripts=living.scripts + rows.scripts,
-        notes=notes,
         findings=audit.findings if audit else (),
         grave=GRAVE,
         plots=report_plots(run, stored, robustness),

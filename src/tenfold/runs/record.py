@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections.abc import Iterable
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
@@ -77,6 +78,27 @@ class Record(BaseModel):
     error: str | None = None
     note: str | None = None
     threads: int | None = None
+
+    @classmethod
+    def beginning(
+        cls,
+        settings: Settings,
+        asked: Iterable[str],
+        data: DataRecord,
+        versions: dict[str, str],
+        threads: int | None = None,
+    ) -> "Record":
+        """The record of a run that begins; `asked` are the names of settings given by the user."""
+        config = settings.model_dump(mode="json")
+        return cls(
+            learner=settings.learner,
+            recipe=settings.recipe,
+            asked={name: config[name] for name in asked if name not in ("learner", "recipe")},
+            config=settings,
+            data=data,
+            versions=versions,
+            threads=threads,
+        )
 
     def known_settings(self) -> dict[str, Any]:
         """The resolved settings as JSON has them, but for those that the run's version had not."""
@@ -172,7 +194,7 @@ class Run:
 
     def save(self) -> None:
         """Write `run.json`."""
-        files.write_text(self.path / "run.json", self.record.model_dump_json(indent=2) + "\n")
+        files.write_document(self.path / "run.json", self.record)
 
     def finish(self, state: Literal["finished", "interrupted", "failed", "stopped"]) -> None:
         """Write the final state with the digest of every file."""

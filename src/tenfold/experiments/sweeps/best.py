@@ -61,7 +61,7 @@ def _measured(run: SweepRun, result: PointResult) -> Run:
     run.record.test_opened = best.record.test_opened
     run.folder.save()
     write_evidence(best, run.problem.data, run.problem.split)
-    report.write_report(best, [best.record.note] if best.record.note else [])
+    report.write_report(best)
     best.finish("finished")
     return best
 

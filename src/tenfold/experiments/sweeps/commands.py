@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from tenfold.core.progress import Listener
 from tenfold.core.settings import Reading
 from tenfold.data.dataset import Dataset
-from tenfold.data.load import load
+from tenfold.experiments.run_data import as_dataset
 from tenfold.experiments.sweeps.executors import Executor
 from tenfold.experiments.sweeps.plan import comparison_plan, sweep_plan
 from tenfold.experiments.sweeps.result import Sweep
@@ -58,7 +58,7 @@ def sweep(
     Example:
       >>> done = tenfold.sweep("mnist", hidden=[64, 128], layers=[1, 2], seeds=2)  # doctest: +SKIP
     """
-    dataset = data if isinstance(data, Dataset) else load(data, target=target, reading=reading)
+    dataset = as_dataset(data, target, reading)
     return carry_out(sweep_plan(dataset, settings), dataset, Path(out), workers, listener)
 
 
@@ -93,5 +93,5 @@ def compare(
     Example:
       >>> done = tenfold.compare("mnist", learners=["network", "forest"])  # doctest: +SKIP
     """
-    dataset = data if isinstance(data, Dataset) else load(data, target=target, reading=reading)
+    dataset = as_dataset(data, target, reading)
     return carry_out(comparison_plan(dataset, settings), dataset, Path(out), workers, listener)

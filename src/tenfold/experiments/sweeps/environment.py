@@ -6,8 +6,6 @@ from collections.abc import Mapping
 
 from tenfold.core.errors import SettingsError
 from tenfold.learners import LEARNERS
-from tenfold.learners.jax_runtime import import_ahead
-from tenfold.learners.training import check_compiler
 
 THREADS = 1
 """Threads of a trial, wherever it runs: sums in another order have other last bits."""
@@ -46,6 +44,4 @@ def check_process(learner: str) -> None:
             fix="Start worker processes with them",
             missing=missing,
         )
-    if LEARNERS[learner].epochs:
-        import_ahead()
-        check_compiler()
+    LEARNERS[learner].check_ready()

@@ -93,8 +93,7 @@ class SweepFolder(NamedTuple):
 
     def save(self) -> None:
         """Write the record."""
-        text = self.record.model_dump_json(indent=2) + "\n"
-        files.write_text(self.path / f"{self.record.kind}.json", text)
+        files.write_document(self.path / f"{self.record.kind}.json", self.record)
 
 
 def new_record(plan: Plan, begun: Record, n_workers: int) -> SweepRecord:

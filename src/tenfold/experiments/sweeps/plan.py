@@ -15,7 +15,7 @@ from tenfold.core.contract import Frozen
 from tenfold.core.errors import SettingsError
 from tenfold.core.settings import Settings, checked, resolve
 from tenfold.data.dataset import Dataset
-from tenfold.experiments.evaluate import split_of
+from tenfold.experiments.run_data import problem_of
 from tenfold.experiments.sweeps.early_stopping import Limits
 from tenfold.learners import LEARNERS, check_learner, check_used, is_used
 
@@ -144,8 +144,7 @@ class Plan:
           DataError: Too few examples for the parts.
           SettingsError: No such positive label.
         """
-        settings = self.settings(self.points()[0], 0)
-        return Problem(data, split_of(data, settings), settings)
+        return problem_of(data, self.settings(self.points()[0], 0))
 
     def settings(self, point: Point, seed: int) -> Settings:
         """The settings of a trial.

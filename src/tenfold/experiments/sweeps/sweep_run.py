@@ -11,6 +11,7 @@ from tenfold.build.problem import Problem
 from tenfold.core.progress import Listener
 from tenfold.core.records import TrialResult
 from tenfold.evaluation import MEASURES
+from tenfold.experiments.run_data import record_of
 from tenfold.experiments.sweeps.executors import Executor
 from tenfold.experiments.sweeps.folder import (
     SweepFolder,
@@ -22,7 +23,6 @@ from tenfold.experiments.sweeps.folder import (
 from tenfold.experiments.sweeps.plan import Plan, Trial
 from tenfold.experiments.sweeps.table import read_result, write_table
 from tenfold.experiments.sweeps.trial_jobs import TrialJobs
-from tenfold.experiments.train import record_of
 
 
 class SweepInterrupted(KeyboardInterrupt):

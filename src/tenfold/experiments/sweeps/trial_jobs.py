@@ -28,18 +28,9 @@ class TrialJobs:
         path, begun, plan = self.folder
         settings = plan.settings(trial.point, trial.seed)
         problem = replace(self.problem, settings=settings)
-        config = settings.model_dump(mode="json")
         asked = plan.asked(trial.point, trial.seed)
-        record = Record(
-            learner=settings.learner,
-            recipe=settings.recipe,
-            asked={name: config[name] for name in asked if name not in ("learner", "recipe")},
-            config=settings,
-            data=begun.data,
-            versions=begun.versions,
-            threads=begun.threads,
-        )
-        kind = config | {"seed": None, "learning_rate": None}
+        record = Record.beginning(settings, asked, begun.data, begun.versions, begun.threads)
+        kind = settings.model_dump(mode="json") | {"seed": None, "learning_rate": None}
         return Job(
             folder=str(self.folder.of_trial(trial.name).resolve()),
             data=str((path / "data").resolve()),

@@ -1,0 +1,96 @@
+"""From an empty run folder to a finished one: fitted, measured, reported."""
+
+import sys
+from contextlib import suppress
+from functools import cache
+from threading import Thread
+
+from tenfold import report
+from tenfold.build.problem import Problem
+from tenfold.core.errors import FileError
+from tenfold.core.progress import Listener, Listeners, OnEpochs, StageClock
+from tenfold.experiments.artifacts import write_evidence
+from tenfold.experiments.cross_validation import cross_validate
+from tenfold.experiments.fit_run import clear_checkpoints, fit_run
+from tenfold.learners.jax_runtime import import_all
+from tenfold.runs import csv_files
+from tenfold.runs.record import Run, count_opening
+
+AFTER_TRAINING = (
+    "onnx",
+    "scipy.optimize",
+    "matplotlib.figure",
+    "matplotlib.backends.backend_agg",
+    "matplotlib.backends.backend_svg",
+)
+"""What export, evaluation and report import."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C came while a run was made; what was finished is in `run`."""
+
+    def __init__(self, run: Run) -> None:
+        super().__init__(f"Interrupted: {run.path}")
+        self.run = run
+
+
+def make_run(run: Run, problem: Problem, listener: Listener, clock: StageClock) -> None:
+    """Make a run, and whatever happens write down how it ended.
+
+    Args:
+      run: Its folder, with a record that says `running`.
+      problem: What is to be learned.
+      listener: Is told of stages and epochs; the clock is one of those it tells.
+      clock: Its seconds go into the record.
+
+    Raises:
+      Interrupted: Ctrl-C.
+      TenfoldError: What went wrong.
+    """
+    run.record.seconds = clock.seconds
+    try:
+        _make(run, problem, listener)
+        clock.pause()
+        clock.total()
+        run.finish("finished")
+        clear_checkpoints(run)
+    except KeyboardInterrupt:
+        clock.pause()
+        run.finish("interrupted")
+        raise Interrupted(run) from None
+    except BaseException as error:
+        clock.pause()
+        run.record.error = str(error)
+        with suppress(FileError):  # a full disk must not hide what went wrong
+            run.finish("failed")
+        raise
+
+
+def _make(run: Run, problem: Problem, listener: Listener) -> None:
+    fit_run(run, problem, Listeners([OnEpochs(lambda *_: _import_ahead()), listener]))
+    if problem.settings.folds:
+        listener.stage("folds")
+        folds = cross_validate(problem, run.record, listener)
+        csv_files.write_folds(run.path / "folds.csv", folds)
+    listener.stage("evaluate")
+    count_opening(run)
+    write_evidence(run, problem.data, problem.split, robust=problem.settings.robustness)
+    listener.stage("report")
+    run.record.peak_mb = _peak_mb()
+    report.write_report(run)
+
+
+@cache
+def _import_ahead() -> None:
+    """Import what comes after training while XLA computes: 0.5 s less of waiting afterwards."""
+    Thread(target=import_all, args=(AFTER_TRAINING,)).start()
+
+
+def _peak_mb() -> float | None:
+    """The most memory this process has held, in 10^6 bytes."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    kept = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return kept * (1 if sys.platform == "darwin" else 1024) / 1e6  # getrusage(2): KiB on Linux

@@ -1,0 +1,101 @@
+"""The data of a run: read, or read again as they were, split, and written into its record."""
+
+import platform
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tenfold.build.problem import Problem
+from tenfold.core.contract import Contract
+from tenfold.core.errors import DataError, TargetError
+from tenfold.core.settings import Reading, Settings
+from tenfold.data.dataset import Dataset
+from tenfold.data.load import load
+from tenfold.data.split import Split
+from tenfold.data.split import split as split_data
+from tenfold.runs.record import DataRecord, Record
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+PACKAGES = (
+    "tenfold", "jax", "keras", "numpy", "onnx", "onnxruntime", "pandas", "scikit-learn"
+)  # fmt: skip
+
+
+def as_dataset(
+    data: "str | Path | Dataset | pd.DataFrame", target: str | int | None, reading: Reading | None
+) -> Dataset:
+    """Data as `tenfold.load` reads them; a dataset comes back as it is."""
+    return data if isinstance(data, Dataset) else load(data, target=target, reading=reading)
+
+
+def data_of(
+    record: Record, data: str | Path | Dataset | None, like: Contract | None = None
+) -> Dataset:
+    """The given data, or else the run's own, read as they were."""
+    if isinstance(data, Dataset):
+        return data
+    stored = record.data
+    source = data if data is not None else stored.source or stored.name
+    try:
+        return load(source, reading=stored.reading, like=like)
+    except TargetError as error:  # runs of 0.1 took a column by its name without being asked
+        if error.likely is None:
+            raise
+        return load(source, target=error.likely, reading=stored.reading, like=like)
+
+
+def check_same_data(data: Dataset, record: Record) -> None:
+    """Refuse other data than a run was made of.
+
+    Raises:
+      DataError: Their fingerprint is another.
+    """
+    if data.fingerprint != record.data.fingerprint:
+        raise DataError(
+            "E815",
+            "The data changed since the run",
+            where=record.data.name,
+            expected=f"fingerprint {record.data.fingerprint}",
+            fingerprint=data.fingerprint,
+        )
+
+
+def split_of(data: Dataset, settings: Settings) -> Split:
+    """Which rows are for what, by the settings of a run."""
+    return split_data(
+        data,
+        seed=settings.seed if settings.split_seed is None else settings.split_seed,
+        test_size=settings.test_size,
+        validation_size=settings.validation_size,
+    )
+
+
+def problem_of(data: Dataset, settings: Settings) -> Problem:
+    """What a run with these settings is to learn."""
+    return Problem(data, split_of(data, settings), settings)
+
+
+def record_of(problem: Problem, asked: dict[str, Any]) -> Record:
+    """`run.json` as a run begins with it."""
+    data, split = problem.data, problem.split
+    about_data = DataRecord(
+        name=data.name,
+        fingerprint=data.fingerprint,
+        n_train=len(split.train),
+        n_validation=len(split.validation),
+        n_test=len(split.test),
+        n_dropped=len(split.dropped),
+        source=data.source,
+        reading=None if data.info is None else data.info.reading,
+        target_mean=None if data.labels else float(data.y[split.train].mean()),
+        positive=problem.positive,
+    )
+    return Record.beginning(problem.settings, asked, about_data, versions())
+
+
+def versions() -> dict[str, str]:
+    """The versions of Python and of the packages on which a result depends."""
+    packages = {name: metadata.version(name) for name in PACKAGES}
+    return {"python": platform.python_version()} | packages
