@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import binomtest, bootstrap
 
 from tenfold.core.errors import DataError
-from tenfold.evaluation import beside_best, holm, mean_interval
+from tenfold.evaluation import compare_with_best, holm, mean_interval
 from tests.support.errors import refused
 
 RNG = np.random.default_rng(0)
@@ -33,7 +33,7 @@ def test_two_models_get_the_verdict_of_mcnemar() -> None:
         other = np.where(RNG.random(3000) < 0.01, ~other, other)
         won, lost = int((other & ~best).sum()), int((best & ~other).sum())
         exact = binomtest(won, won + lost).pvalue
-        _, found = beside_best(np.stack([best, other]).astype(float), best=0)
+        _, found = compare_with_best(np.stack([best, other]).astype(float), best=0)
         assert found is not None and found.p_value == pytest.approx(exact, abs=0.03)
         if abs(exact - 0.05) > 0.03:
             assert found.verdict == ("worse" if exact < 0.05 else "not distinguishable")
@@ -41,7 +41,7 @@ def test_two_models_get_the_verdict_of_mcnemar() -> None:
 
 def test_the_change_and_its_interval_are_those_of_scipy() -> None:
     seeds = RNG.integers(0, 4, (2, 800)) / 3  # means of three seeds
-    _, found = beside_best(seeds, best=0)
+    _, found = compare_with_best(seeds, best=0)
     assert found is not None
     known = bootstrap(
         (seeds[1] - seeds[0],), np.mean, method="percentile", n_resamples=9999,
@@ -54,10 +54,10 @@ def test_the_change_and_its_interval_are_those_of_scipy() -> None:
 def test_squared_errors_are_resampled_row_by_row() -> None:
     errors = RNG.exponential(1, (2, 1500))  # all different: no cells to count
     errors[1] += 0.2
-    _, found = beside_best(-errors, best=0)
+    _, found = compare_with_best(-errors, best=0)
     assert found is not None and found.verdict == "worse" and found.change.high < 0
     many = RNG.exponential(1, (2, 60_000))  # drawn from the normal distribution of their mean
-    _, found = beside_best(-many, best=0)
+    _, found = compare_with_best(-many, best=0)
     exact = 1.96 * (many[1] - many[0]).std() / np.sqrt(60_000)
     assert found is not None
     assert (found.change.high - found.change.low) / 2 == pytest.approx(exact, rel=0.05)
@@ -68,15 +68,15 @@ def test_equal_models_are_rarely_told_apart_however_many_there_are() -> None:
     for trial in range(100):
         rng = np.random.default_rng(trial)
         right = (rng.random((6, 400)) < 0.8).astype(float)
-        found = beside_best(right, best=0, seed=trial)
+        found = compare_with_best(right, best=0, seed=trial)
         wrong += any(one is not None and one.verdict != "not distinguishable" for one in found)
     assert wrong <= 11  # 5 expected; binomial, 99.5%
 
 
 def test_a_model_without_any_difference_has_p_1() -> None:
-    _, found = beside_best(np.ones((2, 50)), best=0)
+    _, found = compare_with_best(np.ones((2, 50)), best=0)
     assert found is not None and found.p_value == 1 and found.verdict == "not distinguishable"
-    assert beside_best(np.ones((1, 5)), best=0) == [None]
+    assert compare_with_best(np.ones((1, 5)), best=0) == [None]
 
 
 def test_an_interval_of_a_mean() -> None:
@@ -88,10 +88,10 @@ def test_an_interval_of_a_mean() -> None:
 
 def test_nothing_to_compare_is_refused() -> None:
     with pytest.raises(DataError) as raised:
-        beside_best(np.empty((2, 0)), best=0)
+        compare_with_best(np.empty((2, 0)), best=0)
     assert str(raised.value) == (
         "Nothing to compare: shape=(2, 0), best=0. Expected (n_models, n) with rows, and the "
         "number of one of them."
     )
     with refused("E622", "best=2"):
-        beside_best(np.ones((2, 3)), best=2)
+        compare_with_best(np.ones((2, 3)), best=2)

@@ -27,7 +27,7 @@ from tenfold.experiments.run_data import split_of
 from tenfold.experiments.sweeps import SweepInterrupted
 from tenfold.experiments.sweeps.executors import LocalProcesses
 from tenfold.experiments.sweeps.plan import Plan, check_plan
-from tenfold.experiments.sweeps.table import rank_points
+from tenfold.experiments.sweeps.results import rank_points
 from tenfold.inputs.tables.cells import from_frame
 from tenfold.learners import multiplications
 from tenfold.runs.record import Record

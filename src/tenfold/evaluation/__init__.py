@@ -15,7 +15,7 @@ from tenfold.evaluation.classification import (
 from tenfold.evaluation.comparison import Comparison, Difference, compare_labels, compare_values
 from tenfold.evaluation.intervals import Floats, Score, Subset, Verdict, wilson
 from tenfold.evaluation.measures import MEASURES, AnyEvaluation
-from tenfold.evaluation.multiple import Beside, beside_best, holm, mean_interval
+from tenfold.evaluation.multiple import Beside, compare_with_best, holm, mean_interval
 from tenfold.evaluation.ranking import PrecisionAtRecall, Ranking
 from tenfold.evaluation.regression import BaselineValues, RegressionEvaluation
 
@@ -49,7 +49,7 @@ __all__ = [
     "Score",
     "Subset",
     "Verdict",
-    "beside_best",
+    "compare_with_best",
     "compare_labels",
     "compare_values",
     "confusion_matrix",

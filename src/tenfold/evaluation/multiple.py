@@ -38,7 +38,7 @@ class Beside(NamedTuple):
     verdict: Verdict
 
 
-def beside_best(row_scores: Floats, best: int, seed: int = 0) -> list[Beside | None]:
+def compare_with_best(row_scores: Floats, best: int, seed: int = 0) -> list[Beside | None]:
     """Compare every model with one of them, on the same rows.
 
     Args:

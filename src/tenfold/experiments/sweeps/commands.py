@@ -7,10 +7,12 @@ from tenfold.core.progress import Listener
 from tenfold.core.settings import Reading
 from tenfold.data.dataset import Dataset
 from tenfold.experiments.run_data import as_dataset
-from tenfold.experiments.sweeps.executors import Executor
-from tenfold.experiments.sweeps.plan import comparison_plan, sweep_plan
-from tenfold.experiments.sweeps.result import Sweep
-from tenfold.experiments.sweeps.runner import carry_out
+from tenfold.experiments.sweeps.conclude import conclude_comparison, conclude_sweep
+from tenfold.experiments.sweeps.executors import Executor, LocalProcesses
+from tenfold.experiments.sweeps.plan import Plan, comparison_plan, sweep_plan
+from tenfold.experiments.sweeps.results import Sweep, sort_results
+from tenfold.experiments.sweeps.search import make_search
+from tenfold.experiments.sweeps.sweep_run import running
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,7 +61,7 @@ def sweep(
       >>> done = tenfold.sweep("mnist", hidden=[64, 128], layers=[1, 2], seeds=2)  # doctest: +SKIP
     """
     dataset = as_dataset(data, target, reading)
-    return carry_out(sweep_plan(dataset, settings), dataset, Path(out), workers, listener)
+    return _carry_out(sweep_plan(dataset, settings), dataset, out, workers, listener or Listener())
 
 
 def compare(
@@ -94,4 +96,23 @@ def compare(
       >>> done = tenfold.compare("mnist", learners=["network", "forest"])  # doctest: +SKIP
     """
     dataset = as_dataset(data, target, reading)
-    return carry_out(comparison_plan(dataset, settings), dataset, Path(out), workers, listener)
+    plan = comparison_plan(dataset, settings)
+    return _carry_out(plan, dataset, out, workers, listener or Listener())
+
+
+def _carry_out(
+    plan: Plan, data: Dataset, out: Path | str, workers: int | Executor | None, listener: Listener
+) -> Sweep:
+    """Carry out a sweep or a comparison, or what is left of it."""
+    executor = LocalProcesses(workers) if workers is None or isinstance(workers, int) else workers
+    with executor, running(plan, plan.problem(data), Path(out), executor, listener) as run:
+        if run.plan.is_search:
+            make_search(run)
+        else:
+            run.make(run.plan.trials())
+        points = run.ranked()
+        if run.plan.kind == "sweep":
+            conclude_sweep(run, points)
+        else:
+            conclude_comparison(run, points)
+    return Sweep(run.path, run.record, sort_results(run.results.values()), points)

@@ -3,8 +3,9 @@
 import glob
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -13,7 +14,10 @@ from tenfold.core.errors import SettingsError
 from tenfold.evaluation import Score
 from tenfold.experiments.sweeps.environment import THREADS
 from tenfold.experiments.sweeps.plan import Plan
-from tenfold.runs.record import DataRecord, Record
+from tenfold.runs.record import DataRecord
+
+BEST = "best"
+"""The run folder of the chosen trial: a trial with its test rows opened."""
 
 
 class LeaderboardEntry(BaseModel):
@@ -65,7 +69,7 @@ class SweepRecord(BaseModel):
     asked: dict[str, Any]
     data: DataRecord
     n_trials: int
-    threads: int
+    threads: int = THREADS
     n_workers: int
     seconds: dict[str, float] = {}
     test_opened: int = 0
@@ -76,7 +80,8 @@ class SweepRecord(BaseModel):
     versions: dict[str, str]
 
 
-class SweepFolder(NamedTuple):
+@dataclass
+class SweepFolder:
     """The folder of a sweep, its record, and the plan that it was made for.
 
     Equal work may be planned in other words, as a list of one value or as that value. Names of
@@ -94,20 +99,6 @@ class SweepFolder(NamedTuple):
     def save(self) -> None:
         """Write the record."""
         files.write_document(self.path / f"{self.record.kind}.json", self.record)
-
-
-def new_record(plan: Plan, begun: Record, n_workers: int) -> SweepRecord:
-    """The record of a sweep at its beginning, of trials whose record begins as `begun`."""
-    return SweepRecord(
-        kind=plan.kind,
-        key=plan.key(begun.data.fingerprint),
-        asked=plan.as_plain(),
-        data=begun.data,
-        n_trials=plan.n_trials,
-        threads=THREADS,
-        n_workers=n_workers,
-        versions=begun.versions,
-    )
 
 
 def find_folder(out: Path, stem: str, plan: Plan, fingerprint: str) -> SweepFolder | None:

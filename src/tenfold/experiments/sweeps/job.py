@@ -2,13 +2,19 @@
 
 import dataclasses
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from tenfold.build.problem import Problem
 from tenfold.core import files
 from tenfold.core.errors import RunError
 from tenfold.core.settings import Settings
+from tenfold.experiments.sweeps.early_stopping import baseline_limit
+from tenfold.experiments.sweeps.folder import SweepFolder
+from tenfold.experiments.sweeps.plan import Trial
+from tenfold.experiments.sweeps.shared_rows import MANIFEST, share
+from tenfold.learners import LEARNERS
 from tenfold.runs.record import Record, Run
 
 ENDED = ("finished", "stopped")
@@ -88,3 +94,45 @@ class Job:
         run = self.begin()
         run.record.error = why
         run.finish("failed")
+
+
+def job_of(trial: Trial, folder: SweepFolder, rows: Problem) -> Job:
+    """The job of a trial; one without limits to stop below has the baseline's.
+
+    Args:
+      trial: What is to be made.
+      folder: Of the sweep.
+      rows: Those of all trials, with the settings of one of them.
+    """
+    begun, plan = folder.record, folder.plan
+    settings, asked = plan.settings(trial.point, trial.seed), plan.asked(trial.point, trial.seed)
+    record = Record.beginning(settings, asked, begun.data, begun.versions, begun.threads)
+    problem = replace(rows, settings=settings)
+    kind = settings.model_dump(mode="json") | {"seed": None, "learning_rate": None}
+    return Job(
+        folder=str(folder.of_trial(trial.name).resolve()),
+        data=str((folder.path / "data").resolve()),
+        record=record.model_dump(mode="json"),
+        stop_below=trial.stop_below or baseline_limit(problem),
+        kind=str(sorted(kind.items())),
+        cost=_cost(problem),
+    )
+
+
+def share_rows(folder: SweepFolder, rows: Problem) -> None:
+    """Write the rows that all jobs read, unless they are there.
+
+    Raises:
+      FileError: They cannot be written.
+    """
+    if not (folder.path / "data" / MANIFEST).is_file():
+        share(rows.data, rows.split, folder.path / "data")
+
+
+def _cost(problem: Problem) -> float:
+    """Multiplications of a training, about: to begin with the longest."""
+    data, settings = problem.data, problem.settings
+    # The columns of a table become as many features or more.
+    n_inputs = int(data.x[0].size) if data.table is None else len(data.table.columns)
+    of_a_row = LEARNERS[settings.learner].cost(settings, n_inputs, max(1, len(data.labels)))
+    return of_a_row * len(problem.split.train)

@@ -1,14 +1,14 @@
 """`report.html` of a sweep or a comparison: one self-contained file, its tables and plots."""
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tenfold.core import files
 from tenfold.core.colours import AGAINST, INK
 from tenfold.core.text import in_unit, ordinal
+from tenfold.experiments.sweeps.results import PointResult, sort_results
 from tenfold.experiments.sweeps.summary import Summary, comparable
 from tenfold.experiments.sweeps.sweep_run import SweepRun
-from tenfold.experiments.sweeps.table import PointResult, sort_results
 from tenfold.report.network_page import read_text, render
 from tenfold.report.plots import TRAIN, VALIDATION, as_svg, literal, new_figure, plain
 from tenfold.runs.record import Run
@@ -35,52 +35,36 @@ MAX_LISTED = 200
 
 
 def write_sweep_page(
-    run: SweepRun, points: Sequence[PointResult], best: Run, summary: Summary | None
+    run: SweepRun,
+    points: Sequence[PointResult],
+    best: Run | None = None,
+    summary: Summary | None = None,
 ) -> None:
-    """Write the report of a sweep.
+    """Write the report of a sweep with its best run, or of a comparison.
 
     Raises:
       FileError: It cannot be written.
     """
-    _write(
-        run,
-        points,
-        kind="sweep",
-        best=best,
-        evaluation=best.evaluation,
-        summary=summary,
-        columns=run.plan.columns,
-    )
-
-
-def write_comparison_page(run: SweepRun, points: Sequence[PointResult]) -> None:
-    """Write the report of a comparison.
-
-    Raises:
-      FileError: It cannot be written.
-    """
-    _write(run, points, kind="comparison", best=None, evaluation=None, summary=None, columns=())
-
-
-def _write(run: SweepRun, points: Sequence[PointResult], *, kind: str, **values: Any) -> None:
     score = run.score_name.replace("val_", "validation ").replace("rmse", "RMSE")
+    trials = sort_results(run.results.values())
     text = render(
         "tenfold.experiments.sweeps",
-        f"{kind}.html.j2",
+        f"{run.plan.kind}.html.j2",
         css=read_text("tenfold.report.network_page", "page.css")
         + read_text("tenfold.report", "report.css"),
         title=run.path.resolve().name,
         record=run.record,
         points=points[:MAX_LISTED],
         n_points=len(points),
-        without_model=[
-            trial for trial in sort_results(run.results.values()) if trial.state != "finished"
-        ],
+        without_model=[trial for trial in trials if trial.state != "finished"],
         plots=_plots(points, score),
         score=score,
         value=lambda number: f"{number:.4f}" if abs(number) <= 1 else in_unit(number),
         ordinal=ordinal,
-        **values,
+        columns=run.plan.columns,
+        best=best,
+        evaluation=best and best.evaluation,
+        summary=summary,
     )
     files.write_text(run.path / "report.html", text)
 

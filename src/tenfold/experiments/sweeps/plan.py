@@ -114,17 +114,10 @@ class Plan:
         """Settings that differ between trials: the first columns of the table."""
         return (*self.axes, *self.ranges)
 
-    @property
-    def tried(self) -> dict[str, list[Any]]:
-        """The values of each axis, sorted, none of them twice."""
-        return {name: sorted(dict.fromkeys(values)) for name, values in self.axes.items()}
-
     def points(self) -> list[Point]:
         """The grid, sorted; with `n_points` so many of it, drawn without putting back."""
-        tried = self.tried
-        grid = [
-            dict(zip(tried, values, strict=True)) for values in itertools.product(*tried.values())
-        ]
+        tried = [sorted(dict.fromkeys(values)) for values in self.axes.values()]
+        grid = [dict(zip(self.axes, values, strict=True)) for values in itertools.product(*tried)]
         if self.n_points is None or self.n_points >= len(grid):
             return list(grid)
         drawn = np.random.default_rng(self.seed).choice(len(grid), self.n_points, replace=False)

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from tenfold.core.text import in_unit
-from tenfold.experiments.sweeps.table import PointResult
+from tenfold.experiments.sweeps.results import PointResult
 
 
 class Summary:

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 from tenfold.build.problem import Problem
 from tenfold.core.progress import Listener
@@ -18,11 +17,10 @@ from tenfold.experiments.sweeps.folder import (
     SweepRecord,
     find_folder,
     hold_folder,
-    new_record,
 )
+from tenfold.experiments.sweeps.job import Job, job_of, share_rows
 from tenfold.experiments.sweeps.plan import Plan, Trial
-from tenfold.experiments.sweeps.table import read_result, write_table
-from tenfold.experiments.sweeps.trial_jobs import TrialJobs
+from tenfold.experiments.sweeps.results import PointResult, rank_points, read_result, write_table
 
 
 class SweepInterrupted(KeyboardInterrupt):
@@ -34,36 +32,22 @@ class SweepInterrupted(KeyboardInterrupt):
 
 
 @dataclass
-class SweepRun:
-    """A sweep under way.
+class SweepRun(SweepFolder):
+    """A sweep under way, in its folder.
 
     Attributes:
       problem: The rows of all trials, with the settings of the first.
-      results: Of the trials that have ended, by their names.
+      executor: Makes the trials.
+      listener: Is told of them.
       deadline: Of `time.monotonic`; None: as long as it takes.
+      results: Of the trials that have ended, by their names.
     """
 
-    folder: SweepFolder
     problem: Problem
     executor: Executor
     listener: Listener
     deadline: float | None = None
     results: dict[str, TrialResult] = field(default_factory=dict)
-
-    @property
-    def path(self) -> Path:
-        """Its folder."""
-        return self.folder.path
-
-    @property
-    def record(self) -> SweepRecord:
-        """Its `sweep.json` or `comparison.json`."""
-        return self.folder.record
-
-    @property
-    def plan(self) -> Plan:
-        """What is to be tried."""
-        return self.folder.plan
 
     @property
     def score_name(self) -> str:
@@ -86,17 +70,19 @@ class SweepRun:
           KeyboardInterrupt: Ctrl-C.
           FileError: A folder cannot be written.
         """
-        work = TrialJobs(self.folder, self.problem)
-        jobs = [(work.job(trial), trial) for trial in trials]
-        missing = {job.folder: trial for job, trial in jobs if not job.has_ended()}
-        for job, trial in jobs:
-            if job.folder not in missing:
+        missing: dict[str, Trial] = {}
+        pending: list[Job] = []
+        for trial in trials:
+            job = job_of(trial, self, self.problem)
+            if job.has_ended():
                 self._read(trial)
+            else:
+                missing[job.folder] = trial
+                pending.append(job)
         self.listener.trials(self.path, self.record.n_trials, len(self.results))
-        if not missing:
+        if not pending:
             return
-        work.share_rows()
-        pending = [job for job, _ in jobs if job.folder in missing]
+        share_rows(self, self.problem)
         if self.deadline is None:  # the longest first, so that none is left over at the end
             pending.sort(key=lambda job: -job.cost)
         for job in self.executor.run(pending, self.listener, self.has_time):
@@ -107,14 +93,22 @@ class SweepRun:
                 self.listener.warn(f"{trial.name} failed: {result.why}")
 
     def _read(self, trial: Trial) -> TrialResult:
-        result = read_result(trial.point, self.folder.of_trial(trial.name))
+        result = read_result(trial.point, self.of_trial(trial.name))
         self.results[trial.name] = result
         return result
 
-    def write_table(self) -> None:
-        """Write `sweep.csv` or `comparison.csv` with the trials that have ended."""
+    def ranked(self) -> list[PointResult]:
+        """Write the table of all trials that have ended; rank the points that are complete.
+
+        Raises:
+          RunError: There is none.
+        """
+        results = self.results.values()
         path = self.path / f"{self.plan.kind}.csv"
-        write_table(path, self.plan.columns, self.results.values(), self.score_name)
+        write_table(path, self.plan.columns, results, self.score_name)
+        return rank_points(
+            results, self.plan.seeds, least_is_best=self.least_is_best, where=self.path
+        )
 
 
 @contextmanager
@@ -128,44 +122,40 @@ def running(
       FileError: Another process works on it, or it cannot be written.
       SweepInterrupted: Ctrl-C.
     """
-    fresh = new_record(plan, record_of(problem, {}), executor.n_workers)
+    begun = record_of(problem, {})
+    fresh = SweepRecord(
+        kind=plan.kind,
+        key=plan.key(begun.data.fingerprint),
+        asked=plan.as_plain(),
+        data=begun.data,
+        n_trials=plan.n_trials,
+        n_workers=executor.n_workers,
+        versions=begun.versions,
+    )
     stem = f"{Path(problem.data.name).resolve().stem}-{plan.kind}"
-    found = find_folder(out, stem, plan, fresh.data.fingerprint)
-    if found is None or found.record.state != "finished":
+    before = find_folder(out, stem, plan, fresh.data.fingerprint)
+    if before is None or before.record.state != "finished":
         executor.start(plan.learners, plan.n_trials)
     with hold_folder(out, stem, plan, fresh) as folder:
         record = folder.record
         if record.versions != fresh.versions:
             changed = [n for n, v in fresh.versions.items() if record.versions.get(n) != v]
             listener.warn(f"{folder.path} began with other versions of {', '.join(changed)}")
-        run = SweepRun(folder, problem, executor, listener)
-        clock = _Clock(folder)
+        run = SweepRun(folder.path, record, folder.plan, problem, executor, listener)
+        start, spent = time.monotonic(), record.seconds.get("total", 0.0)
         if plan.minutes is not None:
-            run.deadline = clock.start + max(0.0, 60 * plan.minutes - clock.spent)
+            run.deadline = start + max(0.0, 60 * plan.minutes - spent)
         record.n_workers, record.state, record.error = executor.n_workers, "running", None
-        folder.save()
+        run.save()
         try:
             yield run
-            clock.end("finished")
+            record.state = "finished"
         except KeyboardInterrupt:
-            clock.end("interrupted")
-            raise SweepInterrupted(folder.path, len(run.results), record.n_trials) from None
+            record.state = "interrupted"
+            raise SweepInterrupted(run.path, len(run.results), record.n_trials) from None
         except BaseException as error:
-            record.error = str(error)
-            clock.end("failed")
+            record.state, record.error = "failed", str(error)
             raise
-
-
-class _Clock:
-    """The seconds of a sweep, those of earlier calls included."""
-
-    def __init__(self, folder: SweepFolder) -> None:
-        self.start, self.spent = time.monotonic(), folder.record.seconds.get("total", 0.0)
-        self._folder = folder
-
-    def end(self, state: Literal["finished", "interrupted", "failed"]) -> None:
-        """Write how the sweep ended, and how long it took."""
-        record = self._folder.record
-        record.state = state
-        record.seconds["total"] = round(self.spent + time.monotonic() - self.start, 3)
-        self._folder.save()
+        finally:
+            record.seconds["total"] = round(spent + time.monotonic() - start, 3)
+            run.save()

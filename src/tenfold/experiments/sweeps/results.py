@@ -1,14 +1,17 @@
-"""The table of a sweep: a row for each trial, read from its folder; and all trials of a point."""
+"""The trials of a sweep, the points that they are of, and what all of them came to."""
 
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from tenfold.core import html_repr
 from tenfold.core.csv_cells import number_text, write_csv
 from tenfold.core.errors import RunError
 from tenfold.core.records import TrialResult
+from tenfold.experiments.sweeps.folder import BEST, LeaderboardEntry, SweepRecord
 from tenfold.experiments.sweeps.plan import Point
 from tenfold.runs.record import Run
 
@@ -41,6 +44,11 @@ class PointResult:
     def training_seconds(self) -> float:
         """Without compilation where that is known, which the first trial of a shape alone pays."""
         return self.seconds if self.epoch_seconds is None else self.epoch_seconds
+
+    @property
+    def words(self) -> str:
+        """The values of the point with their names."""
+        return ", ".join(f"{name} {value}" for name, value in self.point.items())
 
 
 def read_result(point: Point, folder: Path) -> TrialResult:
@@ -149,3 +157,52 @@ def _point_result(trials: tuple[TrialResult, ...]) -> PointResult:
         seconds=statistics.mean(trial.seconds or 0 for trial in trials),
         epoch_seconds=statistics.mean(epochs) if epochs else None,
     )
+
+
+class Sweep:
+    """What a sweep or a comparison came to.
+
+    Attributes:
+      path: Its folder.
+      record: Its `sweep.json` or `comparison.json`.
+      trials: The trials that have ended, by settings and seed.
+      points: Settings of which all trials were finished, best first by the validation rows.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        record: SweepRecord,
+        trials: Sequence[TrialResult],
+        points: Sequence[PointResult],
+    ) -> None:
+        self.path, self.record = path, record
+        self.trials, self.points = tuple(trials), tuple(points)
+
+    @property
+    def findings(self) -> list[str]:
+        """The result in plain words."""
+        return self.record.findings
+
+    @property
+    def leaderboard(self) -> list[LeaderboardEntry]:
+        """Of a comparison, its learners, best first by the validation rows."""
+        return self.record.places
+
+    @cached_property
+    def best(self) -> Run:
+        """The chosen run: its model was measured on the test rows."""
+        if self.record.kind == "sweep":
+            return Run.open(self.path / BEST)
+        return Run.open(self.points[0].trials[0].run)
+
+    def __repr__(self) -> str:
+        return f"Sweep({str(self.path)!r}, {len(self.trials)} trials)"
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (result.words, f"{result.mean:.4f}", f"{result.training_seconds:.2f} s")
+            for result in self.points
+        ]
+        parts = [html_repr.table(("settings", "validation score", "training"), rows)]
+        return html_repr.card(str(self.path), *parts)

@@ -1,0 +1,169 @@
+"""The end of a sweep or a comparison: the test rows are opened, once, and the findings written."""
+
+import shutil
+import statistics
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from tenfold import report
+from tenfold.core import files
+from tenfold.evaluation import MEASURES, Floats, compare_with_best
+from tenfold.experiments.artifacts import write_evidence
+from tenfold.experiments.sweeps.folder import BEST, LeaderboardEntry
+from tenfold.experiments.sweeps.page import write_sweep_page
+from tenfold.experiments.sweeps.results import PointResult
+from tenfold.experiments.sweeps.summary import Summary, chosen_line, comparable
+from tenfold.experiments.sweeps.sweep_run import SweepRun
+from tenfold.runs.record import Record, Run, count_opening, most_opened
+
+PER_ROWS = 10_000
+"""Prediction is told in seconds for so many rows."""
+
+
+def conclude_sweep(run: SweepRun, points: Sequence[PointResult]) -> None:
+    """Measure the best trial of the best point on the test rows, write the findings and the page.
+
+    Raises:
+      FileError: The folder cannot be written.
+    """
+    run.listener.stage("test")
+    best = _best_run(run, points[0])
+    run.listener.stage("report")
+    summary = None
+    lines = [chosen_line(points[0], run.score_name, len(points))]
+    if "hidden" in points[0].point:
+        summary = Summary(
+            comparable(points),
+            max(1, len(run.problem.data.labels)),
+            len(run.problem.split.train) * best.record.config.epochs,
+            f"validation {MEASURES[run.problem.data.task.kind].score}",
+            least_is_best=run.least_is_best,
+        )
+        if not run.plan.is_search:
+            lines += summary.lines()
+    run.record.findings = lines
+    write_sweep_page(run, points, best, summary)
+
+
+def _best_run(run: SweepRun, result: PointResult) -> Run:
+    """The best trial of a point as a run of its own, with evidence and report; found again if it is
+    there."""
+    sign = 1 if run.least_is_best else -1
+    chosen = min(result.trials, key=lambda trial: (sign * (trial.score or 0.0), trial.seed))
+    name, folder = chosen.run.name, run.path / BEST
+    if run.record.chosen == name and (folder / "run.json").is_file():
+        before = Run.open(folder)
+        if before.record.state == "finished":
+            return before
+    elif folder.is_dir():
+        shutil.rmtree(folder)  # of another trial: there was more time since
+    run.record.chosen = name
+    best = _copied(Run.open(chosen.run), folder)
+    count_opening(best, run.path.parent)
+    run.record.test_opened = best.record.test_opened
+    run.save()
+    write_evidence(best, run.problem.data, run.problem.split)
+    report.write_report(best)
+    best.finish("finished")
+    return best
+
+
+def _copied(trial: Run, folder: Path) -> Run:
+    """A new run with the trial's record, model and history."""
+    opened = 0
+    if (folder / "run.json").is_file():
+        opened = Run.open(folder).record.test_opened  # begun before, and interrupted
+    with files.os_errors("create", folder):
+        folder.mkdir(exist_ok=True)
+    for name in ("model.onnx", "history.csv"):
+        if (trial.path / name).is_file():
+            files.write_bytes(folder / name, (trial.path / name).read_bytes())
+    plain = trial.record.model_dump() | {"state": "running", "files": {}, "test_opened": opened}
+    run = Run(folder, Record.model_validate(plain))
+    run.save()
+    return run
+
+
+def conclude_comparison(run: SweepRun, points: Sequence[PointResult]) -> None:
+    """Measure the models on the test rows unless that was done, write the findings and the page.
+
+    Ranked by the mean over the seeds on validation rows, before any test row is opened: `points`
+    stand in that order.
+
+    Raises:
+      FileError: The count of openings or the page cannot be written.
+    """
+    record = run.record
+    listed = [entry.learner for entry in record.places]
+    if listed != [result.point["learner"] for result in points]:
+        if listed:  # one that had failed was made since: all are measured again
+            record.test_opened = 0
+        run.listener.stage("test")
+        _count_openings(run, sum(len(result.trials) for result in points))
+        record.places = _measured(run, points)
+    record.findings = _findings(record.places)
+    run.listener.stage("report")
+    write_sweep_page(run, points)
+
+
+def _findings(entries: Sequence[LeaderboardEntry]) -> list[str]:
+    """The result in plain words."""
+    first = entries[0]
+    lines = [f"{first.learner} is first on the validation rows; on the test rows {first.test}."]
+    for verdict in ("better", "not distinguishable", "worse"):
+        names = [entry.learner for entry in entries if entry.verdict == verdict]
+        if names:
+            lines.append(f"{verdict[0].upper()}{verdict[1:]} on the test rows: {', '.join(names)}.")
+    return lines
+
+
+def _measured(run: SweepRun, points: Sequence[PointResult]) -> list[LeaderboardEntry]:
+    """Measure the models of each learner on the test rows, and compare them with the first."""
+    row_scores, seconds = zip(*(_ask(run, result) for result in points), strict=True)
+    measure = MEASURES[run.problem.data.task.kind]
+    comparisons = compare_with_best(np.stack(row_scores), best=0)
+    return [
+        LeaderboardEntry(
+            learner=str(result.point["learner"]),
+            val_mean=result.mean,
+            val_deviation=result.deviation,
+            test=measure.of_seeds(row_scores[i], len(result.trials)),
+            change=comparison and comparison.change,
+            p_value=comparison and comparison.p_value,
+            verdict=comparison.verdict if comparison else "best",
+            seconds=result.seconds,
+            predict_seconds=seconds[i],
+            n_bytes=round(statistics.mean(trial.n_bytes for trial in result.trials)),
+            parameters=result.parameters,
+            runs=[str(trial.run) for trial in result.trials],
+        )
+        for i, (result, comparison) in enumerate(zip(points, comparisons, strict=True))
+    ]
+
+
+def _count_openings(run: SweepRun, n_models: int) -> None:
+    """Count the models that are about to be measured; once, also when it is interrupted."""
+    if run.record.test_opened:
+        return
+    out = run.path.parent
+    with files.locked(out):
+        opened = most_opened(out, run.record.data.fingerprint)
+        run.record.test_opened = opened + n_models
+        run.save()
+
+
+def _ask(run: SweepRun, result: PointResult) -> tuple[Floats, float]:
+    """Row scores of the test rows (n,), the mean of the seeds, and the seconds per 10,000 rows."""
+    data, rows = run.problem.data, run.problem.split.test
+    x, y = data.x[rows], data.y[rows]
+    total, seconds = np.zeros(len(rows)), []
+    for trial in result.trials:
+        model = Run.open(trial.run).model
+        start = time.perf_counter()
+        answers = model.answer(x)
+        seconds.append(time.perf_counter() - start)
+        total += answers.row_scores(y)
+    return total / len(result.trials), statistics.mean(seconds) * PER_ROWS / len(rows)
