@@ -6,7 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from tenfold.cli import main as cli
-from tenfold.cli import target
+from tenfold.cli import options
 
 COMMANDS = (["train", "--learner", "bayes"], ["compare"], ["sweep"], ["data", "show"])
 
@@ -32,7 +32,7 @@ def test_without_a_terminal_the_columns_are_listed(words: list[str]) -> None:
 def test_on_a_terminal_the_target_is_asked_for(
     answers: str, labels: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(target, "has_terminal", lambda: True)
+    monkeypatch.setattr(options, "has_terminal", lambda: True)
     done = CliRunner().invoke(cli.app, ["data", "show", "rows.csv"], input=answers)
     assert done.exit_code == 0, done.exception
     assert "size" in done.stderr and "\\x1b[31m" in done.stderr and "\x1b" not in done.stderr
@@ -43,6 +43,6 @@ def test_on_a_terminal_the_target_is_asked_for(
 
 
 def test_nothing_is_asked_where_a_target_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(target, "has_terminal", lambda: True)
+    monkeypatch.setattr(options, "has_terminal", lambda: True)
     done = CliRunner().invoke(cli.app, ["data", "show", "rows.csv", "--target", "size"])
     assert done.exit_code == 0 and done.stderr == ""

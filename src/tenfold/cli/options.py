@@ -1,6 +1,7 @@
-"""The flags of commands, made from the fields of `Settings` and `Reading`."""
+"""The flags of commands, from the fields of `Settings` and `Reading`; asks for a missing target."""
 
 import inspect
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import wraps
@@ -10,8 +11,10 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import typer
 from pydantic.fields import FieldInfo
+from rich.columns import Columns
+from rich.console import Console
 
-from tenfold.cli.target import with_target
+from tenfold.core.errors import TargetError, did_you_mean
 from tenfold.core.settings import (
     RECIPES,
     TABLE,
@@ -78,10 +81,15 @@ def takes_reading(command: Command) -> Command:
     ]
 
     def run(values: dict[str, Any], given: dict[str, Any]) -> None:
-        def of_reading(reading: Reading) -> None:
+        reading = checked(Reading, values)
+        try:
             command(reading=reading, **given)
-
-        with_target(of_reading, checked(Reading, values))
+            return
+        except TargetError as error:
+            if not has_terminal():
+                raise
+            target = _ask(error)
+        command(reading=reading.model_copy(update={"target": target}), **given)
 
     return _with_options(command, "reading", options, run)
 
@@ -244,3 +252,26 @@ def numbers(
         return None if text is None else [kind(part) for part in text.split(",")]
     except ValueError as error:
         raise typer.BadParameter(f"{word} {text!r}: expected numbers such as {example}") from error
+
+
+def has_terminal() -> bool:
+    """Whether somebody can read a question and answer it."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def _ask(error: TargetError) -> str:
+    """The column that the reader names; Enter takes the likely one."""
+    console = Console(stderr=True, highlight=False)
+    console.print(f"Columns of {error.where}:", markup=False)
+    console.print(Columns([_printed(name) for name in error.columns], padding=(0, 3)), markup=False)
+    while True:
+        answer = typer.prompt("Which one is to be predicted?", default=error.likely, err=True)
+        if answer in error.columns:
+            return str(answer)
+        hint = did_you_mean(answer, error.columns)
+        console.print(f"No such column. {hint or ''}".rstrip(), markup=False)
+
+
+def _printed(name: str) -> str:
+    """A name without characters that a terminal obeys."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in name)

@@ -3,12 +3,14 @@
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Self
 
 from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
     TaskID,
     TextColumn,
     TimeRemainingColumn,
@@ -19,7 +21,33 @@ from tenfold.core.records import Audit, Epoch, LayerRow, TrialResult
 from tenfold.experiments.sweeps import SweepInterrupted
 
 
-class TerminalListener(Listener, AbstractContextManager["TerminalListener"]):
+class _Bars(Listener, AbstractContextManager["_Bars"]):
+    """Bars on a terminal, above them lines; elsewhere the lines alone."""
+
+    def __init__(self, *columns: ProgressColumn) -> None:
+        self._console = Console(stderr=True, highlight=False)
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            *columns,
+            console=self._console,
+            transient=True,
+            disable=not self._console.is_terminal,
+        )
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        self._progress.stop()
+
+    def warn(self, text: str) -> None:
+        self._console.print(f"tenfold: {text}", soft_wrap=True, markup=False)
+
+
+class TerminalListener(_Bars):
     """Stages and epochs as a live bar and lines on a terminal; elsewhere the layer table alone."""
 
     TITLES = {
@@ -32,24 +60,8 @@ class TerminalListener(Listener, AbstractContextManager["TerminalListener"]):
     }
 
     def __init__(self) -> None:
-        self._console = Console(stderr=True, highlight=False)
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            console=self._console,
-            transient=True,
-            disable=not self._console.is_terminal,
-        )
+        super().__init__(TimeRemainingColumn())
         self._task = self._progress.add_task("", total=None)
-
-    def __enter__(self) -> "TerminalListener":
-        self._progress.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._progress.stop()
 
     def stage(self, name: str) -> None:
         self._progress.update(self._task, description=self.TITLES[name], total=None, completed=0)
@@ -66,9 +78,6 @@ class TerminalListener(Listener, AbstractContextManager["TerminalListener"]):
     def resumed(self, history: Sequence[Epoch], n_epochs: int) -> None:
         self._progress.reset(self._task, total=n_epochs, completed=len(history))
         self._console.print(f"going on after epoch {len(history)} of {n_epochs}")
-
-    def warn(self, text: str) -> None:
-        self._console.print(f"tenfold: {text}", soft_wrap=True, markup=False)
 
     def progress(self, done: int, total: int) -> None:
         self._progress.update(self._task, total=total, completed=done)
@@ -98,31 +107,18 @@ def layer_lines(layers: Sequence[LayerRow]) -> Iterator[str]:
     yield f"parameters: {' + '.join(counts)} = {total:,}"
 
 
-class TerminalSweepListener(Listener, AbstractContextManager["TerminalSweepListener"]):
+class TerminalSweepListener(_Bars):
     """Every trial that runs as a bar, every one that ended as a line; elsewhere failures alone."""
 
     STAGES = {"test": "Measuring on the test rows", "report": "Drawing the report"}
 
     def __init__(self) -> None:
-        self._console = Console(stderr=True, highlight=False)
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[score]}"),
-            console=self._console,
-            transient=True,
-            disable=not self._console.is_terminal,
-        )
+        super().__init__(TextColumn("{task.fields[score]}"))
         self._all: TaskID | None = None
         self._running: dict[str, TaskID] = {}
 
-    def __enter__(self) -> "TerminalSweepListener":
-        self._progress.start()
-        return self
-
     def __exit__(self, kind: object, error: object, trace: object) -> None:
-        self._progress.stop()
+        super().__exit__(kind, error, trace)
         if isinstance(error, SweepInterrupted):
             done = f"{error.n_ended} of {error.n_trials} trials have ended in {error.path}"
             self.warn(f"interrupted: {done}; the same command goes on")
@@ -157,9 +153,6 @@ class TerminalSweepListener(Listener, AbstractContextManager["TerminalSweepListe
     def stage(self, name: str) -> None:
         if self._all is not None:
             self._progress.update(self._all, description=self.STAGES[name])
-
-    def warn(self, text: str) -> None:
-        self._console.print(f"tenfold: {text}", soft_wrap=True, markup=False)
 
     def _forget(self, name: str) -> None:
         if name in self._running:
