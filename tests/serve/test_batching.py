@@ -12,8 +12,15 @@ import tenfold
 from tenfold import Run
 from tenfold.model.model import Model
 from tenfold.model.predictions import Prediction, Predictions, Value, Values
-from tenfold.serve.batch_profile import ALIGNMENT, BATCH, BatchProfile, profile_model
-from tenfold.serve.batching import Batcher, Outcome, joined
+from tenfold.serve.batching import (
+    ALIGNMENT,
+    BATCH,
+    Batcher,
+    BatchProfile,
+    Outcome,
+    joined,
+    profile_model,
+)
 from tenfold.serve.metrics import Histogram
 from tests.conftest import Few
 from tests.support.errors import refused

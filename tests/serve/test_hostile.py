@@ -24,9 +24,8 @@ import tenfold
 from tenfold import Run
 from tenfold.core.contract import Column, Contract, TableInput
 from tenfold.serve.limits import Limits
-from tenfold.serve.predict_request import read_predict_request
+from tenfold.serve.predict_request import read_json, read_predict_request
 from tenfold.serve.replies import HTTPError
-from tenfold.serve.strict_json import read_json
 from tests.support.service import (
     JSON,
     RAW,

@@ -12,9 +12,8 @@ from hypothesis import strategies as st
 from tenfold.core.contract import Contract, FeaturesInput, ImageInput
 from tenfold.inputs.tables.columns import Table
 from tenfold.serve.limits import Limits
-from tenfold.serve.predict_request import PredictRequest, read_predict_request
+from tenfold.serve.predict_request import PredictRequest, read_json, read_predict_request
 from tenfold.serve.replies import HTTPError
-from tenfold.serve.strict_json import read_json
 from tests.support.service import JSON, RAW, as_json, png
 
 SMALL = Contract(

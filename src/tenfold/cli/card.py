@@ -10,7 +10,6 @@ from tenfold.experiments.cross_validation import fold_spread
 from tenfold.report import PICTURES
 from tenfold.runs.csv_files import EXAMPLE_INPUTS, EXAMPLE_ROWS, read_folds
 from tenfold.runs.record import Run
-from tenfold.runs.studies import read_robustness
 
 
 def print_card(run: Run) -> None:
@@ -30,7 +29,7 @@ def print_card(run: Run) -> None:
             print(f"                   {run.path / name}")
     for name, (mean, deviation) in fold_spread(read_folds(run.path / "folds.csv")).items():
         print(f"folds              {name} {mean:.6g} (sd {deviation:.2g})")
-    if (robustness := read_robustness(run)) is not None:
+    if (robustness := run.robustness) is not None:
         print(f"robustness         {robustness.score} at worst: {robustness.worst}")
     if record.note:
         print(f"note               {record.note}")

@@ -1,8 +1,7 @@
 """The evidence of a run as people look at it: pictures and one HTML file."""
 
-from tenfold.report.comparison import write_comparison
 from tenfold.report.figures import PICTURES, run_figures
-from tenfold.report.html import write_report
+from tenfold.report.html import write_comparison, write_html, write_report
 from tenfold.report.plots import draw_examples, save_plot
 from tenfold.report.sheet import SHEET, write_sheet
 
@@ -13,6 +12,7 @@ __all__ = [
     "run_figures",
     "save_plot",
     "write_comparison",
+    "write_html",
     "write_report",
     "write_sheet",
 ]

@@ -1,7 +1,12 @@
-"""`report.html`: the run in one self-contained file that can be mailed and opened anywhere."""
+"""A run, or two beside each other, in one self-contained file that can be mailed."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 from tenfold.core import files
 from tenfold.core.text import in_unit, ordinal
+from tenfold.evaluation import Comparison
 from tenfold.report.commands import commands
 from tenfold.report.figures import report_plots
 from tenfold.report.layers import layer_rows
@@ -9,7 +14,6 @@ from tenfold.report.network_page import Living, read_text, render
 from tenfold.report.rows import N_HARDEST, report_rows, sheet_data
 from tenfold.runs.csv_files import read_predictions
 from tenfold.runs.record import Run
-from tenfold.runs.studies import read_audit, read_robustness
 
 MAX_CELLS_LABELS = 40
 """With more labels the confusion matrix is not drawn; the confused pairs are listed."""
@@ -21,6 +25,17 @@ MAX_COLUMNS, MAX_TEXT = 30, 80
 GRAVE = ("test set inside training set", "in both parts", "test set repeats itself")
 
 
+def write_html(path: Path, package: str, template: str, **values: Any) -> None:
+    """Write a template of a package, with the styles of reports, as one HTML file.
+
+    Raises:
+      FileError: The file cannot be written.
+    """
+    css = read_text("tenfold.report.network_page", "page.css")
+    css += read_text("tenfold.report", "report.css")
+    files.write_text(path, render(package, template, css=css, **values))
+
+
 def write_report(run: Run) -> None:
     """Write `report.html` from what stands in the run folder.
 
@@ -29,14 +44,13 @@ def write_report(run: Run) -> None:
     """
     evaluation, stored = run.evaluation, read_predictions(run)
     living = Living(run)
-    audit, robustness = read_audit(run), read_robustness(run)
+    audit, robustness = run.audit, run.robustness
     rows = report_rows(run, stored)
-    text = render(
+    write_html(
+        run.path / "report.html",
         "tenfold.report",
         "report.html.j2",
         title=run.path.resolve().name,
-        css=read_text("tenfold.report.network_page", "page.css")
-        + read_text("tenfold.report", "report.css"),
         record=run.record,
         evaluation=evaluation,
         living=living,
@@ -58,4 +72,29 @@ def write_report(run: Run) -> None:
         ordinal=ordinal,
         in_unit=in_unit,
     )
-    files.write_text(run.path / "report.html", text)
+
+
+def write_comparison(first: Run, second: Run, comparison: Comparison, path: Path) -> None:
+    """Write the comparison of two runs as one HTML file.
+
+    Raises:
+      FileError: The file cannot be written.
+    """
+    write_html(
+        path,
+        "tenfold.report",
+        "comparison.html.j2",
+        comparison=comparison,
+        records=[run.record for run in (first, second)],
+        names=[comparison.first, comparison.second],
+        otherwise=list(_otherwise(first, second)),
+    )
+
+
+def _otherwise(first: Run, second: Run) -> Iterator[tuple[str, Any, Any]]:
+    """Settings in which two runs differ; an older run may not know one of them."""
+    configs = first.record.known_settings(), second.record.known_settings()
+    for name in sorted({*configs[0], *configs[1]} - {"learner"}):
+        values = [config.get(name, "not known then") for config in configs]
+        if values[0] != values[1]:
+            yield name, *values

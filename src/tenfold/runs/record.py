@@ -6,16 +6,21 @@ from collections.abc import Iterable
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tenfold.core import files, html_repr
+from tenfold.core.contract import Frozen
 from tenfold.core.errors import RunError
+from tenfold.core.records import Audit
 from tenfold.core.settings import Reading, Settings
 from tenfold.core.task import Task
 from tenfold.evaluation import AnyEvaluation, read_evaluation
+from tenfold.evaluation.robustness import Robustness
 from tenfold.model.model import Model
+
+Document = TypeVar("Document", bound=Frozen)
 
 
 class DataRecord(BaseModel):
@@ -182,6 +187,36 @@ class Run:
         except ValidationError as error:
             problem = error.errors()[0]["msg"]
             raise RunError("E711", "Damaged evaluation", where=file, problem=problem) from error
+
+    @property
+    def audit(self) -> Audit | None:
+        """What stood out in the data before training; None where nothing was written.
+
+        Raises:
+          RunError: The file is damaged.
+        """
+        return self._document(Audit, "audit.json")
+
+    @property
+    def robustness(self) -> Robustness | None:
+        """What `--robustness` measured; None where it was not asked for.
+
+        Raises:
+          RunError: The file is damaged.
+        """
+        return self._document(Robustness, "robustness.json")
+
+    def _document(self, kind: type[Document], name: str) -> Document | None:
+        path = self.path / name
+        if not path.is_file():
+            return None
+        with files.os_errors("read", path):
+            content = path.read_bytes()
+        try:
+            return kind.model_validate_json(content)
+        except ValidationError as error:
+            problem = error.errors()[0]["msg"]
+            raise RunError("E701", f"Damaged {name}", where=path, problem=problem) from error
 
     @property
     def history(self) -> list[dict[str, float | None]]:

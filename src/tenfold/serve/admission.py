@@ -1,13 +1,17 @@
-"""How much is taken on at once: requests, and the bytes of their bodies."""
+"""How much is taken on at once: requests, the bytes of their bodies, and threads that read them."""
 
+import asyncio
 import random
 from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
-from contextlib import contextmanager
-from typing import Any
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from typing import Any, TypeVar
 
+from tenfold.core.processes import usable_cores
 from tenfold.serve.limits import Limits
 from tenfold.serve.replies import HTTPError
 
+Read = TypeVar("Read")
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 
@@ -93,3 +97,56 @@ class RequestBody:
 
 def _too_large(limits: Limits) -> HTTPError:
     return HTTPError("E946", "Body too large", 413, expected=f"at most {limits.body_bytes} bytes")
+
+
+class ReaderPool:
+    """Two threads that read bodies, or one on a single core, which all models share.
+
+    A thread cannot be stopped: what it holds is counted to its end.
+
+    A body waits for a free thread outside of their queue, so that a request that is given up lets
+    go of it at once. Only what a thread works on is held longer.
+    """
+
+    def __init__(self, admission: Admission) -> None:
+        n_threads = min(2, usable_cores())
+        self._admission = admission
+        self._threads = ThreadPoolExecutor(n_threads, thread_name_prefix="reader")
+        self._free = asyncio.Semaphore(n_threads)
+
+    async def read(self, function: Callable[..., Read], body: bytes, *arguments: Any) -> Read:
+        """`function(body, *arguments)` in a thread."""
+        await self._free.acquire()
+        loop = asyncio.get_running_loop()
+        job = self._threads.submit(function, body, *arguments)
+        job.add_done_callback(lambda _: _tell(loop, self._free.release))
+        try:
+            return await asyncio.wrap_future(job)
+        except asyncio.CancelledError:
+            self._count_until_done(job, len(body), loop)
+            raise
+        finally:
+            del job  # an error that it holds would hold this frame, and with it the body
+
+    def _count_until_done(
+        self, job: Future[Any], n_bytes: int, loop: asyncio.AbstractEventLoop
+    ) -> None:
+        def forget() -> None:
+            self._admission.body_bytes -= n_bytes
+
+        self._admission.body_bytes += n_bytes
+        job.add_done_callback(lambda _: _tell(loop, forget))
+
+    def run(self, function: Callable[..., Any], *arguments: Any) -> None:
+        """Do something once a thread is free; nobody waits for it."""
+        self._threads.submit(function, *arguments)
+
+    def close(self) -> None:
+        """Let go of the threads."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+def _tell(loop: asyncio.AbstractEventLoop, function: Callable[[], None]) -> None:
+    """Call a function in the loop of the requests, from a thread."""
+    with suppress(RuntimeError):  # the loop has ended
+        loop.call_soon_threadsafe(function)

@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from tenfold.core.errors import SettingsError
 from tenfold.runs.record import Run
 from tenfold.serve.access import AccessPolicy
-from tenfold.serve.admission import Admission
+from tenfold.serve.admission import Admission, ReaderPool
 from tenfold.serve.limits import Limits
 from tenfold.serve.metrics import Metrics
 from tenfold.serve.pages import ServiceState, make_pages
 from tenfold.serve.predictor import Predictor
-from tenfold.serve.reader_pool import ReaderPool
 from tenfold.serve.request_guard import RequestGuard
 
 NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")

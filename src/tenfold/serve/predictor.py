@@ -6,8 +6,8 @@ from typing import NamedTuple
 from tenfold.core.errors import DataError
 from tenfold.model.answer_forms import Answer, as_json
 from tenfold.runs.record import Run
-from tenfold.serve.batch_profile import profile_model
-from tenfold.serve.batching import Batcher, Outcome
+from tenfold.serve.admission import ReaderPool
+from tenfold.serve.batching import Batcher, Outcome, profile_model
 from tenfold.serve.limits import Limits
 from tenfold.serve.metrics import Metrics
 from tenfold.serve.predict_request import (
@@ -17,7 +17,6 @@ from tenfold.serve.predict_request import (
     read_predict_request,
     read_some_picture,
 )
-from tenfold.serve.reader_pool import ReaderPool
 from tenfold.serve.replies import HTTPError, Reply, json_reply
 
 INLINE_BYTES = 1 << 16

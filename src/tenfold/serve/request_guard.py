@@ -8,12 +8,11 @@ from typing import Any
 
 from tenfold.serve.access import AccessPolicy, headers_by_name
 from tenfold.serve.access_log import AccessLog, RequestRecord
-from tenfold.serve.admission import Admission, Receive
+from tenfold.serve.admission import Admission, ReaderPool, Receive
 from tenfold.serve.metrics import Metrics
 from tenfold.serve.pages import ServiceState
 from tenfold.serve.predict_request import media_type_of
 from tenfold.serve.predictor import Predictor
-from tenfold.serve.reader_pool import ReaderPool
 from tenfold.serve.replies import Headers, HTTPError, Reply, WebPage
 
 Scope = MutableMapping[str, Any]

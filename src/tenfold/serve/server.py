@@ -21,10 +21,9 @@ from tenfold.runs.record import Run
 from tenfold.serve.access import AccessPolicy
 from tenfold.serve.application import build
 from tenfold.serve.limits import Limits
-from tenfold.serve.linux_drain import ignore_connections
 from tenfold.serve.protocol import Protocol
 from tenfold.serve.request_guard import RequestGuard
-from tenfold.serve.supervisor import Supervisor
+from tenfold.serve.supervisor import Supervisor, ignore_connections
 
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 

@@ -1,10 +1,12 @@
 """Several processes of a service that share its port: started, restarted, ended together."""
 
 import contextlib
+import ctypes
 import json
 import os
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -17,7 +19,6 @@ from typing import NamedTuple, Self
 from tenfold.core.processes import python_path
 from tenfold.serve.access import AccessPolicy
 from tenfold.serve.limits import Limits
-from tenfold.serve.linux_drain import welcome_connections
 
 QUICK_SECONDS = 2.0
 """A process that ends so soon after its start will not do better next time."""
@@ -25,6 +26,10 @@ QUICK_SECONDS = 2.0
 CANNOT_START = 3
 """Exit status of a process that was refused its runs or its port: nor will that one, however long
 it took to find out."""
+
+
+# asm-generic/socket.h; the socket module has no names for them.
+SO_ATTACH_FILTER, SO_DETACH_FILTER = 26, 27
 
 
 class WorkerTask(NamedTuple):
@@ -128,3 +133,24 @@ class Supervisor:
         for pid in self._children:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGTERM)
+
+
+def ignore_connections(listener: socket.socket) -> None:
+    """Let a socket ignore who comes; who is in its queue can still be accepted.
+
+    Closing it resets those in its queue, who think that they are connected and have asked: with
+    eight clients, 1 to 6 requests at each of 20 ends (88 of 9,260), and none of 8,656 with this.
+    On Linux alone: a filter that passes no packet (socket(7), Documentation/networking/filter.rst:
+    one instruction, BPF_RET | BPF_K with 0) makes others try again, and be refused at the end.
+    """
+    if sys.platform == "linux":
+        nothing = ctypes.create_string_buffer(struct.pack("HBBI", 0x06, 0, 0, 0))
+        program = struct.pack("HL", 1, ctypes.addressof(nothing))
+        listener.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, program)
+
+
+def welcome_connections(listener: socket.socket) -> None:
+    """Take off the filter that another process left on the socket when it was told to leave."""
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError):
+            listener.setsockopt(socket.SOL_SOCKET, SO_DETACH_FILTER, 0)

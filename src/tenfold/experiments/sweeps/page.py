@@ -3,13 +3,12 @@
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from tenfold.core import files
+from tenfold import report
 from tenfold.core.colours import AGAINST, INK
 from tenfold.core.text import in_unit, ordinal
 from tenfold.experiments.sweeps.results import PointResult, sort_results
 from tenfold.experiments.sweeps.summary import Summary, comparable
 from tenfold.experiments.sweeps.sweep_run import SweepRun
-from tenfold.report.network_page import read_text, render
 from tenfold.report.plots import TRAIN, VALIDATION, as_svg, literal, new_figure, plain
 from tenfold.runs.record import Run
 
@@ -47,11 +46,10 @@ def write_sweep_page(
     """
     score = run.score_name.replace("val_", "validation ").replace("rmse", "RMSE")
     trials = sort_results(run.results.values())
-    text = render(
+    report.write_html(
+        run.path / "report.html",
         "tenfold.experiments.sweeps",
         f"{run.plan.kind}.html.j2",
-        css=read_text("tenfold.report.network_page", "page.css")
-        + read_text("tenfold.report", "report.css"),
         title=run.path.resolve().name,
         record=run.record,
         points=points[:MAX_LISTED],
@@ -66,7 +64,6 @@ def write_sweep_page(
         evaluation=best and best.evaluation,
         summary=summary,
     )
-    files.write_text(run.path / "report.html", text)
 
 
 def _plots(points: Sequence[PointResult], score: str) -> list[str]:

@@ -3,12 +3,12 @@
 from tenfold.report.network_page.html import (
     Living,
     embedded,
+    inlined,
     page_text,
     read_text,
     render,
     write_page,
 )
-from tenfold.report.network_page.modules import inlined
 from tenfold.report.network_page.network import Unable, read_network
 
 __all__ = [

@@ -2,9 +2,11 @@
 
 import base64
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,6 @@ from tenfold.core import files
 from tenfold.inputs.idx import read_idx
 from tenfold.inputs.pictures.mnist_box import SIDE_PX
 from tenfold.model.model import Model
-from tenfold.report.network_page.modules import inlined
 from tenfold.report.network_page.network import Unable, read_network
 from tenfold.runs.csv_files import EXAMPLE_INPUTS
 from tenfold.runs.record import Run
@@ -25,6 +26,10 @@ MODULES = ("box", "engine", "neuron", "paint", "pad", "living")
 
 ASKING = ("asking", "asked")
 """What a page that comes from a service has in addition."""
+
+
+IMPORT = re.compile(r'^import (\{[^}]*\}) from "\./(\w+)\.js";\n', re.M)
+EXPORT = re.compile(r"^export ((?:class|const|function) (\w+))", re.M)
 
 
 def read_text(package: str, name: str) -> str:
@@ -38,6 +43,28 @@ def script(is_served: bool) -> str:
     folder = resources.files("tenfold.report.network_page")
     names = (*MODULES, *ASKING) if is_served else MODULES
     return inlined([folder.joinpath(f"{name}.js") for name in names])
+
+
+def inlined(modules: Sequence[Traversable]) -> str:
+    """One script of ES modules, each in a scope of its own: a file opened from disk imports none.
+
+    Args:
+      modules: Files of which each imports by name from earlier ones only:
+        `import { a, b } from "./other.js";`, and exports declarations: `export function a() {`.
+
+    Raises:
+      ValueError: A module that imports or exports in another way.
+    """
+    parts = []
+    for module in modules:
+        text = module.read_text("utf-8")
+        name = module.name.removesuffix(".js")
+        exported = ", ".join(match[2] for match in EXPORT.finditer(text))
+        body = EXPORT.sub(r"\1", IMPORT.sub(r"const \1 = \2_js;\n", text))
+        if wrong := re.search(r"^(import|export)\b.*", body, re.M):
+            raise ValueError(f"{module.name}: {wrong[0]!r} cannot be inlined")
+        parts.append(f"const {name}_js = (() => {{\n{body}return {{ {exported} }};\n}})();\n")
+    return "".join(parts)
 
 
 def render(package: str, name: str, /, **values: Any) -> str:
