@@ -43,7 +43,6 @@ class Requirement(NamedTuple):
 
     @property
     def text(self) -> str:
-        """As pip takes it."""
         return self.name + (f">={'.'.join(map(str, self.least))}" if self.least else "")
 
     @property
@@ -170,5 +169,4 @@ def _extra_lines(needed: Sequence[Requirement]) -> list[Line]:
 
 
 def _state(one: Requirement) -> str:
-    """What is the matter with a requirement that is not met."""
     return f"{one.text} not here" if one.installed is None else f"{one.text}, {one.installed} here"

@@ -314,7 +314,6 @@ def _needs_jax(settings: dict[str, Any]) -> bool:
 
 
 def _given(context: typer.Context) -> set[str]:
-    """The parameters that stand on the command line."""
     sources = {name: context.get_parameter_source(name) for name in context.params}
     return {name for name, source in sources.items() if source and source.name == "COMMANDLINE"}
 

@@ -145,11 +145,9 @@ class _Option:
 
     @property
     def kinds(self) -> tuple[Any, ...]:
-        """The types that the field takes beside None."""
         return _kinds(self.field.annotation)
 
     def choices(self) -> list[str]:
-        """The words that the field takes, where it takes nothing else."""
         is_choice = len(self.kinds) == 1 and get_origin(self.kinds[0]) is Literal
         return list(get_args(self.kinds[0])) if is_choice else []
 
@@ -169,11 +167,7 @@ class _Option:
         )
 
     def parse(self, given: Any) -> Any:
-        """The value of the field from the words of the flag; None where it was not given.
-
-        Raises:
-          typer.BadParameter: Words that are not written as the flag wants them.
-        """
+        """The value of the field from the words of the flag; None where it was not given."""
         if given is None or given == []:
             return None
         for kind in self.kinds:
@@ -255,7 +249,6 @@ def numbers(
 
 
 def has_terminal() -> bool:
-    """Whether somebody can read a question and answer it."""
     return sys.stdin.isatty() and sys.stderr.isatty()
 
 

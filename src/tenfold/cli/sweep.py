@@ -142,7 +142,6 @@ def _one_or_several(values: list[Any] | None) -> Any:
 
 
 def _as_plain(done: Sweep) -> dict[str, Any]:
-    """What `--json` prints of a sweep or a comparison."""
     settings = [
         {
             **result.point,
@@ -163,7 +162,6 @@ def _as_plain(done: Sweep) -> dict[str, Any]:
 
 
 def _print_sweep(done: Sweep) -> None:
-    """The settings of a sweep, best first, and what they bought."""
     columns = list(done.points[0].point)
     evaluation = done.best.evaluation
     validation = f"validation {evaluation.score_name}"
@@ -184,7 +182,6 @@ def _print_sweep(done: Sweep) -> None:
 
 
 def _print_comparison(done: Sweep) -> None:
-    """The learners of a comparison, best first."""
     table = _table(
         [
             "learner",

@@ -126,12 +126,7 @@ def _times(data: Dataset, rows: RowNumbers) -> list[str]:
 
 
 def rewrite_report(run: Run) -> Path:
-    """Make `report.html` anew from what stands in the run folder; returns its path.
-
-    Raises:
-      RunError: The run was not evaluated.
-      FileError: Another process works on the run, or it cannot be written.
-    """
+    """Make `report.html` anew from what stands in the run folder; returns its path."""
     with files.locked(run.path, wait=False):
         report.write_report(run)
         path = run.path / "report.html"

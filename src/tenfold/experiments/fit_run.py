@@ -33,5 +33,4 @@ def fit_run(run: Run, problem: Problem, listener: Listener) -> None:
 
 
 def clear_checkpoints(run: Run) -> None:
-    """Remove what only an unfinished fit needs."""
     Checkpoints(run.path / "checkpoints").clear()

@@ -87,7 +87,6 @@ def _import_ahead() -> None:
 
 
 def _peak_mb() -> float | None:
-    """The most memory this process has held, in 10^6 bytes."""
     try:
         import resource
     except ImportError:  # Windows

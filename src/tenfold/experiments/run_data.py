@@ -63,7 +63,6 @@ def check_same_data(data: Dataset, record: Record) -> None:
 
 
 def split_of(data: Dataset, settings: Settings) -> Split:
-    """Which rows are for what, by the settings of a run."""
     return split_data(
         data,
         seed=settings.seed if settings.split_seed is None else settings.split_seed,
@@ -73,12 +72,10 @@ def split_of(data: Dataset, settings: Settings) -> Split:
 
 
 def problem_of(data: Dataset, settings: Settings) -> Problem:
-    """What a run with these settings is to learn."""
     return Problem(data, split_of(data, settings), settings)
 
 
 def record_of(problem: Problem, asked: dict[str, Any]) -> Record:
-    """`run.json` as a run begins with it."""
     data, split = problem.data, problem.split
     about_data = DataRecord(
         name=data.name,

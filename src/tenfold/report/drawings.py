@@ -99,9 +99,6 @@ def write_steps(answer: Prediction, picture: Path, folder: Path | None = None) -
 
     Returns:
       The new file. Nothing is ever overwritten.
-
-    Raises:
-      FileError: The folder cannot be written.
     """
     folder = picture.parent if folder is None else folder
     path = files.free_name(folder, f"{picture.stem}.steps", ".png")

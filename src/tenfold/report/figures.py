@@ -135,7 +135,6 @@ class Plot(NamedTuple):
 
 
 def report_plots(run: Run, stored: StoredAnswers, robustness: Robustness | None) -> list[Plot]:
-    """The plots of a report, its own and those of the run."""
     times = stored.keys if (run.path / "forecast.png").is_file() else ()
     figures = [*run_figures(run.evaluation, stored, times, run.history)]
     if robustness is not None and robustness.columns:

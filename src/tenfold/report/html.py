@@ -26,22 +26,14 @@ GRAVE = ("test set inside training set", "in both parts", "test set repeats itse
 
 
 def write_html(path: Path, package: str, template: str, **values: Any) -> None:
-    """Write a template of a package, with the styles of reports, as one HTML file.
-
-    Raises:
-      FileError: The file cannot be written.
-    """
+    """Write a template of a package, with the styles of reports, as one HTML file."""
     css = read_text("tenfold.report.network_page", "page.css")
     css += read_text("tenfold.report", "report.css")
     files.write_text(path, render(package, template, css=css, **values))
 
 
 def write_report(run: Run) -> None:
-    """Write `report.html` from what stands in the run folder.
-
-    Raises:
-      RunError: The run has no evaluation or no model yet, or a file of it is damaged.
-    """
+    """Write `report.html` from what stands in the run folder."""
     evaluation, stored = run.evaluation, read_predictions(run)
     living = Living(run)
     audit, robustness = run.audit, run.robustness
@@ -75,11 +67,7 @@ def write_report(run: Run) -> None:
 
 
 def write_comparison(first: Run, second: Run, comparison: Comparison, path: Path) -> None:
-    """Write the comparison of two runs as one HTML file.
-
-    Raises:
-      FileError: The file cannot be written.
-    """
+    """Write the comparison of two runs as one HTML file."""
     write_html(
         path,
         "tenfold.report",

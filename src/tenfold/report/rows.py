@@ -83,7 +83,6 @@ ROWS: Mapping[TaskKind, Callable[..., ReportRows]] = {
 
 
 def report_rows(run: Run, stored: StoredAnswers) -> ReportRows:
-    """The test rows in the report of a run."""
     evaluation = run.evaluation
     return ROWS[evaluation.task](run, evaluation, stored)
 

@@ -53,7 +53,6 @@ class GrowingHistory:
         self._next_write = 0.0
 
     def add(self, *epochs: Epoch) -> None:
-        """Append epochs."""
         self._epochs += epochs
         start = time.monotonic()
         if start >= self._next_write:
@@ -70,7 +69,6 @@ def write_history(path: Path, history: Iterable[Epoch]) -> None:
 
 
 def write_folds(path: Path, folds: Sequence[Fold]) -> None:
-    """Write `folds.csv`: a line per fold."""
     names = list(folds[0].scores)
     rows = (
         [str(fold.fold), str(fold.n_train), str(fold.n_held_out)]
@@ -117,11 +115,7 @@ class StoredAnswers(ABC):
     @classmethod
     @abstractmethod
     def of_cells(cls, rows: list[list[str]], labels: tuple[str, ...]) -> Self:
-        """The lines that `cells` wrote.
-
-        Raises:
-          ValueError, KeyError, IndexError: They are damaged.
-        """
+        """The lines that `cells` wrote."""
 
     @property
     @abstractmethod
@@ -215,7 +209,6 @@ class StoredLabels(StoredAnswers):
 
     @property
     def right(self) -> NDArray[np.bool]:
-        """Which answers are right (n,)."""
         right: NDArray[np.bool] = self.predicted == self.true
         return right
 
@@ -295,7 +288,6 @@ STORED: Mapping[TaskKind, type[StoredAnswers]] = {
 
 
 def write_answers(path: Path, stored: StoredAnswers) -> None:
-    """Write answers beside the truth, one line per row in the given order."""
     write_csv(path, stored.head, stored.cells())
 
 
@@ -315,11 +307,7 @@ def read_answers(path: Path, kind: TaskKind, labels: tuple[str, ...]) -> StoredA
 
 
 def read_predictions(run: Run) -> StoredAnswers:
-    """Read what a run answered to its test rows.
-
-    Raises:
-      RunError: It was not evaluated, or the file is damaged.
-    """
+    """Read what a run answered to its test rows."""
     path, evaluation = run._existing("predictions.csv"), run.evaluation
     return read_answers(path, evaluation.task, evaluation.labels)
 
@@ -384,7 +372,6 @@ def example_inputs(folder: Path) -> list[dict[str, str]] | Path | None:
 
 
 def _read_rows(path: Path) -> list[dict[str, str]]:
-    """The rows that `write_inputs` wrote, cells as they were."""
     text = io.StringIO(path.read_text("utf-8"), newline="")
     names, *rows = ([unescape_formula(cell) for cell in row] for row in csv.reader(text))
     return [dict(zip(names, row, strict=True)) for row in rows]

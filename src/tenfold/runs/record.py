@@ -228,7 +228,6 @@ class Run:
         ]
 
     def save(self) -> None:
-        """Write `run.json`."""
         files.write_document(self.path / "run.json", self.record)
 
     def finish(self, state: Literal["finished", "interrupted", "failed", "stopped"]) -> None:

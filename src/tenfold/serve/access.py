@@ -71,7 +71,6 @@ def headers_by_name(pairs: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
 
 
 def without_port(host: str) -> str:
-    """The name or address of a Host header, without its port."""
     name, colon, port = host.rpartition(":")
     if colon and port.isdigit() and not host.endswith("]"):
         return name

@@ -34,7 +34,6 @@ class RequestRecord:
     start: float = field(default_factory=time.perf_counter)
 
     def line(self, seconds: float) -> str:
-        """The record as a line of the log."""
         method = self.method if self.method in METHODS else "other"
         fault = f', "fault": "{self.fault}"' if self.fault else ""
         return (
@@ -59,11 +58,9 @@ class AccessLog:
         self._numbers = count(1)
 
     def next_id(self) -> str:
-        """A request's name in the log."""
         return f"{self._prefix}-{next(self._numbers):x}"
 
     def write(self, line: str) -> None:
-        """Keep a line for the next write."""
         self._schedule()
         self._lines.append(line)
 
@@ -77,7 +74,6 @@ class AccessLog:
             asyncio.get_running_loop().call_later(0.1, self.flush)
 
     def flush(self) -> None:
-        """Write what waits."""
         lines, self._lines = self._lines, []
         for status, n in self._refused.items():
             lines.append(f'{{"time": {time.time():.3f}, "refused": {n}, "status": {status}}}\n')

@@ -142,7 +142,6 @@ class ReaderPool:
         self._threads.submit(function, *arguments)
 
     def close(self) -> None:
-        """Let go of the threads."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
 

@@ -120,7 +120,6 @@ class Batcher:
         self.waiting = 0
 
     async def answer(self, rows: Rows) -> list[Outcome]:
-        """The answers to some rows, in order."""
         parts = [_Waiting(rows[start : start + BATCH]) for start in range(0, len(rows), BATCH)]
         self._queue.extend(parts)
         self.waiting += len(rows)
@@ -163,7 +162,6 @@ class Batcher:
                 part.answered.set_result(of_part)
 
     def close(self) -> None:
-        """Let go of the thread."""
         self._thread.shutdown(wait=False)
 
     def _answered(self, parts: Sequence[Rows]) -> list[Outcome]:
@@ -198,7 +196,6 @@ def _checked(answers: Answers, n: int) -> list[Outcome]:
 
 
 def joined(parts: Sequence[Rows]) -> Any:
-    """Rows of several requests as one array or table."""
     if len(parts) == 1:
         return parts[0]
     return concatenate(parts)

@@ -27,7 +27,6 @@ class Histogram:
         self._sum = 0.0
 
     def add(self, value: float) -> None:
-        """Count a value."""
         self._counts[bisect.bisect_left(self._ends, value)] += 1
         self._sum += value
 
@@ -60,7 +59,6 @@ class Metrics:
         self.gauge("process_resident_memory_bytes", "Resident memory", _resident_bytes)
 
     def request(self, route: str, status: int, seconds: float) -> None:
-        """Count an answered request."""
         self._requests[route, status] += 1
         self._seconds[route].add(seconds)
 
@@ -69,11 +67,9 @@ class Metrics:
         return self._batches.setdefault(model, Histogram(BATCHES))
 
     def gauge(self, name: str, about: str, value: Callable[[], float], labels: str = "") -> None:
-        """A value of the moment."""
         self._gauges.append((name, about, labels, value))
 
     def text(self) -> str:
-        """Everything, as Prometheus reads it."""
         return "\n".join([*self._lines(), ""])
 
     def _lines(self) -> Iterator[str]:
@@ -104,7 +100,6 @@ class Metrics:
 
 
 def escaped(text: str) -> str:
-    """A label's value."""
     return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
 

@@ -104,7 +104,6 @@ def _models(predictors: list[Predictor]) -> Reply:
 
 
 def _facts(predictor: Predictor) -> dict[str, Any]:
-    """What a run's model is."""
     model, contract = predictor.model, predictor.model.contract
     return {
         "name": predictor.name,

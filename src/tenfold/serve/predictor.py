@@ -110,12 +110,10 @@ class Predictor:
             self._readers.run(read_some_picture, self.model.contract, self._limits)
 
     def close(self) -> None:
-        """Let go of the model's thread."""
         self._batcher.close()
 
 
 def _answers(request: PredictRequest, outcomes: list[Outcome]) -> Iterator[Answer]:
-    """An answer for each item that was sent, in its place."""
     remaining = iter(outcomes)
     for row, error in enumerate(request.errors):
         outcome = None if error else next(remaining)

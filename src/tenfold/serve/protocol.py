@@ -163,7 +163,6 @@ class Protocol(HttpToolsProtocol):
             cycle.message_event.set()
 
     def _read_no_more(self) -> None:
-        """Answer what was asked, and close."""
         self._is_last = True
         self.cycle.keep_alive = False
         self._receiving = self._deadline = None

@@ -43,7 +43,6 @@ class RequestGuard:
     log: AccessLog = field(default_factory=AccessLog)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request, as ASGI 3 has it."""
         record = RequestRecord(self.log.next_id(), scope["method"])
         try:
             reply = await self._reply(scope, receive, record)
@@ -104,7 +103,6 @@ class RequestGuard:
         self.log.refused(status)
 
     def headers(self, reply: Reply, request_id: str) -> list[tuple[bytes, bytes]]:
-        """The headers of a reply."""
         return [
             (b"content-type", reply.content_type),
             (b"content-length", b"%d" % len(reply.body)),
@@ -114,7 +112,6 @@ class RequestGuard:
         ]
 
     def open(self) -> None:
-        """Say that requests are welcome."""
         self.state.ready = True
         for predictor in set(self.predictors.values()):
             predictor.warm_up()

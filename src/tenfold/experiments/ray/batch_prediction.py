@@ -61,11 +61,6 @@ def predict_many(
       out: A folder for the shards and, at the end, `predictions.csv`.
       options: How picture files are read.
       listener: Is told how many shards are done.
-
-    Raises:
-      BackendError: No such cluster, or a machine that does not see the files.
-      ModelError: No model there that can be used.
-      FileError: `out` cannot be written, or an input is not there.
     """
     listener = listener or Listener()
     path = run / "model.onnx" if run.is_dir() else run

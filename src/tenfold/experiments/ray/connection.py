@@ -97,7 +97,6 @@ def task_error(error: Any) -> Exception:
 
 
 def first_line(error: object) -> str:
-    """The first line of what an error says."""
     with suppress(IndexError):
         return str(error).strip().splitlines()[0]
     return type(error).__name__

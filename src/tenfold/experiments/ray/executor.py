@@ -182,9 +182,6 @@ def keep(job: Job, made: Files) -> None:
     """Write the files of a trial into its folder, unless it has ended there already.
 
     `run.json` is written last: a trial whose driver ends in between is no trial yet.
-
-    Raises:
-      FileError: The folder cannot be written.
     """
     folder = job.begin().path
     with files.locked(folder):

@@ -28,11 +28,7 @@ last file."""
 
 
 def key_of(folder: Path) -> str:
-    """What names rows: SHA-256 of the names, sizes and bytes of their files.
-
-    Raises:
-      FileError: One cannot be read.
-    """
+    """What names rows: SHA-256 of the names, sizes and bytes of their files."""
     digest = hashlib.sha256()
     for path in _files_of(folder):
         digest.update(f"{path.name}\n{path.stat().st_size}\n".encode())
@@ -47,9 +43,6 @@ def ship(folder: Path, put: Callable[[Part], Any]) -> Shipped:
     Args:
       folder: As `shared_rows.share` wrote it.
       put: Takes a part and returns what stands for it.
-
-    Raises:
-      FileError: A file cannot be read.
     """
     return [(path.name, [put(part) for part in _parts_of(path)]) for path in _files_of(folder)]
 
@@ -63,9 +56,6 @@ def rows_here(shared: Path, key: str, shipped: Shipped, get: Callable[[Any], Par
       key: What `key_of` says of them.
       shipped: What `ship` returned.
       get: Brings a part over.
-
-    Raises:
-      FileError: They cannot be written.
     """
     if (shared / MANIFEST).is_file() and _key_once(shared) == key:
         return shared

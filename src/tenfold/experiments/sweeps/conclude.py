@@ -24,11 +24,7 @@ PER_ROWS = 10_000
 
 
 def conclude_sweep(run: SweepRun, points: Sequence[PointResult]) -> None:
-    """Measure the best trial of the best point on the test rows, write the findings and the page.
-
-    Raises:
-      FileError: The folder cannot be written.
-    """
+    """Measure the best trial of the best point on the test rows; write findings and page."""
     run.listener.stage("test")
     best = _best_run(run, points[0])
     run.listener.stage("report")
@@ -72,7 +68,6 @@ def _best_run(run: SweepRun, result: PointResult) -> Run:
 
 
 def _copied(trial: Run, folder: Path) -> Run:
-    """A new run with the trial's record, model and history."""
     opened = 0
     if (folder / "run.json").is_file():
         opened = Run.open(folder).record.test_opened  # begun before, and interrupted
@@ -92,9 +87,6 @@ def conclude_comparison(run: SweepRun, points: Sequence[PointResult]) -> None:
 
     Ranked by the mean over the seeds on validation rows, before any test row is opened: `points`
     stand in that order.
-
-    Raises:
-      FileError: The count of openings or the page cannot be written.
     """
     record = run.record
     listed = [entry.learner for entry in record.places]
@@ -110,7 +102,6 @@ def conclude_comparison(run: SweepRun, points: Sequence[PointResult]) -> None:
 
 
 def _findings(entries: Sequence[LeaderboardEntry]) -> list[str]:
-    """The result in plain words."""
     first = entries[0]
     lines = [f"{first.learner} is first on the validation rows; on the test rows {first.test}."]
     for verdict in ("better", "not distinguishable", "worse"):

@@ -181,16 +181,11 @@ class _Worker:
         self.last_kind: str | None = None
 
     def give(self, job: Job) -> None:
-        """Begin a job."""
         self.job = job
         self.child.send({"job": job.as_plain()})
 
     def hear(self, message: Message, listener: Listener) -> Job | None:
-        """Pass a message on; returns the job if it has ended.
-
-        Raises:
-          TenfoldError: The worker cannot make trials.
-        """
+        """Pass a message on; returns the job if it has ended."""
         job = self.job
         if job is None:
             return None

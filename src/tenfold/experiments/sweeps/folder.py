@@ -93,20 +93,14 @@ class SweepFolder:
     plan: Plan
 
     def of_trial(self, name: str) -> Path:
-        """The run folder of a trial."""
         return self.path / "trials" / name
 
     def save(self) -> None:
-        """Write the record."""
         files.write_document(self.path / f"{self.record.kind}.json", self.record)
 
 
 def find_folder(out: Path, stem: str, plan: Plan, fingerprint: str) -> SweepFolder | None:
-    """The folder of equal work under `out`, named `stem-N`.
-
-    Raises:
-      FileError: It cannot be read.
-    """
+    """The folder of equal work under `out`, named `stem-N`."""
     taken = sorted(out.glob(f"{glob.escape(stem)}-*"), key=lambda path: (len(path.name), path.name))
     for path in taken:
         record = read_record(path, plan.kind)
@@ -121,11 +115,7 @@ def find_folder(out: Path, stem: str, plan: Plan, fingerprint: str) -> SweepFold
 
 @contextmanager
 def hold_folder(out: Path, stem: str, plan: Plan, record: SweepRecord) -> Iterator[SweepFolder]:
-    """Hold the folder of equal work under `out`; else a new one, `stem-N`, with this record.
-
-    Raises:
-      FileError: It cannot be made or read, or another process works on it.
-    """
+    """Hold the folder of equal work under `out`; else a new one, `stem-N`, with this record."""
     with files.os_errors("create", out):
         out.mkdir(parents=True, exist_ok=True)
     with files.locked(out):  # two at once must not take the same number
@@ -143,7 +133,6 @@ def hold_folder(out: Path, stem: str, plan: Plan, record: SweepRecord) -> Iterat
 
 
 def read_record(path: Path, kind: str) -> SweepRecord | None:
-    """The record of a sweep's folder; None where there is none that can be read."""
     file = path / f"{kind}.json"
     if not file.is_file():
         return None

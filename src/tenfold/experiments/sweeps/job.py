@@ -43,35 +43,26 @@ class Job:
 
     @property
     def name(self) -> str:
-        """What people call the trial."""
         return Path(self.folder).name
 
     @property
     def learner(self) -> str:
-        """What is trained."""
         return str(self.record["learner"])
 
     @property
     def settings(self) -> Settings:
-        """The settings of the trial."""
         return Settings.model_validate(self.record["config"])
 
     @classmethod
     def from_plain(cls, plain: dict[str, Any]) -> "Job":
-        """A job from what `as_plain` and JSON made of it."""
         limits = tuple((int(epoch), float(score)) for epoch, score in plain["stop_below"])
         return cls(**{**plain, "stop_below": limits})
 
     def as_plain(self) -> dict[str, Any]:
-        """The job as JSON has it."""
         return dataclasses.asdict(self)
 
     def begin(self) -> Run:
-        """The run folder of the trial, made if it is not there.
-
-        Raises:
-          FileError: It cannot be made.
-        """
+        """The run folder of the trial, made if it is not there."""
         folder = Path(self.folder)
         with files.os_errors("create", folder):
             folder.mkdir(parents=True, exist_ok=True)
@@ -86,11 +77,6 @@ class Job:
         return False
 
     def give_up(self, why: str) -> None:
-        """Write down that the trial failed, for a worker that cannot any more.
-
-        Raises:
-          FileError: The folder cannot be written.
-        """
         run = self.begin()
         run.record.error = why
         run.finish("failed")
@@ -120,11 +106,7 @@ def job_of(trial: Trial, folder: SweepFolder, rows: Problem) -> Job:
 
 
 def share_rows(folder: SweepFolder, rows: Problem) -> None:
-    """Write the rows that all jobs read, unless they are there.
-
-    Raises:
-      FileError: They cannot be written.
-    """
+    """Write the rows that all jobs read, unless they are there."""
     if not (folder.path / "data" / MANIFEST).is_file():
         share(rows.data, rows.split, folder.path / "data")
 

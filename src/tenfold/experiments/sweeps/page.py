@@ -39,11 +39,7 @@ def write_sweep_page(
     best: Run | None = None,
     summary: Summary | None = None,
 ) -> None:
-    """Write the report of a sweep with its best run, or of a comparison.
-
-    Raises:
-      FileError: It cannot be written.
-    """
+    """Write the report of a sweep with its best run, or of a comparison."""
     score = run.score_name.replace("val_", "validation ").replace("rmse", "RMSE")
     trials = sort_results(run.results.values())
     report.write_html(
@@ -154,7 +150,6 @@ def _deviations(points: Sequence[PointResult]) -> list[float]:
 
 
 def _spread(points: Sequence[PointResult]) -> list[float]:
-    """Error bars of the times: half of the range over the seeds."""
     spreads = []
     for result in points:
         seconds = [trial.epoch_seconds or trial.seconds or 0.0 for trial in result.trials]

@@ -131,20 +131,10 @@ class Plan:
         return asked
 
     def problem(self, data: Dataset) -> Problem:
-        """The first trial's; all trials share its rows.
-
-        Raises:
-          DataError: Too few examples for the parts.
-          SettingsError: No such positive label.
-        """
+        """The first trial's; all trials share its rows."""
         return problem_of(data, self.settings(self.points()[0], 0))
 
     def settings(self, point: Point, seed: int) -> Settings:
-        """The settings of a trial.
-
-        Raises:
-          SettingsError: Values outside their rule.
-        """
         return resolve(self.asked(point, seed), table=self.is_table)
 
     @property
@@ -154,11 +144,9 @@ class Plan:
 
     @property
     def learners(self) -> list[str]:
-        """The learners that are trained."""
         return list(dict.fromkeys(self.settings(point, 0).learner for point in self.points()))
 
     def trials(self) -> list[Trial]:
-        """The trials of the grid."""
         return [
             Trial(self._name(point, seed), point, seed)
             for point in self.points()
@@ -181,7 +169,6 @@ class Plan:
         return sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
     def as_plain(self) -> dict[str, Any]:
-        """The plan as a record has it."""
         return {
             "fixed": dict(self.fixed),
             "axes": {name: list(values) for name, values in self.axes.items()},
@@ -238,11 +225,7 @@ def sweep_plan(data: Dataset, asked: Mapping[str, Any]) -> Plan:
 
 
 def comparison_plan(data: Dataset, asked: Mapping[str, Any]) -> Plan:
-    """The plan of a comparison: `learners` are tried, settings are shared by all of them.
-
-    Raises:
-      SettingsError: Settings outside their rule, or a learner that cannot learn the task.
-    """
+    """The plan of a comparison: `learners` are tried, settings are shared by all of them."""
     how, settings = _how(asked, ("seeds", "seed"))
     names = list(dict.fromkeys(settings.pop("learners", None) or learners_for(data)))
     check_used(settings, names)

@@ -47,16 +47,10 @@ class PointResult:
 
     @property
     def words(self) -> str:
-        """The values of the point with their names."""
         return ", ".join(f"{name} {value}" for name, value in self.point.items())
 
 
 def read_result(point: Point, folder: Path) -> TrialResult:
-    """The result of a trial that has ended.
-
-    Raises:
-      RunError: The folder holds none, or it is damaged.
-    """
     run = Run.open(folder)
     record, is_done = run.record, run.record.state == "finished"
     epochs = run.history if (folder / "history.csv").is_file() else []
@@ -76,7 +70,6 @@ def read_result(point: Point, folder: Path) -> TrialResult:
 
 
 def sort_results(results: Iterable[TrialResult]) -> list[TrialResult]:
-    """By settings, then seed."""
     return sorted(results, key=lambda result: (*result.point.values(), result.seed))
 
 
@@ -181,7 +174,6 @@ class Sweep:
 
     @property
     def findings(self) -> list[str]:
-        """The result in plain words."""
         return self.record.findings
 
     @property

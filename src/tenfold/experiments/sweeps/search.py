@@ -34,9 +34,6 @@ def make_search(run: SweepRun) -> None:
     on to the same points. A trial whose validation score after a third or two thirds of its epochs
     is under the median of the earlier rounds' trials is stopped there (the median rule of Golovin
     et al. 2017, Google Vizier, section 3.2.2, against completed rounds instead of running trials).
-
-    Raises:
-      SettingsError: Optuna is not installed.
     """
     study = _open_study(run)
     ended = [point for point in study.get_trials(deepcopy=False) if point.state.is_finished()]
@@ -57,7 +54,6 @@ def make_search(run: SweepRun) -> None:
 
 
 def _trials(plan: Plan, point: Any, stop_below: Limits = ()) -> list[Trial]:
-    """The trainings of a point, one for each seed."""
     return [
         Trial(f"{point.number:04d}-seed-{plan.seed + seed}", _values(point), seed, stop_below)
         for seed in range(plan.seeds)

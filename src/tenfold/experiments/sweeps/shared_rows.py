@@ -51,9 +51,6 @@ def share(data: Dataset, split: Split, folder: Path) -> str:
 
     Returns:
       Their fingerprint.
-
-    Raises:
-      FileError: The folder cannot be written.
     """
     shared = data.take(np.concatenate([split.train, split.validation]))
     with files.os_errors("create", folder):

@@ -33,7 +33,6 @@ class Summary:
         self.score, self.least_is_best = score, least_is_best
 
     def lines(self) -> list[str]:
-        """The findings, a paragraph each."""
         return [*self._of_neurons(), *self._of_layers(), *self._why()]
 
     def operations(self, result: PointResult) -> int:
@@ -128,7 +127,6 @@ class Summary:
         yield text
 
     def _rate(self, result: PointResult) -> float:
-        """Multiplications a second of training."""
         return 3 * self.operations(result) * self.n_seen / max(result.training_seconds, 1e-9)
 
 
@@ -146,7 +144,6 @@ def comparable(points: Sequence[PointResult]) -> list[PointResult]:
 
 
 def chosen_line(result: PointResult, score: str, n_groups: int) -> str:
-    """Which point is best by the validation rows."""
     values = [f"{name} {value}" for name, value in result.point.items()]
     spread = "" if result.deviation is None else f" (sd {result.deviation:.4f} over the seeds)"
     return (

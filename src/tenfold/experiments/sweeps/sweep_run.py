@@ -51,25 +51,17 @@ class SweepRun(SweepFolder):
 
     @property
     def score_name(self) -> str:
-        """The column of the score."""
         return f"val_{MEASURES[self.problem.data.task.kind].column}"
 
     @property
     def least_is_best(self) -> bool:
-        """Whether a smaller score is better."""
         return not self.problem.data.task.more_is_better
 
     def has_time(self) -> bool:
-        """Whether the time is not over."""
         return self.deadline is None or time.monotonic() < self.deadline
 
     def make(self, trials: Sequence[Trial]) -> None:
-        """Make the trials that have not ended, and read the results of all that have.
-
-        Raises:
-          KeyboardInterrupt: Ctrl-C.
-          FileError: A folder cannot be written.
-        """
+        """Make the trials that have not ended, and read the results of all that have."""
         missing: dict[str, Trial] = {}
         pending: list[Job] = []
         for trial in trials:
@@ -98,11 +90,7 @@ class SweepRun(SweepFolder):
         return result
 
     def ranked(self) -> list[PointResult]:
-        """Write the table of all trials that have ended; rank the points that are complete.
-
-        Raises:
-          RunError: There is none.
-        """
+        """Write the table of all trials that have ended; rank the points that are complete."""
         results = self.results.values()
         path = self.path / f"{self.plan.kind}.csv"
         write_table(path, self.plan.columns, results, self.score_name)

@@ -29,10 +29,6 @@ def run_trial(job: Job, listener: Listener | None = None) -> None:
     Args:
       job: The trial.
       listener: Is told of the epochs of a network, and of warnings.
-
-    Raises:
-      FileError: Nothing can be written in the folder.
-      DataError: The data are not those that the sweep began with.
     """
     run = job.begin()
     with files.locked(run.path):

@@ -28,7 +28,6 @@ class _Reports(Listener):
 
 
 def main() -> None:
-    """Make trials until the input ends."""
     parent = Parent()
     listener = _Reports(parent)
     while True:

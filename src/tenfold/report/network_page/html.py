@@ -33,7 +33,6 @@ EXPORT = re.compile(r"^export ((?:class|const|function) (\w+))", re.M)
 
 
 def read_text(package: str, name: str) -> str:
-    """A text file of a package."""
     return resources.files(package).joinpath(name).read_text("utf-8")
 
 
@@ -151,7 +150,6 @@ def _examples(run: Run, model: Model) -> list[Mapping[str, str]]:
 
 
 def _is_drawn(model: Model) -> bool:
-    """Whether a drawing can be fitted to what the model sees."""
     accepted = model.contract.input
     return (
         accepted.kind == "image"
@@ -167,9 +165,6 @@ def page_text(run: Run, service: str | None = None) -> str:
     Args:
       run: A finished run.
       service: Where the page may ask for predictions; None: it comes from a file.
-
-    Raises:
-      RunError: The run has no model.
     """
     living = Living(run, service)
     data = run.record.data
@@ -186,10 +181,5 @@ def page_text(run: Run, service: str | None = None) -> str:
 
 
 def write_page(run: Run, path: Path) -> None:
-    """Write the living network alone as one HTML file that needs nothing else.
-
-    Raises:
-      RunError: The run has no model.
-      FileError: The file cannot be written.
-    """
+    """Write the living network alone as one HTML file that needs nothing else."""
     files.write_text(path, page_text(run))

@@ -111,7 +111,6 @@ def _scaling(layers: Any, stored: Stored) -> list[Any]:
 
 
 def _calibration(layers: Any, stored: Stored) -> list[Any]:
-    """Calibrated probabilities from logits."""
     # The logarithms of probabilities are cut from below: none is above 0, and what is added to all
     # of a row the softmax behind does not see.
     calibration = [
@@ -131,7 +130,6 @@ def _calibration(layers: Any, stored: Stored) -> list[Any]:
 
 
 def _unit(layers: Any, stored: Stored) -> list[Any]:
-    """A value in the target's unit."""
     scale, mean = float(stored["target_scale"]), float(stored["target_mean"])
     return [layers.Rescaling(scale, mean, name="value_exact")]
 
@@ -150,7 +148,6 @@ def _rows(model: Model, stored: Stored, where: Path) -> NDArray[Any]:
 
 
 def _check(network: Any, model: Model, rows: NDArray[Any], path: Path) -> None:
-    """Refuse a file that answers differently from the model."""
     answers, answered = model.answer(rows), network.predict(rows.astype(np.float32), verbose=0)
     expected, scale = answers.outputs[0].reshape(len(rows), -1), 1.0
     if not model.labels:
