@@ -47,13 +47,9 @@ VARYING = {
 
 
 def takes_settings(*names: str, **defaults: Any) -> Callable[[Command], Command]:
-    """Put flags in the place of a command's parameter `settings`.
+    """Put flags in the place of a command's parameter `settings`, a dictionary of what was given.
 
-    The command is called with the settings that were given, by name.
-
-    Args:
-      *names: The settings; without any, all that have a flag.
-      **defaults: Settings with another default than their own.
+    The settings are those named, or all that have a flag; `defaults` are others than their own.
     """
 
     def decorate(command: Command) -> Command:
@@ -100,13 +96,9 @@ def _with_options(
     options: Sequence["_Option"],
     run: Callable[[dict[str, Any], dict[str, Any]], None],
 ) -> Command:
-    """A command with options for one of its parameters.
+    """A command with options in the place of one of its parameters.
 
-    Args:
-      command: What it is called and says of itself, and its other parameters.
-      place: The parameter.
-      options: What stands in its place.
-      run: Runs the command with the values of the options and the other arguments.
+    `run` is called with the values of the options and the other arguments.
     """
     signature = inspect.signature(command, eval_str=True)
     parameters = [
@@ -237,11 +229,7 @@ def _pairs(word: str, given: Sequence[str], kind: Callable[[str], Any]) -> dict[
 def numbers(
     word: str, text: str | None, kind: Callable[[str], Any], example: str
 ) -> list[Any] | None:
-    """The numbers of a flag such as `--layers 1,2,3`; None where it was not given.
-
-    Raises:
-      typer.BadParameter: Something else.
-    """
+    """The numbers of a flag such as `--layers 1,2,3`; None where it was not given."""
     try:
         return None if text is None else [kind(part) for part in text.split(",")]
     except ValueError as error:

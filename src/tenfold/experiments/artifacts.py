@@ -30,14 +30,10 @@ EXAMPLES: Mapping[str, Callable[[NDArray[Any]], RowNumbers]] = {
 def measure(
     model: Model, data: Dataset, rows: RowNumbers, part: str, record: Record
 ) -> tuple[AnyEvaluation, Answers]:
-    """Ask a model some rows, and score its answers.
+    """Ask a model some rows of data, and score its answers.
 
-    Args:
-      model: The model.
-      data: Where the rows are.
-      rows: Their numbers.
-      part: What they are called: `test`, `validation` or `all`.
-      record: Of the run: what its training rows said, and the recall that was asked for.
+    `part` is what the rows are called: `test`, `validation` or `all`. The record of the run has
+    what its training rows said, and the recall that was asked for.
     """
     answers = model.answer(data.x[rows])
     task = record.data.about(data.task)
@@ -60,13 +56,9 @@ def write_validation(run: Run, data: Dataset, split: Split) -> None:
 
 
 def write_evidence(run: Run, data: Dataset, split: Split, *, robust: bool = False) -> None:
-    """Write evaluation, predictions, pictures and stored examples of a run.
+    """Write evaluation, predictions, pictures and stored examples of a run, from its test rows.
 
-    Args:
-      run: A run with a model.
-      data: Its data.
-      split: Its test rows are measured.
-      robust: Also ask changed rows, for `robustness.json`.
+    With `robust` changed rows are asked too, for `robustness.json`.
     """
     test = split.test
     evaluation, answers = measure(run.model, data, test, "test", run.record)

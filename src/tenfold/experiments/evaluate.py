@@ -44,10 +44,7 @@ def load_for(
 ) -> Dataset:
     """The data that `evaluate` and `robustness` take, to be read once for both.
 
-    Args:
-      run: The run to be measured.
-      data: As `evaluate` takes it; a dataset comes back as it is.
-      listener: Is warned of files that were left out while reading.
+    The listener is warned of files that were left out while reading.
 
     Raises:
       DataError, FormatError, FileError: What `load` says, or the run's own data has changed.

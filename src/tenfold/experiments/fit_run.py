@@ -12,14 +12,10 @@ from tenfold.runs.record import Run
 def fit_run(run: Run, problem: Problem, listener: Listener) -> None:
     """Fit a model, from the newest checkpoint on, and write `history.csv` and `model.onnx`.
 
-    Args:
-      run: Its folder; the record takes parameters and note.
-      problem: What is to be learned.
-      listener: Is told of stages, and of each epoch when it is written down.
+    The record of the run takes parameters and note. An epoch is told when it is written down.
 
     Raises:
       KeyboardInterrupt: Ctrl-C; the model is that of the last finished epoch.
-      TenfoldError: What `fit_model` says.
     """
     path = run.path / "history.csv"
     history = csv_files.GrowingHistory(path)

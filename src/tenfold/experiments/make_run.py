@@ -35,17 +35,9 @@ class Interrupted(KeyboardInterrupt):
 
 
 def make_run(run: Run, problem: Problem, listener: Listener, clock: StageClock) -> None:
-    """Make a run, and whatever happens write down how it ended.
+    """Make a run, and whatever happens write down how it ended, and the seconds of the clock.
 
-    Args:
-      run: Its folder, with a record that says `running`.
-      problem: What is to be learned.
-      listener: Is told of stages and epochs; the clock is one of those it tells.
-      clock: Its seconds go into the record.
-
-    Raises:
-      Interrupted: Ctrl-C.
-      TenfoldError: What went wrong.
+    The clock is one of those that the listener tells. Ctrl-C becomes `Interrupted`.
     """
     run.record.seconds = clock.seconds
     try:

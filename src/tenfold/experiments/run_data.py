@@ -47,11 +47,7 @@ def data_of(
 
 
 def check_same_data(data: Dataset, record: Record) -> None:
-    """Refuse other data than a run was made of.
-
-    Raises:
-      DataError: Their fingerprint is another.
-    """
+    """Refuse data with another fingerprint than those that a run was made of."""
     if data.fingerprint != record.data.fingerprint:
         raise DataError(
             "E815",

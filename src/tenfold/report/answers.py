@@ -18,12 +18,7 @@ MAX_COLUMNS = 30
 
 
 def calibration_figure(confidence: Floats, right: NDArray[np.bool]) -> "Figure":
-    """Share right against stated confidence, in bins, with 95% intervals.
-
-    Args:
-      confidence: Of each answer (n,).
-      right: Whether it was right (n,).
-    """
+    """Share right (n,) against stated confidence (n,), in bins, with 95% intervals."""
     bins: Reliability = reliability(confidence, right)
     figure, (axes,) = new_charts(4.6, 4.0)
     axes.plot((0, 1), (0, 1), color=TRAIN, ls="--", lw=1, label="as sure as right")

@@ -39,13 +39,7 @@ def _again(run: Run) -> str:
 
 
 def train_words(source: str, settings: Mapping[str, Any], reading: Reading | None) -> str:
-    """The command after the program's name that trains with these settings, quoted for a shell.
-
-    Args:
-      source: The data.
-      settings: Setting to value; each has a flag.
-      reading: How the data are read, if they are a table.
-    """
+    """The command after the program's name that trains with these settings, quoted for a shell."""
     usual = {"learner": "network", "recipe": "default"}
     others = {name: value for name, value in settings.items() if usual.get(name) != value}
     words = [*flag_words(Settings, others)]
@@ -55,12 +49,7 @@ def train_words(source: str, settings: Mapping[str, Any], reading: Reading | Non
 
 
 def flag_words(model: type[Frozen], values: Mapping[str, Any]) -> Iterator[str]:
-    """The words of a command line that ask for values of a model's fields.
-
-    Args:
-      model: `Settings` or `Reading`.
-      values: Field to value; each has a flag.
-    """
+    """The words of a command line that ask for values of fields of `Settings` or `Reading`."""
     flags = flags_of(model)
     for name, value in values.items():
         word = flags[name].word

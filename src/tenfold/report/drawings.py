@@ -22,14 +22,7 @@ GREY = (200, 206, 212)
 
 
 def steps_picture(answer: Prediction) -> bytes:
-    """Draw the steps of one answer.
-
-    Args:
-      answer: The answer to a picture file, with its `steps`.
-
-    Returns:
-      The bytes of a PNG file.
-    """
+    """The steps of the answer to a picture file, drawn: the bytes of a PNG file."""
     from PIL import Image, ImageDraw, ImageFont
 
     steps = answer.steps
@@ -92,13 +85,7 @@ def _draw_bars(draw: object, font: object, answer: Prediction, left: int) -> Non
 def write_steps(answer: Prediction, picture: Path, folder: Path | None = None) -> Path:
     """Write the steps of one answer: `photo.steps.png`, or `photo.steps-2.png` where it is taken.
 
-    Args:
-      answer: The answer to a picture file.
-      picture: The picture file.
-      folder: Where to write; None: beside the picture.
-
-    Returns:
-      The new file. Nothing is ever overwritten.
+    Returns the new file, in `folder` or beside the picture. Nothing is ever overwritten.
     """
     folder = picture.parent if folder is None else folder
     path = files.free_name(folder, f"{picture.stem}.steps", ".png")

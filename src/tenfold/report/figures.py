@@ -55,15 +55,7 @@ def run_figures(
     times: Sequence[str],
     history: Sequence[dict[str, float | None]],
 ) -> Iterator[RunFigure]:
-    """The figures of a run.
-
-    Args:
-      evaluation: Of its test rows.
-      stored: The answers to them.
-      times: What stands under the axis of a forecast, for each row (n,); empty where rows have no
-        order.
-      history: The rows of `history.csv`.
-    """
+    """The figures of a run; `times` stand under the axis of a forecast, empty without an order."""
     yield from FIGURES[evaluation.task](evaluation, stored, times)
     if history:
         yield RunFigure("Training", partial(history_figure, history), "By epoch.", "history.png")

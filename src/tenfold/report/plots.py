@@ -65,10 +65,7 @@ def precision_recall_figure(
 ) -> "Figure":
     """Precision against recall of the positive of two labels, step by step.
 
-    Args:
-      evaluation: Of these rows; its `average_precision` must not be None.
-      true: Label codes (n,).
-      probabilities: Answers (n, 2).
+    `evaluation` has an `average_precision`; `true` are codes (n,), `probabilities` (n, 2).
     """
     positive, at = evaluation.of_positive, evaluation.precision_at_recall
     if positive is None or at is None:
@@ -237,11 +234,8 @@ def lay_out(figure: "Figure", *, twice: bool = False) -> None:
     """Lay out a figure once and for all, so that saving it draws it once.
 
     Matplotlib would draw it unseen before each save to lay it out, half of the time of a picture.
-
-    Args:
-      figure: The figure, complete.
-      twice: Needed where scales are equal: the first layout does not know yet how far they shrink
-        the axes, and labels were cut.
+    Twice is needed where scales are equal: the first layout does not know yet how far they shrink
+    the axes, and labels were cut.
     """
     engine = figure.get_layout_engine()
     if engine is not None:

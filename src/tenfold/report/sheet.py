@@ -43,10 +43,7 @@ def layout(n: int, shape: tuple[int, ...]) -> Layout:
 def write_sheet(path: Path, images: NDArray[np.uint8], order: NDArray[np.int64]) -> None:
     """Write the first of `order` that there is room for, at most 100 in a row, as a PNG.
 
-    Args:
-      path: The picture.
-      images: uint8 (n, height, width) or (n, height, width, 3).
-      order: Row numbers, the first first.
+    Images are uint8 (n, height, width) or (n, height, width, 3).
     """
     from PIL import Image
 

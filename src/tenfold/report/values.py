@@ -94,13 +94,7 @@ def forecast_figure(
 ) -> "Figure":
     """The test rows over time: true and predicted values (n,), the intervals as a band.
 
-    Args:
-      true: True values, in order of time.
-      predicted: What was predicted for each.
-      low: Lower end of each interval; None where there are none.
-      high: Upper end.
-      axis_labels: The time of each row, as it is written under the axis.
-      target: Name of the quantity.
+    `axis_labels` are the times of the rows, as they are written under the axis.
     """
     figure = new_figure(10.0, 4.2)
     axes = figure.subplots()

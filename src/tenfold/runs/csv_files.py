@@ -78,17 +78,27 @@ def write_folds(path: Path, folds: Sequence[Fold]) -> None:
     write_csv(path, ("fold", "n_train", "n_held_out", *names), rows)
 
 
+def _read_csv(path: Path) -> list[list[str]]:
+    """The lines of a table of ours; what is damaged raises ValueError or csv.Error."""
+    with files.os_errors("read", path):
+        content = path.read_bytes()
+    return list(csv.reader(io.StringIO(content.decode("utf-8"), newline=""), strict=True))
+
+
 def read_folds(path: Path) -> tuple[Fold, ...]:
     """The folds that `write_folds` wrote; none where there is no such file."""
     if not path.is_file():
         return ()
-    rows = csv.DictReader(io.StringIO(path.read_text("utf-8")))
+    head, *rows = _read_csv(path)
     return tuple(
         Fold(
-            fold=int(row.pop("fold")),
-            n_train=int(row.pop("n_train")),
-            n_held_out=int(row.pop("n_held_out")),
-            scores={name: float(value) if value else None for name, value in row.items()},
+            fold=int(row[0]),
+            n_train=int(row[1]),
+            n_held_out=int(row[2]),
+            scores={
+                name: float(cell) if cell else None
+                for name, cell in zip(head[3:], row[3:], strict=True)
+            },
         )
         for row in rows
     )
@@ -292,17 +302,11 @@ def write_answers(path: Path, stored: StoredAnswers) -> None:
 
 
 def read_answers(path: Path, kind: TaskKind, labels: tuple[str, ...]) -> StoredAnswers:
-    """Read what `write_answers` wrote.
-
-    Raises:
-      RunError: The file is damaged.
-    """
-    with files.os_errors("read", path):
-        text = path.read_text("utf-8")
+    """Read what `write_answers` wrote; a damaged file is a `RunError`."""
     try:
-        _, *rows = csv.reader(io.StringIO(text, newline=""))
+        _, *rows = _read_csv(path)
         return STORED[kind].of_cells(rows, labels)
-    except (ValueError, KeyError, IndexError) as error:
+    except (ValueError, KeyError, IndexError, csv.Error) as error:
         raise RunError("E703", "Damaged predictions", where=path, problem=str(error)) from error
 
 
@@ -325,13 +329,7 @@ def write_inputs(run: Run, x: NDArray[np.uint8] | Table) -> None:
 
 
 def write_test_rows(run: Run, keys: Sequence[str], x: Table) -> None:
-    """Write the cells of as many of these rows as 1 MiB holds, in their order, each with its key.
-
-    Args:
-      run: The run.
-      keys: Of each row.
-      x: The rows (n, ...).
-    """
+    """Write the cells of the first of these rows, 1 MiB at most, each row with its key."""
     cells = as_cells(x)
     kept: list[list[str]] = []
     n_bytes = 0
@@ -344,19 +342,12 @@ def write_test_rows(run: Run, keys: Sequence[str], x: Table) -> None:
 
 
 def read_test_rows(run: Run) -> tuple[list[str], dict[str, list[str]]]:
-    """Names of the columns, and the cells of each key; empty where the run has none.
-
-    Raises:
-      RunError: The file is damaged.
-    """
+    """Names of the columns, and the cells of each key; empty where the run has none."""
     path = run.path / TEST_ROWS
     if not path.is_file():
         return [], {}
-    with files.os_errors("read", path):
-        text = path.read_bytes()
     try:
-        rows = csv.reader(io.StringIO(text.decode("utf-8"), newline=""), strict=True)
-        (_, *names), *lines = ([unescape_formula(cell) for cell in row] for row in rows)
+        (_, *names), *lines = _unescaped(path)
         if any(len(line) != len(names) + 1 for line in lines):
             raise ValueError(f"{len(names) + 1} cells in each row expected")
     except (ValueError, csv.Error) as error:
@@ -367,11 +358,11 @@ def read_test_rows(run: Run) -> tuple[list[str], dict[str, list[str]]]:
 def example_inputs(folder: Path) -> list[dict[str, str]] | Path | None:
     """A run's stored examples, as `Model.predict` takes them; None where there are none."""
     if (folder / EXAMPLE_ROWS).exists():
-        return _read_rows(folder / EXAMPLE_ROWS)
+        names, *rows = _unescaped(folder / EXAMPLE_ROWS)
+        return [dict(zip(names, row, strict=True)) for row in rows]
     return folder / EXAMPLE_INPUTS if (folder / EXAMPLE_INPUTS).exists() else None
 
 
-def _read_rows(path: Path) -> list[dict[str, str]]:
-    text = io.StringIO(path.read_text("utf-8"), newline="")
-    names, *rows = ([unescape_formula(cell) for cell in row] for row in csv.reader(text))
-    return [dict(zip(names, row, strict=True)) for row in rows]
+def _unescaped(path: Path) -> list[list[str]]:
+    """The cells of a table as they were before `escape_formula`."""
+    return [[unescape_formula(cell) for cell in row] for row in _read_csv(path)]

@@ -280,11 +280,8 @@ class Run:
 def count_opening(run: Run, out: Path | None = None) -> None:
     """Count that the test rows are about to be opened: the n-th model measured on this data.
 
-    The folder of runs is locked meanwhile, so two runs that end together get two numbers.
-
-    Args:
-      run: Whose model is measured.
-      out: The folder of runs; None: the one that the run stands in.
+    The folder of runs, `out` or the one that the run stands in, is locked meanwhile, so two runs
+    that end together get two numbers.
     """
     if run.record.test_opened:
         return  # a resumed run: the same model is measured once more

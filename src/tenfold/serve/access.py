@@ -29,11 +29,7 @@ class AccessPolicy:
     token: str | None = None
 
     def check(self, method: str, path: str, headers: Mapping[bytes, bytes]) -> None:
-        """Refuse whoever may not ask.
-
-        Raises:
-          HTTPError: 401 without the token, 403 for a foreign name or page.
-        """
+        """Refuse whoever may not ask: 401 without the token, 403 for a foreign name or page."""
         host = headers.get(b"host", b"").decode("latin-1").lower()
         if without_port(host) not in self.hosts:
             raise HTTPError(
@@ -57,11 +53,7 @@ class AccessPolicy:
 
 
 def headers_by_name(pairs: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
-    """The headers of a request.
-
-    Raises:
-      HTTPError: 400 for one that decides something and stands there twice.
-    """
+    """The headers of a request; one that decides something and stands there twice is refused."""
     headers: dict[bytes, bytes] = {}
     for name, value in pairs:
         if name in headers and name in SINGLE:

@@ -70,11 +70,7 @@ class RequestBody:
         self.n_bytes = 0
 
     async def receive(self, headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
-        """The whole body.
-
-        Raises:
-          HTTPError: 408 if its end does not come, 413 and 503 beyond a limit.
-        """
+        """The whole body: 408 if its end does not come, 413 and 503 beyond a limit."""
         admission, limits = self._admission, self._admission.limits
         stated = headers.get(b"content-length", b"0")
         if stated.isdigit() and int(stated[:20]) > limits.body_bytes:

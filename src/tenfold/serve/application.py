@@ -18,12 +18,7 @@ NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 
 
 def build(runs: Sequence[Run], limits: Limits, access: AccessPolicy) -> RequestGuard:
-    """The application over some runs; the first one answers where none is named.
-
-    Raises:
-      SettingsError: Two runs of one name.
-      RunError: A run without a model.
-    """
+    """The application over some runs; the first one answers where none is named."""
     metrics, state, admission = Metrics(), ServiceState(), Admission(limits)
     readers = ReaderPool(admission)
     predictors: dict[str, Predictor] = {}

@@ -61,11 +61,7 @@ class BatchProfile:
 
 
 def profile_model(run: Run) -> BatchProfile:
-    """Ask a run's model once with few rows and many.
-
-    Raises:
-      ModelError: It gives no finite answer to any row.
-    """
+    """Ask a run's model once with few rows and many; it must give finite numbers."""
     model = run.model
     rows = model.reader.sample(BATCH, example_inputs(run.path))
     whole = model.answer(rows).outputs

@@ -50,11 +50,7 @@ class Limits(Frozen):
 
 
 def read_limits(words: Iterable[str]) -> Limits:
-    """Limits from `name=value` words; those that are not named keep their defaults.
-
-    Raises:
-      SettingsError: An unknown name, or a value outside its rule.
-    """
+    """Limits from `name=value` words; those that are not named keep their defaults."""
     values = {}
     for word in words:
         name, equals, value = word.partition("=")

@@ -73,20 +73,18 @@ class Metrics:
         return "\n".join([*self._lines(), ""])
 
     def _lines(self) -> Iterator[str]:
-        yield "# HELP tenfold_requests_total Requests by route and status"
-        yield "# TYPE tenfold_requests_total counter"
+        yield from _head("tenfold_requests_total", "counter", "Requests by route and status")
         for (route, status), n in sorted(self._requests.items()):
             yield f'tenfold_requests_total{{route="{route}",status="{status}"}} {n}'
-        yield "# HELP tenfold_request_seconds From the end of the headers to the answer"
-        yield "# TYPE tenfold_request_seconds histogram"
+        about = "From the end of the headers to the answer"
+        yield from _head("tenfold_request_seconds", "histogram", about)
         for route, histogram in sorted(self._seconds.items()):
             yield from histogram.lines("tenfold_request_seconds", f'route="{route}"')
-        yield "# HELP tenfold_batch_items Items that were answered together"
-        yield "# TYPE tenfold_batch_items histogram"
+        yield from _head("tenfold_batch_items", "histogram", "Items that were answered together")
         for model, histogram in self._batches.items():
             yield from histogram.lines("tenfold_batch_items", f'model="{escaped(model)}"')
-        yield "# HELP tenfold_model_failures_total Items on which a model failed"
-        yield "# TYPE tenfold_model_failures_total counter"
+        about = "Items on which a model failed"
+        yield from _head("tenfold_model_failures_total", "counter", about)
         for model in self._batches:
             labels = f'model="{escaped(model)}"'
             yield f"tenfold_model_failures_total{{{labels}}} {self.failures[model]}"
@@ -94,9 +92,12 @@ class Metrics:
         for name, about, labels, value in self._gauges:
             if name not in described:
                 described.add(name)
-                yield f"# HELP {name} {about}"
-                yield f"# TYPE {name} gauge"
+                yield from _head(name, "gauge", about)
             yield f"{name}{{{labels}}} {value():g}" if labels else f"{name} {value():.15g}"
+
+
+def _head(name: str, kind: str, about: str) -> tuple[str, str]:
+    return f"# HELP {name} {about}", f"# TYPE {name} {kind}"
 
 
 def escaped(text: str) -> str:

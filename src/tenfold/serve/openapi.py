@@ -77,15 +77,12 @@ PREDICT_REFUSALS = {
 }
 
 
-def _error(about: str) -> Schema:
-    return {
-        "description": about,
-        "content": {"application/json": {"schema": ERROR}},
-    }
-
-
 def _responses(success: Schema, refusals: Mapping[str, str]) -> Schema:
-    return {"200": success} | {status: _error(about) for status, about in refusals.items()}
+    content = {"application/json": {"schema": ERROR}}
+    refused = {
+        status: {"description": about, "content": content} for status, about in refusals.items()
+    }
+    return {"200": success} | refused
 
 
 def _reading(page: WebPage) -> Schema:
@@ -118,20 +115,20 @@ def _bodies(model: Model, limits: Limits) -> Schema:
     if accepted.kind != "image":
         cell: Schema = {"type": ["string", "number", "boolean", "null"]}
         item = (
-            _list(NUMBER, accepted.n_features)
+            _list(NUMBER, accepted.n_features, accepted.n_features)
             if accepted.kind == "features"
             else {"type": "object", "additionalProperties": cell}
         )
-        items = _object({model.reader.items: _items(item, limits)})
+        items = _object({model.reader.items: _list(item, 1, limits.items)})
         return {"application/json": {"schema": items}}
     pixel = {"type": "integer", "minimum": 0, "maximum": 255}
     size, nested = prod(accepted.shape), pixel
     for side in reversed(accepted.shape):
-        nested = _list(nested, side)
-    picture = {"oneOf": [_list(pixel, size), nested]}
+        nested = _list(nested, side, side)
+    picture = {"oneOf": [_list(pixel, size, size), nested]}
     file = {"schema": {"type": "string", "format": "binary"}}
     return {
-        "application/json": {"schema": _object({"images": _items(picture, limits)})},
+        "application/json": {"schema": _object({"images": _list(picture, 1, limits.items)})},
         "application/octet-stream": {
             "schema": {
                 "type": "string",
@@ -164,12 +161,8 @@ def _answers(model: Model) -> Schema:
     return schema
 
 
-def _items(item: Schema, limits: Limits) -> Schema:
-    return {"type": "array", "items": item, "minItems": 1, "maxItems": limits.items}
-
-
-def _list(item: Schema, n: int) -> Schema:
-    return {"type": "array", "items": item, "minItems": n, "maxItems": n}
+def _list(item: Schema, least: int, most: int) -> Schema:
+    return {"type": "array", "items": item, "minItems": least, "maxItems": most}
 
 
 def _object(properties: Schema) -> Schema:

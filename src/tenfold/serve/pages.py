@@ -27,12 +27,7 @@ CLOSED = (
 
 @dataclass
 class ServiceState:
-    """Where a service is in its life.
-
-    Attributes:
-      ready: Its models have answered their self-test.
-      leaving: The signal to leave has come.
-    """
+    """Where a service is in its life: its models have answered their self-test; it is to leave."""
 
     ready: bool = False
     leaving: bool = False
@@ -42,7 +37,7 @@ def make_pages(
     predictors: Mapping[str, Predictor], state: ServiceState, metrics: Metrics, limits: Limits
 ) -> dict[str, WebPage]:
     """All addresses but those of predictions, by path; `predictors` are by the names of runs."""
-    first, models = next(iter(predictors)), list(predictors.values())
+    first, facts = next(iter(predictors)), [_facts(predictor) for predictor in predictors.values()]
     html = partial(WebPage, schema=TEXT, media_type="text/html", is_slow=True)
 
     @cache
@@ -51,26 +46,32 @@ def make_pages(
 
     pages = {
         "/": html("The living network of the first model", partial(network, first)),
-        "/health/live": WebPage("Whether the process runs", _live, HEALTH),
-        "/health/ready": WebPage("Whether requests are welcome", partial(_ready, state), HEALTH),
-        "/metrics": WebPage("Counters", partial(_counters, metrics), TEXT, "text/plain"),
-        "/v1/model": WebPage(
-            "The model that answers where none is named", partial(_model, models[0]), MODEL
+        "/health/live": WebPage(
+            "Whether the process runs", lambda: _json({"status": "live"}), HEALTH
         ),
-        "/v1/models": WebPage("All models", partial(_models, models), MODELS),
+        "/health/ready": WebPage("Whether requests are welcome", partial(_ready, state), HEALTH),
+        "/metrics": WebPage(
+            "Counters",
+            lambda: Reply(200, metrics.text().encode(), CONTENT_TYPE, CLOSED),
+            TEXT,
+            "text/plain",
+        ),
+        "/v1/model": WebPage(
+            "The model that answers where none is named", lambda: _json(facts[0]), MODEL
+        ),
+        "/v1/models": WebPage("All models", lambda: _json({"models": facts}), MODELS),
     }
-    for name, predictor in predictors.items():
+    for of_model in facts:
+        name = of_model["name"]
         pages[f"/models/{name}"] = html(f"The living network of {name}", partial(network, name))
-        pages[f"/v1/models/{name}"] = WebPage(
-            f"The model {name}", partial(_model, predictor), MODEL
-        )
+        pages[f"/v1/models/{name}"] = WebPage(f"The model {name}", partial(_json, of_model), MODEL)
 
     @cache
     def document() -> dict[str, Any]:
         others = {path: page for path, page in pages.items() if path != "/openapi.json"}
         return openapi_document(others, predictors, limits)
 
-    pages["/docs"] = html("How to ask, for people", cache(lambda: _manual(document(), models)))
+    pages["/docs"] = html("How to ask, for people", cache(lambda: _manual(document(), facts)))
     pages["/openapi.json"] = WebPage(
         "How to ask, for programs", lambda: _json(document()), {"type": "object"}
     )
@@ -81,26 +82,10 @@ def _json(value: Any, status: int = 200) -> Reply:
     return json_reply(value, status, CLOSED)
 
 
-def _live() -> Reply:
-    return _json({"status": "live"})
-
-
 def _ready(state: ServiceState) -> Reply:
     if state.ready and not state.leaving:
         return _json({"status": "ready"})
     return _json({"status": "leaving" if state.leaving else "not ready"}, 503)
-
-
-def _counters(metrics: Metrics) -> Reply:
-    return Reply(200, metrics.text().encode(), CONTENT_TYPE, CLOSED)
-
-
-def _model(predictor: Predictor) -> Reply:
-    return _json(_facts(predictor))
-
-
-def _models(predictors: list[Predictor]) -> Reply:
-    return _json({"models": [_facts(predictor) for predictor in predictors]})
 
 
 def _facts(predictor: Predictor) -> dict[str, Any]:
@@ -116,13 +101,13 @@ def _facts(predictor: Predictor) -> dict[str, Any]:
     }
 
 
-def _manual(document: dict[str, Any], predictors: list[Predictor]) -> Reply:
+def _manual(document: dict[str, Any], models: list[dict[str, Any]]) -> Reply:
     text = render(
         "tenfold.serve",
         "docs.html.j2",
         css=read_text("tenfold.report.network_page", "page.css"),
         paths=document["paths"],
-        models=[_facts(predictor) for predictor in predictors],
+        models=models,
     )
     return _html(text)
 

@@ -52,11 +52,7 @@ class PredictRequest:
 
 
 def media_type_of(headers: Mapping[bytes, bytes]) -> str:
-    """The kind of a request's body.
-
-    Raises:
-      HTTPError: 415 for one that cannot be read.
-    """
+    """The kind of a request's body; 415 for one that cannot be read."""
     if b"content-encoding" in headers:
         raise HTTPError("E950", "An encoded body", 415, expected="no Content-Encoding")
     given = headers.get(b"content-type", b"").decode("latin-1")
@@ -75,13 +71,7 @@ def media_type_of(headers: Mapping[bytes, bytes]) -> str:
 def read_predict_request(
     body: bytes, media_type: str, contract: Contract, limits: Limits
 ) -> PredictRequest:
-    """Read a request's body.
-
-    Args:
-      body: Its bytes, within the limit.
-      media_type: `application/json`, `application/octet-stream` or `image/...`.
-      contract: Of the model that is asked.
-      limits: Of items, pixels, depth and cells.
+    """Read a request's body, whose bytes are within the limit, for a model of this contract.
 
     Raises:
       HTTPError: 413 for too many items, 415 for a kind of body that the model does not take, 422
@@ -164,11 +154,7 @@ def _json_request(body: bytes, contract: Contract, limits: Limits) -> PredictReq
 
 
 def read_json(body: bytes, max_depth: int) -> Any:
-    """Read JSON without NaN, infinities, keys given twice, lone surrogates and endless depth.
-
-    Raises:
-      HTTPError: 422 for anything else.
-    """
+    """Read JSON without NaN, infinities, keys given twice, lone surrogates and endless depth."""
     if _is_deeper(body, max_depth):
         raise HTTPError("E958", "JSON too deep", 422, expected=f"at most {max_depth} levels")
     try:

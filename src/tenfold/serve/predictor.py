@@ -27,11 +27,7 @@ FAILED = "The model failed on this input, which may be in order."
 
 
 class AnsweredRequest(NamedTuple):
-    """An answered request, for whoever sends it and writes it down.
-
-    Attributes:
-      fault: The kind of exception with which the model failed on some of the items.
-    """
+    """An answered request; `fault` is the kind of exception that some of its items met."""
 
     reply: Reply
     n_items: int
@@ -63,9 +59,7 @@ class Predictor:
     async def answer(self, media_type: str, body: bytes) -> AnsweredRequest:
         """Answer a request's body.
 
-        Raises:
-          HTTPError: It cannot be read, or nothing in it can be answered.
-          Exception: What the model raised, when it failed on everything that was asked.
+        When the model failed on everything that was asked, what it raised is raised.
         """
         request = await self._read(media_type, body)
         outcomes = await self._batcher.answer(request.rows)

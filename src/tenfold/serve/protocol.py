@@ -9,6 +9,7 @@ application is asked.
 
 import asyncio
 import socket
+from types import SimpleNamespace
 from typing import Any, Literal, cast
 
 import httptools
@@ -220,16 +221,7 @@ class Protocol(HttpToolsProtocol):
                 self._refuse_current(error)
 
 
-class _Answered:
-    """In the place of a request's cycle: uvicorn leaves what has been answered alone."""
-
-    response_complete = response_started = True
-    disconnected = False
-
-    class message_event:
-        @staticmethod
-        def set() -> None:
-            """Nobody waits."""
-
-
-ANSWERED = _Answered()
+ANSWERED = SimpleNamespace(
+    response_complete=True, response_started=True, disconnected=False, message_event=asyncio.Event()
+)
+"""In the place of a request's cycle: uvicorn leaves what has been answered alone."""

@@ -24,14 +24,9 @@ class Reply(NamedTuple):
 
 @dataclass(frozen=True)
 class WebPage:
-    """An address that is read by GET.
+    """An address that is read by GET: what is there, what makes it, and its body as OpenAPI says.
 
-    Attributes:
-      summary: What is there, as OpenAPI says it.
-      make: Makes the reply.
-      schema: Of the reply's body.
-      media_type: Of the reply's body.
-      is_slow: Whether making it may take so long that others would wait.
+    A slow one may take so long to make that others would wait.
     """
 
     summary: str

@@ -93,10 +93,9 @@ class Supervisor:
         self._leaving = False
 
     def run(self, workers: int) -> int:
-        """Keep so many processes alive until a signal to leave.
+        """Keep so many processes alive until a signal to leave; returns the exit status.
 
-        Returns:
-          The exit status: 1 when a process ended so soon that starting it again helps nothing.
+        It is 1 when a process ended so soon that starting it again helps nothing.
         """
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._leave)

@@ -24,13 +24,9 @@ SHARD_FILES = 256
 
 
 class BatchResult(NamedTuple):
-    """What a batch prediction came to.
+    """What a batch prediction came to: the table, as `predict --csv` prints it, and its counts.
 
-    Attributes:
-      path: The table, as `predict --csv` prints it.
-      n_answers: Lines in it.
-      n_errors: Inputs that cannot be read; they have lines, too.
-      n_found: Shards that were there already.
+    Inputs that cannot be read have lines, too. Shards that were found were there already.
     """
 
     path: Path

@@ -71,12 +71,7 @@ def connect(address: str, n_cores: int | None = None) -> ModuleType:
 
 @contextmanager
 def cluster_errors() -> Iterator[None]:
-    """Raise what a task raised as it was, and the failure of a cluster as an error of ours.
-
-    Raises:
-      TenfoldError: What a task raised.
-      BackendError: A task or the cluster failed in another way.
-    """
+    """Raise what a task raised as it was, and the failure of a cluster as a `BackendError`."""
     from ray.exceptions import RayError, RayTaskError
 
     try:

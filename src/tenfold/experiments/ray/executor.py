@@ -161,11 +161,7 @@ def _make_there(plain: dict[str, Any], key: str, shipped: Shipped) -> Files:
 
 
 def check_versions(versions: Mapping[str, str]) -> None:
-    """Refuse to compute with other libraries than the driver has: bits would differ.
-
-    Raises:
-      BackendError: One is another version here.
-    """
+    """Refuse to compute with other libraries than the driver has: bits would differ."""
     here = {name: importlib.metadata.version(name) for name in versions if name != "python"}
     if other := [f"{name} {own}" for name, own in here.items() if own != versions[name]]:
         wanted = ", ".join(f"{name} {versions[name]}" for name in here)

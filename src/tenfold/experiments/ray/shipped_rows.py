@@ -38,24 +38,15 @@ def key_of(folder: Path) -> str:
 
 
 def ship(folder: Path, put: Callable[[Part], Any]) -> Shipped:
-    """Hand over the files of rows.
-
-    Args:
-      folder: As `shared_rows.share` wrote it.
-      put: Takes a part and returns what stands for it.
-    """
+    """Hand over the files that `shared_rows.share` wrote; `put` returns what stands for a part."""
     return [(path.name, [put(part) for part in _parts_of(path)]) for path in _files_of(folder)]
 
 
 def rows_here(shared: Path, key: str, shipped: Shipped, get: Callable[[Any], Part]) -> Path:
-    """The folder of the rows on this machine: the driver's own where it is seen from here, else the
-    machine's, where they are written the first time.
+    """The folder of the rows on this machine.
 
-    Args:
-      shared: Where the driver has them.
-      key: What `key_of` says of them.
-      shipped: What `ship` returned.
-      get: Brings a part over.
+    The driver's own, `shared`, where it is seen from here and `key_of` says `key`; else the
+    machine's, where they are written the first time. `get` brings a part over.
     """
     if (shared / MANIFEST).is_file() and _key_once(shared) == key:
         return shared

@@ -85,8 +85,7 @@ def _copied(trial: Run, folder: Path) -> Run:
 def conclude_comparison(run: SweepRun, points: Sequence[PointResult]) -> None:
     """Measure the models on the test rows unless that was done, write the findings and the page.
 
-    Ranked by the mean over the seeds on validation rows, before any test row is opened: `points`
-    stand in that order.
+    `points` were ranked by validation rows, before any test row is opened.
     """
     record = run.record
     listed = [entry.learner for entry in record.places]

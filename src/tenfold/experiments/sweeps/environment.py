@@ -29,12 +29,7 @@ ENVIRONMENT: Mapping[str, str] = dict.fromkeys(
 def check_process(learner: str) -> None:
     """Refuse, once in a process, to make trials of a learner that would not be right.
 
-    JAX starts here for a learner that is trained with it.
-
-    Raises:
-      SettingsError: The process was not started with `ENVIRONMENT`, so that its trials would
-        differ from those of another process.
-      BackendError: JAX's compiler computes wrongly here: every trial of a network would fail.
+    The process must have been started with `ENVIRONMENT`, and what JAX compiles must be right.
     """
     if missing := [name for name, value in ENVIRONMENT.items() if os.environ.get(name) != value]:
         raise SettingsError(

@@ -85,10 +85,7 @@ class Job:
 def job_of(trial: Trial, folder: SweepFolder, rows: Problem) -> Job:
     """The job of a trial; one without limits to stop below has the baseline's.
 
-    Args:
-      trial: What is to be made.
-      folder: Of the sweep.
-      rows: Those of all trials, with the settings of one of them.
+    `rows` has the rows of all trials, with the settings of one of them.
     """
     begun, plan = folder.record, folder.plan
     settings, asked = plan.settings(trial.point, trial.seed), plan.asked(trial.point, trial.seed)

@@ -61,13 +61,7 @@ class SweepSettings(Frozen):
 
 @dataclass(frozen=True)
 class Trial:
-    """A training that is to be made.
-
-    Attributes:
-      name: Of its folder.
-      seed: Which of the seeds of its point: 0 is the first.
-      stop_below: As in `Job`.
-    """
+    """A training that is to be made: `name` is that of its folder, `seed` counts from 0."""
 
     name: str
     point: Point
@@ -191,11 +185,7 @@ class Plan:
 
 
 def sweep_plan(data: Dataset, asked: Mapping[str, Any]) -> Plan:
-    """The plan of a sweep: lists of values are tried, other settings are shared by all trials.
-
-    Raises:
-      SettingsError: Settings outside their rule, or trials that could not be ranked.
-    """
+    """The plan of a sweep: lists of values are tried, other settings are shared by all trials."""
     how, settings = _how(asked, SweepSettings.model_fields)
     axes: dict[str, Sequence[Any]] = {
         name: value
@@ -217,8 +207,10 @@ def sweep_plan(data: Dataset, asked: Mapping[str, Any]) -> Plan:
     n_points = None if how.trials is None else how.trials // how.seeds
     if how.search and n_points is None:
         n_points = SEARCHED_POINTS
-    plan = _plan("sweep", data, fixed, axes, how)
-    plan = replace(plan, n_points=n_points, is_search=how.search)
+    is_table = data.table is not None
+    plan = Plan(
+        "sweep", fixed, axes, how.seeds, how.seed, n_points, how.search, is_table, how.minutes
+    )
     check_plan(plan)
     check_learner(plan.settings(plan.points()[0], 0), data.task.kind, data.input)
     return plan
@@ -229,7 +221,8 @@ def comparison_plan(data: Dataset, asked: Mapping[str, Any]) -> Plan:
     how, settings = _how(asked, ("seeds", "seed"))
     names = list(dict.fromkeys(settings.pop("learners", None) or learners_for(data)))
     check_used(settings, names)
-    plan = _plan("comparison", data, {"recipe": "fast", **settings}, {"learner": names}, how)
+    fixed, is_table = {"recipe": "fast", **settings}, data.table is not None
+    plan = Plan("comparison", fixed, {"learner": names}, how.seeds, how.seed, is_table=is_table)
     check_plan(plan)
     for point in plan.points():
         check_learner(plan.settings(point, 0), data.task.kind, data.input)
@@ -243,17 +236,6 @@ def _how(asked: Mapping[str, Any], names: Iterable[str]) -> tuple[SweepSettings,
     return checked(SweepSettings, own), given
 
 
-def _plan(
-    kind: str,
-    data: Dataset,
-    fixed: Mapping[str, Any],
-    axes: Mapping[str, Sequence[Any]],
-    how: SweepSettings,
-) -> Plan:
-    is_table = data.table is not None
-    return Plan(kind, fixed, axes, how.seeds, how.seed, is_table=is_table, minutes=how.minutes)
-
-
 def learners_for(data: Dataset) -> list[str]:
     """Every learner that can learn from the data; every evaluation has the baseline in it."""
     return [
@@ -264,12 +246,7 @@ def learners_for(data: Dataset) -> list[str]:
 
 
 def check_plan(plan: Plan) -> None:
-    """Refuse a plan that cannot be ranked.
-
-    Raises:
-      SettingsError: Nothing to try, or a point that has no validation rows or does not
-        resolve: said before anything is trained.
-    """
+    """Refuse a plan that cannot be ranked, before anything is trained."""
     if plan.n_points is not None and plan.n_points < 1:
         expected = "at least one for each of the seeds"
         raise SettingsError("E805", "Too few trials", expected=expected, seeds=plan.seeds)

@@ -103,16 +103,7 @@ def rank_points(
     """Points of which every trial was finished, best mean first; of equal ones the smaller.
 
     A search may ask for a point twice. Its trials are the same then: one of each seed counts, a
-    finished one where there is one.
-
-    Args:
-      results: Of all trials.
-      n_seeds: Trials of a point.
-      least_is_best: Whether a smaller score is better.
-      where: The sweep's folder.
-
-    Raises:
-      RunError: There is no such point.
+    finished one where there is one. `where` is the sweep's folder, for the error if there is none.
     """
     by_point: dict[tuple[Any, ...], dict[int, TrialResult]] = {}
     ended = sort_results(results)

@@ -3,7 +3,6 @@
 Training and validation rows alone: no worker ever has a test row.
 """
 
-import dataclasses
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -40,18 +39,14 @@ class _Manifest(BaseModel):
     texts: tuple[str, ...] = ()
     input: TableInput | None = None
     reading: Reading | None = None
-    profiles: list[dict[str, Any]] = []
+    profiles: tuple[Profile, ...] = ()
     notes: tuple[str, ...] = ()
     pictures: ImageInput | None = None
     remarks: tuple[tuple[str, str], ...] = ()
 
 
 def share(data: Dataset, split: Split, folder: Path) -> str:
-    """Write the training and validation rows into a new folder.
-
-    Returns:
-      Their fingerprint.
-    """
+    """Write the training and validation rows into a new folder; returns their fingerprint."""
     shared = data.take(np.concatenate([split.train, split.validation]))
     with files.os_errors("create", folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -77,7 +72,7 @@ def share(data: Dataset, split: Split, folder: Path) -> str:
         texts=texts,
         input=info.input if info else None,
         reading=info.reading if info else None,
-        profiles=[dataclasses.asdict(profile) for profile in info.profiles] if info else [],
+        profiles=info.profiles if info else (),
         notes=info.notes if info else (),
         pictures=pictures.input if pictures else None,
         remarks=pictures.remarks if pictures else (),
@@ -87,13 +82,7 @@ def share(data: Dataset, split: Split, folder: Path) -> str:
 
 
 def open_shared(folder: Path) -> tuple[Dataset, Split]:
-    """The rows that `share` wrote, and which of them are for what; arrays are mapped, not read.
-
-    Raises:
-      FormatError: A manifest or arrays that are damaged.
-      DataError: Other rows than those that were written.
-      FileError: They cannot be read.
-    """
+    """The rows that `share` wrote, and which of them are for what; arrays are mapped, not read."""
     with files.os_errors("read", folder):
         content = (folder / MANIFEST).read_bytes()
     try:
@@ -127,7 +116,7 @@ def _dataset(manifest: _Manifest, folder: Path) -> Dataset:
         info = TableInfo(
             manifest.input,
             manifest.reading,
-            tuple(Profile(**profile) for profile in manifest.profiles),
+            manifest.profiles,
             manifest.notes,
             _read_array(previous) if previous.exists() else None,
         )

@@ -56,8 +56,8 @@ class Summary:
             first, last = line[0], line[-1]
             depth = first.point.get("layers", 1)
             text = (
-                f"Neurons, with {_many(depth, 'hidden layer')}: from {first.point['hidden']} to "
-                f"{last.point['hidden']} neurons {self._gain(first, last)}, for "
+                f"Neurons, with {depth} hidden layer{'s' * (depth != 1)}: from "
+                f"{first.point['hidden']} to {last.point['hidden']} neurons {self._gain(first, last)}, for "
                 f"{self._times(first, last)}."
             )
             if len(line) > 2:
@@ -96,7 +96,8 @@ class Summary:
         seconds = last.training_seconds / max(first.training_seconds, 1e-9)
         count = self.operations(last) / self.operations(first)
         return (
-            f"{seconds:.1f} times the training time ({_seconds(first)} to {_seconds(last)} s) and "
+            f"{seconds:.1f} times the training time ({first.training_seconds:.2f} to "
+            f"{last.training_seconds:.2f} s) and "
             f"{count:.1f} times the multiplications ({self.operations(first):,} to "
             f"{self.operations(last):,} for each row)"
         )
@@ -154,11 +155,3 @@ def chosen_line(result: PointResult, score: str, n_groups: int) -> str:
 
 def _value(value: float) -> str:
     return f"{value:.4f}" if abs(value) <= 1 else in_unit(value)
-
-
-def _seconds(result: PointResult) -> str:
-    return f"{result.training_seconds:.2f}"
-
-
-def _many(n: int, what: str) -> str:
-    return f"{n} {what}{'s' * (n != 1)}"

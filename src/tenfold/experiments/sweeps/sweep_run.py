@@ -105,10 +105,8 @@ def running(
 ) -> Iterator[SweepRun]:
     """Hold the folder of a sweep, made or found again; whatever happens, it says how it ended.
 
-    Raises:
-      BackendError: The workers cannot train what is planned; no folder is made and none changed.
-      FileError: Another process works on it, or it cannot be written.
-      SweepInterrupted: Ctrl-C.
+    Workers are looked at before: where they cannot train what is planned no folder is made or
+    changed. Ctrl-C becomes `SweepInterrupted`.
     """
     begun = record_of(problem, {})
     fresh = SweepRecord(

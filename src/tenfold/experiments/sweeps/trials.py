@@ -25,10 +25,6 @@ def run_trial(job: Job, listener: Listener | None = None) -> None:
     newest checkpoint to the same model. Whatever goes wrong with the trial itself is written down
     in its `run.json` (`state`, `error`) and not raised. A job that is given out twice is made once
     at a time: the folder is locked meanwhile.
-
-    Args:
-      job: The trial.
-      listener: Is told of the epochs of a network, and of warnings.
     """
     run = job.begin()
     with files.locked(run.path):

@@ -101,12 +101,6 @@ class Living:
     """
 
     def __init__(self, run: Run, service: str | None = None) -> None:
-        """Make them.
-
-        Args:
-          run: A finished run.
-          service: Where predictions are asked for, when the page comes from a service.
-        """
         model = run.model
         found = read_network((run.path / "model.onnx").read_bytes(), model.contract)
         self.is_asked = bool(service) and isinstance(found, Unable) and _is_drawn(model)
@@ -160,12 +154,7 @@ def _is_drawn(model: Model) -> bool:
 
 
 def page_text(run: Run, service: str | None = None) -> str:
-    """The living network alone as one HTML page that needs nothing else.
-
-    Args:
-      run: A finished run.
-      service: Where the page may ask for predictions; None: it comes from a file.
-    """
+    """The living network alone as one HTML page that needs nothing else."""
     living = Living(run, service)
     data = run.record.data
     return render(

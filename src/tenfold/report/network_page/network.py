@@ -57,11 +57,7 @@ class Unable(NamedTuple):
 
 
 def read_network(content: bytes, contract: Contract) -> dict[str, Any] | Unable:
-    """The network of a model file, for JSON: what leads to its answer and nothing else.
-
-    Args:
-      content: A `model.onnx` that `Model` has checked.
-      contract: Its contract.
+    """The network of a model file that `Model` has checked, for JSON: what leads to its answer.
 
     Returns:
       `input`, `output`, `shape` of a picture, `nodes` and `weights`, which are base64 of float32,
