@@ -12,7 +12,7 @@ from tenfold import Run
 from tenfold.core.errors import DataError
 from tenfold.evaluation import compare_labels, compare_values
 from tenfold.evaluation.intervals import mcnemar_p
-from tenfold.runs.comparison import compare_runs
+from tenfold.runs.csv_files import compare_runs
 from tests.conftest import Few
 from tests.support.errors import refused
 

@@ -26,7 +26,7 @@ from tenfold.inputs.pictures import mnist_box
 from tenfold.inputs.pictures.decode import read_picture
 from tenfold.report import write_comparison
 from tenfold.report.network_page import read_network, write_page
-from tenfold.runs.comparison import compare_runs
+from tenfold.runs.csv_files import compare_runs
 from tests.conftest import Few
 from tests.support.browser import UNPACKED, Opened, launch, open_file, packed
 from tests.support.paper import CONDITIONS, blank, on_paper

@@ -6,10 +6,11 @@ Answers go to standard output, messages to standard error.
 import csv
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import zip_longest
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,7 @@ from rich.text import Text
 
 from tenfold.core.errors import TenfoldError
 from tenfold.inputs.pictures.decode import DEFAULT_OPTIONS, PictureOptions
-from tenfold.model.answer_forms import Answer, answer_files, as_json, csv_head, csv_row
+from tenfold.model.answer_forms import Answer, answer_files, csv_head, csv_row
 from tenfold.model.forecast import forecast
 from tenfold.model.model import Model
 from tenfold.model.predictions import Answers, Prediction, Predictions
@@ -73,15 +74,18 @@ def forecast_answers(model: Model, steps: int) -> Iterator[Answer]:
         yield Answer(time, row, value)
 
 
-def print_json(model: Model, answered: Iterator[Answer], top: int | None) -> bool:
-    """Print while answering, so a million answers need no memory; True if all were answered."""
-    print(f'{{"model": "{model.sha256}", "predictions": [', end="")
-    complete, separator = True, "\n"
-    for answer in answered:
-        print(separator + json.dumps(as_json(answer, top)), end="")
-        complete, separator = complete and answer.complete, ",\n"
+def print_json(model: Model, name: str, items: Iterable[tuple[Any, bool]]) -> bool:
+    """Print while answering, so a million answers need no memory; True if all were answered.
+
+    `items` are what is printed below `name`, each with whether it was answered.
+    """
+    print(f'{{"model": "{model.sha256}", "{name}": [', end="")
+    all_complete, separator = True, "\n"
+    for item, complete in items:
+        print(separator + json.dumps(item), end="")
+        all_complete, separator = all_complete and complete, ",\n"
     print("\n]}")
-    return complete
+    return all_complete
 
 
 def print_csv(model: Model, answered: Iterator[Answer]) -> bool:

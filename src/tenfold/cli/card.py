@@ -55,5 +55,5 @@ def print_own(run: Run, evaluation: AnyEvaluation) -> None:
 def program_name() -> str:
     """What the reader can type: the name when it is on the path, else as it was called."""
     called = Path(sys.argv[0])
-    found = shutil.which("tenfold")
-    return "tenfold" if found and Path(found).samefile(called) else str(called)
+    installed = shutil.which("tenfold")
+    return "tenfold" if installed and Path(installed).samefile(called) else str(called)

@@ -38,12 +38,12 @@ def list_command() -> None:
     """List the datasets known by name, and where they are."""
     for name, entry in catalog.DATASETS.items():
         if not entry.mirrors:
-            place = "embedded"
+            where = "embedded"
         else:
             here = catalog.is_here(name)
-            place = str(catalog.folder_of(name)) if here else f"tenfold data fetch {name}"
+            where = str(catalog.folder_of(name)) if here else f"tenfold data fetch {name}"
         n = f"{entry.train.n:,} + {entry.test.n:,}"
-        print(f"{name:<14}  {n:<15}  {place}")
+        print(f"{name:<14}  {n:<15}  {where}")
         print(f"{'':<14}  {entry.about}")
 
 
@@ -81,11 +81,11 @@ def _free_png(out: Path | None, stem: str) -> Path:
 
 def _print_columns(info: TableInfo) -> None:
     profiles = info.profiles
-    width = max(len("column"), *(len(one.name) for one in profiles))
+    width = max(len("column"), *(len(profile.name) for profile in profiles))
     print(f"{'column':<{width}}  {'kind':<10}  {'distinct':>8}  {'missing':>8}  example")
-    for one in profiles:
-        counts = f"{one.n_distinct:>8,}  {one.n_missing:>8,}"
-        print(f"{one.name:<{width}}  {one.kind:<10}  {counts}  {one.example}")
+    for profile in profiles:
+        counts = f"{profile.n_distinct:>8,}  {profile.n_missing:>8,}"
+        print(f"{profile.name:<{width}}  {profile.kind:<10}  {counts}  {profile.example}")
 
 
 def _print_counts(data: Dataset) -> None:

@@ -54,6 +54,12 @@ class Requirement(NamedTuple):
             return None
 
     @property
+    def state(self) -> str:
+        """What is the matter, where it is not met."""
+        installed = self.installed
+        return f"{self.text} not here" if installed is None else f"{self.text}, {installed} here"
+
+    @property
     def is_met(self) -> bool:
         return self.installed is not None and _numbers(self.installed) >= self.least
 
@@ -68,15 +74,15 @@ class Line(NamedTuple):
 
 def requirements(package: str = "tenfold") -> list[Requirement]:
     """What an installed package requires, extras included, as its metadata say."""
-    found = []
+    required = []
     for line in metadata.requires(package) or ():
         name = re.match(r"[\w.-]+", line)
         least = re.search(r">=\s*([\d.]+)", line.partition(";")[0])
         extra = re.search(r"extra == ['\"]([\w.-]+)", line)
         if name:
             version = _numbers(least[1]) if least else ()
-            found.append(Requirement(name[0], version, extra[1] if extra else None))
-    return found
+            required.append(Requirement(name[0], version, extra[1] if extra else None))
+    return required
 
 
 def _numbers(version: str) -> tuple[int, ...]:
@@ -95,8 +101,8 @@ def examine() -> list[Line]:
         Line("sgemm", f"{sgemm_rate() / 1e9:,.0f} GFLOP/s: NumPy, float32, {SIDE} x {SIDE}"),
         *_jax_lines(),
         _cache_line(),
-        *_library_lines([one for one in needed if one.extra is None]),
-        *_extra_lines([one for one in needed if one.extra is not None]),
+        *_library_lines([library for library in needed if library.extra is None]),
+        *_extra_lines([library for library in needed if library.extra is not None]),
     ]
 
 
@@ -114,11 +120,11 @@ def sgemm_rate() -> float:
 def _jax_lines() -> list[Line]:
     """What JAX computes on, and whether what it compiles is right."""
     try:
-        found = devices()
+        kinds = devices()
     except BackendError as error:
         return [Line("JAX", str(error), True)]
-    shown = ", ".join(f"{found.count(name)} x {name}" for name in dict.fromkeys(found))
-    if all(name.startswith("cpu") for name in found):
+    shown = ", ".join(f"{kinds.count(name)} x {name}" for name in dict.fromkeys(kinds))
+    if all(name.startswith("cpu") for name in kinds):
         shown += '. No GPU seen; for one of NVIDIA: pip install "jax[cuda13]"'
     return [Line("JAX", shown), _compiler_line()]
 
@@ -142,31 +148,28 @@ def _cache_line() -> Line:
 
 
 def _library_lines(needed: Sequence[Requirement]) -> list[Line]:
-    good = [f"{one.name} {one.installed}" for one in needed if one.is_met]
+    good = [f"{library.name} {library.installed}" for library in needed if library.is_met]
     rows = [good[start : start + IN_A_ROW] for start in range(0, len(good), IN_A_ROW)]
     lines = [
         Line("" if i else "libraries", "".join(f"{cell:<24}" for cell in row).rstrip())
         for i, row in enumerate(rows)
     ]
-    wrong = [one for one in needed if not one.is_met]
+    wrong = [library for library in needed if not library.is_met]
     return lines + [
-        Line("libraries", f'{_state(one)}: pip install "{one.text}"', True) for one in wrong
+        Line("libraries", f'{library.state}: pip install "{library.text}"', True)
+        for library in wrong
     ]
 
 
 def _extra_lines(needed: Sequence[Requirement]) -> list[Line]:
     lines = []
-    for extra in sorted({one.extra for one in needed if one.extra}):
-        its = [one for one in needed if one.extra == extra]
-        absent = [one for one in its if not one.is_met]
+    for extra in sorted({library.extra for library in needed if library.extra}):
+        its = [library for library in needed if library.extra == extra]
+        absent = [library for library in its if not library.is_met]
         name = f"[{extra}]"
         if not absent:
-            lines.append(Line(name, f"here: {', '.join(one.name for one in its)}"))
+            lines.append(Line(name, f"here: {', '.join(library.name for library in its)}"))
         else:
-            would = ", ".join(_state(one) for one in absent)
+            would = ", ".join(library.state for library in absent)
             lines.append(Line(name, f'{would}: pip install "tenfold[{extra}]"'))
     return lines
-
-
-def _state(one: Requirement) -> str:
-    return f"{one.text} not here" if one.installed is None else f"{one.text}, {one.installed} here"

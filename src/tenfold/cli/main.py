@@ -35,7 +35,7 @@ from tenfold.learners import LEARNERS
 from tenfold.learners.jax_runtime import import_ahead
 from tenfold.report import write_comparison
 from tenfold.report.network_page import write_page
-from tenfold.runs.comparison import compare_runs
+from tenfold.runs.csv_files import compare_runs
 from tenfold.runs.export import companions, write_keras, write_onnx
 from tenfold.runs.record import Run
 from tenfold.runs.verify import verify

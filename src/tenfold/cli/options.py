@@ -92,7 +92,7 @@ def takes_reading(command: Command) -> Command:
 
 def _with_options(
     command: Command,
-    place: str,
+    replaced: str,
     options: Sequence["_Option"],
     run: Callable[[dict[str, Any], dict[str, Any]], None],
 ) -> Command:
@@ -104,12 +104,14 @@ def _with_options(
     parameters = [
         parameter
         for own in signature.parameters.values()
-        for parameter in ([one.parameter() for one in options] if own.name == place else [own])
+        for parameter in (
+            [option.parameter() for option in options] if own.name == replaced else [own]
+        )
     ]
 
     @wraps(command)
     def parsed(**given: Any) -> None:
-        values = {one.name: one.parse(given.pop(one.flag.parameter)) for one in options}
+        values = {option.name: option.parse(given.pop(option.flag.parameter)) for option in options}
         run({name: value for name, value in values.items() if value is not None}, given)
 
     vars(parsed)["__signature__"] = signature.replace(parameters=parameters)

@@ -1,6 +1,5 @@
 """`tenfold predict` and `tenfold read`: what a model says of files."""
 
-import json
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -25,6 +24,7 @@ from tenfold.core.files import check_new, within
 from tenfold.experiments.ray import predict_many
 from tenfold.inputs.pictures.decode import PictureOptions
 from tenfold.model.answer_forms import Answer, write_answered_table
+from tenfold.model.answer_forms import as_json as answer_json
 from tenfold.model.model import Model
 from tenfold.model.transcript import Transcript, transcribe, transcript_json, write_annotated
 
@@ -120,7 +120,8 @@ def predict_command(
             if as_csv:
                 complete = print_csv(model, answered)
             elif as_json:
-                complete = print_json(model, answered, top)
+                items = ((answer_json(answer, top), answer.complete) for answer in answered)
+                complete = print_json(model, "predictions", items)
             else:
                 complete = print_answers(model, answered, top, show)
     if not complete:
@@ -177,7 +178,8 @@ def read_command(
     model = Model.open(run)
     pictures = PictureOptions(apply_exif=not no_turn)
     pages = _read_pages(model, images, pictures, draw=not no_picture, folder=out)
-    if not (_print_pages_json if as_json else _print_pages)(model, pages):
+    complete = print_json(model, "pages", _pages_json(pages)) if as_json else _print_pages(pages)
+    if not complete:
         raise typer.Exit(1)
 
 
@@ -201,25 +203,18 @@ def _read_pages(
         yield _ReadPage(str(path), read, picture, complete=not draw or picture is not None)
 
 
-def _print_pages_json(model: Model, pages: Iterator[_ReadPage]) -> bool:
-    """Print JSON while reading; pictures that were written are named on standard error."""
-    print(f'{{"model": "{model.sha256}", "pages": [', end="")
-    complete, separator = True, "\n"
+def _pages_json(pages: Iterator[_ReadPage]) -> Iterator[tuple[dict[str, Any], bool]]:
+    """Pages as JSON; pictures that were written are named on standard error."""
     for page in pages:
-        complete = complete and page.complete
         if page.read is None:
-            found: dict[str, Any] = {"input": page.input, "error": page.error}
+            yield {"input": page.input, "error": page.error}, page.complete
         else:
-            found = {"input": page.input, "lines": transcript_json(page.read)}
-        print(separator + json.dumps(found), end="")
-        separator = ",\n"
+            yield {"input": page.input, "lines": transcript_json(page.read)}, page.complete
         if page.picture:
             print(f"tenfold: picture {page.picture}", file=sys.stderr)
-    print("\n]}")
-    return complete
 
 
-def _print_pages(model: Model, pages: Iterator[_ReadPage]) -> bool:
+def _print_pages(pages: Iterator[_ReadPage]) -> bool:
     """Print each line's number, and the confidence of each of its digits, `?` where unsure."""
     complete = True
     for page in pages:

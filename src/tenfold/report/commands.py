@@ -57,11 +57,11 @@ def flag_words(model: type[Frozen], values: Mapping[str, Any]) -> Iterator[str]:
             if value is not model.model_fields[name].default:
                 yield word if value else f"--no-{word.removeprefix('--')}"
         elif isinstance(value, Mapping):
-            for key, one in value.items():
-                yield from (word, f"{key}={_text(one)}")
-        elif isinstance(value, list | tuple) and any(isinstance(one, str) for one in value):
-            for one in value:
-                yield from (word, one)
+            for key, number in value.items():
+                yield from (word, f"{key}={_text(number)}")
+        elif isinstance(value, list | tuple) and any(isinstance(item, str) for item in value):
+            for item in value:
+                yield from (word, item)
         elif isinstance(value, list | tuple):
             yield from (word, ",".join(map(_text, value)))
         else:

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, NamedTuple
 from tenfold.core.task import TaskKind
 from tenfold.evaluation import AnyEvaluation, Evaluation, RegressionEvaluation
 from tenfold.evaluation.robustness import Robustness
-from tenfold.report.answers import answered_figure, calibration_figure, importance_figure
 from tenfold.report.plots import (
+    answered_figure,
     as_svg,
+    calibration_figure,
     confusion_figure,
     history_figure,
+    importance_figure,
     precision_recall_figure,
 )
 from tenfold.report.values import forecast_figure, predicted_vs_true_figure, residuals_figure

@@ -1,4 +1,4 @@
-"""The tables of a run: its history, predictions, test rows and stored examples."""
+"""The tables of a run: its history, predictions, test rows and stored examples; two compared."""
 
 import csv
 import io
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from tenfold.core import files
 from tenfold.core.csv_cells import escape_formula, number_text, unescape_formula, write_csv
-from tenfold.core.errors import RunError
+from tenfold.core.errors import DataError, RunError
 from tenfold.core.records import Epoch, Fold
 from tenfold.core.task import TaskKind
 from tenfold.evaluation import Comparison, compare_labels, compare_values
@@ -24,17 +24,11 @@ from tenfold.model.predictions import Predictions, Values
 from tenfold.runs.record import Run
 
 EXAMPLE_INPUTS = "examples/inputs.idx"
-
-
 EXAMPLE_ROWS = "examples/inputs.csv"
-
-
 EXAMPLE_ANSWERS = "examples/answers.csv"
-
 
 TEST_ROWS = "test_rows.csv"
 """Cells of test rows of a table, for the report: the rows a reader asks for first."""
-
 
 MAX_CELL_BYTES = 1 << 20
 """Text of these rows, at most: the report is to be mailed."""
@@ -366,3 +360,34 @@ def example_inputs(folder: Path) -> list[dict[str, str]] | Path | None:
 def _unescaped(path: Path) -> list[list[str]]:
     """The cells of a table as they were before `escape_formula`."""
     return [[unescape_formula(cell) for cell in row] for row in _read_csv(path)]
+
+
+def compare_runs(first: Run, second: Run) -> Comparison:
+    """Compare two runs on the test rows that both have: neither was fitted to them.
+
+    Raises:
+      RunError: One of them was not evaluated.
+      DataError: Runs on other data, or without a test row in common.
+    """
+    if first.record.data.fingerprint != second.record.data.fingerprint:
+        raise DataError(
+            "E801",
+            "Runs on other data",
+            expected="two runs on the same data",
+            **{run.path.name: run.record.data.name for run in (first, second)},
+        )
+    names = (first.path.resolve().name, second.path.resolve().name)
+    if names[0] == names[1]:
+        names = (str(first.path), str(second.path))
+    stored, others = read_predictions(first), read_predictions(second)
+    row_of = {key: row for row, key in enumerate(others.keys)}
+    pairs = [(row, row_of[key]) for row, key in enumerate(stored.keys) if key in row_of]
+    if len(pairs) < 2:
+        raise DataError(
+            "E802",
+            "Too few test rows in common",
+            where=" and ".join(names),
+            expected="two or more that both were measured on",
+            n_common=len(pairs),
+        )
+    return stored.compare(others, np.array(pairs).T, names)

@@ -162,8 +162,8 @@ def read_json(body: bytes, max_depth: int) -> Any:
     except UnicodeDecodeError as error:
         raise HTTPError("E959", "Not UTF-8", 422, where=f"byte {error.start}") from error
     except json.JSONDecodeError as error:
-        place = f"line {error.lineno}, column {error.colno}"
-        raise HTTPError("E960", "Not JSON", 422, where=place, problem=error.msg) from error
+        position = f"line {error.lineno}, column {error.colno}"
+        raise HTTPError("E960", "Not JSON", 422, where=position, problem=error.msg) from error
     except ValueError as error:  # a whole number of more than 4,300 digits
         raise HTTPError("E961", "Not a number", 422, expected="at most 4,300 digits") from error
     if SURROGATE.search(body):

@@ -57,8 +57,8 @@ class Summary:
             depth = first.point.get("layers", 1)
             text = (
                 f"Neurons, with {depth} hidden layer{'s' * (depth != 1)}: from "
-                f"{first.point['hidden']} to {last.point['hidden']} neurons {self._gain(first, last)}, for "
-                f"{self._times(first, last)}."
+                f"{first.point['hidden']} to {last.point['hidden']} neurons "
+                f"{self._gain(first, last)}, for {self._times(first, last)}."
             )
             if len(line) > 2:
                 last_step = self._gain(line[-2], last)

@@ -102,16 +102,16 @@ class Living:
 
     def __init__(self, run: Run, service: str | None = None) -> None:
         model = run.model
-        found = read_network((run.path / "model.onnx").read_bytes(), model.contract)
-        self.is_asked = bool(service) and isinstance(found, Unable) and _is_drawn(model)
-        is_alive = not isinstance(found, Unable) or self.is_asked
-        self.reason = found.reason if isinstance(found, Unable) and not self.is_asked else None
+        network = read_network((run.path / "model.onnx").read_bytes(), model.contract)
+        self.is_asked = bool(service) and isinstance(network, Unable) and _is_drawn(model)
+        is_alive = not isinstance(network, Unable) or self.is_asked
+        self.reason = network.reason if isinstance(network, Unable) and not self.is_asked else None
         self.service = service
         self.html = render("tenfold.report.network_page", "living.html.j2", living=self)
         self.scripts = ""
         if is_alive:
             data = {
-                "network": None if isinstance(found, Unable) else found,
+                "network": None if isinstance(network, Unable) else network,
                 "service": service,
                 "labels": list(model.labels),
                 "decision": model.contract.decision and model.contract.decision.model_dump(),

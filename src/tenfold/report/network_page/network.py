@@ -116,9 +116,10 @@ def _is_plain(node: onnx.NodeProto) -> bool:
 
 
 def _attributes(node: onnx.NodeProto) -> dict[str, Any]:
-    found = {a.name: helper.get_attribute_value(a) for a in node.attribute}
+    attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
     return {
-        name: value.decode() if isinstance(value, bytes) else value for name, value in found.items()
+        name: value.decode() if isinstance(value, bytes) else value
+        for name, value in attributes.items()
     }
 
 
