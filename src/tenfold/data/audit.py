@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from tenfold.core.contract import TableInput
 from tenfold.core.records import Audit, Finding, LabelCount, percent
+from tenfold.core.task import Task
 from tenfold.core.text import and_more, shorten
 from tenfold.data.dataset import Dataset, RowNumbers
 from tenfold.data.duplicates import nearly_same
@@ -54,10 +55,10 @@ def audit_data(data: Dataset, *, near: bool = False) -> Audit:
         *_leaks(data, train, test),
         *(_nearly(data, train, test) if near else ()),
         *_repeats(data, train, test),
-        *(_contradictions(data) if data.labels else ()),
+        *(_contradictions(data) if data.task.kind == "classification" else ()),
         *_thin_labels(labels, bool(len(train))),
         *_columns(data, train),
-        *_files(data),
+        *(_finding(kind, text) for kind, text in (data.pictures.remarks if data.pictures else ())),
     ]
     return Audit(
         data=data.name,
@@ -81,8 +82,8 @@ def _leaks(data: Dataset, train: RowNumbers, test: RowNumbers) -> Iterator[Findi
         kind = "test set inside training set"
     else:
         text, kind = f"{share} stand in the training part too", "in both parts"
-    rows, partners = twins[:MAX_NAMED], []
-    for row in rows:
+    partners = []
+    for row in twins[:MAX_NAMED]:
         same = train[data.duplicate_of[train] == data.duplicate_of[row]]
         partners.append(f"{data.keys[row]} is {data.keys[same[0]]}")
     yield _finding(kind, f"{text}: {', '.join(partners)}{and_more(MAX_NAMED, len(twins))}", twins)
@@ -107,7 +108,8 @@ def _nearly(data: Dataset, train: RowNumbers, test: RowNumbers) -> Iterator[Find
 def _repeats(data: Dataset, train: RowNumbers, test: RowNumbers) -> Iterator[Finding]:
     """Examples that stand more than once within one part."""
     for part, rows in (("test", test), ("training", train)):
-        copies = rows[_is_later_copy(data.duplicate_of[rows])]
+        _, first = np.unique(data.duplicate_of[rows], return_index=True)
+        copies = np.delete(rows, first)
         if not len(copies):
             continue
         n_distinct = len(rows) - len(copies)
@@ -117,14 +119,6 @@ def _repeats(data: Dataset, train: RowNumbers, test: RowNumbers) -> Iterator[Fin
             kind = "test set repeats itself"
             text = f"the test set repeats itself: only {n_distinct:,} of {len(rows):,} are distinct"
         yield _finding(kind, f"{text}: {_named(data, copies)}", copies)
-
-
-def _is_later_copy(groups: RowNumbers) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":
-    """True for each element that has an equal one before it."""
-    _, first = np.unique(groups, return_index=True)
-    later = np.ones(len(groups), bool)
-    later[first] = False
-    return later
 
 
 def _contradictions(data: Dataset) -> Iterator[Finding]:
@@ -159,7 +153,8 @@ def _columns(data: Dataset, rows: RowNumbers) -> Iterator[Finding]:
     """What stands out in the columns of a table, and what was found out about its file."""
     if data.info is None or data.table is None:
         return
-    for name in _giveaways(data, data.table, rows):
+    profiles = data.info.profiles
+    for name in _giveaways(data, data.info.input, data.table, rows):
         fix = "leave it out if it is not known when the question is asked: --column"
         yield _finding(
             "gives the answer away", f"{name} alone gives the answer away; {fix} {name}=identifier"
@@ -168,17 +163,16 @@ def _columns(data: Dataset, rows: RowNumbers) -> Iterator[Finding]:
         ("identifier", "tells every row apart, not learned from"),
         ("constant", "the same in every row, not learned from"),
     ):
-        names = [column.name for column in data.info.profiles if column.kind == kind]
+        names = [column.name for column in profiles if column.kind == kind]
         if names:
             yield _finding(kind, f"{shorten(names)}: {advice}")
     wrong = [
         f"{column.name} ({column.n_unreadable:,} are no {column.kind}: {column.unreadable})"
-        for column in data.info.profiles
+        for column in profiles
         if column.n_unreadable
     ]
     if wrong:
         yield _finding("unreadable cells", f"cells read as missing: {shorten(wrong)}")
-    profiles = data.info.profiles
     gone = [f"{column.name} ({column.n_missing:,})" for column in profiles if column.n_missing]
     if gone:
         yield _finding("missing cells", f"missing cells, filled in: {shorten(gone)}")
@@ -191,13 +185,7 @@ def _columns(data: Dataset, rows: RowNumbers) -> Iterator[Finding]:
         yield _finding("read as", "; ".join(data.info.notes))
 
 
-def _files(data: Dataset) -> Iterator[Finding]:
-    """What became of the files of a folder of pictures."""
-    for kind, text in data.pictures.remarks if data.pictures else ():
-        yield _finding(kind, text)
-
-
-def _giveaways(data: Dataset, table: Table, rows: RowNumbers) -> list[str]:
+def _giveaways(data: Dataset, accepted: TableInput, table: Table, rows: RowNumbers) -> list[str]:
     """Columns that alone tell the answer of rows that were not looked at.
 
     Scored on half of at most 5,000 rows: explained is (accuracy - majority) / (1 - majority), or
@@ -206,65 +194,59 @@ def _giveaways(data: Dataset, table: Table, rows: RowNumbers) -> list[str]:
     category's own. The earlier values and the time of ordered rows may know the answer; they are
     left out.
     """
-    assert data.info is not None
-    accepted = data.info.input
     order = accepted.order
-    expected = () if order is None else (order.time, *order.lag_columns(accepted.target))
+    untried = {column.name for column in accepted.columns if column.kind == "text"}
+    if order is not None:
+        untried |= {order.time, *order.lag_columns(accepted.target)}
     rows = np.random.default_rng(0).permutation(rows)[:MAX_TRIED]
     y = data.y[rows]
-    counts = np.unique(y, return_counts=True)[1]
-    if len(rows) < MIN_TRIED or (data.labels and np.sort(counts)[:-1].sum() < MIN_RARE):
+    n_most = np.unique(y, return_counts=True)[1].max(initial=0)
+    is_rare = data.task.kind == "classification" and len(y) - n_most < MIN_RARE
+    if len(rows) < MIN_TRIED or is_rare:
         return []
     return [
         name
         for name, values in table.columns.items()
-        if name not in expected
-        and not _is_text(accepted, name)
-        and _explained(values[rows], y, len(data.labels)) >= TELLING
+        if name not in untried and _explained(values[rows], y, data.task) >= TELLING
     ]
 
 
-def _is_text(contract: TableInput, name: str) -> bool:
-    return any(column.name == name and column.kind == "text" for column in contract.columns)
-
-
-def _explained(values: NDArray[Any], y: NDArray[Any], n_labels: int) -> float:
+def _explained(values: NDArray[Any], y: NDArray[Any], task: Task) -> float:
     """The share of the answers of the second half that a column tells after the first half."""
     half = len(y) // 2
     if values.dtype == object:
-        answers = _by_level(values, y, half, n_labels)
+        answers = _by_level(values, y, half, task)
     else:
-        answers = _by_tree(_as_numbers(values)[:, None], y, half, n_labels)
+        answers = _by_tree(_as_numbers(values)[:, None], y, half, task)
     true = y[half:]
-    if n_labels:
+    if task.kind == "classification":
         base = np.bincount(true).max() / len(true)
         return float(((answers == true).mean() - base) / max(1 - base, 1e-9))
     return float(1 - ((true - answers) ** 2).sum() / max(((true - true.mean()) ** 2).sum(), 1e-300))
 
 
-def _by_level(values: NDArray[Any], y: NDArray[Any], half: int, n_labels: int) -> NDArray[Any]:
+def _by_level(values: NDArray[Any], y: NDArray[Any], half: int, task: Task) -> NDArray[Any]:
     """The usual answer of each level in the first half, for the rows of the second."""
     answers: dict[str, list[Any]] = {}
     for value, answer in zip(values[:half].tolist(), y[:half].tolist(), strict=True):
         answers.setdefault(value, []).append(answer)
 
     def usual(given: Any) -> Any:
-        return np.bincount(given).argmax() if n_labels else np.mean(given)
+        return np.bincount(given).argmax() if task.kind == "classification" else np.mean(given)
 
-    known = {value: usual(given) for value, given in answers.items()}
+    usual_of = {value: usual(given) for value, given in answers.items()}
     other = usual(y[:half])
-    return np.array([known.get(value, other) for value in values[half:].tolist()])
+    return np.array([usual_of.get(value, other) for value in values[half:].tolist()])
 
 
-def _by_tree(x: NDArray[Any], y: NDArray[Any], half: int, n_labels: int) -> NDArray[Any]:
+def _by_tree(x: NDArray[Any], y: NDArray[Any], half: int, task: Task) -> NDArray[Any]:
     """What a small tree of the first half answers to the rows of the second."""
     from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
-    tree: Any = (
-        DecisionTreeClassifier(max_leaf_nodes=2 * n_labels, random_state=0)
-        if n_labels
-        else DecisionTreeRegressor(max_leaf_nodes=128, random_state=0)
-    )
+    if task.kind == "classification":
+        tree: Any = DecisionTreeClassifier(max_leaf_nodes=2 * len(task.labels), random_state=0)
+    else:
+        tree = DecisionTreeRegressor(max_leaf_nodes=128, random_state=0)
     answers: NDArray[Any] = tree.fit(x[:half], y[:half]).predict(x[half:])
     return answers
 
@@ -277,9 +259,8 @@ def _as_numbers(values: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def _finding(kind: str, text: str, rows: RowNumbers | None = None) -> Finding:
-    return Finding.model_validate(
-        {"kind": kind, "text": text, "rows": () if rows is None else tuple(rows.tolist())}
-    )
+    numbers = () if rows is None else tuple(rows.tolist())
+    return Finding.model_validate({"kind": kind, "text": text, "rows": numbers})
 
 
 def _named(data: Dataset, rows: RowNumbers) -> str:

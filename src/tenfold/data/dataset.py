@@ -24,7 +24,6 @@ RowNumbers = NDArray[np.int64]
 MAX_LABELS = 65_536
 """Answers named by their own codes go up to this; larger ones are hardly label codes."""
 
-
 FEW_VALUES = 10
 """Rows that repeat so often on average are no copies: there are few different ones to be had."""
 

@@ -61,14 +61,10 @@ class StoredImages:
 
     def __init__(self, storage: _Storage, image: tuple[int, ...], rows: NDArray[np.int64]) -> None:
         self._storage, self._image, self._rows = storage, image, rows
+        self._n_bytes = int(np.prod(image))  # of an image
         self.shape = (len(rows), *image)
         self.ndim = len(self.shape)
         self.size = len(rows) * self._n_bytes
-
-    @property
-    def _n_bytes(self) -> int:
-        """Of an image."""
-        return int(np.prod(self._image))
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -92,8 +88,8 @@ class StoredImages:
 
     def _read(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
         x = np.empty((len(rows), *self._image), np.uint8)
-        for place, row in zip(x, rows.tolist(), strict=True):
-            self._storage.read(place, row * self._n_bytes)
+        for image, row in zip(x, rows.tolist(), strict=True):
+            self._storage.read(image, row * self._n_bytes)
         return x
 
 
@@ -110,16 +106,7 @@ class Writer:
     """Images one after the other, into memory or, where they would take too much, onto disk."""
 
     def __init__(self, n: int, image: tuple[int, ...], folder: Path) -> None:
-        """Make room for so many images of this shape.
-
-        Args:
-          n: How many, at most.
-          image: (height, width) or (height, width, 3).
-          folder: Where the file is made, if one is.
-
-        Raises:
-          FileError: The file cannot be made.
-        """
+        """Make room for at most `n` images of a shape, in memory or in a file in a folder."""
         self._n, self._image, self._folder = 0, image, folder
         self._x: NDArray[np.uint8] | None = None
         if n * int(np.prod(image)) <= in_memory_bytes():
@@ -131,11 +118,7 @@ class Writer:
                 self._storage = _Storage(file)
 
     def add(self, image: NDArray[np.uint8]) -> None:
-        """The next one.
-
-        Raises:
-          FileError: There is no more room on the disk.
-        """
+        """The next one."""
         if self._x is not None:
             self._x[self._n] = image
         else:
@@ -144,11 +127,7 @@ class Writer:
         self._n += 1
 
     def images(self) -> AnyImages:
-        """What was added.
-
-        Raises:
-          FileError: There is no more room on the disk.
-        """
+        """What was added."""
         if self._x is not None:
             return self._x[: self._n]
         with files.os_errors("write", self._folder):
@@ -157,11 +136,7 @@ class Writer:
 
 
 def save(path: Path, x: NDArray[Any] | StoredImages) -> None:
-    """Write an array as an `.npy` file; stored images a part at a time.
-
-    Raises:
-      FileError: It cannot be written.
-    """
+    """Write an array as an `.npy` file; stored images a part at a time."""
     with files.durable(path) as file:
         if isinstance(x, StoredImages):
             about = {"descr": x.dtype.str, "fortran_order": False, "shape": x.shape}
@@ -173,12 +148,7 @@ def save(path: Path, x: NDArray[Any] | StoredImages) -> None:
 
 
 def open_saved(path: Path) -> NDArray[Any] | StoredImages:
-    """What `save` wrote: mapped, or images on disk where they would take too much memory.
-
-    Raises:
-      FileError: It cannot be read.
-      ValueError: It is no such file.
-    """
+    """What `save` wrote: mapped, or images on disk where they would take too much memory."""
     with files.os_errors("read", path):
         mapped = np.load(path, mmap_mode="r", allow_pickle=False)
         if mapped.dtype != np.uint8 or mapped.ndim < 3 or mapped.nbytes <= in_memory_bytes():

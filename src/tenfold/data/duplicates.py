@@ -1,7 +1,6 @@
 """Which images show the same picture, in other files or nearly so: by their pixels alone."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,22 +58,24 @@ def _words(rows: NDArray[np.uint8], n_words: int) -> NDArray[np.uint64]:
 
 
 def same_pictures(x: AnyImages) -> NDArray[np.int64]:
-    """For each image the first one that shows the same picture, itself included (n,).
+    """For each image (as `AnyImages`) the first one that shows the same picture, or itself (n,).
 
     The same are images whose greys differ by at most 0.12 of their standard deviation, or one
     level (root mean square), and whose 4 x 4 mean colours are near: what another encoding of one
     picture leaves. Single colours may differ more, for JPEG keeps them at half the size. Each is
     compared with the 16 nearest by mean colours, so that many alike pictures take no longer than
     others; it must be the same as the first one itself, so that a film is not one picture.
-
-    Args:
-      x: Images, uint8 (n, height, width) or (n, height, width, 3).
     """
     from scipy.sparse import coo_array
 
+    def that_are_the_same(pairs: NDArray[np.int64]) -> NDArray[np.int64]:
+        return pairs[_apart(x, pairs, SAME_SHARE) <= 1]
+
     first = first_of_each(x)
     single = np.flatnonzero(first == np.arange(len(x)))
-    edges = _show_the_same(x, _near(_cells(x[single]), single))
+    points = _principal_axes(_cells(x[single]))
+    pairs = np.sort(_near(points, points, NEAREST + 1, CELL_STEP), axis=1)
+    edges = that_are_the_same(single[np.unique(pairs[pairs[:, 0] != pairs[:, 1]], axis=0)])
     ends = (np.r_[edges[:, 0], edges[:, 1]], np.r_[edges[:, 1], edges[:, 0]])
     graph = coo_array((np.ones(len(ends[0])), ends), (len(x), len(x))).tocsr()
     leader, is_placed = np.arange(len(x)), np.zeros(len(x), bool)
@@ -84,29 +85,8 @@ def same_pictures(x: AnyImages) -> NDArray[np.int64]:
             leader[reached], is_placed[reached] = row, True
             others = np.unique(graph[reached].indices)
             others = others[~is_placed[others]]
-            reached = _show_the_same(x, np.stack([np.full_like(others, row), others], axis=1))[:, 1]
+            reached = that_are_the_same(np.stack([np.full_like(others, row), others], axis=1))[:, 1]
     return leader[first]
-
-
-def _near(cells: NDArray[np.float64], rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Pairs of rows (m, 2) that are among the nearest of each other by their cells (n, c)."""
-    from scipy.spatial import cKDTree
-
-    points = _principal_axes(cells)
-    k = min(NEAREST + 1, len(rows))
-    neighbours = cKDTree(points).query(points, k, distance_upper_bound=CELL_STEP)[1].reshape(-1, k)
-    point, column = np.nonzero(neighbours < len(rows))
-    other = neighbours[point, column]
-    pairs = np.stack([np.minimum(point, other), np.maximum(point, other)], axis=1)
-    near: NDArray[np.int64] = rows[np.unique(pairs[point != other], axis=0)]
-    return near
-
-
-def _show_the_same(x: AnyImages, pairs: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Those of the pairs (m, 2) that show the same picture."""
-    step = few(x, AT_ONCE)
-    parts = (pairs[start : start + step] for start in range(0, len(pairs), step))
-    return np.concatenate([pairs[:0], *(part[_are_same(x, part)] for part in parts)])
 
 
 def nearly_same(
@@ -117,31 +97,31 @@ def nearly_same(
     Nearly the same are images whose greys differ by at most a quarter of their standard deviation
     (root mean square; a correlation of 0.97). Of each the 16 nearest by mean colours are looked
     at, so a few are missed. The most alike come first.
-
-    Args:
-      x: Images, uint8 (n, height, width) or (n, height, width, 3).
-      train: Row numbers of the training part.
-      test: Row numbers of the test part.
     """
-    from scipy.spatial import cKDTree
-
     if not len(train) or not len(test):
         return np.empty((0, 2), np.int64)
     cells = _cells(x)
     points, bound = _principal_axes(cells), NEARLY_CELLS * cells.shape[1] ** 0.5
-    k = min(NEAREST, len(train))
-    tree = cKDTree(points[train])
-    neighbours = tree.query(points[test], k, distance_upper_bound=bound)[1].reshape(-1, k)
-    row, column = np.nonzero(neighbours < len(train))
-    pairs = np.stack([test[row], train[neighbours[row, column]]], axis=1)
-    step = few(x, AT_ONCE)
-    parts = (pairs[start : start + step] for start in range(0, len(pairs), step))
-    apart = np.concatenate([np.empty(0), *(_apart(x, part, NEARLY_SHARE) for part in parts)])
+    near = _near(points[test], points[train], NEAREST, bound)
+    pairs = np.stack([test[near[:, 0]], train[near[:, 1]]], axis=1)
+    apart = _apart(x, pairs, NEARLY_SHARE)
     pairs, apart = pairs[apart <= 1], apart[apart <= 1]
     order = np.lexsort((pairs[:, 0], apart))
     _, first = np.unique(pairs[order, 0], return_index=True)
     nearest: NDArray[np.int64] = pairs[order[np.sort(first)]]
     return nearest
+
+
+def _near(
+    points: NDArray[np.float64], others: NDArray[np.float64], k: int, bound: float
+) -> NDArray[np.int64]:
+    """Pairs (m, 2) of points (n, axes) and those of the `k` nearest others within a distance."""
+    from scipy.spatial import cKDTree
+
+    k = min(k, len(others))
+    neighbours = cKDTree(others).query(points, k, distance_upper_bound=bound)[1].reshape(-1, k)
+    point, column = np.nonzero(neighbours < len(others))
+    return np.stack([point, neighbours[point, column]], axis=1)
 
 
 def _principal_axes(cells: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -173,16 +153,11 @@ def _grey(x: NDArray[np.uint8]) -> NDArray[np.float32]:
     return grey.reshape(len(x), -1)
 
 
-def _are_same(x: AnyImages, pairs: NDArray[Any]) -> NDArray[np.bool_]:
-    same: NDArray[np.bool_] = _apart(x, pairs, SAME_SHARE) <= 1
-    return same
-
-
-def _apart(x: AnyImages, pairs: NDArray[Any], share: float) -> NDArray[np.float64]:
+def _apart(x: AnyImages, pairs: NDArray[np.int64], share: float) -> NDArray[np.float64]:
     """Root mean square between the greys of two images, in shares of their standard deviation."""
-    a, b = (_grey(x[pairs[:, side]]) for side in (0, 1))
-    apart = np.sqrt(((a - b) ** 2).mean(axis=1))
-    counted: NDArray[np.float64] = apart / np.maximum(
-        1, share * np.minimum(a.std(axis=1), b.std(axis=1))
-    )
-    return counted
+    step, apart = few(x, AT_ONCE), [np.empty(0)]
+    for start in range(0, len(pairs), step):
+        a, b = (_grey(x[rows]) for rows in pairs[start : start + step].T)
+        least = np.maximum(1, share * np.minimum(a.std(axis=1), b.std(axis=1)))
+        apart.append(np.sqrt(((a - b) ** 2).mean(axis=1)) / least)
+    return np.concatenate(apart)

@@ -5,7 +5,6 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
 
 import numpy as np
 
@@ -14,9 +13,9 @@ from tenfold.core.contract import Contract, ImageInput
 from tenfold.core.errors import DataError, TenfoldError, did_you_mean, printable
 from tenfold.core.text import shorten
 from tenfold.data.dataset import Dataset, PictureInfo
-from tenfold.data.disk_images import AnyImages, StoredImages, Writer
+from tenfold.data.disk_images import StoredImages, Writer
 from tenfold.data.duplicates import same_pictures
-from tenfold.inputs.pictures.decode import Shape, is_picture, read_picture, read_shape
+from tenfold.inputs.pictures.decode import is_picture, read_picture, read_shape
 from tenfold.inputs.pictures.preprocess import preprocess
 
 LARGEST_PX = 64
@@ -29,19 +28,12 @@ COLOUR_STEP, COLOUR_SHARE = 24, 0.01
 """A picture is in colour where this share of its pixels has channels this far apart: more than
 the greys of a JPEG have."""
 
-Part = Literal["train", "validation", "test"]
-
-PARTS: dict[str, Part] = {
-    "train": "train",
-    "training": "train",
-    "valid": "validation",
-    "val": "validation",
-    "validation": "validation",
-    "dev": "validation",
-    "test": "test",
-    "testing": "test",
+PARTS = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("valid", "val", "validation", "dev"), "validation"),
+    **dict.fromkeys(("test", "testing"), "test"),
 }
-"""What folders of parts are called, in any case of letters."""
+"""What folders of parts are called, in any case of letters, and the part; training comes first."""
 
 UNLABELLED = {"test", "testing", "unlabeled", "unlabelled", "predict"}
 """Folders of pictures beside those of labels that are no label when they are called so."""
@@ -53,16 +45,12 @@ MAX_WRAPPED = 3
 @dataclass(frozen=True)
 class _File:
     path: Path
-    part: Part
+    part: str
     label: str
 
 
 def is_picture_folder(folder: Path) -> bool:
-    """Whether a folder holds folders of pictures, itself or in its `train` and `test`.
-
-    Raises:
-      FileError: It cannot be looked into.
-    """
+    """Whether a folder holds folders of pictures, itself or in its `train` and `test`."""
     with files.os_errors("look into", folder):
         return folder.is_dir() and _layout(folder) is not None
 
@@ -87,12 +75,12 @@ def picture_dataset(folder: Path, *, like: Contract | None = None) -> Dataset:
     """
     with files.os_errors("look into", folder):
         pictures, skipped, unlabelled = _files(folder)
-    shapes, refused = _shapes(folder, pictures)
+    shapes, refused = _shapes(pictures)
     pictures = [picture for picture in pictures if picture.path in shapes]
-    seen = like.input if like and like.input.kind == "image" else None
-    model_labels = like.labels if like and seen else ()
+    expected = like.input if like and like.input.kind == "image" else None
+    model_labels = like.labels if like and expected else ()
     _labels(folder, pictures, model_labels, refused)  # before the pictures are decoded
-    accepted = seen or _input(list(shapes.values()), _in_colour(list(shapes)))
+    accepted = expected or _input(list(shapes.values()), _in_colour(list(shapes)))
     images = Writer(len(shapes), accepted.shape, files.cache_folder())
     kept: list[_File] = []
     for picture in pictures:
@@ -105,9 +93,21 @@ def picture_dataset(folder: Path, *, like: Contract | None = None) -> Dataset:
             kept.append(picture)
     x = images.images()
     labels = _labels(folder, kept, model_labels, refused)
-    size = Shape(accepted.height, accepted.width)
+    size = (accepted.height, accepted.width)
+    remarks = []
+    if isinstance(x, StoredImages):
+        on_disk = f"{x.size / 1e6:,.0f} MB of pixels stay on disk, read a few at a time"
+        remarks.append(("streamed", on_disk))
     resized = [_under(folder, file.path) for file in kept if shapes[file.path] != size]
-    remarks = list(_remarks(x, accepted, resized, skipped, refused))
+    if resized:
+        how = "fitted" if accepted.crop == "ink" else "cut in the middle and resized"
+        text = f"{how} to {accepted.height} x {accepted.width} pixels: {_count(resized)}"
+        remarks.append(("resized", text))
+    if skipped:
+        remarks.append(("skipped", f"no pictures: {_count(skipped)}"))
+    if refused:
+        text = f"{len(refused):,} pictures cannot be read: {shorten(refused, 5, '; ')}"
+        remarks.append(("refused", text))
     if unlabelled:
         remarks.append(("skipped", f"pictures without a label, not used: {shorten(unlabelled, 5)}"))
     return Dataset(
@@ -129,7 +129,6 @@ def _under(folder: Path, path: Path) -> str:
 
 OWN = re.compile(r"\.(steps|read)(-\d+)?\.png$")
 """Pictures that `predict --show` and `read` write beside others: no examples."""
-
 
 RECORDS = ("run.json", "sweep.json", "comparison.json")
 """Files that only a folder which Tenfold made holds."""
@@ -159,13 +158,10 @@ def _is_picture(path: Path) -> bool:
 def _files_below(folder: Path) -> Iterator[Path]:
     """The files of a folder and of folders in it, by name; of an empty folder the folder."""
     for path in sorted(folder.iterdir()):
-        if path.is_dir() and not path.is_symlink():
-            if _is_own(path):
-                continue
-            inner = list(_files_below(path))
-            yield from inner or [path]
-        else:
+        if not path.is_dir() or path.is_symlink():
             yield path
+        elif not _is_own(path):
+            yield from list(_files_below(path)) or [path]
 
 
 def _holds_pictures(folder: Path) -> bool:
@@ -181,7 +177,7 @@ class _Layout:
       unlabelled: Folders of pictures that say no label.
     """
 
-    parts: dict[Part, list[Path]]
+    parts: dict[str, list[Path]]
     unlabelled: list[Path]
 
 
@@ -192,7 +188,7 @@ def _layout(folder: Path, depth: int = 0) -> _Layout | None:
     single one, and no pictures, is only wrapped around it.
     """
     inner = [path for path in _folders(folder) if _holds_pictures(path)]
-    parts: dict[Part, list[Path]] = {}
+    parts: dict[str, list[Path]] = {}
     for path in inner:
         part = PARTS.get(path.name.lower())
         labels = [label for label in _folders(path) if _holds_pictures(label)]
@@ -216,12 +212,11 @@ def _files(folder: Path) -> tuple[list[_File], list[str], list[str]]:
     if layout is None:
         return [], [], []
     pictures: list[_File] = []
-    for part in get_args(Part):
+    for part in dict.fromkeys(PARTS.values()):
         for label in layout.parts.get(part, ()):
             name = printable(unicodedata.normalize("NFC", label.name))
-            for file in _files_below(label):
-                if _is_picture(file):
-                    pictures.append(_File(file, part, name))
+            below = filter(_is_picture, _files_below(label))
+            pictures += [_File(file, part, name) for file in below]
     used = {picture.path for picture in pictures}
     skipped = [
         _under(folder, path)
@@ -231,9 +226,9 @@ def _files(folder: Path) -> tuple[list[_File], list[str], list[str]]:
     return pictures, skipped, [_under(folder, path) for path in layout.unlabelled]
 
 
-def _shapes(folder: Path, pictures: list[_File]) -> tuple[dict[Path, Shape], list[str]]:
+def _shapes(pictures: list[_File]) -> tuple[dict[Path, tuple[int, int]], list[str]]:
     """The size of each picture whose header can be read, and why the others cannot."""
-    shapes: dict[Path, Shape] = {}
+    shapes: dict[Path, tuple[int, int]] = {}
     refused: list[str] = []
     for file in pictures:
         try:
@@ -281,11 +276,9 @@ def _labels(
     return tuple(sorted(names, key=(lambda name: (int(name), name)) if whole else None))
 
 
-def _input(shapes: list[Shape], colour: bool) -> ImageInput:
+def _input(shapes: list[tuple[int, int]], colour: bool) -> ImageInput:
     """The contract of a model of pictures of these sizes."""
-    height, width = (
-        float(np.median([getattr(shape, side) for shape in shapes])) for side in ("height", "width")
-    )
+    height, width = np.median(shapes, axis=0).tolist()
     ratio = min(1.0, LARGEST_PX / max(height, width))
     return ImageInput(
         height=max(1, round(height * ratio)),
@@ -307,25 +300,6 @@ def _in_colour(paths: list[Path]) -> bool:
         if (apart >= COLOUR_STEP).mean() >= COLOUR_SHARE:
             return True
     return False
-
-
-def _remarks(
-    x: AnyImages,
-    accepted: ImageInput,
-    resized: list[str],
-    skipped: list[str],
-    refused: list[str],
-) -> Iterator[tuple[str, str]]:
-    if isinstance(x, StoredImages):
-        yield "streamed", f"{x.size / 1e6:,.0f} MB of pixels stay on disk, read a few at a time"
-    if resized:
-        how = "fitted" if accepted.crop == "ink" else "cut in the middle and resized"
-        size = f"{accepted.height} x {accepted.width} pixels"
-        yield "resized", f"{how} to {size}: {_count(resized)}"
-    if skipped:
-        yield "skipped", f"no pictures: {_count(skipped)}"
-    if refused:
-        yield "refused", f"{len(refused):,} pictures cannot be read: {shorten(refused, 5, '; ')}"
 
 
 def _count(names: list[str]) -> str:

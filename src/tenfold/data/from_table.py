@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tenfold.core.contract import Column, Contract, Order, TableInput
+from tenfold.core.contract import Column, Contract, TableInput
 from tenfold.core.errors import DataError
 from tenfold.core.settings import Reading
 from tenfold.data.dataset import Dataset, TableInfo
@@ -35,13 +35,9 @@ def table_dataset(
     like: Contract | None = None,
     source: str | None = None,
 ) -> Dataset:
-    """The dataset of a table.
+    """The dataset of a table; what `reading` does not say is found out.
 
-    Args:
-      cells: The table as it was read.
-      reading: Target, task, kinds, order of time: what is not said is found out.
-      like: The contract of a model to measure: its columns, kinds, target and labels hold.
-      source: The file the cells come from.
+    Of a model to be measured (`like`) the columns, kinds, target and labels hold.
 
     Raises:
       DataError: No such target or column, a single label, nothing left to learn from, or rows
@@ -60,7 +56,7 @@ def table_dataset(
     target = read_target(cells, name, reading, style, like)
     y, labels = target.y, target.labels
     notes += target.notes
-    if order is not None and order.lags and labels:
+    if order and labels:
         order = order.model_copy(update={"lags": 0})  # labels have no earlier numbers
     lagged = order.lag_columns(name) if order else ()
     with_past = with_lags(cells, y, lagged)
@@ -73,7 +69,7 @@ def table_dataset(
         contract = TableInput(
             columns=columns,
             target=name,
-            order=order and _with_last_values(order, y),
+            order=order and order.model_copy(update={"last_values": _last(y, order.lags)}),
             target_decimal=target.decimal,
             encoding=reading.encoding,
         )
@@ -83,10 +79,17 @@ def table_dataset(
     first = order.lags if order else 0  # these rows have no earlier values
     if first:
         notes.append(f"{first} first rows only serve as earlier values of the others")
-    _check_enough(cells, y[first:], labels)
+    rows = slice(first, None)
+    if len(np.unique(y[rows])) < 2:
+        raise DataError(
+            "E210",
+            "A single answer",
+            where=cells.name,
+            expected="at least two different ones to tell apart",
+            answer=labels[y[first]] if labels and len(y[rows]) else y[rows][:1].tolist(),
+        )
     previous = previous_values(y, order)
     info = TableInfo(contract, reading, profiles, (*cells.notes, *notes), previous)
-    rows = slice(first, None)
     data = Dataset(
         name=cells.name.rpartition(".")[0] or cells.name,
         x=table[rows],
@@ -108,7 +111,7 @@ def _kinds(cells: Cells, target: str, reading: Reading) -> dict[str, str]:
     names = [str(name) for name in cells.frame.columns]
     for name in reading.columns:
         if name not in names:
-            no_column(name, names, cells.name)
+            no_column(name, cells)
     return {
         name: reading.columns.get(name) or infer_kind(name, cells.frame[name])
         for name in names
@@ -138,17 +141,5 @@ def _columns(
     return tuple(column for column, _ in described), profiles, remarks
 
 
-def _with_last_values(order: Order, y: NDArray[Any]) -> Order:
-    last = () if not order.lags else tuple(map(float, y[-order.lags :]))
-    return order.model_copy(update={"last_values": last})
-
-
-def _check_enough(cells: Cells, y: NDArray[Any], labels: tuple[str, ...]) -> None:
-    if len(np.unique(y)) < 2:
-        raise DataError(
-            "E210",
-            "A single answer",
-            where=cells.name,
-            expected="at least two different ones to tell apart",
-            answer=labels[y[0]] if labels and len(y) else y[:1].tolist(),
-        )
+def _last(y: NDArray[Any], n: int) -> tuple[float, ...]:
+    return tuple(map(float, y[len(y) - n :]))

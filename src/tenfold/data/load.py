@@ -1,7 +1,7 @@
 """`load`: a name, a file or a folder becomes a `Dataset`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -15,9 +15,6 @@ from tenfold.data.from_folder import is_picture_folder, picture_dataset
 from tenfold.data.from_table import table_dataset
 from tenfold.data.sources import is_pixel_csv, read_images
 from tenfold.inputs.tables.read import is_table_name, is_text, read_frame, read_table
-
-if TYPE_CHECKING:
-    pass
 
 
 def load(
@@ -53,7 +50,14 @@ def load(
         _check_no_table(reading, str(source))
         return _load_by_name(str(source))
     path = Path(source)
-    _check_name(path)
+    if printable(path) != str(path):
+        raise DataError(
+            "E417",
+            "A name that is not UTF-8",
+            where=path,
+            expected="one that can be written down",
+            fix="Rename it",
+        )
     with files.os_errors("read", path):
         exists = path.exists()
     if not exists:
@@ -65,14 +69,13 @@ def load(
             name=str(source),
         )
     if _is_table(path, reading):
-        names = _known_names(reading, like)
         cells = read_table(
             path,
             header=reading.header,
             separator=reading.separator,
             encoding=None if like else reading.encoding,
             otherwise=reading.encoding if like else None,  # other files may be UTF-8
-            known=names,
+            known=_header_names(reading, like),
         )
         return table_dataset(cells, reading, like=like, source=str(source))
     _check_no_table(reading, str(source))
@@ -90,29 +93,12 @@ def load(
     )
 
 
-def _check_name(path: Path) -> None:
-    """Refuse a name that the run could not write down."""
-    if printable(path) != str(path):
-        raise DataError(
-            "E417",
-            "A name that is not UTF-8",
-            where=path,
-            expected="one that can be written down",
-            fix="Rename it",
-        )
-
-
 def _check_no_table(reading: Reading, name: str) -> None:
     """Refuse what is said about a table where there are images."""
-    asked = reading.model_dump(exclude_defaults=True)
-    if asked:
-        raise DataError(
-            "E419",
-            "Images are not read like a table",
-            where=name,
-            expected="none of these",
-            **asked,
-        )
+    of_tables = reading.model_dump(exclude_defaults=True)
+    if of_tables:
+        wrong = "Images are not read like a table"
+        raise DataError("E419", wrong, where=name, expected="none of these", **of_tables)
 
 
 def _is_table(path: Path, reading: Reading) -> bool:
@@ -127,7 +113,7 @@ def _is_table(path: Path, reading: Reading) -> bool:
     return reading.target is not None or path.suffix.lower() != ".csv" or not is_pixel_csv(path)
 
 
-def _known_names(reading: Reading, like: Contract | None) -> tuple[str, ...]:
+def _header_names(reading: Reading, like: Contract | None) -> tuple[str, ...]:
     """Names that the first row of a table holds if it is a header."""
     if like is not None and like.input.kind == "table":
         return like.input.names

@@ -52,40 +52,71 @@ def split(
     Raises:
       DataError: A size that is no share, or a part that is asked for would be empty.
     """
-    _check_sizes(data, test_size, validation_size)
+    if not ((test_size is None or 0 < test_size < 1) and 0 <= validation_size < 1):
+        raise DataError(
+            "E444",
+            "Not a share of the rows",
+            where=data.name,
+            expected="test_size above 0, validation_size from 0, both below 1",
+            test_size=test_size,
+            validation_size=validation_size,
+        )
     rng = np.random.default_rng(seed)
-    if data.info is not None and data.info.input.order is not None:
-        return _split_by_time(data, test_size or DEFAULT_TEST_SIZE, validation_size)
-    duplicate_of = data.group_of
+    # Rows in the order of time are split by it alone, equal ones too.
+    group_of = np.arange(len(data)) if _follow_in_time(data) else data.group_of
     official = np.union1d(data.test_rows, data.validation_rows)
-    train = known = np.setdiff1d(np.arange(len(data)), official)
+    train = unofficial = np.setdiff1d(np.arange(len(data)), official)
     if test_size is None and data.test_rows.size:
         test = np.sort(data.test_rows)
     else:
-        train, test = _hold_out(data, train, duplicate_of, test_size or DEFAULT_TEST_SIZE, rng)
+        train, test = hold_out(data, train, test_size or DEFAULT_TEST_SIZE, rng)
     validation = np.empty(0, np.int64)
     if validation_size and data.validation_rows.size:
-        copied = np.isin(duplicate_of[data.validation_rows], duplicate_of[test])
+        copied = np.isin(group_of[data.validation_rows], group_of[test])
         validation = np.sort(data.validation_rows[~copied])
-    seen = np.isin(duplicate_of[train], duplicate_of[np.concatenate([test, validation])])
+    seen = np.isin(group_of[train], group_of[np.concatenate([test, validation])])
     train = train[~seen]
     if validation_size and not data.validation_rows.size:
-        train, validation = _hold_out(data, train, duplicate_of, validation_size, rng)
-    dropped = np.setdiff1d(known, np.concatenate([train, validation, test]))
-    return _checked(data, Split(train, validation, test, dropped), validation_size)
+        train, validation = hold_out(data, train, validation_size, rng)
+    dropped = np.setdiff1d(unofficial, np.concatenate([train, validation, test]))
+    for part, rows in (("train", train), ("test", test), ("validation", validation)):
+        if not rows.size and (validation_size or part != "validation"):
+            expected = f"rows left for {part}"
+            raise DataError(
+                "E445", "Too few examples", where=data.name, expected=expected, n=len(data)
+            )
+    return Split(train, validation, test, dropped)
+
+
+def _follow_in_time(data: Dataset) -> bool:
+    return data.info is not None and data.info.input.order is not None
 
 
 def hold_out(
-    data: Dataset, rows: RowNumbers, size: float, seed: int
+    data: Dataset, rows: RowNumbers, size: float, seed: int | np.random.Generator
 ) -> tuple[RowNumbers, RowNumbers]:
-    """(kept, held out): a share of the rows, stratified; the last ones where rows follow in time.
+    """(kept, held out): a share of the rows, the last ones where rows follow in time.
 
-    Nothing is held out for a `size` of 0, or where so few rows leave no whole one.
+    Others are stratified: of each label as near to the share as whole rows allow. Copies form a
+    group that stays together and counts for the label of its first one. Nothing is held out for a
+    `size` of 0, or where so few rows leave no whole one.
     """
-    if data.info is not None and data.info.input.order is not None:
+    if _follow_in_time(data):
         kept, held_out = np.split(rows, [len(rows) - round(len(rows) * size)])
         return kept, held_out
-    return _hold_out(data, rows, data.group_of, size, np.random.default_rng(seed))
+    rng = np.random.default_rng(seed)
+    _, first, group_of, n_copies = np.unique(
+        data.group_of[rows], return_index=True, return_inverse=True, return_counts=True
+    )
+    answers = _strata(data)[rows[first]]
+    counts = np.bincount(answers, weights=n_copies)
+    is_held_out = np.zeros(len(first), bool)
+    for code, left in enumerate(_quotas(counts, size).tolist()):
+        for group in rng.permutation(np.flatnonzero(answers == code)).tolist():
+            if n_copies[group] <= left:
+                is_held_out[group] = True
+                left -= int(n_copies[group])
+    return rows[~is_held_out[group_of]], rows[is_held_out[group_of]]
 
 
 def assign_folds(data: Dataset, rows: RowNumbers, folds: int, seed: int) -> RowNumbers:
@@ -108,63 +139,9 @@ def assign_folds(data: Dataset, rows: RowNumbers, folds: int, seed: int) -> RowN
     return fold_of[group_of]
 
 
-def _split_by_time(data: Dataset, test_size: float, validation_size: float) -> Split:
-    """The last rows for testing, those before them for validation: never the future to learn."""
-    n_test = round(len(data) * test_size)
-    n_validation = round((len(data) - n_test) * validation_size)
-    train, validation, test = np.split(
-        np.arange(len(data)), [len(data) - n_test - n_validation, len(data) - n_test]
-    )
-    return _checked(data, Split(train, validation, test, np.empty(0, np.int64)), validation_size)
-
-
-def _checked(data: Dataset, parts: Split, validation_size: float) -> Split:
-    for part in ("train", "test", *(["validation"] if validation_size else [])):
-        if not getattr(parts, part).size:
-            expected = f"rows left for {part}"
-            raise DataError(
-                "E445", "Too few examples", where=data.name, expected=expected, n=len(data)
-            )
-    return parts
-
-
-def _check_sizes(data: Dataset, test_size: float | None, validation_size: float) -> None:
-    possible = (test_size is None or 0 < test_size < 1) and 0 <= validation_size < 1
-    if not possible:
-        raise DataError(
-            "E444",
-            "Not a share of the rows",
-            where=data.name,
-            expected="test_size above 0, validation_size from 0, both below 1",
-            test_size=test_size,
-            validation_size=validation_size,
-        )
-
-
-def _hold_out(
-    data: Dataset, rows: RowNumbers, duplicate_of: RowNumbers, size: float, rng: np.random.Generator
-) -> tuple[RowNumbers, RowNumbers]:
-    """(kept, held out): `size` of the rows, of each label as near to it as whole rows allow.
-
-    Copies of an image form a group that stays together and counts for the label of its first one.
-    """
-    _, first, group_of, n_copies = np.unique(
-        duplicate_of[rows], return_index=True, return_inverse=True, return_counts=True
-    )
-    answers = _strata(data)[rows[first]]
-    counts = np.bincount(answers, weights=n_copies)
-    is_held_out = np.zeros(len(first), bool)
-    for code, left in enumerate(_quotas(counts, size).tolist()):
-        for group in rng.permutation(np.flatnonzero(answers == code)).tolist():
-            if n_copies[group] <= left:
-                is_held_out[group] = True
-                left -= int(n_copies[group])
-    return rows[~is_held_out[group_of]], rows[is_held_out[group_of]]
-
-
 def _strata(data: Dataset) -> NDArray[np.int64]:
     """What the parts have alike shares of (n,): labels, or tenths of a regression's target."""
-    if data.labels:
+    if data.task.kind == "classification":
         return data.y.astype(np.int64)
     edges = np.quantile(data.y, np.linspace(0.1, 0.9, 9))
     return np.searchsorted(edges, data.y)

@@ -5,6 +5,7 @@ import shlex
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NoReturn
 
@@ -16,13 +17,7 @@ from tenfold.core.errors import DataError, TargetError, did_you_mean
 from tenfold.core.settings import Reading
 from tenfold.core.text import shorten
 from tenfold.inputs.tables.cells import Cells, is_missing
-from tenfold.inputs.tables.columns import (
-    LARGEST,
-    FileStyle,
-    describe,
-    infer_kind,
-    parse_names,
-)
+from tenfold.inputs.tables.columns import LARGEST, FileStyle, describe, infer_kind, parse_names
 from tenfold.inputs.tables.numbers import parse_numbers
 
 if TYPE_CHECKING:
@@ -59,25 +54,21 @@ class Target:
 
 
 def find_target(cells: Cells, target: str | None) -> str:
-    """The name of the column to predict.
-
-    Raises:
-      DataError: No such column, or none is named.
-    """
+    """The name of the column to predict."""
     names = [str(name) for name in cells.frame.columns]
     if target is None:
         raise _no_target(names, cells.name)
     if target in names:
         return target
-    try:
-        return names[int(target)] if not cells.header else no_column(target, names, cells.name)
-    except (ValueError, IndexError):
-        return no_column(target, names, cells.name)
+    if not cells.header:
+        with suppress(ValueError, IndexError):
+            return names[int(target)]
+    return no_column(target, cells)
 
 
 def _no_target(names: Sequence[str], where: str) -> TargetError:
     """A column is proposed by its name, and never taken: it may be the wrong one."""
-    likely = [name for known in TARGET_NAMES for name in names if name.lower() == known]
+    likely = [name for usual in TARGET_NAMES for name in names if name.lower() == usual]
     example = likely[0] if likely else "NAME"
     error = TargetError(
         "E203",
@@ -90,29 +81,22 @@ def _no_target(names: Sequence[str], where: str) -> TargetError:
     return error
 
 
-def no_column(column: str, names: Sequence[str], where: str) -> NoReturn:
+def no_column(column: str, cells: Cells) -> NoReturn:
     """Raise the error of a column that a table does not have."""
-    by_position = names == [str(i) for i in range(len(names))]
+    names = [str(name) for name in cells.frame.columns]
+    fix = did_you_mean(column, names)
+    if names == [str(i) for i in range(len(names))]:
+        fix = "Say --header if the first row holds names"
+    expected = f"one of {shorten(names)}"
     raise DataError(
-        "E201",
-        "No such column",
-        where=where,
-        expected=f"one of {shorten(names)}",
-        fix="Say --header if the first row holds names"
-        if by_position
-        else did_you_mean(column, names),
-        column=column,
+        "E201", "No such column", where=cells.name, expected=expected, fix=fix, column=column
     )
 
 
 def with_answers(cells: Cells, target: str) -> tuple[Cells, list[str]]:
-    """The rows that have an answer, and how many have none.
-
-    Raises:
-      DataError: There is no such column, or it has no answer.
-    """
+    """The rows that have an answer, and how many have none."""
     if target not in cells.frame.columns:
-        no_column(target, [str(name) for name in cells.frame.columns], cells.name)
+        no_column(target, cells)
     missing = is_missing(cells.frame[target])
     n_missing = int(missing.sum())
     if n_missing == len(cells):
@@ -126,14 +110,9 @@ def with_answers(cells: Cells, target: str) -> tuple[Cells, list[str]]:
 def read_target(
     cells: Cells, target: str, reading: Reading, style: FileStyle, like: Contract | None = None
 ) -> Target:
-    """The target of each row: codes with their labels, or numbers without any.
+    """The target of each row that has an answer: codes with their labels, or numbers without any.
 
-    Args:
-      cells: Rows that have an answer.
-      target: Its column.
-      reading: Task, and kind of the column, where they are asked for.
-      style: How other columns of the file are written.
-      like: The contract of a model to be measured, whose task and labels hold.
+    Of a model to be measured (`like`) task and labels hold; else what `reading` says.
 
     Raises:
       DataError: Cells that are no number for regression, too many labels, or labels that the model
@@ -237,6 +216,7 @@ def _codes(names: list[str], labels: tuple[str, ...], where: str) -> NDArray[np.
 
 
 def _check_numbers(numbers: NDArray[np.float64], column: "pd.Series[str]", where: str) -> None:
+    """Refuse what is no number, and a target that answers in float32 cannot hold."""
     wrong = np.flatnonzero(np.isnan(numbers))
     if wrong.size:
         raise DataError(
@@ -249,11 +229,6 @@ def _check_numbers(numbers: NDArray[np.float64], column: "pd.Series[str]", where
             value=str(column.iloc[wrong[0]]),
             n_rows=len(wrong),
         )
-    _check_size(numbers, str(column.name), where)
-
-
-def _check_size(numbers: NDArray[np.float64], target: str, where: str) -> None:
-    """Refuse a target that answers in float32 cannot hold."""
     largest = float(np.abs(numbers).max())
     spread = float((numbers / (largest or 1)).std())
     if largest == 0 or (1e-30 < largest < LARGEST and not 0 < spread < 1e-6):
@@ -264,17 +239,16 @@ def _check_size(numbers: NDArray[np.float64], target: str, where: str) -> None:
         where=where,
         expected=f"sizes from 1e-30 to {LARGEST:g}, and a spread above 1e-6 of them",
         fix="Change its unit, or subtract what all rows have",
-        column=target,
+        column=str(column.name),
         largest=largest,
         relative_deviation=spread,
     )
 
 
 def _are_labels(column: "pd.Series[str]", numbers: NDArray[np.float64]) -> bool:
-    if infer_kind("", column) == "yes/no":
-        return True
-    if np.isnan(numbers).any():
-        return infer_kind("", column) != "number"
+    kind = infer_kind("", column)
+    if kind == "yes/no" or np.isnan(numbers).any():
+        return kind != "number"
     return bool((numbers % 1 == 0).all()) and len(np.unique(numbers)) <= MAX_LABEL_NUMBERS
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,33 +16,29 @@ from tenfold.inputs.tables.columns import FileStyle, describe, parse
 from tenfold.inputs.tables.dates import are_numeric_dates
 from tenfold.inputs.tables.numbers import parse_numbers
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 DEFAULT_LAGS = 7
 
 
 def in_order(
     cells: Cells, reading: Reading, style: FileStyle, like: TableInput | None = None
 ) -> tuple[Cells, Order, str, list[str]]:
-    """The rows sorted by the column of time that is asked for.
+    """The rows sorted by the column of time that is asked for, and what a reader should know of it.
 
-    Args:
-      cells: The table.
-      reading: The column of time, its kind where it is asked for, and the number of lags.
-      style: How other columns of the file are written.
-      like: The input of a model to be measured: its column of time is read as that one was.
-
-    Returns:
-      The rows, their order, the kind of the column of time, and what a reader should know of it.
+    Of a model to be measured (`like`) the column is read as its own was. Returned are the rows,
+    their order, the kind of the column of time, and the remarks.
 
     Raises:
       DataError: No such column, a row without its time, or more lags than rows allow.
     """
     name = reading.time or ""
     if name not in cells.frame.columns:
-        no_column(name, [str(column) for column in cells.frame.columns], cells.name)
-    kind, notes = reading.columns.get(name) or _kind_of_time(cells.frame[name]), list[str]()
+        no_column(name, cells)
+    kind, notes = reading.columns.get(name), list[str]()
+    if kind is None:
+        column_cells = cells.frame[name]
+        are_numbers = not np.isnan(parse_numbers(column_cells)).any()
+        is_date = not are_numbers or are_numeric_dates("time", column_cells)
+        kind = "date" if is_date else "number"
     if like is not None and like.order is not None and like.order.time == name:
         column = _time_column(like, like.order)
     else:
@@ -67,11 +63,6 @@ def in_order(
         lags=lags,
     )
     return replace(cells, frame=cells.frame.iloc[rows]), order, kind, notes
-
-
-def _kind_of_time(cells: "pd.Series[str]") -> str:
-    is_date = bool(np.isnan(parse_numbers(cells)).any()) or are_numeric_dates("time", cells)
-    return "date" if is_date else "number"
 
 
 def _time_column(contract: TableInput, order: Order) -> Column:
@@ -105,9 +96,6 @@ def with_earlier_values(cells: Cells, contract: TableInput) -> tuple[Cells, list
 
     Earlier values that are no columns follow from the target of the rows before; before the first
     row from the last values of the training data, where the rows go on right after them.
-
-    Raises:
-      DataError: Neither is there.
     """
     order, frame = contract.order, cells.frame
     lagged = () if order is None else order.lag_columns(contract.target)

@@ -76,7 +76,11 @@ def parse_idx(
     n_bytes = math.prod(shape) * dtype.itemsize
     stream.check_promise(n_bytes)
     if out is None:
-        out = _allocate(dtype, shape, where)
+        try:
+            out = np.empty(shape, dtype)
+        except (MemoryError, ValueError) as error:  # ValueError: sizes beyond any address
+            wrong = "Too large for this machine's memory"
+            raise FormatError("E312", wrong, where=where, shape=shape, n_bytes=n_bytes) from error
     elif out.shape != shape or out.dtype != dtype or not out.flags.carray:
         raise DataError(
             "E308",
@@ -103,12 +107,7 @@ def parse_idx(
 
 
 def read_header(path: Path | str) -> tuple[np.dtype[Any], tuple[int, ...]]:
-    """Dtype and shape that an IDX file holds, by its header and, unless it is gzip, its size.
-
-    Raises:
-      FormatError: Not IDX, or too small for what its header promises.
-      FileError: The file cannot be opened or read.
-    """
+    """Dtype and shape that an IDX file holds, by its header and, unless it is gzip, its size."""
     path = Path(path)
     with files.os_errors("read", path), path.open("rb") as file:
         stream = _Stream(file, path)
@@ -121,10 +120,6 @@ def write_idx(path: Path | str, array: Array) -> None:
     """Write an array as IDX, through gzip when the name ends in `.gz`; the file is durable.
 
     The exact inverse of `read_idx`: same dtype, shape and bits come back.
-
-    Raises:
-      DataError: A dtype that IDX does not have, more than 8 dimensions, or one of 2**32 or more.
-      FileError: The file cannot be written.
     """
     path, array = Path(path), np.asarray(array)
     native = array.dtype.newbyteorder("=")
@@ -202,11 +197,10 @@ def not_a(
 
     `unpacked`: gzip was taken off already, so that what still is gzip was packed twice.
     """
-    found = describe_array(start)
-    if found == "gzip" and unpacked:
-        found = "gzip inside gzip"
-    fix = _FIXES.get(found or "")
-    found = found or start[:8].hex(" ")
+    what = describe_array(start)
+    if what == "gzip" and unpacked:
+        what = "gzip inside gzip"
+    fix, found = _FIXES.get(what or ""), what or start[:8].hex(" ")
     return FormatError(
         "E301", f"Not {format}", where=where, expected=expected, fix=fix, found=found
     )
@@ -219,20 +213,14 @@ class _Stream:
         self.where = where
         self.digest = hashlib.sha256()
         self.n_read = 0
-        self._n_stored = self._size(file)
+        self._n_stored = None  # bytes of the file; unknown of a pipe
+        if file.seekable():
+            self._n_stored = file.seek(0, io.SEEK_END)
+            file.seek(0)
         self._file = file
         self._pending = file.read(len(GZIP_MAGIC))  # read from the file, not yet handed on
         zipped = self._pending == GZIP_MAGIC
         self._inflater = zlib.decompressobj(wbits=31) if zipped else None
-
-    @staticmethod
-    def _size(file: BinaryIO) -> int | None:
-        """Bytes of the file as it is stored; None for a pipe."""
-        if not file.seekable():
-            return None
-        size = file.seek(0, io.SEEK_END)
-        file.seek(0)
-        return size
 
     def check_promise(self, n_bytes: int) -> None:
         """Refuse before any memory is asked for what the file is too small to hold."""
@@ -245,12 +233,11 @@ class _Stream:
         elif n_needed > n_at_most:
             raise self.too_few(f"at most {n_at_most}", n_needed)
         elif n_bytes > max(PLAUSIBLE_BYTES, PLAUSIBLE_RATIO * self._n_stored):
-            expected = f"at most {PLAUSIBLE_RATIO} times its own size"
             raise FormatError(
                 "E314",
                 "The file would inflate like a bomb",
                 where=self.where,
-                expected=expected,
+                expected=f"at most {PLAUSIBLE_RATIO} times its own size",
                 n_bytes=self._n_stored,
                 n_inflated=n_bytes,
             )
@@ -284,13 +271,13 @@ class _Stream:
         rest = self._next(1)
         self._refuse_second_member()
         if rest:
-            known = self._n_stored if self._inflater is None else None
+            n_bytes = self._n_stored if self._inflater is None else None
             raise FormatError(
                 "E309",
                 "Too many bytes",
                 where=self.where,
                 expected=f"{self.n_read} by its header",
-                n_bytes=known or f"more than {self.n_read}",
+                n_bytes=n_bytes or f"more than {self.n_read}",
             )
 
     def _refuse_second_member(self) -> None:
@@ -365,12 +352,12 @@ def _read_header(stream: _Stream) -> tuple[np.dtype[Any], tuple[int, ...]]:
         raise stream.too_few(len(magic), 4)
     kind, n_dimensions = magic[2:]
     if kind not in TYPES:
-        known = ", ".join(f"{known:02x}" for known in TYPES)
+        types = ", ".join(f"{type_:02x}" for type_ in TYPES)
         raise FormatError(
             "E306",
             "Unknown type of IDX elements",
             where=stream.where,
-            expected=f"one of {known} as the third byte",
+            expected=f"one of {types} as the third byte",
             magic=magic.hex(" "),
         )
     if n_dimensions > MAX_DIMENSIONS:
@@ -384,13 +371,3 @@ def _read_header(stream: _Stream) -> tuple[np.dtype[Any], tuple[int, ...]]:
     sizes = bytearray(4 * n_dimensions)
     stream.read_exactly(memoryview(sizes))
     return TYPES[kind], tuple(int(size) for size in np.frombuffer(sizes, ">u4"))
-
-
-def _allocate(dtype: np.dtype[Any], shape: tuple[int, ...], where: object) -> Array:
-    try:
-        return np.empty(shape, dtype)
-    except (MemoryError, ValueError) as error:  # ValueError: sizes beyond any address
-        n_bytes = math.prod(shape) * dtype.itemsize
-        raise FormatError(
-            "E312", "Too large for this machine's memory", where=where, shape=shape, n_bytes=n_bytes
-        ) from error

@@ -134,11 +134,7 @@ def _check_reads_digits(model: Model) -> None:
 def annotated(
     read: Transcript, picture: Path | str, options: PictureOptions = DEFAULT_OPTIONS
 ) -> bytes:
-    """The page with a box around each digit and its label above, as the bytes of a PNG file.
-
-    Raises:
-      FormatError, FileError: The file is not the one that was read any more.
-    """
+    """The page with a box around each digit and its label above, as the bytes of a PNG file."""
     from PIL import Image, ImageDraw, ImageFont
 
     decoded = read_picture(picture, channels=3, at_least_px=SHOWN_PX, options=options)
@@ -172,9 +168,6 @@ def write_annotated(
     """Write the annotated picture, into `folder` or beside the picture; nothing is overwritten.
 
     It is called `photo.read.png`, or `photo.read-2.png` where that is taken.
-
-    Raises:
-      FileError: The folder cannot be written.
     """
     content = annotated(read, picture, options)
     path = files.free_name(folder or picture.parent, f"{picture.stem}.read", ".png")

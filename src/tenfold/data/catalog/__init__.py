@@ -32,9 +32,6 @@ class File:
         """Where the file stands in `folder`, packed before unpacked; None if it is not there.
 
         Packed first, for that is what mirrors have and what an MD5 is of.
-
-        Raises:
-          FileError: The folder cannot be looked into.
         """
         paths = (folder / f"{self.name}.gz", folder / self.name)
         with files.os_errors("look into", folder):
@@ -58,14 +55,14 @@ class File:
             return parse_idx(file, where=where, out=out, sha256=published)
         array = parse_idx(file, where=where, out=out)  # first: it knows what else a file may be
         file.seek(0)
-        found = hashlib.md5(file.read(), usedforsecurity=False).hexdigest()
-        if found != published:
+        md5 = hashlib.md5(file.read(), usedforsecurity=False).hexdigest()
+        if md5 != published:
             raise FormatError(
                 "E404",
                 "Changed file",
                 where=where,
                 expected=f"MD5 {published}, {self.name}.gz as published",
-                md5=found,
+                md5=md5,
             )
         return array
 
@@ -111,17 +108,12 @@ def _mnist_like(
     mirrors: tuple[str, ...] = (),
 ) -> IdxDataset:
     """A dataset with MNIST's sizes and names of files; digests in the order of `IdxDataset`."""
-    train, test = (
-        Part(
-            File(f"{name}-images-idx3-ubyte", images),
-            File(f"{name}-labels-idx1-ubyte", answers),
-            n,
-        )
-        for name, images, answers, n in (
-            ("train", *digests[:2], 60_000),
-            ("t10k", *digests[2:], 10_000),
-        )
-    )
+
+    def part(name: str, n: int, images: str, answers: str) -> Part:
+        image_file = File(f"{name}-images-idx3-ubyte", images)
+        return Part(image_file, File(f"{name}-labels-idx1-ubyte", answers), n)
+
+    train, test = part("train", 60_000, *digests[:2]), part("t10k", 10_000, *digests[2:])
     return IdxDataset(about, (28, 28), labels, train, test, mirrors)
 
 
@@ -190,11 +182,7 @@ DATASETS = {"mnist": MNIST, "fashion-mnist": FASHION_MNIST, "kmnist": KMNIST}
 
 
 def find(name: str) -> IdxDataset:
-    """The catalog's entry for `name`.
-
-    Raises:
-      DataError: No dataset has that name.
-    """
+    """The catalog's entry for `name`."""
     if name not in DATASETS:
         raise DataError(
             "E401",
@@ -208,9 +196,7 @@ def find(name: str) -> IdxDataset:
 
 def folder_of(name: str) -> Path:
     """Where a dataset's files stand, or would: in the package, or in the cache folder."""
-    if not find(name).mirrors:
-        return FOLDER / name
-    return files.cache_folder() / name
+    return (files.cache_folder() if find(name).mirrors else FOLDER) / name
 
 
 def is_here(name: str) -> bool:
@@ -230,13 +216,13 @@ def read(name: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
       FormatError: A file is not the published one.
     """
     dataset, folder = find(name), folder_of(name)
-    if not is_here(name):
-        names = [f"{file.name}.gz" for file in dataset if not file.find(folder)]
+    missing = [f"{file.name}.gz" for file in dataset if not file.find(folder)]
+    if missing:
         raise DataError(
             "E402",
             "The dataset is not here yet",
             where=folder,
-            expected=", ".join(names),
+            expected=", ".join(missing),
             fix=f"Run `tenfold data fetch {name}`, or put the files there by hand",
             name=name,
         )
@@ -247,21 +233,17 @@ def read(name: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         rows = slice(start, start + part.n)
         for file, out in ((part.images, x[rows]), (part.labels, y[rows])):
             path = file.find(folder)
-            assert path is not None  # is_here
-            _check_shape(path, out.shape, name)
+            assert path is not None  # none is missing
+            _, shape = read_header(path)
+            if shape != out.shape:
+                raise FormatError(
+                    "E403",
+                    "Not the published file",
+                    where=path,
+                    expected=str(out.shape),
+                    fix=f"Take it away and run `tenfold data fetch {name}`",
+                    shape=shape,
+                )
             file.read(path, out=out)
         start += part.n
     return x, y
-
-
-def _check_shape(path: Path, published: tuple[int, ...], name: str) -> None:
-    _, shape = read_header(path)
-    if shape != published:
-        raise FormatError(
-            "E403",
-            "Not the published file",
-            where=path,
-            expected=str(published),
-            fix=f"Take it away and run `tenfold data fetch {name}`",
-            shape=shape,
-        )

@@ -40,18 +40,18 @@ def fetch(name: str, watch: Watch | None = None) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
     with files.locked(folder):
         with files.os_errors("clean", folder):
-            for left in folder.glob("*.tmp.*"):  # of a download that was killed
-                left.unlink()
+            for unfinished in folder.glob("*.tmp.*"):  # of a download that was killed
+                unfinished.unlink()
         missing = [file for file in dataset if not _is_right(file, folder)]
         for file in missing:
             refusals = _fetch_file(file, dataset.mirrors, folder, watch or (lambda *_: None))
             if refusals is not None:
+                names = ", ".join(f"{file.name}.gz" for file in missing)
                 raise FetchError(
                     "E904",
                     "Cannot fetch the dataset",
                     expected=f"{file.name}.gz from one of its mirrors: " + "; ".join(refusals),
-                    fix=f"Put {', '.join(f'{one.name}.gz' for one in missing)} by hand into "
-                    f"{folder}",
+                    fix=f"Put {names} by hand into {folder}",
                     name=name,
                 )
     return folder

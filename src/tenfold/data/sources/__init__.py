@@ -14,13 +14,7 @@ __all__ = ["Images", "is_pixel_csv", "read_images"]
 
 
 def read_images(path: Path) -> Images:
-    """Read an IDX folder, an npz file or a CSV of pixels.
-
-    Raises:
-      DataError: Parts that do not belong together, or nothing that can be read as images.
-      FormatError: A file that is not what it claims to be, or is damaged.
-      FileError: It cannot be opened or read.
-    """
+    """Read an IDX folder, an npz file or a CSV of pixels."""
     if path.is_dir():
         return read_idx_folder(path)
     with files.os_errors("read", path), path.open("rb") as file:

@@ -7,7 +7,13 @@ import numpy as np
 
 from tenfold.core import files
 from tenfold.core.errors import DataError
-from tenfold.data.sources.labelled import Images, check_counts, code_labels, whole_codes
+from tenfold.data.sources.labelled import (
+    Images,
+    check_counts,
+    check_sizes,
+    code_labels,
+    whole_codes,
+)
 from tenfold.inputs.idx import read_header, read_idx
 
 _NAME = re.compile(
@@ -22,37 +28,26 @@ def read_idx_folder(folder: Path) -> Images:
 
     `train-images-idx3-ubyte`, `.idx3-ubyte` and `.idx3` are all known, and so for the labels and
     for `t10k` or `test`. Where a file is there packed and unpacked, the unpacked one is read.
-
-    Raises:
-      DataError: No part is complete, files compete, or images and labels do not belong together.
     """
     with files.os_errors("read", folder):
-        found = _idx_files(folder)
-    parts = [part for part in ("train", "test") if found.keys() & _pair(part)]
+        idx_files = _idx_files(folder)
+    parts = [part for part in ("train", "test") if any(key[0] == part for key in idx_files)]
     if not parts:
         raise _no_idx_files(folder)
     for part in parts:
         for kind in ("images", "labels"):
-            if (part, kind) not in found:
+            if (part, kind) not in idx_files:
                 raise DataError(
                     "E425",
                     f"No {kind} of the {part} part",
                     where=folder,
                     expected=f"{'t10k' if part == 'test' else part}-{kind}-idx"
                     f"{3 if kind == 'images' else 1}-ubyte, with or without .gz",
-                    found=sorted(path.name for path in found.values()),
+                    found=sorted(path.name for path in idx_files.values()),
                 )
-    pairs = [(found[part, "images"], found[part, "labels"]) for part in parts]
+    pairs = [(idx_files[part, "images"], idx_files[part, "labels"]) for part in parts]
     shapes = [_check_pair(images, labels) for images, labels in pairs]
-    if len({shape[1:] for shape in shapes}) > 1:
-        raise DataError(
-            "E422",
-            "Images of two sizes",
-            where=folder,
-            expected="one",
-            train=shapes[0][1:],
-            test=shapes[1][1:],
-        )
+    check_sizes(shapes, folder)
     counts = [shape[0] for shape in shapes]
     x = np.empty((sum(counts), *shapes[0][1:]), np.uint8)
     y = np.empty(len(x), np.int64)
@@ -65,18 +60,15 @@ def read_idx_folder(folder: Path) -> Images:
     return Images(x, y, code_labels(y), keys, counts[0] if parts[0] == "train" else 0)
 
 
-def _pair(part: str) -> set[tuple[str, str]]:
-    return {(part, "images"), (part, "labels")}
-
-
 def _idx_files(folder: Path) -> dict[tuple[str, str], Path]:
-    found: dict[tuple[str, str], Path] = {}
+    """The file of each part (train or test) and kind (images or labels)."""
+    idx_files: dict[tuple[str, str], Path] = {}
     for path in sorted(folder.iterdir()):  # the unpacked one comes before its `.gz`
         match = _NAME.fullmatch(path.name)
         if not match or path.is_dir() or path.name.startswith("."):
             continue
         part = "train" if match["part"].lower() == "train" else "test"
-        first = found.setdefault((part, match["kind"].lower()), path)
+        first = idx_files.setdefault((part, match["kind"].lower()), path)
         if path.name not in (first.name, f"{first.name}.gz"):
             raise DataError(
                 "E424",
@@ -86,7 +78,7 @@ def _idx_files(folder: Path) -> dict[tuple[str, str], Path]:
                 fix="Move one of them to another folder",
                 found=[first.name, path.name],
             )
-    return found
+    return idx_files
 
 
 def _no_idx_files(folder: Path) -> DataError:

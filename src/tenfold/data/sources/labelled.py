@@ -13,7 +13,6 @@ from tenfold.data.dataset import MAX_LABELS
 MAX_WITH_GAPS = 256
 """Up to so many codes most may be unused; a model has a number for each, used or not."""
 
-
 SIDE_PX = 28
 N_PIXELS = SIDE_PX * SIDE_PX
 """Flat images are taken as MNIST's: 28 rows of 28 pixels."""
@@ -21,14 +20,10 @@ N_PIXELS = SIDE_PX * SIDE_PX
 
 @dataclass(frozen=True, eq=False)
 class Images:
-    """What a source holds.
+    """What a source holds, as `Dataset` has it; the rows after the training rows are for testing.
 
     Attributes:
-      x: Images, uint8 (n, height, width), training rows first.
-      y: Label codes, int64 (n,).
-      labels: Name of each code.
-      keys: Where each row comes from, as `file:row`.
-      n_train: How many training rows there are; the others are the official test part.
+      n_train: How many training rows there are.
     """
 
     x: NDArray[np.uint8]
@@ -51,12 +46,16 @@ def check_counts(n_images: int, n_labels: int, where: object) -> None:
         )
 
 
-def whole_codes(values: NDArray[Any], where: object) -> NDArray[np.int64]:
-    """Label codes int64 (n,) of numbers that are whole and from 0 to 65,535.
+def check_sizes(shapes: Sequence[tuple[int, ...]], where: object) -> None:
+    """Refuse parts, training first, whose images are of two sizes."""
+    if len({shape[1:] for shape in shapes}) > 1:
+        train, test = (shape[1:] for shape in shapes)
+        wrong = "Images of two sizes"
+        raise DataError("E422", wrong, where=where, expected="one", train=train, test=test)
 
-    Raises:
-      DataError: One is not; the message names its row.
-    """
+
+def whole_codes(values: NDArray[Any], where: object) -> NDArray[np.int64]:
+    """Label codes int64 (n,) of numbers that are whole and from 0 to 65,535."""
     if values.dtype.kind not in "iuf":
         raise DataError(
             "E409", "Not label codes", where=where, expected="numbers", dtype=str(values.dtype)
@@ -92,11 +91,7 @@ def code_labels(y: NDArray[np.int64]) -> tuple[str, ...]:
 
 
 def named_codes(answers: Sequence[str], where: object) -> tuple[NDArray[np.int64], tuple[str, ...]]:
-    """Codes and labels of answers as text: whole numbers are codes, other texts are names.
-
-    Raises:
-      DataError: An empty answer, numbers among names, or a number that is no label code.
-    """
+    """Codes and labels of answers as text: whole numbers are codes, other texts are names."""
     numbers = [parse_number(answer) for answer in answers]
     named = [row for row, number in enumerate(numbers) if number is None]
     if not named:

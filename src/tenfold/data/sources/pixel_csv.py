@@ -24,12 +24,7 @@ MAX_LINE_BYTES = 1 << 16
 
 
 def is_pixel_csv(path: Path) -> bool:
-    """Whether the first line has a label and 784 pixel columns.
-
-    Raises:
-      FormatError: The file is empty or plainly something else than text.
-      FileError: It cannot be opened or read.
-    """
+    """Whether the first line has a label and 784 pixel columns."""
     with files.os_errors("read", path), path.open("rb") as file:
         return _layout(file, path) is not None
 
@@ -39,11 +34,6 @@ def read_pixel_csv(path: Path) -> Images:
 
     The label is the column that a header calls so (`LABEL_NAMES`); otherwise it is the first or
     the last column, whichever can be told. Separated by comma, semicolon or tab.
-
-    Raises:
-      DataError: Other columns, or a cell that is no pixel or label; the message names its place.
-      FormatError: The file is empty or plainly something else than text.
-      FileError: It cannot be opened or read.
     """
     with files.os_errors("read", path), path.open("rb") as file:
         layout = _layout(file, path)
@@ -91,27 +81,27 @@ def _layout(file: BinaryIO, path: Path) -> _Layout | None:
     separator, cells = _cells(first)
     if len(cells) != N_PIXELS + 1:
         return None
-    known = [i for i, cell in enumerate(cells) if cell.lower() in LABEL_NAMES]
-    if not known and all(parse_number(cell) is not None for cell in cells[1:-1]):
+    labels = [i for i, cell in enumerate(cells) if cell.lower() in LABEL_NAMES]
+    if not labels and all(parse_number(cell) is not None for cell in cells[1:-1]):
         return _Layout(separator, (), 3 if first.startswith(BOM) else 0, None)
     stems = [re.sub(r"\d+", "", cell) for cell in cells]  # pixel0, pixel1 ...
-    known = known or [i for i in (0, N_PIXELS) if stems[i] != stems[1]]
-    _check_order([cell for i, cell in enumerate(cells) if i not in known], path)
-    return _Layout(separator, tuple(cells), len(first), known[0] if len(known) == 1 else None)
+    labels = labels or [i for i in (0, N_PIXELS) if stems[i] != stems[1]]
+    _check_order([cell for i, cell in enumerate(cells) if i not in labels], path)
+    return _Layout(separator, tuple(cells), len(first), labels[0] if len(labels) == 1 else None)
 
 
 def _check_order(pixels: list[str], path: Path) -> None:
     """Refuse columns whose own numbers say that they stand in another order than the pixels."""
     numbers = [tuple(map(int, re.findall(r"\d+", name))) for name in pixels]
     if all(numbers) and len(set(numbers)) == len(numbers) and numbers != sorted(numbers):
-        place = next(i for i, number in enumerate(sorted(numbers)) if numbers[i] != number)
+        moved = next(i for i, number in enumerate(sorted(numbers)) if numbers[i] != number)
         raise DataError(
             "E437",
             "Pixel columns out of order",
             where=path,
             expected="row by row, as their numbers count",
             fix="Sort the columns",
-            first=pixels[place],
+            first=pixels[moved],
         )
 
 
@@ -158,8 +148,8 @@ def _like_labels(cells: set[bytes]) -> int:
         return 2
     if len(numbers) < 2 or None in numbers:
         return 0
-    known = sorted(number for number in numbers if number is not None)
-    return int(known[0] % 1 == 0 and known == [known[0] + i for i in range(len(known))])
+    codes = sorted(number for number in numbers if number is not None)
+    return int(codes[0] % 1 == 0 and codes == [codes[0] + i for i in range(len(codes))])
 
 
 def _chunks(file: BinaryIO, layout: _Layout, path: Path) -> Iterator[tuple[int, bytes]]:

@@ -4,7 +4,7 @@ Made cheap by sharing: the pictures of a block get one map of where each pixel c
 side by side while it is applied, so that a look-up copies a row of pixels instead of one.
 """
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,18 +22,6 @@ WAVES = 5
 
 SIDE = 28
 """Pixels are those of a picture of this side; larger ones move in proportion."""
-
-
-class _Maps(NamedTuple):
-    """Where the pixels of a block come from.
-
-    Attributes:
-      corners: Flat positions of the four pixels around, int32 (4, n_maps, height * width).
-      shares: How much of each, float32 of the same shape.
-    """
-
-    corners: NDArray[np.intp]
-    shares: NDArray[np.float32]
 
 
 def has_distortions(settings: Settings) -> bool:
@@ -70,7 +58,7 @@ def augment(
     n, height, width = images.shape[:3]
     flat = images.reshape(n, height * width, -1)
     n_maps = -(-n // BLOCK)
-    maps = _draw_maps(n_maps, height, width, settings, rng)
+    corners, shares = _draw_maps(n_maps, height, width, settings, rng)
     strokes = rng.uniform(-settings.thicken, settings.thicken, n_maps).astype(np.float32)
     faint = rng.uniform(1 - settings.contrast, 1, n_maps).astype(np.float32)
     out = np.empty(flat.shape, np.uint8)
@@ -78,7 +66,7 @@ def augment(
         block = flat[i * BLOCK : (i + 1) * BLOCK]
         # Pixels first: every look-up is then a copy of neighbours in memory.
         pixels = np.ascontiguousarray(block.transpose(1, 0, 2)).astype(np.float32)
-        bent = _warp(pixels.reshape(len(pixels), -1), maps.corners[:, i], maps.shares[:, i])
+        bent = _warp(pixels.reshape(len(pixels), -1), corners[:, i], shares[:, i])
         if settings.thicken:
             bent = _thicken(bent.reshape(height, width, -1), strokes[i]).reshape(bent.shape)
         bent *= faint[i]
@@ -117,7 +105,9 @@ def _thicken(pixels: NDArray[np.float32], amount: np.float32) -> NDArray[np.floa
 
 def _draw_maps(
     n_maps: int, height: int, width: int, settings: Settings, rng: np.random.Generator
-) -> _Maps:
+) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+    """Flat positions of the four pixels around where each pixel of each map comes from, and how
+    much of each: (4, n_maps, height * width)."""
     y, x = _sources(n_maps, height, width, settings, rng)
     y, x = np.clip(y, 0, height - 1), np.clip(x, 0, width - 1)
     top, left = np.floor(y), np.floor(x)
@@ -127,7 +117,7 @@ def _draw_maps(
     rows, columns = (top, top, below, below), (left, beside, left, beside)
     corners = np.stack([r * width + c for r, c in zip(rows, columns, strict=True)])
     up, back = 1 - down, 1 - right
-    return _Maps(corners, np.stack([up * back, up * right, down * back, down * right]))
+    return corners, np.stack([up * back, up * right, down * back, down * right])
 
 
 def _sources(
@@ -160,6 +150,6 @@ def _sources(
 def _smooth(side: int) -> NDArray[np.float64]:
     """Weights of `WAVES` knots at each pixel along a side, (side, WAVES): a smooth curve through
     them, Gaussian in the distance, whose squares sum to 1 so that knots keep their deviation."""
-    place = np.linspace(0, WAVES - 1, side)[:, None] - np.arange(WAVES)
-    weights = np.exp(-(place**2) / (2 * 0.7**2))
+    distance = np.linspace(0, WAVES - 1, side)[:, None] - np.arange(WAVES)
+    weights = np.exp(-(distance**2) / (2 * 0.7**2))
     return np.asarray(weights / np.sqrt((weights**2).sum(axis=1, keepdims=True)))

@@ -27,29 +27,15 @@ SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff"}
 """How names of picture files end, in lower case."""
 
 FOREIGN = {
-    b"ftypheic": "a HEIC picture",
-    b"ftypheix": "a HEIC picture",
-    b"ftyphevc": "a HEIC picture",
-    b"ftyphevx": "a HEIC picture",
-    b"ftypmif1": "a HEIF picture",
-    b"ftypmsf1": "a HEIF picture",
-    b"ftypavif": "an AVIF picture",
-    b"ftypavis": "an AVIF picture",
+    **dict.fromkeys((b"ftypheic", b"ftypheix", b"ftyphevc", b"ftyphevx"), "a HEIC picture"),
+    **dict.fromkeys((b"ftypmif1", b"ftypmsf1"), "a HEIF picture"),
+    **dict.fromkeys((b"ftypavif", b"ftypavis"), "an AVIF picture"),
     b"jP  \r\n\x87\n": "a JPEG 2000 picture",
     b"JXL \r\n\x87\n": "a JPEG XL picture",
 }
 """Pictures that are not read, by bytes 4 to 12: freedesktop.org's shared-mime-info 2.2."""
 
-STARTS = (
-    b"\x89PNG",
-    b"\xff\xd8\xff",
-    b"GIF8",
-    b"BM",
-    b"MM\0*",
-    b"II*\0",
-    b"MM\0+",
-    b"II+\0",
-)
+STARTS = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM", b"MM\0*", b"II*\0", b"MM\0+", b"II+\0")
 """How files of `FORMATS` begin, after the same source; WebP is told in `is_picture`."""
 
 MAX_BYTES = 32 << 20
@@ -148,21 +134,8 @@ def is_picture(path: Path | str) -> bool:
     return head.startswith(STARTS) or is_webp or head[4:] in FOREIGN
 
 
-@dataclass(frozen=True)
-class Shape:
-    """Height and width of a picture in pixels, turned as its EXIF tag says."""
-
-    height: int
-    width: int
-
-
-def read_shape(path: Path | str) -> Shape:
-    """The size of a picture file, from its header.
-
-    Raises:
-      FormatError: No picture of `FORMATS`, a damaged header, or larger than the caps.
-      FileError: The file cannot be opened or read.
-    """
+def read_shape(path: Path | str) -> tuple[int, int]:
+    """Height and width of a picture in pixels, from its header, turned as its EXIF tag says."""
     path = Path(path)
     with files.os_errors("read", path), path.open("rb") as file:
         _check_bytes(os.fstat(file.fileno()).st_size, path)
@@ -171,7 +144,7 @@ def read_shape(path: Path | str) -> Shape:
             image = _open(file, path)
             width, height = image.size
             sideways = _orientation(image) in (5, 6, 7, 8)
-    return Shape(width, height) if sideways else Shape(height, width)
+    return (width, height) if sideways else (height, width)
 
 
 def decode(
@@ -187,21 +160,25 @@ def decode(
     Transparent parts are laid on paper that leaves the drawing visible: where most of the picture
     is transparent, black or white, whichever is further from what is drawn; else the middle value
     of what is not transparent. Deep greys are scaled to 8 bits, not clipped.
-
-    Raises:
-      FormatError: No picture of `FORMATS`, damaged, or larger than the caps.
     """
     _check_bytes(len(content), where)
     # Pillow reports damaged metadata, which is not used here, by warnings.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         image = _open(io.BytesIO(content), where, options.max_pixels)
-        if image.format in ("JPEG", "MPO"):
-            _check_scans(content, where)
+        # Each scan begins with two bytes that coded pixels cannot have.
+        n_scans = content.count(b"\xff\xda") if image.format in ("JPEG", "MPO") else 0
+        if n_scans > MAX_SCANS:
+            raise FormatError(
+                "E324",
+                "Too many scans in a JPEG",
+                where=where,
+                expected=f"<= {MAX_SCANS}",
+                fix="Open it in a picture program and save it again",
+                n_scans=n_scans,
+            )
         try:
             return _decoded(image, channels, options.apply_exif, at_least_px)
-        except FormatError:
-            raise
         except Exception as error:  # decoders fail in a dozen ways on foreign bytes
             raise _damaged(where, error) from error
 
@@ -229,7 +206,6 @@ def _open(file: BinaryIO, where: object, max_pixels: int = MAX_PIXELS) -> "Image
     except UnidentifiedImageError as error:
         file.seek(0)
         content = file.read(64)
-        known = f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]}"
         start = content.lstrip(b"\xef\xbb\xbf \t\r\n")
         fix = "It is a web page or an SVG drawing; save it as PNG" if start[:1] == b"<" else None
         if content[4:12] in FOREIGN:
@@ -238,7 +214,7 @@ def _open(file: BinaryIO, where: object, max_pixels: int = MAX_PIXELS) -> "Image
             "E320",
             "Not a picture",
             where=where,
-            expected=known,
+            expected=f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]}",
             fix=fix,
             first_bytes=content[:8].hex(" "),
         ) from error
@@ -250,20 +226,6 @@ def _open(file: BinaryIO, where: object, max_pixels: int = MAX_PIXELS) -> "Image
     if width * height > max_pixels or max(width, height) > MAX_SIDE_PX:
         raise _too_many_pixels(where, max_pixels, width=width, height=height)
     return image
-
-
-def _check_scans(content: bytes, where: object) -> None:
-    """Refuse a JPEG of too many scans; each begins with two bytes that coded pixels cannot have."""
-    n_scans = content.count(b"\xff\xda")
-    if n_scans > MAX_SCANS:
-        raise FormatError(
-            "E324",
-            "Too many scans in a JPEG",
-            where=where,
-            expected=f"<= {MAX_SCANS}",
-            fix="Open it in a picture program and save it again",
-            n_scans=n_scans,
-        )
 
 
 def _too_many_pixels(where: object, max_pixels: int, **facts: object) -> FormatError:

@@ -1,7 +1,6 @@
 """The fit to the MNIST box: a grey picture of any size -> 28x28, light on dark, as MNIST has it.
 
-docs/guide/handwriting.md gives the same steps as a text for a second implementation, and measures
-them.
+docs/guide/handwriting.md gives and measures the same steps, for a second implementation.
 
 Source of the box: Y. LeCun, L. Bottou, Y. Bengio, P. Haffner, "Gradient-based learning applied to
 document recognition", Proc. IEEE 86 (1998), section III.A.
@@ -72,6 +71,11 @@ class Ink:
     polarity: Polarity
     scale: tuple[float, float]
 
+    @property
+    def picture(self) -> Grey:
+        """The amount as uint8 (h, w), light on dark."""
+        return np.rint(self.amount * 255).astype(np.uint8)
+
     def box(self, amount: Real) -> Box:
         """x, y, width and height, in pixels of the picture, of what is inked in `amount`."""
         rows, columns = np.flatnonzero(amount.any(axis=1)), np.flatnonzero(amount.any(axis=0))
@@ -83,14 +87,9 @@ class Ink:
 
 @dataclass(frozen=True, eq=False)
 class Fit:
-    """A digit in the MNIST box, with the steps that led there.
+    """A digit in the MNIST box, and the steps that led there, as in `preprocess.PictureSteps`.
 
-    Attributes:
-      image: What the network sees: uint8 (28, 28), light on dark.
-      grey: The picture as worked on, uint8 (h, w).
-      ink: The ink found on it, uint8 (h, w), light on dark.
-      box: x, y, width and height of the digit in pixels of the picture.
-      polarity: "dark on light" or "light on dark", of the picture.
+    The image is uint8 (28, 28), and the box in pixels of the picture that was given.
     """
 
     image: Grey
@@ -112,8 +111,7 @@ def fit(grey: NDArray[Any], *, where: object = None) -> Fit:
       DataError: Not such an array.
     """
     ink = find_ink(grey, one_digit, where=where)
-    shown = np.rint(ink.amount * 255).astype(np.uint8)
-    return Fit(to_box(ink.amount), ink.grey, shown, ink.box(ink.amount), ink.polarity)
+    return Fit(to_box(ink.amount), ink.grey, ink.picture, ink.box(ink.amount), ink.polarity)
 
 
 def find_ink(
@@ -126,11 +124,9 @@ def find_ink(
       choose: Which connected strokes to keep, given the mask of all and the contrast.
       work_px: Longer side of the picture to work on; larger ones are shrunk to it.
       where: Its name for messages.
-
-    Raises:
-      NothingDrawn: Nothing is drawn on it.
-      DataError: Not such an array.
     """
+    from scipy import ndimage
+
     if grey.ndim != 2 or grey.dtype != np.uint8 or not grey.size:
         raise DataError(
             "E322",
@@ -164,10 +160,10 @@ def find_ink(
         raise _nothing_drawn(where, contrast=round(level, 1))
     # The soft edge of a stroke: beside it, above the noise, and no part of what was dropped.
     noise *= 2 * radius + 1
-    soft = _grow(strokes, max(2, 1 + radius)) & (
-        contrast > max(min(3 * noise, 0.5 * level), 0.02 * level)
-    )
-    soft &= strokes | ~inked
+    size = 2 * max(2, 1 + radius) + 1
+    near = ndimage.maximum_filter(strokes.view(np.uint8), size, mode="constant").view(np.bool_)
+    least = max(min(3 * noise, 0.5 * level), 0.02 * level)
+    soft = near & (contrast > least) & (strokes | ~inked)
     amount = np.zeros_like(contrast)
     amount[soft] = np.clip(contrast[soft] / np.float32(level), 0, 1)
     scale = (grey.shape[0] / work.shape[0], grey.shape[1] / work.shape[1])
@@ -235,8 +231,10 @@ def _paper(smooth: Real, width: float) -> tuple[Real, float]:
     the edges of shadows where they are, so these show no contrast. Noise lifts a closing; the
     middle contrast of what is paper takes that off again.
     """
+    from scipy import ndimage
+
     size = int(min(max(6 * width, 9.0), max(smooth.shape) / 2)) | 1
-    paper = closing(smooth, size)
+    paper: Real = ndimage.grey_closing(smooth, size, mode="reflect")
     sample = _sample(paper - smooth)
     empty = sample[sample < otsu(sample)]
     if not empty.size:
@@ -247,11 +245,11 @@ def _paper(smooth: Real, width: float) -> tuple[Real, float]:
 
 def _upper_quartile(values: Real) -> float:
     """`np.percentile(values, 75)`, which takes 60 us for a small picture, in 10."""
-    place = 0.75 * (len(values) - 1)
-    low = int(place)
-    ends = np.partition(values, (low, min(low + 1, len(values) - 1)))
-    a, b = ends[low], ends[min(low + 1, len(values) - 1)]
-    share = place - low
+    position = 0.75 * (len(values) - 1)
+    low = int(position)
+    high = min(low + 1, len(values) - 1)
+    a, b = np.partition(values, (low, high))[[low, high]]
+    share = position - low
     # As numpy's: from the nearer end.
     return float(a + (b - a) * share if share < 0.5 else b - (b - a) * (1 - share))
 
@@ -269,16 +267,6 @@ def local_mean(x: Real, radius: int) -> Real:
         return x
     mean: Real = ndimage.uniform_filter(x, 2 * radius + 1, mode="reflect")
     return mean
-
-
-def closing(x: Real, size: int) -> Real:
-    """Maximum, then minimum over a square: dark parts narrower than `size` disappear."""
-    from scipy import ndimage
-
-    for filter1d in (ndimage.maximum_filter1d, ndimage.minimum_filter1d):
-        for axis in (0, 1):
-            x = filter1d(x, size, axis, mode="reflect")
-    return x
 
 
 def otsu(x: Real) -> float:
@@ -367,10 +355,7 @@ class Parts:
 
     def mask(self, keep: list[int]) -> Mask:
         """Where the parts of these numbers are."""
-        table = np.zeros(len(self) + 1, bool)
-        table[[part + 1 for part in keep]] = True
-        chosen: Mask = table[self.labels]
-        return chosen
+        return np.isin(self.labels, [part + 1 for part in keep])
 
 
 def parts_of(mask: Mask, contrast: Real) -> Parts:
@@ -378,8 +363,8 @@ def parts_of(mask: Mask, contrast: Real) -> Parts:
     from scipy import ndimage
 
     labels, n = ndimage.label(mask, np.ones((3, 3)))
-    found = ndimage.find_objects(labels)
-    boxes = np.array([(y.start, y.stop, x.start, x.stop) for y, x in found], np.int64)
+    windows = ndimage.find_objects(labels)
+    boxes = np.array([(y.start, y.stop, x.start, x.stop) for y, x in windows], np.int64)
     boxes = boxes.reshape(-1, 4)
     mass = np.bincount(labels[mask], contrast[mask], n + 1)[1:].astype(np.float64)
     rim = np.concatenate([labels[0], labels[-1], labels[1:-1, 0], labels[1:-1, -1]])
@@ -421,15 +406,6 @@ def gap(a: NDArray[np.int64], b: NDArray[np.int64]) -> int:
 def union(a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[np.int64]:
     """The box around two boxes."""
     return np.array([min(a[0], b[0]), max(a[1], b[1]), min(a[2], b[2]), max(a[3], b[3])])
-
-
-def _grow(mask: Mask, radius: int) -> Mask:
-    from scipy import ndimage
-
-    size = 2 * radius + 1
-    wide = ndimage.maximum_filter(mask.view(np.uint8), size, mode="constant")
-    grown: Mask = wide.view(np.bool_)
-    return grown
 
 
 # Ink to box.

@@ -50,13 +50,12 @@ class Digit:
 
 @dataclass(frozen=True, eq=False)
 class Page:
-    """The digits of a page.
+    """The lines of a page from top to bottom, each with its digits from left to right.
 
     Attributes:
-      lines: Lines from top to bottom, each with its digits from left to right.
       grey: The picture as worked on, uint8 (h, w).
       ink: The ink found on it, uint8 (h, w), light on dark.
-      polarity: "dark on light" or "light on dark", of the picture.
+      polarity: How ink and paper stand to each other on the picture.
     """
 
     lines: tuple[tuple[Digit, ...], ...]
@@ -78,12 +77,11 @@ def read_page(grey: NDArray[Any], *, where: object = None) -> Page:
     """
     ink = find_ink(grey, _all_strokes, work_px=WORK_PX, where=where)
     parts = parts_of(ink.strokes, ink.amount)
-    lines = [
-        tuple(_digit(ink, parts, group, cut) for group, cut in _cut(ink, parts, line))
+    lines = tuple(
+        tuple(_digit(ink, parts, group, cut) for group in line for cut in _cuts(ink, parts, group))
         for line in _lines(parts, _groups(parts))
-    ]
-    shown = np.rint(ink.amount * 255).astype(np.uint8)
-    return Page(tuple(lines), ink.grey, shown, ink.polarity)
+    )
+    return Page(lines, ink.grey, ink.picture, ink.polarity)
 
 
 def _all_strokes(mask: Mask, contrast: Real) -> Mask:
@@ -163,11 +161,9 @@ def _belong(a: Bounds, b: Bounds, usual: float) -> bool:
     both = union(a, b)
     if _height(both) > 1.5 * usual or _width(both) > 1.3 * max(usual, _height(both)):
         return False
-    smaller = min(_height(a), _height(b))
-    above = _overlap(a, b, 1) >= 0.5 * min(_width(a), _width(b))
-    if above:
-        return gap(a, b) <= 0.25 * usual
-    apart = gap(a, b)
+    smaller, apart = min(_height(a), _height(b)), gap(a, b)
+    if _overlap(a, b, 1) >= 0.5 * min(_width(a), _width(b)):
+        return apart <= 0.25 * usual
     return (smaller < 0.5 * usual and apart <= 0.15 * usual) or (
         smaller < 0.7 * usual and apart <= 0.08 * usual  # the pen was lifted, or a rule cut it
     )
@@ -196,16 +192,10 @@ def _lines(parts: Parts, groups: list[_Group]) -> list[list[_Group]]:
 # Touching digits.
 
 
-def _cut(ink: Ink, parts: Parts, line: list[_Group]) -> list[tuple[_Group, tuple[int, int] | None]]:
-    """The digits of a line; a smear that is clearly two is cut in two, by columns (from, to)."""
-    digits: list[tuple[_Group, tuple[int, int] | None]] = []
-    for group in line:
-        at = _seam(ink, parts, group)
-        if at is None:
-            digits.append((group, None))
-        else:
-            digits += [(group, (0, at)), (group, (at, ink.amount.shape[1]))]
-    return digits
+def _cuts(ink: Ink, parts: Parts, group: _Group) -> list[tuple[int, int]]:
+    """Columns (from, to) of the digits of a group: a smear that is clearly two is cut in two."""
+    width, seam = ink.amount.shape[1], _seam(ink, parts, group)
+    return [(0, width)] if seam is None else [(0, seam), (seam, width)]
 
 
 def _seam(ink: Ink, parts: Parts, group: _Group) -> int | None:
@@ -231,20 +221,17 @@ def _seam(ink: Ink, parts: Parts, group: _Group) -> int | None:
     return int(left) + at
 
 
-def _digit(ink: Ink, parts: Parts, group: _Group, cut: tuple[int, int] | None) -> Digit:
-    """Fit the ink of one group, soft edges included."""
+def _digit(ink: Ink, parts: Parts, group: _Group, cut: tuple[int, int]) -> Digit:
+    """Fit the ink of one group between two columns, soft edges included."""
     top, bottom, left, right = (int(side) for side in group.bounds)
-    if cut is not None:
-        left, right = max(left, cut[0]), min(right, cut[1])
     edge = 1 + max(ink.grey.shape) // 300
-    if cut is None or cut[0] == 0:
-        left = max(0, left - edge)
-    if cut is None or cut[0]:
-        right += edge
+    left = max(0, left - edge) if cut[0] == 0 else max(left, cut[0])
+    right = right + edge if cut[1] == ink.amount.shape[1] else min(right, cut[1])
     window = (slice(max(0, top - edge), bottom + edge), slice(left, right))
     labels = parts.labels[window]
-    own = np.isin(labels, [part + 1 for part in group.parts])
-    amount = np.where(own | (labels == 0), ink.amount[window], 0)
+    amount = np.where(
+        np.isin(labels, [0, *(part + 1 for part in group.parts)]), ink.amount[window], 0
+    )
     whole = np.zeros_like(ink.amount)
     whole[window] = amount
     return Digit(to_box(amount), ink.box(whole))

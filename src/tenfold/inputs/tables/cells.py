@@ -55,10 +55,6 @@ def from_frame(frame: "pd.DataFrame", name: str = "table") -> Cells:
     """The cells of a pandas frame; numbers, dates, durations and bytes become their plain text.
 
     Levels of the index that have a name are columns too. Durations are read in seconds.
-
-    Raises:
-      DataError: No rows, names that repeat, a column of nested values or of bytes that are no text,
-        or a cell longer than `MAX_CELL`.
     """
     import pandas as pd
 
@@ -74,11 +70,7 @@ def from_frame(frame: "pd.DataFrame", name: str = "table") -> Cells:
 
 
 def column_names(header: Sequence[str] | None, width: int, where: object) -> list[str]:
-    """The names of a table's columns; their positions where there is no header.
-
-    Raises:
-      DataError: Two columns have the same name, or there are more than `MAX_COLUMNS`.
-    """
+    """The names of a table's columns; their positions where there is no header."""
     if width > MAX_COLUMNS:
         raise DataError(
             "E217", "Too many columns", where=where, expected=f"<= {MAX_COLUMNS}", n=width
@@ -103,11 +95,7 @@ def column_names(header: Sequence[str] | None, width: int, where: object) -> lis
 
 
 def clean(frame: "pd.DataFrame", where: object) -> "pd.DataFrame":
-    """Cells without blanks around, in the one form that Unicode has for equal text (NFC).
-
-    Raises:
-      DataError: A cell longer than `MAX_CELL`.
-    """
+    """Cells without blanks around, in the one form that Unicode has for equal text (NFC)."""
     for name in frame.columns:
         frame[name] = frame[name].str.strip().str.normalize("NFC")
         longest = int(frame[name].str.len().max())
@@ -116,7 +104,7 @@ def clean(frame: "pd.DataFrame", where: object) -> "pd.DataFrame":
     return frame
 
 
-def too_long(where: object, **place: object) -> DataError:
+def too_long(where: object, **facts: object) -> DataError:
     """The error of a cell that is longer than `MAX_CELL`."""
     return DataError(
         "E224",
@@ -124,7 +112,7 @@ def too_long(where: object, **place: object) -> DataError:
         where=where,
         expected=f"at most {MAX_CELL:,} characters",
         fix="Leave its column out of the file",
-        **place,
+        **facts,
     )
 
 

@@ -1,7 +1,7 @@
-"""Columns: what kind each one is, and how its cells become arrays. The reader of table models.
+"""Columns: what kind each one is, and how its cells of text become arrays.
 
-Cells are text here. `infer_kind` looks at training data; everything after goes by the kinds that
-the contract has stored, so a cell is read alike when a model is made and when it is asked.
+`infer_kind` looks at training data; everything after goes by the kinds that the contract has
+stored, so a cell is read alike when a model is made and when it is asked.
 """
 
 import re
@@ -31,7 +31,6 @@ from tenfold.inputs.tables.numbers import (
     number_format,
     parse_numbers,
     sentinel_remark,
-    shows_mark,
     unit_remark,
 )
 
@@ -119,7 +118,6 @@ class Profile:
     """What a column is taken for, and why.
 
     Attributes:
-      kind: Its kind.
       n_missing: Cells that say nothing.
       n_distinct: Different values among the others.
       n_unreadable: Cells that are not of the kind; they count as missing.
@@ -137,13 +135,7 @@ class Profile:
 
 
 def profile(name: str, cells: "pd.Series[str]", kind: str | None = None) -> Profile:
-    """Say what a column is.
-
-    Args:
-      name: Its header.
-      cells: Its cells, text.
-      kind: Overrules what the cells suggest.
-    """
+    """Say what a column is; a `kind` overrules what its cells suggest."""
     missing = is_missing(cells)
     present = cells[~missing]
     kind = split_kind(kind)[0] if kind else infer_kind(name, cells)
@@ -179,7 +171,8 @@ def infer_kind(name: str, cells: "pd.Series[str]") -> ColumnKind:
         if are_numeric_dates(name, present):
             return "date"
         return "identifier" if _is_row_number(name, numbers, n_distinct) else "number"
-    if present.str.match(DATE_LIKE).mean() >= MOSTLY and _share_of_dates(present) >= MOSTLY:
+    looks_dated = present.str.match(DATE_LIKE).mean() >= MOSTLY
+    if looks_dated and (~np.isnat(parse_dates(present))).mean() >= MOSTLY:
         return "date"
     words = present.str.count(r"\s+").mean() + 1
     different = n_distinct / len(present)
@@ -227,10 +220,6 @@ def _is_row_number(name: str, numbers: NDArray[np.float64], n_distinct: int) -> 
     return (begins_low and (is_dense or no_pair)) or (is_dense and first >= HIGH_NUMBER)
 
 
-def _share_of_dates(cells: "pd.Series[str]") -> float:
-    return float((~np.isnat(parse_dates(cells))).mean())
-
-
 def parse(column: Column, cells: "pd.Series[str]") -> NDArray[Any]:
     """A column's cells as the array of its kind (see `Table`)."""
     if column.kind == "number":
@@ -272,15 +261,11 @@ class FileStyle:
     @classmethod
     def of(cls, cells: Cells, kinds: Mapping[str, str]) -> "FileStyle":
         """The style of a file whose columns have these kinds."""
-        columns = {name: cells.frame[name] for name in kinds}
-        dates = [
-            choose_date_format(columns[name]) for name, kind in kinds.items() if kind == "date"
-        ]
-        return cls(
-            common_mark(shows_mark(columns[n]) for n, kind in kinds.items() if kind == "number"),
-            tuple(choice.form for choice in dates if choice.other is None),
-            cells.separator,
-        )
+        numbers = [cells.frame[name] for name, kind in kinds.items() if kind == "number"]
+        dates = [cells.frame[name] for name, kind in kinds.items() if kind == "date"]
+        choices = map(choose_date_format, dates)
+        forms = tuple(choice.form for choice in choices if choice.other is None)
+        return cls(common_mark(numbers), forms, cells.separator)
 
 
 def describe(
@@ -288,19 +273,17 @@ def describe(
 ) -> tuple[Column, list[str]]:
     """A column of training data, with how its cells are written, and what a reader should know.
 
-    Args:
-      name: Its header.
-      kind: Its kind; behind a colon may stand how its cells are written: `number:,` has a decimal
-        comma, `date:%d/%m/%Y` a format.
-      cells: Its cells, text.
-      style: How other columns of the file are written.
+    Behind the kind and a colon may stand how its cells are written: `number:,` has a decimal comma,
+    `date:%d/%m/%Y` a format. Else its cells show it, and the `style` of the file's other columns.
     """
     style = style or FileStyle()
     kind, written = split_kind(kind)
     column = Column.model_validate({"name": name, "kind": kind})
     if kind == "number":
-        asked = NumberFormat("," if written == "," else ".") if written else None
-        form = asked or number_format(cells, style.decimal, style.separator)
+        if written:
+            form = NumberFormat("," if written == "," else ".")
+        else:
+            form = number_format(cells, style.decimal, style.separator)
         update: dict[str, object] = {"decimal": form.decimal, "grouped": form.decimal == ","}
         remarks = (
             _number_remark(name, form),
@@ -330,10 +313,10 @@ def _number_remark(name: str, form: NumberFormat) -> str | None:
 
     other: DecimalMark = "." if form.decimal == "," else ","
     cell = pd.Series([form.example], dtype=str)
-    one, two = (f"{parse_numbers(cell, mark)[0]:g}" for mark in (form.decimal, other))
+    number, rival = (f"{parse_numbers(cell, mark)[0]:g}" for mark in (form.decimal, other))
     doubt = "" if form.is_certain else ", which is a guess"
-    fix = f"--column '{name}=number:{other}' reads {two}"
-    return f"{name}: {form.example} is read as {one}{doubt}; {fix}"
+    fix = f"--column '{name}=number:{other}' reads {rival}"
+    return f"{name}: {form.example} is read as {number}{doubt}; {fix}"
 
 
 def as_cells(table: Table) -> dict[str, list[str]]:
@@ -361,9 +344,6 @@ def read_rows(cells: Cells, contract: TableInput) -> tuple[Table, list[str]]:
 
     Columns are found by name, in any order. Returned beside the table: one line each for columns
     that are not used, cells that cannot be read and categories that training never saw.
-
-    Raises:
-      DataError: Columns that are missing, all of them in one message.
     """
     frame, notes = cells.frame, []
     wanted = [column.name for column in contract.columns]
@@ -396,8 +376,8 @@ def _remarks(
         wrong = np.flatnonzero(gone & ~is_missing(cells).to_numpy())
         what = f"not a {column.kind}, read as missing"
     elif column.kind in ("category", "yes/no") and len(column.levels) < MAX_LEVELS:
-        known = {*column.levels, ""}
-        wrong = np.flatnonzero([value not in known for value in values])
+        levels_seen = {*column.levels, ""}
+        wrong = np.flatnonzero([value not in levels_seen for value in values])
         what = "never seen in training"
     else:
         return []

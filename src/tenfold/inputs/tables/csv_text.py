@@ -45,20 +45,10 @@ MAX_TITLES = 10
 TOO_LONG = "field larger than field limit"
 """What Python's `csv` module says of a cell that is longer than it reads."""
 
-HINT = "Name it, as in --encoding cp1250, cp1251, gbk or shift_jis"
-
 
 @dataclass(frozen=True)
 class TextOptions:
-    """What is asked of a file of text; None leaves it to what the file shows.
-
-    Attributes:
-      header: Whether the first row holds names.
-      separator: The character between cells.
-      encoding: The encoding, as Python calls it.
-      otherwise: The encoding of text that is neither UTF-8 nor UTF-16.
-      known: Names of columns that are looked for: a first row with one of them is a header.
-    """
+    """What is asked of a file of text, as arguments of `read.read_table`."""
 
     header: bool | None = None
     separator: str | None = None
@@ -103,23 +93,17 @@ class Dialect:
 
 
 def read_csv_text(content: bytes, path: Path, asked: TextOptions) -> Cells:
-    """Read the bytes of a CSV file at a path.
-
-    Raises:
-      DataError: No rows, rows of another length (with their lines), names that repeat.
-      FormatError: Not text, bytes that are not of the encoding, or an unclosed quote.
-    """
+    """Read the bytes of a CSV file at a path; the errors are those of `read.read_table`."""
     text, encoding, n_replaced = decode_text(content, path, asked)
     text = text.strip("\r\n")
     text, declared, n_skipped = _without_preamble(text)
     if asked.separator is None and declared is None:
         text = _with_tabs(text)
-    dialect = sniff(text, asked.separator or declared, path)
+    dialect = _sniff(text, asked.separator or declared, path)
     n_titles = 0
     if asked.header is not False:
         text, n_titles = _without_titles(text, dialect)
-        n_skipped += n_titles
-    rows = _check_widths(text, dialect, path, n_skipped)
+    rows = _check_widths(text, dialect, path, n_skipped + n_titles)
     named = _has_header(rows, asked.known) if asked.header is None else asked.header
     names = column_names(rows[0] if named else None, dialect.width, path)
     frame = _parse(text, dialect, names, skip_first=named)
@@ -144,16 +128,8 @@ def decode_text(content: bytes, where: object, asked: TextOptions) -> tuple[str,
     A byte order mark decides; without one the text is UTF-8, or UTF-16 where every other byte is
     0. Other bytes are Windows-1252 where they stand alone among letters of ASCII. What looks like
     UTF-8 but for a few bytes, or like an alphabet of its own, is refused: guessing would read other
-    letters.
-
-    Args:
-      content: The bytes of the file.
-      where: Its name for messages.
-      asked: Its `encoding` overrules what the bytes show; a few characters that it does not have
-        are replaced.
-
-    Raises:
-      FormatError: No text, or no encoding that fits.
+    letters. An encoding that is asked for overrules the bytes, and a few characters that it does
+    not have are replaced.
     """
     if asked.encoding is not None:
         return _decode_as(content, where, asked.encoding)
@@ -238,7 +214,7 @@ def _decode_foreign(content: bytes, where: object, error: UnicodeDecodeError) ->
             "The encoding cannot be told",
             where=where,
             expected="UTF-8, UTF-16 or Windows-1252",
-            fix=HINT,
+            fix="Name it, as in --encoding cp1250, cp1251, gbk or shift_jis",
             line=line,
         ) from error
     if "\ufffd" in text:
@@ -344,12 +320,8 @@ def _is_single_quoted(text: str, separator: str) -> bool:
     return any(all(column) for column in zip(*quoted, strict=False))
 
 
-def sniff(text: str, separator: str | None, where: object) -> Dialect:
-    """The separator and quotes under which the most rows have the same number of cells.
-
-    Raises:
-      DataError: There is no text.
-    """
+def _sniff(text: str, separator: str | None, where: object) -> Dialect:
+    """The separator and quotes under which the most rows have the same number of cells."""
     if not text.strip():
         raise DataError("E215", "Empty file", where=where, expected="rows of cells")
     candidates = [separator] if separator else list(SEPARATORS)

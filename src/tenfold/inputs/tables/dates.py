@@ -96,16 +96,18 @@ def choose_date_format(cells: "pd.Series[str]", others: Iterable[DateFormat] = (
             fitting.append(form)
     if len(fitting) < 2:
         return DateChoice(fitting[0] if fitting else "ISO8601")
-    if known := [form for form in fitting if form in set(others)]:
-        return DateChoice(known[0])
+    if shared := [form for form in fitting if form in set(others)]:
+        return DateChoice(shared[0])
     read = {form: read_dates(rest, form) for form in fitting}
     order = {form: _regularity(read[form]) for form in fitting}
     best = max(fitting, key=lambda form: order[form])
-    clear = [form for form in fitting if _is_clearly_more(order[best], order[form])]
-    rivals = [form for form in fitting if form != best and form not in clear]
-    if not rivals:
+    runs, share = order[best]
+    as_good = [
+        form for form in fitting if order[form][0] == runs and share <= order[form][1] + CLEARER
+    ]
+    if len(as_good) < 2:
         return DateChoice(best)
-    best, other = sorted([best, *rivals], key=fitting.index)[:2]
+    best, other = as_good[:2]
     differs = np.flatnonzero(read[best] != read[other])
     return DateChoice(best, other, str(rest.iloc[int(differs[0])]))
 
@@ -130,10 +132,6 @@ def _regularity(dates: Dates) -> tuple[bool, float]:
 
 def _share_of_most_common(steps: NDArray[np.int64]) -> float:
     return float(np.unique(steps, return_counts=True)[1].max() / len(steps))
-
-
-def _is_clearly_more(best: tuple[bool, float], other: tuple[bool, float]) -> bool:
-    return best[0] > other[0] or (best[0] == other[0] and best[1] > other[1] + CLEARER)
 
 
 def _numeric_format(cells: "pd.Series[str]") -> DateFormat | None:
@@ -162,18 +160,15 @@ def are_numeric_dates(name: str, cells: "pd.Series[str]") -> bool:
 def parse_dates(cells: "pd.Series[str]", form: DateFormat | None = None) -> Dates:
     """Dates of cells, datetime64[s] (n,), in UTC; NaT where a cell is none.
 
-    Args:
-      cells: Text.
-      form: How they are written where not in ISO 8601; None: as most cells show.
+    `form` is how they are written where not in ISO 8601; None: as most cells show.
     """
     form = form or choose_date_format(cells).form
+    forms: tuple[DateFormat, DateFormat] = ("ISO8601", form)
     if form in EPOCHS or form in ("%Y%m%d", "%Y%m"):
-        dates = read_dates(cells, form)
-        form = "ISO8601"
-    else:
-        dates = read_dates(cells, "ISO8601")
+        forms = (form, "ISO8601")
+    dates = read_dates(cells, forms[0])
     if np.isnat(dates).any():
-        dates = np.where(np.isnat(dates), read_dates(cells, form), dates)
+        dates = np.where(np.isnat(dates), read_dates(cells, forms[1]), dates)
     return dates
 
 

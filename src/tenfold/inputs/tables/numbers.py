@@ -91,41 +91,30 @@ def number_format(
     Args:
       cells: Text.
       others: The decimal mark that other columns of the file show; None: they show none.
-      separator: What separates the cells of the file: programs set to a decimal comma write
-        semicolons.
+      separator: Of the file's cells: programs set to a decimal comma write semicolons.
     """
     shown, points, commas = _marked(cells)
     if shown is not None:
         return NumberFormat(shown, _first(points if shown == "," else commas))
-    if not len(points) and not len(commas):
-        return NumberFormat(others or ".")
-    unclear = points if len(points) else commas
-    if others is not None:
-        return NumberFormat(others, _first(unclear))
-    as_group: DecimalMark = "," if len(points) else "."
-    as_decimal: DecimalMark = "." if len(points) else ","
-    whole = bare(cells)
+    example = _first(points if len(points) else commas)
+    if others is not None or not example:
+        return NumberFormat(others or ".", example)
+    whole, is_point = bare(cells), len(points) > 0
     if whole.str.match(LONG).any():
-        return NumberFormat(as_decimal, _first(unclear))
+        return NumberFormat("." if is_point else ",", example)
     if whole.str.match(SHORT).any():
-        return NumberFormat(as_group, _first(unclear))
-    guess: DecimalMark = "," if separator == ";" else "."
-    return NumberFormat(guess, _first(unclear), is_certain=False)
+        return NumberFormat("," if is_point else ".", example)
+    return NumberFormat("," if separator == ";" else ".", example, is_certain=False)
 
 
 def _first(cells: "pd.Series[str]") -> str:
     return str(cells.iloc[0]) if len(cells) else ""
 
 
-def shows_mark(cells: "pd.Series[str]") -> DecimalMark | None:
-    """The decimal mark that most cells show without doubt; None where as many show the other."""
-    return _marked(cells)[0]
-
-
 def _marked(
     cells: "pd.Series[str]",
 ) -> tuple[DecimalMark | None, "pd.Series[str]", "pd.Series[str]"]:
-    """The mark that cells show, and those that could be thousands: with a point, with a comma."""
+    """The mark that most cells show, and those that could be thousands: with a point, a comma."""
     text = cells[cells.str.contains("[.,]", regex=True)]
     if not len(text):
         return None, text, text
@@ -136,13 +125,13 @@ def _marked(
     return None if n_point == n_comma else shown, points, commas
 
 
-def common_mark(marks: Iterable[DecimalMark | None]) -> DecimalMark | None:
+def common_mark(columns: Iterable["pd.Series[str]"]) -> DecimalMark | None:
     """The decimal mark that most columns of a file show; None where as many show the other."""
-    shown = [mark for mark in marks if mark is not None]
-    n_comma = shown.count(",")
-    if 2 * n_comma == len(shown):
+    marks = [_marked(cells)[0] for cells in columns]
+    n_point, n_comma = marks.count("."), marks.count(",")
+    if n_point == n_comma:
         return None
-    return "," if 2 * n_comma > len(shown) else "."
+    return "," if n_comma > n_point else "."
 
 
 def parse_numbers(
@@ -186,14 +175,12 @@ def bare(cells: "pd.Series[str]") -> "pd.Series[str]":
     text = text.str.replace(r"^\((.*\d.*)\)$", r"-\1", regex=True)
     text = text.str.replace(BEHIND, "", regex=True).str.replace(BEFORE, r"\1", regex=True)
     text = text.str.replace(r"^(\d[\d., ]*)-$", r"-\1", regex=True)
-    text = text.str.replace(BLANK_GROUPS, _joined, regex=True)
+    text = text.str.replace(
+        BLANK_GROUPS, lambda groups: groups[1] + re.sub(r"\D", "", groups[2]), regex=True
+    )
     changed = cells.copy()
     changed[is_odd.to_numpy(bool)] = text.to_numpy()
     return changed
-
-
-def _joined(groups: "re.Match[str]") -> str:
-    return groups[1] + re.sub(r"\D", "", groups[2])
 
 
 def _with_point(text: "pd.Series[str]", decimal: DecimalMark, grouped: bool) -> "pd.Series[str]":
@@ -211,20 +198,14 @@ def _with_point(text: "pd.Series[str]", decimal: DecimalMark, grouped: bool) -> 
     return text.mask(is_point, points).mask(is_comma, commas)
 
 
-def units_of(cells: "pd.Series[str]") -> dict[str, int]:
-    """How many cells have which currency or percent sign; "" counts the cells without any."""
-    text = cells.str.translate(SIGNS)
-    before = text.str.extract(rf"^[-+(]?\s*({CURRENCY})\s*[-+.\d]", expand=False)
-    behind = text.str.extract(rf"\d[.\s]*({CURRENCY}|%)\)?$", expand=False)
-    counts = before.fillna(behind).fillna("").value_counts()
-    return {str(unit): int(n) for unit, n in counts.items()}
-
-
 def unit_remark(name: str, cells: "pd.Series[str]") -> str | None:
     """A line about numbers in several units, which are read as if it were one; None without."""
     if cells.str.fullmatch(rf"(?:{PLAIN})?").all():
         return None
-    counts = units_of(cells)
+    text = cells.str.translate(SIGNS)
+    before = text.str.extract(rf"^[-+(]?\s*({CURRENCY})\s*[-+.\d]", expand=False)
+    behind = text.str.extract(rf"\d[.\s]*({CURRENCY}|%)\)?$", expand=False)
+    counts = dict(before.fillna(behind).fillna("").value_counts())
     if len(counts) < 2 or (len(counts) == 2 and "" in counts and "%" not in counts):
         return None
     kinds = [f"{unit or 'none'} ({n:,})" for unit, n in counts.items()]

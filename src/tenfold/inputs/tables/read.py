@@ -1,19 +1,27 @@
 """Files of tables as cells of text: CSV and its kin, Parquet, Feather, Excel, JSON, also packed.
 
-What a file is shows in its first bytes; its name decides where they do not.
+What a file is shows in its first bytes; its name decides where they do not. What a small file
+claims to hold is looked at before it takes memory: runs and dictionaries let a thousand bytes stand
+for a million rows.
 """
 
-from collections.abc import Sequence
+import io
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tenfold.core import files
-from tenfold.core.errors import DataError
-from tenfold.inputs.tables import arrow, excel, json_rows
+from tenfold.core.errors import DataError, FormatError, TenfoldError
 from tenfold.inputs.tables.cells import Cells, from_frame
 from tenfold.inputs.tables.csv_text import TextOptions, decode_text, read_csv_text
-from tenfold.inputs.tables.unpack import GZIP, ZIP, check_cells, gunzip, unzip_one
+from tenfold.inputs.tables.unpack import GZIP, ZIP, check_cells, gunzip, open_zip, unzip_one
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 TEXT_SUFFIXES = {".csv", ".tsv", ".txt", ".data"}
 JSON_LINES = {".jsonl", ".ndjson"}
@@ -54,18 +62,19 @@ UNREAD = {
 
 UNREAD_PACKED = {".bz2", ".xz", ".zst", ".7z", ".rar", ".tar", ".tgz"}
 
-OLE = b"\xd0\xcf\x11\xe0"
-"""How Excel workbooks before 2007 begin."""
+PARQUET, FEATHER, OLE = b"PAR1", b"ARROW1", b"\xd0\xcf\x11\xe0"
+"""How Parquet, Arrow files (Feather, version 2) and Excel workbooks before 2007 begin."""
+
+SHEET = "xl/workbook.xml"
+"""The part that a zip archive has if it is a workbook (ECMA-376, part 1, 12.3.23)."""
 
 MAX_BYTES = 2 << 30
+LEAST_TEXT, TEXT_A_BYTE = 256 << 20, 16
+"""Bytes of text that every typed file may hold, and so many more for each of its bytes."""
 
 
 def is_table_name(path: Path) -> bool:
-    """Whether a file is called like a table that is read, packed or not.
-
-    Raises:
-      DataError: It is called like a table of a kind that is not read.
-    """
+    """Whether a file is called like a table that is read, packed or not."""
     suffixes = [suffix.lower() for suffix in path.suffixes[-2:]]
     if not suffixes:
         return False
@@ -114,19 +123,15 @@ def read_table(
     name = path.name
     if content.startswith(GZIP):
         content, name = gunzip(content, path), name.removesuffix(".gz")
-    elif content.startswith(ZIP) and not excel.is_workbook(content, path):
+    elif content.startswith(ZIP) and not _is_workbook(content, path):
         name, content = unzip_one(content, path)
-    if name != path.name and not content.startswith((arrow.PARQUET, arrow.FEATHER, ZIP)):
+    if name != path.name and not content.startswith((PARQUET, FEATHER, ZIP)):
         check_cells(content.count(b"\n"), n_bytes, path)
     return replace(_read(content, path, PurePosixPath(name).suffix.lower(), asked), name=path.name)
 
 
 def is_text(path: Path) -> bool:
-    """Whether a file begins like text.
-
-    Raises:
-      FileError: It cannot be read.
-    """
+    """Whether a file begins like text."""
     with files.os_errors("read", path), path.open("rb") as file:
         start = file.read(512)
     return b"\0" not in start and not start.startswith(GZIP)
@@ -143,7 +148,9 @@ def read_frame(source: Any, name: str = "table") -> Cells:
     if isinstance(source, pd.DataFrame):
         return from_frame(source, name)
     if hasattr(source, "__arrow_c_stream__"):
-        return from_frame(arrow.frame_of_stream(source), name)
+        with _reading("An Arrow stream", "pyarrow", type(source).__name__):
+            import pyarrow
+        return from_frame(pyarrow.table(source).to_pandas(), name)
     raise DataError(
         "E418",
         "Nothing to load",
@@ -155,23 +162,22 @@ def read_frame(source: Any, name: str = "table") -> Cells:
 
 def _read(content: bytes, path: Path, suffix: str, asked: TextOptions) -> Cells:
     """The cells of unpacked bytes."""
-    if content.startswith(arrow.PARQUET):
-        frame, notes = arrow.read_parquet(content, path), ("Parquet",)
-    elif content.startswith(arrow.FEATHER):
-        frame, notes = arrow.read_feather(content, path), ("Feather",)
+    header = True
+    if content.startswith(PARQUET):
+        frame, notes = _read_parquet(content, path), ["Parquet"]
+    elif content.startswith(FEATHER):
+        frame, notes = _read_feather(content, path), ["Feather"]
     elif content.startswith(ZIP):
-        frame, sheet_notes = excel.read_workbook(content, path, asked.header)
-        cells = from_frame(frame, path.name)
-        return replace(cells, header=asked.header is not False, notes=sheet_notes)
+        header = asked.header is not False
+        frame, notes = _read_workbook(content, path, header)
     elif content.startswith(OLE):
         raise _unread(path, UNREAD[".xls"])
     elif suffix == ".json" or suffix in JSON_LINES:
         text, _, _ = decode_text(content, path, asked)
-        frame = json_rows.read_json_rows(text, path, by_line=suffix in JSON_LINES)
-        notes = ("JSON",)
+        frame, notes = _read_json(text, path, by_line=suffix in JSON_LINES), ["JSON"]
     else:
         return read_csv_text(content, path, asked)
-    return replace(from_frame(frame, path.name), notes=notes)
+    return replace(from_frame(frame, path.name), header=header, notes=tuple(notes))
 
 
 def _unread(path: Path, what: str) -> DataError:
@@ -182,3 +188,185 @@ def _unread(path: Path, what: str) -> DataError:
         expected="CSV, Parquet, Feather, Excel (.xlsx), JSON or JSON Lines, also as .gz or .zip",
         fix=f"It is {what}; save it as CSV",
     )
+
+
+@contextmanager
+def _reading(what: str, package: str, where: object) -> Iterator[None]:
+    """Turn the errors of another package into ours: it is not installed, or the file is damaged."""
+    try:
+        yield
+    except ImportError as error:
+        raise DataError(
+            "E220", f"{what} needs {package}", where=where, fix="pip install 'tenfold[tables]'"
+        ) from error
+    except TenfoldError:
+        raise
+    except Exception as error:  # those of pyarrow, openpyxl, zip and XML share no other base
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+        if what == "Excel":
+            raise FormatError("E236", "Damaged workbook", where=where, reason=reason) from error
+        raise FormatError("E221", f"Damaged {what}", where=where, reason=reason) from error
+
+
+# Parquet and Feather.
+
+
+def _read_parquet(content: bytes, path: Path) -> "pd.DataFrame":
+    with _reading("Parquet", "pyarrow", path):
+        from pyarrow import parquet
+
+        file = parquet.ParquetFile(io.BytesIO(content))
+        about = file.metadata
+        check_cells(about.num_rows * about.num_columns, len(content), path)
+        columns = [about.schema.column(i) for i in range(about.num_columns)]
+        texts = [column.path for column in columns if column.physical_type == "BYTE_ARRAY"]
+        # Dictionaries are kept: a text that repeats is one text in memory.
+        file = parquet.ParquetFile(io.BytesIO(content), read_dictionary=texts)
+        return _to_frame(file.read(), len(content), path)
+
+
+def _read_feather(content: bytes, path: Path) -> "pd.DataFrame":
+    with _reading("Feather", "pyarrow", path):
+        from pyarrow import BufferReader, ipc
+
+        reader = ipc.open_file(BufferReader(content))
+        n_rows = sum(reader.get_batch(i).num_rows for i in range(reader.num_record_batches))
+        check_cells(n_rows * len(reader.schema), len(content), path)
+        return _to_frame(reader.read_all(), len(content), path)
+
+
+def _to_frame(table: Any, n_bytes: int, path: Path) -> "pd.DataFrame":
+    """The table as a frame, after the text in it was measured."""
+    n_text = sum(_text_bytes(chunk) for column in table.columns for chunk in column.chunks)
+    most = max(LEAST_TEXT, TEXT_A_BYTE * n_bytes)
+    if n_text > most:
+        raise FormatError(
+            "E235",
+            "More text than a file of this size may hold",
+            where=path,
+            expected=f"at most {most} bytes",
+            n_text=n_text,
+            n_bytes=n_bytes,
+        )
+    frame: pd.DataFrame = table.to_pandas()
+    return frame
+
+
+def _text_bytes(chunk: Any) -> int:
+    """Bytes of the texts of a column, each counted as often as it stands there."""
+    from pyarrow import compute, int64, types
+
+    def is_text(kind: Any) -> bool:
+        tests = (types.is_string, types.is_large_string, types.is_binary, types.is_large_binary)
+        return any(test(kind) for test in tests)
+
+    if types.is_dictionary(chunk.type) and is_text(chunk.type.value_type):
+        lengths = compute.binary_length(chunk.dictionary).take(chunk.indices)
+    elif is_text(chunk.type):
+        lengths = compute.binary_length(chunk)
+    else:
+        return 0
+    return int(compute.sum(lengths.cast(int64())).as_py() or 0)
+
+
+# Excel: the first sheet of a workbook, values and never formulas.
+
+
+def _is_workbook(content: bytes, path: Path) -> bool:
+    with open_zip(content, path) as archive:
+        return SHEET in archive.namelist()
+
+
+def _read_workbook(content: bytes, path: Path, header: bool) -> tuple["pd.DataFrame", list[str]]:
+    """The frame of the first sheet, and what a reader should know.
+
+    The first row that is not empty holds the names of the columns, where there is a `header`. Of a
+    formula the value is read that Excel stored with it.
+    """
+    import pandas as pd
+
+    with _reading("Excel", "openpyxl", path):
+        import openpyxl
+
+        book = openpyxl.load_workbook(
+            io.BytesIO(content), read_only=True, data_only=True, keep_links=False
+        )
+        sheets = book.worksheets
+        rows = list(_sheet_rows(sheets[0], len(content), path)) if sheets else []
+    if not rows:
+        raise DataError("E436", "No rows", where=path, expected="at least one row of data")
+    width = max(map(len, rows))
+    check_cells(len(rows) * width, len(content), path)
+    rows = [[*row, *[None] * (width - len(row))] for row in rows]
+    notes = [f"Excel, sheet {sheets[0].title}"]
+    if len(sheets) > 1:
+        notes.append(f"{len(sheets) - 1} other sheets not read")
+    names = [str(i) for i in range(width)]
+    if header:
+        names = ["" if cell is None else str(cell) for cell in rows.pop(0)]
+    return pd.DataFrame(rows, columns=names, dtype=object), notes
+
+
+def _sheet_rows(sheet: Any, n_bytes: int, path: Path) -> Iterator[Sequence[Any]]:
+    """The rows that are not empty, without empty cells at their end."""
+    sheet.reset_dimensions()  # what the file says of them may be wrong
+    n_cells = 0
+    for row in sheet.iter_rows(values_only=True):
+        n_cells += 1 + len(row)
+        check_cells(n_cells, n_bytes, path)
+        width = max((i for i, cell in enumerate(row, 1) if cell not in (None, "")), default=0)
+        if width:
+            yield list(islice(row, width))
+
+
+# JSON.
+
+
+def _read_json(text: str, path: Path, *, by_line: bool) -> "pd.DataFrame":
+    """The frame of a JSON text; with `by_line` each line is a value of its own."""
+    if not by_line:
+        try:
+            return _json_frame(json.loads(text), path)
+        except json.JSONDecodeError as error:
+            if "\n" not in text.strip():
+                raise _damaged_json(path, error) from error
+        except RecursionError as error:
+            raise _damaged_json(path, error) from error
+    rows = []
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.strip():
+            try:
+                rows.append(json.loads(line))
+            except (ValueError, RecursionError) as error:
+                raise _damaged_json(f"{path}, line {number}", error) from error
+    return _json_frame(rows, path)
+
+
+def _json_frame(value: Any, path: Path) -> "pd.DataFrame":
+    """A list of objects, or an object of columns, rows or a single list, as a frame."""
+    import pandas as pd
+
+    if isinstance(value, Mapping):
+        names, body = value.get("columns"), value.get("data")
+        if isinstance(names, list) and isinstance(body, list):
+            return pd.DataFrame.from_records([dict(zip(names, row, strict=False)) for row in body])
+        inner = [item for item in value.values() if isinstance(item, list)]
+        if len(inner) == 1 and inner[0] and all(isinstance(row, Mapping) for row in inner[0]):
+            return pd.DataFrame.from_records(inner[0])
+        lengths = {len(column) if isinstance(column, list) else -1 for column in value.values()}
+        if len(lengths) == 1 and lengths != {-1}:
+            return pd.DataFrame(value)
+        if value and all(isinstance(column, Mapping) for column in value.values()):
+            keys = dict.fromkeys(key for column in value.values() for key in column)
+            return pd.DataFrame(
+                {name: [column.get(key) for key in keys] for name, column in value.items()}
+            )
+    if isinstance(value, list) and value and all(isinstance(row, Mapping) for row in value):
+        return pd.DataFrame.from_records(value)
+    expected = 'a list of objects, {"column": [values]}, or an object in each line'
+    raise DataError("E237", "JSON that is no table", where=path, expected=expected)
+
+
+def _damaged_json(where: object, error: Exception) -> FormatError:
+    reason = "too deep" if isinstance(error, RecursionError) else str(error)
+    return FormatError("E238", "Damaged JSON", where=where, reason=reason)

@@ -3,7 +3,7 @@
 import io
 import zipfile
 import zlib
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from tenfold.core.errors import DataError, FormatError
 
@@ -19,21 +19,15 @@ LEAST_CELLS, CELLS_A_BYTE = 10_000_000, 8
 GZIP, ZIP = b"\x1f\x8b", b"PK\x03\x04"
 """How gzip files (RFC 1952) and zip archives (APPNOTE.TXT, 4.3.7) begin."""
 
-Archive = zipfile.ZipFile
 
-
-def unpacked_bytes(n_packed: int) -> int:
+def _most_bytes(n_packed: int) -> int:
     """How many bytes may come out of so many packed ones."""
     return max(LEAST_BYTES, MAX_RATIO * n_packed)
 
 
 def gunzip(content: bytes, path: Path) -> bytes:
-    """The file in a gzip file; several members follow each other.
-
-    Raises:
-      FormatError: Damaged, or larger than it may be.
-    """
-    limit, parts, n_bytes = unpacked_bytes(len(content)), list[bytes](), 0
+    """The file in a gzip file; several members follow each other."""
+    limit, parts, n_bytes = _most_bytes(len(content)), list[bytes](), 0
     while content:
         inflater = zlib.decompressobj(16 + zlib.MAX_WBITS)
         try:
@@ -50,17 +44,12 @@ def gunzip(content: bytes, path: Path) -> bytes:
 
 
 def unzip_one(content: bytes, path: Path) -> tuple[str, bytes]:
-    """Name and bytes of the one file in a zip archive; what macOS and folders add does not count.
-
-    Raises:
-      DataError: No file in it, or several.
-      FormatError: Damaged, encrypted, or larger than it may be.
-    """
+    """Name and bytes of the one file in a zip archive; what macOS and folders add aside."""
     with open_zip(content, path) as archive:
         inner = [
             member
             for member in archive.infolist()
-            if not member.is_dir() and not _is_hidden(PurePosixPath(member.filename))
+            if not member.is_dir() and not _is_hidden(member.filename)
         ]
         if len(inner) != 1:
             raise DataError(
@@ -78,11 +67,7 @@ def unzip_one(content: bytes, path: Path) -> tuple[str, bytes]:
 
 
 def check_cells(n_cells: int, n_bytes: int, path: Path) -> None:
-    """Refuse a file that claims more cells than its size allows.
-
-    Raises:
-      FormatError: It does.
-    """
+    """Refuse a file that claims more cells than its size allows, with a FormatError."""
     most = max(LEAST_CELLS, CELLS_A_BYTE * n_bytes)
     if n_cells > most:
         raise FormatError(
@@ -95,25 +80,21 @@ def check_cells(n_cells: int, n_bytes: int, path: Path) -> None:
         )
 
 
-def open_zip(content: bytes, path: Path) -> Archive:
-    """A zip archive whose members together are no larger than they may be.
-
-    Raises:
-      FormatError: Damaged, or larger than it may be.
-    """
+def open_zip(content: bytes, path: Path) -> zipfile.ZipFile:
+    """A zip archive whose members together are no larger than they may be."""
     try:
         archive = zipfile.ZipFile(io.BytesIO(content))
     except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
         raise _damaged(path, "zip archive", str(error)) from error
     n_bytes = sum(member.file_size for member in archive.infolist())
-    if n_bytes > unpacked_bytes(len(content)):
+    if n_bytes > _most_bytes(len(content)):
         archive.close()
         raise _bomb(path, len(content), n_bytes)
     return archive
 
 
-def _is_hidden(name: PurePosixPath) -> bool:
-    return name.name.startswith(".") or name.parts[0] == "__MACOSX"
+def _is_hidden(name: str) -> bool:
+    return name.rpartition("/")[2].startswith(".") or name.split("/")[0] == "__MACOSX"
 
 
 def _damaged(path: Path, what: str, reason: str) -> FormatError:
