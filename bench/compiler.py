@@ -20,7 +20,8 @@ from tenfold.core.records import Epoch
 from tenfold.core.settings import resolve
 from tenfold.learners.architectures import architecture_of
 from tenfold.learners.jax_runtime import FUSIONS
-from tenfold.learners.training import Examples, Training, dense, training_of
+from tenfold.learners.job import Examples
+from tenfold.learners.training import Training, dense, training_of
 from tenfold.learners.training import convolution as convolutions
 
 KINDS = ("INDIVIDUAL_DOT", "INDIVIDUAL_CONVOLUTION", "REDUCE")
@@ -35,7 +36,7 @@ DENSE_ROWS, CONVOLUTION_ROWS = 45_000, 3_840
 CHECK = """
 import time, jax
 from tenfold.learners.jax_runtime import configure
-from tenfold.learners.training import check_compiler
+from tenfold.learners.jax_runtime import check_compiler
 configure()
 jax.jit(lambda x: x + 1)(1.0).block_until_ready()
 start = time.perf_counter()

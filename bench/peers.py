@@ -92,7 +92,8 @@ def scan(x, y, width):
 def tenfold(x, y, width, validation=None):
     from tenfold.core.settings import resolve
     from tenfold.learners.architectures import architecture_of
-    from tenfold.learners.training import DenseTraining, Examples
+    from tenfold.learners.job import Examples
+    from tenfold.learners.training import DenseTraining
 
     asked = {"hidden": (width,), "epochs": 1000, "recipe": "tutorial"}
     settings = resolve(asked if validation is None else {})

@@ -47,7 +47,8 @@ def images_of(part):
 def tenfold_training(x, y, validation, recipe, **asked):
     from tenfold.core.settings import resolve
     from tenfold.learners.architectures import architecture_of
-    from tenfold.learners.training import ConvolutionTraining, Examples
+    from tenfold.learners.job import Examples
+    from tenfold.learners.training import ConvolutionTraining
 
     settings = resolve({"learner": "cnn", "recipe": recipe, **asked})
     architecture = architecture_of(settings, (28, 28), 10)

@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.text import Text
 
 import tenfold
-from tenfold.evaluation import wilson
+from tenfold.evaluation.intervals import wilson
 
 matplotlib.use("svg")
 from matplotlib import pyplot as plt

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 import tenfold
 from tenfold import Dataset, Prediction, Predictions, Run
-from tenfold.build import build
+from tenfold.build import build, held_out
 from tenfold.build.novelty import OFF, UNSURE_SHARE, Distance, Novelty, fit_distance, fit_novelty
 from tenfold.build.onnx import check_agreement
 from tenfold.build.problem import Problem
@@ -357,8 +357,8 @@ def test_the_threshold_is_set_by_rows_spread_over_all(
         asked.append(len(parts[-1]))
         return fit_novelty(*parts, **options)
 
-    monkeypatch.setattr(build, "fit_novelty", listening)
-    monkeypatch.setattr(build, "MAX_JUDGED", 55)
+    monkeypatch.setattr(held_out, "fit_novelty", listening)
+    monkeypatch.setattr(held_out, "MAX_JUDGED", 55)
     run = tenfold.train(few(600, 50), learner="bayes", out=tmp_path)
     assert run.model.contract.novelty_threshold == 1 and asked == [55]
 

@@ -19,10 +19,10 @@ from sklearn.utils.estimator_checks import estimator_checks_generator, parametri
 
 import tenfold
 from tenfold import Model, NetworkClassifier, NetworkRegressor
-from tenfold.build.onnx.features import scaler
+from tenfold.build.onnx.fronts import encode_features
 from tenfold.core.contract import FeaturesInput
 from tenfold.core.errors import DataError, SettingsError
-from tenfold.learners.training import steps
+from tenfold.learners import jax_runtime
 from tenfold.model.predictions import Prediction, Predictions, Value, Values
 from tests.support.errors import refused
 
@@ -212,10 +212,10 @@ def test_random_state_decides_the_model() -> None:
 def test_a_fit_of_the_same_shapes_compiles_nothing() -> None:
     x, y = heaps(40)
     NetworkClassifier(max_epochs=3).fit(x, y)
-    before = list(steps._programs)
+    before = list(jax_runtime._programs)
     NetworkClassifier(max_epochs=3).fit(x + 1, y)
-    assert sorted(steps._programs) == sorted(before)
-    assert len(before) <= steps.MAX_PROGRAMS
+    assert sorted(jax_runtime._programs) == sorted(before)
+    assert len(before) <= jax_runtime.MAX_PROGRAMS
 
 
 @pytest.mark.parametrize(
@@ -267,7 +267,8 @@ def test_ctrl_c_ends_the_fit_and_whatever_it_is_part_of() -> None:
 
 def test_numpy_scales_like_the_graph(regressor: NetworkRegressor) -> None:
     x = np.array([[0.0, 5.0, 1e300], [1.0, 7.5, -1e300]])
-    scaled = scaler(np.array([0.5, 5.0, 0.0]), np.array([0.5, 2.0, 1.0]))(x)
+    mean, deviation = np.array([0.5, 5.0, 0.0]), np.array([0.5, 2.0, 1.0])
+    scaled = encode_features(FeaturesInput(n_features=3), mean, deviation).encode(x)
     assert scaled.dtype == np.float32
     assert scaled.tolist() == [[-1, 0, 10], [1, 1.25, -10]]
     assert np.isfinite(regressor.predict(np.full((1, 4), 1e300))).all()

@@ -26,8 +26,7 @@ from tenfold.core.layers import (
     trained,
     without_normalization,
 )
-from tenfold.core.onnx_builder import Builder
-from tenfold.core.onnx_layers import WRITE, add_layers, read_layers
+from tenfold.core.onnx_builder import WRITE, Builder, add_layers, read_layers
 from tenfold.learners.architectures import convolutional_network, dense_network, first_parameters
 from tenfold.learners.forward import COMPUTE
 from tenfold.learners.network import Network

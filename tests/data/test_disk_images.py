@@ -20,7 +20,8 @@ from tenfold.data import disk_images
 from tenfold.data.disk_images import StoredImages, Writer, few
 from tenfold.experiments.sweeps.shared_rows import open_shared, share
 from tenfold.learners.group import read_examples, write_examples
-from tenfold.learners.training import Examples, convolution
+from tenfold.learners.job import Examples
+from tenfold.learners.training import convolution
 from tests.support.errors import refused
 
 X = np.random.default_rng(0).integers(0, 256, (40, 5, 4, 3), np.uint8)

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tenfold.evaluation import reliability, share_answered, wilson
+from tenfold.evaluation import reliability, share_answered
+from tenfold.evaluation.intervals import wilson
 
 
 def test_bins_hold_their_rows() -> None:

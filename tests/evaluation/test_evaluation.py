@@ -14,13 +14,13 @@ from pydantic import ValidationError
 
 from tenfold import Evaluation, Score
 from tenfold.core.errors import DataError
-from tenfold.evaluation import (
+from tenfold.evaluation.classification import (
     confusion_matrix,
     expected_calibration_error,
     f1_scores,
     log_losses,
-    wilson,
 )
+from tenfold.evaluation.intervals import wilson
 from tests.support.answers import evaluate_labels
 from tests.support.errors import refused
 
@@ -517,7 +517,7 @@ def test_rounding_to_float32_is_accepted() -> None:
 @pytest.mark.parametrize("name", ["value", "low", "high"])
 @pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
 def test_a_score_is_finite(name: str, number: float) -> None:
-    with pytest.raises(ValidationError, match="not a finite number") as error:
+    with pytest.raises(ValidationError, match="a finite number") as error:
         Score(**{"value": 0.5, "low": 0.4, "high": 0.6, name: number})
     assert [detail["loc"] for detail in error.value.errors()] == [(name,)]
 

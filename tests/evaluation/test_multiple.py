@@ -5,7 +5,8 @@ import pytest
 from scipy.stats import binomtest, bootstrap
 
 from tenfold.core.errors import DataError
-from tenfold.evaluation import compare_with_best, holm, mean_interval
+from tenfold.evaluation import compare_with_best
+from tenfold.evaluation.multiple import holm, mean_interval
 from tests.support.errors import refused
 
 RNG = np.random.default_rng(0)

@@ -11,12 +11,8 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from tenfold.core.errors import DataError
-from tenfold.evaluation import (
-    RegressionEvaluation,
-    Score,
-    read_evaluation,
-    wilson,
-)
+from tenfold.evaluation import RegressionEvaluation, Score, read_evaluation
+from tenfold.evaluation.intervals import wilson
 from tests.support.answers import evaluate_labels, evaluate_values
 
 Floats = NDArray[np.float64]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from tenfold.build.onnx import IR_VERSION, OPSETS
-from tenfold.build.onnx.table import table_front
+from tenfold.build.onnx.fronts import table_front
 from tenfold.core.contract import TableInput
 from tenfold.inputs.tables.columns import Table, describe, graph_inputs, parse
 from tenfold.inputs.tables.encoder import FARTHEST, MAX_ONE_HOT, Encoder, fit_encoder

@@ -32,7 +32,7 @@ PROGRAM = """
 import resource, signal, sys, time
 import numpy as np, tenfold
 from tenfold.learners import checkpoints
-from tenfold.learners import Listener
+from tenfold.core.progress import Listener
 from tenfold.learners.jax_runtime import import_ahead
 signal.signal(signal.SIGTERM, signal.default_int_handler)
 import_ahead()

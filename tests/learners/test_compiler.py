@@ -16,10 +16,10 @@ from tenfold import Run
 from tenfold.cli import doctor
 from tenfold.core.errors import BackendError
 from tenfold.core.settings import Settings
-from tenfold.learners import jax_runtime
+from tenfold.learners import Examples, jax_runtime
 from tenfold.learners.architectures import dense_network
-from tenfold.learners.jax_runtime import PRODUCTS_ALONE
-from tenfold.learners.training import DenseTraining, Examples, check_compiler, compiler
+from tenfold.learners.jax_runtime import PRODUCTS_ALONE, check_compiler
+from tenfold.learners.training import DenseTraining
 from tests.conftest import Few
 from tests.support.errors import refused
 
@@ -73,7 +73,7 @@ def faulty(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     if not IS_FAULTY:
         pytest.skip("a jaxlib without the fault")
     on = {jax_runtime.FUSIONS: "LIBRARY_FUSION_TYPE_REDUCE"}
-    monkeypatch.setattr(compiler, "QUICK", on)
+    monkeypatch.setattr(jax_runtime, "QUICK", on)
     check_compiler.cache_clear()
     yield
     check_compiler.cache_clear()
@@ -89,7 +89,7 @@ def test_a_wrong_sum_is_an_error_with_its_facts(faulty: None) -> None:
     for _ in range(2):  # a failure is not remembered as a success
         with pytest.raises(BackendError) as caught:
             check_compiler()
-    n = compiler.SIDE**2
+    n = jax_runtime.SIDE**2
     assert str(caught.value) == (
         f"JAX's compiler adds up wrongly here: n_wrong={n}, "
         f"jaxlib={metadata.version('jaxlib')!r}, platform='cpu'. "
@@ -200,7 +200,7 @@ def test_the_fusions_are_off_in_the_processes_that_share_the_work(
 STARTED = """
 import jax
 {first}
-from tenfold.learners.training import check_compiler
+from tenfold.learners.jax_runtime import check_compiler
 try:
     check_compiler()
     print("right")

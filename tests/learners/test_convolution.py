@@ -18,7 +18,7 @@ from tenfold.core.layers import Conv2D, Parameters, Permute, trained
 from tenfold.core.progress import Listener
 from tenfold.core.records import Epoch
 from tenfold.core.settings import Settings, resolve
-from tenfold.learners import LEARNERS
+from tenfold.learners import LEARNERS, Examples, TrainingJob, jax_runtime
 from tenfold.learners import network as learners_network
 from tenfold.learners.architectures import (
     architecture_of,
@@ -29,7 +29,7 @@ from tenfold.learners.architectures import (
 from tenfold.learners.forward import forward
 from tenfold.learners.jax_runtime import configure
 from tenfold.learners.network import Network
-from tenfold.learners.training import ConvolutionTraining, Examples, convolution, steps
+from tenfold.learners.training import ConvolutionTraining, convolution
 from tenfold.learners.training.convolution import SHARE, _plan, logits_of, statistics_of
 from tests.support.networks import keras_network
 
@@ -142,7 +142,7 @@ def uneven() -> Trained:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(mine, "_batch", told(mine._batch))
         patch.setattr(mine, "_score", told(mine._score))
-        patch.setattr(steps, "_programs", {})  # of other trainings in this process
+        patch.setattr(jax_runtime, "_programs", {})  # of other trainings in this process
         jax.monitoring.register_event_duration_secs_listener(listen)
         try:
             history = list(mine)
@@ -190,7 +190,9 @@ def test_few_rows_are_seen_once_in_each_epoch_of_the_default_recipe(n: int) -> N
     settings = resolve({"learner": "cnn", "epochs": 3, "width": 4})
     plan = _plan(settings, 1, rows)
     assert [len(share) for step in plan.rows for share in step] == [n]
-    fitted = LEARNERS["cnn"].fit(rows, None, n_labels=2, settings=settings, listener=Listener())
+    fitted = LEARNERS["cnn"].fit(
+        TrainingJob(rows, None, n_labels=2, settings=settings, listener=Listener())
+    )
     answers = fitted.answers(rows.x)
     assert answers.shape == (n, 2) and np.isfinite(answers).all()
     for record in fitted.history:
@@ -223,7 +225,9 @@ def test_a_label_that_counts_more_is_answered_more_often() -> None:
     shares = []
     for weights in [(1.0, 9.0, 1.0), (9.0, 1.0, 1.0)]:
         asked = settings.model_copy(update={"class_weights": weights})
-        fitted = LEARNERS["cnn"].fit(rows, None, n_labels=3, settings=asked, listener=Listener())
+        fitted = LEARNERS["cnn"].fit(
+            TrainingJob(rows, None, n_labels=3, settings=asked, listener=Listener())
+        )
         shares.append(fitted.answers(rows.x)[:, 1].mean())
     assert shares[0] > shares[1] + 0.3
 
@@ -258,7 +262,13 @@ def test_the_same_seed_is_the_same_model_and_a_restored_one_goes_on_exactly() ->
 def test_training_keras_and_the_graph_answer_alike(shape: tuple[int, ...]) -> None:
     rows = some(32, shape)
     fitted = LEARNERS["cnn"].fit(
-        rows, None, n_labels=3, settings=PLAIN.model_copy(update={"epochs": 1}), listener=Listener()
+        TrainingJob(
+            rows,
+            None,
+            n_labels=3,
+            settings=PLAIN.model_copy(update={"epochs": 1}),
+            listener=Listener(),
+        )
     )
     expected = fitted.answers(rows.x)
     height, width, *channels = shape
@@ -299,19 +309,27 @@ def test_large_pictures_are_answered_a_few_at_a_time(monkeypatch: pytest.MonkeyP
     assert limits == [64, 32, 512]
     rows = some(64)
     fitted = LEARNERS["cnn"].fit(
-        rows, None, n_labels=3, settings=PLAIN.model_copy(update={"epochs": 1}), listener=Listener()
+        TrainingJob(
+            rows,
+            None,
+            n_labels=3,
+            settings=PLAIN.model_copy(update={"epochs": 1}),
+            listener=Listener(),
+        )
     )
     body = fitted.body
     assert isinstance(body, Network)
     architecture, parameters = body.architecture, body.parameters
     whole, expected = logits_of(architecture, parameters, rows.x), fitted.answers(rows.x)
-    placed, put = list[int](), convolution._put
+    import jax
+
+    placed, put = list[int](), jax.device_put
 
     def putting(arrays: Any, device: Any) -> Any:
         placed.extend([len(arrays)] if isinstance(arrays, np.ndarray) else [])
         return put(arrays, device)
 
-    monkeypatch.setattr(convolution, "_put", putting)
+    monkeypatch.setattr(jax, "device_put", putting)
     monkeypatch.setattr(convolution, "rows_at_once", lambda architecture: 20)
     np.testing.assert_allclose(logits_of(architecture, parameters, rows.x), whole, atol=1e-5)
     assert placed == [20, 20, 20, 20]
@@ -337,7 +355,9 @@ def test_it_learns_and_keeps_the_best_when_it_is_patient() -> None:
             "shear": 0.0,
         }
     )
-    fitted = LEARNERS["cnn"].fit(rows, held, n_labels=3, settings=settings, listener=Listener())
+    fitted = LEARNERS["cnn"].fit(
+        TrainingJob(rows, held, n_labels=3, settings=settings, listener=Listener())
+    )
     assert (fitted.answers(held.x).argmax(axis=1) == held.y).mean() > 0.95
     assert fitted.rows_at_once == (1 << 27) // (4 * 64 * 8)
 

@@ -13,9 +13,8 @@ from tenfold.core.errors import BackendError, FormatError, SettingsError
 from tenfold.core.progress import Listener
 from tenfold.core.records import Epoch
 from tenfold.core.settings import Settings, resolve
-from tenfold.learners import LEARNERS, Fitted, group, rank
+from tenfold.learners import LEARNERS, Examples, Fitted, TrainingJob, group, rank
 from tenfold.learners.group import ATTEMPTS
-from tenfold.learners.training import Examples
 
 N = 333
 """Rows: the last batch is not full, and shares differ between the processes."""
@@ -115,11 +114,13 @@ class Killer(Hears):
 
 def fitted(learner: str, processes: int, listener: Listener | None = None) -> Fitted:
     return LEARNERS[learner].fit(
-        TRAIN,
-        VALIDATION,
-        n_labels=3,
-        settings=asked(learner, processes),
-        listener=listener or Listener(),
+        TrainingJob(
+            TRAIN,
+            VALIDATION,
+            n_labels=3,
+            settings=asked(learner, processes),
+            listener=listener or Listener(),
+        )
     )
 
 

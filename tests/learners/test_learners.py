@@ -22,16 +22,16 @@ import tenfold
 from tenfold import Dataset
 from tenfold.build.build import export as export_model
 from tenfold.build.calibration import Constants
-from tenfold.build.onnx import Front, check_agreement, to_graph
-from tenfold.build.onnx.trees import round_down
+from tenfold.build.onnx import check_agreement, to_graph
+from tenfold.build.onnx.bodies import round_down
 from tenfold.build.problem import prepare
 from tenfold.core.contract import Contract, FeaturesInput, ImageInput
 from tenfold.core.errors import DataError, SettingsError
+from tenfold.core.onnx_builder import Front
 from tenfold.core.progress import Listener
 from tenfold.core.settings import RECIPES, LearnerName, Settings, resolve
-from tenfold.learners import LEARNERS, Fitted, check_learner, check_used
+from tenfold.learners import LEARNERS, Examples, Fitted, TrainingJob, check_learner, check_used
 from tenfold.learners.neighbors import Neighbors
-from tenfold.learners.training import Examples
 from tenfold.model.model import OPERATORS, Model
 from tests.support.errors import refused
 
@@ -52,7 +52,7 @@ def fit(
         asked.setdefault("n_trees", 7)
     chosen = resolve({"learner": name, **asked})
     return LEARNERS[name].fit(
-        train, validation, n_labels=n_labels, settings=chosen, listener=Listener()
+        TrainingJob(train, validation, n_labels=n_labels, settings=chosen, listener=Listener())
     )
 
 

@@ -6,8 +6,7 @@ import pytest
 from tenfold.core.errors import SettingsError
 from tenfold.core.progress import Listener
 from tenfold.core.settings import Settings
-from tenfold.learners import LEARNERS
-from tenfold.learners.training import Examples
+from tenfold.learners import LEARNERS, Examples, TrainingJob
 
 LINEAR = Settings(
     hidden=(), optimizer="sgd", schedule="constant", learning_rate=0.5, epochs=200, average=0.0
@@ -24,7 +23,7 @@ def two_heaps(n_left: int, n_right: int) -> Examples:
 def share_of_rare(settings: Settings) -> float:
     """How often the rare label is answered halfway between the heaps' centres."""
     fitted = LEARNERS["network"].fit(
-        two_heaps(900, 100), None, n_labels=2, settings=settings, listener=Listener()
+        TrainingJob(two_heaps(900, 100), None, n_labels=2, settings=settings, listener=Listener())
     )
     return float(fitted.answers(np.full((1, 1), 0.5, np.float32))[0, 1])
 
@@ -43,7 +42,9 @@ def test_class_weights_multiply_the_weights_of_rows() -> None:
     once = rows._replace(weight=np.where(np.arange(1000) < 900, 1, 9).astype(np.float32))
     balanced = LINEAR.model_copy(update={"class_weights": "balanced"})
     fits = [
-        LEARNERS["network"].fit(examples, None, n_labels=2, settings=settings, listener=Listener())
+        LEARNERS["network"].fit(
+            TrainingJob(examples, None, n_labels=2, settings=settings, listener=Listener())
+        )
         for examples, settings in ((once, LINEAR), (once, balanced))
     ]
     x = np.array([[0.5]], np.float32)
@@ -55,7 +56,9 @@ def test_class_weights_that_do_not_fit_are_refused(n_labels: int | None, expecte
     settings = LINEAR.model_copy(update={"class_weights": (1.0, 2.0)})
     with pytest.raises(SettingsError, match=rf"class_weights=\(1.0, 2.0\).*Expected {expected}"):
         LEARNERS["network"].fit(
-            two_heaps(5, 5), None, n_labels=n_labels, settings=settings, listener=Listener()
+            TrainingJob(
+                two_heaps(5, 5), None, n_labels=n_labels, settings=settings, listener=Listener()
+            )
         )
 
 
@@ -65,7 +68,9 @@ def test_regression_returns_values() -> None:
     y = np.abs(x[:, 0]).astype(np.float32)
     settings = Settings(hidden=(16,), epochs=60, batch_size=32)
     fitted = LEARNERS["network"].fit(
-        Examples(x, y), Examples(x, y), n_labels=None, settings=settings, listener=Listener()
+        TrainingJob(
+            Examples(x, y), Examples(x, y), n_labels=None, settings=settings, listener=Listener()
+        )
     )
     values = fitted.answers(x)
     assert values.shape == (300,)

@@ -11,11 +11,11 @@ from tenfold.core.layers import Parameters
 from tenfold.core.records import Epoch
 from tenfold.core.settings import Settings
 from tenfold.learners.architectures import dense_network, first_parameters
+from tenfold.learners.job import Examples, Purpose, stream
 from tenfold.learners.keras_layers import import_keras
 from tenfold.learners.network import Network
-from tenfold.learners.training import DenseTraining, Examples
-from tenfold.learners.training.optimizers import first_moments, updated
-from tenfold.learners.training.steps import Purpose, batches, learning_rate, stream
+from tenfold.learners.training import DenseTraining
+from tenfold.learners.training.steps import batches, first_moments, learning_rate, updated
 from tests.support.errors import refused
 
 PLAIN = Settings(

@@ -17,7 +17,7 @@ import tenfold
 from tenfold import Dataset, Run
 from tenfold.build.calibration import Constants
 from tenfold.build.onnx import to_graph
-from tenfold.build.onnx.features import features_front
+from tenfold.build.onnx.fronts import encode_features
 from tenfold.core.contract import Contract, FeaturesInput, ImageInput
 from tenfold.core.settings import Reading, checked
 from tenfold.learners.architectures import convolutional_network, dense_network
@@ -142,7 +142,7 @@ def features(mean: float, n_labels: int | None) -> Path:
         tenfold="0",
     )
     constants = CALIBRATED if labels else Constants(target_mean=50.0, target_scale=20.0)
-    front = features_front(given, np.full(3, mean), np.array([0.5, 1.0, 2.0]))
+    front = encode_features(given, np.full(3, mean), np.array([0.5, 1.0, 2.0])).front
     network = fitted(untrained(dense_network((3,), [6], n_labels), seed=2))
     return saved(to_graph(network, promise, constants=constants, front=front))
 

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from tenfold.core.contract import Decision
-from tenfold.evaluation import BaselineValues, Evaluation, RegressionEvaluation, Subset
+from tenfold.evaluation import Evaluation, RegressionEvaluation, Subset
+from tenfold.evaluation.regression import BaselineValues
 from tenfold.model.predictions import Predictions, Values
 
 

@@ -10,7 +10,7 @@ import tenfold
 from tenfold.cli import doctor
 from tenfold.cli.doctor import Requirement, examine, requirements
 from tenfold.core.errors import BackendError
-from tenfold.learners.training.devices import devices
+from tenfold.learners.jax_runtime import devices
 from tests.support.errors import refused
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tenfold.core.errors import DataError
+from tenfold.learners.classical import loss_of
 
 SMALLEST = 1e-7
 """Probabilities are cut to at least this before their logarithm is taken."""
@@ -31,8 +32,7 @@ class Constants:
     Attributes:
       temperature: Log-probabilities are divided by it; above 1 makes answers less sure.
       label_factors: What each label's probability is multiplied by before, (n_labels,); empty: 1.
-      target_mean: Mean of the target in its unit, which the learner saw as 0.
-      target_scale: Standard deviation of the target in its unit, which the learner saw as 1.
+      target_mean, target_scale: Of the target in its unit, which the learner saw as 0 and 1.
       half_width: Half the width of the interval of a value, in the target's unit. Infinite: there
         were too few rows to promise anything.
     """
@@ -44,14 +44,8 @@ class Constants:
     half_width: float = np.inf
 
     def apply(self, answers: NDArray[np.float32]) -> NDArray[np.float32]:
-        """What the graph's tail makes of a learner's answers.
-
-        Args:
-          answers: Probabilities (n, n_labels) or standardised values (n,).
-
-        Returns:
-          Probabilities at the temperature, or values in the target's unit.
-        """
+        """What the graph's tail makes of a learner's answers: probabilities (n, n_labels) at the
+        temperature, or standardised values (n,) in the target's unit."""
         if answers.ndim == 1:
             wide = answers.astype(np.float64) * self.target_scale + self.target_mean
             return wide.astype(np.float32)
@@ -82,18 +76,9 @@ def at_temperature(
 def fit_temperature(
     probabilities: ArrayLike, y: ArrayLike, weight: ArrayLike | None = None
 ) -> float:
-    """The temperature with the least log loss.
+    """The temperature with the least log loss on validation rows, p (n, n_labels) and codes (n,).
 
-    Args:
-      probabilities: Of validation rows, (n, n_labels).
-      y: Their label codes (n,).
-      weight: Of each row, or None.
-
-    Returns:
-      From 0.05 to 100; 1 for fewer than 50 rows, or where none lowers the log loss by 1e-4.
-
-    Raises:
-      DataError: Lengths differ.
+    From 0.05 to 100; 1 for fewer than 50 rows, or where none lowers the log loss by 1e-4.
 
     Source: Guo et al. 2017, arXiv:1706.04599, section 4.2. The loss is convex in 1/temperature,
     so over log(temperature) it has one valley.
@@ -107,9 +92,7 @@ def fit_temperature(
         return 1.0
 
     def loss(log_temperature: float) -> float:
-        answers = at_temperature(p, float(np.exp(log_temperature)))
-        own = np.clip(answers[np.arange(len(codes)), codes], SMALLEST, 1)
-        return float(np.average(-np.log(own), weights=weights))
+        return loss_of(at_temperature(p, float(np.exp(log_temperature))), codes, weights)
 
     found = minimize_scalar(
         loss, bounds=(np.log(0.05), np.log(100)), method="bounded", options={"xatol": 1e-4}
@@ -123,19 +106,12 @@ def choose_threshold(
     cost_false_negative: float,
     cost_false_positive: float,
 ) -> float:
-    """The threshold with the least cost on validation rows: positive from there upwards.
+    """The threshold with the least cost on validation rows (n,): positive from there upwards.
 
-    Args:
-      probability_of_positive: Of validation rows, (n,).
-      is_positive: Whether each is positive, (n,).
-      cost_false_negative: Cost of a positive row that is missed, above 0.
-      cost_false_positive: Cost of a negative row that is taken for positive, above 0.
-
-    Returns:
-      A threshold from 0 to 1, halfway between the two answers it separates. Of equally cheap ones
-      the nearest to `cost_false_positive / (cost_false_positive + cost_false_negative)`, which
-      costs least where the probabilities are right (Elkan 2001, IJCAI); that one too where
-      fewer than 5 rows are positive, or negative: they are too few to choose by.
+    It lies halfway between the two answers it separates. Of equally cheap ones it is the nearest to
+    `cost_false_positive / (cost_false_positive + cost_false_negative)`, which costs least where the
+    probabilities are right (Elkan 2001, IJCAI); that one too where fewer than 5 rows are positive,
+    or negative: they are too few to choose by.
 
     Raises:
       DataError: Lengths differ, or a cost is not above 0.

@@ -1,8 +1,5 @@
 """How unlike the training rows an input is: distances fitted on training rows, and a threshold that
-validation rows set.
-
-Test rows never come here.
-"""
+validation rows set."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -57,8 +54,7 @@ class Distance:
     Attributes:
       mean: Of the training rows, (d,).
       axes: Their principal axes, orthonormal, (d, c).
-      whitening: Makes the spread around the centres 1 in each direction, (c, c); None: distances
-        are those of the rows.
+      whitening: Makes the spread around the centres 1 in each direction, (c, c), or None.
       centres: Of the training rows, whitened, (m, c).
       rest: Variance off the axes that counts as 1.
       wide: So little is off the axes that |x|**2 - |y|**2 needs float64.
@@ -99,13 +95,8 @@ class Novelty:
     """How unlike the training rows a row is: 0 as the middle validation row, 1 at the threshold.
 
     (distance of the features + distance of the hidden values + doubt) / unit, for doubt
-    (-log(largest probability) - doubt_middle) * doubt_weight.
-
-    Attributes:
-      features: Distance of what the learner sees, (n, d).
-      hidden: Distance of a network's last hidden activations; None for other learners.
-      doubt_middle, doubt_weight: What is 0 of the doubt, and what one of it counts.
-      unit: What is called 1.
+    (-log(largest probability) - doubt_middle) * doubt_weight. Features are what the learner sees
+    (n, d), hidden values a network's last hidden activations; other learners have none.
     """
 
     features: Distance
@@ -120,13 +111,8 @@ class Novelty:
         hidden: NDArray[np.float32] | None,
         probabilities: NDArray[np.float32],
     ) -> NDArray[np.float32]:
-        """The novelty (n,) of rows: what the graph answers.
-
-        Args:
-          features: What the learner sees, (n, d), or pictures uint8 (n, ...).
-          hidden: Hidden values (n, h), or None.
-          probabilities: Calibrated answers (n, n_labels).
-        """
+        """The novelty (n,) of rows, what the graph answers: from what the learner sees (n, d), or
+        pictures uint8 (n, ...), hidden values (n, h) and calibrated answers (n, n_labels)."""
         total = self.features.of(features)
         if self.hidden is not None and hidden is not None:
             total += self.hidden.of(hidden)
@@ -143,20 +129,11 @@ def _doubt(probabilities: NDArray[np.float32]) -> NDArray[np.float64]:
 def fit_distance(
     rows: ArrayLike, y: ArrayLike, *, per_label: int = 1, whitened: bool = True
 ) -> Distance | None:
-    """The axes and centres of training rows.
+    """The axes and centres of training rows (n, d) with label codes (n,); None: they do not vary.
 
-    Args:
-      rows: Training rows (n, d).
-      y: Their label codes (n,).
-      per_label: Centres of each label, at most; one for every 20 of its rows.
-      whitened: In standard deviations around the centres. Without, in the unit of the rows: of
-        pictures, whose pixels have one unit, a small detail is no more than it is.
-
-    Returns:
-      A distance whose `middle` is 0 and `scale` 1. None where the rows do not vary.
-
-    Raises:
-      DataError: Lengths differ.
+    Of each label there is a centre for every 20 of its rows, at most `per_label`. Without
+    `whitened` distances are in the unit of the rows instead of in standard deviations around the
+    centres: of pictures, whose pixels have one unit, a small detail is no more than it is.
 
     Source: Lee et al. 2018, arXiv:1807.03888, section 2.1, Mahalanobis distance to the nearest
     label's mean; what is off the axes as in Wang et al. 2022, arXiv:2203.10807.
@@ -240,17 +217,9 @@ def fit_novelty(
 ) -> Novelty | None:
     """The novelty whose 1 is passed by `UNSURE_SHARE` of validation rows.
 
-    Each part counts from its median to that share as 1, doubt as a half.
-
-    Args:
-      features, hidden: Distances fitted on training rows.
-      of_features: Features of validation rows (n, d), or pictures uint8 (n, ...).
-      of_hidden: Their hidden values (n, h), or None.
-      probabilities: Their calibrated answers (n, n_labels).
-      hidden_weight: What the hidden values count beside the features.
-
-    Returns:
-      None for fewer rows than can promise such a share, 49 for 2%.
+    Each part counts from its median to that share as 1, doubt as a half, hidden values as
+    `hidden_weight`. Rows are given as to `Novelty.of`. None for fewer rows than can promise such a
+    share, 49 for 2%.
     """
     n = len(probabilities)
     rank = int(np.ceil(np.round((n + 1) * (1 - UNSURE_SHARE), 9)))

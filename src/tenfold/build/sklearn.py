@@ -4,7 +4,7 @@ Thin adapters: models are made as those of runs are, by `build.fit_prepared`.
 Loaded only when asked for, because this module imports scikit-learn.
 """
 
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,20 +16,15 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from tenfold.build.build import fit_prepared
-from tenfold.build.calibration import MIN_ROWS, Constants
-from tenfold.build.onnx.features import features_front, scaler
+from tenfold.build.calibration import MIN_ROWS
+from tenfold.build.onnx.fronts import encode_features
 from tenfold.build.problem import Prepared
 from tenfold.core.contract import FeaturesInput
 from tenfold.core.errors import DataError
 from tenfold.core.settings import Settings, checked, scaled_learning_rate
-from tenfold.learners.training import Examples, is_classification
+from tenfold.core.task import Classification, Regression, Task, TaskKind
+from tenfold.learners import Examples, is_classification
 from tenfold.model.model import Model
-
-SCHEDULES: dict[str, Literal["constant", "linear"]] = {
-    "classification": "constant",
-    "regression": "linear",
-}
-LABEL_SMOOTHING = 0.05
 
 MIN_VALIDATION = 10
 """Fewer validation rows than these choose an epoch by chance: then all rows are trained on."""
@@ -48,7 +43,7 @@ NAMES = {
 class _NetworkEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     """What both estimators share."""
 
-    _task: ClassVar[Literal["classification", "regression"]]
+    _task: ClassVar[TaskKind]
 
     def __init__(
         self,
@@ -91,7 +86,7 @@ class _NetworkEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
             "validation_size": self.validation_fraction,
             "patience": self.patience if self.validation_fraction else None,
             "learning_rate": 1.0 if self.learning_rate is None else self.learning_rate,
-            "schedule": SCHEDULES[self._task],
+            "schedule": "linear" if self._task == "regression" else "constant",
             "average": 0.998,
             "shift_px": 0,
         }
@@ -99,9 +94,8 @@ class _NetworkEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
 
     def _suited(self, settings: Settings, n_train: int, n_held: int) -> Settings:
         """The settings with those that depend on the number of rows (docs/guide/estimators.md)."""
-        update: dict[str, Any] = {"label_smoothing": LABEL_SMOOTHING}
-        if n_held < MIN_ROWS:  # no temperature will undo it
-            update["label_smoothing"] = 0.0
+        # Without a temperature nothing will undo it.
+        update: dict[str, Any] = {"label_smoothing": 0.05 if n_held >= MIN_ROWS else 0.0}
         if self.learning_rate is None:
             # With one step in an epoch there are few steps, and they are exact ones.
             whole = n_train <= settings.batch_size or self._task == "regression"
@@ -129,13 +123,10 @@ class _NetworkEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
         weight: NDArray[np.float64] | None,
         labels: tuple[str, ...] = (),
     ) -> None:
-        """Fit, calibrate, write the graph and compare it.
+        """Fit to rows (n, d) and label codes or targets (n,), calibrate, write the graph and
+        compare it.
 
-        Args:
-          x: Rows (n, d).
-          y: Label codes int64, or targets float64, (n,).
-          weight: What each row counts (n,), above 0; None: all alike.
-          labels: Names of the codes.
+        `weight` is above 0; `labels` are the names of the codes.
         """
         settings = self._settings()
         if len(x) <= settings.batch_size:
@@ -144,28 +135,26 @@ class _NetworkEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
         settings = self._suited(settings, len(train), len(held))
         of_train = None if weight is None else weight[train]
         columns = _scales(x[train], of_train)
-        scale, constants = scaler(*columns), Constants()
+        encoding = encode_features(FeaturesInput(n_features=x.shape[1]), *columns)
+        task: Task = Classification(labels)
         if not labels:
             (mean,), (deviation,) = _scales(y[train, None], of_train)
-            constants = Constants(target_mean=float(mean), target_scale=float(deviation))
+            task = Regression(mean=float(mean), scale=float(deviation))
             y = ((y - mean) / deviation).astype(np.float32)
         shares = None if weight is None else (weight / weight[train].mean()).astype(np.float32)
         examples, validation = (
-            Examples(scale(x[rows]), y[rows], None if shares is None else shares[rows])
+            Examples(encoding.encode(x[rows]), y[rows], None if shares is None else shares[rows])
             for rows in (train, held)
         )
         compared = x[held if held.size else train][:MAX_COMPARED]
-        accepted = FeaturesInput(n_features=x.shape[1])
         prepared = Prepared(
             name=type(self).__name__,
+            task=task,
             train=examples,
             validation=validation if held.size else None,
-            accepted=accepted,
-            labels=labels,
+            encoding=encoding,
             compared=compared,
             keys=tuple(f"row {row}" for row in range(len(compared))),
-            front=features_front(accepted, *columns),
-            constants=constants,
         )
         built = fit_prepared(prepared, settings)
         if built.interrupted:  # an estimator may be one of many: all of them are to end

@@ -14,8 +14,7 @@ from tenfold.core.errors import BackendError
 from tenfold.core.processes import usable_cores
 from tenfold.core.version import __version__
 from tenfold.data import catalog
-from tenfold.learners.training import check_compiler
-from tenfold.learners.training.devices import devices
+from tenfold.learners.jax_runtime import check_compiler, devices
 
 SIDE = 1024
 """Rows and columns of the matrices that are multiplied."""

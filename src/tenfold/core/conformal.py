@@ -9,17 +9,9 @@ from tenfold.core.errors import DataError
 def conformal_half_width(true: ArrayLike, predicted: ArrayLike, coverage: float = 0.9) -> float:
     """Half the width of an interval that holds the true value in `coverage` of all cases.
 
-    Args:
-      true: Targets of validation rows that the learner was not fitted on (n,).
-      predicted: The learner's answers to them, in the same unit (n,).
-      coverage: Share of intervals that shall hold their value, above 0 and below 1.
-
-    Returns:
-      The ceil((n + 1) * coverage)-th smallest |true - predicted|. Infinite with fewer rows than
-      that (9 for 90%): no finite width can promise it.
-
-    Raises:
-      DataError: Lengths differ, or `coverage` is outside its range.
+    `true` and `predicted` (n,) are of rows that the learner was not fitted to, in one unit. It is
+    the ceil((n + 1) * coverage)-th smallest |true - predicted|, infinite with fewer rows than that
+    (9 for 90%): no finite width can promise it.
 
     Example:
       >>> conformal_half_width(range(9), [0.0] * 9)

@@ -1,6 +1,6 @@
 """What a model accepts and returns: plain, frozen, checked data."""
 
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
 from pydantic import (
     BaseModel,
@@ -46,6 +46,7 @@ class ImageInput(Frozen):
     width: Annotated[int, Field(ge=1, le=16_384)]
     channels: Literal[1, 3] = 1
     crop: Literal["ink", "centre"] = "ink"
+    order: ClassVar[None] = None
 
     @model_validator(mode="before")
     @classmethod
@@ -54,11 +55,6 @@ class ImageInput(Frozen):
         if isinstance(given, dict):
             given = {name: value for name, value in given.items() if name != "polarity"}
         return given
-
-    @property
-    def order(self) -> None:
-        """Pictures have no order in time."""
-        return None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -226,11 +222,7 @@ class FeaturesInput(Frozen):
     kind: Literal["features"] = "features"
     name: Literal["features"] = "features"
     n_features: Annotated[int, Field(ge=1)]
-
-    @property
-    def order(self) -> None:
-        """Rows of numbers have no order in time."""
-        return None
+    order: ClassVar[None] = None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -298,13 +290,3 @@ class Contract(Frozen):
         if self.novelty_threshold is not None and self.task == "regression":
             raise ValueError("regression has no novelty")
         return self
-
-    def with_half_widths(self, widths: tuple[float, ...]) -> Self:
-        """The same promise with the half-widths of a forecast's intervals, 1, 2, ... steps ahead.
-
-        For rows in the order of time alone.
-        """
-        assert self.input.order is not None
-        order = self.input.order.model_copy(update={"half_widths": widths})
-        accepted = self.input.model_copy(update={"order": order})
-        return self.model_copy(update={"input": accepted})

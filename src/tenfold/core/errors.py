@@ -81,9 +81,7 @@ class DataError(TenfoldError, ValueError):
 class TargetError(DataError):
     """A table of which no column was chosen as the target.
 
-    Attributes:
-      columns: Its columns.
-      likely: The one whose name says that it is the target; None: no name does.
+    `likely` is the one of its columns whose name says that it is the target; None: no name does.
     """
 
     columns: tuple[str, ...] = ()
@@ -131,14 +129,7 @@ def message(
     fix: str | None = None,
     **facts: object,
 ) -> str:
-    """Write an error in the one form all of them have.
-
-    Args:
-      wrong: What is wrong, without a full stop.
-      where: File, row or column it was found in.
-      expected: The rule, as the words after "Expected".
-      fix: What to do, one imperative sentence without its full stop.
-      **facts: The values concerned, shown as `name=value`.
+    """Write an error in the one form all of them have; the parts are those of `TenfoldError`.
 
     Example:
       >>> message("Too few bytes", where="a.idx", expected="784", n_bytes=12)

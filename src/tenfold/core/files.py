@@ -64,11 +64,7 @@ def write_document(path: Path, document: "BaseModel") -> None:
 
 
 def free_name(folder: Path, stem: str, suffix: str) -> Path:
-    """The first of `stem.png`, `stem-2.png`, `stem-3.png`, ... that is not there yet.
-
-    Raises:
-      FileError: The folder cannot be looked into.
-    """
+    """The first of `stem.png`, `stem-2.png`, `stem-3.png`, ... that is not there yet."""
     with os_errors("look into", folder):
         for number in itertools.chain([""], (f"-{i}" for i in itertools.count(2))):
             path = folder / f"{stem}{number}{suffix}"
@@ -97,11 +93,7 @@ def within(path: Path) -> list[Path]:
 
 
 def check_new(path: Path) -> None:
-    """Refuse to write over what is there.
-
-    Raises:
-      DataError: There is something.
-    """
+    """Refuse with a `DataError` to write over what is there."""
     if path.exists():
         raise DataError("E102", "Not a new file", where=path, expected="a name that is free")
 
@@ -148,12 +140,8 @@ def sha256(path: Path) -> str:
 
 @contextmanager
 def os_errors(verb: str, path: Path | str) -> Iterator[None]:
-    """Turn what the operating system refuses in this block into one `FileError`.
-
-    Args:
-      verb: What was tried, as in "Cannot <verb>".
-      path: What it was tried on.
-    """
+    """Turn what the operating system refuses in this block into one `FileError`: "Cannot
+    <verb>"."""
     try:
         yield
     except FileError:

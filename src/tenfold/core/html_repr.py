@@ -22,19 +22,17 @@ def card(title: str, *parts: str) -> str:
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]], n: int | None = None) -> str:
-    """A table of values.
+    """A table of at most 20 rows and a line about the others, where `n` says how many there are.
 
-    Args:
-      head: Names of the columns; empty for none.
-      rows: Its rows, at most 20 of which are shown. `Markup` stays as it is.
-      n: How many rows there are, where `rows` are only the first.
+    `head` has the names of the columns, empty for none. `Markup` stays as it is.
     """
     shown = [row for row, _ in zip(rows, range(MAX_SHOWN), strict=False)]
     lines = ["<table>"]
     if head:
         lines.append("<tr>" + "".join(f"<th>{html.escape(name)}</th>" for name in head) + "</tr>")
     for row in shown:
-        lines.append("<tr>" + "".join(f"<td>{_cell(value)}</td>" for value in row) + "</tr>")
+        cells = (cell if isinstance(cell, Markup) else html.escape(str(cell)) for cell in row)
+        lines.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
     lines.append("</table>")
     if n is not None and n > len(shown):
         lines.append(f"<p>and {n - len(shown):,} more</p>")
@@ -56,7 +54,3 @@ def bar(share: float, width_px: int = 120) -> Markup:
     """A share from 0 to 1 as a bar."""
     style = f"background:#1d5bb8;height:.8em;width:{share * width_px:.0f}px"
     return Markup(f'<div style="{style}"></div>')
-
-
-def _cell(value: object) -> str:
-    return str(value) if isinstance(value, Markup) else html.escape(str(value))

@@ -1,8 +1,7 @@
 """The layers of a network, written down once: training, ONNX and Keras are all made from this.
 
 Kinds, settings and arrays have the names and the meaning that Keras gives them, and a test holds
-each kind to Keras' own. A layer takes what the layer before it gives. Names are unique, so that a
-kind to come, such as a sum of two, can name what else it takes.
+each kind to Keras' own. A layer takes what the layer before it gives.
 """
 
 import math
@@ -25,11 +24,7 @@ MOVING = ("moving_mean", "moving_variance")
 
 @dataclass(frozen=True)
 class Layer:
-    """What all kinds have.
-
-    Attributes:
-      name: Unique in its network.
-    """
+    """What all kinds have: a name that is unique in its network."""
 
     name: str
 
@@ -167,6 +162,11 @@ class Place(NamedTuple):
     takes: Shape
     gives: Shape
 
+    @property
+    def n_parameters(self) -> int:
+        """Numbers in the layer's arrays, measured ones included."""
+        return sum(map(math.prod, self.layer.parameter_shapes(self.takes).values()))
+
 
 @dataclass(frozen=True)
 class Architecture:
@@ -206,11 +206,7 @@ class Architecture:
 
     def n_parameters(self) -> int:
         """Numbers in all arrays, measured ones included."""
-        return sum(
-            math.prod(shape)
-            for layer, takes, _ in self.places()
-            for shape in layer.parameter_shapes(takes).values()
-        )
+        return sum(place.n_parameters for place in self.places())
 
 
 def strided(shape: Shape, strides: Shape) -> Shape:

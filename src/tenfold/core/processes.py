@@ -37,11 +37,7 @@ def python_path() -> str:
 
 
 class Child:
-    """A process that this one started. It ends when this one does, however that ends.
-
-    Attributes:
-      process: The process itself.
-    """
+    """A process that this one started. It ends when this one does, however that ends."""
 
     def __init__(
         self,
@@ -52,11 +48,7 @@ class Child:
     ) -> None:
         """Start `python -m MODULE ARGUMENTS`, a program that makes a `Parent` first.
 
-        Args:
-          module: The name of the program.
-          arguments: What stands behind it.
-          environment: Variables beside those of this process.
-          inbox: Where its messages are put.
+        It has the environment of this process and more; its messages are put into the inbox.
         """
         self._how = ""
         self._log = tempfile.TemporaryFile()  # noqa: SIM115  # closed in `end`
@@ -86,10 +78,9 @@ class Child:
             self.process.stdin.flush()
 
     def end(self) -> str:
-        """End the process if it lives; may be called again.
+        """End the process if it lives, and say how it ended; may be called again.
 
-        Returns:
-          How it ended, as `SIGKILL` or `exit 1: the last line of its standard error`.
+        As `SIGKILL` or `exit 1: the last line of its standard error`.
         """
         if self._how:
             return self._how
@@ -140,11 +131,7 @@ class Parent:
 
 
 def raise_error(message: Message) -> None:
-    """Raise the error that a message holds, as it was where it was sent; others pass.
-
-    Raises:
-      TenfoldError: The error.
-    """
+    """Raise the error that a message holds, as it was where it was sent; others pass."""
     if "error" in message:
         raise restored(message["error"], message["code"], message["text"])
 

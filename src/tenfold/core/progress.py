@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from tenfold.core.records import Audit, Epoch, LayerRow, TrialResult
 
@@ -49,47 +50,33 @@ class Listener:
         print(f"tenfold: {text}", file=sys.stderr)
 
 
+def _passed_on(name: str) -> Callable[..., None]:
+    """A method that calls the one of this name of each listener."""
+
+    def tell(self: "Listeners", *facts: Any) -> None:
+        for listener in self._listeners:
+            getattr(listener, name)(*facts)
+
+    return tell
+
+
 class Listeners(Listener):
     """Tells several listeners of a fit."""
 
     def __init__(self, listeners: Iterable[Listener]) -> None:
         self._listeners = tuple(listeners)
 
-    def stage(self, name: str) -> None:
-        for listener in self._listeners:
-            listener.stage(name)
-
-    def progress(self, done: int, total: int) -> None:
-        for listener in self._listeners:
-            listener.progress(done, total)
-
-    def audit(self, audit: Audit) -> None:
-        for listener in self._listeners:
-            listener.audit(audit)
-
-    def layers(self, layers: Sequence[LayerRow]) -> None:
-        for listener in self._listeners:
-            listener.layers(layers)
-
-    def resumed(self, history: Sequence[Epoch], n_epochs: int) -> None:
-        for listener in self._listeners:
-            listener.resumed(history, n_epochs)
-
-    def epoch(self, epoch: Epoch, n_epochs: int) -> None:
-        for listener in self._listeners:
-            listener.epoch(epoch, n_epochs)
-
-    def warn(self, text: str) -> None:
-        for listener in self._listeners:
-            listener.warn(text)
+    stage = _passed_on("stage")
+    progress = _passed_on("progress")
+    audit = _passed_on("audit")
+    layers = _passed_on("layers")
+    resumed = _passed_on("resumed")
+    epoch = _passed_on("epoch")
+    warn = _passed_on("warn")
 
 
 class StageClock(Listener):
-    """The seconds of each stage, from when it is told of until the next, or a pause.
-
-    Attributes:
-      seconds: By name of the stage.
-    """
+    """The seconds of each stage by name, from when it is told of until the next, or a pause."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}

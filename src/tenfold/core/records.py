@@ -131,19 +131,16 @@ class Fold(Frozen):
 
 @dataclass(frozen=True)
 class TrialResult:
-    """A trial of a sweep that has ended.
+    """A trial of a sweep that has ended; why, where it was stopped or failed.
 
     Attributes:
       point: The values of what is swept, by the name of the setting.
-      seed: Its seed.
       score: Accuracy, or RMSE, of the validation rows; None: it was stopped or failed.
       parameters: Numbers fitted.
       state: finished, stopped or failed.
       seconds: Of fitting, compilation included.
       epoch_seconds: Of all epochs, without compilation; None where there are none.
       n_bytes: Of the model file.
-      run: Its folder.
-      why: Why it was stopped or failed.
     """
 
     point: Mapping[str, Any]

@@ -28,11 +28,10 @@ M = TypeVar("M", bound=Frozen)
 
 @dataclass(frozen=True)
 class Flag:
-    """Marks a field that the command line has a flag for.
+    """Marks a field that the command line has a flag for, of another name than the field's if
+    given.
 
-    Attributes:
-      metavar: What stands for the value in the help; None: its type.
-      name: The flag without its dashes; empty: the name of the field.
+    `metavar` stands for the value in the help; None: its type.
     """
 
     metavar: str | None = None
@@ -64,11 +63,8 @@ Cost = Annotated[float, Field(gt=0, le=1e9, allow_inf_nan=False)]
 
 
 def split_kind(kind: str) -> tuple[ColumnKind, str]:
-    """A column's kind, and how its cells are written where that is said behind a colon.
-
-    Raises:
-      ValueError: No kind, or no way in which its cells may be written.
-    """
+    """A column's kind, and how its cells are written where that is said behind a colon; a
+    `ValueError` where there is no such kind or way."""
     name, _, written = kind.partition(":")
     ways = {"number": (",", "."), "date": DATE_FORMATS}.get(name, ())
     if name not in KINDS or (written and written not in ways):
@@ -369,7 +365,7 @@ class Settings(Frozen):
         return patience
 
 
-BENDS: dict[str, Any] = {
+AUGMENTED: dict[str, Any] = {
     "shift_px": 2,
     "rotate_degrees": 12.0,
     "zoom": 0.1,
@@ -377,10 +373,10 @@ BENDS: dict[str, Any] = {
     "elastic_px": 0.5,
     "clean_epochs": 2,
 }
-"""How pictures are bent where there are epochs enough to learn from it."""
+"""How pictures are augmented where there are epochs enough to learn from it."""
 
 
-CNN: dict[str, Any] = BENDS | {
+CNN: dict[str, Any] = AUGMENTED | {
     "epochs": 30,
     "learning_rate": 0.004,
     "average": 0.998,
@@ -424,7 +420,7 @@ RECIPES: dict[str, dict[str, dict[str, Any]]] = {
         },
     },
     "accurate": {
-        "network": BENDS | {"hidden": (1024, 1024), "epochs": 100},
+        "network": AUGMENTED | {"hidden": (1024, 1024), "epochs": 100},
         "cnn": CNN | {"width": 48, "epochs": 60},
     },
 }
@@ -458,10 +454,7 @@ def flags_of(model: type[Frozen]) -> dict[str, Flag]:
 def checked(model: type[M], asked: Mapping[str, Any], names: Mapping[str, str] | None = None) -> M:
     """Settings, or how a table is read, from values by name; the others keep their defaults.
 
-    Args:
-      model: The class of what is wanted.
-      asked: Values by the names of its fields.
-      names: What the caller calls a field, where it is another name; for messages.
+    Messages call a field what `names` says, where the caller calls it otherwise.
 
     Raises:
       SettingsError: Values outside their rule, all of them in one message.
@@ -473,11 +466,7 @@ def checked(model: type[M], asked: Mapping[str, Any], names: Mapping[str, str] |
 
 
 def resolve(asked: dict[str, Any], *, table: bool = False) -> Settings:
-    """Complete what was asked by its recipe and the defaults.
-
-    Args:
-      asked: Settings by name.
-      table: Whether they are for a table, whose defaults are others.
+    """Complete what was asked by its recipe and the defaults; those of a table are others.
 
     Raises:
       SettingsError: Unknown names or values outside their rule, all of them in one message.
@@ -533,12 +522,9 @@ def _problems(error: ValidationError, names: Mapping[str, str] | None = None) ->
         first, *rest = map(str, detail["loc"])
         name = ".".join([(names or {}).get(first, first), *rest])
         choices = re.findall(r"'([^']+)'", detail.get("ctx", {}).get("expected", ""))
-        problems.append(_problem(name, detail["input"], _rule(detail["msg"]), choices))
+        rule = detail["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+        problems.append(_problem(name, detail["input"], rule, choices))
     return problems
-
-
-def _rule(pydantic_says: str) -> str:
-    return pydantic_says.removeprefix("Input should be ").removeprefix("Value error, ")
 
 
 def _problem(name: str, value: object, rule: str, known: Any) -> str:

@@ -9,10 +9,9 @@ TaskKind = Literal["classification", "regression"]
 
 @dataclass(frozen=True)
 class Classification:
-    """The answers are labels.
+    """The answers are labels, in the order of their codes.
 
     Attributes:
-      labels: Their names, in the order of their codes.
       positive: Of two labels the one that is looked for; None: not known yet, or more labels.
       kind: Key of the tables.
       more_is_better: Whether the larger of two scores, accuracies here, is the better one.
@@ -35,11 +34,8 @@ class Regression:
     Attributes:
       target: What they are called.
       mean: Of the training rows, in the target's unit; None: not known yet.
-      scale: Standard deviation of the training rows; None: not known yet.
-      kind: Key of the tables.
-      more_is_better: Whether the larger of two scores, root mean squared errors here, is the better
-        one.
-      labels: There are none.
+      scale: Standard deviation of the training rows; None: not known.
+      more_is_better: As of `Classification`, for root mean squared errors.
     """
 
     target: str = "value"

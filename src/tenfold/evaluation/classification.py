@@ -309,8 +309,7 @@ def uncalibrated(probabilities: Floats, temperature: float) -> Floats:
 def f1_scores(confusion: NDArray[Any]) -> Floats:
     """F1 of each label (..., k), the harmonic mean of precision and recall; NaN without rows.
 
-    Args:
-      confusion: Counts (..., k, k), true rows, predicted columns.
+    `confusion` are counts (..., k, k), true rows, predicted columns.
 
     Example:
       >>> f1_scores(np.array([[8, 2], [0, 10]])).round(4).tolist()
@@ -325,12 +324,7 @@ def f1_scores(confusion: NDArray[Any]) -> Floats:
 def expected_calibration_error(confidence: Floats, right: ArrayLike) -> float:
     """How far stated confidence is from observed accuracy, averaged over 15 equal-width bins.
 
-    Args:
-      confidence: Probability given to each answer (n,).
-      right: Whether the answer was right (n,).
-
-    Returns:
-      Weighted mean |confidence - accuracy|, in [0, 1]; 0 is perfect.
+    The weighted mean |confidence - accuracy| of answers (n,), in [0, 1]; 0 is perfect.
 
     Source: Guo et al. 2017, arXiv:1706.04599, section 2.
     """
@@ -373,8 +367,8 @@ def _f1_scores(
 def _f1(right: int, n: int) -> Score | None:
     """F1 of a label that is true or answered in n rows and both in `right` of them.
 
-    It is 2 j / (1 + j) of the share j = right / n, and so are the ends of its interval those of
-    Wilson's for j: also an F1 of 0 or 1 is only known as well as its few rows allow.
+    It is 2 j / (1 + j) of the share j = right / n, and so are the ends of Wilson's interval for j:
+    also an F1 of 0 or 1 is only known as well as its few rows allow.
     """
     if not n:
         return None

@@ -1,5 +1,6 @@
 """Two models on the same rows: which is better, or that these rows cannot tell."""
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -32,11 +33,8 @@ MAX_JOINT = 100_000
 class Difference(Frozen):
     """One score of two models.
 
-    Attributes:
-      score: Its name.
-      first, second: The score of each model.
-      change: `second - first`, or for `is_ratio` second / first, with its 95% interval.
-      verdict: What that says of the second model beside the first.
+    `change` is `second - first`, or for `is_ratio` second / first, with its 95% interval; the
+    verdict is what that says of the second model beside the first.
     """
 
     score: str
@@ -48,11 +46,9 @@ class Difference(Frozen):
 
 
 class Comparison(Frozen):
-    """Two models on the same rows.
+    """Two models on the same rows, which both answered and neither was fitted to.
 
     Attributes:
-      first, second: What the models are called.
-      n: Rows that both answered and neither was fitted to.
       only_first, only_second: Rows that only one of the two has right; None for regression.
       p_value: Of the exact McNemar test, two-sided; None for regression.
       differences: Score by score; the first one decides `verdict`.
@@ -62,9 +58,9 @@ class Comparison(Frozen):
     first: str
     second: str
     n: int
-    only_first: int | None
-    only_second: int | None
-    p_value: Finite | None
+    only_first: int | None = None
+    only_second: int | None = None
+    p_value: Finite | None = None
     differences: tuple[Difference, ...]
 
     @property
@@ -108,12 +104,8 @@ def compare_labels(
 ) -> Comparison:
     """Compare answers with labels: exact McNemar for the accuracy, paired bootstrap for the rest.
 
-    Args:
-      true: Label codes (n,).
-      first: Codes answered (n,) and probabilities (n, n_labels) of one model.
-      second: Of the other, to the same rows.
-      names: What the models are called.
-      seed: Decides the bootstrap resamples.
+    `true` are label codes (n,); `first` and `second` the codes (n,) and probabilities (n, n_labels)
+    that each model answered. The seed decides the bootstrap resamples.
 
     Raises:
       DataError: No rows, or shapes that disagree.
@@ -148,11 +140,7 @@ def compare_values(
     names: tuple[str, str] = ("first", "second"),
     seed: int = 0,
 ) -> Comparison:
-    """Compare predicted values (n,): the ratio of squared and absolute errors, row by row.
-
-    Raises:
-      DataError: Fewer than two rows, or shapes that disagree.
-    """
+    """Compare predicted values (n,): the ratio of squared and absolute errors, row by row."""
     if true.ndim != 1 or len(true) < 2 or not true.shape == first.shape == second.shape:
         raise _no_pairs("values (n,) of both, n at least 2", true, first, second)
     errors = [np.abs(true - value) for value in (first, second)]
@@ -166,9 +154,6 @@ def compare_values(
         first=names[0],
         second=names[1],
         n=len(true),
-        only_first=None,
-        only_second=None,
-        p_value=None,
         differences=tuple(differences),
     )
 
@@ -201,14 +186,7 @@ def _accuracy(
     values = (float(first.mean()), float(second.mean()))
     verdict = mcnemar(second, first)
     change = percentile_interval(values[1] - values[0], draws[:, 1] - draws[:, 2])
-    return Difference(
-        score="accuracy",
-        first=values[0],
-        second=values[1],
-        change=change,
-        is_ratio=False,
-        verdict=verdict,
-    )
+    return _difference("accuracy", values, change, verdict)
 
 
 def _ratio(
@@ -221,14 +199,7 @@ def _ratio(
     else:
         change = ratios([(second, first)], rng)[0].score(power)
         verdict = verdict_of(change, equal=1, more_is_better=False)
-    return Difference(
-        score=score,
-        first=values[0],
-        second=values[1],
-        change=change,
-        is_ratio=True,
-        verdict=verdict,
-    )
+    return _difference(score, values, change, verdict, is_ratio=True)
 
 
 def _beside_nothing(first: float, second: float) -> tuple[Score, Verdict]:
@@ -267,11 +238,14 @@ def _macro_f1(
             first_f1, second_f1 = scores(lines)
             changes.append(second_f1 - first_f1)
     change = percentile_interval(values[1] - values[0], np.concatenate(changes))
+    verdict = verdict_of(change, equal=0, more_is_better=True)
+    return _difference("macro F1", values, change, verdict)
+
+
+def _difference(
+    score: str, values: Sequence[float], change: Score, verdict: Verdict, is_ratio: bool = False
+) -> Difference:
+    first, second = values
     return Difference(
-        score="macro F1",
-        first=values[0],
-        second=values[1],
-        change=change,
-        is_ratio=False,
-        verdict=verdict_of(change, equal=0, more_is_better=True),
+        score=score, first=first, second=second, change=change, is_ratio=is_ratio, verdict=verdict
     )

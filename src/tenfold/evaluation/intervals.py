@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from pydantic import AfterValidator
+from pydantic import Field
 
 from tenfold.core.contract import Frozen
 from tenfold.core.text import in_unit
@@ -33,13 +33,7 @@ Verdict = Literal["better", "worse", "not distinguishable"]
 """A paired test of a model against its baseline, at 95%."""
 
 
-def _finite(value: float) -> float:
-    if not np.isfinite(value):
-        raise ValueError("not a finite number")
-    return value
-
-
-Finite = Annotated[float, AfterValidator(_finite)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class Score(Frozen):
@@ -82,24 +76,15 @@ ARRAYS = Subset()
 
 
 def percentile_interval(value: float, resampled: Floats) -> Score:
-    """The bootstrap percentile interval, widened to the value where a biased score leaves it.
-
-    Args:
-      value: The score.
-      resampled: The same of resampled rows (n_resamples,), NaN where they have none.
-    """
+    """The bootstrap percentile interval, widened to the value where a biased score leaves it; the
+    score of resampled rows (n_resamples,) is NaN where they have none."""
     low, high = np.nanpercentile(resampled, [2.5, 97.5])
     return Score(value=value, low=min(value, float(low)), high=max(value, float(high)))
 
 
 def verdict_of(change: Score, *, equal: float, more_is_better: bool) -> Verdict:
-    """What the interval of a change says: `equal` lies below it, above it, or inside.
-
-    Args:
-      change: A difference or a ratio, with its interval.
-      equal: The change between equal models: 0 of a difference, 1 of a ratio.
-      more_is_better: Whether a change above `equal` is for the better.
-    """
+    """What the interval of a change says: `equal`, 0 of a difference and 1 of a ratio, lies below
+    it, above it, or inside."""
     if change.low <= equal <= change.high:
         return "not distinguishable"
     return "better" if (change.low > equal) is more_is_better else "worse"
@@ -123,9 +108,7 @@ def wilson(successes: int, n: int) -> Score:
 def resampled_counts(sizes: ArrayLike, rng: np.random.Generator) -> Iterator[Floats]:
     """The bootstrap: as many rows drawn with replacement as there are, 1000 times, counted by cell.
 
-    Args:
-      sizes: Rows in each cell (k,), whole numbers; ones where each row is its own cell.
-      rng: Decides the draws.
+    `sizes` are the rows in each cell (k,), ones where each row is its own cell.
 
     Yields:
       Counts (some, k), float64, each line summing to the number of rows; 1000 lines in all.
@@ -175,15 +158,10 @@ class Ratio(NamedTuple):
 def ratios(pairs: Sequence[tuple[Floats, Floats | None]], rng: np.random.Generator) -> list[Ratio]:
     """Ratios of means over the same rows, each with the symmetric bootstrap-t interval of its log.
 
-    Errors have long tails, of which percentiles of resampled means see too little: simulated, this
-    interval is never further from 95% than they are, and mostly nearer (docs/guide/evidence.md).
-
-    Args:
-      pairs: Numerator and denominator of each row, (n,), not negative; no denominator: 1.
-        The mean of a denominator must not be 0.
-      rng: Decides the resamples.
-
-    The bootstrap-t interval, symmetric; its coverage is simulated in the tests.
+    Errors have long tails, of which percentiles of resampled means see too little: simulated in the
+    tests, this interval is never further from 95% than they are, and mostly nearer
+    (docs/guide/evidence.md). Pairs are the numerator and the denominator of each row, (n,), not
+    negative; no denominator: 1. The mean of a denominator must not be 0.
     """
     values, columns = [], []
     for above, below in pairs:
@@ -214,14 +192,11 @@ def _reach(t: Floats) -> float:
 
 
 def share_interval(value: float, resampled: Floats, n: int, n_rows: int) -> Score:
-    """The interval of a share from its resampled values: normal on the log odds.
+    """The interval of a share in (0, 1] from its resampled values: normal on the log odds.
 
-    Args:
-      value: The share, in (0, 1].
-      resampled: The same of resampled rows (1000,), NaN where they have none.
-      n: Rows that could be missed. A share within a quarter of one of 1 is one that resampling
-        hardly leaves: its lower end is Wilson's.
-      n_rows: Rows altogether; odds below those of a quarter of one are not looked at.
+    Resampled are (1000,), NaN where they have none. Of the `n` rows that could be missed, a share
+    within a quarter of one of 1 is one that resampling hardly leaves: its lower end is Wilson's. Of
+    all `n_rows`, odds below those of a quarter of one are not looked at.
     """
     least, most = 1 / (4 * n_rows), 1 - 1 / (4 * n)
     if value > most:
@@ -237,7 +212,6 @@ def mcnemar(right: NDArray[np.bool], baseline_right: NDArray[np.bool]) -> Verdic
     """Whether answers are right more often than a baseline's to the same rows, by the exact test.
 
     Only rows that one of the two has right count: under the null hypothesis as many of either.
-
     McNemar's test of 1947 in its exact binomial form, two-sided, at 5%.
     """
     won, lost = int((right & ~baseline_right).sum()), int((~right & baseline_right).sum())

@@ -23,14 +23,8 @@ FOLDS = 5
 
 
 class SuspectLabel(NamedTuple):
-    """A row whose label is in doubt.
-
-    Attributes:
-      row: Its number in the dataset.
-      label: The label it has.
-      likely: The label it is answered with.
-      confidence: Out-of-fold probability of the label it has.
-    """
+    """A row whose label is in doubt, and the label it is answered with; `confidence` is the
+    out-of-fold probability of the label it has."""
 
     row: int
     label: str
@@ -51,13 +45,7 @@ def find_label_errors(
     self-confidence, the probability of the label it has: with 100 labels of MNIST swapped, 96 are
     among the first 150, against 91 by the margin to the likely label. The paper's thresholds, the
     mean self-confidence of each label, would drop a third of them: after label smoothing an answer
-    rarely exceeds the mean.
-
-    Args:
-      data: The dataset.
-      folds: Models to fit, each without one part of the rows; copies stay in one part.
-      seed: Decides the parts and the fits.
-      listener: Is told how many epochs of all folds are done.
+    rarely exceeds the mean. The listener is told how many epochs of all folds are done.
 
     Raises:
       DataError: Fewer distinct rows than folds, or a dataset without labels.
@@ -86,11 +74,8 @@ def out_of_fold(
     seed: int,
     listener: Listener | None = None,
 ) -> NDArray[np.float32]:
-    """Probabilities (n, n_labels) of `rows`, each from a model that saw neither it nor its copies.
-
-    Raises:
-      DataError: Fewer distinct rows than folds.
-    """
+    """Probabilities (n, n_labels) of `rows`, each from a model that saw neither it nor its
+    copies."""
     settings = resolve({"seed": seed, "validation_size": 0.0}, table=data.input.kind == "table")
     fold_of = assign_folds(data, rows, folds, seed)
     none = np.empty(0, np.int64)

@@ -22,18 +22,16 @@ AnyEvaluation = Evaluation | RegressionEvaluation
 
 @dataclass(frozen=True)
 class Measure:
-    """How one kind of answer is measured. Row scores are those of `row_scores` of the answers.
+    """How one kind of answer is measured. Row scores (n,) are those of `row_scores` of the answers.
 
     Attributes:
-      score: Name of the score that models are ranked by, for people.
-      column: Its name in files.
+      score: Name of the score that models are ranked by, for people; `column` in files.
       more_is_better: Whether the larger of two is the better one.
       shown: A score with its interval, for people.
       number: A number in the same unit, for people.
-      error: What is lost on rows, from their row scores (n,): the share wrong, or the RMSE.
-      of_rows: The score of a model, from its row scores (n,).
-      of_seeds: The score of several models alike, from the mean of their row scores (n,) and how
-        many they are.
+      error: What is lost on rows: the share wrong, or the RMSE.
+      of_rows: The score of a model, from its row scores.
+      of_seeds: The score of models alike, from the mean of their row scores and how many they are.
       evaluate: Every number, from answers to rows of a dataset, task and subset; by name `recall`
         and `temperature`, as `Evaluation.of` has them.
     """
@@ -53,28 +51,15 @@ def _accuracy(row_scores: Floats) -> Score:
     return wilson(int(row_scores.sum()), len(row_scores))
 
 
-def _accuracy_of_seeds(row_scores: Floats, n_seeds: int) -> Score:
-    return _accuracy(row_scores) if n_seeds == 1 else mean_interval(row_scores)
-
-
 def _evaluate_labels(
     answers: Predictions,
     data: Dataset,
     rows: RowNumbers,
     task: Classification,
     subset: Subset,
-    *,
-    recall: float,
-    temperature: float,
+    **asked: Any,
 ) -> Evaluation:
-    return Evaluation.of(
-        data.y[rows],
-        answers,
-        positive=task.positive,
-        recall=recall,
-        temperature=temperature,
-        subset=subset,
-    )
+    return Evaluation.of(data.y[rows], answers, positive=task.positive, subset=subset, **asked)
 
 
 def _rmse(row_scores: Floats) -> Score:
@@ -114,7 +99,9 @@ MEASURES: Mapping[TaskKind, Measure] = {
         number="{:.4f}".format,
         error=lambda row_scores: float((1 - row_scores).mean()),
         of_rows=_accuracy,
-        of_seeds=_accuracy_of_seeds,
+        of_seeds=lambda row_scores, n_seeds: (
+            _accuracy(row_scores) if n_seeds == 1 else mean_interval(row_scores)
+        ),
         evaluate=_evaluate_labels,
     ),
     "regression": Measure(

@@ -7,13 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tenfold.core.errors import DataError
-from tenfold.evaluation.intervals import (
-    MAX_RESAMPLED,
-    Floats,
-    Score,
-    Verdict,
-    percentile_interval,
-)
+from tenfold.evaluation.intervals import MAX_RESAMPLED, Floats, Score, Verdict, percentile_interval
 
 N_DRAWS = 9_999
 """Resamples of a test: 1,000 see no p below 0.002, which five comparisons ask for."""
@@ -25,13 +19,8 @@ MAX_DRAWN = 2**22
 
 
 class Beside(NamedTuple):
-    """A model beside the best one.
-
-    Attributes:
-      change: Its mean minus that of the best, with its 95% interval, not corrected.
-      p_value: Two-sided, corrected for the number of models.
-      verdict: At 5%.
-    """
+    """A model beside the best one: its mean minus that of the best with its 95% interval, not
+    corrected; the two-sided p value, corrected for the number of models; and the verdict at 5%."""
 
     change: Score
     p_value: float
@@ -39,21 +28,14 @@ class Beside(NamedTuple):
 
 
 def compare_with_best(row_scores: Floats, best: int, seed: int = 0) -> list[Beside | None]:
-    """Compare every model with one of them, on the same rows.
+    """Compare every model with one of them, on the same rows; None stands for the best itself.
 
-    Args:
-      row_scores: Of each model and row (n_models, n): more is better. Of several seeds the mean.
-      best: Which model the others are compared with; chosen on other rows.
-      seed: Decides the resamples.
-
-    Returns:
-      In the order of the models; None for the best itself.
+    `row_scores` are (n_models, n), more is better, of several seeds their mean; `best` was chosen
+    on other rows. A paired bootstrap over the rows (Efron and Tibshirani 1993, chapter 16); the p
+    values are corrected by `holm`.
 
     Raises:
       DataError: No rows, or no such model.
-
-    A paired bootstrap over the rows (Efron and Tibshirani 1993, chapter 16); the p values are
-    corrected by `holm`.
     """
     n_models = len(row_scores)
     if row_scores.ndim != 2 or not row_scores.shape[1] or not 0 <= best < n_models:
@@ -68,10 +50,8 @@ def compare_with_best(row_scores: Floats, best: int, seed: int = 0) -> list[Besi
     corrected = holm([p for _, p in tests])
     results: list[Beside | None] = [None] * n_models
     for i, (change, _), p in zip(others, tests, corrected, strict=True):
-        verdict: Verdict = "not distinguishable"
-        if p <= 0.05:
-            verdict = "better" if change.value > 0 else "worse"
-        results[i] = Beside(change, p, verdict)
+        decided: Verdict = "better" if change.value > 0 else "worse"
+        results[i] = Beside(change, p, decided if p <= 0.05 else "not distinguishable")
     return results
 
 

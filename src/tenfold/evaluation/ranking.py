@@ -1,4 +1,5 @@
-"""Two labels, one of them looked for: how well its probability puts its rows first."""
+"""Whether the surest answers are the right ones: ranking by a label, reliability, share
+answered."""
 
 from typing import Any, NamedTuple
 
@@ -12,9 +13,15 @@ from tenfold.evaluation.intervals import (
     Score,
     resampled_counts,
     share_interval,
+    wilson,
 )
 
 RECALL = 0.8
+
+N_BINS = 10
+
+MAX_STEPS = 200
+"""Steps of a curve that is to be drawn; more cannot be seen."""
 
 
 class PrecisionAtRecall(Frozen):
@@ -31,10 +38,8 @@ class PrecisionAtRecall(Frozen):
 class Ranking(NamedTuple):
     """Rows by falling probability of the positive label; equal probabilities are one step.
 
-    Attributes:
-      thresholds: The probability of each step (g,), falling.
-      found: Positive rows down to that step (g,), float64.
-      marked: All rows down to that step (g,), float64.
+    `thresholds` are the probabilities of the steps (g,), falling; `found` the positive rows and
+    `marked` all rows down to each step, float64 (g,).
     """
 
     thresholds: Floats
@@ -114,3 +119,42 @@ def _reaching(found: Floats, recall: float) -> NDArray[Any]:
     # 0.8 * 5 is 4.000000000000001 in some products: rounding must not ask for one row more.
     enough: NDArray[Any] = (found >= recall * found[..., -1:] * (1 - 1e-12)).argmax(axis=-1)
     return enough
+
+
+class Reliability(NamedTuple):
+    """Bins of stated confidence that have rows (b,): mean, share right with its interval, rows."""
+
+    confidence: Floats
+    accuracy: Floats
+    low: Floats
+    high: Floats
+    n: NDArray[np.int64]
+
+
+def reliability(confidence: Floats, right: NDArray[np.bool], n_bins: int = N_BINS) -> Reliability:
+    """Rows in equally wide bins of stated confidence, 0 to 1, and whether they were right (n,);
+    empty bins are left out.
+
+    Source: Guo et al. 2017, arXiv:1706.04599, section 2; Wilson intervals.
+    """
+    bin_of = np.minimum((confidence * n_bins).astype(np.int64), n_bins - 1)
+    n = np.bincount(bin_of, minlength=n_bins)
+    stated = np.bincount(bin_of, confidence, n_bins)[n > 0] / n[n > 0]
+    hits = np.bincount(bin_of, right, n_bins)[n > 0].astype(int)
+    scores = [wilson(hit, rows) for hit, rows in zip(hits.tolist(), n[n > 0].tolist(), strict=True)]
+    value, low, high = np.array([(s.value, s.low, s.high) for s in scores]).T
+    return Reliability(stated, value, low, high, n[n > 0])
+
+
+def share_answered(confidence: Floats, right: NDArray[Any]) -> tuple[Floats, Floats]:
+    """Share answered (s,) rising to 1, and the accuracy (s,) among the surest answers of that
+    share.
+
+    At most 200 steps. Rows of equal confidence are answered together; the last step answers all.
+    """
+    ranking = Ranking.of(right, confidence)
+    share, accuracy = ranking.marked / len(right), ranking.precision
+    if len(share) > MAX_STEPS:
+        steps = np.unique(np.linspace(0, len(share) - 1, MAX_STEPS).round().astype(int))
+        share, accuracy = share[steps], accuracy[steps]
+    return share, accuracy

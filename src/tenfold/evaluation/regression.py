@@ -5,7 +5,7 @@ from html import escape
 from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from tenfold.core import html_repr
 from tenfold.core.contract import Frozen
@@ -171,6 +171,10 @@ class RegressionEvaluation(Frozen):
             _scaled(ratio.score(power), size)
             for ratio, power in zip(measured, (1, 0.5, 1, 0.5), strict=False)
         )
+        r2 = None
+        if varies:
+            rest = measured[4].score()
+            r2 = Score(value=1 - rest.value, low=1 - rest.high, high=1 - rest.low)
         # Answers are float32: apart by no more than its rounding, they are the baseline's.
         if np.abs(predicted - base).max() <= ROUNDING * size + 2e-7 * np.abs(base).max():
             verdict: Verdict = "not distinguishable"
@@ -188,23 +192,14 @@ class RegressionEvaluation(Frozen):
             beats_baseline=verdict == "better",
             mae=mae,
             rmse=rmse,
-            r2=_one_minus(measured[4].score()) if varies else None,
-            coverage=None if ends is None else wilson(int(_inside(y, *ends).sum()), len(y)),
-            interval_width=None if ends is None else float((ends[1] - ends[0]).mean()),
+            r2=r2,
+            coverage=wilson(int(((ends[0] <= y) & (y <= ends[1])).sum()), len(y)) if ends else None,
+            interval_width=float((ends[1] - ends[0]).mean()) if ends else None,
         )
-
-
-def _inside(y: Floats, low: Floats, high: Floats) -> NDArray[np.bool]:
-    inside: NDArray[np.bool] = (low <= y) & (y <= high)
-    return inside
 
 
 def _scaled(score: Score, size: float) -> Score:
     return Score(value=score.value * size, low=score.low * size, high=score.high * size)
-
-
-def _one_minus(score: Score) -> Score:
-    return Score(value=1 - score.value, low=1 - score.high, high=1 - score.low)
 
 
 def _check(

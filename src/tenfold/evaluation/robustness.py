@@ -138,45 +138,40 @@ class Robustness(Frozen):
 def measure_robustness(
     model: Model, x: Any, y: NDArray[Any], part: str, seed: int = 0
 ) -> Robustness:
-    """Ask a model changed rows.
-
-    Args:
-      model: The model.
-      x: Images (n, ...), or rows of a table, not seen in its training.
-      y: Their label codes, or values (n,).
-      part: What they are called.
-      seed: Decides which rows are taken of more than 2,000, the directions, noise and shuffles.
-    """
+    """Ask a model changed rows, not seen in its training, with their codes or values (n,); the seed
+    decides which rows are taken of more than 2,000, the directions, noise and shuffles."""
     rng = np.random.default_rng(seed)
     if len(y) > MAX_ROWS:
         rows = np.sort(rng.choice(len(y), MAX_ROWS, replace=False))
         x, y = x[rows], y[rows]
-    scorer, accepted = _Scorer(model, y), model.contract.input
+    measure = MEASURES[model.task.kind]
+
+    def row_scores(x: Any) -> NDArray[np.float64]:
+        return model.answer(x).row_scores(y)
+
+    accepted = model.contract.input
     names = accepted.names if accepted.kind == "table" else ()
-    changes = missing_columns(names) if accepted.kind == "table" else image_changes(rng, x)
+    changes = [RowChange("missing column", name, partial(_without, name=name)) for name in names]
+    if accepted.kind != "table":
+        changes = image_changes(rng, x)
     return Robustness(
         part=part,
         n=len(y),
-        score=scorer.measure.score,
-        base=scorer.score(x),
+        score=measure.score,
+        base=measure.of_rows(row_scores(x)),
         changes=tuple(
-            Change(kind=change.kind, amount=change.amount, value=scorer.score(change.change(x)))
-            for change in changes
+            Change(kind=kind, amount=amount, value=measure.of_rows(row_scores(change(x))))
+            for kind, amount, change in changes
         ),
-        columns=_importance(scorer, x, names, rng),
+        columns=_importance(lambda x: measure.error(row_scores(x)), x, names, rng),
     )
 
 
 def nearly_seen(
     data: Dataset, train: RowNumbers, test: RowNumbers, row_scores: NDArray[np.float64]
 ) -> NearlySeen:
-    """Look for test images that are nearly training images.
-
-    Args:
-      data: Images.
-      train, test: Row numbers.
-      row_scores: What the answer to each test row is worth (n_test,).
-    """
+    """Look for test images that are nearly training images; `row_scores` are what the answer to
+    each test row is worth (n_test,)."""
     pairs = nearly_same(data.x, train, test)
     fresh = row_scores[~np.isin(test, pairs[:, 0])]
     return NearlySeen(
@@ -184,24 +179,6 @@ def nearly_seen(
         without=MEASURES[data.task.kind].of_rows(fresh) if len(fresh) else None,
         pairs=tuple((data.keys[a], data.keys[b]) for a, b in pairs[:MAX_PAIRS].tolist()),
     )
-
-
-class _Scorer:
-    """The score of a model on rows whose truth is known."""
-
-    def __init__(self, model: Model, y: NDArray[Any]) -> None:
-        self._model, self._y = model, y
-        self.measure = MEASURES[model.task.kind]
-
-    def error(self, x: Any) -> float:
-        """Share wrong, or RMSE."""
-        return self.measure.error(self._row_scores(x))
-
-    def score(self, x: Any) -> Score:
-        return self.measure.of_rows(self._row_scores(x))
-
-    def _row_scores(self, x: Any) -> NDArray[np.float64]:
-        return self._model.answer(x).row_scores(self._y)
 
 
 class RowChange(NamedTuple):
@@ -215,11 +192,6 @@ class RowChange(NamedTuple):
 # Tables.
 
 
-def missing_columns(names: Sequence[str]) -> list[RowChange]:
-    """Every column left out."""
-    return [RowChange("missing column", name, partial(_without, name=name)) for name in names]
-
-
 def _without(x: Table, name: str) -> Table:
     """The table with nothing in one column."""
     values = x.columns[name]
@@ -228,20 +200,17 @@ def _without(x: Table, name: str) -> Table:
 
 
 def _importance(
-    scorer: _Scorer, x: Any, names: Sequence[str], rng: np.random.Generator
+    error: Callable[[Table], float], x: Any, names: Sequence[str], rng: np.random.Generator
 ) -> tuple[ColumnCost, ...]:
-    base = scorer.error(x) if names else 0.0
+    base = error(x) if names else 0.0
     columns = []
     for name in names:
         costs = [
-            scorer.error(Table({**x.columns, name: rng.permutation(x.columns[name])})) - base
+            error(Table({**x.columns, name: rng.permutation(x.columns[name])})) - base
             for _ in range(N_SHUFFLES)
         ]
-        columns.append(
-            ColumnCost(
-                column=name, mean=float(np.mean(costs)), least=min(costs), greatest=max(costs)
-            )
-        )
+        mean = float(np.mean(costs))
+        columns.append(ColumnCost(column=name, mean=mean, least=min(costs), greatest=max(costs)))
     return tuple(sorted(columns, key=lambda column: -column.mean))
 
 
@@ -320,13 +289,8 @@ def noisy(x: Images, deviation: float, rng: np.random.Generator) -> Images:
 
 
 def penned(x: Images, px: int, dark: bool = False) -> Images:
-    """Strokes of grey images wider by so many pixels, or with a negative number thinner.
-
-    Args:
-      x: uint8 (n, height, width).
-      px: How many.
-      dark: Strokes are dark on light.
-    """
+    """Strokes of grey images, dark on light or light on `dark`, wider by so many pixels, or
+    thinner."""
     from scipy import ndimage
 
     size = (1, abs(px) + 1, abs(px) + 1)

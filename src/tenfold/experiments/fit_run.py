@@ -4,7 +4,7 @@ from tenfold.build.build import fit_model
 from tenfold.build.problem import Problem
 from tenfold.core import files
 from tenfold.core.progress import Listener, Listeners, OnEpochs
-from tenfold.learners.checkpoints import Checkpoints
+from tenfold.learners import Checkpoints
 from tenfold.runs import csv_files
 from tenfold.runs.record import Run
 

@@ -7,17 +7,16 @@ import itertools
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tenfold.core.contract import FeaturesInput, ImageInput, TableInput
 from tenfold.core.errors import DataError, SettingsError
-from tenfold.core.progress import Listener
 from tenfold.core.settings import Settings
+from tenfold.core.task import TaskKind
 from tenfold.learners.bayes import fit_bayes
-from tenfold.learners.checkpoints import Checkpoints
 from tenfold.learners.classical import (
     fit_baseline,
     fit_forest,
@@ -25,25 +24,27 @@ from tenfold.learners.classical import (
     fit_linear,
     fit_logistic,
 )
-from tenfold.learners.fitted import Fitted
+from tenfold.learners.jax_runtime import check_compiler
+from tenfold.learners.job import Checkpoints, Examples, Fitted, TrainingJob, is_classification
 from tenfold.learners.neighbors import fit_neighbors
 from tenfold.learners.network import fit_network
-from tenfold.learners.training import Examples, check_compiler
 
 __all__ = [
     "LEARNERS",
+    "Checkpoints",
+    "Examples",
     "Fitted",
     "Learner",
-    "Task",
+    "TrainingJob",
     "check_learner",
     "check_used",
     "fit_last_value",
+    "is_classification",
     "is_used",
     "multiplications",
 ]
 
-Task = Literal["classification", "regression"]
-BOTH: tuple[Task, ...] = ("classification", "regression")
+BOTH: tuple[TaskKind, ...] = get_args(TaskKind)
 
 EPOCHS = (
     "epochs",
@@ -74,20 +75,14 @@ def multiplications(n_inputs: int, hidden: Sequence[int], n_outputs: int) -> int
     return sum(math.prod(pair) for pair in itertools.pairwise(widths))
 
 
-def _network_cost(settings: Settings, n_inputs: int, n_outputs: int) -> float:
-    return 3.0 * multiplications(n_inputs, settings.hidden, n_outputs) * settings.epochs
-
-
 @dataclass(frozen=True, kw_only=True)
 class Learner:
     """An entry of the registry: everything that the rest of the program asks of a learner.
 
     Attributes:
-      name: Its key.
       description: One line for a reader who chooses.
       run: What fits it.
-      tasks: What it can learn.
-      instead: The learner to propose for what it cannot learn.
+      tasks: What it can learn; `instead` is the learner to propose for what it cannot.
       settings: The settings that it uses beside those of every learner.
       sides: It takes pictures alone, with sides of so many pixels; None: tables too.
       scaled: Whether a table's numbers are scaled for it; trees compare them as they are.
@@ -104,8 +99,8 @@ class Learner:
 
     name: str
     description: str
-    run: Callable[..., Fitted]
-    tasks: tuple[Task, ...] = BOTH
+    run: Callable[[TrainingJob], Fitted]
+    tasks: tuple[TaskKind, ...] = BOTH
     instead: str | None = None
     settings: tuple[str, ...] = ()
     sides: tuple[int, int] | None = None
@@ -133,30 +128,14 @@ class Learner:
         if self.epochs:
             check_compiler()
 
-    def fit(
-        self,
-        train: Examples,
-        validation: Examples | None,
-        *,
-        n_labels: int | None,
-        settings: Settings,
-        listener: Listener,
-        checkpoints: Checkpoints | None = None,
-    ) -> Fitted:
-        """Fit on `train`; `validation` only chooses and watches.
-
-        Args:
-          train: Rows to learn from.
-          validation: Rows held out, or None.
-          n_labels: Number of labels, those without training rows included; None: regression.
-          settings: Those of this learner decide, `settings.seed` decides chance.
-          listener: Sees layers and epochs of a network.
-          checkpoints: Where a network goes on from and writes to; other learners begin anew.
+    def fit(self, job: TrainingJob) -> Fitted:
+        """Fit this learner, whichever the settings name.
 
         Raises:
           SettingsError: Class weights that do not fit the labels.
           DataError: No training rows, or a single label among them.
         """
+        train, n_labels, class_weights = job.train, job.n_labels, job.settings.class_weights
         if not len(train.y):
             raise DataError("E628", "No training rows", expected="at least one", n_train=0)
         if n_labels is not None and self.looks and (train.y == train.y[0]).all():
@@ -168,12 +147,9 @@ class Learner:
                 learner=self.name,
                 code=int(train.y[0]),
             )
-        if settings.class_weights is not None:
-            train = train._replace(weight=_weights(train, n_labels, settings.class_weights))
-        options = {} if checkpoints is None or not self.epochs else {"checkpoints": checkpoints}
-        return self.run(
-            train, validation, n_labels=n_labels, settings=settings, listener=listener, **options
-        )
+        if class_weights is not None:
+            train = train._replace(weight=_weights(train, n_labels, class_weights))
+        return self.run(job._replace(train=train))
 
 
 def _weights(
@@ -187,7 +163,7 @@ def _weights(
             expected="none for regression" if n_labels is None else f"{n_labels} numbers",
             class_weights=class_weights,
         )
-    own = np.ones(len(train.y), np.float32) if train.weight is None else train.weight
+    own = train.weights
     if class_weights == "balanced":
         share = np.bincount(train.y, weights=own, minlength=n_labels) / train.total_weight
         of_label = 1 / (n_labels * np.maximum(share, np.finfo(np.float32).tiny))
@@ -208,7 +184,9 @@ LEARNERS: dict[str, Learner] = {
             epochs=True,
             divides_batches=True,
             hidden_weight=0.25,
-            cost=_network_cost,
+            cost=lambda settings, n_inputs, n_outputs: (
+                3.0 * multiplications(n_inputs, settings.hidden, n_outputs) * settings.epochs
+            ),
         ),
         Learner(
             name="cnn",
@@ -272,7 +250,7 @@ LEARNERS: dict[str, Learner] = {
 
 
 def check_learner(
-    settings: Settings, task: Task, accepted: ImageInput | TableInput | FeaturesInput
+    settings: Settings, task: TaskKind, accepted: ImageInput | TableInput | FeaturesInput
 ) -> None:
     """Refuse a learner that cannot learn `task`, or not from such rows, or not so shared.
 
@@ -307,11 +285,7 @@ def check_learner(
 
 
 def check_used(asked: Iterable[str], learners: Sequence[str]) -> None:
-    """Refuse settings that none of the learners uses.
-
-    Args:
-      asked: Names of the settings that were given.
-      learners: Names of the learners they are for; unknown ones are passed over.
+    """Refuse settings that none of the learners uses; unknown learners are passed over.
 
     Raises:
       SettingsError: There is such a setting; the message names the learners that use it.

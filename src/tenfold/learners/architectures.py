@@ -24,15 +24,7 @@ MEMORY = 1 << 27
 
 
 def architecture_of(settings: Settings, input_shape: Shape, n_labels: int | None) -> Architecture:
-    """The layers that settings ask for.
-
-    Args:
-      settings: Their learner is `network` or `cnn`.
-      input_shape, n_labels: As in `dense_network`.
-
-    Raises:
-      SettingsError: Pictures of a size that a `cnn` does not take.
-    """
+    """The layers that settings of a `network` or a `cnn` ask for."""
     if settings.learner == "cnn" and n_labels is not None:
         return convolutional_network(input_shape, n_labels, settings.width, settings.dropout)
     return dense_network(input_shape, settings.hidden, n_labels, settings.dropout)
@@ -43,12 +35,10 @@ def dense_network(
 ) -> Architecture:
     """Hidden layers with ReLU, then one output per label and softmax.
 
-    Args:
-      input_shape: Shape of one example: (28, 28) or (28, 28, 3) for pictures, whose values from 0
-        to 255 are scaled to 0..1; (d,) for features, which are taken as they are.
-      hidden: Neurons of each hidden layer; none gives softmax or linear regression.
-      n_labels: Number of labels; None: regression, one linear output named `value`.
-      dropout: Share of each hidden layer's outputs that is silenced while training.
+    Without labels: one linear output named `value`. Pictures of shape (28, 28) or (28, 28, 3),
+    values from 0 to 255, are scaled to 0..1; features (d,) are taken as they are. Without hidden
+    layers it is softmax or linear regression. `dropout` is the share of each hidden layer's outputs
+    that is silenced while training.
     """
     layers = list[nn.Layer]()
     if len(input_shape) >= 2:
@@ -70,20 +60,13 @@ def convolutional_network(
     """Convolutions that halve a picture until at most four pixels a side are left, then one output
     per label and softmax.
 
-    Behind each convolution come batch normalisation and ReLU; every other one is pooled in front
-    of them. The first one has windows of 5x5 and leaves every other pixel out, but for small
-    pictures.
-
-    Args:
-      input_shape: (height, width) or (height, width, 3), sides of 8 to 256 pixels, values from 0 to
-        255.
-      n_labels: Number of labels.
-      width: Channels of the first two convolutions; later ones have two and three, at most four
-        times as many.
-      dropout: Share of the output layer's inputs that is silenced while training.
+    Behind each convolution come batch normalisation and ReLU; every other one is pooled in front of
+    them. The first one has windows of 5x5 and leaves every other pixel out, but for small pictures.
+    The first two have `width` channels, later ones two and three, at most four times as many.
+    `dropout` silences a share of the output layer's inputs while training.
 
     Raises:
-      SettingsError: Sides outside that range.
+      SettingsError: Sides outside 8 to 256 pixels.
     """
     sides = input_shape[:2]
     if min(sides) < 8 or max(sides) > 256:
@@ -109,14 +92,8 @@ def convolutional_network(
 
 
 class _Block(NamedTuple):
-    """A convolution with batch normalisation and ReLU behind it.
-
-    Attributes:
-      channels: Pictures it makes.
-      size: Pixels of its window, each way.
-      stride: Pixels between windows.
-      is_pooled: Whether the largest of each 2x2 pixels goes on.
-    """
+    """A convolution with batch normalisation and ReLU behind it; windows of `size` pixels each way,
+    `stride` pixels apart. Where it `is_pooled` the largest of each 2x2 pixels goes on."""
 
     channels: int
     size: int = 3
@@ -148,14 +125,8 @@ def _blocks(side: int, width: int) -> Iterator[_Block]:
 
 
 def first_parameters(architecture: Architecture, seed: int) -> Parameters:
-    """What a training begins with: kernels of chance, 0 elsewhere, and variances of 1.
-
-    Drawn by NumPy: JAX compiles for 0.3 s for each shape it draws.
-
-    Args:
-      architecture: The layers.
-      seed: Decides the kernels, each from random numbers of its own.
-    """
+    """What a training begins with: kernels of chance, 0 elsewhere, and variances of 1. Each kernel
+    has random numbers of its own, drawn by NumPy: JAX compiles for 0.3 s for each shape."""
     seeds = iter(np.random.SeedSequence(seed).spawn(len(architecture.layers)))
 
     def first(layer: nn.Layer, name: str, shape: Shape) -> NDArray[np.float32]:
@@ -193,11 +164,6 @@ def rows_at_once(architecture: Architecture) -> int | None:
 def layer_table(architecture: Architecture) -> list[LayerRow]:
     """Name, kind, output shape and parameter count of each layer, first to last."""
     return [
-        LayerRow(
-            layer.name,
-            layer.kind,
-            (None, *gives),
-            sum(map(math.prod, layer.parameter_shapes(takes).values())),
-        )
-        for layer, takes, gives in architecture.places()
+        LayerRow(place.layer.name, place.layer.kind, (None, *place.gives), place.n_parameters)
+        for place in architecture.places()
     ]

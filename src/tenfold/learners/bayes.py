@@ -1,7 +1,7 @@
-"""The learner `bayes`: naive Bayes, whose variant follows from the columns.
+"""The learner `bayes`: naive Bayes, which adds up one log-likelihood per column.
 
-Naive Bayes adds up one log-likelihood per column, so columns of different kinds can each have the
-distribution that suits them: a Bernoulli block and a Gaussian block, added, are one model.
+So columns of different kinds can each have the distribution that suits them: a Bernoulli block and
+a Gaussian block, added, are one model.
 """
 
 from dataclasses import dataclass
@@ -10,12 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tenfold.core.progress import Listener
-from tenfold.core.settings import Settings
 from tenfold.inputs.features import features
 from tenfold.learners.classical import spread
-from tenfold.learners.fitted import Fitted
-from tenfold.learners.training import Examples
+from tenfold.learners.job import Examples, Fitted, TrainingJob
 
 BERNOULLI_SMOOTHING = 0.1
 """Rows added to each count. 1, the usual, costs 2 points of F1 on SMS spam."""
@@ -33,13 +30,11 @@ REASONS = {
 
 @dataclass(frozen=True, eq=False)
 class Block:
-    """Some columns and their distribution.
+    """Some columns by their positions, and their distribution: `Bernoulli`, `multinomial` or
+    `Gaussian`.
 
-    Attributes:
-      kind: `Bernoulli`, `multinomial` or `Gaussian`.
-      columns: Their positions.
-      thresholds: Bernoulli: a value above it counts as present, float32 (n_columns,).
-      estimator: The fitted naive Bayes of scikit-learn.
+    Bernoulli: a value above its threshold, float32 (n_columns,), counts as present. The estimator
+    is the fitted naive Bayes of scikit-learn.
     """
 
     kind: str
@@ -48,19 +43,15 @@ class Block:
     estimator: Any
 
     def seen(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
-        """What the estimator sees of rows (n, d)."""
-        return look(x, self.kind, self.columns, self.thresholds)
+        """The columns of rows (n, d); Bernoulli: 1 where a value is above its threshold, else 0."""
+        chosen = x[:, self.columns]
+        return (chosen > self.thresholds if self.kind == "Bernoulli" else chosen).astype(np.float64)
 
 
 @dataclass(frozen=True, eq=False)
 class Bayes:
-    """The blocks of a fitted naive Bayes.
-
-    Attributes:
-      blocks: At least one.
-      classes: The labels that had training rows.
-      n_labels: Number of all labels.
-    """
+    """The blocks of a fitted naive Bayes, at least one; `classes` are the labels that had training
+    rows."""
 
     blocks: tuple[Block, ...]
     classes: NDArray[np.int64]
@@ -85,25 +76,7 @@ class Bayes:
         return np.asarray(estimator.class_log_prior_)
 
 
-def look(
-    x: NDArray[np.float32],
-    kind: str,
-    columns: NDArray[np.int64],
-    thresholds: NDArray[np.float32],
-) -> NDArray[np.float64]:
-    """The columns of a block; for Bernoulli 1 where a value is above its threshold, else 0."""
-    chosen = x[:, columns]
-    return (chosen > thresholds if kind == "Bernoulli" else chosen).astype(np.float64)
-
-
-def fit_bayes(
-    train: Examples,
-    validation: Examples | None,
-    *,
-    n_labels: int,
-    settings: Settings,
-    listener: Listener,
-) -> Fitted:
+def fit_bayes(job: TrainingJob) -> Fitted:
     """Fit naive Bayes of the variant that suits the columns; the note says which and why.
 
     Pictures: Bernoulli where nearly every pixel is black or white, else Gaussian. Tables: Bernoulli
@@ -112,25 +85,31 @@ def fit_bayes(
     Nigam 1998, AAAI WS-98-05, pages 41-48: it depends on the size of the vocabulary). Where several
     may suit, the one that errs least on the validation rows; of equals the first.
     """
+    train, validation, n_labels = job.train, job.validation, job.n_labels
+    assert n_labels is not None  # it learns labels alone
     x = features(train.x)
     if train.x.dtype == np.uint8:
-        body = _fit(x, train, n_labels, *_picture(x), smoothing=PIXEL_SMOOTHING)
-        return Fitted("bayes", body, _n_parameters(body), note=_picture_note(x))
+        grey = float(((x > 0.1) & (x < 0.9)).mean())
+        kind = "Bernoulli" if grey <= 0.2 else "Gaussian"
+        kinds, thresholds = np.full(x.shape[1], kind), np.full(x.shape[1], 0.5, np.float32)
+        body = _fit(x, train, n_labels, kinds, thresholds, smoothing=PIXEL_SMOOTHING)
+        note = f"{kind} naive Bayes: {grey:.0%} of the pixel values are grey (from 0.1 to 0.9)"
+        return Fitted("bayes", body, _n_parameters(body), note=note)
     kinds, thresholds = _columns(x)
-    variants = [kinds, *_alternatives(x, kinds)]
-    if validation is None:
-        variants = variants[:1]
+    variants = [kinds] if validation is None else [kinds, *_alternatives(x, kinds)]
     bodies = [
         _fit(x, train, n_labels, variant, thresholds, smoothing=COLUMN_SMOOTHING)
         for variant in variants
     ]
-    if validation is None or len(bodies) == 1:
-        return Fitted("bayes", bodies[0], _n_parameters(bodies[0]), note=_table_note(kinds))
-    errors = [_errors(body, validation) for body in bodies]
-    best = int(np.argmin(errors))
-    others = " and ".join(f"{error:.4f}" for i, error in enumerate(errors) if i != best)
-    note = f"{_table_note(variants[best])}; error on the validation rows {errors[best]:.4f} against"
-    return Fitted("bayes", bodies[best], _n_parameters(bodies[best]), note=f"{note} {others}")
+    best, against = 0, ""
+    if validation is not None and len(bodies) > 1:
+        wrong = [body.answers(validation.x).argmax(axis=1) != validation.y for body in bodies]
+        errors = [float(np.average(rows, weights=validation.weight)) for rows in wrong]
+        best = int(np.argmin(errors))
+        others = " and ".join(f"{error:.4f}" for i, error in enumerate(errors) if i != best)
+        against = f"; error on the validation rows {errors[best]:.4f} against {others}"
+    note = f"{_table_note(variants[best])}{against}"
+    return Fitted("bayes", bodies[best], _n_parameters(bodies[best]), note=note)
 
 
 def _alternatives(x: NDArray[np.float32], kinds: NDArray[Any]) -> list[NDArray[Any]]:
@@ -140,22 +119,6 @@ def _alternatives(x: NDArray[np.float32], kinds: NDArray[Any]) -> list[NDArray[A
     if len(set(kinds) - {""}) < 2:
         return []
     return [np.where(kinds == kind, kind, "") for kind in ("Bernoulli", "Gaussian")]
-
-
-def _picture(x: NDArray[np.float32]) -> tuple[NDArray[Any], NDArray[np.float32]]:
-    kind = "Bernoulli" if _share_of_grey(x) <= 0.2 else "Gaussian"
-    return np.full(x.shape[1], kind), np.full(x.shape[1], 0.5, np.float32)
-
-
-def _picture_note(x: NDArray[np.float32]) -> str:
-    grey = _share_of_grey(x)
-    kind = "Bernoulli" if grey <= 0.2 else "Gaussian"
-    return f"{kind} naive Bayes: {grey:.0%} of the pixel values are grey (from 0.1 to 0.9)"
-
-
-def _share_of_grey(x: NDArray[np.float32]) -> float:
-    """Share of pixel values that are neither near 0 nor near 1."""
-    return float(((x > 0.1) & (x < 0.9)).mean())
 
 
 def _columns(x: NDArray[np.float32]) -> tuple[NDArray[Any], NDArray[np.float32]]:
@@ -216,15 +179,10 @@ def _fit(
     for kind, estimator in estimators.items():
         columns = np.flatnonzero(kinds == kind)
         if len(columns):
-            chosen = thresholds[columns]
-            estimator.fit(look(x, kind, columns, chosen), train.y, train.weight)
-            blocks.append(Block(kind, columns, chosen, estimator))
+            block = Block(kind, columns, thresholds[columns], estimator)
+            estimator.fit(block.seen(x), train.y, train.weight)
+            blocks.append(block)
     return Bayes(tuple(blocks), blocks[0].estimator.classes_, n_labels)
-
-
-def _errors(body: Bayes, rows: Examples) -> float:
-    wrong = body.answers(rows.x).argmax(axis=1) != rows.y
-    return float(np.average(wrong, weights=rows.weight))
 
 
 def _n_parameters(body: Bayes) -> int:

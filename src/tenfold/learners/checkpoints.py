@@ -6,6 +6,7 @@ with the history in its metadata. Nothing in it can run code.
 
 import hashlib
 import json
+import shutil
 import time
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,12 +27,7 @@ MAX_BYTES = 1 << 33
 
 
 class Checkpoint(NamedTuple):
-    """A point from which a training goes on.
-
-    Attributes:
-      arrays: `Training.state`.
-      history: A record per epoch done.
-    """
+    """A point from which a training goes on: a `Training.state`, and a record per epoch done."""
 
     arrays: dict[str, NDArray[Any]]
     history: tuple[Epoch, ...]
@@ -43,9 +39,7 @@ _HISTORY = TypeAdapter(tuple[Epoch, ...])
 class Checkpoints:
     """The `checkpoints` folder of a run: the two newest are kept. Made when first needed.
 
-    Attributes:
-      folder: The folder.
-      damaged: Why newer checkpoints than the one that `newest` returned could not be used.
+    `damaged` says why newer checkpoints than the one that `newest` returned could not be used.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -59,11 +53,7 @@ class Checkpoints:
         return time.monotonic() - self._saved >= EVERY_SECONDS
 
     def save(self, checkpoint: Checkpoint) -> None:
-        """Write a checkpoint durably, then let go of all but the two newest.
-
-        Raises:
-          FileError: The disk is full or the folder cannot be written; older ones stay.
-        """
+        """Write a checkpoint durably, then let go of all but the two newest."""
         with files.os_errors("create", self.folder):
             self.folder.mkdir(exist_ok=True)
         name = f"epoch-{len(checkpoint.history):06}.checkpoint"
@@ -73,11 +63,7 @@ class Checkpoints:
         self._saved = time.monotonic()
 
     def newest(self) -> Checkpoint | None:
-        """The newest checkpoint that is whole; None where there is none. Notes the damaged ones.
-
-        Raises:
-          FileError: One cannot be read.
-        """
+        """The newest checkpoint that is whole; None where there is none. Notes the damaged ones."""
         for path in self._newest_first():
             try:
                 with files.os_errors("read", path):
@@ -90,9 +76,7 @@ class Checkpoints:
         """Remove the folder: the training is over."""
         with files.os_errors("remove", self.folder):
             if self.folder.is_dir():
-                for path in self.folder.iterdir():
-                    path.unlink()
-                self.folder.rmdir()
+                shutil.rmtree(self.folder)
 
     def _newest_first(self) -> list[Path]:
         paths = self.folder.glob("epoch-*.checkpoint")

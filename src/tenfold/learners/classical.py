@@ -8,12 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tenfold.core.progress import Listener
-from tenfold.core.settings import Settings
+from tenfold.core.task import Regression, Task
 from tenfold.inputs.features import features
-from tenfold.learners.fitted import Fitted
-from tenfold.learners.training import Examples
-from tenfold.learners.training.steps import Purpose, stream
+from tenfold.learners.job import Examples, Fitted, Purpose, TrainingJob, stream
 
 MANY_LABELS = "The number of unique classes is greater than 50%"
 """How a warning of scikit-learn begins: the audit says it in our words."""
@@ -60,20 +57,14 @@ def spread(
     return answers
 
 
-def fit_forest(
-    train: Examples,
-    validation: Examples | None,
-    *,
-    n_labels: int | None,
-    settings: Settings,
-    listener: Listener,
-) -> Fitted:
+def fit_forest(job: TrainingJob) -> Fitted:
     """Fit a random forest (Breiman 2001, doi:10.1023/A:1010933404324) of scikit-learn.
 
     Its features are float32 from the start, so its thresholds separate float32 values exactly.
     """
     from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 
+    train, settings, n_labels = job.train, job.settings, job.n_labels
     options: dict[str, Any] = dict(
         n_estimators=settings.n_trees,
         # 2 for regression: less than half the file, and R2 0.806 against 0.808 on validation rows
@@ -98,14 +89,7 @@ def fit_forest(
     return Fitted("forest", Forest(forest, n_labels), n_nodes)
 
 
-def fit_logistic(
-    train: Examples,
-    validation: Examples | None,
-    *,
-    n_labels: int,
-    settings: Settings,
-    listener: Listener,
-) -> Fitted:
+def fit_logistic(job: TrainingJob) -> Fitted:
     """Fit softmax regression with an L2 penalty.
 
     The penalty is the first, from strong to weak, after which the log loss of the validation rows
@@ -115,6 +99,8 @@ def fit_logistic(
     from sklearn.linear_model import LogisticRegression
     from threadpoolctl import threadpool_limits
 
+    settings = job.settings
+
     def fit(rows: Examples, penalty: float) -> Linear:
         model = LogisticRegression(C=1 / penalty, max_iter=settings.max_steps)
         # One thread: each step is so short that two wait for each other, 27 times as long in all
@@ -123,23 +109,16 @@ def fit_logistic(
             warnings.simplefilter("ignore", ConvergenceWarning)  # the note says it
             warnings.filterwarnings("ignore", MANY_LABELS)
             model.fit(rows.x, rows.y, rows.weight)
-        return Linear(model, n_labels)
+        return Linear(model, job.n_labels)
 
-    body, note = _fit_penalised(fit, train._replace(x=features(train.x)), validation, settings)
+    body, note = _fit_penalised(fit, job)
     if body.estimator.n_iter_.max() >= settings.max_steps:
         note += f"; stopped after {settings.max_steps} steps, before it settled"
     n_parameters = body.estimator.coef_.size + body.estimator.intercept_.size
     return Fitted("logistic", body, n_parameters, note=note)
 
 
-def fit_linear(
-    train: Examples,
-    validation: Examples | None,
-    *,
-    n_labels: None,
-    settings: Settings,
-    listener: Listener,
-) -> Fitted:
+def fit_linear(job: TrainingJob) -> Fitted:
     """Fit ridge regression (Hoerl and Kennard 1970, doi:10.1080/00401706.1970.10488634).
 
     The penalty is chosen like that of `logistic`, by the squared error of the validation rows.
@@ -151,36 +130,26 @@ def fit_linear(
         wide = rows.x.astype(np.float64)
         return Linear(Ridge(alpha=penalty).fit(wide, rows.y, rows.weight), None)
 
-    body, note = _fit_penalised(fit, train._replace(x=features(train.x)), validation, settings)
+    body, note = _fit_penalised(fit, job)
     return Fitted("linear", body, body.estimator.coef_.size + 1, note=note)
 
 
-def fit_last_value(train: Examples, column: int, mean: float, scale: float) -> Fitted:
-    """The baseline of rows in the order of time: the value before, which stands in `column`.
-
-    Args:
-      train: Rows whose `column` is in the target's unit.
-      column: Position of the value before.
-      mean, scale: Of the target, which answers are standardised by.
-    """
+def fit_last_value(train: Examples, column: int, task: Task) -> Fitted:
+    """The baseline of rows in the order of time: the value before, which stands in `column` in the
+    target's unit; answers are standardised as the task says."""
     from sklearn.linear_model import LinearRegression
 
+    assert isinstance(task, Regression) and task.mean is not None and task.scale is not None
     estimator = LinearRegression()
     estimator.coef_ = np.zeros(train.x.shape[1])
-    estimator.coef_[column] = 1 / scale
-    estimator.intercept_ = -mean / scale
+    estimator.coef_[column] = 1 / task.scale
+    estimator.intercept_ = -task.mean / task.scale
     return Fitted("baseline", Linear(estimator, None), 0, note="The last value is the answer")
 
 
-def fit_baseline(
-    train: Examples,
-    validation: Examples | None,
-    *,
-    n_labels: int | None,
-    settings: Settings,
-    listener: Listener,
-) -> Fitted:
+def fit_baseline(job: TrainingJob) -> Fitted:
     """The share of each label among the training rows, or their mean."""
+    train, n_labels = job.train, job.n_labels
     if n_labels is None:
         row = np.asarray(np.average(train.y, weights=train.weight), np.float32)
     else:
@@ -197,21 +166,18 @@ which does not grow with the rows."""
 
 
 def _fit_penalised(
-    fit: Callable[[Examples, float], Linear],
-    train: Examples,
-    validation: Examples | None,
-    settings: Settings,
+    fit: Callable[[Examples, float], Linear], job: TrainingJob
 ) -> tuple[Linear, str]:
     """The fit on all rows with the penalty asked for or chosen, and a note about it."""
+    validation, settings = job.validation, job.settings
+    train = job.train._replace(x=features(job.train.x))
     if settings.penalty is not None or validation is None:
         penalty = 1.0 if settings.penalty is None else settings.penalty
         return fit(train, penalty), f"L2 penalty {penalty:g}"
     few = train
     if len(train.y) > MAX_CHOOSING:
         rows = stream(settings, Purpose.CHOICE).permutation(len(train.y))[:MAX_CHOOSING]
-        few = Examples(
-            train.x[rows], train.y[rows], None if train.weight is None else train.weight[rows]
-        )
+        few = train.take(rows)
     best, least = PENALTIES[0], np.inf
     for penalty in PENALTIES:
         answers = fit(few, penalty).answers(validation.x)
@@ -223,7 +189,7 @@ def _fit_penalised(
 
 
 def loss_of(
-    answers: NDArray[np.float32], y: NDArray[Any], weight: NDArray[np.float32] | None
+    answers: NDArray[np.floating[Any]], y: NDArray[Any], weight: NDArray[np.floating[Any]] | None
 ) -> float:
     """Mean log loss of probabilities (n, n_labels), or mean squared error of values (n,)."""
     if answers.ndim == 1:

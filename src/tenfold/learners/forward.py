@@ -3,6 +3,9 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import jax
+import jax.numpy as jnp
+
 from tenfold.core import layers as nn
 from tenfold.core.layers import Parameters
 
@@ -13,21 +16,11 @@ Statistics = dict[str, dict[str, Any]]
 def forward(
     layers: Sequence[nn.Layer], parameters: Parameters, x: Any, key: Any = None
 ) -> tuple[Any, Statistics]:
-    """What layers make of rows.
+    """What layers make of rows (n, ...), float32, and the means and variances of these rows.
 
-    Args:
-      layers: In order.
-      parameters: Their arrays. A batch normalisation without a mean and a variance takes those of
-        these rows.
-      x: Rows (n, ...).
-      key: Decides what is dropped; None: nothing is.
-
-    Returns:
-      The answers of the last layer, float32 (n, ...), and the means and variances of these rows.
+    A batch normalisation without a mean and a variance among `parameters` takes those of these
+    rows. `key` decides what is dropped; None: nothing is.
     """
-    import jax
-    import jax.numpy as jnp
-
     x, statistics = x.astype(jnp.float32), Statistics()
     for i, layer in enumerate(layers):
         own = parameters.get(layer.name, {})
@@ -45,30 +38,22 @@ def forward(
 
 
 def _statistics_of(x: Any) -> dict[str, Any]:
-    import jax.numpy as jnp
-
     mean = jnp.mean(x, axis=(0, 1, 2))
     variance = jnp.maximum(jnp.mean(x * x, axis=(0, 1, 2)) - mean * mean, 0)
     return {"moving_mean": mean, "moving_variance": variance}
 
 
 def _normalized(x: Any, own: Mapping[str, Any], epsilon: float) -> Any:
-    import jax
-
     factor = jax.lax.rsqrt(own["moving_variance"] + epsilon)
     return x * factor + (own["beta"] - own["moving_mean"] * factor)
 
 
 def _dense(layer: nn.Dense, own: Mapping[str, Any], x: Any) -> Any:
-    import jax
-
     x = x @ own["kernel"] + own["bias"]
     return jax.nn.relu(x) if layer.activation == "relu" else x
 
 
 def _convolution(layer: nn.Conv2D, own: Mapping[str, Any], x: Any) -> Any:
-    import jax
-
     x = jax.lax.conv_general_dilated(
         x, own["kernel"], layer.strides, "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
     )
@@ -78,8 +63,6 @@ def _convolution(layer: nn.Conv2D, own: Mapping[str, Any], x: Any) -> Any:
 def _pool(layer: nn.MaxPooling2D, own: Mapping[str, Any], x: Any) -> Any:
     """A maximum of slices: XLA's own pooling has a slow gradient (48 s an epoch of the `cnn`
     against 33 to 37)."""
-    import jax.numpy as jnp
-
     odd = [(0, 0), (0, x.shape[1] % 2), (0, x.shape[2] % 2), (0, 0)]
     if any(after for _, after in odd):
         x = jnp.pad(x, odd, constant_values=-jnp.inf)
@@ -90,18 +73,6 @@ def _pool(layer: nn.MaxPooling2D, own: Mapping[str, Any], x: Any) -> Any:
     )
 
 
-def _relu(layer: nn.ReLU, own: Mapping[str, Any], x: Any) -> Any:
-    import jax
-
-    return jax.nn.relu(x)
-
-
-def _softmax(layer: nn.Softmax, own: Mapping[str, Any], x: Any) -> Any:
-    import jax
-
-    return jax.nn.softmax(x)
-
-
 COMPUTE: dict[type[nn.Layer], Callable[[Any, Mapping[str, Any], Any], Any]] = {
     nn.Rescaling: lambda layer, own, x: x * layer.scale,
     nn.Reshape: lambda layer, own, x: x.reshape(len(x), *layer.target_shape),
@@ -110,7 +81,7 @@ COMPUTE: dict[type[nn.Layer], Callable[[Any, Mapping[str, Any], Any], Any]] = {
     nn.Dense: _dense,
     nn.Conv2D: _convolution,
     nn.MaxPooling2D: _pool,
-    nn.ReLU: _relu,
-    nn.Softmax: _softmax,
+    nn.ReLU: lambda layer, own, x: jax.nn.relu(x),
+    nn.Softmax: lambda layer, own, x: jax.nn.softmax(x),
 }
 """What each kind of layer computes from its own arrays and its input."""

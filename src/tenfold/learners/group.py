@@ -8,23 +8,23 @@ for the others would wait for ever, and a new group goes on from the last whole 
 import queue
 import socket
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from tenfold.core import files
 from tenfold.core.errors import BackendError
-from tenfold.core.layers import Parameters
 from tenfold.core.processes import Child, Inbox, raise_error, usable_cores
 from tenfold.core.records import Epoch
-from tenfold.core.settings import Settings
 from tenfold.data import disk_images
 from tenfold.learners.checkpoints import Checkpoint, encode, read_checkpoint
-from tenfold.learners.training import Examples, Training
+from tenfold.learners.job import Examples, TrainingJob
+
+if TYPE_CHECKING:
+    from tenfold.learners.training import Training
 
 ATTEMPTS = 3
 """Groups that die one after the other, without an epoch between, before the fit gives up."""
@@ -35,94 +35,61 @@ SETTINGS = "settings.json"
 _EPOCH = TypeAdapter(Epoch)
 
 
-class ProcessGroup(Training):
-    """A training that other processes do; this one mirrors their state after each epoch."""
+def group_epochs(training: "Training", job: TrainingJob) -> Iterator[Epoch]:
+    """Train in other processes: the epochs of rank 0, whose state `training` mirrors after each.
 
-    def __init__(
-        self,
-        mirror: Training,
-        train: Examples,
-        validation: Examples | None,
-        n_labels: int | None,
-        settings: Settings,
-        warn: Callable[[str], None],
-    ) -> None:
-        self._mirror, self._parts = mirror, {"train": train, "validation": validation}
-        self._n_labels, self._settings, self._warn = n_labels, settings, warn
-
-    @property
-    def epoch(self) -> int:
-        return self._mirror.epoch
-
-    @property
-    def is_done(self) -> bool:
-        return self._mirror.is_done
-
-    def state(self) -> dict[str, NDArray[Any]]:
-        return self._mirror.state()
-
-    def restore(self, state: dict[str, NDArray[Any]]) -> None:
-        self._mirror.restore(state)
-
-    def fitted(self) -> Parameters:
-        return self._mirror.fitted()
-
-    def __iter__(self) -> Iterator[Epoch]:
-        n_deaths = 0
-        with tempfile.TemporaryDirectory(prefix="tenfold-") as name:
-            folder = Path(name)
-            write_examples(folder, self._parts)
-            plain = {"n_labels": self._n_labels, "settings": self._settings.model_dump(mode="json")}
-            files.write_json(folder / SETTINGS, plain)
-            while not self.is_done:
-                files.write_bytes(folder / START, encode(Checkpoint(self.state(), ())))
-                with closing(_Processes(folder, self._settings.processes)) as processes:
-                    for epoch in processes.epochs():
-                        path = state_path(folder, epoch.epoch)
-                        self.restore(read_checkpoint(path).arrays)
-                        path.unlink()
-                        n_deaths = 0
-                        yield epoch
-                        if self._mirror.is_done:
-                            return
-                n_deaths += 1
-                self._count(n_deaths, processes.how)
-
-    def _count(self, n_deaths: int, how: str) -> None:
-        """Say that a group died, or that it is the last one."""
-        if n_deaths == ATTEMPTS:
-            raise BackendError(
-                "E912",
-                f"{how}, and so did {ATTEMPTS - 1} groups before it",
-                expected="an epoch between two deaths",
-                fix="Train without --processes",
-                epoch=self.epoch,
-            )
-        self._warn(f"{how}: all begin again after epoch {self.epoch}.")
+    Raises:
+      BackendError: Groups die one after the other.
+      TenfoldError: What a process found wrong.
+    """
+    n_deaths, is_done = 0, training.is_done
+    with tempfile.TemporaryDirectory(prefix="tenfold-") as name:
+        folder = Path(name)
+        write_examples(folder, {"train": job.train, "validation": job.validation})
+        plain = {"n_labels": job.n_labels, "settings": job.settings.model_dump(mode="json")}
+        files.write_json(folder / SETTINGS, plain)
+        while not is_done:
+            files.write_bytes(folder / START, encode(Checkpoint(training.state(), ())))
+            with closing(_Processes(folder, job.settings.processes)) as processes:
+                for epoch in processes.epochs():
+                    path = state_path(folder, epoch.epoch)
+                    training.restore(read_checkpoint(path).arrays)
+                    path.unlink()
+                    n_deaths, is_done = 0, training.is_done
+                    yield epoch
+                    if is_done:
+                        return
+            n_deaths += 1
+            if n_deaths == ATTEMPTS:
+                raise BackendError(
+                    "E912",
+                    f"{processes.how}, and so did {ATTEMPTS - 1} groups before it",
+                    expected="an epoch between two deaths",
+                    fix="Train without --processes",
+                    epoch=training.epoch,
+                )
+            begin = f"all begin again after epoch {training.epoch}."
+            job.listener.warn(f"{processes.how}: {begin}")
 
 
 class _Processes:
-    """The processes of one group, from their start to the first death.
-
-    Attributes:
-      how: How the group died.
-    """
+    """The processes of one group, from their start to the first death; `how` they died."""
 
     def __init__(self, folder: Path, n: int) -> None:
         self.how = ""
         self._inbox: Inbox = queue.SimpleQueue()
-        port, environment = _free_port(), _environment(n)
+        port = _free_port()
+        environment = {  # each has its part of the cores
+            "JAX_NUM_CPU_DEVICES": str(max(1, usable_cores() // n)),
+            "JAX_CPU_COLLECTIVES_IMPLEMENTATION": "gloo",
+        }
         self._ranks = [
             Child("tenfold.learners.rank", (folder, rank, n, port), environment, self._inbox)
             for rank in range(n)
         ]
 
     def epochs(self) -> Iterator[Epoch]:
-        """The epochs that rank 0 reports, until one of the processes dies.
-
-        Raises:
-          TenfoldError: What a process found wrong: a full disk, damaged rows.
-        """
+        """The epochs that rank 0 reports, until one of the processes dies."""
         while True:
             child, message = self._inbox.get()
             if message is None:
@@ -138,14 +105,6 @@ class _Processes:
             child.process.kill()
         for child in self._ranks:
             child.end()
-
-
-def _environment(n: int) -> dict[str, str]:
-    """What the environment of each process has besides: its part of the cores."""
-    return {
-        "JAX_NUM_CPU_DEVICES": str(max(1, usable_cores() // n)),
-        "JAX_CPU_COLLECTIVES_IMPLEMENTATION": "gloo",
-    }
 
 
 def _free_port() -> int:

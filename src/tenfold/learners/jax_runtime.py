@@ -1,16 +1,21 @@
-"""JAX as networks need it: set up before it starts, imported while something else is waited for.
+"""JAX as networks need it: set up before it starts, checked before each training, programs kept.
 
 JAX is imported inside functions: whoever only predicts never loads it.
 """
 
 import functools
+import hashlib
 import importlib
 import os
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib import metadata
+from typing import Any
 
+import numpy as np
+
+from tenfold.core.errors import BackendError
 from tenfold.core.processes import usable_cores
 
 FUSIONS = "xla_cpu_experimental_ynn_fusion_type"
@@ -26,6 +31,20 @@ From jaxlib 0.10.2 on some reductions are computed wrongly or end the process (j
 FLAG_SINCE, FLAG_BEFORE = (0, 10), (0, 13)
 """Releases of jaxlib that are known to have the flag (0.10.0 to 0.12.0.1 were tried): XLA ends a
 process whose flags it does not know."""
+
+
+SIDE = 20
+"""A cube of 8,000 numbers, twice as many as the fault of jaxlib 0.10.2 to 0.12.0.1 needs to show:
+16 x 16 x 16 are wrong in every sum, 15 x 16 x 16 in none."""
+
+QUICK: dict[str, str | bool] = {"xla_backend_optimization_level": "0"}
+"""LLVM's passes off for this one program: it compiles in a third of the time. The fault lies in the
+fusion before them and is the same with and without."""
+
+MAX_PROGRAMS = 32
+"""Compiled programs kept for the next fit of the same shapes."""
+
+_programs: dict[bytes, Any] = {}
 
 
 @functools.cache
@@ -55,6 +74,66 @@ def _give_products_alone() -> None:
     release = tuple(int(part) for part in metadata.version("jaxlib").split(".")[:2])
     if FUSIONS not in given and not is_file and FLAG_SINCE <= release < FLAG_BEFORE:
         os.environ["XLA_FLAGS"] = f"{PRODUCTS_ALONE} {given}".strip()
+
+
+@functools.cache
+def check_compiler() -> None:
+    """Compile a sum whose answer is known, once in a process, and compare.
+
+    A product with a constant matrix, multiplied and added up: XLA fuses all of it into the
+    reduction and computes it wrongly on a CPU, with every jaxlib from 0.10.2 to 0.12.0.1, wherever
+    the sum of https://github.com/jax-ml/jax/issues/39103 is wrong. The numbers are small and whole,
+    so each step is exact on any device.
+
+    Raises:
+      BackendError: The compiler computes it wrongly: what it trains cannot be trusted.
+    """
+    configure()
+    import jax
+    import jax.numpy as jnp
+
+    cube = (np.arange(SIDE**3) % 4).astype(np.float32).reshape(SIDE, SIDE, SIDE)
+    program = jax.jit(lambda x: jnp.sum((x @ jnp.full_like(x, 2)) * x, axis=-1))
+    found = np.asarray(program.lower(cube).compile(compiler_options=QUICK)(cube))
+    expected = 2 * cube.sum(axis=-1) ** 2
+    if n_wrong := int((found != expected).sum()):
+        raise BackendError(
+            "E913",
+            "JAX's compiler adds up wrongly here",
+            expected=f"{expected.size} sums of small whole numbers, exact",
+            fix=f"Set XLA_FLAGS={PRODUCTS_ALONE} before JAX starts, or take another jaxlib",
+            n_wrong=n_wrong,
+            jaxlib=metadata.version("jaxlib"),
+            platform=jax.default_backend(),
+        )
+
+
+def compile_program(lowered: Any, device: str = "") -> Any:
+    """The program compiled, or compiled before in this process: a fit of few rows is little else.
+
+    Known by its whole text, constants included, and by what its text does not say: the `device` it
+    was lowered for, and the names of its arguments.
+    """
+    known_by = f"{device}\n{lowered.in_tree}\n{lowered.as_text()}"
+    key = hashlib.sha256(known_by.encode()).digest()
+    compiled = _programs.pop(key, None) or lowered.compile()
+    _programs[key] = compiled  # the last one used stands last
+    while len(_programs) > MAX_PROGRAMS:
+        _programs.pop(next(iter(_programs)), None)
+    return compiled
+
+
+def devices() -> list[str]:
+    """What JAX computes on, each as its platform and kind: `cpu`, or `cuda NVIDIA L4`."""
+    try:
+        configure()
+        import jax
+
+        found = [(device.platform, device.device_kind) for device in jax.devices()]
+    except (ImportError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise BackendError("E914", "JAX does not start", reason=reason) from error
+    return [platform if kind == platform else f"{platform} {kind}" for platform, kind in found]
 
 
 def import_ahead() -> None:

@@ -11,11 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tenfold.core.progress import Listener
 from tenfold.core.settings import Settings
 from tenfold.inputs.features import features
-from tenfold.learners.fitted import Fitted
-from tenfold.learners.training import Examples
+from tenfold.learners.job import Examples, Fitted, TrainingJob
 
 MAX_DIMENSIONS = 50
 """More columns are reduced to this many principal components; so are pictures."""
@@ -42,14 +40,12 @@ class Neighbors:
 
     Attributes:
       center: float64 (d,).
-      step: Width of the grid, where there are no axes.
       axes: Principal components divided by the step, float64 (d, c), or None.
       limit: Largest coordinate.
       places: The training rows on the grid, int32 (m, c).
       votes: Per training row its weighted vote for each label, or its weighted value; the weight
         itself last, float32 (m, k + 1).
-      k: Neighbours that vote.
-      by_distance: Votes weigh 1 / distance.
+      k: Neighbours that vote; `by_distance` their votes weigh 1 / distance.
       is_value: The answer is one value and not probabilities.
     """
 
@@ -126,35 +122,29 @@ class Neighbors:
         return answers[:, 0] if self.is_value else answers
 
 
-def fit_neighbors(
-    train: Examples,
-    validation: Examples | None,
-    *,
-    n_labels: int | None,
-    settings: Settings,
-    listener: Listener,
-) -> Fitted:
+def fit_neighbors(job: TrainingJob) -> Fitted:
     """Keep the training rows; choose by the squared error of the validation rows how they vote.
 
     Rows of weight 0 are left out. Without validation rows 5 neighbours vote alike.
     """
-    weight = np.ones(len(train.y), np.float32) if train.weight is None else train.weight
-    kept = weight > 0
-    x, y, weight = features(train.x[kept]), train.y[kept], weight[kept, None]
+    settings, n_labels = job.settings, job.n_labels
+    train = job.train.take(job.train.weights > 0)
+    x, y, weight = features(train.x), train.y, train.weights[:, None]
     is_picture = train.x.dtype == np.uint8
     votes = y[:, None].astype(np.float32) if n_labels is None else np.eye(n_labels)[y]
-    center, step, axes, limit, places = _grid(x, is_picture, settings.seed)
     body = Neighbors(
-        center=center, step=step, axes=axes, limit=limit, places=places,
+        **_grid(x, is_picture, settings.seed),
         votes=np.concatenate([votes * weight, weight], axis=1).astype(np.float32),
-        k=min(settings.n_neighbors or 5, len(y)), by_distance=False, is_value=n_labels is None,
-    )  # fmt: skip
-    body, note = _choose(body, validation, settings)
+        k=min(settings.n_neighbors or 5, len(y)),
+        by_distance=False,
+        is_value=n_labels is None,
+    )
+    body, note = _choose(body, job.validation, settings)
     return Fitted("neighbors", body, body.places.size, note=note, rows_at_once=body.rows_at_once)
 
 
-def _grid(x: NDArray[np.float32], is_picture: bool, seed: int) -> tuple[Any, ...]:
-    """Center, step, axes and limit of the grid, and the places of `x` on it."""
+def _grid(x: NDArray[np.float32], is_picture: bool, seed: int) -> dict[str, Any]:
+    """Center, step, axes and limit of the grid, and the places of `x` on it, as in `Neighbors`."""
     axes = None
     if is_picture or x.shape[1] > MAX_DIMENSIONS:
         from sklearn.decomposition import PCA
@@ -169,7 +159,8 @@ def _grid(x: NDArray[np.float32], is_picture: bool, seed: int) -> tuple[Any, ...
     # Rows asked about later may lie four times as far out before they are cut.
     step = float(np.abs(exact).max() * 4 / limit) or 1.0
     places = np.rint(exact / step).astype(np.int32)
-    return center, step, axes if axes is None else axes / step, limit, places
+    axes = axes if axes is None else axes / step
+    return dict(center=center, step=step, axes=axes, limit=limit, places=places)
 
 
 def _choose(
@@ -178,8 +169,7 @@ def _choose(
     """How many neighbours vote, and whether near ones weigh more."""
     if validation is None:
         return body, f"{body.k} neighbours, all alike"
-    x, y = validation.x[:MAX_CHOOSING], validation.y[:MAX_CHOOSING]
-    weight = None if validation.weight is None else validation.weight[:MAX_CHOOSING]
+    x, y, weight = validation.take(slice(MAX_CHOOSING))
     true = y if body.is_value else np.eye(body.votes.shape[1] - 1)[y]
     tried = [settings.n_neighbors] if settings.n_neighbors else CHOICES
     tried = sorted({min(k, len(body.places)) for k in tried})

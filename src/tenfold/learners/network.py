@@ -13,15 +13,11 @@ from numpy.typing import NDArray
 from tenfold.core.layers import Architecture, Layer, Parameters
 from tenfold.core.progress import Listener
 from tenfold.core.records import Epoch
-from tenfold.core.settings import Settings
 from tenfold.learners.architectures import architecture_of, layer_table, rows_at_once
 from tenfold.learners.checkpoints import Checkpoint, Checkpoints
-from tenfold.learners.fitted import Fitted
-from tenfold.learners.forward import forward
-from tenfold.learners.group import ProcessGroup
-from tenfold.learners.jax_runtime import configure
-from tenfold.learners.training import Examples, training_of
-from tenfold.learners.training.steps import compile_program
+from tenfold.learners.group import group_epochs
+from tenfold.learners.jax_runtime import compile_program, configure
+from tenfold.learners.job import Fitted, TrainingJob
 
 AT_ONCE = 1024
 """Rows answered at once, at most: convolutions need 26 kB for each picture of 28x28."""
@@ -51,6 +47,8 @@ class Network:
         configure()
         import jax
 
+        from tenfold.learners.forward import forward
+
         # Highest: on a GPU the default products keep only 10 bits of the mantissa.
         with jax.default_matmul_precision("highest"):
             call = jax.jit(lambda parameters, x: forward(layers, parameters, x)[0])
@@ -71,38 +69,20 @@ def _parts(x: NDArray[Any]) -> Iterator[tuple[NDArray[Any], int]]:
         yield x[start : start + n], start + n - i
 
 
-def fit_network(
-    train: Examples,
-    validation: Examples | None,
-    *,
-    n_labels: int | None,
-    settings: Settings,
-    listener: Listener,
-    checkpoints: Checkpoints | None = None,
-) -> Fitted:
-    """Fit a dense or a convolutional network, as the settings say.
+def fit_network(job: TrainingJob) -> Fitted:
+    """Fit a dense or a convolutional network, as the settings say, on from its newest checkpoint.
 
-    Trains to the end, from the newest checkpoint on, or to the epoch in which a signal came.
-
-    Args:
-      train: Rows to fit to; the dtype of their answers is the task.
-      validation: Rows to watch the fit with, and to stop it by with `settings.patience`.
-      n_labels: Number of labels; None for regression.
-      settings: All of them.
-      listener: Sees the layers and each epoch.
-      checkpoints: Where to go on from and to write to; a fit without is lost with its process.
-
-    Returns:
-      The fitted network; `interrupted` after Ctrl-C, which ends the fit with the epoch it came in.
+    Ctrl-C ends the fit with the epoch it came in.
 
     Raises:
       SettingsError: Pictures of a size that a `cnn` does not take.
       FileError: A checkpoint cannot be written.
     """
+    from tenfold.learners.training import training_of
+
+    train, validation, n_labels, settings, listener, checkpoints = job
     architecture = architecture_of(settings, train.x.shape[1:], n_labels)
     training = training_of(architecture, train, validation, settings)
-    if settings.processes > 1:
-        training = ProcessGroup(training, train, validation, n_labels, settings, listener.warn)
     listener.layers(layer_table(architecture))
     history = list[Epoch]()
     if checkpoints is not None and (found := _newest(checkpoints, listener)) is not None:
@@ -110,21 +90,20 @@ def fit_network(
         history += found.history
         listener.resumed(history, settings.epochs)
     with _stopping() as stop:
-        for epoch in training:
+        for epoch in group_epochs(training, job) if settings.processes > 1 else training:
             history.append(epoch)
             listener.epoch(epoch, settings.epochs)
             due = checkpoints is not None and checkpoints.are_due and not training.is_done
-            if checkpoints is not None and (due or stop.asked):
+            if checkpoints is not None and (due or stop):
                 checkpoints.save(Checkpoint(training.state(), tuple(history)))
-            if stop.asked:
+            if stop:
                 break
-    body = Network(architecture, training.fitted())
     return Fitted(
         settings.learner,
-        body,
+        Network(architecture, training.fitted()),
         architecture.n_parameters(),
         tuple(history),
-        interrupted=stop.asked,
+        interrupted=bool(stop),
         rows_at_once=rows_at_once(architecture),
     )
 
@@ -138,20 +117,15 @@ def _newest(checkpoints: Checkpoints, listener: Listener) -> Checkpoint | None:
     return found
 
 
-@dataclass
-class _Stop:
-    """Whether a signal asked to stop."""
-
-    asked: bool = False
-
-
 @contextmanager
-def _stopping() -> Iterator[_Stop]:
-    """Ctrl-C, and SIGTERM where it does the same, asks to stop; the second one ends the process."""
-    stop = _Stop()
+def _stopping() -> Iterator[list[int]]:
+    """Ctrl-C, and SIGTERM where it does the same, asks to stop; the second one ends the process.
+
+    What is yielded holds the number of the signal that came."""
+    stop = list[int]()
 
     def ask(number: int, _: object) -> None:
-        stop.asked = True
+        stop.append(number)
         signal.signal(number, signal.SIG_DFL)
 
     in_main = threading.current_thread() is threading.main_thread()

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import onnx
 
 from tenfold.core.layers import Conv2D, Dense, ReLU, Softmax
-from tenfold.core.onnx_layers import read_layers
+from tenfold.core.onnx_builder import read_layers
 
 ACTIVATIONS = {ReLU: "ReLU", Softmax: "softmax"}
 

@@ -5,8 +5,7 @@ machine learning operators 3 and IR version 8 (2022) on purpose: every runtime o
 reads them, and nothing newer is needed.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import onnx
@@ -15,40 +14,20 @@ from onnx import TensorProto, helper
 
 from tenfold.build.calibration import SMALLEST, Constants
 from tenfold.build.novelty import Novelty
-from tenfold.build.onnx import trees
-from tenfold.build.onnx.neighbors import add_neighbors
+from tenfold.build.onnx.bodies import BODIES, TREES_DOMAIN, add_pixels
 from tenfold.build.onnx.novelty import add_novelty
-from tenfold.build.onnx.sums import add_bayes, add_constant, add_linear
 from tenfold.core.contract import METADATA_KEY, Contract
 from tenfold.core.errors import ExportError
 from tenfold.core.onnx_builder import Builder, Front
-from tenfold.core.onnx_layers import add_layers
-from tenfold.inputs.features import PIXEL
 from tenfold.learners import Fitted
-from tenfold.learners.bayes import Bayes
-from tenfold.learners.classical import Constant, Forest, Linear
-from tenfold.learners.neighbors import Neighbors
-from tenfold.learners.network import Network
 
-__all__ = ["TOLERANCE", "Front", "check_agreement", "to_graph"]
-
-OPSETS = {"": 17, trees.DOMAIN: 3}
+OPSETS = {"": 17, TREES_DOMAIN: 3}
 """Version of each set of operators."""
 IR_VERSION = 8
 
 TOLERANCE = 1e-4
 """Largest difference of a probability, or of a value in standard deviations of its target,
 between the graph and the learner it was made from."""
-
-BODIES: dict[type, Callable[[Builder, Any], None]] = {
-    Network: lambda builder, body: add_layers(builder, body.architecture, body.parameters),
-    Forest: trees.add_forest,
-    Linear: add_linear,
-    Bayes: add_bayes,
-    Neighbors: add_neighbors,
-    Constant: add_constant,
-}
-"""How each kind of body is written."""
 
 OUTPUTS = {"classification": ("probabilities",), "regression": ("value", "low", "high")}
 
@@ -63,35 +42,30 @@ def to_graph(
 ) -> bytes:
     """The model file of a fitted learner.
 
-    Pictures: uint8 `image` in. Tables: the inputs of `front`. Out come float32 `probabilities`
-    (n, n_labels) and, where the contract has a threshold, `novelty` (n,); or float32 `value`,
-    `low` and `high` (n,) in the target's unit.
-
-    Args:
-      fitted: The learner.
-      contract: Goes into the file; its task and input decide the ends of the graph.
-      constants: Calibration; None changes nothing.
-      front: Columns to features, for tables.
-      novelty: Needed exactly where the contract has a threshold of it.
+    Pictures: uint8 `image` in. Others: the inputs of `front`. Out come float32 `probabilities`
+    (n, n_labels) and, where the contract has a threshold of it, `novelty` (n,); or float32 `value`,
+    `low` and `high` (n,) in the target's unit. Without `constants` nothing is calibrated.
 
     Raises:
       ExportError: A part that has no translation, or an input named like an output.
     """
     constants = constants or Constants()
     outputs = OUTPUTS[contract.task] + (() if novelty is None else ("novelty",))
-    image = helper.make_tensor_value_info("image", TensorProto.UINT8, ["n", *_shape(contract)])
-    inputs = [image] if front is None else list(front.inputs)
-    taken = {value.name for value in inputs} if front is None else front.names()
-    if clash := sorted(taken & set(outputs)):
+    takes_pictures = front is None
+    if front is None:
+        shape = getattr(contract.input, "shape", ())
+        image = helper.make_tensor_value_info("image", TensorProto.UINT8, ["n", *shape])
+        front = Front((image,), (), (), "image")
+    if clash := sorted(front.names() & set(outputs)):
         raise ExportError(
             "E608",
             "Input named like an output",
             expected=f"none of {', '.join(outputs)}",
             names=clash,
         )
-    builder = Builder("image" if front is None else front.output, {*taken, *outputs})
-    if front is None:
-        _add_pixels(builder, fitted)
+    builder = Builder(front.output, {*front.names(), *outputs})
+    if takes_pictures:
+        add_pixels(builder, fitted)
     seen = builder.last
     BODIES[type(fitted.body)](builder, fitted.body)
     if contract.task == "classification":
@@ -101,9 +75,9 @@ def to_graph(
     if novelty is not None:
         add_novelty(builder, novelty, builder.seen or seen, builder.hidden, builder.last)
     graph = helper.make_graph(
-        [*(front.nodes if front else ()), *builder.nodes],
+        [*front.nodes, *builder.nodes],
         "tenfold",
-        inputs,
+        front.inputs,
         [
             helper.make_tensor_value_info(
                 name,
@@ -112,21 +86,9 @@ def to_graph(
             )
             for name in outputs
         ],
-        [*(front.initializers if front else ()), *builder.weights],
+        [*front.initializers, *builder.weights],
     )
     return _model(graph, contract)
-
-
-def _shape(contract: Contract) -> tuple[int, ...]:
-    return getattr(contract.input, "shape", ())
-
-
-def _add_pixels(builder: Builder, fitted: Fitted) -> None:
-    """Pictures as the learner sees them: a network scales by itself, others see flat 0 to 1."""
-    builder.add("Cast", to=TensorProto.FLOAT)
-    if not isinstance(fitted.body, Network):
-        builder.add("Mul", builder.weight("pixel", PIXEL), name="scaled")
-        builder.add("Flatten", name="features", axis=1)
 
 
 def _add_temperature(builder: Builder, constants: Constants) -> None:
@@ -174,18 +136,20 @@ def _model(graph: onnx.GraphProto, contract: Contract) -> bytes:
         ir_version=IR_VERSION,
         opset_imports=[helper.make_opsetid(name, OPSETS[name]) for name in sorted(domains)],
     )
-    helper.set_model_props(model, {METADATA_KEY: contract.model_dump_json()})
-    content: bytes = model.SerializeToString(deterministic=True)
+    content = _with_contract(model, contract)
     onnx.checker.check_model(content, full_check=True)
     return content
 
 
 def with_contract(content: bytes, contract: Contract) -> bytes:
     """The same model file with another contract."""
-    model = onnx.ModelProto.FromString(content)
+    return _with_contract(onnx.ModelProto.FromString(content), contract)
+
+
+def _with_contract(model: onnx.ModelProto, contract: Contract) -> bytes:
     helper.set_model_props(model, {METADATA_KEY: contract.model_dump_json()})
-    changed: bytes = model.SerializeToString(deterministic=True)
-    return changed
+    content: bytes = model.SerializeToString(deterministic=True)
+    return content
 
 
 def check_agreement(
@@ -195,15 +159,11 @@ def check_agreement(
     *,
     scale: float | NDArray[np.float32] = 1.0,
 ) -> None:
-    """Refuse a graph that answers differently from its learner.
+    """Refuse a graph that answers rows, named by `keys`, differently from its learner.
 
-    Args:
-      expected: The learner's answers after `Constants.apply`: probabilities (n, n_labels), or
-        values or novelty (n,).
-      answered: The graph's, for the same rows.
-      keys: Names of the rows, for the message.
-      scale: What a difference of values is measured in: the standard deviation of the target, or
-        one for each row (n,).
+    Both are probabilities (n, n_labels), or values or novelty (n,); `expected` after
+    `Constants.apply`. Differences of values are measured in `scale`: the standard deviation of the
+    target, or one for each row (n,).
 
     Raises:
       ExportError: An answer differs by more than 1e-4, is not a number, or another label wins by

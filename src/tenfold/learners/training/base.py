@@ -5,6 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import Any
 
+import jax
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,53 +14,18 @@ from tenfold.core.layers import Architecture, Parameters
 from tenfold.core.records import Epoch
 from tenfold.core.settings import Settings
 from tenfold.learners.architectures import first_parameters
-from tenfold.learners.training.compiler import check_compiler
-from tenfold.learners.training.optimizers import first_moments
+from tenfold.learners.jax_runtime import check_compiler
+from tenfold.learners.job import Examples
 from tenfold.learners.training.ranks import Alone
-from tenfold.learners.training.steps import learning_rate, means_of
-from tenfold.learners.training.types import Examples
+from tenfold.learners.training.steps import Score, first_moments, learning_rate, means_of
 
 
 class Training(ABC):
-    """The training of a network: iterate, and have an `Epoch` after each epoch."""
-
-    @property
-    @abstractmethod
-    def epoch(self) -> int:
-        """Epochs done."""
-
-    @abstractmethod
-    def __iter__(self) -> Iterator[Epoch]:
-        """Train on, to the last epoch or the end of patience. The caller may stop at any record."""
-
-    @property
-    @abstractmethod
-    def is_done(self) -> bool:
-        """No epoch is left, or patience is at its end."""
-
-    @abstractmethod
-    def fitted(self) -> Parameters:
-        """What was fitted: the last parameters, or with patience the best."""
-
-    @abstractmethod
-    def state(self) -> dict[str, NDArray[Any]]:
-        """Everything that decides how the training goes on, by name."""
-
-    @abstractmethod
-    def restore(self, state: dict[str, NDArray[Any]]) -> None:
-        """Go on from a `state` of a training of the same network, rows and settings.
-
-        Raises:
-          DataError: The arrays are not those of such a training.
-        """
-
-
-class GradientTraining(Training):
-    """A training in steps of this process.
+    """The training of a network in steps: iterate, and have an `Epoch` after each epoch.
 
     What chance decides depends on (seed, epoch, row) for order and shifts and on (seed, epoch,
-    step) for dropout and bends, never on what came before: from `state` on, `restore` continues
-    exactly.
+    step) for dropout and augmentation, never on what came before: from `state` on, `restore`
+    continues exactly.
     """
 
     epoch = 0
@@ -72,18 +38,7 @@ class GradientTraining(Training):
         settings: Settings,
         ranks: Alone | None = None,
     ) -> None:
-        """Begin before the first epoch.
-
-        Args:
-          architecture: The layers.
-          train: Rows to fit to.
-          validation: Rows to watch the fit with.
-          settings: All of them.
-          ranks: The processes that share the work; None: this one is alone.
-
-        Raises:
-          BackendError: JAX's compiler computes wrongly here.
-        """
+        """Begin before the first epoch; `ranks` share the work, None: this process is alone."""
         check_compiler()
         self._architecture, self._settings = architecture, settings
         self._train, self._validation = train, validation
@@ -97,6 +52,14 @@ class GradientTraining(Training):
     def _begin(self, parameters: Parameters) -> Parameters:
         """What is trained of the network's first parameters, in the form it is trained in."""
 
+    @abstractmethod
+    def __iter__(self) -> Iterator[Epoch]:
+        """Train on, to the last epoch or the end of patience. The caller may stop at any record."""
+
+    @abstractmethod
+    def fitted(self) -> Parameters:
+        """What was fitted: the last parameters, or with patience the best."""
+
     @property
     def n_steps(self) -> int:
         """Steps in an epoch."""
@@ -104,31 +67,27 @@ class GradientTraining(Training):
 
     @property
     def is_done(self) -> bool:
+        """No epoch is left, or patience is at its end."""
         patience = self._settings.patience
         return self.epoch >= self._settings.epochs or (
             patience is not None and self._waited >= patience
         )
 
-    def _keep_best(self, val_loss: float | None) -> None:
+    def _record(self, seconds: float, totals: Any, score: Score) -> Epoch:
+        """Count an epoch that ended, with its summed measures and those of the validation rows."""
+        self.epoch += 1
+        val_loss = score[0]
         if self._settings.patience is None or val_loss is None or val_loss < self._lowest:
             self._best, self._waited = self._averages, 0
             self._lowest = math.inf if val_loss is None else val_loss
         else:
             self._waited += 1
-
-    def _record(
-        self, seconds: float, totals: Any, score: tuple[float | None, float | None]
-    ) -> Epoch:
-        """Count an epoch that ended, with its summed measures and those of the validation rows."""
-        self.epoch += 1
-        self._keep_best(score[0])
         loss, accuracy = means_of(totals, self._train)
         rate = float(learning_rate(self._settings, self.epoch * self.n_steps, self.n_steps))
         return Epoch(self.epoch, seconds, loss, accuracy, *score, rate)
 
     def state(self) -> dict[str, NDArray[Any]]:
-        import jax
-
+        """Everything that decides how the training goes on, by name."""
         leaves, _ = jax.tree.flatten_with_path(self._parts())
         return {
             jax.tree_util.keystr(path, simple=True, separator="."): np.asarray(leaf)
@@ -136,8 +95,8 @@ class GradientTraining(Training):
         }
 
     def restore(self, state: dict[str, NDArray[Any]]) -> None:
-        import jax
-
+        """Go on from a `state` of a training of the same network, rows and settings, else a
+        `DataError`."""
         own = self.state()
         if _forms(own) != _forms(state):
             raise DataError(

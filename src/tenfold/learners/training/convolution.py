@@ -4,14 +4,15 @@ Never inside `lax.scan`: there XLA takes the slow way to convolve (26 times,
 docs/guide/training.md).
 """
 
-import functools
 import itertools
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,23 +22,21 @@ from tenfold.core.settings import Settings
 from tenfold.inputs.pictures.augment import augment, has_distortions
 from tenfold.learners.architectures import rows_at_once
 from tenfold.learners.forward import Statistics, forward
-from tenfold.learners.training.base import GradientTraining
-from tenfold.learners.training.optimizers import updated
-from tenfold.learners.training.ranks import Score
+from tenfold.learners.jax_runtime import compile_program
+from tenfold.learners.job import Examples, Purpose, stream
+from tenfold.learners.training.base import Training
 from tenfold.learners.training.steps import (
     TINY,
-    Purpose,
+    Score,
     averaged,
-    compile_program,
     known,
     learning_rate,
     losses_of,
     means_of,
-    stream,
+    summed_trees,
     totals_of,
-    wait_for,
+    updated,
 )
-from tenfold.learners.training.types import Examples
 
 SHARE = 32
 """Rows of a batch that one device answers for at once, normalised by their own means, at most."""
@@ -52,7 +51,7 @@ AHEAD = 3
 """Batches that are made while the one before is learned from."""
 
 
-class ConvolutionTraining(GradientTraining):
+class ConvolutionTraining(Training):
     """The training of a network of convolutions.
 
     A batch is cut into equal shares of at most 32 rows, dealt out to the devices. Each share is
@@ -64,17 +63,16 @@ class ConvolutionTraining(GradientTraining):
 
     def _begin(self, parameters: Parameters) -> Parameters:
         self._train = _that_count(self._train)
+        self._is_augmented = bool(self._settings.shift_px) or has_distortions(self._settings)
         order = stream(self._settings, Purpose.STATISTICS).permutation(len(self._train.y))
         self._typical = np.sort(order[:STATISTICS_ROWS])
         return trained(parameters)
 
     def __iter__(self) -> Iterator[Epoch]:
-        import jax
-
         if self.is_done:
             return
         plan = _plan(self._settings, self.epoch + 1, self._train)
-        devices = _devices()[: len(plan.rows[0])]
+        devices = jax.local_devices()[: len(plan.rows[0])]
         gradient, update = self._compile(devices, plan)
         nothing = _nothing(self._weights)
         with ThreadPoolExecutor(1) as thread:
@@ -83,17 +81,17 @@ class ConvolutionTraining(GradientTraining):
                 start = time.perf_counter()
                 state, totals = (self._weights, self._averages, self._moments), np.zeros(2, "f4")
                 for shares, number, rate in itertools.islice(feed, self.n_steps):
-                    copies = [_put(state[0], device) for device in devices]
+                    copies = [jax.device_put(state[0], device) for device in devices]
                     found = [
                         gradient[i % len(devices), len(share[0])](
                             copies[i % len(devices)], *share, number, np.int32(i)
                         )
                         for i, share in shares
                     ]
-                    found = _put(self._ranks.summed(found, nothing), devices[0])
+                    found = jax.device_put(self._ranks.summed(found, nothing), devices[0])
                     state, totals = update(state, totals, found, number, rate)
                     # More steps in flight take longer: 33 instead of 20 ms each (batch 128).
-                    wait_for((state, totals))
+                    jax.block_until_ready((state, totals))  # type: ignore[no-untyped-call]
                 self._weights, self._averages, self._moments = jax.tree.map(np.asarray, state)
                 seconds = time.perf_counter() - start
                 yield self._record(seconds, totals, self._ranks.agreed(self._score()))
@@ -113,11 +111,11 @@ class ConvolutionTraining(GradientTraining):
     def _batch(self, devices: Sequence[Any], plan: "_Plan", epoch: int, i: int) -> "_Batch":
         shares, settings = plan.rows[i], self._settings
         x = self._train.x[np.concatenate(shares)]
-        if epoch <= settings.epochs - settings.clean_epochs and _moves(settings):
+        if epoch <= settings.epochs - settings.clean_epochs and self._is_augmented:
             x = augment(x, settings, stream(settings, Purpose.AUGMENTATION, epoch, i))
         parts = np.split(x, np.cumsum([len(share) for share in shares[:-1]]))
         placed = [
-            _put((part, *self._answers(share)), device)
+            jax.device_put((part, *self._answers(share)), device)
             for part, share, device in zip(parts, shares, itertools.cycle(devices), strict=False)
         ]
         own = self._ranks.own(list(enumerate(placed)))
@@ -141,7 +139,7 @@ class ConvolutionTraining(GradientTraining):
         found = [_nothing(self._weights)] * self._ranks.n_parts(len(plan.rows[0]))
 
         def lowered(place: int, rows: NDArray[np.int64]) -> Any:
-            weights, x = _put((self._weights, self._train.x[rows]), devices[place])
+            weights, x = jax.device_put((self._weights, self._train.x[rows]), devices[place])
             return gradient.lower(weights, x, *self._answers(rows), number, np.int32(0))
 
         with ThreadPoolExecutor(2) as threads:
@@ -149,7 +147,7 @@ class ConvolutionTraining(GradientTraining):
                 key: threads.submit(compile_program, lowered(key[0], rows), str(devices[key[0]]))
                 for key, rows in shares.items()
             }
-            arguments = _put((state, np.zeros(2, "f4"), found), devices[0])
+            arguments = jax.device_put((state, np.zeros(2, "f4"), found), devices[0])
             whole = compile_program(update.lower(*arguments, number, rate), str(devices[0]))
             return {key: running.result() for key, running in compiling.items()}, whole
 
@@ -159,12 +157,9 @@ class ConvolutionTraining(GradientTraining):
         if held is None:
             return None, None
         outputs = logits_of(self._architecture, self._complete(self._averages), held.x)
-        present = np.ones(len(held.y), np.float32) if held.weight is None else held.weight
-        return means_of(totals_of(outputs, known(held.y), present), held)
+        return means_of(totals_of(outputs, known(held.y), held.weights), held)
 
     def fitted(self) -> Parameters:
-        import jax
-
         return self._complete(jax.tree.map(np.asarray, self._best))
 
     def _complete(self, weights: Parameters) -> Parameters:
@@ -173,24 +168,20 @@ class ConvolutionTraining(GradientTraining):
         return {layer: {**arrays, **statistics.get(layer, {})} for layer, arrays in weights.items()}
 
 
-def _moves(settings: Settings) -> bool:
-    return bool(settings.shift_px) or has_distortions(settings)
-
-
 def _that_count(rows: Examples) -> Examples:
     """Rows without those that weigh 0: batch normalisation would see them. If all do, all stay."""
     if rows.weight is None or not (counts := rows.weight > 0).any() or counts.all():
         return rows
-    return Examples(rows.x[counts], rows.y[counts], rows.weight[counts])
+    return rows.take(counts)
 
 
 class _Plan(NamedTuple):
-    """The chance of one epoch.
+    """The chance of one epoch, by step.
 
     Attributes:
-      rows: For each step the rows of each share, int64 (n_rows,). Numbers differ by one at most.
-      numbers: A number for each step that no other step of the fit has, uint32 (n_steps,).
-      rates: The learning rate of each step, float32 (n_steps,).
+      rows: The rows of each share, int64 (n_rows,). Numbers differ by one at most.
+      numbers: A number that no other step of the fit has, uint32 (n_steps,).
+      rates: The learning rate, float32 (n_steps,).
     """
 
     rows: list[list[NDArray[np.int64]]]
@@ -217,22 +208,8 @@ class _Batch(NamedTuple):
     rate: np.float32
 
 
-def _devices() -> Sequence[Any]:
-    import jax
-
-    return jax.local_devices()  # type: ignore[no-any-return]
-
-
-def _put(arrays: Any, device: Any) -> Any:
-    import jax
-
-    return jax.device_put(arrays, device)
-
-
 def _nothing(weights: Parameters) -> Any:
     """What a share finds that finds nothing: gradients, totals and weight of 0."""
-    import jax
-
     return jax.tree.map(np.zeros_like, weights), np.zeros(2, "f4"), np.zeros((), "f4")
 
 
@@ -243,9 +220,6 @@ def _functions(architecture: Architecture, settings: Settings) -> tuple[Any, Any
     totals, summed weight). update: (state, totals, those of all shares, number of the step, rate)
     -> (state, totals); a state is (weights, averages, moments).
     """
-    import jax
-    import jax.numpy as jnp
-
     start = jax.random.key(settings.seed)
 
     def loss_of(weights: Any, x: Any, y: Any, present: Any, key: Any) -> Any:
@@ -260,7 +234,7 @@ def _functions(architecture: Architecture, settings: Settings) -> tuple[Any, Any
 
     def update(state: Any, totals: Any, found: Any, number: Any, rate: Any) -> Any:
         weights, averages, moments = state
-        gradients, own, weight = jax.tree.map(lambda *shares: sum(shares), *found)
+        gradients, own, weight = summed_trees(found)
         gradients = jax.tree.map(lambda g: g / jnp.maximum(weight, TINY), gradients)
         weights, moments = updated(settings, weights, moments, gradients, number, rate)
         averages = averaged(averages, weights, settings.average, number)
@@ -269,58 +243,53 @@ def _functions(architecture: Architecture, settings: Settings) -> tuple[Any, Any
     return jax.jit(gradient), jax.jit(update)
 
 
-@functools.cache
-def _compiled_forward() -> Callable[..., Any]:
-    import jax
-
-    return jax.jit(forward, static_argnums=0)
+_compiled_forward = jax.jit(forward, static_argnums=0)
 
 
 def _part(architecture: Architecture) -> int:
     return min(PART, rows_at_once(architecture) or PART)
 
 
+def _forward_parts(
+    architecture: Architecture, parameters: Parameters, parts: Iterable[NDArray[Any]]
+) -> Iterator[tuple[Any, Statistics]]:
+    """Logits and statistics of parts of the rows, dealt out to the devices."""
+    devices = jax.local_devices()
+    fitted = [jax.device_put(parameters, device) for device in devices]
+    for i, part in enumerate(parts):
+        placed = jax.device_put(part, devices[i % len(devices)])
+        yield _compiled_forward(architecture.to_logits, fitted[i % len(devices)], placed)
+
+
 def logits_of(
     architecture: Architecture, parameters: Parameters, x: NDArray[Any]
 ) -> NDArray[np.float32]:
     """Logits (n, n_labels), a part of the rows after the other."""
-    devices = _devices()
-    fitted = [_put(parameters, device) for device in devices]
     size = min(_part(architecture), 1 << (len(x) - 1).bit_length())
-    found = []
-    for i, start in enumerate(range(0, len(x), size)):
-        part = np.zeros((size, *x.shape[1:]), x.dtype)  # few programs for all numbers of rows
-        part[: len(x) - start] = x[start : start + size]
-        device = i % len(devices)
-        run = _compiled_forward()
-        logits, _ = run(architecture.to_logits, fitted[device], _put(part, devices[device]))
-        found.append(logits)
+
+    def parts() -> Iterator[NDArray[Any]]:
+        for start in range(0, len(x), size):
+            part = np.zeros((size, *x.shape[1:]), x.dtype)  # few programs for all numbers of rows
+            part[: len(x) - start] = x[start : start + size]
+            yield part
+
+    found = [logits for logits, _ in _forward_parts(architecture, parameters, parts())]
     return np.concatenate([np.asarray(part) for part in found])[: len(x)]
 
 
 def statistics_of(architecture: Architecture, weights: Parameters, x: NDArray[Any]) -> Statistics:
-    """Mean and variance behind each convolution over rows (n, ...).
-
-    Rows are normalised in parts of their own on the way, of about 512 (of large pictures fewer):
-    nearly as in one.
-    """
-    import jax
-
-    devices = _devices()
-    fitted = [_put(weights, device) for device in devices]
+    """Mean and variance behind each convolution over rows (n, ...), which are normalised in parts
+    on the way, of about 512 (of large pictures fewer): nearly as in one."""
     n_parts = -(-len(x) // _part(architecture))
     size = len(x) // n_parts
-    parts = []
-    for i in range(n_parts):
-        device = i % len(devices)
-        part = _put(x[i * size : (i + 1) * size], devices[device])
-        _, statistics = _compiled_forward()(architecture.to_logits, fitted[device], part)
-        parts.append(jax.tree.map(np.asarray, statistics))
-    stacked = jax.tree.map(lambda *values: np.stack(values), *parts)
-    return {layer: _of_all(**own) for layer, own in stacked.items()}
-
-
-def _of_all(moving_mean: Any, moving_variance: Any) -> dict[str, NDArray[np.float32]]:
-    """Mean and variance of all rows (channels,), from those of equal parts (n_parts, channels)."""
-    variance = moving_variance.mean(axis=0) + moving_mean.var(axis=0)
-    return {"moving_mean": moving_mean.mean(axis=0), "moving_variance": variance}
+    parts = (x[i * size : (i + 1) * size] for i in range(n_parts))
+    found = [
+        jax.tree.map(np.asarray, statistics)
+        for _, statistics in _forward_parts(architecture, weights, parts)
+    ]
+    of_all = Statistics()
+    for layer, own in jax.tree.map(lambda *values: np.stack(values), *found).items():
+        mean, variance = own["moving_mean"], own["moving_variance"]  # of equal parts, by channel
+        variance = variance.mean(axis=0) + mean.var(axis=0)
+        of_all[layer] = {"moving_mean": mean.mean(axis=0), "moving_variance": variance}
+    return of_all

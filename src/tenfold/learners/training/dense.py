@@ -10,6 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,30 +20,27 @@ from tenfold.core.records import Epoch
 from tenfold.core.settings import Settings
 from tenfold.inputs.pictures.augment import augment, has_distortions
 from tenfold.learners.forward import forward
-from tenfold.learners.training.base import GradientTraining
-from tenfold.learners.training.optimizers import updated
-from tenfold.learners.training.ranks import Score
+from tenfold.learners.jax_runtime import compile_program
+from tenfold.learners.job import Examples, Purpose, stream
+from tenfold.learners.training.base import Training
 from tenfold.learners.training.steps import (
     TINY,
-    Purpose,
+    Score,
     averaged,
     batches,
-    compile_program,
     known,
     learning_rate,
     losses_of,
     means_of,
-    stream,
     totals_of,
-    wait_for,
+    updated,
 )
-from tenfold.learners.training.types import Examples
 
 SCORED_ROWS = 1024
 """Validation rows in a batch: enough for the cores, 3 MB of pictures as float32."""
 
 
-class DenseTraining(GradientTraining):
+class DenseTraining(Training):
     """The training of a network of dense layers."""
 
     def _begin(self, parameters: Parameters) -> Parameters:
@@ -59,27 +58,25 @@ class DenseTraining(GradientTraining):
                 rows = resident if x is None else (x, resident[1])
                 start = time.perf_counter()
                 # In a thread, so that the main one can hear a signal.
-                running = threads.submit(lambda: wait_for(run(state, rows, plan)))  # noqa: B023
+                running = threads.submit(_run, run, state, rows, plan)
                 coming = threads.submit(self._prepare, self.epoch + 2)
                 (self._weights, self._averages, self._moments), totals = running.result()
                 seconds = time.perf_counter() - start
-                ranks = self._ranks
-                yield self._record(
-                    seconds, totals, ranks.agreed(score(ranks.local(self._averages)))
-                )
+                found = score(self._ranks.local(self._averages))
+                yield self._record(seconds, totals, self._ranks.agreed(found))
 
     def _prepare(self, epoch: int) -> tuple["_Plan", NDArray[np.uint8] | None]:
-        """The chance of an epoch, and its pictures where they are bent anew for it."""
+        """The chance of an epoch, and its pictures where they are augmented anew for it."""
         plan, settings = _plan(self._settings, epoch, self._train), self._settings
-        if not self._layout.is_bent or epoch > settings.epochs:
+        if not self._layout.is_augmented or epoch > settings.epochs:
             return plan, None
         x = self._train.x
         if epoch <= settings.epochs - settings.clean_epochs:
             rng = stream(settings, Purpose.AUGMENTATION, epoch)
             order = rng.permutation(len(x))
-            bent = np.empty(x.shape, np.uint8)
-            bent[order] = augment(x[order], settings, rng)
-            x = bent
+            moved = np.empty(x.shape, np.uint8)
+            moved[order] = augment(x[order], settings, rng)
+            x = moved
         return plan, _filled(self._layout.rows(x), plan)
 
     def _compile(
@@ -95,10 +92,13 @@ class DenseTraining(GradientTraining):
         return compiled.result(), score.result(), resident
 
     def fitted(self) -> Parameters:
-        import jax
-
         fitted: Parameters = jax.tree.map(np.asarray, self._layout.whole(self._best))
         return fitted
+
+
+def _run(program: Callable[..., Any], *arguments: Any) -> Any:
+    """What a program computes, when it is done."""
+    return jax.block_until_ready(program(*arguments))  # type: ignore[no-untyped-call]
 
 
 def _filled(values: NDArray[Any], plan: "_Plan") -> NDArray[Any]:
@@ -112,56 +112,47 @@ class _Layout:
     """How kernels and rows lie while training: (outputs, inputs), blank pixels left out.
 
     A pixel that is 0 in every training image gives its weights no gradient, so they stay as they
-    began. Both together take a fifth off an epoch (docs/guide/training.md).
+    began, in `first`. Both together take a fifth off an epoch (docs/guide/training.md).
 
     Attributes:
-      architecture: The layers.
-      first: The parameters the training began with.
       columns: Inputs that are kept, in order; None: all.
       border_px: How far an image may be moved.
-      is_bent: Images are bent outside of the compiled epoch, which moves them too.
+      is_augmented: Images are augmented outside of the compiled epoch, which moves them too.
     """
 
     architecture: Architecture
     first: Parameters
     columns: NDArray[np.int64] | None
     border_px: int
-    is_bent: bool
+    is_augmented: bool
 
     @classmethod
     def of(
         cls, architecture: Architecture, first: Parameters, train: Examples, settings: Settings
     ) -> "_Layout":
         is_picture = train.x.ndim > 2
-        is_bent = is_picture and has_distortions(settings)
-        border_px = settings.shift_px if is_picture and not is_bent else 0
+        is_augmented = is_picture and has_distortions(settings)
+        border_px = settings.shift_px if is_picture and not is_augmented else 0
         columns = None
         # Moved images blacken no pixel for good; decay moves weights without a gradient too.
-        if is_picture and not border_px and not is_bent and not settings.weight_decay:
+        if is_picture and not border_px and not is_augmented and not settings.weight_decay:
             columns = np.flatnonzero(train.x.any(axis=0))
-        return cls(architecture, first, columns, border_px, is_bent)
+        return cls(architecture, first, columns, border_px, is_augmented)
 
     @property
     def compact(self) -> Parameters:
         """The parameters to train."""
         kept = dict(self.first)
         if self.columns is not None:
-            name = self.first_layer
+            name = next(iter(kept))  # the layer that takes the pixels
             kept[name] = {**kept[name], "kernel": kept[name]["kernel"][self.columns]}
         return _map_kernels(lambda kernel: np.ascontiguousarray(kernel.T), kept)
 
-    @property
-    def first_layer(self) -> str:
-        """The layer that takes the pixels."""
-        return next(iter(self.first))
-
     def whole(self, compact: Parameters) -> Parameters:
         """The parameters as the network has them, from those that were trained; JAX's."""
-        import jax.numpy as jnp
-
         parameters = _map_kernels(lambda kernel: kernel.T, compact)
         if self.columns is not None:
-            name = self.first_layer
+            name = next(iter(self.first))
             kernel = jnp.asarray(self.first[name]["kernel"])
             kernel = kernel.at[self.columns].set(parameters[name]["kernel"])
             parameters[name] = {**parameters[name], "kernel": kernel}
@@ -190,8 +181,8 @@ class _Plan(NamedTuple):
       rows: Which row, int32 (n_steps, batch_size).
       present: What it weighs, float32; 0 where the last batch is filled up.
       corners: Where its window starts, int32 (n_steps, batch_size, 2); None: nothing is moved.
-      numbers: A number for each step that no other step of the fit has, uint32 (n_steps,).
-      rates: The learning rate of each step, float32 (n_steps,).
+      numbers: A number that no other step of the fit has, uint32 (n_steps,).
+      rates: The learning rate, float32 (n_steps,).
     """
 
     rows: NDArray[np.int32]
@@ -217,9 +208,6 @@ def _plan(settings: Settings, epoch: int, train: Examples) -> _Plan:
 
 def _epoch_function(layout: _Layout, settings: Settings) -> Callable[..., Any]:
     """(state, (x, y), plan) -> (state, totals); a state is (weights, averages, moments)."""
-    import jax
-    import jax.numpy as jnp
-
     start = jax.random.key(settings.seed)
     layers, size = layout.architecture.to_logits, layout.architecture.input_shape
 
@@ -255,9 +243,6 @@ def _epoch_function(layout: _Layout, settings: Settings) -> Callable[..., Any]:
 
 def _windows(images: Any, rows: Any, corners: Any, size: tuple[int, ...]) -> Any:
     """The `size` window of each row's bordered image: one gather, 1.05 times plain indexing."""
-    import jax
-    import jax.numpy as jnp
-
     start = jnp.concatenate([rows[:, None], corners], axis=1)  # (batch, 3): row, top, left
     axes = jax.lax.GatherDimensionNumbers(
         offset_dims=tuple(range(1, len(size) + 1)),
@@ -271,9 +256,6 @@ def _compile_score(layout: _Layout, examples: Examples | None) -> Callable[[Para
     """A function of the weights: mean loss and accuracy on `examples`, or two Nones without any."""
     if examples is None:
         return lambda weights: (None, None)
-    import jax
-    import jax.numpy as jnp
-
     resident = jax.device_put((examples.x, known(examples.y)))
     plan = batches(np.arange(len(examples.y)), min(SCORED_ROWS, len(examples.y)))
     if examples.weight is not None:

@@ -9,33 +9,28 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
+import jax
 import numpy as np
+from jax.flatten_util import ravel_pytree
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-LOOPBACK = "127.0.0.1"
+from tenfold.learners.training.steps import Score, summed_trees
 
 START_SECONDS = 300
 """How long a process waits for the others to start."""
 
 T = TypeVar("T")
-Score = tuple[float | None, float | None]
-"""Mean loss and accuracy of the validation rows; None without any, accuracy also of targets."""
 
 
 def join(rank: int, n_ranks: int, port: int) -> None:
-    """Make this process one of a group on this computer, before JAX computes anything.
-
-    Args:
-      rank: Its number, from 0 on; 0 holds the meeting point.
-      n_ranks: How many there are.
-      port: A free TCP port of the loopback.
-    """
-    import jax
-
+    """Make this process one of a group on this computer, before JAX computes anything; rank 0 holds
+    the meeting point, a free TCP port of the loopback."""
+    address = f"127.0.0.1:{port}"
     jax.distributed.initialize(
-        f"{LOOPBACK}:{port}",
+        address,
         n_ranks,
         rank,
-        coordinator_bind_address=f"{LOOPBACK}:{port}",
+        coordinator_bind_address=address,
         cluster_detection_method="deactivate",
         initialization_timeout=START_SECONDS,
     )
@@ -46,14 +41,10 @@ class Alone:
 
     def compile_epoch(self, epoch: Callable[..., Any]) -> Any:
         """An epoch of dense layers, (state, rows, plan) -> state, to be lowered."""
-        import jax
-
         return jax.jit(epoch)
 
     def put(self, arrays: Any) -> Any:
         """Arrays that every step reads, on the devices."""
-        import jax
-
         return jax.device_put(arrays)
 
     def own(self, shares: Sequence[T]) -> Sequence[T]:
@@ -67,9 +58,7 @@ class Alone:
     def summed(self, found: list[Any], nothing: Any) -> list[Any]:
         """What all shares of a batch found, in parts that remain to be added up.
 
-        Args:
-          found: By each of its own shares, trees of arrays on their devices.
-          nothing: What a share finds that finds nothing: zeros.
+        `found` has a tree of arrays of each own share, on its device; `nothing` is one of zeros.
         """
         return found
 
@@ -92,9 +81,6 @@ class Ranks(Alone):
     """
 
     def __init__(self) -> None:
-        import jax
-        from jax.sharding import Mesh, NamedSharding, PartitionSpec
-
         self._rank, self._n = jax.process_index(), jax.process_count()
         first = [
             min((one for one in jax.devices() if one.process_index == i), key=lambda one: one.id)
@@ -106,12 +92,10 @@ class Ranks(Alone):
         self._columns = NamedSharding(mesh, PartitionSpec(None, "rank"))  # type: ignore[no-untyped-call]
         self._rows = NamedSharding(mesh, PartitionSpec("rank"))  # type: ignore[no-untyped-call]
         self._sum = jax.jit(lambda parts: parts.sum(axis=0), out_shardings=self._together)
-        self._flat = jax.jit(_flat)
+        self._flat = jax.jit(lambda trees: ravel_pytree(summed_trees(trees))[0])
         self._unflat: Any = None
 
     def compile_epoch(self, epoch: Callable[..., Any]) -> Any:
-        import jax
-
         def shared(state: Any, resident: Any, plan: Any) -> Any:
             def parted(array: Any) -> Any:
                 return jax.lax.with_sharding_constraint(array, self._columns)  # type: ignore[no-untyped-call]
@@ -125,8 +109,6 @@ class Ranks(Alone):
         return jax.jit(shared, in_shardings=self._together, out_shardings=self._together)
 
     def put(self, arrays: Any) -> Any:
-        import jax
-
         return jax.device_put(arrays, self._together)
 
     def own(self, shares: Sequence[T]) -> Sequence[T]:
@@ -138,26 +120,19 @@ class Ranks(Alone):
         return 1
 
     def summed(self, found: list[Any], nothing: Any) -> list[Any]:
-        import jax
-        from jax.flatten_util import ravel_pytree
-
         if self._unflat is None:
             self._unflat = jax.jit(ravel_pytree(nothing)[1])
-        flat = self._flat(nothing, jax.device_put(found, self._own))
+        flat = self._flat([nothing, *jax.device_put(found, self._own)])
         return [self._unflat(self._total(flat))]
 
     def _total(self, values: Any) -> Any:
         """The sum over all processes of arrays (n,), on the first device of this one."""
-        import jax
-
         part = jax.device_put(values, self._own)[None]
         shape = (self._n, part.shape[1])
         parts = jax.make_array_from_single_device_arrays(shape, self._rows, [part])
         return self._sum(parts).addressable_data(0)
 
     def local(self, arrays: Any) -> Any:
-        import jax
-
         return jax.tree.map(np.asarray, arrays)
 
     def agreed(self, score: Score) -> Score:
@@ -167,11 +142,3 @@ class Ranks(Alone):
         first = np.asarray(self._total(bits if self._rank == 0 else np.zeros_like(bits)))
         loss, accuracy = first.view(np.float64).tolist()
         return None if score[0] is None else loss, None if score[1] is None else accuracy
-
-
-def _flat(nothing: Any, found: list[Any]) -> Any:
-    """What shares found, added up, as one array (n,)."""
-    import jax
-    from jax.flatten_util import ravel_pytree
-
-    return ravel_pytree(jax.tree.map(lambda *shares: sum(shares), nothing, *found))[0]

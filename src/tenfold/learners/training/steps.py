@@ -1,14 +1,19 @@
-"""What a step is made of, whatever it trains: batches, rates, losses, averages."""
+"""What a step is made of, whatever it trains: batches, rates, losses, the optimisers, averages.
 
-import hashlib
-from enum import IntEnum
+The optimisers are Adam and plain gradient descent; a test holds both to Keras' own.
+"""
+
+from collections.abc import Sequence
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
+from tenfold.core.layers import Parameters
 from tenfold.core.settings import Settings
-from tenfold.learners.training.types import Examples
+from tenfold.learners.job import Examples, is_classification
 
 RISE = 0.2
 """Share of a `cycle` in which the learning rate rises (Smith and Topin 2017, arXiv:1708.07120)."""
@@ -16,57 +21,23 @@ RISE = 0.2
 TINY = 1e-30
 """Stands for a sum of weights that is 0."""
 
-MAX_PROGRAMS = 32
-"""Compiled programs kept for the next fit of the same shapes."""
+MEAN_KEPT, SQUARE_KEPT, EPSILON = 0.9, 0.999, 1e-7
+"""Of Adam (Kingma and Ba 2015, arXiv:1412.6980), with the epsilon of Keras."""
 
-_programs: dict[bytes, Any] = {}
-
-
-def compile_program(lowered: Any, device: str = "") -> Any:
-    """The program compiled, or compiled before in this process: a fit of few rows is little else.
-
-    Known by its whole text, constants included, so that nothing it depends on can be left out, and
-    by what its text does not say: the `device` it was lowered for, and the names of its arguments.
-    """
-    known_by = f"{device}\n{lowered.in_tree}\n{lowered.as_text()}"
-    key = hashlib.sha256(known_by.encode()).digest()
-    compiled = _programs.pop(key, None) or lowered.compile()
-    _programs[key] = compiled  # the last one used stands last
-    while len(_programs) > MAX_PROGRAMS:
-        _programs.pop(next(iter(_programs)), None)
-    return compiled
+Score = tuple[float | None, float | None]
+"""Mean loss and accuracy of the validation rows; None without any, accuracy also of targets."""
 
 
-class Purpose(IntEnum):
-    """What NumPy's chance decides in a fit: each has streams of its own."""
-
-    ORDER = 1
-    AUGMENTATION = 2
-    STATISTICS = 3
-    CHOICE = 4
-
-
-def stream(
-    settings: Settings, purpose: Purpose, epoch: int = 0, step: int = 0
-) -> np.random.Generator:
-    """The random numbers of one purpose, epoch and step: no other ones share them.
-
-    The purpose stands last and is never 0, for NumPy takes (1, 2) and (1, 2, 0) for the same seed.
-    """
-    return np.random.default_rng((settings.seed, epoch, step, purpose))
-
-
-def wait_for(results: Any) -> Any:
-    import jax
-
-    return jax.block_until_ready(results)  # type: ignore[no-untyped-call]
+def summed_trees(trees: Sequence[Any]) -> Any:
+    """Trees of the same form added up, leaf by leaf."""
+    return jax.tree.map(lambda *leaves: sum(leaves), *trees)
 
 
 def batches(order: NDArray[np.int64], batch_size: int) -> tuple[Any, Any]:
-    """Cut an order of rows into equal batches; what fills up the last one weighs 0.
+    """Cut an order of rows into equal batches: rows int32, weights float32, (n_batches,
+    batch_size).
 
-    Returns:
-      Rows int32 and their weights float32 (1 or 0), both (n_batches, batch_size).
+    What fills up the last batch weighs 0, all others 1.
     """
     n_batches = -(-len(order) // batch_size)
     rows = np.zeros((n_batches, batch_size), np.int32)
@@ -77,13 +48,7 @@ def batches(order: NDArray[np.int64], batch_size: int) -> tuple[Any, Any]:
 
 
 def learning_rate(settings: Settings, step: Any, n_steps: int) -> NDArray[np.float64]:
-    """The learning rate of a step, counted from 0 over the whole fit.
-
-    Args:
-      settings: Schedule, learning rate and epochs.
-      step: One step or an array of them.
-      n_steps: Steps in an epoch.
-    """
+    """The learning rate of a step or an array of them, counted from 0 over the whole fit."""
     done = np.asarray(step) / (settings.epochs * n_steps)
     if settings.schedule == "cycle":
         return settings.learning_rate * np.minimum(
@@ -96,18 +61,10 @@ def learning_rate(settings: Settings, step: Any, n_steps: int) -> NDArray[np.flo
 
 def averaged(averages: Any, parameters: Any, kept: float, number: Any) -> Any:
     """Running averages after a step; the first steps weigh more, or the start would linger."""
-    import jax
-    import jax.numpy as jnp
-
     if not kept:
         return parameters
     share = jnp.minimum(kept, (1 + number) / (10 + number))
     return jax.tree.map(lambda a, w: share * a + (1 - share) * w, averages, parameters)
-
-
-def is_classification(y: Any) -> bool:
-    """Whether answers are label codes."""
-    return bool(np.issubdtype(y.dtype, np.integer))
 
 
 def known(y: NDArray[Any]) -> NDArray[Any]:
@@ -118,9 +75,6 @@ def known(y: NDArray[Any]) -> NDArray[Any]:
 def losses_of(outputs: Any, y: Any, smoothing: float) -> Any:
     """The loss of each row (n,): cross-entropy of logits, with `smoothing` of the answer spread
     over all labels; or the squared error of a value."""
-    import jax
-    import jax.numpy as jnp
-
     if not is_classification(y):
         return jnp.square(outputs[:, 0] - y)
     n_labels = outputs.shape[-1]
@@ -130,8 +84,6 @@ def losses_of(outputs: Any, y: Any, smoothing: float) -> Any:
 
 def totals_of(outputs: Any, y: Any, present: Any) -> Any:
     """Summed loss (without smoothing) and summed weight of right labels, float32 (2,)."""
-    import jax.numpy as jnp
-
     correct = jnp.argmax(outputs, axis=-1) == y
     return jnp.stack([jnp.sum(losses_of(outputs, y, 0.0) * present), jnp.sum(correct * present)])
 
@@ -140,3 +92,44 @@ def means_of(totals: Any, examples: Examples) -> tuple[float, float | None]:
     """Mean loss and accuracy from summed ones; no accuracy for targets."""
     loss, correct = (np.asarray(totals) / max(examples.total_weight, TINY)).tolist()
     return loss, correct if is_classification(examples.y) else None
+
+
+def first_moments(settings: Settings, parameters: Parameters) -> dict[str, Any]:
+    """What the optimiser remembers from step to step, before the first one: Adam running means of
+    the gradients and of their squares, plain gradient descent nothing."""
+    if settings.optimizer == "sgd":
+        return {}
+    zeros = {
+        layer: {name: np.zeros_like(array) for name, array in arrays.items()}
+        for layer, arrays in parameters.items()
+    }
+    return {"mean": zeros, "square": zeros}
+
+
+def updated(
+    settings: Settings, parameters: Any, moments: Any, gradients: Any, number: Any, rate: Any
+) -> tuple[Any, Any]:
+    """Parameters and moments after a step, `number` counted from 0 over the whole fit; with
+    `weight_decay` kernels are pulled towards 0."""
+    if settings.weight_decay:
+        decay = jnp.float32(settings.weight_decay)
+        parameters = {
+            layer: {
+                name: array - array * decay * rate if name == "kernel" else array
+                for name, array in arrays.items()
+            }
+            for layer, arrays in parameters.items()
+        }
+    if settings.optimizer == "sgd":
+        return jax.tree.map(lambda w, g: w - g * rate, parameters, gradients), moments
+    n = jnp.float32(number + 1)
+    root = jnp.sqrt(1 - jnp.power(jnp.float32(SQUARE_KEPT), n))
+    rate = rate * root / (1 - jnp.power(jnp.float32(MEAN_KEPT), n))
+    mean = jax.tree.map(lambda m, g: m + (g - m) * (1 - MEAN_KEPT), moments["mean"], gradients)
+    square = jax.tree.map(
+        lambda v, g: v + (jnp.square(g) - v) * (1 - SQUARE_KEPT), moments["square"], gradients
+    )
+    parameters = jax.tree.map(
+        lambda w, m, v: w - m * rate / (jnp.sqrt(v) + EPSILON), parameters, mean, square
+    )
+    return parameters, {"mean": mean, "square": square}

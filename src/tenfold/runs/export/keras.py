@@ -14,7 +14,7 @@ from tenfold.core import files
 from tenfold.core.contract import FeaturesInput, ImageInput
 from tenfold.core.errors import ExportError
 from tenfold.core.layers import Architecture, Dense
-from tenfold.core.onnx_layers import read_layers
+from tenfold.core.onnx_builder import read_layers
 from tenfold.inputs.idx import read_idx
 from tenfold.learners.keras_layers import import_keras, keras_layers, set_parameters
 from tenfold.model.model import Model

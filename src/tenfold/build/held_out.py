@@ -1,0 +1,133 @@
+"""What rows that nobody fitted to decide: calibration, the threshold of costs, and novelty.
+
+Test rows never come here.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tenfold.build.calibration import Constants, choose_threshold, fit_temperature
+from tenfold.build.novelty import Novelty, fit_distance, fit_novelty
+from tenfold.build.problem import Prepared
+from tenfold.core.conformal import conformal_half_width
+from tenfold.core.contract import Decision
+from tenfold.core.errors import SettingsError
+from tenfold.core.settings import Settings
+from tenfold.core.task import Regression
+from tenfold.learners import LEARNERS, Examples, Fitted
+
+CENTRES = 20
+"""Centres of each label among the hidden activations, at most."""
+
+MAX_JUDGED = 5_000
+"""Validation rows whose novelty sets the threshold, at most: 100 of them lie beyond it."""
+
+
+@dataclass(frozen=True, eq=False)
+class OwnAnswers:
+    """What a learner answers itself to rows that it was not fitted to, or else to training rows.
+
+    The first of the rows are `Prepared.compared`. Answers are probabilities (n, n_labels) or
+    standardised values (n,), before calibration; hidden values (n, h) those of a network.
+    """
+
+    rows: Examples
+    answers: NDArray[np.float32]
+    hidden: NDArray[np.float32] | None
+    is_held_out: bool
+
+    @classmethod
+    def by(cls, fitted: Fitted, prepared: Prepared) -> "OwnAnswers":
+        """The answers of a learner to the validation rows, or without any to training rows."""
+        rows = prepared.validation
+        if rows is not None:
+            return cls(rows, fitted.answers(rows.x), fitted.hidden(rows.x), True)
+        few = prepared.train.x[: len(prepared.compared)]
+        rows = Examples(few, prepared.train.y[: len(few)])
+        return cls(rows, fitted.answers(rows.x), None, False)
+
+
+def calibrate(prepared: Prepared, seen: OwnAnswers, settings: Settings) -> Constants:
+    """The constants of the graph's end. Without validation rows nothing is calibrated."""
+    if isinstance(prepared.task, Regression):
+        mean, scale = prepared.task.mean, prepared.task.scale
+        assert mean is not None and scale is not None  # of the training rows
+        constants = Constants(target_mean=mean, target_scale=scale)
+        if seen.is_held_out:
+            width = conformal_half_width(seen.rows.y, seen.answers) * constants.target_scale
+            constants = replace(constants, half_width=width)
+        return constants
+    constants = Constants(label_factors=_label_factors(prepared, settings))
+    if seen.is_held_out:
+        corrected = constants.apply(seen.answers)
+        temperature = fit_temperature(corrected, seen.rows.y, seen.rows.weight)
+        constants = replace(constants, temperature=temperature)
+    return constants
+
+
+def _label_factors(prepared: Prepared, settings: Settings) -> tuple[float, ...]:
+    """What undoes class weights: weighted rows made their labels look more frequent."""
+    if settings.class_weights is None:
+        return ()
+    if settings.class_weights == "balanced":
+        counts = np.bincount(prepared.train.y, minlength=len(prepared.task.labels))
+        return tuple((counts / counts.sum()).tolist())
+    return tuple(1 / weight for weight in settings.class_weights)
+
+
+def decide(
+    prepared: Prepared,
+    seen: OwnAnswers,
+    constants: Constants,
+    settings: Settings,
+    positive: str | None,
+) -> Decision:
+    """The threshold that costs least on the validation rows."""
+    if positive is None or not seen.is_held_out:
+        raise SettingsError(
+            "E604",
+            "Costs cannot be weighed",
+            where=prepared.name,
+            expected="two labels and validation rows",
+            n_labels=len(prepared.task.labels),
+            n_validation=len(seen.answers) if seen.is_held_out else 0,
+        )
+    code = prepared.task.labels.index(positive)
+    threshold = choose_threshold(
+        constants.apply(seen.answers)[:, code],
+        seen.rows.y == code,
+        settings.cost.get("false_negative", 1.0),
+        settings.cost.get("false_positive", 1.0),
+    )
+    return Decision(positive=positive, threshold=threshold)
+
+
+def judge_novelty(
+    fitted: Fitted, prepared: Prepared, seen: OwnAnswers, constants: Constants
+) -> Novelty | None:
+    """How unlike the training rows an input is, its threshold found on the validation rows.
+
+    None without validation rows and for regression; for the baseline, which looks at no input; for
+    features, whose scale is the caller's; and for a forest on a table, whose columns are not of one
+    scale (up to 1e37).
+    """
+    kind, learner = prepared.encoding.accepted.kind, LEARNERS[fitted.learner]
+    is_comparable = kind == "image" or (kind == "table" and learner.scaled)
+    if not (prepared.task.labels and seen.is_held_out and is_comparable):
+        return None
+    if not learner.looks or prepared.distance is None:
+        return None
+    rows = prepared.sample
+    activations, y = fitted.hidden(prepared.train.x[rows]), prepared.train.y[rows]
+    n = len(seen.answers)
+    judged = np.linspace(0, n - 1, min(n, MAX_JUDGED)).astype(np.int64)
+    return fit_novelty(
+        prepared.distance,
+        None if activations is None else fit_distance(activations, y, per_label=CENTRES),
+        seen.rows.x[judged],
+        None if seen.hidden is None else seen.hidden[judged],
+        constants.apply(seen.answers[judged]),
+        hidden_weight=learner.hidden_weight if kind == "image" else 1.0,
+    )

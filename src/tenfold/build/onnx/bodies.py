@@ -1,0 +1,279 @@
+"""The body of a graph: what each kind of learner computes, as nodes.
+
+Forests are one TreeEnsembleRegressor of scikit-learn's arrays. It also gives probabilities, as k
+targets: it returns the sums as they are, where TreeEnsembleClassifier adds labels and has rules of
+its own for two classes.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto
+
+from tenfold.core.onnx_builder import Builder, add_layers
+from tenfold.inputs.features import PIXEL
+from tenfold.learners.bayes import Bayes, Block
+from tenfold.learners.classical import Constant, Forest, Linear
+from tenfold.learners.job import Fitted
+from tenfold.learners.neighbors import NEAR_ZERO, Neighbors
+from tenfold.learners.network import Network
+
+TREES_DOMAIN = "ai.onnx.ml"
+
+NEVER = -1e30
+"""Log-odds of a label without training rows: its softmax is 0."""
+
+
+def add_pixels(builder: Builder, fitted: Fitted) -> None:
+    """Pictures as the learner sees them: a network scales by itself, others see flat 0 to 1."""
+    builder.add("Cast", to=TensorProto.FLOAT)
+    if not isinstance(fitted.body, Network):
+        builder.add("Mul", builder.weight("pixel", PIXEL), name="scaled")
+        builder.add("Flatten", name="features", axis=1)
+
+
+def _add_linear(builder: Builder, body: Linear) -> None:
+    """One Gemm, and a softmax for probabilities."""
+    estimator = body.estimator
+    kernel = np.atleast_2d(estimator.coef_).T  # (d, k)
+    bias = np.atleast_1d(estimator.intercept_)
+    if body.n_labels is not None:
+        if len(estimator.classes_) == 2:  # scikit-learn keeps the odds of the second label alone
+            kernel = np.hstack([np.zeros_like(kernel), kernel])
+            bias = np.r_[0.0, bias]
+        kernel = _to_labels(kernel, estimator.classes_, body.n_labels, 0.0)
+        bias = _to_labels(bias, estimator.classes_, body.n_labels, NEVER)
+    builder.add(
+        "Gemm",
+        builder.weight("linear.kernel", kernel),
+        builder.weight("linear.bias", bias),
+        name="linear",
+    )
+    if body.n_labels is not None:
+        builder.add("Softmax", name="softmax", axis=-1)
+
+
+def _add_constant(builder: Builder, body: Constant) -> None:
+    """The same row as often as there are inputs."""
+    row = np.atleast_1d(body.row)
+    n = builder.node("Shape", builder.last, name="n", start=0, end=1)
+    k = builder.weight("n_answers", [len(row)], np.int64)
+    shape = builder.node("Concat", n, k, name="shape", axis=0)
+    builder.last = builder.node("Expand", builder.weight("row", row[None]), shape, name="constant")
+
+
+def _add_bayes(builder: Builder, body: Bayes) -> None:
+    """The log-likelihoods of all blocks added up in float64, then a softmax.
+
+    In float32 a sum over 784 columns is off by up to 1e-4, and its softmax with it.
+    """
+    total = builder.weight(
+        "log_prior", _to_labels(body.log_prior, body.classes, body.n_labels, NEVER), np.float64
+    )
+    given = builder.last
+    for block in body.blocks:
+        total = _add_block(builder, given, block, body, total)
+    builder.last = total
+    builder.add("Softmax", name="softmax", axis=-1)
+    builder.add("Cast", name="single", to=TensorProto.FLOAT)
+
+
+def _add_block(builder: Builder, given: str, block: Block, body: Bayes, total: str) -> str:
+    """Gemm(what the block sees, its kernel) + total."""
+    name = block.kind.lower()
+    columns = builder.weight(f"{name}.columns", block.columns, np.int64)
+    seen = builder.node("Gather", given, columns, name=f"{name}.seen", axis=1)
+    if block.kind == "Bernoulli":
+        limits = builder.weight(f"{name}.thresholds", block.thresholds)
+        seen = builder.node("Greater", seen, limits, name=f"{name}.present")
+    seen = builder.node("Cast", seen, name=f"{name}.double", to=TensorProto.DOUBLE)
+    if block.kind == "Gaussian":
+        square = builder.node("Mul", seen, seen, name=f"{name}.square")
+        seen = builder.node("Concat", seen, square, name=f"{name}.powers", axis=1)
+    kernel, bias = _log_likelihood(block)
+    kernel = _to_labels(kernel, body.classes, body.n_labels, 0.0)
+    bias = _to_labels(bias, body.classes, body.n_labels, 0.0)
+    summed = builder.node(
+        "Gemm",
+        seen,
+        builder.weight(f"{name}.kernel", kernel, np.float64),
+        builder.weight(f"{name}.bias", bias, np.float64),
+        name=f"{name}.likelihood",
+    )
+    return builder.node("Add", summed, total, name=f"{name}.total")
+
+
+def _log_likelihood(block: Block) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Kernel (n_seen, n_classes) and bias (n_classes,) of a block's log-likelihood."""
+    estimator = block.estimator
+    if block.kind == "Bernoulli":
+        absent = np.log1p(-np.exp(estimator.feature_log_prob_))
+        return (estimator.feature_log_prob_ - absent).T, absent.sum(axis=1)
+    if block.kind == "multinomial":
+        return estimator.feature_log_prob_.T, np.zeros(len(estimator.classes_))
+    mean, variance = estimator.theta_, estimator.var_  # (n_classes, n_columns)
+    # -(x - mean)**2 / (2 variance), multiplied out.
+    kernel = np.concatenate([mean / variance, -0.5 / variance], axis=1).T
+    bias = -0.5 * (mean**2 / variance + np.log(2 * np.pi * variance)).sum(axis=1)
+    return kernel, bias
+
+
+def _to_labels(
+    values: NDArray[np.float64], classes: NDArray[np.int64], n_labels: int, rest: float
+) -> NDArray[np.float64]:
+    """Columns of the labels that had training rows, among those of all labels."""
+    wide = np.full((*values.shape[:-1], n_labels), rest)
+    wide[..., classes] = values
+    return wide
+
+
+def _add_neighbors(builder: Builder, body: Neighbors) -> None:
+    """The steps of `Neighbors.answers`, in float64; see there why all of it is exact."""
+    _add_place(builder, body)
+    place = builder.last
+    _add_nearest(builder, body)
+    closeness, rows = f"{builder.last}.0", builder.last
+    votes = builder.weight("votes", body.votes)
+    found = builder.node("Gather", votes, rows, name="votes.found", axis=0)
+    builder.last = builder.node("Cast", found, name="votes.double", to=TensorProto.DOUBLE)
+    if body.by_distance:
+        own = builder.node("ReduceSumSquare", place, name="own", axes=[1], keepdims=1)
+        square = builder.node("Sub", own, closeness, name="distance.square")
+        distance = builder.node("Sqrt", square, name="distance")
+        almost = builder.weight("near_zero", NEAR_ZERO, np.float64)
+        distance = builder.node("Add", distance, almost, name="distance.above_0")
+        nearness = builder.node("Reciprocal", distance, name="nearness")
+        axis = builder.weight("last_axis", [2], np.int64)
+        builder.add("Mul", builder.node("Unsqueeze", nearness, axis, name="nearness.column"))
+    over = builder.weight("neighbours_axis", [1], np.int64)
+    builder.add("ReduceSum", over, name="total", keepdims=0)
+    n_answers = body.votes.shape[1] - 1
+    sizes = builder.weight("split_sizes", [n_answers, 1], np.int64)
+    weight = builder.node("Split", builder.last, sizes, name="total.weight", outputs=2, axis=1)
+    builder.last = builder.node("Div", f"{weight}.0", weight, name="mean")
+    builder.add("Cast", name="single", to=TensorProto.FLOAT)
+
+
+def _add_place(builder: Builder, body: Neighbors) -> None:
+    builder.add("Cast", name="double", to=TensorProto.DOUBLE)
+    if body.axes is None:
+        builder.add("Sub", builder.weight("center", body.center, np.float64), name="centered")
+        builder.add("Div", builder.weight("step", body.step, np.float64), name="grid")
+    else:
+        builder.add(
+            "Gemm",
+            builder.weight("components", body.axes, np.float64),
+            builder.weight("components.bias", body.offset, np.float64),
+            name="components.grid",
+        )
+    builder.add("Round", name="round")
+    low = builder.weight("limit.low", -body.limit, np.float64)
+    builder.add("Clip", low, builder.weight("limit.high", body.limit, np.float64), name="place")
+
+
+def _add_nearest(builder: Builder, body: Neighbors) -> None:
+    """Append TopK of 2 <place, row> - |row|**2; without |place|**2, the same for every row."""
+    known = builder.node(
+        "Cast",
+        builder.weight("rows", body.places, np.int32),
+        name="rows.double",
+        to=TensorProto.DOUBLE,
+    )
+    squares = -(body.places.astype(np.float64) ** 2).sum(axis=1)
+    builder.add(
+        "Gemm",
+        known,
+        builder.weight("rows.square", squares, np.float64),
+        name="closeness",
+        alpha=2.0,
+        transB=1,
+    )
+    k = builder.weight("k", [body.k], np.int64)
+    builder.add("TopK", k, name="nearest", outputs=2, axis=1)
+
+
+def _add_forest(builder: Builder, body: Forest) -> None:
+    """Append the trees; their mean is (n, n_labels), or (n, 1) for regression."""
+    trees = [member.tree_ for member in body.estimator.estimators_]
+    sizes = [tree.node_count for tree in trees]
+    tree_ids = np.repeat(np.arange(len(trees)), sizes)
+    node_ids = np.concatenate([np.arange(size) for size in sizes])
+    left = np.concatenate([tree.children_left for tree in trees])
+    right = np.concatenate([tree.children_right for tree in trees])
+    features = np.concatenate([tree.feature for tree in trees])
+    is_leaf = left < 0
+    thresholds = np.concatenate([round_down(tree.threshold) for tree in trees])
+    leaves = np.flatnonzero(is_leaf)
+    values = np.concatenate([tree.value[tree.children_left < 0, 0, :] for tree in trees])
+    if body.n_labels is None:
+        which, targets = np.arange(len(leaves)), np.zeros(len(leaves), np.int64)
+    else:
+        which, columns = np.nonzero(values)  # most leaves know one label only
+        values, targets = values[which, columns], body.estimator.classes_[columns]
+    node = onnx.helper.make_node(
+        "TreeEnsembleRegressor", [builder.last], ["forest"], name="forest", domain=TREES_DOMAIN
+    )
+    # helper.make_node looks at every element in Python; a forest has millions.
+    node.attribute.extend(
+        [
+            onnx.helper.make_attribute("aggregate_function", "SUM"),
+            onnx.helper.make_attribute("n_targets", body.n_labels or 1),
+            onnx.helper.make_attribute("post_transform", "NONE"),
+            _ints("nodes_treeids", tree_ids),
+            _ints("nodes_nodeids", node_ids),
+            _ints("nodes_featureids", np.where(is_leaf, 0, features)),
+            _floats("nodes_values", np.where(is_leaf, np.float32(0), thresholds)),
+            _modes(is_leaf),
+            _ints("nodes_truenodeids", np.where(is_leaf, 0, left)),
+            _ints("nodes_falsenodeids", np.where(is_leaf, 0, right)),
+            _ints("target_treeids", tree_ids[leaves[which]]),
+            _ints("target_nodeids", node_ids[leaves[which]]),
+            _ints("target_ids", targets),
+            _floats("target_weights", values.ravel() / len(trees)),
+        ]
+    )
+    builder.nodes.append(node)
+    builder.last = "forest"
+
+
+def round_down(thresholds: NDArray[np.float64]) -> NDArray[np.float32]:
+    """The largest float32 not above each threshold.
+
+    For every float32 x, `x <= threshold` and `x <= round_down(threshold)` are the same.
+    """
+    nearest = thresholds.astype(np.float32)
+    below = np.nextafter(nearest, np.float32(-np.inf))
+    return np.where(nearest > thresholds, below, nearest)
+
+
+def _modes(is_leaf: NDArray[np.bool_]) -> onnx.AttributeProto:
+    names = np.array([b"BRANCH_LEQ", b"LEAF"], dtype=object)
+    attribute = onnx.AttributeProto(name="nodes_modes", type=onnx.AttributeProto.STRINGS)
+    attribute.strings.extend(names[is_leaf.astype(int)].tolist())
+    return attribute
+
+
+def _ints(name: str, values: NDArray[Any]) -> onnx.AttributeProto:
+    attribute = onnx.AttributeProto(name=name, type=onnx.AttributeProto.INTS)
+    attribute.ints.extend(values.tolist())
+    return attribute
+
+
+def _floats(name: str, values: NDArray[Any]) -> onnx.AttributeProto:
+    attribute = onnx.AttributeProto(name=name, type=onnx.AttributeProto.FLOATS)
+    attribute.floats.extend(values.tolist())
+    return attribute
+
+
+BODIES: dict[type, Callable[[Builder, Any], None]] = {
+    Network: lambda builder, body: add_layers(builder, body.architecture, body.parameters),
+    Forest: _add_forest,
+    Linear: _add_linear,
+    Bayes: _add_bayes,
+    Neighbors: _add_neighbors,
+    Constant: _add_constant,
+}
+"""How each kind of body is written: from pictures or features to its answers."""

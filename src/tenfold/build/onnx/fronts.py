@@ -1,0 +1,183 @@
+"""Inputs to the rows of a learner, in NumPy and as the front of a graph: columns in, features out.
+
+Ours and not skl2onnx 1.20's: that has no converter for missing flags, and its one-hot of rare
+categories fails on values it has not seen ("Unknown Category and zeros = 0").
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from onnx import TensorProto, helper
+
+from tenfold.core.contract import FeaturesInput, ImageInput, TableInput
+from tenfold.core.errors import DataError
+from tenfold.core.onnx_builder import Builder, Front
+from tenfold.inputs.tables.columns import Table, graph_inputs, levels
+from tenfold.inputs.tables.encoder import FARTHEST, Encoder, Numbers, Words, fit_encoder
+
+TYPES = {"float": TensorProto.FLOAT, "string": TensorProto.STRING}
+
+
+@dataclass(frozen=True, eq=False)
+class Encoding:
+    """What makes a model's inputs the rows of a learner: nothing, where they are pictures.
+
+    `front` does as nodes of the graph what `encode` does. In `last_value` stands the value before,
+    of rows in the order of time.
+    """
+
+    accepted: ImageInput | TableInput | FeaturesInput
+    encode: Callable[[Any], Any] = lambda x: x
+    front: Front | None = None
+    last_value: int | None = None
+
+
+def encode_table(table: Table, accepted: TableInput, scaled: bool, name: str) -> Encoding:
+    """The encoding fitted to the training rows of a table; `scaled` brings columns to one scale."""
+    inputs = graph_inputs(table, accepted)
+    encoder = fit_encoder(inputs, accepted, scaled=scaled)
+    if not encoder(inputs).shape[1]:
+        raise DataError(
+            "E601",
+            "Nothing to learn from",
+            where=name,
+            expected="numbers, categories, or words that stand in more than one row",
+            columns=list(accepted.names),
+        )
+    columns = tuple(
+        column.model_copy(update={"levels": levels(table.columns[column.name])})
+        if column.kind in ("category", "yes/no")
+        else column
+        for column in accepted.columns
+    )
+    last_value = None
+    if encoder.numbers is not None and accepted.order is not None and accepted.order.lags:
+        last_value = encoder.numbers.names.index(accepted.order.lag_columns(accepted.target)[0])
+    accepted = accepted.model_copy(update={"columns": columns})
+    return Encoding(
+        accepted,
+        lambda x: encoder(graph_inputs(x, accepted)),
+        table_front(encoder, accepted),
+        last_value,
+    )
+
+
+def encode_features(
+    accepted: FeaturesInput, mean: NDArray[np.float64], deviation: NDArray[np.float64]
+) -> Encoding:
+    """Each column centred, scaled and cut at `FARTHEST` deviations: equal to the last bit in both.
+
+    In float64 up to the cast, so that 1e9 + 0.5 keeps its half. `mean` and `deviation` are those of
+    the training rows (n_features,).
+    """
+
+    def scale(x: NDArray[np.float64]) -> NDArray[np.float32]:
+        return np.clip((x - mean) / deviation, -FARTHEST, FARTHEST).astype(np.float32)
+
+    shape: list[str | int] = ["n", *accepted.shape]
+    given = helper.make_tensor_value_info(accepted.name, TensorProto.DOUBLE, shape)
+    builder = Builder(accepted.name)
+    builder.add("Sub", builder.weight("mean", mean, np.float64), name="centred")
+    builder.add("Div", builder.weight("deviation", deviation, np.float64), name="units")
+    low = builder.weight("lowest", -FARTHEST, np.float64)
+    builder.add("Clip", low, builder.weight("highest", FARTHEST, np.float64), name="near")
+    builder.add("Cast", name="scaled", to=TensorProto.FLOAT)
+    front = Front((given,), tuple(builder.nodes), tuple(builder.weights), builder.last)
+    return Encoding(accepted, scale, front)
+
+
+def table_front(encoder: Encoder, contract: TableInput) -> Front:
+    """The nodes that do what `encoder` does, with a graph input for each column."""
+    nodes = _Nodes("")
+    parts = []
+    if encoder.numbers is not None:
+        parts += _numbers(nodes, encoder.numbers, encoder.scaled)
+    for name, known in encoder.categories.items():
+        parts.append(_one_hot(nodes, name, known))
+    for name, words in encoder.texts.items():
+        if words.terms:
+            parts.append(_tf_idf(nodes, name, words))
+    features = nodes.new("Concat", *parts, axis=1) if len(parts) > 1 else parts[0]
+    inputs = [
+        helper.make_tensor_value_info(name, TYPES[kind], ["n", width or f"words of {name}"])
+        for name, (kind, width) in contract.inputs.items()
+    ]
+    return Front(tuple(inputs), tuple(nodes.nodes), tuple(nodes.weights), features)
+
+
+class _Nodes(Builder):
+    """Nodes under construction; names start with `front/`, so that no column can have them."""
+
+    def new(self, operator: str, *inputs: str, domain: str = "", **attributes: Any) -> str:
+        name = f"front/{operator}_{len(self.nodes)}"
+        return self.node(operator, *inputs, name=name, domain=domain, **attributes)
+
+    def constant(self, name: str, value: Any) -> str:
+        return self.weight(f"front/{name}_{len(self.weights)}", value, np.asarray(value).dtype)
+
+
+def _numbers(nodes: _Nodes, numbers: Numbers, scaled: bool) -> list[str]:
+    raw = (
+        numbers.names[0] if len(numbers.names) == 1 else nodes.new("Concat", *numbers.names, axis=1)
+    )
+    gone = nodes.new("IsNaN", raw)
+    values = nodes.new("Where", gone, nodes.constant("fill", numbers.fill), raw)
+    if scaled:
+        values = _scale(nodes, values, numbers)
+    if not numbers.flagged.size:
+        return [values]
+    flags = nodes.new("Cast", gone, to=TensorProto.FLOAT)
+    return [values, nodes.new("Gather", flags, nodes.constant("flagged", numbers.flagged), axis=1)]
+
+
+def _scale(nodes: _Nodes, values: str, numbers: Numbers) -> str:
+    skewed = numbers.unit > 0
+    if skewed.any():
+        unit = nodes.constant("unit", np.where(skewed, numbers.unit, np.float32(1)))
+        size = nodes.new("Div", nodes.new("Abs", values), unit)
+        log = nodes.new("Log", nodes.new("Add", size, nodes.constant("one", np.float32(1))))
+        squeezed = nodes.new("Mul", nodes.new("Sign", values), log)
+        values = nodes.new("Where", nodes.constant("skewed", skewed), squeezed, values)
+    centred = nodes.new("Sub", values, nodes.constant("mean", numbers.mean))
+    units = nodes.new("Div", centred, nodes.constant("deviation", numbers.deviation))
+    low, high = np.float32(-FARTHEST), np.float32(FARTHEST)
+    return nodes.new("Clip", units, nodes.constant("low", low), nodes.constant("high", high))
+
+
+def _one_hot(nodes: _Nodes, name: str, known: Sequence[str]) -> str:
+    cube = nodes.new(
+        "OneHotEncoder", name, domain="ai.onnx.ml", cats_strings=list(known), zeros=1
+    )  # (n, 1, n_known)
+    columns = nodes.new("Flatten", cube, axis=1)
+    total = nodes.new("ReduceSum", columns, nodes.constant("columns", np.array([1])), keepdims=1)
+    other = nodes.new("Sub", nodes.constant("one", np.float32(1)), total)
+    return nodes.new("Concat", columns, other, axis=1)
+
+
+def _tf_idf(nodes: _Nodes, name: str, words: Words) -> str:
+    order = sorted(range(len(words.terms)), key=lambda i: " " in words.terms[i])  # pairs last
+    n_single = sum(" " not in term for term in words.terms)
+    counts = nodes.new(
+        "TfIdfVectorizer",
+        name,
+        mode="TF",
+        min_gram_length=1,
+        max_gram_length=2,
+        max_skip_count=0,
+        ngram_counts=[0, n_single],
+        ngram_indexes=order,
+        pool_strings=[word for i in order for word in words.terms[i].split(" ")],
+    )
+    one, zero = nodes.constant("one", np.float32(1)), nodes.constant("zero", np.float32(0))
+    log = nodes.new("Add", one, nodes.new("Log", nodes.new("Max", counts, one)))
+    there = nodes.new("Greater", counts, zero)
+    weighted = nodes.new(
+        "Mul", nodes.new("Where", there, log, zero), nodes.constant("idf", words.idf)
+    )
+    axis = nodes.constant("columns", np.array([1]))
+    square = nodes.new("ReduceSum", nodes.new("Mul", weighted, weighted), axis, keepdims=1)
+    length = nodes.new("Max", nodes.new("Sqrt", square), nodes.constant("tiny", np.float32(1e-12)))
+    return nodes.new("Div", weighted, length)

@@ -1,0 +1,118 @@
+"""What a learner is given, and what it leaves."""
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tenfold.core.progress import Listener
+from tenfold.core.records import Epoch
+from tenfold.core.settings import Settings
+from tenfold.learners.checkpoints import Checkpoints as Checkpoints
+
+
+class Examples(NamedTuple):
+    """Rows handed to a learner. The dtype of `y` is the task: whole numbers are label codes.
+
+    Attributes:
+      x: Pictures uint8 (n, height, width) or (n, height, width, 3), or features float32 (n, d).
+      y: Label codes int64 (n,) for classification, or targets float32 (n,) for regression.
+      weight: What each row counts in losses and in accuracies, float32 (n,); None: all alike.
+    """
+
+    x: NDArray[np.uint8] | NDArray[np.float32]
+    y: NDArray[np.int64] | NDArray[np.float32]
+    weight: NDArray[np.float32] | None = None
+
+    @property
+    def weights(self) -> NDArray[np.float32]:
+        """What each row counts (n,), ones where all count alike."""
+        return np.ones(len(self.y), np.float32) if self.weight is None else self.weight
+
+    @property
+    def total_weight(self) -> float:
+        """What all rows count together: their number when none has a weight."""
+        return float(self.weights.sum(dtype=np.float64))
+
+    def take(self, rows: Any) -> "Examples":
+        """Some of the rows: their numbers, a slice, or whether each is taken (n,)."""
+        weight = None if self.weight is None else self.weight[rows]
+        return Examples(self.x[rows], self.y[rows], weight)
+
+
+def is_classification(y: Any) -> bool:
+    """Whether answers are label codes."""
+    return bool(np.issubdtype(y.dtype, np.integer))
+
+
+class TrainingJob(NamedTuple):
+    """What a learner is to fit; validation rows only choose and watch.
+
+    `n_labels` counts labels without training rows too; None: regression. A network goes on from the
+    checkpoints and writes them; other learners begin anew.
+    """
+
+    train: Examples
+    validation: Examples | None
+    n_labels: int | None
+    settings: Settings
+    listener: Listener
+    checkpoints: Checkpoints | None = None
+
+
+class Purpose(IntEnum):
+    """What NumPy's chance decides in a fit: each has streams of its own."""
+
+    ORDER = 1
+    AUGMENTATION = 2
+    STATISTICS = 3
+    CHOICE = 4
+
+
+def stream(
+    settings: Settings, purpose: Purpose, epoch: int = 0, step: int = 0
+) -> np.random.Generator:
+    """The random numbers of one purpose, epoch and step: no other ones share them.
+
+    The purpose stands last and is never 0, for NumPy takes (1, 2) and (1, 2, 0) for the same seed.
+    """
+    return np.random.default_rng((settings.seed, epoch, step, purpose))
+
+
+class Body(Protocol):
+    """The fitted numbers of one kind of learner; `tenfold.build.onnx` translates each kind."""
+
+    def answers(self, x: NDArray[Any]) -> NDArray[np.float32]:
+        """Probabilities (n, n_labels), or values (n,) in the unit it was fitted in."""
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """A fitted learner, by its name in `LEARNERS`.
+
+    Attributes:
+      parameters: Numbers fitted.
+      history: A record per finished epoch; empty where there are no epochs.
+      interrupted: Ctrl-C came; this is the state after the last finished epoch.
+      note: What a reader should know of this fit.
+      rows_at_once: Rows whose answers fit into 128 MiB; None: no limit of its own.
+    """
+
+    learner: str
+    body: Body
+    parameters: int
+    history: tuple[Epoch, ...] = ()
+    interrupted: bool = False
+    note: str | None = None
+    rows_at_once: int | None = None
+
+    def answers(self, x: NDArray[Any]) -> NDArray[np.float32]:
+        """The learner's own answers, as those of its body: what its graph is checked against."""
+        return self.body.answers(x)
+
+    def hidden(self, x: NDArray[Any]) -> NDArray[np.float32] | None:
+        """The last hidden activations of a network (n, d); None for other learners."""
+        of_body = getattr(self.body, "hidden", None)
+        return None if of_body is None else of_body(x)
