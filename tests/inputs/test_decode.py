@@ -72,7 +72,7 @@ def test_every_format_and_mode_is_read(name: str, tmp_path: Path) -> None:
     path.write_bytes(SAMPLES[name])
     picture = read_picture(path)
     assert picture.pixels.dtype == np.uint8 and picture.pixels.flags.c_contiguous
-    assert picture.step == 1 and picture.format == name.split()[0]
+    assert picture.step == 1
     expected = np.asarray(drawing(name.split()[1]).convert("L")) if " 1 " in name else EXPECTED
     loss = 40 if name.startswith(("JPEG", "WEBP")) or "CMYK" in name else 3
     assert np.abs(picture.pixels.astype(int) - expected).max() <= loss, name
@@ -159,7 +159,7 @@ def test_the_first_frame_of_an_animation_is_taken() -> None:
 def test_a_phone_s_jpeg_with_previews_is_a_jpeg() -> None:
     picture = drawing("RGB")
     content = encoded(picture, "MPO", save_all=True, append_images=[picture])
-    assert decode(content).format == "JPEG"
+    assert decode(content, at_least_px=10).step > 1  # shrunk while decoding, as JPEGs alone are
 
 
 def test_a_large_jpeg_is_shrunk_while_decoding() -> None:

@@ -52,7 +52,7 @@ class _File:
 def is_picture_folder(folder: Path) -> bool:
     """Whether a folder holds folders of pictures, itself or in its `train` and `test`."""
     with files.os_errors("look into", folder):
-        return folder.is_dir() and _layout(folder) is not None
+        return folder.is_dir() and bool(_layout(folder)[0])
 
 
 def picture_dataset(folder: Path, *, like: Contract | None = None) -> Dataset:
@@ -62,12 +62,9 @@ def picture_dataset(folder: Path, *, like: Contract | None = None) -> Dataset:
     label's pictures may lie deeper, and a folder may be wrapped around all. Labels that are whole
     numbers come in their order, others by name. Without a model to be measured, pictures of one
     size up to 64 pixels stay as they are; else the model sees the middle sizes' proportions, 64
-    pixels at most; colour stays where there is some. Images that would take more than a quarter of
-    the memory stay on disk.
-
-    Args:
-      folder: The folder.
-      like: The contract of a model to be measured; its size, channels, crop and labels hold.
+    pixels at most; colour stays where there is some. Of a model to be measured (`like`) size,
+    channels, crop and labels hold. Images that would take more than a quarter of the memory stay on
+    disk.
 
     Raises:
       DataError: A single label, labels the model does not know, or no picture that can be read.
@@ -168,21 +165,8 @@ def _holds_pictures(folder: Path) -> bool:
     return any(map(_is_picture, _files_below(folder)))
 
 
-@dataclass(frozen=True)
-class _Layout:
-    """Where the pictures of a folder are.
-
-    Attributes:
-      parts: Each part, and its folders of labels.
-      unlabelled: Folders of pictures that say no label.
-    """
-
-    parts: dict[str, list[Path]]
-    unlabelled: list[Path]
-
-
-def _layout(folder: Path, depth: int = 0) -> _Layout | None:
-    """Where the pictures are; None where there are no folders of labels.
+def _layout(folder: Path, depth: int = 0) -> tuple[dict[str, list[Path]], list[Path]]:
+    """The folders of labels of each part, and the folders of pictures that say no label.
 
     Folders called like parts are parts where they hold folders of labels. A folder that holds a
     single one, and no pictures, is only wrapped around it.
@@ -196,24 +180,22 @@ def _layout(folder: Path, depth: int = 0) -> _Layout | None:
             parts.setdefault(part, []).extend(labels)
     if parts.keys() & {"train", "test"}:
         used = {label.parent for labels in parts.values() for label in labels}
-        return _Layout(parts, [path for path in inner if path not in used])
+        return parts, [path for path in inner if path not in used]
     if len(inner) == 1 and depth < MAX_WRAPPED and not any(map(_is_picture, inner[0].iterdir())):
         return _layout(inner[0], depth + 1)
     unlabelled = [path for path in inner if path.name.lower() in UNLABELLED]
     labels = [path for path in inner if path not in unlabelled]
     if len(labels) < 2:  # then it may be a label all the same
         labels, unlabelled = inner, []
-    return _Layout({"train": labels}, unlabelled) if labels else None
+    return ({"train": labels} if labels else {}), unlabelled
 
 
 def _files(folder: Path) -> tuple[list[_File], list[str], list[str]]:
     """The pictures, training part first; the names of what is none; folders that say no label."""
-    layout = _layout(folder)
-    if layout is None:
-        return [], [], []
+    parts, unlabelled = _layout(folder)
     pictures: list[_File] = []
     for part in dict.fromkeys(PARTS.values()):
-        for label in layout.parts.get(part, ()):
+        for label in parts.get(part, ()):
             name = printable(unicodedata.normalize("NFC", label.name))
             below = filter(_is_picture, _files_below(label))
             pictures += [_File(file, part, name) for file in below]
@@ -221,9 +203,9 @@ def _files(folder: Path) -> tuple[list[_File], list[str], list[str]]:
     skipped = [
         _under(folder, path)
         for path in _files_below(folder)
-        if path not in used and not any(path.is_relative_to(other) for other in layout.unlabelled)
+        if path not in used and not any(path.is_relative_to(other) for other in unlabelled)
     ]
-    return pictures, skipped, [_under(folder, path) for path in layout.unlabelled]
+    return pictures, skipped, [_under(folder, path) for path in unlabelled]
 
 
 def _shapes(pictures: list[_File]) -> tuple[dict[Path, tuple[int, int]], list[str]]:

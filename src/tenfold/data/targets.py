@@ -38,13 +38,10 @@ INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")
 
 @dataclass(frozen=True, eq=False)
 class Target:
-    """The target of each row.
+    """The target of each row, as `Dataset` has it, and what a reader should know.
 
     Attributes:
-      y: Label codes, int64 (n,), or numbers, float64 (n,).
-      labels: Name of each code; empty for numbers.
       decimal: The decimal mark of the numbers, where it is a comma.
-      notes: What a reader should know.
     """
 
     y: NDArray[np.int64] | NDArray[np.float64]

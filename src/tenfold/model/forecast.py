@@ -20,12 +20,8 @@ MEASURED_STEPS = 28
 def forecast(model: Model, steps: int) -> Values:
     """Answer the next `steps` rows after the last known one.
 
-    Args:
-      model: Of rows in the order of time, whose columns are time and earlier values alone.
-      steps: How many.
-
     Raises:
-      DataError: No such model, or columns whose future nobody knows.
+      DataError: No model of rows in the order of time, or one of columns whose future nobody knows.
     """
     contract, order = _ordered(model)
     history = np.array([order.last_values], float)  # (1, lags)

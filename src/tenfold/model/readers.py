@@ -138,8 +138,7 @@ class PictureReader:
         return _each(items, lambda item: read_pixels(item, self.accepted.shape))
 
     def feeds(self, rows: Any, at_once: int | None) -> Iterator[dict[str, NDArray[Any]]]:
-        _check_array(rows, self.accepted.shape, "uint8", "uint8 from 0 to 255")
-        return _parts(rows, self.accepted.name, at_once)
+        return _array_feeds(rows, self.accepted, "uint8", at_once)
 
     def signature(self) -> Signature:
         return {self.accepted.name: ("uint8", self.accepted.shape)}
@@ -173,8 +172,7 @@ class FeaturesReader:
         return _each(items, lambda item: read_features(item, self.accepted.n_features))
 
     def feeds(self, rows: Any, at_once: int | None) -> Iterator[dict[str, NDArray[Any]]]:
-        _check_array(rows, self.accepted.shape, "float64", "float64")
-        return _parts(rows, self.accepted.name, at_once)
+        return _array_feeds(rows, self.accepted, "float64", at_once)
 
     def signature(self) -> Signature:
         return {self.accepted.name: ("float64", self.accepted.shape)}
@@ -271,25 +269,31 @@ def read_cells(inputs: Any, accepted: TableInput) -> Cells:
     return from_frame(pd.DataFrame.from_records([dict(row) for row in rows]), "rows")
 
 
-def _check_array(x: Any, shape: tuple[int, ...], dtype: str, values: str) -> None:
-    """Refuse what is no array of rows of a shape and dtype."""
-    is_array = isinstance(x, np.ndarray)
-    if is_array and x.dtype == dtype and x.shape[1:] == shape:
-        return
-    size = ", ".join(str(n) for n in shape)
-    fix = None
-    if is_array and x.dtype != dtype:
-        fix = _to_pixels(x) if dtype == "uint8" else None
-    elif is_array and x.size and x.size % math.prod(shape) == 0:
-        fix = f"The values fit: x.reshape(-1, {size})"
-    raise DataError(
-        "E503",
-        "Input does not fit the model",
-        expected=f"{values}, ({size}) or (n, {size})",
-        fix=fix,
-        dtype=str(x.dtype) if is_array else type(x).__name__,
-        shape=x.shape if is_array else (len(x),),
-    )
+def _array_feeds(
+    x: Any, accepted: ImageInput | FeaturesInput, dtype: str, at_once: int | None
+) -> Iterator[dict[str, NDArray[Any]]]:
+    """Rows under the name of the graph's input, a few megabytes at a time."""
+    is_array, shape = isinstance(x, np.ndarray), accepted.shape
+    if not is_array or x.dtype != dtype or x.shape[1:] != shape:
+        size = ", ".join(str(n) for n in shape)
+        values = "uint8 from 0 to 255" if dtype == "uint8" else dtype
+        fix = None
+        if is_array and x.dtype != dtype:
+            fix = _to_pixels(x) if dtype == "uint8" else None
+        elif is_array and x.size and x.size % math.prod(shape) == 0:
+            fix = f"The values fit: x.reshape(-1, {size})"
+        raise DataError(
+            "E503",
+            "Input does not fit the model",
+            expected=f"{values}, ({size}) or (n, {size})",
+            fix=fix,
+            dtype=str(x.dtype) if is_array else type(x).__name__,
+            shape=x.shape if is_array else (len(x),),
+        )
+    step = max(1, CHUNK_BYTES // (math.prod(shape) * x.itemsize))
+    step = min(step, at_once or step)
+    starts = range(0, len(x), step)
+    return ({accepted.name: np.ascontiguousarray(x[start : start + step])} for start in starts)
 
 
 def _to_pixels(x: NDArray[Any]) -> str | None:
@@ -298,14 +302,6 @@ def _to_pixels(x: NDArray[Any]) -> str | None:
         return None
     scaled = "(x * 255)" if x.max() <= 1 else "x"
     return f"Its values fit as {scaled}.round().astype('uint8')"
-
-
-def _parts(x: NDArray[Any], name: str, at_once: int | None) -> Iterator[dict[str, NDArray[Any]]]:
-    """Rows under the name of the graph's input, a few megabytes at a time."""
-    step = max(1, CHUNK_BYTES // (math.prod(x.shape[1:]) * x.itemsize))
-    step = min(step, at_once or step)
-    starts = range(0, len(x), step)
-    return ({name: np.ascontiguousarray(x[start : start + step])} for start in starts)
 
 
 def _each(items: list[Any], read: Callable[[Any], NDArray[Any]]) -> JsonBatch:

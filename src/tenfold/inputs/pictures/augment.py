@@ -41,16 +41,9 @@ def has_distortions(settings: Settings) -> bool:
 def augment(
     images: NDArray[Any], settings: Settings, rng: np.random.Generator
 ) -> NDArray[np.uint8]:
-    """Distort pictures at random.
+    """Distort pictures, uint8 (n, height, width) or (n, height, width, 3), within the settings.
 
-    Args:
-      images: uint8 (n, height, width) or (n, height, width, 3). Neighbours share a map: shuffle
-        them before.
-      settings: The ranges.
-      rng: Decides.
-
-    Returns:
-      New pictures of the same shape. What comes from beyond an edge is that edge.
+    Neighbours share a map: shuffle them before. What comes from beyond an edge is that edge.
     """
     if len(images) > AT_ONCE:  # smaller arrays stay in the cache, and their memory is used again
         starts = range(0, len(images), AT_ONCE)

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP")
 """Named to Pillow each time; it would also try formats that start other programs."""
 
+JPEG = ("JPEG", "MPO")
+"""What Pillow calls a JPEG; MPO is a phone's, with previews."""
+
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff"}
 """How names of picture files end, in lower case."""
 
@@ -82,12 +85,10 @@ class Picture:
       pixels: uint8 (h, w) grey, or (h, w, 3) red, green, blue.
       step: Pixels of the file per pixel here, in both directions: 1, or 2, 4, 8 where a large
         JPEG was shrunk while decoding.
-      format: Which of `FORMATS` the file is.
     """
 
     pixels: NDArray[np.uint8]
     step: int
-    format: str
 
 
 def read_picture(
@@ -167,7 +168,7 @@ def decode(
         warnings.simplefilter("ignore")
         image = _open(io.BytesIO(content), where, options.max_pixels)
         # Each scan begins with two bytes that coded pixels cannot have.
-        n_scans = content.count(b"\xff\xda") if image.format in ("JPEG", "MPO") else 0
+        n_scans = content.count(b"\xff\xda") if image.format in JPEG else 0
         if n_scans > MAX_SCANS:
             raise FormatError(
                 "E324",
@@ -254,9 +255,8 @@ def _damaged(where: object, error: Exception) -> FormatError:
 def _decoded(
     image: "Image.Image", channels: Channels, apply_exif: bool, at_least_px: int | None
 ) -> Picture:
-    kind = "JPEG" if image.format == "MPO" else str(image.format)  # MPO: a phone's, with previews
     width = image.size[0]
-    if at_least_px is not None and kind == "JPEG":
+    if at_least_px is not None and image.format in JPEG:
         ratio = at_least_px / max(image.size)
         # Pillow takes the greatest step that leaves both sides at least as asked for.
         image.draft(None, (int(width * ratio), int(image.size[1] * ratio)))
@@ -264,7 +264,7 @@ def _decoded(
     step = max(1, round(width / image.size[0]))
     orientation = _orientation(image) if apply_exif else 1
     pixels = _pixels(image, channels)
-    return Picture(np.ascontiguousarray(turned(pixels, orientation)), step, kind)
+    return Picture(np.ascontiguousarray(turned(pixels, orientation)), step)
 
 
 def _orientation(image: "Image.Image") -> int:

@@ -119,11 +119,8 @@ def find_ink(
 ) -> Ink:
     """Tell ink from paper: shadows, gradients, ruled lines, specks and borders are left out.
 
-    Args:
-      grey: A picture, uint8 (h, w).
-      choose: Which connected strokes to keep, given the mask of all and the contrast.
-      work_px: Longer side of the picture to work on; larger ones are shrunk to it.
-      where: Its name for messages.
+    A picture whose longer side is beyond `work_px` is shrunk. Of the mask of all strokes and the
+    contrast `choose` tells which connected strokes to keep.
     """
     from scipy import ndimage
 
@@ -414,11 +411,7 @@ def union(a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[np.int64]:
 def to_box(amount: Real) -> Grey:
     """Place ink in the MNIST box: 20x20 keeping proportions, centre of mass in the middle of 28x28.
 
-    Args:
-      amount: Ink per pixel, float32 (h, w), 0 to 1, not all 0.
-
-    Returns:
-      uint8 (28, 28), 255 the full stroke.
+    The amount of ink (h, w), from 0 to 1 and not all 0, becomes uint8 (28, 28), 255 a full stroke.
     """
     crop = _cropped(amount)
     long = max(crop.shape)

@@ -50,12 +50,7 @@ class PictureSteps:
 def preprocess(
     source: Path | str | bytes, accepted: ImageInput, options: PictureOptions = DEFAULT_OPTIONS
 ) -> PictureSteps:
-    """Read a picture file as a model sees it.
-
-    Args:
-      source: The file, or its bytes.
-      accepted: What the model accepts. Its `crop` says how a picture becomes of its size.
-      options: How the file is read.
+    """Read a picture file, or its bytes, as a model sees it that accepts such pictures.
 
     Raises:
       DataError: The model's crop cannot be done at its size.
@@ -99,12 +94,7 @@ def preprocess(
 
 
 def centred(pixels: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
-    """The largest part in the middle that has these proportions, area-resampled to this size.
-
-    Args:
-      pixels: uint8 (h, w) or (h, w, 3).
-      height, width: Of what comes back, in pixels.
-    """
+    """The largest part in the middle that has these proportions, area-resampled to this size."""
     from PIL import Image
 
     old: Any = pixels.shape[:2]

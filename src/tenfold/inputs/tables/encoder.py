@@ -87,13 +87,7 @@ class Encoder:
 
 
 def fit_encoder(inputs: Inputs, contract: TableInput, *, scaled: bool = True) -> Encoder:
-    """Fit the encoder of a table's columns.
-
-    Args:
-      inputs: Graph inputs of the training rows.
-      contract: Their columns.
-      scaled: False for learners that compare numbers and nothing else.
-    """
+    """Fit the encoder of a table's columns to the graph inputs of its training rows."""
     kinds = {name: column.kind for column in contract.columns for name in column.inputs}
     numbers = tuple(name for name, kind in kinds.items() if kind in ("number", "date"))
     return Encoder(
