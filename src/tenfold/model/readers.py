@@ -5,7 +5,7 @@ The contract picks the reader; nothing else looks at the kind of a model's input
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
@@ -44,26 +44,14 @@ class Batch:
       rows: As `Model.answer` takes them.
       notes: What a reader should know about the rows of a table.
       steps: What became of each picture file.
+      errors: For each item of a JSON list in order why it is not among the rows, or None: one that
+        is wrong fails alone.
     """
 
     rows: Any
     notes: Sequence[str] = ()
     steps: tuple[PictureSteps, ...] = ()
-
-
-@dataclass(frozen=True, eq=False)
-class JsonBatch:
-    """The items of a request that were read, each apart: one that is wrong fails alone.
-
-    Attributes:
-      rows: Those that can be answered.
-      errors: For each item in order why it cannot be answered, or None.
-      notes: What a reader should know about the rows of a table.
-    """
-
-    rows: Any
-    errors: Sequence[DataError | None]
-    notes: Sequence[str] = ()
+    errors: Sequence[DataError | None] = ()
 
 
 class InputReader(Protocol):
@@ -84,7 +72,7 @@ class InputReader(Protocol):
         """
         ...
 
-    def read_json(self, items: list[Any], max_characters: int) -> JsonBatch:
+    def read_json(self, items: list[Any], max_characters: int) -> Batch:
         """Read items of a JSON list; texts of a table may have so many characters.
 
         Raises:
@@ -134,7 +122,7 @@ class PictureReader:
         x = np.asarray(inputs)
         return Batch(x[None] if x.shape == self.accepted.shape else x)
 
-    def read_json(self, items: list[Any], max_characters: int) -> JsonBatch:
+    def read_json(self, items: list[Any], max_characters: int) -> Batch:
         return _each(items, lambda item: read_pixels(item, self.accepted.shape))
 
     def feeds(self, rows: Any, at_once: int | None) -> Iterator[dict[str, NDArray[Any]]]:
@@ -168,7 +156,7 @@ class FeaturesReader:
             ) from error
         return Batch(rows if rows.ndim > 1 else rows[None])
 
-    def read_json(self, items: list[Any], max_characters: int) -> JsonBatch:
+    def read_json(self, items: list[Any], max_characters: int) -> Batch:
         return _each(items, lambda item: read_features(item, self.accepted.n_features))
 
     def feeds(self, rows: Any, at_once: int | None) -> Iterator[dict[str, NDArray[Any]]]:
@@ -194,7 +182,7 @@ class TableReader:
     def read(self, inputs: Any, options: PictureOptions = DEFAULT_OPTIONS) -> Batch:
         return self._batch(read_cells(inputs, self.accepted))
 
-    def read_json(self, items: list[Any], max_characters: int) -> JsonBatch:
+    def read_json(self, items: list[Any], max_characters: int) -> Batch:
         # What follows earlier rows is known from the others; else each row has all columns itself.
         order = self.accepted.order
         wanted = () if order else self.accepted.names
@@ -207,9 +195,8 @@ class TableReader:
             if error is None
         ]
         if not good:
-            return JsonBatch(np.empty(0), errors)
-        batch = self._batch(read_cells(good, self.accepted))
-        return JsonBatch(batch.rows, errors, batch.notes)
+            return Batch(np.empty(0), errors=errors)
+        return replace(self._batch(read_cells(good, self.accepted)), errors=errors)
 
     def feeds(self, rows: Any, at_once: int | None) -> Iterator[dict[str, NDArray[Any]]]:
         if not isinstance(rows, Table):
@@ -304,7 +291,7 @@ def _to_pixels(x: NDArray[Any]) -> str | None:
     return f"Its values fit as {scaled}.round().astype('uint8')"
 
 
-def _each(items: list[Any], read: Callable[[Any], NDArray[Any]]) -> JsonBatch:
+def _each(items: list[Any], read: Callable[[Any], NDArray[Any]]) -> Batch:
     rows: list[NDArray[Any]] = []
     errors: list[DataError | None] = []
     for item in items:
@@ -313,4 +300,4 @@ def _each(items: list[Any], read: Callable[[Any], NDArray[Any]]) -> JsonBatch:
             errors.append(None)
         except DataError as error:
             errors.append(error)
-    return JsonBatch(np.stack(rows) if rows else np.empty(0), errors)
+    return Batch(np.stack(rows) if rows else np.empty(0), errors=errors)
