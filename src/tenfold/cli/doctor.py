@@ -30,10 +30,7 @@ IN_A_ROW = 3
 class Requirement(NamedTuple):
     """A line `Requires-Dist` of a package, as in `pyarrow>=20; extra == 'parquet'`.
 
-    Attributes:
-      name: The package that is required.
-      least: Its oldest version that will do, as in (1, 24, 1); () where any will.
-      extra: What brings it; None: it is always there.
+    `least` is the oldest version that will do, () where any will; None as `extra`: always there.
     """
 
     name: str

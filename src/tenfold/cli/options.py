@@ -15,15 +15,7 @@ from rich.columns import Columns
 from rich.console import Console
 
 from tenfold.core.errors import TargetError, did_you_mean
-from tenfold.core.settings import (
-    RECIPES,
-    TABLE,
-    Flag,
-    Reading,
-    Settings,
-    checked,
-    flags_of,
-)
+from tenfold.core.settings import RECIPES, TABLE, Flag, Reading, Settings, checked, flags_of
 
 Data = Annotated[
     str, typer.Argument(metavar="DATA", help="A name, a folder, or a file such as table.csv.")
@@ -123,12 +115,7 @@ def _with_options(
 class _Option:
     """The flag of a field on the command line.
 
-    Attributes:
-      name: Name of the field.
-      flag: How it is called.
-      field: Type, description, example and default.
-      default: What the help names as the default instead.
-      prefix: What the help begins with.
+    The help begins with `prefix`, and names `default` instead of the field's own if there is one.
     """
 
     name: str

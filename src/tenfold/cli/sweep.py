@@ -52,8 +52,7 @@ def sweep_command(
     seeds: Seeds = 1,
     seed: FirstSeed = 0,
     trials: Annotated[
-        int | None,
-        typer.Option(metavar="N", min=1, help="Trainings at most, drawn from the grid."),
+        int | None, typer.Option(metavar="N", min=1, help="Trainings at most, drawn from the grid.")
     ] = None,
     search: Annotated[
         bool, typer.Option("--search", help="Let Optuna choose, between smallest and largest.")

@@ -22,19 +22,10 @@ from tenfold.runs.record import Record
 def cross_validate(
     problem: Problem, record: Record, listener: Listener | None = None
 ) -> tuple[Fold, ...]:
-    """Fit a model per fold and measure each on the rows it did not see.
+    """Fit a model per fold and measure each on the rows it did not see; test rows take no part.
 
     Folds are stratified and copies stay in one; rows in the order of time are cut into spans, each
-    answered by a model of what was before it.
-
-    Args:
-      problem: Its training and validation rows take part, test rows never; `settings.folds` is how
-        many folds there are.
-      record: Of the run (see `artifacts.measure`).
-      listener: Is told how many folds are done.
-
-    Raises:
-      DataError: Fewer distinct rows than folds.
+    answered by a model of what was before it. The listener is told how many folds are done.
     """
     data, split, settings = problem.data, problem.split, problem.settings
     listener, n_folds = listener or Listener(), settings.folds or 0

@@ -36,13 +36,9 @@ PICTURES = {
 
 
 class RunFigure(NamedTuple):
-    """One figure of a run.
+    """One figure of a run: what it shows, what draws it, and how it is read.
 
-    Attributes:
-      title: What it shows.
-      draw: Draws it.
-      caption: How it is read, for the report; empty: it stands in the run folder alone.
-      file: Its picture in the run folder; empty: it stands in the report alone.
+    Without a caption it stands in the run folder alone, without a file in the report alone.
     """
 
     title: str

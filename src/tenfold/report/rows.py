@@ -23,10 +23,8 @@ N_HARDEST, N_WORST = 24, 20
 class ReportRows(NamedTuple):
     """The test rows in a report.
 
-    Attributes:
-      scripts: For labels the rows and what shows them.
-      cells: For labels how strongly each cell of the confusion matrix is coloured.
-      worst: For values the rows that are furthest off.
+    For labels the rows and what shows them, and how strongly each cell of the confusion matrix is
+    coloured; for values the rows that are furthest off.
     """
 
     scripts: str = ""

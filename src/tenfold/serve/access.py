@@ -18,12 +18,7 @@ SINGLE = frozenset(
 
 @dataclass(frozen=True)
 class AccessPolicy:
-    """Who may ask.
-
-    Attributes:
-      hosts: Names and addresses that a request's Host may have, without port, lower case.
-      token: What a request must show; None: nothing.
-    """
+    """Who may ask: by what names, lower case and without port, and with which token, if any."""
 
     hosts: Collection[str]
     token: str | None = None

@@ -17,12 +17,9 @@ PIPE_BYTES = 4096
 
 @dataclass(eq=False)
 class RequestRecord:
-    """What is known of a request.
+    """What is known of a request: `items` are pictures or rows that were answered.
 
-    Attributes:
-      route: Which kind of address it asked for.
-      items: Pictures or rows that were answered.
-      fault: The kind of exception, where the service or its model failed.
+    `fault` is the kind of exception, where the service or its model failed.
     """
 
     request_id: str

@@ -18,9 +18,7 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 class Admission:
     """Counts what is being received, read and answered, and refuses what is too much.
 
-    Attributes:
-      in_flight: Requests being received or answered.
-      body_bytes: Of their bodies, and of those that a thread still reads.
+    `body_bytes` are those of the requests in flight, and of bodies that a thread still reads.
     """
 
     def __init__(self, limits: Limits) -> None:

@@ -49,11 +49,9 @@ Outcome = Prediction | Value | Exception | None
 
 @dataclass(frozen=True)
 class BatchProfile:
-    """Of a model.
+    """What batches of a model are filled up to a multiple of, and the seconds that 32 rows take.
 
-    Attributes:
-      alignment: What batches are filled up to a multiple of; 0: every row is asked alone.
-      seconds: What 32 rows take.
+    With an alignment of 0 every row is asked alone.
     """
 
     alignment: int
@@ -98,12 +96,9 @@ class _Waiting:
 
 
 class Batcher:
-    """One model, asked by many.
+    """One model, asked by many; `waiting` counts the rows in the queue.
 
     A batch is what waits when the model is free, at most 32 rows: nobody waits for company.
-
-    Attributes:
-      waiting: Rows in the queue.
     """
 
     def __init__(self, model: Model, profile: BatchProfile, sizes: Histogram) -> None:

@@ -42,10 +42,9 @@ class Histogram:
 
 
 class Metrics:
-    """What a process counts. Values of the moment are asked for when they are read.
+    """What a process counts; `failures` are items on which a model failed, by its name.
 
-    Attributes:
-      failures: Items on which a model failed, by the name of the model.
+    Values of the moment are asked for when they are read.
     """
 
     def __init__(self) -> None:

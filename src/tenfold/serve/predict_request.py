@@ -34,14 +34,10 @@ NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 @dataclass(frozen=True, eq=False)
 class PredictRequest:
-    """What a request asks.
+    """What a request asks; `kind` is `images`, `rows`, `features`, `picture` or `raw`.
 
-    Attributes:
-      kind: What was sent: `images`, `rows`, `features`, `picture` or `raw`.
-      rows: The items that can be answered, as `Model.answer` takes them.
-      errors: For each item sent, in order, why it cannot be answered, or None.
-      notes: What a reader should know about the rows of a table.
-      steps: What became of a picture file.
+    `rows` are the items that can be answered, as `Model.answer` takes them; `errors` say for each
+    item sent, in order, why it cannot be, or None. `steps` are what became of a picture file.
     """
 
     kind: str

@@ -35,11 +35,7 @@ class AnsweredRequest(NamedTuple):
 
 
 class Predictor:
-    """A run's model behind the service.
-
-    Attributes:
-      name: What the run is called in addresses: the name of its folder.
-    """
+    """A run's model behind the service; in addresses it has the name of its folder."""
 
     def __init__(self, run: Run, limits: Limits, metrics: Metrics, readers: ReaderPool) -> None:
         self.name = run.path.resolve().name

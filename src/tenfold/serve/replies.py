@@ -37,12 +37,9 @@ class WebPage:
 
 
 class HTTPError(TenfoldError):
-    """A request that is refused.
+    """A request that is refused, with a status of HTTP and headers that belong to it.
 
-    Args:
-      code, wrong, **message: As of every `TenfoldError`.
-      status: Of HTTP.
-      headers: Headers that belong to the status, such as `Retry-After`.
+    The rest is as of every `TenfoldError`.
     """
 
     def __init__(

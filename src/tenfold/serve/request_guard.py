@@ -18,19 +18,14 @@ from tenfold.serve.replies import Headers, HTTPError, Reply, WebPage
 Scope = MutableMapping[str, Any]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
-ALWAYS: Headers = (
-    (b"x-content-type-options", b"nosniff"),
-    (b"cache-control", b"no-store"),
-)
+ALWAYS: Headers = ((b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store"))
 
 
 @dataclass(eq=False)
 class RequestGuard:
     """Lets in who may ask, as many as there is room for, and writes down what became of them.
 
-    Attributes:
-      predictors: By the path of their requests.
-      pages: By path, everything else that there is: all of it is read by GET.
+    Predictors stand by the path of their requests, pages by theirs: all of those are read by GET.
     """
 
     predictors: Mapping[str, Predictor]

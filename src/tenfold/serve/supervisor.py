@@ -35,12 +35,7 @@ SO_ATTACH_FILTER, SO_DETACH_FILTER = 26, 27
 class WorkerTask(NamedTuple):
     """What one of the processes is to do, as its command line has it.
 
-    Attributes:
-      listener_fd: Descriptor of the listening socket.
-      supervisor_fd: Descriptor of a pipe that ends with the supervisor.
-      runs: Paths of run folders.
-      limits: Those of `Limits` by name.
-      hosts: Names of the service.
+    It gets the descriptors of the listening socket and of a pipe that ends with the supervisor.
     """
 
     listener_fd: int

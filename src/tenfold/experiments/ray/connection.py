@@ -23,12 +23,7 @@ STORE_BYTES = 150 << 20
 def connect(address: str, n_cores: int | None = None) -> ModuleType:
     """Ray, connected. Usage statistics and dashboard are off, the token is on.
 
-    Args:
-      address: As in `RayCluster`.
-      n_cores: Of a cluster that is started here; None: all that this process may use.
-
-    Raises:
-      BackendError: Ray is not installed, or there is no such cluster, or its token is another one.
+    `n_cores` are those of a cluster that is started here; None: all that this process may use.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_AUTH_MODE", "token")

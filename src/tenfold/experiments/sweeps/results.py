@@ -18,14 +18,9 @@ from tenfold.runs.record import Run
 
 @dataclass(frozen=True)
 class PointResult:
-    """The trials of a point, of which all were finished.
+    """The trials of a point, one for each seed, of which all were finished.
 
-    Attributes:
-      point: The values of what is swept.
-      trials: One for each seed.
-      mean: Of their scores.
-      deviation: Standard deviation over the seeds; None of a single one.
-      seconds, epoch_seconds: Mean of those of the trials.
+    `mean` and `deviation`, None of a single seed, are of their scores; seconds are their means.
     """
 
     point: Point

@@ -9,14 +9,9 @@ from tenfold.experiments.sweeps.results import PointResult
 
 
 class Summary:
-    """What a reader is told of the points of a sweep.
+    """What a reader is told of the points of a sweep that have all trials finished.
 
-    Attributes:
-      points: Those with all trials finished.
-      n_outputs: Of the networks.
-      n_seen: Rows that a training looks at, those of all epochs.
-      score: What the score is called.
-      least_is_best: Whether less of it is better.
+    `n_seen` are the rows that a training looks at, those of all epochs.
     """
 
     def __init__(

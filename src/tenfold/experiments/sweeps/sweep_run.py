@@ -12,12 +12,7 @@ from tenfold.core.records import TrialResult
 from tenfold.evaluation import MEASURES
 from tenfold.experiments.run_data import record_of
 from tenfold.experiments.sweeps.executors import Executor
-from tenfold.experiments.sweeps.folder import (
-    SweepFolder,
-    SweepRecord,
-    find_folder,
-    hold_folder,
-)
+from tenfold.experiments.sweeps.folder import SweepFolder, SweepRecord, find_folder, hold_folder
 from tenfold.experiments.sweeps.job import Job, job_of, share_rows
 from tenfold.experiments.sweeps.plan import Plan, Trial
 from tenfold.experiments.sweeps.results import PointResult, rank_points, read_result, write_table
@@ -35,12 +30,8 @@ class SweepInterrupted(KeyboardInterrupt):
 class SweepRun(SweepFolder):
     """A sweep under way, in its folder.
 
-    Attributes:
-      problem: The rows of all trials, with the settings of the first.
-      executor: Makes the trials.
-      listener: Is told of them.
-      deadline: Of `time.monotonic`; None: as long as it takes.
-      results: Of the trials that have ended, by their names.
+    `problem` has the rows of all trials, with the settings of the first; `deadline` is one of
+    `time.monotonic`; `results` are those of the trials that have ended, by their names.
     """
 
     problem: Problem

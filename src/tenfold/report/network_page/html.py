@@ -90,14 +90,10 @@ def embedded(name: str, value: Any) -> str:
 
 
 class Living:
-    """The parts of a page that bring a run's network to life.
+    """The parts of a page that bring a run's network to life, or the reason why there is none.
 
-    Attributes:
-      reason: Why there is none; None where there is one.
-      service: Where predictions are asked for; None: the page comes from a file.
-      is_asked: The service answers what this page cannot compute.
-      html: The section.
-      scripts: What to put at the end of the page.
+    With a `service`, where predictions are asked for, what this page cannot compute is asked there.
+    `html` is the section, `scripts` go to the end of the page.
     """
 
     def __init__(self, run: Run, service: str | None = None) -> None:
