@@ -2,6 +2,7 @@
 
 import io
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +10,12 @@ from numpy.typing import NDArray
 from tenfold.core import colours, files
 from tenfold.core.colours import rgb
 from tenfold.model.predictions import Prediction
+
+if TYPE_CHECKING:
+    from PIL import ImageDraw
+    from PIL.ImageFont import FreeTypeFont, ImageFont
+
+    Font = FreeTypeFont | ImageFont
 
 PANEL_PX = 280
 """Side of each of the panels: ten times the MNIST box."""
@@ -58,11 +65,9 @@ def _enlarged(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return pixels.repeat(times, axis=0).repeat(times, axis=1)
 
 
-def _draw_bars(draw: object, font: object, answer: Prediction, left: int) -> None:
-    from PIL import ImageDraw, ImageFont
+def _draw_bars(draw: "ImageDraw.ImageDraw", font: "Font", answer: Prediction, left: int) -> None:
+    from PIL import ImageFont
 
-    assert isinstance(draw, ImageDraw.ImageDraw)
-    assert isinstance(font, ImageFont.FreeTypeFont | ImageFont.ImageFont)
     best = np.argsort(-answer.probabilities, kind="stable")[:MAX_ROWS]
     rows = sorted(best.tolist())  # in the model's order
     margin = 8 + max(int(font.getlength(answer.classes[code][:12])) for code in rows)

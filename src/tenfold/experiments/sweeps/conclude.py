@@ -13,9 +13,8 @@ from tenfold.core import files
 from tenfold.evaluation import MEASURES, Floats, compare_with_best
 from tenfold.experiments.artifacts import write_evidence
 from tenfold.experiments.sweeps.folder import BEST, LeaderboardEntry
-from tenfold.experiments.sweeps.page import write_sweep_page
+from tenfold.experiments.sweeps.page import Summary, chosen_line, comparable, write_sweep_page
 from tenfold.experiments.sweeps.results import PointResult
-from tenfold.experiments.sweeps.summary import Summary, chosen_line, comparable
 from tenfold.experiments.sweeps.sweep_run import SweepRun
 from tenfold.runs.record import Record, Run, count_opening, most_opened
 

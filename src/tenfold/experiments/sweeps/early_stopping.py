@@ -8,6 +8,7 @@ import numpy as np
 
 from tenfold.build.problem import Problem
 from tenfold.core.records import Epoch
+from tenfold.core.task import TaskKind
 from tenfold.learners import LEARNERS
 
 Limits = tuple[tuple[int, float], ...]
@@ -58,8 +59,11 @@ def baseline_limit(problem: Problem) -> Limits:
     if epoch >= settings.epochs:
         return ()
     y, held_out = data.y[split.train], data.y[split.validation]
-    if data.labels:
-        score = float((held_out == np.bincount(y).argmax()).mean())
-    else:
-        score = -float(np.mean(((held_out - y.mean()) / (y.std() or 1.0)) ** 2))
-    return ((epoch, score),)
+    return ((epoch, float(BASELINE_SCORES[data.task.kind](y, held_out))),)
+
+
+BASELINE_SCORES: Mapping[TaskKind, Callable[..., float]] = {
+    "classification": lambda y, held_out: (held_out == np.bincount(y).argmax()).mean(),
+    "regression": lambda y, held_out: -np.mean(((held_out - y.mean()) / (y.std() or 1.0)) ** 2),
+}
+"""The validation score of the baseline that is fitted to y, as `score_of` has it."""

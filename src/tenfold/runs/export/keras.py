@@ -1,7 +1,7 @@
 """A network's `model.onnx` as a `.keras` file of Keras' own layers, checked against it."""
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from tenfold.core.contract import FeaturesInput, ImageInput
 from tenfold.core.errors import ExportError
 from tenfold.core.layers import Architecture, Dense
 from tenfold.core.onnx_builder import read_layers
+from tenfold.core.task import TaskKind
 from tenfold.inputs.idx import read_idx
 from tenfold.learners.keras_layers import import_keras, keras_layers, set_parameters
 from tenfold.model.model import Model
@@ -25,6 +26,16 @@ TOLERANCE = 1e-5
 
 N_CHECKED = 256
 """Made-up rows that are answered by both, beside the run's examples."""
+
+GIVES: Mapping[TaskKind, str] = {
+    "classification": "calibrated probabilities (n, {})",
+    "regression": "value (n, 1)",
+}
+UNITS: Mapping[TaskKind, Callable[[NDArray[Any]], float]] = {
+    "classification": lambda probabilities: 1.0,
+    "regression": lambda values: max(float(values.std()), 1e-30),
+}
+"""What a file gives, and in what unit its answers may differ."""
 
 Stored = Mapping[str, NDArray[Any]]
 """The arrays of a graph by name."""
@@ -68,9 +79,7 @@ def write_keras(model: Path, path: Path) -> str:
         loaded = import_keras().saving.load_model(temporary, compile=False)
     _check(loaded, opened, _rows(opened, stored, model), path)
     files.write_bytes(path, content)
-    gives = (
-        f"calibrated probabilities (n, {len(opened.labels)})" if opened.labels else "value (n, 1)"
-    )
+    gives = GIVES[opened.task.kind].format(len(opened.labels))
     values = "values 0 to 255" if opened.contract.input.kind == "image" else "float32"
     shape = ", ".join(map(str, loaded.input_shape[1:]))
     return f"(n, {shape}), {values}, to {gives}"
@@ -149,19 +158,16 @@ def _rows(model: Model, stored: Stored, where: Path) -> NDArray[Any]:
 
 def _check(network: Any, model: Model, rows: NDArray[Any], path: Path) -> None:
     answers, answered = model.answer(rows), network.predict(rows.astype(np.float32), verbose=0)
-    expected, scale = answers.outputs[0].reshape(len(rows), -1), 1.0
-    if not model.labels:
-        scale = max(float(expected.std()), 1e-30)
-    difference = np.abs(expected - answered) / scale
+    expected = answers.outputs[0].reshape(len(rows), -1)
+    difference = np.abs(expected - answered) / UNITS[model.task.kind](expected)
     if not (difference <= TOLERANCE).all():
+        fix = "Numbers far from 0 lose digits in float32: take their offset away first"
         raise ExportError(
             "E706",
             "Keras does not answer like the model",
             where=path,
             expected=f"differences of at most {TOLERANCE:g}",
-            fix="Numbers far from 0 lose digits in float32: take their offset away first"
-            if model.contract.input.kind != "image"
-            else None,
+            fix=fix if model.contract.input.kind != "image" else None,
             largest=float(np.nanmax(difference)),
             n_rows=len(rows),
         )
