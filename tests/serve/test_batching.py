@@ -18,7 +18,6 @@ from tenfold.serve.batching import (
     Batcher,
     BatchProfile,
     Outcome,
-    joined,
     profile_model,
 )
 from tenfold.serve.metrics import Histogram
@@ -155,7 +154,7 @@ def test_a_batch_that_cannot_be_put_together_stops_nobody_else(
             raise MemoryError
         return parts[0]
 
-    monkeypatch.setattr("tenfold.serve.batching.joined", failing)
+    monkeypatch.setattr("tenfold.serve.batching.concatenate", failing)
 
     async def main() -> None:
         batcher = Batcher(small_run.model, BatchProfile(16, 0.0), Histogram((1, 32)))
@@ -200,7 +199,7 @@ def test_a_model_without_numbers_is_not_served(small_run: Run) -> None:
 
 
 def test_tables_are_joined_by_column(small_run: Run) -> None:
-    from tenfold.inputs.tables.columns import Table
+    from tenfold.inputs.tables.columns import Table, concatenate
 
     parts = [Table({"a": np.array([1.0, 2.0])}), Table({"a": np.array([3.0])})]
-    assert joined(parts).columns["a"].tolist() == [1, 2, 3]
+    assert concatenate(parts).columns["a"].tolist() == [1, 2, 3]

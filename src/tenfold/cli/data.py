@@ -7,13 +7,13 @@ import typer
 from rich.console import Console
 
 from tenfold.cli import options
-from tenfold.cli.label_errors import print_suspects
+from tenfold.cli.progress import PartsListener
 from tenfold.core.files import check_new, free_name
 from tenfold.core.settings import Reading
 from tenfold.data import catalog
 from tenfold.data.audit import audit_data
-from tenfold.data.dataset import Dataset, TableInfo
 from tenfold.data.load import load
+from tenfold.evaluation.label_errors import find_label_errors
 from tenfold.report import draw_examples
 
 MAX_SUSPECTS = 20
@@ -60,9 +60,21 @@ def show_command(
     """Draw examples of each class, or list a table's columns, and count the classes."""
     data = load(source, reading=reading)
     if data.labels:
-        _print_counts(data)
+        counts = audit_data(data).labels
+        width = max(len("label"), *(len(label) for label in data.labels))
+        largest = max(count.share for count in counts)
+        print(f"{'label':<{width}}  {'train':>8}  {'test':>8}   share")
+        for count in counts:
+            bar = "▓" * round(BAR_WIDTH * count.share / largest)
+            numbers = f"{count.train:>8,}  {count.test:>8,}  {100 * count.share:5.1f}%"
+            print(f"{count.label:<{width}}  {numbers}  {bar}")
     if data.info is not None:
-        _print_columns(data.info)
+        profiles = data.info.profiles
+        width = max(len("column"), *(len(profile.name) for profile in profiles))
+        print(f"{'column':<{width}}  {'kind':<10}  {'distinct':>8}  {'missing':>8}  example")
+        for profile in profiles:
+            cells = f"{profile.n_distinct:>8,}  {profile.n_missing:>8,}  {profile.example}"
+            print(f"{profile.name:<{width}}  {profile.kind:<10}  {cells}")
         return
     out = _free_png(out, Path(data.name).resolve().stem)
     draw_examples(data, out)
@@ -77,26 +89,6 @@ def _free_png(out: Path | None, stem: str) -> Path:
         raise typer.BadParameter(f"--out {str(out)!r}: expected a name that ends in .png")
     check_new(out)
     return out
-
-
-def _print_columns(info: TableInfo) -> None:
-    profiles = info.profiles
-    width = max(len("column"), *(len(profile.name) for profile in profiles))
-    print(f"{'column':<{width}}  {'kind':<10}  {'distinct':>8}  {'missing':>8}  example")
-    for profile in profiles:
-        counts = f"{profile.n_distinct:>8,}  {profile.n_missing:>8,}"
-        print(f"{profile.name:<{width}}  {profile.kind:<10}  {counts}  {profile.example}")
-
-
-def _print_counts(data: Dataset) -> None:
-    audit = audit_data(data)
-    width = max(len("label"), *(len(label) for label in data.labels))
-    largest = max(count.share for count in audit.labels)
-    print(f"{'label':<{width}}  {'train':>8}  {'test':>8}   share")
-    for count in audit.labels:
-        bar = "▓" * round(BAR_WIDTH * count.share / largest)
-        numbers = f"{count.train:>8,}  {count.test:>8,}  {100 * count.share:5.1f}%"
-        print(f"{count.label:<{width}}  {numbers}  {bar}")
 
 
 @data_app.command("fetch")
@@ -132,5 +124,18 @@ def check_command(
     data = load(source, reading=reading)
     for line in audit_data(data, near=True).lines():
         print(line)
-    if labels:
-        print_suspects(data, seed, top)
+    if not labels:
+        return
+    with PartsListener("Looking for wrong labels: fold, epoch") as listener:
+        suspects = find_label_errors(data, seed=seed, listener=listener)
+    print(
+        f"labels: {len(suspects):,} training rows are answered otherwise by models that did not "
+        "see them, most suspect first"
+    )
+    for suspect in suspects[:top]:
+        print(
+            f"{data.keys[suspect.row]}  labelled {suspect.label!r}, answered {suspect.likely!r}, "
+            f"its own label with {suspect.confidence:.4f}"
+        )
+    if len(suspects) > top:
+        print(f"{len(suspects) - top:,} more: --top {len(suspects)}")

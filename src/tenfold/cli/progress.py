@@ -47,7 +47,18 @@ class _Bars(Listener, AbstractContextManager["_Bars"]):
         self._console.print(f"tenfold: {text}", soft_wrap=True, markup=False)
 
 
-class TerminalListener(_Bars):
+class PartsListener(_Bars):
+    """One bar for all parts of one stage."""
+
+    def __init__(self, title: str) -> None:
+        super().__init__(TimeRemainingColumn())
+        self._task = self._progress.add_task(title, total=None)
+
+    def progress(self, done: int, total: int) -> None:
+        self._progress.update(self._task, completed=done, total=total)
+
+
+class TerminalListener(PartsListener):
     """Stages and epochs as a live bar and lines on a terminal; elsewhere the layer table alone."""
 
     TITLES = {
@@ -60,8 +71,7 @@ class TerminalListener(_Bars):
     }
 
     def __init__(self) -> None:
-        super().__init__(TimeRemainingColumn())
-        self._task = self._progress.add_task("", total=None)
+        super().__init__("")
 
     def stage(self, name: str) -> None:
         self._progress.update(self._task, description=self.TITLES[name], total=None, completed=0)
@@ -78,9 +88,6 @@ class TerminalListener(_Bars):
     def resumed(self, history: Sequence[Epoch], n_epochs: int) -> None:
         self._progress.reset(self._task, total=n_epochs, completed=len(history))
         self._console.print(f"going on after epoch {len(history)} of {n_epochs}")
-
-    def progress(self, done: int, total: int) -> None:
-        self._progress.update(self._task, total=total, completed=done)
 
     def epoch(self, epoch: Epoch, n_epochs: int) -> None:
         self._progress.update(

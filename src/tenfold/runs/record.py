@@ -2,6 +2,8 @@
 
 import csv
 import io
+import itertools
+import json
 from collections.abc import Iterable
 from contextlib import suppress
 from functools import cached_property
@@ -132,14 +134,11 @@ class Run:
         out = Path(out)
         with files.os_errors("create", out):
             out.mkdir(parents=True, exist_ok=True)
-            number = 1
-            while True:
+            for number in itertools.count(1):
                 path = out / f"{stem}-{number}"
-                try:
+                with suppress(FileExistsError):
                     path.mkdir()
                     break
-                except FileExistsError:
-                    number += 1
         run = cls(path, record)
         run.save()
         return run
@@ -291,17 +290,6 @@ def count_opening(run: Run, out: Path | None = None) -> None:
         run.save()
 
 
-class _Fingerprint(BaseModel):
-    fingerprint: str
-
-
-class _Opening(BaseModel):
-    """What the record of a run, a sweep or a comparison says of test rows."""
-
-    data: _Fingerprint
-    test_opened: int = 0
-
-
 def most_opened(out: Path, fingerprint: str) -> int:
     """How many models of a folder of runs were measured on the test rows of this data.
 
@@ -311,7 +299,8 @@ def most_opened(out: Path, fingerprint: str) -> int:
     for name in ("run", "sweep", "comparison"):
         for file in out.glob(f"*/{name}.json"):
             # Damaged, of a later version, or another user's: it cannot be counted.
-            with suppress(ValidationError, OSError):
-                opening = _Opening.model_validate_json(file.read_bytes())
-                counts.append(opening.test_opened * (opening.data.fingerprint == fingerprint))
+            with suppress(ValueError, LookupError, TypeError, OSError):
+                record = json.loads(file.read_bytes())
+                if record["data"]["fingerprint"] == fingerprint:
+                    counts.append(int(record["test_opened"]))
     return max(counts)

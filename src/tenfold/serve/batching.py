@@ -157,7 +157,7 @@ class Batcher:
 
     def _answered(self, parts: Sequence[Rows]) -> list[Outcome]:
         try:
-            rows = joined(parts)
+            rows = concatenate(parts)
         except Exception as error:  # for want of memory, say; the next ones are to be answered
             return [error] * sum(map(len, parts))
         if self._profile.alignment:
@@ -184,9 +184,3 @@ class Batcher:
 def _checked(answers: Answers, n: int) -> list[Outcome]:
     good: Any = np.isfinite(answers.outputs[0]).reshape(len(answers), -1).all(axis=1)
     return [answers[i] if good[i] else None for i in range(n)]
-
-
-def joined(parts: Sequence[Rows]) -> Any:
-    if len(parts) == 1:
-        return parts[0]
-    return concatenate(parts)

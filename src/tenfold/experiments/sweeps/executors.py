@@ -15,8 +15,6 @@ The contract of an executor, for whoever writes another one (`experiments/ray/ex
 - A trial that fails has said so in its own `run.json`: it is no matter of the executor. A worker
   that dies is: its job is given out again, at most `ATTEMPTS` times, then `Job.give_up` writes
   down why.
-- `run` yields each job that has ended. It begins none any more once `has_time()` is false, and ends
-  when those begun have ended.
 - KeyboardInterrupt leaves `run` at once; leaving the outermost `with` block ends the workers, so
   that one block around several sweeps keeps them for all. Trials under
   way stay behind as they are, and go on when they are asked for again.
@@ -62,7 +60,8 @@ class Executor(Protocol):
           has_time: Asked before each job is begun.
 
         Yields:
-          Each job when it has ended; its folder says how.
+          Each job when it has ended; its folder says how. Once `has_time()` is false those that
+          were begun are the last.
 
         Raises:
           FileError: A worker cannot write.
