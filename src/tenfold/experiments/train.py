@@ -10,15 +10,8 @@ from tenfold.core.progress import Listener, Listeners, StageClock
 from tenfold.core.settings import Reading, Settings, resolve
 from tenfold.data.audit import audit_data
 from tenfold.data.dataset import Dataset
+from tenfold.experiments import run_data
 from tenfold.experiments.make_run import make_run
-from tenfold.experiments.run_data import (
-    as_dataset,
-    check_same_data,
-    data_of,
-    problem_of,
-    record_of,
-    versions,
-)
 from tenfold.learners import LEARNERS, check_learner, check_used
 from tenfold.runs.record import Run
 
@@ -83,13 +76,13 @@ def train(
     clock = StageClock()
     listener = Listeners([clock, listener or Listener()])
     listener.stage("load")
-    dataset = as_dataset(data, target, reading)
+    dataset = run_data.as_dataset(data, target, reading)
     settings = resolve(asked, table=dataset.input.kind == "table")
     check_learner(settings, dataset.task.kind, dataset.input)
     audit = audit_data(dataset)
     listener.audit(audit)
-    problem = problem_of(dataset, settings)
-    record = record_of(problem, asked)
+    problem = run_data.problem_of(dataset, settings)
+    record = run_data.record_of(problem, asked)
     _check_ready(settings, clock)
     run = Run.create(out, f"{Path(dataset.name).resolve().stem}-{settings.learner}", record)
     with files.locked(run.path, wait=False):
@@ -132,11 +125,11 @@ def resume(
         listener = Listeners([clock, listener or Listener()])
         settings = record.config
         listener.stage("load")
-        dataset = data_of(record, data)
-        check_same_data(dataset, record)
-        problem = problem_of(dataset, settings)
+        dataset = run_data.data_of(record, data)
+        run_data.check_same_data(dataset, record)
+        problem = run_data.problem_of(dataset, settings)
         _check_ready(settings, clock)
-        if record.versions != (now := versions()):
+        if record.versions != (now := run_data.versions()):
             changed = {n: (v, now.get(n)) for n, v in record.versions.items() if now.get(n) != v}
             listener.warn(f"other versions than the run began with: {changed}: not bit-exact.")
         record.state, record.error, record.versions = "running", None, now

@@ -7,16 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from tenfold.core.task import TaskKind
 from tenfold.evaluation import AnyEvaluation, Evaluation, RegressionEvaluation
 from tenfold.evaluation.robustness import Robustness
-from tenfold.report.plots import (
-    answered_figure,
-    as_svg,
-    calibration_figure,
-    confusion_figure,
-    history_figure,
-    importance_figure,
-    precision_recall_figure,
-)
-from tenfold.report.values import forecast_figure, predicted_vs_true_figure, residuals_figure
+from tenfold.report import plots, values
 from tenfold.runs.csv_files import StoredAnswers, StoredLabels, StoredValues
 from tenfold.runs.record import Run
 
@@ -56,7 +47,9 @@ def run_figures(
     """The figures of a run; `times` stand under the axis of a forecast, empty without an order."""
     yield from FIGURES[evaluation.task](evaluation, stored, times)
     if history:
-        yield RunFigure("Training", partial(history_figure, history), "By epoch.", "history.png")
+        yield RunFigure(
+            "Training", partial(plots.history_figure, history), "By epoch.", "history.png"
+        )
 
 
 def _label_figures(
@@ -64,22 +57,22 @@ def _label_figures(
 ) -> Iterator[RunFigure]:
     confidence, right = stored.confidence, stored.right
     yield RunFigure(
-        "Confusion matrix", partial(confusion_figure, evaluation), file="confusion_matrix.png"
+        "Confusion matrix", partial(plots.confusion_figure, evaluation), file="confusion_matrix.png"
     )
     yield RunFigure(
         "Calibration",
-        partial(calibration_figure, confidence, right),
+        partial(plots.calibration_figure, confidence, right),
         "Of answers that state 80%, 80 in 100 should be right.",
     )
     yield RunFigure(
         "Accuracy against share answered",
-        partial(answered_figure, confidence, right),
+        partial(plots.answered_figure, confidence, right),
         "If only the surest answers were given: how many of those would be right.",
     )
     if evaluation.precision_at_recall is not None:
         yield RunFigure(
             "Precision and recall",
-            partial(precision_recall_figure, evaluation, stored.true, stored.probabilities),
+            partial(plots.precision_recall_figure, evaluation, stored.true, stored.probabilities),
             "Each step is a threshold.",
             "precision_recall.png",
         )
@@ -91,20 +84,20 @@ def _value_figures(
     true, value, ends = stored.true, stored.predicted, (stored.low, stored.high)
     yield RunFigure(
         "Predicted against true",
-        partial(predicted_vs_true_figure, evaluation, true, value, *ends),
+        partial(values.predicted_vs_true_figure, evaluation, true, value, *ends),
         "Points on the diagonal are right.",
         "predicted_vs_true.png",
     )
     yield RunFigure(
         "Residuals",
-        partial(residuals_figure, evaluation, true, value),
+        partial(values.residuals_figure, evaluation, true, value),
         "What is left over should show no pattern.",
         "residuals.png",
     )
     if times:
         yield RunFigure(
             "The test rows over time",
-            partial(forecast_figure, true, value, *ends, times, target=evaluation.target),
+            partial(values.forecast_figure, true, value, *ends, times, target=evaluation.target),
             "In the order of time, by the key of each row.",
             "forecast.png",
         )
@@ -129,13 +122,13 @@ def report_plots(run: Run, stored: StoredAnswers, robustness: Robustness | None)
     figures = [*run_figures(run.evaluation, stored, times, run.history)]
     if robustness is not None and robustness.columns:
         cost = f"What shuffling a column costs: {robustness.score}."
-        draw = partial(importance_figure, robustness)
+        draw = partial(plots.importance_figure, robustness)
         figures.append(RunFigure("Importance of the columns", draw, cost))
-    plots = []
+    drawn = []
     for shown in figures:
         if shown.caption:
             figure = shown.draw()
             width, height = figure.get_size_inches()
-            svg = as_svg(figure, shown.title)
-            plots.append(Plot(svg, shown.caption, width > 1.7 * height))
-    return plots
+            svg = plots.as_svg(figure, shown.title)
+            drawn.append(Plot(svg, shown.caption, width > 1.7 * height))
+    return drawn

@@ -141,13 +141,7 @@ class StoredAnswers(ABC):
 
     @abstractmethod
     def compare(self, other: Self, rows: NDArray[np.int64], names: tuple[str, str]) -> Comparison:
-        """Compare two models.
-
-        Args:
-          other: Answers of the other model.
-          rows: Numbers of the rows to compare, of these answers and of the other ones (2, n).
-          names: What the models are called.
-        """
+        """Compare two models, of these names, on rows of these answers and of the others (2, n)."""
 
     def __len__(self) -> int:
         return len(self.keys)

@@ -48,15 +48,7 @@ def predict_many(
 
     Every machine must see the files under the names they have here. Each shard's answers are
     written into `out` here when they are whole; those of the same files and the same model that
-    are there already are not asked for again.
-
-    Args:
-      address: As in `RayCluster`.
-      run: A run folder or a `model.onnx`: who answers.
-      inputs: Files, as `Model.predict` takes them.
-      out: A folder for the shards and, at the end, `predictions.csv`.
-      options: How picture files are read.
-      listener: Is told how many shards are done.
+    are there already are not asked for again. At the end `out` has `predictions.csv`.
     """
     listener = listener or Listener()
     path = run / "model.onnx" if run.is_dir() else run

@@ -45,13 +45,8 @@ class RayCluster:
     def __init__(self, address: str, n_workers: int | None = None) -> None:
         """Say where; the cluster is started or joined by `with`.
 
-        Args:
-          address: `local` starts Ray on this computer; else the HOST:PORT of a cluster that this
-            computer belongs to, or `auto`.
-          n_workers: Cores to use, at most; None: all there are.
-
-        Raises:
-          SettingsError: Fewer than one.
+        `local` starts Ray on this computer; else the HOST:PORT of a cluster that this computer
+        belongs to, or `auto`. At most `n_workers` cores are used.
         """
         if n_workers is not None and n_workers < 1:
             raise SettingsError("E803", "Too few", expected="1 or more", workers=n_workers)

@@ -48,17 +48,12 @@ def write_keras(model: Path, path: Path) -> str:
     features (n, d), and gives the calibrated probabilities (n, n_labels), or the value (n, 1) in
     the target's unit. Labels, threshold, novelty and intervals do not go into it.
 
-    Args:
-      model: A run folder or a `model.onnx`.
-      path: What to write.
-
     Returns:
       What it takes and gives, as a line for a reader.
 
     Raises:
       ExportError: The learner is no network of layers, the model reads a table, or Keras answers
         otherwise: features so far from 0 that float32 cannot hold what tells them apart.
-      FileError: The file cannot be written.
     """
     opened = Model.open(model)
     file = model / "model.onnx" if model.is_dir() else model

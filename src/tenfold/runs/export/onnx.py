@@ -19,18 +19,10 @@ def companions(path: Path) -> tuple[Path, Path]:
 
 
 def write_onnx(run: Path, path: Path) -> None:
-    """Copy a run's `model.onnx`, and write `NAME.py` and `NAME.npz` beside it.
+    """Copy a run's `model.onnx` as `path`, and write `NAME.py` and `NAME.npz` beside it.
 
     The program needs ONNX Runtime and NumPy alone. The inputs are the run's examples, one of each
     label, as the arrays that the graph takes: what the reader makes of a table stands in there.
-
-    Args:
-      run: The run folder.
-      path: What to write; it ends in `.onnx`.
-
-    Raises:
-      RunError: The run has no examples.
-      FileError: A file cannot be written.
     """
     model, inputs = Model.open(run), example_inputs(run)
     if inputs is None:
