@@ -22,9 +22,8 @@ from tenfold.core.settings import Reading
 from tenfold.evaluation import AnyEvaluation, RegressionEvaluation
 from tenfold.report import draw_examples, save_plot, write_report
 from tenfold.report.commands import commands
-from tenfold.report.layers import layer_rows
 from tenfold.report.plots import confusion_figure, history_figure, precision_recall_figure
-from tenfold.report.sheet import layout, write_sheet
+from tenfold.report.rows import layer_rows, layout, write_sheet
 from tenfold.report.values import forecast_figure, predicted_vs_true_figure, residuals_figure
 from tenfold.runs.csv_files import StoredAnswers, StoredLabels, StoredValues, write_answers
 from tests.conftest import Few

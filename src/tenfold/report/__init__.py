@@ -3,7 +3,7 @@
 from tenfold.report.figures import PICTURES, run_figures
 from tenfold.report.html import write_comparison, write_html, write_report
 from tenfold.report.plots import draw_examples, save_plot
-from tenfold.report.sheet import SHEET, write_sheet
+from tenfold.report.rows import SHEET, write_sheet
 
 __all__ = [
     "PICTURES",

@@ -9,9 +9,8 @@ from tenfold.core.text import in_unit, ordinal
 from tenfold.evaluation import Comparison
 from tenfold.report.commands import commands
 from tenfold.report.figures import report_plots
-from tenfold.report.layers import layer_rows
 from tenfold.report.network_page import Living, read_text, render
-from tenfold.report.rows import N_HARDEST, report_rows, sheet_data
+from tenfold.report.rows import N_HARDEST, layer_rows, report_rows, sheet_data
 from tenfold.runs.csv_files import read_predictions
 from tenfold.runs.record import Run
 

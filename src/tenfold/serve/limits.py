@@ -12,25 +12,7 @@ Seconds = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)]
 
 
 class Limits(Frozen):
-    """Limits of a service; docs/guide/serving.md has them as a table, with the answer beyond each.
-
-    Attributes:
-      body_bytes: Bytes of a request's body.
-      bodies_bytes: Bytes of all bodies that are being received.
-      items: Pictures or rows in one request.
-      pixels: Pixels of a picture file.
-      json_depth: Lists and objects inside each other.
-      cell_characters: Characters of a cell of a table.
-      header_bytes: Bytes of a request's line and headers.
-      header_seconds: From a connection's first byte of a request to the end of its headers.
-      body_seconds: From the end of the headers to the end of the body.
-      answer_seconds: From the end of the body to the answer, and then for the client to take it.
-      idle_seconds: How long a connection may say nothing between two requests.
-      connections: Open at once.
-      in_flight: Requests being received or answered at once.
-      queue: Items waiting for the model; a request that finds so many is refused.
-      drain_seconds: From the signal to leave to the end of the last answer.
-    """
+    """Limits of a service; docs/guide/serving.md has them as a table, with the answer beyond each."""
 
     body_bytes: Annotated[int, Field(ge=1, le=1 << 30)] = 16 << 20
     bodies_bytes: Annotated[int, Field(ge=1, le=1 << 40)] = 256 << 20
