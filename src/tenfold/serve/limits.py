@@ -12,7 +12,7 @@ Seconds = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)]
 
 
 class Limits(Frozen):
-    """Limits of a service; docs/guide/serving.md has them as a table, with the answer beyond each."""
+    """Limits of a service; docs/guide/serving.md says what each is, and the answer beyond it."""
 
     body_bytes: Annotated[int, Field(ge=1, le=1 << 30)] = 16 << 20
     bodies_bytes: Annotated[int, Field(ge=1, le=1 << 40)] = 256 << 20
