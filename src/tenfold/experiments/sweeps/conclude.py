@@ -13,7 +13,7 @@ from tenfold.core import files
 from tenfold.evaluation import MEASURES, Floats, compare_with_best
 from tenfold.experiments.artifacts import write_evidence
 from tenfold.experiments.sweeps.folder import BEST, LeaderboardEntry
-from tenfold.experiments.sweeps.page import Summary, chosen_line, comparable, write_sweep_page
+from tenfold.experiments.sweeps.page import Summary, chosen_line, write_sweep_page
 from tenfold.experiments.sweeps.results import PointResult
 from tenfold.experiments.sweeps.sweep_run import SweepRun
 from tenfold.runs.record import Record, Run, count_opening, most_opened
@@ -30,13 +30,7 @@ def conclude_sweep(run: SweepRun, points: Sequence[PointResult]) -> None:
     summary = None
     lines = [chosen_line(points[0], run.score_name, len(points))]
     if "hidden" in points[0].point:
-        summary = Summary(
-            comparable(points),
-            max(1, len(run.problem.data.labels)),
-            len(run.problem.split.train) * best.record.config.epochs,
-            f"validation {MEASURES[run.problem.data.task.kind].score}",
-            least_is_best=run.least_is_best,
-        )
+        summary = Summary(run, points, best.record.config.epochs)
         if not run.plan.is_search:
             lines += summary.lines()
     run.record.findings = lines

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from tenfold import report
 from tenfold.core.colours import AGAINST, INK
 from tenfold.core.text import in_unit, ordinal
+from tenfold.evaluation import MEASURES
 from tenfold.experiments.sweeps.results import PointResult, sort_results
 from tenfold.experiments.sweeps.sweep_run import SweepRun
 from tenfold.report.plots import TRAIN, VALIDATION, as_svg, literal, new_figure, plain
@@ -39,18 +40,13 @@ class Summary:
     `n_seen` are the rows that a training looks at, those of all epochs.
     """
 
-    def __init__(
-        self,
-        points: Sequence[PointResult],
-        n_outputs: int,
-        n_seen: int,
-        score: str,
-        *,
-        least_is_best: bool,
-    ) -> None:
-        self.points = points
-        self.n_outputs, self.n_seen = n_outputs, n_seen
-        self.score, self.least_is_best = score, least_is_best
+    def __init__(self, run: SweepRun, points: Sequence[PointResult], n_epochs: int) -> None:
+        data = run.problem.data
+        self.points = comparable(points)
+        self.n_outputs = max(1, len(data.labels))
+        self.n_seen = len(run.problem.split.train) * n_epochs
+        self.score = f"validation {MEASURES[data.task.kind].score}"
+        self.least_is_best = run.least_is_best
 
     def lines(self) -> list[str]:
         return [*self._of_neurons(), *self._of_layers(), *self._why()]
