@@ -122,16 +122,12 @@ def _jax_lines() -> list[Line]:
     shown = ", ".join(f"{kinds.count(name)} x {name}" for name in dict.fromkeys(kinds))
     if all(name.startswith("cpu") for name in kinds):
         shown += '. No GPU seen; for one of NVIDIA: pip install "jax[cuda13]"'
-    return [Line("JAX", shown), _compiler_line()]
-
-
-def _compiler_line() -> Line:
     try:
         check_compiler()
     except BackendError as error:
-        return Line("compiler", str(error), True)
+        return [Line("JAX", shown), Line("compiler", str(error), True)]
     # Not with XLA_FLAGS: what stands there now need not be what JAX read when it started.
-    return Line("compiler", "adds up rightly")
+    return [Line("JAX", shown), Line("compiler", "adds up rightly")]
 
 
 def _cache_line() -> Line:

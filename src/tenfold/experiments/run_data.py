@@ -18,9 +18,7 @@ from tenfold.runs.record import DataRecord, Record
 if TYPE_CHECKING:
     import pandas as pd
 
-PACKAGES = (
-    "tenfold", "jax", "keras", "numpy", "onnx", "onnxruntime", "pandas", "scikit-learn"
-)  # fmt: skip
+PACKAGES = ("tenfold", "jax", "keras", "numpy", "onnx", "onnxruntime", "pandas", "scikit-learn")
 
 
 def as_dataset(

@@ -55,9 +55,11 @@ def predict_many(
     with files.os_errors("open", path):
         content = path.read_bytes()
     model = Model(content, where=path)
+    starts = range(0, len(inputs), SHARD_FILES)
+    parts = [inputs[start : start + SHARD_FILES] for start in starts]
     shards = {
         _shard_name(i, model, part, options): [str(path) for path in part]
-        for i, part in enumerate(_parts(inputs, SHARD_FILES))
+        for i, part in enumerate(parts)
     }
     folder = out / "shards"
     with files.os_errors("create", folder):
@@ -144,11 +146,6 @@ def _table(model: Model, paths: Sequence[Path], options: PictureOptions) -> str:
     for answer in answer_files(model, paths, options):
         writer.writerow(csv_row(answer, model.labels))
     return text.getvalue()
-
-
-def _parts(paths: Sequence[Path], size: int) -> Iterator[Sequence[Path]]:
-    for start in range(0, len(paths), size):
-        yield paths[start : start + size]
 
 
 def _shard_name(i: int, model: Model, paths: Sequence[Path], options: PictureOptions) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from tenfold.core import files
-from tenfold.core.errors import BackendError, FileError, SettingsError
+from tenfold.core.errors import BackendError, FileError
 from tenfold.core.progress import Listener
 from tenfold.experiments.ray.connection import (
     LOCAL,
@@ -21,7 +21,7 @@ from tenfold.experiments.ray.connection import (
 )
 from tenfold.experiments.ray.shipped_rows import Shipped, key_of, rows_here, ship
 from tenfold.experiments.sweeps.environment import check_process
-from tenfold.experiments.sweeps.executors import ATTEMPTS
+from tenfold.experiments.sweeps.executors import ATTEMPTS, check_workers
 from tenfold.experiments.sweeps.job import Job
 from tenfold.experiments.sweeps.trials import run_trial
 
@@ -48,8 +48,7 @@ class RayCluster:
         `local` starts Ray on this computer; else the HOST:PORT of a cluster that this computer
         belongs to, or `auto`. At most `n_workers` cores are used.
         """
-        if n_workers is not None and n_workers < 1:
-            raise SettingsError("E803", "Too few", expected="1 or more", workers=n_workers)
+        check_workers(n_workers)
         self._address, self._limit = address, n_workers
         self.n_workers = n_workers or 1
         self._shipped: dict[str, tuple[str, Shipped]] = {}

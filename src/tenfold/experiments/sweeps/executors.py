@@ -86,6 +86,12 @@ def next_job(pending: Sequence[Job], last_kind: str | None, busy: set[str]) -> i
     return 0
 
 
+def check_workers(n_workers: int | None) -> None:
+    """Refuse fewer than one worker; None leaves the number to the executor."""
+    if n_workers is not None and n_workers < 1:
+        raise SettingsError("E803", "Too few", expected="1 or more", workers=n_workers)
+
+
 class LocalProcesses:
     """Worker processes of this computer, one thread each; they end with the process that has them.
 
@@ -97,8 +103,7 @@ class LocalProcesses:
     """
 
     def __init__(self, n_workers: int | None = None) -> None:
-        if n_workers is not None and n_workers < 1:
-            raise SettingsError("E803", "Too few", expected="1 or more", workers=n_workers)
+        check_workers(n_workers)
         self.n_workers = n_workers or usable_cores()
         self._workers: list[_Worker] = []
         self._n_entered = 0
