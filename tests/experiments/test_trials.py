@@ -22,10 +22,9 @@ from tenfold.data.dataset import PictureInfo
 from tenfold.data.from_table import table_dataset
 from tenfold.experiments.run_data import record_of, split_of
 from tenfold.experiments.sweeps import Executor, LocalProcesses
-from tenfold.experiments.sweeps.early_stopping import Stopped, stop_rule
 from tenfold.experiments.sweeps.environment import ENVIRONMENT, check_process
 from tenfold.experiments.sweeps.executors import next_job
-from tenfold.experiments.sweeps.job import Job
+from tenfold.experiments.sweeps.job import Job, Stopped, stop_rule
 from tenfold.experiments.sweeps.shared_rows import open_shared, share
 from tenfold.experiments.sweeps.trials import run_trial
 from tenfold.inputs.tables.cells import from_frame

@@ -151,11 +151,7 @@ class StoredAnswers(ABC):
 class StoredLabels(StoredAnswers):
     """Answers of a model of labels; `true` and `predicted` are codes of `labels`.
 
-    Attributes:
-      labels: Name of each code.
-      confidence: Probability of each answer (n,).
-      unsure: Whether the model would rather not have answered (n,).
-      probabilities: Of every label (n, n_labels).
+    `confidence` and `unsure` are (n,), `probabilities` of every label (n, n_labels).
     """
 
     labels: tuple[str, ...]
@@ -231,11 +227,7 @@ class StoredLabels(StoredAnswers):
 
 @dataclass(frozen=True, eq=False)
 class StoredValues(StoredAnswers):
-    """Answers of a regression.
-
-    Attributes:
-      low, high: Ends of the intervals (n,); None where the model gives none.
-    """
+    """Answers of a regression; the ends of intervals are (n,), None where the model has none."""
 
     low: NDArray[np.floating[Any]] | None
     high: NDArray[np.floating[Any]] | None

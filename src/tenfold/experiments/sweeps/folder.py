@@ -21,14 +21,10 @@ BEST = "best"
 
 
 class LeaderboardEntry(BaseModel):
-    """A learner of a comparison, measured on the test rows.
+    """A learner of a comparison, measured on the test rows, beside the best one.
 
-    Attributes:
-      test: Accuracy, or RMSE, over the seeds.
-      change: Score beside the best one's, paired; positive is better. None of the best itself.
-      p_value: Corrected by Holm for all that are listed.
-      verdict: Beside the best one.
-      predict_seconds: To answer 10,000 rows.
+    `change` is paired, positive is better; `p_value` is corrected by Holm for all that are listed;
+    both are None of the best itself. `predict_seconds` are those to answer 10,000 rows.
     """
 
     model_config = ConfigDict(extra="forbid")

@@ -16,11 +16,13 @@ from tenfold.core.errors import SettingsError
 from tenfold.core.settings import Settings, checked, resolve
 from tenfold.data.dataset import Dataset
 from tenfold.experiments.run_data import problem_of
-from tenfold.experiments.sweeps.early_stopping import Limits
 from tenfold.learners import LEARNERS, check_learner, check_used, is_used
 
 Point = Mapping[str, Any]
 """A value for each setting that is swept, in the order of the table's columns."""
+
+Limits = tuple[tuple[int, float], ...]
+"""(epoch, score) pairs: stop after that epoch unless the validation score is above."""
 
 SEARCHED: dict[str, tuple[float, float]] = {"learning_rate": (1e-4, 3e-2), "dropout": (0.0, 0.5)}
 """Ranges of a search for networks, beside `hidden` and `layers`."""

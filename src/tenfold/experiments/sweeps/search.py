@@ -13,8 +13,7 @@ import numpy as np
 
 from tenfold.core.errors import SettingsError
 from tenfold.core.records import TrialResult
-from tenfold.experiments.sweeps.early_stopping import Limits
-from tenfold.experiments.sweeps.plan import Plan, Point, Trial
+from tenfold.experiments.sweeps.plan import Limits, Plan, Point, Trial
 from tenfold.experiments.sweeps.sweep_run import SweepRun
 from tenfold.runs.record import Run
 

@@ -12,8 +12,7 @@ from tenfold.core.errors import TenfoldError
 from tenfold.core.progress import Listener, Listeners, OnEpochs, StageClock
 from tenfold.experiments.artifacts import write_validation
 from tenfold.experiments.fit_run import clear_checkpoints, fit_run
-from tenfold.experiments.sweeps.early_stopping import Stopped, stop_rule
-from tenfold.experiments.sweeps.job import Job
+from tenfold.experiments.sweeps.job import Job, Stopped, stop_rule
 from tenfold.experiments.sweeps.shared_rows import open_shared
 from tenfold.learners import LEARNERS
 
