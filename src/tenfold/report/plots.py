@@ -52,7 +52,8 @@ def confusion_figure(evaluation: Evaluation) -> "Figure":
     figure = new_figure(2 * side, side + 0.3)
     left, right = figure.subplots(1, 2)
     _matrix(left, shares, [[f"{n:,}" for n in row] for row in counts], evaluation.labels)
-    _matrix(right, shares, [[_percent(s) for s in row] for row in shares], evaluation.labels)
+    percents = [["0" if s == 0 else f"{100 * s:.1f}" for s in row] for row in shares]
+    _matrix(right, shares, percents, evaluation.labels)
     left.set_title("Count of examples")
     right.set_title("Share of each true label, in %")
     figure.suptitle(
@@ -255,10 +256,6 @@ def literal(text: str) -> str:
 def short(text: str, length: int = 32) -> str:
     """Text that fits a title: its beginning when it is long."""
     return literal(text if len(text) <= length else f"{text[: length - 1]}…")
-
-
-def _percent(share: float) -> str:
-    return "0" if share == 0 else f"{100 * share:.1f}"
 
 
 def new_charts(width: float, height: float, n: int = 1) -> tuple["Figure", list["Axes"]]:

@@ -95,7 +95,8 @@ def _network(
     if isinstance(accepted, FeaturesInput):
         layers = [*_scaling(keras.layers, stored), *layers]
     if "target_scale" in stored:
-        layers += _unit(keras.layers, stored)
+        scale, mean = float(stored["target_scale"]), float(stored["target_mean"])
+        layers.append(keras.layers.Rescaling(scale, mean, name="value_exact"))
     elif "inverse_temperature" in stored:
         layers = [*layers[:-1], *_calibration(keras.layers, stored)]
     given = keras.Input(accepted.shape, dtype="float32", name=accepted.name)
@@ -131,11 +132,6 @@ def _calibration(layers: Any, stored: Stored) -> list[Any]:
         layers.Rescaling(inverse, name="tempered"),
         layers.Softmax(name="calibrated_probabilities"),
     ]
-
-
-def _unit(layers: Any, stored: Stored) -> list[Any]:
-    scale, mean = float(stored["target_scale"]), float(stored["target_mean"])
-    return [layers.Rescaling(scale, mean, name="value_exact")]
 
 
 def _rows(model: Model, stored: Stored, where: Path) -> NDArray[Any]:
