@@ -1,16 +1,19 @@
 """Which column is the answer, what the others are, and which rows count."""
 
+import json
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
+import tenfold
 from tenfold.core.contract import Column, Contract, Order, TableInput
 from tenfold.core.errors import DataError, TargetError
 from tenfold.core.settings import Reading
 from tenfold.data.dataset import Dataset
 from tenfold.data.from_table import table_dataset
+from tenfold.data.split import split as split_data
 from tenfold.data.time_order import with_earlier_values
 from tenfold.inputs.tables.cells import Cells, from_frame
 from tests.support.errors import refused
@@ -82,12 +85,56 @@ def test_a_dropped_column_is_not_learned_from() -> None:
         dataset(reading=Reading(target="y", drop=("q",)), x=X, y=["a", "b"] * 12)
 
 
-def test_few_different_rows_are_cases_and_not_copies() -> None:
-    found = dataset(x=[1, 2] * 100, y=["a", "b", "a"] * 66 + ["a", "b"])
-    assert found.group_of.tolist() == list(range(200)) and found.info
-    assert found.info.notes[-1].startswith("only 2 different rows")
-    copied = dataset(x=[float(i % 50) for i in range(200)], y=["a", "b"] * 100)
-    assert copied.group_of is copied.duplicate_of  # four of each: copies
+def test_equal_rows_are_cases_and_not_copies() -> None:
+    repeated = dataset(x=[float(i % 50) for i in range(200)], y=["a", "b"] * 100)
+    assert repeated.group_of.tolist() == list(range(200))
+    parts = split_data(repeated, validation_size=0.1)
+    twins = [row for row in parts.test if row % 50 in set(parts.train % 50)]
+    assert len(twins) > 40 and repeated.n_twins(parts.test, parts.train) == len(twins)
+
+
+def test_equal_rows_may_be_kept_together() -> None:
+    together = Reading(target="y", equal_rows="together")
+    copied = dataset(reading=together, x=[float(i % 50) for i in range(200)], y=["a", "b"] * 100)
+    assert copied.group_of is copied.duplicate_of
+    parts = split_data(copied, validation_size=0.1)
+    assert copied.n_twins(parts.test, parts.train) == 0
+
+
+@pytest.mark.parametrize(("n_values", "is_spread"), [(2, True), (50, False)])
+def test_earlier_versions_spread_rows_that_repeat_often(n_values: int, is_spread: bool) -> None:
+    reading = Reading(target="y", equal_rows=None)
+    x = [float(i % n_values) + 0.5 for i in range(200)]
+    repeated = dataset(reading=reading, x=x, y=["a", "b", "a"] * 66 + ["a", "b"])
+    assert (repeated.group_of.tolist() == list(range(200))) == is_spread
+
+
+def test_a_run_of_an_earlier_version_keeps_its_split() -> None:
+    x = np.random.default_rng(0).integers(0, 60, 200)
+    frame = pd.DataFrame({"x": x / 7, "y": np.where(x > 30, "a", "b")})
+    frame.to_csv("t.csv", index=False)
+    together = Reading(target="y", equal_rows="together")
+    run = tenfold.train("t.csv", learner="logistic", reading=together)
+    path = run.path / "run.json"
+    stored = json.loads(path.read_text("utf-8"))
+    del stored["data"]["reading"]["equal_rows"]  # as it was written before there was a choice
+    path.write_text(json.dumps(stored), "utf-8")
+    earlier = tenfold.open(run.path)
+    for data in (None, tenfold.load("t.csv", target="y")):
+        assert tenfold.evaluate(earlier, data).model_dump() == run.evaluation.model_dump()
+
+
+def test_a_run_says_how_many_test_rows_equal_a_training_row() -> None:
+    x = np.random.default_rng(0).integers(0, 30, 200)
+    frame = pd.DataFrame({"x": x / 7, "y": np.where(x > 14, "a", "b")})
+    run = tenfold.train(frame, target="y", learner="logistic")
+    assert run.record.data.n_twins and run.record.data.n_twins > 40
+    words = f"{run.record.data.n_twins} of 50 test rows equal a training row."
+    assert words in (run.path / "report.html").read_text("utf-8")
+    fresh = tenfold.train(
+        pd.DataFrame({"x": np.arange(200) / 7, "y": ["a", "b"] * 100}), target="y", learner="bayes"
+    )
+    assert fresh.record.data.n_twins == 0 and fresh.record.data.repeats is None
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,8 @@ def print_card(run: Run) -> None:
     seconds = [f"{stage} {value:.1f}" for stage, value in record.seconds.items()]
     if record.data.n_dropped:
         print(f"dropped            {record.data.n_dropped} training rows that are test rows too")
+    if record.data.repeats:
+        print(f"repeats            {record.data.repeats.partition('. ')[0]}")
     print(f"seconds            {', '.join(seconds)}")
     if record.peak_mb is not None:
         print(f"memory             {record.peak_mb:,.0f} MB at most")

@@ -104,6 +104,12 @@ class Reading(Frozen):
     drop: Annotated[tuple[str, ...], Flag("COLUMN")] = Field(
         default=(), description="A column that is not learned from, such as a row number or a name."
     )
+    equal_rows: Flagged[Literal["spread", "together"] | None] = Field(
+        default="spread",
+        description="Rows of a table that are equal in every column: `spread` over the parts as "
+        "often as they occur, since fresh rows repeat as often; or `together` on one side, where "
+        "they are copies by mistake.",
+    )
     header: Flagged[bool | None] = Field(
         default=None, description="Whether the first row holds the names of the columns."
     )

@@ -249,13 +249,28 @@ class Dataset:
     def group_of(self) -> RowNumbers:
         """For each example the first row of its group, whose rows stay on one side of a split.
 
-        Copies are a group. In a table whose rows repeat ten times on average they are none: its
-        columns take few values, and equal rows are different cases.
+        Copies of a picture are a group. Equal rows of a table are different cases, unless its
+        `Reading.equal_rows` keeps them together. Before there was a choice (None) they were kept
+        together unless rows repeated ten times on average.
         """
+        rule = "together" if self.info is None else self.info.reading.equal_rows
         n_distinct = len(np.unique(self.duplicate_of))
-        if self.table is not None and n_distinct * FEW_VALUES <= len(self):
+        if rule == "spread" or (rule is None and n_distinct * FEW_VALUES <= len(self)):
             return np.arange(len(self))
         return self.duplicate_of
+
+    def split_like(self, reading: Reading | None) -> "Dataset":
+        """The dataset, with its equal rows spread or kept together as a reading says."""
+        if self.info is None or reading is None:
+            return self
+        if self.info.reading.equal_rows == reading.equal_rows:
+            return self
+        asked = self.info.reading.model_copy(update={"equal_rows": reading.equal_rows})
+        return replace(self, info=replace(self.info, reading=asked))
+
+    def n_twins(self, test: RowNumbers, train: RowNumbers) -> int:
+        """How many test examples are equal to a training example in all that is learned from."""
+        return int(np.isin(self.duplicate_of[test], self.duplicate_of[train]).sum())
 
     def take(self, rows: ArrayLike) -> "Dataset":
         """The dataset of these rows, in this order; official test rows stay marked.

@@ -1,7 +1,6 @@
 """A table becomes a dataset: which column is the answer, what the others are, which rows count."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -90,7 +89,7 @@ def table_dataset(
         )
     previous = previous_values(y, order)
     info = TableInfo(contract, reading, profiles, (*cells.notes, *notes), previous)
-    data = Dataset(
+    return Dataset(
         name=cells.name.rpartition(".")[0] or cells.name,
         x=table[rows],
         y=y[rows],
@@ -99,11 +98,6 @@ def table_dataset(
         info=info,
         source=source,
     )
-    if not order and data.group_of is not data.duplicate_of:
-        n_distinct = len(np.unique(data.duplicate_of))
-        repeats = f"only {n_distinct} different rows: equal ones may be fitted to and tested on"
-        data = replace(data, info=replace(info, notes=(*info.notes, repeats)))
-    return data
 
 
 def _kinds(cells: Cells, target: str, reading: Reading) -> dict[str, str]:

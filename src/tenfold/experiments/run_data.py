@@ -32,9 +32,9 @@ def data_of(
     record: Record, data: str | Path | Dataset | None, like: Contract | None = None
 ) -> Dataset:
     """The given data, or else the run's own, read as they were."""
-    if isinstance(data, Dataset):
-        return data
     stored = record.data
+    if isinstance(data, Dataset):
+        return data.split_like(stored.reading)
     source = data if data is not None else stored.source or stored.name
     try:
         return load(source, reading=stored.reading, like=like)
@@ -78,6 +78,7 @@ def record_of(problem: Problem, asked: dict[str, Any]) -> Record:
         n_validation=len(split.validation),
         n_test=len(split.test),
         n_dropped=len(split.dropped),
+        n_twins=None if data.table is None else data.n_twins(split.test, split.train),
         source=data.source,
         reading=None if data.info is None else data.info.reading,
         target_mean=None if data.labels else float(data.y[split.train].mean()),

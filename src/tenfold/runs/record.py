@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from tenfold.core import files, html_repr
 from tenfold.core.contract import Frozen
@@ -30,6 +30,7 @@ class DataRecord(BaseModel):
 
     Attributes:
       n_dropped: Training rows left out because their image stands in the test part.
+      n_twins: Test rows of a table that are equal to a training row; None: not counted then.
       source: The file or folder; None for data by name or from memory.
       reading: How a table was asked to be read.
       target_mean: Of the training rows, for regression: its baseline.
@@ -43,10 +44,35 @@ class DataRecord(BaseModel):
     n_validation: int
     n_test: int
     n_dropped: int = 0
+    n_twins: int | None = None
     source: str | None = None
     reading: Reading | None = None
     target_mean: float | None = None
     positive: str | None = None
+
+    @field_validator("reading", mode="before")
+    @classmethod
+    def _earlier_versions_had_no_choice_for_equal_rows(cls, stored: Any) -> Any:
+        return {"equal_rows": None, **stored} if isinstance(stored, dict) else stored
+
+    @property
+    def repeats(self) -> str | None:
+        """What a reader must know of test rows that equal training rows; None where none do."""
+        if not self.n_twins:
+            return None
+        return (
+            f"{self.n_twins:,} of {self.n_test:,} test rows equal a training row. The scores are "
+            "about fresh rows that repeat as often. Where the repeats are copies by mistake, "
+            "--equal-rows together keeps them on one side."
+        )
+
+    def is_of(self, other: "DataRecord") -> bool:
+        """Whether work on the other's rows may go on here: the same, split by the same rule.
+
+        The rule of earlier versions goes on with rows that would be spread today.
+        """
+        mine, asked = [data.reading and data.reading.equal_rows for data in (self, other)]
+        return self.fingerprint == other.fingerprint and mine in (None, asked)
 
     def about(self, task: Task) -> Task:
         """A task with what the training rows of this run said of it."""

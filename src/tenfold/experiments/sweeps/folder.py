@@ -95,16 +95,16 @@ class SweepFolder:
         files.write_document(self.path / f"{self.record.kind}.json", self.record)
 
 
-def find_folder(out: Path, stem: str, plan: Plan, fingerprint: str) -> SweepFolder | None:
+def find_folder(out: Path, stem: str, plan: Plan, data: DataRecord) -> SweepFolder | None:
     """The folder of equal work under `out`, named `stem-N`."""
     taken = sorted(out.glob(f"{glob.escape(stem)}-*"), key=lambda path: (len(path.name), path.name))
     for path in taken:
         record = read_record(path, plan.kind)
-        if record is None or record.data.fingerprint != fingerprint:
+        if record is None or not record.data.is_of(data):
             continue
         with suppress(SettingsError, KeyError):  # a plan that this version cannot make any more
             recorded = plan.from_plain(record.asked, record.n_trials)
-            if recorded.key(fingerprint) == plan.key(fingerprint):
+            if recorded.key(data.fingerprint) == plan.key(data.fingerprint):
                 return SweepFolder(path, record, recorded)
     return None
 
@@ -115,7 +115,7 @@ def hold_folder(out: Path, stem: str, plan: Plan, record: SweepRecord) -> Iterat
     with files.os_errors("create", out):
         out.mkdir(parents=True, exist_ok=True)
     with files.locked(out):  # two at once must not take the same number
-        folder = find_folder(out, stem, plan, record.data.fingerprint)
+        folder = find_folder(out, stem, plan, record.data)
         if folder is None:
             number = 1
             while (path := out / f"{stem}-{number}").exists():

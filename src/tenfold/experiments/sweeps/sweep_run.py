@@ -10,7 +10,7 @@ from tenfold.build.problem import Problem
 from tenfold.core.progress import Listener
 from tenfold.core.records import TrialResult
 from tenfold.evaluation import MEASURES
-from tenfold.experiments.run_data import record_of
+from tenfold.experiments.run_data import problem_of, record_of
 from tenfold.experiments.sweeps.executors import Executor
 from tenfold.experiments.sweeps.folder import SweepFolder, SweepRecord, find_folder, hold_folder
 from tenfold.experiments.sweeps.job import Job, job_of, share_rows
@@ -110,7 +110,7 @@ def running(
         versions=begun.versions,
     )
     stem = f"{Path(problem.data.name).resolve().stem}-{plan.kind}"
-    before = find_folder(out, stem, plan, fresh.data.fingerprint)
+    before = find_folder(out, stem, plan, fresh.data)
     if before is None or before.record.state != "finished":
         executor.start(plan.learners, plan.n_trials)
     with hold_folder(out, stem, plan, fresh) as folder:
@@ -118,6 +118,7 @@ def running(
         if record.versions != fresh.versions:
             changed = [n for n, v in fresh.versions.items() if record.versions.get(n) != v]
             listener.warn(f"{folder.path} began with other versions of {', '.join(changed)}")
+        problem = problem_of(problem.data.split_like(record.data.reading), problem.settings)
         run = SweepRun(folder.path, record, folder.plan, problem, executor, listener)
         start, spent = time.monotonic(), record.seconds.get("total", 0.0)
         if plan.minutes is not None:
