@@ -85,6 +85,16 @@ CASES = [
 ]
 
 
+QUICK_WAYS = [
+    ("baseline", "label"),
+    ("bayes", "label"),
+    ("forest", "label"),
+    ("linear", "number"),
+    ("neighbors", "number"),
+]
+"""Each learner once, but for the logistic one, whose graph is that of the linear one."""
+
+
 @pytest.mark.parametrize(("learner", "target"), CASES)
 def test_the_same_seed_gives_the_same_bytes(learner: str, target: str) -> None:
     data = table(target)
@@ -95,7 +105,14 @@ def test_the_same_seed_gives_the_same_bytes(learner: str, target: str) -> None:
     assert np.isfinite(numbers_of(answers)).all()
 
 
-@pytest.mark.parametrize(("learner", "target"), [c for c in CASES if c[0] != "network"])
+WHOLE_WAYS = [
+    case if case in QUICK_WAYS else pytest.param(*case, marks=pytest.mark.slow)
+    for case in CASES
+    if case[0] != "network"
+]
+
+
+@pytest.mark.parametrize(("learner", "target"), WHOLE_WAYS)
 def test_every_learner_goes_the_whole_way(learner: str, target: str) -> None:
     frame = hostile(target)
     frame.to_csv("t.csv", index=False)

@@ -87,10 +87,11 @@ def test_labels_of_every_kind_come_back_as_they_were(names: NDArray[Any]) -> Non
     assert answers.labels == [str(fitted.classes_[code]) for code in best]
 
 
-def test_it_works_where_scikit_learn_puts_estimators_together() -> None:
+@pytest.mark.parametrize("n_jobs", [None, pytest.param(2, marks=pytest.mark.slow)])
+def test_it_works_where_scikit_learn_puts_estimators_together(n_jobs: int | None) -> None:
     x, y = heaps()
     line = make_pipeline(StandardScaler(), NetworkClassifier(max_epochs=100))
-    scores = cross_val_score(line, x, y, cv=2, n_jobs=2)
+    scores = cross_val_score(line, x, y, cv=2, n_jobs=n_jobs)
     assert scores.min() > 0.8
     asked = {"networkclassifier__hidden_layer_sizes": [(), (16,)]}
     search = GridSearchCV(line, asked, cv=2).fit(x, y)

@@ -164,13 +164,13 @@ def test_the_interval_of_f1_holds_about_95_times_in_100() -> None:
         [0.7, 0.06, 0.06, 0.18]
     )  # of rows: (no, no), (no, yes), (yes, no), (yes, yes)
     true_f1 = 2 * 0.18 / (2 * 0.18 + 0.12)
-    for _ in range(400):
+    for _ in range(200):
         cells = rng.multinomial(100, shares)
         true, answers = np.repeat([0, 0, 1, 1], cells), np.repeat([0, 1, 0, 1], cells)
         f1 = evaluate_labels(true, sure(answers.tolist(), 2), ("no", "yes")).per_class[1].f1
         assert f1
         hits += f1.low <= true_f1 <= f1.high
-    assert 0.92 <= hits / 400 <= 0.98
+    assert 0.90 <= hits / 200 <= 0.99
 
 
 def test_an_f1_of_nothing_right_is_not_known_to_be_zero() -> None:

@@ -66,12 +66,12 @@ def test_squared_errors_are_resampled_row_by_row() -> None:
 
 def test_equal_models_are_rarely_told_apart_however_many_there_are() -> None:
     wrong = 0
-    for trial in range(100):
+    for trial in range(60):
         rng = np.random.default_rng(trial)
         right = (rng.random((6, 400)) < 0.8).astype(float)
         found = compare_with_best(right, best=0, seed=trial)
         wrong += any(one is not None and one.verdict != "not distinguishable" for one in found)
-    assert wrong <= 11  # 5 expected; binomial, 99.5%
+    assert wrong <= 8  # 3 expected; binomial, 99.6%
 
 
 def test_a_model_without_any_difference_has_p_1() -> None:

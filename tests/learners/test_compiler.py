@@ -151,6 +151,7 @@ def test_a_users_own_choice_of_the_faulty_fusion_ends_in_one_line(tmp_path: Path
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.slow
 @on_faulty_jaxlib
 def test_no_sweep_begins_whose_workers_would_compute_wrongly(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "tenfold.cli", "sweep", "--hidden", "8", "--layers", "1"]
@@ -180,7 +181,10 @@ first results, so after JAX started."""
 @on_faulty_jaxlib
 @pytest.mark.parametrize(
     ("module", "file"),
-    [("tenfold.experiments.sweeps.worker", "history.csv"), ("tenfold.learners.rank", "epoch-1.")],
+    [
+        ("tenfold.experiments.sweeps.worker", "history.csv"),
+        pytest.param("tenfold.learners.rank", "epoch-1.", marks=pytest.mark.slow),
+    ],
 )
 def test_the_fusions_are_off_in_the_processes_that_share_the_work(
     module: str, file: str, few: Few, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -48,8 +48,8 @@ PLAIN = Settings(
 """Most trainings here have these settings and steps of 16 pictures of 8x8, compiled once."""
 
 SHAPES = [
-    *(pytest.param(shape, marks=pytest.mark.slow) for shape in ((28, 28), (11, 20))),
-    (66, 37, 3),
+    (8, 8),
+    *(pytest.param(shape, marks=pytest.mark.slow) for shape in ((28, 28), (11, 20), (66, 37, 3))),
 ]
 
 
@@ -183,7 +183,7 @@ def test_shares_hold_every_row_once_and_are_of_two_sizes(n: int, batch_size: int
         assert min(sizes) >= SHARE // 2 - 1
 
 
-@pytest.mark.parametrize("n", [2, 20])
+@pytest.mark.parametrize("n", [2, pytest.param(20, marks=pytest.mark.slow)])
 def test_few_rows_are_seen_once_in_each_epoch_of_the_default_recipe(n: int) -> None:
     rows = some(n, n_labels=2)
     rows.y[:2] = 0, 1
