@@ -63,12 +63,12 @@ def test_a_named_target_in_the_first_row_makes_it_a_header() -> None:
 
 
 def test_pixels_are_images_unless_a_target_is_named() -> None:
-    names = ",".join(["label", *(f"pixel{i}" for i in range(64))])
+    names = ",".join(["label", *(f"pixel{i}" for i in range(784))])
     rows = "\n".join(
-        ",".join([str(i % 2), *(str((i + j) % 250) for j in range(64))]) for i in range(8)
+        ",".join([str(i % 2), *(str((i + j) % 250) for j in range(784))]) for i in range(8)
     )
     Path("p.csv").write_text(f"{names}\n{rows}\n", "utf-8")
-    assert load("p.csv").images.shape == (8, 8, 8)
+    assert load("p.csv").images.shape == (8, 28, 28)
     assert isinstance(load("p.csv", target="label").x, Table)
 
 
