@@ -11,7 +11,7 @@ import tenfold
 from tenfold import Run
 from tenfold.core.errors import DataError
 from tenfold.evaluation import compare_labels, compare_values
-from tenfold.evaluation.intervals import mcnemar_p
+from tenfold.evaluation.intervals import mcnemar_p, wilson
 from tenfold.runs.csv_files import compare_runs
 from tests.conftest import Few
 from tests.support.errors import refused
@@ -100,6 +100,36 @@ def test_values_are_compared_by_their_errors() -> None:
     perfect = compare_values(true, true, near)
     assert perfect.differences[0].verdict == "worse"
     assert compare_values(true, near, true).differences[0].verdict == "better"
+
+
+def test_models_without_errors_are_no_surer_than_their_rows() -> None:
+    true = np.arange(44) % 3
+    sure = np.full((44, 3), 0.01)
+    sure[np.arange(44), true] = 0.98
+    accuracy, log_loss, macro_f1 = compare_labels(true, (true, sure), (true, sure)).differences
+    assert accuracy.change.high == -accuracy.change.low == pytest.approx(0.0603, abs=1e-4)
+    assert macro_f1.change == accuracy.change
+    assert log_loss.change.low == pytest.approx(wilson(44, 44).low)
+    assert log_loss.change.high == pytest.approx(1 / wilson(44, 44).low)
+
+
+@pytest.mark.parametrize("n_wrong", [1, 5, 6, 20])
+def test_a_model_without_errors_is_better_from_six_rows_on(n_wrong: int) -> None:
+    """As McNemar's exact test has it: of five rows the smallest p value is 0.0625."""
+    true = np.arange(40.0)
+    wrong = true + (true < n_wrong)
+    there, back = compare_values(true, wrong, true), compare_values(true, true, wrong)
+    told = n_wrong >= 6
+    assert {part.verdict for part in there.differences} == {
+        "better" if told else "not distinguishable"
+    }
+    assert {part.verdict for part in back.differences} == {
+        "worse" if told else "not distinguishable"
+    }
+    mae = there.differences[1].change
+    assert mae.low == 0 and mae.high == pytest.approx(0.025 ** (-1 / n_wrong) - 1)
+    assert back.differences[1].change.low == pytest.approx(1 / mae.high)
+    assert all(len(line) < 120 for line in back.lines())
 
 
 def test_answers_that_are_no_pairs_are_refused() -> None:

@@ -350,7 +350,10 @@ def test_perfect_answers() -> None:
     for score in (result.accuracy, result.macro_f1):
         assert (score.value, score.high) == (1, 1)
     for score in (result.log_loss, result.calibration_error):
-        assert (score.value, score.low, score.high) == (0, 0, 0)
+        assert (score.value, score.low) == (0, 0)
+    unseen = wilson(0, 60).high  # rows that may be wrong, or answered without any knowledge
+    assert result.calibration_error.high == unseen
+    assert result.log_loss.high == pytest.approx(unseen * np.log(3))
     assert 0.93 < result.accuracy.low < 1
     assert [one.f1 and one.f1.value for one in result.per_class] == [1, 1, 1]
     assert result.most_confused == []

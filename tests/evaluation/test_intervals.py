@@ -66,7 +66,7 @@ def test_the_interval_of_many_rows_is_the_normal_one_of_the_log() -> None:
 def test_a_ratio_of_a_column_to_itself_is_known_exactly() -> None:
     x = np.random.default_rng(2).exponential(size=50)
     found = ratios([(3 * x, x)], np.random.default_rng(0))[0]
-    assert (found.value, found.factor) == pytest.approx((3, 1))
+    assert (found.value, found.factor) == pytest.approx((3, 1 / wilson(50, 50).low))
 
 
 @pytest.mark.parametrize(
@@ -154,3 +154,8 @@ def test_wilson_is_scipys() -> None:
         ends = binomtest(successes, n).proportion_ci(method="wilson")
         score = wilson(successes, n)
         assert (score.low, score.high) == pytest.approx((ends.low, ends.high), abs=1e-12)
+
+
+def test_rows_that_all_say_the_same_leave_the_width_that_their_number_allows() -> None:
+    found = ratios([(np.full(30, 2.0), None)], np.random.default_rng(0))[0]
+    assert (found.value, found.factor) == (2, pytest.approx(1 / wilson(30, 30).low))

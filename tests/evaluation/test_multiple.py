@@ -6,7 +6,8 @@ from scipy.stats import binomtest, bootstrap
 
 from tenfold.core.errors import DataError
 from tenfold.evaluation import compare_with_best
-from tenfold.evaluation.multiple import holm, mean_interval
+from tenfold.evaluation.intervals import wilson
+from tenfold.evaluation.multiple import holm, mean_difference, sign_flip_p
 from tests.support.errors import refused
 
 RNG = np.random.default_rng(0)
@@ -42,7 +43,7 @@ def test_two_models_get_the_verdict_of_mcnemar() -> None:
 
 def test_the_change_and_its_interval_are_those_of_scipy() -> None:
     seeds = RNG.integers(0, 4, (2, 800)) / 3  # means of three seeds
-    _, found = compare_with_best(seeds, best=0)
+    _, found = compare_with_best(seeds, best=0, largest=1)
     assert found is not None
     known = bootstrap(
         (seeds[1] - seeds[0],), np.mean, method="percentile", n_resamples=9999,
@@ -80,11 +81,34 @@ def test_a_model_without_any_difference_has_p_1() -> None:
     assert compare_with_best(np.ones((1, 5)), best=0) == [None]
 
 
-def test_an_interval_of_a_mean() -> None:
-    score = mean_interval(np.r_[np.ones(90), np.zeros(10)])
-    assert (
-        score.value == pytest.approx(0.9) and 0.82 < score.low < 0.86 and 0.94 < score.high < 0.97
-    )
+@pytest.mark.parametrize("k", [1, 3, 4, 5, 6, 9])
+def test_few_rows_that_differ_have_the_p_value_of_mcnemar(k: int) -> None:
+    differences = np.zeros(50)
+    differences[:k] = -1
+    assert sign_flip_p(differences) == pytest.approx(binomtest(0, k).pvalue, abs=0.01)
+
+
+def test_equal_rows_leave_an_interval_as_wide_as_their_number_allows() -> None:
+    same = np.zeros(44)
+    change = mean_difference(same, largest=1)
+    # Bonett and Price by hand: each kind of difference 1 of 46.
+    assert change.high == -change.low == pytest.approx(1.959964 * np.sqrt(2 / 46 / 46))
+    squares = mean_difference(same, size=9.0)
+    assert squares.high == -squares.low == pytest.approx(9 * wilson(0, 44).high)
+    assert mean_difference(np.zeros(4400), largest=1).high < 0.001
+
+
+def test_intervals_of_few_differences_hold() -> None:
+    """Of two models whose answers differ in 2% of all rows, 100 rows at a time."""
+    rng = np.random.default_rng(0)
+    kinds = rng.multinomial(100, [0.015, 0.005, 0.98], size=2000)
+    held = 0
+    for lost, won, _ in kinds:
+        change = mean_difference(
+            np.r_[np.full(lost, -1.0), np.ones(won), np.zeros(100 - lost - won)], 1
+        )
+        held += change.low <= -0.01 <= change.high
+    assert held >= 0.94 * 2000
 
 
 def test_nothing_to_compare_is_refused() -> None:

@@ -93,11 +93,22 @@ def test_the_unit_makes_no_difference(unit: float) -> None:
 def test_perfect_values() -> None:
     y = np.arange(10.0)
     result = measure(y, y)
-    assert (result.mae.value, result.mae.high, result.rmse.high) == (0, 0, 0)
-    assert result.r2 and (result.r2.value, result.r2.low) == (1, 1)
+    unseen = wilson(0, 10).high  # of the rows not seen, so many may be answered as the baseline
+    assert (result.mae.value, result.mae.low, result.rmse.value, result.rmse.low) == (0, 0, 0, 0)
+    assert result.mae.high == pytest.approx(unseen * 4.5)
+    assert result.rmse.high == pytest.approx(math.sqrt(unseen * 28.5))
+    assert result.r2 and (result.r2.value, result.r2.high) == (1, 1)
+    assert result.r2.low == pytest.approx(1 - unseen)
     assert (result.better_than_baseline, result.beats_baseline) == ("better", True)
     assert result.coverage is None
     assert result.interval_width is None
+
+
+def test_five_rows_do_not_show_that_no_errors_are_better() -> None:
+    y = np.arange(1.0, 7.0)
+    assert measure(y[:5], y[:5]).better_than_baseline == "not distinguishable"
+    assert measure(y, y).better_than_baseline == "better"
+    assert measure(y[:5], y[:5] + 1, baseline_value=y[:5]).better_than_baseline != "worse"
 
 
 def test_beside_a_perfect_baseline() -> None:

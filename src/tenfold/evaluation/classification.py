@@ -22,6 +22,7 @@ from tenfold.evaluation.intervals import (
     ratios,
     resampled_counts,
     resampled_means,
+    unseen,
     wilson,
 )
 from tenfold.evaluation.ranking import RECALL, PrecisionAtRecall, Ranking
@@ -266,7 +267,7 @@ class Evaluation(Frozen):
             better_than_baseline=verdict,
             beats_baseline=verdict == "better",
             accuracy=wilson(int(right.sum()), len(y)),
-            log_loss=ratios([(log_losses(y, p), None)], rng)[0].score(),
+            log_loss=_log_loss(y, p, rng),
             macro_f1=macro,
             calibration_error=calibration[0],
             calibration_error_before=None if temperature == 1 else calibration[1],
@@ -296,6 +297,16 @@ def log_losses(true: NDArray[np.integer[Any]], probabilities: Floats) -> Floats:
     given = probabilities[np.arange(len(true)), true]
     losses: Floats = -np.log(np.clip(given, MIN_PROBABILITY, 1.0))
     return losses
+
+
+def _log_loss(y: NDArray[np.int64], p: Floats, rng: np.random.Generator) -> Score:
+    """The mean log loss. Of the rows that were not seen, all may be answered as one who only knows
+    how frequent each label is would: where none is wrong, resampling does not know that."""
+    score = ratios([(log_losses(y, p), None)], rng)[0].score()
+    frequent = np.unique(y, return_counts=True)[1] / len(y)
+    share, guessing = unseen(len(y)), -float(frequent @ np.log(frequent))
+    high = score.value + share * max(guessing - score.value, 0.0)
+    return score.model_copy(update={"high": max(score.high, high)})
 
 
 def uncalibrated(probabilities: Floats, temperature: float) -> Floats:
@@ -394,10 +405,15 @@ def _calibration_scores(
         for given in confidences
     ]
     means = np.abs(resampled_means(np.concatenate(gaps, axis=1), rng))
-    return [
+    scores = [
         percentile_interval(expected_calibration_error(given, right), errors.sum(axis=1))
         for given, errors in zip(confidences, np.split(means, len(gaps), axis=1), strict=True)
     ]
+    if right.min() < right.max():
+        return scores
+    # All rows alike: so many of those that were not seen may be otherwise.
+    share = unseen(len(p))
+    return [score.model_copy(update={"high": max(score.high, share)}) for score in scores]
 
 
 def _rate(successes: int, n: int) -> Score | None:

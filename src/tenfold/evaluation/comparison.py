@@ -12,6 +12,7 @@ from tenfold.evaluation.classification import f1_scores, log_losses
 from tenfold.evaluation.intervals import (
     Finite,
     Floats,
+    Ratio,
     Score,
     Verdict,
     mcnemar,
@@ -19,8 +20,11 @@ from tenfold.evaluation.intervals import (
     percentile_interval,
     ratios,
     resampled_counts,
+    unseen,
+    unseen_odds,
     verdict_of,
 )
+from tenfold.evaluation.multiple import mean_difference
 from tenfold.evaluation.regression import ROUNDING
 
 LARGEST = 1e300
@@ -43,6 +47,13 @@ class Difference(Frozen):
     change: Score
     is_ratio: bool
     verdict: Verdict
+
+    @property
+    def change_text(self) -> str:
+        """The change with its interval, for people."""
+        if self.change.high >= LARGEST:
+            return f"from 0, at least x{self.change.low:.4f}"
+        return f"{'x' if self.is_ratio else ''}{self.change}"
 
 
 class Comparison(Frozen):
@@ -88,10 +99,9 @@ class Comparison(Frozen):
                 f"(exact McNemar test, {self.p_text})"
             )
         for difference in self.differences:
-            sign = "x" if difference.is_ratio else ""
             scores = f"{difference.first:.6g} -> {difference.second:.6g}"
-            change = f"{sign}{difference.change}  {difference.verdict}"
-            lines.append(f"{difference.score:<18} {scores:<24} {change}")
+            change, verdict = difference.change_text, difference.verdict
+            lines.append(f"{difference.score:<18} {scores:<24} {change}  {verdict}")
         return [*lines, self.verdict]
 
 
@@ -116,7 +126,7 @@ def compare_labels(
     losses = [log_losses(true, p.astype(np.float64)) for _, p in (first, second)]
     rng = np.random.default_rng(seed)
     differences = [
-        _accuracy(rights[0], rights[1], rng),
+        _accuracy(rights[0], rights[1]),
         _ratio("log loss", losses[0], losses[1], 1.0, rng),
     ]
     if n_labels**3 <= MAX_JOINT:
@@ -177,16 +187,11 @@ def _no_pairs(expected: str, *arrays: NDArray[Any]) -> DataError:
     return DataError("E620", "Answers that are no pairs", expected=expected, shapes=shapes)
 
 
-def _accuracy(
-    first: NDArray[np.bool], second: NDArray[np.bool], rng: np.random.Generator
-) -> Difference:
-    """The interval is the bootstrap's; the verdict the exact test's."""
-    cells = np.bincount(2 * first + second, minlength=4)
-    draws = np.concatenate(list(resampled_counts(cells, rng))) / len(first)
+def _accuracy(first: NDArray[np.bool], second: NDArray[np.bool]) -> Difference:
+    """The interval is that of shares in pairs; the verdict the exact test's."""
     values = (float(first.mean()), float(second.mean()))
-    verdict = mcnemar(second, first)
-    change = percentile_interval(values[1] - values[0], draws[:, 1] - draws[:, 2])
-    return _difference("accuracy", values, change, verdict)
+    change = mean_difference(second.astype(np.float64) - first, largest=1)
+    return _difference("accuracy", values, change, mcnemar(second, first))
 
 
 def _ratio(
@@ -194,21 +199,17 @@ def _ratio(
 ) -> Difference:
     """Errors of the second model over those of the first; under 1 is better."""
     values = (float(first.mean()) ** power, float(second.mean()) ** power)
-    if not values[0] or not values[1] or np.abs(first - second).max() <= ROUNDING * first.max():
-        change, verdict = _beside_nothing(*values)
+    odds = min(unseen_odds(int((first != second).sum())) ** power, LARGEST)
+    if np.abs(first - second).max() <= ROUNDING * first.max():  # the same answers
+        change = Ratio(1.0, 1 / (1 - unseen(len(first)))).score(power)
+    elif not values[0]:
+        change = Score(value=LARGEST, low=1 / odds, high=LARGEST)
+    elif not values[1]:
+        change = Score(value=0, low=0, high=odds)
     else:
         change = ratios([(second, first)], rng)[0].score(power)
-        verdict = verdict_of(change, equal=1, more_is_better=False)
+    verdict = verdict_of(change, equal=1, more_is_better=False)
     return _difference(score, values, change, verdict, is_ratio=True)
-
-
-def _beside_nothing(first: float, second: float) -> tuple[Score, Verdict]:
-    """Equal errors, or a model without any: no ratio to resample."""
-    if not first and second:
-        return Score(value=LARGEST, low=LARGEST, high=LARGEST), "worse"
-    if first and not second:
-        return Score(value=0, low=0, high=0), "better"
-    return Score(value=1, low=1, high=1), "not distinguishable"
 
 
 def _macro_f1(
@@ -238,6 +239,8 @@ def _macro_f1(
             first_f1, second_f1 = scores(lines)
             changes.append(second_f1 - first_f1)
     change = percentile_interval(values[1] - values[0], np.concatenate(changes))
+    if (first == second).all():  # no resample differs either: no surer than the accuracy's
+        change = mean_difference(np.zeros(len(true)), largest=1)
     verdict = verdict_of(change, equal=0, more_is_better=True)
     return _difference("macro F1", values, change, verdict)
 

@@ -90,8 +90,11 @@ def verdict_of(change: Score, *, equal: float, more_is_better: bool) -> Verdict:
     return "better" if (change.low > equal) is more_is_better else "worse"
 
 
-def wilson(successes: int, n: int) -> Score:
+def wilson(successes: float, n: int) -> Score:
     """A share with its Wilson score interval, which stays inside 0 to 1 and holds at both ends.
+
+    Successes need not be whole: a row that some of several models have right counts for their
+    share. Such rows vary less than those of one model, so that the interval is rather too wide.
 
     Example:
       >>> wilson(9881, 10_000)
@@ -103,6 +106,23 @@ def wilson(successes: int, n: int) -> Score:
     centre = (p + Z**2 / (2 * n)) / (1 + Z**2 / n)
     half = Z * np.sqrt(p * (1 - p) / n + Z**2 / (4 * n**2)) / (1 + Z**2 / n)
     return Score(value=p, low=min(p, max(0.0, centre - half)), high=max(p, min(1.0, centre + half)))
+
+
+def unseen(n: int) -> float:
+    """The share, at most, of rows of a kind that none of n rows is of: about 4 in n.
+
+    Resamples of equal rows are equal. Where nothing varies, this is how far the rows can tell.
+    """
+    return wilson(0, n).high
+
+
+def unseen_odds(n: int) -> float:
+    """How often, beside those of n rows, it may be the other one of two models that errs more.
+
+    In all n rows where they differ it was the same one. Below six the odds reach 1, and the rows
+    cannot tell: McNemar's exact test says the same.
+    """
+    return 0.025 ** (-1 / n) - 1 if n else math.inf
 
 
 def resampled_counts(sizes: ArrayLike, rng: np.random.Generator) -> Iterator[Floats]:
@@ -162,6 +182,8 @@ def ratios(pairs: Sequence[tuple[Floats, Floats | None]], rng: np.random.Generat
     tests, this interval is never further from 95% than they are, and mostly nearer
     (docs/guide/evidence.md). Pairs are the numerator and the denominator of each row, (n,), not
     negative; no denominator: 1. The mean of a denominator must not be 0.
+
+    Where all rows say the same, those that are `unseen` may say otherwise.
     """
     values, columns = [], []
     for above, below in pairs:
@@ -174,7 +196,11 @@ def ratios(pairs: Sequence[tuple[Floats, Floats | None]], rng: np.random.Generat
     logs, resampled = _log_ratios(resampled_means(matrix, rng), len(matrix))
     with np.errstate(divide="ignore", invalid="ignore"):
         t = np.abs(logs) / resampled
-    return [Ratio(value, math.exp(_reach(t[:, i]) * errors[i])) for i, value in enumerate(values)]
+    alike = 1 / (1 - unseen(len(matrix)))
+    return [
+        Ratio(value, math.exp(_reach(t[:, i]) * error) if error else alike)
+        for i, (value, error) in enumerate(zip(values, errors.tolist(), strict=True))
+    ]
 
 
 def _log_ratios(means: Floats, n: int) -> tuple[Floats, Floats]:

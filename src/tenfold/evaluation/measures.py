@@ -11,8 +11,7 @@ from tenfold.core.task import Classification, Regression, TaskKind
 from tenfold.core.text import in_unit
 from tenfold.data.dataset import Dataset, RowNumbers
 from tenfold.evaluation.classification import Evaluation
-from tenfold.evaluation.intervals import Floats, Score, Subset, ratios, wilson
-from tenfold.evaluation.multiple import mean_interval
+from tenfold.evaluation.intervals import Floats, Score, Subset, ratios, unseen, wilson
 from tenfold.evaluation.regression import BaselineValues, RegressionEvaluation
 from tenfold.model.predictions import Predictions, Values
 
@@ -30,8 +29,9 @@ class Measure:
       shown: A score with its interval, for people.
       number: A number in the same unit, for people.
       error: What is lost on rows: the share wrong, or the RMSE.
-      of_rows: The score of a model, from its row scores.
-      of_seeds: The score of models alike, from the mean of their row scores and how many they are.
+      largest: By how much two row scores can differ at most; None: by any amount.
+      of_rows: The score of a model, or of models alike, from its row scores, or their mean, and
+        what is true of the rows (n,).
       evaluate: Every number, from answers to rows of a dataset, task and subset; by name `recall`
         and `temperature`, as `Evaluation.of` has them.
     """
@@ -42,13 +42,13 @@ class Measure:
     shown: Callable[[Score], str]
     number: Callable[[float], str]
     error: Callable[[Floats], float]
-    of_rows: Callable[[Floats], Score]
-    of_seeds: Callable[[Floats, int], Score]
+    largest: float | None
+    of_rows: Callable[[Floats, NDArray[Any]], Score]
     evaluate: Callable[..., AnyEvaluation]
 
 
-def _accuracy(row_scores: Floats) -> Score:
-    return wilson(int(row_scores.sum()), len(row_scores))
+def _accuracy(row_scores: Floats, _: NDArray[Any]) -> Score:
+    return wilson(float(row_scores.sum()), len(row_scores))
 
 
 def _evaluate_labels(
@@ -62,16 +62,10 @@ def _evaluate_labels(
     return Evaluation.of(data.y[rows], answers, positive=task.positive, subset=subset, **asked)
 
 
-def _rmse(row_scores: Floats) -> Score:
-    if not row_scores.any():
-        return Score(value=0, low=0, high=0)
+def _rmse(row_scores: Floats, y: NDArray[Any]) -> Score:
+    if not row_scores.any():  # the rows that were not seen may be no nearer than the mean
+        return Score(value=0, low=0, high=float(y.std()) * unseen(len(y)) ** 0.5)
     return ratios([(-row_scores, None)], np.random.default_rng(0))[0].score(0.5)
-
-
-def _rmse_of_seeds(row_scores: Floats, n_seeds: int) -> Score:
-    squares = mean_interval(-row_scores)
-    low, value, high = (max(end, 0.0) ** 0.5 for end in (squares.low, squares.value, squares.high))
-    return Score(value=value, low=low, high=high)
 
 
 def _evaluate_values(
@@ -98,10 +92,8 @@ MEASURES: Mapping[TaskKind, Measure] = {
         shown=str,
         number="{:.4f}".format,
         error=lambda row_scores: float((1 - row_scores).mean()),
+        largest=1.0,
         of_rows=_accuracy,
-        of_seeds=lambda row_scores, n_seeds: (
-            _accuracy(row_scores) if n_seeds == 1 else mean_interval(row_scores)
-        ),
         evaluate=_evaluate_labels,
     ),
     "regression": Measure(
@@ -111,8 +103,8 @@ MEASURES: Mapping[TaskKind, Measure] = {
         shown=lambda score: score.in_unit,
         number=in_unit,
         error=lambda row_scores: float(np.sqrt((-row_scores).mean())),
+        largest=None,
         of_rows=_rmse,
-        of_seeds=_rmse_of_seeds,
         evaluate=_evaluate_values,
     ),
 }

@@ -1,13 +1,22 @@
 """Several models on the same rows, each beside the best: paired, and corrected for their number."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tenfold.core.errors import DataError
-from tenfold.evaluation.intervals import MAX_RESAMPLED, Floats, Score, Verdict, percentile_interval
+from tenfold.evaluation.intervals import (
+    MAX_RESAMPLED,
+    Floats,
+    Score,
+    Verdict,
+    Z,
+    percentile_interval,
+    unseen,
+)
 
 N_DRAWS = 9_999
 """Resamples of a test: 1,000 see no p below 0.002, which five comparisons ask for."""
@@ -27,12 +36,19 @@ class Beside(NamedTuple):
     verdict: Verdict
 
 
-def compare_with_best(row_scores: Floats, best: int, seed: int = 0) -> list[Beside | None]:
+def compare_with_best(
+    row_scores: Floats, best: int, *, largest: float | None = None, seed: int = 0
+) -> list[Beside | None]:
     """Compare every model with one of them, on the same rows; None stands for the best itself.
 
-    `row_scores` are (n_models, n), more is better, of several seeds their mean; `best` was chosen
-    on other rows. A paired bootstrap over the rows (Efron and Tibshirani 1993, chapter 16); the p
-    values are corrected by `holm`.
+    The p values are those of `sign_flip_p`, corrected by `holm`, the intervals those of
+    `mean_difference`.
+
+    Args:
+      row_scores: Of each model and row (n_models, n), more is better; of several seeds their mean.
+      best: Number of the model that was chosen, on other rows.
+      largest: By how much two row scores can differ at most: 1 of labels; None: by any amount.
+      seed: Decides resamples and signs.
 
     Raises:
       DataError: No rows, or no such model.
@@ -44,12 +60,12 @@ def compare_with_best(row_scores: Floats, best: int, seed: int = 0) -> list[Besi
             "E622", "Nothing to compare", expected=expected, shape=row_scores.shape, best=best
         )
     others = [i for i in range(n_models) if i != best]
-    tests = [
-        _paired(row_scores[i] - row_scores[best], np.random.default_rng((seed, i))) for i in others
-    ]
-    corrected = holm([p for _, p in tests])
+    differences = [row_scores[i] - row_scores[best] for i in others]
+    p_values = holm([sign_flip_p(values, (seed, i)) for i, values in enumerate(differences)])
+    size = float(np.abs(row_scores).max())
     results: list[Beside | None] = [None] * n_models
-    for i, (change, _), p in zip(others, tests, corrected, strict=True):
+    for i, values, p in zip(others, differences, p_values, strict=True):
+        change = mean_difference(values, largest, size, seed=(seed, i))
         decided: Verdict = "better" if change.value > 0 else "worse"
         results[i] = Beside(change, p, decided if p <= 0.05 else "not distinguishable")
     return results
@@ -72,18 +88,53 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return corrected
 
 
-def mean_interval(row_scores: Floats, seed: int = 0) -> Score:
-    """The mean of rows (n,) with the 95% interval of its bootstrap."""
-    means = _resampled_means(row_scores, np.random.default_rng(seed))
-    return percentile_interval(float(row_scores.mean()), means)
+def mean_difference(
+    differences: Floats,
+    largest: float | None = None,
+    size: float = 0.0,
+    seed: int | tuple[int, ...] = 0,
+) -> Score:
+    """The mean of differences between two models, row by row (n,), with its 95% interval.
+
+    Differences of at most `largest`: two rows more, one of them all for the first model, one for
+    the second, then the normal interval; of rows right or wrong this is the adjusted Wald interval
+    of D. G. Bonett and R. M. Price 2012, Journal of Educational and Behavioral Statistics 37 (4),
+    479-488. Others: percentiles of resampled means; if all differences are equal, the rows that
+    are `unseen` may differ by `size`.
+    """
+    n, value = len(differences), float(differences.mean())
+    if largest is not None:
+        centre = value * n / (n + 2)
+        squares = (float((differences**2).sum()) + 2 * largest**2) / (n + 2)
+        reach = Z * math.sqrt((squares - centre**2) / (n + 2))
+    elif np.ptp(differences) == 0:
+        centre, reach = value, unseen(n) * size
+    else:
+        means = _resampled_means(differences, np.random.default_rng(seed))
+        return percentile_interval(value, means)
+    return Score(value=value, low=min(value, centre - reach), high=max(value, centre + reach))
 
 
-def _paired(differences: Floats, rng: np.random.Generator) -> tuple[Score, float]:
-    """The mean difference with its interval, and how likely one as large is by chance."""
-    means = _resampled_means(differences, rng)
-    below, above = int((means <= 0).sum()), int((means >= 0).sum())
-    p = min(1.0, 2 * (1 + min(below, above)) / (len(means) + 1))
-    return percentile_interval(float(differences.mean()), means), p
+def sign_flip_p(differences: Floats, seed: int | tuple[int, ...] = 0) -> float:
+    """How likely a mean difference as large, either way, is where both models are alike (n,).
+
+    Then each row's difference might as well have the other sign; 9,999 times all signs are drawn
+    anew. Of one seed's rows, right or wrong, it is McNemar's exact test: below six rows that differ
+    nothing is told apart. Approximate randomization, E. W. Noreen 1989, Computer-Intensive Methods
+    for Testing Hypotheses, chapter 2.
+    """
+    rng = np.random.default_rng(seed)
+    sizes, counts = np.unique(np.abs(differences[differences != 0]), return_counts=True)
+    if len(sizes) <= MAX_CELLS:
+        sums = (2 * rng.binomial(counts, 0.5, size=(N_DRAWS, len(sizes))) - counts) @ sizes
+    elif len(differences) > MAX_RESAMPLED:  # so many rows have a normal sum
+        sums = rng.normal(0, math.sqrt(float((differences**2).sum())), N_DRAWS)
+    else:
+        sums = _in_parts(
+            len(differences), lambda shape: (2 * rng.integers(0, 2, shape) - 1) @ differences
+        )
+    reached = np.abs(sums) >= abs(float(differences.sum())) * (1 - 1e-9)
+    return float((1 + reached.sum()) / (N_DRAWS + 1))
 
 
 def _resampled_means(values: NDArray[Any], rng: np.random.Generator) -> Floats:
@@ -94,6 +145,11 @@ def _resampled_means(values: NDArray[Any], rng: np.random.Generator) -> Floats:
         return means
     if n > MAX_RESAMPLED:  # so many rows have a normal mean
         return rng.normal(values.mean(), values.std() / np.sqrt(n), N_DRAWS)
+    return _in_parts(n, lambda shape: values[rng.integers(n, size=shape)].mean(axis=1))
+
+
+def _in_parts(n: int, draw: Callable[[tuple[int, int]], Floats]) -> Floats:
+    """Draws of n rows each (9999,), a few at a time: `draw` takes how many, and n."""
     step = max(1, MAX_DRAWN // n)
-    sizes_of = [min(step, N_DRAWS - start) for start in range(0, N_DRAWS, step)]
-    return np.concatenate([values[rng.integers(n, size=(k, n))].mean(axis=1) for k in sizes_of])
+    parts = [min(step, N_DRAWS - start) for start in range(0, N_DRAWS, step)]
+    return np.concatenate([draw((k, n)) for k in parts])

@@ -19,6 +19,8 @@ from tenfold.evaluation.intervals import (
     Subset,
     Verdict,
     ratios,
+    unseen,
+    unseen_odds,
     verdict_of,
     wilson,
 )
@@ -175,13 +177,20 @@ class RegressionEvaluation(Frozen):
         if varies:
             rest = measured[4].score()
             r2 = Score(value=1 - rest.value, low=1 - rest.high, high=1 - rest.low)
+        if not error.any():  # the rows that were not seen may be answered as the baseline would
+            share = unseen(len(y))
+            mae = Score(value=0, low=0, high=share * other_mae.value)
+            rmse = Score(value=0, low=0, high=share**0.5 * other_rmse.value)
+            r2 = r2 and Score(value=1, low=1 - share, high=1)
         # Answers are float32: apart by no more than its rounding, they are the baseline's.
         if np.abs(predicted - base).max() <= ROUNDING * size + 2e-7 * np.abs(base).max():
             verdict: Verdict = "not distinguishable"
-        elif errs:
+        elif errs and error.any():
             verdict = verdict_of(measured[-1].score(), equal=1, more_is_better=False)
+        elif unseen_odds(int((error != other).sum())) >= 1:
+            verdict = "not distinguishable"
         else:
-            verdict = "worse" if error.any() else "not distinguishable"
+            verdict = "worse" if error.any() else "better"
         return cls(
             data=subset.data,
             part=subset.part,

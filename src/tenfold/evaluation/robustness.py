@@ -158,9 +158,9 @@ def measure_robustness(
         part=part,
         n=len(y),
         score=measure.score,
-        base=measure.of_rows(row_scores(x)),
+        base=measure.of_rows(row_scores(x), y),
         changes=tuple(
-            Change(kind=kind, amount=amount, value=measure.of_rows(row_scores(change(x))))
+            Change(kind=kind, amount=amount, value=measure.of_rows(row_scores(change(x)), y))
             for kind, amount, change in changes
         ),
         columns=_importance(lambda x: measure.error(row_scores(x)), x, names, rng),
@@ -173,10 +173,13 @@ def nearly_seen(
     """Look for test images that are nearly training images; `row_scores` are what the answer to
     each test row is worth (n_test,)."""
     pairs = nearly_same(data.x, train, test)
-    fresh = row_scores[~np.isin(test, pairs[:, 0])]
+    is_fresh = ~np.isin(test, pairs[:, 0])
+    fresh = row_scores[is_fresh]
     return NearlySeen(
         n=len(pairs),
-        without=MEASURES[data.task.kind].of_rows(fresh) if len(fresh) else None,
+        without=MEASURES[data.task.kind].of_rows(fresh, data.y[test[is_fresh]])
+        if len(fresh)
+        else None,
         pairs=tuple((data.keys[a], data.keys[b]) for a, b in pairs[:MAX_PAIRS].tolist()),
     )
 

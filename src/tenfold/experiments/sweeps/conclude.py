@@ -107,13 +107,14 @@ def _measured(run: SweepRun, points: Sequence[PointResult]) -> list[LeaderboardE
     """Measure the models of each learner on the test rows, and compare them with the first."""
     row_scores, seconds = zip(*(_ask(run, result) for result in points), strict=True)
     measure = MEASURES[run.problem.data.task.kind]
-    comparisons = compare_with_best(np.stack(row_scores), best=0)
+    true = run.problem.data.y[run.problem.split.test]
+    comparisons = compare_with_best(np.stack(row_scores), best=0, largest=measure.largest)
     return [
         LeaderboardEntry(
             learner=str(result.point["learner"]),
             val_mean=result.mean,
             val_deviation=result.deviation,
-            test=measure.of_seeds(row_scores[i], len(result.trials)),
+            test=measure.of_rows(row_scores[i], true),
             change=comparison and comparison.change,
             p_value=comparison and comparison.p_value,
             verdict=comparison.verdict if comparison else "best",
