@@ -10,7 +10,7 @@ from tenfold.build.novelty import Distance, fit_distance
 from tenfold.build.onnx.fronts import Encoding, encode_table
 from tenfold.core.errors import DataError, SettingsError
 from tenfold.core.settings import Settings
-from tenfold.core.task import Regression, Task
+from tenfold.core.task import Regression, Task, positive_of
 from tenfold.data.dataset import Dataset, RowNumbers
 from tenfold.data.disk_images import StoredImages, in_memory_bytes
 from tenfold.data.split import Split
@@ -111,21 +111,19 @@ class Problem:
     @cached_property
     def positive(self) -> str | None:
         """Of two labels the one that is looked for: the asked one, else the rarer in training."""
-        labels, positive = self.data.task.labels, self.settings.positive
+        labels, asked = self.data.task.labels, self.settings.positive
         if len(labels) != 2:
             return None
-        if positive is None:
-            counts = np.bincount(self.data.y[self.split.train], minlength=2)
-            return labels[int(counts[1] <= counts[0])]
-        if positive not in labels:
+        if asked not in (None, *labels):
             raise SettingsError(
                 "E605",
                 "No such label",
                 where=self.data.name,
                 expected=" or ".join(labels),
-                positive=positive,
+                positive=asked,
             )
-        return positive
+        counts = np.bincount(self.data.y[self.split.train], minlength=2)
+        return positive_of(labels, counts.tolist(), asked)
 
 
 def prepare(data: Dataset, split: Split, *, scaled: bool) -> Prepared:

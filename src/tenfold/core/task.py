@@ -1,6 +1,7 @@
 """What kind of answer is learned: labels, or numbers. Facts alone; each wing has one table of what
 it does with them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
@@ -51,3 +52,13 @@ class Regression:
 
 
 Task = Classification | Regression
+
+
+def positive_of(labels: Sequence[str], counts: Sequence[int], asked: str | None) -> str | None:
+    """Of two labels the one that is looked for: the asked one, else the rarer, by their counts.
+
+    The second where both are as frequent; None where there are not two labels.
+    """
+    if len(labels) != 2:
+        return None
+    return labels[int(counts[1] <= counts[0])] if asked is None else asked

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from tenfold.core import html_repr
 from tenfold.core.contract import Frozen
 from tenfold.core.errors import DataError, did_you_mean
+from tenfold.core.task import positive_of
 from tenfold.evaluation.intervals import (
     ARRAYS,
     Finite,
@@ -251,7 +252,8 @@ class Evaluation(Frozen):
         per_class, macro = _f1_scores(confusion, labels, rng)
         majority = int(confusion.sum(axis=1).argmax())
         verdict = mcnemar(right, y == majority)
-        sought = _positive(confusion, labels, positive)
+        positive = positive_of(labels, confusion.sum(axis=1).tolist(), positive)
+        sought = None if positive is None else labels.index(positive)
         ranked = None
         if sought is not None:
             ranked = Ranking.of(y == sought, p[:, sought]).scores(rng, recall)
@@ -277,7 +279,7 @@ class Evaluation(Frozen):
             ),
             per_class=per_class,
             confusion=tuple(tuple(row) for row in confusion.tolist()),
-            positive=None if sought is None else labels[sought],
+            positive=positive,
             average_precision=ranked and ranked[0],
             precision_at_recall=ranked and ranked[1],
             threshold=decision.threshold if decision else None,
@@ -471,15 +473,3 @@ def _check_choice(
         )
     if not 0 < recall <= 1:
         raise DataError("E619", "No recall", expected="a share in (0, 1]", recall=recall)
-
-
-def _positive(
-    confusion: NDArray[np.int64], labels: tuple[str, ...], positive: str | None
-) -> int | None:
-    """The code of the positive of two labels, else None."""
-    if len(labels) != 2:
-        return None
-    if positive is not None:
-        return labels.index(positive)
-    first, second = confusion.sum(axis=1).tolist()
-    return 0 if first < second else 1
