@@ -190,6 +190,26 @@ def test_the_findings_count_and_compare(swept: tuple[Sweep, Notes]) -> None:
     assert multiplications(784, (16, 16), 10) == 12_960
 
 
+def test_one_seed_never_says_better_alone(
+    data: Dataset, pool: LocalProcesses, tmp_path: Path
+) -> None:
+    """8 of 6,000 rows were once called better."""
+    done = tenfold.sweep(data, hidden=[2, 16, 24], layers=[1], epochs=4, workers=pool, out=tmp_path)
+    runs = {result.point["hidden"]: tenfold.open(result.trials[0].run) for result in done.points}
+    rows = split_of(data, runs[16].record.config).validation
+    right = {
+        size: run.model.answer(data.x[rows]).row_scores(data.y[rows]) == 1
+        for size, run in runs.items()
+    }
+    line = next(line for line in done.findings if line.startswith("Neurons"))
+    for few, text in ((2, line.split(", for ")[0]), (16, line.split("The last step")[1])):
+        won, lost = (right[24] & ~right[few]).sum(), (~right[24] & right[few]).sum()
+        changed = bool(won != lost)
+        p = float(binomtest(int(won), int(won + lost)).pvalue) if changed else 1.0
+        assert ("within chance on these" in text) is (changed and p > 0.05), (won, lost, text)
+        assert ("one seed does not say" in text) is (p <= 0.05), (won, lost, text)
+
+
 def test_the_report_draws_scores_and_times(swept: tuple[Sweep, Notes]) -> None:
     page = (swept[0].path / "report.html").read_text()
     assert page.count("<svg ") == 3 and "hidden layers" in page and "neurons in a layer" in page

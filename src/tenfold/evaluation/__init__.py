@@ -8,7 +8,7 @@ from tenfold.evaluation.classification import Evaluation
 from tenfold.evaluation.comparison import Comparison, compare_labels, compare_values
 from tenfold.evaluation.intervals import Floats, Score, Subset
 from tenfold.evaluation.measures import MEASURES, AnyEvaluation
-from tenfold.evaluation.multiple import compare_with_best
+from tenfold.evaluation.multiple import compare_with_best, sign_flip_p
 from tenfold.evaluation.ranking import Ranking, Reliability, reliability, share_answered
 from tenfold.evaluation.regression import RegressionEvaluation
 
@@ -29,6 +29,7 @@ __all__ = [
     "read_evaluation",
     "reliability",
     "share_answered",
+    "sign_flip_p",
 ]
 
 _READER: TypeAdapter[AnyEvaluation] = TypeAdapter(

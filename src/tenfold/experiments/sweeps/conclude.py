@@ -2,7 +2,6 @@
 
 import shutil
 import statistics
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import numpy as np
 
 from tenfold import report
 from tenfold.core import files
-from tenfold.evaluation import MEASURES, Floats, compare_with_best
+from tenfold.evaluation import MEASURES, compare_with_best
 from tenfold.experiments.artifacts import write_evidence
 from tenfold.experiments.sweeps.folder import BEST, LeaderboardEntry
 from tenfold.experiments.sweeps.page import Summary, chosen_line, write_sweep_page
@@ -28,7 +27,7 @@ def conclude_sweep(run: SweepRun, points: Sequence[PointResult]) -> None:
     best = _best_run(run, points[0])
     run.listener.stage("report")
     summary = None
-    lines = [chosen_line(points[0], run.score_name, len(points))]
+    lines = [chosen_line(run, points)]
     if "hidden" in points[0].point:
         summary = Summary(run, points, best.record.config.epochs)
         if not run.plan.is_search:
@@ -105,9 +104,10 @@ def _findings(entries: Sequence[LeaderboardEntry]) -> list[str]:
 
 def _measured(run: SweepRun, points: Sequence[PointResult]) -> list[LeaderboardEntry]:
     """Measure the models of each learner on the test rows, and compare them with the first."""
-    row_scores, seconds = zip(*(_ask(run, result) for result in points), strict=True)
+    test = run.problem.split.test
+    row_scores, seconds = zip(*(run.ask(result, test) for result in points), strict=True)
     measure = MEASURES[run.problem.data.task.kind]
-    true = run.problem.data.y[run.problem.split.test]
+    true = run.problem.data.y[test]
     comparisons = compare_with_best(np.stack(row_scores), best=0, largest=measure.largest)
     return [
         LeaderboardEntry(
@@ -119,7 +119,7 @@ def _measured(run: SweepRun, points: Sequence[PointResult]) -> list[LeaderboardE
             p_value=comparison and comparison.p_value,
             verdict=comparison.verdict if comparison else "best",
             seconds=result.seconds,
-            predict_seconds=seconds[i],
+            predict_seconds=seconds[i] * PER_ROWS / len(test),
             n_bytes=round(statistics.mean(trial.n_bytes for trial in result.trials)),
             parameters=result.parameters,
             runs=[str(trial.run) for trial in result.trials],
@@ -137,17 +137,3 @@ def _count_openings(run: SweepRun, n_models: int) -> None:
         opened = most_opened(out, run.record.data.fingerprint)
         run.record.test_opened = opened + n_models
         run.save()
-
-
-def _ask(run: SweepRun, result: PointResult) -> tuple[Floats, float]:
-    """Row scores of the test rows (n,), the mean of the seeds, and the seconds per 10,000 rows."""
-    data, rows = run.problem.data, run.problem.split.test
-    x, y = data.x[rows], data.y[rows]
-    total, seconds = np.zeros(len(rows)), []
-    for trial in result.trials:
-        model = Run.open(trial.run).model
-        start = time.perf_counter()
-        answers = model.answer(x)
-        seconds.append(time.perf_counter() - start)
-        total += answers.row_scores(y)
-    return total / len(result.trials), statistics.mean(seconds) * PER_ROWS / len(rows)

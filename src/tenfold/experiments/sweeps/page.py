@@ -47,6 +47,8 @@ class Summary:
         self.n_seen = len(run.problem.split.train) * n_epochs
         self.score = f"validation {MEASURES[data.task.kind].score}"
         self.least_is_best = run.least_is_best
+        self.n_validation = len(run.problem.split.validation)
+        self.differs = run.differs
 
     def lines(self) -> list[str]:
         return [*self._of_neurons(), *self._of_layers(), *self._why()]
@@ -90,15 +92,20 @@ class Summary:
             )
 
     def _gain(self, first: PointResult, last: PointResult) -> str:
-        """What the score did, beside what seeds alone do to it."""
+        """What the score did, beside what the rows and the seeds alone do to it."""
         change = last.mean - first.mean
         better = change < 0 if self.least_is_best else change > 0
         text = f"{self.score} {'went' if change else 'stayed'} from {score_text(first.mean)} to "
         text += f"{score_text(last.mean)} ({change:+.4g})"
+        if not change:
+            return text
+        if not self.differs(first, last):
+            return text + f", within chance on these {self.n_validation:,} rows"
+        verdict = ", better" if better else ", worse"
         noise = self._noise(first, last)
-        if noise is not None and abs(change) <= 2 * noise:
-            return text + ", no more than seeds alone do"
-        return text + (", better" if better else ", worse" if change else "")
+        if noise is None:
+            return text + verdict + " on these rows; one seed does not say what another would do"
+        return text + (", no more than seeds alone do" if abs(change) <= 2 * noise else verdict)
 
     @staticmethod
     def _noise(first: PointResult, last: PointResult) -> float | None:
@@ -160,13 +167,18 @@ def comparable(points: Sequence[PointResult]) -> list[PointResult]:
     return [result for result in points if others(result) == others(points[0])]
 
 
-def chosen_line(result: PointResult, score: str, n_groups: int) -> str:
+def chosen_line(run: SweepRun, points: Sequence[PointResult]) -> str:
+    """The best of the points, and whether the next one may be as good."""
+    result = points[0]
     values = [f"{name} {value}" for name, value in result.point.items()]
     spread = "" if result.deviation is None else f" (sd {result.deviation:.4f} over the seeds)"
-    return (
-        f"Best of {n_groups} on the validation rows: "
-        f"{', '.join([*values, score])} {score_text(result.mean)}{spread}."
+    text = (
+        f"Best of {len(points)} on the validation rows: "
+        f"{', '.join([*values, run.score_name])} {score_text(result.mean)}{spread}."
     )
+    if len(points) > 1 and not run.differs(result, points[1]):
+        text += f" The next, {points[1].words}, is within chance of it."
+    return text
 
 
 def score_text(score: float) -> str:
