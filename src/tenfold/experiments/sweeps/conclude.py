@@ -104,10 +104,10 @@ def _findings(entries: Sequence[LeaderboardEntry]) -> list[str]:
 
 def _measured(run: SweepRun, points: Sequence[PointResult]) -> list[LeaderboardEntry]:
     """Measure the models of each learner on the test rows, and compare them with the first."""
-    test = run.problem.split.test
-    row_scores, seconds = zip(*(run.ask(result, test) for result in points), strict=True)
-    measure = MEASURES[run.problem.data.task.kind]
-    true = run.problem.data.y[test]
+    data, test = run.problem.data, run.problem.split.test
+    row_scores, seconds = zip(*(result.ask(data, test) for result in points), strict=True)
+    measure = MEASURES[data.task.kind]
+    true = data.y[test]
     comparisons = compare_with_best(np.stack(row_scores), best=0, largest=measure.largest)
     return [
         LeaderboardEntry(

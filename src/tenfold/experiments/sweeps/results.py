@@ -1,16 +1,21 @@
 """The trials of a sweep, the points that they are of, and what all of them came to."""
 
 import statistics
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tenfold.core import html_repr
 from tenfold.core.csv_cells import number_text, write_csv
 from tenfold.core.errors import RunError
 from tenfold.core.records import TrialResult
+from tenfold.data.dataset import Dataset, RowNumbers
+from tenfold.evaluation import Floats
 from tenfold.experiments.sweeps.folder import BEST, LeaderboardEntry, SweepRecord
 from tenfold.experiments.sweeps.plan import Point
 from tenfold.runs.record import Run
@@ -43,6 +48,18 @@ class PointResult:
     @property
     def words(self) -> str:
         return ", ".join(f"{name} {value}" for name, value in self.point.items())
+
+    def ask(self, data: Dataset, rows: RowNumbers) -> tuple[Floats, float]:
+        """Row scores (n,), the mean of the seeds, and the seconds that a model takes for them."""
+        x, y = data.x[rows], data.y[rows]
+        total, seconds = np.zeros(len(rows)), []
+        for trial in self.trials:
+            model = Run.open(trial.run).model
+            start = time.perf_counter()
+            answers = model.answer(x)
+            seconds.append(time.perf_counter() - start)
+            total += answers.row_scores(y)
+        return total / len(self.trials), statistics.mean(seconds)
 
 
 def read_result(point: Point, folder: Path) -> TrialResult:

@@ -1,18 +1,14 @@
 """A sweep under way: trials are made in its folder, each once, whoever makes them."""
 
-import statistics
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-
 from tenfold.build.problem import Problem
 from tenfold.core.progress import Listener
 from tenfold.core.records import TrialResult
-from tenfold.data.dataset import RowNumbers
 from tenfold.evaluation import MEASURES, Floats, sign_flip_p
 from tenfold.experiments.run_data import problem_of, record_of
 from tenfold.experiments.sweeps.executors import Executor
@@ -20,7 +16,6 @@ from tenfold.experiments.sweeps.folder import SweepFolder, SweepRecord, find_fol
 from tenfold.experiments.sweeps.job import Job, job_of, share_rows
 from tenfold.experiments.sweeps.plan import Plan, Trial
 from tenfold.experiments.sweeps.results import PointResult, rank_points, read_result, write_table
-from tenfold.runs.record import Run
 
 
 class SweepInterrupted(KeyboardInterrupt):
@@ -95,26 +90,14 @@ class SweepRun(SweepFolder):
             results, self.plan.seeds, least_is_best=self.least_is_best, where=self.path
         )
 
-    def ask(self, result: PointResult, rows: RowNumbers) -> tuple[Floats, float]:
-        """The row scores (n,) of a point, the mean of its seeds, and the seconds that a model takes
-        for these rows."""
-        x, y = self.problem.data.x[rows], self.problem.data.y[rows]
-        total, seconds = np.zeros(len(rows)), []
-        for trial in result.trials:
-            model = Run.open(trial.run).model
-            start = time.perf_counter()
-            answers = model.answer(x)
-            seconds.append(time.perf_counter() - start)
-            total += answers.row_scores(y)
-        return total / len(result.trials), statistics.mean(seconds)
-
     def differs(self, first: PointResult, second: PointResult) -> bool:
         """Whether the validation rows tell two points apart, row by row, at 5%."""
         scores = []
         for result in (first, second):
             name = result.trials[0].run.name
             if name not in self._asked:
-                self._asked[name] = self.ask(result, self.problem.split.validation)[0]
+                data, split = self.problem.data, self.problem.split
+                self._asked[name] = result.ask(data, split.validation)[0]
             scores.append(self._asked[name])
         return sign_flip_p(scores[1] - scores[0]) <= 0.05
 
