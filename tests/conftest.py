@@ -29,7 +29,8 @@ LONG = {
     "test_data_commands", "test_docs", "test_documentation", "test_doctor", "test_download",
     "test_earlier_runs", "test_sklearn", "test_examples", "test_export", "test_build",
     "test_from_folder", "test_group", "test_load", "test_architectures", "test_novelty",
-    "test_report", "test_server", "test_disk_images", "test_label_errors", "test_sweep_commands",
+    "test_report", "test_server", "test_disk_images", "test_label_errors", "test_streams",
+    "test_sweep_commands",
     "test_table_commands", "test_table_path", "test_tiny", "test_training", "test_transcript",
     "test_train",
 }  # fmt: skip

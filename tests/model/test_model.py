@@ -1,13 +1,15 @@
 """A model answers one and many alike, and opens nothing it should not."""
 
+import os
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 import tenfold
@@ -16,6 +18,7 @@ from tenfold.core.contract import METADATA_KEY, Contract, ImageInput
 from tenfold.core.errors import DataError, ModelError
 from tenfold.inputs.idx import write_idx
 from tenfold.inputs.pictures.decode import PictureOptions
+from tenfold.model.answer_forms import NO_NUMBER, answer_files, as_json
 from tenfold.model.readers import CHUNK_BYTES
 from tests.support.errors import refused
 
@@ -240,6 +243,53 @@ def test_a_foreign_or_damaged_model_is_refused(
         Model.open(tmp_path / "bad.onnx")
     assert "bad.onnx" in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def with_one_more_step(run: Run, operator: str, value: Any, **attributes: Any) -> bytes:
+    """The run's model with a step behind its probabilities, whose second input is this value."""
+    proto = onnx.load(run.path / "model.onnx")
+    for node in proto.graph.node:
+        names = ["before" if name == "probabilities" else name for name in node.output]
+        node.output[:] = names
+    proto.graph.initializer.append(numpy_helper.from_array(np.asarray(value), "value"))
+    step = helper.make_node(operator, ["before", "value"], ["probabilities"], **attributes)
+    proto.graph.node.append(step)
+    return proto.SerializeToString()
+
+
+@pytest.mark.parametrize(
+    ("operator", "value", "axis", "code"),
+    [("Gather", [99], 1, "E519"), ("Gather", [0, 1], 1, "E520"), ("Gather", [0], 0, "E520")],
+    ids=["fails", "other labels", "other rows"],
+)
+def test_a_model_that_fails_or_breaks_its_contract_is_one_error(
+    small_run: Run,
+    mnist: Dataset,
+    operator: str,
+    value: Any,
+    axis: int,
+    code: str,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    model = Model(with_one_more_step(small_run, operator, value, axis=axis), where="own.onnx")
+    with refused(code, "own.onnx"):
+        model.predict(mnist.x[:3])
+    assert capfd.readouterr().err == ""
+
+
+def test_an_answer_that_is_no_number_is_said_in_its_place(small_run: Run, tmp_path: Path) -> None:
+    write_idx(tmp_path / "two.idx", np.zeros((2, 28, 28), np.uint8))
+    model = Model(with_one_more_step(small_run, "Mul", np.float32(np.nan)))
+    first, second = answer_files(model, [tmp_path / "two.idx"])
+    assert first.answer is None and not second.complete
+    assert as_json(first)["error"] == NO_NUMBER
+
+
+def test_a_pipe_is_no_model(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "model.onnx")  # to read it is to wait for ever
+    for path in (tmp_path, "/dev/zero"):
+        with refused("E518"):
+            Model.open(path)
 
 
 def test_repeated_labels_are_refused() -> None:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import shutil
 import threading
 from pathlib import Path
@@ -253,6 +254,15 @@ def test_verify_asks_the_stored_examples_again(copy: Path) -> None:
     (copy / "model.onnx").write_bytes(to_graph(other, promise))
     reseal(copy)
     with refused("E714"):
+        verify(copy)
+
+
+def test_verify_refuses_answers_that_are_no_numbers(copy: Path) -> None:
+    path = copy / "examples" / "answers.csv"
+    path.write_text(re.sub(r"\b[01](\.\d+)?(e-\d+)?(?=,|$)", "nan", path.read_text(), flags=re.M))
+    assert "nan" in path.read_text()
+    reseal(copy)
+    with pytest.raises(RunError):
         verify(copy)
 
 

@@ -203,6 +203,24 @@ def test_a_model_that_fails_is_a_fault_of_the_service_and_is_counted(
     assert f'tenfold_model_failures_total{{model="{small_run.path.name}"}} 2' in text
 
 
+def test_an_answer_that_is_no_number_is_a_fault_of_the_service(
+    small_run: Run, few: Few, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guard = guard_of(small_run)
+    model = guard.predictors["/v1/predict"].model
+    answer = model.answer
+
+    def no_number(rows: Any) -> Any:
+        answers = answer(rows)
+        answers.probabilities[:] = np.nan
+        return answers
+
+    monkeypatch.setattr(model, "answer", no_number)
+    assert predict(guard, images(few(1).images[:1])).status == 500
+    text = ask(guard, "GET", "/metrics").body.decode()
+    assert f'tenfold_model_failures_total{{model="{small_run.path.name}"}} 1' in text
+
+
 # Who may ask.
 
 

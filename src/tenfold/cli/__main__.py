@@ -1,5 +1,5 @@
 """`python -m tenfold.cli`: the program."""
 
-from tenfold.cli.main import main
+from tenfold.cli.entry import main
 
 main()

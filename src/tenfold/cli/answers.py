@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
 from rich.text import Text
 
+from tenfold.cli.terminal import SafeConsole, output_for_programs
 from tenfold.core.errors import TenfoldError
 from tenfold.inputs.pictures.decode import DEFAULT_OPTIONS, PictureOptions
 from tenfold.model.answer_forms import Answer, answer_files, csv_head, csv_row
@@ -90,7 +90,7 @@ def print_json(model: Model, name: str, items: Iterable[tuple[Any, bool]]) -> bo
 
 def print_csv(model: Model, answered: Iterator[Answer]) -> bool:
     """Print a line per answer; cells that a spreadsheet would run are written harmlessly."""
-    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer = csv.writer(output_for_programs(), lineterminator="\n")
     writer.writerow(csv_head(model.labels))
     complete = True
     for answer in answered:
@@ -101,7 +101,7 @@ def print_csv(model: Model, answered: Iterator[Answer]) -> bool:
 
 def print_answers(model: Model, answered: Iterator[Answer], top: int | None, show: bool) -> bool:
     """Print for people: the first answers drawn with bars, the others a line each."""
-    console = Console(highlight=False, soft_wrap=True)
+    console = SafeConsole(highlight=False, soft_wrap=True)
     complete = True
     for number, answer in enumerate(answered):
         complete = complete and answer.complete
@@ -117,7 +117,7 @@ def print_answers(model: Model, answered: Iterator[Answer], top: int | None, sho
     return complete
 
 
-def _draw(console: Console, prediction: Prediction, top: int | None, show: bool) -> None:
+def _draw(console: SafeConsole, prediction: Prediction, top: int | None, show: bool) -> None:
     """The bars of an answer, and beside them the picture if it is wanted."""
     picture: list[Text] = []
     if show and prediction.image is not None:

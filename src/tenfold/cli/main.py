@@ -7,6 +7,7 @@ import json
 import signal
 import sys
 import webbrowser
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,8 +21,9 @@ from tenfold.cli.doctor import examine
 from tenfold.cli.predict import predict_command, read_command
 from tenfold.cli.progress import TerminalListener
 from tenfold.cli.sweep import compare_command, sweep_command
-from tenfold.core.errors import SettingsError, TenfoldError, did_you_mean
-from tenfold.core.files import check_new
+from tenfold.cli.terminal import safe_streams
+from tenfold.core.errors import BackendError, SettingsError, TenfoldError, did_you_mean
+from tenfold.core.files import check_new, os_errors
 from tenfold.core.settings import Reading
 from tenfold.core.version import __version__
 from tenfold.experiments.artifacts import rewrite_report
@@ -92,11 +94,26 @@ def main() -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         # Names of files may be no text; standard error writes them like this by itself.
         sys.stdout.reconfigure(errors="backslashreplace")
+    with safe_streams():
+        try:
+            with os_errors():
+                _call()
+        except TenfoldError as error:
+            with suppress(OSError):
+                print(f"tenfold: {error} [{error.code}]", file=sys.stderr)
+            sys.exit(1)
+
+
+def _call() -> None:
+    """Call the command that was named, and write all that it prints."""
     try:
         app()
-    except TenfoldError as error:
-        print(f"tenfold: {error} [{error.code}]", file=sys.stderr)
-        sys.exit(1)
+    except MemoryError as error:
+        fix = "Use fewer rows, smaller files, or a machine with more memory"
+        raise BackendError("E978", "Not enough memory", fix=fix) from error
+    finally:
+        if sys.stdout is not None:
+            sys.stdout.flush()
 
 
 @app.callback(invoke_without_command=True)

@@ -12,8 +12,8 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import typer
 from pydantic.fields import FieldInfo
 from rich.columns import Columns
-from rich.console import Console
 
+from tenfold.cli.terminal import SafeConsole
 from tenfold.core.errors import TargetError, did_you_mean
 from tenfold.core.settings import RECIPES, TABLE, Flag, Reading, Settings, checked, flags_of
 
@@ -231,17 +231,12 @@ def has_terminal() -> bool:
 
 def _ask(error: TargetError) -> str:
     """The column that the reader names; Enter takes the likely one."""
-    console = Console(stderr=True, highlight=False)
+    console = SafeConsole(stderr=True, highlight=False)
     console.print(f"Columns of {error.where}:", markup=False)
-    console.print(Columns([_printed(name) for name in error.columns], padding=(0, 3)), markup=False)
+    console.print(Columns(error.columns, padding=(0, 3)), markup=False)
     while True:
         answer = typer.prompt("Which one is to be predicted?", default=error.likely, err=True)
         if answer in error.columns:
             return str(answer)
         hint = did_you_mean(answer, error.columns)
         console.print(f"No such column. {hint or ''}".rstrip(), markup=False)
-
-
-def _printed(name: str) -> str:
-    """A name without characters that a terminal obeys."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in name)

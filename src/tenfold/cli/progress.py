@@ -5,7 +5,6 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Self
 
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -16,6 +15,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from tenfold.cli.terminal import SafeConsole
 from tenfold.core.progress import Listener
 from tenfold.core.records import Audit, Epoch, LayerRow, TrialResult
 from tenfold.experiments.sweeps import SweepInterrupted
@@ -25,7 +25,7 @@ class _Bars(Listener, AbstractContextManager["_Bars"]):
     """Bars on a terminal, above them lines; elsewhere the lines alone."""
 
     def __init__(self, *columns: ProgressColumn) -> None:
-        self._console = Console(stderr=True, highlight=False)
+        self._console = SafeConsole(stderr=True, highlight=False)
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),

@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from tenfold.cli import options
 from tenfold.cli.card import program_name
 from tenfold.cli.progress import TerminalSweepListener
+from tenfold.cli.terminal import SafeConsole
 from tenfold.core.settings import Reading, Settings, flags_of
 from tenfold.core.text import in_unit, ordinal
 from tenfold.experiments.ray import RayCluster
@@ -248,8 +248,8 @@ def _table(names: list[str]) -> Table:
 
 def _print(table: Table) -> None:
     # A file or a pipe has no width of its own: nothing is cut there.
-    width = None if Console().is_terminal else WIDE
-    Console(highlight=False, width=width).print(table)
+    width = None if SafeConsole().is_terminal else WIDE
+    SafeConsole(highlight=False, width=width).print(table)
 
 
 def _scores(result: PointResult) -> tuple[str, str]:

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from tenfold.core.errors import DataError, FileError
+from tenfold.core.errors import DataError, FileError, TenfoldError
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -79,9 +79,9 @@ def within(path: Path) -> list[Path]:
     Raises:
       FileError: A folder without files, or one that cannot be looked into.
     """
-    if not path.is_dir():
-        return [path]
     with os_errors("look into", path):
+        if not path.is_dir():
+            return [path]
         found = sorted(
             file
             for file in path.rglob("*")
@@ -94,7 +94,9 @@ def within(path: Path) -> list[Path]:
 
 def check_new(path: Path) -> None:
     """Refuse with a `DataError` to write over what is there."""
-    if path.exists():
+    with os_errors("look for", path):
+        exists = path.exists()
+    if exists:
         raise DataError("E102", "Not a new file", where=path, expected="a name that is free")
 
 
@@ -139,18 +141,22 @@ def sha256(path: Path) -> str:
 
 
 @contextmanager
-def os_errors(verb: str, path: Path | str) -> Iterator[None]:
-    """Turn what the operating system refuses in this block into one `FileError`: "Cannot
-    <verb>"."""
+def os_errors(verb: str = "read or write", path: Path | str | None = None) -> Iterator[None]:
+    """Turn what the operating system refuses in this block into one `FileError`: "Cannot <verb>".
+
+    Without a path the error names the file that the system named. Also a decorator: functions that
+    people call have it, for what no block inside them expects.
+    """
     try:
         yield
-    except FileError:
+    except TenfoldError:
         raise
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
         fix = "Free some space or choose another folder" if full else None
         reason = error.strerror or str(error)
-        raise FileError("E902", f"Cannot {verb}", where=path, fix=fix, reason=reason) from error
+        where = error.filename if path is None else path
+        raise FileError("E902", f"Cannot {verb}", where=where, fix=fix, reason=reason) from error
 
 
 def cache_folder() -> Path:

@@ -1,7 +1,22 @@
 """Numbers and lists of names as people read them."""
 
 import math
+import re
 from collections.abc import Sequence
+
+CONTROLS = re.compile(r"[\0-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+"""What steers a terminal or turns a line around: C0 but for tab and line feed, DEL, C1, Unicode's
+separators of lines, and what embeds, overrides or isolates a direction of writing."""
+
+
+def escape_controls(text: str) -> str:
+    r"""The text with such characters as Python writes them in a string.
+
+    Example:
+      >>> print(escape_controls("\x1b]0;mine\x07"))
+      \x1b]0;mine\x07
+    """
+    return CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def shorten(names: Sequence[str], at_most: int = 20, separator: str = ", ") -> str:

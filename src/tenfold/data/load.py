@@ -17,6 +17,7 @@ from tenfold.data.sources import is_pixel_csv, read_images
 from tenfold.inputs.tables.read import is_table_name, is_text, read_frame, read_table
 
 
+@files.os_errors()
 def load(
     source: Any,
     *,

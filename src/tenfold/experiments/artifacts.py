@@ -117,6 +117,7 @@ def _times(data: Dataset, rows: RowNumbers) -> list[str]:
     return [str(time.astype("datetime64[D]" if days else "datetime64[m]")) for time in times]
 
 
+@files.os_errors()
 def rewrite_report(run: Run) -> Path:
     """Make `report.html` anew from what stands in the run folder; returns its path."""
     with files.locked(run.path, wait=False):

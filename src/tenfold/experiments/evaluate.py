@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tenfold.core import files
 from tenfold.core.errors import DataError
 from tenfold.core.progress import Listener
 from tenfold.data.dataset import Dataset, RowNumbers
@@ -14,6 +15,7 @@ from tenfold.experiments.run_data import check_same_data, data_of, split_of
 from tenfold.runs.record import Run
 
 
+@files.os_errors()
 def evaluate(
     run: Run | Path | str,
     data: str | Path | Dataset | None = None,
@@ -59,6 +61,7 @@ def load_for(
     return dataset
 
 
+@files.os_errors()
 def robustness(run: Run | Path | str, data: str | Path | Dataset | None = None) -> Robustness:
     """Measure a run's model on changed rows: moved, turned, noisy, or without a column.
 

@@ -1,13 +1,13 @@
 """From an empty run folder to a finished one: fitted, measured, reported."""
 
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from threading import Thread
 
 from tenfold import report
 from tenfold.build.problem import Problem
-from tenfold.core.errors import FileError
 from tenfold.core.progress import Listener, Listeners, OnEpochs, StageClock
 from tenfold.experiments.artifacts import write_evidence
 from tenfold.experiments.cross_validation import cross_validate
@@ -34,14 +34,15 @@ class Interrupted(KeyboardInterrupt):
         self.run = run
 
 
-def make_run(run: Run, problem: Problem, listener: Listener, clock: StageClock) -> None:
-    """Make a run, and whatever happens write down how it ended, and the seconds of the clock.
+@contextmanager
+def ending(run: Run, clock: StageClock) -> Iterator[None]:
+    """Whatever happens in this block write down how the run ended, and the seconds of the clock.
 
-    The clock is one of those that the listener tells. Ctrl-C becomes `Interrupted`.
+    Ctrl-C becomes `Interrupted`.
     """
     run.record.seconds = clock.seconds
     try:
-        _make(run, problem, listener)
+        yield
         clock.pause()
         clock.total()
         run.finish("finished")
@@ -52,13 +53,12 @@ def make_run(run: Run, problem: Problem, listener: Listener, clock: StageClock) 
         raise Interrupted(run) from None
     except BaseException as error:
         clock.pause()
-        run.record.error = str(error)
-        with suppress(FileError):  # a full disk must not hide what went wrong
-            run.finish("failed")
+        run.fail(str(error))
         raise
 
 
-def _make(run: Run, problem: Problem, listener: Listener) -> None:
+def make_run(run: Run, problem: Problem, listener: Listener) -> None:
+    """Fit, measure and report; the listener tells the clock of `ending`."""
     fit_run(run, problem, Listeners([OnEpochs(lambda *_: _import_ahead()), listener]))
     if problem.settings.folds:
         listener.stage("folds")

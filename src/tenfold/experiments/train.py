@@ -11,7 +11,7 @@ from tenfold.core.settings import Reading, Settings, resolve
 from tenfold.data.audit import audit_data
 from tenfold.data.dataset import Dataset
 from tenfold.experiments import run_data
-from tenfold.experiments.make_run import make_run
+from tenfold.experiments.make_run import ending, make_run
 from tenfold.learners import LEARNERS, check_learner, check_used
 from tenfold.runs.record import Run
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+@files.os_errors()
 def train(
     data: "str | Path | Dataset | pd.DataFrame" = "mnist",
     *,
@@ -85,12 +86,13 @@ def train(
     record = run_data.record_of(problem, asked)
     _check_ready(settings, clock)
     run = Run.create(out, f"{Path(dataset.name).resolve().stem}-{settings.learner}", record)
-    with files.locked(run.path, wait=False):
+    with ending(run, clock), files.locked(run.path, wait=False):
         files.write_document(run.path / "audit.json", audit)
-        make_run(run, problem, listener, clock)
+        make_run(run, problem, listener)
     return run
 
 
+@files.os_errors()
 def resume(
     run: Run | Path | str,
     data: str | Path | Dataset | None = None,
@@ -133,9 +135,12 @@ def resume(
             changed = {n: (v, now.get(n)) for n, v in record.versions.items() if now.get(n) != v}
             listener.warn(f"other versions than the run began with: {changed}: not bit-exact.")
         record.state, record.error, record.versions = "running", None, now
-        run.sweep()
-        run.save()
-        make_run(run, problem, listener, clock)
+        with ending(run, clock):
+            run.sweep()
+            run.save()
+            if run.audit is None:  # it failed before that was written
+                files.write_document(run.path / "audit.json", audit_data(dataset))
+            make_run(run, problem, listener)
     return run
 
 

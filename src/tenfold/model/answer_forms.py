@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from tenfold.core import files
 from tenfold.core.csv_cells import escape_formula
 from tenfold.core.errors import DataError, TenfoldError
@@ -13,6 +15,9 @@ from tenfold.inputs.pictures.decode import DEFAULT_OPTIONS, PictureOptions
 from tenfold.model.model import Model
 from tenfold.model.predictions import Answers, Prediction, Value
 from tenfold.model.readers import read_cells
+
+NO_NUMBER = "The model gives no number for this input"
+"""Of an answer that is NaN or infinite: JSON has no such number."""
 
 
 class Answer(NamedTuple):
@@ -50,8 +55,12 @@ def answer_files(
             yield Answer(str(path), 0, error=str(error), complete=False)
             continue
         complete = look(path, answers)
+        is_number = np.isfinite(answers.outputs[0]).reshape(len(answers), -1).all(axis=1)
         for row in range(len(answers)):
-            yield Answer(str(path), row, answers[row], complete=complete)
+            if is_number[row]:
+                yield Answer(str(path), row, answers[row], complete=complete)
+            else:
+                yield Answer(str(path), row, error=NO_NUMBER, complete=False)
 
 
 def as_json(answer: Answer, top: int | None = None) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """`Model`: a checked `model.onnx` that answers. The only way Tenfold predicts."""
 
 import hashlib
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,7 @@ class Model:
         self.sha256 = hashlib.sha256(content).hexdigest()
         self.n_bytes = len(content)
         self._session = _session(content, where)
+        self._where = where
 
     @classmethod
     def open(cls, path: Path | str) -> "Model":
@@ -67,7 +69,10 @@ class Model:
         with files.os_errors("open", path):
             if path.is_dir():
                 path = path / "model.onnx"
-            n_bytes = path.stat().st_size
+            status = path.stat()
+            if not stat.S_ISREG(status.st_mode):  # a pipe has no end, a device gives for ever
+                raise ModelError("E518", "Not a file", where=path, expected="a model file")
+            n_bytes = status.st_size
             if n_bytes > MAX_BYTES:
                 raise ModelError(
                     "E511",
@@ -97,6 +102,7 @@ class Model:
           DataError: Another shape or dtype, columns that are missing, or a kind of file that
             cannot be read.
           FormatError: A damaged file.
+          ModelError: The model fails on what it was asked, or does not keep its contract.
         """
         return self._answer(self.reader.read(inputs, options))
 
@@ -133,11 +139,21 @@ class Model:
 
     def _answer(self, batch: Batch) -> Answers:
         feeds = self.reader.feeds(batch.rows, self.contract.rows_at_once)
-        parts = [self._session.run(None, feed) for feed in feeds]
+        parts = [self._run(feed) for feed in feeds]
 
         def output(number: int, *shape: int) -> Floats:
-            none = np.empty((0, *shape), np.float32)
-            return np.concatenate([none, *(part[number] for part in parts)])
+            shapes = {part[number].shape[1:] for part in parts} | {shape}
+            n_rows = sum(len(part[number]) for part in parts)
+            if len(shapes) > 1 or n_rows != len(batch.rows):
+                raise ModelError(
+                    "E520",
+                    "The model breaks its contract",
+                    where=self._where,
+                    expected=f"an answer of shape {shape} to each of {len(batch.rows)} rows",
+                    n_answers=n_rows,
+                    shapes=sorted(shapes - {shape}),
+                )
+            return np.concatenate([np.empty((0, *shape), np.float32), *(p[number] for p in parts)])
 
         notes = tuple(batch.notes)
         if self.contract.task == "regression":
@@ -154,6 +170,16 @@ class Model:
             steps=batch.steps,
         )
 
+    def _run(self, feed: Any) -> list[Floats]:
+        try:
+            outputs: list[Floats] = self._session.run(None, feed)
+            return outputs
+        except Exception as error:  # onnxruntime's errors share no base but this
+            reason = str(error).splitlines()[0]
+            raise ModelError(
+                "E519", "The model failed on these rows", where=self._where, reason=reason
+            ) from error
+
     def __repr__(self) -> str:
         answer = f"{len(self.labels)} labels" if self.labels else "regression"
         return f"Model({self.contract.learner}, {self.reader.describe()}, {answer})"
@@ -166,7 +192,7 @@ def _session(content: bytes, where: object) -> Any:
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.log_severity_level = 3
+    options.log_severity_level = 4  # what it raises says the same
     try:
         return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's errors share no base but this

@@ -76,6 +76,7 @@ class Transcript:
         return f"Transcript({self.texts})"
 
 
+@files.os_errors()
 def transcribe(
     model: Model, picture: Path | str | NDArray[Any], options: PictureOptions = DEFAULT_OPTIONS
 ) -> Transcript:

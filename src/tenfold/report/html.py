@@ -31,6 +31,7 @@ def write_html(path: Path, package: str, template: str, **values: Any) -> None:
     files.write_text(path, render(package, template, css=css, **values))
 
 
+@files.os_errors()
 def write_report(run: Run) -> None:
     """Write `report.html` from what stands in the run folder."""
     evaluation, stored = run.evaluation, read_predictions(run)
@@ -65,6 +66,7 @@ def write_report(run: Run) -> None:
     )
 
 
+@files.os_errors()
 def write_comparison(first: Run, second: Run, comparison: Comparison, path: Path) -> None:
     """Write the comparison of two runs as one HTML file."""
     write_html(

@@ -3,7 +3,9 @@
 import html
 import io
 import re
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -296,6 +298,15 @@ def _figure(width: float, height: float, **options: Any) -> "Figure":
     return figure
 
 
+@contextmanager
+def _missing_glyphs() -> Iterator[None]:
+    """Labels may be of any script: a character that the font lacks is drawn as a box, unsaid."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph", UserWarning)
+        yield
+
+
+@_missing_glyphs()
 def lay_out(figure: "Figure", *, twice: bool = False) -> None:
     """Lay out a figure once and for all, so that saving it draws it once.
 
@@ -310,6 +321,7 @@ def lay_out(figure: "Figure", *, twice: bool = False) -> None:
         figure.set_layout_engine(None)  # "none" would keep a place for one, and the unseen drawing
 
 
+@_missing_glyphs()
 def save_plot(figure: "Figure", path: Path) -> None:
     lay_out(figure)
     with files.durable(path) as file:
@@ -317,6 +329,7 @@ def save_plot(figure: "Figure", path: Path) -> None:
         figure.savefig(file, format="png", metadata={"Software": None})
 
 
+@_missing_glyphs()
 def as_svg(figure: "Figure", title: str) -> str:
     """The figure as an element of a page, its ink in the page's colours.
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from tenfold.core import files
 from tenfold.inputs.pictures.decode import DEFAULT_OPTIONS, PictureOptions
 from tenfold.model.model import Model
 from tenfold.model.predictions import Answers
@@ -12,6 +13,7 @@ from tenfold.model.transcript import Transcript, transcribe
 from tenfold.runs.record import Run
 
 
+@files.os_errors()
 def predict(run: Run | Path | str, inputs: Any) -> Answers:
     """Answer one input or many with a run's model, or with a `model.onnx` by itself.
 
@@ -25,6 +27,7 @@ def predict(run: Run | Path | str, inputs: Any) -> Answers:
     return model.predict(inputs)
 
 
+@files.os_errors()
 def read(
     run: Run | Model | Path | str,
     picture: Path | str | NDArray[Any],

@@ -76,26 +76,38 @@ def _read_csv(path: Path) -> list[list[str]]:
     """The lines of a table of ours; what is damaged raises ValueError or csv.Error."""
     with files.os_errors("read", path):
         content = path.read_bytes()
-    return list(csv.reader(io.StringIO(content.decode("utf-8"), newline=""), strict=True))
+    usual = csv.field_size_limit(max(1 << 17, len(content)))  # cells of Parquet may be longer
+    try:
+        return list(csv.reader(io.StringIO(content.decode("utf-8"), newline=""), strict=True))
+    finally:
+        csv.field_size_limit(usual)
+
+
+def _is_there(path: Path) -> bool:
+    with files.os_errors("look for", path):
+        return path.is_file()
 
 
 def read_folds(path: Path) -> tuple[Fold, ...]:
     """The folds that `write_folds` wrote; none where there is no such file."""
-    if not path.is_file():
+    if not _is_there(path):
         return ()
-    head, *rows = _read_csv(path)
-    return tuple(
-        Fold(
-            fold=int(row[0]),
-            n_train=int(row[1]),
-            n_held_out=int(row[2]),
-            scores={
-                name: float(cell) if cell else None
-                for name, cell in zip(head[3:], row[3:], strict=True)
-            },
+    try:
+        head, *rows = _read_csv(path)
+        return tuple(
+            Fold(
+                fold=int(row[0]),
+                n_train=int(row[1]),
+                n_held_out=int(row[2]),
+                scores={
+                    name: float(cell) if cell else None
+                    for name, cell in zip(head[3:], row[3:], strict=True)
+                },
+            )
+            for row in rows
         )
-        for row in rows
-    )
+    except (ValueError, IndexError, csv.Error) as error:
+        raise RunError("E716", "Damaged folds", where=path, problem=str(error)) from error
 
 
 @dataclass(frozen=True, eq=False)
@@ -324,7 +336,7 @@ def write_test_rows(run: Run, keys: Sequence[str], x: Table) -> None:
 def read_test_rows(run: Run) -> tuple[list[str], dict[str, list[str]]]:
     """Names of the columns, and the cells of each key; empty where the run has none."""
     path = run.path / TEST_ROWS
-    if not path.is_file():
+    if not _is_there(path):
         return [], {}
     try:
         (_, *names), *lines = _unescaped(path)
@@ -336,11 +348,19 @@ def read_test_rows(run: Run) -> tuple[list[str], dict[str, list[str]]]:
 
 
 def example_inputs(folder: Path) -> list[dict[str, str]] | Path | None:
-    """A run's stored examples, as `Model.predict` takes them; None where there are none."""
-    if (folder / EXAMPLE_ROWS).exists():
-        names, *rows = _unescaped(folder / EXAMPLE_ROWS)
+    """A run's stored examples, as `Model.predict` takes them; None where there are none.
+
+    Raises:
+      RunError: The file of rows is damaged.
+    """
+    path = folder / EXAMPLE_ROWS
+    if not _is_there(path):
+        return folder / EXAMPLE_INPUTS if _is_there(folder / EXAMPLE_INPUTS) else None
+    try:
+        names, *rows = _unescaped(path)
         return [dict(zip(names, row, strict=True)) for row in rows]
-    return folder / EXAMPLE_INPUTS if (folder / EXAMPLE_INPUTS).exists() else None
+    except (ValueError, csv.Error) as error:
+        raise RunError("E717", "Damaged examples", where=path, problem=str(error)) from error
 
 
 def _unescaped(path: Path) -> list[list[str]]:
@@ -348,6 +368,7 @@ def _unescaped(path: Path) -> list[list[str]]:
     return [[unescape_formula(cell) for cell in row] for row in _read_csv(path)]
 
 
+@files.os_errors()
 def compare_runs(first: Run, second: Run) -> Comparison:
     """Compare two runs on the test rows that both have: neither was fitted to them.
 

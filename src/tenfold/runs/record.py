@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from tenfold.core import files, html_repr
 from tenfold.core.contract import Frozen
-from tenfold.core.errors import RunError
+from tenfold.core.errors import FileError, RunError
 from tenfold.core.records import Audit
 from tenfold.core.settings import Reading, Settings
 from tenfold.core.task import Task
@@ -165,8 +165,14 @@ class Run:
                 with suppress(FileExistsError):
                     path.mkdir()
                     break
+            files.sync_folder(out)
         run = cls(path, record)
-        run.save()
+        try:
+            run.save()
+        except FileError:
+            with suppress(OSError):
+                path.rmdir()  # a folder without run.json is no run
+            raise
         return run
 
     @classmethod
@@ -179,13 +185,13 @@ class Run:
         path = Path(path)
         file = path / "run.json"
         with files.os_errors("open", path):
-            exists = file.is_file()
-        if not exists:
+            content = file.read_bytes() if file.is_file() else None
+        if content is None:
             raise RunError(
                 "E708", "No run", where=path, expected="a folder that `tenfold train` made"
             )
         try:
-            return cls(path, Record.model_validate_json(file.read_bytes()))
+            return cls(path, Record.model_validate_json(content))
         except ValidationError as error:
             problem = error.errors()[0]["msg"]
             raise RunError("E710", "Damaged run.json", where=file, problem=problem) from error
@@ -207,8 +213,10 @@ class Run:
           RunError: The run was not evaluated, or the file is damaged.
         """
         file = self._existing("evaluation.json")
+        with files.os_errors("read", file):
+            content = file.read_bytes()
         try:
-            return read_evaluation(file.read_bytes())
+            return read_evaluation(content)
         except ValidationError as error:
             problem = error.errors()[0]["msg"]
             raise RunError("E711", "Damaged evaluation", where=file, problem=problem) from error
@@ -233,9 +241,9 @@ class Run:
 
     def _document(self, kind: type[Document], name: str) -> Document | None:
         path = self.path / name
-        if not path.is_file():
-            return None
         with files.os_errors("read", path):
+            if not path.is_file():
+                return None
             content = path.read_bytes()
         try:
             return kind.model_validate_json(content)
@@ -245,12 +253,22 @@ class Run:
 
     @property
     def history(self) -> list[dict[str, float | None]]:
-        """The rows of `history.csv`: one per finished epoch, None where a column is empty."""
-        text = self._existing("history.csv").read_text("utf-8")
-        return [
-            {name: float(value) if value else None for name, value in row.items()}
-            for row in csv.DictReader(io.StringIO(text))
-        ]
+        """The rows of `history.csv`: one per finished epoch, None where a column is empty.
+
+        Raises:
+          RunError: There is none, or the file is damaged.
+        """
+        path = self._existing("history.csv")
+        with files.os_errors("read", path):
+            content = path.read_bytes()
+        try:
+            head, *lines = csv.reader(io.StringIO(content.decode("utf-8"), newline=""), strict=True)
+            return [
+                {name: float(cell) if cell else None for name, cell in zip(head, line, strict=True)}
+                for line in lines
+            ]
+        except (ValueError, csv.Error) as error:
+            raise RunError("E715", "Damaged history", where=path, problem=str(error)) from error
 
     def save(self) -> None:
         files.write_document(self.path / "run.json", self.record)
@@ -258,8 +276,19 @@ class Run:
     def finish(self, state: Literal["finished", "interrupted", "failed", "stopped"]) -> None:
         """Write the final state with the digest of every file."""
         self.record.state = state
-        self.record.files = {name: files.sha256(self.path / name) for name in self._names()}
+        with files.os_errors("read", self.path):
+            self.record.files = {name: files.sha256(self.path / name) for name in self._names()}
         self.save()
+
+    def fail(self, why: str) -> None:
+        """Write that the run failed, as far as its folder can still be read and written."""
+        self.record.error = why
+        try:
+            self.finish("failed")
+        except FileError:
+            self.record.files = {}  # those that can be read are not known
+            with suppress(FileError):
+                self.save()
 
     def _names(self) -> list[str]:
         paths = (path for path in self.path.rglob("*") if path.is_file())
@@ -278,7 +307,9 @@ class Run:
 
     def _existing(self, name: str) -> Path:
         path = self.path / name
-        if not path.is_file():
+        with files.os_errors("look for", path):
+            exists = path.is_file()
+        if not exists:
             raise RunError(
                 "E709", f"The run has no {name}", where=self.path, state=self.record.state
             )

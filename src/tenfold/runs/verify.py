@@ -8,6 +8,7 @@ from tenfold.runs.csv_files import EXAMPLE_ANSWERS, STORED, example_inputs, read
 from tenfold.runs.record import Run
 
 
+@files.os_errors()
 def verify(path: Path | str) -> dict[str, int]:
     """Check a run folder: every file's digest against `run.json`, and the stored examples again.
 

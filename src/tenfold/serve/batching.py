@@ -43,8 +43,8 @@ INLINE_SECONDS = 0.004
 """A model whose batch of 32 is quicker is asked where the requests arrive: a thread costs more than
 that (0.45 ms of processor time a request against 0.2, measured), and no refusal waits for long."""
 
-Outcome = Prediction | Value | Exception | None
-"""None: the model's answer to this item is no number. An exception: the model failed."""
+Outcome = Prediction | Value | Exception
+"""An exception: the model failed on this item, or its answer is no number."""
 
 
 @dataclass(frozen=True)
@@ -183,4 +183,5 @@ class Batcher:
 
 def _checked(answers: Answers, n: int) -> list[Outcome]:
     good: Any = np.isfinite(answers.outputs[0]).reshape(len(answers), -1).all(axis=1)
-    return [answers[i] if good[i] else None for i in range(n)]
+    none = ModelError("E969", "The model gives no number for this input")
+    return [answers[i] if good[i] else none for i in range(n)]

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from tenfold.core.errors import DataError
 from tenfold.model.answer_forms import Answer, as_json
 from tenfold.runs.record import Run
 from tenfold.serve.admission import ReaderPool
@@ -17,12 +16,11 @@ from tenfold.serve.predict_request import (
     read_predict_request,
     read_some_picture,
 )
-from tenfold.serve.replies import HTTPError, Reply, json_reply
+from tenfold.serve.replies import Reply, json_reply
 
 INLINE_BYTES = 1 << 16
 """JSON and raw bodies up to this are read where they arrive: a thread costs more."""
 
-NO_ANSWER = DataError("E969", "The model gives no number for this input")
 FAILED = "The model failed on this input, which may be in order."
 
 
@@ -67,8 +65,6 @@ class Predictor:
             finally:
                 del failures, outcomes  # or the error would hold them, and they the error
         answers = list(_answers(request, outcomes))
-        if all(answer.error for answer in answers):
-            raise HTTPError.saying(request.errors[0] or NO_ANSWER)
         content = {
             "model": self.model.sha256,
             "predictions": [
@@ -106,11 +102,10 @@ class Predictor:
 def _answers(request: PredictRequest, outcomes: list[Outcome]) -> Iterator[Answer]:
     remaining = iter(outcomes)
     for row, error in enumerate(request.errors):
-        outcome = None if error else next(remaining)
-        if isinstance(outcome, Exception):
+        if error:
+            yield Answer(request.kind, row, error=str(error))
+        elif isinstance(outcome := next(remaining), Exception):
             yield Answer(request.kind, row, error=FAILED)
-        elif outcome is None:
-            yield Answer(request.kind, row, error=str(error or NO_ANSWER))
         else:
             if request.steps is not None:
                 outcome = outcome.with_steps(request.steps)

@@ -165,6 +165,7 @@ def page_text(run: Run, service: str | None = None) -> str:
     )
 
 
+@files.os_errors()
 def write_page(run: Run, path: Path) -> None:
     """Write the living network alone as one HTML file that needs nothing else."""
     files.write_text(path, page_text(run))

@@ -41,6 +41,7 @@ Stored = Mapping[str, NDArray[Any]]
 """The arrays of a graph by name."""
 
 
+@files.os_errors()
 def write_keras(model: Path, path: Path) -> str:
     """Write a `.keras` file that plain Keras loads and that answers like the model.
 

@@ -18,6 +18,7 @@ def companions(path: Path) -> tuple[Path, Path]:
     return path.with_suffix(".py"), path.with_suffix(".npz")
 
 
+@files.os_errors()
 def write_onnx(run: Path, path: Path) -> None:
     """Copy a run's `model.onnx` as `path`, and write `NAME.py` and `NAME.npz` beside it.
 

@@ -1,0 +1,85 @@
+"""The streams of the command line: what data say cannot steer a terminal."""
+
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout, suppress
+from typing import Any, TextIO, cast
+
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
+
+from tenfold.core.files import os_errors
+from tenfold.core.text import escape_controls
+
+
+class SafeStream:
+    """A stream of text that writes control characters as escapes; the rest is the stream's own.
+
+    A stream that cannot be written, but for a closed pipe, is a `FileError`, and is written to no
+    more.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self.plain = stream
+
+    @property
+    def rich_proxied_file(self) -> TextIO:
+        """Where Rich writes: its colours are no part of the data."""
+        return self.plain
+
+    def write(self, text: str) -> int:
+        with self._errors():
+            self.plain.write(escape_controls(text))
+        return len(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            self.write(line)
+
+    def flush(self) -> None:
+        with self._errors():
+            self.plain.flush()
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except BrokenPipeError:  # the reader has seen enough
+            raise
+        except OSError:
+            with suppress(OSError):  # or the interpreter tries once more at its end
+                os.dup2(os.open(os.devnull, os.O_WRONLY), self.plain.fileno())
+            with os_errors("write", str(self.plain.name)):
+                raise
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.plain, name)
+
+
+class SafeConsole(Console):
+    """Rich's console, which shows control characters in what it is given as escapes."""
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterable[Segment]:
+        for segment in super().render(renderable, options):
+            text = segment.text if segment.control else escape_controls(segment.text)
+            yield segment._replace(text=text)
+
+
+@contextmanager
+def safe_streams() -> Iterator[None]:
+    """Write to safe streams in this block."""
+    with ExitStack() as stack:
+        if sys.stdout is not None:
+            stack.enter_context(redirect_stdout(cast(TextIO, SafeStream(sys.stdout))))
+        if sys.stderr is not None:
+            stack.enter_context(redirect_stderr(cast(TextIO, SafeStream(sys.stderr))))
+        yield
+
+
+def output_for_programs() -> TextIO:
+    """Standard output; as it is, every character of the data, where it is no terminal."""
+    plain: TextIO = getattr(sys.stdout, "plain", sys.stdout)
+    return sys.stdout if plain.isatty() else plain
