@@ -254,7 +254,8 @@ def with_one_more_step(run: Run, operator: str, value: Any, **attributes: Any) -
     proto.graph.initializer.append(numpy_helper.from_array(np.asarray(value), "value"))
     step = helper.make_node(operator, ["before", "value"], ["probabilities"], **attributes)
     proto.graph.node.append(step)
-    return proto.SerializeToString()
+    content: bytes = proto.SerializeToString()
+    return content
 
 
 @pytest.mark.parametrize(

@@ -212,7 +212,7 @@ def test_an_answer_that_is_no_number_is_a_fault_of_the_service(
 
     def no_number(rows: Any) -> Any:
         answers = answer(rows)
-        answers.probabilities[:] = np.nan
+        answers.outputs[0][:] = np.nan
         return answers
 
     monkeypatch.setattr(model, "answer", no_number)

@@ -55,7 +55,7 @@ def answer_files(
             yield Answer(str(path), 0, error=str(error), complete=False)
             continue
         complete = look(path, answers)
-        is_number = np.isfinite(answers.outputs[0]).reshape(len(answers), -1).all(axis=1)
+        is_number: Any = np.isfinite(answers.outputs[0]).reshape(len(answers), -1).all(axis=1)
         for row in range(len(answers)):
             if is_number[row]:
                 yield Answer(str(path), row, answers[row], complete=complete)
