@@ -1,9 +1,6 @@
 """What a training or an evaluation came to, for a terminal."""
 
-import shutil
-import sys
-from pathlib import Path
-
+from tenfold.cli.terminal import program_name
 from tenfold.core.text import ordinal
 from tenfold.evaluation import AnyEvaluation
 from tenfold.experiments.cross_validation import fold_spread
@@ -52,10 +49,3 @@ def print_own(run: Run, evaluation: AnyEvaluation) -> None:
         return
     own = run.evaluation
     print(f"the run's own      {own.data}, {own.n:,} {own.part} rows: {own.headline}")
-
-
-def program_name() -> str:
-    """What the reader can type: the name when it is on the path, else as it was called."""
-    called = Path(sys.argv[0])
-    installed = shutil.which("tenfold")
-    return "tenfold" if installed and Path(installed).samefile(called) else str(called)

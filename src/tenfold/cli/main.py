@@ -15,13 +15,13 @@ import typer
 from typer.core import TyperGroup
 
 from tenfold.cli import options
-from tenfold.cli.card import print_card, print_own, print_scores, program_name
+from tenfold.cli.card import print_card, print_own, print_scores
 from tenfold.cli.data import data_app
 from tenfold.cli.doctor import examine
 from tenfold.cli.predict import predict_command, read_command
 from tenfold.cli.progress import TerminalListener
 from tenfold.cli.sweep import compare_command, sweep_command
-from tenfold.cli.terminal import safe_streams
+from tenfold.cli.terminal import program_name, safe_streams
 from tenfold.core.errors import BackendError, SettingsError, TenfoldError, did_you_mean
 from tenfold.core.files import check_new, os_errors
 from tenfold.core.settings import Reading

@@ -9,9 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from tenfold.cli import options
-from tenfold.cli.card import program_name
 from tenfold.cli.progress import TerminalSweepListener
-from tenfold.cli.terminal import SafeConsole
+from tenfold.cli.terminal import SafeConsole, program_name
 from tenfold.core.settings import Reading, Settings, flags_of
 from tenfold.core.text import in_unit, ordinal
 from tenfold.experiments.ray import RayCluster

@@ -1,9 +1,11 @@
-"""The streams of the command line: what data say cannot steer a terminal."""
+"""The terminal: the streams, on which data cannot steer it, and the name typed there."""
 
 import os
+import shutil
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout, suppress
+from pathlib import Path
 from typing import Any, TextIO, cast
 
 from rich.console import Console, ConsoleOptions, RenderableType
@@ -83,3 +85,10 @@ def output_for_programs() -> TextIO:
     """Standard output; as it is, every character of the data, where it is no terminal."""
     plain: TextIO = getattr(sys.stdout, "plain", sys.stdout)
     return sys.stdout if plain.isatty() else plain
+
+
+def program_name() -> str:
+    """What the reader can type: the name when it is on the path, else as it was called."""
+    called = Path(sys.argv[0])
+    installed = shutil.which("tenfold")
+    return "tenfold" if installed and Path(installed).samefile(called) else str(called)
