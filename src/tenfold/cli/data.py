@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
 from tenfold.cli import options
 from tenfold.cli.progress import PartsListener
-from tenfold.cli.terminal import SafeConsole
 from tenfold.core.files import check_new, free_name
 from tenfold.core.settings import Reading
 from tenfold.data import catalog
@@ -98,7 +98,7 @@ def fetch_command(
     """Fetch a dataset by name into the cache folder; the only command that uses the network."""
     from tenfold.data.catalog.download import fetch
 
-    console = SafeConsole(stderr=True, highlight=False)
+    console = Console(stderr=True, highlight=False)
     with console.status("Connecting") as status:
 
         def watch(url: str, n_bytes: int) -> None:

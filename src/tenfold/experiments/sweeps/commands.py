@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tenfold.core import files
 from tenfold.core.progress import Listener
 from tenfold.core.settings import Reading
 from tenfold.data.dataset import Dataset
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-@files.os_errors()
 def sweep(
     data: "str | Path | Dataset | pd.DataFrame" = "mnist",
     *,
@@ -66,7 +64,6 @@ def sweep(
     return _carry_out(sweep_plan(dataset, settings), dataset, out, workers, listener or Listener())
 
 
-@files.os_errors()
 def compare(
     data: "str | Path | Dataset | pd.DataFrame" = "mnist",
     *,
