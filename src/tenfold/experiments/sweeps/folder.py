@@ -95,6 +95,7 @@ class SweepFolder:
         files.write_document(self.path / f"{self.record.kind}.json", self.record)
 
 
+@files.os_errors()
 def find_folder(out: Path, stem: str, plan: Plan, data: DataRecord) -> SweepFolder | None:
     """The folder of equal work under `out`, named `stem-N`."""
     taken = sorted(out.glob(f"{glob.escape(stem)}-*"), key=lambda path: (len(path.name), path.name))
@@ -124,7 +125,7 @@ def hold_folder(out: Path, stem: str, plan: Plan, record: SweepRecord) -> Iterat
                 path.mkdir()
             folder = SweepFolder(path, record, plan)
             folder.save()
-    with files.locked(folder.path, wait=False):
+    with files.locked(folder.path, wait=False), files.os_errors():
         yield folder
 
 

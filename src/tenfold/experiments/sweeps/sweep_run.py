@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tenfold.build.problem import Problem
-from tenfold.core import files
 from tenfold.core.progress import Listener
 from tenfold.core.records import TrialResult
 from tenfold.evaluation import MEASURES, Floats, sign_flip_p
@@ -123,11 +122,10 @@ def running(
         versions=begun.versions,
     )
     stem = f"{Path(problem.data.name).resolve().stem}-{plan.kind}"
-    with files.os_errors():
-        before = find_folder(out, stem, plan, fresh.data)
+    before = find_folder(out, stem, plan, fresh.data)
     if before is None or before.record.state != "finished":
         executor.start(plan.learners, plan.n_trials)
-    with files.os_errors(), hold_folder(out, stem, plan, fresh) as folder:
+    with hold_folder(out, stem, plan, fresh) as folder:
         record = folder.record
         if record.versions != fresh.versions:
             changed = [n for n, v in fresh.versions.items() if record.versions.get(n) != v]
