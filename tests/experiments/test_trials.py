@@ -204,6 +204,10 @@ def test_shared_tables_keep_text_dates_and_gaps() -> None:
         assert found.info.reading == data.info.reading
         if data.info.previous is not None:
             np.testing.assert_array_equal(found.info.previous, data.info.previous[rows])
+        if data.info.timeline is not None:
+            expected = data.info.timeline[rows].as_array()
+            assert found.info.timeline is not None
+            np.testing.assert_array_equal(found.info.timeline.as_array(), expected)
 
 
 def test_shared_picture_folders_keep_what_they_know(few: Few) -> None:

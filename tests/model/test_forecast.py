@@ -82,3 +82,29 @@ def test_rows_without_order_have_nothing_to_forecast(tmp_path: Path) -> None:
     assert str(raised.value) == (
         "Nothing to forecast: learner='linear'. Expected a model of numbers trained with --time."
     )
+
+
+def test_each_series_has_its_own_forecast(tmp_path: Path) -> None:
+    shops = pd.DataFrame({"day": DAYS, "shop": "small", "temp": WALK})
+    large = pd.DataFrame({"day": DAYS[:-2], "shop": "large", "temp": WALK[:-2] * 10})
+    frame = pd.concat([shops, large])
+    run = trained(frame, tmp_path, time="day", series="shop", lags=12)
+    found = forecast(run.model, 3)
+    assert found.series == ("large",) * 3 + ("small",) * 3
+    assert found.times == (
+        "2020-08-26", "2020-08-27", "2020-08-28", "2020-08-28", "2020-08-29", "2020-08-30",
+    )  # fmt: skip
+    truth = 10 + 5 * np.sin(np.arange(N, N + 3) / 4)
+    assert np.abs(found.value[3:] - truth).max() < 3
+    assert np.abs(found.value[:3] / 10 - 10 - 5 * np.sin(np.arange(N - 2, N + 1) / 4)).max() < 3
+    width = (found.high - found.low)[[0, 3]]
+    assert width[0] > 3 * width[1]  # of each series by itself
+    row = run.model.predict(pd.DataFrame({"day": ["2020-08-28"], "shop": ["small"]}))
+    assert isinstance(row, Values) and row.value[0] == pytest.approx(found.value[3], rel=1e-5)
+
+
+def test_month_ends_stay_month_ends(tmp_path: Path) -> None:
+    ends = pd.date_range("2010-01-31", periods=120, freq="ME").strftime("%Y-%m-%d")
+    frame = pd.DataFrame({"month": ends, "temp": WALK[:120]})
+    found = forecast(trained(frame, tmp_path, time="month", lags=3).model, 3)
+    assert found.times == ("2020-01-31", "2020-02-29", "2020-03-31")

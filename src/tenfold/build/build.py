@@ -17,7 +17,7 @@ from tenfold.core.progress import Listener
 from tenfold.core.records import Epoch
 from tenfold.core.settings import Settings
 from tenfold.learners import LEARNERS, Checkpoints, Fitted, TrainingJob, fit_last_value
-from tenfold.model.forecast import half_widths
+from tenfold.model.forecast import with_half_widths
 from tenfold.model.model import Model
 
 
@@ -58,8 +58,7 @@ def fit_model(
     built = fit_prepared(prepared, settings, problem.positive, listener, checkpoints)
     contract = built.contract
     if contract.input.order is not None and not contract.labels:
-        widths = half_widths(Model(built.content), problem.data, problem.split.validation)
-        order = contract.input.order.model_copy(update={"half_widths": widths})
+        order = with_half_widths(Model(built.content), problem.data, problem.split.validation)
         accepted = contract.input.model_copy(update={"order": order})
         contract = contract.model_copy(update={"input": accepted})
         content = graph.with_contract(built.content, contract)

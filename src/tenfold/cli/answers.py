@@ -8,7 +8,7 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from itertools import zip_longest
+from itertools import chain, zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from rich.text import Text
 
 from tenfold.cli.terminal import SafeConsole, output_for_programs
-from tenfold.core.errors import TenfoldError
+from tenfold.core.errors import TenfoldError, printable
 from tenfold.inputs.pictures.decode import DEFAULT_OPTIONS, PictureOptions
 from tenfold.model.answer_forms import Answer, answer_files, csv_head, csv_row
 from tenfold.model.forecast import forecast
@@ -68,10 +68,11 @@ def drawn(write: Callable[[], Path]) -> Path | None:
 
 
 def forecast_answers(model: Model, steps: int) -> Iterator[Answer]:
-    """The next values of rows in the order of time; the input is the time."""
+    """The next values of rows in the order of time, series by series; the input is the time."""
     values = forecast(model, steps)
     for row, (time, value) in enumerate(zip(values.times, values, strict=True)):
-        yield Answer(time, row, value)
+        series = values.series[row] if values.series else None
+        yield Answer(time, row % steps, value, series=series)
 
 
 def print_json(model: Model, name: str, items: Iterable[tuple[Any, bool]]) -> bool:
@@ -89,11 +90,16 @@ def print_json(model: Model, name: str, items: Iterable[tuple[Any, bool]]) -> bo
 
 
 def print_csv(model: Model, answered: Iterator[Answer]) -> bool:
-    """Print a line per answer; cells that a spreadsheet would run are written harmlessly."""
+    """Print a line per answer; cells that a spreadsheet would run are written harmlessly.
+
+    Forecasts of several series have a last column `series`.
+    """
     writer = csv.writer(output_for_programs(), lineterminator="\n")
-    writer.writerow(csv_head(model.labels))
+    first = next(answered, None)
+    series = [] if first is None or first.series is None else ["series"]
+    writer.writerow([*csv_head(model.labels), *series])
     complete = True
-    for answer in answered:
+    for answer in chain([] if first is None else [first], answered):
         complete = complete and answer.complete
         writer.writerow(csv_row(answer, model.labels))
     return complete
@@ -108,7 +114,8 @@ def print_answers(model: Model, answered: Iterator[Answer], top: int | None, sho
         if answer.answer is None:
             print(f"tenfold: {answer.error}", file=sys.stderr)
             continue
-        line = f"{answer.input}:{answer.row}  {answer.answer.as_text()}"
+        name = "" if answer.series is None else f"{printable(answer.series)}  "
+        line = f"{name}{answer.input}:{answer.row}  {answer.answer.as_text()}"
         if isinstance(answer.answer, Prediction) and (number < MAX_DRAWN or show):
             console.print(line, style="bold", markup=False)
             _draw(console, answer.answer, top, show)

@@ -152,17 +152,41 @@ DATE_PARTS = ("year", "month", "day", "weekday", "hour", "year_sin", "year_cos")
 """What a date becomes: the last two place its day on the circle of the year."""
 
 
+Steps = Literal["even", "rows", "months", "business days"]
+"""How rows of a series follow each other, gaps aside; `rows` for uneven steps."""
+
+
+class SeriesEnd(Frozen):
+    """Where one of several series ends; the fields are those of `Order`.
+
+    Attributes:
+      name: Its cell in the column of series.
+    """
+
+    name: str
+    last: float
+    last_values: tuple[float | None, ...] = ()
+    half_widths: tuple[float, ...] = ()
+
+
 class Order(Frozen):
     """Rows in the order of time, and where a forecast starts.
 
     Attributes:
       time: The column of time.
       is_date: Its values are dates; else they are numbers.
-      step: Usual distance of two rows: seconds between dates, or a number.
+      step: Usual distance of two rows: seconds between dates, a number, or how many `months` or
+        `business days`.
       last: Time of the last known row: seconds since 1970, or a number.
       lags: How many earlier values of the target are columns of each row.
-      last_values: The last known values, as many as there are lags, oldest first.
+      last_values: The values 1, 2, ... steps up to the last known row, as many as there are lags,
+        oldest first; null where a step has none.
       half_widths: Half-width of the interval of a forecast 1, 2, ... steps ahead.
+      steps: What a step is. A lag is the value so many steps earlier; of `rows` so many rows.
+      day: Of `months` the day, the last one where a month has fewer; 0 is its last weekday.
+      date_format: How its dates are written, where the column itself is not learned from.
+      series: The column that tells several series apart; None for one series.
+      ends: Where each of them ends.
     """
 
     time: str
@@ -170,8 +194,26 @@ class Order(Frozen):
     step: float
     last: float
     lags: Annotated[int, Field(ge=0, le=10_000)] = 0
-    last_values: tuple[float, ...] = ()
+    last_values: tuple[float | None, ...] = ()
     half_widths: tuple[float, ...] = ()
+    steps: Steps = "even"
+    day: Annotated[int, Field(ge=0, le=31)] = 1
+    date_format: DateFormat = "ISO8601"
+    series: str | None = None
+    ends: tuple[SeriesEnd, ...] = ()
+
+    @model_serializer(mode="wrap")
+    def _without_later_fields(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        later = {} if self.series is not None else {"series": None, "ends": write(self)["ends"]}
+        return _without_defaults(write(self), steps="even", day=1, date_format="ISO8601", **later)
+
+    @property
+    def series_ends(self) -> tuple[SeriesEnd, ...]:
+        """The end of each series; of a single one without a name."""
+        if self.series is not None:
+            return self.ends
+        end = {"last": self.last, "last_values": self.last_values, "half_widths": self.half_widths}
+        return (SeriesEnd.model_validate({"name": "", **end}),)
 
     def lag_columns(self, target: str) -> tuple[str, ...]:
         """Names of the columns of earlier values: `Temp-1` is the value before."""

@@ -135,6 +135,11 @@ class Reading(Frozen):
         le=10_000,
         description="How many earlier values of the target become columns; 7 with --time.",
     )
+    series: Annotated[str | None, Flag("COLUMN")] = Field(
+        default=None,
+        description="The column that tells several series of one table apart, such as a shop: "
+        "earlier values and forecasts are made within each.",
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -155,6 +160,13 @@ class Reading(Frozen):
         if lags and before.data.get("time") is None:
             raise ValueError("a column of time that orders the rows: --time")
         return lags
+
+    @field_validator("series")
+    @classmethod
+    def _series_need_time(cls, series: str | None, before: ValidationInfo) -> str | None:
+        if series is not None and before.data.get("time") in (None, series):
+            raise ValueError("a column of time beside it that orders the rows: --time")
+        return series
 
 
 class Settings(Frozen):

@@ -191,13 +191,13 @@ def _giveaways(data: Dataset, accepted: TableInput, table: Table, rows: RowNumbe
     Scored on half of at most 5,000 rows: explained is (accuracy - majority) / (1 - majority), or
     R2. Numbers and dates are tried with a small tree. Of a category each level tells its usual
     answer, and a level that was not seen tells nothing: an order by the alphabet is not the
-    category's own. The earlier values and the time of ordered rows may know the answer; they are
-    left out.
+    category's own. The earlier values, the time and the series of ordered rows may know the answer;
+    they are left out.
     """
     order = accepted.order
     untried = {column.name for column in accepted.columns if column.kind == "text"}
     if order is not None:
-        untried |= {order.time, *order.lag_columns(accepted.target)}
+        untried |= {order.time, order.series or "", *order.lag_columns(accepted.target)}
     rows = np.random.default_rng(0).permutation(rows)[:MAX_TRIED]
     y = data.y[rows]
     n_most = np.unique(y, return_counts=True)[1].max(initial=0)

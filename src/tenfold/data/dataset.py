@@ -17,6 +17,7 @@ from tenfold.core.task import Classification, Regression, Task
 from tenfold.core.text import shorten
 from tenfold.data.disk_images import AnyImages, StoredImages
 from tenfold.data.duplicates import first_of_each
+from tenfold.data.timeline import Timeline
 from tenfold.inputs.tables.columns import Profile, Table
 
 RowNumbers = NDArray[np.int64]
@@ -37,18 +38,23 @@ class TableInfo:
       reading: How the file was asked to be read; reading it so again gives the same dataset.
       profiles: Every column of the file, those that are not used too.
       notes: What was found out about the file, and what was dropped from it, for a reader.
-      previous: For rows in the order of time the target's value one row before (n,).
+      timeline: Where rows in the order of time stand in it; None for others.
     """
 
     input: TableInput
     reading: Reading
     profiles: tuple[Profile, ...]
     notes: tuple[str, ...]
-    previous: NDArray[np.float64] | None = None
+    timeline: Timeline | None = None
+
+    @property
+    def previous(self) -> NDArray[np.float64] | None:
+        """For rows in the order of time the last value of the target before each (n,)."""
+        return None if self.timeline is None else self.timeline.previous
 
     def take(self, rows: RowNumbers) -> "TableInfo":
         """The same of these rows."""
-        return self if self.previous is None else replace(self, previous=self.previous[rows])
+        return self if self.timeline is None else replace(self, timeline=self.timeline[rows])
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,17 +1,15 @@
 """A table becomes a dataset: which column is the answer, what the others are, which rows count."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from tenfold.core.contract import Column, Contract, TableInput
+from tenfold.core.contract import Column, Contract, Order, TableInput
 from tenfold.core.errors import DataError
 from tenfold.core.settings import Reading
 from tenfold.data.dataset import Dataset, TableInfo
 from tenfold.data.targets import find_target, no_column, read_target, with_answers
-from tenfold.data.time_order import in_order, previous_values, with_lags
+from tenfold.data.time_order import DEFAULT_LAGS, in_order, with_lags
 from tenfold.inputs.tables.cells import Cells
 from tenfold.inputs.tables.columns import (
     FileStyle,
@@ -45,56 +43,58 @@ def table_dataset(
     reading = reading or Reading()
     model_input = like.input if like and like.input.kind == "table" else None
     name = model_input.target if model_input else find_target(cells, reading.target)
+    all_rows = cells
     cells, notes = with_answers(cells, name)
     kinds = _kinds(cells, name, reading) if model_input is None else {}
     style = FileStyle.of(cells, kinds)
-    order = None
+    ordered = None
     if reading.time is not None:
-        cells, order, kinds[reading.time], remarks = in_order(cells, reading, style, model_input)
-        notes += remarks
+        ordered = in_order(all_rows, cells, reading, style, model_input)
+        cells, kinds = ordered.cells, kinds | ordered.kinds
     target = read_target(cells, name, reading, style, like)
     y, labels = target.y, target.labels
     notes += target.notes
-    if order and labels:
-        order = order.model_copy(update={"lags": 0})  # labels have no earlier numbers
-    lagged = order.lag_columns(name) if order else ()
-    with_past = with_lags(cells, y, lagged)
+    used, lagged = np.arange(len(cells)), tuple[str, ...]()
+    if ordered is not None:
+        lags = _lags(ordered.order, reading, labels, model_input)
+        ordered, used = with_lags(ordered, y, lags, name, model_input)
+        cells, lagged = ordered.cells, ordered.order.lag_columns(name)
+        notes += ordered.notes
     if model_input is not None:
         contract, profiles = model_input, tuple[Profile, ...]()
-        table, remarks = read_rows(with_past, contract)
+        table, remarks = read_rows(cells, contract)
     else:
         kinds |= dict.fromkeys(lagged, "number")
-        columns, profiles, remarks = _columns(with_past, kinds, style, reading)
+        columns, profiles, remarks = _columns(cells, kinds, style, reading)
         contract = TableInput(
             columns=columns,
             target=name,
-            order=order and order.model_copy(update={"last_values": _last(y, order.lags)}),
+            order=None if ordered is None else ordered.order,
             target_decimal=target.decimal,
             encoding=reading.encoding,
         )
-        frame = with_past.frame
+        frame = cells.frame
         table = Table({column.name: parse(column, frame[column.name]) for column in columns})
     notes += remarks
-    first = order.lags if order else 0  # these rows have no earlier values
-    if first:
-        notes.append(f"{first} first rows only serve as earlier values of the others")
-    rows = slice(first, None)
-    if len(np.unique(y[rows])) < 2:
+    if len(used) < len(cells):
+        n_first = len(cells) - len(used)
+        notes.append(f"{n_first} first rows only serve as earlier values of the others")
+    if len(np.unique(y[used])) < 2:
         raise DataError(
             "E210",
             "A single answer",
             where=cells.name,
             expected="at least two different ones to tell apart",
-            answer=labels[y[first]] if labels and len(y[rows]) else y[rows][:1].tolist(),
+            answer=labels[y[used[0]]] if labels and len(used) else y[used][:1].tolist(),
         )
-    previous = previous_values(y, order)
-    info = TableInfo(contract, reading, profiles, (*cells.notes, *notes), previous)
+    timeline = None if ordered is None else ordered.timeline[used]
+    info = TableInfo(contract, reading, profiles, (*cells.notes, *notes), timeline)
     return Dataset(
         name=cells.name.rpartition(".")[0] or cells.name,
-        x=table[rows],
-        y=y[rows],
+        x=table[used],
+        y=y[used],
         labels=labels,
-        keys=[f"{cells.name}:{row}" for row in cells.frame.index[rows]],
+        keys=[f"{cells.name}:{row}" for row in cells.frame.index[used]],
         info=info,
         source=source,
     )
@@ -135,5 +135,10 @@ def _columns(
     return tuple(column for column, _ in described), profiles, remarks
 
 
-def _last(y: NDArray[Any], n: int) -> tuple[float, ...]:
-    return tuple(map(float, y[len(y) - n :]))
+def _lags(order: Order, reading: Reading, labels: tuple[str, ...], like: TableInput | None) -> int:
+    """How many earlier values are columns; labels have no earlier numbers."""
+    if labels:
+        return 0
+    if like is not None:
+        return order.lags
+    return DEFAULT_LAGS if reading.lags is None else reading.lags

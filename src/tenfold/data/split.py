@@ -1,7 +1,8 @@
 """`Split` and `split`: which rows of a dataset train, choose and test."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,8 @@ from tenfold.data.dataset import Dataset, RowNumbers
 
 DEFAULT_TEST_SIZE = 0.25
 """Share held out for testing where a dataset has no official test part."""
+
+SIDES: tuple[Literal["left"], Literal["right"]] = ("left", "right")
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +92,21 @@ def split(
 
 
 def _follow_in_time(data: Dataset) -> bool:
-    return data.info is not None and data.info.input.order is not None
+    return data.info is not None and data.info.timeline is not None
+
+
+def cut_in_time(data: Dataset, rows: RowNumbers, cuts: Sequence[int]) -> list[RowNumbers]:
+    """Rows in the order of time, cut near these positions so that no time is on two sides."""
+    assert data.info is not None and data.info.timeline is not None
+    times = data.info.timeline.times[rows]
+    at = []
+    for cut in cuts:
+        if 0 < cut < len(rows):
+            before, after = (int(np.searchsorted(times, times[cut], side)) for side in SIDES)
+            at_ends = {0, len(rows)}
+            cut = min({before, after} - at_ends or {before}, key=lambda n: abs(n - cut))
+        at.append(cut)
+    return np.split(rows, at)
 
 
 def hold_out(
@@ -102,7 +119,7 @@ def hold_out(
     `size` of 0, or where so few rows leave no whole one.
     """
     if _follow_in_time(data):
-        kept, held_out = np.split(rows, [len(rows) - round(len(rows) * size)])
+        kept, held_out = cut_in_time(data, rows, [len(rows) - round(len(rows) * size)])
         return kept, held_out
     rng = np.random.default_rng(seed)
     _, first, group_of, n_copies = np.unique(
@@ -122,10 +139,12 @@ def hold_out(
 def assign_folds(data: Dataset, rows: RowNumbers, folds: int, seed: int) -> RowNumbers:
     """A fold from 0 for each row (n,): stratified by answer, copies in one fold.
 
+    Rows in the order of time that are of one time are in one fold too.
+
     Raises:
       DataError: Fewer distinct rows than folds.
     """
-    groups, group_of = np.unique(data.group_of[rows], return_inverse=True)
+    groups, group_of = np.unique(_fold_groups(data)[rows], return_inverse=True)
     if not 2 <= folds <= len(groups):
         expected = f"2 to {len(groups)}, the number of distinct training rows"
         raise DataError(
@@ -137,6 +156,13 @@ def assign_folds(data: Dataset, rows: RowNumbers, folds: int, seed: int) -> RowN
     fold_of = np.empty(len(groups), np.int64)
     fold_of[by_answer] = np.arange(len(groups)) % folds
     return fold_of[group_of]
+
+
+def _fold_groups(data: Dataset) -> RowNumbers:
+    if data.info is None or data.info.timeline is None:
+        return data.group_of
+    _, first, group_of = np.unique(data.info.timeline.times, return_index=True, return_inverse=True)
+    return first[group_of]
 
 
 def _strata(data: Dataset) -> NDArray[np.int64]:

@@ -1,82 +1,163 @@
 """Rows in the order of time: sorted by it, and with earlier values of the target."""
 
-from collections.abc import Sequence
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tenfold.core.contract import Column, Order, TableInput
+from tenfold.core.contract import Column, ColumnKind, Order, SeriesEnd, TableInput
 from tenfold.core.errors import DataError
 from tenfold.core.settings import Reading
 from tenfold.data.targets import no_column
-from tenfold.inputs.tables.cells import Cells, float_text
-from tenfold.inputs.tables.columns import FileStyle, describe, parse
+from tenfold.data.timeline import (
+    Known,
+    Timeline,
+    find_steps,
+    seconds_of_step,
+    step_name,
+    steps_between,
+    time_texts,
+)
+from tenfold.inputs.tables.cells import Cells, float_text, is_missing
+from tenfold.inputs.tables.columns import FileStyle, describe, infer_kind, parse, parse_names
 from tenfold.inputs.tables.dates import are_numeric_dates
 from tenfold.inputs.tables.numbers import parse_numbers
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 DEFAULT_LAGS = 7
+
+FEW_REPEATS = 0.01
+"""Rows whose time stands before in the same series, at most, where lags are made: the hour that a
+clock is set back repeats, and shops of one file repeat every time."""
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Ordered:
+    """The rows that have an answer, in the order of time.
+
+    Attributes:
+      cells: The rows, sorted by time.
+      order: What their order is, lags and ends of series aside.
+      kinds: The kinds of the columns of time and series.
+      names: Name of each series.
+      timeline: Where each row stands; the target before it is not known yet.
+      notes: What a reader should know.
+    """
+
+    cells: Cells
+    order: Order
+    kinds: dict[str, str]
+    names: tuple[str, ...]
+    timeline: Timeline
+    notes: list[str]
+
+    @property
+    def repeated(self) -> Ints:
+        """The rows whose time stands in an earlier row of their series."""
+        pairs = np.stack([self.timeline.series, self.timeline.times], axis=1)
+        _, first = np.unique(pairs, axis=0, return_index=True)
+        return np.setdiff1d(np.arange(len(pairs)), first)
 
 
 def in_order(
-    cells: Cells, reading: Reading, style: FileStyle, like: TableInput | None = None
-) -> tuple[Cells, Order, str, list[str]]:
-    """The rows sorted by the column of time that is asked for, and what a reader should know of it.
+    cells: Cells,
+    answered: Cells,
+    reading: Reading,
+    style: FileStyle,
+    like: TableInput | None = None,
+) -> Ordered:
+    """The rows that are `answered` sorted by the column of time that is asked for.
 
-    Of a model to be measured (`like`) the column is read as its own was. Returned are the rows,
-    their order, the kind of the column of time, and the remarks.
+    Of a model to be measured (`like`) columns are read and steps are counted as its own were. All
+    rows of `cells` are counted: a lag is missing where the row before has no answer.
 
     Raises:
-      DataError: No such column, a row without its time, or more lags than rows allow.
+      DataError: No such column, a row without its time or series, or a single time.
     """
-    name = reading.time or ""
-    if name not in cells.frame.columns:
-        no_column(name, cells)
-    kind, notes = reading.columns.get(name), list[str]()
-    if kind is None:
-        column_cells = cells.frame[name]
-        are_numbers = not np.isnan(parse_numbers(column_cells)).any()
-        is_date = not are_numbers or are_numeric_dates("time", column_cells)
-        kind = "date" if is_date else "number"
-    if like is not None and like.order is not None and like.order.time == name:
-        column = _time_column(like, like.order)
+    time, order = reading.time or "", like.order if like is not None else None
+    series_column = reading.series if order is None else order.series
+    for name in (time, series_column):
+        if name is not None and name not in cells.frame.columns:
+            no_column(name, cells)
+    asked = reading.columns.get(time, "")
+    is_asked = asked.startswith(("date", "number"))
+    kind, notes = asked if is_asked else _time_kind(answered.frame[time]), list[str]()
+    if like is not None and order is not None and order.time == time:
+        column = _time_column(like, order)
     else:
-        column, notes = describe(name, kind, cells.frame[name], style)
-    times = _times(cells, column)
-    rows = np.argsort(times, kind="stable")
-    lags = DEFAULT_LAGS if reading.lags is None else reading.lags
-    if lags >= len(rows) // 2:
+        column, notes = describe(time, kind, answered.frame[time], style)
+    _times(answered, column)  # refuses rows without one; rows without an answer may lack it
+    times = _read_times(cells, column)
+    names = _series(cells, series_column, answered)
+    rows = np.flatnonzero(~np.isnan(times))
+    is_answered = cells.frame.index[rows].isin(answered.frame.index)
+    found, series = np.unique(names[rows], return_inverse=True)
+    times = times[rows]
+    if len(np.unique(times[is_answered])) < 2:
         raise DataError(
-            "E206",
-            "More lags than rows allow",
-            where=cells.name,
-            expected=f"less than half of the {len(rows)} rows",
-            lags=lags,
+            "E240", "All rows are of one time", where=cells.name, expected="two", column=time
         )
-    steps = np.diff(times[rows])
-    order = Order(
-        time=name,
-        is_date=column.kind == "date",
-        step=float(np.median(steps)),
-        last=float(times[rows[-1]]),
-        lags=lags,
+    if order is None:
+        is_learned = not asked or is_asked
+        order = Order(
+            time=time,
+            is_date=column.kind == "date",
+            last=float(times[is_answered].max()),
+            series=series_column,
+            date_format="ISO8601" if is_learned else column.date_format,
+            **find_steps(times, series, is_date=column.kind == "date"),
+        )
+    ends = np.full(len(found), -np.inf)
+    np.maximum.at(ends, series[is_answered], times[is_answered])
+    positions, in_steps = _positions(order, times, series, np.where(ends > -np.inf, ends, 0))
+    if not in_steps and like is None:
+        order = order.model_copy(update={"steps": "rows", "step": seconds_of_step(order)})
+    sorted_rows = np.flatnonzero(is_answered)
+    sorted_rows = sorted_rows[np.argsort(times[sorted_rows], kind="stable")]
+    timeline = Timeline(times, series, positions, np.full(len(times), np.nan))
+    kinds = {time: asked or kind}
+    if series_column is not None:
+        kinds[series_column] = reading.columns.get(series_column, "category")
+    return Ordered(
+        replace(answered, frame=cells.frame.iloc[rows[sorted_rows]]),
+        order,
+        kinds,
+        tuple(found.tolist()),
+        timeline[sorted_rows],
+        notes,
     )
-    return replace(cells, frame=cells.frame.iloc[rows]), order, kind, notes
+
+
+def _time_kind(cells: "pd.Series[str]") -> str:
+    are_numbers = not np.isnan(parse_numbers(cells)).any()
+    return "date" if not are_numbers or are_numeric_dates("time", cells) else "number"
 
 
 def _time_column(contract: TableInput, order: Order) -> Column:
     """The column of time as a model reads it."""
     used = [column for column in contract.columns if column.name == order.time]
-    return used[0] if used else Column(name=order.time, kind="date" if order.is_date else "number")
+    kind: ColumnKind = "date" if order.is_date else "number"
+    other = Column(name=order.time, kind=kind, date_format=order.date_format)
+    return used[0] if used else other
 
 
-def _times(cells: Cells, column: Column) -> NDArray[np.float64]:
-    """The time of each row: seconds since 1970, or a number."""
+def _read_times(cells: Cells, column: Column) -> Floats:
+    """The time of each row (n,): seconds since 1970, or a number; NaN where it has none."""
     values = parse(column, cells.frame[column.name])
-    times = values.astype(np.float64)
     if column.kind == "date":
-        times = np.where(np.isnat(values), np.nan, values.astype(np.int64).astype(float))
+        return np.where(np.isnat(values), np.nan, values.astype(np.int64).astype(float))
+    return values.astype(np.float64)
+
+
+def _times(cells: Cells, column: Column) -> Floats:
+    """The same; a row without its time is refused."""
+    times = _read_times(cells, column)
     if np.isnan(times).any():
         row = int(np.isnan(times).argmax())
         raise DataError(
@@ -91,67 +172,237 @@ def _times(cells: Cells, column: Column) -> NDArray[np.float64]:
     return times
 
 
+def _series(cells: Cells, column: str | None, needed: Cells | None = None) -> NDArray[np.object_]:
+    """The name of each row's series (n,); "" where there is one series alone."""
+    if column is None:
+        return np.full(len(cells), "", object)
+    needed = cells if needed is None else needed
+    missing = is_missing(needed.frame[column])
+    if missing.any():
+        raise DataError(
+            "E241",
+            "Not a series",
+            where=f"{cells.name}, row {needed.frame.index[int(missing.argmax())]}",
+            expected="its name in each row",
+            column=column,
+            n_rows=int(missing.sum()),
+        )
+    return parse_names(cells.frame[column]).to_numpy(object)
+
+
+def _positions(order: Order, times: Floats, series: Ints, starts: Floats) -> tuple[Ints, bool]:
+    """Steps of each row (n,) from the start of its series, and whether steps were counted.
+
+    Where rows are no whole steps apart, they are counted themselves, from 1 in each series.
+    """
+    steps = steps_between(order, starts[series], times)
+    if not np.isnan(steps).any():
+        return steps.astype(np.int64), True
+    rows = np.lexsort((times, series))
+    firsts = np.searchsorted(series[rows], series[rows])
+    positions = np.empty(len(rows), np.int64)
+    positions[rows] = np.arange(len(rows)) - firsts + 1
+    return positions, False
+
+
 def with_earlier_values(cells: Cells, contract: TableInput) -> tuple[Cells, list[str]]:
     """The rows of a model's input with their earlier values, and what a reader should know.
 
-    Earlier values that are no columns follow from the target of the rows before; before the first
-    row from the last values of the training data, where the rows go on right after them.
+    Earlier values that are no columns follow from the target of the other rows of their series,
+    and from the last values of the training data, where the rows go on after them. They are those
+    of so many steps before, as in training; of uneven rows those of so many rows before.
     """
     order, frame = contract.order, cells.frame
     lagged = () if order is None else order.lag_columns(contract.target)
     missing = [name for name in lagged if name not in frame.columns]
     if order is None or not missing:
         return cells, []
-    goes_on = False
-    if order.time in frame.columns:
-        times = _times(cells, _time_column(contract, order))
-        goes_on = 0 < times.min() - order.last <= 1.5 * order.step
-    if order.time not in frame.columns or not (goes_on or contract.target in frame.columns):
-        raise DataError(
-            "E208",
-            "Earlier values are not known",
-            where=cells.name,
-            expected=f"{order.time} and {contract.target}, from whose rows they follow",
-            fix="Or forecast instead: tenfold predict RUN --steps N",
-            columns=missing[:5],
-        )
+    unknown = DataError(
+        "E208",
+        "Earlier values are not known",
+        where=cells.name,
+        expected=f"{order.time} and {contract.target}, from whose rows they follow",
+        fix="Or forecast instead: tenfold predict RUN --steps N",
+        columns=missing[:5],
+    )
+    if not {order.time, order.series or order.time} <= set(frame.columns):
+        raise unknown
+    times = _times(cells, _time_column(contract, order))
+    names, series = np.unique(_series(cells, order.series), return_inverse=True)
+    firsts = np.full(len(names), np.inf)
+    np.minimum.at(firsts, series, times)
+    ends = {end.name: end for end in order.series_ends}
+    starts = [ends[name].last if name in ends else firsts[i] for i, name in enumerate(names)]
+    positions, in_steps = _positions(order, times, series, np.array(starts, float))
     target = np.full(len(cells), np.nan)
     if contract.target in frame.columns:
         target = parse_numbers(frame[contract.target], contract.target_decimal)
-    rows = np.argsort(times, kind="stable")
-    before = order.last_values if goes_on else [np.nan] * order.lags
-    series = np.concatenate([before, target[rows]])
-    columns = {}
-    for lag, name in enumerate(lagged, start=1):
-        values = np.empty(len(cells))
-        values[rows] = series[order.lags - lag : len(series) - lag]
-        columns[name] = values
-    unknown = np.flatnonzero(np.isnan(list(columns.values())).any(axis=0))
+    before: list[tuple[int, SeriesEnd]] = []
+    for i, name in enumerate(names):
+        gap = (firsts[i] - starts[i]) / (seconds_of_step(order) or 1)
+        if name in ends and gap > 0 and (in_steps or gap <= 1.5):
+            before.append((i, ends[name]))
+    history = np.arange(1 - order.lags, 1)
+    known = Known.of(
+        np.concatenate([*(np.full(order.lags, i) for i, _ in before), series]).astype(np.int64),
+        np.concatenate([*(history for _ in before), positions]),
+        np.concatenate([*(np.array(end.last_values, float) for _, end in before), target]),
+    )
+    columns = {name: known.at(series, positions - lag) for lag, name in enumerate(lagged, start=1)}
+    if contract.target not in frame.columns and np.isnan(list(columns.values())).all():
+        raise unknown
+    rows = np.flatnonzero(np.isnan(list(columns.values())).any(axis=0))
     notes = []
-    if unknown.size:
-        where = f"in {len(unknown)} rows, first row {unknown[0]} ({cells.name})"
+    if rows.size:
+        where = f"in {len(rows)} rows, first row {rows[0]} ({cells.name})"
         notes.append(f"earlier values not known, read as missing: {contract.target} {where}")
-    texts = {
-        name: [float_text(value) for value in values.tolist()]
-        for name, values in columns.items()
-        if name in missing
-    }
+    if not in_steps and order.steps != "rows":
+        notes.append(
+            f"{order.time}: not in steps of {step_name(order, 1)}, earlier values are those of the "
+            f"rows before ({cells.name})"
+        )
+    texts = {name: list(map(float_text, columns[name].tolist())) for name in missing}
     return replace(cells, frame=frame.assign(**texts)), notes
 
 
-def with_lags(cells: Cells, y: NDArray[Any], names: Sequence[str]) -> Cells:
-    """The cells with a column for each earlier value of the target; "" where there is none."""
-    if not names:
-        return cells
-    texts = [float_text(float(value)) for value in y]
-    frame = cells.frame.assign(
-        **{name: [""] * lag + texts[: len(texts) - lag] for lag, name in enumerate(names, start=1)}
+def with_lags(
+    ordered: Ordered, y: NDArray[Any], lags: int, target: str, like: TableInput | None
+) -> tuple[Ordered, Ints]:
+    """The rows with a column for each earlier value of the target, and which rows are to be used.
+
+    The first steps of a series only serve as earlier values of the others. A cell is "" where there
+    is no value so many steps before.
+
+    Raises:
+      DataError: More lags than rows allow, or several rows of one time.
+    """
+    line, cells, order = ordered.timeline, ordered.cells, ordered.order
+    typical = int(np.median(np.bincount(line.series)[np.unique(line.series)]))
+    if lags >= typical // 2:
+        raise DataError(
+            "E206",
+            "More lags than rows allow",
+            where=cells.name,
+            expected=f"less than half of the {typical} rows"
+            + (" of a series" if order.series else ""),
+            lags=lags,
+        )
+    notes = [*ordered.notes, *_remarks(ordered, lags, target, like)]
+    known = Known.of(line.series, line.positions, y)
+    if like is None:
+        order = _ended(ordered, lags, known)
+    texts = {
+        name: list(map(float_text, known.at(line.series, line.positions - lag).tolist()))
+        for lag, name in enumerate(order.lag_columns(target) if lags else (), start=1)
+    }
+    firsts = np.full(len(ordered.names), np.iinfo(np.int64).max)
+    np.minimum.at(firsts, line.series, line.positions)
+    used = np.flatnonzero(line.positions - firsts[line.series] >= lags)
+    cells = replace(cells, frame=cells.frame.assign(**texts))
+    line = replace(line, previous=_previous(line, y))
+    return replace(ordered, cells=cells, order=order, timeline=line, notes=notes), used
+
+
+def _ended(ordered: Ordered, lags: int, known: Known) -> Order:
+    """The order with its lags, and the last values of each series."""
+    line, order = ordered.timeline, ordered.order.model_copy(update={"lags": lags})
+    ends = []
+    for code, name in enumerate(ordered.names):
+        rows = np.flatnonzero(line.series == code)
+        if not rows.size:
+            continue
+        at = int(line.positions[rows].max()) + np.arange(1 - lags, 1)
+        values = known.at(np.full(lags, code), at).tolist()
+        ends.append(
+            SeriesEnd(
+                name=name,
+                last=float(line.times[rows].max()),
+                last_values=tuple(None if np.isnan(value) else value for value in values),
+            )
+        )
+    if order.series is not None:
+        return order.model_copy(update={"ends": tuple(ends)})
+    return order.model_copy(update={"last_values": ends[0].last_values})
+
+
+def _previous(line: Timeline, y: NDArray[Any]) -> Floats:
+    """See `Timeline.previous`; rows are in the order of time."""
+    rows = np.lexsort((line.times, line.series))
+    pairs = np.stack([line.series, line.times], axis=1)[rows]
+    _, first, group = np.unique(pairs, axis=0, return_index=True, return_inverse=True)
+    before = first[group] - 1  # the last row of an earlier time, in the order by series
+    is_known = (before >= 0) & (pairs[before, 0] == pairs[:, 0])
+    previous = np.empty(len(rows))
+    previous[rows] = np.where(is_known, y[rows][before], np.nan)
+    earlier = np.searchsorted(line.times, line.times)  # how many rows are of an earlier time
+    means = np.concatenate([[np.nan], np.cumsum(y) / np.arange(1, len(y) + 1)])[earlier]
+    return np.where(np.isnan(previous), means, previous)
+
+
+def _remarks(ordered: Ordered, lags: int, target: str, like: TableInput | None) -> list[str]:
+    """What a reader should know of steps, gaps, series and rows of one time."""
+    line, order, notes = ordered.timeline, ordered.order, list[str]()
+    if order.series is not None:
+        notes.append(f"{len(ordered.names)} series, one of each {order.series}")
+    repeated = ordered.repeated
+    if len(repeated):
+        _check_repeats(ordered, lags, target, like)
+        notes.append(
+            f"{order.time}: {len(repeated)} rows are of a time that another row has "
+            f"({time_texts(order, line.times[repeated[:1]])[0]})"
+            + (", the last one is its earlier value" if lags else "")
+        )
+    if not lags:
+        return notes
+    if order.steps == "rows":
+        notes.append(
+            f"{order.time}: uneven steps, usually {step_name(order, 1)}; earlier values are those "
+            "of the rows before"
+        )
+        return notes
+    keys = np.unique(np.stack([line.series, line.positions], axis=1), axis=0)
+    gaps = np.diff(keys[:, 1])[np.diff(keys[:, 0]) == 0] - 1
+    n_missing = int(np.maximum(gaps, 0).sum())
+    if n_missing:
+        notes.append(
+            f"{order.time}: {step_name(order, n_missing)} of {n_missing + len(keys):,} without a "
+            f"value, at most {int(gaps.max()):,} on end; they are missing as earlier values"
+        )
+    return notes
+
+
+def _check_repeats(ordered: Ordered, lags: int, target: str, like: TableInput | None) -> None:
+    """Refuse several rows of one time: which of their values is the earlier one?"""
+    line, order, cells = ordered.timeline, ordered.order, ordered.cells
+    rows = ordered.repeated
+    if like is not None or not lags or len(rows) <= FEW_REPEATS * len(cells):
+        return
+    other = _series_column(ordered, target) if order.series is None else None
+    fix = f"Say --series {other}, which tells them apart" if other else None
+    raise DataError(
+        "E242",
+        "Several rows of one time",
+        where=f"{cells.name}, row {cells.frame.index[rows[0]]}",
+        expected=f"one of each time {'in each series' if order.series else 'or --series COLUMN'}",
+        fix=fix or "Sum them up in one row of each time, or use no earlier values: --lags 0",
+        column=order.time,
+        value=time_texts(order, line.times[rows[:1]])[0],
+        n_rows=len(rows),
     )
-    return replace(cells, frame=frame)
 
 
-def previous_values(y: NDArray[Any], order: Order | None) -> NDArray[np.float64] | None:
-    """The target one row before each row (n,); None for rows without an order."""
-    if order is None:
-        return None
-    return np.concatenate([[np.nan], y[:-1]])[order.lags :]
+def _series_column(ordered: Ordered, target: str) -> str | None:
+    """The column of names or whole numbers with the fewest values that tells rows apart."""
+    frame, times = ordered.cells.frame, ordered.timeline.times
+    fitting: dict[str, int] = {}
+    for name in map(str, frame.columns):
+        values = frame[name]
+        n_values = values.nunique()
+        is_code = infer_kind(name, values) in ("category", "yes/no", "identifier", "number")
+        if name in (ordered.order.time, target) or not is_code or 3 * n_values > len(values):
+            continue
+        if values.str.contains(r"[.,]\d", regex=True).any() or is_missing(values).any():
+            continue
+        if not values.to_frame().assign(time=times).duplicated().any():
+            fitting[name] = n_values
+    return min(fitting, key=lambda name: fitting[name]) if fitting else None

@@ -12,6 +12,7 @@ from tenfold import report
 from tenfold.core import files
 from tenfold.data.dataset import Dataset, RowNumbers
 from tenfold.data.split import Split
+from tenfold.data.timeline import time_texts
 from tenfold.evaluation import MEASURES, AnyEvaluation, Subset
 from tenfold.evaluation.robustness import measure_robustness, nearly_seen
 from tenfold.model.model import Model
@@ -110,11 +111,10 @@ def _times(data: Dataset, rows: RowNumbers) -> list[str]:
     order = data.input.order if data.input.kind == "table" else None
     if order is None:
         return []
-    times = data.x.columns[order.time][rows]
-    if not order.is_date:
-        return [f"{time:g}" for time in times]
-    days = order.step % 86_400 == 0
-    return [str(time.astype("datetime64[D]" if days else "datetime64[m]")) for time in times]
+    timeline = data.info.timeline if data.info else None
+    if order is None or timeline is None:
+        return []
+    return time_texts(order, timeline.times[rows])
 
 
 @files.os_errors()

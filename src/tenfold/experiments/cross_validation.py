@@ -13,7 +13,7 @@ from tenfold.core.errors import DataError
 from tenfold.core.progress import Listener
 from tenfold.core.records import Fold
 from tenfold.data.dataset import Dataset, RowNumbers
-from tenfold.data.split import Split, assign_folds, hold_out
+from tenfold.data.split import Split, assign_folds, cut_in_time, hold_out
 from tenfold.experiments.artifacts import measure
 from tenfold.model.model import Model
 from tenfold.runs.record import Record
@@ -67,16 +67,18 @@ def fold_spread(folds: tuple[Fold, ...]) -> dict[str, tuple[float, float]]:
 def _turns(
     data: Dataset, rows: RowNumbers, n_folds: int, seed: int
 ) -> list[tuple[RowNumbers, RowNumbers]]:
-    if data.input.order is None:
+    if data.info is None or data.info.timeline is None:
         fold_of = assign_folds(data, rows, n_folds, seed)
         return [(rows[fold_of != fold], rows[fold_of == fold]) for fold in range(n_folds)]
-    if len(rows) < 2 * (n_folds + 1):
+    n_times = len(np.unique(data.info.timeline.times[rows]))
+    if n_times < 2 * (n_folds + 1):
         raise DataError(
             "E443",
             "Unusable number of folds",
             where=data.name,
-            expected=f"2 to {max(2, len(rows) // 2 - 1)}",
+            expected=f"2 to {max(2, n_times // 2 - 1)}",
             folds=n_folds,
         )
-    spans = np.array_split(rows, n_folds + 1)
+    sizes = [len(span) for span in np.array_split(rows, n_folds + 1)]
+    spans = cut_in_time(data, rows, np.cumsum(sizes)[:-1].tolist())
     return [(np.concatenate(spans[:i]), spans[i]) for i in range(1, n_folds + 1)]

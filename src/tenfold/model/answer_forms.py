@@ -26,6 +26,7 @@ class Answer(NamedTuple):
     Attributes:
       input: Where it came from: a file, or the part of a request.
       row: Its number there.
+      series: For a forecast of several series the name of the one that it is of.
       complete: Whether there is an answer, and its picture was written where one was asked for.
     """
 
@@ -34,6 +35,7 @@ class Answer(NamedTuple):
     answer: Prediction | Value | None = None
     error: str | None = None
     complete: bool = True
+    series: str | None = None
 
 
 def answer_files(
@@ -67,7 +69,8 @@ def as_json(answer: Answer, top: int | None = None) -> dict[str, Any]:
     """The promised form (docs/format.md); with `top` only so many labels, the best first."""
     if answer.answer is None:
         return {"input": answer.input, "error": answer.error}
-    return {"input": answer.input, "row": answer.row, **answer.answer.as_json(top)}
+    series = {} if answer.series is None else {"series": answer.series}
+    return {"input": answer.input, **series, "row": answer.row, **answer.answer.as_json(top)}
 
 
 def csv_head(labels: Sequence[str]) -> list[str]:
@@ -83,7 +86,8 @@ def csv_row(answer: Answer, labels: Sequence[str]) -> list[str]:
     else:
         row = [str(answer.row), *answer.answer.as_cells()]
     error = escape_formula(answer.error or "")
-    return [escape_formula(answer.input), *row[:4], error, *row[4:]]
+    series = [] if answer.series is None else [escape_formula(answer.series)]
+    return [escape_formula(answer.input), *row[:4], error, *row[4:], *series]
 
 
 def _answer_names(labels: Sequence[str]) -> list[str]:

@@ -1,5 +1,6 @@
 """Forecasts: several steps ahead, each from the answers before it, and how far they may be off."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,8 @@ from tenfold.core.conformal import conformal_half_width
 from tenfold.core.contract import Order, TableInput
 from tenfold.core.errors import DataError
 from tenfold.data.dataset import Dataset, RowNumbers
-from tenfold.inputs.tables.columns import Table
+from tenfold.data.timeline import FAR, Known, time_texts, times_after
+from tenfold.inputs.tables.columns import Table, parse
 from tenfold.model.model import Model
 from tenfold.model.predictions import Values
 
@@ -18,53 +20,87 @@ MEASURED_STEPS = 28
 
 
 def forecast(model: Model, steps: int) -> Values:
-    """Answer the next `steps` rows after the last known one.
+    """Answer the next `steps` rows after the last known one, of each series one after the other.
 
     Raises:
       DataError: No model of rows in the order of time, or one of columns whose future nobody knows.
     """
     contract, order = _ordered(model)
-    history = np.array([order.last_values], float)  # (1, lags)
-    times = order.last + order.step * np.arange(1, steps + 1, dtype=float)
-    values = _ahead(model, contract, order, history, times[None])[0]
-    measured = np.array(order.half_widths or [np.inf])
-    half = measured[np.minimum(np.arange(steps), len(measured) - 1)]
-    shown = [
-        str(np.datetime64(round(time), "s")) if order.is_date else f"{time:g}" for time in times
-    ]
-    if order.is_date and order.step % 86_400 == 0:
-        shown = [time[:10] for time in shown]
+    ends, counts = order.series_ends, np.arange(1, steps + 1)
+    history = np.array([end.last_values for end in ends], float)  # (n series, lags)
+    times = times_after(order, np.array([end.last for end in ends]), counts)
+    names = [end.name for end in ends]
+    values = _ahead(model, contract, history, times, names)
+    half = np.empty(values.shape)
+    for widths, end in zip(half, ends, strict=True):
+        measured = np.array(end.half_widths or order.half_widths or [np.inf])
+        widths[:] = measured[np.minimum(counts - 1, len(measured) - 1)]
     return Values(
-        values.astype(np.float32),
-        (values - half).astype(np.float32),
-        (values + half).astype(np.float32),
-        times=tuple(shown),
+        values.ravel().astype(np.float32),
+        (values - half).ravel().astype(np.float32),
+        (values + half).ravel().astype(np.float32),
+        times=tuple(time_texts(order, times.ravel())),
+        series=tuple(np.repeat(names, steps).tolist()) if order.series is not None else (),
     )
 
 
-def half_widths(model: Model, data: Dataset, rows: RowNumbers) -> tuple[float, ...]:
-    """Half-width of the 90% interval 1, 2, ... steps ahead, from forecasts that start at each row.
+def with_half_widths(model: Model, data: Dataset, rows: RowNumbers) -> Order | None:
+    """The order of a model with half-widths of 90% intervals 1, 2, ... steps ahead.
 
-    Empty where the future of a column is not known: then there is no forecast either.
+    They come from forecasts that start at each of the rows, which the model was not fitted to; of
+    each series by itself where it has enough of them. None are given where the future of a column
+    is not known: then there is no forecast either.
     """
+    accepted = model.contract.input
+    timeline = data.info.timeline if data.info else None
     try:
         contract, order = _ordered(model)
     except DataError:
-        return ()
-    lags = max(order.lags, 1)
-    steps = min(MEASURED_STEPS, max(1, len(rows) // 4))
-    starts = rows[(rows >= lags) & (rows + steps <= rows[-1] + 1)]
-    if len(starts) < 9:  # no finite width can be promised at 90%
-        return ()
-    history = data.y[starts[:, None] - np.arange(order.lags, 0, -1)]
-    ahead = starts[:, None] + np.arange(steps)
-    times = data.x.columns[order.time][ahead]
-    times = times.view(np.int64) if order.is_date else times
-    values = _ahead(model, contract, order, history, times.astype(float))
-    widths = [
-        conformal_half_width(data.y[ahead[:, step]], values[:, step]) for step in range(steps)
-    ]
-    return tuple(np.maximum.accumulate(widths).tolist())
+        return accepted.order
+    if timeline is None or not len(rows):
+        return order
+    line, held_out = timeline, timeline[rows]
+    n_series = int(line.series.max()) + 1
+    firsts, lasts = np.full(n_series, FAR), np.full(n_series, -FAR)
+    np.minimum.at(firsts, line.series, line.positions)
+    np.maximum.at(lasts, held_out.series, held_out.positions)
+    n_rows = np.median([n for n in np.bincount(held_out.series) if n])
+    steps = min(MEASURED_STEPS, max(1, int(n_rows) // 4))
+    has_past = held_out.positions - firsts[held_out.series] >= max(order.lags, 1)
+    has_future = held_out.positions + steps - 1 <= lasts[held_out.series]
+    starts = held_out[has_past & has_future]
+    series, positions = starts.series[:, None], starts.positions[:, None]
+    known = Known.of(line.series, line.positions, data.y)
+    history = known.at(series, positions - np.arange(order.lags, 0, -1))
+    ahead = positions + np.arange(steps)
+    times = Known.of(line.series, line.positions, line.times).at(series, ahead)
+    by_calendar = times_after(order, starts.times, np.arange(steps))
+    times = np.where(np.isnan(times), by_calendar, times)
+    names = [order.series_ends[code].name for code in starts.series]
+    if not _are_enough(starts.times):
+        return order
+    errors = known.at(series, ahead) - _ahead(model, contract, history, times, names)
+    ends = tuple(
+        end.model_copy(update={"half_widths": _widths(errors[starts.series == code])})
+        for code, end in enumerate(order.ends)
+    )
+    return order.model_copy(update={"half_widths": _widths(errors), "ends": ends})
+
+
+def _are_enough(errors: NDArray[np.float64]) -> bool:
+    """Whether a finite width can be promised at 90%."""
+    return len(errors) >= 9
+
+
+def _widths(errors: NDArray[np.float64]) -> tuple[float, ...]:
+    """Half-width of each step from errors (n, steps), NaN where the truth is not known."""
+    widths = []
+    for of_step in errors.T:
+        known = of_step[~np.isnan(of_step)]
+        if not _are_enough(known):
+            break
+        widths.append(conformal_half_width(known, np.zeros(len(known))))
+    return tuple(np.maximum.accumulate(widths).tolist()) if widths else ()
 
 
 def _ordered(model: Model) -> tuple[TableInput, Order]:
@@ -77,7 +113,7 @@ def _ordered(model: Model) -> tuple[TableInput, Order]:
             expected="a model of numbers trained with --time",
             learner=model.contract.learner,
         )
-    from_the_past = {order.time, *order.lag_columns(contract.target)}
+    from_the_past = {order.time, order.series, *order.lag_columns(contract.target)}
     unknown = [column.name for column in contract.columns if column.name not in from_the_past]
     if unknown:
         raise DataError(
@@ -93,20 +129,31 @@ def _ordered(model: Model) -> tuple[TableInput, Order]:
 def _ahead(
     model: Model,
     contract: TableInput,
-    order: Order,
     history: NDArray[np.float64],
-    times: NDArray[Any],
+    times: NDArray[np.float64],
+    names: Sequence[str],
 ) -> NDArray[np.float64]:
-    """Values (n, steps) at `times` (n, steps) from earlier values (n, lags), oldest first."""
+    """Values (n, steps) at `times` (n, steps) from earlier values (n, lags), oldest first.
+
+    `names` (n,) are those of their series.
+    """
+    import pandas as pd
+
+    order = contract.order
+    assert order is not None
     values = np.empty(times.shape)
-    names = {column.name for column in contract.columns}
+    used = {column.name: column for column in contract.columns}
+    fixed = {}
+    if order.series in used:
+        fixed[order.series] = parse(used[order.series], pd.Series(names, dtype=str))
     for step in range(times.shape[1]):
-        columns: dict[str, NDArray[Any]] = {}
-        if order.time in names:
+        columns: dict[str, NDArray[Any]] = dict(fixed)
+        if order.time in used:
             now = times[:, step]
             columns[order.time] = now.round().astype("datetime64[s]") if order.is_date else now
         for lag, name in enumerate(order.lag_columns(contract.target), start=1):
             columns[name] = history[:, -lag]
         values[:, step] = model.answer(Table(columns)).outputs[0]
         history = np.concatenate([history, values[:, step : step + 1]], axis=1)
+        history = history[:, -max(order.lags, 1) :]
     return values

@@ -255,6 +255,7 @@ class Values(Sequence[Value]):
       value, low, high: float32 (n,).
       notes: What a reader should know about the inputs.
       times: For a forecast the time of each step.
+      series: For a forecast of several series the name of the one that each step is of.
     """
 
     value: Floats
@@ -262,6 +263,7 @@ class Values(Sequence[Value]):
     high: Floats
     notes: tuple[str, ...] = ()
     times: tuple[str, ...] = ()
+    series: tuple[str, ...] = ()
 
     @property
     def outputs(self) -> tuple[Floats, ...]:
@@ -287,9 +289,8 @@ class Values(Sequence[Value]):
     def __getitem__(self, index: slice) -> "Values": ...
     def __getitem__(self, index: int | slice) -> "Value | Values":
         if isinstance(index, slice):
-            return Values(
-                self.value[index], self.low[index], self.high[index], self.notes, self.times[index]
-            )
+            arrays = self.value[index], self.low[index], self.high[index]
+            return Values(*arrays, self.notes, self.times[index], self.series[index])
         return Value(float(self.value[index]), float(self.low[index]), float(self.high[index]))
 
     def __repr__(self) -> str:

@@ -187,7 +187,8 @@ class TableReader:
         order = self.accepted.order
         wanted = () if order else self.accepted.names
         errors = [row_error(item, wanted, max_characters) for item in items]
-        names = {*self.accepted.names, self.accepted.target, *([order.time] if order else ())}
+        names = {*self.accepted.names, self.accepted.target}
+        names |= {order.time, order.series or order.time} if order else set()
         names |= unknown_columns(items, names)
         good = [
             {name: value for name, value in item.items() if name in names}

@@ -19,6 +19,7 @@ from tenfold.core.settings import Reading
 from tenfold.data import disk_images
 from tenfold.data.dataset import Dataset, PictureInfo, TableInfo
 from tenfold.data.split import Split
+from tenfold.data.timeline import Timeline
 from tenfold.inputs.tables.columns import Profile, Table
 
 MANIFEST = "data.json"
@@ -58,8 +59,8 @@ def share(data: Dataset, split: Split, folder: Path) -> str:
     disk_images.save(folder / "y.npy", shared.y)
     _write_texts(folder / "keys.json", list(shared.keys))
     info, pictures = shared.info, shared.pictures
-    if info is not None and info.previous is not None:
-        disk_images.save(folder / "previous.npy", info.previous)
+    if info is not None and info.timeline is not None:
+        disk_images.save(folder / "timeline.npy", info.timeline.as_array())
     if pictures is not None:
         disk_images.save(folder / "same_as.npy", pictures.same_as)
     manifest = _Manifest(
@@ -112,13 +113,13 @@ def _dataset(manifest: _Manifest, folder: Path) -> Dataset:
     else:
         x = Table(_read_columns(manifest, folder))
     if manifest.input is not None and manifest.reading is not None:
-        previous = folder / "previous.npy"
+        timeline = folder / "timeline.npy"
         info = TableInfo(
             manifest.input,
             manifest.reading,
             manifest.profiles,
             manifest.notes,
-            _read_array(previous) if previous.exists() else None,
+            Timeline.of_array(_read_array(timeline)) if timeline.exists() else None,
         )
     if manifest.pictures is not None:
         same_as = _read_array(folder / "same_as.npy")

@@ -1,0 +1,243 @@
+"""Rows on a line of time: what a step is, how many steps lie between rows, and what follows."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from tenfold.core.contract import Order
+from tenfold.core.text import in_unit
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+DAY = 86_400
+
+USUAL = 0.5
+"""A step is usual that is at least this share of all steps."""
+
+JITTER = 0.05
+"""Rows may lie this share of a step beside it, as days of 23 and 25 hours and sensors do."""
+
+FAR = 2**40
+"""Steps between two rows, at most."""
+
+FEWEST_MONTHS, FEWEST_DAYS = 6, 8
+"""Rows from which on dates are months although their days differ, or business days."""
+
+SECONDS = {"months": 30.44 * DAY, "business days": 1.4 * DAY}
+
+
+@dataclass(frozen=True, eq=False)
+class Timeline:
+    """Where rows stand in time; each array is (n,).
+
+    Attributes:
+      times: Seconds since 1970, or a number.
+      series: Which series a row is of, from 0.
+      positions: Steps from some row of its series.
+      previous: The last value of the target at an earlier time of its series; before there is one
+        the mean of all earlier values; NaN at the very first time, and for labels the code before.
+    """
+
+    times: Floats
+    series: Ints
+    positions: Ints
+    previous: Floats
+
+    def __getitem__(self, rows: Any) -> "Timeline":
+        return Timeline(
+            self.times[rows], self.series[rows], self.positions[rows], self.previous[rows]
+        )
+
+    def as_array(self) -> Floats:
+        """All of it in columns (n, 4), to be written."""
+        return np.stack([self.times, self.series, self.positions, self.previous], axis=1)
+
+    @classmethod
+    def of_array(cls, columns: Floats) -> "Timeline":
+        """What `as_array` gave."""
+        times, series, positions, previous = np.ascontiguousarray(columns.T)
+        return cls(times, series.astype(np.int64), positions.astype(np.int64), previous)
+
+
+@dataclass(frozen=True, eq=False)
+class Known:
+    """Values by series and position; of two at one position the later row counts."""
+
+    keys: Ints
+    values: Floats
+
+    @classmethod
+    def of(cls, series: Ints, positions: Ints, values: ArrayLike) -> "Known":
+        """Of rows, each array (n,)."""
+        keys = _keys(series, positions)
+        rows = np.argsort(keys, kind="stable")
+        return cls(keys[rows], np.asarray(values, np.float64)[rows])
+
+    def at(self, series: Ints, positions: Ints) -> Floats:
+        """The values there, in the shape that both have together; NaN where there is none."""
+        keys = _keys(series, positions)
+        place = np.searchsorted(self.keys, keys, side="right") - 1
+        is_known = (place >= 0) & (self.keys[place] == keys)
+        return np.where(is_known, self.values[place], np.nan)
+
+
+def _keys(series: Ints, positions: Ints) -> Ints:
+    return (series << 42) + positions + 2 * FAR
+
+
+def find_steps(times: Floats, series: Ints, *, is_date: bool) -> dict[str, Any]:
+    """What a step of these rows is: the fields `steps`, `step` and `day` of their `Order`.
+
+    Months are rows of which no month has two; the same day of month, the month's last day and its
+    last weekday are kept. Days without any Saturday or Sunday are business days. Other steps are
+    even where all rows lie on multiples of the usual one; all else are `rows`.
+    """
+    pairs = np.unique(np.stack([series, times], axis=1), axis=0)
+    codes, ordered = pairs[:, 0].astype(np.int64), pairs[:, 1]
+    follows = np.diff(codes) == 0
+    steps = np.diff(ordered)[follows]
+    usual = float(np.median(steps)) if len(steps) else 0.0
+    even: dict[str, Any] = {"steps": "even", "step": usual}
+    if usual <= 0:
+        return even
+    monthly = _months_between(ordered, follows) if is_date else None
+    if monthly is not None and "day" in monthly:
+        return monthly
+    if (np.abs(steps / usual - 1) <= JITTER).all():
+        return even
+    if monthly is not None and len(steps) >= FEWEST_MONTHS:
+        return monthly | {"day": _usual_day(ordered)}
+    if is_date and usual == DAY and len(steps) >= FEWEST_DAYS:
+        days = np.diff(_business_days(ordered))[follows]
+        if np.is_busday(_dates(ordered)).all() and _are_usual(days):
+            return {"steps": "business days", "step": 1.0}
+    starts = ordered[np.searchsorted(codes, codes, side="right") - 1]
+    counts = steps_between(Order(time="", is_date=is_date, last=0, **even), starts, ordered)
+    are_usual = (np.round(steps / usual) == 1).mean() >= USUAL
+    return even if are_usual and not np.isnan(counts).any() else {"steps": "rows", "step": usual}
+
+
+def _months_between(times: Floats, follows: NDArray[np.bool_]) -> dict[str, Any] | None:
+    """How many months a step is, and the day where all rows have it; None: no months."""
+    months = np.diff(_months(times))[follows]
+    if len(months) < 2 or not _are_usual(months):
+        return None
+    found: dict[str, Any] = {"steps": "months", "step": float(np.median(months))}
+    days, lengths = _day_of_month(times)
+    day = 31 if (days == lengths).all() else int(days.max())
+    return found | ({"day": day} if (days == np.minimum(day, lengths)).all() else {})
+
+
+def _usual_day(times: Floats) -> int:
+    """The day of a month as `Order.day` has it, of dates whose days differ."""
+    if (_dates(times) == _last_weekday(times)).all():
+        return 0
+    return round(float(np.median(_day_of_month(times)[0])))
+
+
+def _are_usual(counts: NDArray[Any]) -> bool:
+    """Whether whole numbers of a step are all multiples of the usual one, which is common."""
+    usual = np.median(counts)
+    if counts.min() < 1 or (counts % usual).any():
+        return False
+    return bool((counts == usual).mean() >= USUAL)
+
+
+def steps_between(order: Order, starts: Floats, times: Floats) -> Floats:
+    """Whole steps from `starts` to `times`, each (n,); NaN where there is no whole number of them.
+
+    Of `rows` they are not known from the times alone: all are NaN.
+    """
+    if order.steps == "months":
+        steps = (_months(times) - _months(starts)) / order.step
+    elif order.steps == "business days":
+        steps = np.asarray(_business_days(times) - _business_days(starts), float) / order.step
+        steps[~np.is_busday(_dates(times))] = np.nan
+    elif order.steps == "rows" or order.step <= 0:
+        return np.full(len(times), np.nan)
+    else:
+        steps = (times - starts) / order.step
+    whole = np.round(steps)
+    is_whole = (np.abs(steps - whole) <= JITTER) & (np.abs(whole) < FAR)
+    return np.where(is_whole, whole, np.nan)
+
+
+def times_after(order: Order, starts: Floats, counts: NDArray[np.integer[Any]]) -> Floats:
+    """The times (n, k) so many steps `counts` (k,) after `starts` (n,)."""
+    if order.steps in ("even", "rows"):
+        after: Floats = starts[:, None] + order.step * counts.astype(float)
+        return after
+    dates = _dates(starts)
+    clock = starts - dates.astype(np.int64) * DAY
+    n_steps = (counts * int(order.step)).astype(np.int64)
+    if order.steps == "business days":
+        days = np.busday_offset(dates[:, None], n_steps, roll="backward")
+    else:
+        months = dates.astype("datetime64[M]")[:, None] + n_steps
+        first = months.astype("datetime64[D]")
+        last = (months + 1).astype("datetime64[D]") - 1
+        days = np.minimum(first + max(order.day - 1, 0), last)
+        if order.day == 0:
+            days = np.busday_offset(last, 0, roll="backward")
+    return days.astype(np.int64) * DAY + clock[:, None]
+
+
+def seconds_of_step(order: Order) -> float:
+    """How long a step is: seconds, or the number that it is."""
+    return order.step * SECONDS.get(order.steps, 1)
+
+
+def step_name(order: Order, n: int) -> str:
+    """So many steps in words: `3 business days`, `1 step of 600 s`."""
+    plural = "" if n == 1 else "s"
+    if order.steps in SECONDS and order.step == 1:
+        return f"{n:,} {order.steps[:-1]}{plural}"
+    if order.steps == "months":
+        name = {3: "quarter", 12: "year"}.get(int(order.step))
+        return f"{n:,} {name}{plural}" if name else f"{n:,} step{plural} of {order.step:g} months"
+    for seconds, name in ((DAY * 7, "week"), (DAY, "day"), (3600, "hour"), (60, "minute")):
+        if order.is_date and order.step == seconds:
+            return f"{n:,} {name}{plural}"
+    unit = " s" if order.is_date else ""
+    return f"{n:,} step{plural} of {in_unit(order.step)}{unit}"
+
+
+def time_texts(order: Order, times: Sequence[float] | Floats) -> list[str]:
+    """Times as they are written: days where all are at midnight."""
+    numbers = np.asarray(times, float)
+    if not order.is_date:
+        return [f"{time:.15g}" for time in numbers]
+    seconds = numbers.round().astype("datetime64[s]")
+    are_days = not (numbers % DAY).any()
+    return [str(time)[:10] if are_days else str(time) for time in seconds]
+
+
+def _dates(times: Floats) -> NDArray[np.datetime64]:
+    dates: NDArray[np.datetime64] = times.round().astype("datetime64[s]").astype("datetime64[D]")
+    return dates
+
+
+def _months(times: Floats) -> Ints:
+    return _dates(times).astype("datetime64[M]").astype(np.int64)
+
+
+def _day_of_month(times: Floats) -> tuple[Ints, Ints]:
+    """The day of each date, from 1, and how many days its month has."""
+    dates = _dates(times)
+    months = dates.astype("datetime64[M]")
+    first = months.astype("datetime64[D]")
+    next_first = (months + 1).astype("datetime64[D]")
+    return (dates - first).astype(np.int64) + 1, (next_first - first).astype(np.int64)
+
+
+def _last_weekday(times: Floats) -> NDArray[np.datetime64]:
+    last = (_dates(times).astype("datetime64[M]") + 1).astype("datetime64[D]") - 1
+    return np.busday_offset(last, 0, roll="backward")
+
+
+def _business_days(times: Floats) -> Ints:
+    return np.busday_count(np.datetime64("1970-01-01"), _dates(times)).astype(np.int64)
