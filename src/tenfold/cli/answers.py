@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from rich.text import Text
 
 from tenfold.cli.terminal import SafeConsole, output_for_programs
-from tenfold.core.errors import TenfoldError, printable
+from tenfold.core.errors import TenfoldError
 from tenfold.inputs.pictures.decode import DEFAULT_OPTIONS, PictureOptions
 from tenfold.model.answer_forms import Answer, answer_files, csv_head, csv_row
 from tenfold.model.forecast import forecast
@@ -114,7 +114,7 @@ def print_answers(model: Model, answered: Iterator[Answer], top: int | None, sho
         if answer.answer is None:
             print(f"tenfold: {answer.error}", file=sys.stderr)
             continue
-        name = "" if answer.series is None else f"{printable(answer.series)}  "
+        name = "" if answer.series is None else f"{answer.series}  "
         line = f"{name}{answer.input}:{answer.row}  {answer.answer.as_text()}"
         if isinstance(answer.answer, Prediction) and (number < MAX_DRAWN or show):
             console.print(line, style="bold", markup=False)

@@ -17,7 +17,7 @@ from tenfold.core.task import Classification, Regression, Task
 from tenfold.core.text import shorten
 from tenfold.data.disk_images import AnyImages, StoredImages
 from tenfold.data.duplicates import first_of_each
-from tenfold.data.timeline import Timeline
+from tenfold.data.timeline import Timeline, time_texts
 from tenfold.inputs.tables.columns import Profile, Table
 
 RowNumbers = NDArray[np.int64]
@@ -51,6 +51,12 @@ class TableInfo:
     def previous(self) -> NDArray[np.float64] | None:
         """For rows in the order of time the last value of the target before each (n,)."""
         return None if self.timeline is None else self.timeline.previous
+
+    def time_texts(self, rows: RowNumbers) -> list[str]:
+        """The time of each row as text; empty where rows have no order."""
+        if self.timeline is None or self.input.order is None:
+            return []
+        return time_texts(self.input.order, self.timeline.times[rows])
 
     def take(self, rows: RowNumbers) -> "TableInfo":
         """The same of these rows."""

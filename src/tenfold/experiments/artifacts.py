@@ -12,7 +12,6 @@ from tenfold import report
 from tenfold.core import files
 from tenfold.data.dataset import Dataset, RowNumbers
 from tenfold.data.split import Split
-from tenfold.data.timeline import time_texts
 from tenfold.evaluation import MEASURES, AnyEvaluation, Subset
 from tenfold.evaluation.robustness import measure_robustness, nearly_seen
 from tenfold.model.model import Model
@@ -69,7 +68,9 @@ def write_evidence(run: Run, data: Dataset, split: Split, *, robust: bool = Fals
     # Rows are written, 0.16 s for the images of MNIST, while matplotlib draws.
     with ThreadPoolExecutor(1) as thread:
         written = thread.submit(WRITE_ROWS[data.input.kind], run, data, test, stored.worst_first)
-        for figure in report.run_figures(evaluation, stored, _times(data, test), run.history):
+        for figure in report.run_figures(
+            evaluation, stored, data.info.time_texts(test) if data.info else [], run.history
+        ):
             if figure.file:
                 report.save_plot(figure.draw(), run.path / figure.file)
         written.result()
@@ -106,18 +107,6 @@ WRITE_ROWS = {"image": _write_images, "table": _write_cells}
 """Writes the test rows that a report shows, in the order in which a reader asks for them."""
 
 
-def _times(data: Dataset, rows: RowNumbers) -> list[str]:
-    """The time of each row as text; empty where rows have no order."""
-    order = data.input.order if data.input.kind == "table" else None
-    if order is None:
-        return []
-    timeline = data.info.timeline if data.info else None
-    if order is None or timeline is None:
-        return []
-    return time_texts(order, timeline.times[rows])
-
-
-@files.os_errors()
 def rewrite_report(run: Run) -> Path:
     """Make `report.html` anew from what stands in the run folder; returns its path."""
     with files.locked(run.path, wait=False):
