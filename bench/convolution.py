@@ -31,7 +31,7 @@ def epochs(n_rounds: int) -> Iterator[str]:
     take_turns(list(running.values()), n_rounds)
     yield "## Convolutions: an epoch of the same layers"
     yield ""
-    yield f"The layers of the `cnn` for 28x28, Adam, batch 128, {N_ROWS:,} rows, nothing bent;"
+    yield f"The layers of the `cnn` for 28x28, Adam, batch 128, {N_ROWS:,} rows, nothing distorted;"
     yield f"{n_rounds} rounds in turn. `ours` is ours as a share of theirs, median within a round."
     yield ""
     yield "| contender | seconds | ours | peak MB |"

@@ -3,7 +3,7 @@
     python bench/peers_cnn.py NAME FOLDER_OF_THE_IDX_FILES epochs N_ROWS
     python bench/peers_cnn.py NAME FOLDER_OF_THE_IDX_FILES to99 SEED
 
-`epochs`: the layers of the `cnn` for 28x28, Adam, batch 128, nothing bent; for each line on
+`epochs`: the layers of the `cnn` for 28x28, Adam, batch 128, nothing distorted; for each line on
 standard input two epochs and the seconds of the second. `to99`: for each line one epoch, its
 seconds and the share of the test rows then right, in percent; the first has the compilation in
 it. Ours is the recipe `fast` in one epoch: 99.2% of the validation rows, 99.5% in two (one seed).

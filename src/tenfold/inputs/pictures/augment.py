@@ -1,4 +1,4 @@
-"""Pictures bent anew for each time they are seen: moved, turned, scaled, sheared, waved, thickened.
+"""Pictures distorted anew for each time they are seen: moved, turned, scaled, sheared, waved, thickened.
 
 Made cheap by sharing: the pictures of a block get one map of where each pixel comes from, and lie
 side by side while it is applied, so that a look-up copies a row of pixels instead of one.
@@ -25,7 +25,7 @@ SIDE = 28
 
 
 def has_distortions(settings: Settings) -> bool:
-    """Whether pictures are bent, not only moved by whole pixels."""
+    """Whether pictures are distorted, not only moved by whole pixels."""
     return any(
         (
             settings.rotate_degrees,
@@ -59,26 +59,26 @@ def augment(
         block = flat[i * BLOCK : (i + 1) * BLOCK]
         # Pixels first: every look-up is then a copy of neighbours in memory.
         pixels = np.ascontiguousarray(block.transpose(1, 0, 2)).astype(np.float32)
-        bent = _warp(pixels.reshape(len(pixels), -1), corners[:, i], shares[:, i])
+        warped = _warp(pixels.reshape(len(pixels), -1), corners[:, i], shares[:, i])
         if settings.thicken:
-            bent = _thicken(bent.reshape(height, width, -1), strokes[i]).reshape(bent.shape)
-        bent *= faint[i]
-        bent += 0.5
-        out[i * BLOCK : (i + 1) * BLOCK] = bent.reshape(pixels.shape).transpose(1, 0, 2)
+            warped = _thicken(warped.reshape(height, width, -1), strokes[i]).reshape(warped.shape)
+        warped *= faint[i]
+        warped += 0.5
+        out[i * BLOCK : (i + 1) * BLOCK] = warped.reshape(pixels.shape).transpose(1, 0, 2)
     return out.reshape(images.shape)
 
 
 def _warp(
     pixels: NDArray[np.float32], corners: NDArray[np.intp], shares: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    bent: NDArray[np.float32] = np.take(pixels, corners[0], axis=0)
-    bent *= shares[0][:, None]
-    other = np.empty_like(bent)
+    warped: NDArray[np.float32] = np.take(pixels, corners[0], axis=0)
+    warped *= shares[0][:, None]
+    other = np.empty_like(warped)
     for corner, share in zip(corners[1:], shares[1:], strict=True):
         np.take(pixels, corner, axis=0, out=other)
         other *= share[:, None]
-        bent += other
-    return bent
+        warped += other
+    return warped
 
 
 def _thicken(pixels: NDArray[np.float32], amount: np.float32) -> NDArray[np.float32]:
