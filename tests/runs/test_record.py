@@ -95,6 +95,7 @@ def test_run_json_is_the_contract(small_run: Run) -> None:
         "n_validation": 60,
         "n_test": 200,
         "n_dropped": 0,
+        "n_twins": None,
         "source": None,
         "reading": None,
         "target_mean": None,

@@ -1,4 +1,4 @@
-"""Pictures distorted anew for each time they are seen: moved, turned, scaled, sheared, waved, thickened.
+"""Pictures distorted each time they are seen: moved, turned, scaled, sheared, waved, thickened.
 
 Made cheap by sharing: the pictures of a block get one map of where each pixel comes from, and lie
 side by side while it is applied, so that a look-up copies a row of pixels instead of one.
