@@ -669,3 +669,17 @@ def test_a_sweep_killed_while_the_test_rows_are_open_counts_once(
     file.write_text(record.model_copy(update={"state": "running"}).model_dump_json())
     again = tenfold.sweep(data, **FORESTS, seeds=2, workers=single)
     assert again.best.record.state == "finished" and again.best.record.test_opened == 1
+
+
+def test_a_comparison_and_a_sweep_of_a_leak_say_so_first(
+    single: LocalProcesses, tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(0)
+    sold = rng.integers(0, 2, 300)
+    frame = pd.DataFrame({"sold": sold, "leak": 5.5 * sold, "rooms": rng.integers(1, 6, 300)})
+    asked: dict[str, Any] = {"target": "sold", "workers": single, "out": tmp_path}
+    compared = tenfold.compare(frame, learners=["bayes", "logistic"], **asked)
+    swept = tenfold.sweep(frame, learner="forest", n_trees=[2, 4], **asked)
+    for done in (compared, swept):
+        assert done.findings[0].startswith("Do not trust these scores: leak alone gives the answer")
+    assert swept.best.evaluation.doubts

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 import tenfold
+from tenfold.cli.card import print_card
 from tenfold.core.errors import DataError
 from tenfold.core.settings import Reading
 from tenfold.evaluation import Evaluation, RegressionEvaluation
@@ -213,3 +214,39 @@ def test_predicting_a_table_loads_no_training_library(file: Path) -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     ).stdout.split()
     assert "pandas" in printed and not {"sklearn", "keras", "jax", "scipy"} & set(printed)
+
+
+@pytest.mark.parametrize("target", ["sold", "price"])
+def test_a_column_that_gives_the_answer_away_is_the_first_and_the_last_thing_said(
+    target: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rng = np.random.default_rng(0)
+    price = rng.normal(100, 20, 400).round(2)
+    sold = np.where(rng.random(400) < 0.5, "0", "1")
+    frame = pd.DataFrame({"price": price, "sold": sold, "rooms": rng.integers(1, 6, 400)})
+    frame["leak"] = 2 * price if target == "price" else np.where(sold == "1", 7.5, 3.25)
+    run = tenfold.train(frame, target=target, learner="forest", recipe="fast", out=tmp_path)
+    (doubt,) = run.evaluation.doubts
+    assert doubt.startswith("leak alone gives the answer away")
+    assert run.evaluation.beats_baseline
+    assert run.evaluation.verdict.startswith(f"Do not trust this score: {doubt}. Better than")
+    assert tenfold.evaluate(run, tenfold.load(frame, target=target)).doubts == (doubt,)
+    page = (run.path / "report.html").read_text("utf-8")
+    assert page.index("Do not trust this score") < page.index('class="headline"')
+    assert 'class="verdict better"' not in page
+    question = "sold: 0 or 1" if target == "sold" else "price: a number"
+    assert page.index(question, page.index("<h1>")) < page.index('class="headline"')
+    print_card(run)
+    first, *others = capsys.readouterr().out.splitlines()
+    assert first.split("  ")[-1].strip() == question
+    assert [line for line in others if doubt in line][-1].startswith("warning")
+    assert others[-1].startswith("next") and others[-2].startswith("warning")
+
+
+def test_without_doubts_nothing_is_said_of_them(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"x": np.arange(200) % 7, "y": ["ab"[i % 7 > 2] for i in range(200)]})
+    frame["y"] = np.where(np.arange(200) % 10 == 0, "a", frame["y"])
+    run = tenfold.train(frame, target="y", learner="bayes", out=tmp_path)
+    assert run.evaluation.doubts == ()
+    assert "doubts" not in json.loads((run.path / "evaluation.json").read_bytes())
+    assert 'class="verdict better"' in (run.path / "report.html").read_text("utf-8")

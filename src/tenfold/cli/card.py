@@ -10,7 +10,10 @@ from tenfold.runs.record import Run
 
 
 def print_card(run: Run) -> None:
-    print_scores(run.evaluation)
+    if question := run.model.contract.question:
+        print(f"question           {question}")
+    evaluation = run.evaluation
+    print_scores(evaluation)
     record, program = run.record, program_name()
     seconds = [f"{stage} {value:.1f}" for stage, value in record.seconds.items()]
     if record.data.n_dropped:
@@ -32,6 +35,8 @@ def print_card(run: Run) -> None:
         print(f"robustness         {robustness.score} at worst: {robustness.worst}")
     if record.note:
         print(f"note               {record.note}")
+    for doubt in evaluation.doubts:  # what was said before the training has scrolled away
+        print(f"warning            do not trust the scores: {doubt}")
     rows, images = run.path / EXAMPLE_ROWS, run.path / EXAMPLE_INPUTS
     inputs = str(rows) if rows.exists() else f"{images} --show"
     print(f"next               {program} predict {run.path} {inputs}")

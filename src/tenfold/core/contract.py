@@ -14,6 +14,9 @@ from pydantic import (
 from tenfold.core.task import Classification, Regression, Task, TaskKind
 
 METADATA_KEY = "tenfold"
+
+MAX_ASKED = 5
+"""Labels that a question names, at most."""
 """Name of the metadata entry of `model.onnx` that holds the contract as JSON."""
 
 
@@ -320,6 +323,21 @@ class Contract(Frozen):
         if self.labels:
             return Classification(self.labels, self.decision.positive if self.decision else None)
         return Regression(self.input.target) if self.input.kind == "table" else Regression()
+
+    @property
+    def question(self) -> str | None:
+        """Of a table what is asked of each row, for people; None of other inputs.
+
+        Example:
+          `survived: 0 or 1`, `price: a number`
+        """
+        if self.input.kind != "table":
+            return None
+        *others, last = self.labels or ("a number",)
+        if len(others) >= MAX_ASKED:
+            others, last = [], f"one of {len(self.labels):,} labels"
+        answers = f"{', '.join(others)} or {last}" if others else last
+        return f"{self.input.target}: {answers}"
 
     @model_validator(mode="after")
     def _labels_fit_the_task(self) -> Self:

@@ -76,6 +76,14 @@ class Finding(Frozen):
     rows: tuple[int, ...] = ()
 
 
+UNTRUSTWORTHY = (
+    "gives the answer away",
+    "test set inside training set",
+    "test set repeats itself",
+)
+"""Kinds of findings after which a score says little of rows to come."""
+
+
 class Audit(Frozen):
     """What an audit found.
 
@@ -95,6 +103,11 @@ class Audit(Frozen):
     n_test: int
     labels: tuple[LabelCount, ...]
     findings: tuple[Finding, ...]
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """The findings after which no score is to be trusted, a sentence each."""
+        return tuple(found.text for found in self.findings if found.kind in UNTRUSTWORTHY)
 
     def lines(self) -> Iterator[str]:
         """The audit for people: a summary, then a line for each finding."""

@@ -13,6 +13,7 @@ from tenfold.core.errors import DataError, did_you_mean
 from tenfold.core.task import positive_of
 from tenfold.evaluation.intervals import (
     ARRAYS,
+    Doubted,
     Finite,
     Floats,
     Score,
@@ -65,7 +66,7 @@ class Answered(Frozen):
     accuracy: Score | None
 
 
-class Evaluation(Frozen):
+class Evaluation(Doubted):
     """Every number about one model on one set of rows.
 
     Attributes:
@@ -123,7 +124,7 @@ class Evaluation(Frozen):
         return next((scores for scores in self.per_class if scores.label == self.positive), None)
 
     @property
-    def verdict(self) -> str:
+    def beside_baseline(self) -> str:
         """In plain words: whether the model is worth anything beside its baseline."""
         rival = f"always answering {self.baseline.label!r}"
         if self.better_than_baseline == "better":
@@ -140,6 +141,8 @@ class Evaluation(Frozen):
 
     def lines(self) -> Iterator[str]:
         """The scores for people, a line each."""
+        if self.doubts:
+            yield f"verdict            {self.verdict}"
         yield f"accuracy           {self.accuracy}"
         yield f"log loss           {self.log_loss}"
         yield f"macro F1           {self.macro_f1}"
@@ -150,7 +153,7 @@ class Evaluation(Frozen):
             yield f"answered           {self.answered.share} of the rows, the others are unsure"
             yield f"accuracy of these  {self.answered.accuracy or 'none: no rows'}"
         yield f"baseline           {self.baseline.accuracy} (always {self.baseline.label!r})"
-        if not self.beats_baseline:
+        if not self.beats_baseline and not self.doubts:
             yield f"verdict            {self.verdict}"
         yield from self._positive_lines()
         pairs = [f"{true} read as {read}: {n}" for true, read, n in self.most_confused[:3]]

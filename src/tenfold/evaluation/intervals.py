@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from tenfold.core.contract import Frozen
 from tenfold.core.text import in_unit
@@ -62,6 +62,36 @@ class Score(Frozen):
         ends = (self.value, self.low, self.high)
         value, low, high = (in_unit(end, max(map(abs, ends))) for end in ends)
         return f"{value} [{low}, {high}]"
+
+
+class Doubted(Frozen):
+    """What is said of both kinds of answers before their scores.
+
+    Attributes:
+      doubts: Findings about the data after which the scores are not to be trusted, a sentence each;
+        left out of JSON where there are none.
+    """
+
+    doubts: tuple[str, ...] = ()
+
+    @model_serializer(mode="wrap")
+    def _without_no_doubts(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        stored: dict[str, Any] = write(self)
+        if not self.doubts:
+            del stored["doubts"]
+        return stored
+
+    @property
+    def beside_baseline(self) -> str:
+        """In plain words: whether the model is worth anything beside its baseline."""
+        raise NotImplementedError
+
+    @property
+    def verdict(self) -> str:
+        """The reasons not to trust the score, if there are any, and what it says `beside_baseline`,
+        in plain words."""
+        doubts = [f"Do not trust this score: {doubt}." for doubt in self.doubts]
+        return " ".join([*doubts, self.beside_baseline])
 
 
 class Subset(NamedTuple):

@@ -13,6 +13,7 @@ from tenfold.core.errors import DataError
 from tenfold.core.text import in_unit
 from tenfold.evaluation.intervals import (
     ARRAYS,
+    Doubted,
     Finite,
     Floats,
     Score,
@@ -51,7 +52,7 @@ class RegressionBaseline(Frozen):
     rmse: Score
 
 
-class RegressionEvaluation(Frozen):
+class RegressionEvaluation(Doubted):
     """Every number about one model of a quantity on one set of rows.
 
     Attributes:
@@ -96,7 +97,7 @@ class RegressionEvaluation(Frozen):
         return f"RMSE {self.rmse.in_unit}"
 
     @property
-    def verdict(self) -> str:
+    def beside_baseline(self) -> str:
         """In plain words: whether the model is worth anything beside its baseline."""
         rival = {"mean": "always answering the mean", "last value": "repeating the last value"}
         mine, other = self.rmse.value, self.baseline.rmse.value
@@ -111,6 +112,8 @@ class RegressionEvaluation(Frozen):
 
     def lines(self) -> Iterator[str]:
         """The scores for people, a line each."""
+        if self.doubts:
+            yield f"verdict            {self.verdict}"
         yield f"target             {self.target}"
         yield f"MAE                {self.mae.in_unit}"
         yield f"RMSE               {self.rmse.in_unit}"
@@ -119,7 +122,8 @@ class RegressionEvaluation(Frozen):
             width = in_unit(self.interval_width)
             yield f"inside interval    {self.coverage}, mean width {width}"
         yield f"baseline           RMSE {self.baseline.rmse.in_unit} ({self.baseline.kind})"
-        yield f"verdict            {self.verdict}"
+        if not self.doubts:
+            yield f"verdict            {self.verdict}"
 
     def _repr_html_(self) -> str:
         scores = [("MAE", self.mae.in_unit), ("RMSE", self.rmse.in_unit), ("R2", self.r2 or "none")]

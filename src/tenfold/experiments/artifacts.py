@@ -62,6 +62,7 @@ def write_evidence(run: Run, data: Dataset, split: Split, *, robust: bool = Fals
     """
     test = split.test
     evaluation, answers = measure(run.model, data, test, "test", run.record)
+    evaluation = run.with_doubts(evaluation)
     files.write_document(run.path / "evaluation.json", evaluation)
     stored = _beside_truth(data, test, answers)
     write_answers(run.path / "predictions.csv", stored)

@@ -38,7 +38,9 @@ def evaluate(
     """
     run = run if isinstance(run, Run) else Run.open(run)
     dataset, rows, part = _measured_rows(run, data, listener or Listener())
-    return measure(run.model, dataset, rows, part, run.record)[0]
+    evaluation, _ = measure(run.model, dataset, rows, part, run.record)
+    is_own = dataset.fingerprint == run.record.data.fingerprint
+    return run.with_doubts(evaluation, is_own=is_own)
 
 
 def load_for(

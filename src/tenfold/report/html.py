@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from tenfold.core import files
+from tenfold.core.records import UNTRUSTWORTHY
 from tenfold.core.text import in_unit, ordinal
 from tenfold.evaluation import Comparison
 from tenfold.report.commands import commands
@@ -21,7 +22,7 @@ N_PAIRS = 12
 MAX_COLUMNS, MAX_TEXT = 30, 80
 """Columns of a table that are shown, and characters of a cell."""
 
-GRAVE = ("test set inside training set", "in both parts", "test set repeats itself")
+GRAVE = (*UNTRUSTWORTHY, "in both parts")
 
 
 def write_html(path: Path, package: str, template: str, **values: Any) -> None:
@@ -44,6 +45,7 @@ def write_report(run: Run) -> None:
         "report.html.j2",
         title=run.path.resolve().name,
         record=run.record,
+        question=run.model.contract.question,
         evaluation=evaluation,
         living=living,
         scripts=living.scripts + rows.scripts,

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 from tenfold.core import files, html_repr
 from tenfold.core.contract import Frozen
 from tenfold.core.errors import FileError, RunError
-from tenfold.core.records import Audit
+from tenfold.core.records import UNTRUSTWORTHY, Audit
 from tenfold.core.settings import Reading, Settings
 from tenfold.core.task import Task
 from tenfold.evaluation import AnyEvaluation, read_evaluation
@@ -229,6 +229,17 @@ class Run:
           RunError: The file is damaged.
         """
         return self._document(Audit, "audit.json")
+
+    def with_doubts(self, evaluation: AnyEvaluation, *, is_own: bool = True) -> AnyEvaluation:
+        """An evaluation with what the audit makes doubtful of it.
+
+        A column that gave the answer away does so in other data too; what the run's own test rows
+        are like says nothing of others.
+        """
+        findings = self.audit.findings if self.audit else ()
+        kinds = UNTRUSTWORTHY if is_own else ("gives the answer away",)
+        doubts = tuple(finding.text for finding in findings if finding.kind in kinds)
+        return evaluation.model_copy(update={"doubts": doubts})
 
     @property
     def robustness(self) -> Robustness | None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from tenfold import report
 from tenfold.core import files
+from tenfold.data.audit import audit_data
 from tenfold.evaluation import MEASURES, compare_with_best
 from tenfold.experiments.artifacts import write_evidence
 from tenfold.experiments.sweeps.folder import BEST, LeaderboardEntry
@@ -27,7 +28,7 @@ def conclude_sweep(run: SweepRun, points: Sequence[PointResult]) -> None:
     best = _best_run(run, points[0])
     run.listener.stage("report")
     summary = None
-    lines = [chosen_line(run, points)]
+    lines = [*_warnings(best.evaluation.doubts), chosen_line(run, points)]
     if "hidden" in points[0].point:
         summary = Summary(run, points, best.record.config.epochs)
         if not run.plan.is_search:
@@ -53,6 +54,7 @@ def _best_run(run: SweepRun, result: PointResult) -> Run:
     count_opening(best, run.path.parent)
     run.record.test_opened = best.record.test_opened
     run.save()
+    files.write_document(folder / "audit.json", audit_data(run.problem.data))
     write_evidence(best, run.problem.data, run.problem.split)
     report.write_report(best)
     best.finish("finished")
@@ -87,9 +89,13 @@ def conclude_comparison(run: SweepRun, points: Sequence[PointResult]) -> None:
         run.listener.stage("test")
         _count_openings(run, sum(len(result.trials) for result in points))
         record.places = _measured(run, points)
-    record.findings = _findings(record.places)
+    record.findings = [*_warnings(audit_data(run.problem.data).doubts), *_findings(record.places)]
     run.listener.stage("report")
     write_sweep_page(run, points)
+
+
+def _warnings(doubts: Sequence[str]) -> list[str]:
+    return [f"Do not trust these scores: {doubt}." for doubt in doubts]
 
 
 def _findings(entries: Sequence[LeaderboardEntry]) -> list[str]:
