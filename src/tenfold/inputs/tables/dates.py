@@ -16,15 +16,39 @@ if TYPE_CHECKING:
 
 Dates = NDArray[np.datetime64]
 
+HOURS = {-8: "PST", -7: "PDT MST", -6: "MDT CST", -5: "CDT EST", -4: "EDT", 0: "UTC GMT Z WET"}
+HOURS |= {1: "WEST BST CET MEZ", 2: "CEST MESZ EET", 3: "EEST MSK"}
+ZONES = {zone: hours for hours, zones in HOURS.items() for zone in zones.split()}
+"""Names of time zones and their hours before UTC; those of America as in RFC 822."""
+
+ZONE = rf"(?:\s*({'|'.join(ZONES)})?(?:([+-]\d{{2}}):?(\d{{2}}))?(?: ?\([\w ]+\))?)"
+ZONE_NAME = rf"(?<=\d)\s*({'|'.join(ZONES)})$"
+WEEKDAY = r"^(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*\.?,?\s+"
+QUARTER = r"^(?:(?P<year>\d{4})[-/ ]?Q(?P<part>[1-4])|Q(?P<part2>[1-4])[-/ ]?(?P<year2>\d{4}))$"
+WEEK = r"^(?P<year>\d{4})[- ]?W(?P<part>\d{2})$"
+
 DATE_LIKE = (
-    r"^(?:\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}"
-    r"|\d{4}-\d{2}|\d{1,2}[-/.]\d{4}"
-    r"|(?:\d{1,2}[- ])?[A-Za-z]{3,9}\.?[- ](?:\d{1,2},? )?\d{2,4})"
-    r"(?:[T ]+\d{1,2}:\d{2}.*)?$"
+    r"^(?:[A-Z][a-z]{2,8}\.?,?\s+)?"
+    r"(?:\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}"
+    r"|\d{4}-\d{2}|\d{1,2}[-/.]\d{4}|\d{1,2}/[A-Za-z]{3}/\d{4}"
+    r"|\d{4}[-/ ]?Q[1-4]|Q[1-4][-/ ]?\d{4}|\d{4}[- ]?W\d{2}"
+    r"|(?:\d{1,2}\.?[- ])?[A-Za-z]{3,9}\.?[- ](?:\d{1,2},? )?\d{2,4})"
+    r"(?:(?:,?[T ]+|:)\d{1,2}:\d{2}.*)?$"
 )
-TIME_OF_DAY = r"[T ]+(\d{1,2}):(\d{2})(?::(\d{2})(?:[.,]\d+)?)?\s*([AaPp])?\.?(?:[Mm]\.?)?$"
-COMPACT = r"^(?:19|20)\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])$"
-MONTH = r"^(?:19|20)\d{2}(?:0[1-9]|1[0-2])$"
+TIME_OF_DAY = (
+    r"(?:,?[T ]+|:)(\d{1,2}):(\d{2})(?::(\d{2})(?:[.,]\d+)?)?\s*([AaPp])?\.?(?:[Mm]\.?)?"
+    rf"{ZONE}$"
+)
+COMPACT = r"^(?:19|20)\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])"
+WHOLE: dict[DateFormat, str] = {
+    "%Y%m%d": rf"{COMPACT}$",
+    "%Y%m": r"^(?:19|20)\d{2}(?:0[1-9]|1[0-2])$",
+    "%Y%m%d%H": rf"{COMPACT}(?:[01]\d|2[0-3])$",
+    "%Y%m%d%H%M": rf"{COMPACT}(?:[01]\d|2[0-3])[0-5]\d$",
+    "%Y%m%d%H%M%S": rf"{COMPACT}(?:[01]\d|2[0-3])[0-5]\d[0-5]\d$",
+}
+"""Dates that are written as whole numbers, and how these look."""
+
 TIME_NAME = re.compile(
     r"(?:^|[^a-z])(?:date|day|time|timestamp|ts|datetime|epoch|unix|month|period|created|updated)"
     r"(?:$|[^a-z])|(?:date|time|stamp)$",
@@ -39,6 +63,9 @@ EPOCHS: dict[DateFormat, tuple[float, int]] = {
     "epoch nanoseconds": (1e17, 1_000_000_000),
 }
 """Least size of a number of the kind (1973), and how many of its units are a second."""
+
+NO_FRACTION = r"\.0+$"
+"""Whole numbers of columns in which cells are missing are often written with one: 20231027.0."""
 
 PROBED = 1000
 """A format that fits none of so many of the most frequent cells is not tried on the others."""
@@ -138,10 +165,10 @@ def _numeric_format(cells: "pd.Series[str]") -> DateFormat | None:
     """The format of dates that are written as whole numbers; None for all others."""
     if not len(cells) or not cells.str.match(r"^\d{6,19}(?:\.\d+)?$").all():
         return None
-    if cells.str.match(COMPACT).all():
-        return "%Y%m%d"
-    if cells.str.match(MONTH).all():
-        return "%Y%m"
+    whole = cells.str.replace(NO_FRACTION, "", regex=True)
+    for form, pattern in WHOLE.items():
+        if whole.str.match(pattern).all():
+            return form
     numbers = cells.astype(float)
     for form, (least, per_second) in EPOCHS.items():
         if numbers.min() >= least and numbers.max() <= LATEST * per_second:
@@ -164,7 +191,7 @@ def parse_dates(cells: "pd.Series[str]", form: DateFormat | None = None) -> Date
     """
     form = form or choose_date_format(cells).form
     forms: tuple[DateFormat, DateFormat] = ("ISO8601", form)
-    if form in EPOCHS or form in ("%Y%m%d", "%Y%m"):
+    if form in EPOCHS or form in WHOLE:
         forms = (form, "ISO8601")
     dates = read_dates(cells, forms[0])
     if np.isnat(dates).any():
@@ -181,21 +208,60 @@ def read_dates(cells: "pd.Series[str]", form: DateFormat) -> Dates:
         is_time = np.isfinite(seconds) & (np.abs(seconds) <= LATEST)
         whole = np.where(is_time, seconds, 0).round().astype("datetime64[s]")
         return np.where(is_time, whole, np.datetime64("NaT", "s"))
+    if form in ("quarter", "week"):
+        return _periods(cells, form)
     clock = np.zeros(len(cells), np.int64)
-    if form != "ISO8601":
-        cells, clock = _time_of_day(cells)
+    if form in WHOLE:
+        cells = cells.str.replace(NO_FRACTION, "", regex=True)
+    if form == "ISO8601":
+        if cells.str.endswith(tuple(ZONES)).any():
+            cells = cells.str.replace(ZONE_NAME, _offset, regex=True)
+    else:
+        cells, clock = _time_of_day(cells.str.replace(WEEKDAY, "", regex=True))
     read = pd.to_datetime(cells, format=form, errors="coerce", utc=True)
     dates: Dates = read.dt.tz_localize(None).to_numpy("datetime64[s]")
     return dates + clock
 
 
+def _offset(zone: "re.Match[str]") -> str:
+    return f"{ZONES[zone[1]]:+03d}:00"
+
+
+def _periods(cells: "pd.Series[str]", form: DateFormat) -> Dates:
+    """The first days of quarters and of weeks, which begin on Monday as in ISO 8601."""
+    import pandas as pd
+
+    parts = cells.str.extract(QUARTER if form == "quarter" else WEEK)
+    if form == "quarter":
+        year = parts["year"].fillna(parts["year2"])
+        text = (
+            year
+            + "-"
+            + (parts["part"].fillna(parts["part2"]).astype(float) * 3 - 2).map("{:02.0f}".format)
+        )
+        read = pd.to_datetime(text, format="%Y-%m", errors="coerce")
+    else:
+        text = parts["year"] + "-" + parts["part"] + "-1"
+        read = pd.to_datetime(text, format="%G-%V-%u", errors="coerce")
+    dates: Dates = read.to_numpy("datetime64[s]")
+    return dates
+
+
 def _time_of_day(cells: "pd.Series[str]") -> tuple["pd.Series[str]", NDArray[np.int64]]:
-    """Cells without their time of day, and the time in seconds since midnight (n,)."""
+    """Cells without their time of day, and the time in seconds since midnight UTC (n,)."""
     parts = cells.str.extract(TIME_OF_DAY)
     numbers = parts[[0, 1, 2]].fillna("0").astype(np.int64).to_numpy()
     hours, half = numbers[:, 0], parts[3].fillna("").str.lower().to_numpy(str)
     hours = np.where((half == "a") & (hours == 12), 0, hours)
     hours = np.where((half == "p") & (hours < 12), hours + 12, hours)
-    impossible = (hours > 23) | (numbers[:, 1] > 59) | (numbers[:, 2] > 59)
+    is_midnight = (hours == 24) & (numbers[:, 1:] == 0).all(axis=1)
+    impossible = ((hours > 23) & ~is_midnight) | (numbers[:, 1:] > 59).any(axis=1)
     days = cells.str.replace(TIME_OF_DAY, "", regex=True)
-    return days.mask(impossible, ""), hours * 3600 + numbers[:, 1] * 60 + numbers[:, 2]
+    clock = hours * 3600 + numbers[:, 1] * 60 + numbers[:, 2]
+    if parts[[4, 5]].notna().any(axis=None):
+        named = parts[4].map(ZONES).fillna(0).to_numpy(float)
+        minutes = parts[6].fillna("0").to_numpy(float)
+        offset = parts[5].fillna("0").to_numpy(float)
+        before = (named + offset) * 60 + np.where(parts[5].str[:1] == "-", -minutes, minutes)
+        clock = clock - (before * 60).astype(np.int64)
+    return days.mask(impossible, ""), clock
