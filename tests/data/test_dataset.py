@@ -262,7 +262,7 @@ def test_an_unknown_name_is_refused_with_a_suggestion() -> None:
 
 
 def test_arrays_become_a_dataset() -> None:
-    x = distinct(4)
+    x = distinct(4) + np.uint8(20)
     data = Dataset.from_arrays(x, np.array([2, 0, 0, 2], np.uint8), name="mine")
     assert data.name == "mine"
     assert len(data) == 4

@@ -62,14 +62,17 @@ def test_a_named_target_in_the_first_row_makes_it_a_header() -> None:
     assert load("w.csv", target="y").labels == ("p", "q")
 
 
-def test_pixels_are_images_unless_a_target_is_named() -> None:
+def test_pixels_are_images_unless_more_is_said_than_their_label() -> None:
     names = ",".join(["label", *(f"pixel{i}" for i in range(784))])
     rows = "\n".join(
         ",".join([str(i % 2), *(str((i + j) % 250) for j in range(784))]) for i in range(8)
     )
     Path("p.csv").write_text(f"{names}\n{rows}\n", "utf-8")
     assert load("p.csv").images.shape == (8, 28, 28)
-    assert isinstance(load("p.csv", target="label").x, Table)
+    assert load("p.csv", target="label").images.shape == (8, 28, 28)
+    assert isinstance(load("p.csv", reading=Reading(target="pixel0", task="regression")).x, Table)
+    reading = Reading(target="label", task="classification")
+    assert isinstance(load("p.csv", reading=reading).x, Table)
 
 
 def test_an_unknown_name_is_met_with_the_nearest() -> None:

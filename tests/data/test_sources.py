@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 import tenfold
 from tenfold.core.errors import DataError, FileError, FormatError, TenfoldError
-from tenfold.data.sources import is_pixel_csv
+from tenfold.data.sources import pixel_label, read_arrays
 from tenfold.data.sources.pixel_csv import read_pixel_csv
 from tenfold.inputs.idx import write_idx
 from tests.support.errors import refused
@@ -239,10 +239,10 @@ def test_short_names_flat_pixels_and_other_numbers_are_read(
         ({"x": X, "y": Y[:3]}, "Images and labels do not belong together: n_images=5, n_labels=3"),
         ({"x": X, "y": X}, "Not labels: shape=(5, 28, 28)"),
         ({"x": X, "y": Y / 2}, "Not a label code: row=2, value=0.5"),
-        ({"x": X, "y": np.array(list("abcab"))}, "Not label codes: dtype='<U1'"),
+        ({"x": X, "y": Y > 1}, "Not label codes: dtype='bool'"),
         ({"x": Y, "y": Y}, "Not images: dtype='uint8', shape=(5,)"),
         ({"x": X[:0], "y": Y[:0]}, "Not images: dtype='uint8', shape=(0, 28, 28)"),
-        ({"x": X[..., None], "y": Y}, "Not images: dtype='uint8', shape=(5, 28, 28, 1)"),
+        ({"x": X[..., None, None], "y": Y}, "Not images: dtype='uint8', shape=(5, 28, 28, 1, 1)"),
         ({"x": X.astype(int) + 1, "y": Y}, "Not a pixel: place=("),
         ({"x": X.astype(int) - 1, "y": Y}, "Not a pixel: place=(0, 0, 0), value=-1"),
         ({"x": X + 0.5, "y": Y}, "Not a pixel: place=(0, 0, 0), value=0.5"),
@@ -258,6 +258,80 @@ def test_an_npz_that_does_not_fit_is_refused(
     tmp_path: Path, arrays: dict[str, Array], text: str
 ) -> None:
     assert refusal(npz(tmp_path / "a.npz", **arrays)).startswith(text)
+
+
+def test_npz_files_of_others_are_read(tmp_path: Path) -> None:
+    medmnist = {
+        f"{part}_{kind}": array
+        for part, rows in (("train", slice(None)), ("val", slice(2)), ("test", slice(1, 4)))
+        for kind, array in (("images", X[rows]), ("labels", Y[rows, None]))
+    }
+    data = tenfold.load(npz(tmp_path / "medmnist.npz", **medmnist))
+    np.testing.assert_array_equal(data.x, np.concatenate([X, X[:2], X[1:4]]))
+    assert data.y.tolist() == [*Y, *Y[:2], *Y[1:4]]
+    assert (data.validation_rows.tolist(), data.test_rows.tolist()) == ([5, 6], [7, 8, 9])
+    assert data.keys[5] == "val_images:0"
+
+    keras = tenfold.load(npz(tmp_path / "keras.npz", x_train=X[..., None], y_train=Y[:, None]))
+    np.testing.assert_array_equal(keras.x, X)
+    assert keras.y.tolist() == Y.tolist()
+
+    named = np.array(["cow", "ant", "bee", "ant", "cow"])
+    data = tenfold.load(npz(tmp_path / "names.npz", images=X, labels=named))
+    assert data.labels == ("ant", "bee", "cow")
+    assert [data.labels[code] for code in data.y] == named.tolist()
+
+    colour = np.stack([X, X, X], axis=-1)
+    assert tenfold.load(npz(tmp_path / "colour.npz", x=colour, y=Y)).x.shape == (5, 28, 28, 3)
+
+
+def test_arrays_are_read_without_labels(tmp_path: Path, store: Callable[[str], Path]) -> None:
+    np.save(tmp_path / "a.npy", X / 255)
+    np.testing.assert_array_equal(read_arrays(tmp_path / "a.npy"), X / 255)
+    np.testing.assert_array_equal(read_arrays(npz(tmp_path / "one.npz", arr_0=X)), X)
+    both = npz(tmp_path / "b.npz", x_train=X, y_train=Y, x_test=X[:2], y_test=Y[:2])
+    np.testing.assert_array_equal(read_arrays(both), X[:2])
+    with refused("E446", "found="):
+        read_arrays(npz(tmp_path / "c.npz", a=X, b=X))
+    np.save(tmp_path / "o.npy", np.array([None, 1]), allow_pickle=True)
+    with refused("E434", "dtype='object'"):
+        read_arrays(tmp_path / "o.npy")
+    (tmp_path / "torn.npy").write_bytes((tmp_path / "a.npy").read_bytes()[:500])
+    with refused("E434"):
+        read_arrays(tmp_path / "torn.npy")
+    (tmp_path / "head.npy").write_bytes(b"\x93NUMPY\1\0\xff\xff{")
+    with refused("E447"):
+        read_arrays(tmp_path / "head.npy")
+
+    plain = "\n".join([pixel_names(), *(",".join(map(str, x.ravel())) for x in X)])
+    np.testing.assert_array_equal(read_arrays(store(plain)), X)
+    np.testing.assert_array_equal(read_arrays(store(plain.partition("\n")[2])), X)
+    labelled = csv_text(X, Y, header=f"label,{pixel_names()}")
+    for text in (csv_text(X, Y), labelled, with_index(plain), with_index(labelled)):
+        np.testing.assert_array_equal(read_arrays(store(text)), X)
+    with refused("E439", "n_columns=30"):
+        read_arrays(store(",".join(["1"] * 30)))
+
+
+def with_index(text: str) -> str:
+    """A CSV with the index that pandas writes."""
+    head, *rows = text.strip().split("\n")
+    return "\n".join([f",{head}", *(f"{1000 + i},{row}" for i, row in enumerate(rows))])
+
+
+def test_an_index_is_no_pixel_and_no_label(store: Callable[[str], Path]) -> None:
+    labelled = csv_text(X, Y, header=f"label,{pixel_names()}")
+    data = tenfold.load(store(with_index(labelled)))
+    np.testing.assert_array_equal(data.x, X)
+    assert data.y.tolist() == Y.tolist()
+
+
+def test_a_header_of_equal_numbers_is_no_row(store: Callable[[str], Path]) -> None:
+    names = ",".join(["0", *(f"0.{i}" for i in range(1, 785))])
+    rows = [",".join(map(str, [y, *x.ravel()])) for x, y in zip(X, Y, strict=True)]
+    data = tenfold.load(store("\n".join([names, *rows])))
+    np.testing.assert_array_equal(data.x, X)
+    assert data.y.tolist() == Y.tolist()
 
 
 def test_scaled_images_get_a_hint(tmp_path: Path) -> None:
@@ -358,7 +432,7 @@ def test_a_label_and_784_pixels_are_images(
     assert data.y.tolist() == Y.tolist()
     assert data.labels == ("0", "1", "2")
     assert (data.keys[0], data.name) == ("digits.csv:0", str(path))
-    assert is_pixel_csv(path)
+    assert pixel_label(path) == named
 
 
 FORMS = st.sampled_from(["{}", "{}.0", " {}", '"{}"', "{}.", "0{}", "{:.1e}", "+{}"])
@@ -476,7 +550,7 @@ def test_a_header_alone_and_an_endless_line_are_refused(store: Callable[[str], P
 
 def test_another_table_is_not_offered_as_images(store: Callable[[str], Path]) -> None:
     path = store("length,width,kind\n1,2,a\n")
-    assert not is_pixel_csv(path)
+    assert pixel_label(path) is None
     assert refusal(path).startswith("No column is chosen as the target")  # it is read as a table
     with refused("E439", "n_columns=3"):
         read_pixel_csv(path)
@@ -487,4 +561,4 @@ def test_what_is_plainly_no_csv_is_named(store: Callable[[str], Path]) -> None:
     path = store("<!DOCTYPE html>")
     assert "found='a web page'" in refusal(path)
     with pytest.raises(FormatError):
-        is_pixel_csv(path)
+        pixel_label(path)

@@ -121,10 +121,9 @@ def test_idx_files_are_read_as_they_are(model: Model, mnist: Dataset, tmp_path: 
         (np.zeros((28, 28), np.float32), ("dtype='float32'", "(x * 255).round()")),
         (np.full((28, 28), 254.7), ("Its values fit as x.round().astype('uint8')",)),
         (np.full((28, 28), True), ("Its values fit as (x * 255).round().astype('uint8')",)),
-        (np.full((28, 28), -0.5), ("dtype='float64'", "(28, 28) or (n, 28, 28).")),
         (np.zeros((2, 784), np.uint8), ("shape=(2, 784)", "x.reshape(-1, 28, 28)")),
         (np.zeros((2, 8, 8), np.uint8), ("shape=(2, 8, 8)", "(28, 28) or (n, 28, 28)")),
-        (np.zeros((1, 28, 28, 1), np.uint8), ("shape=(1, 28, 28, 1)", "x.reshape")),
+        (np.zeros((1, 1, 28, 28), np.uint8), ("shape=(1, 1, 28, 28)", "x.reshape")),
         (np.zeros((), np.uint8), ("shape=()",)),
         (np.array(["a"]), ("dtype='<U1'",)),
     ],
@@ -133,9 +132,31 @@ def test_arrays_that_do_not_fit_are_refused(
     model: Model, x: np.ndarray, facts: tuple[str, ...]
 ) -> None:
     with pytest.raises(DataError, match="Input does not fit the model") as error:
-        model.predict(x)
+        model.predict(x, PictureOptions(fit_to_box=False))
     for fact in facts:
         assert fact in str(error.value)
+
+
+def test_arrays_of_another_scale_or_polarity_answer_alike_and_it_is_said(
+    model: Model, mnist: Dataset
+) -> None:
+    x = mnist.images[60_000:60_100]
+    plain = model.predict(x)
+    assert isinstance(plain, Predictions) and plain.notes == ()
+    forms = (x / 255, x[..., None], 255 - x, x.astype(np.uint16) * 257, (x / 255).astype("f4"))
+    for form in forms:
+        answers = model.predict(form)
+        assert isinstance(answers, Predictions)
+        np.testing.assert_allclose(answers.probabilities, plain.probabilities, atol=1e-6)
+        assert len(answers.notes) == (form.ndim == 3)
+    with refused("E432", "place="):
+        model.predict((x - x.mean()) / x.std())
+    # A dark picture is answered, and what is asked to be taken as it is stays so.
+    dark = model.predict_one(x[0] // 16)
+    assert isinstance(dark, Prediction) and dark.label == plain.labels[0]
+    as_it_is = model.predict(x // 16, PictureOptions(fit_to_box=False))
+    assert isinstance(as_it_is, Predictions) and as_it_is.images is not None
+    assert as_it_is.images.max() == 15 and as_it_is.notes == ()
 
 
 def test_a_picture_is_fitted_to_the_box_and_can_be_taken_as_it_is(

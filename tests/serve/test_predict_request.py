@@ -42,11 +42,12 @@ def refused(body: bytes, *arguments: Any, **named: Any) -> HTTPError:
 
 def test_pictures_are_numbers_in_one_list_or_in_lists() -> None:
     flat, nested = [0, 1, 2, 3, 4, 255], [[0, 1, 2], [3, 4, 255]]
+    assert read(as_json(images=[flat])).notes == []
     request = read(as_json(images=[flat, nested, [float(value) for value in flat]]))
     assert request.kind == "images" and request.errors == [None] * 3
     assert isinstance(request.rows, np.ndarray) and request.rows.dtype == np.uint8
     assert (request.rows == np.array(nested)).all()
-    colour = [[[1, 2, 3], [4, 5, 6]], [[7, 8, 9], [10, 11, 12]]]
+    colour = [[[1, 2, 3], [4, 5, 6]], [[7, 8, 9], [10, 11, 120]]]
     assert read(as_json(images=[colour]), COLOUR).rows.tolist() == [colour]  # type: ignore[union-attr]
 
 
@@ -66,8 +67,8 @@ def test_pictures_are_numbers_in_one_list_or_in_lists() -> None:
     ],
 )
 def test_an_item_that_is_no_picture_fails_alone(item: Any, words: str) -> None:
-    request = read(as_json(images=[item, [7] * 6]))
-    assert isinstance(request.rows, np.ndarray) and request.rows.tolist() == [[[7] * 3] * 2]
+    request = read(as_json(images=[item, [70] * 6]))
+    assert isinstance(request.rows, np.ndarray) and request.rows.tolist() == [[[70] * 3] * 2]
     assert request.errors[1] is None and words in str(request.errors[0])
     alone = refused(as_json(images=[item]))
     assert alone.status == 422 and words in str(alone)
@@ -89,12 +90,23 @@ def test_features_are_lists_of_numbers() -> None:
 
 
 def test_raw_bytes_are_whole_pictures() -> None:
-    request = read(bytes(range(12)), kind=RAW)
+    request = read(bytes(range(20, 32)), kind=RAW)
     assert request.kind == "raw" and request.errors == (None, None)
-    assert np.ravel(request.rows).tolist() == list(range(12))  # type: ignore[arg-type]
+    assert np.ravel(request.rows).tolist() == list(range(20, 32))  # type: ignore[arg-type]
     found = refused(bytes(7), kind=RAW)
     assert found.status == 422
     assert str(found) == "Not whole pictures: n_bytes=7. Expected 6 bytes for each, 2 x 3."
+
+
+def test_pictures_of_ones_are_stretched_and_said() -> None:
+    ones = [0, 0, 1, 1, 0, 0]
+    for request in (
+        read(as_json(images=[ones, [20] * 6])),
+        read(bytes([*ones, *[20] * 6]), kind=RAW),
+    ):
+        rows: Any = request.rows
+        assert rows.reshape(2, 6).tolist() == [[255 * one for one in ones], [20] * 6]
+        assert len(request.notes) == 1 and "1 of 2 pictures" in request.notes[0]
 
 
 def test_a_picture_goes_through_the_fit() -> None:

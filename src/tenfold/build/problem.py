@@ -15,6 +15,7 @@ from tenfold.data.dataset import Dataset, RowNumbers
 from tenfold.data.disk_images import StoredImages, in_memory_bytes
 from tenfold.data.split import Split
 from tenfold.inputs.features import features
+from tenfold.inputs.pictures.pixels import MAX_FRAMES, background_of
 from tenfold.learners import LEARNERS, Examples
 
 MAX_COMPARED = 10_000
@@ -138,9 +139,13 @@ def prepare(data: Dataset, split: Split, *, scaled: bool) -> Prepared:
         task, y = replace(task, mean=mean, scale=scale), ((y - mean) / scale).astype(np.float32)
     x, held = data.x[split.train], data.x[split.validation]
     assert len(x)  # a split without training rows is refused
-    encoding = Encoding(data.input)
-    if data.input.kind == "table":
-        encoding = encode_table(x, data.input, scaled, data.name)
+    accepted = data.input
+    if accepted.kind == "table":
+        encoding = encode_table(x, accepted, scaled, data.name)
+    else:
+        looked_at = x[np.linspace(0, len(x) - 1, min(len(x), MAX_FRAMES)).astype(np.int64)]
+        background = background_of(np.asarray(looked_at))
+        encoding = Encoding(accepted.with_background(background))
     compared, rows = (held, split.validation) if len(held) else (x, split.train)
     return Prepared(
         name=data.name,

@@ -56,7 +56,7 @@ def predict_command(
         list[Path] | None,
         typer.Argument(
             metavar="INPUT...",
-            help="Pictures, IDX files, CSV of rows, or a folder; - is standard input.",
+            help="Pictures, files of IDX, NumPy or CSV, or a folder; - is standard input.",
             show_default=False,
         ),
     ] = None,
@@ -73,7 +73,11 @@ def predict_command(
         ),
     ] = None,
     no_fit: Annotated[
-        bool, typer.Option("--no-fit", help="Take pictures as they are, not fitted to the box.")
+        bool,
+        typer.Option(
+            "--no-fit",
+            help="Take pictures and arrays as they are: not fitted, stretched or inverted.",
+        ),
     ] = False,
     no_turn: NoTurn = False,
     steps: Annotated[

@@ -35,12 +35,19 @@ def _without_defaults(written: dict[str, Any], **defaults: object) -> dict[str, 
     }
 
 
+Background = Literal["dark", "light", "any"]
+
+
 class ImageInput(Frozen):
     """Pictures as uint8 arrays (n, height, width), or (n, height, width, 3) in colour.
 
     Attributes:
       crop: How a picture file becomes one of them. `ink`: it is fitted to the MNIST box.
         `centre`: its largest part in the middle of these proportions, area-resampled.
+      background: What is around the pictures of the training; None: dark where they have the MNIST
+        box, else it does not matter.
+      white: The value of white in files of more than 8 bits, where the training had such; None:
+        each file shows it.
     """
 
     kind: Literal["image"] = "image"
@@ -49,6 +56,8 @@ class ImageInput(Frozen):
     width: Annotated[int, Field(ge=1, le=16_384)]
     channels: Literal[1, 3] = 1
     crop: Literal["ink", "centre"] = "ink"
+    background: Background | None = None
+    white: Annotated[int, Field(ge=255, lt=2**32)] | None = None
     order: ClassVar[None] = None
 
     @model_validator(mode="before")
@@ -58,6 +67,23 @@ class ImageInput(Frozen):
         if isinstance(given, dict):
             given = {name: value for name, value in given.items() if name != "polarity"}
         return given
+
+    @model_serializer(mode="wrap")
+    def _without_later_fields(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return _without_defaults(write(self), background=None, white=None)
+
+    def with_background(self, background: Background | None) -> Self:
+        """The same of pictures with such a background, which is written where it is not the usual
+        one."""
+        usual = self.model_copy(update={"background": None})
+        if usual.surroundings == background:
+            return usual
+        return self.model_copy(update={"background": background})
+
+    @property
+    def surroundings(self) -> Background:
+        """What is around the pictures of the training."""
+        return self.background or ("dark" if self.crop == "ink" else "any")
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -59,6 +59,7 @@ def audit_data(data: Dataset, *, near: bool = False) -> Audit:
         *_thin_labels(labels, bool(len(train))),
         *_columns(data, train),
         *(_finding(kind, text) for kind, text in (data.pictures.remarks if data.pictures else ())),
+        *(_finding("read as", note) for note in data.notes),
     ]
     return Audit(
         data=data.name,

@@ -18,6 +18,7 @@ from tenfold.core.text import shorten
 from tenfold.data.disk_images import AnyImages, StoredImages
 from tenfold.data.duplicates import first_of_each
 from tenfold.data.timeline import Timeline, time_texts
+from tenfold.inputs.pictures.pixels import full_range
 from tenfold.inputs.tables.columns import Profile, Table
 
 RowNumbers = NDArray[np.int64]
@@ -99,6 +100,7 @@ class Dataset:
       info: What else a table knows; None for images.
       source: The file or folder it was read from, where it was.
       pictures: What else picture files know; None for others.
+      notes: What was done to images, for a reader.
     """
 
     name: str
@@ -111,6 +113,7 @@ class Dataset:
     source: str | None = None
     pictures: PictureInfo | None = None
     validation_rows: RowNumbers = field(default_factory=lambda: np.empty(0, np.int64))
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.table is None:
@@ -182,7 +185,8 @@ class Dataset:
         """A dataset of your own arrays.
 
         Args:
-          x: Images, uint8 (n, height, width).
+          x: Images, uint8 (n, height, width), from 0 to 255. Where none has a pixel above 16 they
+            are stretched, and `notes` says so.
           y: Label codes (n,), whole numbers from 0.
           labels: Name of each code; the codes themselves when absent.
           name: What the dataset is called in run folders.
@@ -204,7 +208,11 @@ class Dataset:
             n_labels = min(int(codes.max()) + 1, MAX_LABELS)
             labels = [str(code) for code in range(n_labels)]
         keys = [f"{name}:{row}" for row in range(len(codes))]
-        return cls(name, np.asarray(x), codes.astype(np.int64), tuple(labels), keys)
+        images, notes = np.asarray(x), list[str]()
+        if images.dtype == np.uint8:
+            images, notes = full_range(images, name)
+        codes = codes.astype(np.int64)
+        return cls(name, images, codes, tuple(labels), keys, notes=tuple(notes))
 
     def __len__(self) -> int:
         return len(self.x)

@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from tenfold.core.text import shorten
 from tenfold.data.dataset import Dataset, PictureInfo
 from tenfold.data.disk_images import StoredImages, Writer
 from tenfold.data.duplicates import same_pictures
-from tenfold.inputs.pictures.decode import is_picture, read_picture, read_shape
+from tenfold.inputs.pictures.decode import is_picture, read_picture, read_shape, read_white
 from tenfold.inputs.pictures.preprocess import preprocess
 
 LARGEST_PX = 64
@@ -77,17 +78,19 @@ def picture_dataset(folder: Path, *, like: Contract | None = None) -> Dataset:
     expected = like.input if like and like.input.kind == "image" else None
     model_labels = like.labels if like and expected else ()
     _labels(folder, pictures, model_labels, refused)  # before the pictures are decoded
-    accepted = expected or _input(list(shapes.values()), _in_colour(list(shapes)))
+    accepted = expected or _input(list(shapes.values()), list(shapes))
     images = Writer(len(shapes), accepted.shape, files.cache_folder())
     kept: list[_File] = []
+    notes: list[str] = []
     for picture in pictures:
         try:
-            image = preprocess(picture.path, accepted).image
+            steps = preprocess(picture.path, accepted)
         except TenfoldError as error:
             refused.append(str(error))
         else:
-            images.add(image)
+            images.add(steps.image)
             kept.append(picture)
+            notes += steps.notes
     x = images.images()
     labels = _labels(folder, kept, model_labels, refused)
     size = (accepted.height, accepted.width)
@@ -100,6 +103,10 @@ def picture_dataset(folder: Path, *, like: Contract | None = None) -> Dataset:
         how = "fitted" if accepted.crop == "ink" else "cut in the middle and resized"
         text = f"{how} to {accepted.height} x {accepted.width} pixels: {_count(resized)}"
         remarks.append(("resized", text))
+    if accepted.white:
+        remarks.append(("read as", f"greys of more than 8 bits: {accepted.white} is white in all"))
+    if notes:
+        remarks.append(("read as", shorten(notes, 3, "; ")))
     if skipped:
         remarks.append(("skipped", f"no pictures: {_count(skipped)}"))
     if refused:
@@ -258,24 +265,43 @@ def _labels(
     return tuple(sorted(names, key=(lambda name: (int(name), name)) if whole else None))
 
 
-def _input(shapes: list[tuple[int, int]], colour: bool) -> ImageInput:
+def _input(shapes: list[tuple[int, int]], paths: list[Path]) -> ImageInput:
     """The contract of a model of pictures of these sizes."""
     height, width = np.median(shapes, axis=0).tolist()
     ratio = min(1.0, LARGEST_PX / max(height, width))
     return ImageInput(
         height=max(1, round(height * ratio)),
         width=max(1, round(width * ratio)),
-        channels=3 if colour else 1,
+        channels=3 if _in_colour(paths) else 1,
         crop="centre",
+        white=_white(paths),
     )
+
+
+def _looked_at(paths: list[Path]) -> list[Path]:
+    """At most 200 pictures, spread over all."""
+    rows = np.linspace(0, len(paths) - 1, min(len(paths), MAX_LOOKED_AT)).astype(int)
+    return [paths[row] for row in rows]
+
+
+def _white(paths: list[Path]) -> int | None:
+    """The value of white in all deep pictures: the largest that one shows; None without any."""
+
+    def found(some: list[Path]) -> list[int]:
+        whites = []
+        for path in some:
+            with suppress(TenfoldError):  # said when it is read
+                whites.append(read_white(path))
+        return [white for white in whites if white]
+
+    return max(found(paths)) if found(_looked_at(paths)) else None
 
 
 def _in_colour(paths: list[Path]) -> bool:
     """Whether any of at most 200 pictures, spread over all of them, is in colour."""
-    rows = np.linspace(0, len(paths) - 1, min(len(paths), MAX_LOOKED_AT)).astype(int)
-    for row in rows:
+    for path in _looked_at(paths):
         try:
-            pixels = read_picture(paths[row], channels=3, at_least_px=LARGEST_PX).pixels
+            pixels = read_picture(path, channels=3, at_least_px=LARGEST_PX).pixels
         except TenfoldError:
             continue  # said when it is read
         apart = pixels.max(axis=2).astype(int) - pixels.min(axis=2)

@@ -1,5 +1,6 @@
 """`load`: a name, a file or a folder becomes a `Dataset`."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ from tenfold.data import catalog
 from tenfold.data.dataset import Dataset
 from tenfold.data.from_folder import is_picture_folder, picture_dataset
 from tenfold.data.from_table import table_dataset
-from tenfold.data.sources import is_pixel_csv, read_images
+from tenfold.data.sources import pixel_label, read_images
+from tenfold.inputs.pictures.pixels import full_range, like_training
 from tenfold.inputs.tables.read import is_table_name, is_text, read_frame, read_table
 
 
@@ -30,7 +32,8 @@ def load(
     Args:
       source: A name of the catalog (`mnist`), which goes before a file called the same; a
         folder of IDX files, or with a folder of pictures for each label; an `.npz` file; a
-        `.csv` file with a label and 784 pixel columns, which is read as images; any other CSV,
+        `.csv` file with a label and 784 pixel columns, which is read as images unless something
+        else is said of it than the label's name; any other CSV,
         TSV or Parquet file, or a pandas frame: a table.
       target: Of a table the column that is predicted, by name, or by position without a header.
       reading: Everything else that may be said about a table; its target gives way to `target`.
@@ -49,7 +52,7 @@ def load(
         return table_dataset(read_frame(source), reading, like=like)
     if str(source) in catalog.DATASETS:
         _check_no_table(reading, str(source))
-        return _load_by_name(str(source))
+        return _as_trained(_load_by_name(str(source)), like)
     path = Path(source)
     if printable(path) != str(path):
         raise DataError(
@@ -79,19 +82,32 @@ def load(
             known=_header_names(reading, like),
         )
         return table_dataset(cells, reading, like=like, source=str(source))
-    _check_no_table(reading, str(source))
+    if reading.target is None or not _is_pixel_label(path, reading.target):
+        _check_no_table(reading, str(source))
     if is_picture_folder(path):
         return picture_dataset(path, like=like)
     images = read_images(path)
-    return Dataset(
+    x, notes = full_range(images.x, path.name)
+    data = Dataset(
         name=str(source),
-        x=images.x,
+        x=x,
         y=images.y,
         labels=images.labels,
         keys=images.keys,
-        test_rows=np.arange(images.n_train, len(images.x)),
+        test_rows=np.arange(images.n_train + images.n_validation, len(images.x)),
+        validation_rows=np.arange(images.n_train, images.n_train + images.n_validation),
         source=str(source),
+        notes=tuple(notes),
     )
+    return _as_trained(data, like)
+
+
+def _as_trained(data: Dataset, like: Contract | None) -> Dataset:
+    """Images light on dark, or dark on light, as those are that a model to be measured knows."""
+    if like is None or like.input.kind != "image" or data.x.shape[1:] != like.input.shape:
+        return data
+    x, notes = like_training(data.x, like.input, data.name)
+    return replace(data, x=x, notes=(*data.notes, *notes)) if notes else data
 
 
 def _check_no_table(reading: Reading, name: str) -> None:
@@ -103,7 +119,8 @@ def _check_no_table(reading: Reading, name: str) -> None:
 
 
 def _is_table(path: Path, reading: Reading) -> bool:
-    """Whether a file is a table: by its name, unless it holds pixels and no target is named.
+    """Whether a file is a table: by its name, unless it holds pixels and nothing is said about it
+    but its label's name.
 
     A file of another name is one where something is said that concerns tables alone.
     """
@@ -111,7 +128,14 @@ def _is_table(path: Path, reading: Reading) -> bool:
         return False
     if not is_table_name(path):
         return reading != Reading() and is_text(path)
-    return reading.target is not None or path.suffix.lower() != ".csv" or not is_pixel_csv(path)
+    if path.suffix.lower() != ".csv" or (label := pixel_label(path)) is None:
+        return True
+    return reading not in (Reading(), Reading(target=label))
+
+
+def _is_pixel_label(path: Path, target: str) -> bool:
+    """Whether a file of pixels calls its label so."""
+    return path.suffix.lower() == ".csv" and path.is_file() and pixel_label(path) == target
 
 
 def _header_names(reading: Reading, like: Contract | None) -> tuple[str, ...]:

@@ -87,9 +87,10 @@ class Model:
         """Answer one input or many.
 
         Args:
-          inputs: For images a uint8 array of one picture (height, width) or of many
-            (n, height, width), taken as they are; the path of an IDX file that holds one or the
-            other; or of a picture file, which is fitted to the model's box. For tables the path of
+          inputs: For images an array of one picture (height, width) or of many
+            (n, height, width), brought to the scale and polarity of the training; the path of an
+            IDX, npy or npz file or a CSV of pixels that holds one or the other; or of a picture
+            file, which is fitted to the model's box. For tables the path of
             a CSV or Parquet file, a pandas frame, a dict with a value per column, or a list of
             such dicts. For features an array of numbers (d,) or (n, d).
           options: How picture files are read.

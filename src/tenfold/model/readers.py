@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 
 from tenfold.core.contract import FeaturesInput, ImageInput, TableInput
 from tenfold.core.errors import DataError
+from tenfold.data.sources import read_arrays
 from tenfold.data.time_order import with_earlier_values
-from tenfold.inputs.idx import read_idx
 from tenfold.inputs.pictures.decode import DEFAULT_OPTIONS, PictureOptions, is_picture
+from tenfold.inputs.pictures.pixels import as_trained
 from tenfold.inputs.pictures.preprocess import PictureSteps, preprocess
 from tenfold.inputs.tables.cells import Cells, from_frame
 from tenfold.inputs.tables.columns import Table, graph_inputs, read_rows
@@ -108,22 +109,40 @@ def reader_of(accepted: ImageInput | TableInput | FeaturesInput) -> InputReader:
 
 @dataclass(frozen=True)
 class PictureReader:
-    """Pictures: uint8 arrays, IDX files, and picture files, which are fitted to the model's box."""
+    """Pictures: arrays, also in files of IDX, NumPy or CSV of pixels, and picture files, which are
+    fitted to the model's box.
+
+    Arrays come to the scale and polarity of the training, unless nothing is to be fitted.
+    """
 
     accepted: ImageInput
     items: ClassVar[str] = "images"
 
     def read(self, inputs: Any, options: PictureOptions = DEFAULT_OPTIONS) -> Batch:
+        where: object = "pictures"
         if isinstance(inputs, str | Path):
             if is_picture(inputs):
                 steps = preprocess(inputs, self.accepted, options)
-                return Batch(steps.image[None], steps=(steps,))
-            inputs = read_idx(inputs)
+                return Batch(steps.image[None], steps.notes, steps=(steps,))
+            inputs, where = read_arrays(Path(inputs)), inputs
+            if inputs.ndim == 2 and inputs.shape[1] == math.prod(self.accepted.shape):
+                inputs = inputs.reshape(-1, *self.accepted.shape)
         x = np.asarray(inputs)
-        return Batch(x[None] if x.shape == self.accepted.shape else x)
+        shape = self.accepted.shape
+        if x.shape in (shape, (*shape, 1)):
+            x = x[None]
+        if x.shape[1:] == (*shape, 1):
+            x = x[..., 0]
+        if not options.fit_to_box or x.shape[1:] != shape:
+            return Batch(x)
+        return Batch(*as_trained(x, self.accepted, where))
 
     def read_json(self, items: list[Any], max_characters: int) -> Batch:
-        return _each(items, lambda item: read_pixels(item, self.accepted.shape))
+        batch = _each(items, lambda item: read_pixels(item, self.accepted.shape))
+        if not len(batch.rows):
+            return batch
+        rows, notes = as_trained(batch.rows, self.accepted, "images")
+        return replace(batch, rows=rows, notes=notes)
 
     def feeds(self, rows: Any, at_once: int | None) -> Iterator[dict[str, NDArray[Any]]]:
         return _array_feeds(rows, self.accepted, "uint8", at_once)

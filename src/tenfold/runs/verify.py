@@ -4,6 +4,7 @@ from pathlib import Path
 
 from tenfold.core import files
 from tenfold.core.errors import RunError
+from tenfold.inputs.pictures.decode import PictureOptions
 from tenfold.runs.csv_files import EXAMPLE_ANSWERS, STORED, example_inputs, read_answers
 from tenfold.runs.record import Run
 
@@ -45,7 +46,7 @@ def verify(path: Path | str) -> dict[str, int]:
 def _answer_again(run: Run) -> int:
     """Ask the model the stored examples; returns how many there are."""
     model = run.model
-    answers = model.predict(example_inputs(run.path))
+    answers = model.predict(example_inputs(run.path), PictureOptions(fit_to_box=False))
     stored = read_answers(run.path / EXAMPLE_ANSWERS, model.task.kind, model.labels)
     same = len(answers) == len(stored)
     if same:

@@ -17,6 +17,7 @@ import numpy as np
 from tenfold.core.contract import Contract, ImageInput
 from tenfold.core.errors import TenfoldError
 from tenfold.inputs.pictures.decode import PictureOptions
+from tenfold.inputs.pictures.pixels import as_trained
 from tenfold.inputs.pictures.preprocess import PictureSteps, preprocess
 from tenfold.model.json_items import described, first_names
 from tenfold.model.readers import Rows, reader_of
@@ -87,7 +88,7 @@ def read_predict_request(
             steps = preprocess(body, accepted, PictureOptions(max_pixels=limits.pixels))
         except TenfoldError as error:
             raise HTTPError.saying(error) from error
-        request = PredictRequest("picture", steps.image[None], (None,), steps=steps)
+        request = PredictRequest("picture", steps.image[None], (None,), steps.notes, steps)
     if all(request.errors):
         raise HTTPError.saying(next(filter(None, request.errors)))
     return request
@@ -125,8 +126,9 @@ def _raw_request(body: bytes, accepted: ImageInput, limits: Limits) -> PredictRe
             n_bytes=len(body),
         )
     _check_items(n, limits)
-    rows = np.frombuffer(body, np.uint8).reshape(n, *accepted.shape)
-    return PredictRequest("raw", rows, (None,) * n)
+    sent = np.frombuffer(body, np.uint8).reshape(n, *accepted.shape)
+    rows, notes = as_trained(sent, accepted, "raw")
+    return PredictRequest("raw", rows, (None,) * n, notes)
 
 
 def _json_request(body: bytes, contract: Contract, limits: Limits) -> PredictRequest:

@@ -1,16 +1,40 @@
 """Images with answers that are stored as numbers: an IDX folder, an npz file, a CSV of pixels."""
 
 from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
 
 from tenfold.core import files
 from tenfold.core.errors import DataError
 from tenfold.data.sources.idx_folder import read_idx_folder
 from tenfold.data.sources.labelled import Images
-from tenfold.data.sources.npz import read_npz
-from tenfold.data.sources.pixel_csv import is_pixel_csv, read_pixel_csv
+from tenfold.data.sources.npz import read_npy, read_npz, read_unlabelled_npz
+from tenfold.data.sources.pixel_csv import pixel_label, read_pixel_csv, read_unlabelled_csv
 from tenfold.inputs.idx import read_idx
 
-__all__ = ["Images", "is_pixel_csv", "read_images"]
+__all__ = ["Images", "pixel_label", "read_arrays", "read_images"]
+
+
+def read_arrays(path: Path) -> NDArray[Any]:
+    """The images of a file without their labels: IDX, `.npy`, `.npz`, or a CSV of pixels.
+
+    What the file is shows in its first bytes. The numbers are those of the file.
+    """
+    with files.os_errors("read", path), path.open("rb") as file:
+        start = file.read(512)
+    if start.startswith(b"PK"):
+        return read_unlabelled_npz(path)
+    if start.startswith(NPY):
+        return read_npy(path)
+    if b"\0" not in start and start.count(b",") + start.count(b";") + start.count(b"\t") >= MANY:
+        return read_unlabelled_csv(path)
+    return read_idx(path)
+
+
+NPY = b"\x93NUMPY"
+MANY = 20
+"""Separators in 512 bytes of text that can only be columns."""
 
 
 def read_images(path: Path) -> Images:

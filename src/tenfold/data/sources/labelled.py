@@ -20,10 +20,10 @@ N_PIXELS = SIDE_PX * SIDE_PX
 
 @dataclass(frozen=True, eq=False)
 class Images:
-    """What a source holds, as `Dataset` has it; the rows after the training rows are for testing.
+    """What a source holds, as `Dataset` has it: training rows, validation rows, test rows.
 
     Attributes:
-      n_train: How many training rows there are.
+      n_train, n_validation: How many training and validation rows there are.
     """
 
     x: NDArray[np.uint8]
@@ -31,6 +31,7 @@ class Images:
     labels: tuple[str, ...]
     keys: Sequence[str]
     n_train: int
+    n_validation: int = 0
 
 
 def check_counts(n_images: int, n_labels: int, where: object) -> None:
@@ -49,7 +50,7 @@ def check_counts(n_images: int, n_labels: int, where: object) -> None:
 def check_sizes(shapes: Sequence[tuple[int, ...]], where: object) -> None:
     """Refuse parts, training first, whose images are of two sizes."""
     if len({shape[1:] for shape in shapes}) > 1:
-        train, test = (shape[1:] for shape in shapes)
+        train, test = shapes[0][1:], next(s[1:] for s in shapes if s[1:] != shapes[0][1:])
         wrong = "Images of two sizes"
         raise DataError("E422", wrong, where=where, expected="one", train=train, test=test)
 

@@ -1,8 +1,9 @@
 """Images and labels in one `.npz` file of NumPy arrays. No object in it is ever unpickled."""
 
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, TypeVar
 
 import numpy as np
 from numpy.lib import format as npy
@@ -17,6 +18,7 @@ from tenfold.data.sources.labelled import (
     check_counts,
     check_sizes,
     code_labels,
+    named_codes,
     whole_codes,
 )
 from tenfold.inputs.idx import not_a
@@ -24,59 +26,129 @@ from tenfold.inputs.idx import not_a
 MAX_ZIP_RATIO = 100
 """An npz member that shrank further is taken for a bomb. Keras' mnist.npz shrinks to a fifth."""
 
-NPZ_NAMES = (("x_train", "y_train", "x_test", "y_test"), ("x", "y"), ("images", "labels"))
-"""As in Keras' mnist.npz; then two short forms without a test part."""
+KINDS = (("x", "y"), ("images", "labels"), ("data", "target"))
 
+
+def _names(*parts: str) -> tuple[tuple[str, str], ...]:
+    """How images and labels of a part may be called: x_train, y_train; train_images, train_labels.
+
+    Keras writes the first, MedMNIST the second.
+    """
+    return tuple(
+        (form.format(part=part, kind=x), form.format(part=part, kind=y))
+        for part in parts
+        for form in ("{kind}_{part}", "{part}_{kind}")
+        for x, y in KINDS
+    )
+
+
+PARTS = {
+    "train": (*_names("train", "training"), *KINDS),
+    "validation": _names("val", "valid", "validation"),
+    "test": _names("test", "testing"),
+}
+"""The parts in their order, with the names of their arrays in lower case."""
+
+T = TypeVar("T")
 Array = NDArray[Any]
+Named = tuple[str, Array]
 
 
 def read_npz(path: Path) -> Images:
     """Read images and labels from an npz file; nothing in it is run, sizes are checked first."""
+    parts = _read(path, _labelled)
+    images, answers, keys = [], [], list[str]()
+    n_rows = dict.fromkeys(PARTS, 0)
+    for part, (x_name, x), (y_name, y) in parts:
+        images.append(_npz_images(x, f"{path}, {x_name}"))
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = y[:, 0]
+        if y.ndim != 1:
+            where = f"{path}, {y_name}"
+            raise DataError("E433", "Not labels", where=where, expected="(n,)", shape=y.shape)
+        check_counts(len(x), len(y), f"{path}, {x_name} and {y_name}")
+        answers.append(y)
+        keys += [f"{x_name}:{row}" for row in range(len(x))]
+        n_rows[part] = len(x)
+    check_sizes([part.shape for part in images], path)
+    codes, labels = _coded(np.concatenate(answers), path)
+    n_train, n_validation = n_rows["train"], n_rows["validation"]
+    return Images(np.concatenate(images), codes, labels, keys, n_train, n_validation)
+
+
+def read_unlabelled_npz(path: Path) -> Array:
+    """The images of an npz file: of the test part, or all, or the only array there is."""
+    return _read(path, _unlabelled)
+
+
+def _read(path: Path, read: Callable[[zipfile.ZipFile, Path], T]) -> T:
+    """What `read` finds in the archive."""
     with files.os_errors("read", path), path.open("rb") as file:
         start = file.read(512)
         if not start.startswith(b"PK"):
             raise not_a("an npz file", path, start, expected="a zip archive of arrays")
         try:
             with zipfile.ZipFile(file) as archive:
-                arrays = _npz_arrays(archive, path)
+                return read(archive, path)
         except (OSError, TenfoldError):
             raise
         except Exception as error:  # zipfile, zlib and NumPy fail in a dozen ways on foreign bytes
             reason = " ".join(str(error).split()) or type(error).__name__
             raise FormatError("E435", "Damaged npz", where=path, reason=reason) from error
-    pairs = [arrays[:2], arrays[2:]] if len(arrays) == 4 else [arrays]
-    images, codes = [], []
-    for (x_name, x), (y_name, y) in pairs:
-        images.append(_npz_images(x, f"{path}, {x_name}"))
-        if y.ndim != 1:
-            where = f"{path}, {y_name}"
-            raise DataError("E433", "Not labels", where=where, expected="(n,)", shape=y.shape)
-        check_counts(len(x), len(y), f"{path}, {x_name} and {y_name}")
-        codes.append(whole_codes(y, f"{path}, {y_name}"))
-    check_sizes([part.shape for part in images], path)
-    y = np.concatenate(codes)
-    names = [pair[0][0] for pair in pairs]
-    keys = [
-        f"{name}:{row}"
-        for name, part in zip(names, images, strict=True)
-        for row in range(len(part))
+
+
+def _members(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
+    """The arrays of an archive by name, in lower case."""
+    return {info.filename.removesuffix(".npy").lower(): info for info in archive.infolist()}
+
+
+def _labelled(archive: zipfile.ZipFile, path: Path) -> list[tuple[str, Named, Named]]:
+    """The parts in their order, each with its images and its labels under their names."""
+    members = _members(archive)
+    found = [
+        (part, *names)
+        for part, part_names in PARTS.items()
+        if (names := next((n for n in part_names if members.keys() >= set(n)), None))
     ]
-    return Images(np.concatenate(images), y, code_labels(y), keys, len(images[0]))
-
-
-def _npz_arrays(archive: zipfile.ZipFile, path: Path) -> list[tuple[str, Array]]:
-    """The arrays of the first set of names that is there, each with its name."""
-    members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
-    names = next((names for names in NPZ_NAMES if names[0] in members), None)
-    if names is None or not members.keys() >= set(names):
+    if not any(part == "train" for part, *_ in found):
         raise DataError(
             "E430",
             "No images and labels in the npz file",
             where=path,
-            expected=" or ".join(", ".join(names) for names in NPZ_NAMES),
+            expected="x_train, y_train, x_test, y_test or train_images, train_labels or x, y or "
+            "images, labels",
             found=sorted(members)[:10],
         )
-    return [(name, _npz_array(archive, members[name], f"{path}, {name}")) for name in names]
+
+    def named(name: str) -> Named:
+        return name, _npz_array(archive, members[name], f"{path}, {name}")
+
+    return [(part, named(x_name), named(y_name)) for part, x_name, y_name in found]
+
+
+def _unlabelled(archive: zipfile.ZipFile, path: Path) -> Array:
+    members = _members(archive)
+    names = [names[0] for part in ("test", "train") for names in PARTS[part]]
+    name = next((name for name in names if name in members), None)
+    if name is None and len(members) == 1:
+        name = next(iter(members))
+    if name is None:
+        raise DataError(
+            "E446",
+            "No images in the npz file",
+            where=path,
+            expected="x_test, test_images, x or images, or a single array",
+            found=sorted(members)[:10],
+        )
+    return _npz_array(archive, members[name], f"{path}, {name}")
+
+
+def _coded(answers: Array, path: Path) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+    """Codes and labels of answers, which are numbers or names."""
+    if answers.dtype.kind == "U":
+        return named_codes(answers.tolist(), path)
+    codes = whole_codes(answers, path)
+    return codes, code_labels(codes)
 
 
 def _npz_array(archive: zipfile.ZipFile, info: zipfile.ZipInfo, where: str) -> Array:
@@ -90,31 +162,56 @@ def _npz_array(archive: zipfile.ZipFile, info: zipfile.ZipInfo, where: str) -> A
             n_inflated=info.file_size,
         )
     with archive.open(info) as member:
-        version = npy.read_magic(member)
-        read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-        shape, _, dtype = read(member)
-        n_needed = int(np.prod(shape, dtype=object)) * dtype.itemsize
-        if dtype.hasobject or dtype.names or n_needed != info.file_size - member.tell():
-            raise FormatError(
-                "E434",
-                "Not an array of numbers",
-                where=where,
-                expected=f"{n_needed} bytes after the header, no Python objects",
-                dtype=str(dtype),
-                shape=shape,
-                n_bytes=info.file_size - member.tell(),
-            )
+        _check_header(member, info.file_size, where)
     with archive.open(info) as member:
         array: Array = npy.read_array(member, allow_pickle=False)
         member.read(1)  # the end: only there the checksum is compared
         return array
 
 
+def read_npy(path: Path) -> Array:
+    """The array of an `.npy` file; nothing in it is run, its size is checked first."""
+    with files.os_errors("read", path), path.open("rb") as file:
+        try:
+            _check_header(file, path.stat().st_size, str(path))
+            file.seek(0)
+            array: Array = npy.read_array(file, allow_pickle=False)
+        except (OSError, TenfoldError):
+            raise
+        except Exception as error:  # NumPy fails in a dozen ways on foreign bytes
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise FormatError("E447", "Damaged npy", where=path, reason=reason) from error
+    return array
+
+
+def _check_header(file: IO[bytes], n_bytes: int, where: str) -> None:
+    """Refuse an array whose header does not fit its bytes, or that holds more than numbers."""
+    version = npy.read_magic(file)
+    read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+    shape, _, dtype = read(file)
+    n_needed = int(np.prod(shape, dtype=object)) * dtype.itemsize
+    if dtype.hasobject or dtype.names or n_needed != n_bytes - file.tell():
+        raise FormatError(
+            "E434",
+            "Not an array of numbers",
+            where=where,
+            expected=f"{n_needed} bytes after the header, no Python objects",
+            dtype=str(dtype),
+            shape=shape,
+            n_bytes=n_bytes - file.tell(),
+        )
+
+
 def _npz_images(x: Array, where: str) -> NDArray[np.uint8]:
     if x.ndim == 2 and x.shape[1] == N_PIXELS:
         x = x.reshape(-1, SIDE_PX, SIDE_PX)
-    if x.ndim != 3 or not x.size or x.dtype.kind not in "iuf":
-        expected = f"numbers (n, height, width) or (n, {N_PIXELS}), none of them 0"
+    if x.ndim == 4 and x.shape[3] == 1:
+        x = x[..., 0]
+    is_picture = x.ndim == 3 or (x.ndim == 4 and x.shape[3] == 3)
+    if not is_picture or not x.size or x.dtype.kind not in "iuf":
+        expected = (
+            f"numbers (n, height, width), also with channels, or (n, {N_PIXELS}), none of them 0"
+        )
         raise DataError(
             "E405", "Not images", where=where, expected=expected, dtype=str(x.dtype), shape=x.shape
         )

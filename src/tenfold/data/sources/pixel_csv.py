@@ -1,4 +1,4 @@
-"""CSV files with a label and 784 pixel columns, as MNIST and its kin are often passed on."""
+"""CSV files of 784 pixel columns, as MNIST and its kin are often passed on: a label, an index."""
 
 import re
 from collections.abc import Iterator
@@ -18,56 +18,89 @@ from tenfold.inputs.tables.csv_text import SEPARATORS
 LABEL_NAMES = ("label", "class", "target", "y", "digit")
 """Headers of the label column in the CSV files people have, in any case of letters."""
 
+INDEX_NAMES = ("", "index", "id", "imageid", "row", "unnamed: 0")
+"""Headers of a first column that numbers the rows, as pandas and R write it."""
+
 BOM = b"\xef\xbb\xbf"
 CHUNK_BYTES = 1 << 21
 MAX_LINE_BYTES = 1 << 16
+SCALED = "Multiply by 255 and round what was scaled to 0..1"
 
 
-def is_pixel_csv(path: Path) -> bool:
-    """Whether the first line has a label and 784 pixel columns."""
+def pixel_label(path: Path) -> str | None:
+    """What the first line calls the label beside 784 pixel columns; "" without a name, None where
+    there are no such columns."""
     with files.os_errors("read", path), path.open("rb") as file:
-        return _layout(file, path) is not None
+        layout = _layout(file, path)
+    if layout is None or not layout.labelled:
+        return None
+    return layout.names[layout.label] if layout.names and layout.label is not None else ""
 
 
 def read_pixel_csv(path: Path) -> Images:
     """Read a CSV with a label and 784 pixel columns as images of 28x28.
 
     The label is the column that a header calls so (`LABEL_NAMES`); otherwise it is the first or
-    the last column, whichever can be told. Separated by comma, semicolon or tab.
+    the last column, whichever can be told. Separated by comma, semicolon or tab. A first column
+    that numbers the rows (`INDEX_NAMES`) is passed over.
     """
+    x, answers = _read(path, labelled=True)
+    y, labels = named_codes(answers, path)
+    return Images(x, y, labels, [f"{path.name}:{row}" for row in range(len(x))], len(x))
+
+
+def read_unlabelled_csv(path: Path) -> NDArray[np.uint8]:
+    """The images of a CSV of pixels with or without a label, uint8 (n, 28, 28)."""
+    return _read(path, labelled=False)[0]
+
+
+def _read(path: Path, *, labelled: bool) -> tuple[NDArray[np.uint8], list[str]]:
+    """The images, and the answers where there are some; with `labelled` there must be."""
     with files.os_errors("read", path), path.open("rb") as file:
         layout = _layout(file, path)
-        if layout is None:
+        if layout is None or (labelled and not layout.labelled):
             file.seek(0)
             raise DataError(
                 "E439",
                 "Not images as CSV",
                 where=path,
-                expected=f"a label and {N_PIXELS} pixel columns",
+                expected=f"{'a label and ' if labelled else ''}{N_PIXELS} pixel columns",
                 n_columns=len(_cells(file.readline(MAX_LINE_BYTES))[1]),
             )
-        if layout.label is None:
+        if layout.labelled and layout.label is None:
             layout = replace(layout, label=_label_column(file, layout, path))
         parts, answers = [], list[str]()
         for line, chunk in _chunks(file, layout, path):
             pixels, names = _parse_fast(chunk, layout) or _parse_slow(chunk, layout, line, path)
             parts.append(pixels)
             answers += names
-    if not answers:
+    if not sum(map(len, parts)):
         raise DataError("E436", "No rows", where=path, expected="at least one")
-    y, labels = named_codes(answers, path)
-    x = np.concatenate(parts).reshape(-1, SIDE_PX, SIDE_PX)
-    return Images(x, y, labels, [f"{path.name}:{row}" for row in range(len(x))], len(x))
+    return np.concatenate(parts).reshape(-1, SIDE_PX, SIDE_PX), answers
 
 
 @dataclass(frozen=True)
 class _Layout:
-    """How a pixel CSV is written: `names` is empty without a header, `label` None if untold."""
+    """How a pixel CSV is written: `names` is empty without a header, `label` None if untold.
+
+    With an `index` the first column numbers the rows; `labelled`: one column is the label.
+    """
 
     separator: bytes
     names: tuple[str, ...]
     start: int  # byte at which the rows begin
     label: int | None
+    labelled: bool
+    index: bool = False
+
+    @property
+    def others(self) -> list[int]:
+        """The columns that are no pixels."""
+        return ([0] if self.index else []) + ([] if self.label is None else [self.label])
+
+    @property
+    def n_columns(self) -> int:
+        return N_PIXELS + self.labelled + self.index
 
     def place(self, path: Path, line: int, column: int) -> str:
         name = f" {self.names[column]!r}" if self.names else ""
@@ -79,15 +112,29 @@ def _layout(file: BinaryIO, path: Path) -> _Layout | None:
     if describe_array(first):
         raise not_a("a CSV file", path, first, expected="text in columns")
     separator, cells = _cells(first)
-    if len(cells) != N_PIXELS + 1:
+    n_others = len(cells) - N_PIXELS
+    if n_others not in (0, 1, 2):
         return None
     labels = [i for i, cell in enumerate(cells) if cell.lower() in LABEL_NAMES]
-    if not labels and all(parse_number(cell) is not None for cell in cells[1:-1]):
-        return _Layout(separator, (), 3 if first.startswith(BOM) else 0, None)
+    numbers = all(parse_number(cell) is not None for cell in cells[1:-1])
+    # A row of pixels repeats some; pandas makes a header of equal numbers 0, 0.1, 0.2 ...
+    if not labels and numbers and len(set(cells)) < len(cells):
+        start = 3 if first.startswith(BOM) else 0
+        return _Layout(separator, (), start, None, n_others == 1) if n_others < 2 else None
+    index = n_others > 0 and cells[0].lower() in INDEX_NAMES
+    labelled = n_others - index == 1
+    if n_others - index not in (0, 1) or (labels and not labelled):
+        return None
     stems = [re.sub(r"\d+", "", cell) for cell in cells]  # pixel0, pixel1 ...
-    labels = labels or [i for i in (0, N_PIXELS) if stems[i] != stems[1]]
-    _check_order([cell for i, cell in enumerate(cells) if i not in labels], path)
-    return _Layout(separator, tuple(cells), len(first), labels[0] if len(labels) == 1 else None)
+    ends = (int(index), len(cells) - 1) if labelled else ()
+    labels = labels or [i for i in ends if stems[i] != stems[2]]
+    label = labels[0] if len(labels) == 1 else None
+    if index and labelled and label is None:
+        return None
+    layout = _Layout(separator, tuple(cells), len(first), label, labelled, index)
+    others = {*layout.others, *labels}
+    _check_order([cell for i, cell in enumerate(cells) if i not in others], path)
+    return layout
 
 
 def _check_order(pixels: list[str], path: Path) -> None:
@@ -172,13 +219,14 @@ def _chunks(file: BinaryIO, layout: _Layout, path: Path) -> Iterator[tuple[int, 
 
 def _parse_fast(chunk: bytes, layout: _Layout) -> tuple[NDArray[np.uint8], list[str]] | None:
     """Pixels and answers of lines in the plainest form: one to three digits in every cell."""
-    assert layout.label is not None
     text = np.frombuffer(chunk, np.uint8)
     digits = text - ord("0")  # wraps around: what is no digit is above 9
     ends = np.flatnonzero(digits > 9)
-    n_columns = N_PIXELS + 1
+    n_columns = layout.n_columns
     lengths = np.diff(ends, prepend=-1) - 1
-    if len(ends) % n_columns or lengths.min() < 1 or lengths.max() > 3:
+    if len(ends) % n_columns or lengths.min() < 1:
+        return None
+    if lengths.reshape(-1, n_columns)[:, int(layout.index) :].max() > 3:
         return None
     separators = text[ends].reshape(-1, n_columns)
     if (separators[:, :-1] != ord(layout.separator)).any() or (separators[:, -1] != 10).any():
@@ -187,18 +235,19 @@ def _parse_fast(chunk: bytes, layout: _Layout) -> tuple[NDArray[np.uint8], list[
     values += np.where(lengths > 1, digits[ends - 2], 0).astype(np.int16) * 10
     values += np.where(lengths > 2, digits[ends - 3], 0).astype(np.int16) * 100
     values = values.reshape(-1, n_columns)
-    pixels = np.delete(values, layout.label, axis=1)
+    pixels = np.delete(values, layout.others, axis=1)
     if pixels.max() > 255:
         return None
-    return pixels.astype(np.uint8), [str(code) for code in values[:, layout.label].tolist()]
+    codes = [] if layout.label is None else values[:, layout.label].tolist()
+    return pixels.astype(np.uint8), [str(code) for code in codes]
 
 
 def _parse_slow(
     chunk: bytes, layout: _Layout, line: int, path: Path
 ) -> tuple[NDArray[np.uint8], list[str]]:
     """The same cell by cell: quotes, blanks and `12.0` are read, all else is refused by name."""
-    assert layout.label is not None
     rows, names = [], []
+    kept = [i for i in range(layout.n_columns) if i not in layout.others]
     for number, text in enumerate(chunk.split(b"\n")[:-1], line):
         if not text.strip():
             continue
@@ -207,20 +256,22 @@ def _parse_slow(
         except UnicodeDecodeError as error:
             where = f"{path}, line {number}"
             raise FormatError("E442", "Not UTF-8", where=where, reason=error.reason) from error
-        if len(cells) != N_PIXELS + 1:
-            where, expected = f"{path}, line {number}", str(N_PIXELS + 1)
+        if len(cells) != layout.n_columns:
+            where, expected = f"{path}, line {number}", str(layout.n_columns)
             raise DataError(
                 "E441", "Another number of columns", where=where, expected=expected, n=len(cells)
             )
-        names.append(cells.pop(layout.label))
-        values = [parse_number(cell) for cell in cells]
-        for column, value in enumerate(values):
+        if layout.label is not None:
+            names.append(cells[layout.label])
+        values = [parse_number(cells[column]) for column in kept]
+        for column, value in zip(kept, values, strict=True):
             if value is None or not 0 <= value <= 255 or value != int(value):
                 raise DataError(
                     "E432",
                     "Not a pixel",
-                    where=layout.place(path, number, column + (column >= layout.label)),
+                    where=layout.place(path, number, column),
                     expected="a whole number from 0 to 255",
+                    fix=SCALED if value is not None and 0 < value < 1 else None,
                     value=cells[column],
                 )
         rows.append(np.array(values, np.uint8))

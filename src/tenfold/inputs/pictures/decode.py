@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from tenfold.core import files
 from tenfold.core.errors import FormatError
+from tenfold.inputs.pictures.pixels import white_of
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -50,6 +51,9 @@ MAX_SCANS = 100
 
 Channels = Literal[1, 3]
 
+DEEP_MODES = ("I", "F")
+"""How the names begin that Pillow gives to greys of more than 8 bits: whole ones and fractions."""
+
 
 @dataclass(frozen=True)
 class PictureOptions:
@@ -61,20 +65,19 @@ class PictureOptions:
         it is; it must then have the model's size.
       apply_exif: Turn a picture as its EXIF tag says; False for cameras that leave a stale tag.
       max_pixels: Larger pictures are refused before they are decoded.
+      white: The value of white in pictures of more than 8 bits; None: each shows it itself.
     """
 
     fit_to_box: bool = True
     apply_exif: bool = True
     max_pixels: int = MAX_PIXELS
+    white: int | None = None
 
 
 DEFAULT_OPTIONS = PictureOptions()
 
 ORIENTATION = 0x0112
 """EXIF 2.32, table 4: the tag that says how the camera was held."""
-
-DEEP_BITS = (8, 10, 12, 14, 16, 32)
-"""Depths that cameras and scanners store in wider integers."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +107,7 @@ def read_picture(
       path: The file. Its content decides what it is, not its name.
       channels: 1 for grey, 3 for colour.
       at_least_px: A JPEG may come smaller by 2, 4 or 8, its longer side at least this.
-      options: `apply_exif` and `max_pixels` count here.
+      options: `apply_exif`, `max_pixels` and `white` count here.
 
     Raises:
       FormatError: No picture of `FORMATS`, damaged, or larger than the caps.
@@ -148,6 +151,25 @@ def read_shape(path: Path | str) -> tuple[int, int]:
     return (width, height) if sideways else (height, width)
 
 
+def read_white(path: Path | str) -> int | None:
+    """The value of white that a picture of whole greys of more than 8 bits shows; None of others.
+
+    Raises:
+      FormatError, FileError: As `read_picture`.
+    """
+    path = Path(path)
+    with files.os_errors("read", path), path.open("rb") as file:
+        _check_bytes(os.fstat(file.fileno()).st_size, path)
+        image = _open(file, path)
+        if not image.mode.startswith("I"):
+            return None
+        try:
+            values = np.asarray(image)
+        except Exception as error:  # decoders fail in a dozen ways on foreign bytes
+            raise _damaged(path, error) from error
+    return None if values.min() < 0 else white_of(values[None])
+
+
 def decode(
     content: bytes,
     *,
@@ -179,7 +201,7 @@ def decode(
                 n_scans=n_scans,
             )
         try:
-            return _decoded(image, channels, options.apply_exif, at_least_px)
+            return _decoded(image, channels, options, at_least_px)
         except Exception as error:  # decoders fail in a dozen ways on foreign bytes
             raise _damaged(where, error) from error
 
@@ -253,7 +275,7 @@ def _damaged(where: object, error: Exception) -> FormatError:
 
 
 def _decoded(
-    image: "Image.Image", channels: Channels, apply_exif: bool, at_least_px: int | None
+    image: "Image.Image", channels: Channels, options: PictureOptions, at_least_px: int | None
 ) -> Picture:
     width = image.size[0]
     if at_least_px is not None and image.format in JPEG:
@@ -262,8 +284,8 @@ def _decoded(
         image.draft(None, (int(width * ratio), int(image.size[1] * ratio)))
     image.load()
     step = max(1, round(width / image.size[0]))
-    orientation = _orientation(image) if apply_exif else 1
-    pixels = _pixels(image, channels)
+    orientation = _orientation(image) if options.apply_exif else 1
+    pixels = _pixels(image, channels, options.white)
     return Picture(np.ascontiguousarray(turned(pixels, orientation)), step)
 
 
@@ -289,9 +311,9 @@ def turned(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
     return pixels
 
 
-def _pixels(image: "Image.Image", channels: Channels) -> NDArray[np.uint8]:
-    if image.mode.startswith(("I", "F")):
-        grey = _deep(np.asarray(image))
+def _pixels(image: "Image.Image", channels: Channels, white: int | None) -> NDArray[np.uint8]:
+    if image.mode.startswith(DEEP_MODES):
+        grey = _deep(np.asarray(image), white)
         return grey if channels == 1 else np.repeat(grey[..., None], 3, axis=2)
     mode = "L" if channels == 1 else "RGB"
     if image.has_transparency_data:
@@ -318,11 +340,12 @@ def _on_paper(image: "Image.Image", mode: str) -> NDArray[np.uint8]:
     return np.array(ground)
 
 
-def _deep(values: NDArray[np.generic]) -> NDArray[np.uint8]:
+def _deep(values: NDArray[np.generic], white: int | None) -> NDArray[np.uint8]:
     """Greys of more than 8 bits, scaled to 8.
 
-    Integers are divided by the largest value of the smallest of `DEEP_BITS` that holds them all,
-    fractions (0 to 1) by 1; what is negative or larger still is stretched from least to greatest.
+    Integers are divided by `white`, or by that of the fewest bits that hold all but a few hot
+    pixels, fractions (0 to 1) by 1; what is negative or larger still is stretched from least to
+    greatest.
     """
     x = values.astype(np.float32)
     low, high = float(x.min()), float(x.max())
@@ -334,6 +357,6 @@ def _deep(values: NDArray[np.generic]) -> NDArray[np.uint8]:
     elif np.issubdtype(values.dtype, np.floating) and high <= 1:
         spread = 1.0
     else:
-        spread = next(2.0**bits - 1 for bits in DEEP_BITS if high <= 2.0**bits - 1)
+        spread = float(white or white_of(x[None]))
     x *= 255 / spread
-    return np.rint(x).astype(np.uint8)
+    return np.rint(np.minimum(x, 255)).astype(np.uint8)

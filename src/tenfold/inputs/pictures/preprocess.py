@@ -1,6 +1,6 @@
 """A picture file -> what a model sees of it, step by step, as the model's contract says."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from tenfold.inputs.pictures.decode import (
     read_picture,
 )
 from tenfold.inputs.pictures.mnist_box import Box, Polarity
+from tenfold.inputs.pictures.pixels import as_trained, like_training
 
 OVERSIZE = 2
 """A JPEG is shrunk while decoding to at least this many times the contract's size."""
@@ -37,6 +38,7 @@ class PictureSteps:
       box: x, y, width and height of the digit in pixels of the file; None without one.
       polarity: Of ink and paper on the picture; None where no ink is looked for.
       problem: Why no answer can be sure; None: nothing is wrong.
+      notes: What a reader should know of its pixels.
     """
 
     original: NDArray[np.uint8]
@@ -45,6 +47,7 @@ class PictureSteps:
     box: Box | None = None
     polarity: Polarity | None = None
     problem: str | None = None
+    notes: tuple[str, ...] = ()
 
 
 def preprocess(
@@ -60,7 +63,9 @@ def preprocess(
     where = "picture" if isinstance(source, bytes) else source
 
     def read(channels: Channels, at_least_px: int | None) -> Picture:
-        how: Any = {"channels": channels, "at_least_px": at_least_px, "options": options}
+        white = options.white or accepted.white
+        how: Any = {"channels": channels, "at_least_px": at_least_px}
+        how["options"] = replace(options, white=white)
         if isinstance(source, bytes):
             return decode(source, where=where, **how)
         return read_picture(source, **how)
@@ -71,7 +76,9 @@ def preprocess(
     if accepted.crop == "centre":
         at_least = OVERSIZE * max(accepted.height, accepted.width)
         pixels = read(accepted.channels, at_least).pixels
-        return PictureSteps(pixels, centred(pixels, accepted.height, accepted.width))
+        cut = centred(pixels, accepted.height, accepted.width)[None]
+        images, notes = as_trained(cut, accepted, where)
+        return PictureSteps(pixels, images[0], notes=tuple(notes))
     if accepted.shape != (box.SIDE_PX, box.SIDE_PX):
         size = " x ".join(str(n) for n in accepted.shape)
         raise DataError(
@@ -90,7 +97,9 @@ def preprocess(
         grey = np.rint(box.shrink(picture.pixels, box.WORK_PX)).astype(np.uint8)
         return PictureSteps(grey, blank, np.zeros_like(grey), problem=BLANK)
     x, y, width, height = (round(side * picture.step) for side in fit.box)
-    return PictureSteps(fit.grey, fit.image, fit.ink, (x, y, width, height), fit.polarity)
+    # The fit is light on dark, whatever the model was trained on.
+    image = like_training(fit.image[None], accepted, where)[0][0]
+    return PictureSteps(fit.grey, image, fit.ink, (x, y, width, height), fit.polarity)
 
 
 def centred(pixels: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:

@@ -1,0 +1,154 @@
+"""Pixels of any scale, light on dark or dark on light -> uint8 as a model was trained on."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tenfold.core.contract import Background, ImageInput
+from tenfold.core.errors import DataError
+
+Pixels = NDArray[np.uint8]
+
+WHITE, FEW_GREYS, DEEPEST = 255, 16, 65_535
+"""The largest pixel; the largest of scikit-learn's digits, whose greys are 0 to 16; and of 16 bits.
+A picture without a larger pixel than `FEW_GREYS` is written in one of these scales, or so dark that
+nothing is lost by stretching it."""
+
+DEEP_BITS = (8, 10, 12, 14, 16, 32)
+"""Depths that cameras and scanners store in wider integers."""
+
+HOT_SHARE = 5_000
+"""One pixel in so many, at least one, may be brighter than white: sensors have such."""
+
+FRAME_SHARE = 0.9
+"""A picture is dark or light around where so much of its outermost pixels is."""
+
+MIN_FRAMES, MAX_FRAMES = 20, 2_000
+"""Training pictures that tell what is around them: at least, and at most that are looked at."""
+
+
+def as_pixels(x: NDArray[Any], where: object) -> tuple[Pixels, list[str]]:
+    """Pictures as uint8, and what a reader should know.
+
+    Pictures whose values end at 1 or at 16 are stretched to 0..255, each by itself. Where values
+    are larger than 255, all are divided by the white of the fewest bits that hold them.
+
+    Args:
+      x: Pictures (n, height, width) or (n, height, width, 3), of any dtype of numbers.
+      where: Their name for messages.
+
+    Raises:
+      DataError: Values that are not from 0 to 65,535.
+    """
+    tops = _tops(x, where)
+    if tops.max() > WHITE:
+        white = white_of(x)
+        notes = [f"pixels from 0 to {white} divided by it ({where})"] if white > WHITE else []
+        return _scaled(x, white), notes
+    dark = (tops > x.reshape(len(x), -1).min(axis=1)) & (tops <= FEW_GREYS)  # blanks stay
+    exact = x if x.dtype == np.uint8 else np.rint(x).astype(np.uint8)
+    if not dark.any():
+        return exact, []
+    top = float(tops[dark].max())
+    white = 1 if top < 2 else FEW_GREYS
+    pixels = exact.copy()
+    pixels[dark] = _scaled(x[dark], white)
+    n = f"{int(dark.sum()):,} of {len(x):,} pictures have no pixel above {top:g}"
+    return pixels, [f"{n}, stretched from 0..{white} to 0..255 ({where})"]
+
+
+def full_range(x: Pixels, where: object) -> tuple[Pixels, list[str]]:
+    """Pictures of a training, stretched where not one of them has a pixel above 16."""
+    top = int(x.max(initial=0))
+    if not 0 < top <= FEW_GREYS:
+        return x, []
+    white = 1 if top == 1 else FEW_GREYS
+    return _scaled(x, white), [
+        f"no pixel above {top}: stretched from 0..{white} to 0..255 ({where})"
+    ]
+
+
+def _tops(x: NDArray[Any], where: object) -> NDArray[Any]:
+    """The largest value of each picture."""
+    rows = x.reshape(len(x), -1)
+    wrong = np.zeros(0, bool)
+    if x.dtype.kind in "iuf" and x.dtype != np.uint8:
+        wrong = ~((rows >= 0) & (rows <= DEEPEST))
+    if x.dtype.kind not in "biuf" or wrong.any():
+        place = tuple(map(int, np.argwhere(wrong.reshape(x.shape))[0])) if wrong.any() else None
+        raise DataError(
+            "E432",
+            "Not a pixel",
+            where=where,
+            expected=f"numbers from 0 to 255; or to 1, {FEW_GREYS} or {DEEPEST}",
+            fix="Bring them to 0..255, as they were before they were normalised",
+            dtype=str(x.dtype),
+            **({} if place is None else {"place": place, "value": x[place].item()}),
+        )
+    tops: NDArray[Any] = rows.max(axis=1)
+    return tops
+
+
+def white_of(x: NDArray[Any]) -> int:
+    """The white of deep pictures (n, ...): the largest value of the fewest bits that hold all but a
+    few hot pixels of each."""
+    rows = x.reshape(len(x), -1)
+    n_hot = min(1 + rows.shape[1] // HOT_SHARE, rows.shape[1] - 1)
+    top = float(np.partition(rows, -1 - n_hot, axis=1)[:, -1 - n_hot].max()) or float(rows.max())
+    return next(int(2**bits - 1) for bits in DEEP_BITS if top <= 2**bits - 1)
+
+
+def _scaled(x: NDArray[Any], white: int) -> Pixels:
+    return np.rint(np.clip(x * (WHITE / white), 0, WHITE)).astype(np.uint8)
+
+
+def background_of(images: Pixels) -> Background | None:
+    """What is around training pictures: `dark` or `light` in most and never the other, or `any`.
+
+    None: they are too few to tell.
+    """
+    if len(images) < MIN_FRAMES:
+        return None
+    light, dark = _frames(images)
+    if dark.mean() >= 0.5 and not light.any():
+        return "dark"
+    return "light" if light.mean() >= 0.5 and not dark.any() else "any"
+
+
+def as_trained(x: NDArray[Any], accepted: ImageInput, where: object) -> tuple[Pixels, list[str]]:
+    """Pictures in the scale and polarity of a model's training, and what a reader should know.
+
+    The arguments are those of `as_pixels`, and what the model accepts.
+    """
+    if not len(x):
+        return x, []
+    pixels, notes = as_pixels(x, where)
+    pixels, more = like_training(pixels, accepted, where)
+    return pixels, notes + more
+
+
+def like_training(images: Pixels, accepted: ImageInput, where: object) -> tuple[Pixels, list[str]]:
+    """Pictures whose surroundings are the other of dark and light than in training, inverted."""
+    if accepted.surroundings == "any":
+        return images, []
+    light, dark = _frames(images)
+    other = light if accepted.surroundings == "dark" else dark
+    other &= np.ptp(images.reshape(len(images), -1), axis=1) > 0  # blanks stay
+    if not other.any():
+        return images, []
+    images = images.copy()
+    images[other] = WHITE - images[other]
+    wrong, right = "dark on light", "light on dark"
+    if accepted.surroundings == "light":
+        wrong, right = right, wrong
+    n = f"{int(other.sum()):,} of {len(images):,} pictures are {wrong}"
+    return images, [f"{n}, inverted: those of the training are {right} ({where})"]
+
+
+def _frames(images: Pixels) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Whether each picture is light, and whether it is dark, around."""
+    sides = (images[:, 0], images[:, -1], images[:, :, 0], images[:, :, -1])
+    frame = np.concatenate([side.reshape(len(images), -1) for side in sides], axis=1)
+    share = (frame >= (WHITE + 1) // 2).mean(axis=1)
+    return share >= FRAME_SHARE, share <= 1 - FRAME_SHARE
