@@ -11,8 +11,8 @@ import tenfold
 from tenfold.core.contract import ImageInput
 from tenfold.data.audit import audit_data
 from tenfold.inputs.pictures.decode import PictureOptions, decode
-from tenfold.inputs.pictures.pixels import as_pixels, as_trained, background_of, full_range
-from tenfold.inputs.pictures.preprocess import preprocess
+from tenfold.inputs.pictures.pixels import as_pixels, background_of, full_range
+from tenfold.inputs.pictures.preprocess import as_trained, preprocess
 from tests.support.errors import refused
 
 DIGITS = ImageInput(height=12, width=12)

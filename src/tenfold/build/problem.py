@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tenfold.build.novelty import Distance, fit_distance
-from tenfold.build.onnx.fronts import Encoding, encode_table
+from tenfold.build.onnx.fronts import Encoding, encode_pictures, encode_table
 from tenfold.core.errors import DataError, SettingsError
 from tenfold.core.settings import Settings
 from tenfold.core.task import Regression, Task, positive_of
@@ -15,7 +15,6 @@ from tenfold.data.dataset import Dataset, RowNumbers
 from tenfold.data.disk_images import StoredImages, in_memory_bytes
 from tenfold.data.split import Split
 from tenfold.inputs.features import features
-from tenfold.inputs.pictures.pixels import MAX_FRAMES, background_of
 from tenfold.learners import LEARNERS, Examples
 
 MAX_COMPARED = 10_000
@@ -143,9 +142,7 @@ def prepare(data: Dataset, split: Split, *, scaled: bool) -> Prepared:
     if accepted.kind == "table":
         encoding = encode_table(x, accepted, scaled, data.name)
     else:
-        looked_at = x[np.linspace(0, len(x) - 1, min(len(x), MAX_FRAMES)).astype(np.int64)]
-        background = background_of(np.asarray(looked_at))
-        encoding = Encoding(accepted.with_background(background))
+        encoding = encode_pictures(x, accepted)
     compared, rows = (held, split.validation) if len(held) else (x, split.train)
     return Prepared(
         name=data.name,

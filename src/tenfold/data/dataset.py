@@ -15,10 +15,9 @@ from tenfold.core.errors import DataError, printable
 from tenfold.core.settings import Reading
 from tenfold.core.task import Classification, Regression, Task
 from tenfold.core.text import shorten
-from tenfold.data.disk_images import AnyImages, StoredImages
-from tenfold.data.duplicates import first_of_each
+from tenfold.data.duplicates import first_of_each, parts
 from tenfold.data.timeline import Timeline, time_texts
-from tenfold.inputs.pictures.pixels import full_range
+from tenfold.inputs.pictures.pixels import full_range, like_training
 from tenfold.inputs.tables.columns import Profile, Table
 
 RowNumbers = NDArray[np.int64]
@@ -249,7 +248,7 @@ class Dataset:
         table = self.table
         shape = self.x.shape if table is None else (len(table), *table.columns)
         digest = hashlib.sha256(repr((shape, self.labels)).encode())
-        arrays = _parts(self.x) if table is None else _column_bytes(table)
+        arrays = parts(self.x) if table is None else _column_bytes(table)
         official = [rows for rows in (self.test_rows, self.validation_rows) if rows.size]
         for array in (*arrays, self.y, *official):
             digest.update(np.ascontiguousarray(array).data)
@@ -278,6 +277,13 @@ class Dataset:
         if rule == "spread" or (rule is None and n_distinct * FEW_VALUES <= len(self)):
             return np.arange(len(self))
         return self.duplicate_of
+
+    def as_trained(self, accepted: ImageInput) -> "Dataset":
+        """The images light on dark, or dark on light, as those are that a model was trained on."""
+        if self.images.shape[1:] != accepted.shape:
+            return self
+        x, notes = like_training(self.images, accepted, self.name)
+        return replace(self, x=x, notes=(*self.notes, *notes)) if notes else self
 
     def split_like(self, reading: Reading | None) -> "Dataset":
         """The dataset, with its equal rows spread or kept together as a reading says."""
@@ -354,10 +360,6 @@ class Dataset:
             )
         codes: NDArray[np.int64] = encoded.argmax(axis=1)
         return codes
-
-
-def _parts(images: AnyImages) -> Iterable[NDArray[np.uint8]]:
-    return images.parts() if isinstance(images, StoredImages) else [images]
 
 
 def _column_bytes(table: Table) -> Iterable[NDArray[Any]]:

@@ -31,19 +31,19 @@ def first_of_each(x: AnyImages) -> NDArray[np.int64]:
     # have them too are told apart by their bytes. 0.02 s for MNIST, 0.12 s with a digest of each.
     n_words = -(-int(np.prod(x.shape[1:])) // 8)
     factors = np.random.default_rng(0).integers(2**64, size=n_words, dtype=np.uint64) | 1
-    sums = np.concatenate([_words(part, n_words) @ factors for part in _parts(x)])
+    sums = np.concatenate([_words(part, n_words) @ factors for part in parts(x)])
     _, first, group = np.unique(sums, return_index=True, return_inverse=True)
     leader = first[group]
     again = np.flatnonzero(leader != np.arange(len(x)))
-    pairs = zip(_parts(x, again), _parts(x, leader[again]), strict=True)
+    pairs = zip(parts(x, again), parts(x, leader[again]), strict=True)
     if all((repeats == firsts).all() for repeats, firsts in pairs):
         return leader.astype(np.int64)
     seen: dict[bytes, int] = {}
-    rows = (row for part in _parts(x) for row in part)
+    rows = (row for part in parts(x) for row in part)
     return np.array([seen.setdefault(row.tobytes(), i) for i, row in enumerate(rows)], np.int64)
 
 
-def _parts(x: AnyImages, order: NDArray[np.int64] | None = None) -> Iterator[NDArray[np.uint8]]:
+def parts(x: AnyImages, order: NDArray[np.int64] | None = None) -> Iterator[NDArray[np.uint8]]:
     """Images as rows of bytes (n, d), a few thousand at a time; all of them, or those asked for."""
     n, step = len(x) if order is None else len(order), few(x, READ_AT_ONCE)
     for start in range(0, max(1, n), step):

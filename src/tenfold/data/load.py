@@ -1,6 +1,5 @@
 """`load`: a name, a file or a folder becomes a `Dataset`."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,6 @@ from tenfold.data.dataset import Dataset
 from tenfold.data.from_folder import is_picture_folder, picture_dataset
 from tenfold.data.from_table import table_dataset
 from tenfold.data.sources import pixel_label, read_images
-from tenfold.inputs.pictures.pixels import full_range, like_training
 from tenfold.inputs.tables.read import is_table_name, is_text, read_frame, read_table
 
 
@@ -87,27 +85,25 @@ def load(
     if is_picture_folder(path):
         return picture_dataset(path, like=like)
     images = read_images(path)
-    x, notes = full_range(images.x, path.name)
     data = Dataset(
         name=str(source),
-        x=x,
+        x=images.x,
         y=images.y,
         labels=images.labels,
         keys=images.keys,
         test_rows=np.arange(images.n_train + images.n_validation, len(images.x)),
         validation_rows=np.arange(images.n_train, images.n_train + images.n_validation),
         source=str(source),
-        notes=tuple(notes),
+        notes=images.notes,
     )
     return _as_trained(data, like)
 
 
 def _as_trained(data: Dataset, like: Contract | None) -> Dataset:
-    """Images light on dark, or dark on light, as those are that a model to be measured knows."""
-    if like is None or like.input.kind != "image" or data.x.shape[1:] != like.input.shape:
+    """The images as those of the training are, light on dark or dark on light."""
+    if like is None or like.input.kind != "image":
         return data
-    x, notes = like_training(data.x, like.input, data.name)
-    return replace(data, x=x, notes=(*data.notes, *notes)) if notes else data
+    return data.as_trained(like.input)
 
 
 def _check_no_table(reading: Reading, name: str) -> None:

@@ -17,8 +17,7 @@ from tenfold.core.errors import DataError
 from tenfold.data.sources import read_arrays
 from tenfold.data.time_order import with_earlier_values
 from tenfold.inputs.pictures.decode import DEFAULT_OPTIONS, PictureOptions, is_picture
-from tenfold.inputs.pictures.pixels import as_trained
-from tenfold.inputs.pictures.preprocess import PictureSteps, preprocess
+from tenfold.inputs.pictures.preprocess import PictureSteps, as_trained, preprocess
 from tenfold.inputs.tables.cells import Cells, from_frame
 from tenfold.inputs.tables.columns import Table, graph_inputs, read_rows
 from tenfold.inputs.tables.read import read_frame, read_table

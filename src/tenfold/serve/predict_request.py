@@ -17,8 +17,7 @@ import numpy as np
 from tenfold.core.contract import Contract, ImageInput
 from tenfold.core.errors import TenfoldError
 from tenfold.inputs.pictures.decode import PictureOptions
-from tenfold.inputs.pictures.pixels import as_trained
-from tenfold.inputs.pictures.preprocess import PictureSteps, preprocess
+from tenfold.inputs.pictures.preprocess import PictureSteps, as_trained, preprocess
 from tenfold.model.json_items import described, first_names
 from tenfold.model.readers import Rows, reader_of
 from tenfold.serve.limits import Limits

@@ -15,6 +15,8 @@ from onnx import TensorProto, helper
 from tenfold.core.contract import FeaturesInput, ImageInput, TableInput
 from tenfold.core.errors import DataError
 from tenfold.core.onnx_builder import Builder, Front
+from tenfold.data.disk_images import AnyImages
+from tenfold.inputs.pictures.pixels import MAX_FRAMES, background_of
 from tenfold.inputs.tables.columns import Table, graph_inputs, levels
 from tenfold.inputs.tables.encoder import FARTHEST, Encoder, Numbers, Words, fit_encoder
 
@@ -33,6 +35,13 @@ class Encoding:
     encode: Callable[[Any], Any] = lambda x: x
     front: Front | None = None
     last_value: int | None = None
+
+
+def encode_pictures(images: AnyImages, accepted: ImageInput) -> Encoding:
+    """The encoding of training pictures, which also show what is around them."""
+    looked_at = np.linspace(0, len(images) - 1, min(len(images), MAX_FRAMES)).astype(np.int64)
+    background = background_of(np.asarray(images[looked_at]))
+    return Encoding(accepted.with_background(background))
 
 
 def encode_table(table: Table, accepted: TableInput, scaled: bool, name: str) -> Encoding:

@@ -1,5 +1,6 @@
 """Images with answers that are stored as numbers: an IDX folder, an npz file, a CSV of pixels."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from tenfold.data.sources.labelled import Images
 from tenfold.data.sources.npz import read_npy, read_npz, read_unlabelled_npz
 from tenfold.data.sources.pixel_csv import pixel_label, read_pixel_csv, read_unlabelled_csv
 from tenfold.inputs.idx import read_idx
+from tenfold.inputs.pictures.pixels import full_range
 
 __all__ = ["Images", "pixel_label", "read_arrays", "read_images"]
 
@@ -38,7 +40,13 @@ MANY = 20
 
 
 def read_images(path: Path) -> Images:
-    """Read an IDX folder, an npz file or a CSV of pixels."""
+    """Read an IDX folder, an npz file or a CSV of pixels; few greys are stretched to all."""
+    images = _read_images(path)
+    x, notes = full_range(images.x, path.name)
+    return replace(images, x=x, notes=tuple(notes))
+
+
+def _read_images(path: Path) -> Images:
     if path.is_dir():
         return read_idx_folder(path)
     with files.os_errors("read", path), path.open("rb") as file:

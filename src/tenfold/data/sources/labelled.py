@@ -24,6 +24,7 @@ class Images:
 
     Attributes:
       n_train, n_validation: How many training and validation rows there are.
+      notes: What was done to the images, for a reader.
     """
 
     x: NDArray[np.uint8]
@@ -32,6 +33,7 @@ class Images:
     keys: Sequence[str]
     n_train: int
     n_validation: int = 0
+    notes: tuple[str, ...] = ()
 
 
 def check_counts(n_images: int, n_labels: int, where: object) -> None:

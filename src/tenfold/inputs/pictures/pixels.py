@@ -116,18 +116,6 @@ def background_of(images: Pixels) -> Background | None:
     return "light" if light.mean() >= 0.5 and not dark.any() else "any"
 
 
-def as_trained(x: NDArray[Any], accepted: ImageInput, where: object) -> tuple[Pixels, list[str]]:
-    """Pictures in the scale and polarity of a model's training, and what a reader should know.
-
-    The arguments are those of `as_pixels`, and what the model accepts.
-    """
-    if not len(x):
-        return x, []
-    pixels, notes = as_pixels(x, where)
-    pixels, more = like_training(pixels, accepted, where)
-    return pixels, notes + more
-
-
 def like_training(images: Pixels, accepted: ImageInput, where: object) -> tuple[Pixels, list[str]]:
     """Pictures whose surroundings are the other of dark and light than in training, inverted."""
     if accepted.surroundings == "any":

@@ -19,7 +19,7 @@ from tenfold.inputs.pictures.decode import (
     read_picture,
 )
 from tenfold.inputs.pictures.mnist_box import Box, Polarity
-from tenfold.inputs.pictures.pixels import as_trained, like_training
+from tenfold.inputs.pictures.pixels import as_pixels, like_training
 
 OVERSIZE = 2
 """A JPEG is shrunk while decoding to at least this many times the contract's size."""
@@ -100,6 +100,20 @@ def preprocess(
     # The fit is light on dark, whatever the model was trained on.
     image = like_training(fit.image[None], accepted, where)[0][0]
     return PictureSteps(fit.grey, image, fit.ink, (x, y, width, height), fit.polarity)
+
+
+def as_trained(
+    x: NDArray[Any], accepted: ImageInput, where: object
+) -> tuple[NDArray[np.uint8], list[str]]:
+    """Pictures in the scale and polarity of a model's training, and what a reader should know.
+
+    The arguments are those of `as_pixels`, and what the model accepts.
+    """
+    if not len(x):
+        return x, []
+    pixels, notes = as_pixels(x, where)
+    pixels, more = like_training(pixels, accepted, where)
+    return pixels, notes + more
 
 
 def centred(pixels: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
