@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from tenfold.model.predictions import Predictions
 from tenfold.runs.csv_files import (
     StoredLabels,
     StoredValues,
+    read_folds,
     read_predictions,
     read_test_rows,
     write_answers,
@@ -264,6 +266,57 @@ def test_verify_refuses_answers_that_are_no_numbers(copy: Path) -> None:
     assert "nan" in path.read_text()
     reseal(copy)
     with pytest.raises(RunError):
+        verify(copy)
+
+
+def change(name: str, **entries: Any) -> Callable[[Path], None]:
+    """A damage: entries of a JSON file, written by hand."""
+
+    def damage(folder: Path) -> None:
+        stored = json.loads((folder / name).read_bytes())
+        (folder / name).write_text(json.dumps(stored | entries))
+
+    return damage
+
+
+def write(name: str, content: str) -> Callable[[Path], None]:
+    """A damage: a file of other content, with the digest of that."""
+
+    def damage(folder: Path) -> None:
+        (folder / name).write_text(content)
+        reseal(folder)
+
+    return damage
+
+
+@pytest.mark.parametrize(
+    ("damage", "code"),
+    [
+        (change("run.json", config={"seed": "x"}), "E710"),
+        (write("run.json", "[" * 200_000), "E710"),
+        (change("evaluation.json", n=0), "E711"),
+        (change("evaluation.json", confusion=[[1], [2, 3, 4]]), "E711"),
+        (change("evaluation.json", labels=["1"]), "E711"),
+        (write("audit.json", "null"), "E701"),
+        (write("history.csv", ""), "E715"),
+        (write("history.csv", "a,b\n1,2\n"), "E715"),
+        (write("history.csv", "epoch,val_accuracy\nx,y\n"), "E715"),
+        (write("folds.csv", "fold,n_train\nx,1\n"), "E716"),
+        (write("predictions.csv", ""), "E703"),
+        (write("predictions.csv", "key\n" + "x" * 200_000 + ",1,1,nan,true\n"), "E703"),
+        (write("examples/inputs.csv", ""), "E717"),
+        (write("examples/inputs.csv", "a,b\n1\n"), "E717"),
+        (write("examples/answers.csv", ""), "E703"),
+    ],
+)
+def test_what_was_damaged_by_hand_is_one_error(
+    copy: Path, damage: Callable[[Path], None], code: str
+) -> None:
+    with refused(code):
+        damage(copy)
+        run = Run.open(copy)
+        _ = run.evaluation, run.history, run.audit, read_predictions(run)
+        read_folds(copy / "folds.csv")
         verify(copy)
 
 

@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from pydantic import model_validator
 
 from tenfold.core import html_repr
 from tenfold.core.contract import Frozen
@@ -107,6 +108,16 @@ class Evaluation(Doubted):
 
     score_name: ClassVar[str] = "accuracy"
     fold_scores: ClassVar[tuple[str, ...]] = ("accuracy", "log_loss", "macro_f1")
+
+    @model_validator(mode="after")
+    def _counts_fit_the_labels(self) -> Self:
+        """What a damaged file may have otherwise, and no evaluation has."""
+        n_labels, shape = len(self.labels), {len(row) for row in self.confusion}
+        if self.n < 1 or len(self.confusion) != n_labels or shape != {n_labels}:
+            raise ValueError(f"expected rows, and {n_labels} x {n_labels} counts of them")
+        if (self.average_precision is None) != (self.precision_at_recall is None):
+            raise ValueError("expected both numbers of the ranking, or neither")
+        return self
 
     @property
     def score(self) -> Score:

@@ -21,7 +21,7 @@ from tenfold.evaluation import Comparison, compare_labels, compare_values
 from tenfold.inputs.idx import write_idx
 from tenfold.inputs.tables.columns import Table, as_cells
 from tenfold.model.predictions import Predictions, Values
-from tenfold.runs.record import Run
+from tenfold.runs.record import HISTORY, Run
 
 EXAMPLE_INPUTS = "examples/inputs.idx"
 EXAMPLE_ROWS = "examples/inputs.csv"
@@ -57,9 +57,8 @@ class GrowingHistory:
 
 def write_history(path: Path, history: Iterable[Epoch]) -> None:
     """Write `history.csv`; validation columns are empty where there are no validation rows."""
-    columns = ("epoch", "seconds", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate")
-    rows = ([number_text(getattr(epoch, name)) for name in columns] for epoch in history)
-    write_csv(path, columns, rows)
+    rows = ([number_text(getattr(epoch, name)) for name in HISTORY] for epoch in history)
+    write_csv(path, HISTORY, rows)
 
 
 def write_folds(path: Path, folds: Sequence[Fold]) -> None:
@@ -81,6 +80,14 @@ def _read_csv(path: Path) -> list[list[str]]:
         return list(csv.reader(io.StringIO(content.decode("utf-8"), newline=""), strict=True))
     finally:
         csv.field_size_limit(usual)
+
+
+def _numbers(cells: Sequence[Any]) -> NDArray[np.float64]:
+    """Cells of any shape as numbers; ValueError where one is none, or not finite."""
+    numbers = np.array(cells, dtype=np.float64)
+    if not np.isfinite(numbers).all():
+        raise ValueError("finite numbers expected")
+    return numbers
 
 
 def _is_there(path: Path) -> bool:
@@ -186,7 +193,7 @@ class StoredLabels(StoredAnswers):
     @classmethod
     def of_cells(cls, rows: list[list[str]], labels: tuple[str, ...]) -> Self:
         code = {escape_formula(label): i for i, label in enumerate(labels)}
-        probabilities = np.array([[float(cell) for cell in row[5:]] for row in rows])
+        probabilities = _numbers([row[5:] for row in rows])
         if probabilities.shape != (len(rows), len(labels)):
             raise ValueError(f"{len(labels)} probabilities in each row expected")
         true, predicted = (np.array([code[row[i]] for row in rows], np.int64) for i in (1, 2))
@@ -195,7 +202,7 @@ class StoredLabels(StoredAnswers):
             true,
             predicted,
             labels,
-            np.array([float(row[3]) for row in rows]),
+            _numbers([row[3] for row in rows]),
             np.array([row[4] == "true" for row in rows]),
             probabilities,
         )
@@ -250,10 +257,9 @@ class StoredValues(StoredAnswers):
 
     @classmethod
     def of_cells(cls, rows: list[list[str]], labels: tuple[str, ...]) -> Self:
-        true, predicted = (np.array([float(row[i]) for row in rows]) for i in (1, 2))
+        true, predicted = (_numbers([row[i] for row in rows]) for i in (1, 2))
         low, high = (
-            np.array([float(row[i]) for row in rows]) if rows and rows[0][i] else None
-            for i in (3, 4)
+            _numbers([row[i] for row in rows]) if rows and rows[0][i] else None for i in (3, 4)
         )
         return cls([unescape_formula(row[0]) for row in rows], true, predicted, low, high)
 

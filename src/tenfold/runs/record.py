@@ -25,6 +25,10 @@ from tenfold.model.model import Model
 Document = TypeVar("Document", bound=Frozen)
 
 
+HISTORY = ("epoch", "seconds", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate")
+"""The columns of `history.csv`."""
+
+
 class DataRecord(BaseModel):
     """Which data a run saw, and how many rows of it for what.
 
@@ -274,6 +278,8 @@ class Run:
             content = path.read_bytes()
         try:
             head, *lines = csv.reader(io.StringIO(content.decode("utf-8"), newline=""), strict=True)
+            if missing := {*HISTORY} - {*head}:
+                raise ValueError(f"expected the columns {sorted(missing)}")
             return [
                 {name: float(cell) if cell else None for name, cell in zip(head, line, strict=True)}
                 for line in lines
