@@ -169,13 +169,15 @@ class Run:
                 with suppress(FileExistsError):
                     path.mkdir()
                     break
-            files.sync_folder(out)
         run = cls(path, record)
         try:
+            with files.os_errors("create", out):
+                files.sync_folder(out)
             run.save()
-        except FileError:
+        except FileError as error:
+            run.fail(str(error))
             with suppress(OSError):
-                path.rmdir()  # a folder without run.json is no run
+                path.rmdir()  # where nothing could be written
             raise
         return run
 
