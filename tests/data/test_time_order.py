@@ -47,6 +47,10 @@ def test_several_rows_of_one_time_are_refused_with_the_column_that_tells_them_ap
     with refused("E242", "column='day', value='2024-01-01', n_rows=40") as raised:
         dataset(reading=Reading(target="sold", time="day"), **shops())
     assert "--series shop" in str(raised.value)
+    by_hour = {{"shop": "hour"}.get(name, name): cells for name, cells in shops().items()}
+    with refused("E242") as raised:
+        dataset(reading=Reading(target="sold", time="day"), **by_hour)
+    assert "Write day and hour into one column" in str(raised.value)
     asked = Reading(target="sold", time="day", columns={"shop": "identifier"})
     without = {name: cells for name, cells in shops().items() if name != "shop"}
     with refused("E242", "n_rows=40") as raised:
@@ -203,3 +207,13 @@ def test_few_times_are_cut_between_them() -> None:
     assert (len(kept), len(held_out)) == (9, 3)
     with refused("E443", "folds=2"):
         _turns(found, np.arange(12), 2, 0)
+
+
+def test_a_series_without_answers_has_no_end() -> None:
+    columns = shops()
+    columns["sold"] = [
+        None if shop == "a" else sold
+        for shop, sold in zip(columns["shop"], columns["sold"], strict=True)
+    ]
+    order = dataset(reading=SHOPS, **columns).input.order
+    assert order is not None and [end.name for end in order.ends] == ["b"]

@@ -102,6 +102,30 @@ def test_formulas_are_written_harmlessly(tmp_path: Path) -> None:
         assert line.startswith("'=cmd.csv:") and (",'=1+1," in line or ",'@x," in line)
 
 
+def test_each_series_of_a_file_is_forecast(tmp_path: Path) -> None:
+    days = pd.date_range("2020-01-01", periods=120).strftime("%Y-%m-%d")
+    wave = np.sin(np.arange(120) * 2 * np.pi / 30)
+    sizes = {"=1": 1, "north": 10}
+    shops = [pd.DataFrame({"d": days, "shop": name, "t": wave * n}) for name, n in sizes.items()]
+    table = tmp_path / "shops.csv"
+    pd.concat(shops).to_csv(table, index=False)
+    words = ("train", table, "--target", "t", "--time", "d", "--learner", "linear")
+    failed = call(*words)
+    assert failed.returncode == 1
+    assert "[E242]" in failed.stderr and "--series shop" in failed.stderr
+    call(*words, "--series", "shop")
+    path = Path("runs/shops-linear-1")
+    assert not (path / "forecast.png").exists()
+    printed = call("predict", path, "--steps", 2, "--json")
+    steps = json.loads(printed.stdout)["predictions"]
+    expected = [(name, day) for name in sizes for day in ("2020-04-30", "2020-05-01")]
+    assert [(step["series"], step["input"]) for step in steps] == expected
+    lines = call("predict", path, "--steps", 2, "--csv").stdout.splitlines()
+    assert lines[0] == "input,row,value,low,high,error,series"
+    assert [line.split(",")[1] for line in lines[1:]] == ["0", "1"] * 2
+    assert lines[1].endswith(",,'=1")
+
+
 def test_a_forecast_goes_on_where_the_data_end(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     days = pd.date_range("2020-01-01", periods=400)

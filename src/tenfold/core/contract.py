@@ -112,6 +112,7 @@ DateFormat = Literal[
     "%Y.%m.%d",
     "%Y%m%d",
     "%Y%m",
+    "%Y.%m",
     "%Y%m%d%H",
     "%Y%m%d%H%M",
     "%Y%m%d%H%M%S",

@@ -53,10 +53,11 @@ class TableInfo:
         return None if self.timeline is None else self.timeline.previous
 
     def time_texts(self, rows: RowNumbers) -> list[str]:
-        """The time of each row as text; empty where rows have no order."""
-        if self.timeline is None or self.input.order is None:
+        """The time of each row of a single series as text; empty for others."""
+        order = self.input.order
+        if self.timeline is None or order is None or order.series is not None:
             return []
-        return time_texts(self.input.order, self.timeline.times[rows])
+        return time_texts(order, self.timeline.times[rows])
 
     def take(self, rows: RowNumbers) -> "TableInfo":
         """The same of these rows."""

@@ -1,5 +1,7 @@
 """Rows in the order of time: sorted by it, and with earlier values of the target."""
 
+import re
+import shlex
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +34,13 @@ DEFAULT_LAGS = 7
 FEW_REPEATS = 0.01
 """Rows whose time stands before in the same series, at most, where lags are made: the hour that a
 clock is set back repeats, and shops of one file repeat every time."""
+
+PART_OF_TIME = re.compile(
+    r"(?:^|[^a-z])(?:hour|hr|minute|min|second|time|clock|month|week|weekday|day|date|year|quarter)s?"
+    r"(?:$|[^a-z])",
+    re.I,
+)
+"""Names of columns that say more of the time, and do not tell series apart."""
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -99,7 +108,7 @@ def in_order(
     is_answered = cells.frame.index[rows].isin(answered.frame.index)
     found, series = np.unique(names[rows], return_inverse=True)
     times = times[rows]
-    if len(np.unique(times[is_answered])) < 2:
+    if order is None and len(np.unique(times[is_answered])) < 2:
         raise DataError(
             "E240", "All rows are of one time", where=cells.name, expected="two", column=time
         )
@@ -120,7 +129,9 @@ def in_order(
         order = order.model_copy(update={"steps": "rows", "step": seconds_of_step(order)})
     sorted_rows = np.flatnonzero(is_answered)
     sorted_rows = sorted_rows[np.argsort(times[sorted_rows], kind="stable")]
-    timeline = Timeline(times, series, positions, np.full(len(times), np.nan))
+    found, codes = np.unique(names[rows[sorted_rows]], return_inverse=True)
+    unknown = np.full(len(sorted_rows), np.nan)
+    timeline = Timeline(times[sorted_rows], codes, positions[sorted_rows], unknown)
     kinds = {time: asked or kind}
     if series_column is not None:
         kinds[series_column] = reading.columns.get(series_column, "category")
@@ -129,7 +140,7 @@ def in_order(
         order,
         kinds,
         tuple(found.tolist()),
-        timeline[sorted_rows],
+        timeline,
         notes,
     )
 
@@ -309,8 +320,6 @@ def _ended(ordered: Ordered, lags: int, known: Known) -> Order:
     ends = []
     for code, name in enumerate(ordered.names):
         rows = np.flatnonzero(line.series == code)
-        if not rows.size:
-            continue
         at = int(line.positions[rows].max()) + np.arange(1 - lags, 1)
         values = known.at(np.full(lags, code), at).tolist()
         ends.append(
@@ -378,13 +387,18 @@ def _check_repeats(ordered: Ordered, lags: int, target: str, like: TableInput | 
     if like is not None or not lags or len(rows) <= FEW_REPEATS * len(cells):
         return
     other = _series_column(ordered, target) if order.series is None else None
-    fix = f"Say --series {other}, which tells them apart" if other else None
+    if other is None:
+        fix = "Sum them up in one row of each time, or use no earlier values: --lags 0"
+    elif PART_OF_TIME.search(other):
+        fix = f"Write {order.time} and {other} into one column"
+    else:
+        fix = f"Say --series {shlex.quote(other)}, which tells them apart"
     raise DataError(
         "E242",
         "Several rows of one time",
         where=f"{cells.name}, row {cells.frame.index[rows[0]]}",
         expected=f"one of each time {'in each series' if order.series else 'or --series COLUMN'}",
-        fix=fix or "Sum them up in one row of each time, or use no earlier values: --lags 0",
+        fix=fix,
         column=order.time,
         value=time_texts(order, line.times[rows[:1]])[0],
         n_rows=len(rows),

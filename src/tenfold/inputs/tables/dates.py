@@ -43,11 +43,12 @@ COMPACT = r"^(?:19|20)\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])"
 WHOLE: dict[DateFormat, str] = {
     "%Y%m%d": rf"{COMPACT}$",
     "%Y%m": r"^(?:19|20)\d{2}(?:0[1-9]|1[0-2])$",
+    "%Y.%m": r"^(?:19|20)\d{2}\.(?:0[1-9]|1[0-2])$",
     "%Y%m%d%H": rf"{COMPACT}(?:[01]\d|2[0-3])$",
     "%Y%m%d%H%M": rf"{COMPACT}(?:[01]\d|2[0-3])[0-5]\d$",
     "%Y%m%d%H%M%S": rf"{COMPACT}(?:[01]\d|2[0-3])[0-5]\d[0-5]\d$",
 }
-"""Dates that are written as whole numbers, and how these look."""
+"""Dates that are written as numbers, and how these look."""
 
 TIME_NAME = re.compile(
     r"(?:^|[^a-z])(?:date|day|time|timestamp|ts|datetime|epoch|unix|month|period|created|updated)"
@@ -163,7 +164,7 @@ def _share_of_most_common(steps: NDArray[np.int64]) -> float:
 
 def _numeric_format(cells: "pd.Series[str]") -> DateFormat | None:
     """The format of dates that are written as whole numbers; None for all others."""
-    if not len(cells) or not cells.str.match(r"^\d{6,19}(?:\.\d+)?$").all():
+    if not len(cells) or not cells.str.match(r"^(?:\d{6,19}(?:\.\d+)?|\d{4}\.\d\d)$").all():
         return None
     whole = cells.str.replace(NO_FRACTION, "", regex=True)
     for form, pattern in WHOLE.items():
