@@ -10,9 +10,11 @@ import tenfold
 from tenfold.core.contract import TableInput
 from tenfold.core.errors import DataError
 from tenfold.core.settings import Reading
+from tenfold.data.audit import audit_data
 from tenfold.data.dataset import Dataset
 from tenfold.data.from_table import table_dataset
 from tenfold.inputs.tables.cells import Cells
+from tests.support.errors import refused
 
 
 def dataset(answers: list[str], **reading: Any) -> Dataset:
@@ -70,3 +72,34 @@ def test_a_target_that_is_mostly_numbers_is_no_label() -> None:
 def test_a_target_is_no_date() -> None:
     with pytest.raises(DataError, match="Not a kind of a target.*kind='date'"):
         dataset(["1", "2"] * 10, columns={"y": "date"})
+
+
+def test_a_quantity_is_no_label() -> None:
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"a": rng.normal(size=400), "y": rng.integers(25, 350, 400)})
+    asked = Reading(target="y", task="classification")
+    with refused("E244", "column='y', n_labels="):
+        tenfold.load(frame, reading=asked)
+    assert len(tenfold.load(frame, reading=Reading(target="y")).labels) == 0
+    categories = asked.model_copy(update={"columns": {"y": "category"}})
+    frame["y"] = np.repeat(np.arange(200), 2)
+    assert len(tenfold.load(frame, reading=categories).labels) == 200
+    # Few numbers, and numbers that repeat, are labels.
+    frame["y"] = np.arange(400) % 40
+    assert len(tenfold.load(frame, reading=asked).labels) == 40
+
+
+def test_what_was_asked_for_is_no_finding() -> None:
+    frame = pd.DataFrame(
+        {
+            "alive": ["yes", "no"] * 30,
+            "row": range(60),
+            "a": np.arange(60) % 7,
+            "y": ["p", "q"] * 30,
+        }
+    )
+    asked = Reading(target="y", drop=("alive",))
+    findings = audit_data(tenfold.load(frame, reading=asked)).findings
+    told = {finding.kind: finding.text for finding in findings}
+    assert "alive" not in told["identifier"] and "row" in told["identifier"]
+    assert any("as asked: alive" in finding.text for finding in findings)

@@ -49,6 +49,30 @@ def test_a_blank_is_a_problem_and_no_error(tmp_path: Path) -> None:
     assert steps.ink is not None and steps.ink.shape == steps.original.shape
 
 
+def test_several_digits_are_a_problem_that_names_the_way_out(tmp_path: Path) -> None:
+    def trimmed(row: int) -> np.ndarray:
+        x = MNIST.x[row]
+        rows, columns = np.flatnonzero(x.any(axis=1)), np.flatnonzero(x.any(axis=0))
+        return np.kron(x[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1], np.ones((5, 5)))
+
+    found = []
+    for first in range(60_000, 60_040, 2):
+        a, b = trimmed(first), trimmed(first + 1)
+        page = np.full((140, a.shape[1] + b.shape[1] + 60), 255, np.uint8)
+        page[20 : 20 + len(a), 20 : 20 + a.shape[1]] -= a.astype(np.uint8)
+        page[20 : 20 + len(b), -20 - b.shape[1] : -20] -= b.astype(np.uint8)
+        Image.fromarray(page).save(tmp_path / "two.png")
+        found.append(preprocess(tmp_path / "two.png", DIGITS).problem)
+    assert found == ["several digits stand side by side: `tenfold read` reads them"] * 20
+    single = []
+    for row in range(60_000, 60_100):
+        Image.fromarray(on_paper(MNIST.x[row], Paper(gradient=40, noise=4))).save(
+            tmp_path / "one.png"
+        )
+        single.append(preprocess(tmp_path / "one.png", DIGITS).problem)
+    assert sum(problem is not None for problem in single) <= 1  # 1 of 200 measured
+
+
 def test_the_turn_is_honoured_or_not(tmp_path: Path) -> None:
     picture = on_paper(MNIST.x[7], Paper())
     exif = Image.Exif()

@@ -96,6 +96,7 @@ ColumnKind = Literal["number", "category", "yes/no", "date", "text", "identifier
 """Kinds of columns; the last two are not learned from."""
 
 KINDS: tuple[ColumnKind, ...] = get_args(ColumnKind)
+UNUSED: tuple[ColumnKind, ...] = ("identifier", "constant")
 
 
 DateFormat = Literal[

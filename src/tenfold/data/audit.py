@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tenfold.core.contract import TableInput
+from tenfold.core.contract import UNUSED, TableInput
 from tenfold.core.records import Audit, Finding, LabelCount, percent
 from tenfold.core.task import Task
 from tenfold.core.text import and_more, shorten
@@ -154,7 +154,7 @@ def _columns(data: Dataset, rows: RowNumbers) -> Iterator[Finding]:
     """What stands out in the columns of a table, and what was found out about its file."""
     if data.info is None or data.table is None:
         return
-    profiles = data.info.profiles
+    profiles, asked = data.info.profiles, data.info.reading.columns
     for name in _giveaways(data, data.info.input, data.table, rows):
         fix = "leave it out if it is not known when the question is asked: --column"
         yield _finding(
@@ -165,8 +165,10 @@ def _columns(data: Dataset, rows: RowNumbers) -> Iterator[Finding]:
         ("constant", "the same in every row, not learned from"),
     ):
         names = [column.name for column in profiles if column.kind == kind]
-        if names:
-            yield _finding(kind, f"{shorten(names)}: {advice}")
+        if found := [name for name in names if name not in asked]:
+            yield _finding(kind, f"{shorten(found)}: {advice}")
+    if left_out := [c.name for c in profiles if c.kind in UNUSED and c.name in asked]:
+        yield _finding("read as", f"not learned from, as asked: {shorten(left_out)}")
     wrong = [
         f"{column.name} ({column.n_unreadable:,} are no {column.kind}: {column.unreadable})"
         for column in profiles

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from tenfold.core.contract import Column, Contract, Order, TableInput
+from tenfold.core.contract import UNUSED, Column, Contract, Order, TableInput
 from tenfold.core.errors import DataError
 from tenfold.core.settings import Reading
 from tenfold.data.dataset import Dataset, TableInfo
@@ -21,8 +21,6 @@ from tenfold.inputs.tables.columns import (
     profile,
     read_rows,
 )
-
-UNUSED = ("identifier", "constant")
 
 
 def table_dataset(

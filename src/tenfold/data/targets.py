@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 MAX_LABEL_NUMBERS = 20
 """A target of up to this many distinct whole numbers is taken for labels."""
 
+FEW_ROWS = 2
+"""A label with so many rows has none left to be measured on."""
+
 MAX_LABELS = 1_000
 TARGET_NAMES = ("target", "label", "class", "y")
 
@@ -147,6 +150,8 @@ def read_target(
     if kind != "category":
         names, notes = _merged(names, target)
     labels = _sorted_labels(sorted(set(names)))
+    if kind != "category" and not np.isnan(numbers).any():
+        _check_repeated(Counter(names), target, cells.name)
     if len(labels) > min(MAX_LABELS, len(names) // 2):
         raise DataError(
             "E212",
@@ -158,6 +163,23 @@ def read_target(
             n_labels=len(labels),
         )
     return Target(_codes(names, labels, cells.name), labels, notes=tuple(notes))
+
+
+def _check_repeated(n_rows: Counter[str], target: str, where: str) -> None:
+    """Refuse numbers as labels where most have a row or two: that is a quantity."""
+    n_rare = sum(n <= FEW_ROWS for n in n_rows.values())
+    if len(n_rows) > MAX_LABEL_NUMBERS and 2 * n_rare > len(n_rows):
+        raise DataError(
+            "E244",
+            "Numbers that are no labels",
+            where=where,
+            expected=f"labels of which most have more than {FEW_ROWS} rows",
+            fix=f"Say --task regression, or --column {shlex.quote(f'{target}=category')} if each "
+            "number is a label",
+            column=target,
+            n_labels=len(n_rows),
+            n_rare=n_rare,
+        )
 
 
 def _merged(names: list[str], target: str) -> tuple[list[str], list[str]]:

@@ -32,6 +32,9 @@ WORK_PX = 1280
 MAX_PARTS = 400
 """Strokes of a page that are looked at, the heaviest first; noise has thousands."""
 
+TALL = 0.6
+"""A digit beside another one has this share of its height at least: a dash or a speck has not."""
+
 Bounds = NDArray[np.int64]  # top, bottom, left, right; bottom and right one past the last
 
 
@@ -82,6 +85,24 @@ def read_page(grey: NDArray[Any], *, where: object = None) -> Page:
         for line in _lines(parts, _groups(parts))
     )
     return Page(lines, ink.grey, ink.picture, ink.polarity)
+
+
+def count_side_by_side(grey: NDArray[Any], *, where: object = None) -> int:
+    """How many digits stand in the longest line, those much lower than the tallest left out.
+
+    The arguments and errors are those of `read_page`.
+    """
+    ink = find_ink(grey, _all_strokes, where=where)
+    parts = parts_of(ink.strokes, ink.amount)
+    lines = _lines(parts, _groups(parts))
+    tall = TALL * max((_height(group.bounds) for line in lines for group in line), default=0)
+    return max(
+        (
+            sum(len(_cuts(ink, parts, group)) for group in line if _height(group.bounds) >= tall)
+            for line in lines
+        ),
+        default=0,
+    )
 
 
 def _all_strokes(mask: Mask, contrast: Real) -> Mask:

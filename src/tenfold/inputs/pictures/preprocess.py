@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from tenfold.core.contract import ImageInput
 from tenfold.core.errors import DataError
 from tenfold.inputs.pictures import mnist_box as box
+from tenfold.inputs.pictures import page_layout
 from tenfold.inputs.pictures.decode import (
     DEFAULT_OPTIONS,
     Channels,
@@ -25,6 +26,7 @@ OVERSIZE = 2
 """A JPEG is shrunk while decoding to at least this many times the contract's size."""
 
 BLANK = "nothing is drawn on it"
+SEVERAL = "several digits stand side by side: `tenfold read` reads them"
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +101,19 @@ def preprocess(
     x, y, width, height = (round(side * picture.step) for side in fit.box)
     # The fit is light on dark, whatever the model was trained on.
     image = like_training(fit.image[None], accepted, where)[0][0]
-    return PictureSteps(fit.grey, image, fit.ink, (x, y, width, height), fit.polarity)
+    frame = (x, y, width, height)
+    return PictureSteps(fit.grey, image, fit.ink, frame, fit.polarity, _several(fit.grey))
+
+
+def _several(grey: NDArray[np.uint8]) -> str | None:
+    """Why a picture, as worked on, is no picture of one digit; None: it may be one."""
+    if max(grey.shape) <= box.SIDE_PX:  # of one digit's size
+        return None
+    try:
+        n = page_layout.count_side_by_side(grey)
+    except box.NothingDrawn:
+        return None
+    return SEVERAL if n > 1 else None
 
 
 def as_trained(
