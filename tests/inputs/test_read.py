@@ -3,6 +3,7 @@
 import csv
 import gzip
 import io
+import json
 import resource
 import sys
 import unicodedata
@@ -585,6 +586,15 @@ def hostile_files(folder: Path) -> Iterator[tuple[Path, str]]:
     zeros = pa.array(np.zeros(20_000_000, np.int8))
     parquet.write_table(pa.table({"x": zeros}), folder / "runs.parquet")
     yield folder / "runs.parquet", "More cells than a file of this size may hold"
+    rows = [{f"k{i}": 1} for i in range(9000)]
+    other_forms = {
+        "names": rows,
+        "lists": {"columns": [f"k{i}" for i in range(9000)], "data": [[]] * 9000},
+        "columns": {f"c{i}": {f"k{i}": 1} for i in range(9000)},
+    }
+    for name, value in other_forms.items():
+        (folder / f"{name}.json").write_text(json.dumps(value))
+        yield folder / f"{name}.json", "More cells than a file of this size may hold"
     line = b"1,2\n" * 25_000_000
     (folder / "bomb.csv.gz").write_bytes(gzip.compress(line, 1))
     yield folder / "bomb.csv.gz", "would inflate like a bomb"

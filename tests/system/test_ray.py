@@ -23,7 +23,7 @@ from tenfold.core.files import within
 from tenfold.core.progress import Listener
 from tenfold.core.records import TrialResult
 from tenfold.experiments.ray import RayCluster, batch_prediction, predict_many, shipped_rows
-from tenfold.experiments.ray.connection import connect
+from tenfold.experiments.ray.connection import connect, keep_token_private
 from tenfold.experiments.ray.executor import check_versions, keep
 from tenfold.experiments.sweeps import LocalProcesses, SweepInterrupted
 from tenfold.experiments.sweeps.executors import Executor
@@ -277,6 +277,17 @@ def test_without_ray_one_line_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch
         connect("local")
     assert os.environ["RAY_AUTH_MODE"] == "token"
     assert os.environ["RAY_USAGE_STATS_ENABLED"] == "0"
+
+
+def test_the_token_of_a_cluster_is_the_users_alone(tmp_path: Path) -> None:
+    made, old = tmp_path / "made" / "auth_token", tmp_path / "auth_token"
+    old.write_text("a token")
+    old.chmod(0o644)
+    for path in (made, old):
+        keep_token_private(path)
+        assert path.stat().st_mode & 0o777 == 0o600
+    assert made.parent.stat().st_mode & 0o777 == 0o700
+    assert (len(made.read_text()), old.read_text()) == (64, "a token")
 
 
 def test_a_cluster_of_no_cores_is_refused() -> None:

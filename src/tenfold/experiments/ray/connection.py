@@ -2,11 +2,13 @@
 
 import logging
 import os
+import secrets
 import signal
 import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -38,6 +40,8 @@ def connect(address: str, n_cores: int | None = None) -> ModuleType:
         "object_store_memory": STORE_BYTES,
         "include_dashboard": False,
     }
+    if address == LOCAL:
+        keep_token_private(Path.home() / ".ray" / "auth_token")
     handler = signal.getsignal(signal.SIGTERM)
     try:
         with warnings.catch_warnings():
@@ -62,6 +66,20 @@ def connect(address: str, n_cores: int | None = None) -> ModuleType:
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, handler)  # Ray would end this process its own way
     return ray
+
+
+def keep_token_private(path: Path) -> None:
+    """Let the user alone read the token of clusters, which is made if there is none.
+
+    Ray makes it readable by all, and whoever reads it may run code on the cluster.
+    """
+    with suppress(OSError):  # Ray says what is wrong
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        with suppress(FileExistsError):
+            descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+            with open(descriptor, "w") as file:
+                file.write(secrets.token_hex(32))
+        path.chmod(0o600)
 
 
 @contextmanager

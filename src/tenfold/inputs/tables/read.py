@@ -326,7 +326,7 @@ def _read_json(text: str, path: Path, *, by_line: bool) -> "pd.DataFrame":
     """The frame of a JSON text; with `by_line` each line is a value of its own."""
     if not by_line:
         try:
-            return _json_frame(json.loads(text), path)
+            return _json_frame(json.loads(text), len(text), path)
         except json.JSONDecodeError as error:
             if "\n" not in text.strip():
                 raise _damaged_json(path, error) from error
@@ -339,32 +339,43 @@ def _read_json(text: str, path: Path, *, by_line: bool) -> "pd.DataFrame":
                 rows.append(json.loads(line))
             except (ValueError, RecursionError) as error:
                 raise _damaged_json(f"{path}, line {number}", error) from error
-    return _json_frame(rows, path)
+    return _json_frame(rows, len(text), path)
 
 
-def _json_frame(value: Any, path: Path) -> "pd.DataFrame":
+def _json_frame(value: Any, n_bytes: int, path: Path) -> "pd.DataFrame":
     """A list of objects, or an object of columns, rows or a single list, as a frame."""
     import pandas as pd
 
     if isinstance(value, Mapping):
         names, body = value.get("columns"), value.get("data")
         if isinstance(names, list) and isinstance(body, list):
+            check_cells(len(names) * len(body), n_bytes, path)
             return pd.DataFrame.from_records([dict(zip(names, row, strict=False)) for row in body])
         inner = [item for item in value.values() if isinstance(item, list)]
         if len(inner) == 1 and inner[0] and all(isinstance(row, Mapping) for row in inner[0]):
-            return pd.DataFrame.from_records(inner[0])
+            return _of_objects(inner[0], n_bytes, path)
         lengths = {len(column) if isinstance(column, list) else -1 for column in value.values()}
         if len(lengths) == 1 and lengths != {-1}:
             return pd.DataFrame(value)
         if value and all(isinstance(column, Mapping) for column in value.values()):
             keys = dict.fromkeys(key for column in value.values() for key in column)
+            check_cells(len(keys) * len(value), n_bytes, path)
             return pd.DataFrame(
                 {name: [column.get(key) for key in keys] for name, column in value.items()}
             )
     if isinstance(value, list) and value and all(isinstance(row, Mapping) for row in value):
-        return pd.DataFrame.from_records(value)
+        return _of_objects(value, n_bytes, path)
     expected = 'a list of objects, {"column": [values]}, or an object in each line'
     raise DataError("E237", "JSON that is no table", where=path, expected=expected)
+
+
+def _of_objects(rows: Sequence[Mapping[str, Any]], n_bytes: int, path: Path) -> "pd.DataFrame":
+    """The frame of objects; each has a cell for every name that any of them has."""
+    import pandas as pd
+
+    names = {name for row in rows for name in row}
+    check_cells(len(names) * len(rows), n_bytes, path)
+    return pd.DataFrame.from_records(rows)
 
 
 def _damaged_json(where: object, error: Exception) -> FormatError:
