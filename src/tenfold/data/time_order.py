@@ -302,10 +302,12 @@ def with_lags(
     known = Known.of(line.series, line.positions, y)
     if like is None:
         order = _ended(ordered, lags, known)
-    texts = {
-        name: list(map(float_text, known.at(line.series, line.positions - lag).tolist()))
-        for lag, name in enumerate(order.lag_columns(target) if lags else (), start=1)
-    }
+    rows = Known.of(line.series, line.positions, np.arange(len(y)))
+    values = np.array([*map(float_text, y.tolist() if lags else ()), ""], object)
+    texts = {}
+    for lag, name in enumerate(order.lag_columns(target) if lags else (), start=1):
+        row = rows.at(line.series, line.positions - lag)
+        texts[name] = values[np.where(np.isnan(row), -1, row).astype(np.int64)]
     firsts = np.full(len(ordered.names), np.iinfo(np.int64).max)
     np.minimum.at(firsts, line.series, line.positions)
     used = np.flatnonzero(line.positions - firsts[line.series] >= lags)
@@ -365,8 +367,8 @@ def _remarks(ordered: Ordered, lags: int, target: str, like: TableInput | None) 
         return notes
     if order.steps == "rows":
         notes.append(
-            f"{order.time}: uneven steps, usually {step_name(order, 1)}; earlier values are those "
-            "of the rows before"
+            f"{order.time}: uneven steps, half of them at most {order.step:,.6g}"
+            f"{' s' if order.is_date else ''}; earlier values are those of the rows before"
         )
         return notes
     keys = np.unique(np.stack([line.series, line.positions], axis=1), axis=0)

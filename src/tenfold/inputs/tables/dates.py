@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Dates = NDArray[np.datetime64]
+DaysAndClock: TypeAlias = tuple["pd.Series[str]", NDArray[np.int64]]
 
 HOURS = {-8: "PST", -7: "PDT MST", -6: "MDT CST", -5: "CDT EST", -4: "EDT", 0: "UTC GMT Z WET"}
 HOURS |= {1: "WEST BST CET MEZ", 2: "CEST MESZ EET", 3: "EEST MSK"}
@@ -112,9 +113,11 @@ def choose_date_format(cells: "pd.Series[str]", others: Iterable[DateFormat] = (
     unique = counts.index.to_series()
     few = unique.iloc[:PROBED]
     read: dict[DateFormat, Dates] = {}
+    parts, few_parts = None, _time_of_day(few)
     for form in DATE_FORMATS:
-        if form not in EPOCHS and not np.isnat(read_dates(few, form)).all():
-            read[form] = read_dates(unique, form)
+        if form not in EPOCHS and not np.isnat(read_dates(few, form, few_parts)).all():
+            parts = parts or _time_of_day(unique)
+            read[form] = read_dates(unique, form, parts)
     n_read = {form: int(counts[~np.isnat(dates)].sum()) for form, dates in read.items()}
     most = max(n_read.values(), default=0)
     fitting: list[DateFormat] = []
@@ -126,7 +129,8 @@ def choose_date_format(cells: "pd.Series[str]", others: Iterable[DateFormat] = (
         return DateChoice(fitting[0] if fitting else "ISO8601")
     if shared := [form for form in fitting if form in set(others)]:
         return DateChoice(shared[0])
-    read = {form: read_dates(rest, form) for form in fitting}
+    parts = _time_of_day(rest)
+    read = {form: read_dates(rest, form, parts) for form in fitting}
     order = {form: _regularity(read[form]) for form in fitting}
     best = max(fitting, key=lambda form: order[form])
     runs, share = order[best]
@@ -200,8 +204,13 @@ def parse_dates(cells: "pd.Series[str]", form: DateFormat | None = None) -> Date
     return dates
 
 
-def read_dates(cells: "pd.Series[str]", form: DateFormat) -> Dates:
-    """Dates of one format, datetime64[s] (n,); a time of day may stand behind. NaT for others."""
+def read_dates(
+    cells: "pd.Series[str]", form: DateFormat, parts: "DaysAndClock | None" = None
+) -> Dates:
+    """Dates of one format, datetime64[s] (n,); a time of day may stand behind. NaT for others.
+
+    `parts` are the cells without their time of day, where several formats are tried.
+    """
     import pandas as pd
 
     if form in EPOCHS:
@@ -212,13 +221,13 @@ def read_dates(cells: "pd.Series[str]", form: DateFormat) -> Dates:
     if form in ("quarter", "week"):
         return _periods(cells, form)
     clock = np.zeros(len(cells), np.int64)
-    if form in WHOLE:
-        cells = cells.str.replace(NO_FRACTION, "", regex=True)
     if form == "ISO8601":
         if cells.str.endswith(tuple(ZONES)).any():
             cells = cells.str.replace(ZONE_NAME, _offset, regex=True)
     else:
-        cells, clock = _time_of_day(cells.str.replace(WEEKDAY, "", regex=True))
+        cells, clock = parts or _time_of_day(cells)
+    if form in WHOLE:
+        cells = cells.str.replace(NO_FRACTION, "", regex=True)
     read = pd.to_datetime(cells, format=form, errors="coerce", utc=True)
     dates: Dates = read.dt.tz_localize(None).to_numpy("datetime64[s]")
     return dates + clock
@@ -248,8 +257,9 @@ def _periods(cells: "pd.Series[str]", form: DateFormat) -> Dates:
     return dates
 
 
-def _time_of_day(cells: "pd.Series[str]") -> tuple["pd.Series[str]", NDArray[np.int64]]:
-    """Cells without their time of day, and the time in seconds since midnight UTC (n,)."""
+def _time_of_day(cells: "pd.Series[str]") -> "DaysAndClock":
+    """Cells without weekday and time of day, and the time in seconds since midnight UTC (n,)."""
+    cells = cells.str.replace(WEEKDAY, "", regex=True)
     parts = cells.str.extract(TIME_OF_DAY)
     numbers = parts[[0, 1, 2]].fillna("0").astype(np.int64).to_numpy()
     hours, half = numbers[:, 0], parts[3].fillna("").str.lower().to_numpy(str)
