@@ -1,5 +1,6 @@
 """The target of a table: one label however it is written, and numbers as they were meant."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from tenfold.data.audit import audit_data
 from tenfold.data.dataset import Dataset
 from tenfold.data.from_table import table_dataset
 from tenfold.inputs.tables.cells import Cells
+from tenfold.model.answer_forms import answer_files, as_json, csv_head, csv_row
 from tests.support.errors import refused
 
 
@@ -103,3 +105,57 @@ def test_what_was_asked_for_is_no_finding() -> None:
     told = {finding.kind: finding.text for finding in findings}
     assert "alive" not in told["identifier"] and "row" in told["identifier"]
     assert any("as asked: alive" in finding.text for finding in findings)
+
+
+def test_a_label_called_none_can_be_kept() -> None:
+    answers = ["None", "Apnea", "Insomnia", "None"] * 20
+    frame = pd.DataFrame({"x": np.arange(80) % 9, "y": answers})
+    dropped = tenfold.load(frame, target="y")
+    assert dropped.labels == ("Apnea", "Insomnia")
+    assert {"40 rows without y dropped", "None means a missing y; --na-values '' keeps it"} <= {
+        *notes_of(dropped)
+    }
+    for texts in (("",), ("NA", "?")):
+        kept = tenfold.load(frame, reading=Reading(target="y", na_values=texts))
+        assert kept.labels == ("Apnea", "Insomnia", "None")
+        assert len(kept) == 80
+    assert tenfold.load(frame, target="y").labels == dropped.labels  # nothing stays behind
+
+
+def test_other_texts_mean_a_missing_cell_in_training_and_answers(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"x": ["1", "2", "gone", "NA"] * 20, "y": ["p", "q", "p", "q"] * 20})
+    asked = Reading(target="y", na_values=("gone",), columns={"x": "category"})
+    run = tenfold.train(frame, learner="bayes", reading=asked, out=tmp_path)
+    accepted = run.model.contract.input
+    assert isinstance(accepted, TableInput) and accepted.na_values == ("gone",)
+    assert set(accepted.columns[0].levels) == {"", "1", "2", "NA"}
+    known, gone, empty = run.model.predict([{"x": "NA"}, {"x": "gone"}, {"x": ""}])
+    assert known != gone and gone.as_json() == empty.as_json()
+
+
+def test_an_id_stands_beside_the_answers_and_is_not_learned_from(tmp_path: Path) -> None:
+    n = 60
+    frame = pd.DataFrame(
+        {"ticket": [f"T{i}" for i in range(n)], "x": np.arange(n) % 7, "y": np.arange(n) % 2}
+    )
+    run = tenfold.train(
+        frame, learner="bayes", reading=Reading(target="y", id="ticket"), out=tmp_path
+    )
+    accepted = run.model.contract.input
+    assert isinstance(accepted, TableInput)
+    assert (accepted.id, accepted.names) == ("ticket", ("x",))
+    tested = pd.read_csv(run.path / "predictions.csv")
+    assert set(tested.iloc[:, 0]) <= set(frame["ticket"])
+    answers = run.model.predict(frame[:3])
+    assert answers.ids == ("T0", "T1", "T2") and answers.notes == ()
+    assert answers[1:].ids == ("T1", "T2")
+    frame[:3].to_csv(tmp_path / "new.csv", index=False)
+    answered = list(answer_files(run.model, [tmp_path / "new.csv"]))
+    assert csv_head(run.model, answered[0])[-1] == "ticket"
+    assert [csv_row(answer, run.model.labels)[-1] for answer in answered] == ["T0", "T1", "T2"]
+    assert as_json(answered[0])["id"] == "T0"
+    without = run.model.predict(frame[["x"]][:3])
+    assert without.ids == ()
+    twice = frame.assign(ticket=["A"] * 2 + [f"T{i}" for i in range(n - 2)])
+    keys = tenfold.load(twice, reading=Reading(target="y", id="ticket")).keys
+    assert keys[:3] == ["A (table:0)", "A (table:1)", "T0"]

@@ -92,12 +92,11 @@ def print_json(model: Model, name: str, items: Iterable[tuple[Any, bool]]) -> bo
 def print_csv(model: Model, answered: Iterator[Answer]) -> bool:
     """Print a line per answer; cells that a spreadsheet would run are written harmlessly.
 
-    Forecasts of several series have a last column `series`.
+    Forecasts of several series have a last column `series`, rows that a column names that one.
     """
     writer = csv.writer(output_for_programs(), lineterminator="\n")
     first = next(answered, None)
-    series = [] if first is None or first.series is None else ["series"]
-    writer.writerow([*csv_head(model.labels), *series])
+    writer.writerow(csv_head(model, first))
     complete = True
     for answer in chain([] if first is None else [first], answered):
         complete = complete and answer.complete
@@ -115,6 +114,7 @@ def print_answers(model: Model, answered: Iterator[Answer], top: int | None, sho
             print(f"tenfold: {answer.error}", file=sys.stderr)
             continue
         name = "" if answer.series is None else f"{answer.series}  "
+        name += "" if answer.id is None else f"{answer.id}  "
         line = f"{name}{answer.input}:{answer.row}  {answer.answer.as_text()}"
         if isinstance(answer.answer, Prediction) and (number < MAX_DRAWN or show):
             console.print(line, style="bold", markup=False)

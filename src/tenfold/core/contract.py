@@ -59,6 +59,7 @@ class ImageInput(Frozen):
     background: Background | None = None
     white: Annotated[int, Field(ge=255, lt=2**32)] | None = None
     order: ClassVar[None] = None
+    id: ClassVar[None] = None
 
     @model_validator(mode="before")
     @classmethod
@@ -270,6 +271,8 @@ class TableInput(Frozen):
       target_decimal: The decimal mark of the target, where it is a comma that was looked for; None
         leaves it to the file that is read.
       encoding: Of the file that the model was trained on, where it was named; None otherwise.
+      id: The column that names each row, beside the answers; None: there is none.
+      na_values: The texts that mean a missing cell; None: the usual ones.
     """
 
     kind: Literal["table"] = "table"
@@ -278,10 +281,13 @@ class TableInput(Frozen):
     order: Order | None = None
     target_decimal: DecimalMark | None = None
     encoding: str | None = None
+    id: str | None = None
+    na_values: tuple[str, ...] | None = None
 
     @model_serializer(mode="wrap")
     def _without_later_fields(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return _without_defaults(write(self), target_decimal=None, encoding=None)
+        later = dict.fromkeys(("target_decimal", "encoding", "id", "na_values"))
+        return _without_defaults(write(self), **later)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -305,6 +311,7 @@ class FeaturesInput(Frozen):
     name: Literal["features"] = "features"
     n_features: Annotated[int, Field(ge=1)]
     order: ClassVar[None] = None
+    id: ClassVar[None] = None
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -104,6 +104,15 @@ class Reading(Frozen):
     drop: Annotated[tuple[str, ...], Flag("COLUMN")] = Field(
         default=(), description="A column that is not learned from, such as a row number or a name."
     )
+    id: Annotated[str | None, Flag("COLUMN")] = Field(
+        default=None,
+        description="A column that names each row: not learned from, it stands beside the answers.",
+    )
+    na_values: Annotated[tuple[str, ...] | None, Flag("TEXT")] = Field(
+        default=None,
+        description="A text that means a missing cell, beside an empty one, in place of the usual "
+        "ones (NA, N/A, NaN, null, None, ?, - and their like); '' alone keeps them all.",
+    )
     equal_rows: Flagged[Literal["spread", "together"] | None] = Field(
         default="spread",
         description="Rows of a table that are equal in every column: `spread` over the parts as "
@@ -144,8 +153,9 @@ class Reading(Frozen):
     @model_validator(mode="before")
     @classmethod
     def _dropped_columns_identify_their_row(cls, given: Any) -> Any:
-        if isinstance(given, dict) and given.get("drop"):
-            kinds = dict.fromkeys(given["drop"], "identifier") | given.get("columns", {})
+        if isinstance(given, dict) and (given.get("drop") or given.get("id")):
+            unused = [*given.get("drop", ()), *([given["id"]] if given.get("id") else [])]
+            kinds = dict.fromkeys(unused, "identifier") | given.get("columns", {})
             return given | {"columns": kinds}
         return given
 

@@ -1,16 +1,18 @@
 """A table becomes a dataset: which column is the answer, what the others are, which rows count."""
 
+from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
 from tenfold.core.contract import UNUSED, Column, Contract, Order, TableInput
 from tenfold.core.errors import DataError
 from tenfold.core.settings import Reading
-from tenfold.data.dataset import Dataset, TableInfo
+from tenfold.data.dataset import Dataset, RowNumbers, TableInfo
 from tenfold.data.targets import find_target, no_column, read_target, with_answers
 from tenfold.data.time_order import DEFAULT_LAGS, in_order, with_lags
-from tenfold.inputs.tables.cells import Cells
+from tenfold.inputs.tables.cells import Cells, missing_texts
 from tenfold.inputs.tables.columns import (
     FileStyle,
     Profile,
@@ -39,6 +41,13 @@ def table_dataset(
         without their time.
     """
     reading = reading or Reading()
+    model_input = like.input if like and like.input.kind == "table" else None
+    with missing_texts((model_input or reading).na_values):
+        data = _table_dataset(cells, reading, like)
+    return replace(data, source=source)
+
+
+def _table_dataset(cells: Cells, reading: Reading, like: Contract | None) -> Dataset:
     model_input = like.input if like and like.input.kind == "table" else None
     name = model_input.target if model_input else find_target(cells, reading.target)
     all_rows = cells
@@ -70,6 +79,8 @@ def table_dataset(
             order=None if ordered is None else ordered.order,
             target_decimal=target.decimal,
             encoding=reading.encoding,
+            id=reading.id,
+            na_values=reading.na_values,
         )
         frame = cells.frame
         table = Table({column.name: parse(column, frame[column.name]) for column in columns})
@@ -92,10 +103,22 @@ def table_dataset(
         x=table[used],
         y=y[used],
         labels=labels,
-        keys=[f"{cells.name}:{row}" for row in cells.frame.index[used]],
+        keys=_keys(cells, contract.id, used),
         info=info,
-        source=source,
     )
+
+
+def _keys(cells: Cells, column: str | None, rows: RowNumbers) -> list[str]:
+    """What each of these rows is called: by the column that names them, else by its place."""
+    places = [f"{cells.name}:{row}" for row in cells.frame.index[rows]]
+    if column not in cells.frame.columns:
+        return places
+    names = cells.frame[column].iloc[rows].tolist()
+    n_rows = Counter(names)
+    return [
+        name if name and n_rows[name] == 1 else f"{name} ({place})".strip()
+        for name, place in zip(names, places, strict=True)
+    ]
 
 
 def _kinds(cells: Cells, target: str, reading: Reading) -> dict[str, str]:

@@ -104,7 +104,11 @@ def with_answers(cells: Cells, target: str) -> tuple[Cells, list[str]]:
     if not n_missing:
         return cells, []
     kept = replace(cells, frame=cells.frame[~missing])
-    return kept, [f"{n_missing} rows without {target} dropped"]
+    texts = sorted(set(cells.frame[target][missing]) - {""})
+    notes = [f"{n_missing} rows without {target} dropped"]
+    if texts:
+        notes.append(f"{shorten(texts, 5)} means a missing {target}; --na-values '' keeps it")
+    return kept, notes
 
 
 def read_target(

@@ -27,6 +27,7 @@ class Answer(NamedTuple):
       input: Where it came from: a file, or the part of a request.
       row: Its number there.
       series: For a forecast of several series the name of the one that it is of.
+      id: What names the row of a table, where a column does.
       complete: Whether there is an answer, and its picture was written where one was asked for.
     """
 
@@ -36,6 +37,7 @@ class Answer(NamedTuple):
     error: str | None = None
     complete: bool = True
     series: str | None = None
+    id: str | None = None
 
 
 def answer_files(
@@ -59,10 +61,11 @@ def answer_files(
         complete = look(path, answers)
         is_number: Any = np.isfinite(answers.outputs[0]).reshape(len(answers), -1).all(axis=1)
         for row in range(len(answers)):
+            name = answers.ids[row] if answers.ids else None
             if is_number[row]:
-                yield Answer(str(path), row, answers[row], complete=complete)
+                yield Answer(str(path), row, answers[row], complete=complete, id=name)
             else:
-                yield Answer(str(path), row, error=NO_NUMBER, complete=False)
+                yield Answer(str(path), row, error=NO_NUMBER, complete=False, id=name)
 
 
 def as_json(answer: Answer, top: int | None = None) -> dict[str, Any]:
@@ -70,13 +73,21 @@ def as_json(answer: Answer, top: int | None = None) -> dict[str, Any]:
     if answer.answer is None:
         return {"input": answer.input, "error": answer.error}
     series = {} if answer.series is None else {"series": answer.series}
-    return {"input": answer.input, **series, "row": answer.row, **answer.answer.as_json(top)}
+    name = {} if answer.id is None else {"id": answer.id}
+    facts = {"input": answer.input, **series, "row": answer.row, **name}
+    return facts | answer.answer.as_json(top)
 
 
-def csv_head(labels: Sequence[str]) -> list[str]:
-    """Names of the columns, for a model of these labels; of numbers where there are none."""
-    names = [escape_formula(name) for name in _answer_names(labels)]
-    return ["input", "row", *names[:3], "error", *names[3:]]
+def csv_head(model: Model, first: Answer | None) -> list[str]:
+    """Names of the columns, where this is the first answer.
+
+    The last one is `series` for a forecast of several, or that of the column that names rows.
+    """
+    names = [escape_formula(name) for name in _answer_names(model.labels)]
+    others = ["series"] if first and first.series is not None else []
+    if first and first.id is not None:
+        others.append(escape_formula(model.contract.input.id or "id"))
+    return ["input", "row", *names[:3], "error", *names[3:], *others]
 
 
 def csv_row(answer: Answer, labels: Sequence[str]) -> list[str]:
@@ -86,8 +97,8 @@ def csv_row(answer: Answer, labels: Sequence[str]) -> list[str]:
     else:
         row = [str(answer.row), *answer.answer.as_cells()]
     error = escape_formula(answer.error or "")
-    series = [] if answer.series is None else [escape_formula(answer.series)]
-    return [escape_formula(answer.input), *row[:4], error, *row[4:], *series]
+    others = [escape_formula(text) for text in (answer.series, answer.id) if text is not None]
+    return [escape_formula(answer.input), *row[:4], error, *row[4:], *others]
 
 
 def _answer_names(labels: Sequence[str]) -> list[str]:

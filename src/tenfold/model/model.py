@@ -158,7 +158,7 @@ class Model:
 
         notes = tuple(batch.notes)
         if self.contract.task == "regression":
-            return Values(output(0), output(1), output(2), notes)
+            return Values(output(0), output(1), output(2), notes, ids=batch.ids)
         threshold = self.contract.novelty_threshold
         return Predictions(
             output(0, len(self.labels)),
@@ -169,6 +169,7 @@ class Model:
             novelty=None if threshold is None else output(1),
             novelty_threshold=threshold or np.inf,
             steps=batch.steps,
+            ids=batch.ids,
         )
 
     def _run(self, feed: Any) -> list[Floats]:

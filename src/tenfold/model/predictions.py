@@ -107,6 +107,7 @@ class Predictions(Sequence[Prediction]):
         know.
       novelty_threshold: Answers with more novelty are unsure.
       steps: What became of each picture file on the way to its image; empty for other inputs.
+      ids: What names each row of a table; empty where nothing does.
     """
 
     probabilities: Floats
@@ -117,6 +118,7 @@ class Predictions(Sequence[Prediction]):
     novelty: Floats | None = None
     novelty_threshold: float = np.inf
     steps: tuple[PictureSteps, ...] = ()
+    ids: tuple[str, ...] = ()
 
     @property
     def outputs(self) -> tuple[Floats, ...]:
@@ -189,6 +191,7 @@ class Predictions(Sequence[Prediction]):
                 images=None if self.images is None else self.images[index],
                 novelty=None if self.novelty is None else self.novelty[index],
                 steps=self.steps[index],
+                ids=self.ids[index],
             )
         code, reason = int(self.codes[index]), self._reason(index)
         return Prediction(
@@ -256,6 +259,7 @@ class Values(Sequence[Value]):
       notes: What a reader should know about the inputs.
       times: For a forecast the time of each step.
       series: For a forecast of several series the name of the one that each step is of.
+      ids: What names each row of a table; empty where nothing does.
     """
 
     value: Floats
@@ -264,6 +268,7 @@ class Values(Sequence[Value]):
     notes: tuple[str, ...] = ()
     times: tuple[str, ...] = ()
     series: tuple[str, ...] = ()
+    ids: tuple[str, ...] = ()
 
     @property
     def outputs(self) -> tuple[Floats, ...]:
@@ -290,7 +295,8 @@ class Values(Sequence[Value]):
     def __getitem__(self, index: int | slice) -> "Value | Values":
         if isinstance(index, slice):
             arrays = self.value[index], self.low[index], self.high[index]
-            return Values(*arrays, self.notes, self.times[index], self.series[index])
+            ids = self.ids[index]
+            return Values(*arrays, self.notes, self.times[index], self.series[index], ids)
         return Value(float(self.value[index]), float(self.low[index]), float(self.high[index]))
 
     def __repr__(self) -> str:

@@ -18,7 +18,7 @@ from tenfold.data.sources import read_arrays
 from tenfold.data.time_order import with_earlier_values
 from tenfold.inputs.pictures.decode import DEFAULT_OPTIONS, PictureOptions, is_picture
 from tenfold.inputs.pictures.preprocess import PictureSteps, as_trained, preprocess
-from tenfold.inputs.tables.cells import Cells, from_frame
+from tenfold.inputs.tables.cells import Cells, from_frame, missing_texts
 from tenfold.inputs.tables.columns import Table, graph_inputs, read_rows
 from tenfold.inputs.tables.read import read_frame, read_table
 from tenfold.model.json_items import read_features, read_pixels, row_error, unknown_columns
@@ -44,6 +44,7 @@ class Batch:
       rows: As `Model.answer` takes them.
       notes: What a reader should know about the rows of a table.
       steps: What became of each picture file.
+      ids: What names each row of a table beside its answer; empty where nothing does.
       errors: For each item of a JSON list in order why it is not among the rows, or None: one that
         is wrong fails alone.
     """
@@ -52,6 +53,7 @@ class Batch:
     notes: Sequence[str] = ()
     steps: tuple[PictureSteps, ...] = ()
     errors: Sequence[DataError | None] = ()
+    ids: tuple[str, ...] = ()
 
 
 class InputReader(Protocol):
@@ -207,6 +209,7 @@ class TableReader:
         errors = [row_error(item, wanted, max_characters) for item in items]
         names = {*self.accepted.names, self.accepted.target}
         names |= {order.time, order.series or order.time} if order else set()
+        names |= {self.accepted.id} if self.accepted.id else set()
         names |= unknown_columns(items, names)
         good = [
             {name: value for name, value in item.items() if name in names}
@@ -243,9 +246,12 @@ class TableReader:
         return table[np.arange(n) % len(table)]
 
     def _batch(self, cells: Cells) -> Batch:
-        cells, notes = with_earlier_values(cells, self.accepted)
-        rows, remarks = read_rows(cells, self.accepted)
-        return Batch(rows, (*notes, *remarks))
+        with missing_texts(self.accepted.na_values):
+            cells, notes = with_earlier_values(cells, self.accepted)
+            rows, remarks = read_rows(cells, self.accepted)
+        name = self.accepted.id
+        ids = cells.frame[name].tolist() if name in cells.frame.columns else ()
+        return Batch(rows, (*notes, *remarks), ids=tuple(ids))
 
 
 READERS: dict[str, Callable[[Any], InputReader]] = {

@@ -8,6 +8,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -142,8 +143,10 @@ def _table(model: Model, paths: Sequence[Path], options: PictureOptions) -> str:
     """What `tenfold predict --csv` prints of these files."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(csv_head(model.labels))
-    for answer in answer_files(model, paths, options):
+    answers = answer_files(model, paths, options)
+    first = next(answers, None)
+    writer.writerow(csv_head(model, first))
+    for answer in chain([] if first is None else [first], answers):
         writer.writerow(csv_row(answer, model.labels))
     return text.getvalue()
 

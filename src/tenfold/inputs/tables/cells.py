@@ -3,7 +3,9 @@
 import math
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -21,7 +23,10 @@ MAX_CELL = 131_072
 """Characters of a cell, at most: those that Python's `csv` module reads."""
 
 MISSING = frozenset({"", "na", "n/a", "#n/a", "nan", "null", "none", "?", "-", "<na>", "nat"})
-"""Cells that say nothing, compared in lower case."""
+"""Cells that say nothing, compared in lower case, where nothing else is asked for."""
+
+_missing: ContextVar[frozenset[str]] = ContextVar("missing", default=MISSING)
+"""The same while a table is read: all that looks at its cells must agree."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,9 +51,20 @@ class Cells:
         return len(self.frame)
 
 
+@contextmanager
+def missing_texts(texts: Sequence[str] | None) -> Iterator[None]:
+    """While it is open these texts say nothing, beside an empty cell; None: those of `MISSING`."""
+    chosen = MISSING if texts is None else frozenset({"", *(text.lower() for text in texts)})
+    token = _missing.set(chosen)
+    try:
+        yield
+    finally:
+        _missing.reset(token)
+
+
 def is_missing(cells: "pd.Series[Any]") -> "pd.Series[bool]":
     """Whether each cell says nothing."""
-    return cells.str.lower().isin(MISSING)
+    return cells.str.lower().isin(_missing.get())
 
 
 def from_frame(frame: "pd.DataFrame", name: str = "table") -> Cells:

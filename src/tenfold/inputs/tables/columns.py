@@ -357,7 +357,8 @@ def read_rows(cells: Cells, contract: TableInput) -> tuple[Table, list[str]]:
             fix=did_you_mean(missing[0], [str(name) for name in frame.columns]),
             columns=missing,
         )
-    extra = [str(name) for name in frame.columns if name not in {*wanted, contract.target}]
+    known = {*wanted, contract.target, contract.id}
+    extra = [str(name) for name in frame.columns if name not in known]
     if extra:
         notes.append(f"columns not used by the model: {shorten(extra, 5)} ({cells.name})")
     columns = {}
