@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -28,10 +29,12 @@ from tenfold.experiments.sweeps import SweepInterrupted
 from tenfold.experiments.sweeps.executors import LocalProcesses
 from tenfold.experiments.sweeps.plan import Plan, check_plan
 from tenfold.experiments.sweeps.results import rank_points
+from tenfold.experiments.sweeps.search import _open_study
 from tenfold.inputs.tables.cells import from_frame
 from tenfold.learners import multiplications
 from tenfold.runs.record import Record
 from tests.conftest import Few
+from tests.support.errors import refused
 from tests.support.sweeps import read_table
 
 FORESTS: dict[str, Any] = {"learner": "forest", "n_trees": [2, 4, 6]}
@@ -683,3 +686,14 @@ def test_a_comparison_and_a_sweep_of_a_leak_say_so_first(
     for done in (compared, swept):
         assert done.findings[0].startswith("Do not trust these scores: leak alone gives the answer")
     assert swept.best.evaluation.doubts
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"not json\n", b"\xff\x00\n", b'{"op_code": 99, "worker_id": "x"}\n', b"[]\n", b"3\n"],
+    ids=["garbage", "binary", "other operation", "list", "number"],
+)
+def test_a_damaged_journal_is_one_error(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "search.journal").write_bytes(content)
+    with refused("E817", "search.journal"):
+        _open_study(SimpleNamespace(path=tmp_path, least_is_best=False))  # type: ignore[arg-type]

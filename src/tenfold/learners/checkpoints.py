@@ -106,7 +106,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
         arrays = safetensors.numpy.load(content)
         head = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
         history = _HISTORY.validate_json(head["__metadata__"]["history"])
-    except (safetensors.SafetensorError, ValueError, KeyError) as error:
+    except (safetensors.SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise FormatError(
             "E635", "A checkpoint of another version of Tenfold", where=path
         ) from error

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tenfold.core.errors import SettingsError
+from tenfold.core.errors import RunError, SettingsError
 from tenfold.core.records import TrialResult
 from tenfold.experiments.sweeps.plan import Limits, Plan, Point, Trial
 from tenfold.experiments.sweeps.sweep_run import SweepRun
@@ -73,12 +73,24 @@ def _open_study(run: SweepRun) -> Any:
             search=True,
         ) from error
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    return optuna.create_study(
-        storage=JournalStorage(JournalFileBackend(str(run.path / JOURNAL))),
-        study_name="search",
-        direction="minimize" if run.least_is_best else "maximize",
-        load_if_exists=True,
-    )
+    journal = run.path / JOURNAL
+    try:
+        return optuna.create_study(
+            storage=JournalStorage(JournalFileBackend(str(journal))),
+            study_name="search",
+            direction="minimize" if run.least_is_best else "maximize",
+            load_if_exists=True,
+        )
+    except OSError:
+        raise
+    except Exception as error:  # lines that are not Optuna's fail in many ways
+        raise RunError(
+            "E817",
+            "Damaged journal of a search",
+            where=journal,
+            fix="Remove the folder to search anew",
+            problem=f"{type(error).__name__}: {error}".splitlines()[0],
+        ) from error
 
 
 def _next_round(study: Any, plan: Plan) -> Iterator[Any]:
