@@ -203,3 +203,39 @@ def test_packed_tables_of_pixels_are_called_gzip(tmp_path: Path) -> None:
     path.write_bytes(gzip.compress(b"label,p\n1,2\n"))
     with refused("E301", "found='gzip'"):
         tenfold.load(path)
+
+
+def test_a_column_that_is_left_out_may_hold_what_is_no_cell(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"a": np.arange(60) % 7, "tags": [["p", "q"]] * 60, "y": ["u", "v"] * 30})
+    frame.to_parquet(tmp_path / "nested.parquet")
+    for source in (frame, tmp_path / "nested.parquet"):
+        with refused("E223", "column='tags'"):
+            load(source, target="y")
+        for reading in (
+            Reading(target="y", drop=("tags",)),
+            Reading(target="y", columns={"tags": "identifier"}),
+        ):
+            assert load(source, reading=reading).input.names == ("a",)  # type: ignore[union-attr]
+    run = tenfold.train(frame, learner="bayes", reading=reading, out=tmp_path / "runs")
+    for source in (frame, tmp_path / "nested.parquet"):
+        assert len(run.model.predict(source)) == 60
+
+
+def test_examples_of_columns_called_like_formulas_are_answered(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {"-b": rng.normal(size=80), "=x": rng.choice(["=p", "q"], 80), "y": ["u", "v"] * 40}
+    )
+    run = tenfold.train(frame, learner="bayes", reading=Reading(target="y"), out=tmp_path)
+    answers = run.model.predict(run.path / "examples" / "inputs.csv")
+    assert len(answers) and not any("never seen" in note for note in answers.notes)
+
+
+def test_a_folder_of_part_files_is_called_one(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"a": range(9), "y": [0, 1, 1] * 3})
+    (tmp_path / "_SUCCESS").touch()
+    for number in range(2):
+        frame.to_parquet(tmp_path / f"part-0000{number}.parquet")
+    for target in ("y", None):
+        with refused("E247", "n_files=2, first='part-00000.parquet'"):
+            load(tmp_path, target=target)

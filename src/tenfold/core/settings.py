@@ -150,6 +150,11 @@ class Reading(Frozen):
         "earlier values and forecasts are made within each.",
     )
 
+    @property
+    def unread(self) -> tuple[str, ...]:
+        """The columns that are asked not to be learned from."""
+        return tuple(name for name, kind in self.columns.items() if kind == "identifier")
+
     @model_validator(mode="before")
     @classmethod
     def _dropped_columns_identify_their_row(cls, given: Any) -> Any:

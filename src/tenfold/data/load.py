@@ -47,7 +47,7 @@ def load(
     if target is not None:
         reading = reading.model_copy(update={"target": str(target)})
     if not isinstance(source, str | Path):
-        return table_dataset(read_frame(source), reading, like=like)
+        return table_dataset(read_frame(source, unread=reading.unread), reading, like=like)
     if str(source) in catalog.DATASETS:
         _check_no_table(reading, str(source))
         return _as_trained(_load_by_name(str(source)), like)
@@ -78,8 +78,10 @@ def load(
             encoding=None if like else reading.encoding,
             otherwise=reading.encoding if like else None,  # other files may be UTF-8
             known=_header_names(reading, like),
+            unread=reading.unread,
         )
         return table_dataset(cells, reading, like=like, source=str(source))
+    _check_no_parts(path)
     if reading.target is None or not _is_pixel_label(path, reading.target):
         _check_no_table(reading, str(source))
     if is_picture_folder(path):
@@ -127,6 +129,22 @@ def _is_table(path: Path, reading: Reading) -> bool:
     if path.suffix.lower() != ".csv" or (label := pixel_label(path)) is None:
         return True
     return reading not in (Reading(), Reading(target=label))
+
+
+def _check_no_parts(path: Path) -> None:
+    """Refuse a folder of files that are parts of one table, as Spark writes it."""
+    with files.os_errors("look into", path):
+        names = sorted(file.name for file in path.glob("part-*")) if path.is_dir() else []
+    if names:
+        raise DataError(
+            "E247",
+            "A folder of part files",
+            where=path,
+            expected="one file of a table",
+            fix="Write it as one file, with Spark coalesce(1), or read it with pandas or PyArrow",
+            n_files=len(names),
+            first=names[0],
+        )
 
 
 def _is_pixel_label(path: Path, target: str) -> bool:

@@ -262,14 +262,29 @@ READERS: dict[str, Callable[[Any], InputReader]] = {
 """Kind of a contract's input to its reader."""
 
 
+@dataclass(frozen=True)
+class _Others:
+    """The columns that a model does not look at, whatever they are called."""
+
+    accepted: TableInput
+
+    def __contains__(self, name: object) -> bool:
+        order = self.accepted.order
+        ordering = (order.time, order.series) if order else ()
+        looked_at = (*self.accepted.names, self.accepted.target, self.accepted.id, *ordering)
+        return name not in looked_at
+
+
 def read_cells(inputs: Any, accepted: TableInput) -> Cells:
     """The cells of a table's input: a file, a frame, a dict of values, or a list of them."""
     if isinstance(inputs, str | Path):
-        return read_table(inputs, otherwise=accepted.encoding, known=accepted.names)
+        return read_table(
+            inputs, otherwise=accepted.encoding, known=accepted.names, unread=_Others(accepted)
+        )
     import pandas as pd
 
     if isinstance(inputs, pd.DataFrame) or hasattr(inputs, "__arrow_c_stream__"):
-        return read_frame(inputs, "frame")
+        return read_frame(inputs, "frame", _Others(accepted))
     rows = [inputs] if isinstance(inputs, Mapping) else inputs
     if not isinstance(rows, Sequence) or not all(isinstance(row, Mapping) for row in rows):
         raise DataError(

@@ -3,7 +3,7 @@
 import math
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -67,10 +67,11 @@ def is_missing(cells: "pd.Series[Any]") -> "pd.Series[bool]":
     return cells.str.lower().isin(_missing.get())
 
 
-def from_frame(frame: "pd.DataFrame", name: str = "table") -> Cells:
+def from_frame(frame: "pd.DataFrame", name: str = "table", unread: Container[str] = ()) -> Cells:
     """The cells of a pandas frame; numbers, dates, durations and bytes become their plain text.
 
-    Levels of the index that have a name are columns too. Durations are read in seconds.
+    Levels of the index that have a name are columns too. Durations are read in seconds. Columns
+    that are `unread` may hold what is no cell; they are empty then.
     """
     import pandas as pd
 
@@ -81,7 +82,10 @@ def from_frame(frame: "pd.DataFrame", name: str = "table") -> Cells:
     if index:
         frame = frame.reset_index(level=index)
     names = column_names([str(column) for column in frame.columns], frame.shape[1], name)
-    columns = [_as_text(frame.iloc[:, i], names[i], name) for i in range(len(names))]
+    columns = [
+        _as_text(frame.iloc[:, i], column, name, may_fail=column in unread)
+        for i, column in enumerate(names)
+    ]
     return Cells(name, clean(pd.DataFrame(dict(zip(names, columns, strict=True))), name), True)
 
 
@@ -132,8 +136,18 @@ def too_long(where: object, **facts: object) -> DataError:
     )
 
 
-def _as_text(column: "pd.Series[Any]", name: str, where: str) -> "pd.Series[str]":
+def _as_text(
+    column: "pd.Series[Any]", name: str, where: str, *, may_fail: bool
+) -> "pd.Series[str]":
+    """The cells of a column; empty where they are none and it `may_fail`."""
     import pandas as pd
+
+    if may_fail:
+        try:
+            text = _as_text(column, name, where, may_fail=False)
+            return text.where(text.str.len() <= MAX_CELL, "")
+        except DataError:
+            return pd.Series([""] * len(column), dtype=str)
 
     if isinstance(column.dtype, pd.CategoricalDtype):
         column = column.astype(object)

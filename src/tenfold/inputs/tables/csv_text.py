@@ -9,7 +9,7 @@ import io
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -55,6 +55,7 @@ class TextOptions:
     encoding: str | None = None
     otherwise: str | None = None
     known: Sequence[str] = ()
+    unread: Container[str] = ()
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ for a million rows.
 
 import io
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import islice
@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from tenfold.core import files
+from tenfold.core.csv_cells import escape_formula, unescape_formula
 from tenfold.core.errors import DataError, FormatError, TenfoldError
 from tenfold.inputs.tables.cells import Cells, from_frame
 from tenfold.inputs.tables.csv_text import TextOptions, decode_text, read_csv_text
@@ -92,6 +93,7 @@ def read_table(
     encoding: str | None = None,
     otherwise: str | None = None,
     known: Sequence[str] = (),
+    unread: Container[str] = (),
 ) -> Cells:
     """Read a file of a table: CSV or TSV, Parquet, Feather, Excel, JSON or JSON Lines.
 
@@ -104,6 +106,7 @@ def read_table(
       encoding: Of a text file, as Python calls it; found out when None.
       otherwise: Encoding of a text file that is neither UTF-8 nor UTF-16; found out when None.
       known: Names of columns that are looked for: a first row with one of them is a header.
+      unread: Names of columns that may hold what is no cell, such as lists: they are left empty.
 
     Raises:
       DataError: No rows, rows of another length (with their lines), names that repeat, a kind of
@@ -119,7 +122,7 @@ def read_table(
                 "E219", "File too large", where=path, expected=f"<= {MAX_BYTES}", n_bytes=n_bytes
             )
         content = path.read_bytes()
-    asked = TextOptions(header, separator, encoding, otherwise, known)
+    asked = TextOptions(header, separator, encoding, otherwise, known, unread)
     name = path.name
     if content.startswith(GZIP):
         content, name = gunzip(content, path), name.removesuffix(".gz")
@@ -127,7 +130,19 @@ def read_table(
         name, content = unzip_one(content, path)
     if name != path.name and not content.startswith((PARQUET, FEATHER, ZIP)):
         check_cells(content.count(b"\n"), n_bytes, path)
-    return replace(_read(content, path, PurePosixPath(name).suffix.lower(), asked), name=path.name)
+    cells = _read(content, path, PurePosixPath(name).suffix.lower(), asked)
+    return replace(_unescaped(cells, known), name=path.name)
+
+
+def _unescaped(cells: Cells, known: Sequence[str]) -> Cells:
+    """The cells as they were before Tenfold wrote them for spreadsheets: a column that is looked
+    for is called like a formula, and stands there with the `'` that makes it harmless."""
+    names = set(cells.frame.columns)
+    if not any(escape_formula(name) in names - {name} for name in known if name not in names):
+        return cells
+    frame = cells.frame.map(unescape_formula)
+    frame.columns = [unescape_formula(name) for name in frame.columns]
+    return replace(cells, frame=frame)
 
 
 def is_text(path: Path) -> bool:
@@ -137,7 +152,7 @@ def is_text(path: Path) -> bool:
     return b"\0" not in start and not start.startswith(GZIP)
 
 
-def read_frame(source: Any, name: str = "table") -> Cells:
+def read_frame(source: Any, name: str = "table", unread: Container[str] = ()) -> Cells:
     """The cells of a pandas frame, or of what hands over an Arrow stream: Polars, DuckDB, PyArrow.
 
     Raises:
@@ -146,11 +161,11 @@ def read_frame(source: Any, name: str = "table") -> Cells:
     import pandas as pd
 
     if isinstance(source, pd.DataFrame):
-        return from_frame(source, name)
+        return from_frame(source, name, unread)
     if hasattr(source, "__arrow_c_stream__"):
         with _reading("An Arrow stream", "pyarrow", type(source).__name__):
             import pyarrow
-        return from_frame(pyarrow.table(source).to_pandas(), name)
+        return from_frame(pyarrow.table(source).to_pandas(), name, unread)
     raise DataError(
         "E418",
         "Nothing to load",
@@ -177,7 +192,8 @@ def _read(content: bytes, path: Path, suffix: str, asked: TextOptions) -> Cells:
         frame, notes = _read_json(text, path, by_line=suffix in JSON_LINES), ["JSON"]
     else:
         return read_csv_text(content, path, asked)
-    return replace(from_frame(frame, path.name), header=header, notes=tuple(notes))
+    cells = from_frame(frame, path.name, asked.unread)
+    return replace(cells, header=header, notes=tuple(notes))
 
 
 def _unread(path: Path, what: str) -> DataError:
