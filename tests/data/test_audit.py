@@ -177,6 +177,21 @@ def test_an_order_by_the_alphabet_gives_nothing_away() -> None:
     assert found.text.startswith("name alone")
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_what_gives_the_answer_away_does_not_depend_on_how_levels_are_called(seed: int) -> None:
+    """A row's place in the alphabet says nothing: levels that stand in order are not related."""
+    rng = np.random.default_rng(seed)
+    letters = np.array(list("abcdefgh"))
+    city = np.sort(rng.integers(0, 8, 520))  # the rows stand in the order of the alphabet
+    answer = rng.integers(0, 2, 520)
+    told = (rng.permutation(8) % 2)[city]  # each city has one answer, in no order
+    for names in (letters, rng.permutation(letters)):
+        for y, expected in ((answer, False), (told, True)):
+            frame = pd.DataFrame({"city": names[city], "x": np.arange(520) % 7, "y": y})
+            kinds = [f.kind for f in audit_data(tenfold.load(frame, target="y")).findings]
+            assert ("gives the answer away" in kinds) is expected
+
+
 def test_a_long_cell_takes_no_memory() -> None:
     words = [f"w{i % 40}" for i in range(8000)]
     words[17] = "a" * 130_000
