@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,9 +14,11 @@ import pytest
 
 import tenfold
 from tenfold.cli.card import print_card
+from tenfold.core.contract import TableInput
 from tenfold.core.errors import DataError
 from tenfold.core.settings import Reading
 from tenfold.evaluation import Evaluation, RegressionEvaluation
+from tenfold.experiments.run_data import split_of
 from tenfold.model.forecast import forecast
 from tenfold.model.predictions import Prediction, Predictions
 from tests.support.errors import refused
@@ -274,3 +277,43 @@ def test_without_doubts_nothing_is_said_of_them(tmp_path: Path) -> None:
     assert run.evaluation.doubts == ()
     assert "doubts" not in json.loads((run.path / "evaluation.json").read_bytes())
     assert 'class="verdict better"' in (run.path / "report.html").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("usual", "odd", "kind"),
+    [
+        (lambda i: f"{i * 37 % 101}.5", lambda i: f"w{i % 60}", "number"),
+        (lambda i: f"2024-{1 + i % 12:02d}-{1 + i % 28:02d}", lambda i: f"day {i % 60}", "date"),
+        (lambda i: "no" if i % 3 else "yes", lambda i: "maybe", "yes/no"),
+    ],
+)  # fmt: skip
+def test_test_rows_do_not_decide_what_a_column_is(
+    usual: Any, odd: Any, kind: str, tmp_path: Path
+) -> None:
+    """Cells that stand in test rows alone are missing, or were never seen."""
+    answers = ["ab"[i % 2] for i in range(120)]
+    plain = pd.DataFrame(
+        {"x": [usual(i) for i in range(120)], "z": np.arange(120) % 5, "y": answers}
+    )
+    asked: dict[str, Any] = {"target": "y", "learner": "bayes", "out": tmp_path}
+    known = tenfold.train(plain, **asked)
+    test = split_of(tenfold.load(plain, target="y"), known.record.config).test
+    strange = plain.assign(x=[odd(i) if i in test else usual(i) for i in range(120)])
+    file = tmp_path / "strange.csv"
+    strange.to_csv(file, index=False)
+    run = tenfold.train(file, **asked)
+    first, other = (one.model.contract.input for one in (known, run))
+    assert isinstance(first, TableInput) and isinstance(other, TableInput)
+    assert other.columns == first.columns and other.columns[0].kind == kind
+    # No test row made any difference to the model, and it is measured again alike.
+    ours, theirs = (one.model.predict(plain.drop(columns="y")) for one in (run, known))
+    assert isinstance(ours, Predictions) and isinstance(theirs, Predictions)
+    assert np.array_equal(ours.probabilities, theirs.probabilities)
+    assert tenfold.evaluate(run) == run.evaluation
+    assert run.record.data.reading and run.record.data.reading.columns["x"].startswith(kind)
+
+
+def test_where_all_rows_agree_the_reading_stays_as_it_was_asked(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"x": np.arange(90) % 7, "y": ["ab"[i % 2] for i in range(90)]})
+    run = tenfold.train(frame, target="y", learner="bayes", out=tmp_path)
+    assert run.record.data.reading and run.record.data.reading.columns == {}

@@ -18,6 +18,7 @@ from tenfold.core.text import shorten
 from tenfold.data.duplicates import first_of_each, parts
 from tenfold.data.timeline import Timeline, time_texts
 from tenfold.inputs.pictures.pixels import full_range, like_training
+from tenfold.inputs.tables.cells import Cells
 from tenfold.inputs.tables.columns import Profile, Table
 
 RowNumbers = NDArray[np.int64]
@@ -39,6 +40,8 @@ class TableInfo:
       profiles: Every column of the file, those that are not used too.
       notes: What was found out about the file, and what was dropped from it, for a reader.
       timeline: Where rows in the order of time stand in it; None for others.
+      cells: The rows as they are written, until it is known which are test rows: those are to
+        decide nothing (`decide_by`).
     """
 
     input: TableInput
@@ -46,6 +49,7 @@ class TableInfo:
     profiles: tuple[Profile, ...]
     notes: tuple[str, ...]
     timeline: Timeline | None = None
+    cells: Cells | None = None
 
     @property
     def previous(self) -> NDArray[np.float64] | None:
@@ -61,7 +65,7 @@ class TableInfo:
 
     def take(self, rows: RowNumbers) -> "TableInfo":
         """The same of these rows."""
-        return self if self.timeline is None else replace(self, timeline=self.timeline[rows])
+        return replace(self, timeline=self.timeline and self.timeline[rows], cells=None)
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,6 +9,7 @@ import numpy as np
 from tenfold.core.contract import UNUSED, Column, Contract, Order, TableInput
 from tenfold.core.errors import DataError
 from tenfold.core.settings import Reading
+from tenfold.core.text import shorten
 from tenfold.data.dataset import Dataset, RowNumbers, TableInfo
 from tenfold.data.targets import find_target, no_column, read_target, with_answers
 from tenfold.data.time_order import DEFAULT_LAGS, in_order, with_lags
@@ -97,7 +98,15 @@ def _table_dataset(cells: Cells, reading: Reading, like: Contract | None) -> Dat
             answer=labels[y[used[0]]] if labels and len(used) else y[used][:1].tolist(),
         )
     timeline = None if ordered is None else ordered.timeline[used]
-    info = TableInfo(contract, reading, profiles, (*cells.notes, *notes), timeline)
+    is_settled = model_input is not None or ordered is not None
+    info = TableInfo(
+        contract,
+        reading,
+        profiles,
+        (*cells.notes, *notes),
+        timeline,
+        cells=None if is_settled else cells,
+    )
     return Dataset(
         name=cells.name.rpartition(".")[0] or cells.name,
         x=table[used],
@@ -119,6 +128,50 @@ def _keys(cells: Cells, column: str | None, rows: RowNumbers) -> list[str]:
         name if name and n_rows[name] == 1 else f"{name} ({place})".strip()
         for name, place in zip(names, places, strict=True)
     ]
+
+
+def decide_by(data: Dataset, rows: RowNumbers) -> Dataset:
+    """The dataset of a table with columns of the kinds that these rows alone show.
+
+    Test rows are not among them: cells of theirs that do not fit are missing, or of a level that
+    was never seen, as in rows to come. Where all rows show the same it is the same dataset;
+    else its reading says the kind of every column, so that it is read again like this.
+    """
+    info = data.info
+    if info is None or info.cells is None:
+        return data
+    cells, target, reading = info.cells, info.input.target, info.reading
+    seen = replace(cells, frame=cells.frame.iloc[rows])
+    with missing_texts(reading.na_values):
+        kinds = _kinds(seen, target, reading)
+        style = FileStyle.of(seen, kinds)
+        by_seen = {
+            name: "identifier"
+            if kind in UNUSED
+            else _written(describe(name, kind, seen.frame[name], style)[0])
+            for name, kind in kinds.items()
+        }
+    by_all = dict.fromkeys(kinds, "identifier")
+    by_all |= {column.name: _written(column) for column in info.input.columns}
+    changed = [name for name in kinds if by_seen[name] != by_all[name]]
+    if not changed:
+        return replace(data, info=replace(info, cells=None))
+    if not data.labels:
+        by_seen[target] = f"number:{info.input.target_decimal or '.'}"
+    elif target in reading.columns:
+        by_seen[target] = reading.columns[target]
+    asked = reading.model_copy(update={"columns": by_seen})
+    again = table_dataset(cells, asked, source=data.source)
+    names = shorten([f"{name} is {by_seen[name]}, not {by_all[name]}" for name in changed])
+    note = f"by the rows that are not test rows {names}"
+    notes = (*info.notes, note)
+    return replace(again, info=again.info and replace(again.info, notes=notes, cells=None))
+
+
+def _written(column: Column) -> str:
+    """The kind of a column, and how its cells are written, as `Reading.columns` says it."""
+    ways = {"number": column.decimal, "date": column.date_format}
+    return f"{column.kind}:{ways[column.kind]}" if column.kind in ways else column.kind
 
 
 def _kinds(cells: Cells, target: str, reading: Reading) -> dict[str, str]:

@@ -5,11 +5,14 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from tenfold.build.problem import Problem
 from tenfold.core.contract import Contract
 from tenfold.core.errors import DataError, TargetError
 from tenfold.core.settings import Reading, Settings
 from tenfold.data.dataset import Dataset
+from tenfold.data.from_table import decide_by
 from tenfold.data.load import load
 from tenfold.data.split import Split
 from tenfold.data.split import split as split_data
@@ -63,6 +66,12 @@ def split_of(data: Dataset, settings: Settings) -> Split:
         test_size=settings.test_size,
         validation_size=settings.validation_size,
     )
+
+
+def decided(data: Dataset, settings: Settings) -> Dataset:
+    """The dataset with its columns of the kinds that all rows but the test rows show."""
+    test = split_of(data, settings).test
+    return decide_by(data, np.setdiff1d(np.arange(len(data)), test))
 
 
 def problem_of(data: Dataset, settings: Settings) -> Problem:

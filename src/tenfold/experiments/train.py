@@ -80,6 +80,7 @@ def train(
     dataset = run_data.as_dataset(data, target, reading)
     settings = resolve(asked, table=dataset.input.kind == "table")
     check_learner(settings, dataset.task.kind, dataset.input)
+    dataset = run_data.decided(dataset, settings)
     audit = audit_data(dataset)
     listener.audit(audit)
     problem = run_data.problem_of(dataset, settings)

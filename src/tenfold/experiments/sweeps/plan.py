@@ -15,7 +15,7 @@ from tenfold.core.contract import Frozen
 from tenfold.core.errors import SettingsError
 from tenfold.core.settings import Settings, checked, resolve
 from tenfold.data.dataset import Dataset
-from tenfold.experiments.run_data import problem_of
+from tenfold.experiments.run_data import decided, problem_of
 from tenfold.learners import LEARNERS, check_learner, check_used, is_used
 
 Point = Mapping[str, Any]
@@ -128,7 +128,8 @@ class Plan:
 
     def problem(self, data: Dataset) -> Problem:
         """The first trial's; all trials share its rows."""
-        return problem_of(data, self.settings(self.points()[0], 0))
+        settings = self.settings(self.points()[0], 0)
+        return problem_of(decided(data, settings), settings)
 
     def settings(self, point: Point, seed: int) -> Settings:
         return resolve(self.asked(point, seed), table=self.is_table)
