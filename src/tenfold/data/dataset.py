@@ -18,7 +18,6 @@ from tenfold.core.text import shorten
 from tenfold.data.duplicates import first_of_each, parts
 from tenfold.data.timeline import Timeline, time_texts
 from tenfold.inputs.pictures.pixels import full_range, like_training
-from tenfold.inputs.tables.cells import Cells
 from tenfold.inputs.tables.columns import Profile, Table
 
 RowNumbers = NDArray[np.int64]
@@ -40,7 +39,7 @@ class TableInfo:
       profiles: Every column of the file, those that are not used too.
       notes: What was found out about the file, and what was dropped from it, for a reader.
       timeline: Where rows in the order of time stand in it; None for others.
-      cells: The rows as they are written, until it is known which are test rows: those are to
+      cells: The rows as they are written (`Cells`), until it is known which are test rows: those are to
         decide nothing (`decide_by`).
     """
 
@@ -49,7 +48,7 @@ class TableInfo:
     profiles: tuple[Profile, ...]
     notes: tuple[str, ...]
     timeline: Timeline | None = None
-    cells: Cells | None = None
+    cells: Any = None
 
     @property
     def previous(self) -> NDArray[np.float64] | None:

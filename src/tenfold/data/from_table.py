@@ -140,7 +140,8 @@ def decide_by(data: Dataset, rows: RowNumbers) -> Dataset:
     info = data.info
     if info is None or info.cells is None:
         return data
-    cells, target, reading = info.cells, info.input.target, info.reading
+    cells: Cells = info.cells
+    target, reading = info.input.target, info.reading
     seen = replace(cells, frame=cells.frame.iloc[rows])
     with missing_texts(reading.na_values):
         kinds = _kinds(seen, target, reading)
