@@ -39,7 +39,7 @@ class TableInfo:
       profiles: Every column of the file, those that are not used too.
       notes: What was found out about the file, and what was dropped from it, for a reader.
       timeline: Where rows in the order of time stand in it; None for others.
-      cells: The rows as they are written (`Cells`), until it is known which are test rows: those are to
+      cells: The `Cells` of the rows, until it is known which are test rows: those are to
         decide nothing (`decide_by`).
     """
 
