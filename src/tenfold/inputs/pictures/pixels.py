@@ -42,12 +42,16 @@ def as_pixels(x: NDArray[Any], where: object) -> tuple[Pixels, list[str]]:
       DataError: Values that are not from 0 to 65,535.
     """
     tops = _tops(x, where)
+    if x.dtype == np.uint8 and tops.min() > FEW_GREYS:  # as nearly all are
+        return x, []
     if tops.max() > WHITE:
         white = white_of(x)
         notes = [f"pixels from 0 to {white} divided by it ({where})"] if white > WHITE else []
         return _scaled(x, white), notes
-    dark = (tops > x.reshape(len(x), -1).min(axis=1)) & (tops <= FEW_GREYS)  # blanks stay
     exact = x if x.dtype == np.uint8 else np.rint(x).astype(np.uint8)
+    dark = tops <= FEW_GREYS
+    if dark.any():
+        dark &= tops > x.reshape(len(x), -1).min(axis=1)  # blanks stay
     if not dark.any():
         return exact, []
     top = float(tops[dark].max())
@@ -72,8 +76,12 @@ def full_range(x: Pixels, where: object) -> tuple[Pixels, list[str]]:
 def _tops(x: NDArray[Any], where: object) -> NDArray[Any]:
     """The largest value of each picture."""
     rows = x.reshape(len(x), -1)
+    tops: NDArray[Any]
+    if x.dtype == np.uint8:
+        tops = rows.max(axis=1)
+        return tops
     wrong = np.zeros(0, bool)
-    if x.dtype.kind in "iuf" and x.dtype != np.uint8:
+    if x.dtype.kind in "iuf":
         wrong = ~((rows >= 0) & (rows <= DEEPEST))
     if x.dtype.kind not in "biuf" or wrong.any():
         place = tuple(map(int, np.argwhere(wrong.reshape(x.shape))[0])) if wrong.any() else None
@@ -86,7 +94,7 @@ def _tops(x: NDArray[Any], where: object) -> NDArray[Any]:
             dtype=str(x.dtype),
             **({} if place is None else {"place": place, "value": x[place].item()}),
         )
-    tops: NDArray[Any] = rows.max(axis=1)
+    tops = rows.max(axis=1)
     return tops
 
 
@@ -118,7 +126,7 @@ def background_of(images: Pixels) -> Background | None:
 
 def like_training(images: Pixels, accepted: ImageInput, where: object) -> tuple[Pixels, list[str]]:
     """Pictures whose surroundings are the other of dark and light than in training, inverted."""
-    if accepted.surroundings == "any":
+    if accepted.surroundings == "any" or _are_dark_above(images, accepted):
         return images, []
     light, dark = _frames(images)
     other = light if accepted.surroundings == "dark" else dark
@@ -132,6 +140,18 @@ def like_training(images: Pixels, accepted: ImageInput, where: object) -> tuple[
         wrong, right = right, wrong
     n = f"{int(other.sum()):,} of {len(images):,} pictures are {wrong}"
     return images, [f"{n}, inverted: those of the training are {right} ({where})"]
+
+
+def _are_dark_above(images: Pixels, accepted: ImageInput) -> bool:
+    """Whether pictures are dark around by their first row alone, as nearly all of a model of light
+    on dark are: to look at the whole frame took as long as a third of an answer."""
+    _, height, width, *_ = images.shape
+    is_enough = width / (2 * (height + width)) > 1 - FRAME_SHARE
+    return (
+        accepted.surroundings == "dark"
+        and is_enough
+        and bool(images[:, 0].max(initial=0) < (WHITE + 1) // 2)
+    )
 
 
 def _frames(images: Pixels) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
