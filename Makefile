@@ -7,7 +7,7 @@ BIN := .venv/bin
 
 help:
 	@echo "make train      train on MNIST: the whole path, in seconds"
-	@echo "make test       run the tests: some eight minutes on two slow cores"
+	@echo "make test       run the tests: some nine minutes on two slow cores"
 	@echo "make test-fast  without the browser, Ray, notebooks and what takes long: for every small change"
 	@echo "make install    install every extra and the development tools"
 	@echo "make lint       check style and types"

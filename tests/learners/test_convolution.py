@@ -18,7 +18,7 @@ from tenfold.core.layers import Conv2D, Parameters, Permute, trained
 from tenfold.core.progress import Listener
 from tenfold.core.records import Epoch
 from tenfold.core.settings import Settings, resolve
-from tenfold.learners import LEARNERS, Examples, TrainingJob, jax_runtime
+from tenfold.learners import LEARNERS, Examples, Fitted, TrainingJob, jax_runtime
 from tenfold.learners import network as learners_network
 from tenfold.learners.architectures import (
     architecture_of,
@@ -66,6 +66,15 @@ def some(n: int, shape: tuple[int, ...] = (8, 8), n_labels: int = 3, seed: int =
 def training(rows: Examples, settings: Settings = PLAIN, **others: Any) -> ConvolutionTraining:
     architecture = architecture_of(settings, rows.x.shape[1:], 3)
     return ConvolutionTraining(architecture, rows, others.get("validation"), settings)
+
+
+def fit(
+    rows: Examples, settings: Settings, held: Examples | None = None, n_labels: int = 3
+) -> Fitted:
+    """What the learner `cnn` makes of these rows."""
+    return LEARNERS["cnn"].fit(
+        TrainingJob(rows, held, n_labels=n_labels, settings=settings, listener=Listener())
+    )
 
 
 def by_name(parameters: Parameters) -> dict[str, NDArray[np.float32]]:
@@ -190,9 +199,7 @@ def test_few_rows_are_seen_once_in_each_epoch_of_the_default_recipe(n: int) -> N
     settings = resolve({"learner": "cnn", "epochs": 3, "width": 4})
     plan = _plan(settings, 1, rows)
     assert [len(share) for step in plan.rows for share in step] == [n]
-    fitted = LEARNERS["cnn"].fit(
-        TrainingJob(rows, None, n_labels=2, settings=settings, listener=Listener())
-    )
+    fitted = fit(rows, settings, n_labels=2)
     answers = fitted.answers(rows.x)
     assert answers.shape == (n, 2) and np.isfinite(answers).all()
     for record in fitted.history:
@@ -225,9 +232,7 @@ def test_a_label_that_counts_more_is_answered_more_often() -> None:
     shares = []
     for weights in [(1.0, 9.0, 1.0), (9.0, 1.0, 1.0)]:
         asked = settings.model_copy(update={"class_weights": weights})
-        fitted = LEARNERS["cnn"].fit(
-            TrainingJob(rows, None, n_labels=3, settings=asked, listener=Listener())
-        )
+        fitted = fit(rows, asked)
         shares.append(fitted.answers(rows.x)[:, 1].mean())
     assert shares[0] > shares[1] + 0.3
 
@@ -261,15 +266,7 @@ def test_the_same_seed_is_the_same_model_and_a_restored_one_goes_on_exactly() ->
 @pytest.mark.parametrize("shape", SHAPES)
 def test_training_keras_and_the_graph_answer_alike(shape: tuple[int, ...]) -> None:
     rows = some(32, shape)
-    fitted = LEARNERS["cnn"].fit(
-        TrainingJob(
-            rows,
-            None,
-            n_labels=3,
-            settings=PLAIN.model_copy(update={"epochs": 1}),
-            listener=Listener(),
-        )
-    )
+    fitted = fit(rows, PLAIN.model_copy(update={"epochs": 1}))
     expected = fitted.answers(rows.x)
     height, width, *channels = shape
     contract = Contract(
@@ -308,15 +305,7 @@ def test_large_pictures_are_answered_a_few_at_a_time(monkeypatch: pytest.MonkeyP
     limits = [rows_at_once(convolutional_network(shape, 3, width)) for shape, width in sizes]
     assert limits == [64, 32, 512]
     rows = some(64)
-    fitted = LEARNERS["cnn"].fit(
-        TrainingJob(
-            rows,
-            None,
-            n_labels=3,
-            settings=PLAIN.model_copy(update={"epochs": 1}),
-            listener=Listener(),
-        )
-    )
+    fitted = fit(rows, PLAIN.model_copy(update={"epochs": 1}))
     body = fitted.body
     assert isinstance(body, Network)
     architecture, parameters = body.architecture, body.parameters
@@ -355,9 +344,7 @@ def test_it_learns_and_keeps_the_best_when_it_is_patient() -> None:
             "shear": 0.0,
         }
     )
-    fitted = LEARNERS["cnn"].fit(
-        TrainingJob(rows, held, n_labels=3, settings=settings, listener=Listener())
-    )
+    fitted = fit(rows, settings, held)
     assert (fitted.answers(held.x).argmax(axis=1) == held.y).mean() > 0.95
     assert fitted.rows_at_once == (1 << 27) // (4 * 64 * 8)
 

@@ -1,4 +1,4 @@
-"""The learners: `fit(train, validation, ...) -> Fitted`, a value, so nothing half-fitted exists.
+"""The learners: `fit(job) -> Fitted`, a value, so nothing half-fitted exists.
 
 scikit-learn, like JAX, is imported inside functions: whoever only predicts never loads it.
 """
