@@ -5,6 +5,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from docs import measured
 
 import tenfold
 from tests.support.program import call_python
@@ -23,7 +24,8 @@ PAGES = [
 ON_FEW_DIGITS = """
 import numpy, tenfold
 train = tenfold.train
-tenfold.train = lambda data, **asked: train(data.take(numpy.r_[:1000, 60_000:60_200]), **asked)
+rows = numpy.r_[:1000, 60_000:60_200]
+tenfold.train = lambda data, **asked: train(data.take(rows), epochs=2, **asked)
 """
 
 
@@ -42,13 +44,19 @@ def test_the_snippet_of_the_readme_runs(tmp_path: Path) -> None:
     assert (tmp_path / "runs" / "mnist-network-1" / "report.html").is_file()
 
 
-def test_every_command_is_in_the_readme() -> None:
-    readme = (ROOT / "README.md").read_text("utf-8")
+def test_the_figures_of_the_readme_are_those_that_were_measured() -> None:
+    """If this fails: `python -m docs.measured`."""
+    found = measured.TABLE.search((ROOT / "README.md").read_text("utf-8"))
+    assert found and found[0] == measured.table()
+
+
+def test_every_command_is_in_the_tour() -> None:
+    tour = (ROOT / "docs" / "guide" / "tour.md").read_text("utf-8")
     for command in (
         "train", "compare", "sweep", "evaluate", "predict", "read", "verify", "report", "export",
         "serve",         "data", "doctor",
     ):  # fmt: skip
-        assert f"tenfold {command}" in readme
+        assert f"tenfold {command}" in tour
 
 
 def test_every_dependency_has_its_row() -> None:

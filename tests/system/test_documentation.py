@@ -29,6 +29,7 @@ from tests.support.program import call_python
 ROOT = Path(tenfold.__file__).parent.parent.parent
 README = ROOT / "README.md"
 DOCS = ROOT / "docs"
+TOUR = DOCS / "guide" / "tour.md"
 PAGES = [*DOCS.glob("*.md"), *DOCS.glob("guide/*.md"), *DOCS.glob("design/*.md")]
 GUIDES = [page for page in PAGES if page != DOCS / "changes.md"]
 COMMANDS = list(reference.commands())
@@ -176,7 +177,7 @@ def test_the_code_of_the_estimators_guide_runs() -> None:
 
 @pytest.fixture
 def shown_files(mnist: Dataset, tmp_path: Path) -> Path:
-    """What the commands of the README read, small, in the working folder."""
+    """What the commands of the tour read, small, in the working folder."""
     for part, rows in (("train", slice(800)), ("t10k", slice(60_000, 60_200))):
         small = mnist.x[rows], mnist.y[rows].astype(np.uint8)
         (tmp_path / "small").mkdir(exist_ok=True)
@@ -209,19 +210,21 @@ def write_table(path: Path, n: int) -> None:
 ELSEWHERE = ("--resume RUN", "data fetch", "serve RUN")
 """They need a killed run, the network, or an end from outside: tested where they are made."""
 
-LONG = (
-    "cnn",
-    "tutorial",
-    "64,32",
-    "--labels",
-    "--robustness",
-    "--folds",
-    "compare ",
-    "sweep ",
-    "forest",
-    "--lags",
+QUICK = (
+    "train mnist",
+    "train rows.csv --target price",
+    "data show mnist",
+    "predict RUN digits.idx --show",
+    "predict RUN photo.png --show",
+    "predict RUN new.csv",
+    "read RUN page.jpg",
+    "evaluate RUN",
+    "report RUN --open",
+    "export RUN --to page",
+    "export RUN --to onnx",
+    "verify RUN",
 )
-"""What trains several models or a large one: run by `make test-slow`."""
+"""What trains one small model, or none: run by `make test`, all others by `make test-slow`."""
 
 ONE_BY_ONE = """
 import json, sys
@@ -235,7 +238,7 @@ for words in json.loads(sys.argv[1]):
 
 
 def on_small_data(words: list[str]) -> list[str]:
-    """A command of the README on the files of `shown_files`, and on a run of them."""
+    """A command of the tour on the files of `shown_files`, and on a run of them."""
     run = "rows-network-1" if "new.csv" in words else "small-network-1"
     small = {"mnist": "small", "FOLDER": "small", "RUN": f"runs/{run}"}
     return [small.get(word, word) for word in words]
@@ -247,34 +250,28 @@ def run_all(commands: list[list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def split_by_length() -> tuple[list[list[str]], list[list[str]]]:
-    """The commands of the README: the short ones, in their order, and the long ones."""
-    shown = [words for words in shown_commands(README) if not has(words, ELSEWHERE)]
-    short = [words for words in shown if not has(words, LONG)]
-    return short, [words for words in shown if has(words, LONG)]
+def shown_in_the_tour(*, quick: bool) -> list[list[str]]:
+    """The quick commands of the tour or the others; trainings first, for all others read runs."""
+    shown = [words for words in shown_commands(TOUR) if not is_made_elsewhere(words)]
+    chosen = [words for words in shown if (" ".join(words) in QUICK) == quick]
+    return sorted(chosen, key=lambda words: words[0] != "train")
 
 
-def has(words: list[str], parts: tuple[str, ...]) -> bool:
-    return any(part in " ".join([*words, ""]) for part in parts)
+def is_made_elsewhere(words: list[str]) -> bool:
+    return any(part in " ".join(words) for part in ELSEWHERE)
 
 
-def ordered(commands: list[list[str]]) -> list[list[str]]:
-    """Trainings first: the others read what they made."""
-    return sorted(commands, key=lambda words: words[0] != "train")
-
-
-def test_the_commands_of_the_readme_work(
-    shown_files: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    short, long = split_by_length()
-    assert len(short) >= 15 and len(long) >= 5
-    run_all(ordered(short), monkeypatch)
+def test_the_commands_of_the_tour_work(shown_files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    commands = shown_in_the_tour(quick=True)
+    assert len(commands) == len(QUICK)
+    run_all(commands, monkeypatch)
     made = {path.name for path in Path("runs").iterdir()}
-    assert {"small-network-1", "rows-network-1", "my-pictures-network-1"} <= made
+    assert {"small-network-1", "rows-network-1"} <= made
 
 
 @pytest.mark.slow
-def test_the_long_commands_of_the_readme_work(
+def test_the_long_commands_of_the_tour_work(
     shown_files: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run_all([["train", "small"], *ordered(split_by_length()[1])], monkeypatch)
+    run_all([["train", "small"], *shown_in_the_tour(quick=False)], monkeypatch)
+    assert Path("runs", "my-pictures-network-1").is_dir()
