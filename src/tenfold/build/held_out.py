@@ -1,6 +1,8 @@
 """What rows that nobody fitted to decide: calibration, the threshold of costs, and novelty.
 
-Test rows never come here.
+Rows that chose do not calibrate what they chose: where a learner chose an epoch, a penalty or the
+like by validation rows, the answers that calibrate are of candidates in whose choice the row had no
+say (`learners.choice`). Test rows never come here.
 """
 
 from dataclasses import dataclass, replace
@@ -30,11 +32,13 @@ class OwnAnswers:
     """What a learner answers itself to rows that it was not fitted to, or else to training rows.
 
     The first of the rows are `Prepared.compared`. Answers are probabilities (n, n_labels) or
-    standardised values (n,), before calibration; hidden values (n, h) those of a network.
+    standardised values (n,), before calibration; hidden values (n, h) those of a network. What is
+    decided is decided by the `judged` ones, in whose choice of a candidate the row had no say.
     """
 
     rows: Examples
     answers: NDArray[np.float32]
+    judged: NDArray[np.float32]
     hidden: NDArray[np.float32] | None
     is_held_out: bool
 
@@ -43,10 +47,13 @@ class OwnAnswers:
         """The answers of a learner to the validation rows, or without any to training rows."""
         rows = prepared.validation
         if rows is not None:
-            return cls(rows, fitted.answers(rows.x), fitted.hidden(rows.x), True)
+            answers, hidden = fitted.answers(rows.x), fitted.hidden(rows.x)
+            judged = answers if fitted.judged is None else fitted.judged
+            return cls(rows, answers, judged, hidden, True)
         few = prepared.train.x[: len(prepared.compared)]
         rows = Examples(few, prepared.train.y[: len(few)])
-        return cls(rows, fitted.answers(rows.x), None, False)
+        answers = fitted.answers(rows.x)
+        return cls(rows, answers, answers, None, False)
 
 
 def calibrate(prepared: Prepared, seen: OwnAnswers, settings: Settings) -> Constants:
@@ -56,12 +63,12 @@ def calibrate(prepared: Prepared, seen: OwnAnswers, settings: Settings) -> Const
         assert mean is not None and scale is not None  # of the training rows
         constants = Constants(target_mean=mean, target_scale=scale)
         if seen.is_held_out:
-            width = conformal_half_width(seen.rows.y, seen.answers) * constants.target_scale
+            width = conformal_half_width(seen.rows.y, seen.judged) * constants.target_scale
             constants = replace(constants, half_width=width)
         return constants
     constants = Constants(label_factors=_label_factors(prepared, settings))
     if seen.is_held_out:
-        corrected = constants.apply(seen.answers)
+        corrected = constants.apply(seen.judged)
         temperature = fit_temperature(corrected, seen.rows.y, seen.rows.weight)
         constants = replace(constants, temperature=temperature)
     return constants
@@ -96,7 +103,7 @@ def decide(
         )
     code = prepared.task.labels.index(positive)
     threshold = choose_threshold(
-        constants.apply(seen.answers)[:, code],
+        constants.apply(seen.judged)[:, code],
         seen.rows.y == code,
         settings.cost.get("false_negative", 1.0),
         settings.cost.get("false_positive", 1.0),
@@ -128,6 +135,6 @@ def judge_novelty(
         None if activations is None else fit_distance(activations, y, per_label=CENTRES),
         seen.rows.x[judged],
         None if seen.hidden is None else seen.hidden[judged],
-        constants.apply(seen.answers[judged]),
+        constants.apply(seen.judged[judged]),
         hidden_weight=learner.hidden_weight if kind == "image" else 1.0,
     )

@@ -195,6 +195,11 @@ class Architecture:
         return next(layer for layer in reversed(self.layers) if isinstance(layer, Dense))
 
     @property
+    def n_outputs(self) -> int:
+        """Numbers that the output layer gives for a row: logits, or one value."""
+        return math.prod(self.output.output_shape(self.input_shape))
+
+    @property
     def to_logits(self) -> tuple[Layer, ...]:
         """Layers up to the output layer, which gives logits or a value."""
         return self.layers[: self.layers.index(self.output) + 1]

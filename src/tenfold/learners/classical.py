@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from tenfold.core.task import Regression, Task
 from tenfold.inputs.features import features
+from tenfold.learners.choice import Choice, row_losses
 from tenfold.learners.job import Examples, Fitted, Purpose, TrainingJob, stream
 
 MANY_LABELS = "The number of unique classes is greater than 50%"
@@ -111,11 +112,11 @@ def fit_logistic(job: TrainingJob) -> Fitted:
             model.fit(rows.x, rows.y, rows.weight)
         return Linear(model, job.n_labels)
 
-    body, note = _fit_penalised(fit, job)
+    body, note, judged = _fit_penalised(fit, job)
     if body.estimator.n_iter_.max() >= settings.max_steps:
         note += f"; stopped after {settings.max_steps} steps, before it settled"
     n_parameters = body.estimator.coef_.size + body.estimator.intercept_.size
-    return Fitted("logistic", body, n_parameters, note=note)
+    return Fitted("logistic", body, n_parameters, note=note, judged=judged)
 
 
 def fit_linear(job: TrainingJob) -> Fitted:
@@ -130,8 +131,8 @@ def fit_linear(job: TrainingJob) -> Fitted:
         wide = rows.x.astype(np.float64)
         return Linear(Ridge(alpha=penalty).fit(wide, rows.y, rows.weight), None)
 
-    body, note = _fit_penalised(fit, job)
-    return Fitted("linear", body, body.estimator.coef_.size + 1, note=note)
+    body, note, judged = _fit_penalised(fit, job)
+    return Fitted("linear", body, body.estimator.coef_.size + 1, note=note, judged=judged)
 
 
 def fit_last_value(train: Examples, column: int, task: Task) -> Fitted:
@@ -167,32 +168,33 @@ which does not grow with the rows."""
 
 def _fit_penalised(
     fit: Callable[[Examples, float], Linear], job: TrainingJob
-) -> tuple[Linear, str]:
-    """The fit on all rows with the penalty asked for or chosen, and a note about it."""
+) -> tuple[Linear, str, NDArray[np.float32] | None]:
+    """The fit on all rows with the penalty asked for or chosen, a note about it, and where it was
+    chosen the answers that the validation rows had no say in."""
     validation, settings = job.validation, job.settings
     train = job.train._replace(x=features(job.train.x))
     if settings.penalty is not None or validation is None:
         penalty = 1.0 if settings.penalty is None else settings.penalty
-        return fit(train, penalty), f"L2 penalty {penalty:g}"
+        return fit(train, penalty), f"L2 penalty {penalty:g}", None
     few = train
     if len(train.y) > MAX_CHOOSING:
         rows = stream(settings, Purpose.CHOICE).permutation(len(train.y))[:MAX_CHOOSING]
         few = train.take(rows)
-    best, least = PENALTIES[0], np.inf
+    shape = (len(validation.y),) if job.n_labels is None else (len(validation.y), job.n_labels)
+    best, least, choice = PENALTIES[0], np.inf, Choice(validation, shape)
     for penalty in PENALTIES:
         answers = fit(few, penalty).answers(validation.x)
+        choice.offer(answers, row_losses(answers, validation.y))
         loss = loss_of(answers, validation.y, validation.weight)
         if loss >= least:
             break
         best, least = penalty, loss
-    return fit(train, best), f"L2 penalty {best:g}, chosen on the validation rows"
+    note = f"L2 penalty {best:g}, chosen on the validation rows"
+    return fit(train, best), note, choice.answers
 
 
 def loss_of(
     answers: NDArray[np.floating[Any]], y: NDArray[Any], weight: NDArray[np.floating[Any]] | None
 ) -> float:
     """Mean log loss of probabilities (n, n_labels), or mean squared error of values (n,)."""
-    if answers.ndim == 1:
-        return float(np.average((answers - y) ** 2, weights=weight))
-    likelihood = np.clip(answers[np.arange(len(y)), y].astype(np.float64), 1e-7, 1)
-    return float(np.average(-np.log(likelihood), weights=weight))
+    return float(np.average(row_losses(answers, y), weights=weight))

@@ -97,6 +97,8 @@ class Fitted:
       history: A record per finished epoch; empty where there are no epochs.
       interrupted: Ctrl-C came; this is the state after the last finished epoch.
       note: What a reader should know of this fit.
+      judged: Its answers to the validation rows, where these chose something: each of a candidate
+        that was chosen without the row's part (`choice.Choice`). None: they chose nothing.
       rows_at_once: Rows whose answers fit into 128 MiB; None: no limit of its own.
     """
 
@@ -106,6 +108,7 @@ class Fitted:
     history: tuple[Epoch, ...] = ()
     interrupted: bool = False
     note: str | None = None
+    judged: NDArray[np.float32] | None = None
     rows_at_once: int | None = None
 
     def answers(self, x: NDArray[Any]) -> NDArray[np.float32]:

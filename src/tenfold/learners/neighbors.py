@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from tenfold.core.settings import Settings
 from tenfold.inputs.features import features
+from tenfold.learners.choice import Choice
 from tenfold.learners.job import Examples, Fitted, TrainingJob
 
 MAX_DIMENSIONS = 50
@@ -139,8 +140,15 @@ def fit_neighbors(job: TrainingJob) -> Fitted:
         by_distance=False,
         is_value=n_labels is None,
     )
-    body, note = _choose(body, job.validation, settings)
-    return Fitted("neighbors", body, body.places.size, note=note, rows_at_once=body.rows_at_once)
+    body, note, judged = _choose(body, job.validation, settings)
+    return Fitted(
+        "neighbors",
+        body,
+        body.places.size,
+        note=note,
+        judged=judged,
+        rows_at_once=body.rows_at_once,
+    )
 
 
 def _grid(x: NDArray[np.float32], is_picture: bool, seed: int) -> dict[str, Any]:
@@ -165,24 +173,27 @@ def _grid(x: NDArray[np.float32], is_picture: bool, seed: int) -> dict[str, Any]
 
 def _choose(
     body: Neighbors, validation: Examples | None, settings: Settings
-) -> tuple[Neighbors, str]:
-    """How many neighbours vote, and whether near ones weigh more."""
+) -> tuple[Neighbors, str, NDArray[np.float32] | None]:
+    """How many neighbours vote, and whether near ones weigh more; and the answers to the
+    validation rows, each of a choice in which the row had no say."""
     if validation is None:
-        return body, f"{body.k} neighbours, all alike"
-    x, y, weight = validation.take(slice(MAX_CHOOSING))
+        return body, f"{body.k} neighbours, all alike", None
+    few = validation.take(slice(MAX_CHOOSING))
+    x, y, weight = few
     true = y if body.is_value else np.eye(body.votes.shape[1] - 1)[y]
     tried = [settings.n_neighbors] if settings.n_neighbors else CHOICES
     tried = sorted({min(k, len(body.places)) for k in tried})
     distances, rows = body.nearest(x, max(tried))
-    errors = {}
+    errors, choice = {}, Choice(few, y.shape if body.is_value else true.shape)
     for k in tried:
         for by_distance in (False, True):
             answers = body.vote(distances[:, :k], rows[:, :k], by_distance)
             squares = ((answers - true) ** 2).reshape(len(y), -1).sum(axis=1)
+            choice.offer(answers, squares)
             errors[k, by_distance] = float(np.average(squares, weights=weight))
     k, by_distance = min(errors, key=lambda choice: errors[choice])
     how = "weighted by 1 / distance" if by_distance else "all alike"
-    return (
-        replace(body, k=k, by_distance=by_distance),
-        f"{k} neighbours, {how}, chosen on the validation rows",
-    )
+    body = replace(body, k=k, by_distance=by_distance)
+    more = validation.x[MAX_CHOOSING:]  # these had no say in any choice
+    judged = np.concatenate([choice.answers, body.answers(more)]) if len(more) else choice.answers
+    return body, f"{k} neighbours, {how}, chosen on the validation rows", judged

@@ -104,6 +104,7 @@ def fit_network(job: TrainingJob) -> Fitted:
         architecture.n_parameters(),
         tuple(history),
         interrupted=bool(stop),
+        judged=training.judged(),
         rows_at_once=rows_at_once(architecture),
     )
 

@@ -14,8 +14,9 @@ from tenfold.core.layers import Architecture, Parameters
 from tenfold.core.records import Epoch
 from tenfold.core.settings import Settings
 from tenfold.learners.architectures import first_parameters
+from tenfold.learners.choice import Choice, row_losses, softmax
 from tenfold.learners.jax_runtime import check_compiler
-from tenfold.learners.job import Examples
+from tenfold.learners.job import Examples, is_classification
 from tenfold.learners.training.ranks import Alone
 from tenfold.learners.training.steps import Score, first_moments, learning_rate, means_of
 
@@ -47,6 +48,10 @@ class Training(ABC):
         self._weights = self._best = self._averages = first
         self._moments = first_moments(settings, first)
         self._lowest, self._waited = math.inf, 0
+        self._choice = None
+        if validation is not None and settings.patience is not None:
+            n_outputs = architecture.n_outputs
+            self._choice = Choice(validation, (len(validation.y), n_outputs))
 
     @abstractmethod
     def _begin(self, parameters: Parameters) -> Parameters:
@@ -65,6 +70,13 @@ class Training(ABC):
         """Steps in an epoch."""
         return -(-len(self._train.y) // self._settings.batch_size)
 
+    def judged(self) -> NDArray[np.float32] | None:
+        """Probabilities (n, n_labels) or values (n,) of the validation rows, each at the epoch that
+        the other rows choose; None where no epoch is chosen."""
+        if self._choice is None or self._validation is None:
+            return None
+        return _answers_of(self._choice.answers, self._validation).astype(np.float32)
+
     @property
     def is_done(self) -> bool:
         """No epoch is left, or patience is at its end."""
@@ -72,6 +84,12 @@ class Training(ABC):
         return self.epoch >= self._settings.epochs or (
             patience is not None and self._waited >= patience
         )
+
+    def _judge(self, outputs: NDArray[np.float32] | None) -> None:
+        """Offer the epoch that ended, by what the output layer gives for the validation rows."""
+        held = self._validation
+        if self._choice is not None and held is not None and outputs is not None:
+            self._choice.offer(outputs, row_losses(_answers_of(outputs, held), held.y))
 
     def _record(self, seconds: float, totals: Any, score: Score) -> Epoch:
         """Count an epoch that ended, with its summed measures and those of the validation rows."""
@@ -111,9 +129,12 @@ class Training(ABC):
         self._lowest = float(given["lowest"])
         self._weights, self._averages = given["weights"], given["averages"]
         self._best, self._moments = given["best"], given["moments"]
+        if self._choice is not None:
+            self._choice.lowest, self._choice.answers = map(np.array, given["choice"])
 
     def _parts(self) -> dict[str, Any]:
-        return {
+        chosen = self._choice
+        return ({} if chosen is None else {"choice": (chosen.lowest, chosen.answers)}) | {
             "epoch": self.epoch,
             "lowest": self._lowest,
             "waited": self._waited,
@@ -122,6 +143,11 @@ class Training(ABC):
             "best": self._best,
             "moments": self._moments,
         }
+
+
+def _answers_of(outputs: NDArray[np.float32], rows: Examples) -> NDArray[np.floating[Any]]:
+    """Probabilities or values of what the output layer gives for rows (n, k)."""
+    return softmax(outputs) if is_classification(rows.y) else outputs[:, 0]
 
 
 def _forms(state: dict[str, NDArray[Any]]) -> dict[str, Any]:

@@ -157,6 +157,7 @@ class ConvolutionTraining(Training):
         if held is None:
             return None, None
         outputs = logits_of(self._architecture, self._complete(self._averages), held.x)
+        self._judge(outputs)
         return means_of(totals_of(outputs, known(held.y), held.weights), held)
 
     def fitted(self) -> Parameters:

@@ -62,7 +62,8 @@ class DenseTraining(Training):
                 coming = threads.submit(self._prepare, self.epoch + 2)
                 (self._weights, self._averages, self._moments), totals = running.result()
                 seconds = time.perf_counter() - start
-                found = score(self._ranks.local(self._averages))
+                found, outputs = score(self._ranks.local(self._averages))
+                self._judge(outputs)
                 yield self._record(seconds, totals, self._ranks.agreed(found))
 
     def _prepare(self, epoch: int) -> tuple["_Plan", NDArray[np.uint8] | None]:
@@ -83,7 +84,8 @@ class DenseTraining(Training):
         self, threads: ThreadPoolExecutor, plan: "_Plan"
     ) -> tuple[Callable[..., Any], Callable[..., Any], Any]:
         """The epoch and the score compiled, side by side, and the rows on the device."""
-        score = threads.submit(_compile_score, self._layout, self._validation)
+        chooses = self._choice is not None
+        score = threads.submit(_compile_score, self._layout, self._validation, chooses)
         x = self._layout.rows(self._train.x)
         resident = self._ranks.put((_filled(x, plan), _filled(known(self._train.y), plan)))
         run = self._ranks.compile_epoch(_epoch_function(self._layout, self._settings))
@@ -252,10 +254,13 @@ def _windows(images: Any, rows: Any, corners: Any, size: tuple[int, ...]) -> Any
     return jax.lax.gather(images, start, axes, (1, *size))
 
 
-def _compile_score(layout: _Layout, examples: Examples | None) -> Callable[[Parameters], Score]:
-    """A function of the weights: mean loss and accuracy on `examples`, or two Nones without any."""
+def _compile_score(
+    layout: _Layout, examples: Examples | None, chooses: bool
+) -> Callable[[Parameters], tuple[Score, NDArray[np.float32] | None]]:
+    """A function of the weights: mean loss and accuracy on `examples`, or two Nones without any;
+    and where the rows choose an epoch what the output layer gives for each (n, k)."""
     if examples is None:
-        return lambda weights: (None, None)
+        return lambda weights: ((None, None), None)
     resident = jax.device_put((examples.x, known(examples.y)))
     plan = batches(np.arange(len(examples.y)), min(SCORED_ROWS, len(examples.y)))
     if examples.weight is not None:
@@ -267,9 +272,17 @@ def _compile_score(layout: _Layout, examples: Examples | None) -> Callable[[Para
         def step(totals: Any, batch: Any) -> Any:
             rows, present = batch
             outputs, _ = forward(layout.architecture.to_logits, parameters, x[rows])
-            return totals + totals_of(outputs, y[rows], present), None
+            found = outputs if chooses else None
+            return totals + totals_of(outputs, y[rows], present), found
 
-        return jax.lax.scan(step, jnp.zeros(2), plan)[0]
+        return jax.lax.scan(step, jnp.zeros(2), plan)
 
     compiled = compile_program(jax.jit(total).lower(layout.compact, *resident, plan))
-    return lambda weights: means_of(compiled(weights, *resident, plan), examples)
+
+    def score(weights: Parameters) -> tuple[Score, NDArray[np.float32] | None]:
+        totals, outputs = compiled(weights, *resident, plan)
+        if outputs is not None:
+            outputs = np.asarray(outputs).reshape(-1, outputs.shape[-1])[: len(examples.y)]
+        return means_of(totals, examples), outputs
+
+    return score
