@@ -65,7 +65,7 @@ def test_a_test_set_that_comes_from_the_training_set_is_called_so() -> None:
     assert finding.kind == "test set inside training set"
     assert finding.rows == tuple(range(60, 90))
     assert finding.text.startswith(
-        "the test set is part of the training set: 30 of 30 test examples (100.0%) stand in both: "
+        "the test set is part of the training set: 30 of 30 test examples (100%) stand in both: "
         "test:0 is train:20, "
     )
     assert finding.text.endswith(" and 25 more")

@@ -215,7 +215,11 @@ def test_one_seed_never_says_better_alone(
 
 def test_the_report_draws_scores_and_times(swept: tuple[Sweep, Notes]) -> None:
     page = (swept[0].path / "report.html").read_text()
-    assert page.count("<svg ") == 3 and "hidden layers" in page and "neurons in a layer" in page
+    assert (
+        page.count('<figure class="chart') == 3
+        and "hidden layers" in page
+        and "neurons in a layer" in page
+    )
     for line in swept[0].findings:
         assert line in page
     assert 'href="best/report.html"' in page and "://" not in page.replace("http://www.w3.org", "")

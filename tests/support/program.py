@@ -27,7 +27,7 @@ from collections.abc import Mapping, Sequence
 from typing import IO, Any
 
 LIBRARIES = (
-    "jax", "keras", "matplotlib.pyplot", "onnx", "onnxruntime", "pandas", "scipy.stats",
+    "jax", "keras", "onnx", "onnxruntime", "pandas", "scipy.stats",
     "sklearn.ensemble", "sklearn.linear_model", "sklearn.pipeline", "tenfold.cli.main",
 )  # fmt: skip
 

@@ -218,17 +218,23 @@ def test_serving_loads_no_training_library(small_run: tenfold.Run) -> None:
     assert not loaded & {"keras", "jax", "sklearn", "matplotlib"}
 
 
-def test_reporting_loads_neither_keras_nor_jax(small_run: tenfold.Run, tmp_path: Path) -> None:
+def test_reporting_loads_neither_a_training_library_nor_matplotlib(
+    small_run: tenfold.Run, tmp_path: Path
+) -> None:
     program = (
         "import tenfold\nfrom pathlib import Path\nfrom tenfold import report\n"
         f"run = tenfold.open({str(small_run.path)!r})\n"
-        "from tenfold.report.plots import confusion_figure\n"
-        f"report.save_plot(confusion_figure(run.evaluation), Path({str(tmp_path / 'm.png')!r}))\n"
+        "from tenfold.report.plots import confusion_chart\n"
+        f"report.write_png(confusion_chart(run.evaluation), Path({str(tmp_path / 'm.png')!r}))\n"
         "from tenfold.experiments.artifacts import rewrite_report\n"
         f"import shutil; shutil.copytree(run.path, {str(tmp_path / 'run')!r})\n"
         f"rewrite_report(tenfold.open({str(tmp_path / 'run')!r}))\n"
     )
-    assert not loaded_by(program) & {"keras", "jax", "sklearn"}
+    assert not loaded_by(program) & {"keras", "jax", "sklearn", "matplotlib"}
+
+
+def test_no_module_imports_matplotlib() -> None:
+    assert not [path for path in MODULES if any(n.startswith("matplotlib") for n in imported(path))]
 
 
 def test_the_public_names() -> None:

@@ -1,8 +1,7 @@
-"""The colours of every picture, as matplotlib and pages write them."""
+"""The colours of every picture, as style sheets write them."""
 
 INK = "#1f2933"
 QUIET = "#7b8794"
-LINE = "#b0b0b0"
 ACCENT = "#1767b3"
 AGAINST = "#d65a0a"
 

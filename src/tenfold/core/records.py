@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tenfold.core.contract import Frozen
+from tenfold.core.text import percent
 
 
 @dataclass(frozen=True)
@@ -125,11 +126,6 @@ class Audit(Frozen):
         yield f"audit: {n} examples, {answers}, {found}"
         for finding in self.findings:
             yield f"audit: {finding.text}"
-
-
-def percent(share: float) -> str:
-    """A share from 0 to 1 for people."""
-    return f"{100 * share:.1f}%"
 
 
 class Fold(Frozen):

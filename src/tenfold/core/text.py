@@ -50,6 +50,20 @@ def ordinal(number: int) -> str:
     return f"{number}{'th' if teens else {1: 'st', 2: 'nd', 3: 'rd'}.get(number % 10, 'th')}"
 
 
+def percent(share: float, digits: int = 1) -> str:
+    """A share in percent. What is not all, or not nothing, is not rounded to it.
+
+    Example:
+      >>> percent(0.9877), percent(1.0), percent(0.9999)
+      ('98.8%', '100%', '99.99%')
+    """
+    if share in (0.0, 1.0):
+        return f"{share:.0%}"
+    while digits < 4 and round(share, digits + 2) in (0.0, 1.0):
+        digits += 1
+    return f"{share:.{digits}%}"
+
+
 def in_unit(value: float, size: float | None = None) -> str:
     """A number with as many decimals as make five digits of `size`, or of itself."""
     size = abs(value) if size is None else size

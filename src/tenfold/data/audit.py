@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tenfold.core.contract import UNUSED, TableInput
-from tenfold.core.records import Audit, Finding, LabelCount, percent
+from tenfold.core.records import Audit, Finding, LabelCount
 from tenfold.core.task import Task
-from tenfold.core.text import and_more, shorten
+from tenfold.core.text import and_more, percent, shorten
 from tenfold.data.dataset import Dataset, RowNumbers
 from tenfold.data.duplicates import nearly_same
 from tenfold.inputs.tables.columns import Table

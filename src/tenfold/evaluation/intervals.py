@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from tenfold.core.contract import Frozen
-from tenfold.core.text import in_unit
+from tenfold.core.text import in_unit, percent
 
 Z = NormalDist().inv_cdf(0.975)
 MAX_REACH = 3.2
@@ -50,6 +50,16 @@ class Score(Frozen):
         return f"{self.value:.4f} [{self.low:.4f}, {self.high:.4f}]"
 
     __repr__ = __str__
+
+    @property
+    def in_percent(self) -> str:
+        """A share in percent.
+
+        Example:
+          >>> Score(value=0.9877, low=0.9853, high=1.0).in_percent
+          '98.8% [98.5%, 100%]'
+        """
+        return f"{percent(self.value)} [{percent(self.low)}, {percent(self.high)}]"
 
     @property
     def in_unit(self) -> str:

@@ -66,14 +66,14 @@ def write_evidence(run: Run, data: Dataset, split: Split, *, robust: bool = Fals
     files.write_document(run.path / "evaluation.json", evaluation)
     stored = _beside_truth(data, test, answers)
     write_answers(run.path / "predictions.csv", stored)
-    # Rows are written, 0.16 s for the images of MNIST, while matplotlib draws.
+    # Rows are written, 0.16 s for the images of MNIST, while pictures are drawn.
     with ThreadPoolExecutor(1) as thread:
         written = thread.submit(WRITE_ROWS[data.input.kind], run, data, test, stored.worst_first)
         for figure in report.run_figures(
             evaluation, stored, data.info.time_texts(test) if data.info else [], run.history
         ):
             if figure.file:
-                report.save_plot(figure.draw(), run.path / figure.file)
+                report.write_png(figure.draw(), run.path / figure.file)
         written.result()
     if robust:
         robustness = measure_robustness(run.model, data.x[test], data.y[test], "test")

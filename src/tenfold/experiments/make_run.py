@@ -16,13 +16,7 @@ from tenfold.learners.jax_runtime import import_all
 from tenfold.runs import csv_files
 from tenfold.runs.record import Run, count_opening
 
-AFTER_TRAINING = (
-    "onnx",
-    "scipy.optimize",
-    "matplotlib.figure",
-    "matplotlib.backends.backend_agg",
-    "matplotlib.backends.backend_svg",
-)
+AFTER_TRAINING = ("onnx", "scipy.optimize", "PIL.ImageFont", "jinja2")
 """What export, evaluation and report import."""
 
 

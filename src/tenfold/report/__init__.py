@@ -1,8 +1,9 @@
 """The evidence of a run as people look at it: pictures and one HTML file."""
 
+from tenfold.report.drawings import draw_examples
 from tenfold.report.figures import PICTURES, run_figures
 from tenfold.report.html import write_comparison, write_html, write_report
-from tenfold.report.plots import draw_examples, save_plot
+from tenfold.report.png import write_png
 from tenfold.report.rows import SHEET, write_sheet
 
 __all__ = [
@@ -10,9 +11,9 @@ __all__ = [
     "SHEET",
     "draw_examples",
     "run_figures",
-    "save_plot",
     "write_comparison",
     "write_html",
+    "write_png",
     "write_report",
     "write_sheet",
 ]

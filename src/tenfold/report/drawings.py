@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 
 from tenfold.core import colours, files
 from tenfold.core.colours import rgb
+from tenfold.data.dataset import Dataset
 from tenfold.model.predictions import Prediction
+from tenfold.report.png import font as font_of_size
 
 if TYPE_CHECKING:
     from PIL import ImageDraw
-    from PIL.ImageFont import FreeTypeFont, ImageFont
-
-    Font = FreeTypeFont | ImageFont
+    from PIL.ImageFont import FreeTypeFont
 
 PANEL_PX = 280
 """Side of each of the panels: ten times the MNIST box."""
@@ -30,7 +30,7 @@ GREY = (200, 206, 212)
 
 def steps_picture(answer: Prediction) -> bytes:
     """The steps of the answer to a picture file, drawn: the bytes of a PNG file."""
-    from PIL import Image, ImageDraw, ImageFont
+    from PIL import Image, ImageDraw
 
     steps = answer.steps
     assert steps is not None
@@ -41,7 +41,7 @@ def steps_picture(answer: Prediction) -> bytes:
     panels.append((f"what the model sees, {size}", steps.image))
     width = GAP_PX + (PANEL_PX + GAP_PX) * (len(panels) + 1)
     canvas = Image.new("RGB", (width, HEAD_PX + PANEL_PX + GAP_PX), (255, 255, 255))
-    draw, font = ImageDraw.Draw(canvas), ImageFont.load_default(size=14)
+    draw, font = ImageDraw.Draw(canvas), font_of_size(13)
     left = GAP_PX
     for title, pixels in panels:
         draw.text((left, GAP_PX), title, INK, font)
@@ -65,9 +65,9 @@ def _enlarged(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return pixels.repeat(times, axis=0).repeat(times, axis=1)
 
 
-def _draw_bars(draw: "ImageDraw.ImageDraw", font: "Font", answer: Prediction, left: int) -> None:
-    from PIL import ImageFont
-
+def _draw_bars(
+    draw: "ImageDraw.ImageDraw", font: "FreeTypeFont", answer: Prediction, left: int
+) -> None:
     best = np.argsort(-answer.probabilities, kind="stable")[:MAX_ROWS]
     rows = sorted(best.tolist())  # in the model's order
     margin = 8 + max(int(font.getlength(answer.classes[code][:12])) for code in rows)
@@ -82,7 +82,7 @@ def _draw_bars(draw: "ImageDraw.ImageDraw", font: "Font", answer: Prediction, le
     if answer.reason:
         # Wrapped by hand: a reason is a short line, a panel holds some 40 characters of it.
         top = HEAD_PX + len(rows) * ROW_PX + 4
-        small = ImageFont.load_default(size=11)
+        small = font_of_size(11)
         draw.text((left, top), answer.reason[:48], DOUBT, small)
         draw.text((left, top + 13), answer.reason[48:96], DOUBT, small)
 
@@ -96,3 +96,36 @@ def write_steps(answer: Prediction, picture: Path, folder: Path | None = None) -
     path = files.free_name(folder, f"{picture.stem}.steps", ".png")
     files.write_bytes(path, steps_picture(answer))
     return path
+
+
+MAX_EXAMPLES, MAX_SHEET_LABELS = 12, 100
+"""Pictures of one label on a sheet of examples, and rows of them."""
+
+EXAMPLE_PX = 56
+"""Height of a row of examples."""
+
+
+def draw_examples(data: Dataset, path: Path) -> None:
+    """Draw a sheet with the first examples of each label, one row of pictures for each."""
+    from PIL import Image, ImageDraw
+
+    examples = [np.flatnonzero(data.y == code)[:MAX_EXAMPLES] for code in range(len(data.labels))]
+    rows = [(label, own) for label, own in zip(data.labels, examples, strict=True) if own.size]
+    dropped, rows = rows[MAX_SHEET_LABELS:], rows[:MAX_SHEET_LABELS]
+    height, width = data.x.shape[1:3]
+    side = max(1, round(EXAMPLE_PX * width / height))
+    font = font_of_size(14)
+    margin = 2 * GAP_PX + round(max(font.getlength(label[:24]) for label, _ in rows))
+    size = (margin + MAX_EXAMPLES * (side + 2) + GAP_PX, HEAD_PX + len(rows) * (EXAMPLE_PX + 2))
+    sheet = Image.new("RGB", (size[0], size[1] + GAP_PX), (255, 255, 255))
+    draw = ImageDraw.Draw(sheet)
+    more = f", the first {MAX_SHEET_LABELS} labels" if dropped else ""
+    draw.text((GAP_PX, GAP_PX), f"{data.name}: {len(data):,} examples{more}", INK, font)
+    for i, (label, own) in enumerate(rows):
+        top = HEAD_PX + i * (EXAMPLE_PX + 2)
+        draw.text((margin - GAP_PX, top + EXAMPLE_PX / 2), label[:24], INK, font, "rm")
+        for j, row in enumerate(own):
+            picture = Image.fromarray(data.x[row]).convert("RGB").resize((side, EXAMPLE_PX), 0)
+            sheet.paste(picture, (margin + j * (side + 2), top))
+    with files.durable(path) as file:
+        sheet.save(file, "PNG")

@@ -2,18 +2,16 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from tenfold.core.task import TaskKind
 from tenfold.evaluation import AnyEvaluation, Evaluation, RegressionEvaluation
 from tenfold.evaluation.robustness import Robustness
 from tenfold.report import plots, values
-from tenfold.runs.csv_files import StoredAnswers, StoredLabels, StoredValues
+from tenfold.report.charts import Chart
+from tenfold.report.svg import chart_html
+from tenfold.runs.csv_files import StoredAnswers, StoredLabels, StoredValues, read_test_rows
 from tenfold.runs.record import Run
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
 
 PICTURES = {
     "confusion_matrix.png": "Confusion matrix",
@@ -27,15 +25,14 @@ PICTURES = {
 
 
 class RunFigure(NamedTuple):
-    """One figure of a run: what it shows, what draws it, and how it is read.
+    """One chart of a run: what makes it, the PNG file it is written to, and where it is shown.
 
-    Without a caption it stands in the run folder alone, without a file in the report alone.
+    Without a file it stands in the report alone.
     """
 
-    title: str
-    draw: Callable[[], "Figure"]
-    caption: str = ""
+    draw: Callable[[], Chart]
     file: str = ""
+    in_report: bool = True
 
 
 def run_figures(
@@ -44,63 +41,35 @@ def run_figures(
     times: Sequence[str],
     history: Sequence[dict[str, float | None]],
 ) -> Iterator[RunFigure]:
-    """The figures of a run; `times` stand under the axis of a forecast, empty without an order."""
+    """The charts of a run; `times` stand under the axis of a forecast, empty without an order."""
     yield from FIGURES[evaluation.task](evaluation, stored, times)
     if history:
-        yield RunFigure(
-            "Training", partial(plots.history_figure, history), "By epoch.", "history.png"
-        )
+        yield RunFigure(partial(plots.history_chart, history), "history.png")
 
 
 def _label_figures(
     evaluation: Evaluation, stored: StoredLabels, times: Sequence[str]
 ) -> Iterator[RunFigure]:
     confidence, right = stored.confidence, stored.right
-    yield RunFigure(
-        "Confusion matrix", partial(plots.confusion_figure, evaluation), file="confusion_matrix.png"
-    )
-    yield RunFigure(
-        "Calibration",
-        partial(plots.calibration_figure, confidence, right),
-        "Of answers that state 80%, 80 in 100 should be right.",
-    )
-    yield RunFigure(
-        "Accuracy against share answered",
-        partial(plots.answered_figure, confidence, right),
-        "If only the surest answers were given: how many of those would be right.",
-    )
+    draw = partial(plots.confusion_chart, evaluation)
+    yield RunFigure(draw, "confusion_matrix.png", in_report=False)
+    yield RunFigure(partial(plots.calibration_chart, confidence, right))
+    yield RunFigure(partial(plots.answered_chart, confidence, right))
     if evaluation.precision_at_recall is not None:
-        yield RunFigure(
-            "Precision and recall",
-            partial(plots.precision_recall_figure, evaluation, stored.true, stored.probabilities),
-            "Each step is a threshold.",
-            "precision_recall.png",
-        )
+        draw = partial(plots.precision_recall_chart, evaluation, stored.true, stored.probabilities)
+        yield RunFigure(draw, "precision_recall.png")
 
 
 def _value_figures(
     evaluation: RegressionEvaluation, stored: StoredValues, times: Sequence[str]
 ) -> Iterator[RunFigure]:
     true, value, ends = stored.true, stored.predicted, (stored.low, stored.high)
-    yield RunFigure(
-        "Predicted against true",
-        partial(values.predicted_vs_true_figure, evaluation, true, value, *ends),
-        "Points on the diagonal are right.",
-        "predicted_vs_true.png",
-    )
-    yield RunFigure(
-        "Residuals",
-        partial(values.residuals_figure, evaluation, true, value),
-        "What is left over should show no pattern.",
-        "residuals.png",
-    )
+    draw = partial(values.predicted_vs_true_chart, evaluation, true, value, *ends)
+    yield RunFigure(draw, "predicted_vs_true.png")
+    yield RunFigure(partial(values.residuals_chart, evaluation, true, value), "residuals.png")
     if times:
-        yield RunFigure(
-            "The test rows over time",
-            partial(values.forecast_figure, true, value, *ends, times, target=evaluation.target),
-            "In the order of time, by the key of each row.",
-            "forecast.png",
-        )
+        draw = partial(values.forecast_chart, true, value, *ends, times, target=evaluation.target)
+        yield RunFigure(draw, "forecast.png")
 
 
 FIGURES: Mapping[TaskKind, Callable[..., Iterator[RunFigure]]] = {
@@ -109,26 +78,25 @@ FIGURES: Mapping[TaskKind, Callable[..., Iterator[RunFigure]]] = {
 }
 
 
-class Plot(NamedTuple):
-    """One plot of a report; a wide one has a row of its own."""
-
-    svg: str
-    caption: str
-    is_wide: bool
-
-
-def report_plots(run: Run, stored: StoredAnswers, robustness: Robustness | None) -> list[Plot]:
-    times = stored.keys if (run.path / "forecast.png").is_file() else ()
-    figures = [*run_figures(run.evaluation, stored, times, run.history)]
+def report_charts(run: Run, stored: StoredAnswers, robustness: Robustness | None) -> list[str]:
+    """The charts of a report, as elements of its page."""
+    figures = run_figures(run.evaluation, stored, row_times(run, stored), run.history)
+    charts = [figure.draw() for figure in figures if figure.in_report]
     if robustness is not None and robustness.columns:
-        cost = f"What shuffling a column costs: {robustness.score}."
-        draw = partial(plots.importance_figure, robustness)
-        figures.append(RunFigure("Importance of the columns", draw, cost))
-    drawn = []
-    for shown in figures:
-        if shown.caption:
-            figure = shown.draw()
-            width, height = figure.get_size_inches()
-            svg = plots.as_svg(figure, shown.title)
-            drawn.append(Plot(svg, shown.caption, width > 1.7 * height))
-    return drawn
+        charts.append(plots.importance_chart(robustness))
+    return [chart_html(chart) for chart in charts]
+
+
+def row_times(run: Run, stored: StoredAnswers) -> list[str]:
+    """The time of each test row of a single series; empty for data without an order."""
+    order = getattr(run.model.contract.input, "order", None)
+    if order is None or order.series is not None:
+        return []
+    names, cells = read_test_rows(run)
+    if order.time not in names:
+        return list(stored.keys)
+    column = names.index(order.time)
+    times = [cells[key][column] if key in cells else key for key in stored.keys]
+    midnight = "T00:00:00"
+    are_days = all(time.endswith(midnight) for time in times)
+    return [time.removesuffix(midnight) for time in times] if are_days else times

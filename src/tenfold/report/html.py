@@ -9,7 +9,7 @@ from tenfold.core.records import UNTRUSTWORTHY
 from tenfold.core.text import in_unit, ordinal
 from tenfold.evaluation import Comparison
 from tenfold.report.commands import commands
-from tenfold.report.figures import report_plots
+from tenfold.report.figures import report_charts
 from tenfold.report.network_page import Living, read_text, render
 from tenfold.report.rows import N_HARDEST, layer_rows, report_rows, sheet_data
 from tenfold.runs.csv_files import read_predictions
@@ -51,7 +51,7 @@ def write_report(run: Run) -> None:
         scripts=living.scripts + rows.scripts,
         findings=audit.findings if audit else (),
         grave=GRAVE,
-        plots=report_plots(run, stored, robustness),
+        charts=report_charts(run, stored, robustness),
         sheet=sheet_data(run),
         worst=rows.worst,
         layers=layer_rows((run.path / "model.onnx").read_bytes()),

@@ -1,145 +1,147 @@
-"""The pictures of a regression: predicted against true, what is left over, and a forecast."""
+"""The charts of a regression: predicted against true, residuals, and a forecast."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tenfold.core.colours import AGAINST, INK
 from tenfold.core.text import in_unit
 from tenfold.evaluation import RegressionEvaluation
-from tenfold.report.plots import VALIDATION, Floats, lay_out, new_figure, plain, short
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.axis import Axis
-    from matplotlib.collections import PolyCollection
-    from matplotlib.figure import Figure
+from tenfold.report.charts import (
+    Axis,
+    Band,
+    Boxes,
+    Chart,
+    Dots,
+    Floats,
+    Line,
+    Mark,
+    Panel,
+    Whiskers,
+    few_names_axis,
+    number_axis,
+    short,
+)
 
 MAX_WHISKERS = 200
 """Up to this many rows each shows its interval; more would be a thicket."""
 
-MAX_POINTS = 3000
-"""Up to this many rows are points; more are counted in hexagons."""
+MAX_POINTS = 2000
+"""Up to this many rows are points; more are counted in cells."""
 
-MAX_TICKS = 8
+MAX_DATED = 120
+"""Up to this many rows of a forecast have a tooltip."""
+
+N_CELLS = 50
+"""Cells along each axis."""
 
 
-def predicted_vs_true_figure(
+def predicted_vs_true_chart(
     evaluation: RegressionEvaluation,
     true: Floats,
     value: Floats,
     low: Floats | None = None,
     high: Floats | None = None,
-) -> "Figure":
+) -> Chart:
     """Predicted values against true ones (n,), with the diagonal on which they are equal."""
-    figure = new_figure(5.8, 5.6)
-    axes = figure.subplots()
-    shown = [true, value]
+    shown, marks = [true, value], list[Mark]()
     if low is not None and high is not None and len(true) <= MAX_WHISKERS:
-        axes.vlines(true, low, high, color=VALIDATION, alpha=0.3, lw=1)
+        marks.append(Whiskers(true, low, high, "accent", opacity=0.4))
         shown += [low, high]
-    cells = _cloud(axes, true, value)
-    if cells is not None:
-        figure.colorbar(cells, ax=axes, label="rows", shrink=0.8)
-    ends = _limits(np.concatenate(shown))
-    axes.plot(ends, ends, color=INK, lw=1, ls="--")
     name = short(evaluation.target)
-    axes.set(xlabel=f"true {name}", ylabel=f"predicted {name}", xlim=ends, ylim=ends)
-    axes.set_aspect("equal")
-    _numbers(axes.xaxis, axes.yaxis)
-    plain(axes)
+    x = number_axis(f"true {name}", *shown)
+    y = number_axis(f"predicted {name}", *shown)
+    ends = [x.low, x.high]
+    marks += [*_cloud(x, y, true, value), Line(ends, ends, "ink", "equal", dashed=True)]
     r2 = f", R2 {evaluation.r2}" if evaluation.r2 else ""
-    figure.suptitle(
-        f"{short(evaluation.data)}: {evaluation.n:,} {evaluation.part} rows\n"
+    return Chart(
+        "Predicted against true",
+        [Panel(x, y, marks, width=420, height=420, is_square=True)],
+        f"{short(evaluation.data)}: {evaluation.n:,} {evaluation.part} rows, "
         f"RMSE {evaluation.rmse.in_unit}{r2}",
-        color=INK,
-        fontsize=11,
+        "Each point is a row. On the dashed line the prediction equals the true value; above it "
+        "the prediction is too high.",
     )
-    lay_out(figure, twice=True)
-    return figure
 
 
-def residuals_figure(evaluation: RegressionEvaluation, true: Floats, value: Floats) -> "Figure":
-    """What is left over, true minus predicted (n,): against predicted, and how often."""
-    left_over = true - value
-    figure = new_figure(9.0, 4.0)
-    left, right = figure.subplots(1, 2, sharey=True, width_ratios=(2, 1))
-    _cloud(left, value, left_over)
-    left.set(xlabel=f"predicted {short(evaluation.target)}", ylabel="true - predicted")
+def residuals_chart(evaluation: RegressionEvaluation, true: Floats, value: Floats) -> Chart:
+    """The residuals, true minus predicted (n,): against the prediction, and how often."""
+    residuals = true - value
+    x = number_axis(f"predicted {short(evaluation.target)}", value)
+    y = number_axis("true - predicted", residuals)
+    zero = Line([x.low, x.high], [0, 0], "ink", dashed=True)
     n_bins = min(60, max(8, len(true) // 10))
-    right.hist(left_over, bins=n_bins, orientation="horizontal", color=VALIDATION, alpha=0.8)
-    right.set(xlabel="rows")
-    _numbers(left.xaxis, left.yaxis)
-    for axes in (left, right):
-        axes.axhline(0, color=INK, lw=1, ls="--")
-        plain(axes)
-    figure.suptitle(
-        f"{short(evaluation.data)}: what is left over of {short(evaluation.target)}, "
-        f"mean {in_unit(float(np.mean(left_over)))}",
-        color=INK,
-        fontsize=11,
+    counts, edges = np.histogram(residuals, bins=n_bins, range=(y.low, y.high))
+    titles = [
+        f"{n:,} rows between {in_unit(a)} and {in_unit(b)}"
+        for n, a, b in zip(counts, edges[:-1], edges[1:], strict=True)
+    ]
+    bars = Boxes((np.zeros(n_bins), counts), (edges[:-1], edges[1:]), titles=titles)
+    rows = number_axis("rows", [0, counts.max()], whole=True, zero=True)
+    return Chart(
+        "Residuals",
+        [
+            Panel(x, y, [*_cloud(x, y, value, residuals), zero], width=500),
+            Panel(rows, y, [bars], width=240),
+        ],
+        f"{short(evaluation.data)}: residuals of {short(evaluation.target)}, "
+        f"mean {in_unit(float(np.mean(residuals)))}",
+        "A residual is the true value minus the prediction. Residuals should scatter around zero "
+        "without a pattern; a curve or a funnel is something that the model has missed.",
+        is_wide=True,
     )
-    return figure
 
 
-def forecast_figure(
+def forecast_chart(
     true: Floats,
     predicted: Floats,
     low: Floats | None,
     high: Floats | None,
-    axis_labels: Sequence[str],
+    times: Sequence[str],
     *,
     target: str = "value",
-) -> "Figure":
+) -> Chart:
     """The test rows over time: true and predicted values (n,), the intervals as a band.
 
-    `axis_labels` are the times of the rows, as they are written under the axis.
+    `times` are the times of the rows, as they are written under the axis.
     """
-    figure = new_figure(10.0, 4.2)
-    axes = figure.subplots()
+    marks, shown = list[Mark](), [true, predicted]
     at = np.arange(len(true))
-    mark = "o" if len(true) <= 60 else ""
     if low is not None and high is not None:
-        axes.fill_between(at, low, high, color=AGAINST, alpha=0.2, lw=0, label="interval")
-    axes.plot(at, true, color=INK, lw=1, marker=mark, ms=3, label="true")
-    axes.plot(at, predicted, color=AGAINST, lw=1, marker=mark, ms=3, label="predicted")
-    ticks = np.unique(np.linspace(0, len(true) - 1, min(MAX_TICKS, len(true))).round().astype(int))
-    long = max(len(axis_labels[tick]) for tick in ticks) > 10
-    axes.set_xticks(ticks, [short(axis_labels[tick], 24) for tick in ticks])
-    if long:
-        for label in axes.get_xticklabels():
-            label.set(rotation=25, ha="right")
-    _numbers(axes.yaxis)
-    axes.set(ylabel=short(target))
-    plain(axes)
-    figure.legend(loc="outside upper right", frameon=False, ncols=3)
-    return figure
+        marks.append(Band(at, low, high, "against", "prediction interval"))
+        shown += [low, high]
+    marks += [Line(at, true, "ink", "true"), Line(at, predicted, "against", "predicted")]
+    if len(true) <= MAX_DATED:
+        pairs = zip(times, true, predicted, strict=True)
+        titles = [f"{t}: true {in_unit(a)}, predicted {in_unit(b)}" for t, a, b in pairs]
+        marks += [
+            Dots(at, true, "ink", titles=titles, radius=2.5),
+            Dots(at, predicted, "against", titles=titles, radius=2.5),
+        ]
+    axis = few_names_axis("", [short(time, 24) for time in times])
+    return Chart(
+        "The test rows over time",
+        [Panel(axis, number_axis(short(target), *shown), marks, width=860, height=320)],
+        about="These rows are later than all rows that the model has learned from.",
+        is_wide=True,
+    )
 
 
-def _cloud(axes: "Axes", x: Floats, y: Floats) -> "PolyCollection | None":
-    """Rows as points, or counted in hexagons where points would hide each other."""
-    if len(x) <= MAX_POINTS:
-        alpha = float(np.clip(300 / len(x), 0.15, 0.8))
-        axes.plot(x, y, "o", ms=4, mew=0, color=VALIDATION, alpha=alpha)
-        return None
-    from matplotlib.colors import LinearSegmentedColormap
-
-    # Blues begin with white, in which single rows would be lost.
-    blues = LinearSegmentedColormap.from_list("rows", ["#b5d0ea", "#08306b"])
-    return axes.hexbin(x, y, gridsize=60, bins="log", mincnt=1, cmap=blues, linewidths=0.1)
-
-
-def _numbers(*scales: "Axis") -> None:
-    """Few ticks, with whole numbers in full: those of house prices ran into each other."""
-    from matplotlib.ticker import MaxNLocator
-
-    for scale in scales:
-        scale.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
-        scale.set_major_formatter("{x:,.10g}")
-
-
-def _limits(numbers: Floats) -> tuple[float, float]:
-    low, high = float(numbers.min()), float(numbers.max())
-    margin = 0.04 * (high - low) or max(1.0, abs(high)) * 0.1
-    return low - margin, high + margin
+def _cloud(x: Axis, y: Axis, across: Floats, along: Floats) -> list[Mark]:
+    """Rows as points, or counted in cells where points would hide each other."""
+    if len(across) <= MAX_POINTS:
+        opacity = float(np.clip(300 / len(across), 0.15, 0.8))
+        titles = [f"{in_unit(a)}, {in_unit(b)}" for a, b in zip(across, along, strict=True)]
+        return [Dots(across, along, titles=titles, opacity=opacity)]
+    counts, *edges = np.histogram2d(
+        across, along, bins=N_CELLS, range=((x.low, x.high), (y.low, y.high))
+    )
+    i, j = np.nonzero(counts)
+    n = counts[i, j]
+    # Logarithms, so that single rows are seen beside hundreds; never paler than a fifth.
+    shades = 0.2 + 0.8 * np.log(n) / max(np.log(n.max()), 1e-9)
+    return [
+        Boxes(
+            (edges[0][i], edges[0][i + 1]), (edges[1][j], edges[1][j + 1]), shades=shades,
+            titles=[f"{count:,.0f} rows" for count in n],
+        )
+    ]  # fmt: skip

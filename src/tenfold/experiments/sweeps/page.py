@@ -2,33 +2,42 @@
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
 
 from tenfold import report
-from tenfold.core.colours import AGAINST, INK
 from tenfold.core.text import in_unit, ordinal
 from tenfold.evaluation import MEASURES
 from tenfold.experiments.sweeps.results import PointResult, sort_results
 from tenfold.experiments.sweeps.sweep_run import SweepRun
-from tenfold.report.plots import TRAIN, VALIDATION, as_svg, literal, new_figure, plain
+from tenfold.report.charts import (
+    Axis,
+    Chart,
+    Dots,
+    Line,
+    Mark,
+    Panel,
+    Tone,
+    Whiskers,
+    Words,
+    log_axis,
+    number_axis,
+    share_axis,
+)  # fmt: skip
+from tenfold.report.svg import chart_html
 from tenfold.runs.record import Run
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
-STYLES = (
-    (VALIDATION, "o"),
-    (AGAINST, "s"),
-    (INK, "^"),
-    (TRAIN, "D"),
-    (VALIDATION, "v"),
-    (AGAINST, "P"),
-)
-"""Colour and mark of each line; a picture without colours is told apart by the marks."""
+STYLES: tuple[tuple[Tone, bool], ...] = (
+    ("accent", False), ("against", False), ("ink", False), ("quiet", False), ("accent", True),
+    ("against", True),
+)  # fmt: skip
+"""Colour of each line, and whether it is dashed."""
 
 MAX_NAMED = 12
 """Points that are named in the plot of score against time, at most."""
+
+ABOUT = "Error bars are standard deviations over the seeds; those of times are half their range."
 
 MAX_LISTED = 200
 """Settings listed in the page, best first; the CSV has all."""
@@ -204,7 +213,7 @@ def write_sweep_page(
         points=points[:MAX_LISTED],
         n_points=len(points),
         without_model=[trial for trial in trials if trial.state != "finished"],
-        plots=_plots(points, score),
+        charts=[chart_html(chart) for chart in _charts(points, score)],
         score=score,
         value=score_text,
         ordinal=ordinal,
@@ -215,86 +224,93 @@ def write_sweep_page(
     )
 
 
-def _plots(points: Sequence[PointResult], score: str) -> list[str]:
+def _charts(points: Sequence[PointResult], score: str) -> Iterator[Chart]:
     """Score against time; score and time against neurons and layers where they were varied."""
-    plots = [as_svg(_against_time(points, score), f"{score} against training time")]
+    yield _against_time(points, score)
     compared = comparable(points)
     for axis, other in (("hidden", "layers"), ("layers", "hidden")):
         values = {result.point.get(axis) for result in compared}
-        if None in values or len(values) < 2:
-            continue
-        figure = _against(axis, other, compared, score)
-        plots.append(as_svg(figure, f"{score} and training time against {_word(axis)}"))
-    return plots
+        if None not in values and len(values) > 1:
+            yield _against(axis, other, compared, score)
 
 
-def _against_time(points: Sequence[PointResult], score: str) -> "Figure":
-    figure = new_figure(8.6, 4.4)
-    axes = figure.subplots()
+def _against_time(points: Sequence[PointResult], score: str) -> Chart:
     seconds = [max(result.training_seconds, 1e-3) for result in points]
-    axes.errorbar(
-        seconds,
-        [result.mean for result in points],
-        yerr=_deviations(points),
-        fmt="o",
-        ms=5,
-        color=VALIDATION,
-        capsize=3,
-        lw=1,
+    means, spread = _means(points), np.array(_deviations(points))
+    names = [" x ".join(map(str, result.point.values())) for result in points]
+    titles = [
+        f"{name}: {score} {score_text(mean)} in {time:.3g} s"
+        for name, mean, time in zip(names, means, seconds, strict=True)
+    ]
+    n = MAX_NAMED
+    marks: list[Mark] = [
+        Whiskers(seconds, means - spread, means + spread, "accent"),
+        Dots(seconds, means, titles=titles, radius=4.5),
+        Words(seconds[:n], means[:n], names[:n], "start", 8),
+    ]
+    panel = Panel(
+        log_axis("seconds of training", seconds), _scale(score, means, spread), marks, width=860
     )
-    for result, x in list(zip(points, seconds, strict=True))[:MAX_NAMED]:
-        name = " x ".join(str(value) for value in result.point.values())
-        axes.annotate(
-            literal(name),
-            (x, result.mean),
-            xytext=(6, 4),
-            textcoords="offset points",
-            fontsize=8,
-            color=INK,
-        )
-    axes.set_xscale("log")
-    axes.set(xlabel="seconds of training", ylabel=score)
-    plain(axes)
-    return figure
+    return Chart(f"{score} against training time", [panel], about=ABOUT, is_wide=True)
 
 
-def _against(axis: str, other: str, points: Sequence[PointResult], score: str) -> "Figure":
-    figure = new_figure(9.4, 4.2)
-    left, right = figure.subplots(1, 2)
-    measures: tuple[tuple[Axes, str, Callable[[PointResult], float]], ...] = (
-        (left, score, lambda result: result.mean),
-        (right, "seconds of training", lambda result: result.training_seconds),
+def _against(axis: str, other: str, points: Sequence[PointResult], score: str) -> Chart:
+    times = np.array([result.training_seconds for result in points])
+    scales = (
+        _scale(score, _means(points), np.array(_deviations(points))),
+        number_axis("seconds of training", times, np.array(_spread(points)), zero=True),
     )
-    for axes, name, measure in measures:
-        for (colour, mark), value in zip(
-            STYLES, sorted({result.point.get(other, 1) for result in points}), strict=False
-        ):
-            line = sorted(
-                (result for result in points if result.point.get(other, 1) == value),
-                key=lambda result: result.point[axis],
-            )
-            error = _deviations(line) if axes is left else _spread(line)
-            axes.errorbar(
-                [result.point[axis] for result in line],
-                [measure(result) for result in line],
-                yerr=error,
-                color=colour,
-                marker=mark,
-                ms=5,
-                lw=1.4,
-                capsize=3,
-                label=f"{value} {_word(other)}",
-            )
-        axes.set(xlabel=_word(axis), ylabel=name)
-        if axis == "hidden":
-            axes.set_xscale("log", base=2)
-            axes.set_xticks(ticks := sorted({result.point[axis] for result in points}), ticks)
-            axes.minorticks_off()
-        else:
-            axes.set_xticks(sorted({result.point[axis] for result in points}))
-        plain(axes)
-    left.legend(frameon=False)
-    return figure
+    parts: tuple[Callable[[Sequence[PointResult]], Any], ...] = (_means, _seconds)
+    errors = (_deviations, _spread)
+    x = _places(axis, points)
+    panels = [
+        Panel(x, scale, [*_lines(axis, other, points, part, error)])
+        for scale, part, error in zip(scales, parts, errors, strict=True)
+    ]
+    title = f"{score} and training time against {_word(axis)}"
+    return Chart(title, panels, about=ABOUT, is_wide=True)
+
+
+def _lines(
+    axis: str,
+    other: str,
+    points: Sequence[PointResult],
+    measure: Callable[[Sequence[PointResult]], Any],
+    error: Callable[[Sequence[PointResult]], list[float]],
+) -> Iterator[Mark]:
+    """A line of what is measured for each value of the other axis, with its error bars."""
+    values = sorted({result.point.get(other, 1) for result in points})
+    for (tone, dashed), value in zip(STYLES, values, strict=False):
+        line = [result for result in points if result.point.get(other, 1) == value]
+        line.sort(key=lambda result: result.point[axis])
+        at, y, spread = [r.point[axis] for r in line], measure(line), np.array(error(line))
+        titles = [result.words for result in line]
+        yield Whiskers(at, y - spread, y + spread, tone)
+        yield Line(at, y, tone, f"{value} {_word(other)}", dashed=dashed)
+        yield Dots(at, y, tone, titles=titles)
+
+
+def _places(axis: str, points: Sequence[PointResult]) -> Axis:
+    values = sorted({result.point[axis] for result in points})
+    ticks = [(float(value), str(value)) for value in values]
+    if axis == "hidden":  # doublings are equal steps
+        return Axis(_word(axis), values[0] / 1.2, values[-1] * 1.2, ticks, is_log=True)
+    return Axis(_word(axis), values[0] - 0.2, values[-1] + 0.2, ticks)
+
+
+def _scale(score: str, means: Any, spread: Any) -> Axis:
+    low, high = means - spread, means + spread
+    if score.endswith("accuracy"):
+        return share_axis(score, float(low.min()), float(high.max()), spare=0.1)
+    return number_axis(score, low, high)
+
+
+def _means(points: Sequence[PointResult]) -> Any:
+    return np.array([result.mean for result in points])
+
+
+def _seconds(points: Sequence[PointResult]) -> Any:
+    return np.array([result.training_seconds for result in points])
 
 
 def _deviations(points: Sequence[PointResult]) -> list[float]:

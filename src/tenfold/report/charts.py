@@ -1,0 +1,264 @@
+"""Charts as values: what `svg` draws into a page and `png` into a file, in one style.
+
+A chart says what is shown, in the units of the data. How large it is, its fonts and its colours are
+decided where it is drawn: a page shows it at any width, dark or light.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Floats = NDArray[np.floating[Any]]
+Tone = Literal["accent", "against", "ink", "quiet"]
+"""The colours of marks, as the variables of the style sheet are called. Blue and orange are told
+apart by every kind of colour blindness; where lines could be confused, dashes tell them apart."""
+
+MAX_PLAIN = 1e6
+"""Numbers from here on are written in millions."""
+
+UNITS = ((1e12, " trillion"), (1e9, " billion"), (1e6, " million"))
+
+
+@dataclass(frozen=True)
+class Axis:
+    """What is measured along one side of a panel, from `low` to `high`.
+
+    Attributes:
+      label: What it is, and its unit.
+      ticks: Values that are marked, each with its text.
+      is_log: Equal distances are equal ratios.
+    """
+
+    label: str
+    low: float
+    high: float
+    ticks: Sequence[tuple[float, str]] = ()
+    is_log: bool = False
+
+    def at(self, values: ArrayLike) -> Floats:
+        """The places of values (n,): 0 at the beginning of the axis, 1 at its end."""
+        ends, numbers = np.array([self.low, self.high]), np.asarray(values, np.float64)
+        if self.is_log:
+            ends, numbers = np.log(ends), np.log(numbers)
+        places: Floats = (numbers - ends[0]) / (ends[1] - ends[0])
+        return places
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line through points (n,); a name puts it into the key."""
+
+    x: ArrayLike
+    y: ArrayLike
+    tone: Tone = "accent"
+    name: str = ""
+    dashed: bool = False
+
+
+@dataclass(frozen=True)
+class Band:
+    """The area between two values of y (n,)."""
+
+    x: ArrayLike
+    low: ArrayLike
+    high: ArrayLike
+    tone: Tone = "accent"
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class Dots:
+    """Points (n,), each with a tooltip if `titles` are given."""
+
+    x: ArrayLike
+    y: ArrayLike
+    tone: Tone = "accent"
+    name: str = ""
+    titles: Sequence[str] = ()
+    radius: float = 3.5
+    opacity: float = 1.0
+    hollow: bool = False
+
+
+@dataclass(frozen=True)
+class Whiskers:
+    """Intervals from `low` to `high` (n,) at the values `at` (n,) of the other axis."""
+
+    at: ArrayLike
+    low: ArrayLike
+    high: ArrayLike
+    tone: Tone = "ink"
+    along_x: bool = False
+    opacity: float = 1.0
+
+
+@dataclass(frozen=True)
+class Boxes:
+    """Boxes between two values of x (n,) and two of y (n,): bars, bins and cells.
+
+    Attributes:
+      shades: How strongly each is coloured, 0 to 1; all fully without them.
+    """
+
+    x: tuple[ArrayLike, ArrayLike]
+    y: tuple[ArrayLike, ArrayLike]
+    tone: Tone = "accent"
+    name: str = ""
+    shades: ArrayLike | None = None
+    titles: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Words:
+    """Texts at points (n,), beside them or in their middle.
+
+    Attributes:
+      on_dark: Which of them stand on a strongly coloured box.
+    """
+
+    x: ArrayLike
+    y: ArrayLike
+    texts: Sequence[str]
+    anchor: Literal["start", "middle", "end"] = "middle"
+    above_px: float = 0.0
+    on_dark: Sequence[bool] = ()
+
+
+Mark = Line | Band | Dots | Whiskers | Boxes | Words
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One pair of axes with what is marked between them, the first mark below the others.
+
+    `width` and `height` are the pixels of its PNG; a page keeps the height, or the ratio of a
+    square one.
+    """
+
+    x: Axis
+    y: Axis
+    marks: Sequence[Mark]
+    title: str = ""
+    width: int = 460
+    height: int = 300
+    is_square: bool = False
+    has_grid: bool = True
+
+    @property
+    def key(self) -> list[Mark]:
+        """The marks that have a name, in the order in which they were drawn."""
+        return [mark for mark in self.marks if getattr(mark, "name", "")]
+
+
+@dataclass(frozen=True)
+class Chart:
+    """Panels beside each other under one title.
+
+    Attributes:
+      facts: What it was drawn from, for a picture that stands alone.
+      about: What to look for, for a page.
+      is_wide: It takes the whole width of a page.
+    """
+
+    title: str
+    panels: Sequence[Panel]
+    facts: str = ""
+    about: str = ""
+    is_wide: bool = False
+
+
+def number_text(value: float, step: float | None = None) -> str:
+    """A number as an axis shows it, with the decimals of the steps, and never as a power of ten.
+
+    Example:
+      >>> number_text(1500.0), number_text(0.25, 0.05), number_text(2_500_000.0, 500_000)
+      ('1,500', '0.25', '2.5 million')
+    """
+    step = step or abs(value) or 1.0
+    for size, unit in UNITS:
+        if max(abs(value), step) >= size >= MAX_PLAIN:
+            return f"{number_text(value / size, step / size)}{unit}" if value else "0"
+    decimals = min(12, max(0, -math.floor(math.log10(step) + 1e-9)))
+    text = f"{value:,.{decimals}f}"
+    return f"{value:,.10g}" if decimals and round(value, decimals) != value else text
+
+
+def nice_ticks(low: float, high: float, n: int = 5) -> tuple[list[float], float]:
+    """At most about `n` round values from `low` to `high`, and their step: 1, 2 or 5 of a decade.
+
+    Example:
+      >>> nice_ticks(0, 1)
+      ([0.0, 0.2, 0.4, 0.6, 0.8, 1.0], 0.2)
+    """
+    rough = (high - low) / n
+    decade = 10.0 ** math.floor(math.log10(rough))
+    step = next(s * decade for s in (1, 2, 5, 10) if s * decade >= rough * (1 - 1e-9))
+    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    return [float(f"{i * step:.12g}") for i in range(first, last + 1)], step
+
+
+def number_axis(
+    label: str, *values: ArrayLike, margin: float = 0.04, whole: bool = False, zero: bool = False
+) -> Axis:
+    """An axis that holds all the values, with round ticks.
+
+    Args:
+      margin: Share of the range that is left free at both ends.
+      whole: The values are whole numbers, and so are the ticks.
+      zero: It begins or ends at 0 where all values are on one side of it.
+    """
+    numbers = np.concatenate([np.ravel(np.asarray(part, np.float64)) for part in values])
+    low, high = float(numbers.min()), float(numbers.max())
+    spare = margin * (high - low) or max(1.0 if whole else 0.0, 0.1 * abs(high)) or 1.0
+    from_zero, to_zero = zero and low >= 0, zero and high <= 0
+    low, high = (0.0 if from_zero else low - spare), (0.0 if to_zero else high + spare)
+    ticks, step = nice_ticks(low, high)
+    if whole and step < 1:
+        ticks, step = [float(i) for i in range(math.ceil(low), math.floor(high) + 1)], 1.0
+    return Axis(label, low, high, [(tick, number_text(tick, step)) for tick in ticks])
+
+
+def share_axis(label: str, low: float = 0.0, high: float = 1.0, *, spare: float = 0.02) -> Axis:
+    """An axis of shares in percent; `spare` of its range is left free at both ends."""
+    if high - low < 1e-6:
+        low, high = high - 0.01, high
+    ticks, step = nice_ticks(low, high)
+    decimals = max(0, -math.floor(math.log10(100 * step) + 1e-9))
+    margin = spare * (high - low)
+    texts = [(tick, f"{100 * tick:.{decimals}f}%") for tick in ticks]
+    return Axis(label, low - margin, high + margin, texts)
+
+
+def log_axis(label: str, values: ArrayLike) -> Axis:
+    """An axis of equal ratios over positive values, marked at 1, 2 and 5 of each decade."""
+    numbers = np.asarray(values, np.float64)
+    low, high = float(numbers.min()) / 1.3, float(numbers.max()) * 1.3
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    steps = (1, 2, 5) if len(decades) < 5 else (1,)
+    marked = [step * 10.0**decade for decade in decades for step in steps]
+    ticks = [(value, number_text(value)) for value in marked if low <= value <= high]
+    return Axis(label, low, high, ticks, is_log=True)
+
+
+def name_axis(label: str, names: Sequence[str], *, downwards: bool = False) -> Axis:
+    """An axis with one place for each name, at 0, 1, 2 ...; `downwards` the first is on top."""
+    ends = (-0.5, len(names) - 0.5)
+    low, high = ends[::-1] if downwards else ends
+    return Axis(label, low, high, list(enumerate(names)))
+
+
+def few_names_axis(label: str, names: Sequence[str], n: int = 6) -> Axis:
+    """An axis of rows in an order, at 0, 1, 2 ..., of which `n` are named."""
+    last = len(names) - 1
+    places = sorted({round(i * last / max(n - 1, 1)) for i in range(n)})
+    margin = 0.5 if last == 0 else 0.01 * last
+    return Axis(label, -margin, last + margin, [(place, names[place]) for place in places])
+
+
+def short(text: str, length: int = 32) -> str:
+    """Text that fits a title: its beginning when it is long."""
+    return text if len(text) <= length else f"{text[: length - 1]}…"
