@@ -49,7 +49,7 @@ class Axis:
 
 
 @dataclass(frozen=True)
-class Line:
+class Curve:
     """A line through points (n,); a name puts it into the key."""
 
     x: ArrayLike
@@ -113,7 +113,7 @@ class Boxes:
 
 
 @dataclass(frozen=True)
-class Words:
+class Texts:
     """Texts at points (n,), beside them or in their middle.
 
     Attributes:
@@ -128,7 +128,7 @@ class Words:
     on_dark: Sequence[bool] = ()
 
 
-Mark = Line | Band | Dots | Whiskers | Boxes | Words
+Mark = Curve | Band | Dots | Whiskers | Boxes | Texts
 
 
 @dataclass(frozen=True)

@@ -13,14 +13,14 @@ from tenfold.report.charts import (
     Axis,
     Boxes,
     Chart,
+    Curve,
     Dots,
     Floats,
-    Line,
     Mark,
     Panel,
+    Texts,
     Tone,
     Whiskers,
-    Words,
     name_axis,
     number_axis,
     share_axis,
@@ -72,7 +72,7 @@ def matrix_panel(
         Boxes((x - 0.5, x + 0.5), (y - 0.5, y + 0.5), shades=shades[shown], titles=titles)
     ]
     if n <= MAX_NUMBERED:
-        marks.append(Words(columns, rows, cells, on_dark=(shades > 0.55).tolist()))
+        marks.append(Texts(columns, rows, cells, on_dark=(shades > 0.55).tolist()))
     size = max(220, CELL_PX * min(n, MAX_NUMBERED))
     return Panel(
         name_axis("predicted label", labels),
@@ -103,8 +103,8 @@ def precision_recall_chart(
     recall = np.repeat(np.append(0.0, ranking.recall), 2)[1:-1]
     chance = positive.n / evaluation.n
     marks: list[Mark] = [
-        Line([0, 1], [chance, chance], "quiet", f"chance: {chance:.1%}", dashed=True),
-        Line(recall, np.repeat(ranking.precision, 2), name="precision at each threshold"),
+        Curve([0, 1], [chance, chance], "quiet", f"chance: {chance:.1%}", dashed=True),
+        Curve(recall, np.repeat(ranking.precision, 2), name="precision at each threshold"),
         Dots(
             [at.recall], [at.precision.value], hollow=True, radius=4.5,
             name=f"{at.recall:.0%} found: precision {at.precision.value:.1%}",
@@ -133,7 +133,7 @@ def calibration_chart(confidence: Floats, right: NDArray[np.bool]) -> Chart:
         for n, stated, value in zip(bins.n, bins.confidence, bins.accuracy, strict=True)
     ]
     marks: list[Mark] = [
-        Line([0, 1], [0, 1], "quiet", "perfect calibration", dashed=True),
+        Curve([0, 1], [0, 1], "quiet", "perfect calibration", dashed=True),
         Whiskers(bins.confidence, bins.low, bins.high, "accent"),
         Dots(
             bins.confidence, bins.accuracy, name="observed, with 95% interval", titles=titles,
@@ -152,9 +152,9 @@ def answered_chart(confidence: Floats, right: NDArray[np.bool]) -> Chart:
     """Accuracy of the surest answers against the share of rows that are answered."""
     share, accuracy = share_answered(confidence, right)
     marks: list[Mark] = [
-        Line(share, accuracy),
+        Curve(share, accuracy),
         Dots([share[-1]], [accuracy[-1]], "ink", radius=4.5),
-        Words([share[-1]], [accuracy[-1]], [f"all answered: {accuracy[-1]:.1%}"], "end", 12),
+        Texts([share[-1]], [accuracy[-1]], [f"all answered: {accuracy[-1]:.1%}"], "end", 12),
     ]
     low = float(accuracy.min())
     return Chart(
@@ -233,7 +233,7 @@ def _history_panel(
             epochs, numbers = zip(*points, strict=True)
             titles = [f"epoch {epoch:.0f}, {label}: {value:.4g}" for epoch, value in points]
             marks += [
-                Line(epochs, numbers, tone, label, dashed=tone == "quiet"),
+                Curve(epochs, numbers, tone, label, dashed=tone == "quiet"),
                 Dots(epochs, numbers, tone, titles=titles, radius=2.5),
             ]
             values += numbers
@@ -244,7 +244,7 @@ def _history_panel(
     if best is not None:
         ends = [scale.low, scale.high]
         marked = f"lowest validation loss: epoch {best:.0f}"
-        marks.insert(0, Line([best, best], ends, "against", marked, dashed=True))
+        marks.insert(0, Curve([best, best], ends, "against", marked, dashed=True))
     return Panel(axis, scale, marks, name.capitalize(), width=380, height=260)
 
 

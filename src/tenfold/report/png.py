@@ -19,12 +19,12 @@ from tenfold.report.charts import (
     Band,
     Boxes,
     Chart,
+    Curve,
     Dots,
     Floats,
-    Line,
     Panel,
+    Texts,
     Whiskers,
-    Words,
 )
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ class Canvas:
         self, x: float, y: float, text: str, tone: str, *,
         size: int = TEXT_PX, anchor: str = "lm", upright: bool = False,
     ) -> None:  # fmt: skip
-        """Place a text; `anchor` is Pillow's. An upright one is read from below and ends at y."""
+        """Put a text on it; `anchor` is Pillow's. An upright one is read from below and ends at y."""
         if not text:
             return
         place = (round(x * SCALE), round(y * SCALE))
@@ -191,7 +191,7 @@ class Frame:
 
     def draw(self, canvas: Canvas, panel: Panel, left: float, top: float) -> None:
         """Draw a panel with its corner at (left, top)."""
-        place = Place(panel, left + self.left, top + self.top)
+        place = PlacedPanel(panel, left + self.left, top + self.top)
         canvas.text(left, top + 8, panel.title, "ink", size=13)
         if panel.y.label:
             canvas.text(left, top + self.top - 14, panel.y.label, "quiet")
@@ -199,7 +199,7 @@ class Frame:
         for mark in panel.marks:
             DRAW[type(mark)](canvas, place, mark)
 
-    def _draw_axes(self, canvas: Canvas, place: "Place") -> None:
+    def _draw_axes(self, canvas: Canvas, place: "PlacedPanel") -> None:
         panel = place.panel
         right, bottom = place.left + panel.width, place.top + panel.height
         for value, text in panel.x.ticks:
@@ -233,7 +233,7 @@ def _cut(text: str) -> str:
 
 
 @dataclass(frozen=True)
-class Place:
+class PlacedPanel:
     """A panel whose axes begin at (left, top) of a canvas."""
 
     panel: Panel
@@ -247,22 +247,22 @@ class Place:
         return self.top + self.panel.height * (1 - self.panel.y.at(values))
 
 
-def _line(canvas: Canvas, place: Place, mark: Line) -> None:
+def _line(canvas: Canvas, place: PlacedPanel, mark: Curve) -> None:
     draw = canvas.dashes if mark.dashed else canvas.line
     draw(place.x(mark.x), place.y(mark.y), mark.tone)
 
 
-def _band(canvas: Canvas, place: Place, mark: Band) -> None:
+def _band(canvas: Canvas, place: PlacedPanel, mark: Band) -> None:
     x = place.x(mark.x)
     y = np.concatenate([place.y(mark.high), place.y(mark.low)[::-1]])
     canvas.area(np.concatenate([x, x[::-1]]), y, mark.tone, 0.2)
 
 
-def _dots(canvas: Canvas, place: Place, mark: Dots) -> None:
+def _dots(canvas: Canvas, place: PlacedPanel, mark: Dots) -> None:
     canvas.dots(place.x(mark.x), place.y(mark.y), mark)
 
 
-def _whiskers(canvas: Canvas, place: Place, mark: Whiskers) -> None:
+def _whiskers(canvas: Canvas, place: PlacedPanel, mark: Whiskers) -> None:
     along, across = (place.x, place.y) if mark.along_x else (place.y, place.x)
     tone = mark.tone if mark.opacity == 1 else "quiet"
     for low, high, at in zip(along(mark.low), along(mark.high), across(mark.at), strict=True):
@@ -270,14 +270,14 @@ def _whiskers(canvas: Canvas, place: Place, mark: Whiskers) -> None:
         canvas.line(*((ends, same) if mark.along_x else (same, ends)), tone, 1.2 * mark.opacity)
 
 
-def _boxes(canvas: Canvas, place: Place, mark: Boxes) -> None:
+def _boxes(canvas: Canvas, place: PlacedPanel, mark: Boxes) -> None:
     sides = np.sort([place.x(side) for side in mark.x], axis=0)
     ends = np.sort([place.y(end) for end in mark.y], axis=0)
     shades = np.ones(sides.shape[1]) if mark.shades is None else np.asarray(mark.shades)
     canvas.boxes(np.stack([sides[0], ends[0], sides[1], ends[1]], axis=1), mark.tone, shades)
 
 
-def _words(canvas: Canvas, place: Place, mark: Words) -> None:
+def _words(canvas: Canvas, place: PlacedPanel, mark: Texts) -> None:
     anchor = {"start": "lm", "middle": "mm", "end": "rm"}[mark.anchor]
     shift = {"start": 8, "middle": 0, "end": -8}[mark.anchor]
     for i, (x, y) in enumerate(zip(place.x(mark.x), place.y(mark.y), strict=True)):
@@ -285,8 +285,8 @@ def _words(canvas: Canvas, place: Place, mark: Words) -> None:
         canvas.text(x + shift, y - mark.above_px, mark.texts[i], tone, anchor=anchor)
 
 
-DRAW: dict[type, Callable[[Canvas, Place, Any], None]] = {
-    Line: _line, Band: _band, Dots: _dots, Whiskers: _whiskers, Boxes: _boxes, Words: _words,
+DRAW: dict[type, Callable[[Canvas, PlacedPanel, Any], None]] = {
+    Curve: _line, Band: _band, Dots: _dots, Whiskers: _whiskers, Boxes: _boxes, Texts: _words,
 }  # fmt: skip
 
 
@@ -304,7 +304,7 @@ def _swatch(canvas: Canvas, mark: Any, x: float, y: float) -> None:
     ends, same = np.array([x, x + 20]), np.array([y, y])
     if isinstance(mark, Dots):
         canvas.dots(np.array([x + 10]), same[:1], mark)
-    elif isinstance(mark, Line):
+    elif isinstance(mark, Curve):
         (canvas.dashes if mark.dashed else canvas.line)(ends, same, mark.tone)
     else:
         opacity = 0.2 if isinstance(mark, Band) else 1.0

@@ -15,13 +15,13 @@ from tenfold.report.charts import (
     Band,
     Boxes,
     Chart,
+    Curve,
     Dots,
     Floats,
-    Line,
     Mark,
     Panel,
+    Texts,
     Whiskers,
-    Words,
 )
 
 CHAR_PX = 7.3
@@ -105,7 +105,7 @@ def _percents(axis: Axis, ticks: Sequence[tuple[float, str]]) -> list[float]:
 
 def _drawn(mark: Mark, panel: Panel) -> Iterator[str]:
     match mark:
-        case Line():
+        case Curve():
             yield _stretched(
                 _path(*_places(panel, mark.x, mark.y)),
                 f"line {mark.tone}{' dashed' if mark.dashed else ''}",
@@ -120,7 +120,7 @@ def _drawn(mark: Mark, panel: Panel) -> Iterator[str]:
             yield from _whiskers(mark, panel)
         case Boxes():
             yield from _boxes(mark, panel)
-        case Words():
+        case Texts():
             yield from _words(mark, panel)
 
 
@@ -179,7 +179,7 @@ def _boxes(mark: Boxes, panel: Panel) -> Iterator[str]:
     yield "</g>"
 
 
-def _words(mark: Words, panel: Panel) -> Iterator[str]:
+def _words(mark: Texts, panel: Panel) -> Iterator[str]:
     x, y = _places(panel, mark.x, mark.y)
     shift = {"start": 8, "middle": 0, "end": -8}[mark.anchor]
     for i, text in enumerate(mark.texts):

@@ -11,9 +11,9 @@ from tenfold.report.charts import (
     Band,
     Boxes,
     Chart,
+    Curve,
     Dots,
     Floats,
-    Line,
     Mark,
     Panel,
     Whiskers,
@@ -51,7 +51,7 @@ def predicted_vs_true_chart(
     x = number_axis(f"true {name}", *shown)
     y = number_axis(f"predicted {name}", *shown)
     ends = [x.low, x.high]
-    marks += [*_cloud(x, y, true, value), Line(ends, ends, "ink", "equal", dashed=True)]
+    marks += [*_cloud(x, y, true, value), Curve(ends, ends, "ink", "equal", dashed=True)]
     r2 = f", R2 {evaluation.r2}" if evaluation.r2 else ""
     return Chart(
         "Predicted against true",
@@ -68,7 +68,7 @@ def residuals_chart(evaluation: RegressionEvaluation, true: Floats, value: Float
     residuals = true - value
     x = number_axis(f"predicted {short(evaluation.target)}", value)
     y = number_axis("true - predicted", residuals)
-    zero = Line([x.low, x.high], [0, 0], "ink", dashed=True)
+    zero = Curve([x.low, x.high], [0, 0], "ink", dashed=True)
     n_bins = min(60, max(8, len(true) // 10))
     counts, edges = np.histogram(residuals, bins=n_bins, range=(y.low, y.high))
     titles = [
@@ -109,7 +109,7 @@ def forecast_chart(
     if low is not None and high is not None:
         marks.append(Band(at, low, high, "against", "prediction interval"))
         shown += [low, high]
-    marks += [Line(at, true, "ink", "true"), Line(at, predicted, "against", "predicted")]
+    marks += [Curve(at, true, "ink", "true"), Curve(at, predicted, "against", "predicted")]
     if len(true) <= MAX_DATED:
         pairs = zip(times, true, predicted, strict=True)
         titles = [f"{t}: true {in_unit(a)}, predicted {in_unit(b)}" for t, a, b in pairs]

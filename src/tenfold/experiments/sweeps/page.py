@@ -14,13 +14,13 @@ from tenfold.experiments.sweeps.sweep_run import SweepRun
 from tenfold.report.charts import (
     Axis,
     Chart,
+    Curve,
     Dots,
-    Line,
     Mark,
     Panel,
+    Texts,
     Tone,
     Whiskers,
-    Words,
     log_axis,
     number_axis,
     share_axis,
@@ -246,7 +246,7 @@ def _against_time(points: Sequence[PointResult], score: str) -> Chart:
     marks: list[Mark] = [
         Whiskers(seconds, means - spread, means + spread, "accent"),
         Dots(seconds, means, titles=titles, radius=4.5),
-        Words(seconds[:n], means[:n], names[:n], "start", 8),
+        Texts(seconds[:n], means[:n], names[:n], "start", 8),
     ]
     panel = Panel(
         log_axis("seconds of training", seconds), _scale(score, means, spread), marks, width=860
@@ -286,7 +286,7 @@ def _lines(
         at, y, spread = [r.point[axis] for r in line], measure(line), np.array(error(line))
         titles = [result.words for result in line]
         yield Whiskers(at, y - spread, y + spread, tone)
-        yield Line(at, y, tone, f"{value} {_word(other)}", dashed=dashed)
+        yield Curve(at, y, tone, f"{value} {_word(other)}", dashed=dashed)
         yield Dots(at, y, tone, titles=titles)
 
 
