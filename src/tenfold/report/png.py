@@ -139,7 +139,7 @@ class Canvas:
         self, x: float, y: float, text: str, tone: str, *,
         size: int = TEXT_PX, anchor: str = "lm", upright: bool = False,
     ) -> None:  # fmt: skip
-        """Put a text on it; `anchor` is Pillow's. An upright one is read from below and ends at y."""
+        """Put a text on it, by an anchor of Pillow's. An upright one goes upwards from y."""
         if not text:
             return
         place = (round(x * SCALE), round(y * SCALE))
