@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DELETE_ON_ERROR:
-.PHONY: help install train test test-fast test-slow chromium lint notebook docs schemas pictures bench bench-accuracy bench-serve serve clean
+.PHONY: help install train test test-fast test-slow chromium lint notebook notebook-open docs schemas pictures bench bench-accuracy bench-serve serve clean
 
 help:
 	@echo "make train      train on MNIST: the whole path, in seconds"
@@ -14,6 +14,7 @@ help:
 	@echo "make docs       the documentation as a site, in docs/_build/html"
 	@echo "make test-slow  also the tests with many seeds"
 	@echo "make notebook   run the notebooks and write them with what they show"
+	@echo "make notebook-open  open the tutorial in JupyterLab"
 	@echo "make bench      measure side by side with the tutorial's program"
 	@echo "make serve      answer over HTTP from the newest run"
 	@echo "make bench-serve  the service side by side with LitServe, FastAPI and Keras"
@@ -49,16 +50,25 @@ lint: .venv/all
 notebook: .venv/all
 	$(BIN)/python -m notebooks.build
 
+# JupyterLab is installed here and not with `make install`: only who opens a notebook needs it.
+notebook-open: .venv/all
+	@$(BIN)/jupyter-lab --version >/dev/null 2>&1 || { \
+	  if command -v uv >/dev/null; then uv pip install --quiet --python $(BIN)/python 'jupyterlab>=4'; \
+	  else $(BIN)/python -m pip install --quiet --disable-pip-version-check 'jupyterlab>=4'; fi; }
+	$(BIN)/jupyter-lab notebooks/tutorial.ipynb
+
 docs: .venv/all
 	$(BIN)/sphinx-build -q -W --keep-going -b html docs docs/_build/html
 	@echo "docs/_build/html/index.html"
 
-# What is stored and made: the promise of docs/format.md, and the pictures of the pages.
+# What is stored and made: the promise of docs/format.md; the pictures, outputs and figures of the pages.
 schemas: .venv/all
 	$(BIN)/python -m docs.reference
 
 pictures: .venv/all
 	$(BIN)/python -m docs.pictures
+	$(BIN)/python -m docs.outputs
+	$(BIN)/python -m docs.measured
 
 bench: .venv/all
 	$(BIN)/python -m bench

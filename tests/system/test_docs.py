@@ -11,13 +11,13 @@ import tenfold
 from tests.support.program import call_python
 
 ROOT = Path(tenfold.__file__).parent.parent.parent
+KINDS = ("tutorials", "howto", "guide", "design")
 PAGES = [
     ROOT / "README.md",
     ROOT / "CHANGELOG.md",
     ROOT / "CONTRIBUTING.md",
     *ROOT.glob("docs/*.md"),
-    *ROOT.glob("docs/guide/*.md"),
-    *ROOT.glob("docs/design/*.md"),
+    *(page for kind in KINDS for page in ROOT.glob(f"docs/{kind}/*.md")),
 ]
 
 

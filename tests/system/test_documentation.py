@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import typer
-from docs import error_codes, reference
+from docs import error_codes, outputs, reference
 from PIL import Image
 
 import tenfold
@@ -30,7 +30,9 @@ ROOT = Path(tenfold.__file__).parent.parent.parent
 README = ROOT / "README.md"
 DOCS = ROOT / "docs"
 TOUR = DOCS / "guide" / "tour.md"
-PAGES = [*DOCS.glob("*.md"), *DOCS.glob("guide/*.md"), *DOCS.glob("design/*.md")]
+TUTORIALS = sorted(DOCS.glob("tutorials/*.md"))
+KINDS = ("tutorials", "howto", "guide", "design")
+PAGES = [*DOCS.glob("*.md"), *(page for kind in KINDS for page in DOCS.glob(f"{kind}/*.md"))]
 GUIDES = [page for page in PAGES if page != DOCS / "changes.md"]
 COMMANDS = list(reference.commands())
 
@@ -40,8 +42,9 @@ def blocks(page: Path, language: str) -> list[str]:
 
 
 def shown_commands(page: Path) -> list[list[str]]:
-    """The lines of a page's shell blocks that call `tenfold`, as words, comments left out."""
+    """The commands of a page that call `tenfold`, as words, comments left out."""
     lines = [line for block in blocks(page, "sh") for line in block.splitlines()]
+    lines += [command for command, _ in outputs.commands_on(page)]
     words = [shlex.split(line, comments=True) for line in lines]
     return [one[1:] for one in words if one[:1] == ["tenfold"]]
 
@@ -156,6 +159,22 @@ def test_every_command_shown_is_one(page: Path) -> None:
             assert words[0] in {name for option in command.params for name in option.opts}
             continue
         command.make_context(command.name, list(words))  # refuses what it does not know
+
+
+@pytest.mark.parametrize("page", TUTORIALS, ids=lambda page: page.stem)
+def test_every_command_of_a_tutorial_is_shown_with_its_output(page: Path) -> None:
+    shown = list(outputs.commands_on(page))
+    assert shown
+    for command, output in shown:
+        assert output or ">" in command or command.startswith("python -c"), command
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", TUTORIALS, ids=lambda page: page.stem)
+def test_the_outputs_of_the_tutorials_are_those_of_today(page: Path) -> None:
+    """If this fails: `make pictures`. Numbers may differ, for another machine has other bits."""
+    text = page.read_text("utf-8")
+    assert outputs.bare(outputs.with_outputs(text)) == outputs.bare(text)
 
 
 @pytest.mark.parametrize("name", ["format.md", "guide/handwriting.md"])
