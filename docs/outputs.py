@@ -8,6 +8,7 @@ ones made. A service is started beside the others and ends with the page.
 import io
 import os
 import re
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -102,8 +103,7 @@ class Shell:
         log = self._folder / "serve.log"
         with log.open("w") as file:
             service = subprocess.Popen(
-                command,
-                shell=True,
+                shlex.split(command),  # no shell in between, so that ending it ends the service
                 cwd=self._folder,
                 env=self._environment,
                 stdout=file,
