@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DELETE_ON_ERROR:
-.PHONY: help install train test test-fast test-slow chromium lint notebook notebook-open docs schemas pictures bench bench-accuracy bench-serve serve clean
+.PHONY: help install train test test-fast test-slow test-all test-lowest chromium lint notebook notebook-open docs schemas pictures bench bench-accuracy bench-serve dist serve clean
 
 help:
 	@echo "make train      train on MNIST: the whole path, in seconds"
@@ -13,6 +13,9 @@ help:
 	@echo "make lint       check style and types"
 	@echo "make docs       the documentation as a site, in docs/_build/html"
 	@echo "make test-slow  also the tests with many seeds"
+	@echo "make test-all   the tests on every Python that Tenfold supports and that is here"
+	@echo "make test-lowest  test-fast with the oldest packages that are allowed"
+	@echo "make dist       the wheels, sdists and SBOMs of tenfold and tenfold-slim, in dist/"
 	@echo "make notebook   run the notebooks and write them with what they show"
 	@echo "make notebook-open  open the tutorial in JupyterLab"
 	@echo "make bench      measure side by side with the tutorial's program"
@@ -33,6 +36,12 @@ test-fast: .venv/all
 
 test-slow: .venv/all chromium
 	$(BIN)/pytest -m "slow or not slow" --thorough
+
+test-all: .venv/all chromium
+	$(BIN)/python -m release.test_all
+
+test-lowest: .venv/all
+	$(BIN)/python -m release.test_lowest
 
 # The pages are tested in a real browser. As root on Debian it is installed; elsewhere those tests say they were not run.
 chromium:
@@ -79,6 +88,9 @@ bench-accuracy: .venv/all
 bench-serve: .venv/all
 	$(BIN)/python -m bench.serve
 
+dist: .venv/all
+	$(BIN)/python -m release
+
 # The newest run; another one: make serve RUN=runs/mnist-network-1
 RUN = $(shell ls -dt runs/*/model.onnx 2>/dev/null | head -1 | xargs -r dirname)
 serve: .venv/serve
@@ -86,7 +98,7 @@ serve: .venv/serve
 	$(BIN)/tenfold serve $(RUN)
 
 clean:
-	rm -rf .venv .bench
+	rm -rf .venv .venvs .bench
 
 # uv where it is present, else venv and pip. Debian keeps venv in a package of its own.
 .venv/bin/python:

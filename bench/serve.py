@@ -79,7 +79,7 @@ def _measured(
     }
     kept: dict[str, Any] = found["contenders"]
     if "tenfold" in only:
-        command = [sys.executable, "-m", "tenfold.cli", "serve", str(run.path), "--port"]
+        command = [sys.executable, "-m", "tenfold", "serve", str(run.path), "--port"]
         for kind in ("json", "raw", "png"):
             with _server([*command, "PORT"], questions["json"]) as server:
                 name = f"tenfold {kind}"

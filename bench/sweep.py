@@ -26,7 +26,7 @@ from tenfold.core.settings import resolve
 from tenfold.experiments.run_data import split_of
 
 HIDDEN, LAYERS, SEEDS, EPOCHS = (32, 64, 128, 256), (1, 2, 3), 2, 10
-TENFOLD = [sys.executable, "-m", "tenfold.cli"]
+TENFOLD = [sys.executable, "-m", "tenfold"]
 
 
 def main() -> None:

@@ -188,7 +188,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as text:
         folder = Path(text)
         done = subprocess.run(
-            [sys.executable, "-m", "tenfold.cli", "train", "mnist"],
+            [sys.executable, "-m", "tenfold", "train", "mnist"],
             cwd=folder, capture_output=True, text=True, check=True, env=os.environ,
         )  # fmt: skip
         run = folder / "runs" / "mnist-network-1"

@@ -8,14 +8,19 @@
 """
 
 import os
+import warnings
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
+from tenfold.core import installation as _installation
 from tenfold.core.version import __version__ as __version__
 
 # ONNX Runtime reports its use over the network, and keeps an identifier of the machine below the
 # home folder, from its import on (its Privacy.md). Nothing but `data fetch` is to use the network.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
+if len(_installation.distributions()) > 1:
+    warnings.warn(_installation.BOTH_INSTALLED, stacklevel=2)
 
 if TYPE_CHECKING:
     from tenfold.build.sklearn import NetworkClassifier as NetworkClassifier
@@ -81,7 +86,8 @@ __all__ = sorted(PUBLIC)
 def __getattr__(name: str) -> Any:
     if name not in PUBLIC:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = resolve_name(PUBLIC[name])
+    with _installation.missing_packages():
+        value = globals()[name] = resolve_name(PUBLIC[name])
     return value
 
 

@@ -140,7 +140,7 @@ def test_the_doctor_says_that_all_is_well(monkeypatch: pytest.MonkeyPatch) -> No
 
 @on_faulty_jaxlib
 def test_a_users_own_choice_of_the_faulty_fusion_ends_in_one_line(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "tenfold.cli", "train", "--epochs", "1"]
+    command = [sys.executable, "-m", "tenfold", "train", "--epochs", "1"]
     done = subprocess.run(
         command, capture_output=True, text=True, cwd=tmp_path, env=os.environ | {"XLA_FLAGS": OWN}
     )
@@ -154,7 +154,7 @@ def test_a_users_own_choice_of_the_faulty_fusion_ends_in_one_line(tmp_path: Path
 @pytest.mark.slow
 @on_faulty_jaxlib
 def test_no_sweep_begins_whose_workers_would_compute_wrongly(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "tenfold.cli", "sweep", "--hidden", "8", "--layers", "1"]
+    command = [sys.executable, "-m", "tenfold", "sweep", "--hidden", "8", "--layers", "1"]
     done = subprocess.run(
         command, capture_output=True, text=True, cwd=tmp_path, env=os.environ | {"XLA_FLAGS": OWN}
     )

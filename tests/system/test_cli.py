@@ -20,7 +20,7 @@ from tenfold import Dataset, Run
 from tenfold.inputs.idx import write_idx
 from tests.support.program import Done, call, call_python, start
 
-PROGRAM = [sys.executable, "-m", "tenfold.cli"]
+PROGRAM = [sys.executable, "-m", "tenfold"]
 
 
 @pytest.fixture(scope="module")

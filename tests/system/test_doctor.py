@@ -56,7 +56,7 @@ def test_what_is_missing_or_too_old_is_marked(monkeypatch: pytest.MonkeyPatch) -
         f'numpy>=99.1, {metadata.version("numpy")} here: pip install "numpy>=99.1"',
     }
     extra = next(line for line in seen if line.name == "[serve]")
-    assert extra.text == 'another-one>=1.5 not here: pip install "tenfold[serve]"'
+    assert extra.text == "another-one>=1.5 not here: pip install 'tenfold[serve]'"
     assert any(line.text == f"rich {metadata.version('rich')}" for line in seen)
 
 

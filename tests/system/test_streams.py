@@ -70,7 +70,7 @@ def test_a_full_standard_output_is_one_line(small_run: tenfold.Run) -> None:
 
 
 def test_an_interpreter_ends_well_with_a_full_standard_output(small_run: tenfold.Run) -> None:
-    command = [sys.executable, "-m", "tenfold.cli", "verify", str(small_run.path)]
+    command = [sys.executable, "-m", "tenfold", "verify", str(small_run.path)]
     with open("/dev/full", "w") as full:
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)

@@ -252,7 +252,7 @@ def test_labels_that_look_like_formulas_leave_harmless(program: Program) -> None
 def test_the_program_itself_under_a_plain_locale(iris: pd.DataFrame) -> None:
     iris["größe ☃"] = ["ä", "ö", "中"] * 50
     iris.to_csv("iris.csv", index=False)
-    command = [sys.executable, "-W", "error", "-m", "tenfold.cli"]
+    command = [sys.executable, "-W", "error", "-m", "tenfold"]
     environment = {"LANG": "C", "LC_ALL": "C", "PATH": "", "PYTHONPATH": ":".join(sys.path)}
     done = subprocess.run(
         [*command, "train", "iris.csv", "--target", "target", "--learner", "bayes"],

@@ -5,14 +5,13 @@ scikit-learn estimators. Test rows never come here.
 """
 
 from dataclasses import dataclass, replace
-from importlib import metadata
 
 import numpy as np
 
 from tenfold.build import held_out
 from tenfold.build import onnx as graph
 from tenfold.build.problem import Prepared, Problem
-from tenfold.core.contract import Contract, Reader
+from tenfold.core.contract import WRITTEN_BY, Contract, Reader
 from tenfold.core.progress import Listener
 from tenfold.core.records import Epoch
 from tenfold.core.settings import Settings
@@ -115,7 +114,7 @@ def export(
         novelty_threshold=None if novelty is None else 1.0,
         learner=fitted.learner,
         temperature=constants.temperature,
-        tenfold=metadata.version("tenfold"),
+        tenfold=WRITTEN_BY,
     )
     content = graph.to_graph(
         fitted, contract, constants=constants, front=prepared.encoding.front, novelty=novelty

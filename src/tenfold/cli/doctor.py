@@ -11,6 +11,14 @@ from typing import NamedTuple
 import numpy as np
 
 from tenfold.core.errors import BackendError
+from tenfold.core.installation import (
+    BOTH_INSTALLED,
+    FULL,
+    adding,
+    distribution,
+    distributions,
+    is_importable,
+)
 from tenfold.core.processes import usable_cores
 from tenfold.core.version import __version__
 from tenfold.data import catalog
@@ -68,10 +76,10 @@ class Line(NamedTuple):
     is_wrong: bool = False
 
 
-def requirements(package: str = "tenfold") -> list[Requirement]:
-    """What an installed package requires, extras included, as its metadata say."""
+def requirements() -> list[Requirement]:
+    """What the installed distribution requires, extras included, as its metadata say."""
     required = []
-    for line in metadata.requires(package) or ():
+    for line in metadata.requires(distribution()) or ():
         name = re.match(r"[\w.-]+", line)
         least = re.search(r">=\s*([\d.]+)", line.partition(";")[0])
         extra = re.search(r"extra == ['\"]([\w.-]+)", line)
@@ -91,15 +99,41 @@ def examine() -> list[Line]:
     """Look at this computer and this installation; takes some two seconds and loads JAX."""
     needed = requirements()
     return [
-        Line("tenfold", __version__),
+        *installation_lines(),
         Line("Python", f"{platform.python_version()} on {platform.system()} {platform.machine()}"),
         Line("cores", f"{usable_cores()} to be used, of {os.cpu_count()}"),
         Line("sgemm", f"{sgemm_rate() / 1e9:,.0f} GFLOP/s: NumPy, float32, {SIDE} x {SIDE}"),
-        *_jax_lines(),
+        *(_jax_lines() if is_importable("jax") else _training_lines()),
         _cache_line(),
         *_library_lines([library for library in needed if library.extra is None]),
         *_extra_lines([library for library in needed if library.extra is not None]),
     ]
+
+
+def installation_lines() -> list[Line]:
+    """Which distribution this is, and whether its files are as they were installed."""
+    if len(distributions()) > 1:
+        return [Line("tenfold", __version__), Line("tenfold", BOTH_INSTALLED, True)]
+    return [Line(distribution(), __version__), *_lost_files()]
+
+
+def _lost_files() -> list[Line]:
+    """Files that were installed and are gone."""
+    lost = [
+        str(file)
+        for name in distributions()
+        for file in metadata.files(name) or ()
+        if not os.path.exists(file.locate())
+    ]
+    if not lost:
+        return []
+    again = f"pip install --force-reinstall --no-deps {distribution()}"
+    return [Line("files", f"{len(lost)} are gone, {lost[0]} first: {again}", True)]
+
+
+def _training_lines() -> list[Line]:
+    """What is said of training where JAX is not installed: `tenfold` needs it, slim does not."""
+    return [Line("training", f"not here; it takes JAX: {adding('train')}", distribution() == FULL)]
 
 
 def sgemm_rate() -> float:
@@ -163,5 +197,5 @@ def _extra_lines(needed: Sequence[Requirement]) -> list[Line]:
             lines.append(Line(name, f"here: {', '.join(library.name for library in its)}"))
         else:
             would = ", ".join(library.state for library in absent)
-            lines.append(Line(name, f'{would}: pip install "tenfold[{extra}]"'))
+            lines.append(Line(name, f"{would}: {adding(extra)}"))
     return lines

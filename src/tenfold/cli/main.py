@@ -24,6 +24,7 @@ from tenfold.cli.sweep import compare_command, sweep_command
 from tenfold.cli.terminal import program_name, safe_streams
 from tenfold.core.errors import BackendError, SettingsError, TenfoldError, did_you_mean
 from tenfold.core.files import check_new, os_errors
+from tenfold.core.installation import adding
 from tenfold.core.settings import Reading
 from tenfold.core.version import __version__
 from tenfold.experiments.artifacts import rewrite_report
@@ -289,8 +290,8 @@ def serve_command(
         raise SettingsError(
             "E103",
             "The service is not installed",
-            expected="uvicorn and uvloop",
-            fix="pip install 'tenfold[serve]'",
+            expected="uvicorn and httptools",
+            fix=adding("serve"),
             missing=error.name,
         ) from error
     limits = read_limits(limit or [])

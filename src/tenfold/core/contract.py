@@ -12,12 +12,16 @@ from pydantic import (
 )
 
 from tenfold.core.task import Classification, Regression, Task, TaskKind
+from tenfold.core.version import __version__
 
 METADATA_KEY = "tenfold"
+"""Name of the metadata entry of `model.onnx` that holds the contract as JSON."""
+
+WRITTEN_BY = __version__
+"""The version that stands in contracts which are written here."""
 
 MAX_ASKED = 5
 """Labels that a question names, at most."""
-"""Name of the metadata entry of `model.onnx` that holds the contract as JSON."""
 
 
 class Frozen(BaseModel):

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from tenfold.core.errors import DataError, FileError, TenfoldError
+from tenfold.core.installation import missing_packages
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -145,10 +146,12 @@ def os_errors(verb: str = "read or write", path: Path | str | None = None) -> It
     """Turn what the operating system refuses in this block into one `FileError`: "Cannot <verb>".
 
     Without a path the error names the file that the system named. Also a decorator: functions that
-    people call have it, for what no block inside them expects.
+    people call have it, for what no block inside them expects; a package that this installation
+    lacks is named there too.
     """
     try:
-        yield
+        with missing_packages():
+            yield
     except TenfoldError:
         raise
     except OSError as error:

@@ -1,7 +1,6 @@
 """The data of a run: read, or read again as they were, split, and written into its record."""
 
 import platform
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +9,7 @@ import numpy as np
 from tenfold.build.problem import Problem
 from tenfold.core.contract import Contract
 from tenfold.core.errors import DataError, TargetError
+from tenfold.core.installation import require, version_of
 from tenfold.core.settings import Reading, Settings
 from tenfold.data.dataset import Dataset
 from tenfold.data.from_table import decide_by
@@ -27,7 +27,12 @@ PACKAGES = ("tenfold", "jax", "keras", "numpy", "onnx", "onnxruntime", "pandas",
 def as_dataset(
     data: "str | Path | Dataset | pd.DataFrame", target: str | int | None, reading: Reading | None
 ) -> Dataset:
-    """Data as `tenfold.load` reads them; a dataset comes back as it is."""
+    """The data of a training as `tenfold.load` reads them; a dataset comes back as it is.
+
+    Raises:
+      BackendError: What trains is not installed.
+    """
+    require("train")
     return data if isinstance(data, Dataset) else load(data, target=target, reading=reading)
 
 
@@ -98,5 +103,5 @@ def record_of(problem: Problem, asked: dict[str, Any]) -> Record:
 
 def versions() -> dict[str, str]:
     """The versions of Python and of the packages on which a result depends."""
-    packages = {name: metadata.version(name) for name in PACKAGES}
+    packages = {name: version_of(name) for name in PACKAGES}
     return {"python": platform.python_version()} | packages

@@ -13,6 +13,7 @@ from types import ModuleType
 from typing import Any
 
 from tenfold.core.errors import BackendError, TenfoldError
+from tenfold.core.installation import adding
 from tenfold.core.processes import usable_cores
 from tenfold.experiments.sweeps.environment import ENVIRONMENT
 
@@ -33,7 +34,7 @@ def connect(address: str, n_cores: int | None = None) -> ModuleType:
         import ray
     except ImportError as error:
         raise BackendError(
-            "E908", "A cluster needs Ray", fix="pip install 'tenfold[cluster]'", cluster=address
+            "E908", "A cluster needs Ray", fix=adding("cluster"), cluster=address
         ) from error
     started: dict[str, Any] = {
         "num_cpus": n_cores or usable_cores(),

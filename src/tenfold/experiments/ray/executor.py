@@ -1,6 +1,5 @@
 """Trials as tasks of a Ray cluster: an executor of `sweep` and `compare`."""
 
-import importlib.metadata
 import tempfile
 import time
 from collections import deque
@@ -11,6 +10,7 @@ from typing import Any, Self
 
 from tenfold.core import files
 from tenfold.core.errors import BackendError, FileError
+from tenfold.core.installation import version_of
 from tenfold.core.progress import Listener
 from tenfold.experiments.ray.connection import (
     LOCAL,
@@ -156,7 +156,7 @@ def _make_there(plain: dict[str, Any], key: str, shipped: Shipped) -> Files:
 
 def check_versions(versions: Mapping[str, str]) -> None:
     """Refuse to compute with other libraries than the driver has: bits would differ."""
-    here = {name: importlib.metadata.version(name) for name in versions if name != "python"}
+    here = {name: version_of(name) for name in versions if name != "python"}
     if other := [f"{name} {own}" for name, own in here.items() if own != versions[name]]:
         wanted = ", ".join(f"{name} {versions[name]}" for name in here)
         raise BackendError(

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from tenfold.core.errors import RunError, SettingsError
+from tenfold.core.installation import adding
 from tenfold.core.records import TrialResult
 from tenfold.experiments.sweeps.plan import Limits, Plan, Point, Trial
 from tenfold.experiments.sweeps.sweep_run import SweepRun
@@ -69,7 +70,7 @@ def _open_study(run: SweepRun) -> Any:
             "E810",
             "Optuna is not installed",
             expected="it for a search",
-            fix="pip install 'tenfold[search]'",
+            fix=adding("search"),
             search=True,
         ) from error
     optuna.logging.set_verbosity(optuna.logging.WARNING)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from tenfold.core import files
 from tenfold.core.csv_cells import escape_formula, unescape_formula
 from tenfold.core.errors import DataError, FormatError, TenfoldError
+from tenfold.core.installation import adding
 from tenfold.inputs.tables.cells import Cells, from_frame
 from tenfold.inputs.tables.csv_text import TextOptions, decode_text, read_csv_text
 from tenfold.inputs.tables.unpack import GZIP, ZIP, check_cells, gunzip, open_zip, unzip_one
@@ -213,7 +214,7 @@ def _reading(what: str, package: str, where: object) -> Iterator[None]:
         yield
     except ImportError as error:
         raise DataError(
-            "E220", f"{what} needs {package}", where=where, fix="pip install 'tenfold[tables]'"
+            "E220", f"{what} needs {package}", where=where, fix=adding("tables")
         ) from error
     except TenfoldError:
         raise

@@ -1,4 +1,4 @@
-"""`python -m tenfold.cli`: the program."""
+"""`python -m tenfold`: the program."""
 
 from tenfold.cli.entry import main
 

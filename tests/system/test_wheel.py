@@ -1,0 +1,161 @@
+"""The two distributions: what they hold, and how they live beside each other."""
+
+import os
+import subprocess
+import sys
+import tomllib
+import zipfile
+from email import message_from_bytes
+from email.message import Message
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from release.__main__ import TAG, slim_tree
+from release.environment import ROOT
+from release.test_all import find, supported
+
+import tenfold
+from tenfold.core.installation import EXTRAS
+
+
+class Wheel(NamedTuple):
+    """A wheel that was built, the names of its files, and its metadata."""
+
+    path: Path
+    files: list[str]
+    metadata: Message
+
+
+def build(tree: Path, folder: Path) -> Wheel:
+    from hatchling.builders.wheel import WheelBuilder
+
+    path = Path(next(WheelBuilder(str(tree)).build(directory=str(folder), versions=["standard"])))
+    with zipfile.ZipFile(path) as archive:
+        names = archive.namelist()
+        about = next(name for name in names if name.endswith(".dist-info/METADATA"))
+        return Wheel(path, names, message_from_bytes(archive.read(about)))
+
+
+@pytest.fixture(scope="session")
+def full(tmp_path_factory: pytest.TempPathFactory) -> Wheel:
+    return build(ROOT, tmp_path_factory.mktemp("full"))
+
+
+@pytest.fixture(scope="session")
+def slim(tmp_path_factory: pytest.TempPathFactory) -> Wheel:
+    folder = tmp_path_factory.mktemp("slim")
+    return build(slim_tree(folder), folder)
+
+
+def install(wheel: Wheel, site: Path) -> None:
+    """Put the files of a wheel where an installer puts them, over what is there."""
+    with zipfile.ZipFile(wheel.path) as archive:
+        archive.extractall(site)
+
+
+def uninstall(wheel: Wheel, site: Path) -> None:
+    """Remove the files that a wheel lists, whoever else lists them, as pip does."""
+    for name in wheel.files:
+        (site / name).unlink(missing_ok=True)
+    for folder, _, _ in os.walk(site, topdown=False):
+        if not os.listdir(folder):
+            os.rmdir(folder)
+
+
+def python(site: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    """Run Python with this folder before everything that is installed."""
+    environment = os.environ | {"PYTHONPATH": str(site), "PYTHONDONTWRITEBYTECODE": "1"}
+    own = [sys.executable, *command]
+    return subprocess.run(own, capture_output=True, text=True, env=environment)
+
+
+def projects() -> tuple[dict[str, Any], dict[str, Any]]:
+    files = ROOT / "pyproject.toml", ROOT / "release" / "slim.toml"
+    full, slim = (tomllib.loads(file.read_text("utf-8"))["project"] for file in files)
+    return full, slim
+
+
+def test_the_two_say_the_same_of_what_they_share() -> None:
+    full, slim = projects()
+    extras = slim["optional-dependencies"]
+    assert {*slim["dependencies"], *extras["train"]} == {*full["dependencies"]}
+    assert not {*slim["dependencies"]} & {*extras["train"]}
+    for name, needed in full["optional-dependencies"].items():
+        if name != "dev":
+            left_out = {one for one in needed if one.startswith("uvloop")}
+            assert {*extras[name]} == {*needed} - left_out, name
+    for name in ("requires-python", "license", "classifiers", "readme"):
+        assert slim[name] == full[name], name
+    assert {*EXTRAS.values()} <= {*extras}
+
+
+def test_the_wheels_run_on_every_system_and_hold_the_same_files(full: Wheel, slim: Wheel) -> None:
+    for wheel, name in ((full, "tenfold"), (slim, "tenfold-slim")):
+        assert wheel.path.name == f"{name.replace('-', '_')}-{tenfold.__version__}{TAG}"
+        assert wheel.metadata["Name"] == name
+        assert wheel.metadata["Version"] == tenfold.__version__
+    mine, its = (
+        {name for name in wheel.files if ".dist-info/" not in name} for wheel in (full, slim)
+    )
+    assert mine - its == {"tenfold.py"} and its - mine == {"tenfold_slim.py"}
+    source = ROOT / "src"
+    own = {
+        path.relative_to(source).as_posix()
+        for path in (source / "tenfold").rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    assert mine & its == own
+
+
+@pytest.mark.parametrize("first", ["full", "slim"])
+@pytest.mark.parametrize("removed", ["full", "slim"])
+def test_both_installed_is_said_and_so_is_what_is_left_of_one(
+    first: str, removed: str, full: Wheel, slim: Wheel, tmp_path: Path
+) -> None:
+    wheels = {"full": full, "slim": slim}
+    order = [wheels.pop(first), *wheels.values()]
+    alone = "import tenfold; from tenfold.core import installation; "
+    install(order[0], tmp_path)
+    one = python(tmp_path, "-c", f"{alone}print(installation.distribution())")
+    assert (one.stdout.strip(), one.stderr) == (order[0].metadata["Name"], "")
+    install(order[1], tmp_path)
+    both = python(tmp_path, "-c", alone)
+    assert both.returncode == 0
+    assert "tenfold and tenfold-slim are both installed" in both.stderr
+    assert "pip uninstall tenfold tenfold-slim" in both.stderr
+
+    uninstall(full if removed == "full" else slim, tmp_path)
+    if removed == "slim":
+        left = python(tmp_path, "-c", "import tenfold")
+        command = "pip install --force-reinstall --no-deps tenfold"
+    else:
+        left = python(tmp_path, "-S", "-c", "import tenfold_slim; tenfold_slim.main()")
+        command = "pip install --force-reinstall --no-deps tenfold-slim"
+    assert left.returncode == 1
+    assert left.stderr.splitlines()[-1].endswith(command)
+
+
+LOOK = "from tenfold.cli.doctor import installation_lines as look; print(*look(), sep='\\n')"
+
+
+def test_doctor_says_that_both_are_installed(full: Wheel, slim: Wheel, tmp_path: Path) -> None:
+    for wheel in (full, slim):
+        install(wheel, tmp_path)
+    said = python(tmp_path, "-W", "ignore", "-c", LOOK).stdout
+    assert "are both installed" in said and "is_wrong=True" in said
+
+
+def test_doctor_counts_files_that_are_gone(slim: Wheel, tmp_path: Path) -> None:
+    install(slim, tmp_path)
+    (tmp_path / "tenfold" / "report" / "report.css").unlink()
+    said = python(tmp_path, "-c", LOOK).stdout
+    assert "1 are gone, tenfold/report/report.css first" in said
+    assert "pip install --force-reinstall --no-deps tenfold-slim" in said
+
+
+def test_interpreters_are_found_by_version_and_a_missing_one_is_none() -> None:
+    own = "{}.{}".format(*sys.version_info)
+    assert own in supported()
+    assert find(own) is not None
+    assert find("3.99") is None
