@@ -1,7 +1,6 @@
 """`make test-all`: the whole suite on each Python that Tenfold supports, where it is here."""
 
 import os
-import re
 import subprocess
 import sys
 import tomllib
