@@ -12,7 +12,8 @@ import pytest
 
 import tenfold
 from tenfold.core.errors import FileError
-from tenfold.core.processes import Child, Inbox, python_path, raise_error, usable_cores
+from tenfold.core.processes import Child, Inbox, python_path, raise_error
+from tenfold.core.systems import usable_cores
 
 
 def test_a_confined_process_counts_its_own_cores(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from tenfold.cli import options
 from tenfold.cli.progress import PartsListener
-from tenfold.core.files import check_new, free_name
+from tenfold.core.files import check_new, free_name, stem_of
 from tenfold.core.settings import Reading
 from tenfold.data import catalog
 from tenfold.data.audit import audit_data
@@ -76,7 +76,7 @@ def show_command(
             cells = f"{profile.n_distinct:>8,}  {profile.n_missing:>8,}  {profile.example}"
             print(f"{profile.name:<{width}}  {profile.kind:<10}  {cells}")
         return
-    out = _free_png(out, Path(data.name).resolve().stem)
+    out = _free_png(out, stem_of(data.name))
     draw_examples(data, out)
     print(f"picture  {out}")
 

@@ -3,6 +3,7 @@
 import os
 import platform
 import re
+import sys
 import time
 from collections.abc import Sequence
 from importlib import metadata
@@ -19,7 +20,7 @@ from tenfold.core.installation import (
     distributions,
     is_importable,
 )
-from tenfold.core.processes import usable_cores
+from tenfold.core.systems import usable_cores
 from tenfold.core.version import __version__
 from tenfold.data import catalog
 from tenfold.learners.jax_runtime import check_compiler, devices
@@ -80,6 +81,9 @@ def requirements() -> list[Requirement]:
     """What the installed distribution requires, extras included, as its metadata say."""
     required = []
     for line in metadata.requires(distribution()) or ():
+        elsewhere = re.search(r"sys_platform != ['\"](\w+)", line)
+        if elsewhere and elsewhere[1] == sys.platform:
+            continue
         name = re.match(r"[\w.-]+", line)
         least = re.search(r">=\s*([\d.]+)", line.partition(";")[0])
         extra = re.search(r"extra == ['\"]([\w.-]+)", line)

@@ -4,6 +4,7 @@ import atexit
 import gc
 import io
 import json
+import os
 import signal
 import sys
 import webbrowser
@@ -92,9 +93,12 @@ def main() -> None:
     # took 1 s of a `train` of 8, and once more at the end 0.4 s.
     gc.set_threshold(100_000, 20, 100)
     atexit.register(gc.freeze)
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        # Names of files may be no text; standard error writes them like this by itself.
-        sys.stdout.reconfigure(errors="backslashreplace")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # UTF-8 into files and pipes, also on Windows. Names of files may be no text.
+            is_chosen = stream.isatty() or "PYTHONIOENCODING" in os.environ
+            encoding = stream.encoding if is_chosen else "utf-8"
+            stream.reconfigure(encoding=encoding, errors="backslashreplace")
     with safe_streams():
         try:
             with os_errors():

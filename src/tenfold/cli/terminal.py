@@ -12,6 +12,7 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
 from tenfold.core.files import os_errors
+from tenfold.core.systems import is_program
 from tenfold.core.text import escape_controls
 
 
@@ -89,6 +90,5 @@ def output_for_programs() -> TextIO:
 
 def program_name() -> str:
     """What the reader can type: the name when it is on the path, else as it was called."""
-    called = Path(sys.argv[0])
-    installed = shutil.which("tenfold")
-    return "tenfold" if installed and Path(installed).samefile(called) else str(called)
+    called, installed = Path(sys.argv[0]), shutil.which("tenfold")
+    return "tenfold" if installed and is_program(called, Path(installed)) else str(called)

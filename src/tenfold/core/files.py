@@ -1,7 +1,7 @@
 """Durable files: what stands under its final name is whole, and stays after a crash.
 
-Temporary file beside the target, flush, fsync, rename, fsync of the folder. A reader sees the
-old file or the new one, never a part.
+Temporary file beside the target, flush, fsync, rename, fsync of the folder where the system has
+it. A reader sees the old file or the new one, never a part.
 """
 
 import errno
@@ -11,10 +11,11 @@ import json
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from tenfold.core import systems
 from tenfold.core.errors import DataError, FileError, TenfoldError
 from tenfold.core.installation import missing_packages
 
@@ -36,11 +37,11 @@ def durable(path: Path) -> Iterator[BinaryIO]:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
-            os.replace(temporary, path)
+            systems.replace(temporary, path)
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
-        sync_folder(path.parent)
+        systems.sync_folder(path.parent)
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -74,6 +75,11 @@ def free_name(folder: Path, stem: str, suffix: str) -> Path:
     return path
 
 
+def stem_of(name: str) -> str:
+    """What files and folders about a dataset of this name begin with, on every system."""
+    return systems.file_name(Path(name).resolve().stem)
+
+
 def within(path: Path) -> list[Path]:
     """The path itself, or of a folder all files in it, by name; hidden ones are left out.
 
@@ -101,38 +107,20 @@ def check_new(path: Path) -> None:
         raise DataError("E102", "Not a new file", where=path, expected="a name that is free")
 
 
-def sync_folder(folder: Path) -> None:
-    """Make the names in `folder` durable: a rename is lost with the power until this is done."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 @contextmanager
 def locked(folder: Path, *, wait: bool = True) -> Iterator[None]:
     """Hold `folder` for this process; others that lock it wait, or give up. Dies with the process.
 
-    `flock` on the folder itself: there is no lock file that a crash could leave behind.
-
     Raises:
       FileError: Another process holds it and `wait` is false, or it cannot be locked.
     """
-    import fcntl  # POSIX only: everything but sharing a folder works without it
-
-    with os_errors("lock", folder):
-        descriptor = os.open(folder, os.O_RDONLY)
-    try:
+    with ExitStack() as stack:
         with os_errors("lock", folder):
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-            except BlockingIOError:
-                expected = "a folder that no other process works on"
-                raise FileError("E903", "In use", where=folder, expected=expected) from None
+            is_ours = stack.enter_context(systems.locked(folder, wait=wait))
+        if not is_ours:
+            expected = "a folder that no other process works on"
+            raise FileError("E903", "In use", where=folder, expected=expected)
         yield
-    finally:
-        os.close(descriptor)
 
 
 def sha256(path: Path) -> str:

@@ -6,28 +6,22 @@
 import json
 import os
 import queue
-import signal
 import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from tenfold.core import systems
 from tenfold.core.errors import TenfoldError, restored
 
 Message = dict[str, Any]
 
 Inbox = queue.SimpleQueue[tuple["Child", Message | None]]
 """What children say, each with who said it; None is the last of a child: it has ended."""
-
-
-def usable_cores() -> int:
-    """How many cores this process may use: fewer than the computer has where it is confined."""
-    mine = getattr(os, "sched_getaffinity", None)  # Linux alone has it
-    return len(mine(0)) if mine else os.cpu_count() or 1
 
 
 def python_path() -> str:
@@ -45,20 +39,25 @@ class Child:
         arguments: Sequence[object],
         environment: Mapping[str, str],
         inbox: Inbox,
+        *,
+        files: Sequence[int] = (),
+        keeps_errors: bool = True,
     ) -> None:
         """Start `python -m MODULE ARGUMENTS`, a program that makes a `Parent` first.
 
-        It has the environment of this process and more; its messages are put into the inbox.
+        It has the environment of this process and more; its messages are put into the inbox. Its
+        standard error is kept for `end`, or is that of this process. It inherits `files`.
         """
         self._how = ""
-        self._log = tempfile.TemporaryFile()  # noqa: SIM115  # closed in `end`
+        self._log = tempfile.TemporaryFile() if keeps_errors else None  # noqa: SIM115  # see `end`
         self.process = subprocess.Popen(
             [sys.executable, "-m", module, *map(str, arguments)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
             env={**os.environ, "PYTHONPATH": python_path(), **environment},
-            start_new_session=True,  # Ctrl-C is handled by this process alone
+            pass_fds=files,
+            **systems.apart(),  # Ctrl-C is handled by this process alone
         )
         threading.Thread(target=self._listen, args=(inbox,), daemon=True).start()
 
@@ -77,6 +76,12 @@ class Child:
             self.process.stdin.write(json.dumps(message).encode() + b"\n")
             self.process.stdin.flush()
 
+    def leave(self) -> None:
+        """Ask the process to end: there will be no more messages."""
+        assert self.process.stdin is not None
+        with suppress(OSError):
+            self.process.stdin.close()
+
     def end(self) -> str:
         """End the process if it lives, and say how it ended; may be called again.
 
@@ -85,17 +90,17 @@ class Child:
         if self._how:
             return self._how
         self.process.kill()
-        code = self.process.wait()
-        for pipe in (self.process.stdin, self.process.stdout):
-            with suppress(OSError):
-                assert pipe is not None
-                pipe.close()
-        self._log.seek(0)
-        lines = self._log.read().decode(errors="replace").strip().splitlines()
-        self._log.close()
-        how = signal.Signals(-code).name if code < 0 else f"exit {code}"
-        # A process that was killed did not write why.
-        self._how = f"{how}: {lines[-1]}" if lines and code != -signal.SIGKILL else how
+        self._how = systems.how_ended(self.process.wait())
+        self.leave()
+        with suppress(OSError):
+            assert self.process.stdout is not None
+            self.process.stdout.close()
+        if self._log is not None:
+            self._log.seek(0)
+            lines = self._log.read().decode(errors="replace").strip().splitlines()
+            self._log.close()
+            if lines and self._how != "SIGKILL":  # a process that was killed did not write why
+                self._how = f"{self._how}: {lines[-1]}"
         return self._how
 
 
@@ -106,16 +111,23 @@ class Parent:
     This process ends when its input does: with the one that started it, however that ended.
     """
 
-    def __init__(self) -> None:
-        self._output = os.fdopen(os.dup(1), "w", buffering=1)
+    def __init__(self, at_end: Callable[[], object] = lambda: os._exit(0)) -> None:
+        """Listen; `at_end` is called in a thread when no more messages will come."""
+        self._output = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8", newline="\n")
         os.dup2(2, 1)
+        # While a thread waits at it, Windows lets nobody else look at standard input, not even the
+        # libraries that are imported: they see an empty one.
+        self._input = os.dup(0)
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(nothing, 0)
+        os.close(nothing)
         self._inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
-        threading.Thread(target=self._listen, daemon=True).start()
+        threading.Thread(target=self._listen, args=(at_end,), daemon=True).start()
 
-    def _listen(self) -> None:
-        for line in _input_lines():
+    def _listen(self, at_end: Callable[[], object]) -> None:
+        for line in _lines(self._input):
             self._inbox.put(json.loads(line))
-        os._exit(0)
+        at_end()
 
     def receive(self) -> Message:
         """The next message; waits for it."""
@@ -136,10 +148,10 @@ def raise_error(message: Message) -> None:
         raise restored(message["error"], message["code"], message["text"])
 
 
-def _input_lines() -> Iterator[bytes]:
-    """The lines of standard input. `sys.stdin` is not used: a thread that waits in it holds its
-    lock, and the interpreter aborts at its end."""
+def _lines(file: int) -> Iterator[bytes]:
+    """The lines of a descriptor. No object of Python's reads it: a thread that waits in one holds
+    its lock, and the interpreter aborts at its end."""
     rest = b""
-    while part := os.read(0, 1 << 16):
+    while part := os.read(file, 1 << 16):
         *lines, rest = (rest + part).split(b"\n")
         yield from lines

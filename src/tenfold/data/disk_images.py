@@ -1,17 +1,17 @@
 """Images that would take too much memory: on disk, read a few at a time."""
 
-import os
 import tempfile
 import threading
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tenfold.core import files
+from tenfold.core.systems import memory_bytes
 
 AT_ONCE = 64 << 20
 """Bytes of images that are read at once, at most: some 5,000 of 64x64 in colour."""
@@ -22,10 +22,7 @@ MEMORY_SHARE = 4
 
 def in_memory_bytes() -> int:
     """How many bytes of images are kept in memory, at most."""
-    try:
-        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):  # not on Windows
-        memory = 4 << 30
+    memory = memory_bytes() or 4 << 30
     return memory // MEMORY_SHARE
 
 
@@ -115,7 +112,7 @@ class Writer:
             with files.os_errors("write", folder):
                 folder.mkdir(parents=True, exist_ok=True)
                 file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115  # see _Storage
-                self._storage = _Storage(file)
+                self._storage = _Storage(cast(BinaryIO, file))
 
     def add(self, image: NDArray[np.uint8]) -> None:
         """The next one."""

@@ -1,7 +1,6 @@
 """The target of a table: which column it is, and what its cells say: labels or numbers."""
 
 import re
-import shlex
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from tenfold.core.contract import Contract, DecimalMark
 from tenfold.core.errors import DataError, TargetError, did_you_mean
 from tenfold.core.settings import Reading
+from tenfold.core.systems import quoted
 from tenfold.core.text import shorten
 from tenfold.inputs.tables.cells import Cells, is_missing
 from tenfold.inputs.tables.columns import LARGEST, FileStyle, describe, infer_kind, parse_names
@@ -75,7 +75,7 @@ def _no_target(names: Sequence[str], where: str) -> TargetError:
         "No column is chosen as the target",
         where=where,
         expected=f"the column to predict, one of {shorten(names)}",
-        fix=f"Say --target {shlex.quote(example)}, in Python target={example!r}",
+        fix=f"Say --target {quoted([example])}, in Python target={example!r}",
     )
     error.columns, error.likely = tuple(names), likely[0] if likely else None
     return error
@@ -178,7 +178,7 @@ def _check_repeated(n_rows: Counter[str], target: str, where: str) -> None:
             "Numbers that are no labels",
             where=where,
             expected=f"labels of which most have more than {FEW_ROWS} rows",
-            fix=f"Say --task regression, or --column {shlex.quote(f'{target}=category')} if each "
+            fix=f"Say --task regression, or --column {quoted([f'{target}=category'])} if each "
             "number is a label",
             column=target,
             n_labels=len(n_rows),

@@ -1,7 +1,6 @@
 """Rows in the order of time: sorted by it, and with earlier values of the target."""
 
 import re
-import shlex
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 from tenfold.core.contract import Column, ColumnKind, Order, SeriesEnd, TableInput
 from tenfold.core.errors import DataError
 from tenfold.core.settings import Reading
+from tenfold.core.systems import quoted
 from tenfold.data.targets import no_column
 from tenfold.data.timeline import (
     Known,
@@ -394,7 +394,7 @@ def _check_repeats(ordered: Ordered, lags: int, target: str, like: TableInput | 
     elif PART_OF_TIME.search(other):
         fix = f"Write {order.time} and {other} into one column"
     else:
-        fix = f"Say --series {shlex.quote(other)}, which tells them apart"
+        fix = f"Say --series {quoted([other])}, which tells them apart"
     raise DataError(
         "E242",
         "Several rows of one time",

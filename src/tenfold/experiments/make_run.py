@@ -1,6 +1,5 @@
 """From an empty run folder to a finished one: fitted, measured, reported."""
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -9,6 +8,7 @@ from threading import Thread
 from tenfold import report
 from tenfold.build.problem import Problem
 from tenfold.core.progress import Listener, Listeners, OnEpochs, StageClock
+from tenfold.core.systems import peak_bytes
 from tenfold.experiments.artifacts import write_evidence
 from tenfold.experiments.cross_validation import cross_validate
 from tenfold.experiments.fit_run import clear_checkpoints, fit_run
@@ -73,9 +73,5 @@ def _import_ahead() -> None:
 
 
 def _peak_mb() -> float | None:
-    try:
-        import resource
-    except ImportError:  # Windows
-        return None
-    kept = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return kept * (1 if sys.platform == "darwin" else 1024) / 1e6  # getrusage(2): KiB on Linux
+    peak = peak_bytes()
+    return None if peak is None else peak / 1e6

@@ -86,7 +86,7 @@ def train(
     problem = run_data.problem_of(dataset, settings)
     record = run_data.record_of(problem, asked)
     _check_ready(settings, clock)
-    run = Run.create(out, f"{Path(dataset.name).resolve().stem}-{settings.learner}", record)
+    run = Run.create(out, f"{files.stem_of(dataset.name)}-{settings.learner}", record)
     with ending(run, clock), files.locked(run.path, wait=False):
         files.write_document(run.path / "audit.json", audit)
         make_run(run, problem, listener)

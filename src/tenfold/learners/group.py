@@ -17,8 +17,9 @@ from pydantic import TypeAdapter
 
 from tenfold.core import files
 from tenfold.core.errors import BackendError
-from tenfold.core.processes import Child, Inbox, raise_error, usable_cores
+from tenfold.core.processes import Child, Inbox, raise_error
 from tenfold.core.records import Epoch
+from tenfold.core.systems import usable_cores
 from tenfold.data import disk_images
 from tenfold.learners.checkpoints import Checkpoint, encode, read_checkpoint
 from tenfold.learners.job import Examples, TrainingJob

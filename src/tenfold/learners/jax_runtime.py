@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from tenfold.core.errors import BackendError
-from tenfold.core.processes import usable_cores
+from tenfold.core.systems import usable_cores
 
 FUSIONS = "xla_cpu_experimental_ynn_fusion_type"
 

@@ -1,12 +1,12 @@
 """The commands a reader can type: to predict, to check, to make the same run again."""
 
-import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from tenfold.core.contract import Frozen
 from tenfold.core.settings import Reading, Settings, flags_of
+from tenfold.core.systems import quoted
 from tenfold.runs.csv_files import EXAMPLE_INPUTS, EXAMPLE_ROWS
 from tenfold.runs.record import Run
 
@@ -14,7 +14,7 @@ from tenfold.runs.record import Run
 def commands(run: Run) -> list[tuple[str, str]]:
     """What to do and how, for the end of a report. Paths are relative to the folder of runs."""
     plain = f"{run.path.resolve().parent.name}/{run.path.resolve().name}"
-    folder = shlex.quote(plain)
+    folder = quoted([plain])
     if run.model.contract.input.kind == "table":
         predict = f"tenfold predict {folder} {folder}/{EXAMPLE_ROWS}"
     else:
@@ -45,7 +45,7 @@ def train_words(source: str, settings: Mapping[str, Any], reading: Reading | Non
     words = [*flag_words(Settings, others)]
     if reading is not None:
         words += flag_words(Reading, reading.model_dump(exclude_defaults=True))
-    return " ".join(["train", *map(shlex.quote, [source, *words])])
+    return quoted(["train", source, *words])
 
 
 def flag_words(model: type[Frozen], values: Mapping[str, Any]) -> Iterator[str]:

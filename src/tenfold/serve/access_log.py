@@ -1,13 +1,14 @@
 """What is written down about requests: a line of JSON each, with nothing that a sender chose."""
 
 import asyncio
-import select
 import sys
 import time
 from collections import Counter
 from dataclasses import dataclass, field
 from itertools import count
 from secrets import token_hex
+
+from tenfold.core.systems import takes_more
 
 METHODS = frozenset({"GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH", "TRACE"})
 
@@ -76,21 +77,13 @@ class AccessLog:
             lines.append(f'{{"time": {time.time():.3f}, "refused": {n}, "status": {status}}}\n')
         self._refused.clear()
         lines.reverse()
-        if self._n_dropped and _takes_more():
+        if self._n_dropped and takes_more(sys.stderr):
             lines.append(f'{{"time": {time.time():.3f}, "dropped": {self._n_dropped}}}\n')
             self._n_dropped = 0
-        while lines and _takes_more():
+        while lines and takes_more(sys.stderr):
             part = lines.pop()
             while lines and len(part) + len(lines[-1]) <= PIPE_BYTES:
                 part += lines.pop()
             sys.stderr.write(part)
             sys.stderr.flush()
         self._n_dropped += len(lines)
-
-
-def _takes_more() -> bool:
-    """Whether standard error can be written to without waiting for its reader."""
-    try:
-        return bool(select.select([], [sys.stderr], [], 0)[1])
-    except (OSError, ValueError):  # no file of the system
-        return True

@@ -7,7 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
-from tenfold.core.processes import usable_cores
+from tenfold.core.systems import usable_cores
 from tenfold.serve.limits import Limits
 from tenfold.serve.replies import HTTPError
 

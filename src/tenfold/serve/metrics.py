@@ -4,10 +4,11 @@ Source: prometheus.io, "Exposition formats", text format 0.0.4.
 """
 
 import bisect
-import os
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
+
+from tenfold.core.systems import resident_bytes
 
 SECONDS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 """Upper ends of the bins of durations."""
@@ -104,8 +105,5 @@ def escaped(text: str) -> str:
 
 
 def _resident_bytes() -> float:
-    try:
-        with open("/proc/self/statm", "rb") as file:
-            return float(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except OSError:  # no Linux: Prometheus' own way to say that a value is not known
-        return float("nan")
+    held = resident_bytes()
+    return float("nan") if held is None else held  # Prometheus' own way to say: not known

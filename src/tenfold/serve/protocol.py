@@ -191,8 +191,9 @@ class Protocol(HttpToolsProtocol):
         """Whether something was sent that has not been read."""
         ours = self.transport.get_extra_info("socket")
         copy = socket.fromfd(ours.fileno(), ours.family, ours.type)
+        copy.setblocking(False)  # as ours is
         try:
-            return bool(copy.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
+            return bool(copy.recv(1, socket.MSG_PEEK))
         except OSError:
             return False
         finally:

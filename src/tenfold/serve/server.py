@@ -16,6 +16,7 @@ from types import FrameType
 
 import uvicorn
 
+from tenfold.core import systems
 from tenfold.core.errors import FileError, SettingsError
 from tenfold.runs.record import Run
 from tenfold.serve.access import AccessPolicy
@@ -23,7 +24,7 @@ from tenfold.serve.application import build
 from tenfold.serve.limits import Limits
 from tenfold.serve.protocol import Protocol
 from tenfold.serve.request_guard import RequestGuard
-from tenfold.serve.supervisor import Supervisor, ignore_connections
+from tenfold.serve.supervisor import Supervisor
 
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 
@@ -120,9 +121,16 @@ def _listening(host: str, port: int) -> socket.socket:
 
 
 def work(
-    runs: Sequence[Path], listener: socket.socket, limits: Limits, access: AccessPolicy
+    runs: Sequence[Path],
+    listener: socket.socket,
+    limits: Limits,
+    access: AccessPolicy,
+    *,
+    shares_port: bool = False,
 ) -> None:
-    """One process of the service."""
+    """One process of the service, alone at its port or one of several."""
+    if (most := systems.most_connections(shares_port=shares_port)) is not None:
+        limits = limits.model_copy(update={"connections": min(limits.connections, most)})
     guard = build([Run.open(path) for path in runs], limits, access)
     logger = logging.getLogger("uvicorn")
     logger.addHandler(logging.NullHandler())  # what happens to requests, the guard writes down
@@ -130,7 +138,7 @@ def work(
     connection = type("Connection", (Protocol,), {"guard": guard})
     config = uvicorn.Config(
         guard,
-        loop="uvloop",
+        loop=systems.event_loop(shares_port=shares_port),
         http=connection,
         ws="none",
         lifespan="off",
@@ -175,7 +183,7 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """No new connections, but those that the kernel has taken already; then uvicorn's end."""
         for listener in sockets or []:
-            ignore_connections(listener)
+            systems.ignore_connections(listener)
         await asyncio.sleep(LAST_SECONDS)
         await super().shutdown(sockets)
 
@@ -193,7 +201,7 @@ class Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """As uvicorn's, which afterwards raises the signal again and so never leaves with 0."""
-        numbers = (signal.SIGTERM, signal.SIGINT)
+        numbers = systems.leaving_signals()
         before = {number: signal.signal(number, self.handle_exit) for number in numbers}
         try:
             yield
@@ -204,8 +212,8 @@ class Server(uvicorn.Server):
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """First not ready, then no new connections; a second signal leaves at once.
 
-        Not one within the same second: systemd and terminals tell every process of a group, and the
-        supervisor tells its own.
+        Not one within the same second: systemd tells every process of a group, and the supervisor
+        tells its own.
         """
         if self._guard.state.leaving:
             if time.monotonic() > self._leave_at + NOTICE_SECONDS:

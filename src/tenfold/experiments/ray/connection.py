@@ -14,7 +14,7 @@ from typing import Any
 
 from tenfold.core.errors import BackendError, TenfoldError
 from tenfold.core.installation import adding
-from tenfold.core.processes import usable_cores
+from tenfold.core.systems import usable_cores
 from tenfold.experiments.sweeps.environment import ENVIRONMENT
 
 LOCAL = "local"

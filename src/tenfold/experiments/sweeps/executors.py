@@ -26,9 +26,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol, Self
 
 from tenfold.core.errors import SettingsError
-from tenfold.core.processes import Child, Inbox, Message, raise_error, usable_cores
+from tenfold.core.processes import Child, Inbox, Message, raise_error
 from tenfold.core.progress import Listener
 from tenfold.core.records import Epoch
+from tenfold.core.systems import usable_cores
 from tenfold.experiments.sweeps.environment import ENVIRONMENT
 from tenfold.experiments.sweeps.job import Job
 

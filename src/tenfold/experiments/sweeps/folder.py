@@ -95,6 +95,11 @@ class SweepFolder:
         files.write_document(self.path / f"{self.record.kind}.json", self.record)
 
 
+def stem_for(name: str, plan: Plan) -> str:
+    """What the folder of a sweep of a dataset is called, without its number."""
+    return f"{files.stem_of(name)}-{plan.kind}"
+
+
 @files.os_errors()
 def find_folder(out: Path, stem: str, plan: Plan, data: DataRecord) -> SweepFolder | None:
     """The folder of equal work under `out`, named `stem-N`."""

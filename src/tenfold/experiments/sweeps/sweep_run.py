@@ -12,7 +12,13 @@ from tenfold.core.records import TrialResult
 from tenfold.evaluation import MEASURES, Floats, sign_flip_p
 from tenfold.experiments.run_data import problem_of, record_of
 from tenfold.experiments.sweeps.executors import Executor
-from tenfold.experiments.sweeps.folder import SweepFolder, SweepRecord, find_folder, hold_folder
+from tenfold.experiments.sweeps.folder import (
+    SweepFolder,
+    SweepRecord,
+    find_folder,
+    hold_folder,
+    stem_for,
+)
 from tenfold.experiments.sweeps.job import Job, job_of, share_rows
 from tenfold.experiments.sweeps.plan import Plan, Trial
 from tenfold.experiments.sweeps.results import PointResult, rank_points, read_result, write_table
@@ -121,7 +127,7 @@ def running(
         n_workers=executor.n_workers,
         versions=begun.versions,
     )
-    stem = f"{Path(problem.data.name).resolve().stem}-{plan.kind}"
+    stem = stem_for(problem.data.name, plan)
     before = find_folder(out, stem, plan, fresh.data)
     if before is None or before.record.state != "finished":
         executor.start(plan.learners, plan.n_trials)
