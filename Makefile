@@ -55,6 +55,8 @@ lint: .venv/all
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy --platform win32 --no-warn-unreachable src
+	$(BIN)/mypy --platform darwin --no-warn-unreachable src
 
 notebook: .venv/all
 	$(BIN)/python -m notebooks.build

@@ -30,7 +30,7 @@ LONG = {
     "test_earlier_runs", "test_sklearn", "test_examples", "test_export", "test_build",
     "test_from_folder", "test_group", "test_load", "test_architectures", "test_novelty",
     "test_report", "test_server", "test_disk_images", "test_label_errors", "test_streams",
-    "test_sweep_commands", "test_file_faults",
+    "test_sweep_commands", "test_file_faults", "test_systems",
     "test_table_commands", "test_table_path", "test_tiny", "test_training", "test_transcript",
     "test_train",
 }  # fmt: skip

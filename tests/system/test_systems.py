@@ -4,6 +4,7 @@ Tests run on Linux alone. What they prove, and what not, says docs/design/system
 """
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -56,7 +57,7 @@ def call_there(folder: Path, platform: str, *words: Any) -> subprocess.Completed
     return subprocess.run(command, cwd=folder, env=there, capture_output=True, timeout=300)
 
 
-@pytest.fixture(scope="module", params=["win32", "darwin"])
+@pytest.fixture(scope="module", params=["win32", pytest.param("darwin", marks=pytest.mark.slow)])
 def there(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[str, Path, subprocess.CompletedProcess[bytes]]:
@@ -76,10 +77,9 @@ def test_the_small_path_and_a_sweep(
     platform, folder, done = there
     assert done.returncode == 0, done.stderr.decode()
     printed = done.stdout.decode("utf-8")
-    assert "groß" in printed and "10 examples answered alike" in printed
+    assert "groß" in printed and "2 examples answered alike" in printed
     run, best = folder / RUN, folder / "runs" / "Maße-sweep-1" / "best"
-    assert tenfold.verify(run) == tenfold.verify(run)  # here, too
-    assert tenfold.verify(best)["examples"]
+    assert tenfold.verify(run)["examples"] == tenfold.verify(best)["examples"] == 2  # here, too
     record = tenfold.open(run).record
     assert (record.peak_mb is None) == (platform == "win32")
     assert (run / ".lock").exists() == (platform == "win32")
@@ -93,7 +93,9 @@ def test_the_service(
     there: tuple[str, Path, subprocess.CompletedProcess[bytes]], workers: int
 ) -> None:
     platform, folder, _ = there
-    command = [sys.executable, "-m", "tenfold.cli", "serve", RUN, "--port", "0"]
+    if not (folder / "measures").exists():  # the name of a run is a part of addresses
+        shutil.copytree(folder / RUN, folder / "measures")
+    command = [sys.executable, "-m", "tenfold.cli", "serve", "measures", "--port", "0"]
     process = subprocess.Popen(
         [*command, "--workers", str(workers)],
         cwd=folder,
@@ -183,4 +185,3 @@ def test_what_another_system_lacks_is_not_there(tmp_path: Path) -> None:
     assert {"SIGKILL", "SIGHUP"} <= set(names["signal"])
     assert {"AF_UNIX", "SO_REUSEPORT", "MSG_DONTWAIT"} <= set(names["socket"])
     assert "sched_getaffinity" in lacking("darwin")[1]["os"]
-
