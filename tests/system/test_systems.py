@@ -95,7 +95,7 @@ def test_the_service(
     platform, folder, _ = there
     if not (folder / "measures").exists():  # the name of a run is a part of addresses
         shutil.copytree(folder / RUN, folder / "measures")
-    command = [sys.executable, "-m", "tenfold.cli", "serve", "measures", "--port", "0"]
+    command = [sys.executable, "-m", "tenfold", "serve", "measures", "--port", "0"]
     process = subprocess.Popen(
         [*command, "--workers", str(workers)],
         cwd=folder,
