@@ -116,7 +116,7 @@ def locked(folder: Path, *, wait: bool = True) -> Iterator[None]:
     """
     with ExitStack() as stack:
         with os_errors("lock", folder):
-            is_ours = stack.enter_context(systems.locked(folder, wait=wait))
+            is_ours = stack.enter_context(systems.hold_folder_lock(folder, wait=wait))
         if not is_ours:
             expected = "a folder that no other process works on"
             raise FileError("E903", "In use", where=folder, expected=expected)

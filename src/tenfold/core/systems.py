@@ -71,7 +71,7 @@ def sync_folder(folder: Path) -> None:
 
 
 @contextmanager
-def locked(folder: Path, *, wait: bool) -> Iterator[bool]:
+def hold_folder_lock(folder: Path, *, wait: bool) -> Iterator[bool]:
     """Lock `folder` for this process, and say whether it is: not where another one has it.
 
     The lock is on the folder itself, so there is no file that a crash could leave behind; on
