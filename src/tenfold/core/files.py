@@ -22,6 +22,8 @@ from tenfold.core.installation import missing_packages
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
+LOCK, sync_folder = systems.LOCK, systems.sync_folder
+
 
 @contextmanager
 def durable(path: Path) -> Iterator[BinaryIO]:

@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
-from tenfold.core import files, html_repr, systems
+from tenfold.core import files, html_repr
 from tenfold.core.contract import Frozen
 from tenfold.core.errors import FileError, RunError
 from tenfold.core.records import UNTRUSTWORTHY, Audit
@@ -172,7 +172,7 @@ class Run:
         run = cls(path, record)
         try:
             with files.os_errors("create", out):
-                systems.sync_folder(out)
+                files.sync_folder(out)
             run.save()
         except FileError as error:
             run.fail(str(error))
@@ -315,7 +315,7 @@ class Run:
         return sorted(
             name
             for name in names
-            if name not in ("run.json", systems.LOCK)
+            if name not in ("run.json", files.LOCK)
             and ".tmp." not in name
             and not name.startswith("checkpoints/")
         )
