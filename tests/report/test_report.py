@@ -19,6 +19,7 @@ from tenfold import Dataset, Evaluation, Predictions, Run
 from tenfold.core.contract import Decision
 from tenfold.core.errors import RunError
 from tenfold.core.settings import Reading
+from tenfold.core.text import in_unit, percent
 from tenfold.evaluation import AnyEvaluation, RegressionEvaluation
 from tenfold.report import draw_examples, write_report
 from tenfold.report.charts import Chart
@@ -86,14 +87,15 @@ def test_the_report_holds_the_card_settings_and_versions(small_run: Run) -> None
     text = (small_run.path / "report.html").read_text("utf-8")
     evaluation, record = small_run.evaluation, small_run.record
     assert isinstance(evaluation, Evaluation)
-    assert f"{100 * evaluation.accuracy.value:.2f}%" in text
-    assert str(evaluation.macro_f1) in text
+    assert f'<p class="headline">{percent(evaluation.accuracy.value)}' in text
+    assert f'<p class="value">{percent(evaluation.macro_f1.value)}</p>' in text
     assert record.data.fingerprint in text
-    assert "1st model of its folder measured on these data" in text
+    assert "the 1st model measured on these test images in this folder" in text
     for name, version in record.versions.items():
         assert f"<td>{name}</td><td>{version}</td>" in text
-    for name in record.known_settings():
+    for name in ("epochs", "hidden", "optimizer"):
         assert f"<td>{name}</td>" in text
+    assert "<td>folds</td>" not in text, "what is off"
     for title in ("Calibration", "Accuracy if the model may say “unsure”", "Training: Loss"):
         assert f'<svg class="panel" role="img" aria-label="{title}"' in text
     sheet = re.findall(r"--sheet: url\(data:image/png;base64,([^)]+)\)", text)
@@ -231,12 +233,11 @@ def report_of(
 def test_the_report_of_a_regression(small_run: Run, tmp_path: Path) -> None:
     result, y, value = a_regression(200, "<b>price</b>")
     text = report_of(small_run, tmp_path, result, value, y, "3 rows <i>dropped</i>")
-    assert f"<strong>{result.verdict}</strong>" in text
-    for score in (result.mae, result.rmse, result.baseline.mae, result.baseline.rmse):
-        assert f"<td>{score.in_unit}</td>" in text
-    assert f"<td>{result.r2}</td>" in text
-    assert f"<td>{result.coverage}</td>" in text
-    assert "200,000" in text, "the mean width of the intervals"
+    assert "<strong>Better than always answering the mean" in text
+    for score in (result.mae, result.rmse, result.r2):
+        assert score and f'<p class="value">{in_unit(score.value, score.high)}</p>' in text
+    assert result.coverage and f'<p class="value">{percent(result.coverage.value)}</p>' in text
+    assert "they are 200,000 wide on average" in text
     assert "&lt;b&gt;price&lt;/b&gt;" in text
     assert "3 rows &lt;i&gt;dropped&lt;/i&gt;</p>" in text
     drawn = re.findall('<figure class="chart[^>]*><figcaption><h3>([^<]+)', text)
@@ -256,8 +257,8 @@ def test_the_report_says_when_nothing_beats_the_last_value(small_run: Run, tmp_p
     )  # fmt: skip
     text = report_of(small_run, tmp_path, result, y[:-1], y[1:])
     assert "<strong>Not shown to beat repeating the last value" in text
-    assert "baseline (last value): RMSE" in text
-    assert "rows inside their interval" not in text
+    assert "Answering the last value scores" in text
+    assert "Inside the interval" not in text
 
 
 def test_the_report_of_two_labels(small_run: Run, tmp_path: Path) -> None:
@@ -267,16 +268,15 @@ def test_the_report_of_two_labels(small_run: Run, tmp_path: Path) -> None:
     )
     text = report_of(small_run, tmp_path, result, answers, [result.labels[code] for code in y])
     assert result.of_positive and result.precision_at_recall
-    assert f"<td>F1 of “&lt;spam&gt;”</td><td>{result.of_positive.f1}</td>" in text
-    assert f"<td>{result.average_precision}</td>" in text
-    assert f"<td>{result.precision_at_recall.precision}</td>" in text
-    assert "“&lt;spam&gt;” is answered from probability</td><td>0.4</td>" in text
+    for score in (result.average_precision, result.precision_at_recall.precision):
+        assert score and f'<p class="value">{percent(score.value)}</p>' in text
+    assert "“&lt;spam&gt;” is predicted where its probability is 40.0% or more." in text
     assert "<spam>" not in text
     assert '<svg class="panel" role="img" aria-label="Precision and recall"' in text
     sure = [[0.9, 0.1], [0.8, 0.2]]
     nobody = evaluate_labels([0, 0], sure, ("ham", "spam"))
     answers = Predictions(np.array(sure, np.float32), nobody.labels)
-    assert "average precision" not in report_of(
+    assert "Average precision" not in report_of(
         small_run, tmp_path, nobody, answers, ["ham", "ham"]
     )
 
@@ -351,7 +351,7 @@ def test_what_the_audit_found_stands_on_the_first_screen(few: Few, tmp_path: Pat
     )  # fmt: skip
     run = tenfold.train(doubled, learner="bayes", out=tmp_path)
     text = (run.path / "report.html").read_text("utf-8")
-    assert 'class="card findings grave"' in text
+    assert 'class="card notice grave"' in text
     finding = text.index("30 of 30 test examples (100%) stand in both")
     assert finding < text.index('<section id="mistakes"')
 

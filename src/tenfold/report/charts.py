@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.floating[Any]]
-Tone = Literal["accent", "against", "ink", "quiet"]
-"""The colours of marks, as the variables of the style sheet are called. Blue and orange are told
+Tone = Literal["accent", "against", "ink", "grey"]
+"""The colours of marks, as classes of the style sheet are called. Blue and orange are told
 apart by every kind of colour blindness; where lines could be confused, dashes tell them apart."""
 
 MAX_PLAIN = 1e6

@@ -28,6 +28,33 @@ def commands(run: Run) -> list[tuple[str, str]]:
     ]
 
 
+MANY_ROWS = 2_000
+"""With fewer training rows another learner is often better than a network."""
+
+
+def next_steps(run: Run) -> list[tuple[str, str]]:
+    """What to do after reading a report, the most useful first: a sentence and a command."""
+    folder = quoted([f"{run.path.resolve().parent.name}/{run.path.resolve().name}"])
+    record, evaluation = run.record, run.evaluation
+    predict = dict(commands(run))["Predict"]
+    compare = ("See which learner is best for these data.", f"tenfold {_compare_words(run)}")
+    use = [
+        ("Predict inputs of your own.", predict),
+        ("Answer over HTTP, with a page to try it.", f"tenfold serve {folder}"),
+    ]
+    if evaluation.doubts:
+        return [("Mend what the warning says, then train again.", _again(run)), *use[:1], compare]
+    if not evaluation.beats_baseline or record.data.n_train < MANY_ROWS:
+        return [compare, *use]
+    return [*use, compare]
+
+
+def _compare_words(run: Run) -> str:
+    data = run.record.data
+    words = ["compare", Path(data.source or data.name).name]
+    return quoted([*words, *_reading_words(data.reading)])
+
+
 def _again(run: Run) -> str:
     record = run.record
     source = Path(record.data.source or record.data.name).name  # a report is mailed: no folders
@@ -42,10 +69,13 @@ def train_words(source: str, settings: Mapping[str, Any], reading: Reading | Non
     """The command after the program's name that trains with these settings, quoted for a shell."""
     usual = {"learner": "network", "recipe": "default"}
     others = {name: value for name, value in settings.items() if usual.get(name) != value}
-    words = [*flag_words(Settings, others)]
-    if reading is not None:
-        words += flag_words(Reading, reading.model_dump(exclude_defaults=True))
+    words = [*flag_words(Settings, others), *_reading_words(reading)]
     return quoted(["train", source, *words])
+
+
+def _reading_words(reading: Reading | None) -> list[str]:
+    asked = reading.model_dump(exclude_defaults=True, exclude_none=True) if reading else {}
+    return [*flag_words(Reading, asked)]
 
 
 def flag_words(model: type[Frozen], values: Mapping[str, Any]) -> Iterator[str]:

@@ -78,13 +78,17 @@ FIGURES: Mapping[TaskKind, Callable[..., Iterator[RunFigure]]] = {
 }
 
 
-def report_charts(run: Run, stored: StoredAnswers, robustness: Robustness | None) -> list[str]:
+def report_charts(run: Run, stored: StoredAnswers) -> list[str]:
     """The charts of a report, as elements of its page."""
     figures = run_figures(run.evaluation, stored, row_times(run, stored), run.history)
-    charts = [figure.draw() for figure in figures if figure.in_report]
-    if robustness is not None and robustness.columns:
-        charts.append(plots.importance_chart(robustness))
-    return [chart_html(chart) for chart in charts]
+    return [chart_html(figure.draw()) for figure in figures if figure.in_report]
+
+
+def why_charts(robustness: Robustness | None) -> list[str]:
+    """The charts of what an answer depends on."""
+    if robustness is None or not robustness.columns:
+        return []
+    return [chart_html(plots.importance_chart(robustness))]
 
 
 def row_times(run: Run, stored: StoredAnswers) -> list[str]:

@@ -1,17 +1,19 @@
 """A run, or two beside each other, in one self-contained file that can be mailed."""
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from tenfold.core import files
 from tenfold.core.records import UNTRUSTWORTHY
-from tenfold.core.text import in_unit, ordinal
-from tenfold.evaluation import Comparison
-from tenfold.report.commands import commands
-from tenfold.report.figures import report_charts
-from tenfold.report.network_page import Living, read_text, render
-from tenfold.report.rows import N_HARDEST, layer_rows, report_rows, sheet_data
+from tenfold.core.text import in_unit, ordinal, percent
+from tenfold.evaluation import AnyEvaluation, Comparison
+from tenfold.report.commands import commands, next_steps
+from tenfold.report.figures import report_charts, why_charts
+from tenfold.report.network_page import Living, page_style, render
+from tenfold.report.rows import N_HARDEST, layer_rows, module_script, report_rows, sheet_data
+from tenfold.report.summary import noun, score_cards, summarise
 from tenfold.runs.csv_files import read_predictions
 from tenfold.runs.record import Run
 
@@ -27,9 +29,7 @@ GRAVE = (*UNTRUSTWORTHY, "in both parts")
 
 def write_html(path: Path, package: str, template: str, **values: Any) -> None:
     """Write a template of a package, with the styles of reports, as one HTML file."""
-    css = read_text("tenfold.report.network_page", "page.css")
-    css += read_text("tenfold.report", "report.css")
-    files.write_text(path, render(package, template, css=css, **values))
+    files.write_text(path, render(package, template, css=page_style(), **values))
 
 
 @files.os_errors()
@@ -45,13 +45,18 @@ def write_report(run: Run) -> None:
         "report.html.j2",
         title=run.path.resolve().name,
         record=run.record,
-        question=run.model.contract.question,
+        summary=summarise(run, stored),
+        scores=score_cards(evaluation),
+        noun=noun(run),
+        next_steps=next_steps(run),
         evaluation=evaluation,
         living=living,
-        scripts=living.scripts + rows.scripts,
+        scripts=living.scripts + rows.scripts + module_script("copy.js"),
         findings=audit.findings if audit else (),
         grave=GRAVE,
-        charts=report_charts(run, stored, robustness),
+        charts=report_charts(run, stored),
+        why_charts=why_charts(robustness),
+        settings=list(_settings(run)),
         sheet=sheet_data(run),
         worst=rows.worst,
         layers=layer_rows((run.path / "model.onnx").read_bytes()),
@@ -63,9 +68,26 @@ def write_report(run: Run) -> None:
         max_columns=MAX_COLUMNS,
         max_text=MAX_TEXT,
         n_pairs=N_PAIRS,
+        floor=_floor(evaluation),
         ordinal=ordinal,
         in_unit=in_unit,
+        percent=percent,
     )
+
+
+def _floor(evaluation: AnyEvaluation) -> float:
+    """Where the scale of the labels' intervals begins: the tenth below the lowest of them."""
+    scores = [
+        s for row in getattr(evaluation, "per_class", ()) for s in (row.precision, row.recall)
+    ]
+    return math.floor(10 * min((s.low for s in scores if s), default=0.0)) / 10
+
+
+def _settings(run: Run) -> Iterator[tuple[str, Any]]:
+    """The settings that were asked for or that are on."""
+    for name, value in run.record.known_settings().items():
+        if name in run.record.asked or value not in (None, False, 0, [], {}):
+            yield name, value
 
 
 @files.os_errors()

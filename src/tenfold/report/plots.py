@@ -103,7 +103,7 @@ def precision_recall_chart(
     recall = np.repeat(np.append(0.0, ranking.recall), 2)[1:-1]
     chance = positive.n / evaluation.n
     marks: list[Mark] = [
-        Curve([0, 1], [chance, chance], "quiet", f"chance: {chance:.1%}", dashed=True),
+        Curve([0, 1], [chance, chance], "grey", f"chance: {chance:.1%}", dashed=True),
         Curve(recall, np.repeat(ranking.precision, 2), name="precision at each threshold"),
         Dots(
             [at.recall], [at.precision.value], hollow=True, radius=4.5,
@@ -122,6 +122,7 @@ def precision_recall_chart(
         f"{evaluation.average_precision and evaluation.average_precision.in_percent}",
         f"Each threshold on the probability of “{short(positive.label)}” is a point. To find more "
         "of them (further right), you accept more false alarms (further down).",
+        is_wide=True,
     )
 
 
@@ -133,7 +134,7 @@ def calibration_chart(confidence: Floats, right: NDArray[np.bool]) -> Chart:
         for n, stated, value in zip(bins.n, bins.confidence, bins.accuracy, strict=True)
     ]
     marks: list[Mark] = [
-        Curve([0, 1], [0, 1], "quiet", "perfect calibration", dashed=True),
+        Curve([0, 1], [0, 1], "grey", "perfect calibration", dashed=True),
         Whiskers(bins.confidence, bins.low, bins.high, "accent"),
         Dots(
             bins.confidence, bins.accuracy, name="observed, with 95% interval", titles=titles,
@@ -221,7 +222,7 @@ def _history_panel(
     history: Sequence[dict[str, float | None]], name: str, best: float | None
 ) -> Panel:
     curves: tuple[tuple[str, str, Tone], ...] = (
-        (name, "training rows", "quiet"), (f"val_{name}", "validation rows", "accent"),
+        (name, "training rows", "grey"), (f"val_{name}", "validation rows", "accent"),
     )  # fmt: skip
     axis, marks, values = _epochs(history), list[Mark](), list[float]()
     for column, label, tone in curves:
@@ -233,7 +234,7 @@ def _history_panel(
             epochs, numbers = zip(*points, strict=True)
             titles = [f"epoch {epoch:.0f}, {label}: {value:.4g}" for epoch, value in points]
             marks += [
-                Curve(epochs, numbers, tone, label, dashed=tone == "quiet"),
+                Curve(epochs, numbers, tone, label, dashed=tone == "grey"),
                 Dots(epochs, numbers, tone, titles=titles, radius=2.5),
             ]
             values += numbers

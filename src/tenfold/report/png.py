@@ -48,6 +48,7 @@ TONES = {
     "against": colours.rgb(colours.AGAINST),
     "ink": colours.rgb(colours.INK),
     "quiet": colours.rgb(colours.QUIET),
+    "grey": colours.rgb(colours.QUIET),
     "grid": (226, 229, 233),
     "white": (255, 255, 255),
 }

@@ -17,11 +17,11 @@ function item(i, told) {
   made.dataset.key = rows.keys[i];
   if (i < rows.pictured) made.append(tile(i));
   const about = document.createElement("b");
-  const percent = `${(100 * rows.confidence[i]).toFixed(1)}%`;
+  const percent = percentOf(i);
   about.textContent = told ? `${rows.labels[rows.true[i]]} → ${rows.labels[rows.predicted[i]]}, ${percent}` : percent;
   const key = document.createElement("span");
   key.className = "key";
-  key.textContent = isOneFile ? `row ${rows.keys[i].slice(file.length)}` : rows.keys[i];
+  key.textContent = nameOf(i);
   made.append(about, key);
   if (rows.cells[i]) made.append(cellsOf(rows.cells[i]));
   return made;
@@ -44,13 +44,22 @@ function cellsOf(cells) {
   return made;
 }
 
+/** A picture; where the page has the network that answered it, a button that shows it there. */
 function tile(i) {
   const [height, width] = rows.side;
   const scale = TILE_PX / Math.max(height, width);
-  const made = document.createElement("span");
+  const isDoor = globalThis.tenfold?.network && height === width;
+  const made = document.createElement(isDoor ? "button" : "span");
   made.className = "tile";
-  made.role = "img";
-  made.ariaLabel = `Image of ${rows.labels[rows.true[i]]}`;
+  const about = `${rows.labels[rows.true[i]]}, predicted as ${rows.labels[rows.predicted[i]]}`;
+  if (isDoor) {
+    made.type = "button";
+    made.addEventListener("click", () => show(i));
+    made.ariaLabel = `Image of ${about}. Show it in the network.`;
+  } else {
+    made.role = "img";
+    made.ariaLabel = `Image of ${about}`;
+  }
   made.style.setProperty("--across", `${rows.columns * width * scale}px`);
   made.style.setProperty("--x", `${-(i % rows.columns) * width * scale}px`);
   made.style.setProperty("--y", `${-Math.floor(i / rows.columns) * height * scale}px`);
@@ -58,6 +67,24 @@ function tile(i) {
   made.style.height = `${height * scale}px`;
   return made;
 }
+
+/** Put a picture of the sheet into the network below. The sheet has 16 greys, so that the answer may differ by a little. */
+async function show(i) {
+  const [height, width] = rows.side;
+  const address = getComputedStyle(document.documentElement).getPropertyValue("--sheet").trim().slice(4, -1).replace(/^"|"$/g, "");
+  const sheet = Object.assign(new Image(), { src: address });
+  await sheet.decode();
+  const canvas = Object.assign(document.createElement("canvas"), { width, height });
+  const context = canvas.getContext("2d");
+  context.drawImage(sheet, (i % rows.columns) * width, Math.floor(i / rows.columns) * height, width, height, 0, 0, width, height);
+  const pixels = context.getImageData(0, 0, width, height).data;
+  const about = `Test image ${nameOf(i)}: ${rows.labels[rows.true[i]]}, predicted as ${rows.labels[rows.predicted[i]]} with ${percentOf(i)}.`;
+  globalThis.tenfold.look(Uint8Array.from({ length: width * height }, (_, k) => pixels[4 * k]), about);
+  document.getElementById("living").scrollIntoView();
+}
+
+const percentOf = (i) => `${(100 * rows.confidence[i]).toFixed(1)}%`;
+const nameOf = (i) => (isOneFile ? `row ${rows.keys[i].slice(file.length)}` : rows.keys[i]);
 
 function fill(list, places, told) {
   list.classList.toggle("plain", !rows.pictured);
@@ -69,8 +96,8 @@ function showCell(truth, predicted) {
   const [name, read] = [rows.labels[truth], rows.labels[predicted]];
   const count = Number(document.querySelector(`[data-cell="${truth},${predicted}"]`)?.dataset.n ?? places.length);
   const listed = places.length < count ? `, ${places.length.toLocaleString("en")} of them listed here` : "";
-  const title = truth === predicted ? `“${name}” read right` : `“${name}” read as “${read}”`;
-  document.getElementById("cell-title").textContent = `${title}: ${count.toLocaleString("en")} rows${listed}, most confident first`;
+  const title = truth === predicted ? `“${name}” answered correctly` : `“${name}” predicted as “${read}”`;
+  document.getElementById("cell-title").textContent = `${title}: ${count.toLocaleString("en")} ${rows.noun}${listed}, most confident first`;
   fill(document.getElementById("cell-rows"), places, false);
   const more = document.getElementById("cell-more");
   more.hidden = places.length <= FIRST;
@@ -84,12 +111,31 @@ function showCell(truth, predicted) {
   }
 }
 
+/** Write numbers, shares of the true label or shares of the predicted one into the cells. */
+function showShares(kind) {
+  const cells = [...document.querySelectorAll(".matrix .cell")];
+  const place = (cell) => cell.dataset.cell.split(",").map(Number);
+  const sums = { row: {}, column: {} };
+  for (const cell of cells) {
+    const [i, j] = place(cell);
+    sums.row[i] = (sums.row[i] ?? 0) + Number(cell.dataset.n);
+    sums.column[j] = (sums.column[j] ?? 0) + Number(cell.dataset.n);
+  }
+  for (const cell of cells) {
+    const [i, j] = place(cell);
+    const n = Number(cell.dataset.n);
+    const share = n / Math.max(1, kind === "column" ? sums.column[j] : sums.row[i]);
+    cell.textContent = kind === "count" ? n.toLocaleString("en") : `${(100 * share).toFixed(1)}%`;
+  }
+}
+for (const input of document.querySelectorAll("[name=shares]")) input.addEventListener("change", () => showShares(input.value));
+
 for (const cell of document.querySelectorAll("[data-cell]")) {
   cell.addEventListener("click", () => showCell(...cell.dataset.cell.split(",").map(Number)));
 }
 const wrong = rows.keys.flatMap((_, i) => (rows.true[i] !== rows.predicted[i] ? [i] : []));
 const hardest = wrong.sort((a, b) => rows.confidence[b] - rows.confidence[a]).slice(0, rows.hardest);
-fill(document.getElementById("hardest"), hardest, true);
-if (isOneFile) document.getElementById("rows-file").textContent = `Rows are those of ${file.slice(0, -1)}, from 0.`;
+if (hardest.length) fill(document.getElementById("hardest"), hardest, true);
+if (isOneFile) document.getElementById("rows-file").textContent = `Row numbers count the rows of ${file.slice(0, -1)} from 0.`;
 const first = document.querySelector(".pairs [data-cell]") ?? document.querySelector("[data-cell]:enabled");
 if (first) showCell(...first.dataset.cell.split(",").map(Number));

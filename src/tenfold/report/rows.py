@@ -17,6 +17,7 @@ from tenfold.core.onnx_builder import read_layers
 from tenfold.core.task import TaskKind
 from tenfold.evaluation import AnyEvaluation, Evaluation
 from tenfold.report.network_page import embedded, read_text
+from tenfold.report.summary import noun
 from tenfold.runs.csv_files import StoredAnswers, StoredLabels, StoredValues, read_test_rows
 from tenfold.runs.record import Run
 
@@ -70,11 +71,11 @@ def _label_rows(run: Run, evaluation: Evaluation, stored: StoredLabels) -> Repor
         "columns": sheet.columns if sheet else 0,
         "pictured": sheet.n if sheet else 0,
         "hardest": N_HARDEST,
+        "noun": noun(run),
         "names": names,
         "cells": [cells.get(stored.keys[row]) for row in order] if cells else [],
     }
-    script = f'\n{embedded("rows-data", rows)}\n<script type="module">\n'
-    script += f"{read_text('tenfold.report', 'report.js')}</script>"
+    script = f"\n{embedded('rows-data', rows)}{module_script('report.js')}"
     return ReportRows(script, partial(_cells, evaluation))
 
 
@@ -98,6 +99,11 @@ ROWS: Mapping[TaskKind, Callable[..., ReportRows]] = {
     "classification": _label_rows,
     "regression": _value_rows,
 }
+
+
+def module_script(name: str) -> str:
+    """A script of this package, for the end of a page."""
+    return f'\n<script type="module">\n{read_text("tenfold.report", name)}</script>'
 
 
 def report_rows(run: Run, stored: StoredAnswers) -> ReportRows:

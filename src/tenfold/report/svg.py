@@ -83,13 +83,13 @@ def _axes(panel: Panel) -> Iterator[str]:
     crowded = sum(map(len, names)) * CHAR_PX > 260
     for i, (x, text) in enumerate(zip(_percents(panel.x, panel.x.ticks), names, strict=True)):
         if panel.has_grid:
-            yield f'<line class="grid" x1="{x}%" x2="{x}%" y1="0" y2="100%"/>'
+            yield f'<line class="grid-line" x1="{x}%" x2="{x}%" y1="0" y2="100%"/>'
         fine = ' class="fine"' if crowded and i % 2 else ""
         yield f'<text{fine} x="{x}%" y="100%" dy="18" text-anchor="middle">{escape(text)}</text>'
     for y, (_, text) in zip(_percents(panel.y, panel.y.ticks), panel.y.ticks, strict=True):
         place = f"{100 - y:.2f}%"
         if panel.has_grid:
-            yield f'<line class="grid" x1="0" x2="100%" y1="{place}" y2="{place}"/>'
+            yield f'<line class="grid-line" x1="0" x2="100%" y1="{place}" y2="{place}"/>'
         cut = text if len(text) <= MAX_LEFT_CHARS else f"{text[: MAX_LEFT_CHARS - 1]}…"
         yield f'<text y="{place}" dx="-8" dy="4" text-anchor="end">{escape(cut)}</text>'
     if panel.x.label:

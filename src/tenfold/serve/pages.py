@@ -8,7 +8,7 @@ from functools import cache, partial
 from hashlib import sha256
 from typing import Any
 
-from tenfold.report.network_page import page_text, read_text, render
+from tenfold.report.network_page import page_style, page_text, render
 from tenfold.serve.limits import Limits
 from tenfold.serve.metrics import CONTENT_TYPE, Metrics
 from tenfold.serve.openapi import HEALTH, MODEL, MODELS, TEXT, openapi_document
@@ -105,7 +105,7 @@ def _manual(document: dict[str, Any], models: list[dict[str, Any]]) -> Reply:
     text = render(
         "tenfold.serve",
         "docs.html.j2",
-        css=read_text("tenfold.report.network_page", "page.css"),
+        css=page_style(),
         paths=document["paths"],
         models=models,
     )

@@ -29,7 +29,7 @@ from tenfold.report.svg import chart_html
 from tenfold.runs.record import Run
 
 STYLES: tuple[tuple[Tone, bool], ...] = (
-    ("accent", False), ("against", False), ("ink", False), ("quiet", False), ("accent", True),
+    ("accent", False), ("against", False), ("ink", False), ("grey", False), ("accent", True),
     ("against", True),
 )  # fmt: skip
 """Colour of each line, and whether it is dashed."""

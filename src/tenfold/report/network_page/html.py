@@ -66,6 +66,14 @@ def inlined(modules: Sequence[Traversable]) -> str:
     return "".join(parts)
 
 
+@cache
+def page_style() -> str:
+    """The one style sheet of all pages."""
+    return read_text("tenfold.report", "style.css") + read_text(
+        "tenfold.report.network_page", "network.css"
+    )
+
+
 def render(package: str, name: str, /, **values: Any) -> str:
     """A template of a package; what it is given is escaped, `| safe` apart."""
     html: str = _template(package, name).render(**values)
@@ -158,7 +166,7 @@ def page_text(run: Run, service: str | None = None) -> str:
         "page.html.j2",
         title=run.path.resolve().name,
         about=f"{run.record.learner} trained on {data.n_train:,} rows of {data.name}",
-        css=read_text("tenfold.report.network_page", "page.css"),
+        css=page_style(),
         living_html=living.html,
         living_script=living.scripts,
         service=service,

@@ -49,6 +49,7 @@ export function openLiving(stored, openAsking = null) {
   const asking = openAsking?.(stored, (found) => showServed(found, stored.labels));
   const look = (image) => {
     state.image = image;
+    find("about-input").textContent = "";
     if (asking) find("served").textContent = "";
     asking?.ask(image);
     state.values = image && run(network, image.data);
@@ -80,16 +81,19 @@ export function openLiving(stored, openAsking = null) {
   find("clear").addEventListener("click", pad.clear);
   find("undo").addEventListener("click", pad.undo);
   find("file").addEventListener("change", (event) => event.target.files.length && pad.show(event.target.files[0]));
-  const seen = (data) => {
+  const seen = (data, about = "") => {
     pad.clear();
-    requestAnimationFrame(() => look({ height: SIDE_PX, width: SIDE_PX, data })); // after the pad said it is empty
+    requestAnimationFrame(() => {
+      look({ height: SIDE_PX, width: SIDE_PX, data }); // after the pad said it is empty
+      find("about-input").textContent = about;
+    });
   };
   find("examples").append(...exampleButtons(stored.examples, seen));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", show);
   show();
   setTimeout(warmUp);
   const answer = (pixels) => [...run(network, pixels).get(network.output).data];
-  return { state, asking, pad, answerOf, read, look: seen, answer, fit, run, evidence, openNetwork, layersOf, neuronOf };
+  return { state, network, asking, pad, answerOf, read, look: seen, answer, fit, run, evidence, openNetwork, layersOf, neuronOf };
 }
 
 /** The first fits of a page are compiled while they run: better now than under the pen. */

@@ -1,0 +1,338 @@
+"""What a run came to, in words: the question, the answer, and how far to believe it.
+
+The report, its one-page summary and the model card say the same of a run, from here.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from tenfold.core.task import TaskKind
+from tenfold.core.text import in_unit, percent
+from tenfold.evaluation import AnyEvaluation, Evaluation, RegressionEvaluation, Score
+from tenfold.runs.csv_files import StoredAnswers
+from tenfold.runs.record import Run
+
+MAX_NAMED = 6
+"""Labels that a question names, at most."""
+
+Grade = Literal["good", "unclear", "bad"]
+"""Better than the baseline; not shown to be; worse, or not to be trusted."""
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A score with its interval and the baseline's as places on a scale, each from 0 to 1.
+
+    `ends` are what stands at both ends of the scale.
+    """
+
+    value: float
+    low: float
+    high: float
+    base: float | None = None
+    ends: tuple[str, str] = ("0%", "100%")
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A run in words.
+
+    Attributes:
+      question: What the model is asked.
+      subject: What it was made from.
+      headline: The answer as one number, of which `unit` says what it is.
+      answer: The answer in a sentence or two.
+      about: The interval of the headline, and of what rows.
+      verdict: Whether the model is worth anything beside its baseline.
+    """
+
+    question: str
+    subject: str
+    headline: str
+    unit: str
+    answer: str
+    about: str
+    interval: Interval
+    verdict: str
+    grade: Grade
+
+
+@dataclass(frozen=True)
+class ScoreCard:
+    """One score for people: its value, its interval as text and as a bar, and what it means.
+
+    Attributes:
+      meaning: One line.
+      more: How it is measured, for those who ask.
+    """
+
+    name: str
+    value: str
+    spread: str
+    meaning: str
+    more: str
+    interval: Interval | None = None
+
+
+def summarise(run: Run, stored: StoredAnswers) -> Summary:
+    """A run in words; `stored` are the answers to its test rows."""
+    return SUMMARIES[run.evaluation.task](run, run.evaluation, stored)
+
+
+def score_cards(evaluation: AnyEvaluation) -> list[ScoreCard]:
+    """The scores of an evaluation, the most important first."""
+    return CARDS[evaluation.task](evaluation)
+
+
+def noun(run: Run, n: int = 2) -> str:
+    """What the rows of a run are called: images or rows."""
+    word = "image" if run.model.contract.input.kind == "image" else "row"
+    return word if n == 1 else f"{word}s"
+
+
+def listed(names: tuple[str, ...]) -> str:
+    """Names as a sentence lists them.
+
+    Example:
+      >>> listed(("a", "b", "c"))
+      'a, b or c'
+    """
+    return " or ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else names[0]
+
+
+def question(run: Run) -> str:
+    """What the model is asked, as a question."""
+    contract = run.model.contract
+    accepted, labels = contract.input, contract.labels
+    if not labels:
+        order = getattr(accepted, "order", None)
+        verb = "What will" if order else "What is"
+        target = getattr(run.evaluation, "target", "the value")
+        return f"{verb} “{target}”{' be' if order else ''}?"
+    if accepted.kind == "table":
+        if len(labels) > MAX_NAMED:
+            return f"Which of {len(labels)} values is “{accepted.target}”?"
+        return f"What is “{accepted.target}”: {listed(labels)}?"
+    if set(labels) == set("0123456789"):
+        return "Which digit is this?"
+    if len(labels) > MAX_NAMED:
+        return f"Which of {len(labels)} classes is this?"
+    return f"Is this {listed(labels)}?" if len(labels) == 2 else f"Which is this: {listed(labels)}?"
+
+
+def _subject(run: Run) -> str:
+    data, labels = run.record.data, run.model.contract.labels
+    classes = f"{len(labels)} classes. " if labels else ""
+    checked = f", {data.n_validation:,} to check progress" if data.n_validation else ""
+    return (
+        f"{classes}{data.name}: {data.n_train:,} {noun(run)} to learn from{checked} and "
+        f"{data.n_test:,} to test."
+    )
+
+
+def _grade(evaluation: AnyEvaluation) -> Grade:
+    if evaluation.doubts or evaluation.better_than_baseline == "worse":
+        return "bad"
+    return "good" if evaluation.beats_baseline else "unclear"
+
+
+def _of_labels(run: Run, evaluation: Evaluation, stored: StoredAnswers) -> Summary:
+    n, right = evaluation.n, sum(row[i] for i, row in enumerate(evaluation.confusion))
+    rows = f"{evaluation.part} {noun(run)}"
+    answer = f"All {n:,} {rows} were answered correctly."
+    if right < n:
+        true, predicted, _ = evaluation.most_confused[0]
+        pair = f"{true} predicted as {predicted}"
+        answer = f"{n - right:,} of {n:,} {rows} are wrong, most often {pair}."
+        if n - right == 1:
+            answer = f"1 of {n:,} {rows} is wrong: {pair}."
+    score, base = evaluation.accuracy, evaluation.baseline
+    verdict = evaluation.beside_baseline
+    if evaluation.beats_baseline:
+        wrong = n - round(base.accuracy.value * n)
+        verdict = (
+            f"Better than the baseline: always answering “{base.label}” would get {wrong:,} of "
+            f"{n:,} wrong."
+        )
+    return Summary(
+        question(run), _subject(run), percent(score.value), "right", answer,
+        f"95% interval: {percent(score.low)} to {percent(score.high)}. "
+        "The model never saw these " + noun(run) + " during training.",
+        Interval(score.value, score.low, score.high, base.accuracy.value),
+        verdict, _grade(evaluation),
+    )  # fmt: skip
+
+
+def _of_values(run: Run, evaluation: RegressionEvaluation, stored: StoredAnswers) -> Summary:
+    errors = np.abs(np.asarray(stored.true) - np.asarray(stored.predicted))
+    most, rmse, base = float(np.quantile(errors, 0.9)), evaluation.rmse, evaluation.baseline.rmse
+    top = 1.15 * max(base.high, rmse.high) or 1.0
+    kinds = {"mean": "always answering the mean", "last value": "repeating the last value"}
+    verdict = evaluation.beside_baseline
+    if evaluation.beats_baseline:
+        verdict = (
+            f"Better than {kinds[evaluation.baseline.kind]}: the root mean squared error is "
+            f"{percent(1 - rmse.value / base.value, 0)} lower."
+        )
+    return Summary(
+        question(run), _subject(run), in_unit(evaluation.mae.value), "typical error",
+        f"On {evaluation.n:,} {evaluation.part} rows predictions are off by "
+        f"{in_unit(evaluation.mae.value)} on average; 9 of 10 are within {in_unit(most)}.",
+        f"Root mean squared error (RMSE): {in_unit(rmse.value)}, 95% interval "
+        f"{in_unit(rmse.low)} to {in_unit(rmse.high)}. The model never saw these rows during "
+        "training.",
+        Interval(
+            rmse.value / top, rmse.low / top, rmse.high / top, base.value / top,
+            ("RMSE 0: no error", in_unit(top)),
+        ),
+        verdict, _grade(evaluation),
+    )  # fmt: skip
+
+
+SUMMARIES: Mapping[TaskKind, Callable[..., Summary]] = {
+    "classification": _of_labels,
+    "regression": _of_values,
+}
+
+
+def _share_card(name: str, score: Score | None, meaning: str, more: str) -> ScoreCard:
+    """A card of a share, 0 to 1; without a score it says that no row decides it."""
+    if score is None:
+        return ScoreCard(name, "none", "No row decides it.", meaning, more)
+    spread = f"95% interval {percent(score.low)} to {percent(score.high)}"
+    interval = Interval(score.value, score.low, score.high)
+    return ScoreCard(name, percent(score.value), spread, meaning, more, interval)
+
+
+def _number_card(name: str, score: Score, meaning: str, more: str) -> ScoreCard:
+    """A card of a quantity in some unit."""
+    size = max(abs(score.value), abs(score.low), abs(score.high))
+    value, low, high = (in_unit(end, size) for end in (score.value, score.low, score.high))
+    return ScoreCard(name, value, f"95% interval {low} to {high}", meaning, more)
+
+
+def _label_cards(evaluation: Evaluation) -> list[ScoreCard]:
+    n_labels, before = len(evaluation.labels), evaluation.calibration_error_before
+    was = f" Before calibration it was {percent(before.value)}." if before else ""
+    cards = [
+        _share_card(
+            "Accuracy", evaluation.accuracy, "The share of rows answered correctly.",
+            "Its interval is Wilson's: drawn again, 95 of 100 such sets of rows have the true "
+            "accuracy inside.",
+        ),
+        _share_card(
+            "Macro F1", evaluation.macro_f1,
+            "Like accuracy, but rare labels count as much as frequent ones.",
+            "F1 is the harmonic mean of precision (of the rows predicted so, how many are) and "
+            "recall (of the rows that are so, how many were found). Macro F1 is its mean over all "
+            "labels.",
+        ),
+        _share_card(
+            "Calibration error", evaluation.calibration_error,
+            "How far stated confidence is from the share that is right, on average.",
+            f"Expected calibration error over 15 bins of confidence (Guo et al. 2017).{was}",
+        ),
+        ScoreCard(
+            "Log loss", f"{evaluation.log_loss.value:.3f}",
+            f"95% interval {evaluation.log_loss.low:.3f} to {evaluation.log_loss.high:.3f}",
+            "How surprised the model is by the true label; 0 is perfect.",
+            "The mean of -log(probability given to the true label), in nats. Giving each of the "
+            f"{n_labels} labels the same probability scores {np.log(n_labels):.2f}.",
+        ),
+    ]  # fmt: skip
+    if evaluation.answered.share.value < 1:
+        cards.append(
+            _share_card(
+                "Accuracy without “unsure”", evaluation.answered.accuracy,
+                f"{percent(evaluation.answered.share.value)} of the rows are answered without "
+                "“unsure”; so many of those are right.",
+                "An answer is marked unsure where the input is unlike everything in training, or "
+                "where two labels are nearly as probable.",
+            )
+        )  # fmt: skip
+    return [*cards, *_positive_cards(evaluation)]
+
+
+def _positive_cards(evaluation: Evaluation) -> list[ScoreCard]:
+    """Of two labels, the scores of the one that is looked for."""
+    positive = evaluation.of_positive
+    if positive is None:
+        return []
+    label, share = f"“{positive.label}”", percent(positive.n / evaluation.n)
+    how = "it is the more probable label"
+    if evaluation.threshold is not None:
+        how = f"its probability is {percent(evaluation.threshold)} or more"
+    cards = [
+        _share_card(
+            f"Precision of {label}", positive.precision,
+            f"Of the rows predicted {label}, the share that really is.",
+            f"{label} is predicted where {how}.",
+        ),
+        _share_card(
+            f"Recall of {label}", positive.recall,
+            f"Of the rows that really are {label}, the share that was found.",
+            f"{positive.n:,} of {evaluation.n:,} rows ({share}) are {label}.",
+        ),
+    ]  # fmt: skip
+    at = evaluation.precision_at_recall
+    if evaluation.average_precision and at:
+        cards += [
+            _share_card(
+                "Average precision", evaluation.average_precision,
+                f"How well rows are ranked by the probability of {label}.",
+                f"The area under the curve of precision against recall. Chance scores {share}.",
+            ),
+            _share_card(
+                f"Precision where {at.recall:.0%} are found", at.precision,
+                f"If {at.recall:.0%} of {label} are to be found, the share of true alarms.",
+                f"Reached when {label} is predicted from a probability of "
+                f"{percent(at.threshold)} on.",
+            ),
+        ]  # fmt: skip
+    return cards
+
+
+def _value_cards(evaluation: RegressionEvaluation) -> list[ScoreCard]:
+    base = evaluation.baseline
+    kind = {"mean": "the mean of the training rows", "last value": "the last value"}[base.kind]
+    cards = [
+        _number_card(
+            "Mean absolute error (MAE)", evaluation.mae,
+            "How far a prediction is off, on average.",
+            f"In the unit of “{evaluation.target}”. Answering {kind} is off by "
+            f"{base.mae.in_unit}.",
+        ),
+        _number_card(
+            "Root mean squared error (RMSE)", evaluation.rmse,
+            "Like MAE, but large errors count more.",
+            "The root of the mean of the squared errors, in the unit of "
+            f"“{evaluation.target}”. Answering {kind} scores {base.rmse.in_unit}.",
+        ),
+    ]  # fmt: skip
+    if evaluation.r2:
+        cards.append(
+            _number_card(
+                "R²", evaluation.r2, "The share of the variation that is explained; 1 is perfect.",
+                "One minus the squared error divided by the squared deviation from the mean of "
+                "these rows. 0 is as good as that mean, below 0 is worse.",
+            )
+        )  # fmt: skip
+    if evaluation.coverage:
+        width = in_unit(evaluation.interval_width or 0.0)
+        cards.append(
+            _share_card(
+                "Inside the interval", evaluation.coverage,
+                "The share of rows whose true value is inside the interval of its prediction.",
+                f"The intervals are made to hold 9 of 10 values; they are {width} wide on average.",
+            )
+        )  # fmt: skip
+    return cards
+
+
+CARDS: Mapping[TaskKind, Callable[[Any], list[ScoreCard]]] = {
+    "classification": _label_cards,
+    "regression": _value_cards,
+}
