@@ -37,7 +37,7 @@ class Interval:
 
 
 @dataclass(frozen=True)
-class Summary:
+class RunSummary:
     """A run in words.
 
     Attributes:
@@ -77,7 +77,7 @@ class ScoreCard:
     interval: Interval | None = None
 
 
-def summarise(run: Run, stored: StoredAnswers) -> Summary:
+def summarise(run: Run, stored: StoredAnswers) -> RunSummary:
     """A run in words; `stored` are the answers to its test rows."""
     return SUMMARIES[run.evaluation.task](run, run.evaluation, stored)
 
@@ -139,7 +139,7 @@ def _grade(evaluation: AnyEvaluation) -> Grade:
     return "good" if evaluation.beats_baseline else "unclear"
 
 
-def _of_labels(run: Run, evaluation: Evaluation, stored: StoredAnswers) -> Summary:
+def _of_labels(run: Run, evaluation: Evaluation, stored: StoredAnswers) -> RunSummary:
     n, right = evaluation.n, sum(row[i] for i, row in enumerate(evaluation.confusion))
     rows = f"{evaluation.part} {noun(run)}"
     answer = f"All {n:,} {rows} were answered correctly."
@@ -157,7 +157,7 @@ def _of_labels(run: Run, evaluation: Evaluation, stored: StoredAnswers) -> Summa
             f"Better than the baseline: always answering “{base.label}” would get {wrong:,} of "
             f"{n:,} wrong."
         )
-    return Summary(
+    return RunSummary(
         question(run), _subject(run), percent(score.value), "right", answer,
         f"95% interval: {percent(score.low)} to {percent(score.high)}. "
         "The model never saw these " + noun(run) + " during training.",
@@ -166,7 +166,7 @@ def _of_labels(run: Run, evaluation: Evaluation, stored: StoredAnswers) -> Summa
     )  # fmt: skip
 
 
-def _of_values(run: Run, evaluation: RegressionEvaluation, stored: StoredAnswers) -> Summary:
+def _of_values(run: Run, evaluation: RegressionEvaluation, stored: StoredAnswers) -> RunSummary:
     errors = np.abs(np.asarray(stored.true) - np.asarray(stored.predicted))
     most, rmse, base = float(np.quantile(errors, 0.9)), evaluation.rmse, evaluation.baseline.rmse
     top = 1.15 * max(base.high, rmse.high) or 1.0
@@ -177,7 +177,7 @@ def _of_values(run: Run, evaluation: RegressionEvaluation, stored: StoredAnswers
             f"Better than {kinds[evaluation.baseline.kind]}: the root mean squared error is "
             f"{percent(1 - rmse.value / base.value, 0)} lower."
         )
-    return Summary(
+    return RunSummary(
         question(run), _subject(run), in_unit(evaluation.mae.value), "typical error",
         f"On {evaluation.n:,} {evaluation.part} rows predictions are off by "
         f"{in_unit(evaluation.mae.value)} on average; 9 of 10 are within {in_unit(most)}.",
@@ -192,7 +192,7 @@ def _of_values(run: Run, evaluation: RegressionEvaluation, stored: StoredAnswers
     )  # fmt: skip
 
 
-SUMMARIES: Mapping[TaskKind, Callable[..., Summary]] = {
+SUMMARIES: Mapping[TaskKind, Callable[..., RunSummary]] = {
     "classification": _of_labels,
     "regression": _of_values,
 }
