@@ -2,9 +2,10 @@
 
 from tenfold.report.drawings import draw_examples
 from tenfold.report.figures import PICTURES, run_figures
-from tenfold.report.html import write_comparison, write_html, write_report
+from tenfold.report.html import write_html, write_report
 from tenfold.report.png import write_png
 from tenfold.report.rows import SHEET, write_sheet
+from tenfold.report.two_runs import write_comparison
 
 __all__ = [
     "PICTURES",

@@ -1,6 +1,5 @@
-"""A run, or two beside each other, in one self-contained file that can be mailed."""
+"""A run in one self-contained file that can be mailed."""
 
-import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,12 +7,11 @@ from typing import Any
 from tenfold.core import files
 from tenfold.core.records import UNTRUSTWORTHY
 from tenfold.core.text import in_unit, ordinal, percent
-from tenfold.evaluation import AnyEvaluation, Comparison
 from tenfold.report.commands import commands, next_steps
 from tenfold.report.figures import report_charts, why_charts
 from tenfold.report.network_page import Living, page_style, render
 from tenfold.report.rows import N_HARDEST, layer_rows, module_script, report_rows, sheet_data
-from tenfold.report.summary import noun, score_cards, summarise
+from tenfold.report.summary import noun, scale_floor, score_cards, summarise
 from tenfold.runs.csv_files import read_predictions
 from tenfold.runs.record import Run
 
@@ -68,19 +66,11 @@ def write_report(run: Run) -> None:
         max_columns=MAX_COLUMNS,
         max_text=MAX_TEXT,
         n_pairs=N_PAIRS,
-        floor=_floor(evaluation),
+        floor=scale_floor(evaluation),
         ordinal=ordinal,
         in_unit=in_unit,
         percent=percent,
     )
-
-
-def _floor(evaluation: AnyEvaluation) -> float:
-    """Where the scale of the labels' intervals begins: the tenth below the lowest of them."""
-    scores = [
-        s for row in getattr(evaluation, "per_class", ()) for s in (row.precision, row.recall)
-    ]
-    return math.floor(10 * min((s.low for s in scores if s), default=0.0)) / 10
 
 
 def _settings(run: Run) -> Iterator[tuple[str, Any]]:
@@ -88,26 +78,3 @@ def _settings(run: Run) -> Iterator[tuple[str, Any]]:
     for name, value in run.record.known_settings().items():
         if name in run.record.asked or value not in (None, False, 0, [], {}):
             yield name, value
-
-
-@files.os_errors()
-def write_comparison(first: Run, second: Run, comparison: Comparison, path: Path) -> None:
-    """Write the comparison of two runs as one HTML file."""
-    write_html(
-        path,
-        "tenfold.report",
-        "comparison.html.j2",
-        comparison=comparison,
-        records=[run.record for run in (first, second)],
-        names=[comparison.first, comparison.second],
-        otherwise=list(_otherwise(first, second)),
-    )
-
-
-def _otherwise(first: Run, second: Run) -> Iterator[tuple[str, Any, Any]]:
-    """Settings in which two runs differ; an older run may not know one of them."""
-    configs = first.record.known_settings(), second.record.known_settings()
-    for name in sorted({*configs[0], *configs[1]} - {"learner"}):
-        values = [config.get(name, "not known then") for config in configs]
-        if values[0] != values[1]:
-            yield name, *values

@@ -3,6 +3,7 @@
 The report, its one-page summary and the model card say the same of a run, from here.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -336,3 +337,10 @@ CARDS: Mapping[TaskKind, Callable[[Any], list[ScoreCard]]] = {
     "classification": _label_cards,
     "regression": _value_cards,
 }
+
+
+def scale_floor(evaluation: AnyEvaluation) -> float:
+    """Where a scale of the labels' intervals begins: the tenth below the lowest of them."""
+    rows = evaluation.per_class if isinstance(evaluation, Evaluation) else ()
+    lows = [score.low for row in rows for score in (row.precision, row.recall, row.f1) if score]
+    return math.floor(10 * min(lows, default=0.0)) / 10
