@@ -23,7 +23,7 @@ from tenfold import Dataset
 from tenfold.build.build import export as export_model
 from tenfold.build.calibration import Constants
 from tenfold.build.onnx import check_agreement, to_graph
-from tenfold.build.onnx.bodies import round_down
+from tenfold.build.onnx.trees import round_down
 from tenfold.build.problem import prepare
 from tenfold.core.contract import Contract, FeaturesInput, ImageInput
 from tenfold.core.errors import DataError, SettingsError
@@ -50,6 +50,8 @@ def fit(
 ) -> Fitted:
     if name == "forest":
         asked.setdefault("n_trees", 7)
+    if name == "boosting":
+        asked.setdefault("rounds", 5)
     chosen = resolve({"learner": name, **asked})
     return LEARNERS[name].fit(
         TrainingJob(train, validation, n_labels=n_labels, settings=chosen, listener=Listener())

@@ -50,7 +50,7 @@ class OwnAnswers:
             answers, hidden = fitted.answers(rows.x), fitted.hidden(rows.x)
             judged = answers if fitted.judged is None else fitted.judged
             return cls(rows, answers, judged, hidden, True)
-        few = prepared.train.x[: len(prepared.compared)]
+        few = prepared.encoding.encode(prepared.compared)  # as rows that are asked about
         rows = Examples(few, prepared.train.y[: len(few)])
         answers = fitted.answers(rows.x)
         return cls(rows, answers, answers, None, False)
@@ -117,7 +117,7 @@ def judge_novelty(
     """How unlike the training rows an input is, its threshold found on the validation rows.
 
     None without validation rows and for regression; for the baseline, which looks at no input; for
-    features, whose scale is the caller's; and for a forest on a table, whose columns are not of one
+    features, whose scale is the caller's; and for trees on a table, whose columns are not of one
     scale (up to 1e37).
     """
     kind, learner = prepared.encoding.accepted.kind, LEARNERS[fitted.learner]

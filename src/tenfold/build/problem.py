@@ -7,7 +7,12 @@ from typing import Any
 import numpy as np
 
 from tenfold.build.novelty import Distance, fit_distance
-from tenfold.build.onnx.fronts import Encoding, encode_pictures, encode_table
+from tenfold.build.onnx.fronts import (
+    Encoding,
+    encode_ordered,
+    encode_pictures,
+    encode_table,
+)
 from tenfold.core.errors import DataError, SettingsError
 from tenfold.core.settings import Settings
 from tenfold.core.task import Regression, Task, positive_of
@@ -105,8 +110,10 @@ class Problem:
     @cached_property
     def prepared(self) -> Prepared:
         """Rows as the settings' learner takes them."""
-        scaled = LEARNERS[self.settings.learner].scaled
-        return self.encoded or prepare(self.data, self.split, scaled=scaled)
+        learner = LEARNERS[self.settings.learner]
+        return self.encoded or prepare(
+            self.data, self.split, scaled=learner.scaled, ordered=learner.ordered
+        )
 
     @cached_property
     def positive(self) -> str | None:
@@ -126,10 +133,11 @@ class Problem:
         return positive_of(labels, counts.tolist(), asked)
 
 
-def prepare(data: Dataset, split: Split, *, scaled: bool) -> Prepared:
+def prepare(data: Dataset, split: Split, *, scaled: bool, ordered: bool = False) -> Prepared:
     """Encode the training and validation rows; what is fitted here sees the training rows alone.
 
-    The columns of a table are brought to one scale where `scaled`, as `Learner.scaled` says.
+    The columns of a table are brought to one scale where `scaled`, and prepared for boosted trees
+    where `ordered`, as `Learner` says.
     """
     task, y = data.task, data.y
     if isinstance(task, Regression):
@@ -139,7 +147,9 @@ def prepare(data: Dataset, split: Split, *, scaled: bool) -> Prepared:
     x, held = data.x[split.train], data.x[split.validation]
     assert len(x)  # a split without training rows is refused
     accepted = data.input
-    if accepted.kind == "table":
+    if accepted.kind == "table" and ordered:
+        encoding = encode_ordered(x, accepted, y[split.train], data.name)
+    elif accepted.kind == "table":
         encoding = encode_table(x, accepted, scaled, data.name)
     else:
         encoding = encode_pictures(x, accepted)
@@ -147,7 +157,7 @@ def prepare(data: Dataset, split: Split, *, scaled: bool) -> Prepared:
     return Prepared(
         name=data.name,
         task=task,
-        train=Examples(encoding.encode(x), y[split.train]),
+        train=Examples(encoding.encode_training(x), y[split.train]),
         validation=Examples(encoding.encode(held), y[split.validation]) if len(held) else None,
         encoding=encoding,
         compared=compared[:MAX_COMPARED],

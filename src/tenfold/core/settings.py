@@ -52,7 +52,15 @@ Flagged = Annotated[T, Flag()]
 """A field with a flag of its own name."""
 
 LearnerName = Literal[
-    "network", "cnn", "forest", "bayes", "logistic", "linear", "neighbors", "baseline"
+    "network",
+    "cnn",
+    "boosting",
+    "forest",
+    "bayes",
+    "logistic",
+    "linear",
+    "neighbors",
+    "baseline",
 ]
 RecipeName = Literal["default", "tutorial", "fast", "long", "accurate"]
 Mistake = Literal["false_negative", "false_positive"]
@@ -331,7 +339,33 @@ class Settings(Frozen):
         default=None,
         ge=1,
         le=1_000_000,
-        description="Fewest training rows in a leaf of a tree; none: 1, for regression 2.",
+        description="Fewest training rows in a leaf of a tree; none: of a forest 1, for regression "
+        "2, of boosted trees 20.",
+    )
+    rounds: int | None = Field(
+        default=None,
+        ge=1,
+        le=100_000,
+        description="Rounds of boosting at most; each adds a tree, of several labels one for each. "
+        "None: 1,000 where 50 or more validation rows end them, else 200.",
+    )
+    max_leaves: int = Field(
+        default=31, ge=2, le=4096, description="Leaves of a boosted tree at most."
+    )
+    leaf_penalty: float = Field(
+        default=0.0,
+        ge=0,
+        le=1e9,
+        allow_inf_nan=False,
+        description="Draws the values in the leaves of boosted trees towards 0, as so many rows "
+        "would that need no change.",
+    )
+    column_share: float = Field(
+        default=1.0,
+        gt=0,
+        le=1,
+        description="Share of the columns, drawn anew for each split, that a boosted tree looks "
+        "at.",
     )
     n_neighbors: int | None = Field(
         default=None,
@@ -376,9 +410,9 @@ class Settings(Frozen):
         default=None,
         ge=1,
         le=100_000,
-        description="Epochs without a lower validation loss after which training stops and the "
-        "weights of the lowest one are kept; none: all epochs are trained and the last weights "
-        "are kept.",
+        description="Epochs, or rounds of boosting, without a lower validation loss after which "
+        "training stops, and what had the lowest one is kept; none: all are made and the last is "
+        "kept.",
     )
     processes: Annotated[int, Flag("N")] = Field(
         default=1,
@@ -417,8 +451,12 @@ CNN: dict[str, Any] = AUGMENTED | {
 }
 
 
+BOOSTING: dict[str, Any] = {"learning_rate": 0.05, "patience": 30}
+
+
 RECIPES: dict[str, dict[str, dict[str, Any]]] = {
-    "default": {learner: {} for learner in get_args(LearnerName)} | {"cnn": CNN},
+    "default": {learner: {} for learner in get_args(LearnerName)}
+    | {"cnn": CNN, "boosting": BOOSTING},
     "tutorial": {
         "network": {
             "epochs": 20,
@@ -435,6 +473,7 @@ RECIPES: dict[str, dict[str, dict[str, Any]]] = {
     "fast": {
         "network": {"epochs": 5},
         "cnn": CNN | {"epochs": 8, "clean_epochs": 1, "weight_decay": 0.2},
+        "boosting": BOOSTING | {"learning_rate": 0.1, "rounds": 100},
         "forest": {"n_trees": 30},
         "bayes": {},
         "logistic": {"penalty": 10.0, "max_steps": 30},

@@ -27,7 +27,7 @@ OPERATORS = frozenset(
         "Gemm", "Greater", "IsNaN", "Log", "Max", "MaxPool", "Mul", "Reciprocal", "ReduceMax",
         "ReduceSum", "ReduceSumSquare", "Relu", "Reshape", "Round", "Shape", "Sign", "Softmax",
         "Split", "Sqrt", "Sub", "TfIdfVectorizer", "TopK", "Transpose", "Unsqueeze", "Where",
-        "ai.onnx.ml.OneHotEncoder", "ai.onnx.ml.TreeEnsembleRegressor",
+        "ai.onnx.ml.LabelEncoder", "ai.onnx.ml.OneHotEncoder", "ai.onnx.ml.TreeEnsembleRegressor",
     }
 )  # fmt: skip
 """What graphs are made of, with their domain where it is not ONNX's own."""
@@ -244,9 +244,10 @@ def _check_graph(proto: onnx.ModelProto, contract: Contract, where: object) -> N
             expected=f"only {', '.join(sorted(OPERATORS))}",
             operators=sorted(foreign) or "functions",
         )
+    in_nodes = [attribute.t for node in graph.node for attribute in node.attribute]
     external = [
         tensor.name
-        for tensor in graph.initializer
+        for tensor in [*graph.initializer, *in_nodes]
         if tensor.external_data or tensor.data_location == onnx.TensorProto.EXTERNAL
     ]
     if external:

@@ -14,8 +14,9 @@ from onnx import TensorProto, helper
 
 from tenfold.build.calibration import SMALLEST, Constants
 from tenfold.build.novelty import Novelty
-from tenfold.build.onnx.bodies import BODIES, TREES_DOMAIN, add_pixels
+from tenfold.build.onnx.bodies import BODIES, add_pixels
 from tenfold.build.onnx.novelty import add_novelty
+from tenfold.build.onnx.trees import TREES_DOMAIN
 from tenfold.core.contract import METADATA_KEY, Contract
 from tenfold.core.errors import ExportError
 from tenfold.core.onnx_builder import Builder, Front

@@ -1,30 +1,21 @@
-"""The body of a graph: what each kind of learner computes, as nodes.
-
-Forests are one TreeEnsembleRegressor of scikit-learn's arrays. It also gives probabilities, as k
-targets: it returns the sums as they are, where TreeEnsembleClassifier adds labels and has rules of
-its own for two classes.
-"""
+"""The body of a graph: what each kind of learner computes, as nodes. Trees are in `trees`."""
 
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto
 
+from tenfold.build.onnx.trees import NEVER, add_boosting, add_forest
 from tenfold.core.onnx_builder import Builder, add_layers
 from tenfold.inputs.features import PIXEL
 from tenfold.learners.bayes import Bayes, Block
+from tenfold.learners.boosting import Boosting
 from tenfold.learners.classical import Constant, Forest, Linear
 from tenfold.learners.job import Fitted
 from tenfold.learners.neighbors import NEAR_ZERO, Neighbors
 from tenfold.learners.network import Network
-
-TREES_DOMAIN = "ai.onnx.ml"
-
-NEVER = -1e30
-"""Log-odds of a label without training rows: its softmax is 0."""
 
 
 def add_pixels(builder: Builder, fitted: Fitted) -> None:
@@ -195,82 +186,10 @@ def _add_nearest(builder: Builder, body: Neighbors) -> None:
     builder.add("TopK", k, name="nearest", outputs=2, axis=1)
 
 
-def _add_forest(builder: Builder, body: Forest) -> None:
-    """Append the trees; their mean is (n, n_labels), or (n, 1) for regression."""
-    trees = [member.tree_ for member in body.estimator.estimators_]
-    sizes = [tree.node_count for tree in trees]
-    tree_ids = np.repeat(np.arange(len(trees)), sizes)
-    node_ids = np.concatenate([np.arange(size) for size in sizes])
-    left = np.concatenate([tree.children_left for tree in trees])
-    right = np.concatenate([tree.children_right for tree in trees])
-    features = np.concatenate([tree.feature for tree in trees])
-    is_leaf = left < 0
-    thresholds = np.concatenate([round_down(tree.threshold) for tree in trees])
-    leaves = np.flatnonzero(is_leaf)
-    values = np.concatenate([tree.value[tree.children_left < 0, 0, :] for tree in trees])
-    if body.n_labels is None:
-        which, targets = np.arange(len(leaves)), np.zeros(len(leaves), np.int64)
-    else:
-        which, columns = np.nonzero(values)  # most leaves know one label only
-        values, targets = values[which, columns], body.estimator.classes_[columns]
-    node = onnx.helper.make_node(
-        "TreeEnsembleRegressor", [builder.last], ["forest"], name="forest", domain=TREES_DOMAIN
-    )
-    # helper.make_node looks at every element in Python; a forest has millions.
-    node.attribute.extend(
-        [
-            onnx.helper.make_attribute("aggregate_function", "SUM"),
-            onnx.helper.make_attribute("n_targets", body.n_labels or 1),
-            onnx.helper.make_attribute("post_transform", "NONE"),
-            _ints("nodes_treeids", tree_ids),
-            _ints("nodes_nodeids", node_ids),
-            _ints("nodes_featureids", np.where(is_leaf, 0, features)),
-            _floats("nodes_values", np.where(is_leaf, np.float32(0), thresholds)),
-            _modes(is_leaf),
-            _ints("nodes_truenodeids", np.where(is_leaf, 0, left)),
-            _ints("nodes_falsenodeids", np.where(is_leaf, 0, right)),
-            _ints("target_treeids", tree_ids[leaves[which]]),
-            _ints("target_nodeids", node_ids[leaves[which]]),
-            _ints("target_ids", targets),
-            _floats("target_weights", values.ravel() / len(trees)),
-        ]
-    )
-    builder.nodes.append(node)
-    builder.last = "forest"
-
-
-def round_down(thresholds: NDArray[np.float64]) -> NDArray[np.float32]:
-    """The largest float32 not above each threshold.
-
-    For every float32 x, `x <= threshold` and `x <= round_down(threshold)` are the same.
-    """
-    nearest = thresholds.astype(np.float32)
-    below = np.nextafter(nearest, np.float32(-np.inf))
-    return np.where(nearest > thresholds, below, nearest)
-
-
-def _modes(is_leaf: NDArray[np.bool_]) -> onnx.AttributeProto:
-    names = np.array([b"BRANCH_LEQ", b"LEAF"], dtype=object)
-    attribute = onnx.AttributeProto(name="nodes_modes", type=onnx.AttributeProto.STRINGS)
-    attribute.strings.extend(names[is_leaf.astype(int)].tolist())
-    return attribute
-
-
-def _ints(name: str, values: NDArray[Any]) -> onnx.AttributeProto:
-    attribute = onnx.AttributeProto(name=name, type=onnx.AttributeProto.INTS)
-    attribute.ints.extend(values.tolist())
-    return attribute
-
-
-def _floats(name: str, values: NDArray[Any]) -> onnx.AttributeProto:
-    attribute = onnx.AttributeProto(name=name, type=onnx.AttributeProto.FLOATS)
-    attribute.floats.extend(values.tolist())
-    return attribute
-
-
 BODIES: dict[type, Callable[[Builder, Any], None]] = {
     Network: lambda builder, body: add_layers(builder, body.architecture, body.parameters),
-    Forest: _add_forest,
+    Forest: add_forest,
+    Boosting: add_boosting,
     Linear: _add_linear,
     Bayes: _add_bayes,
     Neighbors: _add_neighbors,

@@ -19,6 +19,7 @@ from tenfold.data.disk_images import AnyImages
 from tenfold.inputs.pictures.pixels import MAX_FRAMES, background_of
 from tenfold.inputs.tables.columns import Table, graph_inputs, levels
 from tenfold.inputs.tables.encoder import FARTHEST, Encoder, Numbers, Words, fit_encoder
+from tenfold.inputs.tables.ordered import Codes, OrderedEncoder, fit_ordered
 
 TYPES = {"float": TensorProto.FLOAT, "string": TensorProto.STRING}
 
@@ -27,14 +28,20 @@ TYPES = {"float": TensorProto.FLOAT, "string": TensorProto.STRING}
 class Encoding:
     """What makes a model's inputs the rows of a learner: nothing, where they are pictures.
 
-    `front` does as nodes of the graph what `encode` does. In `last_value` stands the value before,
-    of rows in the order of time.
+    `front` does as nodes of the graph what `encode` does. `training` are the features of the
+    training rows, where those are encoded otherwise than rows that are asked about. In `last_value`
+    stands the value before, of rows in the order of time.
     """
 
     accepted: ImageInput | TableInput | FeaturesInput
     encode: Callable[[Any], Any] = lambda x: x
     front: Front | None = None
+    training: Any = None
     last_value: int | None = None
+
+    def encode_training(self, x: Any) -> Any:
+        """The features of the training rows `x`."""
+        return self.encode(x) if self.training is None else self.training
 
 
 def encode_pictures(images: AnyImages, accepted: ImageInput) -> Encoding:
@@ -48,7 +55,36 @@ def encode_table(table: Table, accepted: TableInput, scaled: bool, name: str) ->
     """The encoding fitted to the training rows of a table; `scaled` brings columns to one scale."""
     inputs = graph_inputs(table, accepted)
     encoder = fit_encoder(inputs, accepted, scaled=scaled)
-    if not encoder(inputs).shape[1]:
+    _check_features(encoder(inputs), accepted, name)
+    last_value = None
+    if encoder.numbers is not None and accepted.order is not None and accepted.order.lags:
+        last_value = encoder.numbers.names.index(accepted.order.lag_columns(accepted.target)[0])
+    accepted = _with_levels(accepted, table)
+    return Encoding(
+        accepted,
+        lambda x: encoder(graph_inputs(x, accepted)),
+        table_front(encoder, accepted),
+        last_value=last_value,
+    )
+
+
+def encode_ordered(table: Table, accepted: TableInput, y: NDArray[Any], name: str) -> Encoding:
+    """The encoding for boosted trees, fitted to the training rows of a table and their answers."""
+    inputs = graph_inputs(table, accepted)
+    encoder = fit_ordered(inputs, accepted, y)
+    training = encoder.of_training(inputs, y)
+    _check_features(training, accepted, name)
+    accepted = _with_levels(accepted, table)
+    return Encoding(
+        accepted,
+        lambda x: encoder(graph_inputs(x, accepted)),
+        ordered_front(encoder, accepted),
+        training,
+    )
+
+
+def _check_features(found: NDArray[np.float32], accepted: TableInput, name: str) -> None:
+    if not found.shape[1]:
         raise DataError(
             "E601",
             "Nothing to learn from",
@@ -56,22 +92,17 @@ def encode_table(table: Table, accepted: TableInput, scaled: bool, name: str) ->
             expected="numbers, categories, or words that stand in more than one row",
             columns=list(accepted.names),
         )
+
+
+def _with_levels(accepted: TableInput, table: Table) -> TableInput:
+    """The contract with the levels that categories have in the training rows."""
     columns = tuple(
         column.model_copy(update={"levels": levels(table.columns[column.name])})
         if column.kind in ("category", "yes/no")
         else column
         for column in accepted.columns
     )
-    last_value = None
-    if encoder.numbers is not None and accepted.order is not None and accepted.order.lags:
-        last_value = encoder.numbers.names.index(accepted.order.lag_columns(accepted.target)[0])
-    accepted = accepted.model_copy(update={"columns": columns})
-    return Encoding(
-        accepted,
-        lambda x: encoder(graph_inputs(x, accepted)),
-        table_front(encoder, accepted),
-        last_value,
-    )
+    return accepted.model_copy(update={"columns": columns})
 
 
 def encode_features(
@@ -104,11 +135,27 @@ def table_front(encoder: Encoder, contract: TableInput) -> Front:
     parts = []
     if encoder.numbers is not None:
         parts += _numbers(nodes, encoder.numbers, encoder.scaled)
-    for name, known in encoder.categories.items():
-        parts.append(_one_hot(nodes, name, known))
-    for name, words in encoder.texts.items():
-        if words.terms:
-            parts.append(_tf_idf(nodes, name, words))
+    return _front(nodes, [*parts, *_columns(nodes, encoder)], contract)
+
+
+def ordered_front(encoder: OrderedEncoder, contract: TableInput) -> Front:
+    """The same for boosted trees."""
+    nodes = _Nodes("")
+    parts = [*encoder.numbers]
+    for name, codes in encoder.codes.items():
+        parts += _codes(nodes, name, codes)
+    return _front(nodes, [*parts, *_columns(nodes, encoder.others)], contract)
+
+
+def _columns(nodes: "_Nodes", encoder: Encoder) -> list[str]:
+    """The columns of categories and texts."""
+    parts = [_one_hot(nodes, name, known) for name, known in encoder.categories.items()]
+    return parts + [
+        _tf_idf(nodes, name, words) for name, words in encoder.texts.items() if words.terms
+    ]
+
+
+def _front(nodes: "_Nodes", parts: list[str], contract: TableInput) -> Front:
     features = nodes.new("Concat", *parts, axis=1) if len(parts) > 1 else parts[0]
     inputs = [
         helper.make_tensor_value_info(name, TYPES[kind], ["n", width or f"words of {name}"])
@@ -164,6 +211,22 @@ def _one_hot(nodes: _Nodes, name: str, known: Sequence[str]) -> str:
     total = nodes.new("ReduceSum", columns, nodes.constant("columns", np.array([1])), keepdims=1)
     other = nodes.new("Sub", nodes.constant("one", np.float32(1)), total)
     return nodes.new("Concat", columns, other, axis=1)
+
+
+def _codes(nodes: _Nodes, name: str, codes: Codes) -> list[str]:
+    """A column for each of a category's codes."""
+    values = np.stack(list(codes.of_level.values()))
+    return [
+        nodes.new(
+            "LabelEncoder",
+            name,
+            domain="ai.onnx.ml",
+            keys_strings=list(codes.of_level),
+            values_floats=column.tolist(),
+            default_float=float(other),
+        )
+        for column, other in zip(values.T, codes.of_others, strict=True)
+    ]
 
 
 def _tf_idf(nodes: _Nodes, name: str, words: Words) -> str:

@@ -245,6 +245,7 @@ def learners_for(data: Dataset) -> list[str]:
         name
         for name, learner in LEARNERS.items()
         if data.task.kind in learner.tasks and learner.accepts(data.input) and learner.looks
+        if learner.quick_on_pictures or data.input.kind != "image"
     ]
 
 

@@ -55,7 +55,9 @@ def run_trial(job: Job, listener: Listener | None = None) -> None:
 def _problem(job: Job) -> Problem:
     settings = job.settings
     data, split = _rows(Path(job.data))
-    return Problem(data, split, settings, _encoded(job.data, LEARNERS[settings.learner].scaled))
+    learner = LEARNERS[settings.learner]
+    encoded = _encoded(job.data, learner.scaled, learner.ordered)
+    return Problem(data, split, settings, encoded)
 
 
 _rows = functools.lru_cache(maxsize=1)(open_shared)
@@ -63,9 +65,9 @@ _rows = functools.lru_cache(maxsize=1)(open_shared)
 
 
 @functools.lru_cache(maxsize=2)
-def _encoded(folder: str, scaled: bool) -> Prepared:
-    """Encoded rows: they are the same for every learner that wants them scaled alike."""
-    return prepare(*_rows(Path(folder)), scaled=scaled)
+def _encoded(folder: str, scaled: bool, ordered: bool) -> Prepared:
+    """Encoded rows: they are the same for every learner that wants them alike."""
+    return prepare(*_rows(Path(folder)), scaled=scaled, ordered=ordered)
 
 
 def _in_words(error: Exception) -> str:

@@ -1,0 +1,210 @@
+"""`boosting` beside LightGBM's defaults, on the same rows: `python -m bench.boosting [TABLE ...]`.
+
+A table is a name of `SETS` or FILE:TARGET; without any all of `SETS` are measured. For each of five
+splits ours is fitted to the training rows, ended and calibrated by the validation rows; LightGBM
+with its defaults is fitted to both, and sees categories and missing cells as they are. Both answer
+the same test rows. Then 1,000 trees of 60,000 rows by 50 columns become a model file.
+
+Writes bench/results/boosting.json and prints the tables of docs/guide/learners.md.
+"""
+
+import json
+import math
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import t as student
+from sklearn import datasets
+
+import tenfold
+from bench.measure import environment
+from tenfold.build import onnx as graph
+from tenfold.build.build import fit_model
+from tenfold.build.calibration import Constants, at_temperature
+from tenfold.build.onnx.fronts import encode_features
+from tenfold.build.problem import Problem
+from tenfold.core.contract import Contract, FeaturesInput
+from tenfold.core.progress import Listener
+from tenfold.core.settings import Reading, resolve
+from tenfold.core.systems import usable_cores
+from tenfold.core.task import TaskKind
+from tenfold.data.dataset import Dataset
+from tenfold.data.split import Split, split
+from tenfold.learners import LEARNERS, Examples, TrainingJob
+from tenfold.learners.classical import loss_of
+from tenfold.model.model import Model
+
+RESULTS = Path(__file__).parent / "results" / "boosting.json"
+PEER = Path(__file__).parent / "peers_boosting.py"
+SETS = ("iris", "wine", "breast_cancer", "diabetes", "digits")
+SPLITS = 5
+N_SPEED, N_ASKED, N_TREES = 60_000, 100_000, 1_000
+
+
+def main() -> None:
+    """Measure, write the results and print both tables."""
+    python = environment("lightgbm", ["lightgbm", "scikit-learn"])
+    if python is None:
+        sys.exit("LightGBM could not be installed")
+    tables = {name: _compared(name, python) for name in sys.argv[1:] or SETS}
+    found = {"tables": tables, "speed": _speed(python)}
+    RESULTS.write_text(json.dumps(found, indent=2) + "\n", "utf-8")
+    print("\n".join(_lines(found)))
+
+
+def _dataset(name: str) -> Dataset:
+    if name in SETS:
+        frame = getattr(datasets, f"load_{name}")(as_frame=True).frame
+        task: TaskKind = "regression" if name == "diabetes" else "classification"
+        return tenfold.load(frame, reading=Reading(target="target", task=task))
+    path, _, target = name.rpartition(":")
+    return tenfold.load(path, target=int(target) if target.lstrip("-").isdigit() else target)
+
+
+def _compared(name: str, python: Path) -> list[dict[str, float]]:
+    """The losses of both on the test rows of each split: log loss, or RMSE."""
+    data, found = _dataset(name), []
+    with tempfile.TemporaryDirectory(prefix="tenfold-bench-") as text:
+        folder, splits = (
+            Path(text),
+            [split(data, seed=s, validation_size=0.15) for s in range(SPLITS)],
+        )
+        for seed, parts in enumerate(splits):
+            np.savez(folder / f"{seed}.npz", **_plain(data, parts))
+        subprocess.run([python, PEER, folder], check=True, stdout=subprocess.DEVNULL)
+        for seed, parts in enumerate(splits):
+            theirs = np.load(folder / f"{seed}.answers.npy")
+            found.append(_losses(data, parts, seed, theirs))
+            print(name, seed, found[-1], file=sys.stderr, flush=True)
+    return found
+
+
+def _losses(
+    data: Dataset, parts: Split, seed: int, theirs: NDArray[np.float64]
+) -> dict[str, float]:
+    settings = resolve({"learner": "boosting", "seed": seed}, table=True)
+    start = time.process_time()
+    model = Model(fit_model(Problem(data, parts, settings)).content)
+    seconds, true = time.process_time() - start, data.y[parts.test]
+    answers, temperature = model.answer(data.x[parts.test]).outputs[0], model.contract.temperature
+    before = at_temperature(answers, 1 / temperature) if data.labels else answers
+    return {
+        "ours": _loss(answers, true),
+        "before": _loss(before, true),
+        "lightgbm": _loss(theirs, true),
+        "cpu_seconds": seconds,
+    }
+
+
+def _loss(answers: NDArray[Any], true: NDArray[Any]) -> float:
+    loss = loss_of(answers, true, None)
+    return loss if answers.ndim == 2 else math.sqrt(loss)
+
+
+def _plain(data: Dataset, parts: Split) -> dict[str, Any]:
+    """Rows as LightGBM takes them: numbers, and categories by number."""
+    accepted = data.input
+    assert accepted.kind == "table"
+    fitted_to, categories, columns = np.r_[parts.train, parts.validation], [], []
+    for i, column in enumerate(accepted.columns):
+        cells = data.x.columns[column.name]
+        if column.kind not in ("number", "category", "yes/no"):
+            raise SystemExit(f"{column.name} is of kind {column.kind}: leave it out")
+        if column.kind == "number":
+            columns.append(np.asarray(cells, np.float64))
+        else:
+            categories.append(i)
+            columns.append(np.unique(cells.astype(str), return_inverse=True)[1].astype(float))
+    x, y = np.stack(columns, axis=1), data.y
+    return {
+        "x": x[fitted_to],
+        "y": y[fitted_to],
+        "asked": x[parts.test],
+        "categories": np.array(categories, np.int64),
+        "n_labels": len(data.labels),
+        "threads": usable_cores(),
+    }
+
+
+def _speed(python: Path) -> dict[str, float]:
+    """Seconds to the model file, the largest difference, and seconds of 100,000 answers each."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(N_SPEED, 50)).astype(np.float32)
+    x[rng.random(x.shape) < 0.05] = np.nan
+    known = np.nan_to_num(x)
+    y = (known[:, 0] * known[:, 1] + known[:, 2] + rng.normal(size=N_SPEED) > 0).astype(np.int64)
+    asked = rng.normal(size=(N_ASKED, 50)).astype(np.float32)
+    settings = resolve({"learner": "boosting", "rounds": N_TREES, "validation_size": 0}, table=True)
+    job = TrainingJob(Examples(x, y), None, 2, settings, Listener())
+    fitted = LEARNERS["boosting"].fit(job)
+    accepted = FeaturesInput(n_features=50)
+    front = encode_features(accepted, np.zeros(50), np.ones(50)).front
+    contract = Contract(
+        task="classification", input=accepted, labels=("a", "b"), learner="boosting", tenfold="0"
+    )
+    start = time.perf_counter()
+    content = graph.to_graph(fitted, contract, constants=Constants(), front=front)
+    written = time.perf_counter()
+    model, wide = Model(content), asked.astype(np.float64)
+    model.answer(wide[:10])
+    asked_at = time.perf_counter()
+    answers = model.answer(wide).outputs[0]
+    ended = time.perf_counter()
+    # The front of features cuts at ten deviations, which no row here comes near to.
+    difference = float(np.abs(answers - fitted.answers(asked)).max())
+    with tempfile.TemporaryDirectory(prefix="tenfold-bench-") as text:
+        plain: dict[str, Any] = {"x": x, "y": y, "asked": asked, "n_labels": 2}
+        plain |= {"categories": np.empty(0, np.int64), "n_trees": N_TREES}
+        np.savez(Path(text) / "speed.npz", **plain, threads=usable_cores())
+        run = subprocess.run([python, PEER, text], check=True, capture_output=True, text=True)
+        theirs = json.loads(run.stdout)["answers"]
+    return {
+        "export": written - start,
+        "difference": difference,
+        "answers": ended - asked_at,
+        "lightgbm_answers": theirs,
+        "megabytes": len(content) / 1e6,
+    }
+
+
+def _ratio(rows: list[dict[str, float]], name: str) -> tuple[float, float, float]:
+    """Geometric mean over the splits of ours to LightGBM's, with its 95% interval."""
+    logs = np.log([row[name] / row["lightgbm"] for row in rows])
+    half = student.ppf(0.975, len(logs) - 1) * logs.std(ddof=1) / math.sqrt(len(logs))
+    return tuple(np.exp([logs.mean(), logs.mean() - half, logs.mean() + half]).tolist())
+
+
+def _lines(found: dict[str, Any]) -> list[str]:
+    lines = [
+        "| data | ours | LightGBM | ratio | ratio before calibration |",
+        "|---|---|---|---|---|",
+    ]
+    for name, rows in found["tables"].items():
+        ours, theirs = (np.mean([row[key] for row in rows]) for key in ("ours", "lightgbm"))
+        both = (
+            "{:.3f} ({:.3f} to {:.3f})".format(*_ratio(rows, key)) for key in ("ours", "before")
+        )
+        lines.append(f"| {Path(name).stem} | {ours:.4g} | {theirs:.4g} | {' | '.join(both)} |")
+    means = [
+        math.exp(np.mean([math.log(_ratio(rows, key)[0]) for rows in found["tables"].values()]))
+        for key in ("ours", "before")
+    ]
+    speed = found["speed"]
+    return [
+        *lines,
+        f"| geometric mean | | | {means[0]:.3f} | {means[1]:.3f} |",
+        "",
+        f"{N_TREES:,} trees to a file of {speed['megabytes']:.1f} MB: {speed['export']:.2f} s, "
+        f"difference {speed['difference']:.1e}; {N_ASKED:,} answers {speed['answers']:.2f} s, "
+        f"LightGBM {speed['lightgbm_answers']:.2f} s.",
+    ]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,152 @@
+"""Trees as nodes of a graph: one TreeEnsembleRegressor of scikit-learn's arrays.
+
+It gives probabilities and log-odds too, as k targets: it returns the sums as they are, where
+TreeEnsembleClassifier adds labels and has rules of its own for two classes. Features are float32
+from the start, so a value is on the same side of a threshold here and there.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, numpy_helper
+
+from tenfold.core.onnx_builder import Builder
+from tenfold.learners.boosting import Boosting
+from tenfold.learners.classical import Forest
+
+TREES_DOMAIN = "ai.onnx.ml"
+
+NEVER = -1e30
+"""Log-odds of a label without training rows: its softmax is 0."""
+
+
+def add_forest(builder: Builder, body: Forest) -> None:
+    """Append the trees; their mean is (n, n_labels), or (n, 1) for regression."""
+    trees = [member.tree_ for member in body.estimator.estimators_]
+    left = np.concatenate([tree.children_left for tree in trees])
+    is_leaf = left < 0
+    right = np.concatenate([tree.children_right for tree in trees])
+    features = np.concatenate([tree.feature for tree in trees])
+    thresholds = np.concatenate([round_down(tree.threshold) for tree in trees])
+    values = np.concatenate([tree.value[tree.children_left < 0, 0, :] for tree in trees])
+    if body.n_labels is None:
+        which, targets = np.arange(len(values)), np.zeros(len(values), np.int64)
+    else:
+        which, columns = np.nonzero(values)  # most leaves know one label only
+        values, targets = values[which, columns], body.estimator.classes_[columns]
+    tree_ids, node_ids = _places([tree.node_count for tree in trees])
+    leaves = np.flatnonzero(is_leaf)[which]
+    _add_node(
+        builder,
+        "forest",
+        body.n_labels or 1,
+        {
+            "nodes_treeids": tree_ids,
+            "nodes_nodeids": node_ids,
+            "nodes_featureids": np.where(is_leaf, 0, features),
+            "nodes_values": np.where(is_leaf, np.float32(0), thresholds),
+            "nodes_modes": _modes(is_leaf),
+            "nodes_truenodeids": np.where(is_leaf, 0, left),
+            "nodes_falsenodeids": np.where(is_leaf, 0, right),
+            "target_treeids": tree_ids[leaves],
+            "target_nodeids": node_ids[leaves],
+            "target_ids": targets,
+            "target_weights": (values.ravel() / len(trees)).astype(np.float32),
+        },
+    )
+
+
+def add_boosting(builder: Builder, body: Boosting) -> None:
+    """Append the trees, whose leaves are added up in float64, and a softmax for probabilities.
+
+    In float32 a sum of 300 trees is off by 3e-6 standard deviations of the target. Of two labels
+    scikit-learn adds up the log-odds of the second alone.
+    """
+    estimator = body.estimator
+    trees = [tree.nodes for round_ in estimator._predictors for tree in round_]
+    nodes, sizes = np.concatenate(trees), [len(tree) for tree in trees]
+    is_leaf = nodes["is_leaf"].astype(bool)
+    n_targets, labels = body.n_labels or 1, np.zeros(1, np.int64)
+    if body.n_labels is not None:
+        n_trees = estimator.n_trees_per_iteration_
+        labels = estimator.classes_[-1:] if n_trees == 1 else estimator.classes_
+    base = np.zeros(n_targets)
+    base[labels] = estimator._baseline_prediction.ravel()
+    tree_ids, node_ids = _places(sizes)
+    builder.add("Cast", name="double", to=TensorProto.DOUBLE)
+    _add_node(
+        builder,
+        "boosting",
+        n_targets,
+        {
+            "base_values_as_tensor": base,
+            "nodes_treeids": tree_ids,
+            "nodes_nodeids": node_ids,
+            "nodes_featureids": np.where(is_leaf, 0, nodes["feature_idx"]),
+            "nodes_values_as_tensor": np.where(is_leaf, 0.0, nodes["num_threshold"]),
+            "nodes_modes": _modes(is_leaf),
+            "nodes_truenodeids": np.where(is_leaf, 0, nodes["left"]),
+            "nodes_falsenodeids": np.where(is_leaf, 0, nodes["right"]),
+            "nodes_missing_value_tracks_true": np.where(is_leaf, 0, nodes["missing_go_to_left"]),
+            "target_treeids": tree_ids[is_leaf],
+            "target_nodeids": node_ids[is_leaf],
+            "target_ids": labels[tree_ids[is_leaf] % len(labels)],
+            "target_weights_as_tensor": nodes["value"][is_leaf],
+        },
+    )
+    if body.n_labels is not None:
+        never = np.full(n_targets, NEVER)  # ONNX Runtime leaves out the base of what has no tree
+        never[estimator.classes_] = 0.0
+        if never.any():
+            builder.add("Add", builder.weight("never", never), name="known")
+        builder.add("Softmax", name="softmax", axis=-1)
+
+
+def round_down(thresholds: NDArray[np.float64]) -> NDArray[np.float32]:
+    """The largest float32 not above each threshold.
+
+    For every float32 x, `x <= threshold` and `x <= round_down(threshold)` are the same.
+    """
+    nearest = thresholds.astype(np.float32)
+    below = np.nextafter(nearest, np.float32(-np.inf))
+    return np.where(nearest > thresholds, below, nearest)
+
+
+def _places(sizes: list[int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The tree of each node, and its number in there, of trees with so many nodes."""
+    return np.repeat(np.arange(len(sizes)), sizes), np.concatenate([np.arange(n) for n in sizes])
+
+
+def _modes(is_leaf: NDArray[np.bool_]) -> NDArray[Any]:
+    return np.asarray(np.array([b"BRANCH_LEQ", b"LEAF"], dtype=object)[is_leaf.astype(int)])
+
+
+def _add_node(builder: Builder, name: str, n_targets: int, arrays: Mapping[str, Any]) -> None:
+    """Append the trees. `make_node` looks at every element in Python; a forest has millions."""
+    node = onnx.helper.make_node(
+        "TreeEnsembleRegressor", [builder.last], [name], name=name, domain=TREES_DOMAIN
+    )
+    settings = {"aggregate_function": "SUM", "n_targets": n_targets, "post_transform": "NONE"}
+    node.attribute.extend(_attribute(key, value) for key, value in {**settings, **arrays}.items())
+    builder.nodes.append(node)
+    builder.last = name
+
+
+def _attribute(name: str, value: Any) -> onnx.AttributeProto:
+    if not isinstance(value, np.ndarray):
+        return onnx.helper.make_attribute(name, value)
+    if name.endswith("_as_tensor"):
+        tensor = numpy_helper.from_array(value.astype(np.float64), name)
+        return onnx.helper.make_attribute(name, tensor)
+    kind, values = {
+        "i": (onnx.AttributeProto.INTS, "ints"),
+        "u": (onnx.AttributeProto.INTS, "ints"),
+        "f": (onnx.AttributeProto.FLOATS, "floats"),
+        "O": (onnx.AttributeProto.STRINGS, "strings"),
+    }[value.dtype.kind]
+    attribute = onnx.AttributeProto(name=name, type=kind)
+    getattr(attribute, values).extend(value.tolist())
+    return attribute

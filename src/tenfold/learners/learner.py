@@ -1,0 +1,153 @@
+"""What a learner is to the rest of the program: an entry of the registry `LEARNERS`."""
+
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tenfold.core.contract import FeaturesInput, ImageInput, TableInput
+from tenfold.core.errors import DataError, SettingsError
+from tenfold.core.settings import Settings
+from tenfold.core.task import TaskKind
+from tenfold.learners.jax_runtime import check_compiler
+from tenfold.learners.job import Examples, Fitted, TrainingJob
+
+Accepted = ImageInput | TableInput | FeaturesInput
+"""What a model accepts, of any kind."""
+
+BOTH: tuple[TaskKind, ...] = get_args(TaskKind)
+
+EPOCHS = (
+    "epochs",
+    "batch_size",
+    "optimizer",
+    "learning_rate",
+    "schedule",
+    "label_smoothing",
+    "average",
+    "dropout",
+    "weight_decay",
+    "patience",
+    "processes",
+    *("shift_px", "rotate_degrees", "zoom", "shear", "elastic_px", "thicken", "contrast"),
+    "clean_epochs",
+)
+"""Settings of every learner that learns in epochs."""
+
+
+def multiplications(n_inputs: int, hidden: Sequence[int], n_outputs: int) -> int:
+    """Multiplications of a dense network for one row, forwards.
+
+    Example:
+      >>> multiplications(784, (128,), 10)
+      101632
+    """
+    widths = (n_inputs, *hidden, n_outputs)
+    return sum(math.prod(pair) for pair in itertools.pairwise(widths))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Learner:
+    """An entry of the registry: everything that the rest of the program asks of a learner.
+
+    Attributes:
+      description: One line for a reader who chooses.
+      run: What fits it.
+      tasks: What it can learn; `instead` is the learner to propose for what it cannot.
+      settings: The settings that it uses beside those of every learner.
+      sides: It takes pictures alone, with sides of so many pixels; None: tables too.
+      scaled: Whether a table's numbers are scaled for it; trees compare them as they are.
+      ordered: Whether a table's missing numbers stay missing for it, and its categories are put
+        into the order of the target (`inputs.tables.ordered`).
+      quick_on_pictures: Whether a comparison tries it on pictures without being asked.
+      epochs: Whether it learns in epochs, by JAX, with a history and checkpoints.
+      streams: Whether it takes images a few at a time, so that they need not fit into memory.
+      divides_batches: Whether several processes share the rows of each batch equally.
+      looks: Whether its answers depend on the input; those of the baseline do not.
+      hidden_weight: What its hidden values of pictures count beside the pixels in the novelty.
+        Convolutions tell letters and clothes from digits, a dense layer hardly
+        (`python -m bench.novelty`).
+      cost: Multiplications of fitting to a row, about, by settings and numbers of inputs and
+        outputs: to begin with the longest.
+    """
+
+    name: str
+    description: str
+    run: Callable[[TrainingJob], Fitted]
+    tasks: tuple[TaskKind, ...] = BOTH
+    instead: str | None = None
+    settings: tuple[str, ...] = ()
+    sides: tuple[int, int] | None = None
+    scaled: bool = True
+    ordered: bool = False
+    quick_on_pictures: bool = True
+    epochs: bool = False
+    streams: bool = False
+    divides_batches: bool = False
+    looks: bool = True
+    hidden_weight: float = 1.0
+    cost: Callable[[Settings, int, int], float] = lambda settings, n_inputs, n_outputs: 0.0
+
+    def accepts(self, accepted: Accepted) -> bool:
+        """Whether it takes such rows."""
+        if self.sides is None:
+            return True
+        low, high = self.sides
+        return accepted.kind == "image" and all(low <= side <= high for side in accepted.shape[:2])
+
+    def check_ready(self) -> None:
+        """Refuse where it cannot be trained; JAX starts here for what learns in epochs.
+
+        Raises:
+          BackendError: JAX's compiler computes wrongly here.
+        """
+        if self.epochs:
+            check_compiler()
+
+    def fit(self, job: TrainingJob) -> Fitted:
+        """Fit this learner, whichever the settings name.
+
+        Raises:
+          SettingsError: Class weights that do not fit the labels.
+          DataError: No training rows, or a single label among them.
+        """
+        train, n_labels, class_weights = job.train, job.n_labels, job.settings.class_weights
+        if not len(train.y):
+            raise DataError("E628", "No training rows", expected="at least one", n_train=0)
+        if n_labels is not None and self.looks and (train.y == train.y[0]).all():
+            raise DataError(
+                "E629",
+                "A single label among the training rows",
+                expected="at least two",
+                fix="The learner 'baseline' takes such rows",
+                learner=self.name,
+                code=int(train.y[0]),
+            )
+        if class_weights is not None:
+            train = train._replace(weight=_weights(train, n_labels, class_weights))
+        return self.run(job._replace(train=train))
+
+
+def _weights(
+    train: Examples, n_labels: int | None, class_weights: str | tuple[float, ...]
+) -> NDArray[np.float32]:
+    """The weight of each row (n,): its own times that of its label."""
+    if n_labels is None or (class_weights != "balanced" and len(class_weights) != n_labels):
+        raise SettingsError(
+            "E627",
+            "Class weights that do not fit the labels",
+            expected="none for regression" if n_labels is None else f"{n_labels} numbers",
+            class_weights=class_weights,
+        )
+    own = train.weights
+    if class_weights == "balanced":
+        share = np.bincount(train.y, weights=own, minlength=n_labels) / train.total_weight
+        of_label = 1 / (n_labels * np.maximum(share, np.finfo(np.float32).tiny))
+    else:
+        of_label = np.asarray(class_weights, np.float64)
+    weights: NDArray[np.float32] = (own * of_label[train.y]).astype(np.float32)
+    return weights
