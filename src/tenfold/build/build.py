@@ -98,11 +98,12 @@ def export(
     """The model file of a fitted learner, calibrated on validation rows and compared with it, and
     the contract in it; costs are about the label `positive`. Errors are those of `fit_model`."""
     seen = held_out.OwnAnswers.by(fitted, prepared)
-    constants = held_out.calibrate(prepared, seen, settings)
+    judging = held_out.OwnAnswers.that_judge(fitted, prepared, seen)
+    constants = held_out.calibrate(prepared, judging, settings)
     decision = None
     if settings.cost:
-        decision = held_out.decide(prepared, seen, constants, settings, positive)
-    novelty = held_out.judge_novelty(fitted, prepared, seen, constants)
+        decision = held_out.decide(prepared, judging, constants, settings, positive)
+    novelty = held_out.judge_novelty(fitted, prepared, judging, constants)
     task, accepted = prepared.task, prepared.encoding.accepted
     contract = Contract(
         task=task.kind,

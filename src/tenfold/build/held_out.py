@@ -11,7 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tenfold.build.calibration import Constants, choose_threshold, fit_temperature
-from tenfold.build.novelty import Novelty, fit_distance, fit_novelty
+from tenfold.build.novelty import (
+    Angle,
+    Novelty,
+    angles_to_others,
+    fit_distance,
+    fit_novelty,
+    fit_photo_novelty,
+)
 from tenfold.build.problem import Prepared
 from tenfold.core.conformal import conformal_half_width
 from tenfold.core.contract import Decision
@@ -34,6 +41,7 @@ class OwnAnswers:
     The first of the rows are `Prepared.compared`. Answers are probabilities (n, n_labels) or
     standardised values (n,), before calibration; hidden values (n, h) those of a network. What is
     decided is decided by the `judged` ones, in whose choice of a candidate the row had no say.
+    Of training rows that were each answered by a fit without their part `part_of` is that part.
     """
 
     rows: Examples
@@ -41,6 +49,7 @@ class OwnAnswers:
     judged: NDArray[np.float32]
     hidden: NDArray[np.float32] | None
     is_held_out: bool
+    part_of: NDArray[np.int64] | None = None
 
     @classmethod
     def by(cls, fitted: Fitted, prepared: Prepared) -> "OwnAnswers":
@@ -54,6 +63,14 @@ class OwnAnswers:
         rows = Examples(few, prepared.train.y[: len(few)])
         answers = fitted.answers(rows.x)
         return cls(rows, answers, answers, None, False)
+
+    @classmethod
+    def that_judge(cls, fitted: Fitted, prepared: Prepared, seen: "OwnAnswers") -> "OwnAnswers":
+        """The answers that decide: those seen, or to training rows by fits without them."""
+        if fitted.cross is None:
+            return seen
+        cross = fitted.cross
+        return cls(prepared.train, cross.answers, cross.answers, None, True, cross.part_of)
 
 
 def calibrate(prepared: Prepared, seen: OwnAnswers, settings: Settings) -> Constants:
@@ -126,6 +143,8 @@ def judge_novelty(
         return None
     if not learner.looks or prepared.distance is None:
         return None
+    if isinstance(prepared.distance, Angle):
+        return _photo_novelty(prepared.distance, seen, constants)
     rows = prepared.sample
     activations, y = fitted.hidden(prepared.train.x[rows]), prepared.train.y[rows]
     n = len(seen.answers)
@@ -138,3 +157,10 @@ def judge_novelty(
         constants.apply(seen.judged[judged]),
         hidden_weight=learner.hidden_weight if kind == "image" else 1.0,
     )
+
+
+def _photo_novelty(angle: Angle, seen: OwnAnswers, constants: Constants) -> Novelty | None:
+    x, y = seen.rows.x, seen.rows.y
+    part_of = seen.part_of
+    angles = angle.of(x) if part_of is None else angles_to_others(x, y, part_of)
+    return fit_photo_novelty(angle, angles, constants.apply(seen.judged))

@@ -91,6 +91,35 @@ class Distance:
 
 
 @dataclass(frozen=True, eq=False)
+class Angle:
+    """How far the directions of rows are from those of the training rows: 1 - their cosine.
+
+    Features of photos are sums of what is found in them: how much there is of everything says
+    little, and in what proportions says what it is.
+
+    Attributes:
+      centres: Directions of the training rows, of length 1, (m, d).
+      middle, scale: As those of `Distance`.
+    """
+
+    centres: NDArray[np.float32]
+    middle: float = 0.0
+    scale: float = 1.0
+
+    def of(self, rows: NDArray[Any]) -> NDArray[np.float64]:
+        """The counted distance (n,) of rows (n, d) from the nearest centre."""
+        x, centres = rows.astype(np.float64), self.centres.astype(np.float64)
+        length = np.maximum(np.sqrt((x**2).sum(axis=1)), SHORTEST)
+        angle = 1 - (x @ centres.T).max(axis=1) / length
+        distance: NDArray[np.float64] = (angle - self.middle) / self.scale
+        return distance
+
+
+SHORTEST = 1e-6
+"""Rows are taken to be at least so long: of one without any feature there is no direction."""
+
+
+@dataclass(frozen=True, eq=False)
 class Novelty:
     """How unlike the training rows a row is: 0 as the middle validation row, 1 at the threshold.
 
@@ -99,7 +128,7 @@ class Novelty:
     (n, d), hidden values a network's last hidden activations; other learners have none.
     """
 
-    features: Distance
+    features: Distance | Angle
     hidden: Distance | None
     doubt_middle: float = 0.0
     doubt_weight: float = 0.0
@@ -129,7 +158,9 @@ def _doubt(probabilities: NDArray[np.float32]) -> NDArray[np.float64]:
 def fit_distance(
     rows: ArrayLike, y: ArrayLike, *, per_label: int = 1, whitened: bool = True
 ) -> Distance | None:
-    """The axes and centres of training rows (n, d) with label codes (n,); None: they do not vary.
+    """The axes and centres of training rows (n, d), or of pictures uint8, with label codes (n,).
+
+    None where they do not vary.
 
     Of each label there is a centre for every 20 of its rows, at most `per_label`. Without
     `whitened` distances are in the unit of the rows instead of in standard deviations around the
@@ -138,7 +169,7 @@ def fit_distance(
     Source: Lee et al. 2018, arXiv:1807.03888, section 2.1, Mahalanobis distance to the nearest
     label's mean; what is off the axes as in Wang et al. 2022, arXiv:2203.10807.
     """
-    x, codes = np.asarray(rows, np.float32), np.asarray(y, np.int64)
+    x, codes = features(np.asarray(rows)), np.asarray(y, np.int64)
     check_lengths(rows=len(x), y=len(codes))
     mean = x.mean(axis=0, dtype=np.float64)
     x = x - mean.astype(np.float32)
@@ -167,6 +198,35 @@ def fit_distance(
         rest,
         off < WIDE_SHARE * total,
     )
+
+
+def fit_angle(x: NDArray[Any], y: NDArray[Any]) -> Angle:
+    """The directions of training rows (n, d) with label codes (n,): one for every 20 rows of a
+    label, at most 20."""
+    units = _directions(x)
+    groups = [units[y == label] for label in np.unique(y)]
+    return Angle(np.concatenate([_directions(_centres(rows, MAX_ANGLES)) for rows in groups]))
+
+
+MAX_ANGLES = 20
+"""Directions of each label, at most."""
+
+
+def _directions(rows: NDArray[Any]) -> NDArray[np.float32]:
+    length = np.sqrt(np.square(rows, dtype=np.float64).sum(axis=1, keepdims=True))
+    directions: NDArray[np.float32] = (rows / np.maximum(length, SHORTEST)).astype(np.float32)
+    return directions
+
+
+def angles_to_others(
+    x: NDArray[Any], y: NDArray[Any], part_of: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """How far each row (n,) is from the directions of the rows of the other parts."""
+    angles = np.zeros(len(x))
+    for part in np.unique(part_of):
+        own = part_of == part
+        angles[own] = fit_angle(x[~own], y[~own]).of(x[own])
+    return angles
 
 
 def _whitening(groups: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
@@ -222,19 +282,15 @@ def fit_novelty(
     share, 49 for 2%.
     """
     n = len(probabilities)
-    rank = int(np.ceil(np.round((n + 1) * (1 - UNSURE_SHARE), 9)))
+    rank = _rank(n)
     if rank > n:
         return None
 
-    def span(values: NDArray[np.float64]) -> tuple[float, float]:
-        middle, high = float(np.median(values)), float(np.sort(values)[rank - 1])
-        return middle, high - middle
-
     def counted(distance: Distance, rows: NDArray[Any], weight: float = 1.0) -> Distance:
-        middle, scale = span(distance.of(rows))
+        middle, scale = _span(distance.of(rows), rank)
         return replace(distance, middle=middle, scale=(scale or 1.0) / weight)
 
-    middle, high = span(_doubt(probabilities))
+    middle, high = _span(_doubt(probabilities), rank)
     found = Novelty(
         counted(features, of_features),
         None if hidden is None or of_hidden is None else counted(hidden, of_hidden, hidden_weight),
@@ -243,3 +299,33 @@ def fit_novelty(
     )
     values = np.sort(found.of(of_features, of_hidden, probabilities))
     return replace(found, unit=float(values[rank - 1])) if values[rank - 1] > 0 else None
+
+
+def fit_photo_novelty(
+    angle: Angle, angles: NDArray[np.float64], probabilities: NDArray[np.float32]
+) -> Novelty | None:
+    """The novelty of photos, from the angles (n,) and the calibrated answers of rows that nothing
+    was fitted to; as `fit_novelty`, without hidden values."""
+    n = len(angles)
+    rank = _rank(n)
+    if rank > n:
+        return None
+    middle, scale = _span(angles, rank)
+    doubt = _doubt(probabilities)
+    doubt_middle, high = _span(doubt, rank)
+    weight = DOUBT / max(high, LEAST_DOUBT)
+    values = np.sort((angles - middle) / (scale or 1.0) + weight * (doubt - doubt_middle))
+    unit = float(values[rank - 1])
+    counted = replace(angle, middle=middle, scale=scale or 1.0)
+    return Novelty(counted, None, doubt_middle, weight, unit) if unit > 0 else None
+
+
+def _rank(n: int) -> int:
+    """Which of n sorted values is passed by `UNSURE_SHARE` of further ones; above n: none is."""
+    return int(np.ceil(np.round((n + 1) * (1 - UNSURE_SHARE), 9)))
+
+
+def _span(values: NDArray[np.float64], rank: int) -> tuple[float, float]:
+    """The middle one of values, and how far above it that of a rank is."""
+    middle = float(np.median(values))
+    return middle, float(np.sort(values)[rank - 1]) - middle

@@ -1,29 +1,33 @@
 """What is to be learned, and its rows as a learner takes them. Test rows never come here."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from tenfold.build.novelty import Distance, fit_distance
+from tenfold.build.novelty import Angle, Distance, fit_angle, fit_distance
 from tenfold.build.onnx.fronts import (
     Encoding,
     encode_ordered,
+    encode_photos,
     encode_pictures,
     encode_table,
 )
+from tenfold.build.photos import PhotoFeatures
 from tenfold.core.errors import DataError, SettingsError
 from tenfold.core.settings import Settings
 from tenfold.core.task import Regression, Task, positive_of
 from tenfold.data.dataset import Dataset, RowNumbers
 from tenfold.data.disk_images import StoredImages, in_memory_bytes
 from tenfold.data.split import Split
-from tenfold.inputs.features import features
 from tenfold.learners import LEARNERS, Examples
 
 MAX_COMPARED = 10_000
 """Rows on which graph and learner are compared at most; more take time and show nothing new."""
+
+MAX_COMPARED_PHOTOS = 32
+"""Photos on which they are compared: their features were computed by the same nodes."""
 
 MAX_NOVELTY = 8_000
 """Training rows whose spread is measured, at most: 64 axes need no more."""
@@ -87,9 +91,11 @@ class Prepared:
         return np.linspace(0, n - 1, few).astype(np.int64)
 
     @cached_property
-    def distance(self) -> Distance | None:
+    def distance(self) -> Distance | Angle | None:
         """The spread of the features of labelled rows: the same for every fit to them."""
-        x, y = features(self.train.x[self.sample]), self.train.y[self.sample]
+        if self.encoding.photos:
+            return fit_angle(self.train.x[self.sample], self.train.y[self.sample])
+        x, y = self.train.x[self.sample], self.train.y[self.sample]
         if self.encoding.accepted.kind == "image":
             return fit_distance(x, y, per_label=CENTRES_OF_PICTURES, whitened=False)
         return fit_distance(x, y)
@@ -99,21 +105,25 @@ class Prepared:
 class Problem:
     """What is to be learned, from which rows, and how.
 
-    `encoded` are rows that another problem with the same data, split and scaling has prepared.
+    `encoded` are rows that another problem with the same data, split and scaling has prepared;
+    `features` are those of the data's photos, where others have use for them too.
     """
 
     data: Dataset
     split: Split
     settings: Settings
     encoded: Prepared | None = None
+    features: PhotoFeatures = field(default_factory=PhotoFeatures)
 
     @cached_property
     def prepared(self) -> Prepared:
         """Rows as the settings' learner takes them."""
         learner = LEARNERS[self.settings.learner]
-        return self.encoded or prepare(
-            self.data, self.split, scaled=learner.scaled, ordered=learner.ordered
-        )
+        if self.encoded is not None:
+            return self.encoded
+        if learner.photos:
+            return prepare_photos(self.data, self.split, self.features)
+        return prepare(self.data, self.split, scaled=learner.scaled, ordered=learner.ordered)
 
     @cached_property
     def positive(self) -> str | None:
@@ -131,6 +141,11 @@ class Problem:
             )
         counts = np.bincount(self.data.y[self.split.train], minlength=2)
         return positive_of(labels, counts.tolist(), asked)
+
+
+def as_seen(data: Dataset, settings: Settings) -> Dataset:
+    """The same rows, of pictures in the form that the settings' learner takes."""
+    return data.as_photos() if LEARNERS[settings.learner].photos else data
 
 
 def prepare(data: Dataset, split: Split, *, scaled: bool, ordered: bool = False) -> Prepared:
@@ -162,4 +177,27 @@ def prepare(data: Dataset, split: Split, *, scaled: bool, ordered: bool = False)
         encoding=encoding,
         compared=compared[:MAX_COMPARED],
         keys=tuple(data.keys[row] for row in rows[:MAX_COMPARED]),
+    )
+
+
+def prepare_photos(data: Dataset, split: Split, features: PhotoFeatures) -> Prepared:
+    """The training and validation pictures as features of a network that was trained on photos."""
+    accepted, images = data.input, data.images
+    assert accepted.kind == "image"  # as the learners that take photos are asked for
+    rows = np.sort(np.concatenate([split.train, split.validation]))
+    found = features.of(images, rows, accepted)
+
+    def examples(some: RowNumbers) -> Examples:
+        return Examples(found[np.searchsorted(rows, some)], data.y[some])
+
+    held = split.validation if len(split.validation) else split.train
+    few = held[:MAX_COMPARED_PHOTOS]
+    return Prepared(
+        name=data.name,
+        task=data.task,
+        train=examples(split.train),
+        validation=examples(split.validation) if len(split.validation) else None,
+        encoding=encode_photos(accepted),
+        compared=np.asarray(images[few]),
+        keys=tuple(data.keys[row] for row in few),
     )

@@ -167,7 +167,8 @@ def read_layers(graph: onnx.GraphProto) -> tuple[Architecture, Parameters]:
     """The layers that end in a graph's first softmax or, for regression, before its value.
 
     What comes before the first layer, and the calibration behind the last one, are left out. For
-    a learner that is no network there is no `Dense` layer among them.
+    a learner that is no network, or sees photos through one that is not its own, there is no
+    `Dense` layer among them.
     """
     stored = {tensor.name: tensor for tensor in graph.initializer}
     input_shape = tuple(side.dim_value for side in graph.input[0].type.tensor_type.shape.dim[1:])
@@ -203,6 +204,9 @@ def _layer_nodes(
                 break
             nodes.append(node)
         name = node.input[0]
+    begins = makers.get(name)
+    if graph.input[0].name == "image" and begins is not None and begins.op_type != "Cast":
+        return []  # there is more between the picture and these layers
     return [node for node in reversed(nodes) if node.op_type != "Transpose"]
 
 

@@ -54,6 +54,7 @@ Flagged = Annotated[T, Flag()]
 LearnerName = Literal[
     "network",
     "cnn",
+    "transfer",
     "boosting",
     "forest",
     "bayes",
@@ -473,6 +474,7 @@ RECIPES: dict[str, dict[str, dict[str, Any]]] = {
     "fast": {
         "network": {"epochs": 5},
         "cnn": CNN | {"epochs": 8, "clean_epochs": 1, "weight_decay": 0.2},
+        "transfer": {},
         "boosting": BOOSTING | {"learning_rate": 0.1, "rounds": 100},
         "forest": {"n_trees": 30},
         "bayes": {},

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tenfold.core import html_repr
-from tenfold.core.contract import ImageInput, TableInput
+from tenfold.core.contract import FeaturesInput, ImageInput, TableInput
 from tenfold.core.errors import DataError, printable
 from tenfold.core.settings import Reading
 from tenfold.core.task import Classification, Regression, Task
@@ -75,16 +75,31 @@ class PictureInfo:
       input: What a model of it accepts: size, channels and crop.
       same_as: For each example the first row that shows the same picture, also re-encoded (n,).
       remarks: What was resized, skipped or refused, for a reader: (kind, line).
+      photos: The same pictures as a learner for photos sees them; None: they have no other form.
     """
 
     input: ImageInput
     same_as: RowNumbers
     remarks: tuple[tuple[str, str], ...] = ()
+    photos: "Photos | None" = None
 
     def take(self, rows: RowNumbers) -> "PictureInfo":
         """The same of these rows."""
         _, first, which = np.unique(self.same_as[rows], return_index=True, return_inverse=True)
-        return replace(self, same_as=first[which])
+        photos = self.photos and replace(self.photos, images=self.photos.images.select(rows))
+        return replace(self, same_as=first[which], photos=photos)
+
+
+@dataclass(frozen=True, eq=False)
+class Photos:
+    """Pictures of a folder as a learner for photos sees them, read when they are asked for.
+
+    `input` is what a model of them accepts, `images` are `StoredImages`, as many as the dataset has
+    rows.
+    """
+
+    input: ImageInput
+    images: Any
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -104,6 +119,7 @@ class Dataset:
       source: The file or folder it was read from, where it was.
       pictures: What else picture files know; None for others.
       notes: What was done to images, for a reader.
+      seen_from: The dataset of which this one shows the same pictures in another form.
     """
 
     name: str
@@ -117,6 +133,7 @@ class Dataset:
     pictures: PictureInfo | None = None
     validation_rows: RowNumbers = field(default_factory=lambda: np.empty(0, np.int64))
     notes: tuple[str, ...] = ()
+    seen_from: "Dataset | None" = None
 
     def __post_init__(self) -> None:
         if self.table is None:
@@ -249,6 +266,8 @@ class Dataset:
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of examples, answers, labels and the official test rows; names do not matter."""
+        if self.seen_from is not None:
+            return self.seen_from.fingerprint
         table = self.table
         shape = self.x.shape if table is None else (len(table), *table.columns)
         digest = hashlib.sha256(repr((shape, self.labels)).encode())
@@ -281,6 +300,21 @@ class Dataset:
         if rule == "spread" or (rule is None and n_distinct * FEW_VALUES <= len(self)):
             return np.arange(len(self))
         return self.duplicate_of
+
+    def as_photos(self) -> "Dataset":
+        """The same rows as a learner for photos sees them; itself where they have one form."""
+        if self.pictures is None or self.pictures.photos is None:
+            return self
+        photos = self.pictures.photos
+        remarks = tuple(remark for remark in self.pictures.remarks if remark[0] != "streamed")
+        pictures = PictureInfo(photos.input, self.pictures.same_as, remarks)
+        return replace(self, x=photos.images, pictures=pictures, seen_from=self)
+
+    def seen_as(self, accepted: ImageInput | TableInput | FeaturesInput) -> "Dataset":
+        """The same rows in the form that a model accepts, of those that they have."""
+        photos = self.as_photos()
+        is_photo = accepted.kind == "image" and photos.x.shape[1:] == accepted.shape
+        return photos if is_photo else self
 
     def as_trained(self, accepted: ImageInput) -> "Dataset":
         """The images light on dark, or dark on light, as those are that a model was trained on."""
@@ -324,6 +358,7 @@ class Dataset:
             self,
             x=self.x[rows],
             y=self.y[rows],
+            seen_from=None,
             keys=[self.keys[row] for row in rows],
             test_rows=np.flatnonzero(np.isin(rows, self.test_rows)),
             validation_rows=np.flatnonzero(np.isin(rows, self.validation_rows)),

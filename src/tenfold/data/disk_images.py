@@ -1,9 +1,10 @@
-"""Images that would take too much memory: on disk, read a few at a time."""
+"""Images that would take too much memory: on disk or in their own files, read a few at a time."""
 
 import tempfile
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tenfold.core import files
-from tenfold.core.systems import memory_bytes
+from tenfold.core.systems import memory_bytes, usable_cores
 
 AT_ONCE = 64 << 20
 """Bytes of images that are read at once, at most: some 5,000 of 64x64 in colour."""
@@ -70,8 +71,13 @@ class StoredImages:
         rows = self._rows[key]
         if rows.ndim == 0:
             return self._read(rows[None])[0]
-        if len(rows) * self._n_bytes <= AT_ONCE:
-            return self._read(rows)
+        return self._read(rows) if len(rows) * self._n_bytes <= AT_ONCE else self._of(rows)
+
+    def select(self, rows: NDArray[np.int64]) -> "StoredImages":
+        """Some of them, however few, not yet read."""
+        return self._of(self._rows[rows])
+
+    def _of(self, rows: NDArray[np.int64]) -> "StoredImages":
         return StoredImages(self._storage, self._image, rows)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
@@ -87,6 +93,36 @@ class StoredImages:
         x = np.empty((len(rows), *self._image), np.uint8)
         for image, row in zip(x, rows.tolist(), strict=True):
             self._storage.read(image, row * self._n_bytes)
+        return x
+
+
+class PictureFiles(StoredImages):
+    """Pictures that are decoded from their own files whenever they are asked for, on all cores."""
+
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        read: Callable[[Path], NDArray[np.uint8]],
+        image: tuple[int, ...],
+        rows: NDArray[np.int64] | None = None,
+    ) -> None:
+        """Of each file `read` makes an array of the shape `image`; `rows` are those of `paths`."""
+        self._paths, self._decode = paths, read
+        self._image, self._rows = image, np.arange(len(paths)) if rows is None else rows
+        self._n_bytes = int(np.prod(image))
+        self.shape = (len(self._rows), *image)
+        self.ndim = len(self.shape)
+        self.size = len(self._rows) * self._n_bytes
+
+    def _of(self, rows: NDArray[np.int64]) -> "PictureFiles":
+        return PictureFiles(self._paths, self._decode, self._image, rows)
+
+    def _read(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
+        x = np.empty((len(rows), *self._image), np.uint8)
+        with ThreadPoolExecutor(usable_cores()) as threads:
+            paths = [self._paths[row] for row in rows.tolist()]
+            for image, pixels in zip(x, threads.map(self._decode, paths), strict=True):
+                image[...] = pixels
         return x
 
 
@@ -148,7 +184,14 @@ def open_saved(path: Path) -> NDArray[Any] | StoredImages:
     """What `save` wrote: mapped, or images on disk where they would take too much memory."""
     with files.os_errors("read", path):
         mapped = np.load(path, mmap_mode="r", allow_pickle=False)
-        if mapped.dtype != np.uint8 or mapped.ndim < 3 or mapped.nbytes <= in_memory_bytes():
-            return np.asarray(mapped)
+    if mapped.dtype != np.uint8 or mapped.ndim < 3 or mapped.nbytes <= in_memory_bytes():
+        return np.asarray(mapped)
+    return open_stored(path)
+
+
+def open_stored(path: Path) -> StoredImages:
+    """Images that `save` wrote, however few, read when they are asked for."""
+    with files.os_errors("read", path):
+        mapped = np.load(path, mmap_mode="r", allow_pickle=False)
         storage = _Storage(path.open("rb"), mapped.offset)
     return StoredImages(storage, mapped.shape[1:], np.arange(len(mapped)))

@@ -13,14 +13,17 @@ from tenfold.core import files
 from tenfold.core.contract import Contract, ImageInput
 from tenfold.core.errors import DataError, TenfoldError, did_you_mean, printable
 from tenfold.core.text import shorten
-from tenfold.data.dataset import Dataset, PictureInfo
-from tenfold.data.disk_images import StoredImages, Writer
+from tenfold.data.dataset import Dataset, Photos, PictureInfo
+from tenfold.data.disk_images import PictureFiles, StoredImages, Writer
 from tenfold.data.duplicates import same_pictures
 from tenfold.inputs.pictures.decode import is_picture, read_picture, read_shape, read_white
 from tenfold.inputs.pictures.preprocess import preprocess
 
 LARGEST_PX = 64
 """Longer side of what a model of mixed or larger pictures sees."""
+
+PHOTO_PX = 224
+"""Side of the square in the middle that a learner for photos sees, at most."""
 
 MAX_LOOKED_AT = 200
 """Pictures that are looked at for colour, at most, spread over all."""
@@ -123,7 +126,22 @@ def picture_dataset(folder: Path, *, like: Contract | None = None) -> Dataset:
         test_rows=np.flatnonzero([file.part == "test" for file in kept]),
         validation_rows=np.flatnonzero([file.part == "validation" for file in kept]),
         source=str(folder),
-        pictures=PictureInfo(accepted, same_pictures(x), tuple(remarks)),
+        pictures=PictureInfo(
+            accepted,
+            same_pictures(x),
+            tuple(remarks),
+            None if like else _photos([file.path for file in kept], shapes, accepted.white),
+        ),
+    )
+
+
+def _photos(paths: list[Path], shapes: dict[Path, tuple[int, int]], white: int | None) -> Photos:
+    """The middle squares of pictures, in colour, not larger than most of them are."""
+    side = min(PHOTO_PX, round(float(np.median([min(shapes[path]) for path in paths]))))
+    accepted = ImageInput(height=side, width=side, channels=3, crop="centre", white=white)
+    return Photos(
+        accepted,
+        PictureFiles(paths, lambda path: preprocess(path, accepted).image, accepted.shape),
     )
 
 

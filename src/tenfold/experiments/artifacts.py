@@ -35,7 +35,7 @@ def measure(
     `part` is what the rows are called: `test`, `validation` or `all`. The record of the run has
     what its training rows said, and the recall that was asked for.
     """
-    answers = model.answer(data.x[rows])
+    answers = model.answer(data.seen_as(model.contract.input).x[rows])
     task = record.data.about(data.task)
     evaluation = MEASURES[task.kind].evaluate(
         answers,
@@ -60,7 +60,7 @@ def write_evidence(run: Run, data: Dataset, split: Split, *, robust: bool = Fals
 
     With `robust` changed rows are asked too, for `robustness.json`.
     """
-    test = split.test
+    data, test = data.seen_as(run.model.contract.input), split.test
     evaluation, answers = measure(run.model, data, test, "test", run.record)
     evaluation = run.with_doubts(evaluation)
     files.write_document(run.path / "evaluation.json", evaluation)

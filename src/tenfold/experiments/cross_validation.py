@@ -35,7 +35,7 @@ def cross_validate(
         listener.progress(number, n_folds)
         train, validation = hold_out(data, fitted_to, settings.validation_size, settings.seed)
         parts = Split(train, validation, np.empty(0, np.int64), np.empty(0, np.int64))
-        built = fit_model(Problem(data, parts, settings))
+        built = fit_model(Problem(data, parts, settings, features=problem.features))
         if built.interrupted:
             raise KeyboardInterrupt
         model = Model(built.content)

@@ -101,4 +101,4 @@ def _measured_rows(
         part, rows = "test", split_of(dataset, record.config).test
     elif dataset.test_rows.size:
         part, rows = "test", dataset.test_rows
-    return dataset, rows, part
+    return dataset.seen_as(model.contract.input), rows, part

@@ -20,6 +20,10 @@ AFTER_TRAINING = ("onnx", "scipy.optimize", "PIL.ImageFont", "jinja2")
 """What export, evaluation and report import."""
 
 
+KEPT = "checkpoints/photos"
+"""Where features of photos are kept while a run is made."""
+
+
 class Interrupted(KeyboardInterrupt):
     """Ctrl-C came while a run was made; what was finished is in `run`."""
 
@@ -53,6 +57,7 @@ def ending(run: Run, clock: StageClock) -> Iterator[None]:
 
 def make_run(run: Run, problem: Problem, listener: Listener) -> None:
     """Fit, measure and report; the listener tells the clock of `ending`."""
+    problem.features.folder, problem.features.listener = run.path / KEPT, listener
     fit_run(run, problem, Listeners([OnEpochs(lambda *_: _import_ahead()), listener]))
     if problem.settings.folds:
         listener.stage("folds")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tenfold.build.problem import Problem
+from tenfold.build.problem import Problem, as_seen
 from tenfold.core.contract import Contract
 from tenfold.core.errors import DataError, TargetError
 from tenfold.core.installation import require, version_of
@@ -80,7 +80,8 @@ def decided(data: Dataset, settings: Settings) -> Dataset:
 
 
 def problem_of(data: Dataset, settings: Settings) -> Problem:
-    return Problem(data, split_of(data, settings), settings)
+    """What is to be learned, from pictures in the form that the settings' learner takes."""
+    return Problem(as_seen(data, settings), split_of(data, settings), settings)
 
 
 def record_of(problem: Problem, asked: dict[str, Any]) -> Record:

@@ -17,6 +17,7 @@ from tenfold.learners.classical import (
     fit_last_value,
     fit_linear,
     fit_logistic,
+    fit_transfer,
 )
 from tenfold.learners.job import Checkpoints, Examples, Fitted, TrainingJob, is_classification
 from tenfold.learners.learner import EPOCHS, Accepted, Learner, multiplications
@@ -65,6 +66,16 @@ LEARNERS: dict[str, Learner] = {
             streams=True,
             hidden_weight=2.0,
             cost=lambda settings, n_inputs, n_outputs: math.inf,
+        ),
+        Learner(
+            name="transfer",
+            description="a weighted sum of what a network knows from many other photos",
+            run=fit_transfer,
+            tasks=("classification",),
+            instead="network",
+            settings=("penalty", "max_steps"),
+            sides=(1, 4096),
+            photos=True,
         ),
         Learner(
             name="boosting",

@@ -1,9 +1,10 @@
-"""The learners `forest`, `logistic`, `linear` and `baseline`."""
+"""The learners `forest`, `logistic`, `transfer`, `linear` and `baseline`."""
 
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from tenfold.core.task import Regression, Task
 from tenfold.inputs.features import features
 from tenfold.learners.choice import Choice, row_losses
-from tenfold.learners.job import Examples, Fitted, Purpose, TrainingJob, stream
+from tenfold.learners.job import CrossAnswers, Examples, Fitted, Purpose, TrainingJob, stream
 
 MANY_LABELS = "The number of unique classes is greater than 50%"
 """How a warning of scikit-learn begins: the audit says it in our words."""
@@ -96,27 +97,34 @@ def fit_logistic(job: TrainingJob) -> Fitted:
     The penalty is the first, from strong to weak, after which the log loss of the validation rows
     grows, found with at most 10,000 training rows; without validation rows it is 1.
     """
+    body, _, note, judged = fit_softmax(job)
+    n_parameters = body.estimator.coef_.size + body.estimator.intercept_.size
+    return Fitted("logistic", body, n_parameters, note=note, judged=judged)
+
+
+def fit_softmax(job: TrainingJob) -> "Penalised":
+    """Softmax regression on all rows with the penalty asked for or chosen."""
+    fitted = _fit_penalised(partial(softmax_regression, job), job)
+    if fitted.body.estimator.n_iter_.max() >= job.settings.max_steps:
+        steps = f"; stopped after {job.settings.max_steps} steps, before it settled"
+        fitted = fitted._replace(note=fitted.note + steps)
+    return fitted
+
+
+def softmax_regression(job: TrainingJob, rows: Examples, penalty: float) -> Linear:
+    """Softmax regression on some rows."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
     from threadpoolctl import threadpool_limits
 
-    settings = job.settings
-
-    def fit(rows: Examples, penalty: float) -> Linear:
-        model = LogisticRegression(C=1 / penalty, max_iter=settings.max_steps)
-        # One thread: each step is so short that two wait for each other, 27 times as long in all
-        # (10,000 digits, two cores).
-        with warnings.catch_warnings(), threadpool_limits(1):
-            warnings.simplefilter("ignore", ConvergenceWarning)  # the note says it
-            warnings.filterwarnings("ignore", MANY_LABELS)
-            model.fit(rows.x, rows.y, rows.weight)
-        return Linear(model, job.n_labels)
-
-    body, note, judged = _fit_penalised(fit, job)
-    if body.estimator.n_iter_.max() >= settings.max_steps:
-        note += f"; stopped after {settings.max_steps} steps, before it settled"
-    n_parameters = body.estimator.coef_.size + body.estimator.intercept_.size
-    return Fitted("logistic", body, n_parameters, note=note, judged=judged)
+    model = LogisticRegression(C=1 / penalty, max_iter=job.settings.max_steps)
+    # One thread: each step is so short that two wait for each other, 27 times as long in all
+    # (10,000 digits, two cores).
+    with warnings.catch_warnings(), threadpool_limits(1):
+        warnings.simplefilter("ignore", ConvergenceWarning)  # the note says it
+        warnings.filterwarnings("ignore", MANY_LABELS)
+        model.fit(rows.x, rows.y, rows.weight)
+    return Linear(model, job.n_labels)
 
 
 def fit_linear(job: TrainingJob) -> Fitted:
@@ -131,7 +139,7 @@ def fit_linear(job: TrainingJob) -> Fitted:
         wide = rows.x.astype(np.float64)
         return Linear(Ridge(alpha=penalty).fit(wide, rows.y, rows.weight), None)
 
-    body, note, judged = _fit_penalised(fit, job)
+    body, _, note, judged = _fit_penalised(fit, job)
     return Fitted("linear", body, body.estimator.coef_.size + 1, note=note, judged=judged)
 
 
@@ -166,16 +174,23 @@ MAX_CHOOSING = 10_000
 which does not grow with the rows."""
 
 
-def _fit_penalised(
-    fit: Callable[[Examples, float], Linear], job: TrainingJob
-) -> tuple[Linear, str, NDArray[np.float32] | None]:
-    """The fit on all rows with the penalty asked for or chosen, a note about it, and where it was
+class Penalised(NamedTuple):
+    """A fit on all rows with the penalty asked for or chosen, a note about it, and where it was
     chosen the answers that the validation rows had no say in."""
+
+    body: Linear
+    penalty: float
+    note: str
+    judged: NDArray[np.float32] | None
+
+
+def _fit_penalised(fit: Callable[[Examples, float], Linear], job: TrainingJob) -> Penalised:
+    """The fit with the penalty that the settings or the validation rows say."""
     validation, settings = job.validation, job.settings
     train = job.train._replace(x=features(job.train.x))
     if settings.penalty is not None or validation is None:
         penalty = 1.0 if settings.penalty is None else settings.penalty
-        return fit(train, penalty), f"L2 penalty {penalty:g}", None
+        return Penalised(fit(train, penalty), penalty, f"L2 penalty {penalty:g}", None)
     few = train
     if len(train.y) > MAX_CHOOSING:
         rows = stream(settings, Purpose.CHOICE).permutation(len(train.y))[:MAX_CHOOSING]
@@ -190,7 +205,7 @@ def _fit_penalised(
             break
         best, least = penalty, loss
     note = f"L2 penalty {best:g}, chosen on the validation rows"
-    return fit(train, best), note, choice.answers
+    return Penalised(fit(train, best), best, note, choice.answers)
 
 
 def loss_of(
@@ -198,3 +213,54 @@ def loss_of(
 ) -> float:
     """Mean log loss of probabilities (n, n_labels), or mean squared error of values (n,)."""
     return float(np.average(row_losses(answers, y), weights=weight))
+
+
+CROSS_PARTS = 5
+"""Parts of the training rows, each of which is answered by a fit to the others."""
+
+ENOUGH_TO_CALIBRATE = 1_000
+"""So many validation rows calibrate by themselves."""
+
+
+def fit_transfer(job: TrainingJob) -> Fitted:
+    """Fit softmax regression with an L2 penalty to features of photos (n, 1280).
+
+    The penalty is chosen like that of `logistic`. A few dozen photos leave too few validation rows
+    to calibrate by: then the training rows do, each answered by one of five fits without it.
+    """
+    body, penalty, note, judged = fit_softmax(job)
+    n_parameters = body.estimator.coef_.size + body.estimator.intercept_.size
+    return Fitted(
+        "transfer",
+        body,
+        n_parameters,
+        note=note,
+        judged=judged,
+        rows_at_once=1,
+        cross=_cross_answers(job, penalty),
+    )
+
+
+def _cross_answers(job: TrainingJob, penalty: float) -> CrossAnswers | None:
+    """Answers to the training rows; None where they are not needed, or a label has one row."""
+    train, validation = job.train, job.validation
+    fewest = np.unique(train.y, return_counts=True)[1].min()
+    if fewest < 2 or validation is None or len(validation.y) >= ENOUGH_TO_CALIBRATE:
+        return None
+    part_of = _parts(job, min(CROSS_PARTS, int(fewest)))
+    answers = np.zeros((len(train.y), job.n_labels or 1), np.float32)
+    for part in np.unique(part_of):
+        own = part_of == part
+        others = softmax_regression(job, train.take(~own), penalty)
+        answers[own] = others.answers(train.x[own])
+    return CrossAnswers(part_of, answers)
+
+
+def _parts(job: TrainingJob, n_parts: int) -> NDArray[np.int64]:
+    """The part of each training row (n,): of each label about as many in each."""
+    y = job.train.y
+    shuffled = stream(job.settings, Purpose.CHOICE).permutation(len(y))
+    by_label = shuffled[np.argsort(y[shuffled], kind="stable")]
+    part_of = np.empty(len(y), np.int64)
+    part_of[by_label] = np.arange(len(y)) % n_parts
+    return part_of

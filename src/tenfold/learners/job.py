@@ -89,6 +89,19 @@ class Body(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
+class CrossAnswers:
+    """Answers to each training row by a fit that did not see its part of them.
+
+    Attributes:
+      part_of: The part of each row (n,), from 0.
+      answers: Probabilities (n, n_labels).
+    """
+
+    part_of: NDArray[np.int64]
+    answers: NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
 class Fitted:
     """A fitted learner, by its name in `LEARNERS`.
 
@@ -99,6 +112,7 @@ class Fitted:
       note: What a reader should know of this fit.
       judged: Its answers to the validation rows, where these chose something: each of a candidate
         that was chosen without the row's part (`choice.Choice`). None: they chose nothing.
+      cross: What it answers to training rows by fits that did not see them; None: not asked.
       rows_at_once: Rows whose answers fit into 128 MiB; None: no limit of its own.
     """
 
@@ -110,6 +124,7 @@ class Fitted:
     note: str | None = None
     judged: NDArray[np.float32] | None = None
     rows_at_once: int | None = None
+    cross: CrossAnswers | None = None
 
     def answers(self, x: NDArray[Any]) -> NDArray[np.float32]:
         """The learner's own answers, as those of its body: what its graph is checked against."""

@@ -60,6 +60,7 @@ class Learner:
       tasks: What it can learn; `instead` is the learner to propose for what it cannot.
       settings: The settings that it uses beside those of every learner.
       sides: It takes pictures alone, with sides of so many pixels; None: tables too.
+      photos: Whether it sees pictures as a network does that was trained on photos.
       scaled: Whether a table's numbers are scaled for it; trees compare them as they are.
       ordered: Whether a table's missing numbers stay missing for it, and its categories are put
         into the order of the target (`inputs.tables.ordered`).
@@ -82,6 +83,7 @@ class Learner:
     instead: str | None = None
     settings: tuple[str, ...] = ()
     sides: tuple[int, int] | None = None
+    photos: bool = False
     scaled: bool = True
     ordered: bool = False
     quick_on_pictures: bool = True
@@ -93,11 +95,13 @@ class Learner:
     cost: Callable[[Settings, int, int], float] = lambda settings, n_inputs, n_outputs: 0.0
 
     def accepts(self, accepted: Accepted) -> bool:
-        """Whether it takes such rows."""
+        """Whether it takes such rows; a learner for photos takes grey ones where it is asked to."""
         if self.sides is None:
             return True
+        if accepted.kind != "image" or (self.photos and accepted.channels == 1):
+            return False
         low, high = self.sides
-        return accepted.kind == "image" and all(low <= side <= high for side in accepted.shape[:2])
+        return all(low <= side <= high for side in accepted.shape[:2])
 
     def check_ready(self) -> None:
         """Refuse where it cannot be trained; JAX starts here for what learns in epochs.

@@ -24,9 +24,10 @@ MAX_BYTES = 1 << 30
 OPERATORS = frozenset(
     {
         "Abs", "Add", "Cast", "Clip", "Concat", "Conv", "Div", "Expand", "Flatten", "Gather",
-        "Gemm", "Greater", "IsNaN", "Log", "Max", "MaxPool", "Mul", "Reciprocal", "ReduceMax",
-        "ReduceSum", "ReduceSumSquare", "Relu", "Reshape", "Round", "Shape", "Sign", "Softmax",
-        "Split", "Sqrt", "Sub", "TfIdfVectorizer", "TopK", "Transpose", "Unsqueeze", "Where",
+        "Gemm", "GlobalAveragePool", "Greater", "IsNaN", "Log", "MatMul", "Max", "MaxPool", "Mul",
+        "Reciprocal", "ReduceMax", "ReduceSum", "ReduceSumSquare", "Relu", "Reshape", "Resize",
+        "Round", "Shape", "Sign", "Slice", "Softmax", "Split", "Sqrt", "Sub", "TfIdfVectorizer",
+        "TopK", "Transpose", "Unsqueeze", "Where",
         "ai.onnx.ml.LabelEncoder", "ai.onnx.ml.OneHotEncoder", "ai.onnx.ml.TreeEnsembleRegressor",
     }
 )  # fmt: skip

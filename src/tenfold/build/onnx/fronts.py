@@ -20,6 +20,7 @@ from tenfold.inputs.pictures.pixels import MAX_FRAMES, background_of
 from tenfold.inputs.tables.columns import Table, graph_inputs, levels
 from tenfold.inputs.tables.encoder import FARTHEST, Encoder, Numbers, Words, fit_encoder
 from tenfold.inputs.tables.ordered import Codes, OrderedEncoder, fit_ordered
+from tenfold.learners.backbone import photo_front
 
 TYPES = {"float": TensorProto.FLOAT, "string": TensorProto.STRING}
 
@@ -30,7 +31,8 @@ class Encoding:
 
     `front` does as nodes of the graph what `encode` does. `training` are the features of the
     training rows, where those are encoded otherwise than rows that are asked about. In `last_value`
-    stands the value before, of rows in the order of time.
+    stands the value before, of rows in the order of time. Of `photos` the rows are the features of
+    a network.
     """
 
     accepted: ImageInput | TableInput | FeaturesInput
@@ -38,6 +40,7 @@ class Encoding:
     front: Front | None = None
     training: Any = None
     last_value: int | None = None
+    photos: bool = False
 
     def encode_training(self, x: Any) -> Any:
         """The features of the training rows `x`."""
@@ -49,6 +52,11 @@ def encode_pictures(images: AnyImages, accepted: ImageInput) -> Encoding:
     looked_at = np.linspace(0, len(images) - 1, min(len(images), MAX_FRAMES)).astype(np.int64)
     background = background_of(np.asarray(images[looked_at]))
     return Encoding(accepted.with_background(background))
+
+
+def encode_photos(accepted: ImageInput) -> Encoding:
+    """Pictures as the features of a network that was trained on photos (`build.photos`)."""
+    return Encoding(accepted, front=photo_front(accepted), photos=True)
 
 
 def encode_table(table: Table, accepted: TableInput, scaled: bool, name: str) -> Encoding:

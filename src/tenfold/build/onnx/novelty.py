@@ -1,11 +1,13 @@
 """Novelty: distances from the training rows, and the doubt of the answer."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike
 from onnx import TensorProto
 
 from tenfold.build.calibration import SMALLEST
-from tenfold.build.novelty import Distance, Novelty
+from tenfold.build.novelty import SHORTEST, Angle, Distance, Novelty
 from tenfold.core.onnx_builder import Builder
 
 
@@ -25,13 +27,14 @@ def add_novelty(
         return builder.weight(f"novelty.{name}", value)
 
     flat = builder.node("Flatten", features, name="novelty.seen", axis=1)
-    parts = [(novelty.features, flat, "features")]
+    parts: list[tuple[Any, str, str]] = [(novelty.features, flat, "features")]
     if novelty.hidden is not None and hidden is not None:
         parts.append((novelty.hidden, hidden, "hidden"))
     constant = novelty.doubt_weight * novelty.doubt_middle
     terms = []
     for distance, rows, name in parts:
-        root = _add_distance(builder, distance, rows, f"novelty.{name}")
+        add = _add_angle if isinstance(distance, Angle) else _add_distance
+        root = add(builder, distance, rows, f"novelty.{name}")
         by = number(f"{name}.scale", 1 / (distance.scale * novelty.unit))
         terms.append(node("Mul", root, by, name=f"{name}.counted"))
         constant += distance.middle / distance.scale
@@ -44,6 +47,22 @@ def add_novelty(
         total = node("Add", total, term, name=f"sum.{i}")
     builder.last = node("Sub", total, number("constant", constant / novelty.unit), name="units")
     builder.output("novelty")
+
+
+def _add_angle(builder: Builder, angle: Angle, rows: str, prefix: str) -> str:
+    """1 - the cosine in `Angle.of`: the distance before it is counted."""
+
+    def node(operator: str, *inputs: str, name: str, **attributes: Any) -> str:
+        return builder.node(operator, *inputs, name=f"{prefix}.{name}", **attributes)
+
+    square = node("ReduceSumSquare", rows, name="square", axes=[1], keepdims=0)
+    shortest = builder.weight(f"{prefix}.shortest", SHORTEST)
+    length = node("Max", node("Sqrt", square, name="root"), shortest, name="length")
+    centres = builder.weight(f"{prefix}.centres", angle.centres.T)
+    products = node("MatMul", rows, centres, name="products")
+    largest = node("ReduceMax", products, name="largest", axes=[1], keepdims=0)
+    one = builder.weight(f"{prefix}.one", 1.0)
+    return node("Sub", one, node("Div", largest, length, name="cosine"), name="angle")
 
 
 def _add_distance(builder: Builder, distance: Distance, rows: str, prefix: str) -> str:

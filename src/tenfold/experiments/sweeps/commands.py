@@ -105,7 +105,9 @@ def _carry_out(
 ) -> Sweep:
     """Carry out a sweep or a comparison, or what is left of it."""
     executor = LocalProcesses(workers) if workers is None or isinstance(workers, int) else workers
-    with executor, running(plan, plan.problem(data), Path(out), executor, listener) as run:
+    problem = plan.problem(data)
+    problem.features.listener = listener
+    with executor, running(plan, problem, Path(out), executor, listener) as run:
         if run.plan.is_search:
             make_search(run)
         else:

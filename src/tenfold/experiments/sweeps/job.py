@@ -116,9 +116,13 @@ def job_of(trial: Trial, folder: SweepFolder, rows: Problem) -> Job:
 
 
 def share_rows(folder: SweepFolder, rows: Problem) -> None:
-    """Write the rows that all jobs read, unless they are there."""
-    if not (folder.path / "data" / MANIFEST).is_file():
-        share(rows.data, rows.split, folder.path / "data")
+    """Write the rows that all jobs read, unless they are there; of photos their features, too."""
+    shared = folder.path / "data"
+    if (shared / MANIFEST).is_file():
+        return
+    learners = {folder.plan.settings(point, 0).learner for point in folder.plan.points()}
+    take_photos = any(LEARNERS[name].photos for name in learners)
+    share(rows.data, rows.split, shared, rows.features if take_photos else None)
 
 
 def _cost(problem: Problem) -> float:

@@ -15,7 +15,7 @@ from tenfold.core.contract import Frozen
 from tenfold.core.errors import SettingsError
 from tenfold.core.settings import Settings, checked, resolve
 from tenfold.data.dataset import Dataset
-from tenfold.experiments.run_data import decided, problem_of
+from tenfold.experiments.run_data import decided, split_of
 from tenfold.learners import LEARNERS, check_learner, check_used, is_used
 
 Point = Mapping[str, Any]
@@ -127,9 +127,10 @@ class Plan:
         return asked
 
     def problem(self, data: Dataset) -> Problem:
-        """The first trial's; all trials share its rows."""
+        """The first trial's; all trials share its rows, pictures in the form of most learners."""
         settings = self.settings(self.points()[0], 0)
-        return problem_of(decided(data, settings), settings)
+        data = decided(data, settings)
+        return Problem(data, split_of(data, settings), settings)
 
     def settings(self, point: Point, seed: int) -> Settings:
         return resolve(self.asked(point, seed), table=self.is_table)

@@ -51,10 +51,11 @@ class PointResult:
 
     def ask(self, data: Dataset, rows: RowNumbers) -> tuple[Floats, float]:
         """Row scores (n,), the mean of the seeds, and the seconds that a model takes for them."""
-        x, y = data.x[rows], data.y[rows]
+        y = data.y[rows]
         total, seconds = np.zeros(len(rows)), []
         for trial in self.trials:
             model = Run.open(trial.run).model
+            x = data.seen_as(model.contract.input).x[rows]
             start = time.perf_counter()
             answers = model.answer(x)
             seconds.append(time.perf_counter() - start)

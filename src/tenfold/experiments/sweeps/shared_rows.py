@@ -12,17 +12,19 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from tenfold.build.photos import PhotoFeatures
 from tenfold.core import files
 from tenfold.core.contract import ImageInput, TableInput
 from tenfold.core.errors import DataError, FormatError
 from tenfold.core.settings import Reading
 from tenfold.data import disk_images
-from tenfold.data.dataset import Dataset, PictureInfo, TableInfo
+from tenfold.data.dataset import Dataset, Photos, PictureInfo, TableInfo
 from tenfold.data.split import Split
 from tenfold.data.timeline import Timeline
 from tenfold.inputs.tables.columns import Profile, Table
 
 MANIFEST = "data.json"
+PHOTOS = "photos.npy"
 NO_ROWS = np.empty(0, np.int64)
 
 
@@ -43,11 +45,16 @@ class _Manifest(BaseModel):
     profiles: tuple[Profile, ...] = ()
     notes: tuple[str, ...] = ()
     pictures: ImageInput | None = None
+    photos: ImageInput | None = None
     remarks: tuple[tuple[str, str], ...] = ()
 
 
-def share(data: Dataset, split: Split, folder: Path) -> str:
-    """Write the training and validation rows into a new folder; returns their fingerprint."""
+def share(data: Dataset, split: Split, folder: Path, features: PhotoFeatures | None = None) -> str:
+    """Write the training and validation rows into a new folder; returns their fingerprint.
+
+    With `features`, for learners of photos, those of all these rows are computed into it, and the
+    validation rows are written as photos, too.
+    """
     shared = data.take(np.concatenate([split.train, split.validation]))
     with files.os_errors("create", folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -63,6 +70,7 @@ def share(data: Dataset, split: Split, folder: Path) -> str:
         disk_images.save(folder / "timeline.npy", info.timeline.as_array())
     if pictures is not None:
         disk_images.save(folder / "same_as.npy", pictures.same_as)
+    photos = None if features is None else _share_photos(shared, len(split.train), folder, features)
     manifest = _Manifest(
         name=shared.name,
         source=shared.source,
@@ -76,10 +84,27 @@ def share(data: Dataset, split: Split, folder: Path) -> str:
         profiles=info.profiles if info else (),
         notes=info.notes if info else (),
         pictures=pictures.input if pictures else None,
+        photos=photos,
         remarks=pictures.remarks if pictures else (),
     )
     files.write_text(folder / MANIFEST, manifest.model_dump_json() + "\n")
     return shared.fingerprint
+
+
+def _share_photos(
+    shared: Dataset, n_train: int, folder: Path, features: PhotoFeatures
+) -> ImageInput | None:
+    """Compute the features and write the validation rows as photos; returns the form of these,
+    None where the rows have one form."""
+    photos = shared.as_photos()
+    accepted = photos.input
+    assert accepted.kind == "image"  # as the learners that take photos are asked for
+    kept = PhotoFeatures(folder, features.listener)
+    kept.of(photos.images, np.arange(len(photos)), accepted)
+    if photos is shared:
+        return None
+    disk_images.save(folder / PHOTOS, photos.images[n_train:])
+    return accepted
 
 
 def open_shared(folder: Path) -> tuple[Dataset, Split]:
@@ -123,7 +148,14 @@ def _dataset(manifest: _Manifest, folder: Path) -> Dataset:
         )
     if manifest.pictures is not None:
         same_as = _read_array(folder / "same_as.npy")
-        pictures = PictureInfo(manifest.pictures, same_as, manifest.remarks)
+        photos = None
+        if manifest.photos is not None:
+            # Of the training rows there are the features alone.
+            stored = disk_images.open_stored(folder / PHOTOS)
+            before = np.full(manifest.n_train, -1)
+            rows = np.concatenate([before, np.arange(len(stored))])
+            photos = Photos(manifest.photos, stored.select(rows))
+        pictures = PictureInfo(manifest.pictures, same_as, manifest.remarks, photos)
     y = _read_array(folder / "y.npy")
     keys = _read_texts(folder / "keys.json")
     return Dataset(

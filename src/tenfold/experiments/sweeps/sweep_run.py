@@ -3,14 +3,14 @@
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tenfold.build.problem import Problem
 from tenfold.core.progress import Listener
 from tenfold.core.records import TrialResult
 from tenfold.evaluation import MEASURES, Floats, sign_flip_p
-from tenfold.experiments.run_data import problem_of, record_of
+from tenfold.experiments.run_data import record_of, split_of
 from tenfold.experiments.sweeps.executors import Executor
 from tenfold.experiments.sweeps.folder import (
     SweepFolder,
@@ -136,7 +136,8 @@ def running(
         if record.versions != fresh.versions:
             changed = [n for n, v in fresh.versions.items() if record.versions.get(n) != v]
             listener.warn(f"{folder.path} began with other versions of {', '.join(changed)}")
-        problem = problem_of(problem.data.split_like(record.data.reading), problem.settings)
+        data = problem.data.split_like(record.data.reading)
+        problem = replace(problem, data=data, split=split_of(data, problem.settings))
         run = SweepRun(folder.path, record, folder.plan, problem, executor, listener)
         start, spent = time.monotonic(), record.seconds.get("total", 0.0)
         if plan.minutes is not None:

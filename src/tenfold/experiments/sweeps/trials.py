@@ -6,7 +6,8 @@ The whole of what happens between a job and files; how jobs come to workers is `
 import functools
 from pathlib import Path
 
-from tenfold.build.problem import Prepared, Problem, prepare
+from tenfold.build.photos import PhotoFeatures
+from tenfold.build.problem import Prepared, Problem, prepare, prepare_photos
 from tenfold.core import files
 from tenfold.core.errors import TenfoldError
 from tenfold.core.progress import Listener, Listeners, OnEpochs, StageClock
@@ -56,6 +57,8 @@ def _problem(job: Job) -> Problem:
     settings = job.settings
     data, split = _rows(Path(job.data))
     learner = LEARNERS[settings.learner]
+    if learner.photos:
+        return Problem(data.as_photos(), split, settings, _photos(job.data))
     encoded = _encoded(job.data, learner.scaled, learner.ordered)
     return Problem(data, split, settings, encoded)
 
@@ -68,6 +71,13 @@ _rows = functools.lru_cache(maxsize=1)(open_shared)
 def _encoded(folder: str, scaled: bool, ordered: bool) -> Prepared:
     """Encoded rows: they are the same for every learner that wants them alike."""
     return prepare(*_rows(Path(folder)), scaled=scaled, ordered=ordered)
+
+
+@functools.lru_cache(maxsize=1)
+def _photos(folder: str) -> Prepared:
+    """The features of photos: they are the same for every learner of photos."""
+    data, split = _rows(Path(folder))
+    return prepare_photos(data.as_photos(), split, PhotoFeatures(Path(folder)))
 
 
 def _in_words(error: Exception) -> str:

@@ -1,0 +1,139 @@
+"""The learner `transfer`: photos of a folder, from a few of each label to a model file."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+
+import tenfold
+from tenfold import Model
+from tenfold.build import photos
+from tenfold.build.photos import PhotoFeatures
+from tenfold.core.progress import Listener
+from tenfold.experiments.evaluate import evaluate
+from tenfold.runs.export.keras import write_keras
+from tests.conftest import Once
+from tests.support.errors import refused
+from tests.support.photos import noise, photo, photo_folder
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return photo_folder(tmp_path_factory.mktemp("data") / "shapes")
+
+
+@pytest.fixture(scope="module")
+def run(folder: Path, once: Once) -> Any:
+    return once(
+        "photo_run", lambda out: tenfold.train(folder, learner="transfer", test_size=0.2, out=out)
+    )
+
+
+def test_a_few_photos_make_a_model(run: Any) -> None:
+    assert run.evaluation.accuracy.value > 0.8
+    assert run.model.n_bytes < 16e6
+    assert run.model.contract.input.shape == (120, 120, 3)
+    assert run.record.config.learner == "transfer"
+    assert not (run.path / "checkpoints").exists()
+
+
+def test_plain_onnx_runtime_gives_the_same_answers(run: Any, folder: Path) -> None:
+    answer = run.model.predict_one(folder / "disc" / "0.jpg")
+    session = onnxruntime.InferenceSession((run.path / "model.onnx").read_bytes())
+    image = run.model.predict(folder / "disc" / "0.jpg").images
+    probabilities, _ = session.run(None, {"image": image})
+    np.testing.assert_allclose(probabilities[0], answer.probabilities, atol=1e-6)
+
+
+def test_a_file_is_answered_as_it_was_measured(run: Any, folder: Path) -> None:
+    lines = (run.path / "predictions.csv").read_text().splitlines()
+    key, *_, predicted = (cell for cell in lines[1].split(",")[:3])
+    assert run.model.predict_one(folder / key).label == predicted
+
+
+def test_pictures_of_other_things_are_unsure(run: Any) -> None:
+    answers = run.model.answer(np.stack([noise(seed) for seed in range(5)]))
+    assert answers.unsure.all()
+
+
+def test_own_data_are_measured_again_and_other_folders_too(run: Any, tmp_path: Path) -> None:
+    assert evaluate(run) == run.evaluation
+    other = photo_folder(tmp_path / "other", 2, first=500)
+    assert evaluate(run, other).n == 6
+
+
+def test_keras_is_refused_in_a_line(run: Any, tmp_path: Path) -> None:
+    with refused("E705", "learner='transfer'"):
+        write_keras(run.path, tmp_path / "model.keras")
+
+
+def test_features_are_computed_once(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = tenfold.load(folder).as_photos()
+    rows = np.arange(0, len(data), 7)
+    told: list[Any] = []
+
+    class Told(Listener):
+        def progress(self, done: int, total: int) -> None:
+            told.append((done, total))
+
+    accepted: Any = data.input
+    first = PhotoFeatures(tmp_path / "kept", Told()).of(data.images, rows, accepted)
+    assert told[-1] == (len(rows), len(rows))
+    monkeypatch.setattr(photos, "_session", None)
+    again = PhotoFeatures(tmp_path / "kept").of(data.images, rows[::-1], accepted)
+    np.testing.assert_array_equal(first, again[::-1])
+
+
+def test_features_do_not_depend_on_the_number_of_threads(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = tenfold.load(folder).as_photos()
+    accepted: Any = data.input
+    found = []
+    for n_cores in (1, 3):
+        monkeypatch.setattr(photos, "usable_cores", lambda n_cores=n_cores: n_cores)
+        found.append(PhotoFeatures().of(data.images, np.arange(6), accepted))
+    np.testing.assert_array_equal(found[0], found[1])
+
+
+def test_learners_are_compared_on_the_same_photos(folder: Path, tmp_path: Path) -> None:
+    done = tenfold.compare(
+        folder, learners=["transfer", "logistic"], test_size=0.2, out=tmp_path, workers=1
+    )
+    assert {entry.learner for entry in done.leaderboard} == {"transfer", "logistic"}
+    assert done.leaderboard[0].learner == "transfer"
+    model: Any = Model.open(done.best.path)
+    assert model.contract.input.shape == (120, 120, 3)
+
+
+def test_folds_reuse_the_features(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sessions, real = list[Any](), photos._session
+
+    def counted(accepted: Any) -> Any:
+        sessions.append(accepted)
+        return real(accepted)
+
+    monkeypatch.setattr(photos, "_session", counted)
+    run = tenfold.train(folder, learner="transfer", folds=2, test_size=0.5, out=tmp_path)
+    assert (run.path / "folds.csv").is_file()
+    assert len(sessions) == 1
+
+
+def test_arrays_of_any_size_are_taken_too(tmp_path: Path) -> None:
+    x = np.stack(
+        [
+            np.asarray(photo(label, seed, (40, 40)))
+            for seed in range(20)
+            for label in ("disc", "stripes")
+        ]
+    )
+    data = tenfold.Dataset.from_arrays(x, np.arange(40) % 2, labels=["disc", "stripes"])
+    run: Any = tenfold.train(data, learner="transfer", out=tmp_path)
+    assert run.model.contract.input.shape == (40, 40, 3)
+    assert run.model.answer(x[:1]).labels[0] == "disc"
