@@ -81,6 +81,7 @@ def test_the_two_say_the_same_of_what_they_share() -> None:
     extras = slim["optional-dependencies"]
     assert {*slim["dependencies"], *extras["train"]} == {*full["dependencies"]}
     assert not {*slim["dependencies"]} & {*extras["train"]}
+    assert {*extras["measure"]} <= {*extras["train"]}
     for name, needed in full["optional-dependencies"].items():
         if name != "dev":
             left_out = {one for one in needed if one.startswith("uvloop")}

@@ -20,9 +20,9 @@ EXTRAS = {
     "keras": "train",
     "pooch": "train",
     "requests": "train",
-    "scipy": "train",
     "sklearn": "train",
     "threadpoolctl": "train",
+    "scipy": "measure",
     "httptools": "serve",
     "uvicorn": "serve",
     "openpyxl": "tables",
@@ -30,8 +30,8 @@ EXTRAS = {
     "optuna": "search",
     "ray": "cluster",
 }
-"""Modules that an installation may lack, and the extra that brings each. `train` is an extra
-of `tenfold-slim` alone: what it brings, `tenfold` has always."""
+"""Modules that an installation may lack, and the extra that brings each. `tenfold` has
+always what `train` and `measure` bring: these are extras of `tenfold-slim` alone."""
 
 BOTH_INSTALLED = (
     f"{FULL} and {SLIM} are both installed; they hold the same files, so that removing one breaks "
@@ -63,7 +63,7 @@ def version_of(package: str) -> str:
 
 def adding(extra: str) -> str:
     """The command that adds an extra to the distribution that is installed here."""
-    if extra == "train" and distribution() == FULL:
+    if extra in ("train", "measure") and distribution() == FULL:
         return f"pip install {FULL}"
     return f"pip install '{distribution()}[{extra}]'"
 

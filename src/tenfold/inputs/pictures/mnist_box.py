@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tenfold.core.errors import DataError
+from tenfold.inputs.pictures.filters import connected_parts, max_filter, mean_filter, min_filter
 
 WORK_PX = 640
 """Longer side of the picture that is worked on. A digit of 1/30 of it still fills the box."""
@@ -122,8 +123,6 @@ def find_ink(
     A picture whose longer side is beyond `work_px` is shrunk. Of the mask of all strokes and the
     contrast `choose` tells which connected strokes to keep.
     """
-    from scipy import ndimage
-
     if grey.ndim != 2 or grey.dtype != np.uint8 or not grey.size:
         raise DataError(
             "E322",
@@ -158,7 +157,7 @@ def find_ink(
     # The soft edge of a stroke: beside it, above the noise, and no part of what was dropped.
     noise *= 2 * radius + 1
     size = 2 * max(2, 1 + radius) + 1
-    near = ndimage.maximum_filter(strokes.view(np.uint8), size, mode="constant").view(np.bool_)
+    near = max_filter(max_filter(strokes, size, 0, False), size, 1, False)
     least = max(min(3 * noise, 0.5 * level), 0.02 * level)
     soft = near & (contrast > least) & (strokes | ~inked)
     amount = np.zeros_like(contrast)
@@ -228,10 +227,9 @@ def _paper(smooth: Real, width: float) -> tuple[Real, float]:
     the edges of shadows where they are, so these show no contrast. Noise lifts a closing; the
     middle contrast of what is paper takes that off again.
     """
-    from scipy import ndimage
-
     size = int(min(max(6 * width, 9.0), max(smooth.shape) / 2)) | 1
-    paper: Real = ndimage.grey_closing(smooth, size, mode="reflect")
+    widened = max_filter(max_filter(smooth, size, 0), size, 1)
+    paper: Real = min_filter(min_filter(widened, size, 0), size, 1)
     sample = _sample(paper - smooth)
     empty = sample[sample < otsu(sample)]
     if not empty.size:
@@ -258,12 +256,7 @@ def _sample(x: Real) -> Real:
 
 def local_mean(x: Real, radius: int) -> Real:
     """Mean over a square of 2 radius + 1, the picture mirrored at its borders."""
-    from scipy import ndimage
-
-    if not radius:
-        return x
-    mean: Real = ndimage.uniform_filter(x, 2 * radius + 1, mode="reflect")
-    return mean
+    return mean_filter(x, 2 * radius + 1) if radius else x
 
 
 def otsu(x: Real) -> float:
@@ -296,22 +289,19 @@ def without_rules(contrast: Real, threshold: float) -> Mask:
 
 def _level_lines(mask: Mask) -> Mask:
     """Pixels of nearly level lines that run over nine tenths of the width."""
-    from scipy import ndimage
-
     height, width = mask.shape
     if mask.any(axis=0).mean() < LINE_SPAN:  # most pictures: spares two thirds of the time here
         return np.zeros_like(mask)
     length = max(15, width // 12)
-    thick = ndimage.maximum_filter1d(mask.astype(np.uint8), 3, 0)  # so that a slope keeps its run
-    runs = ndimage.minimum_filter1d(thick, length, 1, mode="constant", cval=1)
-    runs = ndimage.maximum_filter1d(runs, length, 1)
+    thick = max_filter(mask, 3, 0)  # so that a slope keeps its run
+    runs = max_filter(min_filter(thick, length, 1, True), length, 1)
     # A faint line has holes, and a stroke across it makes another: bridge them.
     bridge = width // 4 | 1
-    bridged = ndimage.maximum_filter1d(ndimage.maximum_filter1d(runs, 3, 0), bridge, 1)
-    bridged = ndimage.minimum_filter1d(bridged, bridge, 1, mode="constant", cval=1)
-    labels, _ = ndimage.label(bridged, np.ones((3, 3)))
-    spans = [0] + [part[1].stop - part[1].start for part in ndimage.find_objects(labels)]
-    lines: Mask = (np.array(spans) > LINE_SPAN * width)[labels] & mask & (runs > 0)
+    bridged = max_filter(max_filter(runs, 3, 0), bridge, 1)
+    bridged = min_filter(bridged, bridge, 1, True)
+    labels, boxes = connected_parts(bridged)
+    spans = np.append(0, boxes[:, 3] - boxes[:, 2])
+    lines: Mask = (spans > LINE_SPAN * width)[labels] & mask & runs
     if not lines.any():
         return lines
     thickness = _vertical_runs(mask)
@@ -357,12 +347,8 @@ class Parts:
 
 def parts_of(mask: Mask, contrast: Real) -> Parts:
     """Find the connected strokes."""
-    from scipy import ndimage
-
-    labels, n = ndimage.label(mask, np.ones((3, 3)))
-    windows = ndimage.find_objects(labels)
-    boxes = np.array([(y.start, y.stop, x.start, x.stop) for y, x in windows], np.int64)
-    boxes = boxes.reshape(-1, 4)
+    labels, boxes = connected_parts(mask)
+    n = len(boxes)
     mass = np.bincount(labels[mask], contrast[mask], n + 1)[1:].astype(np.float64)
     rim = np.concatenate([labels[0], labels[-1], labels[1:-1, 0], labels[1:-1, -1]])
     longer = np.maximum(boxes[:, 1] - boxes[:, 0], boxes[:, 3] - boxes[:, 2])
