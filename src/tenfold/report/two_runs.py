@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from tenfold.core import files
+from tenfold.core.text import percent
 from tenfold.evaluation import Comparison
 from tenfold.report.html import write_html
 from tenfold.runs.record import Run
@@ -18,6 +19,7 @@ def write_comparison(first: Run, second: Run, comparison: Comparison, path: Path
         "tenfold.report",
         "comparison.html.j2",
         comparison=comparison,
+        percent=percent,
         records=[run.record for run in (first, second)],
         names=[comparison.first, comparison.second],
         otherwise=list(_otherwise(first, second)),

@@ -31,6 +31,7 @@ export function openAsked(stored) {
     asking.ask(image);
   };
   const read = (grey) => {
+    find("pad-hint").hidden = Boolean(grey);
     if (!grey) return look(null);
     try {
       look(fit(grey).image);
@@ -44,6 +45,8 @@ export function openAsked(stored) {
   const pad = openPad(find("pad"), { changed: read, refused: say });
   find("clear").addEventListener("click", pad.clear);
   find("undo").addEventListener("click", pad.undo);
+  find("pen").addEventListener("input", (event) => pad.width(event.target.value / 100));
+  find("save").hidden = true; // the network's page has it
   find("file").addEventListener("change", (event) => event.target.files.length && pad.show(event.target.files[0]));
   const seen = (data) => {
     pad.clear();

@@ -47,9 +47,9 @@ export function openLiving(stored, openAsking = null) {
   });
 
   const asking = openAsking?.(stored, (found) => showServed(found, stored.labels));
-  const look = (image) => {
+  const look = (image, about = "") => {
     state.image = image;
-    find("about-input").textContent = "";
+    find("about-input").textContent = about;
     if (asking) find("served").textContent = "";
     asking?.ask(image);
     state.values = image && run(network, image.data);
@@ -58,6 +58,7 @@ export function openLiving(stored, openAsking = null) {
     show();
   };
   const read = (grey) => {
+    find("pad-hint").hidden = Boolean(grey);
     if (!grey) return look(null);
     try {
       look(fit(grey).image);
@@ -84,13 +85,22 @@ export function openLiving(stored, openAsking = null) {
   const seen = (data, about = "") => {
     pad.clear();
     requestAnimationFrame(() => {
-      look({ height: SIDE_PX, width: SIDE_PX, data }); // after the pad said it is empty
-      find("about-input").textContent = about;
+      look({ height: SIDE_PX, width: SIDE_PX, data }, about); // after the pad said it is empty
     });
   };
   find("examples").append(...exampleButtons(stored.examples, seen));
+  find("pen").addEventListener("input", (event) => pad.width(event.target.value / 100));
+  find("save").addEventListener("click", async () => {
+    const answer = state.values && answerOf(stored, state.values);
+    const link = element("a", { href: URL.createObjectURL(await pad.save()), download: `${answer ? stored.labels[answer.best] : "drawing"}.png` });
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href));
+  });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", show);
+  addEventListener("resize", show);
   show();
+  const shown = stored.examples.at(-3) ?? stored.examples[0];
+  if (shown && !asking) look({ height: SIDE_PX, width: SIDE_PX, data: bytes(shown.pixels) }, "An example of the data. Draw one of your own.");
   setTimeout(warmUp);
   const answer = (pixels) => [...run(network, pixels).get(network.output).data];
   return { state, network, asking, pad, answerOf, read, look: seen, answer, fit, run, evidence, openNetwork, layersOf, neuronOf };
@@ -186,7 +196,16 @@ function mapFor(layer, k, labels) {
   const canvas = element("canvas", { className: "map" });
   canvas.setAttribute("role", "img");
   figure.append(caption, canvas);
+  if (layer.isOutput) figure.append(outputLabels(labels));
   return { figure, canvas, about, number, labels };
+}
+
+/** The labels below the outputs, where they lie in one row. */
+function outputLabels(labels) {
+  const row = element("div", { className: "outputs" });
+  row.append(...labels.map((label) => element("span", { textContent: label, title: label })));
+  row.ariaHidden = "true"; // the bars say the same
+  return row;
 }
 
 function showMap(map, state, k) {
@@ -197,10 +216,15 @@ function showMap(map, state, k) {
   const sides = shape.length === 4 ? [shape[1], shape[2], shape[3]] : [shape[1], 1, 1];
   const awake = data.reduce((n, value) => n + (value > 0), 0);
   const size = shape.length === 4 ? `${shape[1]} maps of ${shape[2]} × ${shape[3]}` : `${shape[1]} neurons`;
-  about.textContent = layer.isRelu ? `${size}, ${Math.round((100 * awake) / data.length)}% of it awake` : size;
+  about.textContent = layer.isRelu ? `${size}, ${Math.round((100 * awake) / data.length)}% of them active` : size;
   number.max = sides[0] - 1;
   if (state.layer === k && document.activeElement !== number) number.value = state.index;
-  map.place = paint(canvas, data, sides, { marked: state.layer === k ? state.index : -1, across: 640 });
+  map.place = paint(canvas, data, sides, { marked: state.layer === k ? state.index : -1, across: Math.min(640, map.figure.parentElement.clientWidth) });
+  const labels = map.figure.querySelector(".outputs");
+  if (labels) {
+    labels.hidden = map.place.rows > 1;
+    labels.style.width = `${map.place.across}px`;
+  }
   canvas.ariaLabel = `Activations of ${about.textContent}`;
 }
 

@@ -1,7 +1,7 @@
 // The pad: strokes of mouse, finger and pen, and pictures that are dropped, pasted or chosen.
 
 const SHEET_PX = 140; // what is fitted: the size on which the fit takes its statistics anyway
-const PEN = 0.07; // width of the pen, in shares of the pad
+const PEN = 0.07; // usual width of the pen, in shares of the pad
 const [MAX_BYTES, MAX_PIXELS, MAX_SIDE] = [32 * 2 ** 20, 64e6, 16384]; // as inputs/pictures/decode.py has them
 
 /** Make a canvas a pad. `changed(grey)` is called with {height, width, data: Uint8Array} at most once a frame, with
@@ -11,11 +11,12 @@ export function openPad(canvas, { changed, refused }) {
   const sheet = new OffscreenCanvas(SHEET_PX, SHEET_PX);
   let picture = null;
   let waiting = false;
+  let pen = PEN;
 
   const draw = () => {
     const side = Math.round(canvas.clientWidth * devicePixelRatio) || 280;
     if (canvas.width !== side) canvas.width = canvas.height = side;
-    drawn(canvas.getContext("2d"), side, strokes, picture);
+    drawn(canvas.getContext("2d"), side, strokes, { picture, pen });
   };
   const tell = () => {
     draw();
@@ -24,7 +25,7 @@ export function openPad(canvas, { changed, refused }) {
     requestAnimationFrame(() => {
       waiting = false;
       if (picture) return;
-      drawn(sheet.getContext("2d", { willReadFrequently: true }), SHEET_PX, strokes);
+      drawn(sheet.getContext("2d", { willReadFrequently: true }), SHEET_PX, strokes, { pen });
       changed(strokes.length ? greyOf(sheet.getContext("2d").getImageData(0, 0, SHEET_PX, SHEET_PX)) : null);
     });
   };
@@ -80,6 +81,21 @@ export function openPad(canvas, { changed, refused }) {
   draw();
   return {
     show,
+    /** Set the width of the pen, in shares of the pad; strokes that are there get it, too. */
+    width: (share) => {
+      pen = share;
+      if (strokes.length) tell();
+    },
+    /** The drawing as a PNG, dark on light, as on paper. */
+    save: () => {
+      const page = new OffscreenCanvas(2 * SHEET_PX, 2 * SHEET_PX);
+      const context = page.getContext("2d");
+      drawn(context, 2 * SHEET_PX, strokes, { pen });
+      context.globalCompositeOperation = "difference";
+      context.fillStyle = "#fff";
+      context.fillRect(0, 0, 2 * SHEET_PX, 2 * SHEET_PX);
+      return page.convertToBlob({ type: "image/png" });
+    },
     clear: () => {
       strokes.length = 0;
       picture = null;
@@ -99,7 +115,7 @@ export function openPad(canvas, { changed, refused }) {
 }
 
 /** Light on dark; the style sheet turns the pad over for a light page. */
-function drawn(context, side, strokes, picture = null) {
+function drawn(context, side, strokes, { picture = null, pen = PEN } = {}) {
   context.fillStyle = "#000";
   context.fillRect(0, 0, side, side);
   if (picture) {
@@ -110,7 +126,7 @@ function drawn(context, side, strokes, picture = null) {
     context.filter = "none";
   }
   context.strokeStyle = "#fff";
-  context.lineWidth = PEN * side;
+  context.lineWidth = pen * side;
   context.lineCap = context.lineJoin = "round";
   for (const [first, ...others] of strokes) {
     context.beginPath();

@@ -6,11 +6,14 @@ export function colour(name) {
   return [1, 3, 5].map((at) => parseInt(text.slice(at, at + 2), 16));
 }
 
+const FINGER_PX = 26; // a neuron that a finger hits
+
 /** How tiles lie on a canvas: pixels per value, the gap between tiles, how many in a row. */
 export function layOut([n, height, width], { across = 420 } = {}) {
   const single = height === 1 && width === 1;
-  const columns = evenly(n, Math.ceil(Math.sqrt(n * (single ? 4 : 2))));
-  const scale = Math.max(1, Math.min(single ? 22 : 12, Math.floor(across / (columns * width))));
+  const room = single ? Math.max(4, Math.floor(across / FINGER_PX)) : n;
+  const columns = evenly(n, Math.min(room, Math.ceil(Math.sqrt(n * (single ? 4 : 2)))));
+  const scale = Math.max(1, Math.min(single ? 28 : 12, Math.floor(across / (columns * width))));
   const gap = n === 1 ? 0 : scale > 4 || !single ? 2 : 1;
   const [stepX, stepY] = [width * scale + gap, height * scale + gap];
   const rows = Math.ceil(n / columns);
