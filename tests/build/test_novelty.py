@@ -33,7 +33,7 @@ MNIST = tenfold.load("mnist")
 NAMES = [
     name
     for name, learner in LEARNERS.items()
-    if "classification" in learner.tasks and name != "baseline"
+    if "classification" in learner.tasks and name != "baseline" and not learner.photos
 ]
 
 

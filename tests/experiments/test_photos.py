@@ -83,7 +83,7 @@ def test_features_are_computed_once(
     accepted: Any = data.input
     first = PhotoFeatures(tmp_path / "kept", Told()).of(data.images, rows, accepted)
     assert told[-1] == (len(rows), len(rows))
-    monkeypatch.setattr(photos, "_session", None)
+    monkeypatch.setattr(photos, "open_session", None)
     again = PhotoFeatures(tmp_path / "kept").of(data.images, rows[::-1], accepted)
     np.testing.assert_array_equal(first, again[::-1])
 
@@ -113,13 +113,13 @@ def test_learners_are_compared_on_the_same_photos(folder: Path, tmp_path: Path) 
 def test_folds_reuse_the_features(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sessions, real = list[Any](), photos._session
+    sessions, real = list[Any](), photos.open_session
 
     def counted(accepted: Any) -> Any:
         sessions.append(accepted)
         return real(accepted)
 
-    monkeypatch.setattr(photos, "_session", counted)
+    monkeypatch.setattr(photos, "open_session", counted)
     run = tenfold.train(folder, learner="transfer", folds=2, test_size=0.5, out=tmp_path)
     assert (run.path / "folds.csv").is_file()
     assert len(sessions) == 1

@@ -617,7 +617,7 @@ def test_every_learner_that_can_is_compared(data: Dataset) -> None:
     assert learners_for(data) == [
         "network", "cnn", "forest", "bayes", "logistic", "neighbors"
     ]  # fmt: skip
-    assert learners_for(houses()) == ["network", "forest", "linear", "neighbors"]
+    assert learners_for(houses()) == ["network", "boosting", "forest", "linear", "neighbors"]
     small = Dataset.from_arrays(np.ones((8, 6, 6), np.uint8), np.arange(8) % 2)
     assert "cnn" not in learners_for(small)
 

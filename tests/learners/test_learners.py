@@ -36,7 +36,7 @@ from tenfold.model.model import OPERATORS, Model
 from tests.support.errors import refused
 
 PICTURES = ImageInput(height=28, width=28)
-CLASSICAL = [name for name in LEARNERS if name not in ("network", "cnn")]
+CLASSICAL = [name for name, known in LEARNERS.items() if known.sides is None and name != "network"]
 CLASSIFIERS = [name for name in CLASSICAL if "classification" in LEARNERS[name].tasks]
 REGRESSORS = [name for name in CLASSICAL if "regression" in LEARNERS[name].tasks]
 

@@ -59,7 +59,7 @@ class PhotoFeatures:
         A photo at a time and each on one thread: so its features depend neither on the others nor
         on how many threads there are, and it is the fastest way (`python -m bench.photos`).
         """
-        session = _session(accepted)
+        session = open_session(accepted)
 
         def features(image: NDArray[np.uint8]) -> NDArray[np.float32]:
             found: NDArray[np.float32] = session.run(None, {accepted.name: image[None]})[0][0]
@@ -92,13 +92,13 @@ class PhotoFeatures:
             np.savez(file, rows=np.array(list(part)), features=np.stack(list(part.values())))
 
 
-def _session(accepted: ImageInput) -> Any:
-    """The network alone, as it stands in model files."""
+def open_session(accepted: ImageInput, n_threads: int = 1) -> Any:
+    """The network alone, as it stands in model files, opened by ONNX Runtime."""
     front = photo_front(accepted)
     end = helper.make_tensor_value_info(front.output, TensorProto.FLOAT, ["n", N_FEATURES])
     graph = helper.make_graph(front.nodes, "features", front.inputs, [end], front.initializers)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.intra_op_num_threads, options.inter_op_num_threads = n_threads, 1
     content = model.SerializeToString()
     return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
