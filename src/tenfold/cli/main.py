@@ -37,7 +37,7 @@ from tenfold.experiments.train import resume as resume_run
 from tenfold.experiments.train import train as train_run
 from tenfold.learners import LEARNERS
 from tenfold.learners.jax_runtime import import_ahead
-from tenfold.report import write_comparison
+from tenfold.report import write_brief, write_comparison
 from tenfold.report.network_page import write_page
 from tenfold.runs.csv_files import compare_runs
 from tenfold.runs.export import companions, write_keras, write_onnx
@@ -204,11 +204,20 @@ def report_command(
         typer.Argument(metavar="[OTHER]", help="A run to compare with.", show_default=False),
     ] = None,
     open_it: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
+    without_rows: Annotated[
+        bool, typer.Option("--without-rows", help="Leave all rows of the data out of it.")
+    ] = False,
+    summary: Annotated[
+        bool, typer.Option("--summary", help="One page for a mail, without rows of the data.")
+    ] = False,
 ) -> None:
     """Write a run's report anew, or compare two runs on their common test rows."""
     first = Run.open(run)
-    if other is None:
-        path = rewrite_report(first)
+    if other is None and summary:
+        path, text = write_brief(first)
+        print(f"text               {text}")
+    elif other is None:
+        path = rewrite_report(first, with_rows=not without_rows)
     else:
         second = Run.open(other)
         comparison = compare_runs(first, second)

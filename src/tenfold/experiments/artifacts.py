@@ -108,10 +108,10 @@ WRITE_ROWS = {"image": _write_images, "table": _write_cells}
 """Writes the test rows that a report shows, in the order in which a reader asks for them."""
 
 
-def rewrite_report(run: Run) -> Path:
+def rewrite_report(run: Run, *, with_rows: bool = True) -> Path:
     """Make `report.html` anew from what stands in the run folder; returns its path."""
     with files.locked(run.path, wait=False):
-        report.write_report(run)
+        report.write_report(run, with_rows=with_rows)
         path = run.path / "report.html"
         if "report.html" in run.record.files:
             run.record.files["report.html"] = files.sha256(path)

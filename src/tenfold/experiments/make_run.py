@@ -69,6 +69,7 @@ def make_run(run: Run, problem: Problem, listener: Listener) -> None:
     listener.stage("report")
     run.record.peak_mb = _peak_mb()
     report.write_report(run)
+    report.write_model_card(run)
 
 
 @cache

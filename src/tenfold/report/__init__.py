@@ -1,5 +1,6 @@
 """The evidence of a run as people look at it: pictures and one HTML file."""
 
+from tenfold.report.brief import write_brief, write_model_card
 from tenfold.report.drawings import draw_examples
 from tenfold.report.figures import PICTURES, run_figures
 from tenfold.report.html import write_html, write_report
@@ -12,8 +13,10 @@ __all__ = [
     "SHEET",
     "draw_examples",
     "run_figures",
+    "write_brief",
     "write_comparison",
     "write_html",
+    "write_model_card",
     "write_png",
     "write_report",
     "write_sheet",

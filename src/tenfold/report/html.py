@@ -31,12 +31,15 @@ def write_html(path: Path, package: str, template: str, **values: Any) -> None:
 
 
 @files.os_errors()
-def write_report(run: Run) -> None:
-    """Write `report.html` from what stands in the run folder."""
+def write_report(run: Run, *, with_rows: bool = True) -> None:
+    """Write `report.html` from what stands in the run folder.
+
+    Without rows it holds no row of the data: no picture, no cell, no key.
+    """
     evaluation, stored = run.evaluation, read_predictions(run)
-    living = Living(run)
+    living = Living(run, with_examples=with_rows)
     audit, robustness = run.audit, run.robustness
-    rows = report_rows(run, stored)
+    rows = report_rows(run, stored, with_rows=with_rows)
     write_html(
         run.path / "report.html",
         "tenfold.report",
@@ -55,7 +58,9 @@ def write_report(run: Run) -> None:
         charts=report_charts(run, stored),
         why_charts=why_charts(robustness),
         settings=list(_settings(run)),
-        sheet=sheet_data(run),
+        sheet=sheet_data(run) if with_rows else None,
+        n_held=rows.n + living.n_examples,
+        with_rows=with_rows,
         worst=rows.worst,
         layers=layer_rows((run.path / "model.onnx").read_bytes()),
         robustness=robustness,

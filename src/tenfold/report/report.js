@@ -4,7 +4,8 @@ const rows = JSON.parse(document.getElementById("rows-data").textContent);
 const FIRST = 48; // rows shown at once; a button shows the others
 const TILE_PX = 56;
 const [MAX_COLUMNS, MAX_TEXT] = [30, 80]; // columns and characters of a cell that are shown
-const file = rows.keys[0].slice(0, rows.keys[0].lastIndexOf(":") + 1);
+const [firstKey = ""] = rows.keys; // a report without rows has none
+const file = firstKey.slice(0, firstKey.lastIndexOf(":") + 1);
 const isOneFile = file && rows.keys.every((key) => key.startsWith(file));
 
 /** The places of the rows of a cell, most confident first. */
@@ -130,7 +131,7 @@ function showShares(kind) {
 }
 for (const input of document.querySelectorAll("[name=shares]")) input.addEventListener("change", () => showShares(input.value));
 
-for (const cell of document.querySelectorAll("[data-cell]")) {
+for (const cell of rows.keys.length ? document.querySelectorAll("[data-cell]") : []) {
   cell.addEventListener("click", () => showCell(...cell.dataset.cell.split(",").map(Number)));
 }
 const wrong = rows.keys.flatMap((_, i) => (rows.true[i] !== rows.predicted[i] ? [i] : []));
@@ -138,4 +139,4 @@ const hardest = wrong.sort((a, b) => rows.confidence[b] - rows.confidence[a]).sl
 if (hardest.length) fill(document.getElementById("hardest"), hardest, true);
 if (isOneFile) document.getElementById("rows-file").textContent = `Row numbers count the rows of ${file.slice(0, -1)} from 0.`;
 const first = document.querySelector(".pairs [data-cell]") ?? document.querySelector("[data-cell]:enabled");
-if (first) showCell(...first.dataset.cell.split(",").map(Number));
+if (first && rows.keys.length) showCell(...first.dataset.cell.split(",").map(Number));

@@ -45,17 +45,20 @@ class ReportRows(NamedTuple):
     """The test rows in a report.
 
     For labels the rows and what shows them, and how strongly each cell of the confusion matrix is
-    coloured; for values the rows that are furthest off.
+    coloured; for values the rows that are furthest off. `n` is how many rows the page holds.
     """
 
+    n: int = 0
     scripts: str = ""
     cells: Callable[[int, int], float] | None = None
     worst: Sequence[tuple[str, float, float, float, list[tuple[str, str]]]] = ()
 
 
-def _label_rows(run: Run, evaluation: Evaluation, stored: StoredLabels) -> ReportRows:
+def _label_rows(
+    run: Run, evaluation: Evaluation, stored: StoredLabels, with_rows: bool
+) -> ReportRows:
     """The rows of `predictions.csv` for the page: wrong ones first, most confident first."""
-    order = stored.worst_first[:MAX_ROWS]
+    order = stored.worst_first[: MAX_ROWS if with_rows else 0]
     accepted = run.model.contract.input
     names, cells = read_test_rows(run)
     shape = () if accepted.kind == "table" else accepted.shape
@@ -76,10 +79,10 @@ def _label_rows(run: Run, evaluation: Evaluation, stored: StoredLabels) -> Repor
         "cells": [cells.get(stored.keys[row]) for row in order] if cells else [],
     }
     script = f"\n{embedded('rows-data', rows)}{module_script('report.js')}"
-    return ReportRows(script, partial(_cells, evaluation))
+    return ReportRows(len(order), script, partial(_cells, evaluation))
 
 
-def _value_rows(run: Run, _: AnyEvaluation, stored: StoredValues) -> ReportRows:
+def _value_rows(run: Run, _: AnyEvaluation, stored: StoredValues, with_rows: bool) -> ReportRows:
     """Key, truth, prediction, error and cells, by name, of the rows that are furthest off."""
     names, cells = read_test_rows(run)
     worst = [
@@ -90,9 +93,9 @@ def _value_rows(run: Run, _: AnyEvaluation, stored: StoredValues) -> ReportRows:
             float(stored.predicted[row] - stored.true[row]),
             list(zip(names, cells.get(stored.keys[row], ()), strict=False)),
         )
-        for row in stored.worst_first[:N_WORST]
+        for row in stored.worst_first[: N_WORST if with_rows else 0]
     ]
-    return ReportRows(worst=worst)
+    return ReportRows(len(worst), worst=worst)
 
 
 ROWS: Mapping[TaskKind, Callable[..., ReportRows]] = {
@@ -106,9 +109,10 @@ def module_script(name: str) -> str:
     return f'\n<script type="module">\n{read_text("tenfold.report", name)}</script>'
 
 
-def report_rows(run: Run, stored: StoredAnswers) -> ReportRows:
+def report_rows(run: Run, stored: StoredAnswers, *, with_rows: bool = True) -> ReportRows:
+    """The test rows that a report lists; none of them without `with_rows`."""
     evaluation = run.evaluation
-    return ROWS[evaluation.task](run, evaluation, stored)
+    return ROWS[evaluation.task](run, evaluation, stored, with_rows)
 
 
 def sheet_data(run: Run) -> str | None:

@@ -57,6 +57,7 @@ def _best_run(run: SweepRun, result: PointResult) -> Run:
     files.write_document(folder / "audit.json", audit_data(run.problem.data))
     write_evidence(best, run.problem.data, run.problem.split)
     report.write_report(best)
+    report.write_model_card(best)
     best.finish("finished")
     return best
 

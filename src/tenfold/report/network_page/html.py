@@ -101,10 +101,11 @@ class Living:
     """The parts of a page that bring a run's network to life, or the reason why there is none.
 
     With a `service`, where predictions are asked for, what this page cannot compute is asked there.
+    The page holds `n_examples` of the run's stored examples.
     `html` is the section, `scripts` go to the end of the page.
     """
 
-    def __init__(self, run: Run, service: str | None = None) -> None:
+    def __init__(self, run: Run, service: str | None = None, *, with_examples: bool = True) -> None:
         model = run.model
         network = read_network((run.path / "model.onnx").read_bytes(), model.contract)
         self.is_asked = bool(service) and isinstance(network, Unable) and _is_drawn(model)
@@ -112,14 +113,16 @@ class Living:
         self.reason = network.reason if isinstance(network, Unable) and not self.is_asked else None
         self.service = service
         self.html = render("tenfold.report.network_page", "living.html.j2", living=self)
-        self.scripts = ""
+        self.scripts, self.n_examples = "", 0
         if is_alive:
+            examples = _examples(run, model) if with_examples else []
+            self.n_examples = len(examples)
             data = {
                 "network": None if isinstance(network, Unable) else network,
                 "service": service,
                 "labels": list(model.labels),
                 "decision": model.contract.decision and model.contract.decision.model_dump(),
-                "examples": _examples(run, model),
+                "examples": examples,
             }
             self.scripts = embedded("living-data", data) + (
                 f'\n<script type="module">\n{script(bool(service))}'
