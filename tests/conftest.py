@@ -15,6 +15,7 @@ import tenfold
 from tenfold import Dataset, Run
 from tenfold.core import files
 from tests.support import program
+from tests.support.wheels import Wheels, build_wheels
 
 Few = Callable[..., Dataset]
 Once = Callable[[str, Callable[[Path], Run]], Run]
@@ -136,6 +137,12 @@ def small_cnn(few: Few, once: Once) -> Run:
         return tenfold.train(few(600, 100), learner="cnn", out=out, **settings)
 
     return once("small_cnn", make)
+
+
+@pytest.fixture(scope="session")
+def wheels(tmp_path_factory: pytest.TempPathFactory) -> Wheels:
+    """Both distributions, built from this tree."""
+    return build_wheels(tmp_path_factory.mktemp("wheels"))
 
 
 @pytest.fixture(autouse=True)

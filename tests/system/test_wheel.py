@@ -1,51 +1,26 @@
 """The two distributions: what they hold, and how they live beside each other."""
 
+import json
 import os
+import re
 import subprocess
 import sys
 import tomllib
 import zipfile
-from email import message_from_bytes
-from email.message import Message
+from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
-from release.__main__ import TAG, slim_tree
+import typer
+from release.__main__ import TAG
 from release.environment import ROOT
 from release.test_all import find, supported
 
 import tenfold
+from tenfold.cli import main as cli
 from tenfold.core.installation import EXTRAS
-
-
-class Wheel(NamedTuple):
-    """A wheel that was built, the names of its files, and its metadata."""
-
-    path: Path
-    files: list[str]
-    metadata: Message
-
-
-def build(tree: Path, folder: Path) -> Wheel:
-    from hatchling.builders.wheel import WheelBuilder
-
-    path = Path(next(WheelBuilder(str(tree)).build(directory=str(folder), versions=["standard"])))
-    with zipfile.ZipFile(path) as archive:
-        names = archive.namelist()
-        about = next(name for name in names if name.endswith(".dist-info/METADATA"))
-        return Wheel(path, names, message_from_bytes(archive.read(about)))
-
-
-@pytest.fixture(scope="session")
-def full(tmp_path_factory: pytest.TempPathFactory) -> Wheel:
-    return build(ROOT, tmp_path_factory.mktemp("full"))
-
-
-@pytest.fixture(scope="session")
-def slim(tmp_path_factory: pytest.TempPathFactory) -> Wheel:
-    folder = tmp_path_factory.mktemp("slim")
-    return build(slim_tree(folder), folder)
+from tests.support.wheels import Wheel, Wheels
 
 
 def install(wheel: Wheel, site: Path) -> None:
@@ -91,14 +66,12 @@ def test_the_two_say_the_same_of_what_they_share() -> None:
     assert {*EXTRAS.values()} <= {*extras}
 
 
-def test_the_wheels_run_on_every_system_and_hold_the_same_files(full: Wheel, slim: Wheel) -> None:
-    for wheel, name in ((full, "tenfold"), (slim, "tenfold-slim")):
+def test_the_wheels_run_on_every_system_and_hold_the_same_files(wheels: Wheels) -> None:
+    for wheel, name in ((wheels.full, "tenfold"), (wheels.slim, "tenfold-slim")):
         assert wheel.path.name == f"{name.replace('-', '_')}-{tenfold.__version__}{TAG}"
         assert wheel.metadata["Name"] == name
         assert wheel.metadata["Version"] == tenfold.__version__
-    mine, its = (
-        {name for name in wheel.files if ".dist-info/" not in name} for wheel in (full, slim)
-    )
+    mine, its = ({name for name in wheel.files if ".dist-info/" not in name} for wheel in wheels)
     assert mine - its == {"tenfold.py"} and its - mine == {"tenfold_slim.py"}
     source = ROOT / "src"
     own = {
@@ -112,10 +85,9 @@ def test_the_wheels_run_on_every_system_and_hold_the_same_files(full: Wheel, sli
 @pytest.mark.parametrize("first", ["full", "slim"])
 @pytest.mark.parametrize("removed", ["full", "slim"])
 def test_both_installed_is_said_and_so_is_what_is_left_of_one(
-    first: str, removed: str, full: Wheel, slim: Wheel, tmp_path: Path
+    first: str, removed: str, wheels: Wheels, tmp_path: Path
 ) -> None:
-    wheels = {"full": full, "slim": slim}
-    order = [wheels.pop(first), *wheels.values()]
+    order = wheels if first == "full" else wheels[::-1]
     alone = "import tenfold; from tenfold.core import installation; "
     install(order[0], tmp_path)
     one = python(tmp_path, "-c", f"{alone}print(installation.distribution())")
@@ -126,7 +98,7 @@ def test_both_installed_is_said_and_so_is_what_is_left_of_one(
     assert "tenfold and tenfold-slim are both installed" in both.stderr
     assert "pip uninstall tenfold tenfold-slim" in both.stderr
 
-    uninstall(full if removed == "full" else slim, tmp_path)
+    uninstall(getattr(wheels, removed), tmp_path)
     if removed == "slim":
         left = python(tmp_path, "-c", "import tenfold")
         command = "pip install --force-reinstall --no-deps tenfold"
@@ -140,18 +112,18 @@ def test_both_installed_is_said_and_so_is_what_is_left_of_one(
 LOOK = "from tenfold.cli.doctor import installation_lines as look; print(*look(), sep='\\n')"
 
 
-def test_doctor_says_that_both_are_installed(full: Wheel, slim: Wheel, tmp_path: Path) -> None:
-    for wheel in (full, slim):
+def test_doctor_says_that_both_are_installed(wheels: Wheels, tmp_path: Path) -> None:
+    for wheel in wheels:
         install(wheel, tmp_path)
     said = python(tmp_path, "-W", "ignore", "-c", LOOK).stdout
     assert "are both installed" in said and "is_wrong=True" in said
 
 
-def test_doctor_counts_files_that_are_gone(slim: Wheel, tmp_path: Path) -> None:
-    install(slim, tmp_path)
-    (tmp_path / "tenfold" / "report" / "report.css").unlink()
+def test_doctor_counts_files_that_are_gone(wheels: Wheels, tmp_path: Path) -> None:
+    install(wheels.slim, tmp_path)
+    (tmp_path / "tenfold" / "report" / "report.html.j2").unlink()
     said = python(tmp_path, "-c", LOOK).stdout
-    assert "1 are gone, tenfold/report/report.css first" in said
+    assert "1 are gone, tenfold/report/report.html.j2 first" in said
     assert "pip install --force-reinstall --no-deps tenfold-slim" in said
 
 
@@ -160,3 +132,14 @@ def test_interpreters_are_found_by_version_and_a_missing_one_is_none() -> None:
     assert own in supported()
     assert find(own) is not None
     assert find("3.99") is None
+
+
+def test_the_dockerfile_serves_from_what_make_dist_builds(wheels: Wheels) -> None:
+    text = (ROOT / "Dockerfile").read_text("utf-8")
+    (copied,) = re.findall(r"^COPY dist/(\S+) ", text, re.M)
+    assert fnmatch(wheels.slim.path.name, copied) and not fnmatch(wheels.full.path.name, copied)
+    (entry,) = re.findall(r"^ENTRYPOINT (.*)$", text, re.M)
+    program, *words = json.loads(entry)
+    assert program == "tenfold"
+    command = typer.main.get_command(cli.app).commands[words[0]]  # type: ignore[attr-defined]
+    command.make_context(words[0], words[1:])

@@ -1,6 +1,6 @@
 """Which distribution of Tenfold is installed, what it leaves out, and the command that adds it.
 
-Two distributions hold the same files (docs/guide/releasing.md). `tenfold` brings every package that
+Two distributions hold the same files (docs/howto/release.md). `tenfold` brings every package that
 trains; `tenfold-slim` brings those alone that open, ask, measure, report and serve a model.
 """
 
