@@ -12,11 +12,13 @@ from tenfold import Model
 from tenfold.build import photos
 from tenfold.build.photos import PhotoFeatures
 from tenfold.core.progress import Listener
+from tenfold.data import disk_images
 from tenfold.experiments.evaluate import evaluate
 from tenfold.runs.export.keras import write_keras
 from tests.conftest import Once
 from tests.support.errors import refused
 from tests.support.photos import noise, photo, photo_folder
+from tests.support.program import call
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +64,19 @@ def test_own_data_are_measured_again_and_other_folders_too(run: Any, tmp_path: P
     assert evaluate(run) == run.evaluation
     other = photo_folder(tmp_path / "other", 2, first=500)
     assert evaluate(run, other).n == 6
+
+
+def test_more_photos_than_fit_are_measured_a_few_at_a_time(
+    run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(disk_images, "AT_ONCE", 100_000)
+    assert evaluate(run) == run.evaluation
+
+
+def test_a_large_picture_is_drawn_as_wide_as_a_terminal(run: Any, folder: Path) -> None:
+    said = call("predict", run.path, folder / "disc" / "0.jpg", "--show", "--out", run.path.parent)
+    assert "disc" in said.stdout
+    assert max(map(len, said.stdout.splitlines())) <= 120
 
 
 def test_keras_is_refused_in_a_line(run: Any, tmp_path: Path) -> None:

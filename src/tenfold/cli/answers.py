@@ -143,10 +143,18 @@ def _bar_lines(prediction: Prediction, top: int | None) -> Iterator[str]:
         yield f"{label:>{margin}}  {bar:<{BAR_WIDTH}}  {probability:.4f}"
 
 
+WIDEST = 80
+"""Pixels of a drawn picture's longer side, at most: larger ones are reduced to whole steps."""
+
+
 def _picture_lines(image: NDArray[np.uint8], colour: bool) -> Iterator[Text]:
     """Two pixel rows in each line of text: half blocks in grey, or five shades without colours."""
     if image.ndim == 3:
         image = image.mean(axis=2).astype(np.uint8)
+    step = -(-max(image.shape) // WIDEST)
+    height, width = (side // step for side in image.shape)
+    cells = image[: height * step, : width * step].reshape(height, step, width, step)
+    image = cells.mean(axis=(1, 3)).astype(np.uint8)
     for top in range(0, len(image), 2):
         upper, lower = image[top], image[min(top + 1, len(image) - 1)]
         line = Text()

@@ -300,7 +300,7 @@ def _array_feeds(
     x: Any, accepted: ImageInput | FeaturesInput, dtype: str, at_once: int | None
 ) -> Iterator[dict[str, NDArray[Any]]]:
     """Rows under the name of the graph's input, a few megabytes at a time."""
-    is_array, shape = isinstance(x, np.ndarray), accepted.shape
+    is_array, shape = hasattr(x, "dtype"), accepted.shape  # or images on disk, which are like one
     if not is_array or x.dtype != dtype or x.shape[1:] != shape:
         size = ", ".join(str(n) for n in shape)
         values = "uint8 from 0 to 255" if dtype == "uint8" else dtype
