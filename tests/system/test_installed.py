@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 from release.environment import ROOT, python_of, run
 
-from tenfold import Dataset, Run
+from tenfold import Dataset, Prediction, Run
 from tests.support.wheels import Wheels
 
 pytestmark = pytest.mark.slow
@@ -151,7 +151,9 @@ def test_slim_asks_measures_reports_and_serves_a_run_that_was_made_elsewhere(
     installed = Installed(tmp_path, wheels.slim.path, "[serve]")
     made = shutil.copytree(small_run.path, installed.folder / "digits")
     photo = pictures / "photo.png"
-    label = small_run.model.predict_one(photo).as_dict()
+    answer = small_run.model.predict_one(photo)
+    assert isinstance(answer, Prediction)
+    label = answer.as_dict()
     answered = json.loads(installed.call("tenfold", "predict", made, photo, "--json"))
     assert answered["predictions"][0]["probabilities"] == pytest.approx(label)
     installed.call("tenfold-slim", "read", made, pictures / "page.png")
@@ -181,7 +183,7 @@ def test_pip_installs_both_and_removes_one(first: str, wheels: Wheels, tmp_path:
         run(python, "-m", "pip", "--disable-pip-version-check", *words, "--quiet")
 
     def imported() -> str:
-        command = [python, "-c", "import tenfold"]
+        command = [str(python), "-c", "import tenfold"]
         done = subprocess.run(command, capture_output=True, text=True, env=environment())
         return done.stderr.strip()
 
