@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 import tenfold
 from tenfold.core.errors import DataError, FileError, FormatError, TenfoldError
+from tenfold.core.settings import Reading
 from tenfold.data.sources import pixel_label, read_arrays
 from tenfold.data.sources.pixel_csv import read_pixel_csv
 from tenfold.inputs.idx import write_idx
@@ -243,10 +244,9 @@ def test_short_names_flat_pixels_and_other_numbers_are_read(
         ({"x": Y, "y": Y}, "Not images: dtype='uint8', shape=(5,)"),
         ({"x": X[:0], "y": Y[:0]}, "Not images: dtype='uint8', shape=(0, 28, 28)"),
         ({"x": X[..., None, None], "y": Y}, "Not images: dtype='uint8', shape=(5, 28, 28, 1, 1)"),
-        ({"x": X.astype(int) + 1, "y": Y}, "Not a pixel: place=("),
-        ({"x": X.astype(int) - 1, "y": Y}, "Not a pixel: place=(0, 0, 0), value=-1"),
-        ({"x": X + 0.5, "y": Y}, "Not a pixel: place=(0, 0, 0), value=0.5"),
-        ({"x": np.where(X > 9, np.nan, X), "y": Y}, "Not a pixel: place="),
+        ({"x": X.astype(int) + 1, "y": Y}, "Not a pixel: dtype='int64', place=("),
+        ({"x": X.astype(int) - 1, "y": Y}, "Not a pixel: dtype='int64', place=(0, 0, 0), value=-1"),
+        ({"x": np.where(X > 9, np.nan, X), "y": Y}, "Not a pixel: dtype='float64', place="),
         ({"x": np.array([None] * 5), "y": Y}, "Not an array of numbers: dtype='object'"),
         (
             {"x_train": X, "y_train": Y, "x_test": X[:, :5], "y_test": Y},
@@ -334,9 +334,50 @@ def test_a_header_of_equal_numbers_is_no_row(store: Callable[[str], Path]) -> No
     assert data.y.tolist() == Y.tolist()
 
 
-def test_scaled_images_get_a_hint(tmp_path: Path) -> None:
-    text = refusal(npz(tmp_path / "a.npz", x=X / 255, y=Y))
-    assert text.endswith("Multiply by 255 and round what was scaled to 0..1.")
+@pytest.mark.parametrize(
+    ("scale", "dtype", "white"),
+    [
+        (1 / 255, "f8", 1),
+        (1 / 255, "f4", 1),
+        (16 / 255, "f8", 16),
+        (1, "f4", 255),
+        (257.0, "u2", 0),
+    ],
+)
+def test_pixels_of_any_scale_are_learned_from_and_said(
+    scale: float, dtype: str, white: int, tmp_path: Path, store: Callable[[str], Path]
+) -> None:
+    x = X.copy()
+    x[0, 0, 0] = 255
+    scaled = (x * scale).astype(dtype)
+    arrays = npz(tmp_path / "a.npz", x_train=scaled, y_train=Y)
+    rows = csv_text(scaled, Y, header=f"label,{pixel_names()}")
+    for path in (arrays, *([store(rows)] if white else [])):
+        data = tenfold.load(path)
+        np.testing.assert_array_equal(data.x, x)
+        told = f"0..{white or 65535} to 0..255"
+        assert [told in note for note in data.notes] == [True] * (white != 255)
+    own = tenfold.Dataset.from_arrays(scaled[..., None], Y[:, None])
+    np.testing.assert_array_equal(own.x, x)
+
+
+def test_what_is_white_can_be_said(tmp_path: Path) -> None:
+    path = npz(tmp_path / "dark.npz", x=X // 20, y=Y)  # up to 12 of 255
+    assert "--white 255 keeps them dark" in tenfold.load(path).notes[0]
+    data = tenfold.load(path, reading=Reading(white=255))
+    np.testing.assert_array_equal(data.x, X // 20)
+    assert data.notes == () and data.reading == Reading(white=255)
+    half = npz(tmp_path / "half.npz", x=X / 510, y=Y)
+    np.testing.assert_array_equal(tenfold.load(half, reading=Reading(white=0.5)).x, X)
+    with refused("E448", "largest="):
+        tenfold.load(half, reading=Reading(white=0.01))
+    with refused("E432", "value=-1.0"):
+        tenfold.load(npz(tmp_path / "normalised.npz", x=X / 127.5 - 1, y=Y))
+    (tmp_path / "t.csv").write_text("a,b\n1,2\n3,4\n")
+    with refused("E449"):
+        tenfold.load(tmp_path / "t.csv", reading=Reading(white=1, target="b"))
+    with refused("E419", "white=1.0"):
+        tenfold.load("mnist", reading=Reading(white=1))
 
 
 def test_no_npz_is_named(tmp_path: Path) -> None:
@@ -499,9 +540,8 @@ def row(cell: str = "0", n: int = 784, label: str = "1") -> str:
 @pytest.mark.parametrize(
     ("line", "text"),
     [
-        (row("256"), "Not a pixel: value='256' (P, line 3, column 785 'pixel783'). Expected a wh"),
+        (row("256"), "Not a pixel: value='256' (P, line 3, column 785 'pixel783'). Expected a nu"),
         (row("-1"), "Not a pixel: value='-1' (P, line 3, column 785 'pixel783')"),
-        (row("1.5"), "Not a pixel: value='1.5' (P, line 3, column 785 'pixel783')"),
         (row("nan"), "Not a pixel: value='nan' (P, line 3, column 785 'pixel783')"),
         (row("inf"), "Not a pixel: value='inf' (P, line 3, column 785 'pixel783')"),
         (row(""), "Not a pixel: value='' (P, line 3, column 785 'pixel783')"),

@@ -13,6 +13,7 @@ from tenfold.data.from_table import table_dataset
 from tenfold.data.split import assign_folds, hold_out
 from tenfold.data.split import split as split_data
 from tenfold.data.time_order import with_earlier_values
+from tenfold.data.timeline import series_cells
 from tenfold.experiments.cross_validation import _turns
 from tenfold.inputs.tables.cells import Cells, from_frame
 from tenfold.inputs.tables.numbers import parse_numbers
@@ -217,3 +218,40 @@ def test_a_series_without_answers_has_no_end() -> None:
     ]
     order = dataset(reading=SHOPS, **columns).input.order
     assert order is not None and [end.name for end in order.ends] == ["b"]
+
+
+def stores(**columns: Any) -> dict[str, Any]:
+    """Two items in each of the two shops, all different."""
+    one = shops()
+    twice = {name: [cell for cell in cells for _ in "xy"] for name, cells in one.items()}
+    item = ["milk, fresh", "tea"] * len(one["day"])
+    sold = [value + 5 * (name == "tea") for value, name in zip(twice["sold"], item, strict=True)]
+    return {**twice, "item": item, "sold": sold, **columns}
+
+
+@pytest.mark.parametrize("series", ["shop,item", "shop, item", ("shop", "item")])
+def test_several_columns_tell_series_apart(series: str | tuple[str, ...]) -> None:
+    found = dataset(SHOPS.model_copy(update={"series": series}), **stores())
+    assert found.info and found.info.input.order
+    order = found.info.input.order
+    assert order.series == ("shop", "item")
+    names = ['a,"milk, fresh"', "a,tea", 'b,"milk, fresh"', "b,tea"]
+    assert [end.name for end in order.ends] == names
+    assert [end.last_values for end in order.ends] == [(39, 40), (44, 45), (390, 400), (395, 405)]
+    assert [series_cells(order, name) for name in names][0] == ("a", "milk, fresh")
+    assert order == Order.model_validate_json(order.model_dump_json())
+    table: Any = found.x
+    assert table.columns["sold-1"].tolist()[:5] == [2, 7, 20, 25, 3]
+    answered, _ = with_earlier_values(cells(**stores()), found.info.input)
+    earlier = answered.frame["sold-1"].tolist()
+    assert earlier[:8] == ["", "", "", "", "1.0", "6.0", "10.0", "15.0"]
+
+
+def test_several_columns_are_proposed_where_one_alone_does_not_tell_rows_apart() -> None:
+    for series, flags in ((None, "--series shop --series item"), ("shop", "--series item")):
+        with refused("E242") as raised:
+            dataset(Reading(target="sold", time="day", series=series), **stores())
+        assert flags in str(raised.value)
+    with refused("E201", "column='thing'"):
+        dataset(SHOPS.model_copy(update={"series": "shop,thing"}), **stores())
+    assert Reading(time="day", series=("shop",)).series == "shop"

@@ -104,6 +104,17 @@ def test_perfect_values() -> None:
     assert result.interval_width is None
 
 
+def test_errors_that_differ_by_the_rounding_of_float32_alone_leave_the_interval_its_width() -> None:
+    y = np.arange(20) * 0.1
+    rounded = measure(y, (y + 0.3).astype(np.float32))
+    exact = measure(np.zeros(20), np.full(20, 0.5))
+    for result, error in ((rounded, 0.3), (exact, 0.5)):
+        assert result.mae.low < 0.9 * error < 1.1 * error < result.mae.high
+        assert result.rmse.low < 0.95 * error < 1.05 * error < result.rmse.high
+    two = measure([0, 1], [0.5, 0.5], baseline_value=0.5)
+    assert two.mae.high - two.mae.low > 0.5
+
+
 def test_five_rows_do_not_show_that_no_errors_are_better() -> None:
     y = np.arange(1.0, 7.0)
     assert measure(y[:5], y[:5]).better_than_baseline == "not distinguishable"

@@ -11,7 +11,7 @@ import tenfold
 from tenfold.core.contract import ImageInput
 from tenfold.data.audit import audit_data
 from tenfold.inputs.pictures.decode import PictureOptions, decode
-from tenfold.inputs.pictures.pixels import as_pixels, background_of, full_range
+from tenfold.inputs.pictures.pixels import as_pixels, background_of, training_pixels
 from tenfold.inputs.pictures.preprocess import as_trained, preprocess
 from tests.support.errors import refused
 
@@ -119,7 +119,7 @@ def test_training_pictures_of_another_scale_are_stretched_as_answers_are() -> No
     data = tenfold.Dataset.from_arrays(x // 16, y)
     assert np.abs(data.x.astype(int) - x).max() <= 16
     assert any("0..16" in finding.text for finding in audit_data(data).findings)
-    assert np.array_equal(full_range(x, "x")[0], x)
+    assert np.array_equal(training_pixels(x, "x")[0], x)
     assert tenfold.Dataset.from_arrays(x, y).notes == ()
 
 

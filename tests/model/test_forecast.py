@@ -8,10 +8,12 @@ import pytest
 
 import tenfold
 from tenfold import Run
+from tenfold.core.contract import TableInput
 from tenfold.core.errors import DataError
 from tenfold.core.settings import Reading
 from tenfold.model.forecast import forecast
 from tenfold.model.predictions import Values
+from tenfold.runs import ask
 
 N = 240
 DAYS = pd.date_range("2020-01-01", periods=N).strftime("%Y-%m-%d")
@@ -48,6 +50,29 @@ def test_the_first_step_is_the_answer_to_the_next_row(run: Run) -> None:
     second = run.model.predict(after)
     assert isinstance(second, Values)
     assert second.value[1] == pytest.approx(found.value[1], rel=1e-5)
+
+
+def test_a_model_holds_no_answer_of_a_test_row(run: Run) -> None:
+    model = tenfold.Model.open(run.path / "model.onnx")
+    orders = [one.contract.input.order for one in (run.model, model)]
+    (at_end,), (before,) = (order.series_ends for order in orders if order)
+    n_test = run.record.data.n_test
+    assert at_end.last_values == pytest.approx(tuple(WALK[-12:]))
+    assert before.last_values == pytest.approx(tuple(WALK[-n_test - 12 : -n_test]))
+    assert at_end.half_widths == before.half_widths != ()
+    assert forecast(model, 1).times == (DAYS[-n_test],)
+    assert ask.model_of(run.path).contract == run.model.contract  # the run forecasts from its end
+    assert ask.model_of(run.path / "model.onnx").contract == model.contract
+
+
+def test_test_rows_decide_no_kind_of_a_column_in_the_order_of_time(tmp_path: Path) -> None:
+    level = [str(i % 30) for i in range(N)]
+    frame = pd.DataFrame({"day": DAYS, "temp": WALK, "level": level})
+    frame.loc[N - 40 :, "level"] = "calibrating"
+    contract = trained(frame, tmp_path, time="day", lags=2).model.contract.input
+    assert isinstance(contract, TableInput)
+    kinds = {column.name: column.kind for column in contract.columns}
+    assert kinds == {"day": "date", "level": "number", "temp-1": "number", "temp-2": "number"}
 
 
 def test_far_steps_keep_the_last_measured_width(run: Run) -> None:
@@ -101,6 +126,14 @@ def test_each_series_has_its_own_forecast(tmp_path: Path) -> None:
     assert width[0] > 3 * width[1]  # of each series by itself
     row = run.model.predict(pd.DataFrame({"day": ["2020-08-28"], "shop": ["small"]}))
     assert isinstance(row, Values) and row.value[0] == pytest.approx(found.value[3], rel=1e-5)
+
+
+def test_two_columns_name_each_series(tmp_path: Path) -> None:
+    small = pd.DataFrame({"day": DAYS, "shop": "s, old", "item": "tea", "temp": WALK})
+    frame = pd.concat([small, small.assign(item="milk", temp=WALK * 10)])
+    found = forecast(trained(frame, tmp_path, time="day", series="shop,item", lags=12).model, 2)
+    assert found.series == ('"s, old",milk',) * 2 + ('"s, old",tea',) * 2
+    assert found.value[:2].mean() > 4 * found.value[2:].mean()
 
 
 def test_month_ends_stay_month_ends(tmp_path: Path) -> None:

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
 import tenfold
 from tenfold import Run
 from tenfold.core.errors import SettingsError
+from tenfold.core.settings import Reading
 from tenfold.model.answer_forms import Answer
 from tenfold.model.answer_forms import as_json as in_form
 from tenfold.model.predictions import Prediction
@@ -122,6 +124,21 @@ def test_rows_of_a_table_are_answered_with_notes(table_run: Run) -> None:
     assert predict(guard, as_json(rows=[{"other": 1}])).status == 422
     about = ask(guard, "GET", "/v1/model").json
     assert about["task"] == "regression" and about["labels"] == []
+
+
+def test_the_column_that_names_rows_stands_beside_the_answers(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text(ROWS)
+    frame = pd.read_csv(tmp_path / "rows.csv").assign(order=lambda rows: rows.index + 100)
+    reading = Reading(target="price", id="order")
+    run = tenfold.train(frame, learner="baseline", reading=reading, out=tmp_path)
+    guard = guard_of(run)
+    row = {"size": 3, "colour": "red"}
+    sent = [{**row, "order": "A-7"}, {"order": 8}, row, {**row, "order": 9}]
+    told = predict(guard, as_json(rows=sent)).json["predictions"]
+    assert [answer.get("id") for answer in told] == ["A-7", None, None, "9"]
+    assert [answer["row"] for answer in told] == [0, 1, 2, 3] and "error" in told[1]
+    document = ask(guard, "GET", "/openapi.json").json
+    assert '"id": {"type": "string"}' in json.dumps(document)
 
 
 def test_several_runs_have_names(small_run: Run, table_run: Run, few: Few) -> None:

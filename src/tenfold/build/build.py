@@ -16,7 +16,7 @@ from tenfold.core.progress import Listener
 from tenfold.core.records import Epoch
 from tenfold.core.settings import Settings
 from tenfold.learners import LEARNERS, Checkpoints, Fitted, TrainingJob, fit_last_value
-from tenfold.model.forecast import with_half_widths
+from tenfold.model.forecast import ending_at, with_half_widths
 from tenfold.model.model import Model
 
 
@@ -57,7 +57,10 @@ def fit_model(
     built = fit_prepared(prepared, settings, problem.positive, listener, checkpoints)
     contract = built.contract
     if contract.input.order is not None and not contract.labels:
-        order = with_half_widths(Model(built.content), problem.data, problem.split.validation)
+        data, split = problem.data, problem.split
+        order = with_half_widths(Model(built.content), data, split.validation)
+        # The answers of test rows are no part of a model: a run knows them (`Run.model`).
+        order = order and ending_at(order, data, np.union1d(split.train, split.validation))
         accepted = contract.input.model_copy(update={"order": order})
         contract = contract.model_copy(update={"input": accepted})
         content = graph.with_contract(built.content, contract)

@@ -199,7 +199,7 @@ def _kinds(annotation: Any) -> tuple[Any, ...]:
 
 def _typed(kinds: tuple[Any, ...]) -> Any:
     """What the command line reads a value as: lists and choices are words, checked later."""
-    if get_origin(kinds[0]) is dict or kinds[0] == tuple[str, ...]:
+    if get_origin(kinds[0]) is dict or tuple[str, ...] in kinds:
         return list[str]
     return kinds[0] if kinds[0] in (bool, int, float) else str
 

@@ -27,6 +27,7 @@ from tenfold.model.answer_forms import Answer, write_answered_table
 from tenfold.model.answer_forms import as_json as answer_json
 from tenfold.model.model import Model
 from tenfold.model.transcript import Transcript, transcribe, transcript_json, write_annotated
+from tenfold.runs.ask import model_of
 
 NoTurn = Annotated[
     bool, typer.Option("--no-turn", help="Ignore EXIF tags that say how a camera was held.")
@@ -113,9 +114,9 @@ def predict_command(
             print(f"{done.path}: {counts}.")
             complete = not done.n_errors
         elif is_table and out is not None:
-            complete = _write_table(Model.open(run), files, out)
+            complete = _write_table(model_of(run), files, out)
         else:
-            model = Model.open(run)
+            model = model_of(run)
             answered = (
                 forecast_answers(model, steps)
                 if steps

@@ -1,5 +1,6 @@
 """What a model accepts and returns: plain, frozen, checked data."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
 from pydantic import (
@@ -144,6 +145,7 @@ DateFormat = Literal[
     "epoch milliseconds",
     "epoch microseconds",
     "epoch nanoseconds",
+    "Excel days",
 ]
 DATE_FORMATS: tuple[DateFormat, ...] = get_args(DateFormat)
 """How dates may be written, in the order they are tried. A time of day may stand behind."""
@@ -162,6 +164,8 @@ class Column(Frozen):
         the first versions, which read 2.175.
       date_format: How a date is written there beside ISO 8601: 03/04/2020 alone does not tell.
       levels: Values of a category in the training rows, most frequent first, at most 1,000.
+      signs: Of a text: signs of scripts that have no blanks between words, as Chinese, are words
+        each. False in models of the first versions.
     """
 
     name: str
@@ -170,10 +174,11 @@ class Column(Frozen):
     grouped: bool = False
     date_format: DateFormat = "ISO8601"
     levels: tuple[str, ...] = ()
+    signs: bool = False
 
     @model_serializer(mode="wrap")
     def _without_later_fields(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return _without_defaults(write(self), grouped=False)
+        return _without_defaults(write(self), grouped=False, signs=False)
 
     @property
     def inputs(self) -> dict[str, tuple[str, int]]:
@@ -205,7 +210,7 @@ class SeriesEnd(Frozen):
     """Where one of several series ends; the fields are those of `Order`.
 
     Attributes:
-      name: Its cell in the column of series.
+      name: Its cell in the column of series; of several columns their cells as a line of CSV.
     """
 
     name: str
@@ -230,7 +235,7 @@ class Order(Frozen):
       steps: What a step is. A lag is the value so many steps earlier; of `rows` so many rows.
       day: Of `months` the day, the last one where a month has fewer; 0 is its last weekday.
       date_format: How its dates are written, where the column itself is not learned from.
-      series: The column that tells several series apart; None for one series.
+      series: The column, or the columns, that tell several series apart; None for one series.
       ends: Where each of them ends.
     """
 
@@ -244,7 +249,7 @@ class Order(Frozen):
     steps: Steps = "even"
     day: Annotated[int, Field(ge=0, le=31)] = 1
     date_format: DateFormat = "ISO8601"
-    series: str | None = None
+    series: str | tuple[str, ...] | None = None
     ends: tuple[SeriesEnd, ...] = ()
 
     @model_serializer(mode="wrap")
@@ -253,12 +258,27 @@ class Order(Frozen):
         return _without_defaults(write(self), steps="even", day=1, date_format="ISO8601", **later)
 
     @property
+    def series_columns(self) -> tuple[str, ...]:
+        """The columns that tell series apart; empty for one series."""
+        return (self.series,) if isinstance(self.series, str) else self.series or ()
+
+    @property
     def series_ends(self) -> tuple[SeriesEnd, ...]:
         """The end of each series; of a single one without a name."""
         if self.series is not None:
             return self.ends
         end = {"last": self.last, "last_values": self.last_values, "half_widths": self.half_widths}
         return (SeriesEnd.model_validate({"name": "", **end}),)
+
+    def with_ends(self, ends: Sequence[SeriesEnd]) -> Self:
+        """The same with series that end there; how sure forecasts are of each stays as it was."""
+        widths = {end.name: end.half_widths for end in self.series_ends}
+        ends = [end.model_copy(update={"half_widths": widths.get(end.name, ())}) for end in ends]
+        if self.series is not None:
+            last = max((end.last for end in ends), default=self.last)
+            return self.model_copy(update={"ends": tuple(ends), "last": last})
+        update = {name: getattr(end, name) for end in ends for name in ("last", "last_values")}
+        return self.model_copy(update=update)
 
     def lag_columns(self, target: str) -> tuple[str, ...]:
         """Names of the columns of earlier values: `Temp-1` is the value before."""

@@ -128,6 +128,14 @@ class Reading(Frozen):
         "often as they occur, since fresh rows repeat as often; or `together` on one side, where "
         "they are copies by mistake.",
     )
+    white: Flagged[float | None] = Field(
+        default=None,
+        gt=0,
+        le=65_535,
+        allow_inf_nan=False,
+        description="Of pictures stored as numbers, or of more than 8 bits, the value of white, "
+        "such as 1 or 255, where they do not show it.",
+    )
     header: Flagged[bool | None] = Field(
         default=None, description="Whether the first row holds the names of the columns."
     )
@@ -153,10 +161,11 @@ class Reading(Frozen):
         le=10_000,
         description="How many earlier values of the target become columns; 7 with --time.",
     )
-    series: Annotated[str | None, Flag("COLUMN")] = Field(
+    series: Annotated[str | tuple[str, ...] | None, Flag("COLUMN")] = Field(
         default=None,
         description="The column that tells several series of one table apart, such as a shop: "
-        "earlier values and forecasts are made within each.",
+        "earlier values and forecasts are made within each. Several columns, such as shop,item, "
+        "do so together.",
     )
 
     @property
@@ -187,8 +196,13 @@ class Reading(Frozen):
 
     @field_validator("series")
     @classmethod
-    def _series_need_time(cls, series: str | None, before: ValidationInfo) -> str | None:
-        if series is not None and before.data.get("time") in (None, series):
+    def _series_need_time(
+        cls, series: str | tuple[str, ...] | None, before: ValidationInfo
+    ) -> str | tuple[str, ...] | None:
+        if isinstance(series, tuple) and len(series) < 2:
+            series = series[0] if series else None
+        columns = (series,) if isinstance(series, str) else series or ()
+        if columns and before.data.get("time") in (None, *columns):
             raise ValueError("a column of time beside it that orders the rows: --time")
         return series
 

@@ -176,7 +176,11 @@ def _columns(data: Dataset, rows: RowNumbers) -> Iterator[Finding]:
     ]
     if wrong:
         yield _finding("unreadable cells", f"cells read as missing: {shorten(wrong)}")
-    gone = [f"{column.name} ({column.n_missing:,})" for column in profiles if column.n_missing]
+    gone = [
+        f"{column.name} ({column.n_missing:,})"
+        for column in profiles
+        if column.n_missing and column.kind not in UNUSED
+    ]
     if gone:
         yield _finding("missing cells", f"missing cells, filled in: {shorten(gone)}")
     kinds: dict[str, list[str]] = {}
@@ -200,7 +204,7 @@ def _giveaways(data: Dataset, accepted: TableInput, table: Table, rows: RowNumbe
     order = accepted.order
     untried = {column.name for column in accepted.columns if column.kind == "text"}
     if order is not None:
-        untried |= {order.time, order.series or "", *order.lag_columns(accepted.target)}
+        untried |= {order.time, *order.series_columns, *order.lag_columns(accepted.target)}
     rows = np.random.default_rng(0).permutation(rows)[:MAX_TRIED]
     y = data.y[rows]
     n_most = np.unique(y, return_counts=True)[1].max(initial=0)

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,8 +17,11 @@ from tenfold.core.task import Classification, Regression, Task
 from tenfold.core.text import shorten
 from tenfold.data.duplicates import first_of_each, parts
 from tenfold.data.timeline import Timeline, time_texts
-from tenfold.inputs.pictures.pixels import full_range, like_training
+from tenfold.inputs.pictures.pixels import like_training, training_pixels
 from tenfold.inputs.tables.columns import Profile, Table
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 RowNumbers = NDArray[np.int64]
 
@@ -27,6 +30,13 @@ MAX_LABELS = 65_536
 
 FEW_VALUES = 10
 """Rows that repeat so often on average are no copies: there are few different ones to be had."""
+
+
+class Undecided(NamedTuple):
+    """What a table is read from again: all its `Cells`, and the index of each row there (n,)."""
+
+    cells: Any
+    places: "pd.Index[Any]"
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +49,7 @@ class TableInfo:
       profiles: Every column of the file, those that are not used too.
       notes: What was found out about the file, and what was dropped from it, for a reader.
       timeline: Where rows in the order of time stand in it; None for others.
-      cells: The `Cells` of the rows, until it is known which are test rows: those are to
+      undecided: Cells and places of the rows, until it is known which are test rows: those are to
         decide nothing (`decide_by`).
     """
 
@@ -48,7 +58,7 @@ class TableInfo:
     profiles: tuple[Profile, ...]
     notes: tuple[str, ...]
     timeline: Timeline | None = None
-    cells: Any = None
+    undecided: Undecided | None = None
 
     @property
     def previous(self) -> NDArray[np.float64] | None:
@@ -64,7 +74,7 @@ class TableInfo:
 
     def take(self, rows: RowNumbers) -> "TableInfo":
         """The same of these rows."""
-        return replace(self, timeline=self.timeline and self.timeline[rows], cells=None)
+        return replace(self, timeline=self.timeline and self.timeline[rows], undecided=None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,6 +130,7 @@ class Dataset:
       pictures: What else picture files know; None for others.
       notes: What was done to images, for a reader.
       seen_from: The dataset of which this one shows the same pictures in another form.
+      white: The value of white that was asked for of images stored as numbers.
     """
 
     name: str
@@ -134,6 +145,7 @@ class Dataset:
     validation_rows: RowNumbers = field(default_factory=lambda: np.empty(0, np.int64))
     notes: tuple[str, ...] = ()
     seen_from: "Dataset | None" = None
+    white: float | None = None
 
     def __post_init__(self) -> None:
         if self.table is None:
@@ -177,6 +189,13 @@ class Dataset:
         return ImageInput(height=height, width=width, channels=3 if channels else 1)
 
     @property
+    def reading(self) -> Reading | None:
+        """How it was asked to be read; None where nothing was said of images."""
+        if self.info is not None:
+            return self.info.reading
+        return None if self.white is None else Reading(white=self.white)
+
+    @property
     def table(self) -> Table | None:
         """The examples, where they are rows of a table; None for images."""
         return self.x if isinstance(self.x, Table) else None
@@ -196,25 +215,29 @@ class Dataset:
     @classmethod
     def from_arrays(
         cls,
-        x: NDArray[np.uint8],
+        x: NDArray[Any],
         y: ArrayLike,
         *,
         labels: Sequence[str] | None = None,
         name: str = "arrays",
+        white: float | None = None,
     ) -> "Dataset":
         """A dataset of your own arrays.
 
         Args:
-          x: Images, uint8 (n, height, width), from 0 to 255. Where none has a pixel above 16 they
-            are stretched, and `notes` says so.
-          y: Label codes (n,), whole numbers from 0.
+          x: Images (n, height, width), (n, height, width, 1) or (n, height, width, 3), numbers from
+            0 to 255. Those of another scale, as 0 to 1, are brought to it, and `notes` says so.
+          y: Label codes (n,) or (n, 1), whole numbers from 0.
           labels: Name of each code; the codes themselves when absent.
           name: What the dataset is called in run folders.
+          white: The value of white; None: the images show it.
 
         Raises:
           DataError: Not images, not whole numbers, or counts that differ.
         """
         codes = np.asarray(y)
+        if codes.ndim == 2 and codes.shape[1] == 1:
+            codes = codes[:, 0]
         if codes.ndim != 1 or not np.issubdtype(codes.dtype, np.integer) or not codes.size:
             raise DataError(
                 "E409",
@@ -229,8 +252,10 @@ class Dataset:
             labels = [str(code) for code in range(n_labels)]
         keys = [f"{name}:{row}" for row in range(len(codes))]
         images, notes = np.asarray(x), list[str]()
-        if images.dtype == np.uint8:
-            images, notes = full_range(images, name)
+        if images.ndim == 4 and images.shape[3] == 1:
+            images = images[..., 0]
+        if images.size and images.ndim > 1:
+            images, notes = training_pixels(images, name, white)
         codes = codes.astype(np.int64)
         return cls(name, images, codes, tuple(labels), keys, notes=tuple(notes))
 

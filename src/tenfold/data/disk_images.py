@@ -97,12 +97,13 @@ class StoredImages:
 
 
 class PictureFiles(StoredImages):
-    """Pictures that are decoded from their own files whenever they are asked for, on all cores."""
+    """Pictures that are decoded from their own files, or from the bytes of such, whenever they are
+    asked for, on all cores."""
 
     def __init__(
         self,
-        paths: Sequence[Path],
-        read: Callable[[Path], NDArray[np.uint8]],
+        paths: Sequence[Path | bytes],
+        read: Callable[[Path | bytes], NDArray[np.uint8]],
         image: tuple[int, ...],
         rows: NDArray[np.int64] | None = None,
     ) -> None:

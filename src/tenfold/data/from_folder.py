@@ -4,7 +4,7 @@ import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -47,8 +47,17 @@ MAX_WRAPPED = 3
 
 
 @dataclass(frozen=True)
-class _File:
-    path: Path
+class Example:
+    """A picture with its label.
+
+    Attributes:
+      source: Its file, or the bytes of one.
+      key: What it is called, by its place.
+      part: `train`, `validation` or `test`.
+    """
+
+    source: Path | bytes
+    key: str
     part: str
     label: str
 
@@ -59,7 +68,9 @@ def is_picture_folder(folder: Path) -> bool:
         return folder.is_dir() and bool(_layout(folder)[0])
 
 
-def picture_dataset(folder: Path, *, like: Contract | None = None) -> Dataset:
+def picture_dataset(
+    folder: Path, *, like: Contract | None = None, white: float | None = None
+) -> Dataset:
     """The dataset of a folder with a folder of pictures for each label.
 
     Where there are `train`, `valid` or `test` with such folders in them, they are the parts. A
@@ -68,7 +79,7 @@ def picture_dataset(folder: Path, *, like: Contract | None = None) -> Dataset:
     size up to 64 pixels stay as they are; else the model sees the middle sizes' proportions, 64
     pixels at most; colour stays where there is some. Of a model to be measured (`like`) size,
     channels, crop and labels hold. Images that would take more than a quarter of the memory stay on
-    disk.
+    disk. In files of more than 8 bits `white` is white; None: they show it.
 
     Raises:
       DataError: A single label, labels the model does not know, or no picture that can be read.
@@ -76,32 +87,50 @@ def picture_dataset(folder: Path, *, like: Contract | None = None) -> Dataset:
     """
     with files.os_errors("look into", folder):
         pictures, skipped, unlabelled = _files(folder)
-    shapes, refused = _shapes(pictures)
-    pictures = [picture for picture in pictures if picture.path in shapes]
+    data = dataset_of_pictures(pictures, str(folder), like=like, white=white)
+    remarks = [("skipped", f"no pictures: {_count(skipped)}")] if skipped else []
+    remarks += data.pictures.remarks if data.pictures else ()
+    if unlabelled:
+        remarks.append(("skipped", f"pictures without a label, not used: {shorten(unlabelled, 5)}"))
+    about = data.pictures and replace(data.pictures, remarks=tuple(remarks))
+    return replace(data, source=str(folder), pictures=about)
+
+
+def dataset_of_pictures(
+    examples: Sequence[Example],
+    name: str,
+    *,
+    like: Contract | None = None,
+    white: float | None = None,
+) -> Dataset:
+    """The dataset of picture files with labels, by the rules of `picture_dataset`; its errors."""
+    shapes, refused = _shapes(examples)
+    examples = [example for example in examples if example.key in shapes]
     expected = like.input if like and like.input.kind == "image" else None
     model_labels = like.labels if like and expected else ()
-    _labels(folder, pictures, model_labels, refused)  # before the pictures are decoded
-    accepted = expected or _input(list(shapes.values()), list(shapes))
+    _labels(name, examples, model_labels, refused)  # before the pictures are decoded
+    sources = [example.source for example in examples]
+    accepted = expected or _input(list(shapes.values()), sources, white)
     images = Writer(len(shapes), accepted.shape, files.cache_folder())
-    kept: list[_File] = []
+    kept: list[Example] = []
     notes: list[str] = []
-    for picture in pictures:
+    for example in examples:
         try:
-            steps = preprocess(picture.path, accepted)
+            steps = preprocess(example.source, accepted)
         except TenfoldError as error:
-            refused.append(str(error))
+            refused.append(_why(error, example))
         else:
             images.add(steps.image)
-            kept.append(picture)
+            kept.append(example)
             notes += steps.notes
     x = images.images()
-    labels = _labels(folder, kept, model_labels, refused)
+    labels = _labels(name, kept, model_labels, refused)
     size = (accepted.height, accepted.width)
-    remarks = []
+    remarks = _alike(labels)
     if isinstance(x, StoredImages):
         on_disk = f"{x.size / 1e6:,.0f} MB of pixels stay on disk, read a few at a time"
         remarks.append(("streamed", on_disk))
-    resized = [_under(folder, file.path) for file in kept if shapes[file.path] != size]
+    resized = [example.key for example in kept if shapes[example.key] != size]
     if resized:
         how = "fitted" if accepted.crop == "ink" else "cut in the middle and resized"
         text = f"{how} to {accepted.height} x {accepted.width} pixels: {_count(resized)}"
@@ -110,39 +139,55 @@ def picture_dataset(folder: Path, *, like: Contract | None = None) -> Dataset:
         remarks.append(("read as", f"greys of more than 8 bits: {accepted.white} is white in all"))
     if notes:
         remarks.append(("read as", shorten(notes, 3, "; ")))
-    if skipped:
-        remarks.append(("skipped", f"no pictures: {_count(skipped)}"))
     if refused:
         text = f"{len(refused):,} pictures cannot be read: {shorten(refused, 5, '; ')}"
         remarks.append(("refused", text))
-    if unlabelled:
-        remarks.append(("skipped", f"pictures without a label, not used: {shorten(unlabelled, 5)}"))
     return Dataset(
-        name=str(folder),
+        name=name,
         x=x,
-        y=np.array([labels.index(file.label) for file in kept], np.int64),
+        y=np.array([labels.index(example.label) for example in kept], np.int64),
         labels=labels,
-        keys=[_under(folder, file.path) for file in kept],
-        test_rows=np.flatnonzero([file.part == "test" for file in kept]),
-        validation_rows=np.flatnonzero([file.part == "validation" for file in kept]),
-        source=str(folder),
+        keys=[example.key for example in kept],
+        test_rows=np.flatnonzero([example.part == "test" for example in kept]),
+        validation_rows=np.flatnonzero([example.part == "validation" for example in kept]),
         pictures=PictureInfo(
             accepted,
             same_pictures(x),
             tuple(remarks),
-            None if like else _photos([file.path for file in kept], shapes, accepted.white),
+            None if like else _photos(kept, shapes, accepted.white),
         ),
+        white=white,
     )
 
 
-def _photos(paths: list[Path], shapes: dict[Path, tuple[int, int]], white: int | None) -> Photos:
+def _photos(
+    examples: Sequence[Example], shapes: dict[str, tuple[int, int]], white: int | None
+) -> Photos:
     """The middle squares of pictures, in colour, not larger than most of them are."""
-    side = min(PHOTO_PX, round(float(np.median([min(shapes[path]) for path in paths]))))
+    sides = [min(shapes[example.key]) for example in examples]
+    side = min(PHOTO_PX, round(float(np.median(sides))))
     accepted = ImageInput(height=side, width=side, channels=3, crop="centre", white=white)
+    sources = [example.source for example in examples]
     return Photos(
         accepted,
-        PictureFiles(paths, lambda path: preprocess(path, accepted).image, accepted.shape),
+        PictureFiles(sources, lambda source: preprocess(source, accepted).image, accepted.shape),
     )
+
+
+def _alike(labels: Sequence[str]) -> list[tuple[str, str]]:
+    """A remark about labels that differ in case or blanks alone."""
+    groups: dict[str, list[str]] = {}
+    for label in labels:
+        groups.setdefault(" ".join(label.casefold().split()), []).append(label)
+    alike = [" and ".join(map(repr, group)) for group in groups.values() if len(group) > 1]
+    if not alike:
+        return []
+    return [("read as", f"labels that differ in case or blanks alone: {shorten(alike, 5)}")]
+
+
+def _why(error: TenfoldError, example: Example) -> str:
+    """Why a picture cannot be read; the bytes of one have no other name than their key."""
+    return str(error) if isinstance(example.source, Path) else f"{example.key}: {error}"
 
 
 def _under(folder: Path, path: Path) -> str:
@@ -215,16 +260,16 @@ def _layout(folder: Path, depth: int = 0) -> tuple[dict[str, list[Path]], list[P
     return ({"train": labels} if labels else {}), unlabelled
 
 
-def _files(folder: Path) -> tuple[list[_File], list[str], list[str]]:
+def _files(folder: Path) -> tuple[list[Example], list[str], list[str]]:
     """The pictures, training part first; the names of what is none; folders that say no label."""
     parts, unlabelled = _layout(folder)
-    pictures: list[_File] = []
+    pictures: list[Example] = []
     for part in dict.fromkeys(PARTS.values()):
         for label in parts.get(part, ()):
             name = printable(unicodedata.normalize("NFC", label.name))
             below = filter(_is_picture, _files_below(label))
-            pictures += [_File(file, part, name) for file in below]
-    used = {picture.path for picture in pictures}
+            pictures += [Example(file, _under(folder, file), part, name) for file in below]
+    used = {picture.source for picture in pictures}
     skipped = [
         _under(folder, path)
         for path in _files_below(folder)
@@ -233,28 +278,28 @@ def _files(folder: Path) -> tuple[list[_File], list[str], list[str]]:
     return pictures, skipped, [_under(folder, path) for path in unlabelled]
 
 
-def _shapes(pictures: list[_File]) -> tuple[dict[Path, tuple[int, int]], list[str]]:
-    """The size of each picture whose header can be read, and why the others cannot."""
-    shapes: dict[Path, tuple[int, int]] = {}
+def _shapes(examples: Sequence[Example]) -> tuple[dict[str, tuple[int, int]], list[str]]:
+    """The size of each picture by key whose header can be read, and why the others cannot."""
+    shapes: dict[str, tuple[int, int]] = {}
     refused: list[str] = []
-    for file in pictures:
+    for example in examples:
         try:
-            shapes[file.path] = read_shape(file.path)
+            shapes[example.key] = read_shape(example.source)
         except TenfoldError as error:
-            refused.append(str(error))
+            refused.append(_why(error, example))
     return shapes, refused
 
 
 def _labels(
-    folder: Path, kept: list[_File], model_labels: Sequence[str], refused: list[str]
+    name: str, kept: Sequence[Example], model_labels: Sequence[str], refused: list[str]
 ) -> tuple[str, ...]:
     """The labels of the pictures: those of a model to be measured, or the folders' names."""
-    names = {file.label for file in kept}
+    names = {example.label for example in kept}
     if not names:
         raise DataError(
             "E414",
             "No picture can be read",
-            where=folder,
+            where=name,
             expected="a folder of them per label",
             fix=shorten(refused, 5, "; ").removesuffix("."),
             n_refused=len(refused),
@@ -265,7 +310,7 @@ def _labels(
             raise DataError(
                 "E416",
                 "Other labels than the model's",
-                where=folder,
+                where=name,
                 expected=f"folders called {', '.join(model_labels)}",
                 fix=did_you_mean(strange[0], model_labels),
                 folders=strange[:5],
@@ -275,7 +320,7 @@ def _labels(
         raise DataError(
             "E415",
             "Pictures of a single label",
-            where=folder,
+            where=name,
             expected="a folder of pictures for each label, at least two",
             labels=sorted(names),
         )
@@ -283,43 +328,45 @@ def _labels(
     return tuple(sorted(names, key=(lambda name: (int(name), name)) if whole else None))
 
 
-def _input(shapes: list[tuple[int, int]], paths: list[Path]) -> ImageInput:
+def _input(
+    shapes: list[tuple[int, int]], sources: list[Path | bytes], white: float | None
+) -> ImageInput:
     """The contract of a model of pictures of these sizes."""
     height, width = np.median(shapes, axis=0).tolist()
     ratio = min(1.0, LARGEST_PX / max(height, width))
     return ImageInput(
         height=max(1, round(height * ratio)),
         width=max(1, round(width * ratio)),
-        channels=3 if _in_colour(paths) else 1,
+        channels=3 if _in_colour(sources) else 1,
         crop="centre",
-        white=_white(paths),
+        white=None if (shown := _white(sources)) is None else round(white or shown),
     )
 
 
-def _looked_at(paths: list[Path]) -> list[Path]:
+def _looked_at(sources: list[Path | bytes]) -> list[Path | bytes]:
     """At most 200 pictures, spread over all."""
-    rows = np.linspace(0, len(paths) - 1, min(len(paths), MAX_LOOKED_AT)).astype(int)
-    return [paths[row] for row in rows]
+    rows = np.linspace(0, len(sources) - 1, min(len(sources), MAX_LOOKED_AT)).astype(int)
+    return [sources[row] for row in rows]
 
 
-def _white(paths: list[Path]) -> int | None:
+def _white(sources: list[Path | bytes]) -> int | None:
     """The value of white in all deep pictures: the largest that one shows; None without any."""
 
-    def found(some: list[Path]) -> list[int]:
+    def found(some: list[Path | bytes]) -> list[int]:
         whites = []
-        for path in some:
+        for source in some:
             with suppress(TenfoldError):  # said when it is read
-                whites.append(read_white(path))
+                whites.append(read_white(source))
         return [white for white in whites if white]
 
-    return max(found(paths)) if found(_looked_at(paths)) else None
+    return max(found(sources)) if found(_looked_at(sources)) else None
 
 
-def _in_colour(paths: list[Path]) -> bool:
+def _in_colour(sources: list[Path | bytes]) -> bool:
     """Whether any of at most 200 pictures, spread over all of them, is in colour."""
-    for path in _looked_at(paths):
+    for source in _looked_at(sources):
         try:
-            pixels = read_picture(path, channels=3, at_least_px=LARGEST_PX).pixels
+            pixels = read_picture(source, channels=3, at_least_px=LARGEST_PX).pixels
         except TenfoldError:
             continue  # said when it is read
         apart = pixels.max(axis=2).astype(int) - pixels.min(axis=2)

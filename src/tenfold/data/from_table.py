@@ -10,7 +10,7 @@ from tenfold.core.contract import UNUSED, Column, Contract, Order, TableInput
 from tenfold.core.errors import DataError
 from tenfold.core.settings import Reading
 from tenfold.core.text import shorten
-from tenfold.data.dataset import Dataset, RowNumbers, TableInfo
+from tenfold.data.dataset import Dataset, RowNumbers, TableInfo, Undecided
 from tenfold.data.targets import find_target, no_column, read_target, with_answers
 from tenfold.data.time_order import DEFAULT_LAGS, in_order, with_lags
 from tenfold.inputs.tables.cells import Cells, missing_texts
@@ -24,6 +24,7 @@ from tenfold.inputs.tables.columns import (
     profile,
     read_rows,
 )
+from tenfold.inputs.tables.other_rows import without_other_rows
 
 
 def table_dataset(
@@ -51,8 +52,9 @@ def table_dataset(
 def _table_dataset(cells: Cells, reading: Reading, like: Contract | None) -> Dataset:
     model_input = like.input if like and like.input.kind == "table" else None
     name = model_input.target if model_input else find_target(cells, reading.target)
-    all_rows = cells
-    cells, notes = with_answers(cells, name)
+    all_rows, left_out = without_other_rows(cells)
+    cells, notes = with_answers(all_rows, name)
+    notes = left_out + notes
     kinds = _kinds(cells, name, reading) if model_input is None else {}
     style = FileStyle.of(cells, kinds)
     ordered = None
@@ -98,14 +100,13 @@ def _table_dataset(cells: Cells, reading: Reading, like: Contract | None) -> Dat
             answer=labels[y[used[0]]] if labels and len(used) else y[used][:1].tolist(),
         )
     timeline = None if ordered is None else ordered.timeline[used]
-    is_settled = model_input is not None or ordered is not None
     info = TableInfo(
         contract,
         reading,
         profiles,
-        (*cells.notes, *notes),
+        tuple(dict.fromkeys((*cells.notes, *notes))),  # of a time that is learned from twice
         timeline,
-        cells=None if is_settled else cells,
+        undecided=None if model_input else Undecided(all_rows, cells.frame.index[used]),
     )
     return Dataset(
         name=cells.name.rpartition(".")[0] or cells.name,
@@ -138,12 +139,14 @@ def decide_by(data: Dataset, rows: RowNumbers) -> Dataset:
     else its reading says the kind of every column, so that it is read again like this.
     """
     info = data.info
-    if info is None or info.cells is None:
+    if info is None or info.undecided is None:
         return data
-    cells: Cells = info.cells
-    target, reading = info.input.target, info.reading
-    seen = replace(cells, frame=cells.frame.iloc[rows])
+    cells, places = info.undecided
+    target, reading, order = info.input.target, info.reading, info.input.order
+    others = np.setdiff1d(np.arange(len(data)), rows)
     with missing_texts(reading.na_values):
+        seen, _ = with_answers(cells, target)
+        seen = replace(seen, frame=seen.frame.drop(index=places[others]))
         kinds = _kinds(seen, target, reading)
         style = FileStyle.of(seen, kinds)
         by_seen = {
@@ -154,9 +157,11 @@ def decide_by(data: Dataset, rows: RowNumbers) -> Dataset:
         }
     by_all = dict.fromkeys(kinds, "identifier")
     by_all |= {column.name: _written(column) for column in info.input.columns}
+    if order is not None:  # the order of all rows says which of them are test rows
+        by_seen |= {name: by_all[name] for name in (order.time, *order.series_columns)}
     changed = [name for name in kinds if by_seen[name] != by_all[name]]
     if not changed:
-        return replace(data, info=replace(info, cells=None))
+        return replace(data, info=replace(info, undecided=None))
     if not data.labels:
         by_seen[target] = f"number:{info.input.target_decimal or '.'}"
     elif target in reading.columns:
@@ -166,7 +171,7 @@ def decide_by(data: Dataset, rows: RowNumbers) -> Dataset:
     names = shorten([f"{name} is {by_seen[name]}, not {by_all[name]}" for name in changed])
     note = f"by the rows that are not test rows {names}"
     notes = (*info.notes, note)
-    return replace(again, info=again.info and replace(again.info, notes=notes, cells=None))
+    return replace(again, info=again.info and replace(again.info, notes=notes, undecided=None))
 
 
 def _written(column: Column) -> str:

@@ -12,9 +12,8 @@ from tenfold.core.settings import Reading
 from tenfold.data import catalog
 from tenfold.data.dataset import Dataset
 from tenfold.data.from_folder import is_picture_folder, picture_dataset
-from tenfold.data.from_table import table_dataset
 from tenfold.data.sources import pixel_label, read_images
-from tenfold.inputs.tables.read import is_table_name, is_text, read_frame, read_table
+from tenfold.data.table_files import check_no_table, is_table, load_frame, load_table
 
 
 @files.os_errors()
@@ -47,9 +46,9 @@ def load(
     if target is not None:
         reading = reading.model_copy(update={"target": str(target)})
     if not isinstance(source, str | Path):
-        return table_dataset(read_frame(source, unread=reading.unread), reading, like=like)
+        return load_frame(source, reading, like)
     if str(source) in catalog.DATASETS:
-        _check_no_table(reading, str(source))
+        check_no_table(reading, str(source), are_numbers=False)
         return _as_trained(_load_by_name(str(source)), like)
     path = Path(source)
     if printable(path) != str(path):
@@ -70,23 +69,14 @@ def load(
             fix=did_you_mean(str(source), catalog.DATASETS),
             name=str(source),
         )
-    if _is_table(path, reading):
-        cells = read_table(
-            path,
-            header=reading.header,
-            separator=reading.separator,
-            encoding=None if like else reading.encoding,
-            otherwise=reading.encoding if like else None,  # other files may be UTF-8
-            known=_header_names(reading, like),
-            unread=reading.unread,
-        )
-        return table_dataset(cells, reading, like=like, source=str(source))
+    if is_table(path, reading):
+        return load_table(path, reading, like)
     _check_no_parts(path)
     if reading.target is None or not _is_pixel_label(path, reading.target):
-        _check_no_table(reading, str(source))
+        check_no_table(reading, str(source))
     if is_picture_folder(path):
-        return picture_dataset(path, like=like)
-    images = read_images(path)
+        return picture_dataset(path, like=like, white=reading.white)
+    images = read_images(path, reading.white)
     data = Dataset(
         name=str(source),
         x=images.x,
@@ -97,6 +87,7 @@ def load(
         validation_rows=np.arange(images.n_train, images.n_train + images.n_validation),
         source=str(source),
         notes=images.notes,
+        white=reading.white,
     )
     return _as_trained(data, like)
 
@@ -106,29 +97,6 @@ def _as_trained(data: Dataset, like: Contract | None) -> Dataset:
     if like is None or like.input.kind != "image":
         return data
     return data.as_trained(like.input)
-
-
-def _check_no_table(reading: Reading, name: str) -> None:
-    """Refuse what is said about a table where there are images."""
-    of_tables = reading.model_dump(exclude_defaults=True)
-    if of_tables:
-        wrong = "Images are not read like a table"
-        raise DataError("E419", wrong, where=name, expected="none of these", **of_tables)
-
-
-def _is_table(path: Path, reading: Reading) -> bool:
-    """Whether a file is a table: by its name, unless it holds pixels and nothing is said about it
-    but its label's name.
-
-    A file of another name is one where something is said that concerns tables alone.
-    """
-    if path.is_dir() or path.suffix.lower() == ".npz":
-        return False
-    if not is_table_name(path):
-        return reading != Reading() and is_text(path)
-    if path.suffix.lower() != ".csv" or (label := pixel_label(path)) is None:
-        return True
-    return reading not in (Reading(), Reading(target=label))
 
 
 def _check_no_parts(path: Path) -> None:
@@ -150,14 +118,6 @@ def _check_no_parts(path: Path) -> None:
 def _is_pixel_label(path: Path, target: str) -> bool:
     """Whether a file of pixels calls its label so."""
     return path.suffix.lower() == ".csv" and path.is_file() and pixel_label(path) == target
-
-
-def _header_names(reading: Reading, like: Contract | None) -> tuple[str, ...]:
-    """Names that the first row of a table holds if it is a header."""
-    if like is not None and like.input.kind == "table":
-        return like.input.names
-    target = reading.target or ""
-    return () if not target or target.lstrip("-").isdigit() else (target,)
 
 
 def _load_by_name(name: str) -> Dataset:

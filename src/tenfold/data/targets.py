@@ -270,7 +270,7 @@ def _check_numbers(numbers: NDArray[np.float64], column: "pd.Series[str]", where
 
 def _are_labels(column: "pd.Series[str]", numbers: NDArray[np.float64]) -> bool:
     kind = infer_kind("", column)
-    if kind == "yes/no" or np.isnan(numbers).any():
+    if kind in ("yes/no", "category") or np.isnan(numbers).any():
         return kind != "number"
     return bool((numbers % 1 == 0).all()) and len(np.unique(numbers)) <= MAX_LABEL_NUMBERS
 

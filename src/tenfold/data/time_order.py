@@ -1,7 +1,9 @@
 """Rows in the order of time: sorted by it, and with earlier values of the target."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +19,7 @@ from tenfold.data.timeline import (
     Timeline,
     find_steps,
     seconds_of_step,
+    series_name,
     step_name,
     steps_between,
     time_texts,
@@ -41,6 +44,9 @@ PART_OF_TIME = re.compile(
     re.I,
 )
 """Names of columns that say more of the time, and do not tell series apart."""
+
+MAX_CANDIDATES = 10
+"""Columns of which pairs are tried, to advise on what tells series apart."""
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -90,20 +96,20 @@ def in_order(
       DataError: No such column, a row without its time or series, or a single time.
     """
     time, order = reading.time or "", like.order if like is not None else None
-    series_column = reading.series if order is None else order.series
-    for name in (time, series_column):
-        if name is not None and name not in cells.frame.columns:
+    series_columns = _asked_series(reading, cells) if order is None else order.series_columns
+    for name in (time, *series_columns):
+        if name not in cells.frame.columns:
             no_column(name, cells)
     asked = reading.columns.get(time, "")
     is_asked = asked.startswith(("date", "number"))
-    kind, notes = asked if is_asked else _time_kind(answered.frame[time]), list[str]()
+    kind, notes = asked if is_asked else _time_kind(time, answered.frame[time]), list[str]()
     if like is not None and order is not None and order.time == time:
         column = _time_column(like, order)
     else:
         column, notes = describe(time, kind, answered.frame[time], style)
     _times(answered, column)  # refuses rows without one; rows without an answer may lack it
     times = _read_times(cells, column)
-    names = _series(cells, series_column, answered)
+    names = _series(cells, series_columns, answered)
     rows = np.flatnonzero(~np.isnan(times))
     is_answered = cells.frame.index[rows].isin(answered.frame.index)
     found, series = np.unique(names[rows], return_inverse=True)
@@ -118,7 +124,7 @@ def in_order(
             time=time,
             is_date=column.kind == "date",
             last=float(times[is_answered].max()),
-            series=series_column,
+            series=series_columns if len(series_columns) > 1 else next(iter(series_columns), None),
             date_format="ISO8601" if is_learned else column.date_format,
             **find_steps(times, series, is_date=column.kind == "date"),
         )
@@ -133,8 +139,7 @@ def in_order(
     unknown = np.full(len(sorted_rows), np.nan)
     timeline = Timeline(times[sorted_rows], codes, positions[sorted_rows], unknown)
     kinds = {time: asked or kind}
-    if series_column is not None:
-        kinds[series_column] = reading.columns.get(series_column, "category")
+    kinds |= {name: reading.columns.get(name, "category") for name in series_columns}
     return Ordered(
         replace(answered, frame=cells.frame.iloc[rows[sorted_rows]]),
         order,
@@ -145,9 +150,21 @@ def in_order(
     )
 
 
-def _time_kind(cells: "pd.Series[str]") -> str:
-    are_numbers = not np.isnan(parse_numbers(cells)).any()
-    return "date" if not are_numbers or are_numeric_dates("time", cells) else "number"
+def _asked_series(reading: Reading, cells: Cells) -> tuple[str, ...]:
+    """The columns that are asked for: one, several, or several in one text as in `shop,item`."""
+    asked = reading.series or ()
+    if isinstance(asked, tuple):
+        return asked
+    if asked in cells.frame.columns or "," not in asked:
+        return (asked,)
+    return tuple(name.strip() for name in asked.split(","))
+
+
+def _time_kind(name: str, cells: "pd.Series[str]") -> str:
+    if np.isnan(parse_numbers(cells)).any():
+        return "date"
+    is_date = are_numeric_dates("time", cells) or are_numeric_dates(name, cells)
+    return "date" if is_date else "number"
 
 
 def _time_column(contract: TableInput, order: Order) -> Column:
@@ -183,22 +200,33 @@ def _times(cells: Cells, column: Column) -> Floats:
     return times
 
 
-def _series(cells: Cells, column: str | None, needed: Cells | None = None) -> NDArray[np.object_]:
+def _series(
+    cells: Cells, columns: Sequence[str], needed: Cells | None = None
+) -> NDArray[np.object_]:
     """The name of each row's series (n,); "" where there is one series alone."""
-    if column is None:
+    if not columns:
         return np.full(len(cells), "", object)
     needed = cells if needed is None else needed
-    missing = is_missing(needed.frame[column])
+    for column in columns:
+        _check_series(needed, column)
+    parts = [parse_names(cells.frame[column]).to_numpy(object) for column in columns]
+    if len(parts) == 1:
+        return parts[0]
+    return np.array([series_name(row) for row in zip(*parts, strict=True)], object)
+
+
+def _check_series(cells: Cells, column: str) -> None:
+    """Refuse a row without the name of its series."""
+    missing = is_missing(cells.frame[column])
     if missing.any():
         raise DataError(
             "E241",
             "Not a series",
-            where=f"{cells.name}, row {needed.frame.index[int(missing.argmax())]}",
+            where=f"{cells.name}, row {cells.frame.index[int(missing.argmax())]}",
             expected="its name in each row",
             column=column,
             n_rows=int(missing.sum()),
         )
-    return parse_names(cells.frame[column]).to_numpy(object)
 
 
 def _positions(order: Order, times: Floats, series: Ints, starts: Floats) -> tuple[Ints, bool]:
@@ -236,10 +264,10 @@ def with_earlier_values(cells: Cells, contract: TableInput) -> tuple[Cells, list
         fix="Or forecast instead: tenfold predict RUN --steps N",
         columns=missing[:5],
     )
-    if not {order.time, order.series or order.time} <= set(frame.columns):
+    if not {order.time, *order.series_columns} <= set(frame.columns):
         raise unknown
     times = _times(cells, _time_column(contract, order))
-    names, series = np.unique(_series(cells, order.series), return_inverse=True)
+    names, series = np.unique(_series(cells, order.series_columns), return_inverse=True)
     firsts = np.full(len(names), np.inf)
     np.minimum.at(firsts, series, times)
     ends = {end.name: end for end in order.series_ends}
@@ -354,7 +382,8 @@ def _remarks(ordered: Ordered, lags: int, target: str, like: TableInput | None) 
     """What a reader should know of steps, gaps, series and rows of one time."""
     line, order, notes = ordered.timeline, ordered.order, list[str]()
     if order.series is not None:
-        notes.append(f"{len(ordered.names)} series, one of each {order.series}")
+        columns = " and ".join(order.series_columns)
+        notes.append(f"{len(ordered.names)} series, one of each {columns}")
     repeated = ordered.repeated
     if len(repeated):
         _check_repeats(ordered, lags, target, like)
@@ -388,13 +417,15 @@ def _check_repeats(ordered: Ordered, lags: int, target: str, like: TableInput | 
     rows = ordered.repeated
     if like is not None or not lags or len(rows) <= FEW_REPEATS * len(cells):
         return
-    other = _series_column(ordered, target) if order.series is None else None
-    if other is None:
+    others = _telling_columns(ordered, target)
+    parts = [name for name in others if PART_OF_TIME.search(name)]
+    if not others:
         fix = "Sum them up in one row of each time, or use no earlier values: --lags 0"
-    elif PART_OF_TIME.search(other):
-        fix = f"Write {order.time} and {other} into one column"
+    elif parts:
+        fix = f"Write {order.time} and {parts[0]} into one column"
     else:
-        fix = f"Say --series {quoted([other])}, which tells them apart"
+        flags = " ".join(f"--series {quoted([name])}" for name in others)
+        fix = f"Say {flags}, which tells them apart"
     raise DataError(
         "E242",
         "Several rows of one time",
@@ -407,18 +438,28 @@ def _check_repeats(ordered: Ordered, lags: int, target: str, like: TableInput | 
     )
 
 
-def _series_column(ordered: Ordered, target: str) -> str | None:
-    """The column of names or whole numbers with the fewest values that tells rows apart."""
-    frame, times = ordered.cells.frame, ordered.timeline.times
-    fitting: dict[str, int] = {}
+def _telling_columns(ordered: Ordered, target: str) -> tuple[str, ...]:
+    """The columns of names or whole numbers, one or two, with the fewest values that tell rows of
+    one time apart together with the columns of series; empty where none do."""
+    frame, order = ordered.cells.frame, ordered.order
+    candidates = []
     for name in map(str, frame.columns):
         values = frame[name]
-        n_values = values.nunique()
         is_code = infer_kind(name, values) in ("category", "yes/no", "identifier", "number")
-        if name in (ordered.order.time, target) or not is_code or 3 * n_values > len(values):
+        is_taken = name in (order.time, target, *order.series_columns)
+        if is_taken or not is_code or 3 * values.nunique() > len(values):
             continue
-        if values.str.contains(r"[.,]\d", regex=True).any() or is_missing(values).any():
-            continue
-        if not values.to_frame().assign(time=times).duplicated().any():
-            fitting[name] = n_values
-    return min(fitting, key=lambda name: fitting[name]) if fitting else None
+        if not (values.str.contains(r"[.,]\d", regex=True).any() or is_missing(values).any()):
+            candidates.append(name)
+    pairs = combinations(candidates[:MAX_CANDIDATES], 2)
+    for choices in ([(name,) for name in candidates], list(pairs)):
+        n_values = {}
+        for names in choices:
+            series = frame[[*order.series_columns, *names]]
+            n_series = len(series.drop_duplicates())
+            is_telling = not series.assign(time=ordered.timeline.times).duplicated().any()
+            if is_telling and 3 * n_series <= len(frame):
+                n_values[names] = n_series
+        if n_values:
+            return (*order.series_columns, *min(n_values, key=lambda names: n_values[names]))
+    return ()

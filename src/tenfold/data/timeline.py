@@ -1,5 +1,7 @@
 """Rows on a line of time: what a step is, how many steps lie between rows, and what follows."""
 
+import csv
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -241,3 +243,22 @@ def _last_weekday(times: Floats) -> NDArray[np.datetime64]:
 
 def _business_days(times: Floats) -> Ints:
     return np.busday_count(np.datetime64("1970-01-01"), _dates(times)).astype(np.int64)
+
+
+def series_name(cells: Sequence[str]) -> str:
+    """The name of a series that several cells tell apart: a line of CSV.
+
+    Example:
+      >>> series_name(["Main St, 5", "milk"])
+      '"Main St, 5",milk'
+    """
+    text = io.StringIO()
+    csv.writer(text, lineterminator="").writerow(cells)
+    return text.getvalue()
+
+
+def series_cells(order: Order, name: str) -> tuple[str, ...]:
+    """The cells of a series of this name, in the order of its columns."""
+    if len(order.series_columns) < 2:
+        return (name,) * len(order.series_columns)
+    return tuple(next(csv.reader(io.StringIO(name, newline=""))))

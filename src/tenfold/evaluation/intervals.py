@@ -215,7 +215,11 @@ class Ratio(NamedTuple):
         return Score(value=value, low=low, high=high)
 
 
-def ratios(pairs: Sequence[tuple[Floats, Floats | None]], rng: np.random.Generator) -> list[Ratio]:
+def ratios(
+    pairs: Sequence[tuple[Floats, Floats | None]],
+    rng: np.random.Generator,
+    tiny: ArrayLike = TINY,
+) -> list[Ratio]:
     """Ratios of means over the same rows, each with the symmetric bootstrap-t interval of its log.
 
     Errors have long tails, of which percentiles of resampled means see too little: simulated in the
@@ -223,7 +227,8 @@ def ratios(pairs: Sequence[tuple[Floats, Floats | None]], rng: np.random.Generat
     (docs/guide/evidence.md). Pairs are the numerator and the denominator of each row, (n,), not
     negative; no denominator: 1. The mean of a denominator must not be 0.
 
-    Where all rows say the same, those that are `unseen` may say otherwise.
+    Where all rows say the same, up to a relative variance of `tiny`, which may be one for each
+    pair, those that are `unseen` may say otherwise.
     """
     values, columns = [], []
     for above, below in pairs:
@@ -232,8 +237,8 @@ def ratios(pairs: Sequence[tuple[Floats, Floats | None]], rng: np.random.Generat
         a, b = above / (above.mean() or 1.0), v / v.mean()
         columns += [a, b, a * a, b * b, a * b]
     matrix = np.stack(columns, axis=1)
-    _, errors = _log_ratios(matrix.mean(axis=0), len(matrix))
-    logs, resampled = _log_ratios(resampled_means(matrix, rng), len(matrix))
+    _, errors = _log_ratios(matrix.mean(axis=0), len(matrix), tiny)
+    logs, resampled = _log_ratios(resampled_means(matrix, rng), len(matrix), tiny)
     with np.errstate(divide="ignore", invalid="ignore"):
         t = np.abs(logs) / resampled
     alike = 1 / (1 - unseen(len(matrix)))
@@ -243,12 +248,12 @@ def ratios(pairs: Sequence[tuple[Floats, Floats | None]], rng: np.random.Generat
     ]
 
 
-def _log_ratios(means: Floats, n: int) -> tuple[Floats, Floats]:
+def _log_ratios(means: Floats, n: int, tiny: ArrayLike) -> tuple[Floats, Floats]:
     """Log of each ratio (..., c) of means over n rows, and its standard error (delta method)."""
     a, b, aa, bb, ab = np.moveaxis(means.reshape(*means.shape[:-1], -1, 5), -1, 0)
     with np.errstate(divide="ignore", invalid="ignore"):
         variance = aa / a**2 + bb / b**2 - 2 * ab / (a * b)
-        return np.log(a / b), np.sqrt(np.where(variance > TINY, variance, 0) / n)
+        return np.log(a / b), np.sqrt(np.where(variance > tiny, variance, 0) / n)
 
 
 def _reach(t: Floats) -> float:

@@ -13,6 +13,7 @@ from tenfold.core.errors import DataError
 from tenfold.core.text import in_unit
 from tenfold.evaluation.intervals import (
     ARRAYS,
+    TINY,
     Doubted,
     Finite,
     Floats,
@@ -33,6 +34,7 @@ MAX_SIZE = 1e150
 BaselineKind = Literal["mean", "last value"]
 
 
+FLOAT32_ULP = 2.0**-23
 ROUNDING = 1e-5
 """Answers that differ by less than this share of the largest error are the same, in float32."""
 
@@ -172,7 +174,11 @@ class RegressionEvaluation(Doubted):
         pairs = [(error, None), (error**2, None), (other, None), (other**2, None)]
         pairs += [(error**2, deviation**2)] if varies else []
         pairs += [(error**2, other**2)] if errs else []
-        measured = ratios(pairs, np.random.default_rng(seed))
+        # Answers are float32: errors that differ by its rounding alone are equal.
+        rounding = 4 * FLOAT32_ULP * float(np.abs(predicted).max()) / size
+        tiny = np.full(len(pairs), max(TINY, (rounding / (error.mean() or 1.0)) ** 2))
+        tiny[2:4] = TINY  # those of the baseline alone
+        measured = ratios(pairs, np.random.default_rng(seed), tiny)
         mae, rmse, other_mae, other_rmse = (
             _scaled(ratio.score(power), size)
             for ratio, power in zip(measured, (1, 0.5, 1, 0.5), strict=False)

@@ -86,6 +86,7 @@ def problem_of(data: Dataset, settings: Settings) -> Problem:
 
 def record_of(problem: Problem, asked: dict[str, Any]) -> Record:
     data, split = problem.data, problem.split
+    order = None if data.labels or data.info is None else data.info.input.order
     about_data = DataRecord(
         name=data.name,
         fingerprint=data.fingerprint,
@@ -95,9 +96,10 @@ def record_of(problem: Problem, asked: dict[str, Any]) -> Record:
         n_dropped=len(split.dropped),
         n_twins=None if data.table is None else data.n_twins(split.test, split.train),
         source=data.source,
-        reading=None if data.info is None else data.info.reading,
+        reading=data.reading,
         target_mean=None if data.labels else float(data.y[split.train].mean()),
         positive=problem.positive,
+        series_ends=order.series_ends if order else (),
     )
     return Record.beginning(problem.settings, asked, about_data, versions())
 

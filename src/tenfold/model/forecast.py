@@ -10,7 +10,7 @@ from tenfold.core.conformal import conformal_half_width
 from tenfold.core.contract import Order, TableInput
 from tenfold.core.errors import DataError
 from tenfold.data.dataset import Dataset, RowNumbers
-from tenfold.data.timeline import FAR, Known, time_texts, times_after
+from tenfold.data.timeline import FAR, Known, series_cells, time_texts, times_after
 from tenfold.inputs.tables.columns import Table, parse
 from tenfold.model.model import Model
 from tenfold.model.predictions import Values
@@ -87,6 +87,27 @@ def with_half_widths(model: Model, data: Dataset, rows: RowNumbers) -> Order | N
     return order.model_copy(update={"half_widths": _widths(errors), "ends": ends})
 
 
+def ending_at(order: Order, data: Dataset, rows: RowNumbers) -> Order:
+    """The order with series that end at the last of these rows, whatever the others are.
+
+    A model keeps so the answers of no test row. Series without any of these rows have no end.
+    """
+    info, table = data.info, data.table
+    if info is None or info.timeline is None or table is None:
+        return order
+    line, lags = info.timeline, order.lag_columns(info.input.target)
+    ends = []
+    for code, end in enumerate(order.series_ends):
+        own = rows[line.series[rows] == code]
+        if len(own):
+            last = own[np.lexsort((own, line.positions[own]))[-1]]
+            values = [data.y[last], *(table.columns[name][last] for name in lags)][: order.lags]
+            known = (None if np.isnan(value) else float(value) for value in reversed(values))
+            update = {"last": float(line.times[own].max()), "last_values": tuple(known)}
+            ends.append(end.model_copy(update=update))
+    return order.with_ends(ends)
+
+
 def _are_enough(errors: NDArray[np.float64]) -> bool:
     """Whether a finite width can be promised at 90%."""
     return len(errors) >= 9
@@ -113,7 +134,7 @@ def _ordered(model: Model) -> tuple[TableInput, Order]:
             expected="a model of numbers trained with --time",
             learner=model.contract.learner,
         )
-    from_the_past = {order.time, order.series, *order.lag_columns(contract.target)}
+    from_the_past = {order.time, *order.series_columns, *order.lag_columns(contract.target)}
     unknown = [column.name for column in contract.columns if column.name not in from_the_past]
     if unknown:
         raise DataError(
@@ -144,8 +165,10 @@ def _ahead(
     values = np.empty(times.shape)
     used = {column.name: column for column in contract.columns}
     fixed = {}
-    if order.series in used:
-        fixed[order.series] = parse(used[order.series], pd.Series(names, dtype=str))
+    columns_of_names = zip(*(series_cells(order, name) for name in names), strict=True)
+    for name, cells in zip(order.series_columns, columns_of_names, strict=True):
+        if name in used:
+            fixed[name] = parse(used[name], pd.Series(cells, dtype=str))
     for step in range(times.shape[1]):
         columns: dict[str, NDArray[Any]] = dict(fixed)
         if order.time in used:

@@ -2,6 +2,8 @@
 
 import hashlib
 import stat
+from collections.abc import Sequence
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from google.protobuf.message import DecodeError
 from pydantic import ValidationError
 
 from tenfold.core import files
-from tenfold.core.contract import METADATA_KEY, Contract
+from tenfold.core.contract import METADATA_KEY, Contract, SeriesEnd
 from tenfold.core.errors import DataError, ModelError
 from tenfold.inputs.pictures.decode import DEFAULT_OPTIONS, PictureOptions
 from tenfold.model.predictions import Answers, Floats, Prediction, Predictions, Value, Values
@@ -83,6 +85,19 @@ class Model:
                     n_bytes=n_bytes,
                 )
             return cls(path.read_bytes(), where=path)
+
+    def with_ends(self, ends: Sequence[SeriesEnd]) -> "Model":
+        """The same model for rows in the order of time that go on from these ends of their series;
+        this one where there are none."""
+        accepted = self.contract.input
+        if accepted.kind != "table" or accepted.order is None or not ends:
+            return self
+        order = accepted.order.with_ends(ends)
+        known = copy(self)
+        accepted = accepted.model_copy(update={"order": order})
+        known.contract = self.contract.model_copy(update={"input": accepted})
+        known.reader = reader_of(accepted)
+        return known
 
     def predict(self, inputs: Any, options: PictureOptions = DEFAULT_OPTIONS) -> Answers:
         """Answer one input or many.

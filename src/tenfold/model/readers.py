@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from tenfold.core.contract import FeaturesInput, ImageInput, TableInput
 from tenfold.core.errors import DataError
-from tenfold.data.sources import read_arrays
+from tenfold.data.from_column import read_pictures
 from tenfold.data.time_order import with_earlier_values
 from tenfold.inputs.pictures.decode import DEFAULT_OPTIONS, PictureOptions, is_picture
 from tenfold.inputs.pictures.preprocess import PictureSteps, as_trained, preprocess
@@ -125,7 +125,10 @@ class PictureReader:
             if is_picture(inputs):
                 steps = preprocess(inputs, self.accepted, options)
                 return Batch(steps.image[None], steps.notes, steps=(steps,))
-            inputs, where = read_arrays(Path(inputs)), inputs
+            where, path = inputs, Path(inputs)
+            inputs = read_pictures(path)
+            if isinstance(inputs, list):
+                return self._of_files(inputs, options)
             if inputs.ndim == 2 and inputs.shape[1] == math.prod(self.accepted.shape):
                 inputs = inputs.reshape(-1, *self.accepted.shape)
         x = np.asarray(inputs)
@@ -137,6 +140,11 @@ class PictureReader:
         if not options.fit_to_box or x.shape[1:] != shape:
             return Batch(x)
         return Batch(*as_trained(x, self.accepted, where))
+
+    def _of_files(self, contents: list[bytes], options: PictureOptions) -> Batch:
+        steps = [preprocess(content, self.accepted, options) for content in contents]
+        notes = [note for one in steps for note in one.notes]
+        return Batch(np.stack([one.image for one in steps]), notes, steps=tuple(steps))
 
     def read_json(self, items: list[Any], max_characters: int) -> Batch:
         batch = _each(items, lambda item: read_pixels(item, self.accepted.shape))
@@ -208,7 +216,7 @@ class TableReader:
         wanted = () if order else self.accepted.names
         errors = [row_error(item, wanted, max_characters) for item in items]
         names = {*self.accepted.names, self.accepted.target}
-        names |= {order.time, order.series or order.time} if order else set()
+        names |= {order.time, *order.series_columns} if order else set()
         names |= {self.accepted.id} if self.accepted.id else set()
         names |= unknown_columns(items, names)
         good = [
@@ -270,7 +278,7 @@ class _Others:
 
     def __contains__(self, name: object) -> bool:
         order = self.accepted.order
-        ordering = (order.time, order.series) if order else ()
+        ordering = (order.time, *order.series_columns) if order else ()
         looked_at = (*self.accepted.names, self.accepted.target, self.accepted.id, *ordering)
         return name not in looked_at
 

@@ -23,8 +23,23 @@ def predict(run: Run | Path | str, inputs: Any) -> Answers:
       DataError, FormatError: Inputs that cannot be read or do not fit.
       ModelError, FileError: No model there that can be used.
     """
-    model = run.model if isinstance(run, Run) else Model.open(run)
-    return model.predict(inputs)
+    return model_of(run).predict(inputs)
+
+
+def model_of(run: Run | Path | str) -> Model:
+    """The model of a run or of its folder, or a `model.onnx` by itself, ready to predict.
+
+    A run goes on from the last rows of its data; a model by itself, which holds no answer of a test
+    row, from those before the test rows.
+    """
+    if isinstance(run, Run):
+        return run.model
+    model = Model.open(run)
+    with files.os_errors("open", run):
+        is_run = (Path(run) / "run.json").is_file()
+    if not is_run or model.contract.input.order is None:
+        return model
+    return model.with_ends(Run.open(run).record.data.series_ends)
 
 
 @files.os_errors()

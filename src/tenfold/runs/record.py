@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from tenfold.core import files, html_repr
-from tenfold.core.contract import Frozen
+from tenfold.core.contract import Frozen, SeriesEnd
 from tenfold.core.errors import FileError, RunError
 from tenfold.core.records import UNTRUSTWORTHY, Audit
 from tenfold.core.settings import Reading, Settings
@@ -39,6 +39,8 @@ class DataRecord(BaseModel):
       reading: How a table was asked to be read.
       target_mean: Of the training rows, for regression: its baseline.
       positive: Of two labels the one that is looked for.
+      series_ends: Of rows in the order of time where each series ends, test rows included: from
+        there the run forecasts. The model alone has the ends before the test rows.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -53,6 +55,7 @@ class DataRecord(BaseModel):
     reading: Reading | None = None
     target_mean: float | None = None
     positive: str | None = None
+    series_ends: tuple[SeriesEnd, ...] = ()
 
     @field_validator("reading", mode="before")
     @classmethod
@@ -209,7 +212,8 @@ class Run:
         Raises:
           RunError: There is none: the run failed or was interrupted before.
         """
-        return Model.open(self._existing("model.onnx"))
+        model = Model.open(self._existing("model.onnx"))
+        return model.with_ends(self.record.data.series_ends)
 
     @cached_property
     def evaluation(self) -> AnyEvaluation:

@@ -154,7 +154,11 @@ def _answers(model: Model) -> Schema:
     else:
         end = {"type": ["number", "null"]}
         answer = {"value": NUMBER, "low": end, "high": end}
-    either = {"oneOf": [_object(item | answer), _object(item | {"error": TEXT})]}
+    items = [_object(item | answer), _object(item | {"error": TEXT})]
+    if model.contract.input.id is not None:
+        for one in items:
+            one["properties"]["id"] = TEXT  # of rows that have it
+    either = {"oneOf": items}
     predictions = {"type": "array", "items": either, "minItems": 1}
     schema = _object({"model": TEXT, "predictions": predictions})
     schema["properties"]["notes"] = {"type": "array", "items": TEXT}  # not always there

@@ -37,7 +37,8 @@ class PredictRequest:
     """What a request asks; `kind` is `images`, `rows`, `features`, `picture` or `raw`.
 
     `rows` are the items that can be answered, as `Model.answer` takes them; `errors` say for each
-    item sent, in order, why it cannot be, or None. `steps` are what became of a picture file.
+    item sent, in order, why it cannot be, or None. `steps` are what became of a picture file, `ids`
+    what names each of the rows where a column does.
     """
 
     kind: str
@@ -45,6 +46,7 @@ class PredictRequest:
     errors: Sequence[TenfoldError | None]
     notes: Sequence[str] = ()
     steps: PictureSteps | None = None
+    ids: Sequence[str] = ()
 
 
 def media_type_of(headers: Mapping[bytes, bytes]) -> str:
@@ -147,7 +149,7 @@ def _json_request(body: bytes, contract: Contract, limits: Limits) -> PredictReq
         batch = reader.read_json(items, limits.cell_characters)
     except TenfoldError as error:
         raise HTTPError.saying(error) from error
-    return PredictRequest(reader.items, batch.rows, batch.errors, batch.notes)
+    return PredictRequest(reader.items, batch.rows, batch.errors, batch.notes, ids=batch.ids)
 
 
 def read_json(body: bytes, max_depth: int) -> Any:

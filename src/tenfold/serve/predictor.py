@@ -1,6 +1,7 @@
 """A run that answers: its model, what may wait for it, and answers in the form of `predict`."""
 
 from collections.abc import Iterator
+from itertools import repeat
 from typing import NamedTuple
 
 from tenfold.model.answer_forms import Answer, as_json
@@ -68,8 +69,7 @@ class Predictor:
         content = {
             "model": self.model.sha256,
             "predictions": [
-                as_json(answer) | ({"row": answer.row} if answer.error else {})
-                for answer in answers
+                as_json(answer) | (_place(answer) if answer.error else {}) for answer in answers
             ],
         }
         if request.notes:
@@ -99,14 +99,21 @@ class Predictor:
         self._batcher.close()
 
 
+def _place(answer: Answer) -> dict[str, object]:
+    """Which item an answer is to, where it has no other facts."""
+    return {"row": answer.row} | ({} if answer.id is None else {"id": answer.id})
+
+
 def _answers(request: PredictRequest, outcomes: list[Outcome]) -> Iterator[Answer]:
-    remaining = iter(outcomes)
+    remaining = zip(outcomes, request.ids or repeat(None), strict=False)
     for row, error in enumerate(request.errors):
         if error:
             yield Answer(request.kind, row, error=str(error))
-        elif isinstance(outcome := next(remaining), Exception):
-            yield Answer(request.kind, row, error=FAILED)
+            continue
+        outcome, name = next(remaining)
+        if isinstance(outcome, Exception):
+            yield Answer(request.kind, row, error=FAILED, id=name or None)
         else:
             if request.steps is not None:
                 outcome = outcome.with_steps(request.steps)
-            yield Answer(request.kind, row, outcome)
+            yield Answer(request.kind, row, outcome, id=name or None)

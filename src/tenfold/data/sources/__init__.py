@@ -13,7 +13,7 @@ from tenfold.data.sources.labelled import Images
 from tenfold.data.sources.npz import read_npy, read_npz, read_unlabelled_npz
 from tenfold.data.sources.pixel_csv import pixel_label, read_pixel_csv, read_unlabelled_csv
 from tenfold.inputs.idx import read_idx
-from tenfold.inputs.pictures.pixels import full_range
+from tenfold.inputs.pictures.pixels import training_pixels
 
 __all__ = ["Images", "pixel_label", "read_arrays", "read_images"]
 
@@ -39,10 +39,13 @@ MANY = 20
 """Separators in 512 bytes of text that can only be columns."""
 
 
-def read_images(path: Path) -> Images:
-    """Read an IDX folder, an npz file or a CSV of pixels; few greys are stretched to all."""
+def read_images(path: Path, white: float | None = None) -> Images:
+    """Read an IDX folder, an npz file or a CSV of pixels; numbers of any scale become 0 to 255.
+
+    See `training_pixels` for what is white where it is not asked for.
+    """
     images = _read_images(path)
-    x, notes = full_range(images.x, path.name)
+    x, notes = training_pixels(images.x, path.name, white)
     return replace(images, x=x, notes=tuple(notes))
 
 

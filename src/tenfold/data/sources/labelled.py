@@ -23,11 +23,12 @@ class Images:
     """What a source holds, as `Dataset` has it: training rows, validation rows, test rows.
 
     Attributes:
+      x: Pictures, numbers of any scale.
       n_train, n_validation: How many training and validation rows there are.
       notes: What was done to the images, for a reader.
     """
 
-    x: NDArray[np.uint8]
+    x: NDArray[Any]
     y: NDArray[np.int64]
     labels: tuple[str, ...]
     keys: Sequence[str]

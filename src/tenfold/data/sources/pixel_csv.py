@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from tenfold.core import files
 from tenfold.core.errors import DataError, FormatError
 from tenfold.data.sources.labelled import N_PIXELS, SIDE_PX, Images, named_codes, parse_number
 from tenfold.inputs.idx import describe_array, not_a
+from tenfold.inputs.pictures.pixels import WHITE
 from tenfold.inputs.tables.csv_text import SEPARATORS
 
 LABEL_NAMES = ("label", "class", "target", "y", "digit")
@@ -24,7 +25,6 @@ INDEX_NAMES = ("", "index", "id", "imageid", "row", "unnamed: 0")
 BOM = b"\xef\xbb\xbf"
 CHUNK_BYTES = 1 << 21
 MAX_LINE_BYTES = 1 << 16
-SCALED = "Multiply by 255 and round what was scaled to 0..1"
 
 
 def pixel_label(path: Path) -> str | None:
@@ -49,12 +49,12 @@ def read_pixel_csv(path: Path) -> Images:
     return Images(x, y, labels, [f"{path.name}:{row}" for row in range(len(x))], len(x))
 
 
-def read_unlabelled_csv(path: Path) -> NDArray[np.uint8]:
-    """The images of a CSV of pixels with or without a label, uint8 (n, 28, 28)."""
+def read_unlabelled_csv(path: Path) -> NDArray[Any]:
+    """The images of a CSV of pixels with or without a label, (n, 28, 28)."""
     return _read(path, labelled=False)[0]
 
 
-def _read(path: Path, *, labelled: bool) -> tuple[NDArray[np.uint8], list[str]]:
+def _read(path: Path, *, labelled: bool) -> tuple[NDArray[Any], list[str]]:
     """The images, and the answers where there are some; with `labelled` there must be."""
     with files.os_errors("read", path), path.open("rb") as file:
         layout = _layout(file, path)
@@ -244,8 +244,8 @@ def _parse_fast(chunk: bytes, layout: _Layout) -> tuple[NDArray[np.uint8], list[
 
 def _parse_slow(
     chunk: bytes, layout: _Layout, line: int, path: Path
-) -> tuple[NDArray[np.uint8], list[str]]:
-    """The same cell by cell: quotes, blanks and `12.0` are read, all else is refused by name."""
+) -> tuple[NDArray[Any], list[str]]:
+    """The same cell by cell: quotes, blanks and `0.5` are read, all else is refused by name."""
     rows, names = [], []
     kept = [i for i in range(layout.n_columns) if i not in layout.others]
     for number, text in enumerate(chunk.split(b"\n")[:-1], line):
@@ -265,14 +265,15 @@ def _parse_slow(
             names.append(cells[layout.label])
         values = [parse_number(cells[column]) for column in kept]
         for column, value in zip(kept, values, strict=True):
-            if value is None or not 0 <= value <= 255 or value != int(value):
+            if value is None or not 0 <= value <= WHITE:
                 raise DataError(
                     "E432",
                     "Not a pixel",
                     where=layout.place(path, number, column),
-                    expected="a whole number from 0 to 255",
-                    fix=SCALED if value is not None and 0 < value < 1 else None,
+                    expected="a number from 0 to 255, or to 1",
                     value=cells[column],
                 )
-        rows.append(np.array(values, np.uint8))
-    return np.array(rows, np.uint8).reshape(-1, N_PIXELS), names
+        rows.append(np.array(values, np.float32))
+    pixels = np.array(rows, np.float32).reshape(-1, N_PIXELS)
+    is_whole = (pixels == np.floor(pixels)).all()
+    return pixels.astype(np.uint8) if is_whole else pixels, names

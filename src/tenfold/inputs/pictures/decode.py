@@ -7,6 +7,8 @@ used but for the turn, and whatever is wrong with it ends in one clear error.
 import io
 import os
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal
@@ -95,16 +97,16 @@ class Picture:
 
 
 def read_picture(
-    path: Path | str,
+    source: Path | str | bytes,
     *,
     channels: Channels = 1,
     at_least_px: int | None = None,
     options: PictureOptions = DEFAULT_OPTIONS,
 ) -> Picture:
-    """Read a picture file.
+    """Read a picture file, or its bytes.
 
     Args:
-      path: The file. Its content decides what it is, not its name.
+      source: The file. Its content decides what it is, not its name.
       channels: 1 for grey, 3 for colour.
       at_least_px: A JPEG may come smaller by 2, 4 or 8, its longer side at least this.
       options: `apply_exif`, `max_pixels` and `white` count here.
@@ -113,11 +115,9 @@ def read_picture(
       FormatError: No picture of `FORMATS`, damaged, or larger than the caps.
       FileError: The file cannot be opened or read.
     """
-    path = Path(path)
-    with files.os_errors("read", path), path.open("rb") as file:
-        _check_bytes(os.fstat(file.fileno()).st_size, path)
+    with _opened(source) as (file, where):
         content = file.read(MAX_BYTES + 1)
-    return decode(content, where=path, channels=channels, at_least_px=at_least_px, options=options)
+    return decode(content, where=where, channels=channels, at_least_px=at_least_px, options=options)
 
 
 def is_picture(path: Path | str) -> bool:
@@ -134,39 +134,52 @@ def is_picture(path: Path | str) -> bool:
             head = file.read(12)
     except OSError:
         return False
-    is_webp = head[:4] == b"RIFF" and head[8:] == b"WEBP"
-    return head.startswith(STARTS) or is_webp or head[4:] in FOREIGN
+    return is_picture_content(head)
 
 
-def read_shape(path: Path | str) -> tuple[int, int]:
-    """Height and width of a picture in pixels, from its header, turned as its EXIF tag says."""
-    path = Path(path)
+def is_picture_content(head: bytes) -> bool:
+    """Whether a file that begins with these 12 bytes is a picture."""
+    is_webp = head[:4] == b"RIFF" and head[8:12] == b"WEBP"
+    return head.startswith(STARTS) or is_webp or head[4:12] in FOREIGN
+
+
+@contextmanager
+def _opened(source: Path | str | bytes) -> Iterator[tuple[BinaryIO, object]]:
+    """A picture file, or its bytes, to be read, and what messages call it; its size is checked."""
+    if isinstance(source, bytes):
+        _check_bytes(len(source), "picture")
+        yield io.BytesIO(source), "picture"
+        return
+    path = Path(source)
     with files.os_errors("read", path), path.open("rb") as file:
         _check_bytes(os.fstat(file.fileno()).st_size, path)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            image = _open(file, path)
-            width, height = image.size
-            sideways = _orientation(image) in (5, 6, 7, 8)
+        yield file, path
+
+
+def read_shape(source: Path | str | bytes) -> tuple[int, int]:
+    """Height and width of a picture in pixels, from its header, turned as its EXIF tag says."""
+    with _opened(source) as (file, where), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        image = _open(file, where)
+        width, height = image.size
+        sideways = _orientation(image) in (5, 6, 7, 8)
     return (width, height) if sideways else (height, width)
 
 
-def read_white(path: Path | str) -> int | None:
+def read_white(source: Path | str | bytes) -> int | None:
     """The value of white that a picture of whole greys of more than 8 bits shows; None of others.
 
     Raises:
       FormatError, FileError: As `read_picture`.
     """
-    path = Path(path)
-    with files.os_errors("read", path), path.open("rb") as file:
-        _check_bytes(os.fstat(file.fileno()).st_size, path)
-        image = _open(file, path)
+    with _opened(source) as (file, where):
+        image = _open(file, where)
         if not image.mode.startswith("I"):
             return None
         try:
             values = np.asarray(image)
         except Exception as error:  # decoders fail in a dozen ways on foreign bytes
-            raise _damaged(path, error) from error
+            raise _damaged(where, error) from error
     return None if values.min() < 0 else white_of(values[None])
 
 

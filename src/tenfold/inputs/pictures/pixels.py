@@ -62,14 +62,39 @@ def as_pixels(x: NDArray[Any], where: object) -> tuple[Pixels, list[str]]:
     return pixels, [f"{n}, stretched from 0..{white} to 0..255 ({where})"]
 
 
-def full_range(x: Pixels, where: object) -> tuple[Pixels, list[str]]:
-    """Pictures of a training, stretched where not one of them has a pixel above 16."""
-    top = int(x.max(initial=0))
-    if not 0 < top <= FEW_GREYS:
-        return x, []
-    white = 1 if top == 1 else FEW_GREYS
+def training_pixels(
+    x: NDArray[Any], where: object, white: float | None = None
+) -> tuple[Pixels, list[str]]:
+    """Pictures of a training as uint8, all in one scale, and what a reader should know.
+
+    Where no pixel is above 1, or above 16, that is white. Pixels above 255 are divided by the white
+    of the fewest bits that hold them. What is asked to be `white` is, whatever the pixels show.
+
+    Raises:
+      DataError: Values that are not from 0 to 65,535, or above the white that is asked for.
+    """
+    top = float(_tops(x, where).max(initial=0))
+    if white is not None and top > white:
+        raise DataError(
+            "E448",
+            "A pixel above white",
+            where=where,
+            expected=f"at most {white:g}",
+            fix="Name another --white",
+            largest=top,
+        )
+    advice = "" if white is None else ", as asked"
+    if white is None and top >= WHITE + 1:
+        white = white_of(x)
+        if white == WHITE or top < 2 * WHITE:  # a few strays, or no depth that there is
+            raise _no_pixel(x, x > WHITE, where)
+    elif white is None:
+        white = WHITE if not 0 < top <= FEW_GREYS else 1 if top < 2 else FEW_GREYS
+        advice = "; --white 255 keeps them dark"
+    if white == WHITE:
+        return (x if x.dtype == np.uint8 else _scaled(x, WHITE)), []
     return _scaled(x, white), [
-        f"no pixel above {top}: stretched from 0..{white} to 0..255 ({where})"
+        f"no pixel above {top:g}: stretched from 0..{white:g} to 0..255 ({where}){advice}"
     ]
 
 
@@ -84,18 +109,26 @@ def _tops(x: NDArray[Any], where: object) -> NDArray[Any]:
     if x.dtype.kind in "iuf":
         wrong = ~((rows >= 0) & (rows <= DEEPEST))
     if x.dtype.kind not in "biuf" or wrong.any():
-        place = tuple(map(int, np.argwhere(wrong.reshape(x.shape))[0])) if wrong.any() else None
-        raise DataError(
-            "E432",
-            "Not a pixel",
-            where=where,
-            expected=f"numbers from 0 to 255; or to 1, {FEW_GREYS} or {DEEPEST}",
-            fix="Bring them to 0..255, as they were before they were normalised",
-            dtype=str(x.dtype),
-            **({} if place is None else {"place": place, "value": x[place].item()}),
-        )
+        raise _no_pixel(x, wrong.reshape(x.shape) if wrong.any() else None, where)
     tops = rows.max(axis=1)
     return tops
+
+
+def _no_pixel(x: NDArray[Any], wrong: NDArray[np.bool_] | None, where: object) -> DataError:
+    """The error of numbers of which some, where they are `wrong`, are no pixels."""
+    facts = {}
+    if wrong is not None:
+        place = tuple(map(int, np.unravel_index(int(wrong.argmax()), x.shape)))
+        facts = {"place": place, "value": x[place].item()}
+    return DataError(
+        "E432",
+        "Not a pixel",
+        where=where,
+        expected=f"numbers from 0 to 255; or to 1, {FEW_GREYS} or {DEEPEST}",
+        fix="Bring them to 0..255, as they were before they were normalised",
+        dtype=str(x.dtype),
+        **facts,
+    )
 
 
 def white_of(x: NDArray[Any]) -> int:
@@ -107,7 +140,7 @@ def white_of(x: NDArray[Any]) -> int:
     return next(int(2**bits - 1) for bits in DEEP_BITS if top <= 2**bits - 1)
 
 
-def _scaled(x: NDArray[Any], white: int) -> Pixels:
+def _scaled(x: NDArray[Any], white: float) -> Pixels:
     return np.rint(np.clip(x * (WHITE / white), 0, WHITE)).astype(np.uint8)
 
 

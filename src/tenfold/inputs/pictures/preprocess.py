@@ -16,7 +16,6 @@ from tenfold.inputs.pictures.decode import (
     Channels,
     Picture,
     PictureOptions,
-    decode,
     read_picture,
 )
 from tenfold.inputs.pictures.mnist_box import Box, Polarity
@@ -68,8 +67,6 @@ def preprocess(
         white = options.white or accepted.white
         how: Any = {"channels": channels, "at_least_px": at_least_px}
         how["options"] = replace(options, white=white)
-        if isinstance(source, bytes):
-            return decode(source, where=where, **how)
         return read_picture(source, **how)
 
     if not options.fit_to_box:

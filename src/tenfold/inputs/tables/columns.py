@@ -21,6 +21,8 @@ from tenfold.core.text import shorten
 from tenfold.inputs.tables.cells import Cells, float_text, is_missing
 from tenfold.inputs.tables.dates import (
     DATE_LIKE,
+    EXCEL,
+    TIME_NAME,
     are_numeric_dates,
     choose_date_format,
     parse_dates,
@@ -53,6 +55,9 @@ FIRST_NUMBERS, HIGH_NUMBER = 10, 10_000
 """Row numbers begin at 0 or 1, so that some of them begin within the first of that many; order
 numbers begin at some high number. Sizes of flats from 20 to 319 are neither."""
 
+FAR_YEAR = 2030
+"""Two digits of a year from 30 on are said to be read as of this century."""
+
 MAX_LEVELS = 1000
 MAX_WORDS = 2000
 """Words of a text beyond this are not read: it bounds the memory of one row."""
@@ -69,7 +74,22 @@ IDENTIFIER_NAME = re.compile(
     r"|^unnamed|^column 1$|(?-i:[a-z]I[dD])$",
     re.I,
 )
+SIGN = (
+    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
+    "\U00020000-\U0003ffff]"
+)
+"""Signs of scripts without blanks between words: Thai, Lao, Burmese, Khmer, Japanese, Chinese."""
+
+ZIP_NAME = re.compile(
+    r"(?:^|[^a-z])(?:zip|zip ?code|post ?code|postal ?code|plz)(?:$|[^a-z])", re.I
+)
 WORD = re.compile(r"[^\W\d_]+|\d+|[^\w\s]")
+WORD_OR_SIGN = re.compile(rf"{SIGN}|(?:(?!{SIGN})[^\W\d_])+|\d+|[^\w\s]")
+
+LETTERS = r"[^\W\d_]+"
+
+DIFFERENT_TEXTS, MIN_SHORT_TEXTS = 0.2, 20
+"""Share of the cells that differ in a column of text; and how many of two words must."""
 
 Strings = NDArray[np.object_]
 
@@ -170,17 +190,33 @@ def infer_kind(name: str, cells: "pd.Series[str]") -> ColumnKind:
     if _are_mostly_numbers(present, numbers):
         if are_numeric_dates(name, present):
             return "date"
-        return "identifier" if _is_row_number(name, numbers, n_distinct) else "number"
+        if _is_row_number(name, numbers, n_distinct):
+            return "identifier"
+        if not _are_codes(name, present):
+            return "number"
+        is_key = n_distinct >= MOSTLY * len(present) and len(present) >= MIN_IDENTIFIER_ROWS
+        return "identifier" if is_key else "category"
     looks_dated = present.str.match(DATE_LIKE).mean() >= MOSTLY
     if looks_dated and (~np.isnat(parse_dates(present))).mean() >= MOSTLY:
         return "date"
-    words = present.str.count(r"\s+").mean() + 1
     different = n_distinct / len(present)
-    if words >= 3 and different > 0.2:
+    if different > DIFFERENT_TEXTS and _are_texts(present, n_distinct):
         return "text"
     if different >= MOSTLY and len(present) >= MIN_IDENTIFIER_ROWS:
         return "identifier"
     return "category"
+
+
+def _are_texts(present: "pd.Series[str]", n_distinct: int) -> bool:
+    """Whether cells have three words or more on average, or about two that stand in other cells
+    too. Two signs of a script without blanks are about a word."""
+    n_words = present.str.count(r"\s+").mean() + 1 + present.str.count(SIGN).mean() / 2
+    if n_words >= 3:
+        return True
+    if n_distinct < MIN_SHORT_TEXTS or present.str.count(LETTERS).mean() < 1.5:
+        return False
+    vocabulary = {word for text in present.unique() for word in split_words(text, signs=True)}
+    return 2 * len(vocabulary) <= n_distinct
 
 
 def _are_mostly_numbers(present: "pd.Series[str]", numbers: NDArray[np.float64]) -> bool:
@@ -194,6 +230,14 @@ def _are_mostly_numbers(present: "pd.Series[str]", numbers: NDArray[np.float64])
         and n_numbers > min(MANY_NUMBERS, is_number.sum() / 2)
         and present[~is_number].nunique() <= FEW_WORDS
     )
+
+
+def _are_codes(name: str, present: "pd.Series[str]") -> bool:
+    """Whether digits are names: post codes, or of one length with zeros in front, times aside."""
+    if ZIP_NAME.search(name):
+        return bool(present.str.fullmatch(r"\d{3,}").all())
+    are_padded = present.str.fullmatch(r"\d{3,}").all() and present.str.startswith("0").any()
+    return bool(are_padded and present.str.len().nunique() == 1 and not TIME_NAME.search(name))
 
 
 def _is_row_number(name: str, numbers: NDArray[np.float64], n_distinct: int) -> bool:
@@ -301,8 +345,24 @@ def describe(
                 f"{name}: {choice.example} may be {choice.form} or {choice.other}, read as the "
                 f"first; --column '{name}=date:{choice.other}' reads the other"
             )
+        lines += _date_remarks(name, cells, choice.form)
         return column.model_copy(update={"date_format": choice.form}), lines
-    return column, []
+    return (column.model_copy(update={"signs": True}) if kind == "text" else column), []
+
+
+def _date_remarks(name: str, cells: "pd.Series[str]", form: DateFormat) -> list[str]:
+    """Lines about dates that are written in a way that not everybody would read so."""
+    if form != EXCEL and not form.endswith("%y"):
+        return []
+    dates = parse_dates(cells, form)
+    read = ~np.isnat(dates)
+    if form != EXCEL:  # what is read as of a year that has hardly come may be of a century before
+        read &= dates >= np.datetime64(f"{FAR_YEAR}-01-01")
+    if not read.any():
+        return []
+    row = int(read.argmax())
+    reason = "days as spreadsheets count them" if form == EXCEL else "69 is 1969, and 68 is 2068"
+    return [f"{name}: {cells.iloc[row]} is read as {str(dates[row])[:10]}: {reason}"]
 
 
 def _number_remark(name: str, form: NumberFormat) -> str | None:
@@ -405,7 +465,9 @@ def graph_inputs(table: Table, contract: TableInput) -> dict[str, NDArray[Any]]:
                 for name, numbers in zip(names, parts, strict=True)
             }
         elif column.kind == "text":
-            inputs[names[0]] = word_matrix([split_words(text) for text in values])
+            inputs[names[0]] = word_matrix(
+                [split_words(text, signs=column.signs) for text in values]
+            )
         elif column.kind == "number":
             bounded = np.clip(values, -LARGEST, LARGEST)
             inputs[names[0]] = bounded.astype(np.float32)[:, None]
@@ -414,14 +476,16 @@ def graph_inputs(table: Table, contract: TableInput) -> dict[str, NDArray[Any]]:
     return inputs
 
 
-def split_words(text: str) -> list[str]:
+def split_words(text: str, *, signs: bool = False) -> list[str]:
     """Words of a text in lower case: letters in a row, single signs, and numbers by their length.
+
+    With `signs` those of scripts without blanks between words are words each.
 
     Example:
       >>> split_words("Call 08001 NOW!")
       ['call', '#5', 'now', '!']
     """
-    words = WORD.findall(text.lower())[:MAX_WORDS]
+    words = (WORD_OR_SIGN if signs else WORD).findall(text.lower())[:MAX_WORDS]
     return [f"#{len(word)}" if word.isdigit() else word for word in words]
 
 

@@ -66,6 +66,15 @@ EPOCHS: dict[DateFormat, tuple[float, int]] = {
 }
 """Least size of a number of the kind (1973), and how many of its units are a second."""
 
+EXCEL: DateFormat = "Excel days"
+EXCEL_DAYS, EXCEL_1970 = (20_000, 73_051), 25_569
+"""Days since 1899-12-30, as Excel and Google Sheets count them: 1954 to 2099, and 1970."""
+
+EXCEL_NAME = re.compile(
+    r"(?:^|[^a-z])(?:date|day|datum|tag|fecha|data|dato|month|period)(?:$|[^a-z])|date$", re.I
+)
+"""Names of columns in which such numbers are dates."""
+
 NO_FRACTION = r"\.0+$"
 """Whole numbers of columns in which cells are missing are often written with one: 20231027.0."""
 
@@ -115,7 +124,11 @@ def choose_date_format(cells: "pd.Series[str]", others: Iterable[DateFormat] = (
     read: dict[DateFormat, Dates] = {}
     parts, few_parts = None, _time_of_day(few)
     for form in DATE_FORMATS:
-        if form not in EPOCHS and not np.isnat(read_dates(few, form, few_parts)).all():
+        if (
+            form not in EPOCHS
+            and form != EXCEL
+            and not np.isnat(read_dates(few, form, few_parts)).all()
+        ):
             parts = parts or _time_of_day(unique)
             read[form] = read_dates(unique, form, parts)
     n_read = {form: int(counts[~np.isnat(dates)].sum()) for form, dates in read.items()}
@@ -168,6 +181,8 @@ def _share_of_most_common(steps: NDArray[np.int64]) -> float:
 
 def _numeric_format(cells: "pd.Series[str]") -> DateFormat | None:
     """The format of dates that are written as whole numbers; None for all others."""
+    if len(cells) and cells.str.match(r"^\d{5}(?:\.\d+)?$").all():
+        return EXCEL if cells.astype(float).between(*EXCEL_DAYS).all() else None
     if not len(cells) or not cells.str.match(r"^(?:\d{6,19}(?:\.\d+)?|\d{4}\.\d\d)$").all():
         return None
     whole = cells.str.replace(NO_FRACTION, "", regex=True)
@@ -186,6 +201,8 @@ def are_numeric_dates(name: str, cells: "pd.Series[str]") -> bool:
     if cells.nunique() < 3:
         return False
     form = _numeric_format(cells)
+    if form == EXCEL:
+        return EXCEL_NAME.search(name) is not None
     return form == "%Y%m%d" or (form is not None and TIME_NAME.search(name) is not None)
 
 
@@ -196,7 +213,7 @@ def parse_dates(cells: "pd.Series[str]", form: DateFormat | None = None) -> Date
     """
     form = form or choose_date_format(cells).form
     forms: tuple[DateFormat, DateFormat] = ("ISO8601", form)
-    if form in EPOCHS or form in WHOLE:
+    if form in EPOCHS or form in WHOLE or form == EXCEL:
         forms = (form, "ISO8601")
     dates = read_dates(cells, forms[0])
     if np.isnat(dates).any():
@@ -213,8 +230,10 @@ def read_dates(
     """
     import pandas as pd
 
-    if form in EPOCHS:
-        seconds = pd.to_numeric(cells, errors="coerce").to_numpy(float) / EPOCHS[form][1]
+    if form in EPOCHS or form == EXCEL:
+        numbers = pd.to_numeric(cells, errors="coerce").to_numpy(float)
+        is_excel = form == EXCEL
+        seconds = (numbers - EXCEL_1970) * 86_400 if is_excel else numbers / EPOCHS[form][1]
         is_time = np.isfinite(seconds) & (np.abs(seconds) <= LATEST)
         whole = np.where(is_time, seconds, 0).round().astype("datetime64[s]")
         return np.where(is_time, whole, np.datetime64("NaT", "s"))

@@ -57,7 +57,7 @@ POINT, COMMA = _marks(r"\.", ","), _marks(",", r"\.")
 PLAIN = r"[-+]?[\d.,]+(?:[eE][-+]?\d+)?"
 """Numbers of digits and marks alone."""
 
-NINES = r"-?9{2,}(?:\.0+)?"
+NINES = r"(?:-?9{2,}|-1)(?:\.0+)?"
 """What stands in many files for a number that is missing."""
 
 SHORT, LONG = r"^[-+]?\d{1,3}$", r"^[-+]?\d{4,}$"
@@ -172,6 +172,7 @@ def bare(cells: "pd.Series[str]") -> "pd.Series[str]":
     if not is_odd.any():
         return cells
     text = cells[is_odd].str.translate(SIGNS).str.strip()
+    text = text.str.replace(r"^'(?=[-+.,\d])", "", regex=True)  # text in a spreadsheet
     text = text.str.replace(r"^\((.*\d.*)\)$", r"-\1", regex=True)
     text = text.str.replace(BEHIND, "", regex=True).str.replace(BEFORE, r"\1", regex=True)
     text = text.str.replace(r"^(\d[\d., ]*)-$", r"-\1", regex=True)

@@ -116,6 +116,31 @@ def read_table(
       FileError: The file cannot be read.
     """
     path = Path(path)
+    content, suffix = _unpacked(path)
+    asked = TextOptions(header, separator, encoding, otherwise, known, unread)
+    cells = _read(content, path, suffix, asked)
+    return replace(_unescaped(cells, known), name=path.name)
+
+
+def read_values(path: Path | str) -> "pd.DataFrame | None":
+    """The values of a Parquet, Feather or JSON file as they are, whatever they are; None of others.
+
+    The errors are those of `read_table`.
+    """
+    path = Path(path)
+    content, suffix = _unpacked(path)
+    if content.startswith(PARQUET):
+        return _read_parquet(content, path)
+    if content.startswith(FEATHER):
+        return _read_feather(content, path)
+    if suffix == ".json" or suffix in JSON_LINES:
+        text, _, _ = decode_text(content, path, TextOptions())
+        return _read_json(text, path, by_line=suffix in JSON_LINES)
+    return None
+
+
+def _unpacked(path: Path) -> tuple[bytes, str]:
+    """What a file holds, out of its archive, and how the name of that ends."""
     with files.os_errors("read", path):
         n_bytes = path.stat().st_size
         if n_bytes > MAX_BYTES:
@@ -123,7 +148,6 @@ def read_table(
                 "E219", "File too large", where=path, expected=f"<= {MAX_BYTES}", n_bytes=n_bytes
             )
         content = path.read_bytes()
-    asked = TextOptions(header, separator, encoding, otherwise, known, unread)
     name = path.name
     if content.startswith(GZIP):
         content, name = gunzip(content, path), name.removesuffix(".gz")
@@ -131,8 +155,7 @@ def read_table(
         name, content = unzip_one(content, path)
     if name != path.name and not content.startswith((PARQUET, FEATHER, ZIP)):
         check_cells(content.count(b"\n"), n_bytes, path)
-    cells = _read(content, path, PurePosixPath(name).suffix.lower(), asked)
-    return replace(_unescaped(cells, known), name=path.name)
+    return content, PurePosixPath(name).suffix.lower()
 
 
 def _unescaped(cells: Cells, known: Sequence[str]) -> Cells:
@@ -159,14 +182,23 @@ def read_frame(source: Any, name: str = "table", unread: Container[str] = ()) ->
     Raises:
       DataError: Neither, no rows, or values that are no cells.
     """
+    return from_frame(as_frame(source), name, unread)
+
+
+def as_frame(source: Any) -> "pd.DataFrame":
+    """The frame of what `read_frame` takes, its values as they are; and of a Hugging Face dataset,
+    whose pictures stay the bytes of files."""
     import pandas as pd
 
     if isinstance(source, pd.DataFrame):
-        return from_frame(source, name, unread)
+        return source
+    if hasattr(source, "with_format") and hasattr(source, "features"):
+        source = source.with_format("arrow")[:]
     if hasattr(source, "__arrow_c_stream__"):
         with _reading("An Arrow stream", "pyarrow", type(source).__name__):
             import pyarrow
-        return from_frame(pyarrow.table(source).to_pandas(), name, unread)
+        frame: pd.DataFrame = pyarrow.table(source).to_pandas()
+        return frame
     raise DataError(
         "E418",
         "Nothing to load",

@@ -1,0 +1,116 @@
+"""Files and frames of tables -> datasets: of rows, or of the pictures in a column of theirs."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from tenfold.core.contract import Contract
+from tenfold.core.errors import DataError
+from tenfold.core.settings import Reading
+from tenfold.data.dataset import Dataset
+from tenfold.data.from_column import column_dataset, picture_column
+from tenfold.data.from_table import table_dataset
+from tenfold.data.sources import pixel_label
+from tenfold.inputs.tables.read import (
+    as_frame,
+    is_table_name,
+    is_text,
+    read_frame,
+    read_table,
+    read_values,
+)
+
+NO_CELLS = ("E223", "E225")
+"""The errors of a column whose values are no cells: nested ones, and bytes that are no text."""
+
+
+def is_table(path: Path, reading: Reading) -> bool:
+    """Whether a file is a table: by its name, unless it holds pixels and nothing is said about it
+    but its label's name.
+
+    A file of another name is one where something is said that concerns tables alone.
+    """
+    if path.is_dir() or path.suffix.lower() == ".npz":
+        return False
+    said = reading.model_copy(update={"white": None})
+    if not is_table_name(path):
+        return said != Reading() and is_text(path)
+    if path.suffix.lower() != ".csv" or (label := pixel_label(path)) is None:
+        return True
+    return said not in (Reading(), Reading(target=label))
+
+
+def load_table(path: Path, reading: Reading, like: Contract | None) -> Dataset:
+    """The dataset of a file of a table; the errors are those of `load`."""
+    try:
+        cells = read_table(
+            path,
+            header=reading.header,
+            separator=reading.separator,
+            encoding=None if like else reading.encoding,
+            otherwise=reading.encoding if like else None,  # other files may be UTF-8
+            known=_header_names(reading, like),
+            unread=reading.unread,
+        )
+    except DataError as error:
+        values = read_values(path) if error.code in NO_CELLS else None
+        data = _pictures_in(values, path.name, error, reading, like)
+    else:
+        _check_no_white(reading, path)
+        data = table_dataset(cells, reading, like=like)
+    return replace(data, source=str(path))
+
+
+def load_frame(source: Any, reading: Reading, like: Contract | None) -> Dataset:
+    """The dataset of a frame, or of what hands over an Arrow stream."""
+    try:
+        cells = read_frame(source, unread=reading.unread)
+    except DataError as error:
+        values = as_frame(source) if error.code in NO_CELLS else None
+        return _pictures_in(values, "table", error, reading, like)
+    return table_dataset(cells, reading, like=like)
+
+
+def check_no_table(reading: Reading, name: str, *, are_numbers: bool = True) -> None:
+    """Refuse what is said about a table where there are images.
+
+    What is white may be said of those of files whose numbers have a scale.
+    """
+    said_of_images = {"white"} if are_numbers else set[str]()
+    of_tables = reading.model_dump(exclude_defaults=True, exclude=said_of_images)
+    if of_tables:
+        wrong = "Images are not read like a table"
+        raise DataError("E419", wrong, where=name, expected="none of these", **of_tables)
+
+
+def _pictures_in(
+    frame: Any, name: str, error: DataError, reading: Reading, like: Contract | None
+) -> Dataset:
+    """The dataset of the pictures in a column that is no column of cells; else the error."""
+    is_other = like is not None and like.input.kind != "image"
+    if frame is None or is_other or picture_column(frame) is None:
+        raise error
+    check_no_table(reading.model_copy(update={"target": None}), name)
+    data = column_dataset(frame, name, reading, like=like)
+    if like is not None and like.input.kind == "image":
+        return data.as_trained(like.input)
+    return data
+
+
+def _check_no_white(reading: Reading, where: object) -> None:
+    if reading.white is not None:
+        raise DataError(
+            "E449",
+            "White is of pictures",
+            where=where,
+            expected="no --white of a table",
+            white=reading.white,
+        )
+
+
+def _header_names(reading: Reading, like: Contract | None) -> tuple[str, ...]:
+    """Names that the first row of a table holds if it is a header."""
+    if like is not None and like.input.kind == "table":
+        return like.input.names
+    target = reading.target or ""
+    return () if not target or target.lstrip("-").isdigit() else (target,)
