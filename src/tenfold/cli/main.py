@@ -298,7 +298,8 @@ def serve_command(
 ) -> None:
     """Answer over HTTP, with the living network as a page."""
     try:
-        from tenfold.serve import read_limits, serve
+        from tenfold.serve.limits import read_limits
+        from tenfold.serve.server import serve
     except ModuleNotFoundError as error:
         raise SettingsError(
             "E103",

@@ -1,6 +1,5 @@
-"""The service: HTTP answers of one or more runs. `tenfold serve` starts it."""
+"""The service: HTTP answers of one or more runs. `tenfold serve` starts it.
 
-from tenfold.serve.limits import Limits, read_limits
-from tenfold.serve.server import serve
-
-__all__ = ["Limits", "read_limits", "serve"]
+This module imports nothing: a process of the service listens to its supervisor before it loads
+what answers (`serve/__main__.py`).
+"""

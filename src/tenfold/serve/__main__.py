@@ -5,16 +5,24 @@ from pathlib import Path
 
 from tenfold.core.errors import TenfoldError
 from tenfold.core.systems import take_over
-from tenfold.serve.limits import Limits
-from tenfold.serve.server import work
 from tenfold.serve.supervisor import CANNOT_START, WorkerTask
 
+
+def answer(task: WorkerTask) -> None:
+    """Answer requests until the supervisor says to leave."""
+    # Imported after the task was received: until then nobody watches for the end of the
+    # supervisor, and these take seconds on a busy machine.
+    from tenfold.serve.limits import Limits
+    from tenfold.serve.server import work
+
+    with take_over(task.listener) as listener:
+        limits, runs = Limits.model_validate(task.limits), [Path(path) for path in task.runs]
+        work(runs, listener, limits, task.access(), shares_port=True)
+
+
 if __name__ == "__main__":
-    task = WorkerTask.receive()
     try:
-        with take_over(task.listener) as listener:
-            limits, runs = Limits.model_validate(task.limits), [Path(path) for path in task.runs]
-            work(runs, listener, limits, task.access(), shares_port=True)
+        answer(WorkerTask.receive())
     except TenfoldError as error:
         print(f"tenfold: {error}", file=sys.stderr)
         sys.exit(CANNOT_START)
