@@ -260,9 +260,10 @@ def test_a_column_that_gives_the_answer_away_is_the_first_and_the_last_thing_sai
     assert tenfold.evaluate(run, tenfold.load(frame, target=target)).doubts == (doubt,)
     page = (run.path / "report.html").read_text("utf-8")
     assert page.index("Do not trust this score") < page.index('class="headline"')
-    assert 'class="verdict better"' not in page
+    assert 'class="verdict good"' not in page
     question = "sold: 0 or 1" if target == "sold" else "price: a number"
-    assert page.index(question, page.index("<h1>")) < page.index('class="headline"')
+    asked = "“sold”: 0 or 1?" if target == "sold" else "What is “price”?"
+    assert page.index(asked, page.index("<h1>")) < page.index('class="headline"')
     print_card(run)
     first, *others = capsys.readouterr().out.splitlines()
     assert first.split("  ")[-1].strip() == question
@@ -276,7 +277,7 @@ def test_without_doubts_nothing_is_said_of_them(tmp_path: Path) -> None:
     run = tenfold.train(frame, target="y", learner="bayes", out=tmp_path)
     assert run.evaluation.doubts == ()
     assert "doubts" not in json.loads((run.path / "evaluation.json").read_bytes())
-    assert 'class="verdict better"' in (run.path / "report.html").read_text("utf-8")
+    assert 'class="verdict good"' in (run.path / "report.html").read_text("utf-8")
 
 
 @pytest.mark.parametrize(
