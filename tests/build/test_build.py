@@ -147,7 +147,8 @@ def test_words_that_never_return_leave_nothing_to_learn_from() -> None:
     with pytest.raises(DataError) as raised:
         prepare(data, split, scaled=False)
     assert str(raised.value) == (
-        "Nothing to learn from: columns=['text'] (table). Expected numbers, categories, or words "
+        "No column contains anything to learn from: columns=['text'] (table). Expected "
+        "numbers, categories, or words "
         "that stand in more than one row."
     )
 
@@ -157,7 +158,7 @@ def test_regression_needs_rows_to_measure_its_interval_on() -> None:
     with pytest.raises(DataError) as raised:
         file_of(data, settings)
     assert str(raised.value) == (
-        "Regression without validation rows: validation_size=0.0 (table). Expected some to measure "
+        "Regression needs validation rows: validation_size=0.0 (table). Expected some to measure "
         "the interval on: validation_size above 0."
     )
 
@@ -167,7 +168,7 @@ def test_costs_need_two_labels_and_validation_rows() -> None:
     with pytest.raises(SettingsError) as raised:
         file_of(data, config("bayes", cost={"false_negative": 10}, validation_size=0.0))
     assert str(raised.value) == (
-        "Costs cannot be weighed: n_labels=2, n_validation=0 (table). Expected two labels and "
+        "Costs cannot be used here: n_labels=2, n_validation=0 (table). Expected two labels and "
         "validation rows."
     )
     thresholds = [
@@ -198,7 +199,10 @@ def test_the_label_that_is_looked_for() -> None:
     with pytest.raises(SettingsError) as raised:
         positive_label(data, rows, config("bayes", positive="left"))
     expected = " or ".join(data.labels)
-    assert str(raised.value) == f"No such label: positive='left' (table). Expected {expected}."
+    assert (
+        str(raised.value)
+        == f"There is no such label: positive='left' (table). Expected {expected}."
+    )
 
 
 def test_class_weights_move_the_answer_and_are_undone() -> None:

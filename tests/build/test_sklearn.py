@@ -222,16 +222,16 @@ def test_a_fit_of_the_same_shapes_compiles_nothing() -> None:
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
-        ({"max_epochs": 0}, "max_epochs=0, expected greater than or equal to 1"),
-        ({"hidden_layer_sizes": (8, -1)}, "hidden_layer_sizes.1=-1, expected greater"),
-        ({"validation_fraction": 1.5}, "validation_fraction=1.5, expected less than 1"),
-        ({"learning_rate": 0.0}, "learning_rate=0.0, expected greater than 0"),
+        ({"max_epochs": 0}, "max_epochs must be 1 or more, not 0"),
+        ({"hidden_layer_sizes": (8, -1)}, "hidden_layer_sizes must be 1 or more, not -1"),
+        ({"validation_fraction": 1.5}, "validation_fraction must be less than 1, not 1.5"),
+        ({"learning_rate": 0.0}, "learning_rate must be greater than 0, not 0.0"),
     ],
 )
 def test_parameters_outside_their_rule_are_called_by_their_name(
     asked: dict[str, Any], said: str
 ) -> None:
-    with pytest.raises(SettingsError, match=f"^Unusable settings: {said}"):
+    with pytest.raises(SettingsError, match=f"^The settings are not valid: {said}"):
         NetworkClassifier(**asked).fit(*heaps())
 
 

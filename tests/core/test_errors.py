@@ -57,7 +57,7 @@ def test_the_tree_in_the_docstring_is_the_tree_in_the_code() -> None:
 
 def test_a_message_is_wrong_facts_where_rule_fix_in_this_order() -> None:
     text = message(
-        "Too few bytes",
+        "The file is too short",
         where="a.idx",
         expected="784 more",
         fix="Download it again",
@@ -65,7 +65,7 @@ def test_a_message_is_wrong_facts_where_rule_fix_in_this_order() -> None:
         name="a",
     )
     assert text == (
-        "Too few bytes: n_bytes=12, name='a' (a.idx). Expected 784 more. Download it again."
+        "The file is too short: n_bytes=12, name='a' (a.idx). Expected 784 more. Download it again."
     )
 
 

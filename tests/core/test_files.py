@@ -176,7 +176,7 @@ def test_a_refusal_already_told_is_not_told_twice() -> None:
 
 
 def test_other_errors_pass_unchanged() -> None:
-    inner = DataError("E100", "No rows")
+    inner = DataError("E100", "The table has no rows")
     with pytest.raises(DataError) as error, files.os_errors("write", "a.bin"):
         raise inner
     assert error.value is inner

@@ -79,7 +79,7 @@ def test_repeated_images_are_counted_and_named_in_their_part() -> None:
     assert audit.findings[0].rows == (102,)
     assert audit.findings[1].rows == (60, 61)
     assert audit.findings[1].text == (
-        "2 of 62 training examples repeat another one of them: train:60, train:61"
+        "2 of 62 training examples are duplicates of another one: train:60, train:61"
     )
 
 

@@ -89,7 +89,7 @@ def test_a_changed_byte_is_refused(tmp_path: Path, part: catalog.Part) -> None:
     write_idx(path, labels)
     with pytest.raises(FormatError) as error:
         part.labels.read(path)
-    assert str(error.value).startswith("Changed content: sha256='")
+    assert str(error.value).startswith("The content is not the published one: sha256='")
     published = PUBLISHED[part.labels.name]
     assert f"({path}). Expected SHA-256 {published}" in str(error.value)
 
@@ -110,7 +110,7 @@ def test_an_unknown_name_is_answered_with_the_known_ones_and_a_suggestion() -> N
     with pytest.raises(DataError) as error:
         catalog.find("minst")
     assert str(error.value) == (
-        "Unknown dataset: name='minst'. Expected one of mnist, fashion-mnist, kmnist. "
+        "There is no such dataset: name='minst'. Expected one of mnist, fashion-mnist, kmnist. "
         "Did you mean 'mnist'?"
     )
 
@@ -119,7 +119,7 @@ def test_a_name_like_no_other_gets_no_suggestion() -> None:
     with pytest.raises(DataError) as error:
         catalog.read("zebra")
     assert str(error.value) == (
-        "Unknown dataset: name='zebra'. Expected one of mnist, fashion-mnist, kmnist."
+        "There is no such dataset: name='zebra'. Expected one of mnist, fashion-mnist, kmnist."
     )
 
 

@@ -64,7 +64,7 @@ def check_parts(data: Dataset, seed: int, test_size: float, validation_size: flo
     try:
         cut = split(data, seed=seed, test_size=test_size, validation_size=validation_size)
     except DataError as error:
-        assert "Too few examples" in str(error)
+        assert "There are too few examples" in str(error)
         assume(False)
     train, validation, test = parts(cut)
     assert sorted(train + validation + test) == list(range(len(data)))
@@ -217,7 +217,10 @@ def test_a_part_that_would_be_empty_is_named(
 ) -> None:
     with pytest.raises(DataError) as error:
         split(dataset([0, 1] * 5), test_size=test_size, validation_size=validation_size)
-    assert str(error.value) == f"Too few examples: n=10 (arrays). Expected rows left for {part}."
+    assert (
+        str(error.value)
+        == f"There are too few examples: n=10 (arrays). Expected rows left for {part}."
+    )
 
 
 @pytest.mark.parametrize("test_size", [0.0, -0.5, 1.0, 1.5, math.nan, math.inf])
@@ -292,7 +295,7 @@ def test_what_is_not_images_is_refused(x: Any, dtype: str, shape: tuple[int, ...
     with pytest.raises(DataError) as error:
         Dataset.from_arrays(x, [0, 1])
     assert str(error.value) == (
-        f"Not images: dtype='{dtype}', shape={shape} (arrays). "
+        f"The array does not contain images: dtype='{dtype}', shape={shape} (arrays). "
         "Expected uint8 (n, height, width) or (n, height, width, 3), none of them 0."
     )
 
@@ -304,7 +307,7 @@ def test_counts_that_differ_are_refused(n_answers: int, n_keys: int) -> None:
     with pytest.raises(DataError) as error:
         Dataset("mine", distinct(3), np.zeros(n_answers, np.int64), ("a",), ["k"] * n_keys)
     assert str(error.value) == (
-        "Examples, answers and keys do not belong together: "
+        "Examples, answers and keys differ in number: "
         f"n_examples=3, n_answers={n_answers}, n_keys={n_keys} (mine). "
         "Expected one answer and one key for each example."
     )
@@ -315,8 +318,7 @@ def test_an_answer_without_a_label_is_refused(codes: list[int], low: int, high: 
     with pytest.raises(DataError) as error:
         dataset(codes, ["a", "b"])
     assert str(error.value) == (
-        f"Answer without a label: lowest={low}, highest={high} (arrays). "
-        "Expected codes from 0 to 1."
+        f"A code has no label: lowest={low}, highest={high} (arrays). Expected codes from 0 to 1."
     )
 
 
@@ -336,7 +338,8 @@ def test_answers_that_are_not_codes_are_refused(y: Any, dtype: str, shape: tuple
     with pytest.raises(DataError) as error:
         Dataset.from_arrays(distinct(2), y)
     assert str(error.value) == (
-        f"Not label codes: dtype='{dtype}', shape={shape} (arrays). Expected whole numbers (n,)."
+        f"The labels are not whole numbers: dtype='{dtype}', shape={shape} (arrays). "
+        f"Expected whole numbers (n,)."
     )
 
 
@@ -360,7 +363,9 @@ def test_taken_rows_are_a_copy() -> None:
 
 
 def test_a_row_counted_from_the_end_does_not_lose_its_test_mark() -> None:
-    with pytest.raises(DataError, match="Not row numbers.*Expected whole numbers .* 0 to 9"):
+    with pytest.raises(
+        DataError, match="These are not valid row numbers.*Expected whole numbers .* 0 to 9"
+    ):
         with_official_part(10, 3).take([-1])
 
 
@@ -393,7 +398,7 @@ def test_decoding_undoes_encoding(codes: list[int]) -> None:
 def test_one_hot_rows_of_another_width_are_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(DataError) as error:
         dataset([0, 1, 2]).decode(np.zeros(shape))
-    assert str(error.value) == f"Not one-hot rows: shape={shape}. Expected (n, 3)."
+    assert str(error.value) == f"The array is not one-hot encoded: shape={shape}. Expected (n, 3)."
 
 
 @pytest.mark.parametrize(
@@ -406,7 +411,8 @@ def test_a_row_that_is_not_a_single_1_among_zeros_is_shown(row: list[float]) -> 
     with pytest.raises(DataError) as error:
         dataset([0, 1, 2]).decode(encoded)
     assert str(error.value) == (
-        f"Not a one-hot row: row=1, values={encoded[1].tolist()}. Expected a single 1 among zeros."
+        f"A row is not one-hot encoded: row=1, values={encoded[1].tolist()}. Expected a "
+        f"single 1 among zeros."
     )
 
 

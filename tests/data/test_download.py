@@ -157,9 +157,9 @@ def test_when_no_mirror_is_good_one_line_says_why_and_what_to_do_by_hand(
     assert "403 Forbidden" in text
     assert f"found='a web page' ({url}/page/train-images.gz)" in text
     assert f"Ended before its end ({url}/truncated/train-images.gz)" in text
-    assert f"Truncated gzip ({url}/torn/train-images.gz)" in text
-    assert "Changed content" in text
-    assert f"Too many bytes: n_bytes='more than 8' ({url}/bomb/" in text
+    assert f"The gzip file is incomplete ({url}/torn/train-images.gz)" in text
+    assert "The content is not the published one" in text
+    assert f"The file is too long: n_bytes='more than 8' ({url}/bomb/" in text
     names = ", ".join(f"{name}.gz" for name in NAMES)
     assert text.endswith(f"Put {names} by hand into {cache}.")
     assert list(cache.iterdir()) == []
@@ -167,7 +167,7 @@ def test_when_no_mirror_is_good_one_line_says_why_and_what_to_do_by_hand(
     with pytest.raises(DataError) as missing:
         tenfold.load("noise")
     assert str(missing.value) == (
-        f"The dataset is not here yet: name='noise' ({cache}). Expected {names}. "
+        f"The dataset has not been downloaded: name='noise' ({cache}). Expected {names}. "
         "Run `tenfold data fetch noise`, or put the files there by hand."
     )
     for name in NAMES[:2]:  # by hand: packed or unpacked
@@ -218,7 +218,7 @@ def test_a_file_of_which_only_the_md5_is_published(
     known("good", kind="md5")
     packed_otherwise = gzip.compress(gzip.decompress(contents["train-labels"]), 1, mtime=1)
     serve(server, "good", contents | {"train-labels": packed_otherwise})
-    with pytest.raises(FetchError, match="Changed file: md5='[0-9a-f]{32}'"):
+    with pytest.raises(FetchError, match="The file was changed: md5='[0-9a-f]{32}'"):
         fetch("noise")
     serve(server, "good", contents)
     fetch("noise")

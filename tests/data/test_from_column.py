@@ -70,7 +70,7 @@ def test_a_picture_that_cannot_be_read_is_said_and_the_others_stay(tmp_path: Pat
     (tmp_path / "a.png").write_bytes(png(X[2]))  # a path is never followed
     data = tenfold.load(broken)
     assert len(data) == 5 and data.pictures
-    assert "table:2: Empty file" in data.pictures.remarks[-1][1]
+    assert "table:2: The file is empty" in data.pictures.remarks[-1][1]
 
 
 def test_what_is_no_dataset_of_pictures_is_refused() -> None:

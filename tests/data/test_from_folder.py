@@ -120,8 +120,8 @@ def test_what_is_skipped_or_refused_is_listed(tmp_path: Path) -> None:
         "red/older",
     )
     assert refused[0] == "refused"
-    assert refused[1].startswith("2 pictures cannot be read: Not a picture")
-    assert "page.png" in refused[1] and "Damaged picture" in refused[1]
+    assert refused[1].startswith("2 pictures cannot be read: The file is not a picture")
+    assert "page.png" in refused[1] and "The picture is damaged" in refused[1]
     shown = call("data", "check", tmp_path).stdout
     assert all(f"audit: {line}" in shown for _, line in data.pictures.remarks)
 
@@ -215,13 +215,18 @@ def test_train_may_be_a_label(tmp_path: Path) -> None:
     [
         (
             {"a/1.png": 1, "a/2.png": 2},
-            ["Pictures of a single label: labels=['a']", "at least two"],
+            ["All pictures have the same label: labels=['a']", "at least two"],
         ),
         (
             {"a/1.png": None, "b/2.png": None},
-            ["No picture can be read: n_refused=2", "Not a picture", "a/1.png", "b/2.png"],
+            [
+                "The folder contains no picture that can be read: n_refused=2",
+                "The file is not a picture",
+                "a/1.png",
+                "b/2.png",
+            ],
         ),
-        ({"a/1.png": 1, "b/2.png": None}, ["Pictures of a single label: labels=['a']"]),
+        ({"a/1.png": 1, "b/2.png": None}, ["All pictures have the same label: labels=['a']"]),
     ],
 )
 def test_one_class_or_none_is_refused(
@@ -366,7 +371,7 @@ def test_a_folder_whose_name_is_no_text_is_refused_before_anything_is_read(tmp_p
     done = call("train", data, "--out", tmp_path / "runs", "--learner", "baseline")
     assert done.returncode == 1 and not (tmp_path / "runs").exists()
     assert done.stderr.count("\n") == 1
-    assert "A name that is not UTF-8" in done.stderr and "data\\udcff" in done.stderr
+    assert "A file name is not UTF-8" in done.stderr and "data\\udcff" in done.stderr
 
 
 def test_a_run_stands_in_a_folder_of_any_name(tmp_path: Path) -> None:

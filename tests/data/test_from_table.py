@@ -81,7 +81,7 @@ def test_a_dropped_column_is_not_learned_from() -> None:
     asked = Reading(target="y", drop=("x", "z"), columns={"z": "number"})
     found = dataset(reading=asked, x=X, z=X[::-1], y=["a", "b"] * 12)
     assert [column.name for column in found.input.columns] == ["z"]  # type: ignore[union-attr]
-    with pytest.raises(DataError, match="No such column: column='q'"):
+    with pytest.raises(DataError, match="There is no such column: column='q'"):
         dataset(reading=Reading(target="y", drop=("q",)), x=X, y=["a", "b"] * 12)
 
 
@@ -143,62 +143,74 @@ def test_a_run_says_how_many_test_rows_equal_a_training_row() -> None:
         (
             dict(a=X, b=X),
             Reading(),
-            "No column is chosen as the target (t.csv). Expected the column to predict, one of a, "
+            "No target column was chosen (t.csv). Expected the column to predict, one of a, "
             "b. Say --target NAME, in Python target='NAME'.",
         ),
         (
             dict(a=X, y=X),
             Reading(target="z"),
-            "No such column: column='z' (t.csv). Expected one of a, y.",
+            "There is no such column: column='z' (t.csv). Expected one of a, y.",
         ),
         (dict(size=X, y=X), Reading(target="sise"), "Did you mean 'size'?"),
-        (dict(a=X, y=X), Reading(target="1"), "No such column: column='1'"),
+        (dict(a=X, y=X), Reading(target="1"), "There is no such column: column='1'"),
         (
             dict(a=X, y=X),
             Reading(target="y", columns={"b": "number"}),
-            "No such column: column='b'",
+            "There is no such column: column='b'",
         ),
-        (dict(a=X, y=X), Reading(target="y", time="t"), "No such column: column='t'"),
+        (dict(a=X, y=X), Reading(target="y", time="t"), "There is no such column: column='t'"),
         (
             dict(a=X, y=[None] * 24),
             Reading(target="y"),
-            "No row has an answer: column='y' (t.csv).",
+            "The target column is empty in every row: column='y' (t.csv).",
         ),
         (
             dict(a=X, y=["p"] * 24),
             Reading(target="y"),
-            "A single answer: answer='p' (t.csv). Expected at least two different ones to tell "
+            "The target has a single value: answer='p' (t.csv). Expected at least two "
+            "different ones to tell "
             "apart.",
         ),
-        (dict(a=X, y=[2.5] * 24), Reading(target="y"), "A single answer: answer=[2.5]"),
+        (
+            dict(a=X, y=[2.5] * 24),
+            Reading(target="y"),
+            "The target has a single value: answer=[2.5]",
+        ),
         (
             dict(a=["k"] * 24, y=["p", "q"] * 12),
             Reading(target="y"),
-            "No column to learn from: columns={'a': 'constant'} (t.csv). Expected at least one "
+            "The table has no column to learn from: columns={'a': 'constant'} (t.csv). "
+            "Expected at least one "
             "that is no identifier and not the same throughout.",
         ),
-        (dict(y=["p", "q"] * 12), Reading(target="y"), "No column to learn from: columns={}"),
+        (
+            dict(y=["p", "q"] * 12),
+            Reading(target="y"),
+            "The table has no column to learn from: columns={}",
+        ),
         (
             dict(a=X, y=["p", *map(str, X[1:])]),
             Reading(target="y", task="regression"),
-            "The target is not a number: column='y', value='p', n_rows=1 (t.csv, row 0). Expected "
+            "The target contains values that are not numbers: column='y', value='p', "
+            "n_rows=1 (t.csv, row 0). Expected "
             "numbers for regression. Say --task classification if it is a label.",
         ),
         (
             dict(a=X, y=[f"n{i}" for i in range(24)]),
             Reading(target="y"),
-            "Too many labels: column='y', n_labels=24 (t.csv). Expected at most 1000, and two "
+            "The target has too many labels: column='y', n_labels=24 (t.csv). Expected "
+            "at most 1000, and two "
             "rows of each on average. Name another --target, or say --task regression.",
         ),
         (
             dict(a=X, y=[x * 1e300 for x in X]),
             Reading(target="y", task="regression"),
-            "A target beyond the digits of float32: column='y'",
+            "The target has values that float32 cannot hold: column='y'",
         ),
         (
             dict(a=X, y=[x * 1e-40 for x in X]),
             Reading(target="y", task="regression"),
-            "A target beyond the digits of float32",
+            "The target has values that float32 cannot hold",
         ),
         (
             dict(a=X, y=[x + 1e9 for x in X]),
@@ -208,13 +220,17 @@ def test_a_run_says_how_many_test_rows_equal_a_training_row() -> None:
         (
             dict(t=["2020-01-01", "soon", *["2020-01-02"] * 22], y=X),
             Reading(target="y", time="t"),
-            "Not a time: column='t', value='soon', n_rows=1 (t.csv, row 1). Expected a date in "
+            "A row has no valid time: column='t', value='soon', n_rows=1 (t.csv, row 1). "
+            "Expected a date in "
             "each row.",
         ),
         (
             dict(t=list(range(24)), y=X),
             Reading(target="y", time="t", lags=12),
-            "More lags than rows allow: lags=12 (t.csv). Expected less than half of the 24 rows.",
+            (
+                "There are too few rows for so many lags: lags=12 (t.csv). Expected less "
+                "than half of the 24 rows."
+            ),
         ),
     ],
 )
@@ -314,7 +330,8 @@ def test_without_earlier_values_the_line_says_what_to_do(columns: dict[str, list
     with pytest.raises(DataError) as raised:
         lagged(**columns)
     assert str(raised.value) == (
-        "Earlier values are not known: columns=['y-1', 'y-2'] (t.csv). Expected t and y, from "
+        "The earlier values of the target are missing: columns=['y-1', 'y-2'] (t.csv). "
+        "Expected t and y, from "
         "whose rows they follow. Or forecast instead: tenfold predict RUN --steps N."
     )
 
@@ -342,7 +359,7 @@ def test_labels_a_model_does_not_know_are_refused() -> None:
     with pytest.raises(DataError) as raised:
         table_dataset(cells(x=X, y=["q", "r"] * 12), like=contract)
     assert str(raised.value) == (
-        "Labels the model does not know: labels=['r'] (t.csv). Expected p, q."
+        "The data contain labels that the model does not know: labels=['r'] (t.csv). Expected p, q."
     )
     with refused("E201", "column='y'"):
         table_dataset(cells(x=X), like=contract)

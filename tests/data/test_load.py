@@ -78,7 +78,9 @@ def test_pixels_are_images_unless_more_is_said_than_their_label() -> None:
 def test_an_unknown_name_is_met_with_the_nearest() -> None:
     with pytest.raises(DataError) as raised:
         load("mnits")
-    assert "Unknown dataset: name='mnits'. Expected a file, a folder or one of" in str(raised.value)
+    assert "There is no such dataset: name='mnits'. Expected a file, a folder or one of" in str(
+        raised.value
+    )
     assert "Did you mean 'mnist'?" in str(raised.value)
 
 
@@ -175,7 +177,7 @@ def test_a_sheet_replaces_no_file(tmp_path: Path) -> None:
     write_idx(tmp_path / "train-images-idx3-ubyte", np.zeros((4, 5, 5), np.uint8))
     write_idx(tmp_path / "train-labels-idx1-ubyte", np.array([0, 1, 0, 1], np.uint8))
     (tmp_path / "x.png").write_bytes(b"mine")
-    with pytest.raises(DataError, match="Not a new file .*x.png"):
+    with pytest.raises(DataError, match="The file exists already .*x.png"):
         show(tmp_path, "--out", tmp_path / "x.png")
     labels = tmp_path / "train-labels-idx1-ubyte"
     command = ["data", "show", str(tmp_path), "--out", str(labels)]

@@ -104,29 +104,44 @@ def test_content_decides_what_is_gzip(tmp_path: Path) -> None:
     [
         (
             {"train_labels_idx1_ubyte": Y[:4]},
-            "Images and labels do not belong together: n_images=5, n_labels=4 ",
+            "Images and labels differ in number: n_images=5, n_labels=4 ",
         ),
-        ({"train_labels_idx1_ubyte": X}, "Images given as labels: shape=(5, 28, 28)"),
-        ({"train_labels_idx1_ubyte": Y.reshape(5, 1)}, "Not labels: shape=(5, 1)"),
-        ({"train_images_idx3_ubyte": Y}, "Labels given as images: dtype='uint8', shape=(5,)"),
-        ({"train_images_idx3_ubyte": X.astype(np.float32)}, "Not images: dtype='float32'"),
-        ({"train_images_idx3_ubyte": X[:0], "train_labels_idx1_ubyte": Y[:0]}, "Not images: "),
-        ({"t10k_images_idx3_ubyte": X[:2, :27]}, "Images of two sizes: train=(28, 28), test=(27, "),
+        ({"train_labels_idx1_ubyte": X}, "The file of labels contains images: shape=(5, 28, 28)"),
+        (
+            {"train_labels_idx1_ubyte": Y.reshape(5, 1)},
+            "The array does not contain labels: shape=(5, 1)",
+        ),
+        (
+            {"train_images_idx3_ubyte": Y},
+            "The file of images contains labels: dtype='uint8', shape=(5,)",
+        ),
+        (
+            {"train_images_idx3_ubyte": X.astype(np.float32)},
+            "The array does not contain images: dtype='float32'",
+        ),
+        (
+            {"train_images_idx3_ubyte": X[:0], "train_labels_idx1_ubyte": Y[:0]},
+            "The array does not contain images: ",
+        ),
+        (
+            {"t10k_images_idx3_ubyte": X[:2, :27]},
+            "The images have two sizes: train=(28, 28), test=(27, ",
+        ),
         (
             {"train_labels_idx1_ubyte": np.array([0, 1, 2, 1.5, 0], np.float32)},
-            "Not a label code: row=3, value=1.5 ",
+            "A label is out of range: row=3, value=1.5 ",
         ),
         (
             {"train_labels_idx1_ubyte": np.array([0, 1, np.nan, 1, 0], np.float64)},
-            "Not a label code: row=2, value=nan ",
+            "A label is out of range: row=2, value=nan ",
         ),
         (
             {"train_labels_idx1_ubyte": np.array([0, -1, 0, 1, 0], np.int8)},
-            "Not a label code: row=1, value=-1 ",
+            "A label is out of range: row=1, value=-1 ",
         ),
         (
             {"t10k_labels_idx1_ubyte": np.array([0, 65_536], np.int32)},
-            "Not a label code: row=1, value=65536 ",
+            "A label is out of range: row=1, value=65536 ",
         ),
     ],
 )
@@ -156,13 +171,15 @@ def test_a_missing_half_is_named(tmp_path: Path) -> None:
 def test_competing_files_are_refused(tmp_path: Path) -> None:
     folder = idx_folder(tmp_path, **FULL, emnist_train_images_idx3_ubyte=X)
     assert refusal(folder).startswith(
-        "Two files for one part: found=['emnist-train-images-idx3-ubyte', "
+        "Two files contain the same part: found=['emnist-train-images-idx3-ubyte', "
     )
 
 
 def test_a_folder_without_idx_says_what_is_there_and_where_to_look(tmp_path: Path) -> None:
     (tmp_path / "cat").mkdir()
-    assert refusal(tmp_path).startswith("No IDX files in the folder: n_files=1, first=['cat'] (")
+    assert refusal(tmp_path).startswith(
+        "The folder contains neither IDX files nor folders of pictures: n_files=1, first=['cat'] ("
+    )
     (tmp_path / "MNIST").mkdir()
     idx_folder(tmp_path / "MNIST" / "raw", **FULL)
     assert refusal(tmp_path).endswith(f"Did you mean '{tmp_path / 'MNIST' / 'raw'}'?")
@@ -183,14 +200,14 @@ def test_a_broken_file_in_a_folder_is_named(tmp_path: Path) -> None:
 
 def test_one_idx_file_is_not_a_dataset_and_a_broken_one_says_so(tmp_path: Path) -> None:
     path = idx_folder(tmp_path, **FULL) / "train-images-idx3-ubyte"
-    assert refusal(path).startswith("One IDX file is not a dataset")
+    assert refusal(path).startswith("A single IDX file is not a dataset")
     path.write_bytes(b"<html>")
     assert "found='a web page'" in refusal(path)
 
 
 def test_what_is_not_there_is_refused(tmp_path: Path) -> None:
     text = refusal(tmp_path / "missing")
-    assert text.startswith("Unknown dataset: name=")
+    assert text.startswith("There is no such dataset: name=")
     assert "Expected a file, a folder or one of mnist, fashion-mnist, kmnist." in text
     (tmp_path / "annexed").symlink_to(".git/annex/objects/zz/MD5E")
     assert "annexed" in refusal(tmp_path / "annexed")
@@ -235,22 +252,37 @@ def test_short_names_flat_pixels_and_other_numbers_are_read(
 @pytest.mark.parametrize(
     ("arrays", "text"),
     [
-        ({"a": X}, "No images and labels in the npz file: found=['a']"),
-        ({"x": X}, "No images and labels in the npz file: found=['x']"),
-        ({"x": X, "y": Y[:3]}, "Images and labels do not belong together: n_images=5, n_labels=3"),
-        ({"x": X, "y": X}, "Not labels: shape=(5, 28, 28)"),
-        ({"x": X, "y": Y / 2}, "Not a label code: row=2, value=0.5"),
-        ({"x": X, "y": Y > 1}, "Not label codes: dtype='bool'"),
-        ({"x": Y, "y": Y}, "Not images: dtype='uint8', shape=(5,)"),
-        ({"x": X[:0], "y": Y[:0]}, "Not images: dtype='uint8', shape=(0, 28, 28)"),
-        ({"x": X[..., None, None], "y": Y}, "Not images: dtype='uint8', shape=(5, 28, 28, 1, 1)"),
-        ({"x": X.astype(int) + 1, "y": Y}, "Not a pixel: dtype='int64', place=("),
-        ({"x": X.astype(int) - 1, "y": Y}, "Not a pixel: dtype='int64', place=(0, 0, 0), value=-1"),
-        ({"x": np.where(X > 9, np.nan, X), "y": Y}, "Not a pixel: dtype='float64', place="),
-        ({"x": np.array([None] * 5), "y": Y}, "Not an array of numbers: dtype='object'"),
+        ({"a": X}, "The npz file does not contain images with labels: found=['a']"),
+        ({"x": X}, "The npz file does not contain images with labels: found=['x']"),
+        ({"x": X, "y": Y[:3]}, "Images and labels differ in number: n_images=5, n_labels=3"),
+        ({"x": X, "y": X}, "The array does not contain labels: shape=(5, 28, 28)"),
+        ({"x": X, "y": Y / 2}, "A label is out of range: row=2, value=0.5"),
+        ({"x": X, "y": Y > 1}, "The labels are not whole numbers: dtype='bool'"),
+        ({"x": Y, "y": Y}, "The array does not contain images: dtype='uint8', shape=(5,)"),
+        (
+            {"x": X[:0], "y": Y[:0]},
+            ("The array does not contain images: dtype='uint8', shape=(0, 28, 28)"),
+        ),
+        (
+            {"x": X[..., None, None], "y": Y},
+            ("The array does not contain images: dtype='uint8', shape=(5, 28, 28, 1, 1)"),
+        ),
+        ({"x": X.astype(int) + 1, "y": Y}, "A value is not a pixel: dtype='int64', place=("),
+        (
+            {"x": X.astype(int) - 1, "y": Y},
+            ("A value is not a pixel: dtype='int64', place=(0, 0, 0), value=-1"),
+        ),
+        (
+            {"x": np.where(X > 9, np.nan, X), "y": Y},
+            ("A value is not a pixel: dtype='float64', place="),
+        ),
+        (
+            {"x": np.array([None] * 5), "y": Y},
+            ("A member of the npz file is not an array of numbers: dtype='object'"),
+        ),
         (
             {"x_train": X, "y_train": Y, "x_test": X[:, :5], "y_test": Y},
-            "Images of two sizes: train=(28, 28), test=(5, 28)",
+            "The images have two sizes: train=(28, 28), test=(5, 28)",
         ),
     ],
 )
@@ -398,11 +430,15 @@ def test_an_npz_that_lies_about_its_size_costs_no_memory(tmp_path: Path) -> None
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("x.npy", npy_header((2**39,)))
         archive.writestr("y.npy", npy_header((2**39,)))
-    assert refusal(path).startswith("Not an array of numbers: dtype='uint8', shape=(549755813888,)")
+    assert refusal(path).startswith(
+        "A member of the npz file is not an array of numbers: dtype='uint8', shape=(549755813888,)"
+    )
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("x.npy", npy_header((1 << 24,), bytes(1 << 24)))
         archive.writestr("y.npy", b"")
-    assert refusal(path).startswith("The npz member would inflate like a bomb: ")
+    assert refusal(path).startswith(
+        "A member of the npz file would decompress to a suspicious size: "
+    )
 
 
 def test_damaged_npz_files_give_our_own_errors(tmp_path: Path) -> None:
@@ -540,19 +576,28 @@ def row(cell: str = "0", n: int = 784, label: str = "1") -> str:
 @pytest.mark.parametrize(
     ("line", "text"),
     [
-        (row("256"), "Not a pixel: value='256' (P, line 3, column 785 'pixel783'). Expected a nu"),
-        (row("-1"), "Not a pixel: value='-1' (P, line 3, column 785 'pixel783')"),
-        (row("nan"), "Not a pixel: value='nan' (P, line 3, column 785 'pixel783')"),
-        (row("inf"), "Not a pixel: value='inf' (P, line 3, column 785 'pixel783')"),
-        (row(""), "Not a pixel: value='' (P, line 3, column 785 'pixel783')"),
-        (row("x"), "Not a pixel: value='x' (P, line 3, column 785 'pixel783')"),
-        (row(n=783), "Another number of columns: n=784 (P, line 3). Expected 785."),
-        (row(n=785), "Another number of columns: n=786 (P, line 3). Expected 785."),
-        (row(label="a"), "Not a label: row=1, value='a' (P). Expected all of them numbers or al"),
-        (row(label=""), "Not a label: row=1, value='' (P)"),
-        (row(label="1.5"), "Not a label code: row=1, value=1.5 (P)"),
-        (row(label="-1"), "Not a label code: row=1, value=-1.0 (P)"),
-        (row(label="65536"), "Not a label code: row=1, value=65536.0 (P)"),
+        (
+            row("256"),
+            (
+                "A value is not a pixel: value='256' (P, line 3, column 785 "
+                "'pixel783'). Expected a nu"
+            ),
+        ),
+        (row("-1"), "A value is not a pixel: value='-1' (P, line 3, column 785 'pixel783')"),
+        (row("nan"), "A value is not a pixel: value='nan' (P, line 3, column 785 'pixel783')"),
+        (row("inf"), "A value is not a pixel: value='inf' (P, line 3, column 785 'pixel783')"),
+        (row(""), "A value is not a pixel: value='' (P, line 3, column 785 'pixel783')"),
+        (row("x"), "A value is not a pixel: value='x' (P, line 3, column 785 'pixel783')"),
+        (row(n=783), "A row has another number of columns: n=784 (P, line 3). Expected 785."),
+        (row(n=785), "A row has another number of columns: n=786 (P, line 3). Expected 785."),
+        (
+            row(label="a"),
+            ("A label cannot be read: row=1, value='a' (P). Expected all of them numbers or al"),
+        ),
+        (row(label=""), "A label cannot be read: row=1, value='' (P)"),
+        (row(label="1.5"), "A label is out of range: row=1, value=1.5 (P)"),
+        (row(label="-1"), "A label is out of range: row=1, value=-1.0 (P)"),
+        (row(label="65536"), "A label is out of range: row=1, value=65536.0 (P)"),
     ],
 )
 def test_a_bad_cell_is_named_with_its_place(
@@ -570,7 +615,7 @@ def test_a_place_without_a_header_is_a_number(store: Callable[[str], Path]) -> N
 def test_text_that_is_no_utf8_is_refused_with_its_line(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_bytes(f"label,{pixel_names()}\n{row()}\n".encode() + row(label="é").encode("latin1"))
-    assert refusal(path).startswith("Not UTF-8: reason='invalid continuation byte' (")
+    assert refusal(path).startswith("The file is not UTF-8: reason='invalid continuation byte' (")
 
 
 def test_a_label_column_that_cannot_be_told_is_refused(store: Callable[[str], Path]) -> None:
@@ -578,20 +623,20 @@ def test_a_label_column_that_cannot_be_told_is_refused(store: Callable[[str], Pa
     x[:, -1, -1] = Y
     for y in (Y, np.full(5, 3)):
         text = refusal(store(csv_text(x if y is Y else X, y)))
-        assert text.startswith("The label column cannot be told")
+        assert text.startswith("It is unclear which column is the label")
         assert text.endswith("Name the column 'label' in a header line.")
 
 
 def test_a_header_alone_and_an_endless_line_are_refused(store: Callable[[str], Path]) -> None:
-    assert refusal(store(f"label,{pixel_names()}\n")).startswith("No rows")
+    assert refusal(store(f"label,{pixel_names()}\n")).startswith("The table has no rows")
     text = f"label,{pixel_names()}\n{row()}\n" + "1" * 70_000
-    assert re.match(r"Too long a line \(.*, line 3\)", refusal(store(text)))
+    assert re.match(r"A line is too long \(.*, line 3\)", refusal(store(text)))
 
 
 def test_another_table_is_not_offered_as_images(store: Callable[[str], Path]) -> None:
     path = store("length,width,kind\n1,2,a\n")
     assert pixel_label(path) is None
-    assert refusal(path).startswith("No column is chosen as the target")  # it is read as a table
+    assert refusal(path).startswith("No target column was chosen")  # it is read as a table
     with refused("E439", "n_columns=3"):
         read_pixel_csv(path)
 

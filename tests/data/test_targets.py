@@ -67,12 +67,14 @@ def test_a_target_with_a_decimal_comma_is_read_so_when_asked_again() -> None:
 
 
 def test_a_target_that_is_mostly_numbers_is_no_label() -> None:
-    with pytest.raises(DataError, match="The target is not a number.*value='n.d.'"):
+    with pytest.raises(
+        DataError, match="The target contains values that are not numbers.*value='n.d.'"
+    ):
         dataset([f"{i}.5" for i in range(40)] + ["n.d."])
 
 
 def test_a_target_is_no_date() -> None:
-    with pytest.raises(DataError, match="Not a kind of a target.*kind='date'"):
+    with pytest.raises(DataError, match="The target cannot be of this kind.*kind='date'"):
         dataset(["1", "2"] * 10, columns={"y": "date"})
 
 

@@ -457,7 +457,8 @@ def test_shapes_that_disagree_are_refused(
     with pytest.raises(DataError) as error:
         evaluate_labels(true, probabilities, ABC)
     assert str(error.value) == (
-        f"Answers and truth do not belong together: true={true_shape}, probabilities={shape}, "
+        f"Predictions and true labels do not fit together: true={true_shape}, "
+        f"probabilities={shape}, "
         f"unsure={shape[:1]}. Expected true (n,), probabilities (n, 3), unsure (n,), n at least 1."
     )
 
@@ -478,7 +479,7 @@ def test_truth_that_is_not_label_codes_is_refused(true: Any) -> None:
     with pytest.raises(DataError) as error:
         evaluate_labels(true, sure([0, 1]), ABC)
     assert str(error.value) == (
-        f"Truth without a label: dtype='{np.asarray(true).dtype}', lowest=None, highest=None. "
+        f"A true code has no label: dtype='{np.asarray(true).dtype}', lowest=None, highest=None. "
         "Expected whole numbers from 0 to 2."
     )
 
@@ -487,7 +488,7 @@ def test_truth_that_is_not_label_codes_is_refused(true: Any) -> None:
 def test_a_code_without_a_label_is_refused_and_shown(code: int) -> None:
     with pytest.raises(DataError) as error:
         evaluate_labels([0, code], sure([0, 1]), ABC)
-    assert str(error.value).startswith("Truth without a label: ")
+    assert str(error.value).startswith("A true code has no label: ")
     assert "Expected whole numbers from 0 to 2." in str(error.value)
     found, _, _ = str(error.value).partition(" Expected")
     assert f"={code}" in found, "the message does not say which code was found"
@@ -503,7 +504,7 @@ def test_a_row_that_is_not_a_distribution_is_refused(row: list[float]) -> None:
     with pytest.raises(DataError) as error:
         evaluate_labels([0, 1, 2], rows, ABC)
     assert str(error.value) == (
-        f"Not probabilities: row=1, sum={float(np.sum(row))}. "
+        f"The array does not contain probabilities: row=1, sum={float(np.sum(row))}. "
         "Expected rows >= 0 that sum to 1 within 1e-4."
     )
 
@@ -640,14 +641,17 @@ def test_answers_that_cost_accuracy_may_still_rank_well_and_the_verdict_says_so(
     [
         (
             YES_NO, {"positive": "yess"},
-            "No positive label: positive='yess'. Expected one of no, yes. Did you mean 'yes'?",
+            ("There is no such positive label: positive='yess'. Expected one of no, yes. "
+            "Did you mean 'yes'?"),
         ),
         (
             ABC, {"positive": "a"},
-            "No positive label: positive='a'. Expected two labels, of which one is positive.",
+            ("There is no such positive label: positive='a'. Expected two labels, of "
+            "which one is positive."),
         ),
-        (ABC, {"decision": ("a", 0.5)}, "A threshold decides between two labels: n_labels=3."),
-        (YES_NO, {"recall": 0}, "No recall: recall=0. Expected a share in (0, 1]."),
+        (ABC, {"decision": ("a", 0.5)}, "A threshold needs two labels: n_labels=3."),
+        (YES_NO, {"recall": 0}, ("The recall is out of range: recall=0. Expected a share "
+        "in (0, 1].")),
     ],
 )  # fmt: skip
 def test_choices_that_cannot_be_are_refused(

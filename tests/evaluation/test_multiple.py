@@ -115,7 +115,8 @@ def test_nothing_to_compare_is_refused() -> None:
     with pytest.raises(DataError) as raised:
         compare_with_best(np.empty((2, 0)), best=0)
     assert str(raised.value) == (
-        "Nothing to compare: shape=(2, 0), best=0. Expected (n_models, n) with rows, and the "
+        "There is nothing to compare: shape=(2, 0), best=0. Expected (n_models, n) with "
+        "rows, and the "
         "number of one of them."
     )
     with refused("E622", "best=2"):

@@ -245,7 +245,7 @@ def test_shapes_that_disagree_are_refused(given: dict[str, Any], shapes: str) ->
     with pytest.raises(DataError) as error:
         measure(**given)
     assert str(error.value) == (
-        f"Values and truth do not belong together: {shapes}. "
+        f"Predictions and true values do not fit together: {shapes}. "
         "Expected one shape (n,), n at least 2 for an interval."
     )
 
@@ -258,7 +258,7 @@ def test_what_is_no_finite_number_is_refused(name: str, number: float) -> None:
     with pytest.raises(DataError) as error:
         measure(**given)
     assert str(error.value) == (
-        f"Not a number that can be measured: row=1, number={number} ({name}). "
+        f"A value is not a number that can be measured: row=1, number={number} ({name}). "
         "Expected finite numbers below 1e+150."
     )
 
@@ -271,7 +271,9 @@ def test_an_upper_end_that_is_not_finite_is_no_interval() -> None:
 def test_an_interval_with_swapped_ends_is_refused() -> None:
     with pytest.raises(DataError) as error:
         measure([1, 2], [1, 2], low=[0, 3], high=[1, 1])
-    assert str(error.value) == ("Not an interval: row=1, low=3.0, high=1.0. Expected low <= high.")
+    assert str(error.value) == (
+        "An interval has its ends exchanged: row=1, low=3.0, high=1.0. Expected low <= high."
+    )
 
 
 # Reading either task

@@ -104,9 +104,13 @@ def test_more_folds_than_rows_are_refused() -> None:
     with pytest.raises(DataError) as raised:
         _turns(data, np.arange(10), 11, 0)
     assert str(raised.value) == (
-        "Unusable number of folds: folds=11 (table). Expected 2 to 10, the number of distinct "
+        "This number of folds is not possible: folds=11 (table). Expected 2 to 10, the "
+        "number of distinct "
         "training rows."
     )
     with pytest.raises(DataError) as raised:
         _turns(made(40, time=True), np.arange(10), 5, 0)
-    assert str(raised.value) == "Unusable number of folds: folds=5 (table). Expected 2 to 4."
+    assert (
+        str(raised.value)
+        == "This number of folds is not possible: folds=5 (table). Expected 2 to 4."
+    )

@@ -180,16 +180,18 @@ def test_the_best_is_chosen_by_validation_rows_and_measured_once(
 
 def test_the_findings_count_and_compare(swept: tuple[Sweep, Notes]) -> None:
     first, *lines = swept[0].findings
-    assert first.startswith("Best of 4 on the validation rows: hidden 16, layers ")
+    assert first.startswith("Best of 4 on the validation set: hidden 16, layers ")
     neurons = next(line for line in lines if line.startswith("Neurons, with 1 hidden layer:"))
-    assert "from 8 to 16 neurons validation accuracy went from 0." in neurons
+    assert ": 16 neurons instead of 8 raise validation accuracy from 0." in neurons
     assert "2.0 times the multiplications (6,352 to 12,704 for each row)" in neurons
     assert "s) and " in neurons and "times the training time" in neurons
-    layers = next(line for line in lines if line.startswith("Layers, of 16 neurons: from 1 to 2"))
+    layers = next(
+        line for line in lines if line.startswith("Layers of 16 neurons: 2 instead of 1 ")
+    )
     assert "(12,704 to 12,960 for each row)" in layers
     why = next(line for line in lines if line.startswith("Why"))
     assert "784 inputs for each of 16 neurons, 12,544 times" in why
-    assert "each further layer 16 x 16 = 256 times" in why
+    assert "Each further layer needs only 16 x 16 = 256 multiplications" in why
     assert multiplications(784, (16, 16), 10) == 12_960
 
 
@@ -252,7 +254,7 @@ def test_the_same_work_in_other_words_goes_on_in_its_folder(
     assert (plain.path / "sweep.csv").read_text().startswith("n_trees,min_leaf,seed,")
     alone = tenfold.sweep(data, learner="forest", n_trees=1, workers=single)
     assert alone.trials[0].run.name == "seed-0" and alone.trials[0].state == "finished"
-    assert alone.findings[0].startswith("Best of 1 on the validation rows: val_accuracy 0.")
+    assert alone.findings[0].startswith("Best of 1 on the validation set: val_accuracy 0.")
 
 
 def test_another_sweep_takes_the_next_number_and_counts_on(
@@ -350,7 +352,7 @@ def test_a_failing_trial_is_reported_and_stops_nothing(pool: LocalProcesses) -> 
     done = tenfold.compare(tiny, learners=["cnn", "bayes", "forest"], listener=notes, workers=pool)
     assert [entry.learner for entry in done.leaderboard] != [] and len(done.leaderboard) == 2
     failed = next(row for row in done.trials if row.state == "failed")
-    assert failed.why and failed.why.startswith("Pictures of a size that the learner does not take")
+    assert failed.why and failed.why.startswith("The learner cannot use pictures of this size")
     assert notes.warnings == [f"cnn-seed-0 failed: {failed.why}"]
     line = next(line for line in table(done) if line["learner"] == "cnn")
     assert line == {
@@ -363,7 +365,7 @@ def test_nothing_finished_is_an_error(data: Dataset, pool: LocalProcesses) -> No
     with pytest.raises(RunError) as raised:
         tenfold.sweep(data, learner="forest", n_trees=[2], minutes=0, workers=pool)
     assert str(raised.value) == (
-        "No setting has all of its trials finished: n_ended=0, why='the time was over' "
+        "No setting has finished all of its trials: n_ended=0, why='the time was over' "
         "(runs/mnist-sweep-1)."
     )
     done = tenfold.sweep(
@@ -402,7 +404,7 @@ def test_a_comparison_ranks_on_validation_rows_and_judges_on_test_rows(
     known = {entry.learner: entry for entry in others}
     if best.learner == "logistic":
         assert known["bayes"].verdict == ("worse" if p < 0.02 else known["bayes"].verdict)
-    assert done.findings[0].startswith(f"{best.learner} is first on the validation rows")
+    assert done.findings[0].startswith(f"Best on the validation set: {best.learner}, with ")
     text = (done.path / "comparison.csv").read_text()
     assert text.startswith("learner,seed,val_accuracy,parameters,state,seconds,run\nbayes,0,")
     again = tenfold.compare(data, learners=["bayes", "forest", "logistic"], seeds=2, workers=pool)
@@ -551,22 +553,25 @@ def test_a_plan_is_found_again_from_its_record() -> None:
     [
         (
             Plan("sweep", {}, {"hidden": [8]}, seeds=3, n_points=0),
-            "Too few trials: seeds=3. Expected at least one for each of the seeds.",
+            ("There are too few trials for the seeds: seeds=3. Expected at least one for "
+            "each of the seeds."),
         ),
-        (Plan("sweep", {}, {"hidden": []}), "Nothing to try: setting='hidden'. Expected a value."),
+        (Plan("sweep", {}, {"hidden": []}), ("A setting has no values to try: "
+        "setting='hidden'. Expected a value.")),
         (
             Plan("sweep", {}, {"min_leaf": [None, 1]}),
-            "Values of several kinds: setting='min_leaf', values=[None, 1]. Expected numbers or "
+            "A setting has values of several kinds: setting='min_leaf', values=[None, "
+            "1]. Expected numbers or "
             "names, to sort them by.",
         ),
         (
             Plan("sweep", {}, {"learner": ["forest", "bayes"]}),
-            "Several learners in a sweep: learner=['forest', 'bayes']. Expected one. Compare "
+            "A sweep takes a single learner: learner=['forest', 'bayes']. Expected one. Compare "
             "learners instead.",
         ),
         (
             Plan("comparison", {"recipe": "tutorial"}, {"learner": ["network"]}),
-            "Trials that cannot be ranked: validation_size=[0.0]. Expected the same share of "
+            "The trials cannot be ranked: validation_size=[0.0]. Expected the same share of "
             "validation rows for all, above 0.",
         ),
     ],
@@ -578,18 +583,19 @@ def test_plans_that_cannot_be_ranked_are_refused(plan: Plan, says: str) -> None:
 
 
 def test_bad_settings_are_said_before_anything_is_trained(data: Dataset) -> None:
-    with pytest.raises(SettingsError, match="hidden.0=0"):
+    with pytest.raises(SettingsError, match="hidden must be 1 or more, not 0"):
         tenfold.sweep(data, hidden=[0, 8])
-    with pytest.raises(SettingsError, match="seeds=0, expected greater than or equal to 1"):
+    with pytest.raises(SettingsError, match="seeds must be 1 or more, not 0"):
         tenfold.sweep(data, seeds=0)
-    with pytest.raises(SettingsError, match="trials='many', expected a valid integer"):
+    with pytest.raises(SettingsError, match="trials must be a whole number, not 'many'"):
         tenfold.sweep(data, trials="many")
-    with pytest.raises(SettingsError, match="search=True, expected a known setting"):
+    with pytest.raises(SettingsError, match="there is no setting 'search'"):
         tenfold.compare(data, search=True)
     with pytest.raises(SettingsError) as raised:
         tenfold.sweep(data, learner="forest", hidden=[8])
     assert str(raised.value) == (
-        "Not a network: learner='forest'. Expected learner 'network' for hidden and layers."
+        "This learner is not a network: learner='forest'. Expected learner 'network' for "
+        "hidden and layers."
     )
     with pytest.raises(SettingsError) as raised:
         LocalProcesses(0)
@@ -629,7 +635,7 @@ def test_two_processes_cannot_make_the_same_sweep_at_once(
     seen: list[str] = []
 
     def try_again(row: TrialResult) -> None:
-        with pytest.raises(tenfold.TenfoldError, match="In use"):
+        with pytest.raises(tenfold.TenfoldError, match="Another process is using the folder"):
             tenfold.sweep(data, **asked, workers=1)
         seen.append(row.state)
 

@@ -128,7 +128,7 @@ def test_what_goes_wrong_with_a_trial_is_written_down(data: Dataset) -> None:
     run_trial(Job(job.folder, job.data, record))
     found = tenfold.open(job.folder).record
     assert found.state == "failed"
-    assert found.error == "Class weights that do not fit the labels: class_weights=(1.0, 2.0). " + (
+    assert found.error == "The class weights do not fit the labels: class_weights=(1.0, 2.0). " + (
         "Expected 10 numbers."
     )
 
@@ -146,7 +146,7 @@ def test_a_folder_that_cannot_be_made_is_no_matter_of_the_trial(data: Dataset) -
 @pytest.mark.usefixtures("one_thread")
 def test_a_wrong_compiler_is_no_matter_of_the_trial(monkeypatch: pytest.MonkeyPatch) -> None:
     def wrong() -> None:
-        raise BackendError("E301", "JAX's compiler adds up wrongly here")
+        raise BackendError("E301", "JAX's compiler computes wrong sums on this machine")
 
     monkeypatch.setattr(learners, "check_compiler", wrong)
     check_process.cache_clear()
@@ -229,7 +229,7 @@ def test_damaged_shared_rows_are_refused(data: Dataset) -> None:
     np.save("shared/y.npy", np.load("shared/y.npy")[::-1])
     with pytest.raises(DataError) as raised:
         open_shared(Path("shared"))
-    assert str(raised.value).startswith("Other rows than the sweep's: fingerprint='")
+    assert str(raised.value).startswith("The rows are not those of the sweep: fingerprint='")
     Path("shared/x.npy").write_bytes(b"no array")
     with refused("E812"):
         open_shared(Path("shared"))

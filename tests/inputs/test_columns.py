@@ -191,7 +191,8 @@ def test_all_missing_columns_are_in_one_message() -> None:
     with pytest.raises(DataError) as raised:
         read_rows(cells_of(color=["red"], size=["1"]), CONTRACT)
     assert str(raised.value) == (
-        "Missing columns: columns=['colour', 'day'] (rows.csv). Expected size, colour, day. "
+        "The table lacks columns that the model needs: columns=['colour', 'day'] "
+        "(rows.csv). Expected size, colour, day. "
         "Did you mean 'color'?"
     )
 

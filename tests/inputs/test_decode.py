@@ -200,7 +200,9 @@ def png_of(width: int, height: int) -> bytes:
 def test_a_picture_too_large_is_refused_before_it_is_decoded(
     width: int, height: int, fact: str
 ) -> None:
-    with pytest.raises(FormatError, match=rf"^Picture too large: {fact}.*\(bomb.png\). Expected"):
+    with pytest.raises(
+        FormatError, match=rf"^The picture is too large: {fact}.*\(bomb.png\). Expected"
+    ):
         decode(png_of(width, height), where="bomb.png")
 
 
@@ -215,7 +217,7 @@ def jpeg_of_scans(n: int) -> bytes:
 
 def test_a_jpeg_of_many_scans_is_refused() -> None:
     assert decode(jpeg_of_scans(90)).pixels.shape == (64, 64)
-    with pytest.raises(FormatError, match=r"^Too many scans in a JPEG: n_scans=1\d\d"):
+    with pytest.raises(FormatError, match=r"^The JPEG file has too many scans: n_scans=1\d\d"):
         decode(jpeg_of_scans(101))
 
 
@@ -225,19 +227,37 @@ SVG = b"<?xml version='1.0'?>\n<svg xmlns='http://www.w3.org/2000/svg'></svg>"
 @pytest.mark.parametrize(
     ("content", "wrong"),
     [
-        (b"", r"^Empty file \(a.png\). Expected a picture."),
+        (b"", r"^The file is empty \(a.png\). Expected a picture."),
         (
             b"GIF",
-            r"^Not a picture: first_bytes='47 49 46' \(a.png\). Expected PNG, JPEG,.* or WEBP.",
+            (
+                r"^The file is not a picture that can be read: first_bytes='47 49 46' "
+                r"\(a.png\). Expected PNG, JPEG,.* or WEBP."
+            ),
         ),
         (b"  <!DOCTYPE html><html>", "It is a web page or an SVG drawing; save it as PNG.$"),
         (SVG, "It is a web page or an SVG drawing; save it as PNG.$"),
-        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "^Not a picture: first_bytes="),
-        (b"P5 2 2 255\n\0\0\0\0", "^Not a picture: first_bytes="),  # PPM is not on the list
-        (SAMPLES["PNG L 1"][:-40], r"^Damaged picture: reason='.*' \(a.png\). Expected a complete"),
-        (SAMPLES["JPEG RGB 1"][:-200], r"^Damaged picture: reason='.*truncated.*' \(a.png\)"),
-        (png_of(30, 0), "^Damaged picture|^Not a picture"),
-        (bytes(images.MAX_BYTES + 1), r"^Picture file too large: n_bytes=33554433 \(a.png\)"),
+        (
+            b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n",
+            "^The file is not a picture that can be read: first_bytes=",
+        ),
+        (
+            b"P5 2 2 255\n\0\0\0\0",
+            "^The file is not a picture that can be read: first_bytes=",
+        ),  # PPM is not on the list
+        (
+            SAMPLES["PNG L 1"][:-40],
+            r"^The picture is damaged: reason='.*' \(a.png\). Expected a complete",
+        ),
+        (
+            SAMPLES["JPEG RGB 1"][:-200],
+            r"^The picture is damaged: reason='.*truncated.*' \(a.png\)",
+        ),
+        (png_of(30, 0), "^The picture is damaged|^The file is not a picture that can be read"),
+        (
+            bytes(images.MAX_BYTES + 1),
+            r"^The picture file is too large: n_bytes=33554433 \(a.png\)",
+        ),
     ],
     ids=lambda value: repr(value[:12]) if isinstance(value, bytes) else "",
 )
@@ -354,7 +374,10 @@ def test_a_picture_of_another_kind_is_called_by_it(
     path = tmp_path / file
     path.write_bytes(head + bytes(200))
     assert images.is_picture(path)
-    with pytest.raises(FormatError, match=rf"^Not a picture.*It is {name}; save it as JPEG or PNG"):
+    with pytest.raises(
+        FormatError,
+        match=rf"^The file is not a picture that can be read.*It is {name}; save it as JPEG or PNG",
+    ):
         read_picture(path)
 
 

@@ -375,7 +375,11 @@ def test_no_flipped_bit_passes_unless_the_reference_accepts_it(content: bytes) -
 @pytest.mark.parametrize("content", [PLAIN, ZIPPED], ids=["plain", "gzip"])
 def test_every_shorter_file_is_refused(content: bytes) -> None:
     for n in range(len(content)):
-        starts = ("Too few bytes", "Truncated gzip") if n > 1 else ("Not an IDX", "Too few bytes")
+        starts = (
+            ("The file is too short", "The gzip file is incomplete")
+            if n > 1
+            else ("Not an IDX", "The file is too short")
+        )
         assert refusal(content[:n]).startswith(starts)
 
 
@@ -456,13 +460,13 @@ def test_damage_behind_a_wrong_start_does_not_hide_what_it_is() -> None:
 @pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gzip"])
 def test_an_unknown_type_is_refused(kind: int, pack: Callable[[bytes], bytes]) -> None:
     assert refusal(pack(header(1, kind=kind) + b"abcdefgh")) == (
-        f"Unknown type of IDX elements: magic='00 00 {kind:02x} 01'. "
+        f"The IDX file has an unknown type of elements: magic='00 00 {kind:02x} 01'. "
         "Expected one of 08, 09, 0b, 0c, 0d, 0e as the third byte."
     )
 
 
 def test_nine_dimensions_are_refused() -> None:
-    text = "Too many IDX dimensions: n_dimensions=9. Expected 0 to 8."
+    text = "The IDX file has too many dimensions: n_dimensions=9. Expected 0 to 8."
     assert refusal(header(*[1] * 9) + b"a") == text
 
 
@@ -483,7 +487,7 @@ def test_too_few_bytes_are_counted(
     content: bytes, n_needed: int, pack: Callable[[bytes], bytes]
 ) -> None:
     assert refusal(pack(content)) == (
-        f"Too few bytes: n_bytes={len(content)}. Expected {n_needed} by its header. "
+        f"The file is too short: n_bytes={len(content)}. Expected {n_needed} by its header. "
         "Download it again."
     )
 
@@ -496,9 +500,9 @@ def test_too_few_bytes_are_counted(
 def test_too_many_bytes_are_counted(content: bytes) -> None:
     n_needed = {PLAIN[2:8]: len(PLAIN)}.get(content[2:8], 8 if content[2] == 8 else 12)
     end = f"Expected {n_needed} by its header."
-    assert refusal(content) == f"Too many bytes: n_bytes={len(content)}. {end}"
+    assert refusal(content) == f"The file is too long: n_bytes={len(content)}. {end}"
     packed = gzip.compress(content)
-    assert refusal(packed) == f"Too many bytes: n_bytes='more than {n_needed}'. {end}"
+    assert refusal(packed) == f"The file is too long: n_bytes='more than {n_needed}'. {end}"
 
 
 @pytest.mark.parametrize(
@@ -514,7 +518,7 @@ def test_too_many_bytes_are_counted(content: bytes) -> None:
 )
 def test_several_gzip_members_are_refused(content: bytes) -> None:
     assert refusal(content) == (
-        "Several gzip members. Expected one, as every compressor writes it. "
+        "The gzip file has several members. Expected one, as every compressor writes it. "
         "Unpack the file and compress it again."
     )
 
@@ -529,7 +533,10 @@ def test_several_gzip_members_are_refused(content: bytes) -> None:
     ids=["junk", "padding", "padding of an empty array"],
 )
 def test_bytes_after_gzip_are_refused(content: bytes, first: str) -> None:
-    text = f"Bytes after the end of gzip: first_bytes='{first}'. Expected nothing."
+    text = (
+        f"The file continues after the end of the gzip data: first_bytes='{first}'. "
+        f"Expected nothing."
+    )
     assert refusal(content) == text
 
 
@@ -544,12 +551,14 @@ def test_what_follows_is_seen_where_gzip_ends_with_a_chunk(extra: bytes) -> None
     content = comment + filler + packed[10:]
     assert len(content) == 2 + (1 << 18)
     np.testing.assert_array_equal(parse_idx(io.BytesIO(content), where="here"), array)
-    assert refusal(content + extra).startswith(("Bytes after the end", "Several gzip members"))
+    assert refusal(content + extra).startswith(
+        ("Bytes after the end", "The gzip file has several members")
+    )
 
 
 def test_truncated_gzip_says_what_to_do() -> None:
     for n in (2, 10, len(ZIPPED) // 2, len(ZIPPED) - 1):
-        expected = "Truncated gzip. Expected a complete file. Download it again."
+        expected = "The gzip file is incomplete. Expected a complete file. Download it again."
         assert refusal(ZIPPED[:n]) == expected
 
 
@@ -562,7 +571,7 @@ def test_damaged_gzip_says_why_and_what_to_do(position: int, reason: str) -> Non
     content = bytearray(ZIPPED)
     content[position] ^= 1
     text = refusal(bytes(content))
-    assert text.startswith("Damaged gzip: reason=")
+    assert text.startswith("The gzip file is damaged: reason=")
     assert reason in text
     assert text.endswith(" Download it again.")
 
@@ -581,14 +590,14 @@ def test_a_header_that_promises_more_than_the_file_holds_is_refused_before_any_m
     for stored, n in ((content, str(len(content))), (packed, f"'at most {1032 * len(packed)}'")):
         assert traced(lambda stored=stored: refusal(stored)) < 1_000_000  # type: ignore[misc]
         text = refusal(stored)
-        assert text.startswith(f"Too few bytes: n_bytes={n}. Expected {needed} its header")
+        assert text.startswith(f"The file is too short: n_bytes={n}. Expected {needed} its header")
 
 
 @pytest.mark.parametrize("sizes", [(0, HUGE, HUGE), (HUGE, HUGE, HUGE, 0)])
 def test_an_empty_file_with_sizes_no_array_can_have_is_refused_as_a_format_error(
     sizes: tuple[int, ...],
 ) -> None:
-    text = f"Too large for this machine's memory: shape={sizes}, n_bytes=0."
+    text = f"The file is too large for the memory of this machine: shape={sizes}, n_bytes=0."
     assert refusal(header(*sizes)) == text
 
 
@@ -602,7 +611,10 @@ def deflate(start: bytes, n_megabytes: int) -> bytes:
 
 def test_a_stream_that_goes_on_after_what_its_header_promises_costs_no_memory() -> None:
     content = deflate(header(10), 200)
-    assert refusal(content) == "Too many bytes: n_bytes='more than 18'. Expected 18 by its header."
+    assert (
+        refusal(content)
+        == "The file is too long: n_bytes='more than 18'. Expected 18 by its header."
+    )
     assert traced(lambda: refusal(content)) < 2_000_000
 
 
@@ -610,7 +622,7 @@ def test_a_bomb_that_is_honest_about_itself_costs_no_memory() -> None:
     content = header(3 << 29) + random.Random(0).randbytes(2_000_000)
     packed = gzip.compress(content, 0, mtime=0)
     text = refusal(packed)
-    assert text.startswith("The file would inflate like a bomb: n_bytes=")
+    assert text.startswith("The file would decompress to a suspicious size: n_bytes=")
     assert f"n_inflated={3 << 29}. Expected at most 100 times its own size." in text
     assert traced(lambda: refusal(packed)) < 5_000_000
 
@@ -694,7 +706,7 @@ def test_another_digest_is_refused_with_both(pack: Callable[[bytes], bytes]) -> 
     published = hashlib.sha256(PLAIN).hexdigest()
     changed = PLAIN[:-1] + b"\xff"
     assert refusal(pack(changed), sha256=published) == (
-        f"Changed content: sha256='{hashlib.sha256(changed).hexdigest()}'. "
+        f"The content is not the published one: sha256='{hashlib.sha256(changed).hexdigest()}'. "
         f"Expected SHA-256 {published} once decompressed."
     )
 
@@ -738,7 +750,7 @@ def test_what_idx_cannot_hold_is_refused_and_not_written(
     with pytest.raises(DataError) as error:
         write_idx(path, array)
     assert str(error.value) == (
-        f"Not an array for IDX: dtype='{dtype}', shape={shape} ({path}). "
+        f"This array cannot be written as IDX: dtype='{dtype}', shape={shape} ({path}). "
         "Expected uint8, int8, int16, int32, float32, float64 in 0 to 8 dimensions."
     )
     assert not path.exists()
@@ -749,5 +761,7 @@ def test_a_size_beyond_four_bytes_is_refused(tmp_path: Path) -> None:
     array = np.broadcast_to(np.uint8(0), (2**32, 1))
     with pytest.raises(DataError) as error:
         write_idx(path, array)
-    assert f"Too large for IDX: shape=(4294967296, 1) ({path})" in str(error.value)
+    assert f"The array is too large for an IDX file: shape=(4294967296, 1) ({path})" in str(
+        error.value
+    )
     assert not path.exists()

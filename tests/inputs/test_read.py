@@ -91,7 +91,7 @@ def check_round_trip(path: Path, seed: int) -> None:
     rows, header, separator, encoding, content = made_by(seed)
     path.write_bytes(content)
     if not content.decode(encoding).strip("\ufeff \t\r\n"):
-        with pytest.raises(DataError, match="Empty file"):
+        with pytest.raises(DataError, match="The file is empty"):
             read_table(path, header=header, separator=separator)
         return
     cells = read_table(path, header=header, separator=separator)
@@ -177,7 +177,7 @@ def test_a_header_is_told_from_data(
     path = tmp_path / "t.csv"
     path.write_text(content, "utf-8")
     if content.count("\n") == 1 and header:
-        with pytest.raises(DataError, match="No rows"):
+        with pytest.raises(DataError, match="The table has no rows"):
             read_table(path, known=known)
     else:
         assert read_table(path, known=known).header == header
@@ -224,19 +224,28 @@ def test_every_line_end_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "error", "text"),
     [
-        (b"", DataError, "Empty file (t.csv). Expected rows of cells."),
-        (b" \n \n", DataError, "Empty file"),
+        (b"", DataError, "The file is empty (t.csv). Expected rows of cells."),
+        (b" \n \n", DataError, "The file is empty"),
         (
             b"a,b\n1,2\n3\n4,5\n6,7,8\n",
             DataError,
-            "Rows of another length: lines=[3, 5], n_rows=2 (t.csv). Expected 2 cells in each row. "
+            "Some rows have another number of cells: lines=[3, 5], n_rows=2 (t.csv). "
+            "Expected 2 cells in each row. "
             "Correct these lines, or name another --separator.",
         ),
-        (b'a,b\n1,"2\n3,4\n5,6\n' + b"x" * 140_000, FormatError, "A quote that is never closed"),
-        (b"a,b\n1,\0\n", FormatError, "Not a text file (t.csv). Expected CSV in UTF-8, UTF-16"),
-        (b"\xff\xfea", FormatError, "Not a text file"),
-        (b"a,\x81\x8d\n", FormatError, "Not a text file"),
-        (b"a,b,a\n1,2,3\n", DataError, "Columns of the same name"),
+        (
+            b'a,b\n1,"2\n3,4\n5,6\n' + b"x" * 140_000,
+            FormatError,
+            "A quotation mark is never closed",
+        ),
+        (
+            b"a,b\n1,\0\n",
+            FormatError,
+            "The file is not a text file (t.csv). Expected CSV in UTF-8, UTF-16",
+        ),
+        (b"\xff\xfea", FormatError, "The file is not a text file"),
+        (b"a,\x81\x8d\n", FormatError, "The file is not a text file"),
+        (b"a,b,a\n1,2,3\n", DataError, "Several columns have the same name"),
         (b"PAR1 but no more", FormatError, "Damaged Parquet: reason="),
     ],
 )
@@ -334,7 +343,9 @@ def test_parquet_needs_its_reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_frames_that_are_no_table_are_refused() -> None:
     for empty in (pd.DataFrame(), pd.DataFrame({"a": []}), pd.DataFrame(index=[1, 2])):
-        with pytest.raises(DataError, match=r"No rows \(frame\). Expected at least one row and"):
+        with pytest.raises(
+            DataError, match=r"The table has no rows \(frame\). Expected at least one row and"
+        ):
             from_frame(empty, "frame")
     with refused("E218", r"names=\['a'\]"):
         from_frame(pd.DataFrame([[1, 2]], columns=["a", "a"]))
@@ -370,7 +381,10 @@ def test_an_archive_of_several_files_is_refused(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "t.zip", "w") as archive:
         archive.writestr("a.csv", TABLE)
         archive.writestr("b.csv", TABLE)
-    with pytest.raises(DataError, match=r"Not one file in the archive: files=\['a.csv', 'b.csv'\]"):
+    with pytest.raises(
+        DataError,
+        match=r"The archive does not contain exactly one file: files=\['a.csv', 'b.csv'\]",
+    ):
         read_table(tmp_path / "t.zip")
 
 
@@ -395,7 +409,11 @@ def test_json_is_read(tmp_path: Path, name: str, text: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "wrong"),
-    [("[1, 2]", "JSON that is no table"), ("{", "Damaged JSON"), ("[" * 100_000, "Damaged JSON")],
+    [
+        ("[1, 2]", "The JSON file does not contain a table"),
+        ("{", "The JSON file is damaged"),
+        ("[" * 100_000, "The JSON file is damaged"),
+    ],
 )
 def test_json_that_is_no_table_is_refused(tmp_path: Path, text: str, wrong: str) -> None:
     (tmp_path / "t.json").write_text(text, "utf-8")
@@ -452,7 +470,7 @@ def test_packages_that_are_missing_are_named(monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.mark.parametrize("name", ["t.xls", "t.ods", "t.csv.bz2", "t.sav", "t.pkl"])
 def test_a_table_that_is_not_read_is_called_one(name: str) -> None:
-    with pytest.raises(DataError, match=f"A table in a form that is not read .{name}"):
+    with pytest.raises(DataError, match=f"Tables in this format cannot be read .{name}"):
         is_table_name(Path(name))
     Path("old.csv").write_bytes(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(100))
     with pytest.raises(DataError, match="It is an old Excel workbook; save it as CSV"):
@@ -474,7 +492,7 @@ def test_a_named_index_is_a_column_and_bytes_and_durations_are_read() -> None:
         "d": ["3600", "90", ""],
         "mixed": ["1.1250", "x", "y"],
     }
-    with pytest.raises(DataError, match="Bytes that are no text: column='b'"):
+    with pytest.raises(DataError, match="A column contains bytes that are not text: column='b'"):
         from_frame(pd.DataFrame({"b": [b"\xff\xfe"]}))
 
 
@@ -519,7 +537,9 @@ def test_cells_may_be_separated_by_blanks(tmp_path: Path) -> None:
 def test_one_broken_byte_does_not_change_the_encoding(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_bytes("a,y\nMüller,1\nKöln,2\n".encode() + b"Z\xfcrich,3\n")
-    with pytest.raises(FormatError, match="A byte that is not UTF-8: line=4, byte='0xfc'.*--enc"):
+    with pytest.raises(
+        FormatError, match="The file contains a byte that is not UTF-8: line=4, byte='0xfc'.*--enc"
+    ):
         read_table(path)
     cells = read_table(path, encoding="utf-8")
     assert rows_of(cells)[2][0] == "Z\ufffdrich"
@@ -542,13 +562,13 @@ def test_other_alphabets_are_named_and_not_guessed(
     path.write_bytes(
         ("wort,y\n" + "".join(f"{word},{i}\n" for i, word in enumerate(words))).encode(encoding)
     )
-    with pytest.raises(FormatError, match="The encoding cannot be told.*--encoding"):
+    with pytest.raises(FormatError, match="The encoding of the file is unclear.*--encoding"):
         read_table(path)
     for read in (read_table(path, encoding=encoding), read_table(path, otherwise=encoding)):
         assert [row[0] for row in rows_of(read)] == words
-    with pytest.raises(FormatError, match="No such encoding"):
+    with pytest.raises(FormatError, match="There is no such encoding"):
         read_table(path, encoding="klingon")
-    with pytest.raises(FormatError, match="The text is not of this encoding"):
+    with pytest.raises(FormatError, match="The file is not in this encoding"):
         read_table(path, encoding="ascii")
 
 
@@ -562,9 +582,11 @@ def test_western_letters_and_signs_are_windows_1252(tmp_path: Path) -> None:
 
 def test_a_long_cell_is_called_one(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text(f"photo,y\nab,1\n{'x' * 140_000},2\nab,1\n", "utf-8")
-    with pytest.raises(DataError, match="A cell is too long: line=3.*Expected at most 131,072"):
+    with pytest.raises(
+        DataError, match="A cell contains too much text: line=3.*Expected at most 131,072"
+    ):
         read_table(tmp_path / "t.csv")
-    with pytest.raises(DataError, match="A cell is too long: row=1, column='photo'"):
+    with pytest.raises(DataError, match="A cell contains too much text: row=1, column='photo'"):
         from_frame(pd.DataFrame({"photo": ["a", "x" * 140_000]}))
 
 
@@ -582,10 +604,13 @@ def hostile_files(folder: Path) -> Iterator[tuple[Path, str]]:
     for name, n in (("long", 1_000_000), ("short", 100_000)):
         text = pa.DictionaryArray.from_arrays(rows, pa.array(["a" * n]))
         parquet.write_table(pa.table({"x": text}), folder / f"{name}.parquet")
-        yield folder / f"{name}.parquet", "More text than a file of this size may hold"
+        yield (
+            folder / f"{name}.parquet",
+            "The file claims more text than a file of its size may have",
+        )
     zeros = pa.array(np.zeros(20_000_000, np.int8))
     parquet.write_table(pa.table({"x": zeros}), folder / "runs.parquet")
-    yield folder / "runs.parquet", "More cells than a file of this size may hold"
+    yield folder / "runs.parquet", "The file claims more cells than a file of its size may have"
     rows = [{f"k{i}": 1} for i in range(9000)]
     other_forms = {
         "names": rows,
@@ -594,13 +619,13 @@ def hostile_files(folder: Path) -> Iterator[tuple[Path, str]]:
     }
     for name, value in other_forms.items():
         (folder / f"{name}.json").write_text(json.dumps(value))
-        yield folder / f"{name}.json", "More cells than a file of this size may hold"
+        yield folder / f"{name}.json", "The file claims more cells than a file of its size may have"
     line = b"1,2\n" * 25_000_000
     (folder / "bomb.csv.gz").write_bytes(gzip.compress(line, 1))
     yield folder / "bomb.csv.gz", "would inflate like a bomb"
     line = b"1\n" * 12_000_000
     (folder / "lines.csv.gz").write_bytes(gzip.compress(line, 1))
-    yield folder / "lines.csv.gz", "More cells than a file of this size may hold"
+    yield folder / "lines.csv.gz", "The file claims more cells than a file of its size may have"
     line = b"1,2\n" * 25_000_000
     with zipfile.ZipFile(folder / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("a.csv", line)
@@ -616,7 +641,7 @@ def hostile_files(folder: Path) -> Iterator[tuple[Path, str]]:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in parts.items():
             archive.writestr(name, content)
-    yield path, "More cells than a file of this size may hold"
+    yield path, "The file claims more cells than a file of its size may have"
 
 
 def test_a_small_file_that_claims_much_costs_no_memory(tmp_path: Path) -> None:

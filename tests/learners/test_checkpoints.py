@@ -191,7 +191,10 @@ def test_one_process_at_a_time_and_a_second_signal_ends_it_at_once(
     process = start("train", tmp_path)
     wait_for(process, "1")
     run = tmp_path / "mnist-network-1"
-    with pytest.raises(FileError, match=r"In use \(.*mnist-network-1\)\. Expected a folder"):
+    with pytest.raises(
+        FileError,
+        match=r"Another process is using the folder \(.*mnist-network-1\)\. Expected a folder",
+    ):
         tenfold.resume(run, mnist)
     for _ in range(2):
         process.send_signal(signal.SIGINT)
@@ -238,7 +241,7 @@ def test_without_a_whole_checkpoint_training_begins_again(
     tenfold.resume(run, few(600, 200))
     said = capsys.readouterr().err.splitlines()
     assert len(said) == 2
-    assert all("Damaged checkpoint" in line for line in said)
+    assert all("The checkpoint is damaged" in line for line in said)
     assert all(line.endswith("Going on from the beginning.") for line in said)
     assert digest(run) == digest(small_run.path)
     assert not (run / "checkpoints").exists()
@@ -345,7 +348,9 @@ def with_floats(n: int, n_bytes: int) -> str:
 def test_a_file_of_another_form_is_refused(content: bytes) -> None:
     path = Path("one.checkpoint")
     path.write_bytes(signed(content))
-    with pytest.raises(FormatError, match="A checkpoint of another version of Tenfold"):
+    with pytest.raises(
+        FormatError, match="The checkpoint was written by another version of Tenfold"
+    ):
         read_checkpoint(path)
     path.write_bytes(signed(safetensors_of(with_floats(1, 4), b"1234")))
     assert read_checkpoint(path).arrays["w"].shape == (1,) and read_checkpoint(path).history == ()

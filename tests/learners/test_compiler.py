@@ -91,7 +91,7 @@ def test_a_wrong_sum_is_an_error_with_its_facts(faulty: None) -> None:
             check_compiler()
     n = jax_runtime.SIDE**2
     assert str(caught.value) == (
-        f"JAX's compiler adds up wrongly here: n_wrong={n}, "
+        f"JAX's compiler computes wrong sums on this machine: n_wrong={n}, "
         f"jaxlib={metadata.version('jaxlib')!r}, platform='cpu'. "
         f"Expected {n} sums of small whole numbers, exact. "
         f"Set XLA_FLAGS={PRODUCTS_ALONE} before JAX starts, or take another jaxlib."

@@ -364,7 +364,7 @@ def test_other_sizes_are_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(SettingsError) as raised:
         convolutional_network(shape, 2)
     assert str(raised.value) == (
-        f"Pictures of a size that the learner does not take: learner='cnn', height={shape[0]}, "
+        f"The learner cannot use pictures of this size: learner='cnn', height={shape[0]}, "
         f"width={shape[1]}. Expected sides of 8 to 256 pixels. The learner 'network' takes any "
         "size."
     )

@@ -170,7 +170,7 @@ def test_groups_that_die_before_their_first_epoch_end_the_fit(
 @pytest.mark.slow
 def test_what_a_process_finds_wrong_is_said_here(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(group, "encode", lambda checkpoint: b"nothing")
-    with pytest.raises(FormatError, match="Damaged checkpoint"):
+    with pytest.raises(FormatError, match="The checkpoint is damaged"):
         fitted("network", 2)
     assert not ranks()
 

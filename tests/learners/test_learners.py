@@ -342,7 +342,7 @@ def test_settings_that_no_learner_uses_are_refused() -> None:
         assert error.value.code == "E105"
         assert error.value.facts["setting"] == asked[-1]
     assert str(error.value) == (
-        "A setting that the learner does not use: setting='n_trees', learner='network'. "
+        "The learner does not use this setting: setting='n_trees', learner='network'. "
         "Expected n_trees for forest only. Leave out n_trees."
     )
     check_used(["epochs", "seed", "class_weights", "folds"], ["forest", "network"])

@@ -93,7 +93,8 @@ def test_other_columns_have_no_known_future(tmp_path: Path) -> None:
     with pytest.raises(DataError) as raised:
         forecast(run.model, 1)
     assert str(raised.value) == (
-        "Columns whose future is not known: columns=['rain']. Expected time and earlier values of "
+        "The model needs columns whose future values are unknown: columns=['rain']. "
+        "Expected time and earlier values of "
         "the target alone. Answer rows with these columns instead: tenfold predict RUN rows.csv."
     )
     answers = run.model.predict(pd.DataFrame({"day": ["2020-08-28"], "rain": [0.1]}))
@@ -105,7 +106,8 @@ def test_rows_without_order_have_nothing_to_forecast(tmp_path: Path) -> None:
     with pytest.raises(DataError) as raised:
         forecast(trained(frame, tmp_path).model, 1)
     assert str(raised.value) == (
-        "Nothing to forecast: learner='linear'. Expected a model of numbers trained with --time."
+        "This model cannot forecast: learner='linear'. Expected a model of numbers "
+        "trained with --time."
     )
 
 

@@ -131,7 +131,7 @@ def test_idx_files_are_read_as_they_are(model: Model, mnist: Dataset, tmp_path: 
 def test_arrays_that_do_not_fit_are_refused(
     model: Model, x: np.ndarray, facts: tuple[str, ...]
 ) -> None:
-    with pytest.raises(DataError, match="Input does not fit the model") as error:
+    with pytest.raises(DataError, match="The input does not fit the model") as error:
         model.predict(x, PictureOptions(fit_to_box=False))
     for fact in facts:
         assert fact in str(error.value)
@@ -242,16 +242,25 @@ def unknown_input(proto: onnx.ModelProto) -> None:
 @pytest.mark.parametrize(
     ("damage", "fact"),
     [
-        (add_foreign_operator, r"Unknown operators: operators=\['Loop'\]"),
-        (add_foreign_domain, r"Unknown operators: operators=\['com.example.Mul'\]"),
-        (add_function, "Unknown operators: operators='functions'"),
-        (move_weights_outside, r"Weights outside the file: weights=\['scale.factor'\]"),
-        (drop_contract, "Not a model of Tenfold.*metadata entry 'tenfold'"),
-        (break_contract, "Unreadable contract: entry='format'"),
+        (
+            add_foreign_operator,
+            r"The model uses operators that are not allowed: operators=\['Loop'\]",
+        ),
+        (
+            add_foreign_domain,
+            r"The model uses operators that are not allowed: operators=\['com.example.Mul'\]",
+        ),
+        (add_function, "The model uses operators that are not allowed: operators='functions'"),
+        (
+            move_weights_outside,
+            r"The model stores weights outside its file: weights=\['scale.factor'\]",
+        ),
+        (drop_contract, "The model was not made by Tenfold.*metadata entry 'tenfold'"),
+        (break_contract, "The contract inside the model cannot be read: entry='format'"),
         (one_label_less, "The graph contradicts its contract"),
         (other_size, "The graph contradicts its contract"),
         (second_output, "The graph contradicts its contract"),
-        (unknown_input, "The model does not load: reason="),
+        (unknown_input, "ONNX Runtime cannot load the model: reason="),
     ],
 )
 def test_a_foreign_or_damaged_model_is_refused(

@@ -165,7 +165,7 @@ def test_json_has_its_documented_form(
     assert printed["model"] == knows_by_heart.model.sha256
     good, bad = printed["pages"]
     assert (list(good), list(bad)) == (["input", "lines"], ["input", "error"])
-    assert good["input"] == str(path) and "Damaged picture" in bad["error"]
+    assert good["input"] == str(path) and "The picture is damaged" in bad["error"]
     assert [line["text"] for line in good["lines"]] == LINES
     assert all(list(line) == ["text", "digits"] for line in good["lines"])
     digit = good["lines"][0]["digits"][0]
@@ -186,7 +186,10 @@ def test_people_see_numbers_and_confidence(
     broken.write_bytes(b"nothing")
     done = call(knows_by_heart.path, broken, path)
     assert done.returncode == 1
-    assert done.stderr.startswith("tenfold: Not a picture") and done.stderr.count("\n") == 1
+    assert (
+        done.stderr.startswith("tenfold: The file is not a picture")
+        and done.stderr.count("\n") == 1
+    )
     head, first, second, picture = done.stdout.splitlines()
     assert head == f"{path}: 5 digits in 2 lines"
     assert (first.split()[0], len(first.split()[1:])) == ("314", 3)

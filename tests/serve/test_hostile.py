@@ -201,7 +201,7 @@ def test_a_key_twice_is_found_in_one_pass() -> None:
     """Of 130 kB it took 3.8 s, in the loop that answers all others."""
     body = keys_with_one_twice(100_000)
     start = time.process_time()
-    with pytest.raises(HTTPError, match="A key twice: key='1869f'"):
+    with pytest.raises(HTTPError, match="A key occurs twice: key='1869f'"):
         read_json(body, 8)
     assert time.process_time() - start < 1.5
 
@@ -228,8 +228,9 @@ def test_whole_characters_in_escapes_are_read() -> None:
 def test_a_long_cell_is_an_error_of_its_row() -> None:
     rows = [{"size": "x" * 70_000}, {"size": "a"}, {"size": "x" * 65_536}]
     found = read_predict_request(as_json(rows=rows), JSON, table_of("size"), Limits())
-    assert "Cell too long: n_characters=70000 (size). Expected at most 65536" in str(
-        found.errors[0]
+    assert (
+        "A cell contains too much text: n_characters=70000 (size). Expected at most 65536"
+        in str(found.errors[0])
     )
     assert found.errors[1:] == [None, None]
 
@@ -280,7 +281,9 @@ def test_a_jpeg_of_many_scans_is_refused_unread(running: Service) -> None:
     """One of 94 kB took 14 s, and two of 683 kB both threads that read."""
     start = time.monotonic()
     answer = running.ask("POST", "/v1/predict", jpeg_of_scans(20_000), "image/jpeg")
-    assert answer.status == 422 and answer.error.startswith("Too many scans in a JPEG: n_scans=20")
+    assert answer.status == 422 and answer.error.startswith(
+        "The JPEG file has too many scans: n_scans=20"
+    )
     assert time.monotonic() - start < 3
 
 

@@ -54,12 +54,18 @@ def test_pictures_are_numbers_in_one_list_or_in_lists() -> None:
 @pytest.mark.parametrize(
     ("item", "words"),
     [
-        ([1] * 5, "Not a picture: found='a list of 5'. Expected 2 x 3 or 6 numbers."),
-        ([[1, 2], [3, 4], [5, 6]], "Not a picture"),
-        ([[1, 2, 3], [4, 5]], "Not a picture"),
+        (
+            [1] * 5,
+            (
+                "The item is not a picture of this size: found='a list of 5'. Expected 2 x 3 "
+                "or 6 numbers."
+            ),
+        ),
+        ([[1, 2], [3, 4], [5, 6]], "The item is not a picture"),
+        ([[1, 2, 3], [4, 5]], "The item is not a picture"),
         ("123456", "found='text'"),
         (None, "found='null'"),
-        ([0, 0, 0, 0, 0, 256], "Not a pixel: value=256"),
+        ([0, 0, 0, 0, 0, 256], "A value is not a pixel: value=256"),
         ([0, 0, 0, 0, 0, -1], "value=-1"),
         ([0, 0, 0, 0, 0, 0.5], "value=0.5. Expected whole numbers from 0 to 255. Values from 0"),
         ([0, 0, 0, 0, 0, True], "value=True"),
@@ -75,18 +81,22 @@ def test_an_item_that_is_no_picture_fails_alone(item: Any, words: str) -> None:
 
 
 def test_infinity_is_no_pixel_and_no_feature() -> None:
-    assert "Not a pixel: value=inf" in str(refused(b'{"images": [[0, 0, 0, 0, 0, 1e999]]}'))
-    assert "Not a finite number" in str(refused(b'{"features": [[0, 1e999]]}', FEATURES))
+    assert "A value is not a pixel: value=inf" in str(
+        refused(b'{"images": [[0, 0, 0, 0, 0, 1e999]]}')
+    )
+    assert "A value is not a finite number" in str(refused(b'{"features": [[0, 1e999]]}', FEATURES))
     whole = b'{"features": [[0, 1' + b"0" * 400 + b"]]}"
-    assert "Not a finite number" in str(refused(whole, FEATURES))
+    assert "A value is not a finite number" in str(refused(whole, FEATURES))
 
 
 def test_features_are_lists_of_numbers() -> None:
     assert read(b'{"features": [[1, 2.5]]}', FEATURES).rows.tolist() == [[1, 2.5]]  # type: ignore[union-attr]
-    assert "Not features: found='a list of 1'. Expected a list of 2" in str(
+    assert "The item is not a list of features: found='a list of 1'. Expected a list of 2" in str(
         refused(b'{"features": [[1]]}', FEATURES)
     )
-    assert "Not features" in str(refused(b'{"features": [[1, true]]}', FEATURES))
+    assert "The item is not a list of features" in str(
+        refused(b'{"features": [[1, true]]}', FEATURES)
+    )
 
 
 def test_raw_bytes_are_whole_pictures() -> None:
@@ -95,7 +105,10 @@ def test_raw_bytes_are_whole_pictures() -> None:
     assert np.ravel(request.rows).tolist() == list(range(20, 32))  # type: ignore[arg-type]
     found = refused(bytes(7), kind=RAW)
     assert found.status == 422
-    assert str(found) == "Not whole pictures: n_bytes=7. Expected 6 bytes for each, 2 x 3."
+    assert (
+        str(found)
+        == "The body does not contain whole pictures: n_bytes=7. Expected 6 bytes for each, 2 x 3."
+    )
 
 
 def test_pictures_of_ones_are_stretched_and_said() -> None:
@@ -119,36 +132,55 @@ def test_a_picture_goes_through_the_fit() -> None:
     assert blank.steps and blank.steps.problem == "nothing is drawn on it"
     found = refused(png(drawn), DIGITS, "image/png", pixels=3500)
     assert found.status == 422
-    assert "Picture too large: width=60, height=60 (picture). Expected at most 0.0035 million" in (
-        str(found)
+    assert (
+        "The picture is too large: width=60, height=60 (picture). Expected at most 0.0035 million"
+        in (str(found))
     )
-    assert "Not a picture" in str(refused(b"GIF8 no", DIGITS, "image/gif"))
+    assert "The file is not a picture" in str(refused(b"GIF8 no", DIGITS, "image/gif"))
 
 
 def test_what_is_no_request() -> None:
     for body, words in [
-        (b"[]", "Unexpected JSON: found='list'. Expected {\"images\": [...]}."),
+        (
+            b"[]",
+            (
+                "The JSON object does not have the expected form: found='list'. Expected "
+                '{"images": [...]}.'
+            ),
+        ),
         (b"{}", "found=[]"),
         (b'{"rows": []}', "found=['rows']"),
         (b'{"images": [], "top": 1}', "found=['images', 'top']"),
-        (b'{"images": 1}', "Not a list: found='a number' (images)"),
-        (b'{"images": []}', "Nothing to answer: items=0"),
-        (b"", "Not JSON: problem='Expecting value' (line 1, column 1)."),
-        (b'{"images": [[1,]]}', "Not JSON"),
-        (b'{"images": [NaN]}', "Not a number in JSON: value='NaN'. Expected finite numbers."),
+        (b'{"images": 1}', "The value is not a list: found='a number' (images)"),
+        (b'{"images": []}', "The request is empty: items=0"),
+        (b"", "The body is not valid JSON: problem='Expecting value' (line 1, column 1)."),
+        (b'{"images": [[1,]]}', "The body is not valid JSON"),
+        (
+            b'{"images": [NaN]}',
+            "JSON does not allow this number: value='NaN'. Expected finite numbers.",
+        ),
         (b'{"images": [-Infinity]}', "value='-Infinity'"),
-        (b'{"images": [], "images": []}', "A key twice: key='images'"),
-        (b'{"images": [' + b"1" * 5000 + b"]}", "Not a number. Expected at most 4,300 digits."),
-        (b'{"images": "\xff"}', "Not UTF-8 (byte 12)"),
-        (b"\xef\xbb\xbf{}", "Not JSON"),
-        (b'{"images": [[[[[[[[[1]]]]]]]]]}', "JSON too deep. Expected at most 8 levels."),
-        (b"[" * 100_000, "JSON too deep"),
-        (b'{"a":' * 100_000, "JSON too deep"),
+        (b'{"images": [], "images": []}', "A key occurs twice: key='images'"),
+        (
+            b'{"images": [' + b"1" * 5000 + b"]}",
+            "A number has too many digits. Expected at most 4,300 digits.",
+        ),
+        (b'{"images": "\xff"}', "The body is not UTF-8 (byte 12)"),
+        (b"\xef\xbb\xbf{}", "The body is not valid JSON"),
+        (
+            b'{"images": [[[[[[[[[1]]]]]]]]]}',
+            "The JSON is nested too deeply. Expected at most 8 levels.",
+        ),
+        (b"[" * 100_000, "The JSON is nested too deeply"),
+        (b'{"a":' * 100_000, "The JSON is nested too deeply"),
     ]:
         found = refused(body)
         assert found.status == 422 and words in str(found), body[:40]
     many = refused(as_json(images=[[0] * 6] * 4), items=3)
-    assert many.status == 413 and str(many) == "Too many items: items=4. Expected at most 3."
+    assert (
+        many.status == 413
+        and str(many) == "The request has too many items: items=4. Expected at most 3."
+    )
     assert refused(bytes(24), kind=RAW, items=3).status == 413
     other = refused(b"x", FEATURES, RAW)
     assert other.status == 415 and "Expected JSON" in str(other)
@@ -157,7 +189,7 @@ def test_what_is_no_request() -> None:
 def test_brackets_inside_text_are_not_deep() -> None:
     assert read_json(b'{"a": "[[[[[[[[[[\\"[[[[[[[[["}', 3) == {"a": '[[[[[[[[[["[[[[[[[[['}
     assert read_json(b"[[],[],[],[],[[]]]", 3) == [[], [], [], [], [[]]]
-    with pytest.raises(HTTPError, match="JSON too deep"):
+    with pytest.raises(HTTPError, match="The JSON is nested too deeply"):
         read_json(b"[[],[],[],[],[[]]]", 2)
 
 
@@ -186,7 +218,7 @@ def depth(value: Any) -> int:
 def test_json_is_read_like_json_and_its_depth_is_known(value: Any, most: int) -> None:
     body = json.dumps(value).encode()
     if depth(value) > most:
-        with pytest.raises(HTTPError, match="JSON too deep"):
+        with pytest.raises(HTTPError, match="The JSON is nested too deeply"):
             read_json(body, most)
     else:
         assert read_json(body, most) == value
@@ -208,11 +240,11 @@ def test_rows_of_a_table(table_contract: Contract) -> None:
     request = read(as_json(rows=sent), table_contract)
     assert isinstance(request.rows, Table) and len(request.rows) == 2
     assert request.errors[0] is None and request.errors[3] is None
-    assert "Not a cell: found='a list of 1' (size). Expected text or a number." in str(
+    assert "A value is not a cell: found='a list of 1' (size). Expected text or a number." in str(
         request.errors[1]
     )
-    assert "Not a row: found='a number'" in str(request.errors[2])
-    assert "Not a finite number (size)" in str(
+    assert "The item is not a row: found='a number'" in str(request.errors[2])
+    assert "A value is not a finite number (size)" in str(
         refused(b'{"rows": [{"size": 1e999, "kind": "a"}]}', table_contract)
     )
 
@@ -220,7 +252,11 @@ def test_rows_of_a_table(table_contract: Contract) -> None:
 def test_a_row_without_a_column_is_refused_in_any_company(table_contract: Contract) -> None:
     whole = {"size": 1, "kind": "a"}
     said = read(as_json(rows=[whole, {"kind": "a"}, {"other": 1}]), table_contract).errors
-    assert said[0] is None and "Missing columns: columns=['size'] (rows)" in str(said[1])
+    assert said[
+        0
+    ] is None and "The row lacks columns that the model needs: columns=['size'] (rows)" in str(
+        said[1]
+    )
     assert str(said[1]) in str(refused(as_json(rows=[{"kind": "a"}]), table_contract))
     assert "columns=['size', 'kind']" in str(said[2])
 
@@ -236,7 +272,7 @@ def test_columns_of_their_own_in_each_row_cost_nothing(table_contract: Contract)
 def test_a_long_text_takes_no_memory_to_be_measured() -> None:
     tracemalloc.start()
     try:
-        with pytest.raises(HTTPError, match="Not JSON"):
+        with pytest.raises(HTTPError, match="The body is not valid JSON"):
             read_json(b'[[["' + b"a" * 1_000_000, 8)
         assert tracemalloc.get_traced_memory()[1] < 20_000_000  # it was 115 times the text
     finally:

@@ -107,7 +107,10 @@ def test_items_fail_alone_and_keep_their_places(guard: RequestGuard, few: Few) -
     told = predict(guard, as_json(images=[[1], good, "x"]))
     assert told.status == 200
     first, second, third = told.json["predictions"]
-    assert first["error"].startswith("Not a picture") and (first["row"], third["row"]) == (0, 2)
+    assert first["error"].startswith("The item is not a picture") and (
+        first["row"],
+        third["row"],
+    ) == (0, 2)
     assert second["row"] == 1 and "label" in second and "error" in third
     assert predict(guard, as_json(images=[[1]])).status == 422
 
@@ -268,7 +271,9 @@ def test_only_names_of_the_service_are_answered(
     for path in ("/health/live", "/v1/model", "/metrics"):
         told = ask(guard, "GET", path, headers={"host": host})
         assert told.status == status
-        assert status == 200 or told.error.startswith("Unknown host. Expected a name of this")
+        assert status == 200 or told.error.startswith(
+            "The host name is not allowed. Expected a name of this"
+        )
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE", "OPTIONS", "PUT"])
@@ -282,7 +287,9 @@ def test_other_pages_may_not_ask(guard: RequestGuard, few: Few, method: str) -> 
         {"sec-fetch-site": "same-site", "sec-fetch-mode": "no-cors"},
     ):
         told = ask(guard, method, "/v1/predict", body, headers, JSON)
-        assert told.status == 403 and told.error.startswith("Foreign origin")
+        assert told.status == 403 and told.error.startswith(
+            "Requests from other origins are not allowed"
+        )
         assert not any(name.startswith("access-control") for name in told.headers)
     own = {"origin": "http://127.0.0.1:8000", "sec-fetch-site": "same-origin"}
     assert predict(guard, body, headers=own).status == 200
@@ -293,7 +300,7 @@ def test_other_pages_may_not_ask(guard: RequestGuard, few: Few, method: str) -> 
 
 def test_a_header_that_decides_stands_once(guard: RequestGuard) -> None:
     told = ask(guard, "GET", "/v1/model", headers=[("host", "localhost"), ("host", "evil")])
-    assert told.status == 400 and told.error == "A header twice: header='host'."
+    assert told.status == 400 and told.error == "A header was sent twice: header='host'."
 
 
 def test_a_token_is_asked_for(small_run: Run, few: Few) -> None:
@@ -344,10 +351,10 @@ def test_kinds_of_bodies(guard: RequestGuard) -> None:
         told = predict(guard, b"{}", kind)
         assert told.status == 415 and "Expected application/json" in told.error
     told = predict(guard, b"{}", headers={"content-encoding": "gzip"})
-    assert told.status == 415 and told.error.startswith("An encoded body")
+    assert told.status == 415 and told.error.startswith("The body of the request is compressed")
     told = ask(guard, "GET", "/v1/predict")
     assert told.status == 405 and told.headers["allow"] == "POST"
-    assert told.error == "Not this method: method='GET'. Expected POST."
+    assert told.error == "This address does not accept this method: method='GET'. Expected POST."
     assert predict(guard, bytes(784), "application/octet-stream; x=y").status == 200
 
 
@@ -357,7 +364,7 @@ def test_a_body_ends_at_its_limit(small_run: Run) -> None:
     for body in (bytes(1569), [bytes(1000), bytes(569)]):
         told = predict(guard, body, RAW)  # type: ignore[arg-type]
         assert told.status == 413
-        assert told.error == "Body too large. Expected at most 1568 bytes."
+        assert told.error == "The body of the request is too large. Expected at most 1568 bytes."
     stated = predict(guard, b"", RAW, headers={"content-length": "99999999999"})
     assert stated.status == 413
     assert predict(guard, [], RAW).status == 408  # type: ignore[arg-type]
@@ -381,7 +388,7 @@ def test_too_many_at_once_are_told_to_come_again(small_run: Run, few: Few) -> No
     assert sorted(told.status for told in found) == [200] * 4 + [503] * 5
     refused = next(told for told in found if told.status == 503)
     assert refused.headers["retry-after"] in ("1", "2", "3")
-    assert refused.error.startswith("Too many requests at once. Expected fewer: in_flight.")
+    assert refused.error.startswith("The service is busy. Expected fewer: in_flight.")
     assert guard.admission.in_flight == 0 and predict(guard, body).status == 200
     waiting = guard_of(small_run, queue=2)
     assert predict(waiting, images(few(9).images[:9])).status == 200  # one request is always taken
@@ -441,11 +448,20 @@ def test_the_log_has_no_data_of_the_sender(
 def test_limits_are_words_and_numbers() -> None:
     assert read_limits(["queue=3", "body_seconds=0.5"]) == Limits(queue=3, body_seconds=0.5)
     for word, words in [
-        ("queu=3", "Unknown limit: limit='queu=3'. Expected NAME=VALUE with one of body_bytes"),
-        ("queue", "Unknown limit"),
-        ("queue=0", "Unusable limit: queue='0'. Expected greater than or equal to 1."),
-        ("queue=many", "Unusable limit: queue='many'. Expected a valid integer"),
-        ("body_seconds=inf", "Unusable limit"),
+        (
+            "queu=3",
+            "There is no such limit: limit='queu=3'. Expected NAME=VALUE with one of body_bytes",
+        ),
+        ("queue", "There is no such limit"),
+        (
+            "queue=0",
+            "The value of a limit is not allowed: queue='0'. Expected greater than or equal to 1.",
+        ),
+        (
+            "queue=many",
+            "The value of a limit is not allowed: queue='many'. Expected a valid integer",
+        ),
+        ("body_seconds=inf", "The value of a limit is not allowed"),
     ]:
         with pytest.raises(SettingsError) as found:
             read_limits([word])

@@ -61,11 +61,11 @@ def test_a_slow_sender_is_cut_off(running: Service) -> None:
         (b"POST /v1/predict HTT", b"The headers did not arrive in time"),
         (b"\r\n\r\n", b""),
         (b"", b""),
-        (request(bytes(784), RAW)[:-700], b"The body did not arrive in time"),
+        (request(bytes(784), RAW)[:-700], b"The body of the request is incomplete in time"),
         (
             request(b"", RAW, "transfer-encoding: chunked").replace(b"content-length: 0\r\n", b"")
             + b"10\r\nabc",
-            b"The body did not arrive in time",
+            b"The body of the request is incomplete in time",
         ),
     ]:
         connection = connect(running)
@@ -119,7 +119,9 @@ def test_a_body_too_large_is_refused_unread(running: Service) -> None:
         head = request(b"", RAW).replace(b"content-length: 0", b"content-length: 99999999")
         connection.sendall(head)
         found = one_answer(connection)
-        assert found.startswith(b"HTTP/1.1 413 ") and b"Body too large" in found
+        assert (
+            found.startswith(b"HTTP/1.1 413 ") and b"The body of the request is too large" in found
+        )
         assert everything(connection) == b""  # the rest does not come: closed, without a word more
 
 
@@ -185,11 +187,14 @@ def test_what_cannot_start_says_so(small_run: Run, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         for flags, words in [
-            (["nowhere"], "No run"),
-            ([str(small_run.path), "--port", port], "Cannot listen: host='127.0.0.1', port="),
+            (["nowhere"], "There is no run here"),
+            (
+                [str(small_run.path), "--port", port],
+                "The address is not available: host='127.0.0.1', port=",
+            ),
             ([str(small_run.path), "--host", "0.0.0.0"], "No token for a service that others"),
             ([str(small_run.path), "--limit", "quee=1"], "Did you mean 'queue'?"),
-            (["nowhere", "--workers", "2", "--port", "0"], "No run"),
+            (["nowhere", "--workers", "2", "--port", "0"], "There is no run here"),
         ]:
             done = call("serve", *flags)
             assert done.returncode == 1 and words in done.stderr, done.stderr

@@ -125,7 +125,7 @@ def test_the_page_fits_pictures_like_python(alive: Opened, few: Few, n: int) -> 
 def test_blank_paper_is_called_blank(alive: Opened) -> None:
     for name in ("clean", "gradient", "noise"):
         x = blank(CONDITIONS[name])
-        with pytest.raises(DataError, match="Nothing drawn"):
+        with pytest.raises(DataError, match="Nothing is drawn on the picture"):
             mnist_box.fit(x)
         alive.run(
             f"""([text, height, width]) => {{
@@ -134,7 +134,7 @@ def test_blank_paper_is_called_blank(alive: Opened) -> None:
             }}""",
             [packed(x), *x.shape],
         )
-        assert "Nothing drawn" in alive.page.inner_text("#verdict")
+        assert "Nothing is drawn on the picture" in alive.page.inner_text("#verdict")
 
 
 def test_a_drawing_is_answered_while_it_is_drawn(alive: Opened, small_run: Run) -> None:

@@ -65,7 +65,7 @@ def test_train_prints_the_layer_table_and_the_card(
     assert re.search(r"^accuracy           0\.9\d{3} \[0\.9\d{3}, 0\.9\d{3}\]$", card, re.M)
     assert re.search(r"^baseline           0\.1135 .* \(always '1'\)$", card, re.M)
     confused = re.search(r"^most confused      (.*)$", card, re.M)
-    assert confused and len(re.findall(r"\d read as \d: \d+", confused[1])) == 3
+    assert confused and len(re.findall(r"\d predicted as \d: \d+", confused[1])) == 3
     assert re.search(r"^seconds            load \d.*train \d.*total \d", card, re.M)
     assert re.search(r"^true .*0 .*9  predicted$", card, re.M)
     run = re.search(r"^run                (\S+mnist-network-1)$", card, re.M)
@@ -197,20 +197,23 @@ def test_an_unreadable_input_stands_in_its_place_and_the_others_are_answered(
 def test_verify_says_what_it_checked_or_what_is_wrong(small_run: Run, tmp_path: Path) -> None:
     done = call("verify", small_run.path)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == f"{small_run.path}: 12 files unchanged, 10 examples answered alike.\n"
+    assert done.stdout == f"{small_run.path}: 12 files unchanged, 10 stored predictions repeated.\n"
     refused = call("verify", tmp_path)
     assert (refused.returncode, refused.stdout) == (1, "")
-    assert refused.stderr.startswith("tenfold: No run")
+    assert refused.stderr.startswith("tenfold: There is no run here")
 
 
 @pytest.mark.parametrize(
     ("arguments", "facts"),
     [
-        (["train", "mnits"], ["Unknown dataset: name='mnits'", "Did you mean 'mnist'?"]),
+        (["train", "mnits"], ["There is no such dataset: name='mnits'", "Did you mean 'mnist'?"]),
         (["train", "--recipe", "tutorail"], ["Did you mean 'tutorial'?"]),
         (["train", "--learner", "forrest"], ["learner='forrest'", "'network'"]),
-        (["train", "--epochs", "0", "--batch-size", "0"], ["epochs=0", "batch_size=0"]),
-        (["evaluate", "nowhere"], ["No run (nowhere)"]),
+        (
+            ["train", "--epochs", "0", "--batch-size", "0"],
+            ["epochs must be 1 or more, not 0", "batch_size must be 1"],
+        ),
+        (["evaluate", "nowhere"], ["There is no run here (nowhere)"]),
         (["predict", "nowhere", "x.idx"], ["Cannot open", "nowhere"]),
     ],
 )
@@ -368,7 +371,7 @@ def test_resume_takes_no_other_settings_and_no_finished_run(small_run: Run) -> N
     for _ in range(3):  # it ends while JAX is still being loaded
         finished = call("train", "--resume", small_run.path)
         assert (finished.returncode, finished.stdout) == (1, "")
-        assert finished.stderr.startswith("tenfold: The run is finished already")
+        assert finished.stderr.startswith("tenfold: The run has already finished")
         assert finished.stderr.count("\n") == 1
 
 
@@ -441,7 +444,8 @@ def test_the_page_is_exported_and_never_overwrites(copied: Path, tmp_path: Path)
     again = call("export", copied)
     assert again.returncode == 1
     assert again.stderr == (
-        "tenfold: Not a new file (mnist-network-1.html). Expected a name that is free. [E102]\n"
+        "tenfold: The file exists already (mnist-network-1.html). Expected a name that "
+        "is free. [E102]\n"
     )
     assert call("export", copied, "--out", "other.html").returncode == 0
     assert call("export", copied, "--to", "pickle").returncode == 2
@@ -462,7 +466,7 @@ def test_keras_and_onnx_are_exported_and_never_overwrite(copied: Path, tmp_path:
     (tmp_path / "digits.onnx").unlink()
     again = call("export", copied, "--to", "onnx", "--out", "digits.onnx")
     assert again.returncode == 1
-    wrong = "Not a new file (digits.py). Expected a name that is free."
+    wrong = "The file exists already (digits.py). Expected a name that is free."
     assert again.stderr == f"tenfold: {wrong} [E102]\n"
     typo = call("export", copied, "--to", "kreas")
     assert typo.returncode == 2 and "Did you mean 'keras'?" in typo.stderr

@@ -89,7 +89,7 @@ def test_fetch_without_a_network_says_what_to_put_where_in_one_line(tmp_path: Pa
     assert (done.returncode, done.stdout) == (1, "")
     line = done.stderr.strip().splitlines()
     assert len(line) == 1
-    assert line[0].startswith("tenfold: Cannot fetch the dataset: name='fashion-mnist'. ")
+    assert line[0].startswith("tenfold: The dataset cannot be downloaded: name='fashion-mnist'. ")
     assert line[0].count("No connection") == 3
     assert line[0].endswith(
         f"t10k-labels-idx1-ubyte.gz by hand into {tmp_path / 'fashion-mnist'}. [E904]"

@@ -45,13 +45,13 @@ def test_what_is_missing_or_too_old_is_marked(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(doctor, "sgemm_rate", lambda: 5e10)
 
     def devices() -> list[str]:
-        raise BackendError("E901", "JAX does not start", reason="no driver")
+        raise BackendError("E901", "JAX cannot start", reason="no driver")
 
     monkeypatch.setattr(doctor, "devices", devices)
     seen = examine()
     wrong = {line.text for line in seen if line.is_wrong}
     assert wrong == {
-        "JAX does not start: reason='no driver'.",
+        "JAX cannot start: reason='no driver'.",
         'no-such-package>=2 not here: pip install "no-such-package>=2"',
         f'numpy>=99.1, {metadata.version("numpy")} here: pip install "numpy>=99.1"',
     }

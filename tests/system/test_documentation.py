@@ -60,6 +60,16 @@ def test_every_command_and_every_option_says_what_it_does(words: tuple[str, ...]
     assert f"## `{' '.join(words)}`" in reference.commands_page()
 
 
+def test_the_list_of_commands_fits_a_terminal_of_80_columns(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(reference, "WIDTH", "80")
+    lines = reference.help_of(("tenfold",)).splitlines()
+    listed = lines[lines.index("Commands:") :]
+    assert max(map(len, lines)) <= 80
+    assert not [line for line in listed if line.endswith("...")]
+
+
 def test_the_page_of_commands_is_their_own_help() -> None:
     words = ("tenfold", "data", "check")
     printed = reference.help_of(words)

@@ -163,7 +163,7 @@ def test_an_interrupted_run_answers_and_begins_anew_with_a_line(
     assert resumed.record.state == "finished" and len(resumed.history) == 6
     # Checkpoints had another form then.
     said = capsys.readouterr().err
-    assert "A checkpoint of another version of Tenfold" in said
+    assert "The checkpoint was written by another version of Tenfold" in said
     assert "Going on from the beginning." in said
     assert not (run.path / "checkpoints").exists() and (run.path / "report.html").is_file()
     assert tenfold.verify(run.path)["examples"] == 10

@@ -59,7 +59,7 @@ def test_compare_prints_the_leaderboard_and_where_it_is(
     text = done.stdout
     following = re.search(r"^next +\S+ train (.*)$", text, re.M)
     assert following and following[1] == f"rows.csv --learner {lines[0].split()[0]} --target label"
-    assert "is first on the validation rows; on the test rows" in text
+    assert "Best on the validation set: " in text
     assert "opened             the test rows, for the 6th model in runs measured on them" in text
     for file in re.findall(r"runs/rows-comparison-1/\S+", text):
         assert Path(file).is_file()
@@ -82,7 +82,7 @@ def test_sweep_prints_what_it_found() -> None:
     head, *lines = done.stdout.splitlines()
     assert re.match(r"hidden +layers +validation accuracy +sd +training +parameters$", head)
     assert [line.split()[:2] for line in sorted(lines[:2])] == [["4", "1"], ["8", "1"]]
-    assert "Best of 2 on the validation rows: hidden " in done.stdout
+    assert "Best of 2 on the validation set: hidden " in done.stdout
     assert "times the multiplications (16 to 32 for each row)" in done.stdout
     assert re.search(r"^test rows          accuracy 0\.\d{4} \[", done.stdout, re.M)
     assert "best run           runs/rows-sweep-1/best" in done.stdout
@@ -103,9 +103,9 @@ def test_sweep_prints_what_it_found() -> None:
     [
         (["--hidden", "many"], 2, "--hidden 'many': expected numbers such as 32,64"),
         (["--dropout", "a"], 2, "--dropout 'a': expected numbers such as 0,0.2"),
-        (["--hidden", "0"], 1, "hidden.0=0, expected greater than or equal to 1"),
-        (["--recipe", "tutorial"], 1, "Trials that cannot be ranked"),
-        (["--trials", "2", "--seeds", "3"], 1, "Too few trials: seeds=3."),
+        (["--hidden", "0"], 1, "hidden must be 1 or more, not 0"),
+        (["--recipe", "tutorial"], 1, "The trials cannot be ranked"),
+        (["--trials", "2", "--seeds", "3"], 1, "There are too few trials for the seeds: seeds=3."),
     ],
 )
 def test_flags_that_are_wrong_are_said_at_once(flags: list[str], status: int, says: str) -> None:

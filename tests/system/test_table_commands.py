@@ -99,7 +99,7 @@ def test_from_file_to_answers(program: Program, name: str, learner: str, bar: fl
         assert np.mean(right) >= bar
     assert program("evaluate", run).code == 0
     verified = program("verify", run)
-    assert verified.code == 0 and "examples answered alike" in verified.out
+    assert verified.code == 0 and "stored predictions repeated" in verified.out
 
 
 def test_answers_as_csv_and_for_people(program: Program, iris: pd.DataFrame) -> None:
@@ -179,22 +179,24 @@ def test_ordered_data_and_a_forecast(program: Program) -> None:
     frame[["Date"]].head(3).to_csv("rows.csv", index=False)
     refused = program("predict", run, "rows.csv")
     assert refused.code == 1 and refused.err.count("\n") == 1
-    assert "Earlier values are not known" in refused.err and "--steps N" in refused.err
+    assert (
+        "The earlier values of the target are missing" in refused.err and "--steps N" in refused.err
+    )
 
 
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        (["--target", "sort"], "No such column: column='sort' (iris.csv)."),
-        ([], "No such column"),
+        (["--target", "sort"], "There is no such column: column='sort' (iris.csv)."),
+        ([], "There is no such column"),
         (["--target", "target", "--learner", "linear"], "Did you mean 'logistic'?"),
-        (["--target", "target", "--column", "petal=number"], "No such column: column='petal'"),
-        (["--target", "target", "--column", "x=colour"], "Unusable settings: columns.x='colour'"),
-        (["--target", "target", "--time", "target"], "Not a time"),
-        (["--target", "target", "--class-weights", "1,2"], "Class weights that do not fit"),
-        (["--target", "target", "--cost", "false_negative=5"], "Costs cannot be weighed"),
-        (["--target", "target", "--folds", "900"], "Unusable number of folds"),
-        (["--target", "target", "--separator", "tab"], "No such column: column='target'"),
+        (["--target", "target", "--column", "petal=number"], "There is no such column"),
+        (["--target", "target", "--column", "x=colour"], "columns.x='colour', expected one of"),
+        (["--target", "target", "--time", "target"], "A row has no valid time"),
+        (["--target", "target", "--class-weights", "1,2"], "The class weights do not fit"),
+        (["--target", "target", "--cost", "false_negative=5"], "Costs cannot be used here"),
+        (["--target", "target", "--folds", "900"], "This number of folds is not possible"),
+        (["--target", "target", "--separator", "tab"], "There is no such column: column='target'"),
     ],
 )  # fmt: skip
 def test_wrong_input_is_one_line(
@@ -202,7 +204,7 @@ def test_wrong_input_is_one_line(
 ) -> None:
     if not arguments:
         iris.rename(columns={"target": "sort"}).to_csv("iris.csv", index=False)
-        arguments, text = [], "No column is chosen as the target"
+        arguments, text = [], "No target column was chosen"
     said = program("train", "iris.csv", "--learner", "bayes", *arguments)
     last = said.err.strip().splitlines()[-1]
     assert said.code == 1 and last.startswith("tenfold: ") and text in last
@@ -229,7 +231,9 @@ def test_missing_extra_and_unknown_are_said_when_asked(
     said = program("predict", run, "b.csv", "a.csv", "--json")
     answered = json.loads(said.out)["predictions"]
     assert said.code == 1 and len(answered) == 3
-    assert answered[0]["error"].startswith("Missing columns: columns=['colour'] (b.csv).")
+    assert answered[0]["error"].startswith(
+        "The table lacks columns that the model needs: columns=['colour'] (b.csv)."
+    )
 
 
 def test_labels_that_look_like_formulas_leave_harmless(program: Program) -> None:

@@ -60,7 +60,7 @@ def test_the_command_line_says_all_of_it(file: Path) -> None:
         "--folds", 3, "--cost", "false_negative=5", "--class-weights", "balanced",
     )  # fmt: skip
     assert trained.returncode == 0, trained.stderr
-    assert "columns learned from: number: x, low, value" in trained.stderr
+    assert "columns used: number: x, low, value" in trained.stderr
     assert "missing cells, filled in: x (" in trained.stderr
     for words in ("threshold ", "folds ", "positive label", "average precision", "next "):
         assert words in trained.stdout
@@ -207,7 +207,7 @@ def test_a_column_that_gives_the_answer_away_is_named_before_training(tmp_path: 
     frame.to_csv(tmp_path / "leak.csv", index=False)
     checked = call("data", "check", tmp_path / "leak.csv", "--target", "price").stdout
     assert "copy alone gives the answer away" in checked
-    assert "--column copy=identifier" in checked
+    assert "leave it out with --drop copy" in checked
     assert "value alone" not in checked
     shown = call("data", "show", tmp_path / "leak.csv", "--target", "good").stdout
     assert "yes" in shown and "day" in shown and "date" in shown
@@ -222,11 +222,11 @@ def test_rows_may_be_dicts_and_frames(file: Path) -> None:
     assert isinstance(many, Predictions) and isinstance(frame, Predictions)
     assert isinstance(one, Prediction) and len(run.model.predict(row)) == 1
     assert many[0].label == one.label == frame[0].label
-    with pytest.raises(DataError, match="Not one input: n=2"):
+    with pytest.raises(DataError, match="predict_one takes a single input: n=2"):
         run.model.predict_one([row, row])
     with refused("E504", "kind='int'"):
         run.model.predict(7)
-    with pytest.raises(DataError, match="Input does not fit the model.*rows of a table"):
+    with pytest.raises(DataError, match="The input does not fit the model.*rows of a table"):
         run.model.answer(np.zeros((1, 28, 28), np.uint8))
 
 

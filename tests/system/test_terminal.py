@@ -59,7 +59,7 @@ def test_scores_of_two_labels(capsys: pytest.CaptureFixture[str]) -> None:
         "threshold          'spam' from probability 0.35 on",
     ]
     assert lines[14:] == [
-        "most confused      ham read as spam: 1", "true   ham spam  predicted",
+        "most confused      ham predicted as spam: 1", "true   ham spam  predicted",
         " ham     7    1", "spam     ·    2",
     ]  # fmt: skip
 

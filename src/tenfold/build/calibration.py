@@ -121,7 +121,7 @@ def choose_threshold(
     if not (cost_false_negative > 0 and cost_false_positive > 0):
         raise DataError(
             "E606",
-            "Costs out of range",
+            "A cost is out of range",
             expected="above 0",
             cost_false_negative=cost_false_negative,
             cost_false_positive=cost_false_positive,
@@ -147,4 +147,6 @@ def check_lengths(**lengths: int) -> None:
     """Refuse arrays that do not have one of each per row."""
     facts: dict[str, Any] = dict(lengths)
     if len(set(lengths.values())) > 1:
-        raise DataError("E607", "Lengths differ", expected="one of each per row", **facts)
+        raise DataError(
+            "E607", "The arrays differ in length", expected="one of each per row", **facts
+        )

@@ -112,7 +112,7 @@ def decide(
     if positive is None or not seen.is_held_out:
         raise SettingsError(
             "E604",
-            "Costs cannot be weighed",
+            "Costs cannot be used here",
             where=prepared.name,
             expected="two labels and validation rows",
             n_labels=len(prepared.task.labels),

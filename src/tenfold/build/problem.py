@@ -66,7 +66,7 @@ class Prepared:
         if not self.task.labels and self.validation is None:
             raise DataError(
                 "E603",
-                "Regression without validation rows",
+                "Regression needs validation rows",
                 where=self.name,
                 expected="some to measure the interval on: validation_size above 0",
                 validation_size=settings.validation_size,
@@ -75,7 +75,7 @@ class Prepared:
             able = " or ".join(name for name, known in LEARNERS.items() if known.streams)
             raise DataError(
                 "E602",
-                "Images that would take too much memory",
+                "The images would need too much memory",
                 where=self.name,
                 expected=f"at most {in_memory_bytes()} bytes of them, or a learner that streams",
                 fix=f"--learner {able}",
@@ -134,7 +134,7 @@ class Problem:
         if asked not in (None, *labels):
             raise SettingsError(
                 "E605",
-                "No such label",
+                "There is no such label",
                 where=self.data.name,
                 expected=" or ".join(labels),
                 positive=asked,

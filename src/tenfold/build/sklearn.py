@@ -261,7 +261,9 @@ class NetworkClassifier(ClassifierMixin, _NetworkEstimator):  # type: ignore[mis
         self.classes_, codes = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
             found = self.classes_.tolist()
-            raise DataError("E612", "Only one class", expected="at least two", classes=found)
+            raise DataError(
+                "E612", "The target has only one class", expected="at least two", classes=found
+            )
         if self.class_weight is not None:
             of_class = compute_class_weight(
                 self.class_weight, classes=self.classes_, y=y, sample_weight=weight

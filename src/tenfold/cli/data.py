@@ -20,14 +20,14 @@ MAX_SUSPECTS = 20
 BAR_WIDTH = 30
 
 data_app = typer.Typer(
-    name="data", help="Datasets: list, show, fetch and check them.", no_args_is_help=True
+    name="data", help="List, show, check and download datasets.", no_args_is_help=True
 )
 
 Source = Annotated[
     str,
     typer.Argument(
         metavar="DATA",
-        help="A name, an IDX folder, an .npz, or a table such as rows.csv.",
+        help="A name, a folder, or a file such as table.csv.",
         show_default=False,
     ),
 ]
@@ -35,7 +35,7 @@ Source = Annotated[
 
 @data_app.command("list")
 def list_command() -> None:
-    """List the datasets known by name, and where they are."""
+    """List the datasets that have a name, and where they are."""
     for name, entry in catalog.DATASETS.items():
         if not entry.mirrors:
             where = "embedded"
@@ -54,10 +54,13 @@ def show_command(
     *,
     reading: Reading,
     out: Annotated[
-        Path | None, typer.Option(help="The picture to write [default: NAME-examples.png].")
+        Path | None, typer.Option(help="The picture to save [default: NAME-examples.png].")
     ] = None,
 ) -> None:
-    """Draw examples of each class, or list a table's columns, and count the classes."""
+    """Save examples of each label as a picture, and count the labels.
+
+    For a table, list its columns instead.
+    """
     data = load(source, reading=reading)
     if data.labels:
         counts = audit_data(data).labels
@@ -93,9 +96,14 @@ def _free_png(out: Path | None, stem: str) -> Path:
 
 @data_app.command("fetch")
 def fetch_command(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="As in `tenfold data list`.")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="A name that `tenfold data list` shows.")
+    ],
 ) -> None:
-    """Fetch a dataset by name into the cache folder; the only command that uses the network."""
+    """Download a dataset into the cache folder.
+
+    This is the only command that uses the network.
+    """
     from tenfold.data.catalog.download import fetch
 
     console = Console(stderr=True, highlight=False)
@@ -115,12 +123,12 @@ def check_command(
     *,
     reading: Reading,
     labels: Annotated[
-        bool, typer.Option("--labels", help="Also look for wrong labels: trains five times.")
+        bool, typer.Option("--labels", help="Also look for wrong labels; this trains five models.")
     ] = False,
-    seed: Annotated[int, typer.Option(help="Decides the folds of --labels.", min=0)] = 0,
-    top: Annotated[int, typer.Option(help="Suspects of --labels to print.", min=1)] = MAX_SUSPECTS,
+    seed: Annotated[int, typer.Option(help="The seed of the folds of --labels.", min=0)] = 0,
+    top: Annotated[int, typer.Option(help="How many rows --labels prints.", min=1)] = MAX_SUSPECTS,
 ) -> None:
-    """Look for copies, near copies, leaks, and labels that are few, missing or (--labels) wrong."""
+    """Look for duplicates, leaks, rare labels and wrong labels."""
     data = load(source, reading=reading)
     for line in audit_data(data, near=True).lines():
         print(line)
@@ -129,8 +137,8 @@ def check_command(
     with PartsListener("Looking for wrong labels: fold, epoch") as listener:
         suspects = find_label_errors(data, seed=seed, listener=listener)
     print(
-        f"labels: {len(suspects):,} training rows are answered otherwise by models that did not "
-        "see them, most suspect first"
+        f"labels: {len(suspects):,} training rows look mislabelled: models trained without "
+        "them predict another label (most suspicious first)"
     )
     for suspect in suspects[:top]:
         print(

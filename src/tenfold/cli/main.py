@@ -63,12 +63,12 @@ class Program(TyperGroup):
 
 app = typer.Typer(
     cls=Program,
-    help="""Turn labelled examples into a model you can trust. The way in:
+    help="""Turn labelled examples into a model you can trust. To begin:
 
     \b
-      tenfold train                         a network for MNIST, in seconds
-      tenfold report RUN --open             how good it is, and why
-      tenfold predict RUN photo.png --show  your own handwriting""",
+      tenfold train                         train a network on MNIST, in seconds
+      tenfold report RUN --open             see how good it is, and why
+      tenfold predict RUN photo.png --show  read your own handwriting""",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -115,7 +115,7 @@ def _call() -> None:
         app()
     except MemoryError as error:
         fix = "Use fewer rows, smaller files, or a machine with more memory"
-        raise BackendError("E978", "Not enough memory", fix=fix) from error
+        raise BackendError("E978", "There is not enough memory", fix=fix) from error
     finally:
         if sys.stdout is not None:
             sys.stdout.flush()
@@ -123,9 +123,7 @@ def _call() -> None:
 
 @app.callback(invoke_without_command=True)
 def _program(
-    version: Annotated[
-        bool, typer.Option("--version", help="Print the version and leave.")
-    ] = False,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
 ) -> None:
     if version:
         print(f"tenfold {__version__}")
@@ -141,14 +139,16 @@ def train(
     *,
     settings: dict[str, Any],
     reading: Reading,
-    out: Annotated[Path, typer.Option(help="Where run folders are made.")] = Path("runs"),
+    out: Annotated[Path, typer.Option(help="The folder in which run folders are created.")] = Path(
+        "runs"
+    ),
     resume: Annotated[
         Path | None,
-        typer.Option(metavar="RUN", help="Go on with this run, with the settings it has."),
+        typer.Option(metavar="RUN", help="Continue this run, with its own settings."),
     ] = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Train, measure and keep a model: one new run folder."""
+    """Train a model, measure it and save it in a new run folder."""
     given = _given(context)
     if resume is not None:
         _check_alone(given)
@@ -178,13 +178,13 @@ def evaluate(
     run: RunFolder,
     data: Annotated[
         str | None,
-        typer.Argument(metavar="[DATA]", help="Other data than the run's own.", show_default=False),
+        typer.Argument(metavar="[DATA]", help="Measure on these data instead.", show_default=False),
     ] = None,
     robustness: Annotated[
-        bool, typer.Option("--robustness", help="Also on changed rows: moved, turned, noisy, ...")
+        bool, typer.Option("--robustness", help="Also measure on changed test rows.")
     ] = False,
 ) -> None:
-    """Measure a run's model again, or on other data."""
+    """Measure the model of a run again, or on other data."""
     opened = Run.open(run)
     loaded = load_for(opened, data)
     evaluation = evaluate_run(opened, loaded)
@@ -201,17 +201,24 @@ def report_command(
     run: RunFolder,
     other: Annotated[
         Path | None,
-        typer.Argument(metavar="[OTHER]", help="A run to compare with.", show_default=False),
+        typer.Argument(
+            metavar="[OTHER]", help="Another run to compare it with.", show_default=False
+        ),
     ] = None,
-    open_it: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
+    open_it: Annotated[
+        bool, typer.Option("--open", help="Open the report in the browser.")
+    ] = False,
     without_rows: Annotated[
-        bool, typer.Option("--without-rows", help="Leave all rows of the data out of it.")
+        bool, typer.Option("--without-rows", help="Leave out all rows of the data.")
     ] = False,
     summary: Annotated[
-        bool, typer.Option("--summary", help="One page for a mail, without rows of the data.")
+        bool, typer.Option("--summary", help="Write one page to mail, without rows of the data.")
     ] = False,
 ) -> None:
-    """Write a run's report anew, or compare two runs on their common test rows."""
+    """Write the report of a run again, or compare two runs.
+
+    Two runs are compared on the test rows that both have.
+    """
     first = Run.open(run)
     if other is None and summary:
         path, text = write_brief(first)
@@ -235,13 +242,13 @@ def report_command(
 @app.command()
 def export(
     run: options.ModelPath,
-    to: Annotated[str, typer.Option(help="What to make: page, keras or onnx.")] = "page",
+    to: Annotated[str, typer.Option(help="The form to write: page, keras or onnx.")] = "page",
     out: Annotated[
         Path | None,
         typer.Option(help="The file to write [default: NAME.html, NAME.keras, NAME.onnx]."),
     ] = None,
 ) -> None:
-    """Write the trained model in another form: a page, a Keras file, ONNX with a program."""
+    """Save the model as a page, for Keras or for ONNX Runtime."""
     if to not in EXPORTS:
         hint = did_you_mean(to, EXPORTS)
         raise typer.BadParameter(
@@ -271,39 +278,40 @@ def serve_command(
         list[Path],
         typer.Argument(
             metavar="RUN...",
-            help="Run folders; the first answers where none is named.",
+            help="Run folders. Requests that name no model go to the first.",
             show_default=False,
         ),
     ],
     host: Annotated[
         str,
-        typer.Option(help="The address to listen on; others than this machine's own need a token."),
+        typer.Option(help="The address to listen on; any but 127.0.0.1 needs a token."),
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free one.")] = 8000,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="The port to listen on; 0 means any free port.")
+    ] = 8000,
     token: Annotated[
-        str | None, typer.Option(envvar="TENFOLD_TOKEN", help="What requests must show.")
+        str | None, typer.Option(envvar="TENFOLD_TOKEN", help="The token that clients must send.")
     ] = None,
     allow_host: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="A further name that requests may use.")
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Another host name that requests may use."),
     ] = None,
-    workers: Annotated[
-        int, typer.Option(min=1, max=256, help="Processes that share the port.")
-    ] = 1,
+    workers: Annotated[int, typer.Option(min=1, max=256, help="The number of processes.")] = 1,
     limit: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="NAME=VALUE", help="Another limit; docs/guide/serving.md has all of them."
+            metavar="NAME=VALUE", help="Change a limit; docs/guide/serving.md lists them."
         ),
     ] = None,
 ) -> None:
-    """Answer over HTTP, with the living network as a page."""
+    """Serve predictions over HTTP, with a page to draw on."""
     try:
         from tenfold.serve.limits import read_limits
         from tenfold.serve.server import serve
     except ModuleNotFoundError as error:
         raise SettingsError(
             "E103",
-            "The service is not installed",
+            "The packages for the service are not installed",
             expected="uvicorn and httptools",
             fix=adding("serve"),
             missing=error.name,
@@ -323,16 +331,17 @@ def serve_command(
 
 @app.command("verify")
 def verify_command(run: RunFolder) -> None:
-    """Check that a run folder is as it was made and answers as it did."""
+    """Check the files of a run, and repeat its stored predictions."""
     checked = verify(run)
     print(
-        f"{run}: {checked['files']} files unchanged, {checked['examples']} examples answered alike."
+        f"{run}: {checked['files']} files unchanged, "
+        f"{checked['examples']} stored predictions repeated."
     )
 
 
 @app.command("doctor")
 def doctor_command() -> None:
-    """Look at Python, libraries, cores, GPU and cache: what is missing here?"""
+    """Check this installation: libraries, cores, GPU, cache."""
     lines = examine()
     for line in lines:
         print(f"{'MISSING' if line.is_wrong else '':<8}{line.name:<11}{line.text}")

@@ -25,7 +25,7 @@ ModelPath = Annotated[
 ]
 Cluster = Annotated[
     str | None,
-    typer.Option(metavar="ADDRESS", help="Work on a Ray cluster: 'local', or its HOST:PORT."),
+    typer.Option(metavar="ADDRESS", help="Use the Ray cluster at HOST:PORT, or 'local'."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -175,7 +175,7 @@ class _Option:
     def _help(self) -> str:
         text = (self.field.description or "").replace("`", "'").removesuffix(".")
         if choices := self.choices():
-            text += f": {', '.join(choices)}"
+            text += f". One of: {', '.join(choices)}"
         if example := self._example():
             text += f", as in {example}"
         default = self.field.default if self.default is None else self.default

@@ -29,9 +29,7 @@ from tenfold.model.model import Model
 from tenfold.model.transcript import Transcript, transcribe, transcript_json, write_annotated
 from tenfold.runs.ask import model_of
 
-NoTurn = Annotated[
-    bool, typer.Option("--no-turn", help="Ignore EXIF tags that say how a camera was held.")
-]
+NoTurn = Annotated[bool, typer.Option("--no-turn", help="Ignore the EXIF orientation of photos.")]
 
 STANDARD_INPUT = Path("-")
 COPY = "standard input"
@@ -57,19 +55,22 @@ def predict_command(
         list[Path] | None,
         typer.Argument(
             metavar="INPUT...",
-            help="Pictures, files of IDX, NumPy or CSV, or a folder; - is standard input.",
+            help="Pictures, files (CSV, IDX, NumPy) or a folder; - is standard input.",
             show_default=False,
         ),
     ] = None,
-    top: Annotated[int | None, typer.Option(min=1, help="Only the K best labels.")] = None,
+    top: Annotated[
+        int | None, typer.Option(min=1, help="Show only the K most probable labels.")
+    ] = None,
     show: Annotated[
-        bool, typer.Option("--show", help="Draw what the model saw; of picture files each step.")
+        bool,
+        typer.Option("--show", help="Show what the model saw, and save the steps of pictures."),
     ] = False,
     out: Annotated[
         Path | None,
         typer.Option(
             metavar="PATH",
-            help="A folder, where --show [default: beside each picture] and --cluster write; or "
+            help="A folder for the files of --show [default: beside pictures] and --cluster; or "
             "a file NAME.csv for the rows of a table with the answers beside them.",
         ),
     ] = None,
@@ -77,19 +78,21 @@ def predict_command(
         bool,
         typer.Option(
             "--no-fit",
-            help="Take pictures and arrays as they are: not fitted, stretched or inverted.",
+            help="Use pictures and arrays as they are, without fitting them.",
         ),
     ] = False,
     no_turn: NoTurn = False,
     steps: Annotated[
         int | None,
-        typer.Option(metavar="N", min=1, max=100_000, help="Forecast the next N rows instead."),
+        typer.Option(
+            metavar="N", min=1, max=100_000, help="Forecast the next N steps of a series."
+        ),
     ] = None,
     cluster: options.Cluster = None,
     as_json: options.AsJson = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
 ) -> None:
-    """Predict labels or values, with confidence."""
+    """Predict labels or numbers, with their confidence."""
     is_table = out is not None and out.suffix.lower() == ".csv" and cluster is None and not show
     for is_wrong, text in (
         (as_json and as_csv, "--json and --csv exclude each other"),
@@ -165,21 +168,23 @@ def read_command(
     run: options.ModelPath,
     images: Annotated[
         list[Path],
-        typer.Argument(metavar="IMAGE...", help="Pictures of pages.", show_default=False),
+        typer.Argument(
+            metavar="IMAGE...", help="Pictures of pages with digits.", show_default=False
+        ),
     ],
     out: Annotated[
         Path | None,
         typer.Option(
-            metavar="DIR", help="Where annotated pictures go [default: beside each image]."
+            metavar="DIR", help="Where to save annotated pictures [default: beside each]."
         ),
     ] = None,
     no_picture: Annotated[
-        bool, typer.Option("--no-picture", help="Write no annotated pictures.")
+        bool, typer.Option("--no-picture", help="Do not save annotated pictures.")
     ] = False,
     no_turn: NoTurn = False,
     as_json: options.AsJson = False,
 ) -> None:
-    """Read the digits on pages, line by line, and write each page with what was read on it."""
+    """Read pages of handwritten digits, line by line."""
     model = Model.open(run)
     pictures = PictureOptions(apply_exif=not no_turn)
     pages = _read_pages(model, images, pictures, draw=not no_picture, folder=out)

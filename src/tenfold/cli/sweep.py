@@ -18,11 +18,13 @@ from tenfold.experiments.sweeps import PointResult, Sweep, compare, sweep
 from tenfold.learners import is_used
 from tenfold.report.commands import train_words
 
-Seeds = Annotated[int, typer.Option(metavar="N", min=1, help="Trainings of each, for the spread.")]
-FirstSeed = Annotated[int, typer.Option(help="Of the split and of the first training.")]
+Seeds = Annotated[
+    int, typer.Option(metavar="N", min=1, help="How often to train each, with another seed.")
+]
+FirstSeed = Annotated[int, typer.Option(help="The seed of the split and of the first training.")]
 Workers = Annotated[
     int | None,
-    typer.Option(metavar="N", min=1, help="Processes of one thread [default: one for each core]."),
+    typer.Option(metavar="N", min=1, help="The number of processes [default: one for each core]."),
 ]
 MAX_SHOWN = 20
 """Settings that are listed after a sweep, best first; the CSV has all."""
@@ -30,7 +32,9 @@ MAX_SHOWN = 20
 WIDE = 200
 """Columns of text where nobody says how many there are."""
 
-SweepOut = Annotated[Path, typer.Option(help="Where its folder is made, or found again.")]
+SweepOut = Annotated[
+    Path, typer.Option(help="The folder in which its folder is created or continued.")
+]
 
 
 @options.takes_settings("recipe", "epochs", "test_size", recipe="default")
@@ -39,25 +43,27 @@ def sweep_command(
     data: options.Data = "mnist",
     *,
     hidden: Annotated[
-        str | None, typer.Option(help="Neurons in a layer to try [default: 32,64,128,256].")
+        str | None, typer.Option(help="Numbers of neurons per layer [default: 32,64,128,256].")
     ] = None,
     layers: Annotated[
-        str | None, typer.Option(help="Numbers of hidden layers to try [default: 1,2].")
+        str | None, typer.Option(help="Numbers of hidden layers [default: 1,2].")
     ] = None,
-    learning_rate: Annotated[str | None, typer.Option(help="Rates to try.")] = None,
-    batch_size: Annotated[str | None, typer.Option(help="Rows per step to try.")] = None,
-    dropout: Annotated[str | None, typer.Option(help="Shares of dropout to try.")] = None,
+    learning_rate: Annotated[str | None, typer.Option(help="Learning rates to try.")] = None,
+    batch_size: Annotated[str | None, typer.Option(help="Batch sizes to try.")] = None,
+    dropout: Annotated[str | None, typer.Option(help="Dropout rates to try.")] = None,
     settings: dict[str, Any],
     seeds: Seeds = 1,
     seed: FirstSeed = 0,
     trials: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="Trainings at most, drawn from the grid.")
+        int | None,
+        typer.Option(metavar="N", min=1, help="Train at most N models, drawn from the grid."),
     ] = None,
     search: Annotated[
-        bool, typer.Option("--search", help="Let Optuna choose, between smallest and largest.")
+        bool,
+        typer.Option("--search", help="Let Optuna choose between the smallest and the largest."),
     ] = False,
     minutes: Annotated[
-        float | None, typer.Option(metavar="N", min=0.0, help="Begin no training after this time.")
+        float | None, typer.Option(metavar="N", min=0.0, help="Begin no training after N minutes.")
     ] = None,
     reading: Reading,
     workers: Workers = None,
@@ -65,7 +71,7 @@ def sweep_command(
     out: SweepOut = Path("runs"),
     as_json: options.AsJson = False,
 ) -> None:
-    """Try neurons, layers and rates: what each bought, and what it cost."""
+    """Train many networks and find the best settings."""
     rates = options.numbers("--learning-rate", learning_rate, float, "0.001,0.003")
     tried: dict[str, Any] = {
         "hidden": options.numbers("--hidden", hidden, int, "32,64"),
@@ -102,7 +108,7 @@ def compare_command(
     data: options.Data = "mnist",
     *,
     learners: Annotated[
-        str | None, typer.Option(help="Which, as in network,forest [default: all that can].")
+        str | None, typer.Option(help="Learners, as in network,forest [default: all that fit].")
     ] = None,
     settings: dict[str, Any],
     seeds: Seeds = 1,
@@ -113,7 +119,7 @@ def compare_command(
     out: SweepOut = Path("runs"),
     as_json: options.AsJson = False,
 ) -> None:
-    """Train several learners on the same rows: which is better, by how much, at what cost."""
+    """Train several learners and say which is better."""
     names = None if learners is None else [name.strip() for name in learners.split(",")]
     with TerminalSweepListener() as listener:
         done = compare(

@@ -24,7 +24,7 @@ def conformal_half_width(true: ArrayLike, predicted: ArrayLike, coverage: float 
     if len(y) != len(answers):
         raise DataError(
             "E607",
-            "Lengths differ",
+            "The arrays differ in length",
             expected="one of each per row",
             true=len(y),
             predicted=len(answers),
@@ -32,7 +32,10 @@ def conformal_half_width(true: ArrayLike, predicted: ArrayLike, coverage: float 
     errors = np.abs(y - answers)
     if not 0 < coverage < 1:
         raise DataError(
-            "E104", "Coverage out of range", expected="above 0 and below 1", coverage=coverage
+            "E104",
+            "The coverage is out of range",
+            expected="above 0 and below 1",
+            coverage=coverage,
         )
     # 10 * 0.9 must not become 9.000000000000002.
     rank = int(np.ceil(np.round((len(errors) + 1) * coverage, 9)))

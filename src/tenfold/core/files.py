@@ -97,7 +97,7 @@ def within(path: Path) -> list[Path]:
             if file.is_file() and not any(p.startswith(".") for p in file.relative_to(path).parts)
         )
     if not found:
-        raise FileError("E901", "An empty folder", where=path, expected="files in it")
+        raise FileError("E901", "The folder is empty", where=path, expected="files in it")
     return found
 
 
@@ -106,7 +106,9 @@ def check_new(path: Path) -> None:
     with os_errors("look for", path):
         exists = path.exists()
     if exists:
-        raise DataError("E102", "Not a new file", where=path, expected="a name that is free")
+        raise DataError(
+            "E102", "The file exists already", where=path, expected="a name that is free"
+        )
 
 
 @contextmanager
@@ -121,7 +123,9 @@ def locked(folder: Path, *, wait: bool = True) -> Iterator[None]:
             is_ours = stack.enter_context(systems.hold_folder_lock(folder, wait=wait))
         if not is_ours:
             expected = "a folder that no other process works on"
-            raise FileError("E903", "In use", where=folder, expected=expected)
+            raise FileError(
+                "E903", "Another process is using the folder", where=folder, expected=expected
+            )
         yield
 
 

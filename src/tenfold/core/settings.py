@@ -98,46 +98,49 @@ class Reading(Frozen):
 
     target: Annotated[str | None, Flag("COLUMN")] = Field(
         default=None,
-        description="The column to predict, by name, or by position where there is no header "
-        "(0 is the first, -1 the last).",
+        description="The column to predict: its name, or its number if there is no header (0 is "
+        "the first, -1 the last).",
     )
     task: Flagged[TaskKind | None] = Field(
-        default=None, description="Overrules what the values of the target suggest."
+        default=None,
+        description="Predict labels or numbers; without it, the values of the target decide.",
     )
     columns: Annotated[dict[str, KindText], Flag("NAME=KIND", "column")] = Field(
         default={},
-        description=f"The kind of a column: {', '.join(KINDS)}. "
-        "number:, says that its numbers have a decimal comma, date:%d/%m/%Y how its dates are "
-        "written.",
+        description=f"How to read a column: {', '.join(KINDS)}. number:, means that its numbers "
+        "have a decimal comma; date:%d/%m/%Y is the format of its dates.",
     )
     drop: Annotated[tuple[str, ...], Flag("COLUMN")] = Field(
-        default=(), description="A column that is not learned from, such as a row number or a name."
+        default=(),
+        description="A column that the model must not use, such as one that will not be known.",
     )
     id: Annotated[str | None, Flag("COLUMN")] = Field(
         default=None,
-        description="A column that names each row: not learned from, it stands beside the answers.",
+        description="A column that names each row. The model does not learn from it; it is "
+        "shown beside the predictions.",
     )
     na_values: Annotated[tuple[str, ...] | None, Flag("TEXT")] = Field(
         default=None,
-        description="A text that means a missing cell, beside an empty one, in place of the usual "
-        "ones (NA, N/A, NaN, null, None, ?, - and their like); '' alone keeps them all.",
+        description="A text that means a missing cell, instead of the usual ones (NA, N/A, NaN, "
+        "null, None, ?, - and similar). Empty cells are always missing; '' alone "
+        "means only those.",
     )
     equal_rows: Flagged[Literal["spread", "together"] | None] = Field(
         default="spread",
-        description="Rows of a table that are equal in every column: `spread` over the parts as "
-        "often as they occur, since fresh rows repeat as often; or `together` on one side, where "
-        "they are copies by mistake.",
+        description="What to do with rows that are equal in every column: `spread` them over "
+        "training, validation and test set as they occur, or keep them `together` "
+        "in one, if they are copies made by mistake.",
     )
     white: Flagged[float | None] = Field(
         default=None,
         gt=0,
         le=65_535,
         allow_inf_nan=False,
-        description="Of pictures stored as numbers, or of more than 8 bits, the value of white, "
-        "such as 1 or 255, where they do not show it.",
+        description="The pixel value of white in pictures stored as numbers, or with more than "
+        "8 bits, such as 1 or 255, if the pictures do not show it.",
     )
     header: Flagged[bool | None] = Field(
-        default=None, description="Whether the first row holds the names of the columns."
+        default=None, description="Whether the first row contains the names of the columns."
     )
     separator: Flagged[str | None] = Field(
         default=None,
@@ -153,19 +156,20 @@ class Reading(Frozen):
     )
     time: Annotated[str | None, Flag("COLUMN")] = Field(
         default=None,
-        description="The column that orders the rows: train on the past, test on the future.",
+        description="The column by which the rows are ordered; the model is trained on the past "
+        "and tested on the future.",
     )
     lags: Flagged[int | None] = Field(
         default=None,
         ge=0,
         le=10_000,
-        description="How many earlier values of the target become columns; 7 with --time.",
+        description="How many earlier values of the target are added as columns; 7 with --time.",
     )
     series: Annotated[str | tuple[str, ...] | None, Flag("COLUMN")] = Field(
         default=None,
-        description="The column that tells several series of one table apart, such as a shop: "
-        "earlier values and forecasts are made within each. Several columns, such as shop,item, "
-        "do so together.",
+        description="The column that names the series if a table contains several, such as one "
+        "for each shop; or several columns, as in shop,item. Earlier values and "
+        "forecasts stay within a series.",
     )
 
     @property
@@ -213,228 +217,251 @@ class Settings(Frozen):
     learner: Flagged[LearnerName] = Field(default="network", description="The kind of model.")
     recipe: Flagged[RecipeName] = Field(
         default="default",
-        description="A named set of settings; others that are given go before it.",
+        description="A named set of settings; settings that you give yourself take precedence.",
     )
     seed: Flagged[int] = Field(
         default=0,
         ge=0,
         lt=2**32,
-        description="Decides everything random: the split, the first weights, the order of rows.",
+        description="The seed of everything random: the split, the initial weights and the "
+        "order of the rows.",
     )
     split_seed: int | None = Field(
         default=None,
         ge=0,
         lt=2**32,
-        description="Decides which rows are for what, where runs of several seeds share them; "
-        "none: `seed` does.",
+        description="The seed of the split alone, so that runs with several seeds can share it; "
+        "none: the same as `seed`.",
     )
     hidden: Flagged[tuple[Width, ...]] = Field(
         default=(128,),
         max_length=64,
-        description="Neurons of each hidden layer, first to last.",
+        description="The number of neurons in each hidden layer, from the first to the last.",
         examples=["128,64"],
     )
     epochs: Flagged[int] = Field(
-        default=20, ge=1, le=100_000, description="How many times each training row is seen."
+        default=20, ge=1, le=100_000, description="How many times the training set is used."
     )
     batch_size: Flagged[int] = Field(
-        default=128, ge=1, le=1_000_000, description="Rows in each step."
+        default=128, ge=1, le=1_000_000, description="The number of rows in each training step."
     )
     optimizer: Literal["sgd", "adam"] = Field(
-        default="adam", description="The rule of a step: plain gradient descent, or Adam."
+        default="adam",
+        description="The optimisation algorithm: stochastic gradient descent or Adam.",
     )
     learning_rate: Flagged[float] = Field(
         default=0.01,
         gt=0,
         le=100,
         allow_inf_nan=False,
-        description="Step size at the start, or at the top of a cycle. The default is for one "
-        "layer of 128 and is scaled to other layers.",
+        description="The learning rate at the start, or at the top of a cycle. The default is "
+        "for one hidden layer of 128, and is adjusted to other layers.",
     )
     schedule: Literal["constant", "linear", "cycle"] = Field(
         default="cycle",
-        description="How the step size changes: `linear` lets it fall to 0 along a straight line; "
-        "`cycle` lets it rise along one for the first fifth, and then fall.",
+        description="How the learning rate changes: with `linear` it falls linearly to 0; with "
+        "`cycle` it rises linearly during the first fifth and then falls.",
     )
     label_smoothing: float = Field(
         default=0.05,
         ge=0,
         lt=1,
-        description="Share of each true answer that is spread over all labels.",
+        description="The share of each true label that is spread evenly over all labels.",
     )
     average: float = Field(
         default=0.999,
         ge=0,
         lt=1,
-        description="The fitted weights are a running average over the steps, which keeps this "
-        "share of itself at each step; 0: the last weights.",
+        description="Keep a moving average of the weights, which retains this share of itself "
+        "at each step; 0: use the last weights.",
     )
     dropout: float = Field(
         default=0.0,
         ge=0,
         lt=1,
-        description="Share of each hidden layer's outputs that is set to 0 while training.",
+        description="The share of each hidden layer's outputs that is set to 0 at random while "
+        "training.",
     )
     weight_decay: float = Field(
         default=0.0,
         ge=0,
         le=1,
         allow_inf_nan=False,
-        description="Shrinks the weights in each step by this share of the step size.",
+        description="Shrink the weights in each step by this share of the step size.",
     )
     class_weights: Flagged[
         Literal["balanced"] | Annotated[tuple[Weight, ...], Field(min_length=2)] | None
     ] = Field(
         default=None,
-        description="`balanced`: every label counts the same, however many rows it has; or what "
-        "the rows of each label count in training, in the order of the labels.",
+        description="`balanced` gives every label the same total weight; otherwise the weight "
+        "of the rows of each label, in the order of the labels.",
         examples=["1,20"],
     )
     cost: Annotated[dict[Mistake, Cost], Flag("NAME=N")] = Field(
         default={},
-        description="What a false_negative and a false_positive cost (1 where not given): the "
-        "threshold that costs least on the validation rows decides between two labels.",
+        description="The cost of a false_negative or a false_positive, 1 by default. Of two labels "
+        "the model predicts by the threshold with the lowest cost on the validation set.",
     )
     positive: Flagged[str | None] = Field(
         default=None,
-        description="Of two labels the one that is looked for; by default the rarer one.",
+        description="The label to look for if there are two; by default the rarer one.",
     )
     recall: Flagged[float] = Field(
         default=0.8,
         gt=0,
         le=1,
-        description="Share of the positive rows to find; the precision at it is reported.",
+        description="The share of the positive rows to find; the report gives the precision at "
+        "this recall.",
     )
     shift_px: int = Field(
         default=1,
         ge=0,
         le=64,
-        description="Pixels by which each picture may be moved, anew each epoch, up, down and "
-        "sideways.",
+        description="Augmentation: shift each picture by at most this many pixels in each "
+        "direction.",
     )
     rotate_degrees: float = Field(
-        default=0.0, ge=0, le=180, description="How far pictures may be turned, anew each epoch."
+        default=0.0,
+        ge=0,
+        le=180,
+        description="Augmentation: rotate each picture by at most this many degrees.",
     )
     zoom: float = Field(
         default=0.0,
         ge=0,
         lt=1,
-        description="By how much pictures may be enlarged or reduced, anew each epoch (0.1: by a "
+        description="Augmentation: enlarge or shrink each picture by at most this share (0.1: a "
         "tenth).",
     )
     shear: float = Field(
-        default=0.0, ge=0, le=1, description="How far pictures may be slanted, anew each epoch."
+        default=0.0,
+        ge=0,
+        le=1,
+        description="Augmentation: shear each picture by at most this much.",
     )
     elastic_px: float = Field(
         default=0.0,
         ge=0,
         le=10,
-        description="Strength of the elastic distortion in pixels (standard deviation).",
+        description="Augmentation: the standard deviation of the elastic distortion, in pixels.",
     )
     thicken: float = Field(
         default=0.0,
         ge=0,
         le=1,
-        description="How far strokes may become thicker or thinner, as a share of a pixel.",
+        description="Augmentation: make strokes thicker or thinner by at most this share of a "
+        "pixel.",
     )
     contrast: float = Field(
-        default=0.0, ge=0, lt=1, description="By how much pictures may become fainter."
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="Augmentation: reduce the contrast of each picture by at most this share.",
     )
     clean_epochs: int = Field(
-        default=0, ge=0, description="How many of the last epochs see the pictures as they are."
+        default=0, ge=0, description="The number of final epochs without augmentation."
     )
     width: int = Field(
         default=32,
         ge=1,
         le=1024,
-        description="Channels of the first convolution; the later ones have a multiple.",
+        description="The number of channels of the first convolution; later ones have a "
+        "multiple of it.",
     )
-    n_trees: int = Field(default=100, ge=1, le=10_000, description="Trees of a forest.")
+    n_trees: int = Field(
+        default=100, ge=1, le=10_000, description="The number of trees in a random forest."
+    )
     min_leaf: int | None = Field(
         default=None,
         ge=1,
         le=1_000_000,
-        description="Fewest training rows in a leaf of a tree; none: of a forest 1, for regression "
-        "2, of boosted trees 20.",
+        description="The minimum number of training rows in a leaf of a tree; none: 1 in a "
+        "forest, or 2 for regression, and 20 in boosted trees.",
     )
     rounds: int | None = Field(
         default=None,
         ge=1,
         le=100_000,
-        description="Rounds of boosting at most; each adds a tree, of several labels one for each. "
-        "None: 1,000 where 50 or more validation rows end them, else 200.",
+        description="The maximum number of boosting rounds; each adds a tree, or one for each "
+        "of several labels. None: 1,000 if 50 or more validation rows can stop "
+        "them, otherwise 200.",
     )
     max_leaves: int = Field(
-        default=31, ge=2, le=4096, description="Leaves of a boosted tree at most."
+        default=31, ge=2, le=4096, description="The maximum number of leaves of a boosted tree."
     )
     leaf_penalty: float = Field(
         default=0.0,
         ge=0,
         le=1e9,
         allow_inf_nan=False,
-        description="Draws the values in the leaves of boosted trees towards 0, as so many rows "
-        "would that need no change.",
+        description="L2 regularisation of boosted trees: pulls the values in the leaves towards "
+        "0, as this many rows that need no change would.",
     )
     column_share: float = Field(
         default=1.0,
         gt=0,
         le=1,
-        description="Share of the columns, drawn anew for each split, that a boosted tree looks "
-        "at.",
+        description="The share of the columns, drawn again for each split, that a boosted tree "
+        "considers.",
     )
     n_neighbors: int | None = Field(
         default=None,
         ge=1,
         le=1_000,
-        description="Neighbours that vote; none: chosen on the validation rows, 5 without any.",
+        description="The number of neighbours that vote; none: chosen on the validation set, or "
+        "5 without one.",
     )
     penalty: float | None = Field(
         default=None,
         ge=1e-9,
         le=1e9,
-        description="Weight of the sum of squared weights beside the summed loss; none: chosen on "
-        "the validation rows, 1 without any.",
+        description="The weight of the L2 penalty (the sum of the squared weights) relative to "
+        "the summed loss; none: chosen on the validation set, or 1 without one.",
     )
     max_steps: int = Field(
-        default=200, ge=1, le=100_000, description="Most steps of the fit for each penalty."
+        default=200,
+        ge=1,
+        le=100_000,
+        description="The maximum number of optimisation steps for each penalty.",
     )
     test_size: Flagged[float | None] = Field(
         default=None,
         gt=0,
         lt=1,
-        description="Share of the training part that is held out for testing, in place of the "
-        "official test part.",
+        description="The share of the data to hold out for testing, instead of the official "
+        "test set.",
     )
     validation_size: float = Field(
         default=0.1,
         ge=0,
         lt=1,
-        description="Share of the remaining training rows that is held out to watch training.",
+        description="The share of the remaining rows that is held out as the validation set.",
     )
     folds: Annotated[int | None, Flag("K")] = Field(
         default=None,
         ge=2,
         le=1_000,
-        description="Also cross-validate with this many models, for the spread of the scores.",
+        description="Also cross-validate with this many folds, to show how much the scores vary.",
     )
     robustness: Flagged[bool] = Field(
         default=False,
-        description="Also measure on changed test rows: moved, turned, noisy, without a column.",
+        description="Also measure the model on changed test rows: shifted, rotated and noisy "
+        "images, or a table without one of its columns.",
     )
     patience: int | None = Field(
         default=None,
         ge=1,
         le=100_000,
-        description="Epochs, or rounds of boosting, without a lower validation loss after which "
-        "training stops, and what had the lowest one is kept; none: all are made and the last is "
-        "kept.",
+        description="Early stopping: the number of epochs, or boosting rounds, without a lower "
+        "validation loss before training stops and the best model is restored; "
+        "none: train all and keep the last.",
     )
     processes: Annotated[int, Flag("N")] = Field(
         default=1,
         ge=1,
         le=64,
-        description="Processes that train one network together; sums of gradients then differ in "
-        "their last bits.",
+        description="The number of processes that train one network together. The order of "
+        "their sums, and so the last bits, differ from a single process.",
     )
 
     @field_validator("patience")
@@ -563,15 +590,14 @@ def resolve(asked: dict[str, Any], *, table: bool = False) -> Settings:
     problems = []
     if recipe in RECIPES and learner in RECIPES["default"] and learner not in RECIPES[recipe]:
         able = ", ".join(RECIPES[recipe])
-        problems.append(_problem("learner", learner, f"{able} with recipe {recipe!r}", ()))
-    for name in asked.keys() - Settings.model_fields.keys():
-        problems.append(_problem(name, asked[name], "a known setting", Settings.model_fields))
+        problems.append(_problem("learner", learner, f"{able} with recipe {recipe!r}"))
+    problems += [_unknown(name) for name in asked.keys() - Settings.model_fields.keys()]
     known = {name: value for name, value in asked.items() if name in Settings.model_fields}
     known = {**(TABLE if table else {}), **RECIPES.get(recipe, {}).get(learner, {}), **known}
     if known.get("validation_size") == 0 and "patience" not in asked:
         known["patience"] = None  # nothing to watch
     if table and known.get("shift_px"):
-        problems.append(_problem("shift_px", known["shift_px"], "0: a table has no pixels", ()))
+        problems.append(_problem("shift_px", known["shift_px"], "0: a table has no pixels"))
     try:
         settings = Settings.model_validate(known)
     except ValidationError as error:
@@ -590,7 +616,7 @@ def scaled_learning_rate(rate: float, hidden: tuple[int, ...]) -> float:
 
     Less for wide layers, by the root of the width or, with a single one, its fourth root; and less
     by the root of the number of layers. Fitted to the best of five rates for each of twelve
-    networks, from 32 to 2,048 neurons and one to four layers (docs/guide/training.md).
+    networks, from 32 to 2,048 neurons and one to four layers (docs/guide/defaults.md).
     """
     if not hidden:
         return rate
@@ -600,7 +626,17 @@ def scaled_learning_rate(rate: float, hidden: tuple[int, ...]) -> float:
 
 
 def _refusal(problems: Sequence[str]) -> SettingsError:
-    return SettingsError("E100", f"Unusable settings: {'; '.join(sorted(problems))}")
+    return SettingsError("E100", f"The settings are not valid: {'; '.join(sorted(problems))}")
+
+
+PLAIN_RULES = {
+    r"greater than or equal to (\S+)": r"\1 or more",
+    r"less than or equal to (\S+)": r"\1 or less",
+    r"a valid integer.*": "a whole number",
+    r"a valid number.*": "a number",
+    r"a valid boolean.*": "true or false",
+}
+"""Rules in pydantic's words, and in plain ones."""
 
 
 def _problems(error: ValidationError, names: Mapping[str, str] | None = None) -> list[str]:
@@ -608,13 +644,30 @@ def _problems(error: ValidationError, names: Mapping[str, str] | None = None) ->
     problems = []
     for detail in error.errors():
         first, *rest = map(str, detail["loc"])
-        name = ".".join([(names or {}).get(first, first), *rest])
+        keys = [key for key in rest if not key.isdigit()]
+        if "[key]" in keys:  # the key itself is wrong, and it is the input
+            keys = keys[: keys.index("[key]") - 1]
+        name = ".".join([(names or {}).get(first, first), *keys])
         choices = re.findall(r"'([^']+)'", detail.get("ctx", {}).get("expected", ""))
-        rule = detail["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
-        problems.append(_problem(name, detail["input"], rule, choices))
+        begin, is_plain, rule = detail["msg"].partition("Input should be ")
+        if detail["type"] == "extra_forbidden":
+            problems.append(_unknown(name))
+        elif is_plain and not begin:
+            for theirs, ours in PLAIN_RULES.items():
+                rule = re.sub(f"^{theirs}$", ours, rule)
+            hint = did_you_mean(str(detail["input"]), choices)
+            text = f"{name} must be {rule}, not {detail['input']!r}"
+            problems.append(text + (f" ({hint})" if hint else ""))
+        else:
+            rule = detail["msg"].removeprefix("Value error, ").removeprefix("expected ")
+            problems.append(_problem(name, detail["input"], rule))
     return problems
 
 
-def _problem(name: str, value: object, rule: str, known: Any) -> str:
-    hint = did_you_mean(name if known is Settings.model_fields else str(value), known)
-    return f"{name}={value!r}, expected {rule}" + (f" ({hint})" if hint else "")
+def _problem(name: str, value: object, rule: str) -> str:
+    return f"{name}={value!r}, expected {rule}"
+
+
+def _unknown(name: str) -> str:
+    hint = did_you_mean(name, Settings.model_fields)
+    return f"there is no setting {name!r}" + (f" ({hint})" if hint else "")

@@ -114,7 +114,7 @@ def _repeats(data: Dataset, train: RowNumbers, test: RowNumbers) -> Iterator[Fin
         if not len(copies):
             continue
         n_distinct = len(rows) - len(copies)
-        text = f"{len(copies):,} of {len(rows):,} {part} examples repeat another one of them"
+        text = f"{len(copies):,} of {len(rows):,} {part} examples are duplicates of another one"
         kind = "repeated"
         if part == "test" and len(copies) >= MUCH * len(rows):
             kind = "test set repeats itself"
@@ -156,21 +156,19 @@ def _columns(data: Dataset, rows: RowNumbers) -> Iterator[Finding]:
         return
     profiles, asked = data.info.profiles, data.info.reading.columns
     for name in _giveaways(data, data.info.input, data.table, rows):
-        fix = "leave it out if it is not known when the question is asked: --column"
-        yield _finding(
-            "gives the answer away", f"{name} alone gives the answer away; {fix} {name}=identifier"
-        )
+        fix = "if you will not know it when you predict, leave it out with --drop"
+        yield _finding("gives the answer away", f"{name} alone gives the answer away; {fix} {name}")
     for kind, advice in (
-        ("identifier", "tells every row apart, not learned from"),
-        ("constant", "the same in every row, not learned from"),
+        ("identifier", "has another value in every row, not used"),
+        ("constant", "has the same value in every row, not used"),
     ):
         names = [column.name for column in profiles if column.kind == kind]
         if found := [name for name in names if name not in asked]:
             yield _finding(kind, f"{shorten(found)}: {advice}")
     if left_out := [c.name for c in profiles if c.kind in UNUSED and c.name in asked]:
-        yield _finding("read as", f"not learned from, as asked: {shorten(left_out)}")
+        yield _finding("read as", f"left out, as you asked: {shorten(left_out)}")
     wrong = [
-        f"{column.name} ({column.n_unreadable:,} are no {column.kind}: {column.unreadable})"
+        f"{column.name} ({column.n_unreadable:,} are not a {column.kind}: {column.unreadable})"
         for column in profiles
         if column.n_unreadable
     ]
@@ -187,7 +185,7 @@ def _columns(data: Dataset, rows: RowNumbers) -> Iterator[Finding]:
     for column in data.info.input.columns:
         kinds.setdefault(column.kind, []).append(column.name)
     columns = (f"{kind}: {shorten(names)}" for kind, names in kinds.items())
-    yield _finding("read as", f"columns learned from: {'; '.join(columns)}")
+    yield _finding("read as", f"columns used: {'; '.join(columns)}")
     if data.info.notes:
         yield _finding("read as", "; ".join(data.info.notes))
 

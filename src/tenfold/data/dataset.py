@@ -153,7 +153,7 @@ class Dataset:
         if not len(self.x) == len(self.y) == len(self.keys):
             raise DataError(
                 "E408",
-                "Examples, answers and keys do not belong together",
+                "Examples, answers and keys differ in number",
                 where=self.name,
                 expected="one answer and one key for each example",
                 n_examples=len(self.x),
@@ -165,7 +165,7 @@ class Dataset:
         elif self.labels or not np.isfinite(self.y).all():
             raise DataError(
                 "E413",
-                "Not a target for regression",
+                "The target does not fit a regression",
                 where=self.name,
                 expected="finite numbers and no labels",
                 labels=self.labels,
@@ -208,7 +208,12 @@ class Dataset:
           DataError: They are rows of a table.
         """
         if self.table is not None:
-            raise DataError("E405", "Not images", where=self.name, expected="a dataset of images")
+            raise DataError(
+                "E405",
+                "The array does not contain images",
+                where=self.name,
+                expected="a dataset of images",
+            )
         images: NDArray[np.uint8] = self.x
         return images
 
@@ -241,7 +246,7 @@ class Dataset:
         if codes.ndim != 1 or not np.issubdtype(codes.dtype, np.integer) or not codes.size:
             raise DataError(
                 "E409",
-                "Not label codes",
+                "The labels are not whole numbers",
                 where=name,
                 expected="whole numbers (n,)",
                 dtype=str(codes.dtype),
@@ -372,7 +377,7 @@ class Dataset:
         if not whole or not rows.size or rows.min() < 0 or rows.max() >= len(self):
             raise DataError(
                 "E410",
-                "Not row numbers",
+                "These are not valid row numbers",
                 where=self.name,
                 expected=f"whole numbers (n,) from 0 to {len(self) - 1}, at least one",
                 dtype=str(rows.dtype),
@@ -410,14 +415,17 @@ class Dataset:
         encoded = np.asarray(one_hot)
         if encoded.ndim != 2 or encoded.shape[1] != len(self.labels):
             raise DataError(
-                "E411", "Not one-hot rows", expected=f"(n, {len(self.labels)})", shape=encoded.shape
+                "E411",
+                "The array is not one-hot encoded",
+                expected=f"(n, {len(self.labels)})",
+                shape=encoded.shape,
             )
         wrong = ((encoded == 1).sum(axis=1) != 1) | ((encoded != 0).sum(axis=1) != 1)
         if wrong.any():
             row = int(wrong.argmax())
             raise DataError(
                 "E412",
-                "Not a one-hot row",
+                "A row is not one-hot encoded",
                 expected="a single 1 among zeros",
                 row=row,
                 values=encoded[row].tolist(),
@@ -440,7 +448,7 @@ def _check_images(x: NDArray[np.uint8], name: str) -> None:
     if not fitting or not x.size:
         raise DataError(
             "E405",
-            "Not images",
+            "The array does not contain images",
             where=name,
             expected="uint8 (n, height, width) or (n, height, width, 3), none of them 0",
             dtype=str(x.dtype),
@@ -452,7 +460,7 @@ def _check_codes(y: NDArray[Any], labels: tuple[str, ...], name: str) -> None:
     if len(labels) < 2 or len(set(labels)) < len(labels):
         raise DataError(
             "E406",
-            "Labels that do not tell answers apart",
+            "The labels are not distinct",
             where=name,
             expected="at least two, none of them twice",
             labels=labels,
@@ -460,7 +468,7 @@ def _check_codes(y: NDArray[Any], labels: tuple[str, ...], name: str) -> None:
     if y.min() < 0 or y.max() >= len(labels):
         raise DataError(
             "E407",
-            "Answer without a label",
+            "A code has no label",
             where=name,
             expected=f"codes from 0 to {len(labels) - 1}",
             lowest=int(y.min()),

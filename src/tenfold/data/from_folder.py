@@ -298,7 +298,7 @@ def _labels(
     if not names:
         raise DataError(
             "E414",
-            "No picture can be read",
+            "The folder contains no picture that can be read",
             where=name,
             expected="a folder of them per label",
             fix=shorten(refused, 5, "; ").removesuffix("."),
@@ -309,7 +309,7 @@ def _labels(
         if strange:
             raise DataError(
                 "E416",
-                "Other labels than the model's",
+                "The data have labels that the model does not know",
                 where=name,
                 expected=f"folders called {', '.join(model_labels)}",
                 fix=did_you_mean(strange[0], model_labels),
@@ -319,7 +319,7 @@ def _labels(
     if len(names) < 2:
         raise DataError(
             "E415",
-            "Pictures of a single label",
+            "All pictures have the same label",
             where=name,
             expected="a folder of pictures for each label, at least two",
             labels=sorted(names),

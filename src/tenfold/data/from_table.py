@@ -94,7 +94,7 @@ def _table_dataset(cells: Cells, reading: Reading, like: Contract | None) -> Dat
     if len(np.unique(y[used])) < 2:
         raise DataError(
             "E210",
-            "A single answer",
+            "The target has a single value",
             where=cells.name,
             expected="at least two different ones to tell apart",
             answer=labels[y[used[0]]] if labels and len(used) else y[used][:1].tolist(),
@@ -206,7 +206,7 @@ def _columns(
     if not described:
         raise DataError(
             "E209",
-            "No column to learn from",
+            "The table has no column to learn from",
             where=cells.name,
             expected="at least one that is no identifier and not the same throughout",
             columns={column.name: column.kind for column in profiles},

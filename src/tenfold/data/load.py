@@ -54,7 +54,7 @@ def load(
     if printable(path) != str(path):
         raise DataError(
             "E417",
-            "A name that is not UTF-8",
+            "A file name is not UTF-8",
             where=path,
             expected="one that can be written down",
             fix="Rename it",
@@ -64,7 +64,7 @@ def load(
     if not exists:
         raise DataError(
             "E401",
-            "Unknown dataset",
+            "There is no such dataset",
             expected=f"a file, a folder or one of {', '.join(catalog.DATASETS)}",
             fix=did_you_mean(str(source), catalog.DATASETS),
             name=str(source),
@@ -106,7 +106,7 @@ def _check_no_parts(path: Path) -> None:
     if names:
         raise DataError(
             "E247",
-            "A folder of part files",
+            "A folder of part files cannot be read as one table",
             where=path,
             expected="one file of a table",
             fix="Write it as one file, with Spark coalesce(1), or read it with pandas or PyArrow",

@@ -58,7 +58,7 @@ def split(
     if not ((test_size is None or 0 < test_size < 1) and 0 <= validation_size < 1):
         raise DataError(
             "E444",
-            "Not a share of the rows",
+            "A share of the rows is out of range",
             where=data.name,
             expected="test_size above 0, validation_size from 0, both below 1",
             test_size=test_size,
@@ -86,7 +86,11 @@ def split(
         if not rows.size and (validation_size or part != "validation"):
             expected = f"rows left for {part}"
             raise DataError(
-                "E445", "Too few examples", where=data.name, expected=expected, n=len(data)
+                "E445",
+                "There are too few examples",
+                where=data.name,
+                expected=expected,
+                n=len(data),
             )
     return Split(train, validation, test, dropped)
 
@@ -148,7 +152,11 @@ def assign_folds(data: Dataset, rows: RowNumbers, folds: int, seed: int) -> RowN
     if not 2 <= folds <= len(groups):
         expected = f"2 to {len(groups)}, the number of distinct training rows"
         raise DataError(
-            "E443", "Unusable number of folds", where=data.name, expected=expected, folds=folds
+            "E443",
+            "This number of folds is not possible",
+            where=data.name,
+            expected=expected,
+            folds=folds,
         )
     # Dealt out in the order of their answers, the groups give each fold its share of each.
     shuffled = np.random.default_rng(seed).permutation(len(groups))

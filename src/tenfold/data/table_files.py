@@ -79,7 +79,7 @@ def check_no_table(reading: Reading, name: str, *, are_numbers: bool = True) -> 
     said_of_images = {"white"} if are_numbers else set[str]()
     of_tables = reading.model_dump(exclude_defaults=True, exclude=said_of_images)
     if of_tables:
-        wrong = "Images are not read like a table"
+        wrong = "Options for tables do not apply to images"
         raise DataError("E419", wrong, where=name, expected="none of these", **of_tables)
 
 

@@ -72,7 +72,7 @@ def _no_target(names: Sequence[str], where: str) -> TargetError:
     example = likely[0] if likely else "NAME"
     error = TargetError(
         "E203",
-        "No column is chosen as the target",
+        "No target column was chosen",
         where=where,
         expected=f"the column to predict, one of {shorten(names)}",
         fix=f"Say --target {quoted([example])}, in Python target={example!r}",
@@ -89,7 +89,12 @@ def no_column(column: str, cells: Cells) -> NoReturn:
         fix = "Say --header if the first row holds names"
     expected = f"one of {shorten(names)}"
     raise DataError(
-        "E201", "No such column", where=cells.name, expected=expected, fix=fix, column=column
+        "E201",
+        "There is no such column",
+        where=cells.name,
+        expected=expected,
+        fix=fix,
+        column=column,
     )
 
 
@@ -100,7 +105,9 @@ def with_answers(cells: Cells, target: str) -> tuple[Cells, list[str]]:
     missing = is_missing(cells.frame[target])
     n_missing = int(missing.sum())
     if n_missing == len(cells):
-        raise DataError("E204", "No row has an answer", where=cells.name, column=target)
+        raise DataError(
+            "E204", "The target column is empty in every row", where=cells.name, column=target
+        )
     if not n_missing:
         return cells, []
     kept = replace(cells, frame=cells.frame[~missing])
@@ -127,7 +134,7 @@ def read_target(
     if kind.partition(":")[0] not in ("number", "category"):
         raise DataError(
             "E230",
-            "Not a kind of a target",
+            "The target cannot be of this kind",
             where=cells.name,
             expected="number, number:, or number:. for its decimal mark; category for labels as "
             "they are written",
@@ -159,7 +166,7 @@ def read_target(
     if len(labels) > min(MAX_LABELS, len(names) // 2):
         raise DataError(
             "E212",
-            "Too many labels",
+            "The target has too many labels",
             where=cells.name,
             expected=f"at most {MAX_LABELS}, and two rows of each on average",
             fix="Name another --target, or say --task regression",
@@ -175,7 +182,7 @@ def _check_repeated(n_rows: Counter[str], target: str, where: str) -> None:
     if len(n_rows) > MAX_LABEL_NUMBERS and 2 * n_rare > len(n_rows):
         raise DataError(
             "E244",
-            "Numbers that are no labels",
+            "The numbers of the target look like quantities, not labels",
             where=where,
             expected=f"labels of which most have more than {FEW_ROWS} rows",
             fix=f"Say --task regression, or --column {quoted([f'{target}=category'])} if each "
@@ -230,7 +237,7 @@ def _codes(names: list[str], labels: tuple[str, ...], where: str) -> NDArray[np.
     if unknown:
         raise DataError(
             "E205",
-            "Labels the model does not know",
+            "The data contain labels that the model does not know",
             where=where,
             expected=", ".join(labels),
             labels=unknown[:5],
@@ -244,7 +251,7 @@ def _check_numbers(numbers: NDArray[np.float64], column: "pd.Series[str]", where
     if wrong.size:
         raise DataError(
             "E211",
-            "The target is not a number",
+            "The target contains values that are not numbers",
             where=f"{where}, row {column.index[wrong[0]]}",
             expected="numbers for regression",
             fix="Say --task classification if it is a label",
@@ -258,7 +265,7 @@ def _check_numbers(numbers: NDArray[np.float64], column: "pd.Series[str]", where
         return
     raise DataError(
         "E202",
-        "A target beyond the digits of float32",
+        "The target has values that float32 cannot hold",
         where=where,
         expected=f"sizes from 1e-30 to {LARGEST:g}, and a spread above 1e-6 of them",
         fix="Change its unit, or subtract what all rows have",

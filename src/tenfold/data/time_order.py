@@ -116,7 +116,7 @@ def in_order(
     times = times[rows]
     if order is None and len(np.unique(times[is_answered])) < 2:
         raise DataError(
-            "E240", "All rows are of one time", where=cells.name, expected="two", column=time
+            "E240", "All rows have the same time", where=cells.name, expected="two", column=time
         )
     if order is None:
         is_learned = not asked or is_asked
@@ -190,7 +190,7 @@ def _times(cells: Cells, column: Column) -> Floats:
         row = int(np.isnan(times).argmax())
         raise DataError(
             "E207",
-            "Not a time",
+            "A row has no valid time",
             where=f"{cells.name}, row {cells.frame.index[row]}",
             expected=f"a {column.kind} in each row",
             column=column.name,
@@ -221,7 +221,7 @@ def _check_series(cells: Cells, column: str) -> None:
     if missing.any():
         raise DataError(
             "E241",
-            "Not a series",
+            "A row does not name its series",
             where=f"{cells.name}, row {cells.frame.index[int(missing.argmax())]}",
             expected="its name in each row",
             column=column,
@@ -258,7 +258,7 @@ def with_earlier_values(cells: Cells, contract: TableInput) -> tuple[Cells, list
         return cells, []
     unknown = DataError(
         "E208",
-        "Earlier values are not known",
+        "The earlier values of the target are missing",
         where=cells.name,
         expected=f"{order.time} and {contract.target}, from whose rows they follow",
         fix="Or forecast instead: tenfold predict RUN --steps N",
@@ -320,7 +320,7 @@ def with_lags(
     if lags >= typical // 2:
         raise DataError(
             "E206",
-            "More lags than rows allow",
+            "There are too few rows for so many lags",
             where=cells.name,
             expected=f"less than half of the {typical} rows"
             + (" of a series" if order.series else ""),
@@ -428,7 +428,7 @@ def _check_repeats(ordered: Ordered, lags: int, target: str, like: TableInput | 
         fix = f"Say {flags}, which tells them apart"
     raise DataError(
         "E242",
-        "Several rows of one time",
+        "Several rows have the same time",
         where=f"{cells.name}, row {cells.frame.index[rows[0]]}",
         expected=f"one of each time {'in each series' if order.series else 'or --series COLUMN'}",
         fix=fix,

@@ -167,7 +167,7 @@ class Evaluation(Doubted):
         if not self.beats_baseline and not self.doubts:
             yield f"verdict            {self.verdict}"
         yield from self._positive_lines()
-        pairs = [f"{true} read as {read}: {n}" for true, read, n in self.most_confused[:3]]
+        pairs = [f"{true} predicted as {read}: {n}" for true, read, n in self.most_confused[:3]]
         yield f"most confused      {', '.join(pairs) or 'none'}"
         if len(self.labels) <= MAX_MATRIX_LABELS:
             yield from self._matrix_lines()
@@ -207,7 +207,7 @@ class Evaluation(Doubted):
             ("calibration error", self.calibration_error),
             (f"baseline: always {self.baseline.label}", self.baseline.accuracy),
         ]
-        confused = (f"{true} read as {read}: {n}" for true, read, n in self.most_confused[:5])
+        confused = (f"{true} predicted as {read}: {n}" for true, read, n in self.most_confused[:5])
         parts = [
             html_repr.table(("score", "value [95% interval]"), scores),
             f"<p>{escape(self.verdict)}</p>",
@@ -441,7 +441,7 @@ def _check(y: NDArray[Any], p: Floats, unsure: NDArray[np.bool], labels: tuple[s
     if not fitting or not len(y):
         raise DataError(
             "E613",
-            "Answers and truth do not belong together",
+            "Predictions and true labels do not fit together",
             expected=f"true (n,), probabilities (n, {len(labels)}), unsure (n,), n at least 1",
             true=y.shape,
             probabilities=p.shape,
@@ -453,7 +453,7 @@ def _check(y: NDArray[Any], p: Floats, unsure: NDArray[np.bool], labels: tuple[s
         row = int(wrong.argmax())
         raise DataError(
             "E614",
-            "Not probabilities",
+            "The array does not contain probabilities",
             expected="rows >= 0 that sum to 1 within 1e-4",
             row=row,
             sum=float(p[row].sum()),
@@ -465,7 +465,7 @@ def _check_codes(codes: NDArray[Any], labels: tuple[str, ...]) -> None:
     if not whole or codes.min() < 0 or codes.max() >= len(labels):
         raise DataError(
             "E616",
-            "Truth without a label",
+            "A true code has no label",
             expected=f"whole numbers from 0 to {len(labels) - 1}",
             dtype=str(codes.dtype),
             lowest=codes.min().item() if whole else None,
@@ -480,10 +480,14 @@ def _check_choice(
     if positive is not None and not (two and positive in labels):
         expected = f"one of {', '.join(labels)}" if two else "two labels, of which one is positive"
         fix = did_you_mean(positive, labels)
-        raise DataError("E617", "No positive label", expected=expected, fix=fix, positive=positive)
+        raise DataError(
+            "E617", "There is no such positive label", expected=expected, fix=fix, positive=positive
+        )
     if by_threshold and not two:
         raise DataError(
-            "E618", "A threshold decides between two labels", expected="two", n_labels=len(labels)
+            "E618", "A threshold needs two labels", expected="two", n_labels=len(labels)
         )
     if not 0 < recall <= 1:
-        raise DataError("E619", "No recall", expected="a share in (0, 1]", recall=recall)
+        raise DataError(
+            "E619", "The recall is out of range", expected="a share in (0, 1]", recall=recall
+        )

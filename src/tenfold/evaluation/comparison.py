@@ -184,7 +184,12 @@ def _check_labels(true: NDArray[Any], *answers: tuple[NDArray[Any], Floats]) -> 
 
 def _no_pairs(expected: str, *arrays: NDArray[Any]) -> DataError:
     shapes = [array.shape for array in arrays]
-    return DataError("E620", "Answers that are no pairs", expected=expected, shapes=shapes)
+    return DataError(
+        "E620",
+        "The predictions of the two models do not fit together",
+        expected=expected,
+        shapes=shapes,
+    )
 
 
 def _accuracy(first: NDArray[np.bool], second: NDArray[np.bool]) -> Difference:

@@ -53,7 +53,10 @@ def find_label_errors(
     """
     if not data.labels:
         raise DataError(
-            "E621", "No labels to suspect", where=data.name, expected="a dataset of labels"
+            "E621",
+            "The data have no labels to check",
+            where=data.name,
+            expected="a dataset of labels",
         )
     rows = np.setdiff1d(np.arange(len(data)), data.test_rows)
     probabilities = out_of_fold(data, rows, folds=folds, seed=seed, listener=listener)

@@ -57,7 +57,11 @@ def compare_with_best(
     if row_scores.ndim != 2 or not row_scores.shape[1] or not 0 <= best < n_models:
         expected = "(n_models, n) with rows, and the number of one of them"
         raise DataError(
-            "E622", "Nothing to compare", expected=expected, shape=row_scores.shape, best=best
+            "E622",
+            "There is nothing to compare",
+            expected=expected,
+            shape=row_scores.shape,
+            best=best,
         )
     others = [i for i in range(n_models) if i != best]
     differences = [row_scores[i] - row_scores[best] for i in others]

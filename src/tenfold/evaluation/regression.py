@@ -236,7 +236,7 @@ def _check(
         shapes: dict[str, Any] = {name: numbers.shape for name, numbers in arrays.items()}
         raise DataError(
             "E623",
-            "Values and truth do not belong together",
+            "Predictions and true values do not fit together",
             expected="one shape (n,), n at least 2 for an interval",
             **shapes,
         )
@@ -246,7 +246,7 @@ def _check(
             row = int(wrong.argmax())
             raise DataError(
                 "E625",
-                "Not a number that can be measured",
+                "A value is not a number that can be measured",
                 where=name,
                 expected=f"finite numbers below {MAX_SIZE:g}",
                 row=row,
@@ -259,7 +259,7 @@ def _check(
         row = int((low > high).argmax())
         raise DataError(
             "E624",
-            "Not an interval",
+            "An interval has its ends exchanged",
             expected="low <= high",
             row=row,
             low=float(low[row]),

@@ -120,7 +120,7 @@ class Robustness(Frozen):
             name = f"{change.kind}: {change.amount}"
             yield f"{name:<34} {self.score} {self.shown(change.value)}"
         for cost in self.columns:
-            name = f"shuffled: {cost.column}"
+            name = f"without the information in {cost.column}"
             spread = f"({in_unit(cost.least)} to {in_unit(cost.greatest)})"
             yield f"{name:<34} costs {in_unit(cost.mean)} {spread}"
         if self.nearly is not None:

@@ -74,7 +74,7 @@ def _turns(
     if n_times < 2 * (n_folds + 1):
         raise DataError(
             "E443",
-            "Unusable number of folds",
+            "This number of folds is not possible",
             where=data.name,
             expected=f"2 to {max(2, n_times // 2 - 1)}",
             folds=n_folds,

@@ -91,7 +91,7 @@ def _measured_rows(
     if dataset.labels != model.labels:
         raise DataError(
             "E416",
-            "Other labels than the model's",
+            "The data have labels that the model does not know",
             where=dataset.name,
             expected=", ".join(model.labels) or "a target of numbers",
             labels=dataset.labels,

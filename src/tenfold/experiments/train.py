@@ -123,7 +123,7 @@ def resume(
         record = run.record
         if record.state == "finished":
             fix = "Train again without --resume for another run"
-            raise RunError("E816", "The run is finished already", where=run.path, fix=fix)
+            raise RunError("E816", "The run has already finished", where=run.path, fix=fix)
         clock = StageClock()
         listener = Listeners([clock, listener or Listener()])
         settings = record.config

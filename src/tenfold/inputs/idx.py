@@ -79,7 +79,7 @@ def parse_idx(
         try:
             out = np.empty(shape, dtype)
         except (MemoryError, ValueError) as error:  # ValueError: sizes beyond any address
-            wrong = "Too large for this machine's memory"
+            wrong = "The file is too large for the memory of this machine"
             raise FormatError("E312", wrong, where=where, shape=shape, n_bytes=n_bytes) from error
     elif out.shape != shape or out.dtype != dtype or not out.flags.carray:
         raise DataError(
@@ -98,7 +98,7 @@ def parse_idx(
     if sha256 is not None and stream.digest.hexdigest() != sha256:
         raise FormatError(
             "E302",
-            "Changed content",
+            "The content is not the published one",
             where=where,
             expected=f"SHA-256 {sha256} once decompressed",
             sha256=stream.digest.hexdigest(),
@@ -128,14 +128,16 @@ def write_idx(path: Path | str, array: Array) -> None:
         names = ", ".join(map(str, TYPES.values()))
         raise DataError(
             "E303",
-            "Not an array for IDX",
+            "This array cannot be written as IDX",
             where=path,
             expected=f"{names} in 0 to {MAX_DIMENSIONS} dimensions",
             dtype=str(array.dtype),
             shape=array.shape,
         )
     if max(array.shape, default=0) >= 2**32:
-        raise DataError("E304", "Too large for IDX", where=path, shape=array.shape)
+        raise DataError(
+            "E304", "The array is too large for an IDX file", where=path, shape=array.shape
+        )
     header = bytes([0, 0, kinds[0], array.ndim]) + np.array(array.shape, ">u4").tobytes()
     elements = np.ascontiguousarray(array, native.newbyteorder(">"))
     with files.durable(path) as file, contextlib.ExitStack() as stack:
@@ -235,7 +237,7 @@ class _Stream:
         elif n_bytes > max(PLAUSIBLE_BYTES, PLAUSIBLE_RATIO * self._n_stored):
             raise FormatError(
                 "E314",
-                "The file would inflate like a bomb",
+                "The file would decompress to a suspicious size",
                 where=self.where,
                 expected=f"at most {PLAUSIBLE_RATIO} times its own size",
                 n_bytes=self._n_stored,
@@ -274,7 +276,7 @@ class _Stream:
             n_bytes = self._n_stored if self._inflater is None else None
             raise FormatError(
                 "E309",
-                "Too many bytes",
+                "The file is too long",
                 where=self.where,
                 expected=f"{self.n_read} by its header",
                 n_bytes=n_bytes or f"more than {self.n_read}",
@@ -288,7 +290,7 @@ class _Stream:
         if rest[:2] == GZIP_MAGIC:
             raise FormatError(
                 "E310",
-                "Several gzip members",
+                "The gzip file has several members",
                 where=self.where,
                 expected="one, as every compressor writes it",
                 fix="Unpack the file and compress it again",
@@ -296,7 +298,7 @@ class _Stream:
         if rest:
             raise FormatError(
                 "E311",
-                "Bytes after the end of gzip",
+                "The file continues after the end of the gzip data",
                 where=self.where,
                 expected="nothing",
                 first_bytes=rest[:8].hex(" "),
@@ -305,7 +307,7 @@ class _Stream:
     def too_few(self, n_bytes: int | str, n_needed: int) -> FormatError:
         return FormatError(
             "E305",
-            "Too few bytes",
+            "The file is too short",
             where=self.where,
             expected=f"{n_needed} by its header",
             fix="Download it again",
@@ -327,7 +329,7 @@ class _Stream:
                 if exhausted:
                     raise FormatError(
                         "E315",
-                        "Truncated gzip",
+                        "The gzip file is incomplete",
                         where=self.where,
                         expected="a complete file",
                         fix="Download it again",
@@ -335,7 +337,7 @@ class _Stream:
         except zlib.error as error:
             fix, reason = "Download it again", str(error)
             raise FormatError(
-                "E313", "Damaged gzip", where=self.where, fix=fix, reason=reason
+                "E313", "The gzip file is damaged", where=self.where, fix=fix, reason=reason
             ) from error
         return b""
 
@@ -355,7 +357,7 @@ def _read_header(stream: _Stream) -> tuple[np.dtype[Any], tuple[int, ...]]:
         types = ", ".join(f"{type_:02x}" for type_ in TYPES)
         raise FormatError(
             "E306",
-            "Unknown type of IDX elements",
+            "The IDX file has an unknown type of elements",
             where=stream.where,
             expected=f"one of {types} as the third byte",
             magic=magic.hex(" "),
@@ -363,7 +365,7 @@ def _read_header(stream: _Stream) -> tuple[np.dtype[Any], tuple[int, ...]]:
     if n_dimensions > MAX_DIMENSIONS:
         raise FormatError(
             "E307",
-            "Too many IDX dimensions",
+            "The IDX file has too many dimensions",
             where=stream.where,
             expected=f"0 to {MAX_DIMENSIONS}",
             n_dimensions=n_dimensions,

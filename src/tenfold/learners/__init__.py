@@ -161,7 +161,7 @@ def check_learner(settings: Settings, task: TaskKind, accepted: Accepted) -> Non
     if learner.sides and accepted.kind != "image":
         raise SettingsError(
             "E632",
-            "A learner for pictures alone",
+            "The learner works with pictures only",
             expected="pictures, or another learner for a table",
             fix=fix,
             learner=learner.name,
@@ -169,7 +169,7 @@ def check_learner(settings: Settings, task: TaskKind, accepted: Accepted) -> Non
     if learner.divides_batches and settings.batch_size % settings.processes:
         raise SettingsError(
             "E634",
-            "A batch that the processes cannot share equally",
+            "The processes cannot share a batch equally",
             expected=f"a divisor of the batch size, {settings.batch_size}",
             processes=settings.processes,
         )
@@ -187,7 +187,7 @@ def check_used(asked: Iterable[str], learners: Sequence[str]) -> None:
             users = [name for name in LEARNERS if is_used(setting, name)]
             raise SettingsError(
                 "E105",
-                "A setting that the learner does not use",
+                "The learner does not use this setting",
                 expected=f"{setting} for {' or '.join(users)} only",
                 fix=f"Leave out {setting}",
                 setting=setting,

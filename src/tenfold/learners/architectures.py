@@ -72,7 +72,7 @@ def convolutional_network(
     if min(sides) < 8 or max(sides) > 256:
         raise SettingsError(
             "E630",
-            "Pictures of a size that the learner does not take",
+            "The learner cannot use pictures of this size",
             expected="sides of 8 to 256 pixels",
             fix="The learner 'network' takes any size",
             learner="cnn",

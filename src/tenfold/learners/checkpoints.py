@@ -108,10 +108,10 @@ def read_checkpoint(path: Path) -> Checkpoint:
         history = _HISTORY.validate_json(head["__metadata__"]["history"])
     except (safetensors.SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise FormatError(
-            "E635", "A checkpoint of another version of Tenfold", where=path
+            "E635", "The checkpoint was written by another version of Tenfold", where=path
         ) from error
     return Checkpoint(arrays, history)
 
 
 def _damaged(path: Path, problem: str) -> FormatError:
-    return FormatError("E631", "Damaged checkpoint", where=path, problem=problem)
+    return FormatError("E631", "The checkpoint is damaged", where=path, problem=problem)

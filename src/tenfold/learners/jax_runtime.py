@@ -99,7 +99,7 @@ def check_compiler() -> None:
     if n_wrong := int((found != expected).sum()):
         raise BackendError(
             "E913",
-            "JAX's compiler adds up wrongly here",
+            "JAX's compiler computes wrong sums on this machine",
             expected=f"{expected.size} sums of small whole numbers, exact",
             fix=f"Set XLA_FLAGS={PRODUCTS_ALONE} before JAX starts, or take another jaxlib",
             n_wrong=n_wrong,
@@ -132,7 +132,7 @@ def devices() -> list[str]:
         found = [(device.platform, device.device_kind) for device in jax.devices()]
     except (ImportError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
-        raise BackendError("E914", "JAX does not start", reason=reason) from error
+        raise BackendError("E914", "JAX cannot start", reason=reason) from error
     return [platform if kind == platform else f"{platform} {kind}" for platform, kind in found]
 
 

@@ -40,7 +40,7 @@ def import_keras() -> Any:
     if keras.backend.backend() != "jax":
         raise BackendError(
             "E911",
-            "Keras already runs on another backend",
+            "Keras is already using another backend",
             expected="jax",
             fix="Set KERAS_BACKEND=jax before Keras is imported",
             backend=keras.backend.backend(),

@@ -121,11 +121,13 @@ class Learner:
         """
         train, n_labels, class_weights = job.train, job.n_labels, job.settings.class_weights
         if not len(train.y):
-            raise DataError("E628", "No training rows", expected="at least one", n_train=0)
+            raise DataError(
+                "E628", "There are no training rows", expected="at least one", n_train=0
+            )
         if n_labels is not None and self.looks and (train.y == train.y[0]).all():
             raise DataError(
                 "E629",
-                "A single label among the training rows",
+                "All training rows have the same label",
                 expected="at least two",
                 fix="The learner 'baseline' takes such rows",
                 learner=self.name,
@@ -143,7 +145,7 @@ def _weights(
     if n_labels is None or (class_weights != "balanced" and len(class_weights) != n_labels):
         raise SettingsError(
             "E627",
-            "Class weights that do not fit the labels",
+            "The class weights do not fit the labels",
             expected="none for regression" if n_labels is None else f"{n_labels} numbers",
             class_weights=class_weights,
         )

@@ -16,7 +16,7 @@ from tenfold.model.model import Model
 from tenfold.model.predictions import Answers, Prediction, Value
 from tenfold.model.readers import read_cells
 
-NO_NUMBER = "The model gives no number for this input"
+NO_NUMBER = "The model did not return a number for this input"
 """Of an answer that is NaN or infinite: JSON has no such number."""
 
 
@@ -128,7 +128,7 @@ def write_answered_table(model: Model, source: Path, out: Path) -> AnsweredTable
     if accepted.kind != "table":
         raise DataError(
             "E517",
-            "A model of something else than tables",
+            "This model does not predict tables",
             expected="a table, to write answers beside its rows",
             fix="Print them with --csv",
         )

@@ -130,7 +130,7 @@ def _ordered(model: Model) -> tuple[TableInput, Order]:
     if contract.kind != "table" or order is None or model.labels:
         raise DataError(
             "E501",
-            "Nothing to forecast",
+            "This model cannot forecast",
             expected="a model of numbers trained with --time",
             learner=model.contract.learner,
         )
@@ -139,7 +139,7 @@ def _ordered(model: Model) -> tuple[TableInput, Order]:
     if unknown:
         raise DataError(
             "E502",
-            "Columns whose future is not known",
+            "The model needs columns whose future values are unknown",
             expected="time and earlier values of the target alone",
             fix="Answer rows with these columns instead: tenfold predict RUN rows.csv",
             columns=unknown,

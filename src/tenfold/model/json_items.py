@@ -39,14 +39,17 @@ def read_pixels(item: Any, shape: tuple[int, ...]) -> NDArray[np.uint8]:
             return np.array(item, np.uint8).reshape(shape)
         raise DataError(
             "E970",
-            "Not a pixel",
+            "A value is not a pixel",
             expected="whole numbers from 0 to 255",
             fix="Values from 0 to 1 have to be multiplied by 255 and rounded",
             value=wrong[0] if isinstance(wrong[0], int | float) else described(wrong[0]),
         )
     sides = " x ".join(map(str, shape))
     raise DataError(
-        "E971", "Not a picture", expected=f"{sides} or {size} numbers", found=described(given)
+        "E971",
+        "The item is not a picture of this size",
+        expected=f"{sides} or {size} numbers",
+        found=described(given),
     )
 
 
@@ -75,9 +78,12 @@ def read_features(item: Any, n: int) -> NDArray[np.float64]:
             values = np.array([np.inf])
         if np.isfinite(values).all():
             return values
-        raise DataError("E972", "Not a finite number", expected="numbers below 1.8e308")
+        raise DataError("E972", "A value is not a finite number", expected="numbers below 1.8e308")
     raise DataError(
-        "E973", "Not features", expected=f"a list of {n} numbers", found=described(item)
+        "E973",
+        "The item is not a list of features",
+        expected=f"a list of {n} numbers",
+        found=described(item),
     )
 
 
@@ -91,12 +97,15 @@ def row_error(item: Any, wanted: Sequence[str], max_characters: int) -> DataErro
     """Why an item is no row that the model can answer."""
     if not isinstance(item, dict):
         return DataError(
-            "E974", "Not a row", expected="an object of column and value", found=described(item)
+            "E974",
+            "The item is not a row",
+            expected="an object of column and value",
+            found=described(item),
         )
     if missing := [name for name in wanted if name not in item]:
         return DataError(
             "E975",
-            "Missing columns",
+            "The row lacks columns that the model needs",
             where="rows",
             expected=shorten(wanted, MAX_NAMED),
             fix=did_you_mean(missing[0], list(islice(item, MAX_COMPARED))),
@@ -107,19 +116,26 @@ def row_error(item: Any, wanted: Sequence[str], max_characters: int) -> DataErro
         if isinstance(value, list | dict):
             return DataError(
                 "E976",
-                "Not a cell",
+                "A value is not a cell",
                 where=where,
                 expected="text or a number",
                 found=described(value),
             )
         if isinstance(value, float) and not math.isfinite(value):
             return DataError(
-                "E972", "Not a finite number", where=where, expected="numbers below 1.8e308"
+                "E972",
+                "A value is not a finite number",
+                where=where,
+                expected="numbers below 1.8e308",
             )
         if isinstance(value, str) and len(value) > max_characters:
             most = f"at most {max_characters} characters"
             return DataError(
-                "E977", "Cell too long", where=where, expected=most, n_characters=len(value)
+                "E977",
+                "A cell contains too much text",
+                where=where,
+                expected=most,
+                n_characters=len(value),
             )
     return None
 

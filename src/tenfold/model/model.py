@@ -74,12 +74,14 @@ class Model:
                 path = path / "model.onnx"
             status = path.stat()
             if not stat.S_ISREG(status.st_mode):  # a pipe has no end, a device gives for ever
-                raise ModelError("E518", "Not a file", where=path, expected="a model file")
+                raise ModelError(
+                    "E518", "The model is not a file", where=path, expected="a model file"
+                )
             n_bytes = status.st_size
             if n_bytes > MAX_BYTES:
                 raise ModelError(
                     "E511",
-                    "Model too large",
+                    "The model is too large",
                     where=path,
                     expected=f"<= {MAX_BYTES}",
                     n_bytes=n_bytes,
@@ -138,7 +140,10 @@ class Model:
         answers = self.predict(one_input, options)
         if len(answers) != 1:
             raise DataError(
-                "E516", "Not one input", expected="one; `predict` takes many", n=len(answers)
+                "E516",
+                "predict_one takes a single input",
+                expected="one; `predict` takes many",
+                n=len(answers),
             )
         return answers[0]
 
@@ -215,7 +220,9 @@ def _session(content: bytes, where: object) -> Any:
         return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's errors share no base but this
         reason = str(error).splitlines()[0]
-        raise ModelError("E508", "The model does not load", where=where, reason=reason) from error
+        raise ModelError(
+            "E508", "ONNX Runtime cannot load the model", where=where, reason=reason
+        ) from error
 
 
 def _check(content: bytes, where: object) -> Contract:
@@ -223,12 +230,12 @@ def _check(content: bytes, where: object) -> Contract:
     try:
         proto = onnx.ModelProto.FromString(content)
     except DecodeError as error:
-        raise ModelError("E509", "Not an ONNX file", where=where) from error
+        raise ModelError("E509", "The file is not an ONNX model", where=where) from error
     metadata = {entry.key: entry.value for entry in proto.metadata_props}
     if METADATA_KEY not in metadata:
         raise ModelError(
             "E505",
-            "Not a model of Tenfold",
+            "The model was not made by Tenfold",
             where=where,
             expected=f"metadata entry {METADATA_KEY!r}",
         )
@@ -238,7 +245,7 @@ def _check(content: bytes, where: object) -> Contract:
         first = error.errors()[0]
         raise ModelError(
             "E510",
-            "Unreadable contract",
+            "The contract inside the model cannot be read",
             where=where,
             entry=".".join(str(part) for part in first["loc"]),
             problem=first["msg"],
@@ -255,7 +262,7 @@ def _check_graph(proto: onnx.ModelProto, contract: Contract, where: object) -> N
     if foreign or proto.functions or graph.sparse_initializer:
         raise ModelError(
             "E512",
-            "Unknown operators",
+            "The model uses operators that are not allowed",
             where=where,
             expected=f"only {', '.join(sorted(OPERATORS))}",
             operators=sorted(foreign) or "functions",
@@ -269,7 +276,7 @@ def _check_graph(proto: onnx.ModelProto, contract: Contract, where: object) -> N
     if external:
         raise ModelError(
             "E513",
-            "Weights outside the file",
+            "The model stores weights outside its file",
             where=where,
             expected="all of them inside",
             weights=external,

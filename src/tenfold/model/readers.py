@@ -180,7 +180,10 @@ class FeaturesReader:
         except (TypeError, ValueError) as error:
             kind = type(inputs).__name__
             raise DataError(
-                "E507", "Not rows of numbers", expected="an array of numbers", kind=kind
+                "E507",
+                "The input is not an array of numbers",
+                expected="an array of numbers",
+                kind=kind,
             ) from error
         return Batch(rows if rows.ndim > 1 else rows[None])
 
@@ -232,7 +235,7 @@ class TableReader:
         if not isinstance(rows, Table):
             raise DataError(
                 "E503",
-                "Input does not fit the model",
+                "The input does not fit the model",
                 expected="rows of a table",
                 dtype=str(rows.dtype),
                 shape=rows.shape,
@@ -297,7 +300,7 @@ def read_cells(inputs: Any, accepted: TableInput) -> Cells:
     if not isinstance(rows, Sequence) or not all(isinstance(row, Mapping) for row in rows):
         raise DataError(
             "E504",
-            "Not rows of a table",
+            "The input is not a table",
             expected="a file of a table, a frame, or dicts of column and value",
             kind=type(inputs).__name__,
         )
@@ -319,7 +322,7 @@ def _array_feeds(
             fix = f"The values fit: x.reshape(-1, {size})"
         raise DataError(
             "E503",
-            "Input does not fit the model",
+            "The input does not fit the model",
             expected=f"{values}, ({size}) or (n, {size})",
             fix=fix,
             dtype=str(x.dtype) if is_array else type(x).__name__,

@@ -125,7 +125,7 @@ def _check_reads_digits(model: Model) -> None:
     if not fits or shape != (side, side):
         raise DataError(
             "E515",
-            "Pages cannot be read with this model",
+            "This model cannot read pages",
             expected=f"a model of {side} x {side} grey pixels that fits ink to them",
             accepts=accepted.kind,
             size=shape,

@@ -92,7 +92,7 @@ def precision_recall_chart(
     if positive is None or at is None:
         raise DataError(
             "E702",
-            "No precision and recall to draw",
+            "There is no precision-recall curve to draw",
             expected="two labels, and rows of the positive one",
             labels=evaluation.labels,
             positive=evaluation.positive,

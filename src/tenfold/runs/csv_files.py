@@ -114,7 +114,7 @@ def read_folds(path: Path) -> tuple[Fold, ...]:
             for row in rows
         )
     except (ValueError, IndexError, csv.Error) as error:
-        raise RunError("E716", "Damaged folds", where=path, problem=str(error)) from error
+        raise RunError("E716", "folds.csv is damaged", where=path, problem=str(error)) from error
 
 
 @dataclass(frozen=True, eq=False)
@@ -305,7 +305,9 @@ def read_answers(path: Path, kind: TaskKind, labels: tuple[str, ...]) -> StoredA
         _, *rows = _read_csv(path)
         return STORED[kind].of_cells(rows, labels)
     except (ValueError, KeyError, IndexError, csv.Error) as error:
-        raise RunError("E703", "Damaged predictions", where=path, problem=str(error)) from error
+        raise RunError(
+            "E703", "predictions.csv is damaged", where=path, problem=str(error)
+        ) from error
 
 
 def read_predictions(run: Run) -> StoredAnswers:
@@ -349,7 +351,9 @@ def read_test_rows(run: Run) -> tuple[list[str], dict[str, list[str]]]:
         if any(len(line) != len(names) + 1 for line in lines):
             raise ValueError(f"{len(names) + 1} cells in each row expected")
     except (ValueError, csv.Error) as error:
-        raise RunError("E704", "Damaged test rows", where=path, problem=str(error)) from error
+        raise RunError(
+            "E704", "test_rows.csv is damaged", where=path, problem=str(error)
+        ) from error
     return names, {key: cells for key, *cells in lines}
 
 
@@ -366,7 +370,9 @@ def example_inputs(folder: Path) -> list[dict[str, str]] | Path | None:
         names, *rows = _unescaped(path)
         return [dict(zip(names, row, strict=True)) for row in rows]
     except (ValueError, csv.Error) as error:
-        raise RunError("E717", "Damaged examples", where=path, problem=str(error)) from error
+        raise RunError(
+            "E717", "The stored examples are damaged", where=path, problem=str(error)
+        ) from error
 
 
 def _unescaped(path: Path) -> list[list[str]]:
@@ -385,7 +391,7 @@ def compare_runs(first: Run, second: Run) -> Comparison:
     if first.record.data.fingerprint != second.record.data.fingerprint:
         raise DataError(
             "E801",
-            "Runs on other data",
+            "The runs are on different data",
             expected="two runs on the same data",
             **{run.path.name: run.record.data.name for run in (first, second)},
         )
@@ -398,7 +404,7 @@ def compare_runs(first: Run, second: Run) -> Comparison:
     if len(pairs) < 2:
         raise DataError(
             "E802",
-            "Too few test rows in common",
+            "The runs have too few test rows in common",
             where=" and ".join(names),
             expected="two or more that both were measured on",
             n_common=len(pairs),

@@ -197,13 +197,16 @@ class Run:
             content = file.read_bytes() if file.is_file() else None
         if content is None:
             raise RunError(
-                "E708", "No run", where=path, expected="a folder that `tenfold train` made"
+                "E708",
+                "There is no run here",
+                where=path,
+                expected="a folder that `tenfold train` made",
             )
         try:
             return cls(path, Record.model_validate_json(content))
         except ValidationError as error:
             problem = error.errors()[0]["msg"]
-            raise RunError("E710", "Damaged run.json", where=file, problem=problem) from error
+            raise RunError("E710", "run.json is damaged", where=file, problem=problem) from error
 
     @cached_property
     def model(self) -> Model:
@@ -229,7 +232,9 @@ class Run:
             return read_evaluation(content)
         except ValidationError as error:
             problem = error.errors()[0]["msg"]
-            raise RunError("E711", "Damaged evaluation", where=file, problem=problem) from error
+            raise RunError(
+                "E711", "evaluation.json is damaged", where=file, problem=problem
+            ) from error
 
     @property
     def audit(self) -> Audit | None:
@@ -291,7 +296,9 @@ class Run:
                 for line in lines
             ]
         except (ValueError, csv.Error) as error:
-            raise RunError("E715", "Damaged history", where=path, problem=str(error)) from error
+            raise RunError(
+                "E715", "history.csv is damaged", where=path, problem=str(error)
+            ) from error
 
     def save(self) -> None:
         files.write_document(self.path / "run.json", self.record)

@@ -21,7 +21,7 @@ def verify(path: Path | str) -> dict[str, int]:
     """
     run = Run.open(path)
     if run.record.state == "running":
-        raise RunError("E712", "The run is not finished", where=run.path, state="running")
+        raise RunError("E712", "The run did not finish", where=run.path, state="running")
     digests = {name: files.sha256(run.path / name) for name in run._names()}
     stored = run.record.files
     wrong = [f"{name} missing" for name in stored.keys() - digests.keys()]
@@ -34,7 +34,7 @@ def verify(path: Path | str) -> dict[str, int]:
     if wrong:
         raise RunError(
             "E713",
-            "The run was changed",
+            "Files of the run were changed",
             where=run.path,
             expected="the files as run.json has them",
             files=", ".join(sorted(wrong)),
@@ -55,7 +55,7 @@ def _answer_again(run: Run) -> int:
     if not same:
         raise RunError(
             "E714",
-            "The model answers differently from when it was made",
+            "The model no longer predicts what it did when it was made",
             where=run.path,
             expected=f"the answers of {EXAMPLE_ANSWERS} within {ANSWER_TOLERANCE:g}",
         )

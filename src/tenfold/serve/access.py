@@ -29,18 +29,23 @@ class AccessPolicy:
         if without_port(host) not in self.hosts:
             raise HTTPError(
                 "E940",
-                "Unknown host",
+                "The host name is not allowed",
                 403,
                 expected="a name of this service: --allow-host adds one",
             )
         if not _is_own_page(method, host, headers):
-            raise HTTPError("E941", "Foreign origin", 403, expected="a page of this service")
+            raise HTTPError(
+                "E941",
+                "Requests from other origins are not allowed",
+                403,
+                expected="a page of this service",
+            )
         if self.token is not None and path not in HEALTH:
             shown = _shown_token(headers.get(b"authorization", b""))
             if not hmac.compare_digest(shown, self.token.encode()):
                 raise HTTPError(
                     "E942",
-                    "No access",
+                    "The token is missing or wrong",
                     401,
                     expected="the service's token: Authorization: Bearer TOKEN",
                     headers=((b"www-authenticate", b'Basic realm="tenfold", charset="UTF-8"'),),
@@ -52,7 +57,7 @@ def headers_by_name(pairs: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
     headers: dict[bytes, bytes] = {}
     for name, value in pairs:
         if name in headers and name in SINGLE:
-            raise HTTPError("E943", "A header twice", 400, header=name.decode("ascii"))
+            raise HTTPError("E943", "A header was sent twice", 400, header=name.decode("ascii"))
         headers[name] = value
     return headers
 

@@ -28,7 +28,7 @@ class Admission:
         self._full = {  # made once, for they are needed when there is no time
             (limit, seconds): HTTPError(
                 "E944",
-                "Too many requests at once",
+                "The service is busy",
                 503,
                 expected=f"fewer: {limit}",
                 fix="Try again in a moment",
@@ -77,7 +77,9 @@ class RequestBody:
         while True:
             event = await receive()
             if event["type"] == "http.disconnect":
-                raise HTTPError("E945", "The body did not arrive", 408, expected="all of it")
+                raise HTTPError(
+                    "E945", "The body of the request is incomplete", 408, expected="all of it"
+                )
             parts.append(event.get("body", b""))
             self.n_bytes += len(parts[-1])
             admission.body_bytes += len(parts[-1])
@@ -90,7 +92,12 @@ class RequestBody:
 
 
 def _too_large(limits: Limits) -> HTTPError:
-    return HTTPError("E946", "Body too large", 413, expected=f"at most {limits.body_bytes} bytes")
+    return HTTPError(
+        "E946",
+        "The body of the request is too large",
+        413,
+        expected=f"at most {limits.body_bytes} bytes",
+    )
 
 
 class ReaderPool:

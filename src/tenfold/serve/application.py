@@ -27,7 +27,7 @@ def build(runs: Sequence[Run], limits: Limits, access: AccessPolicy) -> RequestG
         if not NAME.fullmatch(name) or name in predictors:
             raise SettingsError(
                 "E915",
-                "Unusable name of a run",
+                "The name of a run cannot be used in an address",
                 where=run.path,
                 expected="letters, digits and ._-, each name once",
                 fix="Rename its folder",

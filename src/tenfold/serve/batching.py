@@ -64,7 +64,7 @@ def profile_model(run: Run) -> BatchProfile:
     rows = model.reader.sample(BATCH, example_inputs(run.path))
     whole = model.answer(rows).outputs
     if not np.isfinite(whole[0]).all():
-        raise ModelError("E918", "The model gives no numbers", where=run.path)
+        raise ModelError("E918", "The model did not return numbers", where=run.path)
     single, some, many = (_seconds(run, rows[:n]) for n in (1, ALIGNMENT, BATCH))
     is_worth = some < CHEAP_SECONDS or some < WORTH * single
     if is_worth and all(_is_alike(run, rows, whole, first) for first in (0, 5, 16)):
@@ -183,5 +183,5 @@ class Batcher:
 
 def _checked(answers: Answers, n: int) -> list[Outcome]:
     good: Any = np.isfinite(answers.outputs[0]).reshape(len(answers), -1).all(axis=1)
-    none = ModelError("E969", "The model gives no number for this input")
+    none = ModelError("E969", "The model did not return a number for this input")
     return [answers[i] if good[i] else none for i in range(n)]

@@ -39,7 +39,7 @@ def read_limits(words: Iterable[str]) -> Limits:
         if not equals or name not in Limits.model_fields:
             raise SettingsError(
                 "E916",
-                "Unknown limit",
+                "There is no such limit",
                 expected=f"NAME=VALUE with one of {', '.join(Limits.model_fields)}",
                 fix=did_you_mean(name, Limits.model_fields),
                 limit=word,
@@ -51,4 +51,6 @@ def read_limits(words: Iterable[str]) -> Limits:
         first = error.errors()[0]
         rule = first["msg"].removeprefix("Input should be ")
         facts = {str(first["loc"][0]): first["input"]}
-        raise SettingsError("E917", "Unusable limit", expected=rule, **facts) from error
+        raise SettingsError(
+            "E917", "The value of a limit is not allowed", expected=rule, **facts
+        ) from error

@@ -52,14 +52,16 @@ class PredictRequest:
 def media_type_of(headers: Mapping[bytes, bytes]) -> str:
     """The kind of a request's body; 415 for one that cannot be read."""
     if b"content-encoding" in headers:
-        raise HTTPError("E950", "An encoded body", 415, expected="no Content-Encoding")
+        raise HTTPError(
+            "E950", "The body of the request is compressed", 415, expected="no Content-Encoding"
+        )
     given = headers.get(b"content-type", b"").decode("latin-1")
     kind = given.partition(";")[0].strip().lower()
     if kind in (JSON_TYPE, RAW_TYPE) or kind.startswith("image/"):
         return kind
     raise HTTPError(
         "E951",
-        "Not a content type that can be read",
+        "The content type is not supported",
         415,
         expected=f"{JSON_TYPE}, {RAW_TYPE} or image/...",
         content_type=given[:80],
@@ -80,7 +82,11 @@ def read_predict_request(
         request = _json_request(body, contract, limits)
     elif accepted.kind != "image":
         raise HTTPError(
-            "E952", "Not a body for this model", 415, expected="JSON", content_type=media_type
+            "E952",
+            "This model does not accept this content type",
+            415,
+            expected="JSON",
+            content_type=media_type,
         )
     elif media_type == RAW_TYPE:
         request = _raw_request(body, accepted, limits)
@@ -109,9 +115,15 @@ def read_some_picture(contract: Contract, limits: Limits) -> None:
 
 def _check_items(n: int, limits: Limits) -> None:
     if n > limits.items:
-        raise HTTPError("E953", "Too many items", 413, expected=f"at most {limits.items}", items=n)
+        raise HTTPError(
+            "E953",
+            "The request has too many items",
+            413,
+            expected=f"at most {limits.items}",
+            items=n,
+        )
     if not n:
-        raise HTTPError("E954", "Nothing to answer", 422, expected="at least one item", items=0)
+        raise HTTPError("E954", "The request is empty", 422, expected="at least one item", items=0)
 
 
 def _raw_request(body: bytes, accepted: ImageInput, limits: Limits) -> PredictRequest:
@@ -121,7 +133,7 @@ def _raw_request(body: bytes, accepted: ImageInput, limits: Limits) -> PredictRe
         shape = " x ".join(map(str, accepted.shape))
         raise HTTPError(
             "E955",
-            "Not whole pictures",
+            "The body does not contain whole pictures",
             422,
             expected=f"{size} bytes for each, {shape}",
             n_bytes=len(body),
@@ -138,11 +150,22 @@ def _json_request(body: bytes, contract: Contract, limits: Limits) -> PredictReq
     if not isinstance(sent, dict) or list(sent) != [reader.items]:
         keys = first_names(sorted(sent)) if isinstance(sent, dict) else type(sent).__name__
         expected = f'{{"{reader.items}": [...]}}'
-        raise HTTPError("E956", "Unexpected JSON", 422, expected=expected, found=keys)
+        raise HTTPError(
+            "E956",
+            "The JSON object does not have the expected form",
+            422,
+            expected=expected,
+            found=keys,
+        )
     items = sent[reader.items]
     if not isinstance(items, list):
         raise HTTPError(
-            "E957", "Not a list", 422, where=reader.items, expected="a list", found=described(items)
+            "E957",
+            "The value is not a list",
+            422,
+            where=reader.items,
+            expected="a list",
+            found=described(items),
         )
     _check_items(len(items), limits)
     try:
@@ -155,16 +178,24 @@ def _json_request(body: bytes, contract: Contract, limits: Limits) -> PredictReq
 def read_json(body: bytes, max_depth: int) -> Any:
     """Read JSON without NaN, infinities, keys given twice, lone surrogates and endless depth."""
     if _is_deeper(body, max_depth):
-        raise HTTPError("E958", "JSON too deep", 422, expected=f"at most {max_depth} levels")
+        raise HTTPError(
+            "E958", "The JSON is nested too deeply", 422, expected=f"at most {max_depth} levels"
+        )
     try:
         value = DECODER.decode(body.decode())
     except UnicodeDecodeError as error:
-        raise HTTPError("E959", "Not UTF-8", 422, where=f"byte {error.start}") from error
+        raise HTTPError(
+            "E959", "The body is not UTF-8", 422, where=f"byte {error.start}"
+        ) from error
     except json.JSONDecodeError as error:
         position = f"line {error.lineno}, column {error.colno}"
-        raise HTTPError("E960", "Not JSON", 422, where=position, problem=error.msg) from error
+        raise HTTPError(
+            "E960", "The body is not valid JSON", 422, where=position, problem=error.msg
+        ) from error
     except ValueError as error:  # a whole number of more than 4,300 digits
-        raise HTTPError("E961", "Not a number", 422, expected="at most 4,300 digits") from error
+        raise HTTPError(
+            "E961", "A number has too many digits", 422, expected="at most 4,300 digits"
+        ) from error
     if SURROGATE.search(body):
         _check_text(value)
     return value
@@ -184,7 +215,9 @@ def _check_text(value: Any) -> None:
     try:
         json.dumps(value, ensure_ascii=False).encode()
     except UnicodeEncodeError as error:
-        raise HTTPError("E962", "Not Unicode text", 422, expected="surrogates in pairs") from error
+        raise HTTPError(
+            "E962", "The text is not valid Unicode", 422, expected="surrogates in pairs"
+        ) from error
 
 
 def _with_each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -194,13 +227,17 @@ def _with_each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         for key, _ in pairs:
             if key in seen:
                 text = key[:80].encode(errors="replace").decode()
-                raise HTTPError("E963", "A key twice", 422, expected="each key once", key=text)
+                raise HTTPError(
+                    "E963", "A key occurs twice", 422, expected="each key once", key=text
+                )
             seen.add(key)
     return value
 
 
 def _refuse_constant(name: str) -> Any:
-    raise HTTPError("E964", "Not a number in JSON", 422, expected="finite numbers", value=name)
+    raise HTTPError(
+        "E964", "JSON does not allow this number", 422, expected="finite numbers", value=name
+    )
 
 
 DECODER = json.JSONDecoder(object_pairs_hook=_with_each_key_once, parse_constant=_refuse_constant)

@@ -93,7 +93,7 @@ class Protocol(HttpToolsProtocol):
             self._refuse(self._long_headers(), close=True)
         elif codings and codings != [b"chunked"]:
             error = HTTPError(
-                "E965", "Not a transfer coding of this service", 400, expected="chunked"
+                "E965", "The transfer coding is not supported", 400, expected="chunked"
             )
             self._refuse(error, close=True)
         elif self._is_alone and (full := self.guard.no_room(self.url.decode("latin-1"))):
@@ -129,7 +129,10 @@ class Protocol(HttpToolsProtocol):
     def _long_headers(self) -> HTTPError:
         most = self._limits.header_bytes
         return HTTPError(
-            "E966", "Headers too long", 431, expected=f"at most {most} bytes, {MAX_HEADERS} lines"
+            "E966",
+            "The headers are too long",
+            431,
+            expected=f"at most {most} bytes, {MAX_HEADERS} lines",
         )
 
     def _refuse(self, error: HTTPError, *, close: bool) -> None:
@@ -174,7 +177,7 @@ class Protocol(HttpToolsProtocol):
         if self._is_last:
             return
         if self._is_alone or self._receiving == "body":
-            self._refuse_current(HTTPError("E967", "Not an HTTP request", 400))
+            self._refuse_current(HTTPError("E967", "This is not an HTTP request", 400))
         else:
             self._read_no_more()
 

@@ -65,7 +65,12 @@ class RequestGuard:
             _check_method(method, "POST")
             return await self._predict(path, headers, receive, record)
         if path not in self.pages:
-            raise HTTPError("E948", "Not here", 404, expected="one of the addresses in /docs")
+            raise HTTPError(
+                "E948",
+                "There is nothing at this address",
+                404,
+                expected="one of the addresses in /docs",
+            )
         record.route = path
         _check_method(method, "GET")
         page = self.pages[path]
@@ -123,7 +128,7 @@ def _check_method(method: str, expected: str) -> None:
     if method != expected:
         raise HTTPError(
             "E949",
-            "Not this method",
+            "This address does not accept this method",
             405,
             expected=expected,
             headers=((b"allow", expected.encode()),),

@@ -83,7 +83,7 @@ def _check_token(host: str, token: str | None) -> None:
     if token is not None and len(token) < MIN_TOKEN:
         raise SettingsError(
             "E919",
-            "Token too short",
+            "The token is too short",
             expected=f"at least {MIN_TOKEN} characters",
             fix="Make one: python -c 'import secrets; print(secrets.token_urlsafe())'",
             n_characters=len(token),
@@ -95,7 +95,7 @@ def _check_token(host: str, token: str | None) -> None:
     if token is None and not is_own:
         raise SettingsError(
             "E920",
-            "No token for a service that others can reach",
+            "A service that others can reach needs a token",
             expected="--token or TENFOLD_TOKEN, or --host 127.0.0.1",
             host=host,
         )
@@ -111,7 +111,7 @@ def _listening(host: str, port: int) -> socket.socket:
         reason = error.strerror or str(error)
         raise FileError(
             "E921",
-            "Cannot listen",
+            "The address is not available",
             where=reason,
             expected="a free port of this machine",
             fix="--port 0 takes any free one",

@@ -60,7 +60,7 @@ def to_graph(
     if clash := sorted(front.names() & set(outputs)):
         raise ExportError(
             "E608",
-            "Input named like an output",
+            "An input has the name of an output",
             expected=f"none of {', '.join(outputs)}",
             names=clash,
         )
@@ -184,7 +184,7 @@ def check_agreement(
     if wrong.any():
         raise ExportError(
             "E609",
-            "The graph does not answer like the learner",
+            "The graph does not predict the same as the learner",
             where=", ".join(keys[row] for row in np.flatnonzero(wrong)[:3]),
             expected=f"differences of at most {TOLERANCE:g}",
             n_rows=int(wrong.sum()),

@@ -95,7 +95,7 @@ def _check_features(found: NDArray[np.float32], accepted: TableInput, name: str)
     if not found.shape[1]:
         raise DataError(
             "E601",
-            "Nothing to learn from",
+            "No column contains anything to learn from",
             where=name,
             expected="numbers, categories, or words that stand in more than one row",
             columns=list(accepted.names),

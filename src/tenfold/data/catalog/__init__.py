@@ -59,7 +59,7 @@ class File:
         if md5 != published:
             raise FormatError(
                 "E404",
-                "Changed file",
+                "The file was changed",
                 where=where,
                 expected=f"MD5 {published}, {self.name}.gz as published",
                 md5=md5,
@@ -186,7 +186,7 @@ def find(name: str) -> IdxDataset:
     if name not in DATASETS:
         raise DataError(
             "E401",
-            "Unknown dataset",
+            "There is no such dataset",
             expected=f"one of {', '.join(DATASETS)}",
             fix=did_you_mean(name, DATASETS),
             name=name,
@@ -220,7 +220,7 @@ def read(name: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     if missing:
         raise DataError(
             "E402",
-            "The dataset is not here yet",
+            "The dataset has not been downloaded",
             where=folder,
             expected=", ".join(missing),
             fix=f"Run `tenfold data fetch {name}`, or put the files there by hand",
@@ -238,7 +238,7 @@ def read(name: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
             if shape != out.shape:
                 raise FormatError(
                     "E403",
-                    "Not the published file",
+                    "The file is not the published one",
                     where=path,
                     expected=str(out.shape),
                     fix=f"Take it away and run `tenfold data fetch {name}`",

@@ -49,7 +49,7 @@ def fetch(name: str, watch: Watch | None = None) -> Path:
                 names = ", ".join(f"{file.name}.gz" for file in missing)
                 raise FetchError(
                     "E904",
-                    "Cannot fetch the dataset",
+                    "The dataset cannot be downloaded",
                     expected=f"{file.name}.gz from one of its mirrors: " + "; ".join(refusals),
                     fix=f"Put {names} by hand into {folder}",
                     name=name,

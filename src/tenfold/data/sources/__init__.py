@@ -61,7 +61,7 @@ def _read_images(path: Path) -> Images:
     read_idx(path)  # says what is wrong with a file that is no IDX
     raise DataError(
         "E420",
-        "One IDX file is not a dataset",
+        "A single IDX file is not a dataset",
         where=path,
         expected="a folder with images and labels",
         fix="Name the folder",

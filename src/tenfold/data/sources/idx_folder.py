@@ -72,7 +72,7 @@ def _idx_files(folder: Path) -> dict[tuple[str, str], Path]:
         if path.name not in (first.name, f"{first.name}.gz"):
             raise DataError(
                 "E424",
-                "Two files for one part",
+                "Two files contain the same part",
                 where=folder,
                 expected="one",
                 fix="Move one of them to another folder",
@@ -88,7 +88,7 @@ def _no_idx_files(folder: Path) -> DataError:
         nested = next((path for path in inner if path.is_dir() and _idx_files(path)), None)
     return DataError(
         "E421",
-        "No IDX files in the folder",
+        "The folder contains neither IDX files nor folders of pictures",
         where=folder,
         expected="train-images-idx3-ubyte and train-labels-idx1-ubyte, with or without .gz, "
         "or a folder of pictures for each label",
@@ -103,13 +103,21 @@ def _check_pair(images: Path, labels: Path) -> tuple[int, ...]:
     dtype, shape = read_header(images)
     label_dtype, label_shape = read_header(labels)
     if len(shape) != 3 or dtype != np.uint8 or 0 in shape:
-        wrong = "Labels given as images" if len(shape) == 1 else "Not images"
+        wrong = (
+            "The file of images contains labels"
+            if len(shape) == 1
+            else "The file does not contain images"
+        )
         expected = "uint8 (n, height, width), none of them 0"
         raise DataError(
             "E423", wrong, where=images, expected=expected, dtype=str(dtype), shape=shape
         )
     if len(label_shape) != 1:
-        wrong = "Images given as labels" if len(label_shape) > 2 else "Not labels"
+        wrong = (
+            "The file of labels contains images"
+            if len(label_shape) > 2
+            else "The file does not contain labels"
+        )
         raise DataError("E423", wrong, where=labels, expected="(n,)", shape=label_shape)
     check_counts(shape[0], label_shape[0], f"{images}, {labels.name}")
     return shape

@@ -42,7 +42,7 @@ def check_counts(n_images: int, n_labels: int, where: object) -> None:
     if n_images != n_labels:
         raise DataError(
             "E426",
-            "Images and labels do not belong together",
+            "Images and labels differ in number",
             where=where,
             expected="one label for each image",
             n_images=n_images,
@@ -54,7 +54,7 @@ def check_sizes(shapes: Sequence[tuple[int, ...]], where: object) -> None:
     """Refuse parts, training first, whose images are of two sizes."""
     if len({shape[1:] for shape in shapes}) > 1:
         train, test = shapes[0][1:], next(s[1:] for s in shapes if s[1:] != shapes[0][1:])
-        wrong = "Images of two sizes"
+        wrong = "The images have two sizes"
         raise DataError("E422", wrong, where=where, expected="one", train=train, test=test)
 
 
@@ -62,14 +62,18 @@ def whole_codes(values: NDArray[Any], where: object) -> NDArray[np.int64]:
     """Label codes int64 (n,) of numbers that are whole and from 0 to 65,535."""
     if values.dtype.kind not in "iuf":
         raise DataError(
-            "E409", "Not label codes", where=where, expected="numbers", dtype=str(values.dtype)
+            "E409",
+            "The labels are not whole numbers",
+            where=where,
+            expected="numbers",
+            dtype=str(values.dtype),
         )
     wrong = ~((values >= 0) & (values < MAX_LABELS) & (values == np.floor(values)))
     if wrong.any():
         row = int(wrong.argmax())
         raise DataError(
             "E427",
-            "Not a label code",
+            "A label is out of range",
             where=where,
             expected=f"whole numbers from 0 to {MAX_LABELS - 1}",
             row=row,
@@ -80,7 +84,7 @@ def whole_codes(values: NDArray[Any], where: object) -> NDArray[np.int64]:
     if n_codes > MAX_WITH_GAPS and n_codes > 2 * n_used:
         raise DataError(
             "E428",
-            "Label codes with gaps",
+            "The label codes have gaps",
             where=where,
             expected=f"codes from 0 on, at least half of them used above {MAX_WITH_GAPS}",
             n_codes=n_codes,
@@ -105,7 +109,12 @@ def named_codes(answers: Sequence[str], where: object) -> tuple[NDArray[np.int64
         row = answers.index("") if "" in answers else named[0]
         expected = "all of them numbers or all of them names"
         raise DataError(
-            "E429", "Not a label", where=where, expected=expected, row=row, value=answers[row]
+            "E429",
+            "A label cannot be read",
+            where=where,
+            expected=expected,
+            row=row,
+            value=answers[row],
         )
     labels, codes = np.unique(np.array(answers, object), return_inverse=True)
     return codes.astype(np.int64), tuple(labels.tolist())

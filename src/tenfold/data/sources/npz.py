@@ -65,7 +65,13 @@ def read_npz(path: Path) -> Images:
             y = y[:, 0]
         if y.ndim != 1:
             where = f"{path}, {y_name}"
-            raise DataError("E433", "Not labels", where=where, expected="(n,)", shape=y.shape)
+            raise DataError(
+                "E433",
+                "The array does not contain labels",
+                where=where,
+                expected="(n,)",
+                shape=y.shape,
+            )
         check_counts(len(x), len(y), f"{path}, {x_name} and {y_name}")
         answers.append(y)
         keys += [f"{x_name}:{row}" for row in range(len(x))]
@@ -94,7 +100,9 @@ def _read(path: Path, read: Callable[[zipfile.ZipFile, Path], T]) -> T:
             raise
         except Exception as error:  # zipfile, zlib and NumPy fail in a dozen ways on foreign bytes
             reason = " ".join(str(error).split()) or type(error).__name__
-            raise FormatError("E435", "Damaged npz", where=path, reason=reason) from error
+            raise FormatError(
+                "E435", "The npz file is damaged", where=path, reason=reason
+            ) from error
 
 
 def _members(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
@@ -113,7 +121,7 @@ def _labelled(archive: zipfile.ZipFile, path: Path) -> list[tuple[str, Named, Na
     if not any(part == "train" for part, *_ in found):
         raise DataError(
             "E430",
-            "No images and labels in the npz file",
+            "The npz file does not contain images with labels",
             where=path,
             expected="x_train, y_train, x_test, y_test or train_images, train_labels or x, y or "
             "images, labels",
@@ -135,7 +143,7 @@ def _unlabelled(archive: zipfile.ZipFile, path: Path) -> Array:
     if name is None:
         raise DataError(
             "E446",
-            "No images in the npz file",
+            "The npz file contains no images",
             where=path,
             expected="x_test, test_images, x or images, or a single array",
             found=sorted(members)[:10],
@@ -155,7 +163,7 @@ def _npz_array(archive: zipfile.ZipFile, info: zipfile.ZipInfo, where: str) -> A
     if info.file_size > MAX_ZIP_RATIO * info.compress_size + (1 << 20):
         raise FormatError(
             "E431",
-            "The npz member would inflate like a bomb",
+            "A member of the npz file would decompress to a suspicious size",
             where=where,
             expected=f"at most {MAX_ZIP_RATIO} times its stored size",
             n_bytes=info.compress_size,
@@ -180,7 +188,9 @@ def read_npy(path: Path) -> Array:
             raise
         except Exception as error:  # NumPy fails in a dozen ways on foreign bytes
             reason = " ".join(str(error).split()) or type(error).__name__
-            raise FormatError("E447", "Damaged npy", where=path, reason=reason) from error
+            raise FormatError(
+                "E447", "The npy file is damaged", where=path, reason=reason
+            ) from error
     return array
 
 
@@ -193,7 +203,7 @@ def _check_header(file: IO[bytes], n_bytes: int, where: str) -> None:
     if dtype.hasobject or dtype.names or n_needed != n_bytes - file.tell():
         raise FormatError(
             "E434",
-            "Not an array of numbers",
+            "A member of the npz file is not an array of numbers",
             where=where,
             expected=f"{n_needed} bytes after the header, no Python objects",
             dtype=str(dtype),
@@ -213,6 +223,11 @@ def _npz_images(x: Array, where: str) -> Array:
             f"numbers (n, height, width), also with channels, or (n, {N_PIXELS}), none of them 0"
         )
         raise DataError(
-            "E405", "Not images", where=where, expected=expected, dtype=str(x.dtype), shape=x.shape
+            "E405",
+            "The array does not contain images",
+            where=where,
+            expected=expected,
+            dtype=str(x.dtype),
+            shape=x.shape,
         )
     return x

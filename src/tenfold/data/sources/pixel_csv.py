@@ -62,7 +62,7 @@ def _read(path: Path, *, labelled: bool) -> tuple[NDArray[Any], list[str]]:
             file.seek(0)
             raise DataError(
                 "E439",
-                "Not images as CSV",
+                "The CSV file does not contain images",
                 where=path,
                 expected=f"{'a label and ' if labelled else ''}{N_PIXELS} pixel columns",
                 n_columns=len(_cells(file.readline(MAX_LINE_BYTES))[1]),
@@ -75,7 +75,7 @@ def _read(path: Path, *, labelled: bool) -> tuple[NDArray[Any], list[str]]:
             parts.append(pixels)
             answers += names
     if not sum(map(len, parts)):
-        raise DataError("E436", "No rows", where=path, expected="at least one")
+        raise DataError("E436", "The table has no rows", where=path, expected="at least one")
     return np.concatenate(parts).reshape(-1, SIDE_PX, SIDE_PX), answers
 
 
@@ -144,7 +144,7 @@ def _check_order(pixels: list[str], path: Path) -> None:
         moved = next(i for i, number in enumerate(sorted(numbers)) if numbers[i] != number)
         raise DataError(
             "E437",
-            "Pixel columns out of order",
+            "The pixel columns are out of order",
             where=path,
             expected="row by row, as their numbers count",
             fix="Sort the columns",
@@ -180,7 +180,7 @@ def _label_column(file: BinaryIO, layout: _Layout, path: Path) -> int:
     if likely[0] == likely[1]:
         raise DataError(
             "E438",
-            "The label column cannot be told",
+            "It is unclear which column is the label",
             where=path,
             expected="labels 0, 1, 2 ... or names in the first or the last column alone",
             fix="Name the column 'label' in a header line",
@@ -208,7 +208,10 @@ def _chunks(file: BinaryIO, layout: _Layout, path: Path) -> Iterator[tuple[int, 
         if len(rest) > MAX_LINE_BYTES:
             where = f"{path}, line {line + (whole + newline).count(newline) if newline else line}"
             raise DataError(
-                "E440", "Too long a line", where=where, expected=f"at most {MAX_LINE_BYTES} bytes"
+                "E440",
+                "A line is too long",
+                where=where,
+                expected=f"at most {MAX_LINE_BYTES} bytes",
             )
         if newline:
             yield line, (whole + newline).replace(b"\r\n", b"\n")
@@ -255,11 +258,17 @@ def _parse_slow(
             cells = [_bare(cell) for cell in text.decode("utf-8").split(layout.separator.decode())]
         except UnicodeDecodeError as error:
             where = f"{path}, line {number}"
-            raise FormatError("E442", "Not UTF-8", where=where, reason=error.reason) from error
+            raise FormatError(
+                "E442", "The file is not UTF-8", where=where, reason=error.reason
+            ) from error
         if len(cells) != layout.n_columns:
             where, expected = f"{path}, line {number}", str(layout.n_columns)
             raise DataError(
-                "E441", "Another number of columns", where=where, expected=expected, n=len(cells)
+                "E441",
+                "A row has another number of columns",
+                where=where,
+                expected=expected,
+                n=len(cells),
             )
         if layout.label is not None:
             names.append(cells[layout.label])
@@ -268,7 +277,7 @@ def _parse_slow(
             if value is None or not 0 <= value <= WHITE:
                 raise DataError(
                     "E432",
-                    "Not a pixel",
+                    "A value is not a pixel",
                     where=layout.place(path, number, column),
                     expected="a number from 0 to 255, or to 1",
                     value=cells[column],

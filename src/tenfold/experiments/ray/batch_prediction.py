@@ -110,7 +110,7 @@ def _answered(
                 if row["unseen"]:
                     raise BackendError(
                         "E910",
-                        "A machine of the cluster does not see the file",
+                        "A machine of the cluster cannot see the file",
                         where=row["unseen"],
                         fix="Put the files on storage that all machines share",
                     )

@@ -34,7 +34,7 @@ def connect(address: str, n_cores: int | None = None) -> ModuleType:
         import ray
     except ImportError as error:
         raise BackendError(
-            "E908", "A cluster needs Ray", fix=adding("cluster"), cluster=address
+            "E908", "Ray is not installed", fix=adding("cluster"), cluster=address
         ) from error
     started: dict[str, Any] = {
         "num_cpus": n_cores or usable_cores(),
@@ -58,7 +58,7 @@ def connect(address: str, n_cores: int | None = None) -> ModuleType:
     except (ray.exceptions.RayError, ConnectionError, RuntimeError, ValueError) as error:
         raise BackendError(
             "E909",
-            "No cluster to work on",
+            "There is no cluster to use",
             expected="local, or the HOST:PORT of a cluster this computer belongs to",
             fix="Start one with: ray start --head (docs/guide/scale.md)",
             cluster=address,
@@ -102,7 +102,9 @@ def task_error(error: Any) -> Exception:
     if isinstance(cause, TenfoldError):
         return cause
     fix = "Is the same Tenfold installed on every machine?"
-    return BackendError("E905", "A worker cannot work", fix=fix, reason=first_line(cause))
+    return BackendError(
+        "E905", "A worker of the cluster cannot start", fix=fix, reason=first_line(cause)
+    )
 
 
 def first_line(error: object) -> str:

@@ -161,7 +161,7 @@ def check_versions(versions: Mapping[str, str]) -> None:
         wanted = ", ".join(f"{name} {versions[name]}" for name in here)
         raise BackendError(
             "E906",
-            "A worker with other versions",
+            "A worker has other versions of the libraries",
             expected=wanted,
             fix="Install the same everywhere",
             found=", ".join(other),

@@ -101,7 +101,7 @@ def _warnings(doubts: Sequence[str]) -> list[str]:
 
 def _findings(entries: Sequence[LeaderboardEntry]) -> list[str]:
     first = entries[0]
-    lines = [f"{first.learner} is first on the validation rows; on the test rows {first.test}."]
+    lines = [f"Best on the validation set: {first.learner}, with {first.test} on the test set."]
     for verdict in ("better", "not distinguishable", "worse"):
         names = [entry.learner for entry in entries if entry.verdict == verdict]
         if names:

@@ -34,7 +34,7 @@ def check_process(learner: str) -> None:
     if missing := [name for name, value in ENVIRONMENT.items() if os.environ.get(name) != value]:
         raise SettingsError(
             "E813",
-            "A worker with other threads",
+            "A worker has another number of threads",
             expected="the variables of sweeps.environment.ENVIRONMENT set",
             fix="Start worker processes with them",
             missing=missing,

@@ -83,38 +83,43 @@ class Summary:
             first, last = line[0], line[-1]
             depth = first.point.get("layers", 1)
             text = (
-                f"Neurons, with {depth} hidden layer{'s' * (depth != 1)}: from "
-                f"{first.point['hidden']} to {last.point['hidden']} neurons "
+                f"Neurons, with {depth} hidden layer{'s' * (depth != 1)}: "
+                f"{last.point['hidden']} neurons instead of {first.point['hidden']} "
                 f"{self._gain(first, last)}, for {self._times(first, last)}."
             )
             if len(line) > 2:
                 last_step = self._gain(line[-2], last)
-                text += f" The last step, from {line[-2].point['hidden']}, {last_step}."
+                text += f" The last step, from {line[-2].point['hidden']} neurons, {last_step}."
             yield text
 
     def _of_layers(self) -> Iterator[str]:
         for line in self._lines_of("layers"):
             first, last = line[0], line[-1]
             yield (
-                f"Layers, of {first.point['hidden']} neurons: from {first.point['layers']} to "
-                f"{last.point['layers']} {self._gain(first, last)}, for {self._times(first, last)}."
+                f"Layers of {first.point['hidden']} neurons: {last.point['layers']} instead of "
+                f"{first.point['layers']} {self._gain(first, last)}, "
+                f"for {self._times(first, last)}."
             )
 
     def _gain(self, first: PointResult, last: PointResult) -> str:
         """What the score did, beside what the rows and the seeds alone do to it."""
         change = last.mean - first.mean
-        better = change < 0 if self.least_is_best else change > 0
-        text = f"{self.score} {'went' if change else 'stayed'} from {score_text(first.mean)} to "
-        text += f"{score_text(last.mean)} ({change:+.4g})"
         if not change:
-            return text
+            return f"leave {self.score} at {score_text(first.mean)}"
+        better = change < 0 if self.least_is_best else change > 0
+        text = f"{'raise' if change > 0 else 'lower'} {self.score} from {score_text(first.mean)} "
+        text += f"to {score_text(last.mean)} ({change:+.4g})"
         if not self.differs(first, last):
-            return text + f", within chance on these {self.n_validation:,} rows"
-        verdict = ", better" if better else ", worse"
+            return text + f", which is within chance on these {self.n_validation:,} rows"
+        verdict = ", which is better" if better else ", which is worse"
         noise = self._noise(first, last)
         if noise is None:
-            return text + verdict + " on these rows; one seed does not say what another would do"
-        return text + (", no more than seeds alone do" if abs(change) <= 2 * noise else verdict)
+            return (
+                text + verdict + " on these rows, but one seed does not say what another would do"
+            )
+        return text + (
+            ", which is no more than other seeds change it" if abs(change) <= 2 * noise else verdict
+        )
 
     @staticmethod
     def _noise(first: PointResult, last: PointResult) -> float | None:
@@ -144,18 +149,19 @@ class Summary:
         first = self.operations(result) - (depth - 1) * width**2 - width * self.n_outputs
         yield (
             f"Why: the first layer multiplies {first // width:,} inputs for each of {width} "
-            f"neurons, {first:,} times; each further layer {width} x {width} = {width**2:,} times."
+            f"neurons, {first:,} times. Each further layer needs only {width} x {width} = "
+            f"{width**2:,} multiplications."
         )
         least, most = sorted(self.points, key=self.operations)[:: max(1, len(self.points) - 1)][:2]
         text = (
-            "Training goes through a network forwards and backwards, about three times as many: "
-            f"{self._rate(least) / 1e9:.1f} billion a second with {_network(least)}, "
-            f"{self._rate(most) / 1e9:.1f} with {_network(most)}."
+            "A training step needs about three times as many, forwards and backwards. This machine "
+            f"does {self._rate(least) / 1e9:.1f} billion a second with {_network(least)} and "
+            f"{self._rate(most) / 1e9:.1f} billion with {_network(most)}."
         )
         if self._rate(most) > 1.2 * self._rate(least):
             text += (
-                " The rest of a step, reading rows and starting each product, weighs more where "
-                "layers are narrow: so time grows less than the count."
+                " With narrow layers, reading rows and starting each product takes a larger share "
+                "of a step, so the time grows less than the number of multiplications."
             )
         yield text
 
@@ -182,11 +188,11 @@ def chosen_line(run: SweepRun, points: Sequence[PointResult]) -> str:
     values = [f"{name} {value}" for name, value in result.point.items()]
     spread = "" if result.deviation is None else f" (sd {result.deviation:.4f} over the seeds)"
     text = (
-        f"Best of {len(points)} on the validation rows: "
+        f"Best of {len(points)} on the validation set: "
         f"{', '.join([*values, run.score_name])} {score_text(result.mean)}{spread}."
     )
     if len(points) > 1 and not run.differs(result, points[1]):
-        text += f" The next, {points[1].words}, is within chance of it."
+        text += f" The second, {points[1].words}, may be as good: the difference is within chance."
     return text
 
 

@@ -39,25 +39,28 @@ class SweepSettings(Frozen):
 
     seeds: Annotated[int, Field(ge=1)] = Field(
         default=1,
-        description="Trainings of each point, which differ by first weights and order of the rows.",
+        description="Trainings of each point, which differ in the initial weights and the order "
+        "of the rows.",
     )
     seed: Annotated[int, Field(ge=0, lt=2**32)] = Field(
         default=0,
-        description="Decides the split, the first training of each point and what is drawn.",
+        description="The seed of the split, of the first training of each point and of the "
+        "random choice.",
     )
     trials: Annotated[int, Field(ge=1)] | None = Field(
         default=None,
-        description="Trainings at most, all seeds counted: so many of the grid are drawn, or "
-        "searched.",
+        description="The maximum number of trainings, counting all seeds; the points are drawn "
+        "at random from the grid, or chosen by the search.",
     )
     search: bool = Field(
         default=False,
-        description="Optuna chooses the points: widths and depths between the smallest and the "
-        "largest, rates and dropout beside them.",
+        description="Let Optuna choose the points: widths and depths between the smallest and "
+        "the largest given, and learning rate and dropout too.",
     )
     minutes: Annotated[float, Field(ge=0)] | None = Field(
         default=None,
-        description="No training begins after so much time, what earlier calls took included.",
+        description="Begin no training after this many minutes, including the time of earlier "
+        "calls.",
     )
 
 
@@ -203,7 +206,7 @@ def sweep_plan(data: Dataset, asked: Mapping[str, Any]) -> Plan:
     elif axes.keys() & DEFAULT_AXES.keys():
         raise SettingsError(
             "E804",
-            "Not a network",
+            "This learner is not a network",
             expected="learner 'network' for hidden and layers",
             learner=learner,
         )
@@ -254,15 +257,19 @@ def check_plan(plan: Plan) -> None:
     """Refuse a plan that cannot be ranked, before anything is trained."""
     if plan.n_points is not None and plan.n_points < 1:
         expected = "at least one for each of the seeds"
-        raise SettingsError("E805", "Too few trials", expected=expected, seeds=plan.seeds)
+        raise SettingsError(
+            "E805", "There are too few trials for the seeds", expected=expected, seeds=plan.seeds
+        )
     for name, values in plan.axes.items():
         if not values:
-            raise SettingsError("E808", "Nothing to try", expected="a value", setting=name)
+            raise SettingsError(
+                "E808", "A setting has no values to try", expected="a value", setting=name
+            )
         if len({isinstance(value, str) for value in values}) > 1 or None in values:
             expected = "numbers or names, to sort them by"
             raise SettingsError(
                 "E809",
-                "Values of several kinds",
+                "A setting has values of several kinds",
                 expected=expected,
                 setting=name,
                 values=list(values),
@@ -270,7 +277,7 @@ def check_plan(plan: Plan) -> None:
     if "learner" in plan.axes and plan.kind == "sweep":
         raise SettingsError(
             "E806",
-            "Several learners in a sweep",
+            "A sweep takes a single learner",
             expected="one",
             fix="Compare learners instead",
             learner=list(plan.axes["learner"]),
@@ -279,7 +286,7 @@ def check_plan(plan: Plan) -> None:
     if 0.0 in sizes or len(sizes) > 1:
         raise SettingsError(
             "E807",
-            "Trials that cannot be ranked",
+            "The trials cannot be ranked",
             expected="the same share of validation rows for all, above 0",
             validation_size=sorted(sizes),
         )

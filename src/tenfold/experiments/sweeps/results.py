@@ -134,7 +134,7 @@ def rank_points(
         reasons = [result.why for result in ended if result.why]
         raise RunError(
             "E814",
-            "No setting has all of its trials finished",
+            "No setting has finished all of its trials",
             where=where,
             n_ended=len(ended),
             why=reasons[0] if reasons else "the time was over",

@@ -87,7 +87,7 @@ def _open_study(run: SweepRun) -> Any:
     except Exception as error:  # lines that are not Optuna's fail in many ways
         raise RunError(
             "E817",
-            "Damaged journal of a search",
+            "The journal of the search is damaged",
             where=journal,
             fix="Remove the folder to search anew",
             problem=f"{type(error).__name__}: {error}".splitlines()[0],

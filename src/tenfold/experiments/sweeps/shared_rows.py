@@ -116,12 +116,12 @@ def open_shared(folder: Path) -> tuple[Dataset, Split]:
         data = _dataset(manifest, folder)
     except (ValidationError, ValueError, KeyError) as error:
         raise FormatError(
-            "E812", "Damaged shared rows", where=folder, problem=str(error)
+            "E812", "The shared rows of the sweep are damaged", where=folder, problem=str(error)
         ) from error
     if data.fingerprint != manifest.fingerprint:
         raise DataError(
             "E811",
-            "Other rows than the sweep's",
+            "The rows are not those of the sweep",
             where=folder,
             fingerprint=data.fingerprint,
             expected=f"fingerprint {manifest.fingerprint}",

@@ -207,7 +207,7 @@ def decode(
         if n_scans > MAX_SCANS:
             raise FormatError(
                 "E324",
-                "Too many scans in a JPEG",
+                "The JPEG file has too many scans",
                 where=where,
                 expected=f"<= {MAX_SCANS}",
                 fix="Open it in a picture program and save it again",
@@ -221,11 +221,11 @@ def decode(
 
 def _check_bytes(n_bytes: int, where: object) -> None:
     if not n_bytes:
-        raise FormatError("E318", "Empty file", where=where, expected="a picture")
+        raise FormatError("E318", "The file is empty", where=where, expected="a picture")
     if n_bytes > MAX_BYTES:
         raise FormatError(
             "E319",
-            "Picture file too large",
+            "The picture file is too large",
             where=where,
             expected=f"<= {MAX_BYTES}",
             fix="Save it smaller, or as JPEG",
@@ -248,7 +248,7 @@ def _open(file: BinaryIO, where: object, max_pixels: int = MAX_PIXELS) -> "Image
             fix = f"It is {FOREIGN[content[4:12]]}; save it as JPEG or PNG"
         raise FormatError(
             "E320",
-            "Not a picture",
+            "The file is not a picture that can be read",
             where=where,
             expected=f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]}",
             fix=fix,
@@ -267,7 +267,7 @@ def _open(file: BinaryIO, where: object, max_pixels: int = MAX_PIXELS) -> "Image
 def _too_many_pixels(where: object, max_pixels: int, **facts: object) -> FormatError:
     return FormatError(
         "E316",
-        "Picture too large",
+        "The picture is too large",
         where=where,
         expected=f"at most {max_pixels / 10**6:g} million pixels, {MAX_SIDE_PX} a side",
         fix="Make it smaller first",
@@ -279,7 +279,7 @@ def _damaged(where: object, error: Exception) -> FormatError:
     reason = " ".join(str(error).split())[:120] or type(error).__name__
     return FormatError(
         "E317",
-        "Damaged picture",
+        "The picture is damaged",
         where=where,
         expected="a complete file",
         fix="Open it in a picture program and save it again",

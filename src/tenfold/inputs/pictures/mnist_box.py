@@ -126,7 +126,7 @@ def find_ink(
     if grey.ndim != 2 or grey.dtype != np.uint8 or not grey.size:
         raise DataError(
             "E322",
-            "Not a grey picture",
+            "The array is not a grey picture",
             where=where,
             expected="uint8 (height, width), none of them 0",
             dtype=str(grey.dtype),
@@ -170,7 +170,7 @@ def find_ink(
 def _nothing_drawn(where: object, contrast: float) -> NothingDrawn:
     return NothingDrawn(
         "E321",
-        "Nothing drawn",
+        "Nothing is drawn on the picture",
         where=where,
         expected=f"ink {MIN_CONTRAST:g} grey levels and 5 times the noise from the paper",
         contrast=contrast,

@@ -82,7 +82,7 @@ def preprocess(
         size = " x ".join(str(n) for n in accepted.shape)
         raise DataError(
             "E323",
-            "Pictures cannot be fitted to this model",
+            "This model cannot read picture files",
             where=where,
             expected="a model of 28 x 28 grey pixels, or one of a folder of pictures",
             fix=f"With --no-fit a picture of {size} is taken as it is",

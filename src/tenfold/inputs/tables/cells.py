@@ -76,7 +76,9 @@ def from_frame(frame: "pd.DataFrame", name: str = "table", unread: Container[str
     import pandas as pd
 
     if not len(frame) or not frame.shape[1]:
-        raise DataError("E436", "No rows", where=name, expected="at least one row and column")
+        raise DataError(
+            "E436", "The table has no rows", where=name, expected="at least one row and column"
+        )
     index = [level for level in frame.index.names if level is not None]
     index = [level for level in index if level not in frame.columns]
     if index:
@@ -93,7 +95,11 @@ def column_names(header: Sequence[str] | None, width: int, where: object) -> lis
     """The names of a table's columns; their positions where there is no header."""
     if width > MAX_COLUMNS:
         raise DataError(
-            "E217", "Too many columns", where=where, expected=f"<= {MAX_COLUMNS}", n=width
+            "E217",
+            "The table has too many columns",
+            where=where,
+            expected=f"<= {MAX_COLUMNS}",
+            n=width,
         )
     if header is None:
         return [str(i) for i in range(width)]
@@ -105,7 +111,7 @@ def column_names(header: Sequence[str] | None, width: int, where: object) -> lis
     if repeated:
         raise DataError(
             "E218",
-            "Columns of the same name",
+            "Several columns have the same name",
             where=where,
             expected="a name of its own for each column",
             fix="Rename them, or say --no-header if the first row is data",
@@ -128,7 +134,7 @@ def too_long(where: object, **facts: object) -> DataError:
     """The error of a cell that is longer than `MAX_CELL`."""
     return DataError(
         "E224",
-        "A cell is too long",
+        "A cell contains too much text",
         where=where,
         expected=f"at most {MAX_CELL:,} characters",
         fix="Leave its column out of the file",
@@ -163,7 +169,7 @@ def _as_text(
         if isinstance(first, list | dict | tuple | set) or type(first).__name__ == "ndarray":
             raise DataError(
                 "E223",
-                "A column of nested values",
+                "A column contains lists or objects",
                 where=where,
                 expected="one value a cell",
                 column=name,
@@ -174,7 +180,7 @@ def _as_text(
         except UnicodeDecodeError as error:
             raise DataError(
                 "E225",
-                "Bytes that are no text",
+                "A column contains bytes that are not text",
                 where=where,
                 expected="text in UTF-8",
                 column=name,

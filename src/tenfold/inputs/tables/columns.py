@@ -411,7 +411,7 @@ def read_rows(cells: Cells, contract: TableInput) -> tuple[Table, list[str]]:
     if missing:
         raise DataError(
             "E213",
-            "Missing columns",
+            "The table lacks columns that the model needs",
             where=cells.name,
             expected=", ".join(wanted),
             fix=did_you_mean(missing[0], [str(name) for name in frame.columns]),

@@ -109,7 +109,9 @@ def read_csv_text(content: bytes, path: Path, asked: TextOptions) -> Cells:
     names = column_names(rows[0] if named else None, dialect.width, path)
     frame = _parse(text, dialect, names, skip_first=named)
     if not len(frame):
-        raise DataError("E436", "No rows", where=path, expected="at least one row of data")
+        raise DataError(
+            "E436", "The table has no rows", where=path, expected="at least one row of data"
+        )
     notes = [f"cells separated by {SEPARATORS.get(dialect.separator, repr(dialect.separator))}"]
     notes.append("names in the first row" if named else "no header: columns are named by position")
     if encoding != "utf-8":
@@ -155,7 +157,7 @@ def _decode_as(content: bytes, where: object, encoding: str) -> tuple[str, str, 
     except LookupError as error:
         raise FormatError(
             "E226",
-            "No such encoding",
+            "There is no such encoding",
             where=where,
             expected="a name that Python knows, as utf-8, cp1252, gbk, shift_jis",
             encoding=encoding,
@@ -164,7 +166,7 @@ def _decode_as(content: bytes, where: object, encoding: str) -> tuple[str, str, 
     if n_replaced > max(1, MAX_REPLACED * len(text)) or "\0" in text:
         raise FormatError(
             "E227",
-            "The text is not of this encoding",
+            "The file is not in this encoding",
             where=where,
             expected="characters that it has",
             fix="Name another --encoding",
@@ -176,7 +178,10 @@ def _decode_as(content: bytes, where: object, encoding: str) -> tuple[str, str, 
 
 def _not_text(where: object) -> FormatError:
     return FormatError(
-        "E214", "Not a text file", where=where, expected="CSV in UTF-8, UTF-16 or Windows-1252"
+        "E214",
+        "The file is not a text file",
+        where=where,
+        expected="CSV in UTF-8, UTF-16 or Windows-1252",
     )
 
 
@@ -198,7 +203,7 @@ def _decode_foreign(content: bytes, where: object, error: UnicodeDecodeError) ->
     if n_whole >= n_broken:
         raise FormatError(
             "E228",
-            "A byte that is not UTF-8",
+            "The file contains a byte that is not UTF-8",
             where=where,
             expected="UTF-8, as the other letters of the file",
             fix="Correct it, or replace it with --encoding utf-8; or name another encoding",
@@ -212,7 +217,7 @@ def _decode_foreign(content: bytes, where: object, error: UnicodeDecodeError) ->
     if sum(runs) > 2 * len(runs) or n_signs > MAX_SIGNS * len(runs):
         raise FormatError(
             "E229",
-            "The encoding cannot be told",
+            "The encoding of the file is unclear",
             where=where,
             expected="UTF-8, UTF-16 or Windows-1252",
             fix="Name it, as in --encoding cp1250, cp1251, gbk or shift_jis",
@@ -324,7 +329,7 @@ def _is_single_quoted(text: str, separator: str) -> bool:
 def _sniff(text: str, separator: str | None, where: object) -> Dialect:
     """The separator and quotes under which the most rows have the same number of cells."""
     if not text.strip():
-        raise DataError("E215", "Empty file", where=where, expected="rows of cells")
+        raise DataError("E215", "The file is empty", where=where, expected="rows of cells")
     candidates = [separator] if separator else list(SEPARATORS)
     quoted = (dialect for candidate in candidates for dialect in _quoted(text, candidate))
     best = _best(text, quoted, separator)
@@ -376,7 +381,7 @@ def _check_widths(text: str, dialect: Dialect, where: object, n_skipped: int) ->
             raise too_long(where, line=line + 1 + n_skipped) from error
         raise FormatError(
             "E222",
-            "A quote that is never closed",
+            "A quotation mark is never closed",
             where=where,
             line=line + 1 + n_skipped,
             reason=str(error),
@@ -384,7 +389,7 @@ def _check_widths(text: str, dialect: Dialect, where: object, n_skipped: int) ->
     if n_ragged:
         raise DataError(
             "E216",
-            "Rows of another length",
+            "Some rows have another number of cells",
             where=where,
             expected=f"{dialect.width} cells in each row",
             fix="Correct these lines, or name another --separator",

@@ -145,7 +145,11 @@ def _unpacked(path: Path) -> tuple[bytes, str]:
         n_bytes = path.stat().st_size
         if n_bytes > MAX_BYTES:
             raise DataError(
-                "E219", "File too large", where=path, expected=f"<= {MAX_BYTES}", n_bytes=n_bytes
+                "E219",
+                "The file is too large",
+                where=path,
+                expected=f"<= {MAX_BYTES}",
+                n_bytes=n_bytes,
             )
         content = path.read_bytes()
     name = path.name
@@ -201,7 +205,7 @@ def as_frame(source: Any) -> "pd.DataFrame":
         return frame
     raise DataError(
         "E418",
-        "Nothing to load",
+        "There is nothing to load",
         expected="a name, a path, a pandas frame, or a table of Polars, DuckDB or PyArrow",
         fix="Make a dataset of arrays with tenfold.Dataset.from_arrays",
         kind=type(source).__name__,
@@ -232,7 +236,7 @@ def _read(content: bytes, path: Path, suffix: str, asked: TextOptions) -> Cells:
 def _unread(path: Path, what: str) -> DataError:
     return DataError(
         "E239",
-        "A table in a form that is not read",
+        "Tables in this format cannot be read",
         where=path,
         expected="CSV, Parquet, Feather, Excel (.xlsx), JSON or JSON Lines, also as .gz or .zip",
         fix=f"It is {what}; save it as CSV",
@@ -253,7 +257,9 @@ def _reading(what: str, package: str, where: object) -> Iterator[None]:
     except Exception as error:  # those of pyarrow, openpyxl, zip and XML share no other base
         reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
         if what == "Excel":
-            raise FormatError("E236", "Damaged workbook", where=where, reason=reason) from error
+            raise FormatError(
+                "E236", "The workbook is damaged", where=where, reason=reason
+            ) from error
         raise FormatError("E221", f"Damaged {what}", where=where, reason=reason) from error
 
 
@@ -291,7 +297,7 @@ def _to_frame(table: Any, n_bytes: int, path: Path) -> "pd.DataFrame":
     if n_text > most:
         raise FormatError(
             "E235",
-            "More text than a file of this size may hold",
+            "The file claims more text than a file of its size may have",
             where=path,
             expected=f"at most {most} bytes",
             n_text=n_text,
@@ -343,7 +349,9 @@ def _read_workbook(content: bytes, path: Path, header: bool) -> tuple["pd.DataFr
         sheets = book.worksheets
         rows = list(_sheet_rows(sheets[0], len(content), path)) if sheets else []
     if not rows:
-        raise DataError("E436", "No rows", where=path, expected="at least one row of data")
+        raise DataError(
+            "E436", "The table has no rows", where=path, expected="at least one row of data"
+        )
     width = max(map(len, rows))
     check_cells(len(rows) * width, len(content), path)
     rows = [[*row, *[None] * (width - len(row))] for row in rows]
@@ -415,7 +423,7 @@ def _json_frame(value: Any, n_bytes: int, path: Path) -> "pd.DataFrame":
     if isinstance(value, list) and value and all(isinstance(row, Mapping) for row in value):
         return _of_objects(value, n_bytes, path)
     expected = 'a list of objects, {"column": [values]}, or an object in each line'
-    raise DataError("E237", "JSON that is no table", where=path, expected=expected)
+    raise DataError("E237", "The JSON file does not contain a table", where=path, expected=expected)
 
 
 def _of_objects(rows: Sequence[Mapping[str, Any]], n_bytes: int, path: Path) -> "pd.DataFrame":
@@ -429,4 +437,4 @@ def _of_objects(rows: Sequence[Mapping[str, Any]], n_bytes: int, path: Path) -> 
 
 def _damaged_json(where: object, error: Exception) -> FormatError:
     reason = "too deep" if isinstance(error, RecursionError) else str(error)
-    return FormatError("E238", "Damaged JSON", where=where, reason=reason)
+    return FormatError("E238", "The JSON file is damaged", where=where, reason=reason)

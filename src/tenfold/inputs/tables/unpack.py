@@ -54,7 +54,7 @@ def unzip_one(content: bytes, path: Path) -> tuple[str, bytes]:
         if len(inner) != 1:
             raise DataError(
                 "E231",
-                "Not one file in the archive",
+                "The archive does not contain exactly one file",
                 where=path,
                 expected="one table",
                 fix="Unpack it, and name the file that is meant",
@@ -72,7 +72,7 @@ def check_cells(n_cells: int, n_bytes: int, path: Path) -> None:
     if n_cells > most:
         raise FormatError(
             "E234",
-            "More cells than a file of this size may hold",
+            "The file claims more cells than a file of its size may have",
             where=path,
             expected=f"at most {most}",
             n_cells=n_cells,
@@ -104,7 +104,7 @@ def _damaged(path: Path, what: str, reason: str) -> FormatError:
 def _bomb(path: Path, n_packed: int, n_unpacked: object) -> FormatError:
     return FormatError(
         "E233",
-        "The file would inflate like a bomb",
+        "The file would decompress to a suspicious size",
         where=path,
         expected=f"at most {MAX_RATIO} times its packed size, or {LEAST_BYTES} bytes",
         n_bytes=n_packed,

@@ -119,7 +119,7 @@ class Training(ABC):
         if _forms(own) != _forms(state):
             raise DataError(
                 "E633",
-                "The state of another training",
+                "The checkpoint belongs to another training",
                 expected=f"{len(own)} arrays of the shapes of this one",
                 n_arrays=len(state),
             )

@@ -156,7 +156,7 @@ def _check(network: Any, model: Model, rows: NDArray[Any], path: Path) -> None:
         fix = "Numbers far from 0 lose digits in float32: take their offset away first"
         raise ExportError(
             "E706",
-            "Keras does not answer like the model",
+            "Keras does not predict the same as the model",
             where=path,
             expected=f"differences of at most {TOLERANCE:g}",
             fix=fix if model.contract.input.kind != "image" else None,

@@ -27,7 +27,9 @@ def write_onnx(run: Path, path: Path) -> None:
     """
     model, inputs = Model.open(run), example_inputs(run)
     if inputs is None:
-        raise RunError("E707", "No stored examples", where=run, expected="a finished run")
+        raise RunError(
+            "E707", "The run has no stored examples", where=run, expected="a finished run"
+        )
     rows = model.reader.read(inputs).rows
     (arrays,) = model.reader.feeds(rows, at_once=None)  # a few examples are one part
     program, stored = companions(path)
