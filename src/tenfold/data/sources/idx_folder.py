@@ -106,7 +106,7 @@ def _check_pair(images: Path, labels: Path) -> tuple[int, ...]:
         wrong = (
             "The file of images contains labels"
             if len(shape) == 1
-            else "The file does not contain images"
+            else "The array does not contain images"
         )
         expected = "uint8 (n, height, width), none of them 0"
         raise DataError(
@@ -116,7 +116,7 @@ def _check_pair(images: Path, labels: Path) -> tuple[int, ...]:
         wrong = (
             "The file of labels contains images"
             if len(label_shape) > 2
-            else "The file does not contain labels"
+            else "The array does not contain labels"
         )
         raise DataError("E423", wrong, where=labels, expected="(n,)", shape=label_shape)
     check_counts(shape[0], label_shape[0], f"{images}, {labels.name}")
