@@ -2,8 +2,10 @@
 
 import asyncio
 import base64
+import html
 import io
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -177,6 +179,18 @@ def test_pages_carry_their_policy(small_run: Run, table_run: Run) -> None:
     manual = ask(guard, "GET", "/docs")
     assert b"/v1/predict" in manual.body and b"http://" not in manual.body
     assert b"https://" not in manual.body
+    assert b'type="file"' in manual.body and b"data-column=" in manual.body
+    assert "script-src 'sha256-" in manual.headers["content-security-policy"]
+
+
+def test_the_example_of_a_form_is_answered(table_run: Run) -> None:
+    guard = guard_of(table_run)
+    page = ask(guard, "GET", "/docs").body.decode()
+    cells = re.findall(r'data-column="([^"]*)" value="([^"]*)"', page)
+    row = {html.unescape(name): html.unescape(cell) or None for name, cell in cells}
+    address = f"/v1/models/{table_run.path.name}/predict"
+    reply = ask(guard, "POST", address, json.dumps({"rows": [row]}).encode(), kind=JSON)
+    assert reply.status == 200 and "error" not in reply.json["predictions"][0]
 
 
 def test_health_and_metrics(small_run: Run, few: Few) -> None:

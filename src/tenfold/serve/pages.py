@@ -8,10 +8,19 @@ from functools import cache, partial
 from hashlib import sha256
 from typing import Any
 
-from tenfold.report.network_page import page_style, page_text, render
+from tenfold.report.network_page import page_style, page_text, read_text, render
+from tenfold.runs.csv_files import example_inputs
 from tenfold.serve.limits import Limits
 from tenfold.serve.metrics import CONTENT_TYPE, Metrics
-from tenfold.serve.openapi import HEALTH, MODEL, MODELS, TEXT, openapi_document
+from tenfold.serve.openapi import (
+    HEALTH,
+    MODEL,
+    MODELS,
+    PREDICT_REFUSALS,
+    REFUSALS,
+    TEXT,
+    openapi_document,
+)  # fmt: skip
 from tenfold.serve.predictor import Predictor
 from tenfold.serve.replies import Reply, WebPage, json_reply
 
@@ -71,7 +80,7 @@ def make_pages(
         others = {path: page for path, page in pages.items() if path != "/openapi.json"}
         return openapi_document(others, predictors, limits)
 
-    pages["/docs"] = html("How to ask, for people", cache(lambda: _manual(document(), facts)))
+    pages["/docs"] = html("How to ask, for people", cache(lambda: _manual(document(), predictors)))
     pages["/openapi.json"] = WebPage(
         "How to ask, for programs", lambda: _json(document()), {"type": "object"}
     )
@@ -101,15 +110,25 @@ def _facts(predictor: Predictor) -> dict[str, Any]:
     }
 
 
-def _manual(document: dict[str, Any], models: list[dict[str, Any]]) -> Reply:
+def _manual(document: dict[str, Any], predictors: Mapping[str, Predictor]) -> Reply:
+    """How to ask, with a form for each model that has its own example in it."""
     text = render(
         "tenfold.serve",
         "docs.html.j2",
         css=page_style(),
         paths=document["paths"],
-        models=models,
+        models=[_facts(predictor) for predictor in predictors.values()],
+        examples={name: _example(predictor) for name, predictor in predictors.items()},
+        refusals=dict(sorted((REFUSALS | PREDICT_REFUSALS).items())),
+        script=read_text("tenfold.serve", "try.js"),
     )
     return _html(text)
+
+
+def _example(predictor: Predictor) -> dict[str, str] | None:
+    """The first stored example of a table's run, by column; None of other inputs."""
+    stored = example_inputs(predictor.run.path)
+    return stored[0] if isinstance(stored, list) and stored else None
 
 
 def _html(text: str) -> Reply:
