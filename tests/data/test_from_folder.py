@@ -300,7 +300,7 @@ def test_colours_are_learned_and_the_contract_goes_with_the_model(tmp_path: Path
     answer = run.model.predict_one(wide)
     assert isinstance(answer, tenfold.Prediction) and answer.steps is not None
     assert answer.label == "green" and answer.steps.image.shape == (40, 40, 3)
-    with pytest.raises(DataError, match="Pages cannot be read"):
+    with pytest.raises(DataError, match="This model cannot read pages"):
         tenfold.read(run, wide)
     assert tenfold.verify(run.path)["examples"] == 3
 
@@ -343,7 +343,9 @@ def test_one_label_alone_can_be_measured(small_run: Run, tmp_path: Path) -> None
 
 def test_labels_the_model_does_not_know_are_refused(small_run: Run, tmp_path: Path) -> None:
     save(MNIST.x[0], tmp_path / "mine" / "seven" / "a.png")
-    with pytest.raises(DataError, match=r"Other labels.*folders=\['seven'\].*folders called 0, 1"):
+    with pytest.raises(
+        DataError, match=r"The data have labels.*folders=\['seven'\].*folders called 0, 1"
+    ):
         tenfold.evaluate(small_run, tmp_path / "mine")
 
 

@@ -106,7 +106,7 @@ def test_what_was_asked_for_is_no_finding() -> None:
     findings = audit_data(tenfold.load(frame, reading=asked)).findings
     told = {finding.kind: finding.text for finding in findings}
     assert "alive" not in told["identifier"] and "row" in told["identifier"]
-    assert any("as asked: alive" in finding.text for finding in findings)
+    assert any("as you asked: alive" in finding.text for finding in findings)
 
 
 def test_a_label_called_none_can_be_kept() -> None:
