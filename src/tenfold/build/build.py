@@ -13,7 +13,7 @@ from tenfold.build import onnx as graph
 from tenfold.build.problem import Prepared, Problem
 from tenfold.core.contract import WRITTEN_BY, Contract, Reader
 from tenfold.core.progress import Listener
-from tenfold.core.records import Epoch
+from tenfold.core.records import Candidate, Epoch
 from tenfold.core.settings import Settings
 from tenfold.learners import LEARNERS, Checkpoints, Fitted, TrainingJob, fit_last_value
 from tenfold.model.forecast import ending_at, with_half_widths
@@ -24,7 +24,8 @@ from tenfold.model.model import Model
 class BuiltModel:
     """A model file, checked against its learner, and how it was fitted, as `Fitted` says.
 
-    `content` are the bytes of `model.onnx`, `contract` is the promise in them.
+    `content` are the bytes of `model.onnx`, `contract` is the promise in them. `candidates` are the
+    learners that `auto` tried, best first.
     """
 
     content: bytes
@@ -33,12 +34,13 @@ class BuiltModel:
     parameters: int
     note: str | None
     interrupted: bool
+    candidates: tuple[Candidate, ...] = ()
 
 
 def fit_model(
     problem: Problem, listener: Listener | None = None, checkpoints: Checkpoints | None = None
 ) -> BuiltModel:
-    """Fit the settings' learner and make its model file.
+    """Fit the settings' learner and make its model file; `choose.fit_chosen` also takes `auto`.
 
     The listener is told of the stages `train` and `export`, and of epochs; a network goes on from
     the checkpoints and writes its state there.
@@ -52,9 +54,14 @@ def fit_model(
     """
     listener = listener or Listener()
     listener.stage("train")
-    prepared, settings = problem.prepared, problem.settings
-    prepared.check(settings)
-    built = fit_prepared(prepared, settings, problem.positive, listener, checkpoints)
+    problem.prepared.check(problem.settings)
+    fitted = fit_learner(problem.prepared, problem.settings, listener, checkpoints)
+    return model_of(problem, fitted, listener)
+
+
+def model_of(problem: Problem, fitted: Fitted, listener: Listener) -> BuiltModel:
+    """The model file of a learner that was fitted to a problem; errors are those of `fit_model`."""
+    built = _built(fitted, problem.prepared, problem.settings, problem.positive, listener)
     contract = built.contract
     if contract.input.order is not None and not contract.labels:
         data, split = problem.data, problem.split
@@ -77,7 +84,13 @@ def fit_prepared(
 ) -> BuiltModel:
     """The same for rows that are prepared: those of scikit-learn estimators have no dataset."""
     listener = listener or Listener()
-    fitted = _fit(prepared, settings, listener, checkpoints)
+    fitted = fit_learner(prepared, settings, listener, checkpoints)
+    return _built(fitted, prepared, settings, positive, listener)
+
+
+def _built(
+    fitted: Fitted, prepared: Prepared, settings: Settings, positive: str | None, listener: Listener
+) -> BuiltModel:
     listener.stage("export")
     content, contract = export(fitted, prepared, settings, positive)
     return BuiltModel(
@@ -85,9 +98,13 @@ def fit_prepared(
     )
 
 
-def _fit(
-    prepared: Prepared, settings: Settings, listener: Listener, checkpoints: Checkpoints | None
+def fit_learner(
+    prepared: Prepared,
+    settings: Settings,
+    listener: Listener,
+    checkpoints: Checkpoints | None = None,
 ) -> Fitted:
+    """The settings' learner fitted to rows that are prepared for it."""
     learner, task, column = LEARNERS[settings.learner], prepared.task, prepared.encoding.last_value
     if not learner.looks and column is not None:
         return fit_last_value(prepared.train, column, task)

@@ -145,7 +145,8 @@ class Problem:
 
 def as_seen(data: Dataset, settings: Settings) -> Dataset:
     """The same rows, of pictures in the form that the settings' learner takes."""
-    return data.as_photos() if LEARNERS[settings.learner].photos else data
+    learner = LEARNERS.get(settings.learner)  # none yet where `auto` chooses, of tables alone
+    return data.as_photos() if learner is not None and learner.photos else data
 
 
 def prepare(data: Dataset, split: Split, *, scaled: bool, ordered: bool = False) -> Prepared:

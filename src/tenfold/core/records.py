@@ -128,6 +128,26 @@ class Audit(Frozen):
             yield f"audit: {finding.text}"
 
 
+@dataclass(frozen=True)
+class Candidate:
+    """A learner that `auto` tried.
+
+    Attributes:
+      loss: Mean log loss, or squared error in variances of the target, of rows that it was not
+        fitted to.
+      behind: How much more that is than the best one's; `low` and `high` are the ends of its 95%
+        interval, paired by row.
+      seconds: Of all its fits.
+    """
+
+    learner: str
+    loss: float
+    behind: float
+    low: float
+    high: float
+    seconds: float
+
+
 class Fold(Frozen):
     """One fold of a cross-validation: how many rows were fitted to and held out, and the scores on
     the latter."""

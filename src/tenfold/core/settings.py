@@ -55,6 +55,7 @@ LearnerName = Literal[
     "network",
     "cnn",
     "transfer",
+    "auto",
     "boosting",
     "forest",
     "bayes",
@@ -63,6 +64,9 @@ LearnerName = Literal[
     "neighbors",
     "baseline",
 ]
+AUTO = "auto"
+"""Stands for the learner that a table's own rows choose (`tenfold.build.choose`)."""
+
 RecipeName = Literal["default", "tutorial", "fast", "long", "accurate"]
 Mistake = Literal["false_negative", "false_positive"]
 
@@ -417,6 +421,13 @@ class Settings(Frozen):
         le=1e9,
         description="The weight of the L2 penalty (the sum of the squared weights) relative to "
         "the summed loss; none: chosen on the validation set, or 1 without one.",
+    )
+    minutes: Flagged[float] = Field(
+        default=1.0,
+        gt=0,
+        le=10_000,
+        description="How large a plan `auto` makes, in minutes on two cores by a table of costs; "
+        "the clock changes nothing.",
     )
     max_steps: int = Field(
         default=200,

@@ -7,7 +7,7 @@ import statistics
 
 import numpy as np
 
-from tenfold.build.build import fit_model
+from tenfold.build.choose import fit_chosen
 from tenfold.build.problem import Problem
 from tenfold.core.errors import DataError
 from tenfold.core.progress import Listener
@@ -35,7 +35,7 @@ def cross_validate(
         listener.progress(number, n_folds)
         train, validation = hold_out(data, fitted_to, settings.validation_size, settings.seed)
         parts = Split(train, validation, np.empty(0, np.int64), np.empty(0, np.int64))
-        built = fit_model(Problem(data, parts, settings, features=problem.features))
+        built = fit_chosen(Problem(data, parts, settings, features=problem.features))
         if built.interrupted:
             raise KeyboardInterrupt
         model = Model(built.content)

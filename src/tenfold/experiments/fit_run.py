@@ -1,6 +1,6 @@
 """A model fitted into its run folder, which keeps all that an interruption would lose."""
 
-from tenfold.build.build import fit_model
+from tenfold.build.choose import fit_chosen
 from tenfold.build.problem import Problem
 from tenfold.core import files
 from tenfold.core.progress import Listener, Listeners, OnEpochs
@@ -20,8 +20,11 @@ def fit_run(run: Run, problem: Problem, listener: Listener) -> None:
     path = run.path / "history.csv"
     history = csv_files.GrowingHistory(path)
     listeners = Listeners([OnEpochs(history.add), listener])
-    built = fit_model(problem, listeners, Checkpoints(run.path / "checkpoints"))
+    built = fit_chosen(problem, listeners, Checkpoints(run.path / "checkpoints"))
     run.record.parameters, run.record.note = built.parameters, built.note
+    run.record.learner = built.contract.learner
+    if built.candidates:
+        csv_files.write_candidates(run.path / csv_files.CANDIDATES, built.candidates)
     csv_files.write_history(path, built.history)
     files.write_bytes(run.path / "model.onnx", built.content)
     if built.interrupted:

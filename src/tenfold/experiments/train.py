@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from tenfold.core import files
 from tenfold.core.errors import RunError
 from tenfold.core.progress import Listener, Listeners, StageClock
-from tenfold.core.settings import Reading, Settings, resolve
+from tenfold.core.settings import AUTO, Reading, Settings, resolve
 from tenfold.data.audit import audit_data
 from tenfold.data.dataset import Dataset
 from tenfold.experiments import run_data
@@ -42,7 +42,8 @@ def train(
     Args:
       data: A dataset, the name of one, its file or folder (see `tenfold.load`), or a pandas frame.
       target: Of a table the column that is predicted, by name or by position.
-      learner: One of `tenfold.learners.LEARNERS`: `network`, `forest`, `logistic`, ...
+      learner: One of `tenfold.learners.LEARNERS`: `network`, `forest`, `logistic`, ...; or `auto`,
+        which tries several on a table and keeps the best.
       recipe: `default`, `fast`, `long`, `accurate`, or `tutorial` for the tutorial's settings.
       hidden: Neurons of each hidden layer, first to last.
       epochs: Times each training row is seen.
@@ -149,5 +150,5 @@ def _check_ready(settings: Settings, clock: StageClock) -> None:
     """Look before a run folder is made or changed whether the learner can be trained here."""
     clock.pause()
     clock.stage("train")  # JAX starts here
-    LEARNERS[settings.learner].check_ready()
+    LEARNERS["network" if settings.learner == AUTO else settings.learner].check_ready()
     clock.pause()

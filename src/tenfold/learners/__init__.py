@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable, Sequence
 
 from tenfold.core.errors import SettingsError
-from tenfold.core.settings import Settings
+from tenfold.core.settings import AUTO, Settings
 from tenfold.core.task import TaskKind
 from tenfold.learners.bayes import fit_bayes
 from tenfold.learners.boosting import fit_boosting
@@ -148,6 +148,9 @@ def check_learner(settings: Settings, task: TaskKind, accepted: Accepted) -> Non
     Raises:
       SettingsError: It cannot; the message names one that can.
     """
+    if settings.learner == AUTO:
+        _check_choice(accepted)
+        return
     learner = LEARNERS[settings.learner]
     able = [
         other.name for other in LEARNERS.values() if task in other.tasks and other.accepts(accepted)
@@ -172,6 +175,17 @@ def check_learner(settings: Settings, task: TaskKind, accepted: Accepted) -> Non
             "The processes cannot share a batch equally",
             expected=f"a divisor of the batch size, {settings.batch_size}",
             processes=settings.processes,
+        )
+
+
+def _check_choice(accepted: Accepted) -> None:
+    if accepted.kind != "table":
+        raise SettingsError(
+            "E636",
+            "A choice for tables alone",
+            expected="a table, or a learner by name",
+            fix="--learner network",
+            learner=AUTO,
         )
 
 

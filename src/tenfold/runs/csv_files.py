@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tenfold.core import files
 from tenfold.core.csv_cells import escape_formula, number_text, unescape_formula, write_csv
 from tenfold.core.errors import DataError, RunError
-from tenfold.core.records import Epoch, Fold
+from tenfold.core.records import Candidate, Epoch, Fold
 from tenfold.core.task import TaskKind
 from tenfold.evaluation import Comparison, compare_labels, compare_values
 from tenfold.inputs.idx import write_idx
@@ -29,6 +29,8 @@ EXAMPLE_ANSWERS = "examples/answers.csv"
 
 TEST_ROWS = "test_rows.csv"
 """Cells of test rows of a table, for the report: the rows a reader asks for first."""
+
+CANDIDATES = "candidates.csv"
 
 MAX_CELL_BYTES = 1 << 20
 """Text of these rows, at most: the report is to be mailed."""
@@ -59,6 +61,16 @@ def write_history(path: Path, history: Iterable[Epoch]) -> None:
     """Write `history.csv`; validation columns are empty where there are no validation rows."""
     rows = ([number_text(getattr(epoch, name)) for name in HISTORY] for epoch in history)
     write_csv(path, HISTORY, rows)
+
+
+def write_candidates(path: Path, candidates: Iterable[Candidate]) -> None:
+    """Write `candidates.csv`: the learners that `auto` tried, best first."""
+    names = ("learner", "loss", "behind", "low", "high", "seconds")
+    rows = (
+        [one.learner, *(number_text(getattr(one, name)) for name in names[1:])]
+        for one in candidates
+    )
+    write_csv(path, names, rows)
 
 
 def write_folds(path: Path, folds: Sequence[Fold]) -> None:

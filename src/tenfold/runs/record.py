@@ -16,7 +16,7 @@ from tenfold.core import files, html_repr
 from tenfold.core.contract import Frozen, SeriesEnd
 from tenfold.core.errors import FileError, RunError
 from tenfold.core.records import UNTRUSTWORTHY, Audit
-from tenfold.core.settings import Reading, Settings
+from tenfold.core.settings import AUTO, Reading, Settings
 from tenfold.core.task import Task
 from tenfold.evaluation import AnyEvaluation, read_evaluation
 from tenfold.evaluation.robustness import Robustness
@@ -133,7 +133,7 @@ class Record(BaseModel):
         return cls(
             learner=settings.learner,
             recipe=settings.recipe,
-            asked={name: config[name] for name in asked if name not in ("learner", "recipe")},
+            asked=_told(config, asked),
             config=settings,
             data=data,
             versions=versions,
@@ -143,6 +143,13 @@ class Record(BaseModel):
     def known_settings(self) -> dict[str, Any]:
         """The resolved settings as JSON has them, but for those that the run's version had not."""
         return self.config.model_dump(mode="json", include=self.config.model_fields_set)
+
+
+def _told(config: dict[str, Any], asked: Iterable[str]) -> dict[str, Any]:
+    """The settings that were given, without those that have keys of their own: the learner has one
+    of these unless `auto` was asked for, since its own key then names the winner."""
+    own = {"recipe"} if config["learner"] == AUTO else {"learner", "recipe"}
+    return {name: config[name] for name in asked if name not in own}
 
 
 class Run:

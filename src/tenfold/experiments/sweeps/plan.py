@@ -13,7 +13,7 @@ from pydantic import Field
 from tenfold.build.problem import Problem
 from tenfold.core.contract import Frozen
 from tenfold.core.errors import SettingsError
-from tenfold.core.settings import Settings, checked, resolve
+from tenfold.core.settings import AUTO, Settings, checked, resolve
 from tenfold.data.dataset import Dataset
 from tenfold.experiments.run_data import decided, split_of
 from tenfold.learners import LEARNERS, check_learner, check_used, is_used
@@ -255,6 +255,14 @@ def learners_for(data: Dataset) -> list[str]:
 
 def check_plan(plan: Plan) -> None:
     """Refuse a plan that cannot be ranked, before anything is trained."""
+    if AUTO in plan.learners:
+        raise SettingsError(
+            "E818",
+            "A choice among learners cannot be a trial",
+            expected="learners by name",
+            fix="tenfold train --learner auto",
+            learner=AUTO,
+        )
     if plan.n_points is not None and plan.n_points < 1:
         expected = "at least one for each of the seeds"
         raise SettingsError(
