@@ -567,6 +567,11 @@ TABLE: dict[str, Any] = {
 """Where the default for tables differs: they have fewer rows, and nothing to shift."""
 
 
+SMALL, SMALL_TABLE = 2_000, {"batch_size": 32, "epochs": 200, "patience": 40}
+"""Tables of fewer rows than these train in smaller batches and more epochs. With 128 rows in a step
+iris had 60 steps in all, and ended with an accuracy of 76 to 100% by seed."""
+
+
 def flags_of(model: type[Frozen]) -> dict[str, Flag]:
     """The fields of a model that have a flag, by name."""
     return {
@@ -591,8 +596,9 @@ def checked(model: type[M], asked: Mapping[str, Any], names: Mapping[str, str] |
         raise _refusal(_problems(error, names)) from error
 
 
-def resolve(asked: dict[str, Any], *, table: bool = False) -> Settings:
-    """Complete what was asked by its recipe and the defaults; those of a table are others.
+def resolve(asked: dict[str, Any], *, table: bool = False, n_rows: int | None = None) -> Settings:
+    """Complete what was asked by its recipe and the defaults; those of a table are others, and of a
+    small one, where its number of rows is said.
 
     Raises:
       SettingsError: Unknown names or values outside their rule, all of them in one message.
@@ -604,7 +610,9 @@ def resolve(asked: dict[str, Any], *, table: bool = False) -> Settings:
         problems.append(_problem("learner", learner, f"{able} with recipe {recipe!r}"))
     problems += [_unknown(name) for name in asked.keys() - Settings.model_fields.keys()]
     known = {name: value for name, value in asked.items() if name in Settings.model_fields}
-    known = {**(TABLE if table else {}), **RECIPES.get(recipe, {}).get(learner, {}), **known}
+    is_small = table and n_rows is not None and n_rows < SMALL
+    of_table = {**(TABLE if table else {}), **(SMALL_TABLE if is_small else {})}
+    known = {**of_table, **RECIPES.get(recipe, {}).get(learner, {}), **known}
     if known.get("validation_size") == 0 and "patience" not in asked:
         known["patience"] = None  # nothing to watch
     if table and known.get("shift_px"):

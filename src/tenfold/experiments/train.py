@@ -79,7 +79,7 @@ def train(
     listener = Listeners([clock, listener or Listener()])
     listener.stage("load")
     dataset = run_data.as_dataset(data, target, reading)
-    settings = resolve(asked, table=dataset.input.kind == "table")
+    settings = resolve(asked, table=dataset.input.kind == "table", n_rows=len(dataset))
     check_learner(settings, dataset.task.kind, dataset.input)
     dataset = run_data.decided(dataset, settings)
     audit = audit_data(dataset)
