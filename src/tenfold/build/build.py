@@ -56,10 +56,10 @@ def fit_model(
     listener.stage("train")
     problem.prepared.check(problem.settings)
     fitted = fit_learner(problem.prepared, problem.settings, listener, checkpoints)
-    return model_of(problem, fitted, listener)
+    return built_from(problem, fitted, listener)
 
 
-def model_of(problem: Problem, fitted: Fitted, listener: Listener) -> BuiltModel:
+def built_from(problem: Problem, fitted: Fitted, listener: Listener) -> BuiltModel:
     """The model file of a learner that was fitted to a problem; errors are those of `fit_model`."""
     built = _built(fitted, problem.prepared, problem.settings, problem.positive, listener)
     contract = built.contract

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from tenfold.build.build import BuiltModel, fit_learner, fit_model, model_of
+from tenfold.build.build import BuiltModel, built_from, fit_learner, fit_model
 from tenfold.build.calibration import at_temperature, fit_temperature
 from tenfold.build.problem import Problem
 from tenfold.core.progress import Listener
@@ -192,7 +192,7 @@ def _built(
         second = candidates[1]
         note += f"; {second.behind:.2g} ({second.low:.2g} to {second.high:.2g}) less than the next"
     own = f". {fitted.note}" if fitted.note else ""
-    built = model_of(problem, replace(fitted, note=note + own), listener)
+    built = built_from(problem, replace(fitted, note=note + own), listener)
     return replace(built, candidates=candidates)
 
 
