@@ -1,6 +1,7 @@
 """Which column is the answer, what the others are, and which rows count."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from tests.support.errors import refused
 
 def cells(header: bool = True, **columns: Any) -> Cells:
     found = from_frame(pd.DataFrame(columns), "t.csv")
-    return Cells(found.name, found.frame, header, found.notes)
+    return replace(found, header=header)
 
 
 def dataset(header: bool = True, reading: Reading | None = None, **columns: Any) -> Dataset:
@@ -298,7 +299,7 @@ ORDERED = TableInput(
 
 def lagged(**columns: Any) -> tuple[list[list[str]], list[str]]:
     found, notes = with_earlier_values(cells(**columns), ORDERED)
-    return found.frame[["y-1", "y-2"]].to_numpy().tolist(), notes
+    return [list(row) for row in zip(*map(found.as_text().get, ["y-1", "y-2"]), strict=True)], notes
 
 
 def test_earlier_values_come_from_the_file_in_the_order_of_time() -> None:
@@ -322,7 +323,8 @@ def test_columns_of_earlier_values_go_before() -> None:
     assert with_earlier_values(given, ORDERED) == (given, [])
     first: dict[str, Any] = {"y-1": [5]}
     found, _ = with_earlier_values(cells(t=[10], y=[1], **first), ORDERED)
-    assert found.frame.iloc[0].to_dict() == {"t": "10", "y": "1", "y-1": "5", "y-2": "80.0"}
+    first = {name: cells[0] for name, cells in found.as_text().items()}
+    assert first == {"t": "10", "y": "1", "y-1": "5", "y-2": "80.0"}
 
 
 @pytest.mark.parametrize("columns", [dict(t=[50]), dict(y=[1, 2])])

@@ -15,14 +15,15 @@ from tenfold.data.audit import audit_data
 from tenfold.data.dataset import Dataset
 from tenfold.data.from_table import table_dataset
 from tenfold.inputs.tables.cells import Cells
+from tenfold.inputs.tables.texts import Texts
 from tenfold.model.answer_forms import answer_files, as_json, csv_head, csv_row
 from tests.support.errors import refused
 
 
 def dataset(answers: list[str], **reading: Any) -> Dataset:
     x = [f"{i}.5" for i in range(len(answers))]
-    frame = pd.DataFrame({"x": x, "y": answers}, dtype=str)
-    return table_dataset(Cells("t.csv", frame, True), Reading(target="y", **reading))
+    cells = Cells("t.csv", {"x": Texts.of(x), "y": Texts.of(answers)}, True)
+    return table_dataset(cells, Reading(target="y", **reading))
 
 
 def notes_of(data: Dataset) -> tuple[str, ...]:

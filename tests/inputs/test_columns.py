@@ -1,7 +1,6 @@
 """What a column is taken for, and that a cell means the same in training and when asked."""
 
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -26,10 +25,11 @@ from tenfold.inputs.tables.columns import (
 )
 from tenfold.inputs.tables.dates import choose_date_format, parse_dates
 from tenfold.inputs.tables.numbers import number_format, parse_numbers
+from tenfold.inputs.tables.texts import Texts
 
 
-def series(*cells: str) -> "pd.Series[str]":
-    return pd.Series(cells, dtype=str)
+def series(*cells: str) -> Texts:
+    return Texts.of(cells)
 
 
 MANY = [str(i) for i in range(30)]
@@ -164,7 +164,7 @@ CONTRACT = TableInput(
 
 
 def cells_of(**columns: list[str]) -> Cells:
-    return Cells("rows.csv", pd.DataFrame(columns, dtype=str), True)
+    return Cells("rows.csv", {name: Texts.of(cells) for name, cells in columns.items()}, True)
 
 
 def test_rows_are_read_by_name_and_remarks_are_one_line_each() -> None:

@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 import onnx
 import onnxruntime
-import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -17,6 +16,7 @@ from tenfold.build.onnx.fronts import table_front
 from tenfold.core.contract import TableInput
 from tenfold.inputs.tables.columns import Table, describe, graph_inputs, parse
 from tenfold.inputs.tables.encoder import FARTHEST, MAX_ONE_HOT, Encoder, fit_encoder
+from tenfold.inputs.tables.texts import Texts
 
 NUMBERS = ["", "NA", "0", "1", "-3.5", "1e3", "1e30", "-1e300", "1e-30", "7", "12,5", "x", "1e400"]
 WORDS = ["free", "win", "call", "now", "£", "08001", "café", "中", "!", "", "a", "Free"]
@@ -39,10 +39,8 @@ def tables(draw: st.DrawFn) -> tuple[TableInput, Table, Table]:
     columns, train, asked = [], {}, {}
     for i, kind in enumerate(kinds):
         cells = st.lists(CELLS[kind], min_size=n, max_size=n)
-        fitted = pd.Series(draw(cells), dtype=str)
-        others = pd.Series(
-            draw(st.lists(CELLS[kind], min_size=n_asked, max_size=n_asked)), dtype=str
-        )
+        fitted = Texts.of(draw(cells))
+        others = Texts.of(draw(st.lists(CELLS[kind], min_size=n_asked, max_size=n_asked)))
         name = draw(st.sampled_from([f"c{i}", f"front/{i}", f"c {i}.year", f"é{i}"]))
         column, _ = describe(name, kind, fitted)
         columns.append(column)
@@ -104,12 +102,12 @@ def test_the_front_does_what_the_encoder_does_10_000_times(
 
 
 def encoded(kind: str, cells: list[str], asked: list[str], *, scaled: bool = True) -> Any:
-    fitted = pd.Series(cells, dtype=str)
+    fitted = Texts.of(cells)
     column, _ = describe("c", kind, fitted)
     contract = TableInput(columns=(column,), target="y")
     inputs = graph_inputs(Table({"c": parse(column, fitted)}), contract)
     encoder = fit_encoder(inputs, contract, scaled=scaled)
-    rows = Table({"c": parse(column, pd.Series(asked, dtype=str))})
+    rows = Table({"c": parse(column, Texts.of(asked))})
     return encoder(graph_inputs(rows, contract))
 
 

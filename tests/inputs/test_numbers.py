@@ -1,7 +1,6 @@
 """Numbers as people write them are the numbers that were meant; what is unclear is said."""
 
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,10 +14,11 @@ from tenfold.inputs.tables.numbers import (
     sentinel_remark,
     unit_remark,
 )
+from tenfold.inputs.tables.texts import Texts
 
 
-def series(*cells: str) -> "pd.Series[str]":
-    return pd.Series(cells, dtype=str)
+def series(*cells: str) -> Texts:
+    return Texts.of(cells)
 
 
 @pytest.mark.parametrize(
@@ -53,10 +53,10 @@ def test_other_columns_decide_where_a_column_does_not() -> None:
     assert number_format(unclear).decimal == "." and not number_format(unclear).is_certain
     assert number_format(unclear, ",").decimal == "," and number_format(unclear, ",").is_certain
     assert number_format(unclear, separator=";").decimal == ","
-    frame = pd.DataFrame({"a": ["1.562", "2.304"], "b": ["3,5", "2,25"]}, dtype=str)
-    style = FileStyle.of(Cells("t", frame, True), {"a": "number", "b": "number"})
-    column, remarks = describe("a", "number", frame["a"], style)
-    assert parse(column, frame["a"]).tolist() == [1562, 2304]
+    cells = Cells("t", {"a": series("1.562", "2.304"), "b": series("3,5", "2,25")}, True)
+    style = FileStyle.of(cells, {"a": "number", "b": "number"})
+    column, remarks = describe("a", "number", cells["a"], style)
+    assert parse(column, cells["a"]).tolist() == [1562, 2304]
     assert remarks == ["a: 1.562 is read as 1562; --column 'a=number:.' reads 1.562"]
 
 

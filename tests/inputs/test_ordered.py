@@ -2,7 +2,6 @@
 
 import numpy as np
 import onnxruntime
-import pandas as pd
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -13,6 +12,7 @@ from tenfold.build.onnx.fronts import ordered_front
 from tenfold.core.contract import TableInput
 from tenfold.inputs.tables.columns import Table, describe, graph_inputs, parse
 from tenfold.inputs.tables.ordered import PRIOR_ROWS, fit_ordered
+from tenfold.inputs.tables.texts import Texts
 
 CELLS = {"number": ["1", "2.5", "", "-3"], "category": ["a", "b", "c", "", "ä"]}
 KINDS = st.lists(st.sampled_from(["number", "category", "yes/no"]), min_size=1, max_size=4)
@@ -23,10 +23,10 @@ def table(kinds: list[str], seed: int, n: int, *, unseen: bool) -> tuple[TableIn
     columns, arrays = [], {}
     for i, kind in enumerate(kinds):
         cells = CELLS.get(kind, ["yes", "no"])
-        column, _ = describe(f"c{i}", kind, pd.Series(cells * n, dtype=str))
+        column, _ = describe(f"c{i}", kind, Texts.of(cells * n))
         drawn = rng.choice([*cells, "never seen"] if unseen and kind != "number" else cells, n)
         columns.append(column)
-        arrays[f"c{i}"] = parse(column, pd.Series(drawn, dtype=str))
+        arrays[f"c{i}"] = parse(column, Texts.of(drawn))
     return TableInput(columns=tuple(columns), target="y"), Table(arrays)
 
 
@@ -55,7 +55,7 @@ def test_the_front_does_what_the_encoder_does(kinds: list[str], seed: int, n_lab
 
 
 def test_levels_are_in_the_order_of_their_answers() -> None:
-    cells = pd.Series(["x"] * 40 + ["y"] * 40 + ["z"] * 20 + ["rare"], dtype=str)
+    cells = Texts.of(["x"] * 40 + ["y"] * 40 + ["z"] * 20 + ["rare"])
     y = np.r_[np.zeros(40), np.ones(40), np.full(20, 3.0), [9.0]].astype(np.float32)
     column, _ = describe("c", "category", cells)
     contract = TableInput(columns=(column,), target="y")
@@ -69,5 +69,5 @@ def test_levels_are_in_the_order_of_their_answers() -> None:
     # The rare row is alone: what encodes it for training does not know its answer.
     of_training = encoder.of_training(inputs, y)[:, 0]
     assert of_training[100] < y[:100].max() / 3 + prior < codes[100] + prior
-    unknown = graph_inputs(Table({"c": parse(column, pd.Series(["new"], dtype=str))}), contract)
+    unknown = graph_inputs(Table({"c": parse(column, Texts.of(["new"]))}), contract)
     np.testing.assert_allclose(encoder(unknown)[:, 0], prior, rtol=1e-6)

@@ -76,7 +76,8 @@ def show_command(
         width = max(len("column"), *(len(profile.name) for profile in profiles))
         print(f"{'column':<{width}}  {'kind':<10}  {'distinct':>8}  {'missing':>8}  example")
         for profile in profiles:
-            cells = f"{profile.n_distinct:>8,}  {profile.n_missing:>8,}  {profile.example}"
+            n_distinct = data.n_distinct(profile)
+            cells = f"{n_distinct:>8,}  {profile.n_missing:>8,}  {profile.example}"
             print(f"{profile.name:<{width}}  {profile.kind:<10}  {cells}")
         return
     out = _free_png(out, stem_of(data.name))

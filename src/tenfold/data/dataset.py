@@ -1,10 +1,10 @@
 """`Dataset`: examples, answers, and where each of them came from."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,9 +20,6 @@ from tenfold.data.timeline import Timeline, time_texts
 from tenfold.inputs.pictures.pixels import like_training, training_pixels
 from tenfold.inputs.tables.columns import Profile, Table
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 RowNumbers = NDArray[np.int64]
 
 MAX_LABELS = 65_536
@@ -33,10 +30,10 @@ FEW_VALUES = 10
 
 
 class Undecided(NamedTuple):
-    """What a table is read from again: all its `Cells`, and the index of each row there (n,)."""
+    """What a table is read from again: all its `Cells`, and the place of each row there (n,)."""
 
     cells: Any
-    places: "pd.Index[Any]"
+    places: RowNumbers
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +72,33 @@ class TableInfo:
     def take(self, rows: RowNumbers) -> "TableInfo":
         """The same of these rows."""
         return replace(self, timeline=self.timeline and self.timeline[rows], undecided=None)
+
+
+class Places(Sequence[str]):
+    """Keys of rows by their place in a file, `file:row`, each made when it is asked for."""
+
+    def __init__(self, file: str, rows: RowNumbers) -> None:
+        self._file, self._rows = file, rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @overload
+    def __getitem__(self, row: int) -> str: ...
+    @overload
+    def __getitem__(self, row: slice | RowNumbers) -> "Places": ...
+    def __getitem__(self, row: int | slice | RowNumbers) -> "str | Places":
+        if isinstance(row, slice | np.ndarray):
+            return Places(self._file, self._rows[row])
+        return f"{self._file}:{self._rows[row]}"
+
+    def __iter__(self) -> Iterator[str]:
+        return (f"{self._file}:{row}" for row in self._rows.tolist())
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and list(self) == list(other)
+
+    __hash__ = None  # type: ignore[assignment]  # as of a list
 
 
 @dataclass(frozen=True, eq=False)
@@ -317,6 +341,13 @@ class Dataset:
             return self.pictures.same_as
         return first_of_each(self.images) if self.table is None else self.table.duplicate_of
 
+    def n_distinct(self, profile: Profile) -> int:
+        """Different values of a column of the table, missing ones aside."""
+        if profile.n_distinct is not None:
+            return profile.n_distinct
+        values = self.x.columns[profile.name]
+        return len(np.unique(values[~np.isnan(values)]))
+
     @cached_property
     def group_of(self) -> RowNumbers:
         """For each example the first row of its group, whose rows stay on one side of a split.
@@ -389,7 +420,9 @@ class Dataset:
             x=self.x[rows],
             y=self.y[rows],
             seen_from=None,
-            keys=[self.keys[row] for row in rows],
+            keys=self.keys[rows]
+            if isinstance(self.keys, Places)
+            else [self.keys[row] for row in rows],
             test_rows=np.flatnonzero(np.isin(rows, self.test_rows)),
             validation_rows=np.flatnonzero(np.isin(rows, self.validation_rows)),
             info=self.info and self.info.take(rows),

@@ -53,7 +53,7 @@ def column_dataset(
     """
     pictures = picture_column(frame) or ""
     label = _label_column(frame, pictures, reading.target, name)
-    answers = read_frame(frame[[label]], name).frame[label].tolist()
+    answers = read_frame(frame[[label]], name)[label].texts.tolist()
     cells = _cells_of_pictures(frame[pictures].tolist(), pictures, name)
     keys = [f"{name}:{row}" for row in range(len(cells))]
     others = [str(column) for column in frame.columns if column not in (pictures, label)]

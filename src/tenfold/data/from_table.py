@@ -1,7 +1,7 @@
 """A table becomes a dataset: which column is the answer, what the others are, which rows count."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -10,10 +10,10 @@ from tenfold.core.contract import UNUSED, Column, Contract, Order, TableInput
 from tenfold.core.errors import DataError
 from tenfold.core.settings import Reading
 from tenfold.core.text import shorten
-from tenfold.data.dataset import Dataset, RowNumbers, TableInfo, Undecided
+from tenfold.data.dataset import Dataset, Places, RowNumbers, TableInfo, Undecided
 from tenfold.data.targets import find_target, no_column, read_target, with_answers
 from tenfold.data.time_order import DEFAULT_LAGS, in_order, with_lags
-from tenfold.inputs.tables.cells import Cells, missing_texts
+from tenfold.inputs.tables.cells import Cells
 from tenfold.inputs.tables.columns import (
     FileStyle,
     Profile,
@@ -25,6 +25,7 @@ from tenfold.inputs.tables.columns import (
     read_rows,
 )
 from tenfold.inputs.tables.other_rows import without_other_rows
+from tenfold.inputs.tables.texts import missing_texts
 
 
 def table_dataset(
@@ -85,8 +86,7 @@ def _table_dataset(cells: Cells, reading: Reading, like: Contract | None) -> Dat
             id=reading.id,
             na_values=reading.na_values,
         )
-        frame = cells.frame
-        table = Table({column.name: parse(column, frame[column.name]) for column in columns})
+        table = Table({column.name: parse(column, cells[column.name]) for column in columns})
     notes += remarks
     if len(used) < len(cells):
         n_first = len(cells) - len(used)
@@ -106,11 +106,11 @@ def _table_dataset(cells: Cells, reading: Reading, like: Contract | None) -> Dat
         profiles,
         tuple(dict.fromkeys((*cells.notes, *notes))),  # of a time that is learned from twice
         timeline,
-        undecided=None if model_input else Undecided(all_rows, cells.frame.index[used]),
+        undecided=None if model_input else Undecided(all_rows, cells.row_numbers[used]),
     )
     return Dataset(
         name=cells.name.rpartition(".")[0] or cells.name,
-        x=table[used],
+        x=table if len(used) == len(table) else table[used],
         y=y[used],
         labels=labels,
         keys=_keys(cells, contract.id, used),
@@ -118,12 +118,12 @@ def _table_dataset(cells: Cells, reading: Reading, like: Contract | None) -> Dat
     )
 
 
-def _keys(cells: Cells, column: str | None, rows: RowNumbers) -> list[str]:
+def _keys(cells: Cells, column: str | None, rows: RowNumbers) -> Sequence[str]:
     """What each of these rows is called: by the column that names them, else by its place."""
-    places = [f"{cells.name}:{row}" for row in cells.frame.index[rows]]
-    if column not in cells.frame.columns:
+    places = Places(cells.name, cells.row_numbers[rows])
+    if column is None or column not in cells:
         return places
-    names = cells.frame[column].iloc[rows].tolist()
+    names = cells[column].texts.take(rows).tolist()
     n_rows = Counter(names)
     return [
         name if name and n_rows[name] == 1 else f"{name} ({place})".strip()
@@ -146,13 +146,13 @@ def decide_by(data: Dataset, rows: RowNumbers) -> Dataset:
     others = np.setdiff1d(np.arange(len(data)), rows)
     with missing_texts(reading.na_values):
         seen, _ = with_answers(cells, target)
-        seen = replace(seen, frame=seen.frame.drop(index=places[others]))
+        seen = seen.take(~np.isin(seen.row_numbers, places[others]))
         kinds = _kinds(seen, target, reading)
         style = FileStyle.of(seen, kinds)
         by_seen = {
             name: "identifier"
             if kind in UNUSED
-            else _written(describe(name, kind, seen.frame[name], style)[0])
+            else _written(describe(name, kind, seen[name], style)[0])
             for name, kind in kinds.items()
         }
     by_all = dict.fromkeys(kinds, "identifier")
@@ -182,13 +182,12 @@ def _written(column: Column) -> str:
 
 def _kinds(cells: Cells, target: str, reading: Reading) -> dict[str, str]:
     """What each column but the target is taken for, in the order of the file."""
-    names = [str(name) for name in cells.frame.columns]
     for name in reading.columns:
-        if name not in names:
+        if name not in cells:
             no_column(name, cells)
     return {
-        name: reading.columns.get(name) or infer_kind(name, cells.frame[name])
-        for name in names
+        name: reading.columns.get(name) or infer_kind(name, cells[name])
+        for name in cells.names
         if name != target
     }
 
@@ -197,9 +196,9 @@ def _columns(
     cells: Cells, kinds: Mapping[str, str], style: FileStyle, reading: Reading
 ) -> tuple[tuple[Column, ...], tuple[Profile, ...], list[str]]:
     """The columns to learn from, what every column was taken for, and what a reader should know."""
-    profiles = tuple(profile(name, cells.frame[name], kind) for name, kind in kinds.items())
+    profiles = tuple(profile(name, cells[name], kind) for name, kind in kinds.items())
     described = [
-        describe(column.name, kinds[column.name], cells.frame[column.name], style)
+        describe(column.name, kinds[column.name], cells[column.name], style)
         for column in profiles
         if column.kind not in UNUSED
     ]

@@ -5,8 +5,8 @@ import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, NoReturn
+from dataclasses import dataclass
+from typing import NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,12 +16,10 @@ from tenfold.core.errors import DataError, TargetError, did_you_mean
 from tenfold.core.settings import Reading
 from tenfold.core.systems import quoted
 from tenfold.core.text import shorten
-from tenfold.inputs.tables.cells import Cells, is_missing
+from tenfold.inputs.tables.cells import Cells
 from tenfold.inputs.tables.columns import LARGEST, FileStyle, describe, infer_kind, parse_names
 from tenfold.inputs.tables.numbers import parse_numbers
-
-if TYPE_CHECKING:
-    import pandas as pd
+from tenfold.inputs.tables.texts import CellColumn, Texts
 
 MAX_LABEL_NUMBERS = 20
 """A target of up to this many distinct whole numbers is taken for labels."""
@@ -55,7 +53,7 @@ class Target:
 
 def find_target(cells: Cells, target: str | None) -> str:
     """The name of the column to predict."""
-    names = [str(name) for name in cells.frame.columns]
+    names = cells.names
     if target is None:
         raise _no_target(names, cells.name)
     if target in names:
@@ -83,7 +81,7 @@ def _no_target(names: Sequence[str], where: str) -> TargetError:
 
 def no_column(column: str, cells: Cells) -> NoReturn:
     """Raise the error of a column that a table does not have."""
-    names = [str(name) for name in cells.frame.columns]
+    names = cells.names
     fix = did_you_mean(column, names)
     if names == [str(i) for i in range(len(names))]:
         fix = "Say --header if the first row holds names"
@@ -100,9 +98,9 @@ def no_column(column: str, cells: Cells) -> NoReturn:
 
 def with_answers(cells: Cells, target: str) -> tuple[Cells, list[str]]:
     """The rows that have an answer, and how many have none."""
-    if target not in cells.frame.columns:
+    if target not in cells:
         no_column(target, cells)
-    missing = is_missing(cells.frame[target])
+    missing = cells[target].is_missing
     n_missing = int(missing.sum())
     if n_missing == len(cells):
         raise DataError(
@@ -110,12 +108,11 @@ def with_answers(cells: Cells, target: str) -> tuple[Cells, list[str]]:
         )
     if not n_missing:
         return cells, []
-    kept = replace(cells, frame=cells.frame[~missing])
-    texts = sorted(set(cells.frame[target][missing]) - {""})
+    texts = sorted(set(cells[target].texts.take(missing).different) - {""})
     notes = [f"{n_missing} rows without {target} dropped"]
     if texts:
         notes.append(f"{shorten(texts, 5)} means a missing {target}; --na-values '' keeps it")
-    return kept, notes
+    return cells.take(~missing), notes
 
 
 def read_target(
@@ -129,7 +126,7 @@ def read_target(
       DataError: Cells that are no number for regression, too many labels, or labels that the model
         does not know.
     """
-    column = cells.frame[target]
+    column = cells[target]
     kind = reading.columns.get(target, "number")
     if kind.partition(":")[0] not in ("number", "category"):
         raise DataError(
@@ -152,17 +149,17 @@ def read_target(
         is_label = kind == "category" or _are_labels(column, numbers)
         task = "classification" if is_label else "regression"
     if task == "regression":
-        _check_numbers(numbers, column, cells.name)
+        _check_numbers(numbers, cells, target)
         return Target(numbers, (), "," if decimal == "," else None, tuple(notes))
-    names = parse_names(column).tolist()
+    names = parse_names(column)
     if like is not None:
         return Target(_codes(names, like.labels, cells.name), like.labels)
     notes = []
     if kind != "category":
         names, notes = _merged(names, target)
-    labels = _sorted_labels(sorted(set(names)))
+    labels = _sorted_labels(sorted(names.different))
     if kind != "category" and not np.isnan(numbers).any():
-        _check_repeated(Counter(names), target, cells.name)
+        _check_repeated(names, target, cells.name)
     if len(labels) > min(MAX_LABELS, len(names) // 2):
         raise DataError(
             "E212",
@@ -176,10 +173,10 @@ def read_target(
     return Target(_codes(names, labels, cells.name), labels, notes=tuple(notes))
 
 
-def _check_repeated(n_rows: Counter[str], target: str, where: str) -> None:
+def _check_repeated(names: Texts, target: str, where: str) -> None:
     """Refuse numbers as labels where most have a row or two: that is a quantity."""
-    n_rare = sum(n <= FEW_ROWS for n in n_rows.values())
-    if len(n_rows) > MAX_LABEL_NUMBERS and 2 * n_rare > len(n_rows):
+    n_labels, n_rare = len(names.different), int((names.counts <= FEW_ROWS).sum())
+    if n_labels > MAX_LABEL_NUMBERS and 2 * n_rare > n_labels:
         raise DataError(
             "E244",
             "The numbers of the target look like quantities, not labels",
@@ -188,14 +185,14 @@ def _check_repeated(n_rows: Counter[str], target: str, where: str) -> None:
             fix=f"Say --task regression, or --column {quoted([f'{target}=category'])} if each "
             "number is a label",
             column=target,
-            n_labels=len(n_rows),
+            n_labels=n_labels,
             n_rare=n_rare,
         )
 
 
-def _merged(names: list[str], target: str) -> tuple[list[str], list[str]]:
+def _merged(names: Texts, target: str) -> tuple[Texts, list[str]]:
     """Labels of which each is written in one way, and what was read as what."""
-    counts = Counter(names)
+    counts = dict(zip(names.different, names.counts.tolist(), strict=True))
     groups: dict[str, list[str]] = {}
     for name in sorted(counts, key=lambda name: (-counts[name], name)):
         groups.setdefault(_same_label(name), []).append(name)
@@ -212,7 +209,7 @@ def _merged(names: list[str], target: str) -> tuple[list[str], list[str]]:
     alike = [" and ".join(variants) for variants in left.values() if len(variants) > 1]
     if alike:
         notes.append(f"{target}: labels that differ in case alone: {shorten(alike, 5)}")
-    return [label[name] for name in names], notes
+    return names.changed(label.__getitem__), notes
 
 
 def _same_label(name: str) -> str:
@@ -225,15 +222,16 @@ def _same_label(name: str) -> str:
     return folded if sum(map(str.isalpha, seen)) > 2 or folded in YES_NO_WORDS else seen
 
 
-def _codes(names: list[str], labels: tuple[str, ...], where: str) -> NDArray[np.int64]:
+def _codes(names: Texts, labels: tuple[str, ...], where: str) -> NDArray[np.int64]:
     """The code of each name (n,); a name in another spelling is the one label that it may be."""
     codes = {name: code for code, name in enumerate(labels)}
     spellings = Counter(map(_same_label, labels))
-    for name in set(names) - codes.keys():
+    different = set(names.different)
+    for name in different - codes.keys():
         same = _same_label(name)
         if spellings[same] == 1:
             codes[name] = next(i for i, label in enumerate(labels) if _same_label(label) == same)
-    unknown = sorted(set(names) - codes.keys())
+    unknown = sorted(different - codes.keys())
     if unknown:
         raise DataError(
             "E205",
@@ -242,21 +240,21 @@ def _codes(names: list[str], labels: tuple[str, ...], where: str) -> NDArray[np.
             expected=", ".join(labels),
             labels=unknown[:5],
         )
-    return np.array([codes[name] for name in names], np.int64)
+    return np.array([codes[name] for name in names.different], np.int64)[names.codes]
 
 
-def _check_numbers(numbers: NDArray[np.float64], column: "pd.Series[str]", where: str) -> None:
+def _check_numbers(numbers: NDArray[np.float64], cells: Cells, target: str) -> None:
     """Refuse what is no number, and a target that answers in float32 cannot hold."""
     wrong = np.flatnonzero(np.isnan(numbers))
     if wrong.size:
         raise DataError(
             "E211",
             "The target contains values that are not numbers",
-            where=f"{where}, row {column.index[wrong[0]]}",
+            where=f"{cells.name}, row {cells.row_numbers[wrong[0]]}",
             expected="numbers for regression",
             fix="Say --task classification if it is a label",
-            column=str(column.name),
-            value=str(column.iloc[wrong[0]]),
+            column=target,
+            value=cells[target].texts[int(wrong[0])],
             n_rows=len(wrong),
         )
     largest = float(np.abs(numbers).max())
@@ -266,16 +264,16 @@ def _check_numbers(numbers: NDArray[np.float64], column: "pd.Series[str]", where
     raise DataError(
         "E202",
         "The target has values that float32 cannot hold",
-        where=where,
+        where=cells.name,
         expected=f"sizes from 1e-30 to {LARGEST:g}, and a spread above 1e-6 of them",
         fix="Change its unit, or subtract what all rows have",
-        column=str(column.name),
+        column=target,
         largest=largest,
         relative_deviation=spread,
     )
 
 
-def _are_labels(column: "pd.Series[str]", numbers: NDArray[np.float64]) -> bool:
+def _are_labels(column: CellColumn, numbers: NDArray[np.float64]) -> bool:
     kind = infer_kind("", column)
     if kind in ("yes/no", "category") or np.isnan(numbers).any():
         return kind != "number"

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,19 +24,19 @@ from tenfold.data.timeline import (
     steps_between,
     time_texts,
 )
-from tenfold.inputs.tables.cells import Cells, float_text, is_missing
+from tenfold.inputs.tables.cells import Cells, float_text
 from tenfold.inputs.tables.columns import FileStyle, describe, infer_kind, parse, parse_names
 from tenfold.inputs.tables.dates import are_numeric_dates
 from tenfold.inputs.tables.numbers import parse_numbers
-
-if TYPE_CHECKING:
-    import pandas as pd
+from tenfold.inputs.tables.texts import CellColumn, Texts
 
 DEFAULT_LAGS = 7
 
 FEW_REPEATS = 0.01
 """Rows whose time stands before in the same series, at most, where lags are made: the hour that a
 clock is set back repeats, and shops of one file repeat every time."""
+
+FRACTION = re.compile(r"[.,]\d")
 
 PART_OF_TIME = re.compile(
     r"(?:^|[^a-z])(?:hour|hr|minute|min|second|time|clock|month|week|weekday|day|date|year|quarter)s?"
@@ -98,20 +98,20 @@ def in_order(
     time, order = reading.time or "", like.order if like is not None else None
     series_columns = _asked_series(reading, cells) if order is None else order.series_columns
     for name in (time, *series_columns):
-        if name not in cells.frame.columns:
+        if name not in cells:
             no_column(name, cells)
     asked = reading.columns.get(time, "")
     is_asked = asked.startswith(("date", "number"))
-    kind, notes = asked if is_asked else _time_kind(time, answered.frame[time]), list[str]()
+    kind, notes = asked if is_asked else _time_kind(time, answered[time]), list[str]()
     if like is not None and order is not None and order.time == time:
         column = _time_column(like, order)
     else:
-        column, notes = describe(time, kind, answered.frame[time], style)
+        column, notes = describe(time, kind, answered[time], style)
     _times(answered, column)  # refuses rows without one; rows without an answer may lack it
     times = _read_times(cells, column)
     names = _series(cells, series_columns, answered)
     rows = np.flatnonzero(~np.isnan(times))
-    is_answered = cells.frame.index[rows].isin(answered.frame.index)
+    is_answered = np.isin(cells.row_numbers[rows], answered.row_numbers)
     found, series = np.unique(names[rows], return_inverse=True)
     times = times[rows]
     if order is None and len(np.unique(times[is_answered])) < 2:
@@ -141,7 +141,7 @@ def in_order(
     kinds = {time: asked or kind}
     kinds |= {name: reading.columns.get(name, "category") for name in series_columns}
     return Ordered(
-        replace(answered, frame=cells.frame.iloc[rows[sorted_rows]]),
+        cells.take(rows[sorted_rows]),
         order,
         kinds,
         tuple(found.tolist()),
@@ -155,12 +155,12 @@ def _asked_series(reading: Reading, cells: Cells) -> tuple[str, ...]:
     asked = reading.series or ()
     if isinstance(asked, tuple):
         return asked
-    if asked in cells.frame.columns or "," not in asked:
+    if asked in cells or "," not in asked:
         return (asked,)
     return tuple(name.strip() for name in asked.split(","))
 
 
-def _time_kind(name: str, cells: "pd.Series[str]") -> str:
+def _time_kind(name: str, cells: CellColumn) -> str:
     if np.isnan(parse_numbers(cells)).any():
         return "date"
     is_date = are_numeric_dates("time", cells) or are_numeric_dates(name, cells)
@@ -177,7 +177,7 @@ def _time_column(contract: TableInput, order: Order) -> Column:
 
 def _read_times(cells: Cells, column: Column) -> Floats:
     """The time of each row (n,): seconds since 1970, or a number; NaN where it has none."""
-    values = parse(column, cells.frame[column.name])
+    values = parse(column, cells[column.name])
     if column.kind == "date":
         return np.where(np.isnat(values), np.nan, values.astype(np.int64).astype(float))
     return values.astype(np.float64)
@@ -191,10 +191,10 @@ def _times(cells: Cells, column: Column) -> Floats:
         raise DataError(
             "E207",
             "A row has no valid time",
-            where=f"{cells.name}, row {cells.frame.index[row]}",
+            where=f"{cells.name}, row {cells.row_numbers[row]}",
             expected=f"a {column.kind} in each row",
             column=column.name,
-            value=str(cells.frame[column.name].iloc[row]),
+            value=cells[column.name].texts[row],
             n_rows=int(np.isnan(times).sum()),
         )
     return times
@@ -209,7 +209,7 @@ def _series(
     needed = cells if needed is None else needed
     for column in columns:
         _check_series(needed, column)
-    parts = [parse_names(cells.frame[column]).to_numpy(object) for column in columns]
+    parts = [parse_names(cells[column]).rows() for column in columns]
     if len(parts) == 1:
         return parts[0]
     return np.array([series_name(row) for row in zip(*parts, strict=True)], object)
@@ -217,12 +217,12 @@ def _series(
 
 def _check_series(cells: Cells, column: str) -> None:
     """Refuse a row without the name of its series."""
-    missing = is_missing(cells.frame[column])
+    missing = cells[column].is_missing
     if missing.any():
         raise DataError(
             "E241",
             "A row does not name its series",
-            where=f"{cells.name}, row {cells.frame.index[int(missing.argmax())]}",
+            where=f"{cells.name}, row {cells.row_numbers[int(missing.argmax())]}",
             expected="its name in each row",
             column=column,
             n_rows=int(missing.sum()),
@@ -251,9 +251,9 @@ def with_earlier_values(cells: Cells, contract: TableInput) -> tuple[Cells, list
     and from the last values of the training data, where the rows go on after them. They are those
     of so many steps before, as in training; of uneven rows those of so many rows before.
     """
-    order, frame = contract.order, cells.frame
+    order = contract.order
     lagged = () if order is None else order.lag_columns(contract.target)
-    missing = [name for name in lagged if name not in frame.columns]
+    missing = [name for name in lagged if name not in cells]
     if order is None or not missing:
         return cells, []
     unknown = DataError(
@@ -264,7 +264,7 @@ def with_earlier_values(cells: Cells, contract: TableInput) -> tuple[Cells, list
         fix="Or forecast instead: tenfold predict RUN --steps N",
         columns=missing[:5],
     )
-    if not {order.time, *order.series_columns} <= set(frame.columns):
+    if not {order.time, *order.series_columns} <= set(cells.names):
         raise unknown
     times = _times(cells, _time_column(contract, order))
     names, series = np.unique(_series(cells, order.series_columns), return_inverse=True)
@@ -274,8 +274,8 @@ def with_earlier_values(cells: Cells, contract: TableInput) -> tuple[Cells, list
     starts = [ends[name].last if name in ends else firsts[i] for i, name in enumerate(names)]
     positions, in_steps = _positions(order, times, series, np.array(starts, float))
     target = np.full(len(cells), np.nan)
-    if contract.target in frame.columns:
-        target = parse_numbers(frame[contract.target], contract.target_decimal)
+    if contract.target in cells:
+        target = parse_numbers(cells[contract.target], contract.target_decimal)
     before: list[tuple[int, SeriesEnd]] = []
     for i, name in enumerate(names):
         gap = (firsts[i] - starts[i]) / (seconds_of_step(order) or 1)
@@ -288,7 +288,7 @@ def with_earlier_values(cells: Cells, contract: TableInput) -> tuple[Cells, list
         np.concatenate([*(np.array(end.last_values, float) for _, end in before), target]),
     )
     columns = {name: known.at(series, positions - lag) for lag, name in enumerate(lagged, start=1)}
-    if contract.target not in frame.columns and np.isnan(list(columns.values())).all():
+    if contract.target not in cells and np.isnan(list(columns.values())).all():
         raise unknown
     rows = np.flatnonzero(np.isnan(list(columns.values())).any(axis=0))
     notes = []
@@ -300,8 +300,8 @@ def with_earlier_values(cells: Cells, contract: TableInput) -> tuple[Cells, list
             f"{order.time}: not in steps of {step_name(order, 1)}, earlier values are those of the "
             f"rows before ({cells.name})"
         )
-    texts = {name: list(map(float_text, columns[name].tolist())) for name in missing}
-    return replace(cells, frame=frame.assign(**texts)), notes
+    texts = {name: Texts.of(map(float_text, columns[name].tolist())) for name in missing}
+    return cells.with_columns(texts), notes
 
 
 def with_lags(
@@ -332,14 +332,14 @@ def with_lags(
         order = _ended(ordered, lags, known)
     rows = Known.of(line.series, line.positions, np.arange(len(y)))
     values = np.array([*map(float_text, y.tolist() if lags else ()), ""], object)
-    texts = {}
+    texts: dict[str, CellColumn] = {}
     for lag, name in enumerate(order.lag_columns(target) if lags else (), start=1):
         row = rows.at(line.series, line.positions - lag)
-        texts[name] = values[np.where(np.isnan(row), -1, row).astype(np.int64)]
+        texts[name] = Texts.of(values[np.where(np.isnan(row), -1, row).astype(np.int64)])
     firsts = np.full(len(ordered.names), np.iinfo(np.int64).max)
     np.minimum.at(firsts, line.series, line.positions)
     used = np.flatnonzero(line.positions - firsts[line.series] >= lags)
-    cells = replace(cells, frame=cells.frame.assign(**texts))
+    cells = cells.with_columns(texts)
     line = replace(line, previous=_previous(line, y))
     return replace(ordered, cells=cells, order=order, timeline=line, notes=notes), used
 
@@ -429,7 +429,7 @@ def _check_repeats(ordered: Ordered, lags: int, target: str, like: TableInput | 
     raise DataError(
         "E242",
         "Several rows have the same time",
-        where=f"{cells.name}, row {cells.frame.index[rows[0]]}",
+        where=f"{cells.name}, row {cells.row_numbers[rows[0]]}",
         expected=f"one of each time {'in each series' if order.series else 'or --series COLUMN'}",
         fix=fix,
         column=order.time,
@@ -441,25 +441,31 @@ def _check_repeats(ordered: Ordered, lags: int, target: str, like: TableInput | 
 def _telling_columns(ordered: Ordered, target: str) -> tuple[str, ...]:
     """The columns of names or whole numbers, one or two, with the fewest values that tell rows of
     one time apart together with the columns of series; empty where none do."""
-    frame, order = ordered.cells.frame, ordered.order
+    cells, order = ordered.cells, ordered.order
     candidates = []
-    for name in map(str, frame.columns):
-        values = frame[name]
-        is_code = infer_kind(name, values) in ("category", "yes/no", "identifier", "number")
+    for name in cells.names:
+        texts = cells[name].texts
+        is_code = infer_kind(name, texts) in ("category", "yes/no", "identifier", "number")
         is_taken = name in (order.time, target, *order.series_columns)
-        if is_taken or not is_code or 3 * values.nunique() > len(values):
+        if is_taken or not is_code or 3 * len(texts.different) > len(texts):
             continue
-        if not (values.str.contains(r"[.,]\d", regex=True).any() or is_missing(values).any()):
+        if not (any(map(FRACTION.search, texts.different)) or texts.missing.any()):
             candidates.append(name)
     pairs = combinations(candidates[:MAX_CANDIDATES], 2)
+    times = np.unique(ordered.timeline.times, return_inverse=True)[1]
     for choices in ([(name,) for name in candidates], list(pairs)):
         n_values = {}
         for names in choices:
-            series = frame[[*order.series_columns, *names]]
-            n_series = len(series.drop_duplicates())
-            is_telling = not series.assign(time=ordered.timeline.times).duplicated().any()
-            if is_telling and 3 * n_series <= len(frame):
+            codes = [cells[name].texts.codes for name in (*order.series_columns, *names)]
+            n_series = _n_different(codes)
+            is_telling = _n_different([*codes, times]) == len(cells)
+            if is_telling and 3 * n_series <= len(cells):
                 n_values[names] = n_series
         if n_values:
             return (*order.series_columns, *min(n_values, key=lambda names: n_values[names]))
     return ()
+
+
+def _n_different(columns: Sequence[NDArray[Any]]) -> int:
+    """How many different rows there are in columns of codes."""
+    return len(np.unique(np.stack(columns, axis=1), axis=0))

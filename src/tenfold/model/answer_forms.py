@@ -134,18 +134,18 @@ def write_answered_table(model: Model, source: Path, out: Path) -> AnsweredTable
         )
     cells = read_cells(source, accepted)
     answers = model.predict(source)
-    own = [str(name) for name in cells.frame.columns]
+    own = cells.names
     columns = [*_answer_names(model.labels), *(["reason"] if model.labels else [])]
     names = [f"{name}_predicted" if name in own else name for name in columns]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(map(escape_formula, [*own, *names]))
     n_unsure = 0
-    for number, row in enumerate(cells.frame.itertuples(index=False, name=None)):
+    for number, row in enumerate(zip(*cells.as_text().values(), strict=True)):
         answer = answers[number]
         reasons = [answer.as_json(0)["reason"] or ""] if model.labels else []
         n_unsure += any(reasons)
-        own_cells = map(escape_formula, map(str, row))
+        own_cells = map(escape_formula, row)
         writer.writerow([*own_cells, *answer.as_cells(), *map(escape_formula, reasons)])
     files.write_text(out, text.getvalue())
     return AnsweredTable(len(answers), n_unsure, answers.notes)

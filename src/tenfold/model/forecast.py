@@ -12,6 +12,7 @@ from tenfold.core.errors import DataError
 from tenfold.data.dataset import Dataset, RowNumbers
 from tenfold.data.timeline import FAR, Known, series_cells, time_texts, times_after
 from tenfold.inputs.tables.columns import Table, parse
+from tenfold.inputs.tables.texts import Texts
 from tenfold.model.model import Model
 from tenfold.model.predictions import Values
 
@@ -158,8 +159,6 @@ def _ahead(
 
     `names` (n,) are those of their series.
     """
-    import pandas as pd
-
     order = contract.order
     assert order is not None
     values = np.empty(times.shape)
@@ -168,7 +167,7 @@ def _ahead(
     columns_of_names = zip(*(series_cells(order, name) for name in names), strict=True)
     for name, cells in zip(order.series_columns, columns_of_names, strict=True):
         if name in used:
-            fixed[name] = parse(used[name], pd.Series(cells, dtype=str))
+            fixed[name] = parse(used[name], Texts.of(cells))
     for step in range(times.shape[1]):
         columns: dict[str, NDArray[Any]] = dict(fixed)
         if order.time in used:

@@ -18,9 +18,10 @@ from tenfold.data.from_column import read_pictures
 from tenfold.data.time_order import with_earlier_values
 from tenfold.inputs.pictures.decode import DEFAULT_OPTIONS, PictureOptions, is_picture
 from tenfold.inputs.pictures.preprocess import PictureSteps, as_trained, preprocess
-from tenfold.inputs.tables.cells import Cells, from_frame, missing_texts
+from tenfold.inputs.tables.cells import Cells, from_rows
 from tenfold.inputs.tables.columns import Table, graph_inputs, read_rows
 from tenfold.inputs.tables.read import read_frame, read_table
+from tenfold.inputs.tables.texts import missing_texts
 from tenfold.model.json_items import read_features, read_pixels, row_error, unknown_columns
 
 Rows = NDArray[Any] | Table
@@ -261,7 +262,7 @@ class TableReader:
             cells, notes = with_earlier_values(cells, self.accepted)
             rows, remarks = read_rows(cells, self.accepted)
         name = self.accepted.id
-        ids = cells.frame[name].tolist() if name in cells.frame.columns else ()
+        ids = cells[name].texts.tolist() if name is not None and name in cells else ()
         return Batch(rows, (*notes, *remarks), ids=tuple(ids))
 
 
@@ -304,7 +305,7 @@ def read_cells(inputs: Any, accepted: TableInput) -> Cells:
             expected="a file of a table, a frame, or dicts of column and value",
             kind=type(inputs).__name__,
         )
-    return from_frame(pd.DataFrame.from_records([dict(row) for row in rows]), "rows")
+    return from_rows(rows)
 
 
 def _array_feeds(

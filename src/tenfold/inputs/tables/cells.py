@@ -3,16 +3,23 @@
 import math
 import unicodedata
 from collections import Counter
-from collections.abc import Container, Iterator, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
-from dataclasses import dataclass
+from collections.abc import Container, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tenfold.core.errors import DataError
+from tenfold.inputs.tables.texts import (
+    LARGEST_WHOLE,
+    CellColumn,
+    PlainNumbers,
+    Rows,
+    Texts,
+    numbers_are_missing,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,49 +29,84 @@ MAX_COLUMNS = 10_000
 MAX_CELL = 131_072
 """Characters of a cell, at most: those that Python's `csv` module reads."""
 
-MISSING = frozenset({"", "na", "n/a", "#n/a", "nan", "null", "none", "?", "-", "<na>", "nat"})
-"""Cells that say nothing, compared in lower case, where nothing else is asked for."""
-
-_missing: ContextVar[frozenset[str]] = ContextVar("missing", default=MISSING)
-"""The same while a table is read: all that looks at its cells must agree."""
+FIRST_ROWS = 1_000
+"""Rows that show how the cells of a column are written; all rows are held to it."""
 
 
 @dataclass(frozen=True, eq=False)
 class Cells:
-    """A table as text.
+    """A table as it stands in its source.
 
     Attributes:
       name: What it is called.
-      frame: A column of `str` per header, without blanks around; "" where a cell is missing.
+      columns: By header: its texts, or plain numbers.
       header: Whether the names come from the file.
       notes: What was found out about the file, for a reader.
       separator: What separates the cells of a text file; empty for other sources.
+      places: For each row its place in the source, from 0; None: rows are as they stand there.
     """
 
     name: str
-    frame: "pd.DataFrame"
+    columns: Mapping[str, CellColumn]
     header: bool
     notes: tuple[str, ...] = ()
     separator: str = ""
+    places: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
-        return len(self.frame)
+        if self.places is not None:
+            return len(self.places)
+        return len(next(iter(self.columns.values())))
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.columns
+
+    def __getitem__(self, name: str) -> CellColumn:
+        """A column; its texts where numbers are asked to say nothing."""
+        column = self.columns[name]
+        return column.texts if numbers_are_missing() else column
+
+    @property
+    def names(self) -> list[str]:
+        """The headers of the columns, in their order."""
+        return list(self.columns)
+
+    @property
+    def row_numbers(self) -> NDArray[np.int64]:
+        """For each row its place in the source, from 0 (n,)."""
+        return np.arange(len(self)) if self.places is None else self.places
+
+    def as_text(self) -> dict[str, list[str]]:
+        """The text of each cell, by column."""
+        return {name: self[name].texts.tolist() for name in self.names}
+
+    def take(self, rows: Rows) -> "Cells":
+        """The cells of these rows."""
+        taken = _Taken(self.columns, rows)
+        return replace(self, columns=taken, places=self.row_numbers[rows])
+
+    def with_columns(self, columns: Mapping[str, CellColumn]) -> "Cells":
+        """The same with further columns, or others of the same name."""
+        return replace(self, columns={**self.columns, **columns})
 
 
-@contextmanager
-def missing_texts(texts: Sequence[str] | None) -> Iterator[None]:
-    """While it is open these texts say nothing, beside an empty cell; None: those of `MISSING`."""
-    chosen = MISSING if texts is None else frozenset({"", *(text.lower() for text in texts)})
-    token = _missing.set(chosen)
-    try:
-        yield
-    finally:
-        _missing.reset(token)
+class _Taken(Mapping[str, CellColumn]):
+    """Columns of some rows, each made when it is first looked at."""
 
+    def __init__(self, columns: Mapping[str, CellColumn], rows: Rows) -> None:
+        self._columns, self._rows = columns, rows
+        self._taken: dict[str, CellColumn] = {}
 
-def is_missing(cells: "pd.Series[Any]") -> "pd.Series[bool]":
-    """Whether each cell says nothing."""
-    return cells.str.lower().isin(_missing.get())
+    def __getitem__(self, name: str) -> CellColumn:
+        if name not in self._taken:
+            self._taken[name] = self._columns[name].take(self._rows)
+        return self._taken[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._columns)
+
+    def __len__(self) -> int:
+        return len(self._columns)
 
 
 def from_frame(frame: "pd.DataFrame", name: str = "table", unread: Container[str] = ()) -> Cells:
@@ -73,8 +115,6 @@ def from_frame(frame: "pd.DataFrame", name: str = "table", unread: Container[str
     Levels of the index that have a name are columns too. Durations are read in seconds. Columns
     that are `unread` may hold what is no cell; they are empty then.
     """
-    import pandas as pd
-
     if not len(frame) or not frame.shape[1]:
         raise DataError(
             "E436", "The table has no rows", where=name, expected="at least one row and column"
@@ -84,11 +124,44 @@ def from_frame(frame: "pd.DataFrame", name: str = "table", unread: Container[str
     if index:
         frame = frame.reset_index(level=index)
     names = column_names([str(column) for column in frame.columns], frame.shape[1], name)
-    columns = [
-        _as_text(frame.iloc[:, i], column, name, may_fail=column in unread)
-        for i, column in enumerate(names)
-    ]
-    return Cells(name, clean(pd.DataFrame(dict(zip(names, columns, strict=True))), name), True)
+    columns: dict[str, CellColumn] = {}
+    for i, column in enumerate(names):
+        if column in unread:
+            columns[column] = _unread(frame.iloc[:, i])
+        else:
+            columns[column] = _column(frame.iloc[:, i], column, name)
+    return Cells(name, columns, header=True)
+
+
+def _unread(column: "pd.Series[Any]") -> CellColumn:
+    """The cells of a column that need not be read; empty where they are none, or too long."""
+    try:
+        texts = _texts(column, "", "")
+    except DataError:
+        return Texts.of([""] * len(column))
+    cells = (text if len(text) <= MAX_CELL else "" for text in texts.different)
+    return Texts.coded(texts.codes, cells)
+
+
+SCALARS = frozenset({str, int, float, bool, type(None)})
+"""The types that JSON has for a cell."""
+
+
+def from_rows(rows: Sequence[Mapping[str, Any]], name: str = "rows") -> Cells:
+    """The cells of rows, each with the values of its columns by name."""
+    import pandas as pd
+
+    kinds = {type(value) for row in rows for value in row.values()}
+    if not rows or not kinds or not kinds <= SCALARS:
+        return from_frame(pd.DataFrame.from_records([dict(row) for row in rows]), name)
+    headers = list(dict.fromkeys(header for row in rows for header in row))
+    names = column_names(list(map(str, headers)), len(headers), name)
+    columns: dict[str, CellColumn] = {}
+    for header, column in zip(headers, names, strict=True):
+        values = (row.get(header) for row in rows)
+        texts = Texts.of("" if value is None else _value_text(value) for value in values)
+        columns[column] = check_lengths(texts, name, column)
+    return Cells(name, columns, header=True)
 
 
 def column_names(header: Sequence[str] | None, width: int, where: object) -> list[str]:
@@ -120,14 +193,14 @@ def column_names(header: Sequence[str] | None, width: int, where: object) -> lis
     return names
 
 
-def clean(frame: "pd.DataFrame", where: object) -> "pd.DataFrame":
-    """Cells without blanks around, in the one form that Unicode has for equal text (NFC)."""
-    for name in frame.columns:
-        frame[name] = frame[name].str.strip().str.normalize("NFC")
-        longest = int(frame[name].str.len().max())
-        if longest > MAX_CELL:
-            raise too_long(where, row=int(frame[name].str.len().argmax()), column=str(name))
-    return frame
+def check_lengths(texts: Texts, where: object, column: str) -> Texts:
+    """The texts of a column, none of which is longer than a cell may be."""
+    lengths = [len(text) for text in texts.different]
+    longest = max(lengths, default=0)
+    if longest > MAX_CELL:
+        row = int((texts.codes == lengths.index(longest)).argmax())
+        raise too_long(where, row=row, column=column)
+    return texts
 
 
 def too_long(where: object, **facts: object) -> DataError:
@@ -142,51 +215,78 @@ def too_long(where: object, **facts: object) -> DataError:
     )
 
 
-def _as_text(
-    column: "pd.Series[Any]", name: str, where: str, *, may_fail: bool
-) -> "pd.Series[str]":
-    """The cells of a column; empty where they are none and it `may_fail`."""
+def _column(column: "pd.Series[Any]", name: str, where: str) -> CellColumn:
+    """The cells of a column of a frame."""
     import pandas as pd
 
-    if may_fail:
-        try:
-            text = _as_text(column, name, where, may_fail=False)
-            return text.where(text.str.len() <= MAX_CELL, "")
-        except DataError:
-            return pd.Series([""] * len(column), dtype=str)
+    if pd.api.types.is_timedelta64_dtype(column):
+        column = column.dt.total_seconds()
+    is_number = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
+    if is_number and not pd.api.types.is_complex_dtype(column):
+        values = column.to_numpy(np.float64, na_value=np.nan) + 0.0
+        if not (np.abs(values) >= LARGEST_WHOLE).any() or _is_finite_float(column, values):
+            return typed_numbers(values)
+    return check_lengths(_texts(column, name, where), where, name)
+
+
+def _is_finite_float(column: "pd.Series[Any]", values: NDArray[np.float64]) -> bool:
+    import pandas as pd
+
+    return pd.api.types.is_float_dtype(column) and not np.isinf(values).any()
+
+
+def typed_numbers(values: NDArray[np.float64]) -> PlainNumbers:
+    """A column of numbers that were never text; float64 (n,), finite, NaN where missing."""
+    first = Texts.of(map(number_text, values[:FIRST_ROWS].tolist()))
+    present = values[~np.isnan(values)]
+    is_whole = bool((np.trunc(present) == present).all())
+    return PlainNumbers(values, first, lambda: _number_texts(values), is_whole)
+
+
+def _number_texts(values: NDArray[np.float64]) -> Texts:
+    import pandas as pd
+
+    codes, different = pd.factorize(values)
+    return Texts.coded(codes, map(number_text, different.tolist()))
+
+
+def _texts(column: "pd.Series[Any]", name: str, where: str) -> Texts:
+    """The cells of a column as text, each different value looked at once."""
+    import pandas as pd
 
     if isinstance(column.dtype, pd.CategoricalDtype):
-        column = column.astype(object)
+        codes = column.cat.codes.to_numpy()
+        return Texts.coded(codes, _value_texts(column.cat.categories, name, where))
+    if pd.api.types.is_datetime64_any_dtype(column):
+        codes, times = pd.factorize(column)
+        return Texts.coded(codes, [time.isoformat() for time in times])
     if pd.api.types.is_float_dtype(column):
-        numbers = column.to_numpy(np.float64, na_value=np.nan).tolist()
-        text = pd.Series([number_text(value) for value in numbers], dtype=str)
-    elif pd.api.types.is_datetime64_any_dtype(column):
-        text = column.map(lambda value: "" if pd.isna(value) else value.isoformat())
-    elif pd.api.types.is_timedelta64_dtype(column):
-        text = column.dt.total_seconds().map(number_text)
-    else:
-        first = next((value for value in column if value is not None), None)
-        if isinstance(first, list | dict | tuple | set) or type(first).__name__ == "ndarray":
-            raise DataError(
-                "E223",
-                "A column contains lists or objects",
-                where=where,
-                expected="one value a cell",
-                column=name,
-            )
-        values = column.astype(object).where(column.notna(), "")
-        try:
-            text = values.map(_value_text)
-        except UnicodeDecodeError as error:
-            raise DataError(
-                "E225",
-                "A column contains bytes that are not text",
-                where=where,
-                expected="text in UTF-8",
-                column=name,
-                reason=error.reason,
-            ) from error
-    return text.fillna("").astype(str).reset_index(drop=True)
+        return _number_texts(column.to_numpy(np.float64, na_value=np.nan))
+    return Texts.of(_value_texts(column, name, where))
+
+
+def _value_texts(values: "pd.Series[Any] | pd.Index[Any]", name: str, where: str) -> list[str]:
+    first = next((value for value in values if value is not None), None)
+    if isinstance(first, list | dict | tuple | set) or type(first).__name__ == "ndarray":
+        raise DataError(
+            "E223",
+            "A column contains lists or objects",
+            where=where,
+            expected="one value a cell",
+            column=name,
+        )
+    try:
+        pairs = zip(values.astype(object), values.isna(), strict=True)
+        return ["" if is_gone else _value_text(value) for value, is_gone in pairs]
+    except UnicodeDecodeError as error:
+        raise DataError(
+            "E225",
+            "A column contains bytes that are not text",
+            where=where,
+            expected="text in UTF-8",
+            column=name,
+            reason=error.reason,
+        ) from error
 
 
 def _value_text(value: object) -> str:

@@ -6,10 +6,10 @@ stored, so a cell is read alike when a model is made and when it is asked.
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ from tenfold.core.contract import Column, ColumnKind, DateFormat, DecimalMark, T
 from tenfold.core.errors import DataError, did_you_mean
 from tenfold.core.settings import split_kind
 from tenfold.core.text import shorten
-from tenfold.inputs.tables.cells import Cells, float_text, is_missing
+from tenfold.inputs.tables.cells import Cells, float_text
 from tenfold.inputs.tables.dates import (
     DATE_LIKE,
     EXCEL,
@@ -31,13 +31,19 @@ from tenfold.inputs.tables.numbers import (
     NumberFormat,
     common_mark,
     number_format,
+    numbers_of,
     parse_numbers,
     sentinel_remark,
     unit_remark,
 )
-
-if TYPE_CHECKING:
-    import pandas as pd
+from tenfold.inputs.tables.texts import (
+    CellColumn,
+    PlainNumbers,
+    Strings,
+    Texts,
+    kept,
+    says_nothing,
+)
 
 MOSTLY = 0.95
 """Share of the cells that must be numbers, or dates, for the column to be one of them."""
@@ -57,6 +63,8 @@ numbers begin at some high number. Sizes of flats from 20 to 319 are neither."""
 
 FAR_YEAR = 2030
 """Two digits of a year from 30 on are said to be read as of this century."""
+COUNTED_ROWS = 100_000
+"""Different numbers of more rows are not counted: a tenth of the time to read them."""
 
 MAX_LEVELS = 1000
 MAX_WORDS = 2000
@@ -83,15 +91,16 @@ SIGN = (
 ZIP_NAME = re.compile(
     r"(?:^|[^a-z])(?:zip|zip ?code|post ?code|postal ?code|plz)(?:$|[^a-z])", re.I
 )
+WHOLE_NUMBER = re.compile(r"^([-+]?\d+)\.0+$")
+ADDED_ZERO = re.compile(r"^(-?[1-9]\d{0,2}\.\d{3})0$")
+BLANKS, SIGNS_ALONE = re.compile(r"\s+"), re.compile(SIGN)
 WORD = re.compile(r"[^\W\d_]+|\d+|[^\w\s]")
 WORD_OR_SIGN = re.compile(rf"{SIGN}|(?:(?!{SIGN})[^\W\d_])+|\d+|[^\w\s]")
 
-LETTERS = r"[^\W\d_]+"
+LETTERS, CODE = re.compile(r"[^\W\d_]+"), re.compile(r"\d{3,}")
 
 DIFFERENT_TEXTS, MIN_SHORT_TEXTS = 0.2, 20
 """Share of the cells that differ in a column of text; and how many of two words must."""
-
-Strings = NDArray[np.object_]
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,13 +125,22 @@ class Table:
         """For each row the position of the first row that is equal in all columns."""
         import pandas as pd
 
-        groups = pd.DataFrame(dict(self.columns)).groupby(
-            list(self.columns), dropna=False, sort=False
+        codes = [pd.factorize(column, use_na_sentinel=False)[0] for column in self.columns.values()]
+        # Equal rows have equal sums of their codes times odd numbers, modulo 2^64; the others that
+        # have them too are told apart by their codes.
+        factors = np.random.default_rng(0).integers(2**64, size=len(codes), dtype=np.uint64) | 1
+        sums = np.zeros(len(self), np.uint64)
+        for column, factor in zip(codes, factors, strict=True):
+            sums += column.astype(np.uint64) * factor
+        _, first, group = np.unique(sums, return_index=True, return_inverse=True)
+        leader: NDArray[np.int64] = first[group]
+        again = np.flatnonzero(leader != np.arange(len(self)))
+        if all((column[again] == column[leader[again]]).all() for column in codes):
+            return leader
+        _, first, group = np.unique(
+            np.stack(codes, axis=1), axis=0, return_index=True, return_inverse=True
         )
-        first: NDArray[np.int64] = np.empty(len(self), np.int64)
-        for rows in groups.indices.values():
-            first[rows] = min(rows)
-        return first
+        return first[group.ravel()]
 
 
 def concatenate(parts: Sequence[Any]) -> Any:
@@ -139,7 +157,8 @@ class Profile:
 
     Attributes:
       n_missing: Cells that say nothing.
-      n_distinct: Different values among the others.
+      n_distinct: Different values among the others; None for numbers of many rows, which are not
+        counted until somebody asks.
       n_unreadable: Cells that are not of the kind; they count as missing.
       example: The first value.
       unreadable: Some of the cells that are not of the kind.
@@ -148,55 +167,79 @@ class Profile:
     name: str
     kind: ColumnKind
     n_missing: int
-    n_distinct: int
+    n_distinct: int | None
     n_unreadable: int
     example: str
     unreadable: str = ""
 
 
-def profile(name: str, cells: "pd.Series[str]", kind: str | None = None) -> Profile:
+def profile(name: str, cells: CellColumn, kind: str | None = None) -> Profile:
     """Say what a column is; a `kind` overrules what its cells suggest."""
-    missing = is_missing(cells)
-    present = cells[~missing]
     kind = split_kind(kind)[0] if kind else infer_kind(name, cells)
-    unreadable = present[:0]
+    if isinstance(cells, PlainNumbers) and kind != "date":
+        n_missing = len(cells) - len(cells.present)
+        is_counted = kind != "number" or len(cells) <= COUNTED_ROWS
+        n_distinct = cells.n_distinct if is_counted else None
+        return Profile(name, kind, n_missing, n_distinct, 0, cells.example[:40])
+    present = cells.texts.present()
+    is_unreadable = np.zeros(len(present.different), bool)
     if kind == "number":
-        unreadable = present[np.isnan(parse_numbers(present, "."))]
+        is_unreadable = np.isnan(numbers_of(present, "."))
     elif kind == "date":
-        unreadable = present[np.isnat(parse_dates(present))]
+        is_unreadable[present.codes] = np.isnat(parse_dates(present))
     return Profile(
         name=name,
         kind=kind,
-        n_missing=int(missing.sum()),
-        n_distinct=int(present.nunique()),
-        n_unreadable=len(unreadable),
-        example=str(present.iloc[0])[:40] if len(present) else "",
-        unreadable=shorten([text[:20] for text in unreadable.unique()], 3),
+        n_missing=len(cells) - len(present),
+        n_distinct=len(present.different),
+        n_unreadable=int(present.counts[is_unreadable].sum()),
+        example=present[0][:40] if len(present) else "",
+        unreadable=shorten([text[:20] for text in present.different[is_unreadable]], 3),
     )
 
 
-def infer_kind(name: str, cells: "pd.Series[str]") -> ColumnKind:
+def infer_kind(name: str, cells: CellColumn) -> ColumnKind:
     """The kind that a column's cells suggest; docs/guide/tables.md has the rules in words."""
-    missing = is_missing(cells)
-    present = cells[~missing]
-    n_distinct = present.nunique()
-    if n_distinct == 0 or (n_distinct == 1 and not missing.any()):
+    if isinstance(cells, PlainNumbers) and _are_various(cells.present):
+        if are_numeric_dates(name, cells):
+            return "date"
+        if _is_row_number(name, cells.present, lambda: cells.n_distinct):
+            return "identifier"
+        if not _may_be_codes(name, cells):
+            return "number"
+    return _kind_of_texts(cells.texts, name)
+
+
+def _are_various(numbers: NDArray[np.float64]) -> bool:
+    """Whether numbers are neither one alone nor yes and no, 0 and 1."""
+    if not len(numbers):
+        return False
+    low, high = numbers.min(), numbers.max()
+    return bool(low < high and not (low >= 0 and high <= 1 and np.isin(numbers, (0, 1)).all()))
+
+
+@kept
+def _kind_of_texts(texts: Texts, name: str) -> ColumnKind:
+    present = texts.present()
+    n_distinct = len(present.different)
+    if n_distinct == 0 or (n_distinct == 1 and len(present) == len(texts)):
         return "constant"
     if n_distinct <= MAX_SPELLINGS:
-        spellings = set(present.str.lower().unique())
+        spellings = {text.lower() for text in present.different}
         if any(spellings <= pair for pair in YES_NO):
             return "yes/no"
-    numbers = parse_numbers(present, ".")  # which cells are numbers does not depend on the mark
+    numbers = numbers_of(present, ".")  # which cells are numbers does not depend on the mark
     if _are_mostly_numbers(present, numbers):
         if are_numeric_dates(name, present):
             return "date"
-        if _is_row_number(name, numbers, n_distinct):
+        by_row = numbers[present.codes]
+        if _is_row_number(name, by_row, lambda: n_distinct):
             return "identifier"
         if not _are_codes(name, present):
             return "number"
         is_key = n_distinct >= MOSTLY * len(present) and len(present) >= MIN_IDENTIFIER_ROWS
         return "identifier" if is_key else "category"
-    looks_dated = present.str.match(DATE_LIKE).mean() >= MOSTLY
+    looks_dated = _share(present, present.match(DATE_LIKE)) >= MOSTLY
     if looks_dated and (~np.isnat(parse_dates(present))).mean() >= MOSTLY:
         return "date"
     different = n_distinct / len(present)
@@ -207,40 +250,66 @@ def infer_kind(name: str, cells: "pd.Series[str]") -> ColumnKind:
     return "category"
 
 
-def _are_texts(present: "pd.Series[str]", n_distinct: int) -> bool:
+def _are_texts(present: Texts, n_distinct: int) -> bool:
     """Whether cells have three words or more on average, or about two that stand in other cells
     too. Two signs of a script without blanks are about a word."""
-    n_words = present.str.count(r"\s+").mean() + 1 + present.str.count(SIGN).mean() / 2
+    n_words = _mean_count(present, BLANKS) + 1 + _mean_count(present, SIGNS_ALONE) / 2
     if n_words >= 3:
         return True
-    if n_distinct < MIN_SHORT_TEXTS or present.str.count(LETTERS).mean() < 1.5:
+    if n_distinct < MIN_SHORT_TEXTS or _mean_count(present, LETTERS) < 1.5:
         return False
-    vocabulary = {word for text in present.unique() for word in split_words(text, signs=True)}
+    vocabulary = {word for text in present.different for word in split_words(text, signs=True)}
     return 2 * len(vocabulary) <= n_distinct
 
 
-def _are_mostly_numbers(present: "pd.Series[str]", numbers: NDArray[np.float64]) -> bool:
+def _mean_count(texts: Texts, pattern: "re.Pattern[str]") -> float:
+    """How often a pattern occurs in a cell, on average."""
+    counts = np.fromiter((len(pattern.findall(text)) for text in texts.different), np.int64)
+    return float((counts * texts.counts).sum() / len(texts))
+
+
+def _share(texts: Texts, is_meant: NDArray[np.bool_]) -> float:
+    """The share of the rows whose texts are meant."""
+    return float(texts.counts[is_meant].sum() / len(texts))
+
+
+def _are_mostly_numbers(present: Texts, numbers: NDArray[np.float64]) -> bool:
     """Whether nearly all cells are numbers, or most are different ones and the others few words."""
     is_number = np.isfinite(numbers)
-    if is_number.mean() >= MOSTLY:
+    share = _share(present, is_number)
+    if share >= MOSTLY:
         return True
     n_numbers = len(np.unique(numbers[is_number]))
     return bool(
-        is_number.mean() >= MAJORITY
-        and n_numbers > min(MANY_NUMBERS, is_number.sum() / 2)
-        and present[~is_number].nunique() <= FEW_WORDS
+        share >= MAJORITY
+        and n_numbers > min(MANY_NUMBERS, share * len(present) / 2)
+        and np.count_nonzero(~is_number) <= FEW_WORDS
     )
 
 
-def _are_codes(name: str, present: "pd.Series[str]") -> bool:
+def _may_be_codes(name: str, numbers: PlainNumbers) -> bool:
+    """Whether the first rows leave it open that numbers are codes, as `_are_codes` says."""
+    first = numbers.first.present().different
+    if not all(map(CODE.fullmatch, first)):
+        return False
+    if ZIP_NAME.search(name) or not len(first):
+        return True
+    lengths = set(map(len, first))
+    return len(lengths) == 1 and bool(numbers.present.min() < 10.0 ** (min(lengths) - 1))
+
+
+def _are_codes(name: str, present: Texts) -> bool:
     """Whether digits are names: post codes, or of one length with zeros in front, times aside."""
+    if not all(map(CODE.fullmatch, present.different)):
+        return False
     if ZIP_NAME.search(name):
-        return bool(present.str.fullmatch(r"\d{3,}").all())
-    are_padded = present.str.fullmatch(r"\d{3,}").all() and present.str.startswith("0").any()
-    return bool(are_padded and present.str.len().nunique() == 1 and not TIME_NAME.search(name))
+        return True
+    are_padded = any(text.startswith("0") for text in present.different)
+    is_one_length = len(set(map(len, present.different))) == 1
+    return are_padded and is_one_length and not TIME_NAME.search(name)
 
 
-def _is_row_number(name: str, numbers: NDArray[np.float64], n_distinct: int) -> bool:
+def _is_row_number(name: str, numbers: NDArray[np.float64], n_distinct: Callable[[], int]) -> bool:
     """Whether numbers tell rows apart and say nothing else.
 
     Whole numbers that are nearly all different do so where the column is called like an identifier,
@@ -249,9 +318,9 @@ def _is_row_number(name: str, numbers: NDArray[np.float64], n_distinct: int) -> 
     from r numbers some n^2 / 2r pairs are equal.
     """
     finite = numbers[np.isfinite(numbers)]
-    if len(finite) < MIN_IDENTIFIER_ROWS or n_distinct < MOSTLY * len(finite):
+    if len(finite) < MIN_IDENTIFIER_ROWS or not (np.trunc(finite) == finite).all():
         return False
-    if not (finite % 1 == 0).all():
+    if n_distinct() < MOSTLY * len(finite):
         return False
     steps = np.diff(finite)
     if IDENTIFIER_NAME.search(name) or (np.abs(steps) == 1).all() and len(set(steps)) == 1:
@@ -264,28 +333,32 @@ def _is_row_number(name: str, numbers: NDArray[np.float64], n_distinct: int) -> 
     return (begins_low and (is_dense or no_pair)) or (is_dense and first >= HIGH_NUMBER)
 
 
-def parse(column: Column, cells: "pd.Series[str]") -> NDArray[Any]:
+def parse(column: Column, cells: CellColumn) -> NDArray[Any]:
     """A column's cells as the array of its kind (see `Table`)."""
     if column.kind == "number":
         return parse_numbers(cells, column.decimal, grouped=column.grouped)
     if column.kind == "date":
         return parse_dates(cells, column.date_format)
     if column.kind == "text":
-        return cells.to_numpy(object)
-    text = parse_names(cells)
+        return cells.texts.rows()
+    names = parse_names(cells)
     if column.kind == "yes/no":
-        text = text.str.lower()
-    return text.to_numpy(object)
+        names = names.changed(str.lower)
+    return names.rows()
 
 
-def parse_names(cells: "pd.Series[str]") -> "pd.Series[str]":
+def parse_names(cells: CellColumn) -> Texts:
     """Categories and labels: a missing cell is "", and 1.0 is 1, as whole numbers may be read.
 
     The zero that `number_text` puts behind 1.125 is taken away again.
     """
-    text = cells.str.replace(r"^([-+]?\d+)\.0+$", r"\1", regex=True)
-    text = text.str.replace(r"^(-?[1-9]\d{0,2}\.\d{3})0$", r"\1", regex=True)
-    return text.where(~is_missing(cells), "")
+    return cells.texts.changed(_as_name)
+
+
+def _as_name(text: str) -> str:
+    if says_nothing(text):
+        return ""
+    return ADDED_ZERO.sub(r"\1", WHOLE_NUMBER.sub(r"\1", text))
 
 
 @dataclass(frozen=True)
@@ -305,15 +378,15 @@ class FileStyle:
     @classmethod
     def of(cls, cells: Cells, kinds: Mapping[str, str]) -> "FileStyle":
         """The style of a file whose columns have these kinds."""
-        numbers = [cells.frame[name] for name, kind in kinds.items() if kind == "number"]
-        dates = [cells.frame[name] for name, kind in kinds.items() if kind == "date"]
+        numbers = [cells[name] for name, kind in kinds.items() if kind == "number"]
+        dates = [cells[name] for name, kind in kinds.items() if kind == "date"]
         choices = map(choose_date_format, dates)
         forms = tuple(choice.form for choice in choices if choice.other is None)
         return cls(common_mark(numbers), forms, cells.separator)
 
 
 def describe(
-    name: str, kind: str, cells: "pd.Series[str]", style: FileStyle | None = None
+    name: str, kind: str, cells: CellColumn, style: FileStyle | None = None
 ) -> tuple[Column, list[str]]:
     """A column of training data, with how its cells are written, and what a reader should know.
 
@@ -350,7 +423,7 @@ def describe(
     return (column.model_copy(update={"signs": True}) if kind == "text" else column), []
 
 
-def _date_remarks(name: str, cells: "pd.Series[str]", form: DateFormat) -> list[str]:
+def _date_remarks(name: str, cells: CellColumn, form: DateFormat) -> list[str]:
     """Lines about dates that are written in a way that not everybody would read so."""
     if form != EXCEL and not form.endswith("%y"):
         return []
@@ -362,17 +435,15 @@ def _date_remarks(name: str, cells: "pd.Series[str]", form: DateFormat) -> list[
         return []
     row = int(read.argmax())
     reason = "days as spreadsheets count them" if form == EXCEL else "69 is 1969, and 68 is 2068"
-    return [f"{name}: {cells.iloc[row]} is read as {str(dates[row])[:10]}: {reason}"]
+    return [f"{name}: {cells.texts[row]} is read as {str(dates[row])[:10]}: {reason}"]
 
 
 def _number_remark(name: str, form: NumberFormat) -> str | None:
     """A line about numbers that could be read in two ways; None where nobody would wonder."""
     if not form.example or (form.is_certain and form.decimal == "."):
         return None
-    import pandas as pd
-
     other: DecimalMark = "." if form.decimal == "," else ","
-    cell = pd.Series([form.example], dtype=str)
+    cell = Texts.of([form.example])
     number, rival = (f"{parse_numbers(cell, mark)[0]:g}" for mark in (form.decimal, other))
     doubt = "" if form.is_certain else ", which is a guess"
     fix = f"--column '{name}=number:{other}' reads {rival}"
@@ -405,36 +476,34 @@ def read_rows(cells: Cells, contract: TableInput) -> tuple[Table, list[str]]:
     Columns are found by name, in any order. Returned beside the table: one line each for columns
     that are not used, cells that cannot be read and categories that training never saw.
     """
-    frame, notes = cells.frame, []
+    notes = []
     wanted = [column.name for column in contract.columns]
-    missing = [name for name in wanted if name not in frame.columns]
+    missing = [name for name in wanted if name not in cells]
     if missing:
         raise DataError(
             "E213",
             "The table lacks columns that the model needs",
             where=cells.name,
             expected=", ".join(wanted),
-            fix=did_you_mean(missing[0], [str(name) for name in frame.columns]),
+            fix=did_you_mean(missing[0], cells.names),
             columns=missing,
         )
     known = {*wanted, contract.target, contract.id}
-    extra = [str(name) for name in frame.columns if name not in known]
+    extra = [name for name in cells.names if name not in known]
     if extra:
         notes.append(f"columns not used by the model: {shorten(extra, 5)} ({cells.name})")
     columns = {}
     for column in contract.columns:
-        values = parse(column, frame[column.name])
+        values = parse(column, cells[column.name])
         columns[column.name] = values
-        notes += _remarks(column, frame[column.name], values, cells.name)
+        notes += _remarks(column, cells[column.name], values, cells.name)
     return Table(columns), notes
 
 
-def _remarks(
-    column: Column, cells: "pd.Series[str]", values: NDArray[Any], where: str
-) -> list[str]:
+def _remarks(column: Column, cells: CellColumn, values: NDArray[Any], where: str) -> list[str]:
     if column.kind in ("number", "date"):
         gone = np.isnan(values) if column.kind == "number" else np.isnat(values)
-        wrong = np.flatnonzero(gone & ~is_missing(cells).to_numpy())
+        wrong = np.flatnonzero(gone & ~cells.is_missing) if gone.any() else np.empty(0, np.int64)
         what = f"not a {column.kind}, read as missing"
     elif column.kind in ("category", "yes/no") and len(column.levels) < MAX_LEVELS:
         levels_seen = {*column.levels, ""}
@@ -444,7 +513,8 @@ def _remarks(
         return []
     if not wrong.size:
         return []
-    examples = shorten(sorted({str(text)[:80] for text in cells.to_numpy()[wrong]}), 5)
+    texts = cells.texts.take(wrong).different
+    examples = shorten(sorted({text[:80] for text in texts}), 5)
     return [
         f"{what}: {column.name}={examples} in {len(wrong)} rows, first row {wrong[0]} ({where})"
     ]

@@ -5,24 +5,21 @@ dropped here: a row of another length is refused with its line.
 """
 
 import csv
-import io
 import math
 import re
 from collections import Counter
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from tenfold.core.errors import DataError, FormatError
-from tenfold.inputs.tables.cells import MISSING, Cells, clean, column_names, too_long
-
-if TYPE_CHECKING:
-    import pandas as pd
+from tenfold.inputs.tables.cells import FIRST_ROWS, MAX_CELL, Cells, column_names, too_long
+from tenfold.inputs.tables.csv_columns import CsvRows, Dialect, read_columns
+from tenfold.inputs.tables.texts import MISSING, CellColumn, Texts
 
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
-SNIFFED_ROWS = 20_000
+SNIFFED_ROWS, SNIFFED_CELLS = 20_000, 2_000_000
 
 MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 """Byte order marks, and the encodings they stand for."""
@@ -58,41 +55,6 @@ class TextOptions:
     unread: Container[str] = ()
 
 
-@dataclass(frozen=True)
-class Dialect:
-    """How the cells of a text file are written.
-
-    Attributes:
-      separator: The character between cells.
-      quote: The character around cells that hold a separator; empty: quotes are text.
-      escape: The character before a quote that is text, where it is not doubled.
-      blanks: Whether blanks stand between a separator and a quote.
-      width: How many cells a row has.
-    """
-
-    separator: str
-    quote: str = '"'
-    escape: str | None = None
-    blanks: bool = False
-    width: int = 1
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """The same as options of `csv.reader`; pandas calls them alike."""
-        return {
-            "quoting": csv.QUOTE_MINIMAL if self.quote else csv.QUOTE_NONE,
-            "quotechar": self.quote or '"',
-            "escapechar": self.escape,
-            "doublequote": self.escape is None,
-            "skipinitialspace": self.blanks,
-        }
-
-    def rows(self, text: str, *, strict: bool = False) -> Any:
-        """The rows of a text; blank lines are empty rows."""
-        lines = io.StringIO(text, newline="")
-        return csv.reader(lines, delimiter=self.separator, strict=strict, **self.options)
-
-
 def read_csv_text(content: bytes, path: Path, asked: TextOptions) -> Cells:
     """Read the bytes of a CSV file at a path; the errors are those of `read.read_table`."""
     text, encoding, n_replaced = decode_text(content, path, asked)
@@ -104,11 +66,17 @@ def read_csv_text(content: bytes, path: Path, asked: TextOptions) -> Cells:
     n_titles = 0
     if asked.header is not False:
         text, n_titles = _without_titles(text, dialect)
-    rows = _check_widths(text, dialect, path, n_skipped + n_titles)
+    n_skipped += n_titles
+    rows = _first_rows(text, dialect) or _check_widths(text, dialect, path, n_skipped)
     named = _has_header(rows, asked.known) if asked.header is None else asked.header
     names = column_names(rows[0] if named else None, dialect.width, path)
-    frame = _parse(text, dialect, names, skip_first=named)
-    if not len(frame):
+    body = CsvRows(text.encode("utf-8", "surrogatepass"), dialect, tuple(names), named)
+    del text
+    columns = read_columns(body, rows[0]) if len(rows) > FIRST_ROWS else None
+    if columns is None or _are_too_long(columns):
+        _check_widths(body.text.decode(), dialect, path, n_skipped)
+        columns = body.columns()
+    if not len(next(iter(columns.values()))):
         raise DataError(
             "E436", "The table has no rows", where=path, expected="at least one row of data"
         )
@@ -122,7 +90,13 @@ def read_csv_text(content: bytes, path: Path, asked: TextOptions) -> Cells:
         notes.append(f"{n_replaced} characters that are not {encoding} replaced")
     if not dialect.quote:
         notes.append("quotes are part of the text")
-    return Cells(path.name, clean(frame, path), named, tuple(notes), dialect.separator)
+    return Cells(path.name, columns, named, tuple(notes), dialect.separator)
+
+
+def _are_too_long(columns: Mapping[str, CellColumn]) -> bool:
+    """Whether some cell is longer than the `csv` module reads, which says in which line it is."""
+    texts = (column for column in columns.values() if isinstance(column, Texts))
+    return any(max(map(len, column.different), default=0) > MAX_CELL for column in texts)
 
 
 def decode_text(content: bytes, where: object, asked: TextOptions) -> tuple[str, str, int]:
@@ -256,12 +230,13 @@ def _with_tabs(text: str) -> str:
     """
     if any(separator in text for separator in SEPARATORS) or '"' in text:
         return text
-    rows = [line.split() for line in text.splitlines() if line.strip()]
-    if len({len(row) for row in rows}) != 1 or len(rows) < 2 or len(rows[0]) < 2:
+    lines = [line for line in text.splitlines() if line.strip()]
+    n_words = {len(line.split()) for line in lines}
+    if len(n_words) != 1 or len(lines) < 2 or max(n_words) < 2:
         return text
-    if not any(map(_is_number, rows[-1])):
+    if not any(map(_is_number, lines[-1].split())):
         return text
-    return "\n".join("\t".join(row) for row in rows)
+    return "\n".join("\t".join(line.split()) for line in lines)
 
 
 def _without_titles(text: str, dialect: Dialect) -> tuple[str, int]:
@@ -287,6 +262,8 @@ def _without_titles(text: str, dialect: Dialect) -> tuple[str, int]:
 
 def _is_well_quoted(text: str, dialect: Dialect) -> bool:
     """Whether every quote that opens a cell is closed at the end of a cell."""
+    if dialect.quote not in text:
+        return True
     try:
         for _ in islice(dialect.rows(text, strict=True), SNIFFED_ROWS):
             pass
@@ -298,14 +275,15 @@ def _is_well_quoted(text: str, dialect: Dialect) -> bool:
 def _quoted(text: str, separator: str) -> Iterator[Dialect]:
     """Ways to quote cells that fit a text, the one that is tried first at the beginning."""
     plain = Dialect(separator)
-    if re.search(rf'(?:^|{re.escape(separator)}) +"', text, re.MULTILINE):
+    is_quoted = '"' in text
+    if is_quoted and re.search(rf'(?:^|{re.escape(separator)}) +"', text, re.MULTILINE):
         spaced = replace(plain, blanks=True)
         if _is_well_quoted(text, spaced):
             yield spaced
     if _is_single_quoted(text, separator):
         yield replace(plain, quote="'", blanks=True)
     escaped = replace(plain, escape="\\")
-    is_escaped = '\\"' in text and not _is_well_quoted(text, plain)
+    is_escaped = is_quoted and '\\"' in text and not _is_well_quoted(text, plain)
     yield escaped if is_escaped and _is_well_quoted(text, escaped) else plain
 
 
@@ -328,9 +306,9 @@ def _is_single_quoted(text: str, separator: str) -> bool:
 
 def _sniff(text: str, separator: str | None, where: object) -> Dialect:
     """The separator and quotes under which the most rows have the same number of cells."""
-    if not text.strip():
+    if not text or text.isspace():
         raise DataError("E215", "The file is empty", where=where, expected="rows of cells")
-    candidates = [separator] if separator else list(SEPARATORS)
+    candidates = [separator] if separator else [one for one in SEPARATORS if one in text]
     quoted = (dialect for candidate in candidates for dialect in _quoted(text, candidate))
     best = _best(text, quoted, separator)
     if best is not None and _is_well_quoted(text, best[1]):
@@ -355,11 +333,31 @@ def _best(
         if width == 1 and not separator:
             continue
         # A quote that is text swallows lines.
-        broken = any("\n" in cell for row in rows for cell in row)
+        is_quoted = bool(dialect.quote) and dialect.quote in text
+        broken = is_quoted and any("\n" in cell for row in rows for cell in row)
         score = (n_alike / len(rows), -int(broken), width)
         if best is None or score > best[0]:
             best = score, replace(dialect, width=width)
     return best
+
+
+def _first_rows(text: str, dialect: Dialect) -> list[list[str]]:
+    """The first rows; none where a quote is never closed, or one is of another length."""
+    try:
+        rows = list(_some(row for row in dialect.rows(text) if row))
+    except csv.Error:
+        return []
+    return rows if all(len(row) == dialect.width for row in rows) else []
+
+
+def _some(rows: Iterable[list[str]]) -> Iterator[list[str]]:
+    """As many of the first rows as are looked at to find out how a file is written."""
+    n_cells = 0
+    for row in islice(rows, SNIFFED_ROWS):
+        yield row
+        n_cells += len(row)
+        if n_cells >= SNIFFED_CELLS:
+            return
 
 
 def _check_widths(text: str, dialect: Dialect, where: object, n_skipped: int) -> list[list[str]]:
@@ -437,20 +435,3 @@ def _is_number(cell: str) -> bool:
         return math.isfinite(float(cell.replace(",", "."))) and "_" not in cell
     except ValueError:
         return False
-
-
-def _parse(text: str, dialect: Dialect, names: list[str], *, skip_first: bool) -> "pd.DataFrame":
-    import pandas as pd
-
-    frame: pd.DataFrame = pd.read_csv(
-        io.StringIO(text),
-        sep=dialect.separator,
-        header=0 if skip_first else None,
-        names=names,
-        dtype=str,
-        na_filter=False,
-        index_col=False,
-        skip_blank_lines=dialect.width > 1,  # in a single column a blank line is a missing cell
-        **dialect.options,
-    )
-    return frame

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tenfold.core.contract import DATE_FORMATS, DateFormat
-from tenfold.inputs.tables.cells import is_missing
+from tenfold.inputs.tables.texts import CellColumn, PlainNumbers, Strings, Texts, kept
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,7 +28,7 @@ WEEKDAY = r"^(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*\.?,?\s+"
 QUARTER = r"^(?:(?P<year>\d{4})[-/ ]?Q(?P<part>[1-4])|Q(?P<part2>[1-4])[-/ ]?(?P<year2>\d{4}))$"
 WEEK = r"^(?P<year>\d{4})[- ]?W(?P<part>\d{2})$"
 
-DATE_LIKE = (
+DATE_LIKE = re.compile(
     r"^(?:[A-Z][a-z]{2,8}\.?,?\s+)?"
     r"(?:\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}"
     r"|\d{4}-\d{2}|\d{1,2}[-/.]\d{4}|\d{1,2}/[A-Za-z]{3}/\d{4}"
@@ -41,15 +41,18 @@ TIME_OF_DAY = (
     rf"{ZONE}$"
 )
 COMPACT = r"^(?:19|20)\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])"
-WHOLE: dict[DateFormat, str] = {
-    "%Y%m%d": rf"{COMPACT}$",
-    "%Y%m": r"^(?:19|20)\d{2}(?:0[1-9]|1[0-2])$",
-    "%Y.%m": r"^(?:19|20)\d{2}\.(?:0[1-9]|1[0-2])$",
-    "%Y%m%d%H": rf"{COMPACT}(?:[01]\d|2[0-3])$",
-    "%Y%m%d%H%M": rf"{COMPACT}(?:[01]\d|2[0-3])[0-5]\d$",
-    "%Y%m%d%H%M%S": rf"{COMPACT}(?:[01]\d|2[0-3])[0-5]\d[0-5]\d$",
+WHOLE: dict[DateFormat, re.Pattern[str]] = {
+    "%Y%m%d": re.compile(rf"{COMPACT}$"),
+    "%Y%m": re.compile(r"^(?:19|20)\d{2}(?:0[1-9]|1[0-2])$"),
+    "%Y.%m": re.compile(r"^(?:19|20)\d{2}\.(?:0[1-9]|1[0-2])$"),
+    "%Y%m%d%H": re.compile(rf"{COMPACT}(?:[01]\d|2[0-3])$"),
+    "%Y%m%d%H%M": re.compile(rf"{COMPACT}(?:[01]\d|2[0-3])[0-5]\d$"),
+    "%Y%m%d%H%M%S": re.compile(rf"{COMPACT}(?:[01]\d|2[0-3])[0-5]\d[0-5]\d$"),
 }
 """Dates that are written as numbers, and how these look."""
+
+FIVE_DIGITS = re.compile(r"\d{5}(?:\.\d+)?")
+DATE_NUMBER = re.compile(r"^(?:\d{6,19}(?:\.\d+)?|\d{4}\.\d\d)$")
 
 TIME_NAME = re.compile(
     r"(?:^|[^a-z])(?:date|day|time|timestamp|ts|datetime|epoch|unix|month|period|created|updated)"
@@ -75,7 +78,7 @@ EXCEL_NAME = re.compile(
 )
 """Names of columns in which such numbers are dates."""
 
-NO_FRACTION = r"\.0+$"
+NO_FRACTION = re.compile(r"\.0+$")
 """Whole numbers of columns in which cells are missing are often written with one: 20231027.0."""
 
 PROBED = 1000
@@ -103,7 +106,7 @@ class DateChoice:
     example: str = ""
 
 
-def choose_date_format(cells: "pd.Series[str]", others: Iterable[DateFormat] = ()) -> DateChoice:
+def choose_date_format(cells: CellColumn, others: Iterable[DateFormat] = ()) -> DateChoice:
     """Find out how the dates of a column are written.
 
     The format that fits most of the cells that are not ISO 8601 is right. Of several that fit as
@@ -111,39 +114,22 @@ def choose_date_format(cells: "pd.Series[str]", others: Iterable[DateFormat] = (
     in the more regular way: 01/01, 01/02, 01/03 and so on for years are months, not days of
     January. What is left is a guess: the first, and `other` says which else it could be.
     """
-    present = cells[~is_missing(cells)]
+    return _choice(cells.texts, tuple(others))
+
+
+@kept
+def _choice(texts: Texts, others: tuple[DateFormat, ...]) -> DateChoice:
+    present = texts.present()
     numeric = _numeric_format(present)
     if numeric is not None:
         return DateChoice(numeric)
-    rest = present[np.isnat(read_dates(present, "ISO8601"))]
-    if not len(rest):
-        return DateChoice("ISO8601")
-    counts = rest.value_counts()
-    unique = counts.index.to_series()
-    few = unique.iloc[:PROBED]
-    read: dict[DateFormat, Dates] = {}
-    parts, few_parts = None, _time_of_day(few)
-    for form in DATE_FORMATS:
-        if (
-            form not in EPOCHS
-            and form != EXCEL
-            and not np.isnat(read_dates(few, form, few_parts)).all()
-        ):
-            parts = parts or _time_of_day(unique)
-            read[form] = read_dates(unique, form, parts)
-    n_read = {form: int(counts[~np.isnat(dates)].sum()) for form, dates in read.items()}
-    most = max(n_read.values(), default=0)
-    fitting: list[DateFormat] = []
-    for form, n in n_read.items():
-        same = any(np.array_equal(read[form], read[other], equal_nan=True) for other in fitting)
-        if n == most and not same:
-            fitting.append(form)
+    rest = present.take(np.isnat(dates_of(present, "ISO8601"))[present.codes])
+    fitting = _fitting_formats(rest)
     if len(fitting) < 2:
         return DateChoice(fitting[0] if fitting else "ISO8601")
-    if shared := [form for form in fitting if form in set(others)]:
+    if shared := [form for form in fitting if form in others]:
         return DateChoice(shared[0])
-    parts = _time_of_day(rest)
-    read = {form: read_dates(rest, form, parts) for form in fitting}
+    read = {form: dates_of(rest, form)[rest.codes] for form in fitting}
     order = {form: _regularity(read[form]) for form in fitting}
     best = max(fitting, key=lambda form: order[form])
     runs, share = order[best]
@@ -154,7 +140,26 @@ def choose_date_format(cells: "pd.Series[str]", others: Iterable[DateFormat] = (
         return DateChoice(best)
     best, other = as_good[:2]
     differs = np.flatnonzero(read[best] != read[other])
-    return DateChoice(best, other, str(rest.iloc[int(differs[0])]))
+    return DateChoice(best, other, rest[int(differs[0])])
+
+
+def _fitting_formats(rest: Texts) -> list[DateFormat]:
+    """The formats that read the most of these cells, each in another way."""
+    few = rest.different[np.argsort(-rest.counts, kind="stable")[:PROBED]]
+    few_cells, few_parts = _series(few), _time_of_day(_series(few))
+    read: dict[DateFormat, Dates] = {}
+    for form in DATE_FORMATS if len(few) else ():
+        is_number = form in EPOCHS or form == EXCEL
+        if not is_number and not np.isnat(read_dates(few_cells, form, few_parts)).all():
+            read[form] = dates_of(rest, form)
+    n_read = {form: int(rest.counts[~np.isnat(dates)].sum()) for form, dates in read.items()}
+    most = max(n_read.values(), default=0)
+    fitting: list[DateFormat] = []
+    for form, n in n_read.items():
+        same = any(np.array_equal(read[form], read[other], equal_nan=True) for other in fitting)
+        if n == most and not same:
+            fitting.append(form)
+    return fitting
 
 
 def _regularity(dates: Dates) -> tuple[bool, float]:
@@ -179,15 +184,18 @@ def _share_of_most_common(steps: NDArray[np.int64]) -> float:
     return float(np.unique(steps, return_counts=True)[1].max() / len(steps))
 
 
-def _numeric_format(cells: "pd.Series[str]") -> DateFormat | None:
+@kept
+def _numeric_format(present: Texts) -> DateFormat | None:
     """The format of dates that are written as whole numbers; None for all others."""
-    if len(cells) and cells.str.match(r"^\d{5}(?:\.\d+)?$").all():
-        return EXCEL if cells.astype(float).between(*EXCEL_DAYS).all() else None
-    if not len(cells) or not cells.str.match(r"^(?:\d{6,19}(?:\.\d+)?|\d{4}\.\d\d)$").all():
+    cells = present.different
+    if len(cells) and all(map(FIVE_DIGITS.fullmatch, cells)):
+        days = cells.astype(float)
+        return EXCEL if days.min() >= EXCEL_DAYS[0] and days.max() <= EXCEL_DAYS[1] else None
+    if not len(cells) or not all(map(DATE_NUMBER.match, cells)):
         return None
-    whole = cells.str.replace(NO_FRACTION, "", regex=True)
+    whole = [NO_FRACTION.sub("", text) for text in cells]
     for form, pattern in WHOLE.items():
-        if whole.str.match(pattern).all():
+        if all(map(pattern.match, whole)):
             return form
     numbers = cells.astype(float)
     for form, (least, per_second) in EPOCHS.items():
@@ -196,29 +204,56 @@ def _numeric_format(cells: "pd.Series[str]") -> DateFormat | None:
     return None
 
 
-def are_numeric_dates(name: str, cells: "pd.Series[str]") -> bool:
+def are_numeric_dates(name: str, present: CellColumn) -> bool:
     """Whether whole numbers are dates: 20231027 by itself, 202310 and seconds by their name too."""
-    if cells.nunique() < 3:
-        return False
-    form = _numeric_format(cells)
+    if isinstance(present, PlainNumbers):
+        first = present.first.present()
+        if len(first) and not _are_dates(name, first):
+            return False
+    texts = present.texts.present()
+    return len(texts.different) >= 3 and _are_dates(name, texts)
+
+
+def _are_dates(name: str, present: Texts) -> bool:
+    form = _numeric_format(present)
     if form == EXCEL:
         return EXCEL_NAME.search(name) is not None
     return form == "%Y%m%d" or (form is not None and TIME_NAME.search(name) is not None)
 
 
-def parse_dates(cells: "pd.Series[str]", form: DateFormat | None = None) -> Dates:
+def parse_dates(cells: CellColumn, form: DateFormat | None = None) -> Dates:
     """Dates of cells, datetime64[s] (n,), in UTC; NaT where a cell is none.
 
     `form` is how they are written where not in ISO 8601; None: as most cells show.
     """
-    form = form or choose_date_format(cells).form
+    texts = cells.texts
+    form = form or choose_date_format(texts).form
     forms: tuple[DateFormat, DateFormat] = ("ISO8601", form)
     if form in EPOCHS or form in WHOLE or form == EXCEL:
         forms = (form, "ISO8601")
-    dates = read_dates(cells, forms[0])
+    dates = dates_of(texts, forms[0])
     if np.isnat(dates).any():
-        dates = np.where(np.isnat(dates), read_dates(cells, forms[1]), dates)
-    return dates
+        dates = np.where(np.isnat(dates), dates_of(texts, forms[1]), dates)
+    return dates[texts.codes]
+
+
+@kept
+def dates_of(texts: Texts, form: DateFormat) -> Dates:
+    """The date of each of the different texts (n_different,); see `read_dates`."""
+    cells = _series(texts.different)
+    needs_parts = form not in (*EPOCHS, EXCEL, "quarter", "week", "ISO8601")
+    return read_dates(cells, form, _parts(texts) if needs_parts else None)
+
+
+@kept
+def _parts(texts: Texts) -> "DaysAndClock":
+    return _time_of_day(_series(texts.different))
+
+
+def _series(texts: Strings) -> "pd.Series[str]":
+    import pandas as pd
+
+    return pd.Series(texts, dtype=str)
 
 
 def read_dates(

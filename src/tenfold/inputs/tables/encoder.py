@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tenfold.core.contract import TableInput
-from tenfold.inputs.tables.columns import Strings, levels
+from tenfold.inputs.tables.columns import levels
+from tenfold.inputs.tables.texts import Strings
 
 MAX_ONE_HOT = 40
 MAX_WORDS = 5_000

@@ -5,19 +5,18 @@ the other cells of its column show, else as the other columns of the file do.
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tenfold.core.contract import DecimalMark
 from tenfold.core.text import shorten
-from tenfold.inputs.tables.cells import is_missing
+from tenfold.inputs.tables.texts import CellColumn, PlainNumbers, Texts, kept
 
-if TYPE_CHECKING:
-    import pandas as pd
+DIGIT = re.compile(r"\d")
 
 SIGNS = str.maketrans(dict.fromkeys("\u2212\u2012\u2013\ufe63\uff0d", "-") | {"\uff0b": "+"})
 """Characters that people and programs write for a minus or a plus sign."""
@@ -29,38 +28,52 @@ CURRENCY = (
 )
 """Unicode's currency signs, and codes and words of ISO 4217 that stand in tables."""
 
-BEFORE = rf"^([-+]?)\s*{CURRENCY}\s*(?=[-+.\d])"
-BEHIND = rf"\s*(?:{CURRENCY}|%)$"
-BLANK_GROUPS = r"^(-?[1-9]\d{0,2})((?:[ \u00a0\u2007\u2009\u202f'\u2019]\d{3})+)(?=[.,]\d+$|$)"
+BEFORE = re.compile(rf"^([-+]?)\s*{CURRENCY}\s*(?=[-+.\d])")
+BEHIND = re.compile(rf"\s*(?:{CURRENCY}|%)$")
+BLANK_GROUPS = re.compile(
+    r"^(-?[1-9]\d{0,2})((?:[ \u00a0\u2007\u2009\u202f'\u2019]\d{3})+)(?=[.,]\d+$|$)"
+)
+UNIT_BEFORE = re.compile(rf"^[-+(]?\s*({CURRENCY})\s*[-+.\d]")
+UNIT_BEHIND = re.compile(rf"\d[.\s]*({CURRENCY}|%)\)?$")
+SPREADSHEET_TEXT = re.compile(r"^'(?=[-+.,\d])")
+IN_BRACKETS, MINUS_BEHIND = re.compile(r"^\((.*\d.*)\)$"), re.compile(r"^(\d[\d., ]*)-$")
 
 
-def _marks(decimal: str, group: str) -> dict[str, str]:
-    """Patterns of numbers with this decimal mark and this mark between groups of digits.
+@dataclass(frozen=True)
+class Mark:
+    """How numbers look with one mark before the fraction and another between groups of digits.
 
     `clear` fits cells that nobody can read otherwise, `unclear` those with three digits behind a
     single mark between groups. Groups of two digits are those of India, as in 1,00,000.
     """
-    first, middle = r"^[-+]?[1-9]\d{0,2}", r"\d{2,3}" if group == "," else r"\d{3}"
-    groups = rf"(?:{group}{middle})*{group}\d{{3}}"
-    return {
-        "clear": rf"{first}{groups}{decimal}\d*$"
-        rf"|{first}{group}{middle}{groups}$"
-        rf"|^[-+]?(?:0\d*|\d{{4,}})?{decimal}\d+(?:[eE][-+]?\d+)?$"
-        rf"|^[-+]?\d{{1,3}}{decimal}(?:\d{{1,2}}|\d{{4,}})(?:[eE][-+]?\d+)?$",
-        "unclear": rf"{first}{group}\d{{3}}$",
-    }
+
+    clear: re.Pattern[str]
+    unclear: re.Pattern[str]
+
+    @classmethod
+    def of(cls, decimal: str, group: str) -> "Mark":
+        """The patterns of two marks, which are escaped."""
+        first, middle = r"^[-+]?[1-9]\d{0,2}", r"\d{2,3}" if group == "," else r"\d{3}"
+        groups = rf"(?:{group}{middle})*{group}\d{{3}}"
+        clear = (
+            rf"{first}{groups}{decimal}\d*$"
+            rf"|{first}{group}{middle}{groups}$"
+            rf"|^[-+]?(?:0\d*|\d{{4,}})?{decimal}\d+(?:[eE][-+]?\d+)?$"
+            rf"|^[-+]?\d{{1,3}}{decimal}(?:\d{{1,2}}|\d{{4,}})(?:[eE][-+]?\d+)?$"
+        )
+        return cls(re.compile(clear), re.compile(rf"{first}{group}\d{{3}}$"))
 
 
-POINT, COMMA = _marks(r"\.", ","), _marks(",", r"\.")
+POINT, COMMA = Mark.of(r"\.", ","), Mark.of(",", r"\.")
 """How numbers look with a decimal point, and with a decimal comma."""
 
-PLAIN = r"[-+]?[\d.,]+(?:[eE][-+]?\d+)?"
+PLAIN = re.compile(r"[-+]?[\d.,]+(?:[eE][-+]?\d+)?")
 """Numbers of digits and marks alone."""
 
-NINES = r"(?:-?9{2,}|-1)(?:\.0+)?"
+NINES = re.compile(r"(?:-?9{2,}|-1)(?:\.0+)?")
 """What stands in many files for a number that is missing."""
 
-SHORT, LONG = r"^[-+]?\d{1,3}$", r"^[-+]?\d{4,}$"
+SHORT, LONG = re.compile(r"^[-+]?\d{1,3}$"), re.compile(r"^[-+]?\d{4,}$")
 """Whole numbers that need no mark between thousands, and those that would have one."""
 
 
@@ -80,7 +93,7 @@ class NumberFormat:
 
 
 def number_format(
-    cells: "pd.Series[str]", others: DecimalMark | None = None, separator: str = ","
+    cells: CellColumn, others: DecimalMark | None = None, separator: str = ","
 ) -> NumberFormat:
     """Find out how the numbers of a column are written.
 
@@ -89,53 +102,73 @@ def number_format(
     mark for thousands, 1547 would have had one. What is left is a guess, and is said to be one.
 
     Args:
-      cells: Text.
+      cells: The column.
       others: The decimal mark that other columns of the file show; None: they show none.
       separator: Of the file's cells: programs set to a decimal comma write semicolons.
     """
-    shown, points, commas = _marked(cells)
-    if shown is not None:
-        return NumberFormat(shown, _first(points if shown == "," else commas))
-    example = _first(points if len(points) else commas)
+    if isinstance(cells, PlainNumbers) and (cells.is_whole or _shows_point(cells)):
+        return NumberFormat((others if cells.is_whole else None) or ".")
+    marks = _marked(cells.texts)
+    if marks.shown is not None:
+        return NumberFormat(marks.shown, marks.points if marks.shown == "," else marks.commas)
+    example = marks.points or marks.commas
     if others is not None or not example:
         return NumberFormat(others or ".", example)
-    whole, is_point = bare(cells), len(points) > 0
-    if whole.str.match(LONG).any():
-        return NumberFormat("." if is_point else ",", example)
-    if whole.str.match(SHORT).any():
-        return NumberFormat("," if is_point else ".", example)
+    whole = [bare(text) for text in cells.texts.different]
+    if any(map(LONG.match, whole)):
+        return NumberFormat("." if marks.points else ",", example)
+    if any(map(SHORT.match, whole)):
+        return NumberFormat("," if marks.points else ".", example)
     return NumberFormat("," if separator == ";" else ".", example, is_certain=False)
 
 
-def _first(cells: "pd.Series[str]") -> str:
-    return str(cells.iloc[0]) if len(cells) else ""
+@dataclass(frozen=True)
+class _Marks:
+    """The mark that most cells show, and the first ones that could be thousands: with a point, or
+    a comma; "" where there is none."""
+
+    shown: DecimalMark | None
+    points: str = ""
+    commas: str = ""
 
 
-def _marked(
-    cells: "pd.Series[str]",
-) -> tuple[DecimalMark | None, "pd.Series[str]", "pd.Series[str]"]:
-    """The mark that most cells show, and those that could be thousands: with a point, a comma."""
-    text = cells[cells.str.contains("[.,]", regex=True)]
-    if not len(text):
-        return None, text, text
-    text = bare(text)
-    n_point, n_comma = (int(text.str.match(form["clear"]).sum()) for form in (POINT, COMMA))
-    points, commas = (text[text.str.match(form["unclear"])] for form in (COMMA, POINT))
+@kept
+def _marked(texts: Texts) -> _Marks:
+    n_point = n_comma = 0
+    points = commas = ""
+    for text, n in zip(texts.different, texts.counts.tolist(), strict=True):
+        if "." in text or "," in text:
+            number = bare(text)
+            n_point += n if POINT.clear.match(number) else 0
+            n_comma += n if COMMA.clear.match(number) else 0
+            points = points or (number if COMMA.unclear.match(number) else "")
+            commas = commas or (number if POINT.unclear.match(number) else "")
     shown: DecimalMark = "," if n_comma > n_point else "."
-    return None if n_point == n_comma else shown, points, commas
+    return _Marks(None if n_point == n_comma else shown, points, commas)
 
 
-def common_mark(columns: Iterable["pd.Series[str]"]) -> DecimalMark | None:
+def _shows_point(numbers: PlainNumbers) -> bool:
+    """Whether some of the first cells have a decimal point for sure; a comma has none."""
+    return any(map(POINT.clear.match, numbers.first.different))
+
+
+def common_mark(columns: Iterable[CellColumn]) -> DecimalMark | None:
     """The decimal mark that most columns of a file show; None where as many show the other."""
-    marks = [_marked(cells)[0] for cells in columns]
+    marks = [_shown(column) for column in columns]
     n_point, n_comma = marks.count("."), marks.count(",")
     if n_point == n_comma:
         return None
     return "," if n_comma > n_point else "."
 
 
+def _shown(column: CellColumn) -> DecimalMark | None:
+    if isinstance(column, PlainNumbers) and (column.is_whole or _shows_point(column)):
+        return None if column.is_whole else "."
+    return _marked(column.texts).shown
+
+
 def parse_numbers(
-    cells: "pd.Series[str]", decimal: DecimalMark | None = None, *, grouped: bool = True
+    cells: CellColumn, decimal: DecimalMark | None = None, *, grouped: bool = True
 ) -> NDArray[np.float64]:
     """Numbers of cells (n,); NaN where a cell is not a finite one.
 
@@ -144,90 +177,117 @@ def parse_numbers(
     minus behind and amounts in brackets, which are negative.
 
     Args:
-      cells: Text.
+      cells: The column.
       decimal: The decimal mark; None: that which the cells show. A cell that can be read in one
         way only is read so whatever the mark is.
       grouped: With a decimal comma a point separates thousands, so that 2.175 is 2175. False reads
         2.175, as models of the first versions do.
     """
-    import pandas as pd
-
-    values = pd.to_numeric(cells, errors="coerce").to_numpy(np.float64, copy=True)
     if decimal is None:
         decimal = number_format(cells).decimal
-    unread = np.isnan(values)
-    if decimal == "," and grouped:
-        unread |= cells.str.match(COMMA["unclear"]).to_numpy(bool)
-    unread &= ~is_missing(cells).to_numpy(bool)
-    if unread.any():
-        text = _with_point(bare(cells[unread]), decimal, grouped)
-        values[unread] = pd.to_numeric(text, errors="coerce").to_numpy(np.float64)
+    if isinstance(cells, PlainNumbers) and not (decimal == "," and grouped):
+        return cells.values
+    texts = cells.texts
+    return numbers_of(texts, decimal, grouped)[texts.codes]
+
+
+@kept
+def numbers_of(texts: Texts, decimal: DecimalMark, grouped: bool = True) -> NDArray[np.float64]:
+    """The number of each of the different texts (n_different,); see `parse_numbers`."""
+    import pandas as pd
+
+    different = texts.different
+    values = pd.to_numeric(different, errors="coerce").astype(np.float64)
+    is_grouped = decimal == "," and grouped
+    unread = np.isnan(values) | (texts.match(COMMA.unclear) if is_grouped else False)
+    at = np.flatnonzero(unread & ~texts.missing)
+    at = at[[DIGIT.search(text) is not None for text in different[at]]]
+    if at.size:
+        pointed = [_with_point(bare(text), decimal, grouped) for text in different[at]]
+        values[at] = pd.to_numeric(np.array(pointed, object), errors="coerce")
     values[~np.isfinite(values)] = np.nan
     return values
 
 
-def bare(cells: "pd.Series[str]") -> "pd.Series[str]":
-    """Numbers without currency, percent sign and blanks between groups, and with a plain minus."""
-    is_odd = ~cells.str.fullmatch(PLAIN)
-    if not is_odd.any():
-        return cells
-    text = cells[is_odd].str.translate(SIGNS).str.strip()
-    text = text.str.replace(r"^'(?=[-+.,\d])", "", regex=True)  # text in a spreadsheet
-    text = text.str.replace(r"^\((.*\d.*)\)$", r"-\1", regex=True)
-    text = text.str.replace(BEHIND, "", regex=True).str.replace(BEFORE, r"\1", regex=True)
-    text = text.str.replace(r"^(\d[\d., ]*)-$", r"-\1", regex=True)
-    text = text.str.replace(
-        BLANK_GROUPS, lambda groups: groups[1] + re.sub(r"\D", "", groups[2]), regex=True
+def bare(text: str) -> str:
+    """A number without currency, percent sign and blanks between groups, and with a plain minus."""
+    if PLAIN.fullmatch(text):
+        return text
+    text = SPREADSHEET_TEXT.sub("", text.translate(SIGNS).strip())
+    text = IN_BRACKETS.sub(r"-\1", text)
+    text = BEFORE.sub(r"\1", BEHIND.sub("", text))
+    text = MINUS_BEHIND.sub(r"-\1", text)
+    return BLANK_GROUPS.sub(lambda groups: groups[1] + re.sub(r"\D", "", groups[2]), text)
+
+
+def _with_point(number: str, decimal: DecimalMark, grouped: bool) -> str:
+    """The number with a decimal point and without marks between groups."""
+    is_comma = COMMA.clear.match(number) or (
+        decimal == ","
+        and (POINT.unclear.match(number) or (grouped and COMMA.unclear.match(number)))
     )
-    changed = cells.copy()
-    changed[is_odd.to_numpy(bool)] = text.to_numpy()
-    return changed
+    if is_comma:
+        return number.replace(".", "").replace(",", ".")
+    if POINT.clear.match(number) or (decimal == "." and POINT.unclear.match(number)):
+        return number.replace(",", "")
+    return number
 
 
-def _with_point(text: "pd.Series[str]", decimal: DecimalMark, grouped: bool) -> "pd.Series[str]":
-    """The numbers with a decimal point and without marks between groups."""
-    is_comma = text.str.match(COMMA["clear"])
-    is_point = text.str.match(POINT["clear"])
-    if decimal == "," and grouped:
-        is_comma |= text.str.match(COMMA["unclear"])
-    if decimal == ",":
-        is_comma |= text.str.match(POINT["unclear"])
-    else:
-        is_point |= text.str.match(POINT["unclear"])
-    commas = text.str.replace(".", "", regex=False).str.replace(",", ".", regex=False)
-    points = text.str.replace(",", "", regex=False)
-    return text.mask(is_point, points).mask(is_comma, commas)
-
-
-def unit_remark(name: str, cells: "pd.Series[str]") -> str | None:
+def unit_remark(name: str, cells: CellColumn) -> str | None:
     """A line about numbers in several units, which are read as if it were one; None without."""
-    if cells.str.fullmatch(rf"(?:{PLAIN})?").all():
+    if isinstance(cells, PlainNumbers):
         return None
-    text = cells.str.translate(SIGNS)
-    before = text.str.extract(rf"^[-+(]?\s*({CURRENCY})\s*[-+.\d]", expand=False)
-    behind = text.str.extract(rf"\d[.\s]*({CURRENCY}|%)\)?$", expand=False)
-    counts = dict(before.fillna(behind).fillna("").value_counts())
-    if len(counts) < 2 or (len(counts) == 2 and "" in counts and "%" not in counts):
+    counts: Counter[str] = Counter()
+    is_odd = False
+    for text, n in zip(cells.different, cells.counts.tolist(), strict=True):
+        is_plain = not text or PLAIN.fullmatch(text) is not None
+        is_odd = is_odd or not is_plain
+        counts["" if is_plain else _unit(text)] += n
+    if not is_odd or len(counts) < 2 or (len(counts) == 2 and "" in counts and "%" not in counts):
         return None
-    kinds = [f"{unit or 'none'} ({n:,})" for unit, n in counts.items()]
+    kinds = [f"{unit or 'none'} ({n:,})" for unit, n in counts.most_common()]
     return f"{name} has numbers of several units, read as of one: {shorten(kinds, 5)}"
 
 
-def sentinel_remark(name: str, cells: "pd.Series[str]", decimal: DecimalMark) -> str | None:
+def _unit(text: str) -> str:
+    """The currency or percent sign of a number; "" without one."""
+    text = text.translate(SIGNS)
+    found = UNIT_BEFORE.search(text) or UNIT_BEHIND.search(text)
+    return found[1] if found else ""
+
+
+def sentinel_remark(name: str, cells: CellColumn, decimal: DecimalMark) -> str | None:
     """A line about a number such as -999 that repeats far from all others; None without one."""
-    nines = cells[cells.str.fullmatch(NINES)]
-    counts = nines.value_counts()
-    if not len(counts) or counts.iloc[0] < 2:
+    if isinstance(cells, PlainNumbers) and not _has_nines(cells.present):
         return None
-    text = str(counts.index[0])
-    others = parse_numbers(cells[cells != text], decimal)
-    others = others[np.isfinite(others)]
-    value = float(text)
-    if len(others) < 2 or np.ptp(others) >= min(
-        abs(value - others.min()), abs(value - others.max())
-    ):
+    texts = cells.texts
+    nines = [i for i, text in enumerate(texts.different) if NINES.fullmatch(text)]
+    if not nines:
+        return None
+    most = max(nines, key=lambda i: int(texts.counts[i]))
+    n_rows, text = int(texts.counts[most]), str(texts.different[most])
+    numbers = numbers_of(texts, decimal)
+    is_other = np.isfinite(numbers) & (np.arange(len(numbers)) != most)
+    n_others = int(texts.counts[is_other].sum())
+    if n_rows < 2 or n_others < 2 or not _is_far(float(text), numbers[is_other]):
         return None
     return (
-        f"{name}: {text} stands in {int(counts.iloc[0]):,} rows, far from all other numbers; "
+        f"{name}: {text} stands in {n_rows:,} rows, far from all other numbers; "
         "leave these cells empty if it means that they are missing"
     )
+
+
+def _is_far(value: float, others: NDArray[np.float64]) -> bool:
+    """Whether a number is farther from all others than they are from each other."""
+    low, high = others.min(), others.max()
+    return bool(high - low < min(abs(value - low), abs(value - high)))
+
+
+def _has_nines(numbers: NDArray[np.float64]) -> bool:
+    """Whether the number at one end is such as -999, and far from all others."""
+    for end in {float(numbers.min()), float(numbers.max())} if len(numbers) else ():
+        if NINES.fullmatch(f"{end:.0f}"):
+            others = numbers[numbers != end]
+            if len(others) and _is_far(end, others):
+                return True
+    return False

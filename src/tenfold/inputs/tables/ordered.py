@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tenfold.core.contract import TableInput
-from tenfold.inputs.tables.columns import Strings, levels
+from tenfold.inputs.tables.columns import levels
 from tenfold.inputs.tables.encoder import Encoder, Floats, Inputs, fit_encoder
+from tenfold.inputs.tables.texts import Strings
 
 PRIOR_ROWS = 10
 """Rows of the mean of all that each level's mean is mixed with."""

@@ -1,18 +1,14 @@
 """Rows of a table that are no data: its header again, units below the header, totals at the end."""
 
 import re
-from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tenfold.core.text import shorten
-from tenfold.inputs.tables.cells import Cells, is_missing
+from tenfold.inputs.tables.cells import Cells
 from tenfold.inputs.tables.numbers import parse_numbers
-
-if TYPE_CHECKING:
-    import pandas as pd
+from tenfold.inputs.tables.texts import PLAIN_NUMBER, CellColumn, PlainNumbers
 
 TOTALS = {
     *("total", "totals", "grand total", "subtotal", "sum", "all", "average", "mean", "median"),
@@ -39,55 +35,69 @@ def without_other_rows(cells: Cells) -> tuple[Cells, list[str]]:
     """The rows that are data, and what was left out."""
     if not cells.header or len(cells) < MAX_FOOTERS + 1:
         return cells, []
-    frame = cells.frame
-    is_other, notes = _repeats_header(frame), list[str]()
+    is_other, notes = _repeats_header(cells), list[str]()
     if is_other.any():
         notes.append(f"{int(is_other.sum())} rows that repeat the header are left out")
-    if not is_other[0] and _holds_units(frame):
+    if not is_other[0] and _holds_units(cells):
         is_other[0] = True
-        notes.append(
-            f"the row below the header is no data, left out: {shorten(frame.iloc[0].tolist(), 5)}"
-        )
-    for row in range(len(frame) - 1, len(frame) - 1 - MAX_FOOTERS, -1):
-        if not _is_total(frame, row):
+        notes.append(f"the row below the header is no data, left out: {shorten(_row(cells, 0), 5)}")
+    for row in range(len(cells) - 1, len(cells) - 1 - MAX_FOOTERS, -1):
+        if not _is_total(cells[cells.names[0]], row):
             break
         is_other[row] = True
         notes.append(
-            f"the last row is no case of its own, left out: {shorten(frame.iloc[row].tolist(), 5)}"
+            f"the last row is no case of its own, left out: {shorten(_row(cells, row), 5)}"
         )
-    if not notes:
-        return cells, []
-    return replace(cells, frame=frame[~is_other]), notes
+    return (cells.take(~is_other), notes) if notes else (cells, [])
 
 
-def _repeats_header(frame: "pd.DataFrame") -> NDArray[np.bool_]:
+def _row(cells: Cells, row: int) -> list[str]:
+    return [cells[name].texts[row] for name in cells.names]
+
+
+def _repeats_header(cells: Cells) -> NDArray[np.bool_]:
     """Whether each row holds the names of the columns (n,)."""
-    names = [str(name) for name in frame.columns]
-    is_same = np.array(frame.iloc[:, 0] == names[0], bool)
-    for row in np.flatnonzero(is_same):
-        is_same[row] = len(names) > 1 and frame.iloc[row].tolist() == names
+    names, first = cells.names, cells[cells.names[0]]
+    is_same = np.zeros(len(cells), bool)
+    if isinstance(first, PlainNumbers) and not PLAIN_NUMBER.fullmatch(names[0]):
+        return is_same
+    at = np.flatnonzero(first.texts.different == names[0])
+    for row in np.flatnonzero(np.isin(first.texts.codes, at)).tolist() if at.size else ():
+        is_same[row] = len(names) > 1 and _row(cells, row) == names
     return is_same
 
 
-def _holds_units(frame: "pd.DataFrame") -> bool:
+def _holds_units(cells: Cells) -> bool:
     """Whether the first row names the units of all columns of numbers, at least of two, or of one
     in brackets."""
     n_units = n_brackets = 0
-    for name in frame.columns:
-        first, rest = str(frame[name].iloc[0]), frame[name].iloc[1:LOOKED_AT]
-        rest = rest[~is_missing(rest)]
+    for name in cells.names:
+        column = cells[name]
+        if isinstance(column, PlainNumbers):
+            is_number = np.isfinite(column.values[:LOOKED_AT])
+            if is_number[0] and is_number[1:].any():
+                return False
+            continue
+        rest = column.take(slice(1, LOOKED_AT)).present()
         if not len(rest) or np.isfinite(parse_numbers(rest)).mean() < MOSTLY:
             continue
-        if np.isfinite(parse_numbers(frame[name].iloc[:1]))[0]:
+        if np.isfinite(parse_numbers(column.take(slice(1))))[0]:
             return False
-        n_units += UNIT.fullmatch(first.lower()) is not None
-        n_brackets += IN_BRACKETS.fullmatch(first) is not None
+        n_units += UNIT.fullmatch(column[0].lower()) is not None
+        n_brackets += IN_BRACKETS.fullmatch(column[0]) is not None
     return n_brackets >= 1 or n_units >= 2
 
 
-def _is_total(frame: "pd.DataFrame", row: int) -> bool:
+def _is_total(first: CellColumn, row: int) -> bool:
     """Whether a row is one of sums or means: its first cell says so, and no other one does."""
-    text = str(frame.iloc[row, 0]).casefold().strip(" :")
+    if isinstance(first, PlainNumbers):
+        return False
+    text = _as_total(first[row])
     if text not in TOTALS:
         return False
-    return int((frame.iloc[:, 0].str.casefold().str.strip(" :") == text).sum()) == 1
+    is_same = [_as_total(other) == text for other in first.different]
+    return int(first.counts[is_same].sum()) == 1
+
+
+def _as_total(text: str) -> str:
+    return text.casefold().strip(" :")

@@ -20,6 +20,7 @@ from tenfold.core.errors import DataError, FormatError, TenfoldError
 from tenfold.core.installation import adding
 from tenfold.inputs.tables.cells import Cells, from_frame
 from tenfold.inputs.tables.csv_text import TextOptions, decode_text, read_csv_text
+from tenfold.inputs.tables.texts import PlainNumbers
 from tenfold.inputs.tables.unpack import GZIP, ZIP, check_cells, gunzip, open_zip, unzip_one
 
 if TYPE_CHECKING:
@@ -165,12 +166,16 @@ def _unpacked(path: Path) -> tuple[bytes, str]:
 def _unescaped(cells: Cells, known: Sequence[str]) -> Cells:
     """The cells as they were before Tenfold wrote them for spreadsheets: a column that is looked
     for is called like a formula, and stands there with the `'` that makes it harmless."""
-    names = set(cells.frame.columns)
+    names = set(cells.names)
     if not any(escape_formula(name) in names - {name} for name in known if name not in names):
         return cells
-    frame = cells.frame.map(unescape_formula)
-    frame.columns = [unescape_formula(name) for name in frame.columns]
-    return replace(cells, frame=frame)
+    columns = {
+        unescape_formula(name): column
+        if isinstance(column, PlainNumbers)
+        else column.changed(unescape_formula)
+        for name, column in cells.columns.items()
+    }
+    return replace(cells, columns=columns)
 
 
 def is_text(path: Path) -> bool:

@@ -1,0 +1,265 @@
+"""Columns as they stand in a source: each different text kept once, or plain numbers.
+
+A cell takes a few bytes: the position of its text, or its number. What a text says is looked at
+once for each different one, and kept.
+"""
+
+import functools
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Concatenate, ParamSpec, TypeAlias, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+MISSING = frozenset({"", "na", "n/a", "#n/a", "nan", "null", "none", "?", "-", "<na>", "nat"})
+"""Cells that say nothing, compared in lower case, where nothing else is asked for."""
+
+_missing: ContextVar[frozenset[str]] = ContextVar("missing", default=MISSING)
+"""The same while a table is read: all that looks at its cells must agree."""
+
+PLAIN_NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?", re.I)
+
+LARGEST_WHOLE = 2.0**53
+"""Whole numbers up to this differ as float64 too."""
+
+Strings: TypeAlias = NDArray[np.object_]
+Rows: TypeAlias = NDArray[Any]
+"""Positions of rows, or whether each one is meant."""
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+@contextmanager
+def missing_texts(texts: Sequence[str] | None) -> Iterator[None]:
+    """While it is open these texts say nothing, beside an empty cell; None: those of `MISSING`."""
+    chosen = MISSING if texts is None else frozenset({"", *(text.lower() for text in texts)})
+    token = _missing.set(chosen)
+    try:
+        yield
+    finally:
+        _missing.reset(token)
+
+
+def says_nothing(text: str) -> bool:
+    """Whether a cell is missing."""
+    return text.lower() in _missing.get()
+
+
+def numbers_are_missing() -> bool:
+    """Whether a number, such as -999, is asked to say nothing."""
+    return any(PLAIN_NUMBER.fullmatch(text) for text in _missing.get())
+
+
+def kept(
+    function: 'Callable[Concatenate["Texts", P], R]',
+) -> 'Callable[Concatenate["Texts", P], R]':
+    """Decorate what is found out about texts: it is found out once, and kept with them.
+
+    What says nothing is part of the question, for it may be asked for.
+    """
+
+    @functools.wraps(function)
+    def found(texts: "Texts", /, *args: P.args, **kwargs: P.kwargs) -> R:
+        key = (function, args, tuple(kwargs.items()), _missing.get())
+        if key not in texts.found:
+            texts.found[key] = function(texts, *args, **kwargs)
+        value: R = texts.found[key]
+        return value
+
+    return found
+
+
+@dataclass(frozen=True, eq=False)
+class Texts:
+    """A column of text.
+
+    Attributes:
+      different: Its different texts, in the order in which they first occur, without blanks around
+        and in the one form that Unicode has for equal text (NFC); object (n_different,).
+      codes: For each row the position of its text, int32 (n,).
+      found: What was found out about them; see `kept`.
+    """
+
+    different: Strings
+    codes: NDArray[np.int32]
+    found: dict[Any, Any] = field(default_factory=dict, repr=False)
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    @classmethod
+    def of(cls, cells: Iterable[str]) -> "Texts":
+        """The texts of cells, one for each row."""
+        position: dict[str, int] = {}
+        codes = np.fromiter((position.setdefault(text, len(position)) for text in cells), np.int32)
+        return cls.coded(codes, position, in_order=True)
+
+    @classmethod
+    def coded(cls, codes: NDArray[Any], texts: Iterable[str], *, in_order: bool = False) -> "Texts":
+        """The texts of cells that are given by positions in a list of texts; -1: an empty cell.
+
+        They are `in_order` where they stand in the list as they first occur.
+        """
+        clean = [_clean(text) for text in texts]
+        if len(set(clean)) == len(clean) and not (codes < 0).any():
+            found = cls(_objects(clean), codes.astype(np.int32, copy=False))
+            return found if in_order else found.take(slice(None))
+        position = {text: i for i, text in enumerate(dict.fromkeys([*clean, ""]))}
+        changed = np.array([*(position[text] for text in clean), position[""]], np.int32)
+        return cls(_objects(list(position)), changed[codes]).take(slice(None))
+
+    def take(self, rows: "Rows | slice") -> "Texts":
+        """The texts of these rows."""
+        codes, first = _factorize(self.codes[rows])
+        if len(first) == len(self.different) and (first == np.arange(len(first))).all():
+            return Texts(self.different, self.codes[rows])
+        return Texts(self.different[first], codes.astype(np.int32))
+
+    @property
+    def texts(self) -> "Texts":
+        """The column as text."""
+        return self
+
+    @cached_property
+    def counts(self) -> NDArray[np.int64]:
+        """How many rows have each of the different texts (n_different,)."""
+        return np.bincount(self.codes, minlength=len(self.different))
+
+    @property
+    def missing(self) -> NDArray[np.bool_]:
+        """Whether each of the different texts says nothing (n_different,)."""
+        return _missing_ones(self)
+
+    @property
+    def is_missing(self) -> NDArray[np.bool_]:
+        """Whether the cell of each row says nothing (n,)."""
+        return self.missing[self.codes]
+
+    def present(self) -> "Texts":
+        """The texts of the rows that say something."""
+        return _present(self)
+
+    def changed(self, change: Callable[[str], str]) -> "Texts":
+        """The same with each text changed; those that become equal are one."""
+        return Texts.coded(self.codes, map(change, self.different), in_order=True)
+
+    def rows(self) -> Strings:
+        """The text of each row (n,); equal texts are one object."""
+        return self.different[self.codes]
+
+    def tolist(self) -> list[str]:
+        """The text of each row."""
+        texts: list[str] = self.rows().tolist()
+        return texts
+
+    def __getitem__(self, row: int) -> str:
+        return str(self.different[self.codes[row]])
+
+    def match(self, pattern: "re.Pattern[str]") -> NDArray[np.bool_]:
+        """Whether each of the different texts begins with a pattern (n_different,)."""
+        begins = pattern.match
+        return np.fromiter((begins(text) is not None for text in self.different), bool)
+
+
+@kept
+def _missing_ones(texts: Texts) -> NDArray[np.bool_]:
+    nothing = _missing.get()
+    return np.fromiter((text.lower() in nothing for text in texts.different), bool)
+
+
+@kept
+def _present(texts: Texts) -> Texts:
+    gone = texts.missing
+    if not gone.any():
+        return texts
+    positions = (np.cumsum(~gone) - 1).astype(np.int32)
+    codes = texts.codes[~gone[texts.codes]]
+    return Texts(texts.different[~gone], positions[codes])
+
+
+@dataclass(frozen=True, eq=False)
+class PlainNumbers:
+    """A column of plain numbers: digits with a decimal point, as every program writes them.
+
+    Attributes:
+      values: The number of each row, float64 (n,), finite; NaN where the cell is empty.
+      first: The texts of some of the first rows, which show how the numbers are written.
+      read: Reads the texts of all rows.
+      is_whole: Whether all are written as whole numbers, without a mark.
+    """
+
+    values: NDArray[np.float64]
+    first: Texts
+    read: Callable[[], Texts]
+    is_whole: bool = False
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def take(self, rows: "Rows | slice") -> "PlainNumbers":
+        """The numbers of these rows."""
+        at = np.arange(len(self))[rows]
+        first = self.first.take(at[at < len(self.first)])
+        return PlainNumbers(self.values[rows], first, lambda: self.texts.take(rows), self.is_whole)
+
+    @property
+    def example(self) -> str:
+        """The text of the first cell that is not empty; "" where all are."""
+        if not len(self.present):
+            return ""
+        shown = self.first.present()
+        if len(shown) and float(shown[0]) == self.present[0]:
+            return shown[0]
+        return self.texts.present()[0]
+
+    @cached_property
+    def texts(self) -> Texts:
+        """The column as text."""
+        return self.read()
+
+    @property
+    def is_missing(self) -> NDArray[np.bool_]:
+        """Whether the cell of each row says nothing (n,)."""
+        return np.isnan(self.values)
+
+    @cached_property
+    def present(self) -> NDArray[np.float64]:
+        """The numbers, without missing ones."""
+        gone = np.isnan(self.values)
+        return self.values[~gone] if gone.any() else self.values
+
+    @cached_property
+    def n_distinct(self) -> int:
+        """How many different numbers there are."""
+        ordered = np.sort(self.present)
+        return int((ordered[1:] != ordered[:-1]).sum()) + bool(len(ordered))
+
+
+CellColumn: TypeAlias = Texts | PlainNumbers
+
+
+def _factorize(values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Codes of values in the order in which they first occur, and the values."""
+    import pandas as pd
+
+    codes, different = pd.factorize(values)
+    return codes, different
+
+
+def _clean(text: str) -> str:
+    """A cell without blanks around, in the one form that Unicode has for equal text."""
+    text = text.strip()
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
+
+
+def _objects(texts: Sequence[str]) -> Strings:
+    array: Strings = np.empty(len(texts), object)
+    array[:] = texts
+    return array
