@@ -552,7 +552,7 @@ def test_what_follows_is_seen_where_gzip_ends_with_a_chunk(extra: bytes) -> None
     assert len(content) == 2 + (1 << 18)
     np.testing.assert_array_equal(parse_idx(io.BytesIO(content), where="here"), array)
     assert refusal(content + extra).startswith(
-        ("Bytes after the end", "The gzip file has several members")
+        ("The file continues after the end", "The gzip file has several members")
     )
 
 
