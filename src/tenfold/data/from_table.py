@@ -11,7 +11,7 @@ from tenfold.core.errors import DataError
 from tenfold.core.settings import Reading
 from tenfold.core.text import shorten
 from tenfold.data.dataset import Dataset, Places, RowNumbers, TableInfo, Undecided
-from tenfold.data.targets import find_target, no_column, read_target, with_answers
+from tenfold.data.targets import find_target, no_column, read_target, rows_of_data, with_answers
 from tenfold.data.time_order import DEFAULT_LAGS, in_order, with_lags
 from tenfold.inputs.tables.cells import Cells
 from tenfold.inputs.tables.columns import (
@@ -24,7 +24,6 @@ from tenfold.inputs.tables.columns import (
     profile,
     read_rows,
 )
-from tenfold.inputs.tables.other_rows import without_other_rows
 from tenfold.inputs.tables.texts import missing_texts
 
 
@@ -53,9 +52,7 @@ def table_dataset(
 def _table_dataset(cells: Cells, reading: Reading, like: Contract | None) -> Dataset:
     model_input = like.input if like and like.input.kind == "table" else None
     name = model_input.target if model_input else find_target(cells, reading.target)
-    all_rows, left_out = without_other_rows(cells)
-    cells, notes = with_answers(all_rows, name)
-    notes = left_out + notes
+    all_rows, cells, notes = rows_of_data(cells, name)
     kinds = _kinds(cells, name, reading) if model_input is None else {}
     style = FileStyle.of(cells, kinds)
     ordered = None

@@ -19,6 +19,7 @@ from tenfold.core.text import shorten
 from tenfold.inputs.tables.cells import Cells
 from tenfold.inputs.tables.columns import LARGEST, FileStyle, describe, infer_kind, parse_names
 from tenfold.inputs.tables.numbers import parse_numbers
+from tenfold.inputs.tables.other_rows import without_other_rows
 from tenfold.inputs.tables.texts import CellColumn, Texts
 
 MAX_LABEL_NUMBERS = 20
@@ -94,6 +95,13 @@ def no_column(column: str, cells: Cells) -> NoReturn:
         fix=fix,
         column=column,
     )
+
+
+def rows_of_data(cells: Cells, target: str) -> tuple[Cells, Cells, list[str]]:
+    """The rows that are data, those of them that have an answer, and what was left out."""
+    rows, left_out = without_other_rows(cells)
+    answered, unanswered = with_answers(rows, target)
+    return rows, answered, left_out + unanswered
 
 
 def with_answers(cells: Cells, target: str) -> tuple[Cells, list[str]]:

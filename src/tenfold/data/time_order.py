@@ -25,10 +25,16 @@ from tenfold.data.timeline import (
     time_texts,
 )
 from tenfold.inputs.tables.cells import Cells, float_text
-from tenfold.inputs.tables.columns import FileStyle, describe, infer_kind, parse, parse_names
-from tenfold.inputs.tables.dates import are_numeric_dates
+from tenfold.inputs.tables.columns import (
+    FileStyle,
+    describe,
+    infer_kind,
+    infer_time_kind,
+    parse,
+    parse_names,
+)
 from tenfold.inputs.tables.numbers import parse_numbers
-from tenfold.inputs.tables.texts import CellColumn, Texts
+from tenfold.inputs.tables.texts import CellColumn, Texts, missing_texts
 
 DEFAULT_LAGS = 7
 
@@ -102,7 +108,7 @@ def in_order(
             no_column(name, cells)
     asked = reading.columns.get(time, "")
     is_asked = asked.startswith(("date", "number"))
-    kind, notes = asked if is_asked else _time_kind(time, answered[time]), list[str]()
+    kind, notes = asked if is_asked else infer_time_kind(time, answered[time]), list[str]()
     if like is not None and order is not None and order.time == time:
         column = _time_column(like, order)
     else:
@@ -158,13 +164,6 @@ def _asked_series(reading: Reading, cells: Cells) -> tuple[str, ...]:
     if asked in cells or "," not in asked:
         return (asked,)
     return tuple(name.strip() for name in asked.split(","))
-
-
-def _time_kind(name: str, cells: CellColumn) -> str:
-    if np.isnan(parse_numbers(cells)).any():
-        return "date"
-    is_date = are_numeric_dates("time", cells) or are_numeric_dates(name, cells)
-    return "date" if is_date else "number"
 
 
 def _time_column(contract: TableInput, order: Order) -> Column:
@@ -266,16 +265,17 @@ def with_earlier_values(cells: Cells, contract: TableInput) -> tuple[Cells, list
     )
     if not {order.time, *order.series_columns} <= set(cells.names):
         raise unknown
-    times = _times(cells, _time_column(contract, order))
-    names, series = np.unique(_series(cells, order.series_columns), return_inverse=True)
+    target = np.full(len(cells), np.nan)
+    with missing_texts(contract.na_values):
+        times = _times(cells, _time_column(contract, order))
+        names, series = np.unique(_series(cells, order.series_columns), return_inverse=True)
+        if contract.target in cells:
+            target = parse_numbers(cells[contract.target], contract.target_decimal)
     firsts = np.full(len(names), np.inf)
     np.minimum.at(firsts, series, times)
     ends = {end.name: end for end in order.series_ends}
     starts = [ends[name].last if name in ends else firsts[i] for i, name in enumerate(names)]
     positions, in_steps = _positions(order, times, series, np.array(starts, float))
-    target = np.full(len(cells), np.nan)
-    if contract.target in cells:
-        target = parse_numbers(cells[contract.target], contract.target_decimal)
     before: list[tuple[int, SeriesEnd]] = []
     for i, name in enumerate(names):
         gap = (firsts[i] - starts[i]) / (seconds_of_step(order) or 1)

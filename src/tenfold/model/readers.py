@@ -21,7 +21,6 @@ from tenfold.inputs.pictures.preprocess import PictureSteps, as_trained, preproc
 from tenfold.inputs.tables.cells import Cells, from_rows
 from tenfold.inputs.tables.columns import Table, graph_inputs, read_rows
 from tenfold.inputs.tables.read import read_frame, read_table
-from tenfold.inputs.tables.texts import missing_texts
 from tenfold.model.json_items import read_features, read_pixels, row_error, unknown_columns
 
 Rows = NDArray[Any] | Table
@@ -258,9 +257,8 @@ class TableReader:
         return table[np.arange(n) % len(table)]
 
     def _batch(self, cells: Cells) -> Batch:
-        with missing_texts(self.accepted.na_values):
-            cells, notes = with_earlier_values(cells, self.accepted)
-            rows, remarks = read_rows(cells, self.accepted)
+        cells, notes = with_earlier_values(cells, self.accepted)
+        rows, remarks = read_rows(cells, self.accepted)
         name = self.accepted.id
         ids = cells[name].texts.tolist() if name is not None and name in cells else ()
         return Batch(rows, (*notes, *remarks), ids=tuple(ids))

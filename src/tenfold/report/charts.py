@@ -113,8 +113,8 @@ class Boxes:
 
 
 @dataclass(frozen=True)
-class Texts:
-    """Texts at points (n,), beside them or in their middle.
+class TextMarks:
+    """TextMarks at points (n,), beside them or in their middle.
 
     Attributes:
       on_dark: Which of them stand on a strongly coloured box.
@@ -128,7 +128,7 @@ class Texts:
     on_dark: Sequence[bool] = ()
 
 
-Mark = Curve | Band | Dots | Whiskers | Boxes | Texts
+Mark = Curve | Band | Dots | Whiskers | Boxes | TextMarks
 
 
 @dataclass(frozen=True)

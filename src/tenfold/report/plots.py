@@ -18,7 +18,7 @@ from tenfold.report.charts import (
     Floats,
     Mark,
     Panel,
-    Texts,
+    TextMarks,
     Tone,
     Whiskers,
     name_axis,
@@ -72,7 +72,7 @@ def matrix_panel(
         Boxes((x - 0.5, x + 0.5), (y - 0.5, y + 0.5), shades=shades[shown], titles=titles)
     ]
     if n <= MAX_NUMBERED:
-        marks.append(Texts(columns, rows, cells, on_dark=(shades > 0.55).tolist()))
+        marks.append(TextMarks(columns, rows, cells, on_dark=(shades > 0.55).tolist()))
     size = max(220, CELL_PX * min(n, MAX_NUMBERED))
     return Panel(
         name_axis("predicted label", labels),
@@ -155,7 +155,7 @@ def answered_chart(confidence: Floats, right: NDArray[np.bool]) -> Chart:
     marks: list[Mark] = [
         Curve(share, accuracy),
         Dots([share[-1]], [accuracy[-1]], "ink", radius=4.5),
-        Texts([share[-1]], [accuracy[-1]], [f"all answered: {accuracy[-1]:.1%}"], "end", 12),
+        TextMarks([share[-1]], [accuracy[-1]], [f"all answered: {accuracy[-1]:.1%}"], "end", 12),
     ]
     low = float(accuracy.min())
     return Chart(

@@ -23,7 +23,7 @@ from tenfold.report.charts import (
     Dots,
     Floats,
     Panel,
-    Texts,
+    TextMarks,
     Whiskers,
 )
 
@@ -278,7 +278,7 @@ def _boxes(canvas: Canvas, place: PlacedPanel, mark: Boxes) -> None:
     canvas.boxes(np.stack([sides[0], ends[0], sides[1], ends[1]], axis=1), mark.tone, shades)
 
 
-def _words(canvas: Canvas, place: PlacedPanel, mark: Texts) -> None:
+def _words(canvas: Canvas, place: PlacedPanel, mark: TextMarks) -> None:
     anchor = {"start": "lm", "middle": "mm", "end": "rm"}[mark.anchor]
     shift = {"start": 8, "middle": 0, "end": -8}[mark.anchor]
     for i, (x, y) in enumerate(zip(place.x(mark.x), place.y(mark.y), strict=True)):
@@ -287,7 +287,7 @@ def _words(canvas: Canvas, place: PlacedPanel, mark: Texts) -> None:
 
 
 DRAW: dict[type, Callable[[Canvas, PlacedPanel, Any], None]] = {
-    Curve: _line, Band: _band, Dots: _dots, Whiskers: _whiskers, Boxes: _boxes, Texts: _words,
+    Curve: _line, Band: _band, Dots: _dots, Whiskers: _whiskers, Boxes: _boxes, TextMarks: _words,
 }  # fmt: skip
 
 

@@ -20,7 +20,7 @@ from tenfold.report.charts import (
     Floats,
     Mark,
     Panel,
-    Texts,
+    TextMarks,
     Whiskers,
 )
 
@@ -120,7 +120,7 @@ def _drawn(mark: Mark, panel: Panel) -> Iterator[str]:
             yield from _whiskers(mark, panel)
         case Boxes():
             yield from _boxes(mark, panel)
-        case Texts():
+        case TextMarks():
             yield from _words(mark, panel)
 
 
@@ -179,7 +179,7 @@ def _boxes(mark: Boxes, panel: Panel) -> Iterator[str]:
     yield "</g>"
 
 
-def _words(mark: Texts, panel: Panel) -> Iterator[str]:
+def _words(mark: TextMarks, panel: Panel) -> Iterator[str]:
     x, y = _places(panel, mark.x, mark.y)
     shift = {"start": 8, "middle": 0, "end": -8}[mark.anchor]
     for i, text in enumerate(mark.texts):

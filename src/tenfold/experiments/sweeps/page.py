@@ -18,7 +18,7 @@ from tenfold.report.charts import (
     Dots,
     Mark,
     Panel,
-    Texts,
+    TextMarks,
     Tone,
     Whiskers,
     log_axis,
@@ -252,7 +252,7 @@ def _against_time(points: Sequence[PointResult], score: str) -> Chart:
     marks: list[Mark] = [
         Whiskers(seconds, means - spread, means + spread, "accent"),
         Dots(seconds, means, titles=titles, radius=4.5),
-        Texts(seconds[:n], means[:n], names[:n], "start", 8),
+        TextMarks(seconds[:n], means[:n], names[:n], "start", 8),
     ]
     panel = Panel(
         log_axis("seconds of training", seconds), _scale(score, means, spread), marks, width=860

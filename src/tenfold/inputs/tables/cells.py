@@ -160,7 +160,7 @@ def from_rows(rows: Sequence[Mapping[str, Any]], name: str = "rows") -> Cells:
     for header, column in zip(headers, names, strict=True):
         values = (row.get(header) for row in rows)
         texts = Texts.of("" if value is None else _value_text(value) for value in values)
-        columns[column] = check_lengths(texts, name, column)
+        columns[column] = refuse_long_cells(texts, name, column)
     return Cells(name, columns, header=True)
 
 
@@ -193,7 +193,7 @@ def column_names(header: Sequence[str] | None, width: int, where: object) -> lis
     return names
 
 
-def check_lengths(texts: Texts, where: object, column: str) -> Texts:
+def refuse_long_cells(texts: Texts, where: object, column: str) -> Texts:
     """The texts of a column, none of which is longer than a cell may be."""
     lengths = [len(text) for text in texts.different]
     longest = max(lengths, default=0)
@@ -226,7 +226,7 @@ def _column(column: "pd.Series[Any]", name: str, where: str) -> CellColumn:
         values = column.to_numpy(np.float64, na_value=np.nan) + 0.0
         if not (np.abs(values) >= LARGEST_WHOLE).any() or _is_finite_float(column, values):
             return typed_numbers(values)
-    return check_lengths(_texts(column, name, where), where, name)
+    return refuse_long_cells(_texts(column, name, where), where, name)
 
 
 def _is_finite_float(column: "pd.Series[Any]", values: NDArray[np.float64]) -> bool:

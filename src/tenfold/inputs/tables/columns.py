@@ -42,6 +42,7 @@ from tenfold.inputs.tables.texts import (
     Strings,
     Texts,
     kept,
+    missing_texts,
     says_nothing,
 )
 
@@ -208,6 +209,14 @@ def infer_kind(name: str, cells: CellColumn) -> ColumnKind:
         if not _may_be_codes(name, cells):
             return "number"
     return _kind_of_texts(cells.texts, name)
+
+
+def infer_time_kind(name: str, cells: CellColumn) -> ColumnKind:
+    """The kind of a column that orders the rows: a date, or a number."""
+    if np.isnan(parse_numbers(cells)).any():
+        return "date"
+    is_date = are_numeric_dates("time", cells) or are_numeric_dates(name, cells)
+    return "date" if is_date else "number"
 
 
 def _are_various(numbers: NDArray[np.float64]) -> bool:
@@ -493,10 +502,11 @@ def read_rows(cells: Cells, contract: TableInput) -> tuple[Table, list[str]]:
     if extra:
         notes.append(f"columns not used by the model: {shorten(extra, 5)} ({cells.name})")
     columns = {}
-    for column in contract.columns:
-        values = parse(column, cells[column.name])
-        columns[column.name] = values
-        notes += _remarks(column, cells[column.name], values, cells.name)
+    with missing_texts(contract.na_values):
+        for column in contract.columns:
+            values = parse(column, cells[column.name])
+            columns[column.name] = values
+            notes += _remarks(column, cells[column.name], values, cells.name)
     return Table(columns), notes
 
 
