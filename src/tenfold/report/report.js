@@ -1,6 +1,7 @@
 // The rows behind each cell of the confusion matrix. Rows come wrong ones first, and most confident first.
 
 const rows = JSON.parse(document.getElementById("rows-data").textContent);
+rows.keys = rows.keys.map((key) => rows.shared + key); // what all keys begin with is stored once
 const FIRST = 48; // rows shown at once; a button shows the others
 const TILE_PX = 56;
 const [MAX_COLUMNS, MAX_TEXT] = [30, 80]; // columns and characters of a cell that are shown

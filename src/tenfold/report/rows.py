@@ -2,6 +2,7 @@
 
 import base64
 import math
+import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -63,10 +64,13 @@ def _label_rows(
     names, cells = read_test_rows(run)
     shape = () if accepted.kind == "table" else accepted.shape
     sheet = layout(len(stored), shape) if (run.path / SHEET).is_file() else None
+    keys = [stored.keys[row] for row in order]
+    shared = os.path.commonprefix(keys)  # names of files repeat: 230 kB of the report of MNIST
     rows = {
         "labels": stored.labels,
         "n": len(stored),
-        "keys": [stored.keys[row] for row in order],
+        "shared": shared,
+        "keys": [key[len(shared) :] for key in keys],
         "true": stored.true[order].tolist(),
         "predicted": stored.predicted[order].tolist(),
         "confidence": [float(f"{value:.4f}") for value in stored.confidence[order]],
