@@ -38,7 +38,7 @@ export function openAsked(stored) {
     } catch (error) {
       if (!(error instanceof NothingDrawn)) throw error;
       look(null);
-      say("Nothing drawn that stands out from its paper.");
+      say("Nothing is drawn on the picture that stands out from its paper.");
     }
   };
 

@@ -65,7 +65,7 @@ export function openLiving(stored, openAsking = null) {
     } catch (error) {
       if (!(error instanceof NothingDrawn)) throw error;
       look(null);
-      find("verdict").textContent = "Nothing drawn that stands out from its paper.";
+      find("verdict").textContent = "Nothing is drawn on the picture that stands out from its paper.";
     }
   };
   const show = () => {
