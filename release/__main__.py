@@ -5,7 +5,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from release.environment import ROOT, new_environment, run
+from release.environment import ROOT, install, new_environment, run
 
 DIST = ROOT / "dist"
 
@@ -53,9 +53,8 @@ def write_sbom(wheel: Path, folder: Path) -> None:
 
     https://cyclonedx.org/specification/overview/
     """
-    python = new_environment(folder)
-    run(python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", wheel)
-    run(python, "-m", "pip", "uninstall", "--quiet", "--yes", "pip")
+    python = new_environment(sys.executable, folder)
+    install(python, wheel)
     made = DIST / f"{wheel.name.removesuffix(TAG)}.cdx.json"
     own = ("--output-reproducible", "--mc-type", "application", "--output-file", made, python)
     run(sys.executable, "-m", "cyclonedx_py", "environment", *own)

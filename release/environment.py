@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import venv
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -18,10 +17,15 @@ def python_of(folder: Path) -> Path:
     return folder / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
 
 
-def new_environment(folder: Path) -> Path:
-    """An empty environment with pip; returns its interpreter."""
-    venv.create(folder, with_pip=True, clear=True)
+def new_environment(python: Path | str, folder: Path) -> Path:
+    """An empty environment of an interpreter; returns its own interpreter."""
+    run(sys.executable, "-m", "uv", "venv", "--quiet", "--python", python, folder)
     return python_of(folder)
+
+
+def install(python: Path, *wanted: object) -> None:
+    """Install packages into the environment of an interpreter, as `uv pip install` does."""
+    run(sys.executable, "-m", "uv", "pip", "install", "--quiet", "--python", python, *wanted)
 
 
 def make_environment(python: Path | str, folder: Path, *options: str) -> Path:
@@ -30,11 +34,10 @@ def make_environment(python: Path | str, folder: Path, *options: str) -> Path:
     It is kept: what is there already is not installed again. The options are those of
     `uv pip install`.
     """
-    if not python_of(folder).exists():
-        run(sys.executable, "-m", "uv", "venv", "--quiet", "--python", python, folder)
     own = python_of(folder)
-    chosen = ("--quiet", "--python", own, *options)
-    run(sys.executable, "-m", "uv", "pip", "install", *chosen, "--editable", ".[dev]")
+    if not own.exists():
+        new_environment(python, folder)
+    install(own, *options, "--editable", ".[dev]")
     return own
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from release.environment import ROOT, python_of, run
+from release.environment import ROOT, install, new_environment, python_of, run
 
 from tenfold import Dataset, Prediction, Run
 from tests.support.wheels import Wheels
@@ -34,21 +34,11 @@ class Installed:
     def __init__(self, folder: Path, wheel: Path, extra: str = "") -> None:
         self.bin, self.folder = python_of(folder / "env").parent, folder / "work"
         self.folder.mkdir()
-        run(
-            sys.executable,
-            "-m",
-            "uv",
-            "venv",
-            "--quiet",
-            "--python",
-            sys.executable,
-            folder / "env",
-        )
+        new_environment(sys.executable, folder / "env")
         self.install(f"{wheel}{extra}")
 
     def install(self, *wanted: str) -> None:
-        python = python_of(self.bin.parent)
-        run(sys.executable, "-m", "uv", "pip", "install", "--quiet", "--python", python, *wanted)
+        install(python_of(self.bin.parent), *wanted)
 
     def call(self, program: str, *words: object, status: int = 0) -> str:
         """Run a program of the environment; returns what it printed."""
