@@ -58,7 +58,7 @@ def test_folds_and_seeds_that_cannot_be_are_refused(few: Few) -> None:
     for folds in (1, 5):
         with pytest.raises(DataError, match=f"folds={folds} .*Expected 2 to 4, the number of dis"):
             out_of_fold(data, np.arange(4), folds=folds, seed=0)
-    with pytest.raises(SettingsError, match="seed=-1"):
+    with pytest.raises(SettingsError, match="seed must be 0 or more, not -1"):
         find_label_errors(few(20, 0), seed=-1)
 
 

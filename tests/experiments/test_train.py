@@ -149,7 +149,7 @@ def test_a_graph_that_does_not_agree_is_not_exported(data: Dataset) -> None:
             return super().answers(x)[:, ::-1]
 
     network = untrained(dense_network((28, 28), [8], 10))
-    with pytest.raises(ExportError, match="does not answer like the learner"):
+    with pytest.raises(ExportError, match="does not predict the same as the learner"):
         split, settings = tenfold.split(data, validation_size=0.1), resolve({})
         prepared = prepare(data, split, scaled=True)
         export(Wrong("network", network, 0), prepared, settings)

@@ -208,7 +208,10 @@ def test_verify_says_what_it_checked_or_what_is_wrong(small_run: Run, tmp_path: 
     [
         (["train", "mnits"], ["There is no such dataset: name='mnits'", "Did you mean 'mnist'?"]),
         (["train", "--recipe", "tutorail"], ["Did you mean 'tutorial'?"]),
-        (["train", "--learner", "forrest"], ["learner='forrest'", "'network'"]),
+        (
+            ["train", "--learner", "forrest"],
+            ["not 'forrest'", "'network'", "Did you mean 'forest'?"],
+        ),
         (
             ["train", "--epochs", "0", "--batch-size", "0"],
             ["epochs must be 1 or more, not 0", "batch_size must be 1"],
@@ -440,7 +443,9 @@ def test_a_run_that_was_not_measured_has_no_report(copied: Path) -> None:
 def test_the_page_is_exported_and_never_overwrites(copied: Path, tmp_path: Path) -> None:
     done = call("export", copied, "--to", "page")
     assert (done.returncode, done.stdout) == (0, "page  mnist-network-1.html\n")
-    assert "The trained network, alive" in (tmp_path / "mnist-network-1.html").read_text("utf-8")
+    assert "Try it: the trained network, alive" in (tmp_path / "mnist-network-1.html").read_text(
+        "utf-8"
+    )
     again = call("export", copied)
     assert again.returncode == 1
     assert again.stderr == (

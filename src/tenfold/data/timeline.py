@@ -16,6 +16,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 DAY = 86_400
+ONE_DAY, ONE_MONTH = np.timedelta64(1, "D"), np.timedelta64(1, "M")
 
 USUAL = 0.5
 """A step is usual that is at least this share of all steps."""
@@ -179,10 +180,10 @@ def times_after(order: Order, starts: Floats, counts: NDArray[np.integer[Any]]) 
     if order.steps == "business days":
         days = np.busday_offset(dates[:, None], n_steps, roll="backward")
     else:
-        months = dates.astype("datetime64[M]")[:, None] + n_steps
+        months = dates.astype("datetime64[M]")[:, None] + n_steps * ONE_MONTH
         first = months.astype("datetime64[D]")
-        last = (months + 1).astype("datetime64[D]") - 1
-        days = np.minimum(first + max(order.day - 1, 0), last)
+        last = (months + ONE_MONTH).astype("datetime64[D]") - ONE_DAY
+        days = np.minimum(first + max(order.day - 1, 0) * ONE_DAY, last)
         if order.day == 0:
             days = np.busday_offset(last, 0, roll="backward")
     return days.astype(np.int64) * DAY + clock[:, None]
@@ -232,12 +233,12 @@ def _day_of_month(times: Floats) -> tuple[Ints, Ints]:
     dates = _dates(times)
     months = dates.astype("datetime64[M]")
     first = months.astype("datetime64[D]")
-    next_first = (months + 1).astype("datetime64[D]")
+    next_first = (months + ONE_MONTH).astype("datetime64[D]")
     return (dates - first).astype(np.int64) + 1, (next_first - first).astype(np.int64)
 
 
 def _last_weekday(times: Floats) -> NDArray[np.datetime64]:
-    last = (_dates(times).astype("datetime64[M]") + 1).astype("datetime64[D]") - 1
+    last = (_dates(times).astype("datetime64[M]") + ONE_MONTH).astype("datetime64[D]") - ONE_DAY
     return np.busday_offset(last, 0, roll="backward")
 
 

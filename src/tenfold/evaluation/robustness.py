@@ -198,7 +198,7 @@ class RowChange(NamedTuple):
 def _without(x: Table, name: str) -> Table:
     """The table with nothing in one column."""
     values = x.columns[name]
-    nothing: Any = {"M": np.datetime64("NaT"), "O": ""}.get(values.dtype.kind, np.nan)
+    nothing: Any = {"M": np.datetime64("NaT", "s"), "O": ""}.get(values.dtype.kind, np.nan)
     return Table({**x.columns, name: np.full_like(values, nothing)})
 
 

@@ -255,14 +255,6 @@ def learners_for(data: Dataset) -> list[str]:
 
 def check_plan(plan: Plan) -> None:
     """Refuse a plan that cannot be ranked, before anything is trained."""
-    if AUTO in plan.learners:
-        raise SettingsError(
-            "E818",
-            "A choice among learners cannot be a trial",
-            expected="learners by name",
-            fix="tenfold train --learner auto",
-            learner=AUTO,
-        )
     if plan.n_points is not None and plan.n_points < 1:
         expected = "at least one for each of the seeds"
         raise SettingsError(
@@ -289,6 +281,14 @@ def check_plan(plan: Plan) -> None:
             expected="one",
             fix="Compare learners instead",
             learner=list(plan.axes["learner"]),
+        )
+    if AUTO in plan.learners:
+        raise SettingsError(
+            "E818",
+            "A choice among learners cannot be a trial",
+            expected="learners by name",
+            fix="tenfold train --learner auto",
+            learner=AUTO,
         )
     sizes = {plan.settings(point, 0).validation_size for point in plan.points()}
     if 0.0 in sizes or len(sizes) > 1:
