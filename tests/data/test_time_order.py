@@ -34,7 +34,7 @@ def shops(n: int = 40, *, leave_out: tuple[int, ...] = (), **columns: Any) -> di
     rows = [row for i, row in enumerate(rows) if i not in leave_out]
     start = np.datetime64("2024-01-01")
     return {
-        "day": [str(start + day) for day, _ in rows],
+        "day": [str(start + np.timedelta64(day, "D")) for day, _ in rows],
         "shop": ["ab"[shop] for _, shop in rows],
         "sold": [(day + 1) * 10.0**shop for day, shop in rows],
         **columns,
@@ -125,7 +125,9 @@ def test_a_lag_is_the_value_so_many_steps_before() -> None:
 
 def uneven(n: int) -> list[str]:
     gaps = np.random.default_rng(1).integers(1, 5_000, n)
-    return list(map(str, np.datetime64("2024-01-01", "s") + np.cumsum(gaps)))
+    return list(
+        map(str, np.datetime64("2024-01-01", "s") + np.cumsum(gaps).astype("timedelta64[s]"))
+    )
 
 
 @pytest.mark.parametrize("leave_out", [(), (7, 20, 21, 22, 23, 50)])
@@ -136,7 +138,8 @@ def test_lags_are_the_same_in_training_and_in_answering(
 ) -> None:
     columns = shops(leave_out=leave_out)
     day = np.array(columns["day"], "datetime64[D]").astype(int) - 19_723
-    month_ends = (np.datetime64("2020-01") + day + 1).astype("datetime64[D]") - 1
+    months = np.datetime64("2020-01") + (day + 1).astype("timedelta64[M]")
+    month_ends = months.astype("datetime64[D]") - np.timedelta64(1, "D")
     columns["day"] = {
         "days": columns["day"],
         "months": month_ends.astype(str).tolist(),

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 import tenfold
-from tenfold import Dataset, learners
+from tenfold import Dataset
 from tenfold.build.problem import Problem
 from tenfold.core.errors import BackendError, DataError, FileError, SettingsError
 from tenfold.core.progress import Listener, OnEpochs

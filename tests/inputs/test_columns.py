@@ -136,7 +136,7 @@ def test_numbers_as_cells_are_the_same_numbers(numbers: list[float]) -> None:
 @given(st.lists(st.integers(-2_000_000_000, 4_000_000_000), min_size=1, max_size=20))
 def test_dates_as_cells_are_the_same_dates(seconds: list[int]) -> None:
     dates = np.array([*seconds, 0], "datetime64[s]")
-    dates[-1] = np.datetime64("NaT")
+    dates[-1] = np.datetime64("NaT", "s")
     cells = as_cells(Table({"d": dates}))["d"]
     column = Column(name="d", kind="date", date_format="%d/%m/%Y")
     assert np.array_equal(parse(column, series(*cells)), dates, equal_nan=True)

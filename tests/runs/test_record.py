@@ -98,6 +98,7 @@ def test_run_json_is_the_contract(small_run: Run) -> None:
         "n_test": 200,
         "n_dropped": 0,
         "n_twins": None,
+        "series_ends": [],
         "source": None,
         "reading": None,
         "target_mean": None,

@@ -61,11 +61,11 @@ def test_a_slow_sender_is_cut_off(running: Service) -> None:
         (b"POST /v1/predict HTT", b"The headers did not arrive in time"),
         (b"\r\n\r\n", b""),
         (b"", b""),
-        (request(bytes(784), RAW)[:-700], b"The body of the request is incomplete in time"),
+        (request(bytes(784), RAW)[:-700], b"The body did not arrive in time"),
         (
             request(b"", RAW, "transfer-encoding: chunked").replace(b"content-length: 0\r\n", b"")
             + b"10\r\nabc",
-            b"The body of the request is incomplete in time",
+            b"The body did not arrive in time",
         ),
     ]:
         connection = connect(running)
@@ -192,7 +192,10 @@ def test_what_cannot_start_says_so(small_run: Run, tmp_path: Path) -> None:
                 [str(small_run.path), "--port", port],
                 "The address is not available: host='127.0.0.1', port=",
             ),
-            ([str(small_run.path), "--host", "0.0.0.0"], "No token for a service that others"),
+            (
+                [str(small_run.path), "--host", "0.0.0.0"],
+                "A service that others can reach needs a token",
+            ),
             ([str(small_run.path), "--limit", "quee=1"], "Did you mean 'queue'?"),
             (["nowhere", "--workers", "2", "--port", "0"], "There is no run here"),
         ]:
