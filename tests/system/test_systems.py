@@ -77,7 +77,7 @@ def test_the_small_path_and_a_sweep(
     platform, folder, done = there
     assert done.returncode == 0, done.stderr.decode()
     printed = done.stdout.decode("utf-8")
-    assert "groß" in printed and "2 examples answered alike" in printed
+    assert "groß" in printed and "2 stored predictions repeated" in printed
     run, best = folder / RUN, folder / "runs" / "Maße-sweep-1" / "best"
     assert tenfold.verify(run)["examples"] == tenfold.verify(best)["examples"] == 2  # here, too
     record = tenfold.open(run).record

@@ -205,7 +205,7 @@ def test_training_loads_no_keras(learner: str) -> None:
 
 def test_serving_loads_no_training_library(small_run: tenfold.Run) -> None:
     program = (
-        "import tenfold.cli.main, sys\n"
+        "import tenfold.cli.main, tenfold.serve.server, sys\n"
         f"sys.path.insert(0, {str(ROOT)!r})\n"
         "import numpy as np\nfrom tests.support import service\n"
         f"guard = service.guard_of(tenfold.open({str(small_run.path)!r}))\n"
