@@ -3,14 +3,14 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DELETE_ON_ERROR:
-.PHONY: help install train test test-fast test-slow test-all test-lowest chromium lint notebook notebook-open docs schemas pictures bench bench-accuracy bench-serve dist serve clean
+.PHONY: help install train test test-fast test-slow test-all test-lowest chromium lint lint-systems notebook notebook-open docs schemas pictures bench bench-accuracy bench-serve dist serve clean
 
 help:
 	@echo "make train      train on MNIST: the whole path, in seconds"
 	@echo "make test       run the tests: some nine minutes on two slow cores"
 	@echo "make test-fast  without the browser, Ray, notebooks and what takes long: for every small change"
 	@echo "make install    install every extra and the development tools"
-	@echo "make lint       check style and types"
+	@echo "make lint       check style and types; lint-systems: types as on Windows and macOS"
 	@echo "make docs       the documentation as a site, in docs/_build/html"
 	@echo "make test-slow  also the tests with many seeds"
 	@echo "make test-all   the tests on every Python that Tenfold supports and that is here"
@@ -34,7 +34,7 @@ test: .venv/all chromium
 test-fast: .venv/all
 	$(BIN)/pytest -n 2 -q -rs -m "not (slow or long or browser or ray or notebook)"
 
-test-slow: .venv/all chromium
+test-slow: .venv/all chromium lint-systems
 	$(BIN)/pytest -m "slow or not slow" --thorough
 
 test-all: .venv/all chromium
@@ -55,6 +55,9 @@ lint: .venv/all
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# As on Windows and macOS: a minute and a half, because each platform is checked from the beginning.
+lint-systems: .venv/all
 	$(BIN)/mypy --platform win32 --no-warn-unreachable src
 	$(BIN)/mypy --platform darwin --no-warn-unreachable src
 
