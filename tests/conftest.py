@@ -17,6 +17,9 @@ from tenfold.core import files
 from tests.support import program
 from tests.support.wheels import Wheels, build_wheels
 
+collect_ignore = ["support/elsewhere/sitecustomize.py"]
+"""It runs at the start of other interpreters, which are told what they lack: test_systems.py."""
+
 Few = Callable[..., Dataset]
 Once = Callable[[str, Callable[[Path], Run]], Run]
 
