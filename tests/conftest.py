@@ -36,7 +36,7 @@ LONG = {
     "test_report", "test_server", "test_disk_images", "test_label_errors", "test_streams",
     "test_sweep_commands", "test_file_faults", "test_systems",
     "test_table_commands", "test_table_path", "test_tiny", "test_training", "test_transcript",
-    "test_train",
+    "test_train", "test_photos", "test_wheel",
 }  # fmt: skip
 """Files that train many networks or start many programs: `make test-fast` leaves them out."""
 
