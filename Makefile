@@ -1,6 +1,8 @@
 # Everything happens in .venv, which the targets make and refresh by themselves.
 PYTHON ?= python3
 BIN := .venv/bin
+# Where this is set, each of the hundreds of programs that the tests start compiles Tenfold anew.
+export PYTHONDONTWRITEBYTECODE :=
 
 .DELETE_ON_ERROR:
 .PHONY: help install train test test-fast test-slow test-all test-lowest chromium lint lint-systems notebook notebook-open docs schemas pictures bench bench-accuracy bench-serve dist serve clean
