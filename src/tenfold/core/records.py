@@ -70,6 +70,7 @@ class Finding(Frozen):
         "read as",
         "streamed",
         "resized",
+        "shortcut",
         "skipped",
         "refused",
     ]

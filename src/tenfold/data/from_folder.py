@@ -6,8 +6,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tenfold.core import files
 from tenfold.core.contract import Contract, ImageInput
@@ -16,6 +18,7 @@ from tenfold.core.text import shorten
 from tenfold.data.dataset import Dataset, Photos, PictureInfo
 from tenfold.data.disk_images import PictureFiles, StoredImages, Writer
 from tenfold.data.duplicates import same_pictures
+from tenfold.data.shortcuts import shortcuts
 from tenfold.inputs.pictures.decode import is_picture, read_picture, read_shape, read_white
 from tenfold.inputs.pictures.preprocess import preprocess
 
@@ -135,6 +138,9 @@ def dataset_of_pictures(
         how = "fitted" if accepted.crop == "ink" else "cut in the middle and resized"
         text = f"{how} to {accepted.height} x {accepted.width} pixels: {_count(resized)}"
         remarks.append(("resized", text))
+    y = np.array([labels.index(example.label) for example in kept], np.int64)
+    if like is None:
+        remarks += _shortcuts(kept, shapes, y, labels)
     if accepted.white:
         remarks.append(("read as", f"greys of more than 8 bits: {accepted.white} is white in all"))
     if notes:
@@ -145,7 +151,7 @@ def dataset_of_pictures(
     return Dataset(
         name=name,
         x=x,
-        y=np.array([labels.index(example.label) for example in kept], np.int64),
+        y=y,
         labels=labels,
         keys=[example.key for example in kept],
         test_rows=np.flatnonzero([example.part == "test" for example in kept]),
@@ -158,6 +164,22 @@ def dataset_of_pictures(
         ),
         white=white,
     )
+
+
+def _shortcuts(
+    examples: Sequence[Example],
+    shapes: dict[str, tuple[int, int]],
+    y: NDArray[np.int64],
+    labels: Sequence[str],
+) -> list[tuple[str, str]]:
+    """Remarks about what tells a label without a look at the picture; test pictures aside."""
+    rows = np.flatnonzero([example.part != "test" for example in examples])
+    some = [examples[row] for row in rows.tolist()]
+    facts: dict[str, list[Any]] = {"size": [shapes[example.key] for example in some]}
+    paths = [example.source for example in some if isinstance(example.source, Path)]
+    if len(paths) == len(some):
+        facts["file type"] = [path.suffix.lower() for path in paths]
+    return [("shortcut", line) for line in shortcuts(facts, y[rows], labels)]
 
 
 def _photos(

@@ -58,7 +58,7 @@ def load_for(
         check_same_data(dataset, run.record)
     if dataset is not data and dataset.pictures:
         for kind, text in dataset.pictures.remarks:
-            if kind not in ("resized", "streamed"):
+            if kind not in ("resized", "shortcut", "streamed"):
                 (listener or Listener()).warn(text)
     return dataset
 

@@ -1,0 +1,45 @@
+"""Facts about picture files that give the label away: a model may learn them, not the picture.
+
+Source: Geirhos et al. 2020, arXiv:2004.07780.
+"""
+
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tenfold.core.text import percent
+
+GIVEN_AWAY = 0.5
+"""Share of what is wrong with the most frequent label that a fact must put right to be said."""
+
+ENOUGH = 20
+"""Fewer pictures than these share a size or a type by chance."""
+
+
+def shortcuts(
+    facts: Mapping[str, Sequence[Hashable]], y: NDArray[np.int64], labels: Sequence[str]
+) -> Iterator[str]:
+    """A line for each fact that tells the label of most pictures without a look at them.
+
+    Each picture (of n) is given the most frequent label of the others of which the same is true,
+    and that of all pictures where there are no others.
+    """
+    if len(y) < ENOUGH:
+        return
+    usual = int(np.bincount(y).argmax())
+    base = float((y == usual).mean())
+    for what, values in facts.items():
+        number_of = {value: i for i, value in enumerate(dict.fromkeys(values))}
+        which = np.array([number_of[value] for value in values])
+        counts = np.zeros((len(number_of), len(labels)))
+        np.add.at(counts, (which, y), 1)
+        others = counts[which]
+        others[np.arange(len(y)), y] -= 1
+        guessed = np.where(others.any(axis=1), others.argmax(axis=1), usual)
+        right = float((guessed == y).mean())
+        if right >= base + GIVEN_AWAY * (1 - base) and right > base:
+            yield (
+                f"the {what} alone tells the label of {percent(right)} of the pictures (always "
+                f"{labels[usual]!r}: {percent(base)}); a model may learn that instead"
+            )
