@@ -6,14 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from tenfold.inputs.pictures import filters
+from tenfold.inputs.pictures import filters, mnist_box
 
 sides = st.integers(1, 24)
 sizes = st.integers(1, 60)  # also larger than the picture
 seeds = st.integers(0, 2**32 - 1)
 
 
-@given(sides, sides, sizes, seeds)
+@given(sides | st.integers(150, 160), sides | st.integers(150, 160), sizes, seeds)
 def test_the_mean_is_scipys(height: int, width: int, half: int, seed: int) -> None:
     x = np.random.default_rng(seed).uniform(0, 255, (height, width)).astype(np.float32)
     size = 2 * half + 1
@@ -57,3 +57,13 @@ def test_a_spiral_is_one_part(side: int) -> None:
         mask[ring + 2, ring : ring + 2] = True
     labels, boxes = filters.connected_parts(mask)
     assert labels.max() == len(boxes) == ndimage.label(mask, np.ones((3, 3)))[1]
+
+
+@given(st.sampled_from([0.1, 1.0, 40.0]), st.integers(2, 300), seeds)
+def test_values_are_counted_between_edges_as_numpy_does(
+    unit: float, n_values: int, seed: int
+) -> None:
+    x = (np.random.default_rng(seed).integers(0, n_values, 200) * unit).astype(np.float32)
+    x[:2] = 0, unit
+    expected, edges = np.histogram(x, 128, (float(x.min()), float(x.max())))
+    np.testing.assert_array_equal(mnist_box._counts(x, edges), expected)

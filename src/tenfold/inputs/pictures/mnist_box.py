@@ -8,6 +8,7 @@ document recognition", Proc. IEEE 86 (1998), section III.A.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -264,12 +265,26 @@ def otsu(x: Real) -> float:
     low, high = float(x.min()), float(x.max())
     if high <= low:
         return low
-    counts, edges = np.histogram(x, 128, (low, high))
+    edges = np.linspace(low, high, 129, dtype=np.float32)
+    counts = _counts(x, edges)
     below = np.cumsum(counts)[:-1]
     above = counts.sum() - below
     sums = np.cumsum(counts * (edges[1:] + edges[:-1]) / 2)
     between = below * above * (sums[:-1] / below - (sums[-1] - sums[:-1]) / above) ** 2
     return float(edges[1:-1][int(between.argmax())])
+
+
+def _counts(x: Real, edges: Real) -> NDArray[np.int64]:
+    """Values between each two edges: `np.histogram` in a third of its time for a small picture."""
+    last = len(edges) - 2
+    place = (
+        ((x - edges[0]) / (edges[-1] - edges[0]) * np.float32(last + 1)).ravel().astype(np.int64)
+    )
+    np.minimum(place, last, out=place)
+    x = x.ravel()
+    place -= x < edges[place]
+    place += (x >= edges[place + 1]) & (place < last)
+    return np.bincount(place, minlength=last + 1)
 
 
 def without_rules(contrast: Real, threshold: float) -> Mask:
@@ -327,18 +342,32 @@ class Parts:
 
     Attributes:
       labels: int (h, w): number + 1, 0 off the strokes.
-      mass: Contrast summed over each, (n,).
       boxes: top, bottom, left, right of each, (n, 4); bottom and right are one past the last.
-      contact: Pixels on the picture's border, as a share of the longer side of its box, (n,).
+      contrast: Of each pixel, (h, w).
     """
 
     labels: NDArray[np.int32]
-    mass: NDArray[np.float64]
     boxes: NDArray[np.int64]
-    contact: NDArray[np.float64]
+    contrast: Real
 
     def __len__(self) -> int:
-        return len(self.mass)
+        return len(self.boxes)
+
+    @cached_property
+    def mass(self) -> NDArray[np.float64]:
+        """Contrast summed over each, (n,)."""
+        inked = self.labels > 0
+        sums = np.bincount(self.labels[inked], self.contrast[inked], len(self) + 1)
+        return sums[1:].astype(np.float64)
+
+    @cached_property
+    def contact(self) -> NDArray[np.float64]:
+        """Pixels on the picture's border, as a share of the longer side of its box, (n,)."""
+        labels, boxes = self.labels, self.boxes
+        rim = np.concatenate([labels[0], labels[-1], labels[1:-1, 0], labels[1:-1, -1]])
+        longer = np.maximum(boxes[:, 1] - boxes[:, 0], boxes[:, 3] - boxes[:, 2])
+        share: NDArray[np.float64] = np.bincount(rim, minlength=len(self) + 1)[1:] / longer
+        return share
 
     def mask(self, keep: list[int]) -> Mask:
         """Where the parts of these numbers are."""
@@ -347,13 +376,7 @@ class Parts:
 
 def parts_of(mask: Mask, contrast: Real) -> Parts:
     """Find the connected strokes."""
-    labels, boxes = connected_parts(mask)
-    n = len(boxes)
-    mass = np.bincount(labels[mask], contrast[mask], n + 1)[1:].astype(np.float64)
-    rim = np.concatenate([labels[0], labels[-1], labels[1:-1, 0], labels[1:-1, -1]])
-    longer = np.maximum(boxes[:, 1] - boxes[:, 0], boxes[:, 3] - boxes[:, 2])
-    contact = np.bincount(rim, minlength=n + 1)[1:] / np.maximum(longer, 1)
-    return Parts(labels, mass, boxes, contact.astype(np.float64))
+    return Parts(*connected_parts(mask), contrast)
 
 
 def one_digit(mask: Mask, contrast: Real) -> Mask:
