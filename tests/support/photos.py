@@ -31,12 +31,18 @@ def photo(label: str, seed: int, px: tuple[int, int] = (150, 120)) -> Image.Imag
     return image.filter(ImageFilter.GaussianBlur(1))
 
 
-def photo_folder(root: Path, n: int = 24, labels: tuple[str, ...] = SHAPES, first: int = 0) -> Path:
+def photo_folder(
+    root: Path,
+    n: int = 24,
+    labels: tuple[str, ...] = SHAPES,
+    first: int = 0,
+    px: tuple[int, int] = (150, 120),
+) -> Path:
     """A folder with `n` photos of each label."""
     for k, label in enumerate(labels):
         (root / label).mkdir(parents=True, exist_ok=True)
         for i in range(first, first + n):
-            photo(label, 1000 * k + i).save(root / label / f"{i}.jpg")
+            photo(label, 1000 * k + i, px).save(root / label / f"{i}.jpg")
     return root
 
 

@@ -1,7 +1,8 @@
-"""Which learner a table gets where `auto` is asked for: of several that with the least loss.
+"""Which learner is kept where `auto` is asked for: of several that with the least loss.
 
-What is tried follows from the rows, the columns and the labels by a measured table of costs, never
-from the clock, so that the same data give the same model. Test rows never come here.
+What is tried on a table follows from the rows, the columns and the labels by a measured table of
+costs, on pictures from their number (`build.photo_plan`), never from the clock, so that the same
+data give the same model. Test rows never come here.
 """
 
 import time
@@ -13,11 +14,11 @@ from numpy.typing import NDArray
 
 from tenfold.build.build import BuiltModel, built_from, fit_learner, fit_model
 from tenfold.build.calibration import at_temperature, fit_temperature
+from tenfold.build.photo_plan import problems_of_pictures
 from tenfold.build.problem import Problem
 from tenfold.core.progress import Listener
 from tenfold.core.records import Candidate
 from tenfold.core.settings import AUTO, RECIPES, Settings
-from tenfold.data.dataset import RowNumbers
 from tenfold.data.split import Split, assign_folds, hold_out
 from tenfold.learners import LEARNERS, Checkpoints, Fitted
 from tenfold.learners.choice import Choice, row_losses
@@ -84,17 +85,30 @@ def fit_chosen(
 
     Few training rows choose by folds among themselves, so that the validation rows have no say.
     Of many rows the validation rows choose, and each is also answered by the candidate that the
-    others choose: these answers calibrate (`learners.choice`). So they do in the order of time.
+    others choose: these answers calibrate (`learners.choice`). So they do in the order of time, and
+    of pictures, however few: a network is not fitted five times.
     """
     if problem.settings.learner != AUTO:
         return fit_model(problem, listener, checkpoints)
     listener = listener or Listener()
     listener.stage("train")
+    if problem.data.input.kind == "image":
+        return _of_pictures(problems_of_pictures(problem), listener, checkpoints)
     problems = [
         replace(problem, settings=_settings_of(problem.settings, name)) for name in planned(problem)
     ]
     problems[0].prepared.check(problems[0].settings)
     return (_by_folds if _is_few(problem) else _by_validation)(problems, listener)
+
+
+def _of_pictures(
+    problems: Sequence[Problem], listener: Listener, checkpoints: Checkpoints | None
+) -> BuiltModel:
+    if len(problems) > 1:
+        return _by_validation(problems, listener)
+    built = fit_model(problems[0], listener, checkpoints)
+    why = f"auto took {built.contract.learner} without trying others: there are few pictures"
+    return replace(built, note=f"{why}. {built.note}" if built.note else why)
 
 
 def _is_few(problem: Problem) -> bool:
@@ -146,7 +160,7 @@ def _by_folds(problems: Sequence[Problem], listener: Listener) -> BuiltModel:
 
 
 def _losses_of_fold(
-    problem: Problem, fitted_to: RowNumbers, held_out: RowNumbers
+    problem: Problem, fitted_to: NDArray[np.int64], held_out: NDArray[np.int64]
 ) -> NDArray[np.float64]:
     """What a candidate that is fitted to some rows loses on others, row by row."""
     data, settings = problem.data, problem.settings

@@ -32,6 +32,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Command = Callable[..., None]
 
 VARYING = {
+    "learner",
     *TABLE,
     *(name for learners in RECIPES.values() for changed in learners.values() for name in changed),
 }

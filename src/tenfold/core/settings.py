@@ -218,7 +218,11 @@ class Reading(Frozen):
 class Settings(Frozen):
     """Everything that decides a fit: what was asked, over its recipe, over the defaults."""
 
-    learner: Flagged[LearnerName] = Field(default="network", description="The kind of model.")
+    learner: Flagged[LearnerName] = Field(
+        default="network",
+        description="The kind of model. By default auto for folders of colour pictures, network "
+        "for everything else.",
+    )
     recipe: Flagged[RecipeName] = Field(
         default="default",
         description="A named set of settings; settings that you give yourself take precedence.",

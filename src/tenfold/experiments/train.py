@@ -12,7 +12,7 @@ from tenfold.data.audit import audit_data
 from tenfold.data.dataset import Dataset
 from tenfold.experiments import run_data
 from tenfold.experiments.make_run import ending, make_run
-from tenfold.learners import LEARNERS, check_learner, check_used
+from tenfold.learners import LEARNERS, check_learner, check_used, default_learner
 from tenfold.runs.record import Run
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def train(
     data: "str | Path | Dataset | pd.DataFrame" = "mnist",
     *,
     target: str | int | None = None,
-    learner: str = "network",
+    learner: str | None = None,
     recipe: str = "default",
     hidden: Sequence[int] | None = None,
     epochs: int | None = None,
@@ -43,7 +43,8 @@ def train(
       data: A dataset, the name of one, its file or folder (see `tenfold.load`), or a pandas frame.
       target: Of a table the column that is predicted, by name or by position.
       learner: One of `tenfold.learners.LEARNERS`: `network`, `forest`, `logistic`, ...; or `auto`,
-        which tries several on a table and keeps the best.
+        which tries several on a table or on colour pictures and keeps the best. None: `auto` for
+        folders of colour pictures, `network` for everything else.
       recipe: `default`, `fast`, `long`, `accurate`, or `tutorial` for the tutorial's settings.
       hidden: Neurons of each hidden layer, first to last.
       epochs: Times each training row is seen.
@@ -72,13 +73,16 @@ def train(
         seed=seed, test_size=test_size, **others,
     )  # fmt: skip
     asked = {name: value for name, value in given.items() if value is not None}
-    asked |= {"learner": learner, "recipe": recipe}
+    asked |= {"recipe": recipe} | ({} if learner is None else {"learner": learner})
     resolve(asked)  # bad settings are said before anything is read
-    check_used(asked, [learner])
+    check_used(asked, [] if learner is None else [learner])
     clock = StageClock()
     listener = Listeners([clock, listener or Listener()])
     listener.stage("load")
     dataset = run_data.as_dataset(data, target, reading)
+    in_files = dataset.pictures is not None
+    asked.setdefault("learner", default_learner(dataset.input, asked, in_files=in_files))
+    check_used(asked, [asked["learner"]])
     settings = resolve(asked, table=dataset.input.kind == "table", n_rows=len(dataset))
     check_learner(settings, dataset.task.kind, dataset.input)
     dataset = run_data.decided(dataset, settings)

@@ -4,10 +4,11 @@ scikit-learn, like JAX, is imported inside functions: whoever only predicts neve
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from tenfold.core.errors import SettingsError
-from tenfold.core.settings import AUTO, Settings
+from tenfold.core.settings import AUTO, RECIPES, Settings
 from tenfold.core.task import TaskKind
 from tenfold.learners.bayes import fit_bayes
 from tenfold.learners.boosting import fit_boosting
@@ -33,6 +34,7 @@ __all__ = [
     "TrainingJob",
     "check_learner",
     "check_used",
+    "default_learner",
     "fit_last_value",
     "is_classification",
     "is_used",
@@ -142,6 +144,17 @@ LEARNERS: dict[str, Learner] = {
 """Every learner by name."""
 
 
+def default_learner(accepted: Accepted, asked: Mapping[str, Any], *, in_files: bool) -> str:
+    """The learner where none is named: of picture files in colour one that knows photos, where no
+    setting is asked for that only networks trained from scratch use; else `network`."""
+    has_colour = accepted.kind == "image" and accepted.channels == 3
+    is_for_network = any(name in LEARNERS["network"].settings for name in asked)
+    if not (in_files and has_colour) or is_for_network:
+        return "network"
+    in_recipe = RECIPES[asked["recipe"]]
+    return next(name for name in (AUTO, "transfer", "network") if name in in_recipe)
+
+
 def check_learner(settings: Settings, task: TaskKind, accepted: Accepted) -> None:
     """Refuse a learner that cannot learn `task`, or not from such rows, or not so shared.
 
@@ -179,11 +192,11 @@ def check_learner(settings: Settings, task: TaskKind, accepted: Accepted) -> Non
 
 
 def _check_choice(accepted: Accepted) -> None:
-    if accepted.kind != "table":
+    if accepted.kind != "table" and not (accepted.kind == "image" and accepted.channels == 3):
         raise SettingsError(
             "E636",
-            "A choice for tables alone",
-            expected="a table, or a learner by name",
+            "A choice for tables and colour pictures alone",
+            expected="a table, colour pictures, or a learner by name",
             fix="--learner network",
             learner=AUTO,
         )

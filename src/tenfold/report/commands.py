@@ -58,16 +58,24 @@ def _compare_words(run: Run) -> str:
 def _again(run: Run) -> str:
     record = run.record
     source = Path(record.data.source or record.data.name).name  # a report is mailed: no folders
+    accepted = run.model.contract.input
+    default = None if accepted.kind == "image" and accepted.channels == 3 else "network"
     named = {"learner": record.learner, "recipe": record.recipe}
     if record.asked.keys() - flags_of(Settings):
         asked = ", ".join(f"{name}={value!r}" for name, value in (named | record.asked).items())
         return f"tenfold.train({source!r}, {asked})"
-    return f"tenfold {train_words(source, named | record.asked, record.data.reading)}"
+    return f"tenfold {train_words(source, named | record.asked, record.data.reading, default)}"
 
 
-def train_words(source: str, settings: Mapping[str, Any], reading: Reading | None) -> str:
-    """The command after the program's name that trains with these settings, quoted for a shell."""
-    usual = {"learner": "network", "recipe": "default"}
+def train_words(
+    source: str,
+    settings: Mapping[str, Any],
+    reading: Reading | None,
+    default: str | None = "network",
+) -> str:
+    """The command after the program's name that trains with these settings, quoted for a shell;
+    the learner `default` is not named, for these data get it anyway."""
+    usual = {"learner": default, "recipe": "default"}
     others = {name: value for name, value in settings.items() if usual.get(name) != value}
     words = [*flag_words(Settings, others), *_reading_words(reading)]
     return quoted(["train", source, *words])
