@@ -38,6 +38,7 @@ def answers(
     *,
     draw: bool = False,
     folder: Path | None = None,
+    explain: bool = False,
 ) -> Iterator[Answer]:
     """Answers in input order, as `answer_files` has them.
 
@@ -55,7 +56,7 @@ def answers(
             print(f"tenfold: picture {picture}", file=sys.stderr)
         return picture is not None
 
-    return answer_files(model, inputs, options, look=look)
+    return answer_files(model, inputs, options, look=look, explain=explain)
 
 
 def drawn(write: Callable[[], Path]) -> Path | None:
@@ -121,6 +122,9 @@ def print_answers(model: Model, answered: Iterator[Answer], top: int | None, sho
             _draw(console, answer.answer, top, show)
         else:
             print(line)
+        if answer.explanation is not None:
+            for text in answer.explanation.lines():
+                console.print(f"    {text}", markup=False)
     return complete
 
 

@@ -88,6 +88,10 @@ def predict_command(
             metavar="N", min=1, max=100_000, help="Forecast the next N steps of a series."
         ),
     ] = None,
+    explain: Annotated[
+        bool,
+        typer.Option("--explain", help="Also show what each column of a table contributes."),
+    ] = False,
     cluster: options.Cluster = None,
     as_json: options.AsJson = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
@@ -104,6 +108,10 @@ def predict_command(
         (
             cluster is not None and (out is None or steps or show or as_json),
             "--cluster: expected inputs, and --out DIR for the CSV",
+        ),
+        (
+            explain and bool(steps or as_csv or is_table or cluster is not None),
+            "--explain: expected inputs; the contributions are printed, with --json as JSON",
         ),
         (is_table and (steps or as_json or as_csv), "--out NAME.csv: expected an input alone"),
     ):
@@ -123,7 +131,10 @@ def predict_command(
             answered = (
                 forecast_answers(model, steps)
                 if steps
-                else map(_named, answers(model, files, pictures, draw=show, folder=out))
+                else map(
+                    _named,
+                    answers(model, files, pictures, draw=show, folder=out, explain=explain),
+                )
             )
             if as_csv:
                 complete = print_csv(model, answered)

@@ -8,6 +8,12 @@ from typing import Any, Literal
 from tenfold.core.contract import Frozen
 from tenfold.core.text import percent
 
+BACKGROUND = "background.csv"
+"""The file of a run with training rows of a table, with which answers are compared."""
+
+MAX_BACKGROUND = 100
+"""Rows that an answer is compared with, at most."""
+
 
 @dataclass(frozen=True)
 class LayerRow:

@@ -82,6 +82,8 @@ def write_evidence(run: Run, data: Dataset, split: Split, *, robust: bool = Fals
             nearly = nearly_seen(data, fitted_to, test, answers.row_scores(data.y[test]))
             robustness = robustness.model_copy(update={"nearly": nearly})
         files.write_document(run.path / "robustness.json", robustness)
+    if data.input.kind == "table":
+        csv_files.write_background(run, data.x[split.train])
     seen = split.validation if split.validation.size else split.train
     examples = seen[EXAMPLES[data.task.kind](data.y[seen])]
     csv_files.write_inputs(run, data.x[examples])

@@ -12,6 +12,7 @@ from tenfold.core import files
 from tenfold.core.csv_cells import escape_formula
 from tenfold.core.errors import DataError, TenfoldError
 from tenfold.inputs.pictures.decode import DEFAULT_OPTIONS, PictureOptions
+from tenfold.model.explain import Explanation
 from tenfold.model.model import Model
 from tenfold.model.predictions import Answers, Prediction, Value
 from tenfold.model.readers import read_cells
@@ -28,6 +29,7 @@ class Answer(NamedTuple):
       row: Its number there.
       series: For a forecast of several series the name of the one that it is of.
       id: What names the row of a table, where a column does.
+      explanation: What each column contributes to the answer, where it was asked for.
       complete: Whether there is an answer, and its picture was written where one was asked for.
     """
 
@@ -38,6 +40,7 @@ class Answer(NamedTuple):
     complete: bool = True
     series: str | None = None
     id: str | None = None
+    explanation: Explanation | None = None
 
 
 def answer_files(
@@ -46,15 +49,18 @@ def answer_files(
     options: PictureOptions = DEFAULT_OPTIONS,
     *,
     look: Callable[[Path, Answers], bool] = lambda path, answers: True,
+    explain: bool = False,
 ) -> Iterator[Answer]:
     """Answers in input order; an input that cannot be read stands in its place with its error.
 
+    With `explain` each answer has what the columns of its row contribute to it.
     `look` is given the answers to each file before they are passed on, and returns whether all
     that was asked for is there.
     """
     for path in inputs:
         try:
-            answers = model.predict(path, options)
+            why = model.explain(path) if explain else None
+            answers = model.predict(path, options) if why is None else why.answers
         except TenfoldError as error:
             yield Answer(str(path), 0, error=str(error), complete=False)
             continue
@@ -63,7 +69,15 @@ def answer_files(
         for row in range(len(answers)):
             name = answers.ids[row] if answers.ids else None
             if is_number[row]:
-                yield Answer(str(path), row, answers[row], complete=complete, id=name)
+                explanation = None if why is None else why[row]
+                yield Answer(
+                    str(path),
+                    row,
+                    answers[row],
+                    complete=complete,
+                    id=name,
+                    explanation=explanation,
+                )
             else:
                 yield Answer(str(path), row, error=NO_NUMBER, complete=False, id=name)
 
@@ -75,7 +89,8 @@ def as_json(answer: Answer, top: int | None = None) -> dict[str, Any]:
     series = {} if answer.series is None else {"series": answer.series}
     name = {} if answer.id is None else {"id": answer.id}
     facts = {"input": answer.input, **series, "row": answer.row, **name}
-    return facts | answer.answer.as_json(top)
+    why = {} if answer.explanation is None else {"explanation": answer.explanation.as_json()}
+    return facts | answer.answer.as_json(top) | why
 
 
 def csv_head(model: Model, first: Answer | None) -> list[str]:

@@ -16,7 +16,10 @@ from pydantic import ValidationError
 from tenfold.core import files
 from tenfold.core.contract import METADATA_KEY, Contract, SeriesEnd
 from tenfold.core.errors import DataError, ModelError
+from tenfold.core.records import BACKGROUND, MAX_BACKGROUND
 from tenfold.inputs.pictures.decode import DEFAULT_OPTIONS, PictureOptions
+from tenfold.model.background import read_background
+from tenfold.model.explain import Explainer, Explanations
 from tenfold.model.predictions import Answers, Floats, Prediction, Predictions, Value, Values
 from tenfold.model.readers import Batch, Rows, reader_of
 
@@ -57,6 +60,7 @@ class Model:
         self.n_bytes = len(content)
         self._session = _session(content, where)
         self._where = where
+        self._content = content if self.contract.input.kind == "table" else b""
 
     @classmethod
     def open(cls, path: Path | str) -> "Model":
@@ -146,6 +150,59 @@ class Model:
                 n=len(answers),
             )
         return answers[0]
+
+    def explain(self, inputs: Any, background: Any = None) -> Explanations:
+        """Answer rows of a table, and say what each column contributes to each answer.
+
+        Contributions and the base add up to the learner's own score, before calibration: log-odds
+        for boosting, linear and Bayes models and networks, probabilities for forests and
+        neighbours, or the value.
+
+        Args:
+          inputs: As `predict` takes them.
+          background: Rows, in the same forms, with which answers are compared, 100 of them at most;
+            None: the training rows that stand in the run folder beside the model. Models of trees
+            need none.
+
+        Returns:
+          A sequence with an `Explanation` for each row; `answers` are those of `predict`.
+
+        Raises:
+          DataError: A model of something else than tables, no background rows where they are
+            needed, and as `predict`.
+          ModelError: A model of trees of an earlier version, which does not hold what is needed.
+        """
+        accepted = self.contract.input
+        if accepted.kind != "table":
+            raise DataError(
+                "E523",
+                "This model's answers cannot be explained column by column",
+                where=self._where,
+                expected="a model of tables",
+                kind=accepted.kind,
+            )
+        explainer = Explainer(self._content, accepted, self._where)
+        batch = self.reader.read(inputs)
+        others = None
+        if explainer.needs_background:
+            others = self.reader.read(self._background(background)).rows
+            few = np.linspace(0, len(others) - 1, min(len(others), MAX_BACKGROUND))
+            others = others[few.astype(np.int64)]
+        return explainer.explain(batch.rows, self._answer(batch), others)
+
+    def _background(self, given: Any) -> Any:
+        path = self._where if isinstance(self._where, Path) else None
+        if given is None and path is not None:
+            given = read_background(path.parent / BACKGROUND)
+        if given is None:
+            raise DataError(
+                "E524",
+                "There are no rows to compare the answers with",
+                where=self._where,
+                expected=f"a run folder with {BACKGROUND}, or rows as `background`",
+                fix="Train the model again: runs of earlier versions have no such rows",
+            )
+        return given
 
     def answer(self, x: Rows) -> Answers:
         """Answer many examples, already read.

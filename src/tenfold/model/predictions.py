@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import isfinite
-from typing import Any, overload
+from typing import Any, ClassVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -269,6 +269,12 @@ class Values(Sequence[Value]):
     times: tuple[str, ...] = ()
     series: tuple[str, ...] = ()
     ids: tuple[str, ...] = ()
+    classes: ClassVar[tuple[str, ...]] = ()
+
+    @property
+    def codes(self) -> NDArray[np.int64]:
+        """The number of the score that each answer is (n,): there is one alone."""
+        return np.zeros(len(self), np.int64)
 
     @property
     def outputs(self) -> tuple[Floats, ...]:

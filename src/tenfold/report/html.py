@@ -64,6 +64,7 @@ def write_report(run: Run, *, with_rows: bool = True) -> None:
         worst=rows.worst,
         layers=layer_rows((run.path / "model.onnx").read_bytes()),
         robustness=robustness,
+        reasons=rows.reasons,
         commands=commands(run),
         cells=rows.cells,
         max_cells=MAX_CELLS_LABELS,

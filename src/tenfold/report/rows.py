@@ -18,6 +18,7 @@ from tenfold.core.onnx_builder import read_layers
 from tenfold.core.task import TaskKind
 from tenfold.evaluation import AnyEvaluation, Evaluation
 from tenfold.report.network_page import embedded, read_text
+from tenfold.report.reasons import Reason, explain_rows
 from tenfold.report.summary import noun
 from tenfold.runs.csv_files import StoredAnswers, StoredLabels, StoredValues, read_test_rows
 from tenfold.runs.record import Run
@@ -46,13 +47,15 @@ class ReportRows(NamedTuple):
     """The test rows in a report.
 
     For labels the rows and what shows them, and how strongly each cell of the confusion matrix is
-    coloured; for values the rows that are furthest off. `n` is how many rows the page holds.
+    coloured; for values the rows that are furthest off. `n` is how many rows the page holds. Of
+    tables `reasons` say why some of them were answered so.
     """
 
     n: int = 0
     scripts: str = ""
     cells: Callable[[int, int], float] | None = None
     worst: Sequence[tuple[str, float, float, float, list[tuple[str, str]]]] = ()
+    reasons: Sequence[Reason] = ()
 
 
 def _label_rows(
@@ -116,7 +119,8 @@ def module_script(name: str) -> str:
 def report_rows(run: Run, stored: StoredAnswers, *, with_rows: bool = True) -> ReportRows:
     """The test rows that a report lists; none of them without `with_rows`."""
     evaluation = run.evaluation
-    return ROWS[evaluation.task](run, evaluation, stored, with_rows)
+    rows = ROWS[evaluation.task](run, evaluation, stored, with_rows)
+    return rows._replace(reasons=explain_rows(run, stored)) if with_rows else rows
 
 
 def sheet_data(run: Run) -> str | None:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tenfold.core import files
 from tenfold.core.csv_cells import escape_formula, number_text, unescape_formula, write_csv
 from tenfold.core.errors import DataError, RunError
-from tenfold.core.records import Candidate, Epoch, Fold
+from tenfold.core.records import BACKGROUND, MAX_BACKGROUND, Candidate, Epoch, Fold
 from tenfold.core.task import TaskKind
 from tenfold.evaluation import Comparison, compare_labels, compare_values
 from tenfold.inputs.idx import write_idx
@@ -333,11 +333,21 @@ def write_inputs(run: Run, x: NDArray[np.uint8] | Table) -> None:
     with files.os_errors("create", run.path / "examples"):
         (run.path / "examples").mkdir(exist_ok=True)  # a resumed run may have it
     if isinstance(x, Table):
-        cells = as_cells(x)
-        rows = ([escape_formula(cell) for cell in row] for row in zip(*cells.values(), strict=True))
-        write_csv(run.path / EXAMPLE_ROWS, [escape_formula(name) for name in cells], rows)
+        _write_cells(run.path / EXAMPLE_ROWS, x)
     else:
         write_idx(run.path / EXAMPLE_INPUTS, x)
+
+
+def _write_cells(path: Path, x: Table) -> None:
+    cells = as_cells(x)
+    rows = ([escape_formula(cell) for cell in row] for row in zip(*cells.values(), strict=True))
+    write_csv(path, [escape_formula(name) for name in cells], rows)
+
+
+def write_background(run: Run, x: Table) -> None:
+    """Write some of the training rows, with which answers are compared, in their order."""
+    chosen = np.random.default_rng(0).permutation(len(x))[:MAX_BACKGROUND]
+    _write_cells(run.path / BACKGROUND, x[np.sort(chosen)])
 
 
 def write_test_rows(run: Run, keys: Sequence[str], x: Table) -> None:

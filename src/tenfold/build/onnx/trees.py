@@ -2,7 +2,8 @@
 
 It gives probabilities and log-odds too, as k targets: it returns the sums as they are, where
 TreeEnsembleClassifier adds labels and has rules of its own for two classes. Features are float32
-from the start, so a value is on the same side of a threshold here and there.
+from the start, so a value is on the same side of a threshold here and there. How many training rows
+came by each node is written too: what a column contributes (`model.tree_paths`) follows from it.
 """
 
 from collections.abc import Mapping
@@ -37,6 +38,7 @@ def add_forest(builder: Builder, body: Forest) -> None:
     else:
         which, columns = np.nonzero(values)  # most leaves know one label only
         values, targets = values[which, columns], body.estimator.classes_[columns]
+    hits = np.concatenate([tree.weighted_n_node_samples for tree in trees])
     tree_ids, node_ids = _places([tree.node_count for tree in trees])
     leaves = np.flatnonzero(is_leaf)[which]
     _add_node(
@@ -48,6 +50,7 @@ def add_forest(builder: Builder, body: Forest) -> None:
             "nodes_nodeids": node_ids,
             "nodes_featureids": np.where(is_leaf, 0, features),
             "nodes_values": np.where(is_leaf, np.float32(0), thresholds),
+            "nodes_hitrates": hits.astype(np.float32),
             "nodes_modes": _modes(is_leaf),
             "nodes_truenodeids": np.where(is_leaf, 0, left),
             "nodes_falsenodeids": np.where(is_leaf, 0, right),
@@ -87,6 +90,7 @@ def add_boosting(builder: Builder, body: Boosting) -> None:
             "nodes_nodeids": node_ids,
             "nodes_featureids": np.where(is_leaf, 0, nodes["feature_idx"]),
             "nodes_values_as_tensor": np.where(is_leaf, 0.0, nodes["num_threshold"]),
+            "nodes_hitrates": nodes["count"].astype(np.float32),
             "nodes_modes": _modes(is_leaf),
             "nodes_truenodeids": np.where(is_leaf, 0, nodes["left"]),
             "nodes_falsenodeids": np.where(is_leaf, 0, nodes["right"]),

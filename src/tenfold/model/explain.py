@@ -1,0 +1,333 @@
+"""Why a row of a table is answered so: what each of its columns contributes to the answer.
+
+Contributions are Shapley values of the learner's own score, before its softmax and calibration.
+Those of trees follow from their paths, those of linear and Bayes models from what each column adds;
+of networks and neighbours they are sampled, with a standard error.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, overload
+
+import numpy as np
+import onnx
+import onnxruntime
+from numpy.typing import NDArray
+
+from tenfold.core.contract import TableInput
+from tenfold.core.errors import ModelError
+from tenfold.inputs.tables.columns import Table, concatenate, graph_inputs
+from tenfold.model.predictions import Answers
+from tenfold.model.raw_score import RawScore, raw_score
+from tenfold.model.tree_paths import read_trees
+
+Doubles = NDArray[np.float64]
+
+ORDERS = 2
+"""Orders of the columns that are drawn for each background row; two show how far they differ."""
+
+ROWS_AT_ONCE = 2_000
+
+
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """What the columns contribute to one answer.
+
+    Attributes:
+      of: What is explained, such as the log-odds of a label.
+      columns: Names of the columns, in the order of the contributions.
+      contributions: float64 (n_columns,); with `base` they add up to `score`.
+      base: The score of the average row: of the training rows for trees, else of the background.
+      score: The learner's own score, before calibration.
+      errors: Standard errors of the contributions, where they were sampled; None: they are exact.
+      uncalibrated, calibrated: The probability of the label that is answered, before and after
+        calibration; None of a value.
+    """
+
+    of: str
+    columns: tuple[str, ...]
+    contributions: Doubles
+    base: float
+    score: float
+    errors: Doubles | None = None
+    uncalibrated: float | None = None
+    calibrated: float | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """The form that `predict --explain --json` prints."""
+
+        def named(values: Doubles) -> dict[str, float]:
+            return dict(zip(self.columns, values.tolist(), strict=True))
+
+        written: dict[str, Any] = {
+            "of": self.of,
+            "base": self.base,
+            "contributions": named(self.contributions),
+            "score": self.score,
+        }
+        if self.errors is not None:
+            written["standard_errors"] = named(self.errors)
+        if self.uncalibrated is not None:
+            written |= {"uncalibrated": self.uncalibrated, "calibrated": self.calibrated}
+        return written
+
+    def lines(self, n: int = 10) -> Iterator[str]:
+        """For people: the `n` largest contributions, their sum, and the step of calibration."""
+        order = np.argsort(-np.abs(self.contributions), kind="stable")
+        shown, others = order[:n], order[n:]
+        names = [self.columns[place] for place in shown]
+        width = max(map(len, ["average row", "other columns", *names]))
+        yield f"{self.of}:"
+        yield f"{'average row':<{width}} {self.base:>+11.4f}"
+        for name, place in zip(names, shown.tolist(), strict=True):
+            error = "" if self.errors is None else f"  (standard error {self.errors[place]:.4f})"
+            yield f"{name:<{width}} {self.contributions[place]:>+11.4f}{error}"
+        if len(others):
+            yield f"{'other columns':<{width}} {self.contributions[others].sum():>+11.4f}"
+        yield f"{'together':<{width}} {self.score:>+11.4f}"
+        if self.uncalibrated is not None:
+            yield f"probability {self.uncalibrated:.4f}, calibrated {self.calibrated:.4f}"
+
+
+@dataclass(frozen=True, eq=False)
+class Explanations(Sequence[Explanation]):
+    """What the columns contribute to the answers to many rows.
+
+    Attributes:
+      answers: The answers.
+      columns: Names of the columns.
+      contributions: float64 (n, n_columns, n_scores), a score for each label, or one for a value.
+      base: The scores of the average row (n_scores,).
+      scores: The learner's own scores (n, n_scores): `base` and the sum of the contributions.
+      errors: Standard errors of the contributions to the score that is explained (n, n_columns);
+        None: they are exact.
+      is_log_odds: A softmax of the scores gives probabilities; else they are probabilities or
+        values. Of two labels the score of the second less that of the first is its log-odds.
+    """
+
+    answers: Answers
+    columns: tuple[str, ...]
+    contributions: Doubles
+    base: Doubles
+    scores: Doubles
+    errors: Doubles | None
+    is_log_odds: bool
+    target: str
+
+    @cached_property
+    def _directions(self) -> Doubles:
+        return _directions(self.answers, self.scores, self.is_log_odds)
+
+    def __len__(self) -> int:
+        return len(self.contributions)
+
+    @overload
+    def __getitem__(self, index: int) -> Explanation: ...
+    @overload
+    def __getitem__(self, index: slice) -> "Sequence[Explanation]": ...
+    def __getitem__(self, index: int | slice) -> "Explanation | Sequence[Explanation]":
+        if isinstance(index, slice):
+            return [self[row] for row in range(len(self))[index]]
+        direction = self._directions[index]
+        contributions = self.contributions[index] @ direction
+        base = float(self.base @ direction)
+        of, before, after = f"value of {self.target}", None, None
+        if self.answers.classes:
+            code = self.answers.codes[index]
+            label = self.answers.classes[code]
+            of = f"probability of {label}"
+            before = float(self.scores[index, code])
+            after = float(self.answers.outputs[0][index, code])
+            if self.is_log_odds:
+                other = self.answers.classes[int(np.argmin(direction))]
+                of = f"log-odds of {label} against {other}"
+                odds = np.exp(self.scores[index] - self.scores[index].max())
+                before = float(odds[code] / odds.sum())
+        return Explanation(
+            of=of,
+            columns=self.columns,
+            contributions=contributions,
+            base=base,
+            score=float(base + contributions.sum()),
+            errors=None if self.errors is None else self.errors[index],
+            uncalibrated=before,
+            calibrated=after,
+        )
+
+    def __repr__(self) -> str:
+        return f"Explanations({len(self)})"
+
+
+class Explainer:
+    """Explains the answers of a model of tables; made of the bytes of its file."""
+
+    def __init__(self, content: bytes, accepted: TableInput, where: object) -> None:
+        proto = onnx.ModelProto.FromString(content)
+        self.accepted = accepted
+        self.found: RawScore = raw_score(proto.graph)
+        self.where = where
+        self.trees = None
+        if self.found.maker.op_type == "TreeEnsembleRegressor":
+            self.trees = read_trees(self.found.maker)
+            if self.trees is None:
+                raise ModelError(
+                    "E521",
+                    "The model does not know how many training rows each branch had",
+                    where=where,
+                    expected="a model of trees that a later version of Tenfold made",
+                    fix="Train it again, to explain its answers",
+                )
+        names = (self.found.features, self.found.tensor)
+        taken = {value.name for value in proto.graph.input}
+        new = [name for name in dict.fromkeys(names) if name not in taken]
+        proto.graph.output.extend(onnx.ValueInfoProto(name=name) for name in new)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.log_severity_level = 4
+        self.session = onnxruntime.InferenceSession(
+            proto.SerializeToString(), options, providers=["CPUExecutionProvider"]
+        )
+
+    @property
+    def needs_background(self) -> bool:
+        """Whether answers are explained beside those to other rows: trees know their own."""
+        return self.trees is None
+
+    def explain(self, rows: Table, answers: Answers, background: Table | None) -> Explanations:
+        """Explain the answers to rows, beside background rows where those are needed."""
+        n, names = len(rows), self.accepted.names
+        errors = None
+        if self.trees is not None:
+            base, found = self._of_trees(graph_inputs(rows, self.accepted))
+        else:
+            assert background is not None
+            both = graph_inputs(concatenate([rows, background]), self.accepted)
+            if self.found.weights is not None:
+                base, found = self._of_weights(both, n, *self.found.weights)
+            elif self.found.is_separate:
+                base, found = self._of_separate(both, n)
+            else:
+                base, found, errors = self._of_samples(both, n, answers)
+        base = base * self.found.scale + self.found.mean
+        found = found * self.found.scale
+        return Explanations(
+            answers=answers,
+            columns=names,
+            contributions=found,
+            base=base,
+            scores=base + found.sum(axis=1),
+            errors=None if errors is None else errors * self.found.scale,
+            is_log_odds=self.found.is_log_odds,
+            target=self.accepted.target,
+        )
+
+    def _of_trees(self, inputs: Mapping[str, NDArray[Any]]) -> tuple[Doubles, Doubles]:
+        assert self.trees is not None
+        x, column_of = self._run(self.found.features, inputs), self._column_of()
+        return self.trees.base, self.trees.contributions(x, column_of, len(self.accepted.columns))
+
+    def _of_weights(
+        self, inputs: Mapping[str, NDArray[Any]], n: int, kernel: Doubles, bias: Doubles
+    ) -> tuple[Doubles, Doubles]:
+        """Each feature less its mean in the background, times its weight, added up by column."""
+        x = self._run(self.found.features, inputs).astype(np.float64)
+        mean = x[n:].mean(axis=0)
+        terms = (x[:n] - mean)[:, :, None] * kernel
+        found = np.zeros((n, len(self.accepted.columns), kernel.shape[1]))
+        for place, column in enumerate(self._column_of().tolist()):
+            found[:, column] += terms[:, place]
+        return mean @ kernel + bias, found
+
+    def _of_separate(self, inputs: Mapping[str, NDArray[Any]], n: int) -> tuple[Doubles, Doubles]:
+        """What each column changes of the first background row's score, less its mean there."""
+        n_all, n_columns = len(next(iter(inputs.values()))), len(self.accepted.columns)
+        first = np.full((n_all, n_columns), n)
+        plain = self._scores(inputs, first[:1])[0]
+        found = []
+        for place in range(n_columns):
+            sources = first.copy()
+            sources[:, place] = np.arange(n_all)
+            change = self._scores(inputs, sources) - plain
+            found.append(change[:n] - change[n:].mean(axis=0))
+        background = np.repeat(np.arange(n, n_all)[:, None], n_columns, axis=1)
+        return self._scores(inputs, background).mean(axis=0), np.stack(found, axis=1)
+
+    def _of_samples(
+        self, inputs: Mapping[str, NDArray[Any]], n: int, answers: Answers
+    ) -> tuple[Doubles, Doubles, Doubles]:
+        """Shapley values by columns that take turns to change from a background row's cell to the
+        row's own, in random orders (Castro et al. 2009, doi:10.1016/j.cor.2008.04.004), as many for
+        each background row, so that they add up exactly."""
+        rng = np.random.default_rng(0)
+        n_all, n_columns = len(next(iter(inputs.values()))), len(self.accepted.columns)
+        n_background = n_all - n
+        own = self._scores(inputs, np.repeat(np.arange(n_all)[:, None], n_columns, axis=1))
+        directions = _directions(answers, own[:n], self.found.is_log_odds)
+        found = np.empty((n, n_columns, own.shape[1]))
+        errors = np.empty((n, n_columns))
+        for row in range(n):
+            steps = np.concatenate(
+                [self._steps(inputs, row, other, rng) for other in range(n, n_all)]
+            )
+            found[row] = steps.mean(axis=0)
+            pairs = (steps @ directions[row]).reshape(n_background, ORDERS, n_columns)
+            variance = pairs.var(axis=1, ddof=1).sum(axis=0) / ORDERS
+            errors[row] = np.sqrt(variance) / n_background
+        return own[n:].mean(axis=0), found, errors
+
+    def _steps(
+        self, inputs: Mapping[str, NDArray[Any]], row: int, other: int, rng: np.random.Generator
+    ) -> Doubles:
+        """What each column changes when another row becomes this one, column by column, in
+        `ORDERS` random orders (orders, n_columns, n_scores)."""
+        n_columns = len(self.accepted.columns)
+        turn = rng.permuted(np.tile(np.arange(n_columns), (ORDERS, 1)), axis=1)
+        is_changed = turn[:, None, :] < np.arange(n_columns + 1)[None, :, None]
+        sources = np.where(is_changed, row, other).reshape(-1, n_columns)
+        scores = self._scores(inputs, sources).reshape(ORDERS, n_columns + 1, -1)
+        return np.take_along_axis(np.diff(scores, axis=1), turn[:, :, None], axis=1)
+
+    def _column_of(self) -> NDArray[np.int64]:
+        """The number of the column that each feature comes from."""
+        columns = enumerate(self.accepted.columns)
+        number = {name: place for place, column in columns for name in column.inputs}
+        return np.array([number[name] for name in self.found.columns], np.int64)
+
+    def _scores(self, inputs: Mapping[str, NDArray[Any]], sources: NDArray[np.int64]) -> Doubles:
+        """The scores of rows whose column j is that of row `sources[:, j]` of the inputs."""
+        parts = []
+        for start in range(0, len(sources), ROWS_AT_ONCE):
+            part = sources[start : start + ROWS_AT_ONCE]
+            given = {
+                name: inputs[name][part[:, place]]
+                for place, column in enumerate(self.accepted.columns)
+                for name in column.inputs
+            }
+            found = self._run(self.found.tensor, given).astype(np.float64)
+            parts.append(found.reshape(len(part), -1))
+        return np.concatenate(parts)
+
+    def _run(self, tensor: str, inputs: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+        if tensor in inputs:
+            return inputs[tensor]
+        try:
+            (found,) = self.session.run([tensor], dict(inputs))
+        except Exception as error:  # onnxruntime's errors share no base but this
+            reason = str(error).splitlines()[0]
+            raise ModelError(
+                "E522", "The model cannot be explained", where=self.where, reason=reason
+            ) from error
+        return np.asarray(found)
+
+
+def _directions(answers: Answers, scores: Doubles, is_log_odds: bool) -> Doubles:
+    """What of the scores (n, k) is explained of each answer: the score of its label, or how far it
+    is above the next best one's (n, k)."""
+    directions = np.zeros_like(scores)
+    rows = np.arange(len(scores))
+    directions[rows, answers.codes] = 1.0
+    if is_log_odds:
+        rest = np.where(directions > 0, -np.inf, scores)
+        directions[rows, rest.argmax(axis=1)] = -1.0
+    return directions

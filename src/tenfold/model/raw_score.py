@@ -1,0 +1,158 @@
+"""Where in a graph the learner's own score stands, before softmax and calibration.
+
+A graph goes from columns to features, over the learner's body to its score, and over a softmax and
+the calibration to probabilities, or over the target's unit to a value.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import numpy_helper
+
+SEPARATE = frozenset({"Add", "Cast", "Concat", "Expand", "Gather", "Gemm", "Greater", "Shape"})
+"""Operators of which nothing depends on two features together."""
+
+
+@dataclass(frozen=True, eq=False)
+class RawScore:
+    """The learner's own score in a graph.
+
+    Attributes:
+      features: The tensor of what the learner sees, (n, n_features).
+      tensor: The tensor of the scores, (n, k), or (n, 1) of a value.
+      is_log_odds: A softmax follows; else the scores are probabilities or values.
+      maker: The node that made them.
+      is_separate: What it adds up depends on one feature each.
+      scale, mean: Make a value of the score of a regression.
+      columns: The graph input that each feature comes from, (n_features,).
+      weights: Kernel and bias, where the scores are a Gemm of the features.
+    """
+
+    features: str
+    tensor: str
+    is_log_odds: bool
+    maker: onnx.NodeProto
+    is_separate: bool
+    scale: float
+    mean: float
+    columns: tuple[str, ...]
+    weights: tuple[NDArray[np.float64], NDArray[np.float64]] | None
+
+
+def raw_score(graph: onnx.GraphProto) -> RawScore:
+    """Find the learner's own score in the graph of a table."""
+    return _Graph(graph).raw_score()
+
+
+class _Graph:
+    """A graph that is walked against its direction."""
+
+    def __init__(self, graph: onnx.GraphProto) -> None:
+        self.stored = {tensor.name: tensor for tensor in graph.initializer}
+        self.makers = {name: node for node in graph.node for name in node.output}
+        self.inputs = {value.name for value in graph.input}
+        self.front = {name for node in graph.node for name in node.output if "front/" in name}
+        self.is_classification = graph.output[0].name == "probabilities"
+
+    def raw_score(self) -> RawScore:
+        scale, mean, is_log_odds = 1.0, 0.0, False
+        if self.is_classification:
+            tensor = self._before_calibration()
+            tensor = self._before(tensor, "Cast")
+            if self._is_a(tensor, "Softmax"):
+                tensor, is_log_odds = self.makers[tensor].input[0], True
+        else:
+            tensor, mean = self._operand(self._before("value", "Cast"), "Add")
+            tensor, scale = self._operand(tensor, "Mul")
+            tensor = self._before(self._before(tensor, "Cast"), "Reshape")
+        maker = self.makers[tensor]
+        while maker.op_type == "Add" and not self._is_a(maker.input[0], "Gemm"):
+            maker = self.makers[maker.input[0]]  # labels without training rows
+        features, used = self._features(tensor)
+        return RawScore(
+            features,
+            tensor,
+            is_log_odds,
+            maker,
+            all(map(self._is_separate, used)),
+            scale,
+            mean,
+            tuple(self._columns(features)),
+            self._weights(maker, features),
+        )
+
+    def _is_a(self, tensor: str, operator: str) -> bool:
+        return tensor in self.makers and self.makers[tensor].op_type == operator
+
+    def _before(self, tensor: str, operator: str) -> str:
+        """What such a node was given, where one made the tensor; else the tensor itself."""
+        return self.makers[tensor].input[0] if self._is_a(tensor, operator) else tensor
+
+    def _before_calibration(self) -> str:
+        tensor = "probabilities"
+        if not self._is_a(tensor, "Softmax"):
+            return tensor
+        logs = self._before(self._before(self.makers[tensor].input[0], "Mul"), "Add")
+        return (
+            self.makers[self.makers[logs].input[0]].input[0] if self._is_a(logs, "Log") else tensor
+        )
+
+    def _operand(self, tensor: str, operator: str) -> tuple[str, float]:
+        node = self.makers[tensor]
+        assert node.op_type == operator
+        return node.input[0], float(self._array(node.input[1]))
+
+    def _array(self, name: str) -> NDArray[np.generic]:
+        return numpy_helper.to_array(self.stored[name])
+
+    def _features(self, tensor: str) -> tuple[str, list[onnx.NodeProto]]:
+        """The tensor of features, which the front of the graph ends in, and the nodes after it."""
+        found, nodes, waiting, seen = set[str](), [], [tensor], set[str]()
+        while waiting:
+            name = waiting.pop()
+            if name in self.front or name in self.inputs:
+                found.add(name)
+            elif name in self.makers and name not in seen:
+                seen.add(name)
+                nodes.append(self.makers[name])
+                waiting += self.makers[name].input
+        (features,) = found
+        return features, nodes
+
+    def _is_separate(self, node: onnx.NodeProto) -> bool:
+        is_square = node.op_type == "Mul" and node.input[0] == node.input[1]
+        return node.op_type in SEPARATE or is_square
+
+    def _weights(
+        self, maker: onnx.NodeProto, features: str
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+        if maker.op_type != "Gemm" or maker.input[0] != features or maker.attribute:
+            return None
+        kernel, bias = (self._array(name).astype(np.float64) for name in maker.input[1:])
+        return kernel, bias
+
+    def _columns(self, tensor: str) -> Iterator[str]:
+        """The graph input of each feature."""
+        if tensor in self.inputs:
+            yield tensor
+            return
+        node = self.makers[tensor]
+        given = [name for name in node.input if name not in self.stored]
+        if node.op_type == "Concat":
+            for name in given:
+                yield from self._columns(name)
+            return
+        known: Mapping[str, onnx.AttributeProto] = {a.name: a for a in node.attribute}
+        columns = max((list(self._columns(name)) for name in given), key=len)
+        if node.op_type == "Gather":
+            columns = [columns[place] for place in self._array(node.input[1]).tolist()]
+        elif node.op_type == "OneHotEncoder":
+            columns *= len(known["cats_strings"].strings)
+        elif node.op_type == "TfIdfVectorizer":
+            columns *= len(known["ngram_indexes"].ints)
+        elif node.op_type == "ReduceSum":
+            columns = columns[:1]
+        yield from columns

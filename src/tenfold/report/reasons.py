@@ -1,0 +1,65 @@
+"""Why some test rows of a table were answered as they were, for the report."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from tenfold.core.errors import TenfoldError
+from tenfold.model.explain import Explanation
+from tenfold.runs.csv_files import StoredAnswers, read_test_rows
+from tenfold.runs.record import Run
+
+N_ROWS, N_COLUMNS = 5, 8
+"""Rows that are explained, and columns of each that are shown."""
+
+MAX_COLUMNS = 200
+"""Models of more columns are not asked: a sampled value takes 200 answers for each of them."""
+
+
+class ColumnPart(NamedTuple):
+    """A column's cell and what it contributes."""
+
+    column: str
+    cell: str
+    contribution: float
+    error: float | None
+
+
+class Reason(NamedTuple):
+    """Why a row was answered so: its key, the explanation, its columns, largest first, and what
+    those that are not shown contribute together; None where all are."""
+
+    key: str
+    explanation: Explanation
+    parts: Sequence[ColumnPart]
+    others: float | None
+
+
+def explain_rows(run: Run, stored: StoredAnswers) -> list[Reason]:
+    """Explain the test rows that a reader asks for first: wrong ones, the most confident first.
+
+    None where the run has no rows of a table, is of an earlier version, or the rows' answers depend
+    on rows before them.
+    """
+    accepted = run.model.contract.input
+    names, cells = read_test_rows(run)
+    keys = [stored.keys[row] for row in stored.worst_first[:N_ROWS]]
+    rows = [dict(zip(names, cells[key], strict=True)) for key in keys if key in cells]
+    if not rows or accepted.kind != "table" or accepted.order is not None:
+        return []
+    if len(accepted.names) > MAX_COLUMNS:
+        return []
+    try:
+        explained = run.model.explain(rows)
+    except TenfoldError:  # a run of an earlier version has not what is needed
+        return []
+    return [_reason(key, why, row) for key, why, row in zip(keys, explained, rows, strict=True)]
+
+
+def _reason(key: str, why: Explanation, row: dict[str, str]) -> Reason:
+    errors = [None] * len(why.columns) if why.errors is None else why.errors.tolist()
+    values = zip(why.columns, why.contributions.tolist(), errors, strict=True)
+    parts = [ColumnPart(name, row.get(name, ""), value, error) for name, value, error in values]
+    parts.sort(key=lambda part: -abs(part.contribution))
+    others = parts[N_COLUMNS:]
+    rest = sum(part.contribution for part in others) if others else None
+    return Reason(key, why, parts[:N_COLUMNS], rest)
