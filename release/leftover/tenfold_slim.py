@@ -1,17 +1,14 @@
-"""The program `tenfold-slim`, which is `tenfold`; what is left when `tenfold` was uninstalled."""
+"""The program `tenfold-slim`, which is `tenfold`."""
 
 import sys
 
 
 def main() -> None:
-    """Run the command line, or say why it is not there."""
+    """Run the command line, or say why it is not there: `tenfold` was uninstalled."""
     try:
-        from tenfold.cli.entry import main as run
-    except ModuleNotFoundError as error:
-        if error.name != "tenfold":
-            raise
-        sys.exit(
-            "The files of tenfold-slim were removed together with tenfold. "
-            "Put them back: pip install --force-reinstall --no-deps tenfold-slim"
-        )
+        import tenfold  # noqa: F401  # what is left of it says so
+    except ImportError as error:
+        sys.exit(str(error))
+    from tenfold.cli.entry import main as run
+
     run()

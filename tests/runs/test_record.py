@@ -234,6 +234,12 @@ def test_verify_works_on_a_moved_run(copy: Path) -> None:
     assert verify(copy.rename(copy.with_name("elsewhere")))["files"] == 12
 
 
+@pytest.mark.parametrize("name", [".DS_Store", "._run.json", "Thumbs.db", "Desktop.ini"])
+def test_what_file_managers_leave_is_no_part_of_a_run(copy: Path, name: str) -> None:
+    (copy / name).write_bytes(b"\0")
+    assert verify(copy)["files"] == 12
+
+
 def test_verify_names_every_changed_missing_and_new_file(copy: Path) -> None:
     with (copy / "model.onnx").open("r+b") as file:
         file.seek(5000)

@@ -180,7 +180,8 @@ def test_pip_installs_both_and_removes_one(first: str, wheels: Wheels, tmp_path:
     for name in ("full", "slim") if first == "full" else ("slim", "full"):
         pip("install", "--no-deps", getattr(wheels, name).path)
     assert "are both installed" in imported()
-    pip("uninstall", "--yes", "tenfold-slim")
-    assert imported().endswith("pip install --force-reinstall --no-deps tenfold")
-    pip("install", "--force-reinstall", "--no-deps", wheels.full.path)
+    kept, removed = ("tenfold", "tenfold-slim") if first == "full" else ("tenfold-slim", "tenfold")
+    pip("uninstall", "--yes", removed)
+    assert imported().endswith(f"pip install --force-reinstall --no-deps {kept}")
+    pip("install", "--force-reinstall", "--no-deps", getattr(wheels, first).path)
     assert imported() == ""

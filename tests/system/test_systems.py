@@ -4,7 +4,6 @@ Tests run on Linux alone. What they prove, and what not, says docs/design/system
 """
 
 import json
-import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +12,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 import pytest
@@ -93,9 +93,7 @@ def test_the_service(
     there: tuple[str, Path, subprocess.CompletedProcess[bytes]], workers: int
 ) -> None:
     platform, folder, _ = there
-    if not (folder / "measures").exists():  # the name of a run is a part of addresses
-        shutil.copytree(folder / RUN, folder / "measures")
-    command = [sys.executable, "-m", "tenfold", "serve", "measures", "--port", "0"]
+    command = [sys.executable, "-m", "tenfold", "serve", RUN, "--port", "0"]
     process = subprocess.Popen(
         [*command, "--workers", str(workers)],
         cwd=folder,
@@ -108,7 +106,8 @@ def test_the_service(
             assert process.stdout and process.stderr
             address = process.stdout.readline().decode().removeprefix("service  ").strip()
             body = json.dumps({"rows": [{"länge": 1, "breite": 2}]}).encode()
-            assert ask(f"{address}v1/predict", body)["predictions"]
+            name = quote(Path(RUN).name)  # of letters that are not ASCII
+            assert ask(f"{address}v1/models/{name}/predict", body)["predictions"]
             # What stands for Ctrl-Break, which Windows alone has.
             process.send_signal(signal.SIGUSR1 if platform == "win32" else signal.SIGTERM)
             assert process.wait(30) == 0

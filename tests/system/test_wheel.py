@@ -72,7 +72,11 @@ def test_the_wheels_run_on_every_system_and_hold_the_same_files(wheels: Wheels) 
         assert wheel.metadata["Name"] == name
         assert wheel.metadata["Version"] == tenfold.__version__
     mine, its = ({name for name in wheel.files if ".dist-info/" not in name} for wheel in wheels)
-    assert mine - its == {"tenfold.py"} and its - mine == {"tenfold_slim.py"}
+    assert mine - its == {"tenfold.py"} and its - mine == {
+        "tenfold_slim.py",
+        "tenfold_slim.pth",
+        "tenfold_slim_leftover/tenfold.py",
+    }
     source = ROOT / "src"
     own = {
         path.relative_to(source).as_posix()
@@ -99,14 +103,19 @@ def test_both_installed_is_said_and_so_is_what_is_left_of_one(
     assert "pip uninstall tenfold tenfold-slim" in both.stderr
 
     uninstall(getattr(wheels, removed), tmp_path)
-    if removed == "slim":
-        left = python(tmp_path, "-c", "import tenfold")
-        command = "pip install --force-reinstall --no-deps tenfold"
-    else:
-        left = python(tmp_path, "-S", "-c", "import tenfold_slim; tenfold_slim.main()")
-        command = "pip install --force-reinstall --no-deps tenfold-slim"
-    assert left.returncode == 1
-    assert left.stderr.splitlines()[-1].endswith(command)
+    # Without the packages of this environment, where Tenfold's sources are.
+    site = f"import site; site.addsitedir({str(tmp_path)!r}); "
+    kept = "tenfold" if removed == "slim" else "tenfold-slim"
+    ways = ["import tenfold", "import tenfold.core"]
+    if removed == "full":
+        ways.append("import tenfold_slim; tenfold_slim.main()")
+    for way in ways:
+        left = python(tmp_path, "-S", "-c", site + way)
+        assert left.returncode == 1
+        assert left.stderr.endswith(f"pip install --force-reinstall --no-deps {kept}\n")
+    install(order[0] if order[0].metadata["Name"] == kept else order[1], tmp_path)
+    mended = python(tmp_path, "-S", "-c", f"{site}{alone}print(installation.distribution())")
+    assert (mended.stdout.strip(), mended.stderr) == (kept, "")
 
 
 LOOK = "from tenfold.cli.doctor import installation_lines as look; print(*look(), sep='\\n')"

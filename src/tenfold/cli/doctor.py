@@ -1,5 +1,6 @@
 """`tenfold doctor`: what this computer and this installation have, and what is missing."""
 
+import csv
 import os
 import platform
 import re
@@ -122,13 +123,12 @@ def installation_lines() -> list[Line]:
 
 
 def _lost_files() -> list[Line]:
-    """Files that were installed and are gone."""
-    lost = [
-        str(file)
-        for name in distributions()
-        for file in metadata.files(name) or ()
-        if not os.path.exists(file.locate())
-    ]
+    """Files that were installed and are gone, which `metadata.files` lists up to 3.11 alone."""
+    lost = []
+    for name in distributions():
+        installed = metadata.distribution(name)
+        record = csv.reader((installed.read_text("RECORD") or "").splitlines())
+        lost += [row[0] for row in record if not os.path.exists(str(installed.locate_file(row[0])))]
     if not lost:
         return []
     again = f"pip install --force-reinstall --no-deps {distribution()}"

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
 LOCK, sync_folder = systems.LOCK, systems.sync_folder
+is_of_a_file_manager = systems.is_of_a_file_manager
 
 
 @contextmanager

@@ -32,6 +32,9 @@ PATIENCE_SECONDS = 2.0
 SO_ATTACH_FILTER, SO_DETACH_FILTER = 26, 27
 """asm-generic/socket.h; the socket module has no names for them."""
 
+OF_FILE_MANAGERS = re.compile(r"(\.DS_Store|\._.*|Thumbs\.db|desktop\.ini)\Z", re.IGNORECASE)
+"""Names of files that Finder and Explorer write into folders that were looked at."""
+
 FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f]')
 """Characters that no name of a file has on Windows (learn.microsoft.com, Naming Files)."""
 
@@ -68,6 +71,11 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def is_of_a_file_manager(name: str) -> bool:
+    """Whether a file is one that looking at its folder leaves behind, as `.DS_Store`."""
+    return OF_FILE_MANAGERS.match(name.rpartition("/")[2]) is not None
 
 
 @contextmanager

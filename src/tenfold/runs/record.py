@@ -334,6 +334,7 @@ class Run:
             name
             for name in names
             if name not in ("run.json", files.LOCK)
+            and not files.is_of_a_file_manager(name)
             and ".tmp." not in name
             and not name.startswith("checkpoints/")
         )

@@ -13,8 +13,8 @@ from tenfold.serve.pages import ServiceState, make_pages
 from tenfold.serve.predictor import Predictor
 from tenfold.serve.request_guard import RequestGuard
 
-NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
-"""Names that an address can have as they are."""
+NAME = re.compile(r"[\w-][\w.-]*")
+"""Names that an address can have, its letters of any script as UTF-8 in `%C3%9F`."""
 
 
 def build(runs: Sequence[Run], limits: Limits, access: AccessPolicy) -> RequestGuard:

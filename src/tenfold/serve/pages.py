@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cache, partial
 from hashlib import sha256
 from typing import Any
+from urllib.parse import quote
 
 from tenfold.report.network_page import page_style, page_text, read_text, render
 from tenfold.runs.csv_files import example_inputs
@@ -51,7 +52,7 @@ def make_pages(
 
     @cache
     def network(name: str) -> Reply:
-        return _html(page_text(predictors[name].run, f"/v1/models/{name}/predict"))
+        return _html(page_text(predictors[name].run, f"/v1/models/{quote(name)}/predict"))
 
     pages = {
         "/": html("The living network of the first model", partial(network, first)),
