@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tenfold.core.errors import ModelError
 from tenfold.core.progress import Listener
 from tenfold.core.settings import resolve
-from tenfold.learners import LEARNERS
+from tenfold.learners import LEARNERS, boosting
 from tenfold.learners.classical import loss_of
 from tenfold.learners.job import Examples, Fitted, TrainingJob
 from tenfold.model.model import Model
@@ -22,8 +22,20 @@ from tests.learners.test_learners import ask, export
 def fit(
     train: Examples, held: Examples | None = None, n_labels: int | None = None, **asked: Any
 ) -> Fitted:
+    return LEARNERS["boosting"].fit(job_of(train, held, n_labels, **asked))
+
+
+def refit(train: Examples, held: Examples, n_labels: int | None, **asked: Any) -> Fitted:
+    """The same where validation rows may be fitted to in the end."""
+    job = job_of(train, held, n_labels, **asked)
+    return LEARNERS["boosting"].fit(job._replace(refit=True))
+
+
+def job_of(
+    train: Examples, held: Examples | None, n_labels: int | None, **asked: Any
+) -> TrainingJob:
     chosen = resolve({"learner": "boosting", **asked}, table=True)
-    return LEARNERS["boosting"].fit(TrainingJob(train, held, n_labels, chosen, Listener()))
+    return TrainingJob(train, held, n_labels, chosen, Listener())
 
 
 def rows(seed: int, n: int, n_labels: int | None) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -98,6 +110,40 @@ def test_validation_rows_choose_the_rounds(n_labels: int | None) -> None:
     assert min(losses) == pytest.approx(loss_of(fitted.answers(held.x), held.y, None))
     assert fitted.judged is not None and fitted.judged.shape == fitted.answers(held.x).shape
     assert np.isfinite(fitted.judged).all()
+
+
+@pytest.mark.parametrize("n_labels", [None, 2, 5])
+def test_few_rows_choose_the_rounds_by_folds_and_all_are_fitted_to(n_labels: int | None) -> None:
+    x, y = rows(1, 300, n_labels)
+    train, held = Examples(x[:270], y[:270]), Examples(x[270:], y[270:])
+    fitted = refit(train, held, n_labels, patience=10, rounds=60)
+    assert fitted.note is not None and "fitted to training and validation rows" in fitted.note
+    whole = fit(Examples(x, y), None, n_labels, rounds=int(fitted.note.split()[0]))
+    np.testing.assert_array_equal(whole.answers(x), fitted.answers(x))
+    cross = fitted.cross
+    assert cross is not None and fitted.judged is not None
+    np.testing.assert_array_equal(cross.rows.y, y)
+    np.testing.assert_array_equal(cross.answers[270:], fitted.judged)
+    assert loss_of(cross.answers, y, None) > loss_of(fitted.answers(x), y, None)
+    changed = Examples(np.where(np.arange(30)[:, None] < 1, 9, held.x), held.y)
+    other = refit(train, changed, n_labels, patience=10, rounds=60)
+    assert (whole.answers(x) != other.answers(x)).any()
+
+
+def test_many_rows_choose_by_the_validation_rows_and_are_fitted_to_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(boosting, "FEW_ANSWERS", 0)
+    x, y = rows(1, 300, 2)
+    train, held = Examples(x[:200], y[:200]), Examples(x[200:], y[200:])
+    alone, fitted = (make(train, held, 2, patience=10, rounds=60) for make in (fit, refit))
+    assert alone.judged is not None and fitted.judged is not None and alone.note is not None
+    np.testing.assert_array_equal(alone.judged, fitted.judged)
+    whole = fit(Examples(x, y), None, 2, rounds=int(alone.note.split()[0]))
+    np.testing.assert_array_equal(whole.answers(x), fitted.answers(x))
+    monkeypatch.setattr(boosting, "MAX_REFITTED", 299)
+    kept = refit(train, held, 2, patience=10, rounds=60)
+    np.testing.assert_array_equal(kept.answers(x), alone.answers(x))
 
 
 def test_labels_that_training_never_had_do_not_end_the_rounds() -> None:

@@ -55,7 +55,7 @@ def fit_model(
     listener = listener or Listener()
     listener.stage("train")
     problem.prepared.check(problem.settings)
-    fitted = fit_learner(problem.prepared, problem.settings, listener, checkpoints)
+    fitted = fit_problem(problem, listener, checkpoints)
     return built_from(problem, fitted, listener)
 
 
@@ -98,18 +98,34 @@ def _built(
     )
 
 
+def fit_problem(
+    problem: Problem, listener: Listener, checkpoints: Checkpoints | None = None
+) -> Fitted:
+    """The problem's learner, fitted to validation rows too in the end where they may be.
+
+    In the order of time they are the newest rows, whose forecasts measure the widths of intervals;
+    class weights are of the training rows alone.
+    """
+    info, settings = problem.data.info, problem.settings
+    is_bound = (info is not None and info.timeline is not None) or bool(settings.class_weights)
+    refit = problem.refit and not is_bound
+    return fit_learner(problem.prepared, settings, listener, checkpoints, refit=refit)
+
+
 def fit_learner(
     prepared: Prepared,
     settings: Settings,
     listener: Listener,
     checkpoints: Checkpoints | None = None,
+    *,
+    refit: bool = False,
 ) -> Fitted:
-    """The settings' learner fitted to rows that are prepared for it."""
+    """The settings' learner fitted to rows that are prepared for it; `refit` as a job has it."""
     learner, task, column = LEARNERS[settings.learner], prepared.task, prepared.encoding.last_value
     if not learner.looks and column is not None:
         return fit_last_value(prepared.train, column, task)
     rows, n_labels = (prepared.train, prepared.validation), len(task.labels) or None
-    return learner.fit(TrainingJob(*rows, n_labels, settings, listener, checkpoints))
+    return learner.fit(TrainingJob(*rows, n_labels, settings, listener, checkpoints, refit))
 
 
 def export(
@@ -118,7 +134,7 @@ def export(
     """The model file of a fitted learner, calibrated on validation rows and compared with it, and
     the contract in it; costs are about the label `positive`. Errors are those of `fit_model`."""
     seen = held_out.OwnAnswers.by(fitted, prepared)
-    judging = held_out.OwnAnswers.that_judge(fitted, prepared, seen)
+    judging = held_out.OwnAnswers.that_judge(fitted, seen)
     constants = held_out.calibrate(prepared, judging, settings)
     decision = None
     if settings.cost:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from tenfold.build.build import BuiltModel, built_from, fit_learner, fit_model
+from tenfold.build.build import BuiltModel, built_from, fit_learner, fit_model, fit_problem
 from tenfold.build.calibration import at_temperature, fit_temperature
 from tenfold.build.photo_plan import problems_of_pictures
 from tenfold.build.problem import Problem
@@ -187,7 +187,7 @@ def _losses(answers: NDArray[np.float32], y: NDArray[np.generic]) -> NDArray[np.
 
 
 def _fit_whole(problem: Problem, listener: Listener) -> Fitted:
-    fitted = fit_learner(problem.prepared, problem.settings, listener)
+    fitted = fit_problem(problem, listener)
     if fitted.interrupted:
         raise KeyboardInterrupt
     return fitted

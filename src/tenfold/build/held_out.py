@@ -65,12 +65,12 @@ class OwnAnswers:
         return cls(rows, answers, answers, None, False)
 
     @classmethod
-    def that_judge(cls, fitted: Fitted, prepared: Prepared, seen: "OwnAnswers") -> "OwnAnswers":
-        """The answers that decide: those seen, or to training rows by fits without them."""
+    def that_judge(cls, fitted: Fitted, seen: "OwnAnswers") -> "OwnAnswers":
+        """The answers that decide: those seen, or to rows by fits without them."""
         if fitted.cross is None:
             return seen
         cross = fitted.cross
-        return cls(prepared.train, cross.answers, cross.answers, None, True, cross.part_of)
+        return cls(cross.rows, cross.answers, cross.answers, None, True, cross.part_of)
 
 
 def calibrate(prepared: Prepared, seen: OwnAnswers, settings: Settings) -> Constants:

@@ -106,7 +106,9 @@ class Problem:
     """What is to be learned, from which rows, and how.
 
     `encoded` are rows that another problem with the same data, split and scaling has prepared;
-    `features` are those of the data's photos, where others have use for them too.
+    `features` are those of the data's photos, where others have use for them too. With `refit` a
+    learner may fit to the validation rows too once they have chosen: nobody then scores the model
+    by them.
     """
 
     data: Dataset
@@ -114,6 +116,7 @@ class Problem:
     settings: Settings
     encoded: Prepared | None = None
     features: PhotoFeatures = field(default_factory=PhotoFeatures)
+    refit: bool = False
 
     @cached_property
     def prepared(self) -> Prepared:

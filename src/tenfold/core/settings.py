@@ -384,15 +384,15 @@ class Settings(Frozen):
         ge=1,
         le=1_000_000,
         description="The minimum number of training rows in a leaf of a tree; none: 1 in a "
-        "forest, or 2 for regression, and 20 in boosted trees.",
+        "forest, or 2 for regression, and 10 in boosted trees, or 5 with fewer than 2,000 rows.",
     )
     rounds: int | None = Field(
         default=None,
         ge=1,
         le=100_000,
         description="The maximum number of boosting rounds; each adds a tree, or one for each "
-        "of several labels. None: 1,000 if 50 or more validation rows can stop "
-        "them, otherwise 200.",
+        "of several labels. None: 300 for the few rows that end them by folds, 1,000 if 50 or more "
+        "validation rows can stop them, otherwise 200.",
     )
     max_leaves: int = Field(
         default=31, ge=2, le=4096, description="The maximum number of leaves of a boosted tree."
@@ -508,7 +508,12 @@ CNN: dict[str, Any] = AUGMENTED | {
 }
 
 
-BOOSTING: dict[str, Any] = {"learning_rate": 0.05, "patience": 30}
+BOOSTING: dict[str, Any] = {
+    "learning_rate": 0.05,
+    "patience": 30,
+    "leaf_penalty": 1.0,
+    "column_share": 0.3,
+}
 
 
 RECIPES: dict[str, dict[str, dict[str, Any]]] = {

@@ -4,6 +4,7 @@ It says how much a score varies with the rows a model was fitted to. The test ro
 """
 
 import statistics
+from dataclasses import replace
 
 import numpy as np
 
@@ -35,7 +36,7 @@ def cross_validate(
         listener.progress(number, n_folds)
         train, validation = hold_out(data, fitted_to, settings.validation_size, settings.seed)
         parts = Split(train, validation, np.empty(0, np.int64), np.empty(0, np.int64))
-        built = fit_chosen(Problem(data, parts, settings, features=problem.features))
+        built = fit_chosen(replace(problem, split=parts, encoded=None))
         if built.interrupted:
             raise KeyboardInterrupt
         model = Model(built.content)

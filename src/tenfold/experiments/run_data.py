@@ -81,7 +81,7 @@ def decided(data: Dataset, settings: Settings) -> Dataset:
 
 def problem_of(data: Dataset, settings: Settings) -> Problem:
     """What is to be learned, from pictures in the form that the settings' learner takes."""
-    return Problem(as_seen(data, settings), split_of(data, settings), settings)
+    return Problem(as_seen(data, settings), split_of(data, settings), settings, refit=True)
 
 
 def record_of(problem: Problem, asked: dict[str, Any]) -> Record:

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tenfold.learners.job import Examples
+from tenfold.core.settings import Settings
+from tenfold.learners.job import Examples, Purpose, stream
 
 PARTS = 5
 """Parts that validation rows are cut into; four of them choose for the fifth."""
@@ -28,6 +29,16 @@ def validation_parts(n: int) -> NDArray[np.int64]:
       [0, 1, 2, 3, 4, 0, 1]
     """
     return np.arange(n) // max(1, n // BLOCKS) % PARTS
+
+
+def parts_by_answer(settings: Settings, y: NDArray[Any], n_parts: int) -> NDArray[np.int64]:
+    """The part of each row (n,), from 0: of each label, or of like values, about as many in each.
+    The seed deals equal ones out."""
+    shuffled = stream(settings, Purpose.CHOICE).permutation(len(y))
+    by_answer = shuffled[np.argsort(y[shuffled], kind="stable")]
+    part_of = np.empty(len(y), np.int64)
+    part_of[by_answer] = np.arange(len(y)) % n_parts
+    return part_of
 
 
 class Choice:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tenfold.core.task import Regression, Task
 from tenfold.inputs.features import features
-from tenfold.learners.choice import Choice, row_losses
+from tenfold.learners.choice import Choice, parts_by_answer, row_losses
 from tenfold.learners.job import CrossAnswers, Examples, Fitted, Purpose, TrainingJob, stream
 
 MANY_LABELS = "The number of unique classes is greater than 50%"
@@ -247,20 +247,10 @@ def _cross_answers(job: TrainingJob, penalty: float) -> CrossAnswers | None:
     fewest = np.unique(train.y, return_counts=True)[1].min()
     if fewest < 2 or validation is None or len(validation.y) >= ENOUGH_TO_CALIBRATE:
         return None
-    part_of = _parts(job, min(CROSS_PARTS, int(fewest)))
+    part_of = parts_by_answer(job.settings, train.y, min(CROSS_PARTS, int(fewest)))
     answers = np.zeros((len(train.y), job.n_labels or 1), np.float32)
     for part in np.unique(part_of):
         own = part_of == part
         others = softmax_regression(job, train.take(~own), penalty)
         answers[own] = others.answers(train.x[own])
-    return CrossAnswers(part_of, answers)
-
-
-def _parts(job: TrainingJob, n_parts: int) -> NDArray[np.int64]:
-    """The part of each training row (n,): of each label about as many in each."""
-    y = job.train.y
-    shuffled = stream(job.settings, Purpose.CHOICE).permutation(len(y))
-    by_label = shuffled[np.argsort(y[shuffled], kind="stable")]
-    part_of = np.empty(len(y), np.int64)
-    part_of[by_label] = np.arange(len(y)) % n_parts
-    return part_of
+    return CrossAnswers(train, part_of, answers)

@@ -41,6 +41,13 @@ class Examples(NamedTuple):
         weight = None if self.weight is None else self.weight[rows]
         return Examples(self.x[rows], self.y[rows], weight)
 
+    def joined(self, other: "Examples") -> "Examples":
+        """These rows and then the others, of arrays alike."""
+        weighted = self.weight is not None or other.weight is not None
+        weight = np.concatenate([self.weights, other.weights]) if weighted else None
+        x, y = np.concatenate([self.x, other.x]), np.concatenate([self.y, other.y])
+        return Examples(x, y, weight)
+
 
 def is_classification(y: Any) -> bool:
     """Whether answers are label codes."""
@@ -51,7 +58,9 @@ class TrainingJob(NamedTuple):
     """What a learner is to fit; validation rows only choose and watch.
 
     `n_labels` counts labels without training rows too; None: regression. A network goes on from the
-    checkpoints and writes them; other learners begin anew.
+    checkpoints and writes them; other learners begin anew. With `refit` the answers to validation
+    rows score nothing afterwards, so that the last fit may take them too: then `Fitted.judged` or
+    `Fitted.cross` are answers of fits that did not.
     """
 
     train: Examples
@@ -60,6 +69,7 @@ class TrainingJob(NamedTuple):
     settings: Settings
     listener: Listener
     checkpoints: Checkpoints | None = None
+    refit: bool = False
 
 
 class Purpose(IntEnum):
@@ -90,13 +100,15 @@ class Body(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class CrossAnswers:
-    """Answers to each training row by a fit that did not see its part of them.
+    """Answers to each of the rows by a fit that did not see its part of them.
 
     Attributes:
+      rows: Those that the learner was fitted to.
       part_of: The part of each row (n,), from 0.
-      answers: Probabilities (n, n_labels).
+      answers: Probabilities (n, n_labels), or values (n,).
     """
 
+    rows: Examples
     part_of: NDArray[np.int64]
     answers: NDArray[np.float32]
 
@@ -112,7 +124,8 @@ class Fitted:
       note: What a reader should know of this fit.
       judged: Its answers to the validation rows, where these chose something: each of a candidate
         that was chosen without the row's part (`choice.Choice`). None: they chose nothing.
-      cross: What it answers to training rows by fits that did not see them; None: not asked.
+      cross: What fits that did not see a row answer to those that it was fitted to; None: not
+        asked.
       rows_at_once: Rows whose answers fit into 128 MiB; None: no limit of its own.
     """
 

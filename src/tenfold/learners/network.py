@@ -80,7 +80,7 @@ def fit_network(job: TrainingJob) -> Fitted:
     """
     from tenfold.learners.training import training_of
 
-    train, validation, n_labels, settings, listener, checkpoints = job
+    train, validation, n_labels, settings, listener, checkpoints = job[:6]
     architecture = architecture_of(settings, train.x.shape[1:], n_labels)
     training = training_of(architecture, train, validation, settings)
     listener.layers(layer_table(architecture))
