@@ -94,6 +94,26 @@ def test_evaluate_finds_the_same_numbers_by_the_name_of_the_data(
     assert call("evaluate", run[1], "mnist").stdout == again.stdout
 
 
+def test_evaluate_is_for_ci_too(trained: Done) -> None:
+    run = re.search(r"^run +(\S+)$", trained.stdout, re.M)
+    assert run
+    done = call("evaluate", run[1], "--json", "--min-accuracy", 0.1)
+    assert (done.returncode, done.stderr) == (0, "")
+    printed = json.loads(done.stdout)
+    assert printed == {
+        "run": run[1],
+        "evaluation": json.loads(Path(run[1], "evaluation.json").read_text("utf-8")),
+    }
+    accuracy = printed["evaluation"]["accuracy"]
+    least = (1 + accuracy["value"]) / 2
+    below = call("evaluate", run[1], "--json", "--min-accuracy", least)
+    assert (below.returncode, json.loads(below.stdout)) == (1, printed)
+    assert below.stderr.startswith(f"tenfold: the accuracy {accuracy['value']:.4f} ")
+    assert below.stderr.endswith(f"is below {least:g}\n")
+    exactly = call("evaluate", run[1], "--min-accuracy", accuracy["value"])
+    assert exactly.returncode == 0
+
+
 def test_train_json_is_for_programs(digits: Path, tmp_path: Path) -> None:
     asked = ["--recipe", "tutorial", "--epochs", 1, "--hidden", "16,8", "--json"]
     done = call("train", digits, *asked)
@@ -198,6 +218,8 @@ def test_verify_says_what_it_checked_or_what_is_wrong(small_run: Run, tmp_path: 
     done = call("verify", small_run.path)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == f"{small_run.path}: 12 files unchanged, 10 stored predictions repeated.\n"
+    printed = json.loads(call("verify", small_run.path, "--json").stdout)
+    assert printed == {"run": str(small_run.path), "files": 12, "examples": 10}
     refused = call("verify", tmp_path)
     assert (refused.returncode, refused.stdout) == (1, "")
     assert refused.stderr.startswith("tenfold: There is no run here")

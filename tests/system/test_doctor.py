@@ -8,7 +8,7 @@ import pytest
 
 import tenfold
 from tenfold.cli import doctor
-from tenfold.cli.doctor import Requirement, examine, requirements
+from tenfold.cli.doctor import Requirement, checks_json, examine, requirements
 from tenfold.core.errors import BackendError
 from tenfold.learners.jax_runtime import devices
 from tests.support.errors import refused
@@ -55,6 +55,9 @@ def test_what_is_missing_or_too_old_is_marked(monkeypatch: pytest.MonkeyPatch) -
         'no-such-package>=2 not here: pip install "no-such-package>=2"',
         f'numpy>=99.1, {metadata.version("numpy")} here: pip install "numpy>=99.1"',
     }
+    checks = checks_json(seen)
+    assert {check["text"] for check in checks if not check["ok"]} == wrong
+    assert all(check["name"] for check in checks) and "  " not in str(checks)
     extra = next(line for line in seen if line.name == "[serve]")
     assert extra.text == "another-one>=1.5 not here: pip install 'tenfold[serve]'"
     assert any(line.text == f"rich {metadata.version('rich')}" for line in seen)

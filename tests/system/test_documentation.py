@@ -237,8 +237,9 @@ def write_table(path: Path, n: int) -> None:
     path.write_text("\n".join(["day,size,price,fraud", *lines]) + "\n", "utf-8")
 
 
-ELSEWHERE = ("--resume RUN", "data fetch", "serve RUN")
-"""They need a killed run, the network, or an end from outside: tested where they are made."""
+ELSEWHERE = ("--resume RUN", "data fetch", "serve RUN", "--min-accuracy")
+"""They need a killed run, the network, an end from outside, or a good model: tested where they are
+made."""
 
 QUICK = (
     "train mnist",

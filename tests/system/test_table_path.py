@@ -94,6 +94,8 @@ def test_a_regression_is_answered_with_its_interval(file: Path) -> None:
     header = (run / "predictions.csv").read_text().splitlines()[0]
     assert header == "key,true,predicted,low,high"
     assert f"{one['value']:.6g}" in call("predict", run, file).stdout
+    without = call("evaluate", run, "--min-accuracy", 0.9)
+    assert (without.returncode, without.stdout) == (1, "") and "[E106]" in without.stderr
 
 
 def test_formulas_are_written_harmlessly(tmp_path: Path) -> None:

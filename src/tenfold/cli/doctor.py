@@ -115,6 +115,16 @@ def examine() -> list[Line]:
     ]
 
 
+def checks_json(lines: Sequence[Line]) -> list[dict[str, object]]:
+    """What `doctor --json` prints: `name`, `text` and `ok`; several may have one name."""
+    checks: list[dict[str, object]] = []
+    for line in lines:
+        name = line.name or checks[-1]["name"]  # a list goes on
+        text = re.sub(" {2,}", ", ", line.text)
+        checks.append({"name": name, "text": text, "ok": not line.is_wrong})
+    return checks
+
+
 def installation_lines() -> list[Line]:
     """Which distribution this is, and whether its files are as they were installed."""
     if len(distributions()) > 1:

@@ -18,7 +18,7 @@ from typer.core import TyperGroup
 from tenfold.cli import options
 from tenfold.cli.card import print_card, print_own, print_scores
 from tenfold.cli.data import data_app
-from tenfold.cli.doctor import examine
+from tenfold.cli.doctor import checks_json, examine
 from tenfold.cli.predict import predict_command, read_command
 from tenfold.cli.progress import TerminalListener
 from tenfold.cli.sweep import compare_command, sweep_command
@@ -183,17 +183,37 @@ def evaluate(
     robustness: Annotated[
         bool, typer.Option("--robustness", help="Also measure on changed test rows.")
     ] = False,
+    min_accuracy: Annotated[
+        float | None,
+        typer.Option(
+            min=0, max=1, help="Exit with 1 if the accuracy is lower.", show_default=False
+        ),
+    ] = None,
+    as_json: options.AsJson = False,
 ) -> None:
     """Measure the model of a run again, or on other data."""
     opened = Run.open(run)
+    if min_accuracy is not None:
+        _check_has_accuracy(opened)
     loaded = load_for(opened, data)
     evaluation = evaluate_run(opened, loaded)
-    print_scores(evaluation)
-    if data is not None:
-        print_own(opened, evaluation)
-    if robustness:
-        for line in robustness_of(opened, loaded).lines():
+    changed = robustness_of(opened, loaded) if robustness else None
+    if as_json:
+        printed = {"run": str(run), "evaluation": evaluation.model_dump(mode="json")}
+        if changed is not None:
+            printed["robustness"] = changed.model_dump(mode="json")
+        print(json.dumps(printed))
+    else:
+        print_scores(evaluation)
+        if data is not None:
+            print_own(opened, evaluation)
+        for line in changed.lines() if changed is not None else ():
             print(line)
+    if min_accuracy is not None and evaluation.score.value < min_accuracy:
+        print(
+            f"tenfold: the accuracy {evaluation.score} is below {min_accuracy:g}", file=sys.stderr
+        )
+        raise typer.Exit(1)
 
 
 @app.command("report")
@@ -330,23 +350,39 @@ def serve_command(
 
 
 @app.command("verify")
-def verify_command(run: RunFolder) -> None:
+def verify_command(run: RunFolder, as_json: options.AsJson = False) -> None:
     """Check the files of a run, and repeat its stored predictions."""
     checked = verify(run)
-    print(
-        f"{run}: {checked['files']} files unchanged, "
-        f"{checked['examples']} stored predictions repeated."
-    )
+    if as_json:
+        print(json.dumps({"run": str(run), **checked}))
+    else:
+        print(
+            f"{run}: {checked['files']} files unchanged, "
+            f"{checked['examples']} stored predictions repeated."
+        )
 
 
 @app.command("doctor")
-def doctor_command() -> None:
+def doctor_command(as_json: options.AsJson = False) -> None:
     """Check this installation: libraries, cores, GPU, cache."""
     lines = examine()
-    for line in lines:
-        print(f"{'MISSING' if line.is_wrong else '':<8}{line.name:<11}{line.text}")
+    if as_json:
+        print(json.dumps({"checks": checks_json(lines)}))
+    else:
+        for line in lines:
+            print(f"{'MISSING' if line.is_wrong else '':<8}{line.name:<11}{line.text}")
     if any(line.is_wrong for line in lines):
         raise typer.Exit(1)
+
+
+def _check_has_accuracy(run: Run) -> None:
+    if run.model.task.kind != "classification":
+        raise SettingsError(
+            "E106",
+            "A model that predicts numbers has no accuracy",
+            where=run.path,
+            expected="a model that predicts labels, or no --min-accuracy",
+        )
 
 
 def _needs_jax(settings: dict[str, Any]) -> bool:
