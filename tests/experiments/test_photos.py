@@ -4,8 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
+from onnx import TensorProto, helper, numpy_helper
+from PIL import Image
 
 import tenfold
 from tenfold import Model
@@ -14,10 +17,13 @@ from tenfold.build.photos import PhotoFeatures
 from tenfold.core.progress import Listener
 from tenfold.data import disk_images
 from tenfold.experiments.evaluate import evaluate
+from tenfold.inputs.pictures.preprocess import preprocess
+from tenfold.model.regions import Regions
+from tenfold.report.drawings import GAP_PX, PANEL_PX, REGION_PX, heated
 from tenfold.runs.export.keras import write_keras
 from tests.conftest import Once
 from tests.support.errors import refused
-from tests.support.photos import noise, photo, photo_folder
+from tests.support.photos import SHAPES, noise, photo, photo_folder
 from tests.support.program import call
 
 
@@ -77,6 +83,48 @@ def test_a_large_picture_is_drawn_as_wide_as_a_terminal(run: Any, folder: Path) 
     said = call("predict", run.path, folder / "disc" / "0.jpg", "--show", "--out", run.path.parent)
     assert "disc" in said.stdout
     assert max(map(len, said.stdout.splitlines())) <= 120
+
+
+def test_shares_of_regions_add_up_to_the_logit(run: Any, folder: Path) -> None:
+    regions = Regions.open(run.path)
+    assert regions is not None
+    image = preprocess(folder / "disc" / "0.jpg", run.model.contract.input).image
+    proto = onnx.load(run.path / "model.onnx")
+    logits = helper.make_tensor_value_info("linear", TensorProto.FLOAT, None)
+    proto.graph.output.append(logits)
+    session = onnxruntime.InferenceSession(proto.SerializeToString())
+    (found,) = session.run(["linear"], {"image": image[None]})[0]
+    (bias,) = (
+        numpy_helper.to_array(one) for one in proto.graph.initializer if one.name == "linear.bias"
+    )
+    weighted = found - bias
+    sums = [regions.of(image, code).sum() for code in range(len(SHAPES))]
+    np.testing.assert_allclose(sums, weighted - weighted.mean(), atol=1e-3)
+
+
+def test_what_spoke_for_an_answer_is_drawn(run: Any, folder: Path, tmp_path: Path) -> None:
+    call("predict", run.path, folder / "disc" / "0.jpg", "--show", "--out", tmp_path)
+    with Image.open(tmp_path / "0.steps.png") as drawn:
+        assert drawn.width == GAP_PX + 4 * (PANEL_PX + GAP_PX)
+    with Image.open(run.path / "regions.jpg") as sheet:
+        assert sheet.width == 4 * (REGION_PX + GAP_PX)
+    assert "data:image/jpeg;base64," in (run.path / "report.html").read_text("utf-8")
+
+
+def test_regions_are_of_the_middle_square() -> None:
+    image = np.full((40, 60, 3), 100, np.uint8)
+    shares = np.zeros((7, 7), np.float32)
+    shares[3, 3] = 2
+    drawn = heated(image, shares)
+    assert (drawn[:, :10] == 100).all() and (drawn[:, 50:] == 100).all()
+    assert (drawn[20, 30] != 100).all()
+    assert (heated(image, -shares) == 100).all()
+
+
+def test_other_models_have_no_regions(tmp_path: Path, few: Any) -> None:
+    run = tenfold.train(few(40, 5), learner="logistic", out=tmp_path)
+    assert Regions.open(run.path / "model.onnx") is None
+    assert not (run.path / "regions.jpg").exists()
 
 
 def test_keras_is_refused_in_a_line(run: Any, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from tenfold.model.answer_forms import Answer, answer_files, csv_head, csv_row
 from tenfold.model.forecast import forecast
 from tenfold.model.model import Model
 from tenfold.model.predictions import Answers, Prediction, Predictions
-from tenfold.report.drawings import write_steps
+from tenfold.report.drawings import steps_writer
 
 MAX_DRAWN = 10
 """Up to this many answers are drawn with bars; more are listed, one line each."""
@@ -36,22 +36,23 @@ def answers(
     inputs: Sequence[Path],
     options: PictureOptions = DEFAULT_OPTIONS,
     *,
-    draw: bool = False,
+    draw: Path | None = None,
     folder: Path | None = None,
     explain: bool = False,
 ) -> Iterator[Answer]:
     """Answers in input order, as `answer_files` has them.
 
-    With `draw` the steps of each picture file are written, into `folder` or beside it. What a
-    reader should know about an input goes to standard error.
+    With `draw`, the model's file or its run, the steps of each picture file are written, into
+    `folder` or beside it. What a reader should know about an input goes to standard error.
     """
+    write = None if draw is None else steps_writer(draw, folder)
 
     def look(path: Path, answers: Answers) -> bool:
         for note in answers.notes:
             print(f"tenfold: {note}", file=sys.stderr)
-        if not draw or not isinstance(answers, Predictions) or not answers.steps:
+        if write is None or not isinstance(answers, Predictions) or not answers.steps:
             return True
-        picture = drawn(partial(write_steps, answers[0], path, folder))
+        picture = drawn(partial(write, answers[0], path))
         if picture is not None:
             print(f"tenfold: picture {picture}", file=sys.stderr)
         return picture is not None

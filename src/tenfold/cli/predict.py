@@ -127,13 +127,20 @@ def predict_command(
         elif is_table and out is not None:
             complete = _write_table(model_of(run), files, out)
         else:
-            model = model_of(run)
+            model, draw = model_of(run), run if show else None
             answered = (
                 forecast_answers(model, steps)
                 if steps
                 else map(
                     _named,
-                    answers(model, files, pictures, draw=show, folder=out, explain=explain),
+                    answers(
+                        model,
+                        files,
+                        pictures,
+                        draw=draw,
+                        folder=out,
+                        explain=explain,
+                    ),
                 )
             )
             if as_csv:

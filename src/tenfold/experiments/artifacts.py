@@ -68,7 +68,7 @@ def write_evidence(run: Run, data: Dataset, split: Split, *, robust: bool = Fals
     write_answers(run.path / "predictions.csv", stored)
     # Rows are written, 0.16 s for the images of MNIST, while pictures are drawn.
     with ThreadPoolExecutor(1) as thread:
-        written = thread.submit(WRITE_ROWS[data.input.kind], run, data, test, stored.worst_first)
+        written = thread.submit(WRITE_ROWS[data.input.kind], run, data, test, stored)
         for figure in report.run_figures(
             evaluation, stored, data.info.time_texts(test) if data.info else [], run.history
         ):
@@ -96,11 +96,14 @@ def _beside_truth(data: Dataset, rows: RowNumbers, answers: Answers) -> StoredAn
     return STORED[data.task.kind].of(keys, data.y[rows], answers)
 
 
-def _write_images(run: Run, data: Dataset, test: RowNumbers, order: RowNumbers) -> None:
+def _write_images(run: Run, data: Dataset, test: RowNumbers, stored: Any) -> None:
+    order = stored.worst_first
     report.write_sheet(run.path / report.SHEET, data.x[test], order)
+    report.draw_regions(run.path, data.x[test[order[: report.N_REGIONS]]], stored)
 
 
-def _write_cells(run: Run, data: Dataset, test: RowNumbers, order: RowNumbers) -> None:
+def _write_cells(run: Run, data: Dataset, test: RowNumbers, stored: Any) -> None:
+    order = stored.worst_first
     row_bytes = 8 * max(1, len(data.x.columns))  # 8 bytes a cell, or more
     shown = test[order[: csv_files.MAX_CELL_BYTES // row_bytes]]
     csv_files.write_test_rows(run, [data.keys[row] for row in shown], data.x[shown])

@@ -1,7 +1,7 @@
 """The evidence of a run as people look at it: pictures and one HTML file."""
 
 from tenfold.report.brief import write_brief, write_model_card
-from tenfold.report.drawings import draw_examples
+from tenfold.report.drawings import N_REGIONS, draw_examples, draw_regions
 from tenfold.report.figures import PICTURES, run_figures
 from tenfold.report.html import write_html, write_report
 from tenfold.report.png import write_png
@@ -9,9 +9,11 @@ from tenfold.report.rows import SHEET, write_sheet
 from tenfold.report.two_runs import write_comparison
 
 __all__ = [
+    "N_REGIONS",
     "PICTURES",
     "SHEET",
     "draw_examples",
+    "draw_regions",
     "run_figures",
     "write_brief",
     "write_comparison",

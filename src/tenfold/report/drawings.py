@@ -1,6 +1,9 @@
-"""How a model came to its answer, as one picture: original, ink, what it saw, probabilities."""
+"""How a model came to its answer, as pictures: original, ink, what it saw, which regions spoke for
+it, probabilities."""
 
 import io
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,10 +14,13 @@ from tenfold.core import colours, files
 from tenfold.core.colours import rgb
 from tenfold.data.dataset import Dataset
 from tenfold.model.predictions import Prediction
+from tenfold.model.regions import Regions
 from tenfold.report.png import font as font_of_size
+from tenfold.report.rows import REGIONS
+from tenfold.runs.csv_files import StoredLabels
 
 if TYPE_CHECKING:
-    from PIL import ImageDraw
+    from PIL import Image, ImageDraw
     from PIL.ImageFont import FreeTypeFont
 
 PANEL_PX = 280
@@ -28,8 +34,9 @@ INK, BAR, DOUBT = rgb(colours.INK), rgb(colours.ACCENT), rgb(colours.AGAINST)
 GREY = (200, 206, 212)
 
 
-def steps_picture(answer: Prediction) -> bytes:
-    """The steps of the answer to a picture file, drawn: the bytes of a PNG file."""
+def steps_picture(answer: Prediction, regions: Regions | None = None) -> bytes:
+    """The steps of the answer to a picture file, drawn: the bytes of a PNG file. With `regions` of
+    its model those that spoke for the label are drawn, too."""
     from PIL import Image, ImageDraw
 
     steps = answer.steps
@@ -39,6 +46,9 @@ def steps_picture(answer: Prediction) -> bytes:
         panels.append(("ink found", steps.ink))
     size = " x ".join(str(side) for side in steps.image.shape[:2])
     panels.append((f"what the model sees, {size}", steps.image))
+    if regions is not None:
+        shares = regions.of(steps.image, answer.classes.index(answer.label))
+        panels.append((f"what spoke for {answer.label[:24]}", heated(steps.image, shares)))
     width = GAP_PX + (PANEL_PX + GAP_PX) * (len(panels) + 1)
     canvas = Image.new("RGB", (width, HEAD_PX + PANEL_PX + GAP_PX), (255, 255, 255))
     draw, font = ImageDraw.Draw(canvas), font_of_size(13)
@@ -65,6 +75,62 @@ def _enlarged(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return pixels.repeat(times, axis=0).repeat(times, axis=1)
 
 
+HOTTEST = 0.75
+"""How much of its colour the region that spoke most for a label hides of a picture."""
+
+
+def heated(image: NDArray[np.uint8], shares: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """A picture in grey, uint8 (height, width, 3), on which the regions of the square in its middle
+    are coloured that spoke for a label, as strongly as they did."""
+    from PIL import Image
+
+    height, width = image.shape[:2]
+    side = min(height, width)
+    spoke = np.maximum(shares, 0) / max(float(shares.max()), 1e-12)
+    smooth = Image.fromarray(spoke.astype(np.float32)).resize(
+        (side, side), Image.Resampling.BICUBIC
+    )
+    heat = np.zeros((height, width, 1))
+    top, left = (height - side) // 2, (width - side) // 2
+    heat[top : top + side, left : left + side, 0] = np.clip(np.asarray(smooth), 0, 1)
+    grey = np.asarray(Image.fromarray(image).convert("L").convert("RGB"))
+    mixed = grey + HOTTEST * heat * (np.array(DOUBT) - grey)
+    return np.asarray(np.rint(mixed), np.uint8)
+
+
+REGION_PX, REGION_COLUMNS, N_REGIONS = 168, 4, 12
+"""Side and number of the photos whose regions are drawn for a report, and how many in a row."""
+
+
+def draw_regions(run: Path, images: NDArray[np.uint8], stored: StoredLabels) -> None:
+    """Draw the first photos of `StoredLabels.worst_first`, each with the regions that spoke for the
+    label that was answered, into the folder of a run; nothing where its model has none."""
+    from PIL import Image, ImageDraw
+
+    regions = Regions.open(run)
+    if regions is None:
+        return
+    n_rows = -(-len(images) // REGION_COLUMNS)
+    cell = (REGION_PX + GAP_PX, REGION_PX + HEAD_PX)
+    canvas = Image.new("RGB", (REGION_COLUMNS * cell[0], n_rows * cell[1]), (255, 255, 255))
+    draw, font = ImageDraw.Draw(canvas), font_of_size(12)
+    for i, (image, row) in enumerate(zip(images, stored.worst_first.tolist(), strict=False)):
+        code = int(stored.predicted[row])
+        answered, true = stored.labels[code], stored.labels[stored.true[row]]
+        left, top = i % REGION_COLUMNS * cell[0], i // REGION_COLUMNS * cell[1]
+        canvas.paste(_square(heated(image, regions.of(image, code))), (left, top + HEAD_PX - 4))
+        draw.text((left, top + 2), f"spoke for {answered[:20]}", DOUBT, font)
+        draw.text((left, top + 18), f"true: {true[:24]}", INK, font)
+    with files.durable(run / REGIONS) as file:
+        canvas.save(file, "JPEG", quality=85)
+
+
+def _square(image: NDArray[np.uint8]) -> "Image.Image":
+    from PIL import Image, ImageOps
+
+    return ImageOps.fit(Image.fromarray(image), (REGION_PX, REGION_PX))
+
+
 def _draw_bars(
     draw: "ImageDraw.ImageDraw", font: "FreeTypeFont", answer: Prediction, left: int
 ) -> None:
@@ -87,15 +153,26 @@ def _draw_bars(
         draw.text((left, top + 13), answer.reason[48:96], DOUBT, small)
 
 
-def write_steps(answer: Prediction, picture: Path, folder: Path | None = None) -> Path:
+def write_steps(
+    answer: Prediction,
+    picture: Path,
+    folder: Path | None = None,
+    regions: Regions | None = None,
+) -> Path:
     """Write the steps of one answer: `photo.steps.png`, or `photo.steps-2.png` where it is taken.
 
     Returns the new file, in `folder` or beside the picture. Nothing is ever overwritten.
     """
     folder = picture.parent if folder is None else folder
     path = files.free_name(folder, f"{picture.stem}.steps", ".png")
-    files.write_bytes(path, steps_picture(answer))
+    files.write_bytes(path, steps_picture(answer, regions))
     return path
+
+
+def steps_writer(model: Path, folder: Path | None) -> Callable[[Prediction, Path], Path]:
+    """`write_steps` into a folder of the answers of a model file, or that of a run, with the
+    regions that spoke for the label where the model has them."""
+    return partial(write_steps, folder=folder, regions=Regions.open(model))
 
 
 MAX_EXAMPLES, MAX_SHEET_LABELS = 12, 100

@@ -10,7 +10,15 @@ from tenfold.core.text import in_unit, ordinal, percent
 from tenfold.report.commands import commands, next_steps
 from tenfold.report.figures import report_charts, why_charts
 from tenfold.report.network_page import Living, page_style, render
-from tenfold.report.rows import N_HARDEST, layer_rows, module_script, report_rows, sheet_data
+from tenfold.report.rows import (
+    N_HARDEST,
+    REGIONS,
+    SHEET,
+    layer_rows,
+    module_script,
+    picture_data,
+    report_rows,
+)
 from tenfold.report.summary import noun, scale_floor, score_cards, summarise
 from tenfold.runs.csv_files import read_predictions
 from tenfold.runs.record import Run
@@ -58,7 +66,8 @@ def write_report(run: Run, *, with_rows: bool = True) -> None:
         charts=report_charts(run, stored),
         why_charts=why_charts(robustness),
         settings=list(_settings(run)),
-        sheet=sheet_data(run) if with_rows else None,
+        sheet=picture_data(run, SHEET) if with_rows else None,
+        regions=picture_data(run, REGIONS) if with_rows else None,
         n_held=rows.n + living.n_examples,
         with_rows=with_rows,
         worst=rows.worst,

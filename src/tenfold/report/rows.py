@@ -26,6 +26,9 @@ from tenfold.runs.record import Run
 SHEET = "test_images.png"
 """The test images of a run, wrong ones first."""
 
+REGIONS = "regions.jpg"
+"""The test photos that a run got wrong most surely, with what spoke for its answers."""
+
 COLUMNS = 100
 MAX_SIDE_PX = 112
 """Larger images are shrunk to this longer side: thumbnails of 56 on a screen of two pixels a point,
@@ -123,14 +126,15 @@ def report_rows(run: Run, stored: StoredAnswers, *, with_rows: bool = True) -> R
     return rows._replace(reasons=explain_rows(run, stored)) if with_rows else rows
 
 
-def sheet_data(run: Run) -> str | None:
-    """The sheet of test images as an address that holds it; None where there is none."""
-    path = run.path / SHEET
+def picture_data(run: Run, name: str) -> str | None:
+    """A picture of a run as an address that holds it; None where there is none."""
+    path = run.path / name
     if not path.is_file():
         return None
     with files.os_errors("read", path):
         content = path.read_bytes()
-    return f"data:image/png;base64,{base64.b64encode(content).decode()}"
+    kind = "jpeg" if path.suffix == ".jpg" else "png"
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 
 def _cells(evaluation: Evaluation, true: int, predicted: int) -> float:
