@@ -192,6 +192,25 @@ def test_what_gives_the_answer_away_does_not_depend_on_how_levels_are_called(see
             assert ("gives the answer away" in kinds) is expected
 
 
+def test_what_follows_the_answer_closely_does_not_give_it_away() -> None:
+    """Prices of flats are nearly their area; only another form of the price itself is a leak."""
+    rng = np.random.default_rng(0)
+    area = rng.uniform(20, 300, 300).round()
+    price = (7 * area + rng.normal(0, 12, 300)).round(2)
+    town = rng.choice(["Köln", "Bonn"], 300)
+    frame = pd.DataFrame({"area": area, "town": town, "price": price})
+    assert "gives the answer away" not in kinds(audit_data(tenfold.load(frame, target="price")))
+    frame["dollars"] = (1.17 * price).round(1)
+    audit = audit_data(tenfold.load(frame, target="price"))
+    assert [f.text.split()[0] for f in audit.findings if f.kind.startswith("gives")] == ["dollars"]
+
+
+def test_the_only_column_gives_nothing_away() -> None:
+    height = np.arange(120) * 7 % 120 / 60
+    frame = pd.DataFrame({"height": height, "tall": np.where(height > 1, "yes", "no")})
+    assert "gives the answer away" not in kinds(audit_data(tenfold.load(frame, target="tall")))
+
+
 def test_a_long_cell_takes_no_memory() -> None:
     words = [f"w{i % 40}" for i in range(8000)]
     words[17] = "a" * 130_000

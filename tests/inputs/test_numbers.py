@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tenfold.core.contract import Column, DecimalMark
-from tenfold.inputs.tables.cells import Cells, number_text
+from tenfold.inputs.tables.cells import Cells, number_text, typed_numbers
 from tenfold.inputs.tables.columns import FileStyle, describe, parse, profile
 from tenfold.inputs.tables.numbers import (
     number_format,
@@ -113,8 +113,15 @@ def test_a_column_that_is_mostly_numbers_says_what_the_others_are() -> None:
 def test_a_number_that_stands_for_none_is_said() -> None:
     cells = series(*(f"{i}.5" for i in range(30)), *["-999"] * 3)
     assert sentinel_remark("a", cells, ".") == (
-        "a: -999 stands in 3 rows, far from all other numbers; "
-        "leave these cells empty if it means that they are missing"
+        "a has numbers far from all others: -999 in 3 rows; if one means that the cell is "
+        "missing, say --na-values -999"
     )
+    plain = typed_numbers(np.array([*range(60), *[-99] * 2, *[9999] * 3], np.float64))
+    both = sentinel_remark("a", plain, ".")
+    assert both is not None and "-99 in 2 rows, 9999 in 3 rows" in both
+    ages = series(*map(str, range(18, 90)), "-9", "-9")
+    assert "-9 in 2 rows" in (sentinel_remark("age", ages, ".") or "")
+    cold = series(*map(str, range(-20, 30)), "-9", "-9", "-1", "-1")
+    assert sentinel_remark("cold", cold, ".") is None
     assert sentinel_remark("a", series("90", "95", "99", "99"), ".") is None
     assert sentinel_remark("a", series("-500", "-999", "-999", "3"), ".") is None

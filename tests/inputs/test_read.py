@@ -587,6 +587,19 @@ def test_a_long_cell_is_called_one(tmp_path: Path) -> None:
         from_frame(pd.DataFrame({"photo": ["a", "x" * 140_000]}))
 
 
+@pytest.mark.parametrize("n_rows", [3, 30_000])
+def test_a_column_of_long_cells_can_be_left_out(tmp_path: Path, n_rows: int) -> None:
+    path, limit = tmp_path / "t.csv", csv.field_size_limit()
+    rows = "".join(f'"a,{i}",{i}\n' for i in range(n_rows))
+    path.write_text(f"photo,y\n{rows}{'x' * 140_000},2\n", "utf-8")
+    cells = read_table(path, unread=("photo",))
+    assert cells["y"].texts.tolist() == [*map(str, range(n_rows)), "2"]
+    assert cells["photo"].texts.tolist()[-2:] == [f"a,{n_rows - 1}", ""]
+    assert csv.field_size_limit() == limit
+    with refused("E224", "column='photo'"):
+        read_table(path, unread=("y",))
+
+
 def test_equal_text_is_equal_in_every_form_of_unicode(tmp_path: Path) -> None:
     decomposed = unicodedata.normalize("NFD", "größe,y\nköln,1\n")
     (tmp_path / "t.csv").write_text(decomposed + "köln,2\n", "utf-8")

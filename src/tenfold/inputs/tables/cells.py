@@ -210,7 +210,7 @@ def too_long(where: object, **facts: object) -> DataError:
         "A cell contains too much text",
         where=where,
         expected=f"at most {MAX_CELL:,} characters",
-        fix="Leave its column out of the file",
+        fix="Leave its column out, with --drop and its name",
         **facts,
     )
 

@@ -9,12 +9,20 @@ import math
 import re
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
 from tenfold.core.errors import DataError, FormatError
-from tenfold.inputs.tables.cells import FIRST_ROWS, MAX_CELL, Cells, column_names, too_long
+from tenfold.inputs.tables.cells import (
+    FIRST_ROWS,
+    MAX_CELL,
+    Cells,
+    column_names,
+    refuse_long_cells,
+    too_long,
+)
 from tenfold.inputs.tables.csv_columns import CsvRows, Dialect, read_columns
 from tenfold.inputs.tables.texts import MISSING, CellColumn, Texts
 
@@ -56,7 +64,30 @@ class TextOptions:
 
 
 def read_csv_text(content: bytes, path: Path, asked: TextOptions) -> Cells:
-    """Read the bytes of a CSV file at a path; the errors are those of `read.read_table`."""
+    """Read the bytes of a CSV file at a path; the errors are those of `read.read_table`.
+
+    Where a cell is too long, the file is read again: its column may be one that need not be read.
+    """
+    try:
+        return _read_text(content, path, asked)
+    except DataError as error:
+        if error.code != "E224" or not asked.unread:
+            raise
+    with _cells_of_any_length(len(content)):
+        return _read_text(content, path, asked)
+
+
+@contextmanager
+def _cells_of_any_length(longest: int) -> Iterator[None]:
+    """Let the `csv` module read cells of so many characters, which it sets for a whole process."""
+    before = csv.field_size_limit(longest)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)
+
+
+def _read_text(content: bytes, path: Path, asked: TextOptions) -> Cells:
     text, encoding, n_replaced = decode_text(content, path, asked)
     text = text.strip("\r\n")
     text, declared, n_skipped = _without_preamble(text)
@@ -76,6 +107,7 @@ def read_csv_text(content: bytes, path: Path, asked: TextOptions) -> Cells:
     if columns is None or _are_too_long(columns):
         _check_widths(body.text.decode(), dialect, path, n_skipped)
         columns = body.columns()
+        columns = {name: _of_cells(columns[name], name, path, asked) for name in names}
     if not len(next(iter(columns.values()))):
         raise DataError(
             "E436", "The table has no rows", where=path, expected="at least one row of data"
@@ -91,6 +123,13 @@ def read_csv_text(content: bytes, path: Path, asked: TextOptions) -> Cells:
     if not dialect.quote:
         notes.append("quotes are part of the text")
     return Cells(path.name, columns, named, tuple(notes), dialect.separator)
+
+
+def _of_cells(column: CellColumn, name: str, where: Path, asked: TextOptions) -> CellColumn:
+    """A column without cells that are too long: only one that need not be read may have some."""
+    if name in asked.unread:
+        return column.texts.changed(lambda text: text if len(text) <= MAX_CELL else "")
+    return refuse_long_cells(column.texts, where, name)
 
 
 def _are_too_long(columns: Mapping[str, CellColumn]) -> bool:

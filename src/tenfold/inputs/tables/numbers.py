@@ -70,8 +70,11 @@ POINT, COMMA = Mark.of(r"\.", ","), Mark.of(",", r"\.")
 PLAIN = re.compile(r"[-+]?[\d.,]+(?:[eE][-+]?\d+)?")
 """Numbers of digits and marks alone."""
 
-NINES = re.compile(r"(?:-?9{2,}|-1)(?:\.0+)?")
+NINES = re.compile(r"-?9{2,}|-9|-1")
 """What stands in many files for a number that is missing."""
+
+LEAST_NEGATIVE = -9
+"""A number such as -9 or -99 is said where no other is negative; -1 may be the first below 0."""
 
 SHORT, LONG = re.compile(r"^[-+]?\d{1,3}$"), re.compile(r"^[-+]?\d{4,}$")
 """Whole numbers that need no mark between thousands, and those that would have one."""
@@ -257,37 +260,40 @@ def _unit(text: str) -> str:
 
 
 def sentinel_remark(name: str, cells: CellColumn, decimal: DecimalMark) -> str | None:
-    """A line about a number such as -999 that repeats far from all others; None without one."""
-    if isinstance(cells, PlainNumbers) and not _has_nines(cells.present):
+    """A line about numbers such as -999 that repeat far from all others; None without one."""
+    if isinstance(cells, PlainNumbers):
+        ends = (cells.present.min(), cells.present.max()) if len(cells.present) else ()
+        if not any(map(_is_nine, ends)):
+            return None
+        numbers, counts = np.unique(cells.present, return_counts=True)
+    else:
+        numbers, counts = numbers_of(cells.texts, decimal), cells.texts.counts
+    is_nine = np.array([_is_nine(number) for number in numbers], bool)
+    others = np.isfinite(numbers) & ~is_nine
+    if counts[others].sum() < 2:
         return None
-    texts = cells.texts
-    nines = [i for i, text in enumerate(texts.different) if NINES.fullmatch(text)]
-    if not nines:
+    found = [
+        f"{numbers[i]:g} in {counts[i]:,} rows"
+        for i in np.flatnonzero(is_nine & (counts > 1))
+        if _is_beyond(numbers[i], numbers[others])
+    ]
+    if not found:
         return None
-    most = max(nines, key=lambda i: int(texts.counts[i]))
-    n_rows, text = int(texts.counts[most]), str(texts.different[most])
-    numbers = numbers_of(texts, decimal)
-    is_other = np.isfinite(numbers) & (np.arange(len(numbers)) != most)
-    n_others = int(texts.counts[is_other].sum())
-    if n_rows < 2 or n_others < 2 or not _is_far(float(text), numbers[is_other]):
-        return None
+    example = found[0].partition(" ")[0]
     return (
-        f"{name}: {text} stands in {n_rows:,} rows, far from all other numbers; "
-        "leave these cells empty if it means that they are missing"
+        f"{name} has numbers far from all others: {shorten(found)}; if one means that the cell is "
+        f"missing, say --na-values {example}"
     )
 
 
-def _is_far(value: float, others: NDArray[np.float64]) -> bool:
-    """Whether a number is farther from all others than they are from each other."""
+def _is_nine(number: float) -> bool:
+    """Whether a number is such as -999."""
+    return NINES.fullmatch(f"{number:.17g}") is not None
+
+
+def _is_beyond(value: float, others: NDArray[np.float64]) -> bool:
+    """Whether a number is farther from all others than they are from each other, or is the only
+    negative one."""
     low, high = others.min(), others.max()
-    return bool(high - low < min(abs(value - low), abs(value - high)))
-
-
-def _has_nines(numbers: NDArray[np.float64]) -> bool:
-    """Whether the number at one end is such as -999, and far from all others."""
-    for end in {float(numbers.min()), float(numbers.max())} if len(numbers) else ():
-        if NINES.fullmatch(f"{end:.0f}"):
-            others = numbers[numbers != end]
-            if len(others) and _is_far(end, others):
-                return True
-    return False
+    is_alone = value <= LEAST_NEGATIVE and low >= 0
+    return bool(is_alone or high - low < min(abs(value - low), abs(value - high)))
