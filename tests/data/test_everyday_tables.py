@@ -11,6 +11,7 @@ import tenfold
 from tenfold.core.settings import Reading
 from tenfold.data.audit import audit_data
 from tenfold.data.dataset import Dataset
+from tests.support.errors import refused
 
 N = 60
 RNG = np.random.default_rng(0)
@@ -122,9 +123,11 @@ def test_years_of_two_digits_that_may_be_of_another_century_are_said(tmp_path: P
 
 def test_minus_one_far_from_all_others_is_named(tmp_path: Path) -> None:
     x = np.where(np.arange(N) % 6, X + 150, -1)
-    assert "x: -1.0 stands in 10 rows, far from" in notes(load(tmp_path, table(x=x, z=Z, y=Y)))
+    assert "x has numbers far from all others: -1 in 10 rows" in notes(
+        load(tmp_path, table(x=x, z=Z, y=Y))
+    )
     usual = RNG.integers(-2, 3, N)
-    assert "stands in" not in notes(load(tmp_path, table(x=usual, z=Z, y=Y)))
+    assert "far from" not in notes(load(tmp_path, table(x=usual, z=Z, y=Y)))
 
 
 def test_cells_of_columns_that_are_not_used_are_not_said_to_be_filled_in(tmp_path: Path) -> None:
@@ -149,3 +152,50 @@ def test_short_texts_and_texts_without_blanks_are_read_word_by_word(tmp_path: Pa
     assert kinds(load(tmp_path, table(weight=weights, y=label)))["weight"] != "text"
     cities = ["New York", "Los Angeles", "San Jose", "El Paso"] * 25
     assert kinds(load(tmp_path, table(city=cities, y=label)))["city"] == "category"
+
+
+CLOCK = [f"{i // 12}:{i * 7 % 60:02d}" for i in range(N)]
+DAYS = [f"{i % 28 + 1}. {('Januar', 'März')[i % 2]} 2020" for i in range(N)]
+
+
+@pytest.mark.parametrize(
+    ("cells", "said"),
+    [
+        ([f"{i % 30} kg" for i in range(N)], "look like numbers with a unit and are read as names"),
+        ([f"{x} MB" for x in X], "look like numbers with a unit and are not used"),
+        (CLOCK, "look like times or durations"),
+        ([f"{i % 12 + 1}:{i % 60:02d} PM" for i in range(N)], "look like times or durations"),
+        (DAYS, "look like dates"),
+        (["Ja", "ja", "nein"] * 20, "x: 'Ja' and 'ja' are names of their own"),
+    ],
+)
+def test_names_that_look_like_something_else_are_said(
+    cells: list[str], said: str, tmp_path: Path
+) -> None:
+    assert said in notes(load(tmp_path, table(x=cells, z=Z, y=Y)))
+
+
+@pytest.mark.parametrize("form", ["12{}", "flat {}", "1.{}.2", "10.0.0.{}", "123-45-{}7"])
+def test_names_that_are_names_are_not_said(form: str, tmp_path: Path) -> None:
+    cells = [form.format("abcdefghijklmnopqrst"[i % 20]) for i in range(N)]
+    assert "look like" not in notes(load(tmp_path, table(x=cells, z=Z, y=Y)))
+
+
+def test_digits_of_other_scripts_are_numbers(tmp_path: Path) -> None:
+    wide = [str(x).translate(str.maketrans("0123456789.", "０１２３４５６７８９．")) for x in X]
+    data = load(tmp_path, table(x=wide, z=Z, y=Y))
+    assert data.table is not None
+    np.testing.assert_array_equal(data.table.columns["x"], X)
+
+
+@pytest.mark.parametrize("first", ["size,,class", "size,size,class", "Table 3,,"])
+def test_what_stands_above_the_header_is_no_row(first: str, tmp_path: Path) -> None:
+    data = load(tmp_path, [first, *table(x=X, z=Z, y=Y)])
+    assert len(data) == N and list(kinds(data)) == ["x", "z"]
+    assert "1 lines before the header not read" in notes(data)
+
+
+def test_a_label_that_means_a_missing_cell_is_named_where_no_other_is_left(tmp_path: Path) -> None:
+    with refused("E210", "answer='Some'") as raised:
+        load(tmp_path, table(x=X, y=["Some", "None"] * 30))
+    assert "--na-values ''" in str(raised.value)

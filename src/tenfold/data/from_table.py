@@ -23,6 +23,7 @@ from tenfold.inputs.tables.columns import (
     parse,
     profile,
     read_rows,
+    unused_remarks,
 )
 from tenfold.inputs.tables.texts import missing_texts
 
@@ -94,6 +95,7 @@ def _table_dataset(cells: Cells, reading: Reading, like: Contract | None) -> Dat
             "The target has a single value",
             where=cells.name,
             expected="at least two different ones to tell apart",
+            fix="; ".join(note for note in notes if "--na-values" in note) or None,
             answer=labels[y[used[0]]] if labels and len(used) else y[used][:1].tolist(),
         )
     timeline = None if ordered is None else ordered.timeline[used]
@@ -208,6 +210,9 @@ def _columns(
             columns={column.name: column.kind for column in profiles},
         )
     remarks = [remark for _, remarks in described for remark in remarks]
+    for name, kind in kinds.items():
+        if kind == "identifier" and name not in reading.columns:
+            remarks += unused_remarks(name, cells[name])
     return tuple(column for column, _ in described), profiles, remarks
 
 

@@ -27,6 +27,7 @@ from tenfold.inputs.tables.dates import (
     choose_date_format,
     parse_dates,
 )
+from tenfold.inputs.tables.mistaken import name_remarks
 from tenfold.inputs.tables.numbers import (
     NumberFormat,
     common_mark,
@@ -429,7 +430,16 @@ def describe(
             )
         lines += _date_remarks(name, cells, choice.form)
         return column.model_copy(update={"date_format": choice.form}), lines
-    return (column.model_copy(update={"signs": True}) if kind == "text" else column), []
+    if kind == "text":
+        column = column.model_copy(update={"signs": True})
+    is_name = kind in ("category", "text") and not isinstance(cells, PlainNumbers)
+    return column, name_remarks(name, cells.texts, column.kind) if is_name else []
+
+
+def unused_remarks(name: str, cells: CellColumn) -> list[str]:
+    """Lines about a column that is not used because each row has another name in it."""
+    is_number = isinstance(cells, PlainNumbers)
+    return [] if is_number else name_remarks(name, cells.texts, "identifier")
 
 
 def _date_remarks(name: str, cells: CellColumn, form: DateFormat) -> list[str]:

@@ -96,7 +96,7 @@ def _read_text(content: bytes, path: Path, asked: TextOptions) -> Cells:
     dialect = _sniff(text, asked.separator or declared, path)
     n_titles = 0
     if asked.header is not False:
-        text, n_titles = _without_titles(text, dialect)
+        text, n_titles = _without_titles(text, dialect, asked.known)
     n_skipped += n_titles
     rows = _first_rows(text, dialect) or _check_widths(text, dialect, path, n_skipped)
     named = _has_header(rows, asked.known) if asked.header is None else asked.header
@@ -278,12 +278,16 @@ def _with_tabs(text: str) -> str:
     return "\n".join("\t".join(line.split()) for line in lines)
 
 
-def _without_titles(text: str, dialect: Dialect) -> tuple[str, int]:
-    """Text without lines of a single cell before its header, and how many there were.
+def _without_titles(text: str, dialect: Dialect, known: Sequence[str]) -> tuple[str, int]:
+    """Text without lines of titles before its header, and how many there were.
 
-    The first of them and the header begin in the first column, and all cells of the header are
-    words.
+    Lines of a single cell are titles where the first of them and the header begin in the first
+    column, and all cells of the header are words. So is what stands above a row with a name that is
+    looked for, as the groups of columns in a header of two lines.
     """
+    n_above = _lines_above(text, dialect, known)
+    if n_above:
+        return "".join(text.splitlines(keepends=True)[n_above:]), n_above
     if dialect.width < 3:
         return text, 0
     reader, n_lines = dialect.rows(text), 0
@@ -297,6 +301,19 @@ def _without_titles(text: str, dialect: Dialect) -> tuple[str, int]:
             break
         n_lines = reader.line_num
     return text, 0
+
+
+def _lines_above(text: str, dialect: Dialect, known: Sequence[str]) -> int:
+    """How many lines stand above the first row with a name that is looked for; 0 without one."""
+    names = {name for name in known if not name.lstrip("-").isdecimal()}
+    reader, n_lines = dialect.rows(text), 0
+    for row in islice(reader, MAX_TITLES) if names else ():
+        cells = [cell.strip() for cell in row]
+        if names & set(cells):
+            is_header = len(set(cells)) == len(cells) and not any(map(_is_number, cells))
+            return n_lines if is_header else 0
+        n_lines = reader.line_num
+    return 0
 
 
 def _is_well_quoted(text: str, dialect: Dialect) -> bool:

@@ -5,6 +5,7 @@ the other cells of its column show, else as the other columns of the file do.
 """
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -20,6 +21,9 @@ DIGIT = re.compile(r"\d")
 
 SIGNS = str.maketrans(dict.fromkeys("\u2212\u2012\u2013\ufe63\uff0d", "-") | {"\uff0b": "+"})
 """Characters that people and programs write for a minus or a plus sign."""
+
+MARKS = str.maketrans({"\uff0e": ".", "\uff0c": ",", "\u066b": ".", "\u066c": ","})
+"""Decimal and thousands marks of other scripts."""
 
 CURRENCY = (
     r"(?:(?:US|A|C|R|NZ|HK)?[$¢-¥֏؋৲৳฿៛₠-⃀﷼＄￠￡￥￦]"
@@ -214,6 +218,11 @@ def numbers_of(texts: Texts, decimal: DecimalMark, grouped: bool = True) -> NDAr
 
 def bare(text: str) -> str:
     """A number without currency, percent sign and blanks between groups, and with a plain minus."""
+    if not text.isascii():  # digits of other scripts, as those of Japanese and Arabic keyboards
+        text = "".join(
+            str(unicodedata.decimal(sign)) if sign.isdecimal() else sign for sign in text
+        )
+        text = text.translate(MARKS)
     if PLAIN.fullmatch(text):
         return text
     text = SPREADSHEET_TEXT.sub("", text.translate(SIGNS).strip())
