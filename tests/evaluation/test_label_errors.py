@@ -8,8 +8,10 @@ import pytest
 
 import tenfold
 from tenfold import Dataset
+from tenfold.build import choose
 from tenfold.core.errors import DataError, SettingsError
 from tenfold.core.progress import Listener
+from tenfold.core.settings import resolve
 from tenfold.evaluation.label_errors import find_label_errors, out_of_fold
 from tests.support.errors import refused
 
@@ -57,9 +59,34 @@ def test_folds_and_seeds_that_cannot_be_are_refused(few: Few) -> None:
     data = few(4, 0)
     for folds in (1, 5):
         with pytest.raises(DataError, match=f"folds={folds} .*Expected 2 to 4, the number of dis"):
-            out_of_fold(data, np.arange(4), folds=folds, seed=0)
+            out_of_fold(data, np.arange(4), resolve({"validation_size": 0.0}), folds)
     with pytest.raises(SettingsError, match="seed must be 0 or more, not -1"):
         find_label_errors(few(20, 0), seed=-1)
+
+
+@pytest.mark.parametrize("learner", ["auto", "boosting"])
+def test_another_learner_looks_at_a_table(learner: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choose, "planned", lambda problem: ["baseline", "logistic"])
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(rng.normal(size=(200, 2)), columns=["a", "b"])
+    frame["t"] = np.where((frame["a"] > 0) ^ (np.arange(200) < 4), "up", "down")
+    done: list[tuple[int, int]] = []
+
+    class Notes(Listener):
+        def progress(self, n: int, total: int) -> None:
+            done.append((n, total))
+
+    suspects = find_label_errors(
+        tenfold.load(frame, target="t"), learner=learner, folds=2, listener=Notes()
+    )
+    assert len({suspect.row for suspect in suspects[:8]} & set(range(4))) >= 3
+    assert done == [(1, 2), (2, 2)]
+
+
+def test_a_learner_that_cannot_learn_these_labels_is_refused(few: Few) -> None:
+    for learner, code in (("linear", "E626"), ("auto", "E636"), ("nothing", "E100")):
+        with refused(code):
+            find_label_errors(few(20, 0), learner=learner)
 
 
 @pytest.mark.slow

@@ -126,6 +126,9 @@ def check_command(
     labels: Annotated[
         bool, typer.Option("--labels", help="Also look for wrong labels; this trains five models.")
     ] = False,
+    learner: Annotated[
+        str, typer.Option(help="The learner that --labels trains; auto chooses one for a table.")
+    ] = "network",
     seed: Annotated[int, typer.Option(help="The seed of the folds of --labels.", min=0)] = 0,
     top: Annotated[int, typer.Option(help="How many rows --labels prints.", min=1)] = MAX_SUSPECTS,
 ) -> None:
@@ -136,7 +139,7 @@ def check_command(
     if not labels:
         return
     with PartsListener("Looking for wrong labels: fold, epoch") as listener:
-        suspects = find_label_errors(data, seed=seed, listener=listener)
+        suspects = find_label_errors(data, learner=learner, seed=seed, listener=listener)
     print(
         f"labels: {len(suspects):,} training rows look mislabelled: models trained without "
         "them predict another label (most suspicious first)"

@@ -9,14 +9,15 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tenfold.build.build import fit_model
-from tenfold.build.problem import Problem
+from tenfold.build.choose import fit_chosen
+from tenfold.build.problem import Problem, as_seen
 from tenfold.core.errors import DataError
 from tenfold.core.progress import Listener
 from tenfold.core.records import Epoch
-from tenfold.core.settings import resolve
+from tenfold.core.settings import Settings, resolve
 from tenfold.data.dataset import Dataset, RowNumbers
 from tenfold.data.split import Split, assign_folds
+from tenfold.learners import check_learner
 from tenfold.model.model import Model
 
 FOLDS = 5
@@ -35,6 +36,7 @@ class SuspectLabel(NamedTuple):
 def find_label_errors(
     data: Dataset,
     *,
+    learner: str = "network",
     folds: int = FOLDS,
     seed: int = 0,
     listener: Listener | None = None,
@@ -45,11 +47,12 @@ def find_label_errors(
     self-confidence, the probability of the label it has: with 100 labels of MNIST swapped, 96 are
     among the first 150, against 91 by the margin to the likely label. The paper's thresholds, the
     mean self-confidence of each label, would drop a third of them: after label smoothing an answer
-    rarely exceeds the mean. The listener is told how many epochs of all folds are done.
+    rarely exceeds the mean. `learner` is any that learns labels from such rows; `auto` chooses one
+    of a table in each fold. The listener is told how many epochs or folds are done.
 
     Raises:
       DataError: Fewer distinct rows than folds, or a dataset without labels.
-      SettingsError: A seed outside its rule.
+      SettingsError: A seed outside its rule, or a learner that cannot learn these labels.
     """
     if not data.labels:
         raise DataError(
@@ -59,7 +62,10 @@ def find_label_errors(
             expected="a dataset of labels",
         )
     rows = np.setdiff1d(np.arange(len(data)), data.test_rows)
-    probabilities = out_of_fold(data, rows, folds=folds, seed=seed, listener=listener)
+    asked = {"learner": learner, "seed": seed, "validation_size": 0.0}
+    settings = resolve(asked, table=data.input.kind == "table")
+    check_learner(settings, data.task.kind, data.input)
+    probabilities = out_of_fold(as_seen(data, settings), rows, settings, folds, listener)
     y, likely = data.y[rows], probabilities.argmax(axis=1)
     own = probabilities[np.arange(len(rows)), y]
     suspects = np.flatnonzero(likely != y)
@@ -72,23 +78,24 @@ def find_label_errors(
 def out_of_fold(
     data: Dataset,
     rows: RowNumbers,
-    *,
+    settings: Settings,
     folds: int,
-    seed: int,
     listener: Listener | None = None,
 ) -> NDArray[np.float32]:
     """Probabilities (n, n_labels) of `rows`, each from a model that saw neither it nor its
     copies."""
-    settings = resolve({"seed": seed, "validation_size": 0.0}, table=data.input.kind == "table")
-    fold_of = assign_folds(data, rows, folds, seed)
+    listener = listener or Listener()
+    fold_of = assign_folds(data, rows, folds, settings.seed)
     none = np.empty(0, np.int64)
     probabilities = np.empty((len(rows), len(data.labels)), np.float32)
     for fold in range(folds):
         held_out = fold_of == fold
         problem = Problem(data, Split(rows[~held_out], none, none, none), settings)
-        built = fit_model(problem, _AllEpochs(listener or Listener(), fold, folds))
+        built = fit_chosen(problem, _AllEpochs(listener, fold, folds))
         if built.interrupted:
             raise KeyboardInterrupt
+        if not built.history:
+            listener.progress(fold + 1, folds)
         probabilities[held_out] = Model(built.content).answer(data.x[rows[held_out]]).outputs[0]
     return probabilities
 
