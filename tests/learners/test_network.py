@@ -1,12 +1,25 @@
 """The learner `network`: class weights, and the regression it can do too."""
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
+import onnx
 import pytest
 
+import tenfold
 from tenfold.core.errors import SettingsError
+from tenfold.core.onnx_builder import read_layers, votes_of
 from tenfold.core.progress import Listener
+from tenfold.core.records import Epoch
 from tenfold.core.settings import Settings
-from tenfold.learners import LEARNERS, Examples, TrainingJob
+from tenfold.learners import LEARNERS, Checkpoints, Examples, Fitted, TrainingJob, checkpoints
+from tenfold.learners.network import Network, Vote
+from tenfold.learners.network_fit import member_seed
+from tenfold.report.network_page import read_network
+from tenfold.runs.export.keras import write_keras
+from tests.conftest import Few
+from tests.support.errors import refused
 
 LINEAR = Settings(
     hidden=(), optimizer="sgd", schedule="constant", learning_rate=0.5, epochs=200, average=0.0
@@ -76,3 +89,87 @@ def test_regression_returns_values() -> None:
     assert values.shape == (300,)
     assert float(np.square(values - y).mean()) < 0.1 * float(y.var())
     assert fitted.history[-1].accuracy is None
+
+
+VOTE = Settings(hidden=(4,), epochs=2, batch_size=32, members=3, patience=2)
+
+
+def job_of(settings: Settings, listener: Listener | None = None) -> TrainingJob:
+    return TrainingJob(
+        two_heaps(90, 60), two_heaps(20, 20), 2, settings, listener or Listener(), None
+    )
+
+
+def arrays_of(fitted: Fitted) -> list[Any]:
+    body = fitted.body
+    networks = body.members if isinstance(body, Vote) else (body,)
+    found = list[Any]()
+    for network in networks:
+        assert isinstance(network, Network)
+        for _, own in sorted(network.parameters.items()):
+            found += [np.asarray(own[name]) for name in sorted(own)]
+    return found
+
+
+def same_arrays(some: list[Any], others: list[Any]) -> bool:
+    return len(some) == len(others) and all(map(np.array_equal, some, others))
+
+
+def test_a_vote_is_the_networks_that_its_seeds_give_alone() -> None:
+    together = LEARNERS["network"].fit(job_of(VOTE))
+    alone = [
+        LEARNERS["network"].fit(job_of(VOTE.model_copy(update={"seed": seed, "members": 1})))
+        for seed in (0, member_seed(0, 1), member_seed(0, 2))
+    ]
+    assert isinstance(together.body, Vote) and together.parameters == 3 * alone[0].parameters
+    assert same_arrays(arrays_of(together), sum(map(arrays_of, alone), []))
+    assert [epoch.epoch for epoch in together.history] == [1, 2, 3, 4, 5, 6]
+    x = two_heaps(5, 5).x
+    logs = np.mean([np.log(one.answers(x)) for one in alone], axis=0)
+    expected = np.exp(logs) / np.exp(logs).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(together.answers(x), expected, atol=1e-6)
+    assert together.judged is not None and together.judged.shape == (40, 2)
+
+
+@pytest.mark.parametrize("last", [1, 2, 3, 5])
+def test_a_vote_goes_on_within_and_between_its_networks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, last: int
+) -> None:
+    monkeypatch.setattr(checkpoints, "EVERY_SECONDS", 0.0)
+
+    class Stops(Listener):
+        def epoch(self, epoch: Epoch, n_epochs: int) -> None:
+            assert n_epochs == 6
+            if epoch.epoch > last:
+                raise RuntimeError("the computer is switched off")
+
+    straight = LEARNERS["network"].fit(job_of(VOTE))
+    with pytest.raises(RuntimeError):
+        LEARNERS["network"].fit(
+            job_of(VOTE, Stops())._replace(checkpoints=Checkpoints(tmp_path / "c"))
+        )
+    resumed = LEARNERS["network"].fit(
+        job_of(VOTE)._replace(checkpoints=Checkpoints(tmp_path / "c"))
+    )
+    assert same_arrays(arrays_of(resumed), arrays_of(straight))
+    assert len(resumed.history) == 6
+    assert resumed.judged is not None and straight.judged is not None
+    np.testing.assert_array_equal(resumed.judged, straight.judged)
+
+
+@pytest.mark.parametrize("learner", ["network", "cnn"])
+def test_a_vote_is_one_file_and_the_page_shows_its_first_network(
+    few: Few, tmp_path: Path, learner: str
+) -> None:
+    run = tenfold.train(few(200, 50), learner=learner, epochs=1, members=2, out=tmp_path)
+    content = (run.path / "model.onnx").read_bytes()
+    graph = onnx.ModelProto.FromString(content).graph
+    assert votes_of(graph) == 2
+    _, parameters = read_layers(graph)
+    assert parameters and all(name.startswith("network_1.") for name in parameters)
+    found = read_network(content, run.model.contract)
+    assert isinstance(found, dict)
+    assert [node["operator"] for node in found["nodes"]].count("Mean") == 1
+    assert "averages the answers of 2 networks" in (run.path / "report.html").read_text("utf-8")
+    with refused("E705"):
+        write_keras(run.path, tmp_path / "vote.keras")

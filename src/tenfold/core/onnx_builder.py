@@ -163,8 +163,18 @@ WRITE: dict[type[nn.Layer], Callable[[Builder, Any, Shape, Arrays], object]] = {
 """How each kind of layer is written, from the shape that it takes and its arrays."""
 
 
+BETWEEN = frozenset({"Transpose", "Mean"})
+"""Operators between layers: an order of axes, and the mean of a vote of networks."""
+
+
+def votes_of(graph: onnx.GraphProto) -> int:
+    """How many networks answer together; 1 where it is no vote."""
+    return next((len(node.input) for node in graph.node if node.op_type == "Mean"), 1)
+
+
 def read_layers(graph: onnx.GraphProto) -> tuple[Architecture, Parameters]:
-    """The layers that end in a graph's first softmax or, for regression, before its value.
+    """The layers that end in a graph's first softmax or, for regression, before its value; of a
+    vote those of its first network.
 
     What comes before the first layer, and the calibration behind the last one, are left out. For
     a learner that is no network, or sees photos through one that is not its own, there is no
@@ -200,14 +210,15 @@ def _layer_nodes(
         if nodes or node.op_type in ("Softmax", "Gemm"):
             is_plain = not (node.op_type == "Gemm" and node.attribute)
             has_own = all(name in stored for name in node.input[1:])
-            if not (is_plain and has_own and node.op_type in {*READ, "Transpose"}):
+            has_own |= node.op_type == "Mean"
+            if not (is_plain and has_own and node.op_type in {*READ, *BETWEEN}):
                 break
             nodes.append(node)
         name = node.input[0]
     begins = makers.get(name)
     if graph.input[0].name == "image" and begins is not None and begins.op_type != "Cast":
         return []  # there is more between the picture and these layers
-    return [node for node in reversed(nodes) if node.op_type != "Transpose"]
+    return [node for node in reversed(nodes) if node.op_type not in BETWEEN]
 
 
 def _read_dense(node: onnx.NodeProto, arrays: list[Any], shape: Shape) -> tuple[nn.Layer, Arrays]:

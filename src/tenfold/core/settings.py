@@ -369,6 +369,13 @@ class Settings(Frozen):
     clean_epochs: int = Field(
         default=0, ge=0, description="The number of final epochs without augmentation."
     )
+    members: Annotated[int, Flag("N")] = Field(
+        default=1,
+        ge=1,
+        le=64,
+        description="The number of networks, trained one after the other with seeds of their own, "
+        "whose averaged answer is the model's.",
+    )
     width: int = Field(
         default=32,
         ge=1,

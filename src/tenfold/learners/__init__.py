@@ -23,7 +23,7 @@ from tenfold.learners.classical import (
 from tenfold.learners.job import Checkpoints, Examples, Fitted, TrainingJob, is_classification
 from tenfold.learners.learner import EPOCHS, Accepted, Learner, multiplications
 from tenfold.learners.neighbors import fit_neighbors
-from tenfold.learners.network import fit_network
+from tenfold.learners.network_fit import fit_network
 
 __all__ = [
     "LEARNERS",
@@ -53,7 +53,10 @@ LEARNERS: dict[str, Learner] = {
             divides_batches=True,
             hidden_weight=0.25,
             cost=lambda settings, n_inputs, n_outputs: (
-                3.0 * multiplications(n_inputs, settings.hidden, n_outputs) * settings.epochs
+                3.0
+                * multiplications(n_inputs, settings.hidden, n_outputs)
+                * settings.epochs
+                * settings.members
             ),
         ),
         Learner(

@@ -33,6 +33,7 @@ EPOCHS = (
     "weight_decay",
     "patience",
     "processes",
+    "members",
     *("shift_px", "rotate_degrees", "zoom", "shear", "elastic_px", "thicken", "contrast"),
     "clean_epochs",
 )

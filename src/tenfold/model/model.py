@@ -29,10 +29,10 @@ MAX_BYTES = 1 << 30
 OPERATORS = frozenset(
     {
         "Abs", "Add", "Cast", "Clip", "Concat", "Conv", "Div", "Expand", "Flatten", "Gather",
-        "Gemm", "GlobalAveragePool", "Greater", "IsNaN", "Log", "MatMul", "Max", "MaxPool", "Mul",
-        "Reciprocal", "ReduceMax", "ReduceSum", "ReduceSumSquare", "Relu", "Reshape", "Resize",
-        "Round", "Shape", "Sign", "Slice", "Softmax", "Split", "Sqrt", "Sub", "TfIdfVectorizer",
-        "TopK", "Transpose", "Unsqueeze", "Where",
+        "Gemm", "GlobalAveragePool", "Greater", "IsNaN", "Log", "MatMul", "Max", "MaxPool", "Mean",
+        "Mul", "Reciprocal", "ReduceMax", "ReduceSum", "ReduceSumSquare", "Relu", "Reshape",
+        "Resize", "Round", "Shape", "Sign", "Slice", "Softmax", "Split", "Sqrt", "Sub",
+        "TfIdfVectorizer", "TopK", "Transpose", "Unsqueeze", "Where",
         "ai.onnx.ml.LabelEncoder", "ai.onnx.ml.OneHotEncoder", "ai.onnx.ml.TreeEnsembleRegressor",
     }
 )  # fmt: skip

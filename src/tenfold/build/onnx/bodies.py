@@ -1,6 +1,7 @@
 """The body of a graph: what each kind of learner computes, as nodes. Trees are in `trees`."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto
 
 from tenfold.build.onnx.trees import NEVER, add_boosting, add_forest
+from tenfold.core.layers import Architecture, Parameters, Softmax
 from tenfold.core.onnx_builder import Builder, add_layers
 from tenfold.inputs.features import PIXEL
 from tenfold.learners.bayes import Bayes, Block
@@ -15,13 +17,13 @@ from tenfold.learners.boosting import Boosting
 from tenfold.learners.classical import Constant, Forest, Linear
 from tenfold.learners.job import Fitted
 from tenfold.learners.neighbors import NEAR_ZERO, Neighbors
-from tenfold.learners.network import Network
+from tenfold.learners.network import Network, Vote
 
 
 def add_pixels(builder: Builder, fitted: Fitted) -> None:
     """Pictures as the learner sees them: a network scales by itself, others see flat 0 to 1."""
     builder.add("Cast", to=TensorProto.FLOAT)
-    if not isinstance(fitted.body, Network):
+    if not isinstance(fitted.body, Network | Vote):
         builder.add("Mul", builder.weight("pixel", PIXEL), name="scaled")
         builder.add("Flatten", name="features", axis=1)
 
@@ -186,8 +188,33 @@ def _add_nearest(builder: Builder, body: Neighbors) -> None:
     builder.add("TopK", k, name="nearest", outputs=2, axis=1)
 
 
+def _add_vote(builder: Builder, body: Vote) -> None:
+    """The layers of each network from the same pictures or features, then the mean of what their
+    output layers give; novelty looks at the hidden activations of the first."""
+    given, seen, hidden, outputs = builder.last, None, None, list[str]()
+    for i, member in enumerate(body.members, 1):
+        builder.last = given
+        add_layers(builder, *_named(member, f"network_{i}"))
+        outputs.append(builder.last)
+        seen, hidden = seen or builder.seen, hidden or builder.hidden
+    builder.seen, builder.hidden = seen, hidden
+    builder.last = builder.node("Mean", *outputs, name="vote")
+    if isinstance(body.members[0].architecture.layers[-1], Softmax):
+        builder.add("Softmax", name="probabilities", axis=-1)
+
+
+def _named(member: Network, prefix: str) -> tuple[Architecture, Parameters]:
+    """The layers of a network up to its output, with names of their own."""
+    layers = (
+        replace(layer, name=f"{prefix}.{layer.name}") for layer in member.architecture.to_logits
+    )
+    parameters = {f"{prefix}.{name}": own for name, own in member.parameters.items()}
+    return Architecture(member.architecture.input_shape, tuple(layers)), parameters
+
+
 BODIES: dict[type, Callable[[Builder, Any], None]] = {
     Network: lambda builder, body: add_layers(builder, body.architecture, body.parameters),
+    Vote: _add_vote,
     Forest: add_forest,
     Boosting: add_boosting,
     Linear: _add_linear,

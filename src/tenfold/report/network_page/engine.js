@@ -41,11 +41,19 @@ export function evidence(network, values, a, b) {
     const after = slopes.get(step.output);
     if (!after) continue;
     const inputs = step.inputs.map((name) => values.get(name));
-    slopes.set(step.inputs[0], step.backward(after, inputs, step.attributes, values.get(step.output)));
+    const before = step.backward(after, inputs, step.attributes, values.get(step.output));
+    // All inputs of a mean are the picture's own; of other operators the first one alone.
+    for (const name of step.operator === "Mean" ? step.inputs : step.inputs.slice(0, 1)) {
+      slopes.set(name, sumOf(slopes.get(name), before));
+    }
   }
   const pixels = values.get(network.input).data.map((value, i) => value * slopes.get(network.input)[i]);
   const difference = logits.data[a] - logits.data[b];
   return { pixels, difference, rest: difference - pixels.reduce((sum, value) => sum + value, 0) };
+}
+
+function sumOf(known, more) {
+  return known ? known.map((value, i) => value + more[i]) : more;
 }
 
 // Operators: `forward(inputs, attributes)`, and `backward(slope, inputs, attributes, output)`: from the slope of a
@@ -99,6 +107,11 @@ function scaledBy(factor) {
     const place = placeOf(a.shape, b.shape);
     return slope.map((value, i) => value * factor(b.data[place(i)]));
   };
+}
+
+/** The mean of tensors of one shape: what the networks of a vote answer together. */
+function mean(inputs) {
+  return sameShape(inputs[0], inputs[0].data.map((_, i) => inputs.reduce((sum, x) => sum + x.data[i], 0) / inputs.length));
 }
 
 function softmax([x]) {
@@ -349,6 +362,7 @@ const OPERATORS = {
   Log: { forward: each((value) => log(value)) },
   Max: { forward: pairwise(max) },
   MaxPool: { forward: maxPool, backward: maxPoolBack },
+  Mean: { forward: mean, backward: (slope, inputs) => slope.map((value) => value / inputs.length) },
   Mul: { forward: pairwise((a, b) => a * b), backward: scaledBy((value) => value) },
   ReduceMax: { forward: reduced((most, value) => (most === null ? value : max(most, value))) },
   ReduceSumSquare: { forward: reduced((sum, value) => sum + value * value) },

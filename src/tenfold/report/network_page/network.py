@@ -22,6 +22,7 @@ OPERATORS = frozenset(
         "Log",
         "Max",
         "MaxPool",
+        "Mean",
         "Mul",
         "ReduceMax",
         "ReduceSumSquare",

@@ -2,12 +2,12 @@
 
 import { windows } from "./engine.js";
 
-/** The layers with weights that lead to the labels, first to last: {name, kind: "dense"|"conv", step, sum, activation, isOutput}, where `sum`
+/** The layers with weights that lead to the labels, first to last; of a vote those of its first network: {name, kind: "dense"|"conv", step, sum, activation, isOutput}, where `sum`
  *  and `activation` name the tensors before and after the activation. */
 export function layersOf(network) {
   const layers = [];
   const needed = new Set(network.steps.find((step) => step.operator === "Softmax").inputs);
-  for (const step of [...network.steps].reverse()) if (needed.has(step.output)) step.inputs.forEach((name) => needed.add(name));
+  for (const step of [...network.steps].reverse()) if (needed.has(step.output)) leading(step).forEach((name) => needed.add(name));
   for (const step of network.steps) {
     if (!needed.has(step.output) || !["Gemm", "Conv"].includes(step.operator)) continue;
     const next = reluAfter(network, step.output);
@@ -18,6 +18,11 @@ export function layersOf(network) {
   }
   if (layers.length) layers.at(-1).isOutput = true;
   return layers;
+}
+
+/** What a step needs for one network: of a mean, which is a vote, the first of its inputs. */
+function leading({ operator, inputs }) {
+  return operator === "Mean" ? inputs.slice(0, 1) : inputs;
 }
 
 /** The ReLU that follows a tensor; what shifts or scales its channels before may lie between. */

@@ -14,7 +14,7 @@ from tenfold.core import files
 from tenfold.core.contract import FeaturesInput, ImageInput
 from tenfold.core.errors import ExportError
 from tenfold.core.layers import Architecture, Dense
-from tenfold.core.onnx_builder import read_layers
+from tenfold.core.onnx_builder import read_layers, votes_of
 from tenfold.core.task import TaskKind
 from tenfold.inputs.idx import read_idx
 from tenfold.learners.keras_layers import import_keras, keras_layers, set_parameters
@@ -59,6 +59,8 @@ def write_keras(model: Path, path: Path) -> str:
     opened = Model.open(model)
     file = model / "model.onnx" if model.is_dir() else model
     graph = onnx.ModelProto.FromString(file.read_bytes()).graph
+    if votes_of(graph) > 1:
+        raise _refusal("The model is a vote of several networks", opened.contract.learner, model)
     architecture, parameters = read_layers(graph)
     accepted, learner = opened.contract.input, opened.contract.learner
     if accepted.kind == "table":

@@ -1,0 +1,206 @@
+"""How the learners `network` and `cnn` are fitted: one network after the other, step by step."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tenfold.core.layers import Architecture, Parameters
+from tenfold.core.records import Epoch
+from tenfold.learners.architectures import architecture_of, layer_table, rows_at_once
+from tenfold.learners.checkpoints import Checkpoint
+from tenfold.learners.choice import softmax
+from tenfold.learners.group import group_epochs
+from tenfold.learners.job import Fitted, TrainingJob
+from tenfold.learners.network import Network, Vote
+
+if TYPE_CHECKING:
+    from tenfold.learners.training import Training
+
+Arrays = dict[str, NDArray[Any]]
+"""Arrays of a checkpoint by name."""
+
+
+def fit_network(job: TrainingJob) -> Fitted:
+    """Fit a dense or a convolutional network, or a vote of several, as the settings say, on from
+    its newest checkpoint.
+
+    Ctrl-C ends the fit with the epoch it came in. Of a vote the network that it came in is left
+    out, unless it is the first.
+
+    Raises:
+      SettingsError: Pictures of a size that a `cnn` does not take.
+      FileError: A checkpoint cannot be written.
+    """
+    architecture = architecture_of(job.settings, job.train.x.shape[1:], job.n_labels)
+    job.listener.layers(layer_table(architecture))
+    fit = _Fit(job, architecture)
+    fit.resume()
+    with _stopping() as stop:
+        while len(fit.members) < job.settings.members and not stop:
+            fit.train_next(stop)
+    networks = tuple(Network(architecture, member.parameters) for member in fit.members)
+    return Fitted(
+        job.settings.learner,
+        networks[0] if len(networks) == 1 else Vote(networks),
+        architecture.n_parameters() * len(networks),
+        tuple(fit.history),
+        interrupted=bool(stop),
+        judged=fit.judged(),
+        rows_at_once=rows_at_once(architecture),
+    )
+
+
+class _Member(NamedTuple):
+    """A fitted network, and what it answers to validation rows, as `Fitted.judged` says."""
+
+    parameters: Parameters
+    judged: NDArray[np.float32] | None
+
+
+@dataclass
+class _Fit:
+    """A fit on its way.
+
+    Attributes:
+      members: The networks that are finished.
+      state: Where the next one goes on; empty: at its beginning.
+      history: The epochs of all, numbered through.
+    """
+
+    job: TrainingJob
+    architecture: Architecture
+    members: list[_Member] = field(default_factory=list)
+    state: Arrays = field(default_factory=dict)
+    history: list[Epoch] = field(default_factory=list)
+
+    @property
+    def n_epochs(self) -> int:
+        """Epochs of all networks, at most."""
+        return self.job.settings.epochs * self.job.settings.members
+
+    def resume(self) -> None:
+        """Go on from the newest checkpoint; damaged ones are passed over aloud."""
+        checkpoints, listener = self.job.checkpoints, self.job.listener
+        if checkpoints is None:
+            return
+        found = checkpoints.newest()
+        place = "the beginning" if found is None else f"epoch {len(found.history)}"
+        for error in checkpoints.damaged:
+            listener.warn(f"{error} Going on from {place}.")
+        if found is not None:
+            self.members, self.state = _members_of(found.arrays)
+            self.history = list(found.history)
+            listener.resumed(self.history, self.n_epochs)
+
+    def train_next(self, stop: list[int]) -> None:
+        """Train one network, to its end or until somebody asks to stop."""
+        seed = member_seed(self.job.settings.seed, len(self.members))
+        job = self.job._replace(settings=self.job.settings.model_copy(update={"seed": seed}))
+        training = self._training(job)
+        for epoch in group_epochs(training, job) if job.settings.processes > 1 else training:
+            self.history.append(replace(epoch, epoch=len(self.history) + 1))
+            job.listener.epoch(self.history[-1], self.n_epochs)
+            self._save(training, bool(stop))
+            if stop:
+                break
+        if training.is_done or not self.members:
+            self.members.append(_Member(training.fitted(), training.judged()))
+
+    def judged(self) -> NDArray[np.float32] | None:
+        """What all answer together to the validation rows; None where these chose nothing."""
+        found = [member.judged for member in self.members if member.judged is not None]
+        if len(found) < 2:
+            return found[0] if found else None
+        if self.job.n_labels is None:
+            values: NDArray[np.float32] = np.stack(found).mean(axis=0, dtype=np.float32)
+            return values
+        smallest = np.finfo(np.float32).tiny
+        logs = np.mean([np.log(np.maximum(own, smallest)) for own in found], axis=0)
+        return softmax(logs).astype(np.float32)
+
+    def _training(self, job: TrainingJob) -> "Training":
+        """The training of the next network, from where it stands."""
+        from tenfold.learners.training import training_of
+
+        training = training_of(self.architecture, job.train, job.validation, job.settings)
+        if self.state:
+            training.restore(self.state)
+            self.state = {}
+        return training
+
+    def _save(self, training: "Training", is_stopping: bool) -> None:
+        """Write a checkpoint where one is due; the last epoch of all needs none."""
+        checkpoints = self.job.checkpoints
+        is_last = training.is_done and len(self.members) + 1 == self.job.settings.members
+        if checkpoints is None or not (is_stopping or (checkpoints.are_due and not is_last)):
+            return
+        arrays = training.state() | _arrays_of(self.members)
+        checkpoints.save(Checkpoint(arrays, tuple(self.history)))
+
+
+def member_seed(seed: int, i: int) -> int:
+    """The seed of network i of a vote: the first has the seed of a network that is alone."""
+    return seed if i == 0 else int(np.random.SeedSequence((seed, i)).generate_state(1)[0])
+
+
+FINISHED = "finished"
+"""What names of finished networks' arrays begin with in a checkpoint; others are of a training."""
+
+
+def _arrays_of(members: list[_Member]) -> Arrays:
+    """The arrays of finished networks: `finished.0.parameters.LAYER.NAME`, `finished.0.judged`."""
+    arrays = Arrays()
+    for i, member in enumerate(members):
+        for layer, own in member.parameters.items():
+            for name, array in own.items():
+                arrays[f"{FINISHED}.{i}.parameters.{layer}.{name}"] = np.asarray(array)
+        if member.judged is not None:
+            arrays[f"{FINISHED}.{i}.judged"] = member.judged
+    return arrays
+
+
+def _members_of(arrays: Arrays) -> tuple[list[_Member], Arrays]:
+    """The finished networks of a checkpoint, and the state of the training that was on its way."""
+    parameters, judged, state = dict[int, dict[str, Arrays]](), Arrays(), Arrays()
+    for name, array in arrays.items():
+        match name.split("."):
+            case [first, i, "parameters", layer, own] if first == FINISHED:
+                parameters.setdefault(int(i), {}).setdefault(layer, {})[own] = array
+            case [first, i, "judged"] if first == FINISHED:
+                judged[i] = array
+            case _:
+                state[name] = array
+    members = [_Member(parameters[i], judged.get(str(i))) for i in sorted(parameters)]
+    return members, state
+
+
+@contextmanager
+def _stopping() -> Iterator[list[int]]:
+    """Ctrl-C, and SIGTERM where it does the same, asks to stop; the second one ends the process.
+
+    What is yielded holds the number of the signal that came."""
+    stop = list[int]()
+
+    def ask(number: int, _: object) -> None:
+        stop.append(number)
+        signal.signal(number, signal.SIG_DFL)
+
+    in_main = threading.current_thread() is threading.main_thread()
+    ours = [
+        number
+        for number in (signal.SIGINT, signal.SIGTERM)
+        if in_main and signal.getsignal(number) is signal.default_int_handler
+    ]
+    for number in ours:
+        signal.signal(number, ask)
+    try:
+        yield stop
+    finally:
+        for number in ours:
+            signal.signal(number, signal.default_int_handler)
