@@ -311,12 +311,12 @@ def test_your_own_pictures_are_measured_beside_mnist(small_run: Run, tmp_path: P
     done = call("evaluate", small_run.path, folder)
     assert done.returncode == 0, done.stderr
     n = sum(str(MNIST.y[row]) in "01479" for row in range(60_000, 60_060))
-    assert f"mine: {n} all rows, 95% intervals" in done.stdout
-    accuracy = re.search(r"^accuracy           (0\.\d{4}|1\.0000) \[", done.stdout, re.M)
+    assert re.search(rf"^measured on        {n} rows of .*mine, 95% intervals$", done.stdout, re.M)
+    accuracy = re.match(r"accuracy           ([\d.]+)% \[", done.stdout)
     own = small_run.evaluation
     assert isinstance(own, tenfold.Evaluation)
     assert done.stdout.endswith(
-        f"the run's own      mnist, 200 test rows: accuracy {own.accuracy}\n"
+        f"the run's own      mnist, 200 test rows: accuracy {own.accuracy.in_percent}\n"
     )
     assert "1 pictures cannot be read" in done.stderr
     images = sorted(path for path in folder.glob("*/*.png") if path.name != "torn.png")
@@ -325,7 +325,7 @@ def test_your_own_pictures_are_measured_beside_mnist(small_run: Run, tmp_path: P
         answer = small_run.model.predict_one(path)
         assert isinstance(answer, tenfold.Prediction)
         right += answer.label == path.parent.name
-    assert accuracy and float(accuracy[1]) == round(right / n, 4)
+    assert accuracy and float(accuracy[1]) == round(100 * right / n, 1)
 
 
 def test_one_label_alone_can_be_measured(small_run: Run, tmp_path: Path) -> None:

@@ -103,7 +103,7 @@ def test_a_model_of_digits_falls_with_the_change(small_run: Run, few: Few) -> No
     again = measure_robustness(small_run.model, x, y, "test")
     assert again == found, "the same seed, the same changes"
     assert any(line.startswith("shift: 4 px") for line in found.lines())
-    assert f"shift 4 px {by['shift', '4 px']:.4f}" in found.worst
+    assert f"shift 4 px {by['shift', '4 px']:.1%}" in found.worst
     assert found.worst.count(",") == 4
 
 

@@ -61,9 +61,10 @@ def test_train_prints_the_layer_table_and_the_card(
     assert "parameters: 100,480 + 1,290 = 101,770" in trained.stderr
     assert "epoch" not in trained.stderr  # quiet when it is no terminal
     card = trained.stdout
-    assert re.search(r"^mnist: 10,000 test rows, 95% intervals$", card, re.M)
-    assert re.search(r"^accuracy           0\.9\d{3} \[0\.9\d{3}, 0\.9\d{3}\]$", card, re.M)
-    assert re.search(r"^baseline           0\.1135 .* \(always '1'\)$", card, re.M)
+    assert re.match(r"accuracy           9\d\.\d% \[9\d\.\d%, 9\d\.\d%\]\n", card)
+    assert "\nmeasured on        10,000 test rows of mnist, 95% intervals\n" in card
+    assert re.search(r"^baseline           11\.3% .* \(always '1'\)$", card, re.M)
+    assert "\n\n\n" not in card and "\x1b" not in card
     confused = re.search(r"^most confused      (.*)$", card, re.M)
     assert confused and len(re.findall(r"\d predicted as \d: \d+", confused[1])) == 3
     assert re.search(r"^seconds            load \d.*train \d.*total \d", card, re.M)
@@ -75,7 +76,9 @@ def test_train_prints_the_layer_table_and_the_card(
 def test_the_next_command_on_the_card_works(
     trained: Done,
 ) -> None:
-    following = re.search(r"^next +\S+ (predict .*)$", trained.stdout, re.M)
+    following = re.search(
+        r"^next +\S+ report \S+ --open\n +\S+ (predict .*)$", trained.stdout, re.M
+    )
     assert following
     answered = call(*following[1].split())
     assert answered.returncode == 0
@@ -290,6 +293,19 @@ def test_help_fits_a_screen_and_begins_with_a_newcomers_path() -> None:
         assert option in lines[-1]
 
 
+def test_usage_is_refused_in_one_line_with_a_code() -> None:
+    for words in (["trian"], ["predict"], ["train", "--hidden", "a"], ["train", "--epoch", "1"]):
+        refused = call(*words)
+        assert refused.returncode == 2 and refused.stdout == ""
+        assert re.fullmatch(r"tenfold: .+[.?] \[E106\]\n", refused.stderr), refused.stderr
+
+
+def test_a_missing_run_names_the_newest_one(small_run: Run) -> None:
+    refused = call("report", small_run.path.parent / "none")
+    assert refused.returncode == 1
+    assert f"The newest run beside it is {small_run.path}. [E708]" in refused.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "meant"),
     [
@@ -356,7 +372,7 @@ def test_ctrl_c_keeps_the_finished_epochs_and_exits_130(digits: Path) -> None:
     process = start("train", digits, "--epochs", 20_000, "--hidden", "16", stderr=terminal)
     os.close(terminal)
     seen = ""
-    while "epoch     2/20000" not in seen:
+    while not re.search(r"\b[2-9]\d*/20000", seen):
         seen += os.read(screen, 4096).decode()
     begin = time.monotonic()
     process.send_signal(signal.SIGINT)
@@ -375,7 +391,7 @@ def test_ctrl_c_keeps_the_finished_epochs_and_exits_130(digits: Path) -> None:
     run = Run.open("runs/digits-network-1")
     assert run.record.state == "interrupted"
     assert len(run.history) >= 2
-    assert "loss" in seen and "validation" in seen
+    assert "validation accuracy" in seen and "0/20000" not in seen
     assert "go on with:" in seen and "train --resume runs/digits-network-1" in seen
 
 
@@ -505,4 +521,4 @@ def test_robustness_is_asked_for_by_a_flag(small_run: Run) -> None:
     done = call("evaluate", small_run.path, "mnist", "--robustness")
     assert done.returncode == 0, done.stderr
     assert re.search(r"^2,000 test rows were changed and asked again\.", done.stdout, re.M)
-    assert re.search(r"^rotation: 30 degrees +accuracy 0\.\d{4} \[", done.stdout, re.M)
+    assert re.search(r"^rotation: 30 degrees +accuracy [\d.]+% \[", done.stdout, re.M)

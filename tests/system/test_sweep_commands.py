@@ -52,10 +52,12 @@ def test_compare_prints_the_leaderboard_and_where_it_is(
     monkeypatch.chdir(runs.parent)
     assert done.returncode == 0 and done.stderr == ""
     head, *lines = done.stdout.splitlines()
-    assert re.match(r"learner +validation +sd +test rows \[95%\] +beside the first", head)
+    assert re.match(r"learner +validation +test rows \[95%\] +beside the first", head)
     assert sorted(line.split()[0] for line in lines[:3]) == ["bayes", "forest", "logistic"]
     assert re.search(r"\bbest\b", lines[0]) and re.search(r"\(p [\d.e-]+\)", lines[1])
-    assert re.search(r"0\.\d{4} \[0\.\d{4}, [01]\.\d{4}\]", lines[0])
+    assert re.search(r"[\d.]+% \[[\d.]+%, [\d.]+%\]", lines[0])
+    assert re.match(r"learner +training +10,000 answers +MB +parameters +sd", lines[4])
+    assert max(map(len, [head, *lines[:8]])) <= 80
     text = done.stdout
     following = re.search(r"^next +\S+ train (.*)$", text, re.M)
     assert following and following[1] == f"rows.csv --learner {lines[0].split()[0]} --target label"
@@ -84,7 +86,7 @@ def test_sweep_prints_what_it_found() -> None:
     assert [line.split()[:2] for line in sorted(lines[:2])] == [["4", "1"], ["8", "1"]]
     assert "Best of 2 on the validation set: hidden " in done.stdout
     assert "times the multiplications (16 to 32 for each row)" in done.stdout
-    assert re.search(r"^test rows          accuracy 0\.\d{4} \[", done.stdout, re.M)
+    assert re.search(r"^test rows          accuracy [\d.]+% \[", done.stdout, re.M)
     assert "best run           runs/rows-sweep-1/best" in done.stdout
     again = tenfold.sweep(
         "rows.csv", target="label", hidden=[4, 8], layers=[1], epochs=3, batch_size=32

@@ -17,14 +17,15 @@ def test_scores_of_a_regression(capsys: pytest.CaptureFixture[str]) -> None:
     )  # fmt: skip
     print_scores(result)
     assert capsys.readouterr().out.splitlines() == [
-        "houses: 200 test rows, 95% intervals",
-        "target             price",
-        f"MAE                {result.mae.in_unit}",
         f"RMSE               {result.rmse.in_unit}",
-        f"R2                 {result.r2}",
-        f"inside interval    {result.coverage}, mean width 80,000",
+        "measured on        200 test rows of houses, 95% intervals",
         f"baseline           RMSE {result.baseline.rmse.in_unit} (mean)",
         f"verdict            {result.verdict}",
+        "",
+        "target             price",
+        f"MAE                {result.mae.in_unit}",
+        f"R2                 {result.r2}",
+        f"inside interval    {result.coverage and result.coverage.in_percent}, mean width 80,000",
     ]
 
 
@@ -47,18 +48,25 @@ def test_scores_of_two_labels(capsys: pytest.CaptureFixture[str]) -> None:
     one, at = result.of_positive, result.precision_at_recall
     assert one and at
     lines = capsys.readouterr().out.splitlines()
-    assert lines[5:14] == [
-        "baseline           0.8000 [0.4902, 0.9433] (always 'ham')",
+    assert one.f1 and one.precision and one.recall and result.average_precision
+    assert lines[:5] == [
+        f"accuracy           {result.accuracy.in_percent}",
+        "measured on        10 test rows of mails, 95% intervals",
+        "baseline           80.0% [49.0%, 94.3%] (always 'ham')",
         f"verdict            {result.verdict}",
-        "positive label     'spam', 2 of 10 rows",
-        f"F1 of it           {one.f1}",
-        f"precision          {one.precision}",
-        f"recall             {one.recall}",
-        f"average precision  {result.average_precision} (chance 0.2000)",
-        f"precision          {at.precision} at recall 0.8, from probability 0.4 on",
-        "threshold          'spam' from probability 0.35 on",
+        "",
     ]
-    assert lines[14:] == [
+    assert lines[8:16] == [
+        "positive label     'spam', 2 of 10 rows",
+        f"F1 of it           {one.f1.in_percent}",
+        f"precision          {one.precision.in_percent}",
+        f"recall             {one.recall.in_percent}",
+        f"average precision  {result.average_precision.in_percent} (chance 20.0%)",
+        f"precision          {at.precision.in_percent} at recall 80%, from probability 0.4 on",
+        "threshold          'spam' from probability 0.35 on",
+        "",
+    ]
+    assert lines[16:] == [
         "most confused      ham predicted as spam: 1", "true   ham spam  predicted",
         " ham     7    1", "spam     ·    2",
     ]  # fmt: skip

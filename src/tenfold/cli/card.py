@@ -1,6 +1,11 @@
-"""What a training or an evaluation came to, for a terminal."""
+"""What a training or an evaluation came to, for a terminal: blocks of lines, the score first."""
 
-from tenfold.cli.terminal import program_name
+from collections.abc import Iterator, Sequence
+
+from rich.text import Text
+
+from tenfold.cli.terminal import WARNING, SafeConsole, program_name
+from tenfold.core.systems import quoted
 from tenfold.core.text import ordinal
 from tenfold.evaluation import AnyEvaluation
 from tenfold.experiments.cross_validation import fold_spread
@@ -8,44 +13,34 @@ from tenfold.report import PICTURES
 from tenfold.runs.csv_files import EXAMPLE_INPUTS, EXAMPLE_ROWS, read_folds
 from tenfold.runs.record import Run
 
+WIDTH = 19
+"""Columns of the names that stand before what a line says."""
 
-def print_card(run: Run) -> None:
-    if question := run.model.contract.question:
-        print(f"question           {question}")
-    evaluation = run.evaluation
-    print_scores(evaluation)
-    record, program = run.record, program_name()
-    seconds = [f"{stage} {value:.1f}" for stage, value in record.seconds.items()]
-    if record.data.n_dropped:
-        print(f"dropped            {record.data.n_dropped} training rows that are test rows too")
-    if record.data.repeats:
-        print(f"repeats            {record.data.repeats.partition('. ')[0]}")
-    print(f"seconds            {', '.join(seconds)}")
-    if record.peak_mb is not None:
-        print(f"memory             {record.peak_mb:,.0f} MB at most")
-    number = ordinal(record.test_opened)
-    print(f"test rows          the {number} model in {run.path.parent} measured on them")
-    print(f"run                {run.path}")
-    for name in (*PICTURES, "report.html"):
-        if (run.path / name).is_file():
-            print(f"                   {run.path / name}")
-    for name, (mean, deviation) in fold_spread(read_folds(run.path / "folds.csv")).items():
-        print(f"folds              {name} {mean:.6g} (sd {deviation:.2g})")
-    if (robustness := run.robustness) is not None:
-        print(f"robustness         {robustness.score} at worst: {robustness.worst}")
-    if record.note:
-        print(f"note               {record.note}")
-    for doubt in evaluation.doubts:  # what was said before the training has scrolled away
-        print(f"warning            do not trust the scores: {doubt}")
-    rows, images = run.path / EXAMPLE_ROWS, run.path / EXAMPLE_INPUTS
-    inputs = str(rows) if rows.exists() else f"{images} --show"
-    print(f"next               {program} predict {run.path} {inputs}")
+
+def print_card(run: Run, warnings: Sequence[str] = ()) -> None:
+    """Print the scores of a run, what it cost, where it is, and what to do next.
+
+    `warnings` were said while it was made, and have scrolled away since.
+    """
+    print_scores(run.evaluation)
+    doubts = [f"do not trust the scores: {doubt}" for doubt in run.evaluation.doubts]
+    for block in (_about(run), _files(run)):
+        print_lines(["", *block])
+    if doubts or warnings:
+        print_lines(["", *_named("warning", [*doubts, *warnings])], WARNING)
+    print_lines(["", *_named("next", _commands(run))])
 
 
 def print_scores(evaluation: AnyEvaluation) -> None:
-    print(f"{evaluation.data}: {evaluation.n:,} {evaluation.part} rows, 95% intervals")
-    for line in evaluation.lines():
-        print(line)
+    """Print the scores of an evaluation; the one that ranks models stands first, and bold."""
+    score, *others = evaluation.lines()
+    is_trusted = evaluation.beats_baseline and not evaluation.doubts
+    print_lines([score], "bold")
+    rows = f"{_rows(evaluation)} of {evaluation.data}, 95% intervals"
+    print_lines(_named("measured on", [rows]))
+    for line in others:
+        is_warning = line.startswith("verdict") and not is_trusted
+        print_lines([line], WARNING if is_warning else "")
 
 
 def print_own(run: Run, evaluation: AnyEvaluation) -> None:
@@ -53,4 +48,59 @@ def print_own(run: Run, evaluation: AnyEvaluation) -> None:
     if not (run.path / "evaluation.json").is_file() or evaluation == run.evaluation:
         return
     own = run.evaluation
-    print(f"the run's own      {own.data}, {own.n:,} {own.part} rows: {own.headline}")
+    print(f"\nthe run's own      {own.data}, {_rows(own)}: {own.headline}")
+
+
+def print_lines(lines: Sequence[str], style: str = "") -> None:
+    """Print lines on standard output; the style is seen on a terminal alone."""
+    console = SafeConsole(highlight=False)
+    for line in lines:
+        console.print(Text(line, style), soft_wrap=True)
+
+
+def _rows(evaluation: AnyEvaluation) -> str:
+    part = "" if evaluation.part == "all" else f"{evaluation.part} "
+    return f"{evaluation.n:,} {part}rows"
+
+
+def _named(name: str, texts: Sequence[str]) -> list[str]:
+    """Lines of which the first has the name before it."""
+    return [f"{'' if i else name:<{WIDTH}}{text}" for i, text in enumerate(texts)]
+
+
+def _about(run: Run) -> Iterator[str]:
+    """What the run learned from, and what it cost."""
+    record = run.record
+    if question := run.model.contract.question:
+        yield f"question           {question}"
+    if record.data.n_dropped:
+        yield f"dropped            {record.data.n_dropped} training rows that are test rows too"
+    if record.data.repeats:
+        yield f"repeats            {record.data.repeats.partition('. ')[0]}"
+    for name, (mean, deviation) in fold_spread(read_folds(run.path / "folds.csv")).items():
+        yield f"folds              {name} {mean:.6g} (sd {deviation:.2g})"
+    if (robustness := run.robustness) is not None:
+        yield f"robustness         {robustness.score} at worst: {robustness.worst}"
+    seconds = [f"{stage} {value:.1f}" for stage, value in record.seconds.items()]
+    yield f"seconds            {', '.join(seconds)}"
+    if record.peak_mb is not None:
+        yield f"memory             {record.peak_mb:,.0f} MB at most"
+    number = ordinal(record.test_opened)
+    yield f"test rows          the {number} model in {run.path.parent} measured on them"
+    if record.note:
+        yield f"note               {record.note}"
+
+
+def _files(run: Run) -> list[str]:
+    """The folder of a run, and what a reader may open in it."""
+    names = [name for name in (*PICTURES, "report.html") if (run.path / name).is_file()]
+    return _named("run", [str(run.path), *(str(run.path / name) for name in names)])
+
+
+def _commands(run: Run) -> list[str]:
+    """What to type next: see the report, then ask the model."""
+    rows, images = run.path / EXAMPLE_ROWS, run.path / EXAMPLE_INPUTS
+    inputs = [str(rows)] if rows.exists() else [str(images), "--show"]
+    path, program = str(run.path), program_name()
+    words = (["report", path, "--open"], ["predict", path, *inputs])
+    return [f"{program} {quoted(command)}" for command in words]

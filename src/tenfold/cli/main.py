@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from tenfold.cli import options
+from tenfold.cli import options, usage
 from tenfold.cli.card import print_card, print_own, print_scores
 from tenfold.cli.data import data_app
 from tenfold.cli.doctor import checks_json, examine
@@ -102,17 +102,18 @@ def main() -> None:
     with safe_streams():
         try:
             with os_errors():
-                _call()
+                status = _call()
         except TenfoldError as error:
             with suppress(OSError):
                 print(f"tenfold: {error} [{error.code}]", file=sys.stderr)
-            sys.exit(1)
+            status = 1
+    sys.exit(status)
 
 
-def _call() -> None:
-    """Call the command that was named, and write all that it prints."""
+def _call() -> int:
+    """Call the command that was named, and write all that it prints; returns the exit status."""
     try:
-        app()
+        return usage.run(app)
     except MemoryError as error:
         fix = "Use fewer rows, smaller files, or a machine with more memory"
         raise BackendError("E978", "There is not enough memory", fix=fix) from error
@@ -170,7 +171,7 @@ def train(
             json.dumps({"run": str(run.path), "state": run.record.state, "evaluation": evaluation})
         )
     else:
-        print_card(run)
+        print_card(run, listener.warnings)
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""Progress bars of trainings on the terminal."""
+"""Progress of trainings on the terminal, on lines that stay where they are."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -10,26 +10,41 @@ from rich.progress import (
     MofNCompleteColumn,
     Progress,
     ProgressColumn,
+    Task,
     TaskID,
     TextColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
 
-from tenfold.cli.terminal import SafeConsole
+from tenfold.cli.terminal import WARNING, SafeConsole
 from tenfold.core.progress import Listener
 from tenfold.core.records import Audit, Epoch, LayerRow, TrialResult
+from tenfold.core.text import percent
 from tenfold.experiments.sweeps import SweepInterrupted
+
+
+class _WhereCounted(ProgressColumn):
+    """A column that is empty while nobody knows how many parts there are."""
+
+    def __init__(self, column: MofNCompleteColumn | TimeRemainingColumn) -> None:
+        super().__init__()
+        self._column = column
+
+    def render(self, task: Task) -> Text:
+        return Text() if task.total is None else self._column.render(task)
 
 
 class _Bars(Listener, AbstractContextManager["_Bars"]):
     """Bars on a terminal, above them lines; elsewhere the lines alone."""
 
     def __init__(self, *columns: ProgressColumn) -> None:
+        self.warnings: list[str] = []
         self._console = SafeConsole(stderr=True, highlight=False)
         self._progress = Progress(
             TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
+            BarColumn(bar_width=20),
+            _WhereCounted(MofNCompleteColumn()),
             *columns,
             console=self._console,
             transient=True,
@@ -44,27 +59,35 @@ class _Bars(Listener, AbstractContextManager["_Bars"]):
         self._progress.stop()
 
     def warn(self, text: str) -> None:
-        self._console.print(f"tenfold: {text}", soft_wrap=True, markup=False)
+        self.warnings.append(text)
+        self._console.print(f"tenfold: {text}", style=WARNING, soft_wrap=True, markup=False)
 
 
 class PartsListener(_Bars):
     """One bar for all parts of one stage."""
 
     def __init__(self, title: str) -> None:
-        super().__init__(TimeRemainingColumn())
-        self._task = self._progress.add_task(title, total=None)
+        super().__init__(_WhereCounted(TimeRemainingColumn()), TextColumn("{task.fields[scores]}"))
+        self._begin(title)
+
+    def _begin(self, title: str) -> None:
+        """Name what is done now, with nothing counted yet."""
+        for task in self._progress.task_ids:
+            self._progress.remove_task(task)
+        self._task = self._progress.add_task(title, total=None, scores="")
 
     def progress(self, done: int, total: int) -> None:
         self._progress.update(self._task, completed=done, total=total)
 
 
 class TerminalListener(PartsListener):
-    """Stages and epochs as a live bar and lines on a terminal; elsewhere the layer table alone."""
+    """Stages and epochs on one live line of a terminal, below what was found in the data and the
+    layer table; elsewhere those alone."""
 
     TITLES = {
         "load": "Reading the data",
-        "train": "Starting JAX",
-        "export": "Writing the model",
+        "train": "Training",
+        "export": "Calibrating and writing the model",
         "folds": "Cross-validating",
         "evaluate": "Measuring on the test rows",
         "report": "Drawing the report",
@@ -74,34 +97,49 @@ class TerminalListener(PartsListener):
         super().__init__("")
 
     def stage(self, name: str) -> None:
-        self._progress.update(self._task, description=self.TITLES[name], total=None, completed=0)
+        self._begin(self.TITLES[name])
 
     def audit(self, audit: Audit) -> None:
-        for line in audit.lines():
-            self._console.print(line, soft_wrap=True, markup=False)
+        summary, *findings = audit.lines()
+        self._console.print(summary, soft_wrap=True, markup=False)
+        for line in findings:
+            style = WARNING if line.removeprefix("audit: ") in audit.doubts else None
+            self._console.print(line, style=style, soft_wrap=True, markup=False)
+        self._space()
 
     def layers(self, layers: Sequence[LayerRow]) -> None:
         for line in layer_lines(layers):
             self._console.print(line)
-        self._progress.update(self._task, description="Compiling")
+        self._space()
+        self._begin("Compiling the network")
 
     def resumed(self, history: Sequence[Epoch], n_epochs: int) -> None:
-        self._progress.reset(self._task, total=n_epochs, completed=len(history))
         self._console.print(f"going on after epoch {len(history)} of {n_epochs}")
 
     def epoch(self, epoch: Epoch, n_epochs: int) -> None:
         self._progress.update(
-            self._task, description="Training", total=n_epochs, completed=epoch.epoch
+            self._task,
+            description="Training",
+            total=n_epochs,
+            completed=epoch.epoch,
+            scores=epoch_text(epoch),
         )
+
+    def _space(self) -> None:
+        """One empty line between blocks, on a terminal."""
         if self._console.is_terminal:
-            line = f"epoch {epoch.epoch:>{len(str(n_epochs))}}/{n_epochs}"
-            line += f"  loss {epoch.loss:.4f}"
-            if epoch.accuracy is not None:
-                line += f"  accuracy {epoch.accuracy:.4f}"
-            validation = epoch.val_loss if epoch.accuracy is None else epoch.val_accuracy
-            if validation is not None:
-                line += f"  validation {validation:.4f}"
-            self._console.print(f"{line}  {epoch.seconds:.2f} s")
+            self._console.print()
+
+
+def epoch_text(epoch: Epoch) -> str:
+    """The scores of an epoch for people, of the validation rows where there are any."""
+    accuracy, loss = epoch.val_accuracy, epoch.val_loss
+    if epoch.val_loss is None:
+        accuracy, loss = epoch.accuracy, epoch.loss
+    rows = "training" if epoch.val_loss is None else "validation"
+    if accuracy is not None:
+        return f"{rows} accuracy {percent(accuracy)}"
+    return f"{rows} loss {loss:.4g}"
 
 
 def layer_lines(layers: Sequence[LayerRow]) -> Iterator[str]:

@@ -12,7 +12,9 @@ from tenfold.cli import options
 from tenfold.cli.progress import TerminalSweepListener
 from tenfold.cli.terminal import SafeConsole, program_name
 from tenfold.core.settings import Reading, Settings, flags_of
-from tenfold.core.text import in_unit, ordinal
+from tenfold.core.text import ordinal
+from tenfold.evaluation import MEASURES
+from tenfold.evaluation.measures import Measure
 from tenfold.experiments.ray import RayCluster
 from tenfold.experiments.sweeps import PointResult, Sweep, compare, sweep
 from tenfold.learners import is_used
@@ -166,19 +168,23 @@ def _as_plain(done: Sweep) -> dict[str, Any]:
 
 
 def _print_sweep(done: Sweep) -> None:
-    columns = list(done.points[0].point)
     evaluation = done.best.evaluation
+    settings = [name.replace("_", " ") for name in done.points[0].point]
     validation = f"validation {evaluation.score_name}"
-    table = _table([*columns, validation, "sd", "training", "parameters"])
+    table = _table([*settings, validation, "sd", "training", "parameters"])
+    measure = MEASURES[done.record.data.kind]
     for result in done.points[:MAX_SHOWN]:
         cells = [str(value) for value in result.point.values()]
-        cells += [*_scores(result), _seconds(result.training_seconds), f"{result.parameters:,}"]
+        cells += [
+            *_scores(result, measure),
+            _seconds(result.training_seconds),
+            f"{result.parameters:,}",
+        ]
         table.add_row(*map(Text, cells))
     _print(table)
     if len(done.points) > MAX_SHOWN:
         print(f"and {len(done.points) - MAX_SHOWN} more settings in sweep.csv")
-    for line in done.findings:
-        print(line)
+    _print_findings(done)
     print(f"test rows          {evaluation.headline}")
     _print_end(done)
     print(f"best run           {done.best.path}")
@@ -186,36 +192,29 @@ def _print_sweep(done: Sweep) -> None:
 
 
 def _print_comparison(done: Sweep) -> None:
-    table = _table(
-        [
-            "learner",
-            "validation",
-            "sd",
-            "test rows [95%]",
-            "beside the first",
-            "training",
-            "10,000 answers",
-            "MB",
-            "parameters",
-        ]
+    scores = _table(["learner", "validation", "test rows [95%]", "beside the first"])
+    costs = _table(
+        ["learner", "training", "10,000 answers", "MB", "parameters", "sd of validation"]
     )
+    measure = MEASURES[done.record.data.kind]
     for entry, result in zip(done.leaderboard, done.points, strict=True):
-        test = str(entry.test) if abs(entry.test.high) <= 1 else entry.test.in_unit
         p = "" if entry.p_value is None else f" (p {entry.p_value:.2g})"
+        mean, deviation = _scores(result, measure)
+        words = (entry.learner, mean, measure.shown(entry.test), entry.verdict + p)
+        scores.add_row(*map(Text, words))
         cells = [
             entry.learner,
-            *_scores(result),
-            test,
-            entry.verdict + p,
             _seconds(entry.seconds),
             _seconds(entry.predict_seconds),
             f"{entry.n_bytes / 1e6:.1f}",
             f"{entry.parameters:,}",
+            deviation,
         ]
-        table.add_row(*map(Text, cells))
-    _print(table)
-    for line in done.findings:
-        print(line)
+        costs.add_row(*map(Text, cells))
+    _print(scores)
+    print()
+    _print(costs)
+    _print_findings(done)
     _print_end(done)
     print(f"next               {program_name()} {_next(done)}")
 
@@ -229,6 +228,11 @@ def _next(done: Sweep) -> str:
         if name in flags_of(Settings) and name != "recipe" and is_used(name, learner)
     }
     return train_words(data.source or data.name, {"learner": learner, **asked}, data.reading)
+
+
+def _print_findings(done: Sweep) -> None:
+    """What was found, a sentence each, between empty lines."""
+    print("\n" + "\n".join(done.findings) + "\n")
 
 
 def _print_end(done: Sweep) -> None:
@@ -247,7 +251,8 @@ def _table(names: list[str]) -> Table:
     table = Table(box=None, pad_edge=False)
     for name in names:
         left = name in ("learner", "test rows [95%]", "beside the first")
-        table.add_column(Text(name), justify="left" if left else "right", no_wrap=True)
+        # On a narrow terminal the words of names wrap; a number is never cut.
+        table.add_column(Text(name), justify="left" if left else "right", vertical="bottom")
     return table
 
 
@@ -257,9 +262,9 @@ def _print(table: Table) -> None:
     SafeConsole(highlight=False, width=width).print(table)
 
 
-def _scores(result: PointResult) -> tuple[str, str]:
-    mean = f"{result.mean:.4f}" if abs(result.mean) <= 1 else in_unit(result.mean)
-    return mean, "" if result.deviation is None else f"{result.deviation:.2g}"
+def _scores(result: PointResult, measure: Measure) -> tuple[str, str]:
+    deviation = "" if result.deviation is None else measure.number(result.deviation)
+    return measure.number(result.mean), deviation
 
 
 def _seconds(seconds: float) -> str:

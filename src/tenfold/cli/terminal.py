@@ -15,6 +15,9 @@ from tenfold.core.files import os_errors
 from tenfold.core.systems import is_program
 from tenfold.core.text import escape_controls
 
+WARNING = "yellow"
+"""The style of what a reader must not miss; a terminal has it darker on a light ground."""
+
 
 class SafeStream:
     """A stream of text that writes control characters as escapes; the rest is the stream's own.

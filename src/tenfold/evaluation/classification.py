@@ -12,6 +12,7 @@ from tenfold.core import html_repr
 from tenfold.core.contract import Frozen
 from tenfold.core.errors import DataError, did_you_mean
 from tenfold.core.task import positive_of
+from tenfold.core.text import percent
 from tenfold.evaluation.intervals import (
     ARRAYS,
     Doubted,
@@ -127,7 +128,7 @@ class Evaluation(Doubted):
     @property
     def headline(self) -> str:
         """That score with its name and interval, for people."""
-        return f"accuracy {self.accuracy}"
+        return f"accuracy {self.accuracy.in_percent}"
 
     @property
     def of_positive(self) -> LabelScores | None:
@@ -151,22 +152,24 @@ class Evaluation(Doubted):
         return text
 
     def lines(self) -> Iterator[str]:
-        """The scores for people, a line each."""
-        if self.doubts:
+        """The scores for people, the one that ranks models first; empty between blocks."""
+        base = self.baseline
+        yield f"accuracy           {self.accuracy.in_percent}"
+        yield f"baseline           {base.accuracy.in_percent} (always {base.label!r})"
+        if self.doubts or not self.beats_baseline:
             yield f"verdict            {self.verdict}"
-        yield f"accuracy           {self.accuracy}"
+        yield ""
         yield f"log loss           {self.log_loss}"
-        yield f"macro F1           {self.macro_f1}"
+        yield f"macro F1           {self.macro_f1.in_percent}"
         before = self.calibration_error_before
-        was = f", before calibration {before.value:.4f}" if before else ""
-        yield f"calibration error  {self.calibration_error}{was}"
+        was = f", before calibration {percent(before.value)}" if before else ""
+        yield f"calibration error  {self.calibration_error.in_percent}{was}"
         if self.answered.share.value < 1:
-            yield f"answered           {self.answered.share} of the rows, the others are unsure"
-            yield f"accuracy of these  {self.answered.accuracy or 'none: no rows'}"
-        yield f"baseline           {self.baseline.accuracy} (always {self.baseline.label!r})"
-        if not self.beats_baseline and not self.doubts:
-            yield f"verdict            {self.verdict}"
+            share = self.answered.share.in_percent
+            yield f"answered           {share} of the rows, the others are unsure"
+            yield f"accuracy of these  {_shown(self.answered.accuracy, 'no rows')}"
         yield from self._positive_lines()
+        yield ""
         pairs = [f"{true} predicted as {read}: {n}" for true, read, n in self.most_confused[:3]]
         yield f"most confused      {', '.join(pairs) or 'none'}"
         if len(self.labels) <= MAX_MATRIX_LABELS:
@@ -178,15 +181,15 @@ class Evaluation(Doubted):
         if positive is None:
             return
         yield f"positive label     {positive.label!r}, {positive.n:,} of {self.n:,} rows"
-        yield f"F1 of it           {positive.f1 or 'none: no rows'}"
-        yield f"precision          {positive.precision or 'none: never predicted'}"
-        yield f"recall             {positive.recall or 'none: no rows'}"
+        yield f"F1 of it           {_shown(positive.f1, 'no rows')}"
+        yield f"precision          {_shown(positive.precision, 'never predicted')}"
+        yield f"recall             {_shown(positive.recall, 'no rows')}"
         if self.average_precision and self.precision_at_recall:
             at = self.precision_at_recall
-            chance = f"(chance {positive.n / self.n:.4f})"
-            yield f"average precision  {self.average_precision} {chance}"
-            where = f"at recall {at.recall:g}, from probability {at.threshold:.4g} on"
-            yield f"precision          {at.precision} {where}"
+            chance = f"(chance {percent(positive.n / self.n)})"
+            yield f"average precision  {self.average_precision.in_percent} {chance}"
+            where = f"at recall {at.recall:.0%}, from probability {at.threshold:.4g} on"
+            yield f"precision          {at.precision.in_percent} {where}"
         if self.threshold is not None:
             yield f"threshold          {positive.label!r} from probability {self.threshold:.4g} on"
 
@@ -430,6 +433,11 @@ def _calibration_scores(
     # All rows alike: so many of those that were not seen may be otherwise.
     share = unseen(len(p))
     return [score.model_copy(update={"high": max(score.high, share)}) for score in scores]
+
+
+def _shown(score: Score | None, why: str) -> str:
+    """A share in percent for people, or why there is none."""
+    return score.in_percent if score else f"none: {why}"
 
 
 def _rate(successes: int, n: int) -> Score | None:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from tenfold.core.contract import Frozen
 from tenfold.core.errors import DataError
+from tenfold.core.text import percent
 from tenfold.evaluation.classification import f1_scores, log_losses
 from tenfold.evaluation.intervals import (
     Finite,
@@ -52,8 +53,17 @@ class Difference(Frozen):
     def change_text(self) -> str:
         """The change with its interval, for people."""
         if self.change.high >= LARGEST:
-            return f"from 0, at least x{self.change.low:.4f}"
-        return f"{'x' if self.is_ratio else ''}{self.change}"
+            return f"from 0, at least {self.change.low:.4g} times"
+        ends = (self.change.value, self.change.low, self.change.high)
+        if self.is_ratio:
+            value, low, high = (f"{end - 1:+.1%}" for end in ends)
+            return f"{value} [{low}, {high}]"
+        value, low, high = (f"{100 * end:+.2f}" for end in ends)
+        return f"{value} points [{low}, {high}]"
+
+    def shown(self, value: float) -> str:
+        """One of the two scores, for people: shares in percent."""
+        return f"{value:.6g}" if self.is_ratio else percent(value, 2)
 
 
 class Comparison(Frozen):
@@ -99,7 +109,7 @@ class Comparison(Frozen):
                 f"(exact McNemar test, {self.p_text})"
             )
         for difference in self.differences:
-            scores = f"{difference.first:.6g} -> {difference.second:.6g}"
+            scores = " -> ".join(map(difference.shown, (difference.first, difference.second)))
             change, verdict = difference.change_text, difference.verdict
             lines.append(f"{difference.score:<18} {scores:<24} {change}  {verdict}")
         return [*lines, self.verdict]

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tenfold.core.task import Classification, Regression, TaskKind
-from tenfold.core.text import in_unit
+from tenfold.core.text import in_unit, percent
 from tenfold.data.dataset import Dataset, RowNumbers
 from tenfold.evaluation.classification import Evaluation
 from tenfold.evaluation.intervals import Floats, Score, Subset, ratios, unseen, wilson
@@ -89,8 +89,8 @@ MEASURES: Mapping[TaskKind, Measure] = {
         score="accuracy",
         column="accuracy",
         more_is_better=Classification.more_is_better,
-        shown=str,
-        number="{:.4f}".format,
+        shown=lambda score: score.in_percent,
+        number=percent,
         error=lambda row_scores: float((1 - row_scores).mean()),
         largest=1.0,
         of_rows=_accuracy,

@@ -113,19 +113,17 @@ class RegressionEvaluation(Doubted):
         return text.format(rival[self.baseline.kind])
 
     def lines(self) -> Iterator[str]:
-        """The scores for people, a line each."""
-        if self.doubts:
-            yield f"verdict            {self.verdict}"
+        """The scores for people, the one that ranks models first; empty between blocks."""
+        yield f"RMSE               {self.rmse.in_unit}"
+        yield f"baseline           RMSE {self.baseline.rmse.in_unit} ({self.baseline.kind})"
+        yield f"verdict            {self.verdict}"
+        yield ""
         yield f"target             {self.target}"
         yield f"MAE                {self.mae.in_unit}"
-        yield f"RMSE               {self.rmse.in_unit}"
         yield f"R2                 {self.r2 or 'none: all true values are equal'}"
         if self.coverage and self.interval_width is not None:
             width = in_unit(self.interval_width)
-            yield f"inside interval    {self.coverage}, mean width {width}"
-        yield f"baseline           RMSE {self.baseline.rmse.in_unit} ({self.baseline.kind})"
-        if not self.doubts:
-            yield f"verdict            {self.verdict}"
+            yield f"inside interval    {self.coverage.in_percent}, mean width {width}"
 
     def _repr_html_(self) -> str:
         scores = [("MAE", self.mae.in_unit), ("RMSE", self.rmse.in_unit), ("R2", self.r2 or "none")]

@@ -131,8 +131,9 @@ class Robustness(Frozen):
         """The rows that training nearly saw, in a sentence."""
         if self.nearly is None:
             return ""
+        without = self.shown(self.nearly.without) if self.nearly.without else "no rows"
         rows = f"{self.nearly.n:,} {self.part} rows look nearly like a training row."
-        return f"{rows} Without them: {self.score} {self.nearly.without or 'no rows'}."
+        return f"{rows} Without them: {self.score} {without}."
 
 
 def measure_robustness(

@@ -14,10 +14,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from tenfold.core import files, html_repr
 from tenfold.core.contract import Frozen, SeriesEnd
-from tenfold.core.errors import FileError, RunError
+from tenfold.core.errors import FileError, RunError, printable
 from tenfold.core.records import UNTRUSTWORTHY, Audit
 from tenfold.core.settings import AUTO, Reading, Settings
-from tenfold.core.task import Task
+from tenfold.core.task import Task, TaskKind
 from tenfold.evaluation import AnyEvaluation, read_evaluation
 from tenfold.evaluation.robustness import Robustness
 from tenfold.model.model import Model
@@ -80,6 +80,11 @@ class DataRecord(BaseModel):
         """
         mine, asked = [data.reading and data.reading.equal_rows for data in (self, other)]
         return self.fingerprint == other.fingerprint and mine in (None, asked)
+
+    @property
+    def kind(self) -> TaskKind:
+        """What kind of answer is learned: the training rows have a mean of numbers alone."""
+        return "classification" if self.target_mean is None else "regression"
 
     def about(self, task: Task) -> Task:
         """A task with what the training rows of this run said of it."""
@@ -203,11 +208,13 @@ class Run:
         with files.os_errors("open", path):
             content = file.read_bytes() if file.is_file() else None
         if content is None:
+            newest = newest_run(path.parent)
             raise RunError(
                 "E708",
                 "There is no run here",
                 where=path,
                 expected="a folder that `tenfold train` made",
+                fix=newest and f"The newest run beside it is {printable(newest)}",
             )
         try:
             return cls(path, Record.model_validate_json(content))
@@ -371,6 +378,13 @@ class Run:
         if (path / "evaluation.json").is_file():
             parts.append(self.evaluation._repr_html_())
         return html_repr.card(str(path), *parts)
+
+
+def newest_run(folder: Path) -> Path | None:
+    """The run folder in `folder` that was written to last; None where there is none."""
+    with files.os_errors("look into", folder):
+        runs = [file.parent for file in folder.glob("*/run.json")] if folder.is_dir() else []
+        return max(runs, key=lambda run: run.stat().st_mtime, default=None)
 
 
 def count_opening(run: Run, out: Path | None = None) -> None:

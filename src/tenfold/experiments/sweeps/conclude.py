@@ -12,7 +12,7 @@ from tenfold.core import files
 from tenfold.data.audit import audit_data
 from tenfold.evaluation import MEASURES, compare_with_best
 from tenfold.experiments.artifacts import write_evidence
-from tenfold.experiments.sweeps.folder import BEST, LeaderboardEntry
+from tenfold.experiments.sweeps.folder import BEST, LeaderboardEntry, SweepRecord
 from tenfold.experiments.sweeps.page import Summary, chosen_line, write_sweep_page
 from tenfold.experiments.sweeps.results import PointResult
 from tenfold.experiments.sweeps.sweep_run import SweepRun
@@ -90,7 +90,7 @@ def conclude_comparison(run: SweepRun, points: Sequence[PointResult]) -> None:
         run.listener.stage("test")
         _count_openings(run, sum(len(result.trials) for result in points))
         record.places = _measured(run, points)
-    record.findings = [*_warnings(audit_data(run.problem.data).doubts), *_findings(record.places)]
+    record.findings = [*_warnings(audit_data(run.problem.data).doubts), *_findings(record)]
     run.listener.stage("report")
     write_sweep_page(run, points)
 
@@ -99,9 +99,11 @@ def _warnings(doubts: Sequence[str]) -> list[str]:
     return [f"Do not trust these scores: {doubt}." for doubt in doubts]
 
 
-def _findings(entries: Sequence[LeaderboardEntry]) -> list[str]:
-    first = entries[0]
-    lines = [f"Best on the validation set: {first.learner}, with {first.test} on the test set."]
+def _findings(record: SweepRecord) -> list[str]:
+    entries = record.places
+    first, measure = entries[0], MEASURES[record.data.kind]
+    scored = f"{measure.score} {measure.shown(first.test)}"
+    lines = [f"Best on the validation set: {first.learner}, with {scored} on the test set."]
     for verdict in ("better", "not distinguishable", "worse"):
         names = [entry.learner for entry in entries if entry.verdict == verdict]
         if names:

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from tenfold import report
-from tenfold.core.text import in_unit, ordinal
+from tenfold.core.text import ordinal
 from tenfold.evaluation import MEASURES
+from tenfold.evaluation.measures import Measure
 from tenfold.experiments.sweeps.results import PointResult, sort_results
 from tenfold.experiments.sweeps.sweep_run import SweepRun
 from tenfold.report.charts import (
@@ -54,7 +55,9 @@ class Summary:
         self.points = comparable(points)
         self.n_outputs = max(1, len(data.labels))
         self.n_seen = len(run.problem.split.train) * n_epochs
-        self.score = f"validation {MEASURES[data.task.kind].score}"
+        measure = MEASURES[data.task.kind]
+        self.score, self.shown = f"validation {measure.score}", measure.number
+        self.is_share = measure.largest is not None
         self.least_is_best = run.least_is_best
         self.n_validation = len(run.problem.split.validation)
         self.differs = run.differs
@@ -105,10 +108,11 @@ class Summary:
         """What the score did, beside what the rows and the seeds alone do to it."""
         change = last.mean - first.mean
         if not change:
-            return f"leave {self.score} at {score_text(first.mean)}"
+            return f"leave {self.score} at {self.shown(first.mean)}"
         better = change < 0 if self.least_is_best else change > 0
-        text = f"{'raise' if change > 0 else 'lower'} {self.score} from {score_text(first.mean)} "
-        text += f"to {score_text(last.mean)} ({change:+.4g})"
+        text = f"{'raise' if change > 0 else 'lower'} {self.score} from {self.shown(first.mean)} "
+        size = f"{100 * change:+.2f} points" if self.is_share else f"{change:+.4g}"
+        text += f"to {self.shown(last.mean)} ({size})"
         if not self.differs(first, last):
             return text + f", which is within chance on these {self.n_validation:,} rows"
         verdict = ", which is better" if better else ", which is worse"
@@ -186,19 +190,20 @@ def chosen_line(run: SweepRun, points: Sequence[PointResult]) -> str:
     """The best of the points, and whether the next one may be as good."""
     result = points[0]
     values = [f"{name} {value}" for name, value in result.point.items()]
-    spread = "" if result.deviation is None else f" (sd {result.deviation:.4f} over the seeds)"
+    measure = MEASURES[run.problem.data.task.kind]
+    spread = (
+        ""
+        if result.deviation is None
+        else f" (sd {measure.number(result.deviation)} over the seeds)"
+    )
     text = (
         f"Best of {len(points)} on the validation set: "
-        f"{', '.join([*values, run.score_name])} {score_text(result.mean)}{spread}."
+        f"{', '.join([*values, f'validation {measure.score}'])} {measure.number(result.mean)}"
+        f"{spread}."
     )
     if len(points) > 1 and not run.differs(result, points[1]):
         text += f" The second, {points[1].words}, may be as good: the difference is within chance."
     return text
-
-
-def score_text(score: float) -> str:
-    """A score for people: shares with four decimals, others as in their unit."""
-    return f"{score:.4f}" if abs(score) <= 1 else in_unit(score)
 
 
 def write_sweep_page(
@@ -208,7 +213,8 @@ def write_sweep_page(
     summary: Summary | None = None,
 ) -> None:
     """Write the report of a sweep with its best run, or of a comparison."""
-    score = run.score_name.replace("val_", "validation ").replace("rmse", "RMSE")
+    measure = MEASURES[run.record.data.kind]
+    score = f"validation {measure.score}"
     trials = sort_results(run.results.values())
     report.write_html(
         run.path / "report.html",
@@ -219,9 +225,10 @@ def write_sweep_page(
         points=points[:MAX_LISTED],
         n_points=len(points),
         without_model=[trial for trial in trials if trial.state != "finished"],
-        charts=[chart_html(chart) for chart in _charts(points, score)],
+        charts=[chart_html(chart) for chart in _charts(points, measure)],
         score=score,
-        value=score_text,
+        value=measure.number,
+        shown=measure.shown,
         ordinal=ordinal,
         columns=run.plan.columns,
         best=best,
@@ -230,22 +237,23 @@ def write_sweep_page(
     )
 
 
-def _charts(points: Sequence[PointResult], score: str) -> Iterator[Chart]:
+def _charts(points: Sequence[PointResult], measure: Measure) -> Iterator[Chart]:
     """Score against time; score and time against neurons and layers where they were varied."""
-    yield _against_time(points, score)
+    yield _against_time(points, measure)
     compared = comparable(points)
     for axis, other in (("hidden", "layers"), ("layers", "hidden")):
         values = {result.point.get(axis) for result in compared}
         if None not in values and len(values) > 1:
-            yield _against(axis, other, compared, score)
+            yield _against(axis, other, compared, f"validation {measure.score}")
 
 
-def _against_time(points: Sequence[PointResult], score: str) -> Chart:
+def _against_time(points: Sequence[PointResult], measure: Measure) -> Chart:
+    score = f"validation {measure.score}"
     seconds = [max(result.training_seconds, 1e-3) for result in points]
     means, spread = _means(points), np.array(_deviations(points))
     names = [" x ".join(map(str, result.point.values())) for result in points]
     titles = [
-        f"{name}: {score} {score_text(mean)} in {time:.3g} s"
+        f"{name}: {score} {measure.number(mean)} in {time:.3g} s"
         for name, mean, time in zip(names, means, seconds, strict=True)
     ]
     n = MAX_NAMED

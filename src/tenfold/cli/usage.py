@@ -1,0 +1,37 @@
+"""A command line that cannot be read is refused like all else: in one line, with a code."""
+
+import sys
+from typing import Any, cast
+
+import typer
+
+from tenfold.core.errors import SettingsError
+
+UsageError = cast(type[Any], typer.BadParameter.__base__)
+"""What Typer raises of a command line that it cannot read; it has no public name."""
+
+
+def run(app: typer.Typer) -> int:
+    """Call the command that was named; returns the status to exit with."""
+    try:
+        status = typer.main.get_command(app)(standalone_mode=False)
+    except typer.Abort:
+        print("tenfold: nothing was answered, so nothing was done", file=sys.stderr)
+        return 1
+    except UsageError as error:
+        text = error.format_message()
+        if "\n" in text.strip() and text == error.ctx.get_help():  # nothing was typed but the name
+            print(text, file=sys.stderr)
+        else:
+            refused = _refused(text, error.ctx)
+            print(f"tenfold: {refused} [{refused.code}]", file=sys.stderr)
+        return 2
+    return status if isinstance(status, int) else 0
+
+
+def _refused(text: str, context: Any) -> SettingsError:
+    text = " ".join(text.removeprefix("Invalid value: ").split())
+    wrong, _, question = text.partition(" Did you mean ")
+    path = context.command_path if context else "tenfold"
+    fix = f"Did you mean {question}" if question else f"Run '{path} --help' to see what it takes"
+    return SettingsError("E106", wrong.removesuffix("."), fix=fix)
