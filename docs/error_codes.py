@@ -1,4 +1,4 @@
-"""The page of errors, read from the places in the source that raise them."""
+"""The pages of errors, read from the places in the source that raise them."""
 
 import ast
 import re
@@ -33,6 +33,7 @@ class RaisedError:
       kind: Name of the class.
       wrong: What its message says; what differs from time to time is an ellipsis.
       expected: The rule that it names, or nothing.
+      fix: What it says to do, or nothing.
       module: Dotted name of the module.
     """
 
@@ -40,6 +41,7 @@ class RaisedError:
     kind: str
     wrong: str
     expected: str
+    fix: str
     module: str
 
 
@@ -52,36 +54,77 @@ def raised_errors() -> Iterator[RaisedError]:
             if isinstance(call, ast.Call) and is_code(call.args):
                 code, wrong = call.args[0], call.args[1]
                 assert isinstance(code, ast.Constant)
-                expected = [word.value for word in call.keywords if word.arg == "expected"]
+                said = {word.arg: _text(word.value, tree) for word in call.keywords}
                 yield RaisedError(
                     str(code.value),
                     ast.unparse(call.func),
                     _text(wrong, tree),
-                    _text(expected[0], tree) if expected else "",
+                    said.get("expected", ""),
+                    said.get("fix", ""),
                     module.removesuffix(".__init__"),
                 )
 
 
+def by_code() -> dict[str, list[RaisedError]]:
+    """The places that raise each code."""
+    errors: dict[str, list[RaisedError]] = {}
+    for error in sorted(raised_errors(), key=lambda error: error.code):
+        errors.setdefault(error.code, []).append(error)
+    return errors
+
+
 def page() -> str:
     """Every code with its class, what it says, and the rule it names."""
-    errors: dict[str, RaisedError] = {}
-    for error in sorted(raised_errors(), key=lambda error: error.code):
-        errors.setdefault(error.code, error)
+    errors = [places[0] for places in by_code().values()]
     lines = [
         "# Errors\n",
         "A code says what is wrong and stays when the words change. The command line prints it at "
         "the end of the line; in Python it is `error.code`, beside `error.facts` and "
-        "`error.where`. An ellipsis stands for what differs.",
+        "`error.where`. An ellipsis stands for what differs. Each code has a page of its own.",
+        "\n```{toctree}\n:hidden:\n:glob:\n\nerrors/*\n```",
     ]
     for digit, about in ABOUT.items():
         lines.append(
             f"\n## {about}\n\n| code | class | what is wrong | expected |\n|---|---|---|---|"
         )
-        for error in errors.values():
+        for error in errors:
             if error.code[1] == str(digit):
-                cells = f"`{error.code}`", f"`{error.kind}`", error.wrong, error.expected
+                code = f"[`{error.code}`](errors/{error.code}.md)"
+                cells = code, f"`{error.kind}`", error.wrong, error.expected
                 lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(lines) + "\n"
+
+
+def page_of(places: list[RaisedError]) -> str:
+    """What one code means, what to do, and which modules raise it."""
+    first = places[0]
+    about = ABOUT[int(first.code[1])]
+    lines = [
+        f"# {first.code}\n",
+        f"**{first.wrong}.**\n",
+        f"`{first.kind}`, one of the errors about: {about[0].lower()}{about[1:]}.",
+    ]
+    rules = {error.expected: None for error in places if error.expected.strip("…")}
+    fixes = {error.fix: None for error in places if error.fix.strip("…")}
+    for title, texts in (("What is expected", rules), ("What to do", fixes)):
+        if texts:
+            lines += [f"\n## {title}\n", *(f"- {text[0].upper()}{text[1:]}." for text in texts)]
+    modules = sorted({error.module for error in places})
+    lines += [
+        "\n## In Python\n",
+        f"```python\ntry:\n    ...\nexcept tenfold.TenfoldError as error:\n"
+        f'    if error.code == "{first.code}":  # the words may change, the code does not\n'
+        "        print(error.where, dict(error.facts))\n```\n",
+        f"Raised in {', '.join(f'`tenfold.{module}`' for module in modules)}.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def write_pages(folder: Path) -> None:
+    """Write the page of each code into `folder`."""
+    folder.mkdir(exist_ok=True)
+    for code, places in by_code().items():
+        (folder / f"{code}.md").write_text(page_of(places), "utf-8")
 
 
 def is_code(arguments: list[ast.expr]) -> bool:

@@ -155,7 +155,7 @@ def _own_members(value: type) -> list[str]:
 
 
 def write_pages(folder: Path) -> None:
-    """Write the four pages into `folder`."""
+    """Write the four pages into `folder`, and one for each error."""
     folder.mkdir(exist_ok=True)
     for name, page in (
         ("commands", commands_page()),
@@ -164,6 +164,7 @@ def write_pages(folder: Path) -> None:
         ("errors", error_codes.page()),
     ):
         (folder / f"{name}.md").write_text(page, "utf-8")
+    error_codes.write_pages(folder / "errors")
 
 
 def schema_of(name: str) -> dict[str, Any]:

@@ -106,7 +106,16 @@ def test_a_code_names_one_kind_of_error_and_the_page_lists_each() -> None:
     assert len(said) > 150
     assert not {code: words for code, words in said.items() if len(words) > 1}
     page = error_codes.page()
-    assert not [code for code in said if f"| `{code}` |" not in page]
+    assert not [code for code in said if f"| [`{code}`](errors/{code}.md) |" not in page]
+
+
+def test_each_error_has_its_page(tmp_path: Path) -> None:
+    error_codes.write_pages(tmp_path)
+    codes = {error.code for error in error_codes.raised_errors()}
+    assert {path.stem for path in tmp_path.iterdir()} == codes
+    text = (tmp_path / "E708.md").read_text("utf-8")
+    assert "**There is no run here.**" in text and "`tenfold.runs.record`" in text
+    assert "A folder that `tenfold train` made." in text
 
 
 def test_every_error_has_its_code_where_it_is_raised() -> None:
