@@ -297,7 +297,7 @@ def test_usage_is_refused_in_one_line_with_a_code() -> None:
     for words in (["trian"], ["predict"], ["train", "--hidden", "a"], ["train", "--epoch", "1"]):
         refused = call(*words)
         assert refused.returncode == 2 and refused.stdout == ""
-        assert re.fullmatch(r"tenfold: .+[.?] \[E106\]\n", refused.stderr), refused.stderr
+        assert re.fullmatch(r"tenfold: .+[.?] \[E107\]\n", refused.stderr), refused.stderr
 
 
 def test_a_missing_run_names_the_newest_one(small_run: Run) -> None:

@@ -34,4 +34,4 @@ def _refused(text: str, context: Any) -> SettingsError:
     wrong, _, question = text.partition(" Did you mean ")
     path = context.command_path if context else "tenfold"
     fix = f"Did you mean {question}" if question else f"Run '{path} --help' to see what it takes"
-    return SettingsError("E106", wrong.removesuffix("."), fix=fix)
+    return SettingsError("E107", wrong.removesuffix("."), fix=fix)
