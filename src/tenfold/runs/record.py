@@ -214,7 +214,7 @@ class Run:
                 "There is no run here",
                 where=path,
                 expected="a folder that `tenfold train` made",
-                fix=newest and f"The newest run beside it is {printable(newest)}",
+                fix=f"The newest run beside it is {printable(newest)}" if newest else None,
             )
         try:
             return cls(path, Record.model_validate_json(content))
