@@ -13,8 +13,7 @@ from tenfold.cli.progress import TerminalSweepListener
 from tenfold.cli.terminal import SafeConsole, program_name
 from tenfold.core.settings import Reading, Settings, flags_of
 from tenfold.core.text import ordinal
-from tenfold.evaluation import MEASURES
-from tenfold.evaluation.measures import Measure
+from tenfold.evaluation import MEASURES, Measure
 from tenfold.experiments.ray import RayCluster
 from tenfold.experiments.sweeps import PointResult, Sweep, compare, sweep
 from tenfold.learners import is_used

@@ -7,7 +7,7 @@ from pydantic import Field, TypeAdapter
 from tenfold.evaluation.classification import Evaluation
 from tenfold.evaluation.comparison import Comparison, compare_labels, compare_values
 from tenfold.evaluation.intervals import Floats, Score, Subset
-from tenfold.evaluation.measures import MEASURES, AnyEvaluation
+from tenfold.evaluation.measures import MEASURES, AnyEvaluation, Measure
 from tenfold.evaluation.multiple import compare_with_best, sign_flip_p
 from tenfold.evaluation.ranking import Ranking, Reliability, reliability, share_answered
 from tenfold.evaluation.regression import RegressionEvaluation
@@ -18,6 +18,7 @@ __all__ = [
     "Comparison",
     "Evaluation",
     "Floats",
+    "Measure",
     "Ranking",
     "RegressionEvaluation",
     "Reliability",

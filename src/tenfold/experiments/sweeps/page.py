@@ -8,8 +8,7 @@ import numpy as np
 
 from tenfold import report
 from tenfold.core.text import ordinal
-from tenfold.evaluation import MEASURES
-from tenfold.evaluation.measures import Measure
+from tenfold.evaluation import MEASURES, Measure
 from tenfold.experiments.sweeps.results import PointResult, sort_results
 from tenfold.experiments.sweeps.sweep_run import SweepRun
 from tenfold.report.charts import (
