@@ -1,7 +1,7 @@
 # The service around one run, from tenfold-slim: docs/guide/deploy.md has the commands.
 FROM python:3.13-slim
 ARG RUN=runs/mnist-network-1
-# `make dist` builds it. The packages take some 340 MB of the image.
+# `make dist` builds it. The packages take some 315 MB of the image.
 COPY dist/tenfold_slim-*.whl /tmp/
 RUN pip install --no-cache-dir "$(echo /tmp/tenfold_slim-*.whl)[serve]" \
     && rm /tmp/tenfold_slim-*.whl \

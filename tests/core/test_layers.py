@@ -26,7 +26,8 @@ from tenfold.core.layers import (
     trained,
     without_normalization,
 )
-from tenfold.core.onnx_builder import WRITE, Builder, add_layers, read_layers
+from tenfold.core.onnx_builder import WRITE, Builder, add_layers
+from tenfold.core.onnx_layers import read_layers
 from tenfold.learners.architectures import convolutional_network, dense_network, first_parameters
 from tenfold.learners.forward import COMPUTE
 from tenfold.learners.network import Network

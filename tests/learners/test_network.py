@@ -4,12 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import pytest
 
 import tenfold
 from tenfold.core.errors import SettingsError
-from tenfold.core.onnx_builder import read_layers, votes_of
+from tenfold.core.onnx_layers import layers_in, votes_in
 from tenfold.core.progress import Listener
 from tenfold.core.records import Epoch
 from tenfold.core.settings import Settings
@@ -163,9 +162,8 @@ def test_a_vote_is_one_file_and_the_page_shows_its_first_network(
 ) -> None:
     run = tenfold.train(few(200, 50), learner=learner, epochs=1, members=2, out=tmp_path)
     content = (run.path / "model.onnx").read_bytes()
-    graph = onnx.ModelProto.FromString(content).graph
-    assert votes_of(graph) == 2
-    _, parameters = read_layers(graph)
+    assert votes_in(content) == 2
+    _, parameters = layers_in(content)
     assert parameters and all(name.startswith("network_1.") for name in parameters)
     found = read_network(content, run.model.contract)
     assert isinstance(found, dict)

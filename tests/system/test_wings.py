@@ -184,7 +184,7 @@ def test_predicting_and_evaluating_load_no_training_library(small_run: tenfold.R
         "tenfold.evaluate(run, 'mnist')\n"
         "tenfold.verify(run.path)\n"
     )
-    assert not loaded_by(program) & {"keras", "jax", "sklearn", "matplotlib"}
+    assert not loaded_by(program) & {"keras", "jax", "sklearn", "matplotlib", "onnx"}
 
 
 @pytest.mark.parametrize("learner", ["network", "cnn"])
@@ -218,7 +218,7 @@ def test_serving_loads_no_training_library(small_run: tenfold.Run) -> None:
     loaded = loaded_by(program)
     assert {"uvicorn", "onnxruntime"} <= loaded
     assert not loaded & {"fastapi", "starlette"}
-    assert not loaded & {"keras", "jax", "sklearn", "matplotlib"}
+    assert not loaded & {"keras", "jax", "sklearn", "matplotlib", "onnx"}
 
 
 def test_reporting_loads_neither_a_training_library_nor_matplotlib(
@@ -233,7 +233,7 @@ def test_reporting_loads_neither_a_training_library_nor_matplotlib(
         f"import shutil; shutil.copytree(run.path, {str(tmp_path / 'run')!r})\n"
         f"rewrite_report(tenfold.open({str(tmp_path / 'run')!r}))\n"
     )
-    assert not loaded_by(program) & {"keras", "jax", "sklearn", "matplotlib"}
+    assert not loaded_by(program) & {"keras", "jax", "sklearn", "matplotlib", "onnx"}
 
 
 def test_no_module_imports_matplotlib() -> None:

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
-from onnx import TensorProto, helper
 
 from tenfold.core import files
 from tenfold.core.contract import ImageInput
+from tenfold.core.onnx_file import TensorProto
 from tenfold.core.progress import Listener
 from tenfold.core.systems import usable_cores
 from tenfold.data.disk_images import AnyImages
@@ -94,6 +94,8 @@ class PhotoFeatures:
 
 def open_session(accepted: ImageInput, n_threads: int = 1) -> Any:
     """The network alone, as it stands in model files, opened by ONNX Runtime."""
+    from onnx import helper
+
     front = photo_front(accepted)
     end = helper.make_tensor_value_info(front.output, TensorProto.FLOAT, ["n", N_FEATURES])
     graph = helper.make_graph(front.nodes, "features", front.inputs, [end], front.initializers)

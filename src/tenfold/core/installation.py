@@ -18,6 +18,7 @@ EXTRAS = {
     "jax": "train",
     "jaxlib": "train",
     "keras": "train",
+    "onnx": "train",
     "pooch": "train",
     "requests": "train",
     "sklearn": "train",

@@ -1,20 +1,20 @@
-"""A graph while it grows, layers as its nodes, and nodes as layers.
+"""A graph while it grows, and layers as its nodes.
 
 ONNX has channels first where `core/layers` has them last: a graph turns them round in front of its
 first convolution and leaves them so.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import onnx
 from numpy.typing import ArrayLike, DTypeLike
-from onnx import helper, numpy_helper
 
 from tenfold.core import layers as nn
 from tenfold.core.layers import Architecture, Parameters, Shape, same_padding, without_normalization
+from tenfold.core.onnx_file import NodeProto, ValueInfoProto
+from tenfold.core.onnx_file import TensorProto as TensorProto
 
 Arrays = Mapping[str, Any]
 """The arrays of one layer by name."""
@@ -31,9 +31,9 @@ class Front:
       output: Name of the tensor with the features, float32 (n, d).
     """
 
-    inputs: tuple[onnx.ValueInfoProto, ...]
-    nodes: tuple[onnx.NodeProto, ...]
-    initializers: tuple[onnx.TensorProto, ...]
+    inputs: tuple[ValueInfoProto, ...]
+    nodes: tuple[NodeProto, ...]
+    initializers: tuple[TensorProto, ...]
     output: str
 
     def names(self) -> set[str]:
@@ -51,8 +51,8 @@ class Builder:
     """
 
     def __init__(self, last: str, taken: Iterable[str] = ()) -> None:
-        self.nodes: list[onnx.NodeProto] = []
-        self.weights: list[onnx.TensorProto] = []
+        self.nodes: list[NodeProto] = []
+        self.weights: list[TensorProto] = []
         self.last = last
         self.seen: str | None = None
         self.hidden: str | None = None
@@ -71,6 +71,8 @@ class Builder:
         **attributes: Any,
     ) -> str:
         """Add a node and return its last output."""
+        from onnx import helper
+
         name = self._free(name or operator.lower())
         produced = [self._free(f"{name}.{i}") for i in range(outputs - 1)] + [name]
         node = helper.make_node(operator, inputs, produced, name=name, **attributes)
@@ -78,6 +80,8 @@ class Builder:
         return name
 
     def weight(self, name: str, value: ArrayLike, dtype: DTypeLike = np.float32) -> str:
+        from onnx import numpy_helper
+
         name = self._free(name)
         array = np.ascontiguousarray(np.asarray(value, dtype)).reshape(np.shape(value))
         self.weights.append(numpy_helper.from_array(array, name))
@@ -161,88 +165,3 @@ WRITE: dict[type[nn.Layer], Callable[[Builder, Any, Shape, Arrays], object]] = {
     nn.Softmax: lambda builder, layer, takes, own: builder.add("Softmax", name=layer.name, axis=-1),
 }
 """How each kind of layer is written, from the shape that it takes and its arrays."""
-
-
-BETWEEN = frozenset({"Transpose", "Mean"})
-"""Operators between layers: an order of axes, and the mean of a vote of networks."""
-
-
-def votes_of(graph: onnx.GraphProto) -> int:
-    """How many networks answer together; 1 where it is no vote."""
-    return next((len(node.input) for node in graph.node if node.op_type == "Mean"), 1)
-
-
-def read_layers(graph: onnx.GraphProto) -> tuple[Architecture, Parameters]:
-    """The layers that end in a graph's first softmax or, for regression, before its value; of a
-    vote those of its first network.
-
-    What comes before the first layer, and the calibration behind the last one, are left out. For
-    a learner that is no network, or sees photos through one that is not its own, there is no
-    `Dense` layer among them.
-    """
-    stored = {tensor.name: tensor for tensor in graph.initializer}
-    input_shape = tuple(side.dim_value for side in graph.input[0].type.tensor_type.shape.dim[1:])
-    layers, parameters = list[nn.Layer](), dict[str, Arrays]()
-    for node in _layer_nodes(graph, stored):
-        arrays = [numpy_helper.to_array(stored[name]) for name in node.input[1:]]
-        layer, own = READ[node.op_type](node, arrays, input_shape)
-        before = layers[-1] if layers else None
-        if isinstance(layer, nn.ReLU) and isinstance(before, nn.Dense):
-            layers[-1] = replace(before, activation="relu")
-            continue
-        if isinstance(layer, nn.Flatten) and any(isinstance(other, nn.Conv2D) for other in layers):
-            layers.append(nn.Permute("channels_first", (3, 1, 2)))
-        layers.append(layer)
-        if own:
-            parameters[layer.name] = own
-    return Architecture(input_shape, tuple(layers)), parameters
-
-
-def _layer_nodes(
-    graph: onnx.GraphProto, stored: Mapping[str, onnx.TensorProto]
-) -> list[onnx.NodeProto]:
-    """The nodes of layers in order, without the transpositions between them."""
-    makers = {output: node for node in graph.node for output in node.output}
-    ends = [node.output[0] for node in graph.node if node.op_type == "Softmax"] or ["value"]
-    name, nodes = ends[0], list[onnx.NodeProto]()
-    while name in makers:
-        node = makers[name]
-        if nodes or node.op_type in ("Softmax", "Gemm"):
-            is_plain = not (node.op_type == "Gemm" and node.attribute)
-            has_own = all(name in stored for name in node.input[1:])
-            has_own |= node.op_type == "Mean"
-            if not (is_plain and has_own and node.op_type in {*READ, *BETWEEN}):
-                break
-            nodes.append(node)
-        name = node.input[0]
-    begins = makers.get(name)
-    if graph.input[0].name == "image" and begins is not None and begins.op_type != "Cast":
-        return []  # there is more between the picture and these layers
-    return [node for node in reversed(nodes) if node.op_type not in BETWEEN]
-
-
-def _read_dense(node: onnx.NodeProto, arrays: list[Any], shape: Shape) -> tuple[nn.Layer, Arrays]:
-    kernel, bias = arrays
-    return nn.Dense(node.name, kernel.shape[1]), {"kernel": kernel, "bias": bias}
-
-
-def _read_convolution(
-    node: onnx.NodeProto, arrays: list[Any], shape: Shape
-) -> tuple[nn.Layer, Arrays]:
-    kernel, bias = arrays[0].transpose(2, 3, 1, 0), arrays[1]
-    (strides,) = (a.ints for a in node.attribute if a.name == "strides")
-    layer = nn.Conv2D(node.name, len(bias), kernel.shape[:2], tuple(strides))
-    return layer, {"kernel": kernel, "bias": bias}
-
-
-READ: dict[str, Callable[[onnx.NodeProto, list[Any], Shape], tuple[nn.Layer, Arrays]]] = {
-    "Mul": lambda node, arrays, shape: (nn.Rescaling(node.name, float(arrays[0])), {}),
-    "Unsqueeze": lambda node, arrays, shape: (nn.Reshape(node.name, (*shape, 1)), {}),
-    "Conv": _read_convolution,
-    "MaxPool": lambda node, arrays, shape: (nn.MaxPooling2D(node.name), {}),
-    "Relu": lambda node, arrays, shape: (nn.ReLU(node.name), {}),
-    "Flatten": lambda node, arrays, shape: (nn.Flatten(node.name), {}),
-    "Gemm": _read_dense,
-    "Softmax": lambda node, arrays, shape: (nn.Softmax(node.name), {}),
-}
-"""The layer of a node and its arrays, from the node, its own inputs and the input's shape."""

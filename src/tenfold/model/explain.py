@@ -11,12 +11,12 @@ from functools import cached_property
 from typing import Any, overload
 
 import numpy as np
-import onnx
 import onnxruntime
 from numpy.typing import NDArray
 
 from tenfold.core.contract import TableInput
 from tenfold.core.errors import ModelError
+from tenfold.core.onnx_file import ModelProto, ValueInfoProto
 from tenfold.inputs.tables.columns import Table, concatenate, graph_inputs
 from tenfold.model.predictions import Answers
 from tenfold.model.raw_score import RawScore, raw_score
@@ -163,7 +163,7 @@ class Explainer:
     """Explains the answers of a model of tables; made of the bytes of its file."""
 
     def __init__(self, content: bytes, accepted: TableInput, where: object) -> None:
-        proto = onnx.ModelProto.FromString(content)
+        proto = ModelProto.FromString(content)
         self.accepted = accepted
         self.found: RawScore = raw_score(proto.graph)
         self.where = where
@@ -181,7 +181,7 @@ class Explainer:
         names = (self.found.features, self.found.tensor)
         taken = {value.name for value in proto.graph.input}
         new = [name for name in dict.fromkeys(names) if name not in taken]
-        proto.graph.output.extend(onnx.ValueInfoProto(name=name) for name in new)
+        proto.graph.output.extend(ValueInfoProto(name=name) for name in new)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         options.log_severity_level = 4

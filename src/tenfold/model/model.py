@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import onnxruntime
 from google.protobuf.message import DecodeError
 from pydantic import ValidationError
@@ -16,6 +15,7 @@ from pydantic import ValidationError
 from tenfold.core import files
 from tenfold.core.contract import METADATA_KEY, Contract, SeriesEnd
 from tenfold.core.errors import DataError, ModelError
+from tenfold.core.onnx_file import ModelProto, TensorProto
 from tenfold.core.records import BACKGROUND, MAX_BACKGROUND
 from tenfold.inputs.pictures.decode import DEFAULT_OPTIONS, PictureOptions
 from tenfold.model.background import read_background
@@ -285,7 +285,7 @@ def _session(content: bytes, where: object) -> Any:
 def _check(content: bytes, where: object) -> Contract:
     """The contract of a model file, after everything in the file has been looked at."""
     try:
-        proto = onnx.ModelProto.FromString(content)
+        proto = ModelProto.FromString(content)
     except DecodeError as error:
         raise ModelError("E509", "The file is not an ONNX model", where=where) from error
     metadata = {entry.key: entry.value for entry in proto.metadata_props}
@@ -311,7 +311,7 @@ def _check(content: bytes, where: object) -> Contract:
     return contract
 
 
-def _check_graph(proto: onnx.ModelProto, contract: Contract, where: object) -> None:
+def _check_graph(proto: ModelProto, contract: Contract, where: object) -> None:
     """Refuse a graph of other operators, with weights elsewhere, or unlike its contract."""
     graph = proto.graph
     used = {f"{node.domain}.{node.op_type}".removeprefix(".") for node in graph.node}
@@ -328,7 +328,7 @@ def _check_graph(proto: onnx.ModelProto, contract: Contract, where: object) -> N
     external = [
         tensor.name
         for tensor in [*graph.initializer, *in_nodes]
-        if tensor.external_data or tensor.data_location == onnx.TensorProto.EXTERNAL
+        if tensor.external_data or tensor.data_location == TensorProto.EXTERNAL
     ]
     if external:
         raise ModelError(
@@ -357,10 +357,10 @@ def _check_graph(proto: onnx.ModelProto, contract: Contract, where: object) -> N
 def _promised_signature(contract: Contract) -> list[tuple[str, int, tuple[int, ...]]]:
     """Name, type and shape of one row of each input and output of a graph with this contract."""
     types = {
-        "uint8": onnx.TensorProto.UINT8,
-        "float32": onnx.TensorProto.FLOAT,
-        "float64": onnx.TensorProto.DOUBLE,
-        "string": onnx.TensorProto.STRING,
+        "uint8": TensorProto.UINT8,
+        "float32": TensorProto.FLOAT,
+        "float64": TensorProto.DOUBLE,
+        "string": TensorProto.STRING,
     }
     inputs = reader_of(contract.input).signature().items()
     outputs: dict[str, tuple[int, ...]] = {"value": (), "low": (), "high": ()}

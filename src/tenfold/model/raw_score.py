@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import onnx
 from numpy.typing import NDArray
-from onnx import numpy_helper
+
+from tenfold.core.onnx_file import AttributeProto, GraphProto, NodeProto, to_array
 
 SEPARATE = frozenset({"Add", "Cast", "Concat", "Expand", "Gather", "Gemm", "Greater", "Shape"})
 """Operators of which nothing depends on two features together."""
@@ -34,7 +34,7 @@ class RawScore:
     features: str
     tensor: str
     is_log_odds: bool
-    maker: onnx.NodeProto
+    maker: NodeProto
     is_separate: bool
     scale: float
     mean: float
@@ -42,7 +42,7 @@ class RawScore:
     weights: tuple[NDArray[np.float64], NDArray[np.float64]] | None
 
 
-def raw_score(graph: onnx.GraphProto) -> RawScore:
+def raw_score(graph: GraphProto) -> RawScore:
     """Find the learner's own score in the graph of a table."""
     return _Graph(graph).raw_score()
 
@@ -50,7 +50,7 @@ def raw_score(graph: onnx.GraphProto) -> RawScore:
 class _Graph:
     """A graph that is walked against its direction."""
 
-    def __init__(self, graph: onnx.GraphProto) -> None:
+    def __init__(self, graph: GraphProto) -> None:
         self.stored = {tensor.name: tensor for tensor in graph.initializer}
         self.makers = {name: node for node in graph.node for name in node.output}
         self.inputs = {value.name for value in graph.input}
@@ -106,9 +106,9 @@ class _Graph:
         return node.input[0], float(self._array(node.input[1]))
 
     def _array(self, name: str) -> NDArray[np.generic]:
-        return numpy_helper.to_array(self.stored[name])
+        return to_array(self.stored[name])
 
-    def _features(self, tensor: str) -> tuple[str, list[onnx.NodeProto]]:
+    def _features(self, tensor: str) -> tuple[str, list[NodeProto]]:
         """The tensor of features, which the front of the graph ends in, and the nodes after it."""
         found, nodes, waiting, seen = set[str](), [], [tensor], set[str]()
         while waiting:
@@ -122,12 +122,12 @@ class _Graph:
         (features,) = found
         return features, nodes
 
-    def _is_separate(self, node: onnx.NodeProto) -> bool:
+    def _is_separate(self, node: NodeProto) -> bool:
         is_square = node.op_type == "Mul" and node.input[0] == node.input[1]
         return node.op_type in SEPARATE or is_square
 
     def _weights(
-        self, maker: onnx.NodeProto, features: str
+        self, maker: NodeProto, features: str
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
         if maker.op_type != "Gemm" or maker.input[0] != features or maker.attribute:
             return None
@@ -145,7 +145,7 @@ class _Graph:
             for name in given:
                 yield from self._columns(name)
             return
-        known: Mapping[str, onnx.AttributeProto] = {a.name: a for a in node.attribute}
+        known: Mapping[str, AttributeProto] = {a.name: a for a in node.attribute}
         columns = max((list(self._columns(name)) for name in given), key=len)
         if node.op_type == "Gather":
             columns = [columns[place] for place in self._array(node.input[1]).tolist()]

@@ -10,27 +10,24 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import onnxruntime
 from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
 
 from tenfold.core import files
+from tenfold.core.onnx_file import ModelProto, NodeProto, ValueInfoProto, to_array
 
 
 class Regions:
     """The shares of the regions of photos, of a model whose answer is a weighted sum of means."""
 
-    def __init__(self, proto: onnx.ModelProto, pool: onnx.NodeProto, kernel: str) -> None:
+    def __init__(self, proto: ModelProto, pool: NodeProto, kernel: str) -> None:
         """Of the graph of such a model, its pooling and the name of the weights behind it."""
-        (weights,) = (
-            numpy_helper.to_array(one) for one in proto.graph.initializer if one.name == kernel
-        )
+        (weights,) = (to_array(one) for one in proto.graph.initializer if one.name == kernel)
         # Only differences between labels decide, for a softmax follows.
         self._weights = weights - weights.mean(axis=1, keepdims=True)
         self._input = proto.graph.input[0].name
         del proto.graph.output[:]
-        maps = helper.make_tensor_value_info(pool.input[0], TensorProto.FLOAT, None)
+        maps = ValueInfoProto(name=pool.input[0])
         proto.graph.output.append(maps)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
@@ -43,7 +40,7 @@ class Regions:
         no such sum."""
         path = path / "model.onnx" if path.is_dir() else path
         with files.os_errors("open", path):
-            proto = onnx.ModelProto.FromString(path.read_bytes())
+            proto = ModelProto.FromString(path.read_bytes())
         made_by = {name: node for node in proto.graph.node for name in node.output}
         for node in proto.graph.node:
             flat = made_by.get(node.input[0]) if node.op_type == "Gemm" else None

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import onnx
 from numpy.typing import NDArray
-from onnx import helper, numpy_helper
+
+from tenfold.core.onnx_file import NodeProto, to_array, value_of
 
 Doubles = NDArray[np.float64]
 Numbers = NDArray[np.int64]
@@ -156,21 +156,21 @@ class _Adder:
         found[self.sums] += np.add.reduceat(terms, self.starts, axis=0)
 
 
-def read_trees(node: onnx.NodeProto) -> Trees | None:
+def read_trees(node: NodeProto) -> Trees | None:
     """The trees of a TreeEnsembleRegressor; None where it has no counts of training rows, as in
     files of the first versions."""
     given = {attribute.name: attribute for attribute in node.attribute}
 
     def array(name: str, dtype: Any) -> NDArray[Any]:
         if f"{name}_as_tensor" in given:
-            return numpy_helper.to_array(given[f"{name}_as_tensor"].t).astype(dtype)
+            return to_array(given[f"{name}_as_tensor"].t).astype(dtype)
         if name not in given:
             return np.zeros(len(is_leaf), dtype)
-        return np.asarray(helper.get_attribute_value(given[name]), dtype)
+        return np.asarray(value_of(given[name]), dtype)
 
     if "nodes_hitrates" not in given:
         return None
-    is_leaf = np.array(helper.get_attribute_value(given["nodes_modes"])) == b"LEAF"
+    is_leaf = np.array(value_of(given["nodes_modes"])) == b"LEAF"
     tree, number = array("nodes_treeids", np.int64), array("nodes_nodeids", np.int64)
     first = np.arange(len(tree)) - number  # nodes stand in order, tree by tree
     ways = _Ways(

@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import onnx
 from numpy.typing import NDArray
 
 from tenfold.core import files
 from tenfold.core.layers import Conv2D, Dense, ReLU, Softmax
-from tenfold.core.onnx_builder import read_layers
+from tenfold.core.onnx_layers import layers_in
 from tenfold.core.task import TaskKind
 from tenfold.evaluation import AnyEvaluation, Evaluation
 from tenfold.report.network_page import embedded, read_text
@@ -208,7 +207,7 @@ class NetworkLayer(NamedTuple):
 
 def layer_rows(content: bytes) -> list[NetworkLayer]:
     """The dense and convolutional layers of a model file, in order; empty for other learners."""
-    architecture, parameters = read_layers(onnx.ModelProto.FromString(content).graph)
+    architecture, parameters = layers_in(content)
     rows = list[NetworkLayer]()
     for layer in architecture.layers:
         if rows and type(layer) in ACTIVATIONS:

@@ -8,9 +8,7 @@ reads them, and nothing newer is needed.
 from collections.abc import Sequence
 
 import numpy as np
-import onnx
 from numpy.typing import NDArray
-from onnx import TensorProto, helper
 
 from tenfold.build.calibration import SMALLEST, Constants
 from tenfold.build.novelty import Novelty
@@ -20,6 +18,7 @@ from tenfold.build.onnx.trees import TREES_DOMAIN
 from tenfold.core.contract import METADATA_KEY, Contract
 from tenfold.core.errors import ExportError
 from tenfold.core.onnx_builder import Builder, Front
+from tenfold.core.onnx_file import GraphProto, ModelProto, TensorProto
 from tenfold.learners import Fitted
 
 OPSETS = {"": 17, TREES_DOMAIN: 3}
@@ -50,6 +49,8 @@ def to_graph(
     Raises:
       ExportError: A part that has no translation, or an input named like an output.
     """
+    from onnx import helper
+
     constants = constants or Constants()
     outputs = OUTPUTS[contract.task] + (() if novelty is None else ("novelty",))
     takes_pictures = front is None
@@ -128,7 +129,10 @@ def _add_interval(builder: Builder, constants: Constants) -> None:
         builder.output(name)
 
 
-def _model(graph: onnx.GraphProto, contract: Contract) -> bytes:
+def _model(graph: GraphProto, contract: Contract) -> bytes:
+    import onnx
+    from onnx import helper
+
     domains = {"", *(node.domain for node in graph.node)}
     model = helper.make_model(
         graph,
@@ -144,10 +148,14 @@ def _model(graph: onnx.GraphProto, contract: Contract) -> bytes:
 
 def with_contract(content: bytes, contract: Contract) -> bytes:
     """The same model file with another contract."""
+    import onnx
+
     return _with_contract(onnx.ModelProto.FromString(content), contract)
 
 
-def _with_contract(model: onnx.ModelProto, contract: Contract) -> bytes:
+def _with_contract(model: ModelProto, contract: Contract) -> bytes:
+    from onnx import helper
+
     helper.set_model_props(model, {METADATA_KEY: contract.model_dump_json()})
     content: bytes = model.SerializeToString(deterministic=True)
     return content

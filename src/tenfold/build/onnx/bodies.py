@@ -6,11 +6,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import TensorProto
 
 from tenfold.build.onnx.trees import NEVER, add_boosting, add_forest
 from tenfold.core.layers import Architecture, Parameters, Softmax
-from tenfold.core.onnx_builder import Builder, add_layers
+from tenfold.core.onnx_builder import Builder, TensorProto, add_layers
 from tenfold.inputs.features import PIXEL
 from tenfold.learners.bayes import Bayes, Block
 from tenfold.learners.boosting import Boosting

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import TensorProto, helper
 
 from tenfold.core.contract import FeaturesInput, ImageInput, TableInput
 from tenfold.core.errors import DataError
 from tenfold.core.onnx_builder import Builder, Front
+from tenfold.core.onnx_file import TensorProto
 from tenfold.data.disk_images import AnyImages
 from tenfold.inputs.pictures.pixels import MAX_FRAMES, background_of
 from tenfold.inputs.tables.columns import Table, graph_inputs, levels
@@ -121,6 +121,7 @@ def encode_features(
     In float64 up to the cast, so that 1e9 + 0.5 keeps its half. `mean` and `deviation` are those of
     the training rows (n_features,).
     """
+    from onnx import helper
 
     def scale(x: NDArray[np.float64]) -> NDArray[np.float32]:
         return np.clip((x - mean) / deviation, -FARTHEST, FARTHEST).astype(np.float32)
@@ -164,6 +165,8 @@ def _columns(nodes: "_Nodes", encoder: Encoder) -> list[str]:
 
 
 def _front(nodes: "_Nodes", parts: list[str], contract: TableInput) -> Front:
+    from onnx import helper
+
     features = nodes.new("Concat", *parts, axis=1) if len(parts) > 1 else parts[0]
     inputs = [
         helper.make_tensor_value_info(name, TYPES[kind], ["n", width or f"words of {name}"])

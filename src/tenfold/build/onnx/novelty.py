@@ -4,11 +4,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from onnx import TensorProto
 
 from tenfold.build.calibration import SMALLEST
 from tenfold.build.novelty import SHORTEST, Angle, Distance, Novelty
 from tenfold.core.onnx_builder import Builder
+from tenfold.core.onnx_file import TensorProto
 
 
 def add_novelty(

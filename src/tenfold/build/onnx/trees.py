@@ -10,11 +10,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import onnx
 from numpy.typing import NDArray
-from onnx import TensorProto, numpy_helper
 
 from tenfold.core.onnx_builder import Builder
+from tenfold.core.onnx_file import AttributeProto, TensorProto
 from tenfold.learners.boosting import Boosting
 from tenfold.learners.classical import Forest
 
@@ -130,6 +129,8 @@ def _modes(is_leaf: NDArray[np.bool_]) -> NDArray[Any]:
 
 def _add_node(builder: Builder, name: str, n_targets: int, arrays: Mapping[str, Any]) -> None:
     """Append the trees. `make_node` looks at every element in Python; a forest has millions."""
+    import onnx
+
     node = onnx.helper.make_node(
         "TreeEnsembleRegressor", [builder.last], [name], name=name, domain=TREES_DOMAIN
     )
@@ -139,7 +140,10 @@ def _add_node(builder: Builder, name: str, n_targets: int, arrays: Mapping[str, 
     builder.last = name
 
 
-def _attribute(name: str, value: Any) -> onnx.AttributeProto:
+def _attribute(name: str, value: Any) -> AttributeProto:
+    import onnx
+    from onnx import numpy_helper
+
     if not isinstance(value, np.ndarray):
         return onnx.helper.make_attribute(name, value)
     if name.endswith("_as_tensor"):

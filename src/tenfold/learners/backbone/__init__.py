@@ -17,13 +17,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import safetensors.numpy
 from numpy.typing import NDArray
-from onnx import TensorProto, helper
 
 from tenfold.core import files
 from tenfold.core.contract import ImageInput
 from tenfold.core.errors import FormatError
 from tenfold.core.layers import same_padding
 from tenfold.core.onnx_builder import Builder, Front
+from tenfold.core.onnx_file import TensorProto
 
 WEIGHTS = Path(__file__).parent / "efficientnet_lite0.safetensors"
 
@@ -98,6 +98,8 @@ def photo_front(accepted: ImageInput) -> Front:
     They end in the features float32 (n, 1280). Grey pictures get three equal channels; of a
     picture that is no square the middle is seen, and other sizes than 224 are resized linearly.
     """
+    from onnx import helper
+
     shape: list[str | int] = ["n", *accepted.shape]
     image = helper.make_tensor_value_info(accepted.name, TensorProto.UINT8, shape)
     builder = Builder(accepted.name)

@@ -4,10 +4,16 @@ import base64
 from typing import Any, NamedTuple
 
 import numpy as np
-import onnx
-from onnx import TensorProto, helper, numpy_helper
 
 from tenfold.core.contract import Contract
+from tenfold.core.onnx_file import (
+    GraphProto,
+    ModelProto,
+    NodeProto,
+    TensorProto,
+    to_array,
+    value_of,
+)
 from tenfold.inputs.pictures.mnist_box import SIDE_PX
 
 OPERATORS = frozenset(
@@ -74,7 +80,7 @@ def read_network(content: bytes, contract: Contract) -> dict[str, Any] | Unable:
         )
     if contract.input.crop != "ink":
         return Unable("This model sees the middle of a picture, not a drawing fitted to a box.")
-    graph = onnx.ModelProto.FromString(content).graph
+    graph = ModelProto.FromString(content).graph
     threshold = contract.novelty_threshold
     nodes = _leading_to(graph, {"probabilities"} | ({"novelty"} if threshold else set()))
     stored = {tensor.name: tensor for tensor in graph.initializer}
@@ -92,9 +98,7 @@ def read_network(content: bytes, contract: Contract) -> dict[str, Any] | Unable:
     }
 
 
-def _unable(
-    nodes: list[onnx.NodeProto], weights: list[onnx.TensorProto], learner: str
-) -> str | None:
+def _unable(nodes: list[NodeProto], weights: list[TensorProto], learner: str) -> str | None:
     foreign = sorted({node.op_type for node in nodes} - OPERATORS)
     foreign += [node.op_type for node in nodes if not foreign and not _is_plain(node)]
     foreign += ["float64"] * any(t.data_type == TensorProto.DOUBLE for t in weights)
@@ -109,22 +113,22 @@ def _unable(
     return None
 
 
-def _is_plain(node: onnx.NodeProto) -> bool:
+def _is_plain(node: NodeProto) -> bool:
     given, plain = _attributes(node), PLAIN_ATTRIBUTES.get(node.op_type, {})
     is_float = given.get("to", TensorProto.FLOAT) in (TensorProto.FLOAT, TensorProto.DOUBLE)
     same = all(given.get(name, v) == v for name, v in plain.items())
     return node.domain == "" and is_float and same
 
 
-def _attributes(node: onnx.NodeProto) -> dict[str, Any]:
-    attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
+def _attributes(node: NodeProto) -> dict[str, Any]:
+    attributes = {a.name: value_of(a) for a in node.attribute}
     return {
         name: value.decode() if isinstance(value, bytes) else value
         for name, value in attributes.items()
     }
 
 
-def _node(node: onnx.NodeProto) -> dict[str, Any]:
+def _node(node: NodeProto) -> dict[str, Any]:
     return {
         "operator": node.op_type,
         "inputs": list(node.input),
@@ -133,8 +137,8 @@ def _node(node: onnx.NodeProto) -> dict[str, Any]:
     }
 
 
-def _weight(tensor: onnx.TensorProto) -> dict[str, Any]:
-    array = numpy_helper.to_array(tensor)
+def _weight(tensor: TensorProto) -> dict[str, Any]:
+    array = to_array(tensor)
     if array.dtype == np.float32:
         data: Any = base64.b64encode(array.astype("<f4").tobytes()).decode()
     else:
@@ -142,7 +146,7 @@ def _weight(tensor: onnx.TensorProto) -> dict[str, Any]:
     return {"name": tensor.name, "shape": list(array.shape), "data": data}
 
 
-def _leading_to(graph: onnx.GraphProto, outputs: set[str]) -> list[onnx.NodeProto]:
+def _leading_to(graph: GraphProto, outputs: set[str]) -> list[NodeProto]:
     """The nodes that outputs are computed from, in the graph's order."""
     needed, nodes = set(outputs), []
     for node in reversed(graph.node):

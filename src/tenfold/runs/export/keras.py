@@ -6,15 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 from numpy.typing import NDArray
-from onnx import numpy_helper
 
 from tenfold.core import files
 from tenfold.core.contract import FeaturesInput, ImageInput
 from tenfold.core.errors import ExportError
 from tenfold.core.layers import Architecture, Dense
-from tenfold.core.onnx_builder import read_layers, votes_of
+from tenfold.core.onnx_layers import arrays_in, layers_in, votes_in
 from tenfold.core.task import TaskKind
 from tenfold.inputs.idx import read_idx
 from tenfold.learners.keras_layers import import_keras, keras_layers, set_parameters
@@ -58,16 +56,16 @@ def write_keras(model: Path, path: Path) -> str:
     """
     opened = Model.open(model)
     file = model / "model.onnx" if model.is_dir() else model
-    graph = onnx.ModelProto.FromString(file.read_bytes()).graph
-    if votes_of(graph) > 1:
+    content = file.read_bytes()
+    if votes_in(content) > 1:
         raise _refusal("The model is a vote of several networks", opened.contract.learner, model)
-    architecture, parameters = read_layers(graph)
+    architecture, parameters = layers_in(content)
     accepted, learner = opened.contract.input, opened.contract.learner
     if accepted.kind == "table":
         raise _refusal("Keras has no layers for the columns of a table", learner, model)
     if not any(isinstance(layer, Dense) for layer in architecture.layers):
         raise _refusal("No network of layers", learner, model)
-    stored = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    stored = arrays_in(content)
     network = _network(architecture, stored, accepted)
     set_parameters(network, parameters)
     with tempfile.TemporaryDirectory() as folder:

@@ -1,0 +1,72 @@
+"""The parts of an ONNX file, read without the `onnx` package: 27 MB that only writing one needs.
+
+`onnx.binpb` describes the format: the `FileDescriptorProto` of onnx 1.23.2's `onnx-ml.proto`. Its
+messages live in a pool of their own, so that the package may be loaded beside them.
+
+Source: https://github.com/onnx/onnx/blob/main/onnx/onnx-ml.proto
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from google.protobuf.descriptor_pool import DescriptorPool
+from google.protobuf.message_factory import GetMessageClass
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from onnx import AttributeProto as AttributeProto
+    from onnx import GraphProto as GraphProto
+    from onnx import ModelProto as ModelProto
+    from onnx import NodeProto as NodeProto
+    from onnx import TensorProto as TensorProto
+    from onnx import ValueInfoProto as ValueInfoProto
+else:
+    _POOL = DescriptorPool()
+    _POOL.AddSerializedFile((Path(__file__).parent / "onnx.binpb").read_bytes())
+    AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto = (
+        GetMessageClass(_POOL.FindMessageTypeByName(f"onnx.{name}Proto"))
+        for name in ("Attribute", "Graph", "Model", "Node", "Tensor", "ValueInfo")
+    )
+
+KINDS: dict[int, tuple[str, str]] = {
+    TensorProto.FLOAT: ("<f4", "float_data"),
+    TensorProto.DOUBLE: ("<f8", "double_data"),
+    TensorProto.INT64: ("<i8", "int64_data"),
+    TensorProto.INT32: ("<i4", "int32_data"),
+    TensorProto.UINT8: ("u1", "int32_data"),
+    TensorProto.BOOL: ("?", "int32_data"),
+}
+"""Types of numbers in the weights of networks: how their bytes are read, and the field that has the
+numbers where there are no bytes."""
+
+
+def to_array(tensor: TensorProto) -> NDArray[Any]:
+    """The numbers of a tensor, of its shape; of a type that no network has: `KeyError`."""
+    dtype, field = KINDS[tensor.data_type]
+    if tensor.HasField("raw_data"):
+        flat = np.frombuffer(tensor.raw_data, dtype)
+    else:
+        flat = np.array(getattr(tensor, field), dtype)
+    return flat.reshape(tuple(tensor.dims))
+
+
+VALUES: dict[int, str] = {
+    AttributeProto.FLOAT: "f",
+    AttributeProto.INT: "i",
+    AttributeProto.STRING: "s",
+    AttributeProto.TENSOR: "t",
+    AttributeProto.FLOATS: "floats",
+    AttributeProto.INTS: "ints",
+    AttributeProto.STRINGS: "strings",
+}
+"""The field of an attribute that has its value, by its type."""
+
+
+def value_of(attribute: AttributeProto) -> Any:
+    """The value of an attribute, of several a list; of a type that Tenfold does not write: None."""
+    field = VALUES.get(attribute.type)
+    if field is None:
+        return None
+    value = getattr(attribute, field)
+    return list(value) if field.endswith("s") and field != "s" else value
