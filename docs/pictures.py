@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.text import Text
 
 import tenfold
+from docs.report_pictures import write_pictures
 from tenfold.evaluation.intervals import wilson
 
 matplotlib.use("svg")
@@ -33,7 +34,9 @@ def terminal(run: Path, output: str) -> None:
     """What `tenfold train mnist` printed, as a terminal."""
     console = Console(record=True, width=WIDTH, file=io.StringIO(), force_terminal=True)
     console.print(Text.assemble(("$ ", "bold green"), ("tenfold train mnist", "bold")))
-    console.print(Text(output.rstrip()), overflow="ellipsis", no_wrap=True)
+    shown = Text(output.rstrip())
+    shown.highlight_regex(r"(?m)^accuracy  .*$", "bold")  # as on a terminal
+    console.print(shown, overflow="ellipsis", no_wrap=True)
     console.save_svg(str(IMAGES / "terminal.svg"), title="tenfold", clear=True)
 
 
@@ -193,13 +196,14 @@ def main() -> None:
         )  # fmt: skip
         run = folder / "runs" / "mnist-network-1"
         shown = done.stderr + done.stdout
-        terminal(run, re.sub(r"^next +\S+ ", "next               tenfold ", shown, flags=re.M))
+        terminal(run, re.sub(r"\S+ (report|predict) (?=runs/)", r"tenfold \1 ", shown))
         plot("epoch", (7.5, 3), epoch, bare=False)
         plot("graph", (8.5, 2.2), graph(run / "model.onnx"), bare=True)
         plot("sealed", (7.5, 1.7), sealed, bare=True)
         plot("intervals", (7.5, 2.8), intervals, bare=False)
         plot("data-flow", (9.5, 4.2), data_flow, bare=True)
         box(tenfold.open(run).model, folder)
+        write_pictures(run)
 
 
 if __name__ == "__main__":
