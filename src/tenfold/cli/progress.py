@@ -48,6 +48,9 @@ class _Bars(Listener, AbstractContextManager["_Bars"]):
             *columns,
             console=self._console,
             transient=True,
+            # Proxies of Rich would stand before the streams and hide which of them is plain.
+            redirect_stdout=False,
+            redirect_stderr=False,
             disable=not self._console.is_terminal,
         )
 
