@@ -20,9 +20,10 @@ import tenfold
 from docs import error_codes
 from tenfold.cli import main as cli
 from tenfold.core.contract import Contract, Frozen
-from tenfold.core.records import Audit
+from tenfold.core.records import Audit, Checks
 from tenfold.core.settings import RECIPES, Settings
 from tenfold.evaluation import AnyEvaluation
+from tenfold.evaluation.checks import CHECKS
 from tenfold.evaluation.robustness import Robustness
 from tenfold.experiments.sweeps.plan import SweepSettings
 from tenfold.runs.record import Record
@@ -33,6 +34,7 @@ SCHEMAS: dict[str, Any] = {
     "evaluation": AnyEvaluation,
     "audit": Audit,
     "robustness": Robustness,
+    "checks": Checks,
 }
 """Name of a file under docs/schema to what it describes."""
 
@@ -154,14 +156,30 @@ def _own_members(value: type) -> list[str]:
     )
 
 
+def checks_page() -> str:
+    """Every check with its title, and the pages of each."""
+    lines = ["# Checks\n", "Every training is checked. What is found stands below its scores, in "]
+    lines[-1] += "the report and in `checks.json`, with a code that keeps its meaning.\n"
+    lines.append("```{toctree}\n" + "\n".join(f"check-{code}" for code in CHECKS) + "\n```\n")
+    return "\n".join(lines)
+
+
+def check_page(code: str) -> str:
+    """What a check is about, when it is found, and what to do then."""
+    kind = CHECKS[code]
+    return f"# {code}: {kind.title}\n\n{kind.when}\n\n## What to do\n\n{kind.advice}\n"
+
+
 def write_pages(folder: Path) -> None:
-    """Write the four pages into `folder`, and one for each error."""
+    """Write the five pages into `folder`, and one for each error and each check."""
     folder.mkdir(exist_ok=True)
     for name, page in (
         ("commands", commands_page()),
         ("settings", settings_page()),
         ("python", api_page()),
         ("errors", error_codes.page()),
+        ("checks", checks_page()),
+        *((f"check-{code}", check_page(code)) for code in CHECKS),
     ):
         (folder / f"{name}.md").write_text(page, "utf-8")
     error_codes.write_pages(folder / "errors")

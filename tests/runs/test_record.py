@@ -112,7 +112,7 @@ def test_run_json_is_the_contract(small_run: Run) -> None:
     for name, digest in record["files"].items():
         assert sha256(small_run.path / name) == digest
     assert set(record["files"]) == {
-        "MODEL_CARD.md", "audit.json", "confusion_matrix.png", "evaluation.json",
+        "MODEL_CARD.md", "audit.json", "checks.json", "confusion_matrix.png", "evaluation.json",
         "examples/answers.csv",
         "examples/inputs.idx", "history.csv", "history.png", "model.onnx", "predictions.csv",
         "report.html", "test_images.png",
@@ -227,17 +227,17 @@ def test_what_a_run_does_not_have_is_said(copy: Path, name: str, attribute: str)
 
 
 def test_verify_counts_what_it_checked(small_run: Run) -> None:
-    assert verify(small_run.path) == {"files": 12, "examples": 10}
+    assert verify(small_run.path) == {"files": 13, "examples": 10}
 
 
 def test_verify_works_on_a_moved_run(copy: Path) -> None:
-    assert verify(copy.rename(copy.with_name("elsewhere")))["files"] == 12
+    assert verify(copy.rename(copy.with_name("elsewhere")))["files"] == 13
 
 
 @pytest.mark.parametrize("name", [".DS_Store", "._run.json", "Thumbs.db", "Desktop.ini"])
 def test_what_file_managers_leave_is_no_part_of_a_run(copy: Path, name: str) -> None:
     (copy / name).write_bytes(b"\0")
-    assert verify(copy)["files"] == 12
+    assert verify(copy)["files"] == 13
 
 
 def test_verify_names_every_changed_missing_and_new_file(copy: Path) -> None:

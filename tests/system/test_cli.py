@@ -220,9 +220,9 @@ def test_an_unreadable_input_stands_in_its_place_and_the_others_are_answered(
 def test_verify_says_what_it_checked_or_what_is_wrong(small_run: Run, tmp_path: Path) -> None:
     done = call("verify", small_run.path)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == f"{small_run.path}: 12 files unchanged, 10 stored predictions repeated.\n"
+    assert done.stdout == f"{small_run.path}: 13 files unchanged, 10 stored predictions repeated.\n"
     printed = json.loads(call("verify", small_run.path, "--json").stdout)
-    assert printed == {"run": str(small_run.path), "files": 12, "examples": 10}
+    assert printed == {"run": str(small_run.path), "files": 13, "examples": 10}
     refused = call("verify", tmp_path)
     assert (refused.returncode, refused.stdout) == (1, "")
     assert refused.stderr.startswith("tenfold: There is no run here")

@@ -27,4 +27,4 @@ def test_from_digits_to_a_verified_model_that_answers(mnist: Dataset, tmp_path: 
 
     again = tenfold.open(run.path)
     assert tenfold.evaluate(again, data) == run.evaluation
-    assert tenfold.verify(run.path) == {"files": 12, "examples": 10}
+    assert tenfold.verify(run.path) == {"files": 13, "examples": 10}

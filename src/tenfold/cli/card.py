@@ -26,6 +26,10 @@ def print_card(run: Run, warnings: Sequence[str] = ()) -> None:
     doubts = [f"do not trust the scores: {doubt}" for doubt in run.evaluation.doubts]
     for block in (_about(run), _files(run)):
         print_lines(["", *block])
+    checks = [one for one in run.checks if one.text not in run.evaluation.doubts]
+    if checks:
+        texts = [f"{one.code} {one.title}: {one.text}" for one in checks]
+        print_lines(["", *_named("check", texts)], WARNING)
     if doubts or warnings:
         print_lines(["", *_named("warning", [*doubts, *warnings])], WARNING)
     print_lines(["", *_named("next", _commands(run))])

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from tenfold.core import systems
 from tenfold.core.records import Audit, Epoch, LayerRow, TrialResult
 
 
@@ -73,6 +74,12 @@ class Listeners(Listener):
     resumed = _passed_on("resumed")
     epoch = _passed_on("epoch")
     warn = _passed_on("warn")
+
+
+def peak_mb() -> float | None:
+    """The most memory that this process has held, in 10^6 bytes; None where nobody knows."""
+    peak = systems.peak_bytes()
+    return None if peak is None else peak / 1e6
 
 
 class StageClock(Listener):

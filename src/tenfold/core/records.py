@@ -41,6 +41,31 @@ class Epoch:
     learning_rate: float
 
 
+CHECKS_FILE = "checks.json"
+"""The file of a run with what the checks of the training found."""
+
+
+class Check(Frozen):
+    """One thing that a check of a finished training found.
+
+    Attributes:
+      code: Its code, such as C05; the reference has a page for each.
+      title: What the code is about.
+      text: What was found, one line.
+    """
+
+    code: str
+    title: str
+    text: str
+
+
+class Checks(Frozen):
+    """What the checks of a finished training found, by code."""
+
+    format: Literal[1] = 1
+    checks: tuple[Check, ...]
+
+
 class LabelCount(Frozen):
     """How many examples a label has in the training and the test part, and its share of all."""
 

@@ -7,9 +7,9 @@ from threading import Thread
 
 from tenfold import report
 from tenfold.build.problem import Problem
-from tenfold.core.progress import Listener, Listeners, OnEpochs, StageClock
-from tenfold.core.systems import peak_bytes
+from tenfold.core.progress import Listener, Listeners, OnEpochs, StageClock, peak_mb
 from tenfold.experiments.artifacts import write_evidence
+from tenfold.experiments.checks import write_checks
 from tenfold.experiments.cross_validation import cross_validate
 from tenfold.experiments.fit_run import clear_checkpoints, fit_run
 from tenfold.learners.jax_runtime import import_all
@@ -66,8 +66,9 @@ def make_run(run: Run, problem: Problem, listener: Listener) -> None:
     listener.stage("evaluate")
     count_opening(run)
     write_evidence(run, problem.data, problem.split, robust=problem.settings.robustness)
+    write_checks(run, problem)
     listener.stage("report")
-    run.record.peak_mb = _peak_mb()
+    run.record.peak_mb = peak_mb()
     report.write_report(run)
     report.write_model_card(run)
 
@@ -76,8 +77,3 @@ def make_run(run: Run, problem: Problem, listener: Listener) -> None:
 def _import_ahead() -> None:
     """Import what comes after training while XLA computes: 0.5 s less of waiting afterwards."""
     Thread(target=import_all, args=(AFTER_TRAINING,)).start()
-
-
-def _peak_mb() -> float | None:
-    peak = peak_bytes()
-    return None if peak is None else peak / 1e6

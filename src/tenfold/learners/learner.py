@@ -70,6 +70,8 @@ class Learner:
       streams: Whether it takes images a few at a time, so that they need not fit into memory.
       divides_batches: Whether several processes share the rows of each batch equally.
       looks: Whether its answers depend on the input; those of the baseline do not.
+      remembers: Whether it answers its training rows from memory: these answers say nothing.
+      is_simple: Whether it adds up what each column says: what others are to be better than.
       hidden_weight: What its hidden values of pictures count beside the pixels in the novelty.
         Convolutions tell letters and clothes from digits, a dense layer hardly
         (`python -m bench.novelty`).
@@ -92,6 +94,8 @@ class Learner:
     streams: bool = False
     divides_batches: bool = False
     looks: bool = True
+    remembers: bool = False
+    is_simple: bool = False
     hidden_weight: float = 1.0
     cost: Callable[[Settings, int, int], float] = lambda settings, n_inputs, n_outputs: 0.0
 

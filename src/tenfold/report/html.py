@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from tenfold.core import files
-from tenfold.core.records import UNTRUSTWORTHY
+from tenfold.core.records import UNTRUSTWORTHY, Check
 from tenfold.core.text import in_unit, ordinal, percent
 from tenfold.report.commands import commands, next_steps
 from tenfold.report.figures import report_charts, why_charts
@@ -62,6 +62,8 @@ def write_report(run: Run, *, with_rows: bool = True) -> None:
         living=living,
         scripts=living.scripts + rows.scripts + module_script("copy.js"),
         findings=audit.findings if audit else (),
+        codes={check.text: check.code for check in run.checks},
+        checks=_other_checks(run),
         grave=GRAVE,
         charts=report_charts(run, stored),
         why_charts=why_charts(robustness),
@@ -86,6 +88,12 @@ def write_report(run: Run, *, with_rows: bool = True) -> None:
         in_unit=in_unit,
         percent=percent,
     )
+
+
+def _other_checks(run: Run) -> list[Check]:
+    """What the checks found beside what was found in the data."""
+    said = {finding.text for finding in run.audit.findings} if run.audit else set()
+    return [check for check in run.checks if check.text not in said]
 
 
 def _settings(run: Run) -> Iterator[tuple[str, Any]]:

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 from tenfold.core import files, html_repr
 from tenfold.core.contract import Frozen, SeriesEnd
 from tenfold.core.errors import FileError, RunError, printable
-from tenfold.core.records import UNTRUSTWORTHY, Audit
+from tenfold.core.records import CHECKS_FILE, UNTRUSTWORTHY, Audit, Check, Checks
 from tenfold.core.settings import AUTO, Reading, Settings
 from tenfold.core.task import Task, TaskKind
 from tenfold.evaluation import AnyEvaluation, read_evaluation
@@ -278,6 +278,16 @@ class Run:
           RunError: The file is damaged.
         """
         return self._document(Robustness, "robustness.json")
+
+    @property
+    def checks(self) -> tuple[Check, ...]:
+        """What the checks of the training found; empty where it was not checked.
+
+        Raises:
+          RunError: The file is damaged.
+        """
+        document = self._document(Checks, CHECKS_FILE)
+        return document.checks if document else ()
 
     def _document(self, kind: type[Document], name: str) -> Document | None:
         path = self.path / name

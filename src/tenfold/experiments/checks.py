@@ -1,0 +1,92 @@
+"""The checks of a finished training: what in its data, its fit and its scores asks for a look.
+
+Each stands in `evaluation.checks` by its code. Those about the fit look at training and validation
+rows; the test rows take part where their own scores and distribution are looked at.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from tenfold.build.problem import Problem
+from tenfold.core import files
+from tenfold.core.records import CHECKS_FILE, Check, Checks
+from tenfold.core.text import shorten
+from tenfold.evaluation import MEASURES
+from tenfold.evaluation.checks import check
+from tenfold.experiments.simpler import simpler
+from tenfold.experiments.table_checks import differences, identifiers, useless_columns
+from tenfold.learners import LEARNERS
+from tenfold.runs.record import Run
+
+OF_FINDINGS = {
+    "gives the answer away": "C01",
+    "test set inside training set": "C01",
+    "in both parts": "C01",
+    "nearly in both parts": "C01",
+    "test set repeats itself": "C01",
+    "constant": "C02",
+    "shortcut": "C09",
+}
+"""Findings of the audit that are checks too."""
+
+FEW = 20
+MUCH_BETTER, MUCH_LARGER = 0.10, 1.5
+"""When C03 and C06 are found, as they say."""
+
+
+def write_checks(run: Run, problem: Problem) -> None:
+    """Check a run that was measured, and write `checks.json`."""
+    found = sorted(_found(run, problem), key=lambda one: one.code)
+    files.write_document(run.path / CHECKS_FILE, Checks(checks=tuple(found)))
+
+
+def _found(run: Run, problem: Problem) -> Iterator[Check]:
+    audit = run.audit
+    for finding in audit.findings if audit else ():
+        if finding.kind in OF_FINDINGS:
+            yield check(OF_FINDINGS[finding.kind], finding.text)
+    seen = replace(problem, data=problem.data.seen_as(run.model.contract.input))
+    yield from _few(seen)
+    yield from _overfitting(run, seen)
+    yield from _last_epoch(run)
+    accepted = run.model.contract.input
+    if accepted.kind == "table":
+        yield from useless_columns(run.model, accepted, seen)
+        yield from identifiers(accepted, seen)
+        yield from differences(accepted, seen)
+        yield from simpler(run, problem)
+
+
+def _few(problem: Problem) -> Iterator[Check]:
+    y, labels = problem.data.y[problem.split.train], problem.data.labels
+    counts = [(name, int((y == code).sum())) for code, name in enumerate(labels)]
+    few = [f"{name!r} ({n:,})" for name, n in counts if n < FEW]
+    if few:
+        yield check("C03", f"labels with fewer than {FEW} training rows: {shorten(few)}")
+
+
+def _overfitting(run: Run, problem: Problem) -> Iterator[Check]:
+    if LEARNERS[run.model.contract.learner].remembers:
+        return
+    data, measure = problem.data, MEASURES[problem.data.task.kind]
+    train = problem.split.train
+    rows = np.sort(np.random.default_rng(0).permutation(train)[:2_000])
+    mine = measure.of_rows(run.model.answer(data.x[rows]).row_scores(data.y[rows]), data.y[rows])
+    test = run.evaluation.score
+    if measure.more_is_better:
+        is_found = mine.value - test.value >= MUCH_BETTER and mine.low > test.high
+    else:
+        is_found = test.value >= MUCH_LARGER * mine.value and mine.high < test.low
+    if is_found:
+        texts = f"{measure.shown(mine)} on training rows, {measure.shown(test)} on test rows"
+        yield check("C06", f"{measure.score} {texts}")
+
+
+def _last_epoch(run: Run) -> Iterator[Check]:
+    losses = [row["val_loss"] for row in run.history]
+    known = [loss for loss in losses if loss is not None]
+    if len(known) > 2 and known[-1] < min(known[:-1]):
+        text = "the loss of the validation rows was still falling in the last"
+        yield check("C08", f"{text} of {len(known)} epochs")
