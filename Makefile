@@ -5,7 +5,7 @@ BIN := .venv/bin
 export PYTHONDONTWRITEBYTECODE :=
 
 .DELETE_ON_ERROR:
-.PHONY: help install train test test-fast test-slow test-all test-lowest chromium lint lint-systems notebook notebook-open docs schemas pictures bench bench-accuracy bench-serve dist serve clean
+.PHONY: help install train test test-fast test-slow test-all test-lowest chromium lint lint-systems notebook notebook-open docs schemas pictures bench bench-accuracy bench-serve bench-hostile dist serve clean
 
 help:
 	@echo "make train      train on MNIST: the whole path, in seconds"
@@ -23,6 +23,7 @@ help:
 	@echo "make bench      measure side by side with the tutorial's program"
 	@echo "make serve      answer over HTTP from the newest run"
 	@echo "make bench-serve  the service side by side with LitServe, FastAPI and Keras"
+	@echo "make bench-hostile  memory and time that hostile files of 1 MB take"
 	@echo "make bench-accuracy  accuracy of every recipe over seeds; goes on where it stopped"
 
 install: .venv/all
@@ -94,6 +95,9 @@ bench-accuracy: .venv/all
 
 bench-serve: .venv/all
 	$(BIN)/python -m bench.serve
+
+bench-hostile: .venv/all
+	$(BIN)/python -m bench.hostile
 
 dist: .venv/all
 	$(BIN)/python -m release
