@@ -47,10 +47,12 @@ if TYPE_CHECKING:
     from tenfold.runs.ask import read as read
     from tenfold.runs.record import Run as Run
     from tenfold.runs.verify import verify as verify
+    from tenfold.serve.client import Client as Client
 
     open = Run.open
 
 PUBLIC = {
+    "Client": "tenfold.serve.client:Client",
     "Dataset": "tenfold.data.dataset:Dataset",
     "Evaluation": "tenfold.evaluation:Evaluation",
     "Model": "tenfold.model.model:Model",

@@ -242,6 +242,7 @@ def test_no_module_imports_matplotlib() -> None:
 
 def test_the_public_names() -> None:
     assert tenfold.__all__ == [
+        "Client",
         "Dataset",
         "Evaluation",
         "Model",
