@@ -18,7 +18,7 @@ from pathlib import Path
 from types import TracebackType
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFilter
 
 import tenfold
 
@@ -66,6 +66,7 @@ class Shell:
 
     def __enter__(self) -> "Shell":
         write_photo(self._folder / "photo.png")
+        write_photos(self._folder / "my-photos")
         return self
 
     def __exit__(
@@ -128,6 +129,25 @@ def write_photo(path: Path) -> None:
     content = io.BytesIO()
     Image.fromarray(page.clip(0, 255).astype(np.uint8)).save(content, "png")
     path.write_bytes(content.getvalue())
+
+
+def write_photos(folder: Path) -> None:
+    """Twenty pictures of a ball and twenty of a fence, in colours of chance before others."""
+    rng = np.random.default_rng(0)
+    for label in ("ball", "fence"):
+        (folder / label).mkdir(parents=True)
+        for number in range(20):
+            ground, colour = (tuple(rng.integers(0, 256, 3).tolist()) for _ in range(2))
+            picture = Image.new("RGB", (320, 240), ground)
+            draw = ImageDraw.Draw(picture)
+            x, y, size = rng.integers((60, 60, 40), (180, 120, 90)).tolist()
+            if label == "ball":
+                draw.ellipse((x, y, x + size, y + size), fill=colour)
+            else:
+                for left in range(x % 30, 320, 30):
+                    draw.rectangle((left, y, left + size // 4, 240), fill=colour)
+            blurred = picture.filter(ImageFilter.GaussianBlur(1))
+            blurred.save(folder / label / f"{number}.jpg", quality=90)
 
 
 def _run(block: str, shell: Shell) -> str:
