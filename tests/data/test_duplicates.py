@@ -151,7 +151,7 @@ def test_robustness_and_its_report_say_so(tmp_path: Path) -> None:
     found = Robustness.model_validate_json((run.path / "robustness.json").read_bytes())
     assert found.nearly is not None and found.nearly.n == 19  # one is the copy of a dropped row
     assert found.nearly.without is not None
-    without = found.nearly.without
+    without = found.shown(found.nearly.without)
     said = f"19 test rows look nearly like a training row. Without them: accuracy {without}."
     assert list(found.lines())[-1] == said
     report = (run.path / "report.html").read_text("utf-8")
