@@ -481,7 +481,7 @@ def test_a_worker_that_dies_while_it_waits_is_replaced(data: Dataset, pool: Loca
 
     def kill_the_first_that_is_done(row: TrialResult) -> None:
         idle = [worker for worker in pool._workers if worker.job is None]
-        if len(idle) == 1:
+        if idle and not killed:
             killed.append(idle[0].child.process.pid)
             os.kill(killed[0], signal.SIGKILL)
 
@@ -490,6 +490,20 @@ def test_a_worker_that_dies_while_it_waits_is_replaced(data: Dataset, pool: Loca
     assert len(killed) == 1
     again = tenfold.sweep(data, learner="forest", n_trees=[2, 3], workers=pool, listener=Notes())
     assert [row.state for row in (*done.trials, *again.trials)] == ["finished"] * 4
+
+
+def test_a_worker_that_died_between_two_sweeps_is_replaced(
+    data: Dataset, pool: LocalProcesses
+) -> None:
+    """Its end is heard while the workers are looked at, before any has a trial."""
+    asked: dict[str, Any] = {"learner": "forest", "workers": pool}
+    tenfold.sweep(data, n_trees=[1, 2], **asked)
+    dead = pool._workers[0].child
+    dead.process.kill()
+    dead.process.wait()
+    done = tenfold.sweep(data, n_trees=[3, 4], listener=Notes(), **asked)
+    assert [row.state for row in done.trials] == ["finished"] * 2
+    assert dead not in [worker.child for worker in pool._workers]
 
 
 def test_a_folder_with_brackets_in_its_name_is_found_again(

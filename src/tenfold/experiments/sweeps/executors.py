@@ -120,18 +120,23 @@ class LocalProcesses:
         self._n_entered -= 1
         for worker in list(self._workers):
             if self._n_entered == 0 or worker.job is not None:
-                self._end(worker)
+                self._end(worker.child)
 
     def start(self, learners: Iterable[str], n_trials: int) -> None:
         self._start_workers(n_trials)
         waiting = {worker.child for worker in self._workers}
+        answers: list[Message] = []
         for child in waiting:
             child.send({"check": list(learners)})
         while waiting:
             child, message = self._inbox.get()
-            if child in waiting and message is not None:
-                raise_error(message)
-            waiting.discard(child)  # of one that died the trials will tell
+            if message is None:  # `run` starts another one
+                self._end(child)
+            elif child in waiting:
+                answers.append(message)
+            waiting.discard(child)
+        for message in answers:
+            raise_error(message)
 
     def _start_workers(self, n_jobs: int) -> None:
         while len(self._workers) < min(self.n_workers, n_jobs):
@@ -141,8 +146,9 @@ class LocalProcesses:
         self, jobs: Sequence[Job], listener: Listener, has_time: Callable[[], bool] = lambda: True
     ) -> Iterator[Job]:
         pending, attempts = list(jobs), Counter[str]()
-        self._start_workers(len(jobs))
         while True:
+            n_busy = sum(worker.job is not None for worker in self._workers)
+            self._start_workers(n_busy + len(pending))
             for worker in self._workers:
                 if worker.job is None and pending and has_time():
                     busy = {other.job.kind for other in self._workers if other.job is not None}
@@ -160,8 +166,7 @@ class LocalProcesses:
                 if (ended := speaker.hear(message, listener)) is not None:
                     yield ended
                 continue
-            unfinished, how = speaker.job, self._end(speaker)
-            self._workers.append(_Worker(self._inbox))
+            unfinished, how = speaker.job, self._end(child)
             if unfinished is None:
                 continue  # it died while it waited for a job
             why = f"the worker process died ({how})"
@@ -172,9 +177,9 @@ class LocalProcesses:
                 unfinished.give_up(f"{why}, {ATTEMPTS} times")
                 yield unfinished
 
-    def _end(self, worker: "_Worker") -> str:
-        self._workers.remove(worker)
-        return worker.child.end()
+    def _end(self, child: Child) -> str:
+        self._workers = [worker for worker in self._workers if worker.child is not child]
+        return child.end()
 
 
 class _Worker:
