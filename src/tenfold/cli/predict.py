@@ -49,6 +49,54 @@ class _ReadPage(NamedTuple):
     complete: bool = True
 
 
+class _Asked(NamedTuple):
+    """What `predict` is asked for, option by option."""
+
+    inputs: Sequence[Path]
+    pictures: PictureOptions
+    top: int | None
+    show: bool
+    out: Path | None
+    steps: int | None
+    explain: bool
+    cluster: str | None
+    as_json: bool
+    as_csv: bool
+
+    @property
+    def is_table(self) -> bool:
+        """Whether the rows of a table are written with the answers beside them."""
+        is_csv = self.out is not None and self.out.suffix.lower() == ".csv"
+        return is_csv and self.cluster is None and not self.show
+
+    def check(self) -> None:
+        """Refuse options that exclude each other."""
+        writes_csv = self.as_csv or self.is_table or self.cluster is not None
+        for is_wrong, text in (
+            (self.as_json and self.as_csv, "--json and --csv exclude each other"),
+            (bool(self.inputs) == bool(self.steps), "expected either inputs or --steps"),
+            (
+                self.top is not None and writes_csv,
+                "--top: CSV has a column for every label; use it with --json",
+            ),
+            (
+                self.cluster is not None
+                and (self.out is None or self.steps or self.show or self.as_json),
+                "--cluster: expected inputs, and --out DIR for the CSV",
+            ),
+            (
+                self.explain and bool(self.steps or writes_csv),
+                "--explain: expected inputs; the contributions are printed, with --json as JSON",
+            ),
+            (
+                self.is_table and (self.steps or self.as_json or self.as_csv),
+                "--out NAME.csv: expected an input alone",
+            ),
+        ):
+            if is_wrong:
+                raise typer.BadParameter(text)
+
+
 def predict_command(
     run: options.ModelPath,
     inputs: Annotated[
@@ -97,61 +145,57 @@ def predict_command(
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
 ) -> None:
     """Predict labels or numbers, with their confidence."""
-    is_table = out is not None and out.suffix.lower() == ".csv" and cluster is None and not show
-    for is_wrong, text in (
-        (as_json and as_csv, "--json and --csv exclude each other"),
-        (bool(inputs) == bool(steps), "expected either inputs or --steps"),
-        (
-            top is not None and (as_csv or is_table or cluster is not None),
-            "--top: CSV has a column for every label; use it with --json",
-        ),
-        (
-            cluster is not None and (out is None or steps or show or as_json),
-            "--cluster: expected inputs, and --out DIR for the CSV",
-        ),
-        (
-            explain and bool(steps or as_csv or is_table or cluster is not None),
-            "--explain: expected inputs; the contributions are printed, with --json as JSON",
-        ),
-        (is_table and (steps or as_json or as_csv), "--out NAME.csv: expected an input alone"),
-    ):
-        if is_wrong:
-            raise typer.BadParameter(text)
-    pictures = PictureOptions(fit_to_box=not no_fit, apply_exif=not no_turn)
-    with _files(inputs or ()) as files:
+    asked = _Asked(
+        inputs=inputs or (),
+        pictures=PictureOptions(fit_to_box=not no_fit, apply_exif=not no_turn),
+        top=top,
+        show=show,
+        out=out,
+        steps=steps,
+        explain=explain,
+        cluster=cluster,
+        as_json=as_json,
+        as_csv=as_csv,
+    )
+    asked.check()
+    with _files(asked.inputs) as files:
         if cluster is not None and out is not None:
-            done = predict_many(cluster, run, files, out, pictures)
-            counts = f"{done.n_answers} answers, {done.n_errors} inputs that cannot be read"
-            print(f"{done.path}: {counts}.")
-            complete = not done.n_errors
-        elif is_table and out is not None:
+            complete = _predict_on_cluster(cluster, run, files, out, asked.pictures)
+        elif asked.is_table and out is not None:
             complete = _write_table(model_of(run), files, out)
         else:
-            model, draw = model_of(run), run if show else None
-            answered = (
-                forecast_answers(model, steps)
-                if steps
-                else map(
-                    _named,
-                    answers(
-                        model,
-                        files,
-                        pictures,
-                        draw=draw,
-                        folder=out,
-                        explain=explain,
-                    ),
-                )
-            )
-            if as_csv:
-                complete = print_csv(model, answered)
-            elif as_json:
-                items = ((answer_json(answer, top), answer.complete) for answer in answered)
-                complete = print_json(model, "predictions", items)
-            else:
-                complete = print_answers(model, answered, top, show)
+            complete = _print(run, files, asked)
     if not complete:
         raise typer.Exit(1)
+
+
+def _predict_on_cluster(
+    cluster: str, run: Path, files: Sequence[Path], out: Path, pictures: PictureOptions
+) -> bool:
+    """Write the answers as CSV from a Ray cluster; whether every input could be read."""
+    done = predict_many(cluster, run, files, out, pictures)
+    counts = f"{done.n_answers} answers, {done.n_errors} inputs that cannot be read"
+    print(f"{done.path}: {counts}.")
+    return not done.n_errors
+
+
+def _print(run: Path, files: Sequence[Path], asked: _Asked) -> bool:
+    """Print the answers in the form that was asked for; whether there is one for every input."""
+    model = model_of(run)
+    if asked.steps:
+        answered = forecast_answers(model, asked.steps)
+    else:
+        draw = run if asked.show else None
+        found = answers(
+            model, files, asked.pictures, draw=draw, folder=asked.out, explain=asked.explain
+        )
+        answered = map(_named, found)
+    if asked.as_csv:
+        return print_csv(model, answered)
+    if asked.as_json:
+        items = ((answer_json(answer, asked.top), answer.complete) for answer in answered)
+        return print_json(model, "predictions", items)
+    return print_answers(model, answered, asked.top, asked.show)
 
 
 def _named(answer: Answer) -> Answer:
