@@ -97,7 +97,8 @@ def test_mixed_sizes_and_modes_become_one(tmp_path: Path) -> None:
     assert data.pictures is not None
     ((kind, line),) = data.pictures.remarks
     assert kind == "resized"
-    assert line.startswith("cut in the middle and resized to 32 x 64 pixels: 5 files, a/colour.png")
+    sizes = "32 x 64 pixels (100 x 100 for transfer)"
+    assert line.startswith(f"cut in the middle and resized to {sizes}: 5 files, a/colour.png")
 
 
 def test_what_is_skipped_or_refused_is_listed(tmp_path: Path) -> None:

@@ -23,7 +23,10 @@ def print_card(run: Run, warnings: Sequence[str] = ()) -> None:
     `warnings` were said while it was made, and have scrolled away since.
     """
     print_scores(run.evaluation)
-    doubts = [f"do not trust the scores: {doubt}" for doubt in run.evaluation.doubts]
+    codes = {one.text: f"{one.code} {one.title}: " for one in run.checks}
+    doubts = [
+        f"{codes.get(doubt, '')}do not trust the scores: {doubt}" for doubt in run.evaluation.doubts
+    ]
     for block in (_about(run), _files(run)):
         print_lines(["", *block])
     checks = [one for one in run.checks if one.text not in run.evaluation.doubts]

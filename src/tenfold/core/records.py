@@ -145,9 +145,9 @@ class Audit(Frozen):
     def lines(self) -> Iterator[str]:
         """The audit for people: a summary, then a line for each finding."""
         shares = [count.share for count in self.labels]
-        n = f"{self.n_train:,} training"
+        n = f"{self.n_train:,}"  # of these `train` sets aside some for validation, and for the test
         if self.n_test:
-            n += f" and {self.n_test:,} test"
+            n += f" training and {self.n_test:,} test"
         answers = "answers that are numbers"
         if shares:
             least, most = percent(min(shares)), percent(max(shares))

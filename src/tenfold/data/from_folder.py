@@ -129,6 +129,7 @@ def dataset_of_pictures(
     x = images.images()
     labels = _labels(name, kept, model_labels, refused)
     size = (accepted.height, accepted.width)
+    photos = None if like else _photos(kept, shapes, accepted.white)
     remarks = _alike(labels)
     if isinstance(x, StoredImages):
         on_disk = f"{x.size / 1e6:,.0f} MB of pixels stay on disk, read a few at a time"
@@ -136,8 +137,10 @@ def dataset_of_pictures(
     resized = [example.key for example in kept if shapes[example.key] != size]
     if resized:
         how = "fitted" if accepted.crop == "ink" else "cut in the middle and resized"
-        text = f"{how} to {accepted.height} x {accepted.width} pixels: {_count(resized)}"
-        remarks.append(("resized", text))
+        pixels = f"{accepted.height} x {accepted.width} pixels"
+        if photos is not None and accepted.channels == 3:
+            pixels += f" ({photos.input.height} x {photos.input.width} for transfer)"
+        remarks.append(("resized", f"{how} to {pixels}: {_count(resized)}"))
     y = np.array([labels.index(example.label) for example in kept], np.int64)
     if like is None:
         remarks += _shortcuts(kept, shapes, y, labels)
@@ -160,7 +163,7 @@ def dataset_of_pictures(
             accepted,
             same_pictures(x),
             tuple(remarks),
-            None if like else _photos(kept, shapes, accepted.white),
+            photos,
         ),
         white=white,
     )
