@@ -61,6 +61,8 @@ def test_a_folder_of_colour_pictures_is_left_to_auto(folder: Path, tmp_path: Pat
     assert run.record.asked["learner"] == "auto" == run.record.config.learner
     assert run.record.learner == "transfer" == run.model.contract.learner
     assert run.record.note is not None and run.record.note.startswith("auto took transfer ")
+    assert run.audit is not None and max(count.train for count in run.audit.labels) < 20
+    assert "C03" not in {check.code for check in run.checks}  # a dozen photos are enough
 
 
 @pytest.mark.parametrize(

@@ -219,14 +219,15 @@ def _print_comparison(done: Sweep) -> None:
 
 
 def _next(done: Sweep) -> str:
-    """The command that trains the first of a comparison on the same data."""
+    """The command that trains the first of a comparison on the same data; it names the learner."""
     data, learner = done.record.data, done.leaderboard[0].learner
     asked = {
         name: value
         for name, value in done.record.asked["fixed"].items()
         if name in flags_of(Settings) and name != "recipe" and is_used(name, learner)
     }
-    return train_words(data.source or data.name, {"learner": learner, **asked}, data.reading)
+    settings = {"learner": learner, **asked}
+    return train_words(data.source or data.name, settings, data.reading, default=None)
 
 
 def _print_findings(done: Sweep) -> None:

@@ -37,7 +37,8 @@ CHECKS = {
     ),
     "C03": CheckKind(
         "few of a label",
-        "A label has fewer than 20 training rows.",
+        "A label has fewer than 20 training rows, or fewer than 10 photos where the learner is "
+        "`transfer`.",
         "Collect more examples of it, join it with another label, or read its scores with their "
         "intervals.",
     ),
