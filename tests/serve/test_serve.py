@@ -6,8 +6,10 @@ import html
 import io
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, unquote
 
 import numpy as np
 import pandas as pd
@@ -163,6 +165,25 @@ def test_several_runs_have_names(small_run: Run, table_run: Run, few: Few) -> No
     assert ask(guard, "POST", "/v1/models/none/predict", b"{}", kind=JSON).status == 404
     with refused("E915", "name="):
         guard_of(small_run, small_run)
+
+
+def test_a_run_of_any_name_is_served(small_run: Run, few: Few, tmp_path: Path) -> None:
+    name = 'my 50% #1?{Maße} "x"+\u202f数'
+    run = tenfold.open(shutil.copytree(small_run.path, tmp_path / name))
+    guard = guard_of(run)
+    address = f"/v1/models/{quote(name)}/predict"
+    assert address in ask(guard, "GET", "/openapi.json").json["paths"]
+    assert address in ask(guard, "GET", "/docs").body.decode()
+    assert address in ask(guard, "GET", f"/models/{name}").body.decode()
+    sent = images(few(1).images[:1])
+    assert ask(guard, "POST", unquote(address), sent, kind=JSON).status == 200
+    assert ask(guard, "GET", f"/v1/models/{name}").json["name"] == name
+    told = ask(guard, "GET", "/metrics").body.decode()
+    assert r'route="/v1/models/my 50% #1?{Maße} \"x\"' in told
+    for bad in ("a\nb", "a\udcffb"):
+        folder = Path(shutil.copytree(small_run.path, tmp_path / bad))
+        with refused("E915", "name="):
+            guard_of(tenfold.open(folder))
 
 
 def test_pages_carry_their_policy(small_run: Run, table_run: Run) -> None:

@@ -34,19 +34,20 @@ for words in json.loads(sys.argv[1]):
 """
 
 SMALL = ["--hidden", "3", "--epochs", "1", "--batch-size", "30"]
-RUN = "runs/Maße-network-1"
+FILE, SWEEP = "Maße 50% #1.csv", "runs/Maße 50% #1-sweep-1"
+RUN = "runs/Maße 50% #1-network-1"
 
 WORDS: list[list[str]] = [
-    ["data", "check", "Maße.csv", "--target", "größe"],
-    ["train", "Maße.csv", "--target", "größe", *SMALL],
-    ["predict", RUN, "Maße.csv", "--csv"],
-    ["predict", RUN, "Maße.csv", "--out", "answers.csv"],
+    ["data", "check", FILE, "--target", "größe"],
+    ["train", FILE, "--target", "größe", *SMALL],
+    ["predict", RUN, FILE, "--csv"],
+    ["predict", RUN, FILE, "--out", "answers.csv"],
     ["evaluate", RUN],
     ["report", RUN],
     ["export", RUN, "--to", "onnx"],
     ["verify", RUN],
-    ["sweep", "Maße.csv", "--target", "größe", "--layers", "1,2", "--workers", "2", *SMALL],
-    ["report", RUN, "runs/Maße-sweep-1/best"],
+    ["sweep", FILE, "--target", "größe", "--layers", "1,2", "--workers", "2", *SMALL],
+    ["report", RUN, f"{SWEEP}/best"],
 ]
 
 
@@ -66,7 +67,7 @@ def there(
     rows = np.random.default_rng(0).normal(size=(90, 2))
     lines = [f"{a:.4f};{b:.4f};{'groß' if a > 0 else 'klein'}" for a, b in rows.tolist()]
     text = "\r\n".join(["länge;breite;größe", *lines, ""])
-    (folder / "Maße.csv").write_bytes(b"\xef\xbb\xbf" + text.encode())
+    (folder / FILE).write_bytes(b"\xef\xbb\xbf" + text.encode())
     done = call_there(folder, request.param, "-c", PROGRAM, json.dumps(WORDS))
     return request.param, folder, done
 
@@ -78,7 +79,7 @@ def test_the_small_path_and_a_sweep(
     assert done.returncode == 0, done.stderr.decode()
     printed = done.stdout.decode("utf-8")
     assert "groß" in printed and "2 stored predictions repeated" in printed
-    run, best = folder / RUN, folder / "runs" / "Maße-sweep-1" / "best"
+    run, best = folder / RUN, folder / SWEEP / "best"
     assert tenfold.verify(run)["examples"] == tenfold.verify(best)["examples"] == 2  # here, too
     record = tenfold.open(run).record
     assert (record.peak_mb is None) == (platform == "win32")
@@ -106,7 +107,7 @@ def test_the_service(
             assert process.stdout and process.stderr
             address = process.stdout.readline().decode().removeprefix("service  ").strip()
             body = json.dumps({"rows": [{"länge": 1, "breite": 2}]}).encode()
-            name = quote(Path(RUN).name)  # of letters that are not ASCII
+            name = quote(Path(RUN).name)  # with what an address holds in other letters alone
             assert ask(f"{address}v1/models/{name}/predict", body)["predictions"]
             # What stands for Ctrl-Break, which Windows alone has.
             process.send_signal(signal.SIGUSR1 if platform == "win32" else signal.SIGTERM)

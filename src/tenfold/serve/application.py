@@ -13,8 +13,9 @@ from tenfold.serve.pages import ServiceState, make_pages
 from tenfold.serve.predictor import Predictor
 from tenfold.serve.request_guard import RequestGuard
 
-NAME = re.compile(r"[\w-][\w.-]*")
-"""Names that an address can have, its letters of any script as UTF-8 in `%C3%9F`."""
+NAME = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
+"""Names that an address can have, as UTF-8 with `%20` for a blank: no control characters in them,
+and no bytes that are not text (surrogates, as Python reads them)."""
 
 
 def build(runs: Sequence[Run], limits: Limits, access: AccessPolicy) -> RequestGuard:
@@ -29,7 +30,7 @@ def build(runs: Sequence[Run], limits: Limits, access: AccessPolicy) -> RequestG
                 "E915",
                 "The name of a run cannot be used in an address",
                 where=run.path,
-                expected="letters, digits and ._-, each name once",
+                expected="printable text, each name once",
                 fix="Rename its folder",
                 name=name,
             )

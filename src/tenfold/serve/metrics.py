@@ -75,11 +75,11 @@ class Metrics:
     def _lines(self) -> Iterator[str]:
         yield from _head("tenfold_requests_total", "counter", "Requests by route and status")
         for (route, status), n in sorted(self._requests.items()):
-            yield f'tenfold_requests_total{{route="{route}",status="{status}"}} {n}'
+            yield f'tenfold_requests_total{{route="{escaped(route)}",status="{status}"}} {n}'
         about = "From the end of the headers to the answer"
         yield from _head("tenfold_request_seconds", "histogram", about)
         for route, histogram in sorted(self._seconds.items()):
-            yield from histogram.lines("tenfold_request_seconds", f'route="{route}"')
+            yield from histogram.lines("tenfold_request_seconds", f'route="{escaped(route)}"')
         yield from _head("tenfold_batch_items", "histogram", "Items that were answered together")
         for model, histogram in self._batches.items():
             yield from histogram.lines("tenfold_batch_items", f'model="{escaped(model)}"')

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from math import prod
 from typing import Any
+from urllib.parse import quote
 
 from tenfold.core.version import __version__
 from tenfold.inputs.pictures.decode import FORMATS
@@ -29,12 +30,14 @@ def openapi_document(
     pages: Mapping[str, WebPage], predictors: Mapping[str, Predictor], limits: Limits
 ) -> Schema:
     """The document: pages by path, and predictions of models by name."""
-    paths: dict[str, Schema] = {path: {"get": _reading(page)} for path, page in pages.items()}
+    paths: dict[str, Schema] = {
+        quote(path): {"get": _reading(page)} for path, page in pages.items()
+    }
     first = next(iter(predictors.values()))
     paths["/v1/predict"] = {"post": _operation(first, limits, "predict")}
     for number, (name, predictor) in enumerate(predictors.items()):
         operation = _operation(predictor, limits, f"predict_{number}")
-        paths[f"/v1/models/{name}/predict"] = {"post": operation}
+        paths[f"/v1/models/{quote(name)}/predict"] = {"post": operation}
     return {
         "openapi": "3.1.0",
         "info": {"title": "Tenfold", "version": __version__},
