@@ -162,7 +162,7 @@ def test_a_missing_half_is_named(tmp_path: Path) -> None:
     folder = idx_folder(tmp_path, **FULL)
     (folder / "t10k-labels-idx1-ubyte").unlink()
     text = refusal(folder)
-    assert text.startswith("No labels of the test part: found=['t10k-images-idx3-ubyte'")
+    assert text.startswith("The folder has no labels of the test part: found=['t10k-images-idx3-ubyte'")
     assert "Expected t10k-labels-idx1-ubyte, with or without .gz" in text
     (folder / "train-images-idx3-ubyte").unlink()
     assert "Expected train-images-idx3-ubyte" in refusal(folder)
@@ -414,7 +414,7 @@ def test_what_is_white_can_be_said(tmp_path: Path) -> None:
 
 def test_no_npz_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.npz").write_bytes(b"<html>")
-    assert "Not an npz file: found='a web page'" in refusal(tmp_path / "a.npz")
+    assert "The file is not an npz file: found='a web page'" in refusal(tmp_path / "a.npz")
 
 
 def npy_header(shape: tuple[int, ...], content: bytes = b"") -> bytes:
@@ -642,7 +642,7 @@ def test_another_table_is_not_offered_as_images(store: Callable[[str], Path]) ->
 
 
 def test_what_is_plainly_no_csv_is_named(store: Callable[[str], Path]) -> None:
-    assert "Not a CSV file: found='an empty file'" in refusal(store(""))
+    assert "The file is not a CSV file: found='an empty file'" in refusal(store(""))
     path = store("<!DOCTYPE html>")
     assert "found='a web page'" in refusal(path)
     with pytest.raises(FormatError):

@@ -613,8 +613,8 @@ def test_bad_settings_are_said_before_anything_is_trained(data: Dataset) -> None
     )
     with pytest.raises(SettingsError) as raised:
         LocalProcesses(0)
-    assert str(raised.value) == "Too few: workers=0. Expected 1 or more."
-    with pytest.raises(SettingsError, match="Not a learner for classification"):
+    assert str(raised.value) == "There are too few workers: workers=0. Expected 1 or more."
+    with pytest.raises(SettingsError, match="This learner is not for classification"):
         tenfold.compare(data, learners=["linear"])
     assert not Path("runs").exists()
 

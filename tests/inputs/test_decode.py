@@ -231,7 +231,7 @@ SVG = b"<?xml version='1.0'?>\n<svg xmlns='http://www.w3.org/2000/svg'></svg>"
         (
             b"GIF",
             (
-                r"^The file is not a picture that can be read: first_bytes='47 49 46' "
+                r"^The file is not a picture that can be read: begins_with='47 49 46' "
                 r"\(a.png\). Expected PNG, JPEG,.* or WEBP."
             ),
         ),
@@ -239,11 +239,11 @@ SVG = b"<?xml version='1.0'?>\n<svg xmlns='http://www.w3.org/2000/svg'></svg>"
         (SVG, "It is a web page or an SVG drawing; save it as PNG.$"),
         (
             b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n",
-            "^The file is not a picture that can be read: first_bytes=",
+            "^The file is not a picture that can be read: begins_with=",
         ),
         (
             b"P5 2 2 255\n\0\0\0\0",
-            "^The file is not a picture that can be read: first_bytes=",
+            "^The file is not a picture that can be read: begins_with=",
         ),  # PPM is not on the list
         (
             SAMPLES["PNG L 1"][:-40],

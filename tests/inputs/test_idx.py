@@ -378,7 +378,7 @@ def test_every_shorter_file_is_refused(content: bytes) -> None:
         starts = (
             ("The file is too short", "The gzip file is incomplete")
             if n > 1
-            else ("Not an IDX", "The file is too short")
+            else ("The file is not an IDX", "The file is too short")
         )
         assert refusal(content[:n]).startswith(starts)
 
@@ -443,8 +443,9 @@ def test_what_people_have_instead_of_their_data_is_named(
     content: bytes, found: str, fix: str, pack: Callable[[bytes], bytes]
 ) -> None:
     text = refusal(pack(content))
-    expected = f"Not an IDX file: found='{found}'. Expected 00 00 as its first bytes."
-    assert text == f"{expected} {fix}".strip()
+    fact = "found" if found.startswith(("a", "gzip")) else "begins_with"
+    wrong = f"The file is not an IDX file: {fact}='{found}'"
+    assert text == f"{wrong}. Expected 00 00 as its first bytes. {fix}".strip()
 
 
 def test_gzip_inside_gzip_is_named() -> None:
@@ -534,7 +535,7 @@ def test_several_gzip_members_are_refused(content: bytes) -> None:
 )
 def test_bytes_after_gzip_are_refused(content: bytes, first: str) -> None:
     text = (
-        f"The file continues after the end of the gzip data: first_bytes='{first}'. "
+        f"The file continues after the end of the gzip data: begins_with='{first}'. "
         f"Expected nothing."
     )
     assert refusal(content) == text

@@ -308,7 +308,9 @@ def test_the_baseline_is_the_share_of_each_label_or_the_mean() -> None:
 def test_a_learner_for_the_other_task_names_the_right_one(
     name: str, task: Any, suggestion: str
 ) -> None:
-    with pytest.raises(SettingsError, match=f"Not a learner for {task}: learner='{name}'") as error:
+    with pytest.raises(
+        SettingsError, match=f"This learner is not for {task}: learner='{name}'"
+    ) as error:
         check_learner(resolve({"learner": name}), task, PICTURES)
     assert suggestion in str(error.value)
 

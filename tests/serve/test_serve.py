@@ -490,11 +490,11 @@ def test_limits_are_words_and_numbers() -> None:
         ("queue", "There is no such limit"),
         (
             "queue=0",
-            "The value of a limit is not allowed: queue='0'. Expected greater than or equal to 1.",
+            "The value of a limit is not allowed: queue='0'. Expected 1 or more.",
         ),
         (
             "queue=many",
-            "The value of a limit is not allowed: queue='many'. Expected a valid integer",
+            "The value of a limit is not allowed: queue='many'. Expected a whole number",
         ),
         ("body_seconds=inf", "The value of a limit is not allowed"),
     ]:

@@ -202,14 +202,14 @@ def test_an_unreadable_input_stands_in_its_place_and_the_others_are_answered(
     found = json.loads(answered.stdout)["predictions"]
     assert [one["input"] for one in found] == [str(path) for path in inputs]
     assert [set(one) == {"input", "error"} for one in found] == [False, True, True, True, False]
-    assert "Not an IDX file" in found[1]["error"]
+    assert "The file is not an IDX file" in found[1]["error"]
     assert "photo.png" in found[2]["error"]
     assert "No such file" in found[3]["error"]
 
     in_csv = call("predict", small_run.path, *inputs, "--csv")
     rows = list(csv.DictReader(io.StringIO(in_csv.stdout)))
     assert (in_csv.returncode, len(rows)) == (1, 5)
-    assert "Not an IDX file" in rows[1]["error"]
+    assert "The file is not an IDX file" in rows[1]["error"]
 
     drawn = call("predict", small_run.path, *inputs)
     assert drawn.returncode == 1
@@ -298,6 +298,9 @@ def test_usage_is_refused_in_one_line_with_a_code() -> None:
         refused = call(*words)
         assert refused.returncode == 2 and refused.stdout == ""
         assert re.fullmatch(r"tenfold: .+[.?] \[E107\]\n", refused.stderr), refused.stderr
+    for value, rule in (("x", "a whole number"), ("0", "1 or more")):
+        said = call("predict", "run", "a.png", "--top", value).stderr
+        assert said.startswith(f"tenfold: --top must be {rule}. ")
 
 
 def test_a_missing_run_names_the_newest_one(small_run: Run) -> None:

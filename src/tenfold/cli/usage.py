@@ -1,11 +1,13 @@
 """A command line that cannot be read is refused like all else: in one line, with a code."""
 
+import re
 import sys
 from typing import Any, cast
 
 import typer
 
 from tenfold.core.errors import SettingsError
+from tenfold.core.settings import plain_rule
 
 UsageError = cast(type[Any], typer.BadParameter.__base__)
 """What Typer raises of a command line that it cannot read; it has no public name."""
@@ -31,6 +33,11 @@ def run(app: typer.Typer) -> int:
 
 def _refused(text: str, context: Any) -> SettingsError:
     text = " ".join(text.removeprefix("Invalid value: ").split())
+    text = re.sub(
+        r"^Invalid value for '(\S+)': (Input should be .*?)\.?$",
+        lambda found: f"{found[1]} must be {plain_rule(found[2])}",
+        text,
+    )
     wrong, _, question = text.partition(" Did you mean ")
     path = context.command_path if context else "tenfold"
     fix = f"Did you mean {question}" if question else f"Run '{path} --help' to see what it takes"

@@ -674,6 +674,14 @@ PLAIN_RULES = {
 """Rules in pydantic's words, and in plain ones."""
 
 
+def plain_rule(rule: str) -> str:
+    """What a value must be, in plain words instead of pydantic's."""
+    rule = rule.removeprefix("Input should be ")
+    for theirs, ours in PLAIN_RULES.items():
+        rule = re.sub(f"^{theirs}$", ours, rule)
+    return rule
+
+
 def _problems(error: ValidationError, names: Mapping[str, str] | None = None) -> list[str]:
     """What pydantic found, a line for each value."""
     problems = []
@@ -688,10 +696,8 @@ def _problems(error: ValidationError, names: Mapping[str, str] | None = None) ->
         if detail["type"] == "extra_forbidden":
             problems.append(_unknown(name))
         elif is_plain and not begin:
-            for theirs, ours in PLAIN_RULES.items():
-                rule = re.sub(f"^{theirs}$", ours, rule)
             hint = did_you_mean(str(detail["input"]), choices)
-            text = f"{name} must be {rule}, not {detail['input']!r}"
+            text = f"{name} must be {plain_rule(rule)}, not {detail['input']!r}"
             problems.append(text + (f" ({hint})" if hint else ""))
         else:
             rule = detail["msg"].removeprefix("Value error, ").removeprefix("expected ")

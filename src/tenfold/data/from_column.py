@@ -82,7 +82,7 @@ def read_pictures(path: Path) -> list[bytes] | NDArray[Any]:
     frame = read_values(path)
     pictures = None if frame is None else picture_column(frame)
     if frame is None or pictures is None:
-        raise DataError("E452", "No column of pictures", where=path, expected="one")
+        raise DataError("E452", "The table has no column of pictures", where=path, expected="one")
     return _cells_of_pictures(frame[pictures].tolist(), pictures, path)
 
 
@@ -97,7 +97,7 @@ def _cells_of_pictures(
     if len(shapes) > 1:
         raise DataError(
             "E451",
-            "Pictures of several sizes as numbers",
+            "The arrays of a column of pictures have several sizes",
             where=where,
             expected="one size in all rows",
             column=column,

@@ -101,9 +101,9 @@ def _check_no_white(reading: Reading, where: object) -> None:
     if reading.white is not None:
         raise DataError(
             "E449",
-            "White is of pictures",
+            "--white applies to pictures only",
             where=where,
-            expected="no --white of a table",
+            expected="a table without it",
             white=reading.white,
         )
 

@@ -202,9 +202,13 @@ def not_a(
     what = describe_array(start)
     if what == "gzip" and unpacked:
         what = "gzip inside gzip"
-    fix, found = _FIXES.get(what or ""), what or start[:8].hex(" ")
     return FormatError(
-        "E301", f"Not {format}", where=where, expected=expected, fix=fix, found=found
+        "E301",
+        f"The file is not {format}",
+        where=where,
+        expected=expected,
+        fix=_FIXES.get(what or ""),
+        **({"found": what} if what else {"begins_with": start[:8].hex(" ")}),
     )
 
 
@@ -301,7 +305,7 @@ class _Stream:
                 "The file continues after the end of the gzip data",
                 where=self.where,
                 expected="nothing",
-                first_bytes=rest[:8].hex(" "),
+                begins_with=rest[:8].hex(" "),
             )
 
     def too_few(self, n_bytes: int | str, n_needed: int) -> FormatError:

@@ -181,7 +181,11 @@ def check_learner(settings: Settings, task: TaskKind, accepted: Accepted) -> Non
     if task not in learner.tasks:
         expected = f"one of {', '.join(able)}"
         raise SettingsError(
-            "E626", f"Not a learner for {task}", expected=expected, fix=fix, learner=learner.name
+            "E626",
+            f"This learner is not for {task}",
+            expected=expected,
+            fix=fix,
+            learner=learner.name,
         )
     if learner.sides and accepted.kind != "image":
         raise SettingsError(
@@ -204,7 +208,7 @@ def _check_choice(accepted: Accepted) -> None:
     if accepted.kind != "table" and not (accepted.kind == "image" and accepted.channels == 3):
         raise SettingsError(
             "E636",
-            "A choice for tables and colour pictures alone",
+            "auto chooses for tables and colour pictures only",
             expected="a table, colour pictures, or a learner by name",
             fix="--learner network",
             learner=AUTO,

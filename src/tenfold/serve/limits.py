@@ -7,6 +7,7 @@ from pydantic import Field, ValidationError
 
 from tenfold.core.contract import Frozen
 from tenfold.core.errors import SettingsError, did_you_mean
+from tenfold.core.settings import plain_rule
 
 Seconds = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)]
 
@@ -49,8 +50,10 @@ def read_limits(words: Iterable[str]) -> Limits:
         return Limits.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
-        rule = first["msg"].removeprefix("Input should be ")
         facts = {str(first["loc"][0]): first["input"]}
         raise SettingsError(
-            "E917", "The value of a limit is not allowed", expected=rule, **facts
+            "E917",
+            "The value of a limit is not allowed",
+            expected=plain_rule(first["msg"]),
+            **facts,
         ) from error

@@ -241,7 +241,7 @@ def read(name: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
                     "The file is not the published one",
                     where=path,
                     expected=str(out.shape),
-                    fix=f"Take it away and run `tenfold data fetch {name}`",
+                    fix=f"Remove it and run `tenfold data fetch {name}`",
                     shape=shape,
                 )
             file.read(path, out=out)

@@ -39,7 +39,7 @@ def read_idx_folder(folder: Path) -> Images:
             if (part, kind) not in idx_files:
                 raise DataError(
                     "E425",
-                    f"No {kind} of the {part} part",
+                    f"The folder has no {kind} of the {part} part",
                     where=folder,
                     expected=f"{'t10k' if part == 'test' else part}-{kind}-idx"
                     f"{3 if kind == 'images' else 1}-ubyte, with or without .gz",

@@ -90,7 +90,9 @@ def next_job(pending: Sequence[Job], last_kind: str | None, busy: set[str]) -> i
 def check_workers(n_workers: int | None) -> None:
     """Refuse fewer than one worker; None leaves the number to the executor."""
     if n_workers is not None and n_workers < 1:
-        raise SettingsError("E803", "Too few", expected="1 or more", workers=n_workers)
+        raise SettingsError(
+            "E803", "There are too few workers", expected="1 or more", workers=n_workers
+        )
 
 
 class LocalProcesses:

@@ -252,7 +252,7 @@ def _open(file: BinaryIO, where: object, max_pixels: int = MAX_PIXELS) -> "Image
             where=where,
             expected=f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]}",
             fix=fix,
-            first_bytes=content[:8].hex(" "),
+            begins_with=content[:8].hex(" "),
         ) from error
     except Image.DecompressionBombError as error:
         raise _too_many_pixels(where, max_pixels, reason=str(error).partition(",")[0]) from error

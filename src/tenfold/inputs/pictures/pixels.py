@@ -77,7 +77,7 @@ def training_pixels(
     if white is not None and top > white:
         raise DataError(
             "E448",
-            "A pixel above white",
+            "A pixel is brighter than white",
             where=where,
             expected=f"at most {white:g}",
             fix="Name another --white",
