@@ -169,7 +169,8 @@ def trained(few: Any, once: Any, tmp_path_factory: pytest.TempPathFactory) -> Tr
     def run_of(learner: str) -> Run:
         if learner == "cnn":
             return pictures.cnn_run(few, once)
-        settings: dict[str, Any] = {"epochs": 5} if learner == "network" else {"recipe": "fast"}
+        quick: dict[str, Any] = {"network": {"epochs": 5}, "boosting": {"rounds": 10}}
+        settings = quick.get(learner, {"recipe": "fast"})
         out = tmp_path_factory.mktemp(learner)
         return tenfold.train(pictures.data(few), learner=learner, out=out, **settings)
 

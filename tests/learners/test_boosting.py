@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_info
 
 from tenfold.core.errors import ModelError
 from tenfold.core.progress import Listener
@@ -168,3 +169,27 @@ def test_tensors_of_nodes_are_inside_the_file() -> None:
     with pytest.raises(ModelError) as error:
         Model(proto.SerializeToString())
     assert error.value.code == "E513"
+
+
+def test_few_values_are_computed_by_one_thread() -> None:
+    x = np.zeros((10, 4), np.float32)
+    with boosting._threads_for(x):
+        found = [i["num_threads"] for i in threadpool_info() if i["user_api"] == "openmp"]
+    assert found and set(found) == {1}
+
+
+def test_bins_that_nothing_needs_change_no_tree(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.integers(0, 17, (300, 5)).astype(np.float32)
+    x[::7, 0] = np.nan
+    y = (x[:, 1] > x[:, 2]).astype(np.int64)
+    assert boosting._bins(x) == 17
+    assert boosting._bins(rng.normal(size=(300, 2)).astype(np.float32)) == 255
+    few = fit(Examples(x, y), None, 2, rounds=20).answers(x)
+    monkeypatch.setattr(boosting, "_bins", lambda x: 255)
+    assert np.array_equal(few, fit(Examples(x, y), None, 2, rounds=20).answers(x))
+
+
+@pytest.mark.parametrize(("n_labels", "rounds"), [(None, 1000), (2, 1000), (10, 500), (100, 200)])
+def test_many_labels_have_fewer_rounds(n_labels: int | None, rounds: int) -> None:
+    assert boosting._watched_rounds(n_labels) == rounds

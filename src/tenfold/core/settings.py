@@ -399,7 +399,7 @@ class Settings(Frozen):
         le=100_000,
         description="The maximum number of boosting rounds; each adds a tree, or one for each "
         "of several labels. None: 300 for the few rows that end them by folds, 1,000 if 50 or more "
-        "validation rows can stop them, otherwise 200.",
+        "validation rows can stop them, or fewer with more than five labels; otherwise 200.",
     )
     max_leaves: int = Field(
         default=31, ge=2, le=4096, description="The maximum number of leaves of a boosted tree."
