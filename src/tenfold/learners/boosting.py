@@ -91,7 +91,10 @@ def _threads_for(x: NDArray[Any]) -> AbstractContextManager[Any]:
     """One thread for few values, else all."""
     from threadpoolctl import threadpool_limits
 
-    return threadpool_limits(1 if x.size < MANY_VALUES else None, user_api="openmp")
+    limits: AbstractContextManager[Any] = threadpool_limits(
+        1 if x.size < MANY_VALUES else None, user_api="openmp"
+    )
+    return limits
 
 
 def _boosting(job: TrainingJob) -> Fitted:
