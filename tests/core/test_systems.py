@@ -1,5 +1,6 @@
 """What differs between operating systems, each as far as Linux can show it."""
 
+import asyncio
 import importlib.util
 import os
 import subprocess
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import filelock  # noqa: F401  # it looks at the system when it is imported
 import pytest
+import uvloop
 
 from tenfold.core import files, systems
 from tests.support.errors import refused
@@ -81,12 +83,13 @@ def test_memory_as_far_as_it_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_event_loop_that_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert systems.event_loop(shares_port=True) == systems.event_loop(shares_port=False) == "uvloop"
+    for shares_port in (False, True):
+        assert systems.event_loop(shares_port=shares_port) is uvloop.new_event_loop
     assert systems.most_connections(shares_port=True) is None
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     monkeypatch.setattr(sys, "platform", "win32")
-    assert systems.event_loop(shares_port=False) == "asyncio"
-    assert systems.event_loop(shares_port=True) == "asyncio:SelectorEventLoop"
+    assert systems.event_loop(shares_port=False) is None
+    assert systems.event_loop(shares_port=True) is asyncio.SelectorEventLoop
     assert systems.most_connections(shares_port=False) is None
     assert systems.most_connections(shares_port=True) == 480
 

@@ -9,23 +9,20 @@ import socket
 import subprocess
 import sys
 import time
-import tomllib
 import tracemalloc
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from packaging.requirements import Requirement
 from PIL import Image
 
 import tenfold
 from tenfold import Run
 from tenfold.core.contract import Column, Contract, TableInput
 from tenfold.serve.limits import Limits
+from tenfold.serve.messages import HTTPError
 from tenfold.serve.predict_request import read_json, read_predict_request
-from tenfold.serve.replies import HTTPError
 from tests.support.service import (
     JSON,
     RAW,
@@ -365,26 +362,6 @@ def test_a_run_whose_columns_look_like_formulas_is_served(tmp_path: Path) -> Non
         tmp_path / "rows.csv", target="=y", learner="bayes", recipe="fast", out=tmp_path
     )
     assert predict(guard_of(run), as_json(rows=[{"a": 5, "-b": 1}])).status == 200
-
-
-def test_uvicorn_is_the_one_whose_private_parts_are_known() -> None:
-    """`protocol.py` and `server.py` stand on parts that uvicorn may change in any version."""
-    import uvicorn
-    from uvicorn.protocols.http import httptools_impl
-
-    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text("utf-8"))
-    extra = [Requirement(text) for text in project["project"]["optional-dependencies"]["serve"]]
-    (needed,) = (requirement for requirement in extra if requirement.name == "uvicorn")
-    assert needed.specifier.contains(metadata.version("uvicorn"))
-    assert any(part.operator == "<" for part in needed.specifier)
-    parts = {"cycle", "flow", "pipeline", "connections", "timeout_keep_alive_task", "parser"}
-    code = httptools_impl.HttpToolsProtocol.__init__.__code__
-    assert parts <= set(code.co_names)
-    for name in ("_unset_keepalive_if_required", "timeout_keep_alive_handler", "send_400_response"):
-        assert callable(getattr(httptools_impl.HttpToolsProtocol, name))
-    assert httptools_impl.STATUS_LINE[503].startswith(b"HTTP/1.1 503 ")
-    for name in ("on_tick", "capture_signals", "handle_exit", "shutdown"):
-        assert callable(getattr(uvicorn.Server, name))
 
 
 def test_a_model_that_fails_on_some_items_is_written_down(

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from tenfold.core.contract import Contract, FeaturesInput, ImageInput
 from tenfold.inputs.tables.columns import Table
 from tenfold.serve.limits import Limits
+from tenfold.serve.messages import HTTPError
 from tenfold.serve.predict_request import PredictRequest, read_json, read_predict_request
-from tenfold.serve.replies import HTTPError
 from tests.support.service import JSON, RAW, as_json, png
 
 SMALL = Contract(

@@ -24,8 +24,8 @@ from tenfold.model.answer_forms import Answer
 from tenfold.model.answer_forms import as_json as in_form
 from tenfold.model.predictions import Prediction
 from tenfold.serve.access import without_port
+from tenfold.serve.application import Application
 from tenfold.serve.limits import Limits, read_limits
-from tenfold.serve.request_guard import RequestGuard
 from tests.conftest import Few
 from tests.support.errors import refused
 from tests.support.paper import CONDITIONS, on_paper
@@ -40,6 +40,7 @@ from tests.support.service import (
     images,
     png,
     predict,
+    service,
 )
 
 ROWS = "size,colour,price\n" + "\n".join(
@@ -48,7 +49,7 @@ ROWS = "size,colour,price\n" + "\n".join(
 
 
 @pytest.fixture(scope="module")
-def guard(small_run: Run) -> RequestGuard:
+def guard(small_run: Run) -> Application:
     return guard_of(small_run)
 
 
@@ -76,7 +77,7 @@ def close(found: Any, wanted: Any) -> bool:
 
 
 def test_json_pictures_and_raw_bytes_are_answered_like_predict(
-    guard: RequestGuard, small_run: Run, few: Few
+    guard: Application, small_run: Run, few: Few
 ) -> None:
     x = few(40).images[:40]
     model = small_run.model
@@ -92,7 +93,7 @@ def test_json_pictures_and_raw_bytes_are_answered_like_predict(
 
 
 def test_a_photo_is_answered_through_the_fit(
-    guard: RequestGuard, small_run: Run, few: Few, tmp_path: Path
+    guard: Application, small_run: Run, few: Few, tmp_path: Path
 ) -> None:
     grey = on_paper(few(10).images[3], CONDITIONS["gradient"])
     path = tmp_path / "photo.png"
@@ -106,7 +107,7 @@ def test_a_photo_is_answered_through_the_fit(
     assert blank.json["predictions"][0]["reason"] == "nothing is drawn on it"
 
 
-def test_items_fail_alone_and_keep_their_places(guard: RequestGuard, few: Few) -> None:
+def test_items_fail_alone_and_keep_their_places(guard: Application, few: Few) -> None:
     good = few(2).images[0].reshape(-1).tolist()
     told = predict(guard, as_json(images=[[1], good, "x"]))
     assert told.status == 200
@@ -300,9 +301,7 @@ def test_an_answer_that_is_no_number_is_a_fault_of_the_service(
         ("localhost, evil", 403),
     ],
 )
-def test_only_names_of_the_service_are_answered(
-    guard: RequestGuard, host: str, status: int
-) -> None:
+def test_only_names_of_the_service_are_answered(guard: Application, host: str, status: int) -> None:
     for path in ("/health/live", "/v1/model", "/metrics"):
         told = ask(guard, "GET", path, headers={"host": host})
         assert told.status == status
@@ -312,7 +311,7 @@ def test_only_names_of_the_service_are_answered(
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE", "OPTIONS", "PUT"])
-def test_other_pages_may_not_ask(guard: RequestGuard, few: Few, method: str) -> None:
+def test_other_pages_may_not_ask(guard: Application, few: Few, method: str) -> None:
     body = images(few(1).images[:1])
     for headers in (
         {"origin": "http://evil.example"},
@@ -333,7 +332,7 @@ def test_other_pages_may_not_ask(guard: RequestGuard, few: Few, method: str) -> 
     assert ask(guard, "POST", "/docs", headers=link).status == 403
 
 
-def test_a_header_that_decides_stands_once(guard: RequestGuard) -> None:
+def test_a_header_that_decides_stands_once(guard: Application) -> None:
     told = ask(guard, "GET", "/v1/model", headers=[("host", "localhost"), ("host", "evil")])
     assert told.status == 400 and told.error == "A header was sent twice: header='host'."
 
@@ -381,7 +380,7 @@ def test_a_port_is_no_part_of_a_name(host: str, name: str) -> None:
 # How much.
 
 
-def test_kinds_of_bodies(guard: RequestGuard) -> None:
+def test_kinds_of_bodies(guard: Application) -> None:
     for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data", ""):
         told = predict(guard, b"{}", kind)
         assert told.status == 415 and "Expected application/json" in told.error
@@ -466,10 +465,10 @@ def test_a_fault_of_ours_tells_nothing(
 
 
 def test_the_log_has_no_data_of_the_sender(
-    guard: RequestGuard, capsys: pytest.CaptureFixture[str]
+    guard: Application, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ask(guard, "GET", "/a/secret", headers={"x-request-id": "secret", "user-agent": "secret"})
-    ask(guard, "SECRET", "/v1/predict", b"secret")
+    ask(guard, "PROPFIND", "/v1/predict", b"secret")
     guard.log.refused(503)
     guard.log.flush()
     printed = capsys.readouterr().err
@@ -524,7 +523,7 @@ def picture_files() -> dict[str, bytes]:
     return found
 
 
-def test_openapi_describes_every_route(guard: RequestGuard, small_run: Run) -> None:
+def test_openapi_describes_every_route(guard: Application, small_run: Run) -> None:
     document = ask(guard, "GET", "/openapi.json").json
     assert document["openapi"].startswith("3.1")
     operation = document["paths"]["/v1/predict"]["post"]
@@ -543,30 +542,34 @@ def test_openapi_describes_every_route(guard: RequestGuard, small_run: Run) -> N
 @pytest.mark.parametrize(
     "examples", [4, pytest.param(300, marks=pytest.mark.slow)], ids=["few", "many"]
 )
-def test_schemathesis_finds_no_violation(guard: RequestGuard, examples: int) -> None:
+def test_schemathesis_finds_no_violation(small_run: Run, tmp_path: Path, examples: int) -> None:
     import schemathesis
-    from hypothesis import HealthCheck, given, settings
     from hypothesis import strategies as st
 
     for kind, content in picture_files().items():
         schemathesis.openapi.media_type(f"image/{kind}", st.just(content))
     pictures = st.integers(1, 3).flatmap(lambda n: st.binary(min_size=784 * n, max_size=784 * n))
     schemathesis.openapi.media_type(RAW, pictures)
-    schema = schemathesis.openapi.from_asgi("/openapi.json", guard)
-    operations: list[Any] = [found.ok() for found in schema.get_all_operations()]  # type: ignore[union-attr]
-    assert len(operations) == len(ask(guard, "GET", "/openapi.json").json["paths"])
-    for operation in operations:
-        n = examples if operation.method == "post" else max(2, examples // 20)
+    with service(small_run, log=tmp_path / "log") as running:
+        schema = schemathesis.openapi.from_url(f"http://127.0.0.1:{running.port}/openapi.json")
+        operations: list[Any] = [found.ok() for found in schema.get_all_operations()]  # type: ignore[union-attr]
+        assert len(operations) == len(running.ask("GET", "/openapi.json").json["paths"])
+        for operation in operations:
+            _check(operation, examples if operation.method == "post" else max(2, examples // 20))
 
-        @given(operation.as_strategy())
-        @settings(
-            max_examples=n,
-            deadline=None,
-            derandomize=True,
-            database=None,
-            suppress_health_check=list(HealthCheck),
-        )
-        def check(case: Any) -> None:
-            case.call_and_validate()
 
-        check()
+def _check(operation: Any, n: int) -> None:
+    from hypothesis import HealthCheck, given, settings
+
+    @given(operation.as_strategy())
+    @settings(
+        max_examples=n,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    def check(case: Any) -> None:
+        case.call_and_validate()
+
+    check()

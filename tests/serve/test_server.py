@@ -157,6 +157,60 @@ def test_what_is_refused_at_the_door_is_read_over(small_run: Run, few: Few, tmp_
             assert everything(refused) == b""
 
 
+def test_health_is_answered_while_all_connections_are_taken(small_run: Run, tmp_path: Path) -> None:
+    with service(small_run, log=tmp_path / "log", flags=["--limit", "connections=2"]) as found:
+        held = [connect(found), connect(found)]
+        for connection in held:
+            connection.sendall(b"GET /health/live HTTP/1.1\r\nhost: localhost\r\n\r\n")
+            assert one_answer(connection).startswith(b"HTTP/1.1 200 ")
+        live = found.ask("GET", "/health/live")
+        assert live.status == 200 and live.headers["connection"] == "close"
+        refused = found.ask("GET", "/v1/model")
+        assert refused.status == 503 and "fewer: connections" in refused.error
+        others = [connect(found) for _ in range(17)]  # one more than there are places for
+        assert b"fewer: connections" in everything(others[-1])
+        assert all(b"fewer: connections" in everything(other) for other in others[:-1])
+        for connection in held:
+            connection.close()
+
+
+def test_head_and_a_slash_at_the_end(running: Service) -> None:
+    with connect(running) as connection:
+        connection.sendall(b"HEAD /v1/model/ HTTP/1.1\r\nhost: localhost\r\n\r\n" * 2)
+        connection.sendall(
+            b"GET /v1/model HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
+        )
+        found = everything(connection)
+    assert found.count(b"HTTP/1.1 200 OK\r\n") == 3 and found.count(b'{"name": ') == 1
+    length = found.rpartition(b"content-length: ")[2].split(b"\r")[0]
+    assert found.count(b"content-length: " + length) == 3
+    assert running.ask("POST", "/v1/predict/", bytes(784), RAW).status == 200
+
+
+def test_a_client_that_asks_before_it_sends_its_body_is_told_to(running: Service) -> None:
+    with connect(running) as connection:
+        sent = request(bytes(784), RAW, "expect: 100-continue")
+        connection.sendall(sent[:-784])
+        assert connection.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        connection.sendall(sent[-784:])
+        assert one_answer(connection).startswith(b"HTTP/1.1 200 ")
+        connection.sendall(request(bytes(784), "text/plain", "expect: 100-continue")[:-784])
+        assert one_answer(connection).startswith(b"HTTP/1.1 415 ")
+
+
+def test_a_client_that_reads_nothing_is_left(small_run: Run, tmp_path: Path) -> None:
+    flags = ["--limit", "answer_seconds=0.5"]
+    with service(small_run, log=tmp_path / "log", flags=flags) as found:
+        page = b"GET /openapi.json HTTP/1.1\r\nhost: localhost\r\n\r\n"
+        with connect(found) as connection:
+            connection.settimeout(5)
+            with pytest.raises(ConnectionError):
+                while True:
+                    connection.sendall(page * 10)
+                    time.sleep(0.01)
+        assert found.ask("GET", "/health/ready").status == 200
+
+
 def test_lines_of_the_log_are_json_without_data(running: Service) -> None:
     told = running.ask("GET", "/nowhere/secret?token=secret", referer="secret")
     time.sleep(0.3)

@@ -19,9 +19,9 @@ from PIL import Image
 
 from tenfold import Run
 from tenfold.serve.access import AccessPolicy
-from tenfold.serve.application import build
+from tenfold.serve.application import Application, build
+from tenfold.serve.connection import Connection
 from tenfold.serve.limits import Limits
-from tenfold.serve.request_guard import RequestGuard
 from tests.support.program import Program, start
 
 JSON = "application/json"
@@ -46,64 +46,87 @@ class Told:
         return str(self.json["error"])
 
 
-def guard_of(*runs: Run, token: str | None = None, **limits: Any) -> RequestGuard:
+def guard_of(*runs: Run, token: str | None = None, **limits: Any) -> Application:
     guard = build(
         runs,
         Limits(**limits),
         AccessPolicy(frozenset({"localhost", "127.0.0.1", "testserver"}), token),
     )
+    guard.tick()
     guard.state.ready = True
     return guard
 
 
+class Pipe(asyncio.Transport):
+    """What a connection of the service writes, without a socket."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written = b""
+        self._closing = asyncio.Event()
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.written += data
+
+    def is_closing(self) -> bool:
+        return self._closing.is_set()
+
+    def close(self) -> None:
+        self._closing.set()
+
+    async def closed(self) -> None:
+        await self._closing.wait()
+
+    def pause_reading(self) -> None: ...
+
+    def resume_reading(self) -> None: ...
+
+
 async def asked(
-    guard: RequestGuard,
+    guard: Application,
     method: str,
     path: str,
     body: bytes | Sequence[bytes] = b"",
     headers: Mapping[str, str] | Sequence[tuple[str, str]] = (),
     kind: str = "",
 ) -> Told:
-    """Ask an application as a server does; a body of several parts comes in several events."""
-    parts = [body] if isinstance(body, bytes) else list(body)
+    """Ask on a connection of its own; a body of several parts comes in chunks, of none never."""
     pairs = list(headers.items()) if isinstance(headers, Mapping) else list(headers)
-    if all(name != "host" for name, _ in pairs):
+    given = {name for name, _ in pairs}
+    if "host" not in given:
         pairs.append(("host", "127.0.0.1:8000"))
     if kind:
         pairs.append(("content-type", kind))
-    scope = {
-        "type": "http",
-        "method": method,
-        "path": path,
-        "raw_path": path.encode(),
-        "query_string": b"",
-        "root_path": "",
-        "http_version": "1.1",
-        "scheme": "http",
-        "headers": [(name.encode(), value.encode("latin-1")) for name, value in pairs],
-    }
-    sent: list[Any] = []
-
-    async def receive() -> Any:
-        if not parts:
-            return {"type": "http.disconnect"}
-        part = parts.pop(0)
-        return {"type": "http.request", "body": part, "more_body": bool(parts)}
-
-    async def send(event: Any) -> None:
-        sent.append(event)
-
-    await guard(scope, receive, send)
-    found = {name.decode(): value.decode("latin-1") for name, value in sent[0]["headers"]}
-    return Told(sent[0]["status"], found, b"".join(event["body"] for event in sent[1:]))
+    parts = [body] if isinstance(body, bytes) else [b"%x\r\n%b\r\n" % (len(p), p) for p in body]
+    if not isinstance(body, bytes):
+        pairs.append(("transfer-encoding", "chunked"))
+        parts += [b"0\r\n\r\n"] if body else []
+    elif "content-length" not in given:
+        pairs.append(("content-length", str(len(body))))
+    lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in pairs)]
+    if all(name != "connection" for name, _ in pairs):
+        lines.append("connection: close")
+    pipe, connection = Pipe(), Connection(guard, set())
+    connection.connection_made(pipe)
+    connection.data_received("\r\n".join([*lines, "", ""]).encode("latin-1"))
+    for part in parts:
+        connection.data_received(part)
+    if body == []:
+        connection.eof_received()
+    await pipe.closed()
+    connection.connection_lost(None)
+    head, _, content = pipe.written.partition(b"\r\n\r\n")
+    status, *found = head.decode("latin-1").split("\r\n")
+    named = (line.partition(": ") for line in found)
+    return Told(int(status.split()[1]), {name: value for name, _, value in named}, content)
 
 
-def ask(guard: RequestGuard, method: str, path: str, *arguments: Any, **named: Any) -> Told:
+def ask(guard: Application, method: str, path: str, *arguments: Any, **named: Any) -> Told:
     """One request, and the end of the loop it ran on."""
     return asyncio.run(asked(guard, method, path, *arguments, **named))
 
 
-def predict(guard: RequestGuard, body: bytes, kind: str = JSON, **named: Any) -> Told:
+def predict(guard: Application, body: bytes, kind: str = JSON, **named: Any) -> Told:
     return ask(guard, "POST", "/v1/predict", body, kind=kind, **named)
 
 

@@ -216,8 +216,8 @@ def test_serving_loads_no_training_library(small_run: tenfold.Run) -> None:
         "    assert service.ask(guard, 'GET', page).status == 200\n"
     )
     loaded = loaded_by(program)
-    assert {"uvicorn", "onnxruntime"} <= loaded
-    assert not loaded & {"fastapi", "starlette"}
+    assert {"httptools", "onnxruntime"} <= loaded
+    assert not loaded & {"fastapi", "starlette", "uvicorn"}
     assert not loaded & {"keras", "jax", "sklearn", "matplotlib", "onnx"}
 
 

@@ -333,7 +333,7 @@ def serve_command(
         raise SettingsError(
             "E103",
             "The packages for the service are not installed",
-            expected="uvicorn and httptools",
+            expected="httptools",
             fix=adding("serve"),
             missing=error.name,
         ) from error

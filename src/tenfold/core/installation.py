@@ -25,7 +25,6 @@ EXTRAS = {
     "threadpoolctl": "train",
     "scipy": "measure",
     "httptools": "serve",
-    "uvicorn": "serve",
     "openpyxl": "tables",
     "pyarrow": "tables",
     "optuna": "search",

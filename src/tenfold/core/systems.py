@@ -18,7 +18,7 @@ import struct
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TextIO
@@ -183,15 +183,19 @@ def take_over(handed: str) -> socket.socket:
 # The service
 
 
-def event_loop(*, shares_port: bool) -> str:
-    """The event loop that uvicorn is to use: uvloop, which Windows has not, or asyncio's.
+def event_loop(*, shares_port: bool) -> Callable[[], Any] | None:
+    """What makes the event loop of a service: uvloop, which Windows has not, or asyncio's (None).
 
     On Windows the usual one cannot listen at a socket that another process listens at: a socket has
     one completion port (uvicorn 0.54, loops/asyncio.py).
     """
     if importlib.util.find_spec("uvloop") is not None:
-        return "uvloop"
-    return "asyncio:SelectorEventLoop" if shares_port else "asyncio"
+        import uvloop
+
+        return uvloop.new_event_loop
+    import asyncio
+
+    return asyncio.SelectorEventLoop if shares_port else None
 
 
 def most_connections(*, shares_port: bool) -> int | None:

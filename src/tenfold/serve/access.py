@@ -5,7 +5,7 @@ from base64 import b64decode
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-from tenfold.serve.replies import HTTPError
+from tenfold.serve.messages import HTTPError, Request
 
 HEALTH = frozenset({"/health/live", "/health/ready"})
 """Asked by supervisors: no token, and never refused for lack of room."""
@@ -23,8 +23,9 @@ class AccessPolicy:
     hosts: Collection[str]
     token: str | None = None
 
-    def check(self, method: str, path: str, headers: Mapping[bytes, bytes]) -> None:
+    def check(self, request: Request) -> None:
         """Refuse whoever may not ask: 401 without the token, 403 for a foreign name or page."""
+        headers = request.headers
         host = headers.get(b"host", b"").decode("latin-1").lower()
         if without_port(host) not in self.hosts:
             raise HTTPError(
@@ -33,14 +34,14 @@ class AccessPolicy:
                 403,
                 expected="a name of this service: --allow-host adds one",
             )
-        if not _is_own_page(method, host, headers):
+        if not _is_own_page(request.method, host, headers):
             raise HTTPError(
                 "E941",
                 "Requests from other origins are not allowed",
                 403,
                 expected="a page of this service",
             )
-        if self.token is not None and path not in HEALTH:
+        if self.token is not None and request.path not in HEALTH:
             shown = _shown_token(headers.get(b"authorization", b""))
             if not hmac.compare_digest(shown, self.token.encode()):
                 raise HTTPError(

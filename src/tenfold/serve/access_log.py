@@ -4,41 +4,16 @@ import asyncio
 import sys
 import time
 from collections import Counter
-from dataclasses import dataclass, field
 from itertools import count
 from secrets import token_hex
 
 from tenfold.core.systems import takes_more
+from tenfold.serve.messages import Request
 
 METHODS = frozenset({"GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH", "TRACE"})
 
 PIPE_BYTES = 4096
 """What a pipe that can be written to takes at once (POSIX's `PIPE_BUF`, on Linux)."""
-
-
-@dataclass(eq=False)
-class RequestRecord:
-    """What is known of a request: `items` are pictures or rows that were answered.
-
-    `fault` is the kind of exception, where the service or its model failed.
-    """
-
-    request_id: str
-    method: str
-    route: str = "other"
-    status: int = 0
-    items: int = 0
-    fault: str = ""
-    start: float = field(default_factory=time.perf_counter)
-
-    def line(self, seconds: float) -> str:
-        method = self.method if self.method in METHODS else "other"
-        fault = f', "fault": "{self.fault}"' if self.fault else ""
-        return (
-            f'{{"time": {time.time():.3f}, "id": "{self.request_id}", "method": "{method}", '
-            f'"route": "{self.route}", "status": {self.status}, "items": {self.items}, '
-            f'"ms": {1e3 * seconds:.2f}{fault}}}\n'
-        )
 
 
 class AccessLog:
@@ -58,9 +33,15 @@ class AccessLog:
     def next_id(self) -> str:
         return f"{self._prefix}-{next(self._numbers):x}"
 
-    def write(self, line: str) -> None:
+    def write(self, request: Request, number: str, status: int, seconds: float) -> None:
         self._schedule()
-        self._lines.append(line)
+        method = request.method if request.method in METHODS else "other"
+        fault = f', "fault": "{request.fault}"' if request.fault else ""
+        self._lines.append(
+            f'{{"time": {time.time():.3f}, "id": "{number}", "method": "{method}", '
+            f'"route": "{request.route}", "status": {status}, "items": {request.items}, '
+            f'"ms": {1e3 * seconds:.2f}{fault}}}\n'
+        )
 
     def refused(self, status: int) -> None:
         """Count a request that was refused before it was read: many of them share a line."""

@@ -2,17 +2,16 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from tenfold.core.systems import usable_cores
 from tenfold.serve.limits import Limits
-from tenfold.serve.replies import HTTPError
+from tenfold.serve.messages import HTTPError, Request
 
 Read = TypeVar("Read")
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 
 class Admission:
@@ -40,64 +39,39 @@ class Admission:
 
     def full(self, limit: str) -> HTTPError:
         """The refusal of one too many. Who comes again is told different seconds, not all one."""
-        return self._full[limit, random.randint(1, 3)]
+        return self._full[limit, random.randint(1, 3)].with_traceback(None)
 
-    def no_room(self, n_waiting: int) -> HTTPError | None:
-        """Why a request for a model with so many items waiting is refused unread, if it is."""
+    def enter(self, request: Request, n_waiting: int) -> None:
+        """Count a request for a model with so many items waiting, or refuse it unread."""
         if self.in_flight >= self.limits.in_flight:
-            return self.full("in_flight")
-        return self.full("queue") if n_waiting >= self.limits.queue else None
-
-    @contextmanager
-    def request(self) -> Iterator["RequestBody"]:
-        """A request that is counted, and its body, until it is answered."""
-        body = RequestBody(self)
+            raise self.full("in_flight")
+        if n_waiting >= self.limits.queue:
+            raise self.full("queue")
+        stated = request.headers.get(b"content-length", b"0")
+        if stated.isdigit() and int(stated[:20]) > self.limits.body_bytes:
+            raise self._too_large()
+        request.is_counted = True
         self.in_flight += 1
-        try:
-            yield body
-        finally:
-            self.in_flight -= 1
-            self.body_bytes -= body.n_bytes
 
+    def add(self, request: Request, part: bytes) -> None:
+        """Count a part of a request's body: 413 and 503 beyond a limit."""
+        request.parts.append(part)
+        self.body_bytes += len(part)
+        if request.n_received > self.limits.body_bytes:
+            raise self._too_large()
+        if self.body_bytes > self.limits.bodies_bytes:
+            raise self.full("bodies_bytes")
 
-class RequestBody:
-    """The body of one request: counted as it comes."""
+    def leave(self, request: Request) -> None:
+        """Let go of a request that is answered, or whose client has left."""
+        self.in_flight -= request.is_counted
+        self.body_bytes -= sum(map(len, request.parts))
+        request.is_counted = False
+        request.parts.clear()
 
-    def __init__(self, admission: Admission) -> None:
-        self._admission = admission
-        self.n_bytes = 0
-
-    async def receive(self, headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
-        """The whole body: 408 if its end does not come, 413 and 503 beyond a limit."""
-        admission, limits = self._admission, self._admission.limits
-        stated = headers.get(b"content-length", b"0")
-        if stated.isdigit() and int(stated[:20]) > limits.body_bytes:
-            raise _too_large(limits)
-        parts: list[bytes] = []
-        while True:
-            event = await receive()
-            if event["type"] == "http.disconnect":
-                raise HTTPError(
-                    "E945", "The body of the request is incomplete", 408, expected="all of it"
-                )
-            parts.append(event.get("body", b""))
-            self.n_bytes += len(parts[-1])
-            admission.body_bytes += len(parts[-1])
-            if self.n_bytes > limits.body_bytes:
-                raise _too_large(limits)
-            if admission.body_bytes > limits.bodies_bytes:
-                raise admission.full("bodies_bytes")
-            if not event.get("more_body"):
-                return parts[0] if len(parts) == 1 else b"".join(parts)
-
-
-def _too_large(limits: Limits) -> HTTPError:
-    return HTTPError(
-        "E946",
-        "The body of the request is too large",
-        413,
-        expected=f"at most {limits.body_bytes} bytes",
-    )
+    def _too_large(self) -> HTTPError:
+        most = f"at most {self.limits.body_bytes} bytes"
+        return HTTPError("E946", "The body of the request is too large", 413, expected=most)
 
 
 class ReaderPool:

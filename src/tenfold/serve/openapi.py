@@ -9,8 +9,8 @@ from tenfold.core.version import __version__
 from tenfold.inputs.pictures.decode import FORMATS
 from tenfold.model.model import Model
 from tenfold.serve.limits import Limits
+from tenfold.serve.messages import WebPage
 from tenfold.serve.predictor import Predictor
-from tenfold.serve.replies import WebPage
 
 Schema = dict[str, Any]
 

@@ -12,6 +12,7 @@ from urllib.parse import quote
 from tenfold.report.network_page import page_style, page_text, read_text, render
 from tenfold.runs.csv_files import example_inputs
 from tenfold.serve.limits import Limits
+from tenfold.serve.messages import Reply, WebPage, json_reply
 from tenfold.serve.metrics import CONTENT_TYPE, Metrics
 from tenfold.serve.openapi import (
     HEALTH,
@@ -23,7 +24,6 @@ from tenfold.serve.openapi import (
     openapi_document,
 )  # fmt: skip
 from tenfold.serve.predictor import Predictor
-from tenfold.serve.replies import Reply, WebPage, json_reply
 
 HTML = "text/html; charset=utf-8"
 
@@ -37,10 +37,14 @@ CLOSED = (
 
 @dataclass
 class ServiceState:
-    """Where a service is in its life: its models have answered their self-test; it is to leave."""
+    """Where a service is in its life: its models have answered their self-test; it is to leave.
+
+    `date` is the header line of the present second.
+    """
 
     ready: bool = False
     leaving: bool = False
+    date: bytes = b""
 
 
 def make_pages(

@@ -21,7 +21,7 @@ from tenfold.inputs.pictures.preprocess import PictureSteps, as_trained, preproc
 from tenfold.model.json_items import described, first_names
 from tenfold.model.readers import Rows, reader_of
 from tenfold.serve.limits import Limits
-from tenfold.serve.replies import HTTPError
+from tenfold.serve.messages import HTTPError
 
 JSON_TYPE, RAW_TYPE = "application/json", "application/octet-stream"
 

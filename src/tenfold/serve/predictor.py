@@ -9,6 +9,7 @@ from tenfold.runs.record import Run
 from tenfold.serve.admission import ReaderPool
 from tenfold.serve.batching import Batcher, Outcome, profile_model
 from tenfold.serve.limits import Limits
+from tenfold.serve.messages import Reply, json_reply
 from tenfold.serve.metrics import Metrics
 from tenfold.serve.predict_request import (
     JSON_TYPE,
@@ -17,7 +18,6 @@ from tenfold.serve.predict_request import (
     read_predict_request,
     read_some_picture,
 )
-from tenfold.serve.replies import Reply, json_reply
 
 INLINE_BYTES = 1 << 16
 """JSON and raw bodies up to this are read where they arrive: a thread costs more."""

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import ipaddress
-import logging
+import math
 import os
 import signal
 import socket
@@ -11,19 +11,17 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from types import FrameType
-
-import uvicorn
 
 from tenfold.core import systems
 from tenfold.core.errors import FileError, SettingsError
 from tenfold.runs.record import Run
 from tenfold.serve.access import AccessPolicy
-from tenfold.serve.application import build
+from tenfold.serve.application import Application, build
+from tenfold.serve.connection import Connection
 from tenfold.serve.limits import Limits
-from tenfold.serve.protocol import Protocol
-from tenfold.serve.request_guard import RequestGuard
 from tenfold.serve.supervisor import Supervisor
 
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
@@ -34,6 +32,10 @@ NOTICE_SECONDS = 0.5
 LAST_SECONDS = 0.25
 """For connections that were already made: to be taken, and to ask."""
 
+TICK_SECONDS = 0.1
+"""How often the deadlines of connections are looked at."""
+
+BACKLOG = 2048
 MIN_TOKEN = 16
 STUCK_SECONDS = 0.5
 """For threads to end, after the last answer."""
@@ -106,7 +108,7 @@ def _listening(host: str, port: int) -> socket.socket:
         family, _, _, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
-        return socket.create_server(address, family=family, backlog=2048)
+        return socket.create_server(address, family=family, backlog=BACKLOG)
     except OSError as error:
         reason = error.strerror or str(error)
         raise FileError(
@@ -131,28 +133,11 @@ def work(
     """One process of the service, alone at its port or one of several."""
     if (most := systems.most_connections(shares_port=shares_port)) is not None:
         limits = limits.model_copy(update={"connections": min(limits.connections, most)})
-    guard = build([Run.open(path) for path in runs], limits, access)
-    logger = logging.getLogger("uvicorn")
-    logger.addHandler(logging.NullHandler())  # what happens to requests, the guard writes down
-    logger.propagate = False
-    connection = type("Connection", (Protocol,), {"guard": guard})
-    config = uvicorn.Config(
-        guard,
-        loop=systems.event_loop(shares_port=shares_port),
-        http=connection,
-        ws="none",
-        lifespan="off",
-        interface="asgi3",
-        log_config=None,
-        access_log=False,
-        proxy_headers=False,
-        server_header=False,
-        timeout_keep_alive=int(limits.idle_seconds) or 1,
-        backlog=2048,
-    )
-    config.timeout_graceful_shutdown = limits.drain_seconds  # type: ignore[assignment]
-    Server(config, guard).run([listener])
-    guard.close()
+    application = build([Run.open(path) for path in runs], limits, access)
+    with asyncio.Runner(loop_factory=systems.event_loop(shares_port=shares_port)) as runner:
+        runner.get_loop()  # which is to hear of Ctrl-C from the server alone
+        runner.run(Server(application, listener).run())
+    application.close()
     _leave_stuck_threads()
 
 
@@ -172,52 +157,62 @@ def _leave_stuck_threads() -> None:
         os._exit(0)
 
 
-class Server(uvicorn.Server):
-    """uvicorn, that looks at its connections' deadlines and leaves with 0."""
+class Server:
+    """Takes connections until a signal to leave, and looks at their deadlines."""
 
-    def __init__(self, config: uvicorn.Config, guard: RequestGuard) -> None:
-        super().__init__(config)
-        self._guard = guard
-        self._leave_at = 0.0
+    def __init__(self, application: Application, listener: socket.socket) -> None:
+        self._application = application
+        self._listener = listener
+        self._connections: set[Connection] = set()
+        self._leave_at = math.inf
 
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """No new connections, but those that the kernel has taken already; then uvicorn's end."""
-        for listener in sockets or []:
-            systems.ignore_connections(listener)
-        await asyncio.sleep(LAST_SECONDS)
-        await super().shutdown(sockets)
+    async def run(self) -> None:
+        """Answer requests; return when all of them have their answers after a signal to leave."""
+        loop, made = asyncio.get_running_loop(), self._connections
+        new = partial(Connection, self._application, made)
+        accepting = await loop.create_server(new, sock=self._listener, backlog=BACKLOG)
+        with self._signals():
+            self._application.open()
+            while time.monotonic() < self._leave_at:
+                await self._tick()
+            systems.ignore_connections(self._listener)
+            await asyncio.sleep(LAST_SECONDS)
+            accepting.close()
+            for connection in list(made):
+                connection.shutdown()
+            until = time.monotonic() + self._application.admission.limits.drain_seconds
+            while made and time.monotonic() < until:
+                await self._tick(0.02)
+            for connection in list(made):
+                connection.abort()
+            await asyncio.sleep(0)
 
-    async def on_tick(self, counter: int) -> bool:
-        now = time.monotonic()
-        if not self._guard.state.ready:
-            self._guard.open()
-        for connection in list(self.server_state.connections):
-            if isinstance(connection, Protocol):
-                connection.check(connection.loop.time())
-        if self._guard.state.leaving and now >= self._leave_at:
-            return True
-        return await super().on_tick(counter)
+    async def _tick(self, seconds: float = TICK_SECONDS) -> None:
+        await asyncio.sleep(seconds)
+        self._application.tick()
+        now = asyncio.get_running_loop().time()
+        for connection in list(self._connections):
+            connection.check(now)
 
     @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """As uvicorn's, which afterwards raises the signal again and so never leaves with 0."""
+    def _signals(self) -> Iterator[None]:
         numbers = systems.leaving_signals()
-        before = {number: signal.signal(number, self.handle_exit) for number in numbers}
+        before = {number: signal.signal(number, self._leave) for number in numbers}
         try:
             yield
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
 
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+    def _leave(self, sig: int, frame: FrameType | None) -> None:
         """First not ready, then no new connections; a second signal leaves at once.
 
         Not one within the same second: systemd tells every process of a group, and the supervisor
         tells its own.
         """
-        if self._guard.state.leaving:
+        if self._application.state.leaving:
             if time.monotonic() > self._leave_at + NOTICE_SECONDS:
                 os._exit(1)
             return
-        self._guard.state.leaving = True
+        self._application.state.leaving = True
         self._leave_at = time.monotonic() + NOTICE_SECONDS

@@ -1,8 +1,9 @@
-"""What goes back over the wire: a status, a body, and the errors that become one."""
+"""What goes over the wire: a request, its answer, and the errors that become one."""
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple, Self
 
@@ -11,6 +12,37 @@ from tenfold.core.errors import TenfoldError
 JSON = b"application/json"
 
 Headers = tuple[tuple[bytes, bytes], ...]
+
+
+@dataclass(eq=False, slots=True)
+class Request:
+    """A request, and what becomes of it: `parts` are those of its body that are
+    kept of the `n_received` bytes that have come.
+
+    `kept` says whether the connection stays open after it, `refusal` why it is not answered, if
+    so. `items` are pictures or rows that were answered; `fault` is the kind of exception, where the
+    service or its model failed.
+    """
+
+    method: str = ""
+    path: str = ""
+    headers: Mapping[bytes, bytes] = field(default_factory=dict)
+    kept: bool = False
+    is_complete: bool = False
+    refusal: "HTTPError | None" = None
+    parts: list[bytes] = field(default_factory=list)
+    n_received: int = 0
+    is_counted: bool = False
+    route: str = "other"
+    items: int = 0
+    fault: str = ""
+    start: float = field(default_factory=time.perf_counter)
+    media_type: str = ""
+
+    def body(self) -> bytes:
+        """The whole body."""
+        self.parts[:] = [b"".join(self.parts)]
+        return self.parts[0]
 
 
 class Reply(NamedTuple):
