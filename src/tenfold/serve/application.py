@@ -17,7 +17,6 @@ from tenfold.serve.limits import Limits
 from tenfold.serve.messages import HTTPError, Reply, Request, WebPage
 from tenfold.serve.metrics import Metrics
 from tenfold.serve.pages import ServiceState, make_pages
-from tenfold.serve.predict_request import media_type_of
 from tenfold.serve.predictor import Predictor
 
 NAME = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
@@ -54,7 +53,7 @@ class Application:
         if predictor := self.predictors.get(path):
             request.route = "predict"
             _check_method(request, ("POST",))
-            request.media_type = media_type_of(request.headers)
+            predictor.accept(request)
             self.admission.enter(request, predictor.waiting)
         elif path in self.pages:
             request.route = path

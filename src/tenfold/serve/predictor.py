@@ -9,12 +9,13 @@ from tenfold.runs.record import Run
 from tenfold.serve.admission import ReaderPool
 from tenfold.serve.batching import Batcher, Outcome, profile_model
 from tenfold.serve.limits import Limits
-from tenfold.serve.messages import Reply, json_reply
+from tenfold.serve.messages import Reply, Request, json_reply
 from tenfold.serve.metrics import Metrics
 from tenfold.serve.predict_request import (
     JSON_TYPE,
     RAW_TYPE,
     PredictRequest,
+    media_type_of,
     read_predict_request,
     read_some_picture,
 )
@@ -50,6 +51,10 @@ class Predictor:
     def waiting(self) -> int:
         """Items that wait for the model, and bodies that are being read."""
         return self._batcher.waiting + self._n_reading
+
+    def accept(self, asked: Request) -> None:
+        """Look at what kind of body is to come, or refuse it."""
+        asked.media_type = media_type_of(asked.headers)
 
     async def answer(self, media_type: str, body: bytes) -> AnsweredRequest:
         """Answer a request's body.
