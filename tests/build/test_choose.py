@@ -9,16 +9,20 @@ import pandas as pd
 import pytest
 
 import tenfold
+from tenfold import Run
 from tenfold.build import choose as choosing
-from tenfold.build.choose import CANDIDATES, OF_TEXTS, fit_chosen, planned
+from tenfold.build import table_plan
+from tenfold.build.choose import fit_chosen
 from tenfold.build.problem import Problem
+from tenfold.build.table_plan import COSTS, OF_TEXTS, plan_of
 from tenfold.core.errors import SettingsError
 from tenfold.core.settings import Reading, resolve
 from tenfold.data.from_table import table_dataset
 from tenfold.data.split import split
 from tenfold.experiments.run_data import record_of
 from tenfold.inputs.tables.cells import from_frame
-from tenfold.learners import LEARNERS
+from tenfold.learners import LEARNERS, Checkpoints, default_learner
+from tenfold.learners.boosting import most_trees
 from tenfold.model.model import Model
 
 SMALL = 0.02
@@ -38,11 +42,15 @@ def problem(target: str, *, n: int = 120, minutes: float = SMALL, text: bool = F
     return Problem(data, split(data, validation_size=settings.validation_size), settings)
 
 
+def planned(asked: Problem) -> list[str]:
+    return list(plan_of(asked).seconds)
+
+
 @pytest.mark.parametrize("target", ["label", "number"])
 def test_the_plan_follows_from_rows_columns_and_labels(target: str) -> None:
     whole = planned(problem(target, minutes=100))
     task = "regression" if target == "number" else "classification"
-    assert whole == [name for name in CANDIDATES if task in LEARNERS[name].tasks]
+    assert whole == [name for name in COSTS if task in LEARNERS[name].tasks]
     small = planned(problem(target))
     assert 2 <= len(small) < len(whole) and set(small) < set(whole) and small[0] == "baseline"
     assert planned(problem(target, minutes=1e-9)) == whole[:2]
@@ -54,7 +62,7 @@ def test_the_plan_follows_from_rows_columns_and_labels(target: str) -> None:
 def test_the_best_is_kept_and_the_same_again(
     target: str, few: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(choosing, "FEW", few)
+    monkeypatch.setattr(table_plan, "FEW", few)
     asked = problem(target)
     built, again = (fit_chosen(asked) for _ in range(2))
     assert built.content == again.content
@@ -69,6 +77,48 @@ def test_the_best_is_kept_and_the_same_again(
     assert f"baseline {losses[-1]:.4g}" in built.note
 
 
+@pytest.mark.parametrize("few", [1_000, 10])
+def test_an_interrupted_choice_goes_on_where_it_stopped(
+    few: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(table_plan, "FEW", few)
+    asked = problem("number")
+    whole = fit_chosen(asked)
+    name, n_fits = "fit_learner" if few > 10 else "fit_problem", [0]
+    fit = getattr(choosing, name)
+
+    def interrupted(*given: Any, **named: Any) -> Any:
+        n_fits[0] += 1
+        if n_fits[0] == 2 * (5 if few > 10 else 1):  # in the second candidate
+            raise KeyboardInterrupt
+        return fit(*given, **named)
+
+    monkeypatch.setattr(choosing, name, interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        fit_chosen(asked, None, Checkpoints(tmp_path / "checkpoints"))
+    names = [path.name for path in (tmp_path / "checkpoints").iterdir()]
+    assert names == ["result-baseline.checkpoint"]
+    n_fits[0] = 100
+    again = fit_chosen(asked, None, Checkpoints(tmp_path / "checkpoints"))
+    assert again.content == whole.content
+    assert [one.loss for one in again.candidates] == [one.loss for one in whole.candidates]
+    done = n_fits[0]
+    assert fit_chosen(asked, None, Checkpoints(tmp_path / "checkpoints")).content == whole.content
+    assert n_fits[0] - done == (0 if few > 10 else 1)  # of all candidates the winner alone
+    path = tmp_path / "checkpoints" / "result-linear.checkpoint"
+    path.write_bytes(path.read_bytes()[:-1])
+    assert fit_chosen(asked, None, Checkpoints(tmp_path / "checkpoints")).content == whole.content
+
+
+def test_what_boosting_costs_grows_with_the_labels_and_the_fits() -> None:
+    assert most_trees(100, 20, 1, refit=True) == 6 * 300
+    assert most_trees(100, 20, 3, refit=True) == 6 * 300 * 3
+    assert most_trees(100, 20, 2, refit=False) == 200
+    assert most_trees(1_300, 200, 10, refit=True) == 2 * 500 * 10
+    assert most_trees(15_000, 2_000, 1, refit=True) == 2 * 1_000
+    assert most_trees(100_000, 2_000, 2, refit=True) == 1_000
+
+
 def test_one_label_in_a_fold_ends_nothing() -> None:
     asked = problem("label", n=60)
     data = replace(asked.data, y=np.where(np.arange(60) < 3, 1, 0))
@@ -78,17 +128,30 @@ def test_one_label_in_a_fold_ends_nothing() -> None:
 
 def test_a_run_says_what_was_asked_tried_and_chosen(tmp_path: Path) -> None:
     asked = problem("label")
-    run = tenfold.train(asked.data, learner="auto", minutes=SMALL, folds=2, out=tmp_path)
+    run = tenfold.train(asked.data, minutes=SMALL, folds=2, out=tmp_path)
     record, lines = run.record, (run.path / "candidates.csv").read_text().splitlines()
     assert lines[0] == "learner,loss,behind,low,high,seconds"
     assert record.learner == lines[1].split(",")[0] == run.model.contract.learner
     assert record.asked["learner"] == "auto" == record.config.learner
     assert record.note is not None and "auto chose" in record.note
+    plan = Run.open(run.path).record.plan
+    assert plan is not None and plan.folds == 5
+    assert sorted(plan.seconds) == sorted(line.split(",")[0] for line in lines[1:])
     assert {"candidates.csv", "folds.csv"} <= set(record.files)
     assert "--learner auto" in (run.path / "report.html").read_text("utf-8")
     with pytest.raises(SettingsError) as error:
         tenfold.sweep(asked.data, learner="auto", penalty=[1.0, 2.0], out=tmp_path)
     assert error.value.code == "E818"
+
+
+def test_tables_have_a_choice_where_no_setting_of_networks_is_asked_for() -> None:
+    accepted = problem("label").data.input
+    for asked, name in (
+        ({}, "auto"),
+        ({"hidden": (8,)}, "network"),
+        ({"recipe": "fast"}, "network"),
+    ):
+        assert default_learner(accepted, {"recipe": "default", **asked}, in_files=False) == name
 
 
 def test_pictures_have_no_choice(few: Any) -> None:

@@ -13,7 +13,7 @@ from tenfold.build import onnx as graph
 from tenfold.build.problem import Prepared, Problem
 from tenfold.core.contract import WRITTEN_BY, Contract, Reader
 from tenfold.core.progress import Listener
-from tenfold.core.records import Candidate, Epoch
+from tenfold.core.records import Candidate, CandidatePlan, Epoch
 from tenfold.core.settings import Settings
 from tenfold.learners import LEARNERS, Checkpoints, Fitted, TrainingJob, fit_last_value
 from tenfold.model.forecast import ending_at, with_half_widths
@@ -25,7 +25,7 @@ class BuiltModel:
     """A model file, checked against its learner, and how it was fitted, as `Fitted` says.
 
     `content` are the bytes of `model.onnx`, `contract` is the promise in them. `candidates` are the
-    learners that `auto` tried, best first.
+    learners that `auto` tried, best first, on a table as `plan` says.
     """
 
     content: bytes
@@ -35,6 +35,7 @@ class BuiltModel:
     note: str | None
     interrupted: bool
     candidates: tuple[Candidate, ...] = ()
+    plan: CandidatePlan | None = None
 
 
 def fit_model(

@@ -1,13 +1,14 @@
 """Which learner is kept where `auto` is asked for: of several that with the least loss.
 
-What is tried on a table follows from the rows, the columns and the labels by a measured table of
-costs, on pictures from their number (`build.photo_plan`), never from the clock, so that the same
-data give the same model. Test rows never come here.
+What is tried follows from the data (`build.table_plan`, `build.photo_plan`), never from the clock,
+so that the same data give the same model. Test rows never come here.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,65 +17,27 @@ from tenfold.build.build import BuiltModel, built_from, fit_learner, fit_model, 
 from tenfold.build.calibration import at_temperature, fit_temperature
 from tenfold.build.photo_plan import problems_of_pictures
 from tenfold.build.problem import Problem
+from tenfold.build.table_plan import FOLDS, plan_of, problems_of_table
 from tenfold.core.progress import Listener
 from tenfold.core.records import Candidate
-from tenfold.core.settings import AUTO, RECIPES, Settings
 from tenfold.data.split import Split, assign_folds, hold_out
 from tenfold.learners import LEARNERS, Checkpoints, Fitted
 from tenfold.learners.choice import Choice, row_losses
 
-FOLDS = 5
-"""Parts of the training rows that take turns at being held out, where rows are few."""
-
-FEW = 2_000
-"""Fewer training rows than these choose by folds, for a few validation rows choose by chance."""
-
-CANDIDATES = {
-    "baseline": (0.05, 0.0),
-    "logistic": (0.2, 1e-6),
-    "linear": (0.2, 1e-6),
-    "boosting": (0.5, 1e-5),
-    "bayes": (0.1, 5e-7),
-    "neighbors": (0.2, 2e-6),
-    "network": (4.0, 3e-5),
-    "forest": (0.5, 1e-5),
-}
-"""The learners in the order in which a plan takes them up, and what a fit costs: seconds at any
-size, and for each cell of the training rows and each label. Measured in processor time on about
-3,000 rows each of California housing (9 columns) and spambase (57), and rounded up."""
-
-OF_TEXTS = ("baseline", "logistic", "linear", "bayes")
-"""Tried where a column is a text, whose words are thousands of columns."""
-
 
 @dataclass(frozen=True)
 class _Tried:
-    """A candidate, what it lost on each row (n,), and what it took."""
+    """A candidate, what it lost on each row (n,), what it took, and its answers to the validation
+    rows, where these choose."""
 
     learner: str
     losses: NDArray[np.float64]
     seconds: float
+    answers: NDArray[np.float32] | None = None
 
     @property
     def loss(self) -> float:
         return float(self.losses.mean())
-
-
-def planned(problem: Problem) -> list[str]:
-    """The learners that `auto` tries for rows like these, within the minutes of the settings."""
-    data, n_rows = problem.data, len(problem.split.train)
-    columns = data.input.columns if data.input.kind == "table" else ()
-    has_text = any(column.kind == "text" for column in columns)
-    n_cells = n_rows * max(1, len(columns)) * max(1, len(data.labels))
-    n_fits = FOLDS + 1 if _is_few(problem) else 1
-    left, names = 60 * problem.settings.minutes, list[str]()
-    for name, (start, per_cell) in CANDIDATES.items():
-        seconds = n_fits * (start + per_cell * n_cells)
-        is_able = data.task.kind in LEARNERS[name].tasks and (name in OF_TEXTS or not has_text)
-        if is_able and (seconds <= left or len(names) < 2):
-            names.append(name)
-            left -= seconds
-    return names
 
 
 def fit_chosen(
@@ -88,75 +51,108 @@ def fit_chosen(
     others choose: these answers calibrate (`learners.choice`). So they do in the order of time, and
     of pictures, however few: a network is not fitted five times.
     """
-    if problem.settings.learner != AUTO:
+    if problem.settings.learner in LEARNERS:
         return fit_model(problem, listener, checkpoints)
     listener = listener or Listener()
     listener.stage("train")
     if problem.data.input.kind == "image":
         return _of_pictures(problems_of_pictures(problem), listener, checkpoints)
-    problems = [
-        replace(problem, settings=_settings_of(problem.settings, name)) for name in planned(problem)
-    ]
+    plan = plan_of(problem)
+    problems = problems_of_table(problem, plan)
     problems[0].prepared.check(problems[0].settings)
-    return (_by_folds if _is_few(problem) else _by_validation)(problems, listener)
+    choose = _by_folds if plan.folds else _by_validation
+    return replace(choose(problems, listener, checkpoints), plan=plan)
 
 
 def _of_pictures(
     problems: Sequence[Problem], listener: Listener, checkpoints: Checkpoints | None
 ) -> BuiltModel:
     if len(problems) > 1:
-        return _by_validation(problems, listener)
+        return _by_validation(problems, listener, checkpoints)
     built = fit_model(problems[0], listener, checkpoints)
     why = f"auto took {built.contract.learner} without trying others: there are few pictures"
     return replace(built, note=f"{why}. {built.note}" if built.note else why)
 
 
-def _is_few(problem: Problem) -> bool:
-    info, n_validation = problem.data.info, len(problem.split.validation)
-    in_time = info is not None and info.timeline is not None
-    return not n_validation or (len(problem.split.train) < FEW and not in_time)
-
-
-def _settings_of(settings: Settings, learner: str) -> Settings:
-    """The settings of a candidate: its own defaults over those of the table."""
-    return settings.model_copy(update={**RECIPES["default"][learner], "learner": learner})
-
-
-def _by_validation(problems: Sequence[Problem], listener: Listener) -> BuiltModel:
-    tried, best, choice = list[_Tried](), None, None
+def _by_validation(
+    problems: Sequence[Problem], listener: Listener, checkpoints: Checkpoints | None
+) -> BuiltModel:
+    rows = problems[0].prepared.validation
+    assert rows is not None
+    tried, choice, fitted = list[_Tried](), None, dict[int, Fitted]()
     for number, problem in enumerate(problems):
         listener.progress(number, len(problems))
-        start, rows = time.perf_counter(), problem.prepared.validation
-        fitted = _fit_whole(problem, listener)
+        one, own = _tried_once(problem, listener, checkpoints)
+        assert one.answers is not None
+        choice = choice or Choice(rows, one.answers.shape)
+        choice.offer(one.answers, one.losses)
+        tried.append(one)
+        if own is not None and _best(tried) == number:
+            fitted = {number: own}  # the others are let go of
+    assert choice is not None
+    best = _best(tried)
+    winner = fitted[best] if best in fitted else _fit_whole(problems[best], listener)
+    winner = replace(winner, judged=choice.answers)
+    return _built(problems[best], winner, tried, "the validation rows", listener)
+
+
+def _tried_once(
+    problem: Problem, listener: Listener, checkpoints: Checkpoints | None
+) -> tuple[_Tried, Fitted | None]:
+    """A candidate on the validation rows, and its fit unless an earlier process made it."""
+    name, fitted = problem.settings.learner, list[Fitted]()
+
+    def found() -> dict[str, NDArray[Any]]:
+        rows = problem.prepared.validation
         assert rows is not None
-        answers = fitted.answers(rows.x) if fitted.judged is None else fitted.judged
-        losses = _losses(answers, rows.y)
-        choice = choice or Choice(rows, answers.shape)
-        choice.offer(answers, losses)
-        tried.append(_Tried(fitted.learner, losses, time.perf_counter() - start))
-        if best is None or tried[-1].loss < best[0]:
-            best = tried[-1].loss, problem, fitted
-    assert best is not None and choice is not None
-    _, problem, fitted = best
-    fitted = replace(fitted, judged=choice.answers)
-    return _built(problem, fitted, tried, "the validation rows", listener)
+        fitted.append(_fit_whole(problem, listener))
+        judged = fitted[0].judged
+        answers = fitted[0].answers(rows.x) if judged is None else judged
+        return {"answers": answers, "losses": _losses(answers, rows.y)}
+
+    return _kept(name, checkpoints, found), fitted[0] if fitted else None
 
 
-def _by_folds(problems: Sequence[Problem], listener: Listener) -> BuiltModel:
+def _by_folds(
+    problems: Sequence[Problem], listener: Listener, checkpoints: Checkpoints | None
+) -> BuiltModel:
     split, data = problems[0].split, problems[0].data
     fold_of = assign_folds(data, split.train, FOLDS, problems[0].settings.seed)
-    tried = []
-    for number, problem in enumerate(problems):
-        start, losses = time.perf_counter(), np.empty(len(split.train))
+
+    def losses_of(problem: Problem, number: int) -> dict[str, NDArray[Any]]:
+        losses = np.empty(len(split.train))
         for fold in range(FOLDS):
             listener.progress(number * FOLDS + fold, len(problems) * FOLDS)
             own = fold_of == fold
             losses[own] = _losses_of_fold(problem, split.train[~own], split.train[own])
-        tried.append(_Tried(problem.settings.learner, losses, time.perf_counter() - start))
-    best = min(range(len(tried)), key=lambda i: tried[i].loss)
+        return {"losses": losses}
+
+    tried = [
+        _kept(problem.settings.learner, checkpoints, partial(losses_of, problem, number))
+        for number, problem in enumerate(problems)
+    ]
+    best = _best(tried)
     fitted = _fit_whole(problems[best], listener)
     rows = f"{FOLDS} folds of the training rows"
     return _built(problems[best], fitted, tried, rows, listener)
+
+
+def _best(tried: Sequence[_Tried]) -> int:
+    """The number of the first candidate with the least loss."""
+    return min(range(len(tried)), key=lambda number: tried[number].loss)
+
+
+def _kept(
+    learner: str, checkpoints: Checkpoints | None, found: Callable[[], dict[str, NDArray[Any]]]
+) -> _Tried:
+    """What a candidate lost: found, and written down for a process that goes on with the run."""
+    start, arrays = time.perf_counter(), checkpoints and checkpoints.result(learner)
+    if not arrays:
+        arrays = found()
+        arrays["seconds"] = np.asarray([time.perf_counter() - start])
+        if checkpoints:
+            checkpoints.keep_result(learner, arrays)
+    return _Tried(learner, arrays["losses"], float(arrays["seconds"][0]), arrays.get("answers"))
 
 
 def _losses_of_fold(

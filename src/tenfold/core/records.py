@@ -180,6 +180,18 @@ class Candidate:
     seconds: float
 
 
+class CandidatePlan(Frozen):
+    """What `auto` tries on a table.
+
+    Attributes:
+      folds: Of the training rows that choose between the learners; 0: the validation rows do.
+      seconds: What each learner that is tried costs in processor time, by a table of costs.
+    """
+
+    folds: int
+    seconds: dict[str, float]
+
+
 class Fold(Frozen):
     """One fold of a cross-validation: how many rows were fitted to and held out, and the scores on
     the latter."""

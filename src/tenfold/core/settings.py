@@ -220,8 +220,8 @@ class Settings(Frozen):
 
     learner: Flagged[LearnerName] = Field(
         default="network",
-        description="The kind of model. By default auto for folders of colour pictures, network "
-        "for everything else.",
+        description="The kind of model. By default auto for tables and for folders of colour "
+        "pictures, network for everything else.",
     )
     recipe: Flagged[RecipeName] = Field(
         default="default",

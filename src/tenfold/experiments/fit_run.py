@@ -22,7 +22,7 @@ def fit_run(run: Run, problem: Problem, listener: Listener) -> None:
     listeners = Listeners([OnEpochs(history.add), listener])
     built = fit_chosen(problem, listeners, Checkpoints(run.path / "checkpoints"))
     run.record.parameters, run.record.note = built.parameters, built.note
-    run.record.learner = built.contract.learner
+    run.record.learner, run.record.plan = built.contract.learner, built.plan
     if built.candidates:
         csv_files.write_candidates(run.path / csv_files.CANDIDATES, built.candidates)
     csv_files.write_history(path, built.history)

@@ -44,7 +44,7 @@ def train(
       target: Of a table the column that is predicted, by name or by position.
       learner: One of `tenfold.learners.LEARNERS`: `network`, `forest`, `logistic`, ...; or `auto`,
         which tries several on a table or on colour pictures and keeps the best. None: `auto` for
-        folders of colour pictures, `network` for everything else.
+        tables and folders of colour pictures, `network` for everything else.
       recipe: `default`, `fast`, `long`, `accurate`, or `tutorial` for the tutorial's settings.
       hidden: Neurons of each hidden layer, first to last.
       epochs: Times each training row is seen.

@@ -154,14 +154,15 @@ LEARNERS: dict[str, Learner] = {
 
 
 def default_learner(accepted: Accepted, asked: Mapping[str, Any], *, in_files: bool) -> str:
-    """The learner where none is named: of picture files in colour one that knows photos, where no
-    setting is asked for that only networks trained from scratch use; else `network`."""
-    has_colour = accepted.kind == "image" and accepted.channels == 3
+    """The learner where none is named: of tables and of picture files in colour a choice, where no
+    setting is asked for that only networks use; else `network`."""
+    is_photos = in_files and accepted.kind == "image" and accepted.channels == 3
     is_for_network = any(name in LEARNERS["network"].settings for name in asked)
-    if not (in_files and has_colour) or is_for_network:
+    if is_for_network or not (is_photos or accepted.kind == "table"):
         return "network"
     in_recipe = RECIPES[asked["recipe"]]
-    return next(name for name in (AUTO, "transfer", "network") if name in in_recipe)
+    names = (AUTO, "transfer", "network") if is_photos else (AUTO, "network")
+    return next(name for name in names if name in in_recipe)
 
 
 def check_learner(settings: Settings, task: TaskKind, accepted: Accepted) -> None:

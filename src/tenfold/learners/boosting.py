@@ -125,6 +125,17 @@ def _ended(job: TrainingJob) -> Fitted:
     return _fitted(body, f"{n_kept} of {n_made} rounds, chosen on the validation rows", judged)
 
 
+def most_trees(n_rows: int, n_held: int, n_labels: int, *, refit: bool) -> int:
+    """How many trees a fit makes at most, of `n_rows` and with `n_held` validation rows; of numbers
+    `n_labels` is 1. `refit` as a job has it."""
+    per_round = n_labels if n_labels > 2 else 1
+    if refit and (n_rows + n_held) * n_labels < FEW_ANSWERS:
+        return (FOLDS + 1) * BY_FOLDS * per_round
+    n_rounds = UNWATCHED if n_held < MIN_WATCHED else _watched_rounds(n_labels)
+    is_refitted = refit and n_held >= MIN_WATCHED and n_rows + n_held <= MAX_REFITTED
+    return (2 if is_refitted else 1) * n_rounds * per_round
+
+
 def _watched_rounds(n_labels: int | None) -> int:
     return min(WATCHED, max(FEWEST_ROUNDS, MOST_TREES // (n_labels or 1)))
 

@@ -72,11 +72,29 @@ class Checkpoints:
                 self.damaged.append(error)
         return None
 
+    def keep_result(self, name: str, arrays: dict[str, NDArray[Any]]) -> None:
+        """Write down durably what one part of a training found, for `result`."""
+        with files.os_errors("create", self.folder):
+            self.folder.mkdir(exist_ok=True)
+        files.write_bytes(self._result(name), encode(Checkpoint(arrays, ())))
+
+    def result(self, name: str) -> dict[str, NDArray[Any]] | None:
+        """What a process before this one found; None where it did not, or the file is damaged."""
+        path = self._result(name)
+        try:
+            with files.os_errors("read", path):
+                return read_checkpoint(path).arrays if path.is_file() else None
+        except FormatError:
+            return None
+
     def clear(self) -> None:
         """Remove the folder: the training is over."""
         with files.os_errors("remove", self.folder):
             if self.folder.is_dir():
                 shutil.rmtree(self.folder)
+
+    def _result(self, name: str) -> Path:
+        return self.folder / f"result-{name}.checkpoint"
 
     def _newest_first(self) -> list[Path]:
         paths = self.folder.glob("epoch-*.checkpoint")

@@ -15,7 +15,14 @@ from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 from tenfold.core import files, html_repr
 from tenfold.core.contract import Frozen, SeriesEnd
 from tenfold.core.errors import FileError, RunError, printable
-from tenfold.core.records import CHECKS_FILE, UNTRUSTWORTHY, Audit, Check, Checks
+from tenfold.core.records import (
+    CHECKS_FILE,
+    UNTRUSTWORTHY,
+    Audit,
+    CandidatePlan,
+    Check,
+    Checks,
+)
 from tenfold.core.settings import AUTO, Reading, Settings
 from tenfold.core.task import Task, TaskKind
 from tenfold.evaluation import AnyEvaluation, read_evaluation
@@ -102,6 +109,7 @@ class Record(BaseModel):
       peak_mb: The most memory the process that made it has held, in 10^6 bytes; None where the
         platform does not say.
       note: What the learner says of its fit.
+      plan: What `auto` tried on a table; None for other runs.
       threads: Of a trial of a sweep; None: as many as the computer has cores.
       files: SHA-256 of every other file of the run.
     """
@@ -122,6 +130,7 @@ class Record(BaseModel):
     files: dict[str, str] = {}
     error: str | None = None
     note: str | None = None
+    plan: CandidatePlan | None = None
     threads: int | None = None
 
     @classmethod

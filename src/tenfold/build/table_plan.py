@@ -1,0 +1,110 @@
+"""Which learners a table is tried with where `auto` is asked for, and which rows choose.
+
+The plan follows from the rows, columns and labels by a table of costs, never from the clock, so
+that the same data give the same model.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import NamedTuple
+
+from tenfold.build.problem import Problem
+from tenfold.core.records import CandidatePlan
+from tenfold.core.settings import RECIPES
+from tenfold.learners import LEARNERS
+from tenfold.learners.boosting import most_trees
+
+FOLDS = 5
+"""Parts of the training rows that take turns at being held out, where rows are few."""
+
+FEW = 2_000
+"""Fewer training rows than these choose by folds, for a few validation rows choose by chance."""
+
+
+class Size(NamedTuple):
+    """Of the rows that one fit sees; `n_inputs` are the columns with one for each category, and
+    `n_labels` is 1 for numbers. `n_held` validation rows watch."""
+
+    n_rows: int
+    n_held: int
+    n_columns: int
+    n_inputs: int
+    n_labels: int
+
+    @property
+    def n_cells(self) -> int:
+        return self.n_rows * self.n_inputs
+
+
+def _boosting(size: Size, refit: bool) -> float:
+    """Half a millisecond a tree, 80 us and 2 for each column a leaf, and 8 ns a cell."""
+    n_leaves = min(31, size.n_rows // 10)
+    of_leaf = 8e-5 + 2e-6 * size.n_columns
+    of_tree = 5e-4 + of_leaf * n_leaves + 8e-9 * size.n_rows * size.n_columns
+    return of_tree * most_trees(size.n_rows, size.n_held, size.n_labels, refit=refit)
+
+
+COSTS: dict[str, tuple[float, Callable[[Size, bool], float]]] = {
+    "baseline": (0.0, lambda size, refit: 0.05),
+    "logistic": (0.0, lambda size, refit: 0.1 + 1e-6 * size.n_cells * size.n_labels),
+    "linear": (0.0, lambda size, refit: 0.1 + 1e-6 * size.n_cells),
+    "boosting": (0.0, _boosting),
+    "bayes": (0.0, lambda size, refit: 0.05 + 5e-7 * size.n_cells * size.n_labels),
+    "network": (3.5, lambda size, refit: 0.3 + size.n_rows * (2.5e-4 + 1e-6 * size.n_inputs)),
+    "forest": (0.0, lambda size, refit: 0.4 + 2e-5 * size.n_cells),
+    "neighbors": (0.0, lambda size, refit: 0.05 + 5e-9 * size.n_rows**2),
+}
+"""The learners in the order in which a plan takes them up, and what they cost in seconds of
+processor time: once, and for each fit. Measured from 100 x 4 to 50,000 x 30 cells, with one to ten
+labels, and rounded up."""
+
+OF_TEXTS = ("baseline", "logistic", "linear", "bayes")
+"""Tried where a column is a text, whose words are thousands of columns."""
+
+
+def plan_of(problem: Problem) -> CandidatePlan:
+    """The learners that `auto` tries for rows like these, within the minutes of the settings."""
+    data, is_few = problem.data, chosen_by_folds(problem)
+    columns = data.input.columns if data.input.kind == "table" else ()
+    has_text = any(column.kind == "text" for column in columns)
+    left, seconds = 60 * problem.settings.minutes, dict[str, float]()
+    for name in COSTS:
+        if data.task.kind in LEARNERS[name].tasks and (name in OF_TEXTS or not has_text):
+            cost = _cost(name, problem, FOLDS if is_few else 0)
+            if cost <= left or len(seconds) < 2:
+                seconds[name] = round(cost, 2)
+                left -= cost
+    return CandidatePlan(folds=FOLDS if is_few else 0, seconds=seconds)
+
+
+def problems_of_table(problem: Problem, plan: CandidatePlan) -> list[Problem]:
+    """The same problem for each learner of a plan, with its own defaults over those of tables."""
+    own = [{**RECIPES["default"][name], "learner": name} for name in plan.seconds]
+    settings = [problem.settings.model_copy(update=update) for update in own]
+    return [replace(problem, settings=one) for one in settings]
+
+
+def chosen_by_folds(problem: Problem) -> bool:
+    """Whether folds of the training rows choose, and not the validation rows."""
+    info, n_validation = problem.data.info, len(problem.split.validation)
+    in_time = info is not None and info.timeline is not None
+    return not n_validation or (len(problem.split.train) < FEW and not in_time)
+
+
+def _cost(name: str, problem: Problem, n_folds: int) -> float:
+    """Of all fits of a learner, as if it won."""
+    data, split, share = problem.data, problem.split, problem.settings.validation_size
+    columns = data.input.columns if data.input.kind == "table" else ()
+    n_inputs = sum(len(column.levels) or 1 for column in columns)
+    once, of_fit = COSTS[name]
+
+    def cost(n_rows: int, n_held: int, refit: bool) -> float:
+        size = Size(n_rows, n_held, len(columns), n_inputs, len(data.labels) or 1)
+        return of_fit(size, refit)
+
+    last = cost(len(split.train), len(split.validation), problem.refit)
+    if not n_folds:
+        return once + last
+    n_fitted = len(split.train) * (n_folds - 1) / n_folds
+    n_held = int(n_fitted * share)
+    return once + last + n_folds * cost(int(n_fitted) - n_held, n_held, False)
