@@ -92,3 +92,14 @@ def test_the_learning_rate_fits_the_layers_unless_it_is_given(
     assert resolve({"hidden": hidden}).learning_rate == rate
     assert resolve({"hidden": hidden, "learning_rate": 0.5}).learning_rate == 0.5
     assert resolve({"hidden": hidden, "recipe": "tutorial"}).learning_rate == 0.01
+
+
+def test_few_rows_are_learned_from_in_more_epochs() -> None:
+    vote, few = (resolve({"learner": "cnn"}, n_rows=n) for n in (60_000, 1_000))
+    assert (vote.members, vote.epochs, few.members, few.epochs) == (3, 8, 1, 30)
+    assert resolve({"learner": "cnn", "members": 2}, n_rows=1_000).members == 2
+    assert resolve({"learner": "cnn", "recipe": "fast"}, n_rows=1_000).epochs == 8
+    for recipe in ("default", "fast"):
+        asked = {"recipe": recipe}
+        epochs = [resolve(asked, table=True, n_rows=n).epochs for n in (150, 5_000)]
+        assert epochs == [200, 60 if recipe == "default" else 5]

@@ -16,9 +16,7 @@ from tenfold.learners import LEARNERS, Checkpoints, Examples, Fitted, TrainingJo
 from tenfold.learners.network import Network, Vote
 from tenfold.learners.network_fit import member_seed
 from tenfold.report.network_page import read_network
-from tenfold.runs.export.keras import write_keras
 from tests.conftest import Few
-from tests.support.errors import refused
 
 LINEAR = Settings(
     hidden=(), optimizer="sgd", schedule="constant", learning_rate=0.5, epochs=200, average=0.0
@@ -169,5 +167,3 @@ def test_a_vote_is_one_file_and_the_page_shows_its_first_network(
     assert isinstance(found, dict)
     assert [node["operator"] for node in found["nodes"]].count("Mean") == 1
     assert "averages the answers of 2 networks" in (run.path / "report.html").read_text("utf-8")
-    with refused("E705"):
-        write_keras(run.path, tmp_path / "vote.keras")

@@ -21,7 +21,7 @@ from tenfold.build.onnx.fronts import encode_features
 from tenfold.core.contract import Contract, FeaturesInput, ImageInput
 from tenfold.core.settings import Reading, checked
 from tenfold.learners.architectures import convolutional_network, dense_network
-from tenfold.learners.network import Network
+from tenfold.learners.network import Network, Vote
 from tenfold.model.model import Model
 from tenfold.model.predictions import Predictions, Values
 from tenfold.runs.export import write_keras, write_onnx
@@ -74,9 +74,10 @@ def asked_alone() -> Iterator[Asked]:
         assert it.wait() == 0
 
 
-def pictures(network: Network, learner: str) -> Path:
+def pictures(network: Network | Vote, learner: str) -> Path:
     """A model file of pictures with a calibration that matters."""
-    shape = network.architecture.input_shape
+    first = network.members[0] if isinstance(network, Vote) else network
+    shape = first.architecture.input_shape
     promise = Contract(
         input=ImageInput(height=shape[0], width=shape[1], channels=3 if len(shape) == 3 else 1),
         labels=("a", "b", "c"),
@@ -128,6 +129,18 @@ def test_convolutions_of_odd_sizes(shape: tuple[int, ...], asked_alone: Asked) -
     answers, layers = asked_alone(Path("cnn.keras"), x)
     np.testing.assert_allclose(answers, Model.open(model).answer(x).outputs[0], atol=1e-5)
     assert "Conv2D" in layers and "BatchNormalization" not in layers
+
+
+def test_a_vote_of_networks(asked_alone: Asked) -> None:
+    networks = [untrained(dense_network((5, 4), [6], 3), seed=seed) for seed in (1, 2, 3)]
+    model = pictures(Vote(tuple(networks)), "network")
+    write_keras(model, Path("vote.keras"))
+    x = np.random.default_rng(1).integers(0, 256, (50, 5, 4), np.uint8)
+    answers, _ = asked_alone(Path("vote.keras"), x)
+    expected = Model.open(model).answer(x).outputs[0]
+    np.testing.assert_allclose(answers, expected, atol=1e-5)
+    alone = Model.open(pictures(networks[0], "network")).answer(x).outputs[0]
+    assert np.abs(alone - expected).max() > 0.01
 
 
 def features(mean: float, n_labels: int | None) -> Path:

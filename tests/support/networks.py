@@ -6,7 +6,7 @@ from tenfold.core.layers import Architecture, Parameters
 from tenfold.learners import Fitted
 from tenfold.learners.architectures import first_parameters
 from tenfold.learners.keras_layers import import_keras, keras_layers, set_parameters
-from tenfold.learners.network import Network
+from tenfold.learners.network import Network, Vote
 
 
 def untrained(architecture: Architecture, seed: int = 0) -> Network:
@@ -14,8 +14,9 @@ def untrained(architecture: Architecture, seed: int = 0) -> Network:
     return Network(architecture, first_parameters(architecture, seed))
 
 
-def fitted(network: Network, learner: str = "network") -> Fitted:
-    return Fitted(learner, network, network.architecture.n_parameters())
+def fitted(network: Network | Vote, learner: str = "network") -> Fitted:
+    networks = network.members if isinstance(network, Vote) else (network,)
+    return Fitted(learner, network, sum(one.architecture.n_parameters() for one in networks))
 
 
 def keras_network(architecture: Architecture, parameters: Parameters) -> Any:

@@ -22,9 +22,9 @@ def votes_in(content: bytes) -> int:
     return next((len(node.input) for node in graph.node if node.op_type == "Mean"), 1)
 
 
-def layers_in(content: bytes) -> tuple[Architecture, Parameters]:
+def layers_in(content: bytes, member: int = 0) -> tuple[Architecture, Parameters]:
     """As `read_layers`, of a model file that `Model` has checked."""
-    return read_layers(ModelProto.FromString(content).graph)
+    return read_layers(ModelProto.FromString(content).graph, member)
 
 
 def arrays_in(content: bytes) -> dict[str, Any]:
@@ -33,9 +33,9 @@ def arrays_in(content: bytes) -> dict[str, Any]:
     return {tensor.name: to_array(tensor) for tensor in graph.initializer}
 
 
-def read_layers(graph: GraphProto) -> tuple[Architecture, Parameters]:
+def read_layers(graph: GraphProto, member: int = 0) -> tuple[Architecture, Parameters]:
     """The layers that end in a graph's first softmax or, for regression, before its value; of a
-    vote those of its first network.
+    vote those of one of its networks, `member`, counted from 0.
 
     What comes before the first layer, and the calibration behind the last one, are left out. For
     a learner that is no network, or sees photos through one that is not its own, there is no
@@ -44,7 +44,7 @@ def read_layers(graph: GraphProto) -> tuple[Architecture, Parameters]:
     stored = {tensor.name: tensor for tensor in graph.initializer}
     input_shape = tuple(side.dim_value for side in graph.input[0].type.tensor_type.shape.dim[1:])
     layers, parameters = list[nn.Layer](), dict[str, Arrays]()
-    for node in _layer_nodes(graph, stored):
+    for node in _layer_nodes(graph, stored, member):
         arrays = [to_array(stored[name]) for name in node.input[1:]]
         layer, own = READ[node.op_type](node, arrays, input_shape)
         before = layers[-1] if layers else None
@@ -59,7 +59,9 @@ def read_layers(graph: GraphProto) -> tuple[Architecture, Parameters]:
     return Architecture(input_shape, tuple(layers)), parameters
 
 
-def _layer_nodes(graph: GraphProto, stored: Mapping[str, TensorProto]) -> list[NodeProto]:
+def _layer_nodes(
+    graph: GraphProto, stored: Mapping[str, TensorProto], member: int
+) -> list[NodeProto]:
     """The nodes of layers in order, without the transpositions between them."""
     makers = {output: node for node in graph.node for output in node.output}
     ends = [node.output[0] for node in graph.node if node.op_type == "Softmax"] or ["value"]
@@ -73,7 +75,7 @@ def _layer_nodes(graph: GraphProto, stored: Mapping[str, TensorProto]) -> list[N
             if not (is_plain and has_own and node.op_type in {*READ, *BETWEEN}):
                 break
             nodes.append(node)
-        name = node.input[0]
+        name = node.input[member if node.op_type == "Mean" else 0]
     begins = makers.get(name)
     if graph.input[0].name == "image" and begins is not None and begins.op_type != "Cast":
         return []  # there is more between the picture and these layers

@@ -86,7 +86,7 @@ class Plan:
       seed: Of the split, of what is drawn from the grid, and of a search.
       n_points: Points that are drawn from the grid, or searched; None: the whole grid.
       is_search: Points are chosen by the scores of earlier ones.
-      is_table: Settings are resolved for a table.
+      is_table, n_rows: Settings are resolved for a table, or for pictures, of so many rows.
       minutes: No trial begins after so much time; None: all are made.
     """
 
@@ -99,6 +99,7 @@ class Plan:
     is_search: bool = False
     is_table: bool = False
     minutes: float | None = None
+    n_rows: int | None = None
 
     @property
     def ranges(self) -> dict[str, tuple[float, float]]:
@@ -136,7 +137,7 @@ class Plan:
         return Problem(data, split_of(data, settings), settings)
 
     def settings(self, point: Point, seed: int) -> Settings:
-        return resolve(self.asked(point, seed), table=self.is_table)
+        return resolve(self.asked(point, seed), table=self.is_table, n_rows=self.n_rows)
 
     @property
     def n_trials(self) -> int:
@@ -214,9 +215,16 @@ def sweep_plan(data: Dataset, asked: Mapping[str, Any]) -> Plan:
     n_points = None if how.trials is None else how.trials // how.seeds
     if how.search and n_points is None:
         n_points = SEARCHED_POINTS
-    is_table = data.table is not None
     plan = Plan(
-        "sweep", fixed, axes, how.seeds, how.seed, n_points, how.search, is_table, how.minutes
+        "sweep",
+        fixed,
+        axes,
+        how.seeds,
+        how.seed,
+        n_points,
+        how.search,
+        minutes=how.minutes,
+        **_size(data),
     )
     check_plan(plan)
     check_learner(plan.settings(plan.points()[0], 0), data.task.kind, data.input)
@@ -228,12 +236,17 @@ def comparison_plan(data: Dataset, asked: Mapping[str, Any]) -> Plan:
     how, settings = _how(asked, ("seeds", "seed"))
     names = list(dict.fromkeys(settings.pop("learners", None) or learners_for(data)))
     check_used(settings, names)
-    fixed, is_table = {"recipe": "fast", **settings}, data.table is not None
-    plan = Plan("comparison", fixed, {"learner": names}, how.seeds, how.seed, is_table=is_table)
+    fixed = {"recipe": "fast", **settings}
+    plan = Plan("comparison", fixed, {"learner": names}, how.seeds, how.seed, **_size(data))
     check_plan(plan)
     for point in plan.points():
         check_learner(plan.settings(point, 0), data.task.kind, data.input)
     return plan
+
+
+def _size(data: Dataset) -> dict[str, Any]:
+    """What `Plan` says of the data."""
+    return {"is_table": data.table is not None, "n_rows": len(data)}
 
 
 def _how(asked: Mapping[str, Any], names: Iterable[str]) -> tuple[SweepSettings, dict[str, Any]]:

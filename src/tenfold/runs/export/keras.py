@@ -1,7 +1,7 @@
 """A network's `model.onnx` as a `.keras` file of Keras' own layers, checked against it."""
 
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tenfold.core import files
 from tenfold.core.contract import FeaturesInput, ImageInput
 from tenfold.core.errors import ExportError
-from tenfold.core.layers import Architecture, Dense
+from tenfold.core.layers import Architecture, Dense, Parameters, Softmax
 from tenfold.core.onnx_layers import arrays_in, layers_in, votes_in
 from tenfold.core.task import TaskKind
 from tenfold.inputs.idx import read_idx
@@ -38,6 +38,9 @@ UNITS: Mapping[TaskKind, Callable[[NDArray[Any]], float]] = {
 Stored = Mapping[str, NDArray[Any]]
 """The arrays of a graph by name."""
 
+Member = tuple[Architecture, Parameters]
+"""A network of a vote, or the only one."""
+
 
 @files.os_errors()
 def write_keras(model: Path, path: Path) -> str:
@@ -57,17 +60,14 @@ def write_keras(model: Path, path: Path) -> str:
     opened = Model.open(model)
     file = model / "model.onnx" if model.is_dir() else model
     content = file.read_bytes()
-    if votes_in(content) > 1:
-        raise _refusal("The model is a vote of several networks", opened.contract.learner, model)
-    architecture, parameters = layers_in(content)
+    members = [layers_in(content, member) for member in range(votes_in(content))]
     accepted, learner = opened.contract.input, opened.contract.learner
     if accepted.kind == "table":
         raise _refusal("Keras has no layers for the columns of a table", learner, model)
-    if not any(isinstance(layer, Dense) for layer in architecture.layers):
-        raise _refusal("No network of layers", learner, model)
+    if not any(isinstance(layer, Dense) for layer in members[0][0].layers):
+        raise _refusal("The model is no network of layers", learner, model)
     stored = arrays_in(content)
-    network = _network(architecture, stored, accepted)
-    set_parameters(network, parameters)
+    network = _network(members, stored, accepted)
     with tempfile.TemporaryDirectory() as folder:
         temporary = Path(folder) / "model.keras"
         network.save(temporary)
@@ -88,20 +88,44 @@ def _refusal(wrong: str, learner: str, where: Path) -> ExportError:
 
 
 def _network(
-    architecture: Architecture, stored: Stored, accepted: ImageInput | FeaturesInput
+    members: Sequence[Member], stored: Stored, accepted: ImageInput | FeaturesInput
 ) -> Any:
-    """What the graph computes as one `keras.Sequential`; kernels and biases are still 0."""
+    """What the graph computes: one network, or a vote of several, as a `keras.Sequential`."""
     keras = import_keras()
+    given = keras.Input(accepted.shape, dtype="float32", name=accepted.name)
+    before = _scaling(keras.layers, stored) if isinstance(accepted, FeaturesInput) else []
+    after = _ending(keras.layers, stored)
+    if len(members) == 1:
+        layers = _until_softmax(members[0][0])
+        network = keras.Sequential([given, *before, *layers, *after], name="network")
+        set_parameters(network, members[0][1])
+        return network
+    seen = keras.Input(accepted.shape, dtype="float32")
+    networks = [
+        keras.Sequential([seen, *_until_softmax(architecture)], name=f"network_{number}")
+        for number, (architecture, _) in enumerate(members, start=1)
+    ]
+    for network, (_, parameters) in zip(networks, members, strict=True):
+        set_parameters(network, parameters)
+    mean = keras.layers.Average(name="mean")([network(seen) for network in networks])
+    vote = keras.Model(seen, mean, name="vote")
+    return keras.Sequential([given, *before, vote, *after], name="network")
+
+
+def _until_softmax(architecture: Architecture) -> list[Any]:
+    """The layers of a network up to its logits, or its value."""
     layers = keras_layers(architecture)
-    if isinstance(accepted, FeaturesInput):
-        layers = [*_scaling(keras.layers, stored), *layers]
+    return layers[:-1] if isinstance(architecture.layers[-1], Softmax) else layers
+
+
+def _ending(layers: Any, stored: Stored) -> list[Any]:
+    """What makes the model's answer of the logits, or the value in the target's unit."""
     if "target_scale" in stored:
         scale, mean = float(stored["target_scale"]), float(stored["target_mean"])
-        layers.append(keras.layers.Rescaling(scale, mean, name="value_exact"))
-    elif "inverse_temperature" in stored:
-        layers = [*layers[:-1], *_calibration(keras.layers, stored)]
-    given = keras.Input(accepted.shape, dtype="float32", name=accepted.name)
-    return keras.Sequential([given, *layers], name="network")
+        return [layers.Rescaling(scale, mean, name="value_exact")]
+    if "inverse_temperature" in stored:
+        return _calibration(layers, stored)
+    return [layers.Softmax(name="probabilities")]
 
 
 def _scaling(layers: Any, stored: Stored) -> list[Any]:
