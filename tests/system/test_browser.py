@@ -19,16 +19,20 @@ from playwright.sync_api import Browser, sync_playwright
 
 import tenfold
 from tenfold import Run
+from tenfold.build.onnx import to_graph
 from tenfold.core.contract import Contract, ImageInput
 from tenfold.core.csv_cells import unescape_formula
 from tenfold.core.errors import DataError
 from tenfold.inputs.pictures import mnist_box
 from tenfold.inputs.pictures.decode import read_picture
+from tenfold.learners.architectures import dense_network
+from tenfold.learners.network import Vote
 from tenfold.report import write_comparison
 from tenfold.report.network_page import read_network, write_page
 from tenfold.runs.csv_files import compare_runs
 from tests.conftest import Few
 from tests.support.browser import UNPACKED, Opened, launch, open_file, packed
+from tests.support.networks import fitted, untrained
 from tests.support.paper import CONDITIONS, blank, on_paper
 from tests.support.service import service
 
@@ -394,6 +398,30 @@ def test_convolutions_are_computed_like_onnx_runtime(
     assert np.abs(np.array([p for p, _ in found]) - expected).max() < TOLERANCE
     assert np.ptp(novelty) > 0.02
     assert np.abs(np.array([n for _, (n,) in found]) - novelty).max() < TOLERANCE
+
+
+def test_of_a_vote_the_first_network_answers_while_the_pen_moves(alive: Opened, few: Few) -> None:
+    networks = [untrained(dense_network((28, 28), [8], 4), seed=seed) for seed in (1, 2, 3)]
+    vote, alone = (
+        to_graph(fitted(one), CONTRACT.model_copy(update={"novelty_threshold": None}))
+        for one in (Vote(tuple(networks)), networks[0])
+    )
+    x = few(1).images[:1]
+    expected = [
+        onnxruntime.InferenceSession(content).run(["probabilities"], {"image": x})[0][0]
+        for content in (alone, vote)
+    ]
+    found = alive.run(
+        f"""([text, stored]) => {{
+          {UNPACKED}
+          const net = tenfold.openNetwork(stored);
+          return [net.first, net.steps].map((steps) =>
+            [...tenfold.run(net, unpacked(text), steps).get(net.output).data]);
+        }}""",
+        [packed(x), read_network(vote, CONTRACT)],
+    )
+    assert np.abs(np.array(found) - expected).max() < TOLERANCE
+    assert np.abs(expected[0] - expected[1]).max() > 100 * TOLERANCE
 
 
 def test_an_answer_of_much_novelty_is_unsure(convolutional: tuple[Opened, bytes], few: Few) -> None:

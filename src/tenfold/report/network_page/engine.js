@@ -10,18 +10,34 @@ export function openNetwork(stored) {
   for (const { name, shape, data } of stored.weights) {
     weights.set(name, { shape, data: typeof data === "string" ? floats(data) : data });
   }
-  return { ...stored, weights, steps: stored.nodes.map((node) => ({ ...node, ...OPERATORS[node.operator] })) };
+  const steps = stored.nodes.map((node) => ({ ...node, ...OPERATORS[node.operator] }));
+  return { ...stored, weights, steps, first: ofFirst(steps) };
+}
+
+/** The steps of a graph in which a vote of networks is its first one; all of them where there is no vote. */
+function ofFirst(steps) {
+  const used = new Set(steps.flatMap((step) => step.inputs));
+  const needed = new Set(steps.map((step) => step.output).filter((name) => !used.has(name)));
+  const kept = [];
+  for (const step of [...steps].reverse()) {
+    if (!needed.has(step.output)) continue;
+    const inputs = step.operator === "Mean" ? step.inputs.slice(0, 1) : step.inputs;
+    for (const name of inputs) needed.add(name);
+    kept.unshift({ ...step, inputs });
+  }
+  return kept;
 }
 
 function floats(base64) {
   return new Float32Array(Uint8Array.from(atob(base64), (char) => char.charCodeAt(0)).buffer);
 }
 
-/** Every tensor of the graph for one picture (Uint8Array, row by row): a Map from name to tensor. */
-export function run(network, pixels) {
+/** Every tensor of the graph for one picture (Uint8Array, row by row): a Map from name to tensor. With
+ *  `network.first` as steps the answer of a vote is its first network's. */
+export function run(network, pixels, steps = network.steps) {
   const values = new Map(network.weights);
   values.set(network.input, { shape: [1, ...network.shape], data: Float32Array.from(pixels) });
-  for (const step of network.steps) {
+  for (const step of steps) {
     values.set(step.output, step.forward(step.inputs.map((name) => values.get(name)), step.attributes));
   }
   return values;

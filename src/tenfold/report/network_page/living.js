@@ -8,7 +8,7 @@ import { openPad } from "./pad.js";
 
 const NS = "http://www.w3.org/2000/svg";
 const MOST_LINES = 6; // inputs of a neuron that get a line each
-const STILL_MS = 80; // the evidence waits until the pen rests: drawing must not
+const STILL_MS = 80; // evidence, and all but the first network of a vote, wait until the pen rests: drawing must not
 const NEAR_SHARE = 0.5; // an unsure answer whose second label has this share of the first's is between both
 const find = (id) => document.getElementById(id);
 
@@ -52,7 +52,8 @@ export function openLiving(stored, openAsking = null) {
     find("about-input").textContent = about;
     if (asking) find("served").textContent = "";
     asking?.ask(image);
-    state.values = image && run(network, image.data);
+    state.values = image && run(network, image.data, network.first);
+    state.isWhole = network.first.length === network.steps.length;
     Object.assign(state, { place: null, rival: null });
     if (image && !state.isChosen) state.index = strongest(state.values, layers[0]);
     show();
@@ -70,12 +71,19 @@ export function openLiving(stored, openAsking = null) {
   };
   const show = () => {
     showSeen(state.image);
-    const answer = state.values && answerOf(stored, state.values);
-    showAnswer(answer, bars, stored.labels);
+    showAnswer(answerNow(), bars, stored.labels);
     for (const [k, map] of maps.entries()) showMap(map, state, k);
     showNeuron(network, layers, state, stored.labels);
     clearTimeout(state.later);
-    state.later = setTimeout(() => showEvidence(network, state, answer, stored.labels), STILL_MS);
+    state.later = setTimeout(rest, STILL_MS);
+  };
+  const answerNow = () => state.values && answerOf(stored, state.values);
+  const rest = () => {
+    if (state.image && !state.isWhole) {
+      Object.assign(state, { values: run(network, state.image.data), isWhole: true });
+      showAnswer(answerNow(), bars, stored.labels);
+    }
+    showEvidence(network, state, answerNow(), stored.labels);
   };
 
   const pad = openPad(find("pad"), { changed: read, refused: (text) => (find("verdict").textContent = text) });
@@ -91,7 +99,7 @@ export function openLiving(stored, openAsking = null) {
   find("examples").append(...exampleButtons(stored.examples, seen));
   find("pen").addEventListener("input", (event) => pad.width(event.target.value / 100));
   find("save").addEventListener("click", async () => {
-    const answer = state.values && answerOf(stored, state.values);
+    const answer = answerNow();
     const link = element("a", { href: URL.createObjectURL(await pad.save()), download: `${answer ? stored.labels[answer.best] : "drawing"}.png` });
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href));
