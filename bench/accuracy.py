@@ -18,11 +18,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from pydantic import ValidationError
+
 import tenfold
 from bench.measure import run_process
 from tenfold.core import files
 from tenfold.core.errors import TenfoldError
-from tenfold.core.settings import resolve
+from tenfold.core.settings import Settings, resolve
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "bench" / "results" / "accuracy"
@@ -168,10 +170,11 @@ def _result(case: Case, seed: int) -> dict[str, Any] | None:
     found: dict[str, Any] = json.loads(_path(case, seed).read_text("utf-8"))
     asked = {"learner": case.learner, "recipe": case.recipe, "seed": seed}
     try:
-        now = resolve(asked).model_dump(mode="json")
-    except TenfoldError:
+        then, now = Settings.model_validate(found["config"]), resolve(asked)
+    except (TenfoldError, ValidationError):
         return None
-    return found if (found["config"], found.get("sources")) == (now, sources()) else None
+    # A setting that came later was at its default then.
+    return found if (then, found.get("sources")) == (now, sources()) else None
 
 
 def _measure(case: Case, seed: int) -> None:
