@@ -51,13 +51,24 @@ def nodes() -> Iterator[Any]:
 
         soon = {"health_check_period_ms": 500, "health_check_failure_threshold": 2}
         head = {**NODE, "num_cpus": 0, "_system_config": soon}
-        started = Cluster(initialize_head=True, head_node_args=head)
+        started = Cluster()
         try:
-            for _ in range(2):
-                started.add_node(**NODE)
+            for about in (head, NODE, NODE):
+                add_node(started, about)
             yield started
         finally:
             started.shutdown()  # type: ignore[no-untyped-call]
+
+
+def add_node(cluster: Any, about: dict[str, Any]) -> None:
+    """Start a node; once more where Ray, which gives it 30 s on any computer, gave up."""
+    for is_last in (False, True):
+        try:
+            cluster.add_node(**about)
+            return
+        except Exception as error:
+            if is_last or "timed out during startup" not in str(error):
+                raise
 
 
 class Counter(Listener):
@@ -277,6 +288,15 @@ def test_without_ray_one_line_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch
         connect("local")
     assert os.environ["RAY_AUTH_MODE"] == "token"
     assert os.environ["RAY_USAGE_STATS_ENABLED"] == "0"
+
+
+def test_a_cluster_that_does_not_start_is_one_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def never_ready(**_: Any) -> None:
+        raise Exception("The current node timed out during startup.\nMore of it.")  # as Ray does
+
+    monkeypatch.setattr("ray.init", never_ready)
+    with refused("E909", "reason='The current node timed out during startup.'"):
+        connect("local")
 
 
 def test_the_token_of_a_cluster_is_the_users_alone(tmp_path: Path) -> None:
