@@ -5,9 +5,10 @@ ARG RUN=runs/mnist-network-1
 COPY dist/tenfold_slim-*.whl /tmp/
 RUN pip install --no-cache-dir "$(echo /tmp/tenfold_slim-*.whl)[serve]" \
     && rm /tmp/tenfold_slim-*.whl \
-    && useradd --system tenfold
+    && useradd --no-create-home --uid 10001 tenfold
 COPY ${RUN} /runs/model
-USER tenfold
+# As a number, so that Kubernetes knows that it is not root.
+USER 10001
 EXPOSE 8000
 HEALTHCHECK CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:8000/health/ready', timeout=3)"]
 # PID 1 gets SIGTERM itself: no shell in between.

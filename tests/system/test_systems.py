@@ -11,7 +11,7 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 import numpy as np
@@ -34,8 +34,7 @@ for words in json.loads(sys.argv[1]):
 """
 
 SMALL = ["--hidden", "3", "--epochs", "1", "--batch-size", "30"]
-FILE, SWEEP = "Maße 50% #1.csv", "runs/Maße 50% #1-sweep-1"
-RUN = "runs/Maße 50% #1-network-1"
+FILE, RUN = "Maße 50% #1.csv", "runs/Maße 50% #1-network-1"
 
 WORDS: list[list[str]] = [
     ["data", "check", FILE, "--target", "größe"],
@@ -46,9 +45,11 @@ WORDS: list[list[str]] = [
     ["report", RUN],
     ["export", RUN, "--to", "onnx"],
     ["verify", RUN],
-    ["sweep", FILE, "--target", "größe", "--layers", "1,2", "--workers", "2", *SMALL],
-    ["report", RUN, f"{SWEEP}/best"],
 ]
+
+COMPARE = ["compare", FILE, "--learners", "bayes,baseline"]
+SWEEP = ["sweep", FILE, "--layers", "1,2", *SMALL]
+"""Both are made by two worker processes; those of a sweep of networks need twice the time."""
 
 
 def call_there(folder: Path, platform: str, *words: Any) -> subprocess.CompletedProcess[bytes]:
@@ -58,42 +59,56 @@ def call_there(folder: Path, platform: str, *words: Any) -> subprocess.Completed
     return subprocess.run(command, cwd=folder, env=there, capture_output=True, timeout=300)
 
 
-@pytest.fixture(scope="module", params=["win32", pytest.param("darwin", marks=pytest.mark.slow)])
-def there(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[str, Path, subprocess.CompletedProcess[bytes]]:
-    """A system, and a folder in which the small path and a sweep were run there."""
-    folder = tmp_path_factory.mktemp(request.param)
+class There(NamedTuple):
+    """A folder in which the small path, and a sweep or a comparison, were run as on a system."""
+
+    platform: str
+    folder: Path
+    made: str
+    done: subprocess.CompletedProcess[bytes]
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        ("win32", COMPARE),
+        pytest.param(("win32", SWEEP), marks=pytest.mark.slow),
+        pytest.param(("darwin", SWEEP), marks=pytest.mark.slow),
+    ],
+    ids=lambda asked: f"{asked[0]}-{asked[1][0]}",
+)
+def there(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> There:
+    platform, last = request.param
+    folder = tmp_path_factory.mktemp(platform)
     rows = np.random.default_rng(0).normal(size=(90, 2))
     lines = [f"{a:.4f};{b:.4f};{'groß' if a > 0 else 'klein'}" for a, b in rows.tolist()]
     text = "\r\n".join(["länge;breite;größe", *lines, ""])
     (folder / FILE).write_bytes(b"\xef\xbb\xbf" + text.encode())
-    done = call_there(folder, request.param, "-c", PROGRAM, json.dumps(WORDS))
-    return request.param, folder, done
+    words = [*WORDS, [*last, "--target", "größe", "--workers", "2"]]
+    done = call_there(folder, platform, "-c", PROGRAM, json.dumps(words))
+    made = {"compare": "comparison", "sweep": "sweep"}[last[0]]
+    return There(platform, folder, f"runs/Maße 50% #1-{made}-1", done)
 
 
-def test_the_small_path_and_a_sweep(
-    there: tuple[str, Path, subprocess.CompletedProcess[bytes]],
-) -> None:
-    platform, folder, done = there
-    assert done.returncode == 0, done.stderr.decode()
-    printed = done.stdout.decode("utf-8")
+def test_the_small_path_and_a_sweep(there: There) -> None:
+    assert there.done.returncode == 0, there.done.stderr.decode()
+    printed = there.done.stdout.decode("utf-8")
     assert "groß" in printed and "2 stored predictions repeated" in printed
-    run, best = folder / RUN, folder / SWEEP / "best"
-    assert tenfold.verify(run)["examples"] == tenfold.verify(best)["examples"] == 2  # here, too
+    run, made = there.folder / RUN, there.folder / there.made
+    assert tenfold.verify(run)["examples"] == 2  # here, too
+    trials = [tenfold.open(path.parent).record for path in made.rglob("model.onnx")]
+    assert len(trials) >= 2 and {trial.state for trial in trials} == {"finished"}
     record = tenfold.open(run).record
-    assert (record.peak_mb is None) == (platform == "win32")
-    assert (run / ".lock").exists() == (platform == "win32")
+    assert (record.peak_mb is None) == (there.platform == "win32")
+    assert (run / ".lock").exists() == (there.platform == "win32")
     assert ".lock" not in record.files
-    left = [path.name for path in folder.rglob("*.tmp.*")]
+    left = [path.name for path in there.folder.rglob("*.tmp.*")]
     assert not left
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_the_service(
-    there: tuple[str, Path, subprocess.CompletedProcess[bytes]], workers: int
-) -> None:
-    platform, folder, _ = there
+def test_the_service(there: There, workers: int) -> None:
+    platform, folder = there.platform, there.folder
     command = [sys.executable, "-m", "tenfold", "serve", RUN, "--port", "0"]
     process = subprocess.Popen(
         [*command, "--workers", str(workers)],

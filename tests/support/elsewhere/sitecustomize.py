@@ -40,25 +40,35 @@ def is_ours(frame: types.FrameType | None) -> bool:
     return frame is not None and frame.f_code.co_filename.startswith(ABOUT["source"])
 
 
-def hide(name: str, absent: frozenset[str]) -> None:
-    """Let a module lack some names, and have others, where Tenfold asks."""
-    given, usual = GIVEN.get(name, {}), types.ModuleType.__getattribute__
+class Module(types.ModuleType):
+    """A module as Tenfold's files get it where they import it: some names are not there, others
+    are; all else is asked of the module itself. One layer for all who ask would cost a third of
+    the time of these tests: every library asks `os` and `sys` all the time."""
 
-    class Module(types.ModuleType):
-        def __getattribute__(self, asked: str) -> Any:
-            if (asked in absent or asked in given) and is_ours(frame_at(1)):
-                if asked in given:
-                    return given[asked]
-                raise AttributeError(f"module {name!r} has no attribute {asked!r}", name=asked)
-            return usual(self, asked)
+    def __init__(self, name: str, absent: frozenset[str]) -> None:
+        super().__init__(name)
+        vars(self).update(GIVEN.get(name, {}), _usual=importlib.import_module(name), _absent=absent)
 
-    importlib.import_module(name).__class__ = Module
+    def __getattr__(self, asked: str) -> Any:
+        if asked in self._absent:
+            name = self.__name__
+            raise AttributeError(f"module {name!r} has no attribute {asked!r}", name=asked)
+        return getattr(self._usual, asked)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(self._usual, name, value)
+
+
+CHANGED = {name: Module(name, frozenset(absent)) for name, absent in ABOUT["names"].items()}
 
 
 def import_there(name: str, *arguments: Any, **named: Any) -> Any:
-    if name.partition(".")[0] in ABOUT["modules"] and is_ours(frame_at(1)):
+    found = usual_import(name, *arguments, **named)
+    if not is_ours(frame_at().f_back):
+        return found
+    if name.partition(".")[0] in ABOUT["modules"]:
         raise ModuleNotFoundError(f"No module named {name!r}", name=name)
-    return usual_import(name, *arguments, **named)
+    return CHANGED.get(name, found)
 
 
 class Windows:
@@ -136,8 +146,6 @@ class Windows:
 
 
 def install() -> None:
-    for name, absent in ABOUT["names"].items():
-        hide(name, frozenset(absent))
     vars(builtins)["__import__"] = import_there
     warnings.filterwarnings("ignore", category=EncodingWarning)
     warnings.filterwarnings("error", category=EncodingWarning, module="tenfold")
