@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from tenfold.model.predictions import Prediction as Prediction
     from tenfold.model.predictions import Predictions as Predictions
     from tenfold.model.transcript import Transcript as Transcript
+    from tenfold.report.watching import Watching as Watching
     from tenfold.runs.ask import predict as predict
     from tenfold.runs.ask import read as read
     from tenfold.runs.record import Run as Run
@@ -67,6 +68,7 @@ PUBLIC = {
     "Sweep": "tenfold.experiments.sweeps:Sweep",
     "TenfoldError": "tenfold.core.errors:TenfoldError",
     "Transcript": "tenfold.model.transcript:Transcript",
+    "Watching": "tenfold.report.watching:Watching",
     "compare": "tenfold.experiments.sweeps:compare",
     "evaluate": "tenfold.experiments.evaluate:evaluate",
     "load": "tenfold.data.load:load",

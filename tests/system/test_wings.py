@@ -257,6 +257,7 @@ def test_the_public_names() -> None:
         "Sweep",
         "TenfoldError",
         "Transcript",
+        "Watching",
         "compare",
         "evaluate",
         "load",

@@ -23,9 +23,11 @@ from tenfold.cli.predict import predict_command, read_command
 from tenfold.cli.progress import TerminalListener
 from tenfold.cli.sweep import compare_command, sweep_command
 from tenfold.cli.terminal import program_name, safe_streams
+from tenfold.cli.watch import watched
 from tenfold.core.errors import BackendError, SettingsError, TenfoldError, did_you_mean
 from tenfold.core.files import check_new, os_errors
 from tenfold.core.installation import adding
+from tenfold.core.progress import Listener
 from tenfold.core.settings import Reading
 from tenfold.core.version import __version__
 from tenfold.experiments.artifacts import rewrite_report
@@ -147,6 +149,13 @@ def train(
         Path | None,
         typer.Option(metavar="RUN", help="Continue this run, with its own settings."),
     ] = None,
+    watch: Annotated[
+        bool,
+        typer.Option(
+            "--watch",
+            help="Show the training on a page of this computer, and save the page beside the run.",
+        ),
+    ] = False,
     as_json: options.AsJson = False,
 ) -> None:
     """Train a model, measure it and save it in a new run folder."""
@@ -155,13 +164,15 @@ def train(
         _check_alone(given)
     if resume is not None or _needs_jax(settings):
         import_ahead()
+
+    def make(hearing: Listener) -> Run:
+        if resume is not None:
+            return resume_run(resume, data if "data" in given else None, listener=hearing)
+        return train_run(data, reading=reading, out=out, listener=hearing, **settings)
+
     try:
         with TerminalListener() as listener:
-            if resume is not None:
-                own = data if "data" in given else None
-                run = resume_run(resume, own, listener=listener)
-            else:
-                run = train_run(data, reading=reading, out=out, listener=listener, **settings)
+            run = watched(make, listener, str(resume or data)) if watch else make(listener)
     except Interrupted as interrupted:
         _say_interrupted(interrupted.run)
         raise
@@ -397,7 +408,7 @@ def _given(context: typer.Context) -> set[str]:
 
 
 def _check_alone(given: set[str]) -> None:
-    if others := given - {"resume", "data", "as_json"}:
+    if others := given - {"resume", "data", "watch", "as_json"}:
         flags = ", ".join(sorted(f"--{name.replace('_', '-')}" for name in others))
         raise typer.BadParameter(f"--resume takes the settings of the run: leave out {flags}")
 

@@ -20,7 +20,6 @@ from rich.text import Text
 from tenfold.cli.terminal import WARNING, SafeConsole
 from tenfold.core.progress import Listener
 from tenfold.core.records import Audit, Epoch, LayerRow, TrialResult
-from tenfold.core.text import percent
 from tenfold.experiments.sweeps import SweepInterrupted
 
 
@@ -60,6 +59,10 @@ class _Bars(Listener, AbstractContextManager["_Bars"]):
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
         self._progress.stop()
+
+    def say(self, text: str) -> None:
+        """A line above the bars."""
+        self._console.print(f"tenfold: {text}", soft_wrap=True, markup=False)
 
     def warn(self, text: str) -> None:
         self.warnings.append(text)
@@ -125,24 +128,13 @@ class TerminalListener(PartsListener):
             description="Training",
             total=n_epochs,
             completed=epoch.epoch,
-            scores=epoch_text(epoch),
+            scores=epoch.scores,
         )
 
     def _space(self) -> None:
         """One empty line between blocks, on a terminal."""
         if self._console.is_terminal:
             self._console.print()
-
-
-def epoch_text(epoch: Epoch) -> str:
-    """The scores of an epoch for people, of the validation rows where there are any."""
-    accuracy, loss = epoch.val_accuracy, epoch.val_loss
-    if epoch.val_loss is None:
-        accuracy, loss = epoch.accuracy, epoch.loss
-    rows = "training" if epoch.val_loss is None else "validation"
-    if accuracy is not None:
-        return f"{rows} accuracy {percent(accuracy)}"
-    return f"{rows} loss {loss:.4g}"
 
 
 def layer_lines(layers: Sequence[LayerRow]) -> Iterator[str]:

@@ -6,7 +6,11 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from tenfold.core import systems
+from tenfold.core.layers import Parameters
 from tenfold.core.records import Audit, Epoch, LayerRow, TrialResult
 
 
@@ -25,6 +29,9 @@ class Listener:
     def audit(self, audit: Audit) -> None:
         """The data were looked at; nothing is fitted yet."""
 
+    def samples(self, images: NDArray[np.uint8], labels: Sequence[str]) -> None:
+        """Some of the training pictures (n, height, width) or (n, height, width, 3)."""
+
     def layers(self, layers: Sequence[LayerRow]) -> None:
         """The network stands; training is about to start."""
 
@@ -33,6 +40,9 @@ class Listener:
 
     def epoch(self, epoch: Epoch, n_epochs: int) -> None:
         """An epoch ended."""
+
+    def weights(self, read: Callable[[], Parameters]) -> None:
+        """After an epoch: `read` copies the network's arrays as they stand, by layer and name."""
 
     def trials(self, folder: Path, n_trials: int, n_ended: int) -> None:
         """Trials of a sweep begin: its folder, how many there are, how many had ended before."""
@@ -70,9 +80,11 @@ class Listeners(Listener):
     stage = _passed_on("stage")
     progress = _passed_on("progress")
     audit = _passed_on("audit")
+    samples = _passed_on("samples")
     layers = _passed_on("layers")
     resumed = _passed_on("resumed")
     epoch = _passed_on("epoch")
+    weights = _passed_on("weights")
     warn = _passed_on("warn")
 
 

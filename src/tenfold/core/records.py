@@ -40,6 +40,16 @@ class Epoch:
     val_accuracy: float | None
     learning_rate: float
 
+    @property
+    def scores(self) -> str:
+        """What it reached, for people: of the validation rows where there are any."""
+        rows, accuracy, loss = "validation", self.val_accuracy, self.val_loss
+        if loss is None:
+            rows, accuracy, loss = "training", self.accuracy, self.loss
+        if accuracy is not None:
+            return f"{rows} accuracy {percent(accuracy)}"
+        return f"{rows} loss {loss:.4g}"
+
 
 CHECKS_FILE = "checks.json"
 """The file of a run with what the checks of the training found."""

@@ -5,6 +5,8 @@ from contextlib import contextmanager
 from functools import cache
 from threading import Thread
 
+import numpy as np
+
 from tenfold import report
 from tenfold.build.problem import Problem
 from tenfold.core.progress import Listener, Listeners, OnEpochs, StageClock, peak_mb
@@ -58,6 +60,7 @@ def ending(run: Run, clock: StageClock) -> Iterator[None]:
 def make_run(run: Run, problem: Problem, listener: Listener) -> None:
     """Fit, measure and report; the listener tells the clock of `ending`."""
     problem.features.folder, problem.features.listener = run.path / KEPT, listener
+    _show_samples(problem, listener)
     fit_run(run, problem, Listeners([OnEpochs(lambda *_: _import_ahead()), listener]))
     if problem.settings.folds:
         listener.stage("folds")
@@ -71,6 +74,16 @@ def make_run(run: Run, problem: Problem, listener: Listener) -> None:
     run.record.peak_mb = peak_mb()
     report.write_report(run)
     report.write_model_card(run)
+
+
+def _show_samples(problem: Problem, listener: Listener) -> None:
+    """Tell the listener some training pictures: of each label the first two, twenty in all."""
+    data, train = problem.data, problem.split.train
+    if data.input.kind != "image":
+        return
+    rows = [train[data.y[train] == code][:2] for code in range(len(data.labels))]
+    some = np.sort(np.concatenate(rows)[:20])
+    listener.samples(data.x[some], [data.labels[code] for code in data.y[some]])
 
 
 @cache

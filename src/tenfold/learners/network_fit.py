@@ -106,6 +106,7 @@ class _Fit:
         for epoch in group_epochs(training, job) if job.settings.processes > 1 else training:
             self.history.append(replace(epoch, epoch=len(self.history) + 1))
             job.listener.epoch(self.history[-1], self.n_epochs)
+            job.listener.weights(training.weights)
             self._save(training, bool(stop))
             if stop:
                 break

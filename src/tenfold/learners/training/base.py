@@ -65,6 +65,10 @@ class Training(ABC):
     def fitted(self) -> Parameters:
         """What was fitted: the last parameters, or with patience the best."""
 
+    def weights(self) -> Parameters:
+        """The arrays as they stand, for whoever looks at a training; `fitted` may add to them."""
+        return self.fitted()
+
     @property
     def n_steps(self) -> int:
         """Steps in an epoch."""

@@ -163,6 +163,10 @@ class ConvolutionTraining(Training):
     def fitted(self) -> Parameters:
         return self._complete(jax.tree.map(np.asarray, self._best))
 
+    def weights(self) -> Parameters:
+        found: Parameters = jax.tree.map(np.asarray, self._best)
+        return found
+
     def _complete(self, weights: Parameters) -> Parameters:
         """The weights, and the means and variances behind each convolution over typical rows."""
         statistics = statistics_of(self._architecture, weights, self._train.x[self._typical])
