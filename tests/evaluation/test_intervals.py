@@ -8,16 +8,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tenfold.core.text import in_unit
+from tenfold.evaluation import intervals
 from tenfold.evaluation.intervals import (
     MAX_COUNTS,
     MAX_RESAMPLED,
     N_RESAMPLES,
     Score,
+    effective_size,
     mcnemar,
     ratios,
+    resampled_cells,
     resampled_counts,
     resampled_means,
     share_interval,
+    share_of,
+    sign_verdict,
     wilson,
 )
 
@@ -159,3 +164,46 @@ def test_wilson_is_scipys() -> None:
 def test_rows_that_all_say_the_same_leave_the_width_that_their_number_allows() -> None:
     found = ratios([(np.full(30, 2.0), None)], np.random.default_rng(0))[0]
     assert found.value == 2 and found.factor == pytest.approx(1 / wilson(30, 30).low)
+
+
+def test_groups_of_equal_rows_say_as_much_as_one_row_of_each() -> None:
+    rng = np.random.default_rng(0)
+    one = rng.random(200) < 0.8
+    groups = np.repeat(np.arange(200), 5)
+    size = effective_size(np.repeat(one, 5).astype(float), groups)
+    assert 190 < size < 200  # Student's t with 199 degrees of freedom is a little more than z
+    assert effective_size(np.ones(1000), groups) == 200
+    assert effective_size(np.repeat(one, 5).astype(float), None) == 1000
+    alone = effective_size(rng.random(1000), np.arange(1000))
+    assert 900 < alone <= 1000
+    few, whole = share_of(np.repeat(one, 5), groups), share_of(one)
+    assert few is not None and whole is not None and few.value == whole.value
+    assert abs((few.high - few.low) / (whole.high - whole.low) - 1) < 0.02
+    assert share_of(one[:0]) is None
+
+
+@pytest.mark.parametrize(("freedom", "quantile"), [(3, 3.1824), (5, 2.5706), (20, 2.0860)])
+def test_few_groups_have_students_quantile(freedom: int, quantile: float) -> None:
+    assert abs(intervals._student(freedom) - quantile) < 0.03
+
+
+def test_whole_groups_are_resampled() -> None:
+    rng = np.random.default_rng(0)
+    groups, cells = np.repeat(np.arange(30), 4), np.repeat(np.arange(30) % 3, 4)
+    draws = np.concatenate(list(resampled_cells(cells, 4, rng, groups)))
+    assert draws.shape == (1000, 4) and (draws % 4 == 0).all() and (draws.sum(axis=1) == 120).all()
+    assert abs(draws[:, 0].mean() - 40) < 2 and abs(draws[:, 0].std() - 4 * 2.58) < 1
+    x = np.repeat(rng.normal(size=30), 4)
+    spread = resampled_means(x[:, None], rng, groups).std()
+    assert abs(spread / (x.std() / 30**0.5) - 1) < 0.1
+    pairs, chance = [(x**2, None)], np.random.default_rng(1)
+    value, alone = (ratios(pairs, chance, groups=given)[0] for given in (groups, None))
+    assert value.value == pytest.approx(alone.value) and value.factor > 1.5 * (alone.factor - 1) + 1
+
+
+def test_a_gain_of_one_group_is_no_gain() -> None:
+    gains = np.r_[np.ones(50), np.zeros(50)]
+    groups = np.r_[np.zeros(50, int), np.arange(1, 51)]
+    assert sign_verdict(gains, groups, np.random.default_rng(0)) == "not distinguishable"
+    assert sign_verdict(gains, np.arange(100), np.random.default_rng(0)) == "better"
+    assert sign_verdict(-gains, np.arange(100), np.random.default_rng(0)) == "worse"

@@ -17,7 +17,7 @@ from tenfold.build.build import BuiltModel, built_from, fit_learner, fit_model, 
 from tenfold.build.calibration import at_temperature, fit_temperature
 from tenfold.build.photo_plan import problems_of_pictures
 from tenfold.build.problem import Problem
-from tenfold.build.table_plan import FOLDS, plan_of, problems_of_table
+from tenfold.build.table_plan import plan_of, problems_of_table
 from tenfold.core.progress import Listener
 from tenfold.core.records import Candidate
 from tenfold.data.split import Split, assign_folds, hold_out
@@ -60,8 +60,11 @@ def fit_chosen(
     plan = plan_of(problem)
     problems = problems_of_table(problem, plan)
     problems[0].prepared.check(problems[0].settings)
-    choose = _by_folds if plan.folds else _by_validation
-    return replace(choose(problems, listener, checkpoints), plan=plan)
+    if plan.folds:
+        built = _by_folds(problems, plan.folds, listener, checkpoints)
+    else:
+        built = _by_validation(problems, listener, checkpoints)
+    return replace(built, plan=plan)
 
 
 def _of_pictures(
@@ -114,15 +117,18 @@ def _tried_once(
 
 
 def _by_folds(
-    problems: Sequence[Problem], listener: Listener, checkpoints: Checkpoints | None
+    problems: Sequence[Problem],
+    n_folds: int,
+    listener: Listener,
+    checkpoints: Checkpoints | None,
 ) -> BuiltModel:
     split, data = problems[0].split, problems[0].data
-    fold_of = assign_folds(data, split.train, FOLDS, problems[0].settings.seed)
+    fold_of = assign_folds(data, split.train, n_folds, problems[0].settings.seed)
 
     def losses_of(problem: Problem, number: int) -> dict[str, NDArray[Any]]:
         losses = np.empty(len(split.train))
-        for fold in range(FOLDS):
-            listener.progress(number * FOLDS + fold, len(problems) * FOLDS)
+        for fold in range(n_folds):
+            listener.progress(number * n_folds + fold, len(problems) * n_folds)
             own = fold_of == fold
             losses[own] = _losses_of_fold(problem, split.train[~own], split.train[own])
         return {"losses": losses}
@@ -133,7 +139,7 @@ def _by_folds(
     ]
     best = _best(tried)
     fitted = _fit_whole(problems[best], listener)
-    rows = f"{FOLDS} folds of the training rows"
+    rows = f"{n_folds} folds of the training rows"
     return _built(problems[best], fitted, tried, rows, listener)
 
 

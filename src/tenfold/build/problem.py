@@ -173,11 +173,19 @@ def prepare(data: Dataset, split: Split, *, scaled: bool, ordered: bool = False)
     else:
         encoding = encode_pictures(x, accepted)
     compared, rows = (held, split.validation) if len(held) else (x, split.train)
+
+    def groups(some: RowNumbers) -> RowNumbers | None:
+        return None if data.groups is None else data.groups[some]
+
     return Prepared(
         name=data.name,
         task=task,
-        train=Examples(encoding.encode_training(x), y[split.train]),
-        validation=Examples(encoding.encode(held), y[split.validation]) if len(held) else None,
+        train=Examples(encoding.encode_training(x), y[split.train], group=groups(split.train)),
+        validation=Examples(
+            encoding.encode(held), y[split.validation], group=groups(split.validation)
+        )
+        if len(held)
+        else None,
         encoding=encoding,
         compared=compared[:MAX_COMPARED],
         keys=tuple(data.keys[row] for row in rows[:MAX_COMPARED]),

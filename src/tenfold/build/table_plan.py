@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import NamedTuple
 
+import numpy as np
+
 from tenfold.build.problem import Problem
 from tenfold.core.records import CandidatePlan
 from tenfold.core.settings import RECIPES
@@ -64,17 +66,17 @@ OF_TEXTS = ("baseline", "logistic", "linear", "bayes")
 
 def plan_of(problem: Problem) -> CandidatePlan:
     """The learners that `auto` tries for rows like these, within the minutes of the settings."""
-    data, is_few = problem.data, chosen_by_folds(problem)
+    data, n_folds = problem.data, folds_of(problem)
     columns = data.input.columns if data.input.kind == "table" else ()
     has_text = any(column.kind == "text" for column in columns)
     left, seconds = 60 * problem.settings.minutes, dict[str, float]()
     for name in COSTS:
         if data.task.kind in LEARNERS[name].tasks and (name in OF_TEXTS or not has_text):
-            cost = _cost(name, problem, FOLDS if is_few else 0)
+            cost = _cost(name, problem, n_folds)
             if cost <= left or len(seconds) < 2:
                 seconds[name] = round(cost, 2)
                 left -= cost
-    return CandidatePlan(folds=FOLDS if is_few else 0, seconds=seconds)
+    return CandidatePlan(folds=n_folds, seconds=seconds)
 
 
 def problems_of_table(problem: Problem, plan: CandidatePlan) -> list[Problem]:
@@ -84,11 +86,15 @@ def problems_of_table(problem: Problem, plan: CandidatePlan) -> list[Problem]:
     return [replace(problem, settings=one) for one in settings]
 
 
-def chosen_by_folds(problem: Problem) -> bool:
-    """Whether folds of the training rows choose, and not the validation rows."""
-    info, n_validation = problem.data.info, len(problem.split.validation)
+def folds_of(problem: Problem) -> int:
+    """How many folds of the training rows choose; 0: the validation rows do."""
+    info, split = problem.data.info, problem.split
     in_time = info is not None and info.timeline is not None
-    return not n_validation or (len(problem.split.train) < FEW and not in_time)
+    if len(split.validation) and (len(split.train) >= FEW or in_time):
+        return 0
+    groups = problem.data.groups
+    n_folds = FOLDS if groups is None else min(FOLDS, len(np.unique(groups[split.train])))
+    return 0 if n_folds < 2 and len(split.validation) else max(n_folds, 2)
 
 
 def _cost(name: str, problem: Problem, n_folds: int) -> float:

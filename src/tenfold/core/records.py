@@ -106,6 +106,7 @@ class Finding(Frozen):
         "identifier",
         "constant",
         "gives the answer away",
+        "looks like a group",
         "unreadable cells",
         "missing cells",
         "read as",

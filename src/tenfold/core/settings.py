@@ -129,6 +129,12 @@ class Reading(Frozen):
         "null, None, ?, - and similar). Empty cells are always missing; '' alone "
         "means only those.",
     )
+    group: Annotated[str | None, Flag("COLUMN")] = Field(
+        default=None,
+        description="A column that says which rows belong together, such as those of one patient. "
+        "The rows of a group stay on one side of the split and of folds, and intervals are about "
+        "further groups. The model does not learn from it.",
+    )
     equal_rows: Flagged[Literal["spread", "together"] | None] = Field(
         default="spread",
         description="What to do with rows that are equal in every column: `spread` them over "
@@ -184,8 +190,9 @@ class Reading(Frozen):
     @model_validator(mode="before")
     @classmethod
     def _dropped_columns_identify_their_row(cls, given: Any) -> Any:
-        if isinstance(given, dict) and (given.get("drop") or given.get("id")):
-            unused = [*given.get("drop", ()), *([given["id"]] if given.get("id") else [])]
+        named = [given[name] for name in ("id", "group") if given.get(name)] if given else []
+        if isinstance(given, dict) and (given.get("drop") or named):
+            unused = [*given.get("drop", ()), *named]
             kinds = dict.fromkeys(unused, "identifier") | given.get("columns", {})
             return given | {"columns": kinds}
         return given
@@ -201,6 +208,13 @@ class Reading(Frozen):
         if lags and before.data.get("time") is None:
             raise ValueError("a column of time that orders the rows: --time")
         return lags
+
+    @field_validator("time", "equal_rows")
+    @classmethod
+    def _groups_are_the_one_rule(cls, value: str | None, before: ValidationInfo) -> str | None:
+        if before.data.get("group") is not None and value not in (None, "spread"):
+            raise ValueError("none beside --group, which alone says what stays together")
+        return value
 
     @field_validator("series")
     @classmethod

@@ -29,6 +29,10 @@ frequent one."""
 TELLING = 0.98
 """A column that explains so much of the answer by itself is said to give it away."""
 
+MIN_GROUPS, MIN_OF_GROUP, OF_GROUP = 10, 3, 0.9
+"""A column of so many values or more, each in so many rows on average, looks like a group where its
+values explain so much of the answer: those of a category that says something explain less."""
+
 EQUAL = 0.9999
 """Of answers that are numbers another number does only where it is the same in another form: prices
 of flats may follow their area with an R2 of 0.9995, and prices in another currency with 1."""
@@ -162,6 +166,10 @@ def _columns(data: Dataset, rows: RowNumbers) -> Iterator[Finding]:
     for name in _giveaways(data, data.info.input, data.table, rows):
         fix = "if you will not know it when you predict, leave it out with --drop"
         yield _finding("gives the answer away", f"{name} alone gives the answer away; {fix} {name}")
+    for name, n_groups in _group_like(data, data.table, rows):
+        text = f"{name} looks like a group: {n_groups:,} values, each with nearly one answer"
+        fix = "if its rows belong together, as those of a patient do, keep them so with --group"
+        yield _finding("looks like a group", f"{text}; {fix} {name}")
     for kind, advice in (
         ("identifier", "has another value in every row, not used"),
         ("constant", "has the same value in every row, not used"),
@@ -221,6 +229,25 @@ def _giveaways(data: Dataset, accepted: TableInput, table: Table, rows: RowNumbe
         for name, values in table.columns.items()
         if name not in untried and _tells(values[rows], y, data.task)
     ]
+
+
+def _group_like(data: Dataset, table: Table, rows: RowNumbers) -> Iterator[tuple[str, int]]:
+    """Columns of a few values, each in several rows, whose answers are nearly one; how many."""
+    if data.info is None or data.groups is not None or data.info.timeline is not None:
+        return
+    rows = np.random.default_rng(0).permutation(rows)[:MAX_TRIED]
+    y = data.y[rows]
+    for name, values in table.columns.items():
+        some = values[rows]
+        is_whole = some.dtype.kind == "f" and bool((some == np.round(some)).all())
+        if len(rows) < MIN_TRIED or not (some.dtype == object or is_whole):
+            continue
+        levels = some.astype(object)
+        n_groups = len(set(levels.tolist()))
+        if not MIN_GROUPS <= n_groups <= len(rows) / MIN_OF_GROUP:
+            continue
+        if _explained(levels, y, data.task) >= OF_GROUP:
+            yield name, n_groups
 
 
 def _tells(values: NDArray[Any], y: NDArray[Any], task: Task) -> bool:

@@ -46,6 +46,7 @@ class TableInfo:
       profiles: Every column of the file, those that are not used too.
       notes: What was found out about the file, and what was dropped from it, for a reader.
       timeline: Where rows in the order of time stand in it; None for others.
+      groups: The group of each row (n,), from 0, as `Reading.group` says; None: no groups.
       undecided: Cells and places of the rows, until it is known which are test rows: those are to
         decide nothing (`decide_by`).
     """
@@ -55,6 +56,7 @@ class TableInfo:
     profiles: tuple[Profile, ...]
     notes: tuple[str, ...]
     timeline: Timeline | None = None
+    groups: RowNumbers | None = None
     undecided: Undecided | None = None
 
     @property
@@ -71,7 +73,9 @@ class TableInfo:
 
     def take(self, rows: RowNumbers) -> "TableInfo":
         """The same of these rows."""
-        return replace(self, timeline=self.timeline and self.timeline[rows], undecided=None)
+        groups = None if self.groups is None else self.groups[rows]
+        timeline = self.timeline and self.timeline[rows]
+        return replace(self, timeline=timeline, groups=groups, undecided=None)
 
 
 class Places(Sequence[str]):
@@ -319,7 +323,8 @@ class Dataset:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of examples, answers, labels and the official test rows; names do not matter."""
+        """SHA-256 of examples, answers, labels, groups and the official test rows; names do not
+        matter."""
         if self.seen_from is not None:
             return self.seen_from.fingerprint
         table = self.table
@@ -327,7 +332,8 @@ class Dataset:
         digest = hashlib.sha256(repr((shape, self.labels)).encode())
         arrays = parts(self.x) if table is None else _column_bytes(table)
         official = [rows for rows in (self.test_rows, self.validation_rows) if rows.size]
-        for array in (*arrays, self.y, *official):
+        groups = [] if self.groups is None else [self.groups]
+        for array in (*arrays, self.y, *official, *groups):
             digest.update(np.ascontiguousarray(array).data)
         return digest.hexdigest()
 
@@ -348,14 +354,23 @@ class Dataset:
         values = self.x.columns[profile.name]
         return len(np.unique(values[~np.isnan(values)]))
 
+    @property
+    def groups(self) -> RowNumbers | None:
+        """The group of each row of a table that has them (n,)."""
+        return None if self.info is None else self.info.groups
+
     @cached_property
     def group_of(self) -> RowNumbers:
         """For each example the first row of its group, whose rows stay on one side of a split.
 
-        Copies of a picture are a group. Equal rows of a table are different cases, unless its
+        Rows of a table that `Reading.group` names are a group. Copies of a picture are one. Equal
+        rows of a table are different cases, unless its
         `Reading.equal_rows` keeps them together. Before there was a choice (None) they were kept
         together unless rows repeated ten times on average.
         """
+        if self.groups is not None:
+            _, first, which = np.unique(self.groups, return_index=True, return_inverse=True)
+            return np.asarray(first[which])
         rule = "together" if self.info is None else self.info.reading.equal_rows
         n_distinct = len(np.unique(self.duplicate_of))
         if rule == "spread" or (rule is None and n_distinct * FEW_VALUES <= len(self)):

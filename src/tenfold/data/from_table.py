@@ -105,6 +105,7 @@ def _table_dataset(cells: Cells, reading: Reading, like: Contract | None) -> Dat
         profiles,
         tuple(dict.fromkeys((*cells.notes, *notes))),  # of a time that is learned from twice
         timeline,
+        groups=_groups(cells, reading.group, used, like),
         undecided=None if model_input else Undecided(all_rows, cells.row_numbers[used]),
     )
     return Dataset(
@@ -115,6 +116,32 @@ def _table_dataset(cells: Cells, reading: Reading, like: Contract | None) -> Dat
         keys=_keys(cells, contract.id, used),
         info=info,
     )
+
+
+def _groups(
+    cells: Cells, column: str | None, rows: RowNumbers, like: Contract | None
+) -> RowNumbers | None:
+    """The group of each of these rows, from 0; a row without one is a group of its own.
+
+    A table to be measured need not have the column.
+    """
+    if column is None or (like is not None and column not in cells):
+        return None
+    texts = cells[column].texts.take(rows)
+    codes = np.unique(np.asarray(texts.tolist(), dtype=object).astype(str), return_inverse=True)[1]
+    alone = np.flatnonzero(texts.is_missing)
+    codes[alone] = codes.max() + 1 + np.arange(len(alone))
+    groups: RowNumbers = np.unique(codes, return_inverse=True)[1].astype(np.int64)
+    if like is None and groups.max() < 3:
+        raise DataError(
+            "E246",
+            "There are too few groups",
+            where=cells.name,
+            expected="at least four, some of which are held out",
+            column=column,
+            groups=int(groups.max()) + 1,
+        )
+    return groups
 
 
 def _keys(cells: Cells, column: str | None, rows: RowNumbers) -> Sequence[str]:

@@ -13,6 +13,9 @@ from tenfold.data.dataset import Dataset, RowNumbers
 DEFAULT_TEST_SIZE = 0.25
 """Share held out for testing where a dataset has no official test part."""
 
+DRAWS = 50
+"""Draws of groups, of which the most like all rows is taken."""
+
 SIDES: tuple[Literal["left"], Literal["right"]] = ("left", "right")
 
 
@@ -126,6 +129,8 @@ def hold_out(
         kept, held_out = cut_in_time(data, rows, [len(rows) - round(len(rows) * size)])
         return kept, held_out
     rng = np.random.default_rng(seed)
+    if data.groups is not None:
+        return _hold_out_groups(data, rows, size, rng)
     _, first, group_of, n_copies = np.unique(
         data.group_of[rows], return_index=True, return_inverse=True, return_counts=True
     )
@@ -138,6 +143,29 @@ def hold_out(
                 is_held_out[group] = True
                 left -= int(n_copies[group])
     return rows[~is_held_out[group_of]], rows[is_held_out[group_of]]
+
+
+def _hold_out_groups(
+    data: Dataset, rows: RowNumbers, size: float, rng: np.random.Generator
+) -> tuple[RowNumbers, RowNumbers]:
+    """(kept, held out) whole groups: of several draws the one whose held-out rows are nearest to
+    the share of all rows and of each answer. One group at least stays on either side."""
+    _, group_of = np.unique(data.group_of[rows], return_inverse=True)
+    n_groups, strata = int(group_of.max(initial=-1)) + 1, _strata(data)[rows]
+    if not size or n_groups < 2:
+        return rows, rows[:0]
+    counts = np.zeros((n_groups, int(strata.max()) + 1))
+    np.add.at(counts, (group_of, strata), 1)
+    aim, best, least = counts.sum(axis=0) * size, np.zeros(n_groups, bool), np.inf
+    for _ in range(DRAWS):
+        order = rng.permutation(n_groups)
+        n_rows = np.cumsum(counts[order].sum(axis=1))[:-1]
+        held = order[: int(np.abs(n_rows - len(rows) * size).argmin()) + 1]
+        missed = float(np.abs(counts[held].sum(axis=0) - aim).sum())
+        if missed < least:
+            least, best = missed, np.isin(np.arange(n_groups), held)
+    is_held_out = best[group_of]
+    return rows[~is_held_out], rows[is_held_out]
 
 
 def assign_folds(data: Dataset, rows: RowNumbers, folds: int, seed: int) -> RowNumbers:

@@ -24,10 +24,11 @@ from tenfold.evaluation.intervals import (
     mcnemar,
     percentile_interval,
     ratios,
-    resampled_counts,
+    resampled_cells,
     resampled_means,
+    share_of,
+    sign_verdict,
     unseen,
-    wilson,
 )
 from tenfold.evaluation.ranking import RECALL, PrecisionAtRecall, Ranking
 from tenfold.model.predictions import Predictions
@@ -251,7 +252,7 @@ class Evaluation(Doubted):
             equals the second.
           recall: Share of the positive rows, in (0, 1], at which precision is stated.
           temperature: What calibration divided the logarithms of the probabilities by.
-          subset: Which rows they are, for the record.
+          subset: Which rows they are, for the record, and in which groups they were drawn.
           seed: Decides the bootstrap resamples.
 
         Raises:
@@ -259,40 +260,38 @@ class Evaluation(Doubted):
             distribution, or a positive label, threshold or recall that cannot be.
         """
         y, p = np.asarray(true), np.asarray(answers.probabilities, np.float64)
-        labels, decision = answers.classes, answers.decision
+        labels, decision, groups = answers.classes, answers.decision, subset.groups
         _check(y, p, answers.unsure, labels)
         _check_choice(positive, decision is not None, recall, labels)
         y = y.astype(np.int64)
         sure, right = ~answers.unsure, answers.codes == y
         confusion = confusion_matrix(y, answers.codes, len(labels))
         rng = np.random.default_rng(seed)
-        per_class, macro = _f1_scores(confusion, labels, rng)
+        per_class, macro = _f1_scores(y, answers.codes, labels, rng, groups)
         majority = int(confusion.sum(axis=1).argmax())
-        verdict = mcnemar(right, y == majority)
+        verdict = _beside(right, y == majority, groups, seed)
         positive = positive_of(labels, confusion.sum(axis=1).tolist(), positive)
         sought = None if positive is None else labels.index(positive)
         ranked = None
         if sought is not None:
-            ranked = Ranking.of(y == sought, p[:, sought]).scores(rng, recall)
-        calibration = _calibration_scores(p, answers.codes, right, temperature, rng)
+            ranked = Ranking.of(y == sought, p[:, sought], groups).scores(rng, recall)
+        calibration = _calibration_scores(p, answers.codes, right, temperature, rng, groups)
         return cls(
             data=subset.data,
             part=subset.part,
             n=len(y),
             labels=labels,
-            baseline=Baseline(
-                label=labels[majority], accuracy=wilson(int((y == majority).sum()), len(y))
-            ),
+            baseline=Baseline(label=labels[majority], accuracy=_share(y == majority, groups)),
             better_than_baseline=verdict,
             beats_baseline=verdict == "better",
-            accuracy=wilson(int(right.sum()), len(y)),
-            log_loss=_log_loss(y, p, rng),
+            accuracy=_share(right, groups),
+            log_loss=_log_loss(y, p, rng, groups),
             macro_f1=macro,
             calibration_error=calibration[0],
             calibration_error_before=None if temperature == 1 else calibration[1],
             answered=Answered(
-                share=wilson(int(sure.sum()), len(y)),
-                accuracy=_rate(int(right[sure].sum()), int(sure.sum())),
+                share=_share(sure, groups),
+                accuracy=share_of(right[sure], None if groups is None else groups[sure]),
             ),
             per_class=per_class,
             confusion=tuple(tuple(row) for row in confusion.tolist()),
@@ -318,13 +317,34 @@ def log_losses(true: NDArray[np.integer[Any]], probabilities: Floats) -> Floats:
     return losses
 
 
-def _log_loss(y: NDArray[np.int64], p: Floats, rng: np.random.Generator) -> Score:
+def _share(hits: NDArray[np.bool], groups: NDArray[np.int64] | None) -> Score:
+    found = share_of(hits, groups)
+    assert found is not None  # there are rows
+    return found
+
+
+def _beside(
+    right: NDArray[np.bool],
+    baseline_right: NDArray[np.bool],
+    groups: NDArray[np.int64] | None,
+    seed: int,
+) -> Verdict:
+    if groups is None:
+        return mcnemar(right, baseline_right)
+    gains = right.astype(np.float64) - baseline_right
+    return sign_verdict(gains, groups, np.random.default_rng(seed))
+
+
+def _log_loss(
+    y: NDArray[np.int64], p: Floats, rng: np.random.Generator, groups: NDArray[np.int64] | None
+) -> Score:
     """The mean log loss. Of the rows that were not seen, all may be answered as one who only knows
     how frequent each label is would: where none is wrong, resampling does not know that."""
-    score = ratios([(log_losses(y, p), None)], rng)[0].score()
+    score = ratios([(log_losses(y, p), None)], rng, groups=groups)[0].score()
     frequent = np.unique(y, return_counts=True)[1] / len(y)
-    share, guessing = unseen(len(y)), -float(frequent @ np.log(frequent))
-    high = score.value + share * max(guessing - score.value, 0.0)
+    n = len(y) if groups is None else len(np.unique(groups))
+    otherwise, guessing = unseen(n), -float(frequent @ np.log(frequent))
+    high = score.value + otherwise * max(guessing - score.value, 0.0)
     return score.model_copy(update={"high": max(score.high, high)})
 
 
@@ -368,42 +388,48 @@ def _bins(confidence: Floats) -> NDArray[np.int64]:
 
 
 def _f1_scores(
-    confusion: NDArray[np.int64], labels: tuple[str, ...], rng: np.random.Generator
+    true: NDArray[np.int64],
+    predicted: NDArray[np.int64],
+    labels: tuple[str, ...],
+    rng: np.random.Generator,
+    groups: NDArray[np.int64] | None,
 ) -> tuple[tuple[LabelScores, ...], Score]:
     """The scores of each label, and the mean F1 over the labels that occur or are predicted."""
-    right = np.diagonal(confusion).tolist()
-    predicted, true = confusion.sum(axis=0).tolist(), confusion.sum(axis=1).tolist()
+
+    def of_rows(rows: NDArray[np.bool]) -> Score | None:
+        return share_of(true[rows] == predicted[rows], None if groups is None else groups[rows])
+
     per_class = tuple(
         LabelScores(
             label=label,
-            n=true[i],
-            precision=_rate(right[i], predicted[i]),
-            recall=_rate(right[i], true[i]),
-            f1=_f1(right[i], true[i] + predicted[i] - right[i]),
+            n=int((true == i).sum()),
+            precision=of_rows(predicted == i),
+            recall=of_rows(true == i),
+            f1=_f1(of_rows((true == i) | (predicted == i))),
         )
         for i, label in enumerate(labels)
     )
+    confusion = confusion_matrix(true, predicted, len(labels))
     macro = float(np.nanmean(f1_scores(confusion)))
     if macro in (0, 1):  # all rows wrong, or all right, as they then are in every resample
-        n = int(confusion.sum())
-        return per_class, wilson(round(macro * n), n)
-    draws = resampled_counts(confusion.ravel(), rng)
+        return per_class, _share(true == predicted, groups)
+    cells = true * len(labels) + predicted
+    draws = resampled_cells(cells, confusion.size, rng, groups)
     resampled = [
         np.nanmean(f1_scores(draw.reshape(-1, *confusion.shape)), axis=1) for draw in draws
     ]
     return per_class, percentile_interval(macro, np.concatenate(resampled))
 
 
-def _f1(right: int, n: int) -> Score | None:
-    """F1 of a label that is true or answered in n rows and both in `right` of them.
+def _f1(both: Score | None) -> Score | None:
+    """F1 of a label from the share of the rows that are both, of those that are true or answered.
 
-    It is 2 j / (1 + j) of the share j = right / n, and so are the ends of Wilson's interval for j:
-    also an F1 of 0 or 1 is only known as well as its few rows allow.
+    It is 2 j / (1 + j) of that share j, and so are the ends of Wilson's interval for j: also an F1
+    of 0 or 1 is only known as well as its few rows allow.
     """
-    if not n:
+    if both is None:
         return None
-    share = wilson(right, n)
-    value, low, high = (2 * j / (1 + j) for j in (share.value, share.low, share.high))
+    value, low, high = (2 * j / (1 + j) for j in (both.value, both.low, both.high))
     return Score(value=value, low=low, high=high)
 
 
@@ -413,6 +439,7 @@ def _calibration_scores(
     right: NDArray[np.bool],
     temperature: float,
     rng: np.random.Generator,
+    groups: NDArray[np.int64] | None,
 ) -> list[Score]:
     """The calibration error, and the one before calibration, on the same resampled rows."""
     stated = [p] if temperature == 1 else [p, uncalibrated(p, temperature)]
@@ -423,7 +450,7 @@ def _calibration_scores(
         np.where(_bins(given)[:, None] == np.arange(N_BINS), (right - given)[:, None], 0)
         for given in confidences
     ]
-    means = np.abs(resampled_means(np.concatenate(gaps, axis=1), rng))
+    means = np.abs(resampled_means(np.concatenate(gaps, axis=1), rng, groups))
     scores = [
         percentile_interval(expected_calibration_error(given, right), errors.sum(axis=1))
         for given, errors in zip(confidences, np.split(means, len(gaps), axis=1), strict=True)
@@ -431,17 +458,13 @@ def _calibration_scores(
     if right.min() < right.max():
         return scores
     # All rows alike: so many of those that were not seen may be otherwise.
-    share = unseen(len(p))
-    return [score.model_copy(update={"high": max(score.high, share)}) for score in scores]
+    otherwise = unseen(len(p) if groups is None else len(np.unique(groups)))
+    return [score.model_copy(update={"high": max(score.high, otherwise)}) for score in scores]
 
 
 def _shown(score: Score | None, why: str) -> str:
     """A share in percent for people, or why there is none."""
     return score.in_percent if score else f"none: {why}"
-
-
-def _rate(successes: int, n: int) -> Score | None:
-    return wilson(successes, n) if n else None
 
 
 def _check(y: NDArray[Any], p: Floats, unsure: NDArray[np.bool], labels: tuple[str, ...]) -> None:

@@ -105,10 +105,15 @@ class Doubted(Frozen):
 
 
 class Subset(NamedTuple):
-    """Which rows were measured: the name of their dataset, and `test`, `validation` or `all`."""
+    """Which rows were measured: the name of their dataset, and `test`, `validation` or `all`.
+
+    `groups` says which of them were drawn together, such as those of one patient (n,): intervals
+    are then about further groups.
+    """
 
     data: str = "arrays"
     part: str = "all"
+    groups: NDArray[np.int64] | None = None
 
 
 ARRAYS = Subset()
@@ -130,7 +135,7 @@ def verdict_of(change: Score, *, equal: float, more_is_better: bool) -> Verdict:
     return "better" if (change.low > equal) is more_is_better else "worse"
 
 
-def wilson(successes: float, n: int) -> Score:
+def wilson(successes: float, n: float) -> Score:
     """A share with its Wilson score interval, which stays inside 0 to 1 and holds at both ends.
 
     Successes need not be whole: a row that some of several models have right counts for their
@@ -148,7 +153,7 @@ def wilson(successes: float, n: int) -> Score:
     return Score(value=p, low=min(p, max(0.0, centre - half)), high=max(p, min(1.0, centre + half)))
 
 
-def unseen(n: int) -> float:
+def unseen(n: float) -> float:
     """The share, at most, of rows of a kind that none of n rows is of: about 4 in n.
 
     Resamples of equal rows are equal. Where nothing varies, this is how far the rows can tell.
@@ -163,6 +168,83 @@ def unseen_odds(n: int) -> float:
     cannot tell: McNemar's exact test says the same.
     """
     return 0.025 ** (-1 / n) - 1 if n else math.inf
+
+
+def effective_size(values: Floats, groups: NDArray[np.int64] | None) -> float:
+    """How many rows drawn one by one say as much of the mean of values (n,) as these do, which were
+    drawn in whole groups (n,); n without groups, and of equal values the number of groups.
+
+    The variance of the mean is that of the groups' sums (Kish 1965, Survey Sampling, 8.2), and few
+    groups have Student's t instead of z.
+    """
+    n = len(values)
+    if groups is None:
+        return n
+    own = np.unique(groups, return_inverse=True)[1]
+    sizes = np.bincount(own)
+    n_groups = len(sizes)
+    spread = values - values.mean()
+    variance = float((spread**2).sum()) / n**2
+    if n_groups < 2 or not variance:
+        return n_groups
+    of_groups = np.bincount(own, spread)
+    clustered = float((of_groups**2).sum()) / n**2 * n_groups / (n_groups - 1)
+    effect = max(1.0, clustered / variance) * (_student(n_groups - 1) / Z) ** 2
+    return max(1.0, n / effect)
+
+
+def _student(freedom: int) -> float:
+    """The 97.5% quantile of Student's t (Abramowitz and Stegun 1964, 26.7.5)."""
+    z, v = Z, freedom
+    second = (5 * z**5 + 16 * z**3 + 3 * z) / 96
+    third = (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384
+    fourth = (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160
+    return z + (z**3 + z) / (4 * v) + second / v**2 + third / v**3 + fourth / v**4
+
+
+def share_of(hits: NDArray[Any], groups: NDArray[np.int64] | None = None) -> Score | None:
+    """The share of rows (n,) that are hits, which were drawn in groups (n,); None without rows."""
+    if not len(hits):
+        return None
+    size = effective_size(hits.astype(np.float64), groups)
+    if size == len(hits):
+        return wilson(int(hits.sum()), len(hits))
+    return wilson(float(hits.mean()) * size, size)
+
+
+def sign_verdict(gains: Floats, groups: NDArray[np.int64], rng: np.random.Generator) -> Verdict:
+    """Whether rows (n,) gain something: the signs of their groups' sums are exchanged at random,
+    10,000 times, two-sided at 5% (Fisher 1935, The Design of Experiments, 21)."""
+    sums = np.bincount(np.unique(groups, return_inverse=True)[1], gains)
+    sums = sums[sums != 0]
+    signs = rng.choice([-1.0, 1.0], (10_000, len(sums)))
+    as_far = np.abs(signs @ sums) >= abs(sums.sum()) * (1 - 1e-9)
+    if (as_far.sum() + 1) / (len(as_far) + 1) > 0.05:
+        return "not distinguishable"
+    return "better" if sums.sum() > 0 else "worse"
+
+
+def resampled_cells(
+    cells: NDArray[np.int64],
+    n_cells: int,
+    rng: np.random.Generator,
+    groups: NDArray[np.int64] | None = None,
+) -> Iterator[Floats]:
+    """`resampled_counts` of rows (n,) by their cells; of rows in groups whole groups are drawn, so
+    that the lines have other sums."""
+    if groups is None:
+        yield from resampled_counts(np.bincount(cells, minlength=n_cells), rng)
+        return
+    own = np.unique(groups, return_inverse=True)[1]
+    order = np.argsort(cells, kind="stable")
+    present, starts = np.unique(cells[order], return_index=True)
+    step = max(1, MAX_COUNTS // len(cells))
+    for counts in resampled_counts(np.ones(own.max() + 1), rng):
+        for start in range(0, len(counts), step):
+            drawn = counts[start : start + step][:, own[order]]
+            found = np.zeros((len(drawn), n_cells))
+            found[:, present] = np.add.reduceat(drawn, starts, axis=1)
+            yield found
 
 
 def resampled_counts(sizes: ArrayLike, rng: np.random.Generator) -> Iterator[Floats]:
@@ -189,12 +271,20 @@ def resampled_counts(sizes: ArrayLike, rng: np.random.Generator) -> Iterator[Flo
         yield counts.reshape(lines, k).astype(np.float64)
 
 
-def resampled_means(columns: Floats, rng: np.random.Generator) -> Floats:
-    """The mean of each column (n, c) over resampled rows: (1000, c).
+def resampled_means(
+    columns: Floats, rng: np.random.Generator, groups: NDArray[np.int64] | None = None
+) -> Floats:
+    """The mean of each column (n, c) over resampled rows, or whole groups (n,) of them: (1000, c).
 
     Of many rows they are drawn from the normal distribution that they then have: 1,000,000 rows
     would take half a minute.
     """
+    if groups is not None:
+        own = np.unique(groups, return_inverse=True)[1]
+        sums = np.zeros((own.max() + 1, columns.shape[1] + 1))
+        np.add.at(sums, own, np.column_stack([columns, np.ones(len(columns))]))
+        totals = resampled_means(sums, rng)
+        return np.asarray(totals[:, :-1] / totals[:, -1:])
     n = len(columns)
     if n > MAX_RESAMPLED:
         spread = np.atleast_2d(np.cov(columns, rowvar=False)) / n
@@ -219,6 +309,7 @@ def ratios(
     pairs: Sequence[tuple[Floats, Floats | None]],
     rng: np.random.Generator,
     tiny: ArrayLike = TINY,
+    groups: NDArray[np.int64] | None = None,
 ) -> list[Ratio]:
     """Ratios of means over the same rows, each with the symmetric bootstrap-t interval of its log.
 
@@ -227,12 +318,17 @@ def ratios(
     (docs/guide/evidence.md). Pairs are the numerator and the denominator of each row, (n,), not
     negative; no denominator: 1. The mean of a denominator must not be 0.
 
+    Rows that were drawn in groups (n,) are added up in each: these are the rows then.
+
     Where all rows say the same, up to a relative variance of `tiny`, which may be one for each
     pair, those that are `unseen` may say otherwise.
     """
     values, columns = [], []
     for above, below in pairs:
         v = np.ones_like(above) if below is None else below
+        if groups is not None:
+            own = np.unique(groups, return_inverse=True)[1]
+            above, v = (np.asarray(np.bincount(own, rows), np.float64) for rows in (above, v))
         values.append(float(above.mean() / v.mean()))
         a, b = above / (above.mean() or 1.0), v / v.mean()
         columns += [a, b, a * a, b * b, a * b]

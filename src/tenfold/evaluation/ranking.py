@@ -1,6 +1,7 @@
 """Whether the surest answers are the right ones: ranking by a label, reliability, share
 answered."""
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,6 +12,7 @@ from tenfold.evaluation.intervals import (
     Finite,
     Floats,
     Score,
+    resampled_cells,
     resampled_counts,
     share_interval,
     wilson,
@@ -35,6 +37,13 @@ class PrecisionAtRecall(Frozen):
     threshold: Finite
 
 
+class Drawn(NamedTuple):
+    """Rows in the order of their ranking that were drawn in groups: whether each is positive."""
+
+    positive: NDArray[np.bool]
+    groups: NDArray[np.int64]
+
+
 class Ranking(NamedTuple):
     """Rows by falling probability of the positive label; equal probabilities are one step.
 
@@ -45,15 +54,22 @@ class Ranking(NamedTuple):
     thresholds: Floats
     found: Floats
     marked: Floats
+    drawn: "Drawn | None" = None
 
     @classmethod
-    def of(cls, positive: NDArray[np.bool], probability: Floats) -> "Ranking":
+    def of(
+        cls,
+        positive: NDArray[np.bool],
+        probability: Floats,
+        groups: NDArray[np.int64] | None = None,
+    ) -> "Ranking":
         """Rank rows: whether each is positive (n,), and its probability of being so (n,)."""
         order = np.argsort(-probability, kind="stable")
         falling = probability[order]
         last = np.append(np.flatnonzero(np.diff(falling)), len(falling) - 1)
         found = np.cumsum(positive[order], dtype=np.float64)[last]
-        return cls(falling[last], found, last + 1.0)
+        drawn = None if groups is None else Drawn(positive[order], groups[order])
+        return cls(falling[last], found, last + 1.0, drawn)
 
     @property
     def recall(self) -> Floats:
@@ -83,20 +99,34 @@ class Ranking(NamedTuple):
         resampled = np.concatenate(
             [
                 _measures(counts[:, : len(steps)], counts[:, len(steps) : -1], recall)
-                for counts in resampled_counts(sizes, rng)
+                for counts in self._draws(sizes, steps, rng)
             ]
         )
         value, precision = _measures(new[steps][None], others[None], recall)[0].tolist()
         step = steps[_reaching(self.found[steps], recall)]
         marked = int(self.marked[step])
+        sizes_of = [int(self.found[-1]), int(self.marked[-1]), marked]
+        if self.drawn is not None:  # so many groups say as much
+            sizes_of = [min(size, len(np.unique(self.drawn.groups))) for size in sizes_of]
+        n_found, n_rows, n_marked = sizes_of
         return (
-            share_interval(value, resampled[:, 0], int(self.found[-1]), int(self.marked[-1])),
+            share_interval(value, resampled[:, 0], n_found, n_rows),
             PrecisionAtRecall(
                 recall=recall,
-                precision=share_interval(precision, resampled[:, 1], marked, marked),
+                precision=share_interval(precision, resampled[:, 1], n_marked, n_marked),
                 threshold=float(self.thresholds[step]),
             ),
         )
+
+    def _draws(
+        self, sizes: Floats, steps: NDArray[np.int64], rng: np.random.Generator
+    ) -> Iterator[Floats]:
+        """Resampled counts of the positives of each step, of the others, and of the rest."""
+        if self.drawn is None:
+            return resampled_counts(sizes, rng)
+        step_of = np.searchsorted(self.marked[steps], np.arange(int(self.marked[-1])), "right")
+        cells = np.where(self.drawn.positive, step_of, len(steps) + step_of)
+        return resampled_cells(cells, len(sizes), rng, self.drawn.groups)
 
 
 def _measures(new: Floats, others: Floats, recall: float) -> Floats:

@@ -21,10 +21,10 @@ from tenfold.evaluation.intervals import (
     Subset,
     Verdict,
     ratios,
+    share_of,
     unseen,
     unseen_odds,
     verdict_of,
-    wilson,
 )
 from tenfold.model.predictions import Values
 
@@ -153,7 +153,7 @@ class RegressionEvaluation(Doubted):
           answers: The answers (n); intervals whose upper end is not finite are none.
           baseline: What knowing nothing answers.
           target: Name of the quantity.
-          subset: Which rows they are, for the record.
+          subset: Which rows they are, for the record, and in which groups they were drawn.
           seed: Decides the bootstrap resamples.
 
         Raises:
@@ -176,7 +176,9 @@ class RegressionEvaluation(Doubted):
         rounding = 4 * FLOAT32_ULP * float(np.abs(predicted).max()) / size
         tiny = np.full(len(pairs), max(TINY, (rounding / (error.mean() or 1.0)) ** 2))
         tiny[2:4] = TINY  # those of the baseline alone
-        measured = ratios(pairs, np.random.default_rng(seed), tiny)
+        groups = subset.groups
+        measured = ratios(pairs, np.random.default_rng(seed), tiny, groups)
+        n_drawn = len(y) if groups is None else len(np.unique(groups))
         mae, rmse, other_mae, other_rmse = (
             _scaled(ratio.score(power), size)
             for ratio, power in zip(measured, (1, 0.5, 1, 0.5), strict=False)
@@ -186,16 +188,16 @@ class RegressionEvaluation(Doubted):
             rest = measured[4].score()
             r2 = Score(value=1 - rest.value, low=1 - rest.high, high=1 - rest.low)
         if not error.any():  # the rows that were not seen may be answered as the baseline would
-            share = unseen(len(y))
-            mae = Score(value=0, low=0, high=share * other_mae.value)
-            rmse = Score(value=0, low=0, high=share**0.5 * other_rmse.value)
-            r2 = r2 and Score(value=1, low=1 - share, high=1)
+            otherwise = unseen(n_drawn)
+            mae = Score(value=0, low=0, high=otherwise * other_mae.value)
+            rmse = Score(value=0, low=0, high=otherwise**0.5 * other_rmse.value)
+            r2 = r2 and Score(value=1, low=1 - otherwise, high=1)
         # Answers are float32: apart by no more than its rounding, they are the baseline's.
         if np.abs(predicted - base).max() <= ROUNDING * size + 2e-7 * np.abs(base).max():
             verdict: Verdict = "not distinguishable"
         elif errs and error.any():
             verdict = verdict_of(measured[-1].score(), equal=1, more_is_better=False)
-        elif unseen_odds(int((error != other).sum())) >= 1:
+        elif unseen_odds(min(n_drawn, int((error != other).sum()))) >= 1:
             verdict = "not distinguishable"
         else:
             verdict = "worse" if error.any() else "better"
@@ -210,7 +212,7 @@ class RegressionEvaluation(Doubted):
             mae=mae,
             rmse=rmse,
             r2=r2,
-            coverage=wilson(int(((ends[0] <= y) & (y <= ends[1])).sum()), len(y)) if ends else None,
+            coverage=share_of((ends[0] <= y) & (y <= ends[1]), groups) if ends else None,
             interval_width=float((ends[1] - ends[0]).mean()) if ends else None,
         )
 

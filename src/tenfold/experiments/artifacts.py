@@ -42,7 +42,7 @@ def measure(
         data,
         rows,
         task,
-        Subset(data.name, part),
+        Subset(data.name, part, None if data.groups is None else data.groups[rows]),
         recall=record.config.recall,
         temperature=model.contract.temperature,
     )

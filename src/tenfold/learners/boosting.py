@@ -102,8 +102,11 @@ def _boosting(job: TrainingJob) -> Fitted:
         return _ended(job)
     rows = job.train.joined(job.validation)
     fewest = 2 if job.n_labels is None else np.unique(rows.y, return_counts=True)[1].min()
-    if len(rows.y) * (job.n_labels or 1) < FEW_ANSWERS and fewest > 1:
-        return _by_folds(job, rows)
+    part_of = parts_by_answer(job.settings, rows.y, FOLDS, rows.group)
+    is_able = fewest > 1 and all(len(np.unique(rows.y[part_of != i])) > 1 for i in range(FOLDS))
+    is_able &= len(np.unique(part_of)) == FOLDS
+    if len(rows.y) * (job.n_labels or 1) < FEW_ANSWERS and is_able:
+        return _by_folds(job, rows, part_of)
     fitted = _ended(job)
     if len(rows.y) > MAX_REFITTED or fitted.judged is None:
         return fitted
@@ -140,10 +143,9 @@ def _watched_rounds(n_labels: int | None) -> int:
     return min(WATCHED, max(FEWEST_ROUNDS, MOST_TREES // (n_labels or 1)))
 
 
-def _by_folds(job: TrainingJob, rows: Examples) -> Fitted:
+def _by_folds(job: TrainingJob, rows: Examples, part_of: NDArray[np.int64]) -> Fitted:
     """Fitted to all rows, in the rounds after which folds lose least; each row is also answered
     after the rounds that the other folds choose, by trees that were not fitted to it."""
-    part_of = parts_by_answer(job.settings, rows.y, FOLDS)
     n_rounds, n = job.settings.rounds or BY_FOLDS, len(rows.y)
     losses, stages = np.empty((FOLDS, n_rounds)), list[list[NDArray[np.float32]]]()
     for part in range(FOLDS):

@@ -21,19 +21,26 @@ BLOCKS = 50
 dealt out to the parts in turn."""
 
 
-def validation_parts(n: int) -> NDArray[np.int64]:
-    """The part of each of n validation rows, from 0 (n,).
+def validation_parts(n: int, group: NDArray[np.int64] | None = None) -> NDArray[np.int64]:
+    """The part of each of n validation rows, from 0 (n,); groups (n,) stay in one.
 
     Example:
       >>> validation_parts(7).tolist()
       [0, 1, 2, 3, 4, 0, 1]
     """
+    if group is not None:
+        return np.unique(group, return_inverse=True)[1] % PARTS
     return np.arange(n) // max(1, n // BLOCKS) % PARTS
 
 
-def parts_by_answer(settings: Settings, y: NDArray[Any], n_parts: int) -> NDArray[np.int64]:
+def parts_by_answer(
+    settings: Settings, y: NDArray[Any], n_parts: int, group: NDArray[np.int64] | None = None
+) -> NDArray[np.int64]:
     """The part of each row (n,), from 0: of each label, or of like values, about as many in each.
-    The seed deals equal ones out."""
+    The seed deals equal ones out. Groups (n,) stay in one part, which their first row decides."""
+    if group is not None:
+        _, first, which = np.unique(group, return_index=True, return_inverse=True)
+        return parts_by_answer(settings, y[first], n_parts)[which]
     shuffled = stream(settings, Purpose.CHOICE).permutation(len(y))
     by_answer = shuffled[np.argsort(y[shuffled], kind="stable")]
     part_of = np.empty(len(y), np.int64)
@@ -53,7 +60,7 @@ class Choice:
     def __init__(self, rows: Examples, shape: tuple[int, ...]) -> None:
         """Nothing is offered yet; answers to all `rows` are of this shape."""
         self._part_of, self._weights = (
-            validation_parts(len(rows.y)),
+            validation_parts(len(rows.y), rows.group),
             rows.weights.astype(np.float64),
         )
         self.answers = np.zeros(shape, np.float32)

@@ -20,11 +20,14 @@ class Examples(NamedTuple):
       x: Pictures uint8 (n, height, width) or (n, height, width, 3), or features float32 (n, d).
       y: Label codes int64 (n,) for classification, or targets float32 (n,) for regression.
       weight: What each row counts in losses and in accuracies, float32 (n,); None: all alike.
+      group: Rows of one group stay together where they are cut into parts, int64 (n,); None: each
+        row is by itself.
     """
 
     x: NDArray[np.uint8] | NDArray[np.float32]
     y: NDArray[np.int64] | NDArray[np.float32]
     weight: NDArray[np.float32] | None = None
+    group: NDArray[np.int64] | None = None
 
     @property
     def weights(self) -> NDArray[np.float32]:
@@ -39,14 +42,18 @@ class Examples(NamedTuple):
     def take(self, rows: Any) -> "Examples":
         """Some of the rows: their numbers, a slice, or whether each is taken (n,)."""
         weight = None if self.weight is None else self.weight[rows]
-        return Examples(self.x[rows], self.y[rows], weight)
+        group = None if self.group is None else self.group[rows]
+        return Examples(self.x[rows], self.y[rows], weight, group)
 
     def joined(self, other: "Examples") -> "Examples":
         """These rows and then the others, of arrays alike."""
         weighted = self.weight is not None or other.weight is not None
         weight = np.concatenate([self.weights, other.weights]) if weighted else None
         x, y = np.concatenate([self.x, other.x]), np.concatenate([self.y, other.y])
-        return Examples(x, y, weight)
+        group = None
+        if self.group is not None and other.group is not None:
+            group = np.concatenate([self.group, other.group])
+        return Examples(x, y, weight, group)
 
 
 def is_classification(y: Any) -> bool:

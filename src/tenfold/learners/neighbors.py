@@ -179,7 +179,7 @@ def _choose(
     if validation is None:
         return body, f"{body.k} neighbours, all alike", None
     few = validation.take(slice(MAX_CHOOSING))
-    x, y, weight = few
+    x, y, weight = few.x, few.y, few.weight
     true = y if body.is_value else np.eye(body.votes.shape[1] - 1)[y]
     tried = [settings.n_neighbors] if settings.n_neighbors else CHOICES
     tried = sorted({min(k, len(body.places)) for k in tried})
