@@ -135,6 +135,13 @@ def test_the_wheel_alone_does_all_that_the_readme_shows(
     assert seconds < SECONDS
 
 
+def test_with_uvx_one_command_trains(wheels: Wheels, tmp_path: Path) -> None:
+    uvx = [sys.executable, "-m", "uv", "tool", "run", "--python", sys.executable]
+    command = [*uvx, "--from", wheels.full.path, "tenfold", "train", "mnist", "--epochs", "1"]
+    subprocess.run(command, cwd=tmp_path, env=environment(), check=True)
+    assert (tmp_path / "runs" / "mnist-network-1" / "model.onnx").exists()
+
+
 def test_slim_asks_measures_reports_and_serves_a_run_that_was_made_elsewhere(
     wheels: Wheels, small_run: Run, pictures: Path, tmp_path: Path
 ) -> None:
