@@ -38,6 +38,7 @@ import os, sys
 from tenfold.core.errors import FileError
 from tenfold.core.processes import Parent
 
+print("a file that runs at the start of Python prints this", 3, sep="\\n", flush=True)
 parent = Parent()
 print("a library prints this")
 parent.send({"arguments": sys.argv[1:], "threads": os.environ["THREADS"]})

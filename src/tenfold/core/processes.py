@@ -64,7 +64,9 @@ class Child:
     def _listen(self, inbox: Inbox) -> None:
         assert self.process.stdout is not None
         for line in self.process.stdout:
-            inbox.put((self, json.loads(line)))
+            with suppress(ValueError):  # printed before there was a `Parent`, or cut off by its end
+                if isinstance(message := json.loads(line), dict):
+                    inbox.put((self, message))
         with suppress(subprocess.TimeoutExpired):  # its output ends a little before it does
             self.process.wait(timeout=10)
         inbox.put((self, None))
