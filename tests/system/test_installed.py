@@ -137,7 +137,7 @@ def test_the_wheel_alone_does_all_that_the_readme_shows(
 
 def test_with_uvx_one_command_trains(wheels: Wheels, tmp_path: Path) -> None:
     uvx = [sys.executable, "-m", "uv", "tool", "run", "--python", sys.executable]
-    command = [*uvx, "--from", wheels.full.path, "tenfold", "train", "mnist", "--epochs", "1"]
+    command = [*uvx, "--from", str(wheels.full.path), "tenfold", "train", "mnist", "--epochs", "1"]
     subprocess.run(command, cwd=tmp_path, env=environment(), check=True)
     assert (tmp_path / "runs" / "mnist-network-1" / "model.onnx").exists()
 
