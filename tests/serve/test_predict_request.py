@@ -126,10 +126,10 @@ def test_a_picture_goes_through_the_fit() -> None:
     drawn = np.zeros((60, 60), np.uint8)
     drawn[10:50, 28:34] = 255
     request = read(png(drawn), DIGITS, "image/png")
-    assert request.kind == "picture" and request.steps and request.steps.problem is None
+    assert request.kind == "picture" and request.steps[0].problem is None
     assert request.rows.shape == (1, 28, 28)  # type: ignore[union-attr]
     blank = read(png(np.full((60, 60), 200, np.uint8)), DIGITS, "image/png")
-    assert blank.steps and blank.steps.problem == "nothing is drawn on it"
+    assert blank.steps[0].problem == "nothing is drawn on it"
     found = refused(png(drawn), DIGITS, "image/png", pixels=3500)
     assert found.status == 422
     assert (
@@ -187,10 +187,12 @@ def test_what_is_no_request() -> None:
 
 
 def test_brackets_inside_text_are_not_deep() -> None:
-    assert read_json(b'{"a": "[[[[[[[[[[\\"[[[[[[[[["}', 3) == {"a": '[[[[[[[[[["[[[[[[[[['}
-    assert read_json(b"[[],[],[],[],[[]]]", 3) == [[], [], [], [], [[]]]
+    assert read_json(b'{"a": "[[[[[[[[[[\\"[[[[[[[[["}', Limits(json_depth=3)) == {
+        "a": '[[[[[[[[[["[[[[[[[[['
+    }
+    assert read_json(b"[[],[],[],[],[[]]]", Limits(json_depth=3)) == [[], [], [], [], [[]]]
     with pytest.raises(HTTPError, match="The JSON is nested too deeply"):
-        read_json(b"[[],[],[],[],[[]]]", 2)
+        read_json(b"[[],[],[],[],[[]]]", Limits(json_depth=2))
 
 
 VALUES = st.recursive(
@@ -219,15 +221,15 @@ def test_json_is_read_like_json_and_its_depth_is_known(value: Any, most: int) ->
     body = json.dumps(value).encode()
     if depth(value) > most:
         with pytest.raises(HTTPError, match="The JSON is nested too deeply"):
-            read_json(body, most)
+            read_json(body, Limits(json_depth=most))
     else:
-        assert read_json(body, most) == value
+        assert read_json(body, Limits(json_depth=most)) == value
 
 
 @given(st.binary(max_size=60) | st.text('[]{}",:\\0e1-.NaIfntrueslx ', max_size=40).map(str.encode))
 def test_any_bytes_are_read_or_refused(body: bytes) -> None:
     try:
-        value = read_json(body, 5)
+        value = read_json(body, Limits(json_depth=5))
     except HTTPError as refusal:
         assert refusal.status == 422
     else:
@@ -273,7 +275,7 @@ def test_a_long_text_takes_no_memory_to_be_measured() -> None:
     tracemalloc.start()
     try:
         with pytest.raises(HTTPError, match="The body is not valid JSON"):
-            read_json(b'[[["' + b"a" * 1_000_000, 8)
+            read_json(b'[[["' + b"a" * 1_000_000, Limits(json_depth=8))
         assert tracemalloc.get_traced_memory()[1] < 20_000_000  # it was 115 times the text
     finally:
         tracemalloc.stop()

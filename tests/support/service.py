@@ -19,9 +19,10 @@ from PIL import Image
 
 from tenfold import Run
 from tenfold.serve.access import AccessPolicy
-from tenfold.serve.application import Application, build
+from tenfold.serve.application import Application
 from tenfold.serve.connection import Connection
 from tenfold.serve.limits import Limits
+from tenfold.serve.served_runs import build
 from tests.support.program import Program, start
 
 JSON = "application/json"
@@ -44,6 +45,9 @@ class Told:
     def error(self) -> str:
         assert list(self.json) == ["error"]
         return str(self.json["error"])
+
+
+POLICY = AccessPolicy(frozenset({"localhost", "127.0.0.1", "testserver"}))
 
 
 def guard_of(*runs: Run, token: str | None = None, **limits: Any) -> Application:

@@ -310,7 +310,7 @@ def serve_command(
         list[Path],
         typer.Argument(
             metavar="RUN...",
-            help="Run folders. Requests that name no model go to the first.",
+            help="Run folders, or folders of runs. Requests that name no model go to the first.",
             show_default=False,
         ),
     ],

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tenfold.serve.messages import HTTPError, Request
 
-HEALTH = frozenset({"/health/live", "/health/ready"})
+HEALTH = frozenset({"/health/live", "/health/ready", "/v2/health/live", "/v2/health/ready"})
 """Asked by supervisors: no token, and never refused for lack of room."""
 
 SINGLE = frozenset(

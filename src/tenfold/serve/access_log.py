@@ -1,6 +1,7 @@
 """What is written down about requests: a line of JSON each, with nothing that a sender chose."""
 
 import asyncio
+import json
 import sys
 import time
 from collections import Counter
@@ -42,6 +43,11 @@ class AccessLog:
             f'"route": "{request.route}", "status": {status}, "items": {request.items}, '
             f'"ms": {1e3 * seconds:.2f}{fault}}}\n'
         )
+
+    def event(self, **facts: str) -> None:
+        """Write down what the service did by itself."""
+        self._schedule()
+        self._lines.append(json.dumps({"time": round(time.time(), 3), **facts}) + "\n")
 
     def refused(self, status: int) -> None:
         """Count a request that was refused before it was read: many of them share a line."""

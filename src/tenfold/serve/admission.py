@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import Any, TypeVar
 
 from tenfold.core.systems import usable_cores
+from tenfold.serve.encodings import too_large
 from tenfold.serve.limits import Limits
 from tenfold.serve.messages import HTTPError, Request
 
@@ -49,7 +50,7 @@ class Admission:
             raise self.full("queue")
         stated = request.headers.get(b"content-length", b"0")
         if stated.isdigit() and int(stated[:20]) > self.limits.body_bytes:
-            raise self._too_large()
+            raise too_large(self.limits)
         request.is_counted = True
         self.in_flight += 1
 
@@ -58,7 +59,7 @@ class Admission:
         request.parts.append(part)
         self.body_bytes += len(part)
         if request.n_received > self.limits.body_bytes:
-            raise self._too_large()
+            raise too_large(self.limits)
         if self.body_bytes > self.limits.bodies_bytes:
             raise self.full("bodies_bytes")
 
@@ -68,10 +69,6 @@ class Admission:
         self.body_bytes -= sum(map(len, request.parts))
         request.is_counted = False
         request.parts.clear()
-
-    def _too_large(self) -> HTTPError:
-        most = f"at most {self.limits.body_bytes} bytes"
-        return HTTPError("E946", "The body of the request is too large", 413, expected=most)
 
 
 class ReaderPool:

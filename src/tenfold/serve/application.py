@@ -1,27 +1,20 @@
-"""The service put together: models and pages, and what every request passes before them."""
+"""What every request passes before a model or a page answers it."""
 
 import asyncio
-import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from http import HTTPStatus
 
-from tenfold.core.errors import SettingsError
-from tenfold.runs.record import Run
 from tenfold.serve.access import AccessPolicy
 from tenfold.serve.access_log import AccessLog
 from tenfold.serve.admission import Admission, ReaderPool
-from tenfold.serve.limits import Limits
 from tenfold.serve.messages import HTTPError, Reply, Request, WebPage
 from tenfold.serve.metrics import Metrics
-from tenfold.serve.pages import ServiceState, make_pages
+from tenfold.serve.open_inference import infer
+from tenfold.serve.pages import ServiceState
 from tenfold.serve.predictor import Predictor
-
-NAME = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
-"""Names that an address can have, as UTF-8 with `%20` for a blank: no control characters in them,
-and no bytes that are not text (surrogates, as Python reads them)."""
 
 STATUS_LINES = {
     status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus
@@ -34,17 +27,19 @@ ALWAYS = b"x-content-type-options: nosniff\r\ncache-control: no-store\r\n"
 class Application:
     """Lets in who may ask, as many as there is room for, and writes down what became of them.
 
-    Predictors stand by the path of their requests, pages by theirs: all of those are read by GET.
+    Models stand by their names. Predictors stand by the path of their requests, pages by theirs:
+    all of those are read by GET.
     """
 
-    predictors: Mapping[str, Predictor]
-    pages: Mapping[str, WebPage]
     access: AccessPolicy
     admission: Admission
     readers: ReaderPool
     metrics: Metrics
     state: ServiceState
     log: AccessLog = field(default_factory=AccessLog)
+    models: Mapping[str, Predictor] = field(default_factory=dict)
+    predictors: Mapping[str, Predictor] = field(default_factory=dict)
+    pages: Mapping[str, WebPage] = field(default_factory=dict)
 
     def admit(self, request: Request) -> None:
         """Let in a request whose body has not come yet, or refuse it."""
@@ -73,7 +68,8 @@ class Application:
                 return await asyncio.to_thread(page.make) if page.is_slow else page.make()
             async with asyncio.timeout(self.admission.limits.answer_seconds):
                 predictor = self.predictors[request.path]
-                answered = await predictor.answer(request.media_type, request.body())
+                answer = infer if request.path.endswith("/infer") else Predictor.answer
+                answered = await answer(predictor, request)
             request.items, request.fault = answered.n_items, answered.fault
             return answered.reply
         except HTTPError as error:
@@ -113,44 +109,15 @@ class Application:
     def open(self) -> None:
         self.tick()
         self.state.ready = True
-        for predictor in set(self.predictors.values()):
+        for predictor in self.models.values():
             predictor.warm_up()
 
     def close(self) -> None:
         """Write what is left of the log and let go of the threads."""
         self.log.flush()
         self.readers.close()
-        for predictor in set(self.predictors.values()):
+        for predictor in self.models.values():
             predictor.close()
-
-
-def build(runs: Sequence[Run], limits: Limits, access: AccessPolicy) -> Application:
-    """The application over some runs; the first one answers where none is named."""
-    metrics, state, admission = Metrics(), ServiceState(), Admission(limits)
-    readers = ReaderPool(admission)
-    predictors: dict[str, Predictor] = {}
-    for run in runs:
-        name = run.path.resolve().name
-        if not NAME.fullmatch(name) or name in predictors:
-            raise SettingsError(
-                "E915",
-                "The name of a run cannot be used in an address",
-                where=run.path,
-                expected="printable text, each name once",
-                fix="Rename its folder",
-                name=name,
-            )
-        predictors[name] = Predictor(run, limits, metrics, readers)
-    metrics.gauge(
-        "tenfold_in_flight", "Requests being received or answered", lambda: admission.in_flight
-    )
-    metrics.gauge(
-        "tenfold_ready", "1 while the service is ready", lambda: state.ready and not state.leaving
-    )
-    by_path = {f"/v1/models/{name}/predict": predictor for name, predictor in predictors.items()}
-    by_path["/v1/predict"] = next(iter(predictors.values()))
-    pages = make_pages(predictors, state, metrics, limits)
-    return Application(by_path, pages, access, admission, readers, metrics, state)
 
 
 def _check_method(request: Request, allowed: tuple[str, ...]) -> None:

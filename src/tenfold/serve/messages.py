@@ -38,6 +38,7 @@ class Request:
     fault: str = ""
     start: float = field(default_factory=time.perf_counter)
     media_type: str = ""
+    is_compressed: bool = False
 
     def body(self) -> bytes:
         """The whole body."""

@@ -6,12 +6,17 @@ Source: prometheus.io, "Exposition formats", text format 0.0.4.
 import bisect
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 from tenfold.core.systems import resident_bytes
+from tenfold.model.predictions import Prediction
 
 SECONDS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 """Upper ends of the bins of durations."""
+
+NOVELTY = (0.25, 0.5, 0.75, 0.9, 1.0, 1.25, 1.5, 2.0, 4.0)
+"""Upper ends of the bins of novelty; 1 is what a model calls unlike its training data."""
 
 BATCHES = (1, 2, 4, 8, 16, 32)
 """Upper ends of the bins of batch sizes."""
@@ -53,6 +58,9 @@ class Metrics:
         self._requests: Counter[tuple[str, int]] = Counter()
         self._seconds: dict[str, Histogram] = defaultdict(lambda: Histogram(SECONDS))
         self._batches: dict[str, Histogram] = {}
+        self._labels: Counter[tuple[str, str]] = Counter()
+        self._n_unsure: Counter[str] = Counter()
+        self._novelty: dict[str, Histogram] = defaultdict(lambda: Histogram(NOVELTY))
         self._gauges: list[tuple[str, str, str, Callable[[], float]]] = []
         started = time.time()
         self.gauge("process_start_time_seconds", "Start of the process", lambda: started)
@@ -65,6 +73,17 @@ class Metrics:
     def batches(self, model: str) -> Histogram:
         """The histogram of a model's batch sizes."""
         return self._batches.setdefault(model, Histogram(BATCHES))
+
+    def answered(self, model: str, outcomes: Sequence[Any], threshold: float | None) -> None:
+        """Count answers and failures of a model, whose novelty has this threshold, if any."""
+        for outcome in outcomes:
+            if isinstance(outcome, Exception):
+                self.failures[model] += 1
+            elif isinstance(outcome, Prediction):
+                self._labels[model, outcome.label] += 1
+                self._n_unsure[model] += outcome.unsure
+                if threshold and outcome.novelty is not None:
+                    self._novelty[model].add(outcome.novelty / threshold)
 
     def gauge(self, name: str, about: str, value: Callable[[], float], labels: str = "") -> None:
         self._gauges.append((name, about, labels, value))
@@ -88,12 +107,26 @@ class Metrics:
         for model in self._batches:
             labels = f'model="{escaped(model)}"'
             yield f"tenfold_model_failures_total{{{labels}}} {self.failures[model]}"
+        yield from self._answer_lines()
         described = set()
         for name, about, labels, value in self._gauges:
             if name not in described:
                 described.add(name)
                 yield from _head(name, "gauge", about)
             yield f"{name}{{{labels}}} {value():g}" if labels else f"{name} {value():.15g}"
+
+    def _answer_lines(self) -> Iterator[str]:
+        yield from _head("tenfold_answers_total", "counter", "Answers by label")
+        for (model, label), n in sorted(self._labels.items()):
+            named = f'model="{escaped(model)}",label="{escaped(label)}"'
+            yield f"tenfold_answers_total{{{named}}} {n}"
+        yield from _head("tenfold_unsure_total", "counter", "Answers that are unsure")
+        for model, n in self._n_unsure.items():
+            yield f'tenfold_unsure_total{{model="{escaped(model)}"}} {n}'
+        about = "Novelty of the items, in shares of the one that makes an answer unsure"
+        yield from _head("tenfold_novelty", "histogram", about)
+        for model, histogram in self._novelty.items():
+            yield from histogram.lines("tenfold_novelty", f'model="{escaped(model)}"')
 
 
 def _head(name: str, kind: str, about: str) -> tuple[str, str]:

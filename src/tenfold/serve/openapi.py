@@ -16,6 +16,7 @@ Schema = dict[str, Any]
 
 NUMBER: Schema = {"type": "number"}
 TEXT: Schema = {"type": "string"}
+OBJECT: Schema = {"type": "object"}
 
 
 REFERENCE = "#/components/schemas/"
@@ -91,10 +92,10 @@ def _responses(success: Schema, refusals: Mapping[str, str]) -> Schema:
 def _reading(page: WebPage) -> Schema:
     content = {"content": {page.media_type: {"schema": page.schema}}}
     responses = _responses({"description": page.summary, **content}, REFUSALS)
-    if page.schema == HEALTH:
+    if page.schema in (HEALTH, OBJECT):
         responses["503"] = {
             "description": "Not ready, or too many connections",
-            "content": {"application/json": {"schema": {"anyOf": [HEALTH, ERROR]}}},
+            "content": {"application/json": {"schema": {"anyOf": [page.schema, ERROR]}}},
         }
     return {"summary": page.summary, "responses": responses}
 
@@ -128,7 +129,8 @@ def _bodies(model: Model, limits: Limits) -> Schema:
     size, nested = prod(accepted.shape), pixel
     for side in reversed(accepted.shape):
         nested = _list(nested, side, side)
-    picture = {"oneOf": [_list(pixel, size, size), nested]}
+    encoded = {"type": "string", "format": "picture", "contentEncoding": "base64"}
+    picture = {"oneOf": [_list(pixel, size, size), nested, encoded]}
     file = {"schema": {"type": "string", "format": "binary"}}
     return {
         "application/json": {"schema": _object({"images": _list(picture, 1, limits.items)})},
@@ -139,6 +141,7 @@ def _bodies(model: Model, limits: Limits) -> Schema:
                 "description": f"{size} bytes for each picture",
             }
         },
+        "multipart/form-data": {"schema": _object({"file": file["schema"]})},
         **{f"image/{kind.lower()}": file for kind in FORMATS},
     }
 

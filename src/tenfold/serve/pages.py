@@ -2,7 +2,7 @@
 
 import re
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from hashlib import sha256
@@ -14,10 +14,12 @@ from tenfold.runs.csv_files import example_inputs
 from tenfold.serve.limits import Limits
 from tenfold.serve.messages import Reply, WebPage, json_reply
 from tenfold.serve.metrics import CONTENT_TYPE, Metrics
+from tenfold.serve.open_inference import open_inference_pages
 from tenfold.serve.openapi import (
     HEALTH,
     MODEL,
     MODELS,
+    OBJECT,
     PREDICT_REFUSALS,
     REFUSALS,
     TEXT,
@@ -39,12 +41,13 @@ CLOSED = (
 class ServiceState:
     """Where a service is in its life: its models have answered their self-test; it is to leave.
 
-    `date` is the header line of the present second.
+    `date` is the header line of the present second. `lists_runs` says that `/` is a list of runs.
     """
 
     ready: bool = False
     leaving: bool = False
     date: bytes = b""
+    lists_runs: bool = False
 
 
 def make_pages(
@@ -59,7 +62,9 @@ def make_pages(
         return _html(page_text(predictors[name].run, f"/v1/models/{quote(name)}/predict"))
 
     pages = {
-        "/": html("The living network of the first model", partial(network, first)),
+        "/": html("The living network of the first model", partial(network, first))
+        if not state.lists_runs
+        else html("The models", cache(lambda: _list(facts))),
         "/health/live": WebPage(
             "Whether the process runs", lambda: _json({"status": "live"}), HEALTH
         ),
@@ -80,15 +85,15 @@ def make_pages(
         pages[f"/models/{name}"] = html(f"The living network of {name}", partial(network, name))
         pages[f"/v1/models/{name}"] = WebPage(f"The model {name}", partial(_json, of_model), MODEL)
 
+    pages |= open_inference_pages(predictors, lambda: state.ready and not state.leaving, OBJECT)
+
     @cache
     def document() -> dict[str, Any]:
         others = {path: page for path, page in pages.items() if path != "/openapi.json"}
         return openapi_document(others, predictors, limits)
 
     pages["/docs"] = html("How to ask, for people", cache(lambda: _manual(document(), predictors)))
-    pages["/openapi.json"] = WebPage(
-        "How to ask, for programs", lambda: _json(document()), {"type": "object"}
-    )
+    pages["/openapi.json"] = WebPage("How to ask, for programs", lambda: _json(document()), OBJECT)
     return pages
 
 
@@ -128,6 +133,11 @@ def _manual(document: dict[str, Any], predictors: Mapping[str, Predictor]) -> Re
         script=read_text("tenfold.serve", "try.js"),
     )
     return _html(text)
+
+
+def _list(facts: Sequence[Mapping[str, Any]]) -> Reply:
+    """The models, with their pages and their addresses."""
+    return _html(render("tenfold.serve", "models.html.j2", css=page_style(), models=facts))
 
 
 def _example(predictor: Predictor) -> dict[str, str] | None:

@@ -20,16 +20,14 @@ from tenfold.inputs.pictures.decode import PictureOptions
 from tenfold.inputs.pictures.preprocess import PictureSteps, as_trained, preprocess
 from tenfold.model.json_items import described, first_names
 from tenfold.model.readers import Rows, reader_of
+from tenfold.serve.encodings import FORM_TYPE, boundary_of, form_files, from_base64
+from tenfold.serve.json_structure import check_structure
 from tenfold.serve.limits import Limits
 from tenfold.serve.messages import HTTPError
 
 JSON_TYPE, RAW_TYPE = "application/json", "application/octet-stream"
 
-# Possessive: with a way back for each byte, a text of 1 MB took 115 MB.
-STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.S)
 SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
-
-NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,34 +35,44 @@ class PredictRequest:
     """What a request asks; `kind` is `images`, `rows`, `features`, `picture` or `raw`.
 
     `rows` are the items that can be answered, as `Model.answer` takes them; `errors` say for each
-    item sent, in order, why it cannot be, or None. `steps` are what became of a picture file, `ids`
-    what names each of the rows where a column does.
+    item sent, in order, why it cannot be, or None. `steps` are what became of each picture file,
+    `ids` what names each of the rows where a column does.
     """
 
     kind: str
     rows: Rows
     errors: Sequence[TenfoldError | None]
     notes: Sequence[str] = ()
-    steps: PictureSteps | None = None
+    steps: Sequence[PictureSteps] = ()
     ids: Sequence[str] = ()
 
 
 def media_type_of(headers: Mapping[bytes, bytes]) -> str:
-    """The kind of a request's body; 415 for one that cannot be read."""
-    if b"content-encoding" in headers:
-        raise HTTPError(
-            "E950", "The body of the request is compressed", 415, expected="no Content-Encoding"
-        )
+    """The kind of a request's body, of a form with its boundary; 415 for what cannot be read."""
     given = headers.get(b"content-type", b"").decode("latin-1")
     kind = given.partition(";")[0].strip().lower()
     if kind in (JSON_TYPE, RAW_TYPE) or kind.startswith("image/"):
         return kind
+    if kind == FORM_TYPE and boundary_of(given):
+        return given
     raise HTTPError(
         "E951",
         "The content type is not supported",
         415,
-        expected=f"{JSON_TYPE}, {RAW_TYPE} or image/...",
+        expected=f"{JSON_TYPE}, {RAW_TYPE}, image/... or {FORM_TYPE}",
         content_type=given[:80],
+    )
+
+
+def is_compressed(headers: Mapping[bytes, bytes]) -> bool:
+    """Whether a body was sent as gzip or deflate; 415 for what cannot be unpacked."""
+    coding = headers.get(b"content-encoding", b"identity").strip().lower()
+    if coding in (b"gzip", b"x-gzip", b"deflate"):
+        return True
+    if coding == b"identity":
+        return False
+    raise HTTPError(
+        "E950", "The body of the request is compressed", 415, expected="gzip, deflate or nothing"
     )
 
 
@@ -90,12 +98,11 @@ def read_predict_request(
         )
     elif media_type == RAW_TYPE:
         request = _raw_request(body, accepted, limits)
+    elif media_type.startswith("image/"):
+        request = picture_request([body], "picture", accepted, limits)
     else:
-        try:
-            steps = preprocess(body, accepted, PictureOptions(max_pixels=limits.pixels))
-        except TenfoldError as error:
-            raise HTTPError.saying(error) from error
-        request = PredictRequest("picture", steps.image[None], (None,), steps.notes, steps)
+        files = form_files(body, boundary_of(media_type) or "", limits.items)
+        request = picture_request(files, "picture", accepted, limits)
     if all(request.errors):
         raise HTTPError.saying(next(filter(None, request.errors)))
     return request
@@ -113,7 +120,8 @@ def read_some_picture(contract: Contract, limits: Limits) -> None:
         read_predict_request(file.getvalue(), "image/png", contract, limits)
 
 
-def _check_items(n: int, limits: Limits) -> None:
+def check_items(n: int, limits: Limits) -> None:
+    """Refuse a request of no item, or of too many."""
     if n > limits.items:
         raise HTTPError(
             "E953",
@@ -124,6 +132,27 @@ def _check_items(n: int, limits: Limits) -> None:
         )
     if not n:
         raise HTTPError("E954", "The request is empty", 422, expected="at least one item", items=0)
+
+
+def picture_request(
+    sent: Sequence[Any], kind: str, accepted: ImageInput, limits: Limits
+) -> PredictRequest:
+    """Picture files, as bytes or as base64: one that cannot be read fails alone."""
+    check_items(len(sent), limits)
+    options = PictureOptions(max_pixels=limits.pixels)
+    errors: list[TenfoldError | None] = []
+    steps: list[PictureSteps] = []
+    for item in sent:
+        try:
+            if not isinstance(item, bytes):
+                item = from_base64(item if isinstance(item, str) else described(item))
+            steps.append(preprocess(item, accepted, options))
+            errors.append(None)
+        except TenfoldError as error:
+            errors.append(error.with_traceback(None))  # which holds the file
+    notes = tuple(dict.fromkeys(note for one in steps for note in one.notes))
+    rows = np.stack([one.image for one in steps]) if steps else np.empty(0)
+    return PredictRequest(kind, rows, errors, notes, steps)
 
 
 def _raw_request(body: bytes, accepted: ImageInput, limits: Limits) -> PredictRequest:
@@ -138,7 +167,7 @@ def _raw_request(body: bytes, accepted: ImageInput, limits: Limits) -> PredictRe
             expected=f"{size} bytes for each, {shape}",
             n_bytes=len(body),
         )
-    _check_items(n, limits)
+    check_items(n, limits)
     sent = np.frombuffer(body, np.uint8).reshape(n, *accepted.shape)
     rows, notes = as_trained(sent, accepted, "raw")
     return PredictRequest("raw", rows, (None,) * n, notes)
@@ -146,7 +175,7 @@ def _raw_request(body: bytes, accepted: ImageInput, limits: Limits) -> PredictRe
 
 def _json_request(body: bytes, contract: Contract, limits: Limits) -> PredictRequest:
     reader = reader_of(contract.input)
-    sent = read_json(body, limits.json_depth)
+    sent = read_json(body, limits)
     if not isinstance(sent, dict) or list(sent) != [reader.items]:
         keys = first_names(sorted(sent)) if isinstance(sent, dict) else type(sent).__name__
         expected = f'{{"{reader.items}": [...]}}'
@@ -167,7 +196,9 @@ def _json_request(body: bytes, contract: Contract, limits: Limits) -> PredictReq
             expected="a list",
             found=described(items),
         )
-    _check_items(len(items), limits)
+    check_items(len(items), limits)
+    if contract.input.kind == "image" and any(isinstance(item, str) for item in items):
+        return picture_request(items, reader.items, contract.input, limits)
     try:
         batch = reader.read_json(items, limits.cell_characters)
     except TenfoldError as error:
@@ -175,12 +206,9 @@ def _json_request(body: bytes, contract: Contract, limits: Limits) -> PredictReq
     return PredictRequest(reader.items, batch.rows, batch.errors, batch.notes, ids=batch.ids)
 
 
-def read_json(body: bytes, max_depth: int) -> Any:
+def read_json(body: bytes, limits: Limits) -> Any:
     """Read JSON without NaN, infinities, keys given twice, lone surrogates and endless depth."""
-    if _is_deeper(body, max_depth):
-        raise HTTPError(
-            "E958", "The JSON is nested too deeply", 422, expected=f"at most {max_depth} levels"
-        )
+    check_structure(body, limits)
     try:
         value = DECODER.decode(body.decode())
     except UnicodeDecodeError as error:
@@ -199,15 +227,6 @@ def read_json(body: bytes, max_depth: int) -> Any:
     if SURROGATE.search(body):
         _check_text(value)
     return value
-
-
-def _is_deeper(body: bytes, max_depth: int) -> bool:
-    """Whether lists and objects are nested deeper; brackets in strings do not count."""
-    if body.count(b"[") + body.count(b"{") <= max_depth:
-        return False
-    brackets = np.frombuffer(STRING.sub(b"", body).translate(None, NO_BRACKETS), np.uint8)
-    steps = np.where((brackets == ord("[")) | (brackets == ord("{")), np.int8(1), np.int8(-1))
-    return bool(steps.cumsum(dtype=np.int32).max(initial=0) > max_depth)
 
 
 def _check_text(value: Any) -> None:

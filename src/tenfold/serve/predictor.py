@@ -1,13 +1,17 @@
 """A run that answers: its model, what may wait for it, and answers in the form of `predict`."""
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import repeat
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
+from tenfold.core.contract import Contract
 from tenfold.model.answer_forms import Answer, as_json
 from tenfold.runs.record import Run
 from tenfold.serve.admission import ReaderPool
 from tenfold.serve.batching import Batcher, Outcome, profile_model
+from tenfold.serve.encodings import decompressed
 from tenfold.serve.limits import Limits
 from tenfold.serve.messages import Reply, Request, json_reply
 from tenfold.serve.metrics import Metrics
@@ -15,13 +19,19 @@ from tenfold.serve.predict_request import (
     JSON_TYPE,
     RAW_TYPE,
     PredictRequest,
+    is_compressed,
     media_type_of,
     read_predict_request,
     read_some_picture,
 )
 
+Asked = TypeVar("Asked", bound=PredictRequest)
+
 INLINE_BYTES = 1 << 16
 """JSON and raw bodies up to this are read where they arrive: a thread costs more."""
+
+MANY = 64
+"""From so many answers on a thread writes them down: 1,000 take 20 ms."""
 
 FAILED = "The model failed on this input, which may be in order."
 
@@ -35,10 +45,12 @@ class AnsweredRequest(NamedTuple):
 
 
 class Predictor:
-    """A run's model behind the service; in addresses it has the name of its folder."""
+    """A run's model behind the service, by its name in addresses."""
 
-    def __init__(self, run: Run, limits: Limits, metrics: Metrics, readers: ReaderPool) -> None:
-        self.name = run.path.resolve().name
+    def __init__(
+        self, name: str, run: Run, limits: Limits, metrics: Metrics, readers: ReaderPool
+    ) -> None:
+        self.name = name
         self.run = run
         self.model = run.model
         self._limits = limits
@@ -54,23 +66,50 @@ class Predictor:
 
     def accept(self, asked: Request) -> None:
         """Look at what kind of body is to come, or refuse it."""
-        asked.media_type = media_type_of(asked.headers)
+        is_infer = asked.path.endswith("/infer")  # its clients name no kind
+        asked.media_type = JSON_TYPE if is_infer else media_type_of(asked.headers)
+        asked.is_compressed = is_compressed(asked.headers)
 
-    async def answer(self, media_type: str, body: bytes) -> AnsweredRequest:
-        """Answer a request's body.
+    async def answer(self, asked: Request) -> AnsweredRequest:
+        """Answer a request whose body is there, in the form of `predict`."""
+        request, outcomes = await self.ask(asked, read_predict_request)
+        fault = next((type(one).__name__ for one in outcomes if isinstance(one, Exception)), "")
+        if len(outcomes) > MANY:
+            reply = await asyncio.to_thread(self._reply, request, outcomes)
+        else:
+            reply = self._reply(request, outcomes)
+        return AnsweredRequest(reply, len(request.errors), fault)
+
+    async def ask(self, asked: Request, read: Callable[..., Asked]) -> tuple[Asked, list[Outcome]]:
+        """What a body asks, and what became of each of its items that can be answered.
 
         When the model failed on everything that was asked, what it raised is raised.
         """
-        request = await self._read(media_type, body)
+        request = await self._read(asked, read)
         outcomes = await self._batcher.answer(request.rows)
         failures = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
-        self._metrics.failures[self.name] += len(failures)
+        self._metrics.answered(self.name, outcomes, self.model.contract.novelty_threshold)
         if failures and len(failures) == len(outcomes):
             try:
                 raise failures[0]
             finally:
                 del failures, outcomes  # or the error would hold them, and they the error
-        answers = list(_answers(request, outcomes))
+        return request, outcomes
+
+    async def _read(self, asked: Request, read: Callable[..., Asked]) -> Asked:
+        contract, body, kind = self.model.contract, asked.body(), asked.media_type
+        is_quick = len(body) <= INLINE_BYTES and contract.input.kind != "table"
+        if is_quick and not asked.is_compressed and kind in (JSON_TYPE, RAW_TYPE):
+            return read(body, kind, contract, self._limits)
+        self._n_reading += 1
+        try:
+            read = partial(_unpacked, read) if asked.is_compressed else read
+            return await self._readers.read(read, body, kind, contract, self._limits)
+        finally:
+            self._n_reading -= 1
+
+    def _reply(self, request: PredictRequest, outcomes: list[Outcome]) -> Reply:
+        answers = _answers(request, outcomes)
         content = {
             "model": self.model.sha256,
             "predictions": [
@@ -79,21 +118,7 @@ class Predictor:
         }
         if request.notes:
             content["notes"] = list(request.notes)
-        fault = type(failures[0]).__name__ if failures else ""
-        return AnsweredRequest(json_reply(content), len(answers), fault)
-
-    async def _read(self, media_type: str, body: bytes) -> PredictRequest:
-        contract = self.model.contract
-        is_quick = len(body) <= INLINE_BYTES and contract.input.kind != "table"
-        if is_quick and media_type in (JSON_TYPE, RAW_TYPE):
-            return read_predict_request(body, media_type, contract, self._limits)
-        self._n_reading += 1
-        try:
-            return await self._readers.read(
-                read_predict_request, body, media_type, contract, self._limits
-            )
-        finally:
-            self._n_reading -= 1
+        return json_reply(content)
 
     def warm_up(self) -> None:
         """Load what the first picture needs, 0.3 s of scipy, before somebody waits for it."""
@@ -104,6 +129,12 @@ class Predictor:
         self._batcher.close()
 
 
+def _unpacked(
+    read: Callable[..., Asked], body: bytes, kind: str, contract: Contract, limits: Limits
+) -> Asked:
+    return read(decompressed(body, limits), kind, contract, limits)
+
+
 def _place(answer: Answer) -> dict[str, object]:
     """Which item an answer is to, where it has no other facts."""
     return {"row": answer.row} | ({} if answer.id is None else {"id": answer.id})
@@ -111,14 +142,16 @@ def _place(answer: Answer) -> dict[str, object]:
 
 def _answers(request: PredictRequest, outcomes: list[Outcome]) -> Iterator[Answer]:
     remaining = zip(outcomes, request.ids or repeat(None), strict=False)
+    steps = iter(request.steps)
     for row, error in enumerate(request.errors):
         if error:
             yield Answer(request.kind, row, error=str(error))
             continue
         outcome, name = next(remaining)
+        step = next(steps, None)
         if isinstance(outcome, Exception):
             yield Answer(request.kind, row, error=FAILED, id=name or None)
         else:
-            if request.steps is not None:
-                outcome = outcome.with_steps(request.steps)
+            if step is not None:
+                outcome = outcome.with_steps(step)
             yield Answer(request.kind, row, outcome, id=name or None)

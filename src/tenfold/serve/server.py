@@ -17,11 +17,11 @@ from types import FrameType
 
 from tenfold.core import systems
 from tenfold.core.errors import FileError, SettingsError
-from tenfold.runs.record import Run
 from tenfold.serve.access import AccessPolicy
-from tenfold.serve.application import Application, build
+from tenfold.serve.application import Application
 from tenfold.serve.connection import Connection
 from tenfold.serve.limits import Limits
+from tenfold.serve.served_runs import RunWatcher, build, find_runs
 from tenfold.serve.supervisor import Supervisor
 
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
@@ -54,7 +54,7 @@ def serve(
     """Answer requests until SIGTERM or Ctrl-C; accepted requests are answered first.
 
     Args:
-      runs: Run folders; the first one answers where none is named.
+      runs: Run folders, or folders of runs; the first run answers where none is named.
       host, port: Where to listen; port 0 is any free one.
       token: What requests must show. Needed for any address but this machine's own.
       hosts: Further names that a request's Host may have.
@@ -133,10 +133,11 @@ def work(
     """One process of the service, alone at its port or one of several."""
     if (most := systems.most_connections(shares_port=shares_port)) is not None:
         limits = limits.model_copy(update={"connections": min(limits.connections, most)})
-    application = build([Run.open(path) for path in runs], limits, access)
+    found = find_runs(runs)
+    application = build(found, limits, access, lists_runs=[run.path for run in found] != list(runs))
     with asyncio.Runner(loop_factory=systems.event_loop(shares_port=shares_port)) as runner:
         runner.get_loop()  # which is to hear of Ctrl-C from the server alone
-        runner.run(Server(application, listener).run())
+        runner.run(Server(application, listener, runs).run())
     application.close()
     _leave_stuck_threads()
 
@@ -160,8 +161,11 @@ def _leave_stuck_threads() -> None:
 class Server:
     """Takes connections until a signal to leave, and looks at their deadlines."""
 
-    def __init__(self, application: Application, listener: socket.socket) -> None:
+    def __init__(
+        self, application: Application, listener: socket.socket, runs: Sequence[Path]
+    ) -> None:
         self._application = application
+        self._watcher = RunWatcher(application, runs)
         self._listener = listener
         self._connections: set[Connection] = set()
         self._leave_at = math.inf
@@ -173,8 +177,10 @@ class Server:
         accepting = await loop.create_server(new, sock=self._listener, backlog=BACKLOG)
         with self._signals():
             self._application.open()
+            watching = loop.create_task(self._watcher.watch())
             while time.monotonic() < self._leave_at:
                 await self._tick()
+            watching.cancel()
             systems.ignore_connections(self._listener)
             await asyncio.sleep(LAST_SECONDS)
             accepting.close()

@@ -1,0 +1,76 @@
+"""Forms in which clients send pictures and bodies: gzip, the files of a form, base64 in JSON."""
+
+import binascii
+import zlib
+from email.message import Message
+
+from tenfold.core.errors import DataError
+from tenfold.serve.limits import Limits
+from tenfold.serve.messages import HTTPError
+
+FORM_TYPE = "multipart/form-data"
+
+GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
+"""zlib.h, inflateInit2: the header of the data says which of the two it is."""
+
+
+def too_large(limits: Limits) -> HTTPError:
+    most = f"at most {limits.body_bytes} bytes"
+    return HTTPError("E946", "The body of the request is too large", 413, expected=most)
+
+
+def decompressed(body: bytes, limits: Limits) -> bytes:
+    """A body that was sent as gzip or deflate; no more of it is unpacked than a body may have."""
+    unpacker = zlib.decompressobj(GZIP_OR_ZLIB)
+    try:
+        content = unpacker.decompress(body, limits.body_bytes + 1)
+    except zlib.error as error:
+        raise HTTPError(
+            "E979", "The compressed body is damaged", 422, expected="gzip or deflate"
+        ) from error
+    if len(content) > limits.body_bytes:
+        raise too_large(limits)
+    if not unpacker.eof or unpacker.unused_data:
+        raise HTTPError(
+            "E980", "The compressed body does not end where it should", 422, n_bytes=len(body)
+        )
+    return content
+
+
+def boundary_of(content_type: str) -> str | None:
+    """What stands between the parts of a form (RFC 2046, section 5.1.1)."""
+    message = Message()
+    message["content-type"] = content_type
+    return message.get_boundary()
+
+
+def form_files(body: bytes, boundary: str, most: int) -> list[bytes]:
+    """The files of a form, in their order, and no more parts than one beyond `most`.
+
+    Source: RFC 7578, and RFC 2046, section 5.1.1. Fields without the name of a file are left out.
+    """
+    delimiter = b"\r\n--" + boundary.encode("latin-1")
+    _, *parts = (b"\r\n" + body).split(delimiter, most + 2)
+    files, is_whole = [], False
+    for part in parts:
+        if part.startswith(b"--"):
+            is_whole = True
+            break
+        head, end, content = part.partition(b"\r\n\r\n")
+        if end and b"filename" in head.lower():
+            files.append(content)
+    if not is_whole and len(parts) <= most:
+        raise HTTPError("E981", "The form has no end", 422, expected="the boundary and two dashes")
+    return files
+
+
+def from_base64(text: str) -> bytes:
+    """The bytes of a picture file in JSON: base64, or a `data:` address that has it."""
+    if text.startswith("data:"):
+        text = text.partition(",")[2]
+    try:
+        return binascii.a2b_base64(text, strict_mode=True)
+    except ValueError as error:  # also of letters that are not ASCII
+        raise DataError(
+            "E982", "The text is not a picture in base64", expected="base64 of a picture file"
+        ) from error
