@@ -45,6 +45,23 @@ def serve_fastapi(predict):
     uvicorn.run(app, port=PORT, log_level="error", access_log=False)
 
 
+def starlette():
+    import uvicorn
+    from starlette.applications import Starlette
+    from starlette.responses import JSONResponse
+    from starlette.routing import Route
+
+    run = session().run
+
+    async def handler(request):
+        x = np.array((await request.json())["images"], np.uint8).reshape(-1, 28, 28)
+        found = run(["probabilities"], {"image": x})[0]
+        return JSONResponse({"predictions": [answer(p) for p in found]})
+
+    app = Starlette(routes=[Route("/v1/predict", handler, methods=["POST"])])
+    uvicorn.run(app, port=PORT, log_level="error", access_log=False)
+
+
 def fastapi():
     run = session().run
     serve_fastapi(lambda x: run(["probabilities"], {"image": x})[0])

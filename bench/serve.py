@@ -9,6 +9,7 @@ import io
 import json
 import os
 import platform
+import shutil
 import socket
 import subprocess
 import sys
@@ -38,16 +39,42 @@ PAGE = ROOT / "docs" / "performance.md"
 HEADING = "## The service"
 
 P99_MS = 50.0
+CONNECTIONS = (16, 512)
+"""Of the compiled generator: as many as keep a server busy, and twice what it takes at once."""
+
+WRK = """
+wrk.method, wrk.headers["content-type"] = "POST", {kind!r}
+wrk.body = io.open({body!r}, "rb"):read("*all")
+done = function(summary, latency)
+  local errors = summary.errors
+  io.write(string.format(
+    '{{"n": %d, "seconds": %f, "refused": %d, "lost": %d, "p50": %f, "p99": %f}}',
+    summary.requests, summary.duration / 1e6, errors.status,
+    errors.connect + errors.read + errors.write + errors.timeout,
+    latency:percentile(50) / 1e3, latency:percentile(99) / 1e3))
+end
+"""
+"""What tells wrk, a generator in C, what to ask and what to print (wg/wrk, SCRIPTING)."""
+
 SHARES = (0.25, 0.5, 0.8, 1.0, 1.5, 3.0)
 SERVER_CORE, LOAD_CORE = 0, 1
 
 SERVER = ["fastapi", "uvicorn", "uvloop", "httptools"]
 PEERS = {
     "litserve": ("LitServe, the same model.onnx", ["litserve", *SERVER[2:], "onnxruntime"]),
+    "starlette": (
+        "a bare Starlette handler, the same model.onnx",
+        ["starlette", *SERVER[1:], "onnxruntime"],
+    ),
     "fastapi": ("a bare FastAPI handler, the same model.onnx", [*SERVER, "onnxruntime"]),
     "keras": ("Keras `predict` behind FastAPI", [*SERVER, "keras", "tensorflow-cpu"]),
 }
-ENVIRONMENTS = {"litserve": "litserve", "fastapi": "fastapi", "keras": "keras-serve"}
+ENVIRONMENTS = {
+    "litserve": "litserve",
+    "starlette": "fastapi",
+    "fastapi": "fastapi",
+    "keras": "keras-serve",
+}
 
 
 def main() -> None:
@@ -55,7 +82,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.serve", description=__doc__)
     parser.add_argument("--seconds", type=float, default=10, help="of each load")
     parser.add_argument("--run", type=Path, help="a run on MNIST; trained when not given")
-    parser.add_argument("--only", nargs="*", help="contenders: tenfold, litserve, fastapi, keras")
+    parser.add_argument("--only", nargs="*", help=f"contenders: tenfold, {', '.join(PEERS)}")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="tenfold-bench-") as name:
         folder = Path(name)
@@ -205,6 +232,26 @@ def offer(
     return found
 
 
+def closed_loop(server: Server, questions: Path, seconds: float) -> list[dict[str, Any]]:
+    """What is answered when every connection asks again at once, by wrk; nothing without it."""
+    if shutil.which("wrk") is None:
+        return []
+    path, kind, body, _ = json.loads(questions.read_text())[0]
+    sent, script = questions.with_suffix(".body"), questions.with_suffix(".lua")
+    sent.write_bytes(body.encode("latin-1"))
+    script.write_text(WRK.format(body=str(sent), kind=kind))
+    found = []
+    for n in CONNECTIONS:
+        command = ["taskset", "-c", str(LOAD_CORE), "wrk", "-t1", f"-c{n}", f"-d{seconds:.0f}s"]
+        command += ["-s", str(script), f"http://127.0.0.1:{server.port}{path}"]
+        before = server.cpu_seconds()
+        printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        one = json.loads(printed[printed.rindex("{") :])
+        one["cpu_us"] = 1e6 * (server.cpu_seconds() - before) / max(1, one["n"] - one["refused"])
+        found.append(one | {"connections": n})
+    return found
+
+
 def ladder(server: Server, questions: Path, seconds: float) -> dict[str, Any]:
     """Capacity, then loads of 25 to 300% of it; and the load after the greatest one."""
     capacity, rate = 0.0, 10.0
@@ -222,7 +269,8 @@ def ladder(server: Server, questions: Path, seconds: float) -> dict[str, Any]:
     }
     loads["50%, 2 s after 300%"] = offer(server, questions, 0.5 * capacity, seconds)
     loads["80%, Poisson"] = offer(server, questions, 0.8 * capacity, seconds, True)
-    return {"capacity": capacity, "loads": loads}
+    closed = closed_loop(server, questions, seconds)
+    return {"capacity": capacity, "loads": loads, "closed": closed}
 
 
 def _holds(found: Any) -> bool:
@@ -289,6 +337,7 @@ def section() -> list[str]:
     for name, one in kept.items():
         for share, load in one["loads"].items():
             lines.append(_load_row(titles[name], share, load))
+    lines += _closed_rows(kept, titles)
     versions = (
         f"{name}: "
         + ", ".join(f"{package} {version}" for package, version in one["versions"].items())
@@ -296,6 +345,25 @@ def section() -> list[str]:
         if name != "tenfold raw" and name != "tenfold png"
     )
     return [*lines, "", "Versions. " + ". ".join(versions) + ".", ""]
+
+
+def _closed_rows(kept: dict[str, Any], titles: dict[str, str]) -> list[str]:
+    lines = [
+        "",
+        "The same by wrk, a generator in C, whose connections ask again as soon as they have an",
+        "answer; times are from the sending.",
+        "",
+        "| what | connections | answered/s | refused/s | lost | p50, p99 ms | processor us |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name, one in kept.items():
+        for load in one.get("closed", []):
+            rates = [n / load["seconds"] for n in (load["n"] - load["refused"], load["refused"])]
+            lines.append(
+                f"| {titles[name]} | {load['connections']} | {rates[0]:,.0f} | {rates[1]:,.0f} "
+                f"| {load['lost']} | {load['p50']:.1f}, {load['p99']:.1f} | {load['cpu_us']:.0f} |"
+            )
+    return lines if len(lines) > 6 else []
 
 
 WHAT = {"json": "JSON of 784 numbers", "raw": "raw bytes", "png": "PNG 28x28 through the fit"}

@@ -96,12 +96,15 @@ def test_files_of_a_form_and_base64_are_answered_like_the_file(
     assert first == alone and last == alone | {"row": 2}
     assert wrong["row"] == 1 and "error" in wrong
     text = base64.b64encode(picture).decode()
-    sent = [text, f"data:image/png;base64,{text}", text[:-5], "häßlich", [1]]
+    sent = [text, f"data:image/png;base64,{text}", text[:-5], "häßlich", [1], [0] * 784]
     told = predict(guard, as_json(images=sent))
     answers = told.json["predictions"]
     assert answers[0] == alone | {"input": "images"}
     assert answers[1] == alone | {"input": "images", "row": 1}
-    assert all("The text is not a picture in base64" in answer["error"] for answer in answers[2:])
+    assert all("The text is not a picture in base64" in answer["error"] for answer in answers[2:4])
+    assert "The item is not a picture of this size" in answers[4]["error"]
+    (black,) = predict(guard, as_json(images=[[0] * 784])).json["predictions"]
+    assert answers[5] == black | {"row": 5}
 
 
 def test_a_form_that_is_none_is_refused(guard: Application) -> None:

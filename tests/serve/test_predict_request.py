@@ -63,7 +63,7 @@ def test_pictures_are_numbers_in_one_list_or_in_lists() -> None:
         ),
         ([[1, 2], [3, 4], [5, 6]], "The item is not a picture"),
         ([[1, 2, 3], [4, 5]], "The item is not a picture"),
-        ("123456", "found='text'"),
+        ("123456", "The text is not a picture in base64"),
         (None, "found='null'"),
         ([0, 0, 0, 0, 0, 256], "A value is not a pixel: value=256"),
         ([0, 0, 0, 0, 0, -1], "value=-1"),
@@ -126,10 +126,12 @@ def test_a_picture_goes_through_the_fit() -> None:
     drawn = np.zeros((60, 60), np.uint8)
     drawn[10:50, 28:34] = 255
     request = read(png(drawn), DIGITS, "image/png")
-    assert request.kind == "picture" and request.steps[0].problem is None
+    (steps,) = request.steps
+    assert request.kind == "picture" and steps and steps.problem is None
     assert request.rows.shape == (1, 28, 28)  # type: ignore[union-attr]
     blank = read(png(np.full((60, 60), 200, np.uint8)), DIGITS, "image/png")
-    assert blank.steps[0].problem == "nothing is drawn on it"
+    (steps,) = blank.steps
+    assert steps and steps.problem == "nothing is drawn on it"
     found = refused(png(drawn), DIGITS, "image/png", pixels=3500)
     assert found.status == 422
     assert (

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 from numpy.typing import NDArray
@@ -107,7 +108,7 @@ async def asked(
         parts += [b"0\r\n\r\n"] if body else []
     elif "content-length" not in given:
         pairs.append(("content-length", str(len(body))))
-    lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in pairs)]
+    lines = [f"{method} {quote(path)} HTTP/1.1", *(f"{name}: {value}" for name, value in pairs)]
     if all(name != "connection" for name, _ in pairs):
         lines.append("connection: close")
     pipe, connection = Pipe(), Connection(guard, set())

@@ -40,7 +40,7 @@ class AccessLog:
         fault = f', "fault": "{request.fault}"' if request.fault else ""
         self._lines.append(
             f'{{"time": {time.time():.3f}, "id": "{number}", "method": "{method}", '
-            f'"route": "{request.route}", "status": {status}, "items": {request.items}, '
+            f'"route": {json.dumps(request.route)}, "status": {status}, "items": {request.items}, '
             f'"ms": {1e3 * seconds:.2f}{fault}}}\n'
         )
 

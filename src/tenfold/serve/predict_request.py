@@ -35,7 +35,8 @@ class PredictRequest:
     """What a request asks; `kind` is `images`, `rows`, `features`, `picture` or `raw`.
 
     `rows` are the items that can be answered, as `Model.answer` takes them; `errors` say for each
-    item sent, in order, why it cannot be, or None. `steps` are what became of each picture file,
+    item sent, in order, why it cannot be, or None. `steps` are what became of each row that
+    was a picture file,
     `ids` what names each of the rows where a column does.
     """
 
@@ -43,7 +44,7 @@ class PredictRequest:
     rows: Rows
     errors: Sequence[TenfoldError | None]
     notes: Sequence[str] = ()
-    steps: Sequence[PictureSteps] = ()
+    steps: Sequence[PictureSteps | None] = ()
     ids: Sequence[str] = ()
 
 
@@ -198,12 +199,34 @@ def _json_request(body: bytes, contract: Contract, limits: Limits) -> PredictReq
         )
     check_items(len(items), limits)
     if contract.input.kind == "image" and any(isinstance(item, str) for item in items):
-        return picture_request(items, reader.items, contract.input, limits)
+        return _mixed_request(items, contract.input, limits)
     try:
         batch = reader.read_json(items, limits.cell_characters)
     except TenfoldError as error:
         raise HTTPError.saying(error) from error
     return PredictRequest(reader.items, batch.rows, batch.errors, batch.notes, ids=batch.ids)
+
+
+def _mixed_request(items: list[Any], accepted: ImageInput, limits: Limits) -> PredictRequest:
+    """Pictures of which some are files in base64, and the others perhaps numbers."""
+    files = [item for item in items if isinstance(item, str)]
+    request = picture_request(files, "images", accepted, limits)
+    if len(files) == len(items):
+        return request
+    batch = reader_of(accepted).read_json([one for one in items if not isinstance(one, str)], 0)
+    parts = {True: list(np.asarray(request.rows)), False: list(np.asarray(batch.rows))}
+    failed = {True: iter(request.errors), False: iter(batch.errors)}
+    steps = iter(request.steps)
+    errors, rows, rows_steps = [], [], []
+    for item in items:
+        is_file = isinstance(item, str)
+        errors.append(next(failed[is_file]))
+        if errors[-1] is None:
+            rows.append(parts[is_file].pop(0))
+            rows_steps.append(next(steps) if is_file else None)
+    stacked = np.stack(rows) if rows else np.empty(0)
+    notes = tuple(dict.fromkeys([*request.notes, *batch.notes]))
+    return PredictRequest("images", stacked, errors, notes, rows_steps)
 
 
 def read_json(body: bytes, limits: Limits) -> Any:
