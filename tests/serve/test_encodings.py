@@ -182,17 +182,42 @@ VALUES = st.recursive(
 )
 
 
-@given(VALUES, st.integers(1, 9))
-def test_values_are_counted_as_they_are_in_any_parts(value: Any, n_bytes: int) -> None:
-    body = json.dumps(value).encode()
-    n = 1 + separators(value)
+@given(VALUES, st.lists(VALUES, max_size=3), st.integers(1, 9))
+def test_values_are_counted_as_they_are_in_any_parts(
+    value: Any, items: list[Any], n_bytes: int
+) -> None:
+    limits = Limits(json_depth=100)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(json_structure, "PART_BYTES", n_bytes)
         patch.setattr(json_structure, "SMALL_BYTES", -1)
-        check_structure(body, Limits(json_depth=100, json_values=n))
+        body, n = json.dumps(value).encode(), 1 + separators(value)
+        check_structure(body, limits, n, of_items=False)
         if n > 1:
             with pytest.raises(HTTPError, match="too many values"):
-                check_structure(body, Limits(json_depth=100, json_values=n - 1))
+                check_structure(body, limits, n - 1, of_items=False)
+        body = json.dumps({"images": items}).encode()
+        n = max([2, *(1 + separators(item) for item in items)]) + 2
+        check_structure(body, limits, n, of_items=True)
+
+
+def test_large_json_is_read_item_by_item_as_at_once() -> None:
+    items = [[i] * 100 for i in range(300)]
+    body = json.dumps({"images": items}, indent=1).encode()
+    assert len(body) > json_structure.SMALL_BYTES
+    assert read_json(body, Limits(), of_items=True) == {"images": items} == json.loads(body)
+    for wrong in (
+        body[:-1],
+        body + b"x",
+        body.replace(b"7", b"x", 1),
+        body[:-2] + b"]" + body[-2:],
+        body[:-1] + b', "a": 1}',
+        body.replace(b"[", b"[,", 1),
+    ):
+        with pytest.raises(HTTPError) as found:
+            read_json(wrong, Limits(), of_items=True)
+        assert found.value.code == "E960"
+    with pytest.raises(HTTPError, match="too many items"):
+        read_json(body, Limits(items=299), of_items=True)
 
 
 HOSTILE = {
@@ -212,8 +237,9 @@ HOSTILE = {
 def test_large_json_is_refused_before_it_is_built(body: bytes) -> None:
     tracemalloc.start()
     start = time.process_time()
-    with pytest.raises(HTTPError):
-        read_json(body, Limits())
+    for of_items in (False, True):
+        with pytest.raises(HTTPError):
+            read_json(body, Limits(), of_items=of_items)
     seconds, peak = time.process_time() - start, tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert seconds < 3 and peak < 3 * len(body)

@@ -349,5 +349,5 @@ def _each(items: list[Any], read: Callable[[Any], NDArray[Any]]) -> Batch:
             rows.append(read(item))
             errors.append(None)
         except DataError as error:
-            errors.append(error)
+            errors.append(error.with_traceback(None))  # which would hold the items
     return Batch(np.stack(rows) if rows else np.empty(0), errors=errors)

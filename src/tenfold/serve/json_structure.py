@@ -1,7 +1,7 @@
 """How large a JSON text is inside, from its bytes: nothing of it is built that would be too much.
 
 Python's decoder holds the interpreter from the first byte to the last, so that nobody else is
-answered meanwhile: 15 MB of commas take half a second. Here the text is looked at in parts of 256
+answered meanwhile: 15 MB of commas take half a second. Here the text is looked at in parts of 64
 kB, by NumPy, and what is too much is refused.
 """
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from tenfold.serve.limits import Limits
 from tenfold.serve.messages import HTTPError
 
-PART_BYTES = 1 << 18
+PART_BYTES = 1 << 16
 SMALL_BYTES = 1 << 16
 """A text of fewer bytes takes the decoder a few milliseconds at most, whatever is in it."""
 
@@ -24,56 +24,78 @@ for _kind, _characters in enumerate((b'"', b"\\", b"[{", b"]}", b",:"), QUOTE):
     KIND[list(_characters)] = _kind
 
 
+AT_ONCE = 50_000
+"""Keys and values that the decoder may read at once: 10 ms, whatever they are."""
+
+
 class Place(NamedTuple):
     """What is known at a place in a text: its depth there, and whether it is in a string.
 
-    `is_escaped` says whether a backslash stands before it.
+    `is_escaped` says whether a backslash stands before it, `n_values` how many values there were,
+    and `n_before` how many before the present item of the first list.
     """
 
     depth: int = 0
     in_string: bool = False
     is_escaped: bool = False
+    n_values: int = 1
+    n_before: int = 0
 
 
-def check_structure(body: bytes, limits: Limits) -> None:
-    """Refuse JSON with too many values, or nested too deeply; what is in strings does not count."""
+def check_structure(body: bytes, limits: Limits, most: int, *, of_items: bool) -> None:
+    """Refuse JSON with too many values, or nested too deeply; what is in strings does not count.
+
+    `most` values may be read at once: in all, or in each item of the list in the outermost object.
+    """
     if len(body) <= SMALL_BYTES and body.count(b"[") + body.count(b"{") <= limits.json_depth:
         return
-    place, n_values = Place(), 1
+    place = Place()
     for start in range(0, len(body), PART_BYTES):
-        place, n_separators, deepest = _look(body[start : start + PART_BYTES], place)
-        n_values += n_separators
+        place, deepest, n_longest = _look(body[start : start + PART_BYTES], place)
         if deepest > limits.json_depth:
-            most = f"at most {limits.json_depth} levels"
-            raise HTTPError("E958", "The JSON is nested too deeply", 422, expected=most)
-        if n_values > limits.json_values:
-            raise HTTPError(
-                "E983",
-                "The JSON has too many values",
-                413,
-                expected=f"at most {limits.json_values} keys and values: json_values",
-                fix="Send pictures as files or as raw bytes, or fewer items at once",
-            )
+            levels = f"at most {limits.json_depth} levels"
+            raise HTTPError("E958", "The JSON is nested too deeply", 422, expected=levels)
+        if place.n_values > limits.json_values:
+            _refuse_values(f"at most {limits.json_values} keys and values: json_values")
+        if (n_longest if of_items else place.n_values) > most:
+            _refuse_values(f"at most {most} in {'an item' if of_items else 'all'}")
+
+
+def _refuse_values(expected: str) -> None:
+    raise HTTPError(
+        "E983",
+        "The JSON has too many values",
+        413,
+        expected=expected,
+        fix="Send pictures as files or as raw bytes, or fewer items at once",
+    )
 
 
 def _look(part: bytes, before: Place) -> tuple[Place, int, int]:
-    """The place at the end of a part, the separators in it, and its greatest depth."""
+    """The place at the end of a part, its greatest depth, and the values of its longest item."""
     kinds = KIND[np.frombuffer(part, np.uint8)]
     at = np.flatnonzero(kinds)
     kinds = kinds[at]
     escaped = _escaped(at[kinds == BACKSLASH], before.is_escaped)
-    quotes = np.setdiff1d(at[kinds == QUOTE], escaped, assume_unique=True)
-    outside = (np.searchsorted(quotes, at) + before.in_string) % 2 == 0
+    is_escaped = np.zeros(len(part) + 1, np.bool_)
+    is_escaped[escaped] = True
+    quotes = (kinds == QUOTE) & ~is_escaped[at]
+    outside = (quotes.cumsum() - quotes + before.in_string) % 2 == 0
     steps = (outside & (kinds == OPEN)).astype(np.int32) - (outside & (kinds == CLOSE))
     depths = before.depth + steps.cumsum()
-    n_separators = int((outside & (kinds == SEPARATOR)).sum())
+    separators = outside & (kinds == SEPARATOR)
+    n_values = before.n_values + separators.cumsum()
+    n_after = int(n_values[-1]) if len(at) else before.n_values
+    ends = np.concatenate([[before.n_before], n_values[separators & (depths == 2)], [n_after]])
     deepest = int(depths.max(initial=before.depth))
     after = Place(
         depth=int(depths[-1]) if len(depths) else before.depth,
-        in_string=(len(quotes) + before.in_string) % 2 == 1,
-        is_escaped=bool(len(escaped)) and int(escaped[-1]) == len(part),
+        in_string=(int(quotes.sum()) + before.in_string) % 2 == 1,
+        is_escaped=bool(is_escaped[-1]),
+        n_values=n_after,
+        n_before=int(ends[-2]),
     )
-    return after, n_separators, deepest
+    return after, deepest, int(np.diff(ends).max())
 
 
 def _escaped(backslashes: NDArray[np.intp], is_first: bool) -> NDArray[np.intp]:

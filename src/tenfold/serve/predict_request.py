@@ -14,19 +14,26 @@ from typing import Any
 
 import numpy as np
 
-from tenfold.core.contract import Contract, ImageInput
+from tenfold.core.contract import Contract, FeaturesInput, ImageInput, TableInput
 from tenfold.core.errors import TenfoldError
 from tenfold.inputs.pictures.decode import PictureOptions
 from tenfold.inputs.pictures.preprocess import PictureSteps, as_trained, preprocess
 from tenfold.model.json_items import described, first_names
 from tenfold.model.readers import Rows, reader_of
 from tenfold.serve.encodings import FORM_TYPE, boundary_of, form_files, from_base64
-from tenfold.serve.json_structure import check_structure
+from tenfold.serve.json_structure import AT_ONCE, SMALL_BYTES, check_structure
 from tenfold.serve.limits import Limits
 from tenfold.serve.messages import HTTPError
 
 JSON_TYPE, RAW_TYPE = "application/json", "application/octet-stream"
 
+BEGIN = re.compile(rb'[ \t\n\r]*\{[ \t\n\r]*"([a-z]+)"[ \t\n\r]*:[ \t\n\r]*\[[ \t\n\r]*')
+"""Of an object of items; all of it is ASCII, so that it has as many bytes as letters."""
+
+COMMA, END = (
+    re.compile(r"[ \t\n\r]*,[ \t\n\r]*"),
+    re.compile(r"[ \t\n\r]*\][ \t\n\r]*\}[ \t\n\r]*\Z"),
+)
 SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
@@ -176,7 +183,8 @@ def _raw_request(body: bytes, accepted: ImageInput, limits: Limits) -> PredictRe
 
 def _json_request(body: bytes, contract: Contract, limits: Limits) -> PredictRequest:
     reader = reader_of(contract.input)
-    sent = read_json(body, limits)
+    most = max(AT_ONCE, 2 * values_of_an_item(contract.input))
+    sent = read_json(body, limits, most, of_items=True)
     if not isinstance(sent, dict) or list(sent) != [reader.items]:
         keys = first_names(sorted(sent)) if isinstance(sent, dict) else type(sent).__name__
         expected = f'{{"{reader.items}": [...]}}'
@@ -229,11 +237,29 @@ def _mixed_request(items: list[Any], accepted: ImageInput, limits: Limits) -> Pr
     return PredictRequest("images", stacked, errors, notes, rows_steps)
 
 
-def read_json(body: bytes, limits: Limits) -> Any:
-    """Read JSON without NaN, infinities, keys given twice, lone surrogates and endless depth."""
-    check_structure(body, limits)
+def values_of_an_item(accepted: ImageInput | TableInput | FeaturesInput) -> int:
+    """How many numbers or cells an item has."""
+    return len(accepted.names) if accepted.kind == "table" else math.prod(accepted.shape)
+
+
+def read_json(
+    body: bytes, limits: Limits, most: int = 2 * AT_ONCE, *, of_items: bool = False
+) -> Any:
+    """Read JSON without NaN, infinities, keys given twice, lone surrogates and endless depth.
+
+    At most `most` values of it are read at once: all of them, or `of_items` each item of the list
+    that an object has under its only key.
+    """
+    is_large = len(body) > SMALL_BYTES
+    begin = BEGIN.match(body) if of_items and is_large else None
+    check_structure(body, limits, most, of_items=begin is not None)
     try:
-        value = DECODER.decode(body.decode())
+        text = body.decode()
+        value = (
+            _items_one_by_one(text, begin[1].decode(), begin.end(), limits)
+            if begin
+            else DECODER.decode(text)
+        )
     except UnicodeDecodeError as error:
         raise HTTPError(
             "E959", "The body is not UTF-8", 422, where=f"byte {error.start}"
@@ -250,6 +276,23 @@ def read_json(body: bytes, limits: Limits) -> Any:
     if SURROGATE.search(body):
         _check_text(value)
     return value
+
+
+def _items_one_by_one(text: str, key: str, at: int, limits: Limits) -> dict[str, list[Any]]:
+    """What the decoder gives, an item at a time: between two, others have their turn."""
+    items: list[Any] = []
+    while True:
+        item, at = DECODER.raw_decode(text, at)
+        items.append(item)
+        if len(items) > limits.items:
+            check_items(len(items), limits)
+        comma = COMMA.match(text, at)
+        if comma is None:
+            break
+        at = comma.end()
+    if not END.match(text, at):
+        raise json.JSONDecodeError("Expected one list of items, and its end", text, at)
+    return {key: items}
 
 
 def _check_text(value: Any) -> None:
