@@ -28,7 +28,7 @@ AT_ONCE = 50_000
 """Keys and values that the decoder may read at once: 10 ms, whatever they are."""
 
 
-class Place(NamedTuple):
+class Position(NamedTuple):
     """What is known at a place in a text: its depth there, and whether it is in a string.
 
     `is_escaped` says whether a backslash stands before it, `n_values` how many values there were,
@@ -49,7 +49,7 @@ def check_structure(body: bytes, limits: Limits, most: int, *, of_items: bool) -
     """
     if len(body) <= SMALL_BYTES and body.count(b"[") + body.count(b"{") <= limits.json_depth:
         return
-    place = Place()
+    place = Position()
     for start in range(0, len(body), PART_BYTES):
         place, deepest, n_longest = _look(body[start : start + PART_BYTES], place)
         if deepest > limits.json_depth:
@@ -71,7 +71,7 @@ def _refuse_values(expected: str) -> None:
     )
 
 
-def _look(part: bytes, before: Place) -> tuple[Place, int, int]:
+def _look(part: bytes, before: Position) -> tuple[Position, int, int]:
     """The place at the end of a part, its greatest depth, and the values of its longest item."""
     kinds = KIND[np.frombuffer(part, np.uint8)]
     at = np.flatnonzero(kinds)
@@ -88,7 +88,7 @@ def _look(part: bytes, before: Place) -> tuple[Place, int, int]:
     n_after = int(n_values[-1]) if len(at) else before.n_values
     ends = np.concatenate([[before.n_before], n_values[separators & (depths == 2)], [n_after]])
     deepest = int(depths.max(initial=before.depth))
-    after = Place(
+    after = Position(
         depth=int(depths[-1]) if len(depths) else before.depth,
         in_string=(int(quotes.sum()) + before.in_string) % 2 == 1,
         is_escaped=bool(is_escaped[-1]),
