@@ -64,8 +64,10 @@ def percent(share: float, digits: int = 1) -> str:
     return f"{share:.{digits}%}"
 
 
-def in_unit(value: float, size: float | None = None) -> str:
-    """A number with as many decimals as make five digits of `size`, or of itself."""
+def in_unit(value: float, size: float | None = None, digits: int = 5) -> str:
+    """A number with as many decimals as make so many digits of `size`, or of itself."""
     size = abs(value) if size is None else size
-    digits = 4 - math.floor(math.log10(size)) if size > 0 else 4
-    return f"{value:,.{max(digits, 0)}f}" if -10 <= digits <= 10 else f"{value:.4e}"
+    decimals = digits - 1 - math.floor(math.log10(size)) if size > 0 else digits - 1
+    if -15 <= decimals - digits <= 5:
+        return f"{value:,.{max(decimals, 0)}f}"
+    return f"{value:.{digits - 1}e}"

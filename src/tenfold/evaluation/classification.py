@@ -1,5 +1,6 @@
 """How often the right label is answered, how surely, and which labels are taken for which."""
 
+import math
 from collections.abc import Iterator
 from html import escape
 from typing import Any, ClassVar, Literal, Self
@@ -339,12 +340,13 @@ def _log_loss(
     y: NDArray[np.int64], p: Floats, rng: np.random.Generator, groups: NDArray[np.int64] | None
 ) -> Score:
     """The mean log loss. Of the rows that were not seen, all may be answered as one who only knows
-    how frequent each label is would: where none is wrong, resampling does not know that."""
+    how frequent each label is would, or, where one label is alone, who does not know that: where
+    none is wrong, resampling does not know it."""
     score = ratios([(log_losses(y, p), None)], rng, groups=groups)[0].score()
     frequent = np.unique(y, return_counts=True)[1] / len(y)
     n = len(y) if groups is None else len(np.unique(groups))
     otherwise, guessing = unseen(n), -float(frequent @ np.log(frequent))
-    high = score.value + otherwise * max(guessing - score.value, 0.0)
+    high = score.value + otherwise * max((guessing or math.log(p.shape[1])) - score.value, 0.0)
     return score.model_copy(update={"high": max(score.high, high)})
 
 

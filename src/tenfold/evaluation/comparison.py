@@ -54,11 +54,10 @@ class Difference(Frozen):
         """The change with its interval, for people."""
         if self.change.high >= LARGEST:
             return f"from 0, at least {self.change.low:.4g} times"
-        ends = (self.change.value, self.change.low, self.change.high)
         if self.is_ratio:
-            value, low, high = (f"{end - 1:+.1%}" for end in ends)
+            value, low, high = self.change.ends(lambda end, digits: f"{end - 1:+.{digits}%}", 1)
             return f"{value} [{low}, {high}]"
-        value, low, high = (f"{100 * end:+.2f}" for end in ends)
+        value, low, high = self.change.ends(lambda end, digits: f"{100 * end:+.{digits}f}", 2)
         return f"{value} points [{low}, {high}]"
 
     def shown(self, value: float) -> str:

@@ -1,7 +1,7 @@
 """Scores, and where their 95% intervals come from: Wilson, the bootstrap, McNemar's test."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from statistics import NormalDist
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -20,6 +20,12 @@ skewed rows, 12.7, 4.3 and 3.2 hold equally often, within one in 200."""
 
 TINY = 1e-12
 """Relative variance below which equal numbers differ by rounding alone."""
+
+MAX_DIGITS = 15
+"""Digits of a float64 that mean something."""
+
+NO_INTERVAL = "no interval: the rows do not vary"
+"""Said where no row errs or varies: nothing tells what a row might that was not seen."""
 
 N_RESAMPLES = 1000
 MAX_RESAMPLED = 50_000
@@ -47,19 +53,19 @@ class Score(Frozen):
         return self.value
 
     def __str__(self) -> str:
-        return f"{self.value:.4f} [{self.low:.4f}, {self.high:.4f}]"
+        return self._written(lambda end, digits: f"{end:.{digits}f}", 4)
 
     __repr__ = __str__
 
     @property
     def in_percent(self) -> str:
-        """A share in percent.
+        """The score of a share, in percent.
 
         Example:
           >>> Score(value=0.9877, low=0.9853, high=1.0).in_percent
           '98.8% [98.5%, 100%]'
         """
-        return f"{percent(self.value)} [{percent(self.low)}, {percent(self.high)}]"
+        return self._written(percent, 1)
 
     @property
     def in_unit(self) -> str:
@@ -69,9 +75,39 @@ class Score(Frozen):
           >>> Score(value=48231.55, low=47100.4, high=49390.2).in_unit
           '48,232 [47,100, 49,390]'
         """
-        ends = (self.value, self.low, self.high)
-        value, low, high = (in_unit(end, max(map(abs, ends))) for end in ends)
-        return f"{value} [{low}, {high}]"
+        return self._written(self._number, 5)
+
+    def _number(self, end: float, digits: int) -> str:
+        return in_unit(end, max(map(abs, (self.value, self.low, self.high))), digits)
+
+    @property
+    def unit_in_words(self) -> tuple[str, str]:
+        """The value and its interval for people, to five digits of its larger end."""
+        return self.in_words(self._number, 5)
+
+    def _written(self, number: Callable[[float, int], str], digits: int) -> str:
+        value, low, high = self.ends(number, digits)
+        return f"{value} [{NO_INTERVAL if self.low == self.high else f'{low}, {high}'}]"
+
+    def in_words(self, number: Callable[[float, int], str], digits: int) -> tuple[str, str]:
+        """The value and its interval for people; `number` writes one of them, with so many digits
+        or as many as tell the ends apart.
+
+        Example:
+          >>> Score(value=0.999996, low=0.999995, high=0.999997).in_words(percent, 1)
+          ('99.9996%', '95% interval 99.9995% to 99.9997%')
+          >>> Score(value=0, low=0, high=0).in_unit
+          '0.0000 [no interval: the rows do not vary]'
+        """
+        value, low, high = self.ends(number, digits)
+        return value, NO_INTERVAL if self.low == self.high else f"95% interval {low} to {high}"
+
+    def ends(self, number: Callable[[float, int], str], digits: int) -> tuple[str, str, str]:
+        """The value and the ends of its interval, with as many digits as tell the ends apart."""
+        if self.low < self.high:
+            while digits < MAX_DIGITS and number(self.low, digits) == number(self.high, digits):
+                digits += 1
+        return number(self.value, digits), number(self.low, digits), number(self.high, digits)
 
 
 class Doubted(Frozen):
@@ -355,7 +391,9 @@ def _log_ratios(means: Floats, n: int, tiny: ArrayLike) -> tuple[Floats, Floats]
 def _reach(t: Floats) -> float:
     """How many standard errors the interval reaches: what 95% of the resampled |t| stay within."""
     finite = t[np.isfinite(t)]  # one row drawn again and again has no spread, and says nothing
-    return min(float(np.percentile(finite, 95)), MAX_REACH) if finite.size else Z
+    reach = float(np.percentile(finite, 95)) if finite.size else 0.0
+    # Of two rows every resample that has a spread is the rows themselves, but for rounding.
+    return min(reach, MAX_REACH) if reach > TINY**0.5 else MAX_REACH
 
 
 def share_interval(value: float, resampled: Floats, n: int, n_rows: int) -> Score:

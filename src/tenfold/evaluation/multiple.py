@@ -37,7 +37,12 @@ class Beside(NamedTuple):
 
 
 def compare_with_best(
-    row_scores: Floats, best: int, *, largest: float | None = None, seed: int = 0
+    row_scores: Floats,
+    best: int,
+    *,
+    largest: float | None = None,
+    size: float = 0.0,
+    seed: int = 0,
 ) -> list[Beside | None]:
     """Compare every model with one of them, on the same rows; None stands for the best itself.
 
@@ -48,6 +53,8 @@ def compare_with_best(
       row_scores: Of each model and row (n_models, n), more is better; of several seeds their mean.
       best: Number of the model that was chosen, on other rows.
       largest: By how much two row scores can differ at most: 1 of labels; None: by any amount.
+      size: What a row of the worst answers may score, where the rows have no such one: the variance
+        of what is true.
       seed: Decides resamples and signs.
 
     Raises:
@@ -66,7 +73,7 @@ def compare_with_best(
     others = [i for i in range(n_models) if i != best]
     differences = [row_scores[i] - row_scores[best] for i in others]
     p_values = holm([sign_flip_p(values, (seed, i)) for i, values in enumerate(differences)])
-    size = float(np.abs(row_scores).max())
+    size = max(size, float(np.abs(row_scores).max()))
     results: list[Beside | None] = [None] * n_models
     for i, values, p in zip(others, differences, p_values, strict=True):
         change = mean_difference(values, largest, size, seed=(seed, i))

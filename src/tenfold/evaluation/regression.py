@@ -187,11 +187,14 @@ class RegressionEvaluation(Doubted):
         if varies:
             rest = measured[4].score()
             r2 = Score(value=1 - rest.value, low=1 - rest.high, high=1 - rest.low)
-        if not error.any():  # the rows that were not seen may be answered as the baseline would
-            otherwise = unseen(n_drawn)
-            mae = Score(value=0, low=0, high=otherwise * other_mae.value)
-            rmse = Score(value=0, low=0, high=otherwise**0.5 * other_rmse.value)
-            r2 = r2 and Score(value=1, low=1 - otherwise, high=1)
+        share = unseen(n_drawn)
+        is_exact = float(error.max()) <= rounding or not (error**2).any()
+        if is_exact:
+            mae, rmse = _without_errors(error, other if errs else deviation, share, size)
+            r2 = r2 and Score(value=r2.value, low=1 - share, high=1)
+        if not errs:
+            rival = deviation if is_exact else error
+            other_mae, other_rmse = _without_errors(other, rival, share, size)
         # Answers are float32: apart by no more than its rounding, they are the baseline's.
         if np.abs(predicted - base).max() <= ROUNDING * size + 2e-7 * np.abs(base).max():
             verdict: Verdict = "not distinguishable"
@@ -215,6 +218,21 @@ class RegressionEvaluation(Doubted):
             coverage=share_of((ends[0] <= y) & (y <= ends[1]), groups) if ends else None,
             interval_width=float((ends[1] - ends[0]).mean()) if ends else None,
         )
+
+
+def _without_errors(error: Floats, rival: Floats, share: float, size: float) -> tuple[Score, Score]:
+    """MAE and RMSE of answers that are right: the `share` of rows that may not have been seen may
+    be answered as by a rival, whose errors are in the same unit of a `size`."""
+    pairs = ((error.mean(), rival.mean(), 1.0), ((error**2).mean(), (rival**2).mean(), 0.5))
+    mae, rmse = (
+        Score(
+            value=float(value**power) * size,
+            low=0,
+            high=float(max(value, share * worst) ** power) * size,
+        )
+        for value, worst, power in pairs
+    )
+    return mae, rmse
 
 
 def _scaled(score: Score, size: float) -> Score:

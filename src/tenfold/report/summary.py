@@ -160,7 +160,7 @@ def _of_labels(run: Run, evaluation: Evaluation, stored: StoredAnswers) -> RunSu
         )
     return RunSummary(
         question(run), _subject(run), percent(score.value), "right", answer,
-        f"95% interval: {percent(score.low)} to {percent(score.high)}. "
+        f"{score.in_words(percent, 1)[1]}. "
         "The model never saw these " + noun(run) + " during training.",
         Interval(score.value, score.low, score.high, base.accuracy.value),
         verdict, _grade(evaluation),
@@ -182,9 +182,8 @@ def _of_values(run: Run, evaluation: RegressionEvaluation, stored: StoredAnswers
         question(run), _subject(run), in_unit(evaluation.mae.value), "typical error",
         f"On {evaluation.n:,} {evaluation.part} rows predictions are off by "
         f"{in_unit(evaluation.mae.value)} on average; 9 of 10 are within {in_unit(most)}.",
-        f"Root mean squared error (RMSE): {in_unit(rmse.value)}, 95% interval "
-        f"{in_unit(rmse.low)} to {in_unit(rmse.high)}. The model never saw these rows during "
-        "training.",
+        f"Root mean squared error (RMSE): {', '.join(rmse.unit_in_words)}. "
+        "The model never saw these rows during training.",
         Interval(
             rmse.value / top, rmse.low / top, rmse.high / top, base.value / top,
             ("RMSE 0: no error", in_unit(top)),
@@ -203,16 +202,14 @@ def _share_card(name: str, score: Score | None, meaning: str, more: str) -> Scor
     """A card of a share, 0 to 1; without a score it says that no row decides it."""
     if score is None:
         return ScoreCard(name, "none", "No row decides it.", meaning, more)
-    spread = f"95% interval {percent(score.low)} to {percent(score.high)}"
+    value, spread = score.in_words(percent, 1)
     interval = Interval(score.value, score.low, score.high)
-    return ScoreCard(name, percent(score.value), spread, meaning, more, interval)
+    return ScoreCard(name, value, spread, meaning, more, interval)
 
 
 def _number_card(name: str, score: Score, meaning: str, more: str) -> ScoreCard:
     """A card of a quantity in some unit."""
-    size = max(abs(score.value), abs(score.low), abs(score.high))
-    value, low, high = (in_unit(end, size) for end in (score.value, score.low, score.high))
-    return ScoreCard(name, value, f"95% interval {low} to {high}", meaning, more)
+    return ScoreCard(name, *score.unit_in_words, meaning, more)
 
 
 def _label_cards(evaluation: Evaluation) -> list[ScoreCard]:
@@ -237,8 +234,7 @@ def _label_cards(evaluation: Evaluation) -> list[ScoreCard]:
             f"Expected calibration error over 15 bins of confidence (Guo et al. 2017).{was}",
         ),
         ScoreCard(
-            "Log loss", f"{evaluation.log_loss.value:.3f}",
-            f"95% interval {evaluation.log_loss.low:.3f} to {evaluation.log_loss.high:.3f}",
+            "Log loss", *evaluation.log_loss.in_words(lambda end, digits: f"{end:.{digits}f}", 3),
             "How surprised the model is by the true label; 0 is perfect.",
             "The mean of -log(probability given to the true label), in nats. Giving each of the "
             f"{n_labels} labels the same probability scores {np.log(n_labels):.2f}.",

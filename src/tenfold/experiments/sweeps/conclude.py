@@ -117,7 +117,9 @@ def _measured(run: SweepRun, points: Sequence[PointResult]) -> list[LeaderboardE
     row_scores, seconds = zip(*(result.ask(data, test) for result in points), strict=True)
     measure = MEASURES[data.task.kind]
     true = data.y[test]
-    comparisons = compare_with_best(np.stack(row_scores), best=0, largest=measure.largest)
+    comparisons = compare_with_best(
+        np.stack(row_scores), best=0, largest=measure.largest, size=float(np.var(true))
+    )
     return [
         LeaderboardEntry(
             learner=str(result.point["learner"]),
