@@ -35,7 +35,7 @@ def scores_in(value: Any) -> Iterator[Score]:
 def errors_of(kind: str, n: int) -> Floats:
     """Errors of n rows: none, all equal, of either sign, of one row alone, or of two sizes."""
     row = np.arange(n)
-    kinds = {
+    kinds: dict[str, Floats] = {
         "none": np.zeros(n),
         "equal": np.full(n, 0.5),
         "signs": np.where(row % 2, 0.5, -0.5),
@@ -53,12 +53,11 @@ ERRORS = ("none", "equal", "signs", "one", "sizes")
 def test_intervals_of_values_have_a_width(first: str, n: int) -> None:
     true = np.where(np.arange(n) % 2, 3.0, -1.0)
     for second in ERRORS:
-        answers = [true + errors_of(kind, n) for kind in (first, second)]
-        row_scores = np.stack([-((true - values) ** 2) for values in answers])
-        for baseline in (true.mean(), answers[1]):
-            found = evaluate_values(true, answers[0], baseline_value=baseline)
-            assert_wide(found, first, second)
-        assert_wide(compare_values(true, *answers), first, second)
+        mine, other = (true + errors_of(kind, n) for kind in (first, second))
+        row_scores = np.stack([-((true - values) ** 2) for values in (mine, other)])
+        for baseline in (true.mean(), other):
+            assert_wide(evaluate_values(true, mine, baseline_value=baseline), first, second)
+        assert_wide(compare_values(true, mine, other), first, second)
         beside = compare_with_best(row_scores, 0, size=float(true.var()))[1]
         assert_wide(beside and beside.change, first, second)
         assert_wide(MEASURES["regression"].of_rows(row_scores[0], true), first, second)
