@@ -461,7 +461,15 @@ def _calibration_scores(
         return scores
     # All rows alike: so many of those that were not seen may be otherwise.
     otherwise = unseen(len(p) if groups is None else len(np.unique(groups)))
-    return [score.model_copy(update={"high": max(score.high, otherwise)}) for score in scores]
+    return [
+        score.model_copy(
+            update={
+                "low": min(score.low, max(score.value - otherwise, 0.0)),
+                "high": max(score.high, otherwise),
+            }
+        )
+        for score in scores
+    ]
 
 
 def _shown(score: Score | None, why: str) -> str:

@@ -252,9 +252,11 @@ def _macro_f1(
         for lines in np.array_split(draw, max(1, len(draw) * k**3 // 2**22)):
             first_f1, second_f1 = scores(lines)
             changes.append(second_f1 - first_f1)
-    change = percentile_interval(values[1] - values[0], np.concatenate(changes))
-    if (first == second).all():  # no resample differs either: no surer than the accuracy's
-        change = mean_difference(np.zeros(len(true)), largest=1)
+    resampled = np.concatenate(changes)
+    change = percentile_interval(values[1] - values[0], resampled)
+    if np.ptp(resampled) == 0:  # all rows, or all answers, are alike: no surer than the accuracy's
+        rights = [(answers == true).astype(np.float64) for answers in (first, second)]
+        change = mean_difference(rights[1] - rights[0], largest=1)
     verdict = verdict_of(change, equal=0, more_is_better=True)
     return _difference("macro F1", values, change, verdict)
 
