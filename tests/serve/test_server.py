@@ -237,6 +237,25 @@ def test_workers_share_a_port_and_are_started_again(
         assert found.leave() == 0
 
 
+def test_a_worker_that_is_told_to_leave_silences_nobody(small_run: Run, tmp_path: Path) -> None:
+    """Its filter stood on the socket of all: who came was not heard until it had left."""
+    with service(small_run, log=tmp_path / "log", flags=["--workers", "2"]) as found:
+        children = Path(f"/proc/{found.process.pid}/task/{found.process.pid}/children")
+        stuck = [connect(found) for _ in range(8)]  # each of the two has some
+        for connection in stuck:
+            connection.sendall(request(bytes(784), RAW)[:-5])
+        time.sleep(2.1)  # a process that ends sooner than two seconds is not started again
+        os.kill(int(children.read_text().split()[0]), signal.SIGTERM)
+        time.sleep(1.5)  # it takes no more, and waits for the rest of what it has
+        start = time.monotonic()
+        for _ in range(10):
+            assert found.ask("POST", "/v1/predict", bytes(784), RAW).status == 200
+        assert time.monotonic() - start < 5
+        for connection in stuck:
+            connection.close()
+        assert found.leave() == 0
+
+
 def test_what_cannot_start_says_so(small_run: Run, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])

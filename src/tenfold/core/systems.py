@@ -19,7 +19,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -29,8 +29,8 @@ LOCK = ".lock"
 PATIENCE_SECONDS = 2.0
 """How long Windows may refuse a new file its name, because others still read the old one."""
 
-SO_ATTACH_FILTER, SO_DETACH_FILTER = 26, 27
-"""asm-generic/socket.h; the socket module has no names for them."""
+SO_ATTACH_FILTER = 26
+"""asm-generic/socket.h; the socket module has no name for it."""
 
 OF_FILE_MANAGERS = re.compile(r"(\.DS_Store|\._.*|Thumbs\.db|desktop\.ini)\Z", re.IGNORECASE)
 """Names of files that Finder and Explorer write into folders that were looked at."""
@@ -229,13 +229,6 @@ def ignore_connections(listener: socket.socket) -> None:
         nothing = ctypes.create_string_buffer(struct.pack("HBBI", 0x06, 0, 0, 0))
         program = struct.pack("HL", 1, ctypes.addressof(nothing))
         listener.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, program)
-
-
-def welcome_connections(listener: socket.socket) -> None:
-    """Take off the filter that another process left on the socket when it was told to leave."""
-    if sys.platform == "linux":
-        with suppress(OSError):
-            listener.setsockopt(socket.SOL_SOCKET, SO_DETACH_FILTER, 0)
 
 
 # What people type and see

@@ -22,7 +22,7 @@ from tenfold.serve.application import Application
 from tenfold.serve.connection import Connection
 from tenfold.serve.limits import Limits
 from tenfold.serve.served_runs import RunWatcher, build, find_runs
-from tenfold.serve.supervisor import Supervisor
+from tenfold.serve.supervisor import Supervisor, all_leave
 
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 
@@ -137,7 +137,7 @@ def work(
     application = build(found, limits, access, lists_runs=[run.path for run in found] != list(runs))
     with asyncio.Runner(loop_factory=systems.event_loop(shares_port=shares_port)) as runner:
         runner.get_loop()  # which is to hear of Ctrl-C from the server alone
-        runner.run(Server(application, listener, runs).run())
+        runner.run(Server(application, listener, runs, shares_port=shares_port).run())
     application.close()
     _leave_stuck_threads()
 
@@ -162,11 +162,16 @@ class Server:
     """Takes connections until a signal to leave, and looks at their deadlines."""
 
     def __init__(
-        self, application: Application, listener: socket.socket, runs: Sequence[Path]
+        self,
+        application: Application,
+        listener: socket.socket,
+        runs: Sequence[Path],
+        *,
+        shares_port: bool,
     ) -> None:
         self._application = application
         self._watcher = RunWatcher(application, runs)
-        self._listener = listener
+        self._listener, self._shares_port = listener, shares_port
         self._connections: set[Connection] = set()
         self._leave_at = math.inf
 
@@ -181,7 +186,8 @@ class Server:
             while time.monotonic() < self._leave_at:
                 await self._tick()
             watching.cancel()
-            systems.ignore_connections(self._listener)
+            if not self._shares_port or all_leave.is_set():
+                systems.ignore_connections(self._listener)
             await asyncio.sleep(LAST_SECONDS)
             accepting.close()
             for connection in list(made):

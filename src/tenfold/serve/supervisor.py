@@ -3,6 +3,7 @@
 import queue
 import signal
 import socket
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,6 +26,10 @@ LOOK_SECONDS = 0.2
 """How often the supervisor looks up: on Windows no signal ends its waiting."""
 
 
+all_leave = threading.Event()
+"""In a worker: whether its supervisor has told it to leave, and with it all others."""
+
+
 class WorkerTask(NamedTuple):
     """What one of the processes is to do, as it is told on its standard input.
 
@@ -40,7 +45,12 @@ class WorkerTask(NamedTuple):
     @classmethod
     def receive(cls) -> Self:
         """Wait for the task; from now on this process leaves in order when its supervisor says."""
-        return cls(**Parent(at_end=lambda: signal.raise_signal(signal.SIGTERM)).receive())
+
+        def leave() -> None:
+            all_leave.set()
+            signal.raise_signal(signal.SIGTERM)
+
+        return cls(**Parent(at_end=leave).receive())
 
     def access(self) -> AccessPolicy:
         """Who may ask."""
@@ -92,7 +102,6 @@ class Supervisor:
         return status
 
     def _start(self) -> None:
-        systems.welcome_connections(self._listener)
         if self._leaving:
             return
         files = systems.files_to_inherit(self._listener)
