@@ -16,7 +16,7 @@ import typer
 from typer.core import TyperGroup
 
 from tenfold.cli import options, usage
-from tenfold.cli.card import print_card, print_own, print_scores
+from tenfold.cli.card import print_card, print_lines, print_own, print_scores
 from tenfold.cli.data import data_app
 from tenfold.cli.doctor import checks_json, examine
 from tenfold.cli.predict import predict_command, read_command
@@ -31,6 +31,7 @@ from tenfold.core.progress import Listener
 from tenfold.core.settings import Reading
 from tenfold.core.version import __version__
 from tenfold.experiments.artifacts import rewrite_report
+from tenfold.experiments.batch import scores_by, unlike_training
 from tenfold.experiments.evaluate import evaluate as evaluate_run
 from tenfold.experiments.evaluate import load_for
 from tenfold.experiments.evaluate import robustness as robustness_of
@@ -195,6 +196,14 @@ def evaluate(
     robustness: Annotated[
         bool, typer.Option("--robustness", help="Also measure on changed test rows.")
     ] = False,
+    by: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COLUMN",
+            help="Also measure by the values of a column of the table.",
+            show_default=False,
+        ),
+    ] = None,
     min_accuracy: Annotated[
         float | None,
         typer.Option(
@@ -210,17 +219,24 @@ def evaluate(
     loaded = load_for(opened, data)
     evaluation = evaluate_run(opened, loaded)
     changed = robustness_of(opened, loaded) if robustness else None
+    parts = None if by is None else scores_by(opened, by, loaded)
+    unlike = [] if data is None else unlike_training(opened, loaded)
     if as_json:
         printed = {"run": str(run), "evaluation": evaluation.model_dump(mode="json")}
         if changed is not None:
             printed["robustness"] = changed.model_dump(mode="json")
+        if parts is not None:
+            printed["by"] = parts.model_dump(mode="json")
+        if unlike:
+            printed["unlike_training"] = unlike
         print(json.dumps(printed))
     else:
         print_scores(evaluation)
         if data is not None:
             print_own(opened, evaluation)
-        for line in changed.lines() if changed is not None else ():
-            print(line)
+        print_lines(unlike)
+        for found in (changed, parts):
+            print_lines([*found.lines()] if found is not None else [])
     if min_accuracy is not None and evaluation.score.value < min_accuracy:
         print(
             f"tenfold: the accuracy {evaluation.score} is below {min_accuracy:g}", file=sys.stderr

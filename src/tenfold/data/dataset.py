@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from tenfold.core import html_repr
 from tenfold.core.contract import FeaturesInput, ImageInput, TableInput
-from tenfold.core.errors import DataError, printable
+from tenfold.core.errors import DataError, did_you_mean, printable
 from tenfold.core.settings import Reading
 from tenfold.core.task import Classification, Regression, Task
 from tenfold.core.text import shorten
@@ -353,6 +353,32 @@ class Dataset:
             return profile.n_distinct
         values = self.x.columns[profile.name]
         return len(np.unique(values[~np.isnan(values)]))
+
+    def cells_of(self, name: str) -> NDArray[Any]:
+        """The cells of any column of a table (n,): as they are learned from, else as texts.
+
+        Raises:
+          DataError: There is no such column.
+        """
+        if self.table is not None and name in self.table.columns:
+            column: NDArray[Any] = self.table.columns[name]
+            return column
+        known = None if self.info is None else self.info.undecided
+        if known is None or name not in known.cells:
+            names = () if known is None else known.cells.names
+            raise DataError(
+                "E453",
+                "There is no such column",
+                where=self.name,
+                expected=shorten(list(names)) or "a table",
+                fix=did_you_mean(name, names),
+                column=name,
+            )
+        places = np.searchsorted(known.cells.row_numbers, known.places)
+        texts = known.cells[name].texts.take(places)
+        cells = np.array(texts.tolist(), object)
+        cells[texts.is_missing] = ""
+        return cells
 
     @property
     def groups(self) -> RowNumbers | None:

@@ -106,7 +106,7 @@ def _table_dataset(cells: Cells, reading: Reading, like: Contract | None) -> Dat
         tuple(dict.fromkeys((*cells.notes, *notes))),  # of a time that is learned from twice
         timeline,
         groups=_groups(cells, reading.group, used, like),
-        undecided=None if model_input else Undecided(all_rows, cells.row_numbers[used]),
+        undecided=Undecided(all_rows, cells.row_numbers[used]),
     )
     return Dataset(
         name=cells.name.rpartition(".")[0] or cells.name,

@@ -37,7 +37,7 @@ def evaluate(
       RunError: No run, or no model in it.
     """
     run = run if isinstance(run, Run) else Run.open(run)
-    dataset, rows, part = _measured_rows(run, data, listener or Listener())
+    dataset, rows, part = measured_rows(run, data, listener or Listener())
     evaluation, _ = measure(run.model, dataset, rows, part, run.record)
     is_own = dataset.fingerprint == run.record.data.fingerprint
     return run.with_doubts(evaluation, is_own=is_own)
@@ -75,12 +75,12 @@ def robustness(run: Run | Path | str, data: str | Path | Dataset | None = None) 
       DataError, RunError: What `evaluate` says.
     """
     run = run if isinstance(run, Run) else Run.open(run)
-    dataset, rows, part = _measured_rows(run, data, Listener())
+    dataset, rows, part = measured_rows(run, data, Listener())
     return measure_robustness(run.model, dataset.x[rows], dataset.y[rows], part)
 
 
-def _measured_rows(
-    run: Run, data: str | Path | Dataset | None, listener: Listener
+def measured_rows(
+    run: Run, data: str | Path | Dataset | None, listener: Listener | None = None
 ) -> tuple[Dataset, RowNumbers, str]:
     """The rows a run is measured on, in codes of its model, and what they are called."""
     record, model = run.record, run.model

@@ -1,0 +1,66 @@
+"""`evaluate` of a table: by the values of any column, and what is unlike the training."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+import tenfold
+from tenfold import Run
+from tenfold.cli import main as cli
+from tenfold.core.errors import DataError
+from tenfold.core.settings import Reading
+from tenfold.experiments.batch import scores_by
+
+
+def rows(n: int, seed: int) -> pd.DataFrame:
+    """Answers of the site `south` follow nothing."""
+    rng = np.random.default_rng(seed)
+    frame = pd.DataFrame({"size": rng.normal(size=n), "colour": rng.choice(["red", "blue"], n)})
+    frame["site"] = rng.choice(["north", "south"], n)
+    known = np.where(frame["site"] == "north", frame["size"], rng.normal(size=n))
+    return frame.assign(answer=np.where(known > 0, "yes", "no"))
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    folder = tmp_path_factory.mktemp("run")
+    rows(800, 0).to_csv(folder / "rows.csv", index=False)
+    reading = Reading(target="answer", drop=("site",))
+    return tenfold.train(folder / "rows.csv", learner="bayes", reading=reading, out=folder)
+
+
+def said(*words: object) -> str:
+    done = CliRunner().invoke(cli.app, list(map(str, words)))
+    assert done.exit_code == 0, done.output
+    return done.stdout
+
+
+def test_scores_by_a_column_that_is_not_learned_from(run: Run) -> None:
+    found = scores_by(run, "site")
+    north, south = found.values
+    assert (north.value, south.value) == ("north", "south") and north.n + south.n == 200
+    assert north.verdict == "better" and south.verdict == "worse"
+    assert north.score.value > 0.9 > 0.7 > south.score.value
+    text = said("evaluate", run.path, "--by", "size")
+    assert "accuracy by size" in text and text.count(" to ") == 4
+    assert (
+        json.loads(said("evaluate", run.path, "--by", "site", "--json"))["by"]["column"] == "site"
+    )
+    with pytest.raises(DataError) as error:
+        scores_by(run, "sight")
+    assert error.value.code == "E453"
+
+
+def test_other_rows_say_what_is_unlike_the_training(run: Run, tmp_path: Path) -> None:
+    assert "unlike_training" not in json.loads(said("evaluate", run.path, "--json"))
+    alike, other = tmp_path / "alike.csv", tmp_path / "other.csv"
+    rows(300, 1).to_csv(alike, index=False)
+    rows(300, 2).assign(size=lambda frame: frame["size"] + 2).to_csv(other, index=False)
+    text = said("evaluate", run.path, alike)
+    assert "rows (" in text and "other than before" not in text
+    lines = json.loads(said("evaluate", run.path, other, "--json"))["unlike_training"]
+    assert lines[1].startswith("other than before  size (p ") and "colour" not in lines[1]
