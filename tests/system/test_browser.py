@@ -23,6 +23,7 @@ from tenfold.build.onnx import to_graph
 from tenfold.core.contract import Contract, ImageInput
 from tenfold.core.csv_cells import unescape_formula
 from tenfold.core.errors import DataError
+from tenfold.core.onnx_layers import layers_in
 from tenfold.inputs.pictures import mnist_box
 from tenfold.inputs.pictures.decode import read_picture
 from tenfold.learners.architectures import dense_network
@@ -161,6 +162,30 @@ def test_a_drawing_is_answered_while_it_is_drawn(alive: Opened, small_run: Run) 
     assert page.get_attribute(".bar.best", "aria-label").startswith(f"{answer.label}: ")  # type: ignore[union-attr]
     page.click("#undo")
     alive.until("!tenfold.state.image")
+
+
+def test_the_network_is_drawn_with_the_paths_that_decide(
+    alive: Opened, small_run: Run, few: Few
+) -> None:
+    image = few(3).images[2]
+    alive.run(f"(text) => {{ {UNPACKED} tenfold.look(unpacked(text)); }}", packed(image))
+    alive.until("!document.getElementById('paths').hidden")
+    answer = small_run.model.predict_one(image)
+    assert isinstance(answer, tenfold.Prediction)
+    best = int(answer.label)
+    alive.until(f"document.getElementById('paths-to').textContent === '{best}'")
+    network, parameters = layers_in((small_run.path / "model.onnx").read_bytes())
+    hidden, output = (parameters[name] for name in ("hidden_1", "output"))
+    active = np.maximum(image.reshape(-1) / 255 @ hidden["kernel"] + hidden["bias"], 0)
+    products = np.abs(active * output["kernel"][:, best])
+    strongest = set(np.argsort(-products)[:10].tolist())
+    texts = "(kind) => [...document.querySelectorAll(kind)].map((one) => one.textContent)"
+    shown = alive.run(texts, "#paths .index")
+    assert {int(text) for text in shown} == strongest and len(network.layers) == 5
+    counts = ["784 pixels", f"{len(active)} neurons, 10 drawn", "10 outputs"]
+    assert alive.run(texts, "#paths .count") == counts
+    alive.page.locator("#paths circle.hidden").first.click()
+    assert alive.page.inner_text("#neuron-title") == f"Neuron {min(strongest)} of layer 1"
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "JPEG"])

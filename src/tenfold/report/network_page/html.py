@@ -21,7 +21,7 @@ from tenfold.report.network_page.network import Unable, read_network
 from tenfold.runs.csv_files import EXAMPLE_INPUTS
 from tenfold.runs.record import Run
 
-MODULES = ("box", "engine", "neuron", "paint", "pad", "living")
+MODULES = ("box", "engine", "neuron", "paths", "paint", "pad", "living")
 """In an order in which each imports from earlier ones only."""
 
 ASKING = ("asking", "asked")

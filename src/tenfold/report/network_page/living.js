@@ -3,6 +3,7 @@
 import { fit, NothingDrawn, SIDE_PX } from "./box.js";
 import { evidence, openNetwork, run } from "./engine.js";
 import { layersOf, neuronOf, sidesOf } from "./neuron.js";
+import { drawPaths, pathsOf } from "./paths.js";
 import { hit, paint } from "./paint.js";
 import { openPad } from "./pad.js";
 
@@ -84,6 +85,20 @@ export function openLiving(stored, openAsking = null) {
       showAnswer(answerNow(), bars, stored.labels);
     }
     showEvidence(network, state, answerNow(), stored.labels);
+    showPaths();
+  };
+  const isDense = layers.every((layer) => layer.kind === "dense");
+  const showPaths = () => {
+    const answer = answerNow();
+    find("paths").hidden = !answer || !isDense;
+    if (find("paths").hidden) return;
+    const paths = pathsOf(network, layers, state.values, answer.best);
+    const { labels } = stored;
+    find("paths-to").textContent = labels[answer.best];
+    find("paths-picture").replaceChildren(
+      drawPaths(paths, { layers, labels, choose, values: state.values, probabilities: answer.probabilities, side: SIDE_PX }),
+    );
+    paint(find("paths-seen"), state.image.data, [1, SIDE_PX, SIDE_PX], { most: 255, positive: "--light", ground: "--night", across: 280 });
   };
 
   const pad = openPad(find("pad"), { changed: read, refused: (text) => (find("verdict").textContent = text) });
