@@ -73,9 +73,13 @@ def profile_model(run: Run) -> BatchProfile:
 
 
 def _seconds(run: Run, rows: Any) -> float:
-    start = time.perf_counter()
-    run.model.answer(rows)
-    return time.perf_counter() - start
+    """How long an answer takes: the least of three, for other programs only add to it."""
+    found = []
+    for _ in range(3):
+        start = time.perf_counter()
+        run.model.answer(rows)
+        found.append(time.perf_counter() - start)
+    return min(found)
 
 
 def _is_alike(run: Run, rows: Any, whole: Sequence[Any], first: int) -> bool:
