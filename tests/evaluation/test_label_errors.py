@@ -8,7 +8,7 @@ import pytest
 
 import tenfold
 from tenfold import Dataset
-from tenfold.build import choose
+from tenfold.build import table_plan
 from tenfold.core.errors import DataError, SettingsError
 from tenfold.core.progress import Listener
 from tenfold.core.settings import resolve
@@ -66,7 +66,8 @@ def test_folds_and_seeds_that_cannot_be_are_refused(few: Few) -> None:
 
 @pytest.mark.parametrize("learner", ["auto", "boosting"])
 def test_another_learner_looks_at_a_table(learner: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(choose, "planned", lambda problem: ["baseline", "logistic"])
+    few = {name: table_plan.COSTS[name] for name in ("baseline", "logistic")}
+    monkeypatch.setattr(table_plan, "COSTS", few)
     rng = np.random.default_rng(0)
     frame = pd.DataFrame(rng.normal(size=(200, 2)), columns=["a", "b"])
     frame["t"] = np.where((frame["a"] > 0) ^ (np.arange(200) < 4), "up", "down")
