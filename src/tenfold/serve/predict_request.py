@@ -21,7 +21,12 @@ from tenfold.inputs.pictures.preprocess import PictureSteps, as_trained, preproc
 from tenfold.model.json_items import described, first_names
 from tenfold.model.readers import Rows, reader_of
 from tenfold.serve.encodings import FORM_TYPE, boundary_of, form_files, from_base64
-from tenfold.serve.json_structure import AT_ONCE, SMALL_BYTES, check_structure
+from tenfold.serve.json_structure import (
+    MAX_IN_ALL,
+    MAX_IN_ITEM,
+    SMALL_BYTES,
+    check_structure,
+)
 from tenfold.serve.limits import Limits
 from tenfold.serve.messages import HTTPError
 
@@ -182,9 +187,23 @@ def _raw_request(body: bytes, accepted: ImageInput, limits: Limits) -> PredictRe
 
 
 def _json_request(body: bytes, contract: Contract, limits: Limits) -> PredictRequest:
-    reader = reader_of(contract.input)
-    most = max(AT_ONCE, 2 * values_of_an_item(contract.input))
+    most = max(MAX_IN_ITEM, 4 * values_of_an_item(contract.input))
     sent = read_json(body, limits, most, of_items=True)
+    try:
+        return _request_of(sent, contract, limits)
+    finally:
+        for value in sent.values() if isinstance(sent, dict) else ():
+            _let_go(value)
+
+
+def _let_go(value: Any) -> None:
+    """Free what a list holds, an item at a time: a million lists at once hold everybody up."""
+    while isinstance(value, list) and value:
+        value.pop()
+
+
+def _request_of(sent: Any, contract: Contract, limits: Limits) -> PredictRequest:
+    reader = reader_of(contract.input)
     if not isinstance(sent, dict) or list(sent) != [reader.items]:
         keys = first_names(sorted(sent)) if isinstance(sent, dict) else type(sent).__name__
         expected = f'{{"{reader.items}": [...]}}'
@@ -243,16 +262,16 @@ def values_of_an_item(accepted: ImageInput | TableInput | FeaturesInput) -> int:
 
 
 def read_json(
-    body: bytes, limits: Limits, most: int = 2 * AT_ONCE, *, of_items: bool = False
+    body: bytes, limits: Limits, most: int = MAX_IN_ITEM, *, of_items: bool = False
 ) -> Any:
     """Read JSON without NaN, infinities, keys given twice, lone surrogates and endless depth.
 
-    At most `most` values of it are read at once: all of them, or `of_items` each item of the list
-    that an object has under its only key.
+    What is large is read at once only if it has few values, or `of_items` an item at a time: then
+    it is an object whose only key has a list of them, each of at most `most` values.
     """
     is_large = len(body) > SMALL_BYTES
     begin = BEGIN.match(body) if of_items and is_large else None
-    check_structure(body, limits, most, of_items=begin is not None)
+    check_structure(body, limits, most if begin else MAX_IN_ALL, of_items=begin is not None)
     try:
         text = body.decode()
         value = (
@@ -285,12 +304,14 @@ def _items_one_by_one(text: str, key: str, at: int, limits: Limits) -> dict[str,
         item, at = DECODER.raw_decode(text, at)
         items.append(item)
         if len(items) > limits.items:
-            check_items(len(items), limits)
+            _let_go(items)
+            check_items(limits.items + 1, limits)
         comma = COMMA.match(text, at)
         if comma is None:
             break
         at = comma.end()
     if not END.match(text, at):
+        _let_go(items)
         raise json.JSONDecodeError("Expected one list of items, and its end", text, at)
     return {key: items}
 
