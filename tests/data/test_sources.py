@@ -207,9 +207,10 @@ def test_one_idx_file_is_not_a_dataset_and_a_broken_one_says_so(tmp_path: Path) 
 
 
 def test_what_is_not_there_is_refused(tmp_path: Path) -> None:
-    text = refusal(tmp_path / "missing")
-    assert text.startswith("There is no such dataset: name=")
-    assert "Expected a file, a folder or one of mnist, fashion-mnist, kmnist." in text
+    (tmp_path / "houses.csv").touch()
+    text = refusal(tmp_path / "housses.csv")
+    assert text.startswith("There is no such file or folder: name=")
+    assert text.endswith(" Did you mean 'houses.csv'?")
     (tmp_path / "annexed").symlink_to(".git/annex/objects/zz/MD5E")
     assert "annexed" in refusal(tmp_path / "annexed")
 

@@ -137,8 +137,8 @@ def test_train_json_is_for_programs(digits: Path, tmp_path: Path) -> None:
 def test_predict_shows_label_confidence_and_ten_bars(small_run: Run, one_idx: Path) -> None:
     shown = call("predict", small_run.path, one_idx)
     lines = shown.stdout.splitlines()
-    label, confidence = re.fullmatch(r".*one\.idx:0  (\d)  (0\.\d{4})", lines[0]).groups()  # type: ignore[union-attr]
-    bars = [re.fullmatch(r" +(\d)  ([█▏▎▍▌▋▊▉ ]{30})  (0\.\d{4})", line) for line in lines[1:]]
+    label, confidence = re.fullmatch(r".*one\.idx:0  (\d)  ([\d.]+%)", lines[0]).groups()  # type: ignore[union-attr]
+    bars = [re.fullmatch(r" +(\d)  ([█▏▎▍▌▋▊▉ ]{30})  ([\d.]+%)", line) for line in lines[1:]]
     assert [bar[1] for bar in bars if bar] == list("0123456789")
     assert {bar[1]: bar[3] for bar in bars if bar}[label] == confidence
     lengths = {bar[3]: bar[2].count("█") for bar in bars if bar}
@@ -147,7 +147,7 @@ def test_predict_shows_label_confidence_and_ten_bars(small_run: Run, one_idx: Pa
 
 def test_predict_top_and_show(small_run: Run, one_idx: Path) -> None:
     plain = call("predict", small_run.path, one_idx, "--top", 3).stdout.splitlines()
-    probabilities = [float(line.split()[-1]) for line in plain[1:]]
+    probabilities = [float(line.split()[-1].rstrip("%")) for line in plain[1:]]
     assert len(probabilities) == 3
     assert probabilities == sorted(probabilities, reverse=True)
     shown = call("predict", small_run.path, one_idx, "--top", 3, "--show").stdout.splitlines()
@@ -158,7 +158,7 @@ def test_predict_top_and_show(small_run: Run, one_idx: Path) -> None:
 def test_many_inputs_are_listed_after_the_first_ten(small_run: Run, many_idx: Path) -> None:
     lines = call("predict", small_run.path, many_idx).stdout.splitlines()
     assert len(lines) == 10 * 11 + 15
-    assert re.fullmatch(r".*many\.idx\.gz:24  \d  0\.\d{4}", lines[-1])
+    assert re.fullmatch(r".*many\.idx\.gz:24  \d  [\d.]+%", lines[-1])
 
 
 def test_predict_json_has_its_documented_form(

@@ -18,6 +18,7 @@ from rich.text import Text
 
 from tenfold.cli.terminal import SafeConsole, output_for_programs
 from tenfold.core.errors import TenfoldError
+from tenfold.core.text import percent
 from tenfold.inputs.pictures.decode import DEFAULT_OPTIONS, PictureOptions
 from tenfold.model.answer_forms import Answer, answer_files, csv_head, csv_row
 from tenfold.model.forecast import forecast
@@ -113,7 +114,8 @@ def print_answers(model: Model, answered: Iterator[Answer], top: int | None, sho
     for number, answer in enumerate(answered):
         complete = complete and answer.complete
         if answer.answer is None:
-            print(f"tenfold: {answer.error}", file=sys.stderr)
+            code = f" [{answer.code}]" if answer.code else ""
+            print(f"tenfold: {answer.error}{code}", file=sys.stderr)
             continue
         name = "" if answer.series is None else f"{answer.series}  "
         name += "" if answer.id is None else f"{answer.id}  "
@@ -145,7 +147,7 @@ def _bar_lines(prediction: Prediction, top: int | None) -> Iterator[str]:
     for label, probability in prediction.as_dict(top).items():
         eighths = round(probability * BAR_WIDTH * 8)
         bar = "█" * (eighths // 8) + " ▏▎▍▌▋▊▉"[eighths % 8].strip()
-        yield f"{label:>{margin}}  {bar:<{BAR_WIDTH}}  {probability:.4f}"
+        yield f"{label:>{margin}}  {bar:<{BAR_WIDTH}}  {percent(probability)}"
 
 
 WIDEST = 80

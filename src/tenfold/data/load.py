@@ -61,6 +61,14 @@ def load(
         )
     with files.os_errors("read", path):
         exists = path.exists()
+    if not exists and (path.suffix or len(path.parts) > 1):
+        beside = path.parent.iterdir() if path.parent.is_dir() else ()
+        raise DataError(
+            "E456",
+            "There is no such file or folder",
+            fix=did_you_mean(path.name, sorted(other.name for other in beside)),
+            name=str(source),
+        )
     if not exists:
         raise DataError(
             "E401",

@@ -29,6 +29,7 @@ class Answer(NamedTuple):
       row: Its number there.
       series: For a forecast of several series the name of the one that it is of.
       id: What names the row of a table, where a column does.
+      code: Of the error, where it has one.
       explanation: What each column contributes to the answer, where it was asked for.
       complete: Whether there is an answer, and its picture was written where one was asked for.
     """
@@ -41,6 +42,7 @@ class Answer(NamedTuple):
     series: str | None = None
     id: str | None = None
     explanation: Explanation | None = None
+    code: str | None = None
 
 
 def answer_files(
@@ -62,7 +64,7 @@ def answer_files(
             why = model.explain(path) if explain else None
             answers = model.predict(path, options) if why is None else why.answers
         except TenfoldError as error:
-            yield Answer(str(path), 0, error=str(error), complete=False)
+            yield Answer(str(path), 0, error=str(error), complete=False, code=error.code)
             continue
         complete = look(path, answers)
         is_number: Any = np.isfinite(answers.outputs[0]).reshape(len(answers), -1).all(axis=1)

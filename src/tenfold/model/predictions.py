@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from tenfold.core import html_repr
 from tenfold.core.contract import Decision
 from tenfold.core.csv_cells import escape_formula, number_text
+from tenfold.core.text import percent
 from tenfold.inputs.pictures.preprocess import PictureSteps
 
 Floats = NDArray[np.float32]
@@ -73,7 +74,7 @@ class Prediction:
     def as_text(self) -> str:
         """The answer in a line for people: label, confidence, and why it is unsure."""
         doubt = f"  unsure: {self.reason}" if self.unsure else ""
-        return f"{self.label}  {self.confidence:.4f}{doubt}"
+        return f"{self.label}  {percent(self.confidence)}{doubt}"
 
     def with_steps(self, steps: PictureSteps) -> "Prediction":
         """The same answer to a picture file: unsure where the picture has a problem."""
@@ -242,7 +243,7 @@ class Value:
 
     def as_text(self) -> str:
         """The answer in a line for people: the value, and its interval where there is one."""
-        interval = f"  {self.low:.6g} to {self.high:.6g}" if isfinite(self.high) else ""
+        interval = f"  between {self.low:.6g} and {self.high:.6g}" if isfinite(self.high) else ""
         return f"{self.value:.6g}{interval}"
 
     def with_steps(self, steps: PictureSteps) -> "Value":

@@ -504,7 +504,7 @@ def read_rows(cells: Cells, contract: TableInput) -> tuple[Table, list[str]]:
             "The table lacks columns that the model needs",
             where=cells.name,
             expected=", ".join(wanted),
-            fix=did_you_mean(missing[0], cells.names),
+            fix=did_you_mean(missing[0], [name for name in cells.names if name not in wanted]),
             columns=missing,
         )
     known = {*wanted, contract.target, contract.id}
