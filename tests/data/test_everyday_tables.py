@@ -167,6 +167,20 @@ DAYS = [f"{i % 28 + 1}. {('Januar', 'März')[i % 2]} 2020" for i in range(N)]
         ([f"{i % 12 + 1}:{i % 60:02d} PM" for i in range(N)], "look like times or durations"),
         (DAYS, "look like dates"),
         (["Ja", "ja", "nein"] * 20, "x: 'Ja' and 'ja' are names of their own"),
+        (["yes", "no", "TRUE", "FALSE", "1", "0"] * 10, "'yes' and 'TRUE' and '1', 'no' and"),
+        (
+            [f"{i + 1}-{i + 9}" for i in range(N)],
+            "look like two numbers in a cell and are not used",
+        ),
+        ([f"{i % 7 + 1}/{i % 5 + 2}" for i in range(N)], "look like two numbers in a cell"),
+        ([f"{5 + i % 2}'{i % 12}" for i in range(N)], "look like two numbers in a cell"),
+        ([f'"{40 + i / 9:.4f}, {9 - i / 9:.4f}"' for i in range(N)], "look like two numbers"),
+        ([f"{48 + i % 3}°{i % 60}'N" for i in range(N)], "look like two numbers in a cell"),
+        ([f"{i % 6}h {i % 60}m" for i in range(N)], "look like two numbers in a cell"),
+        ([f"{i % 30}±{i % 4}" for i in range(N)], "look like two numbers in a cell"),
+        ([f"{'<' * (i % 3 == 0)}{i % 40}" for i in range(N)], "look like numbers with a sign"),
+        ([f"{i % 40}+" for i in range(N)], "look like numbers with a sign"),
+        ([f'"{i % 60 / 10} Mio. €"'.replace(".", ",", 1) for i in range(N)], "numbers with a unit"),
     ],
 )
 def test_names_that_look_like_something_else_are_said(
@@ -175,7 +189,9 @@ def test_names_that_look_like_something_else_are_said(
     assert said in notes(load(tmp_path, table(x=cells, z=Z, y=Y)))
 
 
-@pytest.mark.parametrize("form", ["12{}", "flat {}", "1.{}.2", "10.0.0.{}", "123-45-{}7"])
+@pytest.mark.parametrize(
+    "form", ["12{}", "flat {}", "1.{}.2", "10.0.0.{}", "123-45-{}7", "Q1 {}", "0x{}"]
+)
 def test_names_that_are_names_are_not_said(form: str, tmp_path: Path) -> None:
     cells = [form.format("abcdefghijklmnopqrst"[i % 20]) for i in range(N)]
     assert "look like" not in notes(load(tmp_path, table(x=cells, z=Z, y=Y)))

@@ -1,11 +1,14 @@
 """`load`: a name, a file, a folder or a frame, or one line that says why not."""
 
 import gzip
+import json
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 from typer.testing import CliRunner
 
 import tenfold
@@ -241,3 +244,20 @@ def test_a_folder_of_part_files_is_called_one(tmp_path: Path) -> None:
     for target in ("y", None):
         with refused("E247", "n_files=2, first='part-00000.parquet'"):
             load(tmp_path, target=target)
+
+
+def test_labels_have_the_names_that_hugging_face_stores(tmp_path: Path) -> None:
+    kinds = {"y": {"names": ["owl", "cat"], "_type": "ClassLabel"}, "a": {"dtype": "int64"}}
+    about = json.dumps({"info": {"features": kinds}})
+    table = pa.table({"a": list(range(10)), "y": [0, 1, 1, 0, 1] * 2})
+    table = table.replace_schema_metadata({"huggingface": about})
+    parquet.write_table(table, tmp_path / "t.parquet")
+    for source in (table, tmp_path / "t.parquet"):
+        data = load(source, target="y")
+        assert [data.labels[code] for code in data.y[:3]] == ["owl", "cat", "cat"]
+
+
+def test_of_several_tables_one_is_to_be_chosen() -> None:
+    with refused("E418", "kind='dict'") as raised:
+        tenfold.load({"train": None, "test": None})
+    assert "Choose one of its parts: train, test" in str(raised.value)

@@ -20,7 +20,7 @@ from tenfold.inputs.pictures.decode import DEFAULT_OPTIONS, PictureOptions, is_p
 from tenfold.inputs.pictures.preprocess import PictureSteps, as_trained, preprocess
 from tenfold.inputs.tables.cells import Cells, from_rows
 from tenfold.inputs.tables.columns import Table, graph_inputs, read_rows
-from tenfold.inputs.tables.read import read_frame, read_table
+from tenfold.inputs.tables.read import is_frame, read_frame, read_table
 from tenfold.model.json_items import read_features, read_pixels, row_error, unknown_columns
 
 Rows = NDArray[Any] | Table
@@ -291,9 +291,7 @@ def read_cells(inputs: Any, accepted: TableInput) -> Cells:
         return read_table(
             inputs, otherwise=accepted.encoding, known=accepted.names, unread=_Others(accepted)
         )
-    import pandas as pd
-
-    if isinstance(inputs, pd.DataFrame) or hasattr(inputs, "__arrow_c_stream__"):
+    if is_frame(inputs):
         return read_frame(inputs, "frame", _Others(accepted))
     rows = [inputs] if isinstance(inputs, Mapping) else inputs
     if not isinstance(rows, Sequence) or not all(isinstance(row, Mapping) for row in rows):

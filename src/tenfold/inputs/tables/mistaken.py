@@ -17,12 +17,26 @@ MOSTLY, FEW = 0.8, 10
 MAX_UNITS = 3
 """Cells of more different words behind a number are names, such as the flats of a house."""
 
-UNIT = re.compile(r"[-+]?\d[\d.,]*\s?((?:[^\W\d_]|[°µ²³*'\"/]){1,6})\.?")
+LETTERS = r"(?:[^\W\d_]|[°µ²³*'\"/€$£¥%]){1,6}\.?"
+UNIT = re.compile(rf"[-+]?\d[\d.,]*\s?({LETTERS}(?:\s{LETTERS})?)")
 CLOCK = re.compile(r"\d{1,3}:\d{2}(?::\d{2})?(?:[.,]\d+)?(?:\s?[AaPp]\.?[Mm]\.?)?")
 DAY = re.compile(
     r"\d{1,2}(?:st|nd|rd|th|\.)?\s+[^\W\d_]{3,}\.?,?\s+\d{4}"
     r"|\d{1,2}[/.-]\d{1,2}[/.-](?:\d{2}|\d{4})|\d{4}[/.-]\d{1,2}[/.-]\d{1,2}"
 )
+
+NUMBER, MARK = r"[-+]?\d+(?:[.,]\d+)?", r"(?:\s?[^\W\d_]{1,4}\.?|[°'\"′″])"
+TWO_NUMBERS = re.compile(
+    rf"(?!0x)[(\[]?{NUMBER}(?:{MARK}\s?|{MARK}?\s?[-–—/:;,|x×±]\s?){NUMBER}{MARK}?[NSEW]?[)\]]?"
+)
+"""Such as 10-15, 1/2, 5'11", 48.1, 11.5, 3±1, (6,8) and 1h 20m."""
+
+ABOUT = re.compile(rf"(?:[~≈<>≤≥]=?\s?{NUMBER}|{NUMBER}\s?\+)")
+TRUTHS = {
+    **dict.fromkeys(("yes", "y", "true", "t", "1", "on"), True),
+    **dict.fromkeys(("no", "n", "false", "f", "0", "off"), False),
+}
+"""What a level means where all of a column are such words."""
 
 
 def name_remarks(name: str, texts: Texts, kind: ColumnKind) -> list[str]:
@@ -39,9 +53,8 @@ def name_remarks(name: str, texts: Texts, kind: ColumnKind) -> list[str]:
     lines = []
     if looks is not None:
         like, fix = looks
-        lines.append(
-            f"{name}: cells such as {different[0]!r} look like {like} and are {what}; {fix}"
-        )
+        example = next((text for text in different if not _is_plain(text)), different[0])
+        lines.append(f"{name}: cells such as {example!r} look like {like} and are {what}; {fix}")
     if kind == "category" and (alike := _alike(different)):
         lines.append(f"{name}: {shorten(alike)} are names of their own; write them alike")
     return lines
@@ -56,24 +69,33 @@ def _looks(different: list[str]) -> tuple[str, str] | None:
         return "times or durations", "write them as numbers, such as minutes"
     if sum(map(bool, map(DAY.fullmatch, different))) >= least:
         return "dates", "write all in one form, such as 2020-12-31"
+    if sum(map(bool, map(TWO_NUMBERS.fullmatch, different))) >= least:
+        return "two numbers in a cell", "write each in a column of its own, or both as one number"
+    about = sum(map(bool, map(ABOUT.fullmatch, different)))
+    if about and about + sum(map(_is_plain, different)) >= least:
+        return "numbers with a sign such as < or +", "write the numbers alone"
     units = Counter(found[1] for text in different if (found := UNIT.fullmatch(text)))
     if units.total() and len(units) <= MAX_UNITS and _with_numbers(different, units) >= least:
-        return "numbers with a unit", "leave the unit out of the cells"
+        return "numbers with a unit", "write them in one unit, and leave it out of the cells"
     return None
 
 
 def _with_numbers(different: list[str], units: Counter[str]) -> int:
     """How many cells are a number with a unit, or one without."""
-    return units.total() + sum(text.replace(".", "", 1).isdecimal() for text in different)
+    return units.total() + sum(map(_is_plain, different))
+
+
+def _is_plain(text: str) -> bool:
+    return text.replace(".", "", 1).isdecimal()
 
 
 def _alike(different: list[str]) -> list[str]:
-    """Levels that differ in case or blanks alone, those of one letter aside."""
-    groups: defaultdict[str, list[str]] = defaultdict(list)
-    for text in different:
-        groups[" ".join(text.casefold().split())].append(text)
-    return [
-        " and ".join(map(repr, group))
-        for folded, group in groups.items()
-        if len(group) > 1 and len(folded) > 1
-    ]
+    """Levels that mean the same: yes, TRUE and 1 where all are such, and those that differ in case
+    or blanks alone, those of one letter aside."""
+    folded = [" ".join(text.casefold().split()) for text in different]
+    are_truths = all(text in TRUTHS for text in folded)
+    groups: defaultdict[str | bool, list[str]] = defaultdict(list)
+    for text, name in zip(different, folded, strict=True):
+        if are_truths or len(name) > 1:
+            groups[TRUTHS[name] if are_truths else name].append(text)
+    return [" and ".join(map(repr, group)) for group in groups.values() if len(group) > 1]

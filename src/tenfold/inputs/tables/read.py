@@ -18,6 +18,7 @@ from tenfold.core import files
 from tenfold.core.csv_cells import escape_formula, unescape_formula
 from tenfold.core.errors import DataError, FormatError, TenfoldError
 from tenfold.core.installation import adding
+from tenfold.core.text import shorten
 from tenfold.inputs.tables.cells import Cells, from_frame
 from tenfold.inputs.tables.csv_text import TextOptions, decode_text, read_csv_text
 from tenfold.inputs.tables.texts import PlainNumbers
@@ -201,20 +202,51 @@ def as_frame(source: Any) -> "pd.DataFrame":
 
     if isinstance(source, pd.DataFrame):
         return source
-    if hasattr(source, "with_format") and hasattr(source, "features"):
+    if not is_frame(source):
+        fix = "Make a dataset of arrays with tenfold.Dataset.from_arrays"
+        if isinstance(source, Mapping) and source:
+            fix = f"Choose one of its parts: {shorten([str(part) for part in source])}"
+        raise DataError(
+            "E418",
+            "There is nothing to load",
+            expected="a name, a path, a pandas frame, or a table of Polars, DuckDB or PyArrow",
+            fix=fix,
+            kind=type(source).__name__,
+        )
+    if _is_hugging_face(source):
         source = source.with_format("arrow")[:]
-    if hasattr(source, "__arrow_c_stream__"):
-        with _reading("An Arrow stream", "pyarrow", type(source).__name__):
-            import pyarrow
-        frame: pd.DataFrame = pyarrow.table(source).to_pandas()
+    with _reading("An Arrow stream", "pyarrow", type(source).__name__):
+        import pyarrow
+    return _named_labels(pyarrow.table(source))
+
+
+def is_frame(source: Any) -> bool:
+    """Whether it is a table in memory, which `read_frame` takes."""
+    import pandas as pd
+
+    is_arrow = hasattr(source, "__arrow_c_stream__")
+    return isinstance(source, pd.DataFrame) or is_arrow or _is_hugging_face(source)
+
+
+def _is_hugging_face(source: Any) -> bool:
+    """Whether it is a `datasets.Dataset`, or a part of one."""
+    names = ("with_format", "features", "num_rows")
+    return all(hasattr(source, name) for name in names) and not isinstance(source, Mapping)
+
+
+def _named_labels(table: Any) -> "pd.DataFrame":
+    """The frame of an Arrow table, labels by the names that Hugging Face stores for their numbers;
+    -1 stands for none."""
+    frame: pd.DataFrame = table.to_pandas()
+    try:
+        about = json.loads((table.schema.metadata or {})[b"huggingface"])
+        features = about["info"]["features"].items()
+        names = {name: list(map(str, kind["names"])) for name, kind in features if "names" in kind}
+    except (KeyError, TypeError, AttributeError, ValueError):
         return frame
-    raise DataError(
-        "E418",
-        "There is nothing to load",
-        expected="a name, a path, a pandas frame, or a table of Polars, DuckDB or PyArrow",
-        fix="Make a dataset of arrays with tenfold.Dataset.from_arrays",
-        kind=type(source).__name__,
-    )
+    for name in names.keys() & set(frame):
+        frame[name] = frame[name].map(dict(enumerate(names[name])))
+    return frame
 
 
 def _read(content: bytes, path: Path, suffix: str, asked: TextOptions) -> Cells:
@@ -308,8 +340,7 @@ def _to_frame(table: Any, n_bytes: int, path: Path) -> "pd.DataFrame":
             n_text=n_text,
             n_bytes=n_bytes,
         )
-    frame: pd.DataFrame = table.to_pandas()
-    return frame
+    return _named_labels(table)
 
 
 def _text_bytes(chunk: Any) -> int:
