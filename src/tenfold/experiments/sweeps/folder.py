@@ -3,7 +3,7 @@
 import glob
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -110,7 +110,8 @@ def find_folder(out: Path, stem: str, plan: Plan, data: DataRecord) -> SweepFold
             continue
         with suppress(SettingsError, KeyError):  # a plan that this version cannot make any more
             recorded = plan.from_plain(record.asked, record.n_trials)
-            if recorded.key(data.fingerprint) == plan.key(data.fingerprint):
+            now = replace(plan, n_rows=recorded.n_rows)
+            if recorded.key(data.fingerprint) == now.key(data.fingerprint):
                 return SweepFolder(path, record, recorded)
     return None
 

@@ -177,6 +177,7 @@ class Plan:
             "seeds": self.seeds,
             "seed": self.seed,
             "search": self.is_search,
+            "n_rows": self.n_rows,
         }
 
     def from_plain(self, plain: Mapping[str, Any], n_trials: int) -> "Plan":
@@ -189,6 +190,7 @@ class Plan:
             seed=plain["seed"],
             n_points=n_trials // plain["seeds"],
             is_search=plain["search"],
+            n_rows=plain.get("n_rows"),  # the first sweeps had one set of defaults for any number
         )
 
 
