@@ -176,6 +176,7 @@ DAYS = [f"{i % 28 + 1}. {('Januar', 'März')[i % 2]} 2020" for i in range(N)]
         ([f"{5 + i % 2}'{i % 12}" for i in range(N)], "look like two numbers in a cell"),
         ([f'"{40 + i / 9:.4f}, {9 - i / 9:.4f}"' for i in range(N)], "look like two numbers"),
         ([f"{48 + i % 3}°{i % 60}'N" for i in range(N)], "look like two numbers in a cell"),
+        ([f'"({i % 9},{i % 5})"' for i in range(N)], "look like two numbers in a cell"),
         ([f"{i % 6}h {i % 60}m" for i in range(N)], "look like two numbers in a cell"),
         ([f"{i % 30}±{i % 4}" for i in range(N)], "look like two numbers in a cell"),
         ([f"{'<' * (i % 3 == 0)}{i % 40}" for i in range(N)], "look like numbers with a sign"),

@@ -246,6 +246,12 @@ def test_a_folder_of_part_files_is_called_one(tmp_path: Path) -> None:
             load(tmp_path, target=target)
 
 
+def test_the_folder_of_a_dataset_of_hugging_face_is_called_parts(tmp_path: Path) -> None:
+    (tmp_path / "data-00000-of-00001.arrow").touch()
+    with refused("E247", "n_files=1, first='data-00000-of-00001.arrow'"):
+        load(tmp_path, target="y")
+
+
 def test_labels_have_the_names_that_hugging_face_stores(tmp_path: Path) -> None:
     kinds = {"y": {"names": ["owl", "cat"], "_type": "ClassLabel"}, "a": {"dtype": "int64"}}
     about = json.dumps({"info": {"features": kinds}})

@@ -108,16 +108,18 @@ def _as_trained(data: Dataset, like: Contract | None) -> Dataset:
 
 
 def _check_no_parts(path: Path) -> None:
-    """Refuse a folder of files that are parts of one table, as Spark writes it."""
+    """Refuse a folder of files that are parts of one table, as Spark or `datasets` write it."""
     with files.os_errors("look into", path):
-        names = sorted(file.name for file in path.glob("part-*")) if path.is_dir() else []
+        parts = [*path.glob("part-*"), *path.glob("*.arrow")] if path.is_dir() else []
+    names = sorted(file.name for file in parts)
     if names:
         raise DataError(
             "E247",
             "A folder of part files cannot be read as one table",
             where=path,
             expected="one file of a table",
-            fix="Write it as one file, with Spark coalesce(1), or read it with pandas or PyArrow",
+            fix="Write it as one file, with coalesce(1) of Spark or to_parquet of datasets, or "
+            "read it with pandas or PyArrow",
             n_files=len(names),
             first=names[0],
         )

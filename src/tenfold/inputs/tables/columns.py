@@ -99,6 +99,9 @@ BLANKS, SIGNS_ALONE = re.compile(r"\s+"), re.compile(SIGN)
 WORD = re.compile(r"[^\W\d_]+|\d+|[^\w\s]")
 WORD_OR_SIGN = re.compile(rf"{SIGN}|(?:(?!{SIGN})[^\W\d_])+|\d+|[^\w\s]")
 
+PAIR = re.compile(r"\(\d+,\s?\d{1,2}\)")
+"""Such as (6,8)."""
+
 LETTERS, CODE = re.compile(r"[^\W\d_]+"), re.compile(r"\d{3,}")
 
 DIFFERENT_TEXTS, MIN_SHORT_TEXTS = 0.2, 20
@@ -309,7 +312,10 @@ def _may_be_codes(name: str, numbers: PlainNumbers) -> bool:
 
 
 def _are_codes(name: str, present: Texts) -> bool:
-    """Whether digits are names: post codes, or of one length with zeros in front, times aside."""
+    """Whether digits are names: post codes, or of one length with zeros in front, times aside; and
+    pairs in brackets, which in a column of such cells alone are no negative amounts."""
+    if all(map(PAIR.fullmatch, present.different)):
+        return True
     if not all(map(CODE.fullmatch, present.different)):
         return False
     if ZIP_NAME.search(name):
