@@ -1,6 +1,5 @@
 """A run in one self-contained file that can be mailed."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from tenfold.report.rows import (
     picture_data,
     report_rows,
 )
-from tenfold.report.summary import noun, scale_floor, score_cards, summarise
+from tenfold.report.summary import noun, scale_floor, score_cards, settings_of, summarise
 from tenfold.runs.csv_files import read_predictions
 from tenfold.runs.record import Run
 
@@ -67,7 +66,7 @@ def write_report(run: Run, *, with_rows: bool = True) -> None:
         grave=GRAVE,
         charts=report_charts(run, stored),
         why_charts=why_charts(robustness),
-        settings=list(_settings(run)),
+        settings=list(settings_of(run)),
         sheet=picture_data(run, SHEET) if with_rows else None,
         regions=picture_data(run, REGIONS) if with_rows else None,
         n_held=rows.n + living.n_examples,
@@ -94,10 +93,3 @@ def _other_checks(run: Run) -> list[Check]:
     """What the checks found beside what was found in the data."""
     said = {finding.text for finding in run.audit.findings} if run.audit else set()
     return [check for check in run.checks if check.text not in said]
-
-
-def _settings(run: Run) -> Iterator[tuple[str, Any]]:
-    """The settings that were asked for or that are on."""
-    for name, value in run.record.known_settings().items():
-        if name in run.record.asked or value not in (None, False, 0, [], {}):
-            yield name, value

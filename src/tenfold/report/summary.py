@@ -4,7 +4,7 @@ The report, its one-page summary and the model card say the same of a run, from 
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -13,6 +13,7 @@ import numpy as np
 from tenfold.core.task import TaskKind
 from tenfold.core.text import in_unit, percent
 from tenfold.evaluation import AnyEvaluation, Evaluation, RegressionEvaluation, Score
+from tenfold.learners import is_used
 from tenfold.runs.csv_files import StoredAnswers
 from tenfold.runs.record import Run
 
@@ -340,3 +341,12 @@ def scale_floor(evaluation: AnyEvaluation) -> float:
     rows = evaluation.per_class if isinstance(evaluation, Evaluation) else ()
     lows = [score.low for row in rows for score in (row.precision, row.recall, row.f1) if score]
     return math.floor(10 * min(lows, default=0.0)) / 10
+
+
+def settings_of(run: Run) -> Iterator[tuple[str, Any]]:
+    """The settings that were asked for, and those of the learner that are on."""
+    learner = run.record.learner
+    for name, value in run.record.known_settings().items():
+        is_on = value not in (None, False, 0, [], {}) and is_used(name, learner)
+        if name in run.record.asked or is_on:
+            yield name, value
