@@ -18,8 +18,8 @@ from tenfold.build.calibration import at_temperature, fit_temperature
 from tenfold.build.photo_plan import problems_of_pictures
 from tenfold.build.problem import Problem
 from tenfold.build.table_plan import plan_of, problems_of_table
-from tenfold.core.progress import Listener
-from tenfold.core.records import Candidate
+from tenfold.core.progress import Listener, Listeners
+from tenfold.core.records import Candidate, LayerRow
 from tenfold.data.split import Split, assign_folds, hold_out
 from tenfold.learners import LEARNERS, Checkpoints, Fitted
 from tenfold.learners.choice import Choice, row_losses
@@ -108,7 +108,7 @@ def _tried_once(
     def found() -> dict[str, NDArray[Any]]:
         rows = problem.prepared.validation
         assert rows is not None
-        fitted.append(_fit_whole(problem, listener))
+        fitted.append(_fit_whole(problem, _OfCandidate([listener])))
         judged = fitted[0].judged
         answers = fitted[0].answers(rows.x) if judged is None else judged
         return {"answers": answers, "losses": _losses(answers, rows.y)}
@@ -188,6 +188,13 @@ def _losses(answers: NDArray[np.float32], y: NDArray[np.generic]) -> NDArray[np.
     return row_losses(at_temperature(answers, fit_temperature(answers, y)), y)
 
 
+class _OfCandidate(Listeners):
+    """Passes on what is heard of a candidate, but for its layers: another one may win."""
+
+    def layers(self, layers: Sequence[LayerRow]) -> None:
+        """Left out."""
+
+
 def _fit_whole(problem: Problem, listener: Listener) -> Fitted:
     fitted = fit_problem(problem, listener)
     if fitted.interrupted:
@@ -201,12 +208,13 @@ def _built(
     """The winner's model, with what was tried in words and in numbers."""
     ranked = sorted(tried, key=lambda one: one.loss)
     candidates = tuple(_candidate(one, ranked[0]) for one in ranked)
-    measure = "log loss" if problem.data.labels else "squared error in variances of the target"
+    measure = "log loss" if problem.data.labels else "squared error (that of always the mean is 1)"
     losses = ", ".join(f"{one.learner} {one.loss:.4g}" for one in candidates)
     note = f"auto chose {fitted.learner} by {rows}: {measure} {losses}"
     if len(candidates) > 1:
         second = candidates[1]
-        note += f"; {second.behind:.2g} ({second.low:.2g} to {second.high:.2g}) less than the next"
+        lead = f"{second.behind:.2g} (95% interval {second.low:.2g} to {second.high:.2g})"
+        note += f"; the lead over {second.learner} is {lead}"
     own = f". {fitted.note}" if fitted.note else ""
     built = built_from(problem, replace(fitted, note=note + own), listener)
     return replace(built, candidates=candidates)
