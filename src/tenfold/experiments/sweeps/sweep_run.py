@@ -143,8 +143,8 @@ def running(
         if plan.minutes is not None:
             run.deadline = start + max(0.0, 60 * plan.minutes - spent)
         record.n_workers, record.state, record.error = executor.n_workers, "running", None
-        run.save()
         try:
+            run.save()
             yield run
             record.state = "finished"
         except KeyboardInterrupt:
