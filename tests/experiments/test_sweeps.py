@@ -17,8 +17,8 @@ import pytest
 from scipy.stats import binomtest
 
 import tenfold
-from tenfold import Dataset, Predictions, Sweep
-from tenfold.core.errors import RunError, SettingsError
+from tenfold import Dataset, Predictions, Run, Sweep, report
+from tenfold.core.errors import FileError, RunError, SettingsError
 from tenfold.core.progress import Listener
 from tenfold.core.records import Epoch, TrialResult
 from tenfold.core.settings import Reading, Settings
@@ -343,6 +343,24 @@ def test_killed_workers_cost_their_trial_attempts_and_nothing_else(data: Dataset
     again = tenfold.sweep(data, **FORESTS, workers=1)
     assert [row.state for row in again.trials] == ["finished"] * 3
     assert set(children()) <= set(others)
+
+
+def test_a_best_run_that_cannot_be_written_is_failed_and_made_again(
+    data: Dataset, pool: LocalProcesses, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(run: Run) -> None:
+        raise FileError("E902", "Cannot write", where=run.path)
+
+    tried: dict[str, Any] = {"learner": "forest", "n_trees": [1, 2], "workers": pool}
+    monkeypatch.setattr(report, "write_report", full)
+    with refused("E902"):
+        tenfold.sweep(data, **tried, out=tmp_path)
+    (folder,) = tmp_path.glob("*-sweep-1")
+    for name in ("sweep.json", "best/run.json"):
+        assert json.loads((folder / name).read_text())["state"] == "failed"
+    monkeypatch.undo()
+    again = tenfold.sweep(data, **tried, out=tmp_path)
+    assert (again.path, again.best.record.state) == (folder, "finished")
 
 
 def test_a_failing_trial_is_reported_and_stops_nothing(pool: LocalProcesses) -> None:

@@ -94,7 +94,7 @@ class Score(Frozen):
         or as many as tell the ends apart.
 
         Example:
-          >>> Score(value=0.999996, low=0.999995, high=0.999997).in_words(percent, 1)
+          >>> Score(value=0.999996, low=0.9999952, high=0.999997).in_words(percent, 1)
           ('99.9996%', '95% interval 99.9995% to 99.9997%')
           >>> Score(value=0, low=0, high=0).in_unit
           '0.0000 [no interval: the rows do not vary]'

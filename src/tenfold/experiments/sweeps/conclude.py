@@ -51,15 +51,25 @@ def _best_run(run: SweepRun, result: PointResult) -> Run:
         shutil.rmtree(folder)  # of another trial: there was more time since
     run.record.chosen = name
     best = _copied(Run.open(chosen.run), folder)
+    try:
+        _measure(run, best)
+    except BaseException as error:
+        best.fail(str(error))
+        raise
+    return best
+
+
+def _measure(run: SweepRun, best: Run) -> None:
+    """Measure the best run on the test rows, and write its evidence and report."""
+    best.save()
     count_opening(best, run.path.parent)
     run.record.test_opened = best.record.test_opened
     run.save()
-    files.write_document(folder / "audit.json", audit_data(run.problem.data))
+    files.write_document(best.path / "audit.json", audit_data(run.problem.data))
     write_evidence(best, run.problem.data, run.problem.split)
     report.write_report(best)
     report.write_model_card(best)
     best.finish("finished")
-    return best
 
 
 def _copied(trial: Run, folder: Path) -> Run:
@@ -72,9 +82,7 @@ def _copied(trial: Run, folder: Path) -> Run:
         if (trial.path / name).is_file():
             files.write_bytes(folder / name, (trial.path / name).read_bytes())
     plain = trial.record.model_dump() | {"state": "running", "files": {}, "test_opened": opened}
-    run = Run(folder, Record.model_validate(plain))
-    run.save()
-    return run
+    return Run(folder, Record.model_validate(plain))
 
 
 def conclude_comparison(run: SweepRun, points: Sequence[PointResult]) -> None:

@@ -2,7 +2,7 @@
 
 import glob
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tenfold.core import files
-from tenfold.core.errors import SettingsError
+from tenfold.core.errors import FileError, SettingsError
 from tenfold.evaluation import Score
 from tenfold.experiments.sweeps.environment import THREADS
 from tenfold.experiments.sweeps.plan import Plan
@@ -121,18 +121,36 @@ def hold_folder(out: Path, stem: str, plan: Plan, record: SweepRecord) -> Iterat
     """Hold the folder of equal work under `out`; else a new one, `stem-N`, with this record."""
     with files.os_errors("create", out):
         out.mkdir(parents=True, exist_ok=True)
-    with files.locked(out):  # two at once must not take the same number
-        folder = find_folder(out, stem, plan, record.data)
-        if folder is None:
-            number = 1
-            while (path := out / f"{stem}-{number}").exists():
-                number += 1
-            with files.os_errors("create", path):
-                path.mkdir()
-            folder = SweepFolder(path, record, plan)
-            folder.save()
-    with files.locked(folder.path, wait=False), files.os_errors():
+    with ExitStack() as held:
+        with files.locked(out):  # two at once must not take the same number
+            folder = find_folder(out, stem, plan, record.data)
+            is_new = folder is None
+            folder = folder or _new_folder(out, stem, plan, record)
+            held.enter_context(files.locked(folder.path, wait=False))
+            if is_new:  # what cannot be held has no record that says it runs
+                _begin(folder)
+        held.enter_context(files.os_errors())
         yield folder
+
+
+def _begin(folder: SweepFolder) -> None:
+    """Write the first record; one that may not last says that the sweep failed."""
+    try:
+        folder.save()
+    except FileError as error:
+        folder.record.state, folder.record.error = "failed", str(error)
+        with suppress(FileError):
+            folder.save()
+        raise
+
+
+def _new_folder(out: Path, stem: str, plan: Plan, record: SweepRecord) -> SweepFolder:
+    number = 1
+    while (path := out / f"{stem}-{number}").exists():
+        number += 1
+    with files.os_errors("create", path):
+        path.mkdir()
+    return SweepFolder(path, record, plan)
 
 
 def read_record(path: Path, kind: str) -> SweepRecord | None:
