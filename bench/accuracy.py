@@ -109,7 +109,8 @@ def main() -> None:
     chosen = [case for case in CASES if not options.only or case.name in options.only]
     for seed in range(options.seeds):
         for case in () if options.page else chosen:
-            if _result(case, seed) is None and _is_there(case.data):
+            found = _result(case, seed)
+            if (found is None or not _is_current(found)) and _is_there(case.data):
                 _measure(case, seed)
                 _write_page()
     _write_page()
@@ -164,7 +165,7 @@ def _is_text(line: ast.AST) -> bool:
 
 
 def _result(case: Case, seed: int) -> dict[str, Any] | None:
-    """What was measured, unless with other settings than the recipe has now, or other code."""
+    """What was measured, unless with other settings than the recipe has now."""
     if not _path(case, seed).is_file():
         return None
     found: dict[str, Any] = json.loads(_path(case, seed).read_text("utf-8"))
@@ -173,8 +174,12 @@ def _result(case: Case, seed: int) -> dict[str, Any] | None:
         then, now = Settings.model_validate(found["config"]), resolve(asked)
     except (TenfoldError, ValidationError):
         return None
-    # A setting that came later was at its default then.
-    return found if (then, found.get("sources")) == (now, sources()) else None
+    return found if then == now else None  # a setting that came later was at its default then
+
+
+def _is_current(found: dict[str, Any]) -> bool:
+    """Whether the code that decides a model is that of then."""
+    return bool(found.get("sources") == sources())
 
 
 def _measure(case: Case, seed: int) -> None:
@@ -228,7 +233,8 @@ def _page() -> Iterator[str]:
     yield "(`bench/results/accuracy`). Official test rows, the model of the last epoch, settings"
     yield "chosen on validation rows. Accuracy: mean over seeds, standard deviation. `train`: all"
     yield "of fitting, compilation included, in seconds. Calibration error: before and after it. A"
-    yield "result counts as long as the recipe and the code that decides its model are the same."
+    yield "result counts as long as the recipe is the same. Where there is a †, the code that"
+    yield "decides its model has changed since: the next `make bench-accuracy` measures it anew."
     yield ""
     yield (
         "| data | recipe | seeds | test accuracy, % | validation, % | calibration error, % "
@@ -239,7 +245,8 @@ def _page() -> Iterator[str]:
         case: [result for seed in range(100) if (result := _result(case, seed))] for case in CASES
     }
     for case, found in measured.items():
-        title = f"| {case.data} | `{case.learner}` {case.recipe} |"
+        mark = "" if all(map(_is_current, found)) else " †"
+        title = f"| {case.data} | `{case.learner}` {case.recipe}{mark} |"
         yield f"{title} {_row(found)}" if found else f"{title} not measured | | | | | | | |"
     yield ""
     yield f"What they are to reach, as means of at least {ENOUGH} seeds on two cores:"

@@ -36,16 +36,19 @@ def test_comments_do_not_count_as_code_and_numbers_do() -> None:
     assert accuracy._bare(one) != accuracy._bare("def f(x):\n    return 3 * x\n")
 
 
-@pytest.mark.parametrize("name", ["sources", "config"])
-def test_a_result_of_other_code_or_settings_does_not_count(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_result_of_other_settings_does_not_count_and_one_of_other_code_is_marked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(accuracy, "RESULTS", tmp_path)
     assert accuracy._result(CASE, 0) is None
     path = tmp_path / "mnist-network-default-0.json"
     path.write_text(json.dumps(result()), "utf-8")
-    assert accuracy._result(CASE, 0) == result()
-    path.write_text(json.dumps(result(**{name: "other"})), "utf-8")
+    assert accuracy._result(CASE, 0) == result() and accuracy._is_current(result())
+    assert "| mnist | `network` default | 1 |" in "\n".join(accuracy._page())
+    path.write_text(json.dumps(result(sources="other")), "utf-8")
+    assert not accuracy._is_current(result(sources="other"))
+    assert "| mnist | `network` default † | 1 |" in "\n".join(accuracy._page())
+    path.write_text(json.dumps(result(config="other")), "utf-8")
     assert accuracy._result(CASE, 0) is None
 
 
