@@ -427,6 +427,24 @@ def workbook(path: Path, *rows: Sequence[object]) -> Path:
     return path
 
 
+def test_titles_of_a_workbook_are_no_header_and_formulas_without_values_are_said(
+    tmp_path: Path,
+) -> None:
+    path = workbook(
+        tmp_path / "t.xlsx",
+        ["Sales of 2024"],
+        [],
+        ["a", "sum", "y"],
+        [1, "=A4*2", 2],
+        [3, "=A5*2", 4],
+    )
+    cells = read_table(path)
+    assert cells.as_text() == {"a": ["1", "3"], "sum": ["", ""], "y": ["2", "4"]}
+    titles, formulas = cells.notes[2:]
+    assert titles == "1 lines before the header not read"
+    assert formulas.startswith("columns of formulas whose values are not in the file: 'sum'; open")
+
+
 def test_the_first_sheet_of_a_workbook_is_read_and_formulas_are_values(tmp_path: Path) -> None:
     moment = datetime(2020, 1, 2)
     path = workbook(

@@ -362,6 +362,9 @@ def _text_bytes(chunk: Any) -> int:
 
 # Excel: the first sheet of a workbook, values and never formulas.
 
+FORMULA_ROWS = 100
+"""Rows of a workbook in which formulas without values are looked for."""
+
 
 def _is_workbook(content: bytes, path: Path) -> bool:
     with open_zip(content, path) as archive:
@@ -371,8 +374,8 @@ def _is_workbook(content: bytes, path: Path) -> bool:
 def _read_workbook(content: bytes, path: Path, header: bool) -> tuple["pd.DataFrame", list[str]]:
     """The frame of the first sheet, and what a reader should know.
 
-    The first row that is not empty holds the names of the columns, where there is a `header`. Of a
-    formula the value is read that Excel stored with it.
+    The first row that is not empty holds the names of the columns, where there is a `header`; rows
+    of a single cell before it are titles. Of a formula the value is read that Excel stored with it.
     """
     import pandas as pd
 
@@ -390,14 +393,44 @@ def _read_workbook(content: bytes, path: Path, header: bool) -> tuple["pd.DataFr
         )
     width = max(map(len, rows))
     check_cells(len(rows) * width, len(content), path)
-    rows = [[*row, *[None] * (width - len(row))] for row in rows]
     notes = [f"Excel, sheet {sheets[0].title}"]
     if len(sheets) > 1:
         notes.append(f"{len(sheets) - 1} other sheets not read")
+    if header and (n_titles := _titles(rows)):
+        rows = rows[n_titles:]
+        notes.append(f"{n_titles} lines before the header not read")
+    rows = [[*row, *[None] * (width - len(row))] for row in rows]
     names = [str(i) for i in range(width)]
     if header:
         names = ["" if cell is None else str(cell) for cell in rows.pop(0)]
+    empty = [i for i, name in enumerate(names) if name and all(row[i] is None for row in rows)]
+    if rows and empty and (formulas := _formulas(content, empty)):
+        shown = shorten([repr(names[i]) for i in formulas])
+        notes.append(
+            f"columns of formulas whose values are not in the file: {shown}; open it in a "
+            "spreadsheet program and save it"
+        )
     return pd.DataFrame(rows, columns=names, dtype=object), notes
+
+
+def _formulas(content: bytes, columns: Sequence[int]) -> list[int]:
+    """Those of the columns without values that hold formulas: a program that writes a workbook may
+    leave their values to the one that opens it."""
+    import openpyxl
+
+    book = openpyxl.load_workbook(io.BytesIO(content), read_only=True, keep_links=False)
+    sheet = book.worksheets[0]
+    sheet.reset_dimensions()
+    found = set[int]()
+    for row in islice(sheet.iter_rows(values_only=True), FORMULA_ROWS):
+        found |= {i for i in columns if i < len(row) and str(row[i] or "").startswith("=")}
+    return sorted(found)
+
+
+def _titles(rows: Sequence[Sequence[Any]]) -> int:
+    """How many rows of a single cell stand before the names of the columns, as titles do."""
+    wide = (i for i, row in enumerate(rows) if sum(cell not in (None, "") for cell in row) > 1)
+    return next(wide, 0)
 
 
 def _sheet_rows(sheet: Any, n_bytes: int, path: Path) -> Iterator[Sequence[Any]]:
