@@ -19,7 +19,7 @@ class Limits(Frozen):
     bodies_bytes: Annotated[int, Field(ge=1, le=1 << 40)] = 256 << 20
     items: Annotated[int, Field(ge=1, le=1_000_000)] = 1_000
     pixels: Annotated[int, Field(ge=1, le=64_000_000)] = 16_000_000
-    json_values: Annotated[int, Field(ge=1, le=100_000_000)] = 2_000_000
+    json_values: Annotated[int, Field(ge=1, le=100_000_000)] = 1_500_000
     json_depth: Annotated[int, Field(ge=1, le=100)] = 8
     cell_characters: Annotated[int, Field(ge=1, le=1 << 24)] = 64 << 10
     header_bytes: Annotated[int, Field(ge=256, le=1 << 20)] = 16 << 10
