@@ -21,8 +21,8 @@ def write_pictures(run: Path) -> None:
     with sync_playwright() as playwright:
         browser = launch(playwright)
         page = run / "report.html"
-        top = _shot(browser, page, 1180, 660)
-        _write("report", _above(top, _shot(browser, page, 1180, 960, section="living")))
+        top = _shot(browser, page, 1180, 512)
+        _write("report", _above(top, _shot(browser, page, 1180, 1370, section="living")))
         _write("dark", _shot(browser, page, 1180, 1100, dark=True), 590)
         _write("phone", _shot(browser, page, 390, 1480, is_mobile=True), 300)
         _write("mistakes", _shot(browser, page, 1180, 976, section="mistakes"))
