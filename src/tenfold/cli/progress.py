@@ -18,7 +18,7 @@ from rich.progress import (
 from rich.text import Text
 
 from tenfold.cli.terminal import WARNING, SafeConsole
-from tenfold.core.progress import Listener
+from tenfold.core.progress import STAGES, Listener
 from tenfold.core.records import Audit, Epoch, LayerRow, TrialResult
 from tenfold.experiments.sweeps import SweepInterrupted
 
@@ -90,20 +90,11 @@ class TerminalListener(PartsListener):
     """Stages and epochs on one live line of a terminal, below what was found in the data and the
     layer table; elsewhere those alone."""
 
-    TITLES = {
-        "load": "Reading the data",
-        "train": "Training",
-        "export": "Calibrating and writing the model",
-        "folds": "Cross-validating",
-        "evaluate": "Measuring on the test rows",
-        "report": "Drawing the report",
-    }
-
     def __init__(self) -> None:
         super().__init__("")
 
     def stage(self, name: str) -> None:
-        self._begin(self.TITLES[name])
+        self._begin(STAGES[name])
 
     def audit(self, audit: Audit) -> None:
         summary, *findings = audit.lines()

@@ -13,6 +13,16 @@ from tenfold.core import systems
 from tenfold.core.layers import Parameters
 from tenfold.core.records import Audit, Epoch, LayerRow, TrialResult
 
+STAGES = {
+    "load": "Reading the data",
+    "train": "Training",
+    "export": "Calibrating and writing the model",
+    "folds": "Cross-validating",
+    "evaluate": "Measuring on the test rows",
+    "report": "Drawing the report",
+}
+"""The stages of a training, and what they are called for people."""
+
 
 class Listener:
     """What a caller may want to see while work is done.

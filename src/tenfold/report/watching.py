@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from tenfold.core import files
 from tenfold.core.layers import Parameters
-from tenfold.core.progress import Listener
+from tenfold.core.progress import STAGES, Listener
 from tenfold.core.records import Audit, Epoch, LayerRow
 from tenfold.report.html import write_html
 from tenfold.report.network_page import page_style, read_text, render
@@ -25,16 +25,6 @@ MAX_FRAMES = 200
 """Epochs that are kept for playing back; of a longer training every second, fourth, ... one."""
 
 TEMPLATE = "watching.html.j2"
-
-STAGES = {
-    "load": "Reading the data",
-    "train": "Training",
-    "export": "Calibrating and writing the model",
-    "folds": "Cross-validating",
-    "evaluate": "Measuring on the test rows",
-    "report": "Drawing the report",
-    "done": "Finished",
-}
 
 
 class Moment(NamedTuple):
@@ -142,7 +132,7 @@ class Watching(Listener):
         return {"title": self.title, "state": self.state(), "is_live": is_live, "script": script}
 
     def _status(self, epochs: Sequence[Epoch]) -> str:
-        text = STAGES[self._stage]
+        text = STAGES.get(self._stage, "Finished")
         if not epochs:
             return text
         text += f": epoch {len(epochs)} of {self._n_epochs}, {epochs[-1].scores}"
