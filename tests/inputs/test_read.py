@@ -443,6 +443,8 @@ def test_titles_of_a_workbook_are_no_header_and_formulas_without_values_are_said
     titles, formulas = cells.notes[2:]
     assert titles == "1 lines before the header not read"
     assert formulas.startswith("columns of formulas whose values are not in the file: 'sum'; open")
+    one_column = workbook(tmp_path / "list.xlsx", *[[f"{i}"] for i in range(40)], ["40", "last"])
+    assert len(read_table(one_column).as_text()["0"]) == 40  # a list, and no titles
 
 
 def test_the_first_sheet_of_a_workbook_is_read_and_formulas_are_values(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from tenfold.core.errors import DataError, FormatError, TenfoldError
 from tenfold.core.installation import adding
 from tenfold.core.text import shorten
 from tenfold.inputs.tables.cells import Cells, from_frame
-from tenfold.inputs.tables.csv_text import TextOptions, decode_text, read_csv_text
+from tenfold.inputs.tables.csv_text import MAX_TITLES, TextOptions, decode_text, read_csv_text
 from tenfold.inputs.tables.texts import PlainNumbers
 from tenfold.inputs.tables.unpack import GZIP, ZIP, check_cells, gunzip, open_zip, unzip_one
 
@@ -429,7 +429,8 @@ def _formulas(content: bytes, columns: Sequence[int]) -> list[int]:
 
 def _titles(rows: Sequence[Sequence[Any]]) -> int:
     """How many rows of a single cell stand before the names of the columns, as titles do."""
-    wide = (i for i, row in enumerate(rows) if sum(cell not in (None, "") for cell in row) > 1)
+    first = enumerate(rows[: MAX_TITLES + 1])
+    wide = (i for i, row in first if sum(cell not in (None, "") for cell in row) > 1)
     return next(wide, 0)
 
 
