@@ -1,6 +1,6 @@
 """What the service accepts and answers, as OpenAPI 3.1 says it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import prod
 from typing import Any
 from urllib.parse import quote
@@ -10,6 +10,7 @@ from tenfold.inputs.pictures.decode import FORMATS
 from tenfold.model.model import Model
 from tenfold.serve.limits import Limits
 from tenfold.serve.messages import WebPage
+from tenfold.serve.open_inference import HEADER_LENGTH, tensors_of
 from tenfold.serve.predictor import Predictor
 
 Schema = dict[str, Any]
@@ -39,6 +40,9 @@ def openapi_document(
     for number, (name, predictor) in enumerate(predictors.items()):
         operation = _operation(predictor, limits, f"predict_{number}")
         paths[f"/v1/models/{quote(name)}/predict"] = {"post": operation}
+        paths[f"/v2/models/{quote(name)}/infer"] = {
+            "post": _inference(predictor, f"infer_{number}")
+        }
     return {
         "openapi": "3.1.0",
         "info": {"title": "Tenfold", "version": __version__},
@@ -112,6 +116,56 @@ def _operation(predictor: Predictor, limits: Limits, identifier: str) -> Schema:
         "requestBody": {"required": True, "content": _bodies(model, limits)},
         "responses": _responses(answers, REFUSALS | PREDICT_REFUSALS),
     }
+
+
+def _inference(predictor: Predictor, identifier: str) -> Schema:
+    """The operation of the Open Inference Protocol, whose answers may also come as bytes."""
+    inputs, outputs = tensors_of(predictor.model)
+    header = {
+        "name": HEADER_LENGTH.decode(),
+        "in": "header",
+        "description": "The bytes of the JSON, where tensors follow it as bytes",
+        "schema": {"type": "integer", "minimum": 0},
+    }
+    answer = _object({"model_name": TEXT, "parameters": OBJECT, "outputs": _tensors(outputs)})
+    answer["properties"]["id"] = TEXT  # where the request has one
+    answers = {
+        "description": "The outputs that were asked for, or all",
+        "content": {
+            "application/json": {"schema": answer},
+            "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
+        },
+    }
+    asked = {
+        "type": "object",
+        "properties": {
+            "id": TEXT,
+            "parameters": OBJECT,
+            "inputs": _tensors(inputs),
+            "outputs": {"type": "array", "items": _named([one["name"] for one in outputs])},
+        },
+        "required": ["inputs"],
+    }
+    return {
+        "operationId": identifier,
+        "summary": f"Open Inference Protocol: ask {predictor.name}",
+        "parameters": [header],
+        "requestBody": {"required": True, "content": {"application/json": {"schema": asked}}},
+        "responses": _responses(answers, REFUSALS | PREDICT_REFUSALS),
+    }
+
+
+def _tensors(tensors: Sequence[Mapping[str, Any]]) -> Schema:
+    tensor = _named([one["name"] for one in tensors])
+    shape = {"type": "array", "items": {"type": "integer", "minimum": 0}, "minItems": 1}
+    tensor["properties"] |= {"shape": shape, "datatype": TEXT, "data": {"type": "array"}}
+    tensor["required"] += ["shape", "datatype"]
+    return {"type": "array", "items": tensor}
+
+
+def _named(names: Sequence[str]) -> Schema:
+    properties = {"name": {"enum": list(names)}, "parameters": OBJECT}
+    return {"type": "object", "properties": properties, "required": ["name"]}
 
 
 def _bodies(model: Model, limits: Limits) -> Schema:
