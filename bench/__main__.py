@@ -62,12 +62,12 @@ def _heading() -> Iterator[str]:
     versions = (f"{name} {metadata.version(name)}" for name in ("jax", "keras", "onnxruntime"))
     yield "# Performance"
     yield ""
-    yield "Written by `make bench`; every figure on this page, but for the last section, is of that"
-    yield "one run."
-    yield "Medians, with the smallest and the largest value in brackets."
+    yield "This page is written by `make bench`. All figures except those of the last two sections"
+    yield "come from a single run of it. They are medians, with the smallest and the largest value"
+    yield "in brackets."
     yield ""
-    yield f"Machine: {os.cpu_count()} cores ({_processor()}), Python {platform.python_version()}, "
-    yield f"{', '.join(versions)}."
+    yield f"The machine has {os.cpu_count()} cores ({_processor()}) and runs Python"
+    yield f"{platform.python_version()}, {', '.join(versions)}."
     yield ""
 
 
@@ -82,8 +82,9 @@ def _whole_programs(folder: Path, repeat: int) -> Iterator[str]:
     """The tutorial's program against ours, cold processes, taking turns."""
     yield "## The tutorial's whole program, cold"
     yield ""
-    yield "From the start of the process to its end: load, train 20 epochs, evaluate, predict,"
-    yield "confusion matrix. Ours also exports, measures with intervals and writes the run folder."
+    yield "The time from the start of the process to its end: loading, training for 20 epochs,"
+    yield "evaluation, prediction and the confusion matrix. Tenfold also exports the model, computes"
+    yield "intervals and writes the run folder."
     yield ""
     python = environment("tensorflow", speed.TENSORFLOW)
     programs = {"default": "`tenfold train`", "tutorial": "`tenfold train --recipe tutorial`"}
@@ -125,8 +126,8 @@ def _process_row(name: str, processes: list[Process], reference: list[Process]) 
 def _accuracy(folder: Path, n_seeds: int) -> Iterator[str]:
     yield "## Accuracy"
     yield ""
-    yield f"Mean of {n_seeds} seeds with their standard deviation, 101,770 parameters."
-    yield "`seconds.train` is the whole of fitting: start of JAX, compilation, all epochs."
+    yield f"The mean over {n_seeds} seeds and its standard deviation, for 101,770 parameters."
+    yield "`seconds.train` is the whole fit: starting JAX, compilation and all epochs."
     yield ""
     yield "| recipe | test rows | accuracy, % | seconds.train | an epoch, s |"
     yield "|---|---|---|---|---|"

@@ -121,21 +121,21 @@ def many_scans(path: Path) -> None:
 
 
 FILES: dict[str, tuple[str, Callable[[Path], None]]] = {
-    "a cell of 131,000 characters above 200,000 rows": ("cell.csv", long_cell),
-    "2,000 columns of different texts": ("columns.csv", many_columns),
-    "2,000 columns of numbers": ("numbers.csv", many_numbers),
-    "240,000 rows": ("rows.csv", many_rows),
-    "a quote that is never closed": ("open.csv", open_quote),
-    "190,000 quoted cells": ("quotes.csv", quotes),
-    "Parquet of 9,800,000 equal numbers": ("runs.parquet", run_lengths),
-    "Parquet of 2,500 texts of 100 kB, stored once": ("texts.parquet", long_texts),
-    "500,000 brackets": ("deep.json", deep_json),
-    "40,000 objects with other keys each": ("keys.json", keyed_json),
-    "50,000 objects": ("flat.json", flat_json),
-    "240 MB in a gzip file": ("bomb.csv.gz", gzip_bomb),
-    "a workbook of 9,000,000 cells": ("bomb.xlsx", workbook_bomb),
-    "an npz of 235 MB": ("bomb.npz", npz_bomb),
-    "a JPEG of many scans": ("scans", many_scans),
+    "CSV: a cell of 131,000 characters, then 200,000 rows": ("cell.csv", long_cell),
+    "CSV: 2,000 columns of distinct texts": ("columns.csv", many_columns),
+    "CSV: 2,000 columns of numbers": ("numbers.csv", many_numbers),
+    "CSV: 240,000 rows": ("rows.csv", many_rows),
+    "CSV: a quote that is never closed": ("open.csv", open_quote),
+    "CSV: 190,000 quoted cells": ("quotes.csv", quotes),
+    "Parquet: 9,800,000 equal numbers": ("runs.parquet", run_lengths),
+    "Parquet: one text of 100 kB in 2,500 rows": ("texts.parquet", long_texts),
+    "JSON: 500,000 brackets": ("deep.json", deep_json),
+    "JSON: 40,000 objects with different keys": ("keys.json", keyed_json),
+    "JSON: 50,000 objects": ("flat.json", flat_json),
+    "gzip: 240 MB unpacked": ("bomb.csv.gz", gzip_bomb),
+    "Excel: a workbook of 9,000,000 cells": ("bomb.xlsx", workbook_bomb),
+    "npz: 235 MB unpacked": ("bomb.npz", npz_bomb),
+    "a folder with a JPEG of many scans": ("scans", many_scans),
 }
 
 

@@ -297,16 +297,17 @@ def section() -> list[str]:
     ours = kept.get("tenfold json", {}).get("capacity")
     lines = [
         HEADING, "",
-        "Written by `make bench-serve`: open loop, a core for the server and one for the load,",
-        f"each load {found['seconds']:g} s, answers checked. {found['machine']},",
-        f"load average before {found['load'][0]:.1f}.",
-        f"Capacity: the highest rate without refusal at p99 <= {P99_MS:g} ms from the intended",
-        "send time. Of one that takes half of that for a single answer: what its processor time",
-        "allows. The generator is at its own limit from some 15,000 requests/s on: the loads of",
-        "300% of JSON and raw bytes wait for it, too.",
+        "This section is written by `make bench-serve`. It sends requests in an open loop, with one",
+        f"core for the server and one for the load, {found['seconds']:g} s at each load, and checks",
+        f"every response. Machine: {found['machine']}; the load average before was",
+        f"{found['load'][0]:.1f}.",
+        f"Capacity is the highest rate without refusals at which p99 is at most {P99_MS:g} ms, counted",
+        "from the intended send time. For a server that takes more than half of that time for a",
+        "single response, it is the rate that its processor time allows. The generator reaches its",
+        "own limit at about 15,000 requests/s, which delays the 300% loads of JSON and raw bytes.",
         "",
         "| what | capacity, requests/s | ours / theirs | p50, p99 ms at 50% | at 80% "
-        "| processor us an answer |",
+        "| processor us per response |",
         "|---|---|---|---|---|---|",
     ]  # fmt: skip
     titles = {f"tenfold {kind}": f"**tenfold serve**, {what}" for kind, what in WHAT.items()}
@@ -344,14 +345,14 @@ def section() -> list[str]:
         for name, one in kept.items()
         if name != "tenfold raw" and name != "tenfold png"
     )
-    return [*lines, "", "Versions. " + ". ".join(versions) + ".", ""]
+    return [*lines, "", "Versions: " + "; ".join(versions) + ".", ""]
 
 
 def _closed_rows(kept: dict[str, Any], titles: dict[str, str]) -> list[str]:
     lines = [
         "",
-        "The same by wrk, a generator in C, whose connections ask again as soon as they have an",
-        "answer; times are from the sending.",
+        "The same with wrk, a load generator in C whose connections send the next request as soon",
+        "as they have the response. Times are counted from the sending of the request.",
         "",
         "| what | connections | answered/s | refused/s | lost | p50, p99 ms | processor us |",
         "|---|---|---|---|---|---|---|",
