@@ -83,8 +83,8 @@ def _whole_programs(folder: Path, repeat: int) -> Iterator[str]:
     yield "## The tutorial's whole program, cold"
     yield ""
     yield "The time from the start of the process to its end: loading, training for 20 epochs,"
-    yield "evaluation, prediction and the confusion matrix. Tenfold also exports the model, computes"
-    yield "intervals and writes the run folder."
+    yield "evaluation, prediction and the confusion matrix. Tenfold also exports the model,"
+    yield "computes intervals and writes the run folder."
     yield ""
     python = environment("tensorflow", speed.TENSORFLOW)
     programs = {"default": "`tenfold train`", "tutorial": "`tenfold train --recipe tutorial`"}

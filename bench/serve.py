@@ -297,14 +297,15 @@ def section() -> list[str]:
     ours = kept.get("tenfold json", {}).get("capacity")
     lines = [
         HEADING, "",
-        "This section is written by `make bench-serve`. It sends requests in an open loop, with one",
-        f"core for the server and one for the load, {found['seconds']:g} s at each load, and checks",
-        f"every response. Machine: {found['machine']}; the load average before was",
-        f"{found['load'][0]:.1f}.",
-        f"Capacity is the highest rate without refusals at which p99 is at most {P99_MS:g} ms, counted",
-        "from the intended send time. For a server that takes more than half of that time for a",
-        "single response, it is the rate that its processor time allows. The generator reaches its",
-        "own limit at about 15,000 requests/s, which delays the 300% loads of JSON and raw bytes.",
+        "This section is written by `make bench-serve`. It sends requests in an open loop, with",
+        f"one core for the server and one for the load, {found['seconds']:g} s at each load, and",
+        f"checks every response. Machine: {found['machine']};",
+        f"the load average before was {found['load'][0]:.1f}.",
+        f"Capacity is the highest rate without refusals at which p99 is at most {P99_MS:g} ms,",
+        "counted from the intended send time. For a server that takes more than half of that time",
+        "for a single response, it is the rate that its processor time allows. The generator",
+        "reaches its own limit at about 15,000 requests/s, which delays the 300% loads of JSON and",
+        "raw bytes.",
         "",
         "| what | capacity, requests/s | ours / theirs | p50, p99 ms at 50% | at 80% "
         "| processor us per response |",
