@@ -62,7 +62,7 @@ def test_compare_prints_the_leaderboard_and_where_it_is(
     following = re.search(r"^next +\S+ train (.*)$", text, re.M)
     assert following and following[1] == f"rows.csv --learner {lines[0].split()[0]} --target label"
     assert "Best on the validation set: " in text
-    assert "opened             the test rows, for the 6th model in runs measured on them" in text
+    assert "test rows          used by 6 models in runs so far" in text
     for file in re.findall(r"runs/rows-comparison-1/\S+", text):
         assert Path(file).is_file()
 

@@ -1,12 +1,12 @@
 """What a training or an evaluation came to, for a terminal: blocks of lines, the score first."""
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from rich.text import Text
 
 from tenfold.cli.terminal import WARNING, SafeConsole, program_name
 from tenfold.core.systems import quoted
-from tenfold.core.text import ordinal
 from tenfold.evaluation import AnyEvaluation
 from tenfold.experiments.cross_validation import fold_spread
 from tenfold.report import PICTURES
@@ -92,10 +92,14 @@ def _about(run: Run) -> Iterator[str]:
     yield f"seconds            {', '.join(seconds)}"
     if record.peak_mb is not None:
         yield f"memory             {record.peak_mb:,.0f} MB at most"
-    number = ordinal(record.test_opened)
-    yield f"test rows          the {number} model in {run.path.parent} measured on them"
+    yield f"test rows          {uses_of_test_rows(record.test_opened, run.path.parent)}"
     if record.note:
         yield f"note               {record.note}"
+
+
+def uses_of_test_rows(number: int, folder: Path) -> str:
+    """How many models of a folder were measured on the same test rows, in words."""
+    return f"used by {number} {'model' if number == 1 else 'models'} in {folder} so far"
 
 
 def _files(run: Run) -> list[str]:

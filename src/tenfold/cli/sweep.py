@@ -9,10 +9,10 @@ from rich.table import Table
 from rich.text import Text
 
 from tenfold.cli import options
+from tenfold.cli.card import uses_of_test_rows
 from tenfold.cli.progress import TerminalSweepListener
 from tenfold.cli.terminal import SafeConsole, program_name
 from tenfold.core.settings import Reading, Settings, flags_of
-from tenfold.core.text import ordinal
 from tenfold.evaluation import MEASURES, Measure
 from tenfold.experiments.ray import RayCluster
 from tenfold.experiments.sweeps import PointResult, Sweep, compare, sweep
@@ -241,8 +241,7 @@ def _print_end(done: Sweep) -> None:
     if without_model:
         names = ", ".join(f"{trial.run.name} ({trial.state})" for trial in without_model)
         print(f"without a model    {names}")
-    count = f"the {ordinal(record.test_opened)} model in {done.path.parent} measured on them"
-    print(f"opened             the test rows, for {count}")
+    print(f"test rows          {uses_of_test_rows(record.test_opened, done.path.parent)}")
     print(f"table              {done.path / f'{record.kind}.csv'}")
     print(f"report             {done.path / 'report.html'}")
 

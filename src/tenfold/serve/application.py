@@ -58,7 +58,7 @@ class Application:
                 "E948",
                 "There is nothing at this address",
                 404,
-                expected="one of the addresses in /docs",
+                expected="/v1/predict, or another address in /docs",
             )
 
     async def answer(self, request: Request) -> Reply:
