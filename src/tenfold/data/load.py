@@ -50,6 +50,19 @@ def load(
     if str(source) in catalog.DATASETS:
         check_no_table(reading, str(source), are_numbers=False)
         return _as_trained(_load_by_name(str(source)), like)
+    path = _existing(str(source))
+    if is_table(path, reading):
+        return load_table(path, reading, like)
+    _check_no_parts(path)
+    if reading.target is None or not _is_pixel_label(path, reading.target):
+        check_no_table(reading, str(source))
+    if is_picture_folder(path):
+        return picture_dataset(path, like=like, white=reading.white)
+    return _as_trained(_image_dataset(str(source), reading.white), like)
+
+
+def _existing(source: str) -> Path:
+    """The file or folder of this name; of a missing one the error says what it may be called."""
     path = Path(source)
     if printable(path) != str(path):
         raise DataError(
@@ -67,37 +80,35 @@ def load(
             "E456",
             "There is no such file or folder",
             fix=did_you_mean(path.name, sorted(other.name for other in beside)),
-            name=str(source),
+            name=source,
         )
     if not exists:
         raise DataError(
             "E401",
             "There is no such dataset",
             expected=f"a file, a folder or one of {', '.join(catalog.DATASETS)}",
-            fix=did_you_mean(str(source), catalog.DATASETS),
-            name=str(source),
+            fix=did_you_mean(source, catalog.DATASETS),
+            name=source,
         )
-    if is_table(path, reading):
-        return load_table(path, reading, like)
-    _check_no_parts(path)
-    if reading.target is None or not _is_pixel_label(path, reading.target):
-        check_no_table(reading, str(source))
-    if is_picture_folder(path):
-        return picture_dataset(path, like=like, white=reading.white)
-    images = read_images(path, reading.white)
-    data = Dataset(
-        name=str(source),
+    return path
+
+
+def _image_dataset(source: str, white: float | None) -> Dataset:
+    """Images in a file or folder that keeps training, validation and test rows apart itself."""
+    images = read_images(Path(source), white)
+    n_fitted = images.n_train + images.n_validation
+    return Dataset(
+        name=source,
         x=images.x,
         y=images.y,
         labels=images.labels,
         keys=images.keys,
-        test_rows=np.arange(images.n_train + images.n_validation, len(images.x)),
-        validation_rows=np.arange(images.n_train, images.n_train + images.n_validation),
-        source=str(source),
+        test_rows=np.arange(n_fitted, len(images.x)),
+        validation_rows=np.arange(images.n_train, n_fitted),
+        source=source,
         notes=images.notes,
-        white=reading.white,
+        white=white,
     )
-    return _as_trained(data, like)
 
 
 def _as_trained(data: Dataset, like: Contract | None) -> Dataset:
