@@ -23,16 +23,6 @@ TOKEN = "a-token-of-the-tests"
 
 
 @pytest.fixture(scope="module")
-def table_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    folder = tmp_path_factory.mktemp("table")
-    rows = pd.DataFrame({"size": np.arange(60.0), "colour": ["red", "blue"] * 30})
-    rows["price"] = 3 * rows["size"] + (rows["colour"] == "red")
-    rows.to_csv(folder / "rows.csv", index=False)
-    asked: Any = {"learner": "linear", "recipe": "fast", "target": "price", "out": folder}
-    return tenfold.train(folder / "rows.csv", **asked)
-
-
-@pytest.fixture(scope="module")
 def running(
     small_run: Run, table_run: Run, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Service]:

@@ -12,7 +12,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import tenfold
 from tenfold import Run
 from tenfold.core.contract import Contract, ImageInput
 from tenfold.model.predictions import Prediction
@@ -22,19 +21,6 @@ from tenfold.serve.messages import HTTPError
 from tenfold.serve.open_inference import read_infer_request
 from tests.conftest import Few
 from tests.support.service import Service, as_json, ask, guard_of, png, service
-
-ROWS = "size,colour,price\n" + "\n".join(
-    f"{i % 17},{'red' if i % 3 else 'blue'},{(i % 17) * 2 + (i % 3)}.5" for i in range(120)
-)
-
-
-@pytest.fixture(scope="module")
-def table_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    folder = tmp_path_factory.mktemp("table")
-    (folder / "rows.csv").write_text(ROWS)
-    return tenfold.train(
-        folder / "rows.csv", learner="linear", recipe="fast", target="price", out=folder
-    )
 
 
 @pytest.fixture(scope="module")

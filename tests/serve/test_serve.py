@@ -27,6 +27,7 @@ from tenfold.serve.access import without_port
 from tenfold.serve.application import Application
 from tenfold.serve.limits import Limits, read_limits
 from tests.conftest import Few
+from tests.serve.conftest import ROWS
 from tests.support.errors import refused
 from tests.support.paper import CONDITIONS, on_paper
 from tests.support.service import (
@@ -43,23 +44,10 @@ from tests.support.service import (
     service,
 )
 
-ROWS = "size,colour,price\n" + "\n".join(
-    f"{i % 17},{'red' if i % 3 else 'blue'},{(i % 17) * 2 + (i % 3)}.5" for i in range(120)
-)
-
 
 @pytest.fixture(scope="module")
 def guard(small_run: Run) -> Application:
     return guard_of(small_run)
-
-
-@pytest.fixture(scope="module")
-def table_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    folder = tmp_path_factory.mktemp("table")
-    (folder / "rows.csv").write_text(ROWS)
-    return tenfold.train(
-        folder / "rows.csv", learner="linear", recipe="fast", target="price", out=folder
-    )
 
 
 def expected(run: Run, answers: Any, kind: str) -> list[dict[str, Any]]:
