@@ -8,7 +8,7 @@ import onnx
 import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
-from PIL import Image
+from PIL import Image, ImageOps
 
 import tenfold
 from tenfold import Model
@@ -185,7 +185,7 @@ def test_folds_reuse_the_features(
     monkeypatch.setattr(photos, "open_session", counted)
     run = tenfold.train(folder, learner="transfer", folds=2, test_size=0.5, out=tmp_path)
     assert (run.path / "folds.csv").is_file()
-    assert len(sessions) == 1
+    assert len(sessions) == 2  # for all folds, and for the check of test photos
 
 
 def test_arrays_of_any_size_are_taken_too(tmp_path: Path) -> None:
@@ -200,3 +200,16 @@ def test_arrays_of_any_size_are_taken_too(tmp_path: Path) -> None:
     run: Any = tenfold.train(data, learner="transfer", out=tmp_path)
     assert run.model.contract.input.shape == (40, 40, 3)
     assert run.model.answer(x[:1]).labels[0] == "disc"
+
+
+def test_near_copies_across_the_split_are_said(tmp_path: Path) -> None:
+    folder = photo_folder(tmp_path / "data" / "train", 24)
+    photo_folder(tmp_path / "data" / "test", 6, first=500)
+    for i in range(2):  # mirrored and saved anew: no copy by its pixels
+        copy = ImageOps.mirror(Image.open(folder / "squares" / f"{i}.jpg"))
+        copy.save(tmp_path / "data" / "test" / "squares" / f"copy-{i}.jpg", quality=80)
+    run = tenfold.train(tmp_path / "data", learner="transfer", out=tmp_path)
+    (found,) = (one.text for one in run.checks if one.code == "C01")
+    assert found.startswith("2 of 20 test photos (10.0%) are nearly a training photo: ")
+    assert "test/squares/copy-0.jpg is nearly train/squares/0.jpg" in found
+    assert "Without them the accuracy is " in found

@@ -61,6 +61,13 @@ def test_the_middle_of_a_picture_is_seen_at_any_size() -> None:
     assert min(likeness) > 0.6
 
 
+def test_every_side_becomes_224_exactly() -> None:
+    sides = np.arange(1, 4097)
+    factors = np.array([backbone._factor(side) for side in sides.tolist()])
+    assert (np.floor(factors * sides) == 224).all()
+    assert (np.floor(factors.astype(np.float32) * sides.astype(np.float32)) == 224).all()
+
+
 def test_grey_pictures_are_seen_as_colour() -> None:
     grey = sample_squares(64)[..., 0]
     colour = np.repeat(grey[..., None], 3, axis=3)

@@ -2,11 +2,10 @@
 
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,10 +15,16 @@ from tenfold.core.contract import Contract, ImageInput
 from tenfold.core.errors import DataError, TenfoldError, did_you_mean, printable
 from tenfold.core.text import shorten
 from tenfold.data.dataset import Dataset, Photos, PictureInfo
-from tenfold.data.disk_images import PictureFiles, StoredImages, Writer
+from tenfold.data.disk_images import AnyImages, PictureFiles, StoredImages, Writer
 from tenfold.data.duplicates import same_pictures
-from tenfold.data.shortcuts import shortcuts
-from tenfold.inputs.pictures.decode import is_picture, read_picture, read_shape, read_white
+from tenfold.data.shortcuts import brightness, shortcuts, tenths
+from tenfold.inputs.pictures.decode import (
+    Header,
+    is_picture,
+    read_picture,
+    read_picture_header,
+    read_white,
+)
 from tenfold.inputs.pictures.preprocess import preprocess
 
 LARGEST_PX = 64
@@ -107,8 +112,9 @@ def dataset_of_pictures(
     white: float | None = None,
 ) -> Dataset:
     """The dataset of picture files with labels, by the rules of `picture_dataset`; its errors."""
-    shapes, refused = _shapes(examples)
-    examples = [example for example in examples if example.key in shapes]
+    headers, refused = _headers(examples)
+    examples = [example for example in examples if example.key in headers]
+    shapes = {key: header.shape for key, header in headers.items()}
     expected = like.input if like and like.input.kind == "image" else None
     model_labels = like.labels if like and expected else ()
     _labels(name, examples, model_labels, refused)  # before the pictures are decoded
@@ -143,7 +149,7 @@ def dataset_of_pictures(
         remarks.append(("resized", f"{how} to {pixels}: {_count(resized)}"))
     y = np.array([labels.index(example.label) for example in kept], np.int64)
     if like is None:
-        remarks += _shortcuts(kept, shapes, y, labels)
+        remarks += _shortcuts(kept, headers, x, y, labels)
     if accepted.white:
         remarks.append(("read as", f"greys of more than 8 bits: {accepted.white} is white in all"))
     if notes:
@@ -171,17 +177,27 @@ def dataset_of_pictures(
 
 def _shortcuts(
     examples: Sequence[Example],
-    shapes: dict[str, tuple[int, int]],
+    headers: dict[str, Header],
+    x: AnyImages,
     y: NDArray[np.int64],
     labels: Sequence[str],
 ) -> list[tuple[str, str]]:
-    """Remarks about what tells a label without a look at the picture; test pictures aside."""
+    """Remarks about what tells a label without a look at the picture; test pictures aside.
+
+    How bright a picture is counts among photos alone: a drawn 1 has less ink than an 8.
+    """
     rows = np.flatnonzero([example.part != "test" for example in examples])
     some = [examples[row] for row in rows.tolist()]
-    facts: dict[str, list[Any]] = {"size": [shapes[example.key] for example in some]}
+    shapes = [headers[example.key].shape for example in some]
+    facts: dict[str, Sequence[Hashable]] = {
+        "size": shapes if 2 * len(set(shapes)) <= len(shapes) else tenths(np.prod(shapes, axis=1)),
+        "camera": [headers[example.key].camera for example in some],
+    }
     paths = [example.source for example in some if isinstance(example.source, Path)]
     if len(paths) == len(some):
         facts["file type"] = [path.suffix.lower() for path in paths]
+    if x.ndim == 4:
+        facts["brightness"] = tenths(brightness(x)[rows])
     return [("shortcut", line) for line in shortcuts(facts, y[rows], labels)]
 
 
@@ -303,16 +319,16 @@ def _files(folder: Path) -> tuple[list[Example], list[str], list[str]]:
     return pictures, skipped, [_under(folder, path) for path in unlabelled]
 
 
-def _shapes(examples: Sequence[Example]) -> tuple[dict[str, tuple[int, int]], list[str]]:
-    """The size of each picture by key whose header can be read, and why the others cannot."""
-    shapes: dict[str, tuple[int, int]] = {}
+def _headers(examples: Sequence[Example]) -> tuple[dict[str, Header], list[str]]:
+    """The header of each picture by key that has a readable one, and why the others cannot be."""
+    headers: dict[str, Header] = {}
     refused: list[str] = []
     for example in examples:
         try:
-            shapes[example.key] = read_shape(example.source)
+            headers[example.key] = read_picture_header(example.source)
         except TenfoldError as error:
             refused.append(_why(error, example))
-    return shapes, refused
+    return headers, refused
 
 
 def _labels(

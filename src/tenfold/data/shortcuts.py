@@ -4,17 +4,43 @@ Source: Geirhos et al. 2020, arXiv:2004.07780.
 """
 
 from collections.abc import Hashable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tenfold.core.text import percent
+from tenfold.data.disk_images import AnyImages
+from tenfold.data.duplicates import parts
 
 GIVEN_AWAY = 0.5
 """Share of what is wrong with the most frequent label that a fact must put right to be said."""
 
 ENOUGH = 20
 """Fewer pictures than these share a size or a type by chance."""
+
+
+PARTS, IN_PART = 10, 15
+"""Numbers are cut into so many parts of as many pictures each, or fewer, each of so many. With
+eight in each, the brightness of 20 flowers of two kinds told the kind of 80% in one of 30 draws."""
+
+
+def brightness(x: AnyImages) -> NDArray[np.float64]:
+    """The mean of all values of each image (n,)."""
+    return np.concatenate([part.mean(axis=1) for part in parts(x)])
+
+
+def tenths(numbers: NDArray[Any]) -> list[int]:
+    """The part of each number (n,), from 0 for the lowest ones; equal numbers stay in one.
+
+    Example:
+      >>> tenths(np.arange(30) % 2)[:4]
+      [0, 1, 0, 1]
+    """
+    n = len(numbers)
+    n_below = np.searchsorted(np.sort(numbers), numbers)
+    part: list[int] = (n_below * min(PARTS, max(1, n // IN_PART)) // n).tolist()
+    return part
 
 
 def shortcuts(

@@ -15,8 +15,8 @@ from tenfold.core.records import CHECKS_FILE, Check, Checks
 from tenfold.core.text import shorten
 from tenfold.evaluation import MEASURES
 from tenfold.evaluation.checks import check
-from tenfold.experiments.simpler import simpler
-from tenfold.experiments.table_checks import differences, identifiers, useless_columns
+from tenfold.experiments.photo_checks import near_photos
+from tenfold.experiments.table_checks import of_table
 from tenfold.learners import LEARNERS
 from tenfold.runs.record import Run
 
@@ -53,11 +53,10 @@ def _found(run: Run, problem: Problem) -> Iterator[Check]:
     yield from _overfitting(run, seen)
     yield from _last_epoch(run)
     accepted = run.model.contract.input
+    if accepted.kind == "image" and LEARNERS[run.model.contract.learner].photos:
+        yield from near_photos(run, seen, accepted)
     if accepted.kind == "table":
-        yield from useless_columns(run.model, accepted, seen)
-        yield from identifiers(accepted, seen)
-        yield from differences(accepted, seen)
-        yield from simpler(run, problem)
+        yield from of_table(run, accepted, problem)
 
 
 def _few(problem: Problem, enough: int) -> Iterator[Check]:

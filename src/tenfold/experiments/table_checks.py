@@ -1,4 +1,4 @@
-"""Checks of the columns of a table: useless ones, identifiers, and other values in test rows."""
+"""Checks of a training on a table: useless columns, identifiers, other values in test rows."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,8 +12,10 @@ from tenfold.core.records import Check
 from tenfold.core.text import shorten
 from tenfold.evaluation.checks import check, difference_p
 from tenfold.evaluation.multiple import holm
+from tenfold.experiments.simpler import simpler
 from tenfold.learners import LEARNERS
 from tenfold.model.model import Model
+from tenfold.runs.record import Run
 
 MIN_JUDGED = 30
 """Rows of a part that are judged, at least."""
@@ -21,6 +23,14 @@ MIN_JUDGED = 30
 SHUFFLED, CHANGED = 500, 0.001
 COMPARED, LEVEL = 5_000, 0.01
 """When C02 and C05 are found, as they say."""
+
+
+def of_table(run: Run, accepted: TableInput, problem: Problem) -> Iterator[Check]:
+    """What a training on a table is checked for: its columns, and whether it needs its learner."""
+    yield from useless_columns(run.model, accepted, problem)
+    yield from identifiers(accepted, problem)
+    yield from differences(accepted, problem)
+    yield from simpler(run, problem)
 
 
 def useless_columns(model: Model, accepted: TableInput, problem: Problem) -> Iterator[Check]:

@@ -76,6 +76,7 @@ LEARNERS: dict[str, Learner] = {
             name="transfer",
             description="a weighted sum of what a network knows from many other photos",
             run=fit_transfer,
+            remembers=True,  # 1,280 features tell a few hundred photos apart
             tasks=("classification",),
             instead="network",
             settings=("penalty", "max_steps"),

@@ -1,7 +1,7 @@
 """Picture files -> uint8 arrays: PNG, JPEG, GIF (first frame), BMP, TIFF and WebP, and no other.
 
 A file is a stranger's: its size is looked at before its pixels are decoded, its metadata is never
-used but for the turn, and whatever is wrong with it ends in one clear error.
+used but for the turn and the camera, and whatever is wrong with it ends in one clear error.
 """
 
 import io
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Literal
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,8 +78,8 @@ class PictureOptions:
 
 DEFAULT_OPTIONS = PictureOptions()
 
-ORIENTATION = 0x0112
-"""EXIF 2.32, table 4: the tag that says how the camera was held."""
+ORIENTATION, MAKE, MODEL = 0x0112, 0x010F, 0x0110
+"""EXIF 2.32, table 4: the tags that say how the camera was held, who made it and what it is."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,14 +156,31 @@ def _opened(source: Path | str | bytes) -> Iterator[tuple[BinaryIO, object]]:
         yield file, path
 
 
-def read_shape(source: Path | str | bytes) -> tuple[int, int]:
-    """Height and width of a picture in pixels, from its header, turned as its EXIF tag says."""
+class Header(NamedTuple):
+    """What a picture file says before its pixels.
+
+    Attributes:
+      shape: Height and width in pixels, turned as its EXIF tag says.
+      camera: Maker and model of the camera as the file gives them; empty where it does not.
+    """
+
+    shape: tuple[int, int]
+    camera: str
+
+
+def read_picture_header(source: Path | str | bytes) -> Header:
+    """The header of a picture file, or of the bytes of one.
+
+    Raises:
+      FormatError, FileError: As `read_picture`.
+    """
     with _opened(source) as (file, where), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         image = _open(file, where)
         width, height = image.size
-        sideways = _orientation(image) in (5, 6, 7, 8)
-    return (width, height) if sideways else (height, width)
+        is_sideways = _orientation(image) in (5, 6, 7, 8)
+        camera = " ".join(str(_exif(image, tag) or "").strip("\0 ") for tag in (MAKE, MODEL))
+    return Header((width, height) if is_sideways else (height, width), camera.strip())
 
 
 def read_white(source: Path | str | bytes) -> int | None:
@@ -303,11 +320,15 @@ def _decoded(
 
 
 def _orientation(image: "Image.Image") -> int:
-    try:
-        value = image.getexif().get(ORIENTATION, 1)
-    except Exception:  # an unreadable EXIF block says nothing about the turn
-        return 1
+    value = _exif(image, ORIENTATION)
     return value if isinstance(value, int) else 1
+
+
+def _exif(image: "Image.Image", tag: int) -> Any:
+    try:
+        return image.getexif().get(tag)
+    except Exception:  # an unreadable EXIF block says nothing
+        return None
 
 
 def turned(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:

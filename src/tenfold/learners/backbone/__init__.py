@@ -132,8 +132,15 @@ def _add_square(builder: Builder, accepted: ImageInput) -> None:
     builder.add("Sub", builder.weight("photo.middle_value", MIDDLE), name="photo.centred")
     builder.add("Mul", builder.weight("photo.scale", SCALE), name="photo.scaled")
     if side != SIDE_PX:
-        factors = builder.weight("photo.factors", [1, 1, SIDE_PX / side, SIDE_PX / side])
+        factor = _factor(side)
+        factors = builder.weight("photo.factors", [1, 1, factor, factor])
         builder.add("Resize", "", factors, name="photo.resized", mode="linear")
+
+
+def _factor(side: int) -> float:
+    """What a side is multiplied by to become 224: its product is rounded down, so never below."""
+    factor = np.float32(SIDE_PX / side)
+    return float(factor if float(factor) * side >= SIDE_PX else np.nextafter(factor, np.inf))
 
 
 def _add_convolutions(builder: Builder) -> None:
