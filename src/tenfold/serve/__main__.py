@@ -1,4 +1,4 @@
-"""One process of a service that has several; `tenfold serve --workers N` starts it."""
+"""One of several processes of a service, as `tenfold serve --workers N` starts it."""
 
 import sys
 from pathlib import Path
@@ -9,9 +9,9 @@ from tenfold.serve.supervisor import CANNOT_START, WorkerTask
 
 
 def answer(task: WorkerTask) -> None:
-    """Answer requests until the supervisor says to leave."""
-    # Imported after the task was received: until then nobody watches for the end of the
-    # supervisor, and these take seconds on a busy machine.
+    """Answer requests until the supervisor tells this process to leave."""
+    # These imports take seconds on a busy machine. They come after the task was received, because
+    # from then on the process notices the end of its supervisor.
     from tenfold.serve.limits import Limits
     from tenfold.serve.server import work
 

@@ -1,4 +1,4 @@
-"""Who may ask: under which names, from which pages, with which token."""
+"""Access to the service: allowed host names, allowed web pages, and the token."""
 
 import hmac
 from base64 import b64decode
@@ -8,23 +8,23 @@ from dataclasses import dataclass
 from tenfold.serve.messages import HTTPError, Request
 
 HEALTH = frozenset({"/health/live", "/health/ready", "/v2/health/live", "/v2/health/ready"})
-"""Asked by supervisors: no token, and never refused for lack of room."""
+"""Addresses for supervisors: they need no token and are never refused for lack of capacity."""
 
 SINGLE = frozenset(
     {b"host", b"origin", b"authorization", b"content-type", b"content-length", b"content-encoding"}
 )
-"""Headers that decide something: two of them would mean two things."""
+"""Headers on which a decision depends. If one is sent twice, its meaning is ambiguous."""
 
 
 @dataclass(frozen=True)
 class AccessPolicy:
-    """Who may ask: by what names, lower case and without port, and with which token, if any."""
+    """Who may send requests: the host names (lower case, without a port) and the token, if any."""
 
     hosts: Collection[str]
     token: str | None = None
 
     def check(self, request: Request) -> None:
-        """Refuse whoever may not ask: 401 without the token, 403 for a foreign name or page."""
+        """Refuse a request without the token (401), or for a foreign name or page (403)."""
         headers = request.headers
         host = headers.get(b"host", b"").decode("latin-1").lower()
         if without_port(host) not in self.hosts:
@@ -54,7 +54,7 @@ class AccessPolicy:
 
 
 def headers_by_name(pairs: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
-    """The headers of a request; one that decides something and stands there twice is refused."""
+    """The headers of a request by name; one of `SINGLE` that is sent twice is refused."""
     headers: dict[bytes, bytes] = {}
     for name, value in pairs:
         if name in headers and name in SINGLE:
@@ -71,7 +71,10 @@ def without_port(host: str) -> str:
 
 
 def _is_own_page(method: str, host: str, headers: Mapping[bytes, bytes]) -> bool:
-    """Whether no page has sent a request, or one of this service; links may stand anywhere."""
+    """Whether a request was sent by a page of this service or by no page at all.
+
+    A link to the service may stand on any page.
+    """
     origin = headers.get(b"origin", b"").decode("latin-1").lower()
     if b"origin" in headers and origin not in (f"http://{host}", f"https://{host}"):
         return False
@@ -80,7 +83,7 @@ def _is_own_page(method: str, host: str, headers: Mapping[bytes, bytes]) -> bool
 
 
 def _shown_token(authorization: bytes) -> bytes:
-    """The token of Bearer, or the password of Basic, which browsers ask for by themselves."""
+    """The token of `Bearer`, or the password of `Basic`, for which browsers ask by themselves."""
     scheme, _, shown = authorization.partition(b" ")
     if scheme.lower() == b"bearer":
         return shown

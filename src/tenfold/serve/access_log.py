@@ -1,4 +1,4 @@
-"""What is written down about requests: a line of JSON each, with nothing that a sender chose."""
+"""The access log: one line of JSON for each request, with nothing in it that a client chose."""
 
 import asyncio
 import json
@@ -14,14 +14,14 @@ from tenfold.serve.messages import Request
 METHODS = frozenset({"GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH", "TRACE"})
 
 PIPE_BYTES = 4096
-"""What a pipe that can be written to takes at once (POSIX's `PIPE_BUF`, on Linux)."""
+"""The bytes that a writable pipe accepts at once (POSIX's `PIPE_BUF`, on Linux)."""
 
 
 class AccessLog:
-    """Lines of JSON on standard error: a tenth of a second of them in one write.
+    """Writes lines of JSON to standard error, those of a tenth of a second together.
 
-    Whoever reads them may stop reading: lines that standard error does not take are dropped, and
-    counted in a later line, for waiting would stop the service.
+    Waiting for a reader that has stopped would stop the service. Lines that standard error does not
+    accept are therefore dropped, and a later line says how many.
     """
 
     def __init__(self) -> None:
@@ -45,12 +45,12 @@ class AccessLog:
         )
 
     def event(self, **facts: str) -> None:
-        """Write down what the service did by itself."""
+        """Log an event that no request caused."""
         self._schedule()
         self._lines.append(json.dumps({"time": round(time.time(), 3), **facts}) + "\n")
 
     def refused(self, status: int) -> None:
-        """Count a request that was refused before it was read: many of them share a line."""
+        """Count a request that was refused before it was read; many of these share one line."""
         self._schedule()
         self._refused[status] += 1
 

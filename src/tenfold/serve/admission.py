@@ -1,4 +1,4 @@
-"""How much is taken on at once: requests, the bytes of their bodies, and threads that read them."""
+"""How much the service works on at once: requests, bytes of bodies, and threads that read them."""
 
 import asyncio
 import random
@@ -16,16 +16,16 @@ Read = TypeVar("Read")
 
 
 class Admission:
-    """Counts what is being received, read and answered, and refuses what is too much.
+    """Counts the requests that are being received or answered, and refuses those beyond a limit.
 
-    `body_bytes` are those of the requests in flight, and of bodies that a thread still reads.
+    `body_bytes` counts the bodies of these requests, and those that a thread is still reading.
     """
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self.in_flight = 0
         self.body_bytes = 0
-        self._full = {  # made once, for they are needed when there is no time
+        self._full = {  # made in advance: they are needed when the service is busy
             (limit, seconds): HTTPError(
                 "E944",
                 "The service is busy",
@@ -39,11 +39,14 @@ class Admission:
         }
 
     def full(self, limit: str) -> HTTPError:
-        """The refusal of one too many. Who comes again is told different seconds, not all one."""
+        """The refusal of a request beyond a limit.
+
+        `Retry-After` is random, so that refused clients do not all come back at the same moment.
+        """
         return self._full[limit, random.randint(1, 3)].with_traceback(None)
 
     def enter(self, request: Request, n_waiting: int) -> None:
-        """Count a request for a model with so many items waiting, or refuse it unread."""
+        """Count a request for a model with `n_waiting` items in its queue, or refuse it unread."""
         if self.in_flight >= self.limits.in_flight:
             raise self.full("in_flight")
         if n_waiting >= self.limits.queue:
@@ -55,7 +58,7 @@ class Admission:
         self.in_flight += 1
 
     def add(self, request: Request, part: bytes) -> None:
-        """Count a part of a request's body: 413 and 503 beyond a limit."""
+        """Count a part of a request's body; beyond a limit the request is refused (413 or 503)."""
         request.parts.append(part)
         self.body_bytes += len(part)
         if request.n_received > self.limits.body_bytes:
@@ -64,7 +67,7 @@ class Admission:
             raise self.full("bodies_bytes")
 
     def leave(self, request: Request) -> None:
-        """Let go of a request that is answered, or whose client has left."""
+        """Release a request that was answered, or whose client has gone."""
         self.in_flight -= request.is_counted
         self.body_bytes -= sum(map(len, request.parts))
         request.is_counted = False
@@ -72,12 +75,11 @@ class Admission:
 
 
 class ReaderPool:
-    """Two threads that read bodies, or one on a single core, which all models share.
+    """The threads that read bodies for all models: two, or one on a single core.
 
-    A thread cannot be stopped: what it holds is counted to its end.
-
-    A body waits for a free thread outside of their queue, so that a request that is given up lets
-    go of it at once. Only what a thread works on is held longer.
+    A body waits for a free thread outside the queue of the threads, so that an abandoned request
+    releases its body at once. A thread cannot be stopped: the body that it is reading is held, and
+    counted, until it is done.
     """
 
     def __init__(self, admission: Admission) -> None:
@@ -110,7 +112,7 @@ class ReaderPool:
         job.add_done_callback(lambda _: _tell(loop, forget))
 
     def run(self, function: Callable[..., Any], *arguments: Any) -> None:
-        """Do something once a thread is free; nobody waits for it."""
+        """Call a function when a thread is free, without waiting for it."""
         self._threads.submit(function, *arguments)
 
     def close(self) -> None:
@@ -118,6 +120,6 @@ class ReaderPool:
 
 
 def _tell(loop: asyncio.AbstractEventLoop, function: Callable[[], None]) -> None:
-    """Call a function in the loop of the requests, from a thread."""
+    """Call a function in the event loop, from another thread."""
     with suppress(RuntimeError):  # the loop has ended
         loop.call_soon_threadsafe(function)

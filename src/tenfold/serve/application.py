@@ -1,4 +1,4 @@
-"""What every request passes before a model or a page answers it."""
+"""The way of every request: access, admission, an answer by a model or a page, and the log."""
 
 import asyncio
 import time
@@ -25,10 +25,10 @@ ALWAYS = b"x-content-type-options: nosniff\r\ncache-control: no-store\r\n"
 
 @dataclass(eq=False)
 class Application:
-    """Lets in who may ask, as many as there is room for, and writes down what became of them.
+    """Admits requests, answers them, and records the outcome of each.
 
-    Models stand by their names. Predictors stand by the path of their requests, pages by theirs:
-    all of those are read by GET.
+    `models` holds the predictors by the name of their run, `predictors` the same ones by the path
+    of their requests. `pages` holds everything that is read by GET, by path.
     """
 
     access: AccessPolicy
@@ -42,7 +42,7 @@ class Application:
     pages: Mapping[str, WebPage] = field(default_factory=dict)
 
     def admit(self, request: Request) -> None:
-        """Let in a request whose body has not come yet, or refuse it."""
+        """Admit or refuse a request, before its body is read."""
         self.access.check(request)
         path = request.path
         if predictor := self.predictors.get(path):
@@ -62,7 +62,7 @@ class Application:
             )
 
     async def answer(self, request: Request) -> Reply:
-        """The answer to a request that was let in, and has come whole."""
+        """The answer to a request that was admitted and has arrived completely."""
         try:
             if page := self.pages.get(request.path):
                 return await asyncio.to_thread(page.make) if page.is_slow else page.make()
@@ -76,18 +76,18 @@ class Application:
             return error.reply
         except TimeoutError:
             return self.admission.full("answer_seconds").reply
-        except Exception as error:  # a fault of ours: its kind is written down, nothing is told
+        except Exception as error:  # our own fault: only its kind is logged
             request.fault = type(error).__name__
             return HTTPError("E947", "The service failed", 500).reply
 
     def finish(self, request: Request, reply: Reply, *, closes: bool) -> bytes:
-        """Let go of a request, write down what became of it, and write its answer."""
+        """Record the outcome of a request, release what it held, and return its answer as bytes."""
         number = self.log.next_id()
         if request.method and (request.is_counted or reply.status != 503):
             seconds = time.perf_counter() - request.start
             self.metrics.request(request.route, reply.status, seconds)
             self.log.write(request, number, reply.status, seconds)
-        else:  # refused unread: many of them share a line
+        else:  # refused before it was read: many of these share one line of the log
             self.metrics.request("refused", reply.status, 0.0)
             self.log.refused(reply.status)
         self.admission.leave(request)
@@ -103,7 +103,7 @@ class Application:
         return b"".join(lines if request.method == "HEAD" else [*lines, reply.body])
 
     def tick(self) -> None:
-        """What is to be done a few times in a second."""
+        """Update what changes with the time; called a few times a second."""
         self.state.date = f"date: {formatdate(usegmt=True)}\r\n".encode()
 
     def open(self) -> None:
@@ -113,7 +113,7 @@ class Application:
             predictor.warm_up()
 
     def close(self) -> None:
-        """Write what is left of the log and let go of the threads."""
+        """Write the rest of the log and release the threads."""
         self.log.flush()
         self.readers.close()
         for predictor in self.models.values():

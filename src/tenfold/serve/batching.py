@@ -1,6 +1,6 @@
-"""Requests that wait are answered together, and each gets what it would have got alone.
+"""Batching: requests that are waiting are answered together, each exactly as it would be alone.
 
-How many together is found out before the first request: by the self-test of the model.
+The self-test of the model, before the first request, finds out how many rows a batch may have.
 """
 
 import asyncio
@@ -23,35 +23,37 @@ from tenfold.runs.record import Run
 from tenfold.serve.metrics import Histogram
 
 BATCH = 32
-"""Rows that are answered together, at most."""
+"""The largest number of rows in a batch."""
 
 ALIGNMENT = 16
-"""Rows to whose multiple a batch is filled up, so that a row's answer is the same in any company.
+"""A batch is filled up to a multiple of this, so that an answer does not depend on other rows.
 
-ONNX Runtime rounds a row's last bits by the number of rows: a single one takes another product, and
-what does not fill a vector register other functions. Of 2,048 digits 158 have another probability
-alone than among 32, 5 another novelty among 2, none among 4, 8, 16 or 64, at any place (AMD EPYC).
-16 numbers fill the widest register (AVX-512).
+The last bits of ONNX Runtime's results depend on the number of rows: it multiplies a single row by
+another routine, and computes what does not fill a vector register with other functions. Of 2,048
+digits, 158 have another probability alone than in a batch of 32, and 5 have another novelty in a
+batch of 2. In batches of 4, 8, 16 or 64 there is no difference, at any position (AMD EPYC). 16
+numbers fill the widest register (AVX-512).
 """
 
 CHEAP_SECONDS = 0.003
 WORTH = 3.0
-"""Batches are filled where 16 rows take no more than this, or than so many times a single one. A
-`cnn` is neither: its rows are asked one by one, which is as quick."""
+"""Batches are filled up if 16 rows take less time than this, or than `WORTH` times a single row.
+Neither holds for a `cnn`: its rows are answered one by one, which is as fast."""
 
 INLINE_SECONDS = 0.004
-"""A model whose batch of 32 is quicker is asked where the requests arrive: a thread costs more than
-that (0.45 ms of processor time a request against 0.2, measured), and no refusal waits for long."""
+"""A model that answers 32 rows in less than this runs in the event loop itself. A thread would cost
+more (0.45 ms of processor time for each request instead of 0.2, measured), and refusals of other
+requests do not wait long."""
 
 Outcome = Prediction | Value | Exception
-"""An exception: the model failed on this item, or its answer is no number."""
+"""It is an exception if the model failed on this item, or if its answer is not a number."""
 
 
 @dataclass(frozen=True)
 class BatchProfile:
-    """What batches of a model are filled up to a multiple of, and the seconds that 32 rows take.
+    """How a model is asked: batches are filled up to a multiple of `alignment` rows.
 
-    With an alignment of 0 every row is asked alone.
+    With an alignment of 0 each row is answered by itself. `seconds` is the time that 32 rows take.
     """
 
     alignment: int
@@ -59,7 +61,7 @@ class BatchProfile:
 
 
 def profile_model(run: Run) -> BatchProfile:
-    """Ask a run's model once with few rows and many; it must give finite numbers."""
+    """The profile of a run's model, which must answer the run's examples with finite numbers."""
     model = run.model
     rows = model.reader.sample(BATCH, example_inputs(run.path))
     whole = model.answer(rows).outputs
@@ -73,7 +75,7 @@ def profile_model(run: Run) -> BatchProfile:
 
 
 def _seconds(run: Run, rows: Any) -> float:
-    """How long an answer takes: the least of three, for other programs only add to it."""
+    """The seconds that an answer takes: the least of three, as other programs only add time."""
     found = []
     for _ in range(3):
         start = time.perf_counter()
@@ -83,7 +85,7 @@ def _seconds(run: Run, rows: Any) -> float:
 
 
 def _is_alike(run: Run, rows: Any, whole: Sequence[Any], first: int) -> bool:
-    """Whether 16 rows from the first one on have the answers that they have among 32."""
+    """Whether the 16 rows from `first` on get the same answers alone as in the batch of 32."""
     part = run.model.answer(rows[first : first + ALIGNMENT]).outputs
     return all(
         np.array_equal(some, every[first : first + ALIGNMENT], equal_nan=True)
@@ -100,9 +102,10 @@ class _Waiting:
 
 
 class Batcher:
-    """One model, asked by many; `waiting` counts the rows in the queue.
+    """Answers the requests for one model in batches; `waiting` is the number of rows in the queue.
 
-    A batch is what waits when the model is free, at most 32 rows: nobody waits for company.
+    A batch consists of the rows that are waiting when the model is free, at most 32. No request
+    waits for others to arrive.
     """
 
     def __init__(self, model: Model, profile: BatchProfile, sizes: Histogram) -> None:
@@ -124,11 +127,11 @@ class Batcher:
         try:
             return [outcome for part in parts for outcome in await part.answered]
         finally:
-            for part in parts:  # whoever gave up is not to be computed for
+            for part in parts:  # an abandoned request is not computed
                 part.answered.cancel()
 
     def _next(self) -> None:
-        """Take what waits; called when the model is free."""
+        """Take the next batch from the queue; called when the model is free."""
         batch: list[_Waiting] = []
         n = 0
         while self._queue and n + len(self._queue[0].rows) <= BATCH:
@@ -162,17 +165,17 @@ class Batcher:
     def _answered(self, parts: Sequence[Rows]) -> list[Outcome]:
         try:
             rows = concatenate(parts)
-        except Exception as error:  # for want of memory, say; the next ones are to be answered
+        except Exception as error:  # such as too little memory; later requests are still answered
             return [error] * sum(map(len, parts))
         if self._profile.alignment:
             try:
                 return self._filled(rows)
             except Exception:
-                pass  # of one of them, and none of the others is to know: each is asked alone
+                pass  # one row is at fault: each is asked alone, so that the others are answered
         return [self._alone(rows[i : i + 1]) for i in range(len(rows))]
 
     def _filled(self, rows: Any) -> list[Outcome]:
-        """Answers of a batch, filled up with its last row so that all have the same arithmetic."""
+        """The answers to a batch, which is filled up with its last row to the alignment."""
         n = len(rows)
         if lacking := -n % (self._profile.alignment or 1):
             rows = rows[np.minimum(np.arange(n + lacking), n - 1)]

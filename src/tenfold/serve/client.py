@@ -1,7 +1,6 @@
-"""A client of the service: what `Model.predict` does, asked over HTTP.
+"""A client of the service: `Model.predict` over HTTP.
 
-It needs no package for HTTP: one connection is kept for each thread, which the standard library
-can.
+It uses the standard library alone and keeps one connection for each thread.
 """
 
 import http.client
@@ -22,24 +21,25 @@ from tenfold.core.errors import DataError, FetchError, SettingsError
 from tenfold.model.predictions import Prediction, Value
 
 JSON, RAW, PICTURE = "application/json", "application/octet-stream", "image/png"
-"""Kinds of bodies. The service finds out from its bytes which kind of picture a file is."""
+"""Media types of bodies. The service recognises the format of a picture from its bytes."""
 
 LONGEST_WAIT = 30.0
-"""Seconds that a busy service may ask for before it is asked again."""
+"""The longest time in seconds that the client waits because a busy service asks it to."""
 
 
 class Client:
-    """A service that `tenfold serve` runs, here or on another computer.
+    """A client of a service that `tenfold serve` runs, here or on another computer.
 
-    Each thread that asks has a connection of its own, which is kept for its next request. `with`
-    closes that of the thread in the end.
+    Each thread has its own connection, which stays open for its next request. At the end of a
+    `with` block the connection of the current thread is closed.
 
     Args:
-      url: Its address, such as "http://127.0.0.1:8000".
-      token: What it asks for, if anything.
-      model: The name of the run that is to answer; None: the first one.
-      timeout: Seconds to wait for the connection, and for each part of an answer.
-      retries: How often to ask again where the service is busy (503), as long after as it says.
+      url: The address of the service, such as "http://127.0.0.1:8000".
+      token: The token of the service, if it has one.
+      model: The name of the run that is to answer; None means the first one.
+      timeout: How many seconds to wait for the connection, and for each part of a response.
+      retries: How often to repeat a request that is refused because the service is busy (503),
+        each time after the wait that the service asks for.
 
     Example:
       >>> client = Client("http://127.0.0.1:8000")
@@ -75,16 +75,17 @@ class Client:
 
     @cached_property
     def facts(self) -> dict[str, Any]:
-        """What the service says of its model: name, hash, learner, task, labels and input."""
+        """Facts about the model: its name, hash, learner, task, labels and input."""
         facts: dict[str, Any] = self._ask("GET", self._model)
         return facts
 
     def predict(self, inputs: Any) -> list[Prediction | Value]:
-        """Answers to several inputs, in their order.
+        """The answers to several inputs, in their order.
 
         Args:
-          inputs: Paths of picture files, or their bytes; an array of pictures (n, height, width) or
-            of features (n, n_features); rows of a table as mappings or as a data frame.
+          inputs: Paths of picture files, or their contents as bytes; an array of pictures
+            (n, height, width) or of features (n, n_features); rows of a table as mappings or as a
+            data frame.
 
         Raises:
           DataError: The service refuses the request, or cannot read one of the inputs.
@@ -100,7 +101,7 @@ class Client:
         return self.predict(one[None] if isinstance(one, np.ndarray) else [one])[0]
 
     def _bodies(self, inputs: Any) -> list[tuple[str, bytes]]:
-        """The requests that ask for these inputs: kinds and bytes of their bodies."""
+        """The requests for these inputs: the media type and the bytes of each body."""
         if (
             isinstance(inputs, Sequence)
             and inputs
@@ -111,7 +112,7 @@ class Client:
         kind = self.facts["input"]["kind"]
         if kind == "image" and isinstance(inputs, np.ndarray) and inputs.dtype == np.uint8:
             return [(RAW, inputs.tobytes())]
-        if hasattr(inputs, "to_json"):  # a data frame: its missing cells are null
+        if hasattr(inputs, "to_json"):  # a data frame; its missing cells become null
             items = json.loads(inputs.to_json(orient="records", date_format="iso"))
         else:
             items = inputs.tolist() if isinstance(inputs, np.ndarray) else list(inputs)
@@ -159,7 +160,10 @@ class Client:
     def _exchange(
         self, method: str, path: str, kind: str, body: bytes | None
     ) -> tuple[int, float, bytes]:
-        """Status, seconds to wait, and body; on a new connection where the kept one was closed."""
+        """Send a request and return status, seconds to wait, and body.
+
+        If the service has closed the connection that was kept, a new one is opened.
+        """
         headers = self._headers | ({"content-type": kind} if kind else {})
         target = f"{self._address.path.rstrip('/')}/v1/{path}"
         while True:
@@ -192,7 +196,7 @@ class Client:
         return connection
 
     def close(self) -> None:
-        """Close the connection of this thread; the next request makes a new one."""
+        """Close the connection of this thread; the next request opens a new one."""
         if (connection := getattr(self._local, "connection", None)) is not None:
             self._local.connection = None
             connection.close()

@@ -1,8 +1,9 @@
-"""HTTP/1.1 on a connection: bytes to requests and answers to bytes, with a deadline for every wait.
+"""HTTP/1.1 on one connection: it turns bytes into requests and answers into bytes.
 
-llhttp, the parser of Node.js, says where a request begins and ends. A connection knows until when
-it may be in its present state, and the server looks at all of them ten times a second. What has no
-end, comes too slowly or is too much is refused here, before anybody works on it.
+llhttp, the parser of Node.js, finds where a request begins and ends. Every wait has a deadline: a
+connection knows how long it may stay in its present state, and the server checks all connections
+ten times a second. A request that never ends, arrives too slowly or is too large is refused here,
+before any other part of the service works on it.
 """
 
 import asyncio
@@ -20,30 +21,31 @@ from tenfold.serve.messages import HTTPError, Reply, Request
 INCOMPLETE = HTTPError("E945", "The body of the request is incomplete", 408, expected="all of it")
 
 LINGER_SECONDS = 2.0
-"""How long a client may take to read its last answer."""
+"""How long a client may take to read the last answer before its connection is cut."""
 
 MAX_HEADERS = 100
 
 MAX_PIPELINED = 16
-"""Requests that may come at once behind another one of their connection. What follows is not read,
-and the connection closes after the answers; without end they took 120 MB a second."""
+"""How many requests may wait behind the current one of a connection. Further ones are not read, and
+the connection closes after the answers. Without this limit they took 120 MB of memory a second."""
 
 MAX_OVERHEAD = 2
-"""Bytes on the wire for each byte of a body, beside `header_bytes`. Trailers and extensions of
-chunks, which are thrown away, could go on for ever, and chunks of a byte keep the parser busy."""
+"""How many bytes may be sent for each byte of a body, in addition to `header_bytes`. Trailers and
+chunk extensions, which are ignored, could go on forever, and chunks of one byte keep the parser
+busy."""
 
 GUESTS = 16
-"""Connections beyond the limit that may ask whether the service is well, and nothing else."""
+"""Connections beyond the limit. They may ask for the health of the service and nothing else."""
 
 GUEST_SECONDS = 1.0
-"""How long such a connection has to ask."""
+"""How long such a connection may take to send its request."""
 
 
 class Connection(asyncio.Protocol):
-    """A connection of a client; `connections` are all of the service.
+    """The connection of one client; `connections` holds all connections of the service.
 
-    Requests are answered in their order: the first of `_requests` is being received or answered,
-    and the others wait behind it.
+    Requests are answered in the order in which they arrive: the first of `_requests` is being
+    received or answered, and the others wait behind it.
     """
 
     def __init__(self, application: Application, connections: "set[Connection]") -> None:
@@ -65,7 +67,7 @@ class Connection(asyncio.Protocol):
         self._is_full = False  # the client does not read its answers
         self._is_reading = True
 
-    # What the loop calls
+    # Called by the event loop
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -105,7 +107,7 @@ class Connection(asyncio.Protocol):
             self._refuse(self._long_headers())
 
     def eof_received(self) -> bool:
-        """A client that has said all may still wait for its answer."""
+        """A client that has sent everything may still wait for its answer."""
         if self._receiving == "body":
             self._refuse(INCOMPLETE)
         self._read_no_more()
@@ -121,7 +123,7 @@ class Connection(asyncio.Protocol):
         if self._work is None:
             self._next()
 
-    # What the parser calls
+    # Called by the parser
 
     def on_message_begin(self) -> None:
         if self._receiving is None:  # behind another one, in the same data
@@ -177,7 +179,7 @@ class Connection(asyncio.Protocol):
             self._deadline = self._loop.time() + self._limits.header_seconds
 
     def _read_headers(self, request: Request) -> None:
-        """What the headers say of a request, or why they say nothing."""
+        """Set the fields of a request from its headers, or refuse the headers."""
         n_bytes = len(self._url) + sum(len(name) + len(value) for name, value in self._headers)
         codings = [value.lower() for name, value in self._headers if name == b"transfer-encoding"]
         if n_bytes > self._limits.header_bytes or len(self._headers) > MAX_HEADERS:
@@ -195,7 +197,7 @@ class Connection(asyncio.Protocol):
     # Answers
 
     def _begin(self) -> None:
-        """Answer the first request, or say that its body may come."""
+        """Answer the first request, or tell the client to send its body."""
         request = self._requests[0]
         if request.refusal is not None:
             self._answer(request, request.refusal.reply)
@@ -233,7 +235,7 @@ class Connection(asyncio.Protocol):
         self._update_reading()
 
     def _update_reading(self) -> None:
-        """Read while there is little to answer; what was begun before has its time anew."""
+        """Read only while few requests wait; an interrupted request gets its full time again."""
         wanted = not (self._is_last or self._is_full or len(self._requests) > 1)
         if wanted == self._is_reading or self._transport.is_closing():
             return
@@ -251,7 +253,7 @@ class Connection(asyncio.Protocol):
         return HTTPError("E966", "The headers are too long", 431, expected=most)
 
     def _refuse(self, error: HTTPError) -> None:
-        """Refuse what is being received, in its turn, and read no more of this client."""
+        """Refuse the request that is being received, in its turn, and read nothing more."""
         if self._is_last or self._transport.is_closing():
             return
         request = self._incoming
@@ -270,15 +272,15 @@ class Connection(asyncio.Protocol):
             self._transport.close()
         self._update_reading()
 
-    # What the server calls
+    # Called by the server
 
     def shutdown(self) -> None:
-        """Leave in order: a request that has begun to arrive is still answered."""
+        """Close the connection, unless a request has begun to arrive, which is answered first."""
         if not self._requests and self._receiving != "headers" and not self._has_bytes():
             self._transport.close()
 
     def _has_bytes(self) -> bool:
-        """Whether something was sent that has not been read."""
+        """Whether the client has sent bytes that were not read yet."""
         ours = self._transport.get_extra_info("socket")
         copy = socket.fromfd(ours.fileno(), ours.family, ours.type)
         copy.setblocking(False)  # as ours is
@@ -290,7 +292,7 @@ class Connection(asyncio.Protocol):
             copy.close()
 
     def check(self, now: float) -> None:
-        """Cut the connection off if it is past its deadline."""
+        """Close the connection if its deadline has passed."""
         if self._transport.is_closing():
             self._closed_at = self._closed_at or now
             if now > self._closed_at + LINGER_SECONDS:
@@ -307,5 +309,5 @@ class Connection(asyncio.Protocol):
             self._transport.close()
 
     def abort(self) -> None:
-        """Leave at once."""
+        """Close the connection at once."""
         self._transport.abort()

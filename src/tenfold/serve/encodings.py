@@ -1,4 +1,4 @@
-"""Forms in which clients send pictures and bodies: gzip, the files of a form, base64 in JSON."""
+"""Encodings of bodies and pictures: gzip, the files of a form, and base64 in JSON."""
 
 import binascii
 import zlib
@@ -11,7 +11,7 @@ from tenfold.serve.messages import HTTPError
 FORM_TYPE = "multipart/form-data"
 
 GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
-"""zlib.h, inflateInit2: the header of the data says which of the two it is."""
+"""The header of the data tells the two formats apart (zlib.h, `inflateInit2`)."""
 
 
 def too_large(limits: Limits) -> HTTPError:
@@ -20,7 +20,7 @@ def too_large(limits: Limits) -> HTTPError:
 
 
 def decompressed(body: bytes, limits: Limits) -> bytes:
-    """A body that was sent as gzip or deflate; no more of it is unpacked than a body may have."""
+    """Decompress a body that was sent as gzip or deflate, up to the largest size of a body."""
     unpacker = zlib.decompressobj(GZIP_OR_ZLIB)
     try:
         content = unpacker.decompress(body, limits.body_bytes + 1)
@@ -38,16 +38,16 @@ def decompressed(body: bytes, limits: Limits) -> bytes:
 
 
 def boundary_of(content_type: str) -> str | None:
-    """What stands between the parts of a form (RFC 2046, section 5.1.1)."""
+    """The boundary between the parts of a form (RFC 2046, section 5.1.1)."""
     message = Message()
     message["content-type"] = content_type
     return message.get_boundary()
 
 
 def form_files(body: bytes, boundary: str, most: int) -> list[bytes]:
-    """The files of a form, in their order, and no more parts than one beyond `most`.
+    """The files of a form in their order; at most `most` + 1 of its parts are read.
 
-    Source: RFC 7578, and RFC 2046, section 5.1.1. Fields without the name of a file are left out.
+    Fields without a file name are ignored. Source: RFC 7578, and RFC 2046, section 5.1.1.
     """
     delimiter = b"\r\n--" + boundary.encode("latin-1")
     _, *parts = (b"\r\n" + body).split(delimiter, most + 2)
@@ -65,12 +65,12 @@ def form_files(body: bytes, boundary: str, most: int) -> list[bytes]:
 
 
 def from_base64(text: str) -> bytes:
-    """The bytes of a picture file in JSON: base64, or a `data:` address that has it."""
+    """The bytes of a picture file that is base64 in JSON, alone or in a `data:` address."""
     if text.startswith("data:"):
         text = text.partition(",")[2]
     try:
         return binascii.a2b_base64(text, strict_mode=True)
-    except ValueError as error:  # also of letters that are not ASCII
+    except ValueError as error:  # also raised for characters outside ASCII
         raise DataError(
             "E982", "The text is not a picture in base64", expected="base64 of a picture file"
         ) from error

@@ -1,8 +1,8 @@
-"""How large a JSON text is inside, from its bytes: nothing of it is built that would be too much.
+"""The number of values and the depth of a JSON text, counted on its bytes before it is decoded.
 
-Python's decoder holds the interpreter from the first byte to the last, so that nobody else is
-answered meanwhile: 15 MB of commas take half a second. Here the text is looked at in parts of 64
-kB, by NumPy, and what is too much is refused.
+Python's decoder holds the interpreter from the first byte to the last, and nobody else is answered
+meanwhile: 15 MB of commas take half a second. Here NumPy counts in parts of 64 kB, and a text with
+too many values or levels is refused.
 """
 
 from typing import NamedTuple
@@ -15,7 +15,7 @@ from tenfold.serve.messages import HTTPError
 
 PART_BYTES = 1 << 16
 SMALL_BYTES = 1 << 16
-"""A text of fewer bytes takes the decoder a few milliseconds at most, whatever is in it."""
+"""The decoder needs at most a few milliseconds for a shorter text, whatever it contains."""
 
 QUOTE, BACKSLASH, OPEN, CLOSE, SEPARATOR = range(1, 6)
 
@@ -25,15 +25,15 @@ for _kind, _characters in enumerate((b'"', b"\\", b"[{", b"]}", b",:"), QUOTE):
 
 
 MAX_IN_ITEM, MAX_IN_ALL = 10_000, 50_000
-"""Keys and values that the decoder may read at once: in an item of a list, and in a text that it
-reads as a whole. 50,000 numbers take it 3 ms, 10,000 keys or empty lists less than that."""
+"""How many keys and values the decoder may read at once: in one item of a list, and in a text that
+it reads as a whole. It takes 3 ms for 50,000 numbers, and less for 10,000 keys or empty lists."""
 
 
 class Position(NamedTuple):
-    """What is known at a place in a text: its depth there, and whether it is in a string.
+    """The state of the count at a position in a text: the depth, and whether it is in a string.
 
-    `is_escaped` says whether a backslash stands before it, `n_values` how many values there were,
-    and `n_before` how many before the present item of the first list.
+    `is_escaped` says whether a backslash precedes the position, `n_values` how many values there
+    were so far, and `n_before` how many before the current item of the first list.
     """
 
     depth: int = 0
@@ -44,9 +44,10 @@ class Position(NamedTuple):
 
 
 def check_structure(body: bytes, limits: Limits, most: int, *, of_items: bool) -> None:
-    """Refuse JSON with too many values, or nested too deeply; what is in strings does not count.
+    """Refuse JSON with too many values or levels; characters inside strings do not count.
 
-    `most` values may be read at once: in all, or in each item of the list in the outermost object.
+    At most `most` values may be read at once: in all, or with `of_items` in each item of the list
+    in the outermost object.
     """
     if len(body) <= SMALL_BYTES and body.count(b"[") + body.count(b"{") <= limits.json_depth:
         return
@@ -73,7 +74,7 @@ def _refuse_values(expected: str) -> None:
 
 
 def _look(part: bytes, before: Position) -> tuple[Position, int, int]:
-    """The place at the end of a part, its greatest depth, and the values of its longest item."""
+    """The position after a part, the greatest depth in it, and the values of its longest item."""
     kinds = KIND[np.frombuffer(part, np.uint8)]
     at = np.flatnonzero(kinds)
     kinds = kinds[at]
@@ -100,7 +101,7 @@ def _look(part: bytes, before: Position) -> tuple[Position, int, int]:
 
 
 def _escaped(backslashes: NDArray[np.intp], is_first: bool) -> NDArray[np.intp]:
-    """Where characters stand behind a backslash that is not itself behind one, in order."""
+    """The positions of the characters that a backslash escapes, in order."""
     if not len(backslashes):
         return np.zeros(int(is_first), np.intp)
     begins = np.diff(backslashes, prepend=-2) > 1

@@ -1,4 +1,4 @@
-"""What a service takes on, and for how long it waits: every limit, with its default."""
+"""The limits of a service with their defaults: how much it accepts, and how long it waits."""
 
 from collections.abc import Iterable
 from typing import Annotated
@@ -13,7 +13,7 @@ Seconds = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)]
 
 
 class Limits(Frozen):
-    """Limits of a service; docs/guide/serving.md says what each is, and the answer beyond it."""
+    """The limits of a service; docs/guide/serving.md explains each, and the response beyond it."""
 
     body_bytes: Annotated[int, Field(ge=1, le=1 << 30)] = 16 << 20
     bodies_bytes: Annotated[int, Field(ge=1, le=1 << 40)] = 256 << 20
@@ -34,7 +34,7 @@ class Limits(Frozen):
 
 
 def read_limits(words: Iterable[str]) -> Limits:
-    """Limits from `name=value` words; those that are not named keep their defaults."""
+    """The limits that `name=value` words give; the others keep their defaults."""
     values = {}
     for word in words:
         name, equals, value = word.partition("=")

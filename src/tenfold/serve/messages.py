@@ -1,4 +1,4 @@
-"""What goes over the wire: a request, its answer, and the errors that become one."""
+"""Requests, replies, and the errors that become replies."""
 
 import json
 import time
@@ -16,12 +16,12 @@ Headers = tuple[tuple[bytes, bytes], ...]
 
 @dataclass(eq=False, slots=True)
 class Request:
-    """A request, and what becomes of it: `parts` are those of its body that are
-    kept of the `n_received` bytes that have come.
+    """A request and its outcome.
 
-    `kept` says whether the connection stays open after it, `refusal` why it is not answered, if
-    so. `items` are pictures or rows that were answered; `fault` is the kind of exception, where the
-    service or its model failed.
+    `parts` are the pieces of its body that are kept, of `n_received` bytes that have arrived.
+    `kept` says whether the connection stays open after it. `refusal` is the reason why it is not
+    answered, if there is one. `items` counts the pictures or rows that were answered, and `fault`
+    is the kind of exception if the service or its model failed.
     """
 
     method: str = ""
@@ -47,7 +47,7 @@ class Request:
 
 
 class Reply(NamedTuple):
-    """An HTTP answer, before the headers that all of them have."""
+    """An HTTP response, without the headers that all responses have."""
 
     status: int
     body: bytes
@@ -57,9 +57,9 @@ class Reply(NamedTuple):
 
 @dataclass(frozen=True)
 class WebPage:
-    """An address that is read by GET: what is there, what makes it, and its body as OpenAPI says.
+    """An address that is read by GET: a summary, the function that makes the reply, and its schema.
 
-    A slow one may take so long to make that others would wait.
+    A slow page is made in a thread, because other requests would wait for it.
     """
 
     summary: str
@@ -70,9 +70,9 @@ class WebPage:
 
 
 class HTTPError(TenfoldError):
-    """A request that is refused, with a status of HTTP and headers that belong to it.
+    """A request is refused, with this HTTP status and these additional headers.
 
-    The rest is as of every `TenfoldError`.
+    The other arguments are those of every `TenfoldError`.
     """
 
     def __init__(
@@ -84,17 +84,17 @@ class HTTPError(TenfoldError):
 
     @classmethod
     def saying(cls, error: TenfoldError) -> Self:
-        """Something in a body that cannot be read, in the words of the error that says it."""
+        """A refusal (422) with the text of an error about the body of the request."""
         refusal = cls(error.code, "", 422)
         refusal.args = error.args
         return refusal
 
     @cached_property
     def reply(self) -> Reply:
-        """The refusal as an answer: `{"error": "..."}`, in the words of the command line."""
+        """The refusal as a reply: `{"error": "..."}`, with the same text as on the command line."""
         return json_reply({"error": str(self)}, self.status, self.headers)
 
 
 def json_reply(value: Any, status: int = 200, headers: Headers = ()) -> Reply:
-    """An answer in JSON that every reader takes: no NaN, no infinity."""
+    """A reply in standard JSON, which has neither NaN nor infinity."""
     return Reply(status, json.dumps(value, allow_nan=False).encode(), JSON, headers)

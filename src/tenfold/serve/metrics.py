@@ -1,4 +1,4 @@
-"""Counters of one process, in the text form that Prometheus reads.
+"""The metrics of one process, in the text format of Prometheus.
 
 Source: prometheus.io, "Exposition formats", text format 0.0.4.
 """
@@ -13,10 +13,10 @@ from tenfold.core.systems import resident_bytes
 from tenfold.model.predictions import Prediction
 
 SECONDS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
-"""Upper ends of the bins of durations."""
+"""Upper ends of the bins of durations, in seconds."""
 
 NOVELTY = (0.25, 0.5, 0.75, 0.9, 1.0, 1.25, 1.5, 2.0, 4.0)
-"""Upper ends of the bins of novelty; 1 is what a model calls unlike its training data."""
+"""Upper ends of the bins of novelty; from 1 on, an input is unlike the training data."""
 
 BATCHES = (1, 2, 4, 8, 16, 32)
 """Upper ends of the bins of batch sizes."""
@@ -37,7 +37,7 @@ class Histogram:
         self._sum += value
 
     def lines(self, name: str, labels: str) -> Iterator[str]:
-        """Lines of the text form; `labels` are written already, without braces."""
+        """The lines of the text format; `labels` are in that format already, without braces."""
         comma, total = "," if labels else "", 0
         for end, count in zip((*self._ends, "+Inf"), self._counts, strict=True):
             total += count
@@ -48,9 +48,9 @@ class Histogram:
 
 
 class Metrics:
-    """What a process counts; `failures` are items on which a model failed, by its name.
+    """The counters of a process; `failures` counts the items on which a model failed, by its name.
 
-    Values of the moment are asked for when they are read.
+    Gauges are functions, which are called when the metrics are read.
     """
 
     def __init__(self) -> None:
@@ -75,7 +75,7 @@ class Metrics:
         return self._batches.setdefault(model, Histogram(BATCHES))
 
     def answered(self, model: str, outcomes: Sequence[Any], threshold: float | None) -> None:
-        """Count answers and failures of a model, whose novelty has this threshold, if any."""
+        """Count the answers and failures of a model; `threshold` is that of its novelty."""
         for outcome in outcomes:
             if isinstance(outcome, Exception):
                 self.failures[model] += 1
@@ -139,4 +139,4 @@ def escaped(text: str) -> str:
 
 def _resident_bytes() -> float:
     held = resident_bytes()
-    return float("nan") if held is None else held  # Prometheus' own way to say: not known
+    return float("nan") if held is None else held  # how Prometheus writes an unknown value

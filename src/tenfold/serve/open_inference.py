@@ -1,11 +1,11 @@
-"""The Open Inference Protocol, version 2: what clients of KServe, Triton and MLServer speak.
+"""The Open Inference Protocol, version 2, which clients of KServe, Triton and MLServer use.
 
 Sources: github.com/kserve/open-inference-protocol, specification/protocol/inference_rest.md; for
 tensors as bytes behind the JSON: github.com/triton-inference-server/server,
 docs/protocol/extension_binary_data.md.
 
-A picture or a row of features is a tensor; a table is one tensor for each column. The answers are
-tensors of labels, confidence, doubts and probabilities, or of values and their intervals.
+Pictures and rows of features are one tensor; a table is one tensor for each column. The answers are
+tensors of labels, confidences, doubts and probabilities, or of values and their intervals.
 """
 
 import json
@@ -37,7 +37,7 @@ DTYPES = {
     **{f"INT{8 * size}": f"<i{size}" for size in (1, 2, 4, 8)},
     **{f"FP{8 * size}": f"<f{size}" for size in (2, 4, 8)},
 }
-"""Types of tensors but BYTES, as NumPy writes them."""
+"""The types of tensors except BYTES, as NumPy calls them."""
 
 KINDS: dict[type, str] = {dict: "an object", list: "a list", str: "text"}
 
@@ -45,19 +45,19 @@ ANSWERS = {"label": "BYTES", "confidence": "FP32", "unsure": "BOOL", "reason": "
 INTERVAL = {"value": "FP64", "low": "FP64", "high": "FP64"}
 
 Tensor = NDArray[Any] | list[Any]
-"""Numbers as an array of the tensor's shape; BYTES as a list of texts or bytes, alone."""
+"""Numbers are an array of the tensor's shape; BYTES are a flat list of texts or bytes."""
 
 
 @dataclass(frozen=True, eq=False)
 class InferRequest(PredictRequest):
-    """A request of the protocol: which outputs are wanted, and which of them as bytes."""
+    """An inference request; `outputs` says which outputs are wanted, and which of them as bytes."""
 
     identifier: str | None = None
     outputs: Mapping[str, bool] | None = None
 
 
 def tensors_of(model: Model) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """The tensors that a model takes and gives, as its metadata say."""
+    """The input and the output tensors of a model, as in its metadata."""
     accepted = model.contract.input
     if accepted.kind == "table":
         numbers = {column.name for column in accepted.columns if column.kind == "number"}
@@ -84,10 +84,10 @@ def _tensor(name: str, datatype: str, shape: list[int]) -> dict[str, Any]:
 def read_infer_request(
     body: bytes, header_length: str | None, contract: Contract, limits: Limits
 ) -> InferRequest:
-    """Read an inference request: JSON, and behind it the tensors that come as bytes.
+    """Read an inference request: JSON, followed by the tensors that are sent as bytes.
 
     Raises:
-      HTTPError: 413 for too many items, 422 for what cannot be read or one of the items not.
+      HTTPError: 413 for too many items, 422 if the request or any of its items cannot be read.
     """
     n = len(body) if header_length is None else _length(header_length, len(body))
     sent, rest = read_json(body[:n], limits), memoryview(body)[n:]
@@ -138,7 +138,7 @@ def _shape(given: Mapping[str, Any]) -> list[int]:
 def _from_json(given: Mapping[str, Any]) -> Tensor:
     shape, datatype, data = _shape(given), given.get("datatype"), given.get("data")
     values = data if isinstance(data, list) else [data]
-    while any(isinstance(value, list) for value in values):  # as deep as `json_depth` at most
+    while any(isinstance(value, list) for value in values):  # at most `json_depth` levels
         lists = (value if isinstance(value, list) else [value] for value in values)
         values = [one for inner in lists for one in inner]
     if len(values) != math.prod(shape):
@@ -184,7 +184,7 @@ def _dtype(datatype: Any) -> str:
 def _read_items(
     tensors: Mapping[str, Tensor], contract: Contract, limits: Limits
 ) -> PredictRequest:
-    """The items that tensors hold, by the model's own rules."""
+    """The items in the tensors, read by the rules of the model."""
     accepted, reader = contract.input, reader_of(contract.input)
     if accepted.kind == "table":
         columns = [_cells(tensor) for tensor in tensors.values()]
@@ -219,7 +219,7 @@ def _read_items(
 
 
 def _cells(tensor: Tensor) -> list[Any]:
-    """The cells of a column: texts, numbers, and None for those that are missing."""
+    """The cells of a column: texts, numbers, and None for missing ones."""
     if isinstance(tensor, list):
         try:
             return [cell.decode() if isinstance(cell, bytes) else cell for cell in tensor]
@@ -230,9 +230,9 @@ def _cells(tensor: Tensor) -> list[Any]:
 
 
 def _outputs(sent: Mapping[str, Any]) -> dict[str, bool] | None:
-    """The outputs that are asked for, and whether they are to be bytes; None: all of them.
+    """The wanted outputs by name, and whether each is to be bytes; None means all, as JSON.
 
-    Where all are to be bytes it is said under the name "".
+    The name "" stands for all outputs as bytes.
     """
     everything = bool(_of(sent, "parameters", dict, {}).get("binary_data_output", False))
     asked = _of(sent, "outputs", list, None)
@@ -256,7 +256,7 @@ def _wrong(where: str, expected: str) -> HTTPError:
 
 
 async def infer(predictor: Predictor, asked: Request) -> AnsweredRequest:
-    """Answer an inference request, whole or not at all."""
+    """Answer an inference request; if one item fails, the request fails."""
     header = asked.headers.get(HEADER_LENGTH)
     read = partial(_read, None if header is None else header.decode("latin-1"))
     request, outcomes = await predictor.ask(asked, read)
@@ -311,16 +311,16 @@ def _as_bytes(values: Sequence[str | None]) -> bytes:
 
 
 def _number(value: float) -> float | None:
-    return value if math.isfinite(value) else None  # an interval that is open
+    return value if math.isfinite(value) else None  # the end of an open interval
 
 
-# What is read by GET
+# Addresses that are read by GET
 
 
 def open_inference_pages(
     predictors: Mapping[str, Predictor], is_ready: Any, text: dict[str, Any]
 ) -> dict[str, WebPage]:
-    """The addresses of the protocol that are read, by path; `text` describes their bodies."""
+    """The addresses of the protocol that are read by GET, by path; `text` is their schema."""
     server = {"name": "tenfold", "version": __version__, "extensions": ["binary_tensor_data"]}
 
     def ready(found: dict[str, Any]) -> Reply:

@@ -1,4 +1,4 @@
-"""What the service accepts and answers, as OpenAPI 3.1 says it."""
+"""The OpenAPI 3.1 document of the service: what it accepts and what it answers."""
 
 from collections.abc import Mapping, Sequence
 from math import prod
@@ -31,7 +31,7 @@ ERROR: Schema = {"$ref": f"{REFERENCE}Error"}
 def openapi_document(
     pages: Mapping[str, WebPage], predictors: Mapping[str, Predictor], limits: Limits
 ) -> Schema:
-    """The document: pages by path, and predictions of models by name."""
+    """The document for these pages (by path) and predictors (by the name of their run)."""
     paths: dict[str, Schema] = {
         quote(path): {"get": _reading(page)} for path, page in pages.items()
     }
@@ -128,7 +128,7 @@ def _inference(predictor: Predictor, identifier: str) -> Schema:
         "schema": {"type": "integer", "minimum": 0},
     }
     answer = _object({"model_name": TEXT, "parameters": OBJECT, "outputs": _tensors(outputs)})
-    answer["properties"]["id"] = TEXT  # where the request has one
+    answer["properties"]["id"] = TEXT  # only if the request has one
     answers = {
         "description": "The outputs that were asked for, or all",
         "content": {
@@ -217,11 +217,11 @@ def _answers(model: Model) -> Schema:
     items = [_object(item | answer), _object(item | {"error": TEXT})]
     if model.contract.input.id is not None:
         for one in items:
-            one["properties"]["id"] = TEXT  # of rows that have it
+            one["properties"]["id"] = TEXT  # only of rows that have one
     either = {"oneOf": items}
     predictions = {"type": "array", "items": either, "minItems": 1}
     schema = _object({"model": TEXT, "predictions": predictions})
-    schema["properties"]["notes"] = {"type": "array", "items": TEXT}  # not always there
+    schema["properties"]["notes"] = {"type": "array", "items": TEXT}  # only if there are any
     return schema
 
 

@@ -1,4 +1,4 @@
-"""What is read by GET: health, counters, what the models are, and pages for people."""
+"""Everything that is read by GET: health, metrics, facts about the models, and web pages."""
 
 import re
 from base64 import b64encode
@@ -34,14 +34,14 @@ CLOSED = (
     (b"referrer-policy", b"no-referrer"),
     (b"cross-origin-resource-policy", b"same-origin"),
 )
-"""Headers of everything but answers, which browsers do not show."""
+"""Headers of everything except predictions, which browsers do not display."""
 
 
 @dataclass
 class ServiceState:
-    """Where a service is in its life: its models have answered their self-test; it is to leave.
+    """The state of a service: `ready` after the self-test of its models, `leaving` at its end.
 
-    `date` is the header line of the present second. `lists_runs` says that `/` is a list of runs.
+    `date` is the header line with the current second. `lists_runs` says that `/` lists the runs.
     """
 
     ready: bool = False
@@ -53,7 +53,7 @@ class ServiceState:
 def make_pages(
     predictors: Mapping[str, Predictor], state: ServiceState, metrics: Metrics, limits: Limits
 ) -> dict[str, WebPage]:
-    """All addresses but those of predictions, by path; `predictors` are by the names of runs."""
+    """All addresses except those of predictions, by path; `predictors` are by name of the run."""
     first, facts = next(iter(predictors)), [_facts(predictor) for predictor in predictors.values()]
     html = partial(WebPage, schema=TEXT, media_type="text/html", is_slow=True)
 
@@ -121,7 +121,7 @@ def _facts(predictor: Predictor) -> dict[str, Any]:
 
 
 def _manual(document: dict[str, Any], predictors: Mapping[str, Predictor]) -> Reply:
-    """How to ask, with a form for each model that has its own example in it."""
+    """The page on how to send requests, with a form for each model that holds an example of it."""
     text = render(
         "tenfold.serve",
         "docs.html.j2",
@@ -136,12 +136,12 @@ def _manual(document: dict[str, Any], predictors: Mapping[str, Predictor]) -> Re
 
 
 def _list(facts: Sequence[Mapping[str, Any]]) -> Reply:
-    """The models, with their pages and their addresses."""
+    """The list of the models, with their pages and addresses."""
     return _html(render("tenfold.serve", "models.html.j2", css=page_style(), models=facts))
 
 
 def _example(predictor: Predictor) -> dict[str, str] | None:
-    """The first stored example of a table's run, by column; None of other inputs."""
+    """The first stored example of a table's run, by column; None for other kinds of input."""
     stored = example_inputs(predictor.run.path)
     return stored[0] if isinstance(stored, list) and stored else None
 
@@ -155,7 +155,7 @@ SCRIPT = re.compile(r'<script type="module">(.*?)</script>', re.S)
 
 
 def content_policy(page: str) -> str:
-    """A content security policy that lets a page run its own script and ask its own service."""
+    """A content security policy with which a page may run its own script and call its service."""
     digests = (sha256(script.encode()).digest() for script in SCRIPT.findall(page))
     scripts = " ".join(f"'sha256-{b64encode(digest).decode()}'" for digest in digests) or "'none'"
     return (

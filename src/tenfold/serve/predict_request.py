@@ -1,6 +1,6 @@
-"""The body of a request -> rows for the model, each item apart: one that is wrong fails alone.
+"""Reading the body of a request into rows for the model; an item that is wrong fails alone.
 
-JSON is read as RFC 8259 has it, and stricter: what readers understand differently is refused.
+JSON is read by RFC 8259, and more strictly: what parsers understand in different ways is refused.
 """
 
 import contextlib
@@ -33,7 +33,7 @@ from tenfold.serve.messages import HTTPError
 JSON_TYPE, RAW_TYPE = "application/json", "application/octet-stream"
 
 BEGIN = re.compile(rb'[ \t\n\r]*\{[ \t\n\r]*"([a-z]+)"[ \t\n\r]*:[ \t\n\r]*\[[ \t\n\r]*')
-"""Of an object of items; all of it is ASCII, so that it has as many bytes as letters."""
+"""The beginning of an object of items. It is all ASCII, so it has as many bytes as characters."""
 
 COMMA, END = (
     re.compile(r"[ \t\n\r]*,[ \t\n\r]*"),
@@ -44,12 +44,11 @@ SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 @dataclass(frozen=True, eq=False)
 class PredictRequest:
-    """What a request asks; `kind` is `images`, `rows`, `features`, `picture` or `raw`.
+    """The items of a request; `kind` is `images`, `rows`, `features`, `picture` or `raw`.
 
-    `rows` are the items that can be answered, as `Model.answer` takes them; `errors` say for each
-    item sent, in order, why it cannot be, or None. `steps` are what became of each row that
-    was a picture file,
-    `ids` what names each of the rows where a column does.
+    `rows` are the items that can be answered, as `Model.answer` takes them. `errors` has an entry
+    for each item in order: why it cannot be answered, or None. `steps` are the stages of each row
+    that was a picture file, and `ids` the cells of the column that identifies rows, if one does.
     """
 
     kind: str
@@ -61,7 +60,7 @@ class PredictRequest:
 
 
 def media_type_of(headers: Mapping[bytes, bytes]) -> str:
-    """The kind of a request's body, of a form with its boundary; 415 for what cannot be read."""
+    """The media type of a request's body, for a form with its boundary; 415 for other types."""
     given = headers.get(b"content-type", b"").decode("latin-1")
     kind = given.partition(";")[0].strip().lower()
     if kind in (JSON_TYPE, RAW_TYPE) or kind.startswith("image/"):
@@ -78,7 +77,7 @@ def media_type_of(headers: Mapping[bytes, bytes]) -> str:
 
 
 def is_compressed(headers: Mapping[bytes, bytes]) -> bool:
-    """Whether a body was sent as gzip or deflate; 415 for what cannot be unpacked."""
+    """Whether a body was sent as gzip or deflate; 415 for any other coding."""
     coding = headers.get(b"content-encoding", b"identity").strip().lower()
     if coding in (b"gzip", b"x-gzip", b"deflate"):
         return True
@@ -92,11 +91,11 @@ def is_compressed(headers: Mapping[bytes, bytes]) -> bool:
 def read_predict_request(
     body: bytes, media_type: str, contract: Contract, limits: Limits
 ) -> PredictRequest:
-    """Read a request's body, whose bytes are within the limit, for a model of this contract.
+    """Read the body of a request for a model with this contract.
 
     Raises:
-      HTTPError: 413 for too many items, 415 for a kind of body that the model does not take, 422
-        for what cannot be read or when no item can.
+      HTTPError: 413 for too many items, 415 for a media type that the model does not accept, 422
+        if the body, or every item in it, cannot be read.
     """
     accepted = contract.input
     if media_type == JSON_TYPE:
@@ -122,19 +121,19 @@ def read_predict_request(
 
 
 def read_some_picture(contract: Contract, limits: Limits) -> None:
-    """Read a picture as a request would send it, so that all is loaded that the next one needs."""
+    """Read a picture as a request would send it, so that all libraries are loaded afterwards."""
     from PIL import Image
 
     drawn = np.zeros((40, 40), np.uint8)
     drawn[8:32, 18:22] = 255
     file = io.BytesIO()
     Image.fromarray(drawn).save(file, "PNG")
-    with contextlib.suppress(HTTPError):  # not every model reads pictures of files
+    with contextlib.suppress(HTTPError):  # not every model reads picture files
         read_predict_request(file.getvalue(), "image/png", contract, limits)
 
 
 def check_items(n: int, limits: Limits) -> None:
-    """Refuse a request of no item, or of too many."""
+    """Refuse a request with no items, or with too many."""
     if n > limits.items:
         raise HTTPError(
             "E953",
@@ -150,7 +149,7 @@ def check_items(n: int, limits: Limits) -> None:
 def picture_request(
     sent: Sequence[Any], kind: str, accepted: ImageInput, limits: Limits
 ) -> PredictRequest:
-    """Picture files, as bytes or as base64: one that cannot be read fails alone."""
+    """A request of picture files, as bytes or as base64; one that cannot be read fails alone."""
     check_items(len(sent), limits)
     options = PictureOptions(max_pixels=limits.pixels)
     errors: list[TenfoldError | None] = []
@@ -162,7 +161,7 @@ def picture_request(
             steps.append(preprocess(item, accepted, options))
             errors.append(None)
         except TenfoldError as error:
-            errors.append(error.with_traceback(None))  # which holds the file
+            errors.append(error.with_traceback(None))  # the traceback would hold the file
     notes = tuple(dict.fromkeys(note for one in steps for note in one.notes))
     rows = np.stack([one.image for one in steps]) if steps else np.empty(0)
     return PredictRequest(kind, rows, errors, notes, steps)
@@ -197,7 +196,7 @@ def _json_request(body: bytes, contract: Contract, limits: Limits) -> PredictReq
 
 
 def _let_go(value: Any) -> None:
-    """Free what a list holds, an item at a time: a million lists at once hold everybody up."""
+    """Free a list item by item: freeing a million lists at once delays all other requests."""
     while isinstance(value, list) and value:
         value.pop()
 
@@ -235,7 +234,7 @@ def _request_of(sent: Any, contract: Contract, limits: Limits) -> PredictRequest
 
 
 def _mixed_request(items: list[Any], accepted: ImageInput, limits: Limits) -> PredictRequest:
-    """Pictures of which some are files in base64, and the others perhaps numbers."""
+    """A request of pictures, some of which are files in base64 and others may be numbers."""
     files = [item for item in items if isinstance(item, str)]
     request = picture_request(files, "images", accepted, limits)
     if len(files) == len(items):
@@ -257,17 +256,18 @@ def _mixed_request(items: list[Any], accepted: ImageInput, limits: Limits) -> Pr
 
 
 def values_of_an_item(accepted: ImageInput | TableInput | FeaturesInput) -> int:
-    """How many numbers or cells an item has."""
+    """The number of values or cells in one item."""
     return len(accepted.names) if accepted.kind == "table" else math.prod(accepted.shape)
 
 
 def read_json(
     body: bytes, limits: Limits, most: int = MAX_IN_ITEM, *, of_items: bool = False
 ) -> Any:
-    """Read JSON without NaN, infinities, keys given twice, lone surrogates and endless depth.
+    """Read JSON; NaN, infinity, repeated keys, lone surrogates and deep nesting are refused.
 
-    What is large is read at once only if it has few values, or `of_items` an item at a time: then
-    it is an object whose only key has a list of them, each of at most `most` values.
+    A large text is decoded at once only if it has at most `most` values. With `of_items` it may be
+    an object whose only key holds a list of items, each of at most `most` values; these are decoded
+    one by one.
     """
     is_large = len(body) > SMALL_BYTES
     begin = BEGIN.match(body) if of_items and is_large else None
@@ -298,7 +298,7 @@ def read_json(
 
 
 def _items_one_by_one(text: str, key: str, at: int, limits: Limits) -> dict[str, list[Any]]:
-    """What the decoder gives, an item at a time: between two, others have their turn."""
+    """Decode a list item by item; between two items, other threads have their turn."""
     items: list[Any] = []
     while True:
         item, at = DECODER.raw_decode(text, at)
@@ -317,7 +317,7 @@ def _items_one_by_one(text: str, key: str, at: int, limits: Limits) -> dict[str,
 
 
 def _check_text(value: Any) -> None:
-    """Refuse halves of characters, which UTF-8 cannot write; in pairs they are one character."""
+    """Refuse lone surrogates, which UTF-8 cannot represent; a pair of them is one character."""
     try:
         json.dumps(value, ensure_ascii=False).encode()
     except UnicodeEncodeError as error:

@@ -1,4 +1,4 @@
-"""A run that answers: its model, what may wait for it, and answers in the form of `predict`."""
+"""A predictor: a run that answers requests, in the form of `tenfold predict --json`."""
 
 import asyncio
 from collections.abc import Callable, Iterator
@@ -28,16 +28,16 @@ from tenfold.serve.predict_request import (
 Asked = TypeVar("Asked", bound=PredictRequest)
 
 INLINE_BYTES = 1 << 16
-"""JSON and raw bodies up to this are read where they arrive: a thread costs more."""
+"""Smaller JSON and raw bodies are read in the event loop, because a thread costs more."""
 
 MANY = 64
-"""From so many answers on a thread writes them down: 1,000 take 20 ms."""
+"""With more answers than this, a thread writes the reply: 1,000 answers take 20 ms."""
 
 FAILED = "The model failed on this input, which may be in order."
 
 
 class AnsweredRequest(NamedTuple):
-    """An answered request; `fault` is the kind of exception that some of its items met."""
+    """An answered request; `fault` is the kind of exception on which items failed, or empty."""
 
     reply: Reply
     n_items: int
@@ -45,7 +45,7 @@ class AnsweredRequest(NamedTuple):
 
 
 class Predictor:
-    """A run's model behind the service, by its name in addresses."""
+    """The model of a run in the service; `name` is its name in addresses."""
 
     def __init__(
         self, name: str, run: Run, limits: Limits, metrics: Metrics, readers: ReaderPool
@@ -61,17 +61,17 @@ class Predictor:
 
     @property
     def waiting(self) -> int:
-        """Items that wait for the model, and bodies that are being read."""
+        """The number of items that wait for the model, plus the bodies that are being read."""
         return self._batcher.waiting + self._n_reading
 
     def accept(self, asked: Request) -> None:
-        """Look at what kind of body is to come, or refuse it."""
-        is_infer = asked.path.endswith("/infer")  # its clients name no kind
+        """Determine the kind of body from the headers, or refuse the request."""
+        is_infer = asked.path.endswith("/infer")  # its clients send no content type
         asked.media_type = JSON_TYPE if is_infer else media_type_of(asked.headers)
         asked.is_compressed = is_compressed(asked.headers)
 
     async def answer(self, asked: Request) -> AnsweredRequest:
-        """Answer a request whose body is there, in the form of `predict`."""
+        """Answer a request whose body has arrived."""
         request, outcomes = await self.ask(asked, read_predict_request)
         fault = next((type(one).__name__ for one in outcomes if isinstance(one, Exception)), "")
         if len(outcomes) > MANY:
@@ -81,9 +81,9 @@ class Predictor:
         return AnsweredRequest(reply, len(request.errors), fault)
 
     async def ask(self, asked: Request, read: Callable[..., Asked]) -> tuple[Asked, list[Outcome]]:
-        """What a body asks, and what became of each of its items that can be answered.
+        """The items of a body, and the outcome for each that could be read.
 
-        When the model failed on everything that was asked, what it raised is raised.
+        If the model failed on all items, its first exception is raised.
         """
         request = await self._read(asked, read)
         outcomes = await self._batcher.answer(request.rows)
@@ -121,7 +121,7 @@ class Predictor:
         return json_reply(content)
 
     def warm_up(self) -> None:
-        """Load what the first picture needs, 0.3 s of scipy, before somebody waits for it."""
+        """Load what the first picture needs, which takes 0.3 s, before a request waits for it."""
         if self.model.contract.input.kind == "image":
             self._readers.run(read_some_picture, self.model.contract, self._limits)
 
@@ -136,7 +136,7 @@ def _unpacked(
 
 
 def _place(answer: Answer) -> dict[str, object]:
-    """Which item an answer is to, where it has no other facts."""
+    """The position and the id of an item that has no other facts."""
     return {"row": answer.row} | ({} if answer.id is None else {"id": answer.id})
 
 

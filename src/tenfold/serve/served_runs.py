@@ -1,4 +1,4 @@
-"""The runs behind a service: found, opened, and opened anew where their folder was replaced."""
+"""The runs of a service: finding them, opening them, and reopening those that were replaced."""
 
 import asyncio
 import os
@@ -17,11 +17,11 @@ from tenfold.serve.pages import ServiceState, make_pages
 from tenfold.serve.predictor import Predictor
 
 NAME = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
-"""Names that an address can have, as UTF-8 with `%20` for a blank: no control characters in them,
-and no bytes that are not text (surrogates, as Python reads them)."""
+"""Names that an address can contain, as UTF-8 with `%20` for a blank. They have no control
+characters, and no bytes that are not text (which Python reads as surrogates)."""
 
 LOOK_SECONDS = 1.0
-"""How often the folders are looked at."""
+"""The interval at which the folders are checked."""
 
 Stamp = tuple[tuple[int, int, int], ...]
 
@@ -51,9 +51,9 @@ def find_runs(sources: Sequence[Path]) -> list[Run]:
 def build(
     runs: Sequence[Run], limits: Limits, access: AccessPolicy, *, lists_runs: bool = False
 ) -> Application:
-    """The application over some runs; the first one answers where none is named.
+    """The application for some runs; the first one answers requests that name no run.
 
-    `lists_runs` says that `/` is a list of them, and not the page of the first.
+    `lists_runs` says that `/` is a list of the runs instead of the page of the first one.
     """
     metrics, state, admission = Metrics(), ServiceState(lists_runs=lists_runs), Admission(limits)
     application = Application(access, admission, ReaderPool(admission), metrics, state)
@@ -68,7 +68,7 @@ def build(
 
 
 def install(application: Application, runs: Sequence[Run]) -> None:
-    """Let these runs answer, beside those that an application has, or in place of those."""
+    """Add runs to an application; a run of the same name is replaced."""
     limits, metrics = application.admission.limits, application.metrics
     added: dict[str, Predictor] = {}
     for run in runs:
@@ -92,10 +92,10 @@ def install(application: Application, runs: Sequence[Run]) -> None:
 
 
 class RunWatcher:
-    """Opens runs anew whose folders were replaced, and opens those that have come.
+    """Reopens runs whose folders were replaced, and opens new ones.
 
-    A request that was let in is answered by the model that was there, or by the new one. What
-    cannot be opened changes nothing: it may be there by half, and is tried again when it changes.
+    A request that was admitted is answered by the old model or by the new one. A run that cannot be
+    opened changes nothing: it may be incomplete, and is tried again when it changes.
     """
 
     def __init__(self, application: Application, sources: Sequence[Path]) -> None:
@@ -104,7 +104,7 @@ class RunWatcher:
         self._seen = {name: _stamp(one.run.path) for name, one in application.models.items()}
 
     async def watch(self) -> None:
-        """Look every second, without end."""
+        """Check the folders every second, forever."""
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             await self.look()
@@ -143,12 +143,12 @@ class RunWatcher:
 
 
 def _name(path: Path) -> str:
-    """The name of a run in addresses: that of its folder, or of a link to it."""
+    """The name of a run in addresses: the name of its folder, or of the link to it."""
     return os.path.basename(os.path.abspath(path))
 
 
 def _stamp(path: Path) -> Stamp:
-    """What tells that the files of a run are others than before; empty where one is not there."""
+    """A value that changes when the files of a run are replaced; empty if one is missing."""
     try:
         found = [(path / name).stat() for name in ("run.json", "model.onnx")]
     except OSError:

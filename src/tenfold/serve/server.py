@@ -1,4 +1,4 @@
-"""The server under the service: its socket, and its end in order."""
+"""The server of the service: its socket, its deadlines, and its orderly shutdown."""
 
 import asyncio
 import contextlib
@@ -27,18 +27,18 @@ from tenfold.serve.supervisor import Supervisor, all_leave
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 
 NOTICE_SECONDS = 0.5
-"""From "not ready" to the last new connection: supervisors look, clients are told to go."""
+"""The time from "not ready" to the last new connection, in which supervisors can notice it."""
 
 LAST_SECONDS = 0.25
-"""For connections that were already made: to be taken, and to ask."""
+"""The time in which connections that already exist are accepted and may send a request."""
 
 TICK_SECONDS = 0.1
-"""How often the deadlines of connections are looked at."""
+"""The interval at which the deadlines of connections are checked."""
 
 BACKLOG = 2048
 MIN_TOKEN = 16
 STUCK_SECONDS = 0.5
-"""For threads to end, after the last answer."""
+"""How long threads may take to end after the last answer."""
 
 
 def serve(
@@ -130,22 +130,22 @@ def work(
     *,
     shares_port: bool = False,
 ) -> None:
-    """One process of the service, alone at its port or one of several."""
+    """Run one process of the service, which has its port alone or shares it with others."""
     if (most := systems.most_connections(shares_port=shares_port)) is not None:
         limits = limits.model_copy(update={"connections": min(limits.connections, most)})
     found = find_runs(runs)
     application = build(found, limits, access, lists_runs=[run.path for run in found] != list(runs))
     with asyncio.Runner(loop_factory=systems.event_loop(shares_port=shares_port)) as runner:
-        runner.get_loop()  # which is to hear of Ctrl-C from the server alone
+        runner.get_loop()  # made first, so that the server alone handles Ctrl-C
         runner.run(Server(application, listener, runs, shares_port=shares_port).run())
     application.close()
     _leave_stuck_threads()
 
 
 def _leave_stuck_threads() -> None:
-    """End the process where a thread still computes for a request that was given up.
+    """End the process even if a thread is still computing for an abandoned request.
 
-    Python waits for its threads at the end, and a thread cannot be told to stop.
+    Python waits for its threads when it exits, and a thread cannot be stopped.
     """
     others = [thread for thread in threading.enumerate() if thread is not threading.main_thread()]
     deadline = time.monotonic() + STUCK_SECONDS
@@ -159,7 +159,7 @@ def _leave_stuck_threads() -> None:
 
 
 class Server:
-    """Takes connections until a signal to leave, and looks at their deadlines."""
+    """Accepts connections until a signal to leave, and checks their deadlines."""
 
     def __init__(
         self,
@@ -176,7 +176,7 @@ class Server:
         self._leave_at = math.inf
 
     async def run(self) -> None:
-        """Answer requests; return when all of them have their answers after a signal to leave."""
+        """Answer requests until a signal to leave, and then those that were accepted before it."""
         loop, made = asyncio.get_running_loop(), self._connections
         new = partial(Connection, self._application, made)
         accepting = await loop.create_server(new, sock=self._listener, backlog=BACKLOG)
@@ -217,10 +217,10 @@ class Server:
                 signal.signal(number, handler)
 
     def _leave(self, sig: int, frame: FrameType | None) -> None:
-        """First not ready, then no new connections; a second signal leaves at once.
+        """Become not ready, and later accept no new connections; a second signal exits at once.
 
-        Not one within the same second: systemd tells every process of a group, and the supervisor
-        tells its own.
+        A signal within the same second does not count: systemd signals every process of a group,
+        and so does the supervisor.
         """
         if self._application.state.leaving:
             if time.monotonic() > self._leave_at + NOTICE_SECONDS:

@@ -1,4 +1,4 @@
-"""Several processes of a service that share its port: started, restarted, ended together."""
+"""Several processes that share the port of a service: started, restarted and ended together."""
 
 import queue
 import signal
@@ -16,24 +16,24 @@ from tenfold.serve.access import AccessPolicy
 from tenfold.serve.limits import Limits
 
 QUICK_SECONDS = 2.0
-"""A process that ends so soon after its start will not do better next time."""
+"""A process that ends so soon after its start would fail again."""
 
 CANNOT_START = 3
-"""Exit status of a process that was refused its runs or its port: nor will that one, however long
-it took to find out."""
+"""The exit status of a process that cannot use its runs or its port. It would fail again, however
+long it took to find out."""
 
 LOOK_SECONDS = 0.2
-"""How often the supervisor looks up: on Windows no signal ends its waiting."""
+"""How long the supervisor waits at once: on Windows no signal interrupts it."""
 
 
 all_leave = threading.Event()
-"""In a worker: whether its supervisor has told it to leave, and with it all others."""
+"""In a worker: whether the supervisor has told this worker and all others to leave."""
 
 
 class WorkerTask(NamedTuple):
-    """What one of the processes is to do, as it is told on its standard input.
+    """The task of a worker process, which it receives on its standard input.
 
-    That closes when it is to leave, or when its supervisor has ended, however that ended.
+    The input is closed when the worker is to leave, and when the supervisor ends in any way.
     """
 
     listener: str
@@ -44,7 +44,7 @@ class WorkerTask(NamedTuple):
 
     @classmethod
     def receive(cls) -> Self:
-        """Wait for the task; from now on this process leaves in order when its supervisor says."""
+        """Wait for the task; from then on this process leaves when its supervisor says so."""
 
         def leave() -> None:
             all_leave.set()
@@ -53,12 +53,12 @@ class WorkerTask(NamedTuple):
         return cls(**Parent(at_end=leave).receive())
 
     def access(self) -> AccessPolicy:
-        """Who may ask."""
+        """The access policy of the service."""
         return AccessPolicy(frozenset(self.hosts), self.token)
 
 
 class Supervisor:
-    """Processes that share a socket; one that dies is started again."""
+    """Keeps several processes alive that share a socket."""
 
     def __init__(
         self, runs: Sequence[Path], listener: socket.socket, limits: Limits, access: AccessPolicy
@@ -75,9 +75,9 @@ class Supervisor:
         self._leaving = False
 
     def run(self, workers: int) -> int:
-        """Keep so many processes alive until a signal to leave; returns the exit status.
+        """Keep this many processes alive until a signal to leave, and return the exit status.
 
-        It is 1 when a process ended so soon that starting it again helps nothing.
+        It is 1 if a process ended so soon that starting it again would not help.
         """
         for number in systems.leaving_signals():
             signal.signal(number, self._leave)
@@ -109,7 +109,7 @@ class Supervisor:
         self._started[child] = time.monotonic()
         listener = systems.hand_over(self._listener, child.process.pid)
         child.send({"listener": listener, **self._task})
-        if self._is_leaving():  # the signal came in between, and missed it
+        if self._is_leaving():  # the signal came before the process was known
             child.leave()
 
     def _is_leaving(self) -> bool:
