@@ -155,7 +155,7 @@ def test_an_id_stands_beside_the_answers_and_is_not_learned_from(tmp_path: Path)
     frame[:3].to_csv(tmp_path / "new.csv", index=False)
     answered = list(answer_files(run.model, [tmp_path / "new.csv"]))
     assert csv_head(run.model, answered[0])[-1] == "ticket"
-    assert [csv_row(answer, run.model.labels)[-1] for answer in answered] == ["T0", "T1", "T2"]
+    assert [csv_row(answer, run.model)[-1] for answer in answered] == ["T0", "T1", "T2"]
     assert as_json(answered[0])["id"] == "T0"
     without = run.model.predict(frame[["x"]][:3])
     assert without.ids == ()

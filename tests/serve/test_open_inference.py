@@ -8,19 +8,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import tenfold
 from tenfold import Run
 from tenfold.core.contract import Contract, ImageInput
-from tenfold.model.predictions import Prediction
+from tenfold.model.predictions import Prediction, Predictions
 from tenfold.serve.application import Application
 from tenfold.serve.limits import Limits
 from tenfold.serve.messages import HTTPError
 from tenfold.serve.open_inference import read_infer_request
 from tests.conftest import Few
-from tests.support.service import Service, as_json, ask, guard_of, png, service
+from tests.support.service import Service, as_json, ask, guard_of, png, predict, service
 
 
 @pytest.fixture(scope="module")
@@ -97,6 +99,30 @@ def test_tritons_client_asks_for_rows_of_a_table(running: Service, table_run: Ru
         assert np.allclose(found.as_numpy(field), wanted)
     with pytest.raises(Exception, match="lacks columns"):
         client.infer(name, [size])
+
+
+def test_prediction_sets_are_answered_in_each_form(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    size = np.r_[rng.normal(0, 1, 400), rng.normal(2, 1, 400)]
+    frame = pd.DataFrame({"size": size, "kind": ["small"] * 400 + ["large"] * 400})
+    frame.to_csv(tmp_path / "rows.csv", index=False)
+    run = tenfold.train(tmp_path / "rows.csv", target="kind", learner="logistic", out=tmp_path)
+    expected, name = run.model.predict([{"size": 1.0}, {"size": 9.0}]), run.path.name
+    assert isinstance(expected, Predictions) and expected.in_set is not None
+    guard = guard_of(run)
+    schema = ask(guard, "GET", "/openapi.json").json["paths"]["/v1/predict"]["post"]["responses"]
+    schema = schema["200"]["content"]["application/json"]["schema"]["properties"]["predictions"]
+    assert "prediction_set" in schema["items"]["oneOf"][0]["required"]
+    asked = predict(guard, as_json(rows=[{"size": 1.0}, {"size": 9.0}]))
+    sets = [one["prediction_set"] for one in asked.json["predictions"]]
+    assert sets == [list(one.prediction_set or ()) for one in expected]
+    assert len(sets[0]) == 2 and sets[1] == ["large"]
+    outputs = ask(guard, "GET", f"/v2/models/{name}").json["outputs"]
+    assert outputs[-1] == {"name": "in_set", "datatype": "BOOL", "shape": [-1, 2]}
+    given = {"name": "size", "shape": [2], "datatype": "FP64", "data": [1.0, 9.0]}
+    body = as_json(inputs=[given], outputs=[{"name": "in_set"}])
+    (found,) = ask(guard, "POST", f"/v2/models/{name}/infer", body).json["outputs"]
+    assert found["data"] == expected.in_set.ravel().tolist()
 
 
 def test_picture_files_are_tensors_of_bytes(

@@ -152,6 +152,7 @@ def export(
         novelty_threshold=None if novelty is None else 1.0,
         learner=fitted.learner,
         temperature=constants.temperature,
+        prediction_sets=held_out.promise_sets(prepared, judging),
         tenfold=WRITTEN_BY,
     )
     content = graph.to_graph(

@@ -32,6 +32,8 @@ class Constants:
     Attributes:
       temperature: Log-probabilities are divided by it; above 1 makes answers less sure.
       label_factors: What each label's probability is multiplied by before, (n_labels,); empty: 1.
+      set_thresholds: From which probability on each label is in the set of an answer, (n_labels,);
+        empty: there are no sets.
       target_mean, target_scale: Of the target in its unit, which the learner saw as 0 and 1.
       half_width: Half the width of the interval of a value, in the target's unit. Infinite: there
         were too few rows to promise anything.
@@ -39,6 +41,7 @@ class Constants:
 
     temperature: float = 1.0
     label_factors: tuple[float, ...] = ()
+    set_thresholds: tuple[float, ...] = ()
     target_mean: float = 0.0
     target_scale: float = 1.0
     half_width: float = np.inf

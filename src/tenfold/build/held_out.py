@@ -20,8 +20,8 @@ from tenfold.build.novelty import (
     fit_photo_novelty,
 )
 from tenfold.build.problem import Prepared
-from tenfold.core.conformal import conformal_half_width
-from tenfold.core.contract import Decision
+from tenfold.core.conformal import conformal_half_width, set_thresholds
+from tenfold.core.contract import Decision, PredictionSets
 from tenfold.core.errors import SettingsError
 from tenfold.core.settings import Settings
 from tenfold.core.task import Regression
@@ -88,7 +88,20 @@ def calibrate(prepared: Prepared, seen: OwnAnswers, settings: Settings) -> Const
         corrected = constants.apply(seen.judged)
         temperature = fit_temperature(corrected, seen.rows.y, seen.rows.weight)
         constants = replace(constants, temperature=temperature)
+    sets = promise_sets(prepared, seen)
+    if sets is not None and sets.are_given:
+        found = set_thresholds(constants.apply(seen.judged), seen.rows.y, sets.coverage)
+        constants = replace(constants, set_thresholds=tuple(found.tolist()))
     return constants
+
+
+def promise_sets(prepared: Prepared, seen: OwnAnswers) -> PredictionSets | None:
+    """What sets of labels may promise, by the rows of each label that decide."""
+    labels = prepared.task.labels
+    if not (labels and seen.is_held_out):
+        return None
+    counts = np.bincount(seen.rows.y.astype(np.int64), minlength=len(labels))
+    return PredictionSets(calibration_rows=tuple(counts.tolist()))
 
 
 def _label_factors(prepared: Prepared, settings: Settings) -> tuple[float, ...]:

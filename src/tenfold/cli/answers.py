@@ -103,7 +103,7 @@ def print_csv(model: Model, answered: Iterator[Answer]) -> bool:
     complete = True
     for answer in chain([] if first is None else [first], answered):
         complete = complete and answer.complete
-        writer.writerow(csv_row(answer, model.labels))
+        writer.writerow(csv_row(answer, model))
     return complete
 
 

@@ -9,7 +9,7 @@ from tenfold.cli.terminal import WARNING, SafeConsole, program_name
 from tenfold.core.systems import quoted
 from tenfold.evaluation import AnyEvaluation
 from tenfold.experiments.cross_validation import fold_spread
-from tenfold.report import PICTURES
+from tenfold.report import PICTURES, coverage_limits
 from tenfold.runs.csv_files import EXAMPLE_INPUTS, EXAMPLE_ROWS, read_folds
 from tenfold.runs.record import Run
 
@@ -88,6 +88,7 @@ def _about(run: Run) -> Iterator[str]:
         yield f"folds              {name} {mean:.6g} (sd {deviation:.2g})"
     if (robustness := run.robustness) is not None:
         yield f"robustness         {robustness.score} at worst: {robustness.worst}"
+    yield from _named("coverage", list(coverage_limits(run)))
     seconds = [f"{stage} {value:.1f}" for stage, value in record.seconds.items()]
     yield f"seconds            {', '.join(seconds)}"
     if record.peak_mb is not None:

@@ -1,12 +1,25 @@
-"""How wide an interval around an answer must be, from the errors of rows that nobody fitted to."""
+"""What must be allowed for, so that answers hold the truth in a share of all cases: the width of an
+interval, and from which probability on a label is in a set. Rows that nobody fitted to say it."""
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from tenfold.core.errors import DataError
 
+INTERVAL_COVERAGE = 0.9
+"""The share of rows whose true value intervals are to hold."""
 
-def conformal_half_width(true: ArrayLike, predicted: ArrayLike, coverage: float = 0.9) -> float:
+SET_COVERAGE = 0.95
+"""The share of the rows of each label whose prediction set is to hold it."""
+
+ROUNDING = 2.0**-18
+"""By so much of itself a threshold is lowered, 32 steps of float32: a graph rounds otherwise than
+the learner, and equal probabilities, as trees have them, must lie on one side of it."""
+
+
+def conformal_half_width(
+    true: ArrayLike, predicted: ArrayLike, coverage: float = INTERVAL_COVERAGE
+) -> float:
     """Half the width of an interval that holds the true value in `coverage` of all cases.
 
     `true` and `predicted` (n,) are of rows that the learner was not fitted to, in one unit. It is
@@ -30,6 +43,57 @@ def conformal_half_width(true: ArrayLike, predicted: ArrayLike, coverage: float 
             predicted=len(answers),
         )
     errors = np.abs(y - answers)
+    rank = _rank(len(errors), coverage)
+    return float(np.sort(errors)[rank - 1]) if rank <= len(errors) else np.inf
+
+
+def set_thresholds(
+    probabilities: ArrayLike, y: ArrayLike, coverage: float = SET_COVERAGE
+) -> NDArray[np.float64]:
+    """The probability from which on each label belongs to a prediction set (n_labels,), so that the
+    set holds the true label in `coverage` of the rows of each label.
+
+    Of the rows with a label it is the floor((n + 1) * (1 - coverage))-th smallest probability that
+    the label was given; 0 with fewer rows than `fewest_rows`, so that every set holds the label.
+
+    Args:
+      probabilities: (n, n_labels), of rows that the learner was not fitted to.
+      y: Their true codes (n,).
+      coverage: Above 0 and below 1.
+
+    Example:
+      >>> p = [0.9, 0.8, 0.7, 0.6]
+      >>> set_thresholds([[a, 1 - a] for a in p], [0, 0, 0, 0], coverage=0.8).round(4).tolist()
+      [0.6, 0.0]
+
+    Source: label-conditional split conformal prediction (Vovk 2012, arXiv:1209.2673, section 3)
+    with the probability of the label as its score (Sadinle, Lei and Wasserman 2019,
+    doi:10.1080/01621459.2017.1395341: the smallest sets on average). The least of n calls for
+    n + 1 >= 1 / (1 - coverage), below which every set holds the label (Ding et al. 2023,
+    arXiv:2306.09335, section 2).
+    """
+    p, codes = np.asarray(probabilities, np.float64), np.asarray(y, np.int64)
+    thresholds = np.zeros(p.shape[1])
+    for code in range(p.shape[1]):
+        own = np.sort(p[codes == code, code])
+        place = len(own) - _rank(len(own), coverage)
+        if place >= 0:
+            thresholds[code] = own[place] * (1 - ROUNDING)
+    return thresholds
+
+
+def fewest_rows(coverage: float) -> int:
+    """With fewer rows than these nothing finite promises so much.
+
+    Example:
+      >>> fewest_rows(0.95), fewest_rows(0.9)
+      (19, 9)
+    """
+    return int(np.ceil(np.round(coverage / (1 - coverage), 9)))
+
+
+def _rank(n: int, coverage: float) -> int:
+    """Which of n errors, from the smallest on, `coverage` of all stay within; n + 1: none."""
     if not 0 < coverage < 1:
         raise DataError(
             "E104",
@@ -38,5 +102,4 @@ def conformal_half_width(true: ArrayLike, predicted: ArrayLike, coverage: float 
             coverage=coverage,
         )
     # 10 * 0.9 must not become 9.000000000000002.
-    rank = int(np.ceil(np.round((len(errors) + 1) * coverage, 9)))
-    return float(np.sort(errors)[rank - 1]) if rank <= len(errors) else np.inf
+    return int(np.ceil(np.round((n + 1) * coverage, 9)))

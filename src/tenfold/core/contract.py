@@ -12,6 +12,7 @@ from pydantic import (
     model_validator,
 )
 
+from tenfold.core.conformal import SET_COVERAGE, fewest_rows
 from tenfold.core.task import Classification, Regression, Task, TaskKind
 from tenfold.core.version import __version__
 
@@ -361,6 +362,24 @@ class Decision(Frozen):
     threshold: Annotated[float, Field(ge=0, le=1)]
 
 
+class PredictionSets(Frozen):
+    """Sets of labels, made to hold the true label in a share of the rows of each label.
+
+    Attributes:
+      coverage: That share.
+      calibration_rows: From how many rows each label's threshold comes, in the order of the labels.
+        A label with too few of them for this coverage is in every set.
+    """
+
+    coverage: Annotated[float, Field(gt=0, lt=1)] = SET_COVERAGE
+    calibration_rows: tuple[Annotated[int, Field(ge=0)], ...]
+
+    @property
+    def are_given(self) -> bool:
+        """Whether any label has rows enough; else every set would hold all labels."""
+        return max(self.calibration_rows, default=0) >= fewest_rows(self.coverage)
+
+
 class Contract(Frozen):
     """The promise a model file carries in its metadata.
 
@@ -371,6 +390,8 @@ class Contract(Frozen):
         has no such output.
       rows_at_once: Rows that are to be answered together at most, to bound memory; None: any.
       temperature: What the logarithms of probabilities were divided by to calibrate them.
+      prediction_sets: What the graph's sets of labels promise, where it gives any; None: of an
+        earlier version, or made without validation rows.
     """
 
     format: Literal[1] = 1
@@ -382,8 +403,26 @@ class Contract(Frozen):
     rows_at_once: Annotated[int, Field(ge=1)] | None = None
     novelty_threshold: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
+    prediction_sets: PredictionSets | None = None
     learner: str
     tenfold: str
+
+    @model_serializer(mode="wrap")
+    def _without_later_fields(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return _without_defaults(write(self), prediction_sets=None)
+
+    @property
+    def gives_sets(self) -> bool:
+        """Whether the graph says which labels are in the set of each answer."""
+        return self.prediction_sets is not None and self.prediction_sets.are_given
+
+    @property
+    def set_output(self) -> str:
+        """The graph's output of these: `in_set`, with a "_" more where an input has that name."""
+        name, taken = "in_set", getattr(self.input, "inputs", ())
+        while name in taken:
+            name += "_"
+        return name
 
     @property
     def answers(self) -> Task:
@@ -417,4 +456,7 @@ class Contract(Frozen):
             raise ValueError("a threshold needs two labels, one of them positive")
         if self.novelty_threshold is not None and self.task == "regression":
             raise ValueError("regression has no novelty")
+        sets = self.prediction_sets
+        if sets is not None and len(sets.calibration_rows) != len(self.labels):
+            raise ValueError("prediction sets have rows of each label")
         return self

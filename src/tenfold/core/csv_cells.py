@@ -41,6 +41,18 @@ def _is_formula(text: str) -> bool:
     return text.lstrip("'").startswith(FORMULA_STARTS)
 
 
+def csv_line(cells: Iterable[str]) -> str:
+    """Several cells in one, as a line of CSV.
+
+    Example:
+      >>> csv_line(["a", "b, c"])
+      'a,"b, c"'
+    """
+    text = io.StringIO()
+    csv.writer(text, lineterminator="").writerow(cells)
+    return text.getvalue()
+
+
 def number_text(value: float | int | None) -> str:
     """Shortest text with the 9 digits that a float32 needs; empty for None."""
     if value is None:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tenfold.core.contract import Order
+from tenfold.core.csv_cells import csv_line
 from tenfold.core.text import in_unit
 
 Floats = NDArray[np.float64]
@@ -253,9 +254,7 @@ def series_name(cells: Sequence[str]) -> str:
       >>> series_name(["Main St, 5", "milk"])
       '"Main St, 5",milk'
     """
-    text = io.StringIO()
-    csv.writer(text, lineterminator="").writerow(cells)
-    return text.getvalue()
+    return csv_line(cells)
 
 
 def series_cells(order: Order, name: str) -> tuple[str, ...]:

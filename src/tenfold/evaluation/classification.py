@@ -31,6 +31,7 @@ from tenfold.evaluation.intervals import (
     sign_verdict,
     unseen,
 )
+from tenfold.evaluation.prediction_sets import SetScores
 from tenfold.evaluation.ranking import RECALL, PrecisionAtRecall, Ranking
 from tenfold.model.predictions import Predictions
 
@@ -86,6 +87,8 @@ class Evaluation(Doubted):
       average_precision: Of the ranking by the positive label's probability; one without any
         knowledge has the share of positive rows.
       threshold: The positive label is answered from this probability on; None: the more probable.
+      prediction_sets: How often sets of labels hold the true one; None: the model, of an earlier
+        version or made without validation rows, promises none.
     """
 
     task: Literal["classification"] = "classification"
@@ -108,6 +111,7 @@ class Evaluation(Doubted):
     average_precision: Score | None
     precision_at_recall: PrecisionAtRecall | None
     threshold: Finite | None
+    prediction_sets: SetScores | None = None
 
     score_name: ClassVar[str] = "accuracy"
     fold_scores: ClassVar[tuple[str, ...]] = ("accuracy", "log_loss", "macro_f1")
@@ -170,6 +174,8 @@ class Evaluation(Doubted):
             share = self.answered.share.in_percent
             yield f"answered           {share} of the rows, the others are unsure"
             yield f"accuracy of these  {_shown(self.answered.accuracy, 'no rows')}"
+        if self.prediction_sets:
+            yield from self.prediction_sets.lines()
         yield from self._positive_lines()
         yield ""
         pairs = [f"{true} predicted as {read}: {n}" for true, read, n in self.most_confused[:3]]
@@ -277,6 +283,10 @@ class Evaluation(Doubted):
         if sought is not None:
             ranked = Ranking.of(y == sought, p[:, sought], groups).scores(rng, recall)
         calibration = _calibration_scores(p, answers.codes, right, temperature, rng, groups)
+        promise = answers.prediction_sets
+        sets = None
+        if promise is not None:
+            sets = SetScores.of(y, answers.in_set, promise, labels, groups)
         return cls(
             data=subset.data,
             part=subset.part,
@@ -300,6 +310,7 @@ class Evaluation(Doubted):
             average_precision=ranked and ranked[0],
             precision_at_recall=ranked and ranked[1],
             threshold=decision.threshold if decision else None,
+            prediction_sets=sets,
         )
 
 

@@ -85,6 +85,7 @@ class RegressionEvaluation(Doubted):
     interval_width: Finite | None
 
     labels: ClassVar[tuple[str, ...]] = ()
+    prediction_sets: ClassVar[None] = None
     score_name: ClassVar[str] = "RMSE"
     fold_scores: ClassVar[tuple[str, ...]] = ("rmse", "mae", "r2")
 

@@ -66,7 +66,7 @@ def _differences(run: Run, data: Dataset, rows: RowNumbers) -> Iterator[str]:
         return
     threshold = run.model.contract.novelty_threshold
     if run.model.labels and threshold is not None:
-        _, novelty = run.model.answer(data.x[rows]).outputs
+        novelty = run.model.answer(data.x[rows]).outputs[1]
         n_novel = int((novelty > threshold).sum())
         share = percent(n_novel / len(rows))
         yield f"novel              {n_novel:,} of {len(rows):,} rows ({share}) are unlike training"

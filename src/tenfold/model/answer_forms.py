@@ -100,17 +100,17 @@ def csv_head(model: Model, first: Answer | None) -> list[str]:
 
     The last one is `series` for a forecast of several, or that of the column that names rows.
     """
-    names = [escape_formula(name) for name in _answer_names(model.labels)]
+    names = [escape_formula(name) for name in _answer_names(model)]
     others = ["series"] if first and first.series is not None else []
     if first and first.id is not None:
         others.append(escape_formula(model.contract.input.id or "id"))
     return ["input", "row", *names[:3], "error", *names[3:], *others]
 
 
-def csv_row(answer: Answer, labels: Sequence[str]) -> list[str]:
+def csv_row(answer: Answer, model: Model) -> list[str]:
     """One answer under these columns; cells that a spreadsheet would run are written harmlessly."""
     if answer.answer is None:
-        row = ["", *("" for _ in _answer_names(labels))]
+        row = ["", *("" for _ in _answer_names(model))]
     else:
         row = [str(answer.row), *answer.answer.as_cells()]
     error = escape_formula(answer.error or "")
@@ -118,10 +118,11 @@ def csv_row(answer: Answer, labels: Sequence[str]) -> list[str]:
     return [escape_formula(answer.input), *row[:4], error, *row[4:], *others]
 
 
-def _answer_names(labels: Sequence[str]) -> list[str]:
-    if labels:
-        return ["label", "confidence", "unsure", *(f"p_{label}" for label in labels)]
-    return ["value", "low", "high"]
+def _answer_names(model: Model) -> list[str]:
+    if not model.labels:
+        return ["value", "low", "high"]
+    sets = ["prediction_set"] if model.contract.gives_sets else []
+    return ["label", "confidence", "unsure", *(f"p_{label}" for label in model.labels), *sets]
 
 
 class AnsweredTable(NamedTuple):
@@ -152,7 +153,7 @@ def write_answered_table(model: Model, source: Path, out: Path) -> AnsweredTable
     cells = read_cells(source, accepted)
     answers = model.predict(source)
     own = cells.names
-    columns = [*_answer_names(model.labels), *(["reason"] if model.labels else [])]
+    columns = [*_answer_names(model), *(["reason"] if model.labels else [])]
     names = [f"{name}_predicted" if name in own else name for name in columns]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

@@ -29,9 +29,9 @@ MAX_BYTES = 1 << 30
 OPERATORS = frozenset(
     {
         "Abs", "Add", "Cast", "Clip", "Concat", "Conv", "Div", "Expand", "Flatten", "Gather",
-        "Gemm", "GlobalAveragePool", "Greater", "IsNaN", "Log", "MatMul", "Max", "MaxPool", "Mean",
-        "Mul", "Reciprocal", "ReduceMax", "ReduceSum", "ReduceSumSquare", "Relu", "Reshape",
-        "Resize", "Round", "Shape", "Sign", "Slice", "Softmax", "Split", "Sqrt", "Sub",
+        "Gemm", "GlobalAveragePool", "Greater", "GreaterOrEqual", "IsNaN", "Log", "MatMul", "Max",
+        "MaxPool", "Mean", "Mul", "Reciprocal", "ReduceMax", "ReduceSum", "ReduceSumSquare", "Relu",
+        "Reshape", "Resize", "Round", "Shape", "Sign", "Slice", "Softmax", "Split", "Sqrt", "Sub",
         "TfIdfVectorizer", "TopK", "Transpose", "Unsqueeze", "Where",
         "ai.onnx.ml.LabelEncoder", "ai.onnx.ml.OneHotEncoder", "ai.onnx.ml.TreeEnsembleRegressor",
     }
@@ -220,7 +220,7 @@ class Model:
         feeds = self.reader.feeds(batch.rows, self.contract.rows_at_once)
         parts = [self._run(feed) for feed in feeds]
 
-        def output(number: int, *shape: int) -> Floats:
+        def output(number: int, *shape: int, dtype: type = np.float32) -> Any:
             shapes = {part[number].shape[1:] for part in parts} | {shape}
             n_rows = sum(len(part[number]) for part in parts)
             if len(shapes) > 1 or n_rows != len(batch.rows):
@@ -232,14 +232,17 @@ class Model:
                     n_answers=n_rows,
                     shapes=sorted(shapes - {shape}),
                 )
-            return np.concatenate([np.empty((0, *shape), np.float32), *(p[number] for p in parts)])
+            return np.concatenate([np.empty((0, *shape), dtype), *(p[number] for p in parts)])
 
         notes = tuple(batch.notes)
         if self.contract.task == "regression":
             return Values(output(0), output(1), output(2), notes, ids=batch.ids)
-        threshold = self.contract.novelty_threshold
+        threshold, n_labels = self.contract.novelty_threshold, len(self.labels)
+        in_set = None
+        if self.contract.gives_sets:
+            in_set = output(1 if threshold is None else 2, n_labels, dtype=np.bool_)
         return Predictions(
-            output(0, len(self.labels)),
+            output(0, n_labels),
             self.labels,
             decision=self.contract.decision,
             images=batch.rows if self.contract.input.kind == "image" else None,
@@ -248,6 +251,8 @@ class Model:
             novelty_threshold=threshold or np.inf,
             steps=batch.steps,
             ids=batch.ids,
+            in_set=in_set,
+            prediction_sets=self.contract.prediction_sets,
         )
 
     def _run(self, feed: Any) -> list[Floats]:
@@ -357,18 +362,21 @@ def _check_graph(proto: ModelProto, contract: Contract, where: object) -> None:
 def _promised_signature(contract: Contract) -> list[tuple[str, int, tuple[int, ...]]]:
     """Name, type and shape of one row of each input and output of a graph with this contract."""
     types = {
+        "bool": TensorProto.BOOL,
         "uint8": TensorProto.UINT8,
         "float32": TensorProto.FLOAT,
         "float64": TensorProto.DOUBLE,
         "string": TensorProto.STRING,
     }
     inputs = reader_of(contract.input).signature().items()
-    outputs: dict[str, tuple[int, ...]] = {"value": (), "low": (), "high": ()}
+    outputs: dict[str, tuple[str, tuple[int, ...]]]
+    outputs = dict.fromkeys(("value", "low", "high"), ("float32", ()))
     if contract.task == "classification":
-        outputs = {"probabilities": (len(contract.labels),)}
+        of_labels = (len(contract.labels),)
+        outputs = {"probabilities": ("float32", of_labels)}
         if contract.novelty_threshold is not None:
-            outputs["novelty"] = ()
-    return [
-        *((name, types[dtype], shape) for name, (dtype, shape) in inputs),
-        *((name, types["float32"], shape) for name, shape in outputs.items()),
-    ]
+            outputs["novelty"] = ("float32", ())
+        if contract.gives_sets:
+            outputs[contract.set_output] = ("bool", of_labels)
+    both = (*inputs, *outputs.items())
+    return [(name, types[dtype], shape) for name, (dtype, shape) in both]

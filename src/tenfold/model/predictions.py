@@ -10,13 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tenfold.core import html_repr
-from tenfold.core.contract import Decision
-from tenfold.core.csv_cells import escape_formula, number_text
-from tenfold.core.text import percent
+from tenfold.core.conformal import SET_COVERAGE
+from tenfold.core.contract import Decision, PredictionSets
+from tenfold.core.csv_cells import csv_line, escape_formula, number_text
+from tenfold.core.text import and_more, percent
 from tenfold.inputs.pictures.preprocess import PictureSteps
 
 Floats = NDArray[np.float32]
+Bools = NDArray[np.bool_]
 
+MAX_IN_SET = 5
+"""Labels of a set that a line names, at most."""
 
 NEAR_SHARE = 0.5
 """An unsure answer whose second label has this share of the first's probability is between both."""
@@ -36,6 +40,8 @@ class Prediction:
       reason: Why it is unsure.
       novelty: How unlike the training rows the input is; None: the model does not know.
       steps: What became of a picture file on the way to `image`; None for others.
+      in_set: Which classes are in the prediction set, bool (n_classes,); None: there is no set.
+      set_coverage: The share of the rows of each label whose set is to hold it.
     """
 
     label: str
@@ -47,6 +53,17 @@ class Prediction:
     reason: str | None = None
     novelty: float | None = None
     steps: PictureSteps | None = None
+    in_set: Bools | None = None
+    set_coverage: float = SET_COVERAGE
+
+    @property
+    def prediction_set(self) -> tuple[str, ...] | None:
+        """The labels in the prediction set, the most probable first; empty where no label is as
+        probable as rows of it mostly are; None: the model gives no sets."""
+        if self.in_set is None:
+            return None
+        best_first = np.argsort(-self.probabilities, kind="stable")
+        return tuple(self.classes[code] for code in best_first if self.in_set[code])
 
     def as_dict(self, top: int | None = None) -> dict[str, float]:
         """Class to probability, in the model's order of classes; or the `top` best, best first."""
@@ -57,24 +74,37 @@ class Prediction:
 
     def as_json(self, top: int | None = None) -> dict[str, Any]:
         """The form that `predict --json` prints; with `top` only so many classes, best first."""
+        labels = self.prediction_set
         return {
             "label": self.label,
             "confidence": self.confidence,
             "unsure": self.unsure,
             "reason": self.reason,
             "probabilities": self.as_dict(top),
-        }
+        } | ({} if labels is None else {"prediction_set": list(labels)})
 
     def as_cells(self) -> list[str]:
-        """The cells of `predict --csv`: label, confidence, unsure, and the probabilities."""
+        """The cells of `predict --csv`: label, confidence, unsure, the probabilities, and where
+        there is one the prediction set, as a line of CSV."""
         confidence, unsure = number_text(self.confidence), str(self.unsure).lower()
         probabilities = map(number_text, self.probabilities.tolist())
-        return [escape_formula(self.label), confidence, unsure, *probabilities]
+        labels = self.prediction_set
+        in_set = [] if labels is None else [escape_formula(csv_line(labels))]
+        return [escape_formula(self.label), confidence, unsure, *probabilities, *in_set]
 
     def as_text(self) -> str:
-        """The answer in a line for people: label, confidence, and why it is unsure."""
+        """The answer in a line for people: label, confidence, the prediction set where it is not
+        this label alone, and why it is unsure."""
         doubt = f"  unsure: {self.reason}" if self.unsure else ""
-        return f"{self.label}  {percent(self.confidence)}{doubt}"
+        labels = self.prediction_set
+        others = "" if labels in (None, (self.label,)) else f"  {self._set_text()}"
+        return f"{self.label}  {percent(self.confidence)}{others}{doubt}"
+
+    def _set_text(self) -> str:
+        """The prediction set for people, such as `95% set: 3 or 5`."""
+        labels = self.prediction_set or ()
+        named = " or ".join(labels[:MAX_IN_SET]) + and_more(MAX_IN_SET, len(labels))
+        return f"{percent(self.set_coverage, 0)} set: {named or 'none'}"
 
     def with_steps(self, steps: PictureSteps) -> "Prediction":
         """The same answer to a picture file: unsure where the picture has a problem."""
@@ -109,6 +139,9 @@ class Predictions(Sequence[Prediction]):
       novelty_threshold: Answers with more novelty are unsure.
       steps: What became of each picture file on the way to its image; empty for other inputs.
       ids: What names each row of a table; empty where nothing does.
+      in_set: Which classes are in each prediction set, bool (n, n_classes); None: the model gives
+        none.
+      prediction_sets: What the sets promise; None: the model says nothing of it.
     """
 
     probabilities: Floats
@@ -120,11 +153,14 @@ class Predictions(Sequence[Prediction]):
     novelty_threshold: float = np.inf
     steps: tuple[PictureSteps, ...] = ()
     ids: tuple[str, ...] = ()
+    in_set: Bools | None = None
+    prediction_sets: PredictionSets | None = None
 
     @property
-    def outputs(self) -> tuple[Floats, ...]:
-        """What the graph gave: the probabilities, and the novelty if it has one."""
-        return (self.probabilities,) + (() if self.novelty is None else (self.novelty,))
+    def outputs(self) -> tuple[NDArray[Any], ...]:
+        """What the graph gave: the probabilities, and the novelty and the sets if it has some."""
+        given = (self.probabilities, self.novelty, self.in_set)
+        return tuple(output for output in given if output is not None)
 
     @cached_property
     def codes(self) -> NDArray[np.int64]:
@@ -193,8 +229,9 @@ class Predictions(Sequence[Prediction]):
                 novelty=None if self.novelty is None else self.novelty[index],
                 steps=self.steps[index],
                 ids=self.ids[index],
+                in_set=None if self.in_set is None else self.in_set[index],
             )
-        code, reason = int(self.codes[index]), self._reason(index)
+        code, reason, sets = int(self.codes[index]), self._reason(index), self.prediction_sets
         return Prediction(
             label=self.classes[code],
             confidence=float(self.probabilities[index, code]),
@@ -205,6 +242,8 @@ class Predictions(Sequence[Prediction]):
             reason=reason,
             novelty=None if self.novelty is None else float(self.novelty[index]),
             steps=self.steps[index] if self.steps else None,
+            in_set=None if self.in_set is None else self.in_set[index],
+            set_coverage=SET_COVERAGE if sets is None else sets.coverage,
         )
 
     def __repr__(self) -> str:

@@ -6,12 +6,14 @@ from tenfold.report.figures import PICTURES, run_figures
 from tenfold.report.html import write_html, write_report
 from tenfold.report.png import write_png
 from tenfold.report.rows import SHEET, write_sheet
+from tenfold.report.summary import coverage_limits
 from tenfold.report.two_runs import write_comparison
 
 __all__ = [
     "N_REGIONS",
     "PICTURES",
     "SHEET",
+    "coverage_limits",
     "draw_examples",
     "draw_regions",
     "run_figures",

@@ -8,7 +8,7 @@ from tenfold.core import files
 from tenfold.core.text import ordinal
 from tenfold.report.commands import commands
 from tenfold.report.html import write_html
-from tenfold.report.summary import RunSummary, noun, score_cards, summarise
+from tenfold.report.summary import RunSummary, coverage_limits, noun, score_cards, summarise
 from tenfold.runs.csv_files import read_predictions
 from tenfold.runs.record import Run
 
@@ -116,6 +116,7 @@ def _limits(run: Run) -> Iterator[str]:
     )
     number = ordinal(record.test_opened)
     yield f"This is the {number} model that was measured on these {evaluation.part} {rows}."
+    yield from coverage_limits(run)
     if record.learner == "neighbors":
         yield "The model file contains the training rows themselves."
 

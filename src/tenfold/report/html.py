@@ -18,7 +18,14 @@ from tenfold.report.rows import (
     picture_data,
     report_rows,
 )
-from tenfold.report.summary import noun, scale_floor, score_cards, settings_of, summarise
+from tenfold.report.summary import (
+    coverage_limits,
+    noun,
+    scale_floor,
+    score_cards,
+    settings_of,
+    summarise,
+)
 from tenfold.runs.csv_files import read_predictions
 from tenfold.runs.record import Run
 
@@ -44,6 +51,7 @@ def write_report(run: Run, *, with_rows: bool = True) -> None:
     Without rows it holds no row of the data: no picture, no cell, no key.
     """
     evaluation, stored = run.evaluation, read_predictions(run)
+    sets = evaluation.prediction_sets
     living = Living(run, with_examples=with_rows)
     audit, robustness = run.audit, run.robustness
     rows = report_rows(run, stored, with_rows=with_rows)
@@ -58,6 +66,8 @@ def write_report(run: Run, *, with_rows: bool = True) -> None:
         noun=noun(run),
         next_steps=next_steps(run),
         evaluation=evaluation,
+        sets=sets if sets and sets.coverage else None,
+        limits=list(coverage_limits(run)),
         living=living,
         scripts=living.scripts + rows.scripts + module_script("copy.js"),
         findings=audit.findings if audit else (),

@@ -251,7 +251,30 @@ def _label_cards(evaluation: Evaluation) -> list[ScoreCard]:
                 "where two labels are nearly as probable.",
             )
         )  # fmt: skip
-    return [*cards, *_positive_cards(evaluation)]
+    return [*cards, *_set_cards(evaluation), *_positive_cards(evaluation)]
+
+
+def _set_cards(evaluation: Evaluation) -> list[ScoreCard]:
+    """How often prediction sets hold the true label, and how many name a single one."""
+    sets = evaluation.prediction_sets
+    if sets is None or sets.coverage is None:
+        return []
+    share = percent(sets.nominal_coverage, 0)
+    empty = percent(sets.empty.value) if sets.empty else "none"
+    return [
+        _share_card(
+            "True label in the set", sets.coverage,
+            "The share of rows whose prediction set holds the true label.",
+            f"The sets are made to hold {share} of the rows of each label (label-conditional split "
+            f"conformal prediction, Vovk 2012); the table of labels has the share of each.",
+        ),
+        _share_card(
+            "Sets of one label", sets.single,
+            "The share of rows whose prediction set is a single label.",
+            f"A set has {sets.mean_size or 0:.2f} labels on average. {empty} of them are empty: "
+            "no label is as probable as it mostly is where it is the true one.",
+        ),
+    ]  # fmt: skip
 
 
 def _positive_cards(evaluation: Evaluation) -> list[ScoreCard]:
@@ -336,10 +359,31 @@ CARDS: Mapping[TaskKind, Callable[[Any], list[ScoreCard]]] = {
 }
 
 
+def coverage_limits(run: Run) -> Iterator[str]:
+    """Where sets and intervals promise nothing, a sentence each: of labels with too few rows, and
+    of rows that are not exchangeable with those that calibrated."""
+    sets = run.evaluation.prediction_sets
+    if sets is not None and sets.limit:
+        yield sets.limit
+    made = "Prediction sets" if run.model.labels else "Intervals"
+    if run.model.contract.input.order is not None:
+        yield (
+            f"{made} are made from the newest rows before the test rows. They keep their coverage "
+            "as long as the future is like these."
+        )
+    elif run.record.data.reading is not None and run.record.data.reading.group:
+        yield (
+            f"{made} count rows, and the rows of a group are alike: with few groups, new ones may "
+            "be covered more or less often than is said."
+        )
+
+
 def scale_floor(evaluation: AnyEvaluation) -> float:
     """Where a scale of the labels' intervals begins: the tenth below the lowest of them."""
     rows = evaluation.per_class if isinstance(evaluation, Evaluation) else ()
     lows = [score.low for row in rows for score in (row.precision, row.recall, row.f1) if score]
+    sets = evaluation.prediction_sets
+    lows += [row.coverage.low for row in sets.per_class if row.coverage] if sets else []
     return math.floor(10 * min(lows, default=0.0)) / 10
 
 

@@ -133,6 +133,7 @@ class Client:
                 answer["value"], -inf if low is None else low, inf if high is None else high
             )
         classes = tuple(self.facts["labels"])
+        in_set = answer.get("prediction_set")
         return Prediction(
             label=answer["label"],
             confidence=answer["confidence"],
@@ -140,6 +141,7 @@ class Client:
             classes=classes,
             unsure=answer["unsure"],
             reason=answer["reason"],
+            in_set=None if in_set is None else np.isin(classes, in_set),
         )
 
     def _ask(self, method: str, path: str, kind: str = "", body: bytes | None = None) -> Any:

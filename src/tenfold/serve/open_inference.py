@@ -5,7 +5,8 @@ tensors as bytes behind the JSON: github.com/triton-inference-server/server,
 docs/protocol/extension_binary_data.md.
 
 Pictures and rows of features are one tensor; a table is one tensor for each column. The answers are
-tensors of labels, confidences, doubts and probabilities, or of values and their intervals.
+tensors of labels, confidences, doubts, probabilities and prediction sets, or of values and their
+intervals.
 """
 
 import json
@@ -71,6 +72,8 @@ def tensors_of(model: Model) -> tuple[list[dict[str, Any]], list[dict[str, Any]]
     outputs = [_tensor(name, datatype, [-1]) for name, datatype in given.items()]
     if model.labels:
         outputs.append(_tensor("probabilities", "FP32", [-1, len(model.labels)]))
+    if model.contract.gives_sets:
+        outputs.append(_tensor("in_set", "BOOL", [-1, len(model.labels)]))
     return inputs, outputs
 
 

@@ -211,6 +211,9 @@ def _answers(model: Model) -> Schema:
             "reason": {"type": ["string", "null"]},
             "probabilities": _object({label: share for label in model.labels}),
         }
+        if model.contract.gives_sets:
+            labels = {"type": "array", "items": {"enum": list(model.labels)}, "uniqueItems": True}
+            answer["prediction_set"] = labels
     else:
         end = {"type": ["number", "null"]}
         answer = {"value": NUMBER, "low": end, "high": end}

@@ -43,8 +43,9 @@ def to_graph(
     """The model file of a fitted learner.
 
     Pictures: uint8 `image` in. Others: the inputs of `front`. Out come float32 `probabilities`
-    (n, n_labels) and, where the contract has a threshold of it, `novelty` (n,); or float32 `value`,
-    `low` and `high` (n,) in the target's unit. Without `constants` nothing is calibrated.
+    (n, n_labels), where the contract has a threshold of it `novelty` (n,), and where it has sets
+    the bools `in_set` (n, n_labels); or float32 `value`, `low` and `high` (n,) in the target's
+    unit. Without `constants` nothing is calibrated.
 
     Raises:
       ExportError: A part that has no translation, or an input named like an output.
@@ -52,7 +53,11 @@ def to_graph(
     from onnx import helper
 
     constants = constants or Constants()
-    outputs = OUTPUTS[contract.task] + (() if novelty is None else ("novelty",))
+    outputs = (
+        *OUTPUTS[contract.task],
+        *(["novelty"] if novelty is not None else []),
+        *([contract.set_output] if contract.gives_sets else []),
+    )
     takes_pictures = front is None
     if front is None:
         shape = getattr(contract.input, "shape", ())
@@ -76,6 +81,11 @@ def to_graph(
         _add_interval(builder, constants)
     if novelty is not None:
         add_novelty(builder, novelty, builder.seen or seen, builder.hidden, builder.last)
+    if contract.gives_sets:
+        builder.last = "probabilities"
+        thresholds = builder.weight("set_thresholds", constants.set_thresholds)
+        builder.add("GreaterOrEqual", thresholds, name="set")
+        builder.output(contract.set_output)
     graph = helper.make_graph(
         [*front.nodes, *builder.nodes],
         "tenfold",
@@ -83,8 +93,10 @@ def to_graph(
         [
             helper.make_tensor_value_info(
                 name,
-                TensorProto.FLOAT,
-                ["n", len(contract.labels)] if name == "probabilities" else ["n"],
+                TensorProto.BOOL if name == contract.set_output else TensorProto.FLOAT,
+                ["n", len(contract.labels)]
+                if name in ("probabilities", contract.set_output)
+                else ["n"],
             )
             for name in outputs
         ],

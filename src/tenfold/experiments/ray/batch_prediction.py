@@ -147,7 +147,7 @@ def _table(model: Model, paths: Sequence[Path], options: PictureOptions) -> str:
     first = next(answers, None)
     writer.writerow(csv_head(model, first))
     for answer in chain([] if first is None else [first], answers):
-        writer.writerow(csv_row(answer, model.labels))
+        writer.writerow(csv_row(answer, model))
     return text.getvalue()
 
 
