@@ -335,7 +335,7 @@ def test_killed_workers_cost_their_trial_attempts_and_nothing_else(data: Dataset
     assert done.trials[1].why == "the worker process died (SIGKILL), 3 times"
     assert killed == ["n_trees-2-seed-0", *["n_trees-4-seed-0"] * 3]
     assert notes.begun.count("n_trees-2-seed-0") == 2
-    died = "the worker process died (SIGKILL); it is made again"
+    died = "the worker process died (SIGKILL); the trial starts again"
     assert notes.warnings == [
         f"n_trees-2-seed-0: {died}", *[f"n_trees-4-seed-0: {died}"] * 2,
         "n_trees-4-seed-0 failed: " + done.trials[1].why,

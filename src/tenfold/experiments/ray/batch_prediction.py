@@ -1,4 +1,4 @@
-"""Many files answered on a Ray cluster, into one table."""
+"""Prediction of many files on a Ray cluster, into one table."""
 
 import csv
 import hashlib
@@ -21,13 +21,14 @@ from tenfold.model.answer_forms import answer_files, csv_head, csv_row
 from tenfold.model.model import Model
 
 SHARD_FILES = 256
-"""Files that are answered and written together: a second or two of work, little to do again."""
+"""Files that are predicted and written together: a second or two of work, so that little is
+repeated."""
 
 
 class BatchResult(NamedTuple):
-    """What a batch prediction came to: the table, as `predict --csv` prints it, and its counts.
+    """The result of a batch prediction: the table, as `predict --csv` prints it, and its counts.
 
-    Inputs that cannot be read have lines, too. Shards that were found were there already.
+    Inputs that cannot be read have lines, too. Shards are counted as found if they existed before.
     """
 
     path: Path
@@ -45,11 +46,12 @@ def predict_many(
     *,
     listener: Listener | None = None,
 ) -> BatchResult:
-    """Answer many files on a cluster, through Ray Data: a model in each process, shards to each.
+    """Predict many files on a cluster with Ray Data: one model in each process, which gets shards.
 
-    Every machine must see the files under the names they have here. Each shard's answers are
-    written into `out` here when they are whole; those of the same files and the same model that
-    are there already are not asked for again. At the end `out` has `predictions.csv`.
+    Every machine must see the files under the same names. The predictions of each shard are written
+    into `out` on this machine when the shard is complete. If `out` already contains them, for the
+    same files and the same model, they are not computed again. At the end `out` contains
+    `predictions.csv`.
     """
     listener = listener or Listener()
     path = run / "model.onnx" if run.is_dir() else run
@@ -90,14 +92,15 @@ def predict_many(
 def _answered(
     address: str, content: bytes, shards: Mapping[str, list[str]], options: PictureOptions
 ) -> Iterator[tuple[str, str]]:
-    """Name and text of each shard, as they come."""
+    """Yield the name and text of each shard as it arrives."""
     ray = connect(address)
     data = importlib.import_module("ray.data")
     try:
         with cluster_errors():
             context = data.DataContext.get_current()
             context.enable_progress_bars = context.print_on_execution_start = False
-            # Ray Data gives the shards of a lost process out again; what one raises ends all.
+            #             # Ray Data retries the shards of a lost process; an exception ends
+            # everything.
             rows = [{"name": name, "inputs": part} for name, part in shards.items()]
             n_actors = max(1, min(len(rows), int(ray.cluster_resources().get("CPU", 1))))
             answered = data.from_items(rows, override_num_blocks=len(rows)).map(
@@ -127,20 +130,20 @@ class _AnsweringProcess:
 
         self._model = Model(ray.get(content))
         self._options = options
-        with suppress(OSError):  # relative names then mean what they mean to the driver
+        with suppress(OSError):  # so that relative names mean the same as for the driver
             os.chdir(folder)
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         paths = [Path(name) for name in row["inputs"]]
         for path in paths:
-            if not path.exists():  # as a value: of what is raised Ray Data keeps no cause
+            if not path.exists():  # not raised: Ray Data would lose the cause
                 return {"name": row["name"], "text": "", "unseen": str(path)}
         text = _table(self._model, paths, self._options)
         return {"name": row["name"], "text": text, "unseen": ""}
 
 
 def _table(model: Model, paths: Sequence[Path], options: PictureOptions) -> str:
-    """What `tenfold predict --csv` prints of these files."""
+    """The text that `tenfold predict --csv` prints for these files."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     answers = answer_files(model, paths, options)
@@ -152,7 +155,8 @@ def _table(model: Model, paths: Sequence[Path], options: PictureOptions) -> str:
 
 
 def _shard_name(i: int, model: Model, paths: Sequence[Path], options: PictureOptions) -> str:
-    """A name that no other answers have: by model, options, names, sizes and times of the files."""
+    """A name unique to these predictions: by model, options, and names, sizes and times of the
+    files."""
     digest = hashlib.sha256(f"{model.sha256} {options}\n".encode())
     for path in paths:
         with files.os_errors("read", path):

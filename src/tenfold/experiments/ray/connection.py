@@ -1,4 +1,4 @@
-"""The connection to a Ray cluster, and what went wrong there in one line."""
+"""The connection to a Ray cluster, and its errors in one line."""
 
 import logging
 import os
@@ -20,13 +20,14 @@ from tenfold.experiments.sweeps.environment import ENVIRONMENT
 LOCAL = "local"
 
 STORE_BYTES = 150 << 20
-"""Shared memory of a cluster that is started here: it holds results on their way, no rows."""
+"""Shared memory of a cluster that is started here. It holds results in transit, not rows."""
 
 
 def connect(address: str, n_cores: int | None = None) -> ModuleType:
-    """Ray, connected. Usage statistics and dashboard are off, the token is on.
+    """Connect to Ray, with usage statistics and dashboard off and the token on.
 
-    `n_cores` are those of a cluster that is started here; None: all that this process may use.
+    `n_cores` limits the cores of a cluster that is started here. None: all that this process may
+    use.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_AUTH_MODE", "token")
@@ -46,7 +47,7 @@ def connect(address: str, n_cores: int | None = None) -> ModuleType:
     handler = signal.getsignal(signal.SIGTERM)
     try:
         with warnings.catch_warnings():
-            # Ray's processes are other programs at once: JAX has nothing to fear in them.
+            #             # Ray starts separate programs, so its processes are no danger to JAX.
             warnings.filterwarnings("ignore", message=r"os\.fork\(\)")
             ray.init(
                 address=address,
@@ -55,7 +56,7 @@ def connect(address: str, n_cores: int | None = None) -> ModuleType:
                 logging_level=logging.ERROR,
                 **(started if address == LOCAL else {}),
             )
-    except Exception as error:  # a plain one where it did not start within 30 s
+    except Exception as error:  # a plain Exception if Ray did not start within 30 s
         raise BackendError(
             "E909",
             "There is no cluster to use",
@@ -65,16 +66,16 @@ def connect(address: str, n_cores: int | None = None) -> ModuleType:
             reason=first_line(error),
         ) from error
     if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, handler)  # Ray would end this process its own way
+        signal.signal(signal.SIGTERM, handler)  # otherwise Ray would end this process its own way
     return ray
 
 
 def keep_token_private(path: Path) -> None:
-    """Let the user alone read the token of clusters, which is made if there is none.
+    """Make the token of clusters readable by the user only; create it if there is none.
 
-    Ray makes it readable by all, and whoever reads it may run code on the cluster.
+    Ray makes it readable by everyone, and whoever reads it may run code on the cluster.
     """
-    with suppress(OSError):  # Ray says what is wrong
+    with suppress(OSError):  # Ray reports the problem itself
         path.parent.mkdir(mode=0o700, exist_ok=True)
         with suppress(FileExistsError):
             descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
@@ -85,7 +86,7 @@ def keep_token_private(path: Path) -> None:
 
 @contextmanager
 def cluster_errors() -> Iterator[None]:
-    """Raise what a task raised as it was, and the failure of a cluster as a `BackendError`."""
+    """Raise the original exception of a task, and a `BackendError` if the cluster failed."""
     from ray.exceptions import RayError, RayTaskError
 
     try:
@@ -97,7 +98,7 @@ def cluster_errors() -> Iterator[None]:
 
 
 def task_error(error: Any) -> Exception:
-    """What a task raised, as it was; what is not ours, as one line."""
+    """Return the original exception of a task, or one line if it is not Tenfold's."""
     cause = error.cause
     if isinstance(cause, TenfoldError):
         return cause

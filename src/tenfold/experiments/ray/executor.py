@@ -1,4 +1,4 @@
-"""Trials as tasks of a Ray cluster: an executor of `sweep` and `compare`."""
+"""Trials as tasks of a Ray cluster: an executor for `sweep` and `compare`."""
 
 import tempfile
 import time
@@ -26,27 +26,27 @@ from tenfold.experiments.sweeps.job import Job
 from tenfold.experiments.sweeps.trials import run_trial
 
 LOOK_SECONDS = 1.0
-"""How often the driver looks which machines there are."""
+"""Seconds between two looks at the machines of the cluster."""
 
 Files = dict[str, bytes]
 
 
 class RayCluster:
-    """Trials as tasks of one core each, on every machine of a Ray cluster. See `Executor`.
+    """Runs trials as tasks of one core each on all machines of a Ray cluster. See `Executor`.
 
-    A task whose worker or machine is lost is given out again by Ray, `ATTEMPTS` times in all; it
-    begins anew, for its checkpoints were there. Machines may come and go while a sweep is made.
-    Epochs are not reported.
+    If a worker or a machine is lost, Ray runs its task again, at most `ATTEMPTS` times in all. The
+    trial starts from the beginning, because its checkpoints are lost. Machines may join and leave
+    while a sweep runs. Epochs are not reported.
 
     Attributes:
-      n_workers: Trials made at once, at most: the cores of the cluster when it was joined.
+      n_workers: Maximum number of trials at once: the cores of the cluster when it was joined.
     """
 
     def __init__(self, address: str, n_workers: int | None = None) -> None:
-        """Say where; the cluster is started or joined by `with`.
+        """Choose the cluster. `with` starts or joins it.
 
-        `local` starts Ray on this computer; else the HOST:PORT of a cluster that this computer
-        belongs to, or `auto`. At most `n_workers` cores are used.
+        `local` starts Ray on this computer. Otherwise give the HOST:PORT of a cluster that this
+        computer belongs to, or `auto`. At most `n_workers` cores are used.
         """
         check_workers(n_workers)
         self._address, self._limit = address, n_workers
@@ -68,7 +68,7 @@ class RayCluster:
         return self
 
     def __exit__(self, *error: object) -> None:
-        """The cluster is left with the outermost block; tasks of this driver end with it."""
+        """Leave the cluster when the outermost block ends; this driver's tasks end with it."""
         self._n_entered -= 1
         if self._n_entered == 0:
             self._ray.shutdown()
@@ -106,17 +106,17 @@ class RayCluster:
         return max(1, min(n_cores, self._limit or n_cores))
 
     def _count_machines(self, listener: Listener) -> None:
-        """Say that some are lost: what they were at begins anew elsewhere."""
+        """Warn if machines were lost. Their trials start again elsewhere."""
         n_alive = sum(node["Alive"] for node in self._ray.nodes())
         if n_alive < self._alive:
             lost = self._alive - n_alive
-            listener.warn(f"{lost} of {self._alive} machines lost: their trials are made again")
+            listener.warn(f"{lost} of {self._alive} machines lost: their trials start again")
         self._alive = n_alive
 
     def _rows_of(self, folder: str) -> tuple[str, Shipped]:
-        """What names the rows, and their parts in Ray's store, put there once.
+        """Return the key of the rows and their parts in Ray's store, where they are put once.
 
-        They stand in a list: Ray would fetch them for each task, wanted or not.
+        The parts are in a list, because Ray would otherwise fetch them for every task.
         """
         if folder not in self._shipped:
             path = Path(folder)
@@ -125,7 +125,7 @@ class RayCluster:
         return self._shipped[folder]
 
     def _end(self, job: Job, ref: Any) -> None:
-        """Write what a task made, or why there is nothing."""
+        """Write the files of a task, or the reason why there are none."""
         try:
             keep(job, self._ray.get(ref))
         except self._ray.exceptions.RayTaskError as error:
@@ -135,13 +135,13 @@ class RayCluster:
 
 
 def _check_there(learners: list[str]) -> None:
-    """Whether a process of the cluster can make trials of these learners."""
+    """Check that a process of the cluster can run trials of these learners."""
     for learner in learners:
         check_process(learner)
 
 
 def _make_there(plain: dict[str, Any], key: str, shipped: Shipped) -> Files:
-    """A trial in a folder of the machine this runs on: its files."""
+    """Run a trial in a folder of this machine, and return its files."""
     import ray
 
     job = Job.from_plain(plain)
@@ -155,7 +155,7 @@ def _make_there(plain: dict[str, Any], key: str, shipped: Shipped) -> Files:
 
 
 def check_versions(versions: Mapping[str, str]) -> None:
-    """Refuse to compute with other libraries than the driver has: bits would differ."""
+    """Refuse to compute with versions other than the driver's: the last bits would differ."""
     here = {name: version_of(name) for name in versions if name != "python"}
     if other := [f"{name} {own}" for name, own in here.items() if own != versions[name]]:
         wanted = ", ".join(f"{name} {versions[name]}" for name in here)
@@ -169,9 +169,9 @@ def check_versions(versions: Mapping[str, str]) -> None:
 
 
 def keep(job: Job, made: Files) -> None:
-    """Write the files of a trial into its folder, unless it has ended there already.
+    """Write the files of a trial into its folder, unless it has already ended there.
 
-    `run.json` is written last: a trial whose driver ends in between is no trial yet.
+    `run.json` is written last: if the driver dies before, the trial does not count yet.
     """
     folder = job.begin().path
     with files.locked(folder):

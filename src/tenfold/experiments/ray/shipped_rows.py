@@ -1,6 +1,6 @@
-"""The rows of a sweep on their way to other machines: file by file, a part at a time.
+"""Transport of the rows of a sweep to other machines: file by file, one part at a time.
 
-Nobody holds them whole in memory: a folder of pictures that is streamed here is streamed there.
+No process holds all rows in memory: a folder of pictures that is streamed here is streamed there.
 """
 
 import hashlib
@@ -17,18 +17,18 @@ from tenfold.core import files
 from tenfold.experiments.sweeps.shared_rows import MANIFEST
 
 PART_BYTES = 32 << 20
-"""Bytes that are read, sent and written at once, at most."""
+"""Maximum number of bytes that are read, sent and written at once."""
 
 Part = NDArray[np.uint8]
 """Bytes of a file (n,), which Ray sends without copying them."""
 
 Shipped = list[tuple[str, list[Any]]]
-"""The name of each file of rows, and what stands for its parts, in their order; the manifest is the
-last file."""
+"""The name of each file of rows and the references to its parts, in order. The manifest is the last
+file."""
 
 
 def key_of(folder: Path) -> str:
-    """What names rows: SHA-256 of the names, sizes and bytes of their files."""
+    """A key of rows: the SHA-256 of the names, sizes and bytes of their files."""
     digest = hashlib.sha256()
     for path in _files_of(folder):
         digest.update(f"{path.name}\n{path.stat().st_size}\n".encode())
@@ -38,15 +38,16 @@ def key_of(folder: Path) -> str:
 
 
 def ship(folder: Path, put: Callable[[Part], Any]) -> Shipped:
-    """Hand over the files that `shared_rows.share` wrote; `put` returns what stands for a part."""
+    """Send the files that `shared_rows.share` wrote. `put` stores a part and returns its
+    reference."""
     return [(path.name, [put(part) for part in _parts_of(path)]) for path in _files_of(folder)]
 
 
 def rows_here(shared: Path, key: str, shipped: Shipped, get: Callable[[Any], Part]) -> Path:
-    """The folder of the rows on this machine.
+    """Return the folder of the rows on this machine.
 
-    The driver's own, `shared`, where it is seen from here and `key_of` says `key`; else the
-    machine's, where they are written the first time. `get` brings a part over.
+    This is the driver's own folder, `shared`, if it is visible here and has the same `key`.
+    Otherwise it is a folder of this machine, which is written the first time. `get` fetches a part.
     """
     if (shared / MANIFEST).is_file() and _key_once(shared) == key:
         return shared
@@ -57,7 +58,7 @@ def rows_here(shared: Path, key: str, shipped: Shipped, get: Callable[[Any], Par
     with files.locked(above):  # one process of the machine writes, the others wait for it
         if not (folder / MANIFEST).is_file():
             with files.os_errors("write", folder):
-                shutil.rmtree(folder, ignore_errors=True)  # half of it, from a process that died
+                shutil.rmtree(folder, ignore_errors=True)  # incomplete, from a process that died
                 folder.mkdir()
             for name, parts in shipped:
                 with files.durable(folder / name) as file:
@@ -67,7 +68,7 @@ def rows_here(shared: Path, key: str, shipped: Shipped, get: Callable[[Any], Par
 
 
 _key_once = cache(key_of)
-"""The key of a folder that is seen, read once in each process."""
+"""The key of a shared folder, computed once in each process."""
 
 
 def _files_of(folder: Path) -> list[Path]:

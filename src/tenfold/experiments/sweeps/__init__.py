@@ -1,4 +1,4 @@
-"""`sweep` and `compare`: many trainings through an executor, one table."""
+"""`sweep` and `compare`: run many trainings through an executor and collect one table."""
 
 from tenfold.experiments.sweeps.commands import compare, sweep
 from tenfold.experiments.sweeps.executors import Executor, LocalProcesses

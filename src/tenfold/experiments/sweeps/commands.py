@@ -1,4 +1,4 @@
-"""`sweep` and `compare`: one function call each, from data to a table and its report."""
+"""`sweep` and `compare`: each goes from data to a table and its report in one function call."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,34 +28,34 @@ def sweep(
     listener: Listener | None = None,
     **settings: Any,
 ) -> Sweep:
-    """Train many networks, and say what neurons and layers bought and cost.
+    """Train many networks, and measure what more neurons and layers gain and cost.
 
-    The same work, in whatever words, goes on with what an earlier call left, and ends with the same
-    table.
+    If an earlier call was given the same work, even in other words, this one continues it and ends
+    with the same table.
 
     Args:
-      data: What `tenfold.train` takes.
-      target, reading: As in `tenfold.train`.
-      out: Where the sweep's folder is made, or found again.
-      workers: Processes, of one thread each (None: one for each core); or an executor, as
-        `tenfold.experiments.ray.RayCluster`.
-      listener: Is told of trials as they are made.
-      **settings: Settings of the trainings (`tenfold.core.settings.Settings`); one given as a list
-        is tried value by value. `hidden`, neurons in each hidden layer, and `layers`, how many
-        layers, are 32, 64, 128, 256 and 1, 2 when absent; with another `learner` than `network` the
-        lists are all there is. How much is done say `seeds`, `seed`, `trials`, `search` and
-        `minutes` (`tenfold.experiments.sweeps.plan.SweepSettings`).
+      data: Same as in `tenfold.train`.
+      target, reading: Same as in `tenfold.train`.
+      out: Folder in which the sweep's folder is created or found again.
+      workers: Number of processes, each with one thread (None: one for each core), or an executor
+        such as `tenfold.experiments.ray.RayCluster`.
+      listener: Is told about the trials while they run.
+      **settings: Settings of the trainings (`tenfold.core.settings.Settings`). If one is a list,
+        each of its values is tried. By default, `hidden` (neurons in each hidden layer) is 32, 64,
+        128, 256 and `layers` (the number of hidden layers) is 1, 2; for a `learner` other than
+        `network`, only the given lists are tried. `seeds`, `seed`, `trials`, `search` and `minutes`
+        limit the amount of work (`tenfold.experiments.sweeps.plan.SweepSettings`).
 
     Returns:
-      The table, the findings and the best run, whose test rows were opened.
+      The table, the findings and the best run, which was measured on the test rows.
 
     Raises:
-      SettingsError: Settings outside their rule, or no validation rows to rank on.
-      DataError: What `tenfold.train` says.
-      BackendError: JAX's compiler computes wrongly in a worker; no folder is made.
-      RunError: No trial was finished.
-      FileError: The folder cannot be written, or another process works on it.
-      SweepInterrupted: Ctrl-C; a KeyboardInterrupt that knows the folder.
+      SettingsError: A setting is invalid, or there are no validation rows to rank the trials.
+      DataError: As for `tenfold.train`.
+      BackendError: JAX's compiler computes wrong results in a worker. No folder is created.
+      RunError: No trial finished.
+      FileError: The folder cannot be written, or another process is using it.
+      SweepInterrupted: Ctrl-C was pressed. It is a KeyboardInterrupt that names the folder.
 
     Example:
       >>> done = tenfold.sweep("mnist", hidden=[64, 128], layers=[1, 2], seeds=2)  # doctest: +SKIP
@@ -74,20 +74,21 @@ def compare(
     listener: Listener | None = None,
     **settings: Any,
 ) -> Sweep:
-    """Train several learners on the same rows, and say which is better.
+    """Train several learners on the same rows, and test which one is better.
 
-    Ranked by the mean over the seeds on validation rows. The test rows are opened once, for all
-    that are listed; verdicts beside the best are paired, and corrected for their number.
+    Learners are ranked by their mean score over the seeds on the validation rows. The test rows are
+    opened once, for all learners of the list. Each learner is compared with the best one by a
+    paired test, corrected for the number of comparisons.
 
     Args:
-      data: What `tenfold.train` takes.
+      data: Same as in `tenfold.train`.
       target, reading, out, workers, listener: As in `sweep`.
-      **settings: `learners`, a list of names (all that can learn the task when absent, but for the
-        baseline); `seeds` and `seed` as in `sweep`; `recipe` (`fast` when absent) and any other
-        setting of `tenfold.core.settings.Settings`, for all of them.
+      **settings: `learners`, a list of names (by default, all that can learn the task except the
+        baseline); `seeds` and `seed` as in `sweep`; `recipe` (by default `fast`) and any other
+        setting of `tenfold.core.settings.Settings`, which then applies to all learners.
 
     Returns:
-      The leaderboard, the table, the findings.
+      The leaderboard, the table and the findings.
 
     Raises:
       SettingsError, DataError, BackendError, RunError, FileError, SweepInterrupted: As in `sweep`.
@@ -103,7 +104,7 @@ def compare(
 def _carry_out(
     plan: Plan, data: Dataset, out: Path | str, workers: int | Executor | None, listener: Listener
 ) -> Sweep:
-    """Carry out a sweep or a comparison, or what is left of it."""
+    """Run a sweep or a comparison, or the part of it that is left."""
     executor = LocalProcesses(workers) if workers is None or isinstance(workers, int) else workers
     problem = plan.problem(data)
     problem.features.listener = listener

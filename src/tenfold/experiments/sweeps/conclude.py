@@ -1,4 +1,4 @@
-"""The end of a sweep or a comparison: the test rows are opened, once, and the findings written."""
+"""The end of a sweep or a comparison: open the test rows once, and write the findings."""
 
 import shutil
 import statistics
@@ -19,11 +19,12 @@ from tenfold.experiments.sweeps.sweep_run import SweepRun
 from tenfold.runs.record import Record, Run, count_opening, most_opened
 
 PER_ROWS = 10_000
-"""Prediction is told in seconds for so many rows."""
+"""Prediction time is given in seconds for this many rows."""
 
 
 def conclude_sweep(run: SweepRun, points: Sequence[PointResult]) -> None:
-    """Measure the best trial of the best point on the test rows; write findings and page."""
+    """Measure the best trial of the best point on the test rows; write the findings and the
+    page."""
     run.listener.stage("test")
     best = _best_run(run, points[0])
     run.listener.stage("report")
@@ -38,8 +39,8 @@ def conclude_sweep(run: SweepRun, points: Sequence[PointResult]) -> None:
 
 
 def _best_run(run: SweepRun, result: PointResult) -> Run:
-    """The best trial of a point as a run of its own, with evidence and report; found again if it is
-    there."""
+    """Make a run of its own from the best trial of a point, with evidence and a report. It is
+    reused if it exists already."""
     sign = 1 if run.least_is_best else -1
     chosen = min(result.trials, key=lambda trial: (sign * (trial.score or 0.0), trial.seed))
     name, folder = chosen.run.name, run.path / BEST
@@ -48,7 +49,7 @@ def _best_run(run: SweepRun, result: PointResult) -> Run:
         if before.record.state == "finished":
             return before
     elif folder.is_dir():
-        shutil.rmtree(folder)  # of another trial: there was more time since
+        shutil.rmtree(folder)  # from another trial, chosen when fewer trials were finished
     run.record.chosen = name
     best = _copied(Run.open(chosen.run), folder)
     try:
@@ -75,7 +76,7 @@ def _measure(run: SweepRun, best: Run) -> None:
 def _copied(trial: Run, folder: Path) -> Run:
     opened = 0
     if (folder / "run.json").is_file():
-        opened = Run.open(folder).record.test_opened  # begun before, and interrupted
+        opened = Run.open(folder).record.test_opened  # started before, and interrupted
     with files.os_errors("create", folder):
         folder.mkdir(exist_ok=True)
     for name in ("model.onnx", "history.csv"):
@@ -86,14 +87,14 @@ def _copied(trial: Run, folder: Path) -> Run:
 
 
 def conclude_comparison(run: SweepRun, points: Sequence[PointResult]) -> None:
-    """Measure the models on the test rows unless that was done, write the findings and the page.
+    """Measure the models on the test rows if needed, and write the findings and the page.
 
-    `points` were ranked by validation rows, before any test row is opened.
+    `points` were ranked by the validation rows, before any test row was opened.
     """
     record = run.record
     listed = [entry.learner for entry in record.places]
     if listed != [result.point["learner"] for result in points]:
-        if listed:  # one that had failed was made since: all are measured again
+        if listed:  # a learner that had failed has finished since, so all are measured again
             record.test_opened = 0
         run.listener.stage("test")
         _count_openings(run, sum(len(result.trials) for result in points))
@@ -148,7 +149,8 @@ def _measured(run: SweepRun, points: Sequence[PointResult]) -> list[LeaderboardE
 
 
 def _count_openings(run: SweepRun, n_models: int) -> None:
-    """Count the models that are about to be measured; once, also when it is interrupted."""
+    """Count the models that are about to be measured. If interrupted, they are not counted
+    twice."""
     if run.record.test_opened:
         return
     out = run.path.parent

@@ -1,4 +1,4 @@
-"""What every process that makes trials has in common, so that all of them compute alike."""
+"""The common environment of all processes that run trials, so that all compute the same."""
 
 import functools
 import os
@@ -8,7 +8,7 @@ from tenfold.core.errors import SettingsError
 from tenfold.learners import LEARNERS
 
 THREADS = 1
-"""Threads of a trial, wherever it runs: sums in another order have other last bits."""
+"""Threads of each trial. Sums in a different order would differ in their last bits."""
 
 ENVIRONMENT: Mapping[str, str] = dict.fromkeys(
     (
@@ -18,18 +18,18 @@ ENVIRONMENT: Mapping[str, str] = dict.fromkeys(
         "LOKY_MAX_CPU_COUNT",  # joblib in scikit-learn's forests
         "NPROC",  # XLA's own pool
         "PJRT_NPROC",
-        "JAX_NUM_CPU_DEVICES",  # one device: halves of a batch would be summed otherwise
+        "JAX_NUM_CPU_DEVICES",  # two devices would sum a batch in another order
     ),
     str(THREADS),
 )
-"""What must stand in a worker's environment before its Python starts."""
+"""Environment variables that must be set before a worker's Python starts."""
 
 
 @functools.cache
 def check_process(learner: str) -> None:
-    """Refuse, once in a process, to make trials of a learner that would not be right.
+    """Check that this process can run trials of a learner correctly. Checks once per process.
 
-    The process must have been started with `ENVIRONMENT`, and what JAX compiles must be right.
+    The process must have been started with `ENVIRONMENT`, and JAX's compiler must be correct.
     """
     if missing := [name for name, value in ENVIRONMENT.items() if os.environ.get(name) != value]:
         raise SettingsError(

@@ -1,23 +1,23 @@
-"""Who makes the trials of a sweep: the interface, and processes of this computer.
+"""Executors run the trials of a sweep: the interface, and one that uses local processes.
 
-The contract of an executor, for whoever writes another one (`experiments/ray/executor.py`):
+An executor must follow this contract (see also `experiments/ray/executor.py`):
 
-- A job is a plain value (`Job.as_plain`, `Job.from_plain`); the work is `trials.run_trial(job)`, a
-  function at module level, after `environment.check_process(job.learner)`. What becomes of a trial
-  stands in files of its folder, written durably; nothing is returned. Doing a job twice, or again
-  after a process died, changes nothing.
-- Worker processes are started with `environment.ENVIRONMENT`, so that a trial computes with one
-  thread wherever it runs; `check_process` refuses to work without. Give each worker one core.
-- A process that made one trial is warm: JAX is imported, the rows are mapped and encoded, the
-  programs of that `Job.kind` are compiled. So workers live on from trial to trial.
-- `Job.folder` and `Job.data` are absolute paths. Workers that do not see them need the same files:
-  `data` holds about what the rows take in memory, and may be copied anywhere (replace `job.data`).
-- A trial that fails has said so in its own `run.json`: it is no matter of the executor. A worker
-  that dies is: its job is given out again, at most `ATTEMPTS` times, then `Job.give_up` writes
-  down why.
-- KeyboardInterrupt leaves `run` at once; leaving the outermost `with` block ends the workers, so
-  that one block around several sweeps keeps them for all. Trials under
-  way stay behind as they are, and go on when they are asked for again.
+- A job is a plain value (`Job.as_plain`, `Job.from_plain`). The work is `trials.run_trial(job)`, a
+  module-level function, after `environment.check_process(job.learner)`. It returns nothing: all
+  results of a trial are files in its folder, written durably. Running a job twice, or again after a
+  process died, changes nothing.
+- Worker processes are started with `environment.ENVIRONMENT`, so that a trial uses one thread
+  wherever it runs; otherwise `check_process` refuses to work. Give each worker one core.
+- A process that has run a trial is warm: JAX is imported, the rows are mapped and encoded, and the
+  programs of that `Job.kind` are compiled. Therefore workers are kept from trial to trial.
+- `Job.folder` and `Job.data` are absolute paths. Workers that cannot see them need copies: `data`
+  is about as large as the rows in memory and may be copied anywhere (replace `job.data`).
+- A trial that fails records this in its own `run.json`; the executor need not care. If a worker
+  dies, the executor runs its job again, at most `ATTEMPTS` times in all, and then calls
+  `Job.give_up` with the reason.
+- KeyboardInterrupt leaves `run` at once. The workers end with the outermost `with` block, so that
+  one block around several sweeps keeps them for all. Unfinished trials stay as they are, and resume
+  when they are requested again.
 """
 
 import queue
@@ -34,39 +34,39 @@ from tenfold.experiments.sweeps.environment import ENVIRONMENT
 from tenfold.experiments.sweeps.job import Job
 
 ATTEMPTS = 3
-"""How often a job is given out whose worker dies: what kills three kills the fourth."""
+"""Attempts at a job whose worker dies. A job that kills three workers would kill a fourth."""
 
 
 class Executor(Protocol):
-    """Makes trials. A context manager: workers live from `with` to its end."""
+    """Runs trials. It is a context manager: workers exist from the start of `with` to its end."""
 
     n_workers: int
-    """Trials made at once, at most; no trial's result depends on it."""
+    """Maximum number of trials that run at once. No result depends on it."""
 
     def start(self, learners: Iterable[str], n_trials: int) -> None:
-        """Get ready for so many trials of these learners, before any folder is made for them.
+        """Prepare for this many trials of these learners, before any folder is created for them.
 
         Raises:
-          BackendError: `environment.check_process` refuses one of the learners in a worker.
+          BackendError: `environment.check_process` fails for one of the learners in a worker.
         """
 
     def run(
         self, jobs: Sequence[Job], listener: Listener, has_time: Callable[[], bool] = lambda: True
     ) -> Iterator[Job]:
-        """Make the trials, in about this order.
+        """Run the trials, in about this order.
 
         Args:
-          jobs: What to make.
-          listener: Is told of trials that start, of their epochs, and of warnings.
-          has_time: Asked before each job is begun.
+          jobs: The trials to run.
+          listener: Is told about trials that start, their epochs, and warnings.
+          has_time: Is called before each job is started.
 
         Yields:
-          Each job when it has ended; its folder says how. Once `has_time()` is false those that
-          were begun are the last.
+          Each job when it has ended; its folder contains the result. Once `has_time()` is false, no
+          further job is started.
 
         Raises:
-          FileError: A worker cannot write.
-          KeyboardInterrupt: Ctrl-C.
+          FileError: A worker cannot write a file.
+          KeyboardInterrupt: Ctrl-C was pressed.
         """
 
     def __enter__(self) -> Self: ...
@@ -75,10 +75,10 @@ class Executor(Protocol):
 
 
 def next_job(pending: Sequence[Job], last_kind: str | None, busy: set[str]) -> int:
-    """Which job a free worker takes: the position in `pending`, which must not be empty.
+    """Choose the job for a free worker: its position in `pending`, which must not be empty.
 
-    One of the kind it made last, whose programs it has; else the first of a kind that no other
-    worker is compiling; else the first.
+    Prefer a job of the kind that the worker ran last, because it has the compiled programs; then a
+    job of a kind that no other worker is compiling; then the first job.
     """
     for wanted in (lambda job: job.kind == last_kind, lambda job: job.kind not in busy):
         for i, job in enumerate(pending):
@@ -88,7 +88,7 @@ def next_job(pending: Sequence[Job], last_kind: str | None, busy: set[str]) -> i
 
 
 def check_workers(n_workers: int | None) -> None:
-    """Refuse fewer than one worker; None leaves the number to the executor."""
+    """Refuse fewer than one worker. None leaves the number to the executor."""
     if n_workers is not None and n_workers < 1:
         raise SettingsError(
             "E803", "There are too few workers", expected="1 or more", workers=n_workers
@@ -96,13 +96,13 @@ def check_workers(n_workers: int | None) -> None:
 
 
 class LocalProcesses:
-    """Worker processes of this computer, one thread each; they end with the process that has them.
+    """Worker processes of this computer with one thread each. They end when this process ends.
 
-    They are programs of their own (`python -m tenfold.experiments.sweeps.worker`), told jobs as
-    lines of JSON: nothing of the caller's is imported again, and no pickle is read.
+    They are separate programs (`python -m tenfold.experiments.sweeps.worker`) that receive jobs as
+    lines of JSON: no module of the caller is imported again, and no pickle is read.
 
     Attributes:
-      n_workers: Processes; None: one for each core that this process may use.
+      n_workers: Number of processes. None: one for each core that this process may use.
     """
 
     def __init__(self, n_workers: int | None = None) -> None:
@@ -117,8 +117,8 @@ class LocalProcesses:
         return self
 
     def __exit__(self, *error: object) -> None:
-        """Workers end with the outermost block: one around several sweeps keeps them warm. Those
-        with a trial under way, after Ctrl-C, end at once."""
+        """End the workers when the outermost block ends, so that a block around several sweeps
+        keeps them warm. After Ctrl-C, workers that are running a trial end at once."""
         self._n_entered -= 1
         for worker in list(self._workers):
             if self._n_entered == 0 or worker.job is not None:
@@ -132,7 +132,7 @@ class LocalProcesses:
             child.send({"check": list(learners)})
         while waiting:
             child, message = self._inbox.get()
-            if message is None:  # `run` starts another one
+            if message is None:  # `run` starts another worker
                 self._end(child)
             elif child in waiting:
                 answers.append(message)
@@ -163,17 +163,17 @@ class LocalProcesses:
             child, message = self._inbox.get()
             speaker = next((worker for worker in self._workers if worker.child is child), None)
             if speaker is None:
-                continue  # the last words of one that is gone already
+                continue  # the last message of a worker that is already gone
             if message is not None:
                 if (ended := speaker.hear(message, listener)) is not None:
                     yield ended
                 continue
             unfinished, how = speaker.job, self._end(child)
             if unfinished is None:
-                continue  # it died while it waited for a job
+                continue  # it died while it was waiting for a job
             why = f"the worker process died ({how})"
             if attempts[unfinished.folder] < ATTEMPTS:
-                listener.warn(f"{unfinished.name}: {why}; it is made again")
+                listener.warn(f"{unfinished.name}: {why}; the trial starts again")
                 pending.insert(0, unfinished)
             else:
                 unfinished.give_up(f"{why}, {ATTEMPTS} times")
@@ -185,7 +185,7 @@ class LocalProcesses:
 
 
 class _Worker:
-    """A process that makes trials, the job it is at, and the kind of the job before."""
+    """A process that runs trials, its current job, and the kind of its previous job."""
 
     def __init__(self, inbox: Inbox) -> None:
         self.child = Child("tenfold.experiments.sweeps.worker", (), ENVIRONMENT, inbox)
@@ -197,7 +197,7 @@ class _Worker:
         self.child.send({"job": job.as_plain()})
 
     def hear(self, message: Message, listener: Listener) -> Job | None:
-        """Pass a message on; returns the job if it has ended."""
+        """Forward a message to the listener. Returns the job if it has ended."""
         job = self.job
         if job is None:
             return None

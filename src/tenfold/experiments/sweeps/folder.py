@@ -1,4 +1,4 @@
-"""The folder of a sweep: found again by the work that is asked for, so that equal work goes on."""
+"""The folder of a sweep. A request for the same work finds it again and continues."""
 
 import glob
 from collections.abc import Iterator
@@ -17,14 +17,15 @@ from tenfold.experiments.sweeps.plan import Plan
 from tenfold.runs.record import DataRecord
 
 BEST = "best"
-"""The run folder of the chosen trial: a trial with its test rows opened."""
+"""Run folder of the best trial, whose test rows were opened."""
 
 
 class LeaderboardEntry(BaseModel):
-    """A learner of a comparison, measured on the test rows, beside the best one.
+    """A learner of a comparison, measured on the test rows and compared with the best one.
 
-    `change` is paired, positive is better; `p_value` is corrected by Holm for all that are listed;
-    both are None of the best itself. `predict_seconds` are those to answer 10,000 rows.
+    `change` is from a paired comparison (positive is better), and `p_value` is corrected by Holm's
+    procedure for all learners of the list. Both are None for the best learner. `predict_seconds` is
+    the time to predict 10,000 rows.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -43,18 +44,19 @@ class LeaderboardEntry(BaseModel):
 
 
 class SweepRecord(BaseModel):
-    """`sweep.json` or `comparison.json`.
+    """The content of `sweep.json` or `comparison.json`.
 
     Attributes:
-      key: `Plan.key`, as it was when the folder was made.
-      asked: The plan: equal work finds this folder again.
-      n_trials: Trials planned.
-      threads: Of each trial, whatever the number of workers.
-      n_workers: Trials made at once, by the last process that worked on it.
-      test_opened: Models of this folder of runs measured on these test rows, these included.
+      key: `Plan.key` when the folder was created.
+      asked: The plan. The same work finds this folder again by it.
+      n_trials: Number of planned trials.
+      threads: Threads of each trial, whatever the number of workers.
+      n_workers: Number of trials at once in the last process that worked on it.
+      test_opened: Number of models in this folder of runs that were measured on these test rows,
+        including the models of this sweep.
       chosen: Name of the best trial.
-      findings: The result in plain words.
-      places: Of a comparison, best first.
+      findings: The result in words.
+      places: The learners of a comparison, best first.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -78,10 +80,10 @@ class SweepRecord(BaseModel):
 
 @dataclass
 class SweepFolder:
-    """The folder of a sweep, its record, and the plan that it was made for.
+    """The folder of a sweep, its record, and the plan for which it was created.
 
-    Equal work may be planned in other words, as a list of one value or as that value. Names of
-    trials and columns follow the words of the first plan.
+    The same work may be requested in other words, for example as a list of one value instead of the
+    value. Names of trials and columns follow the words of the first plan.
     """
 
     path: Path
@@ -96,19 +98,19 @@ class SweepFolder:
 
 
 def stem_for(name: str, plan: Plan) -> str:
-    """What the folder of a sweep of a dataset is called, without its number."""
+    """The name of the folder of a sweep over a dataset, without its number."""
     return f"{files.stem_of(name)}-{plan.kind}"
 
 
 @files.os_errors()
 def find_folder(out: Path, stem: str, plan: Plan, data: DataRecord) -> SweepFolder | None:
-    """The folder of equal work under `out`, named `stem-N`."""
+    """Find the folder of the same work under `out`, named `stem-N`."""
     taken = sorted(out.glob(f"{glob.escape(stem)}-*"), key=lambda path: (len(path.name), path.name))
     for path in taken:
         record = read_record(path, plan.kind)
         if record is None or not record.data.is_of(data):
             continue
-        with suppress(SettingsError, KeyError):  # a plan that this version cannot make any more
+        with suppress(SettingsError, KeyError):  # a plan that this version no longer supports
             recorded = plan.from_plain(record.asked, record.n_trials)
             now = replace(plan, n_rows=recorded.n_rows)
             if recorded.key(data.fingerprint) == now.key(data.fingerprint):
@@ -118,23 +120,23 @@ def find_folder(out: Path, stem: str, plan: Plan, data: DataRecord) -> SweepFold
 
 @contextmanager
 def hold_folder(out: Path, stem: str, plan: Plan, record: SweepRecord) -> Iterator[SweepFolder]:
-    """Hold the folder of equal work under `out`; else a new one, `stem-N`, with this record."""
+    """Lock the folder of the same work under `out`, or create `stem-N` with this record."""
     with files.os_errors("create", out):
         out.mkdir(parents=True, exist_ok=True)
     with ExitStack() as held:
-        with files.locked(out):  # two at once must not take the same number
+        with files.locked(out):  # two processes must not take the same number
             folder = find_folder(out, stem, plan, record.data)
             is_new = folder is None
             folder = folder or _new_folder(out, stem, plan, record)
             held.enter_context(files.locked(folder.path, wait=False))
-            if is_new:  # what cannot be held has no record that says it runs
+            if is_new:  # a folder that cannot be locked has no record that says it runs
                 _begin(folder)
         held.enter_context(files.os_errors())
         yield folder
 
 
 def _begin(folder: SweepFolder) -> None:
-    """Write the first record; one that may not last says that the sweep failed."""
+    """Write the first record. If later writes could fail, it says that the sweep failed."""
     try:
         folder.save()
     except FileError as error:
@@ -162,4 +164,4 @@ def read_record(path: Path, kind: str) -> SweepRecord | None:
     try:
         return SweepRecord.model_validate_json(content)
     except ValidationError:
-        return None  # damaged, or of another version: it is nobody's to go on with
+        return None  # damaged or from another version: nothing can continue it

@@ -1,6 +1,6 @@
-"""A job: one trial of a sweep as plain values, when it is hopeless, and what its folder says.
+"""A job: one trial of a sweep as plain values, the rule that stops it early, and its folder.
 
-The rules to stop by look at constants alone, so that they are the same wherever trials are made.
+The rule uses only constants, so that it gives the same result wherever the trial runs.
 """
 
 import dataclasses
@@ -25,26 +25,28 @@ from tenfold.learners import LEARNERS
 from tenfold.runs.record import Record, Run
 
 ENDED = ("finished", "stopped")
-"""States of a trial that is not made again."""
+"""States of a trial that is not run again."""
 
 WATCHED_SHARE = 3
-"""After a third of its epochs a network that is no better than the baseline is hopeless,"""
+"""A network is stopped if it is no better than the baseline after a third of its epochs,"""
 
 WATCHED_ROWS = 10_000
-"""if it was shown as many rows: a few steps say nothing."""
+"""provided it has seen this many rows: a few steps say nothing."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """A trial to make: plain values alone, which JSON and pickle carry anywhere.
+    """A trial to run, as plain values that JSON and pickle can transport.
 
     Attributes:
-      folder: The run folder of the trial, made by whoever makes the trial; unique in its sweep.
-      data: Folder of the data, as `shared_rows.share` wrote it.
-      record: `run.json` at its beginning: settings, fingerprint, versions.
-      stop_below: (epoch, score): stop after that epoch unless the validation score is above.
-      kind: Jobs of one kind compile the same programs: a process that made one is quicker at it.
-      cost: Multiplications of the whole training, to begin with the longest.
+      folder: Run folder of the trial, created by the process that runs it; unique in its sweep.
+      data: Folder of the data, as written by `shared_rows.share`.
+      record: The initial `run.json`: settings, fingerprint, versions.
+      stop_below: Pairs (epoch, score). The trial stops after the epoch unless its validation score
+        is above the score.
+      kind: Jobs of the same kind compile the same programs, so that a process that has run one is
+        faster at the next.
+      cost: Number of multiplications of the whole training; the longest trials start first.
     """
 
     folder: str
@@ -75,14 +77,14 @@ class Job:
         return dataclasses.asdict(self)
 
     def begin(self) -> Run:
-        """The run folder of the trial, made if it is not there."""
+        """Return the run folder of the trial, and create it if necessary."""
         folder = Path(self.folder)
         with files.os_errors("create", folder):
             folder.mkdir(parents=True, exist_ok=True)
         return Run(folder, Record.model_validate(self.record))
 
     def has_ended(self) -> bool:
-        """Whether the folder holds the trial, finished or stopped."""
+        """Whether the folder contains this trial, finished or stopped."""
         with suppress(RunError):
             record = Run.open(self.folder).record
             same = record.config == Record.model_validate(self.record).config
@@ -96,9 +98,9 @@ class Job:
 
 
 def job_of(trial: Trial, folder: SweepFolder, rows: Problem) -> Job:
-    """The job of a trial; one without limits to stop below has the baseline's.
+    """Make the job of a trial. Without limits of its own it must beat the baseline.
 
-    `rows` has the rows of all trials, with the settings of one of them.
+    `rows` contains the rows of all trials, with the settings of one of them.
     """
     begun, plan = folder.record, folder.plan
     settings, asked = plan.settings(trial.point, trial.seed), plan.asked(trial.point, trial.seed)
@@ -116,7 +118,7 @@ def job_of(trial: Trial, folder: SweepFolder, rows: Problem) -> Job:
 
 
 def share_rows(folder: SweepFolder, rows: Problem) -> None:
-    """Write the rows that all jobs read, unless they are there; of photos their features, too."""
+    """Write the rows that all jobs read, if necessary; for photos, also their features."""
     shared = folder.path / "data"
     if (shared / MANIFEST).is_file():
         return
@@ -126,20 +128,20 @@ def share_rows(folder: SweepFolder, rows: Problem) -> None:
 
 
 def _cost(problem: Problem) -> float:
-    """Multiplications of a training, about: to begin with the longest."""
+    """Estimate the number of multiplications of a training, to start with the longest."""
     data, settings = problem.data, problem.settings
-    # The columns of a table become as many features or more.
+    #     # Each column of a table becomes one feature or more.
     n_inputs = int(data.x[0].size) if data.table is None else len(data.table.columns)
     of_a_row = LEARNERS[settings.learner].cost(settings, n_inputs, max(1, len(data.labels)))
     return of_a_row * len(problem.split.train)
 
 
 class Stopped(Exception):
-    """A trial is hopeless: it ends after this epoch."""
+    """A trial is not worth continuing: it ends after this epoch."""
 
 
 def stop_rule(stop_below: Sequence[tuple[int, float]]) -> Callable[..., None]:
-    """A function of epochs that raises `Stopped` after a hopeless one."""
+    """Return a function of epochs that raises `Stopped` after an epoch below the limit."""
     limits: Mapping[int, float] = dict(stop_below)
 
     def check(*epochs: Epoch) -> None:
@@ -157,14 +159,16 @@ def stop_rule(stop_below: Sequence[tuple[int, float]]) -> Callable[..., None]:
 
 
 def score_of(epoch: Epoch) -> float | None:
-    """The validation accuracy, or minus the validation loss of a regression: more is better."""
+    """Return the validation accuracy, or minus the validation loss of a regression, so that more is
+    better."""
     if epoch.accuracy is None:
         return None if epoch.val_loss is None else -epoch.val_loss
     return epoch.val_accuracy
 
 
 def baseline_limit(problem: Problem) -> Limits:
-    """The score of the baseline, to be passed after a third of the epochs; none for few epochs."""
+    """Return the baseline's score, to be passed after a third of the epochs; none for few
+    epochs."""
     data, split, settings = problem.data, problem.split, problem.settings
     if not LEARNERS[settings.learner].epochs:
         return ()
@@ -179,4 +183,4 @@ BASELINE_SCORES: Mapping[str, Callable[..., float]] = {
     "classification": lambda y, held_out: (held_out == np.bincount(y).argmax()).mean(),
     "regression": lambda y, held_out: -np.mean(((held_out - y.mean()) / (y.std() or 1.0)) ** 2),
 }
-"""The validation score of the baseline that is fitted to y, as `score_of` has it."""
+"""The validation score of the baseline that is fitted to y, in the form of `score_of`."""

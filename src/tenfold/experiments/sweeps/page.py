@@ -1,4 +1,4 @@
-"""`report.html` of a sweep or a comparison: what its points say, in words, tables and plots."""
+"""`report.html` of a sweep or a comparison: the results in words, tables and charts."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -35,18 +35,18 @@ STYLES: tuple[tuple[Tone, bool], ...] = (
 """Colour of each line, and whether it is dashed."""
 
 MAX_NAMED = 12
-"""Points that are named in the plot of score against time, at most."""
+"""Maximum number of points that are labelled in the chart of score against time."""
 
 ABOUT = "Error bars are standard deviations over the seeds; those of times are half their range."
 
 MAX_LISTED = 200
-"""Settings listed in the page, best first; the CSV has all."""
+"""Number of settings listed in the page, best first. The CSV file contains all."""
 
 
 class Summary:
-    """What a reader is told of the points of a sweep that have all trials finished.
+    """What the page says in words about the points whose trials have all finished.
 
-    `n_seen` are the rows that a training looks at, those of all epochs.
+    `n_seen` is the number of rows that a training processes, over all epochs.
     """
 
     def __init__(self, run: SweepRun, points: Sequence[PointResult], n_epochs: int) -> None:
@@ -65,12 +65,13 @@ class Summary:
         return [*self._of_neurons(), *self._of_layers(), *self._why()]
 
     def operations(self, result: PointResult) -> int:
-        """Multiplications of the network for one row, forwards: its weights without the biases."""
+        """Multiplications of a forward pass for one row: the number of weights without biases."""
         n_neurons = result.point["hidden"] * result.point.get("layers", 1)
         return int(result.parameters - n_neurons - self.n_outputs)
 
     def _lines_of(self, axis: str) -> Iterator[list[PointResult]]:
-        """Lines of points that differ in `axis` alone, smallest first, each of two or more."""
+        """Lines of points that differ only in `axis`, smallest value first, with at least two
+        points."""
         lines: dict[tuple[Any, ...], list[PointResult]] = {}
         for result in self.points:
             if axis in result.point:
@@ -104,7 +105,7 @@ class Summary:
             )
 
     def _gain(self, first: PointResult, last: PointResult) -> str:
-        """What the score did, beside what the rows and the seeds alone do to it."""
+        """Describe how the score changed, compared with the effect of rows and seeds alone."""
         change = last.mean - first.mean
         if not change:
             return f"leave {self.score} at {self.shown(first.mean)}"
@@ -126,7 +127,7 @@ class Summary:
 
     @staticmethod
     def _noise(first: PointResult, last: PointResult) -> float | None:
-        """The standard error of a difference of two means over seeds; None of single seeds."""
+        """The standard error of the difference of two means over seeds. None for single seeds."""
         if first.deviation is None or last.deviation is None:
             return None
         n = len(first.trials), len(last.trials)
@@ -143,7 +144,7 @@ class Summary:
         )
 
     def _why(self) -> Iterator[str]:
-        """Why a layer costs what it costs: counts, and how fast they were worked through."""
+        """Explain the cost of a layer by the number of multiplications and their speed."""
         deep = [line[-1] for line in self._lines_of("layers")]
         if not deep:
             return
@@ -177,7 +178,7 @@ def _network(result: PointResult) -> str:
 
 
 def comparable(points: Sequence[PointResult]) -> list[PointResult]:
-    """Points that differ from the best one, which stands first, in neurons and layers alone."""
+    """Points that differ from the best one, which is first, only in neurons and layers."""
 
     def others(result: PointResult) -> dict[str, Any]:
         return {n: v for n, v in result.point.items() if n not in ("hidden", "layers")}
@@ -186,7 +187,7 @@ def comparable(points: Sequence[PointResult]) -> list[PointResult]:
 
 
 def chosen_line(run: SweepRun, points: Sequence[PointResult]) -> str:
-    """The best of the points, and whether the next one may be as good."""
+    """Name the best point, and say whether the next one may be as good."""
     result = points[0]
     values = [f"{name} {value}" for name, value in result.point.items()]
     measure = MEASURES[run.problem.data.task.kind]
@@ -237,7 +238,7 @@ def write_sweep_page(
 
 
 def _charts(points: Sequence[PointResult], measure: Measure) -> Iterator[Chart]:
-    """Score against time; score and time against neurons and layers where they were varied."""
+    """Charts of score against time and, if they were varied, against neurons and layers."""
     yield _against_time(points, measure)
     compared = comparable(points)
     for axis, other in (("hidden", "layers"), ("layers", "hidden")):
@@ -291,7 +292,7 @@ def _lines(
     measure: Callable[[Sequence[PointResult]], Any],
     error: Callable[[Sequence[PointResult]], list[float]],
 ) -> Iterator[Mark]:
-    """A line of what is measured for each value of the other axis, with its error bars."""
+    """A line for each value of the other axis, with error bars."""
     values = sorted({result.point.get(other, 1) for result in points})
     for (tone, dashed), value in zip(STYLES, values, strict=False):
         line = [result for result in points if result.point.get(other, 1) == value]
@@ -306,7 +307,7 @@ def _lines(
 def _places(axis: str, points: Sequence[PointResult]) -> Axis:
     values = sorted({result.point[axis] for result in points})
     ticks = [(float(value), str(value)) for value in values]
-    if axis == "hidden":  # doublings are equal steps
+    if axis == "hidden":  # doublings are steps of equal width
         return Axis(_word(axis), values[0] / 1.2, values[-1] * 1.2, ticks, is_log=True)
     return Axis(_word(axis), values[0] - 0.2, values[-1] + 0.2, ticks)
 
@@ -327,7 +328,7 @@ def _seconds(points: Sequence[PointResult]) -> Any:
 
 
 def _deviations(points: Sequence[PointResult]) -> list[float]:
-    """Error bars of the scores: the standard deviation over the seeds; none of a single seed."""
+    """Error bars of the scores: the standard deviation over the seeds. None for a single seed."""
     return [result.deviation or 0.0 for result in points]
 
 

@@ -1,4 +1,4 @@
-"""What a sweep is to try: points of a grid, each with several seeds."""
+"""The plan of a sweep: points of a grid, each with several seeds."""
 
 import itertools
 import json
@@ -19,23 +19,23 @@ from tenfold.experiments.run_data import decided, split_of
 from tenfold.learners import LEARNERS, check_learner, check_used, is_used
 
 Point = Mapping[str, Any]
-"""A value for each setting that is swept, in the order of the table's columns."""
+"""A value for each setting that is varied, in the order of the table's columns."""
 
 Limits = tuple[tuple[int, float], ...]
-"""(epoch, score) pairs: stop after that epoch unless the validation score is above."""
+"""Pairs (epoch, score): stop after that epoch unless the validation score is above the score."""
 
 SEARCHED: dict[str, tuple[float, float]] = {"learning_rate": (1e-4, 3e-2), "dropout": (0.0, 0.5)}
-"""Ranges of a search for networks, beside `hidden` and `layers`."""
+"""Ranges of a search over networks, in addition to `hidden` and `layers`."""
 
 DEFAULT_AXES: dict[str, Sequence[Any]] = {"hidden": (32, 64, 128, 256), "layers": (1, 2)}
-"""What a sweep of networks tries when it is not told."""
+"""Values that a sweep of networks tries by default."""
 
 SEARCHED_POINTS = 32
-"""Points of a search that is not told how many."""
+"""Default number of points of a search."""
 
 
 class SweepSettings(Frozen):
-    """How much a sweep or a comparison is to do, beside the settings of its trainings."""
+    """How much work a sweep or a comparison does, apart from the settings of its trainings."""
 
     seeds: Annotated[int, Field(ge=1)] = Field(
         default=1,
@@ -66,7 +66,7 @@ class SweepSettings(Frozen):
 
 @dataclass(frozen=True)
 class Trial:
-    """A training that is to be made: `name` is that of its folder, `seed` counts from 0."""
+    """A planned training. `name` is the name of its folder, `seed` counts from 0."""
 
     name: str
     point: Point
@@ -76,18 +76,19 @@ class Trial:
 
 @dataclass(frozen=True)
 class Plan:
-    """A sweep as asked for.
+    """A sweep as requested.
 
     Attributes:
-      kind: `sweep` or `comparison`; the name of its files.
+      kind: `sweep` or `comparison`, which is also the name of its files.
       fixed: Settings that all trials share.
-      axes: Setting to the values tried; `hidden` is neurons in a layer, `layers` how many layers.
-      seeds: Seeds of first weights and order of rows; 0 to `seeds - 1`, added to `seed`.
-      seed: Of the split, of what is drawn from the grid, and of a search.
-      n_points: Points that are drawn from the grid, or searched; None: the whole grid.
-      is_search: Points are chosen by the scores of earlier ones.
-      is_table, n_rows: Settings are resolved for a table, or for pictures, of so many rows.
-      minutes: No trial begins after so much time; None: all are made.
+      axes: The values to try for each setting. `hidden` is the number of neurons in a layer,
+        `layers` the number of hidden layers.
+      seeds: Number of seeds of initial weights and row order: 0 to `seeds - 1`, added to `seed`.
+      seed: Seed of the split, of the random choice of points, and of a search.
+      n_points: Number of points that are drawn from the grid or searched. None: the whole grid.
+      is_search: Whether points are chosen by the scores of earlier points.
+      is_table, n_rows: Settings are resolved for a table or for pictures, with this many rows.
+      minutes: No trial starts after this time. None: all trials run.
     """
 
     kind: str
@@ -103,7 +104,7 @@ class Plan:
 
     @property
     def ranges(self) -> dict[str, tuple[float, float]]:
-        """What a search varies beside the axes: lowest and highest value."""
+        """Lowest and highest value of what a search varies in addition to the axes."""
         if not self.is_search or "layers" not in self.axes:
             return {}
         given = {**self.fixed, **self.axes}
@@ -115,7 +116,7 @@ class Plan:
         return (*self.axes, *self.ranges)
 
     def points(self) -> list[Point]:
-        """The grid, sorted; with `n_points` so many of it, drawn without putting back."""
+        """The sorted grid, or `n_points` points drawn from it without replacement."""
         tried = [sorted(dict.fromkeys(values)) for values in self.axes.values()]
         grid = [dict(zip(self.axes, values, strict=True)) for values in itertools.product(*tried)]
         if self.n_points is None or self.n_points >= len(grid):
@@ -124,14 +125,15 @@ class Plan:
         return [grid[i] for i in sorted(drawn)]
 
     def asked(self, point: Point, seed: int) -> dict[str, Any]:
-        """What is asked for at a point, as `resolve` takes it."""
+        """The settings at a point in the form that `resolve` takes."""
         asked = {**self.fixed, **point, "seed": self.seed + seed, "split_seed": self.seed}
         if "layers" in asked:
             asked["hidden"] = (asked["hidden"],) * asked.pop("layers")
         return asked
 
     def problem(self, data: Dataset) -> Problem:
-        """The first trial's; all trials share its rows, pictures in the form of most learners."""
+        """The problem of the first trial. All trials share its rows; pictures have the form that
+        most learners need."""
         settings = self.settings(self.points()[0], 0)
         data = decided(data, settings)
         return Problem(data, split_of(data, settings), settings)
@@ -141,7 +143,7 @@ class Plan:
 
     @property
     def n_trials(self) -> int:
-        """How many trials there are at most."""
+        """The maximum number of trials."""
         return self.seeds * (self.n_points or 0 if self.is_search else len(self.points()))
 
     @property
@@ -162,8 +164,8 @@ class Plan:
         return "-".join([*parts, f"seed-{self.seed + seed}"])
 
     def key(self, fingerprint: str) -> str:
-        """What equal work on the same rows has in common, in whatever words it was asked for: the
-        digest of the resolved settings of all trials."""
+        """A digest of the resolved settings of all trials. The same work on the same rows has the
+        same key, in whatever words it was requested."""
         settings = [self.settings(point, 0).model_dump(mode="json") for point in self.points()]
         trials = sorted(json.dumps(plain, sort_keys=True) for plain in settings)
         searched = [self.n_points, self.ranges] if self.is_search else []
@@ -181,7 +183,7 @@ class Plan:
         }
 
     def from_plain(self, plain: Mapping[str, Any], n_trials: int) -> "Plan":
-        """The plan that a record has, of rows of the same kind and as much time as this one."""
+        """Restore the plan of a record, with the kind of rows and the time limit of this plan."""
         return replace(
             self,
             fixed=plain["fixed"],
@@ -190,12 +192,12 @@ class Plan:
             seed=plain["seed"],
             n_points=n_trials // plain["seeds"],
             is_search=plain["search"],
-            n_rows=plain.get("n_rows"),  # the first sweeps had one set of defaults for any number
+            n_rows=plain.get("n_rows"),  # absent in the first sweeps, whose defaults ignored it
         )
 
 
 def sweep_plan(data: Dataset, asked: Mapping[str, Any]) -> Plan:
-    """The plan of a sweep: lists of values are tried, other settings are shared by all trials."""
+    """Make the plan of a sweep: lists of values are tried, other settings apply to all trials."""
     how, settings = _how(asked, SweepSettings.model_fields)
     axes: dict[str, Sequence[Any]] = {
         name: value
@@ -234,7 +236,7 @@ def sweep_plan(data: Dataset, asked: Mapping[str, Any]) -> Plan:
 
 
 def comparison_plan(data: Dataset, asked: Mapping[str, Any]) -> Plan:
-    """The plan of a comparison: `learners` are tried, settings are shared by all of them."""
+    """Make the plan of a comparison: `learners` are tried, and settings apply to all of them."""
     how, settings = _how(asked, ("seeds", "seed"))
     names = list(dict.fromkeys(settings.pop("learners", None) or learners_for(data)))
     check_used(settings, names)
@@ -247,19 +249,20 @@ def comparison_plan(data: Dataset, asked: Mapping[str, Any]) -> Plan:
 
 
 def _size(data: Dataset) -> dict[str, Any]:
-    """What `Plan` says of the data."""
+    """The properties of the data that `Plan` contains."""
     return {"is_table": data.table is not None, "n_rows": len(data)}
 
 
 def _how(asked: Mapping[str, Any], names: Iterable[str]) -> tuple[SweepSettings, dict[str, Any]]:
-    """The settings of a sweep that have one of the names, and those of its trainings."""
+    """Separate the settings of a sweep from the settings of its trainings."""
     given = {name: value for name, value in asked.items() if value is not None}
     own = {name: given.pop(name) for name in names if name in given}
     return checked(SweepSettings, own), given
 
 
 def learners_for(data: Dataset) -> list[str]:
-    """Every learner that can learn from the data; every evaluation has the baseline in it."""
+    """Every learner that can learn from the data, except the baseline, which every evaluation
+    includes."""
     return [
         name
         for name, learner in LEARNERS.items()
@@ -269,7 +272,7 @@ def learners_for(data: Dataset) -> list[str]:
 
 
 def check_plan(plan: Plan) -> None:
-    """Refuse a plan that cannot be ranked, before anything is trained."""
+    """Refuse a plan whose trials cannot be ranked, before anything is trained."""
     if plan.n_points is not None and plan.n_points < 1:
         expected = "at least one for each of the seeds"
         raise SettingsError(

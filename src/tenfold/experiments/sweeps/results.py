@@ -1,4 +1,4 @@
-"""The trials of a sweep, the points that they are of, and what all of them came to."""
+"""The trials of a sweep, the points that they belong to, and the result of the sweep."""
 
 import statistics
 import time
@@ -23,9 +23,10 @@ from tenfold.runs.record import Run
 
 @dataclass(frozen=True)
 class PointResult:
-    """The trials of a point, one for each seed, of which all were finished.
+    """The finished trials of a point, one for each seed.
 
-    `mean` and `deviation`, None of a single seed, are of their scores; seconds are their means.
+    `mean` and `deviation` (None for a single seed) are those of the scores. Times are means over
+    the seeds.
     """
 
     point: Point
@@ -37,12 +38,13 @@ class PointResult:
 
     @property
     def parameters(self) -> int:
-        """Numbers fitted, of the first seed; a tree's number depends on it."""
+        """Number of fitted parameters of the first seed. That of a tree depends on the seed."""
         return self.trials[0].parameters or 0
 
     @property
     def training_seconds(self) -> float:
-        """Without compilation where that is known, which the first trial of a shape alone pays."""
+        """Seconds of training, if possible without compilation, which only the first trial of a
+        shape needs."""
         return self.seconds if self.epoch_seconds is None else self.epoch_seconds
 
     @property
@@ -50,7 +52,8 @@ class PointResult:
         return ", ".join(f"{name} {value}" for name, value in self.point.items())
 
     def ask(self, data: Dataset, rows: RowNumbers) -> tuple[Floats, float]:
-        """Row scores (n,), the mean of the seeds, and the seconds that a model takes for them."""
+        """Return the row scores (n,), averaged over the seeds, and the prediction time of a model
+        in seconds."""
         y = data.y[rows]
         total, seconds = np.zeros(len(rows)), []
         for trial in self.trials:
@@ -89,7 +92,7 @@ def sort_results(results: Iterable[TrialResult]) -> list[TrialResult]:
 def write_table(
     path: Path, columns: Sequence[str], results: Iterable[TrialResult], score: str
 ) -> None:
-    """Write `sweep.csv` or `comparison.csv`; `score` is the name of its column."""
+    """Write `sweep.csv` or `comparison.csv`. `score` is the name of the score's column."""
     head = (*columns, "seed", score, "parameters", "state", "seconds", "run")
     lines = (
         [
@@ -113,10 +116,11 @@ def _cell(value: Any) -> str:
 def rank_points(
     results: Iterable[TrialResult], n_seeds: int, *, least_is_best: bool, where: Path
 ) -> list[PointResult]:
-    """Points of which every trial was finished, best mean first; of equal ones the smaller.
+    """Rank the points whose trials have all finished by their mean score; ties go to the smaller.
 
-    A search may ask for a point twice. Its trials are the same then: one of each seed counts, a
-    finished one where there is one. `where` is the sweep's folder, for the error if there is none.
+    A search may request a point twice. Its trials are then the same, and only one of each seed
+    counts, if possible a finished one. `where` is the sweep's folder, for the error if no point is
+    complete.
     """
     by_point: dict[tuple[Any, ...], dict[int, TrialResult]] = {}
     ended = sort_results(results)
@@ -157,13 +161,13 @@ def _point_result(trials: tuple[TrialResult, ...]) -> PointResult:
 
 
 class Sweep:
-    """What a sweep or a comparison came to.
+    """The result of a sweep or a comparison.
 
     Attributes:
-      path: Its folder.
-      record: Its `sweep.json` or `comparison.json`.
-      trials: The trials that have ended, by settings and seed.
-      points: Settings of which all trials were finished, best first by the validation rows.
+      path: The folder.
+      record: The content of `sweep.json` or `comparison.json`.
+      trials: The trials that have ended, sorted by settings and seed.
+      points: The settings whose trials have all finished, ranked by the validation rows.
     """
 
     def __init__(
@@ -182,12 +186,12 @@ class Sweep:
 
     @property
     def leaderboard(self) -> list[LeaderboardEntry]:
-        """Of a comparison, its learners, best first by the validation rows."""
+        """The learners of a comparison, ranked by the validation rows."""
         return self.record.places
 
     @cached_property
     def best(self) -> Run:
-        """The chosen run: its model was measured on the test rows."""
+        """The best run, whose model was measured on the test rows."""
         if self.record.kind == "sweep":
             return Run.open(self.path / BEST)
         return Run.open(self.points[0].trials[0].run)

@@ -1,7 +1,7 @@
-"""A search: Optuna draws points and is told their scores, in rounds of a fixed size.
+"""Search with Optuna, which draws points and is told their scores in rounds of a fixed size.
 
-Rounds make it the same everywhere: a point depends on the rounds before it and on its number, never
-on how many workers there are or on which trial ended first.
+The rounds make the search reproducible: a point depends only on its number and on the earlier
+rounds, not on the number of workers or on which trial ended first.
 """
 
 import math
@@ -19,21 +19,23 @@ from tenfold.experiments.sweeps.sweep_run import SweepRun
 from tenfold.runs.record import Run
 
 ROUND = 8
-"""Points drawn before the score of any of them is told: so many workers have work."""
+"""Number of points that are drawn before any of their scores is told, so that all workers are
+busy."""
 
 RUNGS = (3, 1.5)
-"""A third and two thirds of the epochs: where a trial must keep up."""
+"""A trial is compared with earlier ones after a third and after two thirds of its epochs."""
 
 JOURNAL = "search.journal"
 
 
 def make_search(run: SweepRun) -> None:
-    """Make the trials of a search.
+    """Run the trials of a search.
 
-    The journal in the sweep's folder holds the points and their scores; an interrupted search goes
-    on to the same points. A trial whose validation score after a third or two thirds of its epochs
-    is under the median of the earlier rounds' trials is stopped there (the median rule of Golovin
-    et al. 2017, Google Vizier, section 3.2.2, against completed rounds instead of running trials).
+    The journal in the sweep's folder records the points and their scores, so that an interrupted
+    search continues with the same points. A trial stops after a third or two thirds of its epochs
+    if its validation score is below the median of the trials of earlier rounds. This is the median
+    rule of Golovin et al. 2017 (Google Vizier), section 3.2.2, applied to completed rounds instead
+    of running trials.
     """
     study = _open_study(run)
     ended = [point for point in study.get_trials(deepcopy=False) if point.state.is_finished()]
@@ -49,7 +51,7 @@ def make_search(run: SweepRun) -> None:
             results = [run.results.get(trial.name) for trial in trials[point.number]]
             complete = [result for result in results if result is not None]
             if len(complete) < len(results):
-                return  # the time was over
+                return  # the time is over
             _tell(study, point, complete)
 
 
@@ -95,7 +97,7 @@ def _open_study(run: SweepRun) -> Any:
 
 
 def _next_round(study: Any, plan: Plan) -> Iterator[Any]:
-    """The points of the round under way: those drawn before an interruption, then new ones."""
+    """The points of the current round: those drawn before an interruption, then new ones."""
     from optuna.samplers import TPESampler
     from optuna.trial import Trial as Draw
     from optuna.trial import TrialState
@@ -104,7 +106,8 @@ def _next_round(study: Any, plan: Plan) -> Iterator[Any]:
     running = [point for point in drawn if point.state == TrialState.RUNNING]
     n_told = len(drawn) - len(running)
     for i in range(min(ROUND, (plan.n_points or 0) - n_told)):
-        # A sampler for each number: what it draws does not depend on what this process drew.
+        #         # Each trial number has its own sampler, so that a draw does not depend on earlier
+        # draws.
         seed = np.random.SeedSequence((plan.seed, n_told + i)).generate_state(1)[0]
         study.sampler = TPESampler(seed=int(seed))
         point = Draw(study, running[i]._trial_id) if i < len(running) else study.ask()
@@ -113,7 +116,7 @@ def _next_round(study: Any, plan: Plan) -> Iterator[Any]:
 
 
 def _suggest(point: Any, plan: Plan) -> None:
-    """Draw the values of a point; those that it has already stay."""
+    """Draw the values of a point. Values that it already has are kept."""
     for name, values in plan.axes.items():
         if all(isinstance(value, int) for value in values):
             point.suggest_int(name, min(values), max(values), log=min(values) > 4)
@@ -124,7 +127,7 @@ def _suggest(point: Any, plan: Plan) -> None:
 
 
 def _values(point: Any) -> Point:
-    """Three digits are enough for a rate, and a table can be read."""
+    """Round a rate to three digits, which is precise enough and keeps the table readable."""
     return {
         name: float(f"{value:.3g}") if isinstance(value, float) else value
         for name, value in point.params.items()
@@ -144,7 +147,7 @@ def _tell(study: Any, point: Any, results: Sequence[TrialResult]) -> None:
 
 
 def _scores(result: TrialResult) -> list[float]:
-    """The validation score after each epoch: more is better."""
+    """The validation score after each epoch; more is better."""
     return [
         -(epoch["val_loss"] or 0.0) if epoch["accuracy"] is None else epoch["val_accuracy"] or 0.0
         for epoch in Run.open(result.run).history
@@ -152,7 +155,7 @@ def _scores(result: TrialResult) -> list[float]:
 
 
 def _medians(run: SweepRun) -> Limits:
-    """The median of all trials that ended, after a third and after two thirds of the epochs."""
+    """The median over all trials that ended, after a third and after two thirds of the epochs."""
     ended = [result for result in run.results.values() if result.state != "failed"]
     if not ended:
         return ()

@@ -1,6 +1,7 @@
-"""The rows of a sweep, written once and read by every worker: mapped, so memory holds them once.
+"""The rows of a sweep, written once and memory-mapped by all workers, so that memory holds one
+copy.
 
-Training and validation rows alone: no worker ever has a test row.
+Only training and validation rows are written: no worker ever has a test row.
 """
 
 import json
@@ -29,7 +30,7 @@ NO_ROWS = np.empty(0, np.int64)
 
 
 class _Manifest(BaseModel):
-    """`data.json`: everything about the rows that is no array."""
+    """The content of `data.json`: everything about the rows except the arrays."""
 
     model_config = ConfigDict(extra="forbid")
     format: Literal[1] = 1
@@ -50,10 +51,10 @@ class _Manifest(BaseModel):
 
 
 def share(data: Dataset, split: Split, folder: Path, features: PhotoFeatures | None = None) -> str:
-    """Write the training and validation rows into a new folder; returns their fingerprint.
+    """Write the training and validation rows into a new folder. Returns their fingerprint.
 
-    With `features`, for learners of photos, those of all these rows are computed into it, and the
-    validation rows are written as photos, too.
+    With `features`, for learners of photos, the features of all these rows are computed and
+    written, and also the validation rows as photos.
     """
     shared = data.take(np.concatenate([split.train, split.validation]))
     with files.os_errors("create", folder):
@@ -94,11 +95,11 @@ def share(data: Dataset, split: Split, folder: Path, features: PhotoFeatures | N
 def _share_photos(
     shared: Dataset, n_train: int, folder: Path, features: PhotoFeatures
 ) -> ImageInput | None:
-    """Compute the features and write the validation rows as photos; returns the form of these,
-    None where the rows have one form."""
+    """Compute the features and write the validation rows as photos. Returns the form of the photos,
+    or None if all rows have the same form."""
     photos = shared.as_photos()
     accepted = photos.input
-    assert accepted.kind == "image"  # as the learners that take photos are asked for
+    assert accepted.kind == "image"  # because learners of photos were requested
     kept = PhotoFeatures(folder, features.listener)
     kept.of(photos.images, np.arange(len(photos)), accepted)
     if photos is shared:
@@ -108,7 +109,7 @@ def _share_photos(
 
 
 def open_shared(folder: Path) -> tuple[Dataset, Split]:
-    """The rows that `share` wrote, and which of them are for what; arrays are mapped, not read."""
+    """Open the rows that `share` wrote, and their split. Arrays are memory-mapped, not read."""
     with files.os_errors("read", folder):
         content = (folder / MANIFEST).read_bytes()
     try:
@@ -150,7 +151,7 @@ def _dataset(manifest: _Manifest, folder: Path) -> Dataset:
         same_as = _read_array(folder / "same_as.npy")
         photos = None
         if manifest.photos is not None:
-            # Of the training rows there are the features alone.
+            #             # Of the training rows, only the features are there.
             stored = disk_images.open_stored(folder / PHOTOS)
             before = np.full(manifest.n_train, -1)
             rows = np.concatenate([before, np.arange(len(stored))])
@@ -172,7 +173,7 @@ def _dataset(manifest: _Manifest, folder: Path) -> Dataset:
 
 
 def _write_columns(columns: Mapping[str, NDArray[Any]], folder: Path) -> tuple[str, ...]:
-    """Write the columns of a table by position; returns the names of those that are text."""
+    """Write the columns of a table by position. Returns the names of the text columns."""
     texts = []
     for i, (name, values) in enumerate(columns.items()):
         if values.dtype == object:

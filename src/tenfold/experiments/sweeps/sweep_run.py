@@ -1,4 +1,4 @@
-"""A sweep under way: trials are made in its folder, each once, whoever makes them."""
+"""A running sweep: each trial is made once in its folder, by whichever worker."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -25,7 +25,7 @@ from tenfold.experiments.sweeps.results import PointResult, rank_points, read_re
 
 
 class SweepInterrupted(KeyboardInterrupt):
-    """Ctrl-C came while a sweep was made; its trials so far are in `path`."""
+    """Ctrl-C interrupted a sweep. Its trials so far are in `path`."""
 
     def __init__(self, path: Path, n_ended: int, n_trials: int) -> None:
         super().__init__(f"Interrupted: {path}")
@@ -34,10 +34,10 @@ class SweepInterrupted(KeyboardInterrupt):
 
 @dataclass
 class SweepRun(SweepFolder):
-    """A sweep under way, in its folder.
+    """A running sweep and its folder.
 
-    `problem` has the rows of all trials, with the settings of the first; `deadline` is one of
-    `time.monotonic`; `results` are those of the trials that have ended, by their names.
+    `problem` has the rows of all trials, with the settings of the first. `deadline` is a time of
+    `time.monotonic`. `results` are those of the trials that have ended, by name.
     """
 
     problem: Problem
@@ -59,7 +59,7 @@ class SweepRun(SweepFolder):
         return self.deadline is None or time.monotonic() < self.deadline
 
     def make(self, trials: Sequence[Trial]) -> None:
-        """Make the trials that have not ended, and read the results of all that have."""
+        """Run the trials that have not ended, and read the results of all that have."""
         missing: dict[str, Trial] = {}
         pending: list[Job] = []
         for trial in trials:
@@ -88,7 +88,7 @@ class SweepRun(SweepFolder):
         return result
 
     def ranked(self) -> list[PointResult]:
-        """Write the table of all trials that have ended; rank the points that are complete."""
+        """Write the table of all trials that have ended, and rank the points that are complete."""
         results = self.results.values()
         path = self.path / f"{self.plan.kind}.csv"
         write_table(path, self.plan.columns, results, self.score_name)
@@ -97,7 +97,7 @@ class SweepRun(SweepFolder):
         )
 
     def differs(self, first: PointResult, second: PointResult) -> bool:
-        """Whether the validation rows tell two points apart, row by row, at 5%."""
+        """Whether the validation rows distinguish two points, in a paired test at 5%."""
         scores = []
         for result in (first, second):
             name = result.trials[0].run.name
@@ -112,9 +112,9 @@ class SweepRun(SweepFolder):
 def running(
     plan: Plan, problem: Problem, out: Path, executor: Executor, listener: Listener
 ) -> Iterator[SweepRun]:
-    """Hold the folder of a sweep, made or found again; whatever happens, it says how it ended.
+    """Lock the folder of a sweep, new or found again, and record how the sweep ended.
 
-    Workers are looked at before: where they cannot train what is planned no folder is made or
+    The workers are checked first: if they cannot train what is planned, no folder is created or
     changed. Ctrl-C becomes `SweepInterrupted`.
     """
     begun = record_of(problem, {})

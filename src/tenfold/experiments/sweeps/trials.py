@@ -1,6 +1,6 @@
-"""A trial: one training of a sweep, from a plain value to a run folder. Runs in a worker process.
+"""A trial: one training of a sweep, from a job to a run folder. It runs in a worker process.
 
-The whole of what happens between a job and files; how jobs come to workers is `executors`.
+This module does everything between a job and its files; `executors` brings jobs to workers.
 """
 
 import functools
@@ -19,12 +19,12 @@ from tenfold.learners import LEARNERS
 
 
 def run_trial(job: Job, listener: Listener | None = None) -> None:
-    """Make a trial, or find it made: what becomes of it stands in its folder.
+    """Run a trial, unless it has already ended. Its folder contains the result.
 
-    Idempotent: a trial that has ended is left as it is; one whose process died goes on from its
-    newest checkpoint to the same model. Whatever goes wrong with the trial itself is written down
-    in its `run.json` (`state`, `error`) and not raised. A job that is given out twice is made once
-    at a time: the folder is locked meanwhile.
+    The function is idempotent. A trial that has ended is left unchanged, and one whose process died
+    resumes from its newest checkpoint and ends with the same model. An error of the trial itself is
+    recorded in its `run.json` (`state`, `error`) and not raised. The folder is locked, so that a
+    job that is given out twice runs once at a time.
     """
     run = job.begin()
     with files.locked(run.path):
@@ -34,7 +34,7 @@ def run_trial(job: Job, listener: Listener | None = None) -> None:
         run.save()
         clock = StageClock()
         run.record.seconds = clock.seconds
-        # The epoch that ends a trial is reported before.
+        #         # The epoch that ends a trial is reported first.
         listeners = Listeners([clock, listener or Listener(), OnEpochs(stop_rule(job.stop_below))])
         try:
             clock.stage("train")
@@ -64,23 +64,23 @@ def _problem(job: Job) -> Problem:
 
 
 _rows = functools.lru_cache(maxsize=1)(open_shared)
-"""The rows of the sweep this process works for."""
+"""The rows of the sweep for which this process works."""
 
 
 @functools.lru_cache(maxsize=2)
 def _encoded(folder: str, scaled: bool, ordered: bool) -> Prepared:
-    """Encoded rows: they are the same for every learner that wants them alike."""
+    """Encoded rows. Learners that need the same encoding share them."""
     return prepare(*_rows(Path(folder)), scaled=scaled, ordered=ordered)
 
 
 @functools.lru_cache(maxsize=1)
 def _photos(folder: str) -> Prepared:
-    """The features of photos: they are the same for every learner of photos."""
+    """Features of photos, which all learners of photos share."""
     data, split = _rows(Path(folder))
     return prepare_photos(data.as_photos(), split, PhotoFeatures(Path(folder)))
 
 
 def _in_words(error: Exception) -> str:
-    """One line: our errors speak for themselves, others say what they are."""
+    """Describe an error in one line. Tenfold's own errors need no type; others are named by it."""
     text = " ".join(str(error).split())
     return text if isinstance(error, TenfoldError) else f"{type(error).__name__}: {text}"

@@ -1,6 +1,6 @@
 """A worker process: `python -m tenfold.experiments.sweeps.worker`.
 
-It receives jobs, and sends epochs and which jobs are done.
+It receives jobs, and reports epochs and finished jobs.
 """
 
 from dataclasses import asdict
@@ -15,7 +15,7 @@ from tenfold.experiments.sweeps.trials import run_trial
 
 
 class _Reports(Listener):
-    """Reports the epochs and warnings of a trial to the process that started this one."""
+    """Reports the epochs and warnings of a trial to the parent process."""
 
     def __init__(self, parent: Parent) -> None:
         self._parent = parent
@@ -42,7 +42,7 @@ def main() -> None:
                 check_process(job.learner)
                 run_trial(job, listener)
                 parent.send({"done": job.folder})
-        except TenfoldError as error:  # nothing of the trial: the folder, the data, this process
+        except TenfoldError as error:  # of the folder, the data or this process
             parent.send_error(error)
 
 
