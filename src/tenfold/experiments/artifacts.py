@@ -1,4 +1,4 @@
-"""What a model is worth on rows it was not fitted to: measured, written down and drawn."""
+"""The evidence of a model on rows that it was not fitted to: scores, files and charts."""
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -24,16 +24,16 @@ EXAMPLES: Mapping[str, Callable[[NDArray[Any]], RowNumbers]] = {
     "classification": lambda y: np.unique(y, return_index=True)[1],
     "regression": lambda y: np.arange(min(10, len(y))),
 }
-"""Which rows, by what is true of them (n,), are stored with their answers: one of each label."""
+"""Functions of truth and prediction (n,) that choose stored examples: one row of each label."""
 
 
 def measure(
     model: Model, data: Dataset, rows: RowNumbers, part: str, record: Record
 ) -> tuple[AnyEvaluation, Answers]:
-    """Ask a model some rows of data, and score its answers.
+    """Predict some rows of the data with a model, and score the predictions.
 
-    `part` is what the rows are called: `test`, `validation` or `all`. The record of the run has
-    what its training rows said, and the recall that was asked for.
+    `part` is the name of the rows: `test`, `validation` or `all`. The record of the run contains
+    the mean of its training target and the requested recall.
     """
     answers = model.answer(data.seen_as(model.contract.input).x[rows])
     task = record.data.about(data.task)
@@ -50,15 +50,15 @@ def measure(
 
 
 def write_validation(run: Run, data: Dataset, split: Split) -> None:
-    """Write the evaluation of a run on its validation rows; the test rows stay sealed."""
+    """Write the evaluation of a run on its validation rows. The test rows stay sealed."""
     evaluation, _ = measure(run.model, data, split.validation, "validation", run.record)
     files.write_document(run.path / "evaluation.json", evaluation)
 
 
 def write_evidence(run: Run, data: Dataset, split: Split, *, robust: bool = False) -> None:
-    """Write evaluation, predictions, pictures and stored examples of a run, from its test rows.
+    """Write evaluation, predictions, charts and stored examples of a run from its test rows.
 
-    With `robust` changed rows are asked too, for `robustness.json`.
+    With `robust`, altered rows are predicted too, for `robustness.json`.
     """
     data, test = data.seen_as(run.model.contract.input), split.test
     evaluation, answers = measure(run.model, data, test, "test", run.record)
@@ -66,7 +66,7 @@ def write_evidence(run: Run, data: Dataset, split: Split, *, robust: bool = Fals
     files.write_document(run.path / "evaluation.json", evaluation)
     stored = _beside_truth(data, test, answers)
     write_answers(run.path / "predictions.csv", stored)
-    # Rows are written, 0.16 s for the images of MNIST, while pictures are drawn.
+    #     # A thread writes the rows (0.16 s for the images of MNIST) while charts are drawn.
     with ThreadPoolExecutor(1) as thread:
         written = thread.submit(WRITE_ROWS[data.input.kind], run, data, test, stored)
         for figure in report.run_figures(
@@ -104,17 +104,17 @@ def _write_images(run: Run, data: Dataset, test: RowNumbers, stored: Any) -> Non
 
 def _write_cells(run: Run, data: Dataset, test: RowNumbers, stored: Any) -> None:
     order = stored.worst_first
-    row_bytes = 8 * max(1, len(data.x.columns))  # 8 bytes a cell, or more
+    row_bytes = 8 * max(1, len(data.x.columns))  # 8 bytes per cell, or more
     shown = test[order[: csv_files.MAX_CELL_BYTES // row_bytes]]
     csv_files.write_test_rows(run, [data.keys[row] for row in shown], data.x[shown])
 
 
 WRITE_ROWS = {"image": _write_images, "table": _write_cells}
-"""Writes the test rows that a report shows, in the order in which a reader asks for them."""
+"""Writes the test rows that a report shows, in the order in which the report needs them."""
 
 
 def rewrite_report(run: Run, *, with_rows: bool = True) -> Path:
-    """Make `report.html` anew from what stands in the run folder; returns its path."""
+    """Write `report.html` again from the files of the run folder. Returns its path."""
     with files.locked(run.path, wait=False):
         report.write_report(run, with_rows=with_rows)
         path = run.path / "report.html"

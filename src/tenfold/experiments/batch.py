@@ -1,4 +1,4 @@
-"""Some rows beside others: for which a model errs more, and what is unlike the training."""
+"""Comparisons of groups of rows: where a model errs more, and what differs from the training."""
 
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -18,25 +18,25 @@ from tenfold.model.background import read_background
 from tenfold.runs.record import Run
 
 MIN_ROWS, COMPARED, LEVEL = 30, 5_000, 0.01
-"""Rows on both sides, at least; of the new ones, at most; and the p value after Holm's correction
-below which a column differs."""
+"""Minimum number of rows on both sides; maximum number of new rows; and the p value, after Holm's
+correction, below which a column counts as different."""
 
 
 @files.os_errors()
 def scores_by(
     run: Run | Path | str, column: str, data: str | Path | Dataset | None = None
 ) -> ByColumn:
-    """Measure a run's model by the values of any column of its table, also one that it did not
+    """Measure a run's model by the values of any column of its table, even one that it did not
     learn from.
 
     Args:
       run: A run or its folder.
-      column: The column's name.
-      data: As `evaluate` takes it.
+      column: The name of the column.
+      data: As in `evaluate`.
 
     Raises:
-      DataError: There is no such column, or what `evaluate` says.
-      RunError: What `evaluate` says.
+      DataError: There is no such column, or an error of `evaluate`.
+      RunError: As for `evaluate`.
     """
     run = run if isinstance(run, Run) else Run.open(run)
     dataset, rows, _ = measured_rows(run, data)
@@ -47,8 +47,8 @@ def scores_by(
 
 @files.os_errors()
 def unlike_training(run: Run, data: Dataset) -> list[str]:
-    """What is unlike the training in other rows than the run's own, a line each: how many rows are
-    novel, and which columns are distributed otherwise. Errors are those of `evaluate`."""
+    """Describe how other rows differ from the training rows, one line each: how many rows are
+    novel, and which columns have another distribution. The errors are those of `evaluate`."""
     dataset, rows, _ = measured_rows(run, data)
     if dataset.fingerprint == run.record.data.fingerprint:
         return []
@@ -56,10 +56,10 @@ def unlike_training(run: Run, data: Dataset) -> list[str]:
 
 
 def _differences(run: Run, data: Dataset, rows: RowNumbers) -> Iterator[str]:
-    """What is unlike the training in these rows of a table, a sentence each.
+    """Describe how these rows of a table differ from the training rows, one sentence each.
 
-    Each column but texts is compared with the training rows that the run keeps, 100 of them, so
-    that only clear differences are seen.
+    Each column except texts is compared with the 100 training rows that the run keeps, so that only
+    clear differences are found.
     """
     accepted = run.model.contract.input
     if accepted.kind != "table" or accepted.order is not None or len(rows) < MIN_ROWS:
@@ -75,7 +75,7 @@ def _differences(run: Run, data: Dataset, rows: RowNumbers) -> Iterator[str]:
         return
     known = run.model.reader.read(kept).rows
     few = np.sort(np.random.default_rng(0).permutation(rows)[:COMPARED])
-    has_scipy = find_spec("scipy") is not None  # tenfold-slim goes without, and without categories
+    has_scipy = find_spec("scipy") is not None  # tenfold-slim has no SciPy, so it skips categories
     compared = [
         column.name
         for column in accepted.columns

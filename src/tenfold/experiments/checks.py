@@ -1,7 +1,7 @@
-"""The checks of a finished training: what in its data, its fit and its scores asks for a look.
+"""The checks of a finished training: findings about its data, its fit and its scores.
 
-Each stands in `evaluation.checks` by its code. Those about the fit look at training and validation
-rows; the test rows take part where their own scores and distribution are looked at.
+`evaluation.checks` describes each of them by its code. Checks of the fit use training and
+validation rows. Test rows are used only for their own scores and distribution.
 """
 
 from collections.abc import Iterator
@@ -29,16 +29,16 @@ OF_FINDINGS = {
     "constant": "C02",
     "shortcut": "C09",
 }
-"""Findings of the audit that are checks too."""
+"""Findings of the audit that are also checks."""
 
 FEW, FEW_PHOTOS = 20, 10
 MUCH_BETTER, MUCH_LARGER = 0.10, 1.5
-"""When C03 and C06 are found, as they say. Twenty photos of each label, of which some seventeen are
-fitted, gave `transfer` 85% of the other flowers (`python -m bench.photos`)."""
+"""Thresholds of C03 and C06. With twenty photos of each label, about seventeen of them for the fit,
+`transfer` predicted 85% of the other flowers correctly (`python -m bench.photos`)."""
 
 
 def write_checks(run: Run, problem: Problem) -> None:
-    """Check a run that was measured, and write `checks.json`."""
+    """Check a run that has been measured, and write `checks.json`."""
     found = sorted(_found(run, problem), key=lambda one: one.code)
     files.write_document(run.path / CHECKS_FILE, Checks(checks=tuple(found)))
 

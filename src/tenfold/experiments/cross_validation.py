@@ -1,6 +1,6 @@
-"""Cross-validation: the rows outside the test part take turns at being held out.
+"""Cross-validation: the rows outside the test set take turns at being held out.
 
-It says how much a score varies with the rows a model was fitted to. The test rows stay sealed.
+It shows how much a score varies with the rows of the fit. The test rows stay sealed.
 """
 
 import statistics
@@ -23,10 +23,11 @@ from tenfold.runs.record import Record
 def cross_validate(
     problem: Problem, record: Record, listener: Listener | None = None
 ) -> tuple[Fold, ...]:
-    """Fit a model per fold and measure each on the rows it did not see; test rows take no part.
+    """Fit a model for each fold and measure it on the rows it did not see, without test rows.
 
-    Folds are stratified and copies stay in one; rows in the order of time are cut into spans, each
-    answered by a model of what was before it. The listener is told how many folds are done.
+    Folds are stratified, and copies stay in one fold. Rows in the order of time are cut into
+    periods, each predicted by a model of the earlier rows. The listener is told how many folds are
+    done.
     """
     data, split, settings = problem.data, problem.split, problem.settings
     listener, n_folds = listener or Listener(), settings.folds or 0

@@ -1,4 +1,4 @@
-"""`evaluate` and `robustness`: a finished run is measured. The run stays as it is."""
+"""`evaluate` and `robustness` measure a finished run. They do not change it."""
 
 from pathlib import Path
 
@@ -22,19 +22,19 @@ def evaluate(
     *,
     listener: Listener | None = None,
 ) -> AnyEvaluation:
-    """Measure a run's model again, or on other data. The run folder stays as it is.
+    """Measure a run's model again, or on other data. The run folder is not changed.
 
     Args:
       run: A run or its folder.
-      data: A dataset, the name of one, or its files; the run's own when absent. The run's own
-        data are measured on the run's test rows, other data on their official test part or on all.
-        A folder of pictures per label is seen as the model sees pictures; some labels may be
+      data: A dataset, its name, or its files; by default the run's own data. The run's own data are
+        measured on the run's test rows, other data on their official test set or, without one, on
+        all rows. A folder of pictures is read in the form that the model takes; some labels may be
         missing.
-      listener: Is warned of files that were left out.
+      listener: Is warned about files that were left out.
 
     Raises:
-      DataError: Labels or images the model does not know, or the run's own data has changed.
-      RunError: No run, or no model in it.
+      DataError: The model does not know some labels or images, or the run's own data changed.
+      RunError: There is no run, or it has no model.
     """
     run = run if isinstance(run, Run) else Run.open(run)
     dataset, rows, part = measured_rows(run, data, listener or Listener())
@@ -46,12 +46,12 @@ def evaluate(
 def load_for(
     run: Run, data: str | Path | Dataset | None = None, *, listener: Listener | None = None
 ) -> Dataset:
-    """The data that `evaluate` and `robustness` take, to be read once for both.
+    """Read the data that `evaluate` and `robustness` take, once for both.
 
-    The listener is warned of files that were left out while reading.
+    The listener is warned about files that were left out.
 
     Raises:
-      DataError, FormatError, FileError: What `load` says, or the run's own data has changed.
+      DataError, FormatError, FileError: As for `load`, or the run's own data changed.
     """
     dataset = data_of(run.record, data, None if data is None else run.model.contract)
     if data is None:
@@ -65,14 +65,14 @@ def load_for(
 
 @files.os_errors()
 def robustness(run: Run | Path | str, data: str | Path | Dataset | None = None) -> Robustness:
-    """Measure a run's model on changed rows: moved, turned, noisy, or without a column.
+    """Measure a run's model on altered rows: moved, turned, noisy, or without a column.
 
     Args:
       run: A run or its folder.
-      data: As `evaluate` takes it.
+      data: As in `evaluate`.
 
     Raises:
-      DataError, RunError: What `evaluate` says.
+      DataError, RunError: As for `evaluate`.
     """
     run = run if isinstance(run, Run) else Run.open(run)
     dataset, rows, part = measured_rows(run, data, Listener())
@@ -82,12 +82,12 @@ def robustness(run: Run | Path | str, data: str | Path | Dataset | None = None) 
 def measured_rows(
     run: Run, data: str | Path | Dataset | None, listener: Listener | None = None
 ) -> tuple[Dataset, RowNumbers, str]:
-    """The rows a run is measured on, in codes of its model, and what they are called."""
+    """Return the rows on which a run is measured, in codes of its model, and their name."""
     record, model = run.record, run.model
     dataset = load_for(run, data, listener=listener)
     is_own = dataset.fingerprint == record.data.fingerprint
     if dataset.labels and set(dataset.labels) <= set(model.labels):
-        dataset = dataset.relabelled(model.labels)  # some labels may not occur in it
+        dataset = dataset.relabelled(model.labels)  # some labels may be missing
     if dataset.labels != model.labels:
         raise DataError(
             "E416",

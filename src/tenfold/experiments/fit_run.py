@@ -1,4 +1,5 @@
-"""A model fitted into its run folder, which keeps all that an interruption would lose."""
+"""Fit a model into its run folder, with everything that is needed to resume after an
+interruption."""
 
 from tenfold.build.choose import fit_chosen
 from tenfold.build.problem import Problem
@@ -10,12 +11,13 @@ from tenfold.runs.record import Run
 
 
 def fit_run(run: Run, problem: Problem, listener: Listener) -> None:
-    """Fit a model, from the newest checkpoint on, and write `history.csv` and `model.onnx`.
+    """Fit a model, from the newest checkpoint if there is one; write `history.csv` and
+    `model.onnx`.
 
-    The record of the run takes parameters and note. An epoch is told when it is written down.
+    Parameters and note are added to the run's record. An epoch is reported after it is written.
 
     Raises:
-      KeyboardInterrupt: Ctrl-C; the model is that of the last finished epoch.
+      KeyboardInterrupt: Ctrl-C was pressed. The model is that of the last finished epoch.
     """
     path = run.path / "history.csv"
     history = csv_files.GrowingHistory(path)

@@ -1,4 +1,4 @@
-"""From an empty run folder to a finished one: fitted, measured, reported."""
+"""From an empty run folder to a finished one: fit, measure and report."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,15 +19,15 @@ from tenfold.runs import csv_files
 from tenfold.runs.record import Run, count_opening
 
 AFTER_TRAINING = ("onnx", "scipy.optimize", "PIL.ImageFont", "jinja2")
-"""What export, evaluation and report import."""
+"""The modules that export, evaluation and report need."""
 
 
 KEPT = "checkpoints/photos"
-"""Where features of photos are kept while a run is made."""
+"""Folder for the features of photos while a run is made."""
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C came while a run was made; what was finished is in `run`."""
+    """Ctrl-C was pressed while a run was made. The finished part is in `run`."""
 
     def __init__(self, run: Run) -> None:
         super().__init__(f"Interrupted: {run.path}")
@@ -36,7 +36,7 @@ class Interrupted(KeyboardInterrupt):
 
 @contextmanager
 def ending(run: Run, clock: StageClock) -> Iterator[None]:
-    """Whatever happens in this block write down how the run ended, and the seconds of the clock.
+    """Record how the run of this block ended, and the seconds of the clock, whatever happens.
 
     Ctrl-C becomes `Interrupted`.
     """
@@ -58,7 +58,7 @@ def ending(run: Run, clock: StageClock) -> Iterator[None]:
 
 
 def make_run(run: Run, problem: Problem, listener: Listener) -> None:
-    """Fit, measure and report; the listener tells the clock of `ending`."""
+    """Fit, measure and report. The listener is told about the stages of the clock of `ending`."""
     problem.features.folder, problem.features.listener = run.path / KEPT, listener
     _show_samples(problem, listener)
     fit_run(run, problem, Listeners([OnEpochs(lambda *_: _import_ahead()), listener]))
@@ -77,7 +77,7 @@ def make_run(run: Run, problem: Problem, listener: Listener) -> None:
 
 
 def _show_samples(problem: Problem, listener: Listener) -> None:
-    """Tell the listener some training pictures: of each label the first two, twenty in all."""
+    """Show the listener some training pictures: the first two of each label, at most twenty."""
     data, train = problem.data, problem.split.train
     if data.input.kind != "image":
         return
@@ -88,5 +88,5 @@ def _show_samples(problem: Problem, listener: Listener) -> None:
 
 @cache
 def _import_ahead() -> None:
-    """Import what comes after training while XLA computes: 0.5 s less of waiting afterwards."""
+    """Import modules for later stages while XLA computes, which saves 0.5 s of waiting."""
     Thread(target=import_all, args=(AFTER_TRAINING,)).start()

@@ -1,4 +1,4 @@
-"""The data of a run: read, or read again as they were, split, and written into its record."""
+"""The data of a run: reading them, or reading them again in the same way, splitting, recording."""
 
 import platform
 from pathlib import Path
@@ -27,10 +27,10 @@ PACKAGES = ("tenfold", "jax", "keras", "numpy", "onnx", "onnxruntime", "pandas",
 def as_dataset(
     data: "str | Path | Dataset | pd.DataFrame", target: str | int | None, reading: Reading | None
 ) -> Dataset:
-    """The data of a training as `tenfold.load` reads them; a dataset comes back as it is.
+    """Read the data of a training as `tenfold.load` does. A dataset is returned unchanged.
 
     Raises:
-      BackendError: What trains is not installed.
+      BackendError: The packages for training are not installed.
     """
     require("train")
     return data if isinstance(data, Dataset) else load(data, target=target, reading=reading)
@@ -39,7 +39,7 @@ def as_dataset(
 def data_of(
     record: Record, data: str | Path | Dataset | None, like: Contract | None = None
 ) -> Dataset:
-    """The given data, or else the run's own, read as they were."""
+    """Return the given data, or else the run's own, read in the same way as before."""
     stored = record.data
     if isinstance(data, Dataset):
         return data.split_like(stored.reading)
@@ -53,7 +53,7 @@ def data_of(
 
 
 def check_same_data(data: Dataset, record: Record) -> None:
-    """Refuse data with another fingerprint than those that a run was made of."""
+    """Refuse data whose fingerprint differs from the run's."""
     if data.fingerprint != record.data.fingerprint:
         raise DataError(
             "E815",
@@ -74,13 +74,13 @@ def split_of(data: Dataset, settings: Settings) -> Split:
 
 
 def decided(data: Dataset, settings: Settings) -> Dataset:
-    """The dataset with its columns of the kinds that all rows but the test rows show."""
+    """The dataset with the kinds of columns that all rows except the test rows show."""
     test = split_of(data, settings).test
     return decide_by(data, np.setdiff1d(np.arange(len(data)), test))
 
 
 def problem_of(data: Dataset, settings: Settings) -> Problem:
-    """What is to be learned, from pictures in the form that the settings' learner takes."""
+    """Make the problem, with pictures in the form that the learner takes."""
     return Problem(as_seen(data, settings), split_of(data, settings), settings, refit=True)
 
 

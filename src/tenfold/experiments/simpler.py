@@ -1,4 +1,4 @@
-"""The check whether a simpler learner is as good as the one that was taken."""
+"""The check whether a simpler learner would be as good as the chosen one."""
 
 import csv
 from collections.abc import Iterator
@@ -19,11 +19,11 @@ from tenfold.runs.record import Run
 
 SIMPLE = {"classification": "logistic", "regression": "linear"}
 MAX_SIMPLE, MIN_JUDGED = 20_000, 30
-"""Training rows beside which the simple learner is fitted, at most; validation rows, at least."""
+"""Maximum training rows for the simple learner, and minimum validation rows."""
 
 
 def simpler(run: Run, problem: Problem) -> Iterator[Check]:
-    """A candidate of `auto` that is as good and much quicker, or a simple learner beside others."""
+    """Find an equally good and much faster candidate of `auto`, or else try a simple learner."""
     path = run.path / "candidates.csv"
     if path.is_file():
         with path.open(encoding="utf-8", newline="") as file:
@@ -48,7 +48,7 @@ def simpler(run: Run, problem: Problem) -> Iterator[Check]:
     rows = problem.data.seen_as(run.model.contract.input).x[split.validation]
     y = problem.data.y[split.validation]
     scores = [model.answer(rows).row_scores(y) for model in (run.model, other)]
-    gain = scores[1] - scores[0]  # of the simple one
+    gain = scores[1] - scores[0]  # of the simple learner
     error = float(gain.std() / np.sqrt(len(gain)))
     if gain.mean() - 1.96 * error > 0:
         errors = [MEASURES[kind].error(one) for one in scores]

@@ -1,4 +1,4 @@
-"""Checks of a training on a table: useless columns, identifiers, other values in test rows."""
+"""Checks of a training on a table: useless columns, identifiers, and shifts in the test rows."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -18,15 +18,15 @@ from tenfold.model.model import Model
 from tenfold.runs.record import Run
 
 MIN_JUDGED = 30
-"""Rows of a part that are judged, at least."""
+"""Minimum number of rows of a part that is checked."""
 
 SHUFFLED, CHANGED = 500, 0.001
 COMPARED, LEVEL = 5_000, 0.01
-"""When C02 and C05 are found, as they say."""
+"""Thresholds of C02 and C05."""
 
 
 def of_table(run: Run, accepted: TableInput, problem: Problem) -> Iterator[Check]:
-    """What a training on a table is checked for: its columns, and whether it needs its learner."""
+    """Check the columns of a training on a table, and whether it needs its learner."""
     yield from useless_columns(run.model, accepted, problem)
     yield from identifiers(accepted, problem)
     yield from differences(accepted, problem)
@@ -34,7 +34,7 @@ def of_table(run: Run, accepted: TableInput, problem: Problem) -> Iterator[Check
 
 
 def useless_columns(model: Model, accepted: TableInput, problem: Problem) -> Iterator[Check]:
-    """Columns whose cells may be exchanged between validation rows without another answer."""
+    """Columns whose cells can be shuffled among validation rows without changing a prediction."""
     rows = problem.split.validation[:SHUFFLED]
     if len(rows) < MIN_JUDGED:
         return
@@ -67,7 +67,7 @@ def identifiers(accepted: TableInput, problem: Problem) -> Iterator[Check]:
 
 
 def _counts_rows(values: NDArray[np.float64]) -> bool:
-    """Whether these are whole numbers, all different, with few left out between them."""
+    """Whether these are distinct integers with few gaps between them."""
     is_whole = np.isfinite(values).all() and (values == np.round(values)).all()
     if not is_whole or len(np.unique(values)) < len(values):
         return False
@@ -77,7 +77,7 @@ def _counts_rows(values: NDArray[np.float64]) -> bool:
 def differences(accepted: TableInput, problem: Problem) -> Iterator[Check]:
     split = problem.split
     if accepted.order is not None:
-        return  # later rows are other rows
+        return  # later rows are expected to differ
     rng = np.random.default_rng(0)
     parts = [np.sort(rng.permutation(rows)[:COMPARED]) for rows in (split.train, split.test)]
     if min(map(len, parts)) < MIN_JUDGED:

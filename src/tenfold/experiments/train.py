@@ -1,4 +1,4 @@
-"""`train` and `resume`: one function call from data to a finished run folder."""
+"""`train` and `resume`: from data to a finished run folder in one function call."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -37,36 +37,36 @@ def train(
     listener: Listener | None = None,
     **others: Any,
 ) -> Run:
-    """Train, export, measure and report: one run folder.
+    """Train, export, measure and report in one run folder.
 
     Args:
-      data: A dataset, the name of one, its file or folder (see `tenfold.load`), or a pandas frame.
-      target: Of a table the column that is predicted, by name or by position.
-      learner: One of `tenfold.learners.LEARNERS`: `network`, `forest`, `logistic`, ...; or `auto`,
-        which tries several on a table or on colour pictures and keeps the best. None: `auto` for
-        tables and folders of colour pictures, `network` for everything else.
-      recipe: `default`, `fast`, `long`, `accurate`, or `tutorial` for the tutorial's settings.
-      hidden: Neurons of each hidden layer, first to last.
-      epochs: Times each training row is seen.
-      batch_size: Rows per step.
-      learning_rate: Step size at the start.
-      seed: Decides split, first weights and order of the rows.
-      test_size: Share of the training part to test on instead of the official test part.
-      reading: What else is said about a table: task, kinds of columns, order of time, ...
-      out: Where run folders are made; this one takes the next free number.
-      listener: Sees stages and epochs as they happen.
+      data: A dataset, its name, its file or folder (see `tenfold.load`), or a pandas data frame.
+      target: The column of a table to predict, by name or by position.
+      learner: One of `tenfold.learners.LEARNERS`, such as `network`, `forest` or `logistic`; or
+        `auto`, which tries several on a table or on colour pictures and keeps the best. None:
+        `auto` for tables and folders of colour pictures, `network` for everything else.
+      recipe: `default`, `fast`, `long`, `accurate`, or `tutorial` for the settings of the tutorial.
+      hidden: Number of neurons in each hidden layer, from first to last.
+      epochs: Number of passes over the training rows.
+      batch_size: Number of rows in each step.
+      learning_rate: Learning rate at the start.
+      seed: Seed of the split, the initial weights and the order of the rows.
+      test_size: Share of the training set to test on instead of the official test set.
+      reading: Further options for a table: task, kinds of columns, order of time, and so on.
+      out: Folder of the run folders. This run takes the next free number.
+      listener: Is told about stages and epochs as they happen.
       **others: Any other setting of `tenfold.core.settings.Settings`.
 
     Returns:
       The finished run: `run.evaluation`, `run.model`, `run.path`.
 
     Raises:
-      SettingsError: Settings outside their rule.
-      DataError: Unknown dataset, or too few examples for the parts.
-      BackendError: JAX's compiler computes wrongly here; no folder is made.
-      ExportError: The graph does not answer like the learner.
-      FileError: The folder cannot be written or the disk is full.
-      Interrupted: Ctrl-C; a KeyboardInterrupt that knows its run.
+      SettingsError: A setting is invalid.
+      DataError: The dataset is unknown, or has too few examples to split.
+      BackendError: JAX's compiler computes wrong results here. No folder is created.
+      ExportError: The graph does not predict the same as the learner.
+      FileError: The folder cannot be written, or the disk is full.
+      Interrupted: Ctrl-C was pressed. It is a KeyboardInterrupt that has the run.
     """
     given = dict(
         hidden=hidden, epochs=epochs, batch_size=batch_size, learning_rate=learning_rate,
@@ -74,7 +74,7 @@ def train(
     )  # fmt: skip
     asked = {name: value for name, value in given.items() if value is not None}
     asked |= {"recipe": recipe} | ({} if learner is None else {"learner": learner})
-    resolve(asked)  # bad settings are said before anything is read
+    resolve(asked)  # refuses invalid settings before anything is read
     check_used(asked, [] if learner is None else [learner])
     clock = StageClock()
     listener = Listeners([clock, listener or Listener()])
@@ -105,26 +105,26 @@ def resume(
     *,
     listener: Listener | None = None,
 ) -> Run:
-    """Go on with a run that was interrupted, killed or failed; its model is the same as without.
+    """Resume a run that was interrupted, killed or failed. The model is the same as without.
 
     Args:
-      run: A run or its folder; it may have been moved.
-      data: The run's data; found by its name when absent.
-      listener: Sees stages and epochs as they happen.
+      run: A run or its folder, which may have been moved.
+      data: The run's data. By default they are found by their name.
+      listener: Is told about stages and epochs as they happen.
 
     Returns:
       The finished run.
 
     Raises:
-      RunError: No run, or it is finished.
-      DataError: Other data than the run's.
-      BackendError: JAX's compiler computes wrongly here; the run stays as it was.
-      FileError: Another process works on the run, or what `train` says.
-      Interrupted: Ctrl-C; a KeyboardInterrupt that knows its run.
+      RunError: There is no run, or it has finished.
+      DataError: The data are not the run's.
+      BackendError: JAX's compiler computes wrong results here. The run is not changed.
+      FileError: Another process is using the run, or an error of `train`.
+      Interrupted: Ctrl-C was pressed. It is a KeyboardInterrupt that has the run.
     """
     run = run if isinstance(run, Run) else Run.open(run)
     with files.locked(run.path, wait=False):
-        run = Run.open(run.path)  # nobody changes it any more
+        run = Run.open(run.path)  # nobody else changes it from here on
         record = run.record
         if record.state == "finished":
             fix = "Train again without --resume for another run"
@@ -144,15 +144,15 @@ def resume(
         with ending(run, clock):
             run.sweep()
             run.save()
-            if run.audit is None:  # it failed before that was written
+            if run.audit is None:  # it failed before the audit was written
                 files.write_document(run.path / "audit.json", audit_data(dataset))
             make_run(run, problem, listener)
     return run
 
 
 def _check_ready(settings: Settings, clock: StageClock) -> None:
-    """Look before a run folder is made or changed whether the learner can be trained here."""
+    """Check that the learner can be trained here, before a run folder is created or changed."""
     clock.pause()
-    clock.stage("train")  # JAX starts here
+    clock.stage("train")  # this starts JAX
     LEARNERS["network" if settings.learner == AUTO else settings.learner].check_ready()
     clock.pause()

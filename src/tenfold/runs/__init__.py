@@ -1,1 +1,1 @@
-"""The run folder: create, read, write, verify, export."""
+"""The run folder: create, read, write, verify and export it."""

@@ -1,4 +1,4 @@
-"""`predict` and `read`: a run, or a model file by itself, is asked."""
+"""`predict` and `read` with a run, or with a single model file."""
 
 from pathlib import Path
 from typing import Any
@@ -15,22 +15,23 @@ from tenfold.runs.record import Run
 
 @files.os_errors()
 def predict(run: Run | Path | str, inputs: Any) -> Answers:
-    """Answer one input or many with a run's model, or with a `model.onnx` by itself.
+    """Predict one input or many with a run's model, or with a `model.onnx` file.
 
-    A sequence with an answer for each input. See `tenfold.Model.predict` for what inputs may be.
+    Returns a sequence with one prediction for each input. `tenfold.Model.predict` lists the
+    possible inputs.
 
     Raises:
-      DataError, FormatError: Inputs that cannot be read or do not fit.
-      ModelError, FileError: No model there that can be used.
+      DataError, FormatError: An input cannot be read or does not fit the model.
+      ModelError, FileError: There is no usable model.
     """
     return model_of(run).predict(inputs)
 
 
 def model_of(run: Run | Path | str) -> Model:
-    """The model of a run or of its folder, or a `model.onnx` by itself, ready to predict.
+    """Return the model of a run or its folder, or of a `model.onnx` file, ready to predict.
 
-    A run goes on from the last rows of its data; a model by itself, which holds no answer of a test
-    row, from those before the test rows.
+    A run forecasts from the last rows of its data. A model file contains no target of a test row
+    and therefore forecasts from the rows before the test rows.
     """
     if isinstance(run, Run):
         return run.model
@@ -48,19 +49,19 @@ def read(
     picture: Path | str | NDArray[Any],
     options: PictureOptions = DEFAULT_OPTIONS,
 ) -> Transcript:
-    """Read a page of digits with a run's model, or with a `model.onnx` by itself.
+    """Read a page of digits with a run's model, or with a `model.onnx` file.
 
     Args:
       run: A run, its folder, a model or its file.
       picture: A picture file, or a grey picture uint8 (height, width).
-      options: How the file is read; `apply_exif` and `max_pixels` count here.
+      options: How the file is read. Only `apply_exif` and `max_pixels` matter here.
 
     Returns:
-      The lines with their digits; `.text` is what stands there.
+      The lines with their digits. `.text` is the text of the page.
 
     Raises:
-      DataError, FormatError: A picture that cannot be read, or a model of something else.
-      ModelError, FileError: No model there that can be used.
+      DataError, FormatError: The picture cannot be read, or the model reads other inputs.
+      ModelError, FileError: There is no usable model.
     """
     if isinstance(run, Run):
         run = run.model

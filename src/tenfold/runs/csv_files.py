@@ -1,4 +1,4 @@
-"""The tables of a run: its history, predictions, test rows and stored examples; two compared."""
+"""The tables of a run: history, predictions, test rows, stored examples; and comparing two runs."""
 
 import csv
 import io
@@ -28,19 +28,19 @@ EXAMPLE_ROWS = "examples/inputs.csv"
 EXAMPLE_ANSWERS = "examples/answers.csv"
 
 TEST_ROWS = "test_rows.csv"
-"""Cells of test rows of a table, for the report: the rows a reader asks for first."""
+"""File with the cells of test rows of a table, in the order of the report."""
 
 CANDIDATES = "candidates.csv"
 
 MAX_CELL_BYTES = 1 << 20
-"""Text of these rows, at most: the report is to be mailed."""
+"""Maximum size of its text, so that the report can be mailed."""
 
 
 class GrowingHistory:
-    """`history.csv` while it grows: always whole lines, written anew each time.
+    """`history.csv` while it grows. It always has complete lines, and is written again each time.
 
-    A write takes milliseconds. Where epochs take less, several go into one, so that writing takes
-    a tenth of the time at most; `write_history` at the end has them all in any case.
+    A write takes milliseconds. If epochs are shorter, several are written together, so that writing
+    takes at most a tenth of the time. `write_history` writes all of them at the end.
     """
 
     def __init__(self, path: Path) -> None:
@@ -58,7 +58,7 @@ class GrowingHistory:
 
 
 def write_history(path: Path, history: Iterable[Epoch]) -> None:
-    """Write `history.csv`; validation columns are empty where there are no validation rows."""
+    """Write `history.csv`. Validation columns are empty if there are no validation rows."""
     rows = ([number_text(getattr(epoch, name)) for name in HISTORY] for epoch in history)
     write_csv(path, HISTORY, rows)
 
@@ -84,7 +84,7 @@ def write_folds(path: Path, folds: Sequence[Fold]) -> None:
 
 
 def _read_csv(path: Path) -> list[list[str]]:
-    """The lines of a table of ours; what is damaged raises ValueError or csv.Error."""
+    """Read the lines of a table written by Tenfold. Damage raises ValueError or csv.Error."""
     with files.os_errors("read", path):
         content = path.read_bytes()
     usual = csv.field_size_limit(max(1 << 17, len(content)))  # cells of Parquet may be longer
@@ -95,7 +95,7 @@ def _read_csv(path: Path) -> list[list[str]]:
 
 
 def _numbers(cells: Sequence[Any]) -> NDArray[np.float64]:
-    """Cells of any shape as numbers; ValueError where one is none, or not finite."""
+    """Convert cells of any shape to numbers. Raises ValueError unless all are finite numbers."""
     numbers = np.array(cells, dtype=np.float64)
     if not np.isfinite(numbers).all():
         raise ValueError("finite numbers expected")
@@ -108,7 +108,7 @@ def _is_there(path: Path) -> bool:
 
 
 def read_folds(path: Path) -> tuple[Fold, ...]:
-    """The folds that `write_folds` wrote; none where there is no such file."""
+    """Read the folds that `write_folds` wrote. Empty if there is no such file."""
     if not _is_there(path):
         return ()
     try:
@@ -131,10 +131,10 @@ def read_folds(path: Path) -> tuple[Fold, ...]:
 
 @dataclass(frozen=True, eq=False)
 class StoredAnswers(ABC):
-    """`predictions.csv`: answers beside the truth, a line per row (n,), in the order of the data.
+    """`predictions.csv`: truth and predictions, one line per row (n,), in the order of the data.
 
     Attributes:
-      keys: Where each row comes from.
+      keys: The place where each row comes from.
       true, predicted: Codes of labels, int64, or values, float64.
     """
 
@@ -145,34 +145,34 @@ class StoredAnswers(ABC):
     @classmethod
     @abstractmethod
     def of(cls, keys: Sequence[str], true: NDArray[Any], answers: Any) -> Self:
-        """Answers of a model of this kind, beside keys and truth."""
+        """Combine the predictions of a model of this kind with keys and truth."""
 
     @classmethod
     @abstractmethod
     def of_cells(cls, rows: list[list[str]], labels: tuple[str, ...]) -> Self:
-        """The lines that `cells` wrote."""
+        """Parse the lines that `cells` wrote."""
 
     @property
     @abstractmethod
     def head(self) -> tuple[str, ...]:
-        """Names of the columns."""
+        """The names of the columns."""
 
     @abstractmethod
     def cells(self) -> Iterator[list[str]]:
-        """The cells of each line; keys and labels are written as `escape_formula` has them."""
+        """The cells of each line. `escape_formula` is applied to keys and labels."""
 
     @property
     @abstractmethod
     def worst_first(self) -> NDArray[np.int64]:
-        """Rows in the order in which a reader asks for them."""
+        """The rows in the order of the report."""
 
     @abstractmethod
     def distance(self, other: Self) -> float:
-        """The largest difference to other answers to the same rows, as a share of their size."""
+        """The largest difference to other predictions for the same rows, relative to their size."""
 
     @abstractmethod
     def compare(self, other: Self, rows: NDArray[np.int64], names: tuple[str, str]) -> Comparison:
-        """Compare two models, of these names, on rows of these answers and of the others (2, n)."""
+        """Compare two named models on rows of these predictions and of the others (2, n)."""
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -180,9 +180,9 @@ class StoredAnswers(ABC):
 
 @dataclass(frozen=True, eq=False)
 class StoredLabels(StoredAnswers):
-    """Answers of a model of labels; `true` and `predicted` are codes of `labels`.
+    """Predictions of labels. `true` and `predicted` are codes of `labels`.
 
-    `confidence` and `unsure` are (n,), `probabilities` of every label (n, n_labels).
+    `confidence` and `unsure` have shape (n,), and `probabilities` (n, n_labels).
     """
 
     labels: tuple[str, ...]
@@ -239,7 +239,7 @@ class StoredLabels(StoredAnswers):
 
     @property
     def worst_first(self) -> NDArray[np.int64]:
-        """Wrong ones first, and of each the most confident first."""
+        """Wrong predictions first, and among equals the most confident first."""
         order: NDArray[np.int64] = np.lexsort((-self.confidence, self.right))
         return order
 
@@ -258,7 +258,7 @@ class StoredLabels(StoredAnswers):
 
 @dataclass(frozen=True, eq=False)
 class StoredValues(StoredAnswers):
-    """Answers of a regression; the ends of intervals are (n,), None where the model has none."""
+    """Predictions of numbers. The ends of intervals are (n,), or None if the model has none."""
 
     low: NDArray[np.floating[Any]] | None
     high: NDArray[np.floating[Any]] | None
@@ -289,7 +289,7 @@ class StoredValues(StoredAnswers):
 
     @property
     def worst_first(self) -> NDArray[np.int64]:
-        """Those that are furthest off first."""
+        """The largest errors first."""
         return np.argsort(-np.abs(self.predicted - self.true), kind="stable")
 
     def distance(self, other: Self) -> float:
@@ -312,7 +312,7 @@ def write_answers(path: Path, stored: StoredAnswers) -> None:
 
 
 def read_answers(path: Path, kind: TaskKind, labels: tuple[str, ...]) -> StoredAnswers:
-    """Read what `write_answers` wrote; a damaged file is a `RunError`."""
+    """Read what `write_answers` wrote. A damaged file raises `RunError`."""
     try:
         _, *rows = _read_csv(path)
         return STORED[kind].of_cells(rows, labels)
@@ -323,13 +323,13 @@ def read_answers(path: Path, kind: TaskKind, labels: tuple[str, ...]) -> StoredA
 
 
 def read_predictions(run: Run) -> StoredAnswers:
-    """Read what a run answered to its test rows."""
+    """Read a run's predictions for its test rows."""
     path, evaluation = run._existing("predictions.csv"), run.evaluation
     return read_answers(path, evaluation.task, evaluation.labels)
 
 
 def write_inputs(run: Run, x: NDArray[np.uint8] | Table) -> None:
-    """Store examples as a file that `predict` reads, for `verify` to ask again."""
+    """Store examples as a file that `predict` reads, so that `verify` can predict them again."""
     with files.os_errors("create", run.path / "examples"):
         (run.path / "examples").mkdir(exist_ok=True)  # a resumed run may have it
     if isinstance(x, Table):
@@ -345,13 +345,13 @@ def _write_cells(path: Path, x: Table) -> None:
 
 
 def write_background(run: Run, x: Table) -> None:
-    """Write some of the training rows, with which answers are compared, in their order."""
+    """Write some training rows, with which rows are compared to explain them, in their order."""
     chosen = np.random.default_rng(0).permutation(len(x))[:MAX_BACKGROUND]
     _write_cells(run.path / BACKGROUND, x[np.sort(chosen)])
 
 
 def write_test_rows(run: Run, keys: Sequence[str], x: Table) -> None:
-    """Write the cells of the first of these rows, 1 MiB at most, each row with its key."""
+    """Write the cells of the first of these rows, at most 1 MiB, each row with its key."""
     cells = as_cells(x)
     kept: list[list[str]] = []
     n_bytes = 0
@@ -364,7 +364,8 @@ def write_test_rows(run: Run, keys: Sequence[str], x: Table) -> None:
 
 
 def read_test_rows(run: Run) -> tuple[list[str], dict[str, list[str]]]:
-    """Names of the columns, and the cells of each key; empty where the run has none."""
+    """Read the names of the columns and the cells of each key. Empty if the run has no such
+    file."""
     path = run.path / TEST_ROWS
     if not _is_there(path):
         return [], {}
@@ -380,7 +381,7 @@ def read_test_rows(run: Run) -> tuple[list[str], dict[str, list[str]]]:
 
 
 def example_inputs(folder: Path) -> list[dict[str, str]] | Path | None:
-    """A run's stored examples, as `Model.predict` takes them; None where there are none.
+    """Return a run's stored examples as `Model.predict` takes them, or None if there are none.
 
     Raises:
       RunError: The file of rows is damaged.
@@ -404,11 +405,11 @@ def _unescaped(path: Path) -> list[list[str]]:
 
 @files.os_errors()
 def compare_runs(first: Run, second: Run) -> Comparison:
-    """Compare two runs on the test rows that both have: neither was fitted to them.
+    """Compare two runs on the test rows that both have, to which neither was fitted.
 
     Raises:
       RunError: One of them was not evaluated.
-      DataError: Runs on other data, or without a test row in common.
+      DataError: The runs are on different data, or have no test row in common.
     """
     if first.record.data.fingerprint != second.record.data.fingerprint:
         raise DataError(

@@ -1,4 +1,4 @@
-"""The run folder: what was asked, the model, the evidence. Created, read and verified here."""
+"""The run folder with settings, model and evidence. This module creates and reads it."""
 
 import csv
 import io
@@ -37,17 +37,17 @@ HISTORY = ("epoch", "seconds", "loss", "accuracy", "val_loss", "val_accuracy", "
 
 
 class DataRecord(BaseModel):
-    """Which data a run saw, and how many rows of it for what.
+    """The data of a run, and how many rows were used for what.
 
     Attributes:
-      n_dropped: Training rows left out because their image stands in the test part.
-      n_twins: Test rows of a table that are equal to a training row; None: not counted then.
-      source: The file or folder; None for data by name or from memory.
-      reading: How a table was asked to be read.
-      target_mean: Of the training rows, for regression: its baseline.
-      positive: Of two labels the one that is looked for.
-      series_ends: Of rows in the order of time where each series ends, test rows included: from
-        there the run forecasts. The model alone has the ends before the test rows.
+      n_dropped: Number of training rows left out because their image is in the test set.
+      n_twins: Number of test rows of a table that equal a training row. None: not counted.
+      source: The file or folder. None for data by name or from memory.
+      reading: The options with which a table was read.
+      target_mean: For regression, the mean target of the training rows, which is the baseline.
+      positive: The one of two labels that is searched for.
+      series_ends: For rows in the order of time, the end of each series, including test rows, from
+        which the run forecasts. The model file only contains the ends before the test rows.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -71,7 +71,7 @@ class DataRecord(BaseModel):
 
     @property
     def repeats(self) -> str | None:
-        """What a reader must know of test rows that equal training rows; None where none do."""
+        """A remark on test rows that equal training rows. None if there are none."""
         if not self.n_twins:
             return None
         return (
@@ -81,36 +81,37 @@ class DataRecord(BaseModel):
         )
 
     def is_of(self, other: "DataRecord") -> bool:
-        """Whether work on the other's rows may go on here: the same, split by the same rule.
+        """Whether work on the other's rows may continue here: the same rows and splitting rule.
 
-        The rule of earlier versions goes on with rows that would be spread today.
+        Earlier versions kept equal rows together. Their runs continue although today's rule spreads
+        them.
         """
         mine, asked = [data.reading and data.reading.equal_rows for data in (self, other)]
         return self.fingerprint == other.fingerprint and mine in (None, asked)
 
     @property
     def kind(self) -> TaskKind:
-        """What kind of answer is learned: the training rows have a mean of numbers alone."""
+        """The kind of task. Only the targets of regression have a mean."""
         return "classification" if self.target_mean is None else "regression"
 
     def about(self, task: Task) -> Task:
-        """A task with what the training rows of this run said of it."""
+        """The task, with what this run knows from its training rows."""
         return task.with_facts(positive=self.positive, mean=self.target_mean)
 
 
 class Record(BaseModel):
-    """`run.json`: what was asked for, what it resolved to, and what came of it.
+    """`run.json`: the settings as given, the settings as resolved, and the result.
 
     Attributes:
-      asked: Settings given by the user; `config` is all of them, resolved.
-      test_opened: How many models of this folder of runs were measured on the test rows of this
-        data, this one included; 0 while it has not been.
-      seconds: Wall time per stage, `total` the whole.
-      peak_mb: The most memory the process that made it has held, in 10^6 bytes; None where the
-        platform does not say.
-      note: What the learner says of its fit.
-      plan: What `auto` tried on a table; None for other runs.
-      threads: Of a trial of a sweep; None: as many as the computer has cores.
+      asked: Settings given by the user. `config` contains all settings, resolved.
+      test_opened: The number of models in this folder of runs that were measured on the same test
+        rows, including this one; 0 before it was measured.
+      seconds: Elapsed time of each stage. `total` is the sum.
+      peak_mb: The largest memory of the process that made the run, in 10^6 bytes. None if the
+        platform does not report it.
+      note: A remark of the learner about its fit.
+      plan: What `auto` tried on a table. None for other runs.
+      threads: Number of threads of a trial. None: as many as the computer has cores.
       files: SHA-256 of every other file of the run.
     """
 
@@ -142,7 +143,7 @@ class Record(BaseModel):
         versions: dict[str, str],
         threads: int | None = None,
     ) -> "Record":
-        """The record of a run that begins; `asked` are the names of settings given by the user."""
+        """Make the record of a new run. `asked` names the settings that the user gave."""
         config = settings.model_dump(mode="json")
         return cls(
             learner=settings.learner,
@@ -155,13 +156,13 @@ class Record(BaseModel):
         )
 
     def known_settings(self) -> dict[str, Any]:
-        """The resolved settings as JSON has them, but for those that the run's version had not."""
+        """The resolved settings as JSON, without those that the run's version did not have."""
         return self.config.model_dump(mode="json", include=self.config.model_fields_set)
 
 
 def _told(config: dict[str, Any], asked: Iterable[str]) -> dict[str, Any]:
-    """The settings that were given, without those that have keys of their own: the learner has one
-    of these unless `auto` was asked for, since its own key then names the winner."""
+    """The settings that were given, without those that have a key of their own. `learner` has one
+    unless `auto` was requested, because the key then names the winner."""
     own = {"recipe"} if config["learner"] == AUTO else {"learner", "recipe"}
     return {name: config[name] for name in asked if name not in own}
 
@@ -180,10 +181,10 @@ class Run:
 
     @classmethod
     def create(cls, out: Path | str, stem: str, record: Record) -> "Run":
-        """Make the next free folder `out/stem-N` and write `run.json` there.
+        """Create the next free folder `out/stem-N` and write `run.json` into it.
 
         Raises:
-          FileError: The folder cannot be made or written.
+          FileError: The folder cannot be created or written.
         """
         out = Path(out)
         with files.os_errors("create", out):
@@ -201,7 +202,7 @@ class Run:
         except FileError as error:
             run.fail(str(error))
             with suppress(OSError):
-                path.rmdir()  # where nothing could be written
+                path.rmdir()  # if nothing could be written
             raise
         return run
 
@@ -210,7 +211,7 @@ class Run:
         """Open a run folder.
 
         Raises:
-          RunError: No run folder, or its `run.json` is damaged.
+          RunError: There is no run folder, or its `run.json` is damaged.
         """
         path = Path(path)
         file = path / "run.json"
@@ -236,14 +237,14 @@ class Run:
         """The run's model, ready to predict.
 
         Raises:
-          RunError: There is none: the run failed or was interrupted before.
+          RunError: There is no model, because the run failed or was interrupted before.
         """
         model = Model.open(self._existing("model.onnx"))
         return model.with_ends(self.record.data.series_ends)
 
     @cached_property
     def evaluation(self) -> AnyEvaluation:
-        """Every number of the report.
+        """All scores of the report.
 
         Raises:
           RunError: The run was not evaluated, or the file is damaged.
@@ -261,7 +262,7 @@ class Run:
 
     @property
     def audit(self) -> Audit | None:
-        """What stood out in the data before training; None where nothing was written.
+        """The findings of the audit before training. None if there is no file.
 
         Raises:
           RunError: The file is damaged.
@@ -269,10 +270,10 @@ class Run:
         return self._document(Audit, "audit.json")
 
     def with_doubts(self, evaluation: AnyEvaluation, *, is_own: bool = True) -> AnyEvaluation:
-        """An evaluation with what the audit makes doubtful of it.
+        """Add the doubts of the audit to an evaluation.
 
-        A column that gave the answer away does so in other data too; what the run's own test rows
-        are like says nothing of others.
+        A column that leaks the target does so in other data too. Findings about the run's own test
+        rows do not concern other rows.
         """
         findings = self.audit.findings if self.audit else ()
         kinds = UNTRUSTWORTHY if is_own else ("gives the answer away",)
@@ -281,7 +282,7 @@ class Run:
 
     @property
     def robustness(self) -> Robustness | None:
-        """What `--robustness` measured; None where it was not asked for.
+        """The results of `--robustness`. None if it was not requested.
 
         Raises:
           RunError: The file is damaged.
@@ -290,7 +291,7 @@ class Run:
 
     @property
     def checks(self) -> tuple[Check, ...]:
-        """What the checks of the training found; empty where it was not checked.
+        """The findings of the checks of the training. Empty if it was not checked.
 
         Raises:
           RunError: The file is damaged.
@@ -312,10 +313,10 @@ class Run:
 
     @property
     def history(self) -> list[dict[str, float | None]]:
-        """The rows of `history.csv`: one per finished epoch, None where a column is empty.
+        """The rows of `history.csv`, one for each finished epoch, with None for an empty column.
 
         Raises:
-          RunError: There is none, or the file is damaged.
+          RunError: There is no file, or it is damaged.
         """
         path = self._existing("history.csv")
         with files.os_errors("read", path):
@@ -337,7 +338,7 @@ class Run:
         files.write_document(self.path / "run.json", self.record)
 
     def finish(self, state: Literal["finished", "interrupted", "failed", "stopped"]) -> None:
-        """Write the final state with the digest of every file."""
+        """Write the final state and the digest of every file."""
         self.record.state = state
         with files.os_errors("read", self.path):
             self.record.files = {name: files.sha256(self.path / name) for name in self._names()}
@@ -349,7 +350,7 @@ class Run:
         try:
             self.finish("failed")
         except FileError:
-            self.record.files = {}  # those that can be read are not known
+            self.record.files = {}  # which of them can be read is unknown
             with suppress(FileError):
                 self.save()
 
@@ -400,20 +401,20 @@ class Run:
 
 
 def newest_run(folder: Path) -> Path | None:
-    """The run folder in `folder` that was written to last; None where there is none."""
+    """The run folder in `folder` that was written last. None if there is none."""
     with files.os_errors("look into", folder):
         runs = [file.parent for file in folder.glob("*/run.json")] if folder.is_dir() else []
         return max(runs, key=lambda run: run.stat().st_mtime, default=None)
 
 
 def count_opening(run: Run, out: Path | None = None) -> None:
-    """Count that the test rows are about to be opened: the n-th model measured on this data.
+    """Count that the test rows are about to be opened, for the n-th model on these data.
 
-    The folder of runs, `out` or the one that the run stands in, is locked meanwhile, so two runs
-    that end together get two numbers.
+    The folder of runs, `out` or the parent of the run, is locked meanwhile, so that two runs that
+    end together get different numbers.
     """
     if run.record.test_opened:
-        return  # a resumed run: the same model is measured once more
+        return  # a resumed run measures the same model once more
     out = run.path.parent if out is None else out
     with files.locked(out):
         run.record.test_opened = 1 + most_opened(out, run.record.data.fingerprint)
@@ -423,12 +424,13 @@ def count_opening(run: Run, out: Path | None = None) -> None:
 def most_opened(out: Path, fingerprint: str) -> int:
     """How many models of a folder of runs were measured on the test rows of this data.
 
-    Those of the sweeps and comparisons in it count too. Whoever adds to it locks the folder.
+    This includes sweeps and comparisons. The caller locks the folder if it adds to the number.
     """
     counts = [0]
     for name in ("run", "sweep", "comparison"):
         for file in out.glob(f"*/{name}.json"):
-            # Damaged, of a later version, or another user's: it cannot be counted.
+            #             # A file that is damaged, of a later version, or another user's cannot be
+            # counted.
             with suppress(ValueError, LookupError, TypeError, OSError):
                 record = json.loads(file.read_bytes())
                 if record["data"]["fingerprint"] == fingerprint:

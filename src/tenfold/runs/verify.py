@@ -1,4 +1,4 @@
-"""Whether a run folder is as it was left: every file, and the stored examples asked again."""
+"""Check that a run folder is unchanged: every file, and the predictions for the stored examples."""
 
 from pathlib import Path
 
@@ -11,13 +11,13 @@ from tenfold.runs.record import Run
 
 @files.os_errors()
 def verify(path: Path | str) -> dict[str, int]:
-    """Check a run folder: every file's digest against `run.json`, and the stored examples again.
+    """Check the digest of every file against `run.json`, and predict the stored examples again.
 
     Returns:
-      How much was checked: `files` and `examples`.
+      What was checked: the number of `files` and of `examples`.
 
     Raises:
-      RunError: Unfinished, or files are changed, missing or new, or an answer is another one.
+      RunError: The run is unfinished, files are changed, missing or new, or a prediction differs.
     """
     run = Run.open(path)
     if run.record.state == "running":
@@ -44,7 +44,7 @@ def verify(path: Path | str) -> dict[str, int]:
 
 
 def _answer_again(run: Run) -> int:
-    """Ask the model the stored examples; returns how many there are."""
+    """Predict the stored examples again. Returns how many there are."""
     model = run.model
     answers = model.predict(example_inputs(run.path), PictureOptions(fit_to_box=False))
     stored = read_answers(run.path / EXAMPLE_ANSWERS, model.task.kind, model.labels)
@@ -63,4 +63,4 @@ def _answer_again(run: Run) -> int:
 
 
 ANSWER_TOLERANCE = 1e-4
-"""How far a stored answer may move on another machine, whose products round differently."""
+"""Tolerance for stored predictions on another machine, whose products round differently."""

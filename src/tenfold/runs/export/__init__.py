@@ -1,4 +1,4 @@
-"""A model file in other forms: for Keras, and for ONNX Runtime with a program that asks it."""
+"""A model file in other forms: for Keras, and for ONNX Runtime with a program that uses it."""
 
 from tenfold.runs.export.keras import write_keras
 from tenfold.runs.export.onnx import companions, write_onnx

@@ -1,4 +1,4 @@
-"""A network's `model.onnx` as a `.keras` file of Keras' own layers, checked against it."""
+"""Convert a network's `model.onnx` into a `.keras` file of Keras' own layers, and check it."""
 
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -23,7 +23,7 @@ TOLERANCE = 1e-5
 """Largest difference of a probability, or of a value in standard deviations of its target."""
 
 N_CHECKED = 256
-"""Made-up rows that are answered by both, beside the run's examples."""
+"""Number of random rows that both predict, in addition to the run's examples."""
 
 GIVES: Mapping[TaskKind, str] = {
     "classification": "calibrated probabilities (n, {})",
@@ -33,29 +33,31 @@ UNITS: Mapping[TaskKind, Callable[[NDArray[Any]], float]] = {
     "classification": lambda probabilities: 1.0,
     "regression": lambda values: max(float(values.std()), 1e-30),
 }
-"""What a file gives, and in what unit its answers may differ."""
+"""The output of a file, and the unit in which predictions are compared."""
 
 Stored = Mapping[str, NDArray[Any]]
 """The arrays of a graph by name."""
 
 Member = tuple[Architecture, Parameters]
-"""A network of a vote, or the only one."""
+"""A network: the only one, or one of several that vote."""
 
 
 @files.os_errors()
 def write_keras(model: Path, path: Path) -> str:
-    """Write a `.keras` file that plain Keras loads and that answers like the model.
+    """Write a `.keras` file that plain Keras loads and that predicts the same as the model.
 
-    It takes pictures (n, height, width) or (n, height, width, 3) with values from 0 to 255, or
-    features (n, d), and gives the calibrated probabilities (n, n_labels), or the value (n, 1) in
-    the target's unit. Labels, threshold, novelty and intervals do not go into it.
+    Its inputs are pictures (n, height, width) or (n, height, width, 3) with values from 0 to 255,
+    or features (n, d). Its output is the calibrated probabilities (n, n_labels), or the value (n,
+    1) in the unit of the target. The file does not contain labels, threshold, novelty and
+    intervals.
 
     Returns:
-      What it takes and gives, as a line for a reader.
+      A line that describes the input and the output.
 
     Raises:
-      ExportError: The learner is no network of layers, the model reads a table, or Keras answers
-        otherwise: features so far from 0 that float32 cannot hold what tells them apart.
+      ExportError: The learner is not a network of layers, the model reads a table, or Keras
+        predicts differently, for example because float32 cannot distinguish features that are far
+        from 0.
     """
     opened = Model.open(model)
     file = model / "model.onnx" if model.is_dir() else model
@@ -90,7 +92,7 @@ def _refusal(wrong: str, learner: str, where: Path) -> ExportError:
 def _network(
     members: Sequence[Member], stored: Stored, accepted: ImageInput | FeaturesInput
 ) -> Any:
-    """What the graph computes: one network, or a vote of several, as a `keras.Sequential`."""
+    """Make a `keras.Sequential` of the graph: one network, or several that vote."""
     keras = import_keras()
     given = keras.Input(accepted.shape, dtype="float32", name=accepted.name)
     before = _scaling(keras.layers, stored) if isinstance(accepted, FeaturesInput) else []
@@ -113,13 +115,13 @@ def _network(
 
 
 def _until_softmax(architecture: Architecture) -> list[Any]:
-    """The layers of a network up to its logits, or its value."""
+    """The layers of a network up to its logits or its value."""
     layers = keras_layers(architecture)
     return layers[:-1] if isinstance(architecture.layers[-1], Softmax) else layers
 
 
 def _ending(layers: Any, stored: Stored) -> list[Any]:
-    """What makes the model's answer of the logits, or the value in the target's unit."""
+    """The layers that turn the logits into probabilities, or the output into the target's unit."""
     if "target_scale" in stored:
         scale, mean = float(stored["target_scale"]), float(stored["target_mean"])
         return [layers.Rescaling(scale, mean, name="value_exact")]
@@ -129,20 +131,20 @@ def _ending(layers: Any, stored: Stored) -> list[Any]:
 
 
 def _scaling(layers: Any, stored: Stored) -> list[Any]:
-    """Features less their mean, over their deviation, and cut."""
+    """Layers that subtract the mean of the features, divide by their deviation, and clip."""
     mean, variance = stored["mean"].tolist(), (stored["deviation"] ** 2).tolist()
     highest = float(stored["highest"])
     return [
         layers.Normalization(mean=mean, variance=variance, name="scaled"),
         layers.Rescaling(1 / highest, name="shrunk"),
-        layers.Activation("hard_tanh", name="near"),  # cuts at -1 and 1
+        layers.Activation("hard_tanh", name="near"),  # clips at -1 and 1
         layers.Rescaling(highest, name="grown"),
     ]
 
 
 def _calibration(layers: Any, stored: Stored) -> list[Any]:
-    # The logarithms of probabilities are cut from below: none is above 0, and what is added to all
-    # of a row the softmax behind does not see.
+    #     # The logarithms of the probabilities are clipped from below, because none is above 0.
+    # Adding a constant to all of a row does not change the softmax that follows.
     calibration = [
         layers.Activation("log_softmax", name="log_probabilities"),
         layers.Rescaling(1.0, -float(np.log(stored["smallest"])), name="above_smallest"),
@@ -160,7 +162,7 @@ def _calibration(layers: Any, stored: Stored) -> list[Any]:
 
 
 def _rows(model: Model, stored: Stored, where: Path) -> NDArray[Any]:
-    """What both are asked: made-up rows, and the run's examples."""
+    """The rows that both predict: random ones, and the run's examples."""
     contract, rng = model.contract.input, np.random.default_rng(0)
     if contract.kind != "image":
         mean, deviation = stored["mean"], stored["deviation"]

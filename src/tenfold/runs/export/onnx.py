@@ -1,4 +1,4 @@
-"""A model file as it is, with a program beside it that asks it without Tenfold."""
+"""Copy a model file, with a program beside it that uses it without Tenfold."""
 
 import io
 from importlib import resources
@@ -14,16 +14,16 @@ from tenfold.runs.csv_files import example_inputs
 
 
 def companions(path: Path) -> tuple[Path, Path]:
-    """The program and the inputs that stand beside an exported model."""
+    """The files of the program and its inputs beside an exported model."""
     return path.with_suffix(".py"), path.with_suffix(".npz")
 
 
 @files.os_errors()
 def write_onnx(run: Path, path: Path) -> None:
-    """Copy a run's `model.onnx` as `path`, and write `NAME.py` and `NAME.npz` beside it.
+    """Copy a run's `model.onnx` to `path`, and write `NAME.py` and `NAME.npz` beside it.
 
-    The program needs ONNX Runtime and NumPy alone. The inputs are the run's examples, one of each
-    label, as the arrays that the graph takes: what the reader makes of a table stands in there.
+    The program needs only ONNX Runtime and NumPy. The inputs are the run's examples, one for each
+    label, in the form that the graph takes: for a table, they are the output of the reader.
     """
     model, inputs = Model.open(run), example_inputs(run)
     if inputs is None:
@@ -34,7 +34,7 @@ def write_onnx(run: Path, path: Path) -> None:
     (arrays,) = model.reader.feeds(rows, at_once=None)  # a few examples are one part
     program, stored = companions(path)
     packed = io.BytesIO()
-    # Strings as NumPy has them of a fixed width: objects would be pickled.
+    #     # Strings have NumPy's fixed width, because objects would be pickled.
     plain: dict[str, Any] = {
         name: column if column.dtype in (np.float32, np.uint8) else column.astype(str)
         for name, column in arrays.items()

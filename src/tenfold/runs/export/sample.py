@@ -1,11 +1,12 @@
-"""Ask the model beside this program, with ONNX Runtime and NumPy alone.
+"""Predict with the model beside this program. It needs only ONNX Runtime and NumPy.
 
     pip install onnxruntime numpy
-    python NAME.py              the inputs that are stored beside it
-    python NAME.py own.npz      your own: an array for each input of the model
+    python NAME.py              predict the inputs that are stored beside it
+    python NAME.py own.npz      predict your own: an array for each input of the model
 
-A picture is uint8 (n, height, width) or (n, height, width, 3). Of a digit 0 is paper and 255 ink,
-28 pixels a side, its strokes in a box of 20 with their centre of mass in the middle.
+A picture is uint8 (n, height, width) or (n, height, width, 3). A digit has 28 pixels a side, 0 for
+paper and 255 for ink, and its strokes are in a box of 20 pixels with the centre of mass in the
+middle.
 """
 
 import json
@@ -13,7 +14,7 @@ import os
 import sys
 from pathlib import Path
 
-os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # else ONNX Runtime reports its use by network
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # or ONNX Runtime sends usage data
 
 import numpy as np
 import onnxruntime
@@ -40,7 +41,7 @@ def main() -> None:
     labels, decision = contract["labels"], contract["decision"]
     for row, p in enumerate(answers["probabilities"]):
         best = int(p.argmax())
-        if decision:  # of two labels: the one that is looked for, from a threshold on
+        if decision:  # predict the positive label if its probability reaches the threshold
             positive = labels.index(decision["positive"])
             best = positive if p[positive] >= np.float32(decision["threshold"]) else 1 - positive
         limit = contract["novelty_threshold"]
