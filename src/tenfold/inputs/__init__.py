@@ -1,1 +1,1 @@
-"""The bytes of one input to arrays: IDX files, pictures, tables."""
+"""Turn the bytes of one input into arrays: IDX files, pictures, tables."""

@@ -1,4 +1,4 @@
-"""Pictures and encoded tables as the columns of features that classical learners see."""
+"""Pictures and encoded tables as the columns of features that classical learners use."""
 
 from typing import Any
 
@@ -9,9 +9,9 @@ PIXEL = np.float32(1 / 255)
 
 
 def features(x: NDArray[Any]) -> NDArray[np.float32]:
-    """The columns classical learners see: of pictures every pixel from 0 to 1, of tables `x`.
+    """Make the columns that classical learners use: each pixel from 0 to 1, or `x` for a table.
 
-    The graph does the same steps in the same order, so both are equal to the last bit.
+    The graph computes the same steps in the same order, so that both are equal to the last bit.
     """
     if x.dtype == np.uint8:
         return x.reshape(len(x), -1).astype(np.float32) * PIXEL

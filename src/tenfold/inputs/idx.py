@@ -4,7 +4,8 @@
 
     TYPE  0x08 uint8   0x09 int8   0x0B int16   0x0C int32   0x0D float32   0x0E float64
 
-Plain or gzip, recognised by the first bytes and never by the name; 0 (a scalar) to 8 dimensions.
+A file may be plain or gzip, which is recognised by its first bytes and never by its name. It has 0
+(a scalar) to 8 dimensions.
 
 Source: Y. LeCun, C. Cortes, C. Burges, "The MNIST database", section "File formats".
 """
@@ -41,24 +42,25 @@ MAX_DEFLATE_RATIO = 1032
 """No deflate stream inflates further: zlib.net/zlib_tech.html, "Maximum Compression Factor"."""
 
 PLAUSIBLE_BYTES, PLAUSIBLE_RATIO = 1 << 30, 100
-"""Beyond so many bytes a file that shrank further than this (MNIST: 5) is taken for a bomb."""
+"""A file that is larger than this and compressed better than this (MNIST: 5) counts as a bomb."""
 
 Array = NDArray[Any]
 
 
 def read_idx(path: Path | str, *, out: Array | None = None, sha256: str | None = None) -> Array:
-    """Read one IDX file, plain or gzip, refusing whatever does not fit its header.
+    """Read one IDX file, plain or gzip, and refuse everything that does not match its header.
 
     Args:
       path: The file.
-      out: Array to read into, of the file's dtype and shape, C-contiguous; allocated when absent.
-      sha256: Published digest of the decompressed file, checked when given.
+      out: Array to read into, of the file's dtype and shape, C-contiguous. Allocated by default.
+      sha256: Published digest of the decompressed file, which is checked if given.
 
     Returns:
-      The elements in the native byte order, shaped as the header says; () for a scalar.
+      The elements in native byte order, in the shape of the header; () for a scalar.
 
     Raises:
-      FormatError: Not IDX, too few or too many bytes, damaged gzip, another digest.
+      FormatError: The file is not IDX, has too few or too many bytes, is a damaged gzip file, or
+        has another digest.
       DataError: `out` has another shape or dtype, or is not contiguous and writable.
       FileError: The file cannot be opened or read.
     """
@@ -70,7 +72,7 @@ def read_idx(path: Path | str, *, out: Array | None = None, sha256: str | None =
 def parse_idx(
     file: BinaryIO, *, where: object, out: Array | None = None, sha256: str | None = None
 ) -> Array:
-    """`read_idx` of a binary file that is open at its start; `where` names it in errors."""
+    """Do what `read_idx` does for an open binary file. `where` is its name in errors."""
     stream = _Stream(file, where)
     dtype, shape = _read_header(stream)
     n_bytes = math.prod(shape) * dtype.itemsize
@@ -107,7 +109,7 @@ def parse_idx(
 
 
 def read_header(path: Path | str) -> tuple[np.dtype[Any], tuple[int, ...]]:
-    """Dtype and shape that an IDX file holds, by its header and, unless it is gzip, its size."""
+    """Return dtype and shape by the header of an IDX file and, unless it is gzip, by its size."""
     path = Path(path)
     with files.os_errors("read", path), path.open("rb") as file:
         stream = _Stream(file, path)
@@ -117,9 +119,9 @@ def read_header(path: Path | str) -> tuple[np.dtype[Any], tuple[int, ...]]:
 
 
 def write_idx(path: Path | str, array: Array) -> None:
-    """Write an array as IDX, through gzip when the name ends in `.gz`; the file is durable.
+    """Write an array as IDX, compressed by gzip if the name ends in `.gz`. The write is durable.
 
-    The exact inverse of `read_idx`: same dtype, shape and bits come back.
+    This is the exact inverse of `read_idx`: dtype, shape and bits are preserved.
     """
     path, array = Path(path), np.asarray(array)
     native = array.dtype.newbyteorder("=")
@@ -142,7 +144,7 @@ def write_idx(path: Path | str, array: Array) -> None:
     elements = np.ascontiguousarray(array, native.newbyteorder(">"))
     with files.durable(path) as file, contextlib.ExitStack() as stack:
         target: BinaryIO | gzip.GzipFile = file
-        if path.suffix == ".gz":  # without name and time of day, equal arrays are equal files
+        if path.suffix == ".gz":  # no name and time, so that equal arrays give equal files
             target = stack.enter_context(gzip.GzipFile("", "wb", fileobj=file, mtime=0))
         target.write(header)
         if elements.size:
@@ -150,7 +152,7 @@ def write_idx(path: Path | str, array: Array) -> None:
 
 
 def describe_array(start: bytes) -> str | None:
-    """What a file is that begins like this, where people often have it instead of their data."""
+    """Describe what a file with this beginning is, for files that people often have instead."""
     if not start:
         return "an empty file"
     text = start.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
@@ -195,9 +197,9 @@ _FIXES = {
 def not_a(
     format: str, where: object, start: bytes, *, expected: str, unpacked: bool = False
 ) -> FormatError:
-    """The error of a file that is something else than `format`, saying what if it is known.
+    """Make the error of a file that is not a `format`, and name what it is if that is known.
 
-    `unpacked`: gzip was taken off already, so that what still is gzip was packed twice.
+    `unpacked` says that gzip was already removed, so that what is still gzip was packed twice.
     """
     what = describe_array(start)
     if what == "gzip" and unpacked:
@@ -213,23 +215,23 @@ def not_a(
 
 
 class _Stream:
-    """The decompressed bytes of a file, never inflated further than they are asked for."""
+    """The decompressed bytes of a file. It never decompresses more than is requested."""
 
     def __init__(self, file: BinaryIO, where: object) -> None:
         self.where = where
         self.digest = hashlib.sha256()
         self.n_read = 0
-        self._n_stored = None  # bytes of the file; unknown of a pipe
+        self._n_stored = None  # bytes of the file; unknown for a pipe
         if file.seekable():
             self._n_stored = file.seek(0, io.SEEK_END)
             file.seek(0)
         self._file = file
-        self._pending = file.read(len(GZIP_MAGIC))  # read from the file, not yet handed on
+        self._pending = file.read(len(GZIP_MAGIC))  # read from the file, but not yet returned
         zipped = self._pending == GZIP_MAGIC
         self._inflater = zlib.decompressobj(wbits=31) if zipped else None
 
     def check_promise(self, n_bytes: int) -> None:
-        """Refuse before any memory is asked for what the file is too small to hold."""
+        """Refuse a file that is too small for its header, before memory is allocated."""
         if self._n_stored is None:
             return
         n_needed, n_at_most = self.n_read + n_bytes, MAX_DEFLATE_RATIO * self._n_stored
@@ -255,7 +257,7 @@ class _Stream:
             raise self.too_few(self.n_read, n_needed)
 
     def read_into(self, target: memoryview) -> int:
-        """Fill as much of `target` as there are bytes; returns how many."""
+        """Fill as much of `target` as there are bytes. Returns how many."""
         filled = 0
         while filled < len(target):
             part = self._next(min(CHUNK_BYTES, len(target) - filled))
@@ -268,12 +270,12 @@ class _Stream:
         return filled
 
     def read(self, n_bytes: int) -> bytes:
-        """Up to `n_bytes`, fewer only where the content ends."""
+        """Return up to `n_bytes` bytes, fewer only at the end of the content."""
         target = bytearray(n_bytes)
         return bytes(target[: self.read_into(memoryview(target))])
 
     def expect_end(self) -> None:
-        """Refuse what follows the last element, a second gzip member included."""
+        """Refuse anything after the last element, including a second gzip member."""
         rest = self._next(1)
         self._refuse_second_member()
         if rest:
@@ -349,7 +351,7 @@ class _Stream:
 def _read_header(stream: _Stream) -> tuple[np.dtype[Any], tuple[int, ...]]:
     magic = stream.read(4)
     if magic[:2] != b"\0\0"[: len(magic)] or not magic:
-        with contextlib.suppress(FormatError):  # damaged further on: what is known will do
+        with contextlib.suppress(FormatError):  # damaged further on, but the bytes so far suffice
             magic += stream.read(508)
         raise not_a(
             "an IDX file", stream.where, magic, expected="00 00 as its first bytes", unpacked=True

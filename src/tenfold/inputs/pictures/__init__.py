@@ -1,1 +1,1 @@
-"""Pictures to arrays: decoding, the fit to the MNIST box, digits on a page."""
+"""Turn pictures into arrays: decoding, the fit to the MNIST box, digits on a page."""

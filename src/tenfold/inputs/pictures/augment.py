@@ -1,7 +1,7 @@
-"""Pictures distorted each time they are seen: moved, turned, scaled, sheared, waved, thickened.
+"""Data augmentation: pictures are moved, turned, scaled, sheared, waved or thickened in each epoch.
 
-Made cheap by sharing: the pictures of a block get one map of where each pixel comes from, and lie
-side by side while it is applied, so that a look-up copies a row of pixels instead of one.
+It is cheap because pictures share work: those of a block get the same map of where each pixel comes
+from, and are stored side by side, so that a look-up copies a row of pixels instead of one.
 """
 
 from typing import Any
@@ -12,20 +12,20 @@ from numpy.typing import NDArray
 from tenfold.core.settings import Settings
 
 BLOCK = 16
-"""Pictures that share a map."""
+"""Number of pictures that share a map."""
 
 AT_ONCE = 64 * BLOCK
 
 WAVES = 5
-"""Knots along each side of the random field that waves a picture (Simard, Steinkraus and Platt
-2003, Best Practices for Convolutional Neural Networks, section 2: elastic deformations)."""
+"""Knots along each side of the random field of the elastic distortion (Simard, Steinkraus and Platt
+2003, Best Practices for Convolutional Neural Networks, section 2)."""
 
 SIDE = 28
-"""Pixels are those of a picture of this side; larger ones move in proportion."""
+"""Settings in pixels refer to a picture with this side; larger pictures move in proportion."""
 
 
 def has_distortions(settings: Settings) -> bool:
-    """Whether pictures are distorted, not only moved by whole pixels."""
+    """Whether pictures are distorted, and not only moved by whole pixels."""
     return any(
         (
             settings.rotate_degrees,
@@ -43,9 +43,9 @@ def augment(
 ) -> NDArray[np.uint8]:
     """Distort pictures, uint8 (n, height, width) or (n, height, width, 3), within the settings.
 
-    Neighbours share a map: shuffle them before. What comes from beyond an edge is that edge.
+    Neighbours share a map, so shuffle them before. Pixels from beyond an edge repeat the edge.
     """
-    if len(images) > AT_ONCE:  # smaller arrays stay in the cache, and their memory is used again
+    if len(images) > AT_ONCE:  # smaller arrays stay in the cache, and memory is reused
         starts = range(0, len(images), AT_ONCE)
         return np.concatenate([augment(images[i : i + AT_ONCE], settings, rng) for i in starts])
     n, height, width = images.shape[:3]
@@ -57,7 +57,7 @@ def augment(
     out = np.empty(flat.shape, np.uint8)
     for i in range(n_maps):
         block = flat[i * BLOCK : (i + 1) * BLOCK]
-        # Pixels first: every look-up is then a copy of neighbours in memory.
+        #         # Pixels come first, so that every look-up copies neighbours in memory.
         pixels = np.ascontiguousarray(block.transpose(1, 0, 2)).astype(np.float32)
         warped = _warp(pixels.reshape(len(pixels), -1), corners[:, i], shares[:, i])
         if settings.thicken:
@@ -82,8 +82,8 @@ def _warp(
 
 
 def _thicken(pixels: NDArray[np.float32], amount: np.float32) -> NDArray[np.float32]:
-    """Light strokes on dark, (height, width, n), a share `amount` of the way to pixels that are the
-    brightest (below 0: the darkest) of their neighbours above, below, left and right."""
+    """Move each pixel of light strokes on dark, (height, width, n), by the share `amount` towards
+    the brightest (below 0: the darkest) of its neighbours above, below, left and right."""
     choose = np.maximum if amount > 0 else np.minimum
     best = pixels.copy()
     choose(best[1:], pixels[:-1], out=best[1:])
@@ -99,8 +99,8 @@ def _thicken(pixels: NDArray[np.float32], amount: np.float32) -> NDArray[np.floa
 def _draw_maps(
     n_maps: int, height: int, width: int, settings: Settings, rng: np.random.Generator
 ) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
-    """Flat positions of the four pixels around where each pixel of each map comes from, and how
-    much of each: (4, n_maps, height * width)."""
+    """For each pixel of each map, the flat positions of the four pixels around its source, and
+    their weights: (4, n_maps, height * width)."""
     y, x = _sources(n_maps, height, width, settings, rng)
     y, x = np.clip(y, 0, height - 1), np.clip(x, 0, width - 1)
     top, left = np.floor(y), np.floor(x)
@@ -116,7 +116,7 @@ def _draw_maps(
 def _sources(
     n_maps: int, height: int, width: int, settings: Settings, rng: np.random.Generator
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Row and column that each pixel of each map comes from, (n_maps, height * width)."""
+    """The source row and column of each pixel of each map, (n_maps, height * width)."""
 
     def within(limit: float, *shape: int) -> NDArray[np.float64]:
         return rng.uniform(-limit, limit, (n_maps, *shape))
@@ -141,8 +141,9 @@ def _sources(
 
 
 def _smooth(side: int) -> NDArray[np.float64]:
-    """Weights of `WAVES` knots at each pixel along a side, (side, WAVES): a smooth curve through
-    them, Gaussian in the distance, whose squares sum to 1 so that knots keep their deviation."""
+    """Weights of `WAVES` knots at each pixel along a side, (side, WAVES). They make a smooth curve,
+    Gaussian in the distance, and their squares sum to 1 so that the deviation of the knots is
+    kept."""
     distance = np.linspace(0, WAVES - 1, side)[:, None] - np.arange(WAVES)
     weights = np.exp(-(distance**2) / (2 * 0.7**2))
     return np.asarray(weights / np.sqrt((weights**2).sum(axis=1, keepdims=True)))

@@ -1,4 +1,4 @@
-"""Picture files -> uint8 arrays: PNG, JPEG, GIF (first frame), BMP, TIFF and WebP, and no other.
+"""Decode picture files to uint8 arrays: only PNG, JPEG, GIF (first frame), BMP, TIFF and WebP.
 
 A file is a stranger's: its size is looked at before its pixels are decoded, its metadata is never
 used but for the turn and the camera, and whatever is wrong with it ends in one clear error.
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
     from PIL import Image
 
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP")
-"""Named to Pillow each time; it would also try formats that start other programs."""
+"""Passed to Pillow each time, because it would also try formats that start other programs."""
 
 JPEG = ("JPEG", "MPO")
-"""What Pillow calls a JPEG; MPO is a phone's, with previews."""
+"""Pillow's names for a JPEG. MPO is the format of phones, with previews."""
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff"}
-"""How names of picture files end, in lower case."""
+"""Suffixes of picture files, in lower case."""
 
 FOREIGN = {
     **dict.fromkeys((b"ftypheic", b"ftypheix", b"ftyphevc", b"ftyphevx"), "a HEIC picture"),
@@ -39,35 +39,35 @@ FOREIGN = {
     b"jP  \r\n\x87\n": "a JPEG 2000 picture",
     b"JXL \r\n\x87\n": "a JPEG XL picture",
 }
-"""Pictures that are not read, by bytes 4 to 12: freedesktop.org's shared-mime-info 2.2."""
+"""Picture formats that are not read, by bytes 4 to 12: freedesktop.org's shared-mime-info 2.2."""
 
 STARTS = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM", b"MM\0*", b"II*\0", b"MM\0+", b"II+\0")
-"""How files of `FORMATS` begin, after the same source; WebP is told in `is_picture`."""
+"""The first bytes of files of `FORMATS`, from the same source. `is_picture` recognises WebP."""
 
 MAX_BYTES = 32 << 20
 MAX_PIXELS = 64_000_000
 MAX_SIDE_PX = 16_384
 MAX_SCANS = 100
-"""Passes over the pixels in a JPEG, each of which takes time. Programs write about ten; a file of
-94 kB with 1,000 took 14 s to decode. libtiff has the same bound (tif_jpeg.c)."""
+"""Maximum number of scans of a JPEG, each of which takes time. Programs write about ten, and a file
+of 94 kB with 1,000 took 14 s to decode. libtiff has the same limit (tif_jpeg.c)."""
 
 Channels = Literal[1, 3]
 
 DEEP_MODES = ("I", "F")
-"""How the names begin that Pillow gives to greys of more than 8 bits: whole ones and fractions."""
+"""Prefixes of Pillow's modes for greys of more than 8 bits: integers and floats."""
 
 
 @dataclass(frozen=True)
 class PictureOptions:
-    """How picture files are read.
+    """Options for reading picture files.
 
     Attributes:
-      fit_to_box: Bring a picture to the size of the model: find what is drawn and fit it to the
-        MNIST box, or cut out the middle, as the model's contract says. False takes the picture as
-        it is; it must then have the model's size.
-      apply_exif: Turn a picture as its EXIF tag says; False for cameras that leave a stale tag.
+      fit_to_box: Bring a picture to the size of the model: fit the drawing to the MNIST box, or cut
+        out the middle, as the model's contract says. With False the picture is used unchanged, and
+        must have the size of the model.
+      apply_exif: Apply the EXIF orientation. Use False for cameras that write a wrong tag.
       max_pixels: Larger pictures are refused before they are decoded.
-      white: The value of white in pictures of more than 8 bits; None: each shows it itself.
+      white: The value of white in pictures of more than 8 bits. None: found for each picture.
     """
 
     fit_to_box: bool = True
@@ -88,8 +88,8 @@ class Picture:
 
     Attributes:
       pixels: uint8 (h, w) grey, or (h, w, 3) red, green, blue.
-      step: Pixels of the file per pixel here, in both directions: 1, or 2, 4, 8 where a large
-        JPEG was shrunk while decoding.
+      step: Pixels of the file per pixel of the array, in both directions: 1, or 2, 4, 8 if a large
+        JPEG was reduced while it was decoded.
     """
 
     pixels: NDArray[np.uint8]
@@ -106,13 +106,13 @@ def read_picture(
     """Read a picture file, or its bytes.
 
     Args:
-      source: The file. Its content decides what it is, not its name.
+      source: The file. Its type is recognised by its content, not by its name.
       channels: 1 for grey, 3 for colour.
-      at_least_px: A JPEG may come smaller by 2, 4 or 8, its longer side at least this.
-      options: `apply_exif`, `max_pixels` and `white` count here.
+      at_least_px: A JPEG may be reduced by 2, 4 or 8, but its longer side stays at least this.
+      options: Only `apply_exif`, `max_pixels` and `white` matter here.
 
     Raises:
-      FormatError: No picture of `FORMATS`, damaged, or larger than the caps.
+      FormatError: The file is not a picture of `FORMATS`, is damaged, or exceeds the limits.
       FileError: The file cannot be opened or read.
     """
     with _opened(source) as (file, where):
@@ -121,10 +121,10 @@ def read_picture(
 
 
 def is_picture(path: Path | str) -> bool:
-    """Whether a file is to be read as a picture: by its name, or else by how it begins.
+    """Whether to read a file as a picture: by its name, or else by its first bytes.
 
-    Pictures that are not read count as well (HEIC, AVIF, ...): reading them says what they are. A
-    file that cannot be opened is none.
+    Formats that are not supported (HEIC, AVIF, ...) count as well, because reading them gives an
+    error that names them. A file that cannot be opened does not count.
     """
     path = Path(path)
     if path.suffix.lower() in SUFFIXES:
@@ -145,7 +145,7 @@ def is_picture_content(head: bytes) -> bool:
 
 @contextmanager
 def _opened(source: Path | str | bytes) -> Iterator[tuple[BinaryIO, object]]:
-    """A picture file, or its bytes, to be read, and what messages call it; its size is checked."""
+    """Open a picture file or its bytes, with its name for messages. The size is checked."""
     if isinstance(source, bytes):
         _check_bytes(len(source), "picture")
         yield io.BytesIO(source), "picture"
@@ -184,10 +184,10 @@ def read_picture_header(source: Path | str | bytes) -> Header:
 
 
 def read_white(source: Path | str | bytes) -> int | None:
-    """The value of white that a picture of whole greys of more than 8 bits shows; None of others.
+    """The value of white of a picture with integer greys of more than 8 bits; None for others.
 
     Raises:
-      FormatError, FileError: As `read_picture`.
+      FormatError, FileError: As for `read_picture`.
     """
     with _opened(source) as (file, where):
         image = _open(file, where)
@@ -208,18 +208,18 @@ def decode(
     at_least_px: int | None = None,
     options: PictureOptions = DEFAULT_OPTIONS,
 ) -> Picture:
-    """Decode the bytes of a picture file; the arguments are those of `read_picture`.
+    """Decode the bytes of a picture file. The arguments are those of `read_picture`.
 
-    Transparent parts are laid on paper that leaves the drawing visible: where most of the picture
-    is transparent, black or white, whichever is further from what is drawn; else the middle value
-    of what is not transparent. Deep greys are scaled to 8 bits, not clipped.
+    Transparent parts are put on a background that keeps the drawing visible. If most of the picture
+    is transparent, it is black or white, whichever differs more from the drawing; otherwise it is
+    the median of the opaque pixels. Deep greys are scaled to 8 bits, not clipped.
     """
     _check_bytes(len(content), where)
-    # Pillow reports damaged metadata, which is not used here, by warnings.
+    #     # Pillow warns about damaged metadata, which is not used here.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         image = _open(io.BytesIO(content), where, options.max_pixels)
-        # Each scan begins with two bytes that coded pixels cannot have.
+        #         # Each scan begins with two bytes that cannot occur in coded pixels.
         n_scans = content.count(b"\xff\xda") if image.format in JPEG else 0
         if n_scans > MAX_SCANS:
             raise FormatError(
@@ -251,7 +251,7 @@ def _check_bytes(n_bytes: int, where: object) -> None:
 
 
 def _open(file: BinaryIO, where: object, max_pixels: int = MAX_PIXELS) -> "Image.Image":
-    """The header alone, its size checked before any pixel is decoded."""
+    """Read only the header, and check the size before any pixel is decoded."""
     from PIL import Image, UnidentifiedImageError
 
     try:
@@ -310,7 +310,7 @@ def _decoded(
     width = image.size[0]
     if at_least_px is not None and image.format in JPEG:
         ratio = at_least_px / max(image.size)
-        # Pillow takes the greatest step that leaves both sides at least as asked for.
+        #         # Pillow takes the greatest step that keeps both sides at least this large.
         image.draft(None, (int(width * ratio), int(image.size[1] * ratio)))
     image.load()
     step = max(1, round(width / image.size[0]))
@@ -332,9 +332,9 @@ def _exif(image: "Image.Image", tag: int) -> Any:
 
 
 def turned(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
-    """Turn pixels as the EXIF orientation says: 1 to 8, anything else leaves them.
+    """Turn pixels by the EXIF orientation, 1 to 8. Other values leave them unchanged.
 
-    Source: EXIF 2.32, tag 274: which sides of the scene the first row and column are.
+    Source: EXIF 2.32, tag 274, which says where the first row and column are in the scene.
     """
     if orientation in (5, 6, 7, 8):
         pixels = pixels.swapaxes(0, 1)
@@ -356,7 +356,7 @@ def _pixels(image: "Image.Image", channels: Channels, white: int | None) -> NDAr
 
 
 def _on_paper(image: "Image.Image", mode: str) -> NDArray[np.uint8]:
-    """Lay transparent parts on paper that leaves the drawing visible."""
+    """Put transparent parts on a background that keeps the drawing visible."""
     from PIL import Image
 
     image = image.convert("RGBA")
@@ -375,7 +375,7 @@ def _on_paper(image: "Image.Image", mode: str) -> NDArray[np.uint8]:
 
 
 def _deep(values: NDArray[np.generic], white: int | None) -> NDArray[np.uint8]:
-    """Greys of more than 8 bits, scaled to 8.
+    """Scale greys of more than 8 bits to 8 bits.
 
     Integers are divided by `white`, or by that of the fewest bits that hold all but a few hot
     pixels, fractions (0 to 1) by 1; what is negative or larger still is stretched from least to

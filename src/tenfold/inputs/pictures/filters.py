@@ -1,6 +1,6 @@
-"""Filters of pictures and their connected parts: what SciPy's `ndimage` gives, held to it by tests.
+"""Filters and connected parts of pictures, equal to those of SciPy's `ndimage`, as tests check.
 
-They are here so that predicting needs no SciPy: it takes 140 MB and 0.2 s of each start.
+With them predicting needs no SciPy, which takes 140 MB and 0.2 s at each start.
 """
 
 from collections.abc import Callable
@@ -40,7 +40,7 @@ def _mean(sums: Array, before: Array, size: int) -> Real:
 
 @lru_cache(maxsize=256)
 def _mirrored(n: int, size: int) -> Counts:
-    """Places 0 to n - 1, and those before and behind that windows of a size reach into."""
+    """Indices 0 to n - 1, and the mirrored ones on both sides that windows of a size need."""
     place = np.arange(-(size // 2), n + size - 1 - size // 2) % (2 * n)
     place = np.minimum(place, 2 * n - 1 - place)
     place.flags.writeable = False
@@ -50,19 +50,19 @@ def _mirrored(n: int, size: int) -> Counts:
 def max_filter(x: Array, size: int, axis: int, outside: Any = None) -> Array:
     """The largest of `size` pixels around each one along an axis.
 
-    Beyond the borders there is `outside`; None: the picture, mirrored. Of an even size the one
-    pixel more is before.
+    Outside the borders the value is `outside`. None: the mirrored picture. A window of an even size
+    has its additional pixel before the centre.
     """
     return _extreme(np.maximum, x, size, axis, outside)
 
 
 def min_filter(x: Array, size: int, axis: int, outside: Any = None) -> Array:
-    """The smallest of `size` pixels around each one along an axis, as `max_filter`."""
+    """The smallest of `size` pixels around each one along an axis; see `max_filter`."""
     return _extreme(np.minimum, x, size, axis, outside)
 
 
 def _extreme(best: Callable[..., Array], x: Array, size: int, axis: int, outside: Any) -> Array:
-    """By windows of 1, 2, 4, ... pixels; two of the last kind cover the size."""
+    """Use windows of 1, 2, 4, ... pixels, of which two of the last kind cover the size."""
     n = x.shape[axis]
 
     def part(start: int, stop: int | None) -> tuple[slice, ...]:
@@ -115,9 +115,9 @@ def connected_parts(mask: Mask) -> tuple[NDArray[np.int32], Counts]:
 
 
 def _leaders(above: Counts, n_above: Counts) -> Counts:
-    """For each run the first one of its part; it touches `n_above` runs from `above` on."""
+    """The first run of the part of each run, which touches `n_above` runs from `above` on."""
     own = np.arange(len(above))
-    if np.count_nonzero(n_above) == len(above) - 1:  # most digits: all hang on one
+    if np.count_nonzero(n_above) == len(above) - 1:  # most digits, whose runs are all connected
         return np.zeros_like(own)
     leader = _settled(np.where(n_above > 0, above, own))
     # Where a run touches several, each of them after the first joins two parts that may differ.
@@ -132,7 +132,7 @@ def _leaders(above: Counts, n_above: Counts) -> Counts:
 
 
 def _settled(leader: Counts) -> Counts:
-    """Each run's leader's leader, and so on up to one that leads itself."""
+    """Follow the leaders of each run until a run that leads itself."""
     while (leader[leader] != leader).any():
         leader = leader[leader]
     return leader

@@ -1,6 +1,6 @@
-"""The fit to the MNIST box: a grey picture of any size -> 28x28, light on dark, as MNIST has it.
+"""The fit to the MNIST box: turns a grey picture of any size into 28x28, light on dark, like MNIST.
 
-docs/guide/handwriting.md gives and measures the same steps, for a second implementation.
+docs/guide/handwriting.md describes and measures the same steps, for a second implementation.
 
 Source of the box: Y. LeCun, L. Bottou, Y. Bengio, P. Haffner, "Gradient-based learning applied to
 document recognition", Proc. IEEE 86 (1998), section III.A.
@@ -18,12 +18,12 @@ from tenfold.core.errors import DataError
 from tenfold.inputs.pictures.filters import connected_parts, max_filter, mean_filter, min_filter
 
 WORK_PX = 640
-"""Longer side of the picture that is worked on. A digit of 1/30 of it still fills the box."""
+"""Longer side of the picture during the fit. A digit of 1/30 of it still fills the box."""
 
 SIDE_PX = 28
 BOX_PX = 20
 OVERSAMPLING = 4
-"""The strokes of a thin pen are widened at 4 times the box, then averaged: smooth edges."""
+"""Thin strokes are widened at 4 times the size of the box and then averaged, for smooth edges."""
 
 STROKE_PX = 1.8
 """Strokes thinner than this in the box are widened to it (docs/guide/handwriting.md)."""
@@ -35,13 +35,13 @@ LINE_SPAN = 0.9
 """Share of the picture's width or height that a ruled line runs over."""
 
 CLEAR_SKEWNESS = 0.4
-"""Of 5,480 pictures on synthetic paper it errs by itself on 12, all of them under 0.14."""
+"""On 5,480 synthetic pictures this rule alone fails on 12, all of them below 0.14."""
 
 MAX_PIECES = 50
-"""Parts of a broken digit that are looked at; noise has thousands."""
+"""Maximum number of parts of a broken digit that are considered. Noise has thousands."""
 
 MIN_CONTRAST = 12.0
-"""Grey levels between paper and ink under which nothing was drawn."""
+"""If paper and ink differ by fewer grey levels than this, nothing is drawn."""
 
 Polarity = Literal["dark on light", "light on dark"]
 Grey = NDArray[np.uint8]
@@ -57,14 +57,15 @@ class NothingDrawn(DataError):
 
 @dataclass(frozen=True, eq=False)
 class Ink:
-    """What was drawn on a picture.
+    """The ink on a picture.
 
     Attributes:
-      grey: The picture as worked on, uint8 (h, w): its longer side at most the work size.
-      amount: Ink per pixel, float32 (h, w), 0 paper to 1 full stroke, specks and rules left out.
-      strokes: Where the strokes are, bool (h, w): their cores, without soft edges.
-      polarity: How ink and paper stand to each other on the picture.
-      scale: Pixels of the picture per pixel worked on, (vertical, horizontal).
+      grey: The reduced picture, uint8 (h, w): its longer side is at most the work size.
+      amount: Ink per pixel, float32 (h, w), from 0 for paper to 1 for a full stroke, without specks
+        and ruled lines.
+      strokes: The cores of the strokes, without soft edges, bool (h, w).
+      polarity: Whether the ink is dark on light paper or the reverse.
+      scale: Pixels of the picture per pixel of `grey`, (vertical, horizontal).
     """
 
     grey: Grey
@@ -79,7 +80,7 @@ class Ink:
         return np.rint(self.amount * 255).astype(np.uint8)
 
     def box(self, amount: Real) -> Box:
-        """x, y, width and height, in pixels of the picture, of what is inked in `amount`."""
+        """x, y, width and height of the ink of `amount`, in pixels of the picture."""
         rows, columns = np.flatnonzero(amount.any(axis=1)), np.flatnonzero(amount.any(axis=0))
         y, x = rows[0] * self.scale[0], columns[0] * self.scale[1]
         height = (rows[-1] + 1) * self.scale[0] - y
@@ -89,9 +90,9 @@ class Ink:
 
 @dataclass(frozen=True, eq=False)
 class Fit:
-    """A digit in the MNIST box, and the steps that led there, as in `preprocess.PictureSteps`.
+    """A digit in the MNIST box, and the steps to it, as in `preprocess.PictureSteps`.
 
-    The image is uint8 (28, 28), and the box in pixels of the picture that was given.
+    The image is uint8 (28, 28), and the box is in pixels of the original picture.
     """
 
     image: Grey
@@ -106,11 +107,11 @@ def fit(grey: NDArray[Any], *, where: object = None) -> Fit:
 
     Args:
       grey: A picture of one digit, uint8 (h, w), of any size, polarity and lighting.
-      where: Its name for messages.
+      where: Its name in messages.
 
     Raises:
-      NothingDrawn: Nothing is drawn on it.
-      DataError: Not such an array.
+      NothingDrawn: Nothing is drawn on the picture.
+      DataError: The array has another shape or dtype.
     """
     ink = find_ink(grey, one_digit, where=where)
     return Fit(to_box(ink.amount), ink.grey, ink.picture, ink.box(ink.amount), ink.polarity)
@@ -119,10 +120,10 @@ def fit(grey: NDArray[Any], *, where: object = None) -> Fit:
 def find_ink(
     grey: NDArray[Any], choose: Choice, *, work_px: int = WORK_PX, where: object = None
 ) -> Ink:
-    """Tell ink from paper: shadows, gradients, ruled lines, specks and borders are left out.
+    """Separate ink from paper, without shadows, gradients, ruled lines, specks and borders.
 
-    A picture whose longer side is beyond `work_px` is shrunk. Of the mask of all strokes and the
-    contrast `choose` tells which connected strokes to keep.
+    A picture whose longer side exceeds `work_px` is reduced. `choose` receives the mask of all
+    strokes and the contrast, and chooses the connected strokes to keep.
     """
     if grey.ndim != 2 or grey.dtype != np.uint8 or not grey.size:
         raise DataError(
@@ -136,13 +137,13 @@ def find_ink(
     work = shrink(grey, work_px)
     dark = is_dark_on_light(work)
     paper_light = work if dark else 255 - work
-    radius = max(work.shape) // 300  # against noise; 0 on small pictures, which have none
+    radius = max(work.shape) // 300  # removes noise; 0 for small pictures, which have none
     smooth = local_mean(paper_light, radius)
     first = _first_guess(smooth, choose)
     if not first.any():
         raise _nothing_drawn(where, contrast=0.0)
     paper, noise = _paper(smooth, stroke_width(first.astype(np.float32)))
-    # Ink takes a share of the light, so that its contrast is less in a shadow.
+    #     # Ink absorbs a share of the light, so that its contrast is lower in a shadow.
     light = np.maximum(paper, np.float32(64))
     light = _sample(light).mean() / light
     contrast = (paper - smooth) * light
@@ -155,7 +156,8 @@ def find_ink(
     level = _upper_quartile(contrast[strokes]) if strokes.any() else 0.0
     if level < MIN_CONTRAST:
         raise _nothing_drawn(where, contrast=round(level, 1))
-    # The soft edge of a stroke: beside it, above the noise, and no part of what was dropped.
+    #     # The soft edge of a stroke: next to it, above the noise, and not part of what was
+    # removed.
     noise *= 2 * radius + 1
     size = 2 * max(2, 1 + radius) + 1
     near = max_filter(max_filter(strokes, size, 0, False), size, 1, False)
@@ -184,9 +186,9 @@ def _nothing_drawn(where: object, contrast: float) -> NothingDrawn:
 def is_dark_on_light(x: Real) -> bool:
     """Whether the ink is darker than the paper.
 
-    Strokes are rare and far from the mean around them, so the skewness of that distance has their
-    sign, whatever the light does. Where it is weak (ink covers much of the picture) the paper is
-    the side of the Otsu threshold that holds more of the border and of the picture.
+    Strokes are rare and far from the local mean, so that the skewness of this distance has their
+    sign, whatever the lighting. If it is weak (ink covers much of the picture), the paper is the
+    side of the Otsu threshold with the larger share of the border and of the picture.
     """
     x = _block_means(x, max(1, max(x.shape) // SAMPLE_PX))
     away = (x - local_mean(x, _reach(x))).astype(np.float64)
@@ -202,19 +204,20 @@ def is_dark_on_light(x: Real) -> bool:
 
 
 def _reach(x: Real) -> int:
-    """Radius that holds paper beside any stroke: 1/8 of the picture, wide strokes of small ones."""
+    """A radius that contains paper beside any stroke: 1/8 of the picture."""
     longer: int = max(x.shape)
     return max(6, longer // 8)
 
 
 def _first_guess(smooth: Real, choose: Choice) -> Mask:
-    """Strokes by a local mean alone; good enough to know how wide they are and how dark."""
+    """Find strokes by a local mean alone, which is precise enough to measure their width and
+    contrast."""
     reach = _reach(smooth)
     contrast = local_mean(smooth, reach) - smooth
     sample = np.sort(_sample(contrast), axis=None)
     level = float(sample[-max(4, sample.size // 1000) :].mean())
     dark = contrast > max(level / 2, 1)
-    # Once more, the mean now of the paper alone, so that wide strokes are not hollow.
+    #     # Repeat with the mean of the paper alone, so that wide strokes are not hollow.
     bare = local_mean((~dark).astype(np.float32), reach)
     paper = local_mean(np.where(dark, np.float32(0), smooth), reach)
     contrast = (paper / np.maximum(bare, 1e-3)).astype(np.float32) - smooth
@@ -222,11 +225,11 @@ def _first_guess(smooth: Real, choose: Choice) -> Mask:
 
 
 def _paper(smooth: Real, width: float) -> tuple[Real, float]:
-    """(paper, noise): the grey of the paper under each pixel, and its spread.
+    """(paper, noise): the grey of the paper at each pixel, and its spread.
 
-    The paper is the closing by a square of six strokes' width: it takes strokes away and keeps
-    the edges of shadows where they are, so these show no contrast. Noise lifts a closing; the
-    middle contrast of what is paper takes that off again.
+    The paper is the closing by a square that is six strokes wide. It removes strokes and keeps the
+    edges of shadows in place, so that these have no contrast. Noise raises a closing; the median
+    contrast of the paper corrects that.
     """
     size = int(min(max(6 * width, 9.0), max(smooth.shape) / 2)) | 1
     widened = max_filter(max_filter(smooth, size, 0), size, 1)
@@ -240,13 +243,13 @@ def _paper(smooth: Real, width: float) -> tuple[Real, float]:
 
 
 def _upper_quartile(values: Real) -> float:
-    """`np.percentile(values, 75)`, which takes 60 us for a small picture, in 10."""
+    """`np.percentile(values, 75)` in 10 us instead of 60 us for a small picture."""
     position = 0.75 * (len(values) - 1)
     low = int(position)
     high = min(low + 1, len(values) - 1)
     a, b = np.partition(values, (low, high))[[low, high]]
     share = position - low
-    # As numpy's: from the nearer end.
+    #     # Interpolate from the nearer end, as NumPy does.
     return float(a + (b - a) * share if share < 0.5 else b - (b - a) * (1 - share))
 
 
@@ -256,7 +259,7 @@ def _sample(x: Real) -> Real:
 
 
 def local_mean(x: Real, radius: int) -> Real:
-    """Mean over a square of 2 radius + 1, the picture mirrored at its borders."""
+    """Mean over a square of side 2 radius + 1. The picture is mirrored at its borders."""
     return mean_filter(x, 2 * radius + 1) if radius else x
 
 
@@ -275,7 +278,8 @@ def otsu(x: Real) -> float:
 
 
 def _counts(x: Real, edges: Real) -> NDArray[np.int64]:
-    """Values between each two edges: `np.histogram` in a third of its time for a small picture."""
+    """Number of values between each two edges: a `np.histogram` that is three times as fast for a
+    small picture."""
     last = len(edges) - 2
     place = (
         ((x - edges[0]) / (edges[-1] - edges[0]) * np.float32(last + 1)).ravel().astype(np.int64)
@@ -290,9 +294,10 @@ def _counts(x: Real, edges: Real) -> NDArray[np.int64]:
 def without_rules(contrast: Real, threshold: float) -> Mask:
     """Where the contrast is above the threshold, without thin lines from border to border.
 
-    Ruled and squared paper has such lines; they are looked for at half the threshold, where a
-    faint one has fewer holes. Strokes that cross a line stay whole. Small pictures, where a
-    stroke may run so far, are left alone, and so is one on which nothing else would remain.
+    Such lines are on ruled and squared paper. They are searched for at half the threshold, at which
+    a faint line has fewer holes. Strokes that cross a line stay whole. Small pictures, in which a
+    stroke may be as long, are left unchanged, and so are pictures on which nothing else would
+    remain.
     """
     mask: Mask = contrast > threshold
     if max(mask.shape) < 100:
@@ -303,14 +308,14 @@ def without_rules(contrast: Real, threshold: float) -> Mask:
 
 
 def _level_lines(mask: Mask) -> Mask:
-    """Pixels of nearly level lines that run over nine tenths of the width."""
+    """Pixels of nearly horizontal lines that span nine tenths of the width."""
     height, width = mask.shape
-    if mask.any(axis=0).mean() < LINE_SPAN:  # most pictures: spares two thirds of the time here
+    if mask.any(axis=0).mean() < LINE_SPAN:  # most pictures; saves two thirds of the time
         return np.zeros_like(mask)
     length = max(15, width // 12)
-    thick = max_filter(mask, 3, 0)  # so that a slope keeps its run
+    thick = max_filter(mask, 3, 0)  # keeps the run of a slope together
     runs = max_filter(min_filter(thick, length, 1, True), length, 1)
-    # A faint line has holes, and a stroke across it makes another: bridge them.
+    #     # A faint line has holes, and a stroke across it makes another. Bridge them.
     bridge = width // 4 | 1
     bridged = max_filter(max_filter(runs, 3, 0), bridge, 1)
     bridged = min_filter(bridged, bridge, 1, True)
@@ -327,7 +332,7 @@ def _level_lines(mask: Mask) -> Mask:
 
 
 def _vertical_runs(mask: Mask) -> NDArray[np.int64]:
-    """For each pixel of the mask the length of the vertical run it is in; elsewhere anything."""
+    """The length of the vertical run that each pixel of the mask is in; arbitrary elsewhere."""
     height = len(mask)
     row = np.arange(height)[:, None]
     above = np.maximum.accumulate(np.where(mask, -1, row), axis=0)
@@ -341,9 +346,9 @@ class Parts:
     """The connected strokes of a mask (8 neighbours), numbered from 0.
 
     Attributes:
-      labels: int (h, w): number + 1, 0 off the strokes.
-      boxes: top, bottom, left, right of each, (n, 4); bottom and right are one past the last.
-      contrast: Of each pixel, (h, w).
+      labels: int (h, w): the number plus 1, or 0 outside the strokes.
+      boxes: Top, bottom, left and right of each stroke, (n, 4); bottom and right are exclusive.
+      contrast: Contrast of each pixel, (h, w).
     """
 
     labels: NDArray[np.int32]
@@ -355,14 +360,14 @@ class Parts:
 
     @cached_property
     def mass(self) -> NDArray[np.float64]:
-        """Contrast summed over each, (n,)."""
+        """The sum of the contrast of each stroke, (n,)."""
         inked = self.labels > 0
         sums = np.bincount(self.labels[inked], self.contrast[inked], len(self) + 1)
         return sums[1:].astype(np.float64)
 
     @cached_property
     def contact(self) -> NDArray[np.float64]:
-        """Pixels on the picture's border, as a share of the longer side of its box, (n,)."""
+        """Pixels on the picture's border, relative to the longer side of the box, (n,)."""
         labels, boxes = self.labels, self.boxes
         rim = np.concatenate([labels[0], labels[-1], labels[1:-1, 0], labels[1:-1, -1]])
         longer = np.maximum(boxes[:, 1] - boxes[:, 0], boxes[:, 3] - boxes[:, 2])
@@ -370,7 +375,7 @@ class Parts:
         return share
 
     def mask(self, keep: list[int]) -> Mask:
-        """Where the parts of these numbers are."""
+        """The mask of the parts with these numbers."""
         return np.isin(self.labels, [part + 1 for part in keep])
 
 
@@ -380,9 +385,9 @@ def parts_of(mask: Mask, contrast: Real) -> Parts:
 
 
 def one_digit(mask: Mask, contrast: Real) -> Mask:
-    """The strokes of the main digit: the heaviest part, and what is near enough to belong to it.
+    """The strokes of the main digit: the heaviest part, and parts near enough to belong to it.
 
-    What lies along the picture's border (a table's edge, a frame) counts a twentieth.
+    Parts along the picture's border (the edge of a table, a frame) count a twentieth.
     """
     parts = parts_of(mask, contrast)
     if len(parts) < 2:
@@ -405,7 +410,8 @@ def one_digit(mask: Mask, contrast: Real) -> Mask:
 
 
 def gap(a: NDArray[np.int64], b: NDArray[np.int64]) -> int:
-    """Pixels between two boxes along the axis where they are further apart; negative: they meet."""
+    """Pixels between two boxes along the axis on which they are further apart. Negative: they
+    overlap."""
     return int(max(b[0] - a[1], a[0] - b[1], b[2] - a[3], a[2] - b[3]))
 
 
@@ -418,15 +424,18 @@ def union(a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def to_box(amount: Real) -> Grey:
-    """Place ink in the MNIST box: 20x20 keeping proportions, centre of mass in the middle of 28x28.
+    """Place ink in the MNIST box: 20x20 with its proportions, centre of mass in the middle of
+    28x28.
 
-    The amount of ink (h, w), from 0 to 1 and not all 0, becomes uint8 (28, 28), 255 a full stroke.
+    The amount of ink (h, w), from 0 to 1 and not all 0, becomes uint8 (28, 28), with 255 for a full
+    stroke.
     """
     crop = _cropped(amount)
     long = max(crop.shape)
     whole, wanted = OVERSAMPLING * BOX_PX, OVERSAMPLING * STROKE_PX
     width = min(stroke_width(crop), 0.9 * long)
-    # Widening by `radius` on each side makes the digit larger too: both fit the box together.
+    #     # Widening by `radius` on each side makes the digit larger, too. Together they fit the
+    # box.
     thin = width * whole / long < wanted
     radius = (wanted - width * (whole - wanted) / (long - width)) / 2 if thin else 0.0
     sides = [side * (whole - 2 * radius) / long + 2 * radius for side in crop.shape]
@@ -450,7 +459,7 @@ def _cropped(x: Real) -> Real:
 
 
 def _centre(x: Real, axis: int) -> float:
-    """Centre of mass along an axis, in pixel numbers. MNIST has it at 14.0, not at 13.5."""
+    """Centre of mass along an axis, in pixel numbers. In MNIST it is at 14.0, not at 13.5."""
     along = x.sum(axis=1 - axis, dtype=np.float64)
     return float((along * np.arange(len(along))).sum() / along.sum())
 
@@ -468,7 +477,7 @@ def stroke_width(amount: Real) -> float:
 
 
 def widen(x: Real, radius: float) -> Real:
-    """Widen strokes by a disc of this radius with a soft edge; a larger array comes back."""
+    """Widen strokes by a disc of this radius with a soft edge. Returns a larger array."""
     reach = int(np.ceil(radius - 0.5))
     if reach < 1:
         return x
@@ -487,14 +496,14 @@ def widen(x: Real, radius: float) -> Real:
 
 
 def shrink(x: NDArray[Any], most_px: int) -> Real:
-    """The picture with its longer side at most `most_px`, float32; small ones as they are."""
-    x = _block_means(x, max(1, max(x.shape) // most_px))  # a 12-megapixel photo in 20 ms
+    """Reduce a picture to a longer side of at most `most_px`, float32; small ones are unchanged."""
+    x = _block_means(x, max(1, max(x.shape) // most_px))  # a 12-megapixel photo takes 20 ms
     ratio = min(1.0, most_px / max(x.shape))
     return resize(x, *(max(1, round(side * ratio)) for side in x.shape))
 
 
 def _block_means(x: NDArray[Any], step: int) -> Real:
-    """Mean of each whole block of step x step; pictures narrower than a block as they are."""
+    """Mean of each whole block of step x step. Pictures narrower than a block are unchanged."""
     if step == 1 or min(x.shape) < step:
         return x.astype(np.float32)
     height, width = (side // step * step for side in x.shape)
@@ -507,7 +516,7 @@ def _block_means(x: NDArray[Any], step: int) -> Real:
 
 
 def resize(x: NDArray[Any], height: int, width: int) -> Real:
-    """Area resampling: each pixel is the mean over the area of the picture it covers."""
+    """Area resampling: each pixel is the mean over the area of the picture that it covers."""
     return _resize(_resize(x.astype(np.float32), height).T, width).T
 
 

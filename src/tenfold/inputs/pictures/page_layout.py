@@ -1,6 +1,6 @@
-"""Several digits on a page: found, put together from their strokes, ordered in lines.
+"""Find several digits on a page: join them from their strokes, and order them in lines.
 
-docs/guide/handwriting.md gives the same steps as a text for a second implementation.
+docs/guide/handwriting.md describes the same steps, for a second implementation.
 """
 
 from dataclasses import dataclass
@@ -27,15 +27,15 @@ from tenfold.inputs.pictures.mnist_box import (
 )
 
 WORK_PX = 1280
-"""Longer side that is worked on: a digit of 1/60 of a page is still 20 pixels high."""
+"""Longer side of the page during the search: a digit of 1/60 of it is still 20 pixels high."""
 
 MAX_PARTS = 400
-"""Strokes of a page that are looked at, the heaviest first; noise has thousands."""
+"""Maximum number of strokes of a page that are considered, heaviest first. Noise has thousands."""
 
 TALL = 0.6
-"""A digit beside another one has this share of its height at least: a dash or a speck has not."""
+"""A digit has at least this share of the height of its neighbour, unlike a dash or a speck."""
 
-Bounds = NDArray[np.int64]  # top, bottom, left, right; bottom and right one past the last
+Bounds = NDArray[np.int64]  # top, bottom, left, right; bottom and right are exclusive
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,9 +56,9 @@ class Page:
     """The lines of a page from top to bottom, each with its digits from left to right.
 
     Attributes:
-      grey: The picture as worked on, uint8 (h, w).
-      ink: The ink found on it, uint8 (h, w), light on dark.
-      polarity: How ink and paper stand to each other on the picture.
+      grey: The reduced picture, uint8 (h, w).
+      ink: The ink on it, uint8 (h, w), light on dark.
+      polarity: Whether the ink is dark on light paper or the reverse.
     """
 
     lines: tuple[tuple[Digit, ...], ...]
@@ -72,11 +72,11 @@ def read_page(grey: NDArray[Any], *, where: object = None) -> Page:
 
     Args:
       grey: A picture of a page, uint8 (h, w), of any size, polarity and lighting.
-      where: Its name for messages.
+      where: Its name in messages.
 
     Raises:
       mnist_box.NothingDrawn: Nothing is drawn on it.
-      DataError: Not such an array.
+      DataError: The array has another shape or dtype.
     """
     ink = find_ink(grey, _all_strokes, work_px=WORK_PX, where=where)
     parts = parts_of(ink.strokes, ink.amount)
@@ -88,7 +88,7 @@ def read_page(grey: NDArray[Any], *, where: object = None) -> Page:
 
 
 def count_side_by_side(grey: NDArray[Any], *, where: object = None) -> int:
-    """How many digits stand in the longest line, those much lower than the tallest left out.
+    """Count the digits in the longest line, without those much lower than the tallest.
 
     The arguments and errors are those of `read_page`.
     """
@@ -106,7 +106,7 @@ def count_side_by_side(grey: NDArray[Any], *, where: object = None) -> int:
 
 
 def _all_strokes(mask: Mask, contrast: Real) -> Mask:
-    """Every part that is not along the border and no speck beside the typical part."""
+    """Every part that is not along the border, and not a speck compared with the typical part."""
     parts = parts_of(mask, contrast)
     keep = parts.contact < 0.5
     if not keep.any():
@@ -116,7 +116,7 @@ def _all_strokes(mask: Mask, contrast: Real) -> Mask:
 
 
 def _typical(values: NDArray[Any], weights: NDArray[Any]) -> float:
-    """The median by weight: half of the weight is in larger values."""
+    """The weighted median: half of the weight is in larger values."""
     order = np.argsort(values)
     half = np.searchsorted(np.cumsum(weights[order]), weights.sum() / 2)
     return float(values[order[min(int(half), len(order) - 1)]])
@@ -134,21 +134,21 @@ def _width(bounds: Bounds) -> int:
 
 
 def _overlap(a: Bounds, b: Bounds, axis: int) -> int:
-    """Pixels that two boxes share along an axis (0 down, 1 across); negative: their distance."""
+    """Pixels that two boxes share along an axis (0 down, 1 across). Negative: their distance."""
     low, high = 2 * axis, 2 * axis + 1
     return int(min(a[high], b[high]) - max(a[low], b[low]))
 
 
 @dataclass(frozen=True, eq=False)
 class _Group:
-    """Parts that make one digit, or one smear of touching ones."""
+    """Parts that make one digit, or several touching digits."""
 
     parts: list[int]
     bounds: Bounds
 
 
 def _groups(parts: Parts) -> list[_Group]:
-    """Join the strokes of one digit; drop dots and dashes that belong to none."""
+    """Join the strokes of each digit, and drop dots and dashes that belong to none."""
     if not len(parts):
         return []
     heights = parts.boxes[:, 1] - parts.boxes[:, 0]
@@ -165,7 +165,7 @@ def _groups(parts: Parts) -> list[_Group]:
 
     for i in range(len(groups)):
         pair(i)
-    # The nearest pair first, so that a bar goes to its own 5 and not to its neighbour.
+    #     # The nearest pair comes first, so that a bar joins its own 5 and not a neighbour.
     while pairs:
         _, i, j = heappop(pairs)
         if i in groups and j in groups:
@@ -178,7 +178,8 @@ def _groups(parts: Parts) -> list[_Group]:
 
 
 def _belong(a: Bounds, b: Bounds, usual: float) -> bool:
-    """Whether two strokes are of one digit: a piece close to the rest, or one above the other."""
+    """Whether two strokes belong to one digit: a piece close to the rest, or one above the
+    other."""
     both = union(a, b)
     if _height(both) > 1.5 * usual or _width(both) > 1.3 * max(usual, _height(both)):
         return False
@@ -194,7 +195,8 @@ def _belong(a: Bounds, b: Bounds, usual: float) -> bool:
 
 
 def _lines(parts: Parts, groups: list[_Group]) -> list[list[_Group]]:
-    """Follow each line from left to right: a digit goes on with the line it is most level with."""
+    """Follow each line from left to right. A digit continues the line that is most level with
+    it."""
     lines: list[list[_Group]] = []
     for group in sorted(groups, key=lambda group: int(group.bounds[2])):
         level = [
@@ -214,16 +216,18 @@ def _lines(parts: Parts, groups: list[_Group]) -> list[list[_Group]]:
 
 
 def _cuts(ink: Ink, parts: Parts, group: _Group) -> list[tuple[int, int]]:
-    """Columns (from, to) of the digits of a group: a smear that is clearly two is cut in two."""
+    """Columns (from, to) of the digits of a group. Only a group that is clearly two is cut in
+    two."""
     width, seam = ink.amount.shape[1], _seam(ink, parts, group)
     return [(0, width)] if seam is None else [(0, seam), (seam, width)]
 
 
 def _seam(ink: Ink, parts: Parts, group: _Group) -> int | None:
-    """The column between two touching digits, or None: a digit is never cut in two.
+    """Return the column between two touching digits, or None: a single digit is never cut.
 
-    Clearly two: wider than high by a fifth, and in the middle third a column that the pen crosses
-    once and not along, with 30 to 70% of the ink and 70% of the height on either side.
+    They are clearly two if they are a fifth wider than high, and if in the middle third there is a
+    column that the pen crosses once and not along, with 30 to 70% of the ink and 70% of the height
+    on either side.
     """
     top, bottom, left, right = group.bounds
     if right - left < 1.2 * (bottom - top):

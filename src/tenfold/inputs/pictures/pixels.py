@@ -1,4 +1,5 @@
-"""Pixels of any scale, light on dark or dark on light -> uint8 as a model was trained on."""
+"""Convert pixels of any scale, light on dark or dark on light, to uint8 as in a model's
+training."""
 
 from typing import Any
 
@@ -12,37 +13,38 @@ Pixels = NDArray[np.uint8]
 
 WHITE, FEW_GREYS, DEEPEST = 255, 16, 65_535
 """The largest pixel; the largest of scikit-learn's digits, whose greys are 0 to 16; and of 16 bits.
-A picture without a larger pixel than `FEW_GREYS` is written in one of these scales, or so dark that
+A picture without a pixel above `FEW_GREYS` is written in one of these scales, or is so dark that
 nothing is lost by stretching it."""
 
 DEEP_BITS = (8, 10, 12, 14, 16, 32)
 """Depths that cameras and scanners store in wider integers."""
 
 HOT_SHARE = 5_000
-"""One pixel in so many, at least one, may be brighter than white: sensors have such."""
+"""One pixel in this many, and at least one, may be brighter than white, as sensors have hot
+pixels."""
 
 FRAME_SHARE = 0.9
-"""A picture is dark or light around where so much of its outermost pixels is."""
+"""A picture counts as dark or light around the drawing if this share of its outermost pixels is."""
 
 MIN_FRAMES, MAX_FRAMES = 20, 2_000
-"""Training pictures that tell what is around them: at least, and at most that are looked at."""
+"""Minimum and maximum number of training pictures that are used to find the background."""
 
 
 def as_pixels(x: NDArray[Any], where: object) -> tuple[Pixels, list[str]]:
-    """Pictures as uint8, and what a reader should know.
+    """Return pictures as uint8, and notes for the user.
 
-    Pictures whose values end at 1 or at 16 are stretched to 0..255, each by itself. Where values
-    are larger than 255, all are divided by the white of the fewest bits that hold them.
+    Pictures whose values end at 1 or at 16 are stretched to 0..255, each one separately. If values
+    exceed 255, all pictures are divided by the white of the fewest bits that hold them.
 
     Args:
       x: Pictures (n, height, width) or (n, height, width, 3), of any dtype of numbers.
-      where: Their name for messages.
+      where: Their name in messages.
 
     Raises:
-      DataError: Values that are not from 0 to 65,535.
+      DataError: There are values outside 0 to 65,535.
     """
     tops = _tops(x, where)
-    if x.dtype == np.uint8 and tops.min() > FEW_GREYS:  # as nearly all are
+    if x.dtype == np.uint8 and tops.min() > FEW_GREYS:  # true of nearly all pictures
         return x, []
     if tops.max() > WHITE:
         white = white_of(x)
@@ -51,7 +53,7 @@ def as_pixels(x: NDArray[Any], where: object) -> tuple[Pixels, list[str]]:
     exact = x if x.dtype == np.uint8 else np.rint(x).astype(np.uint8)
     dark = tops <= FEW_GREYS
     if dark.any():
-        dark &= tops > x.reshape(len(x), -1).min(axis=1)  # blanks stay
+        dark &= tops > x.reshape(len(x), -1).min(axis=1)  # blank pictures stay unchanged
     if not dark.any():
         return exact, []
     top = float(tops[dark].max())
@@ -65,13 +67,14 @@ def as_pixels(x: NDArray[Any], where: object) -> tuple[Pixels, list[str]]:
 def training_pixels(
     x: NDArray[Any], where: object, white: float | None = None
 ) -> tuple[Pixels, list[str]]:
-    """Pictures of a training as uint8, all in one scale, and what a reader should know.
+    """Return training pictures as uint8, all in one scale, and notes for the user.
 
-    Where no pixel is above 1, or above 16, that is white. Pixels above 255 are divided by the white
-    of the fewest bits that hold them. What is asked to be `white` is, whatever the pixels show.
+    If no pixel is above 1, or above 16, that value is white. Pixels above 255 are divided by the
+    white of the fewest bits that hold them. A `white` that is given applies whatever the pixels
+    are.
 
     Raises:
-      DataError: Values that are not from 0 to 65,535, or above the white that is asked for.
+      DataError: There are values outside 0 to 65,535, or above the white that was given.
     """
     top = float(_tops(x, where).max(initial=0))
     if white is not None and top > white:
@@ -83,10 +86,10 @@ def training_pixels(
             fix="Name another --white",
             largest=top,
         )
-    advice = "" if white is None else ", as asked"
+    advice = "" if white is None else ", as requested"
     if white is None and top >= WHITE + 1:
         white = white_of(x)
-        if white == WHITE or top < 2 * WHITE:  # a few strays, or no depth that there is
+        if white == WHITE or top < 2 * WHITE:  # a few outliers, or no known depth
             raise _no_pixel(x, x > WHITE, where)
     elif white is None:
         white = WHITE if not 0 < top <= FEW_GREYS else 1 if top < 2 else FEW_GREYS
@@ -115,7 +118,7 @@ def _tops(x: NDArray[Any], where: object) -> NDArray[Any]:
 
 
 def _no_pixel(x: NDArray[Any], wrong: NDArray[np.bool_] | None, where: object) -> DataError:
-    """The error of numbers of which some, where they are `wrong`, are no pixels."""
+    """Make the error for numbers of which some, given by `wrong`, are not pixels."""
     facts = {}
     if wrong is not None:
         place = tuple(map(int, np.unravel_index(int(wrong.argmax()), x.shape)))
@@ -145,9 +148,9 @@ def _scaled(x: NDArray[Any], white: float) -> Pixels:
 
 
 def background_of(images: Pixels) -> Background | None:
-    """What is around training pictures: `dark` or `light` in most and never the other, or `any`.
+    """The background of training pictures: `dark` or `light` if no picture has the other, or `any`.
 
-    None: they are too few to tell.
+    None: there are too few to tell.
     """
     if len(images) < MIN_FRAMES:
         return None
@@ -158,12 +161,12 @@ def background_of(images: Pixels) -> Background | None:
 
 
 def like_training(images: Pixels, accepted: ImageInput, where: object) -> tuple[Pixels, list[str]]:
-    """Pictures whose surroundings are the other of dark and light than in training, inverted."""
+    """Invert pictures whose background is light if it is dark in training, or the reverse."""
     if accepted.surroundings == "any" or _are_dark_above(images, accepted):
         return images, []
     light, dark = _frames(images)
     other = light if accepted.surroundings == "dark" else dark
-    other &= np.ptp(images.reshape(len(images), -1), axis=1) > 0  # blanks stay
+    other &= np.ptp(images.reshape(len(images), -1), axis=1) > 0  # blank pictures stay unchanged
     if not other.any():
         return images, []
     images = images.copy()
@@ -176,8 +179,9 @@ def like_training(images: Pixels, accepted: ImageInput, where: object) -> tuple[
 
 
 def _are_dark_above(images: Pixels, accepted: ImageInput) -> bool:
-    """Whether pictures are dark around by their first row alone, as nearly all of a model of light
-    on dark are: to look at the whole frame took as long as a third of an answer."""
+    """Whether pictures have a dark background, by their first row alone. This is true of nearly all
+    pictures for a model of light on dark. Looking at the whole frame took a third of the prediction
+    time."""
     _, height, width, *_ = images.shape
     is_enough = width / (2 * (height + width)) > 1 - FRAME_SHARE
     return (
@@ -188,7 +192,7 @@ def _are_dark_above(images: Pixels, accepted: ImageInput) -> bool:
 
 
 def _frames(images: Pixels) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Whether each picture is light, and whether it is dark, around."""
+    """For each picture, whether its background is light, and whether it is dark."""
     sides = (images[:, 0], images[:, -1], images[:, :, 0], images[:, :, -1])
     frame = np.concatenate([side.reshape(len(images), -1) for side in sides], axis=1)
     share = (frame >= (WHITE + 1) // 2).mean(axis=1)

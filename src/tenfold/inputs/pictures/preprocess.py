@@ -1,4 +1,4 @@
-"""A picture file -> what a model sees of it, step by step, as the model's contract says."""
+"""Turn a picture file into what a model sees of it, step by step, as the model's contract says."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,7 +22,7 @@ from tenfold.inputs.pictures.mnist_box import Box, Polarity
 from tenfold.inputs.pictures.pixels import as_pixels, like_training
 
 OVERSIZE = 2
-"""A JPEG is shrunk while decoding to at least this many times the contract's size."""
+"""A JPEG is reduced while it is decoded, to at least this many times the contract's size."""
 
 BLANK = "nothing is drawn on it"
 SEVERAL = "several digits stand side by side: `tenfold read` reads them"
@@ -30,16 +30,16 @@ SEVERAL = "several digits stand side by side: `tenfold read` reads them"
 
 @dataclass(frozen=True, eq=False)
 class PictureSteps:
-    """What became of a picture, step by step.
+    """The steps from a picture to the input of the model.
 
     Attributes:
-      original: The picture as worked on: uint8 (h, w), or (h, w, 3) in colour.
-      image: What the model sees, uint8 of the contract's shape.
-      ink: The ink found, uint8 (h, w), light on dark; None where no ink is looked for.
-      box: x, y, width and height of the digit in pixels of the file; None without one.
-      polarity: Of ink and paper on the picture; None where no ink is looked for.
-      problem: Why no answer can be sure; None: nothing is wrong.
-      notes: What a reader should know of its pixels.
+      original: The reduced picture: uint8 (h, w), or (h, w, 3) in colour.
+      image: What the model sees, uint8 in the contract's shape.
+      ink: The ink, uint8 (h, w), light on dark. None if ink is not separated.
+      box: x, y, width and height of the digit in pixels of the file. None if there is no box.
+      polarity: Whether ink is dark on light paper or the reverse. None if ink is not separated.
+      problem: Why the prediction is unsure. None: there is no problem.
+      notes: Notes about its pixels for the user.
     """
 
     original: NDArray[np.uint8]
@@ -54,11 +54,11 @@ class PictureSteps:
 def preprocess(
     source: Path | str | bytes, accepted: ImageInput, options: PictureOptions = DEFAULT_OPTIONS
 ) -> PictureSteps:
-    """Read a picture file, or its bytes, as a model sees it that accepts such pictures.
+    """Read a picture file, or its bytes, in the form that a model takes.
 
     Raises:
-      DataError: The model's crop cannot be done at its size.
-      FormatError: A damaged file, or no picture.
+      DataError: The model's crop is not possible at its size.
+      FormatError: The file is damaged, or not a picture.
       FileError: The file cannot be read.
     """
     where = "picture" if isinstance(source, bytes) else source
@@ -96,15 +96,15 @@ def preprocess(
         grey = np.rint(box.shrink(picture.pixels, box.WORK_PX)).astype(np.uint8)
         return PictureSteps(grey, blank, np.zeros_like(grey), problem=BLANK)
     x, y, width, height = (round(side * picture.step) for side in fit.box)
-    # The fit is light on dark, whatever the model was trained on.
+    #     # The fit gives light on dark, whatever the model was trained on.
     image = like_training(fit.image[None], accepted, where)[0][0]
     frame = (x, y, width, height)
     return PictureSteps(fit.grey, image, fit.ink, frame, fit.polarity, _several(fit.grey))
 
 
 def _several(grey: NDArray[np.uint8]) -> str | None:
-    """Why a picture, as worked on, is no picture of one digit; None: it may be one."""
-    if max(grey.shape) <= box.SIDE_PX:  # of one digit's size
+    """Why a reduced picture does not show a single digit. None: it may show one."""
+    if max(grey.shape) <= box.SIDE_PX:  # the size of one digit
         return None
     try:
         n = page_layout.count_side_by_side(grey)
@@ -116,9 +116,9 @@ def _several(grey: NDArray[np.uint8]) -> str | None:
 def as_trained(
     x: NDArray[Any], accepted: ImageInput, where: object
 ) -> tuple[NDArray[np.uint8], list[str]]:
-    """Pictures in the scale and polarity of a model's training, and what a reader should know.
+    """Convert pictures to the scale and polarity of a model's training, with notes for the user.
 
-    The arguments are those of `as_pixels`, and what the model accepts.
+    The arguments are those of `as_pixels`, and the kind of input that the model accepts.
     """
     if not len(x):
         return x, []
@@ -128,11 +128,11 @@ def as_trained(
 
 
 def centred(pixels: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
-    """The largest part in the middle that has these proportions, area-resampled to this size."""
+    """Cut out the largest middle part with these proportions, and resample it to this size."""
     from PIL import Image
 
     old: Any = pixels.shape[:2]
-    # The cut side in whole pixels, at least one; halves to the even number.
+    #     # The cut side in whole pixels, at least one; halves are rounded to even.
     if old[1] * height > old[0] * width:
         part = (old[0], max(1, round(old[0] * width / height)))
     else:
