@@ -1,7 +1,7 @@
 """Decode picture files to uint8 arrays: only PNG, JPEG, GIF (first frame), BMP, TIFF and WebP.
 
-A file is a stranger's: its size is looked at before its pixels are decoded, its metadata is never
-used but for the turn and the camera, and whatever is wrong with it ends in one clear error.
+Files are not trusted: the size is checked before pixels are decoded, no metadata except orientation
+and camera is used, and every problem ends in one clear error.
 """
 
 import io
@@ -79,7 +79,7 @@ class PictureOptions:
 DEFAULT_OPTIONS = PictureOptions()
 
 ORIENTATION, MAKE, MODEL = 0x0112, 0x010F, 0x0110
-"""EXIF 2.32, table 4: the tags that say how the camera was held, who made it and what it is."""
+"""EXIF 2.32, table 4: the tags of the orientation, and of maker and model of the camera."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,11 +157,11 @@ def _opened(source: Path | str | bytes) -> Iterator[tuple[BinaryIO, object]]:
 
 
 class Header(NamedTuple):
-    """What a picture file says before its pixels.
+    """The information in front of the pixels of a picture file.
 
     Attributes:
-      shape: Height and width in pixels, turned as its EXIF tag says.
-      camera: Maker and model of the camera as the file gives them; empty where it does not.
+      shape: Height and width in pixels, after applying the EXIF orientation.
+      camera: Maker and model of the camera, or empty if the file does not name them.
     """
 
     shape: tuple[int, int]
@@ -169,10 +169,10 @@ class Header(NamedTuple):
 
 
 def read_picture_header(source: Path | str | bytes) -> Header:
-    """The header of a picture file, or of the bytes of one.
+    """Read the header of a picture file, or of its bytes.
 
     Raises:
-      FormatError, FileError: As `read_picture`.
+      FormatError, FileError: As for `read_picture`.
     """
     with _opened(source) as (file, where), warnings.catch_warnings():
         warnings.simplefilter("ignore")
