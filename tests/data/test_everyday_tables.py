@@ -53,7 +53,7 @@ def test_units_below_the_header_are_no_row(units: str, tmp_path: Path) -> None:
     head, *rows = table(x=X, z=Z, y=Y)
     data = load(tmp_path, [head, units, *rows])
     assert len(data) == N and data.labels == ("no", "yes")
-    assert "the row below the header is no data, left out: " in notes(data)
+    assert "the row below the header is not data, left out: " in notes(data)
 
 
 @pytest.mark.parametrize("last", [["Total"], ["Summe:"], ["Average", "Total"]])

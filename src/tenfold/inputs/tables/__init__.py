@@ -1,1 +1,1 @@
-"""Tables to arrays: reading files, kinds of columns, encoding."""
+"""Turn tables into arrays: reading files, kinds of columns, encoding."""

@@ -1,4 +1,4 @@
-"""A table as cells of text, and values of a pandas frame as cells."""
+"""A table as cells of text, and the values of a pandas data frame as cells."""
 
 import math
 import unicodedata
@@ -27,23 +27,23 @@ if TYPE_CHECKING:
 MAX_COLUMNS = 10_000
 
 MAX_CELL = 131_072
-"""Characters of a cell, at most: those that Python's `csv` module reads."""
+"""Maximum number of characters of a cell, the limit of Python's `csv` module."""
 
 FIRST_ROWS = 1_000
-"""Rows that show how the cells of a column are written; all rows are held to it."""
+"""Rows that show how the cells of a column are written; the other rows must follow."""
 
 
 @dataclass(frozen=True, eq=False)
 class Cells:
-    """A table as it stands in its source.
+    """A table as written in its source.
 
     Attributes:
-      name: What it is called.
-      columns: By header: its texts, or plain numbers.
+      name: The name of the table.
+      columns: The texts or plain numbers of each column, by header.
       header: Whether the names come from the file.
-      notes: What was found out about the file, for a reader.
-      separator: What separates the cells of a text file; empty for other sources.
-      places: For each row its place in the source, from 0; None: rows are as they stand there.
+      notes: What was recognised about the file, for the user.
+      separator: The separator of the cells of a text file. Empty for other sources.
+      places: The position of each row in the source, from 0. None: the rows are in its order.
     """
 
     name: str
@@ -62,7 +62,7 @@ class Cells:
         return name in self.columns
 
     def __getitem__(self, name: str) -> CellColumn:
-        """A column; its texts where numbers are asked to say nothing."""
+        """A column. It is returned as texts if some numbers mean a missing cell."""
         column = self.columns[name]
         return column.texts if numbers_are_missing() else column
 
@@ -73,7 +73,7 @@ class Cells:
 
     @property
     def row_numbers(self) -> NDArray[np.int64]:
-        """For each row its place in the source, from 0 (n,)."""
+        """The position of each row in the source, from 0 (n,)."""
         return np.arange(len(self)) if self.places is None else self.places
 
     def as_text(self) -> dict[str, list[str]]:
@@ -86,12 +86,12 @@ class Cells:
         return replace(self, columns=taken, places=self.row_numbers[rows])
 
     def with_columns(self, columns: Mapping[str, CellColumn]) -> "Cells":
-        """The same with further columns, or others of the same name."""
+        """Return a copy with further columns, or with columns of the same name replaced."""
         return replace(self, columns={**self.columns, **columns})
 
 
 class _Taken(Mapping[str, CellColumn]):
-    """Columns of some rows, each made when it is first looked at."""
+    """The columns of some rows, each made when it is first used."""
 
     def __init__(self, columns: Mapping[str, CellColumn], rows: Rows) -> None:
         self._columns, self._rows = columns, rows
@@ -110,10 +110,10 @@ class _Taken(Mapping[str, CellColumn]):
 
 
 def from_frame(frame: "pd.DataFrame", name: str = "table", unread: Container[str] = ()) -> Cells:
-    """The cells of a pandas frame; numbers, dates, durations and bytes become their plain text.
+    """The cells of a pandas data frame. Numbers, dates, durations and bytes become plain text.
 
-    Levels of the index that have a name are columns too. Durations are read in seconds. Columns
-    that are `unread` may hold what is no cell; they are empty then.
+    Named levels of the index are columns, too. Durations are converted to seconds. Columns that are
+    `unread` may contain values that are not cells; they are then empty.
     """
     if not len(frame) or not frame.shape[1]:
         raise DataError(
@@ -134,7 +134,8 @@ def from_frame(frame: "pd.DataFrame", name: str = "table", unread: Container[str
 
 
 def _unread(column: "pd.Series[Any]") -> CellColumn:
-    """The cells of a column that need not be read; empty where they are none, or too long."""
+    """The cells of a column that is not needed. They are empty if they are too long or not
+    cells."""
     try:
         texts = _texts(column, "", "")
     except DataError:
@@ -144,11 +145,11 @@ def _unread(column: "pd.Series[Any]") -> CellColumn:
 
 
 SCALARS = frozenset({str, int, float, bool, type(None)})
-"""The types that JSON has for a cell."""
+"""The JSON types of a cell."""
 
 
 def from_rows(rows: Sequence[Mapping[str, Any]], name: str = "rows") -> Cells:
-    """The cells of rows, each with the values of its columns by name."""
+    """The cells of rows that map names of columns to values."""
     import pandas as pd
 
     kinds = {type(value) for row in rows for value in row.values()}
@@ -165,7 +166,7 @@ def from_rows(rows: Sequence[Mapping[str, Any]], name: str = "rows") -> Cells:
 
 
 def column_names(header: Sequence[str] | None, width: int, where: object) -> list[str]:
-    """The names of a table's columns; their positions where there is no header."""
+    """The names of a table's columns, or their positions if there is no header."""
     if width > MAX_COLUMNS:
         raise DataError(
             "E217",
@@ -194,7 +195,7 @@ def column_names(header: Sequence[str] | None, width: int, where: object) -> lis
 
 
 def refuse_long_cells(texts: Texts, where: object, column: str) -> Texts:
-    """The texts of a column, none of which is longer than a cell may be."""
+    """Return the texts of a column, and raise an error if one is too long for a cell."""
     lengths = [len(text) for text in texts.different]
     longest = max(lengths, default=0)
     if longest > MAX_CELL:
@@ -204,7 +205,7 @@ def refuse_long_cells(texts: Texts, where: object, column: str) -> Texts:
 
 
 def too_long(where: object, **facts: object) -> DataError:
-    """The error of a cell that is longer than `MAX_CELL`."""
+    """Make the error for a cell that is longer than `MAX_CELL`."""
     return DataError(
         "E224",
         "A cell contains too much text",
@@ -216,7 +217,7 @@ def too_long(where: object, **facts: object) -> DataError:
 
 
 def _column(column: "pd.Series[Any]", name: str, where: str) -> CellColumn:
-    """The cells of a column of a frame."""
+    """The cells of a column of a data frame."""
     import pandas as pd
 
     if pd.api.types.is_timedelta64_dtype(column):
@@ -236,7 +237,7 @@ def _is_finite_float(column: "pd.Series[Any]", values: NDArray[np.float64]) -> b
 
 
 def typed_numbers(values: NDArray[np.float64]) -> PlainNumbers:
-    """A column of numbers that were never text; float64 (n,), finite, NaN where missing."""
+    """A column of values that are stored as numbers: float64 (n,), finite, NaN where missing."""
     first = Texts.of(map(number_text, values[:FIRST_ROWS].tolist()))
     present = values[~np.isnan(values)]
     is_whole = bool((np.trunc(present) == present).all())
@@ -251,7 +252,7 @@ def _number_texts(values: NDArray[np.float64]) -> Texts:
 
 
 def _texts(column: "pd.Series[Any]", name: str, where: str) -> Texts:
-    """The cells of a column as text, each different value looked at once."""
+    """The cells of a column as text. Each distinct value is converted once."""
     import pandas as pd
 
     if isinstance(column.dtype, pd.CategoricalDtype):
@@ -298,7 +299,8 @@ def _value_text(value: object) -> str:
 
 
 def number_text(value: float) -> str:
-    """A number as a short cell that is read as the same number in every column; NaN is missing.
+    """Write a number as a short cell that is read as the same number in every column. NaN is
+    missing.
 
     Example:
       >>> [number_text(value) for value in (2.0, 0.1, 1.125, -1e30)]
@@ -309,9 +311,9 @@ def number_text(value: float) -> str:
 
 
 def float_text(value: float) -> str:
-    """The same with a fraction throughout: 2.0.
+    """Write a number as `number_text` does, but always with a fraction: 2.0.
 
-    What could be a number of thousands with a decimal comma gets a zero: 1.125 would be 1125.
+    Numbers that could be thousands in a file with decimal commas get a zero: 1.125 could be 1125.
     """
     if math.isnan(value):
         return ""

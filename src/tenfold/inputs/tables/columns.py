@@ -1,7 +1,7 @@
-"""Columns: what kind each one is, and how its cells of text become arrays.
+"""The kinds of columns, and how their cells of text become arrays.
 
-`infer_kind` looks at training data; everything after goes by the kinds that the contract has
-stored, so a cell is read alike when a model is made and when it is asked.
+`infer_kind` looks at training data. Everything after that uses the kinds that are stored in the
+contract, so that a cell is read in the same way in training and in prediction.
 """
 
 import re
@@ -48,35 +48,38 @@ from tenfold.inputs.tables.texts import (
 )
 
 MOSTLY = 0.95
-"""Share of the cells that must be numbers, or dates, for the column to be one of them."""
+"""A column is of numbers or dates if this share of its cells is."""
 
 MAJORITY, MANY_NUMBERS, FEW_WORDS = 0.5, 20, 10
-"""A column of fewer numbers is one of numbers where they are a majority, there are so many of them
-that differ, and the other cells are at most so many different words, such as "n.d."."""
+"""A column with a smaller share of numbers is still one of numbers if they are the majority, there
+are this many distinct ones, and the other cells are at most this many distinct words, such as
+"n.d."."""
 
 MIN_IDENTIFIER_ROWS = 20
 DENSE, EXPECTED_PAIRS = 0.5, 12.0
-"""Share of all numbers in their range that row numbers are; and equal pairs that chance would have
-made among other numbers: none at all then happens six times in a million."""
+"""Integers are row numbers if they are this share of all integers in their range; or if they are
+distinct although chance would have made this many equal pairs, so that none at all would happen six
+times in a million."""
 
 FIRST_NUMBERS, HIGH_NUMBER = 10, 10_000
-"""Row numbers begin at 0 or 1, so that some of them begin within the first of that many; order
+"""Row numbers begin at 0 or 1, so that some of them are within this many first numbers. Order
 numbers begin at some high number. Sizes of flats from 20 to 319 are neither."""
 
 FAR_YEAR = 2030
-"""Two digits of a year from 30 on are said to be read as of this century."""
+"""If a two-digit year is at least 30, the user is told that it is read as of this century."""
 COUNTED_ROWS = 100_000
-"""Different numbers of more rows are not counted: a tenth of the time to read them."""
+"""The distinct numbers of larger tables are not counted, which would take a tenth of the reading
+time."""
 
 MAX_LEVELS = 1000
 MAX_WORDS = 2000
-"""Words of a text beyond this are not read: it bounds the memory of one row."""
+"""Maximum number of words of a text that are read, which limits the memory of a row."""
 
 LARGEST = 1e37
-"""Numbers are cut here: float32 ends at 3.4e38, and they are subtracted from each other."""
+"""Numbers are clipped here: float32 ends at 3.4e38, and numbers are subtracted from each other."""
 
 MAX_SPELLINGS = 48
-"""Ways to write yes and no in capitals and small letters: 48 for true and false."""
+"""Spellings of yes and no in upper and lower case: 48 for true and false."""
 
 YES_NO = [{"yes", "no"}, {"y", "n"}, {"true", "false"}, {"t", "f"}, {"0", "1"}, {"on", "off"}]
 IDENTIFIER_NAME = re.compile(
@@ -88,7 +91,8 @@ SIGN = (
     "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
     "\U00020000-\U0003ffff]"
 )
-"""Signs of scripts without blanks between words: Thai, Lao, Burmese, Khmer, Japanese, Chinese."""
+"""Characters of scripts without spaces between words: Thai, Lao, Burmese, Khmer, Japanese,
+Chinese."""
 
 ZIP_NAME = re.compile(
     r"(?:^|[^a-z])(?:zip|zip ?code|post ?code|postal ?code|plz)(?:$|[^a-z])", re.I
@@ -100,21 +104,21 @@ WORD = re.compile(r"[^\W\d_]+|\d+|[^\w\s]")
 WORD_OR_SIGN = re.compile(rf"{SIGN}|(?:(?!{SIGN})[^\W\d_])+|\d+|[^\w\s]")
 
 PAIR = re.compile(r"\(\d+,\s?\d{1,2}\)")
-"""Such as (6,8)."""
+"""For example (6,8)."""
 
 LETTERS, CODE = re.compile(r"[^\W\d_]+"), re.compile(r"\d{3,}")
 
 DIFFERENT_TEXTS, MIN_SHORT_TEXTS = 0.2, 20
-"""Share of the cells that differ in a column of text; and how many of two words must."""
+"""Share of distinct cells in a column of text, and the share needed if texts have two words."""
 
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """Rows of columns, read.
+    """A table that has been read.
 
     Attributes:
       columns: By name: float64 (NaN where missing) for numbers, datetime64[s] (NaT) for dates,
-        object arrays of `str` ("" where missing) for all else; each (n,).
+        object arrays of `str` ("" where missing) for the other kinds; each (n,).
     """
 
     columns: Mapping[str, NDArray[Any]]
@@ -127,12 +131,12 @@ class Table:
 
     @cached_property
     def duplicate_of(self) -> NDArray[np.int64]:
-        """For each row the position of the first row that is equal in all columns."""
+        """For each row, the position of the first row that is equal in all columns."""
         import pandas as pd
 
         codes = [pd.factorize(column, use_na_sentinel=False)[0] for column in self.columns.values()]
-        # Equal rows have equal sums of their codes times odd numbers, modulo 2^64; the others that
-        # have them too are told apart by their codes.
+        #         # Equal rows have equal sums of their codes times odd numbers, modulo 2^64. The
+        # codes distinguish other rows that happen to have equal sums.
         factors = np.random.default_rng(0).integers(2**64, size=len(codes), dtype=np.uint64) | 1
         sums = np.zeros(len(self), np.uint64)
         for column, factor in zip(codes, factors, strict=True):
@@ -149,7 +153,7 @@ class Table:
 
 
 def concatenate(parts: Sequence[Any]) -> Any:
-    """Several arrays, or several tables of the same columns, one below the other."""
+    """Concatenate several arrays, or several tables of the same columns."""
     if not isinstance(parts[0], Table):
         return np.concatenate(parts)
     names = parts[0].columns
@@ -158,13 +162,13 @@ def concatenate(parts: Sequence[Any]) -> Any:
 
 @dataclass(frozen=True)
 class Profile:
-    """What a column is taken for, and why.
+    """The kind of a column, and the reasons.
 
     Attributes:
-      n_missing: Cells that say nothing.
-      n_distinct: Different values among the others; None for numbers of many rows, which are not
-        counted until somebody asks.
-      n_unreadable: Cells that are not of the kind; they count as missing.
+      n_missing: Number of missing cells.
+      n_distinct: Number of distinct values among the others. None for numbers of many rows, which
+        are only counted on demand.
+      n_unreadable: Number of cells that are not of the kind. They count as missing.
       example: The first value.
       unreadable: Some of the cells that are not of the kind.
     """
@@ -179,7 +183,7 @@ class Profile:
 
 
 def profile(name: str, cells: CellColumn, kind: str | None = None) -> Profile:
-    """Say what a column is; a `kind` overrules what its cells suggest."""
+    """Describe a column. A `kind` overrules what its cells suggest."""
     kind = split_kind(kind)[0] if kind else infer_kind(name, cells)
     if isinstance(cells, PlainNumbers) and kind != "date":
         n_missing = len(cells) - len(cells.present)
@@ -204,7 +208,7 @@ def profile(name: str, cells: CellColumn, kind: str | None = None) -> Profile:
 
 
 def infer_kind(name: str, cells: CellColumn) -> ColumnKind:
-    """The kind that a column's cells suggest; docs/guide/tables.md has the rules in words."""
+    """The kind that the cells of a column suggest; docs/guide/tables.md describes the rules."""
     if isinstance(cells, PlainNumbers) and _are_various(cells.present):
         if are_numeric_dates(name, cells):
             return "date"
@@ -216,7 +220,7 @@ def infer_kind(name: str, cells: CellColumn) -> ColumnKind:
 
 
 def infer_time_kind(name: str, cells: CellColumn) -> ColumnKind:
-    """The kind of a column that orders the rows: a date, or a number."""
+    """The kind of a column that gives the order of the rows: a date or a number."""
     if np.isnan(parse_numbers(cells)).any():
         return "date"
     is_date = are_numeric_dates("time", cells) or are_numeric_dates(name, cells)
@@ -224,7 +228,7 @@ def infer_time_kind(name: str, cells: CellColumn) -> ColumnKind:
 
 
 def _are_various(numbers: NDArray[np.float64]) -> bool:
-    """Whether numbers are neither one alone nor yes and no, 0 and 1."""
+    """Whether numbers are more than a single value or yes and no, 0 and 1."""
     if not len(numbers):
         return False
     low, high = numbers.min(), numbers.max()
@@ -264,8 +268,8 @@ def _kind_of_texts(texts: Texts, name: str) -> ColumnKind:
 
 
 def _are_texts(present: Texts, n_distinct: int) -> bool:
-    """Whether cells have three words or more on average, or about two that stand in other cells
-    too. Two signs of a script without blanks are about a word."""
+    """Whether cells have three words or more on average, or about two that also occur in other
+    cells. Two characters of a script without spaces count as about one word."""
     n_words = _mean_count(present, BLANKS) + 1 + _mean_count(present, SIGNS_ALONE) / 2
     if n_words >= 3:
         return True
@@ -276,18 +280,18 @@ def _are_texts(present: Texts, n_distinct: int) -> bool:
 
 
 def _mean_count(texts: Texts, pattern: "re.Pattern[str]") -> float:
-    """How often a pattern occurs in a cell, on average."""
+    """The average number of occurrences of a pattern in a cell."""
     counts = np.fromiter((len(pattern.findall(text)) for text in texts.different), np.int64)
     return float((counts * texts.counts).sum() / len(texts))
 
 
 def _share(texts: Texts, is_meant: NDArray[np.bool_]) -> float:
-    """The share of the rows whose texts are meant."""
+    """The share of the rows that have the selected texts."""
     return float(texts.counts[is_meant].sum() / len(texts))
 
 
 def _are_mostly_numbers(present: Texts, numbers: NDArray[np.float64]) -> bool:
-    """Whether nearly all cells are numbers, or most are different ones and the others few words."""
+    """Whether nearly all cells are numbers, or most are distinct ones and the others few words."""
     is_number = np.isfinite(numbers)
     share = _share(present, is_number)
     if share >= MOSTLY:
@@ -301,7 +305,7 @@ def _are_mostly_numbers(present: Texts, numbers: NDArray[np.float64]) -> bool:
 
 
 def _may_be_codes(name: str, numbers: PlainNumbers) -> bool:
-    """Whether the first rows leave it open that numbers are codes, as `_are_codes` says."""
+    """Whether the first rows allow that the numbers are codes, as in `_are_codes`."""
     first = numbers.first.present().different
     if not all(map(CODE.fullmatch, first)):
         return False
@@ -312,8 +316,9 @@ def _may_be_codes(name: str, numbers: PlainNumbers) -> bool:
 
 
 def _are_codes(name: str, present: Texts) -> bool:
-    """Whether digits are names: post codes, or of one length with zeros in front, times aside; and
-    pairs in brackets, which in a column of such cells alone are no negative amounts."""
+    """Whether digits are names: post codes, or numbers of equal length with leading zeros, except
+    times; or pairs in brackets, which are not negative amounts if all cells of the column are
+    such."""
     if all(map(PAIR.fullmatch, present.different)):
         return True
     if not all(map(CODE.fullmatch, present.different)):
@@ -326,12 +331,12 @@ def _are_codes(name: str, present: Texts) -> bool:
 
 
 def _is_row_number(name: str, numbers: NDArray[np.float64], n_distinct: Callable[[], int]) -> bool:
-    """Whether numbers tell rows apart and say nothing else.
+    """Whether numbers only distinguish rows and have no other meaning.
 
-    Whole numbers that are nearly all different do so where the column is called like an identifier,
-    where they count up or down by one, and in any order where they begin like row numbers and half
-    of the numbers up to the largest occur, or chance alone would have repeated some: of n drawn
-    from r numbers some n^2 / 2r pairs are equal.
+    This holds for integers that are nearly all distinct, if the column is called like an
+    identifier; if they count up or down by one; or, in any order, if they begin like row numbers
+    and either half of the numbers up to the largest occur or chance would have repeated some (of n
+    draws from r numbers, about n^2 / 2r pairs are equal).
     """
     finite = numbers[np.isfinite(numbers)]
     if len(finite) < MIN_IDENTIFIER_ROWS or not (np.trunc(finite) == finite).all():
@@ -350,7 +355,7 @@ def _is_row_number(name: str, numbers: NDArray[np.float64], n_distinct: Callable
 
 
 def parse(column: Column, cells: CellColumn) -> NDArray[Any]:
-    """A column's cells as the array of its kind (see `Table`)."""
+    """Convert the cells of a column to the array of its kind (see `Table`)."""
     if column.kind == "number":
         return parse_numbers(cells, column.decimal, grouped=column.grouped)
     if column.kind == "date":
@@ -364,9 +369,10 @@ def parse(column: Column, cells: CellColumn) -> NDArray[Any]:
 
 
 def parse_names(cells: CellColumn) -> Texts:
-    """Categories and labels: a missing cell is "", and 1.0 is 1, as whole numbers may be read.
+    """Read categories and labels: a missing cell is "", and 1.0 is 1, because integers may be read
+    so.
 
-    The zero that `number_text` puts behind 1.125 is taken away again.
+    The zero that `number_text` appends to 1.125 is removed again.
     """
     return cells.texts.changed(_as_name)
 
@@ -382,9 +388,9 @@ class FileStyle:
     """How the columns of a file write what a single column may leave open.
 
     Attributes:
-      decimal: The decimal mark that its columns of numbers show; None: they show none.
-      dates: The formats of the columns of dates that leave nothing open.
-      separator: What separates the cells of a text file.
+      decimal: The decimal mark of its columns of numbers. None: they show none.
+      dates: The formats of those columns of dates that are unambiguous.
+      separator: The separator of the cells of a text file.
     """
 
     decimal: DecimalMark | None = None
@@ -404,10 +410,11 @@ class FileStyle:
 def describe(
     name: str, kind: str, cells: CellColumn, style: FileStyle | None = None
 ) -> tuple[Column, list[str]]:
-    """A column of training data, with how its cells are written, and what a reader should know.
+    """Describe a column of training data and how its cells are written, with notes for the user.
 
-    Behind the kind and a colon may stand how its cells are written: `number:,` has a decimal comma,
-    `date:%d/%m/%Y` a format. Else its cells show it, and the `style` of the file's other columns.
+    The kind may be followed by a colon and the notation of the cells: `number:,` has a decimal
+    comma, `date:%d/%m/%Y` a format. Otherwise the cells show it, and the `style` of the other
+    columns.
     """
     style = style or FileStyle()
     kind, written = split_kind(kind)
@@ -443,18 +450,18 @@ def describe(
 
 
 def unused_remarks(name: str, cells: CellColumn) -> list[str]:
-    """Lines about a column that is not used because each row has another name in it."""
+    """Notes about a column that is not used because each row has a different name in it."""
     is_number = isinstance(cells, PlainNumbers)
     return [] if is_number else name_remarks(name, cells.texts, "identifier")
 
 
 def _date_remarks(name: str, cells: CellColumn, form: DateFormat) -> list[str]:
-    """Lines about dates that are written in a way that not everybody would read so."""
+    """Notes about dates in a notation that can be read in several ways."""
     if form != EXCEL and not form.endswith("%y"):
         return []
     dates = parse_dates(cells, form)
     read = ~np.isnat(dates)
-    if form != EXCEL:  # what is read as of a year that has hardly come may be of a century before
+    if form != EXCEL:  # a year that has hardly begun may be of an earlier century
         read &= dates >= np.datetime64(f"{FAR_YEAR}-01-01")
     if not read.any():
         return []
@@ -464,7 +471,7 @@ def _date_remarks(name: str, cells: CellColumn, form: DateFormat) -> list[str]:
 
 
 def _number_remark(name: str, form: NumberFormat) -> str | None:
-    """A line about numbers that could be read in two ways; None where nobody would wonder."""
+    """A note about numbers that could be read in two ways. None if they are unambiguous."""
     if not form.example or (form.is_certain and form.decimal == "."):
         return None
     other: DecimalMark = "." if form.decimal == "," else ","
@@ -489,17 +496,17 @@ def as_cells(table: Table) -> dict[str, list[str]]:
 
 
 def levels(values: Strings) -> tuple[str, ...]:
-    """Values of a category, most frequent first, then by name; at most 1,000."""
+    """The values of a category, most frequent first, then by name; at most 1,000."""
     counts = Counter(values.tolist())
     ordered = sorted(counts, key=lambda name: (-counts[name], name))
     return tuple(ordered[:MAX_LEVELS])
 
 
 def read_rows(cells: Cells, contract: TableInput) -> tuple[Table, list[str]]:
-    """The rows of a model's input, read as its contract says, and what a reader should know.
+    """Read the rows of a model's input as its contract says, with notes for the user.
 
-    Columns are found by name, in any order. Returned beside the table: one line each for columns
-    that are not used, cells that cannot be read and categories that training never saw.
+    Columns are found by name, in any order. The notes name columns that are not used, cells that
+    cannot be read, and categories that did not occur in training.
     """
     notes = []
     wanted = [column.name for column in contract.columns]
@@ -547,9 +554,9 @@ def _remarks(column: Column, cells: CellColumn, values: NDArray[Any], where: str
 
 
 def graph_inputs(table: Table, contract: TableInput) -> dict[str, NDArray[Any]]:
-    """What the graph is given: float32 (n, 1), strings (n, 1), or words (n, most words of a row).
+    """The inputs of the graph: float32 (n, 1), strings (n, 1), or words (n, most words of a row).
 
-    Rows of fewer words end with "", which is no word.
+    Rows with fewer words are filled with "", which is not a word.
     """
     inputs: dict[str, NDArray[Any]] = {}
     for column in contract.columns:
@@ -573,9 +580,10 @@ def graph_inputs(table: Table, contract: TableInput) -> dict[str, NDArray[Any]]:
 
 
 def split_words(text: str, *, signs: bool = False) -> list[str]:
-    """Words of a text in lower case: letters in a row, single signs, and numbers by their length.
+    """The words of a text in lower case: letters in a row, single signs, and numbers by their
+    length.
 
-    With `signs` those of scripts without blanks between words are words each.
+    With `signs`, each character of a script without spaces is a word.
 
     Example:
       >>> split_words("Call 08001 NOW!")
@@ -586,7 +594,7 @@ def split_words(text: str, *, signs: bool = False) -> list[str]:
 
 
 def word_matrix(texts: Sequence[Sequence[str]]) -> Strings:
-    """Words as a rectangle (n, most words of a text), filled up with ""."""
+    """Words as a matrix (n, most words of a text), filled with ""."""
     width = max(1, max(map(len, texts), default=1))
     matrix: Strings = np.full((len(texts), width), "", object)
     for row, words in zip(matrix, texts, strict=True):
@@ -595,9 +603,9 @@ def word_matrix(texts: Sequence[Sequence[str]]) -> Strings:
 
 
 def date_parts(dates: NDArray[np.datetime64]) -> dict[str, NDArray[np.float64]]:
-    """Numbers of each date (n,), in the order of `contract.DATE_PARTS`; NaN where there is none.
+    """The parts of each date (n,), in the order of `contract.DATE_PARTS`; NaN for a missing date.
 
-    Weekday counts from Monday, 0. The year's circle starts on the first of January.
+    The weekday counts from Monday, 0. The circle of the year starts on the first of January.
     """
     gone = np.isnat(dates)
     filled = np.where(gone, np.datetime64(0, "s"), dates)

@@ -1,6 +1,7 @@
-"""The columns of a CSV text whose form is known, read by the parser of pandas.
+"""Read the columns of a CSV text with pandas, when its dialect is known.
 
-What the first rows show of a column decides how it is read: as numbers, or as text of which each
+The first rows of a column decide whether it is read as numbers, or as text of which each distinct
+value is kept once. A column that contains any other cell than numbers becomes text.
 different one is kept once. All rows are held to it: a column with a cell that is no number is text.
 """
 
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 COPIED_AT_ONCE = 1 << 16
 
 FEW = 0.1
-"""Numbers of which the first rows have so few different ones are kept as text: labels may be."""
+"""If the first rows have at most this many distinct numbers, they are kept as text, because labels
+may be."""
 
 
 @dataclass(frozen=True)
@@ -32,10 +34,10 @@ class Dialect:
 
     Attributes:
       separator: The character between cells.
-      quote: The character around cells that hold a separator; empty: quotes are text.
-      escape: The character before a quote that is text, where it is not doubled.
-      blanks: Whether blanks stand between a separator and a quote.
-      width: How many cells a row has.
+      quote: The character around cells that contain a separator. Empty: quotes are text.
+      escape: The character before a quote that is text, if quotes are not doubled.
+      blanks: Whether there are spaces between a separator and a quote.
+      width: The number of cells in a row.
     """
 
     separator: str
@@ -46,7 +48,7 @@ class Dialect:
 
     @property
     def options(self) -> dict[str, Any]:
-        """The same as options of `csv.reader`; pandas calls them alike."""
+        """The dialect as options of `csv.reader`, which have the same names in pandas."""
         return {
             "quoting": csv.QUOTE_MINIMAL if self.quote else csv.QUOTE_NONE,
             "quotechar": self.quote or '"',
@@ -56,13 +58,13 @@ class Dialect:
         }
 
     def rows(self, text: str, *, strict: bool = False) -> Any:
-        """The rows of a text; blank lines are empty rows."""
+        """The rows of a text. Blank lines are empty rows."""
         lines = _lines(text)
         return csv.reader(lines, delimiter=self.separator, strict=strict, **self.options)
 
 
 def _lines(text: str) -> Iterator[str]:
-    """The lines of a text with their ends; no more of it is copied than is looked at."""
+    """The lines of a text with their ends. Only as much of it is copied as is used."""
     start = 0
     while start < len(text):
         end = text.find("\n", start + COPIED_AT_ONCE) + 1 or len(text)
@@ -75,9 +77,9 @@ class CsvRows:
     """The rows of a CSV text.
 
     Attributes:
-      text: In UTF-8.
+      text: The text in UTF-8.
       dialect: How the cells are written.
-      names: Of the columns.
+      names: The names of the columns.
       skip_first: Whether the first row is a header.
     """
 
@@ -88,12 +90,12 @@ class CsvRows:
 
     @property
     def has_quotes(self) -> bool:
-        """Whether cells may hold a separator."""
+        """Whether cells may contain a separator."""
         marks = (self.dialect.quote, self.dialect.escape)
         return any(mark is not None and mark.encode() in self.text for mark in marks if mark)
 
     def read(self, **options: Any) -> "pd.DataFrame":
-        """The cells as pandas reads them."""
+        """The cells as read by pandas."""
         import pandas as pd
 
         frame: pd.DataFrame = pd.read_csv(
@@ -121,16 +123,16 @@ class CsvRows:
 
 
 def _apart(frame: "pd.DataFrame") -> dict[str, "pd.Series[Any]"]:
-    """The columns of a frame, each of which can be let go of: `DataFrame.pop` looks at all columns
-    to take out one, 30 seconds for 2,000."""
+    """The columns of a data frame, each of which can be released. (`DataFrame.pop` visits all
+    columns to remove one, which takes 30 seconds for 2,000.)"""
     return {str(name): cells for name, cells in frame.items()}
 
 
 def read_columns(body: CsvRows, header: Sequence[str]) -> dict[str, CellColumn] | None:
-    """The columns of a text of many rows; None where some row may be of another length.
+    """The columns of a text of many rows, or None if some row may have another length.
 
-    pandas refuses rows that are too long, and fills up those that are too short: then there are
-    fewer separators in the text than its rows need.
+    pandas refuses rows that are too long and fills rows that are too short, in which case the text
+    has fewer separators than its rows need.
 
     Args:
       body: The text.
@@ -168,7 +170,7 @@ def read_columns(body: CsvRows, header: Sequence[str]) -> dict[str, CellColumn] 
         elif name in texts or isinstance(cells.dtype, pd.StringDtype):
             columns[name] = _texts(cells)
             n_inside += _n_inside(cells, separator) if may_hold else 0
-        else:  # whole numbers that are too large, true and false
+        else:  # integers that are too large, true and false
             columns[name] = body.column(position)
     n_found = body.text.count(separator.encode())
     return columns if n_found == n_needed + n_inside else None
@@ -182,7 +184,7 @@ def _is_text(first: Sequence[str]) -> bool:
 
 
 def _numbers(cells: "pd.Series[Any]") -> NDArray[np.float64] | None:
-    """The numbers of a column (n,); None where it has other cells, or numbers that float64 cuts."""
+    """The numbers of a column (n,). None if it has other cells, or numbers that float64 rounds."""
     if cells.dtype.kind not in "if":
         return None
     values = cells.to_numpy(np.float64)
@@ -197,5 +199,5 @@ def _texts(cells: "pd.Series[Any]") -> Texts:
 
 
 def _n_inside(cells: "pd.Series[Any]", separator: str) -> int:
-    """How many separators stand inside of cells."""
+    """Number of separators inside cells."""
     return sum(text.count(separator) for text in cells.fillna(""))

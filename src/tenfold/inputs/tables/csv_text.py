@@ -1,7 +1,7 @@
-"""CSV files and their kin as cells: what the encoding, separator, quotes and header are.
+"""Read CSV and similar files as cells: find encoding, separator, quotes and header.
 
-All of it is looked for over the whole file, said in `Cells.notes`, and can be overruled. Nothing is
-dropped here: a row of another length is refused with its line.
+All of this is found from the whole file, reported in `Cells.notes`, and can be overruled. Nothing
+is dropped here: a row of another length is refused with its line.
 """
 
 import csv
@@ -30,30 +30,30 @@ SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 SNIFFED_ROWS, SNIFFED_CELLS = 20_000, 2_000_000
 
 MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
-"""Byte order marks, and the encodings they stand for."""
+"""Byte order marks and their encodings."""
 
 MAX_REPLACED = 0.001
-"""Characters that a named encoding does not have may be replaced, up to this share of the text."""
+"""Maximum share of characters that are replaced because a given encoding does not have them."""
 
 MAX_SIGNS = 0.02
-"""Share of the letters beyond ASCII that may be signs inside of words, such as the ³ of w³adza: it
-is Windows-1250's ł."""
+"""Maximum share of signs inside words among the letters beyond ASCII. The ³ of w³adza, which is
+Windows-1250's ł, is such a sign."""
 
 SIGN_IN_WORD = re.compile(
     r"(?<=[^\W\d_])(?:[\xb2\xb3\xb9]|[^\w\x00-\x7f\u2018\u2019\xb4\xb7])(?=[^\W\d_])"
 )
-"""A sign beyond ASCII between two letters, apostrophes and the Catalan point aside."""
+"""A sign beyond ASCII between two letters, except apostrophes and the Catalan point."""
 
 MAX_TITLES = 10
-"""Lines before the header that are looked at."""
+"""Number of lines before the header that are considered."""
 
 TOO_LONG = "field larger than field limit"
-"""What Python's `csv` module says of a cell that is longer than it reads."""
+"""The message of Python's `csv` module for a cell that is too long."""
 
 
 @dataclass(frozen=True)
 class TextOptions:
-    """What is asked of a file of text, as arguments of `read.read_table`."""
+    """Options for a text file, as arguments of `read.read_table`."""
 
     header: bool | None = None
     separator: str | None = None
@@ -64,9 +64,9 @@ class TextOptions:
 
 
 def read_csv_text(content: bytes, path: Path, asked: TextOptions) -> Cells:
-    """Read the bytes of a CSV file at a path; the errors are those of `read.read_table`.
+    """Read the bytes of the CSV file at a path. The errors are those of `read.read_table`.
 
-    Where a cell is too long, the file is read again: its column may be one that need not be read.
+    If a cell is too long, the file is read again, because its column may not be needed.
     """
     try:
         return _read_text(content, path, asked)
@@ -79,7 +79,7 @@ def read_csv_text(content: bytes, path: Path, asked: TextOptions) -> Cells:
 
 @contextmanager
 def _cells_of_any_length(longest: int) -> Iterator[None]:
-    """Let the `csv` module read cells of so many characters, which it sets for a whole process."""
+    """Allow the `csv` module longer cells. The limit holds for a whole process."""
     before = csv.field_size_limit(longest)
     try:
         yield
@@ -126,25 +126,25 @@ def _read_text(content: bytes, path: Path, asked: TextOptions) -> Cells:
 
 
 def _of_cells(column: CellColumn, name: str, where: Path, asked: TextOptions) -> CellColumn:
-    """A column without cells that are too long: only one that need not be read may have some."""
+    """A column without cells that are too long. Only a column that is not needed may have some."""
     if name in asked.unread:
         return column.texts.changed(lambda text: text if len(text) <= MAX_CELL else "")
     return refuse_long_cells(column.texts, where, name)
 
 
 def _are_too_long(columns: Mapping[str, CellColumn]) -> bool:
-    """Whether some cell is longer than the `csv` module reads, which says in which line it is."""
+    """Whether a cell is too long for the `csv` module, which reports its line."""
     texts = (column for column in columns.values() if isinstance(column, Texts))
     return any(max(map(len, column.different), default=0) > MAX_CELL for column in texts)
 
 
 def decode_text(content: bytes, where: object, asked: TextOptions) -> tuple[str, str, int]:
-    """The text of a file, its encoding, and how many characters were replaced.
+    """The text of a file, its encoding, and the number of replaced characters.
 
-    A byte order mark decides; without one the text is UTF-8, or UTF-16 where every other byte is
-    0. Other bytes are Windows-1252 where they stand alone among letters of ASCII. What looks like
-    UTF-8 but for a few bytes, or like an alphabet of its own, is refused: guessing would read other
-    letters. An encoding that is asked for overrules the bytes, and a few characters that it does
+    A byte order mark decides. Without one, the text is UTF-8, or UTF-16 if every other byte is 0.
+    Other bytes are read as Windows-1252 if they occur singly among ASCII letters. A text that is
+    UTF-8 except for a few bytes, or that seems to use another alphabet, is refused, because a guess
+    would read wrong letters. A given encoding overrules the bytes; a few characters that it does
     not have are replaced.
     """
     if asked.encoding is not None:
@@ -199,7 +199,7 @@ def _not_text(where: object) -> FormatError:
 
 
 def _utf_16_without_mark(content: bytes) -> str | None:
-    """UTF-16 has a 0 in every other byte of text in Latin letters, and no text has others."""
+    """UTF-16 has a 0 in every other byte of text in Latin letters, and no other text has."""
     start = content[: 1 << 16]
     even, odd = (start[i::2].count(0) / max(1, len(start[i::2])) for i in (0, 1))
     if even < 0.05 and odd > 0.5:
@@ -208,7 +208,7 @@ def _utf_16_without_mark(content: bytes) -> str | None:
 
 
 def _decode_foreign(content: bytes, where: object, error: UnicodeDecodeError) -> str:
-    """Text that is not UTF-8 as Windows-1252, where it can be nothing else."""
+    """Read text that is not UTF-8 as Windows-1252, if it can be nothing else."""
     lenient = content.decode("utf-8", "surrogateescape")
     n_broken = len(re.findall("[\udc80-\udcff]", lenient))
     n_whole = len(re.findall("[^\0-\x7f\udc80-\udcff]", lenient))
@@ -225,7 +225,7 @@ def _decode_foreign(content: bytes, where: object, error: UnicodeDecodeError) ->
         ) from error
     runs = [len(run) for run in re.findall(rb"[\x80-\xff]+", content)]
     text = content.decode("cp1252", "replace")
-    # Signs inside of words: letters of Central Europe look so.
+    #     # Signs inside words are letters of Central Europe in another encoding.
     n_signs = len(SIGN_IN_WORD.findall(text))
     if sum(runs) > 2 * len(runs) or n_signs > MAX_SIGNS * len(runs):
         raise FormatError(
@@ -242,9 +242,9 @@ def _decode_foreign(content: bytes, where: object, error: UnicodeDecodeError) ->
 
 
 def _without_preamble(text: str) -> tuple[str, str | None, int]:
-    """The text from its first row on, the separator that Excel's line names, and lines before it.
+    """The text from its first row on, the separator of Excel's `sep=` line, and the lines before.
 
-    A line that begins with # is a comment where it has fewer cells than the first row below.
+    A line that begins with # is a comment if it has fewer cells than the first row below.
     """
     declared = re.match(r"sep=([^\r\n])\r?\n", text)
     n_lines = 1 if declared else 0
@@ -262,10 +262,10 @@ def _without_preamble(text: str) -> tuple[str, str | None, int]:
 
 
 def _with_tabs(text: str) -> str:
-    """Text whose cells are separated by blanks, with tabs instead; other text as it is.
+    """Replace the spaces between cells by tabs in a text that needs it; return others unchanged.
 
-    It is such text where no separator occurs, all lines have the same number of words, at least
-    two, and some of them are numbers.
+    A text needs it if no separator occurs, all lines have the same number of words, at least two,
+    and some of them are numbers.
     """
     if any(separator in text for separator in SEPARATORS) or '"' in text:
         return text
@@ -279,11 +279,11 @@ def _with_tabs(text: str) -> str:
 
 
 def _without_titles(text: str, dialect: Dialect, known: Sequence[str]) -> tuple[str, int]:
-    """Text without lines of titles before its header, and how many there were.
+    """Remove the lines of titles before the header, and count them.
 
-    Lines of a single cell are titles where the first of them and the header begin in the first
-    column, and all cells of the header are words. So is what stands above a row with a name that is
-    looked for, as the groups of columns in a header of two lines.
+    Lines of a single cell are titles if the first of them and the header begin in the first column,
+    and all cells of the header are words. So are all lines above a row with a name that is searched
+    for, such as the groups of columns in a header of two lines.
     """
     n_above = _lines_above(text, dialect, known)
     if n_above:
@@ -304,7 +304,7 @@ def _without_titles(text: str, dialect: Dialect, known: Sequence[str]) -> tuple[
 
 
 def _lines_above(text: str, dialect: Dialect, known: Sequence[str]) -> int:
-    """How many lines stand above the first row with a name that is looked for; 0 without one."""
+    """Number of lines above the first row with a name that is searched for. 0 if there is none."""
     names = {name for name in known if not name.lstrip("-").isdecimal()}
     reader, n_lines = dialect.rows(text), 0
     for row in islice(reader, MAX_TITLES) if names else ():
@@ -329,7 +329,7 @@ def _is_well_quoted(text: str, dialect: Dialect) -> bool:
 
 
 def _quoted(text: str, separator: str) -> Iterator[Dialect]:
-    """Ways to quote cells that fit a text, the one that is tried first at the beginning."""
+    """The styles of quotes that fit a text, in the order in which they are tried."""
     plain = Dialect(separator)
     is_quoted = '"' in text
     if is_quoted and re.search(rf'(?:^|{re.escape(separator)}) +"', text, re.MULTILINE):
@@ -344,7 +344,7 @@ def _quoted(text: str, separator: str) -> Iterator[Dialect]:
 
 
 def _is_single_quoted(text: str, separator: str) -> bool:
-    """Whether all cells of a column stand in single quotes, and no quote stands on one side."""
+    """Whether all cells of a column are in single quotes, and no quote is on one side only."""
     if "'" not in text or '"' in text:
         return False
     dialect = Dialect(separator, quote="'", blanks=True)
@@ -354,14 +354,14 @@ def _is_single_quoted(text: str, separator: str) -> bool:
     widths = Counter(map(len, islice(dialect.rows(text), SNIFFED_ROWS)))
     rows = [row for row in islice(raw.rows(text), SNIFFED_ROWS) if row]
     if any(len(row) not in widths for row in rows):
-        return True  # separators stand inside the quotes
+        return True  # there are separators inside the quotes
     body = rows[1:] or rows
     quoted = [[re.fullmatch(r"\s*'.*'\s*", cell) is not None for cell in row] for row in body]
     return any(all(column) for column in zip(*quoted, strict=False))
 
 
 def _sniff(text: str, separator: str | None, where: object) -> Dialect:
-    """The separator and quotes under which the most rows have the same number of cells."""
+    """Find the separator and quotes with which most rows have the same number of cells."""
     if not text or text.isspace():
         raise DataError("E215", "The file is empty", where=where, expected="rows of cells")
     candidates = [separator] if separator else [one for one in SEPARATORS if one in text]
@@ -378,7 +378,7 @@ def _sniff(text: str, separator: str | None, where: object) -> Dialect:
 def _best(
     text: str, dialects: Iterable[Dialect], separator: str | None
 ) -> tuple[tuple[float, int, int], Dialect] | None:
-    """The first dialect with the best score; None where none gives rows of several cells."""
+    """The first dialect with the best score. None if no dialect gives rows of several cells."""
     best: tuple[tuple[float, int, int], Dialect] | None = None
     for dialect in dialects:
         try:
@@ -388,7 +388,7 @@ def _best(
         width, n_alike = Counter(map(len, rows)).most_common(1)[0]
         if width == 1 and not separator:
             continue
-        # A quote that is text swallows lines.
+        #         # A quote that is text joins lines.
         is_quoted = bool(dialect.quote) and dialect.quote in text
         broken = is_quoted and any("\n" in cell for row in rows for cell in row)
         score = (n_alike / len(rows), -int(broken), width)
@@ -398,7 +398,7 @@ def _best(
 
 
 def _first_rows(text: str, dialect: Dialect) -> list[list[str]]:
-    """The first rows; none where a quote is never closed, or one is of another length."""
+    """The first rows, or none if a quote is never closed or one row has another length."""
     try:
         rows = list(_some(row for row in dialect.rows(text) if row))
     except csv.Error:
@@ -407,7 +407,7 @@ def _first_rows(text: str, dialect: Dialect) -> list[list[str]]:
 
 
 def _some(rows: Iterable[list[str]]) -> Iterator[list[str]]:
-    """As many of the first rows as are looked at to find out how a file is written."""
+    """The first rows, as many as are needed to find out how a file is written."""
     n_cells = 0
     for row in islice(rows, SNIFFED_ROWS):
         yield row
@@ -417,7 +417,7 @@ def _some(rows: Iterable[list[str]]) -> Iterator[list[str]]:
 
 
 def _check_widths(text: str, dialect: Dialect, where: object, n_skipped: int) -> list[list[str]]:
-    """The first rows, after every row of the file has been counted."""
+    """Count every row of the file, and return the first rows."""
     reader = dialect.rows(text)
     first: list[list[str]] = []
     ragged: list[int] = []
@@ -454,15 +454,16 @@ def _check_widths(text: str, dialect: Dialect, where: object, n_skipped: int) ->
 
 
 def _has_header(rows: Sequence[Sequence[str]], known: Sequence[str]) -> bool:
-    """Whether the first row names the columns.
+    """Whether the first row contains the names of the columns.
 
-    It does when it holds a known name. Else when its cells are all there and different, and either
-    count the columns, or stand as words above numbers, or are words that never occur again below.
-    Where the known names are positions, it does only when it counts or holds all of them.
+    It does if it contains a known name. It also does if its cells are complete and distinct, and
+    either count the columns, or are words above numbers, or are words that do not occur below. If
+    the known names are positions, it does only if it counts the columns or contains all of the
+    names.
     """
     first = [cell.strip() for cell in rows[0]]
     positions = [str(i) for i in range(len(first))]
-    # Two cells count by chance: 0,1 is a row of many tables.
+    #     # Two cells count by chance: 0,1 is a row of many tables.
     counts = len(first) > 2 and first in (positions, [str(i + 1) for i in range(len(first))])
     if known and set(known) <= set(positions):
         return counts or (len(known) > 2 and set(known) <= set(first))

@@ -1,4 +1,4 @@
-"""Dates and times as people write them, and which of two readings is meant."""
+"""Parse dates and times as people write them, and decide between ambiguous notations."""
 
 import re
 from collections.abc import Iterable
@@ -20,7 +20,7 @@ DaysAndClock: TypeAlias = tuple["pd.Series[str]", NDArray[np.int64]]
 HOURS = {-8: "PST", -7: "PDT MST", -6: "MDT CST", -5: "CDT EST", -4: "EDT", 0: "UTC GMT Z WET"}
 HOURS |= {1: "WEST BST CET MEZ", 2: "CEST MESZ EET", 3: "EEST MSK"}
 ZONES = {zone: hours for hours, zones in HOURS.items() for zone in zones.split()}
-"""Names of time zones and their hours before UTC; those of America as in RFC 822."""
+"""Names of time zones and their hours before UTC. American ones are those of RFC 822."""
 
 ZONE = rf"(?:\s*({'|'.join(ZONES)})?(?:([+-]\d{{2}}):?(\d{{2}}))?(?: ?\([\w ]+\))?)"
 ZONE_NAME = rf"(?<=\d)\s*({'|'.join(ZONES)})$"
@@ -49,7 +49,7 @@ WHOLE: dict[DateFormat, re.Pattern[str]] = {
     "%Y%m%d%H%M": re.compile(rf"{COMPACT}(?:[01]\d|2[0-3])[0-5]\d$"),
     "%Y%m%d%H%M%S": re.compile(rf"{COMPACT}(?:[01]\d|2[0-3])[0-5]\d[0-5]\d$"),
 }
-"""Dates that are written as numbers, and how these look."""
+"""Dates that are written as numbers, and their form."""
 
 FIVE_DIGITS = re.compile(r"\d{5}(?:\.\d+)?")
 DATE_NUMBER = re.compile(r"^(?:\d{6,19}(?:\.\d+)?|\d{4}\.\d\d)$")
@@ -59,7 +59,7 @@ TIME_NAME = re.compile(
     r"(?:$|[^a-z])|(?:date|time|stamp)$",
     re.I,
 )
-"""Names of columns in which seconds since 1970 are times, and 202301 is a month."""
+"""Column names that make seconds since 1970 a time, and 202301 a month."""
 
 EPOCHS: dict[DateFormat, tuple[float, int]] = {
     "epoch seconds": (1e8, 1),
@@ -67,28 +67,28 @@ EPOCHS: dict[DateFormat, tuple[float, int]] = {
     "epoch microseconds": (1e14, 1_000_000),
     "epoch nanoseconds": (1e17, 1_000_000_000),
 }
-"""Least size of a number of the kind (1973), and how many of its units are a second."""
+"""The smallest number of the kind (1973), and the number of its units in a second."""
 
 EXCEL: DateFormat = "Excel days"
 EXCEL_DAYS, EXCEL_1970 = (20_000, 73_051), 25_569
-"""Days since 1899-12-30, as Excel and Google Sheets count them: 1954 to 2099, and 1970."""
+"""Days since 1899-12-30, as in Excel and Google Sheets: 1954 to 2099, and 1970."""
 
 EXCEL_NAME = re.compile(
     r"(?:^|[^a-z])(?:date|day|datum|tag|fecha|data|dato|month|period)(?:$|[^a-z])|date$", re.I
 )
-"""Names of columns in which such numbers are dates."""
+"""Column names that make such numbers dates."""
 
 NO_FRACTION = re.compile(r"\.0+$")
-"""Whole numbers of columns in which cells are missing are often written with one: 20231027.0."""
+"""Integers of columns with missing cells are often written with a fraction: 20231027.0."""
 
 PROBED = 1000
-"""A format that fits none of so many of the most frequent cells is not tried on the others."""
+"""A format that fits none of this many most frequent cells is not tried on the others."""
 
 LATEST = 4_102_444_800
 """Seconds since 1970 are times up to the year 2100."""
 
 CLEARER = 0.02
-"""A reading makes more sense if its most common step is more common by this share of all steps."""
+"""A reading is more plausible if its most common step is more common by this share of all steps."""
 
 
 @dataclass(frozen=True)
@@ -97,8 +97,8 @@ class DateChoice:
 
     Attributes:
       form: The format.
-      other: Another one that fits as many cells and makes as much sense; None where there is none.
-      example: A cell that the two read differently; empty where there is none.
+      other: Another format that fits as many cells and is as plausible. None if there is none.
+      example: A cell that the two formats read differently. Empty if there is none.
     """
 
     form: DateFormat
@@ -109,10 +109,10 @@ class DateChoice:
 def choose_date_format(cells: CellColumn, others: Iterable[DateFormat] = ()) -> DateChoice:
     """Find out how the dates of a column are written.
 
-    The format that fits most of the cells that are not ISO 8601 is right. Of several that fit as
-    many, the one that another column of the file has; else the one whose dates follow each other
-    in the more regular way: 01/01, 01/02, 01/03 and so on for years are months, not days of
-    January. What is left is a guess: the first, and `other` says which else it could be.
+    The format that fits most of the cells that are not ISO 8601 is chosen. If several fit as many,
+    the one of another column of the file is chosen, or else the one with the more regular steps:
+    01/01, 01/02, 01/03 and so on for years are months, not days of January. If this does not
+    decide, the choice is a guess: the first format is used, and `other` names the alternative.
     """
     return _choice(cells.texts, tuple(others))
 
@@ -144,7 +144,7 @@ def _choice(texts: Texts, others: tuple[DateFormat, ...]) -> DateChoice:
 
 
 def _fitting_formats(rest: Texts) -> list[DateFormat]:
-    """The formats that read the most of these cells, each in another way."""
+    """The formats that read most of these cells, each in a different way."""
     few = rest.different[np.argsort(-rest.counts, kind="stable")[:PROBED]]
     few_cells, few_parts = _series(few), _time_of_day(_series(few))
     read: dict[DateFormat, Dates] = {}
@@ -163,7 +163,7 @@ def _fitting_formats(rest: Texts) -> list[DateFormat]:
 
 
 def _regularity(dates: Dates) -> tuple[bool, float]:
-    """Whether dates run in one direction, and how common their most common step is (0 to 1)."""
+    """Whether dates run in one direction, and how frequent their most common step is (0 to 1)."""
     dates = dates[~np.isnat(dates)]
     if len(dates) < 3:
         return False, 0.0
@@ -186,7 +186,7 @@ def _share_of_most_common(steps: NDArray[np.int64]) -> float:
 
 @kept
 def _numeric_format(present: Texts) -> DateFormat | None:
-    """The format of dates that are written as whole numbers; None for all others."""
+    """The format of dates that are written as integers. None for all others."""
     cells = present.different
     if len(cells) and all(map(FIVE_DIGITS.fullmatch, cells)):
         days = cells.astype(float)
@@ -205,7 +205,7 @@ def _numeric_format(present: Texts) -> DateFormat | None:
 
 
 def are_numeric_dates(name: str, present: CellColumn) -> bool:
-    """Whether whole numbers are dates: 20231027 by itself, 202310 and seconds by their name too."""
+    """Whether integers are dates: 20231027 always, 202310 and seconds depending on the name."""
     if isinstance(present, PlainNumbers):
         first = present.first.present()
         if len(first) and not _are_dates(name, first):
@@ -222,9 +222,9 @@ def _are_dates(name: str, present: Texts) -> bool:
 
 
 def parse_dates(cells: CellColumn, form: DateFormat | None = None) -> Dates:
-    """Dates of cells, datetime64[s] (n,), in UTC; NaT where a cell is none.
+    """Dates of cells, datetime64[s] (n,), in UTC; NaT if a cell is not a date.
 
-    `form` is how they are written where not in ISO 8601; None: as most cells show.
+    `form` is the format of cells that are not in ISO 8601. None: the one of most cells.
     """
     texts = cells.texts
     form = form or choose_date_format(texts).form
@@ -239,7 +239,7 @@ def parse_dates(cells: CellColumn, form: DateFormat | None = None) -> Dates:
 
 @kept
 def dates_of(texts: Texts, form: DateFormat) -> Dates:
-    """The date of each of the different texts (n_different,); see `read_dates`."""
+    """The date of each distinct text (n_different,); see `read_dates`."""
     cells = _series(texts.different)
     needs_parts = form not in (*EPOCHS, EXCEL, "quarter", "week", "ISO8601")
     return read_dates(cells, form, _parts(texts) if needs_parts else None)
@@ -259,9 +259,9 @@ def _series(texts: Strings) -> "pd.Series[str]":
 def read_dates(
     cells: "pd.Series[str]", form: DateFormat, parts: "DaysAndClock | None" = None
 ) -> Dates:
-    """Dates of one format, datetime64[s] (n,); a time of day may stand behind. NaT for others.
+    """Dates of one format, datetime64[s] (n,), optionally with a time of day. NaT for others.
 
-    `parts` are the cells without their time of day, where several formats are tried.
+    `parts` are the cells without their time of day, which saves work if several formats are tried.
     """
     import pandas as pd
 

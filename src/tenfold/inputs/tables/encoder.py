@@ -1,7 +1,8 @@
-"""A table's arrays become float32 features: fitted on training rows, the same in NumPy and in ONNX.
+"""Turn a table's arrays into float32 features: fitted on training rows, the same in NumPy and ONNX.
 
-Numbers: missing ones filled with the median and flagged, long tails compressed, scaled. Categories:
-one-hot for the 40 most frequent values, one column for all others. Text: tf-idf of words and pairs.
+Numbers: missing ones are filled with the median and flagged, long tails are compressed, and all are
+  scaled. Categories: one-hot for the 40 most frequent values, and one column for all others. Text:
+  tf-idf of words and pairs of words.
 """
 
 from collections.abc import Mapping
@@ -17,16 +18,16 @@ from tenfold.inputs.tables.texts import Strings
 
 MAX_ONE_HOT = 40
 MAX_WORDS = 5_000
-"""Columns of one text at most: 5,000 texts then take 100 MB as float32."""
+"""Maximum number of columns for a text: 5,000 texts then take 100 MB as float32."""
 
 SKEWED = 2.0
-"""Numbers whose skewness is beyond this, either way, are compressed."""
+"""Numbers with a skewness beyond this, in either direction, are compressed."""
 
 FARTHEST = 10.0
-"""Scaled numbers are cut here: one wild cell must not decide an answer."""
+"""Scaled numbers are clipped here, so that a single outlier does not decide a prediction."""
 
 SMALLEST = 1e-30
-"""Units below are none: float32 has no digits left for what is divided by them."""
+"""Smaller units are treated as 0: dividing by them would exceed the precision of float32."""
 
 Inputs = Mapping[str, NDArray[Any]]
 Floats = NDArray[np.float32]
@@ -34,15 +35,15 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True, eq=False)
 class Numbers:
-    """Constants of the number columns, each float32 (n_columns,).
+    """Constants of the columns of numbers, each float32 (n_columns,).
 
     Attributes:
       names: The graph inputs, in order.
-      fill: Median of the training rows, for missing cells.
-      flagged: Positions of the columns with missing cells: each gets a column that says so.
-      unit: Typical size of a skewed column, 0 for the others. There x becomes
-        sign(x) log(1 + |x| / unit).
-      mean, deviation: Of the filled, compressed values.
+      fill: Median of the training rows, which replaces missing cells.
+      flagged: Positions of the columns with missing cells. Each gets a column that flags them.
+      unit: Typical size of a skewed column, 0 for the others. A skewed x becomes sign(x) log(1 +
+        |x| / unit).
+      mean, deviation: Mean and standard deviation of the filled, compressed values.
     """
 
     names: tuple[str, ...]
@@ -55,7 +56,8 @@ class Numbers:
 
 @dataclass(frozen=True, eq=False)
 class Words:
-    """A text's vocabulary: words and pairs of neighbours ("a b"), and their idf weights (n,)."""
+    """The vocabulary of a text: words and pairs of neighbours ("a b"), and their idf weights
+    (n,)."""
 
     terms: tuple[str, ...]
     idf: Floats
@@ -63,13 +65,13 @@ class Words:
 
 @dataclass(frozen=True, eq=False)
 class Encoder:
-    """Everything that turns graph inputs into features.
+    """Turns graph inputs into features.
 
     Attributes:
-      numbers: None where no column is a number or a date.
-      categories: Values with a column of their own, by input.
-      texts: Vocabulary by input.
-      scaled: False leaves numbers as they are, for trees: no rounding near a threshold.
+      numbers: None if no column is a number or a date.
+      categories: The values that have a column, by input.
+      texts: The vocabulary, by input.
+      scaled: False leaves numbers unscaled for trees, to avoid rounding near a threshold.
     """
 
     numbers: Numbers | None
@@ -78,7 +80,8 @@ class Encoder:
     scaled: bool
 
     def __call__(self, inputs: Inputs) -> Floats:
-        """Features float32 (n, n_features) of graph inputs (see `columns.graph_inputs`)."""
+        """Compute the features float32 (n, n_features) of graph inputs (see
+        `columns.graph_inputs`)."""
         parts: list[Floats] = []
         if self.numbers is not None:
             parts += _encode_numbers(inputs, self.numbers, self.scaled)
@@ -106,7 +109,7 @@ def fit_encoder(inputs: Inputs, contract: TableInput, *, scaled: bool = True) ->
 def _fit_numbers(inputs: Inputs, names: tuple[str, ...]) -> Numbers:
     raw = np.concatenate([inputs[name] for name in names], axis=1).astype(np.float64)
     gone = np.isnan(raw)
-    present = np.where(gone.all(axis=0), 0.0, raw)  # a column that is missing throughout: 0
+    present = np.where(gone.all(axis=0), 0.0, raw)  # 0 for a column without any value
     fill = np.nanmedian(present, axis=0)
     filled = np.where(gone, fill, raw)
     unit = np.where(np.abs(_skewness(filled)) > SKEWED, _typical_size(filled), 0.0)
@@ -131,14 +134,14 @@ def _skewness(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _typical_size(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Median of the sizes that are not 0; 0 where there are none, or hardly any size."""
+    """Median of the absolute values that are not 0. 0 if there are none, or all are tiny."""
     sizes = np.abs(values)
     typical = np.nanmedian(np.where(sizes.any(axis=0) & (sizes == 0), np.nan, sizes), axis=0)
     return np.where(typical > SMALLEST, typical, 0.0)
 
 
 def _compress(values: Any, unit: Any) -> Any:
-    # The graph has no log1p, and both must agree.
+    #     # The graph has no log1p, and both must give the same.
     return np.sign(values) * np.log(1 + np.abs(values) / unit)
 
 
@@ -148,7 +151,7 @@ def _encode_numbers(inputs: Inputs, numbers: Numbers, scaled: bool) -> list[Floa
     values = np.where(gone, numbers.fill, raw)
     if scaled:
         unit = np.where(numbers.unit > 0, numbers.unit, np.float32(1))
-        with np.errstate(over="ignore"):  # the infinite is cut like the far
+        with np.errstate(over="ignore"):  # infinite values are clipped like large ones
             values = np.where(numbers.unit > 0, _compress(values, unit), values)
             values = np.clip((values - numbers.mean) / numbers.deviation, -FARTHEST, FARTHEST)
     parts = [values.astype(np.float32)]
@@ -156,7 +159,7 @@ def _encode_numbers(inputs: Inputs, numbers: Numbers, scaled: bool) -> list[Floa
 
 
 def _one_hot(values: Strings, levels: tuple[str, ...]) -> Floats:
-    """(n, n_levels + 1): a column per level, the last one for every other value."""
+    """(n, n_levels + 1): one column for each level, and the last for every other value."""
     codes = {level: i for i, level in enumerate(levels)}
     rows = np.array([codes.get(value, len(levels)) for value in values[:, 0]], np.int64)
     return np.eye(len(levels) + 1, dtype=np.float32)[rows]
@@ -175,7 +178,7 @@ def _fit_words(texts: Strings) -> Words:
 
 
 def _terms(row: Strings) -> list[str]:
-    """Words of a row, and each pair of neighbours."""
+    """The words of a row, and each pair of neighbours."""
     words = [word for word in row if word]
     return words + [f"{a} {b}" for a, b in zip(words, words[1:], strict=False)]
 

@@ -1,7 +1,7 @@
-"""Cells that look like numbers, times or dates and are read as names: what a reader should know.
+"""Notes about cells that look like numbers, times or dates, but are read as names.
 
-Numbers with a unit, durations, dates in words and levels that differ in case alone are names to a
-model, or are not used at all. Nothing is guessed; a line says what would make them be understood.
+Numbers with a unit, durations, dates in words and levels that differ only in case are names to a
+model, or are not used at all. Nothing is guessed; a note says how to write them.
 """
 
 import re
@@ -12,10 +12,11 @@ from tenfold.core.text import shorten
 from tenfold.inputs.tables.texts import Texts
 
 MOSTLY, FEW = 0.8, 10
-"""Share of the different cells that must look alike, and how many there are at least."""
+"""Share of the distinct cells that must look the same, and their minimum number."""
 
 MAX_UNITS = 3
-"""Cells of more different words behind a number are names, such as the flats of a house."""
+"""If more distinct words than this follow numbers, cells are names, such as the flats of a
+house."""
 
 LETTERS = r"(?:[^\W\d_]|[°µ²³*'\"/€$£¥%]){1,6}\.?"
 UNIT = re.compile(rf"[-+]?\d[\d.,]*\s?({LETTERS}(?:\s{LETTERS})?)")
@@ -29,23 +30,23 @@ NUMBER, MARK = r"[-+]?\d+(?:[.,]\d+)?", r"(?:\s?[^\W\d_]{1,4}\.?|[°'\"′″])"
 TWO_NUMBERS = re.compile(
     rf"(?!0x)[(\[]?{NUMBER}(?:{MARK}\s?|{MARK}?\s?[-–—/:;,|x×±]\s?){NUMBER}{MARK}?[NSEW]?[)\]]?"
 )
-"""Such as 10-15, 1/2, 5'11", 48.1, 11.5, 3±1, (6,8) and 1h 20m."""
+"""For example 10-15, 1/2, 5'11", 48.1, 11.5, 3±1, (6,8) and 1h 20m."""
 
 ABOUT = re.compile(rf"(?:[~≈<>≤≥]=?\s?{NUMBER}|{NUMBER}\s?\+)")
 TRUTHS = {
     **dict.fromkeys(("yes", "y", "true", "t", "1", "on"), True),
     **dict.fromkeys(("no", "n", "false", "f", "0", "off"), False),
 }
-"""What a level means where all of a column are such words."""
+"""The meaning of a level if all levels of the column are such words."""
 
 
 def name_remarks(name: str, texts: Texts, kind: ColumnKind) -> list[str]:
-    """Lines about a column of names whose cells look like something else, or like each other.
+    """Notes about a column of names whose cells look like something else, or like each other.
 
     Args:
       name: The column.
       texts: Its cells.
-      kind: What the column is taken for: a category, text or an identifier, which is not used.
+      kind: The kind of the column: a category, text, or an identifier, which is not used.
     """
     different = [text for text in texts.different if text and len(text) <= 40]
     looks = _looks(different)
@@ -61,7 +62,7 @@ def name_remarks(name: str, texts: Texts, kind: ColumnKind) -> list[str]:
 
 
 def _looks(different: list[str]) -> tuple[str, str] | None:
-    """What most of the different cells look like, and what to do; None: like names."""
+    """What most of the distinct cells look like, and what to do. None: they look like names."""
     if len(different) < FEW:
         return None
     least = MOSTLY * len(different)
@@ -81,7 +82,7 @@ def _looks(different: list[str]) -> tuple[str, str] | None:
 
 
 def _with_numbers(different: list[str], units: Counter[str]) -> int:
-    """How many cells are a number with a unit, or one without."""
+    """The number of cells that are a number, with or without a unit."""
     return units.total() + sum(map(_is_plain, different))
 
 
@@ -90,8 +91,8 @@ def _is_plain(text: str) -> bool:
 
 
 def _alike(different: list[str]) -> list[str]:
-    """Levels that mean the same: yes, TRUE and 1 where all are such, and those that differ in case
-    or blanks alone, those of one letter aside."""
+    """Levels with the same meaning: yes, TRUE and 1 if all levels are such, and those that differ
+    only in case or spaces, except single letters."""
     folded = [" ".join(text.casefold().split()) for text in different]
     are_truths = all(text in TRUTHS for text in folded)
     groups: defaultdict[str | bool, list[str]] = defaultdict(list)

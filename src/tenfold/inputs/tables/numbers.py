@@ -1,7 +1,7 @@
-"""Numbers as people write them: thousands, decimal commas, currencies, percent and minus signs.
+"""Parse numbers as people write them: thousands, decimal commas, currencies, percent, minus signs.
 
-A cell such as 1.218,42 says by itself how it is meant. One such as 2.175 does not: it is read as
-the other cells of its column show, else as the other columns of the file do.
+A cell such as 1.218,42 is unambiguous. One such as 2.175 is not: it is read like the other cells of
+its column, or else like the other columns of the file.
 """
 
 import re
@@ -20,7 +20,7 @@ from tenfold.inputs.tables.texts import CellColumn, PlainNumbers, Texts, kept
 DIGIT = re.compile(r"\d")
 
 SIGNS = str.maketrans(dict.fromkeys("\u2212\u2012\u2013\ufe63\uff0d", "-") | {"\uff0b": "+"})
-"""Characters that people and programs write for a minus or a plus sign."""
+"""Characters that are written for a minus or a plus sign."""
 
 MARKS = str.maketrans({"\uff0e": ".", "\uff0c": ",", "\u066b": ".", "\u066c": ","})
 """Decimal and thousands marks of other scripts."""
@@ -30,7 +30,7 @@ CURRENCY = (
     r"|EUR|USD|GBP|CHF|JPY|CNY|INR|AUD|CAD|SEK|NOK|DKK|PLN|CZK|HUF|RON|RUB|TRY|BRL|MXN|ZAR|KRW"
     r"|kr\.?|zł|Kč|Ft|Fr\.|Rs\.?|руб\.?)"
 )
-"""Unicode's currency signs, and codes and words of ISO 4217 that stand in tables."""
+"""Unicode's currency signs, and codes and words of ISO 4217 that occur in tables."""
 
 BEFORE = re.compile(rf"^([-+]?)\s*{CURRENCY}\s*(?=[-+.\d])")
 BEHIND = re.compile(rf"\s*(?:{CURRENCY}|%)$")
@@ -47,8 +47,8 @@ IN_BRACKETS, MINUS_BEHIND = re.compile(r"^\((.*\d.*)\)$"), re.compile(r"^(\d[\d.
 class Mark:
     """How numbers look with one mark before the fraction and another between groups of digits.
 
-    `clear` fits cells that nobody can read otherwise, `unclear` those with three digits behind a
-    single mark between groups. Groups of two digits are those of India, as in 1,00,000.
+    `clear` matches cells that can be read in only one way, `unclear` those with three digits after
+    a single mark. Groups of two digits are Indian, as in 1,00,000.
     """
 
     clear: re.Pattern[str]
@@ -56,7 +56,7 @@ class Mark:
 
     @classmethod
     def of(cls, decimal: str, group: str) -> "Mark":
-        """The patterns of two marks, which are escaped."""
+        """Make the patterns of two marks, which are escaped."""
         first, middle = r"^[-+]?[1-9]\d{0,2}", r"\d{2,3}" if group == "," else r"\d{3}"
         groups = rf"(?:{group}{middle})*{group}\d{{3}}"
         clear = (
@@ -72,16 +72,16 @@ POINT, COMMA = Mark.of(r"\.", ","), Mark.of(",", r"\.")
 """How numbers look with a decimal point, and with a decimal comma."""
 
 PLAIN = re.compile(r"[-+]?[\d.,]+(?:[eE][-+]?\d+)?")
-"""Numbers of digits and marks alone."""
+"""Numbers that consist of digits and marks only."""
 
 NINES = re.compile(r"-?9{2,}|-9|-1")
-"""What stands in many files for a number that is missing."""
+"""Numbers that stand for a missing value in many files."""
 
 LEAST_NEGATIVE = -9
-"""A number such as -9 or -99 is said where no other is negative; -1 may be the first below 0."""
+"""A number such as -9 or -99 is reported if no other is negative. -1 may be the first below 0."""
 
 SHORT, LONG = re.compile(r"^[-+]?\d{1,3}$"), re.compile(r"^[-+]?\d{4,}$")
-"""Whole numbers that need no mark between thousands, and those that would have one."""
+"""Integers that need no mark between thousands, and those that would have one."""
 
 
 @dataclass(frozen=True)
@@ -90,8 +90,8 @@ class NumberFormat:
 
     Attributes:
       decimal: The decimal mark.
-      example: A cell that could be read in two ways; empty where there is none.
-      is_certain: Whether cells of the column, or of others, tell which one is right.
+      example: A cell that could be read in two ways. Empty if there is none.
+      is_certain: Whether cells of this or other columns show which way is right.
     """
 
     decimal: DecimalMark
@@ -104,14 +104,14 @@ def number_format(
 ) -> NumberFormat:
     """Find out how the numbers of a column are written.
 
-    Cells that can be read in one way only decide by their majority. Without any, the other columns
-    of the file decide; then the whole numbers beside the unclear cells: 547 beside 1.562 needs no
-    mark for thousands, 1547 would have had one. What is left is a guess, and is said to be one.
+    Unambiguous cells decide by their majority. Without any, the other columns of the file decide,
+    and then the integers next to the ambiguous cells: 547 next to 1.562 needs no mark for
+    thousands, while 1547 would have had one. Otherwise the result is a guess, which is reported.
 
     Args:
       cells: The column.
-      others: The decimal mark that other columns of the file show; None: they show none.
-      separator: Of the file's cells: programs set to a decimal comma write semicolons.
+      others: The decimal mark of other columns of the file. None: they show none.
+      separator: The separator of the file. Programs set to a decimal comma write semicolons.
     """
     if isinstance(cells, PlainNumbers) and (cells.is_whole or _shows_point(cells)):
         return NumberFormat((others if cells.is_whole else None) or ".")
@@ -131,8 +131,8 @@ def number_format(
 
 @dataclass(frozen=True)
 class _Marks:
-    """The mark that most cells show, and the first ones that could be thousands: with a point, or
-    a comma; "" where there is none."""
+    """The mark that most cells show, and the first cells that could be thousands, with a point and
+    with a comma, or "" if there is none."""
 
     shown: DecimalMark | None
     points: str = ""
@@ -155,12 +155,12 @@ def _marked(texts: Texts) -> _Marks:
 
 
 def _shows_point(numbers: PlainNumbers) -> bool:
-    """Whether some of the first cells have a decimal point for sure; a comma has none."""
+    """Whether one of the first cells certainly has a decimal point, and no decimal comma."""
     return any(map(POINT.clear.match, numbers.first.different))
 
 
 def common_mark(columns: Iterable[CellColumn]) -> DecimalMark | None:
-    """The decimal mark that most columns of a file show; None where as many show the other."""
+    """The decimal mark of most columns of a file. None if both occur equally often."""
     marks = [_shown(column) for column in columns]
     n_point, n_comma = marks.count("."), marks.count(",")
     if n_point == n_comma:
@@ -177,18 +177,18 @@ def _shown(column: CellColumn) -> DecimalMark | None:
 def parse_numbers(
     cells: CellColumn, decimal: DecimalMark | None = None, *, grouped: bool = True
 ) -> NDArray[np.float64]:
-    """Numbers of cells (n,); NaN where a cell is not a finite one.
+    """The numbers of cells (n,). NaN if a cell is not a finite number.
 
-    Understood beside plain numbers are thousands (1,234.5, 1.234,5, 1 234, 1'234 and 1,00,000), a
-    currency before or behind, a percent sign behind (12% is 12), the minus signs of Unicode, a
-    minus behind and amounts in brackets, which are negative.
+    Apart from plain numbers, this understands thousands (1,234.5, 1.234,5, 1 234, 1'234 and
+    1,00,000), a currency before or after, a percent sign after (12% is 12), the minus signs of
+    Unicode, a trailing minus, and amounts in brackets, which are negative.
 
     Args:
       cells: The column.
-      decimal: The decimal mark; None: that which the cells show. A cell that can be read in one
-        way only is read so whatever the mark is.
-      grouped: With a decimal comma a point separates thousands, so that 2.175 is 2175. False reads
-        2.175, as models of the first versions do.
+      decimal: The decimal mark. None: the one that the cells show. Unambiguous cells are read
+        correctly whatever the mark is.
+      grouped: With a decimal comma, a point separates thousands, so that 2.175 is 2175. False reads
+        2.175, as the models of the first versions did.
     """
     if decimal is None:
         decimal = number_format(cells).decimal
@@ -200,7 +200,7 @@ def parse_numbers(
 
 @kept
 def numbers_of(texts: Texts, decimal: DecimalMark, grouped: bool = True) -> NDArray[np.float64]:
-    """The number of each of the different texts (n_different,); see `parse_numbers`."""
+    """The number of each distinct text (n_different,); see `parse_numbers`."""
     import pandas as pd
 
     different = texts.different
@@ -217,8 +217,8 @@ def numbers_of(texts: Texts, decimal: DecimalMark, grouped: bool = True) -> NDAr
 
 
 def bare(text: str) -> str:
-    """A number without currency, percent sign and blanks between groups, and with a plain minus."""
-    if not text.isascii():  # digits of other scripts, as those of Japanese and Arabic keyboards
+    """A number without currency, percent sign and spaces between groups, and with a plain minus."""
+    if not text.isascii():  # digits of other scripts, as typed on Japanese and Arabic keyboards
         text = "".join(
             str(unicodedata.decimal(sign)) if sign.isdecimal() else sign for sign in text
         )
@@ -246,7 +246,8 @@ def _with_point(number: str, decimal: DecimalMark, grouped: bool) -> str:
 
 
 def unit_remark(name: str, cells: CellColumn) -> str | None:
-    """A line about numbers in several units, which are read as if it were one; None without."""
+    """A note about numbers in several units, which are read as if they had one. None without
+    any."""
     if isinstance(cells, PlainNumbers):
         return None
     counts: Counter[str] = Counter()
@@ -262,14 +263,14 @@ def unit_remark(name: str, cells: CellColumn) -> str | None:
 
 
 def _unit(text: str) -> str:
-    """The currency or percent sign of a number; "" without one."""
+    """The currency or percent sign of a number, or "" if it has none."""
     text = text.translate(SIGNS)
     found = UNIT_BEFORE.search(text) or UNIT_BEHIND.search(text)
     return found[1] if found else ""
 
 
 def sentinel_remark(name: str, cells: CellColumn, decimal: DecimalMark) -> str | None:
-    """A line about numbers such as -999 that repeat far from all others; None without one."""
+    """A note about numbers such as -999 that repeat far from all others. None without any."""
     if isinstance(cells, PlainNumbers):
         ends = (cells.present.min(), cells.present.max()) if len(cells.present) else ()
         if not any(map(_is_nine, ends)):
@@ -296,12 +297,12 @@ def sentinel_remark(name: str, cells: CellColumn, decimal: DecimalMark) -> str |
 
 
 def _is_nine(number: float) -> bool:
-    """Whether a number is such as -999."""
+    """Whether a number is of the form -999."""
     return NINES.fullmatch(f"{number:.17g}") is not None
 
 
 def _is_beyond(value: float, others: NDArray[np.float64]) -> bool:
-    """Whether a number is farther from all others than they are from each other, or is the only
+    """Whether a number is further from all others than they are from each other, or is the only
     negative one."""
     low, high = others.min(), others.max()
     is_alone = value <= LEAST_NEGATIVE and low >= 0

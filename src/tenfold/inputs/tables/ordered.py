@@ -1,10 +1,10 @@
-"""A table's arrays for boosted trees: missing numbers stay missing, categories become numbers too.
+"""Encode a table for boosted trees: missing numbers stay missing, and categories become numbers.
 
-A tree splits numbers alone, so that each level of a category gets the mean answer of its rows:
-their order is the one in which a split parts the levels best (Fisher 1958). A rare level is drawn
-to the mean of all rows. A training row is encoded by levels' means without it, or the trees would
-read their own answers back (Micci-Barreca 2001, doi:10.1145/507533.507538; out of fold as
-scikit-learn's TargetEncoder does it).
+A tree splits only numbers, so that each level of a category is replaced by the mean target of its
+rows. In this order the best split of the levels is a threshold (Fisher 1958). The mean of a rare
+level is shrunk to the mean of all rows. A training row is encoded by means of other rows, because
+the trees would otherwise see their own target (Micci-Barreca 2001, doi:10.1145/507533.507538; out
+of fold as in scikit-learn's TargetEncoder).
 """
 
 from collections.abc import Mapping
@@ -20,21 +20,23 @@ from tenfold.inputs.tables.encoder import Encoder, Floats, Inputs, fit_encoder
 from tenfold.inputs.tables.texts import Strings
 
 PRIOR_ROWS = 10
-"""Rows of the mean of all that each level's mean is mixed with."""
+"""Number of rows with the overall mean that are mixed into the mean of each level."""
 
 FOLDS = 5
-"""Parts of the training rows, each encoded by the others."""
+"""Number of parts of the training rows. Each part is encoded by the others."""
 
 MAX_CODED = 10
-"""Labels with a column of means for each category, at most: the most frequent ones."""
+"""Maximum number of labels with a column of means for each category: the most frequent ones."""
 
 FEW_LEVELS = 10
-"""Categories of so few levels have a column for each of them too: a split may take any one."""
+"""Categories with at most this many levels also have a column for each level, so that a split may
+choose any."""
 
 
 @dataclass(frozen=True, eq=False)
 class Codes:
-    """The means of a category's levels, float32 (k,) each, and those of all rows for others."""
+    """The means of a category's levels, float32 (k,) each, and those of all rows for other
+    values."""
 
     of_level: Mapping[str, Floats]
     of_others: Floats
@@ -48,12 +50,12 @@ class Codes:
 
 @dataclass(frozen=True, eq=False)
 class OrderedEncoder:
-    """Numbers as they are, codes of categories, and what else `Encoder` makes of a table.
+    """Numbers unchanged, codes of categories, and the other features of `Encoder`.
 
     Attributes:
       numbers: The graph inputs that are numbers, in order.
-      codes: Of each category with more than two levels, by input.
-      others: One-hot columns of categories of few levels, and texts.
+      codes: For each category with more than two levels, by input.
+      others: One-hot columns of categories with few levels, and texts.
     """
 
     numbers: tuple[str, ...]
@@ -61,13 +63,13 @@ class OrderedEncoder:
     others: Encoder
 
     def __call__(self, inputs: Inputs) -> Floats:
-        """Features float32 (n, n_features), NaN where a number is missing."""
+        """Compute the features float32 (n, n_features), NaN where a number is missing."""
         return self._features(
             inputs, {name: code(inputs[name]) for name, code in self.codes.items()}
         )
 
     def of_training(self, inputs: Inputs, y: NDArray[Any]) -> Floats:
-        """The features of the training rows themselves, whose codes are those of other rows."""
+        """The features of the training rows, whose codes come from other rows."""
         answers, fold_of = coded_answers(y), _folds(len(y))
         codes = {name: np.empty((len(y), answers.shape[1]), np.float32) for name in self.codes}
         for fold in range(FOLDS):
@@ -98,7 +100,7 @@ def fit_ordered(inputs: Inputs, contract: TableInput, y: NDArray[Any]) -> Ordere
 
 
 def coded_answers(y: NDArray[Any]) -> NDArray[np.float64]:
-    """What levels are ordered by (n, k): the target, or for each label whether it is the one."""
+    """The values that order the levels (n, k): the target, or an indicator for each label."""
     if not np.issubdtype(y.dtype, np.integer):
         return y.astype(np.float64)[:, None]
     counts = np.bincount(y)
@@ -108,7 +110,7 @@ def coded_answers(y: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def fit_codes(values: Strings, answers: NDArray[np.float64]) -> Codes:
-    """The codes of a category's cells (n, 1) by their answers (n, k)."""
+    """Encode a category's cells (n, 1) by their answers (n, k)."""
     known, which, counts = np.unique(
         values[:, 0].astype(str), return_inverse=True, return_counts=True
     )

@@ -1,4 +1,5 @@
-"""Rows of a table that are no data: its header again, units below the header, totals at the end."""
+"""Rows of a table that are not data: a repeated header, units below the header, totals at the
+end."""
 
 import re
 
@@ -15,24 +16,24 @@ TOTALS = {
     *("summe", "gesamt", "insgesamt", "gesamtsumme", "mittelwert", "durchschnitt"),
     *("totale", "totaal", "somme", "moyenne", "suma", "media", "soma", "összesen", "итого"),
 }
-"""What the first cells of a row of sums or means say, in lower case, without a colon."""
+"""First cells of a row of sums or means, in lower case and without a colon."""
 
 MAX_FOOTERS = 3
-"""Rows at the end that are looked at."""
+"""Number of rows at the end that are considered."""
 
 MOSTLY = 0.95
 LOOKED_AT = 1000
-"""Rows whose cells show whether a column holds numbers."""
+"""Number of rows whose cells show whether a column contains numbers."""
 
 IN_BRACKETS = re.compile(r"[(\[<{].*[)\]>}]")
 UNIT = re.compile(
     r"[^\d\s]{1,4}(?:[/^²³]\S{0,6})?|float\d*|int\d*|str(?:ing)?|num(?:eric|ber)?|text"
 )
-"""What stands below a name: a unit in brackets, a short one such as m/s², or a type."""
+"""Cells below a name that are no data: a unit in brackets, a short one such as m/s², or a type."""
 
 
 def without_other_rows(cells: Cells) -> tuple[Cells, list[str]]:
-    """The rows that are data, and what was left out."""
+    """Return the rows that are data, and notes about the others."""
     if not cells.header or len(cells) < MAX_FOOTERS + 1:
         return cells, []
     is_other, notes = _repeats_header(cells), list[str]()
@@ -40,7 +41,9 @@ def without_other_rows(cells: Cells) -> tuple[Cells, list[str]]:
         notes.append(f"{int(is_other.sum())} rows that repeat the header are left out")
     if not is_other[0] and _holds_units(cells):
         is_other[0] = True
-        notes.append(f"the row below the header is no data, left out: {shorten(_row(cells, 0), 5)}")
+        notes.append(
+            f"the row below the header is not data, left out: {shorten(_row(cells, 0), 5)}"
+        )
     for row in range(len(cells) - 1, len(cells) - 1 - MAX_FOOTERS, -1):
         if not _is_total(cells[cells.names[0]], row):
             break
@@ -56,7 +59,7 @@ def _row(cells: Cells, row: int) -> list[str]:
 
 
 def _repeats_header(cells: Cells) -> NDArray[np.bool_]:
-    """Whether each row holds the names of the columns (n,)."""
+    """Whether each row contains the names of the columns (n,)."""
     names, first = cells.names, cells[cells.names[0]]
     is_same = np.zeros(len(cells), bool)
     if isinstance(first, PlainNumbers) and not PLAIN_NUMBER.fullmatch(names[0]):
@@ -68,7 +71,7 @@ def _repeats_header(cells: Cells) -> NDArray[np.bool_]:
 
 
 def _holds_units(cells: Cells) -> bool:
-    """Whether the first row names the units of all columns of numbers, at least of two, or of one
+    """Whether the first row contains the units of all columns of numbers: of at least two, or one
     in brackets."""
     n_units = n_brackets = 0
     for name in cells.names:
@@ -89,7 +92,8 @@ def _holds_units(cells: Cells) -> bool:
 
 
 def _is_total(first: CellColumn, row: int) -> bool:
-    """Whether a row is one of sums or means: its first cell says so, and no other one does."""
+    """Whether a row contains sums or means: its first cell says so, and no other row has such a
+    cell."""
     if isinstance(first, PlainNumbers):
         return False
     text = _as_total(first[row])

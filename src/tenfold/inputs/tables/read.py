@@ -1,8 +1,9 @@
-"""Files of tables as cells of text: CSV and its kin, Parquet, Feather, Excel, JSON, also packed.
+"""Read files of tables as cells of text: CSV and similar, Parquet, Feather, Excel, JSON, also
+packed.
 
-What a file is shows in its first bytes; its name decides where they do not. What a small file
-claims to hold is looked at before it takes memory: runs and dictionaries let a thousand bytes stand
-for a million rows.
+The type of a file is recognised by its first bytes, or else by its name. The size that a small file
+claims is checked before memory is allocated, because with run-length encoding and dictionaries a
+thousand bytes can stand for a million rows.
 """
 
 import io
@@ -39,7 +40,7 @@ SUFFIXES = {
     ".xlsx",
     ".xlsm",
 }
-"""How names of files of tables end, in lower case; `.gz` and `.zip` may follow."""
+"""Suffixes of table files, in lower case. `.gz` and `.zip` may follow."""
 
 PACKED = {".gz", ".zip"}
 
@@ -62,23 +63,24 @@ UNREAD = {
     ".pkl": "a pickle, which could run code",
     ".pickle": "a pickle, which could run code",
 }
-"""Kinds of files that hold tables and are not read."""
+"""Types of table files that are not supported."""
 
 UNREAD_PACKED = {".bz2", ".xz", ".zst", ".7z", ".rar", ".tar", ".tgz"}
 
 PARQUET, FEATHER, OLE = b"PAR1", b"ARROW1", b"\xd0\xcf\x11\xe0"
-"""How Parquet, Arrow files (Feather, version 2) and Excel workbooks before 2007 begin."""
+"""First bytes of Parquet, Arrow (Feather, version 2) and Excel files before 2007."""
 
 SHEET = "xl/workbook.xml"
-"""The part that a zip archive has if it is a workbook (ECMA-376, part 1, 12.3.23)."""
+"""The part by which a zip archive is recognised as a workbook (ECMA-376, part 1, 12.3.23)."""
 
 MAX_BYTES = 2 << 30
 LEAST_TEXT, TEXT_A_BYTE = 256 << 20, 16
-"""Bytes of text that every typed file may hold, and so many more for each of its bytes."""
+"""Bytes of text that every typed file may contain, and the additional number for each of its
+bytes."""
 
 
 def is_table_name(path: Path) -> bool:
-    """Whether a file is called like a table that is read, packed or not."""
+    """Whether the name of a file is that of a supported table, packed or not."""
     suffixes = [suffix.lower() for suffix in path.suffixes[-2:]]
     if not suffixes:
         return False
@@ -98,23 +100,24 @@ def read_table(
     known: Sequence[str] = (),
     unread: Container[str] = (),
 ) -> Cells:
-    """Read a file of a table: CSV or TSV, Parquet, Feather, Excel, JSON or JSON Lines.
+    """Read a table file: CSV or TSV, Parquet, Feather, Excel, JSON or JSON Lines.
 
-    Also one of them in a gzip file, or alone in a zip archive.
+    It may be in a gzip file, or alone in a zip archive.
 
     Args:
       path: The file.
-      header: Whether the first row holds names; found out when None.
-      separator: Character between cells of a text file; found out when None.
-      encoding: Of a text file, as Python calls it; found out when None.
-      otherwise: Encoding of a text file that is neither UTF-8 nor UTF-16; found out when None.
-      known: Names of columns that are looked for: a first row with one of them is a header.
-      unread: Names of columns that may hold what is no cell, such as lists: they are left empty.
+      header: Whether the first row contains names. None: this is found out.
+      separator: Character between the cells of a text file. None: it is found out.
+      encoding: Python's name of the encoding of a text file. None: it is found out.
+      otherwise: Encoding of a text file that is neither UTF-8 nor UTF-16. None: it is found out.
+      known: Names of columns that are searched for: a first row with one of them is a header.
+      unread: Names of columns that are not needed and may contain lists, for example. They are left
+        empty.
 
     Raises:
-      DataError: No rows, rows of another length (with their lines), names that repeat, a kind of
-        table that is not read, or a package that is missing.
-      FormatError: Damaged, larger than it may be, no text, or an unclosed quote.
+      DataError: There are no rows, rows have different lengths (with their lines), names repeat,
+        the type of table is not supported, or a package is missing.
+      FormatError: The file is damaged, too large, not text, or has an unclosed quote.
       FileError: The file cannot be read.
     """
     path = Path(path)
@@ -125,7 +128,7 @@ def read_table(
 
 
 def read_values(path: Path | str) -> "pd.DataFrame | None":
-    """The values of a Parquet, Feather or JSON file as they are, whatever they are; None of others.
+    """The unconverted values of a Parquet, Feather or JSON file. None for other files.
 
     The errors are those of `read_table`.
     """
@@ -142,7 +145,7 @@ def read_values(path: Path | str) -> "pd.DataFrame | None":
 
 
 def _unpacked(path: Path) -> tuple[bytes, str]:
-    """What a file holds, out of its archive, and how the name of that ends."""
+    """The content of a file, taken out of its archive, and the suffix of its name."""
     with files.os_errors("read", path):
         n_bytes = path.stat().st_size
         if n_bytes > MAX_BYTES:
@@ -165,8 +168,8 @@ def _unpacked(path: Path) -> tuple[bytes, str]:
 
 
 def _unescaped(cells: Cells, known: Sequence[str]) -> Cells:
-    """The cells as they were before Tenfold wrote them for spreadsheets: a column that is looked
-    for is called like a formula, and stands there with the `'` that makes it harmless."""
+    """Undo what Tenfold did to cells for spreadsheets. If a column is searched for by a name that
+    is a formula, its header in the file has an additional `'` in front."""
     names = set(cells.names)
     if not any(escape_formula(name) in names - {name} for name in known if name not in names):
         return cells
@@ -187,17 +190,17 @@ def is_text(path: Path) -> bool:
 
 
 def read_frame(source: Any, name: str = "table", unread: Container[str] = ()) -> Cells:
-    """The cells of a pandas frame, or of what hands over an Arrow stream: Polars, DuckDB, PyArrow.
+    """The cells of a pandas data frame, or of an Arrow stream from Polars, DuckDB or PyArrow.
 
     Raises:
-      DataError: Neither, no rows, or values that are no cells.
+      DataError: The object is neither, has no rows, or has values that are not cells.
     """
     return from_frame(as_frame(source), name, unread)
 
 
 def as_frame(source: Any) -> "pd.DataFrame":
-    """The frame of what `read_frame` takes, its values as they are; and of a Hugging Face dataset,
-    whose pictures stay the bytes of files."""
+    """The data frame of an object that `read_frame` takes, with unconverted values. Pictures of a
+    Hugging Face dataset stay bytes of files."""
     import pandas as pd
 
     if isinstance(source, pd.DataFrame):
@@ -221,7 +224,7 @@ def as_frame(source: Any) -> "pd.DataFrame":
 
 
 def is_frame(source: Any) -> bool:
-    """Whether it is a table in memory, which `read_frame` takes."""
+    """Whether the object is a table in memory, which `read_frame` takes."""
     import pandas as pd
 
     is_arrow = hasattr(source, "__arrow_c_stream__")
@@ -229,14 +232,14 @@ def is_frame(source: Any) -> bool:
 
 
 def _is_hugging_face(source: Any) -> bool:
-    """Whether it is a `datasets.Dataset`, or a part of one."""
+    """Whether the object is a `datasets.Dataset`, or several in a dict."""
     names = ("with_format", "features", "num_rows")
     return all(hasattr(source, name) for name in names) and not isinstance(source, Mapping)
 
 
 def _named_labels(table: Any) -> "pd.DataFrame":
-    """The frame of an Arrow table, labels by the names that Hugging Face stores for their numbers;
-    -1 stands for none."""
+    """The data frame of an Arrow table, with the names of the labels that Hugging Face stores for
+    their numbers. -1 stands for no label."""
     frame: pd.DataFrame = table.to_pandas()
     try:
         about = json.loads((table.schema.metadata or {})[b"huggingface"])
@@ -282,7 +285,7 @@ def _unread(path: Path, what: str) -> DataError:
 
 @contextmanager
 def _reading(what: str, package: str, where: object) -> Iterator[None]:
-    """Turn the errors of another package into ours: it is not installed, or the file is damaged."""
+    """Convert the errors of another package: it is not installed, or the file is damaged."""
     try:
         yield
     except ImportError as error:
@@ -291,7 +294,7 @@ def _reading(what: str, package: str, where: object) -> Iterator[None]:
         ) from error
     except TenfoldError:
         raise
-    except Exception as error:  # those of pyarrow, openpyxl, zip and XML share no other base
+    except Exception as error:  # the errors of pyarrow, openpyxl, zip and XML have no common base
         reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
         if what == "Excel":
             raise FormatError(
@@ -312,7 +315,7 @@ def _read_parquet(content: bytes, path: Path) -> "pd.DataFrame":
         check_cells(about.num_rows * about.num_columns, len(content), path)
         columns = [about.schema.column(i) for i in range(about.num_columns)]
         texts = [column.path for column in columns if column.physical_type == "BYTE_ARRAY"]
-        # Dictionaries are kept: a text that repeats is one text in memory.
+        #         # Dictionaries are kept, so that a repeated text is one object in memory.
         file = parquet.ParquetFile(io.BytesIO(content), read_dictionary=texts)
         return _to_frame(file.read(), len(content), path)
 
@@ -328,7 +331,7 @@ def _read_feather(content: bytes, path: Path) -> "pd.DataFrame":
 
 
 def _to_frame(table: Any, n_bytes: int, path: Path) -> "pd.DataFrame":
-    """The table as a frame, after the text in it was measured."""
+    """Convert a table to a data frame, after checking the size of its text."""
     n_text = sum(_text_bytes(chunk) for column in table.columns for chunk in column.chunks)
     most = max(LEAST_TEXT, TEXT_A_BYTE * n_bytes)
     if n_text > most:
@@ -344,7 +347,7 @@ def _to_frame(table: Any, n_bytes: int, path: Path) -> "pd.DataFrame":
 
 
 def _text_bytes(chunk: Any) -> int:
-    """Bytes of the texts of a column, each counted as often as it stands there."""
+    """Bytes of the texts of a column, counting repeated texts each time."""
     from pyarrow import compute, int64, types
 
     def is_text(kind: Any) -> bool:
@@ -363,7 +366,7 @@ def _text_bytes(chunk: Any) -> int:
 # Excel: the first sheet of a workbook, values and never formulas.
 
 FORMULA_ROWS = 100
-"""Rows of a workbook in which formulas without values are looked for."""
+"""Number of rows of a workbook in which formulas without values are searched for."""
 
 
 def _is_workbook(content: bytes, path: Path) -> bool:
@@ -372,10 +375,10 @@ def _is_workbook(content: bytes, path: Path) -> bool:
 
 
 def _read_workbook(content: bytes, path: Path, header: bool) -> tuple["pd.DataFrame", list[str]]:
-    """The frame of the first sheet, and what a reader should know.
+    """The data frame of the first sheet, and notes for the user.
 
-    The first row that is not empty holds the names of the columns, where there is a `header`; rows
-    of a single cell before it are titles. Of a formula the value is read that Excel stored with it.
+    If there is a `header`, the first non-empty row contains the names of the columns, and rows of a
+    single cell before it are titles. For a formula, the value that Excel stored is read.
     """
     import pandas as pd
 
@@ -414,8 +417,8 @@ def _read_workbook(content: bytes, path: Path, header: bool) -> tuple["pd.DataFr
 
 
 def _formulas(content: bytes, columns: Sequence[int]) -> list[int]:
-    """Those of the columns without values that hold formulas: a program that writes a workbook may
-    leave their values to the one that opens it."""
+    """The columns without values that contain formulas: a program that writes a workbook may leave
+    their values to the program that opens it."""
     import openpyxl
 
     book = openpyxl.load_workbook(io.BytesIO(content), read_only=True, keep_links=False)
@@ -428,15 +431,15 @@ def _formulas(content: bytes, columns: Sequence[int]) -> list[int]:
 
 
 def _titles(rows: Sequence[Sequence[Any]]) -> int:
-    """How many rows of a single cell stand before the names of the columns, as titles do."""
+    """Number of rows of a single cell, which are titles, before the names of the columns."""
     first = enumerate(rows[: MAX_TITLES + 1])
     wide = (i for i, row in first if sum(cell not in (None, "") for cell in row) > 1)
     return next(wide, 0)
 
 
 def _sheet_rows(sheet: Any, n_bytes: int, path: Path) -> Iterator[Sequence[Any]]:
-    """The rows that are not empty, without empty cells at their end."""
-    sheet.reset_dimensions()  # what the file says of them may be wrong
+    """The non-empty rows, without empty cells at their ends."""
+    sheet.reset_dimensions()  # the file may give wrong dimensions
     n_cells = 0
     for row in sheet.iter_rows(values_only=True):
         n_cells += 1 + len(row)
@@ -450,7 +453,7 @@ def _sheet_rows(sheet: Any, n_bytes: int, path: Path) -> Iterator[Sequence[Any]]
 
 
 def _read_json(text: str, path: Path, *, by_line: bool) -> "pd.DataFrame":
-    """The frame of a JSON text; with `by_line` each line is a value of its own."""
+    """The data frame of a JSON text. With `by_line`, each line is a separate value."""
     if not by_line:
         try:
             return _json_frame(json.loads(text), len(text), path)
@@ -470,7 +473,8 @@ def _read_json(text: str, path: Path, *, by_line: bool) -> "pd.DataFrame":
 
 
 def _json_frame(value: Any, n_bytes: int, path: Path) -> "pd.DataFrame":
-    """A list of objects, or an object of columns, rows or a single list, as a frame."""
+    """Convert a list of objects, or an object of columns, rows or a single list, to a data
+    frame."""
     import pandas as pd
 
     if isinstance(value, Mapping):
@@ -497,7 +501,7 @@ def _json_frame(value: Any, n_bytes: int, path: Path) -> "pd.DataFrame":
 
 
 def _of_objects(rows: Sequence[Mapping[str, Any]], n_bytes: int, path: Path) -> "pd.DataFrame":
-    """The frame of objects; each has a cell for every name that any of them has."""
+    """The data frame of objects, with a cell for every key that any of them has."""
     import pandas as pd
 
     names = {name for row in rows for name in row}

@@ -1,7 +1,7 @@
-"""Columns as they stand in a source: each different text kept once, or plain numbers.
+"""Columns as written in a source: each distinct text is kept once, or plain numbers.
 
-A cell takes a few bytes: the position of its text, or its number. What a text says is looked at
-once for each different one, and kept.
+A cell takes a few bytes: the position of its text, or its number. Each distinct text is analysed
+once, and the result is kept.
 """
 
 import functools
@@ -18,19 +18,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 MISSING = frozenset({"", "na", "n/a", "#n/a", "nan", "null", "none", "?", "-", "<na>", "nat"})
-"""Cells that say nothing, compared in lower case, where nothing else is asked for."""
+"""Texts of missing cells, compared in lower case, unless others are given."""
 
 _missing: ContextVar[frozenset[str]] = ContextVar("missing", default=MISSING)
-"""The same while a table is read: all that looks at its cells must agree."""
+"""The current texts while a table is read, so that all code that looks at its cells agrees."""
 
 PLAIN_NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?", re.I)
 
 LARGEST_WHOLE = 2.0**53
-"""Whole numbers up to this differ as float64 too."""
+"""Integers up to this are exact in float64."""
 
 Strings: TypeAlias = NDArray[np.object_]
 Rows: TypeAlias = NDArray[Any]
-"""Positions of rows, or whether each one is meant."""
+"""Positions of rows, or a mask."""
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -38,7 +38,8 @@ R = TypeVar("R")
 
 @contextmanager
 def missing_texts(texts: Sequence[str] | None) -> Iterator[None]:
-    """While it is open these texts say nothing, beside an empty cell; None: those of `MISSING`."""
+    """Use these texts for missing cells, in addition to empty cells, while it is open. None:
+    `MISSING`."""
     chosen = MISSING if texts is None else frozenset({"", *(text.lower() for text in texts)})
     token = _missing.set(chosen)
     try:
@@ -53,16 +54,16 @@ def says_nothing(text: str) -> bool:
 
 
 def numbers_are_missing() -> bool:
-    """Whether a number, such as -999, is asked to say nothing."""
+    """Whether a number, such as -999, was given as a text of missing cells."""
     return any(PLAIN_NUMBER.fullmatch(text) for text in _missing.get())
 
 
 def kept(
     function: 'Callable[Concatenate["Texts", P], R]',
 ) -> 'Callable[Concatenate["Texts", P], R]':
-    """Decorate what is found out about texts: it is found out once, and kept with them.
+    """Decorate a function of texts so that its result is kept with them.
 
-    What says nothing is part of the question, for it may be asked for.
+    The texts of missing cells are part of the key, because they may change.
     """
 
     @functools.wraps(function)
@@ -81,10 +82,10 @@ class Texts:
     """A column of text.
 
     Attributes:
-      different: Its different texts, in the order in which they first occur, without blanks around
-        and in the one form that Unicode has for equal text (NFC); object (n_different,).
-      codes: For each row the position of its text, int32 (n,).
-      found: What was found out about them; see `kept`.
+      different: The distinct texts in the order of their first occurrence, without surrounding
+        spaces and in Unicode's normal form (NFC); object (n_different,).
+      codes: The position of each row's text, int32 (n,).
+      found: Kept results about them; see `kept`.
     """
 
     different: Strings
@@ -96,16 +97,16 @@ class Texts:
 
     @classmethod
     def of(cls, cells: Iterable[str]) -> "Texts":
-        """The texts of cells, one for each row."""
+        """Make a column from the texts of cells, one for each row."""
         position: dict[str, int] = {}
         codes = np.fromiter((position.setdefault(text, len(position)) for text in cells), np.int32)
         return cls.coded(codes, position, in_order=True)
 
     @classmethod
     def coded(cls, codes: NDArray[Any], texts: Iterable[str], *, in_order: bool = False) -> "Texts":
-        """The texts of cells that are given by positions in a list of texts; -1: an empty cell.
+        """Make a column from positions in a list of texts. -1 is an empty cell.
 
-        They are `in_order` where they stand in the list as they first occur.
+        They are `in_order` if the list has the texts in the order of their first occurrence.
         """
         clean = [_clean(text) for text in texts]
         if len(set(clean)) == len(clean) and not (codes < 0).any():
@@ -129,29 +130,29 @@ class Texts:
 
     @cached_property
     def counts(self) -> NDArray[np.int64]:
-        """How many rows have each of the different texts (n_different,)."""
+        """Number of rows with each distinct text (n_different,)."""
         return np.bincount(self.codes, minlength=len(self.different))
 
     @property
     def missing(self) -> NDArray[np.bool_]:
-        """Whether each of the different texts says nothing (n_different,)."""
+        """Whether each distinct text means a missing cell (n_different,)."""
         return _missing_ones(self)
 
     @property
     def is_missing(self) -> NDArray[np.bool_]:
-        """Whether the cell of each row says nothing (n,)."""
+        """Whether the cell of each row is missing (n,)."""
         return self.missing[self.codes]
 
     def present(self) -> "Texts":
-        """The texts of the rows that say something."""
+        """The texts of the cells that are not missing."""
         return _present(self)
 
     def changed(self, change: Callable[[str], str]) -> "Texts":
-        """The same with each text changed; those that become equal are one."""
+        """Change each text. Texts that become equal are merged."""
         return Texts.coded(self.codes, map(change, self.different), in_order=True)
 
     def rows(self) -> Strings:
-        """The text of each row (n,); equal texts are one object."""
+        """The text of each row (n,). Equal texts are the same object."""
         return self.different[self.codes]
 
     def tolist(self) -> list[str]:
@@ -163,7 +164,7 @@ class Texts:
         return str(self.different[self.codes[row]])
 
     def match(self, pattern: "re.Pattern[str]") -> NDArray[np.bool_]:
-        """Whether each of the different texts begins with a pattern (n_different,)."""
+        """Whether a pattern matches the beginning of each distinct text (n_different,)."""
         begins = pattern.match
         return np.fromiter((begins(text) is not None for text in self.different), bool)
 
@@ -189,10 +190,10 @@ class PlainNumbers:
     """A column of plain numbers: digits with a decimal point, as every program writes them.
 
     Attributes:
-      values: The number of each row, float64 (n,), finite; NaN where the cell is empty.
+      values: The number of each row, float64 (n,), finite; NaN if the cell is empty.
       first: The texts of some of the first rows, which show how the numbers are written.
       read: Reads the texts of all rows.
-      is_whole: Whether all are written as whole numbers, without a mark.
+      is_whole: Whether all are written as integers, without a mark.
     """
 
     values: NDArray[np.float64]
@@ -211,7 +212,7 @@ class PlainNumbers:
 
     @property
     def example(self) -> str:
-        """The text of the first cell that is not empty; "" where all are."""
+        """The text of the first cell that is not empty, or "" if there is none."""
         if not len(self.present):
             return ""
         shown = self.first.present()
@@ -226,18 +227,18 @@ class PlainNumbers:
 
     @property
     def is_missing(self) -> NDArray[np.bool_]:
-        """Whether the cell of each row says nothing (n,)."""
+        """Whether the cell of each row is missing (n,)."""
         return np.isnan(self.values)
 
     @cached_property
     def present(self) -> NDArray[np.float64]:
-        """The numbers, without missing ones."""
+        """The numbers that are not missing."""
         gone = np.isnan(self.values)
         return self.values[~gone] if gone.any() else self.values
 
     @cached_property
     def n_distinct(self) -> int:
-        """How many different numbers there are."""
+        """The number of distinct numbers."""
         ordered = np.sort(self.present)
         return int((ordered[1:] != ordered[:-1]).sum()) + bool(len(ordered))
 
@@ -246,7 +247,7 @@ CellColumn: TypeAlias = Texts | PlainNumbers
 
 
 def _factorize(values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Codes of values in the order in which they first occur, and the values."""
+    """Codes of values in the order of their first occurrence, and the values."""
     import pandas as pd
 
     codes, different = pd.factorize(values)
@@ -254,7 +255,7 @@ def _factorize(values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
 
 
 def _clean(text: str) -> str:
-    """A cell without blanks around, in the one form that Unicode has for equal text."""
+    """A cell without surrounding spaces, in Unicode's normal form."""
     text = text.strip()
     return text if text.isascii() else unicodedata.normalize("NFC", text)
 

@@ -1,4 +1,4 @@
-"""Packed files: the one file in a gzip or zip archive, never larger than its packed size allows."""
+"""Unpack the one file in a gzip or zip archive, up to a size that depends on the packed size."""
 
 import io
 import zipfile
@@ -8,25 +8,25 @@ from pathlib import Path
 from tenfold.core.errors import DataError, FormatError
 
 MAX_RATIO = 50
-"""A file that shrank further is taken for a bomb; tables of text shrink to a tenth or so."""
+"""A higher compression ratio counts as a bomb. Tables of text shrink to about a tenth."""
 
 LEAST_BYTES = 64 << 20
-"""What every archive may hold, however small it is."""
+"""Unpacked bytes that every archive may contain, however small it is."""
 
 LEAST_CELLS, CELLS_A_BYTE = 10_000_000, 8
-"""Cells that every file may hold, and so many more for each of its bytes on disk."""
+"""Cells that every file may contain, and the additional number for each of its bytes on disk."""
 
 GZIP, ZIP = b"\x1f\x8b", b"PK\x03\x04"
-"""How gzip files (RFC 1952) and zip archives (APPNOTE.TXT, 4.3.7) begin."""
+"""First bytes of gzip files (RFC 1952) and zip archives (APPNOTE.TXT, 4.3.7)."""
 
 
 def _most_bytes(n_packed: int) -> int:
-    """How many bytes may come out of so many packed ones."""
+    """Maximum number of unpacked bytes for this many packed ones."""
     return max(LEAST_BYTES, MAX_RATIO * n_packed)
 
 
 def gunzip(content: bytes, path: Path) -> bytes:
-    """The file in a gzip file; several members follow each other."""
+    """Unpack a gzip file, which may have several members."""
     limit, parts, n_bytes = _most_bytes(len(content)), list[bytes](), 0
     while content:
         inflater = zlib.decompressobj(16 + zlib.MAX_WBITS)
@@ -44,7 +44,7 @@ def gunzip(content: bytes, path: Path) -> bytes:
 
 
 def unzip_one(content: bytes, path: Path) -> tuple[str, bytes]:
-    """Name and bytes of the one file in a zip archive; what macOS and folders add aside."""
+    """Name and bytes of the one file in a zip archive, ignoring what macOS and folders add."""
     with open_zip(content, path) as archive:
         inner = [
             member
@@ -67,7 +67,7 @@ def unzip_one(content: bytes, path: Path) -> tuple[str, bytes]:
 
 
 def check_cells(n_cells: int, n_bytes: int, path: Path) -> None:
-    """Refuse a file that claims more cells than its size allows, with a FormatError."""
+    """Raise a FormatError if a file claims more cells than its size allows."""
     most = max(LEAST_CELLS, CELLS_A_BYTE * n_bytes)
     if n_cells > most:
         raise FormatError(
@@ -81,7 +81,7 @@ def check_cells(n_cells: int, n_bytes: int, path: Path) -> None:
 
 
 def open_zip(content: bytes, path: Path) -> zipfile.ZipFile:
-    """A zip archive whose members together are no larger than they may be."""
+    """Open a zip archive, whose members together must not exceed the allowed size."""
     try:
         archive = zipfile.ZipFile(io.BytesIO(content))
     except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
