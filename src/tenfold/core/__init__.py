@@ -1,1 +1,1 @@
-"""What all other parts stand on: errors, durable files, the contract of a model."""
+"""What all other parts use: errors, durable files, settings, the contract of a model."""

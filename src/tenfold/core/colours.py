@@ -1,4 +1,4 @@
-"""The colours of every picture, as style sheets write them."""
+"""The colours of all pictures, in the notation of style sheets."""
 
 INK = "#1f2933"
 QUIET = "#7b8794"
@@ -7,7 +7,7 @@ AGAINST = "#d65a0a"
 
 
 def rgb(colour: str) -> tuple[int, int, int]:
-    """The parts of a colour, 0 to 255, as Pillow takes them.
+    """Convert a colour to its components, 0 to 255, as Pillow takes them.
 
     Example:
       >>> rgb("#1767b3")

@@ -22,16 +22,16 @@ def conformal_half_width(
 ) -> float:
     """Half the width of an interval that holds the true value in `coverage` of all cases.
 
-    `true` and `predicted` (n,) are of rows that the learner was not fitted to, in one unit. It is
-    the ceil((n + 1) * coverage)-th smallest |true - predicted|, infinite with fewer rows than that
-    (9 for 90%): no finite width can promise it.
+    `true` and `predicted` (n,) are of rows that the learner was not fitted to, in the same unit.
+    The result is the ceil((n + 1) * coverage)-th smallest |true - predicted|. With fewer rows than
+    that (9 for 90%) it is infinite, because no finite width can promise the coverage.
 
     Example:
       >>> conformal_half_width(range(9), [0.0] * 9)
       8.0
 
-    Source: Lei et al. 2018, doi:10.1080/01621459.2017.1307116, split conformal prediction:
-    at least `coverage`, as long as new rows come from where these came from.
+    Source: Lei et al. 2018, doi:10.1080/01621459.2017.1307116, split conformal prediction: coverage
+      of at least `coverage`, if new rows come from the same source.
     """
     y, answers = np.asarray(true, np.float64), np.asarray(predicted, np.float64)
     if len(y) != len(answers):

@@ -1,4 +1,4 @@
-"""What a model accepts and returns: plain, frozen, checked data."""
+"""What a model accepts and returns, as plain, immutable, validated data."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar, Literal, Self, get_args
@@ -17,23 +17,24 @@ from tenfold.core.task import Classification, Regression, Task, TaskKind
 from tenfold.core.version import __version__
 
 METADATA_KEY = "tenfold"
-"""Name of the metadata entry of `model.onnx` that holds the contract as JSON."""
+"""Name of the metadata entry of `model.onnx` that contains the contract as JSON."""
 
 WRITTEN_BY = __version__
-"""The version that stands in contracts which are written here."""
+"""The version of the contracts that are written here."""
 
 MAX_ASKED = 5
-"""Labels that a question names, at most."""
+"""Maximum number of labels that a question names."""
 
 
 class Frozen(BaseModel):
-    """Base of what is written down: no unknown keys, no change after creation."""
+    """Base class of everything that is written: unknown keys are refused, and instances do not
+    change."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 def _without_defaults(written: dict[str, Any], **defaults: object) -> dict[str, Any]:
-    """A contract as it is written, without fields that came later and say nothing."""
+    """A contract for writing, without later fields that have their default."""
     return {
         name: value
         for name, value in written.items()
@@ -48,12 +49,12 @@ class ImageInput(Frozen):
     """Pictures as uint8 arrays (n, height, width), or (n, height, width, 3) in colour.
 
     Attributes:
-      crop: How a picture file becomes one of them. `ink`: it is fitted to the MNIST box.
-        `centre`: its largest part in the middle of these proportions, area-resampled.
-      background: What is around the pictures of the training; None: dark where they have the MNIST
-        box, else it does not matter.
-      white: The value of white in files of more than 8 bits, where the training had such; None:
-        each file shows it.
+      crop: How a picture file becomes an array. `ink`: it is fitted to the MNIST box. `centre`: its
+        largest middle part with these proportions is cut out and area-resampled.
+      background: The background of the training pictures. None: dark if they have the MNIST box,
+        and otherwise it does not matter.
+      white: The value of white in files of more than 8 bits, if the training had such files. None:
+        found for each file.
     """
 
     kind: Literal["image"] = "image"
@@ -70,7 +71,8 @@ class ImageInput(Frozen):
     @model_validator(mode="before")
     @classmethod
     def _of_older_models(cls, given: Any) -> Any:
-        """Models once said a polarity that nothing asked for: the fit finds it on each picture."""
+        """Old models had a polarity that nothing used, because the fit finds it for each
+        picture."""
         if isinstance(given, dict):
             given = {name: value for name, value in given.items() if name != "polarity"}
         return given
@@ -80,8 +82,7 @@ class ImageInput(Frozen):
         return _without_defaults(write(self), background=None, white=None)
 
     def with_background(self, background: Background | None) -> Self:
-        """The same of pictures with such a background, which is written where it is not the usual
-        one."""
+        """Return a copy with such a background, which is stored only if it is not the usual one."""
         usual = self.model_copy(update={"background": None})
         if usual.surroundings == background:
             return usual
@@ -89,7 +90,7 @@ class ImageInput(Frozen):
 
     @property
     def surroundings(self) -> Background:
-        """What is around the pictures of the training."""
+        """The background of the training pictures."""
         return self.background or ("dark" if self.crop == "ink" else "any")
 
     @property
@@ -100,7 +101,7 @@ class ImageInput(Frozen):
 
 
 ColumnKind = Literal["number", "category", "yes/no", "date", "text", "identifier", "constant"]
-"""Kinds of columns; the last two are not learned from."""
+"""Kinds of columns. The last two are not learned from."""
 
 KINDS: tuple[ColumnKind, ...] = get_args(ColumnKind)
 UNUSED: tuple[ColumnKind, ...] = ("identifier", "constant")
@@ -149,7 +150,7 @@ DateFormat = Literal[
     "Excel days",
 ]
 DATE_FORMATS: tuple[DateFormat, ...] = get_args(DateFormat)
-"""How dates may be written, in the order they are tried. A time of day may stand behind."""
+"""Formats of dates, in the order in which they are tried. A time of day may follow."""
 
 DecimalMark = Literal[".", ","]
 
@@ -159,14 +160,16 @@ class Column(Frozen):
 
     Attributes:
       name: Its header.
-      kind: How its cells are read. Dates become parts and texts become words before the graph.
-      decimal: The decimal mark of a number in the training data: 3,125 alone does not tell.
-      grouped: With a decimal comma a point separates thousands: 2.175 is 2175. False in models of
-        the first versions, which read 2.175.
-      date_format: How a date is written there beside ISO 8601: 03/04/2020 alone does not tell.
-      levels: Values of a category in the training rows, most frequent first, at most 1,000.
-      signs: Of a text: signs of scripts that have no blanks between words, as Chinese, are words
-        each. False in models of the first versions.
+      kind: How its cells are read. Dates are split into parts and texts into words before the
+        graph.
+      decimal: The decimal mark of a number in the training data, because 3,125 alone is ambiguous.
+      grouped: With a decimal comma, a point separates thousands, so that 2.175 is 2175. False in
+        models of the first versions, which read 2.175.
+      date_format: The format of dates that are not in ISO 8601, because 03/04/2020 alone is
+        ambiguous.
+      levels: The values of a category in the training rows, most frequent first, at most 1,000.
+      signs: For a text, whether each character of a script without spaces between words, such as
+        Chinese, is a word. False in models of the first versions.
     """
 
     name: str
@@ -183,12 +186,14 @@ class Column(Frozen):
 
     @property
     def inputs(self) -> dict[str, tuple[str, int]]:
-        """The graph's inputs for this column: name to (`float` or `string`, width; 0 is any)."""
+        """The graph's inputs for this column: name to (`float` or `string`, width; 0 is any
+        width)."""
         if self.kind == "date":
             return {f"{self.name}.{part}": ("float", 1) for part in DATE_PARTS}
         ending = self.name.rpartition(".")[2]
         clashes = self.name in OUTPUT_NAMES or self.name.startswith("front/")
-        # No two columns share an input: parts end in their name, these in .column, others in none.
+        #         # No two columns share an input: a part of a date ends in its name, a column with
+        # the name of an output in .column, and others in neither.
         clashes |= ending in (*DATE_PARTS, "column")
         name = f"{self.name}.column" if clashes else self.name
         if self.kind == "text":
@@ -197,21 +202,22 @@ class Column(Frozen):
 
 
 OUTPUT_NAMES = ("probabilities", "novelty", "value", "low", "high")
-"""Names of a graph's outputs: inputs of the same name are called `low.column` instead of `low`."""
+"""The names of a graph's outputs. An input of the same name is called `low.column` instead of
+`low`."""
 
 DATE_PARTS = ("year", "month", "day", "weekday", "hour", "year_sin", "year_cos")
-"""What a date becomes: the last two place its day on the circle of the year."""
+"""The parts of a date. The last two are the position of the day on the circle of the year."""
 
 
 Steps = Literal["even", "rows", "months", "business days"]
-"""How rows of a series follow each other, gaps aside; `rows` for uneven steps."""
+"""How the rows of a series follow each other, apart from gaps. `rows` means uneven steps."""
 
 
 class SeriesEnd(Frozen):
-    """Where one of several series ends; the fields are those of `Order`.
+    """The end of one of several series. The fields are those of `Order`.
 
     Attributes:
-      name: Its cell in the column of series; of several columns their cells as a line of CSV.
+      name: The cell in the column of series; for several columns, their cells as a line of CSV.
     """
 
     name: str
@@ -221,23 +227,25 @@ class SeriesEnd(Frozen):
 
 
 class Order(Frozen):
-    """Rows in the order of time, and where a forecast starts.
+    """The order of rows in time, and where a forecast starts.
 
     Attributes:
-      time: The column of time.
-      is_date: Its values are dates; else they are numbers.
-      step: Usual distance of two rows: seconds between dates, a number, or how many `months` or
+      time: The column of the time.
+      is_date: Whether its values are dates. Otherwise they are numbers.
+      step: The usual distance of two rows: seconds between dates, a number, or how many `months` or
         `business days`.
-      last: Time of the last known row: seconds since 1970, or a number.
+      last: The time of the last known row: seconds since 1970, or a number.
       lags: How many earlier values of the target are columns of each row.
-      last_values: The values 1, 2, ... steps up to the last known row, as many as there are lags,
-        oldest first; null where a step has none.
-      half_widths: Half-width of the interval of a forecast 1, 2, ... steps ahead.
-      steps: What a step is. A lag is the value so many steps earlier; of `rows` so many rows.
-      day: Of `months` the day, the last one where a month has fewer; 0 is its last weekday.
-      date_format: How its dates are written, where the column itself is not learned from.
-      series: The column, or the columns, that tell several series apart; None for one series.
-      ends: Where each of them ends.
+      last_values: The values 1, 2, ... steps up to the last known row, one for each lag, oldest
+        first; null for a step without value.
+      half_widths: Half the width of the interval of a forecast 1, 2, ... steps ahead.
+      steps: The unit of a step. A lag is the value this many steps earlier, or for `rows` this many
+        rows earlier.
+      day: For `months`, the day of the month, or the last day of a shorter month; 0 means the last
+        weekday.
+      date_format: The format of the dates, if the column itself is not learned from.
+      series: The column or columns that distinguish several series. None for a single series.
+      ends: The end of each series.
     """
 
     time: str
@@ -260,19 +268,19 @@ class Order(Frozen):
 
     @property
     def series_columns(self) -> tuple[str, ...]:
-        """The columns that tell series apart; empty for one series."""
+        """The columns that distinguish series. Empty for a single series."""
         return (self.series,) if isinstance(self.series, str) else self.series or ()
 
     @property
     def series_ends(self) -> tuple[SeriesEnd, ...]:
-        """The end of each series; of a single one without a name."""
+        """The end of each series. A single series has no name."""
         if self.series is not None:
             return self.ends
         end = {"last": self.last, "last_values": self.last_values, "half_widths": self.half_widths}
         return (SeriesEnd.model_validate({"name": "", **end}),)
 
     def with_ends(self, ends: Sequence[SeriesEnd]) -> Self:
-        """The same with series that end there; how sure forecasts are of each stays as it was."""
+        """Return a copy whose series end there. The widths of the intervals are kept."""
         widths = {end.name: end.half_widths for end in self.series_ends}
         ends = [end.model_copy(update={"half_widths": widths.get(end.name, ())}) for end in ends]
         if self.series is not None:
@@ -282,22 +290,22 @@ class Order(Frozen):
         return self.model_copy(update=update)
 
     def lag_columns(self, target: str) -> tuple[str, ...]:
-        """Names of the columns of earlier values: `Temp-1` is the value before."""
+        """The names of the columns of earlier values. `Temp-1` is the previous value."""
         return tuple(f"{target}-{lag}" for lag in range(1, self.lags + 1))
 
 
 class TableInput(Frozen):
-    """Rows of a table: an array per column, in any order of the columns.
+    """Rows of a table: one array for each column, in any order.
 
     Attributes:
-      columns: The columns used; others are ignored.
+      columns: The columns that are used. Others are ignored.
       target: The column that is predicted.
-      order: How rows follow each other in time; None where they have no order.
-      target_decimal: The decimal mark of the target, where it is a comma that was looked for; None
-        leaves it to the file that is read.
-      encoding: Of the file that the model was trained on, where it was named; None otherwise.
-      id: The column that names each row, beside the answers; None: there is none.
-      na_values: The texts that mean a missing cell; None: the usual ones.
+      order: The order of the rows in time. None if they have no order.
+      target_decimal: The decimal mark of the target, if a comma was found. None: found for each
+        file.
+      encoding: The encoding of the training file, if it was given.
+      id: The column that names each row, for the predictions. None: there is none.
+      na_values: The texts of missing cells. None: the usual ones.
     """
 
     kind: Literal["table"] = "table"
@@ -316,20 +324,20 @@ class TableInput(Frozen):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Names of the columns used."""
+        """The names of the columns that are used."""
         return tuple(column.name for column in self.columns)
 
     @property
     def inputs(self) -> dict[str, tuple[str, int]]:
-        """The graph's inputs: name to (`float` or `string`, width; 0 is any)."""
+        """The graph's inputs: name to (`float` or `string`, width; 0 is any width)."""
         return {name: form for column in self.columns for name, form in column.inputs.items()}
 
 
 class FeaturesInput(Frozen):
-    """Rows of numbers, float64 (n, n_features), scaled by the graph itself.
+    """Rows of numbers, float64 (n, n_features), which the graph scales itself.
 
-    float64, because numbers far from 0 (a time in seconds, an easting) must lose their offset
-    before they are rounded to float32.
+    They are float64 because numbers far from 0 (a time in seconds, an easting) must lose their
+    offset before they are rounded to float32.
     """
 
     kind: Literal["features"] = "features"
@@ -345,10 +353,10 @@ class FeaturesInput(Frozen):
 
 
 class Reader(Frozen):
-    """How an input becomes the graph's arrays.
+    """How an input is converted to the graph's arrays.
 
-    `array`: it is one already, taken as it is. `table`: cells to numbers, strings, date parts and
-    words, by the rules of docs/guide/tables.md.
+    `array`: it is an array already, and not converted. `table`: cells are converted to numbers,
+    strings, parts of dates and words, by the rules of docs/guide/tables.md.
     """
 
     name: Literal["array", "table"] = "array"
@@ -356,7 +364,8 @@ class Reader(Frozen):
 
 
 class Decision(Frozen):
-    """How two labels are told apart: `positive` from this probability on, instead of the larger."""
+    """How two labels are decided: `positive` is predicted from this probability on, instead of
+    1/2."""
 
     positive: str
     threshold: Annotated[float, Field(ge=0, le=1)]
@@ -381,7 +390,7 @@ class PredictionSets(Frozen):
 
 
 class Contract(Frozen):
-    """The promise a model file carries in its metadata.
+    """What a model file accepts and returns. It is stored in the file's metadata.
 
     Attributes:
       labels: Names of the probabilities' columns; empty for regression.
@@ -426,14 +435,14 @@ class Contract(Frozen):
 
     @property
     def answers(self) -> Task:
-        """What the model answers, with the facts that the contract has."""
+        """The task of the model, with the properties that the contract knows."""
         if self.labels:
             return Classification(self.labels, self.decision.positive if self.decision else None)
         return Regression(self.input.target) if self.input.kind == "table" else Regression()
 
     @property
     def question(self) -> str | None:
-        """Of a table what is asked of each row, for people; None of other inputs.
+        """For a table, the question about each row, for people. None for other inputs.
 
         Example:
           `survived: 0 or 1`, `price: a number`

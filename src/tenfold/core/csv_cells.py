@@ -1,4 +1,5 @@
-"""Cells of the CSV files that Tenfold writes: safe in a spreadsheet, exact as numbers."""
+"""Cells of the CSV files that Tenfold writes, which are safe in a spreadsheet and exact as
+numbers."""
 
 import csv
 import io
@@ -13,9 +14,9 @@ PLAIN_NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?"
 
 
 def escape_formula(text: str) -> str:
-    """A cell that no spreadsheet runs: text that begins like a formula gets a `'` in front.
+    """Write a cell that no spreadsheet runs: text that begins like a formula gets a `'` in front.
 
-    Plain numbers stay as they are. `unescape_formula` takes it away again.
+    Plain numbers are unchanged. `unescape_formula` is the inverse.
 
     Example:
       >>> [escape_formula(text) for text in ("=1+1", "-1.5", "@SUM(A1)", "spam")]
@@ -27,7 +28,7 @@ def escape_formula(text: str) -> str:
 
 
 def unescape_formula(cell: str) -> str:
-    """The text that `escape_formula` made a cell of.
+    """Restore the text from which `escape_formula` made a cell.
 
     Example:
       >>> [unescape_formula(cell) for cell in ("'=1+1", "-1.5", "'quoted'")]
@@ -37,7 +38,8 @@ def unescape_formula(cell: str) -> str:
 
 
 def _is_formula(text: str) -> bool:
-    # Quotes are looked through, so that text which has one already gets one more and comes back.
+    #     # Leading quotes are skipped, so that text that has one already gets another and is
+    # restored.
     return text.lstrip("'").startswith(FORMULA_STARTS)
 
 
@@ -54,7 +56,7 @@ def csv_line(cells: Iterable[str]) -> str:
 
 
 def number_text(value: float | int | None) -> str:
-    """Shortest text with the 9 digits that a float32 needs; empty for None."""
+    """The shortest text with the 9 digits that a float32 needs. Empty for None."""
     if value is None:
         return ""
     return str(value) if isinstance(value, int) else f"{value:.9g}"
@@ -66,6 +68,7 @@ def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[str]])
     plain = csv.writer(text, lineterminator="\n")
     quoted = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL)
     for row in (columns, *rows):
-        # The module quotes a carriage return only where it ends lines; readers split there anyway.
+        #         # The module quotes a carriage return only as a line end, but readers split at
+        # each.
         (quoted if any("\r" in cell for cell in row) else plain).writerow(row)
     files.write_text(path, text.getvalue())

@@ -1,16 +1,16 @@
-"""One tree of errors, and how their messages are written.
+"""The exceptions of Tenfold, and the form of their messages.
 
 TenfoldError
 ├── DataError       (ValueError)    examples, answers or files that do not fit
-│   └── TargetError                 a table of which no column was chosen as the target
-├── FormatError     (ValueError)    bytes that are not the file they claim to be
-├── SettingsError   (ValueError)    settings outside their rule
+│   └── TargetError                 no column of a table was chosen as the target
+├── FormatError     (ValueError)    a file that is not in the expected format
+├── SettingsError   (ValueError)    settings that are not valid
 ├── ModelError      (ValueError)    a model file that cannot be trusted or used
-├── ExportError     (RuntimeError)  a fitted learner that its graph does not repeat
+├── ExportError     (RuntimeError)  a graph that differs from the fitted learner
 ├── RunError        (ValueError)    a run folder that is missing, unfinished or changed
-├── BackendError    (RuntimeError)  Keras not on JAX, a wrong compiler, processes that do not live
-├── FetchError      (OSError)       no mirror gave the file
-└── FileError       (OSError)       the file system said no
+├── BackendError    (RuntimeError)  a wrong backend or compiler, or processes that keep dying
+├── FetchError      (OSError)       a file that no mirror provided
+└── FileError       (OSError)       an operation that the file system refused
 """
 
 import difflib
@@ -19,14 +19,14 @@ from typing import Any
 
 
 class TenfoldError(Exception):
-    """Anything Tenfold refuses; its message is one line for a reader.
+    """The base class of all errors of Tenfold. The message is one line.
 
     Args:
-      code: What is wrong, as a name that stays when the words change. docs/errors.md lists them.
-      wrong: What is wrong in words, without a full stop.
-      where: File, row or column it was found in.
+      code: The code of the error, which stays when the wording changes. docs/errors.md lists all.
+      wrong: What is wrong, in words and without a full stop.
+      where: The file, row or column in which it was found.
       expected: The rule, as the words after "Expected".
-      fix: What to do, one imperative sentence without its full stop.
+      fix: What to do, as one imperative sentence without a full stop.
       **facts: The values concerned, shown as `name=value`.
 
     Example:
@@ -60,7 +60,7 @@ class TenfoldError(Exception):
 
 
 def restored(kind: str, code: str, text: str) -> TenfoldError:
-    """An error that another process raised: its class by name, its code and its words."""
+    """Restore an error of another process from the name of its class, its code and its message."""
     classes = {known.__name__: known for known in _all_kinds(TenfoldError)}
     error = classes.get(kind, FileError).__new__(classes.get(kind, FileError))
     error.args = (text,)
@@ -75,13 +75,13 @@ def _all_kinds(kind: type[TenfoldError]) -> Iterator[type[TenfoldError]]:
 
 
 class DataError(TenfoldError, ValueError):
-    """Examples, answers or inputs that do not fit what is expected of them."""
+    """Examples, answers or inputs do not fit the data or the model."""
 
 
 class TargetError(DataError):
-    """A table of which no column was chosen as the target.
+    """No column of a table was chosen as the target.
 
-    `likely` is the one of its columns whose name says that it is the target; None: no name does.
+    `likely` is the column whose name suggests that it is the target. None: there is none.
     """
 
     columns: tuple[str, ...] = ()
@@ -89,36 +89,37 @@ class TargetError(DataError):
 
 
 class FormatError(TenfoldError, ValueError):
-    """A file whose bytes are not the format they should be."""
+    """A file is not in the expected format."""
 
 
 class SettingsError(TenfoldError, ValueError):
-    """One or more settings outside their rule."""
+    """One or more settings are not valid."""
 
 
 class ModelError(TenfoldError, ValueError):
-    """A model file that is damaged, foreign or not to be trusted."""
+    """A model file is damaged, foreign or not to be trusted."""
 
 
 class ExportError(TenfoldError, RuntimeError):
-    """A graph that does not answer like the learner it was made from."""
+    """A graph does not predict the same as the learner from which it was made."""
 
 
 class RunError(TenfoldError, ValueError):
-    """A run folder that is missing, unfinished or changed."""
+    """A run folder is missing, unfinished or changed."""
 
 
 class BackendError(TenfoldError, RuntimeError):
-    """What computes cannot: Keras has another backend already, the compiler computes wrongly, or
-    processes die again and again."""
+    """The backend cannot compute: Keras already uses another one, the compiler computes wrong
+    results, or processes keep dying."""
 
 
 class FetchError(TenfoldError, OSError):
-    """No mirror of a dataset gave a file that is the published one."""
+    """No mirror of a dataset provided the published file."""
 
 
 class FileError(TenfoldError, OSError):
-    """The file system refused: missing, unwritable, full."""
+    """The file system refused an operation: the file is missing, not writable, or the disk is
+    full."""
 
 
 def message(
@@ -129,7 +130,7 @@ def message(
     fix: str | None = None,
     **facts: object,
 ) -> str:
-    """Write an error in the one form all of them have; the parts are those of `TenfoldError`.
+    """Format an error message. The parts are those of `TenfoldError`.
 
     Example:
       >>> message("Too few bytes", where="a.idx", expected="784", n_bytes=12)
@@ -149,12 +150,13 @@ def message(
 
 
 def printable(name: object) -> str:
-    """A name as text that UTF-8 can hold: bytes of a file name that are none stand as `\\udcff`."""
+    """A name as text that UTF-8 can encode. Bytes of a file name that it cannot are shown as
+    `\\udcff`."""
     return str(name).encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str | None:
-    """The closest known name as a question, or None when nothing is close.
+    """The closest known name as a question. None if no name is close.
 
     Example:
       >>> did_you_mean("tutorail", ["default", "tutorial"])

@@ -1,7 +1,7 @@
-"""Durable files: what stands under its final name is whole, and stays after a crash.
+"""Durable files: a file with its final name is complete, and survives a crash.
 
-Temporary file beside the target, flush, fsync, rename, fsync of the folder where the system has
-it. A reader sees the old file or the new one, never a part.
+Each is written to a temporary file beside the target, then flush, fsync, rename and, if the system
+supports it, fsync of the folder. A reader sees the old file or the new one, never a part.
 """
 
 import errno
@@ -54,7 +54,8 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write `text` as UTF-8, durably; what came from file names that are none, as `printable`."""
+    """Write `text` as UTF-8, durably. Undecodable file names in it are written as by
+    `printable`."""
     write_bytes(path, text.encode("utf-8", "backslashreplace"))
 
 
@@ -64,12 +65,12 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def write_document(path: Path, document: "BaseModel") -> None:
-    """Write a document of pydantic as indented JSON, durably."""
+    """Write a pydantic document as indented JSON, durably."""
     write_text(path, document.model_dump_json(indent=2) + "\n")
 
 
 def free_name(folder: Path, stem: str, suffix: str) -> Path:
-    """The first of `stem.png`, `stem-2.png`, `stem-3.png`, ... that is not there yet."""
+    """The first of `stem.png`, `stem-2.png`, `stem-3.png`, ... that does not exist yet."""
     with os_errors("look into", folder):
         for number in itertools.chain([""], (f"-{i}" for i in itertools.count(2))):
             path = folder / f"{stem}{number}{suffix}"
@@ -79,15 +80,15 @@ def free_name(folder: Path, stem: str, suffix: str) -> Path:
 
 
 def stem_of(name: str) -> str:
-    """What files and folders about a dataset of this name begin with, on every system."""
+    """The beginning of the names of files and folders about a dataset, valid on every system."""
     return systems.file_name(Path(name).resolve().stem)
 
 
 def within(path: Path) -> list[Path]:
-    """The path itself, or of a folder all files in it, by name; hidden ones are left out.
+    """The path itself, or for a folder all files in it, by name. Hidden files are ignored.
 
     Raises:
-      FileError: A folder without files, or one that cannot be looked into.
+      FileError: The folder has no files, or cannot be read.
     """
     with os_errors("look into", path):
         if not path.is_dir():
@@ -103,7 +104,7 @@ def within(path: Path) -> list[Path]:
 
 
 def check_new(path: Path) -> None:
-    """Refuse with a `DataError` to write over what is there."""
+    """Raise a `DataError` if the path exists already."""
     with os_errors("look for", path):
         exists = path.exists()
     if exists:
@@ -114,10 +115,11 @@ def check_new(path: Path) -> None:
 
 @contextmanager
 def locked(folder: Path, *, wait: bool = True) -> Iterator[None]:
-    """Hold `folder` for this process; others that lock it wait, or give up. Dies with the process.
+    """Lock `folder` for this process. Other processes wait or give up. The lock ends with the
+    process.
 
     Raises:
-      FileError: Another process holds it and `wait` is false, or it cannot be locked.
+      FileError: Another process has the lock and `wait` is false, or locking fails.
     """
     with ExitStack() as stack:
         with os_errors("lock", folder):
@@ -138,11 +140,11 @@ def sha256(path: Path) -> str:
 
 @contextmanager
 def os_errors(verb: str = "read or write", path: Path | str | None = None) -> Iterator[None]:
-    """Turn what the operating system refuses in this block into one `FileError`: "Cannot <verb>".
+    """Convert errors of the operating system in this block to a `FileError`: "Cannot <verb>".
 
-    Without a path the error names the file that the system named. Also a decorator: functions that
-    people call have it, for what no block inside them expects; a package that this installation
-    lacks is named there too.
+    Without a path, the error names the file of the system's message. It is also a decorator, used
+    on public functions for errors that no inner block expects. It also reports packages that this
+    installation lacks.
     """
     try:
         with missing_packages():
@@ -158,9 +160,9 @@ def os_errors(verb: str = "read or write", path: Path | str | None = None) -> It
 
 
 def cache_folder() -> Path:
-    """Where what can be fetched or made again is kept; it need not be there.
+    """The folder for files that can be fetched or made again. It may not exist yet.
 
-    `TENFOLD_CACHE`, else what the platform has for it (`~/.cache/tenfold` on Linux).
+    It is `TENFOLD_CACHE`, or else the platform's folder (`~/.cache/tenfold` on Linux).
     """
     import platformdirs
 

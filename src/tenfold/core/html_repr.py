@@ -1,4 +1,4 @@
-"""Values as rich HTML in Jupyter: small tables and pictures, everything in them escaped."""
+"""Values as HTML in Jupyter: small tables and pictures, with everything in them escaped."""
 
 import base64
 import html
@@ -9,22 +9,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 MAX_SHOWN = 20
-"""Rows of a table that are shown; a line says how many more there are."""
+"""Maximum number of rows that are shown. A line says how many more there are."""
 
 
 class Markup(str):
-    """Text that is HTML already."""
+    """Text that is already HTML."""
 
 
 def card(title: str, *parts: str) -> str:
-    """A heading with what belongs under it; parts are HTML."""
+    """A heading and the parts below it, which are HTML."""
     return f"<div><strong>{html.escape(title)}</strong>{''.join(parts)}</div>"
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]], n: int | None = None) -> str:
-    """A table of at most 20 rows and a line about the others, where `n` says how many there are.
+    """A table of at most 20 rows, and a line about the others if `n` says how many there are.
 
-    `head` has the names of the columns, empty for none. `Markup` stays as it is.
+    `head` contains the names of the columns, or is empty. `Markup` is not escaped.
     """
     shown = [row for row, _ in zip(rows, range(MAX_SHOWN), strict=False)]
     lines = ["<table>"]
@@ -40,7 +40,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]], n: int | None =
 
 
 def picture(image: NDArray[np.uint8], height_px: int = 56) -> Markup:
-    """A picture, uint8 (height, width) or (height, width, 3), with its pixels as they are."""
+    """A picture, uint8 (height, width) or (height, width, 3), with unscaled pixels."""
     from PIL import Image
 
     file = io.BytesIO()

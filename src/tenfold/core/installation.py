@@ -1,7 +1,7 @@
-"""Which distribution of Tenfold is installed, what it leaves out, and the command that adds it.
+"""Which distribution of Tenfold is installed, what it lacks, and the command that adds it.
 
-Two distributions hold the same files (docs/howto/release.md). `tenfold` brings every package that
-trains; `tenfold-slim` brings those alone that open, ask, measure, report and serve a model.
+Two distributions contain the same files (docs/howto/release.md). `tenfold` installs every package
+for training; `tenfold-slim` installs only those that open, use, measure, report and serve a model.
 """
 
 import os
@@ -30,8 +30,8 @@ EXTRAS = {
     "optuna": "search",
     "ray": "cluster",
 }
-"""Modules that an installation may lack, and the extra that brings each. `tenfold` has
-always what `train` and `measure` bring: these are extras of `tenfold-slim` alone."""
+"""Modules that an installation may lack, and the extra that installs each. `train` and `measure`
+are extras of `tenfold-slim` only; `tenfold` always includes them."""
 
 BOTH_INSTALLED = (
     f"{FULL} and {SLIM} are both installed; they hold the same files, so that removing one breaks "
@@ -40,9 +40,9 @@ BOTH_INSTALLED = (
 
 
 def distributions() -> list[str]:
-    """The distributions whose files these are, by their metadata beside the package.
+    """The distributions that own these files, by their metadata beside the package.
 
-    None of them where Tenfold runs from its sources.
+    There are none if Tenfold runs from its sources.
     """
     beside = os.listdir(os.path.dirname(os.path.dirname(os.path.dirname(__file__))))
     stems = [name.partition("-")[0] for name in beside if name.endswith(".dist-info")]
@@ -50,19 +50,19 @@ def distributions() -> list[str]:
 
 
 def distribution() -> str:
-    """The distribution that is installed; `tenfold` where it runs from its sources."""
+    """The installed distribution, or `tenfold` if it runs from its sources."""
     return SLIM if distributions() == [SLIM] else FULL
 
 
 def version_of(package: str) -> str:
-    """The version of an installed package; Tenfold's own, whichever distribution it came with."""
-    from importlib import metadata  # 20 ms that `import tenfold` does without
+    """The version of an installed package; for Tenfold, the version of either distribution."""
+    from importlib import metadata  # takes 20 ms, which `import tenfold` does not need
 
     return __version__ if package == FULL else metadata.version(package)
 
 
 def adding(extra: str) -> str:
-    """The command that adds an extra to the distribution that is installed here."""
+    """The command that adds an extra to the installed distribution."""
     if extra in ("train", "measure") and distribution() == FULL:
         return f"pip install {FULL}"
     return f"pip install '{distribution()}[{extra}]'"
@@ -74,7 +74,7 @@ def is_importable(module: str) -> bool:
 
 
 def require(extra: str) -> None:
-    """Refuse what needs an extra before anything is begun.
+    """Raise an error before any work starts if the packages of an extra are missing.
 
     Raises:
       BackendError: A package of it is not installed.
@@ -86,7 +86,7 @@ def require(extra: str) -> None:
 
 @contextmanager
 def missing_packages() -> Iterator[None]:
-    """Turn the import of a package that an extra brings, and that is not here, into one line."""
+    """Convert the import error of a missing package of an extra to a one-line error."""
     try:
         yield
     except ModuleNotFoundError as error:

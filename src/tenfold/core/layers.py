@@ -1,7 +1,7 @@
-"""The layers of a network, written down once: training, ONNX and Keras are all made from this.
+"""The layers of a network, described once for training, ONNX and Keras.
 
-Kinds, settings and arrays have the names and the meaning that Keras gives them, and a test holds
-each kind to Keras' own. A layer takes what the layer before it gives.
+Kinds, settings and arrays have the names and the meaning of Keras, and a test compares each kind
+with Keras' own. A layer takes the output of the layer before it.
 """
 
 import math
@@ -12,46 +12,46 @@ from typing import Any, NamedTuple
 import numpy as np
 
 Shape = tuple[int, ...]
-"""Of one example, without the axis of the examples."""
+"""The shape of one example, without the axis of the examples."""
 
 Parameters = Mapping[str, Mapping[str, Any]]
-"""The arrays of a network by layer and name, as `parameters["hidden_1"]["kernel"]`: NumPy's, or
-traced ones of JAX."""
+"""The arrays of a network by layer and name, as in `parameters["hidden_1"]["kernel"]`: of NumPy, or
+traced by JAX."""
 
 MOVING = ("moving_mean", "moving_variance")
-"""Arrays that are measured on rows, where all others are trained."""
+"""Arrays that are measured on rows. All others are trained."""
 
 
 @dataclass(frozen=True)
 class Layer:
-    """What all kinds have: a name that is unique in its network."""
+    """The base class of all kinds: a name that is unique in its network."""
 
     name: str
 
     @property
     def kind(self) -> str:
-        """What it is, for a reader."""
+        """The kind, for a reader."""
         return type(self).__name__
 
     def output_shape(self, shape: Shape) -> Shape:
-        """The shape of what it gives for an example of a shape."""
+        """The shape of the output for an example of this shape."""
         return shape
 
     def parameter_shapes(self, shape: Shape) -> dict[str, Shape]:
-        """The shapes of its arrays for examples of a shape."""
+        """The shapes of the arrays for examples of this shape."""
         return {}
 
 
 @dataclass(frozen=True)
 class Rescaling(Layer):
-    """Every value times `scale`."""
+    """Multiplies every value by `scale`."""
 
     scale: float
 
 
 @dataclass(frozen=True)
 class Reshape(Layer):
-    """The same values in the same order: a grey picture gets the axis of its one channel."""
+    """Changes the shape: a grey picture gets the axis of its only channel."""
 
     target_shape: Shape
 
@@ -61,7 +61,7 @@ class Reshape(Layer):
 
 @dataclass(frozen=True)
 class Permute(Layer):
-    """Axes in another order; the axis of the examples is 0 and stays."""
+    """Changes the order of the axes. The axis of the examples is 0 and stays."""
 
     dims: Shape
 
@@ -71,7 +71,7 @@ class Permute(Layer):
 
 @dataclass(frozen=True)
 class Flatten(Layer):
-    """All values of an example along one axis."""
+    """Puts all values of an example into one axis."""
 
     def output_shape(self, shape: Shape) -> Shape:
         return (math.prod(shape),)
@@ -97,7 +97,7 @@ class Dense(Layer):
 
 @dataclass(frozen=True)
 class Conv2D(Layer):
-    """Windows over (height, width, channels), padded as `same_padding` says.
+    """A convolution over (height, width, channels), padded as in `same_padding`.
 
     The kernel is (height, width, channels, filters), the bias (filters,).
     """
@@ -117,7 +117,7 @@ class Conv2D(Layer):
 
 @dataclass(frozen=True)
 class MaxPooling2D(Layer):
-    """The largest value of each 2x2 pixels; of an odd side the last pixel stands alone."""
+    """The maximum of each 2x2 pixels. If a side is odd, its last pixel is a window of its own."""
 
     def output_shape(self, shape: Shape) -> Shape:
         return (*strided(shape, (2, 2)), shape[-1])
@@ -125,11 +125,11 @@ class MaxPooling2D(Layer):
 
 @dataclass(frozen=True)
 class BatchNormalization(Layer):
-    """Each channel less its mean, over its deviation, plus beta (Ioffe and Szegedy 2015,
-    arXiv:1502.03167).
+    """Subtracts the mean of each channel, divides by its deviation, and adds beta (Ioffe and
+    Szegedy 2015, arXiv:1502.03167).
 
-    While it is trained, mean and variance are those of the rows at hand. There is no factor beside
-    beta: it only ever multiplies by more than 0, so it commutes with a maximum.
+    During training, mean and variance are those of the current rows. There is no scale gamma, which
+    would only multiply by a positive number and therefore commutes with a maximum.
     """
 
     epsilon: float = 1e-3
@@ -140,23 +140,23 @@ class BatchNormalization(Layer):
 
 @dataclass(frozen=True)
 class ReLU(Layer):
-    """What is below 0 becomes 0."""
+    """Replaces negative values by 0."""
 
 
 @dataclass(frozen=True)
 class Dropout(Layer):
-    """While it is trained, a share `rate` of the values is 0 and the others are larger for it."""
+    """During training, sets a share `rate` of the values to 0 and scales up the others."""
 
     rate: float
 
 
 @dataclass(frozen=True)
 class Softmax(Layer):
-    """Logits to probabilities."""
+    """Converts logits to probabilities."""
 
 
 class Place(NamedTuple):
-    """A layer, and the shapes of what it takes and gives."""
+    """A layer, and the shapes of its input and output."""
 
     layer: Layer
     takes: Shape
@@ -164,18 +164,19 @@ class Place(NamedTuple):
 
     @property
     def n_parameters(self) -> int:
-        """Numbers in the layer's arrays, measured ones included."""
+        """Number of values in the layer's arrays, including measured ones."""
         return sum(map(math.prod, self.layer.parameter_shapes(self.takes).values()))
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """The layers of a network in order, from one example of a shape to its answer.
+    """The layers of a network in order, from an example to the output.
 
     Attributes:
-      input_shape: Shape of an example: (height, width) or (height, width, channels) for pictures,
-        whose values go from 0 to 255; (d,) for features.
-      layers: Of classification the last is a `Softmax`; of regression a `Dense` with one unit.
+      input_shape: The shape of an example: (height, width) or (height, width, channels) for
+        pictures with values from 0 to 255; (d,) for features.
+      layers: For classification, the last layer is a `Softmax`; for regression, a `Dense` with one
+        unit.
     """
 
     input_shape: Shape
@@ -196,37 +197,37 @@ class Architecture:
 
     @property
     def n_outputs(self) -> int:
-        """Numbers that the output layer gives for a row: logits, or one value."""
+        """Number of outputs of the output layer for a row: logits, or one value."""
         return math.prod(self.output.output_shape(self.input_shape))
 
     @property
     def to_logits(self) -> tuple[Layer, ...]:
-        """Layers up to the output layer, which gives logits or a value."""
+        """The layers up to the output layer, which computes logits or a value."""
         return self.layers[: self.layers.index(self.output) + 1]
 
     @property
     def to_hidden(self) -> tuple[Layer, ...]:
-        """Layers up to what the output layer takes."""
+        """The layers before the output layer."""
         return self.layers[: self.layers.index(self.output)]
 
     def n_parameters(self) -> int:
-        """Numbers in all arrays, measured ones included."""
+        """Number of values in all arrays, including measured ones."""
         return sum(place.n_parameters for place in self.places())
 
 
 def strided(shape: Shape, strides: Shape) -> Shape:
-    """How many windows there are each way: those of (height, width, ...) padded as `same`."""
+    """The number of windows in each direction, for (height, width, ...) padded as `same`."""
     return tuple(-(-side // stride) for side, stride in zip(shape, strides, strict=False))
 
 
 def same_padding(side: int, window: int, stride: int) -> tuple[int, int]:
-    """Keras' padding `same` of a side, before and behind: the odd pixel stands behind."""
+    """Keras' padding `same` of a side, before and after. An odd pixel comes after."""
     total = max((-(-side // stride) - 1) * stride + window - side, 0)
     return total // 2, total - total // 2
 
 
 def trained(parameters: Parameters) -> dict[str, dict[str, Any]]:
-    """The arrays that a training changes step by step, without those that it measures."""
+    """The arrays that training updates step by step, without those that it measures."""
     return {
         layer: {name: array for name, array in arrays.items() if name not in MOVING}
         for layer, arrays in parameters.items()
@@ -236,10 +237,10 @@ def trained(parameters: Parameters) -> dict[str, dict[str, Any]]:
 def without_normalization(
     architecture: Architecture, parameters: Parameters
 ) -> tuple[Architecture, Parameters]:
-    """The same function with each batch normalisation put into the convolution before it.
+    """Merge each batch normalisation into the convolution before it. The function is the same.
 
-    It multiplies by more than 0, so a maximum may stand between them. Sums are made in float64.
-    Layers that do something only while they are trained are left out too.
+    It multiplies by a positive number, so that a maximum may be between them. Sums are computed in
+    float64. Layers that only have an effect during training are removed, too.
     """
     layers, arrays, convolution = list[Layer](), dict(parameters), None
     for layer in architecture.layers:

@@ -1,7 +1,7 @@
-"""A graph while it grows, and layers as its nodes.
+"""Build a graph node by node, and write layers as its nodes.
 
-ONNX has channels first where `core/layers` has them last: a graph turns them round in front of its
-first convolution and leaves them so.
+ONNX has channels first, and `core/layers` has them last. A graph transposes them before its first
+convolution and keeps them so.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -22,12 +22,12 @@ Arrays = Mapping[str, Any]
 
 @dataclass(frozen=True, eq=False)
 class Front:
-    """The beginning of a graph that somebody else built: from its inputs to the features.
+    """The beginning of a graph, from its inputs to the features, which other code built.
 
     Attributes:
       inputs: The graph's inputs, in order. No input may have the name of an output.
-      nodes: In order, of operators in `model.OPERATORS`.
-      initializers: Their weights.
+      nodes: The nodes in order, with operators of `model.OPERATORS`.
+      initializers: The weights of the nodes.
       output: Name of the tensor with the features, float32 (n, d).
     """
 
@@ -37,17 +37,18 @@ class Front:
     output: str
 
     def names(self) -> set[str]:
-        """Every name that is taken."""
+        """Every name that is in use."""
         named = {value.name for value in self.inputs} | {value.name for value in self.initializers}
         return named | {name for node in self.nodes for name in (node.name, *node.output)}
 
 
 class Builder:
-    """A graph that grows at its end.
+    """A graph to which nodes are appended.
 
-    `add` appends to the chain: its node takes `last` first, and its output becomes `last`.
-    `node` stands beside the chain. A name that is taken gets a "_" more. `seen` is the tensor of
-    scaled pictures, `hidden` that of the last hidden activations (n, d): novelty looks at both.
+    `add` appends to the chain: the first input of its node is `last`, and its output becomes
+    `last`. `node` adds a node outside the chain. A name that is in use gets another "_". `seen` is
+    the tensor of scaled pictures, and `hidden` that of the last hidden activations (n, d); both are
+    needed for novelty.
     """
 
     def __init__(self, last: str, taken: Iterable[str] = ()) -> None:
@@ -99,9 +100,10 @@ class Builder:
 
 
 def add_layers(builder: Builder, architecture: Architecture, parameters: Parameters) -> None:
-    """Append every layer; a batch normalisation goes into the convolution before it.
+    """Append every layer. A batch normalisation is merged into the convolution before it.
 
-    What the output layer takes becomes `builder.hidden`, scaled pictures become `builder.seen`.
+    The input of the output layer becomes `builder.hidden`, and scaled pictures become
+    `builder.seen`.
     """
     architecture, parameters = without_normalization(architecture, parameters)
     has_channels_first = False
@@ -164,4 +166,4 @@ WRITE: dict[type[nn.Layer], Callable[[Builder, Any, Shape, Arrays], object]] = {
     nn.Dense: _write_dense,
     nn.Softmax: lambda builder, layer, takes, own: builder.add("Softmax", name=layer.name, axis=-1),
 }
-"""How each kind of layer is written, from the shape that it takes and its arrays."""
+"""How each kind of layer is written, given its input shape and its arrays."""

@@ -1,7 +1,8 @@
-"""The parts of an ONNX file, read without the `onnx` package: 27 MB that only writing one needs.
+"""Read the parts of an ONNX file without the `onnx` package, whose 27 MB are only needed to write
+one.
 
 `onnx.binpb` describes the format: the `FileDescriptorProto` of onnx 1.23.2's `onnx-ml.proto`. Its
-messages live in a pool of their own, so that the package may be loaded beside them.
+messages have a pool of their own, so that the package may be imported, too.
 
 Source: https://github.com/onnx/onnx/blob/main/onnx/onnx-ml.proto
 """
@@ -37,12 +38,12 @@ KINDS: dict[int, tuple[str, str]] = {
     TensorProto.UINT8: ("u1", "int32_data"),
     TensorProto.BOOL: ("?", "int32_data"),
 }
-"""Types of numbers in the weights of networks: how their bytes are read, and the field that has the
-numbers where there are no bytes."""
+"""Number types of the weights of networks: the dtype of their bytes, and the field that contains
+the numbers if there are no bytes."""
 
 
 def to_array(tensor: TensorProto) -> NDArray[Any]:
-    """The numbers of a tensor, of its shape; of a type that no network has: `KeyError`."""
+    """The numbers of a tensor, in its shape. Types that no network has raise a `KeyError`."""
     dtype, field = KINDS[tensor.data_type]
     if tensor.HasField("raw_data"):
         flat = np.frombuffer(tensor.raw_data, dtype)
@@ -60,11 +61,12 @@ VALUES: dict[int, str] = {
     AttributeProto.INTS: "ints",
     AttributeProto.STRINGS: "strings",
 }
-"""The field of an attribute that has its value, by its type."""
+"""The field that contains the value of an attribute, by its type."""
 
 
 def value_of(attribute: AttributeProto) -> Any:
-    """The value of an attribute, of several a list; of a type that Tenfold does not write: None."""
+    """The value of an attribute, a list for several. None for a type that Tenfold does not
+    write."""
     field = VALUES.get(attribute.type)
     if field is None:
         return None

@@ -1,4 +1,4 @@
-"""The nodes of a graph as the layers that they were written from: `onnx_builder` turned round."""
+"""Turn the nodes of a graph back into the layers from which `onnx_builder` wrote them."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -13,17 +13,17 @@ Arrays = Mapping[str, Any]
 
 
 BETWEEN = frozenset({"Transpose", "Mean"})
-"""Operators between layers: an order of axes, and the mean of a vote of networks."""
+"""Operators between layers: transpositions, and the mean of networks that vote."""
 
 
 def votes_in(content: bytes) -> int:
-    """How many networks of a model file answer together; 1 where it is no vote."""
+    """The number of networks of a model file that vote. 1 if there is only one."""
     graph = ModelProto.FromString(content).graph
     return next((len(node.input) for node in graph.node if node.op_type == "Mean"), 1)
 
 
 def layers_in(content: bytes, member: int = 0) -> tuple[Architecture, Parameters]:
-    """As `read_layers`, of a model file that `Model` has checked."""
+    """Do what `read_layers` does for a model file that `Model` has checked."""
     return read_layers(ModelProto.FromString(content).graph, member)
 
 
@@ -34,12 +34,12 @@ def arrays_in(content: bytes) -> dict[str, Any]:
 
 
 def read_layers(graph: GraphProto, member: int = 0) -> tuple[Architecture, Parameters]:
-    """The layers that end in a graph's first softmax or, for regression, before its value; of a
-    vote those of one of its networks, `member`, counted from 0.
+    """Read the layers up to a graph's first softmax or, for regression, up to its value. If
+    networks vote, read those of one of them, `member`, counted from 0.
 
-    What comes before the first layer, and the calibration behind the last one, are left out. For
-    a learner that is no network, or sees photos through one that is not its own, there is no
-    `Dense` layer among them.
+    What comes before the first layer is not included, nor is the calibration after the last one.
+    For a learner that is not a network, or that uses the network for photos, there is no `Dense`
+    layer.
     """
     stored = {tensor.name: tensor for tensor in graph.initializer}
     input_shape = tuple(side.dim_value for side in graph.input[0].type.tensor_type.shape.dim[1:])
@@ -78,7 +78,7 @@ def _layer_nodes(
         name = node.input[member if node.op_type == "Mean" else 0]
     begins = makers.get(name)
     if graph.input[0].name == "image" and begins is not None and begins.op_type != "Cast":
-        return []  # there is more between the picture and these layers
+        return []  # there are other nodes between the picture and these layers
     return [node for node in reversed(nodes) if node.op_type not in BETWEEN]
 
 
@@ -104,4 +104,4 @@ READ: dict[str, Callable[[NodeProto, list[Any], Shape], tuple[nn.Layer, Arrays]]
     "Gemm": _read_dense,
     "Softmax": lambda node, arrays, shape: (nn.Softmax(node.name), {}),
 }
-"""The layer of a node and its arrays, from the node, its own inputs and the input's shape."""
+"""The layer of a node and its arrays, given the node, its inputs and the input's shape."""

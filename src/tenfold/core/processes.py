@@ -1,6 +1,6 @@
 """Processes that share the work: programs of this package that exchange lines of JSON.
 
-`Child` is such a process as the one that started it sees it; `Parent` is the other end, inside it.
+`Child` represents such a process in the parent, and `Parent` represents the parent in the child.
 """
 
 import json
@@ -21,11 +21,12 @@ from tenfold.core.errors import TenfoldError, restored
 Message = dict[str, Any]
 
 Inbox = queue.SimpleQueue[tuple["Child", Message | None]]
-"""What children say, each with who said it; None is the last of a child: it has ended."""
+"""The messages of children, each with its sender. None is the last one of a child that has
+ended."""
 
 
 def python_path() -> str:
-    """`PYTHONPATH` of a process that is to import the Tenfold of this one."""
+    """The `PYTHONPATH` with which a process imports the same Tenfold as this one."""
     source = str(Path(__file__).parents[2])
     return os.pathsep.join([source, *filter(None, [os.environ.get("PYTHONPATH")])])
 
@@ -43,10 +44,11 @@ class Child:
         files: Sequence[int] = (),
         keeps_errors: bool = True,
     ) -> None:
-        """Start `python -m MODULE ARGUMENTS`, a program that makes a `Parent` first.
+        """Start `python -m MODULE ARGUMENTS`, a program that first makes a `Parent`.
 
-        It has the environment of this process and more; its messages are put into the inbox. Its
-        standard error is kept for `end`, or is that of this process. It inherits `files`.
+        It gets the environment of this process and additional variables, and its messages are put
+        into the inbox. Its standard error is kept for `end`, or is that of this process. It
+        inherits `files`.
         """
         self._how = ""
         self._log = tempfile.TemporaryFile() if keeps_errors else None  # noqa: SIM115  # see `end`
@@ -57,37 +59,37 @@ class Child:
             stderr=self._log,
             env={**os.environ, "PYTHONPATH": python_path(), **environment},
             pass_fds=files,
-            **systems.apart(),  # Ctrl-C is handled by this process alone
+            **systems.apart(),  # only this process handles Ctrl-C
         )
         threading.Thread(target=self._listen, args=(inbox,), daemon=True).start()
 
     def _listen(self, inbox: Inbox) -> None:
         assert self.process.stdout is not None
         for line in self.process.stdout:
-            with suppress(ValueError):  # printed before there was a `Parent`, or cut off by its end
+            with suppress(ValueError):  # printed before `Parent` existed, or truncated
                 if isinstance(message := json.loads(line), dict):
                     inbox.put((self, message))
-        with suppress(subprocess.TimeoutExpired):  # its output ends a little before it does
+        with suppress(subprocess.TimeoutExpired):  # its output ends slightly before the process
             self.process.wait(timeout=10)
         inbox.put((self, None))
 
     def send(self, message: Message) -> None:
-        """Send a message. One to a process that has died is lost: the inbox says that it died."""
+        """Send a message. If the process has died, the message is lost, and the inbox says so."""
         assert self.process.stdin is not None
         with suppress(BrokenPipeError):
             self.process.stdin.write(json.dumps(message).encode() + b"\n")
             self.process.stdin.flush()
 
     def leave(self) -> None:
-        """Ask the process to end: there will be no more messages."""
+        """Ask the process to exit, because there will be no more messages."""
         assert self.process.stdin is not None
         with suppress(OSError):
             self.process.stdin.close()
 
     def end(self) -> str:
-        """End the process if it lives, and say how it ended; may be called again.
+        """End the process if it is alive, and say how it ended. May be called again.
 
-        As `SIGKILL` or `exit 1: the last line of its standard error`.
+        The result is `SIGKILL` or `exit 1: the last line of its standard error`.
         """
         if self._how:
             return self._how
@@ -107,18 +109,18 @@ class Child:
 
 
 class Parent:
-    """The process that started this one, as a program that `Child` runs sees it.
+    """The parent of this process, which runs a program for `Child`.
 
-    What libraries print goes to standard error, so that it does not stand between the messages.
-    This process ends when its input does: with the one that started it, however that ended.
+    Output of libraries goes to standard error, so that it does not mix with the messages. This
+    process ends when its input ends, which is when the parent ends, however that happens.
     """
 
     def __init__(self, at_end: Callable[[], object] = lambda: os._exit(0)) -> None:
-        """Listen; `at_end` is called in a thread when no more messages will come."""
+        """Listen for messages. `at_end` is called in a thread when no more messages will come."""
         self._output = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8", newline="\n")
         os.dup2(2, 1)
-        # While a thread waits at it, Windows lets nobody else look at standard input, not even the
-        # libraries that are imported: they see an empty one.
+        #         # While a thread waits on standard input, Windows lets nothing else use it, not
+        # even imported libraries. They get an empty one.
         self._input = os.dup(0)
         nothing = os.open(os.devnull, os.O_RDONLY)
         os.dup2(nothing, 0)
@@ -132,7 +134,7 @@ class Parent:
         at_end()
 
     def receive(self) -> Message:
-        """The next message; waits for it."""
+        """Wait for the next message and return it."""
         return self._inbox.get()
 
     def send(self, message: Message) -> None:
@@ -140,19 +142,19 @@ class Parent:
         self._output.write(json.dumps(message) + "\n")
 
     def send_error(self, error: TenfoldError) -> None:
-        """Send an error, to be raised there by `raise_error`."""
+        """Send an error, which `raise_error` raises in the parent."""
         self.send({"error": type(error).__name__, "code": error.code, "text": str(error)})
 
 
 def raise_error(message: Message) -> None:
-    """Raise the error that a message holds, as it was where it was sent; others pass."""
+    """Raise the error that a message contains, as it was in the sender. Ignore other messages."""
     if "error" in message:
         raise restored(message["error"], message["code"], message["text"])
 
 
 def _lines(file: int) -> Iterator[bytes]:
-    """The lines of a descriptor. No object of Python's reads it: a thread that waits in one holds
-    its lock, and the interpreter aborts at its end."""
+    """The lines of a descriptor. They are not read through a Python file object: a thread that
+    waits in one holds its lock, and the interpreter would abort at exit."""
     rest = b""
     while part := os.read(file, 1 << 16):
         *lines, rest = (rest + part).split(b"\n")

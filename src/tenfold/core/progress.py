@@ -1,4 +1,4 @@
-"""Who is told of work while it is done: one protocol for trainings, sweeps and all that is long."""
+"""Progress of long work: one protocol for trainings, sweeps and everything else that takes time."""
 
 import sys
 import time
@@ -21,58 +21,58 @@ STAGES = {
     "evaluate": "Measuring on the test rows",
     "report": "Drawing the report",
 }
-"""The stages of a training, and what they are called for people."""
+"""The stages of a training, and their names for people."""
 
 
 class Listener:
-    """What a caller may want to see while work is done.
+    """Receives what happens while work is done.
 
-    Override the methods of interest. The others do nothing, but for `warn`, which prints.
+    Override the methods of interest. The others do nothing, except `warn`, which prints.
     """
 
     def stage(self, name: str) -> None:
-        """A stage begins: load, train, export, folds, evaluate, report; of a sweep test, report."""
+        """A stage begins: load, train, export, folds, evaluate, report; in a sweep test, report."""
 
     def progress(self, done: int, total: int) -> None:
-        """So many parts of the stage are done: folds, epochs of all folds, or files."""
+        """This many parts of the stage are done: folds, epochs of all folds, or files."""
 
     def audit(self, audit: Audit) -> None:
-        """The data were looked at; nothing is fitted yet."""
+        """The data were audited. Nothing is fitted yet."""
 
     def samples(self, images: NDArray[np.uint8], labels: Sequence[str]) -> None:
         """Some of the training pictures (n, height, width) or (n, height, width, 3)."""
 
     def layers(self, layers: Sequence[LayerRow]) -> None:
-        """The network stands; training is about to start."""
+        """The network is built, and training is about to start."""
 
     def resumed(self, history: Sequence[Epoch], n_epochs: int) -> None:
-        """Training goes on after these epochs, done by a process before this one."""
+        """Training resumes after these epochs of an earlier process."""
 
     def epoch(self, epoch: Epoch, n_epochs: int) -> None:
         """An epoch ended."""
 
     def weights(self, read: Callable[[], Parameters]) -> None:
-        """After an epoch: `read` copies the network's arrays as they stand, by layer and name."""
+        """After an epoch: `read` returns a copy of the network's arrays, by layer and name."""
 
     def trials(self, folder: Path, n_trials: int, n_ended: int) -> None:
-        """Trials of a sweep begin: its folder, how many there are, how many had ended before."""
+        """The trials of a sweep begin: its folder, their number, and how many had ended before."""
 
     def trial_started(self, name: str) -> None:
-        """A worker took a trial; again after a worker died."""
+        """A worker started a trial, possibly again because another worker died."""
 
     def trial_epoch(self, name: str, epoch: Epoch, n_epochs: int) -> None:
-        """An epoch of a trial ended. Trials on a cluster do not report theirs."""
+        """An epoch of a trial ended. Trials on a cluster do not report epochs."""
 
     def trial_ended(self, name: str, result: TrialResult) -> None:
         """A trial ended, in whatever state."""
 
     def warn(self, text: str) -> None:
-        """Something the user should know, though the work goes on: one line."""
+        """A one-line warning for the user. The work goes on."""
         print(f"tenfold: {text}", file=sys.stderr)
 
 
 def _passed_on(name: str) -> Callable[..., None]:
-    """A method that calls the one of this name of each listener."""
+    """A method that calls the method of this name of each listener."""
 
     def tell(self: "Listeners", *facts: Any) -> None:
         for listener in self._listeners:
@@ -82,7 +82,7 @@ def _passed_on(name: str) -> Callable[..., None]:
 
 
 class Listeners(Listener):
-    """Tells several listeners of a fit."""
+    """Passes the events of a fit to several listeners."""
 
     def __init__(self, listeners: Iterable[Listener]) -> None:
         self._listeners = tuple(listeners)
@@ -99,13 +99,13 @@ class Listeners(Listener):
 
 
 def peak_mb() -> float | None:
-    """The most memory that this process has held, in 10^6 bytes; None where nobody knows."""
+    """The largest memory of this process so far, in 10^6 bytes. None if it is unknown."""
     peak = systems.peak_bytes()
     return None if peak is None else peak / 1e6
 
 
 class StageClock(Listener):
-    """The seconds of each stage by name, from when it is told of until the next, or a pause."""
+    """Measures the seconds of each stage, from its begin to the next stage or a pause."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
@@ -117,22 +117,22 @@ class StageClock(Listener):
         self._stage, self._began = name, time.perf_counter()
 
     def pause(self) -> None:
-        """End the stage; what follows belongs to none."""
+        """End the stage. The following time belongs to none."""
         if self._stage is not None:
             spent = time.perf_counter() - self._began
             self.seconds[self._stage] = round(self.seconds.get(self._stage, 0) + spent, 3)
             self._stage = None
 
     def total(self) -> None:
-        """Write down the seconds since the beginning as `total`."""
+        """Store the seconds since the beginning as `total`."""
         self.seconds["total"] = round(time.perf_counter() - self._start, 3)
 
     def warn(self, text: str) -> None:
-        """Left to the listeners beside it."""
+        """Do nothing; other listeners warn."""
 
 
 class OnEpochs(Listener):
-    """Calls a function with each epoch that ended, and with those before a resumption at once."""
+    """Calls a function with each epoch, and with those before a resumption at once."""
 
     def __init__(self, call: Callable[..., None]) -> None:
         self._call = call
@@ -144,4 +144,4 @@ class OnEpochs(Listener):
         self._call(epoch)
 
     def warn(self, text: str) -> None:
-        """Left to the listeners beside it."""
+        """Do nothing; other listeners warn."""

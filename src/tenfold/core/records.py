@@ -1,4 +1,4 @@
-"""What is told of data and of a training while it runs, and stored of both."""
+"""What is reported and stored about data and trainings."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -9,15 +9,15 @@ from tenfold.core.contract import Frozen
 from tenfold.core.text import percent
 
 BACKGROUND = "background.csv"
-"""The file of a run with training rows of a table, with which answers are compared."""
+"""The file of a run with training rows of a table, with which rows are compared to explain them."""
 
 MAX_BACKGROUND = 100
-"""Rows that an answer is compared with, at most."""
+"""Maximum number of rows to compare with."""
 
 
 @dataclass(frozen=True)
 class LayerRow:
-    """One line of the layer table."""
+    """One row of the table of layers."""
 
     name: str
     kind: str
@@ -27,9 +27,9 @@ class LayerRow:
 
 @dataclass(frozen=True)
 class Epoch:
-    """What one epoch did; `seconds` is its training alone, without compilation or validation.
+    """The result of one epoch. `seconds` is its training time, without compilation and validation.
 
-    Losses are mean cross-entropies, or mean squared errors; then there is no accuracy.
+    Losses are mean cross-entropies, or mean squared errors, for which there is no accuracy.
     """
 
     epoch: int
@@ -42,7 +42,7 @@ class Epoch:
 
     @property
     def scores(self) -> str:
-        """What it reached, for people: of the validation rows where there are any."""
+        """The scores for people, if possible of the validation rows."""
         rows, accuracy, loss = "validation", self.val_accuracy, self.val_loss
         if loss is None:
             rows, accuracy, loss = "training", self.accuracy, self.loss
@@ -52,16 +52,16 @@ class Epoch:
 
 
 CHECKS_FILE = "checks.json"
-"""The file of a run with what the checks of the training found."""
+"""The file of a run with the findings of the checks of the training."""
 
 
 class Check(Frozen):
-    """One thing that a check of a finished training found.
+    """One finding of the checks of a finished training.
 
     Attributes:
-      code: Its code, such as C05; the reference has a page for each.
-      title: What the code is about.
-      text: What was found, one line.
+      code: The code of the check, such as C05. The reference has a page for each.
+      title: The subject of the check.
+      text: The finding in one line.
     """
 
     code: str
@@ -70,14 +70,14 @@ class Check(Frozen):
 
 
 class Checks(Frozen):
-    """What the checks of a finished training found, by code."""
+    """The findings of the checks of a finished training, by code."""
 
     format: Literal[1] = 1
     checks: tuple[Check, ...]
 
 
 class LabelCount(Frozen):
-    """How many examples a label has in the training and the test part, and its share of all."""
+    """The number of examples of a label in the training and the test set, and its share of all."""
 
     label: str
     train: int
@@ -86,12 +86,12 @@ class LabelCount(Frozen):
 
 
 class Finding(Frozen):
-    """One thing that a reader should know before the figures.
+    """One thing that the user should know before reading the scores.
 
     Attributes:
-      kind: What was found; the rule is beside each kind in `audit_data`.
-      text: The same for people, one line.
-      rows: Row numbers of the examples concerned, all of them; empty where it concerns labels.
+      kind: The kind of finding. `audit_data` has the rule of each kind.
+      text: The finding for people, in one line.
+      rows: All row numbers of the examples concerned. Empty if it concerns labels.
     """
 
     kind: Literal[
@@ -125,19 +125,19 @@ UNTRUSTWORTHY = (
     "test set inside training set",
     "test set repeats itself",
 )
-"""Kinds of findings after which a score says little of rows to come."""
+"""Kinds of findings after which a score says little about future rows."""
 
 
 class Audit(Frozen):
-    """What an audit found.
+    """The result of an audit.
 
     Attributes:
-      data: Name of the dataset.
-      fingerprint: Of the dataset.
-      n_train: Examples outside the official test part.
-      n_test: Examples of the official test part; 0 where there is none.
-      labels: Counts of each label.
-      findings: What stands out, gravest first; empty when nothing does.
+      data: The name of the dataset.
+      fingerprint: The fingerprint of the dataset.
+      n_train: Number of examples outside the official test set.
+      n_test: Number of examples of the official test set. 0 if there is none.
+      labels: The counts of each label.
+      findings: The findings, most serious first. Empty if there are none.
     """
 
     format: Literal[1] = 1
@@ -150,13 +150,13 @@ class Audit(Frozen):
 
     @property
     def doubts(self) -> tuple[str, ...]:
-        """The findings after which no score is to be trusted, a sentence each."""
+        """The findings that make all scores doubtful, one sentence each."""
         return tuple(found.text for found in self.findings if found.kind in UNTRUSTWORTHY)
 
     def lines(self) -> Iterator[str]:
-        """The audit for people: a summary, then a line for each finding."""
+        """The audit for people: a summary, then one line for each finding."""
         shares = [count.share for count in self.labels]
-        n = f"{self.n_train:,}"  # of these `train` sets aside some for validation, and for the test
+        n = f"{self.n_train:,}"  # `train` sets aside some of these for validation, and for the test
         if self.n_test:
             n += f" training and {self.n_test:,} test"
         answers = "answers that are numbers"
@@ -176,11 +176,11 @@ class Candidate:
     """A learner that `auto` tried.
 
     Attributes:
-      loss: Mean log loss, or squared error in variances of the target, of rows that it was not
+      loss: The mean log loss, or squared error in variances of the target, on rows that it was not
         fitted to.
-      behind: How much more that is than the best one's; `low` and `high` are the ends of its 95%
+      behind: How much larger that is than the best one's. `low` and `high` are the ends of its 95%
         interval, paired by row.
-      seconds: Of all its fits.
+      seconds: The time of all its fits.
     """
 
     learner: str
@@ -192,11 +192,12 @@ class Candidate:
 
 
 class CandidatePlan(Frozen):
-    """What `auto` tries on a table.
+    """The plan of `auto` for a table.
 
     Attributes:
-      folds: Of the training rows that choose between the learners; 0: the validation rows do.
-      seconds: What each learner that is tried costs in processor time, by a table of costs.
+      folds: The number of folds of the training rows that choose between the learners. 0: the
+        validation rows choose.
+      seconds: The estimated processor time of each candidate, by a table of costs.
     """
 
     folds: int
@@ -204,8 +205,8 @@ class CandidatePlan(Frozen):
 
 
 class Fold(Frozen):
-    """One fold of a cross-validation: how many rows were fitted to and held out, and the scores on
-    the latter."""
+    """One fold of a cross-validation: the number of rows that were fitted to and held out, and the
+    scores on the held-out rows."""
 
     fold: int
     n_train: int
@@ -215,16 +216,16 @@ class Fold(Frozen):
 
 @dataclass(frozen=True)
 class TrialResult:
-    """A trial of a sweep that has ended; why, where it was stopped or failed.
+    """A trial of a sweep that has ended, and why if it was stopped or failed.
 
     Attributes:
-      point: The values of what is swept, by the name of the setting.
-      score: Accuracy, or RMSE, of the validation rows; None: it was stopped or failed.
-      parameters: Numbers fitted.
+      point: The values of the varied settings, by name.
+      score: Accuracy or RMSE on the validation rows. None: it was stopped or failed.
+      parameters: The number of fitted parameters.
       state: finished, stopped or failed.
-      seconds: Of fitting, compilation included.
-      epoch_seconds: Of all epochs, without compilation; None where there are none.
-      n_bytes: Of the model file.
+      seconds: The time of the fit, including compilation.
+      epoch_seconds: The time of all epochs, without compilation. None if there are none.
+      n_bytes: The size of the model file.
     """
 
     point: Mapping[str, Any]

@@ -1,7 +1,7 @@
-"""What is asked of a training: how a table is read, settings, recipes, how they are resolved.
+"""The options of a training: how a table is read, settings, recipes, and how they are resolved.
 
-A setting is written once, as a field with its type, bounds, default and description. The flags of
-the command line, the reference and the report's "train the same again" are made from the fields.
+A setting is defined once, as a field with its type, bounds, default and description. The flags of
+the command line, the reference and the report's "Train the same again" are made from the fields.
 """
 
 import re
@@ -28,10 +28,9 @@ M = TypeVar("M", bound=Frozen)
 
 @dataclass(frozen=True)
 class Flag:
-    """Marks a field that the command line has a flag for, of another name than the field's if
-    given.
+    """Marks a field for which the command line has a flag, optionally with another name.
 
-    `metavar` stands for the value in the help; None: its type.
+    `metavar` is shown for the value in the help. None: its type.
     """
 
     metavar: str | None = None
@@ -39,17 +38,17 @@ class Flag:
 
     @property
     def word(self) -> str:
-        """How the flag is written: `--batch-size`."""
+        """The flag: `--batch-size`."""
         return f"--{self.name}"
 
     @property
     def parameter(self) -> str:
-        """Its name in a program: `batch_size`."""
+        """The name of the parameter in a program: `batch_size`."""
         return self.name.replace("-", "_")
 
 
 Flagged = Annotated[T, Flag()]
-"""A field with a flag of its own name."""
+"""A field whose flag has its own name."""
 
 LearnerName = Literal[
     "network",
@@ -65,7 +64,7 @@ LearnerName = Literal[
     "baseline",
 ]
 AUTO = "auto"
-"""Stands for the learner that a table's own rows choose (`tenfold.build.choose`)."""
+"""The name for a learner that is chosen by the rows of a table (`tenfold.build.choose`)."""
 
 RecipeName = Literal["default", "tutorial", "fast", "long", "accurate"]
 Mistake = Literal["false_negative", "false_positive"]
@@ -76,8 +75,8 @@ Cost = Annotated[float, Field(gt=0, le=1e9, allow_inf_nan=False)]
 
 
 def split_kind(kind: str) -> tuple[ColumnKind, str]:
-    """A column's kind, and how its cells are written where that is said behind a colon; a
-    `ValueError` where there is no such kind or way."""
+    """Split a column's kind from the notation of its cells after a colon. Raises a `ValueError` if
+    there is no such kind or notation."""
     name, _, written = kind.partition(":")
     ways = {"number": (",", "."), "date": DATE_FORMATS}.get(name, ())
     if name not in KINDS or (written and written not in ways):
@@ -94,11 +93,11 @@ def _check_kind(kind: str) -> str:
 
 
 KindText = Annotated[str, AfterValidator(_check_kind)]
-"""A kind of column as it is asked for: `number`, `number:,`, `date:%d/%m/%Y`."""
+"""A requested kind of column: `number`, `number:,`, `date:%d/%m/%Y`."""
 
 
 class Reading(Frozen):
-    """How a table is read, as asked; None leaves it to what the file shows."""
+    """The options for reading a table. None: decided by the content of the file."""
 
     target: Annotated[str | None, Flag("COLUMN")] = Field(
         default=None,
@@ -184,7 +183,7 @@ class Reading(Frozen):
 
     @property
     def unread(self) -> tuple[str, ...]:
-        """The columns that are asked not to be learned from."""
+        """The columns that the user excluded from learning."""
         return tuple(name for name, kind in self.columns.items() if kind == "identifier")
 
     @model_validator(mode="before")
@@ -230,7 +229,7 @@ class Reading(Frozen):
 
 
 class Settings(Frozen):
-    """Everything that decides a fit: what was asked, over its recipe, over the defaults."""
+    """Everything that decides a fit: the given settings, then the recipe, then the defaults."""
 
     learner: Flagged[LearnerName] = Field(
         default="network",
@@ -518,7 +517,7 @@ AUGMENTED: dict[str, Any] = {
     "elastic_px": 0.5,
     "clean_epochs": 2,
 }
-"""How pictures are augmented where there are epochs enough to learn from it."""
+"""How pictures are augmented if there are enough epochs to learn from it."""
 
 
 CNN: dict[str, Any] = AUGMENTED | {
@@ -581,7 +580,7 @@ RECIPES: dict[str, dict[str, dict[str, Any]]] = {
         "cnn": CNN | {"members": 10, "epochs": 12, "clean_epochs": 2, "weight_decay": 0.1},
     },
 }
-"""Recipe to learner to settings; each says only where it differs from `Settings`."""
+"""Recipe to learner to settings. Each entry contains only differences from `Settings`."""
 
 
 TABLE: dict[str, Any] = {
@@ -595,25 +594,25 @@ TABLE: dict[str, Any] = {
     "shift_px": 0,
     "validation_size": 0.15,
 }
-"""Where the default for tables differs: they have fewer rows, and nothing to shift."""
+"""Differences of the defaults for tables, which have fewer rows and no pixels to shift."""
 
 
 SMALL, SMALL_TABLE = 2_000, {"batch_size": 32, "epochs": 200, "patience": 40}
-"""Tables of fewer rows than these train in smaller batches and more epochs. With 128 rows in a step
-iris had 60 steps in all, and ended with an accuracy of 76 to 100% by seed."""
+"""Smaller tables train in smaller batches and more epochs. With 128 rows per step, iris had 60
+steps in all, and ended with an accuracy of 76 to 100%, depending on the seed."""
 
 
 FEW, FEW_PICTURES = 20_000, {"members": 1, "epochs": 30, "clean_epochs": 2, "weight_decay": 0.05}
-"""A `cnn` learns from fewer pictures than these as one network, in more epochs: eight have too few
-steps then."""
+"""With fewer pictures, a `cnn` is a single network that trains for more epochs, because eight
+epochs have too few steps."""
 
 
 OF_FEW: dict[tuple[str, str, bool], dict[str, Any]] = {
     ("cnn", "default", False): FEW_PICTURES,
     ("network", "fast", True): SMALL_TABLE,
 }
-"""What comes before a recipe where there are few rows: by learner, recipe, and whether they are
-those of a table. Five epochs of a small table, as `fast` has them, teach a network nothing."""
+"""Differences from a recipe if there are few rows: by learner, recipe, and whether the rows are of
+a table. Five epochs of a small table, as in `fast`, teach a network nothing."""
 
 
 def flags_of(model: type[Frozen]) -> dict[str, Flag]:
@@ -627,12 +626,13 @@ def flags_of(model: type[Frozen]) -> dict[str, Flag]:
 
 
 def checked(model: type[M], asked: Mapping[str, Any], names: Mapping[str, str] | None = None) -> M:
-    """Settings, or how a table is read, from values by name; the others keep their defaults.
+    """Make settings, or options for reading a table, from values by name. The others keep their
+    defaults.
 
-    Messages call a field what `names` says, where the caller calls it otherwise.
+    `names` contains the names of fields in messages, if the caller uses others.
 
     Raises:
-      SettingsError: Values outside their rule, all of them in one message.
+      SettingsError: Values are not valid; one message lists all of them.
     """
     try:
         return model.model_validate(asked)
@@ -641,11 +641,11 @@ def checked(model: type[M], asked: Mapping[str, Any], names: Mapping[str, str] |
 
 
 def resolve(asked: dict[str, Any], *, table: bool = False, n_rows: int | None = None) -> Settings:
-    """Complete what was asked by its recipe and the defaults; those of a table are others, and
-    those of few rows, where their number is said.
+    """Complete the given settings by the recipe and the defaults. Tables have other defaults, and
+    so do few rows, if their number is given.
 
     Raises:
-      SettingsError: Unknown names or values outside their rule, all of them in one message.
+      SettingsError: Names are unknown or values not valid; one message lists all of them.
     """
     recipe, learner = str(asked.get("recipe", "default")), str(asked.get("learner", "network"))
     problems = []
@@ -659,7 +659,7 @@ def resolve(asked: dict[str, Any], *, table: bool = False, n_rows: int | None = 
     of_few = OF_FEW.get((learner, recipe, table), {}) if is_small else {}
     known = {**of_table, **RECIPES.get(recipe, {}).get(learner, {}), **of_few, **known}
     if known.get("validation_size") == 0 and "patience" not in asked:
-        known["patience"] = None  # nothing to watch
+        known["patience"] = None  # there is nothing to monitor
     if table and known.get("shift_px"):
         problems.append(_problem("shift_px", known["shift_px"], "0: a table has no pixels"))
     try:
@@ -672,15 +672,16 @@ def resolve(asked: dict[str, Any], *, table: bool = False, n_rows: int | None = 
     if "learning_rate" not in known:
         rate = scaled_learning_rate(settings.learning_rate, settings.hidden)
         resolved["learning_rate"] = rate
-    return settings.model_copy(update=resolved)  # all are set, as a record of a run has them
+    return settings.model_copy(update=resolved)  # all count as set, as in the record of a run
 
 
 def scaled_learning_rate(rate: float, hidden: tuple[int, ...]) -> float:
-    """Adam's learning rate for other layers than the one of 128 that `rate` was chosen for.
+    """Adjust Adam's learning rate, which `rate` gives for one layer of 128, to other layers.
 
-    Less for wide layers, by the root of the width or, with a single one, its fourth root; and less
-    by the root of the number of layers. Fitted to the best of five rates for each of twelve
-    networks, from 32 to 2,048 neurons and one to four layers (docs/guide/defaults.md).
+    It is lower for wide layers, by the root of the width or, with a single layer, its fourth root,
+    and lower by the root of the number of layers. This was fitted to the best of five rates for
+    each of twelve networks, from 32 to 2,048 neurons and one to four layers
+    (docs/guide/defaults.md).
     """
     if not hidden:
         return rate
@@ -700,11 +701,11 @@ PLAIN_RULES = {
     r"a valid number.*": "a number",
     r"a valid boolean.*": "true or false",
 }
-"""Rules in pydantic's words, and in plain ones."""
+"""Rules in pydantic's wording, and in plain words."""
 
 
 def plain_rule(rule: str) -> str:
-    """What a value must be, in plain words instead of pydantic's."""
+    """The rule for a value, in plain words instead of pydantic's."""
     rule = rule.removeprefix("Input should be ")
     for theirs, ours in PLAIN_RULES.items():
         rule = re.sub(f"^{theirs}$", ours, rule)
@@ -712,7 +713,7 @@ def plain_rule(rule: str) -> str:
 
 
 def _problems(error: ValidationError, names: Mapping[str, str] | None = None) -> list[str]:
-    """What pydantic found, a line for each value."""
+    """The problems that pydantic found, one line for each value."""
     problems = []
     for detail in error.errors():
         first, *rest = map(str, detail["loc"])

@@ -1,8 +1,8 @@
-"""What differs between operating systems: all of it stands here, and the rest asks this module.
+"""All differences between operating systems. The rest of the code asks this module.
 
-`docs/design/systems.md` lists each difference, what is done in each case, and the test of it.
-`sys.platform` is asked in the functions, never at import, in the words that mypy understands: so
-`mypy --platform win32` holds that nothing is called that Windows lacks.
+`docs/design/systems.md` lists each difference, what is done in each case, and its test.
+`sys.platform` is checked in the functions, never at import, in the form that mypy understands, so
+that `mypy --platform win32` finds every call that Windows lacks.
 """
 
 import base64
@@ -24,28 +24,28 @@ from pathlib import Path
 from typing import Any, TextIO
 
 LOCK = ".lock"
-"""The file that is locked in place of its folder, on Windows."""
+"""The file that is locked instead of its folder on Windows."""
 
 PATIENCE_SECONDS = 2.0
-"""How long Windows may refuse a new file its name, because others still read the old one."""
+"""How long Windows may refuse to rename a new file because others still read the old one."""
 
 SO_ATTACH_FILTER = 26
-"""asm-generic/socket.h; the socket module has no name for it."""
+"""From asm-generic/socket.h; the socket module has no name for it."""
 
 OF_FILE_MANAGERS = re.compile(r"(\.DS_Store|\._.*|Thumbs\.db|desktop\.ini)\Z", re.IGNORECASE)
-"""Names of files that Finder and Explorer write into folders that were looked at."""
+"""Names of files that Finder and Explorer write into folders that are viewed."""
 
 FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f]')
-"""Characters that no name of a file has on Windows (learn.microsoft.com, Naming Files)."""
+"""Characters that are forbidden in file names on Windows (learn.microsoft.com, Naming Files)."""
 
 
 # Files
 
 
 def replace(source: Path, target: Path) -> None:
-    """Give a file its final name, over what is there.
+    """Give a file its final name, replacing what is there.
 
-    Windows refuses while another process reads the old one, which is asked for again.
+    Windows refuses while another process reads the old file, so the call is retried.
     """
     patience = PATIENCE_SECONDS if sys.platform == "win32" else 0
     deadline = time.monotonic() + patience
@@ -60,9 +60,9 @@ def replace(source: Path, target: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the names in `folder` durable: a rename is lost with the power until this is done.
+    """Make the names in `folder` durable. A power failure before this may undo a rename.
 
-    Windows opens no folder and has no such call; NTFS keeps a journal of names.
+    Windows cannot open a folder and has no such call, but NTFS keeps a journal of names.
     """
     if sys.platform == "win32":
         return
@@ -74,16 +74,16 @@ def sync_folder(folder: Path) -> None:
 
 
 def is_of_a_file_manager(name: str) -> bool:
-    """Whether a file is one that looking at its folder leaves behind, as `.DS_Store`."""
+    """Whether a file was left by a file manager that viewed its folder, such as `.DS_Store`."""
     return OF_FILE_MANAGERS.match(name.rpartition("/")[2]) is not None
 
 
 @contextmanager
 def hold_folder_lock(folder: Path, *, wait: bool) -> Iterator[bool]:
-    """Lock `folder` for this process, and say whether it is: not where another one has it.
+    """Lock `folder` for this process. Returns false if another process has the lock.
 
-    The lock is on the folder itself, so there is no file that a crash could leave behind; on
-    Windows, which locks no folder, on a hidden file in it, which stays.
+    The lock is on the folder itself, so that a crash leaves no file behind. Windows cannot lock a
+    folder; there a hidden file in it is locked, which stays.
     """
     if sys.platform == "win32":
         descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT)
@@ -94,11 +94,11 @@ def hold_folder_lock(folder: Path, *, wait: bool) -> Iterator[bool]:
 
         yield lock_descriptor(descriptor, blocking=wait)
     finally:
-        os.close(descriptor)  # which ends the lock
+        os.close(descriptor)  # this ends the lock
 
 
 def file_name(text: str) -> str:
-    """A text as a part of a file's name that every system takes."""
+    """A text as a part of a file name that is valid on every system."""
     return FORBIDDEN.sub("_", text)
 
 
@@ -106,13 +106,13 @@ def file_name(text: str) -> str:
 
 
 def usable_cores() -> int:
-    """How many cores this process may use: fewer than the computer has where it is confined."""
-    mine = getattr(os, "sched_getaffinity", None)  # Linux alone has it
+    """The number of cores that this process may use, which may be fewer than the computer has."""
+    mine = getattr(os, "sched_getaffinity", None)  # exists only on Linux
     return len(mine(0)) if mine else os.cpu_count() or 1
 
 
 def memory_bytes() -> int | None:
-    """The memory of this computer; None where the system does not say it to Python."""
+    """The memory of this computer. None if Python cannot find it out on this system."""
     if sys.platform == "win32":
         return None
     try:
@@ -122,7 +122,7 @@ def memory_bytes() -> int | None:
 
 
 def resident_bytes() -> int | None:
-    """The memory that this process holds now, on Linux alone."""
+    """The current memory of this process, only on Linux."""
     if sys.platform != "linux":
         return None
     with open("/proc/self/statm", "rb") as file:
@@ -130,7 +130,7 @@ def resident_bytes() -> int | None:
 
 
 def peak_bytes() -> int | None:
-    """The most memory that this process has held; None on Windows."""
+    """The largest memory of this process so far. None on Windows."""
     if sys.platform == "win32":
         return None
     import resource
@@ -143,38 +143,38 @@ def peak_bytes() -> int | None:
 
 
 def leaving_signals() -> tuple[signal.Signals, ...]:
-    """The signals that ask a program to leave; Ctrl-Break is all that Windows can send to one."""
+    """The signals that ask a program to exit. Windows can only send Ctrl-Break to one."""
     if sys.platform == "win32":
         return signal.SIGTERM, signal.SIGINT, signal.SIGBREAK
     return signal.SIGTERM, signal.SIGINT
 
 
 def apart() -> dict[str, Any]:
-    """Options of `subprocess.Popen` for a process that hears no Ctrl-C of this one's terminal."""
+    """Options of `subprocess.Popen` for a process that does not receive Ctrl-C of the terminal."""
     if sys.platform == "win32":
         return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
     return {"start_new_session": True}
 
 
 def how_ended(status: int) -> str:
-    """A process's end in words, `SIGKILL` or `exit 1`; Windows knows exit statuses alone."""
+    """How a process ended, `SIGKILL` or `exit 1`. Windows only has exit codes."""
     return signal.Signals(-status).name if status < 0 else f"exit {status}"
 
 
 def files_to_inherit(listener: socket.socket) -> tuple[int, ...]:
-    """Descriptors that a process must be started with to take over a socket."""
+    """Descriptors that a process must inherit to take over a socket."""
     return () if sys.platform == "win32" else (listener.fileno(),)
 
 
 def hand_over(listener: socket.socket, pid: int) -> str:
-    """What `take_over` in another process of this program needs to have the same socket."""
+    """The data that `take_over` in another process of this program needs to use the same socket."""
     if sys.platform == "win32":
         return base64.b64encode(listener.share(pid)).decode()
     return str(listener.fileno())
 
 
 def take_over(handed: str) -> socket.socket:
-    """The socket that another process listens at, too."""
+    """A socket at which another process is listening, too."""
     if sys.platform == "win32":
         return socket.fromshare(base64.b64decode(handed))
     return socket.socket(fileno=int(handed))
@@ -184,10 +184,10 @@ def take_over(handed: str) -> socket.socket:
 
 
 def event_loop(*, shares_port: bool) -> Callable[[], Any] | None:
-    """What makes the event loop of a service: uvloop, which Windows has not, or asyncio's (None).
+    """The factory of the service's event loop: uvloop, or asyncio's (None) on Windows.
 
-    On Windows the usual one cannot listen at a socket that another process listens at: a socket has
-    one completion port (uvicorn 0.54, loops/asyncio.py).
+    On Windows, asyncio's usual loop cannot listen at a socket that another process uses, because a
+    socket has one completion port (uvicorn 0.54, loops/asyncio.py).
     """
     if importlib.util.find_spec("uvloop") is not None:
         import uvloop
@@ -199,9 +199,9 @@ def event_loop(*, shares_port: bool) -> Callable[[], Any] | None:
 
 
 def most_connections(*, shares_port: bool) -> int | None:
-    """How many connections that loop can watch; None: as many as there are.
+    """Maximum number of connections of that loop. None: there is no limit.
 
-    On Windows 512 sockets (FD_SETSIZE in Python's selectmodule.c), of which some are its own.
+    On Windows there are 512 sockets (FD_SETSIZE in Python's selectmodule.c), some for other uses.
     """
     return 480 if sys.platform == "win32" and shares_port else None
 
@@ -209,7 +209,7 @@ def most_connections(*, shares_port: bool) -> int | None:
 def takes_more(stream: TextIO) -> bool:
     """Whether a stream can be written to without waiting for its reader.
 
-    Windows tells it of sockets alone: there the answer is yes, and the writer may wait.
+    Windows can only tell for sockets. For others the result is true, and the writer may wait.
     """
     try:
         return bool(select.select([], [stream], [], 0)[1])

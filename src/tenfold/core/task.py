@@ -1,5 +1,5 @@
-"""What kind of answer is learned: labels, or numbers. Facts alone; each wing has one table of what
-it does with them."""
+"""The kind of answer: labels or numbers. Tasks have only properties; each wing has one table of
+what it does for each kind."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -13,9 +13,9 @@ class Classification:
     """The answers are labels, in the order of their codes.
 
     Attributes:
-      positive: Of two labels the one that is looked for; None: not known yet, or more labels.
-      kind: Key of the tables.
-      more_is_better: Whether the larger of two scores, accuracies here, is the better one.
+      positive: The one of two labels that is searched for. None: not known yet, or more labels.
+      kind: The key of the tables.
+      more_is_better: Whether a larger score (here accuracy) is better.
     """
 
     labels: tuple[str, ...]
@@ -24,7 +24,7 @@ class Classification:
     more_is_better: ClassVar[bool] = True
 
     def with_facts(self, *, positive: str | None, mean: float | None) -> "Classification":
-        """The task with what is known of the training rows: here the label that is looked for."""
+        """The task with what the training rows tell: here the positive label."""
         return replace(self, positive=positive)
 
 
@@ -33,10 +33,10 @@ class Regression:
     """The answers are numbers.
 
     Attributes:
-      target: What they are called.
-      mean: Of the training rows, in the target's unit; None: not known yet.
-      scale: Standard deviation of the training rows; None: not known.
-      more_is_better: As of `Classification`, for root mean squared errors.
+      target: The name of the predicted number.
+      mean: The mean over the training rows, in the target's unit. None: not known yet.
+      scale: The standard deviation over the training rows. None: not known.
+      more_is_better: As for `Classification`; the score is a root mean squared error.
     """
 
     target: str = "value"
@@ -47,7 +47,7 @@ class Regression:
     labels: ClassVar[tuple[str, ...]] = ()
 
     def with_facts(self, *, positive: str | None, mean: float | None) -> "Regression":
-        """The task with what is known of the training rows: here their mean."""
+        """The task with what the training rows tell: here their mean."""
         return replace(self, mean=mean)
 
 
@@ -55,9 +55,10 @@ Task = Classification | Regression
 
 
 def positive_of(labels: Sequence[str], counts: Sequence[int], asked: str | None) -> str | None:
-    """Of two labels the one that is looked for: the asked one, else the rarer, by their counts.
+    """The one of two labels that is searched for: the requested one, or else the rarer by its
+    count.
 
-    The second where both are as frequent; None where there are not two labels.
+    It is the second if both are as frequent, and None unless there are two labels.
     """
     if len(labels) != 2:
         return None
