@@ -135,7 +135,7 @@ def test_the_doctor_says_it(faulty: None, monkeypatch: pytest.MonkeyPatch) -> No
 def test_the_doctor_says_that_all_is_well(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "sgemm_rate", lambda: 5e10)
     monkeypatch.setenv("XLA_FLAGS", OWN)  # too late to be heard: JAX runs already
-    assert doctor.Line("compiler", "adds up rightly") in doctor.examine()
+    assert doctor.Line("compiler", "computes correctly") in doctor.examine()
 
 
 @on_faulty_jaxlib

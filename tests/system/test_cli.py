@@ -396,7 +396,7 @@ def test_ctrl_c_keeps_the_finished_epochs_and_exits_130(digits: Path) -> None:
     assert len(run.history) >= 2
     assert "validation accuracy" in seen and not re.search(r"\b0/20000", seen)
     assert "\\x1b" not in seen  # colours are for the terminal, not for the reader
-    assert "go on with:" in seen and "train --resume runs/digits-network-1" in seen
+    assert "continue with:" in seen and "train --resume runs/digits-network-1" in seen
 
 
 def test_a_closed_pipe_is_no_traceback(small_run: Run, many_idx: Path) -> None:

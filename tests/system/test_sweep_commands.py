@@ -52,11 +52,11 @@ def test_compare_prints_the_leaderboard_and_where_it_is(
     monkeypatch.chdir(runs.parent)
     assert done.returncode == 0 and done.stderr == ""
     head, *lines = done.stdout.splitlines()
-    assert re.match(r"learner +validation +test rows \[95%\] +beside the first", head)
+    assert re.match(r"learner +validation +test rows \[95%\] +versus the first", head)
     assert sorted(line.split()[0] for line in lines[:3]) == ["bayes", "forest", "logistic"]
     assert re.search(r"\bbest\b", lines[0]) and re.search(r"\(p [\d.e-]+\)", lines[1])
     assert re.search(r"[\d.]+% \[[\d.]+%, [\d.]+%\]", lines[0])
-    assert re.match(r"learner +training +10,000 answers +MB +parameters +sd", lines[4])
+    assert re.match(r"learner +training +predict 10,000 +MB +parameters +sd", lines[4])
     assert max(map(len, [head, *lines[:8]])) <= 80
     text = done.stdout
     following = re.search(r"^next +\S+ train (.*)$", text, re.M)
@@ -157,7 +157,7 @@ def test_an_interrupted_comparison_ends_with_the_same_table(
     else:
         assert process.returncode == 130
         assert re.search(r"interrupted: \d of 6 trials have ended in runs/rows-comparison-1", said)
-        assert "the same command goes on" in said
+        assert "the same command continues" in said
     wait_for(lambda: not any(is_there(int(worker)) for worker in found))  # by themselves
     assert len(found) == 1
     assert call(*asked).returncode == 0

@@ -1,1 +1,1 @@
-"""The command line: parse, call one function, print."""
+"""The command line: parse it, call one function, and print the result."""

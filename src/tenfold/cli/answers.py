@@ -1,6 +1,6 @@
-"""Answers of a model, for people on a terminal, and as JSON or CSV for programs.
+"""Print predictions: for people on a terminal, and as JSON or CSV for programs.
 
-Answers go to standard output, messages to standard error.
+Predictions go to standard output, messages to standard error.
 """
 
 import csv
@@ -27,7 +27,7 @@ from tenfold.model.predictions import Answers, Prediction, Predictions
 from tenfold.report.drawings import steps_writer
 
 MAX_DRAWN = 10
-"""Up to this many answers are drawn with bars; more are listed, one line each."""
+"""Up to this many predictions are drawn with bars. If there are more, each has one line."""
 
 BAR_WIDTH = 30
 
@@ -41,10 +41,10 @@ def answers(
     folder: Path | None = None,
     explain: bool = False,
 ) -> Iterator[Answer]:
-    """Answers in input order, as `answer_files` has them.
+    """Predict files in their order; see `answer_files`.
 
-    With `draw`, the model's file or its run, the steps of each picture file are written, into
-    `folder` or beside it. What a reader should know about an input goes to standard error.
+    With `draw`, the model's file or its run, the steps of each picture file are written into
+    `folder` or beside the picture. Notes about an input go to standard error.
     """
     write = None if draw is None else steps_writer(draw, folder)
 
@@ -62,7 +62,8 @@ def answers(
 
 
 def drawn(write: Callable[[], Path]) -> Path | None:
-    """The picture that was written. Where it cannot be, that is said, and the answer stands."""
+    """The picture that was written. If writing fails, a message says so, and the prediction is
+    kept."""
     try:
         return write()
     except TenfoldError as error:
@@ -71,7 +72,7 @@ def drawn(write: Callable[[], Path]) -> Path | None:
 
 
 def forecast_answers(model: Model, steps: int) -> Iterator[Answer]:
-    """The next values of rows in the order of time, series by series; the input is the time."""
+    """Forecast rows in the order of time, series by series. The input of each is its time."""
     values = forecast(model, steps)
     for row, (time, value) in enumerate(zip(values.times, values, strict=True)):
         series = values.series[row] if values.series else None
@@ -79,9 +80,10 @@ def forecast_answers(model: Model, steps: int) -> Iterator[Answer]:
 
 
 def print_json(model: Model, name: str, items: Iterable[tuple[Any, bool]]) -> bool:
-    """Print while answering, so a million answers need no memory; True if all were answered.
+    """Print items as they are computed, so that a million need no memory. Returns whether all
+    succeeded.
 
-    `items` are what is printed below `name`, each with whether it was answered.
+    `items` are printed under `name`, and each comes with whether it succeeded.
     """
     print(f'{{"model": "{model.sha256}", "{name}": [', end="")
     all_complete, separator = True, "\n"
@@ -93,9 +95,10 @@ def print_json(model: Model, name: str, items: Iterable[tuple[Any, bool]]) -> bo
 
 
 def print_csv(model: Model, answered: Iterator[Answer]) -> bool:
-    """Print a line per answer; cells that a spreadsheet would run are written harmlessly.
+    """Print one line for each prediction. Cells that a spreadsheet would run are escaped.
 
-    Forecasts of several series have a last column `series`, rows that a column names that one.
+    Forecasts of several series have a last column `series`. If a column names the rows, it is the
+    last column.
     """
     writer = csv.writer(output_for_programs(), lineterminator="\n")
     first = next(answered, None)
@@ -108,7 +111,7 @@ def print_csv(model: Model, answered: Iterator[Answer]) -> bool:
 
 
 def print_answers(model: Model, answered: Iterator[Answer], top: int | None, show: bool) -> bool:
-    """Print for people: the first answers drawn with bars, the others a line each."""
+    """Print for people: the first predictions drawn with bars, the others in one line each."""
     console = SafeConsole(highlight=False, soft_wrap=True)
     complete = True
     for number, answer in enumerate(answered):
@@ -132,7 +135,7 @@ def print_answers(model: Model, answered: Iterator[Answer], top: int | None, sho
 
 
 def _draw(console: SafeConsole, prediction: Prediction, top: int | None, show: bool) -> None:
-    """The bars of an answer, and beside them the picture if it is wanted."""
+    """Draw the bars of a prediction and, if requested, the picture beside them."""
     picture: list[Text] = []
     if show and prediction.image is not None:
         picture = list(_picture_lines(prediction.image, console.color_system is not None))
@@ -151,11 +154,12 @@ def _bar_lines(prediction: Prediction, top: int | None) -> Iterator[str]:
 
 
 WIDEST = 80
-"""Pixels of a drawn picture's longer side, at most: larger ones are reduced to whole steps."""
+"""Maximum longer side of a drawn picture in pixels. Larger ones are reduced by whole steps."""
 
 
 def _picture_lines(image: NDArray[np.uint8], colour: bool) -> Iterator[Text]:
-    """Two pixel rows in each line of text: half blocks in grey, or five shades without colours."""
+    """Draw two rows of pixels in each line of text: half blocks in grey, or five shades without
+    colours."""
     if image.ndim == 3:
         image = image.mean(axis=2).astype(np.uint8)
     step = -(-max(image.shape) // WIDEST)

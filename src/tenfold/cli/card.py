@@ -1,4 +1,4 @@
-"""What a training or an evaluation came to, for a terminal: blocks of lines, the score first."""
+"""Print the result of a training or an evaluation on a terminal, beginning with the score."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,13 +14,13 @@ from tenfold.runs.csv_files import EXAMPLE_INPUTS, EXAMPLE_ROWS, read_folds
 from tenfold.runs.record import Run
 
 WIDTH = 19
-"""Columns of the names that stand before what a line says."""
+"""Width of the names at the beginning of lines."""
 
 
 def print_card(run: Run, warnings: Sequence[str] = ()) -> None:
-    """Print the scores of a run, what it cost, where it is, and what to do next.
+    """Print the scores of a run, its cost, its folder, and the next commands.
 
-    `warnings` were said while it was made, and have scrolled away since.
+    `warnings` were printed while it was made, and have scrolled away since.
     """
     print_scores(run.evaluation)
     codes = {one.text: f"{one.code} {one.title}: " for one in run.checks}
@@ -39,7 +39,7 @@ def print_card(run: Run, warnings: Sequence[str] = ()) -> None:
 
 
 def print_scores(evaluation: AnyEvaluation) -> None:
-    """Print the scores of an evaluation; the one that ranks models stands first, and bold."""
+    """Print the scores of an evaluation. The score that ranks models is first, and bold."""
     score, *others = evaluation.lines()
     is_trusted = evaluation.beats_baseline and not evaluation.doubts
     print_lines([score], "bold")
@@ -51,7 +51,7 @@ def print_scores(evaluation: AnyEvaluation) -> None:
 
 
 def print_own(run: Run, evaluation: AnyEvaluation) -> None:
-    """What the run's own test rows said, beside an evaluation on other rows."""
+    """Print the scores of the run's own test rows below an evaluation on other rows."""
     if not (run.path / "evaluation.json").is_file() or evaluation == run.evaluation:
         return
     own = run.evaluation
@@ -59,7 +59,7 @@ def print_own(run: Run, evaluation: AnyEvaluation) -> None:
 
 
 def print_lines(lines: Sequence[str], style: str = "") -> None:
-    """Print lines on standard output; the style is seen on a terminal alone."""
+    """Print lines on standard output. The style is visible only on a terminal."""
     console = SafeConsole(highlight=False)
     for line in lines:
         console.print(Text(line, style), soft_wrap=True)
@@ -71,12 +71,12 @@ def _rows(evaluation: AnyEvaluation) -> str:
 
 
 def _named(name: str, texts: Sequence[str]) -> list[str]:
-    """Lines of which the first has the name before it."""
+    """Lines of which the first begins with the name."""
     return [f"{'' if i else name:<{WIDTH}}{text}" for i, text in enumerate(texts)]
 
 
 def _about(run: Run) -> Iterator[str]:
-    """What the run learned from, and what it cost."""
+    """What the run learned from, and its cost."""
     record = run.record
     if question := run.model.contract.question:
         yield f"question           {question}"
@@ -104,13 +104,13 @@ def uses_of_test_rows(number: int, folder: Path) -> str:
 
 
 def _files(run: Run) -> list[str]:
-    """The folder of a run, and what a reader may open in it."""
+    """The folder of a run, and the files that the user may open."""
     names = [name for name in (*PICTURES, "report.html") if (run.path / name).is_file()]
     return _named("run", [str(run.path), *(str(run.path / name) for name in names)])
 
 
 def _commands(run: Run) -> list[str]:
-    """What to type next: see the report, then ask the model."""
+    """The next commands: open the report, then predict."""
     rows, images = run.path / EXAMPLE_ROWS, run.path / EXAMPLE_INPUTS
     inputs = [str(rows)] if rows.exists() else [str(images), "--show"]
     path, program = str(run.path), program_name()

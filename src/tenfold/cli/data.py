@@ -1,4 +1,4 @@
-"""`tenfold data`: the datasets by name, and a look at any dataset before it is trained on."""
+"""`tenfold data`: the datasets by name, and a look at any dataset before training."""
 
 from pathlib import Path
 from typing import Annotated
@@ -86,7 +86,7 @@ def show_command(
 
 
 def _free_png(out: Path | None, stem: str) -> Path:
-    """Where to draw: the file that was asked for, which must be new, or the next free name."""
+    """Where to draw: the requested file, which must not exist, or the next free name."""
     if out is None:
         return free_name(Path(), f"{stem}-examples", ".png")
     if out.suffix.lower() != ".png":

@@ -1,4 +1,4 @@
-"""`tenfold doctor`: what this computer and this installation have, and what is missing."""
+"""`tenfold doctor`: checks this computer and this installation."""
 
 import csv
 import os
@@ -30,17 +30,17 @@ SIDE = 1024
 """Rows and columns of the matrices that are multiplied."""
 
 MULTIPLICATIONS, SECONDS = 10, 1.0
-"""How often, and for how long at most. The fastest counts: the first wakes threads, others may be
-disturbed."""
+"""Maximum number and total time of repetitions. The fastest counts, because the first one starts
+threads and others may be disturbed."""
 
 IN_A_ROW = 3
-"""Libraries on a line of the terminal."""
+"""Number of libraries on a line of the terminal."""
 
 
 class Requirement(NamedTuple):
-    """A line `Requires-Dist` of a package, as in `pyarrow>=20; extra == 'parquet'`.
+    """A line `Requires-Dist` of a package, such as `pyarrow>=20; extra == 'parquet'`.
 
-    `least` is the oldest version that will do, () where any will; None as `extra`: always there.
+    `least` is the oldest sufficient version, or () for any. `extra` is None if it is always needed.
     """
 
     name: str
@@ -53,7 +53,7 @@ class Requirement(NamedTuple):
 
     @property
     def installed(self) -> str | None:
-        """The version that is here; None: it is missing."""
+        """The installed version. None: it is not installed."""
         try:
             return metadata.version(self.name)
         except metadata.PackageNotFoundError:
@@ -61,7 +61,7 @@ class Requirement(NamedTuple):
 
     @property
     def state(self) -> str:
-        """What is the matter, where it is not met."""
+        """What is wrong, if the requirement is not met."""
         installed = self.installed
         return f"{self.text} not here" if installed is None else f"{self.text}, {installed} here"
 
@@ -71,7 +71,7 @@ class Requirement(NamedTuple):
 
 
 class Line(NamedTuple):
-    """One thing that was looked at. Only what is needed can be wrong."""
+    """The result of one check. Only a requirement can be wrong."""
 
     name: str
     text: str
@@ -79,7 +79,7 @@ class Line(NamedTuple):
 
 
 def requirements() -> list[Requirement]:
-    """What the installed distribution requires, extras included, as its metadata say."""
+    """The requirements of the installed distribution, including extras, from its metadata."""
     required = []
     for line in metadata.requires(distribution()) or ():
         elsewhere = re.search(r"sys_platform != ['\"](\w+)", line)
@@ -95,13 +95,13 @@ def requirements() -> list[Requirement]:
 
 
 def _numbers(version: str) -> tuple[int, ...]:
-    """The release of a version: (1, 24, 1) of `1.24.1rc2`."""
+    """The release numbers of a version: (1, 24, 1) for `1.24.1rc2`."""
     release = re.match(r"\d+(\.\d+)*", version)
     return tuple(int(part) for part in release[0].split(".")) if release else ()
 
 
 def examine() -> list[Line]:
-    """Look at this computer and this installation; takes some two seconds and loads JAX."""
+    """Check this computer and this installation. Takes about two seconds and loads JAX."""
     needed = requirements()
     return [
         *installation_lines(),
@@ -116,24 +116,25 @@ def examine() -> list[Line]:
 
 
 def checks_json(lines: Sequence[Line]) -> list[dict[str, object]]:
-    """What `doctor --json` prints: `name`, `text` and `ok`; several may have one name."""
+    """The output of `doctor --json`: `name`, `text` and `ok`. Several checks may have the same
+    name."""
     checks: list[dict[str, object]] = []
     for line in lines:
-        name = line.name or checks[-1]["name"]  # a list goes on
+        name = line.name or checks[-1]["name"]  # a further line of a list
         text = re.sub(" {2,}", ", ", line.text)
         checks.append({"name": name, "text": text, "ok": not line.is_wrong})
     return checks
 
 
 def installation_lines() -> list[Line]:
-    """Which distribution this is, and whether its files are as they were installed."""
+    """Which distribution is installed, and whether its files are complete."""
     if len(distributions()) > 1:
         return [Line("tenfold", __version__), Line("tenfold", BOTH_INSTALLED, True)]
     return [Line(distribution(), __version__), *_lost_files()]
 
 
 def _lost_files() -> list[Line]:
-    """Files that were installed and are gone, which `metadata.files` lists up to 3.11 alone."""
+    """Installed files that no longer exist. `metadata.files` lists these only up to Python 3.11."""
     lost = []
     for name in distributions():
         installed = metadata.distribution(name)
@@ -146,12 +147,12 @@ def _lost_files() -> list[Line]:
 
 
 def _training_lines() -> list[Line]:
-    """What is said of training where JAX is not installed: `tenfold` needs it, slim does not."""
+    """The line about training if JAX is not installed, which `tenfold` needs and slim does not."""
     return [Line("training", f"not here; it takes JAX: {adding('train')}", distribution() == FULL)]
 
 
 def sgemm_rate() -> float:
-    """Operations in a second of a product of float32 matrices, as NumPy computes it here."""
+    """Operations per second of a product of float32 matrices in NumPy."""
     a = np.random.default_rng(0).random((SIDE, SIDE), np.float32)
     product, seconds = np.empty_like(a), list[float]()
     while len(seconds) < MULTIPLICATIONS and sum(seconds) < SECONDS:
@@ -162,7 +163,7 @@ def sgemm_rate() -> float:
 
 
 def _jax_lines() -> list[Line]:
-    """What JAX computes on, and whether what it compiles is right."""
+    """The devices of JAX, and whether what it compiles is correct."""
     try:
         kinds = devices()
     except BackendError as error:
@@ -174,8 +175,8 @@ def _jax_lines() -> list[Line]:
         check_compiler()
     except BackendError as error:
         return [Line("JAX", shown), Line("compiler", str(error), True)]
-    # Not with XLA_FLAGS: what stands there now need not be what JAX read when it started.
-    return [Line("JAX", shown), Line("compiler", "adds up rightly")]
+    #     # XLA_FLAGS is not shown: its current value need not be what JAX read when it started.
+    return [Line("JAX", shown), Line("compiler", "computes correctly")]
 
 
 def _cache_line() -> Line:

@@ -1,13 +1,13 @@
-"""Where the program `tenfold` begins: what is imported takes a second, in which Ctrl-C may come."""
+"""The entry point of `tenfold`. Imports take a second, during which Ctrl-C may be pressed."""
 
 import os
 import signal
 
 
 def main() -> None:
-    """Run the command line; interrupted while it is imported it leaves at once, with 130.
+    """Run the command line. If interrupted during the imports, exit at once with 130.
 
-    An exception would not do: in the middle of a compiled module it becomes an ImportError.
+    An exception would not work, because inside a compiled module it becomes an ImportError.
     """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: os._exit(130))

@@ -1,4 +1,5 @@
-"""The command line: parse, call one function, print. Results on stdout, the rest on stderr."""
+"""The command line: parse it, call one function, and print. Results go to stdout, the rest to
+stderr."""
 
 import atexit
 import gc
@@ -52,7 +53,7 @@ FIRST = ("train", "report", "predict")
 
 
 class Program(TyperGroup):
-    """Help that fits a screen of 80 x 24: the way in, each command, the options' names alone."""
+    """Help that fits a screen of 80 x 24: how to begin, each command, and the names of options."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         names = super().list_commands(ctx)
@@ -84,21 +85,23 @@ app.command("compare")(compare_command)
 app.command("sweep")(sweep_command)
 
 EXPORTS = {"page": ".html", "keras": ".keras", "onnx": ".onnx"}
-"""What `export` makes, and how its file ends."""
+"""What `export` makes, and the suffix of its file."""
 
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.", show_default=False)]
 
 
 def main() -> None:
-    """Run the command line: 0 done, 1 a clear error, 2 usage, 130 Ctrl-C or SIGTERM."""
+    """Run the command line. Exit codes: 0 success, 1 error, 2 usage error, 130 Ctrl-C or
+    SIGTERM."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    # Imports and tracing make many objects that stay: looking for garbage among them every 700
-    # took 1 s of a `train` of 8, and once more at the end 0.4 s.
+    #     # Imports and tracing make many permanent objects. Collecting garbage after every 700 of
+    # them took 1 s of a `train` of 8, and once more at the end 0.4 s.
     gc.set_threshold(100_000, 20, 100)
     atexit.register(gc.freeze)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            # UTF-8 into files and pipes, also on Windows. Names of files may be no text.
+            #             # UTF-8 into files and pipes, also on Windows. File names need not be
+            # valid text.
             is_chosen = stream.isatty() or "PYTHONIOENCODING" in os.environ
             encoding = stream.encoding if is_chosen else "utf-8"
             stream.reconfigure(encoding=encoding, errors="backslashreplace")
@@ -114,7 +117,7 @@ def main() -> None:
 
 
 def _call() -> int:
-    """Call the command that was named, and write all that it prints; returns the exit status."""
+    """Run the requested command, and write all that it prints. Returns the exit code."""
     try:
         return usage.run(app)
     except MemoryError as error:
@@ -278,7 +281,7 @@ def report_command(
         comparison = compare_runs(first, second)
         for line in comparison.lines():
             print(line)
-        # `.` and `..` are not beside anything.
+        # `.` and `..` have no folder beside them
         folder = run.parent if run.name not in ("", "..") else run.resolve().parent
         path = folder / f"{run.resolve().name}-and-{other.resolve().name}.html"
         write_comparison(first, second, comparison, path)
@@ -432,4 +435,4 @@ def _check_alone(given: set[str]) -> None:
 def _say_interrupted(run: Run) -> None:
     kept = ", ".join(run.record.files) or "nothing but run.json"
     print(f"tenfold: interrupted. {run.path} keeps: {kept}.", file=sys.stderr)
-    print(f"tenfold: go on with: {program_name()} train --resume {run.path}", file=sys.stderr)
+    print(f"tenfold: continue with: {program_name()} train --resume {run.path}", file=sys.stderr)

@@ -1,4 +1,5 @@
-"""The flags of commands, from the fields of `Settings` and `Reading`; asks for a missing target."""
+"""The flags of commands, made from the fields of `Settings` and `Reading`, and the question for a
+missing target."""
 
 import inspect
 import sys
@@ -36,13 +37,13 @@ VARYING = {
     *TABLE,
     *(name for learners in RECIPES.values() for changed in learners.values() for name in changed),
 }
-"""Settings whose default depends on the recipe or the data: the help does not name it."""
+"""Settings whose default depends on the recipe or the data, so that the help does not name it."""
 
 
 def takes_settings(*names: str, **defaults: Any) -> Callable[[Command], Command]:
-    """Put flags in the place of a command's parameter `settings`, a dictionary of what was given.
+    """Replace a command's parameter `settings`, a dictionary of the given settings, by flags.
 
-    The settings are those named, or all that have a flag; `defaults` are others than their own.
+    The settings are those named, or all that have a flag. `defaults` replaces some default values.
     """
 
     def decorate(command: Command) -> Command:
@@ -60,9 +61,9 @@ def takes_settings(*names: str, **defaults: Any) -> Callable[[Command], Command]
 
 
 def takes_reading(command: Command) -> Command:
-    """Put the flags that say how a table is read in the place of the parameter `reading`.
+    """Replace the parameter `reading` by the flags that say how a table is read.
 
-    A command that finds no target reads the table again with the one that a reader names.
+    A command that finds no target asks the user for it and reads the table again.
     """
     options = [
         _Option(name, flag, Reading.model_fields[name], prefix="Table: ")
@@ -89,7 +90,7 @@ def _with_options(
     options: Sequence["_Option"],
     run: Callable[[dict[str, Any], dict[str, Any]], None],
 ) -> Command:
-    """A command with options in the place of one of its parameters.
+    """A command with options instead of one of its parameters.
 
     `run` is called with the values of the options and the other arguments.
     """
@@ -116,7 +117,7 @@ def _with_options(
 class _Option:
     """The flag of a field on the command line.
 
-    The help begins with `prefix`, and names `default` instead of the field's own if there is one.
+    The help begins with `prefix`, and names `default`, if given, instead of the field's own.
     """
 
     name: str
@@ -134,7 +135,7 @@ class _Option:
         return list(get_args(self.kinds[0])) if is_choice else []
 
     def parameter(self) -> inspect.Parameter:
-        """The keyword of a command that Typer makes the flag of."""
+        """The keyword argument from which Typer makes the flag."""
         option = typer.Option(
             self._written(),
             metavar=self.flag.metavar,
@@ -149,7 +150,7 @@ class _Option:
         )
 
     def parse(self, given: Any) -> Any:
-        """The value of the field from the words of the flag; None where it was not given."""
+        """The value of the field from the text of the flag. None if the flag was not given."""
         if given is None or given == []:
             return None
         for kind in self.kinds:
@@ -189,7 +190,7 @@ class _Option:
 
 
 def _kinds(annotation: Any) -> tuple[Any, ...]:
-    """The types that a field takes beside None, without their bounds."""
+    """The types of a field other than None, without their bounds."""
     if get_origin(annotation) is Annotated:
         annotation = get_args(annotation)[0]
     if get_origin(annotation) in (Union, UnionType):
@@ -199,7 +200,8 @@ def _kinds(annotation: Any) -> tuple[Any, ...]:
 
 
 def _typed(kinds: tuple[Any, ...]) -> Any:
-    """What the command line reads a value as: lists and choices are words, checked later."""
+    """The type as which the command line reads a value. Lists and choices are text, checked
+    later."""
     if get_origin(kinds[0]) is dict or tuple[str, ...] in kinds:
         return list[str]
     return kinds[0] if kinds[0] in (bool, int, float) else str
@@ -219,7 +221,7 @@ def _pairs(word: str, given: Sequence[str], kind: Callable[[str], Any]) -> dict[
 def numbers(
     word: str, text: str | None, kind: Callable[[str], Any], example: str
 ) -> list[Any] | None:
-    """The numbers of a flag such as `--layers 1,2,3`; None where it was not given."""
+    """The numbers of a flag such as `--layers 1,2,3`. None if it was not given."""
     try:
         return None if text is None else [kind(part) for part in text.split(",")]
     except ValueError as error:
@@ -231,7 +233,7 @@ def has_terminal() -> bool:
 
 
 def _ask(error: TargetError) -> str:
-    """The column that the reader names; Enter takes the likely one."""
+    """Ask the user for the column. Enter takes the likely one."""
     console = SafeConsole(stderr=True, highlight=False)
     console.print(f"Columns of {error.where}:", markup=False)
     console.print(Columns(error.columns, padding=(0, 3)), markup=False)

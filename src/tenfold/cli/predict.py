@@ -1,4 +1,4 @@
-"""`tenfold predict` and `tenfold read`: what a model says of files."""
+"""`tenfold predict` and `tenfold read`: use a model on files."""
 
 import sys
 import tempfile
@@ -36,10 +36,10 @@ COPY = "standard input"
 
 
 class _ReadPage(NamedTuple):
-    """What `read` prints of one image: what stands there, or why it cannot be read.
+    """What `read` prints for an image: the text of the page, or why it cannot be read.
 
-    `picture` is the annotated picture that was written. `complete` is false where one should have
-    been, and where there is nothing to print.
+    `picture` is the annotated picture that was written. `complete` is false if it could not be
+    written, or if there is nothing to print.
     """
 
     input: str
@@ -50,7 +50,7 @@ class _ReadPage(NamedTuple):
 
 
 class _Asked(NamedTuple):
-    """What `predict` is asked for, option by option."""
+    """The options of `predict`."""
 
     inputs: Sequence[Path]
     pictures: PictureOptions
@@ -65,7 +65,7 @@ class _Asked(NamedTuple):
 
     @property
     def is_table(self) -> bool:
-        """Whether the rows of a table are written with the answers beside them."""
+        """Whether the rows of a table are written with the predictions beside them."""
         is_csv = self.out is not None and self.out.suffix.lower() == ".csv"
         return is_csv and self.cluster is None and not self.show
 
@@ -172,7 +172,7 @@ def predict_command(
 def _predict_on_cluster(
     cluster: str, run: Path, files: Sequence[Path], out: Path, pictures: PictureOptions
 ) -> bool:
-    """Write the answers as CSV from a Ray cluster; whether every input could be read."""
+    """Write the predictions of a Ray cluster as CSV. Returns whether every input could be read."""
     done = predict_many(cluster, run, files, out, pictures)
     counts = f"{done.n_answers} answers, {done.n_errors} inputs that cannot be read"
     print(f"{done.path}: {counts}.")
@@ -180,7 +180,7 @@ def _predict_on_cluster(
 
 
 def _print(run: Path, files: Sequence[Path], asked: _Asked) -> bool:
-    """Print the answers in the form that was asked for; whether there is one for every input."""
+    """Print the predictions in the requested form. Returns whether every input could be read."""
     model = model_of(run)
     if asked.steps:
         answered = forecast_answers(model, asked.steps)
@@ -199,14 +199,14 @@ def _print(run: Path, files: Sequence[Path], asked: _Asked) -> bool:
 
 
 def _named(answer: Answer) -> Answer:
-    """An answer to standard input has its name."""
+    """Name the prediction of standard input."""
     is_copy = Path(answer.input).name == COPY
     return answer._replace(input=str(STANDARD_INPUT)) if is_copy else answer
 
 
 @contextmanager
 def _files(inputs: Sequence[Path]) -> Iterator[list[Path]]:
-    """The files that inputs name; standard input is one while they are read."""
+    """The files of the inputs. Standard input is a temporary file while they are read."""
     with tempfile.TemporaryDirectory(prefix="tenfold-") as folder:
         copy = Path(folder, COPY)
         if STANDARD_INPUT in inputs:
@@ -263,7 +263,7 @@ def _read_pages(
     draw: bool,
     folder: Path | None,
 ) -> Iterator[_ReadPage]:
-    """Read images in their order; one that cannot be read stands in its place with its error."""
+    """Read images in their order. An image that cannot be read is replaced by its error."""
     for path in images:
         try:
             read = transcribe(model, path, options)
@@ -276,7 +276,7 @@ def _read_pages(
 
 
 def _pages_json(pages: Iterator[_ReadPage]) -> Iterator[tuple[dict[str, Any], bool]]:
-    """Pages as JSON; pictures that were written are named on standard error."""
+    """Pages as JSON. The pictures that were written are named on standard error."""
     for page in pages:
         if page.read is None:
             yield {"input": page.input, "error": page.error}, page.complete
@@ -287,7 +287,7 @@ def _pages_json(pages: Iterator[_ReadPage]) -> Iterator[tuple[dict[str, Any], bo
 
 
 def _print_pages(pages: Iterator[_ReadPage]) -> bool:
-    """Print each line's number, and the confidence of each of its digits, `?` where unsure."""
+    """Print the number of each line, and the confidence of each digit, with `?` if unsure."""
     complete = True
     for page in pages:
         complete = complete and page.complete

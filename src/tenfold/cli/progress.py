@@ -1,4 +1,4 @@
-"""Progress of trainings on the terminal, on lines that stay where they are."""
+"""Show the progress of trainings on the terminal, on lines that do not scroll."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -24,7 +24,7 @@ from tenfold.experiments.sweeps import SweepInterrupted
 
 
 class _WhereCounted(ProgressColumn):
-    """A column that is empty while nobody knows how many parts there are."""
+    """A column that is empty while the number of parts is unknown."""
 
     def __init__(self, column: MofNCompleteColumn | TimeRemainingColumn) -> None:
         super().__init__()
@@ -35,7 +35,7 @@ class _WhereCounted(ProgressColumn):
 
 
 class _Bars(Listener, AbstractContextManager["_Bars"]):
-    """Bars on a terminal, above them lines; elsewhere the lines alone."""
+    """Bars on a terminal with lines above them; elsewhere only the lines."""
 
     def __init__(self, *columns: ProgressColumn) -> None:
         self.warnings: list[str] = []
@@ -47,7 +47,8 @@ class _Bars(Listener, AbstractContextManager["_Bars"]):
             *columns,
             console=self._console,
             transient=True,
-            # Proxies of Rich would stand before the streams and hide which of them is plain.
+            #             # Rich's proxies would replace the streams and hide which of them is
+            # plain.
             redirect_stdout=False,
             redirect_stderr=False,
             disable=not self._console.is_terminal,
@@ -61,7 +62,7 @@ class _Bars(Listener, AbstractContextManager["_Bars"]):
         self._progress.stop()
 
     def say(self, text: str) -> None:
-        """A line above the bars."""
+        """Print a line above the bars."""
         self._console.print(f"tenfold: {text}", soft_wrap=True, markup=False)
 
     def warn(self, text: str) -> None:
@@ -70,14 +71,14 @@ class _Bars(Listener, AbstractContextManager["_Bars"]):
 
 
 class PartsListener(_Bars):
-    """One bar for all parts of one stage."""
+    """Shows one bar for all parts of a stage."""
 
     def __init__(self, title: str) -> None:
         super().__init__(_WhereCounted(TimeRemainingColumn()), TextColumn("{task.fields[scores]}"))
         self._begin(title)
 
     def _begin(self, title: str) -> None:
-        """Name what is done now, with nothing counted yet."""
+        """Show the name of the current work, with nothing counted yet."""
         for task in self._progress.task_ids:
             self._progress.remove_task(task)
         self._task = self._progress.add_task(title, total=None, scores="")
@@ -87,8 +88,8 @@ class PartsListener(_Bars):
 
 
 class TerminalListener(PartsListener):
-    """Stages and epochs on one live line of a terminal, below what was found in the data and the
-    layer table; elsewhere those alone."""
+    """Shows stages and epochs on one live line of a terminal, below the findings about the data and
+    the table of layers; elsewhere only those."""
 
     def __init__(self) -> None:
         super().__init__("")
@@ -111,7 +112,7 @@ class TerminalListener(PartsListener):
         self._begin("Compiling the network")
 
     def resumed(self, history: Sequence[Epoch], n_epochs: int) -> None:
-        self._console.print(f"going on after epoch {len(history)} of {n_epochs}")
+        self._console.print(f"continuing after epoch {len(history)} of {n_epochs}")
 
     def epoch(self, epoch: Epoch, n_epochs: int) -> None:
         self._progress.update(
@@ -123,13 +124,13 @@ class TerminalListener(PartsListener):
         )
 
     def _space(self) -> None:
-        """One empty line between blocks, on a terminal."""
+        """Print an empty line between blocks, on a terminal."""
         if self._console.is_terminal:
             self._console.print()
 
 
 def layer_lines(layers: Sequence[LayerRow]) -> Iterator[str]:
-    """The layer table as lines of text, with the sum of the parameters."""
+    """The table of layers as lines of text, with the total number of parameters."""
     for layer in layers:
         shape = "x".join(str(size) for size in layer.output_shape[1:])
         yield f"{layer.name:<16}{layer.kind:<16}{shape:>10}{layer.parameters:>14,}"
@@ -139,7 +140,7 @@ def layer_lines(layers: Sequence[LayerRow]) -> Iterator[str]:
 
 
 class TerminalSweepListener(_Bars):
-    """Every trial that runs as a bar, every one that ended as a line; elsewhere failures alone."""
+    """Shows every running trial as a bar and every ended one as a line; elsewhere only failures."""
 
     STAGES = {"test": "Measuring on the test rows", "report": "Drawing the report"}
 
@@ -152,13 +153,13 @@ class TerminalSweepListener(_Bars):
         super().__exit__(kind, error, trace)
         if isinstance(error, SweepInterrupted):
             done = f"{error.n_ended} of {error.n_trials} trials have ended in {error.path}"
-            self.warn(f"interrupted: {done}; the same command goes on")
+            self.warn(f"interrupted: {done}; the same command continues")
 
     def trials(self, folder: Path, n_trials: int, n_ended: int) -> None:
         if self._all is None:
             self._all = self._progress.add_task(str(folder), total=n_trials, score="")
             if n_ended:
-                self._console.print(f"{folder}: {n_ended} of {n_trials} trials are there already")
+                self._console.print(f"{folder}: {n_ended} of {n_trials} trials are done already")
         self._progress.update(self._all, total=n_trials, completed=n_ended)
 
     def trial_started(self, name: str) -> None:

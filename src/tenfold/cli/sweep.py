@@ -28,10 +28,10 @@ Workers = Annotated[
     typer.Option(metavar="N", min=1, help="The number of processes [default: one for each core]."),
 ]
 MAX_SHOWN = 20
-"""Settings that are listed after a sweep, best first; the CSV has all."""
+"""Number of settings listed after a sweep, best first. The CSV file contains all."""
 
 WIDE = 200
-"""Columns of text where nobody says how many there are."""
+"""Width of the text if the width of the terminal is unknown."""
 
 SweepOut = Annotated[
     Path, typer.Option(help="The folder in which its folder is created or continued.")
@@ -142,7 +142,7 @@ def compare_command(
 
 
 def _one_or_several(values: list[Any] | None) -> Any:
-    """One value is a setting of all trainings; several are tried."""
+    """A single value is a setting of all trainings; several values are tried."""
     return values[0] if values and len(values) == 1 else values
 
 
@@ -191,9 +191,9 @@ def _print_sweep(done: Sweep) -> None:
 
 
 def _print_comparison(done: Sweep) -> None:
-    scores = _table(["learner", "validation", "test rows [95%]", "beside the first"])
+    scores = _table(["learner", "validation", "test rows [95%]", "versus the first"])
     costs = _table(
-        ["learner", "training", "10,000 answers", "MB", "parameters", "sd of validation"]
+        ["learner", "training", "predict 10,000", "MB", "parameters", "sd of validation"]
     )
     measure = MEASURES[done.record.data.kind]
     for entry, result in zip(done.leaderboard, done.points, strict=True):
@@ -219,7 +219,7 @@ def _print_comparison(done: Sweep) -> None:
 
 
 def _next(done: Sweep) -> str:
-    """The command that trains the first of a comparison on the same data; it names the learner."""
+    """The command that trains the first learner of a comparison on the same data."""
     data, learner = done.record.data, done.leaderboard[0].learner
     asked = {
         name: value
@@ -231,7 +231,7 @@ def _next(done: Sweep) -> str:
 
 
 def _print_findings(done: Sweep) -> None:
-    """What was found, a sentence each, between empty lines."""
+    """Print the findings, one sentence each, between empty lines."""
     print("\n" + "\n".join(done.findings) + "\n")
 
 
@@ -249,14 +249,14 @@ def _print_end(done: Sweep) -> None:
 def _table(names: list[str]) -> Table:
     table = Table(box=None, pad_edge=False)
     for name in names:
-        left = name in ("learner", "test rows [95%]", "beside the first")
-        # On a narrow terminal the words of names wrap; a number is never cut.
+        left = name in ("learner", "test rows [95%]", "versus the first")
+        #         # On a narrow terminal, names wrap at spaces, but a number is never cut.
         table.add_column(Text(name), justify="left" if left else "right", vertical="bottom")
     return table
 
 
 def _print(table: Table) -> None:
-    # A file or a pipe has no width of its own: nothing is cut there.
+    #     # A file or a pipe has no width, so nothing is cut there.
     width = None if SafeConsole().is_terminal else WIDE
     SafeConsole(highlight=False, width=width).print(table)
 

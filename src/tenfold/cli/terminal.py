@@ -1,4 +1,4 @@
-"""The terminal: the streams, on which data cannot steer it, and the name typed there."""
+"""The terminal: streams that data cannot control, and the name of the program."""
 
 import os
 import shutil
@@ -16,14 +16,14 @@ from tenfold.core.systems import is_program
 from tenfold.core.text import escape_controls
 
 WARNING = "yellow"
-"""The style of what a reader must not miss; a terminal has it darker on a light ground."""
+"""The style of warnings. Terminals with a light background show it darker."""
 
 
 class SafeStream:
-    """A stream of text that writes control characters as escapes; the rest is the stream's own.
+    """A text stream that writes control characters as escapes, and otherwise is the given stream.
 
-    A stream that cannot be written, but for a closed pipe, is a `FileError`, and is written to no
-    more.
+    If the stream cannot be written, except for a closed pipe, a `FileError` is raised, and nothing
+    more is written to it.
     """
 
     def __init__(self, stream: TextIO) -> None:
@@ -31,7 +31,7 @@ class SafeStream:
 
     @property
     def rich_proxied_file(self) -> TextIO:
-        """Where Rich writes: its colours are no part of the data."""
+        """The file to which Rich writes, because its colours are not part of the data."""
         return self.plain
 
     def write(self, text: str) -> int:
@@ -54,7 +54,7 @@ class SafeStream:
         except BrokenPipeError:  # the reader has seen enough
             raise
         except OSError:
-            with suppress(OSError):  # or the interpreter tries once more at its end
+            with suppress(OSError):  # otherwise the interpreter would flush it again at exit
                 os.dup2(os.open(os.devnull, os.O_WRONLY), self.plain.fileno())
             with os_errors("write", str(self.plain.name)):
                 raise
@@ -64,7 +64,7 @@ class SafeStream:
 
 
 class SafeConsole(Console):
-    """Rich's console, which shows control characters in what it is given as escapes."""
+    """Rich's console, with control characters shown as escapes."""
 
     def render(
         self, renderable: RenderableType, options: ConsoleOptions | None = None
@@ -76,7 +76,7 @@ class SafeConsole(Console):
 
 @contextmanager
 def safe_streams() -> Iterator[None]:
-    """Write to safe streams in this block."""
+    """Use safe streams in this block."""
     with ExitStack() as stack:
         if sys.stdout is not None:
             stack.enter_context(redirect_stdout(cast(TextIO, SafeStream(sys.stdout))))
@@ -86,12 +86,12 @@ def safe_streams() -> Iterator[None]:
 
 
 def output_for_programs() -> TextIO:
-    """Standard output; as it is, every character of the data, where it is no terminal."""
+    """Standard output. If it is not a terminal, it keeps every character of the data."""
     plain: TextIO = getattr(sys.stdout, "plain", sys.stdout)
     return sys.stdout if plain.isatty() else plain
 
 
 def program_name() -> str:
-    """What the reader can type: the name when it is on the path, else as it was called."""
+    """What the user can type: the name if it is on the path, or else the way it was called."""
     called, installed = Path(sys.argv[0]), shutil.which("tenfold")
     return "tenfold" if installed and is_program(called, Path(installed)) else str(called)

@@ -1,4 +1,4 @@
-"""A command line that cannot be read is refused like all else: in one line, with a code."""
+"""Report usage errors like all other errors: in one line, with a code."""
 
 import re
 import sys
@@ -10,19 +10,19 @@ from tenfold.core.errors import SettingsError
 from tenfold.core.settings import plain_rule
 
 UsageError = cast(type[Any], typer.BadParameter.__base__)
-"""What Typer raises of a command line that it cannot read; it has no public name."""
+"""Typer's exception for usage errors, which has no public name."""
 
 
 def run(app: typer.Typer) -> int:
-    """Call the command that was named; returns the status to exit with."""
+    """Run the requested command. Returns the exit code."""
     try:
         status = typer.main.get_command(app)(standalone_mode=False)
     except typer.Abort:
-        print("tenfold: nothing was answered, so nothing was done", file=sys.stderr)
+        print("tenfold: there was no answer, so nothing was done", file=sys.stderr)
         return 1
     except UsageError as error:
         text = error.format_message()
-        if "\n" in text.strip() and text == error.ctx.get_help():  # nothing was typed but the name
+        if "\n" in text.strip() and text == error.ctx.get_help():  # only the name was typed
             print(text, file=sys.stderr)
         else:
             refused = _refused(text, error.ctx)

@@ -1,4 +1,4 @@
-"""`tenfold train --watch`: a page of this computer on which a training is seen while it runs."""
+"""`tenfold train --watch`: a local page that shows a training while it runs."""
 
 import hmac
 import json
@@ -19,7 +19,7 @@ from tenfold.runs.record import Run
 LOOPBACK = "127.0.0.1"
 
 LAST_SECONDS = 3
-"""A page that is open asks once a second; so long the end of the training waits for it."""
+"""An open page asks once a second. The end of the training waits this long for it."""
 
 HEADERS = {
     "Cache-Control": "no-store",
@@ -29,7 +29,7 @@ HEADERS = {
 
 
 def watched(train: Callable[[Listener], Run], listener: TerminalListener, title: str) -> Run:
-    """What `train` makes; the page on which it is seen is opened, and saved beside the run."""
+    """Return the result of `train`, and meanwhile show its page, which is saved beside the run."""
     watching = Watching(title)
     with served(watching) as address:
         listener.say(f"the training is shown at {address}")
@@ -44,10 +44,10 @@ def watched(train: Callable[[Listener], Run], listener: TerminalListener, title:
 
 @contextmanager
 def served(watching: Watching) -> Iterator[str]:
-    """Serve the page of a training while the block runs, to this computer alone; its address.
+    """Serve the page of a training to this computer only while the block runs. Yields its address.
 
-    The address holds a token that nobody can guess, and requests for another host are refused, so
-    that no page of the web can read it through a name that it points here.
+    The address contains a token that nobody can guess, and requests for another host are refused,
+    so that no web page can read it through a name that it resolves to this computer.
     """
     path = f"/{secrets.token_urlsafe()}/"
     server = _Server(watching, path)
@@ -70,11 +70,11 @@ class _Server(ThreadingHTTPServer):
         self.is_seen, self.is_seen_to_the_end = False, threading.Event()
 
     def handle_error(self, *_: Any) -> None:
-        """A page that was closed while it was answered is no fault."""
+        """A page that was closed before it got its response is not an error."""
 
 
 class _Page(BaseHTTPRequestHandler):
-    """Answers the page, and what is new, below the path that has the token."""
+    """Serves the page and its updates below the path with the token."""
 
     server: _Server
     server_version, sys_version = "tenfold", ""
@@ -110,4 +110,4 @@ class _Page(BaseHTTPRequestHandler):
         self.wfile.write(content)
 
     def log_message(self, *_: Any) -> None:
-        """The terminal is the training's."""
+        """Print nothing, because the terminal shows the training."""

@@ -1,16 +1,16 @@
-"""Numbers and lists of names as people read them."""
+"""Format numbers and lists of names for people."""
 
 import math
 import re
 from collections.abc import Sequence
 
 CONTROLS = re.compile(r"[\0-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
-"""What steers a terminal or turns a line around: C0 but for tab and line feed, DEL, C1, Unicode's
-separators of lines, and what embeds, overrides or isolates a direction of writing."""
+"""Characters that control a terminal or reverse a line: C0 except tab and line feed, DEL, C1,
+Unicode's line separators, and characters that embed, override or isolate a writing direction."""
 
 
 def escape_controls(text: str) -> str:
-    r"""The text with such characters as Python writes them in a string.
+    r"""Replace such characters by Python's escapes.
 
     Example:
       >>> print(escape_controls("\x1b]0;mine\x07"))
@@ -30,7 +30,7 @@ def shorten(names: Sequence[str], at_most: int = 20, separator: str = ", ") -> s
 
 
 def and_more(shown: int, total: int) -> str:
-    """The words behind a list that shows fewer than there are; empty where it shows all.
+    """The words after a list that is incomplete. Empty if it is complete.
 
     Example:
       >>> and_more(5, 1205), and_more(5, 3)
@@ -40,7 +40,7 @@ def and_more(shown: int, total: int) -> str:
 
 
 def ordinal(number: int) -> str:
-    """The number as a place in a row.
+    """Format a number as a position.
 
     Example:
       >>> [ordinal(n) for n in (1, 2, 3, 4, 11, 21)]
@@ -51,7 +51,7 @@ def ordinal(number: int) -> str:
 
 
 def percent(share: float, digits: int = 1) -> str:
-    """A share in percent. What is not all, or not nothing, is not rounded to it.
+    """Format a share in percent. It is rounded to 100% or 0% only if it is exact.
 
     Example:
       >>> percent(0.9877), percent(1.0), percent(0.9999)
@@ -65,7 +65,7 @@ def percent(share: float, digits: int = 1) -> str:
 
 
 def in_unit(value: float, size: float | None = None, digits: int = 5) -> str:
-    """A number with as many decimals as make so many digits of `size`, or of itself."""
+    """A number with the decimals that give `size`, or the number itself, this many digits."""
     size = abs(value) if size is None else size
     decimals = digits - 1 - math.floor(math.log10(size)) if size > 0 else digits - 1
     if -15 <= decimals - digits <= 5:
