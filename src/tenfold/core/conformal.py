@@ -1,5 +1,5 @@
-"""What must be allowed for, so that answers hold the truth in a share of all cases: the width of an
-interval, and from which probability on a label is in a set. Rows that nobody fitted to say it."""
+"""Split conformal prediction: the width of an interval, and the probability from which on a label
+is in a prediction set, found from rows that were not fitted to."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -7,20 +7,21 @@ from numpy.typing import ArrayLike, NDArray
 from tenfold.core.errors import DataError
 
 INTERVAL_COVERAGE = 0.9
-"""The share of rows whose true value intervals are to hold."""
+"""The share of rows whose true value intervals should contain."""
 
 SET_COVERAGE = 0.95
-"""The share of the rows of each label whose prediction set is to hold it."""
+"""The share of the rows of each label whose prediction set should contain the label."""
 
 ROUNDING = 2.0**-18
-"""By so much of itself a threshold is lowered, 32 steps of float32: a graph rounds otherwise than
-the learner, and equal probabilities, as trees have them, must lie on one side of it."""
+"""A threshold is lowered by this share of itself, 32 steps of float32, because a graph rounds
+differently from the learner, and equal probabilities, as trees give them, must be on the same side
+of it."""
 
 
 def conformal_half_width(
     true: ArrayLike, predicted: ArrayLike, coverage: float = INTERVAL_COVERAGE
 ) -> float:
-    """Half the width of an interval that holds the true value in `coverage` of all cases.
+    """Half the width of an interval that contains the true value in `coverage` of all cases.
 
     `true` and `predicted` (n,) are of rows that the learner was not fitted to, in the same unit.
     The result is the ceil((n + 1) * coverage)-th smallest |true - predicted|. With fewer rows than
@@ -51,13 +52,13 @@ def set_thresholds(
     probabilities: ArrayLike, y: ArrayLike, coverage: float = SET_COVERAGE
 ) -> NDArray[np.float64]:
     """The probability from which on each label belongs to a prediction set (n_labels,), so that the
-    set holds the true label in `coverage` of the rows of each label.
+    set contains the true label in `coverage` of the rows of each label.
 
-    Of the rows with a label it is the floor((n + 1) * (1 - coverage))-th smallest probability that
-    the label was given; 0 with fewer rows than `fewest_rows`, so that every set holds the label.
+    It is the floor((n + 1) * (1 - coverage))-th smallest probability that the rows with the label
+    gave to it. With fewer rows than `fewest_rows` it is 0, so that every set contains the label.
 
     Args:
-      probabilities: (n, n_labels), of rows that the learner was not fitted to.
+      probabilities: (n, n_labels), for rows that the learner was not fitted to.
       y: Their true codes (n,).
       coverage: Above 0 and below 1.
 
@@ -83,7 +84,7 @@ def set_thresholds(
 
 
 def fewest_rows(coverage: float) -> int:
-    """With fewer rows than these nothing finite promises so much.
+    """The number of rows below which no finite width or threshold promises this coverage.
 
     Example:
       >>> fewest_rows(0.95), fewest_rows(0.9)
@@ -93,7 +94,8 @@ def fewest_rows(coverage: float) -> int:
 
 
 def _rank(n: int, coverage: float) -> int:
-    """Which of n errors, from the smallest on, `coverage` of all stay within; n + 1: none."""
+    """The rank, from the smallest, of the one of n errors that `coverage` of all do not exceed; n +
+    1 if there is none."""
     if not 0 < coverage < 1:
         raise DataError(
             "E104",

@@ -385,7 +385,7 @@ class PredictionSets(Frozen):
 
     @property
     def are_given(self) -> bool:
-        """Whether any label has rows enough; else every set would hold all labels."""
+        """Whether any label has enough rows. Otherwise every set would contain all labels."""
         return max(self.calibration_rows, default=0) >= fewest_rows(self.coverage)
 
 
@@ -393,14 +393,15 @@ class Contract(Frozen):
     """What a model file accepts and returns. It is stored in the file's metadata.
 
     Attributes:
-      labels: Names of the probabilities' columns; empty for regression.
-      decision: A threshold other than the larger probability; None without one.
-      novelty_threshold: An answer is unsure where the graph's `novelty` is above; None: the graph
-        has no such output.
-      rows_at_once: Rows that are to be answered together at most, to bound memory; None: any.
-      temperature: What the logarithms of probabilities were divided by to calibrate them.
-      prediction_sets: What the graph's sets of labels promise, where it gives any; None: of an
-        earlier version, or made without validation rows.
+      labels: The names of the columns of the probabilities. Empty for regression.
+      decision: A threshold other than the larger probability. None: there is none.
+      novelty_threshold: A prediction is unsure if the graph's `novelty` is above it. None: the
+        graph has no such output.
+      rows_at_once: Maximum number of rows to predict together, which limits memory. None: any.
+      temperature: The number by which the logarithms of probabilities were divided to calibrate
+        them.
+      prediction_sets: The coverage of the graph's prediction sets. None: it has none, because it is
+        of an earlier version or was made without validation rows.
     """
 
     format: Literal[1] = 1
@@ -422,12 +423,13 @@ class Contract(Frozen):
 
     @property
     def gives_sets(self) -> bool:
-        """Whether the graph says which labels are in the set of each answer."""
+        """Whether the graph computes which labels are in the set of each row."""
         return self.prediction_sets is not None and self.prediction_sets.are_given
 
     @property
     def set_output(self) -> str:
-        """The graph's output of these: `in_set`, with a "_" more where an input has that name."""
+        """The name of the graph's output of sets: `in_set`, or with "_" if an input has that
+        name."""
         name, taken = "in_set", getattr(self.input, "inputs", ())
         while name in taken:
             name += "_"
