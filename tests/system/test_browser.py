@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -578,7 +579,9 @@ def test_cells_are_reached_by_keyboard(report: Opened) -> None:
 def test_on_paper_the_evidence_is_printed_and_the_pad_is_not(report: Opened) -> None:
     report.page.emulate_media(media="print")
     assert report.page.is_hidden("#living") and report.page.is_hidden("nav")
-    assert report.page.is_visible("#mistakes") and report.page.is_visible("#settings table")
+    assert report.page.is_visible("#mistakes") and report.page.is_hidden("#settings")
+    paper = report.page.pdf(format="A4", print_background=True)
+    assert len(re.findall(rb"/Type /Page\b", paper)) == 2
     report.page.emulate_media(media="screen")
 
 
