@@ -1,1 +1,1 @@
-"""A name, a file or a folder to a `Dataset`, split into train, validation and test."""
+"""Turn a name, a file or a folder into a `Dataset`, and split it."""

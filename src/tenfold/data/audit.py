@@ -1,4 +1,4 @@
-"""The audit of a dataset before anything is fitted: copies, leaks, answers that are too few."""
+"""The audit of a dataset before anything is fitted: duplicates, leaks, rare labels."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -15,38 +15,38 @@ from tenfold.data.duplicates import nearly_same
 from tenfold.inputs.tables.columns import Table
 
 FEW_EXAMPLES = 20
-"""Under so many training examples a label is called out: one of them is 5% of its evidence."""
+"""A label with fewer training examples is reported: one of them is 5% of its evidence."""
 
 MUCH = 0.25
-"""From this share of the test part on, what is found concerns the test set as a whole."""
+"""If this share of the test set is concerned, the finding is about the test set as a whole."""
 
 MAX_NAMED = 5
 
 MAX_TRIED, MIN_TRIED, MIN_RARE = 5_000, 50, 20
-"""Rows on which single columns are tried: at most, at least, and of other labels than the most
-frequent one."""
+"""Maximum and minimum number of rows on which single columns are tried, and the minimum number of
+rows with other labels than the most frequent one."""
 
 TELLING = 0.98
-"""A column that explains so much of the answer by itself is said to give it away."""
+"""A column that explains this share of the target by itself is reported as a leak."""
 
 MIN_GROUPS, MIN_OF_GROUP, OF_GROUP = 10, 3, 0.9
-"""A column of so many values or more, each in so many rows on average, looks like a group where its
-values explain so much of the answer: those of a category that says something explain less."""
+"""A column with this many values, each in this many rows on average, looks like a group if its
+values explain this share of the target. The values of a meaningful category explain less."""
 
 EQUAL = 0.9999
-"""Of answers that are numbers another number does only where it is the same in another form: prices
+"""For regression, another number counts as a leak only if it is the target in another form: prices
 of flats may follow their area with an R2 of 0.9995, and prices in another currency with 1."""
 
 
 def audit_data(data: Dataset, *, near: bool = False) -> Audit:
-    """Look for what would make figures about this dataset wrong or weak.
+    """Search for anything that would make scores on this dataset wrong or weak.
 
-    With `near` also for test images that look nearly like a training one, which takes 0.3 s on
-    MNIST.
+    With `near`, also search for test images that nearly equal a training image, which takes 0.3 s
+    on MNIST.
 
-    Identical means equal in every pixel, of picture files also encoded again. Only the official
-    test part counts as test here: rows that `split` holds out by itself never have a copy on
-    the other side.
+    Images are identical if all pixels are equal; picture files also if they are encoded
+    differently. Only the official test set is compared here, because `split` never puts copies on
+    both sides.
     """
     is_test = np.zeros(len(data), bool)
     is_test[data.test_rows] = True
@@ -80,7 +80,7 @@ def audit_data(data: Dataset, *, near: bool = False) -> Audit:
 
 
 def _leaks(data: Dataset, train: RowNumbers, test: RowNumbers) -> Iterator[Finding]:
-    """Test examples that are training examples too."""
+    """Test examples that are also training examples."""
     twins = test[np.isin(data.duplicate_of[test], data.duplicate_of[train])]
     if not len(twins):
         return
@@ -99,7 +99,7 @@ def _leaks(data: Dataset, train: RowNumbers, test: RowNumbers) -> Iterator[Findi
 
 
 def _nearly(data: Dataset, train: RowNumbers, test: RowNumbers) -> Iterator[Finding]:
-    """Test images that look nearly like a training image, and are no copy of one."""
+    """Test images that nearly equal a training image, but are not copies of one."""
     if data.table is not None:
         return
     fresh = test[~np.isin(data.duplicate_of[test], data.duplicate_of[train])]
@@ -115,7 +115,7 @@ def _nearly(data: Dataset, train: RowNumbers, test: RowNumbers) -> Iterator[Find
 
 
 def _repeats(data: Dataset, train: RowNumbers, test: RowNumbers) -> Iterator[Finding]:
-    """Examples that stand more than once within one part."""
+    """Examples that occur more than once in the same part."""
     for part, rows in (("test", test), ("training", train)):
         _, first = np.unique(data.duplicate_of[rows], return_index=True)
         copies = np.delete(rows, first)
@@ -131,7 +131,7 @@ def _repeats(data: Dataset, train: RowNumbers, test: RowNumbers) -> Iterator[Fin
 
 
 def _contradictions(data: Dataset) -> Iterator[Finding]:
-    """Identical examples whose answers differ."""
+    """Identical examples with different answers."""
     differs = data.y != data.y[data.duplicate_of]
     groups = np.unique(data.duplicate_of[differs])
     if len(groups):
@@ -159,7 +159,7 @@ def _thin_labels(labels: tuple[LabelCount, ...], trained: bool) -> Iterator[Find
 
 
 def _columns(data: Dataset, rows: RowNumbers) -> Iterator[Finding]:
-    """What stands out in the columns of a table, and what was found out about its file."""
+    """Findings about the columns of a table and its file."""
     if data.info is None or data.table is None:
         return
     profiles, asked = data.info.profiles, data.info.reading.columns
@@ -203,14 +203,14 @@ def _columns(data: Dataset, rows: RowNumbers) -> Iterator[Finding]:
 
 
 def _giveaways(data: Dataset, accepted: TableInput, table: Table, rows: RowNumbers) -> list[str]:
-    """Columns that alone tell the answer of rows that were not looked at.
+    """Columns that alone predict the target of rows that were not used to find them.
 
-    Scored on half of at most 5,000 rows: explained is (accuracy - majority) / (1 - majority), or
-    R2. Labels are told from numbers and dates by a small tree, numbers by lines between the rows.
-    Of a category each level tells its usual answer, and a level that was not seen tells nothing: an
-    order by the alphabet is not the category's own. The earlier values, the time and the series of
-    ordered rows may know the answer; they are left out. So is the only column of a table: without
-    it there would be nothing to learn from.
+    They are scored on half of at most 5,000 rows. Explained is (accuracy - majority) / (1 -
+    majority), or R2. For numbers and dates, a small tree predicts labels, and lines between the
+    rows predict numbers. For a category, each level predicts its most frequent answer, and unseen
+    levels predict nothing, because the alphabet is not the order of a category. Earlier values, the
+    time and the series of ordered rows may know the answer and are excluded. So is the only column
+    of a table, without which there would be nothing to learn from.
     """
     if len(table.columns) < 2:
         return []
@@ -232,7 +232,8 @@ def _giveaways(data: Dataset, accepted: TableInput, table: Table, rows: RowNumbe
 
 
 def _group_like(data: Dataset, table: Table, rows: RowNumbers) -> Iterator[tuple[str, int]]:
-    """Columns of a few values, each in several rows, whose answers are nearly one; how many."""
+    """Columns of a few values, each in several rows with nearly the same answer, and how many
+    values."""
     if data.info is None or data.groups is not None or data.info.timeline is not None:
         return
     rows = np.random.default_rng(0).permutation(rows)[:MAX_TRIED]
@@ -251,14 +252,14 @@ def _group_like(data: Dataset, table: Table, rows: RowNumbers) -> Iterator[tuple
 
 
 def _tells(values: NDArray[Any], y: NDArray[Any], task: Task) -> bool:
-    """Whether a column alone tells the answers of the second half of its rows."""
+    """Whether a column alone predicts the answers of the second half of its rows."""
     if task.kind == "classification" or values.dtype == object:
         return _explained(values, y, task) >= TELLING
     return _follows(_as_numbers(values), y) >= EQUAL
 
 
 def _follows(x: NDArray[np.float64], y: NDArray[Any]) -> float:
-    """The R2 of lines between the first half of the rows, for those of the second between them."""
+    """The R2 in the second half of lines between the rows of the first half."""
     half = len(y) // 2
     known, at = np.unique(x[:half], return_inverse=True)
     mean = np.bincount(at, y[:half]) / np.bincount(at)
@@ -271,7 +272,8 @@ def _follows(x: NDArray[np.float64], y: NDArray[Any]) -> float:
 
 
 def _explained(values: NDArray[Any], y: NDArray[Any], task: Task) -> float:
-    """The share of the answers of the second half that a column tells after the first half."""
+    """The share of the answers of the second half that a column explains, learned from the first
+    half."""
     half = len(y) // 2
     if values.dtype == object:
         answers = _by_level(values, y, half, task)
@@ -285,7 +287,7 @@ def _explained(values: NDArray[Any], y: NDArray[Any], task: Task) -> float:
 
 
 def _by_level(values: NDArray[Any], y: NDArray[Any], half: int, task: Task) -> NDArray[Any]:
-    """The usual answer of each level in the first half, for the rows of the second."""
+    """The most frequent answer of each level in the first half, for the rows of the second."""
     answers: dict[str, list[Any]] = {}
     for value, answer in zip(values[:half].tolist(), y[:half].tolist(), strict=True):
         answers.setdefault(value, []).append(answer)
@@ -299,7 +301,7 @@ def _by_level(values: NDArray[Any], y: NDArray[Any], half: int, task: Task) -> N
 
 
 def _by_tree(x: NDArray[Any], y: NDArray[Any], half: int, task: Task) -> NDArray[Any]:
-    """The labels that a small tree of the first half gives to the rows of the second."""
+    """The labels that a small tree of the first half predicts for the rows of the second."""
     from sklearn.tree import DecisionTreeClassifier
 
     tree = DecisionTreeClassifier(max_leaf_nodes=2 * len(task.labels), random_state=0)
@@ -308,7 +310,7 @@ def _by_tree(x: NDArray[Any], y: NDArray[Any], half: int, task: Task) -> NDArray
 
 
 def _as_numbers(values: NDArray[Any]) -> NDArray[np.float64]:
-    """Numbers or dates as numbers for a tree: missing ones far below."""
+    """Numbers or dates as numbers for a tree. Missing ones are far below."""
     gone = np.isnat(values) if values.dtype.kind == "M" else np.isnan(values)
     numbers = values.view(np.int64) if values.dtype.kind == "M" else values
     return np.clip(np.where(gone, -1e30, numbers), -1e30, 1e30)

@@ -1,4 +1,4 @@
-"""`Dataset`: examples, answers, and where each of them came from."""
+"""`Dataset`: examples, their answers, and where each of them comes from."""
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -23,14 +23,14 @@ from tenfold.inputs.tables.columns import Profile, Table
 RowNumbers = NDArray[np.int64]
 
 MAX_LABELS = 65_536
-"""Answers named by their own codes go up to this; larger ones are hardly label codes."""
+"""Largest code that may be its own label. Larger numbers are hardly label codes."""
 
 FEW_VALUES = 10
-"""Rows that repeat so often on average are no copies: there are few different ones to be had."""
+"""Rows that repeat this often on average are not copies: there are only few distinct values."""
 
 
 class Undecided(NamedTuple):
-    """What a table is read from again: all its `Cells`, and the place of each row there (n,)."""
+    """The data from which a table is read again: its `Cells`, and the position of each row (n,)."""
 
     cells: Any
     places: RowNumbers
@@ -38,17 +38,19 @@ class Undecided(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class TableInfo:
-    """What a dataset of a table knows beside its rows.
+    """What a dataset of a table contains in addition to its rows.
 
     Attributes:
-      input: The columns used, the target and the order of time, as a model's contract has them.
-      reading: How the file was asked to be read; reading it so again gives the same dataset.
-      profiles: Every column of the file, those that are not used too.
-      notes: What was found out about the file, and what was dropped from it, for a reader.
-      timeline: Where rows in the order of time stand in it; None for others.
-      groups: The group of each row (n,), from 0, as `Reading.group` says; None: no groups.
-      undecided: Cells and places of the rows, until it is known which are test rows: those are to
-        decide nothing (`decide_by`).
+      input: The columns, the target and the order of time, in the form of a model's contract.
+      reading: The options with which the file was read. Reading it again with them gives the same
+        dataset.
+      profiles: The profile of every column of the file, including those that are not used.
+      notes: What was recognised about the file, and what was dropped, for the user.
+      timeline: The position in time of ordered rows. None for others.
+      groups: The group of each row (n,), from 0, given by `Reading.group`. None: there are no
+        groups.
+      undecided: Cells and positions of the rows, until the test rows are known, because these must
+        not decide anything (`decide_by`).
     """
 
     input: TableInput
@@ -61,11 +63,11 @@ class TableInfo:
 
     @property
     def previous(self) -> NDArray[np.float64] | None:
-        """For rows in the order of time the last value of the target before each (n,)."""
+        """For rows in the order of time, the last value of the target before each (n,)."""
         return None if self.timeline is None else self.timeline.previous
 
     def time_texts(self, rows: RowNumbers) -> list[str]:
-        """The time of each row of a single series as text; empty for others."""
+        """The time of each row of a single series as text. Empty for others."""
         order = self.input.order
         if self.timeline is None or order is None or order.series is not None:
             return []
@@ -79,7 +81,7 @@ class TableInfo:
 
 
 class Places(Sequence[str]):
-    """Keys of rows by their place in a file, `file:row`, each made when it is asked for."""
+    """Keys of rows by their position in a file, `file:row`, each made when it is requested."""
 
     def __init__(self, file: str, rows: RowNumbers) -> None:
         self._file, self._rows = file, rows
@@ -107,13 +109,13 @@ class Places(Sequence[str]):
 
 @dataclass(frozen=True, eq=False)
 class PictureInfo:
-    """What a dataset of picture files knows beside its rows.
+    """What a dataset of picture files contains in addition to its rows.
 
     Attributes:
-      input: What a model of it accepts: size, channels and crop.
-      same_as: For each example the first row that shows the same picture, also re-encoded (n,).
-      remarks: What was resized, skipped or refused, for a reader: (kind, line).
-      photos: The same pictures as a learner for photos sees them; None: they have no other form.
+      input: The input of a model of these pictures: size, channels and crop.
+      same_as: For each example, the first row with the same picture, even if re-encoded (n,).
+      remarks: What was resized, skipped or refused, for the user: pairs (kind, line).
+      photos: The same pictures in the form for learners of photos. None: they have no other form.
     """
 
     input: ImageInput
@@ -130,9 +132,9 @@ class PictureInfo:
 
 @dataclass(frozen=True, eq=False)
 class Photos:
-    """Pictures of a folder as a learner for photos sees them, read when they are asked for.
+    """Pictures of a folder in the form for learners of photos, read on demand.
 
-    `input` is what a model of them accepts, `images` are `StoredImages`, as many as the dataset has
+    `input` is the input of a model of them. `images` are `StoredImages`, as many as the dataset has
     rows.
     """
 
@@ -145,20 +147,20 @@ class Dataset:
     """Examples with answers.
 
     Attributes:
-      name: What it was loaded as.
+      name: The name under which it was loaded.
       x: Images, uint8 (n, height, width) or (n, height, width, 3), or the rows of a table. Images
-        of a folder that would take too much memory are `StoredImages`, read a part at a time.
+        of a folder that would take too much memory are `StoredImages`, which are read in parts.
       y: Label codes, int64 (n,), in [0, len(labels)); for regression the target, float64 (n,).
-      labels: Name of each code; empty for regression.
-      keys: Where each row comes from, as `file:row`.
-      test_rows: Rows of the official test part; empty where there is none.
-      validation_rows: Rows of the official validation part; empty where there is none.
-      info: What else a table knows; None for images.
-      source: The file or folder it was read from, where it was.
-      pictures: What else picture files know; None for others.
-      notes: What was done to images, for a reader.
-      seen_from: The dataset of which this one shows the same pictures in another form.
-      white: The value of white that was asked for of images stored as numbers.
+      labels: The name of each code. Empty for regression.
+      keys: The place that each row comes from, as `file:row`.
+      test_rows: Rows of the official test set. Empty if there is none.
+      validation_rows: Rows of the official validation set. Empty if there is none.
+      info: Additional information about a table. None for images.
+      source: The file or folder from which it was read, if any.
+      pictures: Additional information about picture files. None for others.
+      notes: What was done to images, for the user.
+      seen_from: The dataset of which this one has the same pictures in another form.
+      white: The requested value of white of images stored as numbers.
     """
 
     name: str
@@ -201,14 +203,14 @@ class Dataset:
 
     @property
     def task(self) -> Task:
-        """What the answers are; what the training rows say of them is not known yet."""
+        """The kind of answers, before the training rows are known."""
         if self.labels:
             return Classification(self.labels)
         return Regression() if self.info is None else Regression(self.info.input.target)
 
     @property
     def input(self) -> ImageInput | TableInput:
-        """What a model of this dataset accepts."""
+        """The input of a model of this dataset."""
         if self.info is not None:
             return self.info.input
         if self.pictures is not None:
@@ -218,19 +220,19 @@ class Dataset:
 
     @property
     def reading(self) -> Reading | None:
-        """How it was asked to be read; None where nothing was said of images."""
+        """The options with which it was read. None for images without any."""
         if self.info is not None:
             return self.info.reading
         return None if self.white is None else Reading(white=self.white)
 
     @property
     def table(self) -> Table | None:
-        """The examples, where they are rows of a table; None for images."""
+        """The examples if they are rows of a table. None for images."""
         return self.x if isinstance(self.x, Table) else None
 
     @property
     def images(self) -> NDArray[np.uint8]:
-        """The examples, where they are images.
+        """The examples if they are images.
 
         Raises:
           DataError: They are rows of a table.
@@ -255,18 +257,19 @@ class Dataset:
         name: str = "arrays",
         white: float | None = None,
     ) -> "Dataset":
-        """A dataset of your own arrays.
+        """Make a dataset of your own arrays.
 
         Args:
-          x: Images (n, height, width), (n, height, width, 1) or (n, height, width, 3), numbers from
-            0 to 255. Those of another scale, as 0 to 1, are brought to it, and `notes` says so.
-          y: Label codes (n,) or (n, 1), whole numbers from 0.
-          labels: Name of each code; the codes themselves when absent.
-          name: What the dataset is called in run folders.
-          white: The value of white; None: the images show it.
+          x: Images (n, height, width), (n, height, width, 1) or (n, height, width, 3), with numbers
+            from 0 to 255. Numbers of another scale, such as 0 to 1, are converted, which `notes`
+            says.
+          y: Label codes (n,) or (n, 1), integers from 0.
+          labels: The name of each code. By default, the codes themselves.
+          name: The name of the dataset in run folders.
+          white: The value of white. None: found from the images.
 
         Raises:
-          DataError: Not images, not whole numbers, or counts that differ.
+          DataError: The arrays are not images or not integers, or differ in length.
         """
         codes = np.asarray(y)
         if codes.ndim == 2 and codes.shape[1] == 1:
@@ -323,8 +326,8 @@ class Dataset:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of examples, answers, labels, groups and the official test rows; names do not
-        matter."""
+        """SHA-256 of examples, answers, labels, groups and the official test rows. It does not
+        depend on names."""
         if self.seen_from is not None:
             return self.seen_from.fingerprint
         table = self.table
@@ -339,23 +342,24 @@ class Dataset:
 
     @cached_property
     def duplicate_of(self) -> RowNumbers:
-        """For each example the row of the first one that is identical to it, itself included.
+        """For each example, the row of the first one that is identical to it, which may be itself.
 
-        Picture files are also identical where they encode the same picture.
+        Picture files are also identical if they encode the same picture.
         """
         if self.pictures is not None:
             return self.pictures.same_as
         return first_of_each(self.images) if self.table is None else self.table.duplicate_of
 
     def n_distinct(self, profile: Profile) -> int:
-        """Different values of a column of the table, missing ones aside."""
+        """The number of distinct values of a column of the table, without missing ones."""
         if profile.n_distinct is not None:
             return profile.n_distinct
         values = self.x.columns[profile.name]
         return len(np.unique(values[~np.isnan(values)]))
 
     def cells_of(self, name: str) -> NDArray[Any]:
-        """The cells of any column of a table (n,): as they are learned from, else as texts.
+        """The cells of any column of a table (n,), as values if they are learned from, else as
+        texts.
 
         Raises:
           DataError: There is no such column.
@@ -382,17 +386,17 @@ class Dataset:
 
     @property
     def groups(self) -> RowNumbers | None:
-        """The group of each row of a table that has them (n,)."""
+        """The group of each row of a table that has groups (n,)."""
         return None if self.info is None else self.info.groups
 
     @cached_property
     def group_of(self) -> RowNumbers:
-        """For each example the first row of its group, whose rows stay on one side of a split.
+        """For each example, the first row of its group. A group stays on one side of a split.
 
-        Rows of a table that `Reading.group` names are a group. Copies of a picture are one. Equal
-        rows of a table are different cases, unless its
-        `Reading.equal_rows` keeps them together. Before there was a choice (None) they were kept
-        together unless rows repeated ten times on average.
+        Rows with the same value of `Reading.group` are a group, and so are copies of a picture.
+        Equal rows of a table are different cases, unless `Reading.equal_rows` keeps them together.
+        Earlier versions, which had no choice (None), kept them together unless rows repeated ten
+        times on average.
         """
         if self.groups is not None:
             _, first, which = np.unique(self.groups, return_index=True, return_inverse=True)
@@ -404,7 +408,8 @@ class Dataset:
         return self.duplicate_of
 
     def as_photos(self) -> "Dataset":
-        """The same rows as a learner for photos sees them; itself where they have one form."""
+        """The same rows in the form for learners of photos, or unchanged if they have only one
+        form."""
         if self.pictures is None or self.pictures.photos is None:
             return self
         photos = self.pictures.photos
@@ -413,20 +418,20 @@ class Dataset:
         return replace(self, x=photos.images, pictures=pictures, seen_from=self)
 
     def seen_as(self, accepted: ImageInput | TableInput | FeaturesInput) -> "Dataset":
-        """The same rows in the form that a model accepts, of those that they have."""
+        """The same rows in the one of their forms that a model accepts."""
         photos = self.as_photos()
         is_photo = accepted.kind == "image" and photos.x.shape[1:] == accepted.shape
         return photos if is_photo else self
 
     def as_trained(self, accepted: ImageInput) -> "Dataset":
-        """The images light on dark, or dark on light, as those are that a model was trained on."""
+        """The images light on dark, or dark on light, as in a model's training."""
         if self.images.shape[1:] != accepted.shape:
             return self
         x, notes = like_training(self.images, accepted, self.name)
         return replace(self, x=x, notes=(*self.notes, *notes)) if notes else self
 
     def split_like(self, reading: Reading | None) -> "Dataset":
-        """The dataset, with its equal rows spread or kept together as a reading says."""
+        """The dataset, with equal rows spread or kept together according to a reading."""
         if self.info is None or reading is None:
             return self
         if self.info.reading.equal_rows == reading.equal_rows:
@@ -435,14 +440,15 @@ class Dataset:
         return replace(self, info=replace(self.info, reading=asked))
 
     def n_twins(self, test: RowNumbers, train: RowNumbers) -> int:
-        """How many test examples are equal to a training example in all that is learned from."""
+        """The number of test examples that equal a training example in everything that is learned
+        from."""
         return int(np.isin(self.duplicate_of[test], self.duplicate_of[train]).sum())
 
     def take(self, rows: ArrayLike) -> "Dataset":
-        """The dataset of these rows, in this order; official test rows stay marked.
+        """The dataset of these rows, in this order. Official test rows stay marked.
 
         Raises:
-          DataError: Not row numbers of this dataset.
+          DataError: These are not row numbers of this dataset.
         """
         rows = np.asarray(rows)
         whole = np.issubdtype(rows.dtype, np.integer) and rows.ndim == 1
@@ -471,7 +477,7 @@ class Dataset:
         )
 
     def relabelled(self, labels: tuple[str, ...]) -> "Dataset":
-        """The dataset with the codes of other labels, which hold all of its own."""
+        """The dataset with the codes of other labels, which include all of its own."""
         codes = np.array([labels.index(label) for label in self.labels], np.int64)
         return replace(self, y=codes[self.y], labels=labels)
 
@@ -481,10 +487,10 @@ class Dataset:
         return one_hot
 
     def decode(self, one_hot: ArrayLike) -> NDArray[np.int64]:
-        """Label codes (n,) of one-hot rows, the inverse of `one_hot`.
+        """The label codes (n,) of one-hot rows: the inverse of `one_hot`.
 
         Raises:
-          DataError: Wrong width, or a row that is not a single 1 among zeros.
+          DataError: The width is wrong, or a row is not a single 1 among zeros.
         """
         encoded = np.asarray(one_hot)
         if encoded.ndim != 2 or encoded.shape[1] != len(self.labels):

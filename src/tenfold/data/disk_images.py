@@ -1,4 +1,5 @@
-"""Images that would take too much memory: on disk or in their own files, read a few at a time."""
+"""Images that would take too much memory. They stay on disk or in their files, and are read in
+parts."""
 
 import tempfile
 import threading
@@ -15,40 +16,41 @@ from tenfold.core import files
 from tenfold.core.systems import memory_bytes, usable_cores
 
 AT_ONCE = 64 << 20
-"""Bytes of images that are read at once, at most: some 5,000 of 64x64 in colour."""
+"""Maximum bytes of images that are read at once: about 5,000 of 64x64 in colour."""
 
 MEMORY_SHARE = 4
-"""A quarter of the computer's memory is for images: training them needs some, too."""
+"""A quarter of the computer's memory is for images, because training them needs some, too."""
 
 
 def in_memory_bytes() -> int:
-    """How many bytes of images are kept in memory, at most."""
+    """Maximum bytes of images that are kept in memory."""
     memory = memory_bytes() or 4 << 30
     return memory // MEMORY_SHARE
 
 
 class _Storage:
-    """A file that is closed with the last who reads it; one without a name is gone then."""
+    """A file that is closed with its last reader. If it has no name, it is then deleted."""
 
     def __init__(self, file: BinaryIO, start: int = 0) -> None:
         self.file, self.start = file, start
         self.lock = threading.Lock()
-        # Not in __del__: in a cycle of references the file could be collected first, unclosed.
+        #         # Not in __del__: in a reference cycle the file could be collected first,
+        # unclosed.
         weakref.finalize(self, file.close)
 
     def read(self, into: NDArray[np.uint8], start: int) -> None:
-        """Fill an array from a place of the images in the file."""
+        """Fill an array from a position of the images in the file."""
         with self.lock:
             self.file.seek(self.start + start)
             self.file.readinto(into.data)  # type: ignore[attr-defined]
 
 
 class StoredImages:
-    """Rows of a file, which may have no name: then it goes away with the last of them.
+    """Rows of a file, which may have no name and is then deleted with the last of them.
 
-    Asked for by number, slice, mask or list of numbers, rows come as an array, like those of one.
-    Over `AT_ONCE` bytes they come as `StoredImages` again, of those rows and not yet read: so
-    whoever works through rows a part at a time needs not know where they are.
+    Indexed by number, slice, mask or list of numbers, they return an array, as an array does. If
+    the result exceeds `AT_ONCE` bytes, it is again a `StoredImages` of these rows, not yet read.
+    Code that works through rows in parts need not know where they are.
 
     Attributes:
       shape: (n, height, width) or (n, height, width, 3).
@@ -59,7 +61,7 @@ class StoredImages:
 
     def __init__(self, storage: _Storage, image: tuple[int, ...], rows: NDArray[np.int64]) -> None:
         self._storage, self._image, self._rows = storage, image, rows
-        self._n_bytes = int(np.prod(image))  # of an image
+        self._n_bytes = int(np.prod(image))  # of one image
         self.shape = (len(rows), *image)
         self.ndim = len(self.shape)
         self.size = len(rows) * self._n_bytes
@@ -74,18 +76,18 @@ class StoredImages:
         return self._read(rows) if len(rows) * self._n_bytes <= AT_ONCE else self._of(rows)
 
     def select(self, rows: NDArray[np.int64]) -> "StoredImages":
-        """Some of them, however few, not yet read."""
+        """Select rows without reading them, even if they are few."""
         return self._of(self._rows[rows])
 
     def _of(self, rows: NDArray[np.int64]) -> "StoredImages":
         return StoredImages(self._storage, self._image, rows)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
-        """All of them, in memory: for what cannot do with parts."""
+        """All rows in memory, for code that cannot work in parts."""
         return self._read(self._rows).astype(dtype or self.dtype, copy=False)
 
     def parts(self) -> Iterator[NDArray[np.uint8]]:
-        """All of them, a part after the other."""
+        """All rows, part by part."""
         step = max(1, AT_ONCE // self._n_bytes)
         return (self[start : start + step] for start in range(0, len(self), step))
 
@@ -97,8 +99,8 @@ class StoredImages:
 
 
 class PictureFiles(StoredImages):
-    """Pictures that are decoded from their own files, or from the bytes of such, whenever they are
-    asked for, on all cores."""
+    """Pictures that are decoded from their own files, or from the bytes of files, whenever they are
+    requested, on all cores."""
 
     def __init__(
         self,
@@ -107,7 +109,8 @@ class PictureFiles(StoredImages):
         image: tuple[int, ...],
         rows: NDArray[np.int64] | None = None,
     ) -> None:
-        """Of each file `read` makes an array of the shape `image`; `rows` are those of `paths`."""
+        """`read` turns each file into an array of the shape `image`. `rows` are those of
+        `paths`."""
         self._paths, self._decode = paths, read
         self._image, self._rows = image, np.arange(len(paths)) if rows is None else rows
         self._n_bytes = int(np.prod(image))
@@ -132,15 +135,16 @@ AnyImages = NDArray[np.uint8] | StoredImages
 
 
 def few(x: AnyImages, most: int) -> int:
-    """How many images to look at together: as many as asked for, in 32 MiB, one at least."""
+    """How many images to process together: the requested number, limited by 32 MiB, at least
+    one."""
     return max(1, min(most, (AT_ONCE // 2) // max(1, int(np.prod(x.shape[1:])))))
 
 
 class Writer:
-    """Images one after the other, into memory or, where they would take too much, onto disk."""
+    """Writes images one after the other into memory or, if they would take too much, to disk."""
 
     def __init__(self, n: int, image: tuple[int, ...], folder: Path) -> None:
-        """Make room for at most `n` images of a shape, in memory or in a file in a folder."""
+        """Reserve space for at most `n` images of a shape, in memory or in a file in a folder."""
         self._n, self._image, self._folder = 0, image, folder
         self._x: NDArray[np.uint8] | None = None
         if n * int(np.prod(image)) <= in_memory_bytes():
@@ -152,7 +156,7 @@ class Writer:
                 self._storage = _Storage(cast(BinaryIO, file))
 
     def add(self, image: NDArray[np.uint8]) -> None:
-        """The next one."""
+        """Add the next image."""
         if self._x is not None:
             self._x[self._n] = image
         else:
@@ -161,7 +165,7 @@ class Writer:
         self._n += 1
 
     def images(self) -> AnyImages:
-        """What was added."""
+        """The images that were added."""
         if self._x is not None:
             return self._x[: self._n]
         with files.os_errors("write", self._folder):
@@ -170,7 +174,7 @@ class Writer:
 
 
 def save(path: Path, x: NDArray[Any] | StoredImages) -> None:
-    """Write an array as an `.npy` file; stored images a part at a time."""
+    """Write an array as an `.npy` file. Stored images are written in parts."""
     with files.durable(path) as file:
         if isinstance(x, StoredImages):
             about = {"descr": x.dtype.str, "fortran_order": False, "shape": x.shape}
@@ -182,7 +186,8 @@ def save(path: Path, x: NDArray[Any] | StoredImages) -> None:
 
 
 def open_saved(path: Path) -> NDArray[Any] | StoredImages:
-    """What `save` wrote: mapped, or images on disk where they would take too much memory."""
+    """Open what `save` wrote: memory-mapped, or as images on disk if they would take too much
+    memory."""
     with files.os_errors("read", path):
         mapped = np.load(path, mmap_mode="r", allow_pickle=False)
     if mapped.dtype != np.uint8 or mapped.ndim < 3 or mapped.nbytes <= in_memory_bytes():
@@ -191,7 +196,7 @@ def open_saved(path: Path) -> NDArray[Any] | StoredImages:
 
 
 def open_stored(path: Path) -> StoredImages:
-    """Images that `save` wrote, however few, read when they are asked for."""
+    """Open images that `save` wrote, to be read on demand even if they are few."""
     with files.os_errors("read", path):
         mapped = np.load(path, mmap_mode="r", allow_pickle=False)
         storage = _Storage(path.open("rb"), mapped.offset)

@@ -1,4 +1,5 @@
-"""Which images show the same picture, in other files or nearly so: by their pixels alone."""
+"""Find images that show the same picture in different files, or nearly the same, by their
+pixels."""
 
 from collections.abc import Iterator
 
@@ -9,26 +10,28 @@ from tenfold.data.disk_images import AnyImages, few
 
 CELLS = 4
 CELL_STEP = 10.0
-"""Re-encoded pictures lie no further apart in their 4 x 4 mean colours (Euclidean distance)."""
+"""Maximum distance of re-encoded pictures in their 4 x 4 mean colours (Euclidean)."""
 
 TREE_AXES, NEAREST = 8, 16
-"""On how many axes the images are looked for that each one is compared with, and how many."""
+"""The number of principal axes for the search of candidates, and the number of candidates."""
 
 NEARLY_CELLS, NEARLY_SHARE = 8.0, 0.25
-"""How far `nearly_same` images may be apart, by root mean square: in levels of their mean colours,
-and in standard deviations of their greys."""
+"""Maximum distances (root mean square) for `nearly_same`: of mean colours in levels, and of greys
+in standard deviations."""
 
 AT_ONCE, READ_AT_ONCE = 1024, 4096
-"""Images looked at together, and only read together: bounds memory."""
+"""Number of images that are compared, and that are read, together. This limits memory."""
 
 SAME_SHARE = 0.12
-"""Root mean square between a picture and itself re-encoded, in standard deviations of its greys."""
+"""Maximum root mean square difference of a re-encoded picture, in standard deviations of its
+greys."""
 
 
 def first_of_each(x: AnyImages) -> NDArray[np.int64]:
-    """For each image the position of the first one that is identical to it."""
-    # Equal rows have equal sums of their words times odd numbers, modulo 2^64; the others that
-    # have them too are told apart by their bytes. 0.02 s for MNIST, 0.12 s with a digest of each.
+    """For each image, the position of the first one that is identical to it."""
+    #     # Equal rows have equal sums of their words times odd numbers, modulo 2^64. The bytes
+    # distinguish other rows with equal sums. This takes 0.02 s for MNIST; digests of each image
+    # take 0.12 s.
     n_words = -(-int(np.prod(x.shape[1:])) // 8)
     factors = np.random.default_rng(0).integers(2**64, size=n_words, dtype=np.uint64) | 1
     sums = np.concatenate([_words(part, n_words) @ factors for part in parts(x)])
@@ -44,7 +47,7 @@ def first_of_each(x: AnyImages) -> NDArray[np.int64]:
 
 
 def parts(x: AnyImages, order: NDArray[np.int64] | None = None) -> Iterator[NDArray[np.uint8]]:
-    """Images as rows of bytes (n, d), a few thousand at a time; all of them, or those asked for."""
+    """Images as rows of bytes (n, d), a few thousand at a time; all of them, or the given rows."""
     n, step = len(x) if order is None else len(order), few(x, READ_AT_ONCE)
     for start in range(0, max(1, n), step):
         part = slice(start, start + step)
@@ -53,18 +56,18 @@ def parts(x: AnyImages, order: NDArray[np.int64] | None = None) -> Iterator[NDAr
 
 
 def _words(rows: NDArray[np.uint8], n_words: int) -> NDArray[np.uint64]:
-    """Rows of bytes (n, d) as whole words of 8 bytes (n, n_words), filled up with 0."""
+    """Rows of bytes (n, d) as words of 8 bytes (n, n_words), padded with 0."""
     return np.pad(rows, ((0, 0), (0, 8 * n_words - rows.shape[1]))).view(np.uint64)
 
 
 def same_pictures(x: AnyImages) -> NDArray[np.int64]:
-    """For each image (as `AnyImages`) the first one that shows the same picture, or itself (n,).
+    """For each image (as `AnyImages`), the first one that shows the same picture, or itself (n,).
 
-    The same are images whose greys differ by at most 0.12 of their standard deviation, or one
-    level (root mean square), and whose 4 x 4 mean colours are near: what another encoding of one
-    picture leaves. Single colours may differ more, for JPEG keeps them at half the size. Each is
-    compared with the 16 nearest by mean colours, so that many alike pictures take no longer than
-    others; it must be the same as the first one itself, so that a film is not one picture.
+    Images are the same if their greys differ by at most 0.12 of their standard deviation, or one
+    level (root mean square), and their 4 x 4 mean colours are near, as after re-encoding. Single
+    colours may differ more, because JPEG stores them at half the size. Each image is compared with
+    the 16 nearest by mean colours, so that many similar pictures take no longer than others. It
+    must be the same as the first one itself, so that a film does not become one picture.
     """
     from scipy.sparse import coo_array
 
@@ -92,11 +95,11 @@ def same_pictures(x: AnyImages) -> NDArray[np.int64]:
 def nearly_same(
     x: AnyImages, train: NDArray[np.int64], test: NDArray[np.int64]
 ) -> NDArray[np.int64]:
-    """Pairs (m, 2): test rows, and for each the training row that looks nearly the same.
+    """Pairs (m, 2): test rows, each with the training row that looks nearly the same.
 
-    Nearly the same are images whose greys differ by at most a quarter of their standard deviation
-    (root mean square; a correlation of 0.97). Of each the 16 nearest by mean colours are looked
-    at, so a few are missed. The most alike come first.
+    Images are nearly the same if their greys differ by at most a quarter of their standard
+    deviation (root mean square; a correlation of 0.97). Each is compared with the 16 nearest by
+    mean colours, so that a few are missed. The most similar pairs come first.
     """
     if not len(train) or not len(test):
         return np.empty((0, 2), np.int64)
@@ -115,7 +118,7 @@ def nearly_same(
 def _near(
     points: NDArray[np.float64], others: NDArray[np.float64], k: int, bound: float
 ) -> NDArray[np.int64]:
-    """Pairs (m, 2) of points (n, axes) and those of the `k` nearest others within a distance."""
+    """Pairs (m, 2) of points (n, axes) and those of their `k` nearest others within a distance."""
     from scipy.spatial import cKDTree
 
     k = min(k, len(others))
@@ -125,15 +128,15 @@ def _near(
 
 
 def _principal_axes(cells: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Cells (n, c) on their principal axes, eight at most: nearer to each other than in all cells,
-    so that nothing is missed, and a tree of them is fast."""
+    """Cells (n, c) on at most eight principal axes. Distances are smaller than in all cells, so
+    that nothing is missed, and a tree of them is fast."""
     centred = cells - cells.mean(axis=0)
     axes: NDArray[np.float64] = centred @ np.linalg.eigh(centred.T @ centred)[1][:, -TREE_AXES:]
     return axes
 
 
 def _cells(x: AnyImages) -> NDArray[np.float64]:
-    """Mean grey, or colour, of each of 4 x 4 parts of each image (n, at most 48)."""
+    """The mean grey or colour of each of 4 x 4 parts of each image (n, at most 48)."""
     edges = [np.unique(np.linspace(0, side, CELLS + 1).astype(int)[:-1]) for side in x.shape[1:3]]
     areas = [np.diff([*at, side]) for at, side in zip(edges, x.shape[1:3], strict=True)]
     cells = np.empty((len(x), len(edges[0]), len(edges[1]), *x.shape[3:]))
@@ -154,7 +157,7 @@ def _grey(x: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def _apart(x: AnyImages, pairs: NDArray[np.int64], share: float) -> NDArray[np.float64]:
-    """Root mean square between the greys of two images, in shares of their standard deviation."""
+    """Root mean square difference of the greys of two images, in standard deviations."""
     step, apart = few(x, AT_ONCE), [np.empty(0)]
     for start in range(0, len(pairs), step):
         a, b = (_grey(x[rows]) for rows in pairs[start : start + step].T)

@@ -1,5 +1,5 @@
-"""A table with a column of pictures -> images: files in cells, as Hugging Face's datasets have
-them, or lists of pixels."""
+"""Make images from a table with a column of pictures: files in cells, as in Hugging Face's
+datasets, or lists of pixels."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -24,16 +24,16 @@ if TYPE_CHECKING:
     import pandas as pd
 
 LABEL_NAMES = ("label", "labels", "class", "target", "y", "digit", "fine_label")
-"""What the column of labels is called where nobody says it, in lower case."""
+"""Names of the column of labels that are recognised, in lower case."""
 
 
 def _may_hold_pictures(path: Path) -> bool:
-    """Whether a file is called like one whose columns may hold more than cells."""
+    """Whether a file, by its name, may have columns with other values than cells."""
     return path.suffix.lower() in {*JSON_LINES, ".json", ".parquet", ".feather", ".arrow"}
 
 
 def picture_column(frame: "pd.DataFrame") -> str | None:
-    """The first column whose first cell that is there is a picture; None without one."""
+    """The first column whose first present cell is a picture. None if there is none."""
     for name in frame.columns:
         first = next((cell for cell in frame[name] if cell is not None), None)
         if _file_content(first) is not None or _pixels(first) is not None:
@@ -44,12 +44,12 @@ def picture_column(frame: "pd.DataFrame") -> str | None:
 def column_dataset(
     frame: "pd.DataFrame", name: str, reading: Reading, *, like: Contract | None = None
 ) -> Dataset:
-    """The dataset of a table of which a column holds pictures, and another one their labels.
+    """Make a dataset of a table with a column of pictures and a column of labels.
 
-    Files in cells are read as those of a folder are; lists are numbers of any scale.
+    Files in cells are read like those of a folder. Lists are numbers of any scale.
 
     Raises:
-      DataError: Not told which column has the labels, or what is said of tables of other columns.
+      DataError: The column of labels is not given, or options for tables of cells were given.
     """
     pictures = picture_column(frame) or ""
     label = _label_column(frame, pictures, reading.target, name)
@@ -72,10 +72,10 @@ def column_dataset(
 
 
 def read_pictures(path: Path) -> list[bytes] | NDArray[Any]:
-    """The pictures of a file without their labels: the bytes of files in a column, or numbers.
+    """The pictures of a file without labels: the bytes of files in a column, or numbers.
 
     Raises:
-      DataError: No column of pictures, or numbers of several sizes.
+      DataError: There is no column of pictures, or the numbers have several sizes.
     """
     if not _may_hold_pictures(path):
         return read_arrays(path)
@@ -89,7 +89,7 @@ def read_pictures(path: Path) -> list[bytes] | NDArray[Any]:
 def _cells_of_pictures(
     cells: Sequence[Any], column: str, where: object
 ) -> list[bytes] | NDArray[Any]:
-    """The cells of a column of pictures; a file that is missing is empty."""
+    """The cells of a column of pictures. A missing file is empty."""
     if _file_content(next(cell for cell in cells if cell is not None)) is not None:
         return [_file_content(cell) or b"" for cell in cells]
     images = [_pixels(cell) for cell in cells]
@@ -107,7 +107,7 @@ def _cells_of_pictures(
 
 
 def _label_column(frame: "pd.DataFrame", pictures: str, asked: str | None, where: str) -> Any:
-    """The column that is asked for; else the one that is called like a label, or the only other."""
+    """The requested column, or else the one with a name of labels, or the only other column."""
     others = {str(name): name for name in frame.columns if str(name) != pictures}
     likely = [name for name in others if name.lower() in LABEL_NAMES] or list(others)
     if asked is not None:
@@ -125,9 +125,9 @@ def _label_column(frame: "pd.DataFrame", pictures: str, asked: str | None, where
 
 
 def _file_content(cell: Any) -> bytes | None:
-    """The bytes of a picture file in a cell: as they are, or in Hugging Face's {bytes, path}."""
+    """The bytes of a picture file in a cell, also in Hugging Face's form {bytes, path}."""
     if isinstance(cell, Mapping) and "bytes" in cell:
-        content = cell["bytes"]  # a path beside it is a stranger's, and is not followed
+        content = cell["bytes"]  # a path in it is not trusted and not followed
         return content if isinstance(content, bytes) else None
     if isinstance(cell, bytes) and is_picture_content(cell[:12]):
         return cell
@@ -135,7 +135,7 @@ def _file_content(cell: Any) -> bytes | None:
 
 
 def _pixels(cell: Any) -> NDArray[Any] | None:
-    """Lists of numbers as a picture (h, w) or (h, w, 3); a flat list is square, as MNIST's are."""
+    """A list of numbers as a picture (h, w) or (h, w, 3). A flat list is square, as in MNIST."""
     if not isinstance(cell, list | np.ndarray):
         return None
     try:

@@ -1,4 +1,4 @@
-"""A folder of pictures for each label -> images of one size, with a list of what was left out."""
+"""Turn a folder with a folder of pictures for each label into images of one size."""
 
 import re
 import unicodedata
@@ -28,38 +28,38 @@ from tenfold.inputs.pictures.decode import (
 from tenfold.inputs.pictures.preprocess import preprocess
 
 LARGEST_PX = 64
-"""Longer side of what a model of mixed or larger pictures sees."""
+"""Longer side of the pictures for a model, if they are larger or of mixed sizes."""
 
 PHOTO_PX = 224
-"""Side of the square in the middle that a learner for photos sees, at most."""
+"""Maximum side of the middle square of the pictures for learners of photos."""
 
 MAX_LOOKED_AT = 200
-"""Pictures that are looked at for colour, at most, spread over all."""
+"""Maximum number of pictures that are checked for colour, spread over all."""
 
 COLOUR_STEP, COLOUR_SHARE = 24, 0.01
-"""A picture is in colour where this share of its pixels has channels this far apart: more than
-the greys of a JPEG have."""
+"""A picture is in colour if this share of its pixels has channels that differ by this much, which
+is more than in a grey JPEG."""
 
 PARTS = {
     **dict.fromkeys(("train", "training"), "train"),
     **dict.fromkeys(("valid", "val", "validation", "dev"), "validation"),
     **dict.fromkeys(("test", "testing"), "test"),
 }
-"""What folders of parts are called, in any case of letters, and the part; training comes first."""
+"""Names of the folders of parts, in lower case, and the part. Training comes first."""
 
 UNLABELLED = {"test", "testing", "unlabeled", "unlabelled", "predict"}
-"""Folders of pictures beside those of labels that are no label when they are called so."""
+"""Names of folders of pictures that are not labels if they are beside folders of labels."""
 
 MAX_WRAPPED = 3
-"""How many folders may lie around the one that is meant."""
+"""Maximum number of folders that may be wrapped around the folder of labels."""
 
 
 @dataclass(frozen=True)
 class Example:
     """A picture with its label.
 
-    Attributes:
-      source: Its file, or the bytes of one.
+    source: Its file, or the bytes of a file.
+      key: Its name, by its place.
       key: What it is called, by its place.
       part: `train`, `validation` or `test`.
     """
@@ -71,7 +71,7 @@ class Example:
 
 
 def is_picture_folder(folder: Path) -> bool:
-    """Whether a folder holds folders of pictures, itself or in its `train` and `test`."""
+    """Whether a folder contains folders of pictures, directly or in its `train` and `test`."""
     with files.os_errors("look into", folder):
         return folder.is_dir() and bool(_layout(folder)[0])
 
@@ -79,19 +79,20 @@ def is_picture_folder(folder: Path) -> bool:
 def picture_dataset(
     folder: Path, *, like: Contract | None = None, white: float | None = None
 ) -> Dataset:
-    """The dataset of a folder with a folder of pictures for each label.
+    """Make a dataset of a folder that contains a folder of pictures for each label.
 
-    Where there are `train`, `valid` or `test` with such folders in them, they are the parts. A
-    label's pictures may lie deeper, and a folder may be wrapped around all. Labels that are whole
-    numbers come in their order, others by name. Without a model to be measured, pictures of one
-    size up to 64 pixels stay as they are; else the model sees the middle sizes' proportions, 64
-    pixels at most; colour stays where there is some. Of a model to be measured (`like`) size,
-    channels, crop and labels hold. Images that would take more than a quarter of the memory stay on
-    disk. In files of more than 8 bits `white` is white; None: they show it.
+    If there are `train`, `valid` or `test` with such folders in them, they are the parts. A label's
+    pictures may be in subfolders, and other folders may be wrapped around all. Integer labels are
+    sorted as numbers, others by name. Without a model, pictures of one size up to 64 pixels keep
+    it; otherwise the model gets pictures with the median proportions and at most 64 pixels, in
+    colour if there is any. A model to be measured (`like`) determines size, channels, crop and
+    labels. Images that would take more than a quarter of the memory stay on disk. `white` is the
+    value of white in files of more than 8 bits. None: found from them.
 
     Raises:
-      DataError: A single label, labels the model does not know, or no picture that can be read.
-      FileError: A folder cannot be looked into, or the disk is full.
+      DataError: There is a single label, the model does not know a label, or no picture is
+        readable.
+      FileError: A folder cannot be read, or the disk is full.
     """
     with files.os_errors("look into", folder):
         pictures, skipped, unlabelled = _files(folder)
@@ -111,7 +112,7 @@ def dataset_of_pictures(
     like: Contract | None = None,
     white: float | None = None,
 ) -> Dataset:
-    """The dataset of picture files with labels, by the rules of `picture_dataset`; its errors."""
+    """Make a dataset of picture files with labels, as `picture_dataset` does, with its errors."""
     headers, refused = _headers(examples)
     examples = [example for example in examples if example.key in headers]
     shapes = {key: header.shape for key, header in headers.items()}
@@ -182,9 +183,10 @@ def _shortcuts(
     y: NDArray[np.int64],
     labels: Sequence[str],
 ) -> list[tuple[str, str]]:
-    """Remarks about what tells a label without a look at the picture; test pictures aside.
+    """Remarks about facts that reveal the label without looking at the picture, without test
+    pictures.
 
-    How bright a picture is counts among photos alone: a drawn 1 has less ink than an 8.
+    The brightness of a picture counts only for photos: a drawn 1 has less ink than an 8.
     """
     rows = np.flatnonzero([example.part != "test" for example in examples])
     some = [examples[row] for row in rows.tolist()]
@@ -216,7 +218,7 @@ def _photos(
 
 
 def _alike(labels: Sequence[str]) -> list[tuple[str, str]]:
-    """A remark about labels that differ in case or blanks alone."""
+    """A remark about labels that differ only in case or spaces."""
     groups: dict[str, list[str]] = {}
     for label in labels:
         groups.setdefault(" ".join(label.casefold().split()), []).append(label)
@@ -227,7 +229,7 @@ def _alike(labels: Sequence[str]) -> list[tuple[str, str]]:
 
 
 def _why(error: TenfoldError, example: Example) -> str:
-    """Why a picture cannot be read; the bytes of one have no other name than their key."""
+    """Why a picture cannot be read. Bytes of a file have no other name than their key."""
     return str(error) if isinstance(example.source, Path) else f"{example.key}: {error}"
 
 
@@ -236,14 +238,15 @@ def _under(folder: Path, path: Path) -> str:
 
 
 OWN = re.compile(r"\.(steps|read)(-\d+)?\.png$")
-"""Pictures that `predict --show` and `read` write beside others: no examples."""
+"""Pictures that `predict --show` and `read` write beside others, which are not examples."""
 
 RECORDS = ("run.json", "sweep.json", "comparison.json")
-"""Files that only a folder which Tenfold made holds."""
+"""Files that exist only in folders made by Tenfold."""
 
 
 def _is_own(folder: Path) -> bool:
-    """Whether a folder is a run or a sweep, or holds nothing else: its pictures are no examples."""
+    """Whether a folder is a run or a sweep, or contains only these: its pictures are not
+    examples."""
     if any((folder / name).is_file() for name in RECORDS):
         return True
     inner = list(folder.iterdir())
@@ -264,7 +267,7 @@ def _is_picture(path: Path) -> bool:
 
 
 def _files_below(folder: Path) -> Iterator[Path]:
-    """The files of a folder and of folders in it, by name; of an empty folder the folder."""
+    """The files of a folder and its subfolders, by name; for an empty folder the folder itself."""
     for path in sorted(folder.iterdir()):
         if not path.is_dir() or path.is_symlink():
             yield path
@@ -277,10 +280,10 @@ def _holds_pictures(folder: Path) -> bool:
 
 
 def _layout(folder: Path, depth: int = 0) -> tuple[dict[str, list[Path]], list[Path]]:
-    """The folders of labels of each part, and the folders of pictures that say no label.
+    """The folders of labels of each part, and the folders of pictures without a label.
 
-    Folders called like parts are parts where they hold folders of labels. A folder that holds a
-    single one, and no pictures, is only wrapped around it.
+    Folders with names of parts are parts if they contain folders of labels. A folder that contains
+    a single folder and no pictures is only wrapped around it.
     """
     inner = [path for path in _folders(folder) if _holds_pictures(path)]
     parts: dict[str, list[Path]] = {}
@@ -296,13 +299,13 @@ def _layout(folder: Path, depth: int = 0) -> tuple[dict[str, list[Path]], list[P
         return _layout(inner[0], depth + 1)
     unlabelled = [path for path in inner if path.name.lower() in UNLABELLED]
     labels = [path for path in inner if path not in unlabelled]
-    if len(labels) < 2:  # then it may be a label all the same
+    if len(labels) < 2:  # then it may be a label after all
         labels, unlabelled = inner, []
     return ({"train": labels} if labels else {}), unlabelled
 
 
 def _files(folder: Path) -> tuple[list[Example], list[str], list[str]]:
-    """The pictures, training part first; the names of what is none; folders that say no label."""
+    """The pictures, training set first; the names of other files; and folders without a label."""
     parts, unlabelled = _layout(folder)
     pictures: list[Example] = []
     for part in dict.fromkeys(PARTS.values()):
@@ -320,7 +323,7 @@ def _files(folder: Path) -> tuple[list[Example], list[str], list[str]]:
 
 
 def _headers(examples: Sequence[Example]) -> tuple[dict[str, Header], list[str]]:
-    """The header of each picture by key that has a readable one, and why the others cannot be."""
+    """The header of each readable picture by its key, and why others cannot be read."""
     headers: dict[str, Header] = {}
     refused: list[str] = []
     for example in examples:
@@ -334,7 +337,7 @@ def _headers(examples: Sequence[Example]) -> tuple[dict[str, Header], list[str]]
 def _labels(
     name: str, kept: Sequence[Example], model_labels: Sequence[str], refused: list[str]
 ) -> tuple[str, ...]:
-    """The labels of the pictures: those of a model to be measured, or the folders' names."""
+    """The labels of the pictures: those of a model to be measured, or the names of the folders."""
     names = {example.label for example in kept}
     if not names:
         raise DataError(
@@ -391,12 +394,13 @@ def _looked_at(sources: list[Path | bytes]) -> list[Path | bytes]:
 
 
 def _white(sources: list[Path | bytes]) -> int | None:
-    """The value of white in all deep pictures: the largest that one shows; None without any."""
+    """The value of white in all deep pictures: the largest one found. None without such
+    pictures."""
 
     def found(some: list[Path | bytes]) -> list[int]:
         whites = []
         for source in some:
-            with suppress(TenfoldError):  # said when it is read
+            with suppress(TenfoldError):  # reported when it is read
                 whites.append(read_white(source))
         return [white for white in whites if white]
 
@@ -409,7 +413,7 @@ def _in_colour(sources: list[Path | bytes]) -> bool:
         try:
             pixels = read_picture(source, channels=3, at_least_px=LARGEST_PX).pixels
         except TenfoldError:
-            continue  # said when it is read
+            continue  # reported when it is read
         apart = pixels.max(axis=2).astype(int) - pixels.min(axis=2)
         if (apart >= COLOUR_STEP).mean() >= COLOUR_SHARE:
             return True

@@ -1,4 +1,4 @@
-"""A table becomes a dataset: which column is the answer, what the others are, which rows count."""
+"""Turn a table into a dataset: find the target, the kinds of the columns, and the rows to use."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -35,13 +35,13 @@ def table_dataset(
     like: Contract | None = None,
     source: str | None = None,
 ) -> Dataset:
-    """The dataset of a table; what `reading` does not say is found out.
+    """Make the dataset of a table. Everything that `reading` leaves open is found from the table.
 
-    Of a model to be measured (`like`) the columns, kinds, target and labels hold.
+    A model to be measured (`like`) determines columns, kinds, target and labels.
 
     Raises:
-      DataError: No such target or column, a single label, nothing left to learn from, or rows
-        without their time.
+      DataError: There is no such target or column, a single label, no column to learn from, or a
+        row without time.
     """
     reading = reading or Reading()
     model_input = like.input if like and like.input.kind == "table" else None
@@ -103,7 +103,9 @@ def _table_dataset(cells: Cells, reading: Reading, like: Contract | None) -> Dat
         contract,
         reading,
         profiles,
-        tuple(dict.fromkeys((*cells.notes, *notes))),  # of a time that is learned from twice
+        tuple(
+            dict.fromkeys((*cells.notes, *notes))
+        ),  # a time that is also learned from has its notes twice
         timeline,
         groups=_groups(cells, reading.group, used, like),
         undecided=Undecided(all_rows, cells.row_numbers[used]),
@@ -121,9 +123,9 @@ def _table_dataset(cells: Cells, reading: Reading, like: Contract | None) -> Dat
 def _groups(
     cells: Cells, column: str | None, rows: RowNumbers, like: Contract | None
 ) -> RowNumbers | None:
-    """The group of each of these rows, from 0; a row without one is a group of its own.
+    """The group of each of these rows, from 0. A row without a group is a group of its own.
 
-    A table to be measured need not have the column.
+    A table to be measured may lack the column.
     """
     if column is None or (like is not None and column not in cells):
         return None
@@ -145,7 +147,7 @@ def _groups(
 
 
 def _keys(cells: Cells, column: str | None, rows: RowNumbers) -> Sequence[str]:
-    """What each of these rows is called: by the column that names them, else by its place."""
+    """The key of each of these rows: from the column that names them, or else its position."""
     places = Places(cells.name, cells.row_numbers[rows])
     if column is None or column not in cells:
         return places
@@ -158,11 +160,12 @@ def _keys(cells: Cells, column: str | None, rows: RowNumbers) -> Sequence[str]:
 
 
 def decide_by(data: Dataset, rows: RowNumbers) -> Dataset:
-    """The dataset of a table with columns of the kinds that these rows alone show.
+    """The dataset of a table with the kinds of columns that only these rows show.
 
-    Test rows are not among them: cells of theirs that do not fit are missing, or of a level that
-    was never seen, as in rows to come. Where all rows show the same it is the same dataset;
-    else its reading says the kind of every column, so that it is read again like this.
+    These rows exclude the test rows, whose cells are missing if they do not fit, or of an unseen
+    level, as in future rows. If all rows show the same kinds, the result is the same dataset.
+    Otherwise its reading contains the kind of every column, so that it is read in the same way
+    again.
     """
     info = data.info
     if info is None or info.undecided is None:
@@ -183,7 +186,7 @@ def decide_by(data: Dataset, rows: RowNumbers) -> Dataset:
         }
     by_all = dict.fromkeys(kinds, "identifier")
     by_all |= {column.name: _written(column) for column in info.input.columns}
-    if order is not None:  # the order of all rows says which of them are test rows
+    if order is not None:  # the order of all rows determines which of them are test rows
         by_seen |= {name: by_all[name] for name in (order.time, *order.series_columns)}
     changed = [name for name in kinds if by_seen[name] != by_all[name]]
     if not changed:
@@ -201,13 +204,13 @@ def decide_by(data: Dataset, rows: RowNumbers) -> Dataset:
 
 
 def _written(column: Column) -> str:
-    """The kind of a column, and how its cells are written, as `Reading.columns` says it."""
+    """The kind of a column and the notation of its cells, in the form of `Reading.columns`."""
     ways = {"number": column.decimal, "date": column.date_format}
     return f"{column.kind}:{ways[column.kind]}" if column.kind in ways else column.kind
 
 
 def _kinds(cells: Cells, target: str, reading: Reading) -> dict[str, str]:
-    """What each column but the target is taken for, in the order of the file."""
+    """The kind of each column except the target, in the order of the file."""
     for name in reading.columns:
         if name not in cells:
             no_column(name, cells)
@@ -221,7 +224,7 @@ def _kinds(cells: Cells, target: str, reading: Reading) -> dict[str, str]:
 def _columns(
     cells: Cells, kinds: Mapping[str, str], style: FileStyle, reading: Reading
 ) -> tuple[tuple[Column, ...], tuple[Profile, ...], list[str]]:
-    """The columns to learn from, what every column was taken for, and what a reader should know."""
+    """The columns to learn from, the profiles of all columns, and notes for the user."""
     profiles = tuple(profile(name, cells[name], kind) for name, kind in kinds.items())
     described = [
         describe(column.name, kinds[column.name], cells[column.name], style)
@@ -244,7 +247,7 @@ def _columns(
 
 
 def _lags(order: Order, reading: Reading, labels: tuple[str, ...], like: TableInput | None) -> int:
-    """How many earlier values are columns; labels have no earlier numbers."""
+    """The number of columns with earlier values. Labels have no earlier numbers."""
     if labels:
         return 0
     if like is not None:

@@ -1,4 +1,4 @@
-"""`load`: a name, a file or a folder becomes a `Dataset`."""
+"""`load` turns a name, a file or a folder into a `Dataset`."""
 
 from pathlib import Path
 from typing import Any
@@ -62,7 +62,7 @@ def load(
 
 
 def _existing(source: str) -> Path:
-    """The file or folder of this name; of a missing one the error says what it may be called."""
+    """The file or folder of this name. If it does not exist, the error suggests names."""
     path = Path(source)
     if printable(path) != str(path):
         raise DataError(
@@ -94,7 +94,7 @@ def _existing(source: str) -> Path:
 
 
 def _image_dataset(source: str, white: float | None) -> Dataset:
-    """Images in a file or folder that keeps training, validation and test rows apart itself."""
+    """Images of a file or folder that has its own training, validation and test rows."""
     images = read_images(Path(source), white)
     n_fitted = images.n_train + images.n_validation
     return Dataset(
@@ -112,14 +112,14 @@ def _image_dataset(source: str, white: float | None) -> Dataset:
 
 
 def _as_trained(data: Dataset, like: Contract | None) -> Dataset:
-    """The images as those of the training are, light on dark or dark on light."""
+    """The images light on dark, or dark on light, as in the model's training."""
     if like is None or like.input.kind != "image":
         return data
     return data.as_trained(like.input)
 
 
 def _check_no_parts(path: Path) -> None:
-    """Refuse a folder of files that are parts of one table, as Spark or `datasets` write it."""
+    """Refuse a folder with the parts of one table, as Spark or `datasets` write them."""
     with files.os_errors("look into", path):
         parts = [*path.glob("part-*"), *path.glob("*.arrow")] if path.is_dir() else []
     names = sorted(file.name for file in parts)
@@ -137,7 +137,7 @@ def _check_no_parts(path: Path) -> None:
 
 
 def _is_pixel_label(path: Path, target: str) -> bool:
-    """Whether a file of pixels calls its label so."""
+    """Whether the label of a file of pixels has this name."""
     return path.suffix.lower() == ".csv" and path.is_file() and pixel_label(path) == target
 
 

@@ -14,10 +14,11 @@ from tenfold.data.disk_images import AnyImages
 from tenfold.data.duplicates import parts
 
 GIVEN_AWAY = 0.5
-"""Share of what is wrong with the most frequent label that a fact must put right to be said."""
+"""A fact is reported if it corrects this share of the errors of always predicting the usual
+label."""
 
 ENOUGH = 20
-"""Fewer pictures than these share a size or a type by chance."""
+"""With fewer pictures, a size or a type may be shared by chance."""
 
 
 PARTS, IN_PART = 10, 15

@@ -1,4 +1,4 @@
-"""`Split` and `split`: which rows of a dataset train, choose and test."""
+"""`Split` and `split`: which rows of a dataset are for training, validation and testing."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,23 +11,23 @@ from tenfold.core.errors import DataError
 from tenfold.data.dataset import Dataset, RowNumbers
 
 DEFAULT_TEST_SIZE = 0.25
-"""Share held out for testing where a dataset has no official test part."""
+"""Share that is held out for testing if a dataset has no official test set."""
 
 DRAWS = 50
-"""Draws of groups, of which the most like all rows is taken."""
+"""Number of draws of groups, of which the one most similar to all rows is taken."""
 
 SIDES: tuple[Literal["left"], Literal["right"]] = ("left", "right")
 
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Three disjoint sets of row numbers, each sorted. The test rows are for `evaluate` alone.
+    """Three disjoint sets of row numbers, each sorted. The test rows are only for `evaluate`.
 
     Attributes:
-      train: Rows to fit to.
-      validation: Rows to watch the fit with.
+      train: Rows that the model is fitted to.
+      validation: Rows that monitor the fit.
       test: Rows that no fit may see.
-      dropped: Training rows left out because the same image stands in an official part.
+      dropped: Training rows left out because an official set has the same image.
     """
 
     train: RowNumbers
@@ -43,20 +43,20 @@ def split(
     test_size: float | None = None,
     validation_size: float = 0.0,
 ) -> Split:
-    """Cut a dataset into train, validation and test rows, stratified by answer.
+    """Split a dataset into training, validation and test rows, stratified by answer.
 
-    Identical examples stay on one side, so nothing is tested on what it was fitted to.
+    Identical examples stay on one side, so that no model is tested on rows that it was fitted to.
 
     Args:
       data: The dataset.
-      seed: Decides which rows go where.
-      test_size: Share of the training part to hold out; the official test rows are then unused.
-        None takes the official test part, or a quarter where there is none.
-      validation_size: Share of the remaining training rows to hold out for validation. Where the
-        dataset has an official validation part, that part is taken instead, unless this is 0.
+      seed: Determines the assignment of the rows.
+      test_size: Share of the training set to hold out instead of the official test rows. None: the
+        official test set, or a quarter if there is none.
+      validation_size: Share of the remaining training rows to hold out for validation. If the
+        dataset has an official validation set, that is used, unless the share is 0.
 
     Raises:
-      DataError: A size that is no share, or a part that is asked for would be empty.
+      DataError: A size is not between 0 and 1, or a requested part would be empty.
     """
     if not ((test_size is None or 0 < test_size < 1) and 0 <= validation_size < 1):
         raise DataError(
@@ -68,7 +68,7 @@ def split(
             validation_size=validation_size,
         )
     rng = np.random.default_rng(seed)
-    # Rows in the order of time are split by it alone, equal ones too.
+    #     # Rows in the order of time are only split by time, even equal ones.
     group_of = np.arange(len(data)) if _follow_in_time(data) else data.group_of
     official = np.union1d(data.test_rows, data.validation_rows)
     train = unofficial = np.setdiff1d(np.arange(len(data)), official)
@@ -103,7 +103,7 @@ def _follow_in_time(data: Dataset) -> bool:
 
 
 def cut_in_time(data: Dataset, rows: RowNumbers, cuts: Sequence[int]) -> list[RowNumbers]:
-    """Rows in the order of time, cut near these positions so that no time is on two sides."""
+    """Split rows in the order of time near these positions, keeping each time on one side."""
     assert data.info is not None and data.info.timeline is not None
     times = data.info.timeline.times[rows]
     at = []
@@ -119,11 +119,11 @@ def cut_in_time(data: Dataset, rows: RowNumbers, cuts: Sequence[int]) -> list[Ro
 def hold_out(
     data: Dataset, rows: RowNumbers, size: float, seed: int | np.random.Generator
 ) -> tuple[RowNumbers, RowNumbers]:
-    """(kept, held out): a share of the rows, the last ones where rows follow in time.
+    """(kept, held out): hold out a share of the rows, the last ones if rows follow in time.
 
-    Others are stratified: of each label as near to the share as whole rows allow. Copies form a
-    group that stays together and counts for the label of its first one. Nothing is held out for a
-    `size` of 0, or where so few rows leave no whole one.
+    Other rows are stratified: each label has the share as nearly as whole rows allow. Copies form a
+    group that stays together and counts for the label of its first row. Nothing is held out for a
+    `size` of 0, or if there are too few rows to hold out one.
     """
     if _follow_in_time(data):
         kept, held_out = cut_in_time(data, rows, [len(rows) - round(len(rows) * size)])
@@ -148,8 +148,8 @@ def hold_out(
 def _hold_out_groups(
     data: Dataset, rows: RowNumbers, size: float, rng: np.random.Generator
 ) -> tuple[RowNumbers, RowNumbers]:
-    """(kept, held out) whole groups: of several draws the one whose held-out rows are nearest to
-    the share of all rows and of each answer. One group at least stays on either side."""
+    """(kept, held out) whole groups. Of several draws, the one is taken whose held-out rows are
+    nearest to the share of all rows and of each answer. Each side has at least one group."""
     _, group_of = np.unique(data.group_of[rows], return_inverse=True)
     n_groups, strata = int(group_of.max(initial=-1)) + 1, _strata(data)[rows]
     if not size or n_groups < 2:
@@ -169,12 +169,12 @@ def _hold_out_groups(
 
 
 def assign_folds(data: Dataset, rows: RowNumbers, folds: int, seed: int) -> RowNumbers:
-    """A fold from 0 for each row (n,): stratified by answer, copies in one fold.
+    """A fold from 0 for each row (n,), stratified by answer, with copies in the same fold.
 
-    Rows in the order of time that are of one time are in one fold too.
+    Rows of the same time are also in the same fold, if rows are in the order of time.
 
     Raises:
-      DataError: Fewer distinct rows than folds.
+      DataError: There are fewer distinct rows than folds.
     """
     groups, group_of = np.unique(_fold_groups(data)[rows], return_inverse=True)
     if not 2 <= folds <= len(groups):
@@ -186,7 +186,8 @@ def assign_folds(data: Dataset, rows: RowNumbers, folds: int, seed: int) -> RowN
             expected=expected,
             folds=folds,
         )
-    # Dealt out in the order of their answers, the groups give each fold its share of each.
+    #     # The groups are dealt out in the order of their answers, so that each fold gets its
+    # share.
     shuffled = np.random.default_rng(seed).permutation(len(groups))
     by_answer = shuffled[np.argsort(data.y[groups[shuffled]], kind="stable")]
     fold_of = np.empty(len(groups), np.int64)
@@ -202,7 +203,8 @@ def _fold_groups(data: Dataset) -> RowNumbers:
 
 
 def _strata(data: Dataset) -> NDArray[np.int64]:
-    """What the parts have alike shares of (n,): labels, or tenths of a regression's target."""
+    """What the parts should have equal shares of (n,): labels, or tenths of a regression's
+    target."""
     if data.task.kind == "classification":
         return data.y.astype(np.int64)
     edges = np.quantile(data.y, np.linspace(0.1, 0.9, 9))
@@ -210,7 +212,7 @@ def _strata(data: Dataset) -> NDArray[np.int64]:
 
 
 def _quotas(counts: NDArray[Any], size: float) -> NDArray[np.int64]:
-    """Whole rows per label that sum to `size` of all: the largest fractions are rounded up."""
+    """Whole rows per label that add up to `size` of all. The largest fractions are rounded up."""
     exact = counts * size
     quotas: NDArray[np.int64] = np.floor(exact).astype(np.int64)
     missing = round(float(counts.sum()) * size) - int(quotas.sum())

@@ -1,4 +1,4 @@
-"""Files and frames of tables -> datasets: of rows, or of the pictures in a column of theirs."""
+"""Turn files and data frames of tables into datasets: of rows, or of the pictures in a column."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -21,14 +21,14 @@ from tenfold.inputs.tables.read import (
 )
 
 NO_CELLS = ("E223", "E225")
-"""The errors of a column whose values are no cells: nested ones, and bytes that are no text."""
+"""The errors of a column whose values are not cells: nested values, and bytes that are not text."""
 
 
 def is_table(path: Path, reading: Reading) -> bool:
-    """Whether a file is a table: by its name, unless it holds pixels and nothing is said about it
-    but its label's name.
+    """Whether to load a file as a table: by its name, unless it contains pixels and only the name
+    of its label is given.
 
-    A file of another name is one where something is said that concerns tables alone.
+    A file of another name is a table if options for tables are given.
     """
     if path.is_dir() or path.suffix.lower() == ".npz":
         return False
@@ -41,7 +41,7 @@ def is_table(path: Path, reading: Reading) -> bool:
 
 
 def load_table(path: Path, reading: Reading, like: Contract | None) -> Dataset:
-    """The dataset of a file of a table; the errors are those of `load`."""
+    """Load the dataset of a table file. The errors are those of `load`."""
     try:
         cells = read_table(
             path,
@@ -62,7 +62,7 @@ def load_table(path: Path, reading: Reading, like: Contract | None) -> Dataset:
 
 
 def load_frame(source: Any, reading: Reading, like: Contract | None) -> Dataset:
-    """The dataset of a frame, or of what hands over an Arrow stream."""
+    """Load the dataset of a data frame, or of an Arrow stream."""
     try:
         cells = read_frame(source, unread=reading.unread)
     except DataError as error:
@@ -72,9 +72,9 @@ def load_frame(source: Any, reading: Reading, like: Contract | None) -> Dataset:
 
 
 def check_no_table(reading: Reading, name: str, *, are_numbers: bool = True) -> None:
-    """Refuse what is said about a table where there are images.
+    """Refuse options for tables if the data are images.
 
-    What is white may be said of those of files whose numbers have a scale.
+    The white of files whose numbers have a scale may be given.
     """
     said_of_images = {"white"} if are_numbers else set[str]()
     of_tables = reading.model_dump(exclude_defaults=True, exclude=said_of_images)
@@ -86,7 +86,7 @@ def check_no_table(reading: Reading, name: str, *, are_numbers: bool = True) -> 
 def _pictures_in(
     frame: Any, name: str, error: DataError, reading: Reading, like: Contract | None
 ) -> Dataset:
-    """The dataset of the pictures in a column that is no column of cells; else the error."""
+    """The dataset of the pictures in a column that has no cells, or else the original error."""
     is_other = like is not None and like.input.kind != "image"
     if frame is None or is_other or picture_column(frame) is None:
         raise error
@@ -109,7 +109,7 @@ def _check_no_white(reading: Reading, where: object) -> None:
 
 
 def _header_names(reading: Reading, like: Contract | None) -> tuple[str, ...]:
-    """Names that the first row of a table holds if it is a header."""
+    """Names by which the first row of a table is recognised as a header."""
     if like is not None and like.input.kind == "table":
         return like.input.names
     target = reading.target or ""

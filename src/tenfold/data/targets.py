@@ -1,4 +1,4 @@
-"""The target of a table: which column it is, and what its cells say: labels or numbers."""
+"""The target of a table: which column it is, and whether it contains labels or numbers."""
 
 import re
 import unicodedata
@@ -23,27 +23,27 @@ from tenfold.inputs.tables.other_rows import without_other_rows
 from tenfold.inputs.tables.texts import CellColumn, Texts
 
 MAX_LABEL_NUMBERS = 20
-"""A target of up to this many distinct whole numbers is taken for labels."""
+"""A target with up to this many distinct integers is taken for labels."""
 
 FEW_ROWS = 2
-"""A label with so many rows has none left to be measured on."""
+"""A label with at most this many rows has too few to measure it."""
 
 MAX_LABELS = 1_000
 TARGET_NAMES = ("target", "label", "class", "y")
 
 YES_NO_WORDS = {"y", "n", "t", "f", "on", "no"}
-"""Words of fewer than three letters that mean the same in capitals."""
+"""Words with fewer letters than this must agree in case to be the same label."""
 
 INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")
-"""Soft hyphen, zero-width characters and marks of direction: nobody sees them in a label."""
+"""Soft hyphen, zero-width characters and direction marks, which are invisible in a label."""
 
 
 @dataclass(frozen=True, eq=False)
 class Target:
-    """The target of each row, as `Dataset` has it, and what a reader should know.
+    """The target of each row in the form of `Dataset`, and notes for the user.
 
     Attributes:
-      decimal: The decimal mark of the numbers, where it is a comma.
+      decimal: The decimal mark of the numbers, if it is a comma.
     """
 
     y: NDArray[np.int64] | NDArray[np.float64]
@@ -66,7 +66,7 @@ def find_target(cells: Cells, target: str | None) -> str:
 
 
 def _no_target(names: Sequence[str], where: str) -> TargetError:
-    """A column is proposed by its name, and never taken: it may be the wrong one."""
+    """Suggest a column by its name, but never take it, because it may be the wrong one."""
     likely = [name for usual in TARGET_NAMES for name in names if name.lower() == usual]
     example = likely[0] if likely else "NAME"
     error = TargetError(
@@ -81,7 +81,7 @@ def _no_target(names: Sequence[str], where: str) -> TargetError:
 
 
 def no_column(column: str, cells: Cells) -> NoReturn:
-    """Raise the error of a column that a table does not have."""
+    """Raise the error for a column that a table does not have."""
     names = cells.names
     fix = did_you_mean(column, names)
     if names == [str(i) for i in range(len(names))]:
@@ -98,14 +98,14 @@ def no_column(column: str, cells: Cells) -> NoReturn:
 
 
 def rows_of_data(cells: Cells, target: str) -> tuple[Cells, Cells, list[str]]:
-    """The rows that are data, those of them that have an answer, and what was left out."""
+    """The rows that are data, those of them with an answer, and notes about the others."""
     rows, left_out = without_other_rows(cells)
     answered, unanswered = with_answers(rows, target)
     return rows, answered, left_out + unanswered
 
 
 def with_answers(cells: Cells, target: str) -> tuple[Cells, list[str]]:
-    """The rows that have an answer, and how many have none."""
+    """The rows with an answer, and the number of rows without one."""
     if target not in cells:
         no_column(target, cells)
     missing = cells[target].is_missing
@@ -126,13 +126,13 @@ def with_answers(cells: Cells, target: str) -> tuple[Cells, list[str]]:
 def read_target(
     cells: Cells, target: str, reading: Reading, style: FileStyle, like: Contract | None = None
 ) -> Target:
-    """The target of each row that has an answer: codes with their labels, or numbers without any.
+    """The target of each row with an answer: codes and their labels, or numbers without labels.
 
-    Of a model to be measured (`like`) task and labels hold; else what `reading` says.
+    A model to be measured (`like`) determines task and labels; otherwise `reading` does.
 
     Raises:
-      DataError: Cells that are no number for regression, too many labels, or labels that the model
-        does not know.
+      DataError: For regression, a cell is not a number; or there are too many labels, or labels
+        that the model does not know.
     """
     column = cells[target]
     kind = reading.columns.get(target, "number")
@@ -182,7 +182,7 @@ def read_target(
 
 
 def _check_repeated(names: Texts, target: str, where: str) -> None:
-    """Refuse numbers as labels where most have a row or two: that is a quantity."""
+    """Refuse numbers as labels if most have only a row or two, because they are a quantity."""
     n_labels, n_rare = len(names.different), int((names.counts <= FEW_ROWS).sum())
     if n_labels > MAX_LABEL_NUMBERS and 2 * n_rare > n_labels:
         raise DataError(
@@ -199,7 +199,7 @@ def _check_repeated(names: Texts, target: str, where: str) -> None:
 
 
 def _merged(names: Texts, target: str) -> tuple[Texts, list[str]]:
-    """Labels of which each is written in one way, and what was read as what."""
+    """Merge different spellings of the same label, with notes about them."""
     counts = dict(zip(names.different, names.counts.tolist(), strict=True))
     groups: dict[str, list[str]] = {}
     for name in sorted(counts, key=lambda name: (-counts[name], name)):
@@ -221,9 +221,9 @@ def _merged(names: Texts, target: str) -> tuple[Texts, list[str]]:
 
 
 def _same_label(name: str) -> str:
-    """What is equal of labels that are meant to be one: Yes, YES and "yes " with a hidden blank.
+    """The common form of spellings of one label: Yes, YES and "yes " with a hidden space.
 
-    Case counts in words of one and two letters: m and M may be two things, CO and Co are.
+    Case matters in words of one and two letters: m and M may be two things, as may CO and Co.
     """
     seen = " ".join(INVISIBLE.sub("", unicodedata.normalize("NFC", name)).split())
     folded = seen.casefold()
@@ -231,7 +231,7 @@ def _same_label(name: str) -> str:
 
 
 def _codes(names: Texts, labels: tuple[str, ...], where: str) -> NDArray[np.int64]:
-    """The code of each name (n,); a name in another spelling is the one label that it may be."""
+    """The code of each name (n,). A name in another spelling gets the one label that it may be."""
     codes = {name: code for code, name in enumerate(labels)}
     spellings = Counter(map(_same_label, labels))
     different = set(names.different)
@@ -252,7 +252,8 @@ def _codes(names: Texts, labels: tuple[str, ...], where: str) -> NDArray[np.int6
 
 
 def _check_numbers(numbers: NDArray[np.float64], cells: Cells, target: str) -> None:
-    """Refuse what is no number, and a target that answers in float32 cannot hold."""
+    """Refuse cells that are not numbers, and targets that predictions in float32 cannot
+    represent."""
     wrong = np.flatnonzero(np.isnan(numbers))
     if wrong.size:
         raise DataError(

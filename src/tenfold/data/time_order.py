@@ -1,4 +1,4 @@
-"""Rows in the order of time: sorted by it, and with earlier values of the target."""
+"""Rows in the order of time: sorted, and with earlier values of the target."""
 
 import re
 from collections.abc import Sequence
@@ -39,8 +39,8 @@ from tenfold.inputs.tables.texts import CellColumn, Texts, missing_texts
 DEFAULT_LAGS = 7
 
 FEW_REPEATS = 0.01
-"""Rows whose time stands before in the same series, at most, where lags are made: the hour that a
-clock is set back repeats, and shops of one file repeat every time."""
+"""Maximum share of rows whose time repeats in the same series if lags are made. The hour when
+clocks go back repeats, and the shops of one file repeat every time."""
 
 FRACTION = re.compile(r"[.,]\d")
 
@@ -49,10 +49,10 @@ PART_OF_TIME = re.compile(
     r"(?:$|[^a-z])",
     re.I,
 )
-"""Names of columns that say more of the time, and do not tell series apart."""
+"""Names of columns that are a further part of the time, and do not distinguish series."""
 
 MAX_CANDIDATES = 10
-"""Columns of which pairs are tried, to advise on what tells series apart."""
+"""Number of columns of which pairs are tried, to suggest what distinguishes series."""
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -60,15 +60,15 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class Ordered:
-    """The rows that have an answer, in the order of time.
+    """The rows with an answer, in the order of time.
 
     Attributes:
       cells: The rows, sorted by time.
-      order: What their order is, lags and ends of series aside.
+      order: The order, without lags and ends of series.
       kinds: The kinds of the columns of time and series.
-      names: Name of each series.
-      timeline: Where each row stands; the target before it is not known yet.
-      notes: What a reader should know.
+      names: The name of each series.
+      timeline: The position of each row in time. The target before it is not known yet.
+      notes: Notes for the user.
     """
 
     cells: Cells
@@ -80,7 +80,7 @@ class Ordered:
 
     @property
     def repeated(self) -> Ints:
-        """The rows whose time stands in an earlier row of their series."""
+        """The rows whose time occurs in an earlier row of their series."""
         pairs = np.stack([self.timeline.series, self.timeline.times], axis=1)
         _, first = np.unique(pairs, axis=0, return_index=True)
         return np.setdiff1d(np.arange(len(pairs)), first)
@@ -93,13 +93,13 @@ def in_order(
     style: FileStyle,
     like: TableInput | None = None,
 ) -> Ordered:
-    """The rows that are `answered` sorted by the column of time that is asked for.
+    """Sort the rows that are `answered` by the requested column of time.
 
-    Of a model to be measured (`like`) columns are read and steps are counted as its own were. All
-    rows of `cells` are counted: a lag is missing where the row before has no answer.
+    A model to be measured (`like`) determines how columns are read and steps are counted. All rows
+    of `cells` are counted: a lag is missing if the row before has no answer.
 
     Raises:
-      DataError: No such column, a row without its time or series, or a single time.
+      DataError: There is no such column, a row without time or series, or only a single time.
     """
     time, order = reading.time or "", like.order if like is not None else None
     series_columns = _asked_series(reading, cells) if order is None else order.series_columns
@@ -113,7 +113,7 @@ def in_order(
         column = _time_column(like, order)
     else:
         column, notes = describe(time, kind, answered[time], style)
-    _times(answered, column)  # refuses rows without one; rows without an answer may lack it
+    _times(answered, column)  # refuses rows without a time; rows without an answer may lack it
     times = _read_times(cells, column)
     names = _series(cells, series_columns, answered)
     rows = np.flatnonzero(~np.isnan(times))
@@ -157,7 +157,7 @@ def in_order(
 
 
 def _asked_series(reading: Reading, cells: Cells) -> tuple[str, ...]:
-    """The columns that are asked for: one, several, or several in one text as in `shop,item`."""
+    """The requested columns: one, several, or several in one text such as `shop,item`."""
     asked = reading.series or ()
     if isinstance(asked, tuple):
         return asked
@@ -167,7 +167,7 @@ def _asked_series(reading: Reading, cells: Cells) -> tuple[str, ...]:
 
 
 def _time_column(contract: TableInput, order: Order) -> Column:
-    """The column of time as a model reads it."""
+    """The column of time in the form that a model reads."""
     used = [column for column in contract.columns if column.name == order.time]
     kind: ColumnKind = "date" if order.is_date else "number"
     other = Column(name=order.time, kind=kind, date_format=order.date_format)
@@ -175,7 +175,7 @@ def _time_column(contract: TableInput, order: Order) -> Column:
 
 
 def _read_times(cells: Cells, column: Column) -> Floats:
-    """The time of each row (n,): seconds since 1970, or a number; NaN where it has none."""
+    """The time of each row (n,): seconds since 1970, or a number. NaN if it has none."""
     values = parse(column, cells[column.name])
     if column.kind == "date":
         return np.where(np.isnat(values), np.nan, values.astype(np.int64).astype(float))
@@ -183,7 +183,7 @@ def _read_times(cells: Cells, column: Column) -> Floats:
 
 
 def _times(cells: Cells, column: Column) -> Floats:
-    """The same; a row without its time is refused."""
+    """The time of each row. A row without a time is refused."""
     times = _read_times(cells, column)
     if np.isnan(times).any():
         row = int(np.isnan(times).argmax())
@@ -202,7 +202,7 @@ def _times(cells: Cells, column: Column) -> Floats:
 def _series(
     cells: Cells, columns: Sequence[str], needed: Cells | None = None
 ) -> NDArray[np.object_]:
-    """The name of each row's series (n,); "" where there is one series alone."""
+    """The name of each row's series (n,), which is "" if there is only one series."""
     if not columns:
         return np.full(len(cells), "", object)
     needed = cells if needed is None else needed
@@ -231,7 +231,7 @@ def _check_series(cells: Cells, column: str) -> None:
 def _positions(order: Order, times: Floats, series: Ints, starts: Floats) -> tuple[Ints, bool]:
     """Steps of each row (n,) from the start of its series, and whether steps were counted.
 
-    Where rows are no whole steps apart, they are counted themselves, from 1 in each series.
+    If rows are not whole steps apart, the rows are counted, from 1 in each series.
     """
     steps = steps_between(order, starts[series], times)
     if not np.isnan(steps).any():
@@ -244,11 +244,11 @@ def _positions(order: Order, times: Floats, series: Ints, starts: Floats) -> tup
 
 
 def with_earlier_values(cells: Cells, contract: TableInput) -> tuple[Cells, list[str]]:
-    """The rows of a model's input with their earlier values, and what a reader should know.
+    """Add the earlier values to the rows of a model's input, with notes for the user.
 
-    Earlier values that are no columns follow from the target of the other rows of their series,
-    and from the last values of the training data, where the rows go on after them. They are those
-    of so many steps before, as in training; of uneven rows those of so many rows before.
+    Earlier values without a column are taken from the target of the other rows of their series, and
+    from the last values of the training data, if the rows follow these. They are the values that
+    many steps before, as in training; for uneven rows, that many rows before.
     """
     order = contract.order
     lagged = () if order is None else order.lag_columns(contract.target)
@@ -307,13 +307,13 @@ def with_earlier_values(cells: Cells, contract: TableInput) -> tuple[Cells, list
 def with_lags(
     ordered: Ordered, y: NDArray[Any], lags: int, target: str, like: TableInput | None
 ) -> tuple[Ordered, Ints]:
-    """The rows with a column for each earlier value of the target, and which rows are to be used.
+    """Add a column for each earlier value of the target, and return which rows to use.
 
-    The first steps of a series only serve as earlier values of the others. A cell is "" where there
-    is no value so many steps before.
+    The first steps of a series only serve as earlier values of the others. A cell is "" if there is
+    no value that many steps before.
 
     Raises:
-      DataError: More lags than rows allow, or several rows of one time.
+      DataError: There are too many lags for the rows, or several rows of the same time.
     """
     line, cells, order = ordered.timeline, ordered.cells, ordered.order
     typical = int(np.median(np.bincount(line.series)[np.unique(line.series)]))
@@ -365,7 +365,7 @@ def _ended(ordered: Ordered, lags: int, known: Known) -> Order:
 
 
 def _previous(line: Timeline, y: NDArray[Any]) -> Floats:
-    """See `Timeline.previous`; rows are in the order of time."""
+    """See `Timeline.previous`. Rows are in the order of time."""
     rows = np.lexsort((line.times, line.series))
     pairs = np.stack([line.series, line.times], axis=1)[rows]
     _, first, group = np.unique(pairs, axis=0, return_index=True, return_inverse=True)
@@ -379,7 +379,7 @@ def _previous(line: Timeline, y: NDArray[Any]) -> Floats:
 
 
 def _remarks(ordered: Ordered, lags: int, target: str, like: TableInput | None) -> list[str]:
-    """What a reader should know of steps, gaps, series and rows of one time."""
+    """Notes about steps, gaps, series and rows of the same time."""
     line, order, notes = ordered.timeline, ordered.order, list[str]()
     if order.series is not None:
         columns = " and ".join(order.series_columns)
@@ -412,7 +412,8 @@ def _remarks(ordered: Ordered, lags: int, target: str, like: TableInput | None) 
 
 
 def _check_repeats(ordered: Ordered, lags: int, target: str, like: TableInput | None) -> None:
-    """Refuse several rows of one time: which of their values is the earlier one?"""
+    """Refuse several rows of the same time, because it is unclear which value is the earlier
+    one."""
     line, order, cells = ordered.timeline, ordered.order, ordered.cells
     rows = ordered.repeated
     if like is not None or not lags or len(rows) <= FEW_REPEATS * len(cells):
@@ -439,8 +440,8 @@ def _check_repeats(ordered: Ordered, lags: int, target: str, like: TableInput | 
 
 
 def _telling_columns(ordered: Ordered, target: str) -> tuple[str, ...]:
-    """The columns of names or whole numbers, one or two, with the fewest values that tell rows of
-    one time apart together with the columns of series; empty where none do."""
+    """The one or two columns of names or integers with the fewest values that distinguish rows of
+    the same time, together with the columns of series. Empty if there are none."""
     cells, order = ordered.cells, ordered.order
     candidates = []
     for name in cells.names:
@@ -467,5 +468,5 @@ def _telling_columns(ordered: Ordered, target: str) -> tuple[str, ...]:
 
 
 def _n_different(columns: Sequence[NDArray[Any]]) -> int:
-    """How many different rows there are in columns of codes."""
+    """The number of distinct rows in columns of codes."""
     return len(np.unique(np.stack(columns, axis=1), axis=0))

@@ -1,4 +1,4 @@
-"""Rows on a line of time: what a step is, how many steps lie between rows, and what follows."""
+"""Rows on a time line: the size of a step, the steps between rows, and the next times."""
 
 import csv
 import io
@@ -20,30 +20,30 @@ DAY = 86_400
 ONE_DAY, ONE_MONTH = np.timedelta64(1, "D"), np.timedelta64(1, "M")
 
 USUAL = 0.5
-"""A step is usual that is at least this share of all steps."""
+"""A step is usual if it is at least this share of all steps."""
 
 JITTER = 0.05
-"""Rows may lie this share of a step beside it, as days of 23 and 25 hours and sensors do."""
+"""Rows may differ from a step by this share of it, as with days of 23 and 25 hours and sensors."""
 
 FAR = 2**40
-"""Steps between two rows, at most."""
+"""Maximum number of steps between two rows."""
 
 FEWEST_MONTHS, FEWEST_DAYS = 6, 8
-"""Rows from which on dates are months although their days differ, or business days."""
+"""Number of rows from which on dates are months although their days differ, or business days."""
 
 SECONDS = {"months": 30.44 * DAY, "business days": 1.4 * DAY}
 
 
 @dataclass(frozen=True, eq=False)
 class Timeline:
-    """Where rows stand in time; each array is (n,).
+    """The position of rows in time. Each array is (n,).
 
     Attributes:
       times: Seconds since 1970, or a number.
-      series: Which series a row is of, from 0.
+      series: The series of a row, from 0.
       positions: Steps from some row of its series.
-      previous: The last value of the target at an earlier time of its series; before there is one
-        the mean of all earlier values; NaN at the very first time, and for labels the code before.
+      previous: The last value of the target at an earlier time of its series, or else the mean of
+        all earlier values; NaN at the very first time; for labels the code before.
     """
 
     times: Floats
@@ -57,32 +57,32 @@ class Timeline:
         )
 
     def as_array(self) -> Floats:
-        """All of it in columns (n, 4), to be written."""
+        """All of it in columns (n, 4), for writing."""
         return np.stack([self.times, self.series, self.positions, self.previous], axis=1)
 
     @classmethod
     def of_array(cls, columns: Floats) -> "Timeline":
-        """What `as_array` gave."""
+        """Restore the result of `as_array`."""
         times, series, positions, previous = np.ascontiguousarray(columns.T)
         return cls(times, series.astype(np.int64), positions.astype(np.int64), previous)
 
 
 @dataclass(frozen=True, eq=False)
 class Known:
-    """Values by series and position; of two at one position the later row counts."""
+    """Values by series and position. If two have the same position, the later row counts."""
 
     keys: Ints
     values: Floats
 
     @classmethod
     def of(cls, series: Ints, positions: Ints, values: ArrayLike) -> "Known":
-        """Of rows, each array (n,)."""
+        """Make it from rows, each array (n,)."""
         keys = _keys(series, positions)
         rows = np.argsort(keys, kind="stable")
         return cls(keys[rows], np.asarray(values, np.float64)[rows])
 
     def at(self, series: Ints, positions: Ints) -> Floats:
-        """The values there, in the shape that both have together; NaN where there is none."""
+        """The values there, in the common shape of both arguments. NaN if there is none."""
         keys = _keys(series, positions)
         place = np.searchsorted(self.keys, keys, side="right") - 1
         is_known = (place >= 0) & (self.keys[place] == keys)
@@ -94,11 +94,11 @@ def _keys(series: Ints, positions: Ints) -> Ints:
 
 
 def find_steps(times: Floats, series: Ints, *, is_date: bool) -> dict[str, Any]:
-    """What a step of these rows is: the fields `steps`, `step` and `day` of their `Order`.
+    """Find the step of these rows: the fields `steps`, `step` and `day` of their `Order`.
 
-    Months are rows of which no month has two; the same day of month, the month's last day and its
-    last weekday are kept. Days without any Saturday or Sunday are business days. Other steps are
-    even where all rows lie on multiples of the usual one; all else are `rows`.
+    Rows are monthly if no month has two and they keep the same day, the last day or the last
+    weekday of the month. Days without any Saturday or Sunday are business days. Other steps are
+    even if all rows are at multiples of the usual step. Everything else is `rows`.
     """
     pairs = np.unique(np.stack([series, times], axis=1), axis=0)
     codes, ordered = pairs[:, 0].astype(np.int64), pairs[:, 1]
@@ -126,7 +126,7 @@ def find_steps(times: Floats, series: Ints, *, is_date: bool) -> dict[str, Any]:
 
 
 def _months_between(times: Floats, follows: NDArray[np.bool_]) -> dict[str, Any] | None:
-    """How many months a step is, and the day where all rows have it; None: no months."""
+    """The number of months in a step, and the day if all rows have it. None: no monthly steps."""
     months = np.diff(_months(times))[follows]
     if len(months) < 2 or not _are_usual(months):
         return None
@@ -137,14 +137,14 @@ def _months_between(times: Floats, follows: NDArray[np.bool_]) -> dict[str, Any]
 
 
 def _usual_day(times: Floats) -> int:
-    """The day of a month as `Order.day` has it, of dates whose days differ."""
+    """The day of a month in the form of `Order.day`, for dates whose days differ."""
     if (_dates(times) == _last_weekday(times)).all():
         return 0
     return round(float(np.median(_day_of_month(times)[0])))
 
 
 def _are_usual(counts: NDArray[Any]) -> bool:
-    """Whether whole numbers of a step are all multiples of the usual one, which is common."""
+    """Whether integer steps are all multiples of the usual one, which is frequent."""
     usual = np.median(counts)
     if counts.min() < 1 or (counts % usual).any():
         return False
@@ -152,9 +152,9 @@ def _are_usual(counts: NDArray[Any]) -> bool:
 
 
 def steps_between(order: Order, starts: Floats, times: Floats) -> Floats:
-    """Whole steps from `starts` to `times`, each (n,); NaN where there is no whole number of them.
+    """Whole steps from `starts` to `times`, each (n,). NaN if they are not whole steps apart.
 
-    Of `rows` they are not known from the times alone: all are NaN.
+    For `rows` they cannot be known from the times, and all are NaN.
     """
     if order.steps == "months":
         steps = (_months(times) - _months(starts)) / order.step
@@ -171,7 +171,7 @@ def steps_between(order: Order, starts: Floats, times: Floats) -> Floats:
 
 
 def times_after(order: Order, starts: Floats, counts: NDArray[np.integer[Any]]) -> Floats:
-    """The times (n, k) so many steps `counts` (k,) after `starts` (n,)."""
+    """The times (n, k) that are `counts` (k,) steps after `starts` (n,)."""
     if order.steps in ("even", "rows"):
         after: Floats = starts[:, None] + order.step * counts.astype(float)
         return after
@@ -191,12 +191,12 @@ def times_after(order: Order, starts: Floats, counts: NDArray[np.integer[Any]]) 
 
 
 def seconds_of_step(order: Order) -> float:
-    """How long a step is: seconds, or the number that it is."""
+    """The length of a step: seconds, or a number."""
     return order.step * SECONDS.get(order.steps, 1)
 
 
 def step_name(order: Order, n: int) -> str:
-    """So many steps in words: `3 business days`, `1 step of 600 s`."""
+    """A number of steps in words: `3 business days`, `1 step of 600 s`."""
     plural = "" if n == 1 else "s"
     if order.steps in SECONDS and order.step == 1:
         return f"{n:,} {order.steps[:-1]}{plural}"
@@ -211,7 +211,7 @@ def step_name(order: Order, n: int) -> str:
 
 
 def time_texts(order: Order, times: Sequence[float] | Floats) -> list[str]:
-    """Times as they are written: days where all are at midnight."""
+    """Format times. They are days if all are at midnight."""
     numbers = np.asarray(times, float)
     if not order.is_date:
         return [f"{time:.15g}" for time in numbers]
@@ -230,7 +230,7 @@ def _months(times: Floats) -> Ints:
 
 
 def _day_of_month(times: Floats) -> tuple[Ints, Ints]:
-    """The day of each date, from 1, and how many days its month has."""
+    """The day of each date, from 1, and the number of days in its month."""
     dates = _dates(times)
     months = dates.astype("datetime64[M]")
     first = months.astype("datetime64[D]")
@@ -248,7 +248,7 @@ def _business_days(times: Floats) -> Ints:
 
 
 def series_name(cells: Sequence[str]) -> str:
-    """The name of a series that several cells tell apart: a line of CSV.
+    """The name of a series that several cells distinguish: a line of CSV.
 
     Example:
       >>> series_name(["Main St, 5", "milk"])
@@ -258,7 +258,7 @@ def series_name(cells: Sequence[str]) -> str:
 
 
 def series_cells(order: Order, name: str) -> tuple[str, ...]:
-    """The cells of a series of this name, in the order of its columns."""
+    """The cells of a series with this name, in the order of its columns."""
     if len(order.series_columns) < 2:
         return (name,) * len(order.series_columns)
     return tuple(next(csv.reader(io.StringIO(name, newline=""))))

@@ -1,8 +1,8 @@
-"""Datasets by name. MNIST is embedded; others are fetched once into a cache folder.
+"""Datasets by name. MNIST is embedded, and others are downloaded once into a cache folder.
 
-Content is checked each time it is read. A SHA-256 is that of the decompressed file, so it holds
-for every way of compressing it. An MD5 is that of the `.gz` file, where its makers or torchvision
-publish no more.
+The content is checked each time it is read. A SHA-256 is that of the decompressed file, so that it
+does not depend on the compression. An MD5 is that of the `.gz` file, used if the authors or
+torchvision publish no other digest.
 """
 
 import hashlib
@@ -29,9 +29,9 @@ class File:
     digest: str
 
     def find(self, folder: Path) -> Path | None:
-        """Where the file stands in `folder`, packed before unpacked; None if it is not there.
+        """The path of the file in `folder`, packed or else unpacked. None if it is not there.
 
-        Packed first, for that is what mirrors have and what an MD5 is of.
+        The packed file comes first, because mirrors have it and an MD5 is its digest.
         """
         paths = (folder / f"{self.name}.gz", folder / self.name)
         with files.os_errors("look into", folder):
@@ -41,7 +41,7 @@ class File:
         """Read and check the file at `path`.
 
         Raises:
-          FormatError: It is not the published one.
+          FormatError: It is not the published file.
         """
         with files.os_errors("read", path), path.open("rb") as file:
             return self.parse(file, where=path, out=out)
@@ -49,11 +49,11 @@ class File:
     def parse(
         self, file: BinaryIO, *, where: object, out: NDArray[np.uint8] | None = None
     ) -> NDArray[Any]:
-        """`read` of a file that is open already, at its start."""
+        """Do what `read` does for a file that is already open, at its start."""
         kind, _, published = self.digest.partition(":")
         if kind == "sha256":
             return parse_idx(file, where=where, out=out, sha256=published)
-        array = parse_idx(file, where=where, out=out)  # first: it knows what else a file may be
+        array = parse_idx(file, where=where, out=out)  # first: it recognises other files
         file.seek(0)
         md5 = hashlib.md5(file.read(), usedforsecurity=False).hexdigest()
         if md5 != published:
@@ -78,15 +78,16 @@ class Part:
 
 @dataclass(frozen=True)
 class IdxDataset:
-    """What the catalog knows of a dataset in IDX files.
+    """The entry of a dataset in IDX files in the catalog.
 
     Attributes:
-      about: What it shows, by whom, under which licence: one line.
+      about: The content, authors and licence, in one line.
       image_size: Height and width, in pixels.
-      labels: Name of each code.
-      train: The training part.
-      test: The official test part.
-      mirrors: Addresses of folders with the `.gz` files, tried in turn; none: it is embedded.
+      labels: The name of each code.
+      train: The training set.
+      test: The official test set.
+      mirrors: Addresses of folders with the `.gz` files, tried in order. If there are none, it is
+        embedded.
     """
 
     about: str
@@ -107,7 +108,7 @@ def _mnist_like(
     digests: tuple[str, str, str, str],
     mirrors: tuple[str, ...] = (),
 ) -> IdxDataset:
-    """A dataset with MNIST's sizes and names of files; digests in the order of `IdxDataset`."""
+    """A dataset with MNIST's sizes and file names. The digests are in the order of `IdxDataset`."""
 
     def part(name: str, n: int, images: str, answers: str) -> Part:
         image_file = File(f"{name}-images-idx3-ubyte", images)
@@ -130,10 +131,10 @@ MNIST = _mnist_like(
     ),
 )
 
-# The makers publish the MD5 of the .gz files (github.com/zalandoresearch/fashion-mnist, README).
-# These are the SHA-256 of what is inside: of Debian's dataset-fashion-mnist
-# 0.0~git20200523.55506a9-1, whose files give the published MD5 once the gzip header has its
-# file name and time back (tests/data/test_download.py).
+# The authors publish the MD5 of the .gz files (github.com/zalandoresearch/fashion-mnist, README).
+# These are the SHA-256 of the decompressed files of Debian's dataset-fashion-mnist
+# 0.0~git20200523.55506a9-1. Its files have the published MD5 once the gzip header has its file name
+# and time again (tests/data/test_download.py).
 FASHION_MNIST = _mnist_like(
     "clothes, H. Xiao, K. Rasul and R. Vollgraf (Zalando SE), MIT",
     (
@@ -155,16 +156,16 @@ FASHION_MNIST = _mnist_like(
         "sha256:0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
     ),
     (
-        # The makers' README, and torchvision/datasets/mnist.py.
+        #         # The authors' README, and torchvision/datasets/mnist.py.
         "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
         # keras/src/datasets/fashion_mnist.py.
         "https://storage.googleapis.com/tensorflow/tf-keras-datasets/",
-        # "The dataset appears under data/fashion" of the makers' repository (README).
+        #         # "The dataset appears under data/fashion" in the authors' repository (README).
         "https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion/",
     ),
 )
 
-# Address: the makers' README (github.com/rois-codh/kmnist) and torchvision; MD5 of the .gz files
+# Address: the authors' README (github.com/rois-codh/kmnist) and torchvision. MD5 of the .gz files
 # and names of the labels: torchvision/datasets/mnist.py.
 KMNIST = _mnist_like(
     "cursive Japanese characters (Kuzushiji), CODH, CC BY-SA 4.0",
@@ -195,24 +196,24 @@ def find(name: str) -> IdxDataset:
 
 
 def folder_of(name: str) -> Path:
-    """Where a dataset's files stand, or would: in the package, or in the cache folder."""
+    """The folder of a dataset's files, whether it exists or not: in the package or in the cache."""
     return (files.cache_folder() if find(name).mirrors else FOLDER) / name
 
 
 def is_here(name: str) -> bool:
-    """Whether all files of a dataset are there; `read` says whether they are the right ones."""
+    """Whether all files of a dataset exist. `read` checks their content."""
     folder = folder_of(name)
     return all(file.find(folder) for file in find(name))
 
 
 def read(name: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Read and check a dataset's files: training rows first, then the official test rows.
+    """Read and check the files of a dataset: training rows first, then the official test rows.
 
     Returns:
       Images (n, height, width) uint8 and label codes (n,) uint8, each in one allocation.
 
     Raises:
-      DataError: No dataset has that name, or it was not fetched.
+      DataError: No dataset has this name, or it has not been downloaded.
       FormatError: A file is not the published one.
     """
     dataset, folder = find(name), folder_of(name)

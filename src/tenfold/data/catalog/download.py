@@ -1,6 +1,6 @@
-"""Fetching a dataset into the cache folder: several mirrors in turn, nothing half under its name.
+"""Download a dataset into the cache folder, from several mirrors in turn.
 
-Only here pooch is imported, so nothing else of Tenfold touches the network.
+Only this module imports pooch, so that nothing else in Tenfold uses the network.
 """
 
 from collections.abc import Callable
@@ -13,25 +13,25 @@ from tenfold.data.catalog import File, find, folder_of
 
 TIMEOUT_SECONDS = 30
 MAX_BYTES = 1 << 28
-"""No file of the catalog comes near this; a server that sends more is not believed."""
+"""Larger than any file of the catalog. A download stops when a server sends more."""
 
 Watch = Callable[[str, int], None]
 
 
 def fetch(name: str, watch: Watch | None = None) -> Path:
-    """Bring the files of a dataset into its folder, unless they are there and right.
+    """Download the files of a dataset into its folder, unless they exist and are correct.
 
     Args:
       name: Its name in the catalog.
-      watch: Told an address and how many bytes have come from it, as they come.
+      watch: Is called with an address and the number of bytes received from it so far.
 
     Returns:
-      The folder, as `catalog.folder_of` says.
+      The folder, the same as `catalog.folder_of`.
 
     Raises:
-      DataError: No dataset has that name.
-      FetchError: No mirror gave a file; the message says what to put where by hand.
-      FileError: The folder cannot be written or the disk is full.
+      DataError: No dataset has this name.
+      FetchError: No mirror provided a file. The message says which files to put where by hand.
+      FileError: The folder cannot be written, or the disk is full.
     """
     dataset, folder = find(name), folder_of(name)
     if not dataset.mirrors:
@@ -40,7 +40,7 @@ def fetch(name: str, watch: Watch | None = None) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
     with files.locked(folder):
         with files.os_errors("clean", folder):
-            for unfinished in folder.glob("*.tmp.*"):  # of a download that was killed
+            for unfinished in folder.glob("*.tmp.*"):  # left by a download that was killed
                 unfinished.unlink()
         missing = [file for file in dataset if not _is_right(file, folder)]
         for file in missing:
@@ -68,7 +68,7 @@ def _is_right(file: File, folder: Path) -> bool:
 def _fetch_file(
     file: File, mirrors: tuple[str, ...], folder: Path, watch: Watch
 ) -> list[str] | None:
-    """Fetch from the first mirror that gives the published content; else say why each did not."""
+    """Download from the first mirror with the published content, or say why each one failed."""
     from pooch import HTTPDownloader
     from requests import RequestException
 
@@ -80,11 +80,11 @@ def _fetch_file(
             with files.durable(folder / f"{file.name}.gz") as target:
                 try:
                     download(url, _Counted(target, url, watch), None)
-                except RequestException as error:  # an OSError, yet not of the disk
+                except RequestException as error:  # an OSError, but not of the disk
                     raise _Refused(_reason(error)) from error
                 target.seek(0)
                 file.parse(target, where=url)
-            (folder / file.name).unlink(missing_ok=True)  # unpacked, and perhaps the wrong one
+            (folder / file.name).unlink(missing_ok=True)  # unpacked, and possibly the wrong content
             return None
         except (FormatError, _Refused) as error:
             reason = str(error)
@@ -93,11 +93,12 @@ def _fetch_file(
 
 
 class _Refused(Exception):
-    """A mirror did not answer, or not with a file."""
+    """A mirror did not respond, or not with a file."""
 
 
 class _Counted:
-    """What pooch writes to: counts the bytes for who watches, and stops a server without end."""
+    """The file to which pooch writes. It reports the number of bytes, and stops an endless
+    download."""
 
     def __init__(self, target: BinaryIO, url: str, watch: Watch) -> None:
         self._target, self._url, self._watch = target, url, watch
@@ -111,11 +112,11 @@ class _Counted:
         self._watch(self._url, self._n_bytes)
 
     def flush(self) -> None:
-        """pooch asks for it after each part; `durable` does it once, at the end."""
+        """Called by pooch after each part. `durable` flushes once, at the end."""
 
 
 def _reason(error: Exception) -> str:
-    """One short reason: the texts of urllib3 fill a screen."""
+    """One short reason, because the messages of urllib3 fill a screen."""
     from requests import HTTPError, Timeout
     from requests.exceptions import ChunkedEncodingError
 

@@ -1,4 +1,4 @@
-"""Images with answers that are stored as numbers: an IDX folder, an npz file, a CSV of pixels."""
+"""Images with labels that are stored as numbers: an IDX folder, an npz file, or a CSV of pixels."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +21,7 @@ __all__ = ["Images", "pixel_label", "read_arrays", "read_images"]
 def read_arrays(path: Path) -> NDArray[Any]:
     """The images of a file without their labels: IDX, `.npy`, `.npz`, or a CSV of pixels.
 
-    What the file is shows in its first bytes. The numbers are those of the file.
+    The type of the file is recognised by its first bytes. The numbers are not converted.
     """
     with files.os_errors("read", path), path.open("rb") as file:
         start = file.read(512)
@@ -36,13 +36,13 @@ def read_arrays(path: Path) -> NDArray[Any]:
 
 NPY = b"\x93NUMPY"
 MANY = 20
-"""Separators in 512 bytes of text that can only be columns."""
+"""More separators than this in 512 bytes of text must separate columns."""
 
 
 def read_images(path: Path, white: float | None = None) -> Images:
-    """Read an IDX folder, an npz file or a CSV of pixels; numbers of any scale become 0 to 255.
+    """Read an IDX folder, an npz file or a CSV of pixels. Numbers of any scale become 0 to 255.
 
-    See `training_pixels` for what is white where it is not asked for.
+    `training_pixels` describes which value is white if it is not given.
     """
     images = _read_images(path)
     x, notes = training_pixels(images.x, path.name, white)
@@ -58,7 +58,7 @@ def _read_images(path: Path) -> Images:
         return read_npz(path)
     if path.suffix.lower() == ".csv":
         return read_pixel_csv(path)
-    read_idx(path)  # says what is wrong with a file that is no IDX
+    read_idx(path)  # describes what is wrong with a file that is not IDX
     raise DataError(
         "E420",
         "A single IDX file is not a dataset",

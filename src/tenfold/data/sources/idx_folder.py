@@ -1,4 +1,4 @@
-"""Folders of IDX files under the names that MNIST's have."""
+"""Folders of IDX files with MNIST's file names."""
 
 import re
 from pathlib import Path
@@ -24,10 +24,10 @@ _NAME = re.compile(
 
 
 def read_idx_folder(folder: Path) -> Images:
-    """Read a folder with IDX files under MNIST's names, with or without `.gz`.
+    """Read a folder with IDX files with MNIST's names, with or without `.gz`.
 
-    `train-images-idx3-ubyte`, `.idx3-ubyte` and `.idx3` are all known, and so for the labels and
-    for `t10k` or `test`. Where a file is there packed and unpacked, the unpacked one is read.
+    It accepts `train-images-idx3-ubyte`, `.idx3-ubyte` and `.idx3`, the same for labels, and `t10k`
+    or `test`. If a file exists packed and unpacked, the unpacked one is read.
     """
     with files.os_errors("read", folder):
         idx_files = _idx_files(folder)
@@ -99,7 +99,7 @@ def _no_idx_files(folder: Path) -> DataError:
 
 
 def _check_pair(images: Path, labels: Path) -> tuple[int, ...]:
-    """The shape of the images; all that headers can tell is checked before anything is read."""
+    """Return the shape of the images, after checking everything that headers show."""
     dtype, shape = read_header(images)
     label_dtype, label_shape = read_header(labels)
     if len(shape) != 3 or dtype != np.uint8 or 0 in shape:

@@ -1,4 +1,4 @@
-"""What every source of images gives back, and what holds for their answers."""
+"""The common result of all sources of images, and the checks of their labels."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,21 +11,21 @@ from tenfold.core.errors import DataError
 from tenfold.data.dataset import MAX_LABELS
 
 MAX_WITH_GAPS = 256
-"""Up to so many codes most may be unused; a model has a number for each, used or not."""
+"""Up to this number, most codes may be unused. A model has a number for each code, used or not."""
 
 SIDE_PX = 28
 N_PIXELS = SIDE_PX * SIDE_PX
-"""Flat images are taken as MNIST's: 28 rows of 28 pixels."""
+"""Flat images have MNIST's size: 28 rows of 28 pixels."""
 
 
 @dataclass(frozen=True, eq=False)
 class Images:
-    """What a source holds, as `Dataset` has it: training rows, validation rows, test rows.
+    """The content of a source in the order of `Dataset`: training, validation and test rows.
 
     Attributes:
-      x: Pictures, numbers of any scale.
-      n_train, n_validation: How many training and validation rows there are.
-      notes: What was done to the images, for a reader.
+      x: Pictures, with numbers of any scale.
+      n_train, n_validation: The number of training and validation rows.
+      notes: What was done to the images, for the user.
     """
 
     x: NDArray[Any]
@@ -38,7 +38,7 @@ class Images:
 
 
 def check_counts(n_images: int, n_labels: int, where: object) -> None:
-    """Refuse images and labels that cannot belong together."""
+    """Refuse images and labels that differ in number."""
     if n_images != n_labels:
         raise DataError(
             "E426",
@@ -51,7 +51,7 @@ def check_counts(n_images: int, n_labels: int, where: object) -> None:
 
 
 def check_sizes(shapes: Sequence[tuple[int, ...]], where: object) -> None:
-    """Refuse parts, training first, whose images are of two sizes."""
+    """Refuse parts, training first, whose images have different sizes."""
     if len({shape[1:] for shape in shapes}) > 1:
         train, test = shapes[0][1:], next(s[1:] for s in shapes if s[1:] != shapes[0][1:])
         wrong = "The images have two sizes"
@@ -59,7 +59,7 @@ def check_sizes(shapes: Sequence[tuple[int, ...]], where: object) -> None:
 
 
 def whole_codes(values: NDArray[Any], where: object) -> NDArray[np.int64]:
-    """Label codes int64 (n,) of numbers that are whole and from 0 to 65,535."""
+    """Label codes int64 (n,) from numbers, which must be integers from 0 to 65,535."""
     if values.dtype.kind not in "iuf":
         raise DataError(
             "E409",
@@ -94,12 +94,12 @@ def whole_codes(values: NDArray[Any], where: object) -> NDArray[np.int64]:
 
 
 def code_labels(y: NDArray[np.int64]) -> tuple[str, ...]:
-    """Labels of answers that are named by their own codes."""
+    """Labels that are named by their own codes."""
     return tuple(str(code) for code in range(int(y.max(initial=-1)) + 1))
 
 
 def named_codes(answers: Sequence[str], where: object) -> tuple[NDArray[np.int64], tuple[str, ...]]:
-    """Codes and labels of answers as text: whole numbers are codes, other texts are names."""
+    """Codes and labels of answers as text. Integers are codes, and other texts are names."""
     numbers = [parse_number(answer) for answer in answers]
     named = [row for row, number in enumerate(numbers) if number is None]
     if not named:
@@ -121,7 +121,7 @@ def named_codes(answers: Sequence[str], where: object) -> tuple[NDArray[np.int64
 
 
 def parse_number(cell: str) -> float | None:
-    """The number that a text says, None if it says none."""
+    """The number in a text. None if it is not a number."""
     try:
         return float(cell)
     except ValueError:

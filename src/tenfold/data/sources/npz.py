@@ -24,15 +24,16 @@ from tenfold.data.sources.labelled import (
 from tenfold.inputs.idx import not_a
 
 MAX_ZIP_RATIO = 100
-"""An npz member that shrank further is taken for a bomb. Keras' mnist.npz shrinks to a fifth."""
+"""An npz member with a higher compression ratio counts as a bomb. Keras' mnist.npz shrinks to a
+fifth."""
 
 KINDS = (("x", "y"), ("images", "labels"), ("data", "target"))
 
 
 def _names(*parts: str) -> tuple[tuple[str, str], ...]:
-    """How images and labels of a part may be called: x_train, y_train; train_images, train_labels.
+    """The possible names of images and labels: x_train, y_train; train_images, train_labels.
 
-    Keras writes the first, MedMNIST the second.
+    Keras writes the first form, MedMNIST the second.
     """
     return tuple(
         (form.format(part=part, kind=x), form.format(part=part, kind=y))
@@ -55,7 +56,8 @@ Named = tuple[str, Array]
 
 
 def read_npz(path: Path) -> Images:
-    """Read images and labels from an npz file; nothing in it is run, sizes are checked first."""
+    """Read images and labels from an npz file. Nothing in it is run, and sizes are checked
+    first."""
     parts = _read(path, _labelled)
     images, answers, keys = [], [], list[str]()
     n_rows = dict.fromkeys(PARTS, 0)
@@ -83,12 +85,12 @@ def read_npz(path: Path) -> Images:
 
 
 def read_unlabelled_npz(path: Path) -> Array:
-    """The images of an npz file: of the test part, or all, or the only array there is."""
+    """The images of an npz file: of the test set, or all, or the only array."""
     return _read(path, _unlabelled)
 
 
 def _read(path: Path, read: Callable[[zipfile.ZipFile, Path], T]) -> T:
-    """What `read` finds in the archive."""
+    """The result of `read` for the archive."""
     with files.os_errors("read", path), path.open("rb") as file:
         start = file.read(512)
         if not start.startswith(b"PK"):
@@ -111,7 +113,7 @@ def _members(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
 
 
 def _labelled(archive: zipfile.ZipFile, path: Path) -> list[tuple[str, Named, Named]]:
-    """The parts in their order, each with its images and its labels under their names."""
+    """The parts in their order, each with its images and its labels, by name."""
     members = _members(archive)
     found = [
         (part, *names)
@@ -173,12 +175,12 @@ def _npz_array(archive: zipfile.ZipFile, info: zipfile.ZipInfo, where: str) -> A
         _check_header(member, info.file_size, where)
     with archive.open(info) as member:
         array: Array = npy.read_array(member, allow_pickle=False)
-        member.read(1)  # the end: only there the checksum is compared
+        member.read(1)  # the checksum is only compared at the end
         return array
 
 
 def read_npy(path: Path) -> Array:
-    """The array of an `.npy` file; nothing in it is run, its size is checked first."""
+    """The array of an `.npy` file. Nothing in it is run, and its size is checked first."""
     with files.os_errors("read", path), path.open("rb") as file:
         try:
             _check_header(file, path.stat().st_size, str(path))
@@ -195,7 +197,7 @@ def read_npy(path: Path) -> Array:
 
 
 def _check_header(file: IO[bytes], n_bytes: int, where: str) -> None:
-    """Refuse an array whose header does not fit its bytes, or that holds more than numbers."""
+    """Refuse an array whose header does not match its bytes, or that contains objects."""
     version = npy.read_magic(file)
     read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
     shape, _, dtype = read(file)

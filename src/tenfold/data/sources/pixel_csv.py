@@ -1,4 +1,4 @@
-"""CSV files of 784 pixel columns, as MNIST and its kin are often passed on: a label, an index."""
+"""CSV files with 784 pixel columns, a common form of MNIST, with a label or an index column."""
 
 import re
 from collections.abc import Iterator
@@ -17,10 +17,10 @@ from tenfold.inputs.pictures.pixels import WHITE
 from tenfold.inputs.tables.csv_text import SEPARATORS
 
 LABEL_NAMES = ("label", "class", "target", "y", "digit")
-"""Headers of the label column in the CSV files people have, in any case of letters."""
+"""Common headers of the label column, in lower case."""
 
 INDEX_NAMES = ("", "index", "id", "imageid", "row", "unnamed: 0")
-"""Headers of a first column that numbers the rows, as pandas and R write it."""
+"""Headers of a first column that numbers the rows, as written by pandas and R."""
 
 BOM = b"\xef\xbb\xbf"
 CHUNK_BYTES = 1 << 21
@@ -28,8 +28,8 @@ MAX_LINE_BYTES = 1 << 16
 
 
 def pixel_label(path: Path) -> str | None:
-    """What the first line calls the label beside 784 pixel columns; "" without a name, None where
-    there are no such columns."""
+    """The header of the label next to 784 pixel columns in the first line. "" if it has no name,
+    None if there are no such columns."""
     with files.os_errors("read", path), path.open("rb") as file:
         layout = _layout(file, path)
     if layout is None or not layout.labelled:
@@ -40,9 +40,9 @@ def pixel_label(path: Path) -> str | None:
 def read_pixel_csv(path: Path) -> Images:
     """Read a CSV with a label and 784 pixel columns as images of 28x28.
 
-    The label is the column that a header calls so (`LABEL_NAMES`); otherwise it is the first or
-    the last column, whichever can be told. Separated by comma, semicolon or tab. A first column
-    that numbers the rows (`INDEX_NAMES`) is passed over.
+    The label is the column with such a header (`LABEL_NAMES`), or else the first or the last
+    column, if it is clear which. The separator is a comma, semicolon or tab. A first column that
+    numbers the rows (`INDEX_NAMES`) is ignored.
     """
     x, answers = _read(path, labelled=True)
     y, labels = named_codes(answers, path)
@@ -55,7 +55,7 @@ def read_unlabelled_csv(path: Path) -> NDArray[Any]:
 
 
 def _read(path: Path, *, labelled: bool) -> tuple[NDArray[Any], list[str]]:
-    """The images, and the answers where there are some; with `labelled` there must be."""
+    """The images, and the answers if there are any. With `labelled` there must be some."""
     with files.os_errors("read", path), path.open("rb") as file:
         layout = _layout(file, path)
         if layout is None or (labelled and not layout.labelled):
@@ -81,21 +81,21 @@ def _read(path: Path, *, labelled: bool) -> tuple[NDArray[Any], list[str]]:
 
 @dataclass(frozen=True)
 class _Layout:
-    """How a pixel CSV is written: `names` is empty without a header, `label` None if untold.
+    """The layout of a CSV of pixels. `names` is empty without a header; `label` is None if unclear.
 
-    With an `index` the first column numbers the rows; `labelled`: one column is the label.
+    With `index`, the first column numbers the rows. With `labelled`, one column is the label.
     """
 
     separator: bytes
     names: tuple[str, ...]
-    start: int  # byte at which the rows begin
+    start: int  # the byte at which the rows begin
     label: int | None
     labelled: bool
     index: bool = False
 
     @property
     def others(self) -> list[int]:
-        """The columns that are no pixels."""
+        """The number of columns that are not pixels."""
         return ([0] if self.index else []) + ([] if self.label is None else [self.label])
 
     @property
@@ -117,7 +117,8 @@ def _layout(file: BinaryIO, path: Path) -> _Layout | None:
         return None
     labels = [i for i, cell in enumerate(cells) if cell.lower() in LABEL_NAMES]
     numbers = all(parse_number(cell) is not None for cell in cells[1:-1])
-    # A row of pixels repeats some; pandas makes a header of equal numbers 0, 0.1, 0.2 ...
+    #     # A row of pixels repeats some values; pandas makes a header of equal numbers 0, 0.1, 0.2
+    # ...
     if not labels and numbers and len(set(cells)) < len(cells):
         start = 3 if first.startswith(BOM) else 0
         return _Layout(separator, (), start, None, n_others == 1) if n_others < 2 else None
@@ -138,7 +139,7 @@ def _layout(file: BinaryIO, path: Path) -> _Layout | None:
 
 
 def _check_order(pixels: list[str], path: Path) -> None:
-    """Refuse columns whose own numbers say that they stand in another order than the pixels."""
+    """Refuse pixel columns whose numbers show that they are in the wrong order."""
     numbers = [tuple(map(int, re.findall(r"\d+", name))) for name in pixels]
     if all(numbers) and len(set(numbers)) == len(numbers) and numbers != sorted(numbers):
         moved = next(i for i, number in enumerate(sorted(numbers)) if numbers[i] != number)
@@ -153,7 +154,7 @@ def _check_order(pixels: list[str], path: Path) -> None:
 
 
 def _cells(line: bytes) -> tuple[bytes, list[str]]:
-    """Separator and cells of a line."""
+    """The separator and the cells of a line."""
     separator = max(map(str.encode, SEPARATORS), key=line.count)
     text = line.removeprefix(BOM).decode("utf-8", "replace").rstrip("\r\n")
     return separator, [_bare(cell) for cell in text.split(separator.decode())]
@@ -167,8 +168,8 @@ def _bare(cell: str) -> str:
 def _label_column(file: BinaryIO, layout: _Layout, path: Path) -> int:
     """0 or 784: whichever of the first and the last column can only be the label.
 
-    Names, or whole numbers without a gap beside a column that is not like that. A pixel in the
-    corner is mostly 0 throughout; one that is like labels too makes the file ambiguous.
+    It contains names, or integers without gaps, and the other column does not. A pixel in the
+    corner is usually 0 throughout. If it looks like labels, too, the file is ambiguous.
     """
     first, last = set[bytes](), set[bytes]()
     for _, chunk in _chunks(file, layout, path):
@@ -189,7 +190,7 @@ def _label_column(file: BinaryIO, layout: _Layout, path: Path) -> int:
 
 
 def _like_labels(cells: set[bytes]) -> int:
-    """2: names, 1: each of the smallest to the largest whole number, 0: not like labels."""
+    """2: names; 1: every integer from the smallest to the largest; 0: not like labels."""
     numbers = {parse_number(cell.decode("utf-8", "replace")) for cell in cells}
     if numbers == {None}:
         return 2
@@ -200,7 +201,7 @@ def _like_labels(cells: set[bytes]) -> int:
 
 
 def _chunks(file: BinaryIO, layout: _Layout, path: Path) -> Iterator[tuple[int, bytes]]:
-    """Whole lines, some thousand at a time, with the number of the first of them in the file."""
+    """Whole lines, several thousand at a time, with the line number of the first."""
     file.seek(layout.start)
     line, rest = 2 if layout.names else 1, b""
     while block := file.read(CHUNK_BYTES):
@@ -223,7 +224,7 @@ def _chunks(file: BinaryIO, layout: _Layout, path: Path) -> Iterator[tuple[int, 
 def _parse_fast(chunk: bytes, layout: _Layout) -> tuple[NDArray[np.uint8], list[str]] | None:
     """Pixels and answers of lines in the plainest form: one to three digits in every cell."""
     text = np.frombuffer(chunk, np.uint8)
-    digits = text - ord("0")  # wraps around: what is no digit is above 9
+    digits = text - ord("0")  # wraps around: anything but a digit is above 9
     ends = np.flatnonzero(digits > 9)
     n_columns = layout.n_columns
     lengths = np.diff(ends, prepend=-1) - 1
@@ -248,7 +249,7 @@ def _parse_fast(chunk: bytes, layout: _Layout) -> tuple[NDArray[np.uint8], list[
 def _parse_slow(
     chunk: bytes, layout: _Layout, line: int, path: Path
 ) -> tuple[NDArray[Any], list[str]]:
-    """The same cell by cell: quotes, blanks and `0.5` are read, all else is refused by name."""
+    """Parse cell by cell: quotes, spaces and `0.5` are read, and everything else is refused."""
     rows, names = [], []
     kept = [i for i in range(layout.n_columns) if i not in layout.others]
     for number, text in enumerate(chunk.split(b"\n")[:-1], line):
