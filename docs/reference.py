@@ -24,6 +24,7 @@ from tenfold.core.records import Audit, Checks
 from tenfold.core.settings import RECIPES, Settings
 from tenfold.evaluation import AnyEvaluation
 from tenfold.evaluation.checks import CHECKS
+from tenfold.evaluation.column_effects import ColumnEffects
 from tenfold.evaluation.robustness import Robustness
 from tenfold.experiments.sweeps.plan import SweepSettings
 from tenfold.runs.record import Record
@@ -35,6 +36,7 @@ SCHEMAS: dict[str, Any] = {
     "audit": Audit,
     "robustness": Robustness,
     "checks": Checks,
+    "columns": ColumnEffects,
 }
 """Name of a file under docs/schema to what it describes."""
 

@@ -381,7 +381,7 @@ def test_examples_in_colour_are_drawn(tmp_path: Path) -> None:
     assert (pixels == (255, 0, 0)).all(axis=1).mean() > 0.05
 
 
-@pytest.mark.parametrize("name", ["audit.json", "robustness.json"])
+@pytest.mark.parametrize("name", ["audit.json", "robustness.json", "columns.json"])
 def test_a_damaged_part_of_a_run_is_named(small_run: Run, tmp_path: Path, name: str) -> None:
     path = tmp_path / "run"
     shutil.copytree(small_run.path, path)

@@ -229,7 +229,7 @@ def test_reporting_loads_neither_a_training_library_nor_matplotlib(
         f"run = tenfold.open({str(small_run.path)!r})\n"
         "from tenfold.report.plots import confusion_chart\n"
         f"report.write_png(confusion_chart(run.evaluation), Path({str(tmp_path / 'm.png')!r}))\n"
-        "from tenfold.experiments.artifacts import rewrite_report\n"
+        "from tenfold.report import rewrite_report\n"
         f"import shutil; shutil.copytree(run.path, {str(tmp_path / 'run')!r})\n"
         f"rewrite_report(tenfold.open({str(tmp_path / 'run')!r}))\n"
     )

@@ -31,7 +31,6 @@ from tenfold.core.installation import adding
 from tenfold.core.progress import Listener
 from tenfold.core.settings import Reading
 from tenfold.core.version import __version__
-from tenfold.experiments.artifacts import rewrite_report
 from tenfold.experiments.batch import scores_by, unlike_training
 from tenfold.experiments.evaluate import evaluate as evaluate_run
 from tenfold.experiments.evaluate import load_for
@@ -41,7 +40,7 @@ from tenfold.experiments.train import resume as resume_run
 from tenfold.experiments.train import train as train_run
 from tenfold.learners import LEARNERS
 from tenfold.learners.jax_runtime import import_ahead
-from tenfold.report import write_brief, write_comparison
+from tenfold.report import rewrite_report, write_brief, write_comparison
 from tenfold.report.network_page import write_page
 from tenfold.runs.csv_files import compare_runs
 from tenfold.runs.export import companions, write_keras, write_onnx
@@ -262,6 +261,10 @@ def report_command(
     without_rows: Annotated[
         bool, typer.Option("--without-rows", help="Leave out all rows of the data.")
     ] = False,
+    by: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN", help="Also show the scores by the values of this column."),
+    ] = None,
     summary: Annotated[
         bool, typer.Option("--summary", help="Write one page to mail, without rows of the data.")
     ] = False,
@@ -275,7 +278,8 @@ def report_command(
         path, text = write_brief(first)
         print(f"text               {text}")
     elif other is None:
-        path = rewrite_report(first, with_rows=not without_rows)
+        parts = None if by is None else scores_by(first, by)
+        path = rewrite_report(first, with_rows=not without_rows, by=parts)
     else:
         second = Run.open(other)
         comparison = compare_runs(first, second)

@@ -51,6 +51,9 @@ class Epoch:
         return f"{rows} loss {loss:.4g}"
 
 
+COLUMNS_FILE = "columns.json"
+"""The file of a run that says which columns of its table matter."""
+
 CHECKS_FILE = "checks.json"
 """The file of a run with the findings of the checks of the training."""
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from tenfold.core import files
 from tenfold.data.dataset import Dataset, RowNumbers
 from tenfold.data.split import Split
 from tenfold.evaluation import MEASURES, AnyEvaluation, Subset
-from tenfold.evaluation.robustness import measure_robustness, nearly_seen
+from tenfold.experiments.changed_rows import write_column_effects, write_robustness
 from tenfold.model.model import Model
 from tenfold.model.predictions import Answers
 from tenfold.runs import csv_files
@@ -76,13 +75,9 @@ def write_evidence(run: Run, data: Dataset, split: Split, *, robust: bool = Fals
                 report.write_png(figure.draw(), run.path / figure.file)
         written.result()
     if robust:
-        robustness = measure_robustness(run.model, data.x[test], data.y[test], "test")
-        if data.input.kind == "image":
-            fitted_to = np.r_[split.train, split.validation]
-            nearly = nearly_seen(data, fitted_to, test, answers.row_scores(data.y[test]))
-            robustness = robustness.model_copy(update={"nearly": nearly})
-        files.write_document(run.path / "robustness.json", robustness)
+        write_robustness(run, data, split, answers)
     if data.input.kind == "table":
+        write_column_effects(run, data, test)
         csv_files.write_background(run, data.x[split.train])
     seen = split.validation if split.validation.size else split.train
     examples = seen[EXAMPLES[data.task.kind](data.y[seen])]
@@ -111,14 +106,3 @@ def _write_cells(run: Run, data: Dataset, test: RowNumbers, stored: Any) -> None
 
 WRITE_ROWS = {"image": _write_images, "table": _write_cells}
 """Writes the test rows that a report shows, in the order in which the report needs them."""
-
-
-def rewrite_report(run: Run, *, with_rows: bool = True) -> Path:
-    """Write `report.html` again from the files of the run folder. Returns its path."""
-    with files.locked(run.path, wait=False):
-        report.write_report(run, with_rows=with_rows)
-        path = run.path / "report.html"
-        if "report.html" in run.record.files:
-            run.record.files["report.html"] = files.sha256(path)
-            run.save()
-    return path

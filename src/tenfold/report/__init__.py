@@ -3,7 +3,7 @@
 from tenfold.report.brief import write_brief, write_model_card
 from tenfold.report.drawings import N_REGIONS, draw_examples, draw_regions
 from tenfold.report.figures import PICTURES, run_figures
-from tenfold.report.html import write_html, write_report
+from tenfold.report.html import rewrite_report, write_html, write_report
 from tenfold.report.png import write_png
 from tenfold.report.rows import SHEET, write_sheet
 from tenfold.report.summary import coverage_limits
@@ -16,6 +16,7 @@ __all__ = [
     "coverage_limits",
     "draw_examples",
     "draw_regions",
+    "rewrite_report",
     "run_figures",
     "write_brief",
     "write_comparison",

@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 from tenfold.core.task import TaskKind
 from tenfold.evaluation import AnyEvaluation, Evaluation, RegressionEvaluation
-from tenfold.evaluation.robustness import Robustness
 from tenfold.report import plots, values
 from tenfold.report.charts import Chart
 from tenfold.report.svg import chart_html
@@ -82,13 +81,6 @@ def report_charts(run: Run, stored: StoredAnswers) -> list[str]:
     """The charts of a report, as elements of its page."""
     figures = run_figures(run.evaluation, stored, row_times(run, stored), run.history)
     return [chart_html(figure.draw()) for figure in figures if figure.in_report]
-
-
-def why_charts(robustness: Robustness | None) -> list[str]:
-    """The charts of what an answer depends on."""
-    if robustness is None or not robustness.columns:
-        return []
-    return [chart_html(plots.importance_chart(robustness))]
 
 
 def row_times(run: Run, stored: StoredAnswers) -> list[str]:

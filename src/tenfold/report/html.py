@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import Any
 
 from tenfold.core import files
-from tenfold.core.records import UNTRUSTWORTHY, Check
-from tenfold.core.text import in_unit, ordinal, percent
+from tenfold.evaluation.by_column import ByColumn
+from tenfold.report.column_charts import column_effects_of, column_figures
 from tenfold.report.commands import commands, next_steps
-from tenfold.report.figures import report_charts, why_charts
+from tenfold.report.figures import report_charts
 from tenfold.report.network_page import Living, page_style, render
 from tenfold.report.rows import (
     N_HARDEST,
@@ -19,8 +19,10 @@ from tenfold.report.rows import (
     report_rows,
 )
 from tenfold.report.summary import (
+    GRAVE,
     coverage_limits,
     noun,
+    other_checks,
     scale_floor,
     score_cards,
     settings_of,
@@ -36,8 +38,6 @@ N_PAIRS = 12
 MAX_COLUMNS, MAX_TEXT = 30, 80
 """Columns of a table that are shown, and characters of a cell."""
 
-GRAVE = (*UNTRUSTWORTHY, "in both parts")
-
 
 def write_html(path: Path, package: str, template: str, **values: Any) -> None:
     """Write a template of a package, with the styles of reports, as one HTML file."""
@@ -45,10 +45,11 @@ def write_html(path: Path, package: str, template: str, **values: Any) -> None:
 
 
 @files.os_errors()
-def write_report(run: Run, *, with_rows: bool = True) -> None:
+def write_report(run: Run, *, with_rows: bool = True, by: ByColumn | None = None) -> None:
     """Write `report.html` from what stands in the run folder.
 
-    Without rows it holds no row of the data: no picture, no cell, no key.
+    Without rows it holds no row of the data: no picture, no cell, no key. `by` are scores by the
+    values of a column, which stand in it too.
     """
     evaluation, stored = run.evaluation, read_predictions(run)
     sets = evaluation.prediction_sets
@@ -72,10 +73,11 @@ def write_report(run: Run, *, with_rows: bool = True) -> None:
         scripts=living.scripts + rows.scripts + module_script("copy.js"),
         findings=audit.findings if audit else (),
         codes={check.text: check.code for check in run.checks},
-        checks=_other_checks(run),
+        checks=other_checks(run),
         grave=GRAVE,
         charts=report_charts(run, stored),
-        why_charts=why_charts(robustness),
+        column_figures=column_figures(run),
+        effects=column_effects_of(run),
         settings=list(settings_of(run)),
         sheet=picture_data(run, SHEET) if with_rows else None,
         regions=picture_data(run, REGIONS) if with_rows else None,
@@ -84,6 +86,7 @@ def write_report(run: Run, *, with_rows: bool = True) -> None:
         worst=rows.worst,
         layers=layer_rows((run.path / "model.onnx").read_bytes()),
         robustness=robustness,
+        by=by,
         reasons=rows.reasons,
         commands=commands(run),
         cells=rows.cells,
@@ -93,13 +96,15 @@ def write_report(run: Run, *, with_rows: bool = True) -> None:
         max_text=MAX_TEXT,
         n_pairs=N_PAIRS,
         floor=scale_floor(evaluation),
-        ordinal=ordinal,
-        in_unit=in_unit,
-        percent=percent,
     )
 
 
-def _other_checks(run: Run) -> list[Check]:
-    """What the checks found beside what was found in the data."""
-    said = {finding.text for finding in run.audit.findings} if run.audit else set()
-    return [check for check in run.checks if check.text not in said]
+def rewrite_report(run: Run, *, with_rows: bool = True, by: ByColumn | None = None) -> Path:
+    """Write the report of a finished run anew, and its digest; returns its path."""
+    with files.locked(run.path, wait=False):
+        write_report(run, with_rows=with_rows, by=by)
+        path = run.path / "report.html"
+        if "report.html" in run.record.files:
+            run.record.files["report.html"] = files.sha256(path)
+            run.save()
+    return path

@@ -1,4 +1,4 @@
-"""The charts of labels, of a training, and of the importance of columns."""
+"""The charts of labels and of a training."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 
 from tenfold.core.errors import DataError
 from tenfold.evaluation import Evaluation, Ranking, reliability, share_answered
-from tenfold.evaluation.robustness import Robustness
 from tenfold.report.charts import (
     Axis,
     Boxes,
@@ -32,9 +31,6 @@ MAX_NUMBERED = 30
 
 CELL_PX = 46
 """Side of a numbered cell: a number of five digits fits."""
-
-MAX_COLUMNS = 30
-"""Columns of the chart of importance, the dearest first."""
 
 
 def confusion_chart(evaluation: Evaluation) -> Chart:
@@ -169,34 +165,6 @@ def answered_chart(confidence: Floats, right: NDArray[np.bool]) -> Chart:
         ],
         about="If only the most confident answers are kept (further left), more of them should be "
         "right.",
-    )
-
-
-def importance_chart(robustness: Robustness) -> Chart:
-    """What shuffling each column costs, the dearest on top, with the spread of the repeats."""
-    columns = robustness.columns[:MAX_COLUMNS]
-    cost, least, greatest = np.array([(c.mean, c.least, c.greatest) for c in columns]).T
-    at, is_share = np.arange(len(columns)), robustness.measure.more_is_better
-    names = [short(column.column, 24) for column in columns]
-    lost = "accuracy lost" if is_share else f"{robustness.score} gained"
-    axis = number_axis(lost, least, greatest, [0.0], zero=True)
-    if is_share:
-        axis = share_axis(lost, min(0.0, float(least.min())), float(greatest.max()))
-    titles = [
-        f"{name}: {100 * c:.1f} points" if is_share else f"{name}: {c:,.6g}"
-        for name, c in zip(names, cost, strict=True)
-    ]
-    marks: list[Mark] = [
-        Boxes((np.zeros(len(at)), cost), (at - 0.33, at + 0.33), titles=titles),
-        Whiskers(at, least, greatest, along_x=True),
-    ]
-    height = 40 + 26 * len(columns)
-    return Chart(
-        "Importance of the columns",
-        [Panel(axis, name_axis("", names, downwards=True), marks, width=520, height=height)],
-        about=f"How much worse the {robustness.score} becomes when the values of a column are "
-        "shuffled, so that it tells the model nothing. The thin line is the range of the repeats.",
-        is_wide=True,
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from tenfold.core.records import UNTRUSTWORTHY, Check
 from tenfold.core.task import TaskKind
 from tenfold.core.text import in_unit, percent
 from tenfold.evaluation import AnyEvaluation, Evaluation, RegressionEvaluation, Score
@@ -19,6 +20,9 @@ from tenfold.runs.record import Run
 
 MAX_NAMED = 6
 """Labels that a question names, at most."""
+
+GRAVE = (*UNTRUSTWORTHY, "in both parts")
+"""Kinds of findings after which a score is not what it seems."""
 
 Grade = Literal["good", "unclear", "bad"]
 """Better than the baseline; not shown to be; worse, or not to be trusted."""
@@ -394,3 +398,9 @@ def settings_of(run: Run) -> Iterator[tuple[str, Any]]:
         is_on = value not in (None, False, 0, [], {}) and is_used(name, learner)
         if name in run.record.asked or is_on:
             yield name, value
+
+
+def other_checks(run: Run) -> list[Check]:
+    """What the checks found beside what was found in the data."""
+    said = {finding.text for finding in run.audit.findings} if run.audit else set()
+    return [check for check in run.checks if check.text not in said]

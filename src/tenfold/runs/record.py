@@ -267,7 +267,7 @@ class Run:
         Raises:
           RunError: The file is damaged.
         """
-        return self._document(Audit, "audit.json")
+        return self.document(Audit, "audit.json")
 
     def with_doubts(self, evaluation: AnyEvaluation, *, is_own: bool = True) -> AnyEvaluation:
         """Add the doubts of the audit to an evaluation.
@@ -287,7 +287,7 @@ class Run:
         Raises:
           RunError: The file is damaged.
         """
-        return self._document(Robustness, "robustness.json")
+        return self.document(Robustness, "robustness.json")
 
     @property
     def checks(self) -> tuple[Check, ...]:
@@ -296,10 +296,15 @@ class Run:
         Raises:
           RunError: The file is damaged.
         """
-        document = self._document(Checks, CHECKS_FILE)
+        document = self.document(Checks, CHECKS_FILE)
         return document.checks if document else ()
 
-    def _document(self, kind: type[Document], name: str) -> Document | None:
+    def document(self, kind: type[Document], name: str) -> Document | None:
+        """What a JSON file of the run says; None where there is no such file.
+
+        Raises:
+          RunError: The file is damaged.
+        """
         path = self.path / name
         with files.os_errors("read", path):
             if not path.is_file():

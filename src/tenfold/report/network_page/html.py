@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tenfold.core import files
+from tenfold.core.text import in_unit, ordinal, percent
 from tenfold.inputs.idx import read_idx
 from tenfold.inputs.pictures.mnist_box import SIDE_PX
 from tenfold.model.model import Model
@@ -87,6 +88,7 @@ def _template(package: str, name: str) -> Any:
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
+    environment.globals |= {"in_unit": in_unit, "ordinal": ordinal, "percent": percent}
     return environment.from_string(read_text(package, name))
 
 

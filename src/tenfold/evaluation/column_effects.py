@@ -1,0 +1,244 @@
+"""Which columns of a table matter to a model, and how its answers follow the strongest of them."""
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tenfold.core.contract import Frozen
+from tenfold.evaluation.intervals import (
+    ARRAYS,
+    Finite,
+    Score,
+    Subset,
+    percentile_interval,
+    resampled_means,
+)
+from tenfold.evaluation.measures import MEASURES, Measure
+from tenfold.inputs.tables.columns import Table, concatenate
+from tenfold.model.model import Model
+
+MAX_ANSWERS, MAX_ROWS, MAX_REPEATS = 8_000, 2_000, 5
+"""Shuffled rows that are answered, at most: 0.05 s of `logistic`, 0.1 s of `boosting`, 0.5 s of
+`forest`; and of them different rows, and times that each column is shuffled."""
+
+MAX_COLUMNS = 200
+"""With more columns there would be fewer than 40 rows for each, and nothing is measured."""
+
+N_STRONGEST, N_VALUES, N_SHOWN_ROWS = 6, 10, 40
+"""Columns whose values are changed, values of each, and rows in which they are changed."""
+
+MAX_LABELS = 4
+"""With more labels the answers of the three most frequent ones are followed."""
+
+
+class ColumnImportance(Frozen):
+    """What shuffling a column costs: accuracy lost, or RMSE gained, with its 95% interval.
+
+    Permutation importance: L. Breiman, "Random Forests", Machine Learning 45 (2001), section 10.
+    """
+
+    column: str
+    cost: Score
+
+
+class AverageAnswer(Frozen):
+    """The mean answer at each value of a column (n_values,), and the middle half of the answers.
+
+    `label` is the one whose probability is meant; None: the answers are values.
+    """
+
+    label: str | None = None
+    mean: tuple[Finite, ...]
+    low: tuple[Finite, ...]
+    high: tuple[Finite, ...]
+
+
+class Dependence(Frozen):
+    """How the answers to some rows follow one column, the others staying as they are.
+
+    `values` are numbers in ascending order, or texts: dates in their order, or categories.
+    Partial dependence: J. H. Friedman, Annals of Statistics 29 (2001), section 8.2.
+    """
+
+    column: str
+    kind: Literal["number", "date", "category"]
+    values: tuple[Finite, ...] | tuple[str, ...]
+    answers: tuple[AverageAnswer, ...]
+
+
+class ColumnEffects(Frozen):
+    """Which columns matter.
+
+    Attributes:
+      n: Rows that were asked.
+      of: How many there are; the asked ones were drawn from them.
+      repeats: How often each column was shuffled.
+      score: `accuracy`, or `RMSE` in the target's unit.
+      columns: All columns, the dearest first.
+      strongest: How the answers follow the dearest columns, texts aside.
+    """
+
+    format: Literal[1] = 1
+    part: str
+    n: int
+    of: int
+    repeats: int
+    score: Literal["accuracy", "RMSE"]
+    columns: tuple[ColumnImportance, ...]
+    strongest: tuple[Dependence, ...] = ()
+
+    @property
+    def measure(self) -> Measure:
+        """What the score is."""
+        return next(measure for measure in MEASURES.values() if measure.score == self.score)
+
+    @property
+    def about(self) -> str:
+        """What was done, in a sentence."""
+        drawn = "" if self.n == self.of else f", drawn from {self.of:,},"
+        times = "once" if self.repeats == 1 else f"{self.repeats} times"
+        return (
+            f"Measured on {self.n:,} {self.part} rows{drawn} in which each column was shuffled "
+            f"{times}. It describes the model; no column was chosen by it."
+        )
+
+
+def column_effects(
+    model: Model,
+    x: Table,
+    y: NDArray[Any],
+    subset: Subset = ARRAYS,
+    positive: str | None = None,
+) -> ColumnEffects | None:
+    """Shuffle each column of rows that the model was not fitted to, and follow the strongest.
+
+    Args:
+      model: It reads tables.
+      x: The rows, with the contract's columns.
+      y: Label codes or targets (n,).
+      subset: What the rows are called, and their groups.
+      positive: Of two labels the one that is looked for; None: the second.
+
+    Returns:
+      None where the model has too many columns to ask about each.
+    """
+    accepted = model.contract.input
+    assert accepted.kind == "table"
+    names, n_all, rng = accepted.names, len(y), np.random.default_rng(0)
+    if len(names) > MAX_COLUMNS or not n_all:
+        return None
+    n = min(n_all, MAX_ROWS, MAX_ANSWERS // len(names))
+    rows = np.sort(rng.choice(n_all, n, replace=False))
+    x, y, groups = x[rows], y[rows], subset.groups if subset.groups is None else subset.groups[rows]
+    repeats = min(MAX_REPEATS, max(1, MAX_ANSWERS // (n * len(names))))
+    columns = _importance(model, x, y, groups, repeats, rng)
+    few = np.sort(rng.permutation(n)[:N_SHOWN_ROWS])
+    ranked = [one.column for one in columns]
+    curves = _dependences(model, x, ranked, _followed(model.labels, y, positive), few)
+    return ColumnEffects(
+        part=subset.part,
+        n=n,
+        of=n_all,
+        repeats=repeats,
+        score=MEASURES[model.task.kind].score,
+        columns=tuple(columns),
+        strongest=tuple(islice(curves, N_STRONGEST)),
+    )
+
+
+def _importance(
+    model: Model,
+    x: Table,
+    y: NDArray[Any],
+    groups: NDArray[np.int64] | None,
+    repeats: int,
+    rng: np.random.Generator,
+) -> list[ColumnImportance]:
+    """What shuffling costs: the loss of a row is the mean over the repeats."""
+    names = list(x.columns)
+    kind = model.task.kind
+    losses = [-model.answer(x).row_scores(y)]
+    for name in names:
+        shuffled = [
+            Table({**x.columns, name: rng.permutation(x.columns[name])}) for _ in range(repeats)
+        ]
+        scores = model.answer(concatenate(shuffled)).row_scores(np.tile(y, repeats))
+        losses.append(-scores.reshape(repeats, len(y)).mean(axis=0))
+    rows = np.stack(losses, axis=1).astype(np.float64)
+    # Of values the losses are squares.
+    error = np.sqrt if kind == "regression" else lambda mean: mean
+    means, resampled = error(rows.mean(axis=0)), error(resampled_means(rows, rng, groups))
+    costs, spread = means[1:] - means[0], resampled[:, 1:] - resampled[:, :1]
+    columns = [
+        ColumnImportance(column=name, cost=percentile_interval(float(cost), spread[:, place]))
+        for place, (name, cost) in enumerate(zip(names, costs, strict=True))
+    ]
+    return sorted(columns, key=lambda column: -column.cost.value)
+
+
+class _Values(NamedTuple):
+    """Some values of a column, and as they are shown."""
+
+    kind: Literal["number", "date", "category"]
+    values: NDArray[Any]
+    shown: Sequence[Any]
+
+    @classmethod
+    def of(cls, known: NDArray[Any]) -> "_Values":
+        """The most frequent categories, or numbers with about as many rows between each two."""
+        if known.dtype == object:
+            different, counts = np.unique(known.astype(str), return_counts=True)
+            names = different[np.argsort(-counts, kind="stable")[:N_VALUES]].astype(object)
+            return cls("category", names, [name or "(missing)" for name in names])
+        is_date = known.dtype.kind == "M"
+        ordered = np.sort(known[~(np.isnat(known) if is_date else np.isnan(known))])
+        places = np.linspace(0, max(0, len(ordered) - 1), min(N_VALUES, len(ordered)))
+        values = np.unique(ordered[places.round().astype(np.int64)])
+        if is_date:
+            texts = values.astype(str)
+            return cls("date", values, [text.removesuffix("T00:00:00") for text in texts])
+        return cls("number", values, values.tolist())
+
+
+def _dependences(
+    model: Model, x: Table, names: Sequence[str], codes: Sequence[int], few: NDArray[np.int64]
+) -> Iterator[Dependence]:
+    """Put each of some values of a column into a few rows; texts are left out."""
+    accepted = model.contract.input
+    assert accepted.kind == "table"
+    texts = {column.name for column in accepted.columns if column.kind == "text"}
+    rows = x[few]
+    for name in names:
+        kind, values, shown = _Values.of(x.columns[name])
+        if name in texts or len(values) < 2:
+            continue
+        same = (np.full(len(few), value, x.columns[name].dtype) for value in values)
+        changed = concatenate([Table({**rows.columns, name: column}) for column in same])
+        answers = model.answer(changed).outputs[0].reshape(len(values), len(few), -1)
+        labels = model.labels or (None,)
+        averages = tuple(_average(labels[code], answers[:, :, code]) for code in codes)
+        yield Dependence(column=name, kind=kind, values=tuple(shown), answers=averages)
+
+
+def _followed(labels: Sequence[str], y: NDArray[Any], positive: str | None) -> list[int]:
+    """The places of the answers that are followed: the value, the positive of two labels, else all
+    labels, or the three that are most frequent."""
+    if len(labels) == 2:
+        return [labels.index(positive) if positive else 1]
+    if len(labels) <= MAX_LABELS:
+        return list(range(max(1, len(labels))))
+    counts = np.bincount(y, minlength=len(labels))
+    return sorted(np.argsort(-counts, kind="stable")[: MAX_LABELS - 1].tolist())
+
+
+def _average(label: str | None, answers: NDArray[Any]) -> AverageAnswer:
+    """The mean answer of the rows at each value (n_values, n)."""
+    wide = answers.astype(np.float64)
+    low, high = np.percentile(wide, [25, 75], axis=1)
+    means = wide.mean(axis=1)
+    return AverageAnswer(
+        label=label, mean=tuple(means.tolist()), low=tuple(low.tolist()), high=tuple(high.tolist())
+    )
