@@ -124,6 +124,16 @@ def test_few_rows_are_asked_whatever_the_size(tmp_path: Path, n_columns: int) ->
         assert counting.n <= most + found.n
 
 
+@pytest.mark.parametrize("is_value", [True, False])
+def test_where_no_column_matters_the_report_says_so(tmp_path: Path, is_value: bool) -> None:
+    frame = a_frame(60)
+    if not is_value:
+        frame["y"] = np.where(frame["y"] > 0, "up", "down")
+    run = tenfold.train(frame, target="y", learner="baseline", out=tmp_path)
+    assert not stored(run).matter
+    assert "No column changes how good" in (run.path / "report.html").read_text()
+
+
 def test_the_report_shows_them_and_the_scores_by_a_column(run: Run) -> None:
     page = (run.path / "report.html").read_text()
     assert "Which columns matter" in page and page.count('class="chart') >= 4

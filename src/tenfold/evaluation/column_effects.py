@@ -96,6 +96,11 @@ class ColumnEffects(Frozen):
         return next(measure for measure in MEASURES.values() if measure.score == self.score)
 
     @property
+    def matter(self) -> bool:
+        """Whether any column changes an answer; none does of `baseline`."""
+        return any(one.cost.low or one.cost.high for one in self.columns)
+
+    @property
     def about(self) -> str:
         """What was done, in a sentence."""
         drawn = "" if self.n == self.of else f", drawn from {self.of:,},"

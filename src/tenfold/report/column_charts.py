@@ -44,6 +44,8 @@ def column_effects_of(run: Run) -> ColumnEffects | None:
 def column_figures(run: Run) -> list[str]:
     """The charts of which columns matter; of runs of earlier versions what `--robustness` found."""
     effects, robustness = column_effects_of(run), run.robustness
+    if effects is not None and not effects.matter:
+        return []
     if effects is not None:
         target = getattr(run.model.contract.input, "target", "")
         curves = [dependence_chart(one, target) for one in effects.strongest]
