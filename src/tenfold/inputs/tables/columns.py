@@ -18,7 +18,7 @@ from tenfold.core.contract import Column, ColumnKind, DateFormat, DecimalMark, T
 from tenfold.core.errors import DataError, did_you_mean
 from tenfold.core.settings import split_kind
 from tenfold.core.text import shorten
-from tenfold.inputs.tables.cells import Cells, float_text
+from tenfold.inputs.tables.cells import FIRST_ROWS, Cells, float_text
 from tenfold.inputs.tables.dates import (
     DATE_LIKE,
     EXCEL,
@@ -338,8 +338,10 @@ def _is_row_number(name: str, numbers: NDArray[np.float64], n_distinct: Callable
     and either half of the numbers up to the largest occur or chance would have repeated some (of n
     draws from r numbers, about n^2 / 2r pairs are equal).
     """
+    if not _are_whole(numbers[:FIRST_ROWS]):  # most columns end here
+        return False
     finite = numbers[np.isfinite(numbers)]
-    if len(finite) < MIN_IDENTIFIER_ROWS or not (np.trunc(finite) == finite).all():
+    if len(finite) < MIN_IDENTIFIER_ROWS or not _are_whole(finite):
         return False
     if n_distinct() < MOSTLY * len(finite):
         return False
@@ -352,6 +354,11 @@ def _is_row_number(name: str, numbers: NDArray[np.float64], n_distinct: Callable
     no_pair = len(values) == len(finite) and len(values) ** 2 / (2 * width) > EXPECTED_PAIRS
     begins_low = 0 <= first <= FIRST_NUMBERS * width / len(values)
     return (begins_low and (is_dense or no_pair)) or (is_dense and first >= HIGH_NUMBER)
+
+
+def _are_whole(numbers: NDArray[np.float64]) -> bool:
+    """Whether all numbers that are finite are whole."""
+    return bool((np.trunc(numbers) == numbers)[np.isfinite(numbers)].all())
 
 
 def parse(column: Column, cells: CellColumn) -> NDArray[Any]:

@@ -89,7 +89,7 @@ def _cells_of_any_length(longest: int) -> Iterator[None]:
 
 def _read_text(content: bytes, path: Path, asked: TextOptions) -> Cells:
     text, encoding, n_replaced = decode_text(content, path, asked)
-    text = text.strip("\r\n")
+    decoded = text = text.strip("\r\n")
     text, declared, n_skipped = _without_preamble(text)
     if asked.separator is None and declared is None:
         text = _with_tabs(text)
@@ -101,8 +101,12 @@ def _read_text(content: bytes, path: Path, asked: TextOptions) -> Cells:
     rows = _first_rows(text, dialect) or _check_widths(text, dialect, path, n_skipped)
     named = _has_header(rows, asked.known) if asked.header is None else asked.header
     names = column_names(rows[0] if named else None, dialect.width, path)
-    body = CsvRows(text.encode("utf-8", "surrogatepass"), dialect, tuple(names), named)
-    del text
+    is_whole = text is decoded and _is_utf_8(content, text, encoding)
+    # If there is a single column, line ends after the text would be rows.
+    is_whole = is_whole and dialect.width > 1
+    raw = content if is_whole else text.encode("utf-8", "surrogatepass")
+    body = CsvRows(raw, dialect, tuple(names), named)
+    del text, decoded
     columns = read_columns(body, rows[0]) if len(rows) > FIRST_ROWS else None
     if columns is None or _are_too_long(columns):
         _check_widths(body.text.decode(), dialect, path, n_skipped)
@@ -151,8 +155,10 @@ def decode_text(content: bytes, where: object, asked: TextOptions) -> tuple[str,
         return _decode_as(content, where, asked.encoding)
     encoding = next((name for mark, name in MARKS.items() if content.startswith(mark)), None)
     encoding = encoding or _utf_16_without_mark(content) or "utf-8"
+    # Line ends at the end are left out here: to strip them later would copy the whole text.
+    n_bytes = _n_without_ends(content) if encoding == "utf-8" else len(content)
     try:
-        text = content.decode(encoding)
+        text = str(memoryview(content)[:n_bytes], encoding)
     except UnicodeDecodeError as error:
         if encoding != "utf-8":
             raise _not_text(where) from error
@@ -162,6 +168,20 @@ def decode_text(content: bytes, where: object, asked: TextOptions) -> tuple[str,
     if "\0" in text:
         raise _not_text(where)
     return text, "utf-8" if encoding == "utf-8-sig" else encoding, 0
+
+
+def _is_utf_8(content: bytes, text: str, encoding: str) -> bool:
+    """Whether the bytes are the text in UTF-8, without a byte order mark or replaced characters."""
+    is_marked = any(map(content.startswith, MARKS))
+    return encoding == "utf-8" and not is_marked and "\ufffd" not in text
+
+
+def _n_without_ends(content: bytes) -> int:
+    """Number of bytes without the line ends at the end."""
+    n_bytes = len(content)
+    while n_bytes and content[n_bytes - 1] in b"\r\n":
+        n_bytes -= 1
+    return n_bytes
 
 
 def _decode_as(content: bytes, where: object, encoding: str) -> tuple[str, str, int]:
@@ -381,17 +401,20 @@ def _best(
     """The first dialect with the best score. None if no dialect gives rows of several cells."""
     best: tuple[tuple[float, int, int], Dialect] | None = None
     for dialect in dialects:
+        # A quote that is text joins lines.
+        is_quoted = bool(dialect.quote) and dialect.quote in text
+        widths, broken = Counter[int](), False
         try:
-            rows = [row for row in islice(dialect.rows(text), SNIFFED_ROWS) if row]
+            for row in islice(dialect.rows(text), SNIFFED_ROWS):
+                widths[len(row)] += 1
+                broken = broken or (is_quoted and any("\n" in cell for cell in row))
         except csv.Error:  # a cell without end: a quote that is never closed
             continue
-        width, n_alike = Counter(map(len, rows)).most_common(1)[0]
+        del widths[0]
+        width, n_alike = widths.most_common(1)[0]
         if width == 1 and not separator:
             continue
-        #         # A quote that is text joins lines.
-        is_quoted = bool(dialect.quote) and dialect.quote in text
-        broken = is_quoted and any("\n" in cell for row in rows for cell in row)
-        score = (n_alike / len(rows), -int(broken), width)
+        score = (n_alike / widths.total(), -int(broken), width)
         if best is None or score > best[0]:
             best = score, replace(dialect, width=width)
     return best
@@ -475,11 +498,17 @@ def _has_header(rows: Sequence[Sequence[str]], known: Sequence[str]) -> bool:
         return True
     if any(_is_number(cell) for cell in first):
         return False
-    below = [{cell.strip() for cell in column} for column in zip(*rows[1:], strict=True)]
-    if any(_mostly_numbers(column) for column in below):
+    below = list(zip(*rows[1:], strict=True))
+    if any(_mostly_numbers(_different(column)) for column in below):
         return True
     short = all(len(cell) <= 64 for cell in first)
-    return short and not any(cell in column for cell, column in zip(first, below, strict=True))
+    return short and not any(
+        cell in _different(column) for cell, column in zip(first, below, strict=True)
+    )
+
+
+def _different(column: Sequence[str]) -> set[str]:
+    return {cell.strip() for cell in set(column)}
 
 
 def _mostly_numbers(cells: set[str]) -> bool:
