@@ -25,6 +25,7 @@ from tenfold.core.settings import RECIPES, Settings
 from tenfold.evaluation import AnyEvaluation
 from tenfold.evaluation.checks import CHECKS
 from tenfold.evaluation.column_effects import ColumnEffects
+from tenfold.evaluation.learning_curve import LearningCurve
 from tenfold.evaluation.robustness import Robustness
 from tenfold.experiments.sweeps.plan import SweepSettings
 from tenfold.runs.record import Record
@@ -35,6 +36,7 @@ SCHEMAS: dict[str, Any] = {
     "evaluation": AnyEvaluation,
     "audit": Audit,
     "robustness": Robustness,
+    "learning_curve": LearningCurve,
     "checks": Checks,
     "columns": ColumnEffects,
 }

@@ -67,6 +67,23 @@ def fit_chosen(
     return replace(built, plan=plan)
 
 
+def problem_of_best(problem: Problem, candidates: Sequence[Candidate]) -> Problem:
+    """The problem as the learner that was kept had it, or of a vote the best of its members.
+
+    Where `auto` was asked for, `candidates` are what it tried, best first; none where it took the
+    only one.
+    """
+    if problem.settings.learner in LEARNERS:
+        return problem
+    if problem.data.input.kind == "image":
+        problems = problems_of_pictures(problem)
+    else:
+        problems = problems_of_table(problem, plan_of(problem))
+    of_learner = {one.settings.learner: one for one in problems}
+    ranked = [one.learner for one in candidates if one.learner in of_learner]
+    return of_learner[ranked[0]] if ranked else problems[0]
+
+
 def _of_pictures(
     problems: Sequence[Problem], listener: Listener, checkpoints: Checkpoints | None
 ) -> BuiltModel:

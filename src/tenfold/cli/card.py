@@ -88,6 +88,8 @@ def _about(run: Run) -> Iterator[str]:
         yield f"folds              {name} {mean:.6g} (sd {deviation:.2g})"
     if (robustness := run.robustness) is not None:
         yield f"robustness         {robustness.score} at worst: {robustness.worst}"
+    if (curve := run.learning_curve) is not None:
+        yield f"more data          {curve.headline}"
     yield from _named("coverage", list(coverage_limits(run)))
     seconds = [f"{stage} {value:.1f}" for stage, value in record.seconds.items()]
     yield f"seconds            {', '.join(seconds)}"

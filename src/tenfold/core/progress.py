@@ -18,6 +18,7 @@ STAGES = {
     "train": "Training",
     "export": "Calibrating and writing the model",
     "folds": "Cross-validating",
+    "curve": "Measuring the learning curve",
     "evaluate": "Measuring on the test rows",
     "report": "Drawing the report",
 }
@@ -31,10 +32,10 @@ class Listener:
     """
 
     def stage(self, name: str) -> None:
-        """A stage begins: load, train, export, folds, evaluate, report; in a sweep test, report."""
+        """A stage begins: one of `STAGES`; in a sweep test, report."""
 
     def progress(self, done: int, total: int) -> None:
-        """This many parts of the stage are done: folds, epochs of all folds, or files."""
+        """This many parts of the stage are done: folds, models, epochs of all folds, or files."""
 
     def audit(self, audit: Audit) -> None:
         """The data were audited. Nothing is fitted yet."""

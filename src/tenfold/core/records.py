@@ -58,6 +58,10 @@ CHECKS_FILE = "checks.json"
 """The file of a run with the findings of the checks of the training."""
 
 
+CURVE_FILE = "learning_curve.json"
+"""The file of a run with its learning curve."""
+
+
 class Check(Frozen):
     """One finding of the checks of a finished training.
 

@@ -483,6 +483,11 @@ class Settings(Frozen):
         description="Also measure the model on changed test rows: shifted, rotated and noisy "
         "images, or a table without one of its columns.",
     )
+    learning_curve: Flagged[bool] = Field(
+        default=False,
+        description="Also fit five sizes of the rows, three times each, to say what more rows "
+        "would bring; takes about six times as long as one fit, and more where rows are few.",
+    )
     patience: int | None = Field(
         default=None,
         ge=1,

@@ -7,6 +7,7 @@ from pydantic import Field, TypeAdapter
 from tenfold.evaluation.classification import Evaluation
 from tenfold.evaluation.comparison import Comparison, compare_labels, compare_values
 from tenfold.evaluation.intervals import Floats, Score, Subset
+from tenfold.evaluation.learning_curve import LearningCurve
 from tenfold.evaluation.measures import MEASURES, AnyEvaluation, Measure
 from tenfold.evaluation.multiple import compare_with_best, sign_flip_p
 from tenfold.evaluation.ranking import Ranking, Reliability, reliability, share_answered
@@ -18,6 +19,7 @@ __all__ = [
     "Comparison",
     "Evaluation",
     "Floats",
+    "LearningCurve",
     "Measure",
     "Ranking",
     "RegressionEvaluation",

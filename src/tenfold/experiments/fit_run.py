@@ -1,6 +1,7 @@
 """Fit a model into its run folder, with everything that is needed to resume after an
 interruption."""
 
+from tenfold.build.build import BuiltModel
 from tenfold.build.choose import fit_chosen
 from tenfold.build.problem import Problem
 from tenfold.core import files
@@ -10,7 +11,7 @@ from tenfold.runs import csv_files
 from tenfold.runs.record import Run
 
 
-def fit_run(run: Run, problem: Problem, listener: Listener) -> None:
+def fit_run(run: Run, problem: Problem, listener: Listener) -> BuiltModel:
     """Fit a model, from the newest checkpoint if there is one; write `history.csv` and
     `model.onnx`.
 
@@ -31,6 +32,7 @@ def fit_run(run: Run, problem: Problem, listener: Listener) -> None:
     files.write_bytes(run.path / "model.onnx", built.content)
     if built.interrupted:
         raise KeyboardInterrupt
+    return built
 
 
 def clear_checkpoints(run: Run) -> None:

@@ -3,20 +3,21 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 from threading import Thread
 
 import numpy as np
 
 from tenfold import report
 from tenfold.build.problem import Problem
+from tenfold.core import files
 from tenfold.core.progress import Listener, Listeners, OnEpochs, StageClock, peak_mb
 from tenfold.experiments.artifacts import write_evidence
 from tenfold.experiments.checks import write_checks
-from tenfold.experiments.cross_validation import cross_validate
 from tenfold.experiments.fit_run import clear_checkpoints, fit_run
+from tenfold.experiments.studies import check_studies, write_studies
 from tenfold.learners.jax_runtime import import_all
-from tenfold.runs import csv_files
-from tenfold.runs.record import Run, count_opening
+from tenfold.runs.record import Record, Run, count_opening
 
 AFTER_TRAINING = ("onnx", "scipy.optimize", "PIL.ImageFont", "jinja2")
 """The modules that export, evaluation and report need."""
@@ -32,6 +33,12 @@ class Interrupted(KeyboardInterrupt):
     def __init__(self, run: Run) -> None:
         super().__init__(f"Interrupted: {run.path}")
         self.run = run
+
+
+def new_run(out: Path | str, problem: Problem, record: Record) -> Run:
+    """An empty run folder for a problem, unless the studies that are asked for would refuse it."""
+    check_studies(problem)
+    return Run.create(out, f"{files.stem_of(problem.data.name)}-{problem.settings.learner}", record)
 
 
 @contextmanager
@@ -61,11 +68,8 @@ def make_run(run: Run, problem: Problem, listener: Listener) -> None:
     """Fit, measure and report. The listener is told about the stages of the clock of `ending`."""
     problem.features.folder, problem.features.listener = run.path / KEPT, listener
     _show_samples(problem, listener)
-    fit_run(run, problem, Listeners([OnEpochs(lambda *_: _import_ahead()), listener]))
-    if problem.settings.folds:
-        listener.stage("folds")
-        folds = cross_validate(problem, run.record, listener)
-        csv_files.write_folds(run.path / "folds.csv", folds)
+    built = fit_run(run, problem, Listeners([OnEpochs(lambda *_: _import_ahead()), listener]))
+    write_studies(run, problem, built.candidates, listener)
     listener.stage("evaluate")
     count_opening(run)
     write_evidence(run, problem.data, problem.split, robust=problem.settings.robustness)

@@ -11,7 +11,7 @@ from tenfold.core.settings import AUTO, Reading, Settings, resolve
 from tenfold.data.audit import audit_data
 from tenfold.data.dataset import Dataset
 from tenfold.experiments import run_data
-from tenfold.experiments.make_run import ending, make_run
+from tenfold.experiments.make_run import ending, make_run, new_run
 from tenfold.learners import LEARNERS, check_learner, check_used, default_learner
 from tenfold.runs.record import Run
 
@@ -91,7 +91,7 @@ def train(
     problem = run_data.problem_of(dataset, settings)
     record = run_data.record_of(problem, asked)
     _check_ready(settings, clock)
-    run = Run.create(out, f"{files.stem_of(dataset.name)}-{settings.learner}", record)
+    run = new_run(out, problem, record)
     with ending(run, clock), files.locked(run.path, wait=False):
         files.write_document(run.path / "audit.json", audit)
         make_run(run, problem, listener)

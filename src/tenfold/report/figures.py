@@ -80,7 +80,10 @@ FIGURES: Mapping[TaskKind, Callable[..., Iterator[RunFigure]]] = {
 def report_charts(run: Run, stored: StoredAnswers) -> list[str]:
     """The charts of a report, as elements of its page."""
     figures = run_figures(run.evaluation, stored, row_times(run, stored), run.history)
-    return [chart_html(figure.draw()) for figure in figures if figure.in_report]
+    charts = [figure.draw() for figure in figures if figure.in_report]
+    if run.learning_curve is not None:
+        charts.append(plots.learning_curve_chart(run.learning_curve))
+    return [chart_html(chart) for chart in charts]
 
 
 def row_times(run: Run, stored: StoredAnswers) -> list[str]:

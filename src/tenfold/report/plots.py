@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from tenfold.core.errors import DataError
 from tenfold.evaluation import Evaluation, Ranking, reliability, share_answered
+from tenfold.evaluation.learning_curve import LearningCurve
 from tenfold.report.charts import (
     Axis,
     Boxes,
@@ -20,6 +21,7 @@ from tenfold.report.charts import (
     TextMarks,
     Tone,
     Whiskers,
+    log_axis,
     name_axis,
     number_axis,
     share_axis,
@@ -165,6 +167,41 @@ def answered_chart(confidence: Floats, right: NDArray[np.bool]) -> Chart:
         ],
         about="If only the most confident answers are kept (further left), more of them should be "
         "right.",
+    )
+
+
+def learning_curve_chart(curve: LearningCurve) -> Chart:
+    """The score against the rows that were learned from, and the law on to more of them."""
+    is_share = curve.measure.more_is_better
+    rows = np.array([point.n for point in curve.points])
+    low, mean, high = np.array([(p.score.low, p.score.value, p.score.high) for p in curve.points]).T
+    seeds = np.array([point.of_seeds for point in curve.points])
+    titles = [f"{p.n:,} rows: {curve.score} {curve.measure.shown(p.score)}" for p in curve.points]
+    drawn = "each draw of rows"
+    marks: list[Mark] = [
+        Dots(np.repeat(rows, seeds.shape[1]), seeds.ravel(), "grey", drawn, radius=2.5),
+        Whiskers(rows, low, high),
+        Dots(rows, mean, "accent", "mean, with 95% interval", titles=titles, radius=4.5),
+    ]
+    scores, most = [low, high, seeds.ravel()], curve.n_rows
+    if curve.law is not None:
+        most += curve.n_more
+        x = np.geomspace(rows[0], most, 60)
+        y = 1 - curve.law.error(x) if is_share else curve.law.error(x)
+        inside = x <= rows[-1]
+        marks[:0] = [
+            Curve(x[~inside], y[~inside], "against", "extrapolated", dashed=True),
+            Curve(x[inside], y[inside], name="power law"),
+        ]
+        scores.append(y)
+    ends = np.concatenate(scores)
+    scale = (share_axis if is_share else number_axis)(curve.score, ends.min(), ends.max())
+    axis = log_axis("rows that were learned from", [*rows, most])
+    return Chart(
+        "Would more data help?",
+        [Panel(axis, scale, marks, width=520)],
+        about=f"{curve.headline}. {curve.about}",
+        is_wide=True,
     )
 
 

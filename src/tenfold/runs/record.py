@@ -17,6 +17,7 @@ from tenfold.core.contract import Frozen, SeriesEnd
 from tenfold.core.errors import FileError, RunError, printable
 from tenfold.core.records import (
     CHECKS_FILE,
+    CURVE_FILE,
     UNTRUSTWORTHY,
     Audit,
     CandidatePlan,
@@ -25,7 +26,7 @@ from tenfold.core.records import (
 )
 from tenfold.core.settings import AUTO, Reading, Settings
 from tenfold.core.task import Task, TaskKind
-from tenfold.evaluation import AnyEvaluation, read_evaluation
+from tenfold.evaluation import AnyEvaluation, LearningCurve, read_evaluation
 from tenfold.evaluation.robustness import Robustness
 from tenfold.model.model import Model
 
@@ -288,6 +289,15 @@ class Run:
           RunError: The file is damaged.
         """
         return self.document(Robustness, "robustness.json")
+
+    @property
+    def learning_curve(self) -> LearningCurve | None:
+        """What `--learning-curve` measured; None where it was not asked for.
+
+        Raises:
+          RunError: The file is damaged.
+        """
+        return self.document(LearningCurve, CURVE_FILE)
 
     @property
     def checks(self) -> tuple[Check, ...]:
