@@ -103,3 +103,10 @@ def test_few_rows_are_learned_from_in_more_epochs() -> None:
         asked = {"recipe": recipe}
         epochs = [resolve(asked, table=True, n_rows=n).epochs for n in (150, 5_000)]
         assert epochs == [200, 60 if recipe == "default" else 5]
+
+
+def test_tables_of_many_rows_train_one_network() -> None:
+    members = [resolve({}, table=True, n_rows=n).members for n in (150, 5_000, 20_000)]
+    assert members == [5, 5, 1]
+    assert resolve({"members": 2}, table=True, n_rows=150).members == 2
+    assert resolve({"recipe": "fast"}, table=True, n_rows=150).members == 1

@@ -1,5 +1,7 @@
 """The learner `network`: class weights, and the regression it can do too."""
 
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -128,9 +130,59 @@ def test_a_vote_is_the_networks_that_its_seeds_give_alone() -> None:
     assert together.judged is not None and together.judged.shape == (40, 2)
 
 
+def test_each_network_of_a_vote_leaves_other_rows_out() -> None:
+    job = job_of(VOTE)._replace(refit=True)
+    fitted = LEARNERS["network"].fit(job)
+    cross, validation = fitted.cross, job.validation
+    assert cross is not None and validation is not None
+    # The first leaves the validation rows out, as a network that is alone.
+    alone = LEARNERS["network"].fit(job_of(VOTE.model_copy(update={"members": 1})))
+    assert same_arrays(arrays_of(fitted)[:4], arrays_of(alone))
+    assert fitted.judged is not None and alone.judged is not None
+    np.testing.assert_array_equal(fitted.judged, alone.judged)
+    np.testing.assert_array_equal(cross.answers[150:], fitted.judged)
+    np.testing.assert_array_equal(cross.rows.y, np.r_[job.train.y, validation.y])
+    assert np.bincount(cross.part_of).tolist() == [40, 75, 75]
+    # The second was fitted to the others of the training rows and to the validation rows.
+    own = cross.part_of == 1
+    rows = job._replace(train=cross.rows.take(~own), validation=cross.rows.take(own), refit=False)
+    settings = VOTE.model_copy(update={"seed": member_seed(0, 1), "members": 1})
+    second = LEARNERS["network"].fit(rows._replace(settings=settings))
+    assert same_arrays(arrays_of(fitted)[4:8], arrays_of(second))
+    np.testing.assert_array_equal(cross.answers[own], second.judged)
+
+
+def test_rows_of_a_group_are_left_out_together() -> None:
+    job, groups = job_of(VOTE)._replace(refit=True), np.arange(190) // 10
+    assert job.validation is not None
+    train = job.train._replace(group=groups[:150])
+    validation = job.validation._replace(group=groups[150:])
+    cross = LEARNERS["network"].fit(job._replace(train=train, validation=validation)).cross
+    assert cross is not None and len(np.unique(cross.part_of)) == 3
+    assert all(len(np.unique(cross.part_of[groups == group])) == 1 for group in range(19))
+
+
+@pytest.mark.parametrize("change", [{"patience": None}, {"members": 1}])
+def test_networks_have_the_same_rows_where_none_choose_or_vote(change: dict[str, Any]) -> None:
+    job = job_of(VOTE.model_copy(update=change))._replace(refit=True)
+    assert LEARNERS["network"].fit(job).cross is None
+
+
+def test_a_vote_that_is_interrupted_answers_the_rows_of_its_finished_networks() -> None:
+    class Stops(Listener):
+        def epoch(self, epoch: Epoch, n_epochs: int) -> None:
+            if epoch.epoch == 3:
+                os.kill(os.getpid(), signal.SIGINT)
+
+    fitted = LEARNERS["network"].fit(job_of(VOTE, Stops())._replace(refit=True))
+    assert fitted.interrupted and isinstance(fitted.body, Network) and fitted.cross is not None
+    assert set(fitted.cross.part_of) == {0} and len(fitted.cross.answers) == 40
+
+
+@pytest.mark.parametrize("refit", [False, True])
 @pytest.mark.parametrize("last", [1, 2, 3, 5])
 def test_a_vote_goes_on_within_and_between_its_networks(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, last: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, last: int, refit: bool
 ) -> None:
     monkeypatch.setattr(checkpoints, "EVERY_SECONDS", 0.0)
 
@@ -140,13 +192,13 @@ def test_a_vote_goes_on_within_and_between_its_networks(
             if epoch.epoch > last:
                 raise RuntimeError("the computer is switched off")
 
-    straight = LEARNERS["network"].fit(job_of(VOTE))
+    straight = LEARNERS["network"].fit(job_of(VOTE)._replace(refit=refit))
     with pytest.raises(RuntimeError):
         LEARNERS["network"].fit(
-            job_of(VOTE, Stops())._replace(checkpoints=Checkpoints(tmp_path / "c"))
+            job_of(VOTE, Stops())._replace(checkpoints=Checkpoints(tmp_path / "c"), refit=refit)
         )
     resumed = LEARNERS["network"].fit(
-        job_of(VOTE)._replace(checkpoints=Checkpoints(tmp_path / "c"))
+        job_of(VOTE)._replace(checkpoints=Checkpoints(tmp_path / "c"), refit=refit)
     )
     assert same_arrays(arrays_of(resumed), arrays_of(straight))
     assert len(resumed.history) == 6

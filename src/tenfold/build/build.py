@@ -140,6 +140,8 @@ def export(
     decision = None
     if settings.cost:
         decision = held_out.decide(prepared, judging, constants, settings, positive)
+    # Of a vote the first network has hidden activations, and did not see the validation rows.
+    judging = judging if seen.hidden is None else seen
     novelty = held_out.judge_novelty(fitted, prepared, judging, constants)
     task, accepted = prepared.task, prepared.encoding.accepted
     contract = Contract(

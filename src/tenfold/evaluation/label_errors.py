@@ -63,7 +63,9 @@ def find_label_errors(
         )
     rows = np.setdiff1d(np.arange(len(data)), data.test_rows)
     asked = {"learner": learner, "seed": seed, "validation_size": 0.0}
-    settings = resolve(asked, table=data.input.kind == "table", n_rows=len(data))
+    is_table = data.input.kind == "table"
+    asked |= {"members": 1} if is_table else {}  # five networks in each fold would take minutes
+    settings = resolve(asked, table=is_table, n_rows=len(data))
     check_learner(settings, data.task.kind, data.input)
     probabilities = out_of_fold(as_seen(data, settings), rows, settings, folds, listener)
     y, likely = data.y[rows], probabilities.argmax(axis=1)

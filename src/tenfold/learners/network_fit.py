@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -14,9 +15,9 @@ from tenfold.core.layers import Architecture, Parameters
 from tenfold.core.records import Epoch
 from tenfold.learners.architectures import architecture_of, layer_table, rows_at_once
 from tenfold.learners.checkpoints import Checkpoint
-from tenfold.learners.choice import softmax
+from tenfold.learners.choice import parts_by_answer, softmax
 from tenfold.learners.group import group_epochs
-from tenfold.learners.job import Fitted, TrainingJob
+from tenfold.learners.job import CrossAnswers, Examples, Fitted, TrainingJob
 from tenfold.learners.network import Network, Vote
 
 if TYPE_CHECKING:
@@ -30,6 +31,9 @@ def fit_network(job: TrainingJob) -> Fitted:
     """Fit a dense or a convolutional network, or a vote of several, as the settings say, on from
     its newest checkpoint.
 
+    Where the validation rows may be fitted to (`TrainingJob.refit`), each network of a vote on a
+    table leaves out a part of its own of all rows, which chooses its epoch (`_parts_of`).
+
     Ctrl-C ends the fit with the epoch it came in. Of a vote the network that it came in is left
     out, unless it is the first.
 
@@ -39,25 +43,50 @@ def fit_network(job: TrainingJob) -> Fitted:
     """
     architecture = architecture_of(job.settings, job.train.x.shape[1:], job.n_labels)
     job.listener.layers(layer_table(architecture))
-    fit = _Fit(job, architecture)
+    fit = _Fit(job, architecture, _parts_of(job))
     fit.resume()
     with _stopping() as stop:
         while len(fit.members) < job.settings.members and not stop:
             fit.train_next(stop)
     networks = tuple(Network(architecture, member.parameters) for member in fit.members)
+    cross = fit.cross()
     return Fitted(
         job.settings.learner,
         networks[0] if len(networks) == 1 else Vote(networks),
         architecture.n_parameters() * len(networks),
         tuple(fit.history),
         interrupted=bool(stop),
+        note=None if cross is None else f"{len(networks)} networks, {PARTED}",
         judged=fit.judged(),
         rows_at_once=rows_at_once(architecture),
+        cross=cross,
     )
 
 
+PARTED = "each fitted to all training and validation rows but a part that chose its epoch"
+
+
+def _parts_of(job: TrainingJob) -> NDArray[np.int64] | None:
+    """Which network of a vote leaves each of the training and then the validation rows out (n,);
+    None: all are fitted to the training rows alone.
+
+    The first one leaves the validation rows out, as a network that is alone does, and so says how
+    novel they are. The others share the training rows out between them.
+    """
+    members, held = job.settings.members, job.validation
+    if held is None or not job.refit or members < 2:
+        return None
+    if job.settings.patience is None or job.train.x.ndim > 2:
+        return None
+    parts = 1 + parts_by_answer(job.settings, job.train.y, members - 1, job.train.group)
+    if len(np.unique(parts)) < max(2, members - 1):
+        return None
+    return np.concatenate([parts, np.zeros(len(held.y), np.int64)])
+
+
 class _Member(NamedTuple):
-    """A fitted network, and what it answers to validation rows, as `Fitted.judged` says."""
+    """A fitted network, and what it answers to rows that chose its epoch, as `Fitted.judged`
+    says."""
 
     parameters: Parameters
     judged: NDArray[np.float32] | None
@@ -71,10 +100,12 @@ class _Fit:
       members: The networks that are finished.
       state: Where the next one goes on; empty: at its beginning.
       history: The epochs of all, numbered through.
+      part_of: The network that each row is left out by; None: all have the same rows.
     """
 
     job: TrainingJob
     architecture: Architecture
+    part_of: NDArray[np.int64] | None
     members: list[_Member] = field(default_factory=list)
     state: Arrays = field(default_factory=dict)
     history: list[Epoch] = field(default_factory=list)
@@ -102,6 +133,9 @@ class _Fit:
         """Train one network, to its end or until somebody asks to stop."""
         seed = member_seed(self.job.settings.seed, len(self.members))
         job = self.job._replace(settings=self.job.settings.model_copy(update={"seed": seed}))
+        if self.part_of is not None:
+            own = self.part_of == len(self.members)
+            job = job._replace(train=self._rows.take(~own), validation=self._rows.take(own))
         training = self._training(job)
         for epoch in group_epochs(training, job) if job.settings.processes > 1 else training:
             self.history.append(replace(epoch, epoch=len(self.history) + 1))
@@ -113,8 +147,30 @@ class _Fit:
         if training.is_done or not self.members:
             self.members.append(_Member(training.fitted(), training.judged()))
 
+    @cached_property
+    def _rows(self) -> Examples:
+        """The training and the validation rows."""
+        assert self.job.validation is not None  # where rows have parts
+        return self.job.train.joined(self.job.validation)
+
+    def cross(self) -> CrossAnswers | None:
+        """What each row is answered by the network that left it out, where they have parts."""
+        if self.part_of is None:
+            return None
+        is_answered = self.part_of < len(self.members)
+        rows, part_of = self._rows.take(is_answered), self.part_of[is_answered]
+        first = self.members[0].judged
+        assert first is not None  # its part chose its epoch
+        answers = np.empty((len(part_of), *first.shape[1:]), np.float32)
+        for part, member in enumerate(self.members):
+            answers[part_of == part] = member.judged
+        return CrossAnswers(rows, part_of, answers)
+
     def judged(self) -> NDArray[np.float32] | None:
-        """What all answer together to the validation rows; None where these chose nothing."""
+        """What those answer together to the validation rows that were not fitted to them; None
+        where these chose nothing."""
+        if self.part_of is not None:
+            return self.members[0].judged
         found = [member.judged for member in self.members if member.judged is not None]
         if len(found) < 2:
             return found[0] if found else None
