@@ -155,6 +155,7 @@ def export(
         learner=fitted.learner,
         temperature=constants.temperature,
         prediction_sets=held_out.promise_sets(prepared, judging),
+        prediction_intervals=held_out.promise_intervals(prepared, judging, constants),
         tenfold=WRITTEN_BY,
     )
     content = graph.to_graph(

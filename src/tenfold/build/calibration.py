@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from tenfold.build.widths import RowWidths
 from tenfold.core.errors import DataError
 from tenfold.learners.classical import loss_of
 
@@ -37,6 +38,7 @@ class Constants:
       target_mean, target_scale: Of the target in its unit, which the learner saw as 0 and 1.
       half_width: Half the width of the interval of a value, in the target's unit. Infinite: there
         were too few rows to promise anything.
+      widths: Instead of it, in the unit that the learner saw, where the width follows the row.
     """
 
     temperature: float = 1.0
@@ -45,6 +47,7 @@ class Constants:
     target_mean: float = 0.0
     target_scale: float = 1.0
     half_width: float = np.inf
+    widths: RowWidths | None = None
 
     def apply(self, answers: NDArray[np.float32]) -> NDArray[np.float32]:
         """What the graph's tail makes of a learner's answers: probabilities (n, n_labels) at the

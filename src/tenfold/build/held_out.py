@@ -20,8 +20,9 @@ from tenfold.build.novelty import (
     fit_photo_novelty,
 )
 from tenfold.build.problem import Prepared
+from tenfold.build.widths import RowWidths, fit_widths
 from tenfold.core.conformal import conformal_half_width, set_thresholds
-from tenfold.core.contract import Decision, PredictionSets
+from tenfold.core.contract import Decision, PredictionIntervals, PredictionSets
 from tenfold.core.errors import SettingsError
 from tenfold.core.settings import Settings
 from tenfold.core.task import Regression
@@ -81,7 +82,8 @@ def calibrate(prepared: Prepared, seen: OwnAnswers, settings: Settings) -> Const
         constants = Constants(target_mean=mean, target_scale=scale)
         if seen.is_held_out:
             width = conformal_half_width(seen.rows.y, seen.judged) * constants.target_scale
-            constants = replace(constants, half_width=width)
+            widths = _row_widths(prepared, seen, settings)
+            constants = replace(constants, half_width=width, widths=widths)
         return constants
     constants = Constants(label_factors=_label_factors(prepared, settings))
     if seen.is_held_out:
@@ -93,6 +95,25 @@ def calibrate(prepared: Prepared, seen: OwnAnswers, settings: Settings) -> Const
         found = set_thresholds(constants.apply(seen.judged), seen.rows.y, sets.coverage)
         constants = replace(constants, set_thresholds=tuple(found.tolist()))
     return constants
+
+
+def _row_widths(prepared: Prepared, seen: OwnAnswers, settings: Settings) -> RowWidths | None:
+    """Widths that follow the row. Rows of one group, and neighbours in time, err alike: a forest
+    that knows some of them expects too little of the others."""
+    accepted, x = prepared.encoding.accepted, seen.rows.x
+    if accepted.kind == "image" or accepted.order is not None or seen.rows.group is not None:
+        return None
+    return fit_widths(x, seen.rows.y, seen.judged, settings.seed)
+
+
+def promise_intervals(
+    prepared: Prepared, seen: OwnAnswers, constants: Constants
+) -> PredictionIntervals | None:
+    """What intervals of values promise, from the rows that decide."""
+    if prepared.task.labels:
+        return None
+    n_rows = len(seen.rows.y) if seen.is_held_out else 0
+    return PredictionIntervals(calibration_rows=n_rows, adaptive=constants.widths is not None)
 
 
 def promise_sets(prepared: Prepared, seen: OwnAnswers) -> PredictionSets | None:

@@ -12,6 +12,10 @@ INTERVAL_COVERAGE = 0.9
 SET_COVERAGE = 0.95
 """The share of the rows of each label whose prediction set should contain the label."""
 
+FEWEST_FOR_WIDTHS = 200
+"""With fewer rows than these all intervals have one width: what their errors show of the rows is
+chance."""
+
 ROUNDING = 2.0**-18
 """A threshold is lowered by this share of itself, 32 steps of float32, because a graph rounds
 differently from the learner, and equal probabilities, as trees give them, must be on the same side

@@ -12,7 +12,7 @@ from pydantic import (
     model_validator,
 )
 
-from tenfold.core.conformal import SET_COVERAGE, fewest_rows
+from tenfold.core.conformal import INTERVAL_COVERAGE, SET_COVERAGE, fewest_rows
 from tenfold.core.task import Classification, Regression, Task, TaskKind
 from tenfold.core.version import __version__
 
@@ -389,6 +389,21 @@ class PredictionSets(Frozen):
         return max(self.calibration_rows, default=0) >= fewest_rows(self.coverage)
 
 
+class PredictionIntervals(Frozen):
+    """Intervals of values, made to contain the true value in a share of all rows.
+
+    Attributes:
+      coverage: This share.
+      calibration_rows: The number of rows whose errors determine the widths. With too few of them
+        for this coverage, no width is finite.
+      adaptive: Whether the width follows the row. Otherwise all intervals have one width.
+    """
+
+    coverage: Annotated[float, Field(gt=0, lt=1)] = INTERVAL_COVERAGE
+    calibration_rows: Annotated[int, Field(ge=0)]
+    adaptive: bool
+
+
 class Contract(Frozen):
     """What a model file accepts and returns. It is stored in the file's metadata.
 
@@ -402,6 +417,8 @@ class Contract(Frozen):
         them.
       prediction_sets: The coverage of the graph's prediction sets. None: it has none, because it is
         of an earlier version or was made without validation rows.
+      prediction_intervals: The coverage of the intervals of values, and how wide they are. None:
+        the model is of an earlier version, whose intervals have one width.
     """
 
     format: Literal[1] = 1
@@ -414,12 +431,13 @@ class Contract(Frozen):
     novelty_threshold: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
     prediction_sets: PredictionSets | None = None
+    prediction_intervals: PredictionIntervals | None = None
     learner: str
     tenfold: str
 
     @model_serializer(mode="wrap")
     def _without_later_fields(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return _without_defaults(write(self), prediction_sets=None)
+        return _without_defaults(write(self), prediction_sets=None, prediction_intervals=None)
 
     @property
     def gives_sets(self) -> bool:
@@ -470,4 +488,6 @@ class Contract(Frozen):
         sets = self.prediction_sets
         if sets is not None and len(sets.calibration_rows) != len(self.labels):
             raise ValueError("prediction sets have rows of each label")
+        if self.prediction_intervals is not None and self.labels:
+            raise ValueError("classification has no intervals")
         return self

@@ -66,6 +66,8 @@ class RegressionEvaluation(Doubted):
         mean itself; None where all true values are equal, or as good as, beside the errors.
       coverage: Share of the rows inside their interval; None where the model gives none.
       interval_width: Mean width of the intervals.
+      interval_widths: The widths that a tenth and nine tenths of the intervals do not pass; None
+        where all have one width, and of earlier versions.
       better_than_baseline: Paired bootstrap of the squared errors.
       beats_baseline: Whether that says `better`.
     """
@@ -83,6 +85,7 @@ class RegressionEvaluation(Doubted):
     r2: Score | None
     coverage: Score | None
     interval_width: Finite | None
+    interval_widths: tuple[Finite, Finite] | None = None
 
     labels: ClassVar[tuple[str, ...]] = ()
     prediction_sets: ClassVar[None] = None
@@ -125,6 +128,9 @@ class RegressionEvaluation(Doubted):
         if self.coverage and self.interval_width is not None:
             width = in_unit(self.interval_width)
             yield f"inside interval    {self.coverage.in_percent}, mean width {width}"
+            if self.interval_widths:
+                low, high = (in_unit(end, self.interval_widths[1]) for end in self.interval_widths)
+                yield f"widths             follow the row: {low} to {high} for 8 of 10 rows"
 
     def _repr_html_(self) -> str:
         scores = [("MAE", self.mae.in_unit), ("RMSE", self.rmse.in_unit), ("R2", self.r2 or "none")]
@@ -218,7 +224,16 @@ class RegressionEvaluation(Doubted):
             r2=r2,
             coverage=share_of((ends[0] <= y) & (y <= ends[1]), groups) if ends else None,
             interval_width=float((ends[1] - ends[0]).mean()) if ends else None,
+            interval_widths=_spread(*ends) if ends else None,
         )
+
+
+def _spread(low: Floats, high: Floats) -> tuple[float, float] | None:
+    """The widths below which a tenth and nine tenths of intervals (n,) lie; None where they differ
+    by the rounding of float32 alone."""
+    narrow, wide = np.quantile(high - low, [0.1, 0.9]).tolist()
+    rounding = 4 * FLOAT32_ULP * float(np.abs([low, high]).max())
+    return (narrow, wide) if wide - narrow > rounding else None
 
 
 def _without_errors(error: Floats, rival: Floats, share: float, size: float) -> tuple[Score, Score]:

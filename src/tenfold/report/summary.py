@@ -10,6 +10,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from tenfold.core.conformal import FEWEST_FOR_WIDTHS, fewest_rows
+from tenfold.core.contract import PredictionIntervals
 from tenfold.core.records import UNTRUSTWORTHY, Check
 from tenfold.core.task import TaskKind
 from tenfold.core.text import in_unit, percent
@@ -347,11 +349,16 @@ def _value_cards(evaluation: RegressionEvaluation) -> list[ScoreCard]:
         )  # fmt: skip
     if evaluation.coverage:
         width = in_unit(evaluation.interval_width or 0.0)
+        spread = ""
+        if evaluation.interval_widths:
+            ends = " and ".join(in_unit(end) for end in evaluation.interval_widths)
+            spread = f" Their width follows the row: 8 of 10 are between {ends} wide."
         cards.append(
             _share_card(
                 "Inside the interval", evaluation.coverage,
                 "The share of rows whose true value is inside the interval of its prediction.",
-                f"The intervals are made to hold 9 of 10 values; they are {width} wide on average.",
+                f"The intervals are made to hold 9 of 10 values; they are {width} wide on average."
+                f"{spread}",
             )
         )  # fmt: skip
     return cards
@@ -369,6 +376,8 @@ def coverage_limits(run: Run) -> Iterator[str]:
     sets = run.evaluation.prediction_sets
     if sets is not None and sets.limit:
         yield sets.limit
+    if run.model.contract.prediction_intervals is not None:
+        yield from _width_limits(run, run.model.contract.prediction_intervals)
     made = "Prediction sets" if run.model.labels else "Intervals"
     if run.model.contract.input.order is not None:
         yield (
@@ -380,6 +389,25 @@ def coverage_limits(run: Run) -> Iterator[str]:
             f"{made} count rows, and the rows of a group are alike: with few groups, new ones may "
             "be covered more or less often than is said."
         )
+
+
+def _width_limits(run: Run, intervals: PredictionIntervals) -> Iterator[str]:
+    """Why the width of intervals does not follow the row, where it does not."""
+    n_rows, reading = intervals.calibration_rows, run.record.data.reading
+    if intervals.adaptive:
+        return
+    if n_rows < fewest_rows(intervals.coverage):
+        share, needed = percent(intervals.coverage, 0), fewest_rows(intervals.coverage)
+        yield f"No interval is finite: {share} takes {needed} calibration rows, here are {n_rows}."
+        return
+    why = "widths that follow the row would not be narrower"
+    if run.model.contract.input.order is not None:
+        why = "neighbours in time err alike"
+    elif reading is not None and reading.group:
+        why = "the rows of a group err alike"
+    elif n_rows < FEWEST_FOR_WIDTHS:
+        why = f"of {n_rows} calibration rows, fewer than {FEWEST_FOR_WIDTHS}, nothing else is known"
+    yield f"All intervals have one width: {why}."
 
 
 def scale_floor(evaluation: AnyEvaluation) -> float:

@@ -14,7 +14,7 @@ from tenfold.build.calibration import SMALLEST, Constants
 from tenfold.build.novelty import Novelty
 from tenfold.build.onnx.bodies import BODIES, add_pixels
 from tenfold.build.onnx.novelty import add_novelty
-from tenfold.build.onnx.trees import TREES_DOMAIN
+from tenfold.build.onnx.trees import TREES_DOMAIN, add_widths
 from tenfold.core.contract import METADATA_KEY, Contract
 from tenfold.core.errors import ExportError
 from tenfold.core.onnx_builder import Builder, Front
@@ -78,7 +78,7 @@ def to_graph(
     if contract.task == "classification":
         _add_temperature(builder, constants)
     else:
-        _add_interval(builder, constants)
+        _add_interval(builder, constants, seen)
     if novelty is not None:
         add_novelty(builder, novelty, builder.seen or seen, builder.hidden, builder.last)
     if contract.gives_sets:
@@ -120,16 +120,23 @@ def _add_temperature(builder: Builder, constants: Constants) -> None:
     builder.output("probabilities")
 
 
-def _add_interval(builder: Builder, constants: Constants) -> None:
+def _add_interval(builder: Builder, constants: Constants, features: str) -> None:
     """`value` in the target's unit, `low` and `high` half the interval's width away."""
+    flat = builder.weight("flat", [-1], np.int64)
+    answer = builder.add("Reshape", flat, name="standardised")
+    if constants.widths is None:
+        half = builder.weight("half_width", constants.half_width, np.float64)
+    else:
+        add_widths(builder, constants.widths, constants.target_scale, features)
+        builder.add("Reshape", flat, name="half_width.single")
+        half = builder.add("Cast", name="half_width", to=TensorProto.DOUBLE)
+        builder.last = answer
     # In float64, so that a value of 1e9 keeps its digits until the end.
-    builder.add("Reshape", builder.weight("flat", [-1], np.int64), name="standardised")
     builder.add("Cast", name="value.double", to=TensorProto.DOUBLE)
     scale = builder.weight("target_scale", constants.target_scale, np.float64)
     mean = builder.weight("target_mean", constants.target_mean, np.float64)
     builder.add("Mul", scale, name="value.scaled")
     value = builder.add("Add", mean, name="value.exact")
-    half = builder.weight("half_width", constants.half_width, np.float64)
     ends = {
         "value": value,
         "low": builder.node("Sub", value, half, name="low.exact"),

@@ -6,12 +6,13 @@ from the start, so a value is on the same side of a threshold here and there. Ho
 came by each node is written too: what a column contributes (`model.tree_paths`) follows from it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tenfold.build.widths import RowWidths
 from tenfold.core.onnx_builder import Builder
 from tenfold.core.onnx_file import AttributeProto, TensorProto
 from tenfold.learners.boosting import Boosting
@@ -26,39 +27,69 @@ NEVER = -1e30
 def add_forest(builder: Builder, body: Forest) -> None:
     """Append the trees; their mean is (n, n_labels), or (n, 1) for regression."""
     trees = [member.tree_ for member in body.estimator.estimators_]
-    left = np.concatenate([tree.children_left for tree in trees])
-    is_leaf = left < 0
-    right = np.concatenate([tree.children_right for tree in trees])
-    features = np.concatenate([tree.feature for tree in trees])
-    thresholds = np.concatenate([round_down(tree.threshold) for tree in trees])
+    nodes, all_leaves = _nodes_of(trees)
     values = np.concatenate([tree.value[tree.children_left < 0, 0, :] for tree in trees])
     if body.n_labels is None:
         which, targets = np.arange(len(values)), np.zeros(len(values), np.int64)
     else:
         which, columns = np.nonzero(values)  # most leaves know one label only
         values, targets = values[which, columns], body.estimator.classes_[columns]
+    arrays = {
+        "target_ids": targets,
+        "target_weights": (values.ravel() / len(trees)).astype(np.float32),
+    }
+    of_leaves = _targets(nodes, all_leaves[which])
+    _add_node(builder, "forest", body.n_labels or 1, nodes | of_leaves | arrays)
+
+
+def _nodes_of(trees: Sequence[Any]) -> tuple[dict[str, Any], NDArray[np.int64]]:
+    """The nodes of scikit-learn's trees, and the places of the leaves among them."""
+    left = np.concatenate([tree.children_left for tree in trees])
+    is_leaf = left < 0
+    right = np.concatenate([tree.children_right for tree in trees])
+    features = np.concatenate([tree.feature for tree in trees])
+    thresholds = np.concatenate([round_down(tree.threshold) for tree in trees])
     hits = np.concatenate([tree.weighted_n_node_samples for tree in trees])
     tree_ids, node_ids = _places([tree.node_count for tree in trees])
-    leaves = np.flatnonzero(is_leaf)[which]
-    _add_node(
-        builder,
-        "forest",
-        body.n_labels or 1,
-        {
-            "nodes_treeids": tree_ids,
-            "nodes_nodeids": node_ids,
-            "nodes_featureids": np.where(is_leaf, 0, features),
-            "nodes_values": np.where(is_leaf, np.float32(0), thresholds),
-            "nodes_hitrates": hits.astype(np.float32),
-            "nodes_modes": _modes(is_leaf),
-            "nodes_truenodeids": np.where(is_leaf, 0, left),
-            "nodes_falsenodeids": np.where(is_leaf, 0, right),
-            "target_treeids": tree_ids[leaves],
-            "target_nodeids": node_ids[leaves],
-            "target_ids": targets,
-            "target_weights": (values.ravel() / len(trees)).astype(np.float32),
-        },
-    )
+    nodes = {
+        "nodes_treeids": tree_ids,
+        "nodes_nodeids": node_ids,
+        "nodes_featureids": np.where(is_leaf, 0, features),
+        "nodes_values": np.where(is_leaf, np.float32(0), thresholds),
+        "nodes_hitrates": hits.astype(np.float32),
+        "nodes_modes": _modes(is_leaf),
+        "nodes_truenodeids": np.where(is_leaf, 0, left),
+        "nodes_falsenodeids": np.where(is_leaf, 0, right),
+    }
+    return nodes, np.flatnonzero(is_leaf)
+
+
+def _targets(nodes: Mapping[str, Any], leaves: NDArray[np.int64]) -> dict[str, Any]:
+    """Where the weights of these leaves stand."""
+    return {
+        "target_treeids": nodes["nodes_treeids"][leaves],
+        "target_nodeids": nodes["nodes_nodeids"][leaves],
+    }
+
+
+def add_widths(builder: Builder, widths: RowWidths, scale: float, features: str) -> None:
+    """Append the trees of `RowWidths.half_widths`, behind features (n, d) and the answer, the last
+    tensor (n,): half of each interval's width (n, 1), in a unit that is `scale` times as small."""
+    builder.add("Cast", name="widths.answer", to=TensorProto.FLOAT)
+    column = builder.weight("widths.column", [-1, 1], np.int64)
+    answer = builder.add("Reshape", column, name="widths.answer.column")
+    builder.last = builder.node("Concat", features, answer, name="widths.features", axis=1)
+    trees = [member.tree_ for member in widths.forest.estimators_]
+    nodes, leaves = _nodes_of(trees)
+    missing = np.concatenate([tree.missing_go_to_left for tree in trees])
+    values = np.concatenate([tree.value[tree.children_left < 0, 0, 0] for tree in trees])
+    times = scale * widths.factor / len(trees)
+    arrays = {
+        "nodes_missing_value_tracks_true": missing.astype(np.int64),
+        "target_ids": np.zeros(len(leaves), np.int64),
+        "target_weights": (times * (values + widths.floor)).astype(np.float32),
+    }
+    _add_node(builder, "widths", 1, nodes | _targets(nodes, leaves) | arrays)
 
 
 def add_boosting(builder: Builder, body: Boosting) -> None:
