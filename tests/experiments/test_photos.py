@@ -18,6 +18,7 @@ from tenfold.core.progress import Listener
 from tenfold.data import disk_images
 from tenfold.experiments.evaluate import evaluate
 from tenfold.inputs.pictures.preprocess import preprocess
+from tenfold.learners.views import VIEWS
 from tenfold.model.regions import Regions
 from tenfold.report.drawings import GAP_PX, PANEL_PX, REGION_PX, heated
 from tenfold.runs.export.keras import write_keras
@@ -44,6 +45,7 @@ def test_a_few_photos_make_a_model(run: Any) -> None:
     assert run.model.n_bytes < 16e6
     assert run.model.contract.input.shape == (120, 120, 3)
     assert run.record.config.learner == "transfer"
+    assert "copies of the photos are fitted to as well, by the log loss" in run.record.note
     assert not (run.path / "checkpoints").exists()
 
 
@@ -159,7 +161,10 @@ def test_features_do_not_depend_on_the_number_of_threads(
     found = []
     for n_cores in (1, 3):
         monkeypatch.setattr(photos, "usable_cores", lambda n_cores=n_cores: n_cores)
-        found.append(PhotoFeatures().of(data.images, np.arange(6), accepted))
+        features, rows = PhotoFeatures(), np.arange(6)
+        views = features.of_views(data.images, rows, accepted)
+        found.append(np.concatenate([features.of(data.images, rows, accepted)[:, None], views], 1))
+    assert found[0].shape == (6, 1 + len(VIEWS), 1280)
     np.testing.assert_array_equal(found[0], found[1])
 
 
@@ -176,16 +181,17 @@ def test_learners_are_compared_on_the_same_photos(folder: Path, tmp_path: Path) 
 def test_folds_reuse_the_features(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sessions, real = list[Any](), photos.open_session
+    computed, real = list[int](), photos._computed
 
-    def counted(accepted: Any) -> Any:
-        sessions.append(accepted)
-        return real(accepted)
+    def counted(features: Any, images: Any, rows: Any) -> Any:
+        computed.append(len(rows))
+        return real(features, images, rows)
 
-    monkeypatch.setattr(photos, "open_session", counted)
+    monkeypatch.setattr(photos, "_computed", counted)
     run = tenfold.train(folder, learner="transfer", folds=2, test_size=0.5, out=tmp_path)
     assert (run.path / "folds.csv").is_file()
-    assert len(sessions) == 2  # for all folds, and for the check of test photos
+    # The 36 photos outside of the test part and their views, and the test photos for a check.
+    assert sum(computed) == 3 * 36
 
 
 def test_arrays_of_any_size_are_taken_too(tmp_path: Path) -> None:

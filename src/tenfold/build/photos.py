@@ -1,6 +1,6 @@
 """Features of photos: computed once by ONNX Runtime on all cores, kept while they are needed."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,14 +17,23 @@ from tenfold.core.progress import Listener
 from tenfold.core.systems import usable_cores
 from tenfold.data.disk_images import AnyImages
 from tenfold.learners.backbone import N_FEATURES, photo_front
+from tenfold.learners.views import VIEWS
 
 AT_ONCE = 256
 """Photos whose features are computed, told of and written down together."""
 
 
+MAX_VIEWED = 500
+"""Training photos that are also seen mirrored and cropped, at most: with more there is enough to
+fit to, and five views take five times as long as the photo."""
+
+Seeing = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+"""From a picture to what a network sees of it."""
+
+
 @dataclass(eq=False)
 class PhotoFeatures:
-    """The features of the rows of one dataset, each computed once.
+    """The features of the rows of one dataset, and of views of them, each computed once.
 
     Attributes:
       folder: Where they are written down, so that others, or a resumed training, find them; None:
@@ -34,62 +43,109 @@ class PhotoFeatures:
 
     folder: Path | None = None
     listener: Listener = field(default_factory=Listener)
-    _known: dict[int, NDArray[np.float32]] = field(default_factory=dict)
+    _known: dict[str, dict[int, NDArray[np.float32]]] = field(default_factory=dict)
 
     def of(
         self, images: AnyImages, rows: NDArray[np.int64], accepted: ImageInput
     ) -> NDArray[np.float32]:
         """The features (n, 1280) of some rows of all `images`; those of other rows stay unseen."""
-        if not self._known:
-            self._read()
-        missing = np.array([row for row in rows.tolist() if row not in self._known], np.int64)
-        if missing.size:
-            n_known = len(rows) - len(missing)
-            for done, part in self._computed(images, missing, accepted):
-                self.listener.progress(n_known + done, len(rows))
-                self._write(part)
-                self._known |= part
-        return np.stack([self._known[row] for row in rows.tolist()])
+        return self._kept("features", _whole, images, rows, accepted)
 
-    def _computed(
+    def of_parts(
+        self,
+        images: AnyImages,
+        train: NDArray[np.int64],
+        held: NDArray[np.int64],
+        accepted: ImageInput,
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32] | None]:
+        """All that a fit needs: the features of training and of validation rows, and those of the
+        views of the training rows, where they are few."""
+        rows = np.sort(np.concatenate([train, held]))
+        found = self.of(images, rows, accepted)
+        views = self.of_views(images, train, accepted) if len(train) <= MAX_VIEWED else None
+        return found[np.searchsorted(rows, train)], found[np.searchsorted(rows, held)], views
+
+    def of_views(
         self, images: AnyImages, rows: NDArray[np.int64], accepted: ImageInput
-    ) -> Iterator[tuple[int, dict[int, NDArray[np.float32]]]]:
-        """Features by row, a part after the other, and how many are done.
+    ) -> NDArray[np.float32]:
+        """The features of each of `learners.views.VIEWS` of these rows (n, n_views, 1280)."""
+        return self._kept("views", _views, images, rows, accepted)
 
-        A photo at a time and each on one thread: so its features depend neither on the others nor
-        on how many threads there are, and it is the fastest way (`python -m bench.photos`).
-        """
-        session = open_session(accepted)
+    def _kept(
+        self,
+        kind: str,
+        network: Callable[[ImageInput], Seeing],
+        images: AnyImages,
+        rows: NDArray[np.int64],
+        accepted: ImageInput,
+    ) -> NDArray[np.float32]:
+        """What a network sees of each image; it is opened where that of one is not known."""
+        known = self._known.setdefault(kind, self._read(kind))
+        missing = np.array([row for row in rows.tolist() if row not in known], np.int64)
+        for done, part in _computed(network(accepted), images, missing) if missing.size else ():
+            self.listener.progress(len(rows) - len(missing) + done, len(rows))
+            self._write(kind, part)
+            known |= part
+        return np.stack([known[row] for row in rows.tolist()])
 
-        def features(image: NDArray[np.uint8]) -> NDArray[np.float32]:
-            found: NDArray[np.float32] = session.run(None, {accepted.name: image[None]})[0][0]
-            return found
-
-        with ThreadPoolExecutor(usable_cores()) as threads:
-            for start in range(0, len(rows), AT_ONCE):
-                part = rows[start : start + AT_ONCE]
-                found = threads.map(features, np.asarray(images[part]))
-                yield start + len(part), dict(zip(part.tolist(), found, strict=True))
-
-    def _read(self) -> None:
-        """Take what an earlier process wrote down."""
+    def _read(self, kind: str) -> dict[int, NDArray[np.float32]]:
+        """What an earlier process wrote down."""
+        found: dict[int, NDArray[np.float32]] = {}
         if self.folder is None:
-            return
+            return found
         with files.os_errors("read", self.folder):
-            paths = sorted(self.folder.glob("features-*.npz"))
-            for path in paths:
+            for path in sorted(self.folder.glob(f"{kind}-*.npz")):
                 with np.load(path, allow_pickle=False) as stored:
-                    self._known |= dict(
-                        zip(stored["rows"].tolist(), stored["features"], strict=True)
-                    )
+                    found |= zip(stored["rows"].tolist(), stored["features"], strict=True)
+        return found
 
-    def _write(self, part: dict[int, NDArray[np.float32]]) -> None:
+    def _write(self, kind: str, part: dict[int, NDArray[np.float32]]) -> None:
         if self.folder is None:
             return
         with files.os_errors("create", self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
-        with files.durable(self.folder / f"features-{min(part):08}.npz") as file:
+        with files.durable(self.folder / f"{kind}-{min(part):08}.npz") as file:
             np.savez(file, rows=np.array(list(part)), features=np.stack(list(part.values())))
+
+
+def _whole(accepted: ImageInput) -> Seeing:
+    """What gives the features of a photo (1280,)."""
+    session = open_session(accepted)
+
+    def features(image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        found: NDArray[np.float32] = session.run(None, {accepted.name: image[None]})[0][0]
+        return found
+
+    return features
+
+
+def _views(accepted: ImageInput) -> Seeing:
+    """What gives those of each view of a photo (n_views, 1280)."""
+    sides = {view.side_px(accepted.shape) for view in VIEWS}
+    square_of = {
+        side: _whole(accepted.model_copy(update={"height": side, "width": side})) for side in sides
+    }
+
+    def features(image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        seen = (view.of(image) for view in VIEWS)
+        return np.stack([square_of[len(square)](square) for square in seen])
+
+    return features
+
+
+def _computed(
+    features: Seeing, images: AnyImages, rows: NDArray[np.int64]
+) -> Iterator[tuple[int, dict[int, NDArray[np.float32]]]]:
+    """Features by row, a part after the other, and how many are done.
+
+    A photo at a time and each on one thread: so its features depend neither on the others nor on
+    how many threads there are, and it is the fastest way (`python -m bench.photos`).
+    """
+    with ThreadPoolExecutor(usable_cores()) as threads:
+        for start in range(0, len(rows), AT_ONCE):
+            part = rows[start : start + AT_ONCE]
+            found = threads.map(features, np.asarray(images[part]))
+            yield start + len(part), dict(zip(part.tolist(), found, strict=True))
 
 
 def open_session(accepted: ImageInput, n_threads: int = 1) -> Any:

@@ -196,19 +196,14 @@ def prepare_photos(data: Dataset, split: Split, features: PhotoFeatures) -> Prep
     """The training and validation pictures as features of a network that was trained on photos."""
     accepted, images = data.input, data.images
     assert accepted.kind == "image"  # as the learners that take photos are asked for
-    rows = np.sort(np.concatenate([split.train, split.validation]))
-    found = features.of(images, rows, accepted)
-
-    def examples(some: RowNumbers) -> Examples:
-        return Examples(found[np.searchsorted(rows, some)], data.y[some])
-
+    found, found_held, views = features.of_parts(images, split.train, split.validation, accepted)
     held = split.validation if len(split.validation) else split.train
     few = held[:MAX_COMPARED_PHOTOS]
     return Prepared(
         name=data.name,
         task=data.task,
-        train=examples(split.train),
-        validation=examples(split.validation) if len(split.validation) else None,
+        train=Examples(found, data.y[split.train], views=views),
+        validation=Examples(found_held, data.y[split.validation]) if len(found_held) else None,
         encoding=encode_photos(accepted),
         compared=np.asarray(images[few]),
         keys=tuple(data.keys[row] for row in few),

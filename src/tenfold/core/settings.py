@@ -446,6 +446,11 @@ class Settings(Frozen):
         description="The weight of the L2 penalty (the sum of the squared weights) relative to "
         "the summed loss; none: chosen on the validation set, or 1 without one.",
     )
+    flip: Flagged[bool | None] = Field(
+        default=None,
+        description="Also fit to mirrored copies of photos; not for things whose left and right "
+        "matter, such as letters and signs. None: where they help on rows that are held out.",
+    )
     minutes: Flagged[float] = Field(
         default=1.0,
         gt=0,

@@ -79,7 +79,7 @@ LEARNERS: dict[str, Learner] = {
             remembers=True,  # 1,280 features tell a few hundred photos apart
             tasks=("classification",),
             instead="network",
-            settings=("penalty", "max_steps"),
+            settings=("penalty", "max_steps", "flip"),
             sides=(1, 4096),
             photos=True,
         ),

@@ -13,6 +13,7 @@ from tenfold.core.task import Regression, Task
 from tenfold.inputs.features import features
 from tenfold.learners.choice import Choice, parts_by_answer, row_losses
 from tenfold.learners.job import CrossAnswers, Examples, Fitted, Purpose, TrainingJob, stream
+from tenfold.learners.views import choices_of_views, with_views
 
 MANY_LABELS = "The number of unique classes is greater than 50%"
 """How a warning of scikit-learn begins: the audit says it in our words."""
@@ -187,7 +188,7 @@ class Penalised(NamedTuple):
 def _fit_penalised(fit: Callable[[Examples, float], Linear], job: TrainingJob) -> Penalised:
     """The fit with the penalty that the settings or the validation rows say."""
     validation, settings = job.validation, job.settings
-    train = job.train._replace(x=features(job.train.x))
+    train = job.train._replace(x=features(job.train.x), views=None)
     if settings.penalty is not None or validation is None:
         penalty = 1.0 if settings.penalty is None else settings.penalty
         return Penalised(fit(train, penalty), penalty, f"L2 penalty {penalty:g}", None)
@@ -226,31 +227,67 @@ def fit_transfer(job: TrainingJob) -> Fitted:
     """Fit softmax regression with an L2 penalty to features of photos (n, 1280).
 
     The penalty is chosen like that of `logistic`. A few dozen photos leave too few validation rows
-    to calibrate by: then the training rows do, each answered by one of five fits without it.
+    to calibrate by: then the training rows do, each answered by one of five fits without it. These
+    answers also choose the views of the rows that are fitted to, where there are some.
     """
     body, penalty, note, judged = fit_softmax(job)
-    n_parameters = body.estimator.coef_.size + body.estimator.intercept_.size
+    part_of = _cross_parts(job)
+    views, cross, about_views = _choose_views(job, penalty, part_of)
+    if views:
+        body = softmax_regression(job, with_views(job.train, views), penalty)
     return Fitted(
         "transfer",
         body,
-        n_parameters,
-        note=note,
+        body.estimator.coef_.size + body.estimator.intercept_.size,
+        note=note + about_views,
         judged=judged,
         rows_at_once=1,
-        cross=_cross_answers(job, penalty),
+        cross=cross,
     )
 
 
-def _cross_answers(job: TrainingJob, penalty: float) -> CrossAnswers | None:
-    """Answers to the training rows; None where they are not needed, or a label has one row."""
-    train, validation = job.train, job.validation
-    fewest = np.unique(train.y, return_counts=True)[1].min()
+def _cross_parts(job: TrainingJob) -> NDArray[np.int64] | None:
+    """The part of each training row; None where the rows need no answers, or a label has one."""
+    y, validation = job.train.y, job.validation
+    fewest = np.unique(y, return_counts=True)[1].min()
     if fewest < 2 or validation is None or len(validation.y) >= ENOUGH_TO_CALIBRATE:
         return None
-    part_of = parts_by_answer(job.settings, train.y, min(CROSS_PARTS, int(fewest)))
-    answers = np.zeros((len(train.y), job.n_labels or 1), np.float32)
+    return parts_by_answer(job.settings, y, min(CROSS_PARTS, int(fewest)))
+
+
+def _choose_views(
+    job: TrainingJob, penalty: float, part_of: NDArray[np.int64] | None
+) -> tuple[tuple[int, ...], CrossAnswers | None, str]:
+    """The views with which fits to the other parts answer the training rows best, these answers,
+    and a note."""
+    train, flip = job.train, job.settings.flip
+    choices = choices_of_views(flip) if train.views is not None else {"no": ()}
+    if part_of is None:
+        name, views = next(iter(choices.items()))
+        return views, None, f"; {name} copies are fitted to as well" if views else ""
+    choice, losses = Choice(train, (len(train.y), job.n_labels or 1)), dict[str, float]()
+    for name, views in choices.items():
+        answers = _cross_answers(job, penalty, part_of, views)
+        row_loss = row_losses(answers, train.y)
+        choice.offer(answers, row_loss)
+        losses[name] = float(np.average(row_loss, weights=train.weight))
+    best = min(losses, key=lambda name: losses[name])
+    cross = CrossAnswers(train._replace(views=None), part_of, choice.answers)
+    if len(choices) == 1:
+        return choices[best], cross, ""
+    about = f"; {best} copies of the photos are fitted to as well, by the log loss of held-out rows"
+    tried = ", ".join(f"{name} {loss:.4g}" for name, loss in losses.items())
+    asked = "" if flip is None else f" (as asked, {'always' if flip else 'never'} mirrored)"
+    return choices[best], cross, f"{about}: {tried}{asked}"
+
+
+def _cross_answers(
+    job: TrainingJob, penalty: float, part_of: NDArray[np.int64], views: tuple[int, ...]
+) -> NDArray[np.float32]:
+    """The answer to each training row by a fit to the other parts and their views."""
+    answers = np.zeros((len(job.train.y), job.n_labels or 1), np.float32)
     for part in np.unique(part_of):
         own = part_of == part
-        others = softmax_regression(job, train.take(~own), penalty)
-        answers[own] = others.answers(train.x[own])
-    return CrossAnswers(train, part_of, answers)
+        others = with_views(job.train.take(~own), views)
+        answers[own] = softmax_regression(job, others, penalty).answers(job.train.x[own])
+    return answers

@@ -22,12 +22,15 @@ class Examples(NamedTuple):
       weight: What each row counts in losses and in accuracies, float32 (n,); None: all alike.
       group: Rows of one group stay together where they are cut into parts, int64 (n,); None: each
         row is by itself.
+      views: Features of the same photos as `learners.views` shows them, float32 (n, k, d); None:
+        there are none.
     """
 
     x: NDArray[np.uint8] | NDArray[np.float32]
     y: NDArray[np.int64] | NDArray[np.float32]
     weight: NDArray[np.float32] | None = None
     group: NDArray[np.int64] | None = None
+    views: NDArray[np.float32] | None = None
 
     @property
     def weights(self) -> NDArray[np.float32]:
@@ -43,7 +46,8 @@ class Examples(NamedTuple):
         """Some of the rows: their numbers, a slice, or whether each is taken (n,)."""
         weight = None if self.weight is None else self.weight[rows]
         group = None if self.group is None else self.group[rows]
-        return Examples(self.x[rows], self.y[rows], weight, group)
+        views = None if self.views is None else self.views[rows]
+        return Examples(self.x[rows], self.y[rows], weight, group, views)
 
     def joined(self, other: "Examples") -> "Examples":
         """These rows and then the others, of arrays alike."""

@@ -101,7 +101,8 @@ def _share_photos(
     accepted = photos.input
     assert accepted.kind == "image"  # because learners of photos were requested
     kept = PhotoFeatures(folder, features.listener)
-    kept.of(photos.images, np.arange(len(photos)), accepted)
+    train, held = np.split(np.arange(len(photos)), [n_train])
+    kept.of_parts(photos.images, train, held, accepted)
     if photos is shared:
         return None
     disk_images.save(folder / PHOTOS, photos.images[n_train:])

@@ -1,0 +1,87 @@
+"""The learner `transfer` on features that are made up, and the views of photos that it fits to."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from tenfold.core.progress import Listener
+from tenfold.core.settings import resolve
+from tenfold.learners.classical import fit_transfer
+from tenfold.learners.job import Examples, Fitted, TrainingJob
+from tenfold.learners.views import VIEWS, View, with_views
+
+N_FEATURES = 30
+
+
+def rows(n: int, seed: int, noise: float = 1.0) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Features around a place of each of two labels."""
+    rng = np.random.default_rng(seed)
+    y = np.arange(n) % 2
+    x = np.where(y[:, None] == 1, 0.4, -0.4) + noise * rng.normal(size=(n, N_FEATURES))
+    return x.astype(np.float32), y
+
+
+def fitted(views: NDArray[np.float32], flip: bool | None = None) -> Fitted:
+    """Of 40 rows with such views."""
+    train = Examples(*rows(40, 0), views=views)
+    settings = resolve({"learner": "transfer", "flip": flip, "penalty": 1.0})
+    return fit_transfer(TrainingJob(train, Examples(*rows(10, 1)), 2, settings, Listener()))
+
+
+def copies(seed: int, *, is_other_mirrored: bool = False) -> NDArray[np.float32]:
+    """Views (40, 5, d) with a chance of their own; mirrored ones may look like the other label."""
+    x = [rows(40, 100 * seed + number, 1.0 if number else 0.3)[0] for number in range(5)]
+    if is_other_mirrored:
+        x[0] *= -1
+    return np.stack(x, axis=1)
+
+
+@pytest.mark.parametrize(
+    ("flip", "is_other_mirrored", "best"),
+    [
+        (None, False, "mirrored and cropped"),
+        (None, True, "cropped"),
+        (False, False, "cropped"),
+        (True, False, "mirrored and cropped"),
+    ],
+)
+def test_views_are_taken_where_they_help(
+    flip: bool | None, is_other_mirrored: bool, best: str
+) -> None:
+    views = copies(3, is_other_mirrored=is_other_mirrored)
+    note = fitted(views, flip).note or ""
+    assert f"; {best} copies of the photos are fitted to as well" in note
+    assert ("(as asked, always mirrored)" in note, "(as asked, never mirrored)" in note) == (
+        flip is True,
+        flip is False,
+    )
+    assert ("mirrored and cropped" in note) == (flip is not False)
+
+
+def test_views_that_say_nothing_are_left() -> None:
+    rng = np.random.default_rng(0)
+    noise = rng.normal(size=(40, 5, N_FEATURES)).astype(np.float32)
+    assert "; no copies of the photos" in (fitted(3 * noise).note or "")
+
+
+def test_views_count_together_what_their_row_counts() -> None:
+    x, y = rows(6, 0)
+    views = copies(1)[:6]
+    weight = np.arange(6, dtype=np.float32)
+    joined = with_views(Examples(x, y, weight, views=views), (0, 3))
+    assert joined.views is None and joined.x.shape == (18, N_FEATURES)
+    np.testing.assert_allclose(joined.weights.reshape(3, 6).sum(axis=0), weight, rtol=1e-6)
+    np.testing.assert_array_equal(joined.y, np.tile(y, 3))
+    np.testing.assert_array_equal(joined.x[12:], views[:, 3])
+    plain = with_views(Examples(x, y, weight, views=views), ())
+    np.testing.assert_array_equal(plain.x, x)
+
+
+def test_views_are_parts_of_the_square_in_the_middle() -> None:
+    image = np.arange(10 * 14 * 3, dtype=np.uint8).reshape(10, 14, 3)
+    square = image[:, 2:12]
+    np.testing.assert_array_equal(VIEWS[0].of(image), square[:, ::-1])
+    np.testing.assert_array_equal(View(0.8, 0, 0).of(image), square[:8, :8])
+    np.testing.assert_array_equal(View(0.8, 1, 0).of(image), square[:8, 2:])
+    np.testing.assert_array_equal(View(0.8, 0, 1).of(image), square[2:, :8])
+    assert View(0.8).of(image[:1, :1]).shape == (1, 1, 3)
