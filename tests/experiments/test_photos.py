@@ -19,7 +19,7 @@ from tenfold.data import disk_images
 from tenfold.experiments.evaluate import evaluate
 from tenfold.inputs.pictures.preprocess import preprocess
 from tenfold.learners.views import VIEWS
-from tenfold.model.regions import Regions
+from tenfold.model.regions import Activations, open_regions
 from tenfold.report.drawings import GAP_PX, PANEL_PX, REGION_PX, heated
 from tenfold.runs.export.keras import write_keras
 from tests.conftest import Once
@@ -88,8 +88,8 @@ def test_a_large_picture_is_drawn_as_wide_as_a_terminal(run: Any, folder: Path) 
 
 
 def test_shares_of_regions_add_up_to_the_logit(run: Any, folder: Path) -> None:
-    regions = Regions.open(run.path)
-    assert regions is not None
+    regions = open_regions(run.path)
+    assert isinstance(regions, Activations)
     image = preprocess(folder / "disc" / "0.jpg", run.model.contract.input).image
     proto = onnx.load(run.path / "model.onnx")
     logits = helper.make_tensor_value_info("linear", TensorProto.FLOAT, None)
@@ -123,9 +123,17 @@ def test_regions_are_of_the_middle_square() -> None:
     assert (heated(image, -shares) == 100).all()
 
 
+def test_regions_of_a_whole_picture_reach_its_edges() -> None:
+    image = np.full((40, 60, 3), 100, np.uint8)
+    shares = np.zeros((7, 7), np.float32)
+    shares[:, 0] = 1
+    drawn = heated(image, shares, in_middle=False)
+    assert (drawn[:, :4] != 100).any(axis=2).all() and (drawn[:, 30:] == 100).all()
+
+
 def test_other_models_have_no_regions(tmp_path: Path, few: Any) -> None:
     run = tenfold.train(few(40, 5), learner="logistic", out=tmp_path)
-    assert Regions.open(run.path / "model.onnx") is None
+    assert open_regions(run.path / "model.onnx") is None
     assert not (run.path / "regions.jpg").exists()
 
 

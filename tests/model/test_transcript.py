@@ -22,8 +22,8 @@ LINES = ["314", "65"]
 MNIST = tenfold.load("mnist")
 
 
-def call(*arguments: object) -> Done:
-    return program.call("read", *arguments)
+def call(*arguments: object, cwd: Path | None = None) -> Done:
+    return program.call("read", *arguments, cwd=cwd)
 
 
 @pytest.fixture(scope="module")
@@ -102,10 +102,13 @@ def test_a_blank_page_has_no_lines(knows_by_heart: Run, tmp_path: Path) -> None:
     read = tenfold.read(knows_by_heart, empty)
     assert (read.lines, read.text, read.page) == ((), "", None)
     Image.fromarray(empty).save(tmp_path / "empty.png")
-    assert call(knows_by_heart.path, tmp_path / "empty.png").stdout.splitlines() == [
+    (tmp_path / "here").mkdir()
+    done = call(knows_by_heart.path, tmp_path / "empty.png", cwd=tmp_path / "here")
+    assert done.stdout.splitlines() == [
         f"{tmp_path / 'empty.png'}: no digits",
-        f"picture  {tmp_path / 'empty.read.png'}",
+        "picture  empty.read.png",
     ]
+    assert (tmp_path / "here" / "empty.read.png").is_file()  # and not beside the page
 
 
 def test_a_model_of_something_else_is_refused(tmp_path: Path, page: NDArray[np.uint8]) -> None:
@@ -124,8 +127,8 @@ def test_the_annotated_picture_has_boxes_and_labels(
     path = tmp_path / "page.png"
     Image.fromarray(page).save(path)
     read = tenfold.read(knows_by_heart, path)
-    first = write_annotated(read, path)
-    second = write_annotated(read, path)
+    first = write_annotated(read, path, tmp_path)
+    second = write_annotated(read, path, tmp_path)
     assert (first, second) == (tmp_path / "page.read.png", tmp_path / "page.read-2.png")
     drawn = read_picture(first, channels=3).pixels
     assert drawn.shape == (*page.shape, 3)
@@ -184,7 +187,7 @@ def test_people_see_numbers_and_confidence(
     path, broken = tmp_path / "page.png", tmp_path / "broken.png"
     Image.fromarray(page).save(path)
     broken.write_bytes(b"nothing")
-    done = call(knows_by_heart.path, broken, path)
+    done = call(knows_by_heart.path, broken, path, cwd=tmp_path)
     assert done.returncode == 1
     assert (
         done.stderr.startswith("tenfold: The file is not a picture")
@@ -195,7 +198,7 @@ def test_people_see_numbers_and_confidence(
     assert (first.split()[0], len(first.split()[1:])) == ("314", 3)
     assert (second.split()[0], len(second.split()[1:])) == ("65", 2)
     assert all(0 < float(value.rstrip("?")) <= 1 for value in first.split()[1:])
-    assert picture == f"picture  {tmp_path / 'page.read.png'}"
+    assert picture == "picture  page.read.png"
 
 
 @pytest.mark.parametrize("as_json", [[], ["--json"]])

@@ -26,8 +26,8 @@ def photo(tmp_path: Path) -> Path:
     return path
 
 
-def call(*arguments: object) -> Done:
-    return program.call("predict", *arguments)
+def call(*arguments: object, cwd: Path | None = None) -> Done:
+    return program.call("predict", *arguments, cwd=cwd)
 
 
 def answer_to(run: Run, path: Path) -> Prediction:
@@ -59,7 +59,7 @@ def test_a_doubt_is_shown(small_run: Run, tmp_path: Path) -> None:
 
 def test_no_file_is_overwritten(small_run: Run, photo: Path, tmp_path: Path) -> None:
     answer = answer_to(small_run, photo)
-    names = [write_steps(answer, photo).name for _ in range(3)]
+    names = [write_steps(answer, photo, tmp_path).name for _ in range(3)]
     assert names == ["photo.steps.png", "photo.steps-2.png", "photo.steps-3.png"]
     with refused("E902", "nowhere"):
         write_steps(answer, photo, tmp_path / "nowhere")
@@ -74,7 +74,17 @@ def test_show_writes_for_picture_files_alone(small_run: Run, photo: Path, tmp_pa
     assert done.stderr == f"tenfold: picture {tmp_path / 'out' / 'photo.steps.png'}\n"
     assert "photo.png:0" in done.stdout and "digit.idx:0" in done.stdout
     assert call(small_run.path, photo).stderr == ""
-    assert not (tmp_path / "photo.steps.png").exists()
+
+
+def test_show_writes_where_it_is_called_and_never_beside_the_picture(
+    small_run: Run, photo: Path, tmp_path: Path
+) -> None:
+    before, here = sorted(photo.parent.iterdir()), tmp_path / "here"
+    here.mkdir()
+    done = call(small_run.path, photo, "--show", cwd=here)
+    assert done.stderr == "tenfold: picture photo.steps.png\n"
+    assert [path.name for path in here.iterdir()] == ["photo.steps.png"]
+    assert [path for path in sorted(photo.parent.iterdir()) if path != here] == before
 
 
 def test_no_turn_leaves_the_picture_as_it_lies(small_run: Run, tmp_path: Path) -> None:

@@ -38,13 +38,13 @@ def answers(
     options: PictureOptions = DEFAULT_OPTIONS,
     *,
     draw: Path | None = None,
-    folder: Path | None = None,
+    folder: Path = Path(),
     explain: bool = False,
 ) -> Iterator[Answer]:
     """Predict files in their order; see `answer_files`.
 
     With `draw`, the model's file or its run, the steps of each picture file are written into
-    `folder` or beside the picture. Notes about an input go to standard error.
+    `folder`. Notes about an input go to standard error.
     """
     write = None if draw is None else steps_writer(draw, folder)
 

@@ -118,8 +118,8 @@ def predict_command(
         Path | None,
         typer.Option(
             metavar="PATH",
-            help="A folder for the files of --show [default: beside pictures] and --cluster; or "
-            "a file NAME.csv for the rows of a table with the answers beside them.",
+            help="A folder for the files of --show [default: the current one] and --cluster; or a "
+            "file NAME.csv for the rows of a table with the answers beside them.",
         ),
     ] = None,
     no_fit: Annotated[
@@ -187,7 +187,12 @@ def _print(run: Path, files: Sequence[Path], asked: _Asked) -> bool:
     else:
         draw = run if asked.show else None
         found = answers(
-            model, files, asked.pictures, draw=draw, folder=asked.out, explain=asked.explain
+            model,
+            files,
+            asked.pictures,
+            draw=draw,
+            folder=asked.out or Path(),
+            explain=asked.explain,
         )
         answered = map(_named, found)
     if asked.as_csv:
@@ -237,7 +242,7 @@ def read_command(
     out: Annotated[
         Path | None,
         typer.Option(
-            metavar="DIR", help="Where to save annotated pictures [default: beside each]."
+            metavar="DIR", help="Where to save annotated pictures [default: the current folder]."
         ),
     ] = None,
     no_picture: Annotated[
@@ -249,7 +254,7 @@ def read_command(
     """Read pages of handwritten digits, line by line."""
     model = Model.open(run)
     pictures = PictureOptions(apply_exif=not no_turn)
-    pages = _read_pages(model, images, pictures, draw=not no_picture, folder=out)
+    pages = _read_pages(model, images, pictures, draw=not no_picture, folder=out or Path())
     complete = print_json(model, "pages", _pages_json(pages)) if as_json else _print_pages(pages)
     if not complete:
         raise typer.Exit(1)
@@ -261,7 +266,7 @@ def _read_pages(
     options: PictureOptions,
     *,
     draw: bool,
-    folder: Path | None,
+    folder: Path,
 ) -> Iterator[_ReadPage]:
     """Read images in their order. An image that cannot be read is replaced by its error."""
     for path in images:

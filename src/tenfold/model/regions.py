@@ -1,13 +1,7 @@
-"""Which regions of a photo spoke for a label: class activation maps.
-
-The features of a photo are means of the last maps of the network that sees it, and a label's logit
-is a weighted sum of them. So each place of the maps has a share of the logit.
-
-Source: Zhou et al. 2016, arXiv:1512.04150, section 2.
-"""
+"""Which regions of a picture spoke for a label: class activation maps, or occlusion."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import onnxruntime
@@ -15,10 +9,44 @@ from numpy.typing import NDArray
 
 from tenfold.core import files
 from tenfold.core.onnx_file import ModelProto, NodeProto, ValueInfoProto, to_array
+from tenfold.model.model import Model
 
 
-class Regions:
-    """The shares of the regions of photos, of a model whose answer is a weighted sum of means."""
+class Spoken(Protocol):
+    """What says which regions of a picture spoke for a label.
+
+    Attributes:
+      in_middle: Whether the regions are those of the square in the middle, or of all the picture.
+    """
+
+    in_middle: bool
+
+    def of(self, image: NDArray[np.uint8], code: int) -> NDArray[np.float32]:
+        """How much each region of a picture, as the model accepts it, spoke for a label (k, k)."""
+
+
+def open_regions(path: Path) -> Spoken | None:
+    """Of a checked model file, or of the one in a run folder; None where there are neither means of
+    maps nor convolutions, for others see no regions."""
+    path = path / "model.onnx" if path.is_dir() else path
+    with files.os_errors("open", path):
+        content = path.read_bytes()
+    proto = ModelProto.FromString(content)
+    if (found := Activations.in_graph(proto)) is not None:
+        return found
+    return Occlusion(Model(content)) if any(n.op_type == "Conv" for n in proto.graph.node) else None
+
+
+class Activations:
+    """The shares of regions in a model whose logits are weighted sums of means of maps.
+
+    So is that of photos: their features are means of the last maps of the network that sees them,
+    and each place of the maps has a share of the logit.
+
+    Source: Zhou et al. 2016, arXiv:1512.04150, section 2.
+    """
+
+    in_middle = True
 
     def __init__(self, proto: ModelProto, pool: NodeProto, kernel: str) -> None:
         """Of the graph of such a model, its pooling and the name of the weights behind it."""
@@ -35,12 +63,8 @@ class Regions:
         self._session = onnxruntime.InferenceSession(content, options, providers=providers)
 
     @classmethod
-    def open(cls, path: Path) -> "Regions | None":
-        """Those of a checked model file, or of the one in a run folder; None where its answer is
-        no such sum."""
-        path = path / "model.onnx" if path.is_dir() else path
-        with files.os_errors("open", path):
-            proto = ModelProto.FromString(path.read_bytes())
+    def in_graph(cls, proto: ModelProto) -> "Activations | None":
+        """Those of a graph; None where its answer is no such sum."""
         made_by = {name: node for node in proto.graph.node for name in node.output}
         for node in proto.graph.node:
             flat = made_by.get(node.input[0]) if node.op_type == "Gemm" else None
@@ -50,12 +74,52 @@ class Regions:
         return None
 
     def of(self, image: NDArray[np.uint8], code: int) -> NDArray[np.float32]:
-        """What each region of a picture adds to the logit of a label, against the mean of all.
+        """What each region adds to the logit of a label, against the mean of all: (7, 7).
 
-        The picture is one as the model accepts it, the regions are those of the square in its
-        middle: float32 (7, 7). They sum to the difference of the logits, but for the constants.
+        They sum to the difference of the logits, but for the constants.
         """
         feed: Any = {self._input: image[None]}
         ((maps,),) = self._session.run(None, feed)
         shares = np.tensordot(self._weights[:, code], maps, 1) / maps[0].size
         return np.asarray(shares, np.float32)
+
+
+REGIONS = 7
+"""Regions along a side, as in the maps of the network for photos."""
+
+
+class Occlusion:
+    """How much the score of a label falls when a region is covered, for any model of pictures.
+
+    A region is covered in the median colour of the picture, with half a region around it.
+
+    Source: Zeiler and Fergus 2014, arXiv:1311.2901, section 4.2.
+    """
+
+    in_middle = False
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+
+    def of(self, image: NDArray[np.uint8], code: int) -> NDArray[np.float32]:
+        """How much lower the logit of a label is, against the mean of all, with each of 7 x 7
+        regions covered."""
+        ground = np.median(image, axis=(0, 1)).astype(np.uint8)
+        height, width = image.shape[:2]
+        covered = [image]
+        for row in range(REGIONS):
+            for column in range(REGIONS):
+                one = image.copy()
+                one[_span(row, height), _span(column, width)] = ground
+                covered.append(one)
+        probabilities: Any = self._model.answer(np.stack(covered)).outputs[0]
+        logs = np.log(np.maximum(probabilities.astype(np.float64), np.finfo(np.float32).tiny))
+        scores = logs[:, code] - logs.mean(axis=1)
+        fallen = (scores[0] - scores[1:]).reshape(REGIONS, REGIONS)
+        return np.asarray(fallen, np.float32)
+
+
+def _span(number: int, side: int) -> slice:
+    """Where a region lies along a side, with half a region before and behind it."""
+    first, last = (number - 0.5) * side / REGIONS, (number + 1.5) * side / REGIONS
+    return slice(max(0, round(first)), round(last))

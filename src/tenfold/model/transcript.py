@@ -163,15 +163,15 @@ def annotated(
 def write_annotated(
     read: Transcript,
     picture: Path,
-    folder: Path | None = None,
+    folder: Path,
     options: PictureOptions = DEFAULT_OPTIONS,
 ) -> Path:
-    """Write the annotated picture, into `folder` or beside the picture; nothing is overwritten.
+    """Write the annotated picture into `folder`; nothing is overwritten.
 
     It is called `photo.read.png`, or `photo.read-2.png` where that is taken.
     """
     content = annotated(read, picture, options)
-    path = files.free_name(folder or picture.parent, f"{picture.stem}.read", ".png")
+    path = files.free_name(folder, f"{picture.stem}.read", ".png")
     files.write_bytes(path, content)
     return path
 

@@ -14,7 +14,7 @@ from tenfold.core import colours, files
 from tenfold.core.colours import rgb
 from tenfold.data.dataset import Dataset
 from tenfold.model.predictions import Prediction
-from tenfold.model.regions import Regions
+from tenfold.model.regions import Spoken, open_regions
 from tenfold.report.png import font as font_of_size
 from tenfold.report.rows import REGIONS
 from tenfold.runs.csv_files import StoredLabels
@@ -34,7 +34,7 @@ INK, BAR, DOUBT = rgb(colours.INK), rgb(colours.ACCENT), rgb(colours.AGAINST)
 GREY = (200, 206, 212)
 
 
-def steps_picture(answer: Prediction, regions: Regions | None = None) -> bytes:
+def steps_picture(answer: Prediction, regions: Spoken | None = None) -> bytes:
     """The steps of the answer to a picture file, drawn: the bytes of a PNG file. With `regions` of
     its model those that spoke for the label are drawn, too."""
     from PIL import Image, ImageDraw
@@ -48,7 +48,8 @@ def steps_picture(answer: Prediction, regions: Regions | None = None) -> bytes:
     panels.append((f"what the model sees, {size}", steps.image))
     if regions is not None:
         shares = regions.of(steps.image, answer.classes.index(answer.label))
-        panels.append((f"what spoke for {answer.label[:24]}", heated(steps.image, shares)))
+        spoke = heated(steps.image, shares, in_middle=regions.in_middle)
+        panels.append((f"what spoke for {answer.label[:24]}", spoke))
     width = GAP_PX + (PANEL_PX + GAP_PX) * (len(panels) + 1)
     canvas = Image.new("RGB", (width, HEAD_PX + PANEL_PX + GAP_PX), (255, 255, 255))
     draw, font = ImageDraw.Draw(canvas), font_of_size(13)
@@ -79,20 +80,23 @@ HOTTEST = 0.75
 """How much of its colour the region that spoke most for a label hides of a picture."""
 
 
-def heated(image: NDArray[np.uint8], shares: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """A picture in grey, uint8 (height, width, 3), on which the regions of the square in its middle
-    are coloured that spoke for a label, as strongly as they did."""
+def heated(
+    image: NDArray[np.uint8], shares: NDArray[np.float32], *, in_middle: bool = True
+) -> NDArray[np.uint8]:
+    """A picture in grey, uint8 (height, width, 3), on which the regions are coloured that spoke for
+    a label, as strongly as they did: those of the square in its middle, or of all of it."""
     from PIL import Image
 
     height, width = image.shape[:2]
     side = min(height, width)
+    rows, columns = (side, side) if in_middle else (height, width)
     spoke = np.maximum(shares, 0) / max(float(shares.max()), 1e-12)
     smooth = Image.fromarray(spoke.astype(np.float32)).resize(
-        (side, side), Image.Resampling.BICUBIC
+        (columns, rows), Image.Resampling.BICUBIC
     )
     heat = np.zeros((height, width, 1))
-    top, left = (height - side) // 2, (width - side) // 2
-    heat[top : top + side, left : left + side, 0] = np.clip(np.asarray(smooth), 0, 1)
+    top, left = (height - rows) // 2, (width - columns) // 2
+    heat[top : top + rows, left : left + columns, 0] = np.clip(np.asarray(smooth), 0, 1)
     grey = np.asarray(Image.fromarray(image).convert("L").convert("RGB"))
     mixed = grey + HOTTEST * heat * (np.array(DOUBT) - grey)
     return np.asarray(np.rint(mixed), np.uint8)
@@ -107,7 +111,7 @@ def draw_regions(run: Path, images: NDArray[np.uint8], stored: StoredLabels) -> 
     label that was answered, into the folder of a run; nothing where its model has none."""
     from PIL import Image, ImageDraw
 
-    regions = Regions.open(run)
+    regions = open_regions(run)
     if regions is None:
         return
     n_rows = -(-len(images) // REGION_COLUMNS)
@@ -118,7 +122,8 @@ def draw_regions(run: Path, images: NDArray[np.uint8], stored: StoredLabels) -> 
         code = int(stored.predicted[row])
         answered, true = stored.labels[code], stored.labels[stored.true[row]]
         left, top = i % REGION_COLUMNS * cell[0], i // REGION_COLUMNS * cell[1]
-        canvas.paste(_square(heated(image, regions.of(image, code))), (left, top + HEAD_PX - 4))
+        spoke = heated(image, regions.of(image, code), in_middle=regions.in_middle)
+        canvas.paste(_square(spoke), (left, top + HEAD_PX - 4))
         draw.text((left, top + 2), f"spoke for {answered[:20]}", DOUBT, font)
         draw.text((left, top + 18), f"true: {true[:24]}", INK, font)
     with files.durable(run / REGIONS) as file:
@@ -154,25 +159,21 @@ def _draw_bars(
 
 
 def write_steps(
-    answer: Prediction,
-    picture: Path,
-    folder: Path | None = None,
-    regions: Regions | None = None,
+    answer: Prediction, picture: Path, folder: Path, regions: Spoken | None = None
 ) -> Path:
     """Write the steps of one answer: `photo.steps.png`, or `photo.steps-2.png` where it is taken.
 
-    Returns the new file, in `folder` or beside the picture. Nothing is ever overwritten.
+    Returns the new file in `folder`. Nothing is ever overwritten.
     """
-    folder = picture.parent if folder is None else folder
     path = files.free_name(folder, f"{picture.stem}.steps", ".png")
     files.write_bytes(path, steps_picture(answer, regions))
     return path
 
 
-def steps_writer(model: Path, folder: Path | None) -> Callable[[Prediction, Path], Path]:
+def steps_writer(model: Path, folder: Path) -> Callable[[Prediction, Path], Path]:
     """`write_steps` into a folder of the answers of a model file, or that of a run, with the
     regions that spoke for the label where the model has them."""
-    return partial(write_steps, folder=folder, regions=Regions.open(model))
+    return partial(write_steps, folder=folder, regions=open_regions(model))
 
 
 MAX_EXAMPLES, MAX_SHEET_LABELS = 12, 100
