@@ -17,6 +17,7 @@ from tenfold.build.photos import PhotoFeatures
 from tenfold.core.progress import Listener
 from tenfold.data import disk_images
 from tenfold.experiments.evaluate import evaluate
+from tenfold.experiments.make_run import Interrupted
 from tenfold.inputs.pictures.preprocess import preprocess
 from tenfold.learners.views import VIEWS
 from tenfold.model.regions import Activations, open_regions
@@ -200,6 +201,59 @@ def test_folds_reuse_the_features(
     assert (run.path / "folds.csv").is_file()
     # The 36 photos outside of the test part and their views, and the test photos for a check.
     assert sum(computed) == 3 * 36
+
+
+def test_photos_are_read_a_few_at_a_time(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data, asked = tenfold.load(folder).as_photos(), list[int]()
+
+    class Counted:
+        def __getitem__(self, rows: Any) -> Any:
+            asked.append(len(rows))
+            return data.images[rows]
+
+    monkeypatch.setattr(photos, "AT_ONCE", 4)
+    images: Any = Counted()
+    accepted: Any = data.input
+    assert PhotoFeatures().of(images, np.arange(10), accepted).shape == (10, 1280)
+    assert asked == [4, 4, 2]
+
+
+def test_an_interrupted_training_goes_on_with_the_features_that_it_has(
+    run: Any, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    computed, real = list[int](), photos._computed
+
+    def counted(*arguments: Any) -> Any:
+        for done, part in real(*arguments):
+            computed.extend(part)
+            yield done, part
+
+    class Stopped(Listener):
+        def progress(self, done: int, total: int) -> None:
+            if done >= 20:
+                raise KeyboardInterrupt
+
+    monkeypatch.setattr(photos, "_computed", counted)
+    monkeypatch.setattr(photos, "AT_ONCE", 20)
+    settings: Any = {"learner": "transfer", "test_size": 0.2, "out": tmp_path}
+    with pytest.raises(Interrupted) as stopped:
+        tenfold.train(folder, listener=Stopped(), **settings)
+    assert len(computed) == 20
+    resumed: Any = tenfold.resume(stopped.value.run)
+    split = resumed.record.data
+    n_fitted = split.n_train + split.n_validation
+    # Each photo outside of the test part once, the views of the training rows, the test photos.
+    assert len(computed) == n_fitted + split.n_train + split.n_test
+    assert (resumed.path / "model.onnx").read_bytes() == (run.path / "model.onnx").read_bytes()
+
+
+@pytest.mark.slow
+def test_trials_of_a_sweep_share_the_features(folder: Path, tmp_path: Path) -> None:
+    done = tenfold.sweep(
+        folder, learner="transfer", penalty=[0.1, 1000.0], test_size=0.2, out=tmp_path, workers=1
+    )
+    assert [entry.settings["penalty"] for entry in done.leaderboard] == [0.1, 1000.0]
+    assert done.best.model.contract.learner == "transfer"
 
 
 def test_arrays_of_any_size_are_taken_too(tmp_path: Path) -> None:

@@ -580,6 +580,17 @@ def test_a_plan_is_found_again_from_its_record() -> None:
     assert [trial.name for trial in again.trials()][0].endswith("-seed-0")
 
 
+def test_a_quick_comparison_of_few_pictures_tries_a_small_cnn() -> None:
+    axes = {"learner": ["cnn", "forest"]}
+
+    def width(recipe: str, n_rows: int, **fixed: Any) -> int:
+        plan = Plan("comparison", {"recipe": recipe, **fixed}, axes, n_rows=n_rows)
+        return plan.settings({"learner": "cnn"}, 0).width
+
+    assert (width("fast", 300), width("fast", 60_000), width("default", 300)) == (16, 32, 32)
+    assert width("fast", 300, width=8) == 8
+
+
 @pytest.mark.parametrize(
     ("plan", "says"),
     [

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from tenfold.build.problem import Problem, as_seen
-from tenfold.core.settings import FEW_PICTURES, RECIPES
+from tenfold.core.settings import FEW_PICTURES, RECIPES, TRIED_ON_FEW
 from tenfold.data.disk_images import StoredImages
 from tenfold.learners import LEARNERS
 
@@ -20,9 +20,8 @@ MOST_STEPS, EPOCHS = 20_000, (8, 30)
 """A `cnn` sees so many pictures in all its epochs, whose number stays between these two: two of
 them take about as long as the features of one. 30 epochs of 675 pictures find no more than 15."""
 
-SMALL: dict[str, Any] = FEW_PICTURES | {"width": 16, "batch_size": 32}
-"""How a `cnn` is tried: half as wide as by itself, in the time of a quarter, and in small batches,
-for there are few."""
+SMALL: dict[str, Any] = FEW_PICTURES | TRIED_ON_FEW["cnn"]
+"""How a `cnn` is tried: in the epochs of few pictures, and small."""
 
 
 def problems_of_pictures(problem: Problem) -> list[Problem]:

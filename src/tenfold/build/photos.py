@@ -83,9 +83,9 @@ class PhotoFeatures:
         known = self._known.setdefault(kind, self._read(kind))
         missing = np.array([row for row in rows.tolist() if row not in known], np.int64)
         for done, part in _computed(network(accepted), images, missing) if missing.size else ():
-            self.listener.progress(len(rows) - len(missing) + done, len(rows))
             self._write(kind, part)
             known |= part
+            self.listener.progress(len(rows) - len(missing) + done, len(rows))
         return np.stack([known[row] for row in rows.tolist()])
 
     def _read(self, kind: str) -> dict[int, NDArray[np.float32]]:

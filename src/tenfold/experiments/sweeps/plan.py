@@ -13,7 +13,7 @@ from pydantic import Field
 from tenfold.build.problem import Problem
 from tenfold.core.contract import Frozen
 from tenfold.core.errors import SettingsError
-from tenfold.core.settings import AUTO, Settings, checked, resolve
+from tenfold.core.settings import AUTO, FEW, TRIED_ON_FEW, Settings, checked, resolve
 from tenfold.data.dataset import Dataset
 from tenfold.experiments.run_data import decided, split_of
 from tenfold.learners import LEARNERS, check_learner, check_used, is_used
@@ -126,10 +126,18 @@ class Plan:
 
     def asked(self, point: Point, seed: int) -> dict[str, Any]:
         """The settings at a point in the form that `resolve` takes."""
-        asked = {**self.fixed, **point, "seed": self.seed + seed, "split_seed": self.seed}
+        own = TRIED_ON_FEW.get(str(point.get("learner")), {}) if self._is_quick else {}
+        seeds = {"seed": self.seed + seed, "split_seed": self.seed}
+        asked = {**own, **self.fixed, **point, **seeds}
         if "layers" in asked:
             asked["hidden"] = (asked["hidden"],) * asked.pop("layers")
         return asked
+
+    @property
+    def _is_quick(self) -> bool:
+        """Whether this is a quick comparison of few pictures, which tries small networks."""
+        is_few = self.n_rows is not None and self.n_rows < FEW
+        return self.kind == "comparison" and self.fixed.get("recipe") == "fast" and is_few
 
     def problem(self, data: Dataset) -> Problem:
         """The problem of the first trial. All trials share its rows; pictures have the form that
