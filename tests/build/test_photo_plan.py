@@ -70,6 +70,7 @@ def test_a_folder_of_colour_pictures_is_left_to_auto(folder: Path, tmp_path: Pat
     [
         ({"epochs": 1}, "network"),
         ({"recipe": "fast"}, "transfer"),
+        ({"recipe": "accurate"}, "transfer"),
         ({"learner": "logistic"}, "logistic"),
     ],
 )

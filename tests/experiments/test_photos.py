@@ -22,6 +22,7 @@ from tenfold.inputs.pictures.preprocess import preprocess
 from tenfold.learners.views import VIEWS
 from tenfold.model.regions import Activations, open_regions
 from tenfold.report.drawings import GAP_PX, PANEL_PX, REGION_PX, heated
+from tenfold.report.network_page.network import OF_PHOTOS
 from tenfold.runs.export.keras import write_keras
 from tests.conftest import Once
 from tests.support.errors import refused
@@ -48,6 +49,12 @@ def test_a_few_photos_make_a_model(run: Any) -> None:
     assert run.record.config.learner == "transfer"
     assert "copies of the photos are fitted to as well, by the log loss" in run.record.note
     assert not (run.path / "checkpoints").exists()
+
+
+def test_the_report_says_how_to_answer_a_photo(run: Any) -> None:
+    page = (run.path / "report.html").read_text("utf-8")
+    assert '<a href="#living">' in page and OF_PHOTOS.reason in page
+    assert "the trained network, alive" not in page
 
 
 def test_plain_onnx_runtime_gives_the_same_answers(run: Any, folder: Path) -> None:
@@ -252,7 +259,7 @@ def test_trials_of_a_sweep_share_the_features(folder: Path, tmp_path: Path) -> N
     done = tenfold.sweep(
         folder, learner="transfer", penalty=[0.1, 1000.0], test_size=0.2, out=tmp_path, workers=1
     )
-    assert [entry.settings["penalty"] for entry in done.leaderboard] == [0.1, 1000.0]
+    assert sorted(result.point["penalty"] for result in done.points) == [0.1, 1000.0]
     assert done.best.model.contract.learner == "transfer"
 
 

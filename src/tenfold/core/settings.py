@@ -586,6 +586,7 @@ RECIPES: dict[str, dict[str, dict[str, Any]]] = {
         },
     },
     "accurate": {
+        "transfer": {},
         "network": AUGMENTED | {"hidden": (1024, 1024), "epochs": 100},
         "cnn": CNN | {"members": 10, "epochs": 12, "clean_epochs": 2, "weight_decay": 0.1},
     },

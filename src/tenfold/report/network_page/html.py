@@ -113,6 +113,7 @@ class Living:
         self.is_asked = bool(service) and isinstance(network, Unable) and _is_drawn(model)
         is_alive = not isinstance(network, Unable) or self.is_asked
         self.reason = network.reason if isinstance(network, Unable) and not self.is_asked else None
+        self.is_said = is_alive or (isinstance(network, Unable) and network.is_said)
         self.service = service
         self.html = render("tenfold.report.network_page", "living.html.j2", living=self)
         self.scripts, self.n_examples = "", 0
