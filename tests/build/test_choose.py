@@ -10,8 +10,8 @@ import pytest
 
 import tenfold
 from tenfold import Run
+from tenfold.build import candidates, table_plan
 from tenfold.build import choose as choosing
-from tenfold.build import table_plan
 from tenfold.build.choose import fit_chosen
 from tenfold.build.problem import Problem
 from tenfold.build.table_plan import COSTS, OF_TEXTS, plan_of
@@ -84,8 +84,8 @@ def test_an_interrupted_choice_goes_on_where_it_stopped(
     monkeypatch.setattr(table_plan, "FEW", few)
     asked = problem("number")
     whole = fit_chosen(asked)
-    name, n_fits = "fit_learner" if few > 10 else "fit_problem", [0]
-    fit = getattr(choosing, name)
+    where, name = (candidates, "fit_learner") if few > 10 else (choosing, "fit_problem")
+    fit, n_fits = getattr(where, name), [0]
 
     def interrupted(*given: Any, **named: Any) -> Any:
         n_fits[0] += 1
@@ -93,7 +93,7 @@ def test_an_interrupted_choice_goes_on_where_it_stopped(
             raise KeyboardInterrupt
         return fit(*given, **named)
 
-    monkeypatch.setattr(choosing, name, interrupted)
+    monkeypatch.setattr(where, name, interrupted)
     with pytest.raises(KeyboardInterrupt):
         fit_chosen(asked, None, Checkpoints(tmp_path / "checkpoints"))
     names = [path.name for path in (tmp_path / "checkpoints").iterdir()]
@@ -130,7 +130,7 @@ def test_a_run_says_what_was_asked_tried_and_chosen(tmp_path: Path) -> None:
     asked = problem("label")
     run = tenfold.train(asked.data, minutes=SMALL, folds=2, out=tmp_path)
     record, lines = run.record, (run.path / "candidates.csv").read_text().splitlines()
-    assert lines[0] == "learner,loss,behind,low,high,seconds"
+    assert lines[0] == "learner,loss,behind,low,high,seconds,weight"
     assert record.learner == lines[1].split(",")[0] == run.model.contract.learner
     assert record.asked["learner"] == "auto" == record.config.learner
     assert record.note is not None and "auto chose" in record.note

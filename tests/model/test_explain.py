@@ -166,8 +166,8 @@ def test_a_sampled_contribution_is_near_the_exact_one(once: Once) -> None:
     exact = explainer.explain(rows, answers, background)
     both = graph_inputs(model.reader.read(pd.concat([frame(5), frame(50)[30:]])).rows, accepted)
     for base, found, *errors in (
-        explainer._of_separate(both, 5),
-        explainer._of_samples(both, 5, answers),
+        explainer._of_separate(explainer.found.parts[0], both, 5),
+        explainer._of_samples(explainer.found.parts, both, 5, answers),
     ):
         assert np.abs(base - exact.base).max() < 1e-5
         assert np.abs(found - exact.contributions).max() < 1e-5

@@ -153,6 +153,7 @@ def export(
         rows_at_once=fitted.rows_at_once,
         novelty_threshold=None if novelty is None else 1.0,
         learner=fitted.learner,
+        vote=dict(fitted.vote),
         temperature=constants.temperature,
         prediction_sets=held_out.promise_sets(prepared, judging),
         prediction_intervals=held_out.promise_intervals(prepared, judging, constants),
@@ -168,7 +169,7 @@ def export(
     graph.check_agreement(expected, outputs[0], keys, scale=constants.target_scale)
     if novelty is not None:
         hidden = None if seen.hidden is None else seen.hidden[:n]
-        expected = novelty.of(seen.rows.x[:n], hidden, expected)
+        expected = novelty.of(prepared.near(seen.rows.x[:n]), hidden, expected)
         # A distance in units of its own spread, which takes digits from float32: 0.00016 off on
         # 64x64 pictures of noise, where all are equally far. A thousandth decides nothing. Novelty
         # has no upper end: far out it is as exact as float32 activations are.

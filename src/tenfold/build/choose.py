@@ -4,52 +4,44 @@ What is tried follows from the data (`build.table_plan`, `build.photo_plan`), ne
 so that the same data give the same model. Test rows never come here.
 """
 
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tenfold.build.build import BuiltModel, built_from, fit_learner, fit_model, fit_problem
-from tenfold.build.calibration import at_temperature, fit_temperature
+from tenfold.build.build import BuiltModel, built_from, fit_model, fit_problem
+from tenfold.build.candidates import (
+    Judges,
+    OfCandidate,
+    Tried,
+    answers_of_fold,
+    as_tried,
+    judged_by_folds,
+    judged_by_validation,
+)
+from tenfold.build.chosen import Chosen, best_of, better_vote
 from tenfold.build.photo_plan import problems_of_pictures
 from tenfold.build.problem import Problem
 from tenfold.build.table_plan import plan_of, problems_of_table
-from tenfold.core.progress import Listener, Listeners
-from tenfold.core.records import Candidate, LayerRow
-from tenfold.data.split import Split, assign_folds, hold_out
+from tenfold.core.progress import Listener
+from tenfold.core.records import Candidate
 from tenfold.learners import LEARNERS, Checkpoints, Fitted
-from tenfold.learners.choice import Choice, row_losses
-
-
-@dataclass(frozen=True)
-class _Tried:
-    """A candidate, what it lost on each row (n,), what it took, and its answers to the validation
-    rows, where these choose."""
-
-    learner: str
-    losses: NDArray[np.float64]
-    seconds: float
-    answers: NDArray[np.float32] | None = None
-
-    @property
-    def loss(self) -> float:
-        return float(self.losses.mean())
+from tenfold.learners.choice import Choice
 
 
 def fit_chosen(
     problem: Problem, listener: Listener | None = None, checkpoints: Checkpoints | None = None
 ) -> BuiltModel:
     """`fit_model`, also of `auto`: it tries the candidates and keeps the one with the least loss,
-    which is the log loss at a temperature of its own, or the squared error.
+    which is the log loss at a temperature of its own, or the squared error; or a vote of several
+    that is measurably better than the best one (`better_vote`).
 
     Few training rows choose by folds among themselves, so that the validation rows have no say.
-    Of many rows the validation rows choose, and each is also answered by the candidate that the
-    others choose: these answers calibrate (`learners.choice`). So they do in the order of time, and
-    of pictures, however few: a network is not fitted five times.
+    Of many rows the validation rows choose, and each is also answered by the candidate, or the
+    vote, that the others choose: these answers calibrate (`learners.choice`). So they do in the
+    order of time, and of pictures, however few: a network is not fitted five times.
     """
     if problem.settings.learner in LEARNERS:
         return fit_model(problem, listener, checkpoints)
@@ -99,38 +91,39 @@ def _by_validation(
 ) -> BuiltModel:
     rows = problems[0].prepared.validation
     assert rows is not None
-    tried, choice, fitted = list[_Tried](), None, dict[int, Fitted]()
+    judges = judged_by_validation(problems[0])
+    tried, choice, fits = list[Tried](), None, dict[int, Fitted]()
+    can_vote = problems[0].data.input.kind == "table"
     for number, problem in enumerate(problems):
         listener.progress(number, len(problems))
-        one, own = _tried_once(problem, listener, checkpoints)
-        assert one.answers is not None
+        one, own = _tried_once(problem, judges, listener, checkpoints)
         choice = choice or Choice(rows, one.answers.shape)
         choice.offer(one.answers, one.losses)
         tried.append(one)
-        if own is not None and _best(tried) == number:
-            fitted = {number: own}  # the others are let go of
+        if own is not None and (can_vote or best_of(tried) == number):
+            fits = fits if can_vote else {}  # pictures have no vote: the others are let go of
+            fits[number] = own
     assert choice is not None
-    best = _best(tried)
-    winner = fitted[best] if best in fitted else _fit_whole(problems[best], listener)
-    winner = replace(winner, judged=choice.answers)
-    return _built(problems[best], winner, tried, "the validation rows", listener)
+    vote = better_vote(tried, judges) if can_vote else None
+    judged = choice.answers if vote is None else vote.answers
+    return _built(problems, fits, Chosen(tried, judges, vote, judged), listener)
 
 
 def _tried_once(
-    problem: Problem, listener: Listener, checkpoints: Checkpoints | None
-) -> tuple[_Tried, Fitted | None]:
+    problem: Problem, judges: Judges, listener: Listener, checkpoints: Checkpoints | None
+) -> tuple[Tried, Fitted | None]:
     """A candidate on the validation rows, and its fit unless an earlier process made it."""
-    name, fitted = problem.settings.learner, list[Fitted]()
+    fitted = list[Fitted]()
 
-    def found() -> dict[str, NDArray[Any]]:
+    def answered() -> NDArray[np.float32]:
         rows = problem.prepared.validation
         assert rows is not None
-        fitted.append(_fit_whole(problem, _OfCandidate([listener])))
+        fitted.append(_fit_whole(problem, OfCandidate([listener])))
         judged = fitted[0].judged
-        answers = fitted[0].answers(rows.x) if judged is None else judged
-        return {"answers": answers, "losses": _losses(answers, rows.y)}
+        return fitted[0].answers(rows.x) if judged is None else judged
 
-    return _kept(name, checkpoints, found), fitted[0] if fitted else None
+    one = as_tried(problem.settings.learner, judges, checkpoints, answered)
+    return one, fitted[0] if fitted else None
 
 
 def _by_folds(
@@ -139,78 +132,24 @@ def _by_folds(
     listener: Listener,
     checkpoints: Checkpoints | None,
 ) -> BuiltModel:
-    split, data = problems[0].split, problems[0].data
-    fold_of = assign_folds(data, split.train, n_folds, problems[0].settings.seed)
+    split, labels = problems[0].split, problems[0].data.labels
+    judges = judged_by_folds(problems[0], n_folds)
 
-    def losses_of(problem: Problem, number: int) -> dict[str, NDArray[Any]]:
-        losses = np.empty(len(split.train))
+    def answered(problem: Problem, number: int) -> NDArray[np.float32]:
+        n = len(split.train)
+        answers = np.empty((n, len(labels)) if labels else (n,), np.float32)
         for fold in range(n_folds):
             listener.progress(number * n_folds + fold, len(problems) * n_folds)
-            own = fold_of == fold
-            losses[own] = _losses_of_fold(problem, split.train[~own], split.train[own])
-        return {"losses": losses}
+            own = judges.part_of == fold
+            answers[own] = answers_of_fold(problem, split.train[~own], split.train[own])
+        return answers
 
     tried = [
-        _kept(problem.settings.learner, checkpoints, partial(losses_of, problem, number))
+        as_tried(problem.settings.learner, judges, checkpoints, partial(answered, problem, number))
         for number, problem in enumerate(problems)
     ]
-    best = _best(tried)
-    fitted = _fit_whole(problems[best], listener)
-    rows = f"{n_folds} folds of the training rows"
-    return _built(problems[best], fitted, tried, rows, listener)
-
-
-def _best(tried: Sequence[_Tried]) -> int:
-    """The number of the first candidate with the least loss."""
-    return min(range(len(tried)), key=lambda number: tried[number].loss)
-
-
-def _kept(
-    learner: str, checkpoints: Checkpoints | None, found: Callable[[], dict[str, NDArray[Any]]]
-) -> _Tried:
-    """What a candidate lost: found, and written down for a process that goes on with the run."""
-    start, arrays = time.perf_counter(), checkpoints and checkpoints.result(learner)
-    if not arrays:
-        arrays = found()
-        arrays["seconds"] = np.asarray([time.perf_counter() - start])
-        if checkpoints:
-            checkpoints.keep_result(learner, arrays)
-    return _Tried(learner, arrays["losses"], float(arrays["seconds"][0]), arrays.get("answers"))
-
-
-def _losses_of_fold(
-    problem: Problem, fitted_to: NDArray[np.int64], held_out: NDArray[np.int64]
-) -> NDArray[np.float64]:
-    """What a candidate that is fitted to some rows loses on others, row by row; of several networks
-    one stands for all, or each fold would take five times as long."""
-    data, settings = problem.data, problem.settings.model_copy(update={"members": 1})
-    train, validation = hold_out(data, fitted_to, settings.validation_size, settings.seed)
-    none = np.empty(0, np.int64)
-    prepared = Problem(data, Split(train, validation, none, none), settings).prepared
-    if data.labels and settings.learner != "baseline" and len(np.unique(data.y[train])) < 2:
-        return np.full(len(held_out), np.inf)  # there is nothing to learn from
-    fitted = fit_learner(prepared, settings, Listener())
-    if fitted.interrupted:
-        raise KeyboardInterrupt
-    answers = fitted.answers(prepared.encoding.encode(data.x[held_out]))
-    if data.labels:
-        return _losses(answers, data.y[held_out])
-    mean, scale = getattr(prepared.task, "mean", 0.0), getattr(prepared.task, "scale", 1.0)
-    return _losses(answers, (data.y[held_out] - mean) / scale)
-
-
-def _losses(answers: NDArray[np.float32], y: NDArray[np.generic]) -> NDArray[np.float64]:
-    """By row, of probabilities at the temperature that fits these rows best."""
-    if answers.ndim == 1:
-        return row_losses(answers, y)
-    return row_losses(at_temperature(answers, fit_temperature(answers, y)), y)
-
-
-class _OfCandidate(Listeners):
-    """Passes on what is heard of a candidate, but for its layers: another one may win."""
-
-    def layers(self, layers: Sequence[LayerRow]) -> None:
-        """Left out."""
+    chosen = Chosen(tried, judges, better_vote(tried, judges), None)
+    return _built(problems, {}, chosen, listener)
 
 
 def _fit_whole(problem: Problem, listener: Listener) -> Fitted:
@@ -221,27 +160,14 @@ def _fit_whole(problem: Problem, listener: Listener) -> Fitted:
 
 
 def _built(
-    problem: Problem, fitted: Fitted, tried: Sequence[_Tried], rows: str, listener: Listener
+    problems: Sequence[Problem],
+    fits: Mapping[int, Fitted],
+    chosen: Chosen,
+    listener: Listener,
 ) -> BuiltModel:
-    """The winner's model, with what was tried in words and in numbers."""
-    ranked = sorted(tried, key=lambda one: one.loss)
-    candidates = tuple(_candidate(one, ranked[0]) for one in ranked)
-    measure = "log loss" if problem.data.labels else "squared error (that of always the mean is 1)"
-    losses = ", ".join(f"{one.learner} {one.loss:.4g}" for one in candidates)
-    note = f"auto chose {fitted.learner} by {rows}: {measure} {losses}"
-    if len(candidates) > 1:
-        second = candidates[1]
-        lead = f"{second.behind:.2g} (95% interval {second.low:.2g} to {second.high:.2g})"
-        note += f"; the lead over {second.learner} is {lead}"
-    own = f". {fitted.note}" if fitted.note else ""
-    built = built_from(problem, replace(fitted, note=note + own), listener)
-    return replace(built, candidates=candidates)
-
-
-def _candidate(one: _Tried, best: _Tried) -> Candidate:
-    """A candidate beside the best: the mean difference with its 95% interval, paired by row."""
-    differences = one.losses - best.losses
-    half = 1.96 * float(differences.std()) / np.sqrt(len(differences))
-    behind = float(differences.mean())
-    low, high = behind - half, behind + half
-    return Candidate(one.learner, one.loss, behind, float(low), float(high), one.seconds)
+    """The model of the winner or the vote, with what was tried in words and in numbers."""
+    whole = {i: fits[i] if i in fits else _fit_whole(problems[i], listener) for i in chosen.weights}
+    members = [(problems[i].prepared, fitted) for i, fitted in whole.items()]
+    prepared, fitted, candidates = chosen.together(members)
+    problem = replace(problems[next(iter(whole))], encoded=prepared)
+    return replace(built_from(problem, fitted, listener), candidates=candidates)

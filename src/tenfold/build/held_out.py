@@ -171,11 +171,12 @@ def judge_novelty(
     features, whose scale is the caller's; and for trees on a table, whose columns are not of one
     scale (up to 1e37).
     """
-    kind, learner = prepared.encoding.accepted.kind, LEARNERS[fitted.learner]
-    is_comparable = kind == "image" or (kind == "table" and learner.scaled)
+    kind, learners = prepared.encoding.accepted.kind, [LEARNERS[one] for one in fitted.learners]
+    is_scaled = any(learner.scaled for learner in learners)
+    is_comparable = kind == "image" or (kind == "table" and is_scaled)
     if not (prepared.task.labels and seen.is_held_out and is_comparable):
         return None
-    if not learner.looks or prepared.distance is None:
+    if not any(learner.looks for learner in learners) or prepared.distance is None:
         return None
     if isinstance(prepared.distance, Angle):
         return _photo_novelty(prepared.distance, seen, constants)
@@ -186,10 +187,10 @@ def judge_novelty(
     return fit_novelty(
         prepared.distance,
         None if activations is None else fit_distance(activations, y, per_label=CENTRES),
-        seen.rows.x[judged],
+        prepared.near(seen.rows.x[judged]),
         None if seen.hidden is None else seen.hidden[judged],
         constants.apply(seen.judged[judged]),
-        hidden_weight=learner.hidden_weight if kind == "image" else 1.0,
+        hidden_weight=learners[0].hidden_weight if kind == "image" else 1.0,
     )
 
 

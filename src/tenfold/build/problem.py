@@ -50,6 +50,7 @@ class Prepared:
       train, validation: Pictures or features, with codes or standardised targets.
       compared: Rows on which the model is compared with its learner, as the model takes them: the
         first validation rows, or training rows where there are none. `keys` are their names.
+      n_near: The first so many features say how near rows are to each other; None: all do.
     """
 
     name: str
@@ -59,6 +60,11 @@ class Prepared:
     encoding: Encoding
     compared: Any
     keys: tuple[str, ...]
+    n_near: int | None = None
+
+    def near(self, x: Any) -> Any:
+        """Of rows (n, ...) what says how near they are to each other."""
+        return x if self.n_near is None else x[:, : self.n_near]
 
     def check(self, settings: Settings) -> None:
         """Refuse before a fit what would be refused after it."""
@@ -95,7 +101,7 @@ class Prepared:
         """The spread of the features of labelled rows: the same for every fit to them."""
         if self.encoding.photos:
             return fit_angle(self.train.x[self.sample], self.train.y[self.sample])
-        x, y = self.train.x[self.sample], self.train.y[self.sample]
+        x, y = self.near(self.train.x[self.sample]), self.train.y[self.sample]
         if self.encoding.accepted.kind == "image":
             return fit_distance(x, y, per_label=CENTRES_OF_PICTURES, whitened=False)
         return fit_distance(x, y)
@@ -126,7 +132,7 @@ class Problem:
             return self.encoded
         if learner.photos:
             return prepare_photos(self.data, self.split, self.features)
-        return prepare(self.data, self.split, scaled=learner.scaled, ordered=learner.ordered)
+        return prepare(self.data, self.split, **learner.encoding)
 
     @cached_property
     def positive(self) -> str | None:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tenfold.build.problem import Problem
+from tenfold.build.problem import Prepared, Problem
 from tenfold.core.records import CandidatePlan
 from tenfold.core.settings import MANY, RECIPES, TABLE
 from tenfold.learners import LEARNERS
@@ -87,10 +87,17 @@ def plan_of(problem: Problem) -> CandidatePlan:
 
 
 def problems_of_table(problem: Problem, plan: CandidatePlan) -> list[Problem]:
-    """The same problem for each learner of a plan, with its own defaults over those of tables."""
-    own = [{**RECIPES["default"][name], "learner": name} for name in plan.seconds]
-    settings = [problem.settings.model_copy(update=update) for update in own]
-    return [replace(problem, settings=one) for one in settings]
+    """The same problem for each learner of a plan, with its own defaults over those of tables;
+    those with the same encoding share their rows."""
+    problems, known = list[Problem](), dict[tuple[bool, ...], Prepared]()
+    for name in plan.seconds:
+        own = {**RECIPES["default"][name], "learner": name}
+        one = replace(problem, settings=problem.settings.model_copy(update=own))
+        encoding = tuple(LEARNERS[name].encoding.values())
+        one = replace(one, encoded=known.get(encoding))
+        known[encoding] = one.prepared
+        problems.append(one)
+    return problems
 
 
 def folds_of(problem: Problem) -> int:

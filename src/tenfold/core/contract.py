@@ -419,6 +419,8 @@ class Contract(Frozen):
         of an earlier version or was made without validation rows.
       prediction_intervals: The coverage of the intervals of values, and how wide they are. None:
         the model is of an earlier version, whose intervals have one width.
+      vote: The weight of each learner of a vote, by its name; `learner` is then `vote`, and the
+        weights add up to 1. Empty: a single learner predicts.
     """
 
     format: Literal[1] = 1
@@ -433,11 +435,13 @@ class Contract(Frozen):
     prediction_sets: PredictionSets | None = None
     prediction_intervals: PredictionIntervals | None = None
     learner: str
+    vote: dict[str, Annotated[float, Field(gt=0, le=1)]] = {}
     tenfold: str
 
     @model_serializer(mode="wrap")
     def _without_later_fields(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return _without_defaults(write(self), prediction_sets=None, prediction_intervals=None)
+        later: dict[str, Any] = {"prediction_sets": None, "prediction_intervals": None, "vote": {}}
+        return _without_defaults(write(self), **later)
 
     @property
     def gives_sets(self) -> bool:
@@ -452,6 +456,11 @@ class Contract(Frozen):
         while name in taken:
             name += "_"
         return name
+
+    @property
+    def learners(self) -> tuple[str, ...]:
+        """The names of the learners that answer: one, or those of a vote."""
+        return tuple(self.vote) or (self.learner,)
 
     @property
     def answers(self) -> Task:

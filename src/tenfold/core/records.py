@@ -180,7 +180,7 @@ class Audit(Frozen):
 
 @dataclass(frozen=True)
 class Candidate:
-    """A learner that `auto` tried.
+    """A learner that `auto` tried, or the vote of several.
 
     Attributes:
       loss: The mean log loss, or squared error in variances of the target, on rows that it was not
@@ -188,6 +188,7 @@ class Candidate:
       behind: How much larger that is than the best one's. `low` and `high` are the ends of its 95%
         interval, paired by row.
       seconds: The time of all its fits.
+      weight: Its weight in the vote, if a vote is the model. None: it is not a member.
     """
 
     learner: str
@@ -196,6 +197,7 @@ class Candidate:
     low: float
     high: float
     seconds: float
+    weight: float | None = None
 
 
 class CandidatePlan(Frozen):

@@ -49,8 +49,10 @@ def _found(run: Run, problem: Problem) -> Iterator[Check]:
         if finding.kind in OF_FINDINGS:
             yield check(OF_FINDINGS[finding.kind], finding.text)
     seen = replace(problem, data=problem.data.seen_as(run.model.contract.input))
-    yield from _few(seen, FEW_PHOTOS if LEARNERS[run.model.contract.learner].photos else FEW)
-    yield from _overfitting(run, seen)
+    learners = [LEARNERS[name] for name in run.model.contract.learners]
+    yield from _few(seen, FEW_PHOTOS if learners[0].photos else FEW)
+    if not any(learner.remembers for learner in learners):
+        yield from _overfitting(run, seen)
     yield from _last_epoch(run)
     accepted = run.model.contract.input
     if accepted.kind == "image" and LEARNERS[run.model.contract.learner].photos:
@@ -68,8 +70,6 @@ def _few(problem: Problem, enough: int) -> Iterator[Check]:
 
 
 def _overfitting(run: Run, problem: Problem) -> Iterator[Check]:
-    if LEARNERS[run.model.contract.learner].remembers:
-        return
     data, measure = problem.data, MEASURES[problem.data.task.kind]
     train = problem.split.train
     rows = np.sort(np.random.default_rng(0).permutation(train)[:2_000])

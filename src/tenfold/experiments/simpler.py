@@ -37,9 +37,10 @@ def simpler(run: Run, problem: Problem) -> Iterator[Check]:
             yield check("C07", f"as good within chance, in a third of the time: {shorten(quick)}")
         return
     kind, split = problem.data.task.kind, problem.split
-    name, own = SIMPLE[kind], LEARNERS[run.model.contract.learner]
+    name, contract = SIMPLE[kind], run.model.contract
+    is_simple = any(LEARNERS[one].is_simple for one in contract.learners)
     is_few = len(split.train) > MAX_SIMPLE or len(split.validation) < MIN_JUDGED
-    if is_few or own.is_simple or run.model.contract.input.order is not None:
+    if is_few or is_simple or contract.input.order is not None:
         return
     settings = problem.settings.model_copy(
         update={**RECIPES["default"][name], "learner": name, "cost": {}, "class_weights": None}

@@ -41,8 +41,8 @@ def useless_columns(model: Model, accepted: TableInput, problem: Problem) -> Ite
     table, rng = problem.data.x[rows], np.random.default_rng(0)
     own = model.answer(table).outputs[0].astype(np.float64)
     scale = 1.0 if model.labels else float(problem.data.y[problem.split.train].std()) or 1.0
-    useless = []
-    for name in accepted.names if LEARNERS[model.contract.learner].looks else ():
+    useless, looks = [], any(LEARNERS[one].looks for one in model.contract.learners)
+    for name in accepted.names if looks else ():
         columns = {**table.columns, name: rng.permutation(table.columns[name])}
         answers = model.answer(replace(table, columns=columns)).outputs[0]
         if np.abs(answers - own).max() <= CHANGED * scale:

@@ -1,6 +1,7 @@
 """What a learner is given, and what it leaves."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, NamedTuple, Protocol
 
@@ -126,7 +127,7 @@ class CrossAnswers:
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
-    """A fitted learner, by its name in `LEARNERS`.
+    """A fitted learner, by its name in `LEARNERS`, or a vote of several.
 
     Attributes:
       parameters: Numbers fitted.
@@ -138,6 +139,7 @@ class Fitted:
       cross: What fits that did not see a row answer to those that it was fitted to; None: not
         asked.
       rows_at_once: Rows whose answers fit into 128 MiB; None: no limit of its own.
+      vote: Of a vote the weight of each learner, by its name; empty: one learner alone.
     """
 
     learner: str
@@ -149,6 +151,12 @@ class Fitted:
     judged: NDArray[np.float32] | None = None
     rows_at_once: int | None = None
     cross: CrossAnswers | None = None
+    vote: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def learners(self) -> tuple[str, ...]:
+        """The names of the learners that answer, in `LEARNERS`."""
+        return tuple(self.vote) or (self.learner,)
 
     def answers(self, x: NDArray[Any]) -> NDArray[np.float32]:
         """The learner's own answers, as those of its body: what its graph is checked against."""

@@ -99,6 +99,11 @@ class Learner:
     hidden_weight: float = 1.0
     cost: Callable[[Settings, int, int], float] = lambda settings, n_inputs, n_outputs: 0.0
 
+    @property
+    def encoding(self) -> dict[str, bool]:
+        """How the columns of a table are encoded for it, as `build.problem.prepare` takes it."""
+        return {"scaled": self.scaled, "ordered": self.ordered}
+
     def accepts(self, accepted: Accepted) -> bool:
         """Whether it takes such rows; a learner for photos takes grey ones where it is asked to."""
         if self.sides is None:

@@ -2,7 +2,9 @@
 
 Contributions are Shapley values of the learner's own score, before its softmax and calibration.
 Those of trees follow from their paths, those of linear and Bayes models from what each column adds;
-of networks and neighbours they are sampled, with a standard error.
+of networks and neighbours they are sampled, with a standard error. Those of a vote are the weighted
+sum of its learners' ones, in probabilities or values: there only trees and linear models that give
+these themselves are exact, and all others are sampled together.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,8 +21,8 @@ from tenfold.core.errors import ModelError
 from tenfold.core.onnx_file import ModelProto, ValueInfoProto
 from tenfold.inputs.tables.columns import Table, concatenate, graph_inputs
 from tenfold.model.predictions import Answers
-from tenfold.model.raw_score import RawScore, raw_score
-from tenfold.model.tree_paths import read_trees
+from tenfold.model.raw_score import RawScore, ScorePart, raw_score
+from tenfold.model.tree_paths import Trees, read_trees
 
 Doubles = NDArray[np.float64]
 
@@ -167,18 +169,9 @@ class Explainer:
         self.accepted = accepted
         self.found: RawScore = raw_score(proto.graph)
         self.where = where
-        self.trees = None
-        if self.found.maker.op_type == "TreeEnsembleRegressor":
-            self.trees = read_trees(self.found.maker)
-            if self.trees is None:
-                raise ModelError(
-                    "E521",
-                    "The model does not know how many training rows each branch had",
-                    where=where,
-                    expected="a model of trees that a later version of Tenfold made",
-                    fix="Train it again, to explain its answers",
-                )
-        names = (self.found.features, self.found.tensor)
+        self.trees = {part: self._trees(part) for part in self.found.parts if _is_of_trees(part)}
+        names = [name for part in self.found.parts for name in (part.features, part.tensor)]
+        names.append(self.found.tensor)
         taken = {value.name for value in proto.graph.input}
         new = [name for name in dict.fromkeys(names) if name not in taken]
         proto.graph.output.extend(ValueInfoProto(name=name) for name in new)
@@ -192,28 +185,41 @@ class Explainer:
     @property
     def needs_background(self) -> bool:
         """Whether answers are explained beside those to other rows: trees know their own."""
-        return self.trees is None
+        return len(self.trees) < len(self.found.parts)
+
+    def _trees(self, part: ScorePart) -> Trees:
+        trees = read_trees(part.maker)
+        if trees is None:
+            raise ModelError(
+                "E521",
+                "The model does not know how many training rows each branch had",
+                where=self.where,
+                expected="a model of trees that a later version of Tenfold made",
+                fix="Train it again, to explain its answers",
+            )
+        return trees
 
     def explain(self, rows: Table, answers: Answers, background: Table | None) -> Explanations:
         """Explain the answers to rows, beside background rows where those are needed."""
-        n, names = len(rows), self.accepted.names
-        errors = None
-        if self.trees is not None:
-            base, found = self._of_trees(graph_inputs(rows, self.accepted))
-        else:
-            assert background is not None
-            both = graph_inputs(concatenate([rows, background]), self.accepted)
-            if self.found.weights is not None:
-                base, found = self._of_weights(both, n, *self.found.weights)
-            elif self.found.is_separate:
-                base, found = self._of_separate(both, n)
+        n, errors = len(rows), None
+        both = rows if background is None else concatenate([rows, background])
+        inputs = graph_inputs(both, self.accepted)
+        shares, sampled = list[tuple[Doubles, Doubles]](), list[ScorePart]()
+        for part in self.found.parts:
+            of_part = self._exact(part, inputs, n)
+            if of_part is None:
+                sampled.append(part)
             else:
-                base, found, errors = self._of_samples(both, n, answers)
-        base = base * self.found.scale + self.found.mean
-        found = found * self.found.scale
+                shares.append((part.weight * of_part[0], part.weight * of_part[1]))
+        if sampled:
+            *share, errors = self._of_samples(sampled, inputs, n, answers)
+            shares.append((share[0], share[1]))
+        bases, contributions = zip(*shares, strict=True)
+        base: Doubles = np.sum(bases, axis=0) * self.found.scale + self.found.mean
+        found: Doubles = np.sum(contributions, axis=0) * self.found.scale
         return Explanations(
             answers=answers,
-            columns=names,
+            columns=self.accepted.names,
             contributions=found,
             base=base,
             scores=base + found.sum(axis=1),
@@ -222,39 +228,65 @@ class Explainer:
             target=self.accepted.target,
         )
 
-    def _of_trees(self, inputs: Mapping[str, NDArray[Any]]) -> tuple[Doubles, Doubles]:
-        assert self.trees is not None
-        x, column_of = self._run(self.found.features, inputs), self._column_of()
-        return self.trees.base, self.trees.contributions(x, column_of, len(self.accepted.columns))
+    def _exact(
+        self, part: ScorePart, inputs: Mapping[str, NDArray[Any]], n: int
+    ) -> tuple[Doubles, Doubles] | None:
+        """The base and the contributions to the first n rows, where they need no sample."""
+        if part in self.trees:
+            return self._of_trees(part, inputs, n)
+        if part.kernel is not None:
+            return self._of_weights(part, inputs, n, *part.kernel)
+        return self._of_separate(part, inputs, n) if part.is_separate else None
+
+    def _of_trees(
+        self, part: ScorePart, inputs: Mapping[str, NDArray[Any]], n: int
+    ) -> tuple[Doubles, Doubles]:
+        trees, x, column_of = (
+            self.trees[part],
+            self._run(part.features, inputs),
+            self._column_of(part),
+        )
+        return trees.base, trees.contributions(x[:n], column_of, len(self.accepted.columns))
 
     def _of_weights(
-        self, inputs: Mapping[str, NDArray[Any]], n: int, kernel: Doubles, bias: Doubles
+        self,
+        part: ScorePart,
+        inputs: Mapping[str, NDArray[Any]],
+        n: int,
+        kernel: Doubles,
+        bias: Doubles,
     ) -> tuple[Doubles, Doubles]:
         """Each feature less its mean in the background, times its weight, added up by column."""
-        x = self._run(self.found.features, inputs).astype(np.float64)
+        x = self._run(part.features, inputs).astype(np.float64)
         mean = x[n:].mean(axis=0)
         terms = (x[:n] - mean)[:, :, None] * kernel
         found = np.zeros((n, len(self.accepted.columns), kernel.shape[1]))
-        for place, column in enumerate(self._column_of().tolist()):
+        for place, column in enumerate(self._column_of(part).tolist()):
             found[:, column] += terms[:, place]
         return mean @ kernel + bias, found
 
-    def _of_separate(self, inputs: Mapping[str, NDArray[Any]], n: int) -> tuple[Doubles, Doubles]:
+    def _of_separate(
+        self, part: ScorePart, inputs: Mapping[str, NDArray[Any]], n: int
+    ) -> tuple[Doubles, Doubles]:
         """What each column changes of the first background row's score, less its mean there."""
         n_all, n_columns = len(next(iter(inputs.values()))), len(self.accepted.columns)
         first = np.full((n_all, n_columns), n)
-        plain = self._scores(inputs, first[:1])[0]
+        plain = self._scores([part], inputs, first[:1])[0]
         found = []
         for place in range(n_columns):
             sources = first.copy()
             sources[:, place] = np.arange(n_all)
-            change = self._scores(inputs, sources) - plain
+            change = self._scores([part], inputs, sources) - plain
             found.append(change[:n] - change[n:].mean(axis=0))
         background = np.repeat(np.arange(n, n_all)[:, None], n_columns, axis=1)
-        return self._scores(inputs, background).mean(axis=0), np.stack(found, axis=1)
+        return self._scores([part], inputs, background).mean(axis=0), np.stack(found, axis=1)
 
     def _of_samples(
-        self, inputs: Mapping[str, NDArray[Any]], n: int, answers: Answers
+        self,
+        parts: Sequence[ScorePart],
+        inputs: Mapping[str, NDArray[Any]],
+        n: int,
+        answers: Answers,
     ) -> tuple[Doubles, Doubles, Doubles]:
         """Shapley values by columns that take turns to change from a background row's cell to the
         row's own, in random orders (Castro et al. 2009, doi:10.1016/j.cor.2008.04.004), as many for
@@ -262,13 +294,13 @@ class Explainer:
         rng = np.random.default_rng(0)
         n_all, n_columns = len(next(iter(inputs.values()))), len(self.accepted.columns)
         n_background = n_all - n
-        own = self._scores(inputs, np.repeat(np.arange(n_all)[:, None], n_columns, axis=1))
+        own = self._scores(parts, inputs, np.repeat(np.arange(n_all)[:, None], n_columns, axis=1))
         directions = _directions(answers, own[:n], self.found.is_log_odds)
         found = np.empty((n, n_columns, own.shape[1]))
         errors = np.empty((n, n_columns))
         for row in range(n):
             steps = np.concatenate(
-                [self._steps(inputs, row, other, rng) for other in range(n, n_all)]
+                [self._steps(parts, inputs, (row, other), rng) for other in range(n, n_all)]
             )
             found[row] = steps.mean(axis=0)
             pairs = (steps @ directions[row]).reshape(n_background, ORDERS, n_columns)
@@ -277,36 +309,46 @@ class Explainer:
         return own[n:].mean(axis=0), found, errors
 
     def _steps(
-        self, inputs: Mapping[str, NDArray[Any]], row: int, other: int, rng: np.random.Generator
+        self,
+        parts: Sequence[ScorePart],
+        inputs: Mapping[str, NDArray[Any]],
+        pair: tuple[int, int],
+        rng: np.random.Generator,
     ) -> Doubles:
-        """What each column changes when another row becomes this one, column by column, in
-        `ORDERS` random orders (orders, n_columns, n_scores)."""
-        n_columns = len(self.accepted.columns)
+        """What each column changes when the second row of a pair becomes the first, column by
+        column, in `ORDERS` random orders (orders, n_columns, n_scores)."""
+        (row, other), n_columns = pair, len(self.accepted.columns)
         turn = rng.permuted(np.tile(np.arange(n_columns), (ORDERS, 1)), axis=1)
         is_changed = turn[:, None, :] < np.arange(n_columns + 1)[None, :, None]
         sources = np.where(is_changed, row, other).reshape(-1, n_columns)
-        scores = self._scores(inputs, sources).reshape(ORDERS, n_columns + 1, -1)
+        scores = self._scores(parts, inputs, sources).reshape(ORDERS, n_columns + 1, -1)
         return np.take_along_axis(np.diff(scores, axis=1), turn[:, :, None], axis=1)
 
-    def _column_of(self) -> NDArray[np.int64]:
+    def _column_of(self, part: ScorePart) -> NDArray[np.int64]:
         """The number of the column that each feature comes from."""
         columns = enumerate(self.accepted.columns)
         number = {name: place for place, column in columns for name in column.inputs}
-        return np.array([number[name] for name in self.found.columns], np.int64)
+        return np.array([number[name] for name in part.columns], np.int64)
 
-    def _scores(self, inputs: Mapping[str, NDArray[Any]], sources: NDArray[np.int64]) -> Doubles:
-        """The scores of rows whose column j is that of row `sources[:, j]` of the inputs."""
-        parts = []
+    def _scores(
+        self,
+        parts: Sequence[ScorePart],
+        inputs: Mapping[str, NDArray[Any]],
+        sources: NDArray[np.int64],
+    ) -> Doubles:
+        """What parts add to the scores of rows whose column j is that of row `sources[:, j]` of the
+        inputs."""
+        scores = []
         for start in range(0, len(sources), ROWS_AT_ONCE):
-            part = sources[start : start + ROWS_AT_ONCE]
+            rows = sources[start : start + ROWS_AT_ONCE]
             given = {
-                name: inputs[name][part[:, place]]
+                name: inputs[name][rows[:, place]]
                 for place, column in enumerate(self.accepted.columns)
                 for name in column.inputs
             }
-            found = self._run(self.found.tensor, given).astype(np.float64)
-            parts.append(found.reshape(len(part), -1))
-        return np.concatenate(parts)
+            found = (part.weight * self._run(part.tensor, given).astype(float) for part in parts)
+            scores.append(np.sum([one.reshape(len(rows), -1) for one in found], axis=0))
+        return np.concatenate(scores)
 
     def _run(self, tensor: str, inputs: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
         if tensor in inputs:
@@ -319,6 +361,10 @@ class Explainer:
                 "E522", "The model cannot be explained", where=self.where, reason=reason
             ) from error
         return np.asarray(found)
+
+
+def _is_of_trees(part: ScorePart) -> bool:
+    return part.maker.op_type == "TreeEnsembleRegressor"
 
 
 def _directions(answers: Answers, scores: Doubles, is_log_odds: bool) -> Doubles:

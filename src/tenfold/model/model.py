@@ -32,7 +32,7 @@ OPERATORS = frozenset(
         "Gemm", "GlobalAveragePool", "Greater", "GreaterOrEqual", "IsNaN", "Log", "MatMul", "Max",
         "MaxPool", "Mean", "Mul", "Reciprocal", "ReduceMax", "ReduceSum", "ReduceSumSquare", "Relu",
         "Reshape", "Resize", "Round", "Shape", "Sign", "Slice", "Softmax", "Split", "Sqrt", "Sub",
-        "TfIdfVectorizer", "TopK", "Transpose", "Unsqueeze", "Where",
+        "Sum", "TfIdfVectorizer", "TopK", "Transpose", "Unsqueeze", "Where",
         "ai.onnx.ml.LabelEncoder", "ai.onnx.ml.OneHotEncoder", "ai.onnx.ml.TreeEnsembleRegressor",
     }
 )  # fmt: skip

@@ -1,7 +1,8 @@
 """Where in a graph the learner's own score stands, before softmax and calibration.
 
 A graph goes from columns to features, over the learner's body to its score, and over a softmax and
-the calibration to probabilities, or over the target's unit to a value.
+the calibration to probabilities, or over the target's unit to a value. A vote has several learners,
+whose probabilities or values are added up to the score.
 """
 
 from collections.abc import Iterator, Mapping
@@ -17,29 +18,44 @@ SEPARATE = frozenset({"Add", "Cast", "Concat", "Expand", "Gather", "Gemm", "Grea
 
 
 @dataclass(frozen=True, eq=False)
-class RawScore:
-    """The learner's own score in a graph.
+class ScorePart:
+    """What one learner adds to the score: all of it, or its share of a vote.
 
     Attributes:
+      weight: What its scores are multiplied by; 1 where it answers alone.
       features: The tensor of what the learner sees, (n, n_features).
-      tensor: The tensor of the scores, (n, k), or (n, 1) of a value.
-      is_log_odds: A softmax follows; else the scores are probabilities or values.
+      tensor: The tensor of its scores, (n, k), or (n, 1) of a value.
       maker: The node that made them.
       is_separate: What it adds up depends on one feature each.
-      scale, mean: Make a value of the score of a regression.
       columns: The graph input that each feature comes from, (n_features,).
-      weights: Kernel and bias, where the scores are a Gemm of the features.
+      kernel: Kernel and bias, where the scores are a Gemm of the features.
     """
 
+    weight: float
     features: str
     tensor: str
-    is_log_odds: bool
     maker: NodeProto
     is_separate: bool
+    columns: tuple[str, ...]
+    kernel: tuple[NDArray[np.float64], NDArray[np.float64]] | None
+
+
+@dataclass(frozen=True, eq=False)
+class RawScore:
+    """The score in a graph, before calibration.
+
+    Attributes:
+      tensor: The tensor of the scores, (n, k), or (n, 1) of a value.
+      is_log_odds: A softmax follows; else the scores are probabilities or values.
+      scale, mean: Make a value of the score of a regression.
+      parts: What adds up to it, one for each learner.
+    """
+
+    tensor: str
+    is_log_odds: bool
     scale: float
     mean: float
-    columns: tuple[str, ...]
-    weights: tuple[NDArray[np.float64], NDArray[np.float64]] | None
+    parts: tuple[ScorePart, ...]
 
 
 def raw_score(graph: GraphProto) -> RawScore:
@@ -55,33 +71,48 @@ class _Graph:
         self.makers = {name: node for node in graph.node for name in node.output}
         self.inputs = {value.name for value in graph.input}
         self.front = {name for node in graph.node for name in node.output if "front/" in name}
+        self.front |= {
+            name
+            for node in graph.node  # that gives the learners of a vote their features
+            if node.op_type == "Split" and node.input[0] in self.front
+            for name in node.output
+        }
         self.is_classification = graph.output[0].name == "probabilities"
 
     def raw_score(self) -> RawScore:
         scale, mean, is_log_odds = 1.0, 0.0, False
         if self.is_classification:
-            tensor = self._before_calibration()
-            tensor = self._before(tensor, "Cast")
+            tensor = self._before(self._before_calibration(), "Cast")
             if self._is_a(tensor, "Softmax"):
                 tensor, is_log_odds = self.makers[tensor].input[0], True
         else:
             tensor, mean = self._operand(self._before("value", "Cast"), "Add")
             tensor, scale = self._operand(tensor, "Mul")
             tensor = self._before(self._before(tensor, "Cast"), "Reshape")
+            tensor = self._before(tensor, "Cast")
+        if self._is_a(tensor, "Sum"):
+            parts = tuple(self._member(name) for name in self.makers[tensor].input)
+        else:
+            parts = (self._part(tensor, 1.0),)
+        return RawScore(tensor, is_log_odds, scale, mean, parts)
+
+    def _member(self, tensor: str) -> ScorePart:
+        tensor, weight = self._operand(tensor, "Mul")
+        return self._part(self._before(tensor, "Cast"), weight)
+
+    def _part(self, tensor: str, weight: float) -> ScorePart:
         maker = self.makers[tensor]
         while maker.op_type == "Add" and not self._is_a(maker.input[0], "Gemm"):
             maker = self.makers[maker.input[0]]  # labels without training rows
         features, used = self._features(tensor)
-        return RawScore(
+        return ScorePart(
+            weight,
             features,
             tensor,
-            is_log_odds,
             maker,
             all(map(self._is_separate, used)),
-            scale,
-            mean,
             tuple(self._columns(features)),
-            self._weights(maker, features),
+            self._kernel(maker, features),
         )
 
     def _is_a(self, tensor: str, operator: str) -> bool:
@@ -126,7 +157,7 @@ class _Graph:
         is_square = node.op_type == "Mul" and node.input[0] == node.input[1]
         return node.op_type in SEPARATE or is_square
 
-    def _weights(
+    def _kernel(
         self, maker: NodeProto, features: str
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
         if maker.op_type != "Gemm" or maker.input[0] != features or maker.attribute:
@@ -140,6 +171,12 @@ class _Graph:
             yield tensor
             return
         node = self.makers[tensor]
+        if node.op_type == "Split":
+            ends = np.cumsum(self._array(node.input[1])).tolist()
+            place = list(node.output).index(tensor)
+            start = 0 if place == 0 else ends[place - 1]
+            yield from list(self._columns(node.input[0]))[start : ends[place]]
+            return
         given = [name for name in node.input if name not in self.stored]
         if node.op_type == "Concat":
             for name in given:

@@ -117,7 +117,7 @@ def _limits(run: Run) -> Iterator[str]:
     number = ordinal(record.test_opened)
     yield f"This is the {number} model that was measured on these {evaluation.part} {rows}."
     yield from coverage_limits(run)
-    if record.learner == "neighbors":
+    if "neighbors" in run.model.contract.learners:
         yield "The model file contains the training rows themselves."
 
 

@@ -421,9 +421,10 @@ def scale_floor(evaluation: AnyEvaluation) -> float:
 
 def settings_of(run: Run) -> Iterator[tuple[str, Any]]:
     """The settings that were asked for, and those of the learner that are on."""
-    learner = run.record.learner
+    learners = run.model.contract.learners
     for name, value in run.record.known_settings().items():
-        is_on = value not in (None, False, 0, [], {}) and is_used(name, learner)
+        is_used_here = any(is_used(name, learner) for learner in learners)
+        is_on = value not in (None, False, 0, [], {}) and is_used_here
         if name in run.record.asked or is_on:
             yield name, value
 

@@ -65,7 +65,7 @@ def write_history(path: Path, history: Iterable[Epoch]) -> None:
 
 def write_candidates(path: Path, candidates: Iterable[Candidate]) -> None:
     """Write `candidates.csv`: the learners that `auto` tried, best first."""
-    names = ("learner", "loss", "behind", "low", "high", "seconds")
+    names = ("learner", "loss", "behind", "low", "high", "seconds", "weight")
     rows = (
         [one.learner, *(number_text(getattr(one, name)) for name in names[1:])]
         for one in candidates

@@ -72,7 +72,7 @@ def to_graph(
         )
     builder = Builder(front.output, {*front.names(), *outputs})
     if takes_pictures:
-        add_pixels(builder, fitted)
+        add_pixels(builder, fitted.body)
     seen = builder.last
     BODIES[type(fitted.body)](builder, fitted.body)
     if contract.task == "classification":

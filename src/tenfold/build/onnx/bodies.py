@@ -14,15 +14,15 @@ from tenfold.inputs.features import PIXEL
 from tenfold.learners.bayes import Bayes, Block
 from tenfold.learners.boosting import Boosting
 from tenfold.learners.classical import Constant, Forest, Linear
-from tenfold.learners.job import Fitted
 from tenfold.learners.neighbors import NEAR_ZERO, Neighbors
 from tenfold.learners.network import Network, Vote
+from tenfold.learners.vote import WeightedVote
 
 
-def add_pixels(builder: Builder, fitted: Fitted) -> None:
+def add_pixels(builder: Builder, body: object) -> None:
     """Pictures as the learner sees them: a network scales by itself, others see flat 0 to 1."""
     builder.add("Cast", to=TensorProto.FLOAT)
-    if not isinstance(fitted.body, Network | Vote):
+    if not isinstance(body, Network | Vote):
         builder.add("Mul", builder.weight("pixel", PIXEL), name="scaled")
         builder.add("Flatten", name="features", axis=1)
 
@@ -202,6 +202,27 @@ def _add_vote(builder: Builder, body: Vote) -> None:
         builder.add("Softmax", name="probabilities", axis=-1)
 
 
+def _add_weighted_vote(builder: Builder, body: WeightedVote) -> None:
+    """Each learner from its encoding, then the weighted mean of their answers, in float64; novelty
+    looks at the first encoding, and at the hidden activations of the first network."""
+    parts, hidden, terms = [builder.last], None, list[str]()
+    if len(body.widths) > 1:
+        sizes = builder.weight("encoding_widths", body.widths, np.int64)
+        n = len(body.widths)
+        last = builder.node("Split", builder.last, sizes, name="encoding", outputs=n, axis=1)
+        parts = [*(f"{last}.{i}" for i in range(n - 1)), last]
+    for member in body.members:
+        builder.last = parts[member.encoding]
+        BODIES[type(member.body)](builder, member.body)
+        builder.add("Cast", name="member", to=TensorProto.DOUBLE)
+        builder.add("Mul", builder.weight("weight", member.weight, np.float64), name="weighted")
+        terms.append(builder.last)
+        hidden = hidden or builder.hidden
+    builder.seen, builder.hidden = parts[0], hidden
+    builder.last = builder.node("Sum", *terms, name="vote")
+    builder.add("Cast", name="vote.single", to=TensorProto.FLOAT)
+
+
 def _named(member: Network, prefix: str) -> tuple[Architecture, Parameters]:
     """The layers of a network up to its output, with names of their own."""
     layers = (
@@ -214,6 +235,7 @@ def _named(member: Network, prefix: str) -> tuple[Architecture, Parameters]:
 BODIES: dict[type, Callable[[Builder, Any], None]] = {
     Network: lambda builder, body: add_layers(builder, body.architecture, body.parameters),
     Vote: _add_vote,
+    WeightedVote: _add_weighted_vote,
     Forest: add_forest,
     Boosting: add_boosting,
     Linear: _add_linear,

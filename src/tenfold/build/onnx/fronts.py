@@ -22,6 +22,9 @@ from tenfold.inputs.tables.encoder import FARTHEST, Encoder, Numbers, Words, fit
 from tenfold.inputs.tables.ordered import Codes, OrderedEncoder, fit_ordered
 from tenfold.learners.backbone import photo_front
 
+PREFIX = "front/"
+"""With what the names of a front's nodes and weights begin."""
+
 TYPES = {"float": TensorProto.FLOAT, "string": TensorProto.STRING}
 
 
@@ -89,6 +92,51 @@ def encode_ordered(table: Table, accepted: TableInput, y: NDArray[Any], name: st
         ordered_front(encoder, accepted),
         training,
     )
+
+
+def join_encodings(encodings: Sequence[Encoding]) -> Encoding:
+    """Several encodings of the same columns of a table as one, their features side by side."""
+    if len(encodings) == 1:
+        return encodings[0]
+    fronts = [
+        _renamed(one.front, f"{PREFIX}{number}/")
+        for number, one in enumerate(encodings)
+        if one.front is not None
+    ]
+    nodes = _Nodes("")
+    features = nodes.new("Concat", *(front.output for front in fronts), axis=1)
+    front = Front(
+        fronts[0].inputs,
+        (*(node for front in fronts for node in front.nodes), *nodes.nodes),
+        tuple(weight for front in fronts for weight in front.initializers),
+        features,
+    )
+    return Encoding(
+        encodings[0].accepted,
+        lambda x: np.concatenate([one.encode(x) for one in encodings], axis=1),
+        front,
+    )
+
+
+def _renamed(front: Front, prefix: str) -> Front:
+    """The same front with names of its own; those of the graph's inputs stay."""
+
+    def named(name: str) -> str:
+        return prefix + name.removeprefix(PREFIX) if name.startswith(PREFIX) else name
+
+    nodes, weights = [], []
+    for node in front.nodes:
+        own = type(node)()
+        own.CopyFrom(node)
+        own.name = named(node.name)
+        own.input[:], own.output[:] = map(named, node.input), map(named, node.output)
+        nodes.append(own)
+    for tensor in front.initializers:
+        weight = type(tensor)()
+        weight.CopyFrom(tensor)
+        weight.name = named(tensor.name)
+        weights.append(weight)
+    return Front(front.inputs, tuple(nodes), tuple(weights), named(front.output))
 
 
 def _check_features(found: NDArray[np.float32], accepted: TableInput, name: str) -> None:
@@ -176,14 +224,14 @@ def _front(nodes: "_Nodes", parts: list[str], contract: TableInput) -> Front:
 
 
 class _Nodes(Builder):
-    """Nodes under construction; names start with `front/`, so that no column can have them."""
+    """Nodes under construction, whose names no column can have."""
 
     def new(self, operator: str, *inputs: str, domain: str = "", **attributes: Any) -> str:
-        name = f"front/{operator}_{len(self.nodes)}"
+        name = f"{PREFIX}{operator}_{len(self.nodes)}"
         return self.node(operator, *inputs, name=name, domain=domain, **attributes)
 
     def constant(self, name: str, value: Any) -> str:
-        return self.weight(f"front/{name}_{len(self.weights)}", value, np.asarray(value).dtype)
+        return self.weight(f"{PREFIX}{name}_{len(self.weights)}", value, np.asarray(value).dtype)
 
 
 def _numbers(nodes: _Nodes, numbers: Numbers, scaled: bool) -> list[str]:

@@ -1,0 +1,134 @@
+"""What the candidates of `auto` answer to rows that they were not fitted to, and what they lose.
+
+Test rows never come here.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tenfold.build.build import fit_learner
+from tenfold.build.calibration import at_temperature, fit_temperature
+from tenfold.build.problem import Problem
+from tenfold.core.progress import Listener, Listeners
+from tenfold.core.records import LayerRow
+from tenfold.core.task import Regression, Task
+from tenfold.data.split import Split, assign_folds, hold_out
+from tenfold.learners import Checkpoints
+from tenfold.learners.choice import row_losses, validation_parts
+
+
+@dataclass(frozen=True, eq=False)
+class Tried:
+    """A candidate, its answers to rows that it was not fitted to (n, ...), what it lost on each row
+    (n,), and what it took. It answers nothing where a fold has a single label."""
+
+    learner: str
+    answers: NDArray[np.float32]
+    losses: NDArray[np.float64]
+    seconds: float
+
+    @property
+    def loss(self) -> float:
+        return float(self.losses.mean())
+
+
+@dataclass(frozen=True, eq=False)
+class Judges:
+    """The rows that choose: their answers (n,), and the part of each (n,).
+
+    Attributes:
+      name: What they are, for people.
+      apart: Whether each part was answered by another fit, and has a temperature of its own.
+      group: The group of each row (n,); None: no groups.
+    """
+
+    name: str
+    y: NDArray[Any]
+    part_of: NDArray[np.int64]
+    apart: bool
+    group: NDArray[np.int64] | None
+
+    def losses(self, answers: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Of answers (n, ...), by row: squared errors, or log losses at the temperature that fits
+        the rows best; infinite where there is no answer."""
+        if answers.ndim == 1:
+            return row_losses(answers, self.y)
+        losses = np.full(len(self.y), np.inf)
+        for part in np.unique(self.part_of) if self.apart else (None,):
+            own = slice(None) if part is None else self.part_of == part
+            if np.isfinite(answers[own]).all():
+                p, y = answers[own], self.y[own]
+                losses[own] = row_losses(at_temperature(p, fit_temperature(p, y)), y)
+        return losses
+
+
+def judged_by_folds(problem: Problem, n_folds: int) -> Judges:
+    """The training rows, each answered by a fit without its fold."""
+    rows, split = problem.prepared.train, problem.split
+    fold_of = assign_folds(problem.data, split.train, n_folds, problem.settings.seed)
+    return Judges(f"{n_folds} folds of the training rows", rows.y, fold_of, True, rows.group)
+
+
+def judged_by_validation(problem: Problem) -> Judges:
+    """The validation rows, all answered by the same fit."""
+    rows = problem.prepared.validation
+    assert rows is not None
+    parts = validation_parts(len(rows.y), rows.group)
+    return Judges("the validation rows", rows.y, parts, False, rows.group)
+
+
+def as_tried(
+    learner: str,
+    judges: Judges,
+    checkpoints: Checkpoints | None,
+    answered: Callable[[], NDArray[np.float32]],
+) -> Tried:
+    """What a candidate answers: found, and written down for a process that goes on with the run."""
+    start, arrays = time.perf_counter(), checkpoints and checkpoints.result(learner)
+    if not arrays:
+        arrays = {"answers": answered()}
+        arrays["seconds"] = np.asarray([time.perf_counter() - start])
+        if checkpoints:
+            checkpoints.keep_result(learner, arrays)
+    answers = arrays["answers"]
+    return Tried(learner, answers, judges.losses(answers), float(arrays["seconds"][0]))
+
+
+def answers_of_fold(
+    problem: Problem, fitted_to: NDArray[np.int64], held_out: NDArray[np.int64]
+) -> NDArray[np.float32]:
+    """What a candidate that is fitted to some rows answers to others, in the problem's unit; of
+    several networks one stands for all, or each fold would take five times as long."""
+    data, settings = problem.data, problem.settings.model_copy(update={"members": 1})
+    train, validation = hold_out(data, fitted_to, settings.validation_size, settings.seed)
+    none = np.empty(0, np.int64)
+    parts = Split(train, validation, none, none)
+    own = replace(problem, split=parts, settings=settings, encoded=None)
+    if data.labels and settings.learner != "baseline" and len(np.unique(data.y[train])) < 2:
+        return np.full((len(held_out), len(data.labels)), np.nan, np.float32)  # nothing to learn
+    prepared = own.prepared
+    fitted = fit_learner(prepared, settings, Listener())
+    if fitted.interrupted:
+        raise KeyboardInterrupt
+    answers = fitted.answers(prepared.encoding.encode(data.x[held_out]))
+    return answers if data.labels else _in_unit_of(problem.prepared.task, answers, prepared.task)
+
+
+def _in_unit_of(whole: Task, values: NDArray[np.float32], own: Task) -> NDArray[np.float32]:
+    """Values (n,) in standard deviations of the rows of a fold, in those of all training rows."""
+    assert isinstance(own, Regression) and own.mean is not None and own.scale is not None
+    assert isinstance(whole, Regression) and whole.mean is not None and whole.scale is not None
+    in_unit = values.astype(np.float64) * own.scale + own.mean
+    return np.asarray((in_unit - whole.mean) / whole.scale, np.float32)
+
+
+class OfCandidate(Listeners):
+    """Passes on what is heard of a candidate, but for its layers: another one may win."""
+
+    def layers(self, layers: Sequence[LayerRow]) -> None:
+        """Left out."""

@@ -1,0 +1,134 @@
+"""Whether a vote of the candidates of `auto` is better than the best of them, and the vote itself.
+
+What rows decided is never judged by the same rows: the weights that answer a part of them are those
+that the other parts choose. Test rows never come here.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tenfold.build.onnx.fronts import join_encodings
+from tenfold.build.problem import Prepared
+from tenfold.learners import LEARNERS, Fitted
+from tenfold.learners.vote import Member, WeightedVote, vote_weights
+
+VOTE = "vote"
+"""What a vote is called where else the name of a learner stands."""
+
+
+@dataclass(frozen=True, eq=False)
+class VoteFound:
+    """A vote of several candidates.
+
+    Attributes:
+      weights: What each candidate counts, by the number of those that count.
+      answers: Those of the weights that the other parts of the rows choose (n, ...).
+    """
+
+    weights: Mapping[int, float]
+    answers: NDArray[np.float32]
+
+
+def find_vote(
+    answers: Sequence[NDArray[Any]], y: NDArray[Any], part_of: NDArray[np.int64]
+) -> VoteFound | None:
+    """The vote of candidates that answered rows to which they were not fitted.
+
+    Args:
+      answers: Of each candidate, (n, n_labels) or (n,).
+      y: Label codes or values of the rows (n,), in the unit of the answers.
+      part_of: The part of each row (n,).
+
+    Returns:
+      None where one candidate alone loses least.
+    """
+    weights = vote_weights(answers, y)
+    if np.count_nonzero(weights) < 2:
+        return None
+    crossed = np.empty(answers[0].shape, np.float32)
+    for part in np.unique(part_of):
+        own, others = part_of == part, part_of != part
+        of_others = vote_weights([one[others] for one in answers], y[others])
+        crossed[own] = mean_of([one[own] for one in answers], of_others)
+    return VoteFound({int(i): float(weights[i]) for i in np.flatnonzero(weights)}, crossed)
+
+
+def mean_of(answers: Sequence[NDArray[Any]], weights: Iterable[float]) -> NDArray[np.float32]:
+    """The weighted mean of what several answer (n, ...)."""
+    terms = (weight * one.astype(np.float64) for one, weight in zip(answers, weights, strict=True))
+    return np.asarray(sum(terms), np.float32)
+
+
+def standard_error(
+    differences: NDArray[np.float64], group: NDArray[np.int64] | None = None
+) -> float:
+    """Of the mean of differences (n,); rows of a group (n,) do not differ independently."""
+    centred = differences - differences.mean()
+    if group is not None:
+        centred = np.bincount(np.unique(group, return_inverse=True)[1], centred)
+    return float(np.sqrt(np.square(centred).sum())) / len(differences)
+
+
+def fit_vote(
+    members: Sequence[tuple[Prepared, Fitted]],
+    weights: Sequence[float],
+    judged: NDArray[np.float32] | None,
+) -> tuple[Prepared, Fitted]:
+    """Fitted learners with their weights as one, and the rows in the encodings of all.
+
+    `judged` are the vote's answers to the validation rows, where these chose; None: they did not.
+    """
+    # Novelty compares rows by the first encoding: one that brings columns to one scale.
+    by_scale = sorted(members, key=lambda one: not LEARNERS[one[1].learner].scaled)
+    encodings = list(dict.fromkeys(prepared for prepared, _ in by_scale))
+    fits = [fitted for _, fitted in members]
+    body = WeightedVote(
+        tuple(
+            Member(fitted.learner, weight, fitted.body, encodings.index(own))
+            for (own, fitted), weight in zip(members, weights, strict=True)
+        ),
+        tuple(one.train.x.shape[1] for one in encodings),
+    )
+    prepared = _joined(encodings)
+    if judged is None and prepared.validation is not None:
+        judged = mean_of([_judged(*member) for member in members], weights)
+    notes = [f"{fitted.learner}: {fitted.note}" for fitted in fits if fitted.note]
+    limits = [fitted.rows_at_once for fitted in fits if fitted.rows_at_once is not None]
+    fitted = Fitted(
+        VOTE,
+        body,
+        sum(fitted.parameters for fitted in fits),
+        history=next((fitted.history for fitted in fits if fitted.history), ()),
+        note="; ".join(notes) or None,
+        judged=judged,
+        rows_at_once=min(limits, default=None),
+        vote={fitted.learner: weight for fitted, weight in zip(fits, weights, strict=True)},
+    )
+    return prepared, fitted
+
+
+def _joined(encodings: Sequence[Prepared]) -> Prepared:
+    """Rows in all encodings, side by side."""
+    first = encodings[0]
+    if len(encodings) == 1:
+        return first
+    train = first.train._replace(x=np.concatenate([one.train.x for one in encodings], axis=1))
+    held = [one.validation for one in encodings if one.validation is not None]
+    wide = [held[0]._replace(x=np.concatenate([one.x for one in held], axis=1))] if held else []
+    return replace(
+        first,
+        train=train,
+        validation=next(iter(wide), None),
+        encoding=join_encodings([one.encoding for one in encodings]),
+        n_near=first.train.x.shape[1],
+    )
+
+
+def _judged(prepared: Prepared, fitted: Fitted) -> NDArray[np.float32]:
+    """What a member answers to validation rows that had no say in its weight."""
+    assert prepared.validation is not None
+    return fitted.answers(prepared.validation.x) if fitted.judged is None else fitted.judged
