@@ -19,6 +19,7 @@ from sklearn.utils.estimator_checks import estimator_checks_generator, parametri
 
 import tenfold
 from tenfold import Model, NetworkClassifier, NetworkRegressor
+from tenfold.build import choose_features, chosen, table_plan
 from tenfold.build.onnx.fronts import encode_features
 from tenfold.core.contract import FeaturesInput
 from tenfold.core.errors import DataError, SettingsError
@@ -34,16 +35,26 @@ def test_scikit_learns_own_checks(estimator: Any, check: Any) -> None:
     check(estimator)
 
 
+AUTO = NetworkClassifier(learner="auto", minutes=1e-6)
+"""It chooses between two quick learners."""
+
+
+@parametrize_with_checks([AUTO])  # type: ignore[untyped-decorator]
+def test_scikit_learns_own_checks_of_auto(estimator: Any, check: Any) -> None:
+    check(estimator)
+
+
 REGRESSION = ("check_regressors_train", "check_regressors_int", "check_supervised_y_2d")
 
 
 @pytest.mark.parametrize("name", REGRESSION)
 def test_scikit_learns_checks_of_regressors(name: str) -> None:
-    checks = estimator_checks_generator(NetworkRegressor())
-    chosen = [pair for pair in checks if pair[1].func.__name__ == name]
-    assert chosen
-    for estimator, check in chosen:
-        check(estimator)
+    for regressor in (NetworkRegressor(), NetworkRegressor(learner="auto", minutes=1e-6)):
+        checks = estimator_checks_generator(regressor)
+        own = [pair for pair in checks if pair[1].func.__name__ == name]
+        assert own
+        for estimator, check in own:
+            check(estimator)
 
 
 @pytest.mark.slow
@@ -233,6 +244,58 @@ def test_parameters_outside_their_rule_are_called_by_their_name(
 ) -> None:
     with pytest.raises(SettingsError, match=f"^The settings are not valid: {said}"):
         NetworkClassifier(**asked).fit(*heaps())
+
+
+@pytest.mark.parametrize("few", [2_000, 10])
+def test_auto_chooses_a_learner_by_folds_or_by_validation_rows(
+    few: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(choose_features, "FEW", few)
+    x, y = slope(300)
+    fitted, again = (NetworkRegressor(learner="auto", minutes=0.05).fit(x, y) for _ in range(2))
+    assert fitted.onnx_ == again.onnx_
+    assert fitted.learner_ == "linear" == fitted.candidates_[0].learner
+    assert "baseline" in {one.learner for one in fitted.candidates_}
+    assert fitted.score(x, y) > 0.95
+
+
+@pytest.mark.parametrize("few", [2_000, 10])
+def test_auto_may_keep_a_vote(few: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choose_features, "FEW", few)
+    monkeypatch.setattr(chosen, "STANDARD_ERRORS", -np.inf)
+    costs = {name: table_plan.COSTS[name] for name in ("linear", "neighbors")}
+    monkeypatch.setattr(table_plan, "COSTS", costs)
+    rng = np.random.default_rng(0)
+    x = rng.uniform(-3, 3, (300, 1))
+    y = x[:, 0] + np.sin(3 * x[:, 0]) + rng.normal(0, 0.8, 300)
+    fitted = NetworkRegressor(learner="auto").fit(x, y)
+    assert fitted.learner_ == "vote"
+    assert set(fitted.model_.contract.vote) == {"linear", "neighbors"}
+
+
+def test_rows_that_weigh_nothing_choose_nothing() -> None:
+    x, y = heaps(200)
+    weight = np.r_[np.ones(150), np.zeros(50)]
+    wrong = np.where(weight > 0, y, 0)
+    models = [
+        NetworkClassifier(learner="auto", minutes=0.02).fit(x, wrong, sample_weight=weight),
+        NetworkClassifier(learner="auto", minutes=0.02).fit(x[:150], y[:150], np.ones(150)),
+    ]
+    assert len({model.onnx_ for model in models}) == 1
+
+
+@pytest.mark.parametrize("learner", ["logistic", "boosting", "neighbors"])
+def test_other_learners_have_their_own_defaults(learner: str) -> None:
+    x, y = heaps()
+    fitted = NetworkClassifier(learner=learner).fit(x, y)
+    assert fitted.learner_ == learner and fitted.score(x, y) > 0.9 and not fitted.candidates_
+
+
+def test_learners_of_another_task_are_refused() -> None:
+    with refused("E626", "learner='linear'"):
+        NetworkClassifier(learner="linear").fit(*heaps())
+    with refused("E632", "learner='cnn'"):
+        NetworkClassifier(learner="cnn").fit(*heaps())
 
 
 def test_no_validation_fraction_needs_no_patience() -> None:

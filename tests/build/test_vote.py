@@ -76,7 +76,7 @@ def test_a_vote_loses_no_more_than_its_best_member(seed: int, n: int, n_labels: 
     answers = list(rng.normal(size=(n, 40)))
     if n_labels > 1:
         y, answers = rng.integers(3, size=40), list(rng.dirichlet(np.ones(3), (n, 40)))
-    weights = vote_weights(answers, y)
+    weights = vote_weights(answers, y, np.ones(40))
     assert weights.sum() == pytest.approx(1) and (weights >= 0).all()
     assert (weights == 0).sum() >= n - STEPS
     together = row_losses(mean_of(answers, weights), y).mean()
@@ -85,7 +85,7 @@ def test_a_vote_loses_no_more_than_its_best_member(seed: int, n: int, n_labels: 
 
 def test_of_two_that_err_to_opposite_sides_each_counts_half() -> None:
     y = np.arange(10.0)
-    assert vote_weights([y + 1, y - 1, y + 5], y).tolist() == [0.5, 0.5, 0]
+    assert vote_weights([y + 1, y - 1, y + 5], y, np.ones(10)).tolist() == [0.5, 0.5, 0]
     found = find_vote([y + 1, y - 1], y, np.arange(10) % 5)
     assert found is not None and found.weights == {0: 0.5, 1: 0.5}
     assert found.answers == pytest.approx(y)

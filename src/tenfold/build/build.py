@@ -62,7 +62,8 @@ def fit_model(
 
 def built_from(problem: Problem, fitted: Fitted, listener: Listener) -> BuiltModel:
     """The model file of a learner that was fitted to a problem; errors are those of `fit_model`."""
-    built = _built(fitted, problem.prepared, problem.settings, problem.positive, listener)
+    listener.stage("export")
+    built = built_prepared(fitted, problem.prepared, problem.settings, problem.positive)
     contract = built.contract
     if contract.input.order is not None and not contract.labels:
         data, split = problem.data, problem.split
@@ -76,23 +77,15 @@ def built_from(problem: Problem, fitted: Fitted, listener: Listener) -> BuiltMod
     return built
 
 
-def fit_prepared(
-    prepared: Prepared,
-    settings: Settings,
-    positive: str | None = None,
-    listener: Listener | None = None,
-    checkpoints: Checkpoints | None = None,
-) -> BuiltModel:
+def fit_prepared(prepared: Prepared, settings: Settings) -> BuiltModel:
     """The same for rows that are prepared: those of scikit-learn estimators have no dataset."""
-    listener = listener or Listener()
-    fitted = fit_learner(prepared, settings, listener, checkpoints)
-    return _built(fitted, prepared, settings, positive, listener)
+    return built_prepared(fit_learner(prepared, settings, Listener()), prepared, settings)
 
 
-def _built(
-    fitted: Fitted, prepared: Prepared, settings: Settings, positive: str | None, listener: Listener
+def built_prepared(
+    fitted: Fitted, prepared: Prepared, settings: Settings, positive: str | None = None
 ) -> BuiltModel:
-    listener.stage("export")
+    """The model file of a learner that was fitted to prepared rows."""
     content, contract = export(fitted, prepared, settings, positive)
     return BuiltModel(
         content, contract, fitted.history, fitted.parameters, fitted.note, fitted.interrupted

@@ -45,6 +45,7 @@ class Judges:
       name: What they are, for people.
       apart: Whether each part was answered by another fit, and has a temperature of its own.
       group: The group of each row (n,); None: no groups.
+      weight: What each row counts (n,); None: all alike.
     """
 
     name: str
@@ -52,19 +53,22 @@ class Judges:
     part_of: NDArray[np.int64]
     apart: bool
     group: NDArray[np.int64] | None
+    weight: NDArray[np.float32] | None = None
 
     def losses(self, answers: NDArray[np.float32]) -> NDArray[np.float64]:
         """Of answers (n, ...), by row: squared errors, or log losses at the temperature that fits
-        the rows best; infinite where there is no answer."""
-        if answers.ndim == 1:
-            return row_losses(answers, self.y)
+        the rows best, times the row's weight (1 on average); infinite where there is no answer."""
         losses = np.full(len(self.y), np.inf)
         for part in np.unique(self.part_of) if self.apart else (None,):
             own = slice(None) if part is None else self.part_of == part
-            if np.isfinite(answers[own]).all():
-                p, y = answers[own], self.y[own]
-                losses[own] = row_losses(at_temperature(p, fit_temperature(p, y)), y)
-        return losses
+            found: NDArray[Any] = answers[own]
+            y = self.y[own]
+            if np.isfinite(found).all():
+                if answers.ndim > 1:
+                    weight = None if self.weight is None else self.weight[own]
+                    found = at_temperature(found, fit_temperature(found, y, weight))
+                losses[own] = row_losses(found, y)
+        return losses if self.weight is None else losses * (self.weight / self.weight.mean())
 
 
 def judged_by_folds(problem: Problem, n_folds: int) -> Judges:

@@ -90,7 +90,8 @@ def better_vote(tried: Sequence[Tried], judges: Judges) -> VoteFound | None:
     ]
     if len(able) < 2:
         return None
-    vote = find_vote([tried[number].answers for number in able], judges.y, judges.part_of)
+    answers = [tried[number].answers for number in able]
+    vote = find_vote(answers, judges.y, judges.part_of, judges.weight)
     if vote is None:
         return None
     lead = tried[best_of(tried)].losses - judges.losses(vote.answers)

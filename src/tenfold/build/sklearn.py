@@ -1,6 +1,6 @@
 """`NetworkClassifier`, `NetworkRegressor`: the learner `network` as scikit-learn estimators.
 
-Thin adapters: models are made as those of runs are, by `build.fit_prepared`.
+Thin adapters: models are made as those of runs are, by `choose_features.fit_features`.
 Loaded only when asked for, because this module imports scikit-learn.
 """
 
@@ -15,19 +15,16 @@ from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from tenfold.build.build import fit_prepared
 from tenfold.build.calibration import MIN_ROWS
+from tenfold.build.choose_features import fit_features, held_out
 from tenfold.build.onnx.fronts import encode_features
 from tenfold.build.problem import Prepared
 from tenfold.core.contract import FeaturesInput
 from tenfold.core.errors import DataError
 from tenfold.core.settings import Settings, checked, scaled_learning_rate
 from tenfold.core.task import Classification, Regression, Task, TaskKind
-from tenfold.learners import Examples, is_classification
+from tenfold.learners import Examples
 from tenfold.model.model import Model
-
-MIN_VALIDATION = 10
-"""Fewer validation rows than these choose an epoch by chance: then all rows are trained on."""
 
 MAX_COMPARED = 1_000
 """Rows on which graph and network are compared, for each fit."""
@@ -56,6 +53,8 @@ class _NetworkEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
         dropout: float = 0.0,
         validation_fraction: float = 0.1,
         patience: int | None = 20,
+        learner: str = "network",
+        minutes: float = 1.0,
         random_state: Any = 0,
     ) -> None:
         self.hidden_layer_sizes = hidden_layer_sizes
@@ -66,6 +65,8 @@ class _NetworkEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
         self.dropout = dropout
         self.validation_fraction = validation_fraction
         self.patience = patience
+        self.learner = learner
+        self.minutes = minutes
         self.random_state = random_state
 
     @property
@@ -78,6 +79,8 @@ class _NetworkEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
         drawn = check_random_state(self.random_state).randint(2**32, dtype=np.uint32)
         asked = {
             "seed": int(drawn),
+            "learner": self.learner,
+            "minutes": self.minutes,
             "hidden": np.atleast_1d(self.hidden_layer_sizes).tolist(),
             "epochs": self.max_epochs,
             "batch_size": self.batch_size,
@@ -131,7 +134,7 @@ class _NetworkEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
         settings = self._settings()
         if len(x) <= settings.batch_size:
             x, y, weight = _merged(x, y, weight)
-        train, held = _split(y, settings)
+        train, held = held_out(y, settings)
         settings = self._suited(settings, len(train), len(held))
         of_train = None if weight is None else weight[train]
         columns = _scales(x[train], of_train)
@@ -156,13 +159,15 @@ class _NetworkEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
             compared=compared,
             keys=tuple(f"row {row}" for row in range(len(compared))),
         )
-        built = fit_prepared(prepared, settings)
+        built = fit_features(prepared, settings)
         if built.interrupted:  # an estimator may be one of many: all of them are to end
             raise KeyboardInterrupt
         self.onnx_ = built.content
         self.model_ = Model(self.onnx_)
         self.history_ = built.history
         self.n_iter_ = len(built.history)
+        self.learner_ = built.contract.learner
+        self.candidates_ = built.candidates
 
     def _answer(self, X: ArrayLike) -> NDArray[np.float32]:
         """The model's probabilities (n, n_classes) or values (n,)."""
@@ -202,6 +207,11 @@ class NetworkClassifier(ClassifierMixin, _NetworkEstimator):  # type: ignore[mis
         epoch's weights are kept. None: train all epochs, keep the last weights.
       class_weight: Weight of each class as a dict, or `balanced`, as in scikit-learn; multiplies
         sample weights. Probabilities then are those of the weighted rows.
+      learner: `network`, another learner of tables with its own defaults, or `auto`, which keeps
+        the best of several or a vote of them, as `tenfold train` does. What stands above is about
+        networks, but for `validation_fraction` and `class_weight`.
+      minutes: How large a plan `auto` makes, on two cores by a table of costs; the clock changes
+        nothing.
       random_state: Decides first weights, order of rows and what is held out; an int repeats the
         same model. None draws from NumPy's global generator.
 
@@ -212,10 +222,13 @@ class NetworkClassifier(ClassifierMixin, _NetworkEstimator):  # type: ignore[mis
       onnx_: The content of its file, to be written where one likes and read by `tenfold.Model.open`
         or by any ONNX runtime.
       history_: A record per epoch. `loss_curve_` has its training losses alone.
-      n_iter_: Epochs trained.
+      n_iter_: Epochs trained; 0 of learners without epochs.
+      learner_: The learner of the model: of `auto` the best one, or `vote`.
+      candidates_: What `auto` tried, best first: learner, loss, how far it is behind, weight in the
+        vote; empty of other learners.
 
     Raises:
-      SettingsError: Parameters outside their rule, when fitted.
+      SettingsError: Parameters outside their rule, or a learner for another task, when fitted.
       DataError: A single class.
 
     Example:
@@ -239,6 +252,8 @@ class NetworkClassifier(ClassifierMixin, _NetworkEstimator):  # type: ignore[mis
         validation_fraction: float = 0.1,
         patience: int | None = 20,
         class_weight: Any = None,
+        learner: str = "network",
+        minutes: float = 1.0,
         random_state: Any = 0,
     ) -> None:
         super().__init__(
@@ -250,6 +265,8 @@ class NetworkClassifier(ClassifierMixin, _NetworkEstimator):  # type: ignore[mis
             dropout=dropout,
             validation_fraction=validation_fraction,
             patience=patience,
+            learner=learner,
+            minutes=minutes,
             random_state=random_state,
         )
         self.class_weight = class_weight
@@ -325,23 +342,6 @@ def _merged(
     rows = np.column_stack([x, y])
     _, first, of = np.unique(rows, axis=0, return_index=True, return_inverse=True)
     return x[first], y[first], np.bincount(of, weight).astype(np.float64)
-
-
-def _split(y: NDArray[Any], settings: Settings) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Positions of training and of validation rows, by seed and stratified.
-
-    Every class keeps a training row. Without a `MIN_VALIDATION` of them there are none.
-    """
-    n_held = int(len(y) * settings.validation_size)
-    order = np.random.default_rng(settings.seed).permutation(len(y))
-    if n_held < MIN_VALIDATION:
-        return np.arange(len(y)), order[:0]
-    held = np.zeros(len(y), bool)
-    held[((np.arange(n_held) + 0.5) * len(y) / n_held).astype(np.intp)] = True
-    if is_classification(y):
-        order = order[np.argsort(y[order], kind="stable")]
-        held[np.unique(y[order], return_index=True)[1]] = False
-    return np.sort(order[~held]), np.sort(order[held])
 
 
 def _scales(

@@ -4,7 +4,7 @@ The plan follows from the rows, columns and labels by a table of costs, never fr
 that the same data give the same model.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -13,6 +13,7 @@ import numpy as np
 from tenfold.build.problem import Prepared, Problem
 from tenfold.core.records import CandidatePlan
 from tenfold.core.settings import MANY, RECIPES, TABLE
+from tenfold.core.task import TaskKind
 from tenfold.learners import LEARNERS
 from tenfold.learners.boosting import most_trees
 
@@ -71,15 +72,49 @@ OF_TEXTS = ("baseline", "logistic", "linear", "bayes")
 """Tried where a column is a text, whose words are thousands of columns."""
 
 
+class Shape(NamedTuple):
+    """What a plan follows from: rows, columns, columns with one for each category, and labels (0
+    for numbers); the share of validation rows, and whether the last fit may take them too."""
+
+    n_train: int
+    n_held: int
+    n_columns: int
+    n_inputs: int
+    n_labels: int
+    validation_size: float
+    refit: bool
+
+
 def plan_of(problem: Problem) -> CandidatePlan:
     """The learners that `auto` tries for rows like these, within the minutes of the settings."""
-    data, n_folds = problem.data, folds_of(problem)
+    data, split, settings = problem.data, problem.split, problem.settings
     columns = data.input.columns if data.input.kind == "table" else ()
     has_text = any(column.kind == "text" for column in columns)
-    left, seconds = 60 * problem.settings.minutes, dict[str, float]()
+    shape = Shape(
+        len(split.train),
+        len(split.validation),
+        len(columns),
+        sum(len(column.levels) or 1 for column in columns),
+        len(data.labels),
+        settings.validation_size,
+        problem.refit,
+    )
+    names = OF_TEXTS if has_text else tuple(COSTS)
+    return planned(data.task.kind, shape, folds_of(problem), settings.minutes, names)
+
+
+def planned(
+    task: TaskKind,
+    shape: Shape,
+    n_folds: int,
+    minutes: float,
+    names: Sequence[str] = tuple(COSTS),
+) -> CandidatePlan:
+    """The learners among `names` that fit into so many minutes, in the order of `COSTS`."""
+    left, seconds = 60 * minutes, dict[str, float]()
     for name in COSTS:
-        if data.task.kind in LEARNERS[name].tasks and (name in OF_TEXTS or not has_text):
-            cost = _cost(name, problem, n_folds)
+        if name in names and task in LEARNERS[name].tasks:
+            cost = _cost(name, shape, n_folds)
             if cost <= left or len(seconds) < 2:
                 seconds[name] = round(cost, 2)
                 left -= cost
@@ -111,20 +146,17 @@ def folds_of(problem: Problem) -> int:
     return 0 if n_folds < 2 and len(split.validation) else max(n_folds, 2)
 
 
-def _cost(name: str, problem: Problem, n_folds: int) -> float:
+def _cost(name: str, shape: Shape, n_folds: int) -> float:
     """Of all fits of a learner, as if it won."""
-    data, split, share = problem.data, problem.split, problem.settings.validation_size
-    columns = data.input.columns if data.input.kind == "table" else ()
-    n_inputs = sum(len(column.levels) or 1 for column in columns)
     once, of_fit = COSTS[name]
 
     def cost(n_rows: int, n_held: int, refit: bool) -> float:
-        size = Size(n_rows, n_held, len(columns), n_inputs, len(data.labels) or 1)
+        size = Size(n_rows, n_held, shape.n_columns, shape.n_inputs, shape.n_labels or 1)
         return of_fit(size, refit)
 
-    last = cost(len(split.train), len(split.validation), problem.refit)
+    last = cost(shape.n_train, shape.n_held, shape.refit)
     if not n_folds:
         return once + last
-    n_fitted = len(split.train) * (n_folds - 1) / n_folds
-    n_held = int(n_fitted * share)
+    n_fitted = shape.n_train * (n_folds - 1) / n_folds
+    n_held = int(n_fitted * shape.validation_size)
     return once + last + n_folds * cost(int(n_fitted) - n_held, n_held, False)

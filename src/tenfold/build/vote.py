@@ -34,7 +34,10 @@ class VoteFound:
 
 
 def find_vote(
-    answers: Sequence[NDArray[Any]], y: NDArray[Any], part_of: NDArray[np.int64]
+    answers: Sequence[NDArray[Any]],
+    y: NDArray[Any],
+    part_of: NDArray[np.int64],
+    weight: NDArray[np.float32] | None = None,
 ) -> VoteFound | None:
     """The vote of candidates that answered rows to which they were not fitted.
 
@@ -42,17 +45,19 @@ def find_vote(
       answers: Of each candidate, (n, n_labels) or (n,).
       y: Label codes or values of the rows (n,), in the unit of the answers.
       part_of: The part of each row (n,).
+      weight: What each row counts (n,); None: all alike.
 
     Returns:
       None where one candidate alone loses least.
     """
-    weights = vote_weights(answers, y)
+    counted = np.ones(len(y)) if weight is None else weight
+    weights = vote_weights(answers, y, counted)
     if np.count_nonzero(weights) < 2:
         return None
     crossed = np.empty(answers[0].shape, np.float32)
     for part in np.unique(part_of):
         own, others = part_of == part, part_of != part
-        of_others = vote_weights([one[others] for one in answers], y[others])
+        of_others = vote_weights([one[others] for one in answers], y[others], counted[others])
         crossed[own] = mean_of([one[own] for one in answers], of_others)
     return VoteFound({int(i): float(weights[i]) for i in np.flatnonzero(weights)}, crossed)
 

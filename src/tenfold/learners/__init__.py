@@ -207,7 +207,7 @@ def check_learner(settings: Settings, task: TaskKind, accepted: Accepted) -> Non
 
 
 def _check_choice(accepted: Accepted) -> None:
-    if accepted.kind != "table" and not (accepted.kind == "image" and accepted.channels == 3):
+    if accepted.kind == "image" and accepted.channels != 3:
         raise SettingsError(
             "E636",
             "auto chooses for tables and colour pictures only",

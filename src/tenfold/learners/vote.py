@@ -63,7 +63,9 @@ class WeightedVote:
         return np.split(x, np.cumsum(self.widths)[:-1], axis=1)
 
 
-def vote_weights(answers: Sequence[NDArray[Any]], y: NDArray[Any]) -> NDArray[np.float64]:
+def vote_weights(
+    answers: Sequence[NDArray[Any]], y: NDArray[Any], counted: NDArray[Any]
+) -> NDArray[np.float64]:
     """The weights of candidates whose weighted mean loses least, by ensemble selection.
 
     Beginning with none, the candidate that lowers the loss of the mean most is added, `STEPS` times
@@ -73,6 +75,7 @@ def vote_weights(answers: Sequence[NDArray[Any]], y: NDArray[Any]) -> NDArray[np
       answers: Of each candidate probabilities (n, n_labels), or values (n,), to rows that it was
         not fitted to.
       y: Label codes (n,), or values (n,) in the same unit.
+      counted: What each row counts (n,).
 
     Returns:
       A weight for each candidate, adding up to 1, float64 (n_candidates,).
@@ -86,7 +89,7 @@ def vote_weights(answers: Sequence[NDArray[Any]], y: NDArray[Any]) -> NDArray[np
     for n_members in range(1, STEPS + 1):
         means = (total + seen) / n_members
         each = -np.log(np.clip(means, 1e-7, 1)) if is_labels else means**2
-        losses = each.mean(axis=1)
+        losses = each @ counted / counted.sum()
         best = int(losses.argmin())
         total, counts = total + seen[best], counts + (np.arange(len(answers)) == best)
         if losses[best] < lowest:
