@@ -1,7 +1,8 @@
-"""Notebooks from their sources: `python -m notebooks.build` runs both and writes the `.ipynb`.
+"""Notebooks from their sources: `python -m notebooks.build` runs them and writes the `.ipynb`.
 
-`tutorial.py` and `problems.py` are what is edited, in Jupytext's percent format. The notebooks are
-made of them and kept with their outputs, because that is how they are read on the web.
+`tutorial.py`, `problems.py` and `photos.py` are what is edited, in Jupytext's percent format. The
+notebooks are made of them and kept with their outputs, because that is how they are read on the
+web.
 """
 
 import sys
@@ -15,7 +16,7 @@ import nbformat
 from nbclient import NotebookClient
 
 HERE = Path(__file__).parent
-NAMES = ("tutorial", "problems")
+NAMES = ("tutorial", "problems", "photos")
 SECONDS_PER_CELL = 600
 
 

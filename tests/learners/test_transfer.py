@@ -50,8 +50,11 @@ def test_views_are_taken_where_they_help(
 ) -> None:
     views = copies(3, is_other_mirrored=is_other_mirrored)
     note = fitted(views, flip).note or ""
-    assert f"; {best} copies of the photos are fitted to as well" in note
-    assert ("(as asked, always mirrored)" in note, "(as asked, never mirrored)" in note) == (
+    assert f"; fitted to {best} copies of the photos too, by the log loss" in note
+    assert (
+        "(as requested, always mirrored)" in note,
+        "(as requested, never mirrored)" in note,
+    ) == (
         flip is True,
         flip is False,
     )
@@ -61,7 +64,7 @@ def test_views_are_taken_where_they_help(
 def test_views_that_say_nothing_are_left() -> None:
     rng = np.random.default_rng(0)
     noise = rng.normal(size=(40, 5, N_FEATURES)).astype(np.float32)
-    assert "; no copies of the photos" in (fitted(3 * noise).note or "")
+    assert "; copies of the photos do not lower the log loss" in (fitted(3 * noise).note or "")
 
 
 def test_views_count_together_what_their_row_counts() -> None:

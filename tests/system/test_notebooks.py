@@ -20,6 +20,7 @@ LESS: dict[str, dict[str, Any]] = {
         "DEPTHS": [1],
     },
     "problems": {"MESSAGES": 500, "PAYMENTS": 4000, "HOUSES": 500},
+    "photos": {"DRAWN": 8},
 }
 """Parameters with which a test may run them: the same cells in less time."""
 
@@ -77,7 +78,10 @@ def test_parameters_are_set_where_they_stand() -> None:
 
 
 @pytest.mark.notebook
-@pytest.mark.parametrize("name", [pytest.param("tutorial", marks=pytest.mark.slow), "problems"])
+@pytest.mark.parametrize(
+    "name",
+    [*(pytest.param(name, marks=pytest.mark.slow) for name in ("tutorial", "photos")), "problems"],
+)
 def test_it_runs(name: str, tmp_path: Path) -> None:
     notebook = read_source(name, **LESS[name])
     execute(notebook, tmp_path)

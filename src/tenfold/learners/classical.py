@@ -13,7 +13,7 @@ from tenfold.core.task import Regression, Task
 from tenfold.inputs.features import features
 from tenfold.learners.choice import Choice, parts_by_answer, row_losses
 from tenfold.learners.job import CrossAnswers, Examples, Fitted, Purpose, TrainingJob, stream
-from tenfold.learners.views import choices_of_views, with_views
+from tenfold.learners.views import NONE, choices_of_views, with_views
 
 MANY_LABELS = "The number of unique classes is greater than 50%"
 """How a warning of scikit-learn begins: the audit says it in our words."""
@@ -261,10 +261,10 @@ def _choose_views(
     """The views with which fits to the other parts answer the training rows best, these answers,
     and a note."""
     train, flip = job.train, job.settings.flip
-    choices = choices_of_views(flip) if train.views is not None else {"no": ()}
+    choices = choices_of_views(flip) if train.views is not None else {NONE: ()}
     if part_of is None:
         name, views = next(iter(choices.items()))
-        return views, None, f"; {name} copies are fitted to as well" if views else ""
+        return views, None, f"; fitted to {name} copies of the photos too" if views else ""
     choice, losses = Choice(train, (len(train.y), job.n_labels or 1)), dict[str, float]()
     for name, views in choices.items():
         answers = _cross_answers(job, penalty, part_of, views)
@@ -275,10 +275,12 @@ def _choose_views(
     cross = CrossAnswers(train._replace(views=None), part_of, choice.answers)
     if len(choices) == 1:
         return choices[best], cross, ""
-    about = f"; {best} copies of the photos are fitted to as well, by the log loss of held-out rows"
+    helps = "copies of the photos do not lower the"
+    if choices[best]:
+        helps = f"fitted to {best} copies of the photos too, by the"
     tried = ", ".join(f"{name} {loss:.4g}" for name, loss in losses.items())
-    asked = "" if flip is None else f" (as asked, {'always' if flip else 'never'} mirrored)"
-    return choices[best], cross, f"{about}: {tried}{asked}"
+    asked = "" if flip is None else f" (as requested, {'always' if flip else 'never'} mirrored)"
+    return choices[best], cross, f"; {helps} log loss of held-out rows: {tried}{asked}"
 
 
 def _cross_answers(

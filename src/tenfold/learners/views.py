@@ -45,6 +45,9 @@ VIEWS = (
 )
 """The mirrored photo and its four corners."""
 
+NONE = "none"
+"""What no views are called."""
+
 MIRRORED, CORNERS = (0,), (1, 2, 3, 4)
 """Their numbers among `VIEWS`."""
 
@@ -55,7 +58,7 @@ def choices_of_views(flip: bool | None) -> Mapping[str, tuple[int, ...]]:
     both = {"mirrored and cropped": MIRRORED + CORNERS}
     if flip:
         return {"mirrored": MIRRORED} | both
-    cropped: dict[str, tuple[int, ...]] = {"no": (), "cropped": CORNERS}
+    cropped: dict[str, tuple[int, ...]] = {NONE: (), "cropped": CORNERS}
     return cropped if flip is False else cropped | both
 
 
