@@ -1,4 +1,4 @@
-"""Tenfold turns labelled examples into a model you can trust, in one command.
+"""Tenfold turns labelled examples into a model you can trust, with one command.
 
 >>> import tenfold
 >>> run = tenfold.train("mnist")                         # doctest: +SKIP
@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 from tenfold.core import installation as _installation
 from tenfold.core.version import __version__ as __version__
 
-# ONNX Runtime reports its use over the network, and keeps an identifier of the machine below the
-# home folder, from its import on (its Privacy.md). Nothing but `data fetch` is to use the network.
+# From its import on, ONNX Runtime sends usage data over the network and stores an identifier of the
+# machine below the home folder (its Privacy.md). Only `data fetch` should use the network.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 if len(_installation.distributions()) > 1:
@@ -81,8 +81,8 @@ PUBLIC = {
     "train": "tenfold.experiments.train:train",
     "verify": "tenfold.runs.verify:verify",
 }
-"""Every public name and where it stands. Each is imported when it is first asked for: all of them
-together take a second."""
+"""Every public name and its module. Each is imported when it is first used, because importing all
+of them takes a second."""
 
 __all__ = sorted(PUBLIC)
 

@@ -1,4 +1,4 @@
-"""`python -m tenfold`: the program."""
+"""Run the program: `python -m tenfold`."""
 
 from tenfold.cli.entry import main
 

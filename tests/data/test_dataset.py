@@ -296,7 +296,7 @@ def test_what_is_not_images_is_refused(x: Any, dtype: str, shape: tuple[int, ...
         Dataset.from_arrays(x, [0, 1])
     assert str(error.value) == (
         f"The array does not contain images: dtype='{dtype}', shape={shape} (arrays). "
-        "Expected uint8 (n, height, width) or (n, height, width, 3), none of them 0."
+        "Expected uint8 (n, height, width) or (n, height, width, 3), no dimension of 0."
     )
 
 

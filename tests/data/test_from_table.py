@@ -216,7 +216,7 @@ def test_a_run_says_how_many_test_rows_equal_a_training_row() -> None:
         (
             dict(a=X, y=[x + 1e9 for x in X]),
             Reading(target="y", task="regression"),
-            "Change its unit, or subtract what all rows have.",
+            "Change its unit, or subtract a constant from all rows.",
         ),
         (
             dict(t=["2020-01-01", "soon", *["2020-01-02"] * 22], y=X),

@@ -54,7 +54,7 @@ def test_leak_identifier_useless_and_few(tmp_path: Path, capsys: Any) -> None:
     assert "'maybe'" in found["C03"] and "number" in found["C04"]
     print_card(run)
     said = capsys.readouterr().out
-    assert "check              C" in said and " C04 identifier learned from: " in said
+    assert "check              C" in said and " C04 identifier used for learning: " in said
     assert f"warning            C01 leak: do not trust the scores: {found['C01']}" in said
     page = (run.path / "report.html").read_text()
     assert "<strong>C04</strong>" in page and "<small>C01</small>" in page

@@ -655,7 +655,7 @@ def test_a_search_without_optuna_says_how_to_get_it(
     with pytest.raises(SettingsError) as raised:
         tenfold.sweep(data, **FORESTS, search=True)
     assert str(raised.value) == (
-        "Optuna is not installed: search=True. Expected it for a search. "
+        "Optuna is not installed: search=True. Expected the package optuna for a search. "
         "pip install 'tenfold[search]'."
     )
 

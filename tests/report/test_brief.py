@@ -17,10 +17,10 @@ def test_a_report_without_rows_holds_none(small_run: Run, tmp_path: Path) -> Non
     assert isinstance(run, Run)
     with_rows = (run.path / "report.html").read_text("utf-8")
     n = run.record.data.n_test + len(run.model.labels)
-    assert f"This file holds {n:,} images of your data" in with_rows
+    assert f"This file contains {n:,} images of your data" in with_rows
     write_report(run, with_rows=False)
     text = (run.path / "report.html").read_text("utf-8")
-    assert "This file holds no images of your data." in text
+    assert "This file contains no images of your data." in text
     assert "data:image/png" not in text and "idx3-ubyte:" not in text
     rows = re.findall(r'id="rows-data">(.*?)</script>', text)
     assert all(json.loads(row)["keys"] == [] for row in rows)

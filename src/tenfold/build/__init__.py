@@ -1,1 +1,1 @@
-"""A fitted learner to a calibrated, checked model file."""
+"""Turn a fitted learner into a calibrated, checked model file."""

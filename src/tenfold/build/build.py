@@ -1,7 +1,7 @@
 """From training and validation rows to a model file: fit, calibrate, write, compare.
 
-The one way to a model: of runs, folds and trials, of the search for label errors, and of the
-scikit-learn estimators. Test rows never come here.
+This is the one way to a model, for runs, folds and trials, for the search for label errors, and for
+the scikit-learn estimators. Test rows never come here.
 """
 
 from dataclasses import dataclass, replace
@@ -22,10 +22,10 @@ from tenfold.model.model import Model
 
 @dataclass(frozen=True)
 class BuiltModel:
-    """A model file, checked against its learner, and how it was fitted, as `Fitted` says.
+    """A model file that was checked against its learner, and how it was fitted, as in `Fitted`.
 
-    `content` are the bytes of `model.onnx`, `contract` is the promise in them. `candidates` are the
-    learners that `auto` tried, best first, on a table as `plan` says.
+    `content` contains the bytes of `model.onnx`, and `contract` is the contract in them.
+    `candidates` are the learners that `auto` tried, best first, by the `plan` for a table.
     """
 
     content: bytes
@@ -41,17 +41,17 @@ class BuiltModel:
 def fit_model(
     problem: Problem, listener: Listener | None = None, checkpoints: Checkpoints | None = None
 ) -> BuiltModel:
-    """Fit the settings' learner and make its model file; `choose.fit_chosen` also takes `auto`.
+    """Fit the settings' learner and make its model file. `choose.fit_chosen` also accepts `auto`.
 
-    The listener is told of the stages `train` and `export`, and of epochs; a network goes on from
-    the checkpoints and writes its state there.
+    The listener is told about the stages `train` and `export`, and about epochs. A network resumes
+    from the checkpoints and writes its state there.
 
     Raises:
-      SettingsError: A learner for the other task, settings that do not fit it, or costs without
-        two labels or validation rows.
-      DataError: Images that would take too much memory for this learner, or a regression without
+      SettingsError: The learner is for the other task, settings do not fit it, or costs are given
+        without two labels or validation rows.
+      DataError: Images would take too much memory for this learner, or a regression has no
         validation rows.
-      ExportError: The graph does not answer like the learner.
+      ExportError: The graph does not predict the same as the learner.
     """
     listener = listener or Listener()
     listener.stage("train")
@@ -68,7 +68,7 @@ def built_from(problem: Problem, fitted: Fitted, listener: Listener) -> BuiltMod
     if contract.input.order is not None and not contract.labels:
         data, split = problem.data, problem.split
         order = with_half_widths(Model(built.content), data, split.validation)
-        # The answers of test rows are no part of a model: a run knows them (`Run.model`).
+        #         # A model does not contain targets of test rows. A run knows them (`Run.model`).
         order = order and ending_at(order, data, np.union1d(split.train, split.validation))
         accepted = contract.input.model_copy(update={"order": order})
         contract = contract.model_copy(update={"input": accepted})
@@ -95,10 +95,10 @@ def built_prepared(
 def fit_problem(
     problem: Problem, listener: Listener, checkpoints: Checkpoints | None = None
 ) -> Fitted:
-    """The problem's learner, fitted to validation rows too in the end where they may be.
+    """Fit the problem's learner, in the end also to the validation rows if that is allowed.
 
-    In the order of time they are the newest rows, whose forecasts measure the widths of intervals;
-    class weights are of the training rows alone.
+    In the order of time these are the newest rows, whose forecasts determine the widths of
+    intervals. Class weights come from the training rows only.
     """
     info, settings = problem.data.info, problem.settings
     is_bound = (info is not None and info.timeline is not None) or bool(settings.class_weights)
@@ -114,7 +114,7 @@ def fit_learner(
     *,
     refit: bool = False,
 ) -> Fitted:
-    """The settings' learner fitted to rows that are prepared for it; `refit` as a job has it."""
+    """Fit the settings' learner to prepared rows, with `refit` as in a job."""
     learner, task, column = LEARNERS[settings.learner], prepared.task, prepared.encoding.last_value
     if not learner.looks and column is not None:
         return fit_last_value(prepared.train, column, task)
@@ -125,8 +125,9 @@ def fit_learner(
 def export(
     fitted: Fitted, prepared: Prepared, settings: Settings, positive: str | None = None
 ) -> tuple[bytes, Contract]:
-    """The model file of a fitted learner, calibrated on validation rows and compared with it, and
-    the contract in it; costs are about the label `positive`. Errors are those of `fit_model`."""
+    """Make the model file of a fitted learner, calibrated on validation rows and compared with the
+    learner, and its contract. Costs refer to the label `positive`. The errors are those of
+    `fit_model`."""
     seen = held_out.OwnAnswers.by(fitted, prepared)
     judging = held_out.OwnAnswers.that_judge(fitted, seen)
     constants = held_out.calibrate(prepared, judging, settings)
@@ -155,7 +156,7 @@ def export(
     content = graph.to_graph(
         fitted, contract, constants=constants, front=prepared.encoding.front, novelty=novelty
     )
-    # Refuse a graph that answers the compared rows differently from its learner.
+    #     # Refuse a graph that predicts the compared rows differently from its learner.
     n, keys = len(prepared.compared), prepared.keys
     expected = constants.apply(seen.answers[:n])
     outputs = Model(content).answer(prepared.compared).outputs

@@ -1,4 +1,4 @@
-"""Arrays of validation rows in, constants of the graph out: temperature, interval, thresholds.
+"""Compute the constants of the graph from validation rows: temperature, interval, thresholds.
 
 Test rows never come here.
 """
@@ -14,28 +14,29 @@ from tenfold.core.errors import DataError
 from tenfold.learners.classical import loss_of
 
 SMALLEST = 1e-7
-"""Probabilities are cut to at least this before their logarithm is taken."""
+"""Probabilities are raised to at least this before their logarithm is taken."""
 
 LEAST_GAIN = 1e-4
-"""Log loss a temperature must save to be worth its nodes."""
+"""Improvement of the log loss from which on a temperature is worth its nodes."""
 
 MIN_ROWS = 50
-"""Fewer rows than these fit chance rather than a temperature."""
+"""With fewer rows, a temperature would be fitted to chance."""
 
 MIN_OF_EACH = 5
-"""Fewer positive or negative rows than these choose a threshold by chance."""
+"""With fewer positive or negative rows, a threshold would be chosen by chance."""
 
 
 @dataclass(frozen=True)
 class Constants:
-    """What calibration adds to a graph; the defaults change nothing.
+    """What calibration adds to a graph. The defaults change nothing.
 
     Attributes:
-      temperature: Log-probabilities are divided by it; above 1 makes answers less sure.
-      label_factors: What each label's probability is multiplied by before, (n_labels,); empty: 1.
-      set_thresholds: From which probability on each label is in the set of an answer, (n_labels,);
-        empty: there are no sets.
-      target_mean, target_scale: Of the target in its unit, which the learner saw as 0 and 1.
+      temperature: Log-probabilities are divided by it. Above 1 it makes predictions less confident.
+      label_factors: Factors for each label's probability before that, (n_labels,); empty means 1.
+      set_thresholds: The probability from which on each label is in a prediction set, (n_labels,).
+        Empty: there are no sets.
+      target_mean, target_scale: Mean and scale of the target in its unit, for which the learner saw
+        0 and 1.
       half_width: Half the width of the interval of a value, in the target's unit. Infinite: there
         were too few rows to promise anything.
       widths: Instead of it, in the unit that the learner saw, where the width follows the row.
@@ -50,8 +51,8 @@ class Constants:
     widths: RowWidths | None = None
 
     def apply(self, answers: NDArray[np.float32]) -> NDArray[np.float32]:
-        """What the graph's tail makes of a learner's answers: probabilities (n, n_labels) at the
-        temperature, or standardised values (n,) in the target's unit."""
+        """Do what the end of the graph does with the learner's output: return probabilities (n,
+        n_labels) at the temperature, or standardised values (n,) in the target's unit."""
         if answers.ndim == 1:
             wide = answers.astype(np.float64) * self.target_scale + self.target_mean
             return wide.astype(np.float32)
@@ -62,14 +63,14 @@ class Constants:
 
     @property
     def changes_probabilities(self) -> bool:
-        """Whether probabilities leave the graph's tail other than they came."""
+        """Whether the end of the graph changes probabilities."""
         return self.temperature != 1 or bool(self.label_factors)
 
 
 def at_temperature(
     probabilities: ArrayLike, temperature: float, factors: ArrayLike = 1.0
 ) -> NDArray[np.float64]:
-    """softmax(log(p * factors) / temperature), p cut to at least 1e-7, float64 (n, n_labels).
+    """softmax(log(p * factors) / temperature), with p at least 1e-7, float64 (n, n_labels).
 
     Source: Guo et al. 2017, arXiv:1706.04599, section 4.2, on logits; log-probabilities are logits.
     """
@@ -82,12 +83,13 @@ def at_temperature(
 def fit_temperature(
     probabilities: ArrayLike, y: ArrayLike, weight: ArrayLike | None = None
 ) -> float:
-    """The temperature with the least log loss on validation rows, p (n, n_labels) and codes (n,).
+    """The temperature with the lowest log loss on validation rows, p (n, n_labels) and codes (n,).
 
-    From 0.05 to 100; 1 for fewer than 50 rows, or where none lowers the log loss by 1e-4.
+    It is between 0.05 and 100, and 1 with fewer than 50 rows, or if no other lowers the log loss by
+    1e-4.
 
-    Source: Guo et al. 2017, arXiv:1706.04599, section 4.2. The loss is convex in 1/temperature,
-    so over log(temperature) it has one valley.
+    Source: Guo et al. 2017, arXiv:1706.04599, section 4.2. The loss is convex in 1/temperature, so
+      that as a function of log(temperature) it has one minimum.
     """
     from scipy.optimize import minimize_scalar
 
@@ -112,15 +114,15 @@ def choose_threshold(
     cost_false_negative: float,
     cost_false_positive: float,
 ) -> float:
-    """The threshold with the least cost on validation rows (n,): positive from there upwards.
+    """The threshold with the lowest cost on validation rows (n,): positive from there upwards.
 
-    It lies halfway between the two answers it separates. Of equally cheap ones it is the nearest to
-    `cost_false_positive / (cost_false_positive + cost_false_negative)`, which costs least where the
-    probabilities are right (Elkan 2001, IJCAI); that one too where fewer than 5 rows are positive,
-    or negative: they are too few to choose by.
+    It is halfway between the two predictions it separates. Of equally cheap ones it is the nearest
+    to `cost_false_positive / (cost_false_positive + cost_false_negative)`, which is optimal if the
+    probabilities are right (Elkan 2001, IJCAI). This one is also used if fewer than 5 rows are
+    positive, or negative, which are too few to choose by.
 
     Raises:
-      DataError: Lengths differ, or a cost is not above 0.
+      DataError: Lengths differ, or a cost is not positive.
     """
     p, positive = np.asarray(probability_of_positive, np.float64), np.asarray(is_positive, bool)
     check_lengths(probability_of_positive=len(p), is_positive=len(positive))
@@ -143,14 +145,14 @@ def choose_threshold(
     costs = missed * cost_false_negative + alarms * cost_false_positive
     cheapest = np.flatnonzero(costs <= costs.min() * (1 + 1e-12))
     low, high = np.r_[0.0, values][cheapest], np.r_[values, 1.0][cheapest]
-    # The ideal threshold itself where it separates the same rows, else the middle of the gap.
+    #     # The ideal threshold itself if it separates the same rows, else the middle of the gap.
     fits = (low < ideal) & (ideal <= high)
     candidates = np.where(fits, ideal, (low + high) / 2)
     return float(candidates[np.argmin(np.abs(candidates - ideal))])
 
 
 def check_lengths(**lengths: int) -> None:
-    """Refuse arrays that do not have one of each per row."""
+    """Refuse arrays that do not have one element per row."""
     facts: dict[str, Any] = dict(lengths)
     if len(set(lengths.values())) > 1:
         raise DataError(

@@ -1,6 +1,6 @@
-"""Which learner is kept where `auto` is asked for: of several that with the least loss.
+"""`auto`: fit several learners and keep the one with the lowest loss.
 
-What is tried follows from the data (`build.table_plan`, `build.photo_plan`), never from the clock,
+The candidates follow from the data (`build.table_plan`, `build.photo_plan`), never from the clock,
 so that the same data give the same model. Test rows never come here.
 """
 

@@ -1,8 +1,9 @@
-"""What rows that nobody fitted to decide: calibration, the threshold of costs, and novelty.
+"""What is decided by rows that were not fitted to: calibration, the threshold of costs, and
+novelty.
 
-Rows that chose do not calibrate what they chose: where a learner chose an epoch, a penalty or the
-like by validation rows, the answers that calibrate are of candidates in whose choice the row had no
-say (`learners.choice`). Test rows never come here.
+Rows that chose a candidate do not calibrate it: if a learner chose an epoch, a penalty or the like
+by validation rows, a row calibrates with the prediction of a candidate that was chosen without it
+(`learners.choice`). Test rows never come here.
 """
 
 from dataclasses import dataclass, replace
@@ -29,20 +30,20 @@ from tenfold.core.task import Regression
 from tenfold.learners import LEARNERS, Examples, Fitted
 
 CENTRES = 20
-"""Centres of each label among the hidden activations, at most."""
+"""Maximum number of centres of each label among the hidden activations."""
 
 MAX_JUDGED = 5_000
-"""Validation rows whose novelty sets the threshold, at most: 100 of them lie beyond it."""
+"""Maximum number of validation rows whose novelty determines the threshold: 100 exceed it."""
 
 
 @dataclass(frozen=True, eq=False)
 class OwnAnswers:
-    """What a learner answers itself to rows that it was not fitted to, or else to training rows.
+    """A learner's own predictions for rows that it was not fitted to, or else for training rows.
 
-    The first of the rows are `Prepared.compared`. Answers are probabilities (n, n_labels) or
-    standardised values (n,), before calibration; hidden values (n, h) those of a network. What is
-    decided is decided by the `judged` ones, in whose choice of a candidate the row had no say.
-    Of training rows that were each answered by a fit without their part `part_of` is that part.
+    The first of the rows are `Prepared.compared`. Predictions are probabilities (n, n_labels) or
+    standardised values (n,), before calibration; hidden values (n, h) are those of a network.
+    Decisions use the `judged` predictions, each by a candidate that was chosen without the row. If
+    training rows were each predicted by a fit without their part, `part_of` is that part.
     """
 
     rows: Examples
@@ -54,20 +55,21 @@ class OwnAnswers:
 
     @classmethod
     def by(cls, fitted: Fitted, prepared: Prepared) -> "OwnAnswers":
-        """The answers of a learner to the validation rows, or without any to training rows."""
+        """The predictions of a learner for the validation rows or, if there are none, for training
+        rows."""
         rows = prepared.validation
         if rows is not None:
             answers, hidden = fitted.answers(rows.x), fitted.hidden(rows.x)
             judged = answers if fitted.judged is None else fitted.judged
             return cls(rows, answers, judged, hidden, True)
-        few = prepared.encoding.encode(prepared.compared)  # as rows that are asked about
+        few = prepared.encoding.encode(prepared.compared)  # encoded like rows to predict
         rows = Examples(few, prepared.train.y[: len(few)])
         answers = fitted.answers(rows.x)
         return cls(rows, answers, answers, None, False)
 
     @classmethod
     def that_judge(cls, fitted: Fitted, seen: "OwnAnswers") -> "OwnAnswers":
-        """The answers that decide: those seen, or to rows by fits without them."""
+        """The predictions that decide: the usual ones, or those by fits without the row."""
         if fitted.cross is None:
             return seen
         cross = fitted.cross
@@ -75,7 +77,7 @@ class OwnAnswers:
 
 
 def calibrate(prepared: Prepared, seen: OwnAnswers, settings: Settings) -> Constants:
-    """The constants of the graph's end. Without validation rows nothing is calibrated."""
+    """The constants at the end of the graph. Without validation rows nothing is calibrated."""
     if isinstance(prepared.task, Regression):
         mean, scale = prepared.task.mean, prepared.task.scale
         assert mean is not None and scale is not None  # of the training rows
@@ -117,7 +119,7 @@ def promise_intervals(
 
 
 def promise_sets(prepared: Prepared, seen: OwnAnswers) -> PredictionSets | None:
-    """What sets of labels may promise, by the rows of each label that decide."""
+    """The coverage of prediction sets, by the calibration rows of each label."""
     labels = prepared.task.labels
     if not (labels and seen.is_held_out):
         return None
@@ -126,7 +128,8 @@ def promise_sets(prepared: Prepared, seen: OwnAnswers) -> PredictionSets | None:
 
 
 def _label_factors(prepared: Prepared, settings: Settings) -> tuple[float, ...]:
-    """What undoes class weights: weighted rows made their labels look more frequent."""
+    """Factors that undo class weights, because weighted rows made their labels look more
+    frequent."""
     if settings.class_weights is None:
         return ()
     if settings.class_weights == "balanced":
@@ -142,7 +145,7 @@ def decide(
     settings: Settings,
     positive: str | None,
 ) -> Decision:
-    """The threshold that costs least on the validation rows."""
+    """The threshold with the lowest cost on the validation rows."""
     if positive is None or not seen.is_held_out:
         raise SettingsError(
             "E604",
@@ -165,11 +168,11 @@ def decide(
 def judge_novelty(
     fitted: Fitted, prepared: Prepared, seen: OwnAnswers, constants: Constants
 ) -> Novelty | None:
-    """How unlike the training rows an input is, its threshold found on the validation rows.
+    """Fit the novelty to the training rows, and its threshold to the validation rows.
 
-    None without validation rows and for regression; for the baseline, which looks at no input; for
-    features, whose scale is the caller's; and for trees on a table, whose columns are not of one
-    scale (up to 1e37).
+    It is None without validation rows and for regression; for the baseline, which ignores its
+    input; for features, whose scale the caller determines; and for trees on a table, whose columns
+    have no common scale (up to 1e37).
     """
     kind, learners = prepared.encoding.accepted.kind, [LEARNERS[one] for one in fitted.learners]
     is_scaled = any(learner.scaled for learner in learners)

@@ -1,5 +1,5 @@
-"""How unlike the training rows an input is: distances fitted on training rows, and a threshold that
-validation rows set."""
+"""Novelty: how much an input differs from the training rows, by distances that are fitted to
+training rows and a threshold from validation rows."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -12,58 +12,59 @@ from tenfold.build.calibration import SMALLEST, check_lengths
 from tenfold.inputs.features import features
 
 UNSURE_SHARE = 0.02
-"""Share of validation rows whose novelty passes the threshold."""
+"""Share of validation rows whose novelty exceeds the threshold."""
 
 UNSURE_PHOTOS = 0.04
-"""The same of photos. With 20 of each of five flowers 2% are the most unlike one of 90: 79% of the
-pictures of other things were unsure so, and 0.5% of the test photos (`python -m bench.photos`)."""
+"""The same share for photos. With 20 photos of each of five flowers, 2% are the most unusual one of
+90: with this threshold, 79% of the pictures of other things were unsure, and 0.5% of the test
+photos (`python -m bench.photos`)."""
 
 MAX_AXES = 64
-"""Principal axes, at most: bounds the file."""
+"""Maximum number of principal axes, which limits the file."""
 
 WIDE_SHARE = 0.1
-"""Under this share of the variance off the axes float32 leaves errors of 1e-4 (seen)."""
+"""Below this share of the variance off the axes, float32 causes errors of 1e-4 (observed)."""
 
 ROWS_PER_CENTRE = 20
 
 MAX_AT_ONCE = 1 << 21
-"""Values whose distance is computed at a time: 16 MB in float64, some five times."""
+"""Number of values whose distance is computed at a time: 16 MB in float64, about five times."""
 
 MAX_EXACT = 1_000
-"""More columns than these have their axes found by random projections: in seconds."""
+"""With more columns than this, the axes are found by random projections, which takes seconds."""
 
 LEAST_SPREAD = 1e-2
-"""Directions with less than this share of the mean variance count as much as with it."""
+"""Directions with less than this share of the mean variance count as if they had it."""
 
 OFF = 4.0
-"""What the square of a picture counts off the axes, beside that on them: 1 finds a few more
+"""Weight of the squared distance off the axes, compared with that on them: 1 finds a few more
 letters, 4 more clothes, 8 fewer letters (`python -m bench.novelty`)."""
 
 DOUBT = 0.5
-"""What doubt counts beside a distance."""
+"""Weight of doubt, compared with a distance."""
 
 LEAST_DOUBT = 0.01
-"""Doubt that varies less, by less than a hundredth of a probability, is not magnified further: the
-last bits of a probability would decide what is unsure (seen: a label of one row in a hundred, whose
-doubt varied by 0.00002)."""
+"""Doubt that varies less than a hundredth of a probability is not magnified further, because the
+last bits of a probability would decide what is unsure (observed for a label of one row in a
+hundred, whose doubt varied by 0.00002)."""
 
 
 @dataclass(frozen=True, eq=False)
 class Distance:
-    """How far rows are from the training rows: in standard deviations, or as they are.
+    """The distance of rows from the training rows, in standard deviations or unscaled.
 
-    With x = row - mean and y = x @ axes, the square is min |y @ whitening - centre|**2 +
-    (|x|**2 - |y|**2) / rest.
+    With x = row - mean and y = x @ axes, its square is min |y @ whitening - centre|**2 + (|x|**2 -
+    |y|**2) / rest.
 
     Attributes:
-      mean: Of the training rows, (d,).
+      mean: The mean of the training rows, (d,).
       axes: Their principal axes, orthonormal, (d, c).
       whitening: Makes the spread around the centres 1 in each direction, (c, c), or None.
-      centres: Of the training rows, whitened, (m, c).
-      rest: Variance off the axes that counts as 1.
-      wide: So little is off the axes that |x|**2 - |y|**2 needs float64.
+      centres: The centres of the training rows, whitened, (m, c).
+      rest: The variance off the axes that counts as 1.
+      wide: Whether the part off the axes is so small that |x|**2 - |y|**2 needs float64.
       middle: The distance that counts as 0: the median of validation rows.
-      scale: What is counted as 1 beyond it: to the threshold.
+      scale: The additional distance that counts as 1: up to the threshold.
     """
 
     mean: NDArray[np.float32]
@@ -76,7 +77,7 @@ class Distance:
     scale: float = 1.0
 
     def of(self, rows: NDArray[Any]) -> NDArray[np.float64]:
-        """The counted distance (n,) of rows (n, d), or of pictures; a few at a time."""
+        """The scaled distance (n,) of rows (n, d), or of pictures, computed a few at a time."""
         step = max(1, MAX_AT_ONCE // len(self.mean))
         parts = (rows[start : start + step] for start in range(0, len(rows), step))
         return np.concatenate([np.empty(0), *(self._of(features(part)) for part in parts)])
@@ -96,14 +97,14 @@ class Distance:
 
 @dataclass(frozen=True, eq=False)
 class Angle:
-    """How far the directions of rows are from those of the training rows: 1 - their cosine.
+    """The distance of the directions of rows from those of the training rows: 1 - their cosine.
 
-    Features of photos are sums of what is found in them: how much there is of everything says
-    little, and in what proportions says what it is.
+    Features of photos are sums of what is found in them. Their overall strength says little, but
+    their proportions say what the photo shows.
 
     Attributes:
       centres: Directions of the training rows, of length 1, (m, d).
-      middle, scale: As those of `Distance`.
+      middle, scale: As in `Distance`.
     """
 
     centres: NDArray[np.float32]
@@ -111,7 +112,7 @@ class Angle:
     scale: float = 1.0
 
     def of(self, rows: NDArray[Any]) -> NDArray[np.float64]:
-        """The counted distance (n,) of rows (n, d) from the nearest centre."""
+        """The scaled distance (n,) of rows (n, d) from the nearest centre."""
         x, centres = rows.astype(np.float64), self.centres.astype(np.float64)
         length = np.maximum(np.sqrt((x**2).sum(axis=1)), SHORTEST)
         angle = 1 - (x @ centres.T).max(axis=1) / length
@@ -120,16 +121,17 @@ class Angle:
 
 
 SHORTEST = 1e-6
-"""Rows are taken to be at least so long: of one without any feature there is no direction."""
+"""Minimum length of rows, because a row without any feature has no direction."""
 
 
 @dataclass(frozen=True, eq=False)
 class Novelty:
-    """How unlike the training rows a row is: 0 as the middle validation row, 1 at the threshold.
+    """How much a row differs from the training rows: 0 for the median validation row, 1 at the
+    threshold.
 
-    (distance of the features + distance of the hidden values + doubt) / unit, for doubt
-    (-log(largest probability) - doubt_middle) * doubt_weight. Features are what the learner sees
-    (n, d), hidden values a network's last hidden activations; other learners have none.
+    It is (distance of the features + distance of the hidden values + doubt) / unit, where doubt is
+    (-log(largest probability) - doubt_middle) * doubt_weight. Features (n, d) are the learner's
+    input, and hidden values a network's last hidden activations; other learners have none.
     """
 
     features: Distance | Angle
@@ -144,8 +146,8 @@ class Novelty:
         hidden: NDArray[np.float32] | None,
         probabilities: NDArray[np.float32],
     ) -> NDArray[np.float32]:
-        """The novelty (n,) of rows, what the graph answers: from what the learner sees (n, d), or
-        pictures uint8 (n, ...), hidden values (n, h) and calibrated answers (n, n_labels)."""
+        """The novelty (n,) of rows, as the graph computes it: from the learner's input (n, d), or
+        pictures uint8 (n, ...), hidden values (n, h) and calibrated probabilities (n, n_labels)."""
         total = self.features.of(features)
         if self.hidden is not None and hidden is not None:
             total += self.hidden.of(hidden)
@@ -162,16 +164,16 @@ def _doubt(probabilities: NDArray[np.float32]) -> NDArray[np.float64]:
 def fit_distance(
     rows: ArrayLike, y: ArrayLike, *, per_label: int = 1, whitened: bool = True
 ) -> Distance | None:
-    """The axes and centres of training rows (n, d), or of pictures uint8, with label codes (n,).
+    """Fit axes and centres to training rows (n, d), or pictures uint8, with label codes (n,).
 
-    None where they do not vary.
+    The result is None if they do not vary.
 
-    Of each label there is a centre for every 20 of its rows, at most `per_label`. Without
-    `whitened` distances are in the unit of the rows instead of in standard deviations around the
-    centres: of pictures, whose pixels have one unit, a small detail is no more than it is.
+    Each label has a centre for every 20 of its rows, at most `per_label`. Unless `whitened`,
+    distances are in the unit of the rows instead of standard deviations around the centres. For
+    pictures, whose pixels have one unit, a small detail then does not count too much.
 
     Source: Lee et al. 2018, arXiv:1807.03888, section 2.1, Mahalanobis distance to the nearest
-    label's mean; what is off the axes as in Wang et al. 2022, arXiv:2203.10807.
+      label's mean. The part off the axes is as in Wang et al. 2022, arXiv:2203.10807.
     """
     x, codes = features(np.asarray(rows)), np.asarray(y, np.int64)
     check_lengths(rows=len(x), y=len(codes))
@@ -213,7 +215,7 @@ def fit_angle(x: NDArray[Any], y: NDArray[Any]) -> Angle:
 
 
 MAX_ANGLES = 20
-"""Directions of each label, at most."""
+"""Maximum number of directions of each label."""
 
 
 def _directions(rows: NDArray[Any]) -> NDArray[np.float32]:
@@ -225,7 +227,7 @@ def _directions(rows: NDArray[Any]) -> NDArray[np.float32]:
 def angles_to_others(
     x: NDArray[Any], y: NDArray[Any], part_of: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """How far each row (n,) is from the directions of the rows of the other parts."""
+    """The distance of each row (n,) from the directions of the rows of the other parts."""
     angles = np.zeros(len(x))
     for part in np.unique(part_of):
         own = part_of == part
@@ -234,7 +236,7 @@ def angles_to_others(
 
 
 def _whitening(groups: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
-    """What makes the spread of groups of rows (n, c) around their means 1 each way, (c, c)."""
+    """Makes the spread of groups of rows (n, c) around their means 1 in each direction, (c, c)."""
     around = np.concatenate([rows - rows.mean(axis=0) for rows in groups])
     spread, directions = np.linalg.eigh(around.T @ around / len(around))
     floor = LEAST_SPREAD * float(spread.mean()) or float(np.square(np.concatenate(groups)).sum())
@@ -255,7 +257,8 @@ def _principal_axes(x: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArra
 
 
 def _centres(rows: NDArray[np.float32], at_most: int) -> NDArray[np.float32]:
-    """The centres that Lloyd's ten steps find among rows (n, c), from rows spread evenly over them.
+    """The centres after ten steps of Lloyd's algorithm on rows (n, c), starting from evenly spaced
+    rows.
 
     Source: Lloyd 1982, doi:10.1109/TIT.1982.1056489.
     """
@@ -265,7 +268,7 @@ def _centres(rows: NDArray[np.float32], at_most: int) -> NDArray[np.float32]:
         nearest = (2 * rows @ centres.T - (centres**2).sum(axis=1)).argmax(axis=1)
         members = np.eye(k, dtype=np.float32)[nearest]
         counts = members.sum(axis=0)[:, None]
-        # A centre without rows stays where it is.
+        #         # A centre without rows stays where it is.
         centres = np.where(counts > 0, members.T @ rows / np.maximum(counts, 1), centres)
     return centres
 
@@ -279,11 +282,11 @@ def fit_novelty(
     *,
     hidden_weight: float = 1.0,
 ) -> Novelty | None:
-    """The novelty whose 1 is passed by `UNSURE_SHARE` of validation rows.
+    """The novelty that `UNSURE_SHARE` of the validation rows exceed at 1.
 
-    Each part counts from its median to that share as 1, doubt as a half, hidden values as
-    `hidden_weight`. Rows are given as to `Novelty.of`. None for fewer rows than can promise such a
-    share, 49 for 2%.
+    Each part is scaled so that its median is 0 and that share exceeds 1; doubt counts half, and
+    hidden values count `hidden_weight`. Rows are given as in `Novelty.of`. None if there are fewer
+    rows than such a share needs, 49 for 2%.
     """
     n = len(probabilities)
     rank = _rank(n)
@@ -308,9 +311,10 @@ def fit_novelty(
 def fit_photo_novelty(
     angle: Angle, angles: NDArray[np.float64], probabilities: NDArray[np.float32]
 ) -> Novelty | None:
-    """The novelty whose 1 is passed by `UNSURE_PHOTOS` of photos that nothing was fitted to.
+    """The novelty that `UNSURE_PHOTOS` of photos that were not fitted to exceed at 1.
 
-    From their angles (n,) and calibrated answers (n, n_labels), as `fit_novelty`.
+    It is fitted to their angles (n,) and calibrated probabilities (n, n_labels), as in
+    `fit_novelty`.
     """
     n = len(angles)
     rank = _rank(n, UNSURE_PHOTOS)
@@ -327,11 +331,12 @@ def fit_photo_novelty(
 
 
 def _rank(n: int, share: float = UNSURE_SHARE) -> int:
-    """Which of n sorted values is passed by such a share of further ones; above n: none is."""
+    """The rank among n sorted values that such a share of further ones exceeds; above n if there is
+    none."""
     return int(np.ceil(np.round((n + 1) * (1 - share), 9)))
 
 
 def _span(values: NDArray[np.float64], rank: int) -> tuple[float, float]:
-    """The middle one of values, and how far above it that of a rank is."""
+    """The median of values, and how far above it the value of a rank is."""
     middle = float(np.median(values))
     return middle, float(np.sort(values)[rank - 1]) - middle

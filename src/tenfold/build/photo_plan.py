@@ -1,6 +1,6 @@
-"""Which learners a folder of colour pictures is tried with where `auto` is asked for.
+"""The candidates of `auto` for a folder of colour pictures.
 
-The plan follows from the number of pictures alone, never from the clock.
+The plan depends only on the number of pictures, never on the clock.
 """
 
 from dataclasses import replace
@@ -12,23 +12,24 @@ from tenfold.data.disk_images import StoredImages
 from tenfold.learners import LEARNERS
 
 MANY = 500
-"""From so many training pictures on, networks that learn from these alone are tried too. Of five
-flowers with 203 training pictures `cnn` gets 47% of the test pictures right and `transfer` 91%; of
-coloured digits 96 and 89% with 675."""
+"""From this number of training pictures on, networks that learn only from them are tried, too. For
+five flowers with 203 training pictures, `cnn` predicts 47% of the test pictures correctly and
+`transfer` 91%; for coloured digits with 675, it is 96 and 89%."""
 
 MOST_STEPS, EPOCHS = 20_000, (8, 30)
-"""A `cnn` sees so many pictures in all its epochs, whose number stays between these two: two of
-them take about as long as the features of one. 30 epochs of 675 pictures find no more than 15."""
+"""Number of pictures that a `cnn` processes in all its epochs, and limits for the number of epochs:
+two epochs take about as long as the features of a picture. With 675 pictures, 30 epochs find no
+more than 15."""
 
 SMALL: dict[str, Any] = FEW_PICTURES | TRIED_ON_FEW["cnn"]
 """How a `cnn` is tried: in the epochs of few pictures, and small."""
 
 
 def problems_of_pictures(problem: Problem) -> list[Problem]:
-    """The same problem for each learner that `auto` tries, each with the pictures as it sees them.
+    """The same problem for each candidate of `auto`, with the pictures in the form that it takes.
 
-    Features of photos are tried first, whatever they take. Fewer than 500 training pictures, or
-    none to choose by, leave it at these.
+    Features of photos always come first. With fewer than 500 training pictures, or without
+    validation rows to choose by, they are the only candidate.
     """
     n_rows, settings = len(problem.split.train), problem.settings
     names = ["transfer"]

@@ -1,4 +1,5 @@
-"""Features of photos: computed once by ONNX Runtime on all cores, kept while they are needed."""
+"""Features of photos: computed once by ONNX Runtime on all cores, and kept while they are
+needed."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +21,7 @@ from tenfold.learners.backbone import N_FEATURES, photo_front
 from tenfold.learners.views import VIEWS
 
 AT_ONCE = 256
-"""Photos whose features are computed, told of and written down together."""
+"""Number of photos whose features are computed, reported and stored together."""
 
 
 MAX_VIEWED = 500
@@ -36,8 +37,7 @@ class PhotoFeatures:
     """The features of the rows of one dataset, and of views of them, each computed once.
 
     Attributes:
-      folder: Where they are written down, so that others, or a resumed training, find them; None:
-        in memory alone.
+      folder: Where they are stored for other processes and resumed trainings. None: only in memory.
       listener: Is told how many are done.
     """
 
@@ -149,7 +149,7 @@ def _computed(
 
 
 def open_session(accepted: ImageInput, n_threads: int = 1) -> Any:
-    """The network alone, as it stands in model files, opened by ONNX Runtime."""
+    """Open the network alone, as it is in model files, with ONNX Runtime."""
     from onnx import helper
 
     front = photo_front(accepted)

@@ -1,4 +1,4 @@
-"""What is to be learned, and its rows as a learner takes them. Test rows never come here."""
+"""A learning problem, and its rows in the form for a learner. Test rows never come here."""
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -24,29 +24,30 @@ from tenfold.data.split import Split
 from tenfold.learners import LEARNERS, Examples
 
 MAX_COMPARED = 10_000
-"""Rows on which graph and learner are compared at most; more take time and show nothing new."""
+"""Maximum number of rows on which graph and learner are compared. More take time and show nothing
+new."""
 
 MAX_COMPARED_PHOTOS = 32
-"""Photos on which they are compared: their features were computed by the same nodes."""
+"""Number of photos on which they are compared, because the same nodes computed their features."""
 
 MAX_NOVELTY = 8_000
-"""Training rows whose spread is measured, at most: 64 axes need no more."""
+"""Maximum number of training rows whose spread is measured: 64 axes need no more."""
 
 MAX_VALUES = 20_000_000
-"""Values in these rows, at most, down to 1,000 rows: 80 MB."""
+"""Maximum number of values in these rows, down to 1,000 rows: 80 MB."""
 
 CENTRES_OF_PICTURES = 50
-"""Centres of each label among pictures: shapes of one digit lie apart. Of 20, 30, 50 and 200,
-200 take 0.5 MB and find no more."""
+"""Number of centres of each label for pictures, because shapes of one digit differ. Of 20, 30, 50
+and 200, 200 take 0.5 MB and find no more."""
 
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """Rows as a learner takes them, and the same rows as the model will take them.
+    """Rows in the form for a learner, and the same rows in the form for the model.
 
     Attributes:
-      name: Of the data, for messages.
-      task: Of regression with the mean and scale that targets are standardised by.
+      name: The name of the data, for messages.
+      task: For regression it has the mean and scale by which targets are standardised.
       train, validation: Pictures or features, with codes or standardised targets.
       compared: Rows on which the model is compared with its learner, as the model takes them: the
         first validation rows, or training rows where there are none. `keys` are their names.
@@ -67,14 +68,14 @@ class Prepared:
         return x if self.n_near is None else x[:, : self.n_near]
 
     def check(self, settings: Settings) -> None:
-        """Refuse before a fit what would be refused after it."""
+        """Refuse, before a fit, what would be refused after it."""
         x: Any = self.train.x
         if not self.task.labels and self.validation is None:
             raise DataError(
                 "E603",
                 "Regression needs validation rows",
                 where=self.name,
-                expected="some to measure the interval on: validation_size above 0",
+                expected="validation_size above 0, to measure the interval",
                 validation_size=settings.validation_size,
             )
         if isinstance(x, StoredImages) and not LEARNERS[settings.learner].streams:
@@ -83,7 +84,7 @@ class Prepared:
                 "E602",
                 "The images would need too much memory",
                 where=self.name,
-                expected=f"at most {in_memory_bytes()} bytes of them, or a learner that streams",
+                expected=f"at most {in_memory_bytes()} bytes, or a learner that streams images",
                 fix=f"--learner {able}",
                 n_bytes=x.size,
                 learner=settings.learner,
@@ -91,14 +92,15 @@ class Prepared:
 
     @cached_property
     def sample(self) -> RowNumbers:
-        """Training rows whose spread is measured, spread over all: they may be sorted by label."""
+        """Training rows whose spread is measured, spread over all, because they may be sorted by
+        label."""
         n = len(self.train.y)
         few = min(n, MAX_NOVELTY, max(1_000, MAX_VALUES // self.train.x[0].size))
         return np.linspace(0, n - 1, few).astype(np.int64)
 
     @cached_property
     def distance(self) -> Distance | Angle | None:
-        """The spread of the features of labelled rows: the same for every fit to them."""
+        """The spread of the features of labelled rows, which is the same for every fit to them."""
         if self.encoding.photos:
             return fit_angle(self.train.x[self.sample], self.train.y[self.sample])
         x, y = self.near(self.train.x[self.sample]), self.train.y[self.sample]
@@ -111,10 +113,10 @@ class Prepared:
 class Problem:
     """What is to be learned, from which rows, and how.
 
-    `encoded` are rows that another problem with the same data, split and scaling has prepared;
-    `features` are those of the data's photos, where others have use for them too. With `refit` a
-    learner may fit to the validation rows too once they have chosen: nobody then scores the model
-    by them.
+    `encoded` are rows that another problem with the same data, split and scaling has prepared.
+    `features` are those of the data's photos, if other problems need them, too. With `refit`, a
+    learner may also be fitted to the validation rows once they have chosen, because nobody then
+    scores the model by them.
     """
 
     data: Dataset
@@ -126,7 +128,7 @@ class Problem:
 
     @cached_property
     def prepared(self) -> Prepared:
-        """Rows as the settings' learner takes them."""
+        """The rows in the form for the settings' learner."""
         learner = LEARNERS[self.settings.learner]
         if self.encoded is not None:
             return self.encoded
@@ -136,7 +138,8 @@ class Problem:
 
     @cached_property
     def positive(self) -> str | None:
-        """Of two labels the one that is looked for: the asked one, else the rarer in training."""
+        """The one of two labels that is searched for: the requested one, or else the rarer in
+        training."""
         labels, asked = self.data.task.labels, self.settings.positive
         if len(labels) != 2:
             return None
@@ -153,16 +156,16 @@ class Problem:
 
 
 def as_seen(data: Dataset, settings: Settings) -> Dataset:
-    """The same rows, of pictures in the form that the settings' learner takes."""
-    learner = LEARNERS.get(settings.learner)  # none yet where `auto` chooses, of tables alone
+    """The same rows, with pictures in the form for the settings' learner."""
+    learner = LEARNERS.get(settings.learner)  # there is none while `auto` chooses, for tables only
     return data.as_photos() if learner is not None and learner.photos else data
 
 
 def prepare(data: Dataset, split: Split, *, scaled: bool, ordered: bool = False) -> Prepared:
-    """Encode the training and validation rows; what is fitted here sees the training rows alone.
+    """Encode the training and validation rows. The encoding is fitted to the training rows only.
 
-    The columns of a table are brought to one scale where `scaled`, and prepared for boosted trees
-    where `ordered`, as `Learner` says.
+    The columns of a table are scaled if `scaled`, and prepared for boosted trees if `ordered`, as
+    in `Learner`.
     """
     task, y = data.task, data.y
     if isinstance(task, Regression):

@@ -27,18 +27,18 @@ from tenfold.learners import Examples
 from tenfold.model.model import Model
 
 MAX_COMPARED = 1_000
-"""Rows on which graph and network are compared, for each fit."""
+"""Number of rows on which graph and network are compared, for each fit."""
 
 NAMES = {
     "hidden": "hidden_layer_sizes",
     "epochs": "max_epochs",
     "validation_size": "validation_fraction",
 }
-"""Settings that scikit-learn, or its users, call otherwise."""
+"""Settings that have another name in scikit-learn or among its users."""
 
 
 class _NetworkEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
-    """What both estimators share."""
+    """The common part of both estimators."""
 
     _task: ClassVar[TaskKind]
 
@@ -96,11 +96,12 @@ class _NetworkEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
         return checked(Settings, asked, NAMES)
 
     def _suited(self, settings: Settings, n_train: int, n_held: int) -> Settings:
-        """The settings with those that depend on the number of rows (docs/guide/estimators.md)."""
-        # Without a temperature nothing will undo it.
+        """The settings, adapted to the number of rows (docs/guide/estimators.md)."""
+        #         # Without a temperature, nothing would undo it.
         update: dict[str, Any] = {"label_smoothing": 0.05 if n_held >= MIN_ROWS else 0.0}
         if self.learning_rate is None:
-            # With one step in an epoch there are few steps, and they are exact ones.
+            #             # With one step in an epoch there are few steps, and their gradients are
+            # exact.
             whole = n_train <= settings.batch_size or self._task == "regression"
             rate = 0.006 if whole else 0.001
             rate = scaled_learning_rate(rate, settings.hidden) if settings.hidden else 5 * rate
@@ -110,7 +111,7 @@ class _NetworkEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
     def _rows(
         self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None
     ) -> tuple[NDArray[np.float64], NDArray[Any], NDArray[np.float64] | None]:
-        """Checked rows and their weights, without those that weigh nothing."""
+        """The checked rows and their weights, without rows of weight 0."""
         numeric = self._task == "regression"
         x, answers = validate_data(self, X, y, dtype=np.float64, y_numeric=numeric)
         if sample_weight is None:
@@ -129,7 +130,7 @@ class _NetworkEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
         """Fit to rows (n, d) and label codes or targets (n,), calibrate, write the graph and
         compare it.
 
-        `weight` is above 0; `labels` are the names of the codes.
+        `weight` is positive. `labels` are the names of the codes.
         """
         settings = self._settings()
         if len(x) <= settings.batch_size:
@@ -176,7 +177,7 @@ class _NetworkEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
         return self.model_.answer(x).outputs[0]
 
     def __getstate__(self) -> dict[str, Any]:
-        """The model as its file's bytes: a session cannot be copied."""
+        """Store the model as its file's bytes, because a session cannot be copied."""
         state: dict[str, Any] = super().__getstate__()
         return {name: value for name, value in state.items() if name != "model_"}
 
@@ -187,10 +188,10 @@ class _NetworkEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
 
 
 class NetworkClassifier(ClassifierMixin, _NetworkEstimator):  # type: ignore[misc]
-    """A network of dense layers that tells classes apart.
+    """A classifier: a network of dense layers.
 
-    Columns are scaled inside, a part of the rows decides when to stop and calibrates the
-    probabilities by a temperature, and `predict` runs the ONNX graph that `model_` holds.
+    Columns are scaled inside the model. A part of the rows decides when to stop, and calibrates the
+    probabilities by a temperature. `predict` runs the ONNX graph in `model_`.
 
     Args:
       hidden_layer_sizes: Neurons of each hidden layer; () is softmax regression.
@@ -301,15 +302,15 @@ class NetworkClassifier(ClassifierMixin, _NetworkEstimator):  # type: ignore[mis
 
 
 class NetworkRegressor(RegressorMixin, _NetworkEstimator):  # type: ignore[misc]
-    """A network of dense layers that estimates a number.
+    """A regressor: a network of dense layers.
 
-    The target is scaled inside and answered in its own unit, as float32. `model_.answer(x)` also
-    has `low` and `high`: an interval that holds the truth in 90 of 100 cases, from the rows held
-    out (infinite where there are none).
+    The target is scaled inside the model and predicted in its own unit, as float32.
+    `model_.answer(x)` also has `low` and `high`: an interval that contains the truth in 90 of 100
+    cases, from the held-out rows (infinite if there are none).
 
-    Args, attributes and errors: those of `NetworkClassifier`, without classes and their weights,
-    and with no `weight_decay` unless asked for. The learning rate begins at 0.006, however many
-    steps there are, and falls to 0 along a straight line over `max_epochs`.
+    Args, attributes and errors are those of `NetworkClassifier`, without classes and their weights,
+    and `weight_decay` is 0 by default. The learning rate begins at 0.006, however many steps there
+    are, and falls linearly to 0 over `max_epochs`.
 
     Example:
       >>> from tenfold import NetworkRegressor
@@ -334,10 +335,10 @@ class NetworkRegressor(RegressorMixin, _NetworkEstimator):  # type: ignore[misc]
 def _merged(
     x: NDArray[np.float64], y: NDArray[Any], weight: NDArray[np.float64] | None
 ) -> tuple[NDArray[np.float64], NDArray[Any], NDArray[np.float64]]:
-    """Equal rows as one that weighs as much as all of them, in the order of their numbers.
+    """Merge equal rows into one that weighs as much as all of them, in the order of their numbers.
 
-    Where every step sees all rows this changes nothing but rounding, which training magnifies:
-    rows repeated, weighted or in another order then give the same model to the last bit.
+    If every step uses all rows, this changes nothing except rounding, which training magnifies.
+    With it, repeated rows, weights, and another order of rows give the same model to the last bit.
     """
     rows = np.column_stack([x, y])
     _, first, of = np.unique(rows, axis=0, return_index=True, return_inverse=True)
@@ -347,6 +348,6 @@ def _merged(
 def _scales(
     columns: NDArray[np.float64], weight: NDArray[np.float64] | None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mean and deviation of each column, float64 (d,); the deviation of a constant one is 1."""
+    """Mean and deviation of each column, float64 (d,). The deviation of a constant column is 1."""
     fitted = StandardScaler().fit(columns, sample_weight=weight)
     return fitted.mean_, fitted.scale_

@@ -1,7 +1,7 @@
-"""Which learners a table is tried with where `auto` is asked for, and which rows choose.
+"""The candidates of `auto` for a table, and the rows that choose.
 
-The plan follows from the rows, columns and labels by a table of costs, never from the clock, so
-that the same data give the same model.
+The plan follows from the number of rows, columns and labels by a table of costs, never from the
+clock, so that the same data give the same model.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,15 +18,15 @@ from tenfold.learners import LEARNERS
 from tenfold.learners.boosting import most_trees
 
 FOLDS = 5
-"""Parts of the training rows that take turns at being held out, where rows are few."""
+"""Number of folds of the training rows that choose if there are few rows."""
 
 FEW = 2_000
-"""Fewer training rows than these choose by folds, for a few validation rows choose by chance."""
+"""With fewer training rows, folds choose, because a few validation rows would choose by chance."""
 
 
 class Size(NamedTuple):
-    """Of the rows that one fit sees; `n_inputs` are the columns with one for each category, and
-    `n_labels` is 1 for numbers. `n_held` validation rows watch."""
+    """The size of the rows of one fit. `n_inputs` counts the columns, with one for each category,
+    and `n_labels` is 1 for numbers. `n_held` is the number of validation rows."""
 
     n_rows: int
     n_held: int
@@ -40,7 +40,7 @@ class Size(NamedTuple):
 
 
 def _boosting(size: Size, refit: bool) -> float:
-    """Half a millisecond a tree, 80 us and 2 for each column a leaf, and 8 ns a cell."""
+    """Half a millisecond per tree, 80 us and 2 per column for each leaf, and 8 ns per cell."""
     n_leaves = min(31, size.n_rows // 10)
     of_leaf = 8e-5 + 2e-6 * size.n_columns
     of_tree = 5e-4 + of_leaf * n_leaves + 8e-9 * size.n_rows * size.n_columns
@@ -64,12 +64,12 @@ COSTS: dict[str, tuple[float, Callable[[Size, bool], float]]] = {
     "forest": (0.0, lambda size, refit: 0.4 + 2e-5 * size.n_cells),
     "neighbors": (0.0, lambda size, refit: 0.05 + 5e-9 * size.n_rows**2),
 }
-"""The learners in the order in which a plan takes them up, and what they cost in seconds of
-processor time: once, and for each fit. Measured from 100 x 4 to 50,000 x 30 cells, with one to ten
-labels, and rounded up."""
+"""The learners in the order in which a plan adds them, and their cost in seconds of processor time:
+once, and for each fit. Measured from 100 x 4 to 50,000 x 30 cells, with one to ten labels, and
+rounded up."""
 
 OF_TEXTS = ("baseline", "logistic", "linear", "bayes")
-"""Tried where a column is a text, whose words are thousands of columns."""
+"""Tried if a column is a text, whose words are thousands of columns."""
 
 
 class Shape(NamedTuple):
@@ -136,7 +136,7 @@ def problems_of_table(problem: Problem, plan: CandidatePlan) -> list[Problem]:
 
 
 def folds_of(problem: Problem) -> int:
-    """How many folds of the training rows choose; 0: the validation rows do."""
+    """The number of folds of the training rows that choose. 0: the validation rows choose."""
     info, split = problem.data.info, problem.split
     in_time = info is not None and info.timeline is not None
     if len(split.validation) and (len(split.train) >= FEW or in_time):

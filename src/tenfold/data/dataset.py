@@ -530,7 +530,7 @@ def _check_images(x: NDArray[np.uint8], name: str) -> None:
             "E405",
             "The array does not contain images",
             where=name,
-            expected="uint8 (n, height, width) or (n, height, width, 3), none of them 0",
+            expected="uint8 (n, height, width) or (n, height, width, 3), no dimension of 0",
             dtype=str(x.dtype),
             shape=x.shape,
         )
@@ -542,7 +542,7 @@ def _check_codes(y: NDArray[Any], labels: tuple[str, ...], name: str) -> None:
             "E406",
             "The labels are not distinct",
             where=name,
-            expected="at least two, none of them twice",
+            expected="at least two different labels",
             labels=labels,
         )
     if y.min() < 0 or y.max() >= len(labels):

@@ -82,7 +82,12 @@ def read_pictures(path: Path) -> list[bytes] | NDArray[Any]:
     frame = read_values(path)
     pictures = None if frame is None else picture_column(frame)
     if frame is None or pictures is None:
-        raise DataError("E452", "The table has no column of pictures", where=path, expected="one")
+        raise DataError(
+            "E452",
+            "The table has no column of pictures",
+            where=path,
+            expected="a column of pictures",
+        )
     return _cells_of_pictures(frame[pictures].tolist(), pictures, path)
 
 

@@ -236,7 +236,7 @@ def _columns(
             "E209",
             "The table has no column to learn from",
             where=cells.name,
-            expected="at least one that is no identifier and not the same throughout",
+            expected="at least one that is not an identifier and not constant",
             columns={column.name: column.kind for column in profiles},
         )
     remarks = [remark for _, remarks in described for remark in remarks]

@@ -69,7 +69,7 @@ def _existing(source: str) -> Path:
             "E417",
             "A file name is not UTF-8",
             where=path,
-            expected="one that can be written down",
+            expected="a name in UTF-8",
             fix="Rename it",
         )
     with files.os_errors("read", path):

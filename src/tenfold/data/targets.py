@@ -275,7 +275,7 @@ def _check_numbers(numbers: NDArray[np.float64], cells: Cells, target: str) -> N
         "The target has values that float32 cannot hold",
         where=cells.name,
         expected=f"sizes from 1e-30 to {LARGEST:g}, and a spread above 1e-6 of them",
-        fix="Change its unit, or subtract what all rows have",
+        fix="Change its unit, or subtract a constant from all rows",
         column=target,
         largest=largest,
         relative_deviation=spread,

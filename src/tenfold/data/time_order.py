@@ -122,7 +122,11 @@ def in_order(
     times = times[rows]
     if order is None and len(np.unique(times[is_answered])) < 2:
         raise DataError(
-            "E240", "All rows have the same time", where=cells.name, expected="two", column=time
+            "E240",
+            "All rows have the same time",
+            where=cells.name,
+            expected="two times",
+            column=time,
         )
     if order is None:
         is_learned = not asked or is_asked
@@ -259,7 +263,7 @@ def with_earlier_values(cells: Cells, contract: TableInput) -> tuple[Cells, list
         "E208",
         "The earlier values of the target are missing",
         where=cells.name,
-        expected=f"{order.time} and {contract.target}, from whose rows they follow",
+        expected=f"{order.time} and {contract.target}, from which they are computed",
         fix="Or forecast instead: tenfold predict RUN --steps N",
         columns=missing[:5],
     )
@@ -431,7 +435,7 @@ def _check_repeats(ordered: Ordered, lags: int, target: str, like: TableInput | 
         "E242",
         "Several rows have the same time",
         where=f"{cells.name}, row {cells.row_numbers[rows[0]]}",
-        expected=f"one of each time {'in each series' if order.series else 'or --series COLUMN'}",
+        expected=f"one row per time {'in each series' if order.series else 'or --series COLUMN'}",
         fix=fix,
         column=order.time,
         value=time_texts(order, line.times[rows[:1]])[0],

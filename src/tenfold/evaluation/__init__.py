@@ -1,4 +1,4 @@
-"""Arrays in, numbers with intervals out. Every interval covers 95% (docs/guide/evidence.md)."""
+"""Turn arrays into scores with 95% intervals (docs/guide/evidence.md)."""
 
 from typing import Annotated
 
@@ -44,6 +44,6 @@ def read_evaluation(content: bytes) -> AnyEvaluation:
     """Read the JSON of an evaluation of either task.
 
     Raises:
-      pydantic.ValidationError: It is none.
+      pydantic.ValidationError: The JSON is not an evaluation.
     """
     return _READER.validate_json(content)

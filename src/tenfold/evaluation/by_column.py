@@ -1,4 +1,4 @@
-"""Scores by the values of a column: for which rows a model errs more than for the others."""
+"""Scores by the values of a column: for which rows does a model make more errors?"""
 
 from collections.abc import Iterator
 from typing import Any, Literal
@@ -13,18 +13,19 @@ from tenfold.evaluation.measures import MEASURES
 from tenfold.evaluation.multiple import holm
 
 MIN_ROWS, MAX_VALUES, PARTS = 5, 20, 4
-"""Rows of a value that is measured by itself, at least; such values, at most; and into how many
-parts of about as many rows more different numbers are cut."""
+"""Minimum number of rows of a value that is measured separately; maximum number of such values; and
+the number of equally large parts into which other numbers are cut."""
 
 OTHERS, MISSING = "(others)", "(missing)"
 
 N_DRAWS, MAX_ROWS = 4_999, 50_000
-"""Times the rows are dealt out anew, and of how many rows at most."""
+"""Number of permutations, and the maximum number of permuted values."""
 
 
 class ValueScore(Frozen):
-    """The score of the rows that have one value; `p_value` is that they err like all other rows,
-    corrected by Holm for the number of values, and `verdict` says at 5% whether they err less."""
+    """The score of the rows with one value. `p_value` tests whether errors are as frequent as in
+    all other rows, corrected by Holm's procedure for the number of values; `verdict` is its result
+    at 5%."""
 
     value: str
     n: int
@@ -34,7 +35,7 @@ class ValueScore(Frozen):
 
 
 class ByColumn(Frozen):
-    """The scores by the values of a column, in their order; shown by `evaluate --by`."""
+    """The scores by the values of a column, in their order, as shown by `evaluate --by`."""
 
     column: str
     task: TaskKind
@@ -42,7 +43,7 @@ class ByColumn(Frozen):
     values: tuple[ValueScore, ...]
 
     def lines(self) -> Iterator[str]:
-        """The scores for people, a line each."""
+        """The scores for people, one line each."""
         width = max(len(one.value) for one in self.values)
         yield f"{self.score} by {self.column}, 95% intervals; p beside all other rows, by Holm:"
         for one in self.values:
@@ -54,14 +55,14 @@ class ByColumn(Frozen):
 def by_column(
     column: str, values: NDArray[Any], row_scores: Floats, y: NDArray[Any], kind: TaskKind
 ) -> ByColumn:
-    """Measure the rows of each value by themselves.
+    """Measure the rows of each value separately.
 
     Args:
-      column: Its name.
-      values: Of each row (n,): numbers, dates, or texts.
-      row_scores: What the answer to each row is worth (n,), more is better.
+      column: The name of the column.
+      values: The value of each row (n,): numbers, dates, or texts.
+      row_scores: The score of each row's prediction (n,); more is better.
       y: Label codes or targets (n,).
-      kind: What is learned.
+      kind: The kind of task.
     """
     names, code_of = _parts(values)
     measure = MEASURES[kind]
@@ -84,7 +85,8 @@ def by_column(
 
 
 def _parts(values: NDArray[Any]) -> tuple[list[str], NDArray[np.int64]]:
-    """What the values are called that are measured by themselves, and the one of each row (n,)."""
+    """The names of the values that are measured separately, and the index of each row's value
+    (n,)."""
     gone = _missing(values)
     known = values[~gone]
     different, counts = np.unique(known, return_counts=True)
@@ -120,8 +122,9 @@ def _text(value: Any) -> str:
 
 
 def _p_values(row_scores: Floats, code_of: NDArray[np.int64], n_values: int) -> list[float]:
-    """How likely the rows of each value are as far from all others as they are, either way, where
-    scores are dealt out to the rows at random (Fisher 1935, The Design of Experiments, 21)."""
+    """The p value for each value: how often its rows differ from all others at least as much, in
+    either direction, if scores are assigned to rows at random (Fisher 1935, The Design of
+    Experiments, 21)."""
     rng = np.random.default_rng(0)
     if len(row_scores) > MAX_ROWS:
         some = rng.choice(len(row_scores), MAX_ROWS, replace=False)

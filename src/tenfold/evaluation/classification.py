@@ -1,4 +1,4 @@
-"""How often the right label is answered, how surely, and which labels are taken for which."""
+"""Evaluation of classification: accuracy, calibration, and which labels are confused."""
 
 import math
 from collections.abc import Iterator
@@ -40,14 +40,14 @@ MAX_MATRIX_LABELS = 20
 """With more labels the confusion matrix is too wide for a terminal."""
 
 MIN_PROBABILITY = 1e-7
-"""Probabilities are raised to this before a logarithm: one sure mistake must not be infinite."""
+"""Probabilities are raised to this before a logarithm, so that one error is not infinitely bad."""
 
 
 class LabelScores(Frozen):
-    """One label's scores: of those predicted (precision) and of those true (recall).
+    """The scores of one label: precision of its predictions, and recall of its rows.
 
-    `precision` is None where the label was never predicted, `recall` where it never occurs, `f1`
-    where neither happens.
+    `precision` is None if the label was never predicted, `recall` if it never occurs, and `f1` if
+    neither happens.
     """
 
     label: str
@@ -58,37 +58,37 @@ class LabelScores(Frozen):
 
 
 class Baseline(Frozen):
-    """What always answering the most frequent label would score."""
+    """The score of always predicting the most frequent label."""
 
     label: str
     accuracy: Score
 
 
 class Answered(Frozen):
-    """The share of rows answered without `unsure`, and the accuracy among them."""
+    """The share of rows that are predicted without `unsure`, and the accuracy among them."""
 
     share: Score
     accuracy: Score | None
 
 
 class Evaluation(Doubted):
-    """Every number about one model on one set of rows.
+    """All scores of one model on one set of rows.
 
     Attributes:
-      part: Which rows: `test`, `validation` or `all`.
-      confusion: Counts, one row per true label, one column per predicted label.
-      calibration_error: Expected calibration error.
-      calibration_error_before: The same of the probabilities before they were calibrated; None
-        where they were not.
-      better_than_baseline: Exact McNemar test of the rows right against the baseline's.
-      beats_baseline: Whether that says `better`.
-      positive: Of two labels the one looked for. The four that follow are None for more labels,
-        `average_precision` and `precision_at_recall` also where no row is positive.
-      average_precision: Of the ranking by the positive label's probability; one without any
-        knowledge has the share of positive rows.
-      threshold: The positive label is answered from this probability on; None: the more probable.
-      prediction_sets: How often sets of labels hold the true one; None: the model, of an earlier
-        version or made without validation rows, promises none.
+      part: The name of the rows: `test`, `validation` or `all`.
+      confusion: Counts, with one row per true label and one column per predicted label.
+      calibration_error: The expected calibration error.
+      calibration_error_before: The calibration error before calibration. None if the model was not
+        calibrated.
+      better_than_baseline: Exact McNemar test of the correct rows against the baseline's.
+      beats_baseline: Whether the result is `better`.
+      positive: The one of two labels that is searched for. This and the next three are None for
+        more labels; `average_precision` and `precision_at_recall` also if no row is positive.
+      average_precision: Average precision of the ranking by the positive label's probability. A
+        ranking without any knowledge has the share of positive rows.
+      threshold: The probability from which the positive label is predicted. None: from 1/2.
+      prediction_sets: The coverage of prediction sets. None: the model has none, because it is of
+        an earlier version or was made without validation rows.
     """
 
     task: Literal["classification"] = "classification"
@@ -118,7 +118,7 @@ class Evaluation(Doubted):
 
     @model_validator(mode="after")
     def _counts_fit_the_labels(self) -> Self:
-        """What a damaged file may have otherwise, and no evaluation has."""
+        """Conditions that only a damaged file violates."""
         n_labels, shape = len(self.labels), {len(row) for row in self.confusion}
         if self.n < 1 or len(self.confusion) != n_labels or shape != {n_labels}:
             raise ValueError(f"expected rows, and {n_labels} x {n_labels} counts of them")
@@ -128,22 +128,22 @@ class Evaluation(Doubted):
 
     @property
     def score(self) -> Score:
-        """The score that models are ranked by: the accuracy."""
+        """The score that ranks models: the accuracy."""
         return self.accuracy
 
     @property
     def headline(self) -> str:
-        """That score with its name and interval, for people."""
+        """This score with its name and interval, for people."""
         return f"accuracy {self.accuracy.in_percent}"
 
     @property
     def of_positive(self) -> LabelScores | None:
-        """Rows, precision, recall and F1 of the positive label; None for more than two labels."""
+        """Rows, precision, recall and F1 of the positive label. None for more than two labels."""
         return next((scores for scores in self.per_class if scores.label == self.positive), None)
 
     @property
     def beside_baseline(self) -> str:
-        """In plain words: whether the model is worth anything beside its baseline."""
+        """In words, whether the model is better than its baseline."""
         rival = f"always answering {self.baseline.label!r}"
         if self.better_than_baseline == "better":
             return f"Better than {rival}."
@@ -158,7 +158,8 @@ class Evaluation(Doubted):
         return text
 
     def lines(self) -> Iterator[str]:
-        """The scores for people, the one that ranks models first; empty between blocks."""
+        """The scores for people, beginning with the one that ranks models. Empty lines separate
+        blocks."""
         base = self.baseline
         yield f"accuracy           {self.accuracy.in_percent}"
         yield f"baseline           {base.accuracy.in_percent} (always {base.label!r})"
@@ -184,7 +185,7 @@ class Evaluation(Doubted):
             yield from self._matrix_lines()
 
     def _positive_lines(self) -> Iterator[str]:
-        """Of two labels, what was found of the one looked for."""
+        """For two labels, the scores of the positive one."""
         positive = self.of_positive
         if positive is None:
             return
@@ -229,7 +230,7 @@ class Evaluation(Doubted):
 
     @property
     def most_confused(self) -> list[tuple[str, str, int]]:
-        """Pairs (true, predicted, count) of different labels, most frequent first."""
+        """Pairs of different labels (true, predicted, count), most frequent first."""
         pairs = [
             (self.labels[i], self.labels[j], count)
             for i, row in enumerate(self.confusion)
@@ -250,21 +251,21 @@ class Evaluation(Doubted):
         subset: Subset = ARRAYS,
         seed: int = 0,
     ) -> Self:
-        """Measure answers against the truth.
+        """Compare predictions with the truth.
 
         Args:
           true: Label codes (n,), in [0, n_labels).
-          answers: The answers (n), each row of probabilities summing to 1.
-          positive: Of two labels the one looked for; when absent the one rarer in `true`, of
-            equals the second.
-          recall: Share of the positive rows, in (0, 1], at which precision is stated.
-          temperature: What calibration divided the logarithms of the probabilities by.
-          subset: Which rows they are, for the record, and in which groups they were drawn.
-          seed: Decides the bootstrap resamples.
+          answers: The predictions (n). Each row of probabilities sums to 1.
+          positive: The one of two labels that is searched for. By default, the rarer one in `true`,
+            or the second if both are equally frequent.
+          recall: The share of the positive rows, in (0, 1], at which precision is computed.
+          temperature: The number by which calibration divided the logarithms of the probabilities.
+          subset: The name of the rows, for the record, and the groups in which they were drawn.
+          seed: Seed of the bootstrap.
 
         Raises:
-          DataError: No rows, shapes that disagree, codes without a label, a row that is not a
-            distribution, or a positive label, threshold or recall that cannot be.
+          DataError: There are no rows, shapes disagree, a code has no label, a row is not a
+            distribution, or a positive label, threshold or recall is not valid.
         """
         y, p = np.asarray(true), np.asarray(answers.probabilities, np.float64)
         labels, decision, groups = answers.classes, answers.decision, subset.groups
@@ -317,13 +318,13 @@ class Evaluation(Doubted):
 def confusion_matrix(
     true: NDArray[np.integer[Any]], predicted: NDArray[np.integer[Any]], n_labels: int
 ) -> NDArray[np.int64]:
-    """Counts (n_labels, n_labels): rows are the true labels, columns the predicted ones."""
+    """Counts (n_labels, n_labels). Rows are the true labels, columns the predicted ones."""
     cells = np.bincount(true * n_labels + predicted, minlength=n_labels**2)
     return cells.reshape(n_labels, n_labels)
 
 
 def log_losses(true: NDArray[np.integer[Any]], probabilities: Floats) -> Floats:
-    """-log of the probability each true label was given (n,), in nats; 0 is perfect."""
+    """-log of the probability of each true label (n,), in nats; 0 is perfect."""
     given = probabilities[np.arange(len(true)), true]
     losses: Floats = -np.log(np.clip(given, MIN_PROBABILITY, 1.0))
     return losses
@@ -350,9 +351,9 @@ def _beside(
 def _log_loss(
     y: NDArray[np.int64], p: Floats, rng: np.random.Generator, groups: NDArray[np.int64] | None
 ) -> Score:
-    """The mean log loss. Of the rows that were not seen, all may be answered as one who only knows
-    how frequent each label is would, or, where one label is alone, who does not know that: where
-    none is wrong, resampling does not know it."""
+    """The mean log loss. Unseen rows may all be predicted as by a model that only knows the
+    frequency of each label or, if there is only one label, does not even know that. If there are no
+    errors, resampling cannot show this."""
     score = ratios([(log_losses(y, p), None)], rng, groups=groups)[0].score()
     frequent = np.unique(y, return_counts=True)[1] / len(y)
     n = len(y) if groups is None else len(np.unique(groups))
@@ -370,9 +371,9 @@ def uncalibrated(probabilities: Floats, temperature: float) -> Floats:
 
 
 def f1_scores(confusion: NDArray[Any]) -> Floats:
-    """F1 of each label (..., k), the harmonic mean of precision and recall; NaN without rows.
+    """The F1 of each label (..., k), the harmonic mean of precision and recall. NaN without rows.
 
-    `confusion` are counts (..., k, k), true rows, predicted columns.
+    `confusion` contains counts (..., k, k), with true rows and predicted columns.
 
     Example:
       >>> f1_scores(np.array([[8, 2], [0, 10]])).round(4).tolist()
@@ -385,9 +386,9 @@ def f1_scores(confusion: NDArray[Any]) -> Floats:
 
 
 def expected_calibration_error(confidence: Floats, right: ArrayLike) -> float:
-    """How far stated confidence is from observed accuracy, averaged over 15 equal-width bins.
+    """The difference of stated confidence and observed accuracy, averaged over 15 equal-width bins.
 
-    The weighted mean |confidence - accuracy| of answers (n,), in [0, 1]; 0 is perfect.
+    It is the weighted mean |confidence - accuracy| of predictions (n,), in [0, 1]; 0 is perfect.
 
     Source: Guo et al. 2017, arXiv:1706.04599, section 2.
     """
@@ -424,7 +425,7 @@ def _f1_scores(
     )
     confusion = confusion_matrix(true, predicted, len(labels))
     macro = float(np.nanmean(f1_scores(confusion)))
-    if macro in (0, 1):  # all rows wrong, or all right, as they then are in every resample
+    if macro in (0, 1):  # all rows are wrong, or all correct, and so in every resample
         return per_class, _share(true == predicted, groups)
     cells = true * len(labels) + predicted
     draws = resampled_cells(cells, confusion.size, rng, groups)
@@ -435,10 +436,11 @@ def _f1_scores(
 
 
 def _f1(both: Score | None) -> Score | None:
-    """F1 of a label from the share of the rows that are both, of those that are true or answered.
+    """F1 of a label from the share of rows that are both true and predicted, among those that are
+    either.
 
-    It is 2 j / (1 + j) of that share j, and so are the ends of Wilson's interval for j: also an F1
-    of 0 or 1 is only known as well as its few rows allow.
+    With this share j, it is 2 j / (1 + j), and its ends follow from Wilson's interval of j, so that
+    an F1 of 0 or 1 has an interval, too.
     """
     if both is None:
         return None
@@ -456,9 +458,9 @@ def _calibration_scores(
 ) -> list[Score]:
     """The calibration error, and the one before calibration, on the same resampled rows."""
     stated = [p] if temperature == 1 else [p, uncalibrated(p, temperature)]
-    # What was answered need not be the most probable.
+    #     # The predicted label need not be the most probable one.
     confidences = [probabilities[np.arange(len(p)), answers] for probabilities in stated]
-    # One column of gaps per bin: a resampled error is a sum of absolute means.
+    #     # One column of gaps per bin, so that a resampled error is a sum of absolute means.
     gaps = [
         np.where(_bins(given)[:, None] == np.arange(N_BINS), (right - given)[:, None], 0)
         for given in confidences
@@ -470,7 +472,7 @@ def _calibration_scores(
     ]
     if right.min() < right.max():
         return scores
-    # All rows alike: so many of those that were not seen may be otherwise.
+    #     # All rows are equal: this share of the unseen rows may be different.
     otherwise = unseen(len(p) if groups is None else len(np.unique(groups)))
     return [
         score.model_copy(

@@ -1,4 +1,4 @@
-"""Two models on the same rows: which is better, or that these rows cannot tell."""
+"""Compare two models on the same rows, with a paired test."""
 
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -32,14 +32,14 @@ LARGEST = 1e300
 """Stands for the ratio to an error of 0."""
 
 MAX_JOINT = 100_000
-"""Cells of true label, answer of one and answer of the other that are counted: 46 labels."""
+"""Maximum number of cells (true label, prediction of one, prediction of the other): 46 labels."""
 
 
 class Difference(Frozen):
-    """One score of two models.
+    """The difference of one score between two models.
 
-    `change` is `second - first`, or for `is_ratio` second / first, with its 95% interval; the
-    verdict is what that says of the second model beside the first.
+    `change` is `second - first`, or second / first if `is_ratio`, with its 95% interval. The
+    verdict says what that means for the second model compared with the first.
     """
 
     score: str
@@ -61,17 +61,18 @@ class Difference(Frozen):
         return f"{value} points [{low}, {high}]"
 
     def shown(self, value: float) -> str:
-        """One of the two scores, for people: shares in percent."""
+        """One of the two scores, for people. Shares are in percent."""
         return f"{value:.6g}" if self.is_ratio else percent(value, 2)
 
 
 class Comparison(Frozen):
-    """Two models on the same rows, which both answered and neither was fitted to.
+    """Two models on the same rows, which both predicted and neither was fitted to.
 
     Attributes:
-      only_first, only_second: Rows that only one of the two has right; None for regression.
-      p_value: Of the exact McNemar test, two-sided; None for regression.
-      differences: Score by score; the first one decides `verdict`.
+      only_first, only_second: Rows that only one of the two predicts correctly. None for
+        regression.
+      p_value: The p value of the two-sided exact McNemar test. None for regression.
+      differences: The difference of each score. The first one decides `verdict`.
     """
 
     task: Literal["classification", "regression"]
@@ -85,7 +86,7 @@ class Comparison(Frozen):
 
     @property
     def verdict(self) -> str:
-        """In plain words: which of the two is better."""
+        """In words, which of the two is better."""
         main = self.differences[0]
         if main.verdict == "not distinguishable":
             return f"Not distinguishable: on these {self.n:,} rows the difference is within chance."
@@ -96,11 +97,11 @@ class Comparison(Frozen):
 
     @property
     def p_text(self) -> str:
-        """The p value for people; float64 ends at 1e-308."""
+        """The p value for people. The smallest float64 is about 1e-308."""
         return f"p = {self.p_value:.2g}" if self.p_value else "p < 1e-300"
 
     def lines(self) -> list[str]:
-        """The comparison for people, a line each."""
+        """The comparison for people, one line each."""
         lines = [f"{self.n:,} rows answered by both, change from the first to the second, 95%"]
         if self.p_value is not None:
             lines.append(
@@ -121,13 +122,13 @@ def compare_labels(
     names: tuple[str, str] = ("first", "second"),
     seed: int = 0,
 ) -> Comparison:
-    """Compare answers with labels: exact McNemar for the accuracy, paired bootstrap for the rest.
+    """Compare predicted labels: exact McNemar test for the accuracy, paired bootstrap for the rest.
 
-    `true` are label codes (n,); `first` and `second` the codes (n,) and probabilities (n, n_labels)
-    that each model answered. The seed decides the bootstrap resamples.
+    `true` are label codes (n,). `first` and `second` are the codes (n,) and probabilities (n,
+    n_labels) that each model predicted. `seed` is that of the bootstrap.
 
     Raises:
-      DataError: No rows, or shapes that disagree.
+      DataError: There are no rows, or shapes disagree.
     """
     n_labels = _check_labels(true, first, second)
     rights = [answers == true for answers, _ in (first, second)]
@@ -159,7 +160,7 @@ def compare_values(
     names: tuple[str, str] = ("first", "second"),
     seed: int = 0,
 ) -> Comparison:
-    """Compare predicted values (n,): the ratio of squared and absolute errors, row by row."""
+    """Compare predicted values (n,): the ratio of squared and of absolute errors, paired by row."""
     if true.ndim != 1 or len(true) < 2 or not true.shape == first.shape == second.shape:
         raise _no_pairs("values (n,) of both, n at least 2", true, first, second)
     errors = [np.abs(true - value) for value in (first, second)]
@@ -202,7 +203,7 @@ def _no_pairs(expected: str, *arrays: NDArray[Any]) -> DataError:
 
 
 def _accuracy(first: NDArray[np.bool], second: NDArray[np.bool]) -> Difference:
-    """The interval is that of shares in pairs; the verdict the exact test's."""
+    """The interval is that of paired proportions; the verdict is that of the exact test."""
     values = (float(first.mean()), float(second.mean()))
     change = mean_difference(second.astype(np.float64) - first, largest=1)
     return _difference("accuracy", values, change, mcnemar(second, first))
@@ -211,10 +212,10 @@ def _accuracy(first: NDArray[np.bool], second: NDArray[np.bool]) -> Difference:
 def _ratio(
     score: str, first: Floats, second: Floats, power: float, rng: np.random.Generator
 ) -> Difference:
-    """Errors of the second model over those of the first; under 1 is better."""
+    """Errors of the second model divided by those of the first. Below 1 is better."""
     values = (float(first.mean()) ** power, float(second.mean()) ** power)
     odds = min(unseen_odds(int((first != second).sum())) ** power, LARGEST)
-    if np.abs(first - second).max() <= ROUNDING * first.max():  # the same answers
+    if np.abs(first - second).max() <= ROUNDING * first.max():  # the predictions are the same
         change = Ratio(1.0, 1 / (1 - unseen(len(first)))).score(power)
     elif not values[0]:
         change = Score(value=LARGEST, low=1 / odds, high=LARGEST)
@@ -233,7 +234,7 @@ def _macro_f1(
     k: int,
     rng: np.random.Generator,
 ) -> Difference:
-    """Both confusion matrices from the same resamples of true label and both answers."""
+    """Both confusion matrices from the same resamples of true label and both predictions."""
     joint = np.bincount((true * k + first) * k + second, minlength=k**3)
     used = np.flatnonzero(joint)
 

@@ -1,4 +1,4 @@
-"""Scores, and where their 95% intervals come from: Wilson, the bootstrap, McNemar's test."""
+"""Scores and their 95% intervals: Wilson's interval, the bootstrap, McNemar's test."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -14,29 +14,30 @@ from tenfold.core.text import in_unit, percent
 
 Z = NormalDist().inv_cdf(0.975)
 MAX_REACH = 3.2
-"""Standard errors that an interval of a log reaches at most. Where a few rows decide everything,
-resampled t run away: a log loss of 0.14 had an interval up to 108. Simulated on seven kinds of
-skewed rows, 12.7, 4.3 and 3.2 hold equally often, within one in 200."""
+"""Maximum width of an interval of a logarithm, in standard errors. If a few rows decide everything,
+resampled t grow without limit: a log loss of 0.14 had an interval up to 108. In simulations of
+seven kinds of skewed rows, limits of 12.7, 4.3 and 3.2 gave the same coverage, within one in
+200."""
 
 TINY = 1e-12
-"""Relative variance below which equal numbers differ by rounding alone."""
+"""If their relative variance is below this, numbers differ only by rounding."""
 
 MAX_DIGITS = 15
-"""Digits of a float64 that mean something."""
+"""Number of significant digits of a float64."""
 
 NO_INTERVAL = "no interval: the rows do not vary"
-"""Said where no row errs or varies: nothing tells what a row might that was not seen."""
+"""Printed if no row errs or varies, so that nothing shows what unseen rows may do."""
 
 N_RESAMPLES = 1000
 MAX_RESAMPLED = 50_000
-"""Up to this many rows are drawn one by one, which takes a second."""
+"""Up to this number, rows are drawn one by one, which takes a second."""
 
 MAX_COUNTS = 2**21
-"""Counts of resampled rows held at once, 16 MB: time grows with the rows, memory does not."""
+"""Number of counts in memory at once, 16 MB: time grows with the rows, memory does not."""
 
 Floats = NDArray[np.floating[Any]]
 Verdict = Literal["better", "worse", "not distinguishable"]
-"""A paired test of a model against its baseline, at 95%."""
+"""The result of a paired test of a model against its baseline, at 95%."""
 
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -69,7 +70,7 @@ class Score(Frozen):
 
     @property
     def in_unit(self) -> str:
-        """The score of a quantity of any size, to five digits of its larger end.
+        """The score of a quantity of any size, with five digits of its larger end.
 
         Example:
           >>> Score(value=48231.55, low=47100.4, high=49390.2).in_unit
@@ -82,7 +83,7 @@ class Score(Frozen):
 
     @property
     def unit_in_words(self) -> tuple[str, str]:
-        """The value and its interval for people, to five digits of its larger end."""
+        """The value and its interval for people, with five digits of its larger end."""
         return self.in_words(self._number, 5)
 
     def _written(self, number: Callable[[float, int], str], digits: int) -> str:
@@ -90,8 +91,8 @@ class Score(Frozen):
         return f"{value} [{NO_INTERVAL if self.low == self.high else f'{low}, {high}'}]"
 
     def in_words(self, number: Callable[[float, int], str], digits: int) -> tuple[str, str]:
-        """The value and its interval for people; `number` writes one of them, with so many digits
-        or as many as tell the ends apart.
+        """The value and its interval for people. `number` formats one of them, with the given
+        number of digits or as many as distinguish the ends.
 
         Example:
           >>> Score(value=0.999996, low=0.9999952, high=0.999997).in_words(percent, 1)
@@ -103,7 +104,7 @@ class Score(Frozen):
         return value, NO_INTERVAL if self.low == self.high else f"95% interval {low} to {high}"
 
     def ends(self, number: Callable[[float, int], str], digits: int) -> tuple[str, str, str]:
-        """The value and the ends of its interval, with as many digits as tell the ends apart."""
+        """The value and the ends of its interval, with as many digits as distinguish the ends."""
         if self.low < self.high:
             while digits < MAX_DIGITS and number(self.low, digits) == number(self.high, digits):
                 digits += 1
@@ -111,11 +112,11 @@ class Score(Frozen):
 
 
 class Doubted(Frozen):
-    """What is said of both kinds of answers before their scores.
+    """The part of both kinds of evaluation that comes before the scores.
 
     Attributes:
-      doubts: Findings about the data after which the scores are not to be trusted, a sentence each;
-        left out of JSON where there are none.
+      doubts: Findings about the data that make the scores untrustworthy, one sentence each. Left
+        out of the JSON if there are none.
     """
 
     doubts: tuple[str, ...] = ()
@@ -129,21 +130,21 @@ class Doubted(Frozen):
 
     @property
     def beside_baseline(self) -> str:
-        """In plain words: whether the model is worth anything beside its baseline."""
+        """In words, whether the model is better than its baseline."""
         raise NotImplementedError
 
     @property
     def verdict(self) -> str:
-        """The reasons not to trust the score, if there are any, and what it says `beside_baseline`,
-        in plain words."""
+        """In words, the reasons not to trust the score, if there are any, and the result of
+        `beside_baseline`."""
         doubts = [f"Do not trust this score: {doubt}." for doubt in self.doubts]
         return " ".join([*doubts, self.beside_baseline])
 
 
 class Subset(NamedTuple):
-    """Which rows were measured: the name of their dataset, and `test`, `validation` or `all`.
+    """The measured rows: the name of their dataset, and `test`, `validation` or `all`.
 
-    `groups` says which of them were drawn together, such as those of one patient (n,): intervals
+    `groups` says which of them were drawn together, such as those of one patient (n,). Intervals
     are then about further groups.
     """
 
@@ -153,29 +154,30 @@ class Subset(NamedTuple):
 
 
 ARRAYS = Subset()
-"""Rows that are of no dataset."""
+"""Rows without a dataset."""
 
 
 def percentile_interval(value: float, resampled: Floats) -> Score:
-    """The bootstrap percentile interval, widened to the value where a biased score leaves it; the
-    score of resampled rows (n_resamples,) is NaN where they have none."""
+    """The bootstrap percentile interval, extended to the value if a biased score lies outside.
+    Resampled scores (n_resamples,) are NaN if they are undefined."""
     low, high = np.nanpercentile(resampled, [2.5, 97.5])
     return Score(value=value, low=min(value, float(low)), high=max(value, float(high)))
 
 
 def verdict_of(change: Score, *, equal: float, more_is_better: bool) -> Verdict:
-    """What the interval of a change says: `equal`, 0 of a difference and 1 of a ratio, lies below
-    it, above it, or inside."""
+    """The verdict of the interval of a change: `equal`, which is 0 for a difference and 1 for a
+    ratio, is below, above or inside it."""
     if change.low <= equal <= change.high:
         return "not distinguishable"
     return "better" if (change.low > equal) is more_is_better else "worse"
 
 
 def wilson(successes: float, n: float) -> Score:
-    """A share with its Wilson score interval, which stays inside 0 to 1 and holds at both ends.
+    """A share with its Wilson score interval, which stays within 0 to 1 and is valid at both ends.
 
-    Successes need not be whole: a row that some of several models have right counts for their
-    share. Such rows vary less than those of one model, so that the interval is rather too wide.
+    Successes need not be integers: a row that some of several models predict correctly counts as a
+    fraction. Such rows vary less than those of one model, so that the interval is slightly too
+    wide.
 
     Example:
       >>> wilson(9881, 10_000)
@@ -190,28 +192,31 @@ def wilson(successes: float, n: float) -> Score:
 
 
 def unseen(n: float) -> float:
-    """The share, at most, of rows of a kind that none of n rows is of: about 4 in n.
+    """The largest share that a kind of rows may have if none of n rows is of the kind: about 4 in
+    n.
 
-    Resamples of equal rows are equal. Where nothing varies, this is how far the rows can tell.
+    Resamples of equal rows are equal. If nothing varies, this is all that the rows can show.
     """
     return wilson(0, n).high
 
 
 def unseen_odds(n: int) -> float:
-    """How often, beside those of n rows, it may be the other one of two models that errs more.
+    """The largest odds that, among unseen rows, the other of two models is the one with more
+    errors.
 
-    In all n rows where they differ it was the same one. Below six the odds reach 1, and the rows
-    cannot tell: McNemar's exact test says the same.
+    In all n rows that differ, it was the same model. Below six rows the odds reach 1, and the rows
+    cannot distinguish the models, as in McNemar's exact test.
     """
     return 0.025 ** (-1 / n) - 1 if n else math.inf
 
 
 def effective_size(values: Floats, groups: NDArray[np.int64] | None) -> float:
-    """How many rows drawn one by one say as much of the mean of values (n,) as these do, which were
-    drawn in whole groups (n,); n without groups, and of equal values the number of groups.
+    """The number of independent rows that determine the mean of values (n,) as precisely as these
+    rows, which were drawn in whole groups (n,). It is n without groups, and the number of groups if
+    all values are equal.
 
-    The variance of the mean is that of the groups' sums (Kish 1965, Survey Sampling, 8.2), and few
-    groups have Student's t instead of z.
+    The variance of the mean is that of the sums of the groups (Kish 1965, Survey Sampling, 8.2),
+    and few groups use Student's t instead of z.
     """
     n = len(values)
     if groups is None:
@@ -239,7 +244,8 @@ def _student(freedom: int) -> float:
 
 
 def share_of(hits: NDArray[Any], groups: NDArray[np.int64] | None = None) -> Score | None:
-    """The share of rows (n,) that are hits, which were drawn in groups (n,); None without rows."""
+    """The share of rows (n,) that are hits, if they were drawn in groups (n,). None without
+    rows."""
     if not len(hits):
         return None
     size = effective_size(hits.astype(np.float64), groups)
@@ -249,8 +255,8 @@ def share_of(hits: NDArray[Any], groups: NDArray[np.int64] | None = None) -> Sco
 
 
 def sign_verdict(gains: Floats, groups: NDArray[np.int64], rng: np.random.Generator) -> Verdict:
-    """Whether rows (n,) gain something: the signs of their groups' sums are exchanged at random,
-    10,000 times, two-sided at 5% (Fisher 1935, The Design of Experiments, 21)."""
+    """Whether rows (n,) gain something. The signs of the sums of their groups are exchanged at
+    random, 10,000 times; two-sided at 5% (Fisher 1935, The Design of Experiments, 21)."""
     sums = np.bincount(np.unique(groups, return_inverse=True)[1], gains)
     sums = sums[sums != 0]
     signs = rng.choice([-1.0, 1.0], (10_000, len(sums)))
@@ -266,8 +272,8 @@ def resampled_cells(
     rng: np.random.Generator,
     groups: NDArray[np.int64] | None = None,
 ) -> Iterator[Floats]:
-    """`resampled_counts` of rows (n,) by their cells; of rows in groups whole groups are drawn, so
-    that the lines have other sums."""
+    """`resampled_counts` of rows (n,) by their cells. If rows are in groups, whole groups are
+    drawn, so that lines have different sums."""
     if groups is None:
         yield from resampled_counts(np.bincount(cells, minlength=n_cells), rng)
         return
@@ -284,9 +290,10 @@ def resampled_cells(
 
 
 def resampled_counts(sizes: ArrayLike, rng: np.random.Generator) -> Iterator[Floats]:
-    """The bootstrap: as many rows drawn with replacement as there are, 1000 times, counted by cell.
+    """The bootstrap: draw as many rows as there are with replacement, 1000 times, and count by
+    cell.
 
-    `sizes` are the rows in each cell (k,), ones where each row is its own cell.
+    `sizes` are the numbers of rows in each cell (k,), all 1 if each row is its own cell.
 
     Yields:
       Counts (some, k), float64, each line summing to the number of rows; 1000 lines in all.
@@ -310,10 +317,10 @@ def resampled_counts(sizes: ArrayLike, rng: np.random.Generator) -> Iterator[Flo
 def resampled_means(
     columns: Floats, rng: np.random.Generator, groups: NDArray[np.int64] | None = None
 ) -> Floats:
-    """The mean of each column (n, c) over resampled rows, or whole groups (n,) of them: (1000, c).
+    """The mean of each column (n, c) over resampled rows, or over whole groups (n,): (1000, c).
 
-    Of many rows they are drawn from the normal distribution that they then have: 1,000,000 rows
-    would take half a minute.
+    If there are many rows, the means are drawn from the normal distribution that they have, because
+    1,000,000 rows would take half a minute.
     """
     if groups is not None:
         own = np.unique(groups, return_inverse=True)[1]
@@ -329,7 +336,7 @@ def resampled_means(
 
 
 class Ratio(NamedTuple):
-    """A ratio of two means, and the factor either way to the ends of its 95% interval."""
+    """A ratio of two means, and the factor in both directions to the ends of its 95% interval."""
 
     value: float
     factor: float
@@ -349,15 +356,15 @@ def ratios(
 ) -> list[Ratio]:
     """Ratios of means over the same rows, each with the symmetric bootstrap-t interval of its log.
 
-    Errors have long tails, of which percentiles of resampled means see too little: simulated in the
-    tests, this interval is never further from 95% than they are, and mostly nearer
+    Errors have long tails, which percentiles of resampled means underestimate. In the simulations
+    of the tests, this interval is never further from 95% than percentiles, and usually nearer
     (docs/guide/evidence.md). Pairs are the numerator and the denominator of each row, (n,), not
-    negative; no denominator: 1. The mean of a denominator must not be 0.
+    negative; without a denominator it is 1. The mean of a denominator must not be 0.
 
-    Rows that were drawn in groups (n,) are added up in each: these are the rows then.
+    If rows were drawn in groups (n,), the sums of the groups are used as rows.
 
-    Where all rows say the same, up to a relative variance of `tiny`, which may be one for each
-    pair, those that are `unseen` may say otherwise.
+    If all rows are equal, up to a relative variance of `tiny` (one number, or one for each pair),
+    `unseen` rows may differ.
     """
     values, columns = [], []
     for above, below in pairs:
@@ -381,7 +388,8 @@ def ratios(
 
 
 def _log_ratios(means: Floats, n: int, tiny: ArrayLike) -> tuple[Floats, Floats]:
-    """Log of each ratio (..., c) of means over n rows, and its standard error (delta method)."""
+    """The log of each ratio (..., c) of means over n rows, and its standard error (delta
+    method)."""
     a, b, aa, bb, ab = np.moveaxis(means.reshape(*means.shape[:-1], -1, 5), -1, 0)
     with np.errstate(divide="ignore", invalid="ignore"):
         variance = aa / a**2 + bb / b**2 - 2 * ab / (a * b)
@@ -389,19 +397,19 @@ def _log_ratios(means: Floats, n: int, tiny: ArrayLike) -> tuple[Floats, Floats]
 
 
 def _reach(t: Floats) -> float:
-    """How many standard errors the interval reaches: what 95% of the resampled |t| stay within."""
-    finite = t[np.isfinite(t)]  # one row drawn again and again has no spread, and says nothing
+    """The width of the interval in standard errors: 95% of the resampled |t| are within it."""
+    finite = t[np.isfinite(t)]  # a resample of a single row has no spread, and is ignored
     reach = float(np.percentile(finite, 95)) if finite.size else 0.0
-    # Of two rows every resample that has a spread is the rows themselves, but for rounding.
+    #     # For two rows, every resample with a spread is the rows themselves, except for rounding.
     return min(reach, MAX_REACH) if reach > TINY**0.5 else MAX_REACH
 
 
 def share_interval(value: float, resampled: Floats, n: int, n_rows: int) -> Score:
     """The interval of a share in (0, 1] from its resampled values: normal on the log odds.
 
-    Resampled are (1000,), NaN where they have none. Of the `n` rows that could be missed, a share
-    within a quarter of one of 1 is one that resampling hardly leaves: its lower end is Wilson's. Of
-    all `n_rows`, odds below those of a quarter of one are not looked at.
+    Resampled values are (1000,), NaN if undefined. If a share is within a quarter of one of the `n`
+    rows that could be missed from 1, resampling hardly leaves it, and its lower end is Wilson's.
+    Odds below those of a quarter of one of all `n_rows` are ignored.
     """
     least, most = 1 / (4 * n_rows), 1 - 1 / (4 * n)
     if value > most:
@@ -414,10 +422,10 @@ def share_interval(value: float, resampled: Floats, n: int, n_rows: int) -> Scor
 
 
 def mcnemar(right: NDArray[np.bool], baseline_right: NDArray[np.bool]) -> Verdict:
-    """Whether answers are right more often than a baseline's to the same rows, by the exact test.
+    """Whether predictions are correct more often than a baseline's on the same rows.
 
-    Only rows that one of the two has right count: under the null hypothesis as many of either.
-    McNemar's test of 1947 in its exact binomial form, two-sided, at 5%.
+    Only rows that one of the two predicts correctly count; under the null hypothesis both have the
+    same number. This is McNemar's test of 1947 in its exact binomial form, two-sided, at 5%.
     """
     won, lost = int((right & ~baseline_right).sum()), int((~right & baseline_right).sum())
     if won == lost or mcnemar_p(won, lost) > 0.05:
@@ -426,7 +434,8 @@ def mcnemar(right: NDArray[np.bool], baseline_right: NDArray[np.bool]) -> Verdic
 
 
 def mcnemar_p(won: int, lost: int) -> float:
-    """The p value of McNemar's exact test: rows only one of two models has right, two-sided.
+    """The two-sided p value of McNemar's exact test, for rows that only one of two models predicts
+    correctly.
 
     Example:
       >>> round(mcnemar_p(10, 2), 5)

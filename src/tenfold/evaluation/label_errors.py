@@ -1,4 +1,4 @@
-"""Suspected wrong labels: training rows that models fitted without them answer otherwise.
+"""Suspected wrong labels: training rows for which models fitted without them predict another label.
 
 Source: Northcutt, Jiang, Chuang 2021, "Confident Learning", arXiv:1911.00068 (pruning by
 self-confidence).
@@ -24,8 +24,8 @@ FOLDS = 5
 
 
 class SuspectLabel(NamedTuple):
-    """A row whose label is in doubt, and the label it is answered with; `confidence` is the
-    out-of-fold probability of the label it has."""
+    """A row whose label is in doubt, and the predicted label. `confidence` is the out-of-fold
+    probability of its own label."""
 
     row: int
     label: str
@@ -41,18 +41,19 @@ def find_label_errors(
     seed: int = 0,
     listener: Listener | None = None,
 ) -> list[SuspectLabel]:
-    """Suspected wrong labels of the rows outside the official test part, most suspect first.
+    """Suspected wrong labels of the rows outside the official test set, most suspicious first.
 
-    A row is a suspect when models fitted without it answer another label. The order is by
-    self-confidence, the probability of the label it has: with 100 labels of MNIST swapped, 96 are
-    among the first 150, against 91 by the margin to the likely label. The paper's thresholds, the
-    mean self-confidence of each label, would drop a third of them: after label smoothing an answer
-    rarely exceeds the mean. `learner` is any that learns labels from such rows; `auto` chooses one
-    of a table in each fold. The listener is told how many epochs or folds are done.
+    A row is suspected if models that were fitted without it predict another label. The order is by
+    self-confidence, the probability of its own label: with 100 labels of MNIST swapped, 96 are
+    among the first 150, compared with 91 by the margin to the likely label. The paper's thresholds,
+    the mean self-confidence of each label, would miss a third of them, because after label
+    smoothing a probability rarely exceeds the mean. `learner` is any that learns labels from such
+    rows; `auto` chooses one for a table in each fold. The listener is told how many epochs or folds
+    are done.
 
     Raises:
-      DataError: Fewer distinct rows than folds, or a dataset without labels.
-      SettingsError: A seed outside its rule, or a learner that cannot learn these labels.
+      DataError: There are fewer distinct rows than folds, or the dataset has no labels.
+      SettingsError: The seed is not valid, or the learner cannot learn these labels.
     """
     if not data.labels:
         raise DataError(
@@ -84,7 +85,7 @@ def out_of_fold(
     folds: int,
     listener: Listener | None = None,
 ) -> NDArray[np.float32]:
-    """Probabilities (n, n_labels) of `rows`, each from a model that saw neither it nor its
+    """Probabilities (n, n_labels) of `rows`, each from a model that saw neither the row nor its
     copies."""
     listener = listener or Listener()
     fold_of = assign_folds(data, rows, folds, settings.seed)

@@ -1,4 +1,4 @@
-"""What is measured of each kind of answer: the one table of this wing."""
+"""The scores of each kind of answer: the one table of this wing."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,24 +16,24 @@ from tenfold.evaluation.regression import BaselineValues, RegressionEvaluation
 from tenfold.model.predictions import Predictions, Values
 
 AnyEvaluation = Evaluation | RegressionEvaluation
-"""The numbers of a model of either task; `task` says which."""
+"""The evaluation of a model of either task; `task` says which."""
 
 
 @dataclass(frozen=True)
 class Measure:
-    """How one kind of answer is measured. Row scores (n,) are those of `row_scores` of the answers.
+    """How one kind of answer is measured. Row scores (n,) are those of `row_scores` of predictions.
 
     Attributes:
-      score: Name of the score that models are ranked by, for people; `column` in files.
-      more_is_better: Whether the larger of two is the better one.
-      shown: A score with its interval, for people.
-      number: A number in the same unit, for people.
-      error: What is lost on rows: the share wrong, or the RMSE.
-      largest: By how much two row scores can differ at most; None: by any amount.
-      of_rows: The score of a model, or of models alike, from its row scores, or their mean, and
-        what is true of the rows (n,).
-      evaluate: Every number, from answers to rows of a dataset, task and subset; by name `recall`
-        and `temperature`, as `Evaluation.of` has them.
+      score: Name for people of the score that ranks models; `column` is its name in files.
+      more_is_better: Whether the larger of two scores is the better one.
+      shown: Formats a score with its interval, for people.
+      number: Formats a number in the same unit, for people.
+      error: The error on rows: the share wrong, or the RMSE.
+      largest: The largest possible difference of two row scores. None: there is no limit.
+      of_rows: The score of a model, or of models over seeds, from its row scores, or their mean,
+        and the true answers of the rows (n,).
+      evaluate: All scores, from predictions for rows of a dataset, task and subset; `recall` and
+        `temperature` as in `Evaluation.of`.
     """
 
     score: Literal["accuracy", "RMSE"]
@@ -63,7 +63,7 @@ def _evaluate_labels(
 
 
 def _rmse(row_scores: Floats, y: NDArray[Any]) -> Score:
-    if not row_scores.any():  # the rows that were not seen may be no nearer than the mean
+    if not row_scores.any():  # unseen rows may be no nearer than the mean
         return Score(value=0, low=0, high=float(y.std()) * unseen(len(y)) ** 0.5)
     return ratios([(-row_scores, None)], np.random.default_rng(0))[0].score(0.5)
 

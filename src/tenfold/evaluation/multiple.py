@@ -1,4 +1,5 @@
-"""Several models on the same rows, each beside the best: paired, and corrected for their number."""
+"""Compare several models with the best one on the same rows: paired, and corrected for their
+number."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -19,17 +20,17 @@ from tenfold.evaluation.intervals import (
 )
 
 N_DRAWS = 9_999
-"""Resamples of a test: 1,000 see no p below 0.002, which five comparisons ask for."""
+"""Resamples of a test: 1,000 cannot give p below 0.002, which five comparisons require."""
 
 MAX_CELLS = 1_000
-"""Up to so many different differences they are drawn by count: a row is right or wrong."""
+"""Up to this number of distinct differences, they are drawn by count: a row is right or wrong."""
 
 MAX_DRAWN = 2**22
 
 
 class Beside(NamedTuple):
-    """A model beside the best one: its mean minus that of the best with its 95% interval, not
-    corrected; the two-sided p value, corrected for the number of models; and the verdict at 5%."""
+    """A model compared with the best one: its mean minus that of the best, with an uncorrected 95%
+    interval; the two-sided p value, corrected for the number of models; and the verdict at 5%."""
 
     change: Score
     p_value: float
@@ -44,21 +45,22 @@ def compare_with_best(
     size: float = 0.0,
     seed: int = 0,
 ) -> list[Beside | None]:
-    """Compare every model with one of them, on the same rows; None stands for the best itself.
+    """Compare every model with one of them, on the same rows. None stands for the best itself.
 
-    The p values are those of `sign_flip_p`, corrected by `holm`, the intervals those of
+    The p values are those of `sign_flip_p`, corrected by `holm`, and the intervals those of
     `mean_difference`.
 
     Args:
-      row_scores: Of each model and row (n_models, n), more is better; of several seeds their mean.
-      best: Number of the model that was chosen, on other rows.
-      largest: By how much two row scores can differ at most: 1 of labels; None: by any amount.
-      size: What a row of the worst answers may score, where the rows have no such one: the variance
-        of what is true.
-      seed: Decides resamples and signs.
+      row_scores: The score of each model and row (n_models, n), more is better; the mean over
+        seeds.
+      best: Index of the best model, chosen on other rows.
+      largest: The largest possible difference of two row scores: 1 for labels. None: no limit.
+      size: The score of the worst possible prediction, in case no row has such a one: the variance
+        of the true values.
+      seed: Seed of resamples and signs.
 
     Raises:
-      DataError: No rows, or no such model.
+      DataError: There are no rows, or no such model.
     """
     n_models = len(row_scores)
     if row_scores.ndim != 2 or not row_scores.shape[1] or not 0 <= best < n_models:
@@ -83,7 +85,7 @@ def compare_with_best(
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """P values corrected for their number: one under 5% among them is right in 95 of 100 cases.
+    """Correct p values for their number: in 95 of 100 cases no true null hypothesis is below 5%.
 
     Example:
       >>> [round(p, 3) for p in holm([0.01, 0.04, 0.03])]
@@ -105,13 +107,13 @@ def mean_difference(
     size: float = 0.0,
     seed: int | tuple[int, ...] = 0,
 ) -> Score:
-    """The mean of differences between two models, row by row (n,), with its 95% interval.
+    """The mean of differences between two models, paired by row (n,), with its 95% interval.
 
-    Differences of at most `largest`: two rows more, one of them all for the first model, one for
-    the second, then the normal interval; of rows right or wrong this is the adjusted Wald interval
-    of D. G. Bonett and R. M. Price 2012, Journal of Educational and Behavioral Statistics 37 (4),
-    479-488. Others: percentiles of resampled means; if all differences are equal, the rows that
-    are `unseen` may differ by `size`.
+    If differences are at most `largest`, two rows are added, one entirely in favour of the first
+    model and one of the second, and the normal interval is used; for correct or wrong rows this is
+    the adjusted Wald interval of D. G. Bonett and R. M. Price 2012, Journal of Educational and
+    Behavioral Statistics 37 (4), 479-488. Otherwise it is the percentiles of resampled means; if
+    all differences are equal, `unseen` rows may differ by `size`.
     """
     n, value = len(differences), float(differences.mean())
     if largest is not None:
@@ -127,18 +129,19 @@ def mean_difference(
 
 
 def sign_flip_p(differences: Floats, seed: int | tuple[int, ...] = 0) -> float:
-    """How likely a mean difference as large, either way, is where both models are alike (n,).
+    """The probability of a mean difference at least as large, in either direction, for equal models
+    (n,).
 
-    Then each row's difference might as well have the other sign; 9,999 times all signs are drawn
-    anew. Of one seed's rows, right or wrong, it is McNemar's exact test: below six rows that differ
-    nothing is told apart. Approximate randomization, E. W. Noreen 1989, Computer-Intensive Methods
-    for Testing Hypotheses, chapter 2.
+    If they are equal, each row's difference could as well have the other sign; the signs are drawn
+    9,999 times. For the correct and wrong rows of one seed this is McNemar's exact test, which
+    finds no difference with fewer than six rows that differ. Approximate randomization, E. W.
+    Noreen 1989, Computer-Intensive Methods for Testing Hypotheses, chapter 2.
     """
     rng = np.random.default_rng(seed)
     sizes, counts = np.unique(np.abs(differences[differences != 0]), return_counts=True)
     if len(sizes) <= MAX_CELLS:
         sums = (2 * rng.binomial(counts, 0.5, size=(N_DRAWS, len(sizes))) - counts) @ sizes
-    elif len(differences) > MAX_RESAMPLED:  # so many rows have a normal sum
+    elif len(differences) > MAX_RESAMPLED:  # the sum of so many rows is normal
         sums = rng.normal(0, math.sqrt(float((differences**2).sum())), N_DRAWS)
     else:
         sums = _in_parts(
@@ -154,13 +157,13 @@ def _resampled_means(values: NDArray[Any], rng: np.random.Generator) -> Floats:
     if len(cells) <= MAX_CELLS:
         means: Floats = rng.multinomial(n, sizes / n, size=N_DRAWS) @ cells / n
         return means
-    if n > MAX_RESAMPLED:  # so many rows have a normal mean
+    if n > MAX_RESAMPLED:  # the mean of so many rows is normal
         return rng.normal(values.mean(), values.std() / np.sqrt(n), N_DRAWS)
     return _in_parts(n, lambda shape: values[rng.integers(n, size=shape)].mean(axis=1))
 
 
 def _in_parts(n: int, draw: Callable[[tuple[int, int]], Floats]) -> Floats:
-    """Draws of n rows each (9999,), a few at a time: `draw` takes how many, and n."""
+    """Draws of n rows each (9999,), a few at a time: `draw` takes their number, and n."""
     step = max(1, MAX_DRAWN // n)
     parts = [min(step, N_DRAWS - start) for start in range(0, N_DRAWS, step)]
     return np.concatenate([draw((k, n)) for k in parts])

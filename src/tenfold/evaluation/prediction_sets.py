@@ -1,4 +1,4 @@
-"""How often prediction sets hold the true label: of all rows, and of those of each label."""
+"""The coverage of prediction sets: of all rows, and of the rows of each label."""
 
 from collections.abc import Iterator
 from typing import Self
@@ -12,16 +12,16 @@ from tenfold.core.text import percent, shorten
 from tenfold.evaluation.intervals import Finite, Score, share_of
 
 MAX_NAMED = 5
-"""Labels without a set of their own that a line names, at most."""
+"""Maximum number of labels without a set of their own that a line names."""
 
 
 class LabelCoverage(Frozen):
-    """How often the sets of one label's rows hold it.
+    """The coverage of the sets of one label's rows.
 
     Attributes:
-      n: Its rows among those that were measured.
-      calibration_rows: From how many rows its threshold comes.
-      coverage: The share of its rows whose set holds it; None without rows or without sets.
+      n: The number of its rows among those that were measured.
+      calibration_rows: The number of rows from which its threshold comes.
+      coverage: The share of its rows whose set contains it. None without rows or without sets.
     """
 
     label: str
@@ -31,13 +31,13 @@ class LabelCoverage(Frozen):
 
 
 class SetScores(Frozen):
-    """Prediction sets on one set of rows; what was measured is None where the model gives no sets.
+    """Prediction sets on one set of rows. The scores are None if the model has no sets.
 
     Attributes:
-      nominal_coverage: The share of the rows of each label whose set is to hold it.
-      coverage: The share of all rows whose set holds the true label.
-      mean_size: How many labels a set has on average.
-      single: The share of sets of one label.
+      nominal_coverage: The share of the rows of each label whose set should contain it.
+      coverage: The share of all rows whose set contains the true label.
+      mean_size: The average number of labels in a set.
+      single: The share of sets with one label.
       empty: The share of sets without any label.
     """
 
@@ -57,7 +57,7 @@ class SetScores(Frozen):
         labels: tuple[str, ...],
         groups: NDArray[np.int64] | None = None,
     ) -> Self:
-        """Measure sets, bool (n, n_labels), against the true codes (n,) of rows in groups (n,)."""
+        """Compare sets, bool (n, n_labels), with the true codes (n,) of rows in groups (n,)."""
         holds = None if in_set is None else in_set[np.arange(len(y)), y]
         sizes = None if in_set is None else in_set.sum(axis=1)
 
@@ -93,7 +93,7 @@ class SetScores(Frozen):
 
     @property
     def limit(self) -> str | None:
-        """A sentence about labels of which nothing is promised, and why; None: there are none."""
+        """A sentence about labels for which nothing is promised, and why. None: there are none."""
         few = [f"{one.label!r} ({one.calibration_rows})" for one in self.lacking]
         if not few:
             return None

@@ -1,4 +1,4 @@
-"""Whether the surest answers are the right ones: ranking by a label, reliability, share
+"""Whether the most confident predictions are right: ranking by a label, reliability, share
 answered."""
 
 from collections.abc import Iterator
@@ -23,13 +23,13 @@ RECALL = 0.8
 N_BINS = 10
 
 MAX_STEPS = 200
-"""Steps of a curve that is to be drawn; more cannot be seen."""
+"""Maximum number of steps of a curve that is drawn. More cannot be seen."""
 
 
 class PrecisionAtRecall(Frozen):
-    """How many of the marked rows are positive when enough are marked to find `recall` of them.
+    """The precision if enough rows are marked to find `recall` of the positive ones.
 
-    Rows are marked from the highest probability down; `threshold` is the last probability marked.
+    Rows are marked in the order of falling probability. `threshold` is the last one marked.
     """
 
     recall: Finite
@@ -45,10 +45,10 @@ class Drawn(NamedTuple):
 
 
 class Ranking(NamedTuple):
-    """Rows by falling probability of the positive label; equal probabilities are one step.
+    """Rows by falling probability of the positive label. Equal probabilities are one step.
 
-    `thresholds` are the probabilities of the steps (g,), falling; `found` the positive rows and
-    `marked` all rows down to each step, float64 (g,).
+    `thresholds` are the falling probabilities of the steps (g,). `found` is the number of positive
+    rows and `marked` that of all rows down to each step, float64 (g,).
     """
 
     thresholds: Floats
@@ -63,7 +63,7 @@ class Ranking(NamedTuple):
         probability: Floats,
         groups: NDArray[np.int64] | None = None,
     ) -> "Ranking":
-        """Rank rows: whether each is positive (n,), and its probability of being so (n,)."""
+        """Rank rows by whether each is positive (n,), and its probability of being so (n,)."""
         order = np.argsort(-probability, kind="stable")
         falling = probability[order]
         last = np.append(np.flatnonzero(np.diff(falling)), len(falling) - 1)
@@ -73,24 +73,24 @@ class Ranking(NamedTuple):
 
     @property
     def recall(self) -> Floats:
-        """Share of the positive rows that is found down to each step (g,)."""
+        """The share of the positive rows that is found down to each step (g,)."""
         recall: Floats = self.found / self.found[-1]
         return recall
 
     @property
     def precision(self) -> Floats:
-        """Share of the marked rows that is positive, down to each step (g,)."""
+        """The share of the marked rows that is positive, down to each step (g,)."""
         precision: Floats = self.found / self.marked
         return precision
 
     def scores(
         self, rng: np.random.Generator, recall: float = RECALL
     ) -> tuple[Score, PrecisionAtRecall] | None:
-        """Average precision and precision at a recall, or None where no row is positive."""
+        """Average precision and precision at a recall, or None if no row is positive."""
         if not self.found[-1]:
             return None
-        # Only steps that find something count; the rows between two of them are one cell, so that
-        # rare positives among many rows need few counts.
+        #         # Only steps that find a positive row count. The rows between two of them are one
+        # cell, so that rare positives among many rows need few counts.
         new = np.diff(self.found, prepend=0.0)
         steps = np.flatnonzero(new)
         others = np.diff((self.marked - self.found)[steps], prepend=0.0)
@@ -106,7 +106,7 @@ class Ranking(NamedTuple):
         step = steps[_reaching(self.found[steps], recall)]
         marked = int(self.marked[step])
         sizes_of = [int(self.found[-1]), int(self.marked[-1]), marked]
-        if self.drawn is not None:  # so many groups say as much
+        if self.drawn is not None:  # as many groups have the same precision
             sizes_of = [min(size, len(np.unique(self.drawn.groups))) for size in sizes_of]
         n_found, n_rows, n_marked = sizes_of
         return (
@@ -130,15 +130,15 @@ class Ranking(NamedTuple):
 
 
 def _measures(new: Floats, others: Floats, recall: float) -> Floats:
-    """Average precision and precision at a recall (lines, 2) of positives and others (lines, g).
+    """Average precision and precision at a recall (lines, 2) from positives and others (lines, g).
 
-    Average precision is the sum over the steps of the precision there times the recall gained:
-    no interpolation, as scikit-learn's `average_precision_score` defines it.
+    Average precision is the sum over the steps of the precision there times the gain in recall,
+    without interpolation, as in scikit-learn's `average_precision_score`.
     """
     found = np.cumsum(new, axis=1)
     precision = found / np.maximum(found + np.cumsum(others, axis=1), 1)
     every = found[:, -1]
-    with np.errstate(invalid="ignore"):  # a resample without a positive row has neither
+    with np.errstate(invalid="ignore"):  # undefined for a resample without a positive row
         average = (new * precision).sum(axis=1) / every
     at_recall = precision[np.arange(len(found)), _reaching(found, recall)]
     return np.stack([average, np.where(every > 0, at_recall, np.nan)], axis=1)
@@ -146,13 +146,14 @@ def _measures(new: Floats, others: Floats, recall: float) -> Floats:
 
 def _reaching(found: Floats, recall: float) -> NDArray[Any]:
     """The first step (...) at which the share `recall` of all positives is found (..., g)."""
-    # 0.8 * 5 is 4.000000000000001 in some products: rounding must not ask for one row more.
+    #     # 0.8 * 5 is 4.000000000000001 in some products, and rounding must not require another
+    # row.
     enough: NDArray[Any] = (found >= recall * found[..., -1:] * (1 - 1e-12)).argmax(axis=-1)
     return enough
 
 
 class Reliability(NamedTuple):
-    """Bins of stated confidence that have rows (b,): mean, share right with its interval, rows."""
+    """The non-empty bins of stated confidence (b,): mean, share correct with its interval, rows."""
 
     confidence: Floats
     accuracy: Floats
@@ -162,8 +163,8 @@ class Reliability(NamedTuple):
 
 
 def reliability(confidence: Floats, right: NDArray[np.bool], n_bins: int = N_BINS) -> Reliability:
-    """Rows in equally wide bins of stated confidence, 0 to 1, and whether they were right (n,);
-    empty bins are left out.
+    """Bins of equal width of stated confidence, 0 to 1, with whether rows were correct (n,). Empty
+    bins are left out.
 
     Source: Guo et al. 2017, arXiv:1706.04599, section 2; Wilson intervals.
     """
@@ -177,10 +178,11 @@ def reliability(confidence: Floats, right: NDArray[np.bool], n_bins: int = N_BIN
 
 
 def share_answered(confidence: Floats, right: NDArray[Any]) -> tuple[Floats, Floats]:
-    """Share answered (s,) rising to 1, and the accuracy (s,) among the surest answers of that
-    share.
+    """The share answered (s,), rising to 1, and the accuracy (s,) among the most confident
+    predictions of that share.
 
-    At most 200 steps. Rows of equal confidence are answered together; the last step answers all.
+    There are at most 200 steps. Rows of equal confidence are in one step, and the last step has all
+    rows.
     """
     ranking = Ranking.of(right, confidence)
     share, accuracy = ranking.marked / len(right), ranking.precision

@@ -1,4 +1,4 @@
-"""How far predicted values are from the true ones, and whether they beat knowing nothing."""
+"""Evaluation of regression: errors, intervals, and the comparison with the baseline."""
 
 from collections.abc import Iterator
 from html import escape
@@ -36,18 +36,18 @@ BaselineKind = Literal["mean", "last value"]
 
 FLOAT32_ULP = 2.0**-23
 ROUNDING = 1e-5
-"""Answers that differ by less than this share of the largest error are the same, in float32."""
+"""Predictions that differ by less than this share of the largest error are equal in float32."""
 
 
 class BaselineValues(NamedTuple):
-    """What knowing nothing answers: one number, or one for each row (n,)."""
+    """The predictions of the baseline: one number, or one for each row (n,)."""
 
     kind: BaselineKind
     value: ArrayLike
 
 
 class RegressionBaseline(Frozen):
-    """What knowing nothing would score: always the training rows' mean, or the last value seen."""
+    """The score of always predicting the mean of the training rows, or the last known value."""
 
     kind: BaselineKind
     mae: Score
@@ -55,7 +55,7 @@ class RegressionBaseline(Frozen):
 
 
 class RegressionEvaluation(Doubted):
-    """Every number about one model of a quantity on one set of rows.
+    """All scores of one model of a quantity on one set of rows.
 
     Attributes:
       part: Which rows: `test`, `validation` or `all`.
@@ -94,17 +94,17 @@ class RegressionEvaluation(Doubted):
 
     @property
     def score(self) -> Score:
-        """The score that models are ranked by: the root mean squared error."""
+        """The score that ranks models: the root mean squared error."""
         return self.rmse
 
     @property
     def headline(self) -> str:
-        """That score with its name and interval, for people."""
+        """This score with its name and interval, for people."""
         return f"RMSE {self.rmse.in_unit}"
 
     @property
     def beside_baseline(self) -> str:
-        """In plain words: whether the model is worth anything beside its baseline."""
+        """In words, whether the model is better than its baseline."""
         rival = {"mean": "always answering the mean", "last value": "repeating the last value"}
         mine, other = self.rmse.value, self.baseline.rmse.value
         match self.better_than_baseline:
@@ -117,7 +117,8 @@ class RegressionEvaluation(Doubted):
         return text.format(rival[self.baseline.kind])
 
     def lines(self) -> Iterator[str]:
-        """The scores for people, the one that ranks models first; empty between blocks."""
+        """The scores for people, beginning with the one that ranks models. Empty lines separate
+        blocks."""
         yield f"RMSE               {self.rmse.in_unit}"
         yield f"baseline           RMSE {self.baseline.rmse.in_unit} ({self.baseline.kind})"
         yield f"verdict            {self.verdict}"
@@ -153,36 +154,37 @@ class RegressionEvaluation(Doubted):
         subset: Subset = ARRAYS,
         seed: int = 0,
     ) -> Self:
-        """Measure predicted values against the truth.
+        """Compare predicted values with the truth.
 
         Args:
           true: True values (n,), n at least 2.
-          answers: The answers (n); intervals whose upper end is not finite are none.
-          baseline: What knowing nothing answers.
-          target: Name of the quantity.
-          subset: Which rows they are, for the record, and in which groups they were drawn.
-          seed: Decides the bootstrap resamples.
+          answers: The predictions (n). Intervals whose upper end is not finite do not count.
+          baseline: The predictions of the baseline.
+          target: The name of the quantity.
+          subset: The name of the rows, for the record, and the groups in which they were drawn.
+          seed: Seed of the bootstrap.
 
         Raises:
-          DataError: Fewer than two rows, shapes that disagree, a number that is not finite, or an
-            interval whose ends are swapped.
+          DataError: There are fewer than two rows, shapes disagree, a number is not finite, or the
+            ends of an interval are swapped.
         """
         y, predicted, base, ends = _check(true, answers, baseline.value)
-        # Squares of the smallest numbers must not vanish.
+        #         # Squares of the smallest numbers must not vanish.
         size = float(max(np.abs(y - predicted).max(), np.abs(y - base).max(), np.ptp(y))) or 1.0
         error, other, deviation = (
             np.abs(a - b) / size for a, b in ((y, predicted), (y, base), (y, y.mean()))
         )
-        # By squares, which those that are small beside the largest error do not survive.
+        #         # Compare squares: those that are small beside the largest error are lost.
         varies, errs = bool((deviation**2).any()), bool((other**2).any())
         pairs: list[tuple[Floats, Floats | None]]
         pairs = [(error, None), (error**2, None), (other, None), (other**2, None)]
         pairs += [(error**2, deviation**2)] if varies else []
         pairs += [(error**2, other**2)] if errs else []
-        # Answers are float32: errors that differ by its rounding alone are equal.
+        #         # Predictions are float32, so that errors that differ only by its rounding are
+        # equal.
         rounding = 4 * FLOAT32_ULP * float(np.abs(predicted).max()) / size
         tiny = np.full(len(pairs), max(TINY, (rounding / (error.mean() or 1.0)) ** 2))
-        tiny[2:4] = TINY  # those of the baseline alone
+        tiny[2:4] = TINY  # those of the baseline only
         groups = subset.groups
         measured = ratios(pairs, np.random.default_rng(seed), tiny, groups)
         n_drawn = len(y) if groups is None else len(np.unique(groups))
@@ -202,7 +204,8 @@ class RegressionEvaluation(Doubted):
         if not errs:
             rival = deviation if is_exact else error
             other_mae, other_rmse = _without_errors(other, rival, share, size)
-        # Answers are float32: apart by no more than its rounding, they are the baseline's.
+        #         # Predictions are float32. If they differ only by its rounding, they are the
+        # baseline's.
         if np.abs(predicted - base).max() <= ROUNDING * size + 2e-7 * np.abs(base).max():
             verdict: Verdict = "not distinguishable"
         elif errs and error.any():
@@ -237,8 +240,8 @@ def _spread(low: Floats, high: Floats) -> tuple[float, float] | None:
 
 
 def _without_errors(error: Floats, rival: Floats, share: float, size: float) -> tuple[Score, Score]:
-    """MAE and RMSE of answers that are right: the `share` of rows that may not have been seen may
-    be answered as by a rival, whose errors are in the same unit of a `size`."""
+    """MAE and RMSE of predictions without errors: the `share` of rows that may not have been seen
+    may be predicted as by a rival, whose errors are in the same unit of a `size`."""
     pairs = ((error.mean(), rival.mean(), 1.0), ((error**2).mean(), (rival**2).mean(), 0.5))
     mae, rmse = (
         Score(

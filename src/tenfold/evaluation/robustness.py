@@ -1,4 +1,5 @@
-"""How a score falls when the rows change a little: what a clean test part does not show."""
+"""Robustness: how much a score falls if rows are altered slightly, which clean test rows do not
+show."""
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -17,20 +18,20 @@ from tenfold.inputs.tables.columns import Table
 from tenfold.model.model import Model
 
 MAX_ROWS = 2_000
-"""Rows that are changed and asked again, at most: there are some twenty changes."""
+"""Maximum number of rows that are altered and predicted again: there are some twenty changes."""
 
 MAX_PAIRS = 12
-"""Images nearly seen that are named, at most."""
+"""Maximum number of nearly seen images that are named."""
 
 N_SHUFFLES = 5
-"""Times each column is shuffled; the spread of the costs is that of these."""
+"""Number of shuffles of each column, which also give the spread of the costs."""
 
 Images = NDArray[np.uint8]
 Kind = Literal["shift", "rotation", "scale", "noise", "pen", "missing column"]
 
 
 class Change(Frozen):
-    """The score when all rows are changed in one way."""
+    """The score if all rows are altered in one way."""
 
     kind: Kind
     amount: str
@@ -38,7 +39,7 @@ class Change(Frozen):
 
 
 class ColumnCost(Frozen):
-    """What shuffling a column costs: the mean over the repeats, with the least and the greatest.
+    """The cost of shuffling a column: the mean over the repeats, with the smallest and the largest.
 
     Permutation importance: L. Breiman, "Random Forests", Machine Learning 45 (2001), section 10.
     """
@@ -50,12 +51,12 @@ class ColumnCost(Frozen):
 
 
 class NearlySeen(Frozen):
-    """Test images that look nearly like a training one, and the accuracy without them.
+    """Test images that nearly equal a training image, and the accuracy without them.
 
     Attributes:
       n: How many there are.
-      without: Accuracy on the other test rows; None where there are no others.
-      pairs: Keys of test rows and of the training rows they look like, the most alike first.
+      without: The accuracy on the other test rows. None if there are none.
+      pairs: Keys of test rows and of the training rows that they resemble, most similar first.
     """
 
     n: int
@@ -64,16 +65,16 @@ class NearlySeen(Frozen):
 
 
 class Robustness(Frozen):
-    """How a model bears changes of its rows.
+    """How a model copes with altered rows.
 
     Attributes:
-      n: Rows that were changed.
+      n: The number of altered rows.
       score: `accuracy`, or `RMSE` in the target's unit.
-      base: The score of these rows as they are.
+      base: The score of the unaltered rows.
       changes: The score under each change.
-      columns: Of a table what shuffling each column costs, the dearest first: accuracy lost, or
-        RMSE gained.
-      nearly: Of images those that training nearly saw; None where it was not looked for.
+      columns: For a table, the cost of shuffling each column, most expensive first: accuracy lost,
+        or RMSE gained.
+      nearly: For images, those nearly seen in training. None if they were not searched for.
     """
 
     format: Literal[1] = 1
@@ -104,7 +105,7 @@ class Robustness(Frozen):
 
     @property
     def worst(self) -> str:
-        """The change of each kind that costs most, with its score, in one line."""
+        """The most expensive change of each kind, with its score, in one line."""
         sign = 1 if self.measure.more_is_better else -1
         worst: dict[str, Change] = {}
         for change in sorted(self.changes, key=lambda change: sign * change.value.value):
@@ -113,7 +114,7 @@ class Robustness(Frozen):
         return ", ".join(f"{c.kind} {c.amount} {number(c.value.value)}" for c in worst.values())
 
     def lines(self) -> Iterator[str]:
-        """The result for people, a line each."""
+        """The result for people, one line each."""
         yield self.about
         yield f"{'as it is':<34} {self.score} {self.shown(self.base)}"
         for change in self.changes:
@@ -139,8 +140,9 @@ class Robustness(Frozen):
 def measure_robustness(
     model: Model, x: Any, y: NDArray[Any], part: str, seed: int = 0
 ) -> Robustness:
-    """Ask a model changed rows, not seen in its training, with their codes or values (n,); the seed
-    decides which rows are taken of more than 2,000, the directions, noise and shuffles."""
+    """Predict altered rows, which are not training rows, with their codes or values (n,). The seed
+    determines which rows are used if there are more than 2,000, the directions, noise and
+    shuffles."""
     rng = np.random.default_rng(seed)
     if len(y) > MAX_ROWS:
         rows = np.sort(rng.choice(len(y), MAX_ROWS, replace=False))
@@ -171,8 +173,8 @@ def measure_robustness(
 def nearly_seen(
     data: Dataset, train: RowNumbers, test: RowNumbers, row_scores: NDArray[np.float64]
 ) -> NearlySeen:
-    """Look for test images that are nearly training images; `row_scores` are what the answer to
-    each test row is worth (n_test,)."""
+    """Search for test images that nearly equal training images. `row_scores` are the scores of the
+    predictions for the test rows (n_test,)."""
     pairs = nearly_same(data.x, train, test)
     is_fresh = ~np.isin(test, pairs[:, 0])
     fresh = row_scores[is_fresh]
@@ -186,7 +188,7 @@ def nearly_seen(
 
 
 class RowChange(NamedTuple):
-    """One way to change rows, and by how much."""
+    """One way to alter rows, and by how much."""
 
     kind: Kind
     amount: str
@@ -219,14 +221,14 @@ def _importance(
 
 
 # Images: uint8 (n, height, width) or (n, height, width, 3) in and out.
-# Outside a picture its border goes on.
+# Outside a picture, its border is repeated.
 
 
 def image_changes(rng: np.random.Generator, x: Images) -> list[RowChange]:
     """Every change that is tried, mildest first within its kind.
 
-    Pens are of grey images alone: a photo in colour has none. Ink is dark where most pixels are
-    lighter than their mean, for strokes are rare.
+    Pens are only changed in grey images, because a colour photo has none. Ink is dark if most
+    pixels are lighter than their mean, because strokes are rare.
     """
     noise = rng.spawn(1)[0]
     changes = [RowChange("shift", f"{px} px", partial(shifted, px=px)) for px in (1, 2, 3, 4)]
@@ -251,7 +253,7 @@ def image_changes(rng: np.random.Generator, x: Images) -> list[RowChange]:
 
 
 def shifted(x: Images, px: int) -> Images:
-    """Every fourth image up, down, to the left, to the right."""
+    """Shift every fourth image up, down, left and right."""
     from scipy import ndimage
 
     out = np.empty_like(x)
@@ -262,7 +264,7 @@ def shifted(x: Images, px: int) -> Images:
 
 
 def rotated(x: Images, degrees: float) -> Images:
-    """Every other image against the clock, the others with it."""
+    """Rotate every other image counterclockwise, and the others clockwise."""
     from scipy import ndimage
 
     out = np.empty_like(x)
@@ -274,7 +276,7 @@ def rotated(x: Images, degrees: float) -> Images:
 
 
 def scaled(x: Images, factor: float) -> Images:
-    """All images larger or smaller about their middle."""
+    """Enlarge or reduce all images about their centre."""
     from scipy import ndimage
 
     height, width = x.shape[1:3]
@@ -287,14 +289,14 @@ def scaled(x: Images, factor: float) -> Images:
 
 
 def noisy(x: Images, deviation: float, rng: np.random.Generator) -> Images:
-    """Normal noise on every pixel, cut at 0 and 255."""
+    """Add normal noise to every pixel, clipped at 0 and 255."""
     changed = x + rng.normal(0, deviation, x.shape).astype(np.float32)
     return np.clip(np.rint(changed), 0, 255).astype(np.uint8)
 
 
 def penned(x: Images, px: int, dark: bool = False) -> Images:
-    """Strokes of grey images, dark on light or light on `dark`, wider by so many pixels, or
-    thinner."""
+    """Make strokes of grey images, dark on light or light on `dark`, wider or thinner by this many
+    pixels."""
     from scipy import ndimage
 
     size = (1, abs(px) + 1, abs(px) + 1)

@@ -1,6 +1,6 @@
-"""The learners: `fit(job) -> Fitted`, a value, so nothing half-fitted exists.
+"""The learners: `fit(job) -> Fitted`, which returns a value, so that no half-fitted object exists.
 
-scikit-learn, like JAX, is imported inside functions: whoever only predicts never loads it.
+scikit-learn, like JAX, is imported inside functions, so that predicting never imports it.
 """
 
 import math
@@ -46,7 +46,7 @@ LEARNERS: dict[str, Learner] = {
     for learner in (
         Learner(
             name="network",
-            description="layers of neurons, trained by gradient steps",
+            description="a neural network of dense layers",
             run=fit_network,
             settings=("hidden", *EPOCHS),
             epochs=True,
@@ -61,7 +61,7 @@ LEARNERS: dict[str, Learner] = {
         ),
         Learner(
             name="cnn",
-            description="layers of small windows that move over a picture",
+            description="a convolutional network for pictures",
             run=fit_network,
             tasks=("classification",),
             instead="network",
@@ -74,9 +74,9 @@ LEARNERS: dict[str, Learner] = {
         ),
         Learner(
             name="transfer",
-            description="a weighted sum of what a network knows from many other photos",
+            description="a softmax layer on the features of a network trained on other photos",
             run=fit_transfer,
-            remembers=True,  # 1,280 features tell a few hundred photos apart
+            remembers=True,  # 1,280 features can memorise a few hundred photos
             tasks=("classification",),
             instead="network",
             settings=("penalty", "max_steps", "flip"),
@@ -85,7 +85,7 @@ LEARNERS: dict[str, Learner] = {
         ),
         Learner(
             name="boosting",
-            description="small trees, each fitted to what those before it left",
+            description="gradient boosting: small trees, each fitted to the remaining errors",
             run=fit_boosting,
             settings=(
                 "learning_rate",
@@ -102,7 +102,7 @@ LEARNERS: dict[str, Learner] = {
         ),
         Learner(
             name="forest",
-            description="the mean of many decision trees, each on a resample",
+            description="a random forest: the mean of many decision trees",
             run=fit_forest,
             remembers=True,
             settings=("n_trees", "min_leaf"),
@@ -110,7 +110,7 @@ LEARNERS: dict[str, Learner] = {
         ),
         Learner(
             name="bayes",
-            description="each column judged by itself, by the label's own distribution",
+            description="naive Bayes: each column has its own distribution for each label",
             run=fit_bayes,
             is_simple=True,
             tasks=("classification",),
@@ -118,7 +118,7 @@ LEARNERS: dict[str, Learner] = {
         ),
         Learner(
             name="logistic",
-            description="a weighted sum of the columns per label",
+            description="softmax regression: a weighted sum of the columns for each label",
             run=fit_logistic,
             is_simple=True,
             tasks=("classification",),
@@ -127,7 +127,7 @@ LEARNERS: dict[str, Learner] = {
         ),
         Learner(
             name="linear",
-            description="a weighted sum of the columns",
+            description="ridge regression: a weighted sum of the columns",
             run=fit_linear,
             is_simple=True,
             tasks=("regression",),
@@ -136,14 +136,14 @@ LEARNERS: dict[str, Learner] = {
         ),
         Learner(
             name="neighbors",
-            description="the vote of the most similar training rows",
+            description="nearest neighbours: the vote of the most similar training rows",
             run=fit_neighbors,
             remembers=True,
             settings=("n_neighbors",),
         ),
         Learner(
             name="baseline",
-            description="the same answer for every row: what to beat",
+            description="the same prediction for every row, which others must beat",
             run=fit_baseline,
             is_simple=True,
             scaled=False,
@@ -155,8 +155,8 @@ LEARNERS: dict[str, Learner] = {
 
 
 def default_learner(accepted: Accepted, asked: Mapping[str, Any], *, in_files: bool) -> str:
-    """The learner where none is named: of tables and of picture files in colour a choice, where no
-    setting is asked for that only networks use; else `network`."""
+    """The default learner: `auto` for tables and colour picture files, unless a setting is given
+    that only networks use; otherwise `network`."""
     is_photos = in_files and accepted.kind == "image" and accepted.channels == 3
     is_for_network = any(name in LEARNERS["network"].settings for name in asked)
     if is_for_network or not (is_photos or accepted.kind == "table"):
@@ -167,10 +167,11 @@ def default_learner(accepted: Accepted, asked: Mapping[str, Any], *, in_files: b
 
 
 def check_learner(settings: Settings, task: TaskKind, accepted: Accepted) -> None:
-    """Refuse a learner that cannot learn `task`, or not from such rows, or not so shared.
+    """Refuse a learner that cannot learn `task`, or not from such rows, or not with so many
+    processes.
 
     Raises:
-      SettingsError: It cannot; the message names one that can.
+      SettingsError: It cannot. The message names one that can.
     """
     if settings.learner == AUTO:
         _check_choice(accepted)
@@ -218,10 +219,10 @@ def _check_choice(accepted: Accepted) -> None:
 
 
 def check_used(asked: Iterable[str], learners: Sequence[str]) -> None:
-    """Refuse settings that none of the learners uses; unknown learners are passed over.
+    """Refuse settings that none of the learners uses. Unknown learners are ignored.
 
     Raises:
-      SettingsError: There is such a setting; the message names the learners that use it.
+      SettingsError: There is such a setting. The message names the learners that use it.
     """
     known = [name for name in learners if name in LEARNERS]
     for setting in asked:
@@ -238,6 +239,6 @@ def check_used(asked: Iterable[str], learners: Sequence[str]) -> None:
 
 
 def is_used(setting: str, learner: str) -> bool:
-    """Whether a learner uses a setting; those of no learner in particular are for all."""
+    """Whether a learner uses a setting. Settings that belong to no learner are used by all."""
     own = LEARNERS[learner].settings
     return setting in own or not any(setting in other.settings for other in LEARNERS.values())

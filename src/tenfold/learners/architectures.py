@@ -1,4 +1,4 @@
-"""The layers of the learners `network` and `cnn`, and the numbers they begin with."""
+"""The layers of the learners `network` and `cnn`, and their initial weights."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -14,17 +14,17 @@ from tenfold.core.records import LayerRow
 from tenfold.core.settings import Settings
 
 SMALL = 20
-"""Pixels of a side from which the first convolution leaves every other pixel out."""
+"""From this longer side on, the first convolution has stride 2."""
 
 LAST_SIDE = 4
-"""Pixels of a side after the last pooling, at most."""
+"""Maximum longer side after the last pooling, in pixels."""
 
 MEMORY = 1 << 27
-"""Bytes that the largest answers of a layer may take at once."""
+"""Maximum bytes of the largest outputs of a layer at a time."""
 
 
 def architecture_of(settings: Settings, input_shape: Shape, n_labels: int | None) -> Architecture:
-    """The layers that settings of a `network` or a `cnn` ask for."""
+    """The layers for the settings of a `network` or a `cnn`."""
     if settings.learner == "cnn" and n_labels is not None:
         return convolutional_network(input_shape, n_labels, settings.width, settings.dropout)
     return dense_network(input_shape, settings.hidden, n_labels, settings.dropout)
@@ -35,10 +35,10 @@ def dense_network(
 ) -> Architecture:
     """Hidden layers with ReLU, then one output per label and softmax.
 
-    Without labels: one linear output named `value`. Pictures of shape (28, 28) or (28, 28, 3),
-    values from 0 to 255, are scaled to 0..1; features (d,) are taken as they are. Without hidden
-    layers it is softmax or linear regression. `dropout` is the share of each hidden layer's outputs
-    that is silenced while training.
+    Without labels there is one linear output named `value`. Pictures of shape (28, 28) or (28, 28,
+    3), with values from 0 to 255, are scaled to 0..1; features (d,) are not. Without hidden layers
+    this is softmax or linear regression. `dropout` is the share of each hidden layer's outputs that
+    is set to 0 during training.
     """
     layers = list[nn.Layer]()
     if len(input_shape) >= 2:
@@ -57,16 +57,16 @@ def dense_network(
 def convolutional_network(
     input_shape: Shape, n_labels: int, width: int = 32, dropout: float = 0.0
 ) -> Architecture:
-    """Convolutions that halve a picture until at most four pixels a side are left, then one output
-    per label and softmax.
+    """Convolutions that halve a picture until a side has at most four pixels, then one output per
+    label and softmax.
 
-    Behind each convolution come batch normalisation and ReLU; every other one is pooled in front of
-    them. The first one has windows of 5x5 and leaves every other pixel out, but for small pictures.
-    The first two have `width` channels, later ones two and three, at most four times as many.
-    `dropout` silences a share of the output layer's inputs while training.
+    Each convolution is followed by batch normalisation and ReLU; before these, every other one is
+    pooled. The first one has 5x5 windows and stride 2, except for small pictures. The first two
+    have `width` channels, and later ones two, three and at most four times as many. `dropout` is
+    the share of the output layer's inputs that is set to 0 during training.
 
     Raises:
-      SettingsError: Sides outside 8 to 256 pixels.
+      SettingsError: A side is not between 8 and 256 pixels.
     """
     sides = input_shape[:2]
     if min(sides) < 8 or max(sides) > 256:
@@ -92,8 +92,8 @@ def convolutional_network(
 
 
 class _Block(NamedTuple):
-    """A convolution with batch normalisation and ReLU behind it; windows of `size` pixels each way,
-    `stride` pixels apart. Where it `is_pooled` the largest of each 2x2 pixels goes on."""
+    """A convolution followed by batch normalisation and ReLU, with windows of `size` pixels and a
+    stride of `stride` pixels. If it `is_pooled`, the maximum of each 2x2 pixels is passed on."""
 
     channels: int
     size: int = 3
@@ -108,7 +108,7 @@ class _Block(NamedTuple):
 
 
 def _blocks(side: int, width: int) -> Iterator[_Block]:
-    """The blocks for pictures whose longer side has so many pixels."""
+    """The blocks for pictures whose longer side has this many pixels."""
     if side < SMALL:
         yield _Block(width)
     else:
@@ -125,8 +125,8 @@ def _blocks(side: int, width: int) -> Iterator[_Block]:
 
 
 def first_parameters(architecture: Architecture, seed: int) -> Parameters:
-    """What a training begins with: kernels of chance, 0 elsewhere, and variances of 1. Each kernel
-    has random numbers of its own, drawn by NumPy: JAX compiles for 0.3 s for each shape."""
+    """The initial arrays: random kernels, variances of 1, and 0 elsewhere. Each kernel has its own
+    random numbers, drawn by NumPy because JAX compiles for 0.3 s for each shape."""
     seeds = iter(np.random.SeedSequence(seed).spawn(len(architecture.layers)))
 
     def first(layer: nn.Layer, name: str, shape: Shape) -> NDArray[np.float32]:
@@ -143,19 +143,19 @@ def first_parameters(architecture: Architecture, seed: int) -> Parameters:
 
 
 def _he_normal(rng: np.random.Generator, shape: Shape) -> NDArray[np.float64]:
-    """First kernels of a convolution (He et al. 2015, arXiv:1502.01852, section 2.2)."""
+    """Initial kernels of a convolution (He et al. 2015, arXiv:1502.01852, section 2.2)."""
     return rng.normal(0, math.sqrt(2 / math.prod(shape[:-1])), shape)
 
 
 def _glorot_uniform(rng: np.random.Generator, shape: Shape) -> NDArray[np.float64]:
-    """First kernels of a dense layer, as in Keras (Glorot and Bengio 2010, section 4.2.1)."""
+    """Initial kernels of a dense layer, as in Keras (Glorot and Bengio 2010, section 4.2.1)."""
     limit = math.sqrt(6 / sum(shape))
     return rng.uniform(-limit, limit, shape)
 
 
 def rows_at_once(architecture: Architecture) -> int | None:
-    """Pictures whose largest answers of a convolution fit into 128 MiB as float32, at least 1; None
-    for a network without convolutions."""
+    """Number of pictures whose largest convolution outputs fit into 128 MiB as float32, at least 1.
+    None for a network without convolutions."""
     places = architecture.places()
     sizes = [math.prod(gives) for layer, _, gives in places if isinstance(layer, nn.Conv2D)]
     return max(1, MEMORY // (4 * max(sizes))) if sizes else None

@@ -1,7 +1,7 @@
 """The learner `bayes`: naive Bayes, which adds up one log-likelihood per column.
 
-So columns of different kinds can each have the distribution that suits them: a Bernoulli block and
-a Gaussian block, added, are one model.
+Columns of different kinds can therefore have different distributions: a Bernoulli block and a
+Gaussian block, added, are one model.
 """
 
 from dataclasses import dataclass
@@ -15,11 +15,11 @@ from tenfold.learners.classical import spread
 from tenfold.learners.job import Examples, Fitted, TrainingJob
 
 BERNOULLI_SMOOTHING = 0.1
-"""Rows added to each count. 1, the usual, costs 2 points of F1 on SMS spam."""
+"""Number of rows added to each count. The usual 1 costs 2 points of F1 on SMS spam."""
 
 PIXEL_SMOOTHING = 0.1
 COLUMN_SMOOTHING = 1e-3
-"""Share of the largest variance added to all: pixels at the border of a picture hardly vary."""
+"""Share of the largest variance that is added to all, because pixels at the border hardly vary."""
 
 REASONS = {
     "Bernoulli": "columns with two values or mostly one",
@@ -30,11 +30,10 @@ REASONS = {
 
 @dataclass(frozen=True, eq=False)
 class Block:
-    """Some columns by their positions, and their distribution: `Bernoulli`, `multinomial` or
-    `Gaussian`.
+    """Some columns, by position, and their distribution: `Bernoulli`, `multinomial` or `Gaussian`.
 
-    Bernoulli: a value above its threshold, float32 (n_columns,), counts as present. The estimator
-    is the fitted naive Bayes of scikit-learn.
+    For Bernoulli, a value above its threshold, float32 (n_columns,), counts as present. The
+    estimator is a fitted naive Bayes of scikit-learn.
     """
 
     kind: str
@@ -43,14 +42,15 @@ class Block:
     estimator: Any
 
     def seen(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
-        """The columns of rows (n, d); Bernoulli: 1 where a value is above its threshold, else 0."""
+        """The columns of rows (n, d). For Bernoulli, 1 if a value is above its threshold, else
+        0."""
         chosen = x[:, self.columns]
         return (chosen > self.thresholds if self.kind == "Bernoulli" else chosen).astype(np.float64)
 
 
 @dataclass(frozen=True, eq=False)
 class Bayes:
-    """The blocks of a fitted naive Bayes, at least one; `classes` are the labels that had training
+    """The blocks of a fitted naive Bayes, at least one. `classes` are the labels that have training
     rows."""
 
     blocks: tuple[Block, ...]
@@ -63,7 +63,7 @@ class Bayes:
             [block.estimator.predict_joint_log_proba(block.seen(x)) for block in self.blocks],
             axis=0,
         )
-        joint -= (len(self.blocks) - 1) * self.log_prior  # each block brought it once
+        joint -= (len(self.blocks) - 1) * self.log_prior  # each block has added it once
         odds = np.exp(joint - joint.max(axis=1, keepdims=True))
         return spread(odds / odds.sum(axis=1, keepdims=True), self.classes, self.n_labels)
 
@@ -77,16 +77,17 @@ class Bayes:
 
 
 def fit_bayes(job: TrainingJob) -> Fitted:
-    """Fit naive Bayes of the variant that suits the columns; the note says which and why.
+    """Fit naive Bayes in the variant that suits the columns. The note says which and why.
 
-    Pictures: Bernoulli where nearly every pixel is black or white, else Gaussian. Tables: Bernoulli
-    for columns that mostly hold their smallest value, or just two values, Gaussian for the others;
-    or one of the two kinds alone. Rows of weighted words: Bernoulli or multinomial (McCallum and
-    Nigam 1998, AAAI WS-98-05, pages 41-48: it depends on the size of the vocabulary). Where several
-    may suit, the one that errs least on the validation rows; of equals the first.
+    For pictures, this is Bernoulli if nearly every pixel is black or white, and otherwise Gaussian.
+    For tables, it is Bernoulli for columns that mostly contain their smallest value, or only two
+    values, and Gaussian for the others, or one of the two kinds alone. For rows of weighted words,
+    it is Bernoulli or multinomial (McCallum and Nigam 1998, AAAI WS-98-05, pages 41-48: it depends
+    on the size of the vocabulary). If several variants may suit, the one with the fewest errors on
+    the validation rows is chosen, or the first of equals.
     """
     train, validation, n_labels = job.train, job.validation, job.n_labels
-    assert n_labels is not None  # it learns labels alone
+    assert n_labels is not None  # it only learns labels
     x = features(train.x)
     if train.x.dtype == np.uint8:
         grey = float(((x > 0.1) & (x < 0.9)).mean())
@@ -113,7 +114,8 @@ def fit_bayes(job: TrainingJob) -> Fitted:
 
 
 def _alternatives(x: NDArray[np.float32], kinds: NDArray[Any]) -> list[NDArray[Any]]:
-    """Kinds that may suit better than `_columns`': multinomial for words, one kind alone else."""
+    """Kinds that may suit better than `_columns`': multinomial for words, otherwise one kind
+    alone."""
     if _is_text(x):
         return [np.where(kinds == "", "", "multinomial")]
     if len(set(kinds) - {""}) < 2:
@@ -124,7 +126,8 @@ def _alternatives(x: NDArray[np.float32], kinds: NDArray[Any]) -> list[NDArray[A
 def _columns(x: NDArray[np.float32]) -> tuple[NDArray[Any], NDArray[np.float32]]:
     """Kind of each column, "" for constant ones, and its threshold, between two values that occur.
 
-    Between, because a front that computes the column with another last bit must not turn it over.
+    It is between them because a front that computes the column with another last bit must not cross
+    it.
     """
     low, high = x.min(axis=0), x.max(axis=0)
     at_low = (x == low).mean(axis=0)
@@ -150,7 +153,7 @@ def _table_note(kinds: NDArray[Any]) -> str:
 
 
 def _is_text(x: NDArray[np.float32]) -> bool:
-    """Rows of weighted words: not negative, mostly 0, each of length 1 or empty."""
+    """Whether rows are of weighted words: not negative, mostly 0, and each of length 1 or empty."""
     if x.min() < 0 or (x == 0).mean() < 0.5:
         return False
     length = np.sqrt(np.einsum("ij,ij->i", x, x))

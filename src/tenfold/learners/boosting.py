@@ -1,4 +1,4 @@
-"""The learner `boosting`: small trees in turn, each fitted to what those before it left."""
+"""The learner `boosting`: small trees in sequence, each fitted to the errors of those before it."""
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
@@ -14,58 +14,58 @@ from tenfold.learners.classical import Estimator, loss_of, spread
 from tenfold.learners.job import CrossAnswers, Examples, Fitted, TrainingJob
 
 FEW_ANSWERS = 4_000
-"""Fewer training and validation rows than these, times their labels, end the rounds by folds, where
-all may be fitted to: the few rows of one part end them by chance. With ten labels folds would
-take minutes."""
+"""With fewer training and validation rows than this, times the number of labels, folds end the
+rounds, and all rows may be fitted to, because the few rows of one part would end them by chance.
+With ten labels, folds would take minutes."""
 
 FEW = 2_000
-"""So many rows to fit to have larger leaves."""
+"""From this number of rows on, leaves are larger."""
 
 FOLDS = 5
-"""Parts of few rows, each of which ends the rounds of the trees of the others."""
+"""Number of folds of few rows. Each ends the rounds of the trees of the others."""
 
 MIN_LEAF, MIN_LEAF_OF_FEW = 10, 5
-"""Fewest training rows in a leaf, where the settings leave it open, of many rows and of few."""
+"""Default minimum number of training rows in a leaf, for many rows and for few."""
 
 WATCHED, BY_FOLDS, UNWATCHED = 1_000, 300, 200
-"""Rounds at most, with validation rows to end them, with folds, and with neither. Of 1,000 rounds
-by folds the losses of three small tables were 0.94 to 1.09 times those of 300, and took twice as
-long."""
+"""Maximum number of rounds with validation rows to end them, with folds, and with neither. With
+1,000 rounds and folds, the losses of three small tables were 0.94 to 1.09 times those of 300, and
+took twice as long."""
 
 MOST_TREES, FEWEST_ROUNDS = 5_000, 200
-"""A round of several labels is a tree for each: of many labels there are fewer rounds, though not
-fewer than these. 500 rounds of ten handwritten digits lose 3% more than 1,000 rounds, and 10% less
-than 200."""
+"""A round of several labels has a tree for each, so that many labels get fewer rounds, but not
+fewer than this. 500 rounds of ten handwritten digits have a loss 3% higher than 1,000 rounds, and
+10% lower than 200."""
 
 MOST_BINS = 255
-"""Of the values of a column scikit-learn makes so many bins at most. Where no column has as many
-values, fewer bins give the same trees, of digits with 17 values in three fifths of the time."""
+"""Maximum number of bins that scikit-learn makes of a column. If no column has as many distinct
+values, fewer bins give the same trees, for digits with 17 values in three fifths of the time."""
 
 MIN_WATCHED = 50
-"""Fewer validation rows than these end rounds by chance: with 20 the log loss was 1.5 times that of
-200 rounds (geometric mean of two splits of iris and two of wine)."""
+"""Fewer validation rows would end rounds by chance: with 20, the log loss was 1.5 times that of 200
+rounds (geometric mean of two splits of iris and two of wine)."""
 
 MAX_REFITTED = 50_000
-"""With more rows than these the trees of the training rows are kept: a second fit would double the
+"""With more rows, the trees of the training rows are kept, because a second fit would double the
 time, and the validation rows would add little."""
 
 
 MANY_VALUES = 5_000_000
-"""Fewer values in the rows than these are computed by one thread. Threads of OpenMP meet several
-times for each split of a tree and for each tree that answers, and each meeting waits for the one
-that the system runs last: on two busy cores 20 rounds of 1,800 x 64 values and ten labels took 50 s
-by two threads and 4.6 s by one, of 20,000 x 30 values 16 and 1.3 s. The trees are the same."""
+"""With fewer values, one thread is used. OpenMP threads synchronise several times for each split of
+a tree and for each tree that predicts, and each time wait for the one that the system runs last: on
+two busy cores, 20 rounds of 1,800 x 64 values and ten labels took 50 s with two threads and 4.6 s
+with one, and 20,000 x 30 values took 16 and 1.3 s. The trees are the same."""
 
 
 class Boosting(Estimator):
-    """Boosted trees: their leaves add up to log-odds of each label, or to a value."""
+    """Boosted trees, whose leaves add up to log-odds of each label, or to a value."""
 
     def answers(self, x: NDArray[Any]) -> NDArray[np.float32]:
         with _threads_for(x):
             return super().answers(x)
 
     def staged(self, x: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
-        """The answers to features after each round, as those of `answers`."""
+        """The predictions for features after each round, in the form of `answers`."""
         if self.n_labels is None:
             for values in self.estimator.staged_predict(x):
                 yield np.asarray(values, np.float32)
@@ -75,20 +75,20 @@ class Boosting(Estimator):
 
 
 def fit_boosting(job: TrainingJob) -> Fitted:
-    """Fit gradient boosting (Friedman 2001, Greedy Function Approximation) of scikit-learn.
+    """Fit scikit-learn's gradient boosting (Friedman 2001, Greedy Function Approximation).
 
-    A round adds one tree, of several labels one for each. Rounds end when `patience` of them have
-    not lowered the loss of rows that were not fitted to, and those up to the lowest one are kept;
-    without patience, or with few validation rows, all of them are. Where validation rows may be
-    fitted to (`TrainingJob.refit`), the trees are then made anew of all rows, in as many rounds;
-    of few rows five folds say how many.
+    A round adds one tree, or one for each of several labels. Rounds end when `patience` of them
+    have not lowered the loss of rows that were not fitted to, and the rounds up to the lowest loss
+    are kept. Without patience, or with few validation rows, all are kept. If validation rows may be
+    fitted to (`TrainingJob.refit`), trees are then fitted again to all rows, in as many rounds; if
+    there are few rows, five folds determine the number of rounds.
     """
     with _threads_for(job.train.x):
         return _boosting(job)
 
 
 def _threads_for(x: NDArray[Any]) -> AbstractContextManager[Any]:
-    """One thread for few values, else all."""
+    """One thread for few values, otherwise all."""
     from threadpoolctl import threadpool_limits
 
     limits: AbstractContextManager[Any] = threadpool_limits(
@@ -116,7 +116,8 @@ def _boosting(job: TrainingJob) -> Fitted:
 
 
 def _ended(job: TrainingJob) -> Fitted:
-    """Fitted to the training rows alone, ended by the validation rows where they can."""
+    """Fit to the training rows only. The validation rows end the rounds if there are enough of
+    them."""
     watched, settings = _watched(job), job.settings
     n_rounds = settings.rounds or (UNWATCHED if watched is None else _watched_rounds(job.n_labels))
     body = _boosted(job, job.train, n_rounds, watched)
@@ -129,8 +130,8 @@ def _ended(job: TrainingJob) -> Fitted:
 
 
 def most_trees(n_rows: int, n_held: int, n_labels: int, *, refit: bool) -> int:
-    """How many trees a fit makes at most, of `n_rows` and with `n_held` validation rows; of numbers
-    `n_labels` is 1. `refit` as a job has it."""
+    """The maximum number of trees of a fit with `n_rows` training and `n_held` validation rows.
+    `n_labels` is 1 for numbers, and `refit` is as in a job."""
     per_round = n_labels if n_labels > 2 else 1
     if refit and (n_rows + n_held) * n_labels < FEW_ANSWERS:
         return (FOLDS + 1) * BY_FOLDS * per_round
@@ -144,8 +145,9 @@ def _watched_rounds(n_labels: int | None) -> int:
 
 
 def _by_folds(job: TrainingJob, rows: Examples, part_of: NDArray[np.int64]) -> Fitted:
-    """Fitted to all rows, in the rounds after which folds lose least; each row is also answered
-    after the rounds that the other folds choose, by trees that were not fitted to it."""
+    """Fit to all rows, for the number of rounds with the lowest loss in folds. Each row is also
+    predicted after the number of rounds that the other folds choose, by trees that were not fitted
+    to it."""
     n_rounds, n = job.settings.rounds or BY_FOLDS, len(rows.y)
     losses, stages = np.empty((FOLDS, n_rounds)), list[list[NDArray[np.float32]]]()
     for part in range(FOLDS):
@@ -168,7 +170,7 @@ def _by_folds(job: TrainingJob, rows: Examples, part_of: NDArray[np.int64]) -> F
 def _boosted(
     job: TrainingJob, rows: Examples, n_rounds: int, watched: Examples | None = None
 ) -> Boosting:
-    """Trees of some rows, in so many rounds, fewer where the watched rows lose nothing more."""
+    """Fit trees to some rows, with at most this many rounds, ended early by the monitored rows."""
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
     settings, n_labels = job.settings, job.n_labels
@@ -192,7 +194,7 @@ def _boosted(
 
 
 def _bins(x: NDArray[Any]) -> int:
-    """How many bins the columns need, at most."""
+    """The maximum number of bins that the columns need."""
     most = 2
     for column in features(x).T:
         if most == MOST_BINS:
@@ -209,8 +211,8 @@ def _fitted(
 
 
 def _watched(job: TrainingJob) -> Examples | None:
-    """The validation rows, where they end the rounds: enough of them have labels that training
-    has."""
+    """The validation rows if they end the rounds, which needs enough of them with labels that occur
+    in training."""
     rows = job.validation
     if rows is None or job.settings.patience is None:
         return None
@@ -221,7 +223,7 @@ def _watched(job: TrainingJob) -> Examples | None:
 def _of_known_labels(
     watched: Examples | None, train: Examples, n_labels: int | None
 ) -> dict[str, Any]:
-    """The validation rows as scikit-learn takes them, without labels that training never had."""
+    """The validation rows in scikit-learn's form, without labels that do not occur in training."""
     if watched is None:
         return {}
     if n_labels is not None:
@@ -231,8 +233,8 @@ def _of_known_labels(
 
 
 def _best_round(body: Boosting, rows: Examples) -> tuple[int, NDArray[np.float32]]:
-    """After how many rounds the loss of the rows is lowest, and their answers, each after the
-    number of rounds that the others choose."""
+    """The number of rounds with the lowest loss of the rows, and the rows' predictions, each after
+    the number of rounds that the other parts choose."""
     n, x = len(rows.y), features(rows.x)
     choice = Choice(rows, (n,) if body.n_labels is None else (n, body.n_labels))
     best, lowest = 1, np.inf

@@ -1,7 +1,7 @@
-"""Checkpoints: what a training needs to go on, in files that are whole or not there.
+"""Checkpoints: everything that a training needs to resume, in files that are complete or absent.
 
-A file is the SHA-256 of the rest in hexadecimal, a line feed, and a safetensors file of the arrays
-with the history in its metadata. Nothing in it can run code.
+A file contains the SHA-256 of the rest in hexadecimal, a line feed, and a safetensors file of the
+arrays with the history in its metadata. Nothing in it can run code.
 """
 
 import hashlib
@@ -23,11 +23,12 @@ from tenfold.core.records import Epoch
 EVERY_SECONDS = 2.0
 KEPT = 2
 MAX_BYTES = 1 << 33
-"""Largest file that is read: 8 GiB hold half a billion weights with Adam's moments."""
+"""Maximum size of a file that is read: 8 GiB hold half a billion weights with Adam's moments."""
 
 
 class Checkpoint(NamedTuple):
-    """A point from which a training goes on: a `Training.state`, and a record per epoch done."""
+    """A state from which a training resumes: a `Training.state`, and a record per finished
+    epoch."""
 
     arrays: dict[str, NDArray[Any]]
     history: tuple[Epoch, ...]
@@ -37,9 +38,9 @@ _HISTORY = TypeAdapter(tuple[Epoch, ...])
 
 
 class Checkpoints:
-    """The `checkpoints` folder of a run: the two newest are kept. Made when first needed.
+    """The `checkpoints` folder of a run, created on demand. The two newest checkpoints are kept.
 
-    `damaged` says why newer checkpoints than the one that `newest` returned could not be used.
+    `damaged` says why checkpoints newer than the one that `newest` returned cannot be used.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -49,11 +50,11 @@ class Checkpoints:
 
     @property
     def are_due(self) -> bool:
-        """Whether two seconds went by since the last one, or since the beginning."""
+        """Whether two seconds have passed since the last checkpoint, or since the beginning."""
         return time.monotonic() - self._saved >= EVERY_SECONDS
 
     def save(self, checkpoint: Checkpoint) -> None:
-        """Write a checkpoint durably, then let go of all but the two newest."""
+        """Write a checkpoint durably, and then delete all but the two newest."""
         with files.os_errors("create", self.folder):
             self.folder.mkdir(exist_ok=True)
         name = f"epoch-{len(checkpoint.history):06}.checkpoint"
@@ -63,7 +64,7 @@ class Checkpoints:
         self._saved = time.monotonic()
 
     def newest(self) -> Checkpoint | None:
-        """The newest checkpoint that is whole; None where there is none. Notes the damaged ones."""
+        """The newest complete checkpoint, or None. Records the damaged ones."""
         for path in self._newest_first():
             try:
                 with files.os_errors("read", path):
@@ -73,13 +74,14 @@ class Checkpoints:
         return None
 
     def keep_result(self, name: str, arrays: dict[str, NDArray[Any]]) -> None:
-        """Write down durably what one part of a training found, for `result`."""
+        """Store durably the result of one part of a training, for `result`."""
         with files.os_errors("create", self.folder):
             self.folder.mkdir(exist_ok=True)
         files.write_bytes(self._result(name), encode(Checkpoint(arrays, ())))
 
     def result(self, name: str) -> dict[str, NDArray[Any]] | None:
-        """What a process before this one found; None where it did not, or the file is damaged."""
+        """The result that an earlier process stored. None if there is none or the file is
+        damaged."""
         path = self._result(name)
         try:
             with files.os_errors("read", path):
@@ -88,7 +90,7 @@ class Checkpoints:
             return None
 
     def clear(self) -> None:
-        """Remove the folder: the training is over."""
+        """Remove the folder, because the training is over."""
         with files.os_errors("remove", self.folder):
             if self.folder.is_dir():
                 shutil.rmtree(self.folder)
@@ -113,7 +115,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
     """Read a checkpoint's file.
 
     Raises:
-      FormatError: Not what was written: the digest or the form is another one.
+      FormatError: The digest or the form is wrong.
     """
     if path.stat().st_size > MAX_BYTES:
         raise _damaged(path, f"larger than {MAX_BYTES} bytes")

@@ -1,8 +1,8 @@
-"""Which candidate validation rows choose, and what each row is answered where it had no say.
+"""Choose a candidate by validation rows, and predict each row by a candidate chosen without it.
 
 A learner chooses an epoch, a penalty or a number of trees by validation rows, and the same rows
-calibrate what was chosen. So each row is also answered by the candidate that the rows of the other
-parts choose: cross-validatory choice and assessment (Stone 1974), without another fit.
+calibrate the choice. Therefore each row is also predicted by the candidate that the rows of the
+other parts choose: cross-validatory choice and assessment (Stone 1974), without another fit.
 """
 
 from typing import Any
@@ -14,15 +14,15 @@ from tenfold.core.settings import Settings
 from tenfold.learners.job import Examples, Purpose, stream
 
 PARTS = 5
-"""Parts that validation rows are cut into; four of them choose for the fifth."""
+"""Number of parts of the validation rows. Four of them choose for the fifth."""
 
 BLOCKS = 50
-"""Neighbours among the rows, of one day or one label, stay together in so many blocks, which are
-dealt out to the parts in turn."""
+"""Neighbouring rows, such as those of one day or one label, stay together in this many blocks,
+which are assigned to the parts in turn."""
 
 
 def validation_parts(n: int, group: NDArray[np.int64] | None = None) -> NDArray[np.int64]:
-    """The part of each of n validation rows, from 0 (n,); groups (n,) stay in one.
+    """The part of each of n validation rows, from 0 (n,). Groups (n,) stay in one part.
 
     Example:
       >>> validation_parts(7).tolist()
@@ -36,8 +36,9 @@ def validation_parts(n: int, group: NDArray[np.int64] | None = None) -> NDArray[
 def parts_by_answer(
     settings: Settings, y: NDArray[Any], n_parts: int, group: NDArray[np.int64] | None = None
 ) -> NDArray[np.int64]:
-    """The part of each row (n,), from 0: of each label, or of like values, about as many in each.
-    The seed deals equal ones out. Groups (n,) stay in one part, which their first row decides."""
+    """The part of each row (n,), from 0. Each part has about the same number of rows of each label,
+    or of similar values. The seed shuffles equal ones. Groups (n,) stay in the part of their first
+    row."""
     if group is not None:
         _, first, which = np.unique(group, return_index=True, return_inverse=True)
         return parts_by_answer(settings, y[first], n_parts)[which]
@@ -49,16 +50,16 @@ def parts_by_answer(
 
 
 class Choice:
-    """Candidates are offered one after the other; the first with the least loss is chosen.
+    """Receives candidates one after the other, and chooses the first with the lowest loss.
 
     Attributes:
-      answers: To each validation row those of the candidate that the other parts choose, zeros
-        before the first candidate: float32 (n, k) or (n,), as they are offered.
-      lowest: The least summed loss of the rows without each part, float64 (PARTS,).
+      answers: For each validation row, the prediction of the candidate that the other parts choose,
+        and zeros before the first candidate: float32 (n, k) or (n,), as they are offered.
+      lowest: The lowest summed loss of the rows without each part, float64 (PARTS,).
     """
 
     def __init__(self, rows: Examples, shape: tuple[int, ...]) -> None:
-        """Nothing is offered yet; answers to all `rows` are of this shape."""
+        """Prepare for predictions of this shape for all `rows`."""
         self._part_of, self._weights = (
             validation_parts(len(rows.y), rows.group),
             rows.weights.astype(np.float64),
@@ -67,7 +68,7 @@ class Choice:
         self.lowest = np.full(PARTS, np.inf)
 
     def offer(self, answers: NDArray[Any], losses: NDArray[np.floating[Any]]) -> None:
-        """A candidate's answers to the rows, and the loss of each (n,)."""
+        """Offer a candidate's predictions for the rows, and the loss of each (n,)."""
         of_part = np.bincount(self._part_of, losses * self._weights, PARTS)
         without = of_part.sum() - of_part
         is_better = without < self.lowest

@@ -16,12 +16,12 @@ from tenfold.learners.job import CrossAnswers, Examples, Fitted, Purpose, Traini
 from tenfold.learners.views import NONE, choices_of_views, with_views
 
 MANY_LABELS = "The number of unique classes is greater than 50%"
-"""How a warning of scikit-learn begins: the audit says it in our words."""
+"""The beginning of a warning of scikit-learn, which the audit reports in other words."""
 
 
 @dataclass(frozen=True, eq=False)
 class Estimator:
-    """A fitted estimator of scikit-learn; `n_labels` is None for regression."""
+    """A fitted estimator of scikit-learn. `n_labels` is None for regression."""
 
     estimator: Any
     n_labels: int | None
@@ -43,7 +43,7 @@ class Linear(Estimator):
 
 @dataclass(frozen=True, eq=False)
 class Constant:
-    """The same answer for every row: `row` float32, probabilities (n_labels,) or a value ()."""
+    """The same prediction for every row: `row` float32, probabilities (n_labels,) or a value ()."""
 
     row: NDArray[np.float32]
 
@@ -54,40 +54,40 @@ class Constant:
 def spread(
     probabilities: NDArray[Any], classes: NDArray[np.int64], n_labels: int
 ) -> NDArray[np.float32]:
-    """Probabilities (n, n_labels): 0 for labels that had no training row."""
+    """Probabilities (n, n_labels), with 0 for labels that have no training row."""
     answers = np.zeros((len(probabilities), n_labels), np.float32)
     answers[:, classes] = probabilities
     return answers
 
 
 def fit_forest(job: TrainingJob) -> Fitted:
-    """Fit a random forest (Breiman 2001, doi:10.1023/A:1010933404324) of scikit-learn.
+    """Fit scikit-learn's random forest (Breiman 2001, doi:10.1023/A:1010933404324).
 
-    Its features are float32 from the start, so its thresholds separate float32 values exactly.
+    Its features are float32 from the start, so that its thresholds separate float32 values exactly.
     """
     from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 
     train, settings, n_labels = job.train, job.settings, job.n_labels
     options: dict[str, Any] = dict(
         n_estimators=settings.n_trees,
-        # 2 for regression: less than half the file, and R2 0.806 against 0.808 on validation rows
-        # of California housing (mean of 3 seeds).
+        #         # 2 for regression: this halves the file, with an R2 of 0.806 instead of 0.808 on
+        # validation rows of California housing (mean of 3 seeds).
         min_samples_leaf=settings.min_leaf or (2 if n_labels is None else 1),
         random_state=settings.seed,
         n_jobs=-1,
     )
     forest = (
-        # A third of the columns per split: Breiman's advice for regression.
+        #         # A third of the columns per split, as Breiman advises for regression.
         RandomForestRegressor(max_features=1 / 3, **options)
         if n_labels is None
-        # Pictures without resampling: 96.3% of MNIST's validation rows against 95.6% (20,000 rows
-        # to fit to, mean of 2 seeds).
+        #         # Pictures are not resampled: 96.3% of MNIST's validation rows instead of 95.6%
+        # (20,000 training rows, mean of 2 seeds).
         else RandomForestClassifier(bootstrap=train.x.dtype != np.uint8, **options)
     )
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", MANY_LABELS)
         forest.fit(features(train.x), train.y, train.weight)
-    forest.n_jobs = 1  # threads add trees up in any order, which moves the last bits of an answer
+    forest.n_jobs = 1  # threads add trees in any order, which changes the last bits
     n_nodes = sum(tree.tree_.node_count for tree in forest.estimators_)
     return Fitted("forest", Forest(forest, n_labels), n_nodes)
 
@@ -96,7 +96,7 @@ def fit_logistic(job: TrainingJob) -> Fitted:
     """Fit softmax regression with an L2 penalty.
 
     The penalty is the first, from strong to weak, after which the log loss of the validation rows
-    grows, found with at most 10,000 training rows; without validation rows it is 1.
+    rises, found with at most 10,000 training rows. Without validation rows it is 1.
     """
     body, _, note, judged = fit_softmax(job)
     n_parameters = body.estimator.coef_.size + body.estimator.intercept_.size
@@ -104,7 +104,7 @@ def fit_logistic(job: TrainingJob) -> Fitted:
 
 
 def fit_softmax(job: TrainingJob) -> "Penalised":
-    """Softmax regression on all rows with the penalty asked for or chosen."""
+    """Fit softmax regression to all rows with the given or chosen penalty."""
     fitted = _fit_penalised(partial(softmax_regression, job), job)
     if fitted.body.estimator.n_iter_.max() >= job.settings.max_steps:
         steps = f"; stopped after {job.settings.max_steps} steps, before it settled"
@@ -113,14 +113,14 @@ def fit_softmax(job: TrainingJob) -> "Penalised":
 
 
 def softmax_regression(job: TrainingJob, rows: Examples, penalty: float) -> Linear:
-    """Softmax regression on some rows."""
+    """Fit softmax regression to some rows."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
     from threadpoolctl import threadpool_limits
 
     model = LogisticRegression(C=1 / penalty, max_iter=job.settings.max_steps)
-    # One thread: each step is so short that two wait for each other, 27 times as long in all
-    # (10,000 digits, two cores).
+    #     # One thread: each step is so short that two wait for each other and take 27 times as long
+    # in all (10,000 digits, two cores).
     with warnings.catch_warnings(), threadpool_limits(1):
         warnings.simplefilter("ignore", ConvergenceWarning)  # the note says it
         warnings.filterwarnings("ignore", MANY_LABELS)
@@ -131,12 +131,12 @@ def softmax_regression(job: TrainingJob, rows: Examples, penalty: float) -> Line
 def fit_linear(job: TrainingJob) -> Fitted:
     """Fit ridge regression (Hoerl and Kennard 1970, doi:10.1080/00401706.1970.10488634).
 
-    The penalty is chosen like that of `logistic`, by the squared error of the validation rows.
+    The penalty is chosen as for `logistic`, by the squared error of the validation rows.
     """
     from sklearn.linear_model import Ridge
 
     def fit(rows: Examples, penalty: float) -> Linear:
-        # In float64: the normal equations square what is wrong with float32.
+        #         # In float64, because the normal equations square the errors of float32.
         wide = rows.x.astype(np.float64)
         return Linear(Ridge(alpha=penalty).fit(wide, rows.y, rows.weight), None)
 
@@ -145,8 +145,8 @@ def fit_linear(job: TrainingJob) -> Fitted:
 
 
 def fit_last_value(train: Examples, column: int, task: Task) -> Fitted:
-    """The baseline of rows in the order of time: the value before, which stands in `column` in the
-    target's unit; answers are standardised as the task says."""
+    """The baseline for rows in the order of time: the previous value, which is in `column` in the
+    target's unit. Predictions are standardised like the task."""
     from sklearn.linear_model import LinearRegression
 
     assert isinstance(task, Regression) and task.mean is not None and task.scale is not None
@@ -158,7 +158,7 @@ def fit_last_value(train: Examples, column: int, task: Task) -> Fitted:
 
 
 def fit_baseline(job: TrainingJob) -> Fitted:
-    """The share of each label among the training rows, or their mean."""
+    """Predict the share of each label among the training rows, or their mean."""
     train, n_labels = job.train, job.n_labels
     if n_labels is None:
         row = np.asarray(np.average(train.y, weights=train.weight), np.float32)
@@ -171,13 +171,13 @@ def fit_baseline(job: TrainingJob) -> Fitted:
 PENALTIES = (1000.0, 100.0, 10.0, 1.0, 0.1, 0.01, 0.001)
 
 MAX_CHOOSING = 10_000
-"""Training rows that choose a penalty, at most. It is the precision of a prior on the weights,
-which does not grow with the rows."""
+"""Maximum number of training rows that choose a penalty. It is the precision of a prior on the
+weights, which does not grow with the number of rows."""
 
 
 class Penalised(NamedTuple):
-    """A fit on all rows with the penalty asked for or chosen, a note about it, and where it was
-    chosen the answers that the validation rows had no say in."""
+    """A fit to all rows with the given or chosen penalty, a note about it and, if it was chosen,
+    predictions for the validation rows by candidates chosen without them."""
 
     body: Linear
     penalty: float
@@ -186,7 +186,7 @@ class Penalised(NamedTuple):
 
 
 def _fit_penalised(fit: Callable[[Examples, float], Linear], job: TrainingJob) -> Penalised:
-    """The fit with the penalty that the settings or the validation rows say."""
+    """Fit with the penalty of the settings, or the one that the validation rows choose."""
     validation, settings = job.validation, job.settings
     train = job.train._replace(x=features(job.train.x), views=None)
     if settings.penalty is not None or validation is None:
@@ -217,10 +217,10 @@ def loss_of(
 
 
 CROSS_PARTS = 5
-"""Parts of the training rows, each of which is answered by a fit to the others."""
+"""Number of parts of the training rows, each of which is predicted by a fit to the others."""
 
 ENOUGH_TO_CALIBRATE = 1_000
-"""So many validation rows calibrate by themselves."""
+"""This many validation rows are enough to calibrate."""
 
 
 def fit_transfer(job: TrainingJob) -> Fitted:

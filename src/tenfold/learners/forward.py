@@ -1,4 +1,4 @@
-"""What the layers of `core/layers` compute, in JAX."""
+"""Compute the layers of `core/layers` in JAX."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -16,10 +16,10 @@ Statistics = dict[str, dict[str, Any]]
 def forward(
     layers: Sequence[nn.Layer], parameters: Parameters, x: Any, key: Any = None
 ) -> tuple[Any, Statistics]:
-    """What layers make of rows (n, ...), float32, and the means and variances of these rows.
+    """Compute layers for rows (n, ...), float32, and the means and variances of these rows.
 
-    A batch normalisation without a mean and a variance among `parameters` takes those of these
-    rows. `key` decides what is dropped; None: nothing is.
+    A batch normalisation without mean and variance in `parameters` uses those of these rows. `key`
+    determines which values dropout removes. None: there is no dropout.
     """
     x, statistics = x.astype(jnp.float32), Statistics()
     for i, layer in enumerate(layers):
@@ -61,8 +61,8 @@ def _convolution(layer: nn.Conv2D, own: Mapping[str, Any], x: Any) -> Any:
 
 
 def _pool(layer: nn.MaxPooling2D, own: Mapping[str, Any], x: Any) -> Any:
-    """A maximum of slices: XLA's own pooling has a slow gradient (48 s an epoch of the `cnn`
-    against 33 to 37)."""
+    """A maximum of slices, because XLA's own pooling has a slow gradient (48 s per epoch of the
+    `cnn` instead of 33 to 37)."""
     odd = [(0, 0), (0, x.shape[1] % 2), (0, x.shape[2] % 2), (0, 0)]
     if any(after for _, after in odd):
         x = jnp.pad(x, odd, constant_values=-jnp.inf)
@@ -84,4 +84,4 @@ COMPUTE: dict[type[nn.Layer], Callable[[Any, Mapping[str, Any], Any], Any]] = {
     nn.ReLU: lambda layer, own, x: jax.nn.relu(x),
     nn.Softmax: lambda layer, own, x: jax.nn.softmax(x),
 }
-"""What each kind of layer computes from its own arrays and its input."""
+"""The computation of each kind of layer from its arrays and its input."""

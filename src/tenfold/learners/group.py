@@ -1,8 +1,8 @@
-"""One network trained by several processes of this computer: who starts them, and starts them anew.
+"""Train one network with several processes of this computer, and restart them if one dies.
 
-The processes are programs of their own (`rank.py`). They read rows and state from a folder that
-this process wrote; rank 0 alone writes back, the state after each epoch. One death ends the group,
-for the others would wait for ever, and a new group goes on from the last whole state.
+The processes are separate programs (`rank.py`). They read rows and state from a folder that this
+process writes. Only rank 0 writes, the state after each epoch. If one process dies, the whole group
+ends, because the others would wait for ever, and a new group resumes from the last complete state.
 """
 
 import queue
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from tenfold.learners.training import Training
 
 ATTEMPTS = 3
-"""Groups that die one after the other, without an epoch between, before the fit gives up."""
+"""Number of consecutive groups that die without a finished epoch before the fit gives up."""
 
 START = "start.checkpoint"
 SETTINGS = "settings.json"
@@ -37,11 +37,12 @@ _EPOCH = TypeAdapter(Epoch)
 
 
 def group_epochs(training: "Training", job: TrainingJob) -> Iterator[Epoch]:
-    """Train in other processes: the epochs of rank 0, whose state `training` mirrors after each.
+    """Train in other processes. Yields the epochs of rank 0, whose state `training` copies after
+    each.
 
     Raises:
-      BackendError: Groups die one after the other.
-      TenfoldError: What a process found wrong.
+      BackendError: Groups keep dying.
+      TenfoldError: An error that a process raised.
     """
     n_deaths, is_done = 0, training.is_done
     with tempfile.TemporaryDirectory(prefix="tenfold-") as name:
@@ -65,7 +66,7 @@ def group_epochs(training: "Training", job: TrainingJob) -> Iterator[Epoch]:
                 raise BackendError(
                     "E912",
                     f"{processes.how}, and so did {ATTEMPTS - 1} groups before it",
-                    expected="an epoch between two deaths",
+                    expected="a finished epoch between two crashes",
                     fix="Train without --processes",
                     epoch=training.epoch,
                 )
@@ -74,13 +75,13 @@ def group_epochs(training: "Training", job: TrainingJob) -> Iterator[Epoch]:
 
 
 class _Processes:
-    """The processes of one group, from their start to the first death; `how` they died."""
+    """The processes of one group, from their start to the first death, which `how` describes."""
 
     def __init__(self, folder: Path, n: int) -> None:
         self.how = ""
         self._inbox: Inbox = queue.SimpleQueue()
         port = _free_port()
-        environment = {  # each has its part of the cores
+        environment = {  # the cores are divided among them
             "JAX_NUM_CPU_DEVICES": str(max(1, usable_cores() // n)),
             "JAX_CPU_COLLECTIVES_IMPLEMENTATION": "gloo",
         }
@@ -101,7 +102,7 @@ class _Processes:
             yield _EPOCH.validate_python(message)
 
     def close(self) -> None:
-        """End them all: each would wait for the others."""
+        """End all processes, because each would wait for the others."""
         for child in self._ranks:
             child.process.kill()
         for child in self._ranks:
@@ -109,7 +110,7 @@ class _Processes:
 
 
 def _free_port() -> int:
-    """A port that is free now; if another program takes it first, the group begins again."""
+    """A port that is free now. If another program takes it first, the group starts again."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -117,12 +118,12 @@ def _free_port() -> int:
 
 
 def state_path(folder: Path, epoch: int) -> Path:
-    """Where rank 0 leaves the state after an epoch."""
+    """The file in which rank 0 stores the state after an epoch."""
     return folder / f"epoch-{epoch}.checkpoint"
 
 
 def write_examples(folder: Path, parts: dict[str, Examples | None]) -> None:
-    """Write the arrays of rows, to be mapped."""
+    """Write the arrays of rows, to be memory-mapped."""
     for name, examples in parts.items():
         for field, array in (examples._asdict() if examples else {}).items():
             if array is not None:
@@ -130,7 +131,7 @@ def write_examples(folder: Path, parts: dict[str, Examples | None]) -> None:
 
 
 def read_examples(folder: Path, name: str) -> Examples | None:
-    """Rows as `write_examples` left them; None where there are none."""
+    """Read rows that `write_examples` wrote. None if there are none."""
     arrays: dict[str, Any] = {}
     for field in Examples._fields:
         path = folder / f"{name}-{field}.npy"

@@ -1,6 +1,6 @@
-"""JAX as networks need it: set up before it starts, checked before each training, programs kept.
+"""Set JAX up before it starts, check its compiler before each training, and keep compiled programs.
 
-JAX is imported inside functions: whoever only predicts never loads it.
+JAX is imported inside functions, so that predicting never imports it.
 """
 
 import functools
@@ -21,56 +21,55 @@ from tenfold.core.systems import usable_cores
 FUSIONS = "xla_cpu_experimental_ynn_fusion_type"
 
 PRODUCTS_ALONE = f"--{FUSIONS}=individual_dot"
-"""Of what XLA gives to the library YNNPACK on a CPU, single matrix products alone.
+"""Makes XLA give the library YNNPACK only single matrix products on a CPU.
 
-By itself it gives convolutions too, and reductions with the products and sums in front of them.
-From jaxlib 0.10.2 on some reductions are computed wrongly or end the process (jax-ml/jax#39103,
-#39257, #40412). What single products are worth to an epoch: docs/guide/training.md.
+By default it also gives it convolutions, and reductions with the products and sums before them.
+From jaxlib 0.10.2 on, some reductions are computed wrongly or crash the process (jax-ml/jax#39103,
+#39257, #40412). docs/guide/training.md says how much single products save.
 """
 
 FLAG_SINCE, FLAG_BEFORE = (0, 10), (0, 13)
-"""Releases of jaxlib that are known to have the flag (0.10.0 to 0.12.0.1 were tried): XLA ends a
+"""Releases of jaxlib that are known to have the flag (0.10.0 to 0.12.0.1 were tried). XLA aborts a
 process whose flags it does not know."""
 
 
 SIDE = 20
-"""A cube of 8,000 numbers, twice as many as the fault of jaxlib 0.10.2 to 0.12.0.1 needs to show:
-16 x 16 x 16 are wrong in every sum, 15 x 16 x 16 in none."""
+"""A cube of 8,000 numbers, twice as many as are needed to show the fault of jaxlib 0.10.2 to
+0.12.0.1: with 16 x 16 x 16 every sum is wrong, with 15 x 16 x 16 none is."""
 
 QUICK: dict[str, str | bool] = {"xla_backend_optimization_level": "0"}
-"""LLVM's passes off for this one program: it compiles in a third of the time. The fault lies in the
-fusion before them and is the same with and without."""
+"""Switches LLVM's passes off for this one program, which then compiles in a third of the time. The
+fault is in the fusion before them, and is the same with and without."""
 
 MAX_PROGRAMS = 32
-"""Compiled programs kept for the next fit of the same shapes."""
+"""Compiled programs, kept for the next fit of the same shapes."""
 
 _programs: dict[bytes, Any] = {}
 
 
 @functools.cache
 def configure() -> None:
-    """Set JAX up, once in a process and before it starts; what the user chose stays.
+    """Set JAX up, once in a process and before it starts. The user's own settings take precedence.
 
-    - `XLA_FLAGS` in the environment turns the faulty fusions off. Processes that this one starts
-      inherit it.
+    - `XLA_FLAGS` in the environment switches the faulty fusions off. Child processes inherit it.
     - JAX gets one device for each core, unless `JAX_NUM_CPU_DEVICES` is set. XLA's convolutions use
-      little more than one core; with a device for each, a step of the `cnn` takes 36 instead of
-      73 ms (two cores, batch 256).
+      little more than one core; with a device for each, a step of the `cnn` takes 36 instead of 73
+      ms (two cores, batch 256).
 
-    Where JAX runs already both come too late and change nothing; `check_compiler` then looks
-    whether what it computes is right.
+    If JAX is already running, both come too late and have no effect. `check_compiler` then checks
+    whether its results are right.
     """
     _give_products_alone()
     import jax
 
     if not os.environ.get("JAX_NUM_CPU_DEVICES"):
-        with suppress(RuntimeError):  # JAX runs already, with what it has
+        with suppress(RuntimeError):  # JAX is already running
             jax.config.update("jax_num_cpu_devices", usable_cores())  # type: ignore[no-untyped-call]
 
 
 def _give_products_alone() -> None:
     given = os.environ.get("XLA_FLAGS", "")
-    is_file = given.strip() and not given.lstrip().startswith("-")  # then it is the name of one
+    is_file = given.strip() and not given.lstrip().startswith("-")  # then it is the name of a file
     release = tuple(int(part) for part in metadata.version("jaxlib").split(".")[:2])
     if FUSIONS not in given and not is_file and FLAG_SINCE <= release < FLAG_BEFORE:
         os.environ["XLA_FLAGS"] = f"{PRODUCTS_ALONE} {given}".strip()
@@ -78,15 +77,15 @@ def _give_products_alone() -> None:
 
 @functools.cache
 def check_compiler() -> None:
-    """Compile a sum whose answer is known, once in a process, and compare.
+    """Compile a sum with a known result, once in a process, and compare.
 
-    A product with a constant matrix, multiplied and added up: XLA fuses all of it into the
-    reduction and computes it wrongly on a CPU, with every jaxlib from 0.10.2 to 0.12.0.1, wherever
-    the sum of https://github.com/jax-ml/jax/issues/39103 is wrong. The numbers are small and whole,
-    so each step is exact on any device.
+    It is a product with a constant matrix, multiplied and summed up. XLA fuses all of it into the
+    reduction and computes it wrongly on a CPU, with every jaxlib from 0.10.2 to 0.12.0.1, whenever
+    the sum of https://github.com/jax-ml/jax/issues/39103 is wrong. The numbers are small integers,
+    so that each step is exact on any device.
 
     Raises:
-      BackendError: The compiler computes it wrongly: what it trains cannot be trusted.
+      BackendError: The compiler computes a wrong result, so that its trainings cannot be trusted.
     """
     configure()
     import jax
@@ -109,22 +108,23 @@ def check_compiler() -> None:
 
 
 def compile_program(lowered: Any, device: str = "") -> Any:
-    """The program compiled, or compiled before in this process: a fit of few rows is little else.
+    """Compile the program, unless this process did before. For few rows, compilation is most of a
+    fit.
 
-    Known by its whole text, constants included, and by what its text does not say: the `device` it
-    was lowered for, and the names of its arguments.
+    The key is its whole text, including constants, and what the text does not contain: the `device`
+    for which it was lowered, and the names of its arguments.
     """
     known_by = f"{device}\n{lowered.in_tree}\n{lowered.as_text()}"
     key = hashlib.sha256(known_by.encode()).digest()
     compiled = _programs.pop(key, None) or lowered.compile()
-    _programs[key] = compiled  # the last one used stands last
+    _programs[key] = compiled  # the most recently used one is last
     while len(_programs) > MAX_PROGRAMS:
         _programs.pop(next(iter(_programs)), None)
     return compiled
 
 
 def devices() -> list[str]:
-    """What JAX computes on, each as its platform and kind: `cpu`, or `cuda NVIDIA L4`."""
+    """The devices of JAX, each as its platform and kind: `cpu`, or `cuda NVIDIA L4`."""
     try:
         configure()
         import jax
@@ -137,13 +137,13 @@ def devices() -> list[str]:
 
 
 def import_ahead() -> None:
-    """Start to import JAX while the data are read, in a thread."""
-    # No daemon: a process that ends in the middle of this import is aborted by C++ (seen).
+    """Start to import JAX in a thread while the data are read."""
+    #     # Not a daemon: C++ aborts a process that ends in the middle of this import (observed).
     threading.Thread(target=import_all, args=(("jax",),)).start()
 
 
 def import_all(names: Sequence[str]) -> None:
-    """Import modules in order; those that are not there are met by whoever needs them."""
+    """Import modules in order. If one is missing, the code that needs it reports that."""
     for name in names:
         with suppress(ImportError):
             importlib.import_module(name)

@@ -1,4 +1,4 @@
-"""What a learner is given, and what it leaves."""
+"""The input and the result of a fit."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ from tenfold.learners.checkpoints import Checkpoints as Checkpoints
 
 
 class Examples(NamedTuple):
-    """Rows handed to a learner. The dtype of `y` is the task: whole numbers are label codes.
+    """Rows for a learner. The dtype of `y` shows the task: integers are label codes.
 
     Attributes:
       x: Pictures uint8 (n, height, width) or (n, height, width, 3), or features float32 (n, d).
@@ -35,23 +35,23 @@ class Examples(NamedTuple):
 
     @property
     def weights(self) -> NDArray[np.float32]:
-        """What each row counts (n,), ones where all count alike."""
+        """The weight of each row (n,), which is 1 if all are equal."""
         return np.ones(len(self.y), np.float32) if self.weight is None else self.weight
 
     @property
     def total_weight(self) -> float:
-        """What all rows count together: their number when none has a weight."""
+        """The total weight of all rows, which is their number if there are no weights."""
         return float(self.weights.sum(dtype=np.float64))
 
     def take(self, rows: Any) -> "Examples":
-        """Some of the rows: their numbers, a slice, or whether each is taken (n,)."""
+        """Some of the rows, by numbers, a slice, or a mask (n,)."""
         weight = None if self.weight is None else self.weight[rows]
         group = None if self.group is None else self.group[rows]
         views = None if self.views is None else self.views[rows]
         return Examples(self.x[rows], self.y[rows], weight, group, views)
 
     def joined(self, other: "Examples") -> "Examples":
-        """These rows and then the others, of arrays alike."""
+        """These rows, followed by the others."""
         weighted = self.weight is not None or other.weight is not None
         weight = np.concatenate([self.weights, other.weights]) if weighted else None
         x, y = np.concatenate([self.x, other.x]), np.concatenate([self.y, other.y])
@@ -67,12 +67,12 @@ def is_classification(y: Any) -> bool:
 
 
 class TrainingJob(NamedTuple):
-    """What a learner is to fit; validation rows only choose and watch.
+    """The task of a learner's fit. Validation rows only choose and monitor.
 
-    `n_labels` counts labels without training rows too; None: regression. A network goes on from the
-    checkpoints and writes them; other learners begin anew. With `refit` the answers to validation
-    rows score nothing afterwards, so that the last fit may take them too: then `Fitted.judged` or
-    `Fitted.cross` are answers of fits that did not.
+    `n_labels` also counts labels without training rows. None: regression. A network resumes from
+    the checkpoints and writes them; other learners start again. With `refit`, predictions for
+    validation rows are not scored afterwards, so that the last fit may use these rows, too.
+    `Fitted.judged` or `Fitted.cross` are then predictions of fits that did not.
     """
 
     train: Examples
@@ -85,7 +85,7 @@ class TrainingJob(NamedTuple):
 
 
 class Purpose(IntEnum):
-    """What NumPy's chance decides in a fit: each has streams of its own."""
+    """The purposes of NumPy's random numbers in a fit. Each has its own streams."""
 
     ORDER = 1
     AUGMENTATION = 2
@@ -96,15 +96,15 @@ class Purpose(IntEnum):
 def stream(
     settings: Settings, purpose: Purpose, epoch: int = 0, step: int = 0
 ) -> np.random.Generator:
-    """The random numbers of one purpose, epoch and step: no other ones share them.
+    """The random numbers of one purpose, epoch and step, which no other stream shares.
 
-    The purpose stands last and is never 0, for NumPy takes (1, 2) and (1, 2, 0) for the same seed.
+    The purpose is last and never 0, because NumPy treats (1, 2) and (1, 2, 0) as the same seed.
     """
     return np.random.default_rng((settings.seed, epoch, step, purpose))
 
 
 class Body(Protocol):
-    """The fitted numbers of one kind of learner; `tenfold.build.onnx` translates each kind."""
+    """The fitted parameters of one kind of learner. `tenfold.build.onnx` translates each kind."""
 
     def answers(self, x: NDArray[Any]) -> NDArray[np.float32]:
         """Probabilities (n, n_labels), or values (n,) in the unit it was fitted in."""
@@ -112,10 +112,10 @@ class Body(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class CrossAnswers:
-    """Answers to each of the rows by a fit that did not see its part of them.
+    """Predictions for rows, each by a fit that did not see the row's part.
 
     Attributes:
-      rows: Those that the learner was fitted to.
+      rows: The rows that the learner was fitted to.
       part_of: The part of each row (n,), from 0.
       answers: Probabilities (n, n_labels), or values (n,).
     """
@@ -130,11 +130,11 @@ class Fitted:
     """A fitted learner, by its name in `LEARNERS`, or a vote of several.
 
     Attributes:
-      parameters: Numbers fitted.
-      history: A record per finished epoch; empty where there are no epochs.
-      interrupted: Ctrl-C came; this is the state after the last finished epoch.
-      note: What a reader should know of this fit.
-      judged: Its answers to the validation rows, where these chose something: each of a candidate
+      parameters: Number of fitted parameters.
+      history: A record per finished epoch. Empty if there are no epochs.
+      interrupted: Whether Ctrl-C was pressed. The state is then that after the last finished epoch.
+      note: A remark about this fit for the user.
+      judged: Predictions for the validation rows, if these chose something: each by a candidate
         that was chosen without the row's part (`choice.Choice`). None: they chose nothing.
       cross: What fits that did not see a row answer to those that it was fitted to; None: not
         asked.
@@ -159,10 +159,10 @@ class Fitted:
         return tuple(self.vote) or (self.learner,)
 
     def answers(self, x: NDArray[Any]) -> NDArray[np.float32]:
-        """The learner's own answers, as those of its body: what its graph is checked against."""
+        """The learner's own predictions, with which its graph is compared."""
         return self.body.answers(x)
 
     def hidden(self, x: NDArray[Any]) -> NDArray[np.float32] | None:
-        """The last hidden activations of a network (n, d); None for other learners."""
+        """The last hidden activations of a network (n, d). None for other learners."""
         of_body = getattr(self.body, "hidden", None)
         return None if of_body is None else of_body(x)

@@ -1,6 +1,6 @@
-"""Layers in Keras on JAX, for whoever wants a network there: our own training needs none.
+"""Layers in Keras on JAX, for the export to Keras. Training does not need it.
 
-Keras is imported inside functions: whoever only trains or predicts never loads it.
+Keras is imported inside functions, so that training and predicting never import it.
 """
 
 import os
@@ -19,18 +19,18 @@ SETTINGS: dict[type[nn.Layer], dict[str, Any]] = {
     nn.MaxPooling2D: {"pool_size": 2, "padding": "same"},
     nn.BatchNormalization: {"scale": False},
 }
-"""What Keras is told beside a layer's own settings.
+"""Arguments for Keras in addition to a layer's own settings.
 
-First weights are replaced at once, here and by whoever loads a file. Keras' own are random, and XLA
+Initial weights are replaced at once, here and when a file is loaded. Keras' own are random, and XLA
 compiles the generator for each shape: 6.6 s for a kernel of (3, 3, 4, 8), measured.
 """
 
 
 def import_keras() -> Any:
-    """Keras, running on JAX.
+    """Import Keras, running on JAX.
 
     Raises:
-      BackendError: Keras is already loaded with another backend; it cannot change any more.
+      BackendError: Keras is already loaded with another backend, which cannot be changed any more.
     """
     if "keras" not in sys.modules:
         os.environ["KERAS_BACKEND"] = "jax"
@@ -61,7 +61,7 @@ def keras_layers(architecture: Architecture) -> list[Any]:
 
 
 def set_parameters(network: Any, parameters: Parameters) -> None:
-    """Give the layers of a built Keras network their arrays, by layer and name."""
+    """Set the arrays of the layers of a built Keras network, by layer and name."""
     for layer, arrays in parameters.items():
         for variable in network.get_layer(layer).weights:
             variable.assign(arrays[variable.name])

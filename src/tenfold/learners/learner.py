@@ -1,4 +1,4 @@
-"""What a learner is to the rest of the program: an entry of the registry `LEARNERS`."""
+"""The description of a learner: an entry of the registry `LEARNERS`."""
 
 import itertools
 import math
@@ -17,7 +17,7 @@ from tenfold.learners.jax_runtime import check_compiler
 from tenfold.learners.job import Examples, Fitted, TrainingJob
 
 Accepted = ImageInput | TableInput | FeaturesInput
-"""What a model accepts, of any kind."""
+"""The input of a model, of any kind."""
 
 BOTH: tuple[TaskKind, ...] = get_args(TaskKind)
 
@@ -41,7 +41,7 @@ EPOCHS = (
 
 
 def multiplications(n_inputs: int, hidden: Sequence[int], n_outputs: int) -> int:
-    """Multiplications of a dense network for one row, forwards.
+    """Number of multiplications of a forward pass of a dense network for one row.
 
     Example:
       >>> multiplications(784, (128,), 10)
@@ -53,30 +53,32 @@ def multiplications(n_inputs: int, hidden: Sequence[int], n_outputs: int) -> int
 
 @dataclass(frozen=True, kw_only=True)
 class Learner:
-    """An entry of the registry: everything that the rest of the program asks of a learner.
+    """An entry of the registry: everything that the rest of the program needs to know about a
+    learner.
 
     Attributes:
-      description: One line for a reader who chooses.
-      run: What fits it.
-      tasks: What it can learn; `instead` is the learner to propose for what it cannot.
-      settings: The settings that it uses beside those of every learner.
-      sides: It takes pictures alone, with sides of so many pixels; None: tables too.
-      photos: Whether it sees pictures as a network does that was trained on photos.
-      scaled: Whether a table's numbers are scaled for it; trees compare them as they are.
-      ordered: Whether a table's missing numbers stay missing for it, and its categories are put
-        into the order of the target (`inputs.tables.ordered`).
-      quick_on_pictures: Whether a comparison tries it on pictures without being asked.
-      epochs: Whether it learns in epochs, by JAX, with a history and checkpoints.
-      streams: Whether it takes images a few at a time, so that they need not fit into memory.
-      divides_batches: Whether several processes share the rows of each batch equally.
-      looks: Whether its answers depend on the input; those of the baseline do not.
-      remembers: Whether it answers its training rows from memory: these answers say nothing.
-      is_simple: Whether it adds up what each column says: what others are to be better than.
-      hidden_weight: What its hidden values of pictures count beside the pixels in the novelty.
-        Convolutions tell letters and clothes from digits, a dense layer hardly
+      description: One line for a user who chooses.
+      run: The function that fits it.
+      tasks: The tasks that it can learn. `instead` is the learner to suggest for others.
+      settings: The settings that it uses in addition to those of every learner.
+      sides: It only takes pictures, with sides in this range. None: tables, too.
+      photos: Whether it uses the features of a network that was trained on photos.
+      scaled: Whether a table's numbers are scaled for it. Trees use them unscaled.
+      ordered: Whether a table's missing numbers stay missing for it, and categories are put in the
+        order of the target (`inputs.tables.ordered`).
+      quick_on_pictures: Whether a comparison tries it on pictures by default.
+      epochs: Whether it learns in epochs with JAX, with a history and checkpoints.
+      streams: Whether it reads images a few at a time, so that they need not fit into memory.
+      divides_batches: Whether several processes divide the rows of each batch equally.
+      looks: Whether its predictions depend on the input. Those of the baseline do not.
+      remembers: Whether it memorises its training rows, so that its predictions for them say
+        nothing.
+      is_simple: Whether it adds up the effects of columns, so that others should be better than it.
+      hidden_weight: Weight of its hidden values of pictures, compared with pixels, in the novelty.
+        Convolutions distinguish letters and clothes from digits, while a dense layer hardly does
         (`python -m bench.novelty`).
-      cost: Multiplications of fitting to a row, about, by settings and numbers of inputs and
-        outputs: to begin with the longest.
+      cost: Approximate number of multiplications to fit to a row, by settings and numbers of inputs
+        and outputs. The longest trainings start first.
     """
 
     name: str
@@ -105,7 +107,8 @@ class Learner:
         return {"scaled": self.scaled, "ordered": self.ordered}
 
     def accepts(self, accepted: Accepted) -> bool:
-        """Whether it takes such rows; a learner for photos takes grey ones where it is asked to."""
+        """Whether it takes such rows. A learner for photos also takes grey pictures if
+        requested."""
         if self.sides is None:
             return True
         if accepted.kind != "image" or (self.photos and accepted.channels == 1):
@@ -114,20 +117,20 @@ class Learner:
         return all(low <= side <= high for side in accepted.shape[:2])
 
     def check_ready(self) -> None:
-        """Refuse where it cannot be trained; JAX starts here for what learns in epochs.
+        """Refuse if it cannot be trained. For learners with epochs, this starts JAX.
 
         Raises:
-          BackendError: JAX's compiler computes wrongly here.
+          BackendError: JAX's compiler computes wrong results here.
         """
         if self.epochs:
             check_compiler()
 
     def fit(self, job: TrainingJob) -> Fitted:
-        """Fit this learner, whichever the settings name.
+        """Fit this learner, whichever learner the settings name.
 
         Raises:
-          SettingsError: Class weights that do not fit the labels.
-          DataError: No training rows, or a single label among them.
+          SettingsError: Class weights do not fit the labels.
+          DataError: There are no training rows, or they have a single label.
         """
         train, n_labels, class_weights = job.train, job.n_labels, job.settings.class_weights
         if not len(train.y):

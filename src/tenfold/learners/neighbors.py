@@ -1,8 +1,8 @@
 """The learner `neighbors`: the vote of the most similar training rows.
 
-Coordinates are rounded to a grid so fine that nothing is lost, and coarse enough that every
-distance is a whole number below 2**53. Sums of whole numbers are exact in float64 in any order, so
-every runtime finds the same neighbours, ties included (the row that came first wins).
+Coordinates are rounded to a grid that is so fine that nothing is lost, and so coarse that every
+distance is an integer below 2**53. Sums of integers are exact in float64 in any order, so that
+every runtime finds the same neighbours, including ties (the first row wins).
 """
 
 from dataclasses import dataclass, replace
@@ -17,37 +17,37 @@ from tenfold.learners.choice import Choice
 from tenfold.learners.job import Examples, Fitted, TrainingJob
 
 MAX_DIMENSIONS = 50
-"""More columns are reduced to this many principal components; so are pictures."""
+"""With more columns, rows are reduced to this many principal components, and so are pictures."""
 
 CHOICES = (3, 5, 10, 20, 50)
-"""Numbers of neighbours that are tried where the settings leave it open."""
+"""Numbers of neighbours that are tried by default."""
 
 MAX_CHOOSING = 2_000
-"""Validation rows that choose, at most."""
+"""Maximum number of validation rows that choose."""
 
 AT_ONCE_BYTES = 1 << 27
-"""Distances in memory at a time."""
+"""Maximum number of distances in memory."""
 
 NEAR_ZERO = 1e-6
-"""Added to each distance, in steps of the grid: an equal row outvotes all others."""
+"""Added to each distance, in steps of the grid, so that an equal row outvotes all others."""
 
 
 @dataclass(frozen=True, eq=False)
 class Neighbors:
     """Training rows on a grid, and their votes.
 
-    A row is placed at `rint((x - center) / step)`, or at `rint(x @ axes + offset)` where there are
-    axes, cut to `limit`.
+    The place of a row is `rint((x - center) / step)` or, if there are axes, `rint(x @ axes +
+    offset)`, clipped to `limit`.
 
     Attributes:
       center: float64 (d,).
       axes: Principal components divided by the step, float64 (d, c), or None.
       limit: Largest coordinate.
       places: The training rows on the grid, int32 (m, c).
-      votes: Per training row its weighted vote for each label, or its weighted value; the weight
-        itself last, float32 (m, k + 1).
-      k: Neighbours that vote; `by_distance` their votes weigh 1 / distance.
-      is_value: The answer is one value and not probabilities.
+      votes: For each training row, its weighted vote for each label, or its weighted value, and
+        finally the weight itself, float32 (m, k + 1).
+      k: Number of neighbours that vote. With `by_distance`, their weights are 1 / distance.
+      is_value: Whether the prediction is a value instead of probabilities.
     """
 
     center: NDArray[np.float64]
@@ -62,13 +62,13 @@ class Neighbors:
 
     @property
     def offset(self) -> NDArray[np.float64]:
-        """What is added to `x @ axes`, float64 (c,)."""
+        """The number added to `x @ axes`, float64 (c,)."""
         assert self.axes is not None
         return -(self.center @ self.axes)
 
     @property
     def rows_at_once(self) -> int:
-        """Rows whose distances to all training rows fit into 128 MiB."""
+        """Number of rows whose distances to all training rows fit into 128 MiB."""
         return max(1, AT_ONCE_BYTES // (8 * len(self.places)))
 
     def answers(self, x: NDArray[Any]) -> NDArray[np.float32]:
@@ -76,9 +76,10 @@ class Neighbors:
         return self.vote(distances, rows, self.by_distance)
 
     def nearest(self, x: NDArray[Any], k: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        """Distances in steps of the grid, and rows, of the `k` nearest training rows, both (n, k).
+        """Distances in steps of the grid, and numbers, of the `k` nearest training rows, both (n,
+        k).
 
-        Nearest first; of equal ones the first of the training rows.
+        They are sorted by distance, and equal ones by the order of the training rows.
         """
         found = [
             self._nearest(x[start : start + self.rows_at_once], k)
@@ -92,7 +93,7 @@ class Neighbors:
         known = self.places.astype(np.float64)
         closeness = 2 * places @ known.T - (known**2).sum(axis=1)
         last = np.partition(closeness, -k, axis=1)[:, [-k]]
-        near = [np.flatnonzero(row) for row in closeness >= last]  # ties may make it more than k
+        near = [np.flatnonzero(row) for row in closeness >= last]  # ties may add more
         rows = np.array(
             [
                 found[np.argsort(-line[found], kind="stable")[:k]]
@@ -103,7 +104,7 @@ class Neighbors:
         return np.sqrt(squares), rows
 
     def place(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Whole coordinates of rows (n, d), float64 (n, c)."""
+        """The integer coordinates of rows (n, d), float64 (n, c)."""
         wide = x.astype(np.float64)
         if self.axes is None:
             exact = (wide - self.center) / self.step
@@ -114,7 +115,7 @@ class Neighbors:
     def vote(
         self, distances: NDArray[np.float64], rows: NDArray[np.int64], by_distance: bool
     ) -> NDArray[np.float32]:
-        """Answers from neighbours, both (n, k)."""
+        """Predictions from neighbours, both (n, k)."""
         votes = self.votes[rows].astype(np.float64)  # (n, k, labels + 1)
         if by_distance:
             votes *= (1 / (distances + NEAR_ZERO))[:, :, None]
@@ -124,9 +125,10 @@ class Neighbors:
 
 
 def fit_neighbors(job: TrainingJob) -> Fitted:
-    """Keep the training rows; choose by the squared error of the validation rows how they vote.
+    """Store the training rows, and choose how they vote by the squared error on the validation
+    rows.
 
-    Rows of weight 0 are left out. Without validation rows 5 neighbours vote alike.
+    Rows of weight 0 are left out. Without validation rows, 5 neighbours vote with equal weights.
     """
     settings, n_labels = job.settings, job.n_labels
     train = job.train.take(job.train.weights > 0)
@@ -164,7 +166,7 @@ def _grid(x: NDArray[np.float32], is_picture: bool, seed: int) -> dict[str, Any]
     exact = exact if axes is None else exact @ axes
     # Squared distances reach c * (2 * limit)**2.
     limit = int(np.sqrt(2**53 / (4 * exact.shape[1])))
-    # Rows asked about later may lie four times as far out before they are cut.
+    #     # Rows to predict may be four times as far out before they are clipped.
     step = float(np.abs(exact).max() * 4 / limit) or 1.0
     places = np.rint(exact / step).astype(np.int32)
     axes = axes if axes is None else axes / step
@@ -174,8 +176,8 @@ def _grid(x: NDArray[np.float32], is_picture: bool, seed: int) -> dict[str, Any]
 def _choose(
     body: Neighbors, validation: Examples | None, settings: Settings
 ) -> tuple[Neighbors, str, NDArray[np.float32] | None]:
-    """How many neighbours vote, and whether near ones weigh more; and the answers to the
-    validation rows, each of a choice in which the row had no say."""
+    """Choose how many neighbours vote, and whether near ones weigh more. Also returns predictions
+    for the validation rows, each by a choice made without the row."""
     if validation is None:
         return body, f"{body.k} neighbours, all alike", None
     few = validation.take(slice(MAX_CHOOSING))
@@ -194,6 +196,6 @@ def _choose(
     k, by_distance = min(errors, key=lambda choice: errors[choice])
     how = "weighted by 1 / distance" if by_distance else "all alike"
     body = replace(body, k=k, by_distance=by_distance)
-    more = validation.x[MAX_CHOOSING:]  # these had no say in any choice
+    more = validation.x[MAX_CHOOSING:]  # these took no part in any choice
     judged = np.concatenate([choice.answers, body.answers(more)]) if len(more) else choice.answers
     return body, f"{k} neighbours, {how}, chosen on the validation rows", judged

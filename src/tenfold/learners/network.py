@@ -1,4 +1,4 @@
-"""What the learners `network` and `cnn` fit: one network of layers, or a vote of several."""
+"""The result of the learners `network` and `cnn`: one network of layers, or several that vote."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,11 +12,11 @@ from tenfold.learners.choice import softmax
 from tenfold.learners.jax_runtime import compile_program, configure
 
 AT_ONCE = 1024
-"""Rows answered at once, at most: convolutions need 26 kB for each picture of 28x28."""
+"""Maximum number of rows predicted at once: convolutions need 26 kB for each picture of 28x28."""
 
 VALUES = 1 << 22
-"""Values in the rows that are answered at once, at most: large pictures are taken a few at a time,
-for convolutions make up to 32 numbers of each of theirs."""
+"""Maximum number of values in the rows that are predicted at once: large pictures are processed a
+few at a time, because convolutions compute up to 32 numbers for each of their values."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,11 +32,11 @@ class Network:
         return answers[:, 0] if answers.shape[1] == 1 else answers
 
     def hidden(self, x: NDArray[Any]) -> NDArray[np.float32]:
-        """What the output layer sees (n, d), float32."""
+        """The inputs of the output layer (n, d), float32."""
         return self._computed(self.architecture.to_hidden, x)
 
     def outputs(self, x: NDArray[Any]) -> NDArray[np.float32]:
-        """What the output layer gives (n, k): logits, or one value."""
+        """The outputs of the output layer (n, k): logits, or one value."""
         return self._computed(self.architecture.to_logits, x)
 
     def _computed(self, layers: Sequence[Layer], x: NDArray[Any]) -> NDArray[np.float32]:
@@ -45,7 +45,8 @@ class Network:
 
         from tenfold.learners.forward import forward
 
-        # Highest: on a GPU the default products keep only 10 bits of the mantissa.
+        #         # Highest precision: on a GPU the default products keep only 10 bits of the
+        # mantissa.
         with jax.default_matmul_precision("highest"):
             call = jax.jit(lambda parameters, x: forward(layers, parameters, x)[0])
             first, _ = next(_parts(x))
@@ -59,10 +60,10 @@ class Network:
 
 @dataclass(frozen=True, eq=False)
 class Vote:
-    """Networks of the same layers that answer together.
+    """Networks of the same layers that vote.
 
-    The mean of their logits is, but for a number that a softmax leaves out, the mean of the
-    logarithms of their probabilities (Hansen and Salamon 1990, "Neural network ensembles").
+    The mean of their logits is, up to a constant that a softmax ignores, the mean of the logarithms
+    of their probabilities (Hansen and Salamon 1990, "Neural network ensembles").
     """
 
     members: tuple[Network, ...]
@@ -76,13 +77,13 @@ class Vote:
         return softmax(outputs).astype(np.float32)
 
     def hidden(self, x: NDArray[Any]) -> NDArray[np.float32]:
-        """What the output layer of the first network sees (n, d): it tells strange pictures from
-        known ones as well as all together do, in a fraction of the numbers."""
+        """The inputs of the output layer of the first network (n, d). They recognise unusual
+        pictures as well as those of all networks, with fewer numbers."""
         return self.members[0].hidden(x)
 
 
 def _parts(x: NDArray[Any]) -> Iterator[tuple[NDArray[Any], int]]:
-    """Rows a part at a time, and how many at a part's end are new: of one length, one program."""
+    """Rows in parts of one length, which need one program, and how many at a part's end are new."""
     n = max(1, min(AT_ONCE, VALUES // max(1, x[0].size), len(x)))
     for i in range(0, len(x), n):
         start = min(i, len(x) - n)

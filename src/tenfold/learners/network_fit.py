@@ -1,4 +1,4 @@
-"""How the learners `network` and `cnn` are fitted: one network after the other, step by step."""
+"""Fit the learners `network` and `cnn`: one network after the other, step by step."""
 
 import signal
 import threading
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
     from tenfold.learners.training import Training
 
 Arrays = dict[str, NDArray[Any]]
-"""Arrays of a checkpoint by name."""
+"""The arrays of a checkpoint by name."""
 
 
 def fit_network(job: TrainingJob) -> Fitted:
-    """Fit a dense or a convolutional network, or a vote of several, as the settings say, on from
-    its newest checkpoint.
+    """Fit a dense or a convolutional network, or several that vote, according to the settings.
+    Resumes from the newest checkpoint.
 
     Where the validation rows may be fitted to (`TrainingJob.refit`), each network of a vote on a
     table leaves out a part of its own of all rows, which chooses its epoch (`_parts_of`).
@@ -38,7 +38,7 @@ def fit_network(job: TrainingJob) -> Fitted:
     out, unless it is the first.
 
     Raises:
-      SettingsError: Pictures of a size that a `cnn` does not take.
+      SettingsError: The pictures have a size that a `cnn` does not accept.
       FileError: A checkpoint cannot be written.
     """
     architecture = architecture_of(job.settings, job.train.x.shape[1:], job.n_labels)
@@ -94,7 +94,7 @@ class _Member(NamedTuple):
 
 @dataclass
 class _Fit:
-    """A fit on its way.
+    """A fit in progress.
 
     Attributes:
       members: The networks that are finished.
@@ -112,11 +112,11 @@ class _Fit:
 
     @property
     def n_epochs(self) -> int:
-        """Epochs of all networks, at most."""
+        """Maximum number of epochs of all networks."""
         return self.job.settings.epochs * self.job.settings.members
 
     def resume(self) -> None:
-        """Go on from the newest checkpoint; damaged ones are passed over aloud."""
+        """Resume from the newest checkpoint. Damaged ones are skipped with a warning."""
         checkpoints, listener = self.job.checkpoints, self.job.listener
         if checkpoints is None:
             return
@@ -130,7 +130,7 @@ class _Fit:
             listener.resumed(self.history, self.n_epochs)
 
     def train_next(self, stop: list[int]) -> None:
-        """Train one network, to its end or until somebody asks to stop."""
+        """Train one network, to its end or until a stop is requested."""
         seed = member_seed(self.job.settings.seed, len(self.members))
         job = self.job._replace(settings=self.job.settings.model_copy(update={"seed": seed}))
         if self.part_of is not None:
@@ -182,7 +182,7 @@ class _Fit:
         return softmax(logs).astype(np.float32)
 
     def _training(self, job: TrainingJob) -> "Training":
-        """The training of the next network, from where it stands."""
+        """The training of the next network, from its current state."""
         from tenfold.learners.training import training_of
 
         training = training_of(self.architecture, job.train, job.validation, job.settings)
@@ -192,7 +192,7 @@ class _Fit:
         return training
 
     def _save(self, training: "Training", is_stopping: bool) -> None:
-        """Write a checkpoint where one is due; the last epoch of all needs none."""
+        """Write a checkpoint if one is due. The last epoch of all needs none."""
         checkpoints = self.job.checkpoints
         is_last = training.is_done and len(self.members) + 1 == self.job.settings.members
         if checkpoints is None or not (is_stopping or (checkpoints.are_due and not is_last)):
@@ -202,12 +202,13 @@ class _Fit:
 
 
 def member_seed(seed: int, i: int) -> int:
-    """The seed of network i of a vote: the first has the seed of a network that is alone."""
+    """The seed of network i of a vote. The first has the seed of a single network."""
     return seed if i == 0 else int(np.random.SeedSequence((seed, i)).generate_state(1)[0])
 
 
 FINISHED = "finished"
-"""What names of finished networks' arrays begin with in a checkpoint; others are of a training."""
+"""Prefix of the arrays of finished networks in a checkpoint. Others belong to the current
+training."""
 
 
 def _arrays_of(members: list[_Member]) -> Arrays:
@@ -223,7 +224,7 @@ def _arrays_of(members: list[_Member]) -> Arrays:
 
 
 def _members_of(arrays: Arrays) -> tuple[list[_Member], Arrays]:
-    """The finished networks of a checkpoint, and the state of the training that was on its way."""
+    """The finished networks of a checkpoint, and the state of the training in progress."""
     parameters, judged, state = dict[int, dict[str, Arrays]](), Arrays(), Arrays()
     for name, array in arrays.items():
         match name.split("."):
@@ -239,9 +240,10 @@ def _members_of(arrays: Arrays) -> tuple[list[_Member], Arrays]:
 
 @contextmanager
 def _stopping() -> Iterator[list[int]]:
-    """Ctrl-C, and SIGTERM where it does the same, asks to stop; the second one ends the process.
+    """Let Ctrl-C, and SIGTERM if it does the same, request a stop. A second signal ends the
+    process.
 
-    What is yielded holds the number of the signal that came."""
+    The yielded list contains the number of the signal."""
     stop = list[int]()
 
     def ask(number: int, _: object) -> None:

@@ -1,6 +1,6 @@
 """One process of a group: `python -m tenfold.learners.rank FOLDER RANK N PORT`. See `group`.
 
-Rank 0 reports each epoch when the state after it stands in the folder.
+Rank 0 reports each epoch when the state after it is in the folder.
 """
 
 import dataclasses
@@ -38,11 +38,11 @@ def main() -> None:
         if rank == 0:
             parent.send_error(error)
         raise
-    threading.Event().wait()  # to end before the others are heard would look like a death
+    threading.Event().wait()  # ending before the others are heard would look like a death
 
 
 def _training(folder: Path) -> Training:
-    """The training of this process, as the folder says."""
+    """The training of this process, according to the folder."""
     plain = json.loads((folder / SETTINGS).read_bytes())
     settings, n_labels = Settings.model_validate(plain["settings"]), plain["n_labels"]
     train, validation = (read_examples(folder, name) for name in ("train", "validation"))

@@ -1,1 +1,1 @@
-"""A model file that answers; nothing here loads a training library."""
+"""Predict with a model file. Nothing here imports a training library."""

@@ -1,4 +1,4 @@
-"""Answers to files, and the forms in which they are printed, sent and written: JSON and CSV."""
+"""Predict files, and format predictions as JSON and CSV for printing, sending and writing."""
 
 import csv
 import io
@@ -18,20 +18,20 @@ from tenfold.model.predictions import Answers, Prediction, Value
 from tenfold.model.readers import read_cells
 
 NO_NUMBER = "The model did not return a number for this input"
-"""Of an answer that is NaN or infinite: JSON has no such number."""
+"""The error for a prediction that is NaN or infinite, which JSON cannot represent."""
 
 
 class Answer(NamedTuple):
-    """An answer to one input, or why there is none.
+    """A prediction for one input, or why there is none.
 
     Attributes:
-      input: Where it came from: a file, or the part of a request.
+      input: The source of the input: a file, or the part of a request.
       row: Its number there.
-      series: For a forecast of several series the name of the one that it is of.
-      id: What names the row of a table, where a column does.
-      code: Of the error, where it has one.
-      explanation: What each column contributes to the answer, where it was asked for.
-      complete: Whether there is an answer, and its picture was written where one was asked for.
+      series: For a forecast of several series, the name of its series.
+      id: The name of the row of a table, if a column contains one.
+      code: The code of the error, if it has one.
+      explanation: The contribution of each column, if requested.
+      complete: Whether there is a prediction and, if requested, its picture was written.
     """
 
     input: str
@@ -53,11 +53,11 @@ def answer_files(
     look: Callable[[Path, Answers], bool] = lambda path, answers: True,
     explain: bool = False,
 ) -> Iterator[Answer]:
-    """Answers in input order; an input that cannot be read stands in its place with its error.
+    """Predict inputs in order. An input that cannot be read is replaced by its error.
 
-    With `explain` each answer has what the columns of its row contribute to it.
-    `look` is given the answers to each file before they are passed on, and returns whether all
-    that was asked for is there.
+    With `explain`, each prediction has the contributions of its columns. `look` receives the
+    predictions for each file before they are returned, and says whether everything that was
+    requested succeeded.
     """
     for path in inputs:
         try:
@@ -85,7 +85,7 @@ def answer_files(
 
 
 def as_json(answer: Answer, top: int | None = None) -> dict[str, Any]:
-    """The promised form (docs/format.md); with `top` only so many labels, the best first."""
+    """The documented form (docs/format.md). `top` limits it to the most probable labels."""
     if answer.answer is None:
         return {"input": answer.input, "error": answer.error}
     series = {} if answer.series is None else {"series": answer.series}
@@ -96,9 +96,9 @@ def as_json(answer: Answer, top: int | None = None) -> dict[str, Any]:
 
 
 def csv_head(model: Model, first: Answer | None) -> list[str]:
-    """Names of the columns, where this is the first answer.
+    """The names of the columns, if this is the first prediction.
 
-    The last one is `series` for a forecast of several, or that of the column that names rows.
+    The last one is `series` for a forecast of several series, or the column that names rows.
     """
     names = [escape_formula(name) for name in _answer_names(model)]
     others = ["series"] if first and first.series is not None else []
@@ -108,7 +108,7 @@ def csv_head(model: Model, first: Answer | None) -> list[str]:
 
 
 def csv_row(answer: Answer, model: Model) -> list[str]:
-    """One answer under these columns; cells that a spreadsheet would run are written harmlessly."""
+    """One prediction under these columns. Cells that a spreadsheet would run are escaped."""
     if answer.answer is None:
         row = ["", *("" for _ in _answer_names(model))]
     else:
@@ -126,7 +126,7 @@ def _answer_names(model: Model) -> list[str]:
 
 
 class AnsweredTable(NamedTuple):
-    """How many rows were written, how many of them are unsure, and what a reader should know."""
+    """How many rows were written, how many of them are unsure, and notes for the user."""
 
     n_rows: int
     n_unsure: int
@@ -134,12 +134,12 @@ class AnsweredTable(NamedTuple):
 
 
 def write_answered_table(model: Model, source: Path, out: Path) -> AnsweredTable:
-    """Write a table's own columns, as they are, with the answers beside them.
+    """Write a table's own columns unchanged, with the predictions beside them.
 
-    Cells that a spreadsheet would run are written harmlessly.
+    Cells that a spreadsheet would run are escaped.
 
     Raises:
-      DataError: A model of something else, or rows that do not fit it.
+      DataError: The model is not for tables, or the rows do not fit it.
       FormatError, FileError: The table cannot be read, or the file cannot be written.
     """
     accepted = model.contract.input

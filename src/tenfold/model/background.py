@@ -1,4 +1,4 @@
-"""Training rows with which answers are compared, in a file of the run folder."""
+"""Training rows with which predictions are compared, stored in a file of the run folder."""
 
 import csv
 import io
@@ -10,7 +10,7 @@ from tenfold.core.errors import FormatError
 
 
 def read_background(path: Path) -> list[dict[str, str]] | None:
-    """The rows of such a file, as a model reads them; None where there is none.
+    """Read the rows of such a file in the form that a model takes. None if there is no file.
 
     Raises:
       FormatError: The file is damaged.

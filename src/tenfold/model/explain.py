@@ -1,4 +1,4 @@
-"""Why a row of a table is answered so: what each of its columns contributes to the answer.
+"""Explain the prediction of a row of a table by the contribution of each column.
 
 Contributions are Shapley values of the learner's own score, before its softmax and calibration.
 Those of trees follow from their paths, those of linear and Bayes models from what each column adds;
@@ -27,24 +27,25 @@ from tenfold.model.tree_paths import Trees, read_trees
 Doubles = NDArray[np.float64]
 
 ORDERS = 2
-"""Orders of the columns that are drawn for each background row; two show how far they differ."""
+"""Random orders of the columns for each background row. Two show how much they differ."""
 
 ROWS_AT_ONCE = 2_000
 
 
 @dataclass(frozen=True, eq=False)
 class Explanation:
-    """What the columns contribute to one answer.
+    """The contributions of the columns to one prediction.
 
     Attributes:
-      of: What is explained, such as the log-odds of a label.
-      columns: Names of the columns, in the order of the contributions.
-      contributions: float64 (n_columns,); with `base` they add up to `score`.
-      base: The score of the average row: of the training rows for trees, else of the background.
+      of: The explained score, such as the log-odds of a label.
+      columns: The names of the columns, in the order of the contributions.
+      contributions: float64 (n_columns,). With `base` they add up to `score`.
+      base: The score of the average row: of the training rows for trees, otherwise of the
+        background.
       score: The learner's own score, before calibration.
-      errors: Standard errors of the contributions, where they were sampled; None: they are exact.
-      uncalibrated, calibrated: The probability of the label that is answered, before and after
-        calibration; None of a value.
+      errors: The standard errors of sampled contributions. None: they are exact.
+      uncalibrated, calibrated: The probability of the predicted label, before and after
+        calibration. None for a value.
     """
 
     of: str
@@ -57,7 +58,7 @@ class Explanation:
     calibrated: float | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """The form that `predict --explain --json` prints."""
+        """The JSON form of `predict --explain --json`."""
 
         def named(values: Doubles) -> dict[str, float]:
             return dict(zip(self.columns, values.tolist(), strict=True))
@@ -94,18 +95,20 @@ class Explanation:
 
 @dataclass(frozen=True, eq=False)
 class Explanations(Sequence[Explanation]):
-    """What the columns contribute to the answers to many rows.
+    """The contributions of the columns to the predictions of many rows.
 
     Attributes:
-      answers: The answers.
-      columns: Names of the columns.
-      contributions: float64 (n, n_columns, n_scores), a score for each label, or one for a value.
+      answers: The predictions.
+      columns: The names of the columns.
+      contributions: float64 (n, n_columns, n_scores), with one score for each label, or one for a
+        value.
       base: The scores of the average row (n_scores,).
-      scores: The learner's own scores (n, n_scores): `base` and the sum of the contributions.
-      errors: Standard errors of the contributions to the score that is explained (n, n_columns);
-        None: they are exact.
-      is_log_odds: A softmax of the scores gives probabilities; else they are probabilities or
-        values. Of two labels the score of the second less that of the first is its log-odds.
+      scores: The learner's own scores (n, n_scores): `base` plus the sum of the contributions.
+      errors: The standard errors of the contributions to the explained score (n, n_columns). None:
+        they are exact.
+      is_log_odds: Whether a softmax of the scores gives probabilities; otherwise they are
+        probabilities or values. For two labels, the second score minus the first is the log-odds of
+        the second.
     """
 
     answers: Answers
@@ -162,7 +165,8 @@ class Explanations(Sequence[Explanation]):
 
 
 class Explainer:
-    """Explains the answers of a model of tables; made of the bytes of its file."""
+    """Explains the predictions of a model for tables. It is made from the bytes of the model
+    file."""
 
     def __init__(self, content: bytes, accepted: TableInput, where: object) -> None:
         proto = ModelProto.FromString(content)
@@ -288,9 +292,9 @@ class Explainer:
         n: int,
         answers: Answers,
     ) -> tuple[Doubles, Doubles, Doubles]:
-        """Shapley values by columns that take turns to change from a background row's cell to the
-        row's own, in random orders (Castro et al. 2009, doi:10.1016/j.cor.2008.04.004), as many for
-        each background row, so that they add up exactly."""
+        """Shapley values from random orders, in which columns change in turn from a background
+        row's cell to the row's own (Castro et al. 2009, doi:10.1016/j.cor.2008.04.004). Each
+        background row has as many orders, so that they add up exactly."""
         rng = np.random.default_rng(0)
         n_all, n_columns = len(next(iter(inputs.values()))), len(self.accepted.columns)
         n_background = n_all - n
@@ -355,7 +359,7 @@ class Explainer:
             return inputs[tensor]
         try:
             (found,) = self.session.run([tensor], dict(inputs))
-        except Exception as error:  # onnxruntime's errors share no base but this
+        except Exception as error:  # onnxruntime's errors have no other common base
             reason = str(error).splitlines()[0]
             raise ModelError(
                 "E522", "The model cannot be explained", where=self.where, reason=reason
@@ -368,8 +372,8 @@ def _is_of_trees(part: ScorePart) -> bool:
 
 
 def _directions(answers: Answers, scores: Doubles, is_log_odds: bool) -> Doubles:
-    """What of the scores (n, k) is explained of each answer: the score of its label, or how far it
-    is above the next best one's (n, k)."""
+    """The weights of the scores (n, k) in what is explained: the score of the predicted label, or
+    its difference to the second best (n, k)."""
     directions = np.zeros_like(scores)
     rows = np.arange(len(scores))
     directions[rows, answers.codes] = 1.0

@@ -1,4 +1,4 @@
-"""Forecasts: several steps ahead, each from the answers before it, and how far they may be off."""
+"""Forecasts: several steps ahead, each from the predictions before it, with intervals."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -17,14 +17,16 @@ from tenfold.model.model import Model
 from tenfold.model.predictions import Values
 
 MEASURED_STEPS = 28
-"""Steps ahead whose error is measured on validation rows; further ones are given the last width."""
+"""Number of steps ahead whose error is measured on validation rows. Later steps get the last
+width."""
 
 
 def forecast(model: Model, steps: int) -> Values:
-    """Answer the next `steps` rows after the last known one, of each series one after the other.
+    """Predict the next `steps` rows after the last known one, one series after the other.
 
     Raises:
-      DataError: No model of rows in the order of time, or one of columns whose future nobody knows.
+      DataError: The model is not for rows in the order of time, or needs columns with unknown
+        future values.
     """
     contract, order = _ordered(model)
     ends, counts = order.series_ends, np.arange(1, steps + 1)
@@ -46,11 +48,11 @@ def forecast(model: Model, steps: int) -> Values:
 
 
 def with_half_widths(model: Model, data: Dataset, rows: RowNumbers) -> Order | None:
-    """The order of a model with half-widths of 90% intervals 1, 2, ... steps ahead.
+    """The order of a model with half the widths of 90% intervals 1, 2, ... steps ahead.
 
-    They come from forecasts that start at each of the rows, which the model was not fitted to; of
-    each series by itself where it has enough of them. None are given where the future of a column
-    is not known: then there is no forecast either.
+    They come from forecasts that start at each of the rows, to which the model was not fitted,
+    separately for each series with enough rows. There are none if the future of a column is not
+    known, because then there is no forecast either.
     """
     accepted = model.contract.input
     timeline = data.info.timeline if data.info else None
@@ -89,9 +91,10 @@ def with_half_widths(model: Model, data: Dataset, rows: RowNumbers) -> Order | N
 
 
 def ending_at(order: Order, data: Dataset, rows: RowNumbers) -> Order:
-    """The order with series that end at the last of these rows, whatever the others are.
+    """The order with series that end at the last of these rows.
 
-    A model keeps so the answers of no test row. Series without any of these rows have no end.
+    In this way a model contains no target of a test row. Series without any of these rows have no
+    end.
     """
     info, table = data.info, data.table
     if info is None or info.timeline is None or table is None:
@@ -115,7 +118,7 @@ def _are_enough(errors: NDArray[np.float64]) -> bool:
 
 
 def _widths(errors: NDArray[np.float64]) -> tuple[float, ...]:
-    """Half-width of each step from errors (n, steps), NaN where the truth is not known."""
+    """Half the width for each step from errors (n, steps), NaN if the truth is not known."""
     widths = []
     for of_step in errors.T:
         known = of_step[~np.isnan(of_step)]
@@ -141,8 +144,8 @@ def _ordered(model: Model) -> tuple[TableInput, Order]:
         raise DataError(
             "E502",
             "The model needs columns whose future values are unknown",
-            expected="time and earlier values of the target alone",
-            fix="Answer rows with these columns instead: tenfold predict RUN rows.csv",
+            expected="only time and earlier values of the target",
+            fix="Predict rows with these columns instead: tenfold predict RUN rows.csv",
             columns=unknown,
         )
     return contract, order
@@ -157,7 +160,7 @@ def _ahead(
 ) -> NDArray[np.float64]:
     """Values (n, steps) at `times` (n, steps) from earlier values (n, lags), oldest first.
 
-    `names` (n,) are those of their series.
+    `names` (n,) are the names of their series.
     """
     order = contract.order
     assert order is not None

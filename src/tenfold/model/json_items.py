@@ -1,4 +1,4 @@
-"""Items of a JSON list -> one picture, row of numbers or row of a table each, or why not."""
+"""Read items of a JSON list: pictures, rows of numbers or rows of a table, or say why not."""
 
 import math
 from collections.abc import Sequence
@@ -13,26 +13,27 @@ from tenfold.core.errors import DataError, did_you_mean
 from tenfold.core.text import shorten
 
 MAX_UNKNOWN = 20
-"""Columns that a model does not use and that are read to be told about; the others are dropped."""
+"""Number of unused columns that are read so that a note can name them. Others are ignored."""
 
 MAX_NAMED = 5
-"""Columns that an error names: with all of them, 1,000 short rows would be answered with 88 MB."""
+"""Maximum number of columns that an error names. With all, 1,000 short rows got a response of 88
+MB."""
 
 MAX_COMPARED = 50
-"""Names of a row that are compared with a missing one, to propose the nearest."""
+"""Number of names of a row that are compared with a missing one, to suggest the nearest."""
 
 MAX_SHOWN = 80
-"""Characters of a sender's name that an error shows."""
+"""Maximum number of characters of a client's name in an error."""
 
 
 def read_pixels(item: Any, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    """One picture: all its numbers in a list, or lists of the picture's shape."""
+    """Read one picture: all its numbers in one list, or lists in the shape of the picture."""
     size, given = math.prod(shape), item
     if isinstance(item, list) and item and isinstance(item[0], list):
         item = _flattened(item, shape)
     if isinstance(item, list) and len(item) == size:
         if set(map(type, item)) == {int}:
-            with suppress(ValueError):  # the fast way; one of them is no byte
+            with suppress(ValueError):  # the fast way, unless a number is not a byte
                 return np.frombuffer(bytes(item), np.uint8).reshape(shape)
         wrong = [value for value in item if not _is_pixel(value)]
         if not wrong:
@@ -54,7 +55,7 @@ def read_pixels(item: Any, shape: tuple[int, ...]) -> NDArray[np.uint8]:
 
 
 def _flattened(item: Any, shape: tuple[int, ...]) -> list[Any] | None:
-    """The numbers of nested lists of a shape; None for another shape."""
+    """The numbers of nested lists of a shape. None for another shape."""
     if not isinstance(item, list) or len(item) != shape[0]:
         return None
     if len(shape) == 1:
@@ -88,13 +89,13 @@ def read_features(item: Any, n: int) -> NDArray[np.float64]:
 
 
 def unknown_columns(items: Sequence[Any], known: set[str]) -> set[str]:
-    """Names of the first columns that the model does not know, to be told about."""
+    """The first names of columns that the model does not know, for a note."""
     names = dict.fromkeys(name for item in items if isinstance(item, dict) for name in item)
     return set(islice((name for name in names if name not in known), MAX_UNKNOWN))
 
 
 def row_error(item: Any, wanted: Sequence[str], max_characters: int) -> DataError | None:
-    """Why an item is no row that the model can answer."""
+    """Why the model cannot predict an item."""
     if not isinstance(item, dict):
         return DataError(
             "E974",
@@ -141,12 +142,12 @@ def row_error(item: Any, wanted: Sequence[str], max_characters: int) -> DataErro
 
 
 def first_names(names: Sequence[str]) -> list[str]:
-    """The first names of many, as far as an error shows them."""
+    """The first of many names, as far as an error shows them."""
     return [name[:MAX_SHOWN] for name in names[:MAX_NAMED]]
 
 
 def described(value: Any) -> str:
-    """What a value of JSON is, in a few words."""
+    """The type of a JSON value, in a few words."""
     if isinstance(value, list):
         return f"a list of {len(value)}"
     names = {dict: "an object", str: "text", bool: "true or false", type(None): "null"}

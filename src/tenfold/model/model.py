@@ -1,4 +1,4 @@
-"""`Model`: a checked `model.onnx` that answers. The only way Tenfold predicts."""
+"""`Model`: a checked `model.onnx` that predicts. It is the only way in which Tenfold predicts."""
 
 import hashlib
 import stat
@@ -24,7 +24,7 @@ from tenfold.model.predictions import Answers, Floats, Prediction, Predictions, 
 from tenfold.model.readers import Batch, Rows, reader_of
 
 MAX_BYTES = 1 << 30
-"""Largest model file that is opened. A forest of 100 trees on MNIST takes 93 MB."""
+"""Maximum size of a model file. A forest of 100 trees on MNIST takes 93 MB."""
 
 OPERATORS = frozenset(
     {
@@ -36,19 +36,19 @@ OPERATORS = frozenset(
         "ai.onnx.ml.LabelEncoder", "ai.onnx.ml.OneHotEncoder", "ai.onnx.ml.TreeEnsembleRegressor",
     }
 )  # fmt: skip
-"""What graphs are made of, with their domain where it is not ONNX's own."""
+"""The operators of graphs, with their domain if it is not ONNX's own."""
 
 
 class Model:
-    """A model file, checked and ready. Use `Model.open`.
+    """A model file, checked and ready to predict. Use `Model.open`.
 
     Attributes:
-      contract: What it accepts and returns.
-      reader: What turns inputs into the rows that it accepts.
-      task: What it answers.
-      labels: The labels, in the order of the probabilities; empty for regression.
-      sha256: Digest of the file's bytes.
-      n_bytes: Its size.
+      contract: What the model accepts and returns.
+      reader: Turns inputs into the rows that it accepts.
+      task: The kind of its predictions.
+      labels: The labels, in the order of the probabilities. Empty for regression.
+      sha256: The digest of the file's bytes.
+      n_bytes: The size of the file.
     """
 
     def __init__(self, content: bytes, *, where: object = "bytes") -> None:
@@ -66,10 +66,12 @@ class Model:
     def open(cls, path: Path | str) -> "Model":
         """Open a `model.onnx`, or the one in a run folder.
 
-        Nothing in the file can run code, read other files or use operators Tenfold does not write.
+        Nothing in the file can run code, read other files or use operators that Tenfold does not
+        write.
 
         Raises:
-          ModelError: Too large, damaged, not written by Tenfold, or contradicting its contract.
+          ModelError: The file is too large, damaged, not written by Tenfold, or contradicts its
+            contract.
           FileError: There is no such file.
         """
         path = Path(path)
@@ -77,7 +79,7 @@ class Model:
             if path.is_dir():
                 path = path / "model.onnx"
             status = path.stat()
-            if not stat.S_ISREG(status.st_mode):  # a pipe has no end, a device gives for ever
+            if not stat.S_ISREG(status.st_mode):  # a pipe has no end, and a device may be endless
                 raise ModelError(
                     "E518", "The model is not a file", where=path, expected="a model file"
                 )
@@ -93,8 +95,8 @@ class Model:
             return cls(path.read_bytes(), where=path)
 
     def with_ends(self, ends: Sequence[SeriesEnd]) -> "Model":
-        """The same model for rows in the order of time that go on from these ends of their series;
-        this one where there are none."""
+        """The same model with these ends of series, from which it forecasts, or this one if there
+        are none."""
         accepted = self.contract.input
         if accepted.kind != "table" or accepted.order is None or not ends:
             return self
@@ -106,71 +108,70 @@ class Model:
         return known
 
     def predict(self, inputs: Any, options: PictureOptions = DEFAULT_OPTIONS) -> Answers:
-        """Answer one input or many.
+        """Predict one input or many.
 
         Args:
-          inputs: For images an array of one picture (height, width) or of many
-            (n, height, width), brought to the scale and polarity of the training; the path of an
-            IDX, npy or npz file or a CSV of pixels that holds one or the other; or of a picture
-            file, which is fitted to the model's box. For tables the path of
-            a CSV or Parquet file, a pandas frame, a dict with a value per column, or a list of
-            such dicts. For features an array of numbers (d,) or (n, d).
+          inputs: For images, an array of one picture (height, width) or of many (n, height, width),
+            which is converted to the scale and polarity of the training; the path of an IDX, npy or
+            npz file or a CSV of pixels with one or many; or the path of a picture file, which is
+            fitted to the model's box. For tables, the path of a CSV or Parquet file, a pandas data
+            frame, a dict with a value per column, or a list of such dicts. For features, an array
+            of numbers (d,) or (n, d).
           options: How picture files are read.
 
         Returns:
-          A sequence with an answer for each input: `Predictions`, for regression `Values`. Beside
-          input and output a bounded amount of memory is used, however many there are.
+          A sequence with one prediction for each input: `Predictions`, or for regression `Values`.
+          Apart from input and output, the memory in use is bounded, however many inputs there are.
 
         Raises:
-          DataError: Another shape or dtype, columns that are missing, or a kind of file that
-            cannot be read.
-          FormatError: A damaged file.
-          ModelError: The model fails on what it was asked, or does not keep its contract.
+          DataError: The shape or dtype does not fit, columns are missing, or the type of a file is
+            not supported.
+          FormatError: A file is damaged.
+          ModelError: The model fails on the input, or breaks its contract.
         """
         return self._answer(self.reader.read(inputs, options))
 
     def predict_one(
         self, one_input: Any, options: PictureOptions = DEFAULT_OPTIONS
     ) -> Prediction | Value:
-        """Answer one input, as `predict` takes it.
+        """Predict one input, in any form that `predict` takes.
 
         Returns:
-          A `Prediction`, for regression a `Value`.
+          A `Prediction`, or for regression a `Value`.
 
         Raises:
-          DataError: Several inputs, or none; and as `predict`.
-          FormatError: A damaged file.
+          DataError: There are several inputs or none, or an error of `predict`.
+          FormatError: A file is damaged.
         """
         answers = self.predict(one_input, options)
         if len(answers) != 1:
             raise DataError(
                 "E516",
                 "predict_one takes a single input",
-                expected="one; `predict` takes many",
+                expected="one input (`predict` takes many)",
                 n=len(answers),
             )
         return answers[0]
 
     def explain(self, inputs: Any, background: Any = None) -> Explanations:
-        """Answer rows of a table, and say what each column contributes to each answer.
+        """Predict rows of a table, and explain the contribution of each column.
 
         Contributions and the base add up to the learner's own score, before calibration: log-odds
         for boosting, linear and Bayes models and networks, probabilities for forests and
         neighbours, or the value.
 
         Args:
-          inputs: As `predict` takes them.
-          background: Rows, in the same forms, with which answers are compared, 100 of them at most;
-            None: the training rows that stand in the run folder beside the model. Models of trees
-            need none.
+          inputs: As in `predict`.
+          background: At most 100 rows, in the same forms, with which the rows are compared. None:
+            the training rows in the run folder of the model. Models of trees need none.
 
         Returns:
-          A sequence with an `Explanation` for each row; `answers` are those of `predict`.
+          A sequence with one `Explanation` for each row. `answers` are the results of `predict`.
 
         Raises:
-          DataError: A model of something else than tables, no background rows where they are
-            needed, and as `predict`.
-          ModelError: A model of trees of an earlier version, which does not hold what is needed.
+          DataError: The model is not for tables, background rows are needed but missing, or an
+            error of `predict`.
+          ModelError: A model of trees of an earlier version lacks what is needed.
         """
         accepted = self.contract.input
         if accepted.kind != "table":
@@ -205,14 +206,14 @@ class Model:
         return given
 
     def answer(self, x: Rows) -> Answers:
-        """Answer many examples, already read.
+        """Predict many examples that have been read already.
 
         Args:
           x: Pictures (n, height, width), features float64 (n, n_features), or rows of a table with
             the contract's columns.
 
         Raises:
-          DataError: An array of another shape or dtype.
+          DataError: The shape or dtype of the array does not fit.
         """
         return self._answer(Batch(x))
 
@@ -259,7 +260,7 @@ class Model:
         try:
             outputs: list[Floats] = self._session.run(None, feed)
             return outputs
-        except Exception as error:  # onnxruntime's errors share no base but this
+        except Exception as error:  # onnxruntime's errors have no other common base
             reason = str(error).splitlines()[0]
             raise ModelError(
                 "E519", "The model failed on these rows", where=self._where, reason=reason
@@ -272,15 +273,15 @@ class Model:
 
 def _session(content: bytes, where: object) -> Any:
     options = onnxruntime.SessionOptions()
-    # One thread that does not spin: a digit takes 12 us, waking others costs more (notes on
-    # onnxruntime#13808). Warnings are for developers of the runtime.
+    #     # One thread that does not spin: a digit takes 12 us, and waking others costs more (notes
+    # on onnxruntime#13808). Warnings are for developers of the runtime.
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.log_severity_level = 4  # what it raises says the same
+    options.log_severity_level = 4  # its exceptions say the same
     try:
         return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime's errors share no base but this
+    except Exception as error:  # onnxruntime's errors have no other common base
         reason = str(error).splitlines()[0]
         raise ModelError(
             "E508", "ONNX Runtime cannot load the model", where=where, reason=reason
@@ -288,7 +289,7 @@ def _session(content: bytes, where: object) -> Any:
 
 
 def _check(content: bytes, where: object) -> Contract:
-    """The contract of a model file, after everything in the file has been looked at."""
+    """The contract of a model file, after checking everything in the file."""
     try:
         proto = ModelProto.FromString(content)
     except DecodeError as error:
@@ -317,7 +318,8 @@ def _check(content: bytes, where: object) -> Contract:
 
 
 def _check_graph(proto: ModelProto, contract: Contract, where: object) -> None:
-    """Refuse a graph of other operators, with weights elsewhere, or unlike its contract."""
+    """Refuse a graph with other operators, with weights elsewhere, or that contradicts its
+    contract."""
     graph = proto.graph
     used = {f"{node.domain}.{node.op_type}".removeprefix(".") for node in graph.node}
     foreign = used - OPERATORS
@@ -340,7 +342,7 @@ def _check_graph(proto: ModelProto, contract: Contract, where: object) -> None:
             "E513",
             "The model stores weights outside its file",
             where=where,
-            expected="all of them inside",
+            expected="all weights in the file",
             weights=external,
         )
     signature = []
@@ -360,7 +362,7 @@ def _check_graph(proto: ModelProto, contract: Contract, where: object) -> None:
 
 
 def _promised_signature(contract: Contract) -> list[tuple[str, int, tuple[int, ...]]]:
-    """Name, type and shape of one row of each input and output of a graph with this contract."""
+    """Name, type and shape of one row of each input and output that the contract promises."""
     types = {
         "bool": TensorProto.BOOL,
         "uint8": TensorProto.UINT8,

@@ -1,4 +1,4 @@
-"""What a model answers: labels with probabilities, or values with intervals."""
+"""The predictions of a model: labels with probabilities, or values with intervals."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -20,28 +20,30 @@ Floats = NDArray[np.float32]
 Bools = NDArray[np.bool_]
 
 MAX_IN_SET = 5
-"""Labels of a set that a line names, at most."""
+"""Maximum number of labels of a set that a line names."""
 
 NEAR_SHARE = 0.5
-"""An unsure answer whose second label has this share of the first's probability is between both."""
+"""If the second label has this share of the first's probability, an unsure prediction is between
+both."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prediction:
-    """One answer.
+    """The prediction of a label.
 
     Attributes:
-      label: The most probable label, or the one that the model's threshold decides.
-      confidence: Its probability.
+      label: The most probable label, or the one that the model's threshold gives.
+      confidence: The probability of the label.
       probabilities: The probability of each class, float32 (n_classes,).
-      classes: Names of all classes, in the order of the probabilities.
-      image: What the model saw, of the contract's shape; None for rows of a table.
-      unsure: The model would rather not answer.
+      classes: The names of all classes, in the order of the probabilities.
+      image: What the model saw, in the contract's shape. None for rows of a table.
+      unsure: Whether the prediction should not be relied on.
       reason: Why it is unsure.
-      novelty: How unlike the training rows the input is; None: the model does not know.
-      steps: What became of a picture file on the way to `image`; None for others.
-      in_set: Which classes are in the prediction set, bool (n_classes,); None: there is no set.
-      set_coverage: The share of the rows of each label whose set is to hold it.
+      novelty: How much the input differs from the training rows. None: the model does not compute
+        it.
+      steps: The steps from a picture file to `image`. None for other inputs.
+      in_set: Which classes are in the prediction set, bool (n_classes,). None: there is no set.
+      set_coverage: The share of the rows of each label whose set should contain it.
     """
 
     label: str
@@ -58,22 +60,23 @@ class Prediction:
 
     @property
     def prediction_set(self) -> tuple[str, ...] | None:
-        """The labels in the prediction set, the most probable first; empty where no label is as
-        probable as rows of it mostly are; None: the model gives no sets."""
+        """The labels in the prediction set, most probable first. Empty if no label is as probable
+        as is usual for its rows. None: the model has no sets."""
         if self.in_set is None:
             return None
         best_first = np.argsort(-self.probabilities, kind="stable")
         return tuple(self.classes[code] for code in best_first if self.in_set[code])
 
     def as_dict(self, top: int | None = None) -> dict[str, float]:
-        """Class to probability, in the model's order of classes; or the `top` best, best first."""
+        """The probabilities by class, in the model's order, or the `top` best, best first."""
         pairs = list(zip(self.classes, self.probabilities.tolist(), strict=True))
         if top is not None:
             pairs = sorted(pairs, key=lambda pair: -pair[1])[:top]
         return dict(pairs)
 
     def as_json(self, top: int | None = None) -> dict[str, Any]:
-        """The form that `predict --json` prints; with `top` only so many classes, best first."""
+        """The JSON form of `predict --json`. `top` limits it to the most probable classes, best
+        first."""
         labels = self.prediction_set
         return {
             "label": self.label,
@@ -84,8 +87,8 @@ class Prediction:
         } | ({} if labels is None else {"prediction_set": list(labels)})
 
     def as_cells(self) -> list[str]:
-        """The cells of `predict --csv`: label, confidence, unsure, the probabilities, and where
-        there is one the prediction set, as a line of CSV."""
+        """The cells of `predict --csv`: label, confidence, unsure, the probabilities and, if there
+        is one, the prediction set as a line of CSV."""
         confidence, unsure = number_text(self.confidence), str(self.unsure).lower()
         probabilities = map(number_text, self.probabilities.tolist())
         labels = self.prediction_set
@@ -93,8 +96,8 @@ class Prediction:
         return [escape_formula(self.label), confidence, unsure, *probabilities, *in_set]
 
     def as_text(self) -> str:
-        """The answer in a line for people: label, confidence, the prediction set where it is not
-        this label alone, and why it is unsure."""
+        """The prediction in a line for people: label, confidence, the prediction set unless it is
+        only this label, and why it is unsure."""
         doubt = f"  unsure: {self.reason}" if self.unsure else ""
         labels = self.prediction_set
         others = "" if labels in (None, (self.label,)) else f"  {self._set_text()}"
@@ -107,7 +110,7 @@ class Prediction:
         return f"{percent(self.set_coverage, 0)} set: {named or 'none'}"
 
     def with_steps(self, steps: PictureSteps) -> "Prediction":
-        """The same answer to a picture file: unsure where the picture has a problem."""
+        """The same prediction for a picture file, which is unsure if the picture has a problem."""
         if steps.problem is None:
             return replace(self, steps=steps)
         return replace(self, steps=steps, unsure=True, reason=steps.problem)
@@ -126,22 +129,23 @@ class Prediction:
 
 @dataclass(frozen=True, eq=False)
 class Predictions(Sequence[Prediction]):
-    """Answers to many inputs: a sequence of `Prediction` over arrays.
+    """Predictions for many inputs: a sequence of `Prediction`, backed by arrays.
 
     Attributes:
       probabilities: float32 (n, n_classes).
-      classes: Names of all classes, in the order of the columns.
-      decision: A threshold that decides between two labels; None: the larger probability does.
-      images: What the model saw: uint8 (n, ...); None for rows of a table.
-      notes: What a reader should know about the inputs.
-      novelty: How unlike the training rows each input is, float32 (n,); None: the model does not
-        know.
-      novelty_threshold: Answers with more novelty are unsure.
-      steps: What became of each picture file on the way to its image; empty for other inputs.
-      ids: What names each row of a table; empty where nothing does.
-      in_set: Which classes are in each prediction set, bool (n, n_classes); None: the model gives
+      classes: The names of all classes, in the order of the columns.
+      decision: A threshold that decides between two labels. None: the more probable one is
+        predicted.
+      images: What the model saw: uint8 (n, ...). None for rows of a table.
+      notes: Notes about the inputs for the user.
+      novelty: How much each input differs from the training rows, float32 (n,). None: the model
+        does not compute it.
+      novelty_threshold: Predictions with more novelty are unsure.
+      steps: The steps from each picture file to its image. Empty for other inputs.
+      ids: The name of each row of a table. Empty if there are none.
+      in_set: Which classes are in each prediction set, bool (n, n_classes). None: the model has
         none.
-      prediction_sets: What the sets promise; None: the model says nothing of it.
+      prediction_sets: The coverage of the sets. None: unknown.
     """
 
     probabilities: Floats
@@ -158,13 +162,13 @@ class Predictions(Sequence[Prediction]):
 
     @property
     def outputs(self) -> tuple[NDArray[Any], ...]:
-        """What the graph gave: the probabilities, and the novelty and the sets if it has some."""
+        """The outputs of the graph: the probabilities and, if there are any, novelty and sets."""
         given = (self.probabilities, self.novelty, self.in_set)
         return tuple(output for output in given if output is not None)
 
     @cached_property
     def codes(self) -> NDArray[np.int64]:
-        """The code of each answer's label (n,)."""
+        """The code of each predicted label (n,)."""
         if self.decision is None:
             best: NDArray[np.int64] = self.probabilities.argmax(axis=1)
             return best
@@ -174,33 +178,33 @@ class Predictions(Sequence[Prediction]):
 
     @property
     def labels(self) -> list[str]:
-        """The label of each answer."""
+        """The predicted labels."""
         return [self.classes[code] for code in self.codes]
 
     @property
     def confidence(self) -> Floats:
-        """The probability of each answer's label (n,)."""
+        """The probability of each predicted label (n,)."""
         return np.take_along_axis(self.probabilities, self.codes[:, None], axis=1)[:, 0]
 
     def row_scores(self, true: NDArray[Any]) -> NDArray[np.float64]:
-        """What each answer is worth beside its true code (n,): 1 where it is right, else 0."""
+        """The score of each prediction, given the true codes (n,): 1 if it is correct, else 0."""
         right: NDArray[np.bool_] = self.codes == true
         return right.astype(np.float64)
 
     @cached_property
     def unsure(self) -> NDArray[np.bool_]:
-        """Whether the model would rather not give each answer (n,)."""
+        """Whether each prediction should not be relied on (n,)."""
         unsure = np.zeros(len(self), bool)
         if self.novelty is not None:
-            # A novelty that is not a number is no reason to be sure.
+            #             # A novelty that is NaN counts as unsure.
             unsure = ~(self.novelty <= np.float32(self.novelty_threshold))
         if self.steps:
             unsure |= [steps.problem is not None for steps in self.steps]
         return unsure
 
     def _reason(self, index: int) -> str | None:
-        """Why an answer is unsure: the picture has a problem, two classes are near each other, or
-        nothing in the training rows is like the input."""
+        """Why a prediction is unsure: the picture has a problem, two classes are similarly
+        probable, or no training row is like the input."""
         if not self.unsure[index]:
             return None
         if self.steps and (problem := self.steps[index].problem):
@@ -263,43 +267,43 @@ class Predictions(Sequence[Prediction]):
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """One answer of regression: the value, and the interval that holds the truth in 90 of 100."""
+    """The prediction of a number, with the interval that contains the truth in 90 of 100 cases."""
 
     value: float
     low: float
     high: float
 
     def as_json(self, top: int | None = None) -> dict[str, Any]:
-        """The form that `predict --json` prints; an end that is not finite is None."""
+        """The JSON form of `predict --json`. An end that is not finite is None."""
         ends = {"low": self.low, "high": self.high}
         finite = {name: end if isfinite(end) else None for name, end in ends.items()}
         return {"value": self.value, **finite}
 
     def as_cells(self) -> list[str]:
-        """The cells of `predict --csv`: value, low and high; an end that is not finite is empty."""
+        """The cells of `predict --csv`: value, low and high. An end that is not finite is empty."""
         ends = (end if isfinite(end) else None for end in (self.low, self.high))
         return [number_text(self.value), *map(number_text, ends)]
 
     def as_text(self) -> str:
-        """The answer in a line for people: the value, and its interval where there is one."""
+        """The prediction in a line for people: the value, and its interval if there is one."""
         interval = f"  between {self.low:.6g} and {self.high:.6g}" if isfinite(self.high) else ""
         return f"{self.value:.6g}{interval}"
 
     def with_steps(self, steps: PictureSteps) -> "Value":
-        """The same answer to a picture file: a value keeps no picture."""
+        """The same prediction for a picture file. A value keeps no picture."""
         return self
 
 
 @dataclass(frozen=True, eq=False)
 class Values(Sequence[Value]):
-    """Answers of regression to many inputs, in the target's unit.
+    """Predictions of numbers for many inputs, in the target's unit.
 
     Attributes:
       value, low, high: float32 (n,).
-      notes: What a reader should know about the inputs.
-      times: For a forecast the time of each step.
-      series: For a forecast of several series the name of the one that each step is of.
-      ids: What names each row of a table; empty where nothing does.
+      notes: Notes about the inputs for the user.
+      times: For a forecast, the time of each step.
+      series: For a forecast of several series, the name of each step's series.
+      ids: The name of each row of a table. Empty if there are none.
     """
 
     value: Floats
@@ -313,21 +317,21 @@ class Values(Sequence[Value]):
 
     @property
     def codes(self) -> NDArray[np.int64]:
-        """The number of the score that each answer is (n,): there is one alone."""
+        """The index of the explained score of each prediction (n,), of which there is only one."""
         return np.zeros(len(self), np.int64)
 
     @property
     def outputs(self) -> tuple[Floats, ...]:
-        """What the graph gave: value, low and high."""
+        """The outputs of the graph: value, low and high."""
         return self.value, self.low, self.high
 
     @property
     def intervals(self) -> tuple[Floats, Floats] | None:
-        """The ends of the intervals, each (n,); None where the model measured none."""
+        """The ends of the intervals, each (n,). None if the model has none."""
         return (self.low, self.high) if np.isfinite(self.high).all() else None
 
     def row_scores(self, true: NDArray[Any]) -> NDArray[np.float64]:
-        """What each answer is worth beside its true value (n,): minus the squared error."""
+        """The score of each prediction, given the true values (n,): minus the squared error."""
         errors: NDArray[np.float64] = self.value.astype(np.float64) - true
         return -(errors**2)
 

@@ -1,4 +1,4 @@
-"""Where in a graph the learner's own score stands, before softmax and calibration.
+"""Find the learner's own score in a graph, before softmax and calibration.
 
 A graph goes from columns to features, over the learner's body to its score, and over a softmax and
 the calibration to probabilities, or over the target's unit to a value. A vote has several learners,
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from tenfold.core.onnx_file import AttributeProto, GraphProto, NodeProto, to_array
 
 SEPARATE = frozenset({"Add", "Cast", "Concat", "Expand", "Gather", "Gemm", "Greater", "Shape"})
-"""Operators of which nothing depends on two features together."""
+"""Operators that never combine two features."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,12 +59,12 @@ class RawScore:
 
 
 def raw_score(graph: GraphProto) -> RawScore:
-    """Find the learner's own score in the graph of a table."""
+    """Find the learner's own score in the graph of a model for tables."""
     return _Graph(graph).raw_score()
 
 
 class _Graph:
-    """A graph that is walked against its direction."""
+    """A graph that is followed from its outputs to its inputs."""
 
     def __init__(self, graph: GraphProto) -> None:
         self.stored = {tensor.name: tensor for tensor in graph.initializer}
@@ -119,7 +119,8 @@ class _Graph:
         return tensor in self.makers and self.makers[tensor].op_type == operator
 
     def _before(self, tensor: str, operator: str) -> str:
-        """What such a node was given, where one made the tensor; else the tensor itself."""
+        """The input of the node that made the tensor, if it is of this kind; else the tensor
+        itself."""
         return self.makers[tensor].input[0] if self._is_a(tensor, operator) else tensor
 
     def _before_calibration(self) -> str:
@@ -140,7 +141,8 @@ class _Graph:
         return to_array(self.stored[name])
 
     def _features(self, tensor: str) -> tuple[str, list[NodeProto]]:
-        """The tensor of features, which the front of the graph ends in, and the nodes after it."""
+        """The tensor of features, with which the front of the graph ends, and the nodes after
+        it."""
         found, nodes, waiting, seen = set[str](), [], [tensor], set[str]()
         while waiting:
             name = waiting.pop()

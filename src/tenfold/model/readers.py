@@ -1,6 +1,6 @@
-"""What a person hands to a model -> rows, one reader for each kind of input.
+"""Turn what people give to a model into rows, with one reader for each kind of input.
 
-The contract picks the reader; nothing else looks at the kind of a model's input.
+The contract determines the reader. No other code depends on the kind of a model's input.
 """
 
 import math
@@ -27,26 +27,27 @@ Rows = NDArray[Any] | Table
 """Inputs that have been read: uint8 pictures, float64 features, or the columns of a table."""
 
 Signature = dict[str, tuple[str, tuple[int, ...]]]
-"""Name of a graph's input to its dtype and the shape of one row; 0 is any length."""
+"""The dtype and the shape of one row of each graph input, by name. 0 means any length."""
 
 CHUNK_BYTES = 1 << 23
-"""Input bytes answered at a time: bounds memory, and 10,000 digits gain nothing from more."""
+"""Bytes of input that are predicted at a time. This limits memory; more is not faster for 10,000
+digits."""
 
 TABLE_ROWS = 2_000
-"""Rows of a table answered at a time."""
+"""Rows of a table that are predicted at a time."""
 
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """Inputs that were read.
+    """Inputs that have been read.
 
     Attributes:
-      rows: As `Model.answer` takes them.
-      notes: What a reader should know about the rows of a table.
-      steps: What became of each picture file.
-      ids: What names each row of a table beside its answer; empty where nothing does.
-      errors: For each item of a JSON list in order why it is not among the rows, or None: one that
-        is wrong fails alone.
+      rows: The rows in the form that `Model.answer` takes.
+      notes: Notes about the rows of a table for the user.
+      steps: The steps for each picture file.
+      ids: The name of each row of a table. Empty if there are none.
+      errors: For each item of a JSON list, in order, why it is not among the rows, or None. A wrong
+        item does not affect the others.
     """
 
     rows: Any
@@ -57,36 +58,36 @@ class Batch:
 
 
 class InputReader(Protocol):
-    """How inputs of one kind become rows.
+    """Turns inputs of one kind into rows.
 
     Attributes:
-      items: What a list of them is called in JSON.
+      items: The JSON key of a list of them.
     """
 
     items: ClassVar[str]
 
     def read(self, inputs: Any, options: PictureOptions = DEFAULT_OPTIONS) -> Batch:
-        """Read what a person hands over: one input or many.
+        """Read one input or many in any form that people use.
 
         Raises:
-          DataError: Something that is no input of this kind.
-          FormatError: A damaged file.
+          DataError: This is not an input of this kind.
+          FormatError: A file is damaged.
         """
         ...
 
     def read_json(self, items: list[Any], max_characters: int) -> Batch:
-        """Read items of a JSON list; texts of a table may have so many characters.
+        """Read items of a JSON list. A limit applies to the characters of texts of a table.
 
         Raises:
-          TenfoldError: None of them can be read together.
+          TenfoldError: The items cannot be read together.
         """
         ...
 
     def feeds(self, rows: Any, at_once: int | None) -> Iterator[dict[str, NDArray[Any]]]:
-        """What the graph is given, a part at a time, of at most `at_once` rows.
+        """The inputs of the graph, in parts of at most `at_once` rows.
 
         Raises:
-          DataError: Rows of another kind, shape or dtype.
+          DataError: The rows are of another kind, shape or dtype.
         """
         ...
 
@@ -99,21 +100,21 @@ class InputReader(Protocol):
         ...
 
     def sample(self, n: int, examples: Any) -> Any:
-        """`n` rows to try a model on: noise, or for a table its stored examples in turn."""
+        """`n` rows to try a model: noise, or for a table its stored examples in turn."""
         ...
 
 
 def reader_of(accepted: ImageInput | TableInput | FeaturesInput) -> InputReader:
-    """The reader of what a contract accepts."""
+    """The reader for what a contract accepts."""
     return READERS[accepted.kind](accepted)
 
 
 @dataclass(frozen=True)
 class PictureReader:
-    """Pictures: arrays, also in files of IDX, NumPy or CSV of pixels, and picture files, which are
-    fitted to the model's box.
+    """Pictures: arrays, also in IDX and NumPy files or a CSV of pixels, and picture files, which
+    are fitted to the model's box.
 
-    Arrays come to the scale and polarity of the training, unless nothing is to be fitted.
+    Arrays are converted to the scale and polarity of the training, unless fitting is switched off.
     """
 
     accepted: ImageInput
@@ -205,7 +206,8 @@ class FeaturesReader:
 
 @dataclass(frozen=True)
 class TableReader:
-    """Rows of a table: files, frames, a dict of column and value, or a list of such dicts."""
+    """Rows of a table: files, data frames, a dict of columns and values, or a list of such
+    dicts."""
 
     accepted: TableInput
     items: ClassVar[str] = "rows"
@@ -214,7 +216,8 @@ class TableReader:
         return self._batch(read_cells(inputs, self.accepted))
 
     def read_json(self, items: list[Any], max_characters: int) -> Batch:
-        # What follows earlier rows is known from the others; else each row has all columns itself.
+        #         # For values that follow from earlier rows, the other rows are needed; otherwise
+        # each row has all its columns.
         order = self.accepted.order
         wanted = () if order else self.accepted.names
         errors = [row_error(item, wanted, max_characters) for item in items]
@@ -269,12 +272,12 @@ READERS: dict[str, Callable[[Any], InputReader]] = {
     "table": TableReader,
     "features": FeaturesReader,
 }
-"""Kind of a contract's input to its reader."""
+"""The reader of each kind of input."""
 
 
 @dataclass(frozen=True)
 class _Others:
-    """The columns that a model does not look at, whatever they are called."""
+    """The set of columns that a model does not use, whatever their names."""
 
     accepted: TableInput
 
@@ -286,7 +289,7 @@ class _Others:
 
 
 def read_cells(inputs: Any, accepted: TableInput) -> Cells:
-    """The cells of a table's input: a file, a frame, a dict of values, or a list of them."""
+    """The cells of a table's input: a file, a data frame, a dict of values, or a list of dicts."""
     if isinstance(inputs, str | Path):
         return read_table(
             inputs, otherwise=accepted.encoding, known=accepted.names, unread=_Others(accepted)
@@ -308,7 +311,10 @@ def _array_feeds(
     x: Any, accepted: ImageInput | FeaturesInput, dtype: str, at_once: int | None
 ) -> Iterator[dict[str, NDArray[Any]]]:
     """Rows under the name of the graph's input, a few megabytes at a time."""
-    is_array, shape = hasattr(x, "dtype"), accepted.shape  # or images on disk, which are like one
+    is_array, shape = (
+        hasattr(x, "dtype"),
+        accepted.shape,
+    )  # or images on disk
     if not is_array or x.dtype != dtype or x.shape[1:] != shape:
         size = ", ".join(str(n) for n in shape)
         values = "uint8 from 0 to 255" if dtype == "uint8" else dtype
@@ -332,7 +338,7 @@ def _array_feeds(
 
 
 def _to_pixels(x: NDArray[Any]) -> str | None:
-    """The words that make pixels of these numbers; None: no words do that for sure."""
+    """Advice to turn these numbers into pixels. None if no advice is certain to work."""
     if not x.size or x.dtype.kind not in "biuf" or not (x.min() >= 0 and x.max() <= 255):
         return None
     scaled = "(x * 255)" if x.max() <= 1 else "x"
@@ -347,5 +353,5 @@ def _each(items: list[Any], read: Callable[[Any], NDArray[Any]]) -> Batch:
             rows.append(read(item))
             errors.append(None)
         except DataError as error:
-            errors.append(error.with_traceback(None))  # which would hold the items
+            errors.append(error.with_traceback(None))  # the traceback would keep the items alive
     return Batch(np.stack(rows) if rows else np.empty(0), errors=errors)

@@ -1,4 +1,4 @@
-"""A page as a model reads it: lines of digits with their doubts, and all of that as a picture."""
+"""A page as read by a model: lines of digits with their confidence, and an annotated picture."""
 
 import io
 import itertools
@@ -19,7 +19,7 @@ from tenfold.model.model import Model
 from tenfold.model.predictions import Prediction, Predictions
 
 SHOWN_PX = 1600
-"""Longer side of the annotated picture, at most."""
+"""Maximum longer side of the annotated picture."""
 
 SURE, DOUBTFUL = rgb(ACCENT), rgb(AGAINST)
 """Colours of boxes: blue, and orange with a question mark."""
@@ -30,8 +30,8 @@ class ReadDigit:
     """One digit of a page.
 
     Attributes:
-      answer: What the model says of it; `answer.image` is what it saw, uint8 (28, 28).
-      box: x, y, width and height in pixels of the picture, turned as its EXIF tag says.
+      answer: The model's prediction. `answer.image` is what it saw, uint8 (28, 28).
+      box: x, y, width and height in pixels of the picture, after applying the EXIF orientation.
     """
 
     answer: Prediction
@@ -43,7 +43,7 @@ class ReadDigit:
         return self.answer.label
 
     def as_json(self) -> dict[str, Any]:
-        """The form that `tenfold read --json` prints."""
+        """The JSON form of `tenfold read --json`."""
         answer = self.answer
         facts = {"confidence": answer.confidence, "unsure": answer.unsure}
         return {"label": self.label, **facts, "box": list(self.box)}
@@ -51,12 +51,11 @@ class ReadDigit:
 
 @dataclass(frozen=True, eq=False)
 class Transcript:
-    """What a model reads on a page.
+    """The text that a model reads on a page.
 
     Attributes:
-      lines: From top to bottom, each with its digits from left to right; empty for a blank page.
-      page: The steps that led there, see `tenfold.inputs.pictures.page_layout.Page`; None for a
-        blank page.
+      lines: From top to bottom, each with its digits from left to right. Empty for a blank page.
+      page: The steps to it, see `tenfold.inputs.pictures.page_layout.Page`. None for a blank page.
     """
 
     lines: tuple[tuple[ReadDigit, ...], ...]
@@ -69,7 +68,7 @@ class Transcript:
 
     @property
     def text(self) -> str:
-        """All lines, parted by line ends."""
+        """All lines, separated by line ends."""
         return "\n".join(self.texts)
 
     def __repr__(self) -> str:
@@ -83,13 +82,14 @@ def transcribe(
     """Read the digits on a page.
 
     Args:
-      model: One of 28 x 28 grey pixels.
+      model: A model of 28 x 28 grey pixels.
       picture: A picture file, or a grey picture uint8 (h, w).
-      options: `apply_exif` and `max_pixels` count here.
+      options: Only `apply_exif` and `max_pixels` matter here.
 
     Raises:
-      DataError: A model of something else, or no grey picture.
-      FormatError: A damaged file, or none of the formats of `tenfold.inputs.pictures.decode`.
+      DataError: The model is for other inputs, or the array is not a grey picture.
+      FormatError: The file is damaged, or in none of the formats of
+        `tenfold.inputs.pictures.decode`.
       FileError: The file cannot be opened or read.
     """
     _check_reads_digits(model)
@@ -135,7 +135,8 @@ def _check_reads_digits(model: Model) -> None:
 def annotated(
     read: Transcript, picture: Path | str, options: PictureOptions = DEFAULT_OPTIONS
 ) -> bytes:
-    """The page with a box around each digit and its label above, as the bytes of a PNG file."""
+    """Draw a box around each digit on the page, with its label above. Returns a PNG file as
+    bytes."""
     from PIL import Image, ImageDraw, ImageFont
 
     decoded = read_picture(picture, channels=3, at_least_px=SHOWN_PX, options=options)
@@ -168,7 +169,7 @@ def write_annotated(
 ) -> Path:
     """Write the annotated picture into `folder`; nothing is overwritten.
 
-    It is called `photo.read.png`, or `photo.read-2.png` where that is taken.
+    Its name is `photo.read.png`, or `photo.read-2.png` if that exists.
     """
     content = annotated(read, picture, options)
     path = files.free_name(folder, f"{picture.stem}.read", ".png")
@@ -177,7 +178,7 @@ def write_annotated(
 
 
 def transcript_json(read: Transcript) -> list[dict[str, Any]]:
-    """The lines as `tenfold read --json` prints them (docs/format.md)."""
+    """The lines in the form of `tenfold read --json` (docs/format.md)."""
     return [
         {"text": text, "digits": [digit.as_json() for digit in line]}
         for text, line in zip(read.texts, read.lines, strict=True)

@@ -1,10 +1,10 @@
-"""What each feature contributes to the answers of trees: sums over their paths, exact.
+"""The exact contribution of each feature to the predictions of trees, as sums over their paths.
 
-A leaf answers where all conditions on its path hold. Features that are not known are averaged over
-the training rows: a condition on one of them counts by the share of rows that went this way. The
-Shapley value of a feature is then an integral over t, the probability that each other feature is
-known, of a polynomial; Gauss-Legendre quadrature with half as many points as the path has features
-is exact, and all of its terms are positive.
+A row reaches a leaf if all conditions on its path hold. Unknown features are averaged over the
+training rows: a condition on such a feature counts by the share of rows that went this way. The
+Shapley value of a feature is then an integral, over the probability t that each other feature is
+known, of a polynomial. Gauss-Legendre quadrature with half as many points as the path has features
+is exact, and all its terms are positive.
 
 Source: Lundberg et al. 2020, doi:10.1038/s42256-019-0138-9, path-dependent TreeSHAP; the integral
 is Owen's multilinear extension (1972, doi:10.1287/mnsc.18.5.64).
@@ -23,22 +23,22 @@ Doubles = NDArray[np.float64]
 Numbers = NDArray[np.int64]
 
 ROWS, ELEMENTS = 64, 4_096
-"""Rows, and conditions of paths, that are computed together: 2 MB an array."""
+"""Number of rows, and of conditions of paths, that are computed together: 2 MB for an array."""
 
 LEAST_SHARE = 1e-12
-"""A branch that no weighted training row took counts as taken by so few."""
+"""A branch without weighted training rows counts as taken by this many."""
 
 
 @dataclass(frozen=True, eq=False)
 class Paths:
-    """Leaves whose paths ask about equally many features, d: each feature once, as one interval.
+    """Leaves whose paths have the same number of features, d, each once, as an interval.
 
     Attributes:
-      feature: Which feature is asked about (n_leaves, d).
-      low, high: It is known to be above `low` and at most `high` (n_leaves, d).
+      feature: The feature of each condition (n_leaves, d).
+      low, high: The condition is that it is above `low` and at most `high` (n_leaves, d).
       takes_missing: Whether a missing value goes this way (n_leaves, d).
       share: The share of training rows that went this way (n_leaves, d).
-      leaf, target, weight: Of each answer of a leaf its row above, its output and its size (m,).
+      leaf, target, weight: For each value of a leaf, its row above, its output and its size (m,).
     """
 
     feature: Numbers
@@ -64,7 +64,7 @@ class Paths:
         )
 
     def parts(self) -> Iterator["Paths"]:
-        """The same, a bounded number of conditions at a time."""
+        """Split this into parts with a bounded number of conditions."""
         n_leaves, d = self.feature.shape
         step = max(1, ELEMENTS // max(d, 1))
         for start in range(0, n_leaves, step):
@@ -76,16 +76,17 @@ class Trees:
     """The trees of a node of a graph.
 
     Attributes:
-      base: The mean answer to the training rows, (n_targets,).
-      paths: The paths of all leaves, grouped by how many features they ask about.
+      base: The mean prediction for the training rows, (n_targets,).
+      paths: The paths of all leaves, grouped by their number of features.
     """
 
     base: Doubles
     paths: tuple[Paths, ...]
 
     def contributions(self, x: NDArray[np.float32], column_of: Numbers, n_columns: int) -> Doubles:
-        """What the columns contribute to the answers to features (n, n_features), which belong to
-        the columns of these numbers (n_features,): float64 (n, n_columns, n_targets)."""
+        """The contributions of the columns to the predictions for features (n, n_features), where
+        the features belong to the columns with these indices (n_features,): float64 (n, n_columns,
+        n_targets)."""
         n_targets = len(self.base)
         found = np.zeros((n_columns * n_targets, len(x)))
         features = np.ascontiguousarray(x.T, np.float64)
@@ -100,15 +101,16 @@ class Trees:
 
 @dataclass(frozen=True, eq=False)
 class _Adder:
-    """Adds what some paths contribute; all that does not depend on rows is computed once.
+    """Adds the contributions of some paths. Everything that does not depend on rows is computed
+    once.
 
     Attributes:
-      absent, ratio: Logarithms of a path's product with nothing known, (n_leaves, q, 1), and of
-        what each condition that holds multiplies it by, (n_leaves, q, d), at each point.
+      absent, ratio: Logarithms of a path's product if nothing is known, (n_leaves, q, 1), and of
+        the factor of each condition that holds, (n_leaves, q, d), at each point.
       holds: Weights of the products for conditions that hold (n_leaves, d, q).
-      fails: The same for those that do not (q,).
-      order, weight: The condition of each sum's terms, sorted by sum, and their factors.
-      starts, sums: Where the terms of each sum begin, and its place.
+      fails: The same for conditions that do not hold (q,).
+      order, weight: The conditions of the terms, sorted by sum, and their factors.
+      starts, sums: The first term of each sum, and the place of the sum.
     """
 
     paths: Paths
@@ -145,7 +147,7 @@ class _Adder:
         )
 
     def __call__(self, features: Doubles, found: Doubles) -> None:
-        """Add to `found` (n_sums, n) what features (n_features, n) contribute."""
+        """Add the contributions of features (n_features, n) to `found` (n_sums, n)."""
         paths = self.paths
         x = features[paths.feature]  # (n_leaves, d, n)
         holds = (x > paths.low[..., None]) & (x <= paths.high[..., None])
@@ -157,8 +159,8 @@ class _Adder:
 
 
 def read_trees(node: NodeProto) -> Trees | None:
-    """The trees of a TreeEnsembleRegressor; None where it has no counts of training rows, as in
-    files of the first versions."""
+    """The trees of a TreeEnsembleRegressor. None if it has no counts of training rows, as in files
+    of the first versions."""
     given = {attribute.name: attribute for attribute in node.attribute}
 
     def array(name: str, dtype: Any) -> NDArray[Any]:
@@ -172,7 +174,7 @@ def read_trees(node: NodeProto) -> Trees | None:
         return None
     is_leaf = np.array(value_of(given["nodes_modes"])) == b"LEAF"
     tree, number = array("nodes_treeids", np.int64), array("nodes_nodeids", np.int64)
-    first = np.arange(len(tree)) - number  # nodes stand in order, tree by tree
+    first = np.arange(len(tree)) - number  # the nodes are in order, tree by tree
     ways = _Ways(
         array("nodes_featureids", np.int64),
         array("nodes_values", np.float64),
@@ -197,7 +199,7 @@ def read_trees(node: NodeProto) -> Trees | None:
 
 @dataclass(frozen=True, eq=False)
 class _Ways:
-    """The nodes of all trees: each array (n_nodes,)."""
+    """The nodes of all trees. Each array is (n_nodes,)."""
 
     feature: Numbers
     threshold: Doubles
@@ -209,7 +211,7 @@ class _Ways:
 
 
 def _grouped(ways: _Ways, leaf: Numbers, target: Numbers, weight: Doubles) -> Iterator[Paths]:
-    """The paths to leaves that have answers, by how many features they ask about."""
+    """The paths to leaves with values, grouped by their number of features."""
     leaves, answer_of = np.unique(leaf, return_inverse=True)
     owner, feature, low, high, takes_missing, share = _conditions(ways, leaves)
     order = np.lexsort((feature, owner))
@@ -243,8 +245,8 @@ def _grouped(ways: _Ways, leaf: Numbers, target: Numbers, weight: Doubles) -> It
 
 
 def _conditions(ways: _Ways, leaves: Numbers) -> tuple[NDArray[Any], ...]:
-    """Of each node above each leaf: the leaf's place, its feature, low, high, whether a missing
-    value goes this way, and the share of its rows that went it."""
+    """For each node above each leaf: the leaf's place, the feature, low, high, whether a missing
+    value goes this way, and the share of the node's rows that did."""
     inner = np.flatnonzero(~ways.is_leaf)
     parent = np.full(len(ways.is_leaf), -1)
     parent[ways.left[inner]] = parent[ways.right[inner]] = inner

@@ -1,4 +1,4 @@
-"""The evidence of a run as people look at it: pictures and one HTML file."""
+"""The evidence of a run for people: charts and one HTML file."""
 
 from tenfold.report.brief import write_brief, write_model_card
 from tenfold.report.drawings import N_REGIONS, draw_examples, draw_regions

@@ -1,4 +1,5 @@
-"""A run in brief, without a row of its data: a page and a text to mail, and the model card."""
+"""A run in brief, without any row of its data: a page and a text for an e-mail, and the model
+card."""
 
 import json
 from collections.abc import Iterator
@@ -13,14 +14,14 @@ from tenfold.runs.csv_files import read_predictions
 from tenfold.runs.record import Run
 
 MODEL_CARD = "MODEL_CARD.md"
-"""What the model is, from what data, how good and within which limits, as model hubs read it."""
+"""The name of the model card, in the form that model hubs read."""
 
 KINDS = {
     ("image", "classification"): "image-classification",
     ("table", "classification"): "tabular-classification",
     ("table", "regression"): "tabular-regression",
 }
-"""What a model does, in the words of the Hugging Face Hub, by its input and its task."""
+"""The task of a model in the terms of the Hugging Face Hub, by its input and its task."""
 
 
 @files.os_errors()
@@ -31,7 +32,7 @@ def write_model_card(run: Run) -> None:
 
 @files.os_errors()
 def write_brief(run: Run) -> list[Path]:
-    """Write `NAME-summary.html` and `NAME-summary.md`, without rows of the data, beside a run."""
+    """Write `NAME-summary.html` and `NAME-summary.md` beside a run, without rows of the data."""
     name, folder = run.path.resolve().name, run.path.resolve().parent
     page, text = (folder / f"{name}-summary{suffix}" for suffix in (".html", ".md"))
     summary = summarise(run, read_predictions(run))
@@ -44,7 +45,7 @@ def write_brief(run: Run) -> list[Path]:
 
 
 def model_card(run: Run) -> str:
-    """The card of a run's model: what it answers, from what data, how well, and how to use it."""
+    """The card of a run's model: what it predicts, from what data, how well, and how to use it."""
     summary = summarise(run, read_predictions(run))
     lines = ["---", *_front_matter(run), "---", "", *_words(run, summary)]
     lines += ["## How to use it", ""]
@@ -59,7 +60,7 @@ def model_card(run: Run) -> str:
 
 
 def _front_matter(run: Run) -> Iterator[str]:
-    """YAML that the Hugging Face Hub reads; strings are quoted as in JSON, which YAML includes."""
+    """YAML that the Hugging Face Hub reads. Strings are quoted as in JSON, which YAML includes."""
     contract, evaluation = run.model.contract, run.evaluation
     kind = KINDS.get((contract.input.kind, contract.task), "other")
     score, metric = evaluation.score, evaluation.score_name.lower()
@@ -106,7 +107,7 @@ def _words(run: Run, summary: RunSummary) -> Iterator[str]:
 
 
 def _limits(run: Run) -> Iterator[str]:
-    """What a reader must know before relying on the scores."""
+    """What the user must know before relying on the scores."""
     evaluation, record, rows = run.evaluation, run.record, noun(run)
     for doubt in evaluation.doubts:
         yield f"Do not trust these scores: {doubt}."
@@ -122,7 +123,7 @@ def _limits(run: Run) -> Iterator[str]:
 
 
 def _plain(text: str) -> str:
-    """Text that Markdown shows as it is, in a table too."""
+    """Escape text so that Markdown shows it unchanged, also in a table."""
     text = " ".join(text.split())
     for mark in "\\|*_`[]":
         text = text.replace(mark, f"\\{mark}")

@@ -1,7 +1,7 @@
-"""Charts as values: what `svg` draws into a page and `png` into a file, in one style.
+"""Charts as values, which `svg` draws into a page and `png` into a file, in one style.
 
-A chart says what is shown, in the units of the data. How large it is, its fonts and its colours are
-decided where it is drawn: a page shows it at any width, dark or light.
+A chart describes what is shown, in the units of the data. Its size, fonts and colours are decided
+where it is drawn: a page shows it at any width, dark or light.
 """
 
 import math
@@ -14,23 +14,23 @@ from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.floating[Any]]
 Tone = Literal["accent", "against", "ink", "grey"]
-"""The colours of marks, as classes of the style sheet are called. Blue and orange are told
-apart by every kind of colour blindness; where lines could be confused, dashes tell them apart."""
+"""The colours of marks, by the names of their CSS classes. People with any kind of colour blindness
+can distinguish blue and orange, and dashes distinguish lines that could be confused."""
 
 MAX_PLAIN = 1e6
-"""Numbers from here on are written in millions."""
+"""Larger numbers are written in millions."""
 
 UNITS = ((1e12, " trillion"), (1e9, " billion"), (1e6, " million"))
 
 
 @dataclass(frozen=True)
 class Axis:
-    """What is measured along one side of a panel, from `low` to `high`.
+    """The quantity along one side of a panel, from `low` to `high`.
 
     Attributes:
-      label: What it is, and its unit.
-      ticks: Values that are marked, each with its text.
-      is_log: Equal distances are equal ratios.
+      label: The name of the quantity, and its unit.
+      ticks: The marked values, each with its text.
+      is_log: Whether equal distances are equal ratios.
     """
 
     label: str
@@ -40,7 +40,7 @@ class Axis:
     is_log: bool = False
 
     def at(self, values: ArrayLike) -> Floats:
-        """The places of values (n,): 0 at the beginning of the axis, 1 at its end."""
+        """The positions of values (n,): 0 at the beginning of the axis, 1 at its end."""
         ends, numbers = np.array([self.low, self.high]), np.asarray(values, np.float64)
         if self.is_log:
             ends, numbers = np.log(ends), np.log(numbers)
@@ -50,7 +50,7 @@ class Axis:
 
 @dataclass(frozen=True)
 class Curve:
-    """A line through points (n,); a name puts it into the key."""
+    """A line through points (n,). A name adds it to the key."""
 
     x: ArrayLike
     y: ArrayLike
@@ -101,7 +101,7 @@ class Boxes:
     """Boxes between two values of x (n,) and two of y (n,): bars, bins and cells.
 
     Attributes:
-      shades: How strongly each is coloured, 0 to 1; all fully without them.
+      shades: The strength of the colour of each, 0 to 1. Without them, all have the full colour.
     """
 
     x: tuple[ArrayLike, ArrayLike]
@@ -114,10 +114,10 @@ class Boxes:
 
 @dataclass(frozen=True)
 class TextMarks:
-    """TextMarks at points (n,), beside them or in their middle.
+    """Texts at points (n,), beside them or centred on them.
 
     Attributes:
-      on_dark: Which of them stand on a strongly coloured box.
+      on_dark: Which of them are on a strongly coloured box.
     """
 
     x: ArrayLike
@@ -133,10 +133,10 @@ Mark = Curve | Band | Dots | Whiskers | Boxes | TextMarks
 
 @dataclass(frozen=True)
 class Panel:
-    """One pair of axes with what is marked between them, the first mark below the others.
+    """One pair of axes with the marks between them. The first mark is below the others.
 
-    `width` and `height` are the pixels of its PNG; a page keeps the height, or the ratio of a
-    square one.
+    `width` and `height` are the pixels of its PNG. A page keeps the height, or the ratio of a
+    square panel.
     """
 
     x: Axis
@@ -150,18 +150,18 @@ class Panel:
 
     @property
     def key(self) -> list[Mark]:
-        """The marks that have a name, in the order in which they were drawn."""
+        """The marks with a name, in the order in which they are drawn."""
         return [mark for mark in self.marks if getattr(mark, "name", "")]
 
 
 @dataclass(frozen=True)
 class Chart:
-    """Panels beside each other under one title.
+    """Panels side by side under one title.
 
     Attributes:
-      facts: What it was drawn from, for a picture that stands alone.
+      facts: What it was drawn from, for a picture that is seen alone.
       about: What to look for, for a page.
-      is_wide: It takes the whole width of a page.
+      is_wide: Whether it takes the whole width of a page.
     """
 
     title: str
@@ -172,7 +172,7 @@ class Chart:
 
 
 def number_text(value: float, step: float | None = None) -> str:
-    """A number as an axis shows it, with the decimals of the steps, and never as a power of ten.
+    """Format a number for an axis, with the decimals of the steps, and never as a power of ten.
 
     Example:
       >>> number_text(1500.0), number_text(0.25, 0.05), number_text(2_500_000.0, 500_000)
@@ -188,7 +188,7 @@ def number_text(value: float, step: float | None = None) -> str:
 
 
 def nice_ticks(low: float, high: float, n: int = 5) -> tuple[list[float], float]:
-    """At most about `n` round values from `low` to `high`, and their step: 1, 2 or 5 of a decade.
+    """About `n` round values from `low` to `high` at most, and their step: 1, 2 or 5 of a decade.
 
     Example:
       >>> nice_ticks(0, 1)
@@ -204,12 +204,12 @@ def nice_ticks(low: float, high: float, n: int = 5) -> tuple[list[float], float]
 def number_axis(
     label: str, *values: ArrayLike, margin: float = 0.04, whole: bool = False, zero: bool = False
 ) -> Axis:
-    """An axis that holds all the values, with round ticks.
+    """An axis that includes all the values, with round ticks.
 
     Args:
       margin: Share of the range that is left free at both ends.
-      whole: The values are whole numbers, and so are the ticks.
-      zero: It begins or ends at 0 where all values are on one side of it.
+      whole: Whether the values, and therefore the ticks, are integers.
+      zero: Whether it begins or ends at 0 if all values are on one side of it.
     """
     numbers = np.concatenate([np.ravel(np.asarray(part, np.float64)) for part in values])
     low, high = float(numbers.min()), float(numbers.max())
@@ -223,7 +223,7 @@ def number_axis(
 
 
 def share_axis(label: str, low: float = 0.0, high: float = 1.0, *, spare: float = 0.02) -> Axis:
-    """An axis of shares in percent; `spare` of its range is left free at both ends."""
+    """An axis of shares in percent. A share `spare` of its range is left free at both ends."""
     if high - low < 1e-6:
         low, high = high - 0.01, high
     ticks, step = nice_ticks(low, high)
@@ -245,7 +245,8 @@ def log_axis(label: str, values: ArrayLike) -> Axis:
 
 
 def name_axis(label: str, names: Sequence[str], *, downwards: bool = False) -> Axis:
-    """An axis with one place for each name, at 0, 1, 2 ...; `downwards` the first is on top."""
+    """An axis with one place for each name, at 0, 1, 2 ... With `downwards`, the first is on
+    top."""
     ends = (-0.5, len(names) - 0.5)
     low, high = ends[::-1] if downwards else ends
     return Axis(label, low, high, list(enumerate(names)))
@@ -260,5 +261,5 @@ def few_names_axis(label: str, names: Sequence[str], n: int = 6) -> Axis:
 
 
 def short(text: str, length: int = 32) -> str:
-    """Text that fits a title: its beginning when it is long."""
+    """Shorten long text to its beginning, to fit a title."""
     return text if len(text) <= length else f"{text[: length - 1]}…"

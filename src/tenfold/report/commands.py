@@ -1,4 +1,4 @@
-"""The commands a reader can type: to predict, to check, to make the same run again."""
+"""The commands that a reader can type: to predict, to verify, to train the same again."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -29,11 +29,11 @@ def commands(run: Run) -> list[tuple[str, str]]:
 
 
 MANY_ROWS = 2_000
-"""With fewer training rows another learner is often better than a network."""
+"""With fewer training rows, another learner is often better than a network."""
 
 
 def next_steps(run: Run) -> list[tuple[str, str]]:
-    """What to do after reading a report, the most useful first: a sentence and a command."""
+    """What to do after reading a report, most useful first: a sentence and a command."""
     folder = quoted([f"{run.path.resolve().parent.name}/{run.path.resolve().name}"])
     record, evaluation = run.record, run.evaluation
     predict = dict(commands(run))["Predict"]
@@ -43,7 +43,11 @@ def next_steps(run: Run) -> list[tuple[str, str]]:
         ("Answer over HTTP, with a page to try it.", f"tenfold serve {folder}"),
     ]
     if evaluation.doubts:
-        return [("Mend what the warning says, then train again.", _again(run)), *use[:1], compare]
+        return [
+            ("Fix what the warning describes, then train again.", _again(run)),
+            *use[:1],
+            compare,
+        ]
     if not evaluation.beats_baseline or record.data.n_train < MANY_ROWS:
         return [compare, *use]
     return [*use, compare]
@@ -57,7 +61,7 @@ def _compare_words(run: Run) -> str:
 
 def _again(run: Run) -> str:
     record = run.record
-    source = Path(record.data.source or record.data.name).name  # a report is mailed: no folders
+    source = Path(record.data.source or record.data.name).name  # a report is e-mailed: no folders
     accepted = run.model.contract.input
     default = None if accepted.kind == "image" and accepted.channels == 3 else "network"
     named = {"learner": record.learner, "recipe": record.recipe}
@@ -73,8 +77,8 @@ def train_words(
     reading: Reading | None,
     default: str | None = "network",
 ) -> str:
-    """The command after the program's name that trains with these settings, quoted for a shell;
-    the learner `default` is not named, for these data get it anyway."""
+    """The command after the program's name that trains with these settings, quoted for a shell. The
+    learner is left out if it is the default for these data."""
     usual = {"learner": default, "recipe": "default"}
     others = {name: value for name, value in settings.items() if usual.get(name) != value}
     words = [*flag_words(Settings, others), *_reading_words(reading)]
@@ -87,7 +91,7 @@ def _reading_words(reading: Reading | None) -> list[str]:
 
 
 def flag_words(model: type[Frozen], values: Mapping[str, Any]) -> Iterator[str]:
-    """The words of a command line that ask for values of fields of `Settings` or `Reading`."""
+    """The words of a command line that give values of fields of `Settings` or `Reading`."""
     flags = flags_of(model)
     for name, value in values.items():
         word = flags[name].word

@@ -1,5 +1,5 @@
-"""How a model came to its answer, as pictures: original, ink, what it saw, which regions spoke for
-it, probabilities."""
+"""Draw how a model came to its prediction: original, ink, what it saw, regions that support the
+prediction, probabilities."""
 
 import io
 from collections.abc import Callable
@@ -28,7 +28,7 @@ PANEL_PX = 280
 
 GAP_PX, HEAD_PX, ROW_PX = 12, 40, 24
 MAX_ROWS = 10
-"""The most probable labels that get a bar."""
+"""Number of the most probable labels that get a bar."""
 
 INK, BAR, DOUBT = rgb(colours.INK), rgb(colours.ACCENT), rgb(colours.AGAINST)
 GREY = (200, 206, 212)
@@ -71,13 +71,13 @@ def steps_picture(answer: Prediction, regions: Spoken | None = None) -> bytes:
 
 
 def _enlarged(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Small pictures in whole blocks, so that each of their pixels is seen."""
+    """Enlarge small pictures by whole blocks, so that each of their pixels is visible."""
     times = max(1, PANEL_PX // max(pixels.shape[:2]))
     return pixels.repeat(times, axis=0).repeat(times, axis=1)
 
 
 HOTTEST = 0.75
-"""How much of its colour the region that spoke most for a label hides of a picture."""
+"""How much of a picture the colour hides in the region that supports a label most."""
 
 
 def heated(
@@ -107,8 +107,8 @@ REGION_PX, REGION_COLUMNS, N_REGIONS = 168, 4, 12
 
 
 def draw_regions(run: Path, images: NDArray[np.uint8], stored: StoredLabels) -> None:
-    """Draw the first photos of `StoredLabels.worst_first`, each with the regions that spoke for the
-    label that was answered, into the folder of a run; nothing where its model has none."""
+    """Draw the first photos of `StoredLabels.worst_first`, each with the regions that supported the
+    predicted label, into the folder of a run. Does nothing if its model has no regions."""
     from PIL import Image, ImageDraw
 
     regions = open_regions(run)
@@ -151,7 +151,7 @@ def _draw_bars(
         draw.rectangle((left + margin, top + 4, right, top + ROW_PX - 6), colour)
         draw.text((right + 6, top + 2), f"{p:.4f}", INK, font)
     if answer.reason:
-        # Wrapped by hand: a reason is a short line, a panel holds some 40 characters of it.
+        # Wrapped here: a reason is a short line, and a panel fits about 40 characters of it.
         top = HEAD_PX + len(rows) * ROW_PX + 4
         small = font_of_size(11)
         draw.text((left, top), answer.reason[:48], DOUBT, small)
@@ -161,7 +161,7 @@ def _draw_bars(
 def write_steps(
     answer: Prediction, picture: Path, folder: Path, regions: Spoken | None = None
 ) -> Path:
-    """Write the steps of one answer: `photo.steps.png`, or `photo.steps-2.png` where it is taken.
+    """Write the steps of one prediction: `photo.steps.png`, or `photo.steps-2.png` if that exists.
 
     Returns the new file in `folder`. Nothing is ever overwritten.
     """
@@ -177,14 +177,14 @@ def steps_writer(model: Path, folder: Path) -> Callable[[Prediction, Path], Path
 
 
 MAX_EXAMPLES, MAX_SHEET_LABELS = 12, 100
-"""Pictures of one label on a sheet of examples, and rows of them."""
+"""Number of pictures of one label on a sheet of examples, and of rows of them."""
 
 EXAMPLE_PX = 56
 """Height of a row of examples."""
 
 
 def draw_examples(data: Dataset, path: Path) -> None:
-    """Draw a sheet with the first examples of each label, one row of pictures for each."""
+    """Draw a sheet with the first examples of each label, one row of pictures for each label."""
     from PIL import Image, ImageDraw
 
     examples = [np.flatnonzero(data.y == code)[:MAX_EXAMPLES] for code in range(len(data.labels))]

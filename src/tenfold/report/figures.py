@@ -1,4 +1,4 @@
-"""Which figures a run has, by the kind of its answers: the one table of this wing."""
+"""The charts of a run, by the kind of its answers: the one table of this wing."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -20,13 +20,13 @@ PICTURES = {
     "residuals.png": "Residuals",
     "history.png": "Training",
 }
-"""Every picture for people that a run folder may hold, in the order of the report."""
+"""Every picture for people that a run folder may contain, in the order of the report."""
 
 
 class RunFigure(NamedTuple):
     """One chart of a run: what makes it, the PNG file it is written to, and where it is shown.
 
-    Without a file it stands in the report alone.
+    Without a file it is shown only in the report.
     """
 
     draw: Callable[[], Chart]
@@ -40,7 +40,8 @@ def run_figures(
     times: Sequence[str],
     history: Sequence[dict[str, float | None]],
 ) -> Iterator[RunFigure]:
-    """The charts of a run; `times` stand under the axis of a forecast, empty without an order."""
+    """The charts of a run. `times` are the labels of a forecast's axis, empty for rows without
+    order."""
     yield from FIGURES[evaluation.task](evaluation, stored, times)
     if history:
         yield RunFigure(partial(plots.history_chart, history), "history.png")
@@ -87,7 +88,7 @@ def report_charts(run: Run, stored: StoredAnswers) -> list[str]:
 
 
 def row_times(run: Run, stored: StoredAnswers) -> list[str]:
-    """The time of each test row of a single series; empty for data without an order."""
+    """The time of each test row of a single series. Empty for data without an order."""
     order = getattr(run.model.contract.input, "order", None)
     if order is None or order.series is not None:
         return []

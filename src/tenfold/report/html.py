@@ -1,4 +1,4 @@
-"""A run in one self-contained file that can be mailed."""
+"""A run in one self-contained file that can be e-mailed."""
 
 from pathlib import Path
 from typing import Any
@@ -32,15 +32,15 @@ from tenfold.runs.csv_files import read_predictions
 from tenfold.runs.record import Run
 
 MAX_CELLS_LABELS = 40
-"""With more labels the confusion matrix is not drawn; the confused pairs are listed."""
+"""With more labels, the confusion matrix is not drawn, and the confused pairs are listed."""
 
 N_PAIRS = 12
 MAX_COLUMNS, MAX_TEXT = 30, 80
-"""Columns of a table that are shown, and characters of a cell."""
+"""Maximum number of columns of a table that are shown, and of characters of a cell."""
 
 
 def write_html(path: Path, package: str, template: str, **values: Any) -> None:
-    """Write a template of a package, with the styles of reports, as one HTML file."""
+    """Render a template of a package, with the styles of reports, as one HTML file."""
     files.write_text(path, render(package, template, css=page_style(), **values))
 
 

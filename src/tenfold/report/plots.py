@@ -29,14 +29,14 @@ from tenfold.report.charts import (
 )
 
 MAX_NUMBERED = 30
-"""With more labels than this the cells are too small for numbers; colour alone remains."""
+"""With more labels, the cells are too small for numbers, and only have colours."""
 
 CELL_PX = 46
-"""Side of a numbered cell: a number of five digits fits."""
+"""Side of a numbered cell, which fits a number of five digits."""
 
 
 def confusion_chart(evaluation: Evaluation) -> Chart:
-    """The confusion matrix, counts and shares of each row: true rows, predicted columns."""
+    """The confusion matrix, as counts and as shares of each row: true rows, predicted columns."""
     counts = np.array(evaluation.confusion)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     parts = [["0" if s == 0 else f"{100 * s:.1f}%" for s in row] for row in shares]
@@ -56,10 +56,10 @@ def confusion_chart(evaluation: Evaluation) -> Chart:
 def matrix_panel(
     shares: Floats, texts: Sequence[Sequence[str]], labels: Sequence[str], title: str
 ) -> Panel:
-    """A square of cells, coloured by `shares` (n, n), with what is written in each."""
+    """A square of cells, coloured by `shares` (n, n), with a text in each."""
     n = len(labels)
     rows, columns = (part.ravel() for part in np.indices((n, n)))
-    # The square root keeps a cell of 1% visible beside one of 99%.
+    #     # The square root keeps a cell of 1% visible next to one of 99%.
     shades = np.sqrt(shares).ravel()
     shown = np.flatnonzero(shades)
     x, y, cells = columns[shown], rows[shown], [texts[i][j] for i in range(n) for j in range(n)]
@@ -82,9 +82,9 @@ def matrix_panel(
 def precision_recall_chart(
     evaluation: Evaluation, true: NDArray[np.integer[Any]], probabilities: Floats
 ) -> Chart:
-    """Precision against recall of the positive of two labels, step by step.
+    """Precision against recall of the positive label, step by step.
 
-    `evaluation` has an `average_precision`; `true` are codes (n,), `probabilities` (n, 2).
+    `evaluation` has an `average_precision`. `true` are codes (n,), `probabilities` (n, 2).
     """
     positive, at = evaluation.of_positive, evaluation.precision_at_recall
     if positive is None or at is None:
@@ -97,7 +97,7 @@ def precision_recall_chart(
         )
     code = evaluation.labels.index(positive.label)
     ranking = Ranking.of(true == code, probabilities[:, code])
-    # The precision of a step holds for all of the recall it gains: what the average is taken of.
+    #     # The precision of a step holds for all of the recall that it gains, as in the average.
     recall = np.repeat(np.append(0.0, ranking.recall), 2)[1:-1]
     chance = positive.n / evaluation.n
     marks: list[Mark] = [
@@ -110,7 +110,7 @@ def precision_recall_chart(
     ]  # fmt: skip
     if positive.recall and positive.precision:
         recalled, precise = positive.recall.value, positive.precision.value
-        name = f"as answered: recall {recalled:.1%}, precision {precise:.1%}"
+        name = f"as predicted: recall {recalled:.1%}, precision {precise:.1%}"
         marks.append(Dots([recalled], [precise], "ink", name, radius=4.5))
     rows = f"{positive.n:,} of {evaluation.n:,} {evaluation.part} rows"
     return Chart(
@@ -125,7 +125,7 @@ def precision_recall_chart(
 
 
 def calibration_chart(confidence: Floats, right: NDArray[np.bool]) -> Chart:
-    """Share right (n,) against stated confidence (n,), in bins, with 95% intervals."""
+    """Share correct (n,) against stated confidence (n,), in bins, with 95% intervals."""
     bins = reliability(confidence, right)
     titles = [
         f"{n:,} answers state {stated:.1%} on average; {value:.1%} of them are right"
@@ -148,7 +148,7 @@ def calibration_chart(confidence: Floats, right: NDArray[np.bool]) -> Chart:
 
 
 def answered_chart(confidence: Floats, right: NDArray[np.bool]) -> Chart:
-    """Accuracy of the surest answers against the share of rows that are answered."""
+    """Accuracy of the most confident predictions against the share of rows that are answered."""
     share, accuracy = share_answered(confidence, right)
     marks: list[Mark] = [
         Curve(share, accuracy),
@@ -206,9 +206,9 @@ def learning_curve_chart(curve: LearningCurve) -> Chart:
 
 
 def history_chart(history: Sequence[dict[str, float | None]]) -> Chart:
-    """Loss and accuracy per epoch, of the training rows and of the validation rows if any.
+    """Loss and accuracy per epoch, for training rows and, if there are any, validation rows.
 
-    A column that is empty throughout, as accuracy is in a regression, is not drawn.
+    A column that is empty throughout, such as accuracy in a regression, is not drawn.
     """
     drawn = [name for name in ("loss", "accuracy") if any(row[name] is not None for row in history)]
     watched = [row for row in history if row["val_loss"] is not None]

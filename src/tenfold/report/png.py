@@ -1,7 +1,7 @@
-"""Charts as PNG files, for documents and mails; a page has them as SVG.
+"""Charts as PNG files, for documents and e-mails. A page has them as SVG.
 
 Pillow draws them: shapes at twice the size of the file, which is then halved, and texts at that of
-the file. Matplotlib took longer to import, half a second, than a small training.
+the file. Importing Matplotlib took half a second, longer than a small training.
 """
 
 import io
@@ -41,7 +41,7 @@ ZOOM = round(SCALE * SMOOTH)
 TEXT_PX, TITLE_PX, GAP_PX = 12, 15, 16
 DASH_PX, SPACE_PX = 5.0, 4.0
 MAX_LABEL = 24
-"""Characters of a name beside an axis, at most."""
+"""Maximum number of characters of a name beside an axis."""
 
 TONES = {
     "accent": colours.rgb(colours.ACCENT),
@@ -55,7 +55,7 @@ TONES = {
 
 
 def write_png(chart: Chart, path: Path) -> None:
-    """Write a chart as a PNG file; equal charts are equal files."""
+    """Write a chart as a PNG file. Equal charts give equal files."""
     with files.durable(path) as file:
         file.write(png_bytes(chart))
 
@@ -82,7 +82,7 @@ def png_bytes(chart: Chart) -> bytes:
 
 @cache
 def font(size: float) -> "FreeTypeFont":
-    """DejaVu Sans, of which the Latin, Greek and Cyrillic letters are here, and symbols."""
+    """DejaVu Sans, whose Latin, Greek and Cyrillic letters and symbols are in the package."""
     from PIL import ImageFont
 
     content = resources.files("tenfold.report").joinpath("DejaVuSans.ttf").read_bytes()
@@ -110,7 +110,7 @@ class Canvas:
         self._draw.line(points, TONES[tone], thick, joint="curve")
 
     def dashes(self, x: Floats, y: Floats, tone: str, width: float = 1.2) -> None:
-        """A dashed line: each dash is a straight piece."""
+        """Draw a dashed line, each dash of which is a straight piece."""
         along = np.r_[0, np.cumsum(np.hypot(np.diff(x), np.diff(y)))]
         starts = np.arange(0, along[-1], DASH_PX + SPACE_PX)
         for ends in np.stack([starts, np.minimum(starts + DASH_PX, along[-1])], axis=1):
@@ -120,7 +120,8 @@ class Canvas:
         self._draw.polygon(self._points(x, y), (*TONES[tone], round(255 * opacity)))
 
     def boxes(self, sides: Floats, tone: str, opacities: Floats) -> None:
-        """Boxes of `sides` (n, 4): left, top, right, bottom; with a hair of white between them."""
+        """Draw boxes with `sides` (n, 4): left, top, right, bottom, with a thin white gap between
+        them."""
         white, full = np.array(TONES["white"]), np.array(TONES[tone])
         mixed = np.round(white + opacities[:, None] * (full - white)).astype(int).tolist()
         for box, colour in zip((sides * ZOOM).tolist(), mixed, strict=True):
@@ -140,7 +141,7 @@ class Canvas:
         self, x: float, y: float, text: str, tone: str, *,
         size: int = TEXT_PX, anchor: str = "lm", upright: bool = False,
     ) -> None:  # fmt: skip
-        """Put a text on it, by an anchor of Pillow's. An upright one goes upwards from y."""
+        """Draw a text with one of Pillow's anchors. A vertical text goes upwards from y."""
         if not text:
             return
         place = (round(x * SCALE), round(y * SCALE))
@@ -181,7 +182,7 @@ def _upright(image: Any, place: tuple[int, int], text: str, colour: Any, font: A
 
 @dataclass(frozen=True)
 class Frame:
-    """The margins of a panel around its axes, in pixels, and its size with them."""
+    """The margins of a panel around its axes, in pixels, and its size including them."""
 
     left: float
     top: float

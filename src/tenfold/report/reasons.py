@@ -1,4 +1,4 @@
-"""Why some test rows of a table were answered as they were, for the report."""
+"""Explanations of the predictions for some test rows of a table, for the report."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -9,14 +9,15 @@ from tenfold.runs.csv_files import StoredAnswers, read_test_rows
 from tenfold.runs.record import Run
 
 N_ROWS, N_COLUMNS = 5, 8
-"""Rows that are explained, and columns of each that are shown."""
+"""Number of rows that are explained, and of columns of each that are shown."""
 
 MAX_COLUMNS = 200
-"""Models of more columns are not asked: a sampled value takes 200 answers for each of them."""
+"""Models with more columns are not explained, because a sampled value takes 200 predictions for
+each."""
 
 
 class ColumnPart(NamedTuple):
-    """A column's cell and what it contributes."""
+    """A column's cell and its contribution."""
 
     column: str
     cell: str
@@ -25,8 +26,8 @@ class ColumnPart(NamedTuple):
 
 
 class Reason(NamedTuple):
-    """Why a row was answered so: its key, the explanation, its columns, largest first, and what
-    those that are not shown contribute together; None where all are."""
+    """The explanation of a row: its key, the explanation, its columns, largest first, and the joint
+    contribution of those that are not shown, or None if all are."""
 
     key: str
     explanation: Explanation
@@ -35,10 +36,10 @@ class Reason(NamedTuple):
 
 
 def explain_rows(run: Run, stored: StoredAnswers) -> list[Reason]:
-    """Explain the test rows that a reader asks for first: wrong ones, the most confident first.
+    """Explain the test rows at the top of the report: wrong predictions, most confident first.
 
-    None where the run has no rows of a table, is of an earlier version, or the rows' answers depend
-    on rows before them.
+    None if the run has no rows of a table, is of an earlier version, or if predictions depend on
+    earlier rows.
     """
     accepted = run.model.contract.input
     names, cells = read_test_rows(run)
@@ -50,7 +51,7 @@ def explain_rows(run: Run, stored: StoredAnswers) -> list[Reason]:
         return []
     try:
         explained = run.model.explain(rows)
-    except TenfoldError:  # a run of an earlier version has not what is needed
+    except TenfoldError:  # a run of an earlier version lacks what is needed
         return []
     return [_reason(key, why, row) for key, why, row in zip(keys, explained, rows, strict=True)]
 

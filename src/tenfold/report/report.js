@@ -1,4 +1,4 @@
-// The rows behind each cell of the confusion matrix. Rows come wrong ones first, and most confident first.
+// The rows behind each cell of the confusion matrix. Wrong predictions come first, most confident first.
 
 const rows = JSON.parse(document.getElementById("rows-data").textContent);
 rows.keys = rows.keys.map((key) => rows.shared + key); // what all keys begin with is stored once
@@ -98,7 +98,7 @@ function showCell(truth, predicted) {
   const [name, read] = [rows.labels[truth], rows.labels[predicted]];
   const count = Number(document.querySelector(`[data-cell="${truth},${predicted}"]`)?.dataset.n ?? places.length);
   const listed = places.length < count ? `, ${places.length.toLocaleString("en")} of them listed here` : "";
-  const title = truth === predicted ? `“${name}” answered correctly` : `“${name}” predicted as “${read}”`;
+  const title = truth === predicted ? `“${name}” predicted correctly` : `“${name}” predicted as “${read}”`;
   document.getElementById("cell-title").textContent = `${title}: ${count.toLocaleString("en")} ${rows.noun}${listed}, most confident first`;
   fill(document.getElementById("cell-rows"), places, false);
   const more = document.getElementById("cell-more");

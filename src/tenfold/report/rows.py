@@ -1,4 +1,4 @@
-"""What a report lists: the test rows, their pictures on one sheet, and the layers of a network."""
+"""The content of a report: test rows, their pictures on one sheet, and the layers of a network."""
 
 import base64
 import math
@@ -23,24 +23,24 @@ from tenfold.runs.csv_files import StoredAnswers, StoredLabels, StoredValues, re
 from tenfold.runs.record import Run
 
 SHEET = "test_images.png"
-"""The test images of a run, wrong ones first."""
+"""The test images of a run, wrong predictions first."""
 
 REGIONS = "regions.jpg"
-"""The test photos that a run got wrong most surely, with what spoke for its answers."""
+"""The test photos with the most confident wrong predictions, and the regions that support these."""
 
 COLUMNS = 100
 MAX_SIDE_PX = 112
-"""Larger images are shrunk to this longer side: thumbnails of 56 on a screen of two pixels a point,
-and a sheet of 11,200, which browsers still show."""
+"""Larger images are shrunk to this longer side: thumbnails of 56 points on a high-resolution
+screen, and a sheet of 11,200 pixels, which browsers still show."""
 
 MAX_VALUES = 12_000_000
-"""Pixels of a sheet, at most: 15,000 digits. The report is to be mailed."""
+"""Maximum number of pixels of a sheet: 15,000 digits. The report should fit into an e-mail."""
 
 GREYS = 16
-"""Levels of grey that are kept: half the bytes of 256, and no eye sees it in a thumbnail."""
+"""Number of grey levels: half the bytes of 256, and not visible in a thumbnail."""
 
 MAX_ROWS = 20_000
-"""Rows that a report lists, at most: wrong ones first."""
+"""Maximum number of rows that a report lists, wrong predictions first."""
 
 N_HARDEST, N_WORST = 24, 20
 
@@ -48,9 +48,9 @@ N_HARDEST, N_WORST = 24, 20
 class ReportRows(NamedTuple):
     """The test rows in a report.
 
-    For labels the rows and what shows them, and how strongly each cell of the confusion matrix is
-    coloured; for values the rows that are furthest off. `n` is how many rows the page holds. Of
-    tables `reasons` say why some of them were answered so.
+    For labels, the rows with what shows them, and the strength of the colour of each cell of the
+    confusion matrix; for values, the rows with the largest errors. `n` is the number of rows in the
+    page. For tables, `reasons` explain some of the predictions.
     """
 
     n: int = 0
@@ -63,14 +63,14 @@ class ReportRows(NamedTuple):
 def _label_rows(
     run: Run, evaluation: Evaluation, stored: StoredLabels, with_rows: bool
 ) -> ReportRows:
-    """The rows of `predictions.csv` for the page: wrong ones first, most confident first."""
+    """The rows of `predictions.csv` for the page: wrong predictions first, most confident first."""
     order = stored.worst_first[: MAX_ROWS if with_rows else 0]
     accepted = run.model.contract.input
     names, cells = read_test_rows(run)
     shape = () if accepted.kind == "table" else accepted.shape
     sheet = layout(len(stored), shape) if (run.path / SHEET).is_file() else None
     keys = [stored.keys[row] for row in order]
-    shared = os.path.commonprefix(keys)  # names of files repeat: 230 kB of the report of MNIST
+    shared = os.path.commonprefix(keys)  # file names repeat: 230 kB of MNIST's report
     rows = {
         "labels": stored.labels,
         "n": len(stored),
@@ -92,7 +92,7 @@ def _label_rows(
 
 
 def _value_rows(run: Run, _: AnyEvaluation, stored: StoredValues, with_rows: bool) -> ReportRows:
-    """Key, truth, prediction, error and cells, by name, of the rows that are furthest off."""
+    """Key, truth, prediction, error and cells, by name, of the rows with the largest errors."""
     names, cells = read_test_rows(run)
     worst = [
         (
@@ -119,14 +119,14 @@ def module_script(name: str) -> str:
 
 
 def report_rows(run: Run, stored: StoredAnswers, *, with_rows: bool = True) -> ReportRows:
-    """The test rows that a report lists; none of them without `with_rows`."""
+    """The test rows that a report lists. Without `with_rows` there are none."""
     evaluation = run.evaluation
     rows = ROWS[evaluation.task](run, evaluation, stored, with_rows)
     return rows._replace(reasons=explain_rows(run, stored)) if with_rows else rows
 
 
 def picture_data(run: Run, name: str) -> str | None:
-    """A picture of a run as an address that holds it; None where there is none."""
+    """A picture of a run as a data address. None if there is no picture."""
     path = run.path / name
     if not path.is_file():
         return None
@@ -137,8 +137,9 @@ def picture_data(run: Run, name: str) -> str | None:
 
 
 def _cells(evaluation: Evaluation, true: int, predicted: int) -> float:
-    """How strongly a cell is coloured, 0 to 1: right ones by their share of the row, wrong ones
-    beside the most frequent mistake. The root, so that few are seen beside many."""
+    """The strength of the colour of a cell, 0 to 1: correct ones by their share of the row, wrong
+    ones relative to the most frequent mistake. The square root keeps small numbers visible next to
+    large ones."""
     row = evaluation.confusion[true]
     most = evaluation.most_confused
     whole = sum(row) if true == predicted else most[0][2] if most else 1
@@ -146,7 +147,8 @@ def _cells(evaluation: Evaluation, true: int, predicted: int) -> float:
 
 
 class Layout(NamedTuple):
-    """How a sheet is laid out: the size of each image on it, how many, and how many in a row."""
+    """The layout of a sheet: the size of each image on it, their number, and the number in a
+    row."""
 
     height: int
     width: int
@@ -155,7 +157,7 @@ class Layout(NamedTuple):
 
 
 def layout(n: int, shape: tuple[int, ...]) -> Layout:
-    """The sheet of n images of a shape (height, width) or (height, width, 3)."""
+    """The layout of n images of a shape (height, width) or (height, width, 3)."""
     ratio = min(1.0, MAX_SIDE_PX / max(shape[:2]))
     height, width = (max(1, round(side * ratio)) for side in shape[:2])
     n_shown = min(n, MAX_VALUES // (height * width * int(np.prod(shape[2:]))))
@@ -163,7 +165,7 @@ def layout(n: int, shape: tuple[int, ...]) -> Layout:
 
 
 def write_sheet(path: Path, images: NDArray[np.uint8], order: NDArray[np.int64]) -> None:
-    """Write the first of `order` that there is room for, at most 100 in a row, as a PNG.
+    """Write as many images of `order` as fit, at most 100 in a row, as a PNG.
 
     Images are uint8 (n, height, width) or (n, height, width, 3).
     """
@@ -196,7 +198,7 @@ ACTIVATIONS = {ReLU: "ReLU", Softmax: "softmax"}
 
 
 class NetworkLayer(NamedTuple):
-    """One layer with weights: what it is, the size of what goes in and comes out, its weights."""
+    """One layer with weights: its kind, the sizes of its input and output, and its weights."""
 
     name: str
     kind: str
@@ -206,7 +208,7 @@ class NetworkLayer(NamedTuple):
 
 
 def layer_rows(content: bytes) -> list[NetworkLayer]:
-    """The dense and convolutional layers of a model file, in order; empty for other learners."""
+    """The dense and convolutional layers of a model file, in order. Empty for other learners."""
     architecture, parameters = layers_in(content)
     rows = list[NetworkLayer]()
     for layer in architecture.layers:

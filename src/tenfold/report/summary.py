@@ -1,6 +1,6 @@
-"""What a run came to, in words: the question, the answer, and how far to believe it.
+"""The result of a run in words: the question, the answer, and how far to trust it.
 
-The report, its one-page summary and the model card say the same of a run, from here.
+The report, its one-page summary and the model card all take their words from here.
 """
 
 import math
@@ -21,7 +21,7 @@ from tenfold.runs.csv_files import StoredAnswers
 from tenfold.runs.record import Run
 
 MAX_NAMED = 6
-"""Labels that a question names, at most."""
+"""Maximum number of labels that a question names."""
 
 GRAVE = (*UNTRUSTWORTHY, "in both parts")
 """Kinds of findings after which a score is not what it seems."""
@@ -32,9 +32,9 @@ Grade = Literal["good", "unclear", "bad"]
 
 @dataclass(frozen=True)
 class Interval:
-    """A score with its interval and the baseline's as places on a scale, each from 0 to 1.
+    """A score with its interval and the baseline's, as places on a scale, each from 0 to 1.
 
-    `ends` are what stands at both ends of the scale.
+    `ends` are the texts at both ends of the scale.
     """
 
     value: float
@@ -49,12 +49,12 @@ class RunSummary:
     """A run in words.
 
     Attributes:
-      question: What the model is asked.
+      question: The question that the model answers.
       subject: What it was made from.
-      headline: The answer as one number, of which `unit` says what it is.
+      headline: The answer as one number, which `unit` explains.
       answer: The answer in a sentence or two.
-      about: The interval of the headline, and of what rows.
-      verdict: Whether the model is worth anything beside its baseline.
+      about: The interval of the headline, and the rows that it is about.
+      verdict: Whether the model is better than its baseline.
     """
 
     question: str
@@ -70,11 +70,11 @@ class RunSummary:
 
 @dataclass(frozen=True)
 class ScoreCard:
-    """One score for people: its value, its interval as text and as a bar, and what it means.
+    """One score for people: its value, its interval as text and as a bar, and its meaning.
 
     Attributes:
       meaning: One line.
-      more: How it is measured, for those who ask.
+      more: How it is measured, as further information.
     """
 
     name: str
@@ -86,23 +86,23 @@ class ScoreCard:
 
 
 def summarise(run: Run, stored: StoredAnswers) -> RunSummary:
-    """A run in words; `stored` are the answers to its test rows."""
+    """Describe a run in words. `stored` are the predictions for its test rows."""
     return SUMMARIES[run.evaluation.task](run, run.evaluation, stored)
 
 
 def score_cards(evaluation: AnyEvaluation) -> list[ScoreCard]:
-    """The scores of an evaluation, the most important first."""
+    """The scores of an evaluation, most important first."""
     return CARDS[evaluation.task](evaluation)
 
 
 def noun(run: Run, n: int = 2) -> str:
-    """What the rows of a run are called: images or rows."""
+    """The name of the rows of a run: images or rows."""
     word = "image" if run.model.contract.input.kind == "image" else "row"
     return word if n == 1 else f"{word}s"
 
 
 def listed(names: tuple[str, ...]) -> str:
-    """Names as a sentence lists them.
+    """List names as in a sentence.
 
     Example:
       >>> listed(("a", "b", "c"))
@@ -112,7 +112,7 @@ def listed(names: tuple[str, ...]) -> str:
 
 
 def question(run: Run) -> str:
-    """What the model is asked, as a question."""
+    """The question that the model answers."""
     contract = run.model.contract
     accepted, labels = contract.input, contract.labels
     if not labels:
@@ -150,7 +150,7 @@ def _grade(evaluation: AnyEvaluation) -> Grade:
 def _of_labels(run: Run, evaluation: Evaluation, stored: StoredAnswers) -> RunSummary:
     n, right = evaluation.n, sum(row[i] for i, row in enumerate(evaluation.confusion))
     rows = f"{evaluation.part} {noun(run)}"
-    answer = f"All {n:,} {rows} were answered correctly."
+    answer = f"All {n:,} {rows} were predicted correctly."
     if right < n:
         true, predicted, _ = evaluation.most_confused[0]
         pair = f"{true} predicted as {predicted}"
@@ -206,7 +206,7 @@ SUMMARIES: Mapping[TaskKind, Callable[..., RunSummary]] = {
 
 
 def _share_card(name: str, score: Score | None, meaning: str, more: str) -> ScoreCard:
-    """A card of a share, 0 to 1; without a score it says that no row decides it."""
+    """A card of a share, 0 to 1. Without a score it says that no row decides it."""
     if score is None:
         return ScoreCard(name, "none", "No row decides it.", meaning, more)
     value, spread = score.in_words(percent, 1)
@@ -224,9 +224,9 @@ def _label_cards(evaluation: Evaluation) -> list[ScoreCard]:
     was = f" Before calibration it was {percent(before.value)}." if before else ""
     cards = [
         _share_card(
-            "Accuracy", evaluation.accuracy, "The share of rows answered correctly.",
-            "Its interval is Wilson's: drawn again, 95 of 100 such sets of rows have the true "
-            "accuracy inside.",
+            "Accuracy", evaluation.accuracy, "The share of rows predicted correctly.",
+            "Its interval is Wilson's: if the rows were drawn again, 95 of 100 such intervals "
+            "would contain the true accuracy.",
         ),
         _share_card(
             "Macro F1", evaluation.macro_f1,
@@ -237,7 +237,7 @@ def _label_cards(evaluation: Evaluation) -> list[ScoreCard]:
         ),
         _share_card(
             "Calibration error", evaluation.calibration_error,
-            "How far stated confidence is from the share that is right, on average.",
+            "The average difference between stated confidence and the share that is correct.",
             f"Expected calibration error over 15 bins of confidence (Guo et al. 2017).{was}",
         ),
         ScoreCard(
@@ -251,17 +251,17 @@ def _label_cards(evaluation: Evaluation) -> list[ScoreCard]:
         cards.append(
             _share_card(
                 "Accuracy without “unsure”", evaluation.answered.accuracy,
-                f"{percent(evaluation.answered.share.value)} of the rows are answered without "
-                "“unsure”; so many of those are right.",
-                "An answer is marked unsure where the input is unlike everything in training, or "
-                "where two labels are nearly as probable.",
+                f"{percent(evaluation.answered.share.value)} of the rows are predicted without "
+                "“unsure”; this share of them is correct.",
+                "A prediction is marked unsure if the input is unlike everything in training, or "
+                "if two labels are nearly as probable.",
             )
         )  # fmt: skip
     return [*cards, *_set_cards(evaluation), *_positive_cards(evaluation)]
 
 
 def _set_cards(evaluation: Evaluation) -> list[ScoreCard]:
-    """How often prediction sets hold the true label, and how many name a single one."""
+    """The coverage of prediction sets, and how many contain a single label."""
     sets = evaluation.prediction_sets
     if sets is None or sets.coverage is None:
         return []
@@ -270,7 +270,7 @@ def _set_cards(evaluation: Evaluation) -> list[ScoreCard]:
     return [
         _share_card(
             "True label in the set", sets.coverage,
-            "The share of rows whose prediction set holds the true label.",
+            "The share of rows whose prediction set contains the true label.",
             f"The sets are made to hold {share} of the rows of each label (label-conditional split "
             f"conformal prediction, Vovk 2012); the table of labels has the share of each.",
         ),
@@ -284,7 +284,7 @@ def _set_cards(evaluation: Evaluation) -> list[ScoreCard]:
 
 
 def _positive_cards(evaluation: Evaluation) -> list[ScoreCard]:
-    """Of two labels, the scores of the one that is looked for."""
+    """For two labels, the scores of the positive one."""
     positive = evaluation.of_positive
     if positive is None:
         return []
@@ -371,8 +371,8 @@ CARDS: Mapping[TaskKind, Callable[[Any], list[ScoreCard]]] = {
 
 
 def coverage_limits(run: Run) -> Iterator[str]:
-    """Where sets and intervals promise nothing, a sentence each: of labels with too few rows, and
-    of rows that are not exchangeable with those that calibrated."""
+    """Reasons why sets and intervals promise nothing, one sentence each: labels with too few rows,
+    and rows that are not exchangeable with the calibration rows."""
     sets = run.evaluation.prediction_sets
     if sets is not None and sets.limit:
         yield sets.limit
@@ -411,7 +411,7 @@ def _width_limits(run: Run, intervals: PredictionIntervals) -> Iterator[str]:
 
 
 def scale_floor(evaluation: AnyEvaluation) -> float:
-    """Where a scale of the labels' intervals begins: the tenth below the lowest of them."""
+    """The beginning of the scale of the labels' intervals: the tenth below the lowest of them."""
     rows = evaluation.per_class if isinstance(evaluation, Evaluation) else ()
     lows = [score.low for row in rows for score in (row.precision, row.recall, row.f1) if score]
     sets = evaluation.prediction_sets

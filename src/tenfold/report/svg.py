@@ -2,7 +2,7 @@
 
 Positions are percentages of the space between the axes, which an SVG resolves itself, and texts
 keep their distance to them in pixels. Lines and areas are drawn in a square of 1,000 that is
-stretched to that space; their strokes are not.
+stretched to that space; their strokes are not stretched.
 """
 
 from collections.abc import Iterator, Sequence
@@ -25,7 +25,7 @@ from tenfold.report.charts import (
 )
 
 CHAR_PX = 7.3
-"""Mean width of a character of 12 px: what a margin needs for the text of its ticks."""
+"""Mean width of a character of 12 px, from which the margin for the text of ticks is computed."""
 
 TOP_PX, RIGHT_PX, BOTTOM_PX, BOTTOM_LABELLED_PX = 26, 16, 26, 44
 MAX_LEFT_CHARS = 26
@@ -78,7 +78,7 @@ def _swatch(mark: Mark) -> str:
 
 
 def _axes(panel: Panel) -> Iterator[str]:
-    """Grid, ticks and what the axes measure. Every second name is left out on a narrow screen."""
+    """Grid, ticks and labels of the axes. Every second name is left out on a narrow screen."""
     names = [text for _, text in panel.x.ticks]
     crowded = sum(map(len, names)) * CHAR_PX > 260
     for i, (x, text) in enumerate(zip(_percents(panel.x, panel.x.ticks), names, strict=True)):

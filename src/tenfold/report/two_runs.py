@@ -1,4 +1,4 @@
-"""Two runs beside each other in one self-contained file."""
+"""The comparison of two runs in one self-contained file."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,7 +27,7 @@ def write_comparison(first: Run, second: Run, comparison: Comparison, path: Path
 
 
 def _otherwise(first: Run, second: Run) -> Iterator[tuple[str, Any, Any]]:
-    """Settings in which two runs differ; an older run may not know one of them."""
+    """The settings in which two runs differ. An older run may not have one of them."""
     configs = first.record.known_settings(), second.record.known_settings()
     for name in sorted({*configs[0], *configs[1]} - {"learner"}):
         values = [config.get(name, "not known then") for config in configs]

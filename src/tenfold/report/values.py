@@ -1,4 +1,4 @@
-"""The charts of a regression: predicted against true, residuals, and a forecast."""
+"""The charts of a regression: predicted against true values, residuals, and a forecast."""
 
 from collections.abc import Sequence
 
@@ -23,16 +23,16 @@ from tenfold.report.charts import (
 )
 
 MAX_WHISKERS = 200
-"""Up to this many rows each shows its interval; more would be a thicket."""
+"""Up to this number, each row shows its interval. More would be unreadable."""
 
 MAX_POINTS = 2000
-"""Up to this many rows are points; more are counted in cells."""
+"""Up to this number, rows are drawn as points. More are counted in cells."""
 
 MAX_DATED = 120
-"""Up to this many rows of a forecast have a tooltip."""
+"""Up to this number, rows of a forecast have a tooltip."""
 
 N_CELLS = 50
-"""Cells along each axis."""
+"""Number of cells along each axis."""
 
 
 def predicted_vs_true_chart(
@@ -64,7 +64,7 @@ def predicted_vs_true_chart(
 
 
 def residuals_chart(evaluation: RegressionEvaluation, true: Floats, value: Floats) -> Chart:
-    """The residuals, true minus predicted (n,): against the prediction, and how often."""
+    """The residuals, true minus predicted (n,): against the prediction, and their frequencies."""
     residuals = true - value
     x = number_axis(f"predicted {short(evaluation.target)}", value)
     y = number_axis("true - predicted", residuals)
@@ -100,9 +100,9 @@ def forecast_chart(
     *,
     target: str = "value",
 ) -> Chart:
-    """The test rows over time: true and predicted values (n,), the intervals as a band.
+    """The test rows over time: true and predicted values (n,), with intervals as a band.
 
-    `times` are the times of the rows, as they are written under the axis.
+    `times` are the times of the rows as written under the axis.
     """
     marks, shown = list[Mark](), [true, predicted]
     at = np.arange(len(true))
@@ -127,7 +127,7 @@ def forecast_chart(
 
 
 def _cloud(x: Axis, y: Axis, across: Floats, along: Floats) -> list[Mark]:
-    """Rows as points, or counted in cells where points would hide each other."""
+    """Rows as points, or counted in cells if points would hide each other."""
     if len(across) <= MAX_POINTS:
         opacity = float(np.clip(300 / len(across), 0.15, 0.8))
         titles = [f"{in_unit(a)}, {in_unit(b)}" for a, b in zip(across, along, strict=True)]
@@ -137,7 +137,7 @@ def _cloud(x: Axis, y: Axis, across: Floats, along: Floats) -> list[Mark]:
     )
     i, j = np.nonzero(counts)
     n = counts[i, j]
-    # Logarithms, so that single rows are seen beside hundreds; never paler than a fifth.
+    #     # Logarithms keep single rows visible next to hundreds; no cell is paler than a fifth.
     shades = 0.2 + 0.8 * np.log(n) / max(np.log(n.max()), 1e-9)
     return [
         Boxes(

@@ -1,4 +1,4 @@
-// A training to watch: the page asks for what is new once a second while it is live, and plays back.
+// Watch a training: while it runs, the page asks for updates once a second. It can be replayed.
 
 const find = (id) => document.getElementById(id);
 const { frames, isLive } = JSON.parse(find("stored").textContent);

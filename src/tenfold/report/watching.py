@@ -1,4 +1,4 @@
-"""A training to watch: what a listener hears, as a page that grows and plays back."""
+"""Watch a training: a listener that shows it as a page that grows, and can be replayed."""
 
 import sys
 import threading
@@ -22,13 +22,14 @@ from tenfold.report.svg import chart_html
 from tenfold.report.weights import png_address, tile_of, weights_picture
 
 MAX_FRAMES = 200
-"""Epochs that are kept for playing back; of a longer training every second, fourth, ... one."""
+"""Maximum number of epochs for the replay. Of a longer training, every second, fourth, ... is
+kept."""
 
 TEMPLATE = "watching.html.j2"
 
 
 class Moment(NamedTuple):
-    """What there was to see after an epoch; `weights` is a PNG as an address, or empty."""
+    """What there was to see after an epoch. `weights` is a PNG as a data address, or empty."""
 
     epoch: int
     text: str
@@ -36,7 +37,7 @@ class Moment(NamedTuple):
 
 
 class Watching(Listener):
-    """Hears a training, and shows it: curves, the weights of the first layer, time left.
+    """A listener that shows a training: curves, the weights of the first layer, remaining time.
 
     In a notebook, `tenfold.train(data, listener=tenfold.Watching())` shows it below the cell.
     """
@@ -95,16 +96,16 @@ class Watching(Listener):
         self._show()
 
     def warn(self, text: str) -> None:
-        """Left to the listeners beside it; in a notebook it is printed."""
+        """Do nothing; other listeners warn. In a notebook, print."""
         if self._display is not None:
             super().warn(text)
 
     def end(self) -> None:
-        """The training is over, well or not."""
+        """The training is over, successfully or not."""
         self.stage("done")
 
     def state(self, after: int = 0) -> dict[str, Any]:
-        """What the page shows: all of it, and the frames of epochs after `after`."""
+        """The content of the page: all of it, and the frames of epochs after `after`."""
         with self._lock:
             epochs, frames = list(self._epochs), list(self._frames)
         chart = chart_html(history_chart([asdict(epoch) for epoch in epochs])) if epochs else ""
@@ -119,12 +120,12 @@ class Watching(Listener):
         }
 
     def page(self, *, is_live: bool) -> str:
-        """The page: one that asks for news beside itself, or one that plays back."""
+        """The page: one that asks for updates, or one that replays the training."""
         return render("tenfold.report", TEMPLATE, css=page_style(), **self._values(is_live))
 
     @files.os_errors()
     def write(self, path: Path) -> None:
-        """Write the page that plays back."""
+        """Write the page that replays the training."""
         write_html(path, "tenfold.report", TEMPLATE, **self._values(is_live=False))
 
     def _values(self, is_live: bool) -> dict[str, Any]:
@@ -143,7 +144,7 @@ class Watching(Listener):
         return f"{text}, about {_duration(seconds)} left"
 
     def _show(self) -> None:
-        """Draw the state anew below the cell of a notebook."""
+        """Draw the current state again below the cell of a notebook."""
         if self._display is not None:
             self._display.update(self)
 
@@ -167,7 +168,7 @@ def _duration(seconds: float) -> str:
 
 
 def _notebook_display() -> Any:
-    """A place below the cell of a notebook; None elsewhere."""
+    """A place below the cell of a notebook. None elsewhere."""
     shell = sys.modules.get("IPython")
     if shell is None or type(shell.get_ipython()).__name__ != "ZMQInteractiveShell":
         return None

@@ -8,18 +8,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 MAX_NEURONS, TILE_PX, GAP_PX = 32, 56, 4
-"""Neurons that are drawn, the longer side of each, and what is between them."""
+"""Number of neurons that are drawn, the longer side of each, and the gap between them."""
 
 
 def weights_picture(
     kernel: NDArray[np.float32], shape: tuple[int, ...] | None
 ) -> NDArray[np.uint8]:
-    """The incoming weights of neurons, blue above 0 and orange below, each by its own largest.
+    """The incoming weights of neurons, blue above 0 and orange below, each relative to its largest.
 
     Args:
       kernel: (inputs, neurons) of a dense layer, or (height, width, channels, neurons) of a
         convolution.
-      shape: Of the pictures that a dense layer sees; None: its weights are drawn in one row each.
+      shape: The shape of the pictures of a dense layer. None: its weights are drawn in one row
+        each.
 
     Returns:
       uint8 (height, width, 3).
@@ -48,7 +49,7 @@ def _largest(weights: NDArray[np.float32]) -> float:
 
 
 def _coloured(values: NDArray[Any]) -> NDArray[np.uint8]:
-    """Values from -1 to 1 on white: those above 0 towards blue, those below towards orange."""
+    """Values from -1 to 1 on white: positive ones towards blue, negative ones towards orange."""
     strength = np.abs(values)[..., None]
     end = np.where(values[..., None] > 0, [29, 91, 184], [178, 58, 8])
     colours: NDArray[np.uint8] = np.round(255 + strength * (end - 255)).astype(np.uint8)
@@ -56,7 +57,8 @@ def _coloured(values: NDArray[Any]) -> NDArray[np.uint8]:
 
 
 def tile_of(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Small pictures larger by a whole factor, large ones thinned: each side `TILE_PX` or less."""
+    """Enlarge small pictures by a whole factor, and thin large ones, so that sides are at most
+    `TILE_PX`."""
     longer = max(image.shape[:2])
     if longer > TILE_PX:
         step = -(-longer // TILE_PX)
@@ -66,7 +68,7 @@ def tile_of(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def png_address(image: NDArray[np.uint8]) -> str:
-    """A picture as an address that holds it."""
+    """A picture as a data address."""
     from PIL import Image
 
     content = io.BytesIO()

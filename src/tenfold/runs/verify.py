@@ -36,7 +36,7 @@ def verify(path: Path | str) -> dict[str, int]:
             "E713",
             "Files of the run were changed",
             where=run.path,
-            expected="the files as run.json has them",
+            expected="the files that run.json lists",
             files=", ".join(sorted(wrong)),
         )
     n_examples = _answer_again(run) if EXAMPLE_ANSWERS in stored else 0

@@ -1,8 +1,8 @@
-"""A fitted learner becomes one ONNX graph of standard operators, with its contract as metadata.
+"""Write a fitted learner as one ONNX graph of standard operators, with its contract as metadata.
 
-Front (pictures or columns to features), body (the learner), tail (calibration). Opset 17, the
-machine learning operators 3 and IR version 8 (2022) on purpose: every runtime of the last years
-reads them, and nothing newer is needed.
+The graph has a front (from pictures or columns to features), a body (the learner) and a tail
+(calibration). It deliberately uses opset 17, the machine learning operators 3 and IR version 8
+(2022), which every runtime of the last years reads.
 """
 
 from collections.abc import Sequence
@@ -22,12 +22,12 @@ from tenfold.core.onnx_file import GraphProto, ModelProto, TensorProto
 from tenfold.learners import Fitted
 
 OPSETS = {"": 17, TREES_DOMAIN: 3}
-"""Version of each set of operators."""
+"""The version of each set of operators."""
 IR_VERSION = 8
 
 TOLERANCE = 1e-4
-"""Largest difference of a probability, or of a value in standard deviations of its target,
-between the graph and the learner it was made from."""
+"""Maximum difference of a probability, or of a value in standard deviations of its target, between
+the graph and the learner from which it was made."""
 
 OUTPUTS = {"classification": ("probabilities",), "regression": ("value", "low", "high")}
 
@@ -40,15 +40,15 @@ def to_graph(
     front: Front | None = None,
     novelty: Novelty | None = None,
 ) -> bytes:
-    """The model file of a fitted learner.
+    """Make the model file of a fitted learner.
 
-    Pictures: uint8 `image` in. Others: the inputs of `front`. Out come float32 `probabilities`
-    (n, n_labels), where the contract has a threshold of it `novelty` (n,), and where it has sets
-    the bools `in_set` (n, n_labels); or float32 `value`, `low` and `high` (n,) in the target's
-    unit. Without `constants` nothing is calibrated.
+    Its input for pictures is uint8 `image`, and otherwise the inputs of `front`. Its outputs are
+    float32 `probabilities` (n, n_labels) with, if the contract has a threshold for it, `novelty`
+    (n,) and, if it has sets, the bools `in_set` (n, n_labels); or float32 `value`, `low` and `high`
+    (n,) in the target's unit. Without `constants` nothing is calibrated.
 
     Raises:
-      ExportError: A part that has no translation, or an input named like an output.
+      ExportError: A part has no translation, or an input has the name of an output.
     """
     from onnx import helper
 
@@ -106,7 +106,7 @@ def to_graph(
 
 
 def _add_temperature(builder: Builder, constants: Constants) -> None:
-    """softmax(log(p * factors) / temperature), p cut to at least 1e-7; or nothing at all."""
+    """softmax(log(p * factors) / temperature), with p at least 1e-7, or nothing."""
     if constants.changes_probabilities:
         low = builder.weight("smallest", SMALLEST)
         builder.add("Clip", low, builder.weight("largest", 1.0), name="cut")
@@ -187,25 +187,25 @@ def check_agreement(
     *,
     scale: float | NDArray[np.float32] = 1.0,
 ) -> None:
-    """Refuse a graph that answers rows, named by `keys`, differently from its learner.
+    """Refuse a graph whose predictions for rows, named by `keys`, differ from its learner's.
 
-    Both are probabilities (n, n_labels), or values or novelty (n,); `expected` after
+    Both are probabilities (n, n_labels), or values or novelty (n,); `expected` is after
     `Constants.apply`. Differences of values are measured in `scale`: the standard deviation of the
-    target, or one for each row (n,).
+    target, or one number for each row (n,).
 
     Raises:
-      ExportError: An answer differs by more than 1e-4, is not a number, or another label wins by
-        more than that.
+      ExportError: A prediction differs by more than 1e-4, is NaN, or another label wins by more
+        than that.
     """
     if expected.ndim == 1:  # values, or novelty
         difference = np.abs(expected.astype(np.float64) - answered) / scale
-        # Far from 0 the steps of float32 are larger than that: two of them are no difference.
+        #         # Far from 0 the steps of float32 are larger than that. Two of them are allowed.
         steps = 2 * np.spacing(np.abs(expected)).astype(np.float64) / scale
         wrong = ~(difference <= TOLERANCE + steps)
     else:
         difference = np.abs(expected - answered).max(axis=1)
         best = answered.argmax(axis=1)
-        # With another label on top the learner must have seen a tie.
+        #         # If another label wins, the learner must have seen a tie.
         lead = expected.max(axis=1) - np.take_along_axis(expected, best[:, None], axis=1)[:, 0]
         wrong = ~(difference <= TOLERANCE) | ~(lead <= TOLERANCE)
     if wrong.any():

@@ -28,12 +28,12 @@ def add_pixels(builder: Builder, body: object) -> None:
 
 
 def _add_linear(builder: Builder, body: Linear) -> None:
-    """One Gemm, and a softmax for probabilities."""
+    """Add one Gemm, and a softmax for probabilities."""
     estimator = body.estimator
     kernel = np.atleast_2d(estimator.coef_).T  # (d, k)
     bias = np.atleast_1d(estimator.intercept_)
     if body.n_labels is not None:
-        if len(estimator.classes_) == 2:  # scikit-learn keeps the odds of the second label alone
+        if len(estimator.classes_) == 2:  # scikit-learn keeps only the odds of the second label
             kernel = np.hstack([np.zeros_like(kernel), kernel])
             bias = np.r_[0.0, bias]
         kernel = _to_labels(kernel, estimator.classes_, body.n_labels, 0.0)
@@ -49,7 +49,7 @@ def _add_linear(builder: Builder, body: Linear) -> None:
 
 
 def _add_constant(builder: Builder, body: Constant) -> None:
-    """The same row as often as there are inputs."""
+    """Repeat the same row for each input."""
     row = np.atleast_1d(body.row)
     n = builder.node("Shape", builder.last, name="n", start=0, end=1)
     k = builder.weight("n_answers", [len(row)], np.int64)
@@ -58,9 +58,9 @@ def _add_constant(builder: Builder, body: Constant) -> None:
 
 
 def _add_bayes(builder: Builder, body: Bayes) -> None:
-    """The log-likelihoods of all blocks added up in float64, then a softmax.
+    """Add up the log-likelihoods of all blocks in float64, and apply a softmax.
 
-    In float32 a sum over 784 columns is off by up to 1e-4, and its softmax with it.
+    In float32 a sum over 784 columns is off by up to 1e-4, and so is its softmax.
     """
     total = builder.weight(
         "log_prior", _to_labels(body.log_prior, body.classes, body.n_labels, NEVER), np.float64
@@ -74,7 +74,7 @@ def _add_bayes(builder: Builder, body: Bayes) -> None:
 
 
 def _add_block(builder: Builder, given: str, block: Block, body: Bayes, total: str) -> str:
-    """Gemm(what the block sees, its kernel) + total."""
+    """Gemm(input of the block, its kernel) + total."""
     name = block.kind.lower()
     columns = builder.weight(f"{name}.columns", block.columns, np.int64)
     seen = builder.node("Gather", given, columns, name=f"{name}.seen", axis=1)
@@ -116,14 +116,15 @@ def _log_likelihood(block: Block) -> tuple[NDArray[np.float64], NDArray[np.float
 def _to_labels(
     values: NDArray[np.float64], classes: NDArray[np.int64], n_labels: int, rest: float
 ) -> NDArray[np.float64]:
-    """Columns of the labels that had training rows, among those of all labels."""
+    """Put the columns of the labels with training rows among those of all labels."""
     wide = np.full((*values.shape[:-1], n_labels), rest)
     wide[..., classes] = values
     return wide
 
 
 def _add_neighbors(builder: Builder, body: Neighbors) -> None:
-    """The steps of `Neighbors.answers`, in float64; see there why all of it is exact."""
+    """The steps of `Neighbors.answers`, in float64, where all of it is exact, as explained
+    there."""
     _add_place(builder, body)
     place = builder.last
     _add_nearest(builder, body)
@@ -167,7 +168,8 @@ def _add_place(builder: Builder, body: Neighbors) -> None:
 
 
 def _add_nearest(builder: Builder, body: Neighbors) -> None:
-    """Append TopK of 2 <place, row> - |row|**2; without |place|**2, the same for every row."""
+    """Append TopK of 2 <place, row> - |row|**2. |place|**2 is left out, as it is the same for every
+    row."""
     known = builder.node(
         "Cast",
         builder.weight("rows", body.places, np.int32),
@@ -188,8 +190,8 @@ def _add_nearest(builder: Builder, body: Neighbors) -> None:
 
 
 def _add_vote(builder: Builder, body: Vote) -> None:
-    """The layers of each network from the same pictures or features, then the mean of what their
-    output layers give; novelty looks at the hidden activations of the first."""
+    """The layers of each network, from the same pictures or features, and the mean of the outputs
+    of their output layers. Novelty uses the hidden activations of the first network."""
     given, seen, hidden, outputs = builder.last, None, None, list[str]()
     for i, member in enumerate(body.members, 1):
         builder.last = given
@@ -224,7 +226,7 @@ def _add_weighted_vote(builder: Builder, body: WeightedVote) -> None:
 
 
 def _named(member: Network, prefix: str) -> tuple[Architecture, Parameters]:
-    """The layers of a network up to its output, with names of their own."""
+    """The layers of a network up to its output, with unique names."""
     layers = (
         replace(layer, name=f"{prefix}.{layer.name}") for layer in member.architecture.to_logits
     )
@@ -243,4 +245,4 @@ BODIES: dict[type, Callable[[Builder, Any], None]] = {
     Neighbors: _add_neighbors,
     Constant: _add_constant,
 }
-"""How each kind of body is written: from pictures or features to its answers."""
+"""How each kind of body is written, from pictures or features to its output."""

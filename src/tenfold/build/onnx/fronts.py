@@ -1,7 +1,7 @@
-"""Inputs to the rows of a learner, in NumPy and as the front of a graph: columns in, features out.
+"""From a model's inputs to the rows of a learner, in NumPy and as the front of a graph.
 
-Ours and not skl2onnx 1.20's: that has no converter for missing flags, and its one-hot of rare
-categories fails on values it has not seen ("Unknown Category and zeros = 0").
+skl2onnx 1.20 is not used: it has no converter for missing-value indicators, and its one-hot
+encoding of rare categories fails on unseen values ("Unknown Category and zeros = 0").
 """
 
 from collections.abc import Callable, Sequence
@@ -30,12 +30,11 @@ TYPES = {"float": TensorProto.FLOAT, "string": TensorProto.STRING}
 
 @dataclass(frozen=True, eq=False)
 class Encoding:
-    """What makes a model's inputs the rows of a learner: nothing, where they are pictures.
+    """Turns a model's inputs into the rows of a learner. Pictures are not changed.
 
-    `front` does as nodes of the graph what `encode` does. `training` are the features of the
-    training rows, where those are encoded otherwise than rows that are asked about. In `last_value`
-    stands the value before, of rows in the order of time. Of `photos` the rows are the features of
-    a network.
+    The nodes of `front` do the same as `encode`. `training` contains the features of the training
+    rows if these are encoded differently from rows to predict. For rows in the order of time,
+    `last_value` contains the previous value. For `photos`, the rows are the features of a network.
     """
 
     accepted: ImageInput | TableInput | FeaturesInput
@@ -51,7 +50,7 @@ class Encoding:
 
 
 def encode_pictures(images: AnyImages, accepted: ImageInput) -> Encoding:
-    """The encoding of training pictures, which also show what is around them."""
+    """The encoding of training pictures, including their background."""
     looked_at = np.linspace(0, len(images) - 1, min(len(images), MAX_FRAMES)).astype(np.int64)
     background = background_of(np.asarray(images[looked_at]))
     return Encoding(accepted.with_background(background))
@@ -63,7 +62,7 @@ def encode_photos(accepted: ImageInput) -> Encoding:
 
 
 def encode_table(table: Table, accepted: TableInput, scaled: bool, name: str) -> Encoding:
-    """The encoding fitted to the training rows of a table; `scaled` brings columns to one scale."""
+    """The encoding fitted to the training rows of a table. `scaled` scales the columns."""
     inputs = graph_inputs(table, accepted)
     encoder = fit_encoder(inputs, accepted, scaled=scaled)
     _check_features(encoder(inputs), accepted, name)
@@ -80,7 +79,7 @@ def encode_table(table: Table, accepted: TableInput, scaled: bool, name: str) ->
 
 
 def encode_ordered(table: Table, accepted: TableInput, y: NDArray[Any], name: str) -> Encoding:
-    """The encoding for boosted trees, fitted to the training rows of a table and their answers."""
+    """The encoding for boosted trees, fitted to the training rows of a table and their targets."""
     inputs = graph_inputs(table, accepted)
     encoder = fit_ordered(inputs, accepted, y)
     training = encoder.of_training(inputs, y)
@@ -151,7 +150,7 @@ def _check_features(found: NDArray[np.float32], accepted: TableInput, name: str)
 
 
 def _with_levels(accepted: TableInput, table: Table) -> TableInput:
-    """The contract with the levels that categories have in the training rows."""
+    """The contract with the levels of categories in the training rows."""
     columns = tuple(
         column.model_copy(update={"levels": levels(table.columns[column.name])})
         if column.kind in ("category", "yes/no")
@@ -164,10 +163,11 @@ def _with_levels(accepted: TableInput, table: Table) -> TableInput:
 def encode_features(
     accepted: FeaturesInput, mean: NDArray[np.float64], deviation: NDArray[np.float64]
 ) -> Encoding:
-    """Each column centred, scaled and cut at `FARTHEST` deviations: equal to the last bit in both.
+    """Centre and scale each column and clip it at `FARTHEST` deviations, equal to the last bit in
+    both.
 
-    In float64 up to the cast, so that 1e9 + 0.5 keeps its half. `mean` and `deviation` are those of
-    the training rows (n_features,).
+    This is done in float64 up to the cast, so that 1e9 + 0.5 keeps its half. `mean` and `deviation`
+    are those of the training rows (n_features,).
     """
     from onnx import helper
 
@@ -187,7 +187,7 @@ def encode_features(
 
 
 def table_front(encoder: Encoder, contract: TableInput) -> Front:
-    """The nodes that do what `encoder` does, with a graph input for each column."""
+    """The nodes that do the same as `encoder`, with a graph input for each column."""
     nodes = _Nodes("")
     parts = []
     if encoder.numbers is not None:

@@ -1,4 +1,4 @@
-"""Novelty: distances from the training rows, and the doubt of the answer."""
+"""The nodes of novelty: distances from the training rows, and the doubt of the prediction."""
 
 from typing import Any
 
@@ -16,8 +16,8 @@ def add_novelty(
 ) -> None:
     """The sum of `Novelty.of`, from (n, d), (n, h) and (n, n_labels) to `novelty` (n,).
 
-    What is subtracted from its parts is added up beforehand, and each is divided by the unit: a
-    node takes longer to start than a digit to be computed.
+    The subtracted constants are added up in advance, and each part is divided by the unit, because
+    starting a node takes longer than computing a digit.
     """
 
     def node(operator: str, *inputs: str, name: str) -> str:
@@ -50,7 +50,7 @@ def add_novelty(
 
 
 def _add_angle(builder: Builder, angle: Angle, rows: str, prefix: str) -> str:
-    """1 - the cosine in `Angle.of`: the distance before it is counted."""
+    """1 - the cosine in `Angle.of`: the unscaled distance."""
 
     def node(operator: str, *inputs: str, name: str, **attributes: Any) -> str:
         return builder.node(operator, *inputs, name=f"{prefix}.{name}", **attributes)
@@ -66,7 +66,7 @@ def _add_angle(builder: Builder, angle: Angle, rows: str, prefix: str) -> str:
 
 
 def _add_distance(builder: Builder, distance: Distance, rows: str, prefix: str) -> str:
-    """The root in `Distance.of`: the distance before it is counted."""
+    """The root in `Distance.of`: the unscaled distance."""
 
     def weight(name: str, value: ArrayLike) -> str:
         single = builder.weight(f"{prefix}.{name}", value)

@@ -1,9 +1,10 @@
-"""Trees as nodes of a graph: one TreeEnsembleRegressor of scikit-learn's arrays.
+"""Trees as nodes of a graph: one TreeEnsembleRegressor from scikit-learn's arrays.
 
-It gives probabilities and log-odds too, as k targets: it returns the sums as they are, where
-TreeEnsembleClassifier adds labels and has rules of its own for two classes. Features are float32
-from the start, so a value is on the same side of a threshold here and there. How many training rows
-came by each node is written too: what a column contributes (`model.tree_paths`) follows from it.
+It also computes probabilities and log-odds, as k targets, because it returns plain sums, while
+TreeEnsembleClassifier adds labels and has special rules for two classes. Features are float32 from
+the start, so that a value is on the same side of a threshold in both. The number of training rows
+that passed each node is stored, too, because the contributions of columns follow from it
+(`model.tree_paths`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,14 +26,14 @@ NEVER = -1e30
 
 
 def add_forest(builder: Builder, body: Forest) -> None:
-    """Append the trees; their mean is (n, n_labels), or (n, 1) for regression."""
+    """Append the trees. Their mean is (n, n_labels), or (n, 1) for regression."""
     trees = [member.tree_ for member in body.estimator.estimators_]
     nodes, all_leaves = _nodes_of(trees)
     values = np.concatenate([tree.value[tree.children_left < 0, 0, :] for tree in trees])
     if body.n_labels is None:
         which, targets = np.arange(len(values)), np.zeros(len(values), np.int64)
     else:
-        which, columns = np.nonzero(values)  # most leaves know one label only
+        which, columns = np.nonzero(values)  # most leaves have only one label
         values, targets = values[which, columns], body.estimator.classes_[columns]
     arrays = {
         "target_ids": targets,
@@ -95,8 +96,8 @@ def add_widths(builder: Builder, widths: RowWidths, scale: float, features: str)
 def add_boosting(builder: Builder, body: Boosting) -> None:
     """Append the trees, whose leaves are added up in float64, and a softmax for probabilities.
 
-    In float32 a sum of 300 trees is off by 3e-6 standard deviations of the target. Of two labels
-    scikit-learn adds up the log-odds of the second alone.
+    In float32 a sum of 300 trees is off by 3e-6 standard deviations of the target. For two labels,
+    scikit-learn adds up only the log-odds of the second.
     """
     estimator = body.estimator
     trees = [tree.nodes for round_ in estimator._predictors for tree in round_]
@@ -132,7 +133,7 @@ def add_boosting(builder: Builder, body: Boosting) -> None:
         },
     )
     if body.n_labels is not None:
-        never = np.full(n_targets, NEVER)  # ONNX Runtime leaves out the base of what has no tree
+        never = np.full(n_targets, NEVER)  # ONNX Runtime ignores the base of a target without trees
         never[estimator.classes_] = 0.0
         if never.any():
             builder.add("Add", builder.weight("never", never), name="known")
@@ -140,9 +141,9 @@ def add_boosting(builder: Builder, body: Boosting) -> None:
 
 
 def round_down(thresholds: NDArray[np.float64]) -> NDArray[np.float32]:
-    """The largest float32 not above each threshold.
+    """The largest float32 that is not above each threshold.
 
-    For every float32 x, `x <= threshold` and `x <= round_down(threshold)` are the same.
+    For every float32 x, `x <= threshold` and `x <= round_down(threshold)` are equivalent.
     """
     nearest = thresholds.astype(np.float32)
     below = np.nextafter(nearest, np.float32(-np.inf))
@@ -150,7 +151,7 @@ def round_down(thresholds: NDArray[np.float64]) -> NDArray[np.float32]:
 
 
 def _places(sizes: list[int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The tree of each node, and its number in there, of trees with so many nodes."""
+    """The tree of each node, and its number in the tree, given the number of nodes of each tree."""
     return np.repeat(np.arange(len(sizes)), sizes), np.concatenate([np.arange(n) for n in sizes])
 
 
@@ -159,7 +160,8 @@ def _modes(is_leaf: NDArray[np.bool_]) -> NDArray[Any]:
 
 
 def _add_node(builder: Builder, name: str, n_targets: int, arrays: Mapping[str, Any]) -> None:
-    """Append the trees. `make_node` looks at every element in Python; a forest has millions."""
+    """Append the trees. `make_node` would visit every element in Python, and a forest has
+    millions."""
     import onnx
 
     node = onnx.helper.make_node(

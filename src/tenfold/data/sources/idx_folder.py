@@ -74,7 +74,7 @@ def _idx_files(folder: Path) -> dict[tuple[str, str], Path]:
                 "E424",
                 "Two files contain the same part",
                 where=folder,
-                expected="one",
+                expected="one file for each part",
                 fix="Move one of them to another folder",
                 found=[first.name, path.name],
             )
@@ -108,7 +108,7 @@ def _check_pair(images: Path, labels: Path) -> tuple[int, ...]:
             if len(shape) == 1
             else "The array does not contain images"
         )
-        expected = "uint8 (n, height, width), none of them 0"
+        expected = "uint8 (n, height, width), no dimension of 0"
         raise DataError(
             "E423", wrong, where=images, expected=expected, dtype=str(dtype), shape=shape
         )

@@ -55,7 +55,7 @@ def check_sizes(shapes: Sequence[tuple[int, ...]], where: object) -> None:
     if len({shape[1:] for shape in shapes}) > 1:
         train, test = shapes[0][1:], next(s[1:] for s in shapes if s[1:] != shapes[0][1:])
         wrong = "The images have two sizes"
-        raise DataError("E422", wrong, where=where, expected="one", train=train, test=test)
+        raise DataError("E422", wrong, where=where, expected="one size", train=train, test=test)
 
 
 def whole_codes(values: NDArray[Any], where: object) -> NDArray[np.int64]:

@@ -222,7 +222,7 @@ def _npz_images(x: Array, where: str) -> Array:
     is_picture = x.ndim == 3 or (x.ndim == 4 and x.shape[3] == 3)
     if not is_picture or not x.size or x.dtype.kind not in "biuf":
         expected = (
-            f"numbers (n, height, width), also with channels, or (n, {N_PIXELS}), none of them 0"
+            f"numbers (n, height, width), also with channels, or (n, {N_PIXELS}), no dimension of 0"
         )
         raise DataError(
             "E405",

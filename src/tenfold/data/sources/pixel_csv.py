@@ -147,7 +147,7 @@ def _check_order(pixels: list[str], path: Path) -> None:
             "E437",
             "The pixel columns are out of order",
             where=path,
-            expected="row by row, as their numbers count",
+            expected="row by row, in the order of their numbers",
             fix="Sort the columns",
             first=pixels[moved],
         )

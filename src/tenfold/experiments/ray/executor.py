@@ -163,7 +163,7 @@ def check_versions(versions: Mapping[str, str]) -> None:
             "E906",
             "A worker has other versions of the libraries",
             expected=wanted,
-            fix="Install the same everywhere",
+            fix="Install the same versions on all machines",
             found=", ".join(other),
         )
 

@@ -306,7 +306,7 @@ def check_plan(plan: Plan) -> None:
         raise SettingsError(
             "E806",
             "A sweep takes a single learner",
-            expected="one",
+            expected="one learner",
             fix="Compare learners instead",
             learner=list(plan.axes["learner"]),
         )

@@ -71,7 +71,7 @@ def _open_study(run: SweepRun) -> Any:
         raise SettingsError(
             "E810",
             "Optuna is not installed",
-            expected="it for a search",
+            expected="the package optuna for a search",
             fix=adding("search"),
             search=True,
         ) from error
@@ -91,7 +91,7 @@ def _open_study(run: SweepRun) -> Any:
             "E817",
             "The journal of the search is damaged",
             where=journal,
-            fix="Remove the folder to search anew",
+            fix="Remove the folder to start the search again",
             problem=f"{type(error).__name__}: {error}".splitlines()[0],
         ) from error
 

@@ -130,7 +130,7 @@ def find_ink(
             "E322",
             "The array is not a grey picture",
             where=where,
-            expected="uint8 (height, width), none of them 0",
+            expected="uint8 (height, width), no dimension of 0",
             dtype=str(grey.dtype),
             shape=grey.shape,
         )

@@ -128,7 +128,7 @@ def _no_pixel(x: NDArray[Any], wrong: NDArray[np.bool_] | None, where: object) -
         "A value is not a pixel",
         where=where,
         expected=f"numbers from 0 to 255; or to 1, {FEW_GREYS} or {DEEPEST}",
-        fix="Bring them to 0..255, as they were before they were normalised",
+        fix="Bring them to 0..255, by undoing the normalisation",
         dtype=str(x.dtype),
         **facts,
     )

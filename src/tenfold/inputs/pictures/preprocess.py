@@ -85,7 +85,7 @@ def preprocess(
             "This model cannot read picture files",
             where=where,
             expected="a model of 28 x 28 grey pixels, or one of a folder of pictures",
-            fix=f"With --no-fit a picture of {size} is taken as it is",
+            fix=f"With --no-fit a picture of {size} is used unchanged",
             size=accepted.shape,
         )
     picture = read(1, box.WORK_PX)

@@ -211,7 +211,7 @@ def too_long(where: object, **facts: object) -> DataError:
         "A cell contains too much text",
         where=where,
         expected=f"at most {MAX_CELL:,} characters",
-        fix="Leave its column out, with --drop and its name",
+        fix="Leave its column out with --drop",
         **facts,
     )
 
@@ -273,7 +273,7 @@ def _value_texts(values: "pd.Series[Any] | pd.Index[Any]", name: str, where: str
             "E223",
             "A column contains lists or objects",
             where=where,
-            expected="one value a cell",
+            expected="one value in each cell",
             column=name,
         )
     try:

@@ -57,7 +57,7 @@ def unzip_one(content: bytes, path: Path) -> tuple[str, bytes]:
                 "The archive does not contain exactly one file",
                 where=path,
                 expected="one table",
-                fix="Unpack it, and name the file that is meant",
+                fix="Unpack it, and give the file that you want",
                 files=[member.filename for member in inner[:5]],
             )
         try:

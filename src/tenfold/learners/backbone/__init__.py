@@ -1,7 +1,7 @@
-"""EfficientNet-Lite0 without its classifier: features of photos, by a network trained on ImageNet.
+"""EfficientNet-Lite0 without its classifier: features of photos from a network trained on ImageNet.
 
-Its 49 convolutions are embedded, their batch normalisations folded in, and written as nodes of a
-graph: kernels stay float16 in the file and are cast to float32 before they are used.
+Its 49 convolutions are embedded with their batch normalisations folded in, and are written as nodes
+of a graph. Kernels stay float16 in the file and are cast to float32 before they are used.
 
 Source: Tan and Le 2019, arXiv:1905.11946; the weights are named in NOTICE.
 """
@@ -31,24 +31,24 @@ DIGEST = "0e738f9f53325d29391082f35c6dd9e7b3a000e82721450bb2a892b57b5ef3d5"
 """SHA-256 of the file of weights."""
 
 SIDE_PX = 224
-"""Height and width of what it sees: the square in the middle of a picture, in colour."""
+"""Height and width of its input: the square in the middle of a picture, in colour."""
 
 N_FEATURES = 1280
 
 MIDDLE, SCALE = 127.0, 1 / 128
-"""A value of a pixel enters as (value - MIDDLE) * SCALE."""
+"""A pixel value enters as (value - MIDDLE) * SCALE."""
 
 LARGEST = 6.0
-"""Where the activation `relu6` ends: at 0 below, here above."""
+"""The limits of the activation `relu6`: 0 below, and this above."""
 
 
 class Convolution(NamedTuple):
-    """A layer, as the file of weights describes it.
+    """A layer, as described in the file of weights.
 
     Attributes:
-      kernel: Height and width of its windows; `stride` is how far they move.
-      groups: Groups of channels that do not see each other.
-      out: Channels that it gives.
+      kernel: Height and width of its windows. `stride` is their distance.
+      groups: Number of groups of channels that are processed separately.
+      out: Number of output channels.
       activation: `relu6` or `linear`.
       skip: Whether the input of its block is added.
     """
@@ -63,7 +63,7 @@ class Convolution(NamedTuple):
 
     @property
     def block(self) -> str:
-        """The block that it belongs to: `block3` of `block3.expand`."""
+        """The block of the layer: `block3` for `block3.expand`."""
         return self.name.partition(".")[0]
 
 
@@ -72,7 +72,7 @@ def read_weights() -> tuple[tuple[Convolution, ...], dict[str, NDArray[Any]]]:
     """The layers in order, and their kernels (out, in / groups, height, width) and biases (out,).
 
     Raises:
-      FormatError: The file is not the one that was published.
+      FormatError: The file is not the published one.
     """
     with files.os_errors("read", WEIGHTS):
         content = WEIGHTS.read_bytes()
@@ -95,8 +95,9 @@ def read_weights() -> tuple[tuple[Convolution, ...], dict[str, NDArray[Any]]]:
 def photo_front(accepted: ImageInput) -> Front:
     """The nodes from pictures, uint8 (n, height, width) or (n, height, width, 3), to features.
 
-    They end in the features float32 (n, 1280). Grey pictures get three equal channels; of a
-    picture that is no square the middle is seen, and other sizes than 224 are resized linearly.
+    The last one gives the features float32 (n, 1280). Grey pictures get three equal channels,
+    pictures that are not square are reduced to their middle square, and sizes other than 224 are
+    resized linearly.
     """
     from onnx import helper
 
@@ -111,7 +112,7 @@ def photo_front(accepted: ImageInput) -> Front:
 
 
 def _add_square(builder: Builder, accepted: ImageInput) -> None:
-    """Append what makes pictures of the contract's size (n, 3, 224, 224), scaled."""
+    """Append nodes that make pictures of the contract's size, (n, 3, 224, 224), scaled."""
 
     def whole_numbers(name: str, *values: int) -> str:
         return builder.weight(f"photo.{name}", values, np.int64)
@@ -138,7 +139,7 @@ def _add_square(builder: Builder, accepted: ImageInput) -> None:
 
 
 def _factor(side: int) -> float:
-    """What a side is multiplied by to become 224: its product is rounded down, so never below."""
+    """The factor that makes a side 224. Its product is rounded down, so it must not be below."""
     factor = np.float32(SIDE_PX / side)
     return float(factor if float(factor) * side >= SIDE_PX else np.nextafter(factor, np.inf))
 

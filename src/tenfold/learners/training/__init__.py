@@ -1,6 +1,6 @@
-"""Training: the compiled epoch of dense layers, the compiled step of convolutions.
+"""Training: the compiled epoch of dense layers, and the compiled step of convolutions.
 
-These modules import JAX: whoever only predicts never loads them.
+These modules import JAX, so predicting never imports them.
 """
 
 from tenfold.core.layers import Architecture, Conv2D
@@ -21,7 +21,8 @@ def training_of(
     settings: Settings,
     ranks: Alone | None = None,
 ) -> Training:
-    """The training of a network, as `Training` begins: a convolution is slow within `lax.scan`."""
+    """The training of a network, with the arguments of `Training`. A convolution is slow in
+    `lax.scan`."""
     convolves = any(isinstance(layer, Conv2D) for layer in architecture.layers)
     kind = ConvolutionTraining if convolves else DenseTraining
     return kind(architecture, train, validation, settings, ranks)

@@ -1,4 +1,4 @@
-"""What every training shares: rows, records, patience, and a state to go on from."""
+"""The common part of every training: rows, records, patience, and a state to resume from."""
 
 import math
 from abc import ABC, abstractmethod
@@ -22,10 +22,10 @@ from tenfold.learners.training.steps import Score, first_moments, learning_rate,
 
 
 class Training(ABC):
-    """The training of a network in steps: iterate, and have an `Epoch` after each epoch.
+    """The training of a network in steps. Iterating over it yields an `Epoch` after each epoch.
 
-    What chance decides depends on (seed, epoch, row) for order and shifts and on (seed, epoch,
-    step) for dropout and augmentation, never on what came before: from `state` on, `restore`
+    Random numbers depend on (seed, epoch, row) for order and shifts and on (seed, epoch, step) for
+    dropout and augmentation, never on what came before. Therefore `restore` with a `state`
     continues exactly.
     """
 
@@ -39,7 +39,7 @@ class Training(ABC):
         settings: Settings,
         ranks: Alone | None = None,
     ) -> None:
-        """Begin before the first epoch; `ranks` share the work, None: this process is alone."""
+        """Prepare for the first epoch. `ranks` share the work. None: this process is alone."""
         check_compiler()
         self._architecture, self._settings = architecture, settings
         self._train, self._validation = train, validation
@@ -55,48 +55,48 @@ class Training(ABC):
 
     @abstractmethod
     def _begin(self, parameters: Parameters) -> Parameters:
-        """What is trained of the network's first parameters, in the form it is trained in."""
+        """The trained part of the network's initial arrays, in the form in which it is trained."""
 
     @abstractmethod
     def __iter__(self) -> Iterator[Epoch]:
-        """Train on, to the last epoch or the end of patience. The caller may stop at any record."""
+        """Train up to the last epoch or the end of patience. The caller may stop at any record."""
 
     @abstractmethod
     def fitted(self) -> Parameters:
-        """What was fitted: the last parameters, or with patience the best."""
+        """The fitted arrays: the last ones, or with patience the best."""
 
     def weights(self) -> Parameters:
-        """The arrays as they stand, for whoever looks at a training; `fitted` may add to them."""
+        """The current arrays, for showing a training. `fitted` may add others."""
         return self.fitted()
 
     @property
     def n_steps(self) -> int:
-        """Steps in an epoch."""
+        """Number of steps in an epoch."""
         return -(-len(self._train.y) // self._settings.batch_size)
 
     def judged(self) -> NDArray[np.float32] | None:
         """Probabilities (n, n_labels) or values (n,) of the validation rows, each at the epoch that
-        the other rows choose; None where no epoch is chosen."""
+        the other rows choose. None if no epoch is chosen."""
         if self._choice is None or self._validation is None:
             return None
         return _answers_of(self._choice.answers, self._validation).astype(np.float32)
 
     @property
     def is_done(self) -> bool:
-        """No epoch is left, or patience is at its end."""
+        """Whether no epoch is left, or patience has ended."""
         patience = self._settings.patience
         return self.epoch >= self._settings.epochs or (
             patience is not None and self._waited >= patience
         )
 
     def _judge(self, outputs: NDArray[np.float32] | None) -> None:
-        """Offer the epoch that ended, by what the output layer gives for the validation rows."""
+        """Offer the finished epoch, by the outputs of the output layer for the validation rows."""
         held = self._validation
         if self._choice is not None and held is not None and outputs is not None:
             self._choice.offer(outputs, row_losses(_answers_of(outputs, held), held.y))
 
     def _record(self, seconds: float, totals: Any, score: Score) -> Epoch:
-        """Count an epoch that ended, with its summed measures and those of the validation rows."""
+        """Record a finished epoch, with its summed measures and those of the validation rows."""
         self.epoch += 1
         val_loss = score[0]
         if self._settings.patience is None or val_loss is None or val_loss < self._lowest:
@@ -109,7 +109,7 @@ class Training(ABC):
         return Epoch(self.epoch, seconds, loss, accuracy, *score, rate)
 
     def state(self) -> dict[str, NDArray[Any]]:
-        """Everything that decides how the training goes on, by name."""
+        """Everything that determines how the training continues, by name."""
         leaves, _ = jax.tree.flatten_with_path(self._parts())
         return {
             jax.tree_util.keystr(path, simple=True, separator="."): np.asarray(leaf)
@@ -117,8 +117,8 @@ class Training(ABC):
         }
 
     def restore(self, state: dict[str, NDArray[Any]]) -> None:
-        """Go on from a `state` of a training of the same network, rows and settings, else a
-        `DataError`."""
+        """Continue from a `state` of a training of the same network, rows and settings. Otherwise
+        raise a `DataError`."""
         own = self.state()
         if _forms(own) != _forms(state):
             raise DataError(
@@ -150,7 +150,7 @@ class Training(ABC):
 
 
 def _answers_of(outputs: NDArray[np.float32], rows: Examples) -> NDArray[np.floating[Any]]:
-    """Probabilities or values of what the output layer gives for rows (n, k)."""
+    """Probabilities or values from the outputs of the output layer (n, k)."""
     return softmax(outputs) if is_classification(rows.y) else outputs[:, 0]
 
 

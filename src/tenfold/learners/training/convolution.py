@@ -1,6 +1,6 @@
-"""The compiled step of a `cnn`, called from Python, with the batch shared out to the cores.
+"""The compiled step of a `cnn`, called from Python, with the batch divided among the cores.
 
-Never inside `lax.scan`: there XLA takes the slow way to convolve (26 times,
+It never runs inside `lax.scan`, where XLA uses a slow convolution (26 times as slow,
 docs/guide/training.md).
 """
 
@@ -39,26 +39,26 @@ from tenfold.learners.training.steps import (
 )
 
 SHARE = 32
-"""Rows of a batch that one device answers for at once, normalised by their own means, at most."""
+"""Maximum number of rows that a device processes at once, normalised by their own means."""
 
 STATISTICS_ROWS = 2048
-"""Training rows whose means and variances the finished network normalises with."""
+"""Number of training rows whose means and variances the finished network normalises with."""
 
 PART = 512
-"""Rows that are answered or measured at once, at most; of large pictures fewer."""
+"""Maximum number of rows that are predicted or measured at once; fewer for large pictures."""
 
 AHEAD = 3
-"""Batches that are made while the one before is learned from."""
+"""Number of batches that are prepared during the current one."""
 
 
 class ConvolutionTraining(Training):
-    """The training of a network of convolutions.
+    """The training of a convolutional network.
 
-    A batch is cut into equal shares of at most 32 rows, dealt out to the devices. Each share is
-    normalised by its own means and variances (ghost batches: Hoffer, Hubara and Soudry 2017,
-    arXiv:1705.08741, section 4), so devices meet only to add up gradients, and their number changes
-    nothing that is computed. The network's own means and variances are those of its averaged
-    weights over clean training rows, measured when they are needed.
+    A batch is divided into equal shares of at most 32 rows, which are assigned to the devices. Each
+    share is normalised by its own means and variances (ghost batches: Hoffer, Hubara and Soudry
+    2017, arXiv:1705.08741, section 4), so that devices only meet to add up gradients, and their
+    number does not change the result. The network's own means and variances are those of its
+    averaged weights over clean training rows, measured when they are needed.
     """
 
     def _begin(self, parameters: Parameters) -> Parameters:
@@ -90,14 +90,15 @@ class ConvolutionTraining(Training):
                     ]
                     found = jax.device_put(self._ranks.summed(found, nothing), devices[0])
                     state, totals = update(state, totals, found, number, rate)
-                    # More steps in flight take longer: 33 instead of 20 ms each (batch 128).
+                    #                     # More steps at a time take longer: 33 instead of 20 ms
+                    # each (batch 128).
                     jax.block_until_ready((state, totals))  # type: ignore[no-untyped-call]
                 self._weights, self._averages, self._moments = jax.tree.map(np.asarray, state)
                 seconds = time.perf_counter() - start
                 yield self._record(seconds, totals, self._ranks.agreed(self._score()))
 
     def _feed(self, devices: Sequence[Any], thread: ThreadPoolExecutor) -> Iterator["_Batch"]:
-        """Batch after batch, to the last epoch, made ahead in a thread."""
+        """Yield batches up to the last epoch, prepared in a thread."""
         coming: deque[Future[_Batch]] = deque()
         for epoch in range(self.epoch + 1, self._settings.epochs + 1):
             plan = _plan(self._settings, epoch, self._train)
@@ -122,14 +123,14 @@ class ConvolutionTraining(Training):
         return _Batch(own, plan.numbers[i], plan.rates[i])
 
     def _answers(self, rows: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.float32]]:
-        """The answers of rows and what each of them weighs."""
+        """The answers of rows, and the weight of each."""
         weight, y = self._train.weight, known(self._train.y[rows])
         return y, np.ones(len(rows), np.float32) if weight is None else weight[rows]
 
     def _compile(
         self, devices: Sequence[Any], plan: "_Plan"
     ) -> tuple[dict[tuple[int, int], Callable[..., Any]], Callable[..., Any]]:
-        """The gradients of a share, by place of the device and number of rows; and the update."""
+        """Compile the gradients of a share, by device and number of rows, and the update."""
         gradient, update = _functions(self._architecture, self._settings)
         shares = {
             (i % len(devices), len(rows)): rows for step in plan.rows for i, rows in enumerate(step)
@@ -168,23 +169,24 @@ class ConvolutionTraining(Training):
         return found
 
     def _complete(self, weights: Parameters) -> Parameters:
-        """The weights, and the means and variances behind each convolution over typical rows."""
+        """The weights, and the means and variances after each convolution over typical rows."""
         statistics = statistics_of(self._architecture, weights, self._train.x[self._typical])
         return {layer: {**arrays, **statistics.get(layer, {})} for layer, arrays in weights.items()}
 
 
 def _that_count(rows: Examples) -> Examples:
-    """Rows without those that weigh 0: batch normalisation would see them. If all do, all stay."""
+    """Rows without those of weight 0, which batch normalisation would see. If all are 0, all
+    stay."""
     if rows.weight is None or not (counts := rows.weight > 0).any() or counts.all():
         return rows
     return rows.take(counts)
 
 
 class _Plan(NamedTuple):
-    """The chance of one epoch, by step.
+    """The random choices of one epoch, by step.
 
     Attributes:
-      rows: The rows of each share, int64 (n_rows,). Numbers differ by one at most.
+      rows: The rows of each share, int64 (n_rows,). Their numbers differ by at most one.
       numbers: A number that no other step of the fit has, uint32 (n_steps,).
       rates: The learning rate, float32 (n_steps,).
     """
@@ -197,7 +199,7 @@ class _Plan(NamedTuple):
 def _plan(settings: Settings, epoch: int, train: Examples) -> _Plan:
     order = stream(settings, Purpose.ORDER, epoch).permutation(len(train.y))
     n_steps = -(-len(order) // settings.batch_size)
-    parts = np.array_split(order, n_steps)  # no batch of a few rows left over
+    parts = np.array_split(order, n_steps)  # no last batch of a few rows
     n_shares = -(-len(parts[0]) // SHARE)
     rows = [np.array_split(part, n_shares) for part in parts]
     steps = (epoch - 1) * n_steps + np.arange(n_steps)
@@ -206,7 +208,8 @@ def _plan(settings: Settings, epoch: int, train: Examples) -> _Plan:
 
 
 class _Batch(NamedTuple):
-    """One batch: its shares' places and (x, y, present), on a device; its number, learning rate."""
+    """One batch: places and (x, y, present) of its shares, on devices; its number; learning
+    rate."""
 
     shares: Sequence[tuple[int, tuple[Any, ...]]]
     number: np.uint32
@@ -214,16 +217,16 @@ class _Batch(NamedTuple):
 
 
 def _nothing(weights: Parameters) -> Any:
-    """What a share finds that finds nothing: gradients, totals and weight of 0."""
+    """The result of an empty share: gradients, totals and a weight of 0."""
     return jax.tree.map(np.zeros_like, weights), np.zeros(2, "f4"), np.zeros((), "f4")
 
 
 def _functions(architecture: Architecture, settings: Settings) -> tuple[Any, Any]:
-    """The gradients of a share, and the step that adds them up, to be compiled.
+    """The gradients of a share, and the step that adds them up, for compilation.
 
     gradient: (weights, x, y, present, number of the step, place of the share) -> (summed gradients,
-    totals, summed weight). update: (state, totals, those of all shares, number of the step, rate)
-    -> (state, totals); a state is (weights, averages, moments).
+      totals, summed weight). update: (state, totals, those of all shares, number of the step, rate)
+      -> (state, totals), where a state is (weights, averages, moments).
     """
     start = jax.random.key(settings.seed)
 
@@ -258,7 +261,7 @@ def _part(architecture: Architecture) -> int:
 def _forward_parts(
     architecture: Architecture, parameters: Parameters, parts: Iterable[NDArray[Any]]
 ) -> Iterator[tuple[Any, Statistics]]:
-    """Logits and statistics of parts of the rows, dealt out to the devices."""
+    """Logits and statistics of parts of the rows, divided among the devices."""
     devices = jax.local_devices()
     fitted = [jax.device_put(parameters, device) for device in devices]
     for i, part in enumerate(parts):
@@ -269,7 +272,7 @@ def _forward_parts(
 def logits_of(
     architecture: Architecture, parameters: Parameters, x: NDArray[Any]
 ) -> NDArray[np.float32]:
-    """Logits (n, n_labels), a part of the rows after the other."""
+    """Logits (n, n_labels), one part of the rows after the other."""
     size = min(_part(architecture), 1 << (len(x) - 1).bit_length())
 
     def parts() -> Iterator[NDArray[Any]]:
@@ -283,8 +286,8 @@ def logits_of(
 
 
 def statistics_of(architecture: Architecture, weights: Parameters, x: NDArray[Any]) -> Statistics:
-    """Mean and variance behind each convolution over rows (n, ...), which are normalised in parts
-    on the way, of about 512 (of large pictures fewer): nearly as in one."""
+    """Mean and variance after each convolution over rows (n, ...), which are normalised in parts of
+    about 512 on the way (fewer for large pictures). This is nearly the same as in one part."""
     n_parts = -(-len(x) // _part(architecture))
     size = len(x) // n_parts
     parts = (x[i * size : (i + 1) * size] for i in range(n_parts))

@@ -1,7 +1,7 @@
-"""The compiled epoch: rows resident as uint8, one permutation, every batch inside one scan.
+"""The compiled epoch: rows stay on the device as uint8, are permuted once, and batched in one scan.
 
-Keras' own `fit` prepares each batch on the host; here XLA runs the whole epoch. What was measured
-on the way, with and without success: docs/guide/training.md.
+Keras' own `fit` prepares each batch on the host, while here XLA runs the whole epoch. What was
+measured, with and without success: docs/guide/training.md.
 """
 
 import time
@@ -37,7 +37,7 @@ from tenfold.learners.training.steps import (
 )
 
 SCORED_ROWS = 1024
-"""Validation rows in a batch: enough for the cores, 3 MB of pictures as float32."""
+"""Number of validation rows in a batch: enough for the cores, 3 MB of pictures as float32."""
 
 
 class DenseTraining(Training):
@@ -57,7 +57,7 @@ class DenseTraining(Training):
                 state, (plan, x) = (self._weights, self._averages, self._moments), coming.result()
                 rows = resident if x is None else (x, resident[1])
                 start = time.perf_counter()
-                # In a thread, so that the main one can hear a signal.
+                #                 # In a thread, so that the main thread can receive a signal.
                 running = threads.submit(_run, run, state, rows, plan)
                 coming = threads.submit(self._prepare, self.epoch + 2)
                 (self._weights, self._averages, self._moments), totals = running.result()
@@ -67,7 +67,7 @@ class DenseTraining(Training):
                 yield self._record(seconds, totals, self._ranks.agreed(found))
 
     def _prepare(self, epoch: int) -> tuple["_Plan", NDArray[np.uint8] | None]:
-        """The chance of an epoch, and its pictures where they are augmented anew for it."""
+        """The random choices of an epoch, and its pictures if they are augmented for it."""
         plan, settings = _plan(self._settings, epoch, self._train), self._settings
         if not self._layout.is_augmented or epoch > settings.epochs:
             return plan, None
@@ -83,7 +83,7 @@ class DenseTraining(Training):
     def _compile(
         self, threads: ThreadPoolExecutor, plan: "_Plan"
     ) -> tuple[Callable[..., Any], Callable[..., Any], Any]:
-        """The epoch and the score compiled, side by side, and the rows on the device."""
+        """Compile the epoch and the score in parallel, and put the rows on the device."""
         chooses = self._choice is not None
         score = threads.submit(_compile_score, self._layout, self._validation, chooses)
         x = self._layout.rows(self._train.x)
@@ -99,27 +99,27 @@ class DenseTraining(Training):
 
 
 def _run(program: Callable[..., Any], *arguments: Any) -> Any:
-    """What a program computes, when it is done."""
+    """Run a program and wait for its result."""
     return jax.block_until_ready(program(*arguments))  # type: ignore[no-untyped-call]
 
 
 def _filled(values: NDArray[Any], plan: "_Plan") -> NDArray[Any]:
-    """Rows up to whole batches, which need one program for all numbers of rows; none is read."""
+    """Fill rows up to whole batches, so that one program fits all numbers of rows; none is read."""
     n_more = plan.rows.size - len(values)
     return np.pad(values, [(0, n_more)] + [(0, 0)] * (values.ndim - 1))
 
 
 @dataclass(frozen=True)
 class _Layout:
-    """How kernels and rows lie while training: (outputs, inputs), blank pixels left out.
+    """The layout of kernels and rows during training: (outputs, inputs), without blank pixels.
 
-    A pixel that is 0 in every training image gives its weights no gradient, so they stay as they
-    began, in `first`. Both together take a fifth off an epoch (docs/guide/training.md).
+    A pixel that is 0 in every training image gives its weights no gradient, so that they keep their
+    initial values, in `first`. Both together save a fifth of an epoch (docs/guide/training.md).
 
     Attributes:
-      columns: Inputs that are kept, in order; None: all.
-      border_px: How far an image may be moved.
-      is_augmented: Images are augmented outside of the compiled epoch, which moves them too.
+      columns: The inputs that are kept, in order. None: all.
+      border_px: Maximum shift of an image.
+      is_augmented: Whether images are augmented outside the compiled epoch, which also moves them.
     """
 
     architecture: Architecture
@@ -136,7 +136,8 @@ class _Layout:
         is_augmented = is_picture and has_distortions(settings)
         border_px = settings.shift_px if is_picture and not is_augmented else 0
         columns = None
-        # Moved images blacken no pixel for good; decay moves weights without a gradient too.
+        #         # If images move, no pixel stays black; decay changes weights without a gradient,
+        # too.
         if is_picture and not border_px and not is_augmented and not settings.weight_decay:
             columns = np.flatnonzero(train.x.any(axis=0))
         return cls(architecture, first, columns, border_px, is_augmented)
@@ -146,12 +147,12 @@ class _Layout:
         """The parameters to train."""
         kept = dict(self.first)
         if self.columns is not None:
-            name = next(iter(kept))  # the layer that takes the pixels
+            name = next(iter(kept))  # the layer whose input is the pixels
             kept[name] = {**kept[name], "kernel": kept[name]["kernel"][self.columns]}
         return _map_kernels(lambda kernel: np.ascontiguousarray(kernel.T), kept)
 
     def whole(self, compact: Parameters) -> Parameters:
-        """The parameters as the network has them, from those that were trained; JAX's."""
+        """The parameters of the network, from those that were trained, as JAX arrays."""
         parameters = _map_kernels(lambda kernel: kernel.T, compact)
         if self.columns is not None:
             name = next(iter(self.first))
@@ -161,7 +162,7 @@ class _Layout:
         return parameters
 
     def rows(self, x: NDArray[Any]) -> NDArray[Any]:
-        """Rows as the epoch looks them up: with a border to be moved into, or flat and compact."""
+        """Rows as the epoch looks them up: with a border for shifts, or flat and compact."""
         if self.border_px:
             sides = ((0, 0), (self.border_px,) * 2, (self.border_px,) * 2, (0, 0))
             return np.pad(x, sides[: x.ndim])
@@ -177,12 +178,12 @@ def _map_kernels(change: Callable[[Any], Any], parameters: Parameters) -> dict[s
 
 
 class _Plan(NamedTuple):
-    """The chance of one epoch, by step and row.
+    """The random choices of one epoch, by step and row.
 
     Attributes:
-      rows: Which row, int32 (n_steps, batch_size).
-      present: What it weighs, float32; 0 where the last batch is filled up.
-      corners: Where its window starts, int32 (n_steps, batch_size, 2); None: nothing is moved.
+      rows: The rows of each step, int32 (n_steps, batch_size).
+      present: Their weights, float32; 0 where the last batch is filled up.
+      corners: The corners of their windows, int32 (n_steps, batch_size, 2). None: nothing is moved.
       numbers: A number that no other step of the fit has, uint32 (n_steps,).
       rates: The learning rate, float32 (n_steps,).
     """
@@ -209,14 +210,14 @@ def _plan(settings: Settings, epoch: int, train: Examples) -> _Plan:
 
 
 def _epoch_function(layout: _Layout, settings: Settings) -> Callable[..., Any]:
-    """(state, (x, y), plan) -> (state, totals); a state is (weights, averages, moments)."""
+    """(state, (x, y), plan) -> (state, totals), where a state is (weights, averages, moments)."""
     start = jax.random.key(settings.seed)
     layers, size = layout.architecture.to_logits, layout.architecture.input_shape
 
     def loss_of(weights: Any, x: Any, y: Any, present: Any, key: Any) -> Any:
         outputs, _ = forward(layers, _map_kernels(lambda kernel: kernel.T, weights), x, key)
         losses = losses_of(outputs, y, settings.label_smoothing)
-        # A batch whose rows all weigh 0 has no say.
+        #         # A batch whose rows all have weight 0 has no effect.
         mean = jnp.sum(losses * present) / jnp.maximum(jnp.sum(present), TINY)
         return mean, totals_of(outputs, y, present)
 
@@ -244,7 +245,7 @@ def _epoch_function(layout: _Layout, settings: Settings) -> Callable[..., Any]:
 
 
 def _windows(images: Any, rows: Any, corners: Any, size: tuple[int, ...]) -> Any:
-    """The `size` window of each row's bordered image: one gather, 1.05 times plain indexing."""
+    """The `size` window of each row's bordered image, in one gather: 1.05 times plain indexing."""
     start = jnp.concatenate([rows[:, None], corners], axis=1)  # (batch, 3): row, top, left
     axes = jax.lax.GatherDimensionNumbers(
         offset_dims=tuple(range(1, len(size) + 1)),
@@ -257,8 +258,8 @@ def _windows(images: Any, rows: Any, corners: Any, size: tuple[int, ...]) -> Any
 def _compile_score(
     layout: _Layout, examples: Examples | None, chooses: bool
 ) -> Callable[[Parameters], tuple[Score, NDArray[np.float32] | None]]:
-    """A function of the weights: mean loss and accuracy on `examples`, or two Nones without any;
-    and where the rows choose an epoch what the output layer gives for each (n, k)."""
+    """A function of the weights: mean loss and accuracy on `examples`, or two Nones without any,
+    and if the rows choose an epoch, the outputs of the output layer (n, k)."""
     if examples is None:
         return lambda weights: ((None, None), None)
     resident = jax.device_put((examples.x, known(examples.y)))

@@ -1,8 +1,8 @@
-"""Who trains a network: this process alone, or several that share each batch.
+"""The processes that train a network: this one alone, or several that share each batch.
 
-Of several, all hold all rows and the same parameters and take the same number of steps. Gradients
-are added up by one collective for each step, each process with one device in it; within a process
-devices never meet in a collective.
+If there are several, each has all rows and the same parameters and takes the same number of steps.
+Gradients are added up by one collective for each step, with one device of each process. Devices of
+the same process never meet in a collective.
 """
 
 import math
@@ -23,8 +23,8 @@ T = TypeVar("T")
 
 
 def join(rank: int, n_ranks: int, port: int) -> None:
-    """Make this process one of a group on this computer, before JAX computes anything; rank 0 holds
-    the meeting point, a free TCP port of the loopback."""
+    """Make this process one of a group on this computer, before JAX computes anything. Rank 0
+    provides the meeting point, a free TCP port of the loopback interface."""
     address = f"127.0.0.1:{port}"
     jax.distributed.initialize(
         address,
@@ -37,33 +37,34 @@ def join(rank: int, n_ranks: int, port: int) -> None:
 
 
 class Alone:
-    """This process trains by itself. `Ranks` does the same with others."""
+    """This process trains alone. `Ranks` does the same with others."""
 
     def compile_epoch(self, epoch: Callable[..., Any]) -> Any:
         """An epoch of dense layers, (state, rows, plan) -> state, to be lowered."""
         return jax.jit(epoch)
 
     def put(self, arrays: Any) -> Any:
-        """Arrays that every step reads, on the devices."""
+        """Put arrays that every step reads on the devices."""
         return jax.device_put(arrays)
 
     def own(self, shares: Sequence[T]) -> Sequence[T]:
-        """Those of a batch's shares that this process computes."""
+        """The shares of a batch that this process computes."""
         return shares
 
     def n_parts(self, n_shares: int) -> int:
-        """How many parts `summed` gives for a batch of so many shares."""
+        """The number of parts that `summed` returns for a batch with this many shares."""
         return n_shares
 
     def summed(self, found: list[Any], nothing: Any) -> list[Any]:
-        """What all shares of a batch found, in parts that remain to be added up.
+        """The results of all shares of a batch, in parts that remain to be added up.
 
-        `found` has a tree of arrays of each own share, on its device; `nothing` is one of zeros.
+        `found` contains a tree of arrays for each own share, on its device; `nothing` is one of
+        zeros.
         """
         return found
 
     def local(self, arrays: Any) -> Any:
-        """What an epoch left, for programs of this process alone."""
+        """The result of an epoch, for programs of this process alone."""
         return arrays
 
     def agreed(self, score: Score) -> Score:
@@ -72,12 +73,12 @@ class Alone:
 
 
 class Ranks(Alone):
-    """What processes that joined do together. Each has to call the same, in the same order.
+    """The joint operations of several processes. Each must call the same ones in the same order.
 
-    The compiled epoch of dense layers is the same program; XLA parts its batches and adds the
-    gradients up in each step. Of convolutions the shares of a batch are dealt out: they are
-    normalised by themselves, as in one process. So nothing else changes than the order in which
-    gradients are added up.
+    The compiled epoch of dense layers is the same program, of which XLA divides the batches and
+    adds up the gradients in each step. For convolutions, the shares of a batch are divided among
+    the processes, and are normalised separately, as in one process. Therefore only the order in
+    which gradients are added changes.
     """
 
     def __init__(self) -> None:
@@ -112,7 +113,7 @@ class Ranks(Alone):
         return jax.device_put(arrays, self._together)
 
     def own(self, shares: Sequence[T]) -> Sequence[T]:
-        # Neighbours, so that they lie on different devices.
+        #         # Neighbours, so that they are on different devices.
         n = len(shares)
         return shares[n * self._rank // self._n : n * (self._rank + 1) // self._n]
 
@@ -136,8 +137,8 @@ class Ranks(Alone):
         return jax.tree.map(np.asarray, arrays)
 
     def agreed(self, score: Score) -> Score:
-        """Rank 0's loss and accuracy: two processors may differ in the last bits, and patience
-        would then end at different epochs."""
+        """The loss and accuracy of rank 0, because two processors may differ in the last bits, and
+        patience would then end at different epochs."""
         bits = np.array([math.nan if value is None else value for value in score]).view(np.int32)
         first = np.asarray(self._total(bits if self._rank == 0 else np.zeros_like(bits)))
         loss, accuracy = first.view(np.float64).tolist()

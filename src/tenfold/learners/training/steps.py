@@ -1,6 +1,6 @@
-"""What a step is made of, whatever it trains: batches, rates, losses, the optimisers, averages.
+"""The parts of a step of any training: batches, learning rates, losses, optimisers, averages.
 
-The optimisers are Adam and plain gradient descent; a test holds both to Keras' own.
+The optimisers are Adam and plain gradient descent. A test compares both with Keras' own.
 """
 
 from collections.abc import Sequence
@@ -19,25 +19,25 @@ RISE = 0.2
 """Share of a `cycle` in which the learning rate rises (Smith and Topin 2017, arXiv:1708.07120)."""
 
 TINY = 1e-30
-"""Stands for a sum of weights that is 0."""
+"""Replaces a sum of weights that is 0."""
 
 MEAN_KEPT, SQUARE_KEPT, EPSILON = 0.9, 0.999, 1e-7
-"""Of Adam (Kingma and Ba 2015, arXiv:1412.6980), with the epsilon of Keras."""
+"""Constants of Adam (Kingma and Ba 2015, arXiv:1412.6980), with the epsilon of Keras."""
 
 Score = tuple[float | None, float | None]
-"""Mean loss and accuracy of the validation rows; None without any, accuracy also of targets."""
+"""Mean loss and accuracy of the validation rows. None without any; for targets no accuracy."""
 
 
 def summed_trees(trees: Sequence[Any]) -> Any:
-    """Trees of the same form added up, leaf by leaf."""
+    """Add up trees of the same form, leaf by leaf."""
     return jax.tree.map(lambda *leaves: sum(leaves), *trees)
 
 
 def batches(order: NDArray[np.int64], batch_size: int) -> tuple[Any, Any]:
-    """Cut an order of rows into equal batches: rows int32, weights float32, (n_batches,
+    """Divide an order of rows into equal batches: rows int32, weights float32, (n_batches,
     batch_size).
 
-    What fills up the last batch weighs 0, all others 1.
+    Rows that fill up the last batch have weight 0, all others 1.
     """
     n_batches = -(-len(order) // batch_size)
     rows = np.zeros((n_batches, batch_size), np.int32)
@@ -48,7 +48,7 @@ def batches(order: NDArray[np.int64], batch_size: int) -> tuple[Any, Any]:
 
 
 def learning_rate(settings: Settings, step: Any, n_steps: int) -> NDArray[np.float64]:
-    """The learning rate of a step or an array of them, counted from 0 over the whole fit."""
+    """The learning rate of a step, or of an array of steps, counted from 0 over the whole fit."""
     done = np.asarray(step) / (settings.epochs * n_steps)
     if settings.schedule == "cycle":
         return settings.learning_rate * np.minimum(
@@ -60,7 +60,8 @@ def learning_rate(settings: Settings, step: Any, n_steps: int) -> NDArray[np.flo
 
 
 def averaged(averages: Any, parameters: Any, kept: float, number: Any) -> Any:
-    """Running averages after a step; the first steps weigh more, or the start would linger."""
+    """The running averages after a step. The first steps weigh more, so that the start is
+    forgotten."""
     if not kept:
         return parameters
     share = jnp.minimum(kept, (1 + number) / (10 + number))
@@ -68,13 +69,13 @@ def averaged(averages: Any, parameters: Any, kept: float, number: Any) -> Any:
 
 
 def known(y: NDArray[Any]) -> NDArray[Any]:
-    """Answers as the device holds them: label codes int32, targets float32."""
+    """The answers in the form for the device: label codes int32, targets float32."""
     return y.astype(np.int32 if is_classification(y) else np.float32)
 
 
 def losses_of(outputs: Any, y: Any, smoothing: float) -> Any:
-    """The loss of each row (n,): cross-entropy of logits, with `smoothing` of the answer spread
-    over all labels; or the squared error of a value."""
+    """The loss of each row (n,): cross-entropy of logits, with a share `smoothing` of the answer
+    spread over all labels; or the squared error of a value."""
     if not is_classification(y):
         return jnp.square(outputs[:, 0] - y)
     n_labels = outputs.shape[-1]
@@ -83,20 +84,20 @@ def losses_of(outputs: Any, y: Any, smoothing: float) -> Any:
 
 
 def totals_of(outputs: Any, y: Any, present: Any) -> Any:
-    """Summed loss (without smoothing) and summed weight of right labels, float32 (2,)."""
+    """Summed loss (without smoothing) and summed weight of correct labels, float32 (2,)."""
     correct = jnp.argmax(outputs, axis=-1) == y
     return jnp.stack([jnp.sum(losses_of(outputs, y, 0.0) * present), jnp.sum(correct * present)])
 
 
 def means_of(totals: Any, examples: Examples) -> tuple[float, float | None]:
-    """Mean loss and accuracy from summed ones; no accuracy for targets."""
+    """Mean loss and accuracy from summed ones. Targets have no accuracy."""
     loss, correct = (np.asarray(totals) / max(examples.total_weight, TINY)).tolist()
     return loss, correct if is_classification(examples.y) else None
 
 
 def first_moments(settings: Settings, parameters: Parameters) -> dict[str, Any]:
-    """What the optimiser remembers from step to step, before the first one: Adam running means of
-    the gradients and of their squares, plain gradient descent nothing."""
+    """The initial state of the optimiser: for Adam, running means of the gradients and of their
+    squares; for plain gradient descent, nothing."""
     if settings.optimizer == "sgd":
         return {}
     zeros = {
@@ -109,8 +110,8 @@ def first_moments(settings: Settings, parameters: Parameters) -> dict[str, Any]:
 def updated(
     settings: Settings, parameters: Any, moments: Any, gradients: Any, number: Any, rate: Any
 ) -> tuple[Any, Any]:
-    """Parameters and moments after a step, `number` counted from 0 over the whole fit; with
-    `weight_decay` kernels are pulled towards 0."""
+    """Parameters and moments after a step. `number` is counted from 0 over the whole fit.
+    `weight_decay` shrinks kernels towards 0."""
     if settings.weight_decay:
         decay = jnp.float32(settings.weight_decay)
         parameters = {

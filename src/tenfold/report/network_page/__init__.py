@@ -1,4 +1,4 @@
-"""The living network: a model's own network in a page, computed by the browser."""
+"""The network page: a model's own network in a page, computed by the browser."""
 
 from tenfold.report.network_page.html import (
     Living,

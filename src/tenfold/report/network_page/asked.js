@@ -1,4 +1,4 @@
-// A model that this page cannot compute: the drawing is fitted here, the service that the page came from answers.
+// For a model that this page cannot compute: the page fits the drawing, and the service that sent it predicts.
 
 import { openAsking } from "./asking.js";
 import { fit, NothingDrawn, SIDE_PX } from "./box.js";
@@ -7,7 +7,7 @@ import { openPad } from "./pad.js";
 
 const find = (id) => document.getElementById(id);
 
-/** Bring the section of living.html.j2 to life: `stored` is what report/network_page/html.py embedded. */
+/** Start the section of living.html.j2: `stored` is what report/network_page/html.py embedded. */
 export function openAsked(stored) {
   const state = { image: null, answer: null };
   const bars = stored.labels.map((label) => barFor(label, () => {}));

@@ -1,9 +1,9 @@
-// What the service that the page came from says of a picture.
+// Ask the service that sent the page to predict a picture.
 
 /**
- * One request at a time; the newest picture is asked about next, those between are left out.
+ * There is one request at a time. The newest picture comes next, and those in between are skipped.
  * @param {{labels: string[], service: string}} stored what report/network_page/html.py embedded.
- * @param {function({answer?, problem?}): void} told hears of the newest picture, in the form of living.js.
+ * @param {function({answer?, problem?}): void} told is called for the newest picture, in the form of living.js.
  */
 export function openAsking(stored, told) {
   const asking = { newest: null, isBusy: false, ask };

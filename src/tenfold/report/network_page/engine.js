@@ -43,7 +43,7 @@ export function run(network, pixels, steps = network.steps) {
   return values;
 }
 
-/** How much each pixel spoke for label `a` against label `b`: pixel times slope of the difference of their logits.
+/** How much each pixel supported label `a` against label `b`: pixel times gradient of the difference of their logits.
  *  A network of straight pieces is straight around each picture, so the pixels and the rest (biases) sum to the
  *  difference exactly. Returns {pixels, rest, difference}. */
 export function evidence(network, values, a, b) {
@@ -102,7 +102,7 @@ function pairwise(change) {
   };
 }
 
-/** Where the value of a smaller tensor stands that meets place i of a larger one. */
+/** The place in a smaller tensor that corresponds to place i of a larger one. */
 function placeOf(large, small) {
   const sides = [...Array(large.length - small.length).fill(1), ...small];
   if (sides.every((side) => side === 1)) return () => 0;
@@ -125,7 +125,7 @@ function scaledBy(factor) {
   };
 }
 
-/** The mean of tensors of one shape: what the networks of a vote answer together. */
+/** The mean of tensors of one shape: the joint output of the networks of a vote. */
 function mean(inputs) {
   return sameShape(inputs[0], inputs[0].data.map((_, i) => inputs.reduce((sum, x) => sum + x.data[i], 0) / inputs.length));
 }

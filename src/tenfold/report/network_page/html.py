@@ -1,4 +1,4 @@
-"""The living network as HTML: a section for the report, or a page of its own."""
+"""The network page as HTML: a section for the report, or a page of its own."""
 
 import base64
 import json
@@ -23,10 +23,10 @@ from tenfold.runs.csv_files import EXAMPLE_INPUTS
 from tenfold.runs.record import Run
 
 MODULES = ("box", "engine", "neuron", "paths", "paint", "pad", "living")
-"""In an order in which each imports from earlier ones only."""
+"""In an order in which each module only imports from earlier ones."""
 
 ASKING = ("asking", "asked")
-"""What a page that comes from a service has in addition."""
+"""Additional modules of a page that a service sends."""
 
 
 IMPORT = re.compile(r'^import (\{[^}]*\}) from "\./(\w+)\.js";\n', re.M)
@@ -39,21 +39,22 @@ def read_text(package: str, name: str) -> str:
 
 @cache
 def script(is_served: bool) -> str:
-    """The page's modules as one script; a page that comes from no service has no way to ask one."""
+    """The page's modules as one script. A page that no service sent cannot call one."""
     folder = resources.files("tenfold.report.network_page")
     names = (*MODULES, *ASKING) if is_served else MODULES
     return inlined([folder.joinpath(f"{name}.js") for name in names])
 
 
 def inlined(modules: Sequence[Traversable]) -> str:
-    """One script of ES modules, each in a scope of its own: a file opened from disk imports none.
+    """One script of ES modules, each in its own scope, because a file opened from disk cannot
+    import.
 
     Args:
-      modules: Files of which each imports by name from earlier ones only:
-        `import { a, b } from "./other.js";`, and exports declarations: `export function a() {`.
+      modules: Files, each of which imports by name from earlier ones only, as in `import { a, b }
+        from "./other.js";`, and exports declarations, as in `export function a() {`.
 
     Raises:
-      ValueError: A module that imports or exports in another way.
+      ValueError: A module imports or exports in another way.
     """
     parts = []
     for module in modules:
@@ -69,14 +70,14 @@ def inlined(modules: Sequence[Traversable]) -> str:
 
 @cache
 def page_style() -> str:
-    """The one style sheet of all pages."""
+    """The style sheet of all pages."""
     return read_text("tenfold.report", "style.css") + read_text(
         "tenfold.report.network_page", "network.css"
     )
 
 
 def render(package: str, name: str, /, **values: Any) -> str:
-    """A template of a package; what it is given is escaped, `| safe` apart."""
+    """Render a template of a package. Values are escaped unless marked `| safe`."""
     html: str = _template(package, name).render(**values)
     return html
 
@@ -100,11 +101,11 @@ def embedded(name: str, value: Any) -> str:
 
 
 class Living:
-    """The parts of a page that bring a run's network to life, or the reason why there is none.
+    """The parts of a page that run a run's network, or the reason why there is none.
 
-    With a `service`, where predictions are asked for, what this page cannot compute is asked there.
-    The page holds `n_examples` of the run's stored examples.
-    `html` is the section, `scripts` go to the end of the page.
+    With a `service` that can predict, the page asks it for what it cannot compute itself. The page
+    contains `n_examples` of the run's stored examples. `html` is the section, and `scripts` are for
+    the end of the page.
     """
 
     def __init__(self, run: Run, service: str | None = None, *, with_examples: bool = True) -> None:
@@ -141,7 +142,7 @@ class Living:
 
 
 def _examples(run: Run, model: Model) -> list[Mapping[str, str]]:
-    """One stored example of each label, with the answer the model gives to it."""
+    """One stored example of each label, with the model's prediction for it."""
     path = run.path / EXAMPLE_INPUTS
     if not path.is_file():
         return []
@@ -164,7 +165,7 @@ def _is_drawn(model: Model) -> bool:
 
 
 def page_text(run: Run, service: str | None = None) -> str:
-    """The living network alone as one HTML page that needs nothing else."""
+    """The network page as one HTML page that needs nothing else."""
     living = Living(run, service)
     data = run.record.data
     return render(
@@ -181,5 +182,5 @@ def page_text(run: Run, service: str | None = None) -> str:
 
 @files.os_errors()
 def write_page(run: Run, path: Path) -> None:
-    """Write the living network alone as one HTML file that needs nothing else."""
+    """Write the network page as one HTML file that needs nothing else."""
     files.write_text(path, page_text(run))

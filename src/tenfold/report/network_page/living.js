@@ -1,4 +1,4 @@
-// The network on the page: a drawing in, every number of the network out.
+// The network on the page: from a drawing to every number of the network.
 
 import { fit, NothingDrawn, SIDE_PX } from "./box.js";
 import { evidence, openNetwork, run } from "./engine.js";
@@ -14,7 +14,7 @@ const NEAR_SHARE = 0.5; // an unsure answer whose second label has this share of
 const find = (id) => document.getElementById(id);
 
 /**
- * Bring the section of living.html.j2 to life.
+ * Start the section of living.html.j2.
  * @param stored what report/network_page/html.py embedded.
  * @param openAsking of asking.js, when the page comes from a service: then it is asked, too.
  */
@@ -137,7 +137,7 @@ function warmUp() {
   for (let k = 0; k < 4; k++) fit({ height: side, width: side, data });
 }
 
-/** The label that is answered, the runner-up, the probabilities, and why the answer is unsure, if it is. */
+/** The predicted label, the runner-up, the probabilities, and why the prediction is unsure, if it is. */
 export function answerOf({ labels, decision, network }, values) {
   const probabilities = values.get(network.output).data;
   const order = [...probabilities.keys()].sort((a, b) => probabilities[b] - probabilities[a]);
@@ -155,7 +155,7 @@ export function answerOf({ labels, decision, network }, values) {
   return { best, second: order.find((code) => code !== best), probabilities, doubt };
 }
 
-/** The neuron, or the channel, of a layer that answers most. */
+/** The neuron, or the channel, of a layer with the largest output. */
 function strongest(values, layer) {
   const { shape, data } = values.get(layer.activation);
   const best = data.reduce((most, value, i) => (value > data[most] ? i : most), 0);

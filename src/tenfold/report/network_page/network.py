@@ -1,4 +1,4 @@
-"""A model file as the page's engine reads it, or why it cannot: nodes in order, float32 weights."""
+"""Convert a model file for the page's engine, or say why not: nodes in order, float32 weights."""
 
 import base64
 from typing import Any, NamedTuple
@@ -41,7 +41,7 @@ OPERATORS = frozenset(
         "Unsqueeze",
     }
 )
-"""What report/network_page/engine.js computes; a test runs each there beside ONNX Runtime."""
+"""The operators of report/network_page/engine.js. A test compares each with ONNX Runtime."""
 
 PLAIN_ATTRIBUTES: dict[str, dict[str, Any]] = {
     "Gemm": {"beta": 1.0, "transA": 0},
@@ -51,10 +51,10 @@ PLAIN_ATTRIBUTES: dict[str, dict[str, Any]] = {
     "MaxPool": {"dilations": [1, 1], "ceil_mode": 0, "storage_order": 0, "auto_pad": "NOTSET"},
     "Softmax": {"axis": -1},
 }
-"""Attributes that engine.js takes for granted."""
+"""Attributes that engine.js assumes."""
 
 MAX_BYTES = 64 << 20
-"""Weights of a page, at most: a file that nobody can mail helps nobody."""
+"""Maximum size of the weights of a page, so that the file can be e-mailed."""
 
 
 class Unable(NamedTuple):
@@ -80,12 +80,12 @@ OF_PHOTOS = Unable(
 
 
 def read_network(content: bytes, contract: Contract) -> dict[str, Any] | Unable:
-    """The network of a model file that `Model` has checked, for JSON: what leads to its answer.
+    """The network of a model file that `Model` has checked, for JSON: all nodes up to its output.
 
     Returns:
       `input`, `output`, `shape` of a picture, `nodes` and `weights`, which are base64 of float32,
-      little-endian, and the `novelty_threshold` of a graph that says how unlike its training rows
-      a picture is; or the reason why there is no network that the page can compute.
+      little-endian, and `novelty_threshold` if the graph computes novelty; or the reason why there
+      is no network that the page can compute.
     """
     if contract.input.kind != "image":
         return Unable("This model reads rows of a table, so there is nothing to draw.")
@@ -165,7 +165,7 @@ def _weight(tensor: TensorProto) -> dict[str, Any]:
 
 
 def _leading_to(graph: GraphProto, outputs: set[str]) -> list[NodeProto]:
-    """The nodes that outputs are computed from, in the graph's order."""
+    """The nodes from which outputs are computed, in the graph's order."""
     needed, nodes = set(outputs), []
     for node in reversed(graph.node):
         if needed & set(node.output):

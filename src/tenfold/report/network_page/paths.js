@@ -54,7 +54,7 @@ export function drawPaths({ columns, edges }, { layers, values, labels, probabil
   return svg;
 }
 
-/** Where something stands: a pixel in the picture, a neuron in its column. */
+/** The position of something: of a pixel in the picture, or of a neuron in its column. */
 function placer(shown, side) {
   const down = HEIGHT - TOP - FOOT;
   const top = TOP + (down - PICTURE_PX) / 2;
