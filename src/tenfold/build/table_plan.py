@@ -12,7 +12,7 @@ import numpy as np
 
 from tenfold.build.problem import Prepared, Problem
 from tenfold.core.records import CandidatePlan
-from tenfold.core.settings import MANY, RECIPES, TABLE
+from tenfold.core.settings import MANY, RECIPES, SMALL, TABLE
 from tenfold.core.task import TaskKind
 from tenfold.learners import LEARNERS
 from tenfold.learners.boosting import most_trees
@@ -48,9 +48,11 @@ def _boosting(size: Size, refit: bool) -> float:
 
 
 def _network(size: Size, refit: bool) -> float:
-    """A quarter of a millisecond a row, and 1 us a cell; of each network of a vote."""
+    """A quarter of a millisecond a row, or one of few rows, which are used more often, and 1 us a
+    cell; for each network of a vote."""
     n_networks = TABLE["members"] if refit and size.n_rows < MANY else 1
-    of_one: float = 0.3 + size.n_rows * (2.5e-4 + 1e-6 * size.n_inputs)
+    of_row = 1e-3 if size.n_rows < SMALL else 2.5e-4
+    of_one: float = 0.3 + size.n_rows * (of_row + 1e-6 * size.n_inputs)
     return n_networks * of_one
 
 
