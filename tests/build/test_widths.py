@@ -119,6 +119,18 @@ def test_a_run_says_how_wide_its_intervals_are_and_why(tmp_path: Path) -> None:
     assert "the rows of a group err alike" in said and "with few groups" in said
 
 
+def test_in_the_order_of_time_the_future_may_differ_and_that_is_said(tmp_path: Path) -> None:
+    days, rng = pd.date_range("2020-01-01", periods=1_200), np.random.default_rng(0)
+    noise = np.where(np.arange(1_200) % 2, 3.0, 0.3) * rng.normal(size=1_200)
+    frame = pd.DataFrame({"day": days.astype(str), "parity": np.arange(1_200) % 2, "y": noise})
+    data = tenfold.load(frame, reading=Reading(target="y", time="day"))
+    run = tenfold.train(data, learner="linear", validation_size=0.3, out=tmp_path)
+    intervals = run.model.contract.prediction_intervals
+    assert intervals is not None and intervals.calibration_rows > 200 and not intervals.adaptive
+    said = (run.path / "MODEL_CARD.md").read_text("utf-8")
+    assert "neighbours in time err alike" in said and "as long as the future is like" in said
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("noise", NOISE)
 @pytest.mark.parametrize("learner", ["linear", "forest", "boosting"])
