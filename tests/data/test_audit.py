@@ -53,7 +53,7 @@ def test_images_in_both_parts_are_counted_and_named() -> None:
     assert finding.kind == "in both parts"
     assert finding.rows == (98, 99)
     assert finding.text == (
-        "2 of 40 test examples (5.0%) stand in the training part too: "
+        "2 of 40 test examples (5.0%) are in the training set, too: "
         "test:38 is train:6, test:39 is train:9"
     )
     assert "1 finding" in next(audit.lines())
@@ -65,7 +65,7 @@ def test_a_test_set_that_comes_from_the_training_set_is_called_so() -> None:
     assert finding.kind == "test set inside training set"
     assert finding.rows == tuple(range(60, 90))
     assert finding.text.startswith(
-        "the test set is part of the training set: 30 of 30 test examples (100%) stand in both: "
+        "the test set is part of the training set: 30 of 30 test examples (100%) are in both: "
         "test:0 is train:20, "
     )
     assert finding.text.endswith(" and 25 more")
@@ -88,7 +88,7 @@ def test_one_image_with_two_answers_is_named() -> None:
     assert kinds(audit) == ["repeated", "different answers"]
     assert audit.findings[1].rows == (4, 60)
     assert audit.findings[1].text == (
-        "1 examples stand there with different answers: train:4 is 'a', train:60 'b'"
+        "1 examples occur with different answers: train:4 is 'a', train:60 'b'"
     )
 
 

@@ -282,7 +282,7 @@ def test_a_test_picture_that_was_trained_on_is_dropped_and_said(tmp_path: Path) 
     data = tenfold.load(tmp_path)
     assert len(split(data).dropped) == 6
     said = call("data", "check", tmp_path).stdout
-    assert "stand in both" in said and "different answers" in said
+    assert "are in both" in said and "different answers" in said
 
 
 # Trained on and measured.

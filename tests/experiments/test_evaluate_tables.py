@@ -61,6 +61,6 @@ def test_other_rows_say_what_is_unlike_the_training(run: Run, tmp_path: Path) ->
     rows(300, 1).to_csv(alike, index=False)
     rows(300, 2).assign(size=lambda frame: frame["size"] + 2).to_csv(other, index=False)
     text = said("evaluate", run.path, alike)
-    assert "rows (" in text and "other than before" not in text
+    assert "rows (" in text and "shifted columns" not in text
     lines = json.loads(said("evaluate", run.path, other, "--json"))["unlike_training"]
-    assert lines[1].startswith("other than before  size (p ") and "colour" not in lines[1]
+    assert lines[1].startswith("shifted columns    size (p ") and "colour" not in lines[1]

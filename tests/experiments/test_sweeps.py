@@ -383,7 +383,7 @@ def test_nothing_finished_is_an_error(data: Dataset, pool: LocalProcesses) -> No
     with pytest.raises(RunError) as raised:
         tenfold.sweep(data, learner="forest", n_trees=[2], minutes=0, workers=pool)
     assert str(raised.value) == (
-        "No setting has finished all of its trials: n_ended=0, why='the time was over' "
+        "No setting has finished all of its trials: n_ended=0, why='the time limit was reached' "
         "(runs/mnist-sweep-1)."
     )
     done = tenfold.sweep(

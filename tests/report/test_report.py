@@ -352,7 +352,7 @@ def test_what_the_audit_found_stands_on_the_first_screen(few: Few, tmp_path: Pat
     run = tenfold.train(doubled, learner="bayes", out=tmp_path)
     text = (run.path / "report.html").read_text("utf-8")
     assert 'class="card notice grave"' in text
-    finding = text.index("30 of 30 test examples (100%) stand in both")
+    finding = text.index("30 of 30 test examples (100%) are in both")
     assert finding < text.index('<section id="mistakes"')
 
 

@@ -87,10 +87,10 @@ def _leaks(data: Dataset, train: RowNumbers, test: RowNumbers) -> Iterator[Findi
     share = f"{len(twins):,} of {len(test):,} test examples ({percent(len(twins) / len(test))})"
     if len(twins) >= MUCH * len(test):
         whole = "" if len(twins) == len(test) else "mostly "
-        text = f"the test set is {whole}part of the training set: {share} stand in both"
+        text = f"the test set is {whole}part of the training set: {share} are in both"
         kind = "test set inside training set"
     else:
-        text, kind = f"{share} stand in the training part too", "in both parts"
+        text, kind = f"{share} are in the training set, too", "in both parts"
     partners = []
     for row in twins[:MAX_NAMED]:
         same = train[data.duplicate_of[train] == data.duplicate_of[row]]
@@ -141,7 +141,7 @@ def _contradictions(data: Dataset) -> Iterator[Finding]:
             first = data.duplicate_of[row]
             answers = [data.labels[data.y[i]] for i in (first, row)]
             pairs.append(f"{data.keys[first]} is {answers[0]!r}, {data.keys[row]} {answers[1]!r}")
-        text = f"{len(groups):,} examples stand there with different answers: {'; '.join(pairs)}"
+        text = f"{len(groups):,} examples occur with different answers: {'; '.join(pairs)}"
         yield _finding("different answers", text + and_more(MAX_NAMED, int(differs.sum())), rows)
 
 

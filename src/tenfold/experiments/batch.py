@@ -86,4 +86,4 @@ def _differences(run: Run, data: Dataset, rows: RowNumbers) -> Iterator[str]:
         f"{name} (p {p:.1g})" for name, p in zip(compared, holm(p_values), strict=True) if p < LEVEL
     ]
     if differ:
-        yield f"other than before  {shorten(differ)}: distributed otherwise than in training"
+        yield f"shifted columns    {shorten(differ)}: another distribution than in training"

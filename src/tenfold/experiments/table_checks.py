@@ -89,4 +89,4 @@ def differences(accepted: TableInput, problem: Problem) -> Iterator[Check]:
     )
     differ = [f"{name} (p {p:.1g})" for name, p in zip(names, p_values, strict=True) if p < LEVEL]
     if differ:
-        yield check("C05", f"columns distributed otherwise in the test rows: {shorten(differ)}")
+        yield check("C05", f"columns with another distribution in the test rows: {shorten(differ)}")

@@ -141,7 +141,7 @@ def rank_points(
             "No setting has finished all of its trials",
             where=where,
             n_ended=len(ended),
-            why=reasons[0] if reasons else "the time was over",
+            why=reasons[0] if reasons else "the time limit was reached",
         )
     sign = 1 if least_is_best else -1
     return sorted(points, key=lambda point: (sign * point.mean, point.parameters))
