@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from tenfold.model.predictions import Prediction as Prediction
     from tenfold.model.predictions import Predictions as Predictions
     from tenfold.model.transcript import Transcript as Transcript
+    from tenfold.report.network_page import Form as Form
     from tenfold.report.watching import Watching as Watching
     from tenfold.runs.ask import predict as predict
     from tenfold.runs.ask import read as read
@@ -56,6 +57,7 @@ PUBLIC = {
     "Client": "tenfold.serve.client:Client",
     "Dataset": "tenfold.data.dataset:Dataset",
     "Evaluation": "tenfold.evaluation:Evaluation",
+    "Form": "tenfold.report.network_page:Form",
     "Model": "tenfold.model.model:Model",
     "NetworkClassifier": "tenfold.build.sklearn:NetworkClassifier",
     "NetworkRegressor": "tenfold.build.sklearn:NetworkRegressor",

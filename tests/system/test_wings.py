@@ -245,6 +245,7 @@ def test_the_public_names() -> None:
         "Client",
         "Dataset",
         "Evaluation",
+        "Form",
         "Model",
         "NetworkClassifier",
         "NetworkRegressor",

@@ -248,7 +248,7 @@ class Explainer:
         trees, x, column_of = (
             self.trees[part],
             self._run(part.features, inputs),
-            self._column_of(part),
+            self.column_of(part),
         )
         return trees.base, trees.contributions(x[:n], column_of, len(self.accepted.columns))
 
@@ -265,7 +265,7 @@ class Explainer:
         mean = x[n:].mean(axis=0)
         terms = (x[:n] - mean)[:, :, None] * kernel
         found = np.zeros((n, len(self.accepted.columns), kernel.shape[1]))
-        for place, column in enumerate(self._column_of(part).tolist()):
+        for place, column in enumerate(self.column_of(part).tolist()):
             found[:, column] += terms[:, place]
         return mean @ kernel + bias, found
 
@@ -328,11 +328,24 @@ class Explainer:
         scores = self._scores(parts, inputs, sources).reshape(ORDERS, n_columns + 1, -1)
         return np.take_along_axis(np.diff(scores, axis=1), turn[:, :, None], axis=1)
 
-    def _column_of(self, part: ScorePart) -> NDArray[np.int64]:
+    def column_of(self, part: ScorePart) -> NDArray[np.int64]:
         """The number of the column that each feature comes from."""
         columns = enumerate(self.accepted.columns)
         number = {name: place for place, column in columns for name in column.inputs}
         return np.array([number[name] for name in part.columns], np.int64)
+
+    def expected_beside(self, reference: Table, background: Table) -> Doubles:
+        """The mean score of a row in which each column in turn has the cells of the background: a
+        row, where no two columns act together, has `score - expected` as contributions
+        (n_columns, n_scores), in the target's unit."""
+        n, names = len(background), self.accepted.names
+        rows = graph_inputs(concatenate([reference, background]), self.accepted)
+        means = []
+        for place in range(len(names)):
+            sources = np.zeros((n, len(names)), np.int64)
+            sources[:, place] = np.arange(1, n + 1)
+            means.append(self._scores(self.found.parts, rows, sources).mean(axis=0))
+        return np.stack(means) * self.found.scale + self.found.mean
 
     def _scores(
         self,

@@ -15,7 +15,9 @@ def commands(run: Run) -> list[tuple[str, str]]:
     """What to do and how, for the end of a report. Paths are relative to the folder of runs."""
     plain = f"{run.path.resolve().parent.name}/{run.path.resolve().name}"
     folder = quoted([plain])
+    page = "The network alone, as a page"
     if run.model.contract.input.kind == "table":
+        page = "The form alone, as a page"
         predict = f"tenfold predict {folder} {folder}/{EXAMPLE_ROWS}"
     else:
         predict = f"tenfold predict {folder} {folder}/{EXAMPLE_INPUTS} --show"
@@ -23,7 +25,7 @@ def commands(run: Run) -> list[tuple[str, str]]:
         ("Predict", predict),
         ("In Python", f"tenfold.open({plain!r}).model.predict(...)"),
         ("Check that nothing was changed", f"tenfold verify {folder}"),
-        ("The network alone, as a page", f"tenfold export {folder} --to page"),
+        (page, f"tenfold export {folder} --to page"),
         ("Train the same again", _again(run)),
     ]
 

@@ -8,7 +8,7 @@ from tenfold.evaluation.by_column import ByColumn
 from tenfold.report.column_charts import column_effects_of, column_figures
 from tenfold.report.commands import commands, next_steps
 from tenfold.report.figures import report_charts
-from tenfold.report.network_page import Living, page_style, render
+from tenfold.report.network_page import Form, Living, page_style, render
 from tenfold.report.rows import (
     N_HARDEST,
     REGIONS,
@@ -35,6 +35,9 @@ MAX_CELLS_LABELS = 40
 """With more labels, the confusion matrix is not drawn, and the confused pairs are listed."""
 
 N_PAIRS = 12
+MAX_FORM_BYTES = 2_200_000
+"""What a model may take in the report of a table, which is to be mailed."""
+
 MAX_COLUMNS, MAX_TEXT = 30, 80
 """Maximum number of columns of a table that are shown, and of characters of a cell."""
 
@@ -54,6 +57,7 @@ def write_report(run: Run, *, with_rows: bool = True, by: ByColumn | None = None
     evaluation, stored = run.evaluation, read_predictions(run)
     sets = evaluation.prediction_sets
     living = Living(run, with_examples=with_rows)
+    form = _form(run, with_rows)
     audit, robustness = run.audit, run.robustness
     rows = report_rows(run, stored, with_rows=with_rows)
     write_html(
@@ -70,7 +74,10 @@ def write_report(run: Run, *, with_rows: bool = True, by: ByColumn | None = None
         sets=sets if sets and sets.coverage else None,
         limits=list(coverage_limits(run)),
         living=living,
-        scripts=living.scripts + rows.scripts + module_script("copy.js"),
+        form=form,
+        scripts="".join(
+            [living.scripts, form.scripts if form else "", rows.scripts, module_script("copy.js")]
+        ),
         findings=audit.findings if audit else (),
         codes={check.text: check.code for check in run.checks},
         checks=other_checks(run),
@@ -81,7 +88,7 @@ def write_report(run: Run, *, with_rows: bool = True, by: ByColumn | None = None
         settings=list(settings_of(run)),
         sheet=picture_data(run, SHEET) if with_rows else None,
         regions=picture_data(run, REGIONS) if with_rows else None,
-        n_held=rows.n + living.n_examples,
+        n_held=rows.n + living.n_examples + (form.n_rows if form else 0),
         with_rows=with_rows,
         worst=rows.worst,
         layers=layer_rows((run.path / "model.onnx").read_bytes()),
@@ -97,6 +104,15 @@ def write_report(run: Run, *, with_rows: bool = True, by: ByColumn | None = None
         n_pairs=N_PAIRS,
         floor=scale_floor(evaluation),
     )
+
+
+def _form(run: Run, with_rows: bool) -> Form | None:
+    """The form of a table, its most important columns first; None of other inputs."""
+    if run.model.contract.input.kind != "table":
+        return None
+    effects = column_effects_of(run)
+    columns = [one.column for one in effects.columns] if effects else []
+    return Form(run, columns=columns, with_rows=with_rows, max_bytes=MAX_FORM_BYTES)
 
 
 def rewrite_report(run: Run, *, with_rows: bool = True, by: ByColumn | None = None) -> Path:

@@ -21,12 +21,21 @@ function item(i, told) {
   const about = document.createElement("b");
   const percent = percentOf(i);
   about.textContent = told ? `${rows.labels[rows.true[i]]} → ${rows.labels[rows.predicted[i]]}, ${percent}` : percent;
-  const key = document.createElement("span");
-  key.className = "key";
+  const form = rows.cells[i] && globalThis.tenfold?.form;
+  const key = document.createElement(form ? "button" : "span");
+  key.className = form ? "key door" : "key";
   key.textContent = nameOf(i);
+  if (form) Object.assign(key, { type: "button", onclick: () => intoForm(form, i) });
   made.append(about, key);
   if (rows.cells[i]) made.append(cellsOf(rows.cells[i]));
   return made;
+}
+
+/** Put a row of a table into the form below. */
+function intoForm(form, i) {
+  const about = `Test row ${nameOf(i)}: ${rows.labels[rows.true[i]]}, predicted as ${rows.labels[rows.predicted[i]]} with ${percentOf(i)}.`;
+  form.show(Object.fromEntries(rows.names.map((name, k) => [name, rows.cells[i][k]])), about);
+  document.getElementById("try").scrollIntoView();
 }
 
 /** The cells of a table's row, each with the name of its column. */

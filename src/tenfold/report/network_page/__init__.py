@@ -1,6 +1,7 @@
 """The network page: a model's own network in a page, computed by the browser."""
 
 from tenfold.report.network_page.html import (
+    Form,
     Living,
     embedded,
     inlined,
@@ -13,6 +14,7 @@ from tenfold.report.network_page.html import (
 from tenfold.report.network_page.network import Unable, read_network
 
 __all__ = [
+    "Form",
     "Living",
     "Unable",
     "embedded",

@@ -92,7 +92,8 @@ function reduced(change) {
 /** Two tensors, one of which repeats along the sides where it has 1. */
 function pairwise(change) {
   return ([a, b]) => {
-    const [large, small] = a.data.length >= b.data.length ? [a, b] : [b, a];
+    const isFirst = a.data.length - b.data.length || a.shape.length - b.shape.length; // a single number has no shape
+    const [large, small] = isFirst >= 0 ? [a, b] : [b, a];
     const place = placeOf(large.shape, small.shape);
     const data = new large.data.constructor(large.data.length);
     for (let i = 0; i < data.length; i++) {
@@ -367,7 +368,7 @@ function clip([x, low, high]) {
   return sameShape(x, x.data.map((value) => min(most, max(least, value))));
 }
 
-const OPERATORS = {
+export const OPERATORS = {
   Add: { forward: pairwise((a, b) => a + b), backward: passed },
   Cast: { forward: cast, backward: passed },
   Clip: { forward: clip },

@@ -1,6 +1,7 @@
 """The network page as HTML: a section for the report, or a page of its own."""
 
 import base64
+import html
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -18,7 +19,8 @@ from tenfold.core.text import in_unit, ordinal, percent
 from tenfold.inputs.idx import read_idx
 from tenfold.inputs.pictures.mnist_box import SIDE_PX
 from tenfold.model.model import Model
-from tenfold.report.network_page.network import Unable, read_network
+from tenfold.report.network_page.form import read_form
+from tenfold.report.network_page.network import MAX_BYTES, Unable, read_network
 from tenfold.runs.csv_files import EXAMPLE_INPUTS
 from tenfold.runs.record import Run
 
@@ -28,6 +30,8 @@ MODULES = ("box", "engine", "neuron", "paths", "paint", "pad", "living")
 ASKING = ("asking", "asked")
 """Additional modules of a page that a service sends."""
 
+FORM = ("engine", "graph", "cells", "contributions", "form")
+"""The modules of the form to try values, in such an order."""
 
 IMPORT = re.compile(r'^import (\{[^}]*\}) from "\./(\w+)\.js";\n', re.M)
 EXPORT = re.compile(r"^export ((?:class|const|function) (\w+))", re.M)
@@ -38,10 +42,9 @@ def read_text(package: str, name: str) -> str:
 
 
 @cache
-def script(is_served: bool) -> str:
-    """The page's modules as one script. A page that no service sent cannot call one."""
+def script(names: tuple[str, ...]) -> str:
+    """Modules of the page as one script."""
     folder = resources.files("tenfold.report.network_page")
-    names = (*MODULES, *ASKING) if is_served else MODULES
     return inlined([folder.joinpath(f"{name}.js") for name in names])
 
 
@@ -78,8 +81,8 @@ def page_style() -> str:
 
 def render(package: str, name: str, /, **values: Any) -> str:
     """Render a template of a package. Values are escaped unless marked `| safe`."""
-    html: str = _template(package, name).render(**values)
-    return html
+    text: str = _template(package, name).render(**values)
+    return text
 
 
 @cache
@@ -129,7 +132,7 @@ class Living:
                 "examples": examples,
             }
             self.scripts = embedded("living-data", data) + (
-                f'\n<script type="module">\n{script(bool(service))}'
+                f'\n<script type="module">\n{script((*MODULES, *(ASKING if service else ())))}'
                 "const stored = JSON.parse(document.getElementById('living-data').textContent);\n"
                 f"globalThis.tenfold = {self._opened()};\n</script>"
             )
@@ -139,6 +142,59 @@ class Living:
             return "asked_js.openAsked(stored)"
         asking = ", asking_js.openAsking" if self.service else ""
         return f"living_js.openLiving(stored{asking})"
+
+
+class Form:
+    """A form in which the values of a table's row are changed and answered in the page.
+
+    In a notebook `tenfold.Form(run)` is shown below the cell. As a part of a page `html` is the
+    section and `scripts` go to the end; where there can be no form, `reason` says why. With a
+    `service`, where predictions are asked for, what this page cannot compute is asked there.
+    The page holds `n_rows` rows of the data for it.
+
+    Args:
+      run: A run of a table.
+      service: Where predictions are asked for; None: nowhere.
+      columns: Names of columns in the order of their fields; others follow.
+      with_rows: Whether training rows may be in the page: sampled contributions need some.
+      max_bytes: What the model may take in the page.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        service: str | None = None,
+        *,
+        columns: Sequence[str] = (),
+        with_rows: bool = True,
+        max_bytes: int = MAX_BYTES,
+    ) -> None:
+        found = read_form(run, service, columns, with_rows=with_rows, max_bytes=max_bytes)
+        self.reason, self.scripts, self.n_rows = None, "", 0
+        self.is_asked = self.is_explained = False
+        self.target = ""
+        if isinstance(found, Unable):
+            self.reason = found.reason
+        else:
+            explained = found["explained"]
+            self.target, self.is_asked = found["target"], found["graph"] is None
+            self.is_explained = explained is not None
+            self.n_rows = len(explained.get("background", ())) if explained else 0
+            self.scripts = embedded("form-data", found) + (
+                f'\n<script type="module">\n{script(FORM)}'
+                "const stored = JSON.parse(document.getElementById('form-data').textContent);\n"
+                "globalThis.tenfold = { form: form_js.openForm(stored) };\n</script>"
+            )
+        self.html = render("tenfold.report.network_page", "form.html.j2", form=self)
+        self._run = run
+
+    def _repr_html_(self) -> str:
+        """The form as a page in a frame, apart from the scripts and styles of the notebook."""
+        page = html.escape(_page(self._run, self, None))
+        return (
+            f'<iframe title="A form to try values" srcdoc="{page}" sandbox="allow-scripts" '
+            'style="width:100%;height:46rem;border:0"></iframe>'
+        )
 
 
 def _examples(run: Run, model: Model) -> list[Mapping[str, str]]:
@@ -165,8 +221,13 @@ def _is_drawn(model: Model) -> bool:
 
 
 def page_text(run: Run, service: str | None = None) -> str:
-    """The network page as one HTML page that needs nothing else."""
-    living = Living(run, service)
+    """The living network, or of a table the form to try values, alone as one HTML page that needs
+    nothing else."""
+    is_table = run.model.contract.input.kind == "table"
+    return _page(run, Form(run, service) if is_table else Living(run, service), service)
+
+
+def _page(run: Run, living: Living | Form, service: str | None) -> str:
     data = run.record.data
     return render(
         "tenfold.report.network_page",
@@ -182,5 +243,5 @@ def page_text(run: Run, service: str | None = None) -> str:
 
 @files.os_errors()
 def write_page(run: Run, path: Path) -> None:
-    """Write the network page as one HTML file that needs nothing else."""
+    """Write the living network, or the form of a table, as one HTML file of its own."""
     files.write_text(path, page_text(run))

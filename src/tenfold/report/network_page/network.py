@@ -100,7 +100,7 @@ def read_network(content: bytes, contract: Contract) -> dict[str, Any] | Unable:
     if contract.input.crop != "ink":
         return Unable("This model sees the middle of a picture, not a drawing fitted to a box.")
     threshold = contract.novelty_threshold
-    nodes = _leading_to(graph, {"probabilities"} | ({"novelty"} if threshold else set()))
+    nodes = leading_to(graph, {"probabilities"} | ({"novelty"} if threshold else set()))
     stored = {tensor.name: tensor for tensor in graph.initializer}
     used = {name for node in nodes for name in node.input}
     weights = [tensor for name, tensor in stored.items() if name in used]
@@ -132,13 +132,14 @@ def _unable(nodes: list[NodeProto], weights: list[TensorProto], learner: str) ->
 
 
 def _is_plain(node: NodeProto) -> bool:
-    given, plain = _attributes(node), PLAIN_ATTRIBUTES.get(node.op_type, {})
+    given, plain = attributes_of(node), PLAIN_ATTRIBUTES.get(node.op_type, {})
     is_float = given.get("to", TensorProto.FLOAT) in (TensorProto.FLOAT, TensorProto.DOUBLE)
     same = all(given.get(name, v) == v for name, v in plain.items())
     return node.domain == "" and is_float and same
 
 
-def _attributes(node: NodeProto) -> dict[str, Any]:
+def attributes_of(node: NodeProto) -> dict[str, Any]:
+    """The attributes of a node by name; texts are decoded, lists of them stay bytes."""
     attributes = {a.name: value_of(a) for a in node.attribute}
     return {
         name: value.decode() if isinstance(value, bytes) else value
@@ -151,7 +152,7 @@ def _node(node: NodeProto) -> dict[str, Any]:
         "operator": node.op_type,
         "inputs": list(node.input),
         "output": node.output[0],
-        "attributes": _attributes(node),
+        "attributes": attributes_of(node),
     }
 
 
@@ -164,7 +165,7 @@ def _weight(tensor: TensorProto) -> dict[str, Any]:
     return {"name": tensor.name, "shape": list(array.shape), "data": data}
 
 
-def _leading_to(graph: GraphProto, outputs: set[str]) -> list[NodeProto]:
+def leading_to(graph: GraphProto, outputs: set[str]) -> list[NodeProto]:
     """The nodes from which outputs are computed, in the graph's order."""
     needed, nodes = set(outputs), []
     for node in reversed(graph.node):

@@ -1,0 +1,155 @@
+"""The form to try values: a row of a table is changed, and the page answers, or its service."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from tenfold.core.contract import Column, TableInput
+from tenfold.core.errors import TenfoldError
+from tenfold.core.records import BACKGROUND
+from tenfold.inputs.tables.columns import Table, as_cells
+from tenfold.model.background import read_background
+from tenfold.model.explain import Explainer
+from tenfold.report.network_page.network import MAX_BYTES, Unable
+from tenfold.report.network_page.table_graph import read_table_graph
+from tenfold.runs.record import Run
+
+MAX_COLUMNS = 200
+"""Columns of a form, at most."""
+
+N_SAMPLED, FEWEST_SAMPLED, MAX_CELLS = 20, 5, 400
+"""Training rows with which an answer is compared where contributions are sampled, and at least;
+their cells together, since each is two answers of the page."""
+
+
+def read_form(
+    run: Run,
+    service: str | None,
+    names: Sequence[str],
+    *,
+    with_rows: bool,
+    max_bytes: int = MAX_BYTES,
+) -> dict[str, Any] | Unable:
+    """What `form.js` needs to know of a run of a table, for JSON; or why there is no form.
+
+    Args:
+      run: The run.
+      service: Where the row is sent, if the page cannot compute the answer.
+      names: The columns in the order of their fields.
+      with_rows: Whether training rows may be in the page.
+      max_bytes: What the graph may take.
+    """
+    model, accepted = run.model, run.model.contract.input
+    if accepted.kind != "table":
+        return Unable("This model reads no rows of a table, so there are no values to change.")
+    if accepted.order is not None:
+        return Unable("An answer depends on the rows before it, which a form does not have.")
+    if len(accepted.columns) > MAX_COLUMNS:
+        return Unable(
+            f"A form of {len(accepted.columns):,} columns is no help; {MAX_COLUMNS} are the most."
+        )
+    content = (run.path / "model.onnx").read_bytes()
+    graph = read_table_graph(content, model.contract.learner, max_bytes)
+    if isinstance(graph, Unable):
+        if service is None:
+            return graph
+        graph = {}
+    background = _background(run, accepted)
+    typical = _typical(accepted, background)
+    contract = model.contract
+    sets = contract.prediction_sets if contract.gives_sets else None
+    order = {name: place for place, name in enumerate(names)}
+    columns = [_column(column, background) for column in accepted.columns]
+    return {
+        "graph": {**graph, "columns": columns} if graph else None,
+        "fields": sorted(columns, key=lambda column: order.get(column["name"], len(order))),
+        "service": service,
+        "labels": list(model.labels),
+        "target": accepted.target,
+        "decision": contract.decision and contract.decision.model_dump(),
+        "set": {"output": contract.set_output, "coverage": sets.coverage} if sets else None,
+        "noveltyThreshold": contract.novelty_threshold,
+        "typical": typical,
+        "explained": _explained(run, content, background, typical, with_rows) if graph else None,
+    }
+
+
+def _background(run: Run, accepted: TableInput) -> Table | None:
+    """The training rows that the run keeps; None: it is of an earlier version."""
+    rows = read_background(run.path / BACKGROUND)
+    if not rows:
+        return None
+    table: Table = run.model.reader.read(rows).rows
+    return table
+
+
+def _column(column: Column, background: Table | None) -> dict[str, Any]:
+    has_time = False
+    if column.kind == "date" and background is not None:
+        seconds = background.columns[column.name].astype("datetime64[s]").astype(np.int64)
+        known = seconds[~np.isnat(background.columns[column.name])]
+        has_time = bool((known % 86_400).any())
+    return {
+        "name": column.name,
+        "kind": column.kind,
+        "inputs": list(column.inputs),
+        "levels": list(column.levels),
+        "signs": column.signs,
+        "hasTime": has_time,
+    }
+
+
+def _typical(accepted: TableInput, background: Table | None) -> Mapping[str, str]:
+    """The middle number or date and the most frequent category of each column, and no text."""
+    if background is None:
+        return {column.name: (column.levels or ("",))[0] for column in accepted.columns}
+    chosen: dict[str, Any] = {}
+    for column in accepted.columns:
+        values = background.columns[column.name]
+        if values.dtype == object:
+            different, counts = np.unique(values.astype(str), return_counts=True)
+            value: Any = "" if column.kind == "text" else str(different[counts.argmax()])
+        else:
+            is_missing = np.isnat(values) if values.dtype.kind == "M" else np.isnan(values)
+            known = np.sort(values[~is_missing])
+            value = known[len(known) // 2] if len(known) else values[0]
+        chosen[column.name] = np.array([value], values.dtype)
+    return {name: cells[0] for name, cells in as_cells(Table(chosen)).items()}
+
+
+def _explained(
+    run: Run, content: bytes, background: Table | None, typical: Mapping[str, str], with_rows: bool
+) -> dict[str, Any] | None:
+    """How `contributions.js` explains the answers; None where it cannot."""
+    accepted = run.model.contract.input
+    assert accepted.kind == "table"
+    try:
+        explainer = Explainer(content, accepted, run.path)
+    except TenfoldError:  # trees of earlier versions have no counts
+        return None
+    found, (part, *others) = explainer.found, explainer.found.parts
+    facts = {
+        "tensor": found.tensor,
+        "features": part.features,
+        "scale": found.scale,
+        "mean": found.mean,
+        "isLogOdds": found.is_log_odds,
+        "labels": list(run.model.labels),
+        "target": accepted.target,
+    }
+    if not others and part in explainer.trees:
+        return {**facts, "way": "trees", "columnOf": explainer.column_of(part).tolist()}
+    if background is None:
+        return None
+    if not others and part.is_separate:
+        reference = run.model.reader.read([dict(typical)]).rows
+        expected = explainer.expected_beside(reference, background)
+        terms = {"reference": dict(typical), "expected": expected.tolist()}
+        return {**facts, "way": "separate", **terms}
+    if not with_rows:
+        return None
+    n = max(FEWEST_SAMPLED, min(N_SAMPLED, MAX_CELLS // len(accepted.names)))
+    cells = as_cells(background[np.arange(min(n, len(background)))])
+    rows = [dict(zip(cells, row, strict=True)) for row in zip(*cells.values(), strict=True)]
+    return {**facts, "way": "samples", "background": rows}
