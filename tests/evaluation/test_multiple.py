@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import binomtest, bootstrap
 
 from tenfold.core.errors import DataError
-from tenfold.evaluation import compare_with_best
+from tenfold.evaluation import MEASURES, compare_with_best
 from tenfold.evaluation.intervals import wilson
 from tenfold.evaluation.multiple import holm, mean_difference, sign_flip_p
 from tests.support.errors import refused
@@ -121,3 +121,52 @@ def test_nothing_to_compare_is_refused() -> None:
     )
     with refused("E622", "best=2"):
         compare_with_best(np.ones((2, 3)), best=2)
+
+
+def in_groups(n_groups: int, seed: int, size: int = 15) -> tuple[np.ndarray, np.ndarray]:
+    """Two models alike of rows in groups, of which each group favours one: (2, n) and (n,)."""
+    rng = np.random.default_rng(seed)
+    groups = np.repeat(np.arange(n_groups), size)
+    chance = 0.5 + 0.4 * rng.choice([-1, 1], n_groups)[groups]
+    right = np.stack([rng.random(len(groups)) < one for one in (chance, 1 - chance)])
+    return right.astype(float), groups
+
+
+def test_rows_in_groups_are_compared_as_groups() -> None:
+    """Models that are alike differ in 5% of all cases by groups, and much more often by rows."""
+    found = {"rows": 0, "groups": 0, "outside": 0}
+    for seed in range(60):
+        scores, groups = in_groups(20, seed)
+        differences = scores[1] - scores[0]
+        found["rows"] += sign_flip_p(differences) <= 0.05
+        found["groups"] += sign_flip_p(differences, groups=groups) <= 0.05
+        change = mean_difference(differences, largest=1, groups=groups)
+        found["outside"] += not change.low <= 0 <= change.high
+    assert found["rows"] > 25 and found["groups"] <= 7 and found["outside"] <= 7
+
+
+def test_errors_of_rows_in_groups_are_resampled_by_groups() -> None:
+    scores, groups = in_groups(20, 0)
+    numbers = scores + np.random.default_rng(0).normal(0, 0.01, scores.shape)
+    for largest, of in ((1.0, scores), (None, numbers)):
+        _, by_rows = compare_with_best(of, best=0, largest=largest)
+        _, by_groups = compare_with_best(of, best=0, largest=largest, groups=groups)
+        assert by_rows is not None and by_groups is not None
+        width = by_groups.change.high - by_groups.change.low
+        assert width > 2 * (by_rows.change.high - by_rows.change.low)
+        assert by_groups.change.value == pytest.approx(by_rows.change.value)
+    alone = np.arange(len(groups))
+    _, by_rows = compare_with_best(scores, best=0, largest=1)
+    _, each = compare_with_best(scores, best=0, largest=1, groups=alone)
+    assert by_rows is not None and each is not None
+    assert each.change.low == pytest.approx(by_rows.change.low, abs=0.01)
+
+
+def test_the_score_of_models_is_about_further_groups() -> None:
+    scores, groups = in_groups(20, 0)
+    for kind, rows in (("classification", scores[0]), ("regression", scores[0] - 2)):
+        measure = MEASURES[kind]  # type: ignore[index]
+        y = np.arange(len(groups), dtype=float)
+        by_rows, by_groups = measure.of_rows(rows, y), measure.of_rows(rows, y, groups)
+        assert by_groups.value == pytest.approx(by_rows.value)
+        assert by_groups.high - by_groups.low > 1.5 * (by_rows.high - by_rows.low)

@@ -21,9 +21,9 @@ from tenfold import Dataset, Predictions, Run, Sweep, report
 from tenfold.core.errors import FileError, RunError, SettingsError
 from tenfold.core.progress import Listener
 from tenfold.core.records import Epoch, TrialResult
-from tenfold.core.settings import Reading, Settings
+from tenfold.core.settings import Reading, Settings, resolve
 from tenfold.data.from_table import table_dataset
-from tenfold.evaluation import Evaluation
+from tenfold.evaluation import MEASURES, Evaluation
 from tenfold.experiments.run_data import split_of
 from tenfold.experiments.sweeps import SweepInterrupted
 from tenfold.experiments.sweeps.executors import LocalProcesses
@@ -453,6 +453,23 @@ def test_a_table_with_numbers_to_predict_is_ranked_by_its_errors(pool: LocalProc
     head = (done.path / "comparison.csv").read_text().splitlines()[0]
     assert head == "learner,seed,val_rmse,parameters,state,seconds,run"
     assert done.best.record.config.learner == done.leaderboard[0].learner
+
+
+def test_rows_in_groups_are_judged_by_groups(pool: LocalProcesses) -> None:
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"size": rng.normal(size=60), "who": np.arange(60).astype(str)})
+    frame["price"] = 3 * frame["size"] + rng.normal(size=60)
+    frame = frame.loc[np.repeat(np.arange(60), 5)].reset_index(drop=True)
+    data = table_dataset(from_frame(frame), Reading(target="price", group="who"))
+    best, _ = tenfold.compare(data, learners=["linear", "baseline"], workers=pool).leaderboard
+    assert data.groups is not None
+    settings = resolve({"learner": "linear"}, table=True)
+    test = split_of(data, settings).test
+    model = Run.open(best.runs[0]).model
+    scores, true = model.answer(data.x[test]).row_scores(data.y[test]), data.y[test]
+    of_rows = MEASURES["regression"].of_rows
+    assert best.test == of_rows(scores, true, data.groups[test])
+    assert best.test.high > of_rows(scores, true).high
 
 
 @pytest.mark.parametrize("finds", [pytest.param(1, marks=pytest.mark.slow), 3])

@@ -212,7 +212,8 @@ class Reading(Frozen):
     @classmethod
     def _groups_are_the_one_rule(cls, value: str | None, before: ValidationInfo) -> str | None:
         if before.data.get("group") is not None and value not in (None, "spread"):
-            raise ValueError("none beside --group, which alone says what stays together")
+            why = "none beside --group, which alone says what stays together; leave one of them out"
+            raise ValueError(why)
         return value
 
     @field_validator("series")

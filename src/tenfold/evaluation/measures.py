@@ -11,7 +11,15 @@ from tenfold.core.task import Classification, Regression, TaskKind
 from tenfold.core.text import in_unit, percent
 from tenfold.data.dataset import Dataset, RowNumbers
 from tenfold.evaluation.classification import Evaluation
-from tenfold.evaluation.intervals import Floats, Score, Subset, ratios, unseen, wilson
+from tenfold.evaluation.intervals import (
+    Floats,
+    Score,
+    Subset,
+    effective_size,
+    ratios,
+    unseen,
+    wilson,
+)
 from tenfold.evaluation.regression import BaselineValues, RegressionEvaluation
 from tenfold.model.predictions import Predictions, Values
 
@@ -31,7 +39,7 @@ class Measure:
       error: The error on rows: the share wrong, or the RMSE.
       largest: The largest possible difference of two row scores. None: there is no limit.
       of_rows: The score of a model, or of models over seeds, from its row scores, or their mean,
-        and the true answers of the rows (n,).
+        the true answers of the rows (n,), and the groups they were drawn in (n,), if any.
       evaluate: All scores, from predictions for rows of a dataset, task and subset; `recall` and
         `temperature` as in `Evaluation.of`.
     """
@@ -43,12 +51,15 @@ class Measure:
     number: Callable[[float], str]
     error: Callable[[Floats], float]
     largest: float | None
-    of_rows: Callable[[Floats, NDArray[Any]], Score]
+    of_rows: Callable[..., Score]
     evaluate: Callable[..., AnyEvaluation]
 
 
-def _accuracy(row_scores: Floats, _: NDArray[Any]) -> Score:
-    return wilson(float(row_scores.sum()), len(row_scores))
+def _accuracy(row_scores: Floats, _: NDArray[Any], groups: RowNumbers | None = None) -> Score:
+    if groups is None:
+        return wilson(float(row_scores.sum()), len(row_scores))
+    size = effective_size(row_scores, groups)
+    return wilson(float(row_scores.mean()) * size, size)
 
 
 def _evaluate_labels(
@@ -62,10 +73,11 @@ def _evaluate_labels(
     return Evaluation.of(data.y[rows], answers, positive=task.positive, subset=subset, **asked)
 
 
-def _rmse(row_scores: Floats, y: NDArray[Any]) -> Score:
+def _rmse(row_scores: Floats, y: NDArray[Any], groups: RowNumbers | None = None) -> Score:
     if not row_scores.any():  # unseen rows may be no nearer than the mean
-        return Score(value=0, low=0, high=float(y.std()) * unseen(len(y)) ** 0.5)
-    return ratios([(-row_scores, None)], np.random.default_rng(0))[0].score(0.5)
+        n = effective_size(row_scores, groups)
+        return Score(value=0, low=0, high=float(y.std()) * unseen(n) ** 0.5)
+    return ratios([(-row_scores, None)], np.random.default_rng(0), groups=groups)[0].score(0.5)
 
 
 def _evaluate_values(

@@ -15,7 +15,9 @@ from tenfold.evaluation.intervals import (
     Score,
     Verdict,
     Z,
+    effective_size,
     percentile_interval,
+    resampled_means,
     unseen,
 )
 
@@ -44,6 +46,7 @@ def compare_with_best(
     largest: float | None = None,
     size: float = 0.0,
     seed: int = 0,
+    groups: NDArray[np.int64] | None = None,
 ) -> list[Beside | None]:
     """Compare every model with one of them, on the same rows. None stands for the best itself.
 
@@ -58,6 +61,8 @@ def compare_with_best(
       size: The score of the worst possible prediction, in case no row has such a one: the variance
         of the true values.
       seed: Seed of resamples and signs.
+      groups: The rows that were drawn together (n,), if any; intervals and p values are then about
+        further groups.
 
     Raises:
       DataError: There are no rows, or no such model.
@@ -74,11 +79,13 @@ def compare_with_best(
         )
     others = [i for i in range(n_models) if i != best]
     differences = [row_scores[i] - row_scores[best] for i in others]
-    p_values = holm([sign_flip_p(values, (seed, i)) for i, values in enumerate(differences)])
+    p_values = holm(
+        [sign_flip_p(values, (seed, i), groups) for i, values in enumerate(differences)]
+    )
     size = max(size, float(np.abs(row_scores).max()))
     results: list[Beside | None] = [None] * n_models
     for i, values, p in zip(others, differences, p_values, strict=True):
-        change = mean_difference(values, largest, size, seed=(seed, i))
+        change = mean_difference(values, largest, size, seed=(seed, i), groups=groups)
         decided: Verdict = "better" if change.value > 0 else "worse"
         results[i] = Beside(change, p, decided if p <= 0.05 else "not distinguishable")
     return results
@@ -106,6 +113,7 @@ def mean_difference(
     largest: float | None = None,
     size: float = 0.0,
     seed: int | tuple[int, ...] = 0,
+    groups: NDArray[np.int64] | None = None,
 ) -> Score:
     """The mean of differences between two models, paired by row (n,), with its 95% interval.
 
@@ -114,29 +122,43 @@ def mean_difference(
     the adjusted Wald interval of D. G. Bonett and R. M. Price 2012, Journal of Educational and
     Behavioral Statistics 37 (4), 479-488. Otherwise it is the percentiles of resampled means; if
     all differences are equal, `unseen` rows may differ by `size`.
+
+    Rows that were drawn in groups (n,) count as their `effective_size`, or are resampled by groups.
     """
-    n, value = len(differences), float(differences.mean())
+    n, value = effective_size(differences, groups), float(differences.mean())
     if largest is not None:
         centre = value * n / (n + 2)
-        squares = (float((differences**2).sum()) + 2 * largest**2) / (n + 2)
+        squares = (n * float((differences**2).mean()) + 2 * largest**2) / (n + 2)
         reach = Z * math.sqrt((squares - centre**2) / (n + 2))
     elif np.ptp(differences) == 0:
         centre, reach = value, unseen(n) * size
     else:
-        means = _resampled_means(differences, np.random.default_rng(seed))
+        rng = np.random.default_rng(seed)
+        if groups is None:
+            means = _resampled_means(differences, rng)
+        else:
+            means = resampled_means(differences[:, None], rng, groups)[:, 0]
         return percentile_interval(value, means)
     return Score(value=value, low=min(value, centre - reach), high=max(value, centre + reach))
 
 
-def sign_flip_p(differences: Floats, seed: int | tuple[int, ...] = 0) -> float:
+def sign_flip_p(
+    differences: Floats,
+    seed: int | tuple[int, ...] = 0,
+    groups: NDArray[np.int64] | None = None,
+) -> float:
     """The probability of a mean difference at least as large, in either direction, for equal models
     (n,).
 
     If they are equal, each row's difference could as well have the other sign; the signs are drawn
     9,999 times. For the correct and wrong rows of one seed this is McNemar's exact test, which
     finds no difference with fewer than six rows that differ. Approximate randomization, E. W.
-    Noreen 1989, Computer-Intensive Methods for Testing Hypotheses, chapter 2.
+    Noreen 1989, Computer-Intensive Methods for Testing Hypotheses, chapter 2. Of rows in groups
+    (n,) the sum of each group has a sign.
     """
+    if groups is not None:
+        own = np.unique(groups, return_inverse=True)[1]
+        differences = np.asarray(np.bincount(own, differences), np.float64)
     rng = np.random.default_rng(seed)
     sizes, counts = np.unique(np.abs(differences[differences != 0]), return_counts=True)
     if len(sizes) <= MAX_CELLS:

@@ -125,16 +125,20 @@ def _measured(run: SweepRun, points: Sequence[PointResult]) -> list[LeaderboardE
     data, test = run.problem.data, run.problem.split.test
     row_scores, seconds = zip(*(result.ask(data, test) for result in points), strict=True)
     measure = MEASURES[data.task.kind]
-    true = data.y[test]
+    true, groups = data.y[test], None if data.groups is None else data.groups[test]
     comparisons = compare_with_best(
-        np.stack(row_scores), best=0, largest=measure.largest, size=float(np.var(true))
+        np.stack(row_scores),
+        best=0,
+        largest=measure.largest,
+        size=float(np.var(true)),
+        groups=groups,
     )
     return [
         LeaderboardEntry(
             learner=str(result.point["learner"]),
             val_mean=result.mean,
             val_deviation=result.deviation,
-            test=measure.of_rows(row_scores[i], true),
+            test=measure.of_rows(row_scores[i], true, groups),
             change=comparison and comparison.change,
             p_value=comparison and comparison.p_value,
             verdict=comparison.verdict if comparison else "best",

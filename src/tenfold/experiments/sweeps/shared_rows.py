@@ -69,6 +69,8 @@ def share(data: Dataset, split: Split, folder: Path, features: PhotoFeatures | N
     info, pictures = shared.info, shared.pictures
     if info is not None and info.timeline is not None:
         disk_images.save(folder / "timeline.npy", info.timeline.as_array())
+    if shared.groups is not None:
+        disk_images.save(folder / "groups.npy", shared.groups)
     if pictures is not None:
         disk_images.save(folder / "same_as.npy", pictures.same_as)
     photos = None if features is None else _share_photos(shared, len(split.train), folder, features)
@@ -140,13 +142,14 @@ def _dataset(manifest: _Manifest, folder: Path) -> Dataset:
     else:
         x = Table(_read_columns(manifest, folder))
     if manifest.input is not None and manifest.reading is not None:
-        timeline = folder / "timeline.npy"
+        timeline, groups = folder / "timeline.npy", folder / "groups.npy"
         info = TableInfo(
             manifest.input,
             manifest.reading,
             manifest.profiles,
             manifest.notes,
             Timeline.of_array(_read_array(timeline)) if timeline.exists() else None,
+            groups=_read_array(groups) if groups.exists() else None,
         )
     if manifest.pictures is not None:
         same_as = _read_array(folder / "same_as.npy")

@@ -98,14 +98,16 @@ class SweepRun(SweepFolder):
 
     def differs(self, first: PointResult, second: PointResult) -> bool:
         """Whether the validation rows distinguish two points, in a paired test at 5%."""
-        scores = []
+        scores, groups = [], self.problem.data.groups
         for result in (first, second):
             name = result.trials[0].run.name
             if name not in self._asked:
                 data, split = self.problem.data, self.problem.split
                 self._asked[name] = result.ask(data, split.validation)[0]
             scores.append(self._asked[name])
-        return sign_flip_p(scores[1] - scores[0]) <= 0.05
+        if groups is not None:
+            groups = groups[self.problem.split.validation]
+        return sign_flip_p(scores[1] - scores[0], groups=groups) <= 0.05
 
 
 @contextmanager
