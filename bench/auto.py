@@ -1,9 +1,9 @@
 """`auto` beside every learner by itself, on small tables: `python -m bench.auto [TABLE ...]`.
 
 Each of ten seeds splits the table anew; all learners are fitted to the same rows as `tenfold train`
-does it and answer the same test rows. Writes bench/results/auto.json after each seed, goes on where
-it stopped, and prints for each table how much more `auto` errs than the learner that errs least on
-the mean of all seeds, with the 95% interval over the seeds.
+does it and answer the same test rows. Writes bench/results/auto.json after each learner, goes on
+where it stopped, and prints for each table how much more `auto` errs than the learner that errs
+least on the mean of all seeds, with the 95% interval over the seeds.
 """
 
 import json
@@ -38,21 +38,21 @@ def main() -> None:
     names = sys.argv[1:] or list(TABLES)
     for seed in SEEDS:
         for name in names:
-            known = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-            if str(seed) not in known.get(name, {}):
-                found = measure(name, seed)
-                known = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-                known.setdefault(name, {})[str(seed)] = found
-                RESULTS.write_text(json.dumps(known, indent=1) + "\n")
+            measure(name, seed)
     for name in names:
         show(name, json.loads(RESULTS.read_text())[name])
 
 
-def measure(name: str, seed: int) -> dict[str, dict[str, Any]]:
-    """What each learner, and `auto`, loses on the test rows of one split."""
+def measure(name: str, seed: int) -> None:
+    """What each learner, and `auto`, loses on the test rows of one split, unless it is known."""
     data = tenfold.load(TABLES[name](as_frame=True).frame, target="target")
     data = decided(data, resolve({"seed": seed}, table=True))
-    return {learner: losses(data, learner, seed) for learner in ("auto", *learners_for(data))}
+    for learner in ("auto", *learners_for(data)):
+        known = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+        of_split = known.setdefault(name, {}).setdefault(str(seed), {})
+        if learner not in of_split:
+            of_split[learner] = losses(data, learner, seed)
+            RESULTS.write_text(json.dumps(known, indent=1) + "\n")
 
 
 def losses(data: Dataset, learner: str, seed: int) -> dict[str, Any]:
