@@ -113,7 +113,7 @@ other.unsure, other.reason
 # ## How good can it be?
 #
 # On 300 photos of five flowers (TensorFlow's flower_photos, CC BY 2.0), with all other photos as the test set, 85% are right after twenty
-# photos of each kind, and 90% after fifty: means of five draws (`python -m bench.photos`). 3% of the test photos are `unsure`, and 96% of
+# photos of each kind, and 90% after fifty: means of five draws (`python -m bench.photos`). 2% of the test photos are `unsure`, and 96% of
 # the pictures of other things.
 #
 # `tenfold serve` answers photos over HTTP, and the folder `run.path` holds the report and `model.onnx`, which needs no Tenfold to be
