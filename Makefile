@@ -5,7 +5,7 @@ BIN := .venv/bin
 export PYTHONDONTWRITEBYTECODE :=
 
 .DELETE_ON_ERROR:
-.PHONY: help install train test test-fast test-slow test-all test-lowest chromium lint lint-systems notebook notebook-open docs schemas pictures bench bench-accuracy bench-serve bench-hostile bench-auto dist serve clean
+.PHONY: help install train test test-fast test-slow test-all test-lowest chromium lint lint-systems notebook notebook-open docs schemas pictures bench bench-accuracy bench-serve bench-hostile bench-auto bench-tables dist serve clean
 
 help:
 	@echo "make train      train on MNIST: the whole path, in seconds"
@@ -25,6 +25,7 @@ help:
 	@echo "make bench-serve  the service side by side with LitServe, FastAPI and Keras"
 	@echo "make bench-hostile  memory and time that hostile files of 1 MB take"
 	@echo "make bench-auto  auto beside every learner by itself, on small tables; goes on where it stopped"
+	@echo "make bench-tables  large tables beside pandas, scikit-learn and LightGBM; goes on where it stopped"
 	@echo "make bench-accuracy  accuracy of every recipe over seeds; goes on where it stopped"
 
 install: .venv/all
@@ -102,6 +103,9 @@ bench-hostile: .venv/all
 
 bench-auto: .venv/all
 	$(BIN)/python -m bench.auto
+
+bench-tables: .venv/all
+	$(BIN)/python -m bench.tables
 
 dist: .venv/all
 	$(BIN)/python -m release
