@@ -63,4 +63,31 @@ def test_other_rows_say_what_is_unlike_the_training(run: Run, tmp_path: Path) ->
     text = said("evaluate", run.path, alike)
     assert "rows (" in text and "shifted columns" not in text
     lines = json.loads(said("evaluate", run.path, other, "--json"))["unlike_training"]
-    assert lines[1].startswith("shifted columns    size (p ") and "colour" not in lines[1]
+    begin = "shifted columns    columns with another distribution than in training: size (p "
+    assert lines[1].startswith(begin) and "colour" not in lines[1]
+
+
+def test_predictions_of_a_file_say_what_is_unlike_the_training(run: Run, tmp_path: Path) -> None:
+    other, few, alike = (tmp_path / f"{name}.csv" for name in ("other", "few", "alike"))
+    rows(300, 2).assign(size=lambda frame: frame["size"] + 2).to_csv(other, index=False)
+    rows(29, 2).assign(size=9.0).to_csv(few, index=False)
+    rows(300, 1).to_csv(alike, index=False)
+
+    def heard(model: Path, *words: object) -> str:
+        done = CliRunner().invoke(cli.app, ["predict", str(model), *map(str, words)])
+        assert done.exit_code == 0, done.output
+        assert "training" not in done.stdout
+        return done.stderr
+
+    text = heard(run.path, other, "--csv")
+    assert " of 300 rows (" in text and ") are unlike the training rows" in text
+    assert "tenfold: columns with another distribution than in training: size (p " in text
+    assert heard(run.path, other, "--json") == text
+    assert heard(run.path, other, "--out", tmp_path / "answers.csv") == text
+    assert heard(run.path / "model.onnx", other) == text, "the rows that are kept beside it"
+    assert "training" not in heard(run.path, few, "--csv")
+    assert "another distribution" not in heard(run.path, alike, "--csv")
+    alone = tmp_path / "alone.onnx"
+    alone.write_bytes((run.path / "model.onnx").read_bytes())
+    text = heard(alone, other)
+    assert "unlike the training" in text and "another distribution" not in text, "no rows beside it"

@@ -19,6 +19,7 @@ from rich.text import Text
 from tenfold.cli.terminal import SafeConsole, output_for_programs
 from tenfold.core.errors import TenfoldError
 from tenfold.core.text import percent
+from tenfold.evaluation.unlike import unlike_file
 from tenfold.inputs.pictures.decode import DEFAULT_OPTIONS, PictureOptions
 from tenfold.model.answer_forms import Answer, answer_files, csv_head, csv_row
 from tenfold.model.forecast import forecast
@@ -33,6 +34,7 @@ BAR_WIDTH = 30
 
 
 def answers(
+    run: Path,
     model: Model,
     inputs: Sequence[Path],
     options: PictureOptions = DEFAULT_OPTIONS,
@@ -41,7 +43,7 @@ def answers(
     folder: Path = Path(),
     explain: bool = False,
 ) -> Iterator[Answer]:
-    """Predict files in their order; see `answer_files`.
+    """Predict files in their order with the model of a run, or of a file; see `answer_files`.
 
     With `draw`, the model's file or its run, the steps of each picture file are written into
     `folder`. Notes about an input go to standard error.
@@ -49,8 +51,7 @@ def answers(
     write = None if draw is None else steps_writer(draw, folder)
 
     def look(path: Path, answers: Answers) -> bool:
-        for note in answers.notes:
-            print(f"tenfold: {note}", file=sys.stderr)
+        print_notes(run, model, path, answers)
         if write is None or not isinstance(answers, Predictions) or not answers.steps:
             return True
         picture = drawn(partial(write, answers[0], path))
@@ -59,6 +60,13 @@ def answers(
         return picture is not None
 
     return answer_files(model, inputs, options, look=look, explain=explain)
+
+
+def print_notes(run: Path, model: Model, path: Path, answers: Answers) -> None:
+    """Print what a reader should know about a file, and how its rows differ from the training."""
+    unlike = [found.text for found in unlike_file(run, model, path, answers)]
+    for note in (*answers.notes, *unlike):
+        print(f"tenfold: {note}", file=sys.stderr)
 
 
 def drawn(write: Callable[[], Path]) -> Path | None:

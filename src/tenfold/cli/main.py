@@ -222,7 +222,8 @@ def evaluate(
     evaluation = evaluate_run(opened, loaded)
     changed = robustness_of(opened, loaded) if robustness else None
     parts = None if by is None else scores_by(opened, by, loaded)
-    unlike = [] if data is None else unlike_training(opened, loaded)
+    differences = [] if data is None else unlike_training(opened, loaded)
+    unlike = [f"{name:<19}{text}" for name, text in differences]
     if as_json:
         printed = {"run": str(run), "evaluation": evaluation.model_dump(mode="json")}
         if changed is not None:

@@ -18,6 +18,7 @@ from tenfold.cli.answers import (
     print_answers,
     print_csv,
     print_json,
+    print_notes,
 )
 from tenfold.core.errors import TenfoldError
 from tenfold.core.files import check_new, within
@@ -162,7 +163,7 @@ def predict_command(
         if cluster is not None and out is not None:
             complete = _predict_on_cluster(cluster, run, files, out, asked.pictures)
         elif asked.is_table and out is not None:
-            complete = _write_table(model_of(run), files, out)
+            complete = _write_table(run, files, out)
         else:
             complete = _print(run, files, asked)
     if not complete:
@@ -187,6 +188,7 @@ def _print(run: Path, files: Sequence[Path], asked: _Asked) -> bool:
     else:
         draw = run if asked.show else None
         found = answers(
+            run,
             model,
             files,
             asked.pictures,
@@ -220,14 +222,14 @@ def _files(inputs: Sequence[Path]) -> Iterator[list[Path]]:
         yield [file for path in paths for file in within(path)]
 
 
-def _write_table(model: Model, files: Sequence[Path], out: Path) -> bool:
+def _write_table(run: Path, files: Sequence[Path], out: Path) -> bool:
     if len(files) != 1:
         raise typer.BadParameter("--out NAME.csv: expected one file with rows of a table")
     check_new(out)
-    table = write_answered_table(model, files[0], out)
-    for note in table.notes:
-        print(f"tenfold: {note}", file=sys.stderr)
-    print(f"{out}: {table.n_rows:,} rows, {table.n_unsure:,} of them unsure.")
+    model = model_of(run)
+    answers, n_unsure = write_answered_table(model, files[0], out)
+    print_notes(run, model, files[0], answers)
+    print(f"{out}: {len(answers):,} rows, {n_unsure:,} of them unsure.")
     return True
 
 

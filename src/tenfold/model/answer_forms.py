@@ -126,11 +126,10 @@ def _answer_names(model: Model) -> list[str]:
 
 
 class AnsweredTable(NamedTuple):
-    """How many rows were written, how many of them are unsure, and notes for the user."""
+    """The answers that were written beside a table's rows, and how many of them are unsure."""
 
-    n_rows: int
+    answers: Answers
     n_unsure: int
-    notes: Sequence[str]
 
 
 def write_answered_table(model: Model, source: Path, out: Path) -> AnsweredTable:
@@ -166,4 +165,4 @@ def write_answered_table(model: Model, source: Path, out: Path) -> AnsweredTable
         own_cells = map(escape_formula, row)
         writer.writerow([*own_cells, *answer.as_cells(), *map(escape_formula, reasons)])
     files.write_text(out, text.getvalue())
-    return AnsweredTable(len(answers), n_unsure, answers.notes)
+    return AnsweredTable(answers, n_unsure)

@@ -1,0 +1,87 @@
+"""How a new batch of rows differs from the training rows: novel rows, shifted columns."""
+
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from tenfold.core import files
+from tenfold.core.contract import TableInput
+from tenfold.core.records import BACKGROUND
+from tenfold.core.text import percent, shorten
+from tenfold.evaluation.checks import difference_p
+from tenfold.evaluation.multiple import holm
+from tenfold.inputs.tables.columns import Table
+from tenfold.model.background import read_background
+from tenfold.model.model import Model
+from tenfold.model.predictions import Answers
+
+MIN_ROWS, COMPARED, LEVEL = 30, 5_000, 0.01
+"""Minimum number of rows on both sides; maximum number of new rows; and the p value, after Holm's
+correction, below which a column counts as different."""
+
+
+class Unlike(NamedTuple):
+    """A way in which rows differ from the training rows: what it is called, and a sentence."""
+
+    name: str
+    text: str
+
+
+@files.os_errors()
+def unlike_file(path: Path, model: Model, source: Path, answers: Answers) -> list[Unlike]:
+    """Describe a file, with its answers, that was predicted with a run folder or a `model.onnx`.
+
+    Fewer than 30 rows say nothing and cost nothing. Without the training rows that a run keeps
+    beside its model, only novel rows are counted.
+    """
+    if _table_of(model, answers) is None:
+        return []
+    folder = path if path.is_dir() else path.parent
+    return list(unlike_rows(model, folder, model.reader.read(source).rows, answers))
+
+
+def unlike_rows(model: Model, folder: Path, x: Table, answers: Answers) -> Iterator[Unlike]:
+    """Describe how rows of a table, with their answers, differ from the training rows.
+
+    Each column except texts is compared with the 100 training rows that the run folder keeps, so
+    that only clear differences are found.
+    """
+    accepted = _table_of(model, answers)
+    if accepted is None:
+        return
+    threshold = model.contract.novelty_threshold
+    if model.labels and threshold is not None:
+        n_novel = int((answers.outputs[1] > threshold).sum())
+        share = percent(n_novel / len(answers))
+        text = f"{n_novel:,} of {len(answers):,} rows ({share}) are unlike the training rows"
+        yield Unlike("novel", text)
+    kept = read_background(folder / BACKGROUND)
+    if kept is None or len(kept) < MIN_ROWS:
+        return
+    known = model.reader.read(kept).rows
+    few = np.sort(np.random.default_rng(0).permutation(len(answers))[:COMPARED])
+    has_scipy = find_spec("scipy") is not None  # tenfold-slim has no SciPy, so it skips categories
+    compared = [
+        column.name
+        for column in accepted.columns
+        if column.kind != "text" and (has_scipy or known.columns[column.name].dtype != object)
+    ]
+    p_values = [difference_p(known.columns[name], x.columns[name][few]) for name in compared]
+    differ = [
+        f"{name} (p {p:.1g})" for name, p in zip(compared, holm(p_values), strict=True) if p < LEVEL
+    ]
+    if differ:
+        text = f"columns with another distribution than in training: {shorten(differ)}"
+        yield Unlike("shifted columns", text)
+
+
+def _table_of(model: Model, answers: Answers) -> TableInput | None:
+    """What the model takes, if these are enough rows of a table to compare. Rows in the order of
+    time are expected to differ."""
+    accepted = model.contract.input
+    if accepted.kind != "table" or accepted.order is not None or len(answers) < MIN_ROWS:
+        return None
+    return accepted
