@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import tenfold
@@ -227,3 +228,17 @@ def test_a_jax_that_started_before_is_beyond_the_flag_and_is_caught(first: str, 
     command = [sys.executable, "-c", STARTED.format(first=first)]
     done = subprocess.run(command, capture_output=True, text=True, env=plain, check=True)
     assert done.stdout == f"{said}\n"
+
+
+def test_programs_that_differ_in_an_unused_argument_are_two() -> None:
+    jax_runtime.configure()
+    import jax
+
+    first = jax.jit(lambda used, unused: used + 1)
+    used = np.zeros(3, np.float32)
+    programs = [
+        jax_runtime.compile_program(first.lower(used, unused))
+        for unused in (np.zeros(2, np.float32), np.zeros(5, np.float32), np.zeros(2, np.float32))
+    ]
+    assert programs[0] is programs[2]
+    assert programs[1](used, np.zeros(5, np.float32)).tolist() == [1, 1, 1]

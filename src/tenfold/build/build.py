@@ -68,7 +68,7 @@ def built_from(problem: Problem, fitted: Fitted, listener: Listener) -> BuiltMod
     if contract.input.order is not None and not contract.labels:
         data, split = problem.data, problem.split
         order = with_half_widths(Model(built.content), data, split.validation)
-        #         # A model does not contain targets of test rows. A run knows them (`Run.model`).
+        # A model does not contain targets of test rows. A run knows them (`Run.model`).
         order = order and ending_at(order, data, np.union1d(split.train, split.validation))
         accepted = contract.input.model_copy(update={"order": order})
         contract = contract.model_copy(update={"input": accepted})
@@ -156,7 +156,7 @@ def export(
     content = graph.to_graph(
         fitted, contract, constants=constants, front=prepared.encoding.front, novelty=novelty
     )
-    #     # Refuse a graph that predicts the compared rows differently from its learner.
+    # Refuse a graph that predicts the compared rows differently from its learner.
     n, keys = len(prepared.compared), prepared.keys
     expected = constants.apply(seen.answers[:n])
     outputs = Model(content).answer(prepared.compared).outputs

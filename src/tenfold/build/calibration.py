@@ -145,7 +145,7 @@ def choose_threshold(
     costs = missed * cost_false_negative + alarms * cost_false_positive
     cheapest = np.flatnonzero(costs <= costs.min() * (1 + 1e-12))
     low, high = np.r_[0.0, values][cheapest], np.r_[values, 1.0][cheapest]
-    #     # The ideal threshold itself if it separates the same rows, else the middle of the gap.
+    # The ideal threshold itself if it separates the same rows, else the middle of the gap.
     fits = (low < ideal) & (ideal <= high)
     candidates = np.where(fits, ideal, (low + high) / 2)
     return float(candidates[np.argmin(np.abs(candidates - ideal))])

@@ -268,7 +268,7 @@ def _centres(rows: NDArray[np.float32], at_most: int) -> NDArray[np.float32]:
         nearest = (2 * rows @ centres.T - (centres**2).sum(axis=1)).argmax(axis=1)
         members = np.eye(k, dtype=np.float32)[nearest]
         counts = members.sum(axis=0)[:, None]
-        #         # A centre without rows stays where it is.
+        # A centre without rows stays where it is.
         centres = np.where(counts > 0, members.T @ rows / np.maximum(counts, 1), centres)
     return centres
 

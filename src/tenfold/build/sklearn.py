@@ -97,10 +97,10 @@ class _NetworkEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
 
     def _suited(self, settings: Settings, n_train: int, n_held: int) -> Settings:
         """The settings, adapted to the number of rows (docs/guide/estimators.md)."""
-        #         # Without a temperature, nothing would undo it.
+        # Without a temperature, nothing would undo it.
         update: dict[str, Any] = {"label_smoothing": 0.05 if n_held >= MIN_ROWS else 0.0}
         if self.learning_rate is None:
-            #             # With one step in an epoch there are few steps, and their gradients are
+            # With one step in an epoch there are few steps, and their gradients are
             # exact.
             whole = n_train <= settings.batch_size or self._task == "regression"
             rate = 0.006 if whole else 0.001

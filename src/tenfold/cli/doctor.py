@@ -175,7 +175,7 @@ def _jax_lines() -> list[Line]:
         check_compiler()
     except BackendError as error:
         return [Line("JAX", shown), Line("compiler", str(error), True)]
-    #     # XLA_FLAGS is not shown: its current value need not be what JAX read when it started.
+    # XLA_FLAGS is not shown: its current value need not be what JAX read when it started.
     return [Line("JAX", shown), Line("compiler", "computes correctly")]
 
 

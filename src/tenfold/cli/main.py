@@ -93,13 +93,13 @@ def main() -> None:
     """Run the command line. Exit codes: 0 success, 1 error, 2 usage error, 130 Ctrl-C or
     SIGTERM."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    #     # Imports and tracing make many permanent objects. Collecting garbage after every 700 of
+    # Imports and tracing make many permanent objects. Collecting garbage after every 700 of
     # them took 1 s of a `train` of 8, and once more at the end 0.4 s.
     gc.set_threshold(100_000, 20, 100)
     atexit.register(gc.freeze)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            #             # UTF-8 into files and pipes, also on Windows. File names need not be
+            # UTF-8 into files and pipes, also on Windows. File names need not be
             # valid text.
             is_chosen = stream.isatty() or "PYTHONIOENCODING" in os.environ
             encoding = stream.encoding if is_chosen else "utf-8"

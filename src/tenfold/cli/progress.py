@@ -47,7 +47,7 @@ class _Bars(Listener, AbstractContextManager["_Bars"]):
             *columns,
             console=self._console,
             transient=True,
-            #             # Rich's proxies would replace the streams and hide which of them is
+            # Rich's proxies would replace the streams and hide which of them is
             # plain.
             redirect_stdout=False,
             redirect_stderr=False,

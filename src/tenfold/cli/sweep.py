@@ -250,13 +250,13 @@ def _table(names: list[str]) -> Table:
     table = Table(box=None, pad_edge=False)
     for name in names:
         left = name in ("learner", "test rows [95%]", "versus the first")
-        #         # On a narrow terminal, names wrap at spaces, but a number is never cut.
+        # On a narrow terminal, names wrap at spaces, but a number is never cut.
         table.add_column(Text(name), justify="left" if left else "right", vertical="bottom")
     return table
 
 
 def _print(table: Table) -> None:
-    #     # A file or a pipe has no width, so nothing is cut there.
+    # A file or a pipe has no width, so nothing is cut there.
     width = None if SafeConsole().is_terminal else WIDE
     SafeConsole(highlight=False, width=width).print(table)
 

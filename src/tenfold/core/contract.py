@@ -192,7 +192,7 @@ class Column(Frozen):
             return {f"{self.name}.{part}": ("float", 1) for part in DATE_PARTS}
         ending = self.name.rpartition(".")[2]
         clashes = self.name in OUTPUT_NAMES or self.name.startswith("front/")
-        #         # No two columns share an input: a part of a date ends in its name, a column with
+        # No two columns share an input: a part of a date ends in its name, a column with
         # the name of an output in .column, and others in neither.
         clashes |= ending in (*DATE_PARTS, "column")
         name = f"{self.name}.column" if clashes else self.name

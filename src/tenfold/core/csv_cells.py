@@ -38,7 +38,7 @@ def unescape_formula(cell: str) -> str:
 
 
 def _is_formula(text: str) -> bool:
-    #     # Leading quotes are skipped, so that text that has one already gets another and is
+    # Leading quotes are skipped, so that text that has one already gets another and is
     # restored.
     return text.lstrip("'").startswith(FORMULA_STARTS)
 
@@ -68,7 +68,7 @@ def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[str]])
     plain = csv.writer(text, lineterminator="\n")
     quoted = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL)
     for row in (columns, *rows):
-        #         # The module quotes a carriage return only as a line end, but readers split at
+        # The module quotes a carriage return only as a line end, but readers split at
         # each.
         (quoted if any("\r" in cell for cell in row) else plain).writerow(row)
     files.write_text(path, text.getvalue())

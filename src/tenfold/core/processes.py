@@ -119,7 +119,7 @@ class Parent:
         """Listen for messages. `at_end` is called in a thread when no more messages will come."""
         self._output = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8", newline="\n")
         os.dup2(2, 1)
-        #         # While a thread waits on standard input, Windows lets nothing else use it, not
+        # While a thread waits on standard input, Windows lets nothing else use it, not
         # even imported libraries. They get an empty one.
         self._input = os.dup(0)
         nothing = os.open(os.devnull, os.O_RDONLY)

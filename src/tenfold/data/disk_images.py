@@ -34,7 +34,7 @@ class _Storage:
     def __init__(self, file: BinaryIO, start: int = 0) -> None:
         self.file, self.start = file, start
         self.lock = threading.Lock()
-        #         # Not in __del__: in a reference cycle the file could be collected first,
+        # Not in __del__: in a reference cycle the file could be collected first,
         # unclosed.
         weakref.finalize(self, file.close)
 

@@ -29,7 +29,7 @@ greys."""
 
 def first_of_each(x: AnyImages) -> NDArray[np.int64]:
     """For each image, the position of the first one that is identical to it."""
-    #     # Equal rows have equal sums of their words times odd numbers, modulo 2^64. The bytes
+    # Equal rows have equal sums of their words times odd numbers, modulo 2^64. The bytes
     # distinguish other rows with equal sums. This takes 0.02 s for MNIST; digests of each image
     # take 0.12 s.
     n_words = -(-int(np.prod(x.shape[1:])) // 8)

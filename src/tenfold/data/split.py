@@ -68,7 +68,7 @@ def split(
             validation_size=validation_size,
         )
     rng = np.random.default_rng(seed)
-    #     # Rows in the order of time are only split by time, even equal ones.
+    # Rows in the order of time are only split by time, even equal ones.
     group_of = np.arange(len(data)) if _follow_in_time(data) else data.group_of
     official = np.union1d(data.test_rows, data.validation_rows)
     train = unofficial = np.setdiff1d(np.arange(len(data)), official)
@@ -186,7 +186,7 @@ def assign_folds(data: Dataset, rows: RowNumbers, folds: int, seed: int) -> RowN
             expected=expected,
             folds=folds,
         )
-    #     # The groups are dealt out in the order of their answers, so that each fold gets its
+    # The groups are dealt out in the order of their answers, so that each fold gets its
     # share.
     shuffled = np.random.default_rng(seed).permutation(len(groups))
     by_answer = shuffled[np.argsort(data.y[groups[shuffled]], kind="stable")]

@@ -458,9 +458,9 @@ def _calibration_scores(
 ) -> list[Score]:
     """The calibration error, and the one before calibration, on the same resampled rows."""
     stated = [p] if temperature == 1 else [p, uncalibrated(p, temperature)]
-    #     # The predicted label need not be the most probable one.
+    # The predicted label need not be the most probable one.
     confidences = [probabilities[np.arange(len(p)), answers] for probabilities in stated]
-    #     # One column of gaps per bin, so that a resampled error is a sum of absolute means.
+    # One column of gaps per bin, so that a resampled error is a sum of absolute means.
     gaps = [
         np.where(_bins(given)[:, None] == np.arange(N_BINS), (right - given)[:, None], 0)
         for given in confidences
@@ -472,7 +472,7 @@ def _calibration_scores(
     ]
     if right.min() < right.max():
         return scores
-    #     # All rows are equal: this share of the unseen rows may be different.
+    # All rows are equal: this share of the unseen rows may be different.
     otherwise = unseen(len(p) if groups is None else len(np.unique(groups)))
     return [
         score.model_copy(

@@ -400,7 +400,7 @@ def _reach(t: Floats) -> float:
     """The width of the interval in standard errors: 95% of the resampled |t| are within it."""
     finite = t[np.isfinite(t)]  # a resample of a single row has no spread, and is ignored
     reach = float(np.percentile(finite, 95)) if finite.size else 0.0
-    #     # For two rows, every resample with a spread is the rows themselves, except for rounding.
+    # For two rows, every resample with a spread is the rows themselves, except for rounding.
     return min(reach, MAX_REACH) if reach > TINY**0.5 else MAX_REACH
 
 

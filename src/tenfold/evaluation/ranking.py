@@ -89,7 +89,7 @@ class Ranking(NamedTuple):
         """Average precision and precision at a recall, or None if no row is positive."""
         if not self.found[-1]:
             return None
-        #         # Only steps that find a positive row count. The rows between two of them are one
+        # Only steps that find a positive row count. The rows between two of them are one
         # cell, so that rare positives among many rows need few counts.
         new = np.diff(self.found, prepend=0.0)
         steps = np.flatnonzero(new)
@@ -146,7 +146,7 @@ def _measures(new: Floats, others: Floats, recall: float) -> Floats:
 
 def _reaching(found: Floats, recall: float) -> NDArray[Any]:
     """The first step (...) at which the share `recall` of all positives is found (..., g)."""
-    #     # 0.8 * 5 is 4.000000000000001 in some products, and rounding must not require another
+    # 0.8 * 5 is 4.000000000000001 in some products, and rounding must not require another
     # row.
     enough: NDArray[Any] = (found >= recall * found[..., -1:] * (1 - 1e-12)).argmax(axis=-1)
     return enough

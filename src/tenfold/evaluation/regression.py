@@ -169,18 +169,18 @@ class RegressionEvaluation(Doubted):
             ends of an interval are swapped.
         """
         y, predicted, base, ends = _check(true, answers, baseline.value)
-        #         # Squares of the smallest numbers must not vanish.
+        # Squares of the smallest numbers must not vanish.
         size = float(max(np.abs(y - predicted).max(), np.abs(y - base).max(), np.ptp(y))) or 1.0
         error, other, deviation = (
             np.abs(a - b) / size for a, b in ((y, predicted), (y, base), (y, y.mean()))
         )
-        #         # Compare squares: those that are small beside the largest error are lost.
+        # Compare squares: those that are small beside the largest error are lost.
         varies, errs = bool((deviation**2).any()), bool((other**2).any())
         pairs: list[tuple[Floats, Floats | None]]
         pairs = [(error, None), (error**2, None), (other, None), (other**2, None)]
         pairs += [(error**2, deviation**2)] if varies else []
         pairs += [(error**2, other**2)] if errs else []
-        #         # Predictions are float32, so that errors that differ only by its rounding are
+        # Predictions are float32, so that errors that differ only by its rounding are
         # equal.
         rounding = 4 * FLOAT32_ULP * float(np.abs(predicted).max()) / size
         tiny = np.full(len(pairs), max(TINY, (rounding / (error.mean() or 1.0)) ** 2))
@@ -204,7 +204,7 @@ class RegressionEvaluation(Doubted):
         if not errs:
             rival = deviation if is_exact else error
             other_mae, other_rmse = _without_errors(other, rival, share, size)
-        #         # Predictions are float32. If they differ only by its rounding, they are the
+        # Predictions are float32. If they differ only by its rounding, they are the
         # baseline's.
         if np.abs(predicted - base).max() <= ROUNDING * size + 2e-7 * np.abs(base).max():
             verdict: Verdict = "not distinguishable"

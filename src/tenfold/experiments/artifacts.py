@@ -65,7 +65,7 @@ def write_evidence(run: Run, data: Dataset, split: Split, *, robust: bool = Fals
     files.write_document(run.path / "evaluation.json", evaluation)
     stored = _beside_truth(data, test, answers)
     write_answers(run.path / "predictions.csv", stored)
-    #     # A thread writes the rows (0.16 s for the images of MNIST) while charts are drawn.
+    # A thread writes the rows (0.16 s for the images of MNIST) while charts are drawn.
     with ThreadPoolExecutor(1) as thread:
         written = thread.submit(WRITE_ROWS[data.input.kind], run, data, test, stored)
         for figure in report.run_figures(

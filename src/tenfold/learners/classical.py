@@ -70,17 +70,17 @@ def fit_forest(job: TrainingJob) -> Fitted:
     train, settings, n_labels = job.train, job.settings, job.n_labels
     options: dict[str, Any] = dict(
         n_estimators=settings.n_trees,
-        #         # 2 for regression: this halves the file, with an R2 of 0.806 instead of 0.808 on
+        # 2 for regression: this halves the file, with an R2 of 0.806 instead of 0.808 on
         # validation rows of California housing (mean of 3 seeds).
         min_samples_leaf=settings.min_leaf or (2 if n_labels is None else 1),
         random_state=settings.seed,
         n_jobs=-1,
     )
     forest = (
-        #         # A third of the columns per split, as Breiman advises for regression.
+        # A third of the columns per split, as Breiman advises for regression.
         RandomForestRegressor(max_features=1 / 3, **options)
         if n_labels is None
-        #         # Pictures are not resampled: 96.3% of MNIST's validation rows instead of 95.6%
+        # Pictures are not resampled: 96.3% of MNIST's validation rows instead of 95.6%
         # (20,000 training rows, mean of 2 seeds).
         else RandomForestClassifier(bootstrap=train.x.dtype != np.uint8, **options)
     )
@@ -119,7 +119,7 @@ def softmax_regression(job: TrainingJob, rows: Examples, penalty: float) -> Line
     from threadpoolctl import threadpool_limits
 
     model = LogisticRegression(C=1 / penalty, max_iter=job.settings.max_steps)
-    #     # One thread: each step is so short that two wait for each other and take 27 times as long
+    # One thread: each step is so short that two wait for each other and take 27 times as long
     # in all (10,000 digits, two cores).
     with warnings.catch_warnings(), threadpool_limits(1):
         warnings.simplefilter("ignore", ConvergenceWarning)  # the note says it
@@ -136,7 +136,7 @@ def fit_linear(job: TrainingJob) -> Fitted:
     from sklearn.linear_model import Ridge
 
     def fit(rows: Examples, penalty: float) -> Linear:
-        #         # In float64, because the normal equations square the errors of float32.
+        # In float64, because the normal equations square the errors of float32.
         wide = rows.x.astype(np.float64)
         return Linear(Ridge(alpha=penalty).fit(wide, rows.y, rows.weight), None)
 

@@ -112,9 +112,9 @@ def compile_program(lowered: Any, device: str = "") -> Any:
     fit.
 
     The key is its whole text, including constants, and what the text does not contain: the `device`
-    for which it was lowered, and the names of its arguments.
+    for which it was lowered, and its arguments, of which the text leaves out those without use.
     """
-    known_by = f"{device}\n{lowered.in_tree}\n{lowered.as_text()}"
+    known_by = f"{device}\n{lowered.in_tree}\n{lowered.args_info}\n{lowered.as_text()}"
     key = hashlib.sha256(known_by.encode()).digest()
     compiled = _programs.pop(key, None) or lowered.compile()
     _programs[key] = compiled  # the most recently used one is last
@@ -138,7 +138,7 @@ def devices() -> list[str]:
 
 def import_ahead() -> None:
     """Start to import JAX in a thread while the data are read."""
-    #     # Not a daemon: C++ aborts a process that ends in the middle of this import (observed).
+    # Not a daemon: C++ aborts a process that ends in the middle of this import (observed).
     threading.Thread(target=import_all, args=(("jax",),)).start()
 
 

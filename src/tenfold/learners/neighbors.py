@@ -166,7 +166,7 @@ def _grid(x: NDArray[np.float32], is_picture: bool, seed: int) -> dict[str, Any]
     exact = exact if axes is None else exact @ axes
     # Squared distances reach c * (2 * limit)**2.
     limit = int(np.sqrt(2**53 / (4 * exact.shape[1])))
-    #     # Rows to predict may be four times as far out before they are clipped.
+    # Rows to predict may be four times as far out before they are clipped.
     step = float(np.abs(exact).max() * 4 / limit) or 1.0
     places = np.rint(exact / step).astype(np.int32)
     axes = axes if axes is None else axes / step

@@ -45,7 +45,7 @@ class Network:
 
         from tenfold.learners.forward import forward
 
-        #         # Highest precision: on a GPU the default products keep only 10 bits of the
+        # Highest precision: on a GPU the default products keep only 10 bits of the
         # mantissa.
         with jax.default_matmul_precision("highest"):
             call = jax.jit(lambda parameters, x: forward(layers, parameters, x)[0])

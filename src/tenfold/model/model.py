@@ -273,7 +273,7 @@ class Model:
 
 def _session(content: bytes, where: object) -> Any:
     options = onnxruntime.SessionOptions()
-    #     # One thread that does not spin: a digit takes 12 us, and waking others costs more (notes
+    # One thread that does not spin: a digit takes 12 us, and waking others costs more (notes
     # on onnxruntime#13808). Warnings are for developers of the runtime.
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1

@@ -196,7 +196,7 @@ class Predictions(Sequence[Prediction]):
         """Whether each prediction should not be relied on (n,)."""
         unsure = np.zeros(len(self), bool)
         if self.novelty is not None:
-            #             # A novelty that is NaN counts as unsure.
+            # A novelty that is NaN counts as unsure.
             unsure = ~(self.novelty <= np.float32(self.novelty_threshold))
         if self.steps:
             unsure |= [steps.problem is not None for steps in self.steps]

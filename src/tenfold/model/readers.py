@@ -216,7 +216,7 @@ class TableReader:
         return self._batch(read_cells(inputs, self.accepted))
 
     def read_json(self, items: list[Any], max_characters: int) -> Batch:
-        #         # For values that follow from earlier rows, the other rows are needed; otherwise
+        # For values that follow from earlier rows, the other rows are needed; otherwise
         # each row has all its columns.
         order = self.accepted.order
         wanted = () if order else self.accepted.names

@@ -51,7 +51,7 @@ class Activations:
     def __init__(self, proto: ModelProto, pool: NodeProto, kernel: str) -> None:
         """Use the graph of such a model, its pooling and the name of the weights after it."""
         (weights,) = (to_array(one) for one in proto.graph.initializer if one.name == kernel)
-        #         # Only differences between labels matter, because a softmax follows.
+        # Only differences between labels matter, because a softmax follows.
         self._weights = weights - weights.mean(axis=1, keepdims=True)
         self._input = proto.graph.input[0].name
         del proto.graph.output[:]

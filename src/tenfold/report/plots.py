@@ -59,7 +59,7 @@ def matrix_panel(
     """A square of cells, coloured by `shares` (n, n), with a text in each."""
     n = len(labels)
     rows, columns = (part.ravel() for part in np.indices((n, n)))
-    #     # The square root keeps a cell of 1% visible next to one of 99%.
+    # The square root keeps a cell of 1% visible next to one of 99%.
     shades = np.sqrt(shares).ravel()
     shown = np.flatnonzero(shades)
     x, y, cells = columns[shown], rows[shown], [texts[i][j] for i in range(n) for j in range(n)]
@@ -97,7 +97,7 @@ def precision_recall_chart(
         )
     code = evaluation.labels.index(positive.label)
     ranking = Ranking.of(true == code, probabilities[:, code])
-    #     # The precision of a step holds for all of the recall that it gains, as in the average.
+    # The precision of a step holds for all of the recall that it gains, as in the average.
     recall = np.repeat(np.append(0.0, ranking.recall), 2)[1:-1]
     chance = positive.n / evaluation.n
     marks: list[Mark] = [

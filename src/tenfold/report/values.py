@@ -137,7 +137,7 @@ def _cloud(x: Axis, y: Axis, across: Floats, along: Floats) -> list[Mark]:
     )
     i, j = np.nonzero(counts)
     n = counts[i, j]
-    #     # Logarithms keep single rows visible next to hundreds; no cell is paler than a fifth.
+    # Logarithms keep single rows visible next to hundreds; no cell is paler than a fifth.
     shades = 0.2 + 0.8 * np.log(n) / max(np.log(n.max()), 1e-9)
     return [
         Boxes(

@@ -444,7 +444,7 @@ def most_opened(out: Path, fingerprint: str) -> int:
     counts = [0]
     for name in ("run", "sweep", "comparison"):
         for file in out.glob(f"*/{name}.json"):
-            #             # A file that is damaged, of a later version, or another user's cannot be
+            # A file that is damaged, of a later version, or another user's cannot be
             # counted.
             with suppress(ValueError, LookupError, TypeError, OSError):
                 record = json.loads(file.read_bytes())

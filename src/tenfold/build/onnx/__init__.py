@@ -199,13 +199,13 @@ def check_agreement(
     """
     if expected.ndim == 1:  # values, or novelty
         difference = np.abs(expected.astype(np.float64) - answered) / scale
-        #         # Far from 0 the steps of float32 are larger than that. Two of them are allowed.
+        # Far from 0 the steps of float32 are larger than that. Two of them are allowed.
         steps = 2 * np.spacing(np.abs(expected)).astype(np.float64) / scale
         wrong = ~(difference <= TOLERANCE + steps)
     else:
         difference = np.abs(expected - answered).max(axis=1)
         best = answered.argmax(axis=1)
-        #         # If another label wins, the learner must have seen a tie.
+        # If another label wins, the learner must have seen a tie.
         lead = expected.max(axis=1) - np.take_along_axis(expected, best[:, None], axis=1)[:, 0]
         wrong = ~(difference <= TOLERANCE) | ~(lead <= TOLERANCE)
     if wrong.any():

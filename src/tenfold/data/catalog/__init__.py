@@ -156,11 +156,11 @@ FASHION_MNIST = _mnist_like(
         "sha256:0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
     ),
     (
-        #         # The authors' README, and torchvision/datasets/mnist.py.
+        # The authors' README, and torchvision/datasets/mnist.py.
         "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
         # keras/src/datasets/fashion_mnist.py.
         "https://storage.googleapis.com/tensorflow/tf-keras-datasets/",
-        #         # "The dataset appears under data/fashion" in the authors' repository (README).
+        # "The dataset appears under data/fashion" in the authors' repository (README).
         "https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion/",
     ),
 )

@@ -117,7 +117,7 @@ def _layout(file: BinaryIO, path: Path) -> _Layout | None:
         return None
     labels = [i for i, cell in enumerate(cells) if cell.lower() in LABEL_NAMES]
     numbers = all(parse_number(cell) is not None for cell in cells[1:-1])
-    #     # A row of pixels repeats some values; pandas makes a header of equal numbers 0, 0.1, 0.2
+    # A row of pixels repeats some values; pandas makes a header of equal numbers 0, 0.1, 0.2
     # ...
     if not labels and numbers and len(set(cells)) < len(cells):
         start = 3 if first.startswith(BOM) else 0

@@ -99,7 +99,7 @@ def _answered(
         with cluster_errors():
             context = data.DataContext.get_current()
             context.enable_progress_bars = context.print_on_execution_start = False
-            #             # Ray Data retries the shards of a lost process; an exception ends
+            # Ray Data retries the shards of a lost process; an exception ends
             # everything.
             rows = [{"name": name, "inputs": part} for name, part in shards.items()]
             n_actors = max(1, min(len(rows), int(ray.cluster_resources().get("CPU", 1))))

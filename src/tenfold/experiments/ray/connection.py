@@ -47,7 +47,7 @@ def connect(address: str, n_cores: int | None = None) -> ModuleType:
     handler = signal.getsignal(signal.SIGTERM)
     try:
         with warnings.catch_warnings():
-            #             # Ray starts separate programs, so its processes are no danger to JAX.
+            # Ray starts separate programs, so its processes are no danger to JAX.
             warnings.filterwarnings("ignore", message=r"os\.fork\(\)")
             ray.init(
                 address=address,

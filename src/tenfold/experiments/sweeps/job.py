@@ -130,7 +130,7 @@ def share_rows(folder: SweepFolder, rows: Problem) -> None:
 def _cost(problem: Problem) -> float:
     """Estimate the number of multiplications of a training, to start with the longest."""
     data, settings = problem.data, problem.settings
-    #     # Each column of a table becomes one feature or more.
+    # Each column of a table becomes one feature or more.
     n_inputs = int(data.x[0].size) if data.table is None else len(data.table.columns)
     of_a_row = LEARNERS[settings.learner].cost(settings, n_inputs, max(1, len(data.labels)))
     return of_a_row * len(problem.split.train)

@@ -106,7 +106,7 @@ def _next_round(study: Any, plan: Plan) -> Iterator[Any]:
     running = [point for point in drawn if point.state == TrialState.RUNNING]
     n_told = len(drawn) - len(running)
     for i in range(min(ROUND, (plan.n_points or 0) - n_told)):
-        #         # Each trial number has its own sampler, so that a draw does not depend on earlier
+        # Each trial number has its own sampler, so that a draw does not depend on earlier
         # draws.
         seed = np.random.SeedSequence((plan.seed, n_told + i)).generate_state(1)[0]
         study.sampler = TPESampler(seed=int(seed))

@@ -155,7 +155,7 @@ def _dataset(manifest: _Manifest, folder: Path) -> Dataset:
         same_as = _read_array(folder / "same_as.npy")
         photos = None
         if manifest.photos is not None:
-            #             # Of the training rows, only the features are there.
+            # Of the training rows, only the features are there.
             stored = disk_images.open_stored(folder / PHOTOS)
             before = np.full(manifest.n_train, -1)
             rows = np.concatenate([before, np.arange(len(stored))])

@@ -34,7 +34,7 @@ def run_trial(job: Job, listener: Listener | None = None) -> None:
         run.save()
         clock = StageClock()
         run.record.seconds = clock.seconds
-        #         # The epoch that ends a trial is reported first.
+        # The epoch that ends a trial is reported first.
         listeners = Listeners([clock, listener or Listener(), OnEpochs(stop_rule(job.stop_below))])
         try:
             clock.stage("train")

@@ -57,7 +57,7 @@ def augment(
     out = np.empty(flat.shape, np.uint8)
     for i in range(n_maps):
         block = flat[i * BLOCK : (i + 1) * BLOCK]
-        #         # Pixels come first, so that every look-up copies neighbours in memory.
+        # Pixels come first, so that every look-up copies neighbours in memory.
         pixels = np.ascontiguousarray(block.transpose(1, 0, 2)).astype(np.float32)
         warped = _warp(pixels.reshape(len(pixels), -1), corners[:, i], shares[:, i])
         if settings.thicken:

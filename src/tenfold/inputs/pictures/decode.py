@@ -215,11 +215,11 @@ def decode(
     the median of the opaque pixels. Deep greys are scaled to 8 bits, not clipped.
     """
     _check_bytes(len(content), where)
-    #     # Pillow warns about damaged metadata, which is not used here.
+    # Pillow warns about damaged metadata, which is not used here.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         image = _open(io.BytesIO(content), where, options.max_pixels)
-        #         # Each scan begins with two bytes that cannot occur in coded pixels.
+        # Each scan begins with two bytes that cannot occur in coded pixels.
         n_scans = content.count(b"\xff\xda") if image.format in JPEG else 0
         if n_scans > MAX_SCANS:
             raise FormatError(
@@ -310,7 +310,7 @@ def _decoded(
     width = image.size[0]
     if at_least_px is not None and image.format in JPEG:
         ratio = at_least_px / max(image.size)
-        #         # Pillow takes the greatest step that keeps both sides at least this large.
+        # Pillow takes the greatest step that keeps both sides at least this large.
         image.draft(None, (int(width * ratio), int(image.size[1] * ratio)))
     image.load()
     step = max(1, round(width / image.size[0]))

@@ -143,7 +143,7 @@ def find_ink(
     if not first.any():
         raise _nothing_drawn(where, contrast=0.0)
     paper, noise = _paper(smooth, stroke_width(first.astype(np.float32)))
-    #     # Ink absorbs a share of the light, so that its contrast is lower in a shadow.
+    # Ink absorbs a share of the light, so that its contrast is lower in a shadow.
     light = np.maximum(paper, np.float32(64))
     light = _sample(light).mean() / light
     contrast = (paper - smooth) * light
@@ -156,7 +156,7 @@ def find_ink(
     level = _upper_quartile(contrast[strokes]) if strokes.any() else 0.0
     if level < MIN_CONTRAST:
         raise _nothing_drawn(where, contrast=round(level, 1))
-    #     # The soft edge of a stroke: next to it, above the noise, and not part of what was
+    # The soft edge of a stroke: next to it, above the noise, and not part of what was
     # removed.
     noise *= 2 * radius + 1
     size = 2 * max(2, 1 + radius) + 1
@@ -217,7 +217,7 @@ def _first_guess(smooth: Real, choose: Choice) -> Mask:
     sample = np.sort(_sample(contrast), axis=None)
     level = float(sample[-max(4, sample.size // 1000) :].mean())
     dark = contrast > max(level / 2, 1)
-    #     # Repeat with the mean of the paper alone, so that wide strokes are not hollow.
+    # Repeat with the mean of the paper alone, so that wide strokes are not hollow.
     bare = local_mean((~dark).astype(np.float32), reach)
     paper = local_mean(np.where(dark, np.float32(0), smooth), reach)
     contrast = (paper / np.maximum(bare, 1e-3)).astype(np.float32) - smooth
@@ -249,7 +249,7 @@ def _upper_quartile(values: Real) -> float:
     high = min(low + 1, len(values) - 1)
     a, b = np.partition(values, (low, high))[[low, high]]
     share = position - low
-    #     # Interpolate from the nearer end, as NumPy does.
+    # Interpolate from the nearer end, as NumPy does.
     return float(a + (b - a) * share if share < 0.5 else b - (b - a) * (1 - share))
 
 
@@ -315,7 +315,7 @@ def _level_lines(mask: Mask) -> Mask:
     length = max(15, width // 12)
     thick = max_filter(mask, 3, 0)  # keeps the run of a slope together
     runs = max_filter(min_filter(thick, length, 1, True), length, 1)
-    #     # A faint line has holes, and a stroke across it makes another. Bridge them.
+    # A faint line has holes, and a stroke across it makes another. Bridge them.
     bridge = width // 4 | 1
     bridged = max_filter(max_filter(runs, 3, 0), bridge, 1)
     bridged = min_filter(bridged, bridge, 1, True)
@@ -434,7 +434,7 @@ def to_box(amount: Real) -> Grey:
     long = max(crop.shape)
     whole, wanted = OVERSAMPLING * BOX_PX, OVERSAMPLING * STROKE_PX
     width = min(stroke_width(crop), 0.9 * long)
-    #     # Widening by `radius` on each side makes the digit larger, too. Together they fit the
+    # Widening by `radius` on each side makes the digit larger, too. Together they fit the
     # box.
     thin = width * whole / long < wanted
     radius = (wanted - width * (whole - wanted) / (long - width)) / 2 if thin else 0.0

@@ -165,7 +165,7 @@ def _groups(parts: Parts) -> list[_Group]:
 
     for i in range(len(groups)):
         pair(i)
-    #     # The nearest pair comes first, so that a bar joins its own 5 and not a neighbour.
+    # The nearest pair comes first, so that a bar joins its own 5 and not a neighbour.
     while pairs:
         _, i, j = heappop(pairs)
         if i in groups and j in groups:

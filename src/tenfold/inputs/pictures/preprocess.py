@@ -96,7 +96,7 @@ def preprocess(
         grey = np.rint(box.shrink(picture.pixels, box.WORK_PX)).astype(np.uint8)
         return PictureSteps(grey, blank, np.zeros_like(grey), problem=BLANK)
     x, y, width, height = (round(side * picture.step) for side in fit.box)
-    #     # The fit gives light on dark, whatever the model was trained on.
+    # The fit gives light on dark, whatever the model was trained on.
     image = like_training(fit.image[None], accepted, where)[0][0]
     frame = (x, y, width, height)
     return PictureSteps(fit.grey, image, fit.ink, frame, fit.polarity, _several(fit.grey))
@@ -132,7 +132,7 @@ def centred(pixels: NDArray[np.uint8], height: int, width: int) -> NDArray[np.ui
     from PIL import Image
 
     old: Any = pixels.shape[:2]
-    #     # The cut side in whole pixels, at least one; halves are rounded to even.
+    # The cut side in whole pixels, at least one; halves are rounded to even.
     if old[1] * height > old[0] * width:
         part = (old[0], max(1, round(old[0] * width / height)))
     else:

@@ -135,7 +135,7 @@ class Table:
         import pandas as pd
 
         codes = [pd.factorize(column, use_na_sentinel=False)[0] for column in self.columns.values()]
-        #         # Equal rows have equal sums of their codes times odd numbers, modulo 2^64. The
+        # Equal rows have equal sums of their codes times odd numbers, modulo 2^64. The
         # codes distinguish other rows that happen to have equal sums.
         factors = np.random.default_rng(0).integers(2**64, size=len(codes), dtype=np.uint64) | 1
         sums = np.zeros(len(self), np.uint64)

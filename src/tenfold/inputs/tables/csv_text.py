@@ -245,7 +245,7 @@ def _decode_foreign(content: bytes, where: object, error: UnicodeDecodeError) ->
         ) from error
     runs = [len(run) for run in re.findall(rb"[\x80-\xff]+", content)]
     text = content.decode("cp1252", "replace")
-    #     # Signs inside words are letters of Central Europe in another encoding.
+    # Signs inside words are letters of Central Europe in another encoding.
     n_signs = len(SIGN_IN_WORD.findall(text))
     if sum(runs) > 2 * len(runs) or n_signs > MAX_SIGNS * len(runs):
         raise FormatError(
@@ -486,7 +486,7 @@ def _has_header(rows: Sequence[Sequence[str]], known: Sequence[str]) -> bool:
     """
     first = [cell.strip() for cell in rows[0]]
     positions = [str(i) for i in range(len(first))]
-    #     # Two cells count by chance: 0,1 is a row of many tables.
+    # Two cells count by chance: 0,1 is a row of many tables.
     counts = len(first) > 2 and first in (positions, [str(i + 1) for i in range(len(first))])
     if known and set(known) <= set(positions):
         return counts or (len(known) > 2 and set(known) <= set(first))

@@ -141,7 +141,7 @@ def _typical_size(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _compress(values: Any, unit: Any) -> Any:
-    #     # The graph has no log1p, and both must give the same.
+    # The graph has no log1p, and both must give the same.
     return np.sign(values) * np.log(1 + np.abs(values) / unit)
 
 

@@ -315,7 +315,7 @@ def _read_parquet(content: bytes, path: Path) -> "pd.DataFrame":
         check_cells(about.num_rows * about.num_columns, len(content), path)
         columns = [about.schema.column(i) for i in range(about.num_columns)]
         texts = [column.path for column in columns if column.physical_type == "BYTE_ARRAY"]
-        #         # Dictionaries are kept, so that a repeated text is one object in memory.
+        # Dictionaries are kept, so that a repeated text is one object in memory.
         file = parquet.ParquetFile(io.BytesIO(content), read_dictionary=texts)
         return _to_frame(file.read(), len(content), path)
 

@@ -90,7 +90,7 @@ class ConvolutionTraining(Training):
                     ]
                     found = jax.device_put(self._ranks.summed(found, nothing), devices[0])
                     state, totals = update(state, totals, found, number, rate)
-                    #                     # More steps at a time take longer: 33 instead of 20 ms
+                    # More steps at a time take longer: 33 instead of 20 ms
                     # each (batch 128).
                     jax.block_until_ready((state, totals))  # type: ignore[no-untyped-call]
                 self._weights, self._averages, self._moments = jax.tree.map(np.asarray, state)

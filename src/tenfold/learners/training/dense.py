@@ -57,7 +57,7 @@ class DenseTraining(Training):
                 state, (plan, x) = (self._weights, self._averages, self._moments), coming.result()
                 rows = resident if x is None else (x, resident[1])
                 start = time.perf_counter()
-                #                 # In a thread, so that the main thread can receive a signal.
+                # In a thread, so that the main thread can receive a signal.
                 running = threads.submit(_run, run, state, rows, plan)
                 coming = threads.submit(self._prepare, self.epoch + 2)
                 (self._weights, self._averages, self._moments), totals = running.result()
@@ -136,7 +136,7 @@ class _Layout:
         is_augmented = is_picture and has_distortions(settings)
         border_px = settings.shift_px if is_picture and not is_augmented else 0
         columns = None
-        #         # If images move, no pixel stays black; decay changes weights without a gradient,
+        # If images move, no pixel stays black; decay changes weights without a gradient,
         # too.
         if is_picture and not border_px and not is_augmented and not settings.weight_decay:
             columns = np.flatnonzero(train.x.any(axis=0))
@@ -217,7 +217,7 @@ def _epoch_function(layout: _Layout, settings: Settings) -> Callable[..., Any]:
     def loss_of(weights: Any, x: Any, y: Any, present: Any, key: Any) -> Any:
         outputs, _ = forward(layers, _map_kernels(lambda kernel: kernel.T, weights), x, key)
         losses = losses_of(outputs, y, settings.label_smoothing)
-        #         # A batch whose rows all have weight 0 has no effect.
+        # A batch whose rows all have weight 0 has no effect.
         mean = jnp.sum(losses * present) / jnp.maximum(jnp.sum(present), TINY)
         return mean, totals_of(outputs, y, present)
 

@@ -113,7 +113,7 @@ class Ranks(Alone):
         return jax.device_put(arrays, self._together)
 
     def own(self, shares: Sequence[T]) -> Sequence[T]:
-        #         # Neighbours, so that they are on different devices.
+        # Neighbours, so that they are on different devices.
         n = len(shares)
         return shares[n * self._rank // self._n : n * (self._rank + 1) // self._n]
 

@@ -143,7 +143,7 @@ def _scaling(layers: Any, stored: Stored) -> list[Any]:
 
 
 def _calibration(layers: Any, stored: Stored) -> list[Any]:
-    #     # The logarithms of the probabilities are clipped from below, because none is above 0.
+    # The logarithms of the probabilities are clipped from below, because none is above 0.
     # Adding a constant to all of a row does not change the softmax that follows.
     calibration = [
         layers.Activation("log_softmax", name="log_probabilities"),

@@ -34,7 +34,7 @@ def write_onnx(run: Path, path: Path) -> None:
     (arrays,) = model.reader.feeds(rows, at_once=None)  # a few examples are one part
     program, stored = companions(path)
     packed = io.BytesIO()
-    #     # Strings have NumPy's fixed width, because objects would be pickled.
+    # Strings have NumPy's fixed width, because objects would be pickled.
     plain: dict[str, Any] = {
         name: column if column.dtype in (np.float32, np.uint8) else column.astype(str)
         for name, column in arrays.items()
