@@ -283,6 +283,25 @@ def test_an_answer_that_is_no_number_is_a_fault_of_the_service(
     assert f'tenfold_model_failures_total{{model="{small_run.path.name}"}} 1' in text
 
 
+def test_columns_of_recent_rows_are_compared_with_the_training(table_run: Run) -> None:
+    guard = guard_of(table_run)
+
+    def p_values(shift: int, n: int) -> dict[str, float]:
+        rows = [{"size": i % 17 + shift, "colour": "red" if i % 3 else "blue"} for i in range(n)]
+        assert predict(guard, as_json(rows=rows)).status == 200
+        text = ask(guard, "GET", "/metrics").body.decode()
+        found = re.findall(r'tenfold_column_p_value\{model=".*?",column="(.*?)"\} (\S+)', text)
+        return {column: float(p) for column, p in found}
+
+    assert p_values(0, 29) == {}  # too few to tell
+    same = p_values(0, 200)
+    assert same.keys() == {"size", "colour"} and min(same.values()) > 0.01
+    shifted = p_values(50, 1_000)
+    assert shifted["size"] < 0.01 < shifted["colour"]
+    last = p_values(0, 1_000)  # the shifted rows are no longer among the newest
+    assert min(last.values()) > 0.01
+
+
 # Who may ask.
 
 

@@ -8,7 +8,6 @@ from typing import NamedTuple
 import numpy as np
 
 from tenfold.core import files
-from tenfold.core.contract import TableInput
 from tenfold.core.records import BACKGROUND
 from tenfold.core.text import percent, shorten
 from tenfold.evaluation.checks import difference_p
@@ -37,7 +36,7 @@ def unlike_file(path: Path, model: Model, source: Path, answers: Answers) -> lis
     Fewer than 30 rows say nothing and cost nothing. Without the training rows that a run keeps
     beside its model, only novel rows are counted.
     """
-    if _table_of(model, answers) is None:
+    if not _can_compare(model, answers):
         return []
     folder = path if path.is_dir() else path.parent
     return list(unlike_rows(model, folder, model.reader.read(source).rows, answers))
@@ -46,11 +45,9 @@ def unlike_file(path: Path, model: Model, source: Path, answers: Answers) -> lis
 def unlike_rows(model: Model, folder: Path, x: Table, answers: Answers) -> Iterator[Unlike]:
     """Describe how rows of a table, with their answers, differ from the training rows.
 
-    Each column except texts is compared with the 100 training rows that the run folder keeps, so
-    that only clear differences are found.
+    Only clear differences are found, because the run folder keeps 100 training rows (`shifts`).
     """
-    accepted = _table_of(model, answers)
-    if accepted is None:
+    if not _can_compare(model, answers):
         return
     threshold = model.contract.novelty_threshold
     if model.labels and threshold is not None:
@@ -58,30 +55,37 @@ def unlike_rows(model: Model, folder: Path, x: Table, answers: Answers) -> Itera
         share = percent(n_novel / len(answers))
         text = f"{n_novel:,} of {len(answers):,} rows ({share}) are unlike the training rows"
         yield Unlike("novel", text)
-    kept = read_background(folder / BACKGROUND)
-    if kept is None or len(kept) < MIN_ROWS:
-        return
-    known = model.reader.read(kept).rows
     few = np.sort(np.random.default_rng(0).permutation(len(answers))[:COMPARED])
+    found = shifts(model, folder, x[few])
+    differ = [f"{name} (p {p:.1g})" for name, p in found.items() if p < LEVEL]
+    if differ:
+        text = f"columns with another distribution than in training: {shorten(differ)}"
+        yield Unlike("shifted columns", text)
+
+
+def shifts(model: Model, folder: Path, x: Table) -> dict[str, float]:
+    """Test whether the columns of some rows have another distribution than in training.
+
+    Each column except texts is compared with the 100 training rows that the run folder keeps.
+
+    Returns:
+      The p value of each column after Holm's correction. Empty without 30 training rows.
+    """
+    accepted, kept = model.contract.input, read_background(folder / BACKGROUND)
+    if accepted.kind != "table" or kept is None or len(kept) < MIN_ROWS:
+        return {}
+    known = model.reader.read(kept).rows
     has_scipy = find_spec("scipy") is not None  # tenfold-slim has no SciPy, so it skips categories
     compared = [
         column.name
         for column in accepted.columns
         if column.kind != "text" and (has_scipy or known.columns[column.name].dtype != object)
     ]
-    p_values = [difference_p(known.columns[name], x.columns[name][few]) for name in compared]
-    differ = [
-        f"{name} (p {p:.1g})" for name, p in zip(compared, holm(p_values), strict=True) if p < LEVEL
-    ]
-    if differ:
-        text = f"columns with another distribution than in training: {shorten(differ)}"
-        yield Unlike("shifted columns", text)
+    p_values = [difference_p(known.columns[name], x.columns[name]) for name in compared]
+    return dict(zip(compared, holm(p_values), strict=True))
 
 
-def _table_of(model: Model, answers: Answers) -> TableInput | None:
-    """What the model takes, if these are enough rows of a table to compare. Rows in the order of
-    time are expected to differ."""
+def _can_compare(model: Model, answers: Answers) -> bool:
+    """Whether these are enough rows of a table. Rows in the order of time always differ."""
     accepted = model.contract.input
-    if accepted.kind != "table" or accepted.order is not None or len(answers) < MIN_ROWS:
-        return None
-    return accepted
+    return accepted.kind == "table" and accepted.order is None and len(answers) >= MIN_ROWS

@@ -11,6 +11,8 @@ from typing import Any
 
 from tenfold.core.systems import resident_bytes
 from tenfold.model.predictions import Prediction
+from tenfold.runs.record import Run
+from tenfold.serve.drift import Drift
 
 SECONDS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 """Upper ends of the bins of durations, in seconds."""
@@ -50,7 +52,8 @@ class Histogram:
 class Metrics:
     """The counters of a process; `failures` counts the items on which a model failed, by its name.
 
-    Gauges are functions, which are called when the metrics are read.
+    Gauges are functions, which are called when the metrics are read. This happens in a thread while
+    the event loop counts. Dictionaries are therefore copied before a loop, which is atomic.
     """
 
     def __init__(self) -> None:
@@ -61,6 +64,7 @@ class Metrics:
         self._labels: Counter[tuple[str, str]] = Counter()
         self._n_unsure: Counter[str] = Counter()
         self._novelty: dict[str, Histogram] = defaultdict(lambda: Histogram(NOVELTY))
+        self._drift: dict[str, Drift] = {}
         self._gauges: list[tuple[str, str, str, Callable[[], float]]] = []
         started = time.time()
         self.gauge("process_start_time_seconds", "Start of the process", lambda: started)
@@ -85,6 +89,15 @@ class Metrics:
                 if threshold and outcome.novelty is not None:
                     self._novelty[model].add(outcome.novelty / threshold)
 
+    def drift_of(self, model: str, run: Run) -> Drift | None:
+        """What measures the drift of a table's columns. None for other inputs, and for rows in the
+        order of time, which always differ."""
+        accepted = run.model.contract.input
+        if accepted.kind != "table" or accepted.order is not None:
+            return None
+        self._drift[model] = Drift(run)
+        return self._drift[model]
+
     def gauge(self, name: str, about: str, value: Callable[[], float], labels: str = "") -> None:
         self._gauges.append((name, about, labels, value))
 
@@ -100,11 +113,11 @@ class Metrics:
         for route, histogram in sorted(self._seconds.items()):
             yield from histogram.lines("tenfold_request_seconds", f'route="{escaped(route)}"')
         yield from _head("tenfold_batch_items", "histogram", "Items that were answered together")
-        for model, histogram in self._batches.items():
+        for model, histogram in list(self._batches.items()):
             yield from histogram.lines("tenfold_batch_items", f'model="{escaped(model)}"')
         about = "Items on which a model failed"
         yield from _head("tenfold_model_failures_total", "counter", about)
-        for model in self._batches:
+        for model in list(self._batches):
             labels = f'model="{escaped(model)}"'
             yield f"tenfold_model_failures_total{{{labels}}} {self.failures[model]}"
         yield from self._answer_lines()
@@ -121,12 +134,18 @@ class Metrics:
             named = f'model="{escaped(model)}",label="{escaped(label)}"'
             yield f"tenfold_answers_total{{{named}}} {n}"
         yield from _head("tenfold_unsure_total", "counter", "Answers that are unsure")
-        for model, n in self._n_unsure.items():
+        for model, n in list(self._n_unsure.items()):
             yield f'tenfold_unsure_total{{model="{escaped(model)}"}} {n}'
         about = "Novelty of the items, in shares of the one that makes an answer unsure"
         yield from _head("tenfold_novelty", "histogram", about)
-        for model, histogram in self._novelty.items():
+        for model, histogram in list(self._novelty.items()):
             yield from histogram.lines("tenfold_novelty", f'model="{escaped(model)}"')
+        about = "p value of a column of recent rows having the distribution of the training rows"
+        yield from _head("tenfold_column_p_value", "gauge", about)
+        for model, drift in list(self._drift.items()):
+            for column, p in drift.p_values().items():
+                named = f'model="{escaped(model)}",column="{escaped(column)}"'
+                yield f"tenfold_column_p_value{{{named}}} {p:.3g}"
 
 
 def _head(name: str, kind: str, about: str) -> tuple[str, str]:

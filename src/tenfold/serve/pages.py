@@ -74,6 +74,7 @@ def make_pages(
             lambda: Reply(200, metrics.text().encode(), CONTENT_TYPE, CLOSED),
             TEXT,
             "text/plain",
+            is_slow=True,  # the columns of recent rows are tested
         ),
         "/v1/model": WebPage(
             "The model that answers where none is named", lambda: _json(facts[0]), MODEL

@@ -58,6 +58,7 @@ class Predictor:
         self._readers = readers
         self._batcher = Batcher(self.model, profile_model(run), metrics.batches(self.name))
         self._n_reading = 0
+        self._drift = metrics.drift_of(name, run)
 
     @property
     def waiting(self) -> int:
@@ -86,6 +87,8 @@ class Predictor:
         If the model failed on all items, its first exception is raised.
         """
         request = await self._read(asked, read)
+        if self._drift is not None and len(request.rows):
+            self._drift.add(request.rows)
         outcomes = await self._batcher.answer(request.rows)
         failures = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
         self._metrics.answered(self.name, outcomes, self.model.contract.novelty_threshold)
