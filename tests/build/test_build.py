@@ -158,8 +158,8 @@ def test_regression_needs_rows_to_measure_its_interval_on() -> None:
     with pytest.raises(DataError) as raised:
         file_of(data, settings)
     assert str(raised.value) == (
-        "Regression needs validation rows: validation_size=0.0 (table). Expected some to measure "
-        "the interval on: validation_size above 0."
+        "Regression needs validation rows: validation_size=0.0 (table). Expected "
+        "validation_size above 0, to measure the interval."
     )
 
 

@@ -182,7 +182,7 @@ def test_a_run_says_how_many_test_rows_equal_a_training_row() -> None:
             Reading(target="y"),
             "The table has no column to learn from: columns={'a': 'constant'} (t.csv). "
             "Expected at least one "
-            "that is no identifier and not the same throughout.",
+            "that is not an identifier and not constant.",
         ),
         (
             dict(y=["p", "q"] * 12),
@@ -334,7 +334,7 @@ def test_without_earlier_values_the_line_says_what_to_do(columns: dict[str, list
     assert str(raised.value) == (
         "The earlier values of the target are missing: columns=['y-1', 'y-2'] (t.csv). "
         "Expected t and y, from "
-        "whose rows they follow. Or forecast instead: tenfold predict RUN --steps N."
+        "which they are computed. Or forecast instead: tenfold predict RUN --steps N."
     )
 
 

@@ -135,6 +135,6 @@ def test_columns_cost_what_they_tell(tmp_path: Path, numbers: bool, learner: str
     worse = missing["a"] > found.base.value if numbers else missing["a"] < found.base.value
     assert worse
     text = (run.path / "report.html").read_text("utf-8")
-    assert 'aria-label="Importance of the columns"' in text and "missing column" in text
+    assert 'aria-label="Cost of shuffling each column"' in text and "missing column" in text
     assert 'id="living"' not in text
     assert tenfold.verify(run.path)

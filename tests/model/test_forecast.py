@@ -94,8 +94,8 @@ def test_other_columns_have_no_known_future(tmp_path: Path) -> None:
         forecast(run.model, 1)
     assert str(raised.value) == (
         "The model needs columns whose future values are unknown: columns=['rain']. "
-        "Expected time and earlier values of "
-        "the target alone. Predict rows with these columns instead: tenfold predict RUN rows.csv."
+        "Expected only time and earlier values of "
+        "the target. Predict rows with these columns instead: tenfold predict RUN rows.csv."
     )
     answers = run.model.predict(pd.DataFrame({"day": ["2020-08-28"], "rain": [0.1]}))
     assert isinstance(answers, Values) and len(answers) == 1

@@ -221,7 +221,8 @@ def break_contract(proto: onnx.ModelProto) -> None:
 
 def one_label_less(proto: onnx.ModelProto) -> None:
     promise = Contract.model_validate_json(proto.metadata_props[0].value)
-    changed = promise.model_copy(update={"labels": promise.labels[:-1]})
+    update = {"labels": promise.labels[:-1], "prediction_sets": None}
+    changed = promise.model_copy(update=update)
     helper.set_model_props(proto, {METADATA_KEY: changed.model_dump_json()})
 
 

@@ -72,7 +72,7 @@ def test_the_command_line_says_all_of_it(file: Path) -> None:
     assert set(found[0]["probabilities"]) == {"no", "yes"}
     in_csv = list(csv.DictReader(io.StringIO(call("predict", run, file, "--csv").stdout)))
     assert list(in_csv[0]) == ["input", "row", "label", "confidence", "unsure", "error", "p_no",
-                               "p_yes"]  # fmt: skip
+                               "p_yes", "prediction_set"]  # fmt: skip
     assert "accuracy" in call("evaluate", run, file).stdout
     assert call("verify", run).returncode == 0
 
