@@ -114,9 +114,9 @@ def test_a_run_says_how_wide_its_intervals_are_and_why(tmp_path: Path) -> None:
     assert "All intervals have one width" not in said
     few, said = trained("few.csv")
     assert few.evaluation.task == "regression" and few.evaluation.interval_widths is None
-    assert "fewer than 200, nothing else is known" in said
+    assert "take 200 calibration rows, here are" in said
     _, said = trained("rows.csv", group="patient")
-    assert "the rows of a group err alike" in said and "with few groups" in said
+    assert "the rows of a group have similar errors" in said and "with few groups" in said
 
 
 def test_in_the_order_of_time_the_future_may_differ_and_that_is_said(tmp_path: Path) -> None:

@@ -137,6 +137,17 @@ def test_train_and_test_are_the_parts(tmp_path: Path) -> None:
     assert [data.keys[row] for row in data.test_rows] == ["Test/red/0.png", "Test/red/1.png"]
 
 
+def test_a_stray_picture_beside_the_labels_leaves_the_parts_as_they_are(tmp_path: Path) -> None:
+    for seed, part in enumerate(("train", "test")):
+        for i, label in enumerate(("red", "blue")):
+            save(coloured(label, 10 * seed + i), tmp_path / part / label / "0.png")
+        save(coloured("green", 99 + seed), tmp_path / part / "montage.png")
+    data = tenfold.load(tmp_path)
+    assert data.labels == ("blue", "red") and len(data) == 4 and len(data.test_rows) == 2
+    assert data.pictures is not None
+    assert "test/montage.png, train/montage.png" in data.pictures.remarks[0][1]
+
+
 @pytest.mark.parametrize("name", ["valid", "val", "Validation", "dev"])
 def test_a_validation_folder_is_the_validation_part(tmp_path: Path, name: str) -> None:
     colour_folder(tmp_path / "training", 8)

@@ -45,3 +45,24 @@ def test_many_numbers_are_cut_into_quarters() -> None:
     days = np.datetime64("2024-01-01", "s") + np.arange(40).astype("timedelta64[D]")
     by_day = by_column("day", days, np.ones(40), np.zeros(40, np.int64), "classification")
     assert len(by_day.values) == 4 and by_day.values[0].value.startswith("2024-01-01")
+
+
+def test_rows_of_a_group_are_not_taken_for_independent_rows() -> None:
+    """A column that is constant in groups, which err more or less by chance."""
+    wrong, by_rows = 0, 0
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        groups = np.repeat(np.arange(20), 25)
+        values = (groups % 3).astype(float)
+        scores = (rng.random(500) < rng.beta(4, 2, 20)[groups]).astype(float)
+        y = np.zeros(500, np.int64)
+        found = [
+            by_column("x", values, scores, y, "classification", group) for group in (groups, None)
+        ]
+        wrong, by_rows = (
+            count + any(one.p_value <= 0.05 for one in each.values)
+            for count, each in zip((wrong, by_rows), found, strict=True)
+        )
+        widths = [one.values[0].score.high - one.values[0].score.low for one in found]
+        assert widths[0] > widths[1]
+    assert wrong <= 5 < by_rows

@@ -89,7 +89,7 @@ def test_candidates_that_are_as_good_and_quicker(tmp_path: Path, monkeypatch: An
     )
     found = list(simpler(run, None))  # type: ignore[arg-type]
     assert [check.text for check in found] == [
-        "as good within chance, in a third of the time: logistic"
+        "not shown to be worse, in a third of the time: logistic"
     ]
 
 

@@ -35,6 +35,12 @@ def test_a_row_has_no_say_in_what_answers_it(n: int, n_candidates: int, seed: in
         np.testing.assert_array_equal(chosen(answers, other_truth).answers[own], found[own])
 
 
+def test_rows_of_a_single_group_are_cut_like_rows_without_groups() -> None:
+    assert (validation_parts(100, np.zeros(100, np.int64)) == validation_parts(100)).all()
+    two = validation_parts(100, np.arange(100) // 50)
+    assert two.tolist() == [0] * 50 + [1] * 50
+
+
 @given(st.integers(1, 5_000))
 def test_parts_are_of_about_one_size_and_neighbours_stay_together(n: int) -> None:
     counts = np.bincount(validation_parts(n), minlength=PARTS)

@@ -88,3 +88,19 @@ def test_views_are_parts_of_the_square_in_the_middle() -> None:
     np.testing.assert_array_equal(View(0.8, 1, 0).of(image), square[:8, 2:])
     np.testing.assert_array_equal(View(0.8, 0, 1).of(image), square[2:, :8])
     assert View(0.8).of(image[:1, :1]).shape == (1, 1, 3)
+
+
+def test_copies_of_a_photo_do_not_answer_for_each_other() -> None:
+    x, y = rows(40, 0)
+    twice, group = np.repeat(np.arange(40), 2), np.repeat(np.arange(40), 2)
+    settings = resolve({"learner": "transfer", "penalty": 1e-4})
+    shares = []
+    for copied in (None, group):
+        train = Examples(x[twice], y[twice], group=copied)
+        job = TrainingJob(train, Examples(*rows(10, 1)), 2, settings, Listener())
+        cross = fit_transfer(job).cross
+        assert cross is not None
+        shares.append(float((cross.answers.argmax(axis=1) == y[twice]).mean()))
+        if copied is not None:
+            assert (cross.part_of[::2] == cross.part_of[1::2]).all()
+    assert shares[0] == 1.0 > shares[1]  # copies know the answer

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from tenfold.build.build import fit_learner
 from tenfold.build.calibration import at_temperature, fit_temperature
+from tenfold.build.held_out import label_factors
 from tenfold.build.problem import Problem
 from tenfold.core.progress import Listener, Listeners
 from tenfold.core.records import LayerRow
@@ -46,6 +47,7 @@ class Judges:
       apart: Whether each part was answered by another fit, and has a temperature of its own.
       group: The group of each row (n,); None: no groups.
       weight: What each row counts (n,); None: all alike.
+      factors: What undoes class weights in the answers, for each label; empty: there are none.
     """
 
     name: str
@@ -54,6 +56,7 @@ class Judges:
     apart: bool
     group: NDArray[np.int64] | None
     weight: NDArray[np.float32] | None = None
+    factors: tuple[float, ...] = ()
 
     def losses(self, answers: NDArray[np.float32]) -> NDArray[np.float64]:
         """Of answers (n, ...), by row: squared errors, or log losses at the temperature that fits
@@ -66,6 +69,8 @@ class Judges:
             if np.isfinite(found).all():
                 if answers.ndim > 1:
                     weight = None if self.weight is None else self.weight[own]
+                    if self.factors:
+                        found = at_temperature(found, 1.0, self.factors)
                     found = at_temperature(found, fit_temperature(found, y, weight))
                 losses[own] = row_losses(found, y)
         return losses if self.weight is None else losses * (self.weight / self.weight.mean())
@@ -75,7 +80,8 @@ def judged_by_folds(problem: Problem, n_folds: int) -> Judges:
     """The training rows, each answered by a fit without its fold."""
     rows, split = problem.prepared.train, problem.split
     fold_of = assign_folds(problem.data, split.train, n_folds, problem.settings.seed)
-    return Judges(f"{n_folds} folds of the training rows", rows.y, fold_of, True, rows.group)
+    name, factors = f"{n_folds} folds of the training rows", _factors(problem)
+    return Judges(name, rows.y, fold_of, True, rows.group, factors=factors)
 
 
 def judged_by_validation(problem: Problem) -> Judges:
@@ -83,7 +89,12 @@ def judged_by_validation(problem: Problem) -> Judges:
     rows = problem.prepared.validation
     assert rows is not None
     parts = validation_parts(len(rows.y), rows.group)
-    return Judges("the validation rows", rows.y, parts, False, rows.group)
+    factors = _factors(problem)
+    return Judges("the validation rows", rows.y, parts, False, rows.group, factors=factors)
+
+
+def _factors(problem: Problem) -> tuple[float, ...]:
+    return label_factors(problem.prepared, problem.settings)
 
 
 def as_tried(

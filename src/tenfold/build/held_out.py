@@ -87,7 +87,7 @@ def calibrate(prepared: Prepared, seen: OwnAnswers, settings: Settings) -> Const
             widths = _row_widths(prepared, seen, settings)
             constants = replace(constants, half_width=width, widths=widths)
         return constants
-    constants = Constants(label_factors=_label_factors(prepared, settings))
+    constants = Constants(label_factors=label_factors(prepared, settings))
     if seen.is_held_out:
         corrected = constants.apply(seen.judged)
         temperature = fit_temperature(corrected, seen.rows.y, seen.rows.weight)
@@ -127,7 +127,7 @@ def promise_sets(prepared: Prepared, seen: OwnAnswers) -> PredictionSets | None:
     return PredictionSets(calibration_rows=tuple(counts.tolist()))
 
 
-def _label_factors(prepared: Prepared, settings: Settings) -> tuple[float, ...]:
+def label_factors(prepared: Prepared, settings: Settings) -> tuple[float, ...]:
     """Factors that undo class weights, because weighted rows made their labels look more
     frequent."""
     if settings.class_weights is None:

@@ -208,11 +208,18 @@ def prepare_photos(data: Dataset, split: Split, features: PhotoFeatures) -> Prep
     found, found_held, views = features.of_parts(images, split.train, split.validation, accepted)
     held = split.validation if len(split.validation) else split.train
     few = held[:MAX_COMPARED_PHOTOS]
+    # Copies of a photo must not answer for each other where the training rows are cut into parts.
+    has_copies = len(np.unique(data.group_of)) < len(data)
+    groups = [
+        data.group_of[rows] if has_copies else None for rows in (split.train, split.validation)
+    ]
     return Prepared(
         name=data.name,
         task=data.task,
-        train=Examples(found, data.y[split.train], views=views),
-        validation=Examples(found_held, data.y[split.validation]) if len(found_held) else None,
+        train=Examples(found, data.y[split.train], group=groups[0], views=views),
+        validation=Examples(found_held, data.y[split.validation], group=groups[1])
+        if len(found_held)
+        else None,
         encoding=encode_photos(accepted),
         compared=np.asarray(images[few]),
         keys=tuple(data.keys[row] for row in few),

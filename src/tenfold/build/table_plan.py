@@ -138,12 +138,16 @@ def problems_of_table(problem: Problem, plan: CandidatePlan) -> list[Problem]:
 
 
 def folds_of(problem: Problem) -> int:
-    """The number of folds of the training rows that choose. 0: the validation rows choose."""
-    info, split = problem.data.info, problem.split
+    """The number of folds of the training rows that choose. 0: the validation rows choose.
+
+    The validation rows of a single group are alike, so that they choose nothing if they need not.
+    """
+    info, split, groups = problem.data.info, problem.split, problem.data.groups
     in_time = info is not None and info.timeline is not None
-    if len(split.validation) and (len(split.train) >= FEW or in_time):
+    is_one_group = groups is not None and len(np.unique(groups[split.validation])) < 2
+    is_many = len(split.train) >= FEW and not is_one_group
+    if len(split.validation) and (is_many or in_time):
         return 0
-    groups = problem.data.groups
     n_folds = FOLDS if groups is None else min(FOLDS, len(np.unique(groups[split.train])))
     return 0 if n_folds < 2 and len(split.validation) else max(n_folds, 2)
 

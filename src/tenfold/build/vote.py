@@ -71,11 +71,15 @@ def mean_of(answers: Sequence[NDArray[Any]], weights: Iterable[float]) -> NDArra
 def standard_error(
     differences: NDArray[np.float64], group: NDArray[np.int64] | None = None
 ) -> float:
-    """Of the mean of differences (n,); rows of a group (n,) do not differ independently."""
+    """The standard error of the mean of differences (n,), whose rows in a group (n,) are not
+    independent. It is infinite with fewer than two rows or groups."""
     centred = differences - differences.mean()
     if group is not None:
         centred = np.bincount(np.unique(group, return_inverse=True)[1], centred)
-    return float(np.sqrt(np.square(centred).sum())) / len(differences)
+    n = len(centred)
+    if n < 2:
+        return np.inf
+    return float(np.sqrt(np.square(centred).sum() * n / (n - 1))) / len(differences)
 
 
 def fit_vote(

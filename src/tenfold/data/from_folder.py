@@ -58,9 +58,9 @@ MAX_WRAPPED = 3
 class Example:
     """A picture with its label.
 
-    source: Its file, or the bytes of a file.
+    Attributes:
+      source: Its file, or the bytes of a file.
       key: Its name, by its place.
-      key: What it is called, by its place.
       part: `train`, `validation` or `test`.
     """
 
@@ -290,7 +290,8 @@ def _layout(folder: Path, depth: int = 0) -> tuple[dict[str, list[Path]], list[P
     for path in inner:
         part = PARTS.get(path.name.lower())
         labels = [label for label in _folders(path) if _holds_pictures(label)]
-        if part and labels and not any(map(_is_picture, path.iterdir())):
+        has_loose = any(map(_is_picture, path.iterdir()))  # as a stray picture beside its labels
+        if part and labels and (len(labels) > 1 or not has_loose):
             parts.setdefault(part, []).extend(labels)
     if parts.keys() & {"train", "test"}:
         used = {label.parent for labels in parts.values() for label in labels}

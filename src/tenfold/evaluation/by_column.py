@@ -53,7 +53,12 @@ class ByColumn(Frozen):
 
 
 def by_column(
-    column: str, values: NDArray[Any], row_scores: Floats, y: NDArray[Any], kind: TaskKind
+    column: str,
+    values: NDArray[Any],
+    row_scores: Floats,
+    y: NDArray[Any],
+    kind: TaskKind,
+    groups: NDArray[np.int64] | None = None,
 ) -> ByColumn:
     """Measure the rows of each value separately.
 
@@ -63,11 +68,15 @@ def by_column(
       row_scores: The score of each row's prediction (n,); more is better.
       y: Label codes or targets (n,).
       kind: The kind of task.
+      groups: The group of each row (n,), whose rows are not independent. None: there are no groups.
     """
     names, code_of = _parts(values)
     measure = MEASURES[kind]
     rows = [np.flatnonzero(code_of == code) for code in range(len(names))]
-    p_values = holm(_p_values(row_scores, code_of, len(names)))
+    if groups is None:
+        p_values = holm(_p_values(row_scores, code_of, len(names)))
+    else:
+        p_values = holm(_p_values_of_groups(row_scores, code_of, len(names), groups))
     found = []
     for name, own, p in zip(names, rows, p_values, strict=True):
         gain = row_scores[own].mean() - row_scores.mean()
@@ -76,7 +85,9 @@ def by_column(
             ValueScore(
                 value=name,
                 n=len(own),
-                score=measure.of_rows(row_scores[own], y[own]),
+                score=measure.of_rows(
+                    row_scores[own], y[own], None if groups is None else groups[own]
+                ),
                 p_value=p,
                 verdict=decided if p <= 0.05 else "not distinguishable",
             )
@@ -138,3 +149,17 @@ def _p_values(row_scores: Floats, code_of: NDArray[np.int64], n_values: int) -> 
         reached += np.abs(np.bincount(code_of, dealt, n_values)) >= far
     p_values = (1 + reached) / (1 + N_DRAWS)
     return [p if n else 1.0 for p, n in zip(p_values.tolist(), n_of.tolist(), strict=True)]
+
+
+def _p_values_of_groups(
+    row_scores: Floats, code_of: NDArray[np.int64], n_values: int, groups: NDArray[np.int64]
+) -> list[float]:
+    """The same for rows in groups: how often the rows of a value differ at least as much if the
+    differences of each whole group have a random sign (Fisher 1935, 21, on groups)."""
+    different, group_of = np.unique(groups, return_inverse=True)
+    sums = np.zeros((len(different), n_values))
+    np.add.at(sums, (group_of, code_of), row_scores - row_scores.mean())
+    signs = np.random.default_rng(0).choice([-1.0, 1.0], (N_DRAWS, len(different)))
+    far = np.abs(sums.sum(axis=0)) * (1 - 1e-9)
+    reached = (np.abs(signs @ sums) >= far).sum(axis=0)
+    return [float(p) for p in (1 + reached) / (1 + N_DRAWS)]

@@ -30,7 +30,8 @@ def scores_by(
     dataset, rows, _ = measured_rows(run, data)
     values = dataset.cells_of(column)[rows]
     scores = run.model.answer(dataset.x[rows]).row_scores(dataset.y[rows])
-    return by_column(column, values, scores, dataset.y[rows], run.model.task.kind)
+    groups = None if dataset.groups is None else dataset.groups[rows]
+    return by_column(column, values, scores, dataset.y[rows], run.model.task.kind, groups)
 
 
 @files.os_errors()

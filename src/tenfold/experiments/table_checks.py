@@ -79,7 +79,8 @@ def differences(accepted: TableInput, problem: Problem) -> Iterator[Check]:
     if accepted.order is not None:
         return  # later rows are expected to differ
     rng = np.random.default_rng(0)
-    parts = [np.sort(rng.permutation(rows)[:COMPARED]) for rows in (split.train, split.test)]
+    both = [_independent(problem, rows) for rows in (split.train, split.test)]
+    parts = [np.sort(rng.permutation(rows)[:COMPARED]) for rows in both]
     if min(map(len, parts)) < MIN_JUDGED:
         return
     table = problem.data.x
@@ -90,3 +91,9 @@ def differences(accepted: TableInput, problem: Problem) -> Iterator[Check]:
     differ = [f"{name} (p {p:.1g})" for name, p in zip(names, p_values, strict=True) if p < LEVEL]
     if differ:
         yield check("C05", f"columns with another distribution in the test rows: {shorten(differ)}")
+
+
+def _independent(problem: Problem, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The first row of each group, or all rows if there are no groups."""
+    groups = problem.data.groups
+    return rows if groups is None else rows[np.unique(groups[rows], return_index=True)[1]]

@@ -22,14 +22,15 @@ which are assigned to the parts in turn."""
 
 
 def validation_parts(n: int, group: NDArray[np.int64] | None = None) -> NDArray[np.int64]:
-    """The part of each of n validation rows, from 0 (n,). Groups (n,) stay in one part.
+    """The part of each of n validation rows, from 0 (n,). Groups (n,) stay in one part, unless all
+    rows are of one group.
 
     Example:
       >>> validation_parts(7).tolist()
       [0, 1, 2, 3, 4, 0, 1]
     """
-    if group is not None:
-        return np.unique(group, return_inverse=True)[1] % PARTS
+    if group is not None and len(different := np.unique(group)) > 1:
+        return np.searchsorted(different, group) % PARTS
     return np.arange(n) // max(1, n // BLOCKS) % PARTS
 
 

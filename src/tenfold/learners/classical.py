@@ -247,12 +247,16 @@ def fit_transfer(job: TrainingJob) -> Fitted:
 
 
 def _cross_parts(job: TrainingJob) -> NDArray[np.int64] | None:
-    """The part of each training row; None where the rows need no answers, or a label has one."""
-    y, validation = job.train.y, job.validation
-    fewest = np.unique(y, return_counts=True)[1].min()
-    if fewest < 2 or validation is None or len(validation.y) >= ENOUGH_TO_CALIBRATE:
+    """The part of each training row, with copies in one part. None where the rows need no answers,
+    or a label has a single photo."""
+    train, validation = job.train, job.validation
+    if validation is None or len(validation.y) >= ENOUGH_TO_CALIBRATE:
         return None
-    return parts_by_answer(job.settings, y, min(CROSS_PARTS, int(fewest)))
+    firsts = slice(None) if train.group is None else np.unique(train.group, return_index=True)[1]
+    fewest = np.unique(train.y[firsts], return_counts=True)[1].min()
+    if fewest < 2:
+        return None
+    return parts_by_answer(job.settings, train.y, min(CROSS_PARTS, int(fewest)), train.group)
 
 
 def _choose_views(

@@ -404,9 +404,9 @@ def _width_limits(run: Run, intervals: PredictionIntervals) -> Iterator[str]:
     if run.model.contract.input.order is not None:
         why = "neighbours in time err alike"
     elif reading is not None and reading.group:
-        why = "the rows of a group err alike"
+        why = "the rows of a group have similar errors, so that few errors are independent"
     elif n_rows < FEWEST_FOR_WIDTHS:
-        why = f"of {n_rows} calibration rows, fewer than {FEWEST_FOR_WIDTHS}, nothing else is known"
+        why = f"others take {FEWEST_FOR_WIDTHS} calibration rows, here are {n_rows}"
     yield f"All intervals have one width: {why}."
 
 

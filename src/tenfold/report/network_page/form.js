@@ -202,10 +202,17 @@ async function ask(stored, cells) {
   for (let row = null; row !== asking.newest; ) {
     row = asking.newest;
     const found = await answered(stored, row);
-    if (found.problem) find("form-answer").textContent = found.problem;
+    if (found.problem) showProblem(found.problem);
     else showAnswer(stored, found);
   }
   asking.isBusy = false;
+}
+
+/** Say why there is no answer, and take away the one before. */
+function showProblem(problem) {
+  find("form-answer").textContent = problem;
+  find("form-detail").textContent = "";
+  find("form-bars")?.replaceChildren();
 }
 
 async function answered({ service, labels }, cells) {

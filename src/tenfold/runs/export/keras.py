@@ -64,6 +64,8 @@ def write_keras(model: Path, path: Path) -> str:
     content = file.read_bytes()
     members = [layers_in(content, member) for member in range(votes_in(content))]
     accepted, learner = opened.contract.input, opened.contract.learner
+    if opened.contract.vote:
+        raise _refusal("A vote of several learners is no network of layers", learner, model)
     if accepted.kind == "table":
         raise _refusal("Keras has no layers for the columns of a table", learner, model)
     if not any(isinstance(layer, Dense) for layer in members[0][0].layers):
