@@ -4,7 +4,6 @@ import csv
 import json
 import math
 import re
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ import pytest
 from axe_playwright_python.base import AXE_SCRIPT
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
 import tenfold
 from tenfold import Run
@@ -41,14 +40,6 @@ from tests.support.service import service
 pytestmark = pytest.mark.browser
 
 TOLERANCE = 1e-4
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        opened = launch(playwright)
-        yield opened
-        opened.close()
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 import csv
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from axe_playwright_python.base import AXE_SCRIPT
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
 import tenfold
 from tenfold import Predictions, Run
@@ -22,7 +21,7 @@ from tenfold.report.network_page.form import read_form
 from tenfold.report.network_page.html import FORM, script
 from tests.conftest import Once
 from tests.model.test_explain import CASES, frame, made
-from tests.support.browser import Opened, launch, open_file
+from tests.support.browser import Opened, open_file
 from tests.support.service import service
 
 pytestmark = pytest.mark.browser
@@ -30,14 +29,6 @@ pytestmark = pytest.mark.browser
 TOLERANCE = 1e-4
 
 NAMES = ("a", "b", "kind", "text")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        opened = launch(playwright)
-        yield opened
-        opened.close()
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""What the candidates of `auto` answer to rows that they were not fitted to, and what they lose.
+"""The predictions of the candidates of `auto` for rows outside their fits, and their losses.
 
 Test rows never come here.
 """
@@ -25,8 +25,8 @@ from tenfold.learners.choice import row_losses, validation_parts
 
 @dataclass(frozen=True, eq=False)
 class Tried:
-    """A candidate, its answers to rows that it was not fitted to (n, ...), what it lost on each row
-    (n,), and what it took. It answers nothing where a fold has a single label."""
+    """A candidate, its predictions for rows outside its fit (n, ...), their losses (n,), and its
+    seconds. Predictions are NaN if a fold has a single label."""
 
     learner: str
     answers: NDArray[np.float32]
@@ -40,14 +40,14 @@ class Tried:
 
 @dataclass(frozen=True, eq=False)
 class Judges:
-    """The rows that choose: their answers (n,), and the part of each (n,).
+    """The rows that choose between candidates: their true answers (n,) and the part of each (n,).
 
     Attributes:
-      name: What they are, for people.
-      apart: Whether each part was answered by another fit, and has a temperature of its own.
-      group: The group of each row (n,); None: no groups.
-      weight: What each row counts (n,); None: all alike.
-      factors: What undoes class weights in the answers, for each label; empty: there are none.
+      name: A description of the rows for people.
+      apart: Whether each part was predicted by another fit, and has its own temperature.
+      group: The group of each row (n,). None: there are no groups.
+      weight: The weight of each row (n,). None: all rows count the same.
+      factors: The factor of each label that undoes class weights. Empty: there are none.
     """
 
     name: str
@@ -59,8 +59,8 @@ class Judges:
     factors: tuple[float, ...] = ()
 
     def losses(self, answers: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Of answers (n, ...), by row: squared errors, or log losses at the temperature that fits
-        the rows best, times the row's weight (1 on average); infinite where there is no answer."""
+        """The loss of each prediction (n, ...): its squared error, or log loss at the temperature
+        that fits best, times the weight of its row. It is infinite without a prediction."""
         losses = np.full(len(self.y), np.inf)
         for part in np.unique(self.part_of) if self.apart else (None,):
             own = slice(None) if part is None else self.part_of == part
@@ -77,7 +77,7 @@ class Judges:
 
 
 def judged_by_folds(problem: Problem, n_folds: int) -> Judges:
-    """The training rows, each answered by a fit without its fold."""
+    """The training rows, each predicted by a fit without its fold."""
     rows, split = problem.prepared.train, problem.split
     fold_of = assign_folds(problem.data, split.train, n_folds, problem.settings.seed)
     name, factors = f"{n_folds} folds of the training rows", _factors(problem)
@@ -85,7 +85,7 @@ def judged_by_folds(problem: Problem, n_folds: int) -> Judges:
 
 
 def judged_by_validation(problem: Problem) -> Judges:
-    """The validation rows, all answered by the same fit."""
+    """The validation rows, all predicted by the same fit."""
     rows = problem.prepared.validation
     assert rows is not None
     parts = validation_parts(len(rows.y), rows.group)
@@ -103,7 +103,7 @@ def as_tried(
     checkpoints: Checkpoints | None,
     answered: Callable[[], NDArray[np.float32]],
 ) -> Tried:
-    """What a candidate answers: found, and written down for a process that goes on with the run."""
+    """The predictions and losses of a candidate, which are stored for a resumed run."""
     start, arrays = time.perf_counter(), checkpoints and checkpoints.result(learner)
     if not arrays:
         arrays = {"answers": answered()}
@@ -117,8 +117,8 @@ def as_tried(
 def answers_of_fold(
     problem: Problem, fitted_to: NDArray[np.int64], held_out: NDArray[np.int64]
 ) -> NDArray[np.float32]:
-    """What a candidate that is fitted to some rows answers to others, in the problem's unit; of
-    several networks one stands for all, or each fold would take five times as long."""
+    """Fit a candidate to some rows and predict others, in the unit of the problem. One network is
+    fitted instead of several, because each fold would take five times as long."""
     data, settings = problem.data, problem.settings.model_copy(update={"members": 1})
     train, validation = hold_out(data, fitted_to, settings.validation_size, settings.seed)
     none = np.empty(0, np.int64)
@@ -135,7 +135,7 @@ def answers_of_fold(
 
 
 def _in_unit_of(whole: Task, values: NDArray[np.float32], own: Task) -> NDArray[np.float32]:
-    """Values (n,) in standard deviations of the rows of a fold, in those of all training rows."""
+    """Convert values (n,) from standard deviations of a fold to those of all training rows."""
     assert isinstance(own, Regression) and own.mean is not None and own.scale is not None
     assert isinstance(whole, Regression) and whole.mean is not None and whole.scale is not None
     in_unit = values.astype(np.float64) * own.scale + own.mean
@@ -143,7 +143,7 @@ def _in_unit_of(whole: Task, values: NDArray[np.float32], own: Task) -> NDArray[
 
 
 class OfCandidate(Listeners):
-    """Passes on what is heard of a candidate, but for its layers: another one may win."""
+    """Forwards the events of a candidate except its layers, because another one may win."""
 
     def layers(self, layers: Sequence[LayerRow]) -> None:
-        """Left out."""
+        """Ignore the layers."""

@@ -34,14 +34,15 @@ from tenfold.learners.choice import Choice
 def fit_chosen(
     problem: Problem, listener: Listener | None = None, checkpoints: Checkpoints | None = None
 ) -> BuiltModel:
-    """`fit_model`, also of `auto`: it tries the candidates and keeps the one with the least loss,
-    which is the log loss at a temperature of its own, or the squared error; or a vote of several
-    that is measurably better than the best one (`better_vote`).
+    """Fit a model as `fit_model` does, or with `auto` the best of several candidates.
 
-    Few training rows choose by folds among themselves, so that the validation rows have no say.
-    Of many rows the validation rows choose, and each is also answered by the candidate, or the
-    vote, that the others choose: these answers calibrate (`learners.choice`). So they do in the
-    order of time, and of pictures, however few: a network is not fitted five times.
+    The best candidate has the lowest log loss at its own temperature, or the lowest squared error.
+    A vote of several is kept if it is measurably better (`better_vote`).
+
+    With few training rows, folds of them choose, and the validation rows take no part. With many
+    rows, in the order of time, and for pictures, which are not fitted five times, the validation
+    rows choose. Then each of them is also predicted by the model that the others choose, and these
+    predictions calibrate (`learners.choice`).
     """
     if problem.settings.learner in LEARNERS:
         return fit_model(problem, listener, checkpoints)
@@ -60,9 +61,9 @@ def fit_chosen(
 
 
 def problem_of_best(problem: Problem, candidates: Sequence[Candidate]) -> Problem:
-    """The problem as the learner that was kept had it, or of a vote the best of its members.
+    """The problem with the settings of the learner that was kept, or of the best member of a vote.
 
-    Where `auto` was asked for, `candidates` are what it tried, best first; none where it took the
+    With `auto`, `candidates` are what it tried, the best one first. They are empty if there was
     only one.
     """
     if problem.settings.learner in LEARNERS:
@@ -112,7 +113,7 @@ def _by_validation(
 def _tried_once(
     problem: Problem, judges: Judges, listener: Listener, checkpoints: Checkpoints | None
 ) -> tuple[Tried, Fitted | None]:
-    """A candidate on the validation rows, and its fit unless an earlier process made it."""
+    """Try a candidate on the validation rows. The fit is None if an earlier process made it."""
     fitted = list[Fitted]()
 
     def answered() -> NDArray[np.float32]:
@@ -165,7 +166,7 @@ def _built(
     chosen: Chosen,
     listener: Listener,
 ) -> BuiltModel:
-    """The model of the winner or the vote, with what was tried in words and in numbers."""
+    """Build the model of the winner or of the vote, with the note and the candidates."""
     whole = {i: fits[i] if i in fits else _fit_whole(problems[i], listener) for i in chosen.weights}
     members = [(problems[i].prepared, fitted) for i, fitted in whole.items()]
     prepared, fitted, candidates = chosen.together(members)

@@ -1,4 +1,4 @@
-"""What is kept of the candidates of `auto`: the best of them, or a vote that is better.
+"""The model that `auto` keeps: the best candidate, or a vote of several that is better.
 
 Test rows never come here.
 """
@@ -16,20 +16,20 @@ from tenfold.core.records import Candidate
 from tenfold.learners import LEARNERS, Fitted
 
 STANDARD_ERRORS = 1.0
-"""A vote must lead by more than so many: the one-standard-error rule, by which the simpler model is
-kept unless another is better by more than chance explains (Breiman et al. 1984, "Classification and
-Regression Trees", section 3.4.3). On nine tables, five splits each, test losses were 0.983 of the
-winner's so (geometric mean), and on none of the tables above 1; 1.002 where any lead is enough,
-1.12 on iris, and 0.989 where the 95% interval must lie above 0."""
+"""A vote must lead by more than this many standard errors. This is the one-standard-error rule: the
+simpler model is kept unless another is better by more than chance explains (Breiman et al. 1984,
+"Classification and Regression Trees", section 3.4.3). On nine tables with five splits each, the
+test losses were 0.983 of the winner's (geometric mean), and on no table above 1. If any lead is
+enough they are 1.002 (1.12 on iris), and if the 95% interval must lie above 0 they are 0.989."""
 
 
 @dataclass(frozen=True, eq=False)
 class Chosen:
-    """What was tried, and of it the best or a better vote.
+    """The candidates that were tried, and the vote if it is better than the best of them.
 
     Attributes:
-      judged: Answers to the validation rows of what the others of them choose; None: they do not
-        choose.
+      judged: The prediction for each validation row of the model that the other parts choose. None:
+        the validation rows do not choose.
     """
 
     tried: Sequence[Tried]
@@ -39,11 +39,11 @@ class Chosen:
 
     @property
     def weights(self) -> Mapping[int, float]:
-        """What each candidate that answers counts, by its number."""
+        """The weight of each candidate that is part of the model, by its number."""
         return {best_of(self.tried): 1.0} if self.vote is None else self.vote.weights
 
     def candidates(self) -> tuple[Candidate, ...]:
-        """Those that were tried, best first, and before them the vote, where it is the model."""
+        """The candidates, the best one first. If a vote is the model, it precedes them."""
         ranked, weights = sorted(self.tried, key=lambda one: one.loss), dict[str, float]()
         if self.vote is not None:
             weights = {self.tried[i].learner: weight for i, weight in self.weights.items()}
@@ -57,8 +57,8 @@ class Chosen:
     def together(
         self, members: Sequence[tuple[Prepared, Fitted]]
     ) -> tuple[Prepared, Fitted, tuple[Candidate, ...]]:
-        """The fits of those that answer, in the order of `weights`, as one, with the rows that it
-        takes; its note says what was tried."""
+        """Combine the fits of the members, in the order of `weights`, into one. Return it with the
+        rows in its encoding and the candidates. Its note says what was tried."""
         prepared, fitted = members[0]
         if self.vote is not None:
             weights = list(self.weights.values())
@@ -72,16 +72,16 @@ class Chosen:
 
 
 def best_of(tried: Sequence[Tried]) -> int:
-    """The number of the first candidate with the least loss."""
+    """The number of the first candidate with the lowest loss."""
     return min(range(len(tried)), key=lambda number: tried[number].loss)
 
 
 def better_vote(tried: Sequence[Tried], judges: Judges) -> VoteFound | None:
-    """A vote of candidates that is measurably better than the best of them; None: there is none.
+    """A vote of candidates that is measurably better than the best of them. None: there is none.
 
-    It answers each row by the weights that the other parts of the rows choose. The mean difference
-    of the losses, paired by row, must be more than `STANDARD_ERRORS` of its standard errors. The
-    best one is given the advantage that these very rows chose it.
+    Each row is predicted with the weights that the other parts of the rows choose. The mean
+    difference of the losses, paired by row, must exceed `STANDARD_ERRORS` standard errors. The best
+    candidate has the advantage that the same rows chose it.
     """
     able = [
         number
@@ -101,7 +101,7 @@ def better_vote(tried: Sequence[Tried], judges: Judges) -> VoteFound | None:
 
 
 def _told(candidates: Sequence[Candidate], rows: str, *, labels: bool) -> str:
-    """What was tried and chosen, and by how much, for people."""
+    """The note that says what was tried, what was chosen, and by how much."""
     best, *others = candidates
     named = best.learner
     if best.learner == VOTE:
@@ -118,7 +118,7 @@ def _told(candidates: Sequence[Candidate], rows: str, *, labels: bool) -> str:
 
 
 def _candidate(one: Tried, best: Tried, weight: float | None, judges: Judges) -> Candidate:
-    """A candidate beside the best: the mean difference with its 95% interval, paired by row."""
+    """Compare a candidate with the best: the mean difference of losses with its 95% interval."""
     differences = one.losses - best.losses
     behind = float(differences.mean())
     half = 1.96 * standard_error(differences, judges.group)

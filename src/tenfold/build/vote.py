@@ -1,6 +1,6 @@
-"""Whether a vote of the candidates of `auto` is better than the best of them, and the vote itself.
+"""Votes of the candidates of `auto`.
 
-What rows decided is never judged by the same rows: the weights that answer a part of them are those
+The rows that choose weights do not judge them: each part of the rows is predicted with the weights
 that the other parts choose. Test rows never come here.
 """
 
@@ -17,7 +17,7 @@ from tenfold.learners import LEARNERS, Fitted
 from tenfold.learners.vote import Member, WeightedVote, vote_weights
 
 VOTE = "vote"
-"""What a vote is called where else the name of a learner stands."""
+"""The name of a vote in place of the name of a learner."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,8 +25,8 @@ class VoteFound:
     """A vote of several candidates.
 
     Attributes:
-      weights: What each candidate counts, by the number of those that count.
-      answers: Those of the weights that the other parts of the rows choose (n, ...).
+      weights: The weight of each member, by the number of the candidate.
+      answers: The prediction for each row with the weights that the other parts choose (n, ...).
     """
 
     weights: Mapping[int, float]
@@ -39,16 +39,16 @@ def find_vote(
     part_of: NDArray[np.int64],
     weight: NDArray[np.float32] | None = None,
 ) -> VoteFound | None:
-    """The vote of candidates that answered rows to which they were not fitted.
+    """Find the best vote of candidates.
 
     Args:
-      answers: Of each candidate, (n, n_labels) or (n,).
+      answers: The predictions of each candidate for rows outside its fit, (n, n_labels) or (n,).
       y: Label codes or values of the rows (n,), in the unit of the answers.
       part_of: The part of each row (n,).
-      weight: What each row counts (n,); None: all alike.
+      weight: The weight of each row (n,). None: all rows count the same.
 
     Returns:
-      None where one candidate alone loses least.
+      The vote. None if a single candidate has the lowest loss.
     """
     counted = np.ones(len(y)) if weight is None else weight
     weights = vote_weights(answers, y, counted)
@@ -63,7 +63,7 @@ def find_vote(
 
 
 def mean_of(answers: Sequence[NDArray[Any]], weights: Iterable[float]) -> NDArray[np.float32]:
-    """The weighted mean of what several answer (n, ...)."""
+    """The weighted mean of several predictions (n, ...)."""
     terms = (weight * one.astype(np.float64) for one, weight in zip(answers, weights, strict=True))
     return np.asarray(sum(terms), np.float32)
 
@@ -87,9 +87,10 @@ def fit_vote(
     weights: Sequence[float],
     judged: NDArray[np.float32] | None,
 ) -> tuple[Prepared, Fitted]:
-    """Fitted learners with their weights as one, and the rows in the encodings of all.
+    """Combine fitted learners and their weights into one, with the rows in all their encodings.
 
-    `judged` are the vote's answers to the validation rows, where these chose; None: they did not.
+    `judged` holds the predictions of the vote for the validation rows if these chose. None: they
+    did not.
     """
     # Novelty compares rows by the first encoding: one that brings columns to one scale.
     by_scale = sorted(members, key=lambda one: not LEARNERS[one[1].learner].scaled)
@@ -121,7 +122,7 @@ def fit_vote(
 
 
 def _joined(encodings: Sequence[Prepared]) -> Prepared:
-    """Rows in all encodings, side by side."""
+    """The rows with the columns of all encodings side by side."""
     first = encodings[0]
     if len(encodings) == 1:
         return first
@@ -138,6 +139,6 @@ def _joined(encodings: Sequence[Prepared]) -> Prepared:
 
 
 def _judged(prepared: Prepared, fitted: Fitted) -> NDArray[np.float32]:
-    """What a member answers to validation rows that had no say in its weight."""
+    """The predictions of a member for the validation rows, which did not choose its weight."""
     assert prepared.validation is not None
     return fitted.answers(prepared.validation.x) if fitted.judged is None else fitted.judged

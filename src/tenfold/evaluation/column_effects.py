@@ -1,4 +1,4 @@
-"""Which columns of a table matter to a model, and how its answers follow the strongest of them."""
+"""Permutation importance of the columns of a table, and partial dependence on the strongest."""
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
@@ -21,21 +21,21 @@ from tenfold.inputs.tables.columns import Table, concatenate
 from tenfold.model.model import Model
 
 MAX_ANSWERS, MAX_ROWS, MAX_REPEATS = 8_000, 2_000, 5
-"""Shuffled rows that are answered, at most: 0.05 s of `logistic`, 0.1 s of `boosting`, 0.5 s of
-`forest`; and of them different rows, and times that each column is shuffled."""
+"""The maximum number of shuffled rows that are predicted (0.05 s with `logistic`, 0.1 s with
+`boosting`, 0.5 s with `forest`), of different rows, and of repeats for each column."""
 
 MAX_COLUMNS = 200
-"""With more columns there would be fewer than 40 rows for each, and nothing is measured."""
+"""With more columns than this, each would have fewer than 40 rows, and nothing is measured."""
 
 N_STRONGEST, N_VALUES, N_SHOWN_ROWS = 6, 10, 40
-"""Columns whose values are changed, values of each, and rows in which they are changed."""
+"""The number of columns in partial dependence, of their values, and of rows for each value."""
 
 MAX_LABELS = 4
-"""With more labels the answers of the three most frequent ones are followed."""
+"""With more labels than this, partial dependence shows the three most frequent ones."""
 
 
 class ColumnImportance(Frozen):
-    """What shuffling a column costs: accuracy lost, or RMSE gained, with its 95% interval.
+    """The cost of shuffling a column, as lost accuracy or added RMSE, with its 95% interval.
 
     Permutation importance: L. Breiman, "Random Forests", Machine Learning 45 (2001), section 10.
     """
@@ -45,9 +45,9 @@ class ColumnImportance(Frozen):
 
 
 class AverageAnswer(Frozen):
-    """The mean answer at each value of a column (n_values,), and the middle half of the answers.
+    """The mean prediction at each value of a column (n_values,), and the middle half of them.
 
-    `label` is the one whose probability is meant; None: the answers are values.
+    `label` is the label whose probability is predicted. None: the model predicts values.
     """
 
     label: str | None = None
@@ -57,9 +57,9 @@ class AverageAnswer(Frozen):
 
 
 class Dependence(Frozen):
-    """How the answers to some rows follow one column, the others staying as they are.
+    """How the predictions for some rows depend on one column while the others stay as they are.
 
-    `values` are numbers in ascending order, or texts: dates in their order, or categories.
+    `values` are numbers in ascending order, dates in their order, or categories.
     Partial dependence: J. H. Friedman, Annals of Statistics 29 (2001), section 8.2.
     """
 
@@ -73,12 +73,12 @@ class ColumnEffects(Frozen):
     """Which columns matter.
 
     Attributes:
-      n: Rows that were asked.
-      of: How many there are; the asked ones were drawn from them.
-      repeats: How often each column was shuffled.
+      n: The number of rows that were used.
+      of: The number of rows from which they were drawn.
+      repeats: The number of times that each column was shuffled.
       score: `accuracy`, or `RMSE` in the target's unit.
-      columns: All columns, the dearest first.
-      strongest: How the answers follow the dearest columns, texts aside.
+      columns: All columns, the most important one first.
+      strongest: Partial dependence on the most important columns, except texts.
     """
 
     format: Literal[1] = 1
@@ -92,17 +92,17 @@ class ColumnEffects(Frozen):
 
     @property
     def measure(self) -> Measure:
-        """What the score is."""
+        """The meaning of the score."""
         return next(measure for measure in MEASURES.values() if measure.score == self.score)
 
     @property
     def matter(self) -> bool:
-        """Whether any column changes an answer; none does of `baseline`."""
+        """Whether any column changes a prediction. With `baseline`, none does."""
         return any(one.cost.low or one.cost.high for one in self.columns)
 
     @property
     def about(self) -> str:
-        """What was done, in a sentence."""
+        """A sentence that says what was measured."""
         drawn = "" if self.n == self.of else f", drawn from {self.of:,},"
         times = "once" if self.repeats == 1 else f"{self.repeats} times"
         return (
@@ -118,17 +118,17 @@ def column_effects(
     subset: Subset = ARRAYS,
     positive: str | None = None,
 ) -> ColumnEffects | None:
-    """Shuffle each column of rows that the model was not fitted to, and follow the strongest.
+    """Measure which columns matter, on rows that the model was not fitted to.
 
     Args:
-      model: It reads tables.
+      model: A model of tables.
       x: The rows, with the contract's columns.
       y: Label codes or targets (n,).
-      subset: What the rows are called, and their groups.
-      positive: Of two labels the one that is looked for; None: the second.
+      subset: The name of the rows, and their groups.
+      positive: The positive one of two labels. None: the second one.
 
     Returns:
-      None where the model has too many columns to ask about each.
+      The result. None if the model has too many columns.
     """
     accepted = model.contract.input
     assert accepted.kind == "table"
@@ -162,7 +162,7 @@ def _importance(
     repeats: int,
     rng: np.random.Generator,
 ) -> list[ColumnImportance]:
-    """What shuffling costs: the loss of a row is the mean over the repeats."""
+    """The cost of shuffling a column, where the loss of a row is its mean over the repeats."""
     names = list(x.columns)
     kind = model.task.kind
     losses = [-model.answer(x).row_scores(y)]
@@ -185,7 +185,7 @@ def _importance(
 
 
 class _Values(NamedTuple):
-    """Some values of a column, and as they are shown."""
+    """Some values of a column, and the same values as they are displayed."""
 
     kind: Literal["number", "date", "category"]
     values: NDArray[Any]
@@ -193,7 +193,7 @@ class _Values(NamedTuple):
 
     @classmethod
     def of(cls, known: NDArray[Any]) -> "_Values":
-        """The most frequent categories, or numbers with about as many rows between each two."""
+        """The most frequent categories, or numbers with equally many rows between neighbours."""
         if known.dtype == object:
             different, counts = np.unique(known.astype(str), return_counts=True)
             names = different[np.argsort(-counts, kind="stable")[:N_VALUES]].astype(object)
@@ -211,7 +211,7 @@ class _Values(NamedTuple):
 def _dependences(
     model: Model, x: Table, names: Sequence[str], codes: Sequence[int], few: NDArray[np.int64]
 ) -> Iterator[Dependence]:
-    """Put each of some values of a column into a few rows; texts are left out."""
+    """The partial dependence on the strongest columns, except texts."""
     accepted = model.contract.input
     assert accepted.kind == "table"
     texts = {column.name for column in accepted.columns if column.kind == "text"}
@@ -240,7 +240,7 @@ def _followed(labels: Sequence[str], y: NDArray[Any], positive: str | None) -> l
 
 
 def _average(label: str | None, answers: NDArray[Any]) -> AverageAnswer:
-    """The mean answer of the rows at each value (n_values, n)."""
+    """The mean over rows of predictions at each value (n_values, n)."""
     wide = answers.astype(np.float64)
     low, high = np.percentile(wide, [25, 75], axis=1)
     means = wide.mean(axis=1)

@@ -1,4 +1,4 @@
-"""Would more data help: how a score rises with the rows that are learned from, and how far on."""
+"""Learning curves: how a score rises with the number of training rows, and its extrapolation."""
 
 from typing import Literal, NamedTuple
 
@@ -26,7 +26,7 @@ law, and three seeds of each."""
 
 
 class CurvePoint(Frozen):
-    """What models of `n` rows are worth: the mean of all seeds with its interval, and each seed."""
+    """The score of models fitted to `n` rows: the mean with its interval, and each seed."""
 
     n: int
     score: Score
@@ -34,11 +34,11 @@ class CurvePoint(Frozen):
 
 
 class PowerLaw(Frozen):
-    """The error of models of n rows, `floor + factor * n ** -power`: the share that is wrong, or
-    the RMSE.
+    """The error of models fitted to n rows, as `floor + factor * n ** -power`. It is the share of
+    wrong predictions, or the RMSE.
 
-    Source: Figueroa et al. 2012, BMC Medical Informatics and Decision Making 12:8, who weight the
-    sizes by their rank, as it is done here.
+    Source: Figueroa et al. 2012, BMC Medical Informatics and Decision Making 12:8. As there, the
+    sizes are weighted by their rank.
     """
 
     floor: Finite
@@ -46,24 +46,24 @@ class PowerLaw(Frozen):
     power: Finite
 
     def error(self, n: Floats) -> Floats:
-        """The error of models of so many rows (k,)."""
+        """The error of models fitted to these numbers of rows (k,)."""
         return np.asarray(self.floor + self.factor * n**-self.power)
 
 
 class LearningCurve(Frozen):
-    """How the score rises with the rows, measured on rows that no model of the curve saw.
+    """How the score rises with the training rows, measured on rows that no model of the curve saw.
 
     Attributes:
-      learner: What was fitted to parts of the rows.
+      learner: The learner that was fitted to parts of the rows.
       part: `validation` rows were scored, or all rows outside the test part by `folds`.
-      n_scored: How many.
+      n_scored: The number of scored rows.
       score: `accuracy`, or `RMSE` in the target's unit.
-      n_rows: Rows outside the test part, which the run has learned from.
+      n_rows: The number of rows outside the test part, from which the run has learned.
       points: The sizes, from the smallest.
-      law: What the points follow; None where they do not.
-      n_more: Rows beside these that the gain is about.
-      gain: What they would bring: accuracy, or by how much the RMSE would fall; extrapolated.
-      why_not: Why there is no gain, where that is so.
+      law: The law that the points follow. None: they follow none.
+      n_more: The number of additional rows.
+      gain: The extrapolated gain from them: in accuracy, or how much the RMSE would fall.
+      why_not: The reason if no gain is given.
     """
 
     format: Literal[1] = 1
@@ -80,12 +80,12 @@ class LearningCurve(Frozen):
 
     @property
     def measure(self) -> Measure:
-        """What the score is."""
+        """The meaning of the score."""
         return next(measure for measure in MEASURES.values() if measure.score == self.score)
 
     @property
     def headline(self) -> str:
-        """What more rows would bring, in one line, or why that cannot be said."""
+        """One line on the gain from more rows, or the reason why none is given."""
         more = f"{self.n_more:,} more rows"
         if self.gain is None:
             return f"{more}: nothing can be said, because {self.why_not}"
@@ -102,7 +102,7 @@ class LearningCurve(Frozen):
 
     @property
     def about(self) -> str:
-        """What was done, and what the headline rests on, in a few sentences."""
+        """A few sentences on what was done, and on what the headline rests."""
         rows = {"validation": "validation rows", "folds": "rows outside the test part, by folds"}
         fitted = (
             f"The learner {self.learner} was fitted to {len(self.points)} sizes of the rows "
@@ -119,7 +119,7 @@ class LearningCurve(Frozen):
 
 
 class _Laws(NamedTuple):
-    """Laws through lines of errors, each (lines,), and what they say of the sizes (lines, k)."""
+    """Laws fitted to lines of errors, each (lines,), and their errors at the sizes (lines, k)."""
 
     floor: Floats
     factor: Floats
@@ -127,7 +127,7 @@ class _Laws(NamedTuple):
     fitted: Floats
 
     def gain(self, n: int, n_more: int) -> Floats:
-        """By how much the error falls (lines,) from n rows to `n_more` beside them."""
+        """How much the error falls (lines,) from n rows to n + `n_more` rows."""
         fall: Floats = self.factor * (n**-self.power - (n + n_more) ** -self.power)
         return fall
 
@@ -153,17 +153,17 @@ def learning_curve(
     n_rows: int,
     groups: NDArray[np.int64] | None = None,
 ) -> LearningCurve:
-    """The curve through scores of models that were fitted to parts of the rows.
+    """The learning curve of models that were fitted to parts of the rows.
 
-    Intervals are of the bootstrap: rows, or whole groups, are drawn anew, and the seeds of each
-    size, whose spread is widened by 3/2 because there are three of them.
+    Intervals come from the bootstrap: rows, or whole groups, are resampled, and so are the seeds of
+    each size, whose spread is widened by 3/2 because there are three of them.
 
     Args:
-      sizes: Rows that models were fitted to (k,), from the fewest.
-      row_scores: What each answer is worth (k, seeds, n), more is better.
-      kind: What is learned.
-      learner, part, n_rows: As `LearningCurve` has them.
-      groups: Which of the scored rows belong together (n,), if any do.
+      sizes: The numbers of rows of the fits (k,), in ascending order.
+      row_scores: The score of each prediction (k, seeds, n); more is better.
+      kind: The kind of task.
+      learner, part, n_rows: As in `LearningCurve`.
+      groups: The group of each scored row (n,). None: there are no groups.
     """
     measure = MEASURES[kind]
     seeds = _error(row_scores.mean(axis=2), measure)
@@ -197,7 +197,7 @@ def learning_curve(
 
 
 def _resampled(row_scores: Floats, groups: NDArray[np.int64] | None) -> Floats:
-    """The mean row score of each size over rows and seeds drawn anew (1000, k)."""
+    """The mean row score of each size in resamples of rows and seeds (1000, k)."""
     rng = np.random.default_rng(0)
     k, n_seeds, n_scored = row_scores.shape
     columns = row_scores.reshape(k * n_seeds, n_scored).T
@@ -209,17 +209,17 @@ def _resampled(row_scores: Floats, groups: NDArray[np.int64] | None) -> Floats:
 
 
 def _error(mean: Floats, measure: Measure) -> Floats:
-    """What is lost where the mean row score is this: the share wrong, or the RMSE."""
+    """Convert mean row scores to errors: the share of wrong predictions, or the RMSE."""
     return 1 - mean if measure.more_is_better else np.sqrt(np.maximum(-mean, 0))
 
 
 def _shown(errors: Floats, measure: Measure) -> Floats:
-    """Errors as the score that people know."""
+    """Convert errors to accuracy, or return them as RMSE."""
     return 1 - errors if measure.more_is_better else errors
 
 
 def _fit(sizes: NDArray[np.float64], errors: Floats) -> _Laws:
-    """The law with the least weighted squares through each line of errors (lines, k)."""
+    """The law with the least weighted squares for each line of errors (lines, k)."""
     weights = np.arange(1, len(sizes) + 1) / len(sizes)
     laws = [_law_of_power(power, sizes, errors, weights) for power in POWERS.tolist()]
     squares = np.stack([(law.fitted - errors) ** 2 @ weights for law in laws])
@@ -230,7 +230,7 @@ def _fit(sizes: NDArray[np.float64], errors: Floats) -> _Laws:
 def _law_of_power(
     power: float, sizes: NDArray[np.float64], errors: Floats, weights: Floats
 ) -> _Laws:
-    """The best law of one power; its floor is not below 0."""
+    """The best law with this power, whose floor is at least 0."""
     x = sizes**-power
     design = np.sqrt(weights)[:, None] * np.stack([np.ones_like(x), x], axis=1)
     floor, factor = np.linalg.pinv(design) @ (np.sqrt(weights) * errors).T
@@ -241,7 +241,7 @@ def _law_of_power(
 
 
 def _why_not(errors: Floats, seeds: Floats, fitted: Floats, gain: Score) -> str | None:
-    """Why nothing is extrapolated from errors (k,) of sizes and (k, seeds) of their seeds."""
+    """The reason not to extrapolate from errors of sizes (k,) and of their seeds (k, seeds)."""
     k, n_seeds = seeds.shape
     if not errors[-1]:
         return "models of all rows make no mistake"

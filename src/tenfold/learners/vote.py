@@ -1,4 +1,4 @@
-"""Several fitted learners that answer together by the weighted mean of their answers.
+"""Several fitted learners that predict together, by the weighted mean of their predictions.
 
 The weights are found by ensemble selection: Caruana, Niculescu-Mizil, Crew and Ksikes 2004,
 "Ensemble selection from libraries of models", ICML, doi:10.1145/1015330.1015432.
@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from tenfold.learners.job import Body
 
 STEPS = 20
-"""Members of a vote at most, where one that is taken again counts again: weights are multiples of a
-twentieth or more."""
+"""The number of steps. A candidate may be added several times, so that the weights are multiples of
+one twentieth or more."""
 
 
 @dataclass(frozen=True, eq=False)
 class Member:
-    """A learner of a vote: what it counts, and which of the encodings it sees."""
+    """A learner of a vote, its weight, and the number of the encoding that it takes."""
 
     learner: str
     weight: float
@@ -30,11 +30,11 @@ class Member:
 
 @dataclass(frozen=True, eq=False)
 class WeightedVote:
-    """Learners that answer together; the features are those of all encodings, side by side.
+    """Learners that predict together. The features are those of all encodings side by side.
 
     Attributes:
       members: Their weights add up to 1.
-      widths: How many features each encoding has.
+      widths: The number of features of each encoding.
     """
 
     members: tuple[Member, ...]
@@ -66,19 +66,19 @@ class WeightedVote:
 def vote_weights(
     answers: Sequence[NDArray[Any]], y: NDArray[Any], counted: NDArray[Any]
 ) -> NDArray[np.float64]:
-    """The weights of candidates whose weighted mean loses least, by ensemble selection.
+    """The weights with which the mean of candidates has the lowest loss, by ensemble selection.
 
-    Beginning with none, the candidate that lowers the loss of the mean most is added, `STEPS` times
-    and also again; the weights are those of the step after which the loss was lowest.
+    In each of `STEPS` steps, the candidate that lowers the loss of the mean most is added, possibly
+    again. The weights are those of the step after which the loss was lowest.
 
     Args:
-      answers: Of each candidate probabilities (n, n_labels), or values (n,), to rows that it was
-        not fitted to.
+      answers: The probabilities (n, n_labels) or values (n,) of each candidate, for rows that it
+        was not fitted to.
       y: Label codes (n,), or values (n,) in the same unit.
-      counted: What each row counts (n,).
+      counted: The weight of each row (n,).
 
     Returns:
-      A weight for each candidate, adding up to 1, float64 (n_candidates,).
+      A weight for each candidate, which add up to 1, float64 (n_candidates,).
     """
     # Of probabilities the log loss needs that of the true label alone, of values their errors.
     is_labels = answers[0].ndim == 2

@@ -1,4 +1,4 @@
-"""The charts of columns: which matter, and how the answers follow the strongest."""
+"""Charts of columns: which ones matter, and how the predictions depend on the most important."""
 
 from collections.abc import Sequence
 
@@ -31,18 +31,18 @@ from tenfold.report.svg import chart_html
 from tenfold.runs.record import Run
 
 MAX_COLUMNS = 30
-"""Columns of the chart of importance, the dearest first."""
+"""The maximum number of columns in the chart of importance; the most important come first."""
 
 TONES: Sequence[Tone] = ("accent", "against", "ink", "grey")
 
 
 def column_effects_of(run: Run) -> ColumnEffects | None:
-    """Which columns of a table matter; None of other inputs and of runs of earlier versions."""
+    """Which columns of a table matter. None for other inputs and for runs of earlier versions."""
     return run.document(ColumnEffects, COLUMNS_FILE)
 
 
 def column_figures(run: Run) -> list[str]:
-    """The charts of which columns matter; of runs of earlier versions what `--robustness` found."""
+    """The charts of which columns matter. Runs of earlier versions show those of `--robustness`."""
     effects, robustness = column_effects_of(run), run.robustness
     if effects is not None and not effects.matter:
         return []
@@ -56,14 +56,14 @@ def column_figures(run: Run) -> list[str]:
 
 
 def effects_chart(effects: ColumnEffects) -> Chart:
-    """What shuffling each column costs, the dearest on top, with 95% intervals."""
+    """The cost of shuffling each column with its 95% interval, the most important on top."""
     costs = [(one.cost.value, one.cost.low, one.cost.high) for one in effects.columns]
     names = [one.column for one in effects.columns]
     return _costs_chart(names, costs, effects.measure, "95% interval")
 
 
 def shuffled_chart(robustness: Robustness) -> Chart:
-    """The same as earlier versions stored it, with the range of the repeats."""
+    """The same chart for runs of earlier versions, which stored the range of the repeats."""
     costs = [(one.mean, one.least, one.greatest) for one in robustness.columns]
     names = [one.column for one in robustness.columns]
     return _costs_chart(names, costs, robustness.measure, "range of the repeats")
@@ -103,7 +103,7 @@ def _costs_chart(
 
 
 def dependence_chart(one: Dependence, target: str) -> Chart:
-    """The mean answer at each value of a column, with the middle half where it is one curve."""
+    """The mean prediction at each value of a column. A single curve also has the middle half."""
     labels = [answer.label for answer in one.answers if answer.label is not None]
     shown = [end for answer in one.answers for end in (answer.mean, answer.low, answer.high)]
     name = f"probability of {short(labels[0], 20)}" if len(labels) == 1 else "probability"
@@ -135,7 +135,7 @@ def dependence_chart(one: Dependence, target: str) -> Chart:
 
 
 def _by_name(one: Dependence, axis: Axis) -> Panel:
-    """Categories one below the other, the most frequent on top."""
+    """The chart of a category, with its most frequent value on top."""
     names = [short(str(value), 24) for value in one.values]
     at, marks = np.arange(len(names)), list[Mark]()
     for answer, tone in zip(one.answers, TONES, strict=False):
