@@ -1,5 +1,7 @@
 """What is measured of prediction sets, and what is said where there are none."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -63,10 +65,12 @@ def test_answers_have_their_sets_most_probable_first() -> None:
     answers = Predictions(given.probabilities, given.classes, in_set=in_set)
     assert [one.prediction_set for one in answers] == [("b", "c"), ("c",), ()]
     assert [one.as_text() for one in answers] == [
-        "b  50.0%  95% set: b or c",
+        "b  50.0%  could also be c",
         "c  80.0%",
-        "a  40.0%  95% set: none",
+        "a  40.0%  less sure than usual",
     ]
+    other = replace(answers[1], in_set=np.array([True, True, False]))
+    assert other.as_text() == "c  80.0%  could be a or b instead"
     assert answers[0].as_json()["prediction_set"] == ["b", "c"]
     assert [one.as_cells()[-1] for one in answers] == ["b,c", "c", ""]
     assert answers[1:][0].prediction_set == ("c",)
@@ -78,7 +82,9 @@ def test_long_sets_are_cut_in_a_line_and_whole_elsewhere() -> None:
     names = tuple(f"label {i}" for i in range(9))
     p, every = np.full((1, 9), 1 / 9, np.float32), np.ones((1, 9), bool)
     answer = Predictions(p, names, in_set=every)[0]
-    assert answer.as_text().endswith("label 3 or label 4 and 4 more")
+    assert answer.as_text().endswith(
+        "could also be label 1 or label 2 or label 3 or label 4 or label 5 and 3 more"
+    )
     assert answer.prediction_set == names
 
 

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tenfold.core import html_repr
-from tenfold.core.conformal import SET_COVERAGE
 from tenfold.core.contract import Decision, PredictionSets
 from tenfold.core.csv_cells import csv_line, escape_formula, number_text
 from tenfold.core.text import and_more, percent
@@ -43,7 +42,6 @@ class Prediction:
         it.
       steps: The steps from a picture file to `image`. None for other inputs.
       in_set: Which classes are in the prediction set, bool (n_classes,). None: there is no set.
-      set_coverage: The share of the rows of each label whose set should contain it.
     """
 
     label: str
@@ -56,7 +54,6 @@ class Prediction:
     novelty: float | None = None
     steps: PictureSteps | None = None
     in_set: Bools | None = None
-    set_coverage: float = SET_COVERAGE
 
     @property
     def prediction_set(self) -> tuple[str, ...] | None:
@@ -96,18 +93,25 @@ class Prediction:
         return [escape_formula(self.label), confidence, unsure, *probabilities, *in_set]
 
     def as_text(self) -> str:
-        """The prediction in a line for people: label, confidence, the prediction set unless it is
-        only this label, and why it is unsure."""
+        """The prediction in a line for people: label, confidence, what the prediction set adds to
+        them, and why it is unsure."""
+        added = self.set_text and f"  {self.set_text}"
         doubt = f"  unsure: {self.reason}" if self.unsure else ""
-        labels = self.prediction_set
-        others = "" if labels in (None, (self.label,)) else f"  {self._set_text()}"
-        return f"{self.label}  {percent(self.confidence)}{others}{doubt}"
+        return f"{self.label}  {percent(self.confidence)}{added}{doubt}"
 
-    def _set_text(self) -> str:
-        """The prediction set for people, such as `95% set: 3 or 5`."""
-        labels = self.prediction_set or ()
-        named = " or ".join(labels[:MAX_IN_SET]) + and_more(MAX_IN_SET, len(labels))
-        return f"{percent(self.set_coverage, 0)} set: {named or 'none'}"
+    @property
+    def set_text(self) -> str:
+        """What the prediction set adds to the predicted label, for people: which others are
+        possible, or that every label is less probable than in 95% of its own rows. Empty if the set
+        is just the predicted label, or if the model has no sets."""
+        labels = self.prediction_set
+        if labels in (None, (self.label,)):
+            return ""
+        if not labels:
+            return "less sure than usual"
+        others = [label for label in labels if label != self.label]
+        named = " or ".join(others[:MAX_IN_SET]) + and_more(MAX_IN_SET, len(others))
+        return f"could also be {named}" if self.label in labels else f"could be {named} instead"
 
     def with_steps(self, steps: PictureSteps) -> "Prediction":
         """The same prediction for a picture file, which is unsure if the picture has a problem."""
@@ -123,7 +127,8 @@ class Prediction:
         best = self.as_dict(top=len(self.classes)).items()
         rows = [(label, html_repr.bar(p), f"{p:.4f}") for label, p in best]
         seen = "" if self.image is None else html_repr.picture(self.image, 112)
-        title = f"{self.label}, {self.confidence:.1%}" + (", unsure" if self.unsure else "")
+        notes = [self.set_text, "unsure" if self.unsure else ""]
+        title = ", ".join([self.label, f"{self.confidence:.1%}", *filter(None, notes)])
         return html_repr.card(title, seen, html_repr.table((), rows, len(rows)))
 
 
@@ -235,7 +240,7 @@ class Predictions(Sequence[Prediction]):
                 ids=self.ids[index],
                 in_set=None if self.in_set is None else self.in_set[index],
             )
-        code, reason, sets = int(self.codes[index]), self._reason(index), self.prediction_sets
+        code, reason = int(self.codes[index]), self._reason(index)
         return Prediction(
             label=self.classes[code],
             confidence=float(self.probabilities[index, code]),
@@ -247,7 +252,6 @@ class Predictions(Sequence[Prediction]):
             novelty=None if self.novelty is None else float(self.novelty[index]),
             steps=self.steps[index] if self.steps else None,
             in_set=None if self.in_set is None else self.in_set[index],
-            set_coverage=SET_COVERAGE if sets is None else sets.coverage,
         )
 
     def __repr__(self) -> str:

@@ -277,8 +277,9 @@ def _set_cards(evaluation: Evaluation) -> list[ScoreCard]:
         _share_card(
             "Sets of one label", sets.single,
             "The share of rows whose prediction set is a single label.",
-            f"A set has {sets.mean_size or 0:.2f} labels on average. {empty} of them are empty: "
-            "no label is as probable as it mostly is where it is the true one.",
+            f"A set has {sets.mean_size or 0:.2f} labels on average. {empty} of them are empty, "
+            "and such an answer says “less sure than usual”: of the rows of each label, "
+            f"{100 * sets.nominal_coverage:.0f} in 100 get a higher probability of it.",
         ),
     ]  # fmt: skip
 

@@ -102,11 +102,14 @@ function showAnswer(stored, answer) {
   find("form-bars").replaceChildren(...order.slice(0, MAX_LABELS).map((i) => barOf(stored.labels[i], answer.probabilities[i])));
 }
 
-/** The labels that are possible, as sets of the model say it. */
-function setOf({ set }, { labels }) {
+/** What the prediction set adds to the label that is answered, as `Prediction.set_text` says it. */
+function setOf({ set, labels: names }, { best, labels }) {
   if (!set || !labels) return "";
-  const named = labels.length ? new Intl.ListFormat("en", { type: "disjunction" }).format(labels) : "none of the labels";
-  return `${Math.round(100 * set.coverage)}% set: ${named}.`;
+  if (!labels.length) return `Less sure than usual: of each label, ${Math.round(100 * set.coverage)} in 100 rows get a higher probability of it.`;
+  const others = labels.filter((label) => label !== names[best]);
+  if (!others.length) return "";
+  const named = new Intl.ListFormat("en", { type: "disjunction" }).format(others);
+  return others.length < labels.length ? `It could also be ${named}.` : `It could be ${named} instead.`;
 }
 
 function barOf(label, share) {
