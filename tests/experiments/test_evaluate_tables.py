@@ -91,3 +91,30 @@ def test_predictions_of_a_file_say_what_is_unlike_the_training(run: Run, tmp_pat
     alone.write_bytes((run.path / "model.onnx").read_bytes())
     text = heard(alone, other)
     assert "unlike the training" in text and "another distribution" not in text, "no rows beside it"
+
+
+def patients(n: int, seed: int, shift: float = 0.0) -> pd.DataFrame:
+    """Rows of n patients, eight of each, which are nearly alike."""
+    rng = np.random.default_rng(seed)
+    who = np.repeat(np.arange(n), 8)
+    level = rng.normal(shift, 1, n)[who] + rng.normal(0, 0.01, 8 * n)
+    ill = np.where(rng.normal(level - shift, 0.5) > 0, "yes", "no")
+    return pd.DataFrame({"patient": [f"p{seed}-{i}" for i in who], "level": level, "ill": ill})
+
+
+def test_rows_of_a_group_are_not_compared_as_if_they_were_independent(tmp_path: Path) -> None:
+    data = tenfold.load(patients(120, 0), reading=Reading(target="ill", group="patient"))
+    run = tenfold.train(data, learner="logistic", out=tmp_path / "run")
+    assert run.model.contract.input.group == "patient"
+    kept = pd.read_csv(run.path / "background.csv")
+    assert 30 <= len(kept) < 100 and (np.diff(np.sort(kept["level"])) > 1e-4).mean() > 0.9
+    for seed in range(1, 6):
+        patients(60, seed).to_csv(tmp_path / "alike.csv", index=False)
+        assert "shifted columns" not in said("evaluate", run.path, tmp_path / "alike.csv")
+    other, nameless = tmp_path / "other.csv", tmp_path / "nameless.csv"
+    patients(60, 6, shift=2).to_csv(other, index=False)
+    text = said("evaluate", run.path, other)
+    assert "columns with another distribution than in training: level (p " in text
+    patients(60, 6, shift=2).drop(columns="patient").to_csv(nameless, index=False)
+    done = CliRunner().invoke(cli.app, ["predict", str(run.path), str(nameless)])
+    assert done.exit_code == 0 and "another distribution" not in done.stderr

@@ -305,6 +305,8 @@ class TableInput(Frozen):
         file.
       encoding: The encoding of the training file, if it was given.
       id: The column that names each row, for the predictions. None: there is none.
+      group: The column whose equal values belong together, such as a patient, so that their rows
+        are not independent. It is not an input. None: there is none.
       na_values: The texts of missing cells. None: the usual ones.
     """
 
@@ -315,11 +317,12 @@ class TableInput(Frozen):
     target_decimal: DecimalMark | None = None
     encoding: str | None = None
     id: str | None = None
+    group: str | None = None
     na_values: tuple[str, ...] | None = None
 
     @model_serializer(mode="wrap")
     def _without_later_fields(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        later = dict.fromkeys(("target_decimal", "encoding", "id", "na_values"))
+        later = dict.fromkeys(("target_decimal", "encoding", "id", "group", "na_values"))
         return _without_defaults(write(self), **later)
 
     @property

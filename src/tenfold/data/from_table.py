@@ -82,6 +82,7 @@ def _table_dataset(cells: Cells, reading: Reading, like: Contract | None) -> Dat
             target_decimal=target.decimal,
             encoding=reading.encoding,
             id=reading.id,
+            group=reading.group,
             na_values=reading.na_values,
         )
         table = Table({column.name: parse(column, cells[column.name]) for column in columns})

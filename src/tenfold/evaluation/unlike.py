@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tenfold.core import files
 from tenfold.core.records import BACKGROUND
 from tenfold.core.text import percent, shorten
 from tenfold.evaluation.checks import difference_p
+from tenfold.evaluation.intervals import independent_rows
 from tenfold.evaluation.multiple import holm
 from tenfold.inputs.tables.columns import Table
 from tenfold.model.background import read_background
@@ -42,10 +44,13 @@ def unlike_file(path: Path, model: Model, source: Path, answers: Answers) -> lis
     return list(unlike_rows(model, folder, model.reader.read(source).rows, answers))
 
 
-def unlike_rows(model: Model, folder: Path, x: Table, answers: Answers) -> Iterator[Unlike]:
+def unlike_rows(
+    model: Model, folder: Path, x: Table, answers: Answers, groups: NDArray[np.int64] | None = None
+) -> Iterator[Unlike]:
     """Describe how rows of a table, with their answers, differ from the training rows.
 
     Only clear differences are found, because the run folder keeps 100 training rows (`shifts`).
+    If rows are in `groups` (n,), one row of each is compared.
     """
     if not _can_compare(model, answers):
         return
@@ -55,24 +60,37 @@ def unlike_rows(model: Model, folder: Path, x: Table, answers: Answers) -> Itera
         share = percent(n_novel / len(answers))
         text = f"{n_novel:,} of {len(answers):,} rows ({share}) are unlike the training rows"
         yield Unlike("novel", text)
-    few = np.sort(np.random.default_rng(0).permutation(len(answers))[:COMPARED])
-    found = shifts(model, folder, x[few])
+    compared = x[np.sort(independent_rows(len(answers), groups)[:COMPARED])]
+    found = shifts(model, folder, compared, is_independent=groups is not None)
     differ = [f"{name} (p {p:.1g})" for name, p in found.items() if p < LEVEL]
     if differ:
         text = f"columns with another distribution than in training: {shorten(differ)}"
         yield Unlike("shifted columns", text)
 
 
-def shifts(model: Model, folder: Path, x: Table) -> dict[str, float]:
+def shifts(
+    model: Model, folder: Path, x: Table, *, is_independent: bool = False
+) -> dict[str, float]:
     """Test whether the columns of some rows have another distribution than in training.
 
     Each column except texts is compared with the 100 training rows that the run folder keeps.
 
+    Args:
+      model: The model.
+      folder: Its run folder.
+      x: The rows.
+      is_independent: Whether they are of different groups, if the model was trained on groups. Rows
+        whose groups are unknown are not compared: those of one group are alike, so that they always
+        seem to have another distribution.
+
     Returns:
-      The p value of each column after Holm's correction. Empty without 30 training rows.
+      The p value of each column after Holm's correction. Empty with fewer than 30 rows on a side.
     """
-    accepted, kept = model.contract.input, read_background(folder / BACKGROUND)
-    if accepted.kind != "table" or kept is None or len(kept) < MIN_ROWS:
+    accepted = model.contract.input
+    if accepted.kind != "table" or (accepted.group is not None and not is_independent):
+        return {}
+    kept = read_background(folder / BACKGROUND)
+    if kept is None or min(len(kept), len(x)) < MIN_ROWS:
         return {}
     known = model.reader.read(kept).rows
     has_scipy = find_spec("scipy") is not None  # tenfold-slim has no SciPy, so it skips categories

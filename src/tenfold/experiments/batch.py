@@ -42,4 +42,5 @@ def unlike_training(run: Run, data: Dataset) -> list[Unlike]:
     if dataset.fingerprint == run.record.data.fingerprint:
         return []
     x = dataset.x[rows]
-    return list(unlike_rows(run.model, run.path, x, run.model.answer(x)))
+    groups = None if dataset.groups is None else dataset.groups[rows]
+    return list(unlike_rows(run.model, run.path, x, run.model.answer(x), groups))

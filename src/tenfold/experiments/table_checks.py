@@ -11,6 +11,7 @@ from tenfold.core.contract import TableInput
 from tenfold.core.records import Check
 from tenfold.core.text import shorten
 from tenfold.evaluation.checks import check, difference_p
+from tenfold.evaluation.intervals import independent_rows
 from tenfold.evaluation.multiple import holm
 from tenfold.experiments.simpler import simpler
 from tenfold.learners import LEARNERS
@@ -78,9 +79,7 @@ def differences(accepted: TableInput, problem: Problem) -> Iterator[Check]:
     split = problem.split
     if accepted.order is not None:
         return  # later rows are expected to differ
-    rng = np.random.default_rng(0)
-    both = [_independent(problem, rows) for rows in (split.train, split.test)]
-    parts = [np.sort(rng.permutation(rows)[:COMPARED]) for rows in both]
+    parts = [_independent(problem, rows) for rows in (split.train, split.test)]
     if min(map(len, parts)) < MIN_JUDGED:
         return
     table = problem.data.x
@@ -94,6 +93,6 @@ def differences(accepted: TableInput, problem: Problem) -> Iterator[Check]:
 
 
 def _independent(problem: Problem, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The first row of each group, or all rows if there are no groups."""
-    groups = problem.data.groups
-    return rows if groups is None else rows[np.unique(groups[rows], return_index=True)[1]]
+    """Some of these rows, and no two of a group."""
+    groups = None if problem.data.groups is None else problem.data.groups[rows]
+    return np.sort(rows[independent_rows(len(rows), groups)[:COMPARED]])

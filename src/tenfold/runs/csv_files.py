@@ -18,6 +18,7 @@ from tenfold.core.errors import DataError, RunError
 from tenfold.core.records import BACKGROUND, MAX_BACKGROUND, Candidate, Epoch, Fold
 from tenfold.core.task import TaskKind
 from tenfold.evaluation import Comparison, compare_labels, compare_values
+from tenfold.evaluation.intervals import independent_rows
 from tenfold.inputs.idx import write_idx
 from tenfold.inputs.tables.columns import Table, as_cells
 from tenfold.model.predictions import Predictions, Values
@@ -344,9 +345,12 @@ def _write_cells(path: Path, x: Table) -> None:
     write_csv(path, [escape_formula(name) for name in cells], rows)
 
 
-def write_background(run: Run, x: Table) -> None:
-    """Write some training rows, with which rows are compared to explain them, in their order."""
-    chosen = np.random.default_rng(0).permutation(len(x))[:MAX_BACKGROUND]
+def write_background(run: Run, x: Table, groups: NDArray[np.int64] | None) -> None:
+    """Write some training rows, with which other rows are compared, in their order.
+
+    If rows are in `groups` (n,), there is one row of each, because rows of one group are alike.
+    """
+    chosen = independent_rows(len(x), groups)[:MAX_BACKGROUND]
     _write_cells(run.path / BACKGROUND, x[np.sort(chosen)])
 
 

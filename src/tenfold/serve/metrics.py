@@ -90,10 +90,10 @@ class Metrics:
                     self._novelty[model].add(outcome.novelty / threshold)
 
     def drift_of(self, model: str, run: Run) -> Drift | None:
-        """What measures the drift of a table's columns. None for other inputs, and for rows in the
-        order of time, which always differ."""
+        """What measures the drift of a table's columns. None for other inputs, for rows in the
+        order of time, which always differ, and for rows in groups, which are not independent."""
         accepted = run.model.contract.input
-        if accepted.kind != "table" or accepted.order is not None:
+        if accepted.kind != "table" or accepted.order is not None or accepted.group is not None:
             return None
         self._drift[model] = Drift(run)
         return self._drift[model]
