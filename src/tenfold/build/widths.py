@@ -1,9 +1,10 @@
-"""How wide the interval of each row is: wider where answers of held-out rows were further off.
+"""Prediction intervals whose width follows the row: wider where held-out rows had larger errors.
 
-A forest learns how far answers are off, from errors of rows that no one fitted to, and the width of
-an interval is so many times what it expects of the row: split conformal prediction of normalised
-residuals (Lei et al. 2018, section 5.2), with out-of-bag trees in place of another set of rows
-(Johansson et al. 2014, doi:10.1007/s10994-014-5453-0). Test rows never come here.
+A random forest learns the absolute error of a prediction from rows that were not used for fitting.
+The width of a row's interval is a constant factor times the error that the forest expects: split
+conformal prediction with normalised residuals (Lei et al. 2018, section 5.2). Out-of-bag trees take
+the place of another calibration set (Johansson et al. 2014, doi:10.1007/s10994-014-5453-0). No test
+rows are used.
 """
 
 from dataclasses import dataclass
@@ -15,24 +16,29 @@ from numpy.typing import NDArray
 from tenfold.core.conformal import FEWEST_FOR_WIDTHS, conformal_half_width
 
 MAX_ROWS, MAX_COLUMNS = 20_000, 1_000
-"""Rows whose errors are looked at, and columns of the features that a forest is asked to know, at
-most; of more columns the width is the same for all rows."""
+"""Maximum number of rows whose errors are used, and maximum number of features. With more features
+all intervals have the same width."""
 
 N_TREES, DRAWN, LEAVES, SMALLEST_LEAF = 50, 5_000, 40, 15
-"""Trees, rows that each draws at most, and its leaves: some 40 of at least 15 rows. Leaves are
-large because the error of a row says little of what to expect."""
+"""Number of trees, maximum number of rows that each draws, and approximate number and minimum size
+of its leaves. Leaves are large because the error of a single row is mostly noise."""
 
 FLOOR = 0.05
-"""The least that is expected of a row, as a share of the mean error."""
+"""Added to the expected error of each row, as a share of the mean error, so that no interval
+has a width near zero."""
 
 WORTH = 0.98
-"""Widths follow the row where the mean one is at most this share of the constant width."""
+"""Widths follow the row if their mean is at most this share of the constant width."""
 
 
 @dataclass(frozen=True, eq=False)
 class RowWidths:
-    """Half the width of a row's interval: what the forest expects, from the features and the answer
-    behind them (n, d + 1), and `floor` more, times `factor`; all in the unit of the answers."""
+    """Half the width of a row's interval: the error that the forest expects, plus `floor`, times
+    `factor`.
+
+    The inputs of the forest are the features and the prediction (n, d + 1). Errors, `floor` and
+    widths have the unit of the target.
+    """
 
     forest: Any
     floor: float
@@ -47,14 +53,17 @@ class RowWidths:
 def fit_widths(
     x: NDArray[Any], y: NDArray[Any], answers: NDArray[np.float32], seed: int
 ) -> RowWidths | None:
-    """Widths that follow the row, or None: where there are too few rows or too many columns, or
-    where they would not be narrower than a constant one.
+    """Fit widths that follow the row.
 
     Args:
-      x: Features (n, d) of rows that nobody fitted to, each independent of the others.
-      y: What is true of them (n,).
-      answers: What the learner answers (n,), in the same unit.
+      x: Features (n, d) of independent rows that were not used for fitting.
+      y: Their true values (n,).
+      answers: The predictions of the learner (n,), in the same unit.
       seed: Decides which rows each tree draws.
+
+    Returns:
+      The widths, or None if there are too few rows or too many features, or if such intervals would
+      not be narrower than intervals of one width.
     """
     from sklearn.ensemble import RandomForestRegressor
 
@@ -73,7 +82,7 @@ def fit_widths(
         oob_score=True,
         random_state=seed,
     ).fit(_columns(x[few], answers[few]), errors)
-    # What trees that did not draw a row expect of it: as of a new one.
+    # The trees that did not draw a row treat it like a new one.
     floor = FLOOR * float(errors.mean())
     expected = forest.oob_prediction_ + floor
     factor = conformal_half_width(errors / expected, np.zeros(len(few)))
@@ -84,6 +93,6 @@ def fit_widths(
 
 
 def _columns(x: NDArray[Any], answers: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Features and answers as the forest takes them: cells may be missing, but none is infinite."""
+    """The inputs of the forest: features and predictions, missing or finite."""
     most = np.finfo(np.float32).max
     return np.clip(np.column_stack([x, answers]).astype(np.float32), -most, most)

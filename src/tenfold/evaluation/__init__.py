@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import Field, TypeAdapter
 
+from tenfold.evaluation.checks import some_rows
 from tenfold.evaluation.classification import Evaluation
 from tenfold.evaluation.comparison import Comparison, compare_labels, compare_values
 from tenfold.evaluation.intervals import Floats, Score, Subset
@@ -33,6 +34,7 @@ __all__ = [
     "reliability",
     "share_answered",
     "sign_flip_p",
+    "some_rows",
 ]
 
 _READER: TypeAdapter[AnyEvaluation] = TypeAdapter(

@@ -97,6 +97,26 @@ def check(code: str, text: str) -> Check:
     return Check(code=code, title=CHECKS[code].title, text=text)
 
 
+def some_rows(
+    rows: NDArray[np.int64], groups: NDArray[np.int64] | None, most: int
+) -> NDArray[np.int64]:
+    """Draw independent rows to compare, always the same ones.
+
+    Args:
+      rows: Row numbers of a dataset.
+      groups: The group of each row of the dataset. One row of each group is drawn. None: there are
+        no groups.
+      most: The maximum number of rows.
+
+    Returns:
+      Row numbers in ascending order.
+    """
+    drawn = np.random.default_rng(0).permutation(rows)
+    if groups is not None:
+        drawn = drawn[np.sort(np.unique(groups[drawn], return_index=True)[1])]
+    return np.sort(drawn[:most])
+
+
 def difference_p(first: NDArray[Any], second: NDArray[Any]) -> float:
     """The p value for two samples of a column coming from one distribution.
 

@@ -210,15 +210,6 @@ def unseen_odds(n: int) -> float:
     return 0.025 ** (-1 / n) - 1 if n else math.inf
 
 
-def independent_rows(n: int, groups: NDArray[np.int64] | None) -> NDArray[np.int64]:
-    """The numbers of n rows in a random order that is always the same, with one row of each group
-    (n,), if there are groups."""
-    shuffled = np.random.default_rng(0).permutation(n)
-    if groups is None:
-        return shuffled
-    return shuffled[np.sort(np.unique(groups[shuffled], return_index=True)[1])]
-
-
 def effective_size(values: Floats, groups: NDArray[np.int64] | None) -> float:
     """The number of independent rows that determine the mean of values (n,) as precisely as these
     rows, which were drawn in whole groups (n,). It is n without groups, and the number of groups if

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from tenfold.core import files
 from tenfold.core.records import BACKGROUND
 from tenfold.core.text import percent, shorten
-from tenfold.evaluation.checks import difference_p
-from tenfold.evaluation.intervals import independent_rows
+from tenfold.evaluation.checks import difference_p, some_rows
 from tenfold.evaluation.multiple import holm
 from tenfold.inputs.tables.columns import Table
 from tenfold.model.background import read_background
@@ -60,7 +59,7 @@ def unlike_rows(
         share = percent(n_novel / len(answers))
         text = f"{n_novel:,} of {len(answers):,} rows ({share}) are unlike the training rows"
         yield Unlike("novel", text)
-    compared = x[np.sort(independent_rows(len(answers), groups)[:COMPARED])]
+    compared = x[some_rows(np.arange(len(answers)), groups, COMPARED)]
     found = shifts(model, folder, compared, is_independent=groups is not None)
     differ = [f"{name} (p {p:.1g})" for name, p in found.items() if p < LEVEL]
     if differ:

@@ -78,8 +78,7 @@ def write_evidence(run: Run, data: Dataset, split: Split, *, robust: bool = Fals
         write_robustness(run, data, split, answers)
     if data.input.kind == "table":
         write_column_effects(run, data, test)
-        groups = None if data.groups is None else data.groups[split.train]
-        csv_files.write_background(run, data.x[split.train], groups)
+        csv_files.write_background(run, data.x, split.train, data.groups)
     seen = split.validation if split.validation.size else split.train
     examples = seen[EXAMPLES[data.task.kind](data.y[seen])]
     csv_files.write_inputs(run, data.x[examples])

@@ -10,8 +10,7 @@ from tenfold.build.problem import Problem
 from tenfold.core.contract import TableInput
 from tenfold.core.records import Check
 from tenfold.core.text import shorten
-from tenfold.evaluation.checks import check, difference_p
-from tenfold.evaluation.intervals import independent_rows
+from tenfold.evaluation.checks import check, difference_p, some_rows
 from tenfold.evaluation.multiple import holm
 from tenfold.experiments.simpler import simpler
 from tenfold.learners import LEARNERS
@@ -79,7 +78,8 @@ def differences(accepted: TableInput, problem: Problem) -> Iterator[Check]:
     split = problem.split
     if accepted.order is not None:
         return  # later rows are expected to differ
-    parts = [_independent(problem, rows) for rows in (split.train, split.test)]
+    data = problem.data
+    parts = [some_rows(rows, data.groups, COMPARED) for rows in (split.train, split.test)]
     if min(map(len, parts)) < MIN_JUDGED:
         return
     table = problem.data.x
@@ -90,9 +90,3 @@ def differences(accepted: TableInput, problem: Problem) -> Iterator[Check]:
     differ = [f"{name} (p {p:.1g})" for name, p in zip(names, p_values, strict=True) if p < LEVEL]
     if differ:
         yield check("C05", f"columns with another distribution in the test rows: {shorten(differ)}")
-
-
-def _independent(problem: Problem, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Some of these rows, and no two of a group."""
-    groups = None if problem.data.groups is None else problem.data.groups[rows]
-    return np.sort(rows[independent_rows(len(rows), groups)[:COMPARED]])

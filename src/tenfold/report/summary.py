@@ -401,7 +401,7 @@ def _width_limits(run: Run, intervals: PredictionIntervals) -> Iterator[str]:
         share, needed = percent(intervals.coverage, 0), fewest_rows(intervals.coverage)
         yield f"No interval is finite: {share} takes {needed} calibration rows, here are {n_rows}."
         return
-    why = "widths that follow the row would not be narrower"
+    why = "widths that follow the row would not be narrower, or there are too many features"
     if run.model.contract.input.order is not None:
         why = "neighbours in time err alike"
     elif reading is not None and reading.group:

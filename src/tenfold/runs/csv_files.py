@@ -17,8 +17,7 @@ from tenfold.core.csv_cells import escape_formula, number_text, unescape_formula
 from tenfold.core.errors import DataError, RunError
 from tenfold.core.records import BACKGROUND, MAX_BACKGROUND, Candidate, Epoch, Fold
 from tenfold.core.task import TaskKind
-from tenfold.evaluation import Comparison, compare_labels, compare_values
-from tenfold.evaluation.intervals import independent_rows
+from tenfold.evaluation import Comparison, compare_labels, compare_values, some_rows
 from tenfold.inputs.idx import write_idx
 from tenfold.inputs.tables.columns import Table, as_cells
 from tenfold.model.predictions import Predictions, Values
@@ -345,13 +344,11 @@ def _write_cells(path: Path, x: Table) -> None:
     write_csv(path, [escape_formula(name) for name in cells], rows)
 
 
-def write_background(run: Run, x: Table, groups: NDArray[np.int64] | None) -> None:
-    """Write some training rows, with which other rows are compared, in their order.
-
-    If rows are in `groups` (n,), there is one row of each, because rows of one group are alike.
-    """
-    chosen = independent_rows(len(x), groups)[:MAX_BACKGROUND]
-    _write_cells(run.path / BACKGROUND, x[np.sort(chosen)])
+def write_background(
+    run: Run, x: Table, train: NDArray[np.int64], groups: NDArray[np.int64] | None
+) -> None:
+    """Write some of the training rows `train` of a dataset, with which other rows are compared."""
+    _write_cells(run.path / BACKGROUND, x[some_rows(train, groups, MAX_BACKGROUND)])
 
 
 def write_test_rows(run: Run, keys: Sequence[str], x: Table) -> None:
