@@ -1,7 +1,7 @@
-"""From training and validation rows to a model file: fit, calibrate, write, compare.
+"""Make a model file from training and validation rows: fit, calibrate, write and compare.
 
-This is the one way to a model, for runs, folds and trials, for the search for label errors, and for
-the scikit-learn estimators. Test rows never come here.
+This is the only way to make a model: for runs, folds and trials, for the search for label errors,
+and for the scikit-learn estimators. Test rows never come here.
 """
 
 from dataclasses import dataclass, replace
@@ -25,7 +25,7 @@ class BuiltModel:
     """A model file that was checked against its learner, and how it was fitted, as in `Fitted`.
 
     `content` contains the bytes of `model.onnx`, and `contract` is the contract in them.
-    `candidates` are the learners that `auto` tried, best first, by the `plan` for a table.
+    `candidates` are the learners that `auto` tried, best first, and `plan` is its plan for a table.
     """
 
     content: bytes
@@ -44,11 +44,11 @@ def fit_model(
     """Fit the settings' learner and make its model file. `choose.fit_chosen` also accepts `auto`.
 
     The listener is told about the stages `train` and `export`, and about epochs. A network resumes
-    from the checkpoints and writes its state there.
+    from its last checkpoint and writes new ones.
 
     Raises:
-      SettingsError: The learner is for the other task, settings do not fit it, or costs are given
-        without two labels or validation rows.
+      SettingsError: The learner is for the other task, a setting does not suit it, or costs are
+        given without two labels or without validation rows.
       DataError: Images would take too much memory for this learner, or a regression has no
         validation rows.
       ExportError: The graph does not predict the same as the learner.
@@ -61,14 +61,15 @@ def fit_model(
 
 
 def built_from(problem: Problem, fitted: Fitted, listener: Listener) -> BuiltModel:
-    """The model file of a learner that was fitted to a problem; errors are those of `fit_model`."""
+    """Make the model file of a learner that was fitted to a problem. The errors are those of
+    `fit_model`."""
     listener.stage("export")
     built = built_prepared(fitted, problem.prepared, problem.settings, problem.positive)
     contract = built.contract
     if contract.input.order is not None and not contract.labels:
         data, split = problem.data, problem.split
         order = with_half_widths(Model(built.content), data, split.validation)
-        # A model does not contain targets of test rows. A run knows them (`Run.model`).
+        # A model file does not contain targets of test rows. `Run.model` adds them from the run.
         order = order and ending_at(order, data, np.union1d(split.train, split.validation))
         accepted = contract.input.model_copy(update={"order": order})
         contract = contract.model_copy(update={"input": accepted})
@@ -78,14 +79,14 @@ def built_from(problem: Problem, fitted: Fitted, listener: Listener) -> BuiltMod
 
 
 def fit_prepared(prepared: Prepared, settings: Settings) -> BuiltModel:
-    """The same for rows that are prepared: those of scikit-learn estimators have no dataset."""
+    """Fit a model to prepared rows, as the scikit-learn estimators do, which have no dataset."""
     return built_prepared(fit_learner(prepared, settings, Listener()), prepared, settings)
 
 
 def built_prepared(
     fitted: Fitted, prepared: Prepared, settings: Settings, positive: str | None = None
 ) -> BuiltModel:
-    """The model file of a learner that was fitted to prepared rows."""
+    """Make the model file of a learner that was fitted to prepared rows."""
     content, contract = export(fitted, prepared, settings, positive)
     return BuiltModel(
         content, contract, fitted.history, fitted.parameters, fitted.note, fitted.interrupted
@@ -95,10 +96,10 @@ def built_prepared(
 def fit_problem(
     problem: Problem, listener: Listener, checkpoints: Checkpoints | None = None
 ) -> Fitted:
-    """Fit the problem's learner, in the end also to the validation rows if that is allowed.
+    """Fit the problem's learner, and finally to the validation rows, too, if that is allowed.
 
-    In the order of time these are the newest rows, whose forecasts determine the widths of
-    intervals. Class weights come from the training rows only.
+    In the order of time the validation rows are the newest ones, and the widths of intervals come
+    from their forecasts. Class weights come from the training rows only.
     """
     info, settings = problem.data.info, problem.settings
     is_bound = (info is not None and info.timeline is not None) or bool(settings.class_weights)
@@ -134,7 +135,8 @@ def export(
     decision = None
     if settings.cost:
         decision = held_out.decide(prepared, judging, constants, settings, positive)
-    # Of a vote the first network has hidden activations, and did not see the validation rows.
+    # The hidden activations are those of the first network of a vote, which was not fitted to the
+    # validation rows.
     judging = judging if seen.hidden is None else seen
     novelty = held_out.judge_novelty(fitted, prepared, judging, constants)
     task, accepted = prepared.task, prepared.encoding.accepted
@@ -164,9 +166,10 @@ def export(
     if novelty is not None:
         hidden = None if seen.hidden is None else seen.hidden[:n]
         expected = novelty.of(prepared.near(seen.rows.x[:n]), hidden, expected)
-        # A distance in units of its own spread, which takes digits from float32: 0.00016 off on
-        # 64x64 pictures of noise, where all are equally far. A thousandth decides nothing. Novelty
-        # has no upper end: far out it is as exact as float32 activations are.
+        # Novelty is a distance divided by its own spread, which costs float32 some digits: the
+        # difference is 0.00016 on 64x64 pictures of noise, which are all equally far away. A
+        # difference of a thousandth decides nothing. Novelty has no upper limit, and large values
+        # are as exact as float32 activations are.
         scale = np.maximum(np.float32(10), expected)
         graph.check_agreement(expected, outputs[1], keys, scale=scale)
     return content, contract

@@ -17,7 +17,7 @@ SMALLEST = 1e-7
 """Probabilities are raised to at least this before their logarithm is taken."""
 
 LEAST_GAIN = 1e-4
-"""Improvement of the log loss from which on a temperature is worth its nodes."""
+"""Minimum improvement of the log loss. With less, no temperature is added to the graph."""
 
 MIN_ROWS = 50
 """With fewer rows, a temperature would be fitted to chance."""
@@ -33,13 +33,13 @@ class Constants:
     Attributes:
       temperature: Log-probabilities are divided by it. Above 1 it makes predictions less confident.
       label_factors: Factors for each label's probability before that, (n_labels,); empty means 1.
-      set_thresholds: The probability from which on each label is in a prediction set, (n_labels,).
-        Empty: there are no sets.
-      target_mean, target_scale: Mean and scale of the target in its unit, for which the learner saw
-        0 and 1.
-      half_width: Half the width of the interval of a value, in the target's unit. Infinite: there
-        were too few rows to promise anything.
-      widths: Instead of it, in the unit that the learner saw, where the width follows the row.
+      set_thresholds: The probability at or above which each label is in a prediction set,
+        (n_labels,). If it is empty, there are no sets.
+      target_mean, target_scale: Mean and standard deviation of the target in its unit, by which the
+        learner's targets are standardised.
+      half_width: Half the width of the interval of a value, in the target's unit. It is infinite if
+        there are too few rows to calibrate it.
+      widths: If the width depends on the row, these replace `half_width`, in standardised units.
     """
 
     temperature: float = 1.0
@@ -51,8 +51,8 @@ class Constants:
     widths: RowWidths | None = None
 
     def apply(self, answers: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Do what the end of the graph does with the learner's output: return probabilities (n,
-        n_labels) at the temperature, or standardised values (n,) in the target's unit."""
+        """Calibrate the learner's output as the end of the graph does: return probabilities (n,
+        n_labels) at the temperature, or convert standardised values (n,) to the target's unit."""
         if answers.ndim == 1:
             wide = answers.astype(np.float64) * self.target_scale + self.target_mean
             return wide.astype(np.float32)
@@ -85,8 +85,8 @@ def fit_temperature(
 ) -> float:
     """The temperature with the lowest log loss on validation rows, p (n, n_labels) and codes (n,).
 
-    It is between 0.05 and 100, and 1 with fewer than 50 rows, or if no other lowers the log loss by
-    1e-4.
+    It is between 0.05 and 100, and 1 with fewer than 50 rows, or if no temperature improves the log
+    loss by at least 1e-4.
 
     Source: Guo et al. 2017, arXiv:1706.04599, section 4.2. The loss is convex in 1/temperature, so
       that as a function of log(temperature) it has one minimum.
@@ -114,12 +114,13 @@ def choose_threshold(
     cost_false_negative: float,
     cost_false_positive: float,
 ) -> float:
-    """The threshold with the lowest cost on validation rows (n,): positive from there upwards.
+    """The threshold with the lowest cost on validation rows (n,). Probabilities at or above it are
+    positive.
 
-    It is halfway between the two predictions it separates. Of equally cheap ones it is the nearest
-    to `cost_false_positive / (cost_false_positive + cost_false_negative)`, which is optimal if the
-    probabilities are right (Elkan 2001, IJCAI). This one is also used if fewer than 5 rows are
-    positive, or negative, which are too few to choose by.
+    It is halfway between the two predictions it separates. Of several with the same cost it is the
+    nearest to `cost_false_positive / (cost_false_positive + cost_false_negative)`, which is optimal
+    if the probabilities are calibrated (Elkan 2001, IJCAI). That threshold is also used if fewer
+    than 5 rows are positive, or negative, because these are too few to choose from.
 
     Raises:
       DataError: Lengths differ, or a cost is not positive.
@@ -145,7 +146,7 @@ def choose_threshold(
     costs = missed * cost_false_negative + alarms * cost_false_positive
     cheapest = np.flatnonzero(costs <= costs.min() * (1 + 1e-12))
     low, high = np.r_[0.0, values][cheapest], np.r_[values, 1.0][cheapest]
-    # The ideal threshold itself if it separates the same rows, else the middle of the gap.
+    # Use the ideal threshold itself if it separates the same rows, or else the middle of the gap.
     fits = (low < ideal) & (ideal <= high)
     candidates = np.where(fits, ideal, (low + high) / 2)
     return float(candidates[np.argmin(np.abs(candidates - ideal))])

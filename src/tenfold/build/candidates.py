@@ -40,11 +40,11 @@ class Tried:
 
 @dataclass(frozen=True, eq=False)
 class Judges:
-    """The rows that choose between candidates: their true answers (n,) and the part of each (n,).
+    """The rows on which candidates are compared: their true answers (n,) and the part of each (n,).
 
     Attributes:
       name: A description of the rows for people.
-      apart: Whether each part was predicted by another fit, and has its own temperature.
+      apart: Whether each part was predicted by a fit of its own, and has its own temperature.
       group: The group of each row (n,). None: there are no groups.
       weight: The weight of each row (n,). None: all rows count the same.
       factors: The factor of each label that undoes class weights. Empty: there are none.
@@ -60,7 +60,8 @@ class Judges:
 
     def losses(self, answers: NDArray[np.float32]) -> NDArray[np.float64]:
         """The loss of each prediction (n, ...): its squared error, or log loss at the temperature
-        that fits best, times the weight of its row. It is infinite without a prediction."""
+        that fits best, times the weight of its row. It is infinite for rows without a
+        prediction."""
         losses = np.full(len(self.y), np.inf)
         for part in np.unique(self.part_of) if self.apart else (None,):
             own = slice(None) if part is None else self.part_of == part
@@ -117,15 +118,16 @@ def as_tried(
 def answers_of_fold(
     problem: Problem, fitted_to: NDArray[np.int64], held_out: NDArray[np.int64]
 ) -> NDArray[np.float32]:
-    """Fit a candidate to some rows and predict others, in the unit of the problem. One network is
-    fitted instead of several, because each fold would take five times as long."""
+    """Fit a candidate to some rows and predict others, in the unit of the problem. Of several
+    networks that vote only one is fitted, because each fold would take five times as long."""
     data, settings = problem.data, problem.settings.model_copy(update={"members": 1})
     train, validation = hold_out(data, fitted_to, settings.validation_size, settings.seed)
     none = np.empty(0, np.int64)
     parts = Split(train, validation, none, none)
     own = replace(problem, split=parts, settings=settings, encoded=None)
     if data.labels and settings.learner != "baseline" and len(np.unique(data.y[train])) < 2:
-        return np.full((len(held_out), len(data.labels)), np.nan, np.float32)  # nothing to learn
+        # There is nothing to learn.
+        return np.full((len(held_out), len(data.labels)), np.nan, np.float32)
     prepared = own.prepared
     fitted = fit_learner(prepared, settings, Listener())
     if fitted.interrupted:
@@ -143,7 +145,7 @@ def _in_unit_of(whole: Task, values: NDArray[np.float32], own: Task) -> NDArray[
 
 
 class OfCandidate(Listeners):
-    """Forwards the events of a candidate except its layers, because another one may win."""
+    """Forwards all events of a candidate except its layers, because another candidate may win."""
 
     def layers(self, layers: Sequence[LayerRow]) -> None:
         """Ignore the layers."""

@@ -36,13 +36,14 @@ def fit_chosen(
 ) -> BuiltModel:
     """Fit a model as `fit_model` does, or with `auto` the best of several candidates.
 
-    The best candidate has the lowest log loss at its own temperature, or the lowest squared error.
-    A vote of several is kept if it is measurably better (`better_vote`).
+    The best candidate has the lowest log loss after calibration by its own temperature, or the
+    lowest squared error. A vote of several is kept if it is significantly better (`better_vote`).
 
-    With few training rows, folds of them choose, and the validation rows take no part. With many
-    rows, in the order of time, and for pictures, which are not fitted five times, the validation
-    rows choose. Then each of them is also predicted by the model that the others choose, and these
-    predictions calibrate (`learners.choice`).
+    With few training rows the choice is made by cross-validation on them, and the validation rows
+    take no part. With many rows, with rows in the order of time, and for pictures (for which five
+    fits would take too long), the choice is made on the validation rows. Each validation row is
+    then also predicted by the model that the other ones choose, and these predictions are used for
+    calibration (`learners.choice`).
     """
     if problem.settings.learner in LEARNERS:
         return fit_model(problem, listener, checkpoints)
@@ -102,7 +103,8 @@ def _by_validation(
         choice.offer(one.answers, one.losses)
         tried.append(one)
         if own is not None and (can_vote or best_of(tried) == number):
-            fits = fits if can_vote else {}  # pictures have no vote: the others are let go of
+            # Pictures have no vote, so that the memory of the other fits can be freed.
+            fits = fits if can_vote else {}
             fits[number] = own
     assert choice is not None
     vote = better_vote(tried, judges) if can_vote else None
@@ -113,7 +115,8 @@ def _by_validation(
 def _tried_once(
     problem: Problem, judges: Judges, listener: Listener, checkpoints: Checkpoints | None
 ) -> tuple[Tried, Fitted | None]:
-    """Try a candidate on the validation rows. The fit is None if an earlier process made it."""
+    """Fit a candidate and predict the validation rows. The fit is None if its predictions were
+    stored by an earlier process."""
     fitted = list[Fitted]()
 
     def answered() -> NDArray[np.float32]:

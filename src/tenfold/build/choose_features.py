@@ -1,4 +1,4 @@
-"""Rows of features to a model, as scikit-learn estimators have them: without a dataset.
+"""Fit a model to an array of features, as the scikit-learn estimators do, without a dataset.
 
 The candidates of `auto` all see the same features, and rows have weights. Test rows never come
 here.
@@ -23,15 +23,15 @@ from tenfold.learners import Fitted, check_learner, is_classification
 from tenfold.learners.choice import Choice, parts_by_answer, validation_parts
 
 MIN_VALIDATION = 10
-"""With fewer validation rows than these the choice of an epoch is random. Then all rows are used
-for training."""
+"""With fewer validation rows than this, the choice of the best epoch would be random. All rows are
+then used for training."""
 
 
 def held_out(y: NDArray[Any], settings: Settings) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """The positions of training rows and of validation rows, by the seed and stratified.
+    """Draw the positions of training rows and of validation rows by the seed, stratified.
 
-    Every class keeps a training row. Validation rows are empty if there would be fewer than
-    `MIN_VALIDATION`.
+    Every class keeps at least one training row. There are no validation rows if there would be
+    fewer than `MIN_VALIDATION`.
     """
     n_held = int(len(y) * settings.validation_size)
     order = np.random.default_rng(settings.seed).permutation(len(y))
@@ -46,10 +46,10 @@ def held_out(y: NDArray[Any], settings: Settings) -> tuple[NDArray[np.intp], NDA
 
 
 def fit_features(prepared: Prepared, settings: Settings) -> BuiltModel:
-    """The model of the settings' learner, or of what `auto` chooses.
+    """Fit the settings' learner, or with `auto` the one that is chosen, and make its model.
 
     Raises:
-      SettingsError: A learner for another task, or for pictures.
+      SettingsError: The learner is for another task, or for pictures.
     """
     check_learner(settings, prepared.task.kind, prepared.encoding.accepted)
     if settings.learner == AUTO:
@@ -58,7 +58,7 @@ def fit_features(prepared: Prepared, settings: Settings) -> BuiltModel:
 
 
 def _with_learner(settings: Settings, learner: str) -> Settings:
-    """The settings with another learner and its defaults; those of a network are kept."""
+    """The settings with another learner and its defaults. The settings of a network are kept."""
     if learner == "network":
         return settings.model_copy(update={"learner": learner})
     return settings.model_copy(update={**RECIPES["default"][learner], "learner": learner})
@@ -116,7 +116,8 @@ def _by_validation(
     vote = better_vote(tried, judges)
     if vote is not None:
         return Chosen(tried, judges, vote, vote.answers), fits
-    choice = Choice(rows._replace(weight=None), tried[0].answers.shape)  # losses have them already
+    # The losses include the weights already.
+    choice = Choice(rows._replace(weight=None), tried[0].answers.shape)
     for one in tried:
         choice.offer(one.answers, one.losses)
     return Chosen(tried, judges, None, choice.answers), fits
@@ -125,7 +126,8 @@ def _by_validation(
 def _answers_by_folds(
     prepared: Prepared, settings: Settings, part_of: NDArray[np.int64]
 ) -> NDArray[np.float32]:
-    """To each training row by a fit without its part; nan where that has nothing to learn from."""
+    """The prediction for each training row, by a fit without its part. It is NaN if that fit has a
+    single class."""
     rows, labels = prepared.train, prepared.task.labels
     shape = (len(rows.y), len(labels)) if labels else (len(rows.y),)
     answers = np.full(shape, np.nan, np.float32)

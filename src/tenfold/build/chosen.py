@@ -19,8 +19,9 @@ STANDARD_ERRORS = 1.0
 """A vote must lead by more than this many standard errors. This is the one-standard-error rule: the
 simpler model is kept unless another is better by more than chance explains (Breiman et al. 1984,
 "Classification and Regression Trees", section 3.4.3). On nine tables with five splits each, the
-test losses were 0.983 of the winner's (geometric mean), and on no table above 1. If any lead is
-enough they are 1.002 (1.12 on iris), and if the 95% interval must lie above 0 they are 0.989."""
+ratio of the test loss to that of the best single candidate was 0.983 (geometric mean), and above 1
+on no table. If any lead were enough, the ratio would be 1.002 (1.12 on iris), and if the 95%
+interval had to lie above 0, it would be 0.989."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,8 +29,8 @@ class Chosen:
     """The candidates that were tried, and the vote if it is better than the best of them.
 
     Attributes:
-      judged: The prediction for each validation row of the model that the other parts choose. None:
-        the validation rows do not choose.
+      judged: For each validation row, the prediction of the model that is chosen on the other
+        parts. It is None if the choice is not made on the validation rows.
     """
 
     tried: Sequence[Tried]
@@ -77,9 +78,9 @@ def best_of(tried: Sequence[Tried]) -> int:
 
 
 def better_vote(tried: Sequence[Tried], judges: Judges) -> VoteFound | None:
-    """A vote of candidates that is measurably better than the best of them. None: there is none.
+    """A vote of candidates that is significantly better than the best of them, or None.
 
-    Each row is predicted with the weights that the other parts of the rows choose. The mean
+    Each row is predicted with the weights that are chosen on the other parts of the rows. The mean
     difference of the losses, paired by row, must exceed `STANDARD_ERRORS` standard errors. The best
     candidate has the advantage that the same rows chose it.
     """

@@ -1,9 +1,8 @@
-"""What is decided by rows that were not fitted to: calibration, the threshold of costs, and
-novelty.
+"""Compute from held-out rows: calibration, the threshold of costs, and novelty.
 
-Rows that chose a candidate do not calibrate it: if a learner chose an epoch, a penalty or the like
-by validation rows, a row calibrates with the prediction of a candidate that was chosen without it
-(`learners.choice`). Test rows never come here.
+A row must not both choose a candidate and calibrate it. If a learner chose an epoch or a penalty by
+the validation rows, each of these rows calibrates with the prediction of a candidate that was
+chosen without it (`learners.choice`). Test rows never come here.
 """
 
 from dataclasses import dataclass, replace
@@ -33,17 +32,19 @@ CENTRES = 20
 """Maximum number of centres of each label among the hidden activations."""
 
 MAX_JUDGED = 5_000
-"""Maximum number of validation rows whose novelty determines the threshold: 100 exceed it."""
+"""Maximum number of validation rows from which the threshold of novelty is determined. With so
+many, 100 rows exceed it."""
 
 
 @dataclass(frozen=True, eq=False)
 class OwnAnswers:
-    """A learner's own predictions for rows that it was not fitted to, or else for training rows.
+    """A learner's predictions for held-out rows or, without such rows, for training rows.
 
     The first of the rows are `Prepared.compared`. Predictions are probabilities (n, n_labels) or
-    standardised values (n,), before calibration; hidden values (n, h) are those of a network.
-    Decisions use the `judged` predictions, each by a candidate that was chosen without the row. If
-    training rows were each predicted by a fit without their part, `part_of` is that part.
+    standardised values (n,), before calibration. Hidden values (n, h) are those of a network.
+    Calibration uses the `judged` predictions, each of which comes from a candidate that was chosen
+    without the row. If training rows were predicted by cross-validation, `part_of` is the fold of
+    each row.
     """
 
     rows: Examples
@@ -62,7 +63,8 @@ class OwnAnswers:
             answers, hidden = fitted.answers(rows.x), fitted.hidden(rows.x)
             judged = answers if fitted.judged is None else fitted.judged
             return cls(rows, answers, judged, hidden, True)
-        few = prepared.encoding.encode(prepared.compared)  # encoded like rows to predict
+        # The training rows, encoded in the same way as rows to predict.
+        few = prepared.encoding.encode(prepared.compared)
         rows = Examples(few, prepared.train.y[: len(few)])
         answers = fitted.answers(rows.x)
         return cls(rows, answers, answers, None, False)
@@ -100,8 +102,9 @@ def calibrate(prepared: Prepared, seen: OwnAnswers, settings: Settings) -> Const
 
 
 def _row_widths(prepared: Prepared, seen: OwnAnswers, settings: Settings) -> RowWidths | None:
-    """Widths that follow the row. Rows of one group, and neighbours in time, err alike: a forest
-    that knows some of them expects too little of the others."""
+    """Fit widths of intervals that depend on the row. They need independent rows: the errors of
+    rows of one group, or of neighbours in time, are correlated, and a forest that was fitted to
+    some of them would underestimate the errors of the others."""
     accepted, x = prepared.encoding.accepted, seen.rows.x
     if accepted.kind == "image" or accepted.order is not None or seen.rows.group is not None:
         return None
@@ -111,7 +114,7 @@ def _row_widths(prepared: Prepared, seen: OwnAnswers, settings: Settings) -> Row
 def promise_intervals(
     prepared: Prepared, seen: OwnAnswers, constants: Constants
 ) -> PredictionIntervals | None:
-    """What intervals of values promise, from the rows that decide."""
+    """The nominal coverage of the intervals of values, and the calibration rows behind it."""
     if prepared.task.labels:
         return None
     n_rows = len(seen.rows.y) if seen.is_held_out else 0
@@ -119,7 +122,7 @@ def promise_intervals(
 
 
 def promise_sets(prepared: Prepared, seen: OwnAnswers) -> PredictionSets | None:
-    """The coverage of prediction sets, by the calibration rows of each label."""
+    """The coverage of prediction sets, and the number of calibration rows of each label."""
     labels = prepared.task.labels
     if not (labels and seen.is_held_out):
         return None
@@ -128,8 +131,8 @@ def promise_sets(prepared: Prepared, seen: OwnAnswers) -> PredictionSets | None:
 
 
 def label_factors(prepared: Prepared, settings: Settings) -> tuple[float, ...]:
-    """Factors that undo class weights, because weighted rows made their labels look more
-    frequent."""
+    """Factors that correct probabilities for class weights, which make labels look more frequent
+    than they are."""
     if settings.class_weights is None:
         return ()
     if settings.class_weights == "balanced":
@@ -170,9 +173,9 @@ def judge_novelty(
 ) -> Novelty | None:
     """Fit the novelty to the training rows, and its threshold to the validation rows.
 
-    It is None without validation rows and for regression; for the baseline, which ignores its
-    input; for features, whose scale the caller determines; and for trees on a table, whose columns
-    have no common scale (up to 1e37).
+    The result is None without validation rows and for regression. It is also None for the baseline,
+    which ignores its input, for arrays of features, whose scale only the caller knows, and for
+    trees on a table, whose columns have no common scale (values up to 1e37).
     """
     kind, learners = prepared.encoding.accepted.kind, [LEARNERS[one] for one in fitted.learners]
     is_scaled = any(learner.scaled for learner in learners)

@@ -23,25 +23,29 @@ MAX_AXES = 64
 """Maximum number of principal axes, which limits the file."""
 
 WIDE_SHARE = 0.1
-"""Below this share of the variance off the axes, float32 causes errors of 1e-4 (observed)."""
+"""If less than this share of the variance is off the axes, float32 causes errors of 1e-4
+(observed)."""
 
 ROWS_PER_CENTRE = 20
 
 MAX_AT_ONCE = 1 << 21
-"""Number of values whose distance is computed at a time: 16 MB in float64, about five times."""
+"""Number of values whose distances are computed at a time. They take 16 MB in float64, and their
+intermediate results about five times as much."""
 
 MAX_EXACT = 1_000
 """With more columns than this, the axes are found by random projections, which takes seconds."""
 
 LEAST_SPREAD = 1e-2
-"""Directions with less than this share of the mean variance count as if they had it."""
+"""Directions with less than this share of the mean variance are treated as if they had this
+share."""
 
 OFF = 4.0
-"""Weight of the squared distance off the axes, compared with that on them: 1 finds a few more
-letters, 4 more clothes, 8 fewer letters (`python -m bench.novelty`)."""
+"""Weight of the squared distance off the axes, compared with that along them. A weight of 1 detects
+a few more letters, 4 detects more clothes, and 8 detects fewer letters (`python -m
+bench.novelty`)."""
 
 DOUBT = 0.5
-"""Weight of doubt, compared with a distance."""
+"""Weight of the doubt of a prediction, compared with that of a distance."""
 
 LEAST_DOUBT = 0.01
 """Doubt that varies less than a hundredth of a probability is not magnified further, because the
@@ -61,10 +65,11 @@ class Distance:
       axes: Their principal axes, orthonormal, (d, c).
       whitening: Makes the spread around the centres 1 in each direction, (c, c), or None.
       centres: The centres of the training rows, whitened, (m, c).
-      rest: The variance off the axes that counts as 1.
-      wide: Whether the part off the axes is so small that |x|**2 - |y|**2 needs float64.
-      middle: The distance that counts as 0: the median of validation rows.
-      scale: The additional distance that counts as 1: up to the threshold.
+      rest: The variance off the axes that is scaled to 1.
+      wide: Whether |x|**2 - |y|**2 is computed in float64, because the part off the axes is small.
+      middle: The distance that is scaled to 0: the median of the validation rows.
+      scale: The difference between the distance at the threshold, which is scaled to 1, and
+        `middle`.
     """
 
     mean: NDArray[np.float32]
@@ -99,8 +104,8 @@ class Distance:
 class Angle:
     """The distance of the directions of rows from those of the training rows: 1 - their cosine.
 
-    Features of photos are sums of what is found in them. Their overall strength says little, but
-    their proportions say what the photo shows.
+    Each feature of a photo adds up how strongly a pattern occurs in it. The overall strength of the
+    features carries little information, but their proportions depend on what the photo shows.
 
     Attributes:
       centres: Directions of the training rows, of length 1, (m, d).
@@ -121,7 +126,7 @@ class Angle:
 
 
 SHORTEST = 1e-6
-"""Minimum length of rows, because a row without any feature has no direction."""
+"""Minimum length of rows, because a row whose features are all 0 has no direction."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,8 +174,9 @@ def fit_distance(
     The result is None if they do not vary.
 
     Each label has a centre for every 20 of its rows, at most `per_label`. Unless `whitened`,
-    distances are in the unit of the rows instead of standard deviations around the centres. For
-    pictures, whose pixels have one unit, a small detail then does not count too much.
+    distances are in the unit of the rows instead of standard deviations around the centres. This is
+    better for pictures, whose pixels all have the same unit: small details do not get too much
+    weight.
 
     Source: Lee et al. 2018, arXiv:1807.03888, section 2.1, Mahalanobis distance to the nearest
       label's mean. The part off the axes is as in Wang et al. 2022, arXiv:2203.10807.
@@ -207,8 +213,8 @@ def fit_distance(
 
 
 def fit_angle(x: NDArray[Any], y: NDArray[Any]) -> Angle:
-    """The directions of training rows (n, d) with label codes (n,): one for every 20 rows of a
-    label, at most 20."""
+    """The directions of training rows (n, d) with label codes (n,). Each label has one for every 20
+    of its rows, and at most 20."""
     units = _directions(x)
     groups = [units[y == label] for label in np.unique(y)]
     return Angle(np.concatenate([_directions(_centres(rows, MAX_ANGLES)) for rows in groups]))
@@ -236,7 +242,8 @@ def angles_to_others(
 
 
 def _whitening(groups: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
-    """Makes the spread of groups of rows (n, c) around their means 1 in each direction, (c, c)."""
+    """A matrix (c, c) that scales the spread of groups of rows (n, c) around their means to 1 in
+    each direction."""
     around = np.concatenate([rows - rows.mean(axis=0) for rows in groups])
     spread, directions = np.linalg.eigh(around.T @ around / len(around))
     floor = LEAST_SPREAD * float(spread.mean()) or float(np.square(np.concatenate(groups)).sum())
@@ -282,11 +289,11 @@ def fit_novelty(
     *,
     hidden_weight: float = 1.0,
 ) -> Novelty | None:
-    """The novelty that `UNSURE_SHARE` of the validation rows exceed at 1.
+    """Fit the novelty so that `UNSURE_SHARE` of the validation rows exceed 1.
 
-    Each part is scaled so that its median is 0 and that share exceeds 1; doubt counts half, and
-    hidden values count `hidden_weight`. Rows are given as in `Novelty.of`. None if there are fewer
-    rows than such a share needs, 49 for 2%.
+    Each part is scaled so that its median is 0 and the given share exceeds 1. Then doubt has the
+    weight 1/2, and the hidden values have `hidden_weight`. Rows are given as in `Novelty.of`. The
+    result is None if there are too few rows for such a share (fewer than 49 for 2%).
     """
     n = len(probabilities)
     rank = _rank(n)
@@ -311,7 +318,7 @@ def fit_novelty(
 def fit_photo_novelty(
     angle: Angle, angles: NDArray[np.float64], probabilities: NDArray[np.float32]
 ) -> Novelty | None:
-    """The novelty that `UNSURE_PHOTOS` of photos that were not fitted to exceed at 1.
+    """Fit the novelty of photos so that `UNSURE_PHOTOS` of the held-out photos exceed 1.
 
     It is fitted to their angles (n,) and calibrated probabilities (n, n_labels), as in
     `fit_novelty`.
@@ -331,12 +338,12 @@ def fit_photo_novelty(
 
 
 def _rank(n: int, share: float = UNSURE_SHARE) -> int:
-    """The rank among n sorted values that such a share of further ones exceeds; above n if there is
-    none."""
+    """The rank, among n sorted values, that the given share of new values exceeds. It is larger
+    than n if n is too small."""
     return int(np.ceil(np.round((n + 1) * (1 - share), 9)))
 
 
 def _span(values: NDArray[np.float64], rank: int) -> tuple[float, float]:
-    """The median of values, and how far above it the value of a rank is."""
+    """The median of the values, and the difference between the value at a rank and the median."""
     middle = float(np.median(values))
     return middle, float(np.sort(values)[rank - 1]) - middle

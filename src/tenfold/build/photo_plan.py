@@ -12,24 +12,24 @@ from tenfold.data.disk_images import StoredImages
 from tenfold.learners import LEARNERS
 
 MANY = 500
-"""From this number of training pictures on, networks that learn only from them are tried, too. For
-five flowers with 203 training pictures, `cnn` predicts 47% of the test pictures correctly and
-`transfer` 91%; for coloured digits with 675, it is 96 and 89%."""
+"""With at least this number of training pictures, networks that learn from these pictures alone are
+tried, too. For five flowers with 203 training pictures, `cnn` predicts 47% of the test pictures
+correctly and `transfer` 91%; for coloured digits with 675, it is 96 and 89%."""
 
 MOST_STEPS, EPOCHS = 20_000, (8, 30)
-"""Number of pictures that a `cnn` processes in all its epochs, and limits for the number of epochs:
-two epochs take about as long as the features of a picture. With 675 pictures, 30 epochs find no
-more than 15."""
+"""Number of pictures that a `cnn` processes in all its epochs together, and limits for the number
+of epochs. Two epochs take about as long as computing the features of the pictures. With 675
+pictures, 30 epochs are no more accurate than 15."""
 
 SMALL: dict[str, Any] = FEW_PICTURES | TRIED_ON_FEW["cnn"]
-"""How a `cnn` is tried: in the epochs of few pictures, and small."""
+"""The settings with which `auto` tries a `cnn`: a small network with few epochs."""
 
 
 def problems_of_pictures(problem: Problem) -> list[Problem]:
     """The same problem for each candidate of `auto`, with the pictures in the form that it takes.
 
-    Features of photos always come first. With fewer than 500 training pictures, or without
-    validation rows to choose by, they are the only candidate.
+    The candidate on features of photos always comes first. With fewer than 500 training pictures,
+    or without validation rows, it is the only one.
     """
     n_rows, settings = len(problem.split.train), problem.settings
     names = ["transfer"]

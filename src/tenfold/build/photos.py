@@ -1,4 +1,4 @@
-"""Features of photos: computed once by ONNX Runtime on all cores, and kept while they are
+"""Features of photos, which are computed once by ONNX Runtime on all cores, and kept while they are
 needed."""
 
 from collections.abc import Callable, Iterator
@@ -25,11 +25,11 @@ AT_ONCE = 256
 
 
 MAX_VIEWED = 500
-"""Training photos that are also seen mirrored and cropped, at most: with more there is enough to
-fit to, and five views take five times as long as the photo."""
+"""Maximum number of training photos for which mirrored and cropped views are used, too. With more
+photos there are enough to fit to, and five views take five times as long as the photo."""
 
 Seeing = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
-"""From a picture to what a network sees of it."""
+"""Converts a picture to the input of a network."""
 
 
 @dataclass(eq=False)
@@ -37,8 +37,9 @@ class PhotoFeatures:
     """The features of the rows of one dataset, and of views of them, each computed once.
 
     Attributes:
-      folder: Where they are stored for other processes and resumed trainings. None: only in memory.
-      listener: Is told how many are done.
+      folder: The folder in which they are stored for other processes and resumed trainings. None:
+        they are only in memory.
+      listener: It is told how many photos are done.
     """
 
     folder: Path | None = None
@@ -48,7 +49,7 @@ class PhotoFeatures:
     def of(
         self, images: AnyImages, rows: NDArray[np.int64], accepted: ImageInput
     ) -> NDArray[np.float32]:
-        """The features (n, 1280) of some rows of all `images`; those of other rows stay unseen."""
+        """The features (n, 1280) of some rows of `images`. Other rows are not opened."""
         return self._kept("features", _whole, images, rows, accepted)
 
     def of_parts(
@@ -58,8 +59,8 @@ class PhotoFeatures:
         held: NDArray[np.int64],
         accepted: ImageInput,
     ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32] | None]:
-        """All that a fit needs: the features of training and of validation rows, and those of the
-        views of the training rows, where they are few."""
+        """Everything that a fit needs: the features of training and validation rows, and those of
+        the views of the training rows if there are few of them."""
         rows = np.sort(np.concatenate([train, held]))
         found = self.of(images, rows, accepted)
         views = self.of_views(images, train, accepted) if len(train) <= MAX_VIEWED else None
@@ -79,7 +80,8 @@ class PhotoFeatures:
         rows: NDArray[np.int64],
         accepted: ImageInput,
     ) -> NDArray[np.float32]:
-        """What a network sees of each image; it is opened where that of one is not known."""
+        """The features of each image. The network is opened only if those of an image are not
+        stored yet."""
         known = self._known.setdefault(kind, self._read(kind))
         missing = np.array([row for row in rows.tolist() if row not in known], np.int64)
         for done, part in _computed(network(accepted), images, missing) if missing.size else ():
@@ -89,7 +91,7 @@ class PhotoFeatures:
         return np.stack([known[row] for row in rows.tolist()])
 
     def _read(self, kind: str) -> dict[int, NDArray[np.float32]]:
-        """What an earlier process wrote down."""
+        """Read the features that an earlier process stored."""
         found: dict[int, NDArray[np.float32]] = {}
         if self.folder is None:
             return found
@@ -109,7 +111,7 @@ class PhotoFeatures:
 
 
 def _whole(accepted: ImageInput) -> Seeing:
-    """What gives the features of a photo (1280,)."""
+    """A function that computes the features of a photo (1280,)."""
     session = open_session(accepted)
 
     def features(image: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -120,7 +122,7 @@ def _whole(accepted: ImageInput) -> Seeing:
 
 
 def _views(accepted: ImageInput) -> Seeing:
-    """What gives those of each view of a photo (n_views, 1280)."""
+    """A function that computes the features of each view of a photo (n_views, 1280)."""
     sides = {view.side_px(accepted.shape) for view in VIEWS}
     square_of = {
         side: _whole(accepted.model_copy(update={"height": side, "width": side})) for side in sides
@@ -136,10 +138,11 @@ def _views(accepted: ImageInput) -> Seeing:
 def _computed(
     features: Seeing, images: AnyImages, rows: NDArray[np.int64]
 ) -> Iterator[tuple[int, dict[int, NDArray[np.float32]]]]:
-    """Features by row, a part after the other, and how many are done.
+    """Yield features by row, in parts, and how many photos are done.
 
-    A photo at a time and each on one thread: so its features depend neither on the others nor on
-    how many threads there are, and it is the fastest way (`python -m bench.photos`).
+    Each photo is computed alone and on one thread. Its features then depend neither on the other
+    photos nor on the number of threads, and this is also the fastest way (`python -m
+    bench.photos`).
     """
     with ThreadPoolExecutor(usable_cores()) as threads:
         for start in range(0, len(rows), AT_ONCE):
@@ -149,7 +152,7 @@ def _computed(
 
 
 def open_session(accepted: ImageInput, n_threads: int = 1) -> Any:
-    """Open the network alone, as it is in model files, with ONNX Runtime."""
+    """Open the network without a learner behind it, as it is in model files, with ONNX Runtime."""
     from onnx import helper
 
     front = photo_front(accepted)

@@ -24,21 +24,21 @@ from tenfold.data.split import Split
 from tenfold.learners import LEARNERS, Examples
 
 MAX_COMPARED = 10_000
-"""Maximum number of rows on which graph and learner are compared. More take time and show nothing
-new."""
+"""Maximum number of rows on which the graph is compared with the learner. More rows take time and
+show nothing new."""
 
 MAX_COMPARED_PHOTOS = 32
-"""Number of photos on which they are compared, because the same nodes computed their features."""
+"""The same number for photos. A few are enough, because the same nodes computed their features."""
 
 MAX_NOVELTY = 8_000
-"""Maximum number of training rows whose spread is measured: 64 axes need no more."""
+"""Maximum number of training rows from which the spread is estimated. 64 axes need no more."""
 
 MAX_VALUES = 20_000_000
 """Maximum number of values in these rows, down to 1,000 rows: 80 MB."""
 
 CENTRES_OF_PICTURES = 50
-"""Number of centres of each label for pictures, because shapes of one digit differ. Of 20, 30, 50
-and 200, 200 take 0.5 MB and find no more."""
+"""Number of centres of each label for pictures, because a digit is written in several shapes. 20,
+30, 50 and 200 were tried: 200 take 0.5 MB and detect no more."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +51,7 @@ class Prepared:
       train, validation: Pictures or features, with codes or standardised targets.
       compared: Rows on which the model is compared with its learner, as the model takes them: the
         first validation rows, or training rows where there are none. `keys` are their names.
-      n_near: The first so many features say how near rows are to each other; None: all do.
+      n_near: Number of leading features that are used for distances between rows. None: all are.
     """
 
     name: str
@@ -64,11 +64,11 @@ class Prepared:
     n_near: int | None = None
 
     def near(self, x: Any) -> Any:
-        """Of rows (n, ...) what says how near they are to each other."""
+        """The part of the rows (n, ...) from which distances between them are computed."""
         return x if self.n_near is None else x[:, : self.n_near]
 
     def check(self, settings: Settings) -> None:
-        """Refuse, before a fit, what would be refused after it."""
+        """Refuse before the fit what would otherwise be refused after it."""
         x: Any = self.train.x
         if not self.task.labels and self.validation is None:
             raise DataError(
@@ -92,8 +92,8 @@ class Prepared:
 
     @cached_property
     def sample(self) -> RowNumbers:
-        """Training rows whose spread is measured, spread over all, because they may be sorted by
-        label."""
+        """The training rows from which the spread is estimated. They are evenly spaced, because
+        rows may be sorted by label."""
         n = len(self.train.y)
         few = min(n, MAX_NOVELTY, max(1_000, MAX_VALUES // self.train.x[0].size))
         return np.linspace(0, n - 1, few).astype(np.int64)
@@ -111,12 +111,12 @@ class Prepared:
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """What is to be learned, from which rows, and how.
+    """A dataset with its split and settings: what is to be learned, from which rows, and how.
 
-    `encoded` are rows that another problem with the same data, split and scaling has prepared.
-    `features` are those of the data's photos, if other problems need them, too. With `refit`, a
-    learner may also be fitted to the validation rows once they have chosen, because nobody then
-    scores the model by them.
+    `encoded` contains the rows that another problem with the same data, split and scaling has
+    prepared. `features` are the features of the data's photos, which several problems may share.
+    With `refit`, a learner may finally be fitted to the validation rows, too, because the model is
+    not evaluated on them afterwards.
     """
 
     data: Dataset
@@ -204,11 +204,11 @@ def prepare(data: Dataset, split: Split, *, scaled: bool, ordered: bool = False)
 def prepare_photos(data: Dataset, split: Split, features: PhotoFeatures) -> Prepared:
     """The training and validation pictures as features of a network that was trained on photos."""
     accepted, images = data.input, data.images
-    assert accepted.kind == "image"  # as the learners that take photos are asked for
+    assert accepted.kind == "image"  # these are read by all learners of photos
     found, found_held, views = features.of_parts(images, split.train, split.validation, accepted)
     held = split.validation if len(split.validation) else split.train
     few = held[:MAX_COMPARED_PHOTOS]
-    # Copies of a photo must not answer for each other where the training rows are cut into parts.
+    # Copies of a photo must stay in the same part when the training rows are divided.
     has_copies = len(np.unique(data.group_of)) < len(data)
     groups = [
         data.group_of[rows] if has_copies else None for rows in (split.train, split.validation)

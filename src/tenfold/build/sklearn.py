@@ -1,7 +1,8 @@
 """`NetworkClassifier`, `NetworkRegressor`: the learner `network` as scikit-learn estimators.
 
-Thin adapters: models are made as those of runs are, by `choose_features.fit_features`.
-Loaded only when asked for, because this module imports scikit-learn.
+The estimators are thin adapters around `choose_features.fit_features`, which makes models in the
+same way as a run. `tenfold` imports this module only when an estimator is used, because it imports
+scikit-learn.
 """
 
 from typing import Any, ClassVar, Self
@@ -27,7 +28,7 @@ from tenfold.learners import Examples
 from tenfold.model.model import Model
 
 MAX_COMPARED = 1_000
-"""Number of rows on which graph and network are compared, for each fit."""
+"""Number of rows on which each fit compares its graph with its network."""
 
 NAMES = {
     "hidden": "hidden_layer_sizes",
@@ -100,8 +101,7 @@ class _NetworkEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
         # Without a temperature, nothing would undo it.
         update: dict[str, Any] = {"label_smoothing": 0.05 if n_held >= MIN_ROWS else 0.0}
         if self.learning_rate is None:
-            # With one step in an epoch there are few steps, and their gradients are
-            # exact.
+            # With one step per epoch there are few steps, and their gradients are exact.
             whole = n_train <= settings.batch_size or self._task == "regression"
             rate = 0.006 if whole else 0.001
             rate = scaled_learning_rate(rate, settings.hidden) if settings.hidden else 5 * rate
@@ -128,7 +128,7 @@ class _NetworkEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
         labels: tuple[str, ...] = (),
     ) -> None:
         """Fit to rows (n, d) and label codes or targets (n,), calibrate, write the graph and
-        compare it.
+        compare it with the learner.
 
         `weight` is positive. `labels` are the names of the codes.
         """
@@ -161,7 +161,8 @@ class _NetworkEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
             keys=tuple(f"row {row}" for row in range(len(compared))),
         )
         built = fit_features(prepared, settings)
-        if built.interrupted:  # an estimator may be one of many: all of them are to end
+        # A search fits many estimators, and one Ctrl-C has to end all of them.
+        if built.interrupted:
             raise KeyboardInterrupt
         self.onnx_ = built.content
         self.model_ = Model(self.onnx_)
@@ -194,43 +195,45 @@ class NetworkClassifier(ClassifierMixin, _NetworkEstimator):  # type: ignore[mis
     probabilities by a temperature. `predict` runs the ONNX graph in `model_`.
 
     Args:
-      hidden_layer_sizes: Neurons of each hidden layer; () is softmax regression.
-      learning_rate: Step size of Adam; None: 0.001 for one layer of 128, scaled to other layers,
-        and six times that where one step sees all rows.
-      max_epochs: Epochs at most. One epoch is one pass over the training rows.
-      batch_size: Rows of a step. Up to this many rows every step sees all of them, and whole
-        weights are the same as rows repeated.
-      weight_decay: Pull of kernels towards 0, in each step by this share of the step size.
-      dropout: Share of each hidden layer's outputs that is silenced while training.
-      validation_fraction: Share of the rows held out, stratified, for stopping and calibration.
-        Fewer than 10 of them would say nothing: then all rows are trained on, for all epochs.
-      patience: Epochs without a lower validation loss after which training stops; the best
-        epoch's weights are kept. None: train all epochs, keep the last weights.
-      class_weight: Weight of each class as a dict, or `balanced`, as in scikit-learn; multiplies
-        sample weights. Probabilities then are those of the weighted rows.
+      hidden_layer_sizes: Number of neurons of each hidden layer. With () the model is a softmax
+        regression.
+      learning_rate: Learning rate of Adam. None: 0.001 for one layer of 128 neurons, adapted to
+        other sizes, and six times as much if each step uses all rows.
+      max_epochs: Maximum number of epochs. One epoch is one pass over the training rows.
+      batch_size: Number of rows in each step. With no more training rows than this, each step uses
+        all rows, and integer sample weights are equivalent to repeated rows.
+      weight_decay: Decoupled weight decay of the kernels, as in AdamW.
+      dropout: Share of each hidden layer's outputs that is set to 0 during training.
+      validation_fraction: Share of the rows that is held out, stratified, for early stopping and
+        calibration. If these are fewer than 10 rows, all rows are used for training instead, for
+        all epochs.
+      patience: Number of epochs without a lower validation loss after which training stops. The
+        weights of the best epoch are kept. None: train all epochs and keep the last weights.
+      class_weight: Weight of each class as a dict, or `balanced`, as in scikit-learn. It is
+        multiplied with the sample weights. Probabilities then refer to the weighted rows.
       learner: `network`, another learner of tables with its own defaults, or `auto`, which keeps
-        the best of several or a vote of them, as `tenfold train` does. What stands above is about
-        networks, but for `validation_fraction` and `class_weight`.
-      minutes: How large a plan `auto` makes, on two cores by a table of costs; the clock changes
-        nothing.
-      random_state: Decides first weights, order of rows and what is held out; an int repeats the
-        same model. None draws from NumPy's global generator.
+        the best of several or a vote of them, as `tenfold train` does. Of the parameters above, all
+        but `validation_fraction` and `class_weight` apply only to networks.
+      minutes: Estimated time for `auto` on two cores. It determines which learners are tried by a
+        table of costs, never by the clock.
+      random_state: Seed of the initial weights, the order of rows and the held-out rows. The same
+        int gives the same model. None draws from NumPy's global generator.
 
     Attributes:
       classes_: The classes (n_classes,), sorted.
       n_features_in_, feature_names_in_: As in scikit-learn.
-      model_: `tenfold.Model`; takes float64 (n, n_features).
-      onnx_: The content of its file, to be written where one likes and read by `tenfold.Model.open`
-        or by any ONNX runtime.
-      history_: A record per epoch. `loss_curve_` has its training losses alone.
-      n_iter_: Epochs trained; 0 of learners without epochs.
-      learner_: The learner of the model: of `auto` the best one, or `vote`.
-      candidates_: What `auto` tried, best first: learner, loss, how far it is behind, weight in the
-        vote; empty of other learners.
+      model_: The model, a `tenfold.Model`. Its input is float64 (n, n_features).
+      onnx_: The content of the model file. Written to a file, it can be read by
+        `tenfold.Model.open` or by any ONNX runtime.
+      history_: A record for each epoch. `loss_curve_` contains only the training losses.
+      n_iter_: Number of trained epochs. It is 0 for learners without epochs.
+      learner_: The learner of the model. With `auto` it is the best one, or `vote`.
+      candidates_: With `auto` the candidates, best first, each with its learner, its loss, its
+        difference from the best loss, and its weight in the vote. Otherwise it is empty.
 
     Raises:
-      SettingsError: Parameters outside their rule, or a learner for another task, when fitted.
-      DataError: A single class.
+      SettingsError: In `fit`, if a parameter is invalid, or the learner is for another task.
+      DataError: In `fit`, if there is a single class.
 
     Example:
       >>> from tenfold import NetworkClassifier
@@ -306,11 +309,11 @@ class NetworkRegressor(RegressorMixin, _NetworkEstimator):  # type: ignore[misc]
 
     The target is scaled inside the model and predicted in its own unit, as float32.
     `model_.answer(x)` also has `low` and `high`: an interval that contains the truth in 90 of 100
-    cases, from the held-out rows (infinite if there are none).
+    cases, calibrated on the held-out rows (infinite if there are none).
 
     Args, attributes and errors are those of `NetworkClassifier`, without classes and their weights,
-    and `weight_decay` is 0 by default. The learning rate begins at 0.006, however many steps there
-    are, and falls linearly to 0 over `max_epochs`.
+    and `weight_decay` is 0 by default. The learning rate starts at 0.006, independent of the number
+    of steps, and falls linearly to 0 over `max_epochs`.
 
     Example:
       >>> from tenfold import NetworkRegressor
@@ -335,10 +338,11 @@ class NetworkRegressor(RegressorMixin, _NetworkEstimator):  # type: ignore[misc]
 def _merged(
     x: NDArray[np.float64], y: NDArray[Any], weight: NDArray[np.float64] | None
 ) -> tuple[NDArray[np.float64], NDArray[Any], NDArray[np.float64]]:
-    """Merge equal rows into one that weighs as much as all of them, in the order of their numbers.
+    """Merge equal rows into one with the sum of their weights, in a fixed order.
 
-    If every step uses all rows, this changes nothing except rounding, which training magnifies.
-    With it, repeated rows, weights, and another order of rows give the same model to the last bit.
+    If every step uses all rows, this changes only the rounding, which training magnifies. Merged,
+    the same rows give the same model bit for bit, whether they are repeated or weighted, and in any
+    order.
     """
     rows = np.column_stack([x, y])
     _, first, of = np.unique(rows, axis=0, return_index=True, return_inverse=True)
@@ -348,6 +352,7 @@ def _merged(
 def _scales(
     columns: NDArray[np.float64], weight: NDArray[np.float64] | None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mean and deviation of each column, float64 (d,). The deviation of a constant column is 1."""
+    """Mean and standard deviation of each column, float64 (d,). For a constant column the latter is
+    1."""
     fitted = StandardScaler().fit(columns, sample_weight=weight)
     return fitted.mean_, fitted.scale_

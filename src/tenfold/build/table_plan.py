@@ -1,4 +1,4 @@
-"""The candidates of `auto` for a table, and the rows that choose.
+"""The candidates of `auto` for a table, and the rows on which the best one is chosen.
 
 The plan follows from the number of rows, columns and labels by a table of costs, never from the
 clock, so that the same data give the same model.
@@ -18,10 +18,11 @@ from tenfold.learners import LEARNERS
 from tenfold.learners.boosting import most_trees
 
 FOLDS = 5
-"""Number of folds of the training rows that choose if there are few rows."""
+"""Number of folds for the choice by cross-validation, which is made if there are few rows."""
 
 FEW = 2_000
-"""With fewer training rows, folds choose, because a few validation rows would choose by chance."""
+"""With fewer training rows than this, the choice is made by cross-validation, because it would be
+random on a few validation rows."""
 
 
 class Size(NamedTuple):
@@ -40,7 +41,8 @@ class Size(NamedTuple):
 
 
 def _boosting(size: Size, refit: bool) -> float:
-    """Half a millisecond per tree, 80 us and 2 per column for each leaf, and 8 ns per cell."""
+    """The seconds of a fit: half a millisecond per tree, 80 us plus 2 us per column for each leaf,
+    and 8 ns per cell."""
     n_leaves = min(31, size.n_rows // 10)
     of_leaf = 8e-5 + 2e-6 * size.n_columns
     of_tree = 5e-4 + of_leaf * n_leaves + 8e-9 * size.n_rows * size.n_columns
@@ -48,8 +50,8 @@ def _boosting(size: Size, refit: bool) -> float:
 
 
 def _network(size: Size, refit: bool) -> float:
-    """A quarter of a millisecond a row, or one of few rows, which are used more often, and 1 us a
-    cell; for each network of a vote."""
+    """The seconds of a fit of each network of a vote: a quarter of a millisecond per row (a whole
+    one if there are few rows, which are used more often), and 1 us per cell."""
     n_networks = TABLE["members"] if refit and size.n_rows < MANY else 1
     of_row = 1e-3 if size.n_rows < SMALL else 2.5e-4
     of_one: float = 0.3 + size.n_rows * (of_row + 1e-6 * size.n_inputs)
@@ -66,17 +68,19 @@ COSTS: dict[str, tuple[float, Callable[[Size, bool], float]]] = {
     "forest": (0.0, lambda size, refit: 0.4 + 2e-5 * size.n_cells),
     "neighbors": (0.0, lambda size, refit: 0.05 + 5e-9 * size.n_rows**2),
 }
-"""The learners in the order in which a plan adds them, and their cost in seconds of processor time:
-once, and for each fit. Measured from 100 x 4 to 50,000 x 30 cells, with one to ten labels, and
-rounded up."""
+"""The learners in the order in which a plan adds them, and their costs in seconds of processor
+time: a fixed cost, and the cost of each fit. Measured from 100 x 4 to 50,000 x 30 cells, with one
+to ten labels, and rounded up."""
 
 OF_TEXTS = ("baseline", "logistic", "linear", "bayes")
-"""Tried if a column is a text, whose words are thousands of columns."""
+"""The learners that are tried if a column contains texts, whose words become thousands of
+features."""
 
 
 class Shape(NamedTuple):
-    """What a plan follows from: rows, columns, columns with one for each category, and labels (0
-    for numbers); the share of validation rows, and whether the last fit may take them too."""
+    """What a plan depends on: the number of rows, of columns, of columns after one-hot encoding and
+    of labels (0 for regression), the share of validation rows, and whether the last fit may use
+    them, too."""
 
     n_train: int
     n_held: int
@@ -88,7 +92,8 @@ class Shape(NamedTuple):
 
 
 def plan_of(problem: Problem) -> CandidatePlan:
-    """The learners that `auto` tries for rows like these, within the minutes of the settings."""
+    """The learners that `auto` tries for a table of this size, within the minutes of the
+    settings."""
     data, split, settings = problem.data, problem.split, problem.settings
     columns = data.input.columns if data.input.kind == "table" else ()
     has_text = any(column.kind == "text" for column in columns)
@@ -112,7 +117,8 @@ def planned(
     minutes: float,
     names: Sequence[str] = tuple(COSTS),
 ) -> CandidatePlan:
-    """The learners among `names` that fit into so many minutes, in the order of `COSTS`."""
+    """The learners among `names` whose costs fit into the given minutes, in the order of
+    `COSTS`."""
     left, seconds = 60 * minutes, dict[str, float]()
     for name in COSTS:
         if name in names and task in LEARNERS[name].tasks:
@@ -124,8 +130,8 @@ def planned(
 
 
 def problems_of_table(problem: Problem, plan: CandidatePlan) -> list[Problem]:
-    """The same problem for each learner of a plan, with its own defaults over those of tables;
-    those with the same encoding share their rows."""
+    """The same problem for each learner of a plan, with the defaults of tables and its own.
+    Learners with the same encoding share their rows."""
     problems, known = list[Problem](), dict[tuple[bool, ...], Prepared]()
     for name in plan.seconds:
         own = {**RECIPES["default"][name], "learner": name}
@@ -138,9 +144,11 @@ def problems_of_table(problem: Problem, plan: CandidatePlan) -> list[Problem]:
 
 
 def folds_of(problem: Problem) -> int:
-    """The number of folds of the training rows that choose. 0: the validation rows choose.
+    """The number of folds for the choice by cross-validation, or 0 if the choice is made on the
+    validation rows.
 
-    The validation rows of a single group are alike, so that they choose nothing if they need not.
+    Validation rows of a single group are not independent of each other. Then folds are used if that
+    is possible.
     """
     info, split, groups = problem.data.info, problem.split, problem.data.groups
     in_time = info is not None and info.timeline is not None
@@ -153,7 +161,7 @@ def folds_of(problem: Problem) -> int:
 
 
 def _cost(name: str, shape: Shape, n_folds: int) -> float:
-    """Of all fits of a learner, as if it won."""
+    """The seconds of all fits of a learner, including the last fit that the winner needs."""
     once, of_fit = COSTS[name]
 
     def cost(n_rows: int, n_held: int, refit: bool) -> float:

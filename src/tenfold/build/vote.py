@@ -1,7 +1,7 @@
 """Votes of the candidates of `auto`.
 
-The rows that choose weights do not judge them: each part of the rows is predicted with the weights
-that the other parts choose. Test rows never come here.
+Weights are not evaluated on the rows that chose them: each part of the rows is predicted with the
+weights that are chosen on the other parts. Test rows never come here.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -26,7 +26,8 @@ class VoteFound:
 
     Attributes:
       weights: The weight of each member, by the number of the candidate.
-      answers: The prediction for each row with the weights that the other parts choose (n, ...).
+      answers: The prediction for each row (n, ...), with the weights that are chosen on the other
+        parts.
     """
 
     weights: Mapping[int, float]
@@ -71,8 +72,8 @@ def mean_of(answers: Sequence[NDArray[Any]], weights: Iterable[float]) -> NDArra
 def standard_error(
     differences: NDArray[np.float64], group: NDArray[np.int64] | None = None
 ) -> float:
-    """The standard error of the mean of differences (n,), whose rows in a group (n,) are not
-    independent. It is infinite with fewer than two rows or groups."""
+    """The standard error of the mean of differences (n,). Rows of the same group (n,) are treated
+    as dependent. It is infinite with fewer than two rows or groups."""
     centred = differences - differences.mean()
     if group is not None:
         centred = np.bincount(np.unique(group, return_inverse=True)[1], centred)
@@ -89,10 +90,10 @@ def fit_vote(
 ) -> tuple[Prepared, Fitted]:
     """Combine fitted learners and their weights into one, with the rows in all their encodings.
 
-    `judged` holds the predictions of the vote for the validation rows if these chose. None: they
-    did not.
+    `judged` contains the predictions of the vote for the validation rows if these chose its
+    weights, and is None otherwise.
     """
-    # Novelty compares rows by the first encoding: one that brings columns to one scale.
+    # Novelty is computed from the first encoding, which has to bring all columns to one scale.
     by_scale = sorted(members, key=lambda one: not LEARNERS[one[1].learner].scaled)
     encodings = list(dict.fromkeys(prepared for prepared, _ in by_scale))
     fits = [fitted for _, fitted in members]

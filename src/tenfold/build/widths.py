@@ -1,4 +1,5 @@
-"""Prediction intervals whose width follows the row: wider where held-out rows had larger errors.
+"""Prediction intervals whose width depends on the row: they are wider where held-out rows had
+larger errors.
 
 A random forest learns the absolute error of a prediction from rows that were not used for fitting.
 The width of a row's interval is a constant factor times the error that the forest expects: split
@@ -28,7 +29,8 @@ FLOOR = 0.05
 has a width near zero."""
 
 WORTH = 0.98
-"""Widths follow the row if their mean is at most this share of the constant width."""
+"""Widths that depend on the row are used if their mean is at most this share of the constant
+width."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,13 +55,13 @@ class RowWidths:
 def fit_widths(
     x: NDArray[Any], y: NDArray[Any], answers: NDArray[np.float32], seed: int
 ) -> RowWidths | None:
-    """Fit widths that follow the row.
+    """Fit widths that depend on the row.
 
     Args:
       x: Features (n, d) of independent rows that were not used for fitting.
       y: Their true values (n,).
       answers: The predictions of the learner (n,), in the same unit.
-      seed: Decides which rows each tree draws.
+      seed: Seed of the rows that each tree draws.
 
     Returns:
       The widths, or None if there are too few rows or too many features, or if such intervals would
@@ -82,7 +84,7 @@ def fit_widths(
         oob_score=True,
         random_state=seed,
     ).fit(_columns(x[few], answers[few]), errors)
-    # The trees that did not draw a row treat it like a new one.
+    # For the trees that did not draw a row, it is like a new row.
     floor = FLOOR * float(errors.mean())
     expected = forest.oob_prediction_ + floor
     factor = conformal_half_width(errors / expected, np.zeros(len(few)))

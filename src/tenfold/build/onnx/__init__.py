@@ -1,8 +1,8 @@
 """Write a fitted learner as one ONNX graph of standard operators, with its contract as metadata.
 
 The graph has a front (from pictures or columns to features), a body (the learner) and a tail
-(calibration). It deliberately uses opset 17, the machine learning operators 3 and IR version 8
-(2022), which every runtime of the last years reads.
+(calibration). It deliberately uses opset 17, version 3 of the machine learning operators and IR
+version 8 (2022), which all runtimes of recent years can read.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ from tenfold.core.onnx_file import GraphProto, ModelProto, TensorProto
 from tenfold.learners import Fitted
 
 OPSETS = {"": 17, TREES_DOMAIN: 3}
-"""The version of each set of operators."""
+"""The version of each set of operators that the graph uses."""
 IR_VERSION = 8
 
 TOLERANCE = 1e-4
@@ -43,12 +43,13 @@ def to_graph(
     """Make the model file of a fitted learner.
 
     Its input for pictures is uint8 `image`, and otherwise the inputs of `front`. Its outputs are
-    float32 `probabilities` (n, n_labels) with, if the contract has a threshold for it, `novelty`
-    (n,) and, if it has sets, the bools `in_set` (n, n_labels); or float32 `value`, `low` and `high`
-    (n,) in the target's unit. Without `constants` nothing is calibrated.
+    float32 `probabilities` (n, n_labels) with `novelty` (n,) if the contract has a threshold for
+    it, and bool `in_set` (n, n_labels) if it has prediction sets; or float32 `value`, `low` and
+    `high` (n,) in the target's unit. Without `constants` nothing is calibrated.
 
     Raises:
-      ExportError: A part has no translation, or an input has the name of an output.
+      ExportError: A part of the learner cannot be translated, or an input has the name of an
+        output.
     """
     from onnx import helper
 
@@ -106,7 +107,8 @@ def to_graph(
 
 
 def _add_temperature(builder: Builder, constants: Constants) -> None:
-    """softmax(log(p * factors) / temperature), with p at least 1e-7, or nothing."""
+    """Append softmax(log(p * factors) / temperature), with p at least 1e-7, unless it changes
+    nothing."""
     if constants.changes_probabilities:
         low = builder.weight("smallest", SMALLEST)
         builder.add("Clip", low, builder.weight("largest", 1.0), name="cut")
@@ -121,7 +123,8 @@ def _add_temperature(builder: Builder, constants: Constants) -> None:
 
 
 def _add_interval(builder: Builder, constants: Constants, features: str) -> None:
-    """`value` in the target's unit, `low` and `high` half the interval's width away."""
+    """Append `value` in the target's unit, and `low` and `high`, which are half the interval's
+    width below and above it."""
     flat = builder.weight("flat", [-1], np.int64)
     answer = builder.add("Reshape", flat, name="standardised")
     if constants.widths is None:
@@ -131,7 +134,7 @@ def _add_interval(builder: Builder, constants: Constants, features: str) -> None
         builder.add("Reshape", flat, name="half_width.single")
         half = builder.add("Cast", name="half_width", to=TensorProto.DOUBLE)
         builder.last = answer
-    # In float64, so that a value of 1e9 keeps its digits until the end.
+    # This is computed in float64, so that a value of 1e9 keeps its digits until the end.
     builder.add("Cast", name="value.double", to=TensorProto.DOUBLE)
     scale = builder.weight("target_scale", constants.target_scale, np.float64)
     mean = builder.weight("target_mean", constants.target_mean, np.float64)
@@ -190,8 +193,8 @@ def check_agreement(
     """Refuse a graph whose predictions for rows, named by `keys`, differ from its learner's.
 
     Both are probabilities (n, n_labels), or values or novelty (n,); `expected` is after
-    `Constants.apply`. Differences of values are measured in `scale`: the standard deviation of the
-    target, or one number for each row (n,).
+    `Constants.apply`. Differences of values are divided by `scale`, which is the standard deviation
+    of the target, or one number for each row (n,).
 
     Raises:
       ExportError: A prediction differs by more than 1e-4, is NaN, or another label wins by more
@@ -199,13 +202,14 @@ def check_agreement(
     """
     if expected.ndim == 1:  # values, or novelty
         difference = np.abs(expected.astype(np.float64) - answered) / scale
-        # Far from 0 the steps of float32 are larger than that. Two of them are allowed.
+        # Far from 0, neighbouring float32 numbers differ by more than that. Two such steps are
+        # allowed.
         steps = 2 * np.spacing(np.abs(expected)).astype(np.float64) / scale
         wrong = ~(difference <= TOLERANCE + steps)
     else:
         difference = np.abs(expected - answered).max(axis=1)
         best = answered.argmax(axis=1)
-        # If another label wins, the learner must have seen a tie.
+        # Another label may only win if the learner's probabilities were tied.
         lead = expected.max(axis=1) - np.take_along_axis(expected, best[:, None], axis=1)[:, 0]
         wrong = ~(difference <= TOLERANCE) | ~(lead <= TOLERANCE)
     if wrong.any():

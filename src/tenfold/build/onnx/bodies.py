@@ -20,7 +20,8 @@ from tenfold.learners.vote import WeightedVote
 
 
 def add_pixels(builder: Builder, body: object) -> None:
-    """Pictures as the learner sees them: a network scales by itself, others see flat 0 to 1."""
+    """Convert pictures to the input of the learner. A network scales them itself, and other
+    learners take flat vectors of values from 0 to 1."""
     builder.add("Cast", to=TensorProto.FLOAT)
     if not isinstance(body, Network | Vote):
         builder.add("Mul", builder.weight("pixel", PIXEL), name="scaled")
@@ -28,12 +29,13 @@ def add_pixels(builder: Builder, body: object) -> None:
 
 
 def _add_linear(builder: Builder, body: Linear) -> None:
-    """Add one Gemm, and a softmax for probabilities."""
+    """Append one Gemm, and a softmax for probabilities."""
     estimator = body.estimator
     kernel = np.atleast_2d(estimator.coef_).T  # (d, k)
     bias = np.atleast_1d(estimator.intercept_)
     if body.n_labels is not None:
-        if len(estimator.classes_) == 2:  # scikit-learn keeps only the odds of the second label
+        # Scikit-learn stores only the log-odds of the second label.
+        if len(estimator.classes_) == 2:
             kernel = np.hstack([np.zeros_like(kernel), kernel])
             bias = np.r_[0.0, bias]
         kernel = _to_labels(kernel, estimator.classes_, body.n_labels, 0.0)
@@ -49,7 +51,7 @@ def _add_linear(builder: Builder, body: Linear) -> None:
 
 
 def _add_constant(builder: Builder, body: Constant) -> None:
-    """Repeat the same row for each input."""
+    """Append nodes that return the same row for each input."""
     row = np.atleast_1d(body.row)
     n = builder.node("Shape", builder.last, name="n", start=0, end=1)
     k = builder.weight("n_answers", [len(row)], np.int64)
@@ -60,7 +62,7 @@ def _add_constant(builder: Builder, body: Constant) -> None:
 def _add_bayes(builder: Builder, body: Bayes) -> None:
     """Add up the log-likelihoods of all blocks in float64, and apply a softmax.
 
-    In float32 a sum over 784 columns is off by up to 1e-4, and so is its softmax.
+    In float32 a sum over 784 columns, and its softmax, would have errors of up to 1e-4.
     """
     total = builder.weight(
         "log_prior", _to_labels(body.log_prior, body.classes, body.n_labels, NEVER), np.float64
@@ -116,14 +118,14 @@ def _log_likelihood(block: Block) -> tuple[NDArray[np.float64], NDArray[np.float
 def _to_labels(
     values: NDArray[np.float64], classes: NDArray[np.int64], n_labels: int, rest: float
 ) -> NDArray[np.float64]:
-    """Put the columns of the labels with training rows among those of all labels."""
+    """Expand the columns of the labels with training rows to columns of all labels."""
     wide = np.full((*values.shape[:-1], n_labels), rest)
     wide[..., classes] = values
     return wide
 
 
 def _add_neighbors(builder: Builder, body: Neighbors) -> None:
-    """The steps of `Neighbors.answers`, in float64, where all of it is exact, as explained
+    """Append the steps of `Neighbors.answers`, in float64, in which they are exact, as explained
     there."""
     _add_place(builder, body)
     place = builder.last
@@ -168,8 +170,8 @@ def _add_place(builder: Builder, body: Neighbors) -> None:
 
 
 def _add_nearest(builder: Builder, body: Neighbors) -> None:
-    """Append TopK of 2 <place, row> - |row|**2. |place|**2 is left out, as it is the same for every
-    row."""
+    """Append TopK of 2 <place, row> - |row|**2. The term |place|**2 is left out, because it is the
+    same for every row."""
     known = builder.node(
         "Cast",
         builder.weight("rows", body.places, np.int32),
@@ -190,8 +192,8 @@ def _add_nearest(builder: Builder, body: Neighbors) -> None:
 
 
 def _add_vote(builder: Builder, body: Vote) -> None:
-    """The layers of each network, from the same pictures or features, and the mean of the outputs
-    of their output layers. Novelty uses the hidden activations of the first network."""
+    """Append the layers of each network, and the mean of their outputs. Novelty uses the hidden
+    activations of the first network."""
     given, seen, hidden, outputs = builder.last, None, None, list[str]()
     for i, member in enumerate(body.members, 1):
         builder.last = given
@@ -205,8 +207,8 @@ def _add_vote(builder: Builder, body: Vote) -> None:
 
 
 def _add_weighted_vote(builder: Builder, body: WeightedVote) -> None:
-    """Each learner from its encoding, then the weighted mean of their answers, in float64; novelty
-    looks at the first encoding, and at the hidden activations of the first network."""
+    """Append each learner with its own encoding, and the weighted mean of their predictions, in
+    float64. Novelty uses the first encoding, and the hidden activations of the first network."""
     parts, hidden, terms = [builder.last], None, list[str]()
     if len(body.widths) > 1:
         sizes = builder.weight("encoding_widths", body.widths, np.int64)
@@ -226,7 +228,7 @@ def _add_weighted_vote(builder: Builder, body: WeightedVote) -> None:
 
 
 def _named(member: Network, prefix: str) -> tuple[Architecture, Parameters]:
-    """The layers of a network up to its output, with unique names."""
+    """Append the layers of a network up to its output, with unique names."""
     layers = (
         replace(layer, name=f"{prefix}.{layer.name}") for layer in member.architecture.to_logits
     )
@@ -245,4 +247,5 @@ BODIES: dict[type, Callable[[Builder, Any], None]] = {
     Neighbors: _add_neighbors,
     Constant: _add_constant,
 }
-"""How each kind of body is written, from pictures or features to its output."""
+"""The function that appends the nodes of each kind of learner, from pictures or features to its
+output."""

@@ -1,4 +1,4 @@
-"""From a model's inputs to the rows of a learner, in NumPy and as the front of a graph.
+"""Convert a model's inputs to the rows of a learner, in NumPy and as the front of a graph.
 
 skl2onnx 1.20 is not used: it has no converter for missing-value indicators, and its one-hot
 encoding of rare categories fails on unseen values ("Unknown Category and zeros = 0").
@@ -23,7 +23,7 @@ from tenfold.inputs.tables.ordered import Codes, OrderedEncoder, fit_ordered
 from tenfold.learners.backbone import photo_front
 
 PREFIX = "front/"
-"""With what the names of a front's nodes and weights begin."""
+"""Prefix of the names of a front's nodes and weights."""
 
 TYPES = {"float": TensorProto.FLOAT, "string": TensorProto.STRING}
 
@@ -32,9 +32,10 @@ TYPES = {"float": TensorProto.FLOAT, "string": TensorProto.STRING}
 class Encoding:
     """Turns a model's inputs into the rows of a learner. Pictures are not changed.
 
-    The nodes of `front` do the same as `encode`. `training` contains the features of the training
-    rows if these are encoded differently from rows to predict. For rows in the order of time,
-    `last_value` contains the previous value. For `photos`, the rows are the features of a network.
+    The nodes of `front` compute the same as `encode`. `training` contains the features of the
+    training rows if these are encoded differently from rows to predict. For rows in the order of
+    time, `last_value` contains the previous value. For `photos`, the rows are the features of a
+    network.
     """
 
     accepted: ImageInput | TableInput | FeaturesInput
@@ -50,7 +51,8 @@ class Encoding:
 
 
 def encode_pictures(images: AnyImages, accepted: ImageInput) -> Encoding:
-    """The encoding of training pictures, including their background."""
+    """The front for pictures, and the training pictures, including those with another
+    background."""
     looked_at = np.linspace(0, len(images) - 1, min(len(images), MAX_FRAMES)).astype(np.int64)
     background = background_of(np.asarray(images[looked_at]))
     return Encoding(accepted.with_background(background))
@@ -118,7 +120,7 @@ def join_encodings(encodings: Sequence[Encoding]) -> Encoding:
 
 
 def _renamed(front: Front, prefix: str) -> Front:
-    """The same front with names of its own; those of the graph's inputs stay."""
+    """The same front with unique names. The names of the graph's inputs stay the same."""
 
     def named(name: str) -> str:
         return prefix + name.removeprefix(PREFIX) if name.startswith(PREFIX) else name
@@ -163,11 +165,11 @@ def _with_levels(accepted: TableInput, table: Table) -> TableInput:
 def encode_features(
     accepted: FeaturesInput, mean: NDArray[np.float64], deviation: NDArray[np.float64]
 ) -> Encoding:
-    """Centre and scale each column and clip it at `FARTHEST` deviations, equal to the last bit in
-    both.
+    """Centre and scale each column and clip it at `FARTHEST` deviations. NumPy and the graph give
+    the same result, bit for bit.
 
-    This is done in float64 up to the cast, so that 1e9 + 0.5 keeps its half. `mean` and `deviation`
-    are those of the training rows (n_features,).
+    This is done in float64 up to the final cast, so that 1e9 + 0.5 keeps its half. `mean` and
+    `deviation` are those of the training rows (n_features,).
     """
     from onnx import helper
 
@@ -187,7 +189,7 @@ def encode_features(
 
 
 def table_front(encoder: Encoder, contract: TableInput) -> Front:
-    """The nodes that do the same as `encoder`, with a graph input for each column."""
+    """The nodes that compute the same as `encoder`, with a graph input for each column."""
     nodes = _Nodes("")
     parts = []
     if encoder.numbers is not None:
@@ -196,7 +198,7 @@ def table_front(encoder: Encoder, contract: TableInput) -> Front:
 
 
 def ordered_front(encoder: OrderedEncoder, contract: TableInput) -> Front:
-    """The same for boosted trees."""
+    """The nodes that compute the same as an encoder for boosted trees."""
     nodes = _Nodes("")
     parts = [*encoder.numbers]
     for name, codes in encoder.codes.items():
@@ -205,7 +207,7 @@ def ordered_front(encoder: OrderedEncoder, contract: TableInput) -> Front:
 
 
 def _columns(nodes: "_Nodes", encoder: Encoder) -> list[str]:
-    """The columns of categories and texts."""
+    """Append the features of categorical and text columns."""
     parts = [_one_hot(nodes, name, known) for name, known in encoder.categories.items()]
     return parts + [
         _tf_idf(nodes, name, words) for name, words in encoder.texts.items() if words.terms
@@ -224,7 +226,7 @@ def _front(nodes: "_Nodes", parts: list[str], contract: TableInput) -> Front:
 
 
 class _Nodes(Builder):
-    """Nodes under construction, whose names no column can have."""
+    """A builder of nodes whose names cannot be those of columns."""
 
     def new(self, operator: str, *inputs: str, domain: str = "", **attributes: Any) -> str:
         name = f"{PREFIX}{operator}_{len(self.nodes)}"
@@ -273,7 +275,7 @@ def _one_hot(nodes: _Nodes, name: str, known: Sequence[str]) -> str:
 
 
 def _codes(nodes: _Nodes, name: str, codes: Codes) -> list[str]:
-    """A column for each of a category's codes."""
+    """Append one feature for each code of a category (one-hot encoding)."""
     values = np.stack(list(codes.of_level.values()))
     return [
         nodes.new(

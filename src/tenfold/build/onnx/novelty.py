@@ -16,8 +16,8 @@ def add_novelty(
 ) -> None:
     """The sum of `Novelty.of`, from (n, d), (n, h) and (n, n_labels) to `novelty` (n,).
 
-    The subtracted constants are added up in advance, and each part is divided by the unit, because
-    starting a node takes longer than computing a digit.
+    All subtracted constants are combined in advance, and each part is divided by the unit, so that
+    there are fewer nodes: starting a node takes longer than the computation for one digit.
     """
 
     def node(operator: str, *inputs: str, name: str) -> str:
@@ -50,7 +50,7 @@ def add_novelty(
 
 
 def _add_angle(builder: Builder, angle: Angle, rows: str, prefix: str) -> str:
-    """1 - the cosine in `Angle.of`: the unscaled distance."""
+    """Append the unscaled distance of `Angle.of`, which is 1 - the cosine."""
 
     def node(operator: str, *inputs: str, name: str, **attributes: Any) -> str:
         return builder.node(operator, *inputs, name=f"{prefix}.{name}", **attributes)
@@ -66,7 +66,7 @@ def _add_angle(builder: Builder, angle: Angle, rows: str, prefix: str) -> str:
 
 
 def _add_distance(builder: Builder, distance: Distance, rows: str, prefix: str) -> str:
-    """The root in `Distance.of`: the unscaled distance."""
+    """Append the unscaled distance of `Distance.of`, which is the square root."""
 
     def weight(name: str, value: ArrayLike) -> str:
         single = builder.weight(f"{prefix}.{name}", value)

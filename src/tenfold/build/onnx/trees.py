@@ -1,10 +1,10 @@
 """Trees as nodes of a graph: one TreeEnsembleRegressor from scikit-learn's arrays.
 
-It also computes probabilities and log-odds, as k targets, because it returns plain sums, while
-TreeEnsembleClassifier adds labels and has special rules for two classes. Features are float32 from
-the start, so that a value is on the same side of a threshold in both. The number of training rows
-that passed each node is stored, too, because the contributions of columns follow from it
-(`model.tree_paths`).
+The regressor also computes probabilities and log-odds, as k targets, because it returns plain sums,
+while TreeEnsembleClassifier adds labels and has special rules for two classes. Features are float32
+from the start, so that a value is on the same side of a threshold in scikit-learn and in the graph.
+The number of training rows that passed each node is stored, too, because the contributions of
+columns follow from it (`model.tree_paths`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,11 +22,11 @@ from tenfold.learners.classical import Forest
 TREES_DOMAIN = "ai.onnx.ml"
 
 NEVER = -1e30
-"""Log-odds of a label without training rows: its softmax is 0."""
+"""Log-odds of a label without training rows. The softmax of this number is 0."""
 
 
 def add_forest(builder: Builder, body: Forest) -> None:
-    """Append the trees. Their mean is (n, n_labels), or (n, 1) for regression."""
+    """Append the trees of a forest. Their mean is (n, n_labels), or (n, 1) for regression."""
     trees = [member.tree_ for member in body.estimator.estimators_]
     nodes, all_leaves = _nodes_of(trees)
     values = np.concatenate([tree.value[tree.children_left < 0, 0, :] for tree in trees])
@@ -44,7 +44,7 @@ def add_forest(builder: Builder, body: Forest) -> None:
 
 
 def _nodes_of(trees: Sequence[Any]) -> tuple[dict[str, Any], NDArray[np.int64]]:
-    """The nodes of scikit-learn's trees, and the places of the leaves among them."""
+    """The nodes of scikit-learn's trees, and the positions of the leaves among them."""
     left = np.concatenate([tree.children_left for tree in trees])
     is_leaf = left < 0
     right = np.concatenate([tree.children_right for tree in trees])
@@ -66,7 +66,7 @@ def _nodes_of(trees: Sequence[Any]) -> tuple[dict[str, Any], NDArray[np.int64]]:
 
 
 def _targets(nodes: Mapping[str, Any], leaves: NDArray[np.int64]) -> dict[str, Any]:
-    """Where the weights of these leaves stand."""
+    """The trees and nodes to which the weights of these leaves belong."""
     return {
         "target_treeids": nodes["nodes_treeids"][leaves],
         "target_nodeids": nodes["nodes_nodeids"][leaves],
@@ -74,8 +74,9 @@ def _targets(nodes: Mapping[str, Any], leaves: NDArray[np.int64]) -> dict[str, A
 
 
 def add_widths(builder: Builder, widths: RowWidths, scale: float, features: str) -> None:
-    """Append the trees of `RowWidths.half_widths`, behind features (n, d) and the answer, the last
-    tensor (n,): half of each interval's width (n, 1), in a unit that is `scale` times as small."""
+    """Append the trees of `RowWidths.half_widths`. Their input is the features (n, d) followed by
+    the prediction, which is the last tensor (n,). Their output is half the width of each interval
+    (n, 1), multiplied by `scale`."""
     builder.add("Cast", name="widths.answer", to=TensorProto.FLOAT)
     column = builder.weight("widths.column", [-1, 1], np.int64)
     answer = builder.add("Reshape", column, name="widths.answer.column")
@@ -94,10 +95,10 @@ def add_widths(builder: Builder, widths: RowWidths, scale: float, features: str)
 
 
 def add_boosting(builder: Builder, body: Boosting) -> None:
-    """Append the trees, whose leaves are added up in float64, and a softmax for probabilities.
+    """Append boosted trees, whose leaves are added up in float64, and a softmax for probabilities.
 
-    In float32 a sum of 300 trees is off by 3e-6 standard deviations of the target. For two labels,
-    scikit-learn adds up only the log-odds of the second.
+    In float32 the sum of 300 trees would have an error of 3e-6 standard deviations of the target.
+    For two labels, scikit-learn adds up only the log-odds of the second.
     """
     estimator = body.estimator
     trees = [tree.nodes for round_ in estimator._predictors for tree in round_]
@@ -160,8 +161,8 @@ def _modes(is_leaf: NDArray[np.bool_]) -> NDArray[Any]:
 
 
 def _add_node(builder: Builder, name: str, n_targets: int, arrays: Mapping[str, Any]) -> None:
-    """Append the trees. `make_node` would visit every element in Python, and a forest has
-    millions."""
+    """Append the node of all trees. It is built without `make_node`, which visits every element in
+    Python, because a forest has millions of them."""
     import onnx
 
     node = onnx.helper.make_node(
