@@ -76,7 +76,7 @@ LEARNERS: dict[str, Learner] = {
             name="transfer",
             description="a softmax layer on the features of a network trained on other photos",
             run=fit_transfer,
-            remembers=True,  # 1,280 features can memorise a few hundred photos
+            remembers=True,  # with 1,280 features it can memorise a few hundred photos
             tasks=("classification",),
             instead="network",
             settings=("penalty", "max_steps", "flip"),
@@ -167,11 +167,10 @@ def default_learner(accepted: Accepted, asked: Mapping[str, Any], *, in_files: b
 
 
 def check_learner(settings: Settings, task: TaskKind, accepted: Accepted) -> None:
-    """Refuse a learner that cannot learn `task`, or not from such rows, or not with so many
+    """Refuse a learner that does not support the task, the kind of rows, or the number of
     processes.
 
     Raises:
-      SettingsError: It cannot. The message names one that can.
     """
     if settings.learner == AUTO:
         _check_choice(accepted)
@@ -222,7 +221,7 @@ def check_used(asked: Iterable[str], learners: Sequence[str]) -> None:
     """Refuse settings that none of the learners uses. Unknown learners are ignored.
 
     Raises:
-      SettingsError: There is such a setting. The message names the learners that use it.
+      SettingsError: A setting is unused. The message names the learners that use it.
     """
     known = [name for name in learners if name in LEARNERS]
     for setting in asked:

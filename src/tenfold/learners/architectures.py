@@ -14,13 +14,14 @@ from tenfold.core.records import LayerRow
 from tenfold.core.settings import Settings
 
 SMALL = 20
-"""From this longer side on, the first convolution has stride 2."""
+"""If the longer side of a picture has at least this many pixels, the first convolution has stride
+2."""
 
 LAST_SIDE = 4
 """Maximum longer side after the last pooling, in pixels."""
 
 MEMORY = 1 << 27
-"""Maximum bytes of the largest outputs of a layer at a time."""
+"""Maximum number of bytes of the largest outputs of a layer that are computed at a time."""
 
 
 def architecture_of(settings: Settings, input_shape: Shape, n_labels: int | None) -> Architecture:
@@ -125,8 +126,9 @@ def _blocks(side: int, width: int) -> Iterator[_Block]:
 
 
 def first_parameters(architecture: Architecture, seed: int) -> Parameters:
-    """The initial arrays: random kernels, variances of 1, and 0 elsewhere. Each kernel has its own
-    random numbers, drawn by NumPy because JAX compiles for 0.3 s for each shape."""
+    """The initial arrays: random kernels, variances of 1, and zeros for all others. Each kernel has
+    its own stream of random numbers. They are drawn by NumPy, because JAX would compile for 0.3 s
+    for each shape."""
     seeds = iter(np.random.SeedSequence(seed).spawn(len(architecture.layers)))
 
     def first(layer: nn.Layer, name: str, shape: Shape) -> NDArray[np.float32]:

@@ -14,36 +14,39 @@ from tenfold.learners.classical import Estimator, loss_of, spread
 from tenfold.learners.job import CrossAnswers, Examples, Fitted, TrainingJob
 
 FEW_ANSWERS = 4_000
-"""With fewer training and validation rows than this, times the number of labels, folds end the
-rounds, and all rows may be fitted to, because the few rows of one part would end them by chance.
-With ten labels, folds would take minutes."""
+"""If the number of training and validation rows, multiplied by the number of labels, is smaller
+than this, the number of rounds is chosen by cross-validation on all rows, because the choice would
+be random on a few validation rows. With ten labels, cross-validation would take minutes."""
 
 FEW = 2_000
-"""From this number of rows on, leaves are larger."""
+"""With at least this number of rows, leaves are larger."""
 
 FOLDS = 5
-"""Number of folds of few rows. Each ends the rounds of the trees of the others."""
+"""Number of folds if there are few rows. Each fold determines the number of rounds of a fit to the
+others."""
 
 MIN_LEAF, MIN_LEAF_OF_FEW = 10, 5
 """Default minimum number of training rows in a leaf, for many rows and for few."""
 
 WATCHED, BY_FOLDS, UNWATCHED = 1_000, 300, 200
-"""Maximum number of rounds with validation rows to end them, with folds, and with neither. With
-1,000 rounds and folds, the losses of three small tables were 0.94 to 1.09 times those of 300, and
-took twice as long."""
+"""Maximum number of rounds with early stopping on validation rows, with cross-validation, and with
+neither. With cross-validation and 1,000 rounds, the losses on three small tables were 0.94 to 1.09
+times those with 300 rounds, and the fits took twice as long."""
 
 MOST_TREES, FEWEST_ROUNDS = 5_000, 200
-"""A round of several labels has a tree for each, so that many labels get fewer rounds, but not
-fewer than this. 500 rounds of ten handwritten digits have a loss 3% higher than 1,000 rounds, and
-10% lower than 200."""
+"""Minimum number of rounds if there are several labels. A round has a tree for each label, so that
+the maximum number of rounds decreases with the number of labels. For ten handwritten digits the
+loss after 500 rounds is 3% higher than after 1,000 rounds, and 10% lower than after 200."""
 
 MOST_BINS = 255
-"""Maximum number of bins that scikit-learn makes of a column. If no column has as many distinct
-values, fewer bins give the same trees, for digits with 17 values in three fifths of the time."""
+"""Maximum number of bins into which scikit-learn divides the values of a column. If no column has
+so many distinct values, fewer bins give the same trees faster: for digits with 17 values, in three
+fifths of the time."""
 
 MIN_WATCHED = 50
-"""Fewer validation rows would end rounds by chance: with 20, the log loss was 1.5 times that of 200
-rounds (geometric mean of two splits of iris and two of wine)."""
+"""With fewer validation rows there is no early stopping, because the number of rounds would be
+random: with 20 rows, the log loss was 1.5 times that of 200 rounds (geometric mean of two splits of
+iris and two of wine)."""
 
 MAX_REFITTED = 50_000
 """With more rows, the trees of the training rows are kept, because a second fit would double the
@@ -51,14 +54,14 @@ time, and the validation rows would add little."""
 
 
 MANY_VALUES = 5_000_000
-"""With fewer values, one thread is used. OpenMP threads synchronise several times for each split of
-a tree and for each tree that predicts, and each time wait for the one that the system runs last: on
-two busy cores, 20 rounds of 1,800 x 64 values and ten labels took 50 s with two threads and 4.6 s
-with one, and 20,000 x 30 values took 16 and 1.3 s. The trees are the same."""
+"""With fewer values than this, one thread is used. OpenMP threads synchronise several times for
+each split of a tree and for each tree that predicts, and each time they wait for the slowest one:
+on two busy cores, 20 rounds of 1,800 x 64 values and ten labels took 50 s with two threads and 4.6
+s with one, and 20,000 x 30 values took 16 and 1.3 s. The trees are the same."""
 
 
 class Boosting(Estimator):
-    """Boosted trees, whose leaves add up to log-odds of each label, or to a value."""
+    """Boosted trees. The sum of their leaves is the log-odds of each label, or a value."""
 
     def answers(self, x: NDArray[Any]) -> NDArray[np.float32]:
         with _threads_for(x):
@@ -77,18 +80,19 @@ class Boosting(Estimator):
 def fit_boosting(job: TrainingJob) -> Fitted:
     """Fit scikit-learn's gradient boosting (Friedman 2001, Greedy Function Approximation).
 
-    A round adds one tree, or one for each of several labels. Rounds end when `patience` of them
-    have not lowered the loss of rows that were not fitted to, and the rounds up to the lowest loss
-    are kept. Without patience, or with few validation rows, all are kept. If validation rows may be
-    fitted to (`TrainingJob.refit`), trees are then fitted again to all rows, in as many rounds; if
-    there are few rows, five folds determine the number of rounds.
+    A round adds one tree, or one for each of several labels. Training stops when the loss of the
+    validation rows has not fallen for `patience` rounds, and the rounds up to the lowest loss are
+    kept. Without patience, or with few validation rows, all rounds are kept. If the validation rows
+    may be used for fitting (`TrainingJob.refit`), the trees are finally fitted to all rows, with
+    the same number of rounds. If there are few rows, the number of rounds is chosen by five-fold
+    cross-validation.
     """
     with _threads_for(job.train.x):
         return _boosting(job)
 
 
 def _threads_for(x: NDArray[Any]) -> AbstractContextManager[Any]:
-    """One thread for few values, otherwise all."""
+    """Use one thread if there are few values, and otherwise all."""
     from threadpoolctl import threadpool_limits
 
     limits: AbstractContextManager[Any] = threadpool_limits(
@@ -116,8 +120,7 @@ def _boosting(job: TrainingJob) -> Fitted:
 
 
 def _ended(job: TrainingJob) -> Fitted:
-    """Fit to the training rows only. The validation rows end the rounds if there are enough of
-    them."""
+    """Fit to the training rows only, with early stopping if there are enough validation rows."""
     watched, settings = _watched(job), job.settings
     n_rounds = settings.rounds or (UNWATCHED if watched is None else _watched_rounds(job.n_labels))
     body = _boosted(job, job.train, n_rounds, watched)
@@ -145,9 +148,9 @@ def _watched_rounds(n_labels: int | None) -> int:
 
 
 def _by_folds(job: TrainingJob, rows: Examples, part_of: NDArray[np.int64]) -> Fitted:
-    """Fit to all rows, for the number of rounds with the lowest loss in folds. Each row is also
-    predicted after the number of rounds that the other folds choose, by trees that were not fitted
-    to it."""
+    """Fit to all rows, with the number of rounds that has the lowest loss in cross-validation. Each
+    row is also predicted by trees that were not fitted to it, after the number of rounds that is
+    best on the other folds."""
     n_rounds, n = job.settings.rounds or BY_FOLDS, len(rows.y)
     losses, stages = np.empty((FOLDS, n_rounds)), list[list[NDArray[np.float32]]]()
     for part in range(FOLDS):
@@ -170,7 +173,8 @@ def _by_folds(job: TrainingJob, rows: Examples, part_of: NDArray[np.int64]) -> F
 def _boosted(
     job: TrainingJob, rows: Examples, n_rounds: int, watched: Examples | None = None
 ) -> Boosting:
-    """Fit trees to some rows, with at most this many rounds, ended early by the monitored rows."""
+    """Fit trees to some rows, with a maximum number of rounds and early stopping on the monitored
+    rows."""
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
     settings, n_labels = job.settings, job.n_labels
@@ -211,8 +215,8 @@ def _fitted(
 
 
 def _watched(job: TrainingJob) -> Examples | None:
-    """The validation rows if they end the rounds, which needs enough of them with labels that occur
-    in training."""
+    """The validation rows for early stopping. None if there are too few whose labels occur in
+    training."""
     rows = job.validation
     if rows is None or job.settings.patience is None:
         return None
@@ -234,7 +238,7 @@ def _of_known_labels(
 
 def _best_round(body: Boosting, rows: Examples) -> tuple[int, NDArray[np.float32]]:
     """The number of rounds with the lowest loss of the rows, and the rows' predictions, each after
-    the number of rounds that the other parts choose."""
+    the number of rounds that is best on the other parts."""
     n, x = len(rows.y), features(rows.x)
     choice = Choice(rows, (n,) if body.n_labels is None else (n, body.n_labels))
     best, lowest = 1, np.inf

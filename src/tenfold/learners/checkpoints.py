@@ -23,7 +23,8 @@ from tenfold.core.records import Epoch
 EVERY_SECONDS = 2.0
 KEPT = 2
 MAX_BYTES = 1 << 33
-"""Maximum size of a file that is read: 8 GiB hold half a billion weights with Adam's moments."""
+"""Maximum size of a file that is read. 8 GiB are enough for half a billion weights with Adam's
+moments."""
 
 
 class Checkpoint(NamedTuple):
@@ -50,7 +51,8 @@ class Checkpoints:
 
     @property
     def are_due(self) -> bool:
-        """Whether two seconds have passed since the last checkpoint, or since the beginning."""
+        """Whether two seconds have passed since the last checkpoint, or since the start of the
+        training."""
         return time.monotonic() - self._saved >= EVERY_SECONDS
 
     def save(self, checkpoint: Checkpoint) -> None:
@@ -74,7 +76,7 @@ class Checkpoints:
         return None
 
     def keep_result(self, name: str, arrays: dict[str, NDArray[Any]]) -> None:
-        """Store durably the result of one part of a training, for `result`."""
+        """Store the result of one part of a training durably. `result` reads it."""
         with files.os_errors("create", self.folder):
             self.folder.mkdir(exist_ok=True)
         files.write_bytes(self._result(name), encode(Checkpoint(arrays, ())))

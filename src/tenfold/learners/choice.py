@@ -1,8 +1,10 @@
-"""Choose a candidate by validation rows, and predict each row by a candidate chosen without it.
+"""Choose a candidate by its loss on validation rows, and predict each row by a candidate that was
+chosen without it.
 
-A learner chooses an epoch, a penalty or a number of trees by validation rows, and the same rows
-calibrate the choice. Therefore each row is also predicted by the candidate that the rows of the
-other parts choose: cross-validatory choice and assessment (Stone 1974), without another fit.
+A learner chooses an epoch, a penalty or a number of trees on validation rows, and the model is then
+calibrated on the same rows. Therefore the rows are divided into parts, and each row is also
+predicted by the candidate that is best on the other parts. This is cross-validatory choice and
+assessment (Stone 1974). It needs no further fit.
 """
 
 from typing import Any
@@ -14,7 +16,8 @@ from tenfold.core.settings import Settings
 from tenfold.learners.job import Examples, Purpose, stream
 
 PARTS = 5
-"""Number of parts of the validation rows. Four of them choose for the fifth."""
+"""Number of parts of the validation rows. For each part, the candidate is chosen on the other
+four."""
 
 BLOCKS = 50
 """Neighbouring rows, such as those of one day or one label, stay together in this many blocks,
@@ -54,9 +57,10 @@ class Choice:
     """Receives candidates one after the other, and chooses the first with the lowest loss.
 
     Attributes:
-      answers: For each validation row, the prediction of the candidate that the other parts choose,
-        and zeros before the first candidate: float32 (n, k) or (n,), as they are offered.
-      lowest: The lowest summed loss of the rows without each part, float64 (PARTS,).
+      answers: For each validation row, the prediction of the candidate that is best on the other
+        parts, float32 (n, k) or (n,). Before the first candidate it contains zeros.
+      lowest: For each part, the lowest summed loss of the rows of the other parts, float64
+        (PARTS,).
     """
 
     def __init__(self, rows: Examples, shape: tuple[int, ...]) -> None:
@@ -88,6 +92,6 @@ def row_losses(answers: NDArray[Any], y: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def softmax(logits: NDArray[Any]) -> NDArray[np.float64]:
-    """Probabilities (n, n_labels) of logits."""
+    """The probabilities (n, n_labels) that correspond to logits."""
     odds = np.exp(logits - logits.max(axis=1, keepdims=True), dtype=np.float64)
     return np.asarray(odds / odds.sum(axis=1, keepdims=True))

@@ -16,7 +16,7 @@ from tenfold.learners.job import CrossAnswers, Examples, Fitted, Purpose, Traini
 from tenfold.learners.views import NONE, choices_of_views, with_views
 
 MANY_LABELS = "The number of unique classes is greater than 50%"
-"""The beginning of a warning of scikit-learn, which the audit reports in other words."""
+"""The beginning of a warning of scikit-learn. The audit reports the same fact in other words."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +87,8 @@ def fit_forest(job: TrainingJob) -> Fitted:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", MANY_LABELS)
         forest.fit(features(train.x), train.y, train.weight)
-    forest.n_jobs = 1  # threads add trees in any order, which changes the last bits
+    # Several threads would add trees in a random order, which changes the last bits.
+    forest.n_jobs = 1
     n_nodes = sum(tree.tree_.node_count for tree in forest.estimators_)
     return Fitted("forest", Forest(forest, n_labels), n_nodes)
 
@@ -95,8 +96,9 @@ def fit_forest(job: TrainingJob) -> Fitted:
 def fit_logistic(job: TrainingJob) -> Fitted:
     """Fit softmax regression with an L2 penalty.
 
-    The penalty is the first, from strong to weak, after which the log loss of the validation rows
-    rises, found with at most 10,000 training rows. Without validation rows it is 1.
+    Penalties are tried from strong to weak, until the log loss of the validation rows rises. The
+    last one before is used. The choice uses at most 10,000 training rows. Without validation rows
+    the penalty is 1.
     """
     body, _, note, judged = fit_softmax(job)
     n_parameters = body.estimator.coef_.size + body.estimator.intercept_.size
@@ -119,8 +121,8 @@ def softmax_regression(job: TrainingJob, rows: Examples, penalty: float) -> Line
     from threadpoolctl import threadpool_limits
 
     model = LogisticRegression(C=1 / penalty, max_iter=job.settings.max_steps)
-    # One thread: each step is so short that two wait for each other and take 27 times as long
-    # in all (10,000 digits, two cores).
+    # Only one thread is used, because each step is so short that two threads, which wait for each
+    # other, take 27 times as long (10,000 digits, two cores).
     with warnings.catch_warnings(), threadpool_limits(1):
         warnings.simplefilter("ignore", ConvergenceWarning)  # the note says it
         warnings.filterwarnings("ignore", MANY_LABELS)
@@ -136,7 +138,7 @@ def fit_linear(job: TrainingJob) -> Fitted:
     from sklearn.linear_model import Ridge
 
     def fit(rows: Examples, penalty: float) -> Linear:
-        # In float64, because the normal equations square the errors of float32.
+        # The fit uses float64, because the normal equations square the errors of float32.
         wide = rows.x.astype(np.float64)
         return Linear(Ridge(alpha=penalty).fit(wide, rows.y, rows.weight), None)
 
@@ -158,7 +160,7 @@ def fit_last_value(train: Examples, column: int, task: Task) -> Fitted:
 
 
 def fit_baseline(job: TrainingJob) -> Fitted:
-    """Predict the share of each label among the training rows, or their mean."""
+    """Predict the share of each label among the training rows, or the mean of their targets."""
     train, n_labels = job.train, job.n_labels
     if n_labels is None:
         row = np.asarray(np.average(train.y, weights=train.weight), np.float32)
@@ -171,13 +173,14 @@ def fit_baseline(job: TrainingJob) -> Fitted:
 PENALTIES = (1000.0, 100.0, 10.0, 1.0, 0.1, 0.01, 0.001)
 
 MAX_CHOOSING = 10_000
-"""Maximum number of training rows that choose a penalty. It is the precision of a prior on the
-weights, which does not grow with the number of rows."""
+"""Maximum number of training rows with which a penalty is chosen. The penalty is the precision of a
+prior on the weights, which does not depend on the number of rows."""
 
 
 class Penalised(NamedTuple):
-    """A fit to all rows with the given or chosen penalty, a note about it and, if it was chosen,
-    predictions for the validation rows by candidates chosen without them."""
+    """Fit to all rows with the given or chosen penalty. Returns the fit, a note about it and, if
+    the penalty was chosen, predictions for the validation rows by candidates chosen without
+    them."""
 
     body: Linear
     penalty: float
@@ -186,7 +189,7 @@ class Penalised(NamedTuple):
 
 
 def _fit_penalised(fit: Callable[[Examples, float], Linear], job: TrainingJob) -> Penalised:
-    """Fit with the penalty of the settings, or the one that the validation rows choose."""
+    """Fit with the penalty of the settings, or with the one that is best on the validation rows."""
     validation, settings = job.validation, job.settings
     train = job.train._replace(x=features(job.train.x), views=None)
     if settings.penalty is not None or validation is None:
@@ -217,18 +220,20 @@ def loss_of(
 
 
 CROSS_PARTS = 5
-"""Number of parts of the training rows, each of which is predicted by a fit to the others."""
+"""Number of folds of the training rows. Each fold is predicted by a fit to the others."""
 
 ENOUGH_TO_CALIBRATE = 1_000
-"""This many validation rows are enough to calibrate."""
+"""With fewer validation rows than this, `transfer` is calibrated by cross-validation on the
+training rows."""
 
 
 def fit_transfer(job: TrainingJob) -> Fitted:
     """Fit softmax regression with an L2 penalty to features of photos (n, 1280).
 
-    The penalty is chosen like that of `logistic`. A few dozen photos leave too few validation rows
-    to calibrate by: then the training rows do, each answered by one of five fits without it. These
-    answers also choose the views of the rows that are fitted to, where there are some.
+    The penalty is chosen like that of `logistic`. With only a few dozen photos there are too few
+    validation rows for calibration. Then the training rows are predicted by five-fold
+    cross-validation, and these predictions are used instead. They also choose whether mirrored or
+    cropped views of the photos are fitted to, if there are such views.
     """
     body, penalty, note, judged = fit_softmax(job)
     part_of = _cross_parts(job)
@@ -247,8 +252,8 @@ def fit_transfer(job: TrainingJob) -> Fitted:
 
 
 def _cross_parts(job: TrainingJob) -> NDArray[np.int64] | None:
-    """The part of each training row, with copies in one part. None where the rows need no answers,
-    or a label has a single photo."""
+    """The fold of each training row, with copies of a photo in the same fold. None if no
+    cross-validation is needed, or a label has a single photo."""
     train, validation = job.train, job.validation
     if validation is None or len(validation.y) >= ENOUGH_TO_CALIBRATE:
         return None
@@ -262,8 +267,8 @@ def _cross_parts(job: TrainingJob) -> NDArray[np.int64] | None:
 def _choose_views(
     job: TrainingJob, penalty: float, part_of: NDArray[np.int64] | None
 ) -> tuple[tuple[int, ...], CrossAnswers | None, str]:
-    """The views with which fits to the other parts answer the training rows best, these answers,
-    and a note."""
+    """Choose the views with the lowest loss in cross-validation. Returns them, the predictions for
+    the training rows, and a note."""
     train, flip = job.train, job.settings.flip
     choices = choices_of_views(flip) if train.views is not None else {NONE: ()}
     if part_of is None:
@@ -290,7 +295,7 @@ def _choose_views(
 def _cross_answers(
     job: TrainingJob, penalty: float, part_of: NDArray[np.int64], views: tuple[int, ...]
 ) -> NDArray[np.float32]:
-    """The answer to each training row by a fit to the other parts and their views."""
+    """The prediction for each training row by a fit to the other folds and their views."""
     answers = np.zeros((len(job.train.y), job.n_labels or 1), np.float32)
     for part in np.unique(part_of):
         own = part_of == part

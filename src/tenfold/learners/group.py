@@ -1,8 +1,9 @@
 """Train one network with several processes of this computer, and restart them if one dies.
 
 The processes are separate programs (`rank.py`). They read rows and state from a folder that this
-process writes. Only rank 0 writes, the state after each epoch. If one process dies, the whole group
-ends, because the others would wait for ever, and a new group resumes from the last complete state.
+process writes. Only rank 0 writes the state after each epoch. If one process dies, the whole group
+is ended, because the others would wait for ever, and a new group resumes from the last complete
+state.
 """
 
 import queue
@@ -37,11 +38,10 @@ _EPOCH = TypeAdapter(Epoch)
 
 
 def group_epochs(training: "Training", job: TrainingJob) -> Iterator[Epoch]:
-    """Train in other processes. Yields the epochs of rank 0, whose state `training` copies after
+    """Train in other processes. Yields the epochs of rank 0. `training` takes over its state after
     each.
 
     Raises:
-      BackendError: Groups keep dying.
       TenfoldError: An error that a process raised.
     """
     n_deaths, is_done = 0, training.is_done
@@ -75,7 +75,7 @@ def group_epochs(training: "Training", job: TrainingJob) -> Iterator[Epoch]:
 
 
 class _Processes:
-    """The processes of one group, from their start to the first death, which `how` describes."""
+    """The processes of one group, until the first one dies. `how` describes its death."""
 
     def __init__(self, folder: Path, n: int) -> None:
         self.how = ""
@@ -110,7 +110,8 @@ class _Processes:
 
 
 def _free_port() -> int:
-    """A port that is free now. If another program takes it first, the group starts again."""
+    """A port that is free now. If another program takes it before the group does, the group starts
+    again."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -1,4 +1,5 @@
-"""Set JAX up before it starts, check its compiler before each training, and keep compiled programs.
+"""Configure JAX before it starts, check its compiler before each training, and cache compiled
+programs.
 
 JAX is imported inside functions, so that predicting never imports it.
 """
@@ -21,25 +22,26 @@ from tenfold.core.systems import usable_cores
 FUSIONS = "xla_cpu_experimental_ynn_fusion_type"
 
 PRODUCTS_ALONE = f"--{FUSIONS}=individual_dot"
-"""Makes XLA give the library YNNPACK only single matrix products on a CPU.
+"""Makes XLA use the library YNNPACK only for single matrix products on a CPU.
 
-By default it also gives it convolutions, and reductions with the products and sums before them.
-From jaxlib 0.10.2 on, some reductions are computed wrongly or crash the process (jax-ml/jax#39103,
-#39257, #40412). docs/guide/training.md says how much single products save.
+By default XLA also uses it for convolutions, and for reductions together with the products and sums
+before them. From jaxlib 0.10.2 on, some of these reductions are computed wrongly or crash the
+process (jax-ml/jax#39103, #39257, #40412). How much time the library saves for single products is
+described in docs/guide/training.md.
 """
 
 FLAG_SINCE, FLAG_BEFORE = (0, 10), (0, 13)
-"""Releases of jaxlib that are known to have the flag (0.10.0 to 0.12.0.1 were tried). XLA aborts a
-process whose flags it does not know."""
+"""Releases of jaxlib that are known to have the flag (0.10.0 to 0.12.0.1 were tried). XLA aborts
+the process if it does not know a flag."""
 
 
 SIDE = 20
-"""A cube of 8,000 numbers, twice as many as are needed to show the fault of jaxlib 0.10.2 to
-0.12.0.1: with 16 x 16 x 16 every sum is wrong, with 15 x 16 x 16 none is."""
+"""A cube of 8,000 numbers. Half as many are enough to show the fault of jaxlib 0.10.2 to 0.12.0.1:
+with 16 x 16 x 16 numbers every sum is wrong, and with 15 x 16 x 16 none is."""
 
 QUICK: dict[str, str | bool] = {"xla_backend_optimization_level": "0"}
-"""Switches LLVM's passes off for this one program, which then compiles in a third of the time. The
-fault is in the fusion before them, and is the same with and without."""
+"""Switches off LLVM's passes for this one program, which then compiles in a third of the time. The
+fault is in the fusion before these passes, so that it also occurs without them."""
 
 MAX_PROGRAMS = 32
 """Compiled programs, kept for the next fit of the same shapes."""
@@ -49,7 +51,8 @@ _programs: dict[bytes, Any] = {}
 
 @functools.cache
 def configure() -> None:
-    """Set JAX up, once in a process and before it starts. The user's own settings take precedence.
+    """Configure JAX, once in a process and before it starts. The user's own settings take
+    precedence.
 
     - `XLA_FLAGS` in the environment switches the faulty fusions off. Child processes inherit it.
     - JAX gets one device for each core, unless `JAX_NUM_CPU_DEVICES` is set. XLA's convolutions use
@@ -77,15 +80,15 @@ def _give_products_alone() -> None:
 
 @functools.cache
 def check_compiler() -> None:
-    """Compile a sum with a known result, once in a process, and compare.
+    """Compile a sum with a known result, once in a process, and check the result.
 
-    It is a product with a constant matrix, multiplied and summed up. XLA fuses all of it into the
-    reduction and computes it wrongly on a CPU, with every jaxlib from 0.10.2 to 0.12.0.1, whenever
-    the sum of https://github.com/jax-ml/jax/issues/39103 is wrong. The numbers are small integers,
-    so that each step is exact on any device.
+    The program computes a product with a constant matrix, multiplies it and sums it up. XLA fuses
+    all of it into one reduction. With every jaxlib from 0.10.2 to 0.12.0.1, the result is wrong on
+    a CPU whenever the sum of https://github.com/jax-ml/jax/issues/39103 is. The numbers are small
+    integers, so that each step is exact on any device.
 
     Raises:
-      BackendError: The compiler computes a wrong result, so that its trainings cannot be trusted.
+      BackendError: The result is wrong, so that trainings cannot be trusted.
     """
     configure()
     import jax
@@ -108,11 +111,12 @@ def check_compiler() -> None:
 
 
 def compile_program(lowered: Any, device: str = "") -> Any:
-    """Compile the program, unless this process did before. For few rows, compilation is most of a
-    fit.
+    """Compile the program, unless this process has done so before. With few rows, a fit spends most
+    of its time on compilation.
 
-    The key is its whole text, including constants, and what the text does not contain: the `device`
-    for which it was lowered, and its arguments, of which the text leaves out those without use.
+    The key of the cache is the whole text of the program, including constants, with what the text
+    does not contain: the `device` for which it was lowered, and its arguments (the text omits
+    unused ones).
     """
     known_by = f"{device}\n{lowered.in_tree}\n{lowered.args_info}\n{lowered.as_text()}"
     key = hashlib.sha256(known_by.encode()).digest()
@@ -137,7 +141,7 @@ def devices() -> list[str]:
 
 
 def import_ahead() -> None:
-    """Start to import JAX in a thread while the data are read."""
+    """Start importing JAX in a thread while the data are read."""
     # Not a daemon: C++ aborts a process that ends in the middle of this import (observed).
     threading.Thread(target=import_all, args=(("jax",),)).start()
 

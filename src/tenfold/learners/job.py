@@ -20,11 +20,12 @@ class Examples(NamedTuple):
     Attributes:
       x: Pictures uint8 (n, height, width) or (n, height, width, 3), or features float32 (n, d).
       y: Label codes int64 (n,) for classification, or targets float32 (n,) for regression.
-      weight: What each row counts in losses and in accuracies, float32 (n,); None: all alike.
-      group: Rows of one group stay together where they are cut into parts, int64 (n,); None: each
-        row is by itself.
-      views: Features of the same photos as `learners.views` shows them, float32 (n, k, d); None:
-        there are none.
+      weight: The weight of each row in losses and accuracies, float32 (n,). None: all rows count
+        the same.
+      group: The group of each row, int64 (n,). Rows of one group stay in the same part when rows
+        are divided. None: there are no groups.
+      views: Features of mirrored and cropped views of the same photos (`learners.views`), float32
+        (n, k, d). None: there are none.
     """
 
     x: NDArray[np.uint8] | NDArray[np.float32]
@@ -67,12 +68,12 @@ def is_classification(y: Any) -> bool:
 
 
 class TrainingJob(NamedTuple):
-    """The task of a learner's fit. Validation rows only choose and monitor.
+    """The input of a fit. Validation rows are used only to choose and to monitor.
 
-    `n_labels` also counts labels without training rows. None: regression. A network resumes from
-    the checkpoints and writes them; other learners start again. With `refit`, predictions for
-    validation rows are not scored afterwards, so that the last fit may use these rows, too.
-    `Fitted.judged` or `Fitted.cross` are then predictions of fits that did not.
+    `n_labels` also counts labels without training rows. It is None for regression. A network
+    resumes from checkpoints and writes them, while other learners start again. With `refit`, the
+    model is not evaluated on the validation rows afterwards, so that the last fit may use them,
+    too. `Fitted.judged` or `Fitted.cross` are then predictions of fits without these rows.
     """
 
     train: Examples
@@ -107,7 +108,8 @@ class Body(Protocol):
     """The fitted parameters of one kind of learner. `tenfold.build.onnx` translates each kind."""
 
     def answers(self, x: NDArray[Any]) -> NDArray[np.float32]:
-        """Probabilities (n, n_labels), or values (n,) in the unit it was fitted in."""
+        """Predict probabilities (n, n_labels), or values (n,) in the unit in which it was
+        fitted."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,10 +138,11 @@ class Fitted:
       note: A remark about this fit for the user.
       judged: Predictions for the validation rows, if these chose something: each by a candidate
         that was chosen without the row's part (`choice.Choice`). None: they chose nothing.
-      cross: What fits that did not see a row answer to those that it was fitted to; None: not
-        asked.
-      rows_at_once: Rows whose answers fit into 128 MiB; None: no limit of its own.
-      vote: Of a vote the weight of each learner, by its name; empty: one learner alone.
+      cross: Cross-validated predictions for the rows that it was fitted to, each by a fit without
+        the row. None: there was no cross-validation.
+      rows_at_once: Maximum number of rows that can be predicted at once within 128 MiB. None: there
+        is no limit.
+      vote: For a vote, the weight of each learner by its name. It is empty for a single learner.
     """
 
     learner: str
@@ -155,11 +158,11 @@ class Fitted:
 
     @property
     def learners(self) -> tuple[str, ...]:
-        """The names of the learners that answer, in `LEARNERS`."""
+        """The names, in `LEARNERS`, of the learners that predict."""
         return tuple(self.vote) or (self.learner,)
 
     def answers(self, x: NDArray[Any]) -> NDArray[np.float32]:
-        """The learner's own predictions, with which its graph is compared."""
+        """The learner's own predictions. Its graph is compared with them."""
         return self.body.answers(x)
 
     def hidden(self, x: NDArray[Any]) -> NDArray[np.float32] | None:

@@ -1,4 +1,4 @@
-"""Layers in Keras on JAX, for the export to Keras. Training does not need it.
+"""Layers in Keras on JAX, for the export to Keras. Training does not use Keras.
 
 Keras is imported inside functions, so that training and predicting never import it.
 """
@@ -21,8 +21,9 @@ SETTINGS: dict[type[nn.Layer], dict[str, Any]] = {
 }
 """Arguments for Keras in addition to a layer's own settings.
 
-Initial weights are replaced at once, here and when a file is loaded. Keras' own are random, and XLA
-compiles the generator for each shape: 6.6 s for a kernel of (3, 3, 4, 8), measured.
+Initial weights are constants, because they are replaced at once, here and when a file is loaded.
+Keras' random initial weights would take time: XLA compiles the generator for each shape, which took
+6.6 s for a kernel of (3, 3, 4, 8).
 """
 
 
@@ -49,7 +50,7 @@ def import_keras() -> Any:
 
 
 def keras_layers(architecture: Architecture) -> list[Any]:
-    """Keras' own layers of the same kinds, names and settings, not yet built."""
+    """The Keras layers of the same kinds, names and settings, not yet built."""
     keras = import_keras()
     return [
         getattr(keras.layers, type(layer).__name__)(

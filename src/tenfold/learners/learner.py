@@ -17,7 +17,7 @@ from tenfold.learners.jax_runtime import check_compiler
 from tenfold.learners.job import Examples, Fitted, TrainingJob
 
 Accepted = ImageInput | TableInput | FeaturesInput
-"""The input of a model, of any kind."""
+"""The input of any kind of model: pictures, columns of a table, or features."""
 
 BOTH: tuple[TaskKind, ...] = get_args(TaskKind)
 
@@ -59,9 +59,11 @@ class Learner:
     Attributes:
       description: One line for a user who chooses.
       run: The function that fits it.
-      tasks: The tasks that it can learn. `instead` is the learner to suggest for others.
+      tasks: The tasks that it can learn. `instead` is the learner that is suggested for other
+        tasks.
       settings: The settings that it uses in addition to those of every learner.
-      sides: It only takes pictures, with sides in this range. None: tables, too.
+      sides: The range of the sides of pictures, if it only takes pictures. None: it also takes
+        tables.
       photos: Whether it uses the features of a network that was trained on photos.
       scaled: Whether a table's numbers are scaled for it. Trees use them unscaled.
       ordered: Whether a table's missing numbers stay missing for it, and categories are put in the
@@ -73,12 +75,13 @@ class Learner:
       looks: Whether its predictions depend on the input. Those of the baseline do not.
       remembers: Whether it memorises its training rows, so that its predictions for them say
         nothing.
-      is_simple: Whether it adds up the effects of columns, so that others should be better than it.
+      is_simple: Whether it adds up the effects of columns, so that more complex learners should be
+        better.
       hidden_weight: Weight of its hidden values of pictures, compared with pixels, in the novelty.
         Convolutions distinguish letters and clothes from digits, while a dense layer hardly does
         (`python -m bench.novelty`).
-      cost: Approximate number of multiplications to fit to a row, by settings and numbers of inputs
-        and outputs. The longest trainings start first.
+      cost: Approximate number of multiplications to fit to a row, computed from settings and the
+        numbers of inputs and outputs. In a sweep, the longest trainings start first.
     """
 
     name: str
@@ -117,7 +120,7 @@ class Learner:
         return all(low <= side <= high for side in accepted.shape[:2])
 
     def check_ready(self) -> None:
-        """Refuse if it cannot be trained. For learners with epochs, this starts JAX.
+        """Refuse if it cannot be trained here. For learners with epochs, this starts JAX.
 
         Raises:
           BackendError: JAX's compiler computes wrong results here.
@@ -129,7 +132,7 @@ class Learner:
         """Fit this learner, whichever learner the settings name.
 
         Raises:
-          SettingsError: Class weights do not fit the labels.
+          SettingsError: Class weights name other labels than the data.
           DataError: There are no training rows, or they have a single label.
         """
         train, n_labels, class_weights = job.train, job.n_labels, job.settings.class_weights
@@ -154,7 +157,7 @@ class Learner:
 def _weights(
     train: Examples, n_labels: int | None, class_weights: str | tuple[float, ...]
 ) -> NDArray[np.float32]:
-    """The weight of each row (n,): its own times that of its label."""
+    """The weight of each row (n,), which is its own weight times that of its label."""
     if n_labels is None or (class_weights != "balanced" and len(class_weights) != n_labels):
         raise SettingsError(
             "E627",

@@ -1,8 +1,9 @@
 """The learner `neighbors`: the vote of the most similar training rows.
 
-Coordinates are rounded to a grid that is so fine that nothing is lost, and so coarse that every
-distance is an integer below 2**53. Sums of integers are exact in float64 in any order, so that
-every runtime finds the same neighbours, including ties (the first row wins).
+Coordinates are rounded to a grid. It is fine enough that accuracy does not suffer, and coarse
+enough that every squared distance is an integer below 2**53. Sums of integers are exact in float64
+in any order, so that every runtime finds the same neighbours. If distances are equal, the first row
+wins.
 """
 
 from dataclasses import dataclass, replace
@@ -17,19 +18,20 @@ from tenfold.learners.choice import Choice
 from tenfold.learners.job import Examples, Fitted, TrainingJob
 
 MAX_DIMENSIONS = 50
-"""With more columns, rows are reduced to this many principal components, and so are pictures."""
+"""Pictures, and rows with more columns than this, are reduced to this many principal components."""
 
 CHOICES = (3, 5, 10, 20, 50)
 """Numbers of neighbours that are tried by default."""
 
 MAX_CHOOSING = 2_000
-"""Maximum number of validation rows that choose."""
+"""Maximum number of validation rows with which the number of neighbours is chosen."""
 
 AT_ONCE_BYTES = 1 << 27
 """Maximum number of distances in memory."""
 
 NEAR_ZERO = 1e-6
-"""Added to each distance, in steps of the grid, so that an equal row outvotes all others."""
+"""Added to each distance, in steps of the grid. It is so small that an equal row outvotes all
+others."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,7 +168,7 @@ def _grid(x: NDArray[np.float32], is_picture: bool, seed: int) -> dict[str, Any]
     exact = exact if axes is None else exact @ axes
     # Squared distances reach c * (2 * limit)**2.
     limit = int(np.sqrt(2**53 / (4 * exact.shape[1])))
-    # Rows to predict may be four times as far out before they are clipped.
+    # Rows to predict may be four times as far from the centre before they are clipped.
     step = float(np.abs(exact).max() * 4 / limit) or 1.0
     places = np.rint(exact / step).astype(np.int32)
     axes = axes if axes is None else axes / step
@@ -176,8 +178,8 @@ def _grid(x: NDArray[np.float32], is_picture: bool, seed: int) -> dict[str, Any]
 def _choose(
     body: Neighbors, validation: Examples | None, settings: Settings
 ) -> tuple[Neighbors, str, NDArray[np.float32] | None]:
-    """Choose how many neighbours vote, and whether near ones weigh more. Also returns predictions
-    for the validation rows, each by a choice made without the row."""
+    """Choose how many neighbours vote, and whether nearer ones have more weight. Also returns
+    predictions for the validation rows, each with a choice made without the row."""
     if validation is None:
         return body, f"{body.k} neighbours, all alike", None
     few = validation.take(slice(MAX_CHOOSING))

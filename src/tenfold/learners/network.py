@@ -77,13 +77,14 @@ class Vote:
         return softmax(outputs).astype(np.float32)
 
     def hidden(self, x: NDArray[Any]) -> NDArray[np.float32]:
-        """The inputs of the output layer of the first network (n, d). They recognise unusual
-        pictures as well as those of all networks, with fewer numbers."""
+        """The inputs of the output layer of the first network (n, d). With them, unusual pictures
+        are recognised as well as with those of all networks, which would be more numbers."""
         return self.members[0].hidden(x)
 
 
 def _parts(x: NDArray[Any]) -> Iterator[tuple[NDArray[Any], int]]:
-    """Rows in parts of one length, which need one program, and how many at a part's end are new."""
+    """Yield rows in parts of the same length, for which one compiled program is enough, with the
+    number of rows at the end of each part that were not in the part before."""
     n = max(1, min(AT_ONCE, VALUES // max(1, x[0].size), len(x)))
     for i in range(0, len(x), n):
         start = min(i, len(x) - n)

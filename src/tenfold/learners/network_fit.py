@@ -1,4 +1,4 @@
-"""Fit the learners `network` and `cnn`: one network after the other, step by step."""
+"""Fit the learners `network` and `cnn`, one network after the other."""
 
 import signal
 import threading
@@ -31,11 +31,11 @@ def fit_network(job: TrainingJob) -> Fitted:
     """Fit a dense or a convolutional network, or several that vote, according to the settings.
     Resumes from the newest checkpoint.
 
-    Where the validation rows may be fitted to (`TrainingJob.refit`), each network of a vote on a
-    table leaves out a part of its own of all rows, which chooses its epoch (`_parts_of`).
+    If the fit may use the validation rows (`TrainingJob.refit`), each network of a vote on a table
+    is fitted to all rows except a part of its own, on which its epoch is chosen (`_parts_of`).
 
-    Ctrl-C ends the fit with the epoch it came in. Of a vote the network that it came in is left
-    out, unless it is the first.
+    After Ctrl-C the fit ends with the current epoch. A vote is then left without the network that
+    was being trained, unless it was the first one.
 
     Raises:
       SettingsError: The pictures have a size that a `cnn` does not accept.
@@ -67,11 +67,11 @@ PARTED = "each fitted to all training and validation rows but a part that chose 
 
 
 def _parts_of(job: TrainingJob) -> NDArray[np.int64] | None:
-    """Which network of a vote leaves each of the training and then the validation rows out (n,);
-    None: all are fitted to the training rows alone.
+    """For each training row and then each validation row, the number of the network of a vote that
+    is fitted without it (n,). None: all networks are fitted to the training rows only.
 
-    The first one leaves the validation rows out, as a network that is alone does, and so says how
-    novel they are. The others share the training rows out between them.
+    The first network is fitted without the validation rows, like a single network, so that their
+    novelty can be measured with it. The training rows are divided among the other networks.
     """
     members, held = job.settings.members, job.validation
     if held is None or not job.refit or members < 2:
@@ -85,8 +85,8 @@ def _parts_of(job: TrainingJob) -> NDArray[np.int64] | None:
 
 
 class _Member(NamedTuple):
-    """A fitted network, and what it answers to rows that chose its epoch, as `Fitted.judged`
-    says."""
+    """A fitted network, and its predictions for the rows that chose its epoch, as in
+    `Fitted.judged`."""
 
     parameters: Parameters
     judged: NDArray[np.float32] | None
@@ -97,10 +97,11 @@ class _Fit:
     """A fit in progress.
 
     Attributes:
-      members: The networks that are finished.
-      state: Where the next one goes on; empty: at its beginning.
-      history: The epochs of all, numbered through.
-      part_of: The network that each row is left out by; None: all have the same rows.
+      members: The finished networks.
+      state: The state from which the next network resumes. If it is empty, the network starts anew.
+      history: The epochs of all networks, numbered consecutively.
+      part_of: The number of the network that is fitted without each row. None: all networks have
+        the same rows.
     """
 
     job: TrainingJob
@@ -150,25 +151,26 @@ class _Fit:
     @cached_property
     def _rows(self) -> Examples:
         """The training and the validation rows."""
-        assert self.job.validation is not None  # where rows have parts
+        assert self.job.validation is not None  # rows only have parts if there are validation rows
         return self.job.train.joined(self.job.validation)
 
     def cross(self) -> CrossAnswers | None:
-        """What each row is answered by the network that left it out, where they have parts."""
+        """The prediction for each row by the network that was fitted without it. None if rows have
+        no parts."""
         if self.part_of is None:
             return None
         is_answered = self.part_of < len(self.members)
         rows, part_of = self._rows.take(is_answered), self.part_of[is_answered]
         first = self.members[0].judged
-        assert first is not None  # its part chose its epoch
+        assert first is not None  # the epoch was chosen on the network's part
         answers = np.empty((len(part_of), *first.shape[1:]), np.float32)
         for part, member in enumerate(self.members):
             answers[part_of == part] = member.judged
         return CrossAnswers(rows, part_of, answers)
 
     def judged(self) -> NDArray[np.float32] | None:
-        """What those answer together to the validation rows that were not fitted to them; None
-        where these chose nothing."""
+        """The joint prediction of the networks for the validation rows that they were not fitted
+        to. None if these rows chose nothing."""
         if self.part_of is not None:
             return self.members[0].judged
         found = [member.judged for member in self.members if member.judged is not None]
@@ -192,7 +194,7 @@ class _Fit:
         return training
 
     def _save(self, training: "Training", is_stopping: bool) -> None:
-        """Write a checkpoint if one is due. The last epoch of all needs none."""
+        """Write a checkpoint if one is due. After the very last epoch none is needed."""
         checkpoints = self.job.checkpoints
         is_last = training.is_done and len(self.members) + 1 == self.job.settings.members
         if checkpoints is None or not (is_stopping or (checkpoints.are_due and not is_last)):
@@ -240,7 +242,7 @@ def _members_of(arrays: Arrays) -> tuple[list[_Member], Arrays]:
 
 @contextmanager
 def _stopping() -> Iterator[list[int]]:
-    """Let Ctrl-C, and SIGTERM if it does the same, request a stop. A second signal ends the
+    """Make Ctrl-C, and SIGTERM if it has the same effect, request a stop. A second signal ends the
     process.
 
     The yielded list contains the number of the signal."""

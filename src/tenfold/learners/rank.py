@@ -1,6 +1,6 @@
 """One process of a group: `python -m tenfold.learners.rank FOLDER RANK N PORT`. See `group`.
 
-Rank 0 reports each epoch when the state after it is in the folder.
+Rank 0 reports each epoch once it has written the state after it to the folder.
 """
 
 import dataclasses
@@ -38,7 +38,8 @@ def main() -> None:
         if rank == 0:
             parent.send_error(error)
         raise
-    threading.Event().wait()  # ending before the others are heard would look like a death
+    # A process that ends before the others have reported would look like a crash.
+    threading.Event().wait()
 
 
 def _training(folder: Path) -> Training:

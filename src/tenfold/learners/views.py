@@ -1,4 +1,4 @@
-"""Views of a photo: mirrored and cropped copies, which a learner may fit to beside the photo."""
+"""Views of a photo: mirrored and cropped copies, to which a learner may be fitted in addition."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -16,9 +16,9 @@ class View(NamedTuple):
     """A part of the square in the middle of a photo.
 
     Attributes:
-      share: Its side, as a share of that of the square.
-      left, top: 0 where it begins at the left or at the top, 1 where it ends at the other side.
-      is_mirrored: Whether left and right change places.
+      share: The length of its side, as a share of that of the square.
+      left, top: Its position: 0 at the left or top edge of the square, and 1 at the opposite edge.
+      is_mirrored: Whether left and right are swapped.
     """
 
     share: float = 1.0
@@ -27,11 +27,11 @@ class View(NamedTuple):
     is_mirrored: bool = False
 
     def side_px(self, shape: tuple[int, ...]) -> int:
-        """Its side, of pictures of this shape (height, width, ...)."""
+        """The length of its side in pixels, for pictures of this shape (height, width, ...)."""
         return max(1, round(min(shape[:2]) * self.share))
 
     def of(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """What it shows of a picture: uint8 (side, side) or (side, side, 3)."""
+        """This view of a picture, uint8 (side, side) or (side, side, 3)."""
         square, side = min(image.shape[:2]), self.side_px(image.shape)
         top, left = ((length - square) // 2 for length in image.shape[:2])
         top, left = top + (square - side) * self.top, left + (square - side) * self.left
@@ -43,18 +43,19 @@ VIEWS = (
     View(is_mirrored=True),
     *(View(CORNER, left, top) for top in (0, 1) for left in (0, 1)),
 )
-"""The mirrored photo and its four corners."""
+"""The views of a photo: the mirrored photo and its four corners."""
 
 NONE = "none"
-"""What no views are called."""
+"""The name of the choice without any views."""
 
 MIRRORED, CORNERS = (0,), (1, 2, 3, 4)
-"""Their numbers among `VIEWS`."""
+"""The choices by name, as the numbers of their views among `VIEWS`."""
 
 
 def choices_of_views(flip: bool | None) -> Mapping[str, tuple[int, ...]]:
-    """The views among which a learner chooses, by what they are called; the first is taken where
-    nothing can choose. With `flip` mirrored copies are always taken, None leaves it open."""
+    """The views among which a learner chooses, by name. The first choice is used if there are no
+    rows to choose with. `flip` decides whether mirrored copies are always or never included, and
+    None leaves it open."""
     both = {"mirrored and cropped": MIRRORED + CORNERS}
     if flip:
         return {"mirrored": MIRRORED} | both
@@ -63,7 +64,7 @@ def choices_of_views(flip: bool | None) -> Mapping[str, tuple[int, ...]]:
 
 
 def with_views(rows: Examples, numbers: tuple[int, ...]) -> Examples:
-    """The rows and these views of them, which count together what the row counts."""
+    """The rows and these views of them. A row and its views together have the weight of the row."""
     if rows.views is None or not numbers:
         return rows._replace(views=None)
     n_looks = 1 + len(numbers)

@@ -80,7 +80,8 @@ def vote_weights(
     Returns:
       A weight for each candidate, which add up to 1, float64 (n_candidates,).
     """
-    # Of probabilities the log loss needs that of the true label alone, of values their errors.
+    # For the log loss only the probability of the true label is needed, and for the squared error
+    # only the error of each value.
     is_labels = answers[0].ndim == 2
     seen = np.stack([one[np.arange(len(y)), y] if is_labels else one - y for one in answers])
     seen = seen.astype(np.float64)

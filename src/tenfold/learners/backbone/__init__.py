@@ -31,26 +31,26 @@ DIGEST = "0e738f9f53325d29391082f35c6dd9e7b3a000e82721450bb2a892b57b5ef3d5"
 """SHA-256 of the file of weights."""
 
 SIDE_PX = 224
-"""Height and width of its input: the square in the middle of a picture, in colour."""
+"""Height and width of its input, which is the square in the middle of a picture, in colour."""
 
 N_FEATURES = 1280
 
 MIDDLE, SCALE = 127.0, 1 / 128
-"""A pixel value enters as (value - MIDDLE) * SCALE."""
+"""The input for a pixel value is (value - MIDDLE) * SCALE."""
 
 LARGEST = 6.0
-"""The limits of the activation `relu6`: 0 below, and this above."""
+"""The lower and the upper limit of the activation `relu6`."""
 
 
 class Convolution(NamedTuple):
     """A layer, as described in the file of weights.
 
     Attributes:
-      kernel: Height and width of its windows. `stride` is their distance.
+      kernel: Height and width of its windows. `stride` is the distance between windows.
       groups: Number of groups of channels that are processed separately.
       out: Number of output channels.
       activation: `relu6` or `linear`.
-      skip: Whether the input of its block is added.
+      skip: Whether the input of its block is added to its output (a residual connection).
     """
 
     name: str
@@ -93,11 +93,12 @@ def read_weights() -> tuple[tuple[Convolution, ...], dict[str, NDArray[Any]]]:
 
 
 def photo_front(accepted: ImageInput) -> Front:
-    """The nodes from pictures, uint8 (n, height, width) or (n, height, width, 3), to features.
+    """The nodes that compute features of pictures, uint8 (n, height, width) or (n, height, width,
+    3).
 
-    The last one gives the features float32 (n, 1280). Grey pictures get three equal channels,
-    pictures that are not square are reduced to their middle square, and sizes other than 224 are
-    resized linearly.
+    The output of the last node is the features, float32 (n, 1280). Grey pictures get three equal
+    channels, pictures that are not square are reduced to their middle square, and sizes other than
+    224 are resized linearly.
     """
     from onnx import helper
 
@@ -112,7 +113,8 @@ def photo_front(accepted: ImageInput) -> Front:
 
 
 def _add_square(builder: Builder, accepted: ImageInput) -> None:
-    """Append nodes that make pictures of the contract's size, (n, 3, 224, 224), scaled."""
+    """Append nodes that convert pictures of the contract's size to the network's input, (n, 3, 224,
+    224)."""
 
     def whole_numbers(name: str, *values: int) -> str:
         return builder.weight(f"photo.{name}", values, np.int64)
@@ -139,7 +141,8 @@ def _add_square(builder: Builder, accepted: ImageInput) -> None:
 
 
 def _factor(side: int) -> float:
-    """The factor that makes a side 224. Its product is rounded down, so it must not be below."""
+    """The factor that scales a side to 224 pixels. The product is rounded down, so that it must not
+    be less than 224."""
     factor = np.float32(SIDE_PX / side)
     return float(factor if float(factor) * side >= SIDE_PX else np.nextafter(factor, np.inf))
 

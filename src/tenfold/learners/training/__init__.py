@@ -21,8 +21,8 @@ def training_of(
     settings: Settings,
     ranks: Alone | None = None,
 ) -> Training:
-    """The training of a network, with the arguments of `Training`. A convolution is slow in
-    `lax.scan`."""
+    """The training of a network, with the arguments of `Training`. Networks with convolutions have
+    their own, because convolutions are slow in `lax.scan`."""
     convolves = any(isinstance(layer, Conv2D) for layer in architecture.layers)
     kind = ConvolutionTraining if convolves else DenseTraining
     return kind(architecture, train, validation, settings, ranks)

@@ -39,7 +39,8 @@ class Training(ABC):
         settings: Settings,
         ranks: Alone | None = None,
     ) -> None:
-        """Prepare for the first epoch. `ranks` share the work. None: this process is alone."""
+        """Prepare for the first epoch. The processes in `ranks` share the work. None: there is only
+        this process."""
         check_compiler()
         self._architecture, self._settings = architecture, settings
         self._train, self._validation = train, validation
@@ -59,11 +60,12 @@ class Training(ABC):
 
     @abstractmethod
     def __iter__(self) -> Iterator[Epoch]:
-        """Train up to the last epoch or the end of patience. The caller may stop at any record."""
+        """Train up to the last epoch, or until early stopping. The caller may stop after any
+        record."""
 
     @abstractmethod
     def fitted(self) -> Parameters:
-        """The fitted arrays: the last ones, or with patience the best."""
+        """The fitted arrays: those of the last epoch, or with patience those of the best."""
 
     def weights(self) -> Parameters:
         """The current arrays, for showing a training. `fitted` may add others."""
@@ -76,14 +78,14 @@ class Training(ABC):
 
     def judged(self) -> NDArray[np.float32] | None:
         """Probabilities (n, n_labels) or values (n,) of the validation rows, each at the epoch that
-        the other rows choose. None if no epoch is chosen."""
+        is chosen on the other parts of the rows. None if no epoch is chosen."""
         if self._choice is None or self._validation is None:
             return None
         return _answers_of(self._choice.answers, self._validation).astype(np.float32)
 
     @property
     def is_done(self) -> bool:
-        """Whether no epoch is left, or patience has ended."""
+        """Whether all epochs are finished, or patience has run out."""
         patience = self._settings.patience
         return self.epoch >= self._settings.epochs or (
             patience is not None and self._waited >= patience

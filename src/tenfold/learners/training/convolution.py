@@ -1,7 +1,7 @@
 """The compiled step of a `cnn`, called from Python, with the batch divided among the cores.
 
-It never runs inside `lax.scan`, where XLA uses a slow convolution (26 times as slow,
-docs/guide/training.md).
+It never runs inside `lax.scan`, where XLA uses an implementation of convolutions that is 26 times
+as slow (docs/guide/training.md).
 """
 
 import itertools
@@ -42,10 +42,12 @@ SHARE = 32
 """Maximum number of rows that a device processes at once, normalised by their own means."""
 
 STATISTICS_ROWS = 2048
-"""Number of training rows whose means and variances the finished network normalises with."""
+"""Number of training rows from which the means and variances of the finished network are
+computed."""
 
 PART = 512
-"""Maximum number of rows that are predicted or measured at once; fewer for large pictures."""
+"""Maximum number of rows that are predicted or measured at once. For large pictures it is
+smaller."""
 
 AHEAD = 3
 """Number of batches that are prepared during the current one."""
@@ -56,9 +58,9 @@ class ConvolutionTraining(Training):
 
     A batch is divided into equal shares of at most 32 rows, which are assigned to the devices. Each
     share is normalised by its own means and variances (ghost batches: Hoffer, Hubara and Soudry
-    2017, arXiv:1705.08741, section 4), so that devices only meet to add up gradients, and their
-    number does not change the result. The network's own means and variances are those of its
-    averaged weights over clean training rows, measured when they are needed.
+    2017, arXiv:1705.08741, section 4), so that devices only synchronise to add up gradients, and
+    their number does not change the result. The means and variances of the finished network are
+    computed with its averaged weights on training rows without augmentation, when they are needed.
     """
 
     def _begin(self, parameters: Parameters) -> Parameters:
@@ -169,14 +171,15 @@ class ConvolutionTraining(Training):
         return found
 
     def _complete(self, weights: Parameters) -> Parameters:
-        """The weights, and the means and variances after each convolution over typical rows."""
+        """The weights, with the means and variances after each convolution, measured on a sample of
+        training rows."""
         statistics = statistics_of(self._architecture, weights, self._train.x[self._typical])
         return {layer: {**arrays, **statistics.get(layer, {})} for layer, arrays in weights.items()}
 
 
 def _that_count(rows: Examples) -> Examples:
-    """Rows without those of weight 0, which batch normalisation would see. If all are 0, all
-    stay."""
+    """The rows without those of weight 0, because batch normalisation would include them. If all
+    weights are 0, all rows are kept."""
     if rows.weight is None or not (counts := rows.weight > 0).any() or counts.all():
         return rows
     return rows.take(counts)
@@ -208,8 +211,8 @@ def _plan(settings: Settings, epoch: int, train: Examples) -> _Plan:
 
 
 class _Batch(NamedTuple):
-    """One batch: places and (x, y, present) of its shares, on devices; its number; learning
-    rate."""
+    """One batch: the numbers and the (x, y, present) of its shares, on devices, with the number of
+    the step and its learning rate."""
 
     shares: Sequence[tuple[int, tuple[Any, ...]]]
     number: np.uint32
@@ -222,7 +225,7 @@ def _nothing(weights: Parameters) -> Any:
 
 
 def _functions(architecture: Architecture, settings: Settings) -> tuple[Any, Any]:
-    """The gradients of a share, and the step that adds them up, for compilation.
+    """Two functions to be compiled: the gradients of a share, and the step that adds them up.
 
     gradient: (weights, x, y, present, number of the step, place of the share) -> (summed gradients,
       totals, summed weight). update: (state, totals, those of all shares, number of the step, rate)
@@ -277,7 +280,8 @@ def logits_of(
 
     def parts() -> Iterator[NDArray[Any]]:
         for start in range(0, len(x), size):
-            part = np.zeros((size, *x.shape[1:]), x.dtype)  # few programs for all numbers of rows
+            # So that few programs are compiled for all numbers of rows.
+            part = np.zeros((size, *x.shape[1:]), x.dtype)
             part[: len(x) - start] = x[start : start + size]
             yield part
 
@@ -286,8 +290,9 @@ def logits_of(
 
 
 def statistics_of(architecture: Architecture, weights: Parameters, x: NDArray[Any]) -> Statistics:
-    """Mean and variance after each convolution over rows (n, ...), which are normalised in parts of
-    about 512 on the way (fewer for large pictures). This is nearly the same as in one part."""
+    """The mean and variance after each convolution over rows (n, ...). The rows are processed, and
+    normalised, in parts of about 512 (fewer for large pictures), which gives nearly the same result
+    as one part."""
     n_parts = -(-len(x) // _part(architecture))
     size = len(x) // n_parts
     parts = (x[i * size : (i + 1) * size] for i in range(n_parts))

@@ -1,7 +1,8 @@
-"""The compiled epoch: rows stay on the device as uint8, are permuted once, and batched in one scan.
+"""The compiled epoch of dense layers: rows stay on the device as uint8, are permuted once, and are
+divided into batches in one scan.
 
-Keras' own `fit` prepares each batch on the host, while here XLA runs the whole epoch. What was
-measured, with and without success: docs/guide/training.md.
+Keras' own `fit` prepares each batch on the host, while here XLA runs the whole epoch. Measurements
+of this and other designs are in docs/guide/training.md.
 """
 
 import time
@@ -37,7 +38,8 @@ from tenfold.learners.training.steps import (
 )
 
 SCORED_ROWS = 1024
-"""Number of validation rows in a batch: enough for the cores, 3 MB of pictures as float32."""
+"""Number of validation rows in a batch. This is enough to occupy the cores, and takes 3 MB for
+MNIST's pictures as float32."""
 
 
 class DenseTraining(Training):
@@ -57,7 +59,7 @@ class DenseTraining(Training):
                 state, (plan, x) = (self._weights, self._averages, self._moments), coming.result()
                 rows = resident if x is None else (x, resident[1])
                 start = time.perf_counter()
-                # In a thread, so that the main thread can receive a signal.
+                # This runs in a thread, so that the main thread can receive a signal.
                 running = threads.submit(_run, run, state, rows, plan)
                 coming = threads.submit(self._prepare, self.epoch + 2)
                 (self._weights, self._averages, self._moments), totals = running.result()
@@ -67,7 +69,7 @@ class DenseTraining(Training):
                 yield self._record(seconds, totals, self._ranks.agreed(found))
 
     def _prepare(self, epoch: int) -> tuple["_Plan", NDArray[np.uint8] | None]:
-        """The random choices of an epoch, and its pictures if they are augmented for it."""
+        """The random choices of an epoch, and its pictures if augmentation changes them."""
         plan, settings = _plan(self._settings, epoch, self._train), self._settings
         if not self._layout.is_augmented or epoch > settings.epochs:
             return plan, None
@@ -104,7 +106,8 @@ def _run(program: Callable[..., Any], *arguments: Any) -> Any:
 
 
 def _filled(values: NDArray[Any], plan: "_Plan") -> NDArray[Any]:
-    """Fill rows up to whole batches, so that one program fits all numbers of rows; none is read."""
+    """Fill rows up to whole batches, so that one program works for any number of rows. The added
+    rows are never read."""
     n_more = plan.rows.size - len(values)
     return np.pad(values, [(0, n_more)] + [(0, 0)] * (values.ndim - 1))
 
@@ -113,8 +116,9 @@ def _filled(values: NDArray[Any], plan: "_Plan") -> NDArray[Any]:
 class _Layout:
     """The layout of kernels and rows during training: (outputs, inputs), without blank pixels.
 
-    A pixel that is 0 in every training image gives its weights no gradient, so that they keep their
-    initial values, in `first`. Both together save a fifth of an epoch (docs/guide/training.md).
+    If a pixel is 0 in every training image, its weights have no gradient and keep their initial
+    values, which are in `first`. Transposing kernels and leaving out these pixels together save a
+    fifth of the time of an epoch (docs/guide/training.md).
 
     Attributes:
       columns: The inputs that are kept, in order. None: all.
@@ -136,8 +140,8 @@ class _Layout:
         is_augmented = is_picture and has_distortions(settings)
         border_px = settings.shift_px if is_picture and not is_augmented else 0
         columns = None
-        # If images move, no pixel stays black; decay changes weights without a gradient,
-        # too.
+        # If images are shifted, no pixel stays black. Weight decay changes weights without a
+        # gradient, too.
         if is_picture and not border_px and not is_augmented and not settings.weight_decay:
             columns = np.flatnonzero(train.x.any(axis=0))
         return cls(architecture, first, columns, border_px, is_augmented)
@@ -152,7 +156,7 @@ class _Layout:
         return _map_kernels(lambda kernel: np.ascontiguousarray(kernel.T), kept)
 
     def whole(self, compact: Parameters) -> Parameters:
-        """The parameters of the network, from those that were trained, as JAX arrays."""
+        """The parameters of the whole network, from the trained ones, as JAX arrays."""
         parameters = _map_kernels(lambda kernel: kernel.T, compact)
         if self.columns is not None:
             name = next(iter(self.first))
@@ -162,7 +166,8 @@ class _Layout:
         return parameters
 
     def rows(self, x: NDArray[Any]) -> NDArray[Any]:
-        """Rows as the epoch looks them up: with a border for shifts, or flat and compact."""
+        """The rows in the form from which the epoch takes its batches: with a border for shifts, or
+        flat and without blank pixels."""
         if self.border_px:
             sides = ((0, 0), (self.border_px,) * 2, (self.border_px,) * 2, (0, 0))
             return np.pad(x, sides[: x.ndim])
@@ -182,8 +187,9 @@ class _Plan(NamedTuple):
 
     Attributes:
       rows: The rows of each step, int32 (n_steps, batch_size).
-      present: Their weights, float32; 0 where the last batch is filled up.
-      corners: The corners of their windows, int32 (n_steps, batch_size, 2). None: nothing is moved.
+      present: Their weights, float32. They are 0 for rows that fill up the last batch.
+      corners: The corners of their windows, int32 (n_steps, batch_size, 2). None: images are not
+        shifted.
       numbers: A number that no other step of the fit has, uint32 (n_steps,).
       rates: The learning rate, float32 (n_steps,).
     """
@@ -245,7 +251,8 @@ def _epoch_function(layout: _Layout, settings: Settings) -> Callable[..., Any]:
 
 
 def _windows(images: Any, rows: Any, corners: Any, size: tuple[int, ...]) -> Any:
-    """The `size` window of each row's bordered image, in one gather: 1.05 times plain indexing."""
+    """A window of the given size in each row's bordered image, with a single gather. It takes 1.05
+    times as long as plain indexing."""
     start = jnp.concatenate([rows[:, None], corners], axis=1)  # (batch, 3): row, top, left
     axes = jax.lax.GatherDimensionNumbers(
         offset_dims=tuple(range(1, len(size) + 1)),
@@ -258,8 +265,8 @@ def _windows(images: Any, rows: Any, corners: Any, size: tuple[int, ...]) -> Any
 def _compile_score(
     layout: _Layout, examples: Examples | None, chooses: bool
 ) -> Callable[[Parameters], tuple[Score, NDArray[np.float32] | None]]:
-    """A function of the weights: mean loss and accuracy on `examples`, or two Nones without any,
-    and if the rows choose an epoch, the outputs of the output layer (n, k)."""
+    """Make a function of the weights that returns the mean loss and accuracy on `examples` (None
+    without examples) and, if the rows choose an epoch, the outputs of the output layer (n, k)."""
     if examples is None:
         return lambda weights: ((None, None), None)
     resident = jax.device_put((examples.x, known(examples.y)))

@@ -1,8 +1,8 @@
 """The processes that train a network: this one alone, or several that share each batch.
 
 If there are several, each has all rows and the same parameters and takes the same number of steps.
-Gradients are added up by one collective for each step, with one device of each process. Devices of
-the same process never meet in a collective.
+In each step, one collective operation adds up the gradients, with one device of each process.
+Devices of the same process never take part in the same collective.
 """
 
 import math
@@ -17,14 +17,14 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from tenfold.learners.training.steps import Score, summed_trees
 
 START_SECONDS = 300
-"""How long a process waits for the others to start."""
+"""How many seconds a process waits for the others to start."""
 
 T = TypeVar("T")
 
 
 def join(rank: int, n_ranks: int, port: int) -> None:
     """Make this process one of a group on this computer, before JAX computes anything. Rank 0
-    provides the meeting point, a free TCP port of the loopback interface."""
+    listens on a free TCP port of the loopback interface, to which the others connect."""
     address = f"127.0.0.1:{port}"
     jax.distributed.initialize(
         address,
@@ -37,7 +37,8 @@ def join(rank: int, n_ranks: int, port: int) -> None:
 
 
 class Alone:
-    """This process trains alone. `Ranks` does the same with others."""
+    """The operations of a process that trains alone. `Ranks` provides the same for several
+    processes."""
 
     def compile_epoch(self, epoch: Callable[..., Any]) -> Any:
         """An epoch of dense layers, (state, rows, plan) -> state, to be lowered."""
@@ -68,7 +69,7 @@ class Alone:
         return arrays
 
     def agreed(self, score: Score) -> Score:
-        """The score that decides when patience ends."""
+        """The score that decides when training stops early."""
         return score
 
 
@@ -113,7 +114,7 @@ class Ranks(Alone):
         return jax.device_put(arrays, self._together)
 
     def own(self, shares: Sequence[T]) -> Sequence[T]:
-        # Neighbours, so that they are on different devices.
+        # Neighbouring shares belong together, because they are on different devices.
         n = len(shares)
         return shares[n * self._rank // self._n : n * (self._rank + 1) // self._n]
 
@@ -137,8 +138,8 @@ class Ranks(Alone):
         return jax.tree.map(np.asarray, arrays)
 
     def agreed(self, score: Score) -> Score:
-        """The loss and accuracy of rank 0, because two processors may differ in the last bits, and
-        patience would then end at different epochs."""
+        """The loss and accuracy of rank 0. Those of two processors may differ in the last bits, and
+        early stopping would then happen at different epochs."""
         bits = np.array([math.nan if value is None else value for value in score]).view(np.int32)
         first = np.asarray(self._total(bits if self._rank == 0 else np.zeros_like(bits)))
         loss, accuracy = first.view(np.float64).tolist()

@@ -25,7 +25,8 @@ MEAN_KEPT, SQUARE_KEPT, EPSILON = 0.9, 0.999, 1e-7
 """Constants of Adam (Kingma and Ba 2015, arXiv:1412.6980), with the epsilon of Keras."""
 
 Score = tuple[float | None, float | None]
-"""Mean loss and accuracy of the validation rows. None without any; for targets no accuracy."""
+"""Mean loss and accuracy of the validation rows. Both are None without such rows, and the accuracy
+is None for regression."""
 
 
 def summed_trees(trees: Sequence[Any]) -> Any:
@@ -60,8 +61,8 @@ def learning_rate(settings: Settings, step: Any, n_steps: int) -> NDArray[np.flo
 
 
 def averaged(averages: Any, parameters: Any, kept: float, number: Any) -> Any:
-    """The running averages after a step. The first steps weigh more, so that the start is
-    forgotten."""
+    """The running averages after a step. They change faster in the first steps, so that the initial
+    weights are forgotten."""
     if not kept:
         return parameters
     share = jnp.minimum(kept, (1 + number) / (10 + number))
@@ -84,13 +85,14 @@ def losses_of(outputs: Any, y: Any, smoothing: float) -> Any:
 
 
 def totals_of(outputs: Any, y: Any, present: Any) -> Any:
-    """Summed loss (without smoothing) and summed weight of correct labels, float32 (2,)."""
+    """The summed loss (without label smoothing) and the summed weight of correct predictions,
+    float32 (2,)."""
     correct = jnp.argmax(outputs, axis=-1) == y
     return jnp.stack([jnp.sum(losses_of(outputs, y, 0.0) * present), jnp.sum(correct * present)])
 
 
 def means_of(totals: Any, examples: Examples) -> tuple[float, float | None]:
-    """Mean loss and accuracy from summed ones. Targets have no accuracy."""
+    """The mean loss and accuracy from their sums. The accuracy is None for regression."""
     loss, correct = (np.asarray(totals) / max(examples.total_weight, TINY)).tolist()
     return loss, correct if is_classification(examples.y) else None
 
