@@ -1,11 +1,12 @@
 """Evaluation of regression: errors, intervals, and the comparison with the baseline."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from html import escape
 from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from tenfold.core import html_repr
 from tenfold.core.contract import Frozen
@@ -17,6 +18,7 @@ from tenfold.evaluation.intervals import (
     Doubted,
     Finite,
     Floats,
+    Ratio,
     Score,
     Subset,
     Verdict,
@@ -169,66 +171,141 @@ class RegressionEvaluation(Doubted):
             ends of an interval are swapped.
         """
         y, predicted, base, ends = _check(true, answers, baseline.value)
-        # Squares of the smallest numbers must not vanish.
-        size = float(max(np.abs(y - predicted).max(), np.abs(y - base).max(), np.ptp(y))) or 1.0
-        error, other, deviation = (
-            np.abs(a - b) / size for a, b in ((y, predicted), (y, base), (y, y.mean()))
-        )
-        # Compare squares: those that are small beside the largest error are lost.
-        varies, errs = bool((deviation**2).any()), bool((other**2).any())
-        pairs: list[tuple[Floats, Floats | None]]
-        pairs = [(error, None), (error**2, None), (other, None), (other**2, None)]
-        pairs += [(error**2, deviation**2)] if varies else []
-        pairs += [(error**2, other**2)] if errs else []
-        # Predictions are float32, so that errors that differ only by its rounding are
-        # equal.
-        rounding = 4 * FLOAT32_ULP * float(np.abs(predicted).max()) / size
-        tiny = np.full(len(pairs), max(TINY, (rounding / (error.mean() or 1.0)) ** 2))
-        tiny[2:4] = TINY  # those of the baseline only
-        groups = subset.groups
-        measured = ratios(pairs, np.random.default_rng(seed), tiny, groups)
+        errors, groups = _Errors.of(y, predicted, base), subset.groups
         n_drawn = len(y) if groups is None else len(np.unique(groups))
-        mae, rmse, other_mae, other_rmse = (
-            _scaled(ratio.score(power), size)
-            for ratio, power in zip(measured, (1, 0.5, 1, 0.5), strict=False)
-        )
-        r2 = None
-        if varies:
-            rest = measured[4].score()
-            r2 = Score(value=1 - rest.value, low=1 - rest.high, high=1 - rest.low)
-        share = unseen(n_drawn)
-        is_exact = float(error.max()) <= rounding or not (error**2).any()
-        if is_exact:
-            mae, rmse = _without_errors(error, other if errs else deviation, share, size)
-            r2 = r2 and Score(value=r2.value, low=1 - share, high=1)
-        if not errs:
-            rival = deviation if is_exact else error
-            other_mae, other_rmse = _without_errors(other, rival, share, size)
-        # Predictions are float32. If they differ only by its rounding, they are the
-        # baseline's.
-        if np.abs(predicted - base).max() <= ROUNDING * size + 2e-7 * np.abs(base).max():
-            verdict: Verdict = "not distinguishable"
-        elif errs and error.any():
-            verdict = verdict_of(measured[-1].score(), equal=1, more_is_better=False)
-        elif unseen_odds(min(n_drawn, int((error != other).sum()))) >= 1:
-            verdict = "not distinguishable"
-        else:
-            verdict = "worse" if error.any() else "better"
+        measured = errors.measured(seed, groups)
+        scores = errors.scores(measured, n_drawn)
+        verdict = errors.verdict(measured, n_drawn)
         return cls(
             data=subset.data,
             part=subset.part,
             n=len(y),
             target=target,
-            baseline=RegressionBaseline(kind=baseline.kind, mae=other_mae, rmse=other_rmse),
+            baseline=RegressionBaseline(
+                kind=baseline.kind, mae=scores.baseline_mae, rmse=scores.baseline_rmse
+            ),
             better_than_baseline=verdict,
             beats_baseline=verdict == "better",
-            mae=mae,
-            rmse=rmse,
-            r2=r2,
+            mae=scores.mae,
+            rmse=scores.rmse,
+            r2=scores.r2,
             coverage=share_of((ends[0] <= y) & (y <= ends[1]), groups) if ends else None,
             interval_width=float((ends[1] - ends[0]).mean()) if ends else None,
             interval_widths=_spread(*ends) if ends else None,
         )
+
+
+class _Scores(NamedTuple):
+    """The scores of a model and of its baseline, in the unit of the target."""
+
+    mae: Score
+    rmse: Score
+    r2: Score | None
+    baseline_mae: Score
+    baseline_rmse: Score
+
+
+@dataclass(frozen=True, eq=False)
+class _Errors:
+    """The absolute errors of three predictions (n,), as shares of the largest error, so that the
+    squares of the smallest numbers do not vanish.
+
+    Attributes:
+      size: The largest error, in the unit of the target.
+      model: The errors of the model.
+      baseline: The errors of its baseline.
+      deviation: The errors of the mean of the true values.
+      rounding: The largest rounding error of a float32 prediction.
+      is_baseline: Whether the predictions are those of the baseline, up to rounding.
+    """
+
+    size: float
+    model: Floats
+    baseline: Floats
+    deviation: Floats
+    rounding: float
+    is_baseline: bool
+
+    @classmethod
+    def of(cls, y: Floats, predicted: Floats, base: Floats) -> Self:
+        size = float(max(np.abs(y - predicted).max(), np.abs(y - base).max(), np.ptp(y))) or 1.0
+        model, baseline, deviation = (
+            np.abs(a - b) / size for a, b in ((y, predicted), (y, base), (y, y.mean()))
+        )
+        rounding = 4 * FLOAT32_ULP * float(np.abs(predicted).max()) / size
+        as_near = ROUNDING * size + 2e-7 * np.abs(base).max()
+        is_baseline = bool(np.abs(predicted - base).max() <= as_near)
+        return cls(size, model, baseline, deviation, rounding, is_baseline)
+
+    # Squares are compared, because those that are small beside the largest error vanish.
+
+    @property
+    def varies(self) -> bool:
+        """Whether the true values differ."""
+        return bool((self.deviation**2).any())
+
+    @property
+    def baseline_errs(self) -> bool:
+        return bool((self.baseline**2).any())
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether the model has no errors, up to rounding."""
+        return float(self.model.max()) <= self.rounding or not (self.model**2).any()
+
+    def measured(self, seed: int, groups: NDArray[np.int64] | None) -> dict[str, Ratio]:
+        """The mean errors and squared errors of both, and the squared errors of the model relative
+        to those of the mean (`r2`) and of the baseline (`gain`), where these are not 0."""
+        pairs: dict[str, tuple[Floats, Floats | None]] = {
+            "mae": (self.model, None),
+            "mse": (self.model**2, None),
+            "baseline mae": (self.baseline, None),
+            "baseline mse": (self.baseline**2, None),
+        }
+        if self.varies:
+            pairs["r2"] = (self.model**2, self.deviation**2)
+        if self.baseline_errs:
+            pairs["gain"] = (self.model**2, self.baseline**2)
+        # Errors of the model that differ only by the rounding of float32 are equal.
+        equal = max(TINY, (self.rounding / (self.model.mean() or 1.0)) ** 2)
+        tiny = [TINY if name.startswith("baseline") else equal for name in pairs]
+        found = ratios(list(pairs.values()), np.random.default_rng(seed), tiny, groups)
+        return dict(zip(pairs, found, strict=True))
+
+    def scores(self, measured: dict[str, Ratio], n_drawn: int) -> _Scores:
+        """The scores, given the independent draws: rows or groups."""
+        mae, rmse, baseline_mae, baseline_rmse = (
+            _scaled(measured[name].score(power), self.size)
+            for name, power in (
+                ("mae", 1),
+                ("mse", 0.5),
+                ("baseline mae", 1),
+                ("baseline mse", 0.5),
+            )
+        )
+        r2 = None
+        if self.varies:
+            rest = measured["r2"].score()
+            r2 = Score(value=1 - rest.value, low=1 - rest.high, high=1 - rest.low)
+        share = unseen(n_drawn)
+        if self.is_exact:
+            rival = self.baseline if self.baseline_errs else self.deviation
+            mae, rmse = _without_errors(self.model, rival, share, self.size)
+            r2 = r2 and Score(value=r2.value, low=1 - share, high=1)
+        if not self.baseline_errs:
+            rival = self.deviation if self.is_exact else self.model
+            baseline_mae, baseline_rmse = _without_errors(self.baseline, rival, share, self.size)
+        return _Scores(mae, rmse, r2, baseline_mae, baseline_rmse)
+
+    def verdict(self, measured: dict[str, Ratio], n_drawn: int) -> Verdict:
+        """Whether the model is better than its baseline."""
+        if self.is_baseline:
+            return "not distinguishable"
+        if self.baseline_errs and self.model.any():
+            return verdict_of(measured["gain"].score(), equal=1, more_is_better=False)
+        if unseen_odds(min(n_drawn, int((self.model != self.baseline).sum()))) >= 1:
+            return "not distinguishable"
+        return "worse" if self.model.any() else "better"
 
 
 def _spread(low: Floats, high: Floats) -> tuple[float, float] | None:
