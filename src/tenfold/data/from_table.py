@@ -3,8 +3,10 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tenfold.core.contract import UNUSED, Column, Contract, Order, TableInput
 from tenfold.core.errors import DataError
@@ -90,23 +92,14 @@ def _table_dataset(cells: Cells, reading: Reading, like: Contract | None) -> Dat
     if len(used) < len(cells):
         n_first = len(cells) - len(used)
         notes.append(f"{n_first} first rows only serve as earlier values of the others")
-    if len(np.unique(y[used])) < 2:
-        raise DataError(
-            "E210",
-            "The target has a single value",
-            where=cells.name,
-            expected="at least two different ones to tell apart",
-            fix="; ".join(note for note in notes if "--na-values" in note) or None,
-            answer=labels[y[used[0]]] if labels and len(used) else y[used][:1].tolist(),
-        )
+    _check_varies(cells.name, y[used], labels, notes)
     timeline = None if ordered is None else ordered.timeline[used]
     info = TableInfo(
         contract,
         reading,
         profiles,
-        tuple(
-            dict.fromkeys((*cells.notes, *notes))
-        ),  # a time that is also learned from has its notes twice
+        # A time that is also learned from has its notes twice.
+        tuple(dict.fromkeys((*cells.notes, *notes))),
         timeline,
         groups=_groups(cells, reading.group, used, like),
         undecided=Undecided(all_rows, cells.row_numbers[used]),
@@ -118,6 +111,22 @@ def _table_dataset(cells: Cells, reading: Reading, like: Contract | None) -> Dat
         labels=labels,
         keys=_keys(cells, contract.id, used),
         info=info,
+    )
+
+
+def _check_varies(
+    source: str, y: NDArray[Any], labels: tuple[str, ...], notes: Sequence[str]
+) -> None:
+    """Refuse a target whose used rows (n,) have a single value."""
+    if len(np.unique(y)) > 1:
+        return
+    raise DataError(
+        "E210",
+        "The target has a single value",
+        where=source,
+        expected="at least two different ones to tell apart",
+        fix="; ".join(note for note in notes if "--na-values" in note) or None,
+        answer=labels[y[0]] if labels and len(y) else y[:1].tolist(),
     )
 
 
