@@ -70,13 +70,13 @@ DECIDING = (
     "learners/forward.py",
     "learners/training/base.py",
     "learners/training/steps.py",
-    "learners/training/optimizers.py",
-    "learners/training/dense.py",
     "learners/training/convolution.py",
-    "learners/training/types.py",
 )
 """Sources that decide what a recipe's settings make of the rows. The settings themselves are
 compared one by one."""
+
+DECIDING_NETWORK = (*DECIDING, "learners/training/dense.py")
+"""Those of a `network`, which may have a `cnn` as its teacher."""
 
 MNIST = (
     ("nine networks in ensembles", "99.91", "best of searched combinations", "arXiv 2008.10400"),
@@ -130,13 +130,13 @@ def _path(case: Case, seed: int) -> Path:
 
 
 @functools.cache
-def sources() -> str:
+def sources(learner: str) -> str:
     """SHA-256 of the code that decides a model, in hexadecimal; comments, docstrings and the
     names of files and of modules of ours do not."""
     digest = hashlib.sha256()
-    for pattern in DECIDING:
-        for path in sorted((ROOT / "src" / "tenfold").glob(pattern)):
-            digest.update(f"{_bare(path.read_text('utf-8'))}\n".encode())
+    for name in DECIDING_NETWORK if learner == "network" else DECIDING:
+        path = ROOT / "src" / "tenfold" / name
+        digest.update(f"{_bare(path.read_text('utf-8'))}\n".encode())
     return digest.hexdigest()
 
 
@@ -179,7 +179,7 @@ def _result(case: Case, seed: int) -> dict[str, Any] | None:
 
 def _is_current(found: dict[str, Any]) -> bool:
     """Whether the code that decides a model is that of then."""
-    return bool(found.get("sources") == sources())
+    return bool(found.get("sources") == sources(found["config"]["learner"]))
 
 
 def _measure(case: Case, seed: int) -> None:
@@ -209,7 +209,7 @@ def _measure(case: Case, seed: int) -> None:
             "whole_seconds": process.seconds,
             "cores": n_cores(),
             "config": run.record.config.model_dump(mode="json"),
-            "sources": sources(),
+            "sources": sources(case.learner),
             "versions": run.record.versions,
         }
     RESULTS.mkdir(parents=True, exist_ok=True)

@@ -16,7 +16,7 @@ def result(**others: Any) -> dict[str, Any]:
     return {
         "accuracy": 0.988, "validation": 0.987, "calibration_error": 0.003,
         "calibration_error_before": 0.06, "parameters": 101_770, "seconds": {"train": 4.0},
-        "cores": 2, "peak_mb": 800.0, "sources": accuracy.sources(),
+        "cores": 2, "peak_mb": 800.0, "sources": accuracy.sources(CASE.learner),
         "config": resolve({"learner": CASE.learner, "recipe": CASE.recipe, "seed": 0}).model_dump(
             mode="json"
         ),
