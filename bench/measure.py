@@ -44,6 +44,13 @@ def run_process(command: Sequence[str | Path], cwd: Path) -> Process:
     return Process(seconds, usage.ru_maxrss / 1024, cpu_seconds)  # Linux counts in KiB
 
 
+def busy_seconds() -> float:
+    """The seconds that all cores together have worked since the start of the machine, for any
+    program (Linux: proc(5), /proc/stat)."""
+    user, nice, system, *_ = map(int, Path("/proc/stat").read_text().splitlines()[0].split()[1:])
+    return float((user + nice + system) / os.sysconf("SC_CLK_TCK"))
+
+
 def environment(name: str, packages: Sequence[str]) -> Path | None:
     """A Python with these packages, made once under .bench; None where they cannot be had."""
     folder = ENVIRONMENTS / name

@@ -61,9 +61,17 @@ def test_a_result_of_other_settings_does_not_count_and_one_of_other_code_is_mark
         ({"seconds": {"train": 6.1}}, 3, ["met", "missed", "met"]),
         ({"calibration_error": 0.005}, 3, ["met", "met", "missed"]),
         ({"cores": 8}, 3, ["met", "not measured on two cores", "met"]),
+        ({"others": 0.05}, 3, ["met", "met", "met"]),
+        ({"others": 0.5}, 3, ["met", "measured on a busy machine", "met"]),
     ],
 )
 def test_a_bar_is_met_or_missed_by_the_mean_of_three_seeds(
     others: dict[str, Any], n: int, said: list[str]
 ) -> None:
     assert accuracy._bars(CASE, [result(**others)] * n).split(" | ")[1::2] == said
+
+
+def test_seconds_on_a_busy_machine_do_not_count() -> None:
+    idle, busy = result(others=0.02), result(others=0.4, seconds={"train": 90.0})
+    assert accuracy._seconds([idle, busy]) == 4.0
+    assert accuracy._seconds([busy]) is None and "| busy |" in accuracy._row([busy])
