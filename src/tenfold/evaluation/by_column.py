@@ -1,4 +1,4 @@
-"""Scores by the values of a column: for which rows does a model make more errors?"""
+"""Scores by the values of a column, which show for which rows a model makes more errors."""
 
 from collections.abc import Iterator
 from typing import Any, Literal
@@ -13,8 +13,8 @@ from tenfold.evaluation.measures import MEASURES
 from tenfold.evaluation.multiple import holm
 
 MIN_ROWS, MAX_VALUES, PARTS = 5, 20, 4
-"""Minimum number of rows of a value that is measured separately; maximum number of such values; and
-the number of equally large parts into which other numbers are cut."""
+"""The minimum number of rows of a value that is measured separately, the maximum number of such
+values, and the number of bins with equally many rows into which other numbers are divided."""
 
 OTHERS, MISSING = "(others)", "(missing)"
 
@@ -65,7 +65,7 @@ def by_column(
     Args:
       column: The name of the column.
       values: The value of each row (n,): numbers, dates, or texts.
-      row_scores: The score of each row's prediction (n,); more is better.
+      row_scores: The score of each row's prediction (n,). Larger is better.
       y: Label codes or targets (n,).
       kind: The kind of task.
       groups: The group of each row (n,), whose rows are not independent. None: there are no groups.

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from tenfold.core.records import Check
 
 MAX_LEVELS = 50
-"""Maximum number of levels of a category that are counted separately; the rest count as one."""
+"""Maximum number of categories that are counted separately. All others count as one."""
 
 
 class CheckKind(NamedTuple):
@@ -118,10 +118,11 @@ def some_rows(
 
 
 def difference_p(first: NDArray[Any], second: NDArray[Any]) -> float:
-    """The p value for two samples of a column coming from one distribution.
+    """The p value of a test whether two samples of a column come from the same distribution.
 
-    Numbers and dates, with missing ones lowest, are compared by the Kolmogorov-Smirnov test, whose
-    p value is too high if values repeat. Texts, "" where missing, are compared by chi-squared.
+    Numbers and dates (missing ones count as the smallest) are compared by the Kolmogorov-Smirnov
+    test, whose p value is too high if values repeat. Texts ("" if missing) are compared by the
+    chi-squared test.
     """
     if first.dtype == object:
         return _chi_squared_p(first, second)
@@ -135,7 +136,8 @@ def _lowest_missing(sample: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def _kolmogorov_p(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
-    """The limit, corrected for n (Stephens 1970, doi:10.1111/j.2517-6161.1970.tb00821.x)."""
+    """The asymptotic p value, corrected for n (Stephens 1970,
+    doi:10.1111/j.2517-6161.1970.tb00821.x)."""
     places = np.sort(np.concatenate([first, second]))
     shares = [np.searchsorted(np.sort(one), places, "right") / len(one) for one in (first, second)]
     distance = float(np.abs(shares[0] - shares[1]).max())
@@ -148,7 +150,7 @@ def _kolmogorov_p(first: NDArray[np.float64], second: NDArray[np.float64]) -> fl
 
 
 def _chi_squared_p(first: NDArray[Any], second: NDArray[Any]) -> float:
-    """Pearson's test of the counts. Levels with fewer than 10 rows are merged."""
+    """Pearson's chi-squared test of the counts. Categories with fewer than 10 rows are merged."""
     from scipy.special import chdtrc
 
     levels, which = np.unique(np.concatenate([first, second]).astype(str), return_inverse=True)

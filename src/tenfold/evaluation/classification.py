@@ -37,10 +37,12 @@ from tenfold.model.predictions import Predictions
 
 N_BINS = 15
 MAX_MATRIX_LABELS = 20
-"""With more labels the confusion matrix is too wide for a terminal."""
+"""Maximum number of labels for which the confusion matrix is printed. More do not fit on a
+terminal."""
 
 MIN_PROBABILITY = 1e-7
-"""Probabilities are raised to this before a logarithm, so that one error is not infinitely bad."""
+"""Probabilities are raised to at least this before their logarithm is taken, so that the loss of a
+row is finite."""
 
 
 class LabelScores(Frozen):
@@ -82,13 +84,14 @@ class Evaluation(Doubted):
         calibrated.
       better_than_baseline: Exact McNemar test of the correct rows against the baseline's.
       beats_baseline: Whether the result is `better`.
-      positive: The one of two labels that is searched for. This and the next three are None for
-        more labels; `average_precision` and `precision_at_recall` also if no row is positive.
-      average_precision: Average precision of the ranking by the positive label's probability. A
-        ranking without any knowledge has the share of positive rows.
-      threshold: The probability from which the positive label is predicted. None: from 1/2.
-      prediction_sets: The coverage of prediction sets. None: the model has none, because it is of
-        an earlier version or was made without validation rows.
+      positive: The one of two labels that is searched for. With more than two labels, this and the
+        next three are None. `average_precision` and `precision_at_recall` are also None if no row
+        is positive.
+      average_precision: Average precision of the ranking by the positive label's probability. For a
+        random ranking it is the share of positive rows.
+      threshold: The positive label is predicted if its probability is at least this. None: 1/2.
+      prediction_sets: The coverage of prediction sets. It is None if the model has none, because it
+        was made by an earlier version or without validation rows.
     """
 
     task: Literal["classification"] = "classification"
@@ -118,7 +121,7 @@ class Evaluation(Doubted):
 
     @model_validator(mode="after")
     def _counts_fit_the_labels(self) -> Self:
-        """Conditions that only a damaged file violates."""
+        """Check conditions that only a damaged file violates."""
         n_labels, shape = len(self.labels), {len(row) for row in self.confusion}
         if self.n < 1 or len(self.confusion) != n_labels or shape != {n_labels}:
             raise ValueError(f"expected rows, and {n_labels} x {n_labels} counts of them")
@@ -351,9 +354,9 @@ def _beside(
 def _log_loss(
     y: NDArray[np.int64], p: Floats, rng: np.random.Generator, groups: NDArray[np.int64] | None
 ) -> Score:
-    """The mean log loss. Unseen rows may all be predicted as by a model that only knows the
-    frequency of each label or, if there is only one label, does not even know that. If there are no
-    errors, resampling cannot show this."""
+    """The mean log loss with its interval. If there are no errors, all resamples are equal. The
+    interval then assumes that predictions for unseen rows may be as bad as those of a model that
+    only knows the frequency of each label (or not even that, if there is only one label)."""
     score = ratios([(log_losses(y, p), None)], rng, groups=groups)[0].score()
     frequent = np.unique(y, return_counts=True)[1] / len(y)
     n = len(y) if groups is None else len(np.unique(groups))
@@ -363,7 +366,8 @@ def _log_loss(
 
 
 def uncalibrated(probabilities: Floats, temperature: float) -> Floats:
-    """Probabilities (n, k) before calibration divided their logarithms by a temperature."""
+    """The probabilities (n, k) before calibration, which divided their logarithms by a
+    temperature."""
     logs = temperature * np.log(np.clip(probabilities, MIN_PROBABILITY, 1.0))
     odds = np.exp(logs - logs.max(axis=1, keepdims=True))
     before: Floats = odds / odds.sum(axis=1, keepdims=True)
@@ -386,9 +390,11 @@ def f1_scores(confusion: NDArray[Any]) -> Floats:
 
 
 def expected_calibration_error(confidence: Floats, right: ArrayLike) -> float:
-    """The difference of stated confidence and observed accuracy, averaged over 15 equal-width bins.
+    """The expected calibration error: the difference between confidence and observed accuracy,
+    averaged over 15 bins of equal width.
 
-    It is the weighted mean |confidence - accuracy| of predictions (n,), in [0, 1]; 0 is perfect.
+    It is the weighted mean of |confidence - accuracy| of predictions (n,), in [0, 1]. The best
+    value is 0.
 
     Source: Guo et al. 2017, arXiv:1706.04599, section 2.
     """
@@ -425,7 +431,7 @@ def _f1_scores(
     )
     confusion = confusion_matrix(true, predicted, len(labels))
     macro = float(np.nanmean(f1_scores(confusion)))
-    if macro in (0, 1):  # all rows are wrong, or all correct, and so in every resample
+    if macro in (0, 1):  # all rows are wrong, or all are correct, so that all resamples are equal
         return per_class, _share(true == predicted, groups)
     cells = true * len(labels) + predicted
     draws = resampled_cells(cells, confusion.size, rng, groups)
@@ -436,11 +442,11 @@ def _f1_scores(
 
 
 def _f1(both: Score | None) -> Score | None:
-    """F1 of a label from the share of rows that are both true and predicted, among those that are
-    either.
+    """The F1 score of a label, with an interval that also exists for an F1 of 0 or 1.
 
-    With this share j, it is 2 j / (1 + j), and its ends follow from Wilson's interval of j, so that
-    an F1 of 0 or 1 has an interval, too.
+    It is computed from the share j (the Jaccard index) of rows that have the label and are
+    predicted with it, among those with one or the other. F1 is 2 j / (1 + j), and the ends of its
+    interval follow from Wilson's interval of j.
     """
     if both is None:
         return None
@@ -460,7 +466,8 @@ def _calibration_scores(
     stated = [p] if temperature == 1 else [p, uncalibrated(p, temperature)]
     # The predicted label need not be the most probable one.
     confidences = [probabilities[np.arange(len(p)), answers] for probabilities in stated]
-    # One column of gaps per bin, so that a resampled error is a sum of absolute means.
+    # There is one column of differences for each bin, so that a resampled error is a sum of
+    # absolute means.
     gaps = [
         np.where(_bins(given)[:, None] == np.arange(N_BINS), (right - given)[:, None], 0)
         for given in confidences
@@ -472,7 +479,7 @@ def _calibration_scores(
     ]
     if right.min() < right.max():
         return scores
-    # All rows are equal: this share of the unseen rows may be different.
+    # If all rows are equal, this share of the unseen rows may differ from them.
     otherwise = unseen(len(p) if groups is None else len(np.unique(groups)))
     return [
         score.model_copy(
@@ -486,7 +493,7 @@ def _calibration_scores(
 
 
 def _shown(score: Score | None, why: str) -> str:
-    """A share in percent for people, or why there is none."""
+    """A share as a percentage, or the reason why there is none."""
     return score.in_percent if score else f"none: {why}"
 
 

@@ -1,4 +1,5 @@
-"""Permutation importance of the columns of a table, and partial dependence on the strongest."""
+"""Permutation importance of the columns of a table, and partial dependence on the most important
+ones."""
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
@@ -21,21 +22,24 @@ from tenfold.inputs.tables.columns import Table, concatenate
 from tenfold.model.model import Model
 
 MAX_ANSWERS, MAX_ROWS, MAX_REPEATS = 8_000, 2_000, 5
-"""The maximum number of shuffled rows that are predicted (0.05 s with `logistic`, 0.1 s with
-`boosting`, 0.5 s with `forest`), of different rows, and of repeats for each column."""
+"""The maximum numbers of shuffled rows that are predicted (which takes 0.05 s with `logistic`, 0.1
+s with `boosting` and 0.5 s with `forest`), of different rows, and of repeats for each column."""
 
 MAX_COLUMNS = 200
-"""With more columns than this, each would have fewer than 40 rows, and nothing is measured."""
+"""With more columns than this nothing is measured, because there would be fewer than 40 rows for
+each column."""
 
 N_STRONGEST, N_VALUES, N_SHOWN_ROWS = 6, 10, 40
-"""The number of columns in partial dependence, of their values, and of rows for each value."""
+"""The numbers of columns for which partial dependence is computed, of values of each column, and of
+rows for each value."""
 
 MAX_LABELS = 4
 """With more labels than this, partial dependence shows the three most frequent ones."""
 
 
 class ColumnImportance(Frozen):
-    """The cost of shuffling a column, as lost accuracy or added RMSE, with its 95% interval.
+    """The importance of a column: how much the accuracy falls, or the RMSE rises, if its values are
+    shuffled, with the 95% interval.
 
     Permutation importance: L. Breiman, "Random Forests", Machine Learning 45 (2001), section 10.
     """
@@ -45,7 +49,8 @@ class ColumnImportance(Frozen):
 
 
 class AverageAnswer(Frozen):
-    """The mean prediction at each value of a column (n_values,), and the middle half of them.
+    """The mean prediction at each value of a column (n_values,), and the range of the middle half
+    of the predictions.
 
     `label` is the label whose probability is predicted. None: the model predicts values.
     """
@@ -162,7 +167,7 @@ def _importance(
     repeats: int,
     rng: np.random.Generator,
 ) -> list[ColumnImportance]:
-    """The cost of shuffling a column, where the loss of a row is its mean over the repeats."""
+    """The importance of a column, where the loss of each row is the mean over the repeats."""
     names = list(x.columns)
     kind = model.task.kind
     losses = [-model.answer(x).row_scores(y)]
@@ -173,7 +178,7 @@ def _importance(
         scores = model.answer(concatenate(shuffled)).row_scores(np.tile(y, repeats))
         losses.append(-scores.reshape(repeats, len(y)).mean(axis=0))
     rows = np.stack(losses, axis=1).astype(np.float64)
-    # Of values the losses are squares.
+    # For regression the losses are squares.
     error = np.sqrt if kind == "regression" else lambda mean: mean
     means, resampled = error(rows.mean(axis=0)), error(resampled_means(rows, rng, groups))
     costs, spread = means[1:] - means[0], resampled[:, 1:] - resampled[:, :1]
@@ -185,7 +190,7 @@ def _importance(
 
 
 class _Values(NamedTuple):
-    """Some values of a column, and the same values as they are displayed."""
+    """Some values of a column, and the same values in the form in which they are displayed."""
 
     kind: Literal["number", "date", "category"]
     values: NDArray[Any]
@@ -211,7 +216,7 @@ class _Values(NamedTuple):
 def _dependences(
     model: Model, x: Table, names: Sequence[str], codes: Sequence[int], few: NDArray[np.int64]
 ) -> Iterator[Dependence]:
-    """The partial dependence on the strongest columns, except texts."""
+    """The partial dependence on the most important columns, except texts."""
     accepted = model.contract.input
     assert accepted.kind == "table"
     texts = {column.name for column in accepted.columns if column.kind == "text"}
@@ -229,8 +234,8 @@ def _dependences(
 
 
 def _followed(labels: Sequence[str], y: NDArray[Any], positive: str | None) -> list[int]:
-    """The places of the answers that are followed: the value, the positive of two labels, else all
-    labels, or the three that are most frequent."""
+    """The indices of the predictions that are averaged: the value, the probability of the positive
+    one of two labels, or those of all labels or of the three most frequent ones."""
     if len(labels) == 2:
         return [labels.index(positive) if positive else 1]
     if len(labels) <= MAX_LABELS:

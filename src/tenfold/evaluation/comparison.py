@@ -29,17 +29,18 @@ from tenfold.evaluation.multiple import mean_difference
 from tenfold.evaluation.regression import ROUNDING
 
 LARGEST = 1e300
-"""Stands for the ratio to an error of 0."""
+"""Used in place of an infinite ratio to an error of 0."""
 
 MAX_JOINT = 100_000
-"""Maximum number of cells (true label, prediction of one, prediction of the other): 46 labels."""
+"""Maximum number of cells (true label, prediction of the first, prediction of the second). It is
+reached with 46 labels."""
 
 
 class Difference(Frozen):
     """The difference of one score between two models.
 
-    `change` is `second - first`, or second / first if `is_ratio`, with its 95% interval. The
-    verdict says what that means for the second model compared with the first.
+    `change` is `second - first`, or `second / first` if `is_ratio`, with its 95% interval. The
+    verdict tells whether the second model is better or worse than the first.
     """
 
     score: str
@@ -61,12 +62,12 @@ class Difference(Frozen):
         return f"{value} points [{low}, {high}]"
 
     def shown(self, value: float) -> str:
-        """One of the two scores, for people. Shares are in percent."""
+        """One of the two scores, for people. Shares are percentages."""
         return f"{value:.6g}" if self.is_ratio else percent(value, 2)
 
 
 class Comparison(Frozen):
-    """Two models on the same rows, which both predicted and neither was fitted to.
+    """The comparison of two models on the same rows, to which neither was fitted.
 
     Attributes:
       only_first, only_second: Rows that only one of the two predicts correctly. None for
@@ -160,7 +161,8 @@ def compare_values(
     names: tuple[str, str] = ("first", "second"),
     seed: int = 0,
 ) -> Comparison:
-    """Compare predicted values (n,): the ratio of squared and of absolute errors, paired by row."""
+    """Compare predicted values (n,) by the ratios of their squared and of their absolute errors,
+    paired by row."""
     if true.ndim != 1 or len(true) < 2 or not true.shape == first.shape == second.shape:
         raise _no_pairs("values (n,) of both, n at least 2", true, first, second)
     errors = [np.abs(true - value) for value in (first, second)]
@@ -203,7 +205,8 @@ def _no_pairs(expected: str, *arrays: NDArray[Any]) -> DataError:
 
 
 def _accuracy(first: NDArray[np.bool], second: NDArray[np.bool]) -> Difference:
-    """The interval is that of paired proportions; the verdict is that of the exact test."""
+    """The difference of the accuracies. Its interval is that of paired proportions, and its verdict
+    is that of the exact test."""
     values = (float(first.mean()), float(second.mean()))
     change = mean_difference(second.astype(np.float64) - first, largest=1)
     return _difference("accuracy", values, change, mcnemar(second, first))
@@ -212,7 +215,8 @@ def _accuracy(first: NDArray[np.bool], second: NDArray[np.bool]) -> Difference:
 def _ratio(
     score: str, first: Floats, second: Floats, power: float, rng: np.random.Generator
 ) -> Difference:
-    """Errors of the second model divided by those of the first. Below 1 is better."""
+    """The errors of the second model divided by those of the first. Below 1, the second model is
+    better."""
     values = (float(first.mean()) ** power, float(second.mean()) ** power)
     odds = min(unseen_odds(int((first != second).sum())) ** power, LARGEST)
     if np.abs(first - second).max() <= ROUNDING * first.max():  # the predictions are the same
@@ -234,7 +238,8 @@ def _macro_f1(
     k: int,
     rng: np.random.Generator,
 ) -> Difference:
-    """Both confusion matrices from the same resamples of true label and both predictions."""
+    """Yield both confusion matrices from the same resamples of the true label and both
+    predictions."""
     joint = np.bincount((true * k + first) * k + second, minlength=k**3)
     used = np.flatnonzero(joint)
 
@@ -255,7 +260,8 @@ def _macro_f1(
             changes.append(second_f1 - first_f1)
     resampled = np.concatenate(changes)
     change = percentile_interval(values[1] - values[0], resampled)
-    if np.ptp(resampled) == 0:  # all rows, or all answers, are alike: no surer than the accuracy's
+    # If all rows or predictions are equal, the verdict is no stronger than that of the accuracy.
+    if np.ptp(resampled) == 0:
         rights = [(answers == true).astype(np.float64) for answers in (first, second)]
         change = mean_difference(rights[1] - rights[0], largest=1)
     verdict = verdict_of(change, equal=0, more_is_better=True)

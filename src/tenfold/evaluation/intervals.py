@@ -14,26 +14,27 @@ from tenfold.core.text import in_unit, percent
 
 Z = NormalDist().inv_cdf(0.975)
 MAX_REACH = 3.2
-"""Maximum width of an interval of a logarithm, in standard errors. If a few rows decide everything,
-resampled t grow without limit: a log loss of 0.14 had an interval up to 108. In simulations of
-seven kinds of skewed rows, limits of 12.7, 4.3 and 3.2 gave the same coverage, within one in
-200."""
+"""Maximum width of an interval of a logarithm, in standard errors. If a few rows contribute most of
+a mean, resampled values of t grow without limit: a log loss of 0.14 had an interval up to 108. In
+simulations of seven kinds of skewed rows, limits of 12.7, 4.3 and 3.2 gave the same coverage,
+within one in 200."""
 
 TINY = 1e-12
-"""If their relative variance is below this, numbers differ only by rounding."""
+"""Numbers whose relative variance is below this only differ by rounding."""
 
 MAX_DIGITS = 15
 """Number of significant digits of a float64."""
 
 NO_INTERVAL = "no interval: the rows do not vary"
-"""Printed if no row errs or varies, so that nothing shows what unseen rows may do."""
+"""Printed if there are no errors, or all rows are equal, so that the rows do not show how much
+unseen rows may differ."""
 
 N_RESAMPLES = 1000
 MAX_RESAMPLED = 50_000
-"""Up to this number, rows are drawn one by one, which takes a second."""
+"""Up to this number of rows, they are drawn one by one, which takes a second."""
 
 MAX_COUNTS = 2**21
-"""Number of counts in memory at once, 16 MB: time grows with the rows, memory does not."""
+"""Number of counts in memory at once. They take 16 MB, independent of the number of rows."""
 
 Floats = NDArray[np.floating[Any]]
 Verdict = Literal["better", "worse", "not distinguishable"]
@@ -60,7 +61,7 @@ class Score(Frozen):
 
     @property
     def in_percent(self) -> str:
-        """The score of a share, in percent.
+        """The value and its interval as percentages, for people.
 
         Example:
           >>> Score(value=0.9877, low=0.9853, high=1.0).in_percent
@@ -70,7 +71,7 @@ class Score(Frozen):
 
     @property
     def in_unit(self) -> str:
-        """The score of a quantity of any size, with five digits of its larger end.
+        """The value and its interval in the unit of a quantity, with five digits of the larger end.
 
         Example:
           >>> Score(value=48231.55, low=47100.4, high=49390.2).in_unit
@@ -83,7 +84,7 @@ class Score(Frozen):
 
     @property
     def unit_in_words(self) -> tuple[str, str]:
-        """The value and its interval for people, with five digits of its larger end."""
+        """The value and its interval for people, with five digits of the larger end."""
         return self.in_words(self._number, 5)
 
     def _written(self, number: Callable[[float, int], str], digits: int) -> str:
@@ -115,8 +116,8 @@ class Doubted(Frozen):
     """The part of both kinds of evaluation that comes before the scores.
 
     Attributes:
-      doubts: Findings about the data that make the scores untrustworthy, one sentence each. Left
-        out of the JSON if there are none.
+      doubts: Findings about the data that make the scores untrustworthy, one sentence each. The
+        JSON omits this field if there are none.
     """
 
     doubts: tuple[str, ...] = ()
@@ -144,8 +145,8 @@ class Doubted(Frozen):
 class Subset(NamedTuple):
     """The measured rows: the name of their dataset, and `test`, `validation` or `all`.
 
-    `groups` says which of them were drawn together, such as those of one patient (n,). Intervals
-    are then about further groups.
+    `groups` (n,) tells which of them were drawn together, such as those of one patient. Intervals
+    then refer to new groups.
     """
 
     data: str = "arrays"
@@ -158,15 +159,16 @@ ARRAYS = Subset()
 
 
 def percentile_interval(value: float, resampled: Floats) -> Score:
-    """The bootstrap percentile interval, extended to the value if a biased score lies outside.
-    Resampled scores (n_resamples,) are NaN if they are undefined."""
+    """The percentile interval of the bootstrap, extended if necessary so that it contains the
+    value, which a biased score may lie outside of. Resampled scores (n_resamples,) are NaN if they
+    are undefined."""
     low, high = np.nanpercentile(resampled, [2.5, 97.5])
     return Score(value=value, low=min(value, float(low)), high=max(value, float(high)))
 
 
 def verdict_of(change: Score, *, equal: float, more_is_better: bool) -> Verdict:
-    """The verdict of the interval of a change: `equal`, which is 0 for a difference and 1 for a
-    ratio, is below, above or inside it."""
+    """The verdict that follows from the interval of a change: whether `equal` (0 for a difference,
+    1 for a ratio) lies below, above or inside it."""
     if change.low <= equal <= change.high:
         return "not distinguishable"
     return "better" if (change.low > equal) is more_is_better else "worse"
@@ -175,9 +177,9 @@ def verdict_of(change: Score, *, equal: float, more_is_better: bool) -> Verdict:
 def wilson(successes: float, n: float) -> Score:
     """A share with its Wilson score interval, which stays within 0 to 1 and is valid at both ends.
 
-    Successes need not be integers: a row that some of several models predict correctly counts as a
-    fraction. Such rows vary less than those of one model, so that the interval is slightly too
-    wide.
+    The number of successes need not be an integer: a row that only some of several models predict
+    correctly counts as a fraction. Such fractions vary less than the results of one model, so that
+    the interval is slightly too wide.
 
     Example:
       >>> wilson(9881, 10_000)
@@ -195,17 +197,18 @@ def unseen(n: float) -> float:
     """The largest share that a kind of rows may have if none of n rows is of the kind: about 4 in
     n.
 
-    Resamples of equal rows are equal. If nothing varies, this is all that the rows can show.
+    Resamples of equal rows are equal, so that the bootstrap has no spread. This limit then takes
+    its place.
     """
     return wilson(0, n).high
 
 
 def unseen_odds(n: int) -> float:
-    """The largest odds that, among unseen rows, the other of two models is the one with more
-    errors.
+    """The largest odds that the better one of two models is worse on an unseen row, after it was
+    better in all n rows in which the two differ.
 
-    In all n rows that differ, it was the same model. Below six rows the odds reach 1, and the rows
-    cannot distinguish the models, as in McNemar's exact test.
+    With fewer than six rows the odds reach 1, and the rows cannot distinguish the models, as in
+    McNemar's exact test.
     """
     return 0.025 ** (-1 / n) - 1 if n else math.inf
 
@@ -255,8 +258,9 @@ def share_of(hits: NDArray[Any], groups: NDArray[np.int64] | None = None) -> Sco
 
 
 def sign_verdict(gains: Floats, groups: NDArray[np.int64], rng: np.random.Generator) -> Verdict:
-    """Whether rows (n,) gain something. The signs of the sums of their groups are exchanged at
-    random, 10,000 times; two-sided at 5% (Fisher 1935, The Design of Experiments, 21)."""
+    """Test whether the mean gain of rows (n,) in groups is not 0, by randomly changing the signs of
+    the sums of groups 10,000 times. The test is two-sided at 5% (Fisher 1935, The Design of
+    Experiments, 21)."""
     sums = np.bincount(np.unique(groups, return_inverse=True)[1], gains)
     sums = sums[sums != 0]
     signs = rng.choice([-1.0, 1.0], (10_000, len(sums)))
@@ -272,8 +276,8 @@ def resampled_cells(
     rng: np.random.Generator,
     groups: NDArray[np.int64] | None = None,
 ) -> Iterator[Floats]:
-    """`resampled_counts` of rows (n,) by their cells. If rows are in groups, whole groups are
-    drawn, so that lines have different sums."""
+    """Like `resampled_counts`, for rows (n,) with the numbers of their cells. If rows are in
+    groups, whole groups are drawn, so that the sums of the lines differ."""
     if groups is None:
         yield from resampled_counts(np.bincount(cells, minlength=n_cells), rng)
         return
@@ -290,8 +294,8 @@ def resampled_cells(
 
 
 def resampled_counts(sizes: ArrayLike, rng: np.random.Generator) -> Iterator[Floats]:
-    """The bootstrap: draw as many rows as there are with replacement, 1000 times, and count by
-    cell.
+    """The bootstrap: draw n of n rows with replacement, 1000 times, and count how often each cell
+    is drawn.
 
     `sizes` are the numbers of rows in each cell (k,), all 1 if each row is its own cell.
 
@@ -317,10 +321,10 @@ def resampled_counts(sizes: ArrayLike, rng: np.random.Generator) -> Iterator[Flo
 def resampled_means(
     columns: Floats, rng: np.random.Generator, groups: NDArray[np.int64] | None = None
 ) -> Floats:
-    """The mean of each column (n, c) over resampled rows, or over whole groups (n,): (1000, c).
+    """The mean of each column (n, c) over resampled rows, or over resampled groups (n,): (1000, c).
 
-    If there are many rows, the means are drawn from the normal distribution that they have, because
-    1,000,000 rows would take half a minute.
+    If there are many rows, the means are drawn from their normal distribution instead, because
+    resampling 1,000,000 rows would take half a minute.
     """
     if groups is not None:
         own = np.unique(groups, return_inverse=True)[1]
@@ -336,7 +340,7 @@ def resampled_means(
 
 
 class Ratio(NamedTuple):
-    """A ratio of two means, and the factor in both directions to the ends of its 95% interval."""
+    """A ratio of two means, and the factor by which the ends of its 95% interval differ from it."""
 
     value: float
     factor: float
@@ -356,15 +360,16 @@ def ratios(
 ) -> list[Ratio]:
     """Ratios of means over the same rows, each with the symmetric bootstrap-t interval of its log.
 
-    Errors have long tails, which percentiles of resampled means underestimate. In the simulations
-    of the tests, this interval is never further from 95% than percentiles, and usually nearer
-    (docs/guide/evidence.md). Pairs are the numerator and the denominator of each row, (n,), not
-    negative; without a denominator it is 1. The mean of a denominator must not be 0.
+    Errors have long tails, so that the percentiles of resampled means give intervals that are too
+    narrow. In the simulations of the tests, the coverage of this interval is never further from 95%
+    than theirs, and usually nearer (docs/guide/evidence.md). Pairs are the numerator and the
+    denominator of each row, (n,), not negative. A missing denominator is 1. The mean of a
+    denominator must not be 0.
 
     If rows were drawn in groups (n,), the sums of the groups are used as rows.
 
     If all rows are equal, up to a relative variance of `tiny` (one number, or one for each pair),
-    `unseen` rows may differ.
+    the interval comes from the share of `unseen` rows that may differ.
     """
     values, columns = [], []
     for above, below in pairs:
@@ -397,7 +402,7 @@ def _log_ratios(means: Floats, n: int, tiny: ArrayLike) -> tuple[Floats, Floats]
 
 
 def _reach(t: Floats) -> float:
-    """The width of the interval in standard errors: 95% of the resampled |t| are within it."""
+    """Half the width of the interval in standard errors: 95% of the resampled |t| are smaller."""
     finite = t[np.isfinite(t)]  # a resample of a single row has no spread, and is ignored
     reach = float(np.percentile(finite, 95)) if finite.size else 0.0
     # For two rows, every resample with a spread is the rows themselves, except for rounding.
@@ -405,11 +410,12 @@ def _reach(t: Floats) -> float:
 
 
 def share_interval(value: float, resampled: Floats, n: int, n_rows: int) -> Score:
-    """The interval of a share in (0, 1] from its resampled values: normal on the log odds.
+    """The interval of a share in (0, 1] from its resampled values, which assumes normally
+    distributed log odds.
 
-    Resampled values are (1000,), NaN if undefined. If a share is within a quarter of one of the `n`
-    rows that could be missed from 1, resampling hardly leaves it, and its lower end is Wilson's.
-    Odds below those of a quarter of one of all `n_rows` are ignored.
+    Resampled values are (1000,), and NaN if undefined. If a share differs from 1 by less than 0.25
+    / n, where n is the number of rows that could be missed, resampled values hardly vary, and the
+    lower end is Wilson's. Odds below 0.25 / `n_rows` are ignored.
     """
     least, most = 1 / (4 * n_rows), 1 - 1 / (4 * n)
     if value > most:
@@ -424,8 +430,9 @@ def share_interval(value: float, resampled: Floats, n: int, n_rows: int) -> Scor
 def mcnemar(right: NDArray[np.bool], baseline_right: NDArray[np.bool]) -> Verdict:
     """Whether predictions are correct more often than a baseline's on the same rows.
 
-    Only rows that one of the two predicts correctly count; under the null hypothesis both have the
-    same number. This is McNemar's test of 1947 in its exact binomial form, two-sided, at 5%.
+    The test uses the rows that only one of the two predicts correctly. Under the null hypothesis
+    both are equally likely to be that one. This is McNemar's test of 1947 in its exact binomial
+    form, two-sided, at 5%.
     """
     won, lost = int((right & ~baseline_right).sum()), int((~right & baseline_right).sum())
     if won == lost or mcnemar_p(won, lost) > 0.05:

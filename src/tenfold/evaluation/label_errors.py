@@ -24,8 +24,8 @@ FOLDS = 5
 
 
 class SuspectLabel(NamedTuple):
-    """A row whose label is in doubt, and the predicted label. `confidence` is the out-of-fold
-    probability of its own label."""
+    """A row with a suspected label error, and its predicted label. `confidence` is the
+    cross-validated probability of its given label."""
 
     row: int
     label: str
@@ -44,12 +44,12 @@ def find_label_errors(
     """Suspected wrong labels of the rows outside the official test set, most suspicious first.
 
     A row is suspected if models that were fitted without it predict another label. The order is by
-    self-confidence, the probability of its own label: with 100 labels of MNIST swapped, 96 are
-    among the first 150, compared with 91 by the margin to the likely label. The paper's thresholds,
-    the mean self-confidence of each label, would miss a third of them, because after label
-    smoothing a probability rarely exceeds the mean. `learner` is any that learns labels from such
-    rows; `auto` chooses one for a table in each fold. The listener is told how many epochs or folds
-    are done.
+    self-confidence, the probability of its given label. With 100 wrong labels in MNIST, 96 of them
+    are among the first 150 rows, compared with 91 in the order of the margin to the predicted
+    label. The paper's thresholds (the mean self-confidence of each label) would miss a third of
+    them, because after label smoothing a probability rarely exceeds the mean. `learner` is any that
+    learns labels from such rows; `auto` chooses one for a table in each fold. The listener is told
+    how many epochs or folds are done.
 
     Raises:
       DataError: There are fewer distinct rows than folds, or the dataset has no labels.

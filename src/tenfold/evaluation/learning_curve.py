@@ -17,16 +17,18 @@ from tenfold.evaluation.intervals import (
 from tenfold.evaluation.measures import MEASURES, Measure
 
 POWERS = np.linspace(0.1, 2.0, 20)
-"""Powers of the law that are tried. Errors of networks fall by 0.07 to 0.35 (Hestness et al. 2017,
-arXiv:1712.00409), those of few weights by 1, or more where rows are hardly more than those."""
+"""Exponents of the power law that are tried. For networks they are 0.07 to 0.35 (Hestness et al.
+2017, arXiv:1712.00409). For models with few weights the exponent is 1, or more if there are hardly
+more rows than weights."""
 
 MAX_MISFIT = 7.56
-"""The 99% quantile of F with 2 and 10 degrees of freedom: five sizes less the three numbers of the
-law, and three seeds of each."""
+"""The 99% quantile of the F distribution with 2 and 10 degrees of freedom: five sizes minus three
+parameters of the law, and five sizes with three seeds each."""
 
 
 class CurvePoint(Frozen):
-    """The score of models fitted to `n` rows: the mean with its interval, and each seed."""
+    """The score of models fitted to `n` rows: the mean with its interval, and the score of each
+    seed."""
 
     n: int
     score: Score
@@ -55,12 +57,13 @@ class LearningCurve(Frozen):
 
     Attributes:
       learner: The learner that was fitted to parts of the rows.
-      part: `validation` rows were scored, or all rows outside the test part by `folds`.
+      part: `validation` if the validation rows were scored, or `folds` if all rows outside the test
+        part were scored by cross-validation.
       n_scored: The number of scored rows.
       score: `accuracy`, or `RMSE` in the target's unit.
-      n_rows: The number of rows outside the test part, from which the run has learned.
+      n_rows: The number of rows outside the test part, to which the run's model was fitted.
       points: The sizes, from the smallest.
-      law: The law that the points follow. None: they follow none.
+      law: The power law that was fitted to the points. None: they do not follow such a law.
       n_more: The number of additional rows.
       gain: The extrapolated gain from them: in accuracy, or how much the RMSE would fall.
       why_not: The reason if no gain is given.
@@ -102,7 +105,7 @@ class LearningCurve(Frozen):
 
     @property
     def about(self) -> str:
-        """A few sentences on what was done, and on what the headline rests."""
+        """A few sentences on what was measured, and what the headline is based on."""
         rows = {"validation": "validation rows", "folds": "rows outside the test part, by folds"}
         fitted = (
             f"The learner {self.learner} was fitted to {len(self.points)} sizes of the rows "
@@ -119,7 +122,8 @@ class LearningCurve(Frozen):
 
 
 class _Laws(NamedTuple):
-    """Laws fitted to lines of errors, each (lines,), and their errors at the sizes (lines, k)."""
+    """The parameters of laws that were fitted to lines of errors, each (lines,), and the errors of
+    the laws at the sizes (lines, k)."""
 
     floor: Floats
     factor: Floats
@@ -160,7 +164,7 @@ def learning_curve(
 
     Args:
       sizes: The numbers of rows of the fits (k,), in ascending order.
-      row_scores: The score of each prediction (k, seeds, n); more is better.
+      row_scores: The score of each prediction (k, seeds, n). Larger is better.
       kind: The kind of task.
       learner, part, n_rows: As in `LearningCurve`.
       groups: The group of each scored row (n,). None: there are no groups.
@@ -219,7 +223,8 @@ def _shown(errors: Floats, measure: Measure) -> Floats:
 
 
 def _fit(sizes: NDArray[np.float64], errors: Floats) -> _Laws:
-    """The law with the least weighted squares for each line of errors (lines, k)."""
+    """The law with the smallest weighted sum of squared differences for each line of errors (lines,
+    k)."""
     weights = np.arange(1, len(sizes) + 1) / len(sizes)
     laws = [_law_of_power(power, sizes, errors, weights) for power in POWERS.tolist()]
     squares = np.stack([(law.fitted - errors) ** 2 @ weights for law in laws])
@@ -230,7 +235,7 @@ def _fit(sizes: NDArray[np.float64], errors: Floats) -> _Laws:
 def _law_of_power(
     power: float, sizes: NDArray[np.float64], errors: Floats, weights: Floats
 ) -> _Laws:
-    """The best law with this power, whose floor is at least 0."""
+    """The best law with this exponent, whose floor is at least 0."""
     x = sizes**-power
     design = np.sqrt(weights)[:, None] * np.stack([np.ones_like(x), x], axis=1)
     floor, factor = np.linalg.pinv(design) @ (np.sqrt(weights) * errors).T

@@ -1,4 +1,4 @@
-"""The scores of each kind of answer: the one table of this wing."""
+"""The scores of each kind of task, in one table for the whole wing."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -24,24 +24,26 @@ from tenfold.evaluation.regression import BaselineValues, RegressionEvaluation
 from tenfold.model.predictions import Predictions, Values
 
 AnyEvaluation = Evaluation | RegressionEvaluation
-"""The evaluation of a model of either task; `task` says which."""
+"""The evaluation of a model for either task. `task` tells which one it is."""
 
 
 @dataclass(frozen=True)
 class Measure:
-    """How one kind of answer is measured. Row scores (n,) are those of `row_scores` of predictions.
+    """How predictions for one kind of task are scored. Row scores (n,) are those that `row_scores`
+    of the predictions returns.
 
     Attributes:
-      score: Name for people of the score that ranks models; `column` is its name in files.
+      score: The displayed name of the score that ranks models. `column` is its name in files.
       more_is_better: Whether the larger of two scores is the better one.
       shown: Formats a score with its interval, for people.
       number: Formats a number in the same unit, for people.
-      error: The error on rows: the share wrong, or the RMSE.
+      error: The error on some rows: the share of wrong predictions, or the RMSE.
       largest: The largest possible difference of two row scores. None: there is no limit.
-      of_rows: The score of a model, or of models over seeds, from its row scores, or their mean,
-        the true answers of the rows (n,), and the groups they were drawn in (n,), if any.
-      evaluate: All scores, from predictions for rows of a dataset, task and subset; `recall` and
-        `temperature` as in `Evaluation.of`.
+      of_rows: The score of a model (or the mean score of models with several seeds) from its row
+        scores (or their mean), the true answers (n,), and the groups in which rows were drawn (n,),
+        if any.
+      evaluate: All scores, from the predictions for rows of a dataset, the task and the subset.
+        `recall` and `temperature` are as in `Evaluation.of`.
     """
 
     score: Literal["accuracy", "RMSE"]
@@ -74,7 +76,7 @@ def _evaluate_labels(
 
 
 def _rmse(row_scores: Floats, y: NDArray[Any], groups: RowNumbers | None = None) -> Score:
-    if not row_scores.any():  # unseen rows may be no nearer than the mean
+    if not row_scores.any():  # predictions for unseen rows may be as far off as the mean
         n = effective_size(row_scores, groups)
         return Score(value=0, low=0, high=float(y.std()) * unseen(n) ** 0.5)
     return ratios([(-row_scores, None)], np.random.default_rng(0), groups=groups)[0].score(0.5)

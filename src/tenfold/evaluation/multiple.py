@@ -1,5 +1,5 @@
-"""Compare several models with the best one on the same rows: paired, and corrected for their
-number."""
+"""Compare several models with the best one on the same rows, by paired tests with correction for
+multiple comparisons."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -22,17 +22,20 @@ from tenfold.evaluation.intervals import (
 )
 
 N_DRAWS = 9_999
-"""Resamples of a test: 1,000 cannot give p below 0.002, which five comparisons require."""
+"""Number of resamples of a test. With 1,000, p could not fall below 0.002, but five comparisons
+require smaller values."""
 
 MAX_CELLS = 1_000
-"""Up to this number of distinct differences, they are drawn by count: a row is right or wrong."""
+"""Up to this number of distinct differences, only their counts are drawn. There are few, for
+example, if each row is either right or wrong."""
 
 MAX_DRAWN = 2**22
 
 
 class Beside(NamedTuple):
-    """A model compared with the best one: its mean minus that of the best, with an uncorrected 95%
-    interval; the two-sided p value, corrected for the number of models; and the verdict at 5%."""
+    """The comparison of a model with the best one: its mean minus that of the best, with an
+    uncorrected 95% interval, the two-sided p value, corrected for the number of models, and the
+    verdict at 5%."""
 
     change: Score
     p_value: float
@@ -48,24 +51,25 @@ def compare_with_best(
     seed: int = 0,
     groups: NDArray[np.int64] | None = None,
 ) -> list[Beside | None]:
-    """Compare every model with one of them, on the same rows. None stands for the best itself.
+    """Compare every model with one of them, on the same rows. The result for that one is None.
 
     The p values are those of `sign_flip_p`, corrected by `holm`, and the intervals those of
     `mean_difference`.
 
     Args:
-      row_scores: The score of each model and row (n_models, n), more is better; the mean over
-        seeds.
+      row_scores: The score of each model on each row, averaged over seeds (n_models, n). Larger is
+        better.
       best: Index of the best model, chosen on other rows.
-      largest: The largest possible difference of two row scores: 1 for labels. None: no limit.
-      size: The score of the worst possible prediction, in case no row has such a one: the variance
-        of the true values.
-      seed: Seed of resamples and signs.
-      groups: The rows that were drawn together (n,), if any; intervals and p values are then about
-        further groups.
+      largest: The largest possible difference of two row scores, which is 1 for labels. None: there
+        is no limit.
+      size: How much the score of an unseen row may differ if all differences are equal: the
+        variance of the true values.
+      seed: Seed of the resamples and of the random signs.
+      groups: The group of each row (n,), if rows were drawn in groups. Intervals and p values then
+        refer to new groups.
 
     Raises:
-      DataError: There are no rows, or no such model.
+      DataError: There are no rows, or `best` is not the index of a model.
     """
     n_models = len(row_scores)
     if row_scores.ndim != 2 or not row_scores.shape[1] or not 0 <= best < n_models:
@@ -92,7 +96,8 @@ def compare_with_best(
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Correct p values for their number: in 95 of 100 cases no true null hypothesis is below 5%.
+    """Correct p values for their number, so that in 95 of 100 cases no true null hypothesis is
+    rejected at 5%.
 
     Example:
       >>> [round(p, 3) for p in holm([0.01, 0.04, 0.03])]
@@ -117,13 +122,15 @@ def mean_difference(
 ) -> Score:
     """The mean of differences between two models, paired by row (n,), with its 95% interval.
 
-    If differences are at most `largest`, two rows are added, one entirely in favour of the first
-    model and one of the second, and the normal interval is used; for correct or wrong rows this is
+    If differences are at most `largest`, two rows are added, one with the largest difference in
+    favour of each model, and the normal interval is used. For rows that are right or wrong, this is
     the adjusted Wald interval of D. G. Bonett and R. M. Price 2012, Journal of Educational and
-    Behavioral Statistics 37 (4), 479-488. Otherwise it is the percentiles of resampled means; if
-    all differences are equal, `unseen` rows may differ by `size`.
+    Behavioral Statistics 37 (4), 479-488. Otherwise the interval consists of percentiles of
+    resampled means. If all differences are equal, it assumes that a share `unseen` of new rows may
+    differ by `size`.
 
-    Rows that were drawn in groups (n,) count as their `effective_size`, or are resampled by groups.
+    For rows that were drawn in groups (n,), the `effective_size` is used, or whole groups are
+    resampled.
     """
     n, value = effective_size(differences, groups), float(differences.mean())
     if largest is not None:
@@ -147,14 +154,14 @@ def sign_flip_p(
     seed: int | tuple[int, ...] = 0,
     groups: NDArray[np.int64] | None = None,
 ) -> float:
-    """The probability of a mean difference at least as large, in either direction, for equal models
-    (n,).
+    """The p value of differences (n,): how probable a mean at least as far from 0 is if the models
+    are equally good.
 
-    If they are equal, each row's difference could as well have the other sign; the signs are drawn
-    9,999 times. For the correct and wrong rows of one seed this is McNemar's exact test, which
-    finds no difference with fewer than six rows that differ. Approximate randomization, E. W.
-    Noreen 1989, Computer-Intensive Methods for Testing Hypotheses, chapter 2. Of rows in groups
-    (n,) the sum of each group has a sign.
+    In that case, each row's difference could as well have the other sign. The signs are drawn 9,999
+    times (approximate randomization, E. W. Noreen 1989, Computer-Intensive Methods for Testing
+    Hypotheses, chapter 2). If rows are in groups (n,), the sum of each group gets a random sign.
+    For rows of one seed that are right or wrong, this approximates McNemar's exact test, which
+    finds no difference with fewer than six rows that differ.
     """
     if groups is not None:
         own = np.unique(groups, return_inverse=True)[1]
@@ -163,7 +170,7 @@ def sign_flip_p(
     sizes, counts = np.unique(np.abs(differences[differences != 0]), return_counts=True)
     if len(sizes) <= MAX_CELLS:
         sums = (2 * rng.binomial(counts, 0.5, size=(N_DRAWS, len(sizes))) - counts) @ sizes
-    elif len(differences) > MAX_RESAMPLED:  # the sum of so many rows is normal
+    elif len(differences) > MAX_RESAMPLED:  # the sum of so many rows is normally distributed
         sums = rng.normal(0, math.sqrt(float((differences**2).sum())), N_DRAWS)
     else:
         sums = _in_parts(
@@ -179,13 +186,14 @@ def _resampled_means(values: NDArray[Any], rng: np.random.Generator) -> Floats:
     if len(cells) <= MAX_CELLS:
         means: Floats = rng.multinomial(n, sizes / n, size=N_DRAWS) @ cells / n
         return means
-    if n > MAX_RESAMPLED:  # the mean of so many rows is normal
+    if n > MAX_RESAMPLED:  # the mean of so many rows is normally distributed
         return rng.normal(values.mean(), values.std() / np.sqrt(n), N_DRAWS)
     return _in_parts(n, lambda shape: values[rng.integers(n, size=shape)].mean(axis=1))
 
 
 def _in_parts(n: int, draw: Callable[[tuple[int, int]], Floats]) -> Floats:
-    """Draws of n rows each (9999,), a few at a time: `draw` takes their number, and n."""
+    """The results of 9,999 draws of n rows, a few draws at a time. `draw` is called with their
+    number and n."""
     step = max(1, MAX_DRAWN // n)
     parts = [min(step, N_DRAWS - start) for start in range(0, N_DRAWS, step)]
     return np.concatenate([draw((k, n)) for k in parts])

@@ -12,11 +12,11 @@ from tenfold.core.text import percent, shorten
 from tenfold.evaluation.intervals import Finite, Score, share_of
 
 MAX_NAMED = 5
-"""Maximum number of labels without a set of their own that a line names."""
+"""Maximum number of labels without a calibrated set that a line names."""
 
 
 class LabelCoverage(Frozen):
-    """The coverage of the sets of one label's rows.
+    """The coverage of the prediction sets of one label's rows.
 
     Attributes:
       n: The number of its rows among those that were measured.
@@ -93,7 +93,8 @@ class SetScores(Frozen):
 
     @property
     def limit(self) -> str | None:
-        """A sentence about labels for which nothing is promised, and why. None: there are none."""
+        """A sentence about labels whose coverage is not guaranteed, with the reason. None: there
+        are none."""
         few = [f"{one.label!r} ({one.calibration_rows})" for one in self.lacking]
         if not few:
             return None

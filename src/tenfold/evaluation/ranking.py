@@ -1,5 +1,5 @@
-"""Whether the most confident predictions are right: ranking by a label, reliability, share
-answered."""
+"""Curves that show whether the most confident predictions are right: ranking by a label,
+reliability, and the accuracy at a share of answered rows."""
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -23,13 +23,15 @@ RECALL = 0.8
 N_BINS = 10
 
 MAX_STEPS = 200
-"""Maximum number of steps of a curve that is drawn. More cannot be seen."""
+"""Maximum number of steps of a curve that is drawn. More steps would not be visible."""
 
 
 class PrecisionAtRecall(Frozen):
-    """The precision if enough rows are marked to find `recall` of the positive ones.
+    """The precision if as many rows are predicted as positive as are needed to find the share
+    `recall` of the positive rows.
 
-    Rows are marked in the order of falling probability. `threshold` is the last one marked.
+    Rows are taken in the order of falling probability. `threshold` is the probability of the last
+    one.
     """
 
     recall: Finite
@@ -38,14 +40,16 @@ class PrecisionAtRecall(Frozen):
 
 
 class Drawn(NamedTuple):
-    """Rows in the order of their ranking that were drawn in groups: whether each is positive."""
+    """Rows that were drawn in groups, in the order of their ranking, and whether each is
+    positive."""
 
     positive: NDArray[np.bool]
     groups: NDArray[np.int64]
 
 
 class Ranking(NamedTuple):
-    """Rows by falling probability of the positive label. Equal probabilities are one step.
+    """Rows in the order of falling probability of the positive label. Rows of equal probability
+    form one step.
 
     `thresholds` are the falling probabilities of the steps (g,). `found` is the number of positive
     rows and `marked` that of all rows down to each step, float64 (g,).
@@ -63,7 +67,8 @@ class Ranking(NamedTuple):
         probability: Floats,
         groups: NDArray[np.int64] | None = None,
     ) -> "Ranking":
-        """Rank rows by whether each is positive (n,), and its probability of being so (n,)."""
+        """Rank rows by their probability of being positive (n,), given whether each is positive
+        (n,)."""
         order = np.argsort(-probability, kind="stable")
         falling = probability[order]
         last = np.append(np.flatnonzero(np.diff(falling)), len(falling) - 1)
@@ -79,7 +84,7 @@ class Ranking(NamedTuple):
 
     @property
     def precision(self) -> Floats:
-        """The share of the marked rows that is positive, down to each step (g,)."""
+        """The share of the rows down to each step that is positive (g,)."""
         precision: Floats = self.found / self.marked
         return precision
 
@@ -89,8 +94,8 @@ class Ranking(NamedTuple):
         """Average precision and precision at a recall, or None if no row is positive."""
         if not self.found[-1]:
             return None
-        # Only steps that find a positive row count. The rows between two of them are one
-        # cell, so that rare positives among many rows need few counts.
+        # Only steps with a positive row change the scores. The rows between two such steps are one
+        # cell, so that few counts are needed if positive rows are rare.
         new = np.diff(self.found, prepend=0.0)
         steps = np.flatnonzero(new)
         others = np.diff((self.marked - self.found)[steps], prepend=0.0)
@@ -106,7 +111,7 @@ class Ranking(NamedTuple):
         step = steps[_reaching(self.found[steps], recall)]
         marked = int(self.marked[step])
         sizes_of = [int(self.found[-1]), int(self.marked[-1]), marked]
-        if self.drawn is not None:  # as many groups have the same precision
+        if self.drawn is not None:  # the number of groups that would give the same precision
             sizes_of = [min(size, len(np.unique(self.drawn.groups))) for size in sizes_of]
         n_found, n_rows, n_marked = sizes_of
         return (
@@ -146,14 +151,14 @@ def _measures(new: Floats, others: Floats, recall: float) -> Floats:
 
 def _reaching(found: Floats, recall: float) -> NDArray[Any]:
     """The first step (...) at which the share `recall` of all positives is found (..., g)."""
-    # 0.8 * 5 is 4.000000000000001 in some products, and rounding must not require another
-    # row.
+    # Rounding must not require another row: 0.8 * 5 may become 4.000000000000001.
     enough: NDArray[Any] = (found >= recall * found[..., -1:] * (1 - 1e-12)).argmax(axis=-1)
     return enough
 
 
 class Reliability(NamedTuple):
-    """The non-empty bins of stated confidence (b,): mean, share correct with its interval, rows."""
+    """The non-empty bins of confidence (b,): mean confidence, share of correct predictions with its
+    interval, and number of rows."""
 
     confidence: Floats
     accuracy: Floats
@@ -163,8 +168,8 @@ class Reliability(NamedTuple):
 
 
 def reliability(confidence: Floats, right: NDArray[np.bool], n_bins: int = N_BINS) -> Reliability:
-    """Bins of equal width of stated confidence, 0 to 1, with whether rows were correct (n,). Empty
-    bins are left out.
+    """Divide predictions (n,) by their confidence into bins of equal width from 0 to 1. Empty bins
+    are left out.
 
     Source: Guo et al. 2017, arXiv:1706.04599, section 2; Wilson intervals.
     """
@@ -178,8 +183,8 @@ def reliability(confidence: Floats, right: NDArray[np.bool], n_bins: int = N_BIN
 
 
 def share_answered(confidence: Floats, right: NDArray[Any]) -> tuple[Floats, Floats]:
-    """The share answered (s,), rising to 1, and the accuracy (s,) among the most confident
-    predictions of that share.
+    """The shares of answered rows (s,), rising to 1, and the accuracy (s,) among the most confident
+    predictions of each share.
 
     There are at most 200 steps. Rows of equal confidence are in one step, and the last step has all
     rows.

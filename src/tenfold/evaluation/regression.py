@@ -31,14 +31,15 @@ from tenfold.evaluation.intervals import (
 from tenfold.model.predictions import Values
 
 MAX_SIZE = 1e150
-"""Squares of larger numbers overflow."""
+"""Maximum size of a number. Squares of larger ones overflow."""
 
 BaselineKind = Literal["mean", "last value"]
 
 
 FLOAT32_ULP = 2.0**-23
 ROUNDING = 1e-5
-"""Predictions that differ by less than this share of the largest error are equal in float32."""
+"""Predictions that differ by less than this share of the largest error are treated as equal,
+because they are float32."""
 
 
 class BaselineValues(NamedTuple):
@@ -57,21 +58,23 @@ class RegressionBaseline(Frozen):
 
 
 class RegressionEvaluation(Doubted):
-    """All scores of one model of a quantity on one set of rows.
+    """All scores of one regression model on one set of rows.
 
     Attributes:
-      part: Which rows: `test`, `validation` or `all`.
-      target: Name of the quantity; `mae`, `rmse` and `interval_width` are in its unit.
-      mae: Mean absolute error.
-      rmse: Root mean squared error.
-      r2: 1 - squared error / squared deviation from the mean of these rows: 1 is perfect, 0 that
-        mean itself; None where all true values are equal, or as good as, beside the errors.
-      coverage: Share of the rows inside their interval; None where the model gives none.
-      interval_width: Mean width of the intervals.
-      interval_widths: The widths that a tenth and nine tenths of the intervals do not pass; None
-        where all have one width, and of earlier versions.
-      better_than_baseline: Paired bootstrap of the squared errors.
-      beats_baseline: Whether that says `better`.
+      part: The name of the rows: `test`, `validation` or `all`.
+      target: The name of the target. `mae`, `rmse` and `interval_width` are in its unit.
+      mae: The mean absolute error.
+      rmse: The root mean squared error.
+      r2: The coefficient of determination: 1 - squared error / squared deviation from the mean of
+        these rows. It is 1 for perfect predictions and 0 for that mean. None if the true values do
+        not vary, or hardly vary compared with the errors.
+      coverage: The share of the rows whose true value is inside the interval. None if the model
+        gives no intervals.
+      interval_width: The mean width of the intervals.
+      interval_widths: The 10% and the 90% quantile of the widths of the intervals. None if all
+        intervals have the same width, and in files of earlier versions.
+      better_than_baseline: The result of a paired bootstrap of the squared errors.
+      beats_baseline: Whether that result is `better`.
     """
 
     task: Literal["regression"] = "regression"
@@ -160,7 +163,7 @@ class RegressionEvaluation(Doubted):
 
         Args:
           true: True values (n,), n at least 2.
-          answers: The predictions (n). Intervals whose upper end is not finite do not count.
+          answers: The predictions (n). Intervals whose upper end is not finite are ignored.
           baseline: The predictions of the baseline.
           target: The name of the quantity.
           subset: The name of the rows, for the record, and the groups in which they were drawn.
@@ -237,7 +240,7 @@ class _Errors:
         is_baseline = bool(np.abs(predicted - base).max() <= as_near)
         return cls(size, model, baseline, deviation, rounding, is_baseline)
 
-    # Squares are compared, because those that are small beside the largest error vanish.
+    # Squares are compared, because those that are small compared with the largest error vanish.
 
     @property
     def varies(self) -> bool:
@@ -309,16 +312,17 @@ class _Errors:
 
 
 def _spread(low: Floats, high: Floats) -> tuple[float, float] | None:
-    """The widths below which a tenth and nine tenths of intervals (n,) lie; None where they differ
-    by the rounding of float32 alone."""
+    """The 10% and the 90% quantile of the widths of intervals (n,). None if the widths only differ
+    by the rounding of float32."""
     narrow, wide = np.quantile(high - low, [0.1, 0.9]).tolist()
     rounding = 4 * FLOAT32_ULP * float(np.abs([low, high]).max())
     return (narrow, wide) if wide - narrow > rounding else None
 
 
 def _without_errors(error: Floats, rival: Floats, share: float, size: float) -> tuple[Score, Score]:
-    """MAE and RMSE of predictions without errors: the `share` of rows that may not have been seen
-    may be predicted as by a rival, whose errors are in the same unit of a `size`."""
+    """MAE and RMSE of predictions without errors, with intervals. The upper ends assume that for
+    `share` of the unseen rows the errors may be as large as those of a rival (n,). Errors are given
+    as multiples of `size`."""
     pairs = ((error.mean(), rival.mean(), 1.0), ((error**2).mean(), (rival**2).mean(), 0.5))
     mae, rmse = (
         Score(
@@ -338,7 +342,8 @@ def _scaled(score: Score, size: float) -> Score:
 def _check(
     true: ArrayLike, answers: Values, baseline_value: ArrayLike
 ) -> tuple[Floats, Floats, Floats, tuple[Floats, Floats] | None]:
-    """Truth, values, baseline and the ends of the intervals as float64 (n,), checked."""
+    """Check the true values, predictions, baseline and ends of the intervals, and return them as
+    float64 (n,)."""
     given = {"true": true, "value": answers.value, "baseline_value": baseline_value}
     if answers.intervals is not None:
         given |= dict(zip(("low", "high"), answers.intervals, strict=True))

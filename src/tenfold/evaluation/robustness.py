@@ -1,5 +1,5 @@
-"""Robustness: how much a score falls if rows are altered slightly, which clean test rows do not
-show."""
+"""Robustness: how much a score falls if rows are altered slightly. Unaltered test rows do not show
+this."""
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -18,13 +18,14 @@ from tenfold.inputs.tables.columns import Table
 from tenfold.model.model import Model
 
 MAX_ROWS = 2_000
-"""Maximum number of rows that are altered and predicted again: there are some twenty changes."""
+"""Maximum number of rows that are altered and predicted again. There are about twenty kinds of
+changes."""
 
 MAX_PAIRS = 12
-"""Maximum number of nearly seen images that are named."""
+"""Maximum number of near duplicates of training images that are named."""
 
 N_SHUFFLES = 5
-"""Number of shuffles of each column, which also give the spread of the costs."""
+"""Number of times that each column is shuffled. Several give the spread of the costs."""
 
 Images = NDArray[np.uint8]
 Kind = Literal["shift", "rotation", "scale", "noise", "pen", "missing column"]
@@ -54,7 +55,7 @@ class NearlySeen(Frozen):
     """Test images that nearly equal a training image, and the accuracy without them.
 
     Attributes:
-      n: How many there are.
+      n: The number of such test images.
       without: The accuracy on the other test rows. None if there are none.
       pairs: Keys of test rows and of the training rows that they resemble, most similar first.
     """
@@ -65,7 +66,7 @@ class NearlySeen(Frozen):
 
 
 class Robustness(Frozen):
-    """How a model copes with altered rows.
+    """The robustness of a model to altered rows.
 
     Attributes:
       n: The number of altered rows.
@@ -74,7 +75,8 @@ class Robustness(Frozen):
       changes: The score under each change.
       columns: For a table, the cost of shuffling each column, most expensive first: accuracy lost,
         or RMSE gained.
-      nearly: For images, those nearly seen in training. None if they were not searched for.
+      nearly: Test images that nearly equal a training image. None for tables, or if there was no
+        search for them.
     """
 
     format: Literal[1] = 1
@@ -88,7 +90,7 @@ class Robustness(Frozen):
 
     @property
     def about(self) -> str:
-        """What was done, in a sentence."""
+        """A sentence that says what was measured."""
         rows = f"{self.n:,} {self.part} rows were changed and asked again."
         if not self.columns:
             return f"{rows} Directions are dealt evenly; a pen is widened or thinned by that much."
@@ -96,7 +98,7 @@ class Robustness(Frozen):
 
     @property
     def measure(self) -> Measure:
-        """What the score is."""
+        """The meaning of the score."""
         return next(measure for measure in MEASURES.values() if measure.score == self.score)
 
     def shown(self, score: Score) -> str:
@@ -105,7 +107,7 @@ class Robustness(Frozen):
 
     @property
     def worst(self) -> str:
-        """The most expensive change of each kind, with its score, in one line."""
+        """The change of each kind that lowers the score most, with its score, in one line."""
         sign = 1 if self.measure.more_is_better else -1
         worst: dict[str, Change] = {}
         for change in sorted(self.changes, key=lambda change: sign * change.value.value):
@@ -129,7 +131,7 @@ class Robustness(Frozen):
 
     @property
     def nearly_text(self) -> str:
-        """The rows that training nearly saw, in a sentence."""
+        """A sentence about test images that nearly equal a training image."""
         if self.nearly is None:
             return ""
         without = self.shown(self.nearly.without) if self.nearly.without else "no rows"
@@ -141,8 +143,8 @@ def measure_robustness(
     model: Model, x: Any, y: NDArray[Any], part: str, seed: int = 0
 ) -> Robustness:
     """Predict altered rows, which are not training rows, with their codes or values (n,). The seed
-    determines which rows are used if there are more than 2,000, the directions, noise and
-    shuffles."""
+    determines the directions, the noise and the shuffles, and which rows are used if there are more
+    than 2,000."""
     rng = np.random.default_rng(seed)
     if len(y) > MAX_ROWS:
         rows = np.sort(rng.choice(len(y), MAX_ROWS, replace=False))
@@ -188,7 +190,7 @@ def nearly_seen(
 
 
 class RowChange(NamedTuple):
-    """One way to alter rows, and by how much."""
+    """One way to alter rows, and how strongly."""
 
     kind: Kind
     amount: str
@@ -199,7 +201,7 @@ class RowChange(NamedTuple):
 
 
 def _without(x: Table, name: str) -> Table:
-    """The table with nothing in one column."""
+    """The table with one column empty."""
     values = x.columns[name]
     nothing: Any = {"M": np.datetime64("NaT", "s"), "O": ""}.get(values.dtype.kind, np.nan)
     return Table({**x.columns, name: np.full_like(values, nothing)})
@@ -221,14 +223,15 @@ def _importance(
 
 
 # Images: uint8 (n, height, width) or (n, height, width, 3) in and out.
-# Outside a picture, its border is repeated.
+# Beyond the edges of a picture, its border is repeated.
 
 
 def image_changes(rng: np.random.Generator, x: Images) -> list[RowChange]:
-    """Every change that is tried, mildest first within its kind.
+    """All changes that are tried, the mildest of each kind first.
 
-    Pens are only changed in grey images, because a colour photo has none. Ink is dark if most
-    pixels are lighter than their mean, because strokes are rare.
+    The width of strokes is only changed in grey images, because colour photos have no strokes.
+    Strokes are assumed to be dark if most pixels are lighter than their mean, because strokes cover
+    the smaller part of an image.
     """
     noise = rng.spawn(1)[0]
     changes = [RowChange("shift", f"{px} px", partial(shifted, px=px)) for px in (1, 2, 3, 4)]

@@ -24,7 +24,7 @@ correction, below which a column counts as different."""
 
 
 class Unlike(NamedTuple):
-    """A way in which rows differ from the training rows: what it is called, and a sentence."""
+    """A way in which rows differ from the training rows: its name, and a sentence."""
 
     name: str
     text: str
@@ -34,8 +34,8 @@ class Unlike(NamedTuple):
 def unlike_file(path: Path, model: Model, source: Path, answers: Answers) -> list[Unlike]:
     """Describe a file, with its answers, that was predicted with a run folder or a `model.onnx`.
 
-    Fewer than 30 rows say nothing and cost nothing. Without the training rows that a run keeps
-    beside its model, only novel rows are counted.
+    Fewer than 30 rows are not compared. Without the training rows that a run folder keeps beside
+    its model, only novel rows are counted.
     """
     if not _can_compare(model, answers):
         return []
@@ -79,8 +79,8 @@ def shifts(
       folder: Its run folder.
       x: The rows.
       is_independent: Whether they are of different groups, if the model was trained on groups. Rows
-        whose groups are unknown are not compared: those of one group are alike, so that they always
-        seem to have another distribution.
+        whose groups are unknown are not compared. Rows of one group resemble each other, so that
+        their distribution always seems to be different.
 
     Returns:
       The p value of each column after Holm's correction. Empty with fewer than 30 rows on a side.
@@ -103,6 +103,7 @@ def shifts(
 
 
 def _can_compare(model: Model, answers: Answers) -> bool:
-    """Whether these are enough rows of a table. Rows in the order of time always differ."""
+    """Whether these rows can be compared: enough rows of a table. Rows in the order of time cannot,
+    because they always differ."""
     accepted = model.contract.input
     return accepted.kind == "table" and accepted.order is None and len(answers) >= MIN_ROWS

@@ -23,7 +23,8 @@ EXAMPLES: Mapping[str, Callable[[NDArray[Any]], RowNumbers]] = {
     "classification": lambda y: np.unique(y, return_index=True)[1],
     "regression": lambda y: np.arange(min(10, len(y))),
 }
-"""Functions of truth and prediction (n,) that choose stored examples: one row of each label."""
+"""The functions that choose the examples to be stored, given label codes or targets (n,): the first
+row of each label, or the first ten rows."""
 
 
 def measure(
@@ -31,8 +32,8 @@ def measure(
 ) -> tuple[AnyEvaluation, Answers]:
     """Predict some rows of the data with a model, and score the predictions.
 
-    `part` is the name of the rows: `test`, `validation` or `all`. The record of the run contains
-    the mean of its training target and the requested recall.
+    `part` is the name of the rows: `test`, `validation` or `all`. `record` contains the mean of the
+    training targets and the requested recall.
     """
     answers = model.answer(data.seen_as(model.contract.input).x[rows])
     task = record.data.about(data.task)
@@ -65,7 +66,7 @@ def write_evidence(run: Run, data: Dataset, split: Split, *, robust: bool = Fals
     files.write_document(run.path / "evaluation.json", evaluation)
     stored = _beside_truth(data, test, answers)
     write_answers(run.path / "predictions.csv", stored)
-    # A thread writes the rows (0.16 s for the images of MNIST) while charts are drawn.
+    # A thread writes the rows while charts are drawn, which takes 0.16 s for the images of MNIST.
     with ThreadPoolExecutor(1) as thread:
         written = thread.submit(WRITE_ROWS[data.input.kind], run, data, test, stored)
         for figure in report.run_figures(
@@ -99,7 +100,7 @@ def _write_images(run: Run, data: Dataset, test: RowNumbers, stored: Any) -> Non
 
 def _write_cells(run: Run, data: Dataset, test: RowNumbers, stored: Any) -> None:
     order = stored.worst_first
-    row_bytes = 8 * max(1, len(data.x.columns))  # 8 bytes per cell, or more
+    row_bytes = 8 * max(1, len(data.x.columns))  # each cell takes 8 bytes or more
     shown = test[order[: csv_files.MAX_CELL_BYTES // row_bytes]]
     csv_files.write_test_rows(run, [data.keys[row] for row in shown], data.x[shown])
 

@@ -1,4 +1,5 @@
-"""Comparisons of groups of rows: where a model errs more, and what differs from the training."""
+"""Measure a run's model on groups of rows: where it makes more errors, and which rows differ from
+the training rows."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What a run's answers to changed test rows show, measured and written down."""
+"""Measure and store how a run's model predicts altered test rows."""
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from tenfold.runs.record import Run
 
 
 def write_robustness(run: Run, data: Dataset, split: Split, answers: Answers) -> None:
-    """Write `robustness.json`; `answers` are those to the test rows as they are."""
+    """Write `robustness.json`. `answers` are the predictions for the unaltered test rows."""
     test = split.test
     robustness = measure_robustness(run.model, data.x[test], data.y[test], "test")
     if data.input.kind == "image":
@@ -25,7 +25,7 @@ def write_robustness(run: Run, data: Dataset, split: Split, answers: Answers) ->
 
 
 def write_column_effects(run: Run, data: Dataset, test: RowNumbers) -> None:
-    """Write which columns of a table matter, where there are not too many."""
+    """Write which columns of a table matter, unless there are too many columns."""
     groups = None if data.groups is None else data.groups[test]
     subset, positive = Subset(data.name, "test", groups), run.record.data.positive
     effects = column_effects(run.model, data.x[test], data.y[test], subset, positive)

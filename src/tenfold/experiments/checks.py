@@ -88,7 +88,9 @@ def _last_epoch(run: Run) -> Iterator[Check]:
     losses = [row["val_loss"] for row in run.history]
     known = [loss for loss in losses if loss is not None]
     epochs, members = run.record.config.epochs, run.record.config.members
-    if members > 1:  # each may watch other rows: the first stands for all, where none ended early
+    # Networks may have different validation rows, so that only the first one is checked, if none
+    # was stopped early.
+    if members > 1:
         known = known[:epochs] if len(known) == epochs * members else []
     if len(known) > 2 and known[-1] < min(known[:-1]):
         text = "the loss of the validation rows was still falling in the last"

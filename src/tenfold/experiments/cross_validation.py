@@ -1,6 +1,6 @@
-"""Cross-validation: the rows outside the test set take turns at being held out.
+"""Cross-validation: each part of the rows outside the test set is held out once.
 
-It shows how much a score varies with the rows of the fit. The test rows stay sealed.
+It shows how much a score depends on the rows to which a model is fitted. The test rows stay sealed.
 """
 
 import statistics
@@ -23,11 +23,11 @@ from tenfold.runs.record import Record
 def cross_validate(
     problem: Problem, record: Record, listener: Listener | None = None
 ) -> tuple[Fold, ...]:
-    """Fit a model for each fold and measure it on the rows it did not see, without test rows.
+    """Fit a model for each fold and measure it on the rows of the fold, without test rows.
 
-    Folds are stratified, and copies stay in one fold. Rows in the order of time are cut into
-    periods, each predicted by a model of the earlier rows. The listener is told how many folds are
-    done.
+    Folds are stratified, and copies stay in the same fold. Rows in the order of time are divided
+    into periods, each of which is predicted by a model that was fitted to the earlier rows. The
+    listener is told how many folds are done.
     """
     data, split, settings = problem.data, problem.split, problem.settings
     listener, n_folds = listener or Listener(), settings.folds or 0

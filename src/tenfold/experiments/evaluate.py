@@ -30,7 +30,7 @@ def evaluate(
         measured on the run's test rows, other data on their official test set or, without one, on
         all rows. A folder of pictures is read in the form that the model takes; some labels may be
         missing.
-      listener: Is warned about files that were left out.
+      listener: It receives warnings about files that were left out.
 
     Raises:
       DataError: The model does not know some labels or images, or the run's own data changed.
@@ -48,7 +48,7 @@ def load_for(
 ) -> Dataset:
     """Read the data that `evaluate` and `robustness` take, once for both.
 
-    The listener is warned about files that were left out.
+    The listener receives warnings about files that were left out.
 
     Raises:
       DataError, FormatError, FileError: As for `load`, or the run's own data changed.
@@ -65,7 +65,8 @@ def load_for(
 
 @files.os_errors()
 def robustness(run: Run | Path | str, data: str | Path | Dataset | None = None) -> Robustness:
-    """Measure a run's model on altered rows: moved, turned, noisy, or without a column.
+    """Measure a run's model on altered rows: shifted, rotated or noisy pictures, or tables without
+    a column.
 
     Args:
       run: A run or its folder.

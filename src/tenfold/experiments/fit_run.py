@@ -1,4 +1,4 @@
-"""Fit a model into its run folder, with everything that is needed to resume after an
+"""Fit a model and write it into its run folder, with everything that is needed to resume after an
 interruption."""
 
 from tenfold.build.build import BuiltModel
@@ -12,10 +12,11 @@ from tenfold.runs.record import Run
 
 
 def fit_run(run: Run, problem: Problem, listener: Listener) -> BuiltModel:
-    """Fit a model, from the newest checkpoint if there is one; write `history.csv` and
+    """Fit a model, resuming from the newest checkpoint if there is one, and write `history.csv` and
     `model.onnx`.
 
-    Parameters and note are added to the run's record. An epoch is reported after it is written.
+    The number of parameters and the note are added to the run's record. Each epoch is written
+    before it is reported.
 
     Raises:
       KeyboardInterrupt: Ctrl-C was pressed. The model is that of the last finished epoch.

@@ -1,7 +1,7 @@
-"""The learning curve of a training: models of parts of its rows, scored on rows they did not see.
+"""The learning curve of a training: the scores of models that are fitted to parts of its rows.
 
-Test rows take no part. Each part has its own validation rows, so that those which are scored decide
-nothing.
+The models are scored on rows to which they were not fitted. Each part has its own validation rows,
+so that the scored rows choose nothing. Test rows are not used.
 """
 
 import math
@@ -21,21 +21,23 @@ from tenfold.evaluation.learning_curve import LearningCurve, learning_curve
 from tenfold.model.model import Model
 
 SIZES, SEEDS = 5, 3
-"""Sizes that are measured, and how often each, with rows of its own."""
+"""The number of sizes, and the number of models of each size, which are fitted to different
+rows."""
 
 REACH, LEAST = 16, 20
-"""The smallest size is a sixteenth of the rows, but at least these."""
+"""The smallest size is one sixteenth of the rows, but at least this number."""
 
 FEW, FOLDS, HELD_OUT = 2_000, 5, 0.1
-"""With fewer training rows all rows outside the test part are scored, by folds; of others the
-validation rows are, or without any a tenth."""
+"""With fewer training rows than this, all rows outside the test part are scored by
+cross-validation. Otherwise the validation rows are scored, or a tenth of the rows if there are no
+validation rows."""
 
 MIN_GROUPS = 10
-"""Groups of rows that are scored, at least, where rows belong to groups."""
+"""The minimum number of groups that are scored, if rows are in groups."""
 
 
 class _Turn(NamedTuple):
-    """Rows of which parts are fitted, and those that score them."""
+    """The rows from whose parts models are fitted, and the rows on which these are scored."""
 
     pool: RowNumbers
     scored: RowNumbers
@@ -45,7 +47,7 @@ def check_curve(problem: Problem) -> None:
     """Refuse a curve before anything is fitted.
 
     Raises:
-      DataError: Rows in the order of time, or too few.
+      DataError: The rows are in the order of time, or there are too few.
     """
     data = problem.data
     rows = np.sort(np.concatenate([problem.split.train, problem.split.validation]))
@@ -85,11 +87,10 @@ def check_curve(problem: Problem) -> None:
 def measure_learning_curve(problem: Problem, listener: Listener | None = None) -> LearningCurve:
     """Fit the problem's learner to five sizes of its rows, three times each.
 
-    The parts are drawn as test rows are: labels keep their shares, and groups and copies stay
-    together. The listener is told how many models are done.
+    The parts are drawn in the same way as test rows: labels keep their shares, and groups and
+    copies stay together. The listener is told how many models are done.
 
     Raises:
-      DataError: What `check_curve` says.
     """
     check_curve(problem)
     data, listener = problem.data, listener or Listener()
@@ -121,7 +122,7 @@ def measure_learning_curve(problem: Problem, listener: Listener | None = None) -
 
 
 def _least(problem: Problem) -> int:
-    """The fewest rows that are fitted to: two of them are to be validation rows."""
+    """The minimum number of rows for a fit, so that at least two of them are validation rows."""
     share = problem.settings.validation_size
     return max(LEAST, math.ceil(2 / share) if share else 0)
 
@@ -131,7 +132,8 @@ def _is_by_folds(problem: Problem) -> bool:
 
 
 def _turns(problem: Problem, seed: int) -> Iterator[_Turn]:
-    """What is fitted and scored with one seed; each scored row is there once, whatever the seed."""
+    """The rows that are fitted to and scored with one seed. With each seed, every scored row is
+    predicted once."""
     train, validation = problem.split.train, problem.split.validation
     if not _is_by_folds(problem):
         if not len(validation):
@@ -145,11 +147,12 @@ def _turns(problem: Problem, seed: int) -> Iterator[_Turn]:
 
 
 def _scores_of(problem: Problem, rows: RowNumbers, scored: RowNumbers) -> np.ndarray:
-    """What a model of some rows answers to others is worth (n,)."""
+    """Fit a model to some rows, and return the score of its prediction for each of the others
+    (n,)."""
     data, settings = problem.data, problem.settings
     train, validation = hold_out(data, rows, settings.validation_size, settings.seed)
     if data.labels and len(np.unique(data.y[train])) < 2:
-        # Any learner answers the only label that it knows.
+        # If there is a single label, any learner predicts it.
         settings = settings.model_copy(update={"learner": "baseline", "class_weights": None})
     none = np.empty(0, np.int64)
     parts = Split(train, validation, none, none)

@@ -1,4 +1,4 @@
-"""From an empty run folder to a finished one: fit, measure and report."""
+"""Make a finished run in an empty run folder: fit, measure and report."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +20,7 @@ from tenfold.learners.jax_runtime import import_all
 from tenfold.runs.record import Record, Run, count_opening
 
 AFTER_TRAINING = ("onnx", "scipy.optimize", "PIL.ImageFont", "jinja2")
-"""The modules that export, evaluation and report need."""
+"""The modules that are needed for the export, the evaluation and the report."""
 
 
 KEPT = "checkpoints/photos"
@@ -28,7 +28,7 @@ KEPT = "checkpoints/photos"
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C was pressed while a run was made. The finished part is in `run`."""
+    """Ctrl-C was pressed while a run was made. `run` contains what was finished."""
 
     def __init__(self, run: Run) -> None:
         super().__init__(f"Interrupted: {run.path}")
@@ -36,16 +36,17 @@ class Interrupted(KeyboardInterrupt):
 
 
 def new_run(out: Path | str, problem: Problem, record: Record) -> Run:
-    """An empty run folder for a problem, unless the studies that are asked for would refuse it."""
+    """Create an empty run folder for a problem. Before that, refuse studies that the problem does
+    not allow."""
     check_studies(problem)
     return Run.create(out, f"{files.stem_of(problem.data.name)}-{problem.settings.learner}", record)
 
 
 @contextmanager
 def ending(run: Run, clock: StageClock) -> Iterator[None]:
-    """Record how the run of this block ended, and the seconds of the clock, whatever happens.
+    """Record how the run of this block ended and how long its stages took, also after an error.
 
-    Ctrl-C becomes `Interrupted`.
+    Ctrl-C raises `Interrupted`.
     """
     run.record.seconds = clock.seconds
     try:
@@ -65,7 +66,8 @@ def ending(run: Run, clock: StageClock) -> Iterator[None]:
 
 
 def make_run(run: Run, problem: Problem, listener: Listener) -> None:
-    """Fit, measure and report. The listener is told about the stages of the clock of `ending`."""
+    """Fit, measure and report. The listener is told about each stage that the clock of `ending`
+    records."""
     problem.features.folder, problem.features.listener = run.path / KEPT, listener
     _show_samples(problem, listener)
     built = fit_run(run, problem, Listeners([OnEpochs(lambda *_: _import_ahead()), listener]))

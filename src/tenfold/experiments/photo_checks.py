@@ -1,4 +1,4 @@
-"""Checks of photos: those of the test set that are nearly a photo of the training set."""
+"""A check of photos: test photos that nearly equal a training photo."""
 
 from collections.abc import Iterator
 
@@ -16,39 +16,44 @@ from tenfold.runs.csv_files import read_predictions
 from tenfold.runs.record import Run
 
 MAX_TEST = 500
-"""Photos of the test set that are looked at, at most, spread over all: their features are computed
-once more, some 10 ms each on a core."""
+"""Maximum number of test photos that are checked. They are evenly spaced. Their features are
+computed once more, which takes about 10 ms for each on one core."""
 
 NEARLY = 0.92
-"""Cosine of the features of two photos from which on they are nearly one. Of 44,850 pairs of 300
-flowers none has more than 0.895. Mirrored copies of these all have more, 98% of those that are
-brighter by a quarter or cut to 92% of their sides, and 70% of those cut to 85%."""
+"""Two photos whose features have at least this cosine similarity are near duplicates. None of
+44,850 pairs of 300 photos of flowers has more than 0.895. Of altered copies of these photos, all
+mirrored ones have more, 98% of those that are a quarter brighter or cropped to 92% of their sides,
+and 70% of those that are cropped to 85%."""
 
 OF_USUAL = 0.5
-"""Nearly one are only photos whose angle is at most this share of the usual one between photos of
-a label, which is small where all photos show one place: among the flowers it is 64 degrees."""
+"""The angle between near duplicates must also be at most this share of the median angle between
+photos of the same label. That angle is 64 degrees for the flowers, and small if all photos show the
+same place."""
 
 OF_LABEL = 200
-"""Photos of a label whose angles are measured, at most."""
+"""Maximum number of photos of each label from which the median angle is computed."""
 
 MAX_NAMED = 5
 
 
 def near_photos(run: Run, problem: Problem, accepted: ImageInput) -> Iterator[Check]:
-    """Test photos that are nearly a training photo, and the accuracy without them.
+    """Find test photos that nearly equal a training photo, and the accuracy without them.
 
-    `accepted` are photos as the run's model takes them, `problem` is about these.
+    `accepted` contains the photos in the form that the run's model takes, and `problem` uses the
+    same photos.
     """
     data, split, images = problem.data, problem.split, problem.data.images
     known = np.sort(np.concatenate([split.train, split.validation]))
     test = split.test[
         np.linspace(0, len(split.test) - 1, min(len(split.test), MAX_TEST)).astype(int)
     ]
-    test = test[~np.isin(data.duplicate_of[test], data.duplicate_of[known])]  # those are said
+    # They are reported elsewhere.
+    test = test[~np.isin(data.duplicate_of[test], data.duplicate_of[known])]
     if not len(test):
         return
     features = problem.features.of(images, known, accepted)
-    # By themselves: what is kept of training photos holds no test photo.
+    # These features are computed separately, because the stored features must not contain those of
+    # test photos.
     asked = PhotoFeatures(listener=problem.features.listener).of(images, test, accepted)
     nearest, cosine = _nearest(asked, features)
     is_near = cosine >= max(NEARLY, np.cos(OF_USUAL * _usual_angle(features, data.y[known])))
@@ -68,7 +73,8 @@ def near_photos(run: Run, problem: Problem, accepted: ImageInput) -> Iterator[Ch
 def _nearest(
     x: NDArray[np.float32], others: NDArray[np.float32]
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Of each row (n,) the number of the other one at the least angle, and its cosine."""
+    """For each row (n,), the number of the other row with the smallest angle, and the cosine of
+    that angle."""
     cosines = _directions(x) @ _directions(others).T
     nearest = cosines.argmax(axis=1)
     return nearest, cosines[np.arange(len(x)), nearest]
@@ -80,7 +86,8 @@ def _directions(x: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _usual_angle(x: NDArray[np.float32], y: NDArray[np.int64]) -> float:
-    """The median angle between photos of one label, in radians; a right one where none has two."""
+    """The median angle between photos of the same label, in radians. It is a right angle if no
+    label has two photos."""
     found = []
     for code in np.unique(y):
         rows = np.flatnonzero(y == code)
@@ -93,7 +100,7 @@ def _usual_angle(x: NDArray[np.float32], y: NDArray[np.int64]) -> float:
 
 
 def _without(run: Run, is_near: NDArray[np.bool]) -> str:
-    """The score without those rows of the test set."""
+    """The score of the test set without the given rows."""
     stored, measure = read_predictions(run), MEASURES["classification"]
     right = (stored.predicted == stored.true).astype(np.float64)[~is_near]
     if not len(right):

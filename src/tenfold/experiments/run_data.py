@@ -1,4 +1,4 @@
-"""The data of a run: reading them, or reading them again in the same way, splitting, recording."""
+"""The data of a run: read them (later again in the same way), split them and record them."""
 
 import platform
 from pathlib import Path
@@ -46,7 +46,8 @@ def data_of(
     source = data if data is not None else stored.source or stored.name
     try:
         return load(source, reading=stored.reading, like=like)
-    except TargetError as error:  # runs of 0.1 took a column by its name without being asked
+    # Runs of version 0.1 chose a target column by its name without being told.
+    except TargetError as error:
         if error.likely is None:
             raise
         return load(source, target=error.likely, reading=stored.reading, like=like)
@@ -74,7 +75,7 @@ def split_of(data: Dataset, settings: Settings) -> Split:
 
 
 def decided(data: Dataset, settings: Settings) -> Dataset:
-    """The dataset with the kinds of columns that all rows except the test rows show."""
+    """The dataset, with the kinds of its columns determined from all rows except the test rows."""
     test = split_of(data, settings).test
     return decide_by(data, np.setdiff1d(np.arange(len(data)), test))
 

@@ -19,11 +19,13 @@ from tenfold.runs.record import Run
 
 SIMPLE = {"classification": "logistic", "regression": "linear"}
 MAX_SIMPLE, MIN_JUDGED = 20_000, 30
-"""Maximum training rows for the simple learner, and minimum validation rows."""
+"""The maximum number of training rows for the simple learner, and the minimum number of validation
+rows."""
 
 
 def simpler(run: Run, problem: Problem) -> Iterator[Check]:
-    """Find an equally good and much faster candidate of `auto`, or else try a simple learner."""
+    """Look for a candidate of `auto` that is equally good and much faster, or else try a simple
+    learner."""
     path = run.path / "candidates.csv"
     if path.is_file():
         with path.open(encoding="utf-8", newline="") as file:

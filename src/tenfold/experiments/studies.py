@@ -1,5 +1,5 @@
-"""What is also learned about a training from its rows outside the test part, where it is asked for:
-folds and the learning curve."""
+"""Optional studies of a training on its rows outside the test part: cross-validation and the
+learning curve."""
 
 from collections.abc import Sequence
 
@@ -15,8 +15,8 @@ from tenfold.runs.record import Run
 
 
 def check_studies(problem: Problem) -> None:
-    """Refuse before anything is fitted what `write_studies` would refuse after it; errors are those
-    of `check_curve`."""
+    """Refuse a study before anything is fitted if `write_studies` could not make it. The errors are
+    those of `check_curve`."""
     if problem.settings.learning_curve:
         check_curve(problem)
 
@@ -24,9 +24,10 @@ def check_studies(problem: Problem) -> None:
 def write_studies(
     run: Run, problem: Problem, candidates: Sequence[Candidate], listener: Listener
 ) -> None:
-    """Write `folds.csv` and `learning_curve.json`, each where the settings ask for it.
+    """Write `folds.csv` and `learning_curve.json`, if the settings request them.
 
-    `candidates` are what `auto` tried, best first; the curve is that of the best one.
+    `candidates` are the learners that `auto` tried, best first. The learning curve is that of the
+    best one.
     """
     if problem.settings.folds:
         listener.stage("folds")

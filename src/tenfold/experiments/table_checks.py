@@ -26,7 +26,8 @@ COMPARED, LEVEL = 5_000, 0.01
 
 
 def of_table(run: Run, accepted: TableInput, problem: Problem) -> Iterator[Check]:
-    """Check the columns of a training on a table, and whether it needs its learner."""
+    """Check the columns of a training on a table, and whether a simpler learner would be as
+    good."""
     yield from useless_columns(run.model, accepted, problem)
     yield from identifiers(accepted, problem)
     yield from differences(accepted, problem)

@@ -1,4 +1,4 @@
-"""`train` and `resume`: from data to a finished run folder in one function call."""
+"""`train` and `resume`: make a finished run folder from data in one function call."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -74,7 +74,7 @@ def train(
     )  # fmt: skip
     asked = {name: value for name, value in given.items() if value is not None}
     asked |= {"recipe": recipe} | ({} if learner is None else {"learner": learner})
-    resolve(asked)  # refuses invalid settings before anything is read
+    resolve(asked)  # this refuses invalid settings before anything is read
     check_used(asked, [] if learner is None else [learner])
     clock = StageClock()
     listener = Listeners([clock, listener or Listener()])
@@ -105,7 +105,8 @@ def resume(
     *,
     listener: Listener | None = None,
 ) -> Run:
-    """Resume a run that was interrupted, killed or failed. The model is the same as without.
+    """Resume a run that was interrupted, killed or failed. The model is the same as without the
+    interruption.
 
     Args:
       run: A run or its folder, which may have been moved.
@@ -124,7 +125,7 @@ def resume(
     """
     run = run if isinstance(run, Run) else Run.open(run)
     with files.locked(run.path, wait=False):
-        run = Run.open(run.path)  # nobody else changes it from here on
+        run = Run.open(run.path)  # from here on no other process changes it
         record = run.record
         if record.state == "finished":
             fix = "Train again without --resume for another run"

@@ -1,4 +1,4 @@
-"""Predict files, and format predictions as JSON and CSV for printing, sending and writing."""
+"""Predict files, and format predictions as JSON and CSV."""
 
 import csv
 import io
@@ -22,7 +22,7 @@ NO_NUMBER = "The model did not return a number for this input"
 
 
 class Answer(NamedTuple):
-    """A prediction for one input, or why there is none.
+    """A prediction for one input, or the error if there is none.
 
     Attributes:
       input: The source of the input: a file, or the part of a request.
@@ -56,7 +56,7 @@ def answer_files(
     """Predict inputs in order. An input that cannot be read is replaced by its error.
 
     With `explain`, each prediction has the contributions of its columns. `look` receives the
-    predictions for each file before they are returned, and says whether everything that was
+    predictions for each file before they are returned. It returns whether everything that was
     requested succeeded.
     """
     for path in inputs:
@@ -96,7 +96,7 @@ def as_json(answer: Answer, top: int | None = None) -> dict[str, Any]:
 
 
 def csv_head(model: Model, first: Answer | None) -> list[str]:
-    """The names of the columns, if this is the first prediction.
+    """The names of the columns. `first` is the first prediction, if there is one.
 
     The last one is `series` for a forecast of several series, or the column that names rows.
     """
@@ -126,14 +126,14 @@ def _answer_names(model: Model) -> list[str]:
 
 
 class AnsweredTable(NamedTuple):
-    """The answers that were written beside a table's rows, and how many of them are unsure."""
+    """The predictions that were written beside a table's rows, and how many of them are unsure."""
 
     answers: Answers
     n_unsure: int
 
 
 def write_answered_table(model: Model, source: Path, out: Path) -> AnsweredTable:
-    """Write a table's own columns unchanged, with the predictions beside them.
+    """Write a table's own columns unchanged, and add the columns of the predictions.
 
     Cells that a spreadsheet would run are escaped.
 

@@ -1,10 +1,11 @@
 """Explain the prediction of a row of a table by the contribution of each column.
 
-Contributions are Shapley values of the learner's own score, before its softmax and calibration.
-Those of trees follow from their paths, those of linear and Bayes models from what each column adds;
-of networks and neighbours they are sampled, with a standard error. Those of a vote are the weighted
-sum of its learners' ones, in probabilities or values: there only trees and linear models that give
-these themselves are exact, and all others are sampled together.
+Contributions are Shapley values of the learner's own score, before its softmax and calibration. For
+trees they are computed from the paths, and for linear and Bayes models from the term of each
+column. For networks and neighbours they are sampled, with a standard error. For a vote they are the
+weighted sum of the contributions of its learners, in probabilities or values. They are exact for
+trees and linear models whose own scores are probabilities or values, and all other learners of a
+vote are sampled together.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,7 +28,8 @@ from tenfold.model.tree_paths import Trees, read_trees
 Doubles = NDArray[np.float64]
 
 ORDERS = 2
-"""Random orders of the columns for each background row. Two show how much they differ."""
+"""Number of random orders of the columns for each background row. Two are needed to estimate the
+standard error."""
 
 ROWS_AT_ONCE = 2_000
 
@@ -40,8 +42,7 @@ class Explanation:
       of: The explained score, such as the log-odds of a label.
       columns: The names of the columns, in the order of the contributions.
       contributions: float64 (n_columns,). With `base` they add up to `score`.
-      base: The score of the average row: of the training rows for trees, otherwise of the
-        background.
+      base: The mean score of the training rows for trees, and otherwise of the background rows.
       score: The learner's own score, before calibration.
       errors: The standard errors of sampled contributions. None: they are exact.
       uncalibrated, calibrated: The probability of the predicted label, before and after
@@ -102,7 +103,7 @@ class Explanations(Sequence[Explanation]):
       columns: The names of the columns.
       contributions: float64 (n, n_columns, n_scores), with one score for each label, or one for a
         value.
-      base: The scores of the average row (n_scores,).
+      base: The mean scores (n_scores,), as in `Explanation`.
       scores: The learner's own scores (n, n_scores): `base` plus the sum of the contributions.
       errors: The standard errors of the contributions to the explained score (n, n_columns). None:
         they are exact.
@@ -188,7 +189,7 @@ class Explainer:
 
     @property
     def needs_background(self) -> bool:
-        """Whether answers are explained beside those to other rows: trees know their own."""
+        """Whether background rows are needed. Trees contain everything that is needed."""
         return len(self.trees) < len(self.found.parts)
 
     def _trees(self, part: ScorePart) -> Trees:
@@ -204,7 +205,7 @@ class Explainer:
         return trees
 
     def explain(self, rows: Table, answers: Answers, background: Table | None) -> Explanations:
-        """Explain the answers to rows, beside background rows where those are needed."""
+        """Explain the predictions for rows, with background rows if those are needed."""
         n, errors = len(rows), None
         both = rows if background is None else concatenate([rows, background])
         inputs = graph_inputs(both, self.accepted)
@@ -235,7 +236,7 @@ class Explainer:
     def _exact(
         self, part: ScorePart, inputs: Mapping[str, NDArray[Any]], n: int
     ) -> tuple[Doubles, Doubles] | None:
-        """The base and the contributions to the first n rows, where they need no sample."""
+        """The base and the contributions for the first n rows, for models that need no sampling."""
         if part in self.trees:
             return self._of_trees(part, inputs, n)
         if part.kernel is not None:
@@ -260,7 +261,8 @@ class Explainer:
         kernel: Doubles,
         bias: Doubles,
     ) -> tuple[Doubles, Doubles]:
-        """Each feature less its mean in the background, times its weight, added up by column."""
+        """The contributions of a linear model: the difference of each feature from its mean in the
+        background, times its weight, added up by column."""
         x = self._run(part.features, inputs).astype(np.float64)
         mean = x[n:].mean(axis=0)
         terms = (x[:n] - mean)[:, :, None] * kernel
@@ -272,7 +274,9 @@ class Explainer:
     def _of_separate(
         self, part: ScorePart, inputs: Mapping[str, NDArray[Any]], n: int
     ) -> tuple[Doubles, Doubles]:
-        """What each column changes of the first background row's score, less its mean there."""
+        """The contributions of a model that adds up a term for each column: how much each column
+        changes the score of the first background row, minus the mean of this change in the
+        background."""
         n_all, n_columns = len(next(iter(inputs.values()))), len(self.accepted.columns)
         first = np.full((n_all, n_columns), n)
         plain = self._scores([part], inputs, first[:1])[0]
@@ -292,9 +296,10 @@ class Explainer:
         n: int,
         answers: Answers,
     ) -> tuple[Doubles, Doubles, Doubles]:
-        """Shapley values from random orders, in which columns change in turn from a background
-        row's cell to the row's own (Castro et al. 2009, doi:10.1016/j.cor.2008.04.004). Each
-        background row has as many orders, so that they add up exactly."""
+        """Shapley values from random orders of the columns. In each order, the cells of a
+        background row are replaced one by one by those of the explained row (Castro et al. 2009,
+        doi:10.1016/j.cor.2008.04.004). All background rows have the same number of orders, so that
+        the contributions add up exactly."""
         rng = np.random.default_rng(0)
         n_all, n_columns = len(next(iter(inputs.values()))), len(self.accepted.columns)
         n_background = n_all - n
@@ -319,8 +324,8 @@ class Explainer:
         pair: tuple[int, int],
         rng: np.random.Generator,
     ) -> Doubles:
-        """What each column changes when the second row of a pair becomes the first, column by
-        column, in `ORDERS` random orders (orders, n_columns, n_scores)."""
+        """How much each column changes the scores if the second row of a pair is changed into the
+        first, column by column, in `ORDERS` random orders (orders, n_columns, n_scores)."""
         (row, other), n_columns = pair, len(self.accepted.columns)
         turn = rng.permuted(np.tile(np.arange(n_columns), (ORDERS, 1)), axis=1)
         is_changed = turn[:, None, :] < np.arange(n_columns + 1)[None, :, None]
@@ -329,15 +334,15 @@ class Explainer:
         return np.take_along_axis(np.diff(scores, axis=1), turn[:, :, None], axis=1)
 
     def column_of(self, part: ScorePart) -> NDArray[np.int64]:
-        """The number of the column that each feature comes from."""
+        """The index of the column from which each feature is made."""
         columns = enumerate(self.accepted.columns)
         number = {name: place for place, column in columns for name in column.inputs}
         return np.array([number[name] for name in part.columns], np.int64)
 
     def expected_beside(self, reference: Table, background: Table) -> Doubles:
-        """The mean score of a row in which each column in turn has the cells of the background: a
-        row, where no two columns act together, has `score - expected` as contributions
-        (n_columns, n_scores), in the target's unit."""
+        """The mean score of a row if the cells of one column are replaced by those of the
+        background, for each column (n_columns, n_scores), in the target's unit. If no two columns
+        interact in the model, `score - expected` are the contributions."""
         n, names = len(background), self.accepted.names
         rows = graph_inputs(concatenate([reference, background]), self.accepted)
         means = []
@@ -353,8 +358,8 @@ class Explainer:
         inputs: Mapping[str, NDArray[Any]],
         sources: NDArray[np.int64],
     ) -> Doubles:
-        """What parts add to the scores of rows whose column j is that of row `sources[:, j]` of the
-        inputs."""
+        """The sum of the parts' scores for rows whose column j is taken from row `sources[:, j]` of
+        the inputs."""
         scores = []
         for start in range(0, len(sources), ROWS_AT_ONCE):
             rows = sources[start : start + ROWS_AT_ONCE]
@@ -385,8 +390,8 @@ def _is_of_trees(part: ScorePart) -> bool:
 
 
 def _directions(answers: Answers, scores: Doubles, is_log_odds: bool) -> Doubles:
-    """The weights of the scores (n, k) in what is explained: the score of the predicted label, or
-    its difference to the second best (n, k)."""
+    """The weights (n, k) with which scores (n, k) are added up to the explained score: that of the
+    predicted label, or its difference from the second best."""
     directions = np.zeros_like(scores)
     rows = np.arange(len(scores))
     directions[rows, answers.codes] = 1.0

@@ -1,4 +1,4 @@
-"""Forecasts: several steps ahead, each from the predictions before it, with intervals."""
+"""Forecasts several steps ahead, each computed from the predictions before it, with intervals."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -17,12 +17,12 @@ from tenfold.model.model import Model
 from tenfold.model.predictions import Values
 
 MEASURED_STEPS = 28
-"""Number of steps ahead whose error is measured on validation rows. Later steps get the last
-width."""
+"""Number of steps ahead for which the error is measured on validation rows. Later steps get the
+interval width of the last one."""
 
 
 def forecast(model: Model, steps: int) -> Values:
-    """Predict the next `steps` rows after the last known one, one series after the other.
+    """Predict the next `steps` rows after the last known one, for each series.
 
     Raises:
       DataError: The model is not for rows in the order of time, or needs columns with unknown
@@ -48,7 +48,7 @@ def forecast(model: Model, steps: int) -> Values:
 
 
 def with_half_widths(model: Model, data: Dataset, rows: RowNumbers) -> Order | None:
-    """The order of a model with half the widths of 90% intervals 1, 2, ... steps ahead.
+    """Add half the widths of 90% intervals 1, 2, ... steps ahead to the order of a model.
 
     They come from forecasts that start at each of the rows, to which the model was not fitted,
     separately for each series with enough rows. There are none if the future of a column is not
@@ -91,10 +91,10 @@ def with_half_widths(model: Model, data: Dataset, rows: RowNumbers) -> Order | N
 
 
 def ending_at(order: Order, data: Dataset, rows: RowNumbers) -> Order:
-    """The order with series that end at the last of these rows.
+    """The order with the last of these rows of each series, from which the model forecasts.
 
-    In this way a model contains no target of a test row. Series without any of these rows have no
-    end.
+    If these rows are not test rows, the model contains no target of a test row. Series without any
+    of these rows have no last row.
     """
     info, table = data.info, data.table
     if info is None or info.timeline is None or table is None:
@@ -113,12 +113,13 @@ def ending_at(order: Order, data: Dataset, rows: RowNumbers) -> Order:
 
 
 def _are_enough(errors: NDArray[np.float64]) -> bool:
-    """Whether a finite width can be promised at 90%."""
+    """Whether there are enough rows for an interval with 90% coverage."""
     return len(errors) >= 9
 
 
 def _widths(errors: NDArray[np.float64]) -> tuple[float, ...]:
-    """Half the width for each step from errors (n, steps), NaN if the truth is not known."""
+    """Half the width for each step, from errors (n, steps), which are NaN if the true value is not
+    known."""
     widths = []
     for of_step in errors.T:
         known = of_step[~np.isnan(of_step)]
@@ -158,7 +159,8 @@ def _ahead(
     times: NDArray[np.float64],
     names: Sequence[str],
 ) -> NDArray[np.float64]:
-    """Values (n, steps) at `times` (n, steps) from earlier values (n, lags), oldest first.
+    """The forecast values (n, steps) at `times` (n, steps), from earlier values (n, lags), oldest
+    first.
 
     `names` (n,) are the names of their series.
     """

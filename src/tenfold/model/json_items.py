@@ -1,4 +1,5 @@
-"""Read items of a JSON list: pictures, rows of numbers or rows of a table, or say why not."""
+"""Read items of a JSON list (pictures, rows of numbers or rows of a table), or say why they cannot
+be read."""
 
 import math
 from collections.abc import Sequence
@@ -16,24 +17,26 @@ MAX_UNKNOWN = 20
 """Number of unused columns that are read so that a note can name them. Others are ignored."""
 
 MAX_NAMED = 5
-"""Maximum number of columns that an error names. With all, 1,000 short rows got a response of 88
-MB."""
+"""Maximum number of columns that an error names. Without a limit, the response to 1,000 short rows
+had 88 MB."""
 
 MAX_COMPARED = 50
-"""Number of names of a row that are compared with a missing one, to suggest the nearest."""
+"""Maximum number of names of a row that are compared with a missing column, to suggest the most
+similar one."""
 
 MAX_SHOWN = 80
-"""Maximum number of characters of a client's name in an error."""
+"""Maximum number of characters of a name from a client that an error repeats."""
 
 
 def read_pixels(item: Any, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    """Read one picture: all its numbers in one list, or lists in the shape of the picture."""
+    """Read one picture, which is a list of all its numbers, or nested lists in the shape of the
+    picture."""
     size, given = math.prod(shape), item
     if isinstance(item, list) and item and isinstance(item[0], list):
         item = _flattened(item, shape)
     if isinstance(item, list) and len(item) == size:
         if set(map(type, item)) == {int}:
-            with suppress(ValueError):  # the fast way, unless a number is not a byte
+            with suppress(ValueError):  # the fast way, which works if every number is a byte
                 return np.frombuffer(bytes(item), np.uint8).reshape(shape)
         wrong = [value for value in item if not _is_pixel(value)]
         if not wrong:
@@ -55,7 +58,7 @@ def read_pixels(item: Any, shape: tuple[int, ...]) -> NDArray[np.uint8]:
 
 
 def _flattened(item: Any, shape: tuple[int, ...]) -> list[Any] | None:
-    """The numbers of nested lists of a shape. None for another shape."""
+    """The numbers of nested lists of this shape. None if they have another shape."""
     if not isinstance(item, list) or len(item) != shape[0]:
         return None
     if len(shape) == 1:
@@ -142,7 +145,7 @@ def row_error(item: Any, wanted: Sequence[str], max_characters: int) -> DataErro
 
 
 def first_names(names: Sequence[str]) -> list[str]:
-    """The first of many names, as far as an error shows them."""
+    """The first of many names, as many as an error shows."""
     return [name[:MAX_SHOWN] for name in names[:MAX_NAMED]]
 
 

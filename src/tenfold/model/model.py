@@ -95,8 +95,8 @@ class Model:
             return cls(path.read_bytes(), where=path)
 
     def with_ends(self, ends: Sequence[SeriesEnd]) -> "Model":
-        """The same model with these ends of series, from which it forecasts, or this one if there
-        are none."""
+        """The same model with these last rows of series, from which it forecasts. Without any, this
+        model."""
         accepted = self.contract.input
         if accepted.kind != "table" or accepted.order is None or not ends:
             return self
@@ -121,7 +121,7 @@ class Model:
 
         Returns:
           A sequence with one prediction for each input: `Predictions`, or for regression `Values`.
-          Apart from input and output, the memory in use is bounded, however many inputs there are.
+          Apart from input and output, the memory in use does not depend on the number of inputs.
 
         Raises:
           DataError: The shape or dtype does not fit, columns are missing, or the type of a file is
@@ -273,12 +273,12 @@ class Model:
 
 def _session(content: bytes, where: object) -> Any:
     options = onnxruntime.SessionOptions()
-    # One thread that does not spin: a digit takes 12 us, and waking others costs more (notes
-    # on onnxruntime#13808). Warnings are for developers of the runtime.
+    # Use one thread, and do not let it spin: a digit takes 12 us, and waking other threads takes
+    # longer (see onnxruntime#13808). Warnings are meant for developers of the runtime.
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.log_severity_level = 4  # its exceptions say the same
+    options.log_severity_level = 4  # its exceptions contain the same messages
     try:
         return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's errors have no other common base
@@ -289,7 +289,7 @@ def _session(content: bytes, where: object) -> Any:
 
 
 def _check(content: bytes, where: object) -> Contract:
-    """The contract of a model file, after checking everything in the file."""
+    """Check everything in a model file, and return its contract."""
     try:
         proto = ModelProto.FromString(content)
     except DecodeError as error:
@@ -318,7 +318,7 @@ def _check(content: bytes, where: object) -> Contract:
 
 
 def _check_graph(proto: ModelProto, contract: Contract, where: object) -> None:
-    """Refuse a graph with other operators, with weights elsewhere, or that contradicts its
+    """Refuse a graph that has other operators, has weights in other files, or contradicts its
     contract."""
     graph = proto.graph
     used = {f"{node.domain}.{node.op_type}".removeprefix(".") for node in graph.node}
@@ -362,7 +362,8 @@ def _check_graph(proto: ModelProto, contract: Contract, where: object) -> None:
 
 
 def _promised_signature(contract: Contract) -> list[tuple[str, int, tuple[int, ...]]]:
-    """Name, type and shape of one row of each input and output that the contract promises."""
+    """The name, the type and the shape of one row of each input and output that the contract
+    describes."""
     types = {
         "bool": TensorProto.BOOL,
         "uint8": TensorProto.UINT8,

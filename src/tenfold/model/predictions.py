@@ -19,11 +19,11 @@ Floats = NDArray[np.float32]
 Bools = NDArray[np.bool_]
 
 MAX_IN_SET = 5
-"""Maximum number of labels of a set that a line names."""
+"""Maximum number of labels of a prediction set that a line names."""
 
 NEAR_SHARE = 0.5
-"""If the second label has this share of the first's probability, an unsure prediction is between
-both."""
+"""If the second label has at least this share of the first label's probability, the reason of an
+unsure prediction names both."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,8 +57,9 @@ class Prediction:
 
     @property
     def prediction_set(self) -> tuple[str, ...] | None:
-        """The labels in the prediction set, most probable first. Empty if no label is as probable
-        as is usual for its rows. None: the model has no sets."""
+        """The labels in the prediction set, most probable first. It is empty if the probability of
+        every label is unusually low compared with that label's own rows. None: the model has no
+        sets."""
         if self.in_set is None:
             return None
         best_first = np.argsort(-self.probabilities, kind="stable")
@@ -209,7 +210,7 @@ class Predictions(Sequence[Prediction]):
 
     def _reason(self, index: int) -> str | None:
         """Why a prediction is unsure: the picture has a problem, two classes are similarly
-        probable, or no training row is like the input."""
+        probable, or the input differs from all training rows."""
         if not self.unsure[index]:
             return None
         if self.steps and (problem := self.steps[index].problem):
@@ -271,14 +272,15 @@ class Predictions(Sequence[Prediction]):
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """The prediction of a number, with the interval that contains the truth in 90 of 100 cases."""
+    """The prediction of a number, with an interval that contains the true value in 90 of 100
+    cases."""
 
     value: float
     low: float
     high: float
 
     def as_json(self, top: int | None = None) -> dict[str, Any]:
-        """The JSON form of `predict --json`. An end that is not finite is None."""
+        """The JSON form of `predict --json`. An end of the interval that is not finite is None."""
         ends = {"low": self.low, "high": self.high}
         finite = {name: end if isfinite(end) else None for name, end in ends.items()}
         return {"value": self.value, **finite}

@@ -1,8 +1,9 @@
 """Find the learner's own score in a graph, before softmax and calibration.
 
-A graph goes from columns to features, over the learner's body to its score, and over a softmax and
-the calibration to probabilities, or over the target's unit to a value. A vote has several learners,
-whose probabilities or values are added up to the score.
+A graph first computes features from columns, and then the learner's score from the features. A
+softmax and the calibration convert the score to probabilities, or the score of a regression is
+converted to the target's unit. A vote has several learners. Its score is the weighted sum of their
+probabilities or values.
 """
 
 from collections.abc import Iterator, Mapping
@@ -14,21 +15,21 @@ from numpy.typing import NDArray
 from tenfold.core.onnx_file import AttributeProto, GraphProto, NodeProto, to_array
 
 SEPARATE = frozenset({"Add", "Cast", "Concat", "Expand", "Gather", "Gemm", "Greater", "Shape"})
-"""Operators that never combine two features."""
+"""The operators that never combine two features."""
 
 
 @dataclass(frozen=True, eq=False)
 class ScorePart:
-    """What one learner adds to the score: all of it, or its share of a vote.
+    """The contribution of one learner to the score: the whole score, or a part of a vote.
 
     Attributes:
-      weight: What its scores are multiplied by; 1 where it answers alone.
-      features: The tensor of what the learner sees, (n, n_features).
-      tensor: The tensor of its scores, (n, k), or (n, 1) of a value.
-      maker: The node that made them.
-      is_separate: What it adds up depends on one feature each.
-      columns: The graph input that each feature comes from, (n_features,).
-      kernel: Kernel and bias, where the scores are a Gemm of the features.
+      weight: The factor of its scores, which is 1 for a single learner.
+      features: The tensor of its input, (n, n_features).
+      tensor: The tensor of its scores, (n, k), or (n, 1) for regression.
+      maker: The node that computes the scores.
+      is_separate: Whether the scores are sums of terms that depend on one feature each.
+      columns: The graph input from which each feature is computed, (n_features,).
+      kernel: The kernel and the bias, if the scores are a Gemm of the features.
     """
 
     weight: float
@@ -45,10 +46,10 @@ class RawScore:
     """The score in a graph, before calibration.
 
     Attributes:
-      tensor: The tensor of the scores, (n, k), or (n, 1) of a value.
-      is_log_odds: A softmax follows; else the scores are probabilities or values.
-      scale, mean: Make a value of the score of a regression.
-      parts: What adds up to it, one for each learner.
+      tensor: The tensor of the scores, (n, k), or (n, 1) for regression.
+      is_log_odds: Whether a softmax follows. Otherwise the scores are probabilities or values.
+      scale, mean: Convert the score of a regression to a value in the target's unit.
+      parts: The contribution of each learner.
     """
 
     tensor: str
@@ -64,7 +65,7 @@ def raw_score(graph: GraphProto) -> RawScore:
 
 
 class _Graph:
-    """A graph that is followed from its outputs to its inputs."""
+    """A graph that is searched from its outputs to its inputs."""
 
     def __init__(self, graph: GraphProto) -> None:
         self.stored = {tensor.name: tensor for tensor in graph.initializer}
@@ -73,7 +74,7 @@ class _Graph:
         self.front = {name for node in graph.node for name in node.output if "front/" in name}
         self.front |= {
             name
-            for node in graph.node  # that gives the learners of a vote their features
+            for node in graph.node  # through which the learners of a vote get their features
             if node.op_type == "Split" and node.input[0] in self.front
             for name in node.output
         }
@@ -119,8 +120,8 @@ class _Graph:
         return tensor in self.makers and self.makers[tensor].op_type == operator
 
     def _before(self, tensor: str, operator: str) -> str:
-        """The input of the node that made the tensor, if it is of this kind; else the tensor
-        itself."""
+        """The input of the node that computes the tensor if the node is of this kind, and otherwise
+        the tensor itself."""
         return self.makers[tensor].input[0] if self._is_a(tensor, operator) else tensor
 
     def _before_calibration(self) -> str:
@@ -141,7 +142,7 @@ class _Graph:
         return to_array(self.stored[name])
 
     def _features(self, tensor: str) -> tuple[str, list[NodeProto]]:
-        """The tensor of features, with which the front of the graph ends, and the nodes after
+        """The tensor of features, which is the output of the graph's front, and the nodes after
         it."""
         found, nodes, waiting, seen = set[str](), [], [tensor], set[str]()
         while waiting:
@@ -168,7 +169,7 @@ class _Graph:
         return kernel, bias
 
     def _columns(self, tensor: str) -> Iterator[str]:
-        """The graph input of each feature."""
+        """The graph input from which each feature is computed."""
         if tensor in self.inputs:
             yield tensor
             return

@@ -1,4 +1,4 @@
-"""Turn what people give to a model into rows, with one reader for each kind of input.
+"""Convert the inputs that people give to a model into rows, with one reader for each kind of input.
 
 The contract determines the reader. No other code depends on the kind of a model's input.
 """
@@ -30,11 +30,11 @@ Signature = dict[str, tuple[str, tuple[int, ...]]]
 """The dtype and the shape of one row of each graph input, by name. 0 means any length."""
 
 CHUNK_BYTES = 1 << 23
-"""Bytes of input that are predicted at a time. This limits memory; more is not faster for 10,000
-digits."""
+"""Maximum number of bytes of input that are predicted at a time. This limits memory. More bytes are
+not faster for 10,000 digits."""
 
 TABLE_ROWS = 2_000
-"""Rows of a table that are predicted at a time."""
+"""Maximum number of rows of a table that are predicted at a time."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +58,7 @@ class Batch:
 
 
 class InputReader(Protocol):
-    """Turns inputs of one kind into rows.
+    """Converts inputs of one kind into rows.
 
     Attributes:
       items: The JSON key of a list of them.
@@ -84,7 +84,7 @@ class InputReader(Protocol):
         ...
 
     def feeds(self, rows: Any, at_once: int | None) -> Iterator[dict[str, NDArray[Any]]]:
-        """The inputs of the graph, in parts of at most `at_once` rows.
+        """Yield the inputs of the graph, in parts of at most `at_once` rows.
 
         Raises:
           DataError: The rows are of another kind, shape or dtype.
@@ -216,8 +216,7 @@ class TableReader:
         return self._batch(read_cells(inputs, self.accepted))
 
     def read_json(self, items: list[Any], max_characters: int) -> Batch:
-        # For values that follow from earlier rows, the other rows are needed; otherwise
-        # each row has all its columns.
+        # If a model uses earlier values, all rows are needed. Otherwise each row is complete.
         order = self.accepted.order
         wanted = () if order else self.accepted.names
         errors = [row_error(item, wanted, max_characters) for item in items]
@@ -277,7 +276,7 @@ READERS: dict[str, Callable[[Any], InputReader]] = {
 
 @dataclass(frozen=True)
 class _Others:
-    """The set of columns that a model does not use, whatever their names."""
+    """The names of all columns that a model does not use, as a set whose members are not listed."""
 
     accepted: TableInput
 
@@ -310,7 +309,7 @@ def read_cells(inputs: Any, accepted: TableInput) -> Cells:
 def _array_feeds(
     x: Any, accepted: ImageInput | FeaturesInput, dtype: str, at_once: int | None
 ) -> Iterator[dict[str, NDArray[Any]]]:
-    """Rows under the name of the graph's input, a few megabytes at a time."""
+    """Yield rows under the name of the graph's input, a few megabytes at a time."""
     is_array, shape = (
         hasattr(x, "dtype"),
         accepted.shape,

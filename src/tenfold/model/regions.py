@@ -1,4 +1,4 @@
-"""Which regions of a picture spoke for a label: class activation maps, or occlusion."""
+"""The regions of a picture that support a label, by class activation maps or by occlusion."""
 
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,21 +13,23 @@ from tenfold.model.model import Model
 
 
 class Spoken(Protocol):
-    """What says which regions of a picture spoke for a label.
+    """Computes which regions of a picture support a label.
 
     Attributes:
-      in_middle: Whether the regions are those of the square in the middle, or of all the picture.
+      in_middle: Whether the regions cover only the square in the middle, or the whole picture.
     """
 
     in_middle: bool
 
     def of(self, image: NDArray[np.uint8], code: int) -> NDArray[np.float32]:
-        """How much each region of a picture, as the model accepts it, spoke for a label (k, k)."""
+        """How much each region of a picture, in the form that the model accepts, supports a label
+        (k, k)."""
 
 
 def open_regions(path: Path) -> Spoken | None:
-    """Of a checked model file, or of the one in a run folder; None where there are neither means of
-    maps nor convolutions, for others see no regions."""
+    """Make it from a checked model file, or from the one in a run folder. None if the model has
+    neither means of feature maps nor convolutions, because other models do not distinguish
+    regions."""
     path = path / "model.onnx" if path.is_dir() else path
     with files.os_errors("open", path):
         content = path.read_bytes()
@@ -38,10 +40,10 @@ def open_regions(path: Path) -> Spoken | None:
 
 
 class Activations:
-    """The shares of regions in a model whose logits are weighted sums of means of maps.
+    """Class activation maps, for a model whose logits are weighted sums of means of feature maps.
 
-    So is that of photos: their features are means of the last maps of the network that sees them,
-    and each place of the maps has a share of the logit.
+    Models of photos are of this kind: their features are the means of the last feature maps of a
+    network, so that each position of the maps contributes a share of the logit.
 
     Source: Zhou et al. 2016, arXiv:1512.04150, section 2.
     """
@@ -49,9 +51,9 @@ class Activations:
     in_middle = True
 
     def __init__(self, proto: ModelProto, pool: NodeProto, kernel: str) -> None:
-        """Use the graph of such a model, its pooling and the name of the weights after it."""
+        """Use the graph of such a model, its pooling node and the name of the weights after it."""
         (weights,) = (to_array(one) for one in proto.graph.initializer if one.name == kernel)
-        # Only differences between labels matter, because a softmax follows.
+        # Only the differences between labels matter, because a softmax follows.
         self._weights = weights - weights.mean(axis=1, keepdims=True)
         self._input = proto.graph.input[0].name
         del proto.graph.output[:]
@@ -64,7 +66,7 @@ class Activations:
 
     @classmethod
     def in_graph(cls, proto: ModelProto) -> "Activations | None":
-        """Those of a graph; None where its answer is no such sum."""
+        """Make it from a graph. None if the logits are no such sum."""
         made_by = {name: node for node in proto.graph.node for name in node.output}
         for node in proto.graph.node:
             flat = made_by.get(node.input[0]) if node.op_type == "Gemm" else None
@@ -74,9 +76,11 @@ class Activations:
         return None
 
     def of(self, image: NDArray[np.uint8], code: int) -> NDArray[np.float32]:
-        """What each region adds to the logit of a label, against the mean of all: (7, 7).
+        """How much each region adds to the logit of a label, compared with the mean logit of all
+        labels: (7, 7).
 
-        They sum to the difference of the logits, but for the constants.
+        Except for constants, the sum over the regions is the difference between the logit and the
+        mean.
         """
         feed: Any = {self._input: image[None]}
         ((maps,),) = self._session.run(None, feed)
@@ -85,13 +89,14 @@ class Activations:
 
 
 REGIONS = 7
-"""Regions along a side, as in the maps of the network for photos."""
+"""The number of regions along each side, as in the feature maps of the network for photos."""
 
 
 class Occlusion:
-    """How much the score of a label falls when a region is covered, for any model of pictures.
+    """Occlusion, for any model of pictures: how much the score of a label falls if a region is
+    covered.
 
-    A region is covered in the median colour of the picture, with half a region around it.
+    A region, with half a region around it, is covered with the median colour of the picture.
 
     Source: Zeiler and Fergus 2014, arXiv:1311.2901, section 4.2.
     """
@@ -102,8 +107,8 @@ class Occlusion:
         self._model = model
 
     def of(self, image: NDArray[np.uint8], code: int) -> NDArray[np.float32]:
-        """How much lower the logit of a label is, against the mean of all, with each of 7 x 7
-        regions covered."""
+        """How much the logit of a label, compared with the mean logit of all labels, falls if each
+        of 7 x 7 regions is covered."""
         ground = np.median(image, axis=(0, 1)).astype(np.uint8)
         height, width = image.shape[:2]
         covered = [image]
@@ -120,6 +125,6 @@ class Occlusion:
 
 
 def _span(number: int, side: int) -> slice:
-    """Where a region lies along a side, with half a region before and behind it."""
+    """The range of a region along a side, with half a region before and after it."""
     first, last = (number - 0.5) * side / REGIONS, (number + 1.5) * side / REGIONS
     return slice(max(0, round(first)), round(last))

@@ -1,4 +1,4 @@
-"""A page as read by a model: lines of digits with their confidence, and an annotated picture."""
+"""The transcript of a page: lines of digits with their confidence, and an annotated picture."""
 
 import io
 import itertools
@@ -22,7 +22,7 @@ SHOWN_PX = 1600
 """Maximum longer side of the annotated picture."""
 
 SURE, DOUBTFUL = rgb(ACCENT), rgb(AGAINST)
-"""Colours of boxes: blue, and orange with a question mark."""
+"""The colours of boxes: blue, and for unsure digits orange, with a question mark."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,11 +51,13 @@ class ReadDigit:
 
 @dataclass(frozen=True, eq=False)
 class Transcript:
-    """The text that a model reads on a page.
+    """The digits that a model reads on a page.
 
     Attributes:
-      lines: From top to bottom, each with its digits from left to right. Empty for a blank page.
-      page: The steps to it, see `tenfold.inputs.pictures.page_layout.Page`. None for a blank page.
+      lines: The lines from top to bottom, each with its digits from left to right. There are none
+        for a blank page.
+      page: The steps by which the digits were found, see
+        `tenfold.inputs.pictures.page_layout.Page`. None for a blank page.
     """
 
     lines: tuple[tuple[ReadDigit, ...], ...]
@@ -167,7 +169,7 @@ def write_annotated(
     folder: Path,
     options: PictureOptions = DEFAULT_OPTIONS,
 ) -> Path:
-    """Write the annotated picture into `folder`; nothing is overwritten.
+    """Write the annotated picture into `folder`, without overwriting a file.
 
     Its name is `photo.read.png`, or `photo.read-2.png` if that exists.
     """

@@ -1,9 +1,9 @@
 """The exact contribution of each feature to the predictions of trees, as sums over their paths.
 
 A row reaches a leaf if all conditions on its path hold. Unknown features are averaged over the
-training rows: a condition on such a feature counts by the share of rows that went this way. The
-Shapley value of a feature is then an integral, over the probability t that each other feature is
-known, of a polynomial. Gauss-Legendre quadrature with half as many points as the path has features
+training rows: the weight of a condition on such a feature is the share of rows that went this way.
+The Shapley value of a feature is then the integral of a polynomial over the probability t that each
+other feature is known. Gauss-Legendre quadrature with half as many points as the path has features
 is exact, and all its terms are positive.
 
 Source: Lundberg et al. 2020, doi:10.1038/s42256-019-0138-9, path-dependent TreeSHAP; the integral
@@ -26,19 +26,21 @@ ROWS, ELEMENTS = 64, 4_096
 """Number of rows, and of conditions of paths, that are computed together: 2 MB for an array."""
 
 LEAST_SHARE = 1e-12
-"""A branch without weighted training rows counts as taken by this many."""
+"""Number of training rows that are assumed for a branch without weighted training rows."""
 
 
 @dataclass(frozen=True, eq=False)
 class Paths:
-    """Leaves whose paths have the same number of features, d, each once, as an interval.
+    """Leaves whose paths have the same number of features, d. The conditions on each feature are
+    merged into one interval.
 
     Attributes:
       feature: The feature of each condition (n_leaves, d).
       low, high: The condition is that it is above `low` and at most `high` (n_leaves, d).
       takes_missing: Whether a missing value goes this way (n_leaves, d).
       share: The share of training rows that went this way (n_leaves, d).
-      leaf, target, weight: For each value of a leaf, its row above, its output and its size (m,).
+      leaf, target, weight: For each value of a leaf (m,), the row in the arrays above, the index of
+        the output and the value itself.
     """
 
     feature: Numbers
@@ -105,12 +107,12 @@ class _Adder:
     once.
 
     Attributes:
-      absent, ratio: Logarithms of a path's product if nothing is known, (n_leaves, q, 1), and of
-        the factor of each condition that holds, (n_leaves, q, d), at each point.
+      absent, ratio: Logarithms, at each of the q points, of a path's product if nothing is known,
+        (n_leaves, q, 1), and of the factor of each condition that holds, (n_leaves, q, d).
       holds: Weights of the products for conditions that hold (n_leaves, d, q).
       fails: The same for conditions that do not hold (q,).
       order, weight: The conditions of the terms, sorted by sum, and their factors.
-      starts, sums: The first term of each sum, and the place of the sum.
+      starts, sums: The first term of each sum, and the index of the sum.
     """
 
     paths: Paths
@@ -245,8 +247,8 @@ def _grouped(ways: _Ways, leaf: Numbers, target: Numbers, weight: Doubles) -> It
 
 
 def _conditions(ways: _Ways, leaves: Numbers) -> tuple[NDArray[Any], ...]:
-    """For each node above each leaf: the leaf's place, the feature, low, high, whether a missing
-    value goes this way, and the share of the node's rows that did."""
+    """For each node above each leaf: the index of the leaf, the feature, `low`, `high`, whether a
+    missing value goes this way, and the share of the node's rows that went this way."""
     inner = np.flatnonzero(~ways.is_leaf)
     parent = np.full(len(ways.is_leaf), -1)
     parent[ways.left[inner]] = parent[ways.right[inner]] = inner

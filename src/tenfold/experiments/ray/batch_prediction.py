@@ -1,4 +1,4 @@
-"""Prediction of many files on a Ray cluster, into one table."""
+"""Predict many files on a Ray cluster, and write the predictions into one table."""
 
 import csv
 import hashlib
@@ -21,14 +21,15 @@ from tenfold.model.answer_forms import answer_files, csv_head, csv_row
 from tenfold.model.model import Model
 
 SHARD_FILES = 256
-"""Files that are predicted and written together: a second or two of work, so that little is
-repeated."""
+"""Number of files that are predicted and written together. This is a second or two of work, so that
+little is repeated after an interruption."""
 
 
 class BatchResult(NamedTuple):
     """The result of a batch prediction: the table, as `predict --csv` prints it, and its counts.
 
-    Inputs that cannot be read have lines, too. Shards are counted as found if they existed before.
+    The table also has lines for inputs that cannot be read. Shards are counted as found if they
+    existed before.
     """
 
     path: Path
@@ -46,7 +47,8 @@ def predict_many(
     *,
     listener: Listener | None = None,
 ) -> BatchResult:
-    """Predict many files on a cluster with Ray Data: one model in each process, which gets shards.
+    """Predict many files on a cluster with Ray Data. Each process opens the model once and predicts
+    shards of the files.
 
     Every machine must see the files under the same names. The predictions of each shard are written
     into `out` on this machine when the shard is complete. If `out` already contains them, for the
@@ -155,8 +157,8 @@ def _table(model: Model, paths: Sequence[Path], options: PictureOptions) -> str:
 
 
 def _shard_name(i: int, model: Model, paths: Sequence[Path], options: PictureOptions) -> str:
-    """A name unique to these predictions: by model, options, and names, sizes and times of the
-    files."""
+    """A unique name for these predictions, made from the model, the options, and the names, sizes
+    and modification times of the files."""
     digest = hashlib.sha256(f"{model.sha256} {options}\n".encode())
     for path in paths:
         with files.os_errors("read", path):

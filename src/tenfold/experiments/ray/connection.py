@@ -1,4 +1,4 @@
-"""The connection to a Ray cluster, and its errors in one line."""
+"""The connection to a Ray cluster, whose errors are reported in one line."""
 
 import logging
 import os
@@ -20,7 +20,8 @@ from tenfold.experiments.sweeps.environment import ENVIRONMENT
 LOCAL = "local"
 
 STORE_BYTES = 150 << 20
-"""Shared memory of a cluster that is started here. It holds results in transit, not rows."""
+"""Size of the shared memory of a cluster that is started here. It contains results in transit, but
+no rows."""
 
 
 def connect(address: str, n_cores: int | None = None) -> ModuleType:
@@ -71,7 +72,7 @@ def connect(address: str, n_cores: int | None = None) -> ModuleType:
 
 
 def keep_token_private(path: Path) -> None:
-    """Make the token of clusters readable by the user only; create it if there is none.
+    """Make the token of clusters readable by the user only, and create it if there is none.
 
     Ray makes it readable by everyone, and whoever reads it may run code on the cluster.
     """

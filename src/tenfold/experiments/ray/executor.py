@@ -26,7 +26,7 @@ from tenfold.experiments.sweeps.job import Job
 from tenfold.experiments.sweeps.trials import run_trial
 
 LOOK_SECONDS = 1.0
-"""Seconds between two looks at the machines of the cluster."""
+"""Seconds between two checks of the machines of the cluster."""
 
 Files = dict[str, bytes]
 
@@ -39,7 +39,8 @@ class RayCluster:
     while a sweep runs. Epochs are not reported.
 
     Attributes:
-      n_workers: Maximum number of trials at once: the cores of the cluster when it was joined.
+      n_workers: Maximum number of trials at once, which is the number of cores of the cluster when
+        it was joined.
     """
 
     def __init__(self, address: str, n_workers: int | None = None) -> None:
@@ -58,7 +59,7 @@ class RayCluster:
         self._n_entered += 1
         if self._n_entered == 1:
             self._ray = connect(self._address, self._limit)
-            self._shipped.clear()  # rows in the store of a cluster that was left
+            self._shipped.clear()  # rows that were stored in an earlier cluster
             self._alive = 0
             self._check = self._ray.remote(num_cpus=1)(_check_there)
             self._make = self._ray.remote(
@@ -68,7 +69,8 @@ class RayCluster:
         return self
 
     def __exit__(self, *error: object) -> None:
-        """Leave the cluster when the outermost block ends; this driver's tasks end with it."""
+        """Leave the cluster when the outermost block ends. The tasks of this driver then end,
+        too."""
         self._n_entered -= 1
         if self._n_entered == 0:
             self._ray.shutdown()
@@ -114,7 +116,8 @@ class RayCluster:
         self._alive = n_alive
 
     def _rows_of(self, folder: str) -> tuple[str, Shipped]:
-        """Return the key of the rows and their parts in Ray's store, where they are put once.
+        """Return the key of the rows, and references to their parts in Ray's store, into which they
+        are put once.
 
         The parts are in a list, because Ray would otherwise fetch them for every task.
         """
@@ -155,7 +158,8 @@ def _make_there(plain: dict[str, Any], key: str, shipped: Shipped) -> Files:
 
 
 def check_versions(versions: Mapping[str, str]) -> None:
-    """Refuse to compute with versions other than the driver's: the last bits would differ."""
+    """Refuse to compute with other versions than the driver's, because the last bits of the results
+    would differ."""
     here = {name: version_of(name) for name in versions if name != "python"}
     if other := [f"{name} {own}" for name, own in here.items() if own != versions[name]]:
         wanted = ", ".join(f"{name} {versions[name]}" for name in here)
@@ -171,7 +175,8 @@ def check_versions(versions: Mapping[str, str]) -> None:
 def keep(job: Job, made: Files) -> None:
     """Write the files of a trial into its folder, unless it has already ended there.
 
-    `run.json` is written last: if the driver dies before, the trial does not count yet.
+    `run.json` is written last. If the driver dies before that, the trial is not regarded as
+    finished.
     """
     folder = job.begin().path
     with files.locked(folder):

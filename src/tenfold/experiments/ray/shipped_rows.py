@@ -1,6 +1,7 @@
-"""Transport of the rows of a sweep to other machines: file by file, one part at a time.
+"""Transport the rows of a sweep to other machines, file by file and one part at a time.
 
-No process holds all rows in memory: a folder of pictures that is streamed here is streamed there.
+No process holds all rows in memory. A folder of pictures that is streamed on this machine is also
+streamed on the others.
 """
 
 import hashlib
@@ -55,7 +56,7 @@ def rows_here(shared: Path, key: str, shipped: Shipped, get: Callable[[Any], Par
     with files.os_errors("create", above):
         above.mkdir(parents=True, exist_ok=True)
     folder = above / key
-    with files.locked(above):  # one process of the machine writes, the others wait for it
+    with files.locked(above):  # one process of the machine writes, and the others wait
         if not (folder / MANIFEST).is_file():
             with files.os_errors("write", folder):
                 shutil.rmtree(folder, ignore_errors=True)  # incomplete, from a process that died

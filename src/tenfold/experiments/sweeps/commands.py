@@ -28,10 +28,10 @@ def sweep(
     listener: Listener | None = None,
     **settings: Any,
 ) -> Sweep:
-    """Train many networks, and measure what more neurons and layers gain and cost.
+    """Train many networks, and measure the gain and the cost of more neurons and layers.
 
-    If an earlier call was given the same work, even in other words, this one continues it and ends
-    with the same table.
+    If an earlier call requested the same trainings, even in another form, this one continues it and
+    ends with the same table.
 
     Args:
       data: Same as in `tenfold.train`.
@@ -39,7 +39,7 @@ def sweep(
       out: Folder in which the sweep's folder is created or found again.
       workers: Number of processes, each with one thread (None: one for each core), or an executor
         such as `tenfold.experiments.ray.RayCluster`.
-      listener: Is told about the trials while they run.
+      listener: It is told about the trials while they run.
       **settings: Settings of the trainings (`tenfold.core.settings.Settings`). If one is a list,
         each of its values is tried. By default, `hidden` (neurons in each hidden layer) is 32, 64,
         128, 256 and `layers` (the number of hidden layers) is 1, 2; for a `learner` other than
@@ -51,7 +51,7 @@ def sweep(
 
     Raises:
       SettingsError: A setting is invalid, or there are no validation rows to rank the trials.
-      DataError: As for `tenfold.train`.
+      DataError: As in `tenfold.train`.
       BackendError: JAX's compiler computes wrong results in a worker. No folder is created.
       RunError: No trial finished.
       FileError: The folder cannot be written, or another process is using it.
@@ -104,7 +104,7 @@ def compare(
 def _carry_out(
     plan: Plan, data: Dataset, out: Path | str, workers: int | Executor | None, listener: Listener
 ) -> Sweep:
-    """Run a sweep or a comparison, or the part of it that is left."""
+    """Run a sweep or a comparison, or the part of it that is not finished."""
     executor = LocalProcesses(workers) if workers is None or isinstance(workers, int) else workers
     problem = plan.problem(data)
     problem.features.listener = listener

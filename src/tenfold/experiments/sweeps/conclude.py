@@ -39,8 +39,8 @@ def conclude_sweep(run: SweepRun, points: Sequence[PointResult]) -> None:
 
 
 def _best_run(run: SweepRun, result: PointResult) -> Run:
-    """Make a run of its own from the best trial of a point, with evidence and a report. It is
-    reused if it exists already."""
+    """Copy the best trial of a point into a run folder of its own, with evidence and a report. An
+    existing copy is reused."""
     sign = 1 if run.least_is_best else -1
     chosen = min(result.trials, key=lambda trial: (sign * (trial.score or 0.0), trial.seed))
     name, folder = chosen.run.name, run.path / BEST

@@ -1,4 +1,5 @@
-"""The common environment of all processes that run trials, so that all compute the same."""
+"""The environment that all processes that run trials share, so that they compute the same
+results."""
 
 import functools
 import os
@@ -8,7 +9,8 @@ from tenfold.core.errors import SettingsError
 from tenfold.learners import LEARNERS
 
 THREADS = 1
-"""Threads of each trial. Sums in a different order would differ in their last bits."""
+"""Number of threads of each trial. More would add numbers in another order, and change the last
+bits of results."""
 
 ENVIRONMENT: Mapping[str, str] = dict.fromkeys(
     (

@@ -12,8 +12,8 @@ An executor must follow this contract (see also `experiments/ray/executor.py`):
   programs of that `Job.kind` are compiled. Therefore workers are kept from trial to trial.
 - `Job.folder` and `Job.data` are absolute paths. Workers that cannot see them need copies: `data`
   is about as large as the rows in memory and may be copied anywhere (replace `job.data`).
-- A trial that fails records this in its own `run.json`; the executor need not care. If a worker
-  dies, the executor runs its job again, at most `ATTEMPTS` times in all, and then calls
+- A trial that fails records this in its own `run.json`, so that the executor need not handle it. If
+  a worker dies, the executor runs its job again, at most `ATTEMPTS` times in all, and then calls
   `Job.give_up` with the reason.
 - KeyboardInterrupt leaves `run` at once. The workers end with the outermost `with` block, so that
   one block around several sweeps keeps them for all. Unfinished trials stay as they are, and resume
@@ -34,7 +34,8 @@ from tenfold.experiments.sweeps.environment import ENVIRONMENT
 from tenfold.experiments.sweeps.job import Job
 
 ATTEMPTS = 3
-"""Attempts at a job whose worker dies. A job that kills three workers would kill a fourth."""
+"""Maximum number of attempts at a job whose worker dies. A job that has killed three workers would
+kill a fourth."""
 
 
 class Executor(Protocol):
@@ -57,8 +58,8 @@ class Executor(Protocol):
 
         Args:
           jobs: The trials to run.
-          listener: Is told about trials that start, their epochs, and warnings.
-          has_time: Is called before each job is started.
+          listener: It is told about trials that start, their epochs, and warnings.
+          has_time: It is called before each job is started.
 
         Yields:
           Each job when it has ended; its folder contains the result. Once `has_time()` is false, no
@@ -77,8 +78,9 @@ class Executor(Protocol):
 def next_job(pending: Sequence[Job], last_kind: str | None, busy: set[str]) -> int:
     """Choose the job for a free worker: its position in `pending`, which must not be empty.
 
-    Prefer a job of the kind that the worker ran last, because it has the compiled programs; then a
-    job of a kind that no other worker is compiling; then the first job.
+    A job of the kind that the worker ran last is preferred, because its programs are compiled. The
+    second choice is a job of a kind that no other worker is compiling, and the third is the first
+    job.
     """
     for wanted in (lambda job: job.kind == last_kind, lambda job: job.kind not in busy):
         for i, job in enumerate(pending):
@@ -118,7 +120,7 @@ class LocalProcesses:
 
     def __exit__(self, *error: object) -> None:
         """End the workers when the outermost block ends, so that a block around several sweeps
-        keeps them warm. After Ctrl-C, workers that are running a trial end at once."""
+        reuses them. After Ctrl-C, workers that are running a trial are ended at once."""
         self._n_entered -= 1
         for worker in list(self._workers):
             if self._n_entered == 0 or worker.job is not None:

@@ -50,7 +50,7 @@ class SweepRecord(BaseModel):
       key: `Plan.key` when the folder was created.
       asked: The plan. The same work finds this folder again by it.
       n_trials: Number of planned trials.
-      threads: Threads of each trial, whatever the number of workers.
+      threads: Number of threads of each trial, which does not depend on the number of workers.
       n_workers: Number of trials at once in the last process that worked on it.
       test_opened: Number of models in this folder of runs that were measured on these test rows,
         including the models of this sweep.
@@ -82,8 +82,8 @@ class SweepRecord(BaseModel):
 class SweepFolder:
     """The folder of a sweep, its record, and the plan for which it was created.
 
-    The same work may be requested in other words, for example as a list of one value instead of the
-    value. Names of trials and columns follow the words of the first plan.
+    The same work may be requested in several forms, for example with a list of one value instead of
+    the value. The names of trials and columns follow the first plan.
     """
 
     path: Path

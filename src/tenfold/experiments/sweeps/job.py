@@ -28,10 +28,11 @@ ENDED = ("finished", "stopped")
 """States of a trial that is not run again."""
 
 WATCHED_SHARE = 3
-"""A network is stopped if it is no better than the baseline after a third of its epochs,"""
+"""A network is stopped if it is no better than the baseline after one third of its epochs."""
 
 WATCHED_ROWS = 10_000
-"""provided it has seen this many rows: a few steps say nothing."""
+"""A network is only stopped after it has processed this many rows, because its score is random
+after a few steps."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,8 @@ class Job:
 
 
 def job_of(trial: Trial, folder: SweepFolder, rows: Problem) -> Job:
-    """Make the job of a trial. Without limits of its own it must beat the baseline.
+    """Make the job of a trial. If no limits are given, the trial has to be better than the
+    baseline.
 
     `rows` contains the rows of all trials, with the settings of one of them.
     """
@@ -137,7 +139,7 @@ def _cost(problem: Problem) -> float:
 
 
 class Stopped(Exception):
-    """A trial is not worth continuing: it ends after this epoch."""
+    """A trial ends after this epoch, because it is not worth continuing."""
 
 
 def stop_rule(stop_below: Sequence[tuple[int, float]]) -> Callable[..., None]:
@@ -167,8 +169,8 @@ def score_of(epoch: Epoch) -> float | None:
 
 
 def baseline_limit(problem: Problem) -> Limits:
-    """Return the baseline's score, to be passed after a third of the epochs; none for few
-    epochs."""
+    """Return the baseline's score as the limit after a third of the epochs. With few epochs there
+    is no limit."""
     data, split, settings = problem.data, problem.split, problem.settings
     if not LEARNERS[settings.learner].epochs:
         return ()

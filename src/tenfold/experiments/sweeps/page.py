@@ -44,7 +44,7 @@ MAX_LISTED = 200
 
 
 class Summary:
-    """What the page says in words about the points whose trials have all finished.
+    """The sentences of the page about the points whose trials have all finished.
 
     `n_seen` is the number of rows that a training processes, over all epochs.
     """

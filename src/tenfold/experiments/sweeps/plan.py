@@ -19,7 +19,7 @@ from tenfold.experiments.run_data import decided, split_of
 from tenfold.learners import LEARNERS, check_learner, check_used, is_used
 
 Point = Mapping[str, Any]
-"""A value for each setting that is varied, in the order of the table's columns."""
+"""A value of each setting that is varied, in the order of the table's columns."""
 
 Limits = tuple[tuple[int, float], ...]
 """Pairs (epoch, score): stop after that epoch unless the validation score is above the score."""
@@ -104,7 +104,8 @@ class Plan:
 
     @property
     def ranges(self) -> dict[str, tuple[float, float]]:
-        """Lowest and highest value of what a search varies in addition to the axes."""
+        """The lowest and the highest value of each setting that a search varies in addition to the
+        axes."""
         if not self.is_search or "layers" not in self.axes:
             return {}
         given = {**self.fixed, **self.axes}
@@ -147,7 +148,8 @@ class Plan:
         return Problem(data, split_of(data, settings), settings)
 
     def settings(self, point: Point, seed: int) -> Settings:
-        # One network of a table stands for the vote that a training makes, in a fifth of the time.
+        # For a table, a single network is trained instead of the vote that a training makes, in a
+        # fifth of the time.
         one = {"members": 1} if self.is_table else {}
         return resolve(one | self.asked(point, seed), table=self.is_table, n_rows=self.n_rows)
 
@@ -175,7 +177,7 @@ class Plan:
 
     def key(self, fingerprint: str) -> str:
         """A digest of the resolved settings of all trials. The same work on the same rows has the
-        same key, in whatever words it was requested."""
+        same key, in whatever form it was requested."""
         settings = [self.settings(point, 0).model_dump(mode="json") for point in self.points()]
         trials = sorted(json.dumps(plain, sort_keys=True) for plain in settings)
         searched = [self.n_points, self.ranges] if self.is_search else []
@@ -202,7 +204,8 @@ class Plan:
             seed=plain["seed"],
             n_points=n_trials // plain["seeds"],
             is_search=plain["search"],
-            n_rows=plain.get("n_rows"),  # absent in the first sweeps, whose defaults ignored it
+            # It is missing in the first sweeps, whose defaults did not depend on it.
+            n_rows=plain.get("n_rows"),
         )
 
 

@@ -43,8 +43,8 @@ class PointResult:
 
     @property
     def training_seconds(self) -> float:
-        """Seconds of training, if possible without compilation, which only the first trial of a
-        shape needs."""
+        """Seconds of training, if possible without the compilation, which only the first trial of
+        each shape needs."""
         return self.seconds if self.epoch_seconds is None else self.epoch_seconds
 
     @property
@@ -116,7 +116,8 @@ def _cell(value: Any) -> str:
 def rank_points(
     results: Iterable[TrialResult], n_seeds: int, *, least_is_best: bool, where: Path
 ) -> list[PointResult]:
-    """Rank the points whose trials have all finished by their mean score; ties go to the smaller.
+    """Rank the points whose trials have all finished by their mean score. Of points with equal
+    scores, the smaller model comes first.
 
     A search may request a point twice. Its trials are then the same, and only one of each seed
     counts, if possible a finished one. `where` is the sweep's folder, for the error if no point is

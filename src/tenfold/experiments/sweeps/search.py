@@ -1,4 +1,4 @@
-"""Search with Optuna, which draws points and is told their scores in rounds of a fixed size.
+"""Search with Optuna, which draws points and receives their scores in rounds of a fixed size.
 
 The rounds make the search reproducible: a point depends only on its number and on the earlier
 rounds, not on the number of workers or on which trial ended first.
@@ -19,11 +19,11 @@ from tenfold.experiments.sweeps.sweep_run import SweepRun
 from tenfold.runs.record import Run
 
 ROUND = 8
-"""Number of points that are drawn before any of their scores is told, so that all workers are
-busy."""
+"""Number of points in a round. They are drawn before any of their scores is known, so that all
+workers are busy."""
 
 RUNGS = (3, 1.5)
-"""A trial is compared with earlier ones after a third and after two thirds of its epochs."""
+"""The shares of its epochs after which a trial is compared with earlier ones."""
 
 JOURNAL = "search.journal"
 
@@ -51,7 +51,7 @@ def make_search(run: SweepRun) -> None:
             results = [run.results.get(trial.name) for trial in trials[point.number]]
             complete = [result for result in results if result is not None]
             if len(complete) < len(results):
-                return  # the time is over
+                return  # the time limit was reached
             _tell(study, point, complete)
 
 
@@ -86,7 +86,7 @@ def _open_study(run: SweepRun) -> Any:
         )
     except OSError:
         raise
-    except Exception as error:  # lines that are not Optuna's fail in many ways
+    except Exception as error:  # lines that Optuna did not write cause various exceptions
         raise RunError(
             "E817",
             "The journal of the search is damaged",
@@ -147,7 +147,7 @@ def _tell(study: Any, point: Any, results: Sequence[TrialResult]) -> None:
 
 
 def _scores(result: TrialResult) -> list[float]:
-    """The validation score after each epoch; more is better."""
+    """The validation score after each epoch. Larger is better."""
     return [
         -(epoch["val_loss"] or 0.0) if epoch["accuracy"] is None else epoch["val_accuracy"] or 0.0
         for epoch in Run.open(result.run).history

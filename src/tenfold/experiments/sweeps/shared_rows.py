@@ -1,5 +1,5 @@
-"""The rows of a sweep, written once and memory-mapped by all workers, so that memory holds one
-copy.
+"""The rows of a sweep, which are written once and memory-mapped by all workers, so that there is
+one copy in memory.
 
 Only training and validation rows are written: no worker ever has a test row.
 """
@@ -101,7 +101,7 @@ def _share_photos(
     or None if all rows have the same form."""
     photos = shared.as_photos()
     accepted = photos.input
-    assert accepted.kind == "image"  # because learners of photos were requested
+    assert accepted.kind == "image"  # there are some because learners of photos were requested
     kept = PhotoFeatures(folder, features.listener)
     train, held = np.split(np.arange(len(photos)), [n_train])
     kept.of_parts(photos.images, train, held, accepted)
@@ -155,7 +155,7 @@ def _dataset(manifest: _Manifest, folder: Path) -> Dataset:
         same_as = _read_array(folder / "same_as.npy")
         photos = None
         if manifest.photos is not None:
-            # Of the training rows, only the features are there.
+            # Of the training rows, only the features were written.
             stored = disk_images.open_stored(folder / PHOTOS)
             before = np.full(manifest.n_train, -1)
             rows = np.concatenate([before, np.arange(len(stored))])

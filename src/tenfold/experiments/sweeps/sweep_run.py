@@ -1,4 +1,4 @@
-"""A running sweep: each trial is made once in its folder, by whichever worker."""
+"""A running sweep. Each trial is made once in its folder, by any of the workers."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -73,7 +73,7 @@ class SweepRun(SweepFolder):
         if not pending:
             return
         share_rows(self, self.problem)
-        if self.deadline is None:  # the longest first, so that none is left over at the end
+        if self.deadline is None:  # the longest first, so that no long trial runs alone at the end
             pending.sort(key=lambda job: -job.cost)
         for job in self.executor.run(pending, self.listener, self.has_time):
             trial = missing[job.folder]
@@ -114,7 +114,8 @@ class SweepRun(SweepFolder):
 def running(
     plan: Plan, problem: Problem, out: Path, executor: Executor, listener: Listener
 ) -> Iterator[SweepRun]:
-    """Lock the folder of a sweep, new or found again, and record how the sweep ended.
+    """Lock the folder of a sweep, whether it is new or an earlier one, and record how the sweep
+    ended.
 
     The workers are checked first: if they cannot train what is planned, no folder is created or
     changed. Ctrl-C becomes `SweepInterrupted`.

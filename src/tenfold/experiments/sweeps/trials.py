@@ -24,7 +24,7 @@ def run_trial(job: Job, listener: Listener | None = None) -> None:
     The function is idempotent. A trial that has ended is left unchanged, and one whose process died
     resumes from its newest checkpoint and ends with the same model. An error of the trial itself is
     recorded in its `run.json` (`state`, `error`) and not raised. The folder is locked, so that a
-    job that is given out twice runs once at a time.
+    job that was assigned twice does not run twice at the same time.
     """
     run = job.begin()
     with files.locked(run.path):
@@ -81,6 +81,6 @@ def _photos(folder: str) -> Prepared:
 
 
 def _in_words(error: Exception) -> str:
-    """Describe an error in one line. Tenfold's own errors need no type; others are named by it."""
+    """Describe an error in one line, with its type unless it is one of Tenfold's own errors."""
     text = " ".join(str(error).split())
     return text if isinstance(error, TenfoldError) else f"{type(error).__name__}: {text}"
