@@ -13,9 +13,13 @@ from PIL import Image, ImageOps
 import tenfold
 from tenfold import Model
 from tenfold.build import photos
+from tenfold.build.build import fit_model
 from tenfold.build.photos import PhotoFeatures
+from tenfold.build.problem import Problem
 from tenfold.core.progress import Listener
+from tenfold.core.settings import resolve
 from tenfold.data import disk_images
+from tenfold.data.split import Split
 from tenfold.experiments.evaluate import evaluate
 from tenfold.experiments.make_run import Interrupted
 from tenfold.inputs.pictures.preprocess import preprocess
@@ -288,3 +292,18 @@ def test_near_copies_across_the_split_are_said(tmp_path: Path) -> None:
     assert found.startswith("2 of 20 test photos (10.0%) are nearly a training photo: ")
     assert "test/squares/copy-0.jpg is nearly train/squares/0.jpg" in found
     assert "Without them the accuracy is " in found
+
+
+def test_a_label_with_one_photo_is_named_where_it_does_not_calibrate(tmp_path: Path) -> None:
+    x = np.stack([noise(seed, 24) // (1 + seed % 2) for seed in range(31)])
+    y = np.append(np.arange(30) % 2, 2)
+    data = tenfold.Dataset.from_arrays(x, y, labels=["bright", "dark", "rare"])
+    none = np.empty(0, np.int64)
+    parts = Split(np.r_[0:26, 30], np.arange(26, 30), none, none)
+    built = fit_model(Problem(data.as_photos(), parts, resolve({"learner": "transfer"})))
+    assert (built.note or "").endswith(
+        "; calibrated without 'rare': with a single training photo, every fit needs it"
+    )
+    assert built.contract.novelty_threshold is not None
+    assert built.contract.prediction_sets is not None
+    assert built.contract.prediction_sets.calibration_rows == (13, 13, 0)

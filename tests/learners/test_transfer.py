@@ -104,3 +104,33 @@ def test_copies_of_a_photo_do_not_answer_for_each_other() -> None:
         if copied is not None:
             assert (cross.part_of[::2] == cross.part_of[1::2]).all()
     assert shares[0] == 1.0 > shares[1]  # copies know the answer
+
+
+@pytest.mark.parametrize("n_of_rare", [1, 2, 3])
+def test_a_rare_label_does_not_prevent_the_calibration_of_others(n_of_rare: int) -> None:
+    x, y = rows(40, 0)
+    x, y = np.concatenate([x, 3 - x[:n_of_rare]]), np.concatenate([y, np.full(n_of_rare, 2)])
+    # A copy is no second photo.
+    twice = np.append(np.arange(len(y)), len(y) - 1)
+    settings = resolve({"learner": "transfer", "penalty": 1.0})
+    train = Examples(x[twice], y[twice], group=twice)
+    fit = fit_transfer(TrainingJob(train, Examples(*rows(10, 1)), 3, settings, Listener()))
+    assert fit.cross is not None
+    counts = np.bincount(fit.cross.rows.y, minlength=3)
+    assert counts.tolist() == [20, 20, 0 if n_of_rare == 1 else n_of_rare + 1]
+    assert sorted(np.unique(fit.cross.part_of)) == [0, 1, 2, 3, 4]
+    assert fit.answers(x[-1:]).argmax() == 2
+    np.testing.assert_allclose(fit.cross.answers.sum(axis=1), 1, rtol=1e-5)
+
+
+def test_one_label_alone_does_not_calibrate_and_that_is_said() -> None:
+    x, y = rows(40, 0)
+    some = np.append(np.flatnonzero(y == 0), 1)  # one row of the other label
+    settings = resolve({"learner": "transfer", "penalty": 1.0})
+    job = TrainingJob(Examples(x[some], y[some]), Examples(*rows(10, 1)), 2, settings, Listener())
+    fit = fit_transfer(job)
+    assert fit.cross is None
+    assert (fit.note or "").endswith(
+        "; calibrated by 10 validation photos alone, because fewer than two labels have two "
+        "training photos"
+    )

@@ -88,8 +88,10 @@ def built_prepared(
 ) -> BuiltModel:
     """Make the model file of a learner that was fitted to prepared rows."""
     content, contract = export(fitted, prepared, settings, positive)
+    notes = (fitted.note, held_out.without_calibration(fitted, prepared))
+    note = "; ".join(note for note in notes if note) or None
     return BuiltModel(
-        content, contract, fitted.history, fitted.parameters, fitted.note, fitted.interrupted
+        content, contract, fitted.history, fitted.parameters, note, fitted.interrupted
     )
 
 

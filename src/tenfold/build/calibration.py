@@ -3,6 +3,7 @@
 Test rows never come here.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from tenfold.build.widths import RowWidths
 from tenfold.core.errors import DataError
+from tenfold.core.text import shorten
 from tenfold.learners.classical import loss_of
 
 SMALLEST = 1e-7
@@ -150,6 +152,18 @@ def choose_threshold(
     fits = (low < ideal) & (ideal <= high)
     candidates = np.where(fits, ideal, (low + high) / 2)
     return float(candidates[np.argmin(np.abs(candidates - ideal))])
+
+
+def left_out(
+    labels: Sequence[str], fitted_to: NDArray[Any], calibrated_by: NDArray[Any]
+) -> str | None:
+    """The labels of rows that a learner was fitted to, by their codes (n,), which no calibration
+    row has (m,). None: there is none."""
+    codes = np.setdiff1d(fitted_to, calibrated_by)
+    if not len(codes):
+        return None
+    names = shorten([repr(labels[code]) for code in codes.tolist()])
+    return f"calibrated without {names}: with a single training photo, every fit needs it"
 
 
 def check_lengths(**lengths: int) -> None:

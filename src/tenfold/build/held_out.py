@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from tenfold.build.calibration import Constants, choose_threshold, fit_temperature
+from tenfold.build.calibration import Constants, choose_threshold, fit_temperature, left_out
 from tenfold.build.novelty import (
     Angle,
     Novelty,
@@ -128,6 +128,13 @@ def promise_sets(prepared: Prepared, seen: OwnAnswers) -> PredictionSets | None:
         return None
     counts = np.bincount(seen.rows.y.astype(np.int64), minlength=len(labels))
     return PredictionSets(calibration_rows=tuple(counts.tolist()))
+
+
+def without_calibration(fitted: Fitted, prepared: Prepared) -> str | None:
+    """Which labels no calibration row has, because every fit needed their only photo."""
+    if fitted.cross is None or not prepared.task.labels:
+        return None
+    return left_out(prepared.task.labels, prepared.train.y, fitted.cross.rows.y)
 
 
 def label_factors(prepared: Prepared, settings: Settings) -> tuple[float, ...]:

@@ -222,6 +222,9 @@ def loss_of(
 CROSS_PARTS = 5
 """Number of folds of the training rows. Each fold is predicted by a fit to the others."""
 
+IN_ALL_FITS = -1
+"""The fold of rows that are always fitted to and never predicted."""
+
 ENOUGH_TO_CALIBRATE = 1_000
 """With fewer validation rows than this, `transfer` is calibrated by cross-validation on the
 training rows."""
@@ -252,16 +255,32 @@ def fit_transfer(job: TrainingJob) -> Fitted:
 
 
 def _cross_parts(job: TrainingJob) -> NDArray[np.int64] | None:
-    """The fold of each training row, with copies of a photo in the same fold. None if no
-    cross-validation is needed, or a label has a single photo."""
+    """The fold of each training row, with copies of a photo in the same fold, or `IN_ALL_FITS` for
+    a label that has a single photo. None if no cross-validation is needed, or if fewer than two
+    labels have two photos."""
     train, validation = job.train, job.validation
     if validation is None or len(validation.y) >= ENOUGH_TO_CALIBRATE:
         return None
     firsts = slice(None) if train.group is None else np.unique(train.group, return_index=True)[1]
-    fewest = np.unique(train.y[firsts], return_counts=True)[1].min()
-    if fewest < 2:
+    is_enough = np.bincount(train.y[firsts], minlength=job.n_labels or 0) >= 2
+    if is_enough.sum() < 2:
         return None
-    return parts_by_answer(job.settings, train.y, min(CROSS_PARTS, int(fewest)), train.group)
+    asked = is_enough[train.y]
+    rows = train.take(asked)
+    part_of = np.full(len(train.y), IN_ALL_FITS)
+    part_of[asked] = parts_by_answer(job.settings, rows.y, CROSS_PARTS, rows.group)
+    return part_of
+
+
+def _why_not_crossed(job: TrainingJob) -> str:
+    """Why few validation rows calibrate alone, or nothing where they are enough or there are
+    none."""
+    if job.validation is None or len(job.validation.y) >= ENOUGH_TO_CALIBRATE:
+        return ""
+    return (
+        f"; calibrated by {len(job.validation.y)} validation photos alone, because fewer than two "
+        "labels have two training photos"
+    )
 
 
 def _choose_views(
@@ -273,31 +292,35 @@ def _choose_views(
     choices = choices_of_views(flip) if train.views is not None else {NONE: ()}
     if part_of is None:
         name, views = next(iter(choices.items()))
-        return views, None, f"; fitted to {name} copies of the photos too" if views else ""
-    choice, losses = Choice(train, (len(train.y), job.n_labels or 1)), dict[str, float]()
+        about = f"; fitted to {name} copies of the photos too" if views else ""
+        return views, None, about + _why_not_crossed(job)
+    is_asked = part_of != IN_ALL_FITS
+    asked = train._replace(views=None).take(is_asked)
+    choice, losses = Choice(asked, (len(asked.y), job.n_labels or 1)), dict[str, float]()
     for name, views in choices.items():
-        answers = _cross_answers(job, penalty, part_of, views)
-        row_loss = row_losses(answers, train.y)
+        answers = _cross_answers(job, penalty, part_of, views)[is_asked]
+        row_loss = row_losses(answers, asked.y)
         choice.offer(answers, row_loss)
-        losses[name] = float(np.average(row_loss, weights=train.weight))
+        losses[name] = float(np.average(row_loss, weights=asked.weight))
     best = min(losses, key=lambda name: losses[name])
-    cross = CrossAnswers(train._replace(views=None), part_of, choice.answers)
+    cross = CrossAnswers(asked, part_of[is_asked], choice.answers)
     if len(choices) == 1:
         return choices[best], cross, ""
     helps = "copies of the photos do not lower the"
     if choices[best]:
         helps = f"fitted to {best} copies of the photos too, by the"
     tried = ", ".join(f"{name} {loss:.4g}" for name, loss in losses.items())
-    asked = "" if flip is None else f" (as requested, {'always' if flip else 'never'} mirrored)"
-    return choices[best], cross, f"; {helps} log loss of held-out rows: {tried}{asked}"
+    wish = "" if flip is None else f" (as requested, {'always' if flip else 'never'} mirrored)"
+    return choices[best], cross, f"; {helps} log loss of held-out rows: {tried}{wish}"
 
 
 def _cross_answers(
     job: TrainingJob, penalty: float, part_of: NDArray[np.int64], views: tuple[int, ...]
 ) -> NDArray[np.float32]:
-    """The prediction for each training row by a fit to the other folds and their views."""
+    """The prediction for each training row by a fit to the other folds and their views, and zeros
+    for rows in all fits."""
     answers = np.zeros((len(job.train.y), job.n_labels or 1), np.float32)
-    for part in np.unique(part_of):
+    for part in np.unique(part_of[part_of != IN_ALL_FITS]):
         own = part_of == part
         others = with_views(job.train.take(~own), views)
         answers[own] = softmax_regression(job, others, penalty).answers(job.train.x[own])
