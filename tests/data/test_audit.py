@@ -2,6 +2,7 @@
 
 import json
 import resource
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -106,6 +107,47 @@ def test_many_labels_are_not_all_listed() -> None:
     data = Dataset.from_arrays(np.arange(30, dtype=np.uint8).reshape(30, 1, 1), list(range(30)))
     (finding,) = audit_data(data).findings
     assert finding.text.endswith("'19' (1) and 10 more")
+
+
+def test_official_validation_examples_are_counted_by_themselves() -> None:
+    rows = clean(0, 60) + [(900, 0)] + clean(100, 30)
+    data = replace(dataset(rows[:-10], rows[-10:]), validation_rows=np.arange(60, 81))
+    audit = audit_data(data)
+    assert (audit.n_train, audit.n_validation, audit.n_test) == (60, 21, 10)
+    assert [(count.train, count.validation, count.test) for count in audit.labels] == [
+        (30, 11, 5),
+        (30, 10, 5),
+    ]
+    assert list(audit.lines()) == [
+        "audit: 60 training, 21 validation and 10 test examples, 2 labels of 49.5% to 50.5%, "
+        "no findings"
+    ]
+
+
+def test_copies_of_validation_examples_are_said_by_the_part_that_has_them() -> None:
+    rows = [*clean(0, 60), *clean(100, 5), (1, 1), (100, 0), *clean(200, 40), (101, 1)]
+    data = replace(dataset(rows[:67], rows[67:]), validation_rows=np.arange(60, 67))
+    said = [(found.kind, found.text) for found in audit_data(data).findings]
+    assert said == [
+        (
+            "in both parts",
+            "1 of 41 test examples (2.4%) are in the training or validation set, too: test:40 is "
+            "train:61",
+        ),
+        (
+            "in both parts",
+            "1 of 7 validation examples are in the training set, too, and are left out there: "
+            "train:65 is train:1",
+        ),
+        ("repeated", "1 of 7 validation examples are duplicates of another one: train:66"),
+    ]
+
+
+def test_a_label_of_the_validation_part_alone_has_no_training_examples() -> None:
+    rows = [(i, 0) for i in range(30)] + [(50, 1), (51, 1), (90, 1)]
+    data = replace(dataset(rows[:-1], rows[-1:]), validation_rows=np.array([30, 31]))
+    (finding,) = audit_data(data).findings
+    assert finding.text == "labels without training examples: 'b' (validation 2, test 1)"
 
 
 def test_a_test_part_by_itself_has_no_missing_labels() -> None:

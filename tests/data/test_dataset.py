@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -217,10 +218,11 @@ def test_a_part_that_would_be_empty_is_named(
 ) -> None:
     with pytest.raises(DataError) as error:
         split(dataset([0, 1] * 5), test_size=test_size, validation_size=validation_size)
-    assert (
-        str(error.value)
-        == f"There are too few examples: n=10 (arrays). Expected rows left for {part}."
-    )
+    advice = f"Add examples that differ from each other, or take a larger --{part}-size."
+    if part == "train":
+        advice = "Add examples, or take a smaller --test-size or --validation-size."
+    said = f"There are too few examples: n=10 (arrays). Expected rows left for {part}. {advice}"
+    assert str(error.value) == said
 
 
 @pytest.mark.parametrize("test_size", [0.0, -0.5, 1.0, 1.5, math.nan, math.inf])
@@ -237,8 +239,17 @@ def test_a_validation_size_that_is_no_share_is_refused(validation_size: float) -
 
 def test_official_rows_alone_leave_nothing_to_train_on() -> None:
     for test_size in (None, 0.5):
-        with refused("E445", r"n=6 \(official\)"):
+        with refused("E445", r"n=6 \(official\)") as error:
             split(with_official_part(6, 6), test_size=test_size)
+        assert "Add training examples: all that there are belong to the" in str(error.value)
+
+
+def test_an_official_part_that_equals_another_is_refused_with_what_to_do() -> None:
+    data = Dataset.from_arrays(np.arange(8, dtype=np.uint8).reshape(8, 1, 1) % 6, [0, 1] * 4)
+    data = replace(data, test_rows=np.array([0, 1]), validation_rows=np.array([6, 7]))
+    with refused("E445", "n=8") as error:
+        split(data, validation_size=0.1)
+    assert "Add validation examples that are not in the other sets" in str(error.value)
 
 
 # Datasets

@@ -167,6 +167,14 @@ def test_a_validation_folder_is_the_validation_part(tmp_path: Path, name: str) -
     assert not len(none.validation) and not set(data.validation_rows) & {*none.train, *none.test}
     taken = data.take(np.flatnonzero(data.y == 0))
     assert [taken.keys[row] for row in taken.validation_rows] == [f"{name}/blue/0.png"]
+    checked = call("data", "check", tmp_path).stdout
+    n, n_labels = len(data) - len(COLOURS), len(COLOURS)
+    assert checked.startswith(f"audit: {n} training and {n_labels} validation examples, ")
+    heading, first, *_ = call(
+        "data", "show", tmp_path, "--out", tmp_path / "examples.png"
+    ).stdout.splitlines()
+    assert heading.split() == ["label", "train", "validation", "test", "share"]
+    assert first.split()[:4] == ["blue", "8", "1", "0"]
 
 
 def test_train_valid_and_test_are_three_parts(tmp_path: Path) -> None:

@@ -66,10 +66,13 @@ def show_command(
         counts = audit_data(data).labels
         width = max(len("label"), *(len(label) for label in data.labels))
         largest = max(count.share for count in counts)
-        print(f"{'label':<{width}}  {'train':>8}  {'test':>8}   share")
+        has_validation = any(count.validation for count in counts)
+        between = f"{'validation':>10}  " if has_validation else ""
+        print(f"{'label':<{width}}  {'train':>8}  {between}{'test':>8}   share")
         for count in counts:
             bar = "▓" * round(BAR_WIDTH * count.share / largest)
-            numbers = f"{count.train:>8,}  {count.test:>8,}  {100 * count.share:5.1f}%"
+            between = f"{count.validation:>10,}  " if has_validation else ""
+            numbers = f"{count.train:>8,}  {between}{count.test:>8,}  {100 * count.share:5.1f}%"
             print(f"{count.label:<{width}}  {numbers}  {bar}")
     if data.info is not None:
         profiles = data.info.profiles

@@ -84,12 +84,14 @@ class Checks(Frozen):
 
 
 class LabelCount(Frozen):
-    """The number of examples of a label in the training and the test set, and its share of all."""
+    """The number of examples of a label in the training, the test and the validation set, and its
+    share of all."""
 
     label: str
     train: int
     test: int
     share: float
+    validation: int = 0
 
 
 class Finding(Frozen):
@@ -141,8 +143,9 @@ class Audit(Frozen):
     Attributes:
       data: The name of the dataset.
       fingerprint: The fingerprint of the dataset.
-      n_train: Number of examples outside the official test set.
+      n_train: Number of examples outside the official test and validation sets.
       n_test: Number of examples of the official test set. 0 if there is none.
+      n_validation: Number of examples of the official validation set. 0 if there is none.
       labels: The counts of each label.
       findings: The findings, most serious first. Empty if there are none.
     """
@@ -154,6 +157,7 @@ class Audit(Frozen):
     n_test: int
     labels: tuple[LabelCount, ...]
     findings: tuple[Finding, ...]
+    n_validation: int = 0
 
     @property
     def doubts(self) -> tuple[str, ...]:
@@ -163,9 +167,12 @@ class Audit(Frozen):
     def lines(self) -> Iterator[str]:
         """The audit for people: a summary, then one line for each finding."""
         shares = [count.share for count in self.labels]
-        n = f"{self.n_train:,}"  # `train` sets aside some of these for validation, and for the test
-        if self.n_test:
-            n += f" training and {self.n_test:,} test"
+        # `train` sets aside some of the training examples where there are no others to test with.
+        counts = {"validation": self.n_validation, "test": self.n_test}
+        official = [f"{n:,} {part}" for part, n in counts.items() if n]
+        n = f"{self.n_train:,}"
+        if official:
+            n = " and ".join([", ".join([f"{n} training", *official[:-1]]), official[-1]])
         answers = "answers that are numbers"
         if shares:
             least, most = percent(min(shares)), percent(max(shares))

@@ -48,21 +48,15 @@ def audit_data(data: Dataset, *, near: bool = False) -> Audit:
     differently. Only the official test set is compared here, because `split` never puts copies on
     both sides.
     """
-    is_test = np.zeros(len(data), bool)
-    is_test[data.test_rows] = True
-    train, test = np.flatnonzero(~is_test), np.flatnonzero(is_test)
-    counts = [
-        [int((data.y[rows] == code).sum()) for code in range(len(data.labels))]
-        for rows in (train, test)
-    ]
-    labels = tuple(
-        LabelCount(label=label, train=n_train, test=n_test, share=(n_train + n_test) / len(data))
-        for label, n_train, n_test in zip(data.labels, *counts, strict=True)
-    )
+    test, validation = np.sort(data.test_rows), np.sort(data.validation_rows)
+    known = np.setdiff1d(np.arange(len(data)), test)
+    train = np.setdiff1d(known, validation)
+    labels = _counts(data, train, validation, test)
     findings = [
-        *_leaks(data, train, test),
-        *(_nearly(data, train, test) if near else ()),
-        *_repeats(data, train, test),
+        *_leaks(data, known, test),
+        *_copied_to_validation(data, train, validation),
+        *(_nearly(data, known, test) if near else ()),
+        *_repeats(data, train, validation, test),
         *(_contradictions(data) if data.task.kind == "classification" else ()),
         *_thin_labels(labels, bool(len(train))),
         *_columns(data, train),
@@ -76,47 +70,82 @@ def audit_data(data: Dataset, *, near: bool = False) -> Audit:
         n_test=len(test),
         labels=labels,
         findings=tuple(findings),
+        n_validation=len(validation),
     )
 
 
-def _leaks(data: Dataset, train: RowNumbers, test: RowNumbers) -> Iterator[Finding]:
-    """Test examples that are also training examples."""
-    twins = test[np.isin(data.duplicate_of[test], data.duplicate_of[train])]
+def _counts(
+    data: Dataset, train: RowNumbers, validation: RowNumbers, test: RowNumbers
+) -> tuple[LabelCount, ...]:
+    """The examples of each label in the parts."""
+    counts = [
+        [int((data.y[rows] == code).sum()) for code in range(len(data.labels))]
+        for rows in (train, validation, test)
+    ]
+    return tuple(
+        LabelCount(label=label, train=a, validation=b, test=c, share=(a + b + c) / len(data))
+        for label, a, b, c in zip(data.labels, *counts, strict=True)
+    )
+
+
+def _leaks(data: Dataset, known: RowNumbers, test: RowNumbers) -> Iterator[Finding]:
+    """Test examples that are also training or validation examples."""
+    twins = test[np.isin(data.duplicate_of[test], data.duplicate_of[known])]
     if not len(twins):
         return
     share = f"{len(twins):,} of {len(test):,} test examples ({percent(len(twins) / len(test))})"
+    others = "training or validation set" if data.validation_rows.size else "training set"
     if len(twins) >= MUCH * len(test):
         whole = "" if len(twins) == len(test) else "mostly "
-        text = f"the test set is {whole}part of the training set: {share} are in both"
+        text = f"the test set is {whole}part of the {others}: {share} are in both"
         kind = "test set inside training set"
     else:
-        text, kind = f"{share} are in the training set, too", "in both parts"
+        text, kind = f"{share} are in the {others}, too", "in both parts"
+    yield _finding(kind, f"{text}: {_partners(data, twins, known)}", twins)
+
+
+def _copied_to_validation(
+    data: Dataset, train: RowNumbers, validation: RowNumbers
+) -> Iterator[Finding]:
+    """Official validation examples that are also training examples, which are not fitted to."""
+    twins = validation[np.isin(data.duplicate_of[validation], data.duplicate_of[train])]
+    if len(twins):
+        share = f"{len(twins):,} of {len(validation):,} validation examples"
+        text = f"{share} are in the training set, too, and are left out there"
+        yield _finding("in both parts", f"{text}: {_partners(data, twins, train)}", twins)
+
+
+def _partners(data: Dataset, twins: RowNumbers, others: RowNumbers) -> str:
+    """Which of the other rows equals each of the first ones."""
     partners = []
     for row in twins[:MAX_NAMED]:
-        same = train[data.duplicate_of[train] == data.duplicate_of[row]]
+        same = others[data.duplicate_of[others] == data.duplicate_of[row]]
         partners.append(f"{data.keys[row]} is {data.keys[same[0]]}")
-    yield _finding(kind, f"{text}: {', '.join(partners)}{and_more(MAX_NAMED, len(twins))}", twins)
+    return ", ".join(partners) + and_more(MAX_NAMED, len(twins))
 
 
-def _nearly(data: Dataset, train: RowNumbers, test: RowNumbers) -> Iterator[Finding]:
-    """Test images that nearly equal a training image, but are not copies of one."""
+def _nearly(data: Dataset, known: RowNumbers, test: RowNumbers) -> Iterator[Finding]:
+    """Test images that nearly equal a training or validation image, but are not copies of one."""
     if data.table is not None:
         return
-    fresh = test[~np.isin(data.duplicate_of[test], data.duplicate_of[train])]
-    pairs = nearly_same(data.x, train, fresh)
+    fresh = test[~np.isin(data.duplicate_of[test], data.duplicate_of[known])]
+    pairs = nearly_same(data.x, known, fresh)
     if not len(pairs):
         return
     share = f"{len(pairs):,} of {len(test):,} test examples ({percent(len(pairs) / len(test))})"
     n_other = int((data.y[pairs[:, 0]] != data.y[pairs[:, 1]]).sum())
     answers = f", {n_other:,} of them with another answer" if n_other else ""
     named = (f"{data.keys[a]} is nearly {data.keys[b]}" for a, b in pairs[:MAX_NAMED].tolist())
-    text = f"{share} look nearly like a training example{answers}: {', '.join(named)}"
+    known_one = "training or validation" if data.validation_rows.size else "training"
+    text = f"{share} look nearly like a {known_one} example{answers}: {', '.join(named)}"
     yield _finding("nearly in both parts", text + and_more(MAX_NAMED, len(pairs)), pairs[:, 0])
 
 
-def _repeats(data: Dataset, train: RowNumbers, test: RowNumbers) -> Iterator[Finding]:
+def _repeats(
+    data: Dataset, train: RowNumbers, validation: RowNumbers, test: RowNumbers
+) -> Iterator[Finding]:
     """Examples that occur more than once in the same part."""
-    for part, rows in (("test", test), ("training", train)):
+    for part, rows in (("test", test), ("validation", validation), ("training", train)):
         _, first = np.unique(data.duplicate_of[rows], return_index=True)
         copies = np.delete(rows, first)
         if not len(copies):
@@ -149,7 +178,12 @@ def _thin_labels(labels: tuple[LabelCount, ...], trained: bool) -> Iterator[Find
     """Labels with few or no training examples."""
     if not trained:
         return
-    missing = [f"{count.label!r} (test {count.test:,})" for count in labels if not count.train]
+    missing = [
+        f"{count.label!r} ({validation}test {count.test:,})"
+        for count in labels
+        if not count.train
+        for validation in (f"validation {count.validation:,}, " if count.validation else "",)
+    ]
     few = [f"{c.label!r} ({c.train:,})" for c in labels if 0 < c.train < FEW_EXAMPLES]
     if missing:
         yield _finding("missing label", f"labels without training examples: {shorten(missing)}")

@@ -85,17 +85,32 @@ def split(
     if validation_size and not data.validation_rows.size:
         train, validation = hold_out(data, train, validation_size, rng)
     dropped = np.setdiff1d(unofficial, np.concatenate([train, validation, test]))
-    for part, rows in (("train", train), ("test", test), ("validation", validation)):
+    for part, rows, own in (
+        ("train", train, unofficial),
+        ("test", test, data.test_rows),
+        ("validation", validation, data.validation_rows),
+    ):
         if not rows.size and (validation_size or part != "validation"):
-            expected = f"rows left for {part}"
             raise DataError(
                 "E445",
                 "There are too few examples",
                 where=data.name,
-                expected=expected,
+                expected=f"rows left for {part}",
+                fix=_more_for(part, own, unofficial),
                 n=len(data),
             )
     return Split(train, validation, test, dropped)
+
+
+def _more_for(part: str, official: RowNumbers, unofficial: RowNumbers) -> str:
+    """What to do if a part has no rows, whose official rows are these."""
+    if part == "train" and not unofficial.size:
+        return "Add training examples: all that there are belong to the test or validation set"
+    if part == "train":
+        return "Add examples, or take a smaller --test-size or --validation-size"
+    if official.size:
+        return f"Add {part} examples that are not in the other sets"
+    return f"Add examples that differ from each other, or take a larger --{part}-size"
 
 
 def _follow_in_time(data: Dataset) -> bool:
