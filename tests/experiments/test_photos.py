@@ -1,6 +1,7 @@
 """The learner `transfer`: photos of a folder, from a few of each label to a model file."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from tenfold.core.progress import Listener
 from tenfold.core.settings import resolve
 from tenfold.data import disk_images
 from tenfold.data.split import Split
+from tenfold.experiments import photo_checks, run_data
 from tenfold.experiments.evaluate import evaluate
 from tenfold.experiments.make_run import Interrupted
 from tenfold.inputs.pictures.preprocess import preprocess
@@ -281,17 +283,64 @@ def test_arrays_of_any_size_are_taken_too(tmp_path: Path) -> None:
     assert run.model.answer(x[:1]).labels[0] == "disc"
 
 
-def test_near_copies_across_the_split_are_said(tmp_path: Path) -> None:
-    folder = photo_folder(tmp_path / "data" / "train", 24)
-    photo_folder(tmp_path / "data" / "test", 6, first=500)
-    for i in range(2):  # mirrored and saved anew: no copy by its pixels
-        copy = ImageOps.mirror(Image.open(folder / "squares" / f"{i}.jpg"))
-        copy.save(tmp_path / "data" / "test" / "squares" / f"copy-{i}.jpg", quality=80)
-    run = tenfold.train(tmp_path / "data", learner="transfer", out=tmp_path)
+def with_near_copies(folder: Path) -> Path:
+    """Photos in parts: two of the 20 test photos are mirrored training photos, saved anew."""
+    train = photo_folder(folder / "train", 24)
+    photo_folder(folder / "test", 6, first=500)
+    for i in range(2):  # no copies by their pixels
+        copy = ImageOps.mirror(Image.open(train / "squares" / f"{i}.jpg"))
+        copy.save(folder / "test" / "squares" / f"copy-{i}.jpg", quality=80)
+    return folder
+
+
+@pytest.mark.parametrize("learner", ["transfer", "network"])
+def test_near_copies_across_the_split_are_said(tmp_path: Path, learner: str) -> None:
+    settings: dict[str, Any] = {} if learner == "transfer" else {"epochs": 1}
+    folder = with_near_copies(tmp_path / "data")
+    run = tenfold.train(folder, learner=learner, out=tmp_path, **settings)
     (found,) = (one.text for one in run.checks if one.code == "C01")
     assert found.startswith("2 of 20 test photos (10.0%) are nearly a training photo: ")
     assert "test/squares/copy-0.jpg is nearly train/squares/0.jpg" in found
-    assert "Without them the accuracy is " in found
+    assert " The accuracy on the other 18 photos is " in found
+
+
+def test_only_compared_photos_are_counted(
+    tmp_path: Path, run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = tenfold.load(with_near_copies(tmp_path / "data"))
+    problem = run_data.problem_of(data, resolve({"learner": "transfer"}))
+    model = Model(fit_model(problem).content)
+    rows = problem.split.test
+    answers: Any = model.answer(problem.data.x[rows])
+    predicted = answers.outputs[0].argmax(axis=1)
+    predicted[0] = (data.y[rows[0]] + 1) % 3  # wrong, and not compared below
+    stored = SimpleNamespace(predicted=predicted, true=data.y[rows])
+    of_run: Any = SimpleNamespace(model=model)
+    monkeypatch.setattr(photo_checks, "read_predictions", lambda run: stored)
+    monkeypatch.setattr(photo_checks, "AT_ONCE", 7)
+    monkeypatch.setattr(photo_checks, "_spread", lambda n, at_most: np.arange(n)[-15:])
+    (found,) = photo_checks.near_photos(of_run, problem)
+    assert found.text.startswith("2 of 15 compared test photos (13.3%) are nearly a training")
+    n_right = int((predicted == data.y[rows])[-15:].sum())
+    assert " The accuracy on the other 13 compared photos is " in found.text
+    assert n_right == 15 and "100" in found.text.split(" photos is ")[1]
+
+
+def test_photos_of_other_learners_are_compared_where_that_is_cheap(
+    folder: Path, run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    problem = run_data.problem_of(tenfold.load(folder), resolve({"learner": "network"}))
+    of_network: Any = SimpleNamespace(
+        model=SimpleNamespace(contract=SimpleNamespace(learners=("network",)))
+    )
+    seen = photo_checks.photos_of(of_network, problem)
+    assert seen is not None and seen.x.shape[1:] == (120, 120, 3)
+    monkeypatch.setattr(photo_checks, "MAX_OF_OTHERS", len(problem.data) - 1)
+    assert photo_checks.photos_of(of_network, problem) is None
+    monkeypatch.setattr(problem.features, "are_known", lambda rows: True)
+    assert photo_checks.photos_of(of_network, problem) is not None
+    monkeypatch.setattr(photo_checks, "LEAST_PX", 121)
+    assert photo_checks.photos_of(of_network, problem) is None
 
 
 def test_a_label_with_one_photo_is_named_where_it_does_not_calibrate(tmp_path: Path) -> None:

@@ -52,6 +52,10 @@ class PhotoFeatures:
         """The features (n, 1280) of some rows of `images`. Other rows are not opened."""
         return self._kept("features", _whole, images, rows, accepted)
 
+    def are_known(self, rows: NDArray[np.int64]) -> bool:
+        """Whether the features of all these rows are computed."""
+        return set(rows.tolist()) <= self._known.get("features", {}).keys()
+
     def of_parts(
         self,
         images: AnyImages,

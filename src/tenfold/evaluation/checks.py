@@ -24,9 +24,10 @@ CHECKS = {
         "leak",
         "A column alone predicts the target of rows that were not used to find it (98% of what can "
         "be explained), or test rows are also training rows, or the test set repeats itself. With "
-        "`transfer`, this is also found if photos of the test set nearly equal a photo of the "
-        "training set: the cosine of their features is at least 0.92, and the angle at most half "
-        "of the usual one between photos of one label. At most 500 test photos are checked.",
+        "`transfer`, and with other learners on up to 1,000 colour photos, this is also found if "
+        "photos of the test set nearly equal a photo of the training set: the cosine of their "
+        "features is at least 0.92, and the angle at most half of the usual one between photos of "
+        "one label. At most 2,000 test photos are compared, and the accuracy counts only these.",
         "Leave the column out with `--drop COLUMN` if it is not known when you predict. Take test "
         "rows that are independent of the training rows: photos of one scene belong in one set, "
         "with the folders `train/` and `test/`.",

@@ -55,8 +55,8 @@ def _found(run: Run, problem: Problem) -> Iterator[Check]:
         yield from _overfitting(run, seen)
     yield from _last_epoch(run)
     accepted = run.model.contract.input
-    if accepted.kind == "image" and LEARNERS[run.model.contract.learner].photos:
-        yield from near_photos(run, seen, accepted)
+    if accepted.kind == "image":
+        yield from near_photos(run, problem)
     if accepted.kind == "table":
         yield from of_table(run, accepted, problem)
 
