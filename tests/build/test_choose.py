@@ -15,7 +15,7 @@ from tenfold.build import choose as choosing
 from tenfold.build.choose import fit_chosen
 from tenfold.build.problem import Problem
 from tenfold.build.table_plan import COSTS, OF_TEXTS, plan_of
-from tenfold.core.errors import SettingsError
+from tenfold.core.errors import DataError, SettingsError
 from tenfold.core.settings import Reading, resolve
 from tenfold.data.from_table import table_dataset
 from tenfold.data.split import split
@@ -159,3 +159,36 @@ def test_pictures_have_no_choice(few: Any) -> None:
         tenfold.train(few(20, 5), learner="auto")
     assert error.value.code == "E636"
     assert record_of(problem("label"), {"learner": "auto"}).asked == {"learner": "auto"}
+
+
+@pytest.mark.parametrize("target", ["label", "number"])
+@pytest.mark.parametrize("validation_size", [0.15, 0.0])
+def test_with_few_rows_all_rows_but_the_test_rows_calibrate(
+    target: str, validation_size: float
+) -> None:
+    asked = problem(target)
+    rows = split(asked.data, validation_size=validation_size)
+    asked = replace(asked, split=rows, encoded=None)
+    if target == "number" and not validation_size:
+        with pytest.raises(DataError, match="Regression needs validation rows"):
+            fit_chosen(asked)
+        return
+    contract = fit_chosen(asked).contract
+    n_rows = len(rows.train) + len(rows.validation)
+    if target == "number":
+        assert contract.prediction_intervals is not None
+        assert contract.prediction_intervals.calibration_rows == n_rows
+    else:
+        assert contract.prediction_sets is not None and contract.gives_sets
+        assert sum(contract.prediction_sets.calibration_rows) == n_rows
+        assert contract.novelty_threshold == 1
+
+
+def test_without_validation_rows_nothing_is_calibrated_by_folds_that_know_the_future() -> None:
+    rng, n = np.random.default_rng(0), 120
+    frame = pd.DataFrame({"day": pd.date_range("2024-01-01", periods=n), "a": rng.normal(size=n)})
+    frame["y"] = np.where(frame["a"] + rng.normal(0, 0.3, n) > 0, "up", "down")
+    data = table_dataset(from_frame(frame), Reading(target="y", time="day"))
+    settings = resolve({"learner": "auto", "minutes": SMALL}, table=True)
+    contract = fit_chosen(Problem(data, split(data), settings)).contract
+    assert contract.prediction_sets is None and contract.temperature == 1

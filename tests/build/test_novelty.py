@@ -19,7 +19,15 @@ from numpy.typing import NDArray
 import tenfold
 from tenfold import Dataset, Prediction, Predictions, Run
 from tenfold.build import build, held_out
-from tenfold.build.novelty import OFF, UNSURE_SHARE, Distance, Novelty, fit_distance, fit_novelty
+from tenfold.build.novelty import (
+    OFF,
+    UNSURE_SHARE,
+    Distance,
+    Novelty,
+    distances_to_others,
+    fit_distance,
+    fit_novelty,
+)
 from tenfold.build.onnx import check_agreement
 from tenfold.build.problem import Problem
 from tenfold.core.contract import METADATA_KEY, Contract, ImageInput
@@ -57,7 +65,7 @@ def a_distance(**options: Any) -> Distance:
 
 def a_novelty(n: int = 3000) -> Novelty | None:
     x, _ = drawn(n, 2)
-    return fit_novelty(a_distance(), None, x, None, sure(n))
+    return fit_novelty(a_distance(), None, a_distance().of(x), None, sure(n))
 
 
 def test_the_distance_is_in_standard_deviations() -> None:
@@ -121,7 +129,8 @@ def test_doubt_and_hidden_values_count_too() -> None:
     x, _ = drawn(3000, 2)
     doubt = np.random.default_rng(0).uniform(0.5, 1, 3000)
     answers = np.stack([doubt, 1 - doubt], axis=1).astype(np.float32)
-    known = fit_novelty(a_distance(), a_distance(), x, x, answers)
+    of_x = a_distance().of(x)
+    known = fit_novelty(a_distance(), a_distance(), of_x, of_x, answers)
     assert known is not None and known.hidden is not None
     row, far = x[:1], x[:1] + np.float32(30)
     one, half = np.array([[1, 0]], np.float32), np.array([[0.5, 0.5]], np.float32)
@@ -129,7 +138,7 @@ def test_doubt_and_hidden_values_count_too() -> None:
     assert known.of(row, row, half)[0] > least + 0.1
     assert known.of(row, far, one)[0] > least + 3
     assert known.of(far, row, one)[0] > least + 3
-    heavy = fit_novelty(a_distance(), a_distance(), x, x, answers, hidden_weight=4)
+    heavy = fit_novelty(a_distance(), a_distance(), of_x, of_x, answers, hidden_weight=4)
     assert heavy is not None and heavy.hidden is not None
     assert heavy.hidden.scale == pytest.approx(known.hidden.scale / 4)
     assert heavy.of(row, far, one)[0] > known.of(row, far, one)[0] + 1
@@ -383,3 +392,17 @@ def test_doubt_that_hardly_varies_decides_nothing() -> None:
     split = tenfold.split(data, test_size=0.25, validation_size=settings.validation_size)
     answers = Model(build.fit_model(Problem(data, split, settings)).content).predict(frame)
     assert isinstance(answers, Predictions) and answers.unsure.mean() < 0.1
+
+
+def test_a_row_in_parts_is_as_far_from_the_others_as_a_new_row() -> None:
+    """Many columns and few rows: the rows that were fitted to are much nearer than new ones."""
+    x, _ = drawn(120, 1)
+    wide = np.concatenate([x, np.random.default_rng(3).normal(size=(120, 30))], axis=1)
+    rows, new = wide[:60].astype(np.float32), wide[60:].astype(np.float32)
+    y, part_of = np.zeros(60, np.int64), np.arange(60) % 5
+    whole = fit_distance(rows, y)
+    assert whole is not None
+    crossed = distances_to_others(fit_distance, rows, y, part_of)
+    assert crossed is not None and np.median(whole.of(rows)) < 0.8 * np.median(whole.of(new))
+    assert 0.95 < np.median(crossed) / np.median(whole.of(new)) < 1.4
+    assert distances_to_others(fit_distance, np.ones((60, 2)), y, part_of) is None

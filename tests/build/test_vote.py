@@ -18,7 +18,7 @@ from tenfold.build.build import BuiltModel, fit_problem
 from tenfold.build.calibration import at_temperature
 from tenfold.build.candidates import Judges, Tried
 from tenfold.build.choose import fit_chosen
-from tenfold.build.chosen import better_vote
+from tenfold.build.chosen import Chosen, better_vote
 from tenfold.build.problem import Problem
 from tenfold.build.table_plan import plan_of, problems_of_table
 from tenfold.build.vote import find_vote, mean_of, standard_error
@@ -102,6 +102,26 @@ def test_the_rows_of_a_part_have_no_say_in_what_they_are_answered() -> None:
     assert (found.answers[~own] != other.answers[~own]).any()
 
 
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 10_000), st.integers(1, 6))
+def test_nor_in_which_candidate_calibrates_by_them(seed: int, n: int) -> None:
+    rng = np.random.default_rng(seed)
+    y, part_of = rng.normal(size=50), np.arange(50) % 5
+    answers = rng.normal(size=(n, 50)).astype(np.float32)
+    own = part_of == 2
+
+    def crossed(true: NDArray[np.float64]) -> NDArray[np.float32]:
+        judges = Judges("rows", true, part_of, True, None)
+        tried = [Tried("linear", one, judges.losses(one), 1.0) for one in answers]
+        blind = Tried("forest", answers[0], np.where(own, np.inf, 0.0), 1.0)  # a fold had one label
+        return Chosen([*tried, blind], judges, None).answers
+
+    found = crossed(y)
+    squares = ((answers[:, ~own].astype(np.float64) - y[~own]) ** 2).sum(axis=1)
+    np.testing.assert_array_equal(found[own], answers[squares.argmin(), own])
+    np.testing.assert_array_equal(crossed(np.where(own, 9, y))[own], found[own])
+
+
 def test_rows_of_a_group_count_as_one_in_the_standard_error() -> None:
     values = np.random.default_rng(0).normal(size=100)
     single = standard_error(values)
@@ -177,6 +197,8 @@ def test_contributions_to_a_vote_add_up(target: str) -> None:
     explained = model.explain(rows[:4], rows[100:])
     together = explained.base + explained.contributions.sum(axis=1)
     answered = model.predict(rows[:4]).outputs[0].reshape(4, -1)
+    if target == "label":  # contributions are to probabilities before calibration
+        together = at_temperature(together, model.contract.temperature)
     assert np.abs(together - answered).max() <= 1e-6 * max(1, np.abs(answered).max())
     # A line and trees are exact in numbers; probabilities of others than forests are sampled.
     assert (explained.errors is None) == (target == "number")

@@ -28,7 +28,6 @@ from tenfold.build.table_plan import plan_of, problems_of_table
 from tenfold.core.progress import Listener
 from tenfold.core.records import Candidate
 from tenfold.learners import LEARNERS, Checkpoints, Fitted
-from tenfold.learners.choice import Choice
 
 
 def fit_chosen(
@@ -41,9 +40,10 @@ def fit_chosen(
 
     With few training rows the choice is made by cross-validation on them, and the validation rows
     take no part. With many rows, with rows in the order of time, and for pictures (for which five
-    fits would take too long), the choice is made on the validation rows. Each validation row is
-    then also predicted by the model that the other ones choose, and these predictions are used for
-    calibration (`learners.choice`).
+    fits would take too long), the choice is made on the validation rows. Each row that chose is
+    then also predicted by the model that the other parts choose, and these predictions are used for
+    calibration (`Chosen.answers`), with cross-validation together with those for the validation
+    rows.
     """
     if problem.settings.learner in LEARNERS:
         return fit_model(problem, listener, checkpoints)
@@ -91,25 +91,19 @@ def _of_pictures(
 def _by_validation(
     problems: Sequence[Problem], listener: Listener, checkpoints: Checkpoints | None
 ) -> BuiltModel:
-    rows = problems[0].prepared.validation
-    assert rows is not None
     judges = judged_by_validation(problems[0])
-    tried, choice, fits = list[Tried](), None, dict[int, Fitted]()
+    tried, fits = list[Tried](), dict[int, Fitted]()
     can_vote = problems[0].data.input.kind == "table"
     for number, problem in enumerate(problems):
         listener.progress(number, len(problems))
         one, own = _tried_once(problem, judges, listener, checkpoints)
-        choice = choice or Choice(rows, one.answers.shape)
-        choice.offer(one.answers, one.losses)
         tried.append(one)
         if own is not None and (can_vote or best_of(tried) == number):
             # Pictures have no vote, so that the memory of the other fits can be freed.
             fits = fits if can_vote else {}
             fits[number] = own
-    assert choice is not None
     vote = better_vote(tried, judges) if can_vote else None
-    judged = choice.answers if vote is None else vote.answers
-    return _built(problems, fits, Chosen(tried, judges, vote, judged), listener)
+    return _built(problems, fits, Chosen(tried, judges, vote), listener)
 
 
 def _tried_once(
@@ -152,8 +146,7 @@ def _by_folds(
         as_tried(problem.settings.learner, judges, checkpoints, partial(answered, problem, number))
         for number, problem in enumerate(problems)
     ]
-    chosen = Chosen(tried, judges, better_vote(tried, judges), None)
-    return _built(problems, {}, chosen, listener)
+    return _built(problems, {}, Chosen(tried, judges, better_vote(tried, judges)), listener)
 
 
 def _fit_whole(problem: Problem, listener: Listener) -> Fitted:

@@ -20,7 +20,7 @@ from tenfold.build.table_plan import FEW, FOLDS, Shape, planned
 from tenfold.core.progress import Listener
 from tenfold.core.settings import AUTO, RECIPES, Settings
 from tenfold.learners import Fitted, check_learner, is_classification
-from tenfold.learners.choice import Choice, parts_by_answer, validation_parts
+from tenfold.learners.choice import parts_by_answer, validation_parts
 
 MIN_VALIDATION = 10
 """With fewer validation rows than this, the choice of the best epoch would be random. All rows are
@@ -95,7 +95,7 @@ def _by_folds(prepared: Prepared, candidates: Sequence[Settings]) -> Chosen:
         as_tried(one.learner, judges, None, partial(_answers_by_folds, prepared, one, part_of))
         for one in candidates
     ]
-    return Chosen(tried, judges, better_vote(tried, judges), None)
+    return Chosen(tried, judges, better_vote(tried, judges))
 
 
 def _by_validation(
@@ -113,14 +113,7 @@ def _by_validation(
         return fits[-1].answers(rows.x) if judged is None else judged
 
     tried = [as_tried(one.learner, judges, None, partial(answered, one)) for one in candidates]
-    vote = better_vote(tried, judges)
-    if vote is not None:
-        return Chosen(tried, judges, vote, vote.answers), fits
-    # The losses include the weights already.
-    choice = Choice(rows._replace(weight=None), tried[0].answers.shape)
-    for one in tried:
-        choice.offer(one.answers, one.losses)
-    return Chosen(tried, judges, None, choice.answers), fits
+    return Chosen(tried, judges, better_vote(tried, judges)), fits
 
 
 def _answers_by_folds(

@@ -14,6 +14,7 @@ from tenfold.build.problem import Prepared
 from tenfold.build.vote import VOTE, VoteFound, find_vote, fit_vote, standard_error
 from tenfold.core.records import Candidate
 from tenfold.learners import LEARNERS, Fitted
+from tenfold.learners.job import CrossAnswers
 
 STANDARD_ERRORS = 1.0
 """A vote must lead by more than this many standard errors. This is the one-standard-error rule: the
@@ -26,22 +27,29 @@ interval had to lie above 0, it would be 0.989."""
 
 @dataclass(frozen=True, eq=False)
 class Chosen:
-    """The candidates that were tried, and the vote if it is better than the best of them.
-
-    Attributes:
-      judged: For each validation row, the prediction of the model that is chosen on the other
-        parts. It is None if the choice is not made on the validation rows.
-    """
+    """The candidates that were tried, and the vote if it is better than the best of them."""
 
     tried: Sequence[Tried]
     judges: Judges
     vote: VoteFound | None
-    judged: NDArray[np.float32] | None
 
     @property
     def weights(self) -> Mapping[int, float]:
         """The weight of each candidate that is part of the model, by its number."""
         return {best_of(self.tried): 1.0} if self.vote is None else self.vote.weights
+
+    @property
+    def answers(self) -> NDArray[np.float32]:
+        """The prediction for each row that chose (n, ...) of the candidate, or with the weights of
+        the vote, that the other parts of these rows choose."""
+        if self.vote is not None:
+            return self.vote.answers
+        able = [one for one in self.tried if np.isfinite(one.losses).all()]
+        crossed = np.empty_like(able[0].answers)
+        for part in np.unique(self.judges.part_of):
+            own = self.judges.part_of == part
+            crossed[own] = min(able, key=lambda one: one.losses[~own].sum()).answers[own]
+        return crossed
 
     def candidates(self) -> tuple[Candidate, ...]:
         """The candidates, the best one first. If a vote is the model, it precedes them."""
@@ -61,15 +69,39 @@ class Chosen:
         """Combine the fits of the members, in the order of `weights`, into one. Return it with the
         rows in its encoding and the candidates. Its note says what was tried."""
         prepared, fitted = members[0]
+        judged = None if self.judges.apart else self.answers
         if self.vote is not None:
-            weights = list(self.weights.values())
-            prepared, fitted = fit_vote(members, weights, self.judged)
-        elif self.judged is not None:
-            fitted = replace(fitted, judged=self.judged)
+            prepared, fitted = fit_vote(members, list(self.weights.values()), judged)
+        elif judged is not None:
+            fitted = replace(fitted, judged=judged)
+        if self.judges.apart:
+            fitted = replace(fitted, cross=self._cross_answers(prepared, fitted))
         candidates = self.candidates()
         note = _told(candidates, self.judges.name, labels=bool(prepared.task.labels))
         own = f". {fitted.note}" if fitted.note else ""
         return prepared, replace(fitted, note=note + own), candidates
+
+    def _cross_answers(self, prepared: Prepared, fitted: Fitted) -> CrossAnswers | None:
+        """The predictions that calibrate the model where folds chose it: for each training row by
+        fits without its fold, and for each validation row by the model itself. None: there are only
+        rows in the order of time, whose folds also know later rows.
+
+        A row of the folds has no say in its own prediction, not even in which learner or weights
+        make it, so that the choice does not flatter the calibration. In simulated draws the
+        predictions of the winner itself, whichever rows chose it, made sets and intervals as wide:
+        there are few candidates to choose from (docs/design/decisions.md).
+        """
+        validation, part_of = prepared.validation, self.judges.part_of
+        if validation is None:
+            if prepared.encoding.accepted.order is not None:
+                return None
+            return CrossAnswers(prepared.train, part_of, self.answers)
+        judged = fitted.answers(validation.x) if fitted.judged is None else fitted.judged
+        return CrossAnswers(
+            prepared.train.joined(validation),
+            np.r_[part_of, np.full(len(judged), part_of.max() + 1)],
+            np.concatenate([self.answers, judged]),
+        )
 
 
 def best_of(tried: Sequence[Tried]) -> int:

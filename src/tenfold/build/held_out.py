@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from tenfold.build.calibration import Constants, choose_threshold, fit_temperature, left_out
 from tenfold.build.novelty import (
+    UNSURE_PHOTOS,
     Angle,
     Novelty,
-    angles_to_others,
+    distances_to_others,
     fit_distance,
     fit_novelty,
-    fit_photo_novelty,
 )
 from tenfold.build.problem import Prepared
 from tenfold.build.widths import RowWidths, fit_widths
@@ -191,24 +191,31 @@ def judge_novelty(
         return None
     if not any(learner.looks for learner in learners) or prepared.distance is None:
         return None
-    if isinstance(prepared.distance, Angle):
-        return _photo_novelty(prepared.distance, seen, constants)
-    rows = prepared.sample
-    activations, y = fitted.hidden(prepared.train.x[rows]), prepared.train.y[rows]
     n = len(seen.answers)
-    judged = np.linspace(0, n - 1, min(n, MAX_JUDGED)).astype(np.int64)
+    few = np.linspace(0, n - 1, min(n, MAX_JUDGED)).astype(np.int64)
+    distances, probabilities = _distances(prepared, seen, few), constants.apply(seen.judged[few])
+    if distances is None:
+        return None
+    if isinstance(prepared.distance, Angle):
+        return fit_novelty(
+            prepared.distance, None, distances, None, probabilities, share=UNSURE_PHOTOS
+        )
+    activations, hidden = fitted.hidden(prepared.train.x[prepared.sample]), None
+    if activations is not None and seen.hidden is not None:
+        hidden = fit_distance(activations, prepared.train.y[prepared.sample], per_label=CENTRES)
+    of_hidden = None if hidden is None or seen.hidden is None else hidden.of(seen.hidden[few])
+    weight = learners[0].hidden_weight if kind == "image" else 1.0
     return fit_novelty(
-        prepared.distance,
-        None if activations is None else fit_distance(activations, y, per_label=CENTRES),
-        prepared.near(seen.rows.x[judged]),
-        None if seen.hidden is None else seen.hidden[judged],
-        constants.apply(seen.judged[judged]),
-        hidden_weight=learners[0].hidden_weight if kind == "image" else 1.0,
+        prepared.distance, hidden, distances, of_hidden, probabilities, hidden_weight=weight
     )
 
 
-def _photo_novelty(angle: Angle, seen: OwnAnswers, constants: Constants) -> Novelty | None:
-    x, y = seen.rows.x, seen.rows.y
-    part_of = seen.part_of
-    angles = angle.of(x) if part_of is None else angles_to_others(x, y, part_of)
-    return fit_photo_novelty(angle, angles, constants.apply(seen.judged))
+def _distances(
+    prepared: Prepared, seen: OwnAnswers, few: NDArray[np.int64]
+) -> NDArray[np.float64] | None:
+    """The distance of some of the rows (n,) from training rows, in their parts from those of the
+    other parts, because a row is near to itself. None if some of these do not vary."""
+    x, y = prepared.near(seen.rows.x[few]), seen.rows.y[few]
+    if seen.part_of is not None:
+        return distances_to_others(prepared.distance_from, x, y, seen.part_of[few])
+    return None if prepared.distance is None else prepared.distance.of(x)

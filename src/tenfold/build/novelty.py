@@ -1,7 +1,7 @@
 """Novelty: how much an input differs from the training rows, by distances that are fitted to
 training rows and a threshold from validation rows."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -230,15 +230,22 @@ def _directions(rows: NDArray[Any]) -> NDArray[np.float32]:
     return directions
 
 
-def angles_to_others(
-    x: NDArray[Any], y: NDArray[Any], part_of: NDArray[np.int64]
-) -> NDArray[np.float64]:
-    """The distance of each row (n,) from the directions of the rows of the other parts."""
-    angles = np.zeros(len(x))
+def distances_to_others(
+    fit: Callable[[Any, Any], Distance | Angle | None],
+    x: NDArray[Any],
+    y: NDArray[Any],
+    part_of: NDArray[np.int64],
+) -> NDArray[np.float64] | None:
+    """The distance of each row (n,) from the rows of the other parts. `fit` is given rows and their
+    label codes. None if some of them do not vary."""
+    distances = np.zeros(len(x))
     for part in np.unique(part_of):
         own = part_of == part
-        angles[own] = fit_angle(x[~own], y[~own]).of(x[own])
-    return angles
+        found = fit(x[~own], y[~own])
+        if found is None:
+            return None
+        distances[own] = found.of(x[own])
+    return distances
 
 
 def _whitening(groups: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
@@ -281,63 +288,47 @@ def _centres(rows: NDArray[np.float32], at_most: int) -> NDArray[np.float32]:
 
 
 def fit_novelty(
-    features: Distance,
+    features: Distance | Angle,
     hidden: Distance | None,
-    of_features: NDArray[Any],
-    of_hidden: NDArray[np.float32] | None,
+    of_features: NDArray[np.float64],
+    of_hidden: NDArray[np.float64] | None,
     probabilities: NDArray[np.float32],
     *,
     hidden_weight: float = 1.0,
+    share: float = UNSURE_SHARE,
 ) -> Novelty | None:
-    """Fit the novelty so that `UNSURE_SHARE` of the validation rows exceed 1.
+    """Fit the novelty so that a share of the rows, which were not fitted to, exceed 1.
 
     Each part is scaled so that its median is 0 and the given share exceeds 1. Then doubt has the
-    weight 1/2, and the hidden values have `hidden_weight`. Rows are given as in `Novelty.of`. The
-    result is None if there are too few rows for such a share (fewer than 49 for 2%).
+    weight 1/2, and the hidden values have `hidden_weight`.
+
+    Args:
+      features, hidden: Distances that are not scaled yet.
+      of_features, of_hidden: The distances of the rows (n,).
+      probabilities: Their calibrated probabilities (n, n_labels).
+
+    Returns:
+      The novelty. None if there are too few rows for such a share (fewer than 49 for 2%).
     """
     n = len(probabilities)
-    rank = _rank(n)
+    rank = _rank(n, share)
     if rank > n:
         return None
-
-    def counted(distance: Distance, rows: NDArray[Any], weight: float = 1.0) -> Distance:
-        middle, scale = _span(distance.of(rows), rank)
-        return replace(distance, middle=middle, scale=(scale or 1.0) / weight)
-
-    middle, high = _span(_doubt(probabilities), rank)
-    found = Novelty(
-        counted(features, of_features),
-        None if hidden is None or of_hidden is None else counted(hidden, of_hidden, hidden_weight),
-        middle,
-        DOUBT / max(high, LEAST_DOUBT),
-    )
-    values = np.sort(found.of(of_features, of_hidden, probabilities))
-    return replace(found, unit=float(values[rank - 1])) if values[rank - 1] > 0 else None
-
-
-def fit_photo_novelty(
-    angle: Angle, angles: NDArray[np.float64], probabilities: NDArray[np.float32]
-) -> Novelty | None:
-    """Fit the novelty of photos so that `UNSURE_PHOTOS` of the held-out photos exceed 1.
-
-    It is fitted to their angles (n,) and calibrated probabilities (n, n_labels), as in
-    `fit_novelty`.
-    """
-    n = len(angles)
-    rank = _rank(n, UNSURE_PHOTOS)
-    if rank > n:
-        return None
-    middle, scale = _span(angles, rank)
+    middle, scale = _span(of_features, rank)
+    features = replace(features, middle=middle, scale=scale or 1.0)
+    total = (of_features - middle) / (scale or 1.0)
+    if hidden is not None and of_hidden is not None:
+        middle, scale = _span(of_hidden, rank)
+        hidden = replace(hidden, middle=middle, scale=(scale or 1.0) / hidden_weight)
+        total = total + hidden_weight * (of_hidden - middle) / (scale or 1.0)
     doubt = _doubt(probabilities)
-    doubt_middle, high = _span(doubt, rank)
+    middle, high = _span(doubt, rank)
     weight = DOUBT / max(high, LEAST_DOUBT)
-    values = np.sort((angles - middle) / (scale or 1.0) + weight * (doubt - doubt_middle))
-    unit = float(values[rank - 1])
-    counted = replace(angle, middle=middle, scale=scale or 1.0)
-    return Novelty(counted, None, doubt_middle, weight, unit) if unit > 0 else None
+    unit = float(np.sort(total + weight * (doubt - middle))[rank - 1])
+    return Novelty(features, hidden, middle, weight, unit) if unit > 0 else None
 
 
-def _rank(n: int, share: float = UNSURE_SHARE) -> int:
+def _rank(n: int, share: float) -> int:
     """The rank, among n sorted values, that the given share of new values exceeds. It is larger
     than n if n is too small."""
     return int(np.ceil(np.round((n + 1) * (1 - share), 9)))

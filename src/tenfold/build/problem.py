@@ -101,9 +101,13 @@ class Prepared:
     @cached_property
     def distance(self) -> Distance | Angle | None:
         """The spread of the features of labelled rows, which is the same for every fit to them."""
+        return self.distance_from(self.near(self.train.x[self.sample]), self.train.y[self.sample])
+
+    def distance_from(self, x: Any, y: Any) -> Distance | Angle | None:
+        """The distance from such rows (n, ...) with their label codes (n,), as `near` gives
+        them."""
         if self.encoding.photos:
-            return fit_angle(self.train.x[self.sample], self.train.y[self.sample])
-        x, y = self.near(self.train.x[self.sample]), self.train.y[self.sample]
+            return fit_angle(x, y)
         if self.encoding.accepted.kind == "image":
             return fit_distance(x, y, per_label=CENTRES_OF_PICTURES, whitened=False)
         return fit_distance(x, y)
