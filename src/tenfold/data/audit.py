@@ -1,4 +1,5 @@
-"""The audit of a dataset before anything is fitted: duplicates, leaks, rare labels."""
+"""The audit of a dataset before anything is fitted. It searches for duplicates, leaks and rare
+labels."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -15,10 +16,10 @@ from tenfold.data.duplicates import nearly_same
 from tenfold.inputs.tables.columns import Table
 
 FEW_EXAMPLES = 20
-"""A label with fewer training examples is reported: one of them is 5% of its evidence."""
+"""A label with fewer training examples is reported. One of 20 is already 5% of them."""
 
 MUCH = 0.25
-"""If this share of the test set is concerned, the finding is about the test set as a whole."""
+"""If at least this share of the test set is affected, the finding is about the whole test set."""
 
 MAX_NAMED = 5
 
@@ -27,15 +28,16 @@ MAX_TRIED, MIN_TRIED, MIN_RARE = 5_000, 50, 20
 rows with other labels than the most frequent one."""
 
 TELLING = 0.98
-"""A column that explains this share of the target by itself is reported as a leak."""
+"""A column that explains at least this share of the target by itself is reported as a leak."""
 
 MIN_GROUPS, MIN_OF_GROUP, OF_GROUP = 10, 3, 0.9
 """A column with this many values, each in this many rows on average, looks like a group if its
 values explain this share of the target. The values of a meaningful category explain less."""
 
 EQUAL = 0.9999
-"""For regression, another number counts as a leak only if it is the target in another form: prices
-of flats may follow their area with an R2 of 0.9995, and prices in another currency with 1."""
+"""The same share for numbers, if the target is a number. It is higher, because only the target in
+another form is a leak: the area of flats may explain their price with an R2 of 0.9995, but the
+price in another currency explains it with 1."""
 
 
 def audit_data(data: Dataset, *, near: bool = False) -> Audit:
@@ -44,9 +46,9 @@ def audit_data(data: Dataset, *, near: bool = False) -> Audit:
     With `near`, also search for test images that nearly equal a training image, which takes 0.3 s
     on MNIST.
 
-    Images are identical if all pixels are equal; picture files also if they are encoded
-    differently. Only the official test set is compared here, because `split` never puts copies on
-    both sides.
+    Images are identical if all pixels are equal. Picture files are also identical if they encode
+    the same picture. Only the official test set is compared here, because `split` never puts copies
+    on both sides.
     """
     test, validation = np.sort(data.test_rows), np.sort(data.validation_rows)
     known = np.setdiff1d(np.arange(len(data)), test)
@@ -243,8 +245,9 @@ def _giveaways(data: Dataset, accepted: TableInput, table: Table, rows: RowNumbe
     majority), or R2. For numbers and dates, a small tree predicts labels, and lines between the
     rows predict numbers. For a category, each level predicts its most frequent answer, and unseen
     levels predict nothing, because the alphabet is not the order of a category. Earlier values, the
-    time and the series of ordered rows may know the answer and are excluded. So is the only column
-    of a table, without which there would be nothing to learn from.
+    time and the series of ordered rows are excluded, because they may legitimately determine the
+    answer. The only column of a table is excluded, too, because without it there would be nothing
+    to learn from.
     """
     if len(table.columns) < 2:
         return []
@@ -266,8 +269,8 @@ def _giveaways(data: Dataset, accepted: TableInput, table: Table, rows: RowNumbe
 
 
 def _group_like(data: Dataset, table: Table, rows: RowNumbers) -> Iterator[tuple[str, int]]:
-    """Columns of a few values, each in several rows with nearly the same answer, and how many
-    values."""
+    """Columns with few values, each of which occurs in several rows with nearly the same answer,
+    and the number of these values."""
     if data.info is None or data.groups is not None or data.info.timeline is not None:
         return
     rows = np.random.default_rng(0).permutation(rows)[:MAX_TRIED]
@@ -293,7 +296,8 @@ def _tells(values: NDArray[Any], y: NDArray[Any], task: Task) -> bool:
 
 
 def _follows(x: NDArray[np.float64], y: NDArray[Any]) -> float:
-    """The R2 in the second half of lines between the rows of the first half."""
+    """The R2, on the second half of the rows, of linear interpolation between the rows of the first
+    half."""
     half = len(y) // 2
     known, at = np.unique(x[:half], return_inverse=True)
     mean = np.bincount(at, y[:half]) / np.bincount(at)
@@ -306,8 +310,8 @@ def _follows(x: NDArray[np.float64], y: NDArray[Any]) -> float:
 
 
 def _explained(values: NDArray[Any], y: NDArray[Any], task: Task) -> float:
-    """The share of the answers of the second half that a column explains, learned from the first
-    half."""
+    """The share of the answers of the second half that a column explains with what was learned from
+    the first half."""
     half = len(y) // 2
     if values.dtype == object:
         answers = _by_level(values, y, half, task)
@@ -321,7 +325,8 @@ def _explained(values: NDArray[Any], y: NDArray[Any], task: Task) -> float:
 
 
 def _by_level(values: NDArray[Any], y: NDArray[Any], half: int, task: Task) -> NDArray[Any]:
-    """The most frequent answer of each level in the first half, for the rows of the second."""
+    """Predict the rows of the second half by the most frequent answer of their category in the
+    first half."""
     answers: dict[str, list[Any]] = {}
     for value, answer in zip(values[:half].tolist(), y[:half].tolist(), strict=True):
         answers.setdefault(value, []).append(answer)
@@ -335,7 +340,7 @@ def _by_level(values: NDArray[Any], y: NDArray[Any], half: int, task: Task) -> N
 
 
 def _by_tree(x: NDArray[Any], y: NDArray[Any], half: int, task: Task) -> NDArray[Any]:
-    """The labels that a small tree of the first half predicts for the rows of the second."""
+    """Predict the labels of the second half with a small tree that is fitted to the first half."""
     from sklearn.tree import DecisionTreeClassifier
 
     tree = DecisionTreeClassifier(max_leaf_nodes=2 * len(task.labels), random_state=0)
@@ -344,7 +349,7 @@ def _by_tree(x: NDArray[Any], y: NDArray[Any], half: int, task: Task) -> NDArray
 
 
 def _as_numbers(values: NDArray[Any]) -> NDArray[np.float64]:
-    """Numbers or dates as numbers for a tree. Missing ones are far below."""
+    """Numbers or dates as numbers for a tree. Missing ones become a very small number."""
     gone = np.isnat(values) if values.dtype.kind == "M" else np.isnan(values)
     numbers = values.view(np.int64) if values.dtype.kind == "M" else values
     return np.clip(np.where(gone, -1e30, numbers), -1e30, 1e30)

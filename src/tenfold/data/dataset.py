@@ -23,10 +23,11 @@ from tenfold.inputs.tables.columns import Profile, Table
 RowNumbers = NDArray[np.int64]
 
 MAX_LABELS = 65_536
-"""Largest code that may be its own label. Larger numbers are hardly label codes."""
+"""The largest code that may be its own label. Larger numbers are probably not label codes."""
 
 FEW_VALUES = 10
-"""Rows that repeat this often on average are not copies: there are only few distinct values."""
+"""If rows repeat at least this often on average, equal rows are not regarded as copies, because
+there are only few distinct values."""
 
 
 class Undecided(NamedTuple):
@@ -63,11 +64,11 @@ class TableInfo:
 
     @property
     def previous(self) -> NDArray[np.float64] | None:
-        """For rows in the order of time, the last value of the target before each (n,)."""
+        """For rows in the order of time, the previous value of the target for each row (n,)."""
         return None if self.timeline is None else self.timeline.previous
 
     def time_texts(self, rows: RowNumbers) -> list[str]:
-        """The time of each row of a single series as text. Empty for others."""
+        """The time of each row of a single series as text. Empty for all other data."""
         order = self.input.order
         if self.timeline is None or order is None or order.series is not None:
             return []
@@ -431,7 +432,8 @@ class Dataset:
         return replace(self, x=x, notes=(*self.notes, *notes)) if notes else self
 
     def split_like(self, reading: Reading | None) -> "Dataset":
-        """The dataset, with equal rows spread or kept together according to a reading."""
+        """The dataset, with equal rows treated as different cases or kept together, according to a
+        reading."""
         if self.info is None or reading is None:
             return self
         if self.info.reading.equal_rows == reading.equal_rows:
@@ -440,8 +442,8 @@ class Dataset:
         return replace(self, info=replace(self.info, reading=asked))
 
     def n_twins(self, test: RowNumbers, train: RowNumbers) -> int:
-        """The number of test examples that equal a training example in everything that is learned
-        from."""
+        """The number of test examples that equal a training example in all columns or pixels that
+        are used."""
         return int(np.isin(self.duplicate_of[test], self.duplicate_of[train]).sum())
 
     def take(self, rows: ArrayLike) -> "Dataset":

@@ -16,14 +16,16 @@ from tenfold.core import files
 from tenfold.core.systems import memory_bytes, usable_cores
 
 AT_ONCE = 64 << 20
-"""Maximum bytes of images that are read at once: about 5,000 of 64x64 in colour."""
+"""Maximum number of bytes of images that are read at once. This is enough for about 5,000 images of
+64x64 in colour."""
 
 MEMORY_SHARE = 4
-"""A quarter of the computer's memory is for images, because training them needs some, too."""
+"""Images may take this part of the computer's memory, one quarter, because training needs memory,
+too."""
 
 
 def in_memory_bytes() -> int:
-    """Maximum bytes of images that are kept in memory."""
+    """Maximum number of bytes of images that are kept in memory."""
     memory = memory_bytes() or 4 << 30
     return memory // MEMORY_SHARE
 
@@ -34,8 +36,8 @@ class _Storage:
     def __init__(self, file: BinaryIO, start: int = 0) -> None:
         self.file, self.start = file, start
         self.lock = threading.Lock()
-        # Not in __del__: in a reference cycle the file could be collected first,
-        # unclosed.
+        # This is not done in __del__, because in a reference cycle the file could be collected
+        # first, without being closed.
         weakref.finalize(self, file.close)
 
     def read(self, into: NDArray[np.uint8], start: int) -> None:
@@ -46,11 +48,11 @@ class _Storage:
 
 
 class StoredImages:
-    """Rows of a file, which may have no name and is then deleted with the last of them.
+    """Images in a file. If the file has no name, it is deleted when nothing refers to it any more.
 
     Indexed by number, slice, mask or list of numbers, they return an array, as an array does. If
     the result exceeds `AT_ONCE` bytes, it is again a `StoredImages` of these rows, not yet read.
-    Code that works through rows in parts need not know where they are.
+    Code that processes rows in parts does not depend on where they are.
 
     Attributes:
       shape: (n, height, width) or (n, height, width, 3).
@@ -87,7 +89,7 @@ class StoredImages:
         return self._read(self._rows).astype(dtype or self.dtype, copy=False)
 
     def parts(self) -> Iterator[NDArray[np.uint8]]:
-        """All rows, part by part."""
+        """Yield all rows in parts."""
         step = max(1, AT_ONCE // self._n_bytes)
         return (self[start : start + step] for start in range(0, len(self), step))
 
@@ -135,8 +137,8 @@ AnyImages = NDArray[np.uint8] | StoredImages
 
 
 def few(x: AnyImages, most: int) -> int:
-    """How many images to process together: the requested number, limited by 32 MiB, at least
-    one."""
+    """The number of images to process together: the requested number, but not more than fit into 32
+    MiB, and at least one."""
     return max(1, min(most, (AT_ONCE // 2) // max(1, int(np.prod(x.shape[1:])))))
 
 

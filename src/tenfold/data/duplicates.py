@@ -10,7 +10,8 @@ from tenfold.data.disk_images import AnyImages, few
 
 CELLS = 4
 CELL_STEP = 10.0
-"""Maximum distance of re-encoded pictures in their 4 x 4 mean colours (Euclidean)."""
+"""Maximum Euclidean distance between the 4 x 4 mean colours of a picture and of a re-encoded
+copy."""
 
 TREE_AXES, NEAREST = 8, 16
 """The number of principal axes for the search of candidates, and the number of candidates."""
@@ -20,11 +21,11 @@ NEARLY_CELLS, NEARLY_SHARE = 8.0, 0.25
 in standard deviations."""
 
 AT_ONCE, READ_AT_ONCE = 1024, 4096
-"""Number of images that are compared, and that are read, together. This limits memory."""
+"""The numbers of images that are compared together and read together. They limit memory."""
 
 SAME_SHARE = 0.12
-"""Maximum root mean square difference of a re-encoded picture, in standard deviations of its
-greys."""
+"""Maximum root mean square difference between a picture and a re-encoded copy, in standard
+deviations of its greys."""
 
 
 def first_of_each(x: AnyImages) -> NDArray[np.int64]:
@@ -47,7 +48,7 @@ def first_of_each(x: AnyImages) -> NDArray[np.int64]:
 
 
 def parts(x: AnyImages, order: NDArray[np.int64] | None = None) -> Iterator[NDArray[np.uint8]]:
-    """Images as rows of bytes (n, d), a few thousand at a time; all of them, or the given rows."""
+    """Yield all images, or the given rows, as rows of bytes (n, d), a few thousand at a time."""
     n, step = len(x) if order is None else len(order), few(x, READ_AT_ONCE)
     for start in range(0, max(1, n), step):
         part = slice(start, start + step)
@@ -66,8 +67,9 @@ def same_pictures(x: AnyImages) -> NDArray[np.int64]:
     Images are the same if their greys differ by at most 0.12 of their standard deviation, or one
     level (root mean square), and their 4 x 4 mean colours are near, as after re-encoding. Single
     colours may differ more, because JPEG stores them at half the size. Each image is compared with
-    the 16 nearest by mean colours, so that many similar pictures take no longer than others. It
-    must be the same as the first one itself, so that a film does not become one picture.
+    the 16 nearest by mean colours, so that many similar pictures take no longer than others. Each
+    copy must be similar to the first one itself, so that the frames of a film do not all count as
+    one picture.
     """
     from scipy.sparse import coo_array
 
@@ -118,7 +120,8 @@ def nearly_same(
 def _near(
     points: NDArray[np.float64], others: NDArray[np.float64], k: int, bound: float
 ) -> NDArray[np.int64]:
-    """Pairs (m, 2) of points (n, axes) and those of their `k` nearest others within a distance."""
+    """Pairs (m, 2) of points (n, axes): each point with those of its `k` nearest neighbours that
+    are within a distance."""
     from scipy.spatial import cKDTree
 
     k = min(k, len(others))
@@ -128,8 +131,8 @@ def _near(
 
 
 def _principal_axes(cells: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Cells (n, c) on at most eight principal axes. Distances are smaller than in all cells, so
-    that nothing is missed, and a tree of them is fast."""
+    """Project cells (n, c) onto at most eight principal axes. The projected distances are never
+    larger, so that no pair is missed, and a search tree is fast with so few axes."""
     centred = cells - cells.mean(axis=0)
     axes: NDArray[np.float64] = centred @ np.linalg.eigh(centred.T @ centred)[1][:, -TREE_AXES:]
     return axes
@@ -150,14 +153,14 @@ def _cells(x: AnyImages) -> NDArray[np.float64]:
 
 
 def _grey(x: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Greys (n, h * w), by the weights of ITU-R BT.601 that JPEG and Pillow use."""
+    """Convert to grey (n, h * w) with the weights of ITU-R BT.601, which JPEG and Pillow use."""
     wide = x.astype(np.float32)
     grey = wide if wide.ndim == 3 else wide @ np.array([0.299, 0.587, 0.114], np.float32)
     return grey.reshape(len(x), -1)
 
 
 def _apart(x: AnyImages, pairs: NDArray[np.int64], share: float) -> NDArray[np.float64]:
-    """Root mean square difference of the greys of two images, in standard deviations."""
+    """The root mean square difference between the greys of two images, in standard deviations."""
     step, apart = few(x, AT_ONCE), [np.empty(0)]
     for start in range(0, len(pairs), step):
         a, b = (_grey(x[rows]) for rows in pairs[start : start + step].T)

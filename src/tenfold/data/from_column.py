@@ -1,5 +1,5 @@
-"""Make images from a table with a column of pictures: files in cells, as in Hugging Face's
-datasets, or lists of pixels."""
+"""Make images from a table with a column of pictures, whose cells contain files (as in Hugging
+Face's datasets) or lists of pixels."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -28,7 +28,7 @@ LABEL_NAMES = ("label", "labels", "class", "target", "y", "digit", "fine_label")
 
 
 def _may_hold_pictures(path: Path) -> bool:
-    """Whether a file, by its name, may have columns with other values than cells."""
+    """Whether a file with this name may have columns whose values are not cells."""
     return path.suffix.lower() in {*JSON_LINES, ".json", ".parquet", ".feather", ".arrow"}
 
 
@@ -49,7 +49,8 @@ def column_dataset(
     Files in cells are read like those of a folder. Lists are numbers of any scale.
 
     Raises:
-      DataError: The column of labels is not given, or options for tables of cells were given.
+      DataError: The column of labels is not clear, or there are options that only apply to tables
+        of cells.
     """
     pictures = picture_column(frame) or ""
     label = _label_column(frame, pictures, reading.target, name)
@@ -75,7 +76,7 @@ def read_pictures(path: Path) -> list[bytes] | NDArray[Any]:
     """The pictures of a file without labels: the bytes of files in a column, or numbers.
 
     Raises:
-      DataError: There is no column of pictures, or the numbers have several sizes.
+      DataError: There is no column of pictures, or the pictures have different sizes.
     """
     if not _may_hold_pictures(path):
         return read_arrays(path)
@@ -112,7 +113,7 @@ def _cells_of_pictures(
 
 
 def _label_column(frame: "pd.DataFrame", pictures: str, asked: str | None, where: str) -> Any:
-    """The requested column, or else the one with a name of labels, or the only other column."""
+    """The requested column, or else one with a usual name of labels, or the only other column."""
     others = {str(name): name for name in frame.columns if str(name) != pictures}
     likely = [name for name in others if name.lower() in LABEL_NAMES] or list(others)
     if asked is not None:
@@ -140,7 +141,8 @@ def _file_content(cell: Any) -> bytes | None:
 
 
 def _pixels(cell: Any) -> NDArray[Any] | None:
-    """A list of numbers as a picture (h, w) or (h, w, 3). A flat list is square, as in MNIST."""
+    """A list of numbers as a picture (h, w) or (h, w, 3). A flat list is a square picture, as in
+    MNIST."""
     if not isinstance(cell, list | np.ndarray):
         return None
     try:

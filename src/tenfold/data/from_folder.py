@@ -1,4 +1,4 @@
-"""Turn a folder with a folder of pictures for each label into images of one size."""
+"""Convert a folder that contains a folder of pictures for each label to images of one size."""
 
 import re
 import unicodedata
@@ -28,13 +28,14 @@ from tenfold.inputs.pictures.decode import (
 from tenfold.inputs.pictures.preprocess import preprocess
 
 LARGEST_PX = 64
-"""Longer side of the pictures for a model, if they are larger or of mixed sizes."""
+"""Length of the longer side of the pictures for a model, if they are larger or of different
+sizes."""
 
 PHOTO_PX = 224
 """Maximum side of the middle square of the pictures for learners of photos."""
 
 MAX_LOOKED_AT = 200
-"""Maximum number of pictures that are checked for colour, spread over all."""
+"""Maximum number of pictures that are checked for colour. They are evenly spaced."""
 
 COLOUR_STEP, COLOUR_SHARE = 24, 0.01
 """A picture is in colour if this share of its pixels has channels that differ by this much, which
@@ -81,13 +82,13 @@ def picture_dataset(
 ) -> Dataset:
     """Make a dataset of a folder that contains a folder of pictures for each label.
 
-    If there are `train`, `valid` or `test` with such folders in them, they are the parts. A label's
-    pictures may be in subfolders, and other folders may be wrapped around all. Integer labels are
-    sorted as numbers, others by name. Without a model, pictures of one size up to 64 pixels keep
-    it; otherwise the model gets pictures with the median proportions and at most 64 pixels, in
-    colour if there is any. A model to be measured (`like`) determines size, channels, crop and
+    If it contains `train`, `valid` or `test` with such folders in them, these are the parts. A
+    label's pictures may be in subfolders, and all folders of labels may be inside other folders.
+    Integer labels are sorted as numbers, others by name. Without a model, pictures of one size up
+    to 64 pixels keep it. Otherwise they are scaled to the median proportions and at most 64 pixels,
+    in colour if there is any. A model to be measured (`like`) determines size, channels, crop and
     labels. Images that would take more than a quarter of the memory stay on disk. `white` is the
-    value of white in files of more than 8 bits. None: found from them.
+    value of white in files of more than 8 bits. None: it is determined from the files.
 
     Raises:
       DataError: There is a single label, the model does not know a label, or no picture is
@@ -118,7 +119,7 @@ def dataset_of_pictures(
     shapes = {key: header.shape for key, header in headers.items()}
     expected = like.input if like and like.input.kind == "image" else None
     model_labels = like.labels if like and expected else ()
-    _labels(name, examples, model_labels, refused)  # before the pictures are decoded
+    _labels(name, examples, model_labels, refused)  # this fails before the pictures are decoded
     sources = [example.source for example in examples]
     accepted = expected or _input(list(shapes.values()), sources, white)
     images = Writer(len(shapes), accepted.shape, files.cache_folder())
@@ -186,7 +187,8 @@ def _shortcuts(
     """Remarks about facts that reveal the label without looking at the picture, without test
     pictures.
 
-    The brightness of a picture counts only for photos: a drawn 1 has less ink than an 8.
+    The brightness is only checked for photos, because drawings of different labels have different
+    amounts of ink.
     """
     rows = np.flatnonzero([example.part != "test" for example in examples])
     some = [examples[row] for row in rows.tolist()]
@@ -206,7 +208,8 @@ def _shortcuts(
 def _photos(
     examples: Sequence[Example], shapes: dict[str, tuple[int, int]], white: int | None
 ) -> Photos:
-    """The middle squares of pictures, in colour, not larger than most of them are."""
+    """The form of middle squares of pictures, in colour and not larger than most of the
+    pictures."""
     sides = [min(shapes[example.key]) for example in examples]
     side = min(PHOTO_PX, round(float(np.median(sides))))
     accepted = ImageInput(height=side, width=side, channels=3, crop="centre", white=white)
@@ -229,7 +232,7 @@ def _alike(labels: Sequence[str]) -> list[tuple[str, str]]:
 
 
 def _why(error: TenfoldError, example: Example) -> str:
-    """Why a picture cannot be read. Bytes of a file have no other name than their key."""
+    """Why a picture cannot be read. Bytes in a table are named by their key."""
     return str(error) if isinstance(example.source, Path) else f"{example.key}: {error}"
 
 
@@ -238,14 +241,14 @@ def _under(folder: Path, path: Path) -> str:
 
 
 OWN = re.compile(r"\.(steps|read)(-\d+)?\.png$")
-"""Pictures that `predict --show` and `read` write beside others, which are not examples."""
+"""Pictures that `predict --show` and `read` write beside the originals. They are not examples."""
 
 RECORDS = ("run.json", "sweep.json", "comparison.json")
 """Files that exist only in folders made by Tenfold."""
 
 
 def _is_own(folder: Path) -> bool:
-    """Whether a folder is a run or a sweep, or contains only these: its pictures are not
+    """Whether a folder is a run or a sweep, or contains only these. Pictures in them are not
     examples."""
     if any((folder / name).is_file() for name in RECORDS):
         return True
@@ -267,7 +270,8 @@ def _is_picture(path: Path) -> bool:
 
 
 def _files_below(folder: Path) -> Iterator[Path]:
-    """The files of a folder and its subfolders, by name; for an empty folder the folder itself."""
+    """The files of a folder and its subfolders, sorted by name. For an empty folder, the folder
+    itself."""
     for path in sorted(folder.iterdir()):
         if not path.is_dir() or path.is_symlink():
             yield path
@@ -282,15 +286,16 @@ def _holds_pictures(folder: Path) -> bool:
 def _layout(folder: Path, depth: int = 0) -> tuple[dict[str, list[Path]], list[Path]]:
     """The folders of labels of each part, and the folders of pictures without a label.
 
-    Folders with names of parts are parts if they contain folders of labels. A folder that contains
-    a single folder and no pictures is only wrapped around it.
+    Folders with the names of parts are parts if they contain folders of labels. A folder that only
+    contains another folder and no pictures is skipped.
     """
     inner = [path for path in _folders(folder) if _holds_pictures(path)]
     parts: dict[str, list[Path]] = {}
     for path in inner:
         part = PARTS.get(path.name.lower())
         labels = [label for label in _folders(path) if _holds_pictures(label)]
-        has_loose = any(map(_is_picture, path.iterdir()))  # as a stray picture beside its labels
+        # As if it were a stray picture beside the labels.
+        has_loose = any(map(_is_picture, path.iterdir()))
         if part and labels and (len(labels) > 1 or not has_loose):
             parts.setdefault(part, []).extend(labels)
     if parts.keys() & {"train", "test"}:
@@ -300,13 +305,14 @@ def _layout(folder: Path, depth: int = 0) -> tuple[dict[str, list[Path]], list[P
         return _layout(inner[0], depth + 1)
     unlabelled = [path for path in inner if path.name.lower() in UNLABELLED]
     labels = [path for path in inner if path not in unlabelled]
-    if len(labels) < 2:  # then it may be a label after all
+    if len(labels) < 2:  # then it may be a label
         labels, unlabelled = inner, []
     return ({"train": labels} if labels else {}), unlabelled
 
 
 def _files(folder: Path) -> tuple[list[Example], list[str], list[str]]:
-    """The pictures, training set first; the names of other files; and folders without a label."""
+    """The pictures, beginning with the training set, the names of other files, and folders without
+    a label."""
     parts, unlabelled = _layout(folder)
     pictures: list[Example] = []
     for part in dict.fromkeys(PARTS.values()):
@@ -338,7 +344,8 @@ def _headers(examples: Sequence[Example]) -> tuple[dict[str, Header], list[str]]
 def _labels(
     name: str, kept: Sequence[Example], model_labels: Sequence[str], refused: list[str]
 ) -> tuple[str, ...]:
-    """The labels of the pictures: those of a model to be measured, or the names of the folders."""
+    """The labels of the pictures: those of the model to be measured, or else the names of the
+    folders."""
     names = {example.label for example in kept}
     if not names:
         raise DataError(
@@ -389,7 +396,7 @@ def _input(
 
 
 def _looked_at(sources: list[Path | bytes]) -> list[Path | bytes]:
-    """At most 200 pictures, spread over all."""
+    """At most 200 pictures, evenly spaced."""
     rows = np.linspace(0, len(sources) - 1, min(len(sources), MAX_LOOKED_AT)).astype(int)
     return [sources[row] for row in rows]
 
@@ -409,7 +416,7 @@ def _white(sources: list[Path | bytes]) -> int | None:
 
 
 def _in_colour(sources: list[Path | bytes]) -> bool:
-    """Whether any of at most 200 pictures, spread over all of them, is in colour."""
+    """Whether any of at most 200 evenly spaced pictures is in colour."""
     for source in _looked_at(sources):
         try:
             pixels = read_picture(source, channels=3, at_least_px=LARGEST_PX).pixels

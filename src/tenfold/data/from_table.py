@@ -1,4 +1,4 @@
-"""Turn a table into a dataset: find the target, the kinds of the columns, and the rows to use."""
+"""Convert a table to a dataset: find the target, the kinds of the columns, and the rows to use."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -37,7 +37,8 @@ def table_dataset(
     like: Contract | None = None,
     source: str | None = None,
 ) -> Dataset:
-    """Make the dataset of a table. Everything that `reading` leaves open is found from the table.
+    """Make the dataset of a table. Everything that `reading` does not specify is determined from
+    the table.
 
     A model to be measured (`like`) determines columns, kinds, target and labels.
 
@@ -172,10 +173,10 @@ def _keys(cells: Cells, column: str | None, rows: RowNumbers) -> Sequence[str]:
 def decide_by(data: Dataset, rows: RowNumbers) -> Dataset:
     """The dataset of a table with the kinds of columns that only these rows show.
 
-    These rows exclude the test rows, whose cells are missing if they do not fit, or of an unseen
-    level, as in future rows. If all rows show the same kinds, the result is the same dataset.
-    Otherwise its reading contains the kind of every column, so that it is read in the same way
-    again.
+    These rows exclude the test rows. As in future rows, a cell of a test row counts as missing if
+    it is not of the column's kind, and categories may be unseen. If all rows show the same kinds,
+    the result is the same dataset. Otherwise its reading contains the kind of every column, so that
+    it can be read in the same way again.
     """
     info = data.info
     if info is None or info.undecided is None:
@@ -196,7 +197,8 @@ def decide_by(data: Dataset, rows: RowNumbers) -> Dataset:
         }
     by_all = dict.fromkeys(kinds, "identifier")
     by_all |= {column.name: _written(column) for column in info.input.columns}
-    if order is not None:  # the order of all rows determines which of them are test rows
+    # The order of the rows must not change, because it determines which of them are test rows.
+    if order is not None:
         by_seen |= {name: by_all[name] for name in (order.time, *order.series_columns)}
     changed = [name for name in kinds if by_seen[name] != by_all[name]]
     if not changed:

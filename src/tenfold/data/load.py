@@ -1,4 +1,4 @@
-"""`load` turns a name, a file or a folder into a `Dataset`."""
+"""`load` makes a `Dataset` from a name, a file or a folder."""
 
 from pathlib import Path
 from typing import Any
@@ -27,19 +27,19 @@ def load(
     """Load a dataset by name, from files, or from a pandas frame.
 
     Args:
-      source: A name of the catalog (`mnist`), which goes before a file called the same; a
-        folder of IDX files, or with a folder of pictures for each label; an `.npz` file; a
-        `.csv` file with a label and 784 pixel columns, which is read as images unless something
-        else is said of it than the label's name; any other CSV,
-        TSV or Parquet file, or a pandas frame: a table.
-      target: Of a table the column that is predicted, by name, or by position without a header.
-      reading: Everything else that may be said about a table; its target gives way to `target`.
-      like: Contract of a model to measure: of a table its columns, kinds and labels hold, of
-        a folder of pictures its size, channels, crop and labels.
+      source: A name of the catalog (such as `mnist`), which has precedence over a file of the same
+        name; a folder of IDX files, or with a folder of pictures for each label; an `.npz` file; a
+        table in a CSV, TSV or Parquet file; or a pandas data frame. A `.csv` file with a label and
+        784 pixel columns is read as images, unless any option for tables other than the target is
+        given.
+      target: The column of a table to predict, by name, or by position if there is no header.
+      reading: All other options for a table. `target` has precedence over the target in it.
+      like: The contract of a model to be measured. It determines the columns, their kinds and the
+        labels of a table, or the size, channels, crop and labels of a folder of pictures.
 
     Raises:
-      DataError: Neither a known name nor a file, or files that do not make a dataset.
-      FormatError: A file that is not what it claims to be, or is damaged.
+      DataError: `source` is neither a known name nor a file, or the files are not a dataset.
+      FormatError: A file is damaged, or has another format than its name says.
       FileError: A file cannot be read.
     """
     reading = reading or Reading()
@@ -119,7 +119,7 @@ def _as_trained(data: Dataset, like: Contract | None) -> Dataset:
 
 
 def _check_no_parts(path: Path) -> None:
-    """Refuse a folder with the parts of one table, as Spark or `datasets` write them."""
+    """Refuse a folder with the parts of one table, such as Spark or `datasets` write."""
     with files.os_errors("look into", path):
         parts = [*path.glob("part-*"), *path.glob("*.arrow")] if path.is_dir() else []
     names = sorted(file.name for file in parts)

@@ -1,4 +1,5 @@
-"""Facts about picture files that give the label away: a model may learn them, not the picture.
+"""Facts about picture files that reveal the label, so that a model may learn them instead of the
+picture.
 
 Source: Geirhos et al. 2020, arXiv:2004.07780.
 """
@@ -14,16 +15,17 @@ from tenfold.data.disk_images import AnyImages
 from tenfold.data.duplicates import parts
 
 GIVEN_AWAY = 0.5
-"""A fact is reported if it corrects this share of the errors of always predicting the usual
-label."""
+"""A fact is reported if it avoids at least this share of the errors of always predicting the most
+frequent label."""
 
 ENOUGH = 20
-"""With fewer pictures, a size or a type may be shared by chance."""
+"""With fewer pictures, those of a label may have the same size or type by chance."""
 
 
 PARTS, IN_PART = 10, 15
-"""Numbers are cut into so many parts of as many pictures each, or fewer, each of so many. With
-eight in each, the brightness of 20 flowers of two kinds told the kind of 80% in one of 30 draws."""
+"""The maximum number of bins into which numbers are divided, and the minimum number of pictures in
+each. With a minimum of eight, the brightness of 20 photos of two kinds of flowers predicted the
+kind of 80% of them in one of 30 draws."""
 
 
 def brightness(x: AnyImages) -> NDArray[np.float64]:
@@ -32,7 +34,7 @@ def brightness(x: AnyImages) -> NDArray[np.float64]:
 
 
 def tenths(numbers: NDArray[Any]) -> list[int]:
-    """The part of each number (n,), from 0 for the lowest ones; equal numbers stay in one.
+    """The bin of each number (n,), from 0 for the lowest ones. Equal numbers are in the same bin.
 
     Example:
       >>> tenths(np.arange(30) % 2)[:4]
@@ -47,10 +49,10 @@ def tenths(numbers: NDArray[Any]) -> list[int]:
 def shortcuts(
     facts: Mapping[str, Sequence[Hashable]], y: NDArray[np.int64], labels: Sequence[str]
 ) -> Iterator[str]:
-    """A line for each fact that tells the label of most pictures without a look at them.
+    """Yield a line for each fact that predicts the label of most pictures.
 
-    Each picture (of n) is given the most frequent label of the others of which the same is true,
-    and that of all pictures where there are no others.
+    The prediction for each picture (of n) is the most frequent label of the other pictures with the
+    same fact or, if there are none, of all pictures.
     """
     if len(y) < ENOUGH:
         return

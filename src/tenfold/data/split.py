@@ -1,4 +1,4 @@
-"""`Split` and `split`: which rows of a dataset are for training, validation and testing."""
+"""`Split` and `split`: divide the rows of a dataset into training, validation and test rows."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,10 +11,11 @@ from tenfold.core.errors import DataError
 from tenfold.data.dataset import Dataset, RowNumbers
 
 DEFAULT_TEST_SIZE = 0.25
-"""Share that is held out for testing if a dataset has no official test set."""
+"""The share of rows that is held out for testing if a dataset has no official test set."""
 
 DRAWS = 50
-"""Number of draws of groups, of which the one most similar to all rows is taken."""
+"""Number of random draws of groups, of which the one whose rows are most similar to all rows is
+used."""
 
 SIDES: tuple[Literal["left"], Literal["right"]] = ("left", "right")
 
@@ -26,8 +27,8 @@ class Split:
     Attributes:
       train: Rows that the model is fitted to.
       validation: Rows that monitor the fit.
-      test: Rows that no fit may see.
-      dropped: Training rows left out because an official set has the same image.
+      test: Rows that no fit may use.
+      dropped: Training rows that are left out because an official set contains the same image.
     """
 
     train: RowNumbers
@@ -68,7 +69,7 @@ def split(
             validation_size=validation_size,
         )
     rng = np.random.default_rng(seed)
-    # Rows in the order of time are only split by time, even equal ones.
+    # Rows in the order of time are split by time only, even if some are equal.
     group_of = np.arange(len(data)) if _follow_in_time(data) else data.group_of
     official = np.union1d(data.test_rows, data.validation_rows)
     train = unofficial = np.setdiff1d(np.arange(len(data)), official)
@@ -134,11 +135,12 @@ def cut_in_time(data: Dataset, rows: RowNumbers, cuts: Sequence[int]) -> list[Ro
 def hold_out(
     data: Dataset, rows: RowNumbers, size: float, seed: int | np.random.Generator
 ) -> tuple[RowNumbers, RowNumbers]:
-    """(kept, held out): hold out a share of the rows, the last ones if rows follow in time.
+    """Hold out a share of the rows, and return the rows that are kept and those that are held out.
 
-    Other rows are stratified: each label has the share as nearly as whole rows allow. Copies form a
-    group that stays together and counts for the label of its first row. Nothing is held out for a
-    `size` of 0, or if there are too few rows to hold out one.
+    The last rows are held out if rows are in the order of time. Otherwise the rows are stratified:
+    for each label, the share is as exact as whole rows allow. Copies form a group that stays
+    together and counts for the label of its first row. Nothing is held out for a `size` of 0, or if
+    there are too few rows to hold out one.
     """
     if _follow_in_time(data):
         kept, held_out = cut_in_time(data, rows, [len(rows) - round(len(rows) * size)])
@@ -163,8 +165,9 @@ def hold_out(
 def _hold_out_groups(
     data: Dataset, rows: RowNumbers, size: float, rng: np.random.Generator
 ) -> tuple[RowNumbers, RowNumbers]:
-    """(kept, held out) whole groups. Of several draws, the one is taken whose held-out rows are
-    nearest to the share of all rows and of each answer. Each side has at least one group."""
+    """Hold out whole groups, and return the rows that are kept and those that are held out. Of
+    several random draws, the one whose held-out rows are nearest to the share of all rows and of
+    each answer is used. Each side has at least one group."""
     _, group_of = np.unique(data.group_of[rows], return_inverse=True)
     n_groups, strata = int(group_of.max(initial=-1)) + 1, _strata(data)[rows]
     if not size or n_groups < 2:
@@ -201,8 +204,8 @@ def assign_folds(data: Dataset, rows: RowNumbers, folds: int, seed: int) -> RowN
             expected=expected,
             folds=folds,
         )
-    # The groups are dealt out in the order of their answers, so that each fold gets its
-    # share.
+    # The groups are assigned to the folds in turn, in the order of their answers, so that each fold
+    # gets its share.
     shuffled = np.random.default_rng(seed).permutation(len(groups))
     by_answer = shuffled[np.argsort(data.y[groups[shuffled]], kind="stable")]
     fold_of = np.empty(len(groups), np.int64)
@@ -218,8 +221,8 @@ def _fold_groups(data: Dataset) -> RowNumbers:
 
 
 def _strata(data: Dataset) -> NDArray[np.int64]:
-    """What the parts should have equal shares of (n,): labels, or tenths of a regression's
-    target."""
+    """The stratum of each row (n,), of which all parts should have equal shares: its label, or for
+    regression the decile of its target."""
     if data.task.kind == "classification":
         return data.y.astype(np.int64)
     edges = np.quantile(data.y, np.linspace(0.1, 0.9, 9))
@@ -227,7 +230,8 @@ def _strata(data: Dataset) -> NDArray[np.int64]:
 
 
 def _quotas(counts: NDArray[Any], size: float) -> NDArray[np.int64]:
-    """Whole rows per label that add up to `size` of all. The largest fractions are rounded up."""
+    """The number of rows for each label, which add up to the share `size` of all rows. The largest
+    fractions are rounded up."""
     exact = counts * size
     quotas: NDArray[np.int64] = np.floor(exact).astype(np.int64)
     missing = round(float(counts.sum()) * size) - int(quotas.sum())

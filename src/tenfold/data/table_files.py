@@ -1,4 +1,4 @@
-"""Turn files and data frames of tables into datasets: of rows, or of the pictures in a column."""
+"""Convert table files and data frames to datasets of rows, or of the pictures in a column."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -21,14 +21,15 @@ from tenfold.inputs.tables.read import (
 )
 
 NO_CELLS = ("E223", "E225")
-"""The errors of a column whose values are not cells: nested values, and bytes that are not text."""
+"""The error codes for columns whose values are not cells: nested values, and bytes that are not
+text."""
 
 
 def is_table(path: Path, reading: Reading) -> bool:
-    """Whether to load a file as a table: by its name, unless it contains pixels and only the name
-    of its label is given.
+    """Whether to load a file as a table.
 
-    A file of another name is a table if options for tables are given.
+    The name of the file decides, unless the file contains pixels and only the name of its label is
+    given. Any file is a table if options for tables are given.
     """
     if path.is_dir() or path.suffix.lower() == ".npz":
         return False
@@ -48,7 +49,7 @@ def load_table(path: Path, reading: Reading, like: Contract | None) -> Dataset:
             header=reading.header,
             separator=reading.separator,
             encoding=None if like else reading.encoding,
-            otherwise=reading.encoding if like else None,  # other files may be UTF-8
+            otherwise=reading.encoding if like else None,  # other files are checked for UTF-8
             known=_header_names(reading, like),
             unread=reading.unread,
         )
@@ -74,7 +75,7 @@ def load_frame(source: Any, reading: Reading, like: Contract | None) -> Dataset:
 def check_no_table(reading: Reading, name: str, *, are_numbers: bool = True) -> None:
     """Refuse options for tables if the data are images.
 
-    The white of files whose numbers have a scale may be given.
+    The value of white may be given for files whose numbers have a scale.
     """
     said_of_images = {"white"} if are_numbers else set[str]()
     of_tables = reading.model_dump(exclude_defaults=True, exclude=said_of_images)
@@ -86,7 +87,8 @@ def check_no_table(reading: Reading, name: str, *, are_numbers: bool = True) -> 
 def _pictures_in(
     frame: Any, name: str, error: DataError, reading: Reading, like: Contract | None
 ) -> Dataset:
-    """The dataset of the pictures in a column that has no cells, or else the original error."""
+    """Load the pictures of a column whose values are not cells, or else raise the original
+    error."""
     is_other = like is not None and like.input.kind != "image"
     if frame is None or is_other or picture_column(frame) is None:
         raise error

@@ -23,16 +23,16 @@ from tenfold.inputs.tables.other_rows import without_other_rows
 from tenfold.inputs.tables.texts import CellColumn, Texts
 
 MAX_LABEL_NUMBERS = 20
-"""A target with up to this many distinct integers is taken for labels."""
+"""A target with at most this many distinct integers is regarded as labels."""
 
 FEW_ROWS = 2
-"""A label with at most this many rows has too few to measure it."""
+"""A label with at most this many rows has too few for a score of its own."""
 
 MAX_LABELS = 1_000
 TARGET_NAMES = ("target", "label", "class", "y")
 
 YES_NO_WORDS = {"y", "n", "t", "f", "on", "no"}
-"""Words with fewer letters than this must agree in case to be the same label."""
+"""In words with fewer letters than this, case distinguishes labels."""
 
 INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")
 """Soft hyphen, zero-width characters and direction marks, which are invisible in a label."""
@@ -66,7 +66,8 @@ def find_target(cells: Cells, target: str | None) -> str:
 
 
 def _no_target(names: Sequence[str], where: str) -> TargetError:
-    """Suggest a column by its name, but never take it, because it may be the wrong one."""
+    """Suggest a column by its name. It is never chosen without asking, because it may be the wrong
+    one."""
     likely = [name for usual in TARGET_NAMES for name in names if name.lower() == usual]
     example = likely[0] if likely else "NAME"
     error = TargetError(
@@ -98,7 +99,7 @@ def no_column(column: str, cells: Cells) -> NoReturn:
 
 
 def rows_of_data(cells: Cells, target: str) -> tuple[Cells, Cells, list[str]]:
-    """The rows that are data, those of them with an answer, and notes about the others."""
+    """The rows that contain data, those of them with an answer, and notes about the other rows."""
     rows, left_out = without_other_rows(cells)
     answered, unanswered = with_answers(rows, target)
     return rows, answered, left_out + unanswered
@@ -128,11 +129,11 @@ def read_target(
 ) -> Target:
     """The target of each row with an answer: codes and their labels, or numbers without labels.
 
-    A model to be measured (`like`) determines task and labels; otherwise `reading` does.
+    A model to be measured (`like`) determines the task and the labels. Without one, `reading` does.
 
     Raises:
-      DataError: For regression, a cell is not a number; or there are too many labels, or labels
-        that the model does not know.
+      DataError: A cell is not a number (for regression), there are too many labels, or there are
+        labels that the model does not know.
     """
     column = cells[target]
     kind = reading.columns.get(target, "number")
@@ -182,7 +183,8 @@ def read_target(
 
 
 def _check_repeated(names: Texts, target: str, where: str) -> None:
-    """Refuse numbers as labels if most have only a row or two, because they are a quantity."""
+    """Refuse numbers as labels if most of them occur in one or two rows, because they must be a
+    quantity."""
     n_labels, n_rare = len(names.different), int((names.counts <= FEW_ROWS).sum())
     if n_labels > MAX_LABEL_NUMBERS and 2 * n_rare > n_labels:
         raise DataError(
@@ -231,7 +233,8 @@ def _same_label(name: str) -> str:
 
 
 def _codes(names: Texts, labels: tuple[str, ...], where: str) -> NDArray[np.int64]:
-    """The code of each name (n,). A name in another spelling gets the one label that it may be."""
+    """The code of each name (n,). A name in another spelling gets the code of its label if only one
+    label is possible."""
     codes = {name: code for code, name in enumerate(labels)}
     spellings = Counter(map(_same_label, labels))
     different = set(names.different)
@@ -252,8 +255,7 @@ def _codes(names: Texts, labels: tuple[str, ...], where: str) -> NDArray[np.int6
 
 
 def _check_numbers(numbers: NDArray[np.float64], cells: Cells, target: str) -> None:
-    """Refuse cells that are not numbers, and targets that predictions in float32 cannot
-    represent."""
+    """Refuse cells that are not numbers, and targets that float32 predictions cannot represent."""
     wrong = np.flatnonzero(np.isnan(numbers))
     if wrong.size:
         raise DataError(

@@ -1,4 +1,4 @@
-"""Rows in the order of time: sorted, and with earlier values of the target."""
+"""Sort rows in the order of time, and add earlier values of the target."""
 
 import re
 from collections.abc import Sequence
@@ -39,8 +39,8 @@ from tenfold.inputs.tables.texts import CellColumn, Texts, missing_texts
 DEFAULT_LAGS = 7
 
 FEW_REPEATS = 0.01
-"""Maximum share of rows whose time repeats in the same series if lags are made. The hour when
-clocks go back repeats, and the shops of one file repeat every time."""
+"""Maximum share of rows whose time repeats in the same series, if lags are made. Only the hour when
+clocks are set back repeats, but if a file contains several shops, every time does."""
 
 FRACTION = re.compile(r"[.,]\d")
 
@@ -49,10 +49,12 @@ PART_OF_TIME = re.compile(
     r"(?:$|[^a-z])",
     re.I,
 )
-"""Names of columns that are a further part of the time, and do not distinguish series."""
+"""Names of columns that are probably another part of the time, so that they are not suggested as
+series."""
 
 MAX_CANDIDATES = 10
-"""Number of columns of which pairs are tried, to suggest what distinguishes series."""
+"""Maximum number of columns whose pairs are tried, to suggest the columns that distinguish
+series."""
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -95,8 +97,8 @@ def in_order(
 ) -> Ordered:
     """Sort the rows that are `answered` by the requested column of time.
 
-    A model to be measured (`like`) determines how columns are read and steps are counted. All rows
-    of `cells` are counted: a lag is missing if the row before has no answer.
+    A model to be measured (`like`) determines how columns are read and steps are counted. Steps are
+    counted over all rows of `cells`, so that a lag is missing if the row before has no answer.
 
     Raises:
       DataError: There is no such column, a row without time or series, or only a single time.
@@ -113,7 +115,7 @@ def in_order(
         column = _time_column(like, order)
     else:
         column, notes = describe(time, kind, answered[time], style)
-    _times(answered, column)  # refuses rows without a time; rows without an answer may lack it
+    _times(answered, column)  # this refuses rows without a time, except those without an answer
     times = _read_times(cells, column)
     names = _series(cells, series_columns, answered)
     rows = np.flatnonzero(~np.isnan(times))
@@ -251,8 +253,8 @@ def with_earlier_values(cells: Cells, contract: TableInput) -> tuple[Cells, list
     """Add the earlier values to the rows of a model's input, with notes for the user.
 
     Earlier values without a column are taken from the target of the other rows of their series, and
-    from the last values of the training data, if the rows follow these. They are the values that
-    many steps before, as in training; for uneven rows, that many rows before.
+    from the last values of the training data, if the rows follow these. As in training, they are
+    the values a number of steps before, or for unevenly spaced rows, a number of rows before.
     """
     order = contract.order
     lagged = () if order is None else order.lag_columns(contract.target)
@@ -313,11 +315,11 @@ def with_lags(
 ) -> tuple[Ordered, Ints]:
     """Add a column for each earlier value of the target, and return which rows to use.
 
-    The first steps of a series only serve as earlier values of the others. A cell is "" if there is
-    no value that many steps before.
+    The first rows of a series are only used as earlier values of the others. A cell is "" if there
+    is no value so many steps before.
 
     Raises:
-      DataError: There are too many lags for the rows, or several rows of the same time.
+      DataError: There are too many lags for the number of rows, or several rows of the same time.
     """
     line, cells, order = ordered.timeline, ordered.cells, ordered.order
     typical = int(np.median(np.bincount(line.series)[np.unique(line.series)]))
@@ -377,7 +379,7 @@ def _previous(line: Timeline, y: NDArray[Any]) -> Floats:
     is_known = (before >= 0) & (pairs[before, 0] == pairs[:, 0])
     previous = np.empty(len(rows))
     previous[rows] = np.where(is_known, y[rows][before], np.nan)
-    earlier = np.searchsorted(line.times, line.times)  # how many rows are of an earlier time
+    earlier = np.searchsorted(line.times, line.times)  # the number of rows of an earlier time
     means = np.concatenate([[np.nan], np.cumsum(y) / np.arange(1, len(y) + 1)])[earlier]
     return np.where(np.isnan(previous), means, previous)
 

@@ -1,4 +1,5 @@
-"""Rows on a time line: the size of a step, the steps between rows, and the next times."""
+"""The position of rows in time: the length of a step, the number of steps between rows, and future
+times."""
 
 import csv
 import io
@@ -20,30 +21,32 @@ DAY = 86_400
 ONE_DAY, ONE_MONTH = np.timedelta64(1, "D"), np.timedelta64(1, "M")
 
 USUAL = 0.5
-"""A step is usual if it is at least this share of all steps."""
+"""A step is regarded as usual if at least this share of all steps is equal to it."""
 
 JITTER = 0.05
-"""Rows may differ from a step by this share of it, as with days of 23 and 25 hours and sensors."""
+"""The distance between rows may differ from a step by this share of it. Days may have 23 or 25
+hours, and the clocks of sensors are inexact."""
 
 FAR = 2**40
 """Maximum number of steps between two rows."""
 
 FEWEST_MONTHS, FEWEST_DAYS = 6, 8
-"""Number of rows from which on dates are months although their days differ, or business days."""
+"""Minimum number of rows from which monthly steps with different days, or business days, are
+recognised."""
 
 SECONDS = {"months": 30.44 * DAY, "business days": 1.4 * DAY}
 
 
 @dataclass(frozen=True, eq=False)
 class Timeline:
-    """The position of rows in time. Each array is (n,).
+    """The position of each row in time. All arrays are (n,).
 
     Attributes:
       times: Seconds since 1970, or a number.
       series: The series of a row, from 0.
-      positions: Steps from some row of its series.
+      positions: The number of steps from a fixed row of its series.
       previous: The last value of the target at an earlier time of its series, or else the mean of
-        all earlier values; NaN at the very first time; for labels the code before.
+        all earlier values. It is NaN at the very first time. For labels it is the previous code.
     """
 
     times: Floats
@@ -57,7 +60,7 @@ class Timeline:
         )
 
     def as_array(self) -> Floats:
-        """All of it in columns (n, 4), for writing."""
+        """All arrays as the columns of one (n, 4), for writing."""
         return np.stack([self.times, self.series, self.positions, self.previous], axis=1)
 
     @classmethod
@@ -69,7 +72,7 @@ class Timeline:
 
 @dataclass(frozen=True, eq=False)
 class Known:
-    """Values by series and position. If two have the same position, the later row counts."""
+    """Values by series and position. If two rows have the same position, the later one is used."""
 
     keys: Ints
     values: Floats
@@ -82,7 +85,8 @@ class Known:
         return cls(keys[rows], np.asarray(values, np.float64)[rows])
 
     def at(self, series: Ints, positions: Ints) -> Floats:
-        """The values there, in the common shape of both arguments. NaN if there is none."""
+        """The values at these positions, in the common shape of both arguments. NaN if there is
+        none."""
         keys = _keys(series, positions)
         place = np.searchsorted(self.keys, keys, side="right") - 1
         is_known = (place >= 0) & (self.keys[place] == keys)
@@ -96,9 +100,10 @@ def _keys(series: Ints, positions: Ints) -> Ints:
 def find_steps(times: Floats, series: Ints, *, is_date: bool) -> dict[str, Any]:
     """Find the step of these rows: the fields `steps`, `step` and `day` of their `Order`.
 
-    Rows are monthly if no month has two and they keep the same day, the last day or the last
-    weekday of the month. Days without any Saturday or Sunday are business days. Other steps are
-    even if all rows are at multiples of the usual step. Everything else is `rows`.
+    Rows are monthly if no month has two rows and all rows are on the same day, the last day or the
+    last weekday of the month. Days without any Saturday or Sunday are business days. Other steps
+    are even if the distances between rows are multiples of the usual step. In all other cases, the
+    step is `rows`.
     """
     pairs = np.unique(np.stack([series, times], axis=1), axis=0)
     codes, ordered = pairs[:, 0].astype(np.int64), pairs[:, 1]
@@ -154,7 +159,7 @@ def _are_usual(counts: NDArray[Any]) -> bool:
 def steps_between(order: Order, starts: Floats, times: Floats) -> Floats:
     """Whole steps from `starts` to `times`, each (n,). NaN if they are not whole steps apart.
 
-    For `rows` they cannot be known from the times, and all are NaN.
+    For `rows` they do not follow from the times, and all are NaN.
     """
     if order.steps == "months":
         steps = (_months(times) - _months(starts)) / order.step
@@ -211,7 +216,7 @@ def step_name(order: Order, n: int) -> str:
 
 
 def time_texts(order: Order, times: Sequence[float] | Floats) -> list[str]:
-    """Format times. They are days if all are at midnight."""
+    """Format times. If all are at midnight, only the days are shown."""
     numbers = np.asarray(times, float)
     if not order.is_date:
         return [f"{time:.15g}" for time in numbers]

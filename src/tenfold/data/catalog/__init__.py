@@ -49,11 +49,13 @@ class File:
     def parse(
         self, file: BinaryIO, *, where: object, out: NDArray[np.uint8] | None = None
     ) -> NDArray[Any]:
-        """Do what `read` does for a file that is already open, at its start."""
+        """Read and check a file that is already open, like `read`. Its position must be at the
+        start."""
         kind, _, published = self.digest.partition(":")
         if kind == "sha256":
             return parse_idx(file, where=where, out=out, sha256=published)
-        array = parse_idx(file, where=where, out=out)  # first: it recognises other files
+        # This comes first, because it recognises other files.
+        array = parse_idx(file, where=where, out=out)
         file.seek(0)
         md5 = hashlib.md5(file.read(), usedforsecurity=False).hexdigest()
         if md5 != published:
@@ -86,8 +88,8 @@ class IdxDataset:
       labels: The name of each code.
       train: The training set.
       test: The official test set.
-      mirrors: Addresses of folders with the `.gz` files, tried in order. If there are none, it is
-        embedded.
+      mirrors: Addresses of folders with the `.gz` files, which are tried in order. If there are
+        none, the dataset is embedded.
     """
 
     about: str
@@ -234,7 +236,7 @@ def read(name: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         rows = slice(start, start + part.n)
         for file, out in ((part.images, x[rows]), (part.labels, y[rows])):
             path = file.find(folder)
-            assert path is not None  # none is missing
+            assert path is not None  # no file is missing
             _, shape = read_header(path)
             if shape != out.shape:
                 raise FormatError(

@@ -13,7 +13,8 @@ from tenfold.data.catalog import File, find, folder_of
 
 TIMEOUT_SECONDS = 30
 MAX_BYTES = 1 << 28
-"""Larger than any file of the catalog. A download stops when a server sends more."""
+"""Maximum size of a download in bytes, which no file of the catalog reaches. If a server sends
+more, the download stops."""
 
 Watch = Callable[[str, int], None]
 
@@ -23,14 +24,15 @@ def fetch(name: str, watch: Watch | None = None) -> Path:
 
     Args:
       name: Its name in the catalog.
-      watch: Is called with an address and the number of bytes received from it so far.
+      watch: It is called with an address and the number of bytes received from it so far.
 
     Returns:
       The folder, the same as `catalog.folder_of`.
 
     Raises:
       DataError: No dataset has this name.
-      FetchError: No mirror provided a file. The message says which files to put where by hand.
+      FetchError: No mirror provided a file. The message names the files, and the folder in which to
+        put them by hand.
       FileError: The folder cannot be written, or the disk is full.
     """
     dataset, folder = find(name), folder_of(name)
@@ -80,11 +82,12 @@ def _fetch_file(
             with files.durable(folder / f"{file.name}.gz") as target:
                 try:
                     download(url, _Counted(target, url, watch), None)
-                except RequestException as error:  # an OSError, but not of the disk
+                except RequestException as error:  # it is an OSError, but not an error of the disk
                     raise _Refused(_reason(error)) from error
                 target.seek(0)
                 file.parse(target, where=url)
-            (folder / file.name).unlink(missing_ok=True)  # unpacked, and possibly the wrong content
+            # It was unpacked, and may have the wrong content.
+            (folder / file.name).unlink(missing_ok=True)
             return None
         except (FormatError, _Refused) as error:
             reason = str(error)
@@ -116,7 +119,7 @@ class _Counted:
 
 
 def _reason(error: Exception) -> str:
-    """One short reason, because the messages of urllib3 fill a screen."""
+    """A short reason, because the messages of urllib3 are very long."""
     from requests import HTTPError, Timeout
     from requests.exceptions import ChunkedEncodingError
 

@@ -58,7 +58,7 @@ def _read_images(path: Path) -> Images:
         return read_npz(path)
     if path.suffix.lower() == ".csv":
         return read_pixel_csv(path)
-    read_idx(path)  # describes what is wrong with a file that is not IDX
+    read_idx(path)  # this reports what is wrong with a file that is not IDX
     raise DataError(
         "E420",
         "A single IDX file is not a dataset",

@@ -11,7 +11,8 @@ from tenfold.core.errors import DataError
 from tenfold.data.dataset import MAX_LABELS
 
 MAX_WITH_GAPS = 256
-"""Up to this number, most codes may be unused. A model has a number for each code, used or not."""
+"""Up to this number of codes, most of them may be unused. A model has an output for each code, used
+or not."""
 
 SIDE_PX = 28
 N_PIXELS = SIDE_PX * SIDE_PX
@@ -99,7 +100,8 @@ def code_labels(y: NDArray[np.int64]) -> tuple[str, ...]:
 
 
 def named_codes(answers: Sequence[str], where: object) -> tuple[NDArray[np.int64], tuple[str, ...]]:
-    """Codes and labels of answers as text. Integers are codes, and other texts are names."""
+    """The codes and the labels of answers given as text. Integers are codes, and other texts are
+    names."""
     numbers = [parse_number(answer) for answer in answers]
     named = [row for row, number in enumerate(numbers) if number is None]
     if not named:

@@ -24,8 +24,8 @@ from tenfold.data.sources.labelled import (
 from tenfold.inputs.idx import not_a
 
 MAX_ZIP_RATIO = 100
-"""An npz member with a higher compression ratio counts as a bomb. Keras' mnist.npz shrinks to a
-fifth."""
+"""An npz member with a higher compression ratio is refused as a decompression bomb. The ratio of
+Keras' mnist.npz is 5."""
 
 KINDS = (("x", "y"), ("images", "labels"), ("data", "target"))
 
@@ -100,7 +100,8 @@ def _read(path: Path, read: Callable[[zipfile.ZipFile, Path], T]) -> T:
                 return read(archive, path)
         except (OSError, TenfoldError):
             raise
-        except Exception as error:  # zipfile, zlib and NumPy fail in a dozen ways on foreign bytes
+        # Zipfile, zlib and NumPy raise a dozen kinds of exceptions for damaged files.
+        except Exception as error:
             reason = " ".join(str(error).split()) or type(error).__name__
             raise FormatError(
                 "E435", "The npz file is damaged", where=path, reason=reason
@@ -188,7 +189,7 @@ def read_npy(path: Path) -> Array:
             array: Array = npy.read_array(file, allow_pickle=False)
         except (OSError, TenfoldError):
             raise
-        except Exception as error:  # NumPy fails in a dozen ways on foreign bytes
+        except Exception as error:  # NumPy raises a dozen kinds of exceptions for damaged files
             reason = " ".join(str(error).split()) or type(error).__name__
             raise FormatError(
                 "E447", "The npy file is damaged", where=path, reason=reason

@@ -28,8 +28,8 @@ MAX_LINE_BYTES = 1 << 16
 
 
 def pixel_label(path: Path) -> str | None:
-    """The header of the label next to 784 pixel columns in the first line. "" if it has no name,
-    None if there are no such columns."""
+    """The header of the label in the first line of a file with 784 pixel columns. "" if it has no
+    name, and None if there are no such columns."""
     with files.os_errors("read", path), path.open("rb") as file:
         layout = _layout(file, path)
     if layout is None or not layout.labelled:
@@ -81,14 +81,15 @@ def _read(path: Path, *, labelled: bool) -> tuple[NDArray[Any], list[str]]:
 
 @dataclass(frozen=True)
 class _Layout:
-    """The layout of a CSV of pixels. `names` is empty without a header; `label` is None if unclear.
+    """The layout of a CSV of pixels. `names` is empty without a header. `label` is None if it is
+    unclear which column is the label.
 
     With `index`, the first column numbers the rows. With `labelled`, one column is the label.
     """
 
     separator: bytes
     names: tuple[str, ...]
-    start: int  # the byte at which the rows begin
+    start: int  # the position of the first byte of the rows
     label: int | None
     labelled: bool
     index: bool = False
@@ -166,10 +167,11 @@ def _bare(cell: str) -> str:
 
 
 def _label_column(file: BinaryIO, layout: _Layout, path: Path) -> int:
-    """0 or 784: whichever of the first and the last column can only be the label.
+    """The index of the label column, which is 0 or 784, the first or the last column.
 
-    It contains names, or integers without gaps, and the other column does not. A pixel in the
-    corner is usually 0 throughout. If it looks like labels, too, the file is ambiguous.
+    The label column contains names, or integers without gaps, and the other column does not. A
+    pixel in the corner is usually 0 in all rows. If both columns look like labels, the file is
+    ambiguous.
     """
     first, last = set[bytes](), set[bytes]()
     for _, chunk in _chunks(file, layout, path):
@@ -190,7 +192,8 @@ def _label_column(file: BinaryIO, layout: _Layout, path: Path) -> int:
 
 
 def _like_labels(cells: set[bytes]) -> int:
-    """2: names; 1: every integer from the smallest to the largest; 0: not like labels."""
+    """How much a column looks like labels: 2 if it contains names, 1 if it contains every integer
+    from the smallest to the largest, and otherwise 0."""
     numbers = {parse_number(cell.decode("utf-8", "replace")) for cell in cells}
     if numbers == {None}:
         return 2
@@ -222,9 +225,11 @@ def _chunks(file: BinaryIO, layout: _Layout, path: Path) -> Iterator[tuple[int, 
 
 
 def _parse_fast(chunk: bytes, layout: _Layout) -> tuple[NDArray[np.uint8], list[str]] | None:
-    """Pixels and answers of lines in the plainest form: one to three digits in every cell."""
+    """The pixels and answers of lines in the simplest form, with one to three digits in every
+    cell."""
     text = np.frombuffer(chunk, np.uint8)
-    digits = text - ord("0")  # wraps around: anything but a digit is above 9
+    # The difference wraps around, so that it is above 9 for anything but a digit.
+    digits = text - ord("0")
     ends = np.flatnonzero(digits > 9)
     n_columns = layout.n_columns
     lengths = np.diff(ends, prepend=-1) - 1
