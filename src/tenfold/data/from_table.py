@@ -99,7 +99,7 @@ def _table_dataset(cells: Cells, reading: Reading, like: Contract | None) -> Dat
         contract,
         reading,
         profiles,
-        # A time that is also learned from has its notes twice.
+        # A column of time that is also used for learning would have its notes twice.
         tuple(dict.fromkeys((*cells.notes, *notes))),
         timeline,
         groups=_groups(cells, reading.group, used, like),

@@ -39,10 +39,12 @@ GZIP_MAGIC = b"\x1f\x8b"
 CHUNK_BYTES = 1 << 18
 
 MAX_DEFLATE_RATIO = 1032
-"""No deflate stream inflates further: zlib.net/zlib_tech.html, "Maximum Compression Factor"."""
+"""The maximum compression ratio of a deflate stream: zlib.net/zlib_tech.html, "Maximum Compression
+Factor"."""
 
 PLAUSIBLE_BYTES, PLAUSIBLE_RATIO = 1 << 30, 100
-"""A file that is larger than this and compressed better than this (MNIST: 5) counts as a bomb."""
+"""A file that is larger than this, and has a higher compression ratio than this (MNIST: 5), is
+refused as a decompression bomb."""
 
 Array = NDArray[Any]
 
@@ -72,7 +74,7 @@ def read_idx(path: Path | str, *, out: Array | None = None, sha256: str | None =
 def parse_idx(
     file: BinaryIO, *, where: object, out: Array | None = None, sha256: str | None = None
 ) -> Array:
-    """Do what `read_idx` does for an open binary file. `where` is its name in errors."""
+    """Read an open binary file like `read_idx`. `where` is its name in errors."""
     stream = _Stream(file, where)
     dtype, shape = _read_header(stream)
     n_bytes = math.prod(shape) * dtype.itemsize
@@ -80,7 +82,7 @@ def parse_idx(
     if out is None:
         try:
             out = np.empty(shape, dtype)
-        except (MemoryError, ValueError) as error:  # ValueError: sizes beyond any address
+        except (MemoryError, ValueError) as error:  # ValueError: the sizes exceed the address space
             wrong = "The file is too large for the memory of this machine"
             raise FormatError("E312", wrong, where=where, shape=shape, n_bytes=n_bytes) from error
     elif out.shape != shape or out.dtype != dtype or not out.flags.carray:
@@ -144,7 +146,8 @@ def write_idx(path: Path | str, array: Array) -> None:
     elements = np.ascontiguousarray(array, native.newbyteorder(">"))
     with files.durable(path) as file, contextlib.ExitStack() as stack:
         target: BinaryIO | gzip.GzipFile = file
-        if path.suffix == ".gz":  # no name and time, so that equal arrays give equal files
+        # Name and time are left out, so that equal arrays give equal files.
+        if path.suffix == ".gz":
             target = stack.enter_context(gzip.GzipFile("", "wb", fileobj=file, mtime=0))
         target.write(header)
         if elements.size:
@@ -152,7 +155,8 @@ def write_idx(path: Path | str, array: Array) -> None:
 
 
 def describe_array(start: bytes) -> str | None:
-    """Describe what a file with this beginning is, for files that people often have instead."""
+    """Describe what a file with these first bytes is, for files that are often mistaken for the
+    right one."""
     if not start:
         return "an empty file"
     text = start.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
@@ -351,7 +355,8 @@ class _Stream:
 def _read_header(stream: _Stream) -> tuple[np.dtype[Any], tuple[int, ...]]:
     magic = stream.read(4)
     if magic[:2] != b"\0\0"[: len(magic)] or not magic:
-        with contextlib.suppress(FormatError):  # damaged further on, but the bytes so far suffice
+        # The file is damaged further on, but the bytes so far are enough.
+        with contextlib.suppress(FormatError):
             magic += stream.read(508)
         raise not_a(
             "an IDX file", stream.where, magic, expected="00 00 as its first bytes", unpacked=True

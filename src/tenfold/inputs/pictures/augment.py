@@ -1,7 +1,9 @@
-"""Data augmentation: pictures are moved, turned, scaled, sheared, waved or thickened in each epoch.
+"""Data augmentation: in each epoch, pictures are shifted, rotated, scaled, sheared, elastically
+distorted, or their strokes are thickened or thinned.
 
-It is cheap because pictures share work: those of a block get the same map of where each pixel comes
-from, and are stored side by side, so that a look-up copies a row of pixels instead of one.
+It is fast because the pictures of a block are distorted in the same way. They share the map that
+says where each pixel comes from, and are stored side by side, so that each look-up copies the
+pixels of all of them at once.
 """
 
 from typing import Any
@@ -21,11 +23,12 @@ WAVES = 5
 2003, Best Practices for Convolutional Neural Networks, section 2)."""
 
 SIDE = 28
-"""Settings in pixels refer to a picture with this side; larger pictures move in proportion."""
+"""Settings in pixels refer to a picture with this side. Shifts of larger pictures are
+proportionally larger."""
 
 
 def has_distortions(settings: Settings) -> bool:
-    """Whether pictures are distorted, and not only moved by whole pixels."""
+    """Whether pictures are distorted, and not only shifted by whole pixels."""
     return any(
         (
             settings.rotate_degrees,
@@ -43,9 +46,10 @@ def augment(
 ) -> NDArray[np.uint8]:
     """Distort pictures, uint8 (n, height, width) or (n, height, width, 3), within the settings.
 
-    Neighbours share a map, so shuffle them before. Pixels from beyond an edge repeat the edge.
+    Pictures that are next to each other share a map, so that they should be shuffled before. Pixels
+    from outside a picture repeat its edge.
     """
-    if len(images) > AT_ONCE:  # smaller arrays stay in the cache, and memory is reused
+    if len(images) > AT_ONCE:  # small arrays stay in the processor's cache, and memory is reused
         starts = range(0, len(images), AT_ONCE)
         return np.concatenate([augment(images[i : i + AT_ONCE], settings, rng) for i in starts])
     n, height, width = images.shape[:3]
@@ -82,8 +86,8 @@ def _warp(
 
 
 def _thicken(pixels: NDArray[np.float32], amount: np.float32) -> NDArray[np.float32]:
-    """Move each pixel of light strokes on dark, (height, width, n), by the share `amount` towards
-    the brightest (below 0: the darkest) of its neighbours above, below, left and right."""
+    """Change each pixel of light strokes on dark, (height, width, n), by the share `amount` towards
+    the brightest of its four neighbours or, if `amount` is negative, towards the darkest."""
     choose = np.maximum if amount > 0 else np.minimum
     best = pixels.copy()
     choose(best[1:], pixels[:-1], out=best[1:])

@@ -39,7 +39,8 @@ FOREIGN = {
     b"jP  \r\n\x87\n": "a JPEG 2000 picture",
     b"JXL \r\n\x87\n": "a JPEG XL picture",
 }
-"""Picture formats that are not read, by bytes 4 to 12: freedesktop.org's shared-mime-info 2.2."""
+"""Picture formats that are not supported, by bytes 4 to 12, from freedesktop.org's shared-mime-info
+2.2."""
 
 STARTS = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM", b"MM\0*", b"II*\0", b"MM\0+", b"II+\0")
 """The first bytes of files of `FORMATS`, from the same source. `is_picture` recognises WebP."""
@@ -67,7 +68,7 @@ class PictureOptions:
         must have the size of the model.
       apply_exif: Apply the EXIF orientation. Use False for cameras that write a wrong tag.
       max_pixels: Larger pictures are refused before they are decoded.
-      white: The value of white in pictures of more than 8 bits. None: found for each picture.
+      white: The value of white in pictures of more than 8 bits. None: determined for each picture.
     """
 
     fit_to_box: bool = True
@@ -195,7 +196,7 @@ def read_white(source: Path | str | bytes) -> int | None:
             return None
         try:
             values = np.asarray(image)
-        except Exception as error:  # decoders fail in a dozen ways on foreign bytes
+        except Exception as error:  # decoders raise a dozen kinds of exceptions for damaged files
             raise _damaged(where, error) from error
     return None if values.min() < 0 else white_of(values[None])
 
@@ -232,7 +233,7 @@ def decode(
             )
         try:
             return _decoded(image, channels, options, at_least_px)
-        except Exception as error:  # decoders fail in a dozen ways on foreign bytes
+        except Exception as error:  # decoders raise a dozen kinds of exceptions for damaged files
             raise _damaged(where, error) from error
 
 
@@ -273,7 +274,8 @@ def _open(file: BinaryIO, where: object, max_pixels: int = MAX_PIXELS) -> "Image
         ) from error
     except Image.DecompressionBombError as error:
         raise _too_many_pixels(where, max_pixels, reason=str(error).partition(",")[0]) from error
-    except Exception as error:  # readers of headers fail in a dozen ways on foreign bytes
+    # Readers of headers raise a dozen kinds of exceptions for damaged files.
+    except Exception as error:
         raise _damaged(where, error) from error
     width, height = image.size
     if width * height > max_pixels or max(width, height) > MAX_SIDE_PX:
@@ -327,12 +329,12 @@ def _orientation(image: "Image.Image") -> int:
 def _exif(image: "Image.Image", tag: int) -> Any:
     try:
         return image.getexif().get(tag)
-    except Exception:  # an unreadable EXIF block says nothing
+    except Exception:  # an unreadable EXIF block is ignored
         return None
 
 
 def turned(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
-    """Turn pixels by the EXIF orientation, 1 to 8. Other values leave them unchanged.
+    """Rotate or mirror pixels by the EXIF orientation, 1 to 8. Other values leave them unchanged.
 
     Source: EXIF 2.32, tag 274, which says where the first row and column are in the scene.
     """
@@ -377,9 +379,9 @@ def _on_paper(image: "Image.Image", mode: str) -> NDArray[np.uint8]:
 def _deep(values: NDArray[np.generic], white: int | None) -> NDArray[np.uint8]:
     """Scale greys of more than 8 bits to 8 bits.
 
-    Integers are divided by `white`, or by that of the fewest bits that hold all but a few hot
-    pixels, fractions (0 to 1) by 1; what is negative or larger still is stretched from least to
-    greatest.
+    Integers are divided by `white`. By default this is the largest value of the smallest number of
+    bits that represents all but a few hot pixels. Floats from 0 to 1 are multiplied by 255.
+    Pictures with negative or larger floats are scaled from their smallest to their largest value.
     """
     x = values.astype(np.float32)
     low, high = float(x.min()), float(x.max())

@@ -1,6 +1,6 @@
 """Filters and connected parts of pictures, equal to those of SciPy's `ndimage`, as tests check.
 
-With them predicting needs no SciPy, which takes 140 MB and 0.2 s at each start.
+With them, predicting does not need SciPy, which takes 140 MB and 0.2 s at each start.
 """
 
 from collections.abc import Callable
@@ -17,12 +17,13 @@ Array = NDArray[Any]
 
 
 def mean_filter(x: Real, size: int) -> Real:
-    """Mean over a square of an odd size around each pixel, the picture mirrored at its borders."""
+    """The mean over a square of an odd size around each pixel. The picture is mirrored at its
+    borders."""
     height, width = x.shape
     down = np.zeros((height + size, width))
     if x.size < 20_000:
         np.cumsum(x.take(_mirrored(height, size), 0), 0, out=down[1:])
-    else:  # `cumsum` along columns takes three times as long, but where the picture is small
+    else:  # `cumsum` along columns takes three times as long, except for small pictures
         rows, total = list(x.astype(np.float64)), down[0]
         for row, out in zip(_mirrored(height, size).tolist(), down[1:], strict=True):
             total = np.add(total, rows[row], out=out)
@@ -40,7 +41,8 @@ def _mean(sums: Array, before: Array, size: int) -> Real:
 
 @lru_cache(maxsize=256)
 def _mirrored(n: int, size: int) -> Counts:
-    """Indices 0 to n - 1, and the mirrored ones on both sides that windows of a size need."""
+    """The indices 0 to n - 1, with the mirrored indices on both sides that windows of this size
+    need."""
     place = np.arange(-(size // 2), n + size - 1 - size // 2) % (2 * n)
     place = np.minimum(place, 2 * n - 1 - place)
     place.flags.writeable = False
@@ -62,7 +64,8 @@ def min_filter(x: Array, size: int, axis: int, outside: Any = None) -> Array:
 
 
 def _extreme(best: Callable[..., Array], x: Array, size: int, axis: int, outside: Any) -> Array:
-    """Use windows of 1, 2, 4, ... pixels, of which two of the last kind cover the size."""
+    """Compute the extremes over windows of 1, 2, 4, ... pixels. Two of the last ones cover the
+    whole size."""
     n = x.shape[axis]
 
     def part(start: int, stop: int | None) -> tuple[slice, ...]:
@@ -83,12 +86,12 @@ def _extreme(best: Callable[..., Array], x: Array, size: int, axis: int, outside
 
 
 def connected_parts(mask: Mask) -> tuple[NDArray[np.int32], Counts]:
-    """The parts of a mask whose pixels touch, at corners too.
+    """The connected parts of a mask, whose pixels touch at sides or corners.
 
     Returns:
       For each pixel the number of its part, int32 (h, w), from 1 in the order of their first
-      pixels, 0 off the mask; and top, bottom, left and right of each part, int64 (n, 4), where
-      bottom and right are one past the last.
+      pixels, and 0 outside the mask. Also top, bottom, left and right of each part, int64 (n, 4).
+      Bottom and right are exclusive.
     """
     height, width = mask.shape
     line_px = width + 1  # a pixel off the mask ends each line
@@ -115,12 +118,13 @@ def connected_parts(mask: Mask) -> tuple[NDArray[np.int32], Counts]:
 
 
 def _leaders(above: Counts, n_above: Counts) -> Counts:
-    """The first run of the part of each run, which touches `n_above` runs from `above` on."""
+    """The first run of the part to which each run belongs. A run touches `n_above` runs, beginning
+    with the number `above`."""
     own = np.arange(len(above))
     if np.count_nonzero(n_above) == len(above) - 1:  # most digits, whose runs are all connected
         return np.zeros_like(own)
     leader = _settled(np.where(n_above > 0, above, own))
-    # Where a run touches several, each of them after the first joins two parts that may differ.
+    # If a run touches several runs above, it may join several parts.
     more = np.maximum(n_above - 1, 0)
     joint = np.repeat(own, more)
     other = above[joint] + 1 + np.arange(len(joint)) - np.repeat(np.cumsum(more) - more, more)
@@ -132,7 +136,7 @@ def _leaders(above: Counts, n_above: Counts) -> Counts:
 
 
 def _settled(leader: Counts) -> Counts:
-    """Follow the leaders of each run until a run that leads itself."""
+    """Follow the leaders of each run up to a run that is its own leader."""
     while (leader[leader] != leader).any():
         leader = leader[leader]
     return leader

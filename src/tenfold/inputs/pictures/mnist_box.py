@@ -18,7 +18,8 @@ from tenfold.core.errors import DataError
 from tenfold.inputs.pictures.filters import connected_parts, max_filter, mean_filter, min_filter
 
 WORK_PX = 640
-"""Longer side of the picture during the fit. A digit of 1/30 of it still fills the box."""
+"""Longer side of the picture during the fit. With this size, a digit of 1/30 of the picture is
+still as large as the box."""
 
 SIDE_PX = 28
 BOX_PX = 20
@@ -29,19 +30,21 @@ STROKE_PX = 1.8
 """Strokes thinner than this in the box are widened to it (docs/guide/handwriting.md)."""
 
 SAMPLE_PX = 140
-"""Statistics of the whole picture are taken at about this size: some 20,000 pixels."""
+"""Size at which statistics of the whole picture are computed, from about 20,000 pixels."""
 
 LINE_SPAN = 0.9
 """Share of the picture's width or height that a ruled line runs over."""
 
 CLEAR_SKEWNESS = 0.4
-"""On 5,480 synthetic pictures this rule alone fails on 12, all of them below 0.14."""
+"""Minimum absolute skewness by which the polarity is decided. On 5,480 synthetic pictures this rule
+alone fails for 12, and the skewness of all of these is below 0.14."""
 
 MAX_PIECES = 50
-"""Maximum number of parts of a broken digit that are considered. Noise has thousands."""
+"""Maximum number of parts that are considered. A broken digit has a few, and noise has
+thousands."""
 
 MIN_CONTRAST = 12.0
-"""If paper and ink differ by fewer grey levels than this, nothing is drawn."""
+"""If paper and ink differ by fewer grey levels than this, the picture is regarded as empty."""
 
 Polarity = Literal["dark on light", "light on dark"]
 Grey = NDArray[np.uint8]
@@ -156,8 +159,8 @@ def find_ink(
     level = _upper_quartile(contrast[strokes]) if strokes.any() else 0.0
     if level < MIN_CONTRAST:
         raise _nothing_drawn(where, contrast=round(level, 1))
-    # The soft edge of a stroke: next to it, above the noise, and not part of what was
-    # removed.
+    # The soft edge of a stroke consists of pixels next to it whose contrast is above the noise, and
+    # that were not removed.
     noise *= 2 * radius + 1
     size = 2 * max(2, 1 + radius) + 1
     near = max_filter(max_filter(strokes, size, 0, False), size, 1, False)
@@ -204,7 +207,7 @@ def is_dark_on_light(x: Real) -> bool:
 
 
 def _reach(x: Real) -> int:
-    """A radius that contains paper beside any stroke: 1/8 of the picture."""
+    """A radius so large that it contains paper beside any stroke: 1/8 of the picture."""
     longer: int = max(x.shape)
     return max(6, longer // 8)
 
@@ -225,7 +228,7 @@ def _first_guess(smooth: Real, choose: Choice) -> Mask:
 
 
 def _paper(smooth: Real, width: float) -> tuple[Real, float]:
-    """(paper, noise): the grey of the paper at each pixel, and its spread.
+    """The grey level of the paper at each pixel, and the spread of its noise.
 
     The paper is the closing by a square that is six strokes wide. It removes strokes and keeps the
     edges of shadows in place, so that these have no contrast. Noise raises a closing; the median
@@ -259,7 +262,7 @@ def _sample(x: Real) -> Real:
 
 
 def local_mean(x: Real, radius: int) -> Real:
-    """Mean over a square of side 2 radius + 1. The picture is mirrored at its borders."""
+    """The mean over a square whose side is 2 radius + 1. The picture is mirrored at its borders."""
     return mean_filter(x, 2 * radius + 1) if radius else x
 
 
@@ -292,7 +295,7 @@ def _counts(x: Real, edges: Real) -> NDArray[np.int64]:
 
 
 def without_rules(contrast: Real, threshold: float) -> Mask:
-    """Where the contrast is above the threshold, without thin lines from border to border.
+    """The pixels whose contrast is above the threshold, without thin lines from border to border.
 
     Such lines are on ruled and squared paper. They are searched for at half the threshold, at which
     a faint line has fewer holes. Strokes that cross a line stay whole. Small pictures, in which a
@@ -310,12 +313,13 @@ def without_rules(contrast: Real, threshold: float) -> Mask:
 def _level_lines(mask: Mask) -> Mask:
     """Pixels of nearly horizontal lines that span nine tenths of the width."""
     height, width = mask.shape
-    if mask.any(axis=0).mean() < LINE_SPAN:  # most pictures; saves two thirds of the time
+    # True of most pictures, for which this saves two thirds of the time.
+    if mask.any(axis=0).mean() < LINE_SPAN:
         return np.zeros_like(mask)
     length = max(15, width // 12)
-    thick = max_filter(mask, 3, 0)  # keeps the run of a slope together
+    thick = max_filter(mask, 3, 0)  # this keeps the run of a sloping line together
     runs = max_filter(min_filter(thick, length, 1, True), length, 1)
-    # A faint line has holes, and a stroke across it makes another. Bridge them.
+    # A faint line has gaps, and a stroke across it makes another one. Close them.
     bridge = width // 4 | 1
     bridged = max_filter(max_filter(runs, 3, 0), bridge, 1)
     bridged = min_filter(bridged, bridge, 1, True)
@@ -325,7 +329,8 @@ def _level_lines(mask: Mask) -> Mask:
     if not lines.any():
         return lines
     thickness = _vertical_runs(mask)
-    usual = float(np.percentile(thickness[lines], 25))  # strokes along a line are thicker
+    # Strokes along a line are thicker than the line.
+    usual = float(np.percentile(thickness[lines], 25))
     if usual > height / 25:  # a border or a shadow
         return np.zeros_like(mask)
     return lines & (thickness <= 1.5 * usual + 1)
@@ -387,7 +392,7 @@ def parts_of(mask: Mask, contrast: Real) -> Parts:
 def one_digit(mask: Mask, contrast: Real) -> Mask:
     """The strokes of the main digit: the heaviest part, and parts near enough to belong to it.
 
-    Parts along the picture's border (the edge of a table, a frame) count a twentieth.
+    The weight of parts along the picture's border (the edge of a table, a frame) is divided by 20.
     """
     parts = parts_of(mask, contrast)
     if len(parts) < 2:
@@ -410,8 +415,8 @@ def one_digit(mask: Mask, contrast: Real) -> Mask:
 
 
 def gap(a: NDArray[np.int64], b: NDArray[np.int64]) -> int:
-    """Pixels between two boxes along the axis on which they are further apart. Negative: they
-    overlap."""
+    """The distance in pixels between two boxes, along the axis on which it is larger. It is
+    negative if they overlap."""
     return int(max(b[0] - a[1], a[0] - b[1], b[2] - a[3], a[2] - b[3]))
 
 
@@ -434,8 +439,8 @@ def to_box(amount: Real) -> Grey:
     long = max(crop.shape)
     whole, wanted = OVERSAMPLING * BOX_PX, OVERSAMPLING * STROKE_PX
     width = min(stroke_width(crop), 0.9 * long)
-    # Widening by `radius` on each side makes the digit larger, too. Together they fit the
-    # box.
+    # Widening by `radius` on each side also makes the digit larger. The widened digit has to fit
+    # into the box.
     thin = width * whole / long < wanted
     radius = (wanted - width * (whole - wanted) / (long - width)) / 2 if thin else 0.0
     sides = [side * (whole - 2 * radius) / long + 2 * radius for side in crop.shape]

@@ -27,10 +27,12 @@ from tenfold.inputs.pictures.mnist_box import (
 )
 
 WORK_PX = 1280
-"""Longer side of the page during the search: a digit of 1/60 of it is still 20 pixels high."""
+"""Longer side of the page during the search. With this size, a digit of 1/60 of the page is still
+20 pixels high."""
 
 MAX_PARTS = 400
-"""Maximum number of strokes of a page that are considered, heaviest first. Noise has thousands."""
+"""Maximum number of strokes of a page that are considered, beginning with those with the most ink.
+Noise has thousands."""
 
 TALL = 0.6
 """A digit has at least this share of the height of its neighbour, unlike a dash or a speck."""
@@ -106,7 +108,8 @@ def count_side_by_side(grey: NDArray[Any], *, where: object = None) -> int:
 
 
 def _all_strokes(mask: Mask, contrast: Real) -> Mask:
-    """Every part that is not along the border, and not a speck compared with the typical part."""
+    """All parts except those along the border and those that are specks compared with the typical
+    part."""
     parts = parts_of(mask, contrast)
     keep = parts.contact < 0.5
     if not keep.any():
@@ -116,7 +119,7 @@ def _all_strokes(mask: Mask, contrast: Real) -> Mask:
 
 
 def _typical(values: NDArray[Any], weights: NDArray[Any]) -> float:
-    """The weighted median: half of the weight is in larger values."""
+    """The weighted median: half of the total weight belongs to larger values."""
     order = np.argsort(values)
     half = np.searchsorted(np.cumsum(weights[order]), weights.sum() / 2)
     return float(values[order[min(int(half), len(order) - 1)]])
@@ -134,7 +137,8 @@ def _width(bounds: Bounds) -> int:
 
 
 def _overlap(a: Bounds, b: Bounds, axis: int) -> int:
-    """Pixels that two boxes share along an axis (0 down, 1 across). Negative: their distance."""
+    """The number of pixels by which two boxes overlap along an axis (0 is vertical, 1 is
+    horizontal). If negative, it is their distance."""
     low, high = 2 * axis, 2 * axis + 1
     return int(min(a[high], b[high]) - max(a[low], b[low]))
 
@@ -165,7 +169,8 @@ def _groups(parts: Parts) -> list[_Group]:
 
     for i in range(len(groups)):
         pair(i)
-    # The nearest pair comes first, so that a bar joins its own 5 and not a neighbour.
+    # The nearest pair comes first, so that the bar of a 5 is joined to its own digit and not to a
+    # neighbour.
     while pairs:
         _, i, j = heappop(pairs)
         if i in groups and j in groups:
@@ -187,7 +192,8 @@ def _belong(a: Bounds, b: Bounds, usual: float) -> bool:
     if _overlap(a, b, 1) >= 0.5 * min(_width(a), _width(b)):
         return apart <= 0.25 * usual
     return (smaller < 0.5 * usual and apart <= 0.15 * usual) or (
-        smaller < 0.7 * usual and apart <= 0.08 * usual  # the pen was lifted, or a rule cut it
+        # The pen was lifted, or the removal of a ruled line cut the stroke.
+        smaller < 0.7 * usual and apart <= 0.08 * usual
     )
 
 
@@ -195,8 +201,8 @@ def _belong(a: Bounds, b: Bounds, usual: float) -> bool:
 
 
 def _lines(parts: Parts, groups: list[_Group]) -> list[list[_Group]]:
-    """Follow each line from left to right. A digit continues the line that is most level with
-    it."""
+    """Assign digits to lines from left to right. A digit continues the line whose height is most
+    similar to its own."""
     lines: list[list[_Group]] = []
     for group in sorted(groups, key=lambda group: int(group.bounds[2])):
         level = [
@@ -216,14 +222,14 @@ def _lines(parts: Parts, groups: list[_Group]) -> list[list[_Group]]:
 
 
 def _cuts(ink: Ink, parts: Parts, group: _Group) -> list[tuple[int, int]]:
-    """Columns (from, to) of the digits of a group. Only a group that is clearly two is cut in
-    two."""
+    """The columns (from, to) of the digits of a group. It is only divided if it clearly consists of
+    two digits."""
     width, seam = ink.amount.shape[1], _seam(ink, parts, group)
     return [(0, width)] if seam is None else [(0, seam), (seam, width)]
 
 
 def _seam(ink: Ink, parts: Parts, group: _Group) -> int | None:
-    """Return the column between two touching digits, or None: a single digit is never cut.
+    """Return the column between two touching digits, or None if they may be a single digit.
 
     They are clearly two if they are a fifth wider than high, and if in the middle third there is a
     column that the pen crosses once and not along, with 30 to 70% of the ink and 70% of the height

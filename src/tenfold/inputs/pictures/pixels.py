@@ -12,19 +12,20 @@ from tenfold.core.errors import DataError
 Pixels = NDArray[np.uint8]
 
 WHITE, FEW_GREYS, DEEPEST = 255, 16, 65_535
-"""The largest pixel; the largest of scikit-learn's digits, whose greys are 0 to 16; and of 16 bits.
-A picture without a pixel above `FEW_GREYS` is written in one of these scales, or is so dark that
-nothing is lost by stretching it."""
+"""The largest value of a pixel of 8 bits, of scikit-learn's digits, whose greys are 0 to 16, and of
+16 bits. A picture without a pixel above `FEW_GREYS` has the scale 0 to 1 or 0 to 16, or is so dark
+that stretching it loses nothing."""
 
 DEEP_BITS = (8, 10, 12, 14, 16, 32)
-"""Depths that cameras and scanners store in wider integers."""
+"""The numbers of bits that cameras and scanners use, although they store wider integers."""
 
 HOT_SHARE = 5_000
-"""One pixel in this many, and at least one, may be brighter than white, as sensors have hot
+"""One pixel in this many, and at least one, may be brighter than white, because sensors have hot
 pixels."""
 
 FRAME_SHARE = 0.9
-"""A picture counts as dark or light around the drawing if this share of its outermost pixels is."""
+"""The background of a picture is regarded as dark or light if at least this share of its outermost
+pixels is."""
 
 MIN_FRAMES, MAX_FRAMES = 20, 2_000
 """Minimum and maximum number of training pictures that are used to find the background."""
@@ -150,7 +151,7 @@ def _scaled(x: NDArray[Any], white: float) -> Pixels:
 def background_of(images: Pixels) -> Background | None:
     """The background of training pictures: `dark` or `light` if no picture has the other, or `any`.
 
-    None: there are too few to tell.
+    None: there are too few pictures.
     """
     if len(images) < MIN_FRAMES:
         return None

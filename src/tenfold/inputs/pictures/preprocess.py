@@ -1,4 +1,5 @@
-"""Turn a picture file into what a model sees of it, step by step, as the model's contract says."""
+"""Convert a picture file to the input of a model, step by step, as described in the model's
+contract."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -103,7 +104,7 @@ def preprocess(
 
 
 def _several(grey: NDArray[np.uint8]) -> str | None:
-    """Why a reduced picture does not show a single digit. None: it may show one."""
+    """The reason why a reduced picture does not show a single digit. None: it may show one."""
     if max(grey.shape) <= box.SIDE_PX:  # the size of one digit
         return None
     try:
@@ -128,11 +129,12 @@ def as_trained(
 
 
 def centred(pixels: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
-    """Cut out the largest middle part with these proportions, and resample it to this size."""
+    """Crop a picture to the largest middle part with the proportions of this size, and resample it
+    to the size."""
     from PIL import Image
 
     old: Any = pixels.shape[:2]
-    # The cut side in whole pixels, at least one; halves are rounded to even.
+    # The cropped side has a whole number of pixels, at least one. Halves are rounded to even.
     if old[1] * height > old[0] * width:
         part = (old[0], max(1, round(old[0] * width / height)))
     else:

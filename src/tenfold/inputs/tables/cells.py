@@ -30,7 +30,7 @@ MAX_CELL = 131_072
 """Maximum number of characters of a cell, the limit of Python's `csv` module."""
 
 FIRST_ROWS = 1_000
-"""Rows that show how the cells of a column are written; the other rows must follow."""
+"""Number of first rows that determine how the cells of a column are read."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +62,7 @@ class Cells:
         return name in self.columns
 
     def __getitem__(self, name: str) -> CellColumn:
-        """A column. It is returned as texts if some numbers mean a missing cell."""
+        """A column. It is returned as texts if some numbers stand for missing cells."""
         column = self.columns[name]
         return column.texts if numbers_are_missing() else column
 
@@ -91,7 +91,7 @@ class Cells:
 
 
 class _Taken(Mapping[str, CellColumn]):
-    """The columns of some rows, each made when it is first used."""
+    """The columns of some rows. Each is made when it is first used."""
 
     def __init__(self, columns: Mapping[str, CellColumn], rows: Rows) -> None:
         self._columns, self._rows = columns, rows
@@ -113,7 +113,7 @@ def from_frame(frame: "pd.DataFrame", name: str = "table", unread: Container[str
     """The cells of a pandas data frame. Numbers, dates, durations and bytes become plain text.
 
     Named levels of the index are columns, too. Durations are converted to seconds. Columns that are
-    `unread` may contain values that are not cells; they are then empty.
+    `unread` may contain values that are not cells. Such columns become empty.
     """
     if not len(frame) or not frame.shape[1]:
         raise DataError(

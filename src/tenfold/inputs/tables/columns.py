@@ -51,32 +51,33 @@ MOSTLY = 0.95
 """A column is of numbers or dates if this share of its cells is."""
 
 MAJORITY, MANY_NUMBERS, FEW_WORDS = 0.5, 20, 10
-"""A column with a smaller share of numbers is still one of numbers if they are the majority, there
-are this many distinct ones, and the other cells are at most this many distinct words, such as
-"n.d."."""
+"""A column with a smaller share of numbers is still a column of numbers if they are the majority,
+there are at least this many distinct numbers, and the other cells are at most this many distinct
+words, such as "n.d."."""
 
 MIN_IDENTIFIER_ROWS = 20
 DENSE, EXPECTED_PAIRS = 0.5, 12.0
-"""Integers are row numbers if they are this share of all integers in their range; or if they are
-distinct although chance would have made this many equal pairs, so that none at all would happen six
-times in a million."""
+"""Integers are row numbers if they are at least this share of all integers in their range. They are
+also row numbers if they are all distinct, although random numbers would have contained this many
+equal pairs: the probability that there is none would then be six in a million."""
 
 FIRST_NUMBERS, HIGH_NUMBER = 10, 10_000
-"""Row numbers begin at 0 or 1, so that some of them are within this many first numbers. Order
-numbers begin at some high number. Sizes of flats from 20 to 319 are neither."""
+"""Row numbers begin at 0 or 1, so that some are smaller than the first of these numbers. Numbers of
+orders begin above the second one. Sizes of flats from 20 to 319 are neither."""
 
 FAR_YEAR = 2030
-"""If a two-digit year is at least 30, the user is told that it is read as of this century."""
+"""If a two-digit year is at least 30, a note says that it is read as a year of this century."""
 COUNTED_ROWS = 100_000
-"""The distinct numbers of larger tables are not counted, which would take a tenth of the reading
-time."""
+"""With more rows than this, distinct numbers are not counted, because that would take a tenth of
+the reading time."""
 
 MAX_LEVELS = 1000
 MAX_WORDS = 2000
-"""Maximum number of words of a text that are read, which limits the memory of a row."""
+"""Maximum number of words of a text that are used, which limits the memory of a row."""
 
 LARGEST = 1e37
-"""Numbers are clipped here: float32 ends at 3.4e38, and numbers are subtracted from each other."""
+"""Numbers are clipped to this size, because numbers are subtracted from each other, and the largest
+float32 is 3.4e38."""
 
 MAX_SPELLINGS = 48
 """Spellings of yes and no in upper and lower case: 48 for true and false."""
@@ -104,12 +105,13 @@ WORD = re.compile(r"[^\W\d_]+|\d+|[^\w\s]")
 WORD_OR_SIGN = re.compile(rf"{SIGN}|(?:(?!{SIGN})[^\W\d_])+|\d+|[^\w\s]")
 
 PAIR = re.compile(r"\(\d+,\s?\d{1,2}\)")
-"""For example (6,8)."""
+"""Pairs of numbers in brackets, such as (6,8)."""
 
 LETTERS, CODE = re.compile(r"[^\W\d_]+"), re.compile(r"\d{3,}")
 
 DIFFERENT_TEXTS, MIN_SHORT_TEXTS = 0.2, 20
-"""Share of distinct cells in a column of text, and the share needed if texts have two words."""
+"""Minimum share of distinct cells in a column of text, and the minimum share if texts have two
+words."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -338,7 +340,7 @@ def _is_row_number(name: str, numbers: NDArray[np.float64], n_distinct: Callable
     and either half of the numbers up to the largest occur or chance would have repeated some (of n
     draws from r numbers, about n^2 / 2r pairs are equal).
     """
-    if not _are_whole(numbers[:FIRST_ROWS]):  # most columns end here
+    if not _are_whole(numbers[:FIRST_ROWS]):  # most columns are decided here
         return False
     finite = numbers[np.isfinite(numbers)]
     if len(finite) < MIN_IDENTIFIER_ROWS or not _are_whole(finite):
@@ -376,8 +378,8 @@ def parse(column: Column, cells: CellColumn) -> NDArray[Any]:
 
 
 def parse_names(cells: CellColumn) -> Texts:
-    """Read categories and labels: a missing cell is "", and 1.0 is 1, because integers may be read
-    so.
+    """Read categories and labels. A missing cell becomes "", and 1.0 becomes 1, because integers
+    may have been stored as floats.
 
     The zero that `number_text` appends to 1.125 is removed again.
     """
@@ -392,12 +394,11 @@ def _as_name(text: str) -> str:
 
 @dataclass(frozen=True)
 class FileStyle:
-    """How the columns of a file write what a single column may leave open.
+    """How the columns of a file are written, to be used if a single column is ambiguous.
 
-    Attributes:
-      decimal: The decimal mark of its columns of numbers. None: they show none.
-      dates: The formats of those columns of dates that are unambiguous.
-      separator: The separator of the cells of a text file.
+    Attributes: decimal: The decimal mark of its columns of numbers. None: they have none. dates:
+      The formats of those columns of dates that are unambiguous. separator: The separator of the
+      cells of a text file.
     """
 
     decimal: DecimalMark | None = None
@@ -420,8 +421,8 @@ def describe(
     """Describe a column of training data and how its cells are written, with notes for the user.
 
     The kind may be followed by a colon and the notation of the cells: `number:,` has a decimal
-    comma, `date:%d/%m/%Y` a format. Otherwise the cells show it, and the `style` of the other
-    columns.
+    comma, `date:%d/%m/%Y` a format. Otherwise it is determined from the cells, and from the `style`
+    of the other columns.
     """
     style = style or FileStyle()
     kind, written = split_kind(kind)
@@ -468,7 +469,7 @@ def _date_remarks(name: str, cells: CellColumn, form: DateFormat) -> list[str]:
         return []
     dates = parse_dates(cells, form)
     read = ~np.isnat(dates)
-    if form != EXCEL:  # a year that has hardly begun may be of an earlier century
+    if form != EXCEL:  # a year in the near future may belong to an earlier century
         read &= dates >= np.datetime64(f"{FAR_YEAR}-01-01")
     if not read.any():
         return []
@@ -510,7 +511,7 @@ def levels(values: Strings) -> tuple[str, ...]:
 
 
 def read_rows(cells: Cells, contract: TableInput) -> tuple[Table, list[str]]:
-    """Read the rows of a model's input as its contract says, with notes for the user.
+    """Read the rows of a model's input as described in its contract, with notes for the user.
 
     Columns are found by name, in any order. The notes name columns that are not used, cells that
     cannot be read, and categories that did not occur in training.

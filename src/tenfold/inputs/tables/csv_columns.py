@@ -1,8 +1,8 @@
 """Read the columns of a CSV text with pandas, when its dialect is known.
 
 The first rows of a column decide whether it is read as numbers, or as text of which each distinct
-value is kept once. A column that contains any other cell than numbers becomes text.
-different one is kept once. All rows are held to it: a column with a cell that is no number is text.
+value is stored once. If a later cell of a column of numbers is not a number, the column becomes
+text.
 """
 
 import csv
@@ -28,15 +28,15 @@ if TYPE_CHECKING:
 COPIED_AT_ONCE = 1 << 16
 
 BLOCK_BYTES = 16 << 20
-"""Size of the text that each thread reads at once, which bounds the memory of the parser. Blocks of
-1 MB take 1.6 times as long, because each block sets up all columns."""
+"""Size of the text that each thread reads at once, which bounds the memory of the parser. With
+blocks of 1 MB, reading takes 1.6 times as long, because each block sets up all columns."""
 
 TRUTHS = frozenset({"True", "TRUE", "true", "False", "FALSE", "false"})
 """Cells that pandas reads as booleans."""
 
 FEW = 0.1
-"""If the first rows have at most this many distinct numbers, they are kept as text, because labels
-may be."""
+"""If the first rows contain at most this many distinct numbers, the column is read as text, because
+the numbers may be labels."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Dialect:
       separator: The character between cells.
       quote: The character around cells that contain a separator. Empty: quotes are text.
       escape: The character before a quote that is text, if quotes are not doubled.
-      blanks: Whether there are spaces between a separator and a quote.
+      blanks: Whether there may be spaces between a separator and a quote.
       width: The number of cells in a row.
     """
 
@@ -100,7 +100,7 @@ class CsvRows:
     skip_first: bool
 
     def count(self, separator: str) -> int:
-        """Number of separators in the text. (`bytes.count` takes ten times as long.)"""
+        """The number of separators in the text. (`bytes.count` would take ten times as long.)"""
         cells = np.frombuffer(self.text, np.uint8)
         starts = range(0, len(cells), COPIED_AT_ONCE)
         return sum(
@@ -123,7 +123,7 @@ class CsvRows:
             header=0 if self.skip_first else None,
             names=list(self.names),
             index_col=False,
-            # In a single column a blank line is a missing cell.
+            # If there is a single column, a blank line is a missing cell.
             skip_blank_lines=self.dialect.width > 1,
             **self.dialect.options,
             **options,
@@ -157,8 +157,8 @@ class CsvRows:
 
 
 def _apart(frame: "pd.DataFrame") -> dict[str, "pd.Series[Any]"]:
-    """The columns of a data frame, each of which can be released. (`DataFrame.pop` visits all
-    columns to remove one, which takes 30 seconds for 2,000.)"""
+    """The columns of a data frame, whose memory can be released one by one. (`DataFrame.pop` visits
+    all columns to remove one, which takes 30 seconds for 2,000 columns.)"""
     return {str(name): cells for name, cells in frame.items()}
 
 
@@ -181,7 +181,8 @@ def read_columns(body: CsvRows, header: Sequence[str]) -> dict[str, CellColumn] 
     ways = {name: _way(first[name].tolist()) for name in body.names}
     try:
         parts = _read_parts(body, ways)
-        # Columns with a cell that is not a number, with too large integers, or with booleans.
+        # These are columns with a cell that is not a number, with integers that are too large, or
+        # with booleans.
         others = [name for name, found in parts.items() if None in found]
         if others:
             at = [body.names.index(name) for name in others]

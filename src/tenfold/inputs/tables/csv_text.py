@@ -1,7 +1,7 @@
 """Read CSV and similar files as cells: find encoding, separator, quotes and header.
 
-All of this is found from the whole file, reported in `Cells.notes`, and can be overruled. Nothing
-is dropped here: a row of another length is refused with its line.
+All of this is determined from the whole file, reported in `Cells.notes`, and can be overridden. No
+row is dropped: a row of another length is refused, and the error names its line.
 """
 
 import csv
@@ -36,16 +36,16 @@ MAX_REPLACED = 0.001
 """Maximum share of characters that are replaced because a given encoding does not have them."""
 
 MAX_SIGNS = 0.02
-"""Maximum share of signs inside words among the letters beyond ASCII. The ³ of w³adza, which is
-Windows-1250's ł, is such a sign."""
+"""Maximum share of non-ASCII characters that are signs inside words. One such sign is the ³ in
+w³adza, which should be an ł and is written in Windows-1250."""
 
 SIGN_IN_WORD = re.compile(
     r"(?<=[^\W\d_])(?:[\xb2\xb3\xb9]|[^\w\x00-\x7f\u2018\u2019\xb4\xb7])(?=[^\W\d_])"
 )
-"""A sign beyond ASCII between two letters, except apostrophes and the Catalan point."""
+"""A non-ASCII sign between two letters, except apostrophes and the Catalan point."""
 
 MAX_TITLES = 10
-"""Number of lines before the header that are considered."""
+"""Maximum number of lines before the header."""
 
 TOO_LONG = "field larger than field limit"
 """The message of Python's `csv` module for a cell that is too long."""
@@ -79,7 +79,7 @@ def read_csv_text(content: bytes, path: Path, asked: TextOptions) -> Cells:
 
 @contextmanager
 def _cells_of_any_length(longest: int) -> Iterator[None]:
-    """Allow the `csv` module longer cells. The limit holds for a whole process."""
+    """Allow longer cells in the `csv` module. The limit applies to the whole process."""
     before = csv.field_size_limit(longest)
     try:
         yield
@@ -102,7 +102,7 @@ def _read_text(content: bytes, path: Path, asked: TextOptions) -> Cells:
     named = _has_header(rows, asked.known) if asked.header is None else asked.header
     names = column_names(rows[0] if named else None, dialect.width, path)
     is_whole = text is decoded and _is_utf_8(content, text, encoding)
-    # If there is a single column, line ends after the text would be rows.
+    # If there is a single column, line ends after the text would be read as rows.
     is_whole = is_whole and dialect.width > 1
     raw = content if is_whole else text.encode("utf-8", "surrogatepass")
     body = CsvRows(raw, dialect, tuple(names), named)
@@ -130,7 +130,8 @@ def _read_text(content: bytes, path: Path, asked: TextOptions) -> Cells:
 
 
 def _of_cells(column: CellColumn, name: str, where: Path, asked: TextOptions) -> CellColumn:
-    """A column without cells that are too long. Only a column that is not needed may have some."""
+    """A column whose cells are not too long. Only columns that are not needed may contain longer
+    cells."""
     if name in asked.unread:
         return column.texts.changed(lambda text: text if len(text) <= MAX_CELL else "")
     return refuse_long_cells(column.texts, where, name)
@@ -155,7 +156,7 @@ def decode_text(content: bytes, where: object, asked: TextOptions) -> tuple[str,
         return _decode_as(content, where, asked.encoding)
     encoding = next((name for mark, name in MARKS.items() if content.startswith(mark)), None)
     encoding = encoding or _utf_16_without_mark(content) or "utf-8"
-    # Line ends at the end are left out here: to strip them later would copy the whole text.
+    # Line ends at the end are removed here, because removing them later would copy the whole text.
     n_bytes = _n_without_ends(content) if encoding == "utf-8" else len(content)
     try:
         text = str(memoryview(content)[:n_bytes], encoding)
@@ -219,7 +220,8 @@ def _not_text(where: object) -> FormatError:
 
 
 def _utf_16_without_mark(content: bytes) -> str | None:
-    """UTF-16 has a 0 in every other byte of text in Latin letters, and no other text has."""
+    """Whether bytes look like UTF-16. In Latin letters every other byte of UTF-16 is 0, and in no
+    other encoding."""
     start = content[: 1 << 16]
     even, odd = (start[i::2].count(0) / max(1, len(start[i::2])) for i in (0, 1))
     if even < 0.05 and odd > 0.5:
@@ -228,7 +230,7 @@ def _utf_16_without_mark(content: bytes) -> str | None:
 
 
 def _decode_foreign(content: bytes, where: object, error: UnicodeDecodeError) -> str:
-    """Read text that is not UTF-8 as Windows-1252, if it can be nothing else."""
+    """Read text that is not UTF-8 as Windows-1252, if no other encoding is plausible."""
     lenient = content.decode("utf-8", "surrogateescape")
     n_broken = len(re.findall("[\udc80-\udcff]", lenient))
     n_whole = len(re.findall("[^\0-\x7f\udc80-\udcff]", lenient))
@@ -245,7 +247,7 @@ def _decode_foreign(content: bytes, where: object, error: UnicodeDecodeError) ->
         ) from error
     runs = [len(run) for run in re.findall(rb"[\x80-\xff]+", content)]
     text = content.decode("cp1252", "replace")
-    # Signs inside words are letters of Central Europe in another encoding.
+    # Signs inside words show that letters of Central European languages are in another encoding.
     n_signs = len(SIGN_IN_WORD.findall(text))
     if sum(runs) > 2 * len(runs) or n_signs > MAX_SIGNS * len(runs):
         raise FormatError(
@@ -401,14 +403,14 @@ def _best(
     """The first dialect with the best score. None if no dialect gives rows of several cells."""
     best: tuple[tuple[float, int, int], Dialect] | None = None
     for dialect in dialects:
-        # A quote that is text joins lines.
+        # A quote that belongs to the text would join lines.
         is_quoted = bool(dialect.quote) and dialect.quote in text
         widths, broken = Counter[int](), False
         try:
             for row in islice(dialect.rows(text), SNIFFED_ROWS):
                 widths[len(row)] += 1
                 broken = broken or (is_quoted and any("\n" in cell for cell in row))
-        except csv.Error:  # a cell without end: a quote that is never closed
+        except csv.Error:  # a cell that does not end, because its quote is never closed
             continue
         del widths[0]
         width, n_alike = widths.most_common(1)[0]
@@ -486,7 +488,7 @@ def _has_header(rows: Sequence[Sequence[str]], known: Sequence[str]) -> bool:
     """
     first = [cell.strip() for cell in rows[0]]
     positions = [str(i) for i in range(len(first))]
-    # Two cells count by chance: 0,1 is a row of many tables.
+    # Two cells may be 0,1 by chance, which is a row of many tables.
     counts = len(first) > 2 and first in (positions, [str(i + 1) for i in range(len(first))])
     if known and set(known) <= set(positions):
         return counts or (len(known) > 2 and set(known) <= set(first))

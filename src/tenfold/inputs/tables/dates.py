@@ -59,7 +59,8 @@ TIME_NAME = re.compile(
     r"(?:$|[^a-z])|(?:date|time|stamp)$",
     re.I,
 )
-"""Column names that make seconds since 1970 a time, and 202301 a month."""
+"""Names of columns in which seconds since 1970 are read as times, and numbers such as 202301 as
+months."""
 
 EPOCHS: dict[DateFormat, tuple[float, int]] = {
     "epoch seconds": (1e8, 1),
@@ -67,7 +68,8 @@ EPOCHS: dict[DateFormat, tuple[float, int]] = {
     "epoch microseconds": (1e14, 1_000_000),
     "epoch nanoseconds": (1e17, 1_000_000_000),
 }
-"""The smallest number of the kind (1973), and the number of its units in a second."""
+"""The smallest number of each unit (in the year 1973), and the number of these units in a
+second."""
 
 EXCEL: DateFormat = "Excel days"
 EXCEL_DAYS, EXCEL_1970 = (20_000, 73_051), 25_569
@@ -76,19 +78,21 @@ EXCEL_DAYS, EXCEL_1970 = (20_000, 73_051), 25_569
 EXCEL_NAME = re.compile(
     r"(?:^|[^a-z])(?:date|day|datum|tag|fecha|data|dato|month|period)(?:$|[^a-z])|date$", re.I
 )
-"""Column names that make such numbers dates."""
+"""Names of columns in which such numbers are read as dates."""
 
 NO_FRACTION = re.compile(r"\.0+$")
 """Integers of columns with missing cells are often written with a fraction: 20231027.0."""
 
 PROBED = 1000
-"""A format that fits none of this many most frequent cells is not tried on the others."""
+"""Number of the most frequent cells on which formats are tried first. A format that fits none of
+them is not tried on the others."""
 
 LATEST = 4_102_444_800
-"""Seconds since 1970 are times up to the year 2100."""
+"""The largest number of seconds since 1970 that is read as a time, in the year 2100."""
 
 CLEARER = 0.02
-"""A reading is more plausible if its most common step is more common by this share of all steps."""
+"""A format is more plausible than another if the share of its most common step is larger by at
+least this much."""
 
 
 @dataclass(frozen=True)
@@ -163,7 +167,7 @@ def _fitting_formats(rest: Texts) -> list[DateFormat]:
 
 
 def _regularity(dates: Dates) -> tuple[bool, float]:
-    """Whether dates run in one direction, and how frequent their most common step is (0 to 1)."""
+    """Whether dates only rise or only fall, and the share of their most common step (0 to 1)."""
     dates = dates[~np.isnat(dates)]
     if len(dates) < 3:
         return False, 0.0
@@ -222,9 +226,9 @@ def _are_dates(name: str, present: Texts) -> bool:
 
 
 def parse_dates(cells: CellColumn, form: DateFormat | None = None) -> Dates:
-    """Dates of cells, datetime64[s] (n,), in UTC; NaT if a cell is not a date.
+    """The dates of cells, datetime64[s] (n,), in UTC. They are NaT if a cell is not a date.
 
-    `form` is the format of cells that are not in ISO 8601. None: the one of most cells.
+    `form` is the format of cells that are not in ISO 8601. None: the format that fits most cells.
     """
     texts = cells.texts
     form = form or choose_date_format(texts).form
@@ -259,7 +263,8 @@ def _series(texts: Strings) -> "pd.Series[str]":
 def read_dates(
     cells: "pd.Series[str]", form: DateFormat, parts: "DaysAndClock | None" = None
 ) -> Dates:
-    """Dates of one format, datetime64[s] (n,), optionally with a time of day. NaT for others.
+    """The dates of cells in one format, datetime64[s] (n,), optionally with a time of day. NaT for
+    all other cells.
 
     `parts` are the cells without their time of day, which saves work if several formats are tried.
     """

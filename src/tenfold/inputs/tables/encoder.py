@@ -1,4 +1,5 @@
-"""Turn a table's arrays into float32 features: fitted on training rows, the same in NumPy and ONNX.
+"""Convert a table's arrays to float32 features. The encoder is fitted to training rows, and NumPy
+and ONNX compute the same.
 
 Numbers: missing ones are filled with the median and flagged, long tails are compressed, and all are
   scaled. Categories: one-hot for the 40 most frequent values, and one column for all others. Text:
@@ -27,7 +28,7 @@ FARTHEST = 10.0
 """Scaled numbers are clipped here, so that a single outlier does not decide a prediction."""
 
 SMALLEST = 1e-30
-"""Smaller units are treated as 0: dividing by them would exceed the precision of float32."""
+"""Smaller units are treated as 0, because dividing by them would exceed the range of float32."""
 
 Inputs = Mapping[str, NDArray[Any]]
 Floats = NDArray[np.float32]
@@ -141,7 +142,8 @@ def _typical_size(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _compress(values: Any, unit: Any) -> Any:
-    # The graph has no log1p, and both must give the same.
+    # This does not use log1p, which the graph does not have, because both must give the same
+    # result.
     return np.sign(values) * np.log(1 + np.abs(values) / unit)
 
 
@@ -159,7 +161,8 @@ def _encode_numbers(inputs: Inputs, numbers: Numbers, scaled: bool) -> list[Floa
 
 
 def _one_hot(values: Strings, levels: tuple[str, ...]) -> Floats:
-    """(n, n_levels + 1): one column for each level, and the last for every other value."""
+    """One-hot encoding (n, n_levels + 1): one column for each known value, and the last one for all
+    others."""
     codes = {level: i for i, level in enumerate(levels)}
     rows = np.array([codes.get(value, len(levels)) for value in values[:, 0]], np.int64)
     return np.eye(len(levels) + 1, dtype=np.float32)[rows]
@@ -184,7 +187,8 @@ def _terms(row: Strings) -> list[str]:
 
 
 def _tf_idf(texts: Strings, words: Words) -> Floats:
-    """(1 + log count) times idf of each term, rows scaled to length 1 (n, n_terms)."""
+    """The tf-idf of each term, (1 + log count) times idf, with rows scaled to length 1 (n,
+    n_terms)."""
     positions = {term: i for i, term in enumerate(words.terms)}
     counts = np.zeros((len(texts), len(words.terms)), np.float32)
     for row, text in zip(counts, texts, strict=True):

@@ -1,7 +1,7 @@
 """Notes about cells that look like numbers, times or dates, but are read as names.
 
-Numbers with a unit, durations, dates in words and levels that differ only in case are names to a
-model, or are not used at all. Nothing is guessed; a note says how to write them.
+A model reads numbers with a unit, durations, dates in words and categories that differ only in case
+as names, or does not use them at all. Their meaning is not guessed. A note says how to write them.
 """
 
 import re
@@ -12,7 +12,8 @@ from tenfold.core.text import shorten
 from tenfold.inputs.tables.texts import Texts
 
 MOSTLY, FEW = 0.8, 10
-"""Share of the distinct cells that must look the same, and their minimum number."""
+"""The share of the distinct cells that must look like the same kind of thing, and their minimum
+number."""
 
 MAX_UNITS = 3
 """If more distinct words than this follow numbers, cells are names, such as the flats of a
@@ -30,7 +31,7 @@ NUMBER, MARK = r"[-+]?\d+(?:[.,]\d+)?", r"(?:\s?[^\W\d_]{1,4}\.?|[°'\"′″])"
 TWO_NUMBERS = re.compile(
     rf"(?!0x)[(\[]?{NUMBER}(?:{MARK}\s?|{MARK}?\s?[-–—/:;,|x×±]\s?){NUMBER}{MARK}?[NSEW]?[)\]]?"
 )
-"""For example 10-15, 1/2, 5'11", 48.1, 11.5, 3±1, (6,8) and 1h 20m."""
+"""Cells with several numbers, such as 10-15, 1/2, 5'11", 48.1, 11.5, 3±1, (6,8) and 1h 20m."""
 
 ABOUT = re.compile(rf"(?:[~≈<>≤≥]=?\s?{NUMBER}|{NUMBER}\s?\+)")
 TRUTHS = {
@@ -41,7 +42,8 @@ TRUTHS = {
 
 
 def name_remarks(name: str, texts: Texts, kind: ColumnKind) -> list[str]:
-    """Notes about a column of names whose cells look like something else, or like each other.
+    """Notes about a column of names whose cells look like something else, or are similar to each
+    other.
 
     Args:
       name: The column.
@@ -62,7 +64,8 @@ def name_remarks(name: str, texts: Texts, kind: ColumnKind) -> list[str]:
 
 
 def _looks(different: list[str]) -> tuple[str, str] | None:
-    """What most of the distinct cells look like, and what to do. None: they look like names."""
+    """A sentence about what most of the distinct cells look like, and what to do. None: they look
+    like names."""
     if len(different) < FEW:
         return None
     least = MOSTLY * len(different)

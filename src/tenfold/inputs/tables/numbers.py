@@ -45,7 +45,8 @@ IN_BRACKETS, MINUS_BEHIND = re.compile(r"^\((.*\d.*)\)$"), re.compile(r"^(\d[\d.
 
 @dataclass(frozen=True)
 class Mark:
-    """How numbers look with one mark before the fraction and another between groups of digits.
+    """The patterns of numbers with one mark before the fraction and another between groups of
+    digits.
 
     `clear` matches cells that can be read in only one way, `unclear` those with three digits after
     a single mark. Groups of two digits are Indian, as in 1,00,000.
@@ -69,7 +70,7 @@ class Mark:
 
 
 POINT, COMMA = Mark.of(r"\.", ","), Mark.of(",", r"\.")
-"""How numbers look with a decimal point, and with a decimal comma."""
+"""The patterns of numbers with a decimal point, and with a decimal comma."""
 
 PLAIN = re.compile(r"[-+]?[\d.,]+(?:[eE][-+]?\d+)?")
 """Numbers that consist of digits and marks only."""
@@ -78,10 +79,12 @@ NINES = re.compile(r"-?9{2,}|-9|-1")
 """Numbers that stand for a missing value in many files."""
 
 LEAST_NEGATIVE = -9
-"""A number such as -9 or -99 is reported if no other is negative. -1 may be the first below 0."""
+"""A number such as -9 or -99 is reported if no other number is negative. -1 may be an ordinary
+number."""
 
 SHORT, LONG = re.compile(r"^[-+]?\d{1,3}$"), re.compile(r"^[-+]?\d{4,}$")
-"""Integers that need no mark between thousands, and those that would have one."""
+"""The patterns of integers that are too short for a mark between thousands, and of those that are
+long enough but have none."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,7 @@ class NumberFormat:
     Attributes:
       decimal: The decimal mark.
       example: A cell that could be read in two ways. Empty if there is none.
-      is_certain: Whether cells of this or other columns show which way is right.
+      is_certain: Whether cells of this or of other columns show which reading is correct.
     """
 
     decimal: DecimalMark
@@ -110,7 +113,7 @@ def number_format(
 
     Args:
       cells: The column.
-      others: The decimal mark of other columns of the file. None: they show none.
+      others: The decimal mark of the other columns of the file. None: they have none.
       separator: The separator of the file. Programs set to a decimal comma write semicolons.
     """
     if isinstance(cells, PlainNumbers) and (cells.is_whole or _shows_point(cells)):
@@ -246,8 +249,8 @@ def _with_point(number: str, decimal: DecimalMark, grouped: bool) -> str:
 
 
 def unit_remark(name: str, cells: CellColumn) -> str | None:
-    """A note about numbers in several units, which are read as if they had one. None without
-    any."""
+    """A note about numbers in several units, which are read as if they had the same unit. None:
+    there are none."""
     if isinstance(cells, PlainNumbers):
         return None
     counts: Counter[str] = Counter()
@@ -270,7 +273,8 @@ def _unit(text: str) -> str:
 
 
 def sentinel_remark(name: str, cells: CellColumn, decimal: DecimalMark) -> str | None:
-    """A note about numbers such as -999 that repeat far from all others. None without any."""
+    """A note about a number such as -999 that occurs repeatedly and is far from all others. None:
+    there is none."""
     if isinstance(cells, PlainNumbers):
         ends = (cells.present.min(), cells.present.max()) if len(cells.present) else ()
         if not any(map(_is_nine, ends)):

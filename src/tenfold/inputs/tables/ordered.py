@@ -1,10 +1,10 @@
 """Encode a table for boosted trees: missing numbers stay missing, and categories become numbers.
 
-A tree splits only numbers, so that each level of a category is replaced by the mean target of its
-rows. In this order the best split of the levels is a threshold (Fisher 1958). The mean of a rare
-level is shrunk to the mean of all rows. A training row is encoded by means of other rows, because
-the trees would otherwise see their own target (Micci-Barreca 2001, doi:10.1145/507533.507538; out
-of fold as in scikit-learn's TargetEncoder).
+A tree only splits numbers, so that each value of a category is replaced by the mean target of its
+rows (target encoding). In this order the best split of the values is a threshold (Fisher 1958). The
+mean of a rare value is shrunk towards the mean of all rows. A training row is encoded with the
+means of other rows, because the trees would otherwise see its target (Micci-Barreca 2001,
+doi:10.1145/507533.507538; with cross-fitting as in scikit-learn's TargetEncoder).
 """
 
 from collections.abc import Mapping
@@ -20,23 +20,25 @@ from tenfold.inputs.tables.encoder import Encoder, Floats, Inputs, fit_encoder
 from tenfold.inputs.tables.texts import Strings
 
 PRIOR_ROWS = 10
-"""Number of rows with the overall mean that are mixed into the mean of each level."""
+"""Number of rows with the overall mean that are added to those of each value, which shrinks its
+mean."""
 
 FOLDS = 5
-"""Number of parts of the training rows. Each part is encoded by the others."""
+"""Number of folds of the training rows. Each fold is encoded with the means of the others."""
 
 MAX_CODED = 10
-"""Maximum number of labels with a column of means for each category: the most frequent ones."""
+"""Maximum number of labels for which each category gets a column of means. The most frequent labels
+are used."""
 
 FEW_LEVELS = 10
-"""Categories with at most this many levels also have a column for each level, so that a split may
-choose any."""
+"""Categories with at most this many values also get one column for each value, so that a split can
+separate any of them."""
 
 
 @dataclass(frozen=True, eq=False)
 class Codes:
-    """The means of a category's levels, float32 (k,) each, and those of all rows for other
-    values."""
+    """The means of a category's values, each float32 (k,), and those of all rows, which are used
+    for unseen values."""
 
     of_level: Mapping[str, Floats]
     of_others: Floats
@@ -69,7 +71,7 @@ class OrderedEncoder:
         )
 
     def of_training(self, inputs: Inputs, y: NDArray[Any]) -> Floats:
-        """The features of the training rows, whose codes come from other rows."""
+        """The features of the training rows, which are encoded with the means of other rows."""
         answers, fold_of = coded_answers(y), _folds(len(y))
         codes = {name: np.empty((len(y), answers.shape[1]), np.float32) for name in self.codes}
         for fold in range(FOLDS):
@@ -110,7 +112,7 @@ def coded_answers(y: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def fit_codes(values: Strings, answers: NDArray[np.float64]) -> Codes:
-    """Encode a category's cells (n, 1) by their answers (n, k)."""
+    """Fit the means of a category's cells (n, 1) to their answers (n, k)."""
     known, which, counts = np.unique(
         values[:, 0].astype(str), return_inverse=True, return_counts=True
     )

@@ -19,7 +19,7 @@ TOTALS = {
 """First cells of a row of sums or means, in lower case and without a colon."""
 
 MAX_FOOTERS = 3
-"""Number of rows at the end that are considered."""
+"""Number of rows at the end of a table that may be totals."""
 
 MOSTLY = 0.95
 LOOKED_AT = 1000
@@ -29,7 +29,8 @@ IN_BRACKETS = re.compile(r"[(\[<{].*[)\]>}]")
 UNIT = re.compile(
     r"[^\d\s]{1,4}(?:[/^²³]\S{0,6})?|float\d*|int\d*|str(?:ing)?|num(?:eric|ber)?|text"
 )
-"""Cells below a name that are no data: a unit in brackets, a short one such as m/s², or a type."""
+"""Cells below a name that are not data: a unit in brackets, a short unit such as m/s², or a
+type."""
 
 
 def without_other_rows(cells: Cells) -> tuple[Cells, list[str]]:

@@ -1,7 +1,7 @@
-"""Read files of tables as cells of text: CSV and similar, Parquet, Feather, Excel, JSON, also
+"""Read table files as cells of text: CSV and similar, Parquet, Feather, Excel and JSON, plain or
 packed.
 
-The type of a file is recognised by its first bytes, or else by its name. The size that a small file
+The type of a file is recognised by its first bytes, or else by its name. The size that a file
 claims is checked before memory is allocated, because with run-length encoding and dictionaries a
 thousand bytes can stand for a million rows.
 """
@@ -75,8 +75,8 @@ SHEET = "xl/workbook.xml"
 
 MAX_BYTES = 2 << 30
 LEAST_TEXT, TEXT_A_BYTE = 256 << 20, 16
-"""Bytes of text that every typed file may contain, and the additional number for each of its
-bytes."""
+"""The number of bytes of text that any Parquet, Feather or Excel file may contain, and how many
+more for each of its bytes."""
 
 
 def is_table_name(path: Path) -> bool:
@@ -106,10 +106,11 @@ def read_table(
 
     Args:
       path: The file.
-      header: Whether the first row contains names. None: this is found out.
-      separator: Character between the cells of a text file. None: it is found out.
-      encoding: Python's name of the encoding of a text file. None: it is found out.
-      otherwise: Encoding of a text file that is neither UTF-8 nor UTF-16. None: it is found out.
+      header: Whether the first row contains names. None: determined from the file.
+      separator: Character between the cells of a text file. None: determined from the file.
+      encoding: Python's name of the encoding of a text file. None: determined from the file.
+      otherwise: Encoding of a text file that is neither UTF-8 nor UTF-16. None: determined from the
+        file.
       known: Names of columns that are searched for: a first row with one of them is a header.
       unread: Names of columns that are not needed and may contain lists, for example. They are left
         empty.
@@ -294,7 +295,8 @@ def _reading(what: str, package: str, where: object) -> Iterator[None]:
         ) from error
     except TenfoldError:
         raise
-    except Exception as error:  # the errors of pyarrow, openpyxl, zip and XML have no common base
+    # The exceptions of pyarrow, openpyxl, zip and XML have no common base class.
+    except Exception as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
         if what == "Excel":
             raise FormatError(
@@ -417,8 +419,8 @@ def _read_workbook(content: bytes, path: Path, header: bool) -> tuple["pd.DataFr
 
 
 def _formulas(content: bytes, columns: Sequence[int]) -> list[int]:
-    """The columns without values that contain formulas: a program that writes a workbook may leave
-    their values to the program that opens it."""
+    """The columns that contain formulas without stored values. Programs that write a workbook may
+    leave the computation to the program that opens it."""
     import openpyxl
 
     book = openpyxl.load_workbook(io.BytesIO(content), read_only=True, keep_links=False)

@@ -1,4 +1,5 @@
-"""Columns as written in a source: each distinct text is kept once, or plain numbers.
+"""Columns as they are written in a source, stored as plain numbers or as texts, of which each
+distinct one is stored once.
 
 A cell takes a few bytes: the position of its text, or its number. Each distinct text is analysed
 once, and the result is kept.
@@ -21,7 +22,8 @@ MISSING = frozenset({"", "na", "n/a", "#n/a", "nan", "null", "none", "?", "-", "
 """Texts of missing cells, compared in lower case, unless others are given."""
 
 _missing: ContextVar[frozenset[str]] = ContextVar("missing", default=MISSING)
-"""The current texts while a table is read, so that all code that looks at its cells agrees."""
+"""The texts of missing cells while a table is read, so that all code treats its cells in the same
+way."""
 
 PLAIN_NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?", re.I)
 
@@ -38,8 +40,8 @@ R = TypeVar("R")
 
 @contextmanager
 def missing_texts(texts: Sequence[str] | None) -> Iterator[None]:
-    """Use these texts for missing cells, in addition to empty cells, while it is open. None:
-    `MISSING`."""
+    """Treat cells with these texts as missing, in addition to empty cells, inside a `with` block.
+    None: `MISSING`."""
     chosen = MISSING if texts is None else frozenset({"", *(text.lower() for text in texts)})
     token = _missing.set(chosen)
     try:
@@ -85,7 +87,7 @@ class Texts:
       different: The distinct texts in the order of their first occurrence, without surrounding
         spaces and in Unicode's normal form (NFC); object (n_different,).
       codes: The position of each row's text, int32 (n,).
-      found: Kept results about them; see `kept`.
+      found: Stored results of functions of the texts, see `kept`.
     """
 
     different: Strings
@@ -193,7 +195,7 @@ class PlainNumbers:
       values: The number of each row, float64 (n,), finite; NaN if the cell is empty.
       first: The texts of some of the first rows, which show how the numbers are written.
       read: Reads the texts of all rows.
-      is_whole: Whether all are written as integers, without a mark.
+      is_whole: Whether all are written as integers, without a decimal mark.
     """
 
     values: NDArray[np.float64]

@@ -8,13 +8,15 @@ from pathlib import Path
 from tenfold.core.errors import DataError, FormatError
 
 MAX_RATIO = 50
-"""A higher compression ratio counts as a bomb. Tables of text shrink to about a tenth."""
+"""An archive with a higher compression ratio is refused as a decompression bomb. The ratio of
+tables of text is about 10."""
 
 LEAST_BYTES = 64 << 20
-"""Unpacked bytes that every archive may contain, however small it is."""
+"""The number of unpacked bytes that any archive may contain, even a very small one."""
 
 LEAST_CELLS, CELLS_A_BYTE = 10_000_000, 8
-"""Cells that every file may contain, and the additional number for each of its bytes on disk."""
+"""The number of cells that any file may contain, and how many more for each of its bytes on
+disk."""
 
 GZIP, ZIP = b"\x1f\x8b", b"PK\x03\x04"
 """First bytes of gzip files (RFC 1952) and zip archives (APPNOTE.TXT, 4.3.7)."""
@@ -44,7 +46,8 @@ def gunzip(content: bytes, path: Path) -> bytes:
 
 
 def unzip_one(content: bytes, path: Path) -> tuple[str, bytes]:
-    """Name and bytes of the one file in a zip archive, ignoring what macOS and folders add."""
+    """The name and the bytes of the only file in a zip archive. Entries for folders and those that
+    macOS adds are ignored."""
     with open_zip(content, path) as archive:
         inner = [
             member
