@@ -1,5 +1,5 @@
-"""Split conformal prediction: the width of an interval, and the probability from which on a label
-is in a prediction set, found from rows that were not fitted to."""
+"""Split conformal prediction: the width of an interval, and the threshold of the probability at
+which a label is in a prediction set, computed from held-out rows."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,13 +13,13 @@ SET_COVERAGE = 0.95
 """The share of the rows of each label whose prediction set should contain the label."""
 
 FEWEST_FOR_WIDTHS = 200
-"""With fewer rows than these all intervals have one width: what their errors show of the rows is
-chance."""
+"""With fewer rows than this all intervals have the same width, because an estimate of how errors
+depend on the row would be random."""
 
 ROUNDING = 2.0**-18
-"""A threshold is lowered by this share of itself, 32 steps of float32, because a graph rounds
-differently from the learner, and equal probabilities, as trees give them, must be on the same side
-of it."""
+"""A threshold is lowered by this share of itself, 32 steps of float32. The graph and the learner
+round differently, and equal probabilities, which are frequent with trees, must be on the same side
+of the threshold."""
 
 
 def conformal_half_width(
@@ -29,7 +29,7 @@ def conformal_half_width(
 
     `true` and `predicted` (n,) are of rows that the learner was not fitted to, in the same unit.
     The result is the ceil((n + 1) * coverage)-th smallest |true - predicted|. With fewer rows than
-    that (9 for 90%) it is infinite, because no finite width can promise the coverage.
+    that (9 for 90%) it is infinite, because no finite width guarantees the coverage.
 
     Example:
       >>> conformal_half_width(range(9), [0.0] * 9)
@@ -55,11 +55,12 @@ def conformal_half_width(
 def set_thresholds(
     probabilities: ArrayLike, y: ArrayLike, coverage: float = SET_COVERAGE
 ) -> NDArray[np.float64]:
-    """The probability from which on each label belongs to a prediction set (n_labels,), so that the
-    set contains the true label in `coverage` of the rows of each label.
+    """The thresholds (n_labels,) of prediction sets. A label belongs to a set if its probability is
+    at least its threshold, so that the set contains the true label in `coverage` of the rows of
+    each label.
 
-    It is the floor((n + 1) * (1 - coverage))-th smallest probability that the rows with the label
-    gave to it. With fewer rows than `fewest_rows` it is 0, so that every set contains the label.
+    A threshold is the floor((n + 1) * (1 - coverage))-th smallest probability of the label among
+    its n rows. With fewer rows than `fewest_rows` it is 0, so that every set contains the label.
 
     Args:
       probabilities: (n, n_labels), for rows that the learner was not fitted to.
@@ -73,8 +74,8 @@ def set_thresholds(
 
     Source: label-conditional split conformal prediction (Vovk 2012, arXiv:1209.2673, section 3)
     with the probability of the label as its score (Sadinle, Lei and Wasserman 2019,
-    doi:10.1080/01621459.2017.1395341: the smallest sets on average). The least of n calls for
-    n + 1 >= 1 / (1 - coverage), below which every set holds the label (Ding et al. 2023,
+    doi:10.1080/01621459.2017.1395341: the smallest sets on average). A finite threshold needs n + 1
+    >= 1 / (1 - coverage). With fewer rows every set contains the label (Ding et al. 2023,
     arXiv:2306.09335, section 2).
     """
     p, codes = np.asarray(probabilities, np.float64), np.asarray(y, np.int64)
@@ -88,7 +89,7 @@ def set_thresholds(
 
 
 def fewest_rows(coverage: float) -> int:
-    """The number of rows below which no finite width or threshold promises this coverage.
+    """The minimum number of rows for a finite width or threshold with this coverage.
 
     Example:
       >>> fewest_rows(0.95), fewest_rows(0.9)
@@ -98,8 +99,8 @@ def fewest_rows(coverage: float) -> int:
 
 
 def _rank(n: int, coverage: float) -> int:
-    """The rank, from the smallest, of the one of n errors that `coverage` of all do not exceed; n +
-    1 if there is none."""
+    """The rank, from the smallest, of the error that `coverage` of n errors do not exceed. It is n
+    + 1 if n is too small."""
     if not 0 < coverage < 1:
         raise DataError(
             "E104",

@@ -27,14 +27,13 @@ MAX_ASKED = 5
 
 
 class Frozen(BaseModel):
-    """Base class of everything that is written: unknown keys are refused, and instances do not
-    change."""
+    """Base class of all stored records. Unknown keys are refused, and instances are immutable."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 def _without_defaults(written: dict[str, Any], **defaults: object) -> dict[str, Any]:
-    """A contract for writing, without later fields that have their default."""
+    """Omit fields that were added later and have their default value when a contract is written."""
     return {
         name: value
         for name, value in written.items()
@@ -53,8 +52,8 @@ class ImageInput(Frozen):
         largest middle part with these proportions is cut out and area-resampled.
       background: The background of the training pictures. None: dark if they have the MNIST box,
         and otherwise it does not matter.
-      white: The value of white in files of more than 8 bits, if the training had such files. None:
-        found for each file.
+      white: The value of white in files of more than 8 bits, if the training had such files.
+        None: determined for each file.
     """
 
     kind: Literal["image"] = "image"
@@ -71,7 +70,7 @@ class ImageInput(Frozen):
     @model_validator(mode="before")
     @classmethod
     def _of_older_models(cls, given: Any) -> Any:
-        """Old models had a polarity that nothing used, because the fit finds it for each
+        """Remove the polarity of old models, which nothing used, because it is determined for each
         picture."""
         if isinstance(given, dict):
             given = {name: value for name, value in given.items() if name != "polarity"}
@@ -82,7 +81,7 @@ class ImageInput(Frozen):
         return _without_defaults(write(self), background=None, white=None)
 
     def with_background(self, background: Background | None) -> Self:
-        """Return a copy with such a background, which is stored only if it is not the usual one."""
+        """Return a copy with this background, which is only stored if it is not the usual one."""
         usual = self.model_copy(update={"background": None})
         if usual.surroundings == background:
             return usual
@@ -101,7 +100,7 @@ class ImageInput(Frozen):
 
 
 ColumnKind = Literal["number", "category", "yes/no", "date", "text", "identifier", "constant"]
-"""Kinds of columns. The last two are not learned from."""
+"""Kinds of columns. Columns of the last two kinds are not used for learning."""
 
 KINDS: tuple[ColumnKind, ...] = get_args(ColumnKind)
 UNUSED: tuple[ColumnKind, ...] = ("identifier", "constant")
@@ -186,14 +185,15 @@ class Column(Frozen):
 
     @property
     def inputs(self) -> dict[str, tuple[str, int]]:
-        """The graph's inputs for this column: name to (`float` or `string`, width; 0 is any
-        width)."""
+        """The graph's inputs for this column, each name with (`float` or `string`, width). Width 0
+        means any width."""
         if self.kind == "date":
             return {f"{self.name}.{part}": ("float", 1) for part in DATE_PARTS}
         ending = self.name.rpartition(".")[2]
         clashes = self.name in OUTPUT_NAMES or self.name.startswith("front/")
-        # No two columns share an input: a part of a date ends in its name, a column with
-        # the name of an output in .column, and others in neither.
+        # No two columns have an input of the same name: the input of a part of a date ends with the
+        # name of the part, that of a column with the name of an output ends with .column, and
+        # others with neither.
         clashes |= ending in (*DATE_PARTS, "column")
         name = f"{self.name}.column" if clashes else self.name
         if self.kind == "text":
@@ -214,10 +214,10 @@ Steps = Literal["even", "rows", "months", "business days"]
 
 
 class SeriesEnd(Frozen):
-    """The end of one of several series. The fields are those of `Order`.
+    """The last rows of one of several series. The fields are those of `Order`.
 
-    Attributes:
-      name: The cell in the column of series; for several columns, their cells as a line of CSV.
+    Attributes: name: The cell in the column of series or, for several columns, their cells as a
+      line of CSV.
     """
 
     name: str
@@ -235,9 +235,9 @@ class Order(Frozen):
       step: The usual distance of two rows: seconds between dates, a number, or how many `months` or
         `business days`.
       last: The time of the last known row: seconds since 1970, or a number.
-      lags: How many earlier values of the target are columns of each row.
-      last_values: The values 1, 2, ... steps up to the last known row, one for each lag, oldest
-        first; null for a step without value.
+      lags: The number of earlier values of the target that are columns of each row.
+      last_values: The last known values of the target, one for each lag, oldest first. A step
+        without a value has null.
       half_widths: Half the width of the interval of a forecast 1, 2, ... steps ahead.
       steps: The unit of a step. A lag is the value this many steps earlier, or for `rows` this many
         rows earlier.
@@ -245,7 +245,7 @@ class Order(Frozen):
         weekday.
       date_format: The format of the dates, if the column itself is not learned from.
       series: The column or columns that distinguish several series. None for a single series.
-      ends: The end of each series.
+      ends: The last rows of each series.
     """
 
     time: str
@@ -273,14 +273,15 @@ class Order(Frozen):
 
     @property
     def series_ends(self) -> tuple[SeriesEnd, ...]:
-        """The end of each series. A single series has no name."""
+        """The last rows of each series. A single series has no name."""
         if self.series is not None:
             return self.ends
         end = {"last": self.last, "last_values": self.last_values, "half_widths": self.half_widths}
         return (SeriesEnd.model_validate({"name": "", **end}),)
 
     def with_ends(self, ends: Sequence[SeriesEnd]) -> Self:
-        """Return a copy whose series end there. The widths of the intervals are kept."""
+        """Return a copy with other last rows of the series. The widths of the intervals are
+        kept."""
         widths = {end.name: end.half_widths for end in self.series_ends}
         ends = [end.model_copy(update={"half_widths": widths.get(end.name, ())}) for end in ends]
         if self.series is not None:
@@ -332,15 +333,16 @@ class TableInput(Frozen):
 
     @property
     def inputs(self) -> dict[str, tuple[str, int]]:
-        """The graph's inputs: name to (`float` or `string`, width; 0 is any width)."""
+        """The graph's inputs, each name with (`float` or `string`, width). Width 0 means any
+        width."""
         return {name: form for column in self.columns for name, form in column.inputs.items()}
 
 
 class FeaturesInput(Frozen):
     """Rows of numbers, float64 (n, n_features), which the graph scales itself.
 
-    They are float64 because numbers far from 0 (a time in seconds, an easting) must lose their
-    offset before they are rounded to float32.
+    They are float64, because numbers far from 0 (a time in seconds, an easting) would lose their
+    digits if they were rounded to float32 before the graph subtracts their mean.
     """
 
     kind: Literal["features"] = "features"
@@ -367,20 +369,20 @@ class Reader(Frozen):
 
 
 class Decision(Frozen):
-    """How two labels are decided: `positive` is predicted from this probability on, instead of
-    1/2."""
+    """The decision between two labels: `positive` is predicted if its probability is at least this,
+    instead of 1/2."""
 
     positive: str
     threshold: Annotated[float, Field(ge=0, le=1)]
 
 
 class PredictionSets(Frozen):
-    """Sets of labels, made to hold the true label in a share of the rows of each label.
+    """Prediction sets, which contain the true label in a given share of the rows of each label.
 
     Attributes:
-      coverage: That share.
-      calibration_rows: From how many rows each label's threshold comes, in the order of the labels.
-        A label with too few of them for this coverage is in every set.
+      coverage: This share.
+      calibration_rows: The number of rows from which each label's threshold is computed, in the
+        order of the labels. A label with too few rows for this coverage is in every set.
     """
 
     coverage: Annotated[float, Field(gt=0, lt=1)] = SET_COVERAGE
@@ -393,13 +395,13 @@ class PredictionSets(Frozen):
 
 
 class PredictionIntervals(Frozen):
-    """Intervals of values, made to contain the true value in a share of all rows.
+    """Prediction intervals that contain the true value in a given share of all rows.
 
     Attributes:
       coverage: This share.
       calibration_rows: The number of rows whose errors determine the widths. With too few of them
         for this coverage, no width is finite.
-      adaptive: Whether the width follows the row. Otherwise all intervals have one width.
+      adaptive: Whether the width depends on the row. Otherwise all intervals have the same width.
     """
 
     coverage: Annotated[float, Field(gt=0, lt=1)] = INTERVAL_COVERAGE
@@ -418,12 +420,13 @@ class Contract(Frozen):
       rows_at_once: Maximum number of rows to predict together, which limits memory. None: any.
       temperature: The number by which the logarithms of probabilities were divided to calibrate
         them.
-      prediction_sets: The coverage of the graph's prediction sets. None: it has none, because it is
-        of an earlier version or was made without validation rows.
-      prediction_intervals: The coverage of the intervals of values, and how wide they are. None:
-        the model is of an earlier version, whose intervals have one width.
-      vote: The weight of each learner of a vote, by its name; `learner` is then `vote`, and the
-        weights add up to 1. Empty: a single learner predicts.
+      prediction_sets: The coverage of the graph's prediction sets. None: the model has no sets,
+        because it was made by an earlier version or without validation rows.
+      prediction_intervals: The coverage of the intervals of values, and whether their width depends
+        on the row. None: the model was made by an earlier version, in which all intervals have the
+        same width.
+      vote: For a vote (`learner` is then `vote`), the weight of each learner, by its name. The
+        weights add up to 1. It is empty for a single learner.
     """
 
     format: Literal[1] = 1
@@ -448,7 +451,7 @@ class Contract(Frozen):
 
     @property
     def gives_sets(self) -> bool:
-        """Whether the graph computes which labels are in the set of each row."""
+        """Whether the graph computes prediction sets."""
         return self.prediction_sets is not None and self.prediction_sets.are_given
 
     @property
@@ -462,12 +465,12 @@ class Contract(Frozen):
 
     @property
     def learners(self) -> tuple[str, ...]:
-        """The names of the learners that answer: one, or those of a vote."""
+        """The names of the learners that predict: one, or those of a vote."""
         return tuple(self.vote) or (self.learner,)
 
     @property
     def answers(self) -> Task:
-        """The task of the model, with the properties that the contract knows."""
+        """The task of the model, with the properties that the contract contains."""
         if self.labels:
             return Classification(self.labels, self.decision.positive if self.decision else None)
         return Regression(self.input.target) if self.input.kind == "table" else Regression()

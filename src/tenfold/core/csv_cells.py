@@ -14,7 +14,8 @@ PLAIN_NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?"
 
 
 def escape_formula(text: str) -> str:
-    """Write a cell that no spreadsheet runs: text that begins like a formula gets a `'` in front.
+    """Write a cell that no spreadsheet runs as a formula: text that begins like one gets a `'` in
+    front.
 
     Plain numbers are unchanged. `unescape_formula` is the inverse.
 
@@ -38,7 +39,7 @@ def unescape_formula(cell: str) -> str:
 
 
 def _is_formula(text: str) -> bool:
-    # Leading quotes are skipped, so that text that has one already gets another and is
+    # Leading quotes are skipped, so that text that already has one gets another, and can be
     # restored.
     return text.lstrip("'").startswith(FORMULA_STARTS)
 
@@ -56,7 +57,7 @@ def csv_line(cells: Iterable[str]) -> str:
 
 
 def number_text(value: float | int | None) -> str:
-    """The shortest text with the 9 digits that a float32 needs. Empty for None."""
+    """A number as text with at most 9 digits, which identify a float32. Empty for None."""
     if value is None:
         return ""
     return str(value) if isinstance(value, int) else f"{value:.9g}"
@@ -68,7 +69,7 @@ def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[str]])
     plain = csv.writer(text, lineterminator="\n")
     quoted = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL)
     for row in (columns, *rows):
-        # The module quotes a carriage return only as a line end, but readers split at
+        # The `csv` module quotes a carriage return only as a line end, but readers split lines at
         # each.
         (quoted if any("\r" in cell for cell in row) else plain).writerow(row)
     files.write_text(path, text.getvalue())

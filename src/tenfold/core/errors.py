@@ -1,16 +1,14 @@
 """The exceptions of Tenfold, and the form of their messages.
 
 TenfoldError
-├── DataError       (ValueError)    examples, answers or files that do not fit
-│   └── TargetError                 no column of a table was chosen as the target
-├── FormatError     (ValueError)    a file that is not in the expected format
-├── SettingsError   (ValueError)    settings that are not valid
-├── ModelError      (ValueError)    a model file that cannot be trusted or used
-├── ExportError     (RuntimeError)  a graph that differs from the fitted learner
-├── RunError        (ValueError)    a run folder that is missing, unfinished or changed
-├── BackendError    (RuntimeError)  a wrong backend or compiler, or processes that keep dying
-├── FetchError      (OSError)       a file that no mirror provided
-└── FileError       (OSError)       an operation that the file system refused
+├── DataError (ValueError) examples, answers or files that cannot be used │ └── TargetError no
+column of a table was chosen as the target ├── FormatError (ValueError) a file that is not in the
+expected format ├── SettingsError (ValueError) settings that are not valid ├── ModelError
+(ValueError) a model file that cannot be trusted or used ├── ExportError (RuntimeError) a graph that
+differs from the fitted learner ├── RunError (ValueError) a run folder that is missing, unfinished
+or changed ├── BackendError (RuntimeError) a wrong backend or compiler, or processes that keep dying
+├── FetchError (OSError) a file that no mirror provided └── FileError (OSError) an operation that
+the file system refused
 """
 
 import difflib
@@ -27,7 +25,7 @@ class TenfoldError(Exception):
       where: The file, row or column in which it was found.
       expected: The rule, as the words after "Expected".
       fix: What to do, as one imperative sentence without a full stop.
-      **facts: The values concerned, shown as `name=value`.
+      **facts: The values in question, shown as `name=value`.
 
     Example:
       >>> print(FormatError("E301", "Too few bytes", where="a.idx", expected="784", n_bytes=12))
@@ -75,7 +73,7 @@ def _all_kinds(kind: type[TenfoldError]) -> Iterator[type[TenfoldError]]:
 
 
 class DataError(TenfoldError, ValueError):
-    """Examples, answers or inputs do not fit the data or the model."""
+    """Examples, answers or inputs cannot be used, or do not match the data or the model."""
 
 
 class TargetError(DataError):
@@ -150,8 +148,8 @@ def message(
 
 
 def printable(name: object) -> str:
-    """A name as text that UTF-8 can encode. Bytes of a file name that it cannot are shown as
-    `\\udcff`."""
+    """A name as text that UTF-8 can encode. Bytes of a file name that are not valid text are shown
+    as `\\udcff`."""
     return str(name).encode("utf-8", "backslashreplace").decode("utf-8")
 
 

@@ -70,7 +70,7 @@ def write_document(path: Path, document: "BaseModel") -> None:
 
 
 def free_name(folder: Path, stem: str, suffix: str) -> Path:
-    """The first of `stem.png`, `stem-2.png`, `stem-3.png`, ... that does not exist yet."""
+    """The first path among `stem.png`, `stem-2.png`, `stem-3.png`, ... that does not exist yet."""
     with os_errors("look into", folder):
         for number in itertools.chain([""], (f"-{i}" for i in itertools.count(2))):
             path = folder / f"{stem}{number}{suffix}"
@@ -160,7 +160,7 @@ def os_errors(verb: str = "read or write", path: Path | str | None = None) -> It
 
 
 def cache_folder() -> Path:
-    """The folder for files that can be fetched or made again. It may not exist yet.
+    """The folder for files that can be downloaded or made again. It may not exist yet.
 
     It is `TENFOLD_CACHE`, or else the platform's folder (`~/.cache/tenfold` on Linux).
     """

@@ -15,8 +15,8 @@ Shape = tuple[int, ...]
 """The shape of one example, without the axis of the examples."""
 
 Parameters = Mapping[str, Mapping[str, Any]]
-"""The arrays of a network by layer and name, as in `parameters["hidden_1"]["kernel"]`: of NumPy, or
-traced by JAX."""
+"""The arrays of a network by layer and name, as in `parameters["hidden_1"]["kernel"]`. They are
+NumPy arrays, or are traced by JAX."""
 
 MOVING = ("moving_mean", "moving_variance")
 """Arrays that are measured on rows. All others are trained."""
@@ -30,7 +30,7 @@ class Layer:
 
     @property
     def kind(self) -> str:
-        """The kind, for a reader."""
+        """The kind of layer, for people."""
         return type(self).__name__
 
     def output_shape(self, shape: Shape) -> Shape:

@@ -22,7 +22,7 @@ Arrays = Mapping[str, Any]
 
 @dataclass(frozen=True, eq=False)
 class Front:
-    """The beginning of a graph, from its inputs to the features, which other code built.
+    """The first part of a graph, from its inputs to the features, which other code built.
 
     Attributes:
       inputs: The graph's inputs, in order. No input may have the name of an output.
@@ -160,10 +160,10 @@ WRITE: dict[type[nn.Layer], Callable[[Builder, Any, Shape, Arrays], object]] = {
     nn.Reshape: _write_channel,
     nn.Conv2D: _write_convolution,
     nn.MaxPooling2D: _write_pool,
-    nn.Permute: lambda builder, layer, takes, own: None,  # channels are first already
+    nn.Permute: lambda builder, layer, takes, own: None,  # channels already come first
     nn.ReLU: lambda builder, layer, takes, own: builder.add("Relu", name=layer.name),
     nn.Flatten: lambda builder, layer, takes, own: builder.add("Flatten", name=layer.name, axis=1),
     nn.Dense: _write_dense,
     nn.Softmax: lambda builder, layer, takes, own: builder.add("Softmax", name=layer.name, axis=-1),
 }
-"""How each kind of layer is written, given its input shape and its arrays."""
+"""The function that writes each kind of layer, given its input shape and its arrays."""

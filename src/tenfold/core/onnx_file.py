@@ -43,7 +43,7 @@ the numbers if there are no bytes."""
 
 
 def to_array(tensor: TensorProto) -> NDArray[Any]:
-    """The numbers of a tensor, in its shape. Types that no network has raise a `KeyError`."""
+    """The numbers of a tensor, in its shape. Raises a `KeyError` for types that no network has."""
     dtype, field = KINDS[tensor.data_type]
     if tensor.HasField("raw_data"):
         flat = np.frombuffer(tensor.raw_data, dtype)

@@ -1,4 +1,4 @@
-"""Turn the nodes of a graph back into the layers from which `onnx_builder` wrote them."""
+"""Convert the nodes of a graph back to the layers from which `onnx_builder` wrote them."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -23,12 +23,12 @@ def votes_in(content: bytes) -> int:
 
 
 def layers_in(content: bytes, member: int = 0) -> tuple[Architecture, Parameters]:
-    """Do what `read_layers` does for a model file that `Model` has checked."""
+    """Read the layers of a model file that `Model` has checked, like `read_layers`."""
     return read_layers(ModelProto.FromString(content).graph, member)
 
 
 def arrays_in(content: bytes) -> dict[str, Any]:
-    """Every array that is stored in such a file, by name."""
+    """All arrays that are stored in such a file, by name."""
     graph = ModelProto.FromString(content).graph
     return {tensor.name: to_array(tensor) for tensor in graph.initializer}
 
@@ -78,7 +78,7 @@ def _layer_nodes(
         name = node.input[member if node.op_type == "Mean" else 0]
     begins = makers.get(name)
     if graph.input[0].name == "image" and begins is not None and begins.op_type != "Cast":
-        return []  # there are other nodes between the picture and these layers
+        return []  # if there are other nodes between the picture and these layers
     return [node for node in reversed(nodes) if node.op_type not in BETWEEN]
 
 

@@ -1,4 +1,5 @@
-"""Processes that share the work: programs of this package that exchange lines of JSON.
+"""Child processes that share the work. They are programs of this package and exchange lines of
+JSON.
 
 `Child` represents such a process in the parent, and `Parent` represents the parent in the child.
 """
@@ -21,8 +22,8 @@ from tenfold.core.errors import TenfoldError, restored
 Message = dict[str, Any]
 
 Inbox = queue.SimpleQueue[tuple["Child", Message | None]]
-"""The messages of children, each with its sender. None is the last one of a child that has
-ended."""
+"""The messages of children, each with its sender. The last message of a child that has ended is
+None."""
 
 
 def python_path() -> str:
@@ -32,7 +33,7 @@ def python_path() -> str:
 
 
 class Child:
-    """A process that this one started. It ends when this one does, however that ends."""
+    """A process that this one started. It ends when this one does, also if this one is killed."""
 
     def __init__(
         self,
@@ -69,7 +70,8 @@ class Child:
             with suppress(ValueError):  # printed before `Parent` existed, or truncated
                 if isinstance(message := json.loads(line), dict):
                     inbox.put((self, message))
-        with suppress(subprocess.TimeoutExpired):  # its output ends slightly before the process
+        # The output of a process ends slightly before the process itself.
+        with suppress(subprocess.TimeoutExpired):
             self.process.wait(timeout=10)
         inbox.put((self, None))
 

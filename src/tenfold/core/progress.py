@@ -1,4 +1,5 @@
-"""Progress of long work: one protocol for trainings, sweeps and everything else that takes time."""
+"""The progress of long work. All of it, such as trainings and sweeps, reports to the same
+protocol."""
 
 import sys
 import time
@@ -26,16 +27,18 @@ STAGES = {
 
 
 class Listener:
-    """Receives what happens while work is done.
+    """Receives events while work is done.
 
-    Override the methods of interest. The others do nothing, except `warn`, which prints.
+    Override the methods for the events of interest. The others do nothing, except `warn`, which
+    prints.
     """
 
     def stage(self, name: str) -> None:
-        """A stage begins: one of `STAGES`; in a sweep test, report."""
+        """A stage begins. It is one of `STAGES`, or `test` or `report` in a sweep."""
 
     def progress(self, done: int, total: int) -> None:
-        """This many parts of the stage are done: folds, models, epochs of all folds, or files."""
+        """A number of parts of the stage are done. Parts are folds, models, epochs of all folds, or
+        files."""
 
     def audit(self, audit: Audit) -> None:
         """The data were audited. Nothing is fitted yet."""
@@ -68,12 +71,12 @@ class Listener:
         """A trial ended, in whatever state."""
 
     def warn(self, text: str) -> None:
-        """A one-line warning for the user. The work goes on."""
+        """There is a one-line warning for the user. The work continues."""
         print(f"tenfold: {text}", file=sys.stderr)
 
 
 def _passed_on(name: str) -> Callable[..., None]:
-    """A method that calls the method of this name of each listener."""
+    """Make a method that calls the method of this name of each listener."""
 
     def tell(self: "Listeners", *facts: Any) -> None:
         for listener in self._listeners:
@@ -106,7 +109,7 @@ def peak_mb() -> float | None:
 
 
 class StageClock(Listener):
-    """Measures the seconds of each stage, from its begin to the next stage or a pause."""
+    """Measures the seconds of each stage, from its beginning to the next stage or a pause."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
@@ -118,7 +121,7 @@ class StageClock(Listener):
         self._stage, self._began = name, time.perf_counter()
 
     def pause(self) -> None:
-        """End the stage. The following time belongs to none."""
+        """End the stage. The time from here to the next stage is not counted."""
         if self._stage is not None:
             spent = time.perf_counter() - self._began
             self.seconds[self._stage] = round(self.seconds.get(self._stage, 0) + spent, 3)
@@ -133,7 +136,8 @@ class StageClock(Listener):
 
 
 class OnEpochs(Listener):
-    """Calls a function with each epoch, and with those before a resumption at once."""
+    """Calls a function with each epoch. If a training resumes, the earlier epochs are passed at
+    once."""
 
     def __init__(self, call: Callable[..., None]) -> None:
         self._call = call

@@ -9,10 +9,11 @@ from tenfold.core.contract import Frozen
 from tenfold.core.text import percent
 
 BACKGROUND = "background.csv"
-"""The file of a run with training rows of a table, with which rows are compared to explain them."""
+"""The file of a run that contains training rows of a table. Explanations compare other rows with
+these."""
 
 MAX_BACKGROUND = 100
-"""Maximum number of rows to compare with."""
+"""Maximum number of training rows in this file."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class Epoch:
 
 
 COLUMNS_FILE = "columns.json"
-"""The file of a run that says which columns of its table matter."""
+"""The file of a run with the importance of the columns of its table."""
 
 CHECKS_FILE = "checks.json"
 """The file of a run with the findings of the checks of the training."""
@@ -95,7 +96,7 @@ class LabelCount(Frozen):
 
 
 class Finding(Frozen):
-    """One thing that the user should know before reading the scores.
+    """A fact about the data that the user should know before reading the scores.
 
     Attributes:
       kind: The kind of finding. `audit_data` has the rule of each kind.
@@ -134,7 +135,7 @@ UNTRUSTWORTHY = (
     "test set inside training set",
     "test set repeats itself",
 )
-"""Kinds of findings after which a score says little about future rows."""
+"""Kinds of findings that make scores unreliable for future rows."""
 
 
 class Audit(Frozen):
@@ -192,10 +193,10 @@ class Candidate:
     Attributes:
       loss: The mean log loss, or squared error in variances of the target, on rows that it was not
         fitted to.
-      behind: How much larger that is than the best one's. `low` and `high` are the ends of its 95%
+      behind: The difference from the lowest loss. `low` and `high` are the ends of its 95%
         interval, paired by row.
       seconds: The time of all its fits.
-      weight: Its weight in the vote, if a vote is the model. None: it is not a member.
+      weight: Its weight in the vote, if the model is a vote. None: it is not a member.
     """
 
     learner: str
@@ -211,8 +212,8 @@ class CandidatePlan(Frozen):
     """The plan of `auto` for a table.
 
     Attributes:
-      folds: The number of folds of the training rows that choose between the learners. 0: the
-        validation rows choose.
+      folds: The number of folds of the training rows on which the learners are compared. 0: they
+        are compared on the validation rows.
       seconds: The estimated processor time of each candidate, by a table of costs.
     """
 
@@ -232,11 +233,11 @@ class Fold(Frozen):
 
 @dataclass(frozen=True)
 class TrialResult:
-    """A trial of a sweep that has ended, and why if it was stopped or failed.
+    """A trial of a sweep that has ended, with the reason if it was stopped or failed.
 
     Attributes:
       point: The values of the varied settings, by name.
-      score: Accuracy or RMSE on the validation rows. None: it was stopped or failed.
+      score: The accuracy or the RMSE on the validation rows. None: the trial was stopped or failed.
       parameters: The number of fitted parameters.
       state: finished, stopped or failed.
       seconds: The time of the fit, including compilation.

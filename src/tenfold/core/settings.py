@@ -64,7 +64,7 @@ LearnerName = Literal[
     "baseline",
 ]
 AUTO = "auto"
-"""The name for a learner that is chosen by the rows of a table (`tenfold.build.choose`)."""
+"""The name of the learner for which `tenfold.build.choose` chooses one by the data."""
 
 RecipeName = Literal["default", "tutorial", "fast", "long", "accurate"]
 Mistake = Literal["false_negative", "false_positive"]
@@ -97,7 +97,8 @@ KindText = Annotated[str, AfterValidator(_check_kind)]
 
 
 class Reading(Frozen):
-    """The options for reading a table. None: decided by the content of the file."""
+    """The options for reading a table. Options that are None are determined from the content of the
+    file."""
 
     target: Annotated[str | None, Flag("COLUMN")] = Field(
         default=None,
@@ -230,7 +231,8 @@ class Reading(Frozen):
 
 
 class Settings(Frozen):
-    """Everything that decides a fit: the given settings, then the recipe, then the defaults."""
+    """All settings of a fit. Given settings have precedence over the recipe, and the recipe over
+    the defaults."""
 
     learner: Flagged[LearnerName] = Field(
         default="network",
@@ -528,7 +530,7 @@ AUGMENTED: dict[str, Any] = {
     "elastic_px": 0.5,
     "clean_epochs": 2,
 }
-"""How pictures are augmented if there are enough epochs to learn from it."""
+"""How pictures are augmented if there are enough epochs for this to help."""
 
 
 CNN: dict[str, Any] = AUGMENTED | {
@@ -607,23 +609,25 @@ TABLE: dict[str, Any] = {
     "shift_px": 0,
     "validation_size": 0.15,
 }
-"""Differences of the defaults for tables, which have fewer rows and no pixels to shift. Five
-networks that leave different rows out lose 3% less than one (docs/design/decisions.md)."""
+"""Differences of the defaults for tables, which have fewer rows and no pixels to shift. The loss of
+five networks that are fitted without different rows is 3% lower than that of one
+(docs/design/decisions.md)."""
 
 
 MANY, MANY_ROWS = 20_000, {"members": 1}
-"""A table with at least this many rows trains one network: five would take minutes, and a fifth
-more rows teaches it little."""
+"""For a table with at least this many rows one network is trained, because five would take minutes,
+and a fifth more rows hardly improve it."""
 
 
 SMALL, SMALL_TABLE = 2_000, {"batch_size": 32, "epochs": 200, "patience": 40}
-"""Smaller tables train in smaller batches and more epochs. With 128 rows per step, iris had 60
-steps in all, and ended with an accuracy of 76 to 100%, depending on the seed."""
+"""Networks on tables with fewer rows than this are trained in smaller batches and more epochs. With
+128 rows per step, iris had 60 steps in all, and the accuracy was 76 to 100%, depending on the
+seed."""
 
 
 TRIED_ON_FEW: dict[str, dict[str, Any]] = {"cnn": {"width": 16, "batch_size": 32}}
-"""How a learner is tried beside others on few pictures: a `cnn` half as wide as by itself, in a
-quarter of the time, and in small batches."""
+"""Settings of a learner that is compared with others on few pictures: a `cnn` half as wide as by
+default, which takes a quarter of the time, and small batches."""
 
 
 FEW, FEW_PICTURES = 20_000, {"members": 1, "epochs": 30, "clean_epochs": 2, "weight_decay": 0.05}
@@ -635,8 +639,8 @@ OF_FEW: dict[tuple[str, str, bool], dict[str, Any]] = {
     ("cnn", "default", False): FEW_PICTURES,
     ("network", "fast", True): SMALL_TABLE,
 }
-"""Differences from a recipe if there are few rows: by learner, recipe, and whether the rows are of
-a table. Five epochs of a small table, as in `fast`, teach a network nothing."""
+"""Differences from a recipe if there are few rows: by learner, recipe, and whether the rows are
+those of a table. In five epochs of a small table, as in `fast`, a network learns nothing."""
 
 
 def flags_of(model: type[Frozen]) -> dict[str, Flag]:
@@ -684,7 +688,7 @@ def resolve(asked: dict[str, Any], *, table: bool = False, n_rows: int | None = 
     of_few = OF_FEW.get((learner, recipe, table), {}) if is_small else {}
     known = {**of_table, **RECIPES.get(recipe, {}).get(learner, {}), **of_few, **known}
     if known.get("validation_size") == 0 and "patience" not in asked:
-        known["patience"] = None  # there is nothing to monitor
+        known["patience"] = None  # there is no validation loss to monitor
     if table and known.get("shift_px"):
         problems.append(_problem("shift_px", known["shift_px"], "0: a table has no pixels"))
     try:
@@ -697,11 +701,11 @@ def resolve(asked: dict[str, Any], *, table: bool = False, n_rows: int | None = 
     if "learning_rate" not in known:
         rate = scaled_learning_rate(settings.learning_rate, settings.hidden)
         resolved["learning_rate"] = rate
-    return settings.model_copy(update=resolved)  # all count as set, as in the record of a run
+    return settings.model_copy(update=resolved)  # all count as given, as in the record of a run
 
 
 def scaled_learning_rate(rate: float, hidden: tuple[int, ...]) -> float:
-    """Adjust Adam's learning rate, which `rate` gives for one layer of 128, to other layers.
+    """Adjust the learning rate of Adam, given for one layer of 128 neurons, to other layers.
 
     It is lower for wide layers, by the root of the width or, with a single layer, its fourth root,
     and lower by the root of the number of layers. This was fitted to the best of five rates for
@@ -743,7 +747,7 @@ def _problems(error: ValidationError, names: Mapping[str, str] | None = None) ->
     for detail in error.errors():
         first, *rest = map(str, detail["loc"])
         keys = [key for key in rest if not key.isdigit()]
-        if "[key]" in keys:  # the key itself is wrong, and it is the input
+        if "[key]" in keys:  # the key itself is wrong, and is the input
             keys = keys[: keys.index("[key]") - 1]
         name = ".".join([(names or {}).get(first, first), *keys])
         choices = re.findall(r"'([^']+)'", detail.get("ctx", {}).get("expected", ""))

@@ -27,10 +27,11 @@ LOCK = ".lock"
 """The file that is locked instead of its folder on Windows."""
 
 PATIENCE_SECONDS = 2.0
-"""How long Windows may refuse to rename a new file because others still read the old one."""
+"""How many seconds Windows may refuse to rename a new file because other processes still read the
+old one."""
 
 SO_ATTACH_FILTER = 26
-"""From asm-generic/socket.h; the socket module has no name for it."""
+"""The option's number from asm-generic/socket.h, because the socket module has no name for it."""
 
 OF_FILE_MANAGERS = re.compile(r"(\.DS_Store|\._.*|Thumbs\.db|desktop\.ini)\Z", re.IGNORECASE)
 """Names of files that Finder and Explorer write into folders that are viewed."""
@@ -143,7 +144,7 @@ def peak_bytes() -> int | None:
 
 
 def leaving_signals() -> tuple[signal.Signals, ...]:
-    """The signals that ask a program to exit. Windows can only send Ctrl-Break to one."""
+    """The signals that ask a program to exit. On Windows there is only Ctrl-Break."""
     if sys.platform == "win32":
         return signal.SIGTERM, signal.SIGINT, signal.SIGBREAK
     return signal.SIGTERM, signal.SIGINT
@@ -213,17 +214,18 @@ def takes_more(stream: TextIO) -> bool:
     """
     try:
         return bool(select.select([], [stream], [], 0)[1])
-    except (OSError, ValueError):  # no file of the system
+    except (OSError, ValueError):  # it is no file of the operating system
         return True
 
 
 def ignore_connections(listener: socket.socket) -> None:
-    """Let a socket ignore who comes; who is in its queue can still be accepted.
+    """Make a socket ignore new connections. Those in its queue can still be accepted.
 
-    Closing it resets those in its queue, who think that they are connected and have asked: with
-    eight clients, 1 to 6 requests at each of 20 ends (88 of 9,260), and none of 8,656 with this.
-    On Linux alone: a filter that passes no packet (socket(7), Documentation/networking/filter.rst:
-    one instruction, BPF_RET | BPF_K with 0) makes others try again, and be refused at the end.
+    Closing a socket resets the connections in its queue, whose clients have already sent requests.
+    With eight clients, 1 to 6 requests were lost at each of 20 restarts (88 of 9,260), and with
+    this none of 8,656. It works on Linux only: a filter that passes no packet (socket(7),
+    Documentation/networking/filter.rst: one instruction, BPF_RET | BPF_K with 0) makes new clients
+    try again, until the closed socket refuses them.
     """
     if sys.platform == "linux":
         nothing = ctypes.create_string_buffer(struct.pack("HBBI", 0x06, 0, 0, 0))
@@ -231,16 +233,16 @@ def ignore_connections(listener: socket.socket) -> None:
         listener.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, program)
 
 
-# What people type and see
+# Words that people type and see
 
 
 def quoted(words: Sequence[str]) -> str:
-    """Words as a line that can be typed: into a shell, or into one of Windows."""
+    """Words as a line that can be typed into the shell of this system."""
     return subprocess.list2cmdline(words) if sys.platform == "win32" else shlex.join(words)
 
 
 def is_program(called: Path, installed: Path) -> bool:
-    """Whether `called`, the name that a program was started by, is this file.
+    """Whether `called`, the name with which a program was started, is this file.
 
     On Windows the name comes without `.exe`.
     """

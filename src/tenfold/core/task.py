@@ -1,5 +1,5 @@
-"""The kind of answer: labels or numbers. Tasks have only properties; each wing has one table of
-what it does for each kind."""
+"""The kind of answer: labels or numbers. Tasks only have properties. Each wing has one table of
+what it does for each kind of task."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -24,7 +24,8 @@ class Classification:
     more_is_better: ClassVar[bool] = True
 
     def with_facts(self, *, positive: str | None, mean: float | None) -> "Classification":
-        """The task with what the training rows tell: here the positive label."""
+        """The task with the properties that follow from the training rows: here the positive
+        label."""
         return replace(self, positive=positive)
 
 
@@ -47,7 +48,7 @@ class Regression:
     labels: ClassVar[tuple[str, ...]] = ()
 
     def with_facts(self, *, positive: str | None, mean: float | None) -> "Regression":
-        """The task with what the training rows tell: here their mean."""
+        """The task with the properties that follow from the training rows: here their mean."""
         return replace(self, mean=mean)
 
 
@@ -55,10 +56,10 @@ Task = Classification | Regression
 
 
 def positive_of(labels: Sequence[str], counts: Sequence[int], asked: str | None) -> str | None:
-    """The one of two labels that is searched for: the requested one, or else the rarer by its
-    count.
+    """The one of two labels that is searched for: the requested one, or else the one with the
+    smaller count.
 
-    It is the second if both are as frequent, and None unless there are two labels.
+    It is the second label if both counts are equal, and None unless there are two labels.
     """
     if len(labels) != 2:
         return None
