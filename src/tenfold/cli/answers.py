@@ -28,7 +28,7 @@ from tenfold.model.predictions import Answers, Prediction, Predictions
 from tenfold.report.drawings import steps_writer
 
 MAX_DRAWN = 10
-"""Up to this many predictions are drawn with bars. If there are more, each has one line."""
+"""Maximum number of predictions that are drawn with bars. If there are more, each gets one line."""
 
 BAR_WIDTH = 30
 
@@ -63,7 +63,7 @@ def answers(
 
 
 def print_notes(run: Path, model: Model, path: Path, answers: Answers) -> None:
-    """Print what a reader should know about a file, and how its rows differ from the training."""
+    """Print notes about a file, and how its rows differ from the training rows."""
     unlike = [found.text for found in unlike_file(run, model, path, answers)]
     for note in (*answers.notes, *unlike):
         print(f"tenfold: {note}", file=sys.stderr)
@@ -166,8 +166,8 @@ WIDEST = 80
 
 
 def _picture_lines(image: NDArray[np.uint8], colour: bool) -> Iterator[Text]:
-    """Draw two rows of pixels in each line of text: half blocks in grey, or five shades without
-    colours."""
+    """Draw two rows of pixels in each line of text, with half blocks in grey or, without colours,
+    with five shades."""
     if image.ndim == 3:
         image = image.mean(axis=2).astype(np.uint8)
     step = -(-max(image.shape) // WIDEST)

@@ -30,11 +30,11 @@ SIDE = 1024
 """Rows and columns of the matrices that are multiplied."""
 
 MULTIPLICATIONS, SECONDS = 10, 1.0
-"""Maximum number and total time of repetitions. The fastest counts, because the first one starts
-threads and others may be disturbed."""
+"""Maximum number and total time of repetitions. The fastest one is reported, because the first one
+starts threads and others may be disturbed."""
 
 IN_A_ROW = 3
-"""Number of libraries on a line of the terminal."""
+"""Number of libraries in each line of the output."""
 
 
 class Requirement(NamedTuple):
@@ -61,7 +61,7 @@ class Requirement(NamedTuple):
 
     @property
     def state(self) -> str:
-        """What is wrong, if the requirement is not met."""
+        """The problem, if the requirement is not met."""
         installed = self.installed
         return f"{self.text} not here" if installed is None else f"{self.text}, {installed} here"
 

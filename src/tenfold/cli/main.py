@@ -52,7 +52,8 @@ FIRST = ("train", "report", "predict")
 
 
 class Program(TyperGroup):
-    """Help that fits a screen of 80 x 24: how to begin, each command, and the names of options."""
+    """The help, which fits a screen of 80 x 24: how to begin, the commands, and the names of
+    options."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         names = super().list_commands(ctx)
@@ -286,7 +287,7 @@ def report_command(
         comparison = compare_runs(first, second)
         for line in comparison.lines():
             print(line)
-        # `.` and `..` have no folder beside them
+        # The paths `.` and `..` do not contain the name of their parent folder.
         folder = run.parent if run.name not in ("", "..") else run.resolve().parent
         path = folder / f"{run.resolve().name}-and-{other.resolve().name}.html"
         write_comparison(first, second, comparison, path)

@@ -1,5 +1,5 @@
-"""The flags of commands, made from the fields of `Settings` and `Reading`, and the question for a
-missing target."""
+"""The flags of commands, which are made from the fields of `Settings` and `Reading`, and the
+question for a missing target."""
 
 import inspect
 import sys
@@ -61,7 +61,7 @@ def takes_settings(*names: str, **defaults: Any) -> Callable[[Command], Command]
 
 
 def takes_reading(command: Command) -> Command:
-    """Replace the parameter `reading` by the flags that say how a table is read.
+    """Replace the parameter `reading` by the flags for reading a table.
 
     A command that finds no target asks the user for it and reads the table again.
     """
@@ -233,7 +233,7 @@ def has_terminal() -> bool:
 
 
 def _ask(error: TargetError) -> str:
-    """Ask the user for the column. Enter takes the likely one."""
+    """Ask the user for the column. Pressing Enter accepts the suggested one."""
     console = SafeConsole(stderr=True, highlight=False)
     console.print(f"Columns of {error.where}:", markup=False)
     console.print(Columns(error.columns, padding=(0, 3)), markup=False)

@@ -35,7 +35,7 @@ class _WhereCounted(ProgressColumn):
 
 
 class _Bars(Listener, AbstractContextManager["_Bars"]):
-    """Bars on a terminal with lines above them; elsewhere only the lines."""
+    """Shows bars on a terminal with lines above them. Elsewhere it only prints the lines."""
 
     def __init__(self, *columns: ProgressColumn) -> None:
         self.warnings: list[str] = []
@@ -47,8 +47,7 @@ class _Bars(Listener, AbstractContextManager["_Bars"]):
             *columns,
             console=self._console,
             transient=True,
-            # Rich's proxies would replace the streams and hide which of them is
-            # plain.
+            # Rich's proxies would replace the streams and hide which of them are terminals.
             redirect_stdout=False,
             redirect_stderr=False,
             disable=not self._console.is_terminal,
@@ -89,7 +88,7 @@ class PartsListener(_Bars):
 
 class TerminalListener(PartsListener):
     """Shows stages and epochs on one live line of a terminal, below the findings about the data and
-    the table of layers; elsewhere only those."""
+    the table of layers. Elsewhere it only prints these."""
 
     def __init__(self) -> None:
         super().__init__("")
@@ -140,7 +139,8 @@ def layer_lines(layers: Sequence[LayerRow]) -> Iterator[str]:
 
 
 class TerminalSweepListener(_Bars):
-    """Shows every running trial as a bar and every ended one as a line; elsewhere only failures."""
+    """Shows each running trial as a bar, and each trial that has ended as a line. Elsewhere it only
+    prints failures."""
 
     STAGES = {"test": "Measuring on the test rows", "report": "Drawing the report"}
 

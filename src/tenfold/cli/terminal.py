@@ -51,7 +51,7 @@ class SafeStream:
     def _errors(self) -> Iterator[None]:
         try:
             yield
-        except BrokenPipeError:  # the reader has seen enough
+        except BrokenPipeError:  # the reader has closed the pipe
             raise
         except OSError:
             with suppress(OSError):  # otherwise the interpreter would flush it again at exit
@@ -92,6 +92,7 @@ def output_for_programs() -> TextIO:
 
 
 def program_name() -> str:
-    """What the user can type: the name if it is on the path, or else the way it was called."""
+    """The program as the user can type it: its name if that is on the path, or else the way it was
+    called."""
     called, installed = Path(sys.argv[0]), shutil.which("tenfold")
     return "tenfold" if installed and is_program(called, Path(installed)) else str(called)

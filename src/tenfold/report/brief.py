@@ -1,5 +1,5 @@
-"""A run in brief, without any row of its data: a page and a text for an e-mail, and the model
-card."""
+"""The short forms of a run, without any row of its data: a page and a text for an e-mail, and the
+model card."""
 
 import json
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from tenfold.runs.csv_files import read_predictions
 from tenfold.runs.record import Run
 
 MODEL_CARD = "MODEL_CARD.md"
-"""The name of the model card, in the form that model hubs read."""
+"""The file name of the model card, whose form model hubs can read."""
 
 KINDS = {
     ("image", "classification"): "image-classification",
@@ -45,7 +45,7 @@ def write_brief(run: Run) -> list[Path]:
 
 
 def model_card(run: Run) -> str:
-    """The card of a run's model: what it predicts, from what data, how well, and how to use it."""
+    """The card of a run's model: what it predicts, the data, how good it is, and how to use it."""
     summary = summarise(run, read_predictions(run))
     lines = ["---", *_front_matter(run), "---", "", *_words(run, summary)]
     lines += ["## How to use it", ""]
@@ -107,7 +107,7 @@ def _words(run: Run, summary: RunSummary) -> Iterator[str]:
 
 
 def _limits(run: Run) -> Iterator[str]:
-    """What the user must know before relying on the scores."""
+    """What the user should know before relying on the scores."""
     evaluation, record, rows = run.evaluation, run.record, noun(run)
     for doubt in evaluation.doubts:
         yield f"Do not trust these scores: {doubt}."

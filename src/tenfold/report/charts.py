@@ -18,7 +18,7 @@ Tone = Literal["accent", "against", "ink", "grey"]
 can distinguish blue and orange, and dashes distinguish lines that could be confused."""
 
 MAX_PLAIN = 1e6
-"""Larger numbers are written in millions."""
+"""Numbers from this size on are written in millions."""
 
 UNITS = ((1e12, " trillion"), (1e9, " billion"), (1e6, " million"))
 
@@ -50,7 +50,7 @@ class Axis:
 
 @dataclass(frozen=True)
 class Curve:
-    """A line through points (n,). A name adds it to the key."""
+    """A line through points (n,). A name adds it to the legend."""
 
     x: ArrayLike
     y: ArrayLike
@@ -159,7 +159,7 @@ class Chart:
     """Panels side by side under one title.
 
     Attributes:
-      facts: What it was drawn from, for a picture that is seen alone.
+      facts: The data that it shows, for a picture without its page.
       about: What to look for, for a page.
       is_wide: Whether it takes the whole width of a page.
     """
@@ -188,7 +188,8 @@ def number_text(value: float, step: float | None = None) -> str:
 
 
 def nice_ticks(low: float, high: float, n: int = 5) -> tuple[list[float], float]:
-    """About `n` round values from `low` to `high` at most, and their step: 1, 2 or 5 of a decade.
+    """At most about `n` round values from `low` to `high`, and their step, which is 1, 2 or 5 times
+    a power of ten.
 
     Example:
       >>> nice_ticks(0, 1)
@@ -245,8 +246,8 @@ def log_axis(label: str, values: ArrayLike) -> Axis:
 
 
 def name_axis(label: str, names: Sequence[str], *, downwards: bool = False) -> Axis:
-    """An axis with one place for each name, at 0, 1, 2 ... With `downwards`, the first is on
-    top."""
+    """An axis with one position for each name, at 0, 1, 2 ... With `downwards`, the first name is
+    on top."""
     ends = (-0.5, len(names) - 0.5)
     low, high = ends[::-1] if downwards else ends
     return Axis(label, low, high, list(enumerate(names)))

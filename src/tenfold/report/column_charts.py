@@ -1,4 +1,5 @@
-"""Charts of columns: which ones matter, and how the predictions depend on the most important."""
+"""Charts of columns: their importance, and how the predictions depend on the most important
+ones."""
 
 from collections.abc import Sequence
 
@@ -31,18 +32,20 @@ from tenfold.report.svg import chart_html
 from tenfold.runs.record import Run
 
 MAX_COLUMNS = 30
-"""The maximum number of columns in the chart of importance; the most important come first."""
+"""The maximum number of columns in the chart of importance. The most important ones come first."""
 
 TONES: Sequence[Tone] = ("accent", "against", "ink", "grey")
 
 
 def column_effects_of(run: Run) -> ColumnEffects | None:
-    """Which columns of a table matter. None for other inputs and for runs of earlier versions."""
+    """The importance of the columns of a table. None for other inputs and for runs of earlier
+    versions."""
     return run.document(ColumnEffects, COLUMNS_FILE)
 
 
 def column_figures(run: Run) -> list[str]:
-    """The charts of which columns matter. Runs of earlier versions show those of `--robustness`."""
+    """The charts of the importance of columns. For runs of earlier versions, those of
+    `--robustness`."""
     effects, robustness = column_effects_of(run), run.robustness
     if effects is not None and not effects.matter:
         return []
@@ -56,7 +59,8 @@ def column_figures(run: Run) -> list[str]:
 
 
 def effects_chart(effects: ColumnEffects) -> Chart:
-    """The cost of shuffling each column with its 95% interval, the most important on top."""
+    """The chart of the cost of shuffling each column, with its 95% interval. The most important
+    column is on top."""
     costs = [(one.cost.value, one.cost.low, one.cost.high) for one in effects.columns]
     names = [one.column for one in effects.columns]
     return _costs_chart(names, costs, effects.measure, "95% interval")

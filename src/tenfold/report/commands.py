@@ -1,4 +1,4 @@
-"""The commands that a reader can type: to predict, to verify, to train the same again."""
+"""The commands for a reader: how to predict, to verify, and to train the same model again."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -12,7 +12,8 @@ from tenfold.runs.record import Run
 
 
 def commands(run: Run) -> list[tuple[str, str]]:
-    """What to do and how, for the end of a report. Paths are relative to the folder of runs."""
+    """What can be done with a run, and the command for it, for the end of a report. Paths are
+    relative to the folder of runs."""
     plain = f"{run.path.resolve().parent.name}/{run.path.resolve().name}"
     folder = quoted([plain])
     page = "The network alone, as a page"
@@ -63,7 +64,8 @@ def _compare_words(run: Run) -> str:
 
 def _again(run: Run) -> str:
     record = run.record
-    source = Path(record.data.source or record.data.name).name  # a report is e-mailed: no folders
+    # Without folders, because a report may be e-mailed.
+    source = Path(record.data.source or record.data.name).name
     accepted = run.model.contract.input
     default = None if accepted.kind == "image" and accepted.channels == 3 else "network"
     named = {"learner": record.learner, "recipe": record.recipe}

@@ -1,5 +1,5 @@
-"""Draw how a model came to its prediction: original, ink, what it saw, regions that support the
-prediction, probabilities."""
+"""Draw the steps to a prediction: the original picture, the ink, the input of the model, the
+regions that support the prediction, and the probabilities."""
 
 import io
 from collections.abc import Callable
@@ -35,8 +35,8 @@ GREY = (200, 206, 212)
 
 
 def steps_picture(answer: Prediction, regions: Spoken | None = None) -> bytes:
-    """The steps of the answer to a picture file, drawn: the bytes of a PNG file. With `regions` of
-    its model those that spoke for the label are drawn, too."""
+    """Draw the steps to the prediction for a picture file, as the bytes of a PNG file. With the
+    `regions` of the model, those that support the label are drawn, too."""
     from PIL import Image, ImageDraw
 
     steps = answer.steps
@@ -77,14 +77,15 @@ def _enlarged(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 HOTTEST = 0.75
-"""How much of a picture the colour hides in the region that supports a label most."""
+"""The opacity of the colour in the region that supports a label most."""
 
 
 def heated(
     image: NDArray[np.uint8], shares: NDArray[np.float32], *, in_middle: bool = True
 ) -> NDArray[np.uint8]:
-    """A picture in grey, uint8 (height, width, 3), on which the regions are coloured that spoke for
-    a label, as strongly as they did: those of the square in its middle, or of all of it."""
+    """A grey picture, uint8 (height, width, 3), with the regions that support a label in colour.
+    The stronger the colour is, the more a region supports the label. Regions cover the square in
+    the middle, or the whole picture."""
     from PIL import Image
 
     height, width = image.shape[:2]
@@ -103,7 +104,8 @@ def heated(
 
 
 REGION_PX, REGION_COLUMNS, N_REGIONS = 168, 4, 12
-"""Side and number of the photos whose regions are drawn for a report, and how many in a row."""
+"""The side and the number of the photos whose regions are drawn for a report, and the number in a
+row."""
 
 
 def draw_regions(run: Path, images: NDArray[np.uint8], stored: StoredLabels) -> None:
@@ -151,7 +153,7 @@ def _draw_bars(
         draw.rectangle((left + margin, top + 4, right, top + ROW_PX - 6), colour)
         draw.text((right + 6, top + 2), f"{p:.4f}", INK, font)
     if answer.reason:
-        # Wrapped here: a reason is a short line, and a panel fits about 40 characters of it.
+        # The text is wrapped here, because a panel fits about 40 characters of a reason.
         top = HEAD_PX + len(rows) * ROW_PX + 4
         small = font_of_size(11)
         draw.text((left, top), answer.reason[:48], DOUBT, small)
@@ -163,7 +165,7 @@ def write_steps(
 ) -> Path:
     """Write the steps of one prediction: `photo.steps.png`, or `photo.steps-2.png` if that exists.
 
-    Returns the new file in `folder`. Nothing is ever overwritten.
+    Returns the new file in `folder`. No file is ever overwritten.
     """
     path = files.free_name(folder, f"{picture.stem}.steps", ".png")
     files.write_bytes(path, steps_picture(answer, regions))
@@ -171,13 +173,14 @@ def write_steps(
 
 
 def steps_writer(model: Path, folder: Path) -> Callable[[Prediction, Path], Path]:
-    """`write_steps` into a folder of the answers of a model file, or that of a run, with the
-    regions that spoke for the label where the model has them."""
+    """Make a function that writes the steps of a prediction of this model (a file, or a run folder)
+    into a folder, with the regions that support the label if the model has regions."""
     return partial(write_steps, folder=folder, regions=open_regions(model))
 
 
 MAX_EXAMPLES, MAX_SHEET_LABELS = 12, 100
-"""Number of pictures of one label on a sheet of examples, and of rows of them."""
+"""The number of pictures of one label on a sheet of examples, and the number of rows that they
+take."""
 
 EXAMPLE_PX = 56
 """Height of a row of examples."""

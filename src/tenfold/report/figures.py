@@ -1,4 +1,4 @@
-"""The charts of a run, by the kind of its answers: the one table of this wing."""
+"""The charts of a run for each kind of task, in one table for the whole wing."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -20,13 +20,13 @@ PICTURES = {
     "residuals.png": "Residuals",
     "history.png": "Training",
 }
-"""Every picture for people that a run folder may contain, in the order of the report."""
+"""All pictures that a run folder may contain for people, in the order of the report."""
 
 
 class RunFigure(NamedTuple):
-    """One chart of a run: what makes it, the PNG file it is written to, and where it is shown.
+    """A chart of a run: the function that makes it, its PNG file, and where it is shown.
 
-    Without a file it is shown only in the report.
+    Without a file, the chart is only shown in the report.
     """
 
     draw: Callable[[], Chart]

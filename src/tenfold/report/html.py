@@ -1,4 +1,4 @@
-"""A run in one self-contained file that can be e-mailed."""
+"""Write the report of a run, one self-contained file that can be e-mailed."""
 
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,7 @@ MAX_CELLS_LABELS = 40
 
 N_PAIRS = 12
 MAX_FORM_BYTES = 2_200_000
-"""What a model may take in the report of a table, which is to be mailed."""
+"""Maximum size of the model in the report of a table, which should fit into an e-mail."""
 
 MAX_COLUMNS, MAX_TEXT = 30, 80
 """Maximum number of columns of a table that are shown, and of characters of a cell."""
@@ -49,10 +49,10 @@ def write_html(path: Path, package: str, template: str, **values: Any) -> None:
 
 @files.os_errors()
 def write_report(run: Run, *, with_rows: bool = True, by: ByColumn | None = None) -> None:
-    """Write `report.html` from what stands in the run folder.
+    """Write `report.html` from the files of the run folder.
 
-    Without rows it holds no row of the data: no picture, no cell, no key. `by` are scores by the
-    values of a column, which stand in it too.
+    Without `with_rows`, it contains no row of the data: no picture, no cell and no key. `by` are
+    scores by the values of a column, which it also shows.
     """
     evaluation, stored = run.evaluation, read_predictions(run)
     sets = evaluation.prediction_sets
@@ -107,7 +107,8 @@ def write_report(run: Run, *, with_rows: bool = True, by: ByColumn | None = None
 
 
 def _form(run: Run, with_rows: bool) -> Form | None:
-    """The form of a table, its most important columns first; None of other inputs."""
+    """The form to try values of a table, with the most important columns first. None for other
+    inputs."""
     if run.model.contract.input.kind != "table":
         return None
     effects = column_effects_of(run)
@@ -116,7 +117,7 @@ def _form(run: Run, with_rows: bool) -> Form | None:
 
 
 def rewrite_report(run: Run, *, with_rows: bool = True, by: ByColumn | None = None) -> Path:
-    """Write the report of a finished run anew, and its digest; returns its path."""
+    """Write the report of a finished run again, with its digest, and return its path."""
     with files.locked(run.path, wait=False):
         write_report(run, with_rows=with_rows, by=by)
         path = run.path / "report.html"

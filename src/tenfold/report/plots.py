@@ -32,7 +32,7 @@ MAX_NUMBERED = 30
 """With more labels, the cells are too small for numbers, and only have colours."""
 
 CELL_PX = 46
-"""Side of a numbered cell, which fits a number of five digits."""
+"""Side of a cell with a number, which may have five digits."""
 
 
 def confusion_chart(evaluation: Evaluation) -> Chart:
@@ -97,7 +97,7 @@ def precision_recall_chart(
         )
     code = evaluation.labels.index(positive.label)
     ranking = Ranking.of(true == code, probabilities[:, code])
-    # The precision of a step holds for all of the recall that it gains, as in the average.
+    # The precision of a step is drawn for all the recall that it gains, as in average precision.
     recall = np.repeat(np.append(0.0, ranking.recall), 2)[1:-1]
     chance = positive.n / evaluation.n
     marks: list[Mark] = [
@@ -125,7 +125,7 @@ def precision_recall_chart(
 
 
 def calibration_chart(confidence: Floats, right: NDArray[np.bool]) -> Chart:
-    """Share correct (n,) against stated confidence (n,), in bins, with 95% intervals."""
+    """The share of correct predictions against their confidence, in bins, with 95% intervals."""
     bins = reliability(confidence, right)
     titles = [
         f"{n:,} answers state {stated:.1%} on average; {value:.1%} of them are right"
@@ -171,7 +171,7 @@ def answered_chart(confidence: Floats, right: NDArray[np.bool]) -> Chart:
 
 
 def learning_curve_chart(curve: LearningCurve) -> Chart:
-    """The score against the rows that were learned from, and the law on to more of them."""
+    """The score against the number of training rows, with the extrapolation to more rows."""
     is_share = curve.measure.more_is_better
     rows = np.array([point.n for point in curve.points])
     low, mean, high = np.array([(p.score.low, p.score.value, p.score.high) for p in curve.points]).T
@@ -206,9 +206,10 @@ def learning_curve_chart(curve: LearningCurve) -> Chart:
 
 
 def history_chart(history: Sequence[dict[str, float | None]]) -> Chart:
-    """Loss and accuracy per epoch, for training rows and, if there are any, validation rows.
+    """The loss and the accuracy after each epoch, for training rows and, if there are any,
+    validation rows.
 
-    A column that is empty throughout, such as accuracy in a regression, is not drawn.
+    A column without any value, such as accuracy in a regression, is not drawn.
     """
     drawn = [name for name in ("loss", "accuracy") if any(row[name] is not None for row in history)]
     watched = [row for row in history if row["val_loss"] is not None]

@@ -31,10 +31,11 @@ if TYPE_CHECKING:
     from PIL.ImageFont import FreeTypeFont
 
 SCALE = 1.5
-"""Pixels of the file for one of the chart, which is laid out for a screen of 96 dpi."""
+"""Number of pixels of the file for each pixel of the chart, whose layout is for a screen of 96
+dpi."""
 
 SMOOTH = 2
-"""Pixels that are drawn for one of the file."""
+"""Number of pixels that are drawn for each pixel of the file, along each side."""
 
 ZOOM = round(SCALE * SMOOTH)
 

@@ -9,7 +9,7 @@ from tenfold.runs.csv_files import StoredAnswers, read_test_rows
 from tenfold.runs.record import Run
 
 N_ROWS, N_COLUMNS = 5, 8
-"""Number of rows that are explained, and of columns of each that are shown."""
+"""The number of rows that are explained, and the number of columns that are shown for each."""
 
 MAX_COLUMNS = 200
 """Models with more columns are not explained, because a sampled value takes 200 predictions for
@@ -26,8 +26,9 @@ class ColumnPart(NamedTuple):
 
 
 class Reason(NamedTuple):
-    """The explanation of a row: its key, the explanation, its columns, largest first, and the joint
-    contribution of those that are not shown, or None if all are."""
+    """The explanation of a row: its key, the explanation, the columns with the largest
+    contributions, and the joint contribution of the columns that are not shown (None if all
+    are)."""
 
     key: str
     explanation: Explanation
@@ -38,8 +39,8 @@ class Reason(NamedTuple):
 def explain_rows(run: Run, stored: StoredAnswers) -> list[Reason]:
     """Explain the test rows at the top of the report: wrong predictions, most confident first.
 
-    None if the run has no rows of a table, is of an earlier version, or if predictions depend on
-    earlier rows.
+    None if the run has no rows of a table, was made by an earlier version, or if predictions depend
+    on earlier rows.
     """
     accepted = run.model.contract.input
     names, cells = read_test_rows(run)
@@ -51,7 +52,7 @@ def explain_rows(run: Run, stored: StoredAnswers) -> list[Reason]:
         return []
     try:
         explained = run.model.explain(rows)
-    except TenfoldError:  # a run of an earlier version lacks what is needed
+    except TenfoldError:  # a run of an earlier version has no rows to compare with
         return []
     return [_reason(key, why, row) for key, why, row in zip(keys, explained, rows, strict=True)]
 

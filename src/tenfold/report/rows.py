@@ -30,14 +30,16 @@ REGIONS = "regions.jpg"
 
 COLUMNS = 100
 MAX_SIDE_PX = 112
-"""Larger images are shrunk to this longer side: thumbnails of 56 points on a high-resolution
-screen, and a sheet of 11,200 pixels, which browsers still show."""
+"""Larger images are reduced to this longer side, which gives thumbnails of 56 points on a
+high-resolution screen, and a sheet of 11,200 pixels, which browsers still show."""
 
 MAX_VALUES = 12_000_000
-"""Maximum number of pixels of a sheet: 15,000 digits. The report should fit into an e-mail."""
+"""Maximum number of pixels of a sheet, which is enough for 15,000 digits. The report should fit
+into an e-mail."""
 
 GREYS = 16
-"""Number of grey levels: half the bytes of 256, and not visible in a thumbnail."""
+"""Number of grey levels. It takes half the bytes of 256 levels, and the difference is not visible
+in a thumbnail."""
 
 MAX_ROWS = 20_000
 """Maximum number of rows that a report lists, wrong predictions first."""
@@ -48,9 +50,9 @@ N_HARDEST, N_WORST = 24, 20
 class ReportRows(NamedTuple):
     """The test rows in a report.
 
-    For labels, the rows with what shows them, and the strength of the colour of each cell of the
-    confusion matrix; for values, the rows with the largest errors. `n` is the number of rows in the
-    page. For tables, `reasons` explain some of the predictions.
+    For classification, the rows with their pictures or cells, and the strength of the colour of
+    each cell of the confusion matrix. For regression, the rows with the largest errors. `n` is the
+    number of rows in the page. For tables, `reasons` explain some of the predictions.
     """
 
     n: int = 0
@@ -70,7 +72,8 @@ def _label_rows(
     shape = () if accepted.kind == "table" else accepted.shape
     sheet = layout(len(stored), shape) if (run.path / SHEET).is_file() else None
     keys = [stored.keys[row] for row in order]
-    shared = os.path.commonprefix(keys)  # file names repeat: 230 kB of MNIST's report
+    # File names repeat, which would take 230 kB of MNIST's report.
+    shared = os.path.commonprefix(keys)
     rows = {
         "labels": stored.labels,
         "n": len(stored),
@@ -92,7 +95,8 @@ def _label_rows(
 
 
 def _value_rows(run: Run, _: AnyEvaluation, stored: StoredValues, with_rows: bool) -> ReportRows:
-    """Key, truth, prediction, error and cells, by name, of the rows with the largest errors."""
+    """The key, the true value, the prediction, the error and the cells, by name, of the rows with
+    the largest errors."""
     names, cells = read_test_rows(run)
     worst = [
         (
@@ -114,7 +118,7 @@ ROWS: Mapping[TaskKind, Callable[..., ReportRows]] = {
 
 
 def module_script(name: str) -> str:
-    """A script of this package, for the end of a page."""
+    """A script of this package, to be put at the end of a page."""
     return f'\n<script type="module">\n{read_text("tenfold.report", name)}</script>'
 
 

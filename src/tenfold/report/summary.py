@@ -27,12 +27,13 @@ GRAVE = (*UNTRUSTWORTHY, "in both parts")
 """Kinds of findings after which a score is not what it seems."""
 
 Grade = Literal["good", "unclear", "bad"]
-"""Better than the baseline; not shown to be; worse, or not to be trusted."""
+"""The verdict on a model: better than the baseline (good), not distinguishable from it, or worse or
+not to be trusted."""
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A score with its interval and the baseline's, as places on a scale, each from 0 to 1.
+    """A score with its interval, and the baseline's score, as positions on a scale from 0 to 1.
 
     `ends` are the texts at both ends of the scale.
     """
@@ -53,7 +54,7 @@ class RunSummary:
       subject: What it was made from.
       headline: The answer as one number, which `unit` explains.
       answer: The answer in a sentence or two.
-      about: The interval of the headline, and the rows that it is about.
+      about: The interval of the headline, and the rows from which it comes.
       verdict: Whether the model is better than its baseline.
     """
 
@@ -206,7 +207,7 @@ SUMMARIES: Mapping[TaskKind, Callable[..., RunSummary]] = {
 
 
 def _share_card(name: str, score: Score | None, meaning: str, more: str) -> ScoreCard:
-    """A card of a share, 0 to 1. Without a score it says that no row decides it."""
+    """A card of a share, 0 to 1. Without a score, it says that no row determines it."""
     if score is None:
         return ScoreCard(name, "none", "No row decides it.", meaning, more)
     value, spread = score.in_words(percent, 1)
@@ -372,8 +373,8 @@ CARDS: Mapping[TaskKind, Callable[[Any], list[ScoreCard]]] = {
 
 
 def coverage_limits(run: Run) -> Iterator[str]:
-    """Reasons why sets and intervals promise nothing, one sentence each: labels with too few rows,
-    and rows that are not exchangeable with the calibration rows."""
+    """The reasons why the coverage of sets and intervals is not guaranteed, one sentence each:
+    labels with too few rows, and rows that are not exchangeable with the calibration rows."""
     sets = run.evaluation.prediction_sets
     if sets is not None and sets.limit:
         yield sets.limit
@@ -393,7 +394,7 @@ def coverage_limits(run: Run) -> Iterator[str]:
 
 
 def _width_limits(run: Run, intervals: PredictionIntervals) -> Iterator[str]:
-    """Why the width of intervals does not follow the row, where it does not."""
+    """The reason why all intervals have the same width, if they do."""
     n_rows, reading = intervals.calibration_rows, run.record.data.reading
     if intervals.adaptive:
         return
@@ -412,7 +413,8 @@ def _width_limits(run: Run, intervals: PredictionIntervals) -> Iterator[str]:
 
 
 def scale_floor(evaluation: AnyEvaluation) -> float:
-    """The beginning of the scale of the labels' intervals: the tenth below the lowest of them."""
+    """The beginning of the scale for the intervals of labels: the lowest end, rounded down to a
+    tenth."""
     rows = evaluation.per_class if isinstance(evaluation, Evaluation) else ()
     lows = [score.low for row in rows for score in (row.precision, row.recall, row.f1) if score]
     sets = evaluation.prediction_sets
@@ -421,7 +423,7 @@ def scale_floor(evaluation: AnyEvaluation) -> float:
 
 
 def settings_of(run: Run) -> Iterator[tuple[str, Any]]:
-    """The settings that were asked for, and those of the learner that are on."""
+    """The settings that the user gave, and those of the learner that are switched on."""
     learners = run.model.contract.learners
     for name, value in run.record.known_settings().items():
         is_used_here = any(is_used(name, learner) for learner in learners)
@@ -431,6 +433,6 @@ def settings_of(run: Run) -> Iterator[tuple[str, Any]]:
 
 
 def other_checks(run: Run) -> list[Check]:
-    """What the checks found beside what was found in the data."""
+    """The findings of the checks that are not already findings of the audit."""
     said = {finding.text for finding in run.audit.findings} if run.audit else set()
     return [check for check in run.checks if check.text not in said]

@@ -25,15 +25,15 @@ from tenfold.report.charts import (
 )
 
 CHAR_PX = 7.3
-"""Mean width of a character of 12 px, from which the margin for the text of ticks is computed."""
+"""Mean width of a character of 12 px. The margin for the text of ticks is computed from it."""
 
 TOP_PX, RIGHT_PX, BOTTOM_PX, BOTTOM_LABELLED_PX = 26, 16, 26, 44
 MAX_LEFT_CHARS = 26
-"""Longer names beside an axis are cut."""
+"""Maximum length of a name beside an axis. Longer names are cut."""
 
 
 def chart_html(chart: Chart) -> str:
-    """A figure of a page: the title, the key, the panels and what to look for."""
+    """A figure of a page: the title, the legend, the panels and what to look for."""
     panels = "".join(panel_svg(panel, chart.title) for panel in chart.panels)
     about = f'<p class="quiet">{escape(chart.about)}</p>' if chart.about else ""
     wide = " wide" if chart.is_wide else ""

@@ -1,4 +1,4 @@
-"""The comparison of two runs in one self-contained file."""
+"""Write the comparison of two runs as one self-contained file."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -23,13 +23,13 @@ from tenfold.report.charts import (
 )
 
 MAX_WHISKERS = 200
-"""Up to this number, each row shows its interval. More would be unreadable."""
+"""Up to this number of rows, the interval of each is drawn. More would be unreadable."""
 
 MAX_POINTS = 2000
-"""Up to this number, rows are drawn as points. More are counted in cells."""
+"""Up to this number of rows, each is drawn as a point. More are counted in cells."""
 
 MAX_DATED = 120
-"""Up to this number, rows of a forecast have a tooltip."""
+"""Up to this number of rows, each row of a forecast has a tooltip."""
 
 N_CELLS = 50
 """Number of cells along each axis."""
@@ -137,7 +137,7 @@ def _cloud(x: Axis, y: Axis, across: Floats, along: Floats) -> list[Mark]:
     )
     i, j = np.nonzero(counts)
     n = counts[i, j]
-    # Logarithms keep single rows visible next to hundreds; no cell is paler than a fifth.
+    # Logarithms keep single rows visible next to hundreds. No cell is paler than one fifth.
     shades = 0.2 + 0.8 * np.log(n) / max(np.log(n.max()), 1e-9)
     return [
         Boxes(

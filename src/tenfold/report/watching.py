@@ -22,14 +22,14 @@ from tenfold.report.svg import chart_html
 from tenfold.report.weights import png_address, tile_of, weights_picture
 
 MAX_FRAMES = 200
-"""Maximum number of epochs for the replay. Of a longer training, every second, fourth, ... is
+"""Maximum number of epochs in the replay. Of a longer training, every second, fourth, ... epoch is
 kept."""
 
 TEMPLATE = "watching.html.j2"
 
 
 class Moment(NamedTuple):
-    """What there was to see after an epoch. `weights` is a PNG as a data address, or empty."""
+    """What the page shows after an epoch. `weights` is a PNG as a data address, or empty."""
 
     epoch: int
     text: str
@@ -96,7 +96,8 @@ class Watching(Listener):
         self._show()
 
     def warn(self, text: str) -> None:
-        """Do nothing; other listeners warn. In a notebook, print."""
+        """Print the warning in a notebook. Elsewhere do nothing, because other listeners print
+        it."""
         if self._display is not None:
             super().warn(text)
 
@@ -105,7 +106,8 @@ class Watching(Listener):
         self.stage("done")
 
     def state(self, after: int = 0) -> dict[str, Any]:
-        """The content of the page: all of it, and the frames of epochs after `after`."""
+        """The content of the page. Of the frames, only those of epochs after `after` are
+        included."""
         with self._lock:
             epochs, frames = list(self._epochs), list(self._frames)
         chart = chart_html(history_chart([asdict(epoch) for epoch in epochs])) if epochs else ""

@@ -14,7 +14,8 @@ MAX_NEURONS, TILE_PX, GAP_PX = 32, 56, 4
 def weights_picture(
     kernel: NDArray[np.float32], shape: tuple[int, ...] | None
 ) -> NDArray[np.uint8]:
-    """The incoming weights of neurons, blue above 0 and orange below, each relative to its largest.
+    """Draw the incoming weights of neurons, positive ones in blue and negative ones in orange,
+    relative to the largest weight of each neuron.
 
     Args:
       kernel: (inputs, neurons) of a dense layer, or (height, width, channels, neurons) of a

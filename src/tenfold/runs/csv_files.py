@@ -1,4 +1,5 @@
-"""The tables of a run: history, predictions, test rows, stored examples; and comparing two runs."""
+"""The tables of a run: history, predictions, test rows and stored examples. Also the comparison of
+two runs."""
 
 import csv
 import io
@@ -134,7 +135,7 @@ class StoredAnswers(ABC):
     """`predictions.csv`: truth and predictions, one line per row (n,), in the order of the data.
 
     Attributes:
-      keys: The place where each row comes from.
+      keys: The source of each row.
       true, predicted: Codes of labels, int64, or values, float64.
     """
 
@@ -168,7 +169,8 @@ class StoredAnswers(ABC):
 
     @abstractmethod
     def distance(self, other: Self) -> float:
-        """The largest difference to other predictions for the same rows, relative to their size."""
+        """The largest difference from other predictions for the same rows, relative to their
+        size."""
 
     @abstractmethod
     def compare(self, other: Self, rows: NDArray[np.int64], names: tuple[str, str]) -> Comparison:
@@ -331,7 +333,7 @@ def read_predictions(run: Run) -> StoredAnswers:
 def write_inputs(run: Run, x: NDArray[np.uint8] | Table) -> None:
     """Store examples as a file that `predict` reads, so that `verify` can predict them again."""
     with files.os_errors("create", run.path / "examples"):
-        (run.path / "examples").mkdir(exist_ok=True)  # a resumed run may have it
+        (run.path / "examples").mkdir(exist_ok=True)  # a resumed run may already have the file
     if isinstance(x, Table):
         _write_cells(run.path / EXAMPLE_ROWS, x)
     else:
@@ -347,12 +349,13 @@ def _write_cells(path: Path, x: Table) -> None:
 def write_background(
     run: Run, x: Table, train: NDArray[np.int64], groups: NDArray[np.int64] | None
 ) -> None:
-    """Write some of the training rows `train` of a dataset, with which other rows are compared."""
+    """Write some of the training rows `train` of a dataset. Explanations compare other rows with
+    these."""
     _write_cells(run.path / BACKGROUND, x[some_rows(train, groups, MAX_BACKGROUND)])
 
 
 def write_test_rows(run: Run, keys: Sequence[str], x: Table) -> None:
-    """Write the cells of the first of these rows, at most 1 MiB, each row with its key."""
+    """Write the cells of as many of these rows as fit into 1 MiB, each row with its key."""
     cells = as_cells(x)
     kept: list[list[str]] = []
     n_bytes = 0

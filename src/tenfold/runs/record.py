@@ -38,17 +38,19 @@ HISTORY = ("epoch", "seconds", "loss", "accuracy", "val_loss", "val_accuracy", "
 
 
 class DataRecord(BaseModel):
-    """The data of a run, and how many rows were used for what.
+    """The data of a run, and the number of rows for each purpose.
 
     Attributes:
       n_dropped: Number of training rows left out because their image is in the test set.
-      n_twins: Number of test rows of a table that equal a training row. None: not counted.
+      n_twins: Number of test rows of a table that equal a training row. None: they were not
+        counted.
       source: The file or folder. None for data by name or from memory.
       reading: The options with which a table was read.
       target_mean: For regression, the mean target of the training rows, which is the baseline.
       positive: The one of two labels that is searched for.
-      series_ends: For rows in the order of time, the end of each series, including test rows, from
-        which the run forecasts. The model file only contains the ends before the test rows.
+      series_ends: For rows in the order of time, the last rows of each series, including test rows,
+        from which the run forecasts. The model file only contains the last rows before the test
+        rows.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -82,10 +84,11 @@ class DataRecord(BaseModel):
         )
 
     def is_of(self, other: "DataRecord") -> bool:
-        """Whether work on the other's rows may continue here: the same rows and splitting rule.
+        """Whether work on the other's rows may continue here, because the rows and the splitting
+        rule are the same.
 
-        Earlier versions kept equal rows together. Their runs continue although today's rule spreads
-        them.
+        Earlier versions kept equal rows together. Their runs may be continued although the present
+        rule treats equal rows as different cases.
         """
         mine, asked = [data.reading and data.reading.equal_rows for data in (self, other)]
         return self.fingerprint == other.fingerprint and mine in (None, asked)
@@ -96,7 +99,7 @@ class DataRecord(BaseModel):
         return "classification" if self.target_mean is None else "regression"
 
     def about(self, task: Task) -> Task:
-        """The task, with what this run knows from its training rows."""
+        """The task, with the properties that follow from the training rows of this run."""
         return task.with_facts(positive=self.positive, mean=self.target_mean)
 
 
@@ -292,7 +295,7 @@ class Run:
 
     @property
     def learning_curve(self) -> LearningCurve | None:
-        """What `--learning-curve` measured; None where it was not asked for.
+        """The results of `--learning-curve`. None if it was not requested.
 
         Raises:
           RunError: The file is damaged.
@@ -310,7 +313,7 @@ class Run:
         return document.checks if document else ()
 
     def document(self, kind: type[Document], name: str) -> Document | None:
-        """What a JSON file of the run says; None where there is no such file.
+        """The content of a JSON file of the run. None if there is no such file.
 
         Raises:
           RunError: The file is damaged.
@@ -360,12 +363,12 @@ class Run:
         self.save()
 
     def fail(self, why: str) -> None:
-        """Write that the run failed, as far as its folder can still be read and written."""
+        """Record that the run failed, if its folder can still be read and written."""
         self.record.error = why
         try:
             self.finish("failed")
         except FileError:
-            self.record.files = {}  # which of them can be read is unknown
+            self.record.files = {}  # it is not known which of the files can be read
             with suppress(FileError):
                 self.save()
 
@@ -429,7 +432,7 @@ def count_opening(run: Run, out: Path | None = None) -> None:
     end together get different numbers.
     """
     if run.record.test_opened:
-        return  # a resumed run measures the same model once more
+        return  # a resumed run measures the same model again
     out = run.path.parent if out is None else out
     with files.locked(out):
         run.record.test_opened = 1 + most_opened(out, run.record.data.fingerprint)
@@ -444,8 +447,8 @@ def most_opened(out: Path, fingerprint: str) -> int:
     counts = [0]
     for name in ("run", "sweep", "comparison"):
         for file in out.glob(f"*/{name}.json"):
-            # A file that is damaged, of a later version, or another user's cannot be
-            # counted.
+            # A file cannot be counted if it is damaged, of a later version, or belongs to another
+            # user.
             with suppress(ValueError, LookupError, TypeError, OSError):
                 record = json.loads(file.read_bytes())
                 if record["data"]["fingerprint"] == fingerprint:

@@ -63,4 +63,5 @@ def _answer_again(run: Run) -> int:
 
 
 ANSWER_TOLERANCE = 1e-4
-"""Tolerance for stored predictions on another machine, whose products round differently."""
+"""Maximum difference between stored predictions and those of another machine, on which products may
+be rounded differently."""

@@ -1,4 +1,5 @@
-"""The form to try values: a row of a table is changed, and the page answers, or its service."""
+"""The form to try values: the user changes a row of a table, and the page or its service predicts
+it."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,11 +17,12 @@ from tenfold.report.network_page.table_graph import read_table_graph
 from tenfold.runs.record import Run
 
 MAX_COLUMNS = 200
-"""Columns of a form, at most."""
+"""Maximum number of columns of a form."""
 
 N_SAMPLED, FEWEST_SAMPLED, MAX_CELLS = 20, 5, 400
-"""Training rows with which an answer is compared where contributions are sampled, and at least;
-their cells together, since each is two answers of the page."""
+"""For sampled contributions: the maximum and the minimum number of training rows with which a
+prediction is compared, and the maximum number of their cells, because each cell takes two
+predictions of the page."""
 
 
 def read_form(
@@ -31,14 +33,14 @@ def read_form(
     with_rows: bool,
     max_bytes: int = MAX_BYTES,
 ) -> dict[str, Any] | Unable:
-    """What `form.js` needs to know of a run of a table, for JSON; or why there is no form.
+    """What `form.js` needs from a run of a table, for JSON, or the reason why there is no form.
 
     Args:
       run: The run.
-      service: Where the row is sent, if the page cannot compute the answer.
+      service: The address to which the row is sent if the page cannot compute the prediction.
       names: The columns in the order of their fields.
       with_rows: Whether training rows may be in the page.
-      max_bytes: What the graph may take.
+      max_bytes: Maximum size of the graph.
     """
     model, accepted = run.model, run.model.contract.input
     if accepted.kind != "table":
@@ -76,7 +78,7 @@ def read_form(
 
 
 def _background(run: Run, accepted: TableInput) -> Table | None:
-    """The training rows that the run keeps; None: it is of an earlier version."""
+    """The training rows that the run contains. None: it was made by an earlier version."""
     rows = read_background(run.path / BACKGROUND)
     if not rows:
         return None
@@ -101,7 +103,8 @@ def _column(column: Column, background: Table | None) -> dict[str, Any]:
 
 
 def _typical(accepted: TableInput, background: Table | None) -> Mapping[str, str]:
-    """The middle number or date and the most frequent category of each column, and no text."""
+    """The initial value of each field: the median number or date, the most frequent category, or an
+    empty text."""
     if background is None:
         return {column.name: (column.levels or ("",))[0] for column in accepted.columns}
     chosen: dict[str, Any] = {}
@@ -121,12 +124,12 @@ def _typical(accepted: TableInput, background: Table | None) -> Mapping[str, str
 def _explained(
     run: Run, content: bytes, background: Table | None, typical: Mapping[str, str], with_rows: bool
 ) -> dict[str, Any] | None:
-    """How `contributions.js` explains the answers; None where it cannot."""
+    """How `contributions.js` explains the predictions. None if it cannot."""
     accepted = run.model.contract.input
     assert accepted.kind == "table"
     try:
         explainer = Explainer(content, accepted, run.path)
-    except TenfoldError:  # trees of earlier versions have no counts
+    except TenfoldError:  # trees of earlier versions have no counts of training rows
         return None
     found, (part, *others) = explainer.found, explainer.found.parts
     facts = {

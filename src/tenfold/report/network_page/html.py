@@ -25,13 +25,13 @@ from tenfold.runs.csv_files import EXAMPLE_INPUTS
 from tenfold.runs.record import Run
 
 MODULES = ("box", "engine", "neuron", "paths", "paint", "pad", "living")
-"""In an order in which each module only imports from earlier ones."""
+"""The modules of the page, in an order in which each only imports from earlier ones."""
 
 ASKING = ("asking", "asked")
-"""Additional modules of a page that a service sends."""
+"""Further modules of a page that a service sends."""
 
 FORM = ("engine", "graph", "cells", "contributions", "form")
-"""The modules of the form to try values, in such an order."""
+"""The modules of the form to try values, in the same kind of order."""
 
 IMPORT = re.compile(r'^import (\{[^}]*\}) from "\./(\w+)\.js";\n', re.M)
 EXPORT = re.compile(r"^export ((?:class|const|function) (\w+))", re.M)
@@ -145,19 +145,20 @@ class Living:
 
 
 class Form:
-    """A form in which the values of a table's row are changed and answered in the page.
+    """A form in which the user changes the values of a table's row, and sees the prediction at
+    once.
 
-    In a notebook `tenfold.Form(run)` is shown below the cell. As a part of a page `html` is the
-    section and `scripts` go to the end; where there can be no form, `reason` says why. With a
-    `service`, where predictions are asked for, what this page cannot compute is asked there.
-    The page holds `n_rows` rows of the data for it.
+    In a notebook, `tenfold.Form(run)` is shown below the cell. In a page, `html` is the section and
+    `scripts` are for the end of the page. If there can be no form, `reason` says why. The page
+    computes the predictions itself, or asks a `service` for those that it cannot compute. It
+    contains `n_rows` rows of the data.
 
     Args:
       run: A run of a table.
-      service: Where predictions are asked for; None: nowhere.
-      columns: Names of columns in the order of their fields; others follow.
-      with_rows: Whether training rows may be in the page: sampled contributions need some.
-      max_bytes: What the model may take in the page.
+      service: The address of a service that can predict. None: there is none.
+      columns: Names of the columns whose fields come first, in this order.
+      with_rows: Whether training rows may be in the page. Sampled contributions need some.
+      max_bytes: Maximum size of the model in the page.
     """
 
     def __init__(
@@ -221,8 +222,7 @@ def _is_drawn(model: Model) -> bool:
 
 
 def page_text(run: Run, service: str | None = None) -> str:
-    """The living network, or of a table the form to try values, alone as one HTML page that needs
-    nothing else."""
+    """The network page, or for a table the form to try values, as one self-contained HTML page."""
     is_table = run.model.contract.input.kind == "table"
     return _page(run, Form(run, service) if is_table else Living(run, service), service)
 
@@ -243,5 +243,6 @@ def _page(run: Run, living: Living | Form, service: str | None) -> str:
 
 @files.os_errors()
 def write_page(run: Run, path: Path) -> None:
-    """Write the living network, or the form of a table, as one HTML file of its own."""
+    """Write the network page, or for a table the form to try values, as one self-contained HTML
+    file."""
     files.write_text(path, page_text(run))

@@ -1,4 +1,5 @@
-"""Convert a model file for the page's engine, or say why not: nodes in order, float32 weights."""
+"""Convert a model file to nodes in order and float32 weights for the page's engine, or say why this
+is not possible."""
 
 import base64
 from typing import Any, NamedTuple
@@ -61,8 +62,8 @@ class Unable(NamedTuple):
     """Why a model cannot be computed on a page.
 
     Attributes:
-      reason: For a reader, as sentences.
-      is_said: Whether a report says so, for a reader will miss it there.
+      reason: The reason in sentences, for people.
+      is_said: Whether a report mentions it, because the reader would miss the network there.
     """
 
     reason: str
@@ -75,7 +76,7 @@ OF_PHOTOS = Unable(
     "for photos under /docs.",
     is_said=True,
 )
-"""What is said of a model that sees photos. The time would do: its 384 million multiplications take
+"""The reason for models of photos. Time is not the problem: the 384 million multiplications take
 1.3 seconds in plain JavaScript (Node 20, one core of a busy machine)."""
 
 
@@ -139,7 +140,7 @@ def _is_plain(node: NodeProto) -> bool:
 
 
 def attributes_of(node: NodeProto) -> dict[str, Any]:
-    """The attributes of a node by name; texts are decoded, lists of them stay bytes."""
+    """The attributes of a node by name. Texts are decoded, and lists of texts stay bytes."""
     attributes = {a.name: value_of(a) for a in node.attribute}
     return {
         name: value.decode() if isinstance(value, bytes) else value

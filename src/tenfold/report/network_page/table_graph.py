@@ -1,4 +1,5 @@
-"""A model file of tables as the page's `graph.js` reads it, or why it cannot."""
+"""Convert a model file of tables to the form that the page's `graph.js` reads, or say why this is
+not possible."""
 
 import base64
 from typing import Any
@@ -40,7 +41,7 @@ TABLE_OPERATORS = (OPERATORS - {"Conv", "MaxPool", "Transpose"}) | {
     "TreeEnsembleRegressor",
     "Where",
 }
-"""What graph.js computes; a test compares it with ONNX Runtime on every learner of tables."""
+"""The operators of graph.js. A test compares them with ONNX Runtime on every learner of tables."""
 
 PLAIN_ATTRIBUTES: dict[str, dict[str, Any]] = {
     "Gather": {"axis": 1},
@@ -53,15 +54,16 @@ PLAIN_ATTRIBUTES: dict[str, dict[str, Any]] = {
     "TfIdfVectorizer": {"mode": "TF", "max_gram_length": 2, "max_skip_count": 0},
     "TreeEnsembleRegressor": {"aggregate_function": "SUM", "post_transform": "NONE"},
 }
-"""Attributes that graph.js and engine.js take for granted."""
+"""Values of attributes that graph.js and engine.js assume."""
 
 
 def read_table_graph(content: bytes, learner: str, max_bytes: int) -> dict[str, Any] | Unable:
     """The graph of a model file that `Model` has checked, for JSON.
 
     Returns:
-      `nodes` and `weights`, as base64 of little-endian numbers, of all outputs; or the reason why a
-      page cannot compute it, such as more than `max_bytes` of them.
+      The `nodes` for all outputs, and their `weights` as base64 of little-endian numbers. Or the
+      reason why a page cannot compute the graph, for example because the weights exceed
+      `max_bytes`.
     """
     graph = ModelProto.FromString(content).graph
     nodes = leading_to(graph, {value.name for value in graph.output})
@@ -114,7 +116,7 @@ def _weight(tensor: TensorProto) -> dict[str, Any]:
 
 
 def _packed(array: NDArray[Any]) -> dict[str, Any]:
-    """An array as `numbers` of graph.js reads it."""
+    """An array in the form that `numbers` of graph.js reads."""
     if array.dtype.kind in "ib" and array.dtype.itemsize in (1, 8) and array.dtype != np.uint8:
         return {"type": "list", "data": array.ravel().tolist()}
     little = array.astype(array.dtype.newbyteorder("<"))
@@ -122,10 +124,10 @@ def _packed(array: NDArray[Any]) -> dict[str, Any]:
 
 
 def _trees(node: NodeProto) -> dict[str, Any]:
-    """The trees of a node, all of them one after the other; places count from the first node.
+    """All trees of a node, one after the other. Positions are counted from the first node of the
+    first tree.
 
-    Thresholds become the largest float32 that is not above them, which leaves every float32 on the
-    side that it was on.
+    Thresholds are rounded down to float32, so that every float32 stays on the same side of them.
     """
     given = {attribute.name: attribute for attribute in node.attribute}
 
@@ -139,7 +141,7 @@ def _trees(node: NodeProto) -> dict[str, Any]:
     is_leaf = np.array(value_of(given["nodes_modes"])) == b"LEAF"
     n = len(is_leaf)
     tree, number = array("nodes_treeids", np.int64), array("nodes_nodeids", np.int64)
-    first = np.arange(n) - number  # nodes stand in order, tree by tree
+    first = np.arange(n) - number  # the nodes are in order, tree by tree
     roots = dict(zip(tree[number == 0].tolist(), np.flatnonzero(number == 0).tolist(), strict=True))
     root = np.array([roots[one] for one in array("target_treeids", np.int64).tolist()], np.int64)
     leaf = root + array("target_nodeids", np.int64)
@@ -166,7 +168,8 @@ def _trees(node: NodeProto) -> dict[str, Any]:
 
 
 def _size(value: Any) -> int:
-    """Characters of all texts, and eight for each other value."""
+    """The size of an array: the number of characters of all texts, or eight for each other
+    value."""
     if isinstance(value, dict):
         return sum(map(_size, value.values()))
     if isinstance(value, list):

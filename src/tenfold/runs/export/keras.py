@@ -20,7 +20,7 @@ from tenfold.model.model import Model
 from tenfold.runs.csv_files import EXAMPLE_INPUTS
 
 TOLERANCE = 1e-5
-"""Largest difference of a probability, or of a value in standard deviations of its target."""
+"""Maximum difference of a probability, or of a value in standard deviations of its target."""
 
 N_CHECKED = 256
 """Number of random rows that both predict, in addition to the run's examples."""
@@ -39,7 +39,7 @@ Stored = Mapping[str, NDArray[Any]]
 """The arrays of a graph by name."""
 
 Member = tuple[Architecture, Parameters]
-"""A network: the only one, or one of several that vote."""
+"""The layers and arrays of a network, which may be one of several that vote."""
 
 
 @files.os_errors()
