@@ -216,8 +216,8 @@ Steps = Literal["even", "rows", "months", "business days"]
 class SeriesEnd(Frozen):
     """The last rows of one of several series. The fields are those of `Order`.
 
-    Attributes: name: The cell in the column of series or, for several columns, their cells as a
-      line of CSV.
+    Attributes:
+      name: The cell in the column of series or, for several columns, their cells as a line of CSV.
     """
 
     name: str

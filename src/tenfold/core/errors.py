@@ -1,14 +1,16 @@
 """The exceptions of Tenfold, and the form of their messages.
 
 TenfoldError
-├── DataError (ValueError) examples, answers or files that cannot be used │ └── TargetError no
-column of a table was chosen as the target ├── FormatError (ValueError) a file that is not in the
-expected format ├── SettingsError (ValueError) settings that are not valid ├── ModelError
-(ValueError) a model file that cannot be trusted or used ├── ExportError (RuntimeError) a graph that
-differs from the fitted learner ├── RunError (ValueError) a run folder that is missing, unfinished
-or changed ├── BackendError (RuntimeError) a wrong backend or compiler, or processes that keep dying
-├── FetchError (OSError) a file that no mirror provided └── FileError (OSError) an operation that
-the file system refused
+├── DataError       (ValueError)    examples, answers or files that cannot be used
+│   └── TargetError                 no column of a table was chosen as the target
+├── FormatError     (ValueError)    a file that is not in the expected format
+├── SettingsError   (ValueError)    settings that are not valid
+├── ModelError      (ValueError)    a model file that cannot be trusted or used
+├── ExportError     (RuntimeError)  a graph that differs from the fitted learner
+├── RunError        (ValueError)    a run folder that is missing, unfinished or changed
+├── BackendError    (RuntimeError)  a wrong backend or compiler, or processes that keep dying
+├── FetchError      (OSError)       a file that no mirror provided
+└── FileError       (OSError)       an operation that the file system refused
 """
 
 import difflib

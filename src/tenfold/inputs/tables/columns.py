@@ -396,9 +396,10 @@ def _as_name(text: str) -> str:
 class FileStyle:
     """How the columns of a file are written, to be used if a single column is ambiguous.
 
-    Attributes: decimal: The decimal mark of its columns of numbers. None: they have none. dates:
-      The formats of those columns of dates that are unambiguous. separator: The separator of the
-      cells of a text file.
+    Attributes:
+      decimal: The decimal mark of its columns of numbers. None: they have none.
+      dates: The formats of those columns of dates that are unambiguous.
+      separator: The separator of the cells of a text file.
     """
 
     decimal: DecimalMark | None = None
