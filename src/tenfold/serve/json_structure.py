@@ -2,7 +2,7 @@
 
 Python's decoder holds the interpreter from the first byte to the last, and nobody else is answered
 meanwhile: 15 MB of commas take half a second. Here NumPy counts in parts of 64 kB, and a text with
-too many values or levels is refused.
+too many values or levels, or with too long a number, is refused.
 """
 
 from typing import NamedTuple
@@ -14,6 +14,9 @@ from tenfold.serve.limits import Limits
 from tenfold.serve.messages import HTTPError
 
 PART_BYTES = 1 << 16
+MAX_NUMBER_BYTES = 1 << 16
+"""A part of so many bytes has a bracket, a comma, a colon or a quote, or belongs to a string."""
+
 SMALL_BYTES = 1 << 16
 """The decoder needs at most a few milliseconds for a shorter text, whatever it contains."""
 
@@ -33,7 +36,8 @@ class Position(NamedTuple):
     """The state of the count at a position in a text: the depth, and whether it is in a string.
 
     `is_escaped` says whether a backslash precedes the position, `n_values` how many values there
-    were so far, and `n_before` how many before the current item of the first list.
+    were so far, `n_before` how many before the current item of the first list, and `n_escaped` how
+    many characters were escaped.
     """
 
     depth: int = 0
@@ -41,26 +45,34 @@ class Position(NamedTuple):
     is_escaped: bool = False
     n_values: int = 1
     n_before: int = 0
+    n_escaped: int = 0
 
 
-def check_structure(body: bytes, limits: Limits, most: int, *, of_items: bool) -> None:
-    """Refuse JSON with too many values or levels; characters inside strings do not count.
+def check_structure(body: bytes, limits: Limits, most: int, *, of_items: bool) -> int:
+    """Refuse JSON with too many values or levels, or with too long a number.
+
+    Values are counted by the brackets that open and the separators. Characters inside strings count
+    only if they are escaped.
 
     At most `most` values may be read at once: in all, or with `of_items` in each item of the list
     in the outermost object.
+
+    Returns:
+      The number of values, or 1 if the text is so short that they need not be counted.
     """
     if len(body) <= SMALL_BYTES and body.count(b"[") + body.count(b"{") <= limits.json_depth:
-        return
+        return 1
     place = Position()
     for start in range(0, len(body), PART_BYTES):
         place, deepest, n_longest = _look(body[start : start + PART_BYTES], place)
         if deepest > limits.json_depth:
             levels = f"at most {limits.json_depth} levels"
             raise HTTPError("E958", "The JSON is nested too deeply", 422, expected=levels)
-        if place.n_values > limits.json_values:
+        if place.n_values + place.n_escaped > limits.json_values:
             _refuse_values(f"at most {limits.json_values} keys and values: json_values")
         if (n_longest if of_items else place.n_values) > most:
             _refuse_values(f"at most {most} in {'an item' if of_items else 'all'}")
+    return place.n_values
 
 
 def _refuse_values(expected: str) -> None:
@@ -77,6 +89,13 @@ def _look(part: bytes, before: Position) -> tuple[Position, int, int]:
     """The position after a part, the greatest depth in it, and the values of its longest item."""
     kinds = KIND[np.frombuffer(part, np.uint8)]
     at = np.flatnonzero(kinds)
+    if not len(at) and not before.in_string and len(part) >= MAX_NUMBER_BYTES:
+        raise HTTPError(
+            "E985",
+            "A number or a gap in the JSON is too long",
+            422,
+            expected=f"at most {MAX_NUMBER_BYTES} bytes",
+        )
     kinds = kinds[at]
     escaped = _escaped(at[kinds == BACKSLASH], before.is_escaped)
     is_escaped = np.zeros(len(part) + 1, np.bool_)
@@ -86,7 +105,7 @@ def _look(part: bytes, before: Position) -> tuple[Position, int, int]:
     steps = (outside & (kinds == OPEN)).astype(np.int32) - (outside & (kinds == CLOSE))
     depths = before.depth + steps.cumsum()
     separators = outside & (kinds == SEPARATOR)
-    n_values = before.n_values + separators.cumsum()
+    n_values = before.n_values + (separators | (outside & (kinds == OPEN))).cumsum()
     n_after = int(n_values[-1]) if len(at) else before.n_values
     ends = np.concatenate([[before.n_before], n_values[separators & (depths == 2)], [n_after]])
     deepest = int(depths.max(initial=before.depth))
@@ -96,6 +115,7 @@ def _look(part: bytes, before: Position) -> tuple[Position, int, int]:
         is_escaped=bool(is_escaped[-1]),
         n_values=n_after,
         n_before=int(ends[-2]),
+        n_escaped=before.n_escaped + len(escaped),
     )
     return after, deepest, int(np.diff(ends).max())
 

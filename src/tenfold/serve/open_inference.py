@@ -106,7 +106,7 @@ def read_infer_request(
         else:
             if type(size) is not int or not 0 <= size <= len(rest):
                 raise _wrong("binary_data_size", "the bytes of the tensor behind the JSON")
-            tensors[given["name"]] = _from_bytes(given, rest[:size])
+            tensors[given["name"]] = _from_bytes(given, rest[:size], limits)
             rest = rest[size:]
     if len(rest):
         raise _wrong(HEADER_LENGTH.decode(), "all bytes behind the JSON in one of the inputs")
@@ -158,7 +158,7 @@ def _from_json(given: Mapping[str, Any]) -> Tensor:
         raise _wrong("data", f"numbers that are {datatype}") from error
 
 
-def _from_bytes(given: Mapping[str, Any], content: memoryview) -> Tensor:
+def _from_bytes(given: Mapping[str, Any], content: memoryview, limits: Limits) -> Tensor:
     shape, datatype = _shape(given), given.get("datatype")
     n = math.prod(shape)
     if datatype != "BYTES":
@@ -166,6 +166,7 @@ def _from_bytes(given: Mapping[str, Any], content: memoryview) -> Tensor:
         if n * dtype.itemsize != len(content):
             raise _wrong("binary_data_size", f"{n * dtype.itemsize} bytes, as its shape says")
         return np.frombuffer(content, dtype).reshape(shape)
+    check_items(n, limits)  # before millions of empty texts are read
     texts: list[bytes] = []
     while len(content) >= 4 and len(texts) < n:
         (length,) = struct.unpack_from("<I", content)

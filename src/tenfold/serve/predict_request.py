@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from pydantic_core import from_json
 
 from tenfold.core.contract import Contract, FeaturesInput, ImageInput, TableInput
 from tenfold.core.errors import TenfoldError
@@ -32,7 +33,9 @@ from tenfold.serve.messages import HTTPError
 
 JSON_TYPE, RAW_TYPE = "application/json", "application/octet-stream"
 
-BEGIN = re.compile(rb'[ \t\n\r]*\{[ \t\n\r]*"([a-z]+)"[ \t\n\r]*:[ \t\n\r]*\[[ \t\n\r]*')
+BLANKS = r"[ \t\n\r]{0,99}"
+
+BEGIN = re.compile(rf'{BLANKS}\{{{BLANKS}"([a-z]+)"{BLANKS}:{BLANKS}\[{BLANKS}'.encode())
 """The beginning of an object of items. It is all ASCII, so it has as many bytes as characters."""
 
 COMMA, END = (
@@ -265,18 +268,23 @@ def read_json(
 ) -> Any:
     """Read JSON; NaN, infinity, repeated keys, lone surrogates and deep nesting are refused.
 
-    A large text is decoded at once only if it has at most `most` values. With `of_items` it may be
-    an object whose only key holds a list of items, each of at most `most` values; these are decoded
-    one by one.
+    A large text is decoded at once only if it has at most `MAX_IN_ALL` values. With `of_items` it
+    may be an object whose only key holds a list of items, each of at most `most` values; if there
+    are more in all, these are decoded one by one.
     """
     is_large = len(body) > SMALL_BYTES
     begin = BEGIN.match(body) if of_items and is_large else None
-    check_structure(body, limits, most if begin else MAX_IN_ALL, of_items=begin is not None)
+    n_values = check_structure(
+        body, limits, most if begin else MAX_IN_ALL, of_items=begin is not None
+    )
+    if n_values <= MAX_IN_ALL and body.count(b":") == 1:  # a single key, which cannot occur twice
+        with contextlib.suppress(ValueError):  # the other decoder says what is wrong
+            return from_json(body, allow_inf_nan=False)
     try:
         text = body.decode()
         value = (
             _items_one_by_one(text, begin[1].decode(), begin.end(), limits)
-            if begin
+            if begin and n_values > MAX_IN_ALL
             else DECODER.decode(text)
         )
     except UnicodeDecodeError as error:
