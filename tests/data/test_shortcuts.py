@@ -61,3 +61,16 @@ def test_the_audit_of_a_folder_names_shortcuts(tmp_path: Path, kind: str) -> Non
             photo(label, 100 * k + i, (50, 40)).save(tmp_path / label / f"{i}.{ending}")
     found = [finding.text for finding in audit_data(tenfold.load(tmp_path)).findings]
     assert any("file type alone" in text for text in found) == (kind == "jpg")
+
+
+@pytest.mark.parametrize("told", ["name", "content"])
+def test_the_file_type_is_that_of_the_bytes_and_not_of_the_name(tmp_path: Path, told: str) -> None:
+    for k, label in enumerate(("disc", "stripes")):
+        (tmp_path / label).mkdir()
+        for i in range(12):
+            ending = ("jpg", "png")[k] if told == "name" else "jpg"
+            written = "JPEG" if told == "name" else ("JPEG", "PNG")[k]
+            path = tmp_path / label / f"{i}.{ending}"
+            photo(label, 100 * k + i, (50, 40)).save(path, format=written)
+    found = [finding.text for finding in audit_data(tenfold.load(tmp_path)).findings]
+    assert any("file type alone" in text for text in found) == (told == "content")

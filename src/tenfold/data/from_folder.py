@@ -196,10 +196,8 @@ def _shortcuts(
     facts: dict[str, Sequence[Hashable]] = {
         "size": shapes if 2 * len(set(shapes)) <= len(shapes) else tenths(np.prod(shapes, axis=1)),
         "camera": [headers[example.key].camera for example in some],
+        "file type": [headers[example.key].file_type for example in some],
     }
-    paths = [example.source for example in some if isinstance(example.source, Path)]
-    if len(paths) == len(some):
-        facts["file type"] = [path.suffix.lower() for path in paths]
     if x.ndim == 4:
         facts["brightness"] = tenths(brightness(x)[rows])
     return [("shortcut", line) for line in shortcuts(facts, y[rows], labels)]

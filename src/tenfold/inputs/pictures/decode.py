@@ -163,10 +163,12 @@ class Header(NamedTuple):
     Attributes:
       shape: Height and width in pixels, after applying the EXIF orientation.
       camera: Maker and model of the camera, or empty if the file does not name them.
+      file_type: The format that the bytes are in, such as `JPEG`, whatever the file is called.
     """
 
     shape: tuple[int, int]
     camera: str
+    file_type: str
 
 
 def read_picture_header(source: Path | str | bytes) -> Header:
@@ -181,7 +183,9 @@ def read_picture_header(source: Path | str | bytes) -> Header:
         width, height = image.size
         is_sideways = _orientation(image) in (5, 6, 7, 8)
         camera = " ".join(str(_exif(image, tag) or "").strip("\0 ") for tag in (MAKE, MODEL))
-    return Header((width, height) if is_sideways else (height, width), camera.strip())
+        # Pillow calls a JPEG file with a second picture in it, as some cameras write, MPO.
+        file_type = "JPEG" if image.format == "MPO" else image.format or ""
+    return Header((width, height) if is_sideways else (height, width), camera.strip(), file_type)
 
 
 def read_white(source: Path | str | bytes) -> int | None:
