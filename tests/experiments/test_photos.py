@@ -32,7 +32,7 @@ from tenfold.report.network_page.network import OF_PHOTOS
 from tenfold.runs.export.keras import write_keras
 from tests.conftest import Once
 from tests.support.errors import refused
-from tests.support.photos import SHAPES, noise, photo, photo_folder
+from tests.support.photos import SHAPES, noise, photo, photo_folder, photo_run
 from tests.support.program import call
 
 
@@ -43,9 +43,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def run(folder: Path, once: Once) -> Any:
-    return once(
-        "photo_run", lambda out: tenfold.train(folder, learner="transfer", test_size=0.2, out=out)
-    )
+    return photo_run(once, folder)
 
 
 def test_a_few_photos_make_a_model(run: Any) -> None:

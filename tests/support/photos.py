@@ -6,6 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
+import tenfold
+from tenfold import Run
+from tests.conftest import Once
+
 SHAPES = ("disc", "stripes", "squares")
 
 
@@ -44,6 +48,13 @@ def photo_folder(
         for i in range(first, first + n):
             photo(label, 1000 * k + i, px).save(root / label / f"{i}.jpg")
     return root
+
+
+def photo_run(once: Once, folder: Path) -> Run:
+    """A finished run of `transfer` on such a folder. Tests must leave it as it is."""
+    return once(
+        "photo_run", lambda out: tenfold.train(folder, learner="transfer", test_size=0.2, out=out)
+    )
 
 
 def noise(seed: int, px: int = 120) -> NDArray[np.uint8]:
