@@ -86,6 +86,20 @@ def test_the_wheels_run_on_every_system_and_hold_the_same_files(wheels: Wheels) 
     assert mine & its == own
 
 
+MAX_BACKBONE, MAX_WHEEL = 8e6, 20e6
+"""Bytes that the network for photos may take in a wheel, and that a wheel may have."""
+
+
+def test_the_network_for_photos_makes_the_wheels_at_most_8_mb_larger(wheels: Wheels) -> None:
+    for wheel in wheels:
+        with zipfile.ZipFile(wheel.path) as archive:
+            files = archive.infolist()
+        own = [file for file in files if file.filename.startswith("tenfold/learners/backbone/")]
+        assert 5e6 < sum(file.compress_size for file in own) < MAX_BACKBONE
+        assert sum(file.file_size for file in own) < MAX_BACKBONE
+        assert wheel.path.stat().st_size < MAX_WHEEL
+
+
 @pytest.mark.parametrize("first", ["full", "slim"])
 @pytest.mark.parametrize("removed", ["full", "slim"])
 def test_both_installed_is_said_and_so_is_what_is_left_of_one(
