@@ -148,5 +148,17 @@ def test_the_length_of_a_text_row_is_one() -> None:
     assert np.linalg.norm(found, axis=1) == pytest.approx([1, 0])
 
 
+def test_a_graph_weighs_words_to_the_last_bit() -> None:
+    rng = np.random.default_rng(0)
+    texts = Texts.of([" ".join(rng.choice(WORDS, rng.integers(1, 9))) for _ in range(400)])
+    column, _ = describe("c", "text", texts)
+    contract = TableInput(columns=(column,), target="y")
+    inputs = graph_inputs(Table({"c": parse(column, texts)}), contract)
+    encoder = fit_encoder(inputs, contract)
+    features = encoder(inputs)
+    assert features.shape[1] > 50
+    np.testing.assert_array_equal(run_front(encoder, contract, inputs), features)
+
+
 def test_a_column_that_is_missing_throughout_says_nothing() -> None:
     assert encoded("number", ["", ""], ["", "5"]).tolist() == [[0, 1], [5, 0]]

@@ -18,7 +18,7 @@ from tenfold.core.onnx_file import TensorProto
 from tenfold.data.disk_images import AnyImages
 from tenfold.inputs.pictures.pixels import MAX_FRAMES, background_of
 from tenfold.inputs.tables.columns import Table, graph_inputs, levels
-from tenfold.inputs.tables.encoder import FARTHEST, Encoder, Numbers, Words, fit_encoder
+from tenfold.inputs.tables.encoder import FARTHEST, SMALLEST, Encoder, Numbers, Words, fit_encoder
 from tenfold.inputs.tables.ordered import Codes, OrderedEncoder, fit_ordered
 from tenfold.learners.backbone import photo_front
 
@@ -305,12 +305,12 @@ def _tf_idf(nodes: _Nodes, name: str, words: Words) -> str:
         pool_strings=[word for i in order for word in words.terms[i].split(" ")],
     )
     one, zero = nodes.constant("one", np.float32(1)), nodes.constant("zero", np.float32(0))
-    log = nodes.new("Add", one, nodes.new("Log", nodes.new("Max", counts, one)))
-    there = nodes.new("Greater", counts, zero)
-    weighted = nodes.new(
-        "Mul", nodes.new("Where", there, log, zero), nodes.constant("idf", words.idf)
-    )
+    wide = nodes.new("Cast", nodes.new("Max", counts, one), to=TensorProto.DOUBLE)
+    first, nothing = nodes.constant("first", np.float64(1)), nodes.constant("none", np.float64(0))
+    log = nodes.new("Add", first, nodes.new("Log", wide))
+    known = nodes.new("Where", nodes.new("Greater", counts, zero), log, nothing)
+    weighted = nodes.new("Mul", known, nodes.constant("idf", words.idf.astype(np.float64)))
     axis = nodes.constant("columns", np.array([1]))
     square = nodes.new("ReduceSum", nodes.new("Mul", weighted, weighted), axis, keepdims=1)
-    length = nodes.new("Max", nodes.new("Sqrt", square), nodes.constant("tiny", np.float32(1e-12)))
-    return nodes.new("Div", weighted, length)
+    length = nodes.new("Max", nodes.new("Sqrt", square), nodes.constant("tiny", SMALLEST))
+    return nodes.new("Cast", nodes.new("Div", weighted, length), to=TensorProto.FLOAT)

@@ -187,14 +187,17 @@ def _terms(row: Strings) -> list[str]:
 
 
 def _tf_idf(texts: Strings, words: Words) -> Floats:
-    """The tf-idf of each term, (1 + log count) times idf, with rows scaled to length 1 (n,
-    n_terms)."""
+    """The tf-idf of each term, (1 + log count) times idf, rows scaled to length 1 (n, n_terms).
+
+    This is computed in float64 and rounded once, so that a graph gives the same float32 although it
+    adds in another order: a tree may have its threshold between two texts whose values differ by
+    one step of float32.
+    """
     positions = {term: i for i, term in enumerate(words.terms)}
-    counts = np.zeros((len(texts), len(words.terms)), np.float32)
-    for row, text in zip(counts, texts, strict=True):
-        columns = [positions[term] for term in _terms(text) if term in positions]
-        np.add.at(row, columns, np.float32(1))
-    weighted = np.where(counts > 0, 1 + np.log(np.maximum(counts, 1)), 0) * words.idf
-    length = np.sqrt((weighted**2).sum(axis=1, keepdims=True))
-    scaled: Floats = (weighted / np.maximum(length, 1e-12)).astype(np.float32)
+    scaled = np.zeros((len(texts), len(words.terms)), np.float32)
+    for row, text in zip(scaled, texts, strict=True):
+        found = [positions[term] for term in _terms(text) if term in positions]
+        columns, counts = np.unique(np.array(found, np.int64), return_counts=True)
+        weighted = (1 + np.log(counts.astype(np.float64))) * words.idf[columns]
+        row[columns] = weighted / max(np.sqrt((weighted**2).sum()), SMALLEST)
     return scaled
