@@ -77,7 +77,8 @@ class Chosen:
         if self.judges.apart:
             fitted = replace(fitted, cross=self._cross_answers(prepared, fitted))
         candidates = self.candidates()
-        note = _told(candidates, self.judges.name, labels=bool(prepared.task.labels))
+        crossed = float(self.judges.losses(self.answers).mean())
+        note = _told(candidates, self.judges, crossed, labels=bool(prepared.task.labels))
         own = f". {fitted.note}" if fitted.note else ""
         return prepared, replace(fitted, note=note + own), candidates
 
@@ -133,8 +134,9 @@ def better_vote(tried: Sequence[Tried], judges: Judges) -> VoteFound | None:
     return replace(vote, weights={able[i]: weight for i, weight in vote.weights.items()})
 
 
-def _told(candidates: Sequence[Candidate], rows: str, *, labels: bool) -> str:
-    """The note that says what was tried, what was chosen, and by how much."""
+def _told(candidates: Sequence[Candidate], judges: Judges, crossed: float, *, labels: bool) -> str:
+    """The note that says what was tried, what was chosen, and by how much. `crossed` is the loss
+    of what the other parts choose for each part of the rows."""
     best, *others = candidates
     named = best.learner
     if best.learner == VOTE:
@@ -142,11 +144,19 @@ def _told(candidates: Sequence[Candidate], rows: str, *, labels: bool) -> str:
         named = f"a vote of {', '.join(f'{one.learner} {one.weight:.2g}' for one in counted)}"
     measure = "log loss" if labels else "squared error (that of always the mean is 1)"
     losses = ", ".join(f"{one.learner} {one.loss:.4g}" for one in candidates)
-    note = f"auto chose {named} by {rows}: {measure} {losses}"
+    note = f"auto chose {named} by {judges.name}: {measure} {losses}"
     if others:
         second = others[0]
         lead = f"{second.behind:.2g} (95% interval {second.low:.2g} to {second.high:.2g})"
-        note += f"; the lead over {second.learner} is {lead}"
+        note += f"; the lead over {second.learner} is {lead}. "
+        if best.learner == VOTE:
+            note += "The figure of the vote is with the weights that the other parts of the rows "
+            note += "choose"
+        else:
+            note += "These rows made the choice, so the lowest figure is slightly too good; with "
+            note += f"what the other parts of the rows choose, it is {crossed:.4g}"
+    if judges.apart and any(one.learner == "network" for one in candidates):
+        note += ". In each fold a single network stands for the several of the model"
     return note
 
 
