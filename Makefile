@@ -22,7 +22,7 @@ help:
 	@echo "make notebook-open  open the tutorial in JupyterLab"
 	@echo "make bench      measure side by side with the tutorial's program"
 	@echo "make serve      answer over HTTP from the newest run"
-	@echo "make bench-serve  the service side by side with LitServe, FastAPI and Keras"
+	@echo "make bench-serve  the service under load, side by side with LitServe, Starlette, FastAPI and Keras; needs a C compiler"
 	@echo "make bench-hostile  memory and time that hostile files of 1 MB take"
 	@echo "make bench-auto  auto beside every learner by itself, on small tables; goes on where it stopped"
 	@echo "make bench-tables  large tables beside pandas, scikit-learn and LightGBM; goes on where it stopped"

@@ -109,4 +109,5 @@ def litserve():
 
 
 if __name__ == "__main__":
-    {"fastapi": fastapi, "keras": keras, "litserve": litserve}[NAME]()
+    peers = {"starlette": starlette, "fastapi": fastapi, "keras": keras, "litserve": litserve}
+    peers[NAME]()

@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -217,6 +218,7 @@ def test_lines_of_the_log_are_json_without_data(running: Service) -> None:
     lines = running.lines()
     mine = next(line for line in lines if line.get("id") == told.headers["x-request-id"])
     assert mine["status"] == 404 and mine["ms"] > 0
+    assert timedelta(0) <= datetime.now(UTC) - datetime.fromisoformat(mine["time"]) < timedelta(1)
     assert "secret" not in running.log.read_text()
 
 

@@ -3,8 +3,8 @@
 import asyncio
 import json
 import sys
-import time
 from collections import Counter
+from datetime import UTC, datetime
 from itertools import count
 from secrets import token_hex
 
@@ -39,7 +39,7 @@ class AccessLog:
         method = request.method if request.method in METHODS else "other"
         fault = f', "fault": "{request.fault}"' if request.fault else ""
         self._lines.append(
-            f'{{"time": {time.time():.3f}, "id": "{number}", "method": "{method}", '
+            f'{{"time": "{_now()}", "id": "{number}", "method": "{method}", '
             f'"route": {json.dumps(request.route)}, "status": {status}, "items": {request.items}, '
             f'"ms": {1e3 * seconds:.2f}{fault}}}\n'
         )
@@ -47,7 +47,7 @@ class AccessLog:
     def event(self, **facts: str) -> None:
         """Log an event that no request caused."""
         self._schedule()
-        self._lines.append(json.dumps({"time": round(time.time(), 3), **facts}) + "\n")
+        self._lines.append(json.dumps({"time": _now(), **facts}) + "\n")
 
     def refused(self, status: int) -> None:
         """Count a request that was refused before it was read; many of these share one line."""
@@ -61,11 +61,11 @@ class AccessLog:
     def flush(self) -> None:
         lines, self._lines = self._lines, []
         for status, n in self._refused.items():
-            lines.append(f'{{"time": {time.time():.3f}, "refused": {n}, "status": {status}}}\n')
+            lines.append(f'{{"time": "{_now()}", "refused": {n}, "status": {status}}}\n')
         self._refused.clear()
         lines.reverse()
         if self._n_dropped and takes_more(sys.stderr):
-            lines.append(f'{{"time": {time.time():.3f}, "dropped": {self._n_dropped}}}\n')
+            lines.append(f'{{"time": "{_now()}", "dropped": {self._n_dropped}}}\n')
             self._n_dropped = 0
         while lines and takes_more(sys.stderr):
             part = lines.pop()
@@ -74,3 +74,8 @@ class AccessLog:
             sys.stderr.write(part)
             sys.stderr.flush()
         self._n_dropped += len(lines)
+
+
+def _now() -> str:
+    """The time in UTC, such as 2026-03-01T09:30:00.125+00:00 (ISO 8601)."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
