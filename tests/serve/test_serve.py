@@ -156,6 +156,36 @@ def test_several_runs_have_names(small_run: Run, table_run: Run, few: Few) -> No
         guard_of(small_run, small_run)
 
 
+def test_rows_are_explained_as_by_the_model(small_run: Run, table_run: Run) -> None:
+    guard, name = guard_of(table_run, small_run), table_run.path.name
+    address, row = f"/v1/models/{name}/explain", {"size": 3, "colour": "red"}
+    (told,) = ask(guard, "POST", address, as_json(rows=[row]), kind=JSON).json["predictions"]
+    why = table_run.model.explain(row)
+    assert told.pop("explanation") == why[0].as_json()
+    assert told == {"input": "rows", "row": 0, **why.answers[0].as_json()}
+    failed, told = ask(guard, "POST", address, as_json(rows=[{}, row]), kind=JSON).json[
+        "predictions"
+    ]
+    assert "error" in failed and told["explanation"] == why[0].as_json()
+    reply = ask(guard, "POST", address, as_json(rows=[row] * 201), kind=JSON)
+    assert reply.status == 413 and "at most 200" in reply.error  # 400 cells
+    paths = ask(guard, "GET", "/openapi.json").json["paths"]
+    item = paths[address]["post"]["responses"]["200"]["content"][JSON]["schema"]
+    assert "explanation" in item["properties"]["predictions"]["items"]["oneOf"][0]["required"]
+    assert f"/v1/models/{small_run.path.name}/explain" not in paths
+
+
+def test_a_run_without_its_rows_says_why_it_explains_nothing(
+    table_run: Run, tmp_path: Path
+) -> None:
+    run = tenfold.open(shutil.copytree(table_run.path, tmp_path / "earlier"))
+    (run.path / "background.csv").unlink()
+    body = as_json(rows=[{"size": 3, "colour": "red"}])
+    reply = ask(guard_of(run), "POST", "/v1/models/earlier/explain", body, kind=JSON)
+    assert reply.status == 422 and "cannot say why this model answers so" in reply.error
+    assert str(tmp_path) not in reply.error
+
+
 def test_a_run_of_any_name_is_served(small_run: Run, few: Few, tmp_path: Path) -> None:
     name = 'my 50% #1?{Maße} "x"+\u202f数'
     run = tenfold.open(shutil.copytree(small_run.path, tmp_path / name))

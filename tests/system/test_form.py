@@ -15,6 +15,7 @@ import tenfold
 from tenfold import Predictions, Run
 from tenfold.core.contract import Column, TableInput
 from tenfold.inputs.tables.columns import Table, as_cells, graph_inputs
+from tenfold.model.answer_forms import Answer, as_json
 from tenfold.report import rewrite_report
 from tenfold.report.network_page import Form, Unable, write_page
 from tenfold.report.network_page.form import read_form
@@ -157,7 +158,7 @@ def test_cells_become_the_inputs_of_the_graph_as_in_python(modules: Opened) -> N
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A run of two labels with a report, on a table with a date, a formula and many columns."""
     folder, rng = tmp_path_factory.mktemp("form"), np.random.default_rng(0)
-    rows = frame(240).drop(columns="z").dropna()
+    rows = frame(700).drop(columns="z").dropna()
     n = len(rows)
     days = pd.Timestamp("2020-01-01") + pd.to_timedelta(rng.integers(0, 900, n), "D")
     more = {f"column {i}": rng.normal(size=n).round(3) for i in range(12)}
@@ -178,6 +179,11 @@ def test_a_person_changes_a_value_and_sees_the_answer(browser: Browser, run: Run
     assert isinstance(answer, tenfold.Prediction)
     shown = page.inner_text("#form-answer")
     assert shown == f"{answer.label}, {answer.confidence:.1%}"
+    assert answer.novelty is not None
+    assert f"Novelty {answer.novelty:.2f}" in page.inner_text("#form-detail")
+    (why,) = run.model.explain({name: cell or None for name, cell in cells.items()})
+    told = as_json(Answer("rows", 0, answer, explanation=why))  # as the service says it
+    assert (told["novelty"], told["explanation"]["of"]) == (answer.novelty, why.of)
     opened.until("document.querySelectorAll('#form-why-bars li').length === 11")  # ten, and others
     page.locator("#form").get_by_label("b", exact=True).fill("")
     assert opened.run("() => tenfold.form.cells.b") == ""
@@ -224,18 +230,31 @@ def test_what_a_page_cannot_compute_it_says_or_asks_its_service(
     neighbors = made(once, "neighbors", "y")
     assert "TopK" in str(Form(neighbors).reason)
     assert "leaves out models" in str(Form(made(once, "forest", "y"), max_bytes=1_000).reason)
-    with service(neighbors, log=tmp_path / "log") as found:
-        page = browser.new_context().new_page()
-        opened = Opened(page)
-        page.goto(f"http://127.0.0.1:{found.port}/")
-        opened.until("document.getElementById('form-answer').textContent.includes('%')")
-        page.locator("#form").get_by_label("a", exact=True).fill("2.5")
-        opened.until("tenfold.form.cells.a === '2.5'")
-        cells = opened.run("() => tenfold.form.cells")
-        answer = neighbors.model.predict_one({name: cell or None for name, cell in cells.items()})
-        assert isinstance(answer, tenfold.Prediction)
-        shown = f"{answer.label}, {answer.confidence:.1%}"
-        opened.until(f"document.getElementById('form-answer').textContent === {json.dumps(shown)}")
+    network = made(once, "network", "y")
+    with service(neighbors, network, log=tmp_path / "log") as found:
+        opened = Opened(browser.new_context().new_page())
+        for run, address in ((neighbors, "/"), (network, f"/models/{network.path.name}")):
+            opened.page.goto(f"http://127.0.0.1:{found.port}{address}")
+            opened.until("document.querySelectorAll('#form-why-bars li').length === 4")
+            opened.page.locator("#form").get_by_label("a", exact=True).fill("2.5")
+            opened.until("tenfold.form.cells.a === '2.5'")
+            is_answered_like(opened, run)
+        assert opened.run("() => tenfold.form.stored.explained") == {"way": "service"}
+
+
+def is_answered_like(opened: Opened, run: Run) -> None:
+    """The page shows the answer of a run to the row in its form, and the contributions to it."""
+    cells = opened.run("() => tenfold.form.cells")
+    (why,) = run.model.explain({name: cell or None for name, cell in cells.items()})
+    answer = run.model.predict_one({name: cell or None for name, cell in cells.items()})
+    assert isinstance(answer, tenfold.Prediction)
+    shown = f"{answer.label}, {answer.confidence:.1%}"
+    opened.until(f"document.getElementById('form-answer').textContent === {json.dumps(shown)}")
+    score = f"{abs(why.score):.3g}"[:4]
+    opened.until(f"document.getElementById('form-why-about').textContent.includes('{score}')")
+    assert opened.page.inner_text("#form-why-about").startswith(why.of)
+    strongest = why.columns[int(np.abs(why.contributions).argmax())]
+    assert opened.page.locator("#form-why-bars li span").first.inner_text().startswith(strongest)
 
 
 def test_without_rows_a_page_holds_none(once: Once) -> None:

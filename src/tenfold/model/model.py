@@ -4,6 +4,7 @@ import hashlib
 import stat
 from collections.abc import Sequence
 from copy import copy
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -173,6 +174,27 @@ class Model:
             error of `predict`.
           ModelError: A model of trees of an earlier version lacks what is needed.
         """
+        explainer = self._explainer  # which refuses other models than those of tables
+        return self._explained(explainer, self.reader.read(inputs), background)
+
+    def explain_rows(self, rows: Rows) -> Explanations:
+        """Explain rows of a table that have been read already, as `answer` takes them.
+
+        Raises:
+          DataError, ModelError: As in `explain`.
+        """
+        return self._explained(self._explainer, Batch(rows), None)
+
+    def _explained(self, explainer: Explainer, batch: Batch, background: Any) -> Explanations:
+        others = None
+        if explainer.needs_background:
+            others = self.reader.read(self._background(background)).rows
+            few = np.linspace(0, len(others) - 1, min(len(others), MAX_BACKGROUND))
+            others = others[few.astype(np.int64)]
+        return explainer.explain(batch.rows, self._answer(batch), others)
+
+    @cached_property
+    def _explainer(self) -> Explainer:
         accepted = self.contract.input
         if accepted.kind != "table":
             raise DataError(
@@ -182,14 +204,7 @@ class Model:
                 expected="a model of tables",
                 kind=accepted.kind,
             )
-        explainer = Explainer(self._content, accepted, self._where)
-        batch = self.reader.read(inputs)
-        others = None
-        if explainer.needs_background:
-            others = self.reader.read(self._background(background)).rows
-            few = np.linspace(0, len(others) - 1, min(len(others), MAX_BACKGROUND))
-            others = others[few.astype(np.int64)]
-        return explainer.explain(batch.rows, self._answer(batch), others)
+        return Explainer(self._content, accepted, self._where)
 
     def _background(self, given: Any) -> Any:
         path = self._where if isinstance(self._where, Path) else None

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from http import HTTPStatus
@@ -14,11 +14,18 @@ from tenfold.serve.messages import HTTPError, Reply, Request, WebPage
 from tenfold.serve.metrics import Metrics
 from tenfold.serve.open_inference import infer
 from tenfold.serve.pages import ServiceState
-from tenfold.serve.predictor import Predictor
+from tenfold.serve.predictor import AnsweredRequest, Predictor
 
 STATUS_LINES = {
     status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus
 }
+
+ANSWERS: Mapping[str, Callable[[Predictor, Request], Awaitable[AnsweredRequest]]] = {
+    "predict": Predictor.answer,
+    "explain": Predictor.explain,
+    "infer": infer,
+}
+"""What answers a request, by the end of its address."""
 
 ALWAYS = b"x-content-type-options: nosniff\r\ncache-control: no-store\r\n"
 
@@ -67,9 +74,8 @@ class Application:
             if page := self.pages.get(request.path):
                 return await asyncio.to_thread(page.make) if page.is_slow else page.make()
             async with asyncio.timeout(self.admission.limits.answer_seconds):
-                predictor = self.predictors[request.path]
-                answer = infer if request.path.endswith("/infer") else Predictor.answer
-                answered = await answer(predictor, request)
+                answer = ANSWERS[request.path.rpartition("/")[2]]
+                answered = await answer(self.predictors[request.path], request)
             request.items, request.fault = answered.n_items, answered.fault
             return answered.reply
         except HTTPError as error:

@@ -8,6 +8,7 @@ from urllib.parse import quote
 from tenfold.core.version import __version__
 from tenfold.inputs.pictures.decode import FORMATS
 from tenfold.model.model import Model
+from tenfold.serve.explain_request import is_explained, most_rows
 from tenfold.serve.limits import Limits
 from tenfold.serve.messages import WebPage
 from tenfold.serve.open_inference import HEADER_LENGTH, tensors_of
@@ -40,6 +41,9 @@ def openapi_document(
     for number, (name, predictor) in enumerate(predictors.items()):
         operation = _operation(predictor, limits, f"predict_{number}")
         paths[f"/v1/models/{quote(name)}/predict"] = {"post": operation}
+        if is_explained(predictor.model.contract):
+            operation = _explaining(predictor, limits, f"explain_{number}")
+            paths[f"/v1/models/{quote(name)}/explain"] = {"post": operation}
         paths[f"/v2/models/{quote(name)}/infer"] = {
             "post": _inference(predictor, f"infer_{number}")
         }
@@ -116,6 +120,22 @@ def _operation(predictor: Predictor, limits: Limits, identifier: str) -> Schema:
         "requestBody": {"required": True, "content": _bodies(model, limits)},
         "responses": _responses(answers, REFUSALS | PREDICT_REFUSALS),
     }
+
+
+def _explaining(predictor: Predictor, limits: Limits, identifier: str) -> Schema:
+    """The operation that also says what each column contributed."""
+    most = min(limits.items, most_rows(predictor.model.contract))
+    fewer = limits.model_copy(update={"items": most})
+    operation = _operation(predictor, fewer, identifier)
+    operation["summary"] = f"Ask {predictor.name}, and why it answers so"
+    answers = operation["responses"]["200"]["content"]["application/json"]["schema"]
+    answer = answers["properties"]["predictions"]["items"]["oneOf"][0]
+    answer["properties"]["explanation"] = OBJECT
+    answer["required"].append("explanation")
+    if predictor.model.contract.novelty_threshold is not None:
+        answer["properties"]["novelty"] = NUMBER
+        answer["required"].append("novelty")
+    return operation
 
 
 def _inference(predictor: Predictor, identifier: str) -> Schema:

@@ -59,7 +59,7 @@ def make_pages(
 
     @cache
     def network(name: str) -> Reply:
-        return _html(page_text(predictors[name].run, f"/v1/models/{quote(name)}/predict"))
+        return _html(page_text(predictors[name].run, f"/v1/models/{quote(name)}"))
 
     pages = {
         "/": html("The living network of the first model", partial(network, first))

@@ -12,6 +12,7 @@ from tenfold.runs.record import Run
 from tenfold.serve.admission import ReaderPool
 from tenfold.serve.batching import Batcher, Outcome, profile_model
 from tenfold.serve.encodings import decompressed
+from tenfold.serve.explain_request import read_explain_request
 from tenfold.serve.limits import Limits
 from tenfold.serve.messages import Reply, Request, json_reply
 from tenfold.serve.metrics import Metrics
@@ -71,9 +72,15 @@ class Predictor:
         asked.media_type = JSON_TYPE if is_infer else media_type_of(asked.headers)
         asked.is_compressed = is_compressed(asked.headers)
 
-    async def answer(self, asked: Request) -> AnsweredRequest:
+    async def explain(self, asked: Request) -> AnsweredRequest:
+        """Answer a request, with the novelty and the contribution of each column."""
+        return await self.answer(asked, partial(read_explain_request, self.model))
+
+    async def answer(
+        self, asked: Request, read: Callable[..., PredictRequest] = read_predict_request
+    ) -> AnsweredRequest:
         """Answer a request whose body has arrived."""
-        request, outcomes = await self.ask(asked, read_predict_request)
+        request, outcomes = await self.ask(asked, read)
         fault = next((type(one).__name__ for one in outcomes if isinstance(one, Exception)), "")
         if len(outcomes) > MANY:
             reply = await asyncio.to_thread(self._reply, request, outcomes)
@@ -144,17 +151,19 @@ def _place(answer: Answer) -> dict[str, object]:
 
 
 def _answers(request: PredictRequest, outcomes: list[Outcome]) -> Iterator[Answer]:
-    remaining = zip(outcomes, request.ids or repeat(None), strict=False)
+    remaining = zip(
+        outcomes, request.ids or repeat(None), request.explanations or repeat(None), strict=False
+    )
     steps = iter(request.steps)
     for row, error in enumerate(request.errors):
         if error:
             yield Answer(request.kind, row, error=str(error))
             continue
-        outcome, name = next(remaining)
+        outcome, name, why = next(remaining)
         step = next(steps, None)
         if isinstance(outcome, Exception):
             yield Answer(request.kind, row, error=FAILED, id=name or None)
         else:
             if step is not None:
                 outcome = outcome.with_steps(step)
-            yield Answer(request.kind, row, outcome, id=name or None)
+            yield Answer(request.kind, row, outcome, id=name or None, explanation=why)

@@ -11,6 +11,7 @@ from tenfold.runs.record import Run
 from tenfold.serve.access import AccessPolicy
 from tenfold.serve.admission import Admission, ReaderPool
 from tenfold.serve.application import Application
+from tenfold.serve.explain_request import is_explained
 from tenfold.serve.limits import Limits
 from tenfold.serve.metrics import Metrics
 from tenfold.serve.pages import ServiceState, make_pages
@@ -87,6 +88,11 @@ def install(application: Application, runs: Sequence[Run]) -> None:
     pages = make_pages(models, application.state, metrics, limits)
     paths = {f"/v1/models/{name}/predict": predictor for name, predictor in models.items()}
     paths |= {f"/v2/models/{name}/infer": predictor for name, predictor in models.items()}
+    paths |= {
+        f"/v1/models/{name}/explain": predictor
+        for name, predictor in models.items()
+        if is_explained(predictor.model.contract)
+    }
     paths["/v1/predict"] = next(iter(models.values()))
     application.models, application.pages, application.predictors = models, pages, paths
 

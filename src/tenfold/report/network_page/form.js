@@ -33,12 +33,12 @@ export function openForm(stored) {
     update();
   }
   function update() {
-    if (!graph) return ask(stored, form.cells);
-    const answer = form.answerOf(form.cells);
-    showAnswer(stored, answer);
+    const answer = graph && form.answerOf(form.cells);
+    if (answer) showAnswer(stored, answer);
+    const way = stored.explained?.way;
+    if (!graph || way === "service") return ask(stored, form.cells);
     clearTimeout(form.waiting); // sampled contributions take half a second: after the last change of several
-    const wait = stored.explained?.way === "samples" ? 300 : 30;
-    form.waiting = setTimeout(() => showContributions(graph, stored, form.cells, answer), wait);
+    form.waiting = setTimeout(() => way && showContributions(explain(graph, stored.explained, form.cells, answer.best ?? 0), form.cells), way === "samples" ? 300 : 30);
   }
   for (const door of document.querySelectorAll("[data-cells]")) {
     door.addEventListener("click", () => {
@@ -95,8 +95,8 @@ function showAnswer(stored, answer) {
     return;
   }
   find("form-answer").textContent = `${stored.labels[answer.best]}, ${percent(answer.probabilities[answer.best])}`;
-  const novelty = answer.novelty === null || answer.novelty === undefined ? "" : `Novelty ${answer.novelty.toFixed(2)}; above ${stored.noveltyThreshold} a row is unlike the training.`;
-  find("form-detail").textContent = [setOf(stored, answer), answer.doubt ? `Unsure: ${answer.doubt}.` : novelty].join(" ").trim();
+  const novelty = answer.novelty === null ? "" : `Novelty ${answer.novelty.toFixed(2)}: above ${stored.noveltyThreshold} a row is unlike the training rows.`;
+  find("form-detail").textContent = [setOf(stored, answer), answer.doubt && `Unsure: ${answer.doubt}.`, novelty].filter(Boolean).join(" ");
   const order = answer.probabilities.map((_, i) => i);
   if (order.length > MAX_LABELS) order.sort((a, b) => answer.probabilities[b] - answer.probabilities[a]);
   find("form-bars").replaceChildren(...order.slice(0, MAX_LABELS).map((i) => barOf(stored.labels[i], answer.probabilities[i])));
@@ -121,10 +121,7 @@ function barOf(label, share) {
   return item;
 }
 
-function showContributions(graph, stored, cells, answer) {
-  const { explained } = stored;
-  if (!explained) return;
-  const { of, base, score, columns } = explain(graph, explained, cells, answer.best ?? 0);
+function showContributions({ of, base, score, columns }, cells) {
   const isSampled = columns[0]?.error !== undefined;
   find("form-why-about").textContent = `${of}: ${signed(score)}. The average row has ${signed(base)}; each column adds the rest${isSampled ? ", sampled, with a standard error" : ""}.`;
   const shown = columns.slice(0, MAX_COLUMNS);
@@ -204,31 +201,47 @@ async function ask(stored, cells) {
   asking.isBusy = true;
   for (let row = null; row !== asking.newest; ) {
     row = asking.newest;
-    const found = await answered(stored, row);
-    if (found.problem) showProblem(found.problem);
-    else showAnswer(stored, found);
+    const { problem, answer, why } = await answered(stored, row);
+    if (problem) showProblem(stored, problem);
+    else if (!stored.graph) showAnswer(stored, answer);
+    if (why && row === asking.newest) showContributions(why, row);
   }
   asking.isBusy = false;
 }
 
-/** Say why there is no answer, and take away the one before. */
-function showProblem(problem) {
+/** Say why the service did not answer, and take away what it answered before. */
+function showProblem({ graph }, problem) {
+  find("form-why-bars")?.replaceChildren();
+  if (find("form-why-about")) find("form-why-about").textContent = graph ? problem : "";
+  if (graph) return; // the page answered itself
   find("form-answer").textContent = problem;
   find("form-detail").textContent = "";
-  find("form-bars")?.replaceChildren();
+  find("form-bars").replaceChildren();
 }
 
-async function answered({ service, labels }, cells) {
+async function answered({ service, explained, labels }, cells) {
   try {
     const row = Object.fromEntries(Object.entries(cells).map(([name, cell]) => [name, cell === "" ? null : cell]));
     const headers = { "content-type": "application/json" };
-    const reply = await fetch(service, { method: "POST", headers, body: JSON.stringify({ rows: [row] }) });
+    const reply = await fetch(`${service}/${explained ? "explain" : "predict"}`, { method: "POST", headers, body: JSON.stringify({ rows: [row] }) });
     const said = await reply.json();
     const one = said.predictions?.[0];
     if (!reply.ok || one.error) return { problem: said.error ?? one.error };
-    if (one.label === undefined) return { value: one.value, low: one.low ?? -Infinity, high: one.high ?? Infinity };
-    return { best: labels.indexOf(one.label), probabilities: labels.map((label) => one.probabilities[label]), novelty: null, labels: one.prediction_set, doubt: one.unsure ? one.reason : null };
+    return { answer: answerIn(one, labels), why: one.explanation && contributionsIn(one.explanation) };
   } catch {
     return { problem: "The service does not answer." };
   }
+}
+
+/** A prediction of the service in the form of `answerOf`. */
+function answerIn(one, labels) {
+  if (one.label === undefined) return { value: one.value, low: one.low ?? -Infinity, high: one.high ?? Infinity };
+  const probabilities = labels.map((label) => one.probabilities[label]);
+  return { best: labels.indexOf(one.label), probabilities, novelty: one.novelty ?? null, labels: one.prediction_set, doubt: one.unsure ? one.reason : null };
+}
+
+/** An explanation of the service in the form of `explain`. */
+function contributionsIn({ of, base, score, contributions, standard_errors: errors }) {
+  const columns = Object.entries(contributions).map(([name, value]) => ({ name, value, error: errors?.[name] }));
+  return { of, base, score, columns: columns.sort((a, b) => Math.abs(b.value) - Math.abs(a.value)) };
 }

@@ -2,7 +2,7 @@
 it."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -37,7 +37,8 @@ def read_form(
 
     Args:
       run: The run.
-      service: The address to which the row is sent if the page cannot compute the prediction.
+      service: The address of the run on its service, which is asked for what the page cannot
+        compute. None: there is no service.
       names: The columns in the order of their fields.
       with_rows: Whether training rows may be in the page.
       max_bytes: Maximum size of the graph.
@@ -61,6 +62,7 @@ def read_form(
     typical = _typical(accepted, background)
     contract = model.contract
     sets = contract.prediction_sets if contract.gives_sets else None
+    way = ExplainedBy(service is not None, bool(graph), with_rows)
     order = {name: place for place, name in enumerate(names)}
     columns = [_column(column, background) for column in accepted.columns]
     return {
@@ -73,7 +75,7 @@ def read_form(
         "set": {"output": contract.set_output, "coverage": sets.coverage} if sets else None,
         "noveltyThreshold": contract.novelty_threshold,
         "typical": typical,
-        "explained": _explained(run, content, background, typical, with_rows) if graph else None,
+        "explained": _explained(run, content, background, typical, way),
     }
 
 
@@ -121,16 +123,35 @@ def _typical(accepted: TableInput, background: Table | None) -> Mapping[str, str
     return {name: cells[0] for name, cells in as_cells(Table(chosen)).items()}
 
 
+class ExplainedBy(NamedTuple):
+    """What there is to explain answers with: a service, the graph in the page, training rows in
+    it."""
+
+    has_service: bool
+    has_graph: bool
+    with_rows: bool
+
+
 def _explained(
-    run: Run, content: bytes, background: Table | None, typical: Mapping[str, str], with_rows: bool
+    run: Run,
+    content: bytes,
+    background: Table | None,
+    typical: Mapping[str, str],
+    way: ExplainedBy,
 ) -> dict[str, Any] | None:
-    """How `contributions.js` explains the predictions. None if it cannot."""
+    """How `contributions.js` explains the predictions, or that the service does. None: nothing
+    can."""
     accepted = run.model.contract.input
     assert accepted.kind == "table"
     try:
         explainer = Explainer(content, accepted, run.path)
     except TenfoldError:  # trees of earlier versions have no counts of training rows
         return None
+    if explainer.needs_background and background is None:
+        return None
+    asked = {"way": "service"} if way.has_service else None
+    if not way.has_graph:
+        return asked
     found, (part, *others) = explainer.found, explainer.found.parts
     facts = {
         "tensor": found.tensor,
@@ -143,15 +164,14 @@ def _explained(
     }
     if not others and part in explainer.trees:
         return {**facts, "way": "trees", "columnOf": explainer.column_of(part).tolist()}
-    if background is None:
-        return None
+    assert background is not None
     if not others and part.is_separate:
         reference = run.model.reader.read([dict(typical)]).rows
         expected = explainer.expected_beside(reference, background)
         terms = {"reference": dict(typical), "expected": expected.tolist()}
         return {**facts, "way": "separate", **terms}
-    if not with_rows:
-        return None
+    if asked or not way.with_rows:
+        return asked
     n = max(FEWEST_SAMPLED, min(N_SAMPLED, MAX_CELLS // len(accepted.names)))
     cells = as_cells(background[np.arange(min(n, len(background)))])
     rows = [dict(zip(cells, row, strict=True)) for row in zip(*cells.values(), strict=True)]

@@ -150,12 +150,13 @@ class Form:
 
     In a notebook, `tenfold.Form(run)` is shown below the cell. In a page, `html` is the section and
     `scripts` are for the end of the page. If there can be no form, `reason` says why. The page
-    computes the predictions itself, or asks a `service` for those that it cannot compute. It
-    contains `n_rows` rows of the data.
+    computes the predictions itself. It asks a `service` for those that it cannot compute, and for
+    contributions that would need training rows in the page. It contains `n_rows` rows of the data.
 
     Args:
       run: A run of a table.
-      service: The address of a service that can predict. None: there is none.
+      service: The address of the run on its service, such as `/v1/models/NAME`. None: there is no
+        service.
       columns: Names of the columns whose fields come first, in this order.
       with_rows: Whether training rows may be in the page. Sampled contributions need some.
       max_bytes: Maximum size of the model in the page.
@@ -172,7 +173,7 @@ class Form:
     ) -> None:
         found = read_form(run, service, columns, with_rows=with_rows, max_bytes=max_bytes)
         self.reason, self.scripts, self.n_rows = None, "", 0
-        self.is_asked = self.is_explained = False
+        self.is_asked = self.is_explained = self.asks_why = False
         self.target = ""
         if isinstance(found, Unable):
             self.reason = found.reason
@@ -180,6 +181,7 @@ class Form:
             explained = found["explained"]
             self.target, self.is_asked = found["target"], found["graph"] is None
             self.is_explained = explained is not None
+            self.asks_why = self.is_explained and explained["way"] == "service"
             self.n_rows = len(explained.get("background", ())) if explained else 0
             self.scripts = embedded("form-data", found) + (
                 f'\n<script type="module">\n{script(FORM)}'
@@ -222,9 +224,14 @@ def _is_drawn(model: Model) -> bool:
 
 
 def page_text(run: Run, service: str | None = None) -> str:
-    """The network page, or for a table the form to try values, as one self-contained HTML page."""
+    """The network page, or for a table the form to try values, as one self-contained HTML page.
+
+    `service` is the address of the run on its service, such as `/v1/models/NAME`. None: there is no
+    service.
+    """
     is_table = run.model.contract.input.kind == "table"
-    return _page(run, Form(run, service) if is_table else Living(run, service), service)
+    address = service and f"{service}/predict"
+    return _page(run, Form(run, service) if is_table else Living(run, address), service)
 
 
 def _page(run: Run, living: Living | Form, service: str | None) -> str:
