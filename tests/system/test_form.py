@@ -14,6 +14,7 @@ from playwright.sync_api import Browser
 import tenfold
 from tenfold import Predictions, Run
 from tenfold.core.contract import Column, TableInput
+from tenfold.core.text import shown_cell
 from tenfold.inputs.tables.columns import Table, as_cells, graph_inputs
 from tenfold.model.answer_forms import Answer, as_json
 from tenfold.report import rewrite_report
@@ -36,7 +37,7 @@ NAMES = ("a", "b", "kind", "text")
 def modules(browser: Browser) -> Opened:
     """A blank page in which the modules of the form are at hand as `modules`."""
     opened = Opened(browser.new_context(offline=True).new_page())
-    names = "form_js, cells_js, graph_js, contributions_js"
+    names = "form_js, cells_js, graph_js, contributions_js, shown_cell_js"
     opened.run(f"() => {{ {script(FORM)} globalThis.modules = {{ {names} }}; }}")
     return opened
 
@@ -154,6 +155,18 @@ def test_cells_become_the_inputs_of_the_graph_as_in_python(modules: Opened) -> N
                 assert numbers == pytest.approx(values[0], rel=1e-6, nan_ok=True), name
 
 
+def test_cells_are_shown_short_in_a_page_as_in_python(modules: Opened) -> None:
+    cells = ["0.02717829", "-0.0446416", "1234567.5", "45.0", "0.0", "", "nan", "1e-12", "1e300"]
+    shown = ["0.027178", "-0.044642", "1234568", "45", "0", "", "nan", "1e-12", "1e+300"]
+    days = ["2020-02-29T13:30:00", "2020-02-29T00:00:00"]
+    assert [shown_cell(cell, "number") for cell in cells] == shown
+    assert [shown_cell(day, "date") for day in days] == [days[0], "2020-02-29"]
+    assert shown_cell("1.50", "category") == "1.50"
+    ask = "([cells, kind]) => cells.map((cell) => modules.shown_cell_js.shownCell(cell, kind))"
+    for texts_, kind in ((cells, "number"), (days, "date"), (["1.50"], "category")):
+        assert modules.run(ask, [texts_, kind]) == [shown_cell(text, kind) for text in texts_]
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A run of two labels with a report, on a table with a date, a formula and many columns."""
@@ -250,7 +263,7 @@ def is_answered_like(opened: Opened, run: Run) -> None:
     assert isinstance(answer, tenfold.Prediction)
     shown = f"{answer.label}, {answer.confidence:.1%}"
     opened.until(f"document.getElementById('form-answer').textContent === {json.dumps(shown)}")
-    score = f"{abs(why.score):.3g}"[:4]
+    score = f"{why.score:.1%}" if why.of.startswith("probability") else f"{why.score:.3g}"
     opened.until(f"document.getElementById('form-why-about').textContent.includes('{score}')")
     assert opened.page.inner_text("#form-why-about").startswith(why.of)
     strongest = why.columns[int(np.abs(why.contributions).argmax())]

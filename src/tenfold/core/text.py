@@ -39,6 +39,41 @@ def and_more(shown: int, total: int) -> str:
     return f" and {total - shown:,} more" if total > shown else ""
 
 
+def signed(value: float, *, is_share: bool = False) -> str:
+    """A number or a share with its sign, as it is added to others.
+
+    Example:
+      >>> signed(133800.4), signed(-0.0000266), signed(0.3238, is_share=True)
+      ('+133,800', '-0.00002660', '+32.4%')
+    """
+    return (
+        f"{value:+.1%}"
+        if is_share
+        else f"{'-' if value < 0 else '+'}{in_unit(abs(value), digits=4)}"
+    )
+
+
+def shown_cell(cell: str, kind: str) -> str:
+    """A stored cell for people: a number with five digits, and a day without its midnight. What
+    shown_cell.js does.
+
+    Example:
+      >>> shown_cell("0.027178291080364757", "number"), shown_cell("358963.0", "number")
+      ('0.027178', '358963')
+      >>> shown_cell("1988-11-14T00:00:00", "date"), shown_cell("1.0", "category")
+      ('1988-11-14', '1.0')
+    """
+    if kind == "date":
+        return cell.removesuffix("T00:00:00")
+    if kind != "number" or not cell or not math.isfinite(value := float(cell)):
+        return cell
+    size = math.floor(math.log10(abs(value))) if value else 0
+    if not -7 < size < 15:
+        return f"{value:.5g}"
+    text = f"{value:.{max(0, 4 - size)}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
 def ordinal(number: int) -> str:
     """Format a number as a position.
 

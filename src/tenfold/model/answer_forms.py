@@ -91,16 +91,12 @@ def as_json(answer: Answer, top: int | None = None) -> dict[str, Any]:
     series = {} if answer.series is None else {"series": answer.series}
     name = {} if answer.id is None else {"id": answer.id}
     facts = {"input": answer.input, **series, "row": answer.row, **name}
-    return facts | answer.answer.as_json(top) | _why(answer)
-
-
-def _why(answer: Answer) -> dict[str, Any]:
-    """The contributions of the columns if they were requested, and the novelty if there is one."""
+    written = facts | answer.answer.as_json(top)
     if answer.explanation is None:
-        return {}
-    novelty = answer.answer.novelty if isinstance(answer.answer, Prediction) else None
+        return written
+    novelty = answer.answer.novelty
     known = {} if novelty is None else {"novelty": novelty}
-    return known | {"explanation": answer.explanation.as_json()}
+    return written | known | {"explanation": answer.explanation.as_json()}
 
 
 def csv_head(model: Model, first: Answer | None) -> list[str]:

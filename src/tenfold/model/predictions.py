@@ -278,6 +278,7 @@ class Value:
     value: float
     low: float
     high: float
+    novelty: ClassVar[None] = None
 
     def as_json(self, top: int | None = None) -> dict[str, Any]:
         """The JSON form of `predict --json`. An end of the interval that is not finite is None."""

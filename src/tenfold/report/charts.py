@@ -187,6 +187,10 @@ def number_text(value: float, step: float | None = None) -> str:
     return f"{value:,.10g}" if decimals and round(value, decimals) != value else text
 
 
+FEWEST_TICKS = 3
+"""Fewer marks do not show that an axis is of ratios."""
+
+
 def nice_ticks(low: float, high: float, n: int = 5) -> tuple[list[float], float]:
     """At most about `n` round values from `low` to `high`, and their step, which is 1, 2 or 5 times
     a power of ten.
@@ -235,14 +239,17 @@ def share_axis(label: str, low: float = 0.0, high: float = 1.0, *, spare: float 
 
 
 def log_axis(label: str, values: ArrayLike) -> Axis:
-    """An axis of equal ratios over positive values, marked at 1, 2 and 5 of each decade."""
+    """An axis of equal ratios over positive values, marked at each decade, at 1, 2 and 5 of each,
+    or at all digits: as few as give three marks."""
     numbers = np.asarray(values, np.float64)
     low, high = float(numbers.min()) / 1.3, float(numbers.max()) * 1.3
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    steps = (1, 2, 5) if len(decades) < 5 else (1,)
-    marked = [step * 10.0**decade for decade in decades for step in steps]
-    ticks = [(value, number_text(value)) for value in marked if low <= value <= high]
-    return Axis(label, low, high, ticks, is_log=True)
+    for steps in ((1,), (1, 2, 5), range(1, 10)):
+        marked = [step * 10.0**decade for decade in decades for step in steps]
+        shown = [value for value in marked if low <= value <= high]
+        if len(shown) >= FEWEST_TICKS:
+            break
+    return Axis(label, low, high, [(value, number_text(value)) for value in shown], is_log=True)
 
 
 def name_axis(label: str, names: Sequence[str], *, downwards: bool = False) -> Axis:

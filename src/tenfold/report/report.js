@@ -1,5 +1,7 @@
 // The rows behind each cell of the confusion matrix. Wrong predictions come first, most confident first.
 
+import { shownCell } from "./network_page/shown_cell.js";
+
 const rows = JSON.parse(document.getElementById("rows-data").textContent);
 rows.keys = rows.keys.map((key) => rows.shared + key); // what all keys begin with is stored once
 const FIRST = 48; // rows shown at once; a button shows the others
@@ -48,7 +50,8 @@ function cellsOf(cells) {
     pair.append(name, value);
     made.append(pair);
   };
-  for (const [k, cell] of cells.slice(0, MAX_COLUMNS).entries()) {
+  for (const [k, stored] of cells.slice(0, MAX_COLUMNS).entries()) {
+    const cell = shownCell(stored, rows.kinds[k]);
     add(rows.names[k], cell.length > MAX_TEXT ? `${cell.slice(0, MAX_TEXT)}…` : cell || "missing");
   }
   if (cells.length > MAX_COLUMNS) add("and", `${cells.length - MAX_COLUMNS} more columns`);
@@ -108,7 +111,7 @@ function showCell(truth, predicted) {
   const count = Number(document.querySelector(`[data-cell="${truth},${predicted}"]`)?.dataset.n ?? places.length);
   const listed = places.length < count ? `, ${places.length.toLocaleString("en")} of them listed here` : "";
   const title = truth === predicted ? `“${name}” predicted correctly` : `“${name}” predicted as “${read}”`;
-  document.getElementById("cell-title").textContent = `${title}: ${count.toLocaleString("en")} ${rows.noun}${listed}, most confident first`;
+  document.getElementById("cell-title").textContent = `${title}: ${count.toLocaleString("en")} ${count === 1 ? rows.noun.replace(/s$/, "") : `${rows.noun}${listed}, most confident first`}`;
   fill(document.getElementById("cell-rows"), places, false);
   const more = document.getElementById("cell-more");
   more.hidden = places.length <= FIRST;

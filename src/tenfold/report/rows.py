@@ -5,6 +5,7 @@ import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,7 +17,7 @@ from tenfold.core.layers import Conv2D, Dense, ReLU, Softmax
 from tenfold.core.onnx_layers import layers_in
 from tenfold.core.task import TaskKind
 from tenfold.evaluation import AnyEvaluation, Evaluation
-from tenfold.report.network_page import embedded, read_text
+from tenfold.report.network_page import embedded, inlined
 from tenfold.report.reasons import Reason, explain_rows
 from tenfold.report.summary import noun
 from tenfold.runs.csv_files import StoredAnswers, StoredLabels, StoredValues, read_test_rows
@@ -70,6 +71,7 @@ def _label_rows(
     accepted = run.model.contract.input
     names, cells = read_test_rows(run)
     shape = () if accepted.kind == "table" else accepted.shape
+    kinds = kinds_of(run)
     sheet = layout(len(stored), shape) if (run.path / SHEET).is_file() else None
     keys = [stored.keys[row] for row in order]
     # File names repeat, which would take 230 kB of MNIST's report.
@@ -88,6 +90,7 @@ def _label_rows(
         "hardest": N_HARDEST,
         "noun": noun(run),
         "names": names,
+        "kinds": [kinds.get(name, "") for name in names],
         "cells": [cells.get(stored.keys[row]) for row in order] if cells else [],
     }
     script = f"\n{embedded('rows-data', rows)}{module_script('report.js')}"
@@ -117,9 +120,20 @@ ROWS: Mapping[TaskKind, Callable[..., ReportRows]] = {
 }
 
 
+def kinds_of(run: Run) -> dict[str, str]:
+    """The kind of each column of a table, by name. Empty for other inputs."""
+    accepted = run.model.contract.input
+    if accepted.kind != "table":
+        return {}
+    return {column.name: column.kind for column in accepted.columns}
+
+
 def module_script(name: str) -> str:
-    """A script of this package, to be put at the end of a page."""
-    return f'\n<script type="module">\n{read_text("tenfold.report", name)}</script>'
+    """A script of this package with what it imports, to be put at the end of a page."""
+    folder = resources.files("tenfold.report")
+    names = ("network_page/shown_cell.js", name) if name == "report.js" else (name,)
+    script = inlined([folder.joinpath(part) for part in names])
+    return f'\n<script type="module">\n{script}</script>'
 
 
 def report_rows(run: Run, stored: StoredAnswers, *, with_rows: bool = True) -> ReportRows:

@@ -87,7 +87,6 @@ def residuals_chart(evaluation: RegressionEvaluation, true: Floats, value: Float
         f"mean {in_unit(float(np.mean(residuals)))}",
         "A residual is the true value minus the prediction. Residuals should scatter around zero "
         "without a pattern; a curve or a funnel is something that the model has missed.",
-        is_wide=True,
     )
 
 

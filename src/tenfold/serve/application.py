@@ -10,6 +10,7 @@ from http import HTTPStatus
 from tenfold.serve.access import AccessPolicy
 from tenfold.serve.access_log import AccessLog
 from tenfold.serve.admission import Admission, ReaderPool
+from tenfold.serve.explain_request import explain
 from tenfold.serve.messages import HTTPError, Reply, Request, WebPage
 from tenfold.serve.metrics import Metrics
 from tenfold.serve.open_inference import infer
@@ -22,7 +23,7 @@ STATUS_LINES = {
 
 ANSWERS: Mapping[str, Callable[[Predictor, Request], Awaitable[AnsweredRequest]]] = {
     "predict": Predictor.answer,
-    "explain": Predictor.explain,
+    "explain": explain,
     "infer": infer,
 }
 """What answers a request, by the end of its address."""

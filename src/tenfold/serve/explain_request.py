@@ -1,13 +1,15 @@
 """Requests that ask why: each column's contribution to the predictions of rows of a table."""
 
 from dataclasses import replace
+from functools import partial
 
 from tenfold.core.contract import Contract
 from tenfold.core.errors import TenfoldError
 from tenfold.model.model import Model
 from tenfold.serve.limits import Limits
-from tenfold.serve.messages import HTTPError
+from tenfold.serve.messages import HTTPError, Request
 from tenfold.serve.predict_request import PredictRequest, read_predict_request
+from tenfold.serve.predictor import AnsweredRequest, Predictor
 
 MAX_COLUMNS = 200
 """Models with more columns are not explained here: each contribution that is sampled takes 200
@@ -29,6 +31,11 @@ def most_rows(contract: Contract) -> int:
     """The maximum number of rows of a request that are explained."""
     assert contract.input.kind == "table"
     return max(1, MAX_CELLS // len(contract.input.columns))
+
+
+async def explain(predictor: Predictor, asked: Request) -> AnsweredRequest:
+    """Answer a request, with the novelty of each row and the contribution of each column."""
+    return await predictor.answer(asked, partial(read_explain_request, predictor.model))
 
 
 def read_explain_request(

@@ -19,7 +19,6 @@ from tenfold.core.contract import Contract, FeaturesInput, ImageInput, TableInpu
 from tenfold.core.errors import TenfoldError
 from tenfold.inputs.pictures.decode import PictureOptions
 from tenfold.inputs.pictures.preprocess import PictureSteps, as_trained, preprocess
-from tenfold.model.explain import Explanation
 from tenfold.model.json_items import described, first_names
 from tenfold.model.readers import Rows, reader_of
 from tenfold.serve.encodings import FORM_TYPE, boundary_of, form_files, from_base64
@@ -53,7 +52,7 @@ class PredictRequest:
     `rows` are the items that can be answered, as `Model.answer` takes them. `errors` has an entry
     for each item in order: why it cannot be answered, or None. `steps` are the stages of each row
     that was a picture file, and `ids` the cells of the column that identifies rows, if one does.
-    `explanations` are those of `rows`, if they were asked for.
+    `explanations` are the `Explanation` of each row, if they were asked for.
     """
 
     kind: str
@@ -62,7 +61,7 @@ class PredictRequest:
     notes: Sequence[str] = ()
     steps: Sequence[PictureSteps | None] = ()
     ids: Sequence[str] = ()
-    explanations: Sequence[Explanation] = ()
+    explanations: Sequence[Any] = ()
 
 
 def media_type_of(headers: Mapping[bytes, bytes]) -> str:

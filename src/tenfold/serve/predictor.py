@@ -12,7 +12,6 @@ from tenfold.runs.record import Run
 from tenfold.serve.admission import ReaderPool
 from tenfold.serve.batching import Batcher, Outcome, profile_model
 from tenfold.serve.encodings import decompressed
-from tenfold.serve.explain_request import read_explain_request
 from tenfold.serve.limits import Limits
 from tenfold.serve.messages import Reply, Request, json_reply
 from tenfold.serve.metrics import Metrics
@@ -71,10 +70,6 @@ class Predictor:
         is_infer = asked.path.endswith("/infer")  # its clients send no content type
         asked.media_type = JSON_TYPE if is_infer else media_type_of(asked.headers)
         asked.is_compressed = is_compressed(asked.headers)
-
-    async def explain(self, asked: Request) -> AnsweredRequest:
-        """Answer a request, with the novelty and the contribution of each column."""
-        return await self.answer(asked, partial(read_explain_request, self.model))
 
     async def answer(
         self, asked: Request, read: Callable[..., PredictRequest] = read_predict_request

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from tenfold.report.charts import (
     Chart,
     Curve,
     Dots,
+    Floats,
     Mark,
     Panel,
     TextMarks,
@@ -256,16 +257,30 @@ def _against_time(points: Sequence[PointResult], measure: Measure) -> Chart:
         f"{name}: {score} {measure.number(mean)} in {time:.3g} s"
         for name, mean, time in zip(names, means, seconds, strict=True)
     ]
-    n = MAX_NAMED
+    n, x = MAX_NAMED, log_axis("seconds of training", seconds)
     marks: list[Mark] = [
         Whiskers(seconds, means - spread, means + spread, "accent"),
         Dots(seconds, means, titles=titles, radius=4.5),
-        TextMarks(seconds[:n], means[:n], names[:n], "start", 8),
+        *_names(x, seconds[:n], means[:n], names[:n]),
     ]
-    panel = Panel(
-        log_axis("seconds of training", seconds), _scale(score, means, spread), marks, width=860
-    )
-    return Chart(f"{score} against training time", [panel], about=ABOUT, is_wide=True)
+    panel = Panel(x, _scale(score, means, spread), marks, width=860)
+    return Chart(f"{_begun(score)} against training time", [panel], about=ABOUT, is_wide=True)
+
+
+def _begun(sentence: str) -> str:
+    """A sentence with a capital letter."""
+    return sentence[0].upper() + sentence[1:]
+
+
+def _names(
+    x: Axis, seconds: Sequence[float], means: Floats, names: Sequence[str]
+) -> Iterator[Mark]:
+    """The names of points, in turn above and below them from left to right, inside the chart."""
+    for turn, place in enumerate(np.argsort(seconds, kind="stable").tolist()):
+        above = 8.0 if turn % 2 == 0 else -14.0
+        anchor: Literal["start", "end"] = "end" if x.at(seconds[place]) > 0.6 else "start"
+        one = slice(place, place + 1)
+        yield TextMarks(seconds[one], means[one], names[one], anchor, above)
 
 
 def _against(axis: str, other: str, points: Sequence[PointResult], score: str) -> Chart:
@@ -282,7 +297,7 @@ def _against(axis: str, other: str, points: Sequence[PointResult], score: str) -
         for scale, part, error in zip(scales, parts, errors, strict=True)
     ]
     title = f"{score} and training time against {_word(axis)}"
-    return Chart(title, panels, about=ABOUT, is_wide=True)
+    return Chart(_begun(title), panels, about=ABOUT, is_wide=True)
 
 
 def _lines(

@@ -3,6 +3,7 @@
 import { graphInputs } from "./cells.js";
 import { explain } from "./contributions.js";
 import { openGraph, run } from "./graph.js";
+import { shownCell } from "./shown_cell.js";
 
 const find = (id) => document.getElementById(id);
 const FIRST_FIELDS = 12; // the other columns are behind a line that opens
@@ -38,7 +39,7 @@ export function openForm(stored) {
     const way = stored.explained?.way;
     if (!graph || way === "service") return ask(stored, form.cells);
     clearTimeout(form.waiting); // sampled contributions take half a second: after the last change of several
-    form.waiting = setTimeout(() => way && showContributions(explain(graph, stored.explained, form.cells, answer.best ?? 0), form.cells), way === "samples" ? 300 : 30);
+    form.waiting = setTimeout(() => way && showContributions(stored, explain(graph, stored.explained, form.cells, answer.best ?? 0), form.cells), way === "samples" ? 300 : 30);
   }
   for (const door of document.querySelectorAll("[data-cells]")) {
     door.addEventListener("click", () => {
@@ -121,35 +122,41 @@ function barOf(label, share) {
   return item;
 }
 
-function showContributions({ of, base, score, columns }, cells) {
+function showContributions(stored, { of, base, score, columns }, cells) {
+  const isShare = of.startsWith("probability");
+  const whole = (value) => (isShare ? percent(value) : inUnit(value));
   const isSampled = columns[0]?.error !== undefined;
-  find("form-why-about").textContent = `${of}: ${signed(score)}. The average row has ${signed(base)}; each column adds the rest${isSampled ? ", sampled, with a standard error" : ""}.`;
+  find("form-why-about").textContent = `${of}: ${whole(score)}. The average row has ${whole(base)}; each column adds the rest${isSampled ? ", sampled, with a standard error" : ""}.`;
   const shown = columns.slice(0, MAX_COLUMNS);
   const rest = columns.slice(MAX_COLUMNS);
   if (rest.length) shown.push({ name: "other columns", value: rest.reduce((sum, one) => sum + one.value, 0) });
   const most = Math.max(...shown.map((one) => Math.abs(one.value)), 1e-12);
-  find("form-why-bars").replaceChildren(...shown.map((one) => partOf(one, cells, most)));
+  const kinds = new Map(stored.fields.map(({ name, kind }) => [name, kind]));
+  const textOf = (name) => (kinds.has(name) ? cellText(cells[name], kinds.get(name)) : "");
+  find("form-why-bars").replaceChildren(...shown.map((one) => partOf(one, textOf(one.name), most, isShare)));
 }
 
-function partOf({ name, value, error }, cells, most) {
+function partOf({ name, value, error }, cell, most, isShare) {
   const [item, bar, filled] = [make("li"), make("span", "", "part"), make("span", "", value < 0 ? "span less" : "span")];
   filled.style.width = `${(50 * Math.abs(value)) / most}%`;
   bar.append(filled);
   const label = make("span", name);
-  if (name in cells) label.append(make("small", ` ${shownCell(cells[name])}`));
-  item.append(label, bar, make("span", `${signed(value)}${error === undefined ? "" : ` ± ${error.toPrecision(2)}`}`, "number"));
+  if (cell) label.append(make("small", ` ${cell}`));
+  const spread = error === undefined ? "" : ` ± ${isShare ? percent(error) : error.toPrecision(2)}`;
+  item.append(label, bar, make("span", `${signed(value, isShare)}${spread}`, "number"));
   return item;
 }
 
 const MAX_TEXT = 40;
 
-function shownCell(cell) {
-  const text = cell.replace(/T00:00:00$|\.0$/, "");
+function cellText(cell, kind) {
+  const text = shownCell(cell, kind);
   return text.length > MAX_TEXT ? `${text.slice(0, MAX_TEXT)}…` : text || "missing";
 }
 
-function signed(value) {
-  return `${value < 0 ? "−" : "+"}${Math.abs(Number(value.toPrecision(4))).toLocaleString("en", { maximumSignificantDigits: 4 })}`;
+function signed(value, isShare) {
+  const size = isShare ? percent(Math.abs(value)) : Math.abs(Number(value.toPrecision(4))).toLocaleString("en", { maximumSignificantDigits: 4 });
+  return `${value < 0 ? "−" : "+"}${size}`;
 }
 
 // Fields. Each has a `set(cell)` in `form.fields`.
@@ -204,7 +211,7 @@ async function ask(stored, cells) {
     const { problem, answer, why } = await answered(stored, row);
     if (problem) showProblem(stored, problem);
     else if (!stored.graph) showAnswer(stored, answer);
-    if (why && row === asking.newest) showContributions(why, row);
+    if (why && row === asking.newest) showContributions(stored, why, row);
   }
   asking.isBusy = false;
 }

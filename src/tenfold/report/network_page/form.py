@@ -9,6 +9,7 @@ import numpy as np
 from tenfold.core.contract import Column, TableInput
 from tenfold.core.errors import TenfoldError
 from tenfold.core.records import BACKGROUND
+from tenfold.core.text import shown_cell
 from tenfold.inputs.tables.columns import Table, as_cells
 from tenfold.model.background import read_background
 from tenfold.model.explain import Explainer
@@ -105,8 +106,8 @@ def _column(column: Column, background: Table | None) -> dict[str, Any]:
 
 
 def _typical(accepted: TableInput, background: Table | None) -> Mapping[str, str]:
-    """The initial value of each field: the median number or date, the most frequent category, or an
-    empty text."""
+    """The initial value of each field: the median number with five digits, the median date, the
+    most frequent category, or an empty text."""
     if background is None:
         return {column.name: (column.levels or ("",))[0] for column in accepted.columns}
     chosen: dict[str, Any] = {}
@@ -120,7 +121,9 @@ def _typical(accepted: TableInput, background: Table | None) -> Mapping[str, str
             known = np.sort(values[~is_missing])
             value = known[len(known) // 2] if len(known) else values[0]
         chosen[column.name] = np.array([value], values.dtype)
-    return {name: cells[0] for name, cells in as_cells(Table(chosen)).items()}
+    kinds = {column.name: column.kind for column in accepted.columns}
+    cells = as_cells(Table(chosen)).items()
+    return {name: shown_cell(of_column[0], kinds[name]) for name, of_column in cells}
 
 
 class ExplainedBy(NamedTuple):

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tenfold.core import files
-from tenfold.core.text import in_unit, ordinal, percent
+from tenfold.core.text import in_unit, ordinal, percent, shown_cell, signed
 from tenfold.inputs.idx import read_idx
 from tenfold.inputs.pictures.mnist_box import SIDE_PX
 from tenfold.model.model import Model
@@ -30,10 +30,10 @@ MODULES = ("box", "engine", "neuron", "paths", "paint", "pad", "living")
 ASKING = ("asking", "asked")
 """Further modules of a page that a service sends."""
 
-FORM = ("engine", "graph", "cells", "contributions", "form")
+FORM = ("engine", "graph", "cells", "contributions", "shown_cell", "form")
 """The modules of the form to try values, in the same kind of order."""
 
-IMPORT = re.compile(r'^import (\{[^}]*\}) from "\./(\w+)\.js";\n', re.M)
+IMPORT = re.compile(r'^import (\{[^}]*\}) from "\./(?:\w+/)?(\w+)\.js";\n', re.M)
 EXPORT = re.compile(r"^export ((?:class|const|function) (\w+))", re.M)
 
 
@@ -92,7 +92,13 @@ def _template(package: str, name: str) -> Any:
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.globals |= {"in_unit": in_unit, "ordinal": ordinal, "percent": percent}
+    environment.globals |= {
+        "in_unit": in_unit,
+        "ordinal": ordinal,
+        "percent": percent,
+        "shown_cell": shown_cell,
+        "signed": signed,
+    }
     return environment.from_string(read_text(package, name))
 
 

@@ -3,7 +3,7 @@
 import { fit, NothingDrawn, SIDE_PX } from "./box.js";
 import { evidence, openNetwork, run } from "./engine.js";
 import { layersOf, neuronOf, sidesOf } from "./neuron.js";
-import { drawPaths, pathsOf } from "./paths.js";
+import { drawPaths, pathsOf, sizeFor } from "./paths.js";
 import { hit, paint } from "./paint.js";
 import { openPad } from "./pad.js";
 
@@ -95,9 +95,13 @@ export function openLiving(stored, openAsking = null) {
     const paths = pathsOf(network, layers, state.values, answer.best);
     const { labels } = stored;
     find("paths-to").textContent = labels[answer.best];
+    const size = sizeFor(find("paths-picture").clientWidth);
     find("paths-picture").replaceChildren(
-      drawPaths(paths, { layers, labels, choose, values: state.values, probabilities: answer.probabilities, side: SIDE_PX }),
+      drawPaths(paths, { layers, labels, choose, values: state.values, probabilities: answer.probabilities, side: SIDE_PX, size }),
     );
+    const share = (px, whole) => `${(100 * px) / whole}%`;
+    const { width, height, picture, left, top } = size;
+    Object.assign(find("paths-seen").style, { left: share(left, width), top: share(top, height), width: share(picture, width) });
     paint(find("paths-seen"), state.image.data, [1, SIDE_PX, SIDE_PX], { most: 255, positive: "--light", ground: "--night", across: 280 });
   };
 
@@ -123,7 +127,7 @@ export function openLiving(stored, openAsking = null) {
   addEventListener("resize", show);
   show();
   const shown = stored.examples.at(-3) ?? stored.examples[0];
-  if (shown && !asking) look({ height: SIDE_PX, width: SIDE_PX, data: bytes(shown.pixels) }, "An example of the data. Draw one of your own.");
+  if (shown) look({ height: SIDE_PX, width: SIDE_PX, data: bytes(shown.pixels) }, "An example of the data. Draw one of your own.");
   setTimeout(warmUp);
   const answer = (pixels) => [...run(network, pixels).get(network.output).data];
   return { state, network, asking, pad, answerOf, read, look: seen, answer, fit, run, evidence, openNetwork, layersOf, neuronOf };
@@ -275,24 +279,24 @@ function diagram(neuron, layer, end) {
   const top = order.slice(0, MOST_LINES).filter((i) => neuron.products[i]);
   const rest = order.slice(top.length).reduce((sum, i) => sum + neuron.products[i], 0);
   const lines = top.map((i) => [`${signed(neuron.inputs[i], false)} × ${signed(neuron.weights[i])}`, neuron.products[i]]);
-  if (order.length > top.length) lines.push([`${order.length - top.length} other inputs`, rest]);
+  if (order.length > top.length) lines.push([`${order.length - top.length} others`, rest]);
   lines.push(["bias", neuron.bias]);
   const height = 34 * lines.length + 20;
   const middle = height / 2;
   const most = Math.max(...lines.map(([, value]) => Math.abs(value))) || 1;
   const name = layer.isOutput ? "softmax" : layer.isRelu ? "ReLU" : "as it is";
-  const svg = svgElement("svg", { viewBox: `0 0 480 ${height}`, role: "img" });
+  const svg = svgElement("svg", { viewBox: `-12 0 512 ${height}`, role: "img" });
   svg.append(svgElement("title", {}, `The sum of the weighted inputs is ${signed(neuron.sum)}; after ${name} it is ${end}.`));
   lines.forEach(([text, value], k) => {
     const y = 27 + 34 * k;
     const side = value < 0 ? "against" : "for";
     svg.append(svgElement("line", { x1: 206, y1: y, x2: 262, y2: middle, class: side, "stroke-width": 0.5 + (5 * Math.abs(value)) / most }));
-    svg.append(svgElement("text", { x: 120, y: y + 5, "text-anchor": "end" }, text));
+    svg.append(svgElement("text", { x: 114, y: y + 5, "text-anchor": "end" }, text));
     svg.append(svgElement("text", { x: 200, y: y + 5, "text-anchor": "end", class: `number ${side}` }, `= ${signed(value)}`));
   });
-  svg.append(svgElement("line", { x1: 314, y1: middle, x2: 350, y2: middle, class: "plain" }));
+  svg.append(svgElement("line", { x1: 320, y1: middle, x2: 350, y2: middle, class: "plain" }));
   svg.append(svgElement("line", { x1: 414, y1: middle, x2: 436, y2: middle, class: "plain" }));
-  svg.append(svgElement("circle", { cx: 288, cy: middle, r: 28 }), svgElement("rect", { x: 350, y: middle - 24, width: 64, height: 48, rx: 8 }));
+  svg.append(svgElement("circle", { cx: 288, cy: middle, r: 32 }), svgElement("rect", { x: 350, y: middle - 24, width: 64, height: 48, rx: 8 }));
   svg.append(svgElement("text", { x: 288, y: middle - 6, "text-anchor": "middle" }, "Σ"));
   svg.append(svgElement("text", { x: 288, y: middle + 13, "text-anchor": "middle", class: "number" }, signed(neuron.sum)));
   svg.append(svgElement("text", { x: 382, y: middle + 5, "text-anchor": "middle" }, name));

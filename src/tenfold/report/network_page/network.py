@@ -71,9 +71,9 @@ class Unable(NamedTuple):
 
 
 OF_PHOTOS = Unable(
-    "This page does not answer photos: the network that sees them would add 9 MB to it. To answer "
-    "a photo, run “tenfold predict RUN photo.jpg --show”, or “tenfold serve RUN”, which has a form "
-    "for photos under /docs.",
+    "This page does not answer photos: the network that sees them would add 9 MB to it. "
+    "“tenfold predict RUN photo.jpg --show” answers one, and “tenfold serve RUN” has a form for "
+    "them under /docs.",
     is_said=True,
 )
 """The reason for models of photos. Time is not the problem: the 384 million multiplications take

@@ -5,8 +5,8 @@ import { neuronOf } from "./neuron.js";
 const NS = "http://www.w3.org/2000/svg";
 const SHOWN = 10; // neurons of a hidden layer
 const PIXELS = 24;
-const [WIDTH, HEIGHT, TOP, FOOT] = [760, 400, 16, 44];
-const [PICTURE_PX, RADIUS] = [180, 12];
+const [HEIGHT, TOP, FOOT, RADIUS] = [400, 16, 44, 12];
+const [WIDE, NARROW] = [{ width: 760, picture: 180 }, { width: 340, picture: 96 }];
 
 /** The strongest paths to one output: for each layer, last to first, the inputs that add or take most from what is
  *  shown of it. Returns {columns: [indices of pixels, ..., [output]], edges: [{layer, from, to, value}]}. */
@@ -24,13 +24,19 @@ export function pathsOf(network, layers, values, output) {
   return { columns, edges };
 }
 
+/** The size of the drawing in so many pixels, in which texts keep a size that can be read, and of the picture in it. */
+export function sizeFor(px) {
+  const size = px < 560 ? NARROW : WIDE;
+  return { ...size, height: HEIGHT, left: 8, top: TOP + (HEIGHT - TOP - FOOT - size.picture) / 2 };
+}
+
 /** Draw them: the picture in pixels of `side` a side, hidden neurons as circles that can be chosen, all labels. */
-export function drawPaths({ columns, edges }, { layers, values, labels, probabilities, side, choose }) {
-  const svg = made("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img" });
+export function drawPaths({ columns, edges }, { layers, values, labels, probabilities, side, choose, size }) {
+  const svg = made("svg", { viewBox: `0 0 ${size.width} ${HEIGHT}`, role: "img" });
   const output = columns.at(-1)[0];
   svg.append(made("title", {}, `The strongest paths from the picture to ${labels[output]}`));
   const shown = [...columns.slice(0, -1), labels.map((_, code) => code)];
-  const placeOf = placer(shown, side);
+  const placeOf = placer(shown, side, size);
   for (const [k] of layers.entries()) {
     const own = edges.filter((edge) => edge.layer === k).sort((a, b) => Math.abs(a.value) - Math.abs(b.value));
     const most = Math.abs(own.at(-1)?.value ?? 1);
@@ -47,25 +53,24 @@ export function drawPaths({ columns, edges }, { layers, values, labels, probabil
       svg.append(...node(placeOf(k, index), label, share, () => choose(k - 1, index)));
     }
     const n = k === 0 ? side * side : values.get(layers[k - 1].activation).data.length;
-    const what = k === 0 ? "pixels" : isLast ? "outputs" : `neurons, ${indices.length} drawn`;
-    const x = k === 0 ? PICTURE_PX / 2 + 8 : columnAt(k, shown.length);
+    const what = k === 0 ? "pixels" : isLast ? "outputs" : size.width === NARROW.width ? "neurons" : `neurons, ${indices.length} drawn`;
+    const x = k === 0 ? size.picture / 2 + 8 : columnAt(k, shown.length, size);
     svg.append(made("text", { x, y: HEIGHT - 14, "text-anchor": "middle", class: "count" }, `${n} ${what}`));
   }
   return svg;
 }
 
 /** The position of something: of a pixel in the picture, or of a neuron in its column. */
-function placer(shown, side) {
+function placer(shown, side, { picture, left, top, width }) {
   const down = HEIGHT - TOP - FOOT;
-  const top = TOP + (down - PICTURE_PX) / 2;
   return (k, index) => {
-    if (k === 0) return [8 + (PICTURE_PX * ((index % side) + 0.5)) / side, top + (PICTURE_PX * (Math.floor(index / side) + 0.5)) / side];
-    return [columnAt(k, shown.length), TOP + (down * (shown[k].indexOf(index) + 0.5)) / shown[k].length];
+    if (k === 0) return [left + (picture * ((index % side) + 0.5)) / side, top + (picture * (Math.floor(index / side) + 0.5)) / side];
+    return [columnAt(k, shown.length, { picture, width }), TOP + (down * (shown[k].indexOf(index) + 0.5)) / shown[k].length];
   };
 }
 
-function columnAt(k, n) {
-  return PICTURE_PX + ((WIDTH - 90 - PICTURE_PX) * k) / (n - 1);
+function columnAt(k, n, { picture, width }) {
+  return picture + ((width - (width === WIDE.width ? 90 : 50) - picture) * k) / (n - 1);
 }
 
 function node([x, y], label, share, chosen) {
