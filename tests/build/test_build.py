@@ -147,7 +147,7 @@ def test_words_that_never_return_leave_nothing_to_learn_from() -> None:
     with pytest.raises(DataError) as raised:
         prepare(data, split, scaled=False)
     assert str(raised.value) == (
-        "No column contains anything to learn from: columns=['text'] (table). Expected "
+        "There is nothing to learn from in any column: columns=['text'] (table). Expected "
         "numbers, categories, or words "
         "that stand in more than one row."
     )

@@ -89,7 +89,7 @@ def test_a_changed_byte_is_refused(tmp_path: Path, part: catalog.Part) -> None:
     write_idx(path, labels)
     with pytest.raises(FormatError) as error:
         part.labels.read(path)
-    assert str(error.value).startswith("The content is not the published one: sha256='")
+    assert str(error.value).startswith("The file differs from the published one: sha256='")
     published = PUBLISHED[part.labels.name]
     assert f"({path}). Expected SHA-256 {published}" in str(error.value)
 

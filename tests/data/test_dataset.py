@@ -318,7 +318,7 @@ def test_counts_that_differ_are_refused(n_answers: int, n_keys: int) -> None:
     with pytest.raises(DataError) as error:
         Dataset("mine", distinct(3), np.zeros(n_answers, np.int64), ("a",), ["k"] * n_keys)
     assert str(error.value) == (
-        "Examples, answers and keys differ in number: "
+        "The numbers of examples, answers and keys differ: "
         f"n_examples=3, n_answers={n_answers}, n_keys={n_keys} (mine). "
         "Expected one answer and one key for each example."
     )

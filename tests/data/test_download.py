@@ -158,7 +158,7 @@ def test_when_no_mirror_is_good_one_line_says_why_and_what_to_do_by_hand(
     assert f"found='a web page' ({url}/page/train-images.gz)" in text
     assert f"Ended before its end ({url}/truncated/train-images.gz)" in text
     assert f"The gzip file is incomplete ({url}/torn/train-images.gz)" in text
-    assert "The content is not the published one" in text
+    assert "The file differs from the published one" in text
     assert f"The file is too long: n_bytes='more than 8' ({url}/bomb/" in text
     names = ", ".join(f"{name}.gz" for name in NAMES)
     assert text.endswith(f"Put {names} by hand into {cache}.")

@@ -145,7 +145,7 @@ def test_a_run_says_how_many_test_rows_equal_a_training_row() -> None:
             dict(a=X, b=X),
             Reading(),
             "No target column was chosen (t.csv). Expected the column to predict, one of a, "
-            "b. Say --target NAME, in Python target='NAME'.",
+            "b. Use --target NAME, in Python target='NAME'.",
         ),
         (
             dict(a=X, y=X),
@@ -194,14 +194,14 @@ def test_a_run_says_how_many_test_rows_equal_a_training_row() -> None:
             Reading(target="y", task="regression"),
             "The target contains values that are not numbers: column='y', value='p', "
             "n_rows=1 (t.csv, row 0). Expected "
-            "numbers for regression. Say --task classification if it is a label.",
+            "numbers for regression. Use --task classification if the values are labels.",
         ),
         (
             dict(a=X, y=[f"n{i}" for i in range(24)]),
             Reading(target="y"),
             "The target has too many labels: column='y', n_labels=24 (t.csv). Expected "
-            "at most 1000, and two "
-            "rows of each on average. Name another --target, or say --task regression.",
+            "at most 1,000 labels, with two rows each on average. Use another --target, or "
+            "--task regression if it is a quantity.",
         ),
         (
             dict(a=X, y=[x * 1e300 for x in X]),
@@ -247,14 +247,14 @@ def test_positions_name_columns_only_without_a_header() -> None:
     named: dict[str, Any] = {"0": X, "1": ["p", "q"] * 12}
     found = dataset(False, Reading(target="-1"), **named)
     assert found.labels == ("p", "q")
-    with pytest.raises(DataError, match="Say --header if the first row holds names"):
+    with pytest.raises(DataError, match="Use --header if the first row contains the names"):
         dataset(False, Reading(target="7"), **named)
     with refused("E201", "column='y'"):
         dataset(False, Reading(target="y"), **named)
 
 
 def test_a_likely_name_is_proposed_and_never_taken() -> None:
-    with pytest.raises(TargetError, match="Say --target Class, in Python target='Class'") as error:
+    with pytest.raises(TargetError, match="Use --target Class, in Python target='Class'") as error:
         dataset(reading=Reading(), a=X, y=X, Class=["p", "q"] * 12)
     assert (error.value.columns, error.value.likely) == (("a", "y", "Class"), "Class")
     assert error.value.code == "E203"
@@ -334,7 +334,8 @@ def test_without_earlier_values_the_line_says_what_to_do(columns: dict[str, list
     assert str(raised.value) == (
         "The earlier values of the target are missing: columns=['y-1', 'y-2'] (t.csv). "
         "Expected t and y, from "
-        "which they are computed. Or forecast instead: tenfold predict RUN --steps N."
+        "which they are computed. To forecast from the last known rows, use tenfold predict "
+        "RUN --steps N."
     )
 
 

@@ -104,7 +104,7 @@ def test_content_decides_what_is_gzip(tmp_path: Path) -> None:
     [
         (
             {"train_labels_idx1_ubyte": Y[:4]},
-            "Images and labels differ in number: n_images=5, n_labels=4 ",
+            "The numbers of images and labels differ: n_images=5, n_labels=4 ",
         ),
         ({"train_labels_idx1_ubyte": X}, "The file of labels contains images: shape=(5, 28, 28)"),
         (
@@ -256,7 +256,7 @@ def test_short_names_flat_pixels_and_other_numbers_are_read(
     [
         ({"a": X}, "The npz file does not contain images with labels: found=['a']"),
         ({"x": X}, "The npz file does not contain images with labels: found=['x']"),
-        ({"x": X, "y": Y[:3]}, "Images and labels differ in number: n_images=5, n_labels=3"),
+        ({"x": X, "y": Y[:3]}, "The numbers of images and labels differ: n_images=5, n_labels=3"),
         ({"x": X, "y": X}, "The array does not contain labels: shape=(5, 28, 28)"),
         ({"x": X, "y": Y / 2}, "A label is out of range: row=2, value=0.5"),
         ({"x": X, "y": Y > 1}, "The labels are not whole numbers: dtype='bool'"),

@@ -457,7 +457,7 @@ def test_shapes_that_disagree_are_refused(
     with pytest.raises(DataError) as error:
         evaluate_labels(true, probabilities, ABC)
     assert str(error.value) == (
-        f"Predictions and true labels do not fit together: true={true_shape}, "
+        f"The shapes of predictions and true labels do not match: true={true_shape}, "
         f"probabilities={shape}, "
         f"unsure={shape[:1]}. Expected true (n,), probabilities (n, 3), unsure (n,), n at least 1."
     )

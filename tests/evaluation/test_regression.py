@@ -245,7 +245,7 @@ def test_shapes_that_disagree_are_refused(given: dict[str, Any], shapes: str) ->
     with pytest.raises(DataError) as error:
         measure(**given)
     assert str(error.value) == (
-        f"Predictions and true values do not fit together: {shapes}. "
+        f"The shapes of predictions and true values do not match: {shapes}. "
         "Expected one shape (n,), n at least 2 for an interval."
     )
 
@@ -272,7 +272,7 @@ def test_an_interval_with_swapped_ends_is_refused() -> None:
     with pytest.raises(DataError) as error:
         measure([1, 2], [1, 2], low=[0, 3], high=[1, 1])
     assert str(error.value) == (
-        "An interval has its ends exchanged: row=1, low=3.0, high=1.0. Expected low <= high."
+        "The ends of an interval are swapped: row=1, low=3.0, high=1.0. Expected low <= high."
     )
 
 

@@ -627,7 +627,7 @@ def test_a_quick_comparison_of_few_pictures_tries_a_small_cnn() -> None:
         (
             Plan("sweep", {}, {"learner": ["forest", "bayes"]}),
             "A sweep takes a single learner: learner=['forest', 'bayes']. Expected one learner. "
-            "Compare learners instead.",
+            "To compare learners, use tenfold compare.",
         ),
         (
             Plan("comparison", {"recipe": "tutorial"}, {"learner": ["network"]}),

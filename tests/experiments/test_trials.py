@@ -128,8 +128,10 @@ def test_what_goes_wrong_with_a_trial_is_written_down(data: Dataset) -> None:
     run_trial(Job(job.folder, job.data, record))
     found = tenfold.open(job.folder).record
     assert found.state == "failed"
-    assert found.error == "The class weights do not fit the labels: class_weights=(1.0, 2.0). " + (
-        "Expected 10 numbers."
+    assert (
+        found.error
+        == "The class weights do not match the labels: class_weights=(1.0, 2.0). "
+        + ("Expected 10 numbers.")
     )
 
 

@@ -519,7 +519,7 @@ def test_too_many_bytes_are_counted(content: bytes) -> None:
 )
 def test_several_gzip_members_are_refused(content: bytes) -> None:
     assert refusal(content) == (
-        "The gzip file has several members. Expected one, as every compressor writes it. "
+        "The gzip file has several members. Expected a single member, as programs write it. "
         "Unpack the file and compress it again."
     )
 
@@ -675,14 +675,14 @@ def test_an_array_that_does_not_fit_is_refused(
     with pytest.raises(DataError) as error:
         read_idx(path, out=out)
     assert str(error.value) == (
-        f"The file does not fit the array: dtype='{dtype}', shape={shape} ({path}). "
-        "Expected writable, C-contiguous uint8 (2, 3, 4)."
+        f"The array cannot take the content of the file: dtype='{dtype}', shape={shape} ({path}). "
+        "Expected a writable, C-contiguous array, uint8 (2, 3, 4)."
     )
 
 
 def test_an_array_in_the_other_byte_order_is_refused(store: Store) -> None:
     other = np.empty(2, np.dtype(np.int16).newbyteorder())
-    with pytest.raises(DataError, match="Expected writable, C-contiguous int16"):
+    with pytest.raises(DataError, match="Expected a writable, C-contiguous array, int16"):
         read_idx(store(idx(np.zeros(2, np.int16))), out=other)
 
 
@@ -707,7 +707,7 @@ def test_another_digest_is_refused_with_both(pack: Callable[[bytes], bytes]) -> 
     published = hashlib.sha256(PLAIN).hexdigest()
     changed = PLAIN[:-1] + b"\xff"
     assert refusal(pack(changed), sha256=published) == (
-        f"The content is not the published one: sha256='{hashlib.sha256(changed).hexdigest()}'. "
+        f"The file differs from the published one: sha256='{hashlib.sha256(changed).hexdigest()}'. "
         f"Expected SHA-256 {published} once decompressed."
     )
 

@@ -243,7 +243,7 @@ def test_every_line_end_is_read(tmp_path: Path) -> None:
         (b"\xff\xfea", FormatError, "The file is not a text file"),
         (b"a,\x81\x8d\n", FormatError, "The file is not a text file"),
         (b"a,b,a\n1,2,3\n", DataError, "Several columns have the same name"),
-        (b"PAR1 but no more", FormatError, "Damaged Parquet: reason="),
+        (b"PAR1 but no more", FormatError, "The Parquet file is damaged: reason="),
     ],
 )
 def test_what_is_no_table_is_refused(
@@ -259,7 +259,7 @@ def test_what_is_no_table_is_refused(
 def test_limits_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
     Path("t.csv").write_text("a,b,c\n1,2,3\n", "utf-8")
     monkeypatch.setattr(cells_module, "MAX_COLUMNS", 2)
-    with refused("E217", r"n=3 \(t.csv\)"):
+    with refused("E217", r"n_columns=3 \(t.csv\)"):
         read_table("t.csv")
     monkeypatch.setattr(tables, "MAX_BYTES", 5)
     with refused("E219", r"n_bytes=12 \(t.csv\)"):

@@ -256,7 +256,7 @@ def unknown_input(proto: onnx.ModelProto) -> None:
             move_weights_outside,
             r"The model stores weights outside its file: weights=\['scale.factor'\]",
         ),
-        (drop_contract, "The model was not made by Tenfold.*metadata entry 'tenfold'"),
+        (drop_contract, "The model was not made by Tenfold.*a model.onnx from a run folder"),
         (break_contract, "The contract inside the model cannot be read: entry='format'"),
         (one_label_less, "The graph contradicts its contract"),
         (other_size, "The graph contradicts its contract"),

@@ -386,5 +386,5 @@ def test_a_damaged_part_of_a_run_is_named(small_run: Run, tmp_path: Path, name: 
     path = tmp_path / "run"
     shutil.copytree(small_run.path, path)
     (path / name).write_text('{"format": 2}')
-    with pytest.raises(RunError, match=rf"^Damaged {name}: problem=.*{name}"):
+    with pytest.raises(RunError, match=rf"^{name} is damaged: problem=.*{name}"):
         write_report(Run.open(path))

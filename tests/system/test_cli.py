@@ -511,7 +511,7 @@ def test_keras_and_onnx_are_exported_and_never_overwrite(copied: Path, tmp_path:
     (tmp_path / "digits.onnx").unlink()
     again = call("export", copied, "--to", "onnx", "--out", "digits.onnx")
     assert again.returncode == 1
-    wrong = "The file exists already (digits.py). Expected a name that is free."
+    wrong = "The file exists already (digits.py). Expected the name of a new file."
     assert again.stderr == f"tenfold: {wrong} [E102]\n"
     typo = call("export", copied, "--to", "kreas")
     assert typo.returncode == 2 and "Did you mean 'keras'?" in typo.stderr

@@ -193,7 +193,7 @@ def test_ordered_data_and_a_forecast(program: Program) -> None:
         (["--target", "target", "--column", "petal=number"], "There is no such column"),
         (["--target", "target", "--column", "x=colour"], "columns.x='colour', expected one of"),
         (["--target", "target", "--time", "target"], "A row has no valid time"),
-        (["--target", "target", "--class-weights", "1,2"], "The class weights do not fit"),
+        (["--target", "target", "--class-weights", "1,2"], "The class weights do not match"),
         (["--target", "target", "--cost", "false_negative=5"], "Costs cannot be used here"),
         (["--target", "target", "--folds", "900"], "This number of folds is not possible"),
         (["--target", "target", "--separator", "tab"], "There is no such column: column='target'"),

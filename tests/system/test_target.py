@@ -22,7 +22,7 @@ def test_without_a_terminal_the_columns_are_listed(words: list[str]) -> None:
     done = CliRunner().invoke(cli.app, [*words, "rows.csv"], input="\n")
     error = done.exception
     assert done.exit_code == 1 and str(error).startswith("No target column was chosen (rows")
-    assert "size" in str(error) and "Say --target Label" in str(error)
+    assert "size" in str(error) and "Use --target Label" in str(error)
     assert not Path("runs").exists()
 
 

@@ -171,5 +171,5 @@ def check_lengths(**lengths: int) -> None:
     facts: dict[str, Any] = dict(lengths)
     if len(set(lengths.values())) > 1:
         raise DataError(
-            "E607", "The arrays differ in length", expected="one of each per row", **facts
+            "E607", "The arrays differ in length", expected="one element for each row", **facts
         )

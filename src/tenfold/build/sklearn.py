@@ -283,7 +283,10 @@ class NetworkClassifier(ClassifierMixin, _NetworkEstimator):  # type: ignore[mis
         if len(self.classes_) < 2:
             found = self.classes_.tolist()
             raise DataError(
-                "E612", "The target has only one class", expected="at least two", classes=found
+                "E612",
+                "The target has only one class",
+                expected="at least two classes",
+                classes=found,
             )
         if self.class_weight is not None:
             of_class = compute_class_weight(

@@ -418,7 +418,8 @@ def _check_has_accuracy(run: Run) -> None:
             "E106",
             "A model that predicts numbers has no accuracy",
             where=run.path,
-            expected="a model that predicts labels, or no --min-accuracy",
+            expected="a model that predicts labels",
+            fix="Leave out --min-accuracy",
         )
 
 

@@ -43,7 +43,7 @@ def conformal_half_width(
         raise DataError(
             "E607",
             "The arrays differ in length",
-            expected="one of each per row",
+            expected="one element for each row",
             true=len(y),
             predicted=len(answers),
         )

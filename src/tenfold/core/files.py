@@ -99,7 +99,7 @@ def within(path: Path) -> list[Path]:
             if file.is_file() and not any(p.startswith(".") for p in file.relative_to(path).parts)
         )
     if not found:
-        raise FileError("E901", "The folder is empty", where=path, expected="files in it")
+        raise FileError("E901", "The folder is empty", where=path, expected="a folder with files")
     return found
 
 
@@ -109,7 +109,7 @@ def check_new(path: Path) -> None:
         exists = path.exists()
     if exists:
         raise DataError(
-            "E102", "The file exists already", where=path, expected="a name that is free"
+            "E102", "The file exists already", where=path, expected="the name of a new file"
         )
 
 

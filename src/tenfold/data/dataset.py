@@ -184,7 +184,7 @@ class Dataset:
         if not len(self.x) == len(self.y) == len(self.keys):
             raise DataError(
                 "E408",
-                "Examples, answers and keys differ in number",
+                "The numbers of examples, answers and keys differ",
                 where=self.name,
                 expected="one answer and one key for each example",
                 n_examples=len(self.x),
@@ -196,9 +196,9 @@ class Dataset:
         elif self.labels or not np.isfinite(self.y).all():
             raise DataError(
                 "E413",
-                "The target does not fit a regression",
+                "The target cannot be used for regression",
                 where=self.name,
-                expected="finite numbers and no labels",
+                expected="finite numbers, and no labels",
                 labels=self.labels,
             )
 

@@ -103,9 +103,9 @@ def _cells_of_pictures(
     if len(shapes) > 1:
         raise DataError(
             "E451",
-            "The arrays of a column of pictures have several sizes",
+            "The pictures of a column have different sizes",
             where=where,
-            expected="one size in all rows",
+            expected="the same size in all rows",
             column=column,
             shapes=sorted(map(str, shapes))[:3],
         )

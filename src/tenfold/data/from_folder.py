@@ -350,7 +350,7 @@ def _labels(
             "E414",
             "The folder contains no picture that can be read",
             where=name,
-            expected="a folder of them per label",
+            expected="a folder of pictures for each label",
             fix=shorten(refused, 5, "; ").removesuffix("."),
             n_refused=len(refused),
         )

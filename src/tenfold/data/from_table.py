@@ -125,7 +125,7 @@ def _check_varies(
         "E210",
         "The target has a single value",
         where=source,
-        expected="at least two different ones to tell apart",
+        expected="at least two different values",
         fix="; ".join(note for note in notes if "--na-values" in note) or None,
         answer=labels[y[0]] if labels and len(y) else y[:1].tolist(),
     )
@@ -150,7 +150,7 @@ def _groups(
             "E246",
             "There are too few groups",
             where=cells.name,
-            expected="at least four, some of which are held out",
+            expected="at least four groups, because some are held out",
             column=column,
             groups=int(groups.max()) + 1,
         )
@@ -248,7 +248,7 @@ def _columns(
             "E209",
             "The table has no column to learn from",
             where=cells.name,
-            expected="at least one that is not an identifier and not constant",
+            expected="at least one column that is neither an identifier nor constant",
             columns={column.name: column.kind for column in profiles},
         )
     remarks = [remark for _, remarks in described for remark in remarks]

@@ -81,7 +81,7 @@ def check_no_table(reading: Reading, name: str, *, are_numbers: bool = True) -> 
     of_tables = reading.model_dump(exclude_defaults=True, exclude=said_of_images)
     if of_tables:
         wrong = "Options for tables do not apply to images"
-        raise DataError("E419", wrong, where=name, expected="none of these", **of_tables)
+        raise DataError("E419", wrong, where=name, fix="Leave them out", **of_tables)
 
 
 def _pictures_in(
@@ -105,7 +105,7 @@ def _check_no_white(reading: Reading, where: object) -> None:
             "E449",
             "--white applies to pictures only",
             where=where,
-            expected="a table without it",
+            fix="Leave it out",
             white=reading.white,
         )
 

@@ -75,7 +75,7 @@ def _no_target(names: Sequence[str], where: str) -> TargetError:
         "No target column was chosen",
         where=where,
         expected=f"the column to predict, one of {shorten(names)}",
-        fix=f"Say --target {quoted([example])}, in Python target={example!r}",
+        fix=f"Use --target {quoted([example])}, in Python target={example!r}",
     )
     error.columns, error.likely = tuple(names), likely[0] if likely else None
     return error
@@ -86,7 +86,7 @@ def no_column(column: str, cells: Cells) -> NoReturn:
     names = cells.names
     fix = did_you_mean(column, names)
     if names == [str(i) for i in range(len(names))]:
-        fix = "Say --header if the first row holds names"
+        fix = "Use --header if the first row contains the names"
     expected = f"one of {shorten(names)}"
     raise DataError(
         "E201",
@@ -174,8 +174,8 @@ def read_target(
             "E212",
             "The target has too many labels",
             where=cells.name,
-            expected=f"at most {MAX_LABELS}, and two rows of each on average",
-            fix="Name another --target, or say --task regression",
+            expected=f"at most {MAX_LABELS:,} labels, with two rows each on average",
+            fix="Use another --target, or --task regression if it is a quantity",
             column=target,
             n_labels=len(labels),
         )
@@ -192,7 +192,7 @@ def _check_repeated(names: Texts, target: str, where: str) -> None:
             "The numbers of the target look like quantities, not labels",
             where=where,
             expected=f"labels of which most have more than {FEW_ROWS} rows",
-            fix=f"Say --task regression, or --column {quoted([f'{target}=category'])} if each "
+            fix=f"Use --task regression, or --column {quoted([f'{target}=category'])} if each "
             "number is a label",
             column=target,
             n_labels=n_labels,
@@ -263,7 +263,7 @@ def _check_numbers(numbers: NDArray[np.float64], cells: Cells, target: str) -> N
             "The target contains values that are not numbers",
             where=f"{cells.name}, row {cells.row_numbers[wrong[0]]}",
             expected="numbers for regression",
-            fix="Say --task classification if it is a label",
+            fix="Use --task classification if the values are labels",
             column=target,
             value=cells[target].texts[int(wrong[0])],
             n_rows=len(wrong),
@@ -276,7 +276,7 @@ def _check_numbers(numbers: NDArray[np.float64], cells: Cells, target: str) -> N
         "E202",
         "The target has values that float32 cannot hold",
         where=cells.name,
-        expected=f"sizes from 1e-30 to {LARGEST:g}, and a spread above 1e-6 of them",
+        expected=f"sizes from 1e-30 to {LARGEST:g} that vary by more than a millionth",
         fix="Change its unit, or subtract a constant from all rows",
         column=target,
         largest=largest,

@@ -127,7 +127,7 @@ def in_order(
             "E240",
             "All rows have the same time",
             where=cells.name,
-            expected="two times",
+            expected="at least two different times",
             column=time,
         )
     if order is None:
@@ -228,7 +228,7 @@ def _check_series(cells: Cells, column: str) -> None:
             "E241",
             "A row does not name its series",
             where=f"{cells.name}, row {cells.row_numbers[int(missing.argmax())]}",
-            expected="its name in each row",
+            expected="the name of a series in each row",
             column=column,
             n_rows=int(missing.sum()),
         )
@@ -266,7 +266,7 @@ def with_earlier_values(cells: Cells, contract: TableInput) -> tuple[Cells, list
         "The earlier values of the target are missing",
         where=cells.name,
         expected=f"{order.time} and {contract.target}, from which they are computed",
-        fix="Or forecast instead: tenfold predict RUN --steps N",
+        fix="To forecast from the last known rows, use tenfold predict RUN --steps N",
         columns=missing[:5],
     )
     if not {order.time, *order.series_columns} <= set(cells.names):
@@ -328,7 +328,7 @@ def with_lags(
             "E206",
             "There are too few rows for so many lags",
             where=cells.name,
-            expected=f"less than half of the {typical} rows"
+            expected=f"fewer lags than half of the {typical} rows"
             + (" of a series" if order.series else ""),
             lags=lags,
         )
@@ -427,17 +427,17 @@ def _check_repeats(ordered: Ordered, lags: int, target: str, like: TableInput | 
     others = _telling_columns(ordered, target)
     parts = [name for name in others if PART_OF_TIME.search(name)]
     if not others:
-        fix = "Sum them up in one row of each time, or use no earlier values: --lags 0"
+        fix = "Combine them into one row for each time, or use --lags 0 for no earlier values"
     elif parts:
-        fix = f"Write {order.time} and {parts[0]} into one column"
+        fix = f"Combine {order.time} and {parts[0]} in one column"
     else:
         flags = " ".join(f"--series {quoted([name])}" for name in others)
-        fix = f"Say {flags}, which tells them apart"
+        fix = f"Use {flags}, which distinguishes them"
     raise DataError(
         "E242",
         "Several rows have the same time",
         where=f"{cells.name}, row {cells.row_numbers[rows[0]]}",
-        expected=f"one row per time {'in each series' if order.series else 'or --series COLUMN'}",
+        expected="one row for each time" + (" in each series" if order.series else ""),
         fix=fix,
         column=order.time,
         value=time_texts(order, line.times[rows[:1]])[0],

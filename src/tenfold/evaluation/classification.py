@@ -502,7 +502,7 @@ def _check(y: NDArray[Any], p: Floats, unsure: NDArray[np.bool], labels: tuple[s
     if not fitting or not len(y):
         raise DataError(
             "E613",
-            "Predictions and true labels do not fit together",
+            "The shapes of predictions and true labels do not match",
             expected=f"true (n,), probabilities (n, {len(labels)}), unsure (n,), n at least 1",
             true=y.shape,
             probabilities=p.shape,
@@ -546,7 +546,10 @@ def _check_choice(
         )
     if by_threshold and not two:
         raise DataError(
-            "E618", "A threshold needs two labels", expected="two", n_labels=len(labels)
+            "E618",
+            "A threshold needs two labels",
+            expected="a model of two labels",
+            n_labels=len(labels),
         )
     if not 0 < recall <= 1:
         raise DataError(

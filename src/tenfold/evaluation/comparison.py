@@ -198,7 +198,7 @@ def _no_pairs(expected: str, *arrays: NDArray[Any]) -> DataError:
     shapes = [array.shape for array in arrays]
     return DataError(
         "E620",
-        "The predictions of the two models do not fit together",
+        "The predictions of the two models have different shapes",
         expected=expected,
         shapes=shapes,
     )

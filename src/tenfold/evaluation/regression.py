@@ -355,7 +355,7 @@ def _check(
         shapes: dict[str, Any] = {name: numbers.shape for name, numbers in arrays.items()}
         raise DataError(
             "E623",
-            "Predictions and true values do not fit together",
+            "The shapes of predictions and true values do not match",
             expected="one shape (n,), n at least 2 for an interval",
             **shapes,
         )
@@ -378,7 +378,7 @@ def _check(
         row = int((low > high).argmax())
         raise DataError(
             "E624",
-            "An interval has its ends exchanged",
+            "The ends of an interval are swapped",
             expected="low <= high",
             row=row,
             low=float(low[row]),

@@ -56,8 +56,8 @@ def check_curve(problem: Problem) -> None:
             "E819",
             "There is no learning curve for rows in the order of time",
             where=data.name,
-            expected="rows of which any may be left out: more rows would be later ones here, which "
-            "no past row stands for",
+            expected="rows in no particular order: additional rows would be later ones here, and "
+            "earlier rows cannot represent them",
             fix="Train without --learning-curve; --folds K shows how the scores change with time",
         )
     if data.groups is not None:
@@ -68,7 +68,7 @@ def check_curve(problem: Problem) -> None:
                 "E821",
                 "There are too few groups for a learning curve",
                 where=data.name,
-                expected=f"{MIN_GROUPS} or more among the rows that are scored",
+                expected=f"{MIN_GROUPS} or more groups among the scored rows",
                 fix="Train without --learning-curve",
                 n_groups=n_groups,
             )
@@ -78,7 +78,7 @@ def check_curve(problem: Problem) -> None:
             "E820",
             "There are too few rows for a learning curve",
             where=data.name,
-            expected=f"{n_needed:,} or more outside the test part",
+            expected=f"{n_needed:,} or more rows outside the test set",
             fix="Train without --learning-curve",
             n_rows=len(rows),
         )

@@ -88,9 +88,9 @@ def parse_idx(
     elif out.shape != shape or out.dtype != dtype or not out.flags.carray:
         raise DataError(
             "E308",
-            "The file does not fit the array",
+            "The array cannot take the content of the file",
             where=where,
-            expected=f"writable, C-contiguous {dtype} {shape}",
+            expected=f"a writable, C-contiguous array, {dtype} {shape}",
             dtype=str(out.dtype),
             shape=out.shape,
         )
@@ -102,7 +102,7 @@ def parse_idx(
     if sha256 is not None and stream.digest.hexdigest() != sha256:
         raise FormatError(
             "E302",
-            "The content is not the published one",
+            "The file differs from the published one",
             where=where,
             expected=f"SHA-256 {sha256} once decompressed",
             sha256=stream.digest.hexdigest(),
@@ -288,7 +288,7 @@ class _Stream:
                 "E309",
                 "The file is too long",
                 where=self.where,
-                expected=f"{self.n_read} by its header",
+                expected=f"{self.n_read} bytes according to its header",
                 n_bytes=n_bytes or f"more than {self.n_read}",
             )
 
@@ -302,7 +302,7 @@ class _Stream:
                 "E310",
                 "The gzip file has several members",
                 where=self.where,
-                expected="one, as every compressor writes it",
+                expected="a single member, as programs write it",
                 fix="Unpack the file and compress it again",
             )
         if rest:
@@ -310,7 +310,7 @@ class _Stream:
                 "E311",
                 "The file continues after the end of the gzip data",
                 where=self.where,
-                expected="nothing",
+                expected="the end of the file",
                 begins_with=rest[:8].hex(" "),
             )
 
@@ -319,7 +319,7 @@ class _Stream:
             "E305",
             "The file is too short",
             where=self.where,
-            expected=f"{n_needed} by its header",
+            expected=f"{n_needed} bytes according to its header",
             fix="Download it again",
             n_bytes=n_bytes,
         )

@@ -210,9 +210,9 @@ def _check_choice(accepted: Accepted) -> None:
     if accepted.kind == "image" and accepted.channels != 3:
         raise SettingsError(
             "E636",
-            "auto chooses for tables and colour pictures only",
+            "The learner auto works with tables and colour pictures only",
             expected="a table, colour pictures, or a learner by name",
-            fix="--learner network",
+            fix="Use --learner network",
             learner=AUTO,
         )
 

@@ -103,8 +103,8 @@ def check_compiler() -> None:
         raise BackendError(
             "E913",
             "JAX's compiler computes wrong sums on this machine",
-            expected=f"{expected.size} sums of small whole numbers, exact",
-            fix=f"Set XLA_FLAGS={SINGLE_OPERATIONS} before JAX starts, or take another jaxlib",
+            expected=f"{expected.size} exact sums of small integers",
+            fix=f"Set XLA_FLAGS={SINGLE_OPERATIONS} before JAX starts, or install another jaxlib",
             n_wrong=n_wrong,
             jaxlib=metadata.version("jaxlib"),
             platform=jax.default_backend(),

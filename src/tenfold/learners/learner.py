@@ -161,8 +161,10 @@ def _weights(
     if n_labels is None or (class_weights != "balanced" and len(class_weights) != n_labels):
         raise SettingsError(
             "E627",
-            "The class weights do not fit the labels",
-            expected="none for regression" if n_labels is None else f"{n_labels} numbers",
+            "The class weights do not match the labels",
+            expected="none for regression"
+            if n_labels is None
+            else f"{n_labels} numbers, one for each label",
             class_weights=class_weights,
         )
     own = train.weights

@@ -150,7 +150,7 @@ def write_answered_table(model: Model, source: Path, out: Path) -> AnsweredTable
         raise DataError(
             "E517",
             "This model does not predict tables",
-            expected="a table, to write answers beside its rows",
+            expected="a model of tables, to write predictions beside the rows",
             fix="Print them with --csv",
         )
     cells = read_cells(source, accepted)

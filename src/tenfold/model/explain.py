@@ -197,10 +197,10 @@ class Explainer:
         if trees is None:
             raise ModelError(
                 "E521",
-                "The model does not know how many training rows each branch had",
+                "The model does not contain the number of training rows of each branch",
                 where=self.where,
-                expected="a model of trees that a later version of Tenfold made",
-                fix="Train it again, to explain its answers",
+                expected="a model of trees that was made by a later version of Tenfold",
+                fix="Train it again, to explain its predictions",
             )
         return trees
 

@@ -103,7 +103,7 @@ def row_error(item: Any, wanted: Sequence[str], max_characters: int) -> DataErro
         return DataError(
             "E974",
             "The item is not a row",
-            expected="an object of column and value",
+            expected="an object with a value for each column",
             found=described(item),
         )
     if missing := [name for name in wanted if name not in item]:

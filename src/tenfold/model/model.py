@@ -90,7 +90,7 @@ class Model:
                     "E511",
                     "The model is too large",
                     where=path,
-                    expected=f"<= {MAX_BYTES}",
+                    expected=f"at most {MAX_BYTES >> 30} GiB",
                     n_bytes=n_bytes,
                 )
             return cls(path.read_bytes(), where=path)
@@ -199,7 +199,7 @@ class Model:
         if accepted.kind != "table":
             raise DataError(
                 "E523",
-                "This model's answers cannot be explained column by column",
+                "The predictions of this model cannot be explained by columns",
                 where=self._where,
                 expected="a model of tables",
                 kind=accepted.kind,
@@ -213,7 +213,7 @@ class Model:
         if given is None:
             raise DataError(
                 "E524",
-                "There are no rows to compare the answers with",
+                "There are no background rows to compare the predictions with",
                 where=self._where,
                 expected=f"a run folder with {BACKGROUND}, or rows as `background`",
                 fix="Train the model again: runs of earlier versions have no such rows",
@@ -242,9 +242,9 @@ class Model:
             if len(shapes) > 1 or n_rows != len(batch.rows):
                 raise ModelError(
                     "E520",
-                    "The model breaks its contract",
+                    "The predictions do not match the model's contract",
                     where=self._where,
-                    expected=f"an answer of shape {shape} to each of {len(batch.rows)} rows",
+                    expected=f"a prediction of shape {shape} for each of {len(batch.rows)} rows",
                     n_answers=n_rows,
                     shapes=sorted(shapes - {shape}),
                 )
@@ -315,7 +315,7 @@ def _check(content: bytes, where: object) -> Contract:
             "E505",
             "The model was not made by Tenfold",
             where=where,
-            expected=f"metadata entry {METADATA_KEY!r}",
+            expected="a model.onnx from a run folder",
         )
     try:
         contract = Contract.model_validate_json(metadata[METADATA_KEY])

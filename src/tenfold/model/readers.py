@@ -300,7 +300,7 @@ def read_cells(inputs: Any, accepted: TableInput) -> Cells:
         raise DataError(
             "E504",
             "The input is not a table",
-            expected="a file of a table, a frame, or dicts of column and value",
+            expected="a table file, a data frame, or dicts with a value for each column",
             kind=type(inputs).__name__,
         )
     return from_rows(rows)

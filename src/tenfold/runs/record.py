@@ -327,7 +327,7 @@ class Run:
             return kind.model_validate_json(content)
         except ValidationError as error:
             problem = error.errors()[0]["msg"]
-            raise RunError("E701", f"Damaged {name}", where=path, problem=problem) from error
+            raise RunError("E701", f"{name} is damaged", where=path, problem=problem) from error
 
     @property
     def history(self) -> list[dict[str, float | None]]:

@@ -55,7 +55,7 @@ def _answer_again(run: Run) -> int:
     if not same:
         raise RunError(
             "E714",
-            "The model no longer predicts what it did when it was made",
+            "The model does not predict the same as when it was made",
             where=run.path,
             expected=f"the answers of {EXAMPLE_ANSWERS} within {ANSWER_TOLERANCE:g}",
         )

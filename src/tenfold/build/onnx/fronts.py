@@ -144,9 +144,9 @@ def _check_features(found: NDArray[np.float32], accepted: TableInput, name: str)
     if not found.shape[1]:
         raise DataError(
             "E601",
-            "No column contains anything to learn from",
+            "There is nothing to learn from in any column",
             where=name,
-            expected="numbers, categories, or words that stand in more than one row",
+            expected="numbers, categories, or words that occur in more than one row",
             columns=list(accepted.names),
         )
 

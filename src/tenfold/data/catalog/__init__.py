@@ -63,7 +63,7 @@ class File:
                 "E404",
                 "The file was changed",
                 where=where,
-                expected=f"MD5 {published}, {self.name}.gz as published",
+                expected=f"the published {self.name}.gz, whose MD5 is {published}",
                 md5=md5,
             )
         return array

@@ -64,5 +64,5 @@ def _read_images(path: Path) -> Images:
         "A single IDX file is not a dataset",
         where=path,
         expected="a folder with images and labels",
-        fix="Name the folder",
+        fix="Name the folder of the file",
     )

@@ -118,6 +118,12 @@ def _check_pair(images: Path, labels: Path) -> tuple[int, ...]:
             if len(label_shape) > 2
             else "The array does not contain labels"
         )
-        raise DataError("E423", wrong, where=labels, expected="(n,)", shape=label_shape)
+        raise DataError(
+            "E423",
+            wrong,
+            where=labels,
+            expected="one label for each image, (n,)",
+            shape=label_shape,
+        )
     check_counts(shape[0], label_shape[0], f"{images}, {labels.name}")
     return shape

@@ -43,7 +43,7 @@ def check_counts(n_images: int, n_labels: int, where: object) -> None:
     if n_images != n_labels:
         raise DataError(
             "E426",
-            "Images and labels differ in number",
+            "The numbers of images and labels differ",
             where=where,
             expected="one label for each image",
             n_images=n_images,
@@ -56,7 +56,9 @@ def check_sizes(shapes: Sequence[tuple[int, ...]], where: object) -> None:
     if len({shape[1:] for shape in shapes}) > 1:
         train, test = shapes[0][1:], next(s[1:] for s in shapes if s[1:] != shapes[0][1:])
         wrong = "The images have two sizes"
-        raise DataError("E422", wrong, where=where, expected="one size", train=train, test=test)
+        raise DataError(
+            "E422", wrong, where=where, expected="one size for all", train=train, test=test
+        )
 
 
 def whole_codes(values: NDArray[Any], where: object) -> NDArray[np.int64]:
@@ -87,7 +89,7 @@ def whole_codes(values: NDArray[Any], where: object) -> NDArray[np.int64]:
             "E428",
             "The label codes have gaps",
             where=where,
-            expected=f"codes from 0 on, at least half of them used above {MAX_WITH_GAPS}",
+            expected=f"codes from 0, at least half of which occur (above {MAX_WITH_GAPS} codes)",
             n_codes=n_codes,
             n_used=n_used,
         )

@@ -71,7 +71,7 @@ def read_npz(path: Path) -> Images:
                 "E433",
                 "The array does not contain labels",
                 where=where,
-                expected="(n,)",
+                expected="one label for each image, (n,)",
                 shape=y.shape,
             )
         check_counts(len(x), len(y), f"{path}, {x_name} and {y_name}")

@@ -185,7 +185,7 @@ def _label_column(file: BinaryIO, layout: _Layout, path: Path) -> int:
             "E438",
             "It is unclear which column is the label",
             where=path,
-            expected="labels 0, 1, 2 ... or names in the first or the last column alone",
+            expected="labels 0, 1, 2 ... or names, either in the first or in the last column",
             fix="Name the column 'label' in a header line",
         )
     return 0 if likely[0] > likely[1] else N_PIXELS
@@ -285,7 +285,7 @@ def _parse_slow(
                     "E432",
                     "A value is not a pixel",
                     where=layout.place(path, number, column),
-                    expected="a number from 0 to 255, or to 1",
+                    expected="a number from 0 to 255, or from 0 to 1",
                     value=cells[column],
                 )
         rows.append(np.array(values, np.float32))

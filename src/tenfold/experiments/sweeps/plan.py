@@ -225,7 +225,7 @@ def sweep_plan(data: Dataset, asked: Mapping[str, Any]) -> Plan:
         raise SettingsError(
             "E804",
             "This learner is not a network",
-            expected="learner 'network' for hidden and layers",
+            expected="the learner 'network', to vary hidden and layers",
             learner=learner,
         )
     check_used([*fixed, *axes], [learner])
@@ -294,7 +294,10 @@ def check_plan(plan: Plan) -> None:
     for name, values in plan.axes.items():
         if not values:
             raise SettingsError(
-                "E808", "A setting has no values to try", expected="a value", setting=name
+                "E808",
+                "A setting has no values to try",
+                expected="at least one value",
+                setting=name,
             )
         if len({isinstance(value, str) for value in values}) > 1 or None in values:
             expected = "numbers or names, to sort them by"
@@ -310,7 +313,7 @@ def check_plan(plan: Plan) -> None:
             "E806",
             "A sweep takes a single learner",
             expected="one learner",
-            fix="Compare learners instead",
+            fix="To compare learners, use tenfold compare",
             learner=list(plan.axes["learner"]),
         )
     if AUTO in plan.learners:
@@ -318,7 +321,7 @@ def check_plan(plan: Plan) -> None:
             "E818",
             "A choice among learners cannot be a trial",
             expected="learners by name",
-            fix="tenfold train --learner auto",
+            fix="Use tenfold train --learner auto",
             learner=AUTO,
         )
     sizes = {plan.settings(point, 0).validation_size for point in plan.points()}
@@ -326,6 +329,6 @@ def check_plan(plan: Plan) -> None:
         raise SettingsError(
             "E807",
             "The trials cannot be ranked",
-            expected="the same share of validation rows for all, above 0",
+            expected="the same validation_size above 0 for all trials",
             validation_size=sorted(sizes),
         )

@@ -231,7 +231,7 @@ def decode(
                 "E324",
                 "The JPEG file has too many scans",
                 where=where,
-                expected=f"<= {MAX_SCANS}",
+                expected=f"at most {MAX_SCANS} scans",
                 fix="Open it in a picture program and save it again",
                 n_scans=n_scans,
             )
@@ -249,8 +249,8 @@ def _check_bytes(n_bytes: int, where: object) -> None:
             "E319",
             "The picture file is too large",
             where=where,
-            expected=f"<= {MAX_BYTES}",
-            fix="Save it smaller, or as JPEG",
+            expected=f"at most {MAX_BYTES >> 20} MiB",
+            fix="Save it with fewer pixels, or as JPEG",
             n_bytes=n_bytes,
         )
 
@@ -292,7 +292,7 @@ def _too_many_pixels(where: object, max_pixels: int, **facts: object) -> FormatE
         "E316",
         "The picture is too large",
         where=where,
-        expected=f"at most {max_pixels / 10**6:g} million pixels, {MAX_SIDE_PX} a side",
+        expected=f"at most {max_pixels / 10**6:g} million pixels, {MAX_SIDE_PX:,} on each side",
         fix="Make it smaller first",
         **facts,
     )

@@ -133,7 +133,7 @@ def find_ink(
             "E322",
             "The array is not a grey picture",
             where=where,
-            expected="uint8 (height, width), no dimension of 0",
+            expected="a uint8 array (height, width) without a dimension of 0",
             dtype=str(grey.dtype),
             shape=grey.shape,
         )

@@ -84,7 +84,7 @@ def training_pixels(
             "A pixel is brighter than white",
             where=where,
             expected=f"at most {white:g}",
-            fix="Name another --white",
+            fix="Use a larger --white",
             largest=top,
         )
     advice = "" if white is None else ", as requested"
@@ -128,8 +128,8 @@ def _no_pixel(x: NDArray[Any], wrong: NDArray[np.bool_] | None, where: object) -
         "E432",
         "A value is not a pixel",
         where=where,
-        expected=f"numbers from 0 to 255; or to 1, {FEW_GREYS} or {DEEPEST}",
-        fix="Bring them to 0..255, by undoing the normalisation",
+        expected=f"numbers from 0 to 255 (or to 1, {FEW_GREYS} or {DEEPEST:,})",
+        fix="Scale them to 0 to 255, for example by undoing their normalisation",
         dtype=str(x.dtype),
         **facts,
     )

@@ -172,8 +172,9 @@ def column_names(header: Sequence[str] | None, width: int, where: object) -> lis
             "E217",
             "The table has too many columns",
             where=where,
-            expected=f"<= {MAX_COLUMNS}",
-            n=width,
+            expected=f"at most {MAX_COLUMNS:,} columns",
+            fix="Remove columns that the model does not need",
+            n_columns=width,
         )
     if header is None:
         return [str(i) for i in range(width)]
@@ -187,8 +188,8 @@ def column_names(header: Sequence[str] | None, width: int, where: object) -> lis
             "E218",
             "Several columns have the same name",
             where=where,
-            expected="a name of its own for each column",
-            fix="Rename them, or say --no-header if the first row is data",
+            expected="a different name for each column",
+            fix="Rename them, or use --no-header if the first row contains data",
             names=repeated[:5],
         )
     return names

@@ -203,7 +203,7 @@ def _decode_as(content: bytes, where: object, encoding: str) -> tuple[str, str, 
             "The file is not in this encoding",
             where=where,
             expected="only characters of this encoding",
-            fix="Name another --encoding",
+            fix="Use another --encoding",
             encoding=encoding,
             n_characters=n_replaced,
         )
@@ -255,7 +255,7 @@ def _decode_foreign(content: bytes, where: object, error: UnicodeDecodeError) ->
             "The encoding of the file is unclear",
             where=where,
             expected="UTF-8, UTF-16 or Windows-1252",
-            fix="Name it, as in --encoding cp1250, cp1251, gbk or shift_jis",
+            fix="Name the encoding, for example --encoding cp1250, cp1251, gbk or shift_jis",
             line=line,
         ) from error
     if "\ufffd" in text:
@@ -471,7 +471,7 @@ def _check_widths(text: str, dialect: Dialect, where: object, n_skipped: int) ->
             "Some rows have another number of cells",
             where=where,
             expected=f"{dialect.width} cells in each row",
-            fix="Correct these lines, or name another --separator",
+            fix="Correct these lines, or use another --separator",
             lines=ragged,
             n_rows=n_ragged,
         )

@@ -154,7 +154,8 @@ def _unpacked(path: Path) -> tuple[bytes, str]:
                 "E219",
                 "The file is too large",
                 where=path,
-                expected=f"<= {MAX_BYTES}",
+                expected=f"at most {MAX_BYTES >> 30} GiB",
+                fix="Split the file, or remove columns",
                 n_bytes=n_bytes,
             )
         content = path.read_bytes()
@@ -212,8 +213,8 @@ def as_frame(source: Any) -> "pd.DataFrame":
             fix = f"Choose one of its parts: {shorten([str(part) for part in source])}"
         raise DataError(
             "E418",
-            "There is nothing to load",
-            expected="a name, a path, a pandas frame, or a table of Polars, DuckDB or PyArrow",
+            "Data of this type cannot be loaded",
+            expected="a name, a path, a pandas data frame, or a table of Polars, DuckDB or PyArrow",
             fix=fix,
             kind=type(source).__name__,
         )
@@ -302,7 +303,9 @@ def _reading(what: str, package: str, where: object) -> Iterator[None]:
             raise FormatError(
                 "E236", "The workbook is damaged", where=where, reason=reason
             ) from error
-        raise FormatError("E221", f"Damaged {what}", where=where, reason=reason) from error
+        raise FormatError(
+            "E221", f"The {what} file is damaged", where=where, reason=reason
+        ) from error
 
 
 # Parquet and Feather.

@@ -60,7 +60,7 @@ def unzip_one(content: bytes, path: Path) -> tuple[str, bytes]:
                 "The archive does not contain exactly one file",
                 where=path,
                 expected="one table",
-                fix="Unpack it, and give the file that you want",
+                fix="Unpack it, and name the table that you want to read",
                 files=[member.filename for member in inner[:5]],
             )
         try:
@@ -77,7 +77,7 @@ def check_cells(n_cells: int, n_bytes: int, path: Path) -> None:
             "E234",
             "The file claims more cells than a file of its size may have",
             where=path,
-            expected=f"at most {most}",
+            expected=f"at most {most:,} cells",
             n_cells=n_cells,
             n_bytes=n_bytes,
         )
@@ -101,7 +101,7 @@ def _is_hidden(name: str) -> bool:
 
 
 def _damaged(path: Path, what: str, reason: str) -> FormatError:
-    return FormatError("E232", f"Damaged {what}", where=path, reason=reason)
+    return FormatError("E232", f"The {what} is damaged", where=path, reason=reason)
 
 
 def _bomb(path: Path, n_packed: int, n_unpacked: object) -> FormatError:

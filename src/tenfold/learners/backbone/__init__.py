@@ -80,7 +80,7 @@ def read_weights() -> tuple[tuple[Convolution, ...], dict[str, NDArray[Any]]]:
     if digest != DIGEST:
         raise FormatError(
             "E325",
-            "The file was changed",
+            "A file of the installation was changed",
             where=WEIGHTS,
             expected=f"SHA-256 {DIGEST}",
             fix="Install Tenfold again",
