@@ -149,7 +149,7 @@ def test_words_that_never_return_leave_nothing_to_learn_from() -> None:
     assert str(raised.value) == (
         "There is nothing to learn from in any column: columns=['text'] (table). Expected "
         "numbers, categories, or words "
-        "that stand in more than one row."
+        "that occur in more than one row."
     )
 
 

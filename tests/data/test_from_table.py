@@ -169,8 +169,7 @@ def test_a_run_says_how_many_test_rows_equal_a_training_row() -> None:
             dict(a=X, y=["p"] * 24),
             Reading(target="y"),
             "The target has a single value: answer='p' (t.csv). Expected at least two "
-            "different ones to tell "
-            "apart.",
+            "different values.",
         ),
         (
             dict(a=X, y=[2.5] * 24),
@@ -181,8 +180,7 @@ def test_a_run_says_how_many_test_rows_equal_a_training_row() -> None:
             dict(a=["k"] * 24, y=["p", "q"] * 12),
             Reading(target="y"),
             "The table has no column to learn from: columns={'a': 'constant'} (t.csv). "
-            "Expected at least one "
-            "that is not an identifier and not constant.",
+            "Expected at least one column that is neither an identifier nor constant.",
         ),
         (
             dict(y=["p", "q"] * 12),

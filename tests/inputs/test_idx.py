@@ -488,7 +488,7 @@ def test_too_few_bytes_are_counted(
     content: bytes, n_needed: int, pack: Callable[[bytes], bytes]
 ) -> None:
     assert refusal(pack(content)) == (
-        f"The file is too short: n_bytes={len(content)}. Expected {n_needed} by its header. "
+        f"The file is too short: n_bytes={len(content)}. Expected {n_needed} bytes according to its header. "
         "Download it again."
     )
 
@@ -500,7 +500,7 @@ def test_too_few_bytes_are_counted(
 )
 def test_too_many_bytes_are_counted(content: bytes) -> None:
     n_needed = {PLAIN[2:8]: len(PLAIN)}.get(content[2:8], 8 if content[2] == 8 else 12)
-    end = f"Expected {n_needed} by its header."
+    end = f"Expected {n_needed} bytes according to its header."
     assert refusal(content) == f"The file is too long: n_bytes={len(content)}. {end}"
     packed = gzip.compress(content)
     assert refusal(packed) == f"The file is too long: n_bytes='more than {n_needed}'. {end}"
@@ -536,7 +536,7 @@ def test_several_gzip_members_are_refused(content: bytes) -> None:
 def test_bytes_after_gzip_are_refused(content: bytes, first: str) -> None:
     text = (
         f"The file continues after the end of the gzip data: begins_with='{first}'. "
-        f"Expected nothing."
+        f"Expected the end of the file."
     )
     assert refusal(content) == text
 
@@ -614,7 +614,7 @@ def test_a_stream_that_goes_on_after_what_its_header_promises_costs_no_memory() 
     content = deflate(header(10), 200)
     assert (
         refusal(content)
-        == "The file is too long: n_bytes='more than 18'. Expected 18 by its header."
+        == "The file is too long: n_bytes='more than 18'. Expected 18 bytes according to its header."
     )
     assert traced(lambda: refusal(content)) < 2_000_000
 

@@ -228,7 +228,7 @@ def test_every_line_end_is_read(tmp_path: Path) -> None:
             DataError,
             "Some rows have another number of cells: lines=[3, 5], n_rows=2 (t.csv). "
             "Expected 2 cells in each row. "
-            "Correct these lines, or name another --separator.",
+            "Correct these lines, or use another --separator.",
         ),
         (
             b'a,b\n1,"2\n3,4\n5,6\n' + b"x" * 140_000,
