@@ -227,8 +227,8 @@ def test_a_run_says_how_many_test_rows_equal_a_training_row() -> None:
             dict(t=list(range(24)), y=X),
             Reading(target="y", time="t", lags=12),
             (
-                "There are too few rows for so many lags: lags=12 (t.csv). Expected less "
-                "than half of the 24 rows."
+                "There are too few rows for so many lags: lags=12 (t.csv). Expected fewer "
+                "lags than half of the 24 rows."
             ),
         ),
     ],

@@ -488,8 +488,8 @@ def test_too_few_bytes_are_counted(
     content: bytes, n_needed: int, pack: Callable[[bytes], bytes]
 ) -> None:
     assert refusal(pack(content)) == (
-        f"The file is too short: n_bytes={len(content)}. Expected {n_needed} bytes according to its header. "
-        "Download it again."
+        f"The file is too short: n_bytes={len(content)}. Expected {n_needed} bytes "
+        "according to its header. Download it again."
     )
 
 
@@ -586,12 +586,12 @@ def test_a_header_that_promises_more_than_the_file_holds_is_refused_before_any_m
     sizes: tuple[int, ...], kind: int
 ) -> None:
     content = header(*sizes, kind=kind) + b"1234"
-    needed = f"{4 + 4 * len(sizes) + math.prod(sizes) * SIZES[kind]} by"
+    n_needed = 4 + 4 * len(sizes) + math.prod(sizes) * SIZES[kind]
     packed = gzip.compress(content, mtime=0)
     for stored, n in ((content, str(len(content))), (packed, f"'at most {1032 * len(packed)}'")):
         assert traced(lambda stored=stored: refusal(stored)) < 1_000_000  # type: ignore[misc]
         text = refusal(stored)
-        assert text.startswith(f"The file is too short: n_bytes={n}. Expected {needed} its header")
+        assert text.startswith(f"The file is too short: n_bytes={n}. Expected {n_needed} bytes")
 
 
 @pytest.mark.parametrize("sizes", [(0, HUGE, HUGE), (HUGE, HUGE, HUGE, 0)])
@@ -613,8 +613,8 @@ def deflate(start: bytes, n_megabytes: int) -> bytes:
 def test_a_stream_that_goes_on_after_what_its_header_promises_costs_no_memory() -> None:
     content = deflate(header(10), 200)
     assert (
-        refusal(content)
-        == "The file is too long: n_bytes='more than 18'. Expected 18 bytes according to its header."
+        refusal(content) == "The file is too long: n_bytes='more than 18'. "
+        "Expected 18 bytes according to its header."
     )
     assert traced(lambda: refusal(content)) < 2_000_000
 
