@@ -617,7 +617,7 @@ def test_a_quick_comparison_of_few_pictures_tries_a_small_cnn() -> None:
             "each of the seeds."),
         ),
         (Plan("sweep", {}, {"hidden": []}), ("A setting has no values to try: "
-        "setting='hidden'. Expected a value.")),
+        "setting='hidden'. Expected at least one value.")),
         (
             Plan("sweep", {}, {"min_leaf": [None, 1]}),
             "A setting has values of several kinds: setting='min_leaf', values=[None, "
@@ -631,8 +631,8 @@ def test_a_quick_comparison_of_few_pictures_tries_a_small_cnn() -> None:
         ),
         (
             Plan("comparison", {"recipe": "tutorial"}, {"learner": ["network"]}),
-            "The trials cannot be ranked: validation_size=[0.0]. Expected the same share of "
-            "validation rows for all, above 0.",
+            "The trials cannot be ranked: validation_size=[0.0]. Expected the same "
+            "validation_size above 0 for all trials.",
         ),
     ],
 )  # fmt: skip
