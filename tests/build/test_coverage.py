@@ -89,7 +89,7 @@ def test_a_run_gives_sets_in_every_form(tmp_path: Path) -> None:
     # 450 rows: the coverage differs by 0.02 from draw to draw.
     assert all(one.coverage and one.coverage.value > 0.85 for one in sets.per_class[:2])
     card, report = (run.path / name for name in ("MODEL_CARD.md", "report.html"))
-    assert "which have no 95% set" in card.read_text("utf-8")
+    assert "because 95% coverage needs" in card.read_text("utf-8")
     assert "in the set" in report.read_text("utf-8")
     answers = run.model.predict(frame[:50])
     assert isinstance(answers, Predictions) and answers.in_set is not None

@@ -111,10 +111,10 @@ def test_a_run_says_how_wide_its_intervals_are_and_why(tmp_path: Path) -> None:
     narrow, wide = run.evaluation.interval_widths
     assert wide > 2 * narrow
     assert "widths             follow the row" in "\n".join(run.evaluation.lines())
-    assert "All intervals have one width" not in said
+    assert "All intervals have the same width" not in said
     few, said = trained("few.csv")
     assert few.evaluation.task == "regression" and few.evaluation.interval_widths is None
-    assert "take 200 calibration rows, here are" in said
+    assert "needs 200 calibration rows, and there are" in said
     _, said = trained("rows.csv", group="patient")
     assert "the rows of a group have similar errors" in said and "with few groups" in said
 

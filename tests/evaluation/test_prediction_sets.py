@@ -36,7 +36,7 @@ def test_coverage_and_sizes_are_counted() -> None:
 def test_a_label_with_18_rows_has_no_set_of_its_own_and_that_is_said() -> None:
     found = scores((40, 18, 700))
     assert found.limit == (
-        "Every set holds 'b' (18), which have no 95% set: 95% takes 19 calibration rows of a label."
+        "Every set contains 'b' (18), because 95% coverage needs 19 calibration rows of a label."
     )
     assert "least covered      'c'" in "\n".join(found.lines())
 
@@ -46,7 +46,7 @@ def test_no_sets_are_no_scores() -> None:
     assert (found.coverage, found.mean_size, found.single, found.empty) == (None,) * 4
     assert [one.coverage for one in found.per_class] == [None] * 3
     assert list(found.lines()) == []
-    assert found.limit and found.limit.startswith("There are no prediction sets: 95% takes 19")
+    assert found.limit and found.limit.startswith("There are no prediction sets, because 95%")
 
 
 def test_rows_of_groups_are_fewer() -> None:

@@ -654,8 +654,8 @@ def test_bad_settings_are_said_before_anything_is_trained(data: Dataset) -> None
     with pytest.raises(SettingsError) as raised:
         tenfold.sweep(data, learner="forest", hidden=[8])
     assert str(raised.value) == (
-        "This learner is not a network: learner='forest'. Expected learner 'network' for "
-        "hidden and layers."
+        "This learner is not a network: learner='forest'. Expected the learner 'network', to "
+        "vary hidden and layers."
     )
     with pytest.raises(SettingsError) as raised:
         LocalProcesses(0)

@@ -94,8 +94,8 @@ def test_a_wrong_sum_is_an_error_with_its_facts(faulty: None) -> None:
     assert str(caught.value) == (
         f"JAX's compiler computes wrong sums on this machine: n_wrong={n}, "
         f"jaxlib={metadata.version('jaxlib')!r}, platform='cpu'. "
-        f"Expected {n} sums of small whole numbers, exact. "
-        f"Set XLA_FLAGS={SINGLE_OPERATIONS} before JAX starts, or take another jaxlib."
+        f"Expected {n} exact sums of small integers. "
+        f"Set XLA_FLAGS={SINGLE_OPERATIONS} before JAX starts, or install another jaxlib."
     )
 
 

@@ -62,8 +62,8 @@ def test_scores_of_two_labels(capsys: pytest.CaptureFixture[str]) -> None:
         f"precision          {one.precision.in_percent}",
         f"recall             {one.recall.in_percent}",
         f"average precision  {result.average_precision.in_percent} (chance 20.0%)",
-        f"precision          {at.precision.in_percent} at recall 80%, from probability 0.4 on",
-        "threshold          'spam' from probability 0.35 on",
+        f"precision          {at.precision.in_percent} at recall 80%, at the threshold 0.4",
+        "threshold          'spam' if its probability is at least 0.35",
         "",
     ]
     assert lines[16:] == [

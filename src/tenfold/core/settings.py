@@ -131,9 +131,10 @@ class Reading(Frozen):
     )
     group: Annotated[str | None, Flag("COLUMN")] = Field(
         default=None,
-        description="A column that says which rows belong together, such as those of one patient. "
-        "The rows of a group stay on one side of the split and of folds, and intervals are about "
-        "further groups. The model does not learn from it.",
+        description="A column that says which rows belong together, such as those of one "
+        "patient. The rows of a group stay in the same part of the split and in the "
+        "same fold, and intervals refer to new groups. The model does not learn from "
+        "it.",
     )
     equal_rows: Flagged[Literal["spread", "together"] | None] = Field(
         default="spread",
@@ -173,7 +174,8 @@ class Reading(Frozen):
         default=None,
         ge=0,
         le=10_000,
-        description="How many earlier values of the target are added as columns; 7 with --time.",
+        description="The number of earlier values of the target that are added as columns, 7 by "
+        "default with --time.",
     )
     series: Annotated[str | tuple[str, ...] | None, Flag("COLUMN")] = Field(
         default=None,
@@ -279,7 +281,7 @@ class Settings(Frozen):
         le=100,
         allow_inf_nan=False,
         description="The learning rate at the start, or at the top of a cycle. The default is "
-        "for one hidden layer of 128, and is adjusted to other layers.",
+        "meant for one hidden layer of 128 neurons, and is adapted to other layers.",
     )
     schedule: Literal["constant", "linear", "cycle"] = Field(
         default="cycle",
@@ -323,8 +325,9 @@ class Settings(Frozen):
     )
     cost: Annotated[dict[Mistake, Cost], Flag("NAME=N")] = Field(
         default={},
-        description="The cost of a false_negative or a false_positive, 1 by default. Of two labels "
-        "the model predicts by the threshold with the lowest cost on the validation set.",
+        description="The cost of a false_negative or a false_positive, 1 by default. The model "
+        "then decides between two labels by the threshold with the lowest cost on "
+        "the validation set.",
     )
     positive: Flagged[str | None] = Field(
         default=None,
@@ -389,8 +392,8 @@ class Settings(Frozen):
         default=1,
         ge=1,
         le=64,
-        description="The number of networks, trained one after the other with seeds of their own, "
-        "whose averaged answer is the model's.",
+        description="The number of networks that vote. They are trained one after the other with "
+        "different seeds, and the model averages their predictions.",
     )
     width: int = Field(
         default=32,
@@ -439,27 +442,29 @@ class Settings(Frozen):
         default=None,
         ge=1,
         le=1_000,
-        description="The number of neighbours that vote; none: chosen on the validation set, or "
-        "5 without one.",
+        description="The number of neighbours that vote. By default it is chosen on the "
+        "validation set, or 5 without one.",
     )
     penalty: float | None = Field(
         default=None,
         ge=1e-9,
         le=1e9,
         description="The weight of the L2 penalty (the sum of the squared weights) relative to "
-        "the summed loss; none: chosen on the validation set, or 1 without one.",
+        "the summed loss. By default it is chosen on the validation set, or 1 "
+        "without one.",
     )
     flip: Flagged[bool | None] = Field(
         default=None,
-        description="Also fit to mirrored copies of photos; not for things whose left and right "
-        "matter, such as letters and signs. None: where they help on rows that are held out.",
+        description="Also train on mirrored copies of photos. Do not use it for things whose "
+        "left and right matter, such as letters and signs. By default it is used if "
+        "it improves predictions of held-out rows.",
     )
     minutes: Flagged[float] = Field(
         default=1.0,
         gt=0,
         le=10_000,
-        description="How large a plan `auto` makes, in minutes on two cores by a table of costs; "
-        "the clock changes nothing.",
+        description="The estimated time for `auto`, in minutes on two cores. It determines which "
+        "learners are tried, by a table of costs and not by the clock.",
     )
     max_steps: int = Field(
         default=200,
@@ -493,23 +498,24 @@ class Settings(Frozen):
     )
     learning_curve: Flagged[bool] = Field(
         default=False,
-        description="Also fit five sizes of the rows, three times each, to say what more rows "
-        "would bring; takes about six times as long as one fit, and more where rows are few.",
+        description="Also train on five numbers of rows, three times each, to estimate how much "
+        "more rows would help. This takes about six times as long as one training, "
+        "and longer if there are few rows.",
     )
     patience: int | None = Field(
         default=None,
         ge=1,
         le=100_000,
         description="Early stopping: the number of epochs, or boosting rounds, without a lower "
-        "validation loss before training stops and the best model is restored; "
-        "none: train all and keep the last.",
+        "validation loss before training stops and the best model is restored. None: "
+        "there is no early stopping.",
     )
     processes: Annotated[int, Flag("N")] = Field(
         default=1,
         ge=1,
         le=64,
-        description="The number of processes that train one network together. The order of "
-        "their sums, and so the last bits, differ from a single process.",
+        description="The number of processes that train one network together. The last bits of "
+        "the result differ from those of a single process.",
     )
 
     @field_validator("patience")

@@ -200,10 +200,11 @@ class Evaluation(Doubted):
             at = self.precision_at_recall
             chance = f"(chance {percent(positive.n / self.n)})"
             yield f"average precision  {self.average_precision.in_percent} {chance}"
-            where = f"at recall {at.recall:.0%}, from probability {at.threshold:.4g} on"
+            where = f"at recall {at.recall:.0%}, at the threshold {at.threshold:.4g}"
             yield f"precision          {at.precision.in_percent} {where}"
         if self.threshold is not None:
-            yield f"threshold          {positive.label!r} from probability {self.threshold:.4g} on"
+            rule = f"if its probability is at least {self.threshold:.4g}"
+            yield f"threshold          {positive.label!r} {rule}"
 
     def _matrix_lines(self) -> Iterator[str]:
         cells = [[str(count or "·") for count in row] for row in self.confusion]

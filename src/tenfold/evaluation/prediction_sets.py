@@ -99,10 +99,11 @@ class SetScores(Frozen):
         if not few:
             return None
         share = percent(self.nominal_coverage, 0)
-        needed = f"{share} takes {fewest_rows(self.nominal_coverage)} calibration rows of a label"
+        fewest = fewest_rows(self.nominal_coverage)
+        needed = f"{share} coverage needs {fewest} calibration rows of a label"
         if self.coverage is None:
-            return f"There are no prediction sets: {needed}, here are {shorten(few, MAX_NAMED)}."
-        return f"Every set holds {shorten(few, MAX_NAMED)}, which have no {share} set: {needed}."
+            return f"There are no prediction sets, because {needed}: {shorten(few, MAX_NAMED)}."
+        return f"Every set contains {shorten(few, MAX_NAMED)}, because {needed}."
 
     def lines(self) -> Iterator[str]:
         """The scores for people."""

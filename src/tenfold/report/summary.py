@@ -383,13 +383,13 @@ def coverage_limits(run: Run) -> Iterator[str]:
     made = "Prediction sets" if run.model.labels else "Intervals"
     if run.model.contract.input.order is not None:
         yield (
-            f"{made} are made from the newest rows before the test rows. They keep their coverage "
-            "as long as the future is like these."
+            f"{made} are calibrated on the newest rows before the test rows. They keep their "
+            "coverage as long as future rows are like these."
         )
     elif run.record.data.reading is not None and run.record.data.reading.group:
         yield (
-            f"{made} count rows, and the rows of a group are alike: with few groups, new ones may "
-            "be covered more or less often than is said."
+            f"{made} are calibrated on single rows, but rows of a group resemble each other. With "
+            "few groups, the coverage of new groups may be higher or lower than stated."
         )
 
 
@@ -400,16 +400,17 @@ def _width_limits(run: Run, intervals: PredictionIntervals) -> Iterator[str]:
         return
     if n_rows < fewest_rows(intervals.coverage):
         share, needed = percent(intervals.coverage, 0), fewest_rows(intervals.coverage)
-        yield f"No interval is finite: {share} takes {needed} calibration rows, here are {n_rows}."
+        why = f"{share} coverage needs {needed} calibration rows, and there are {n_rows}"
+        yield f"All intervals are infinite, because {why}."
         return
-    why = "widths that follow the row would not be narrower, or there are too many features"
+    why = "variable widths would not be narrower, or there are too many features"
     if run.model.contract.input.order is not None:
-        why = "neighbours in time err alike"
+        why = "errors of neighbouring times are similar"
     elif reading is not None and reading.group:
-        why = "the rows of a group have similar errors, so that few errors are independent"
+        why = "errors of the rows of a group are similar"
     elif n_rows < FEWEST_FOR_WIDTHS:
-        why = f"others take {FEWEST_FOR_WIDTHS} calibration rows, here are {n_rows}"
-    yield f"All intervals have one width: {why}."
+        why = f"variable width needs {FEWEST_FOR_WIDTHS} calibration rows, and there are {n_rows}"
+    yield f"All intervals have the same width, because {why}."
 
 
 def scale_floor(evaluation: AnyEvaluation) -> float:
