@@ -1,5 +1,7 @@
 """Validation rows choose, and calibrate only what they did not choose."""
 
+from typing import Any
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -98,3 +100,16 @@ def test_learners_say_what_their_validation_rows_did_not_choose() -> None:
         judged = fitted(learner).judged
         assert judged is not None and judged.shape == (30, 2), learner
         np.testing.assert_allclose(judged.sum(axis=1), 1, atol=1e-6)
+
+
+def test_a_small_probability_of_one_of_two_labels_keeps_its_digits() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(200, 2)).astype(np.float32)
+    y = (x[:, 0] + 0.1 * rng.normal(size=200) > 0).astype(np.int64)
+    settings = resolve({"learner": "logistic", "penalty": 0.001}, table=True)
+    fitted = LEARNERS["logistic"].fit(TrainingJob(Examples(x, y), None, 2, settings, Listener()))
+    model: Any = fitted.body
+    score = x.astype(np.float64) @ model.estimator.coef_[0] + model.estimator.intercept_[0]
+    exact = 1 / (1 + np.exp(score))  # of the first label
+    assert exact.min() < 1e-6
+    np.testing.assert_allclose(fitted.answers(x)[:, 0], exact, rtol=1e-6, atol=1e-15)

@@ -127,6 +127,10 @@ def softmax_regression(job: TrainingJob, rows: Examples, penalty: float) -> Line
         warnings.simplefilter("ignore", ConvergenceWarning)  # the note says it
         warnings.filterwarnings("ignore", MANY_LABELS)
         model.fit(rows.x, rows.y, rows.weight)
+    # The same numbers in float64: of two labels, one has 1 - p, which in float32 has lost all but
+    # two digits where p is 0.99999. The graph has a softmax and keeps them.
+    model.coef_ = model.coef_.astype(np.float64)
+    model.intercept_ = model.intercept_.astype(np.float64)
     return Linear(model, job.n_labels)
 
 
