@@ -14,7 +14,7 @@ from tenfold.build import candidates, table_plan
 from tenfold.build import choose as choosing
 from tenfold.build.choose import fit_chosen
 from tenfold.build.problem import Problem
-from tenfold.build.table_plan import COSTS, OF_TEXTS, plan_of
+from tenfold.build.table_plan import COSTS, plan_of
 from tenfold.core.errors import DataError, SettingsError
 from tenfold.core.settings import Reading, resolve
 from tenfold.data.from_table import table_dataset
@@ -54,7 +54,9 @@ def test_the_plan_follows_from_rows_columns_and_labels(target: str) -> None:
     small = planned(problem(target))
     assert 2 <= len(small) < len(whole) and set(small) < set(whole) and small[0] == "baseline"
     assert planned(problem(target, minutes=1e-9)) == whole[:2]
-    assert set(planned(problem(target, minutes=100, text=True))) <= set(OF_TEXTS)
+    with_text = planned(problem(target, minutes=100, text=True))
+    assert with_text == [name for name in whole if name not in ("network", "neighbors")]
+    assert "boosting" in with_text and "forest" in with_text
 
 
 @pytest.mark.parametrize("target", ["label", "number"])
@@ -78,6 +80,12 @@ def test_the_best_is_kept_and_the_same_again(
     assert "These rows made the choice, so the lowest figure is slightly too good" in built.note
     crossed = float(built.note.partition("the rows choose, it is ")[2].split(". ")[0])
     assert crossed >= float(f"{losses[0]:.4g}")
+
+
+def test_what_a_text_column_leaves_out_is_said() -> None:
+    note = fit_chosen(problem("label", text=True)).note
+    assert note is not None and "network and neighbors were not tried, because a column" in note
+    assert "were not tried" not in (fit_chosen(problem("label")).note or "")
 
 
 @pytest.mark.parametrize("few", [1_000, 10])

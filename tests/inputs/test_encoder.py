@@ -15,7 +15,13 @@ from tenfold.build.onnx import IR_VERSION, OPSETS
 from tenfold.build.onnx.fronts import table_front
 from tenfold.core.contract import TableInput
 from tenfold.inputs.tables.columns import Table, describe, graph_inputs, parse
-from tenfold.inputs.tables.encoder import FARTHEST, MAX_ONE_HOT, Encoder, fit_encoder
+from tenfold.inputs.tables.encoder import (
+    FARTHEST,
+    MAX_ONE_HOT,
+    MAX_SPLIT_WORDS,
+    Encoder,
+    fit_encoder,
+)
 from tenfold.inputs.tables.texts import Texts
 
 NUMBERS = ["", "NA", "0", "1", "-3.5", "1e3", "1e30", "-1e300", "1e-30", "7", "12,5", "x", "1e400"]
@@ -146,6 +152,23 @@ def test_text_without_a_frequent_term_has_no_columns() -> None:
 def test_the_length_of_a_text_row_is_one() -> None:
     found = encoded("text", ["free money now", "call me now"], ["free free now", "nothing known"])
     assert np.linalg.norm(found, axis=1) == pytest.approx([1, 0])
+
+
+def test_trees_get_the_words_that_say_most_about_the_answer() -> None:
+    rng = np.random.default_rng(0)
+    names = [a + b + "x" for a in "abcdefghij" for b in "klmnopqrst"] * 2
+    texts = Texts.of([" ".join(rng.choice(names, 12)) for _ in range(600)])
+    column, _ = describe("c", "text", texts)
+    contract = TableInput(columns=(column,), target="y")
+    inputs = graph_inputs(Table({"c": parse(column, texts)}), contract)
+    has = np.array([["akx" in row or "blx" in row] for row in inputs["c"].tolist()], np.float64)
+    words = fit_encoder(inputs, contract, scaled=False, answers=has).texts["c"].terms
+    assert len(words) == MAX_SPLIT_WORDS and {"akx", "blx"} <= set(words)
+    encoder = fit_encoder(inputs, contract, scaled=False, answers=has)
+    np.testing.assert_array_equal(run_front(encoder, contract, inputs), encoder(inputs))
+    assert len(fit_encoder(inputs, contract, scaled=False).texts["c"].terms) > MAX_SPLIT_WORDS
+    other = fit_encoder(inputs, contract, scaled=False, answers=rng.normal(size=(600, 1)))
+    assert other.texts["c"].terms != words
 
 
 def test_a_graph_weighs_words_to_the_last_bit() -> None:

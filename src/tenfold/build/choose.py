@@ -24,7 +24,7 @@ from tenfold.build.candidates import (
 from tenfold.build.chosen import Chosen, best_of, better_vote
 from tenfold.build.photo_plan import problems_of_pictures
 from tenfold.build.problem import Problem
-from tenfold.build.table_plan import plan_of, problems_of_table
+from tenfold.build.table_plan import left_out_by_texts, plan_of, problems_of_table
 from tenfold.core.progress import Listener
 from tenfold.core.records import Candidate
 from tenfold.learners import LEARNERS, Checkpoints, Fitted
@@ -58,6 +58,10 @@ def fit_chosen(
         built = _by_folds(problems, plan.folds, listener, checkpoints)
     else:
         built = _by_validation(problems, listener, checkpoints)
+    left_out = left_out_by_texts(problem)
+    if left_out:
+        why = "were not tried, because a column contains texts, whose words are too many features"
+        built = replace(built, note=f"{built.note}. {' and '.join(left_out)} {why}")
     return replace(built, plan=plan)
 
 

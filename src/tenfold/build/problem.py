@@ -182,7 +182,7 @@ def prepare(data: Dataset, split: Split, *, scaled: bool, ordered: bool = False)
     if accepted.kind == "table" and ordered:
         encoding = encode_ordered(x, accepted, y[split.train], data.name)
     elif accepted.kind == "table":
-        encoding = encode_table(x, accepted, scaled, data.name)
+        encoding = encode_table(x, accepted, y[split.train], data.name, scaled=scaled)
     else:
         encoding = encode_pictures(x, accepted)
     compared, rows = (held, split.validation) if len(held) else (x, split.train)

@@ -14,6 +14,7 @@ from tenfold.build.problem import Prepared, Problem
 from tenfold.core.records import CandidatePlan
 from tenfold.core.settings import MANY, RECIPES, SMALL, TABLE
 from tenfold.core.task import TaskKind
+from tenfold.inputs.tables.encoder import MAX_SPLIT_WORDS
 from tenfold.learners import LEARNERS
 from tenfold.learners.boosting import most_trees
 
@@ -72,9 +73,9 @@ COSTS: dict[str, tuple[float, Callable[[Size, bool], float]]] = {
 time: a fixed cost, and the cost of each fit. Measured from 100 x 4 to 50,000 x 30 cells, with one
 to ten labels, and rounded up."""
 
-OF_TEXTS = ("baseline", "logistic", "linear", "bayes")
-"""The learners that are tried if a column contains texts, whose words become thousands of
-features."""
+NOT_OF_TEXTS = ("network", "neighbors")
+"""The learners that are not tried if a column contains texts, because they take all of its words,
+up to 5,000 features. Trees take the strongest of them (`encoder.MAX_SPLIT_WORDS`)."""
 
 
 class Shape(NamedTuple):
@@ -96,18 +97,27 @@ def plan_of(problem: Problem) -> CandidatePlan:
     settings."""
     data, split, settings = problem.data, problem.split, problem.settings
     columns = data.input.columns if data.input.kind == "table" else ()
-    has_text = any(column.kind == "text" for column in columns)
+    n_words = MAX_SPLIT_WORDS * sum(column.kind == "text" for column in columns)
     shape = Shape(
         len(split.train),
         len(split.validation),
-        len(columns),
-        sum(len(column.levels) or 1 for column in columns),
+        len(columns) + n_words,
+        sum(len(column.levels) or 1 for column in columns) + n_words,
         len(data.labels),
         settings.validation_size,
         problem.refit,
     )
-    names = OF_TEXTS if has_text else tuple(COSTS)
+    names = [name for name in COSTS if name not in left_out_by_texts(problem)]
     return planned(data.task.kind, shape, folds_of(problem), settings.minutes, names)
+
+
+def left_out_by_texts(problem: Problem) -> tuple[str, ...]:
+    """The learners for this task that are not tried because a column contains texts."""
+    accepted = problem.data.input
+    columns = accepted.columns if accepted.kind == "table" else ()
+    if not any(column.kind == "text" for column in columns):
+        return ()
+    return tuple(name for name in NOT_OF_TEXTS if problem.data.task.kind in LEARNERS[name].tasks)
 
 
 def planned(

@@ -19,7 +19,7 @@ from tenfold.data.disk_images import AnyImages
 from tenfold.inputs.pictures.pixels import MAX_FRAMES, background_of
 from tenfold.inputs.tables.columns import Table, graph_inputs, levels
 from tenfold.inputs.tables.encoder import FARTHEST, SMALLEST, Encoder, Numbers, Words, fit_encoder
-from tenfold.inputs.tables.ordered import Codes, OrderedEncoder, fit_ordered
+from tenfold.inputs.tables.ordered import Codes, OrderedEncoder, coded_answers, fit_ordered
 from tenfold.learners.backbone import photo_front
 
 PREFIX = "front/"
@@ -63,10 +63,14 @@ def encode_photos(accepted: ImageInput) -> Encoding:
     return Encoding(accepted, front=photo_front(accepted), photos=True)
 
 
-def encode_table(table: Table, accepted: TableInput, scaled: bool, name: str) -> Encoding:
-    """The encoding fitted to the training rows of a table. `scaled` scales the columns."""
+def encode_table(
+    table: Table, accepted: TableInput, y: NDArray[Any], name: str, *, scaled: bool
+) -> Encoding:
+    """The encoding fitted to the training rows of a table. `scaled` scales the columns. Otherwise
+    it is for trees, which get the words of a text that say most about the targets."""
     inputs = graph_inputs(table, accepted)
-    encoder = fit_encoder(inputs, accepted, scaled=scaled)
+    answers = None if scaled else coded_answers(y)
+    encoder = fit_encoder(inputs, accepted, scaled=scaled, answers=answers)
     _check_features(encoder(inputs), accepted, name)
     last_value = None
     if encoder.numbers is not None and accepted.order is not None and accepted.order.lags:

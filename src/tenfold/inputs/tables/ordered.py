@@ -91,7 +91,8 @@ class OrderedEncoder:
 
 def fit_ordered(inputs: Inputs, contract: TableInput, y: NDArray[Any]) -> OrderedEncoder:
     """Fit the encoder to the graph inputs of training rows and their codes or targets (n,)."""
-    plain, answers = fit_encoder(inputs, contract, scaled=False), coded_answers(y)
+    answers = coded_answers(y)
+    plain = fit_encoder(inputs, contract, scaled=False, answers=answers)
     n_levels = {name: len(levels(inputs[name][:, 0])) for name in plain.categories}
     few = {name: known for name, known in plain.categories.items() if n_levels[name] <= FEW_LEVELS}
     return OrderedEncoder(
