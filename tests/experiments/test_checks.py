@@ -13,8 +13,10 @@ from docs.reference import check_page, checks_page
 import tenfold
 from tenfold import Run
 from tenfold.cli.card import print_card
-from tenfold.core.settings import Reading
+from tenfold.core.progress import Listener
+from tenfold.core.settings import Reading, resolve
 from tenfold.evaluation.checks import CHECKS, difference_p
+from tenfold.learners import LEARNERS, Examples, TrainingJob
 from tests.conftest import Once
 from tests.support.errors import refused
 
@@ -77,6 +79,21 @@ def test_a_simpler_learner_that_is_better(tmp_path: Path) -> None:
     run = trained(tmp_path, frame(900), "forest", n_trees=1, min_leaf=1)
     found = {check.code: check.text for check in run.checks}
     assert found["C07"].startswith("logistic is better on the ")
+    assert "which took no part in either fit" in found["C07"]
+
+
+def test_rows_that_a_model_was_fitted_to_do_not_hide_a_simpler_learner(tmp_path: Path) -> None:
+    """Boosting knows the validation rows of its run nearly by heart, and new rows badly."""
+    rng = np.random.default_rng(0)
+    rows = pd.DataFrame({name: rng.normal(size=700) for name in "abcdef"})
+    rows["y"] = rows.sum(axis=1) + rng.normal(0, 0.5, 700)
+    rows.to_csv(tmp_path / "rows.csv", index=False)
+    run = tenfold.train(
+        tmp_path / "rows.csv", target="y", learner="boosting", rounds=60, out=tmp_path
+    )
+    found = {check.code: check.text for check in run.checks}
+    assert found["C07"].startswith("linear is better on the ") and "RMSE" in found["C07"]
+    assert "rounds 60, the most that were tried" in found["C08"]
 
 
 def test_candidates_that_are_as_good_and_quicker(tmp_path: Path, monkeypatch: Any) -> None:
@@ -96,6 +113,28 @@ def test_candidates_that_are_as_good_and_quicker(tmp_path: Path, monkeypatch: An
 def test_the_last_epoch_was_the_best(tmp_path: Path) -> None:
     run = trained(tmp_path, frame(), "network", epochs=3, learning_rate=1e-4, patience=None)
     assert "C08" in codes(run)
+
+
+def test_settings_at_the_edge_of_what_was_tried() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(300, 4)).astype(np.float32)
+    noise = rng.normal(size=300).astype(np.float32)
+
+    def edge(learner: str, y: Any, x: Any = x, **asked: Any) -> tuple[str, ...]:
+        settings = resolve({"learner": learner, **asked}, table=True)
+        n_labels = 2 if y.dtype.kind == "i" else None
+        parts = Examples(x[:200], y[:200]), Examples(x[200:], y[200:])
+        return LEARNERS[learner].fit(TrainingJob(*parts, n_labels, settings, Listener())).at_edge
+
+    wide = rng.normal(size=(300, 150)).astype(np.float32)
+    assert edge("linear", noise, wide) == ("penalty 1000, the largest that was tried",)
+    assert edge("linear", x[:, 0] + noise) == edge("linear", noise, wide, penalty=1000.0) == ()
+    above = (x[:, 0] + noise / 100 > 0).astype(np.int64)
+    assert edge("logistic", above) == ("penalty 0.001, the smallest that was tried",)
+    assert edge("neighbors", noise)[0].endswith("the most that were tried")
+    assert edge("neighbors", x[:, 0]) == ()
+    assert edge("boosting", x[:, 0], rounds=30) == ("rounds 30, the most that were tried",)
+    assert edge("boosting", noise, rounds=300, patience=5) == ()
 
 
 @pytest.mark.parametrize("shift", [0.0, 0.6])

@@ -36,6 +36,7 @@ class BuiltModel:
     interrupted: bool
     candidates: tuple[Candidate, ...] = ()
     plan: CandidatePlan | None = None
+    at_edge: tuple[str, ...] = ()
 
 
 def fit_model(
@@ -90,9 +91,8 @@ def built_prepared(
     content, contract = export(fitted, prepared, settings, positive)
     notes = (fitted.note, held_out.without_calibration(fitted, prepared))
     note = "; ".join(note for note in notes if note) or None
-    return BuiltModel(
-        content, contract, fitted.history, fitted.parameters, note, fitted.interrupted
-    )
+    found = (content, contract, fitted.history, fitted.parameters, note, fitted.interrupted)
+    return BuiltModel(*found, at_edge=fitted.at_edge)
 
 
 def fit_problem(

@@ -118,6 +118,7 @@ def fit_vote(
         judged=judged,
         rows_at_once=min(limits, default=None),
         vote={fitted.learner: weight for fitted, weight in zip(fits, weights, strict=True)},
+        at_edge=tuple(f"{fitted.learner}: {edge}" for fitted in fits for edge in fitted.at_edge),
     )
     return prepared, fitted
 

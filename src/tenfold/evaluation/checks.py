@@ -70,16 +70,20 @@ CHECKS = {
     ),
     "C07": CheckKind(
         "not better than a simpler learner",
-        "On the validation rows a simpler learner has a lower loss, or a loss that is higher only "
-        "within chance while it takes a third of the time. With `auto`, the simpler learners are "
-        "its candidates; otherwise `logistic` or `linear` is fitted to tables of at most 20,000 "
-        "training rows.",
-        "Use the simpler learner, or `--learner auto`, which chooses by these rows.",
+        "A simpler learner has a lower loss on rows that neither was fitted to, or a loss that is "
+        "higher only within chance while it takes a third of the time. With `auto`, the simpler "
+        "learners are its candidates, and the rows those that chose. Otherwise the learner (one "
+        "network for a vote) and `logistic` or `linear` are both fitted to the training rows of a "
+        "table of at most 10,000, and the validation rows take no part in either fit.",
+        "Use the simpler learner, or `--learner auto`, which chooses by such rows.",
     ),
     "C08": CheckKind(
         "a setting at the edge of its range",
-        "The validation loss was lowest in the last epoch.",
-        "Allow more epochs with `--epochs`.",
+        "The loss of held-out rows was lowest in the last epoch, after the last round of "
+        "`boosting`, with the largest number of neighbours that was tried, or, by 1% or more, with "
+        "the smallest or the largest penalty of a linear model.",
+        "Allow more epochs with `--epochs` or more rounds with `--rounds`. Compare further "
+        "penalties or numbers of neighbours with `tenfold sweep`.",
     ),
     "C09": CheckKind(
         "shortcut",

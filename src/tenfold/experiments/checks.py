@@ -4,7 +4,7 @@
 validation rows. Test rows are used only for their own scores and distribution.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -37,9 +37,10 @@ MUCH_BETTER, MUCH_LARGER = 0.10, 1.5
 `transfer` predicted 85% of the other flowers correctly (`python -m bench.photos`)."""
 
 
-def write_checks(run: Run, problem: Problem) -> None:
+def write_checks(run: Run, problem: Problem, at_edge: Sequence[str] = ()) -> None:
     """Check a run that has been measured, and write `checks.json`."""
-    found = sorted(_found(run, problem), key=lambda one: one.code)
+    edges = [check("C08", f"the loss of held-out rows was lowest at {edge}") for edge in at_edge]
+    found = sorted([*_found(run, problem), *edges], key=lambda one: one.code)
     files.write_document(run.path / CHECKS_FILE, Checks(checks=tuple(found)))
 
 

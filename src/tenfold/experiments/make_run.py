@@ -75,7 +75,7 @@ def make_run(run: Run, problem: Problem, listener: Listener) -> None:
     listener.stage("evaluate")
     count_opening(run)
     write_evidence(run, problem.data, problem.split, robust=problem.settings.robustness)
-    write_checks(run, problem)
+    write_checks(run, problem, built.at_edge)
     listener.stage("report")
     run.record.peak_mb = peak_mb()
     report.write_report(run)

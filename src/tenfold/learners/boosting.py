@@ -116,7 +116,8 @@ def _boosting(job: TrainingJob) -> Fitted:
         return fitted
     n_rounds = len(fitted.body.estimator._predictors)  # type: ignore[attr-defined]
     note = f"{fitted.note}; then fitted to these too"
-    return _fitted(_boosted(job, rows, n_rounds), note, fitted.judged)
+    again = _fitted(_boosted(job, rows, n_rounds), note, fitted.judged)
+    return replace(again, at_edge=fitted.at_edge)
 
 
 def _ended(job: TrainingJob) -> Fitted:
@@ -129,7 +130,8 @@ def _ended(job: TrainingJob) -> Fitted:
     n_made = body.estimator.n_iter_
     n_kept, judged = _best_round(body, watched)
     body.estimator._predictors = body.estimator._predictors[:n_kept]
-    return _fitted(body, f"{n_kept} of {n_made} rounds, chosen on the validation rows", judged)
+    note = f"{n_kept} of {n_made} rounds, chosen on the validation rows"
+    return replace(_fitted(body, note, judged), at_edge=_at_edge(n_kept, n_rounds))
 
 
 def most_trees(n_rows: int, n_held: int, n_labels: int, *, refit: bool) -> int:
@@ -167,7 +169,13 @@ def _by_folds(job: TrainingJob, rows: Examples, part_of: NDArray[np.int64]) -> F
     body = _boosted(job, rows, n_kept)
     note = f"{n_kept} rounds, chosen by {FOLDS} folds; fitted to training and validation rows"
     of_validation = cross[len(job.train.y) :]
-    return replace(_fitted(body, note, of_validation), cross=CrossAnswers(rows, part_of, cross))
+    fitted = replace(_fitted(body, note, of_validation), at_edge=_at_edge(n_kept, n_rounds))
+    return replace(fitted, cross=CrossAnswers(rows, part_of, cross))
+
+
+def _at_edge(n_kept: int, n_rounds: int) -> tuple[str, ...]:
+    """`Fitted.at_edge` if the loss was lowest after all rounds."""
+    return (f"rounds {n_rounds}, the most that were tried",) if n_kept == n_rounds else ()
 
 
 def _boosted(

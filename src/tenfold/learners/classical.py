@@ -1,7 +1,7 @@
 """The learners `forest`, `logistic`, `transfer`, `linear` and `baseline`."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
@@ -100,9 +100,9 @@ def fit_logistic(job: TrainingJob) -> Fitted:
     last one before is used. The choice uses at most 10,000 training rows. Without validation rows
     the penalty is 1.
     """
-    body, _, note, judged = fit_softmax(job)
+    body, _, note, judged, at_edge = fit_softmax(job)
     n_parameters = body.estimator.coef_.size + body.estimator.intercept_.size
-    return Fitted("logistic", body, n_parameters, note=note, judged=judged)
+    return Fitted("logistic", body, n_parameters, note=note, judged=judged, at_edge=at_edge)
 
 
 def fit_softmax(job: TrainingJob) -> "Penalised":
@@ -146,8 +146,9 @@ def fit_linear(job: TrainingJob) -> Fitted:
         wide = rows.x.astype(np.float64)
         return Linear(Ridge(alpha=penalty).fit(wide, rows.y, rows.weight), None)
 
-    body, _, note, judged = _fit_penalised(fit, job)
-    return Fitted("linear", body, body.estimator.coef_.size + 1, note=note, judged=judged)
+    body, _, note, judged, at_edge = _fit_penalised(fit, job)
+    n_parameters = body.estimator.coef_.size + 1
+    return Fitted("linear", body, n_parameters, note=note, judged=judged, at_edge=at_edge)
 
 
 def fit_last_value(train: Examples, column: int, task: Task) -> Fitted:
@@ -183,13 +184,14 @@ prior on the weights, which does not depend on the number of rows."""
 
 class Penalised(NamedTuple):
     """Fit to all rows with the given or chosen penalty. Returns the fit, a note about it and, if
-    the penalty was chosen, predictions for the validation rows by candidates chosen without
-    them."""
+    the penalty was chosen, predictions for the validation rows by candidates chosen without them,
+    and `Fitted.at_edge`."""
 
     body: Linear
     penalty: float
     note: str
     judged: NDArray[np.float32] | None
+    at_edge: tuple[str, ...] = ()
 
 
 def _fit_penalised(fit: Callable[[Examples, float], Linear], job: TrainingJob) -> Penalised:
@@ -204,16 +206,32 @@ def _fit_penalised(fit: Callable[[Examples, float], Linear], job: TrainingJob) -
         rows = stream(settings, Purpose.CHOICE).permutation(len(train.y))[:MAX_CHOOSING]
         few = train.take(rows)
     shape = (len(validation.y),) if job.n_labels is None else (len(validation.y), job.n_labels)
-    best, least, choice = PENALTIES[0], np.inf, Choice(validation, shape)
+    best, losses, choice = PENALTIES[0], [np.inf], Choice(validation, shape)
     for penalty in PENALTIES:
         answers = fit(few, penalty).answers(validation.x)
         choice.offer(answers, row_losses(answers, validation.y))
-        loss = loss_of(answers, validation.y, validation.weight)
-        if loss >= least:
+        losses.append(loss_of(answers, validation.y, validation.weight))
+        if losses[-1] >= losses[-2]:
             break
-        best, least = penalty, loss
+        best = penalty
     note = f"L2 penalty {best:g}, chosen on the validation rows"
-    return Penalised(fit(train, best), best, note, choice.answers)
+    return Penalised(fit(train, best), best, note, choice.answers, _at_edge(best, losses[1:]))
+
+
+WORTH, NOTHING_TO_GAIN = 0.01, 1e-3
+"""Of a penalty at the end of the range nothing is said if its loss is within 1% of that of the next
+penalty, because a further one would hardly change the model, or below 0.001."""
+
+
+def _at_edge(best: float, losses: Sequence[float]) -> tuple[str, ...]:
+    """`Fitted.at_edge` by the losses of the penalties that were tried, up to the first that is
+    not better than the one before it."""
+    ends = {PENALTIES[0]: ("largest", losses[1:2]), PENALTIES[-1]: ("smallest", losses[-2:-1])}
+    which, beside = ends.get(best, ("", ()))
+    least = min(losses)
+    if not beside or least < NOTHING_TO_GAIN or beside[0] - least < WORTH * least:
+        return ()
+    return (f"penalty {best:g}, the {which} that was tried",)
 
 
 def loss_of(
@@ -242,7 +260,7 @@ def fit_transfer(job: TrainingJob) -> Fitted:
     cross-validation, and these predictions are used instead. They also choose whether mirrored or
     cropped views of the photos are fitted to, if there are such views.
     """
-    body, penalty, note, judged = fit_softmax(job)
+    body, penalty, note, judged, at_edge = fit_softmax(job)
     part_of = _cross_parts(job)
     views, cross, about_views = _choose_views(job, penalty, part_of)
     if views:
@@ -255,6 +273,7 @@ def fit_transfer(job: TrainingJob) -> Fitted:
         judged=judged,
         rows_at_once=1,
         cross=cross,
+        at_edge=at_edge,
     )
 
 

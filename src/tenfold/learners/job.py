@@ -143,6 +143,7 @@ class Fitted:
       rows_at_once: Maximum number of rows that can be predicted at once within 128 MiB. None: there
         is no limit.
       vote: For a vote, the weight of each learner by its name. It is empty for a single learner.
+      at_edge: The settings whose best value was the first or last one that was tried, in words.
     """
 
     learner: str
@@ -155,6 +156,7 @@ class Fitted:
     rows_at_once: int | None = None
     cross: CrossAnswers | None = None
     vote: Mapping[str, float] = field(default_factory=dict)
+    at_edge: tuple[str, ...] = ()
 
     @property
     def learners(self) -> tuple[str, ...]:

@@ -145,6 +145,7 @@ def fit_neighbors(job: TrainingJob) -> Fitted:
         is_value=n_labels is None,
     )
     body, note, judged = _choose(body, job.validation, settings)
+    is_most = judged is not None and not settings.n_neighbors and body.k == max(CHOICES)
     return Fitted(
         "neighbors",
         body,
@@ -152,6 +153,7 @@ def fit_neighbors(job: TrainingJob) -> Fitted:
         note=note,
         judged=judged,
         rows_at_once=body.rows_at_once,
+        at_edge=(f"n_neighbors {body.k}, the most that were tried",) if is_most else (),
     )
 
 
