@@ -406,3 +406,14 @@ def test_a_row_in_parts_is_as_far_from_the_others_as_a_new_row() -> None:
     assert crossed is not None and np.median(whole.of(rows)) < 0.8 * np.median(whole.of(new))
     assert 0.95 < np.median(crossed) / np.median(whole.of(new)) < 1.4
     assert distances_to_others(fit_distance, np.ones((60, 2)), y, part_of) is None
+
+
+def test_a_thousand_fine_columns_beside_coarse_ones_are_computed_in_float64() -> None:
+    """As of texts and numbers: off the axes, a difference of 0.02 is a standard deviation."""
+    rng = np.random.default_rng(0)
+    x = np.concatenate([rng.normal(size=(600, 4)), rng.normal(0, 0.02, (600, 1100))], axis=1)
+    y = np.arange(600) % 2
+    found = fit_distance(x, y)
+    assert found is not None and found.wide and found.rest < 1e-3
+    even = fit_distance(rng.normal(size=(600, 120)), y)
+    assert even is not None and not even.wide
