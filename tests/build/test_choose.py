@@ -14,13 +14,14 @@ from tenfold.build import candidates, table_plan
 from tenfold.build import choose as choosing
 from tenfold.build.choose import fit_chosen
 from tenfold.build.problem import Problem
-from tenfold.build.table_plan import COSTS, plan_of
+from tenfold.build.table_plan import COSTS, Shape, plan_of
 from tenfold.core.errors import DataError, SettingsError
 from tenfold.core.settings import Reading, resolve
 from tenfold.data.from_table import table_dataset
 from tenfold.data.split import split
 from tenfold.experiments.run_data import record_of
 from tenfold.inputs.tables.cells import from_frame
+from tenfold.inputs.tables.encoder import MAX_SPLIT_WORDS
 from tenfold.learners import LEARNERS, Checkpoints, default_learner
 from tenfold.learners.boosting import most_trees
 from tenfold.model.model import Model
@@ -80,6 +81,11 @@ def test_the_best_is_kept_and_the_same_again(
     assert "These rows made the choice, so the lowest figure is slightly too good" in built.note
     crossed = float(built.note.partition("the rows choose, it is ")[2].split(". ")[0])
     assert crossed >= float(f"{losses[0]:.4g}")
+
+
+def test_boosting_of_a_text_fits_into_the_minute() -> None:
+    shape = Shape(1_900, 340, 4 + MAX_SPLIT_WORDS, 7 + MAX_SPLIT_WORDS, 2, 0.15, True)
+    assert "boosting" in table_plan.planned("classification", shape, 5, 1.0).seconds
 
 
 def test_what_a_text_column_leaves_out_is_said() -> None:

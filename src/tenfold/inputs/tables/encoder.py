@@ -21,10 +21,11 @@ MAX_ONE_HOT = 40
 MAX_WORDS = 5_000
 """Maximum number of columns for a text: 5,000 texts then take 100 MB as float32."""
 
-MAX_SPLIT_WORDS = 100
-"""Maximum number of terms of a text for trees, which look at every column for every split. In a
-table of texts, two numbers and a category, boosting has a log loss of 0.272, 0.283 and 0.280 with
-30, 100 and 300 terms, and logistic regression with all 5,000 has 0.653."""
+MAX_SPLIT_WORDS = 30
+"""Maximum number of terms of a text for trees, which look at every column for every split: 100
+make a tree of `boosting` five times as slow. In a table of texts, two numbers and a category its
+log loss is 0.307 with 30 terms and 0.308 with 100, and that of `logistic` with all 5,000 is
+0.638."""
 
 SKEWED = 2.0
 """Numbers with a skewness beyond this, in either direction, are compressed."""
