@@ -78,7 +78,7 @@ def test_the_best_is_kept_and_the_same_again(
     rows = "the validation rows" if few == 10 else "5 folds of the training rows"
     assert built.note is not None and built.note.startswith(f"auto chose {names[0]} by {rows}: ")
     assert f"baseline {losses[-1]:.4g}" in built.note
-    assert "These rows made the choice, so the lowest figure is slightly too good" in built.note
+    assert "The choice was made on these rows, so the lowest loss is" in built.note
     crossed = float(built.note.partition("the rows choose, it is ")[2].split(". ")[0])
     assert crossed >= float(f"{losses[0]:.4g}")
 

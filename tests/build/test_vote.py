@@ -174,7 +174,7 @@ def test_one_graph_answers_the_weighted_mean_of_its_members(
     assert first.learner == "vote" and first.weight is None
     assert {one.learner: one.weight for one in others if one.weight} == weights
     assert built.note is not None and built.note.startswith("auto chose a vote of ")
-    assert "The figure of the vote is with the weights that the other parts of the" in built.note
+    assert "The loss of the vote uses weights that were chosen on the other" in built.note
     rows, answers = asked.data.x[asked.split.test], []
     for one in problems_of_table(asked, plan_of(asked)):
         if one.settings.learner in weights:

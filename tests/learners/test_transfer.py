@@ -131,6 +131,6 @@ def test_one_label_alone_does_not_calibrate_and_that_is_said() -> None:
     fit = fit_transfer(job)
     assert fit.cross is None
     assert (fit.note or "").endswith(
-        "; calibrated by 10 validation photos alone, because fewer than two labels have two "
+        "; calibrated on only 10 validation photos, because fewer than two labels have two "
         "training photos"
     )

@@ -182,7 +182,7 @@ def test_a_run_without_its_rows_says_why_it_explains_nothing(
     (run.path / "background.csv").unlink()
     body = as_json(rows=[{"size": 3, "colour": "red"}])
     reply = ask(guard_of(run), "POST", "/v1/models/earlier/explain", body, kind=JSON)
-    assert reply.status == 422 and "cannot say why this model answers so" in reply.error
+    assert reply.status == 422 and "cannot explain the predictions of this model" in reply.error
     assert str(tmp_path) not in reply.error
 
 

@@ -142,7 +142,7 @@ def _told(candidates: Sequence[Candidate], judges: Judges, crossed: float, *, la
     if best.learner == VOTE:
         counted = sorted((one for one in others if one.weight), key=lambda one: -(one.weight or 0))
         named = f"a vote of {', '.join(f'{one.learner} {one.weight:.2g}' for one in counted)}"
-    measure = "log loss" if labels else "squared error (that of always the mean is 1)"
+    measure = "log loss" if labels else "squared error (always predicting the mean gives 1)"
     losses = ", ".join(f"{one.learner} {one.loss:.4g}" for one in candidates)
     note = f"auto chose {named} by {judges.name}: {measure} {losses}"
     if others:
@@ -150,13 +150,15 @@ def _told(candidates: Sequence[Candidate], judges: Judges, crossed: float, *, la
         lead = f"{second.behind:.2g} (95% interval {second.low:.2g} to {second.high:.2g})"
         note += f"; the lead over {second.learner} is {lead}. "
         if best.learner == VOTE:
-            note += "The figure of the vote is with the weights that the other parts of the rows "
-            note += "choose"
+            note += "The loss of the vote uses weights that were chosen on the other parts of the "
+            note += "rows"
         else:
-            note += "These rows made the choice, so the lowest figure is slightly too good; with "
-            note += f"what the other parts of the rows choose, it is {crossed:.4g}"
+            note += (
+                "The choice was made on these rows, so the lowest loss is slightly too good; if "
+            )
+            note += f"each part is predicted by the choice of the others, it is {crossed:.4g}"
     if judges.apart and any(one.learner == "network" for one in candidates):
-        note += ". In each fold a single network stands for the several of the model"
+        note += ". In each fold, a single network was fitted instead of several"
     return note
 
 

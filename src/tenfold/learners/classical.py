@@ -301,7 +301,7 @@ def _why_not_crossed(job: TrainingJob) -> str:
     if job.validation is None or len(job.validation.y) >= ENOUGH_TO_CALIBRATE:
         return ""
     return (
-        f"; calibrated by {len(job.validation.y)} validation photos alone, because fewer than two "
+        f"; calibrated on only {len(job.validation.y)} validation photos, because fewer than two "
         "labels have two training photos"
     )
 

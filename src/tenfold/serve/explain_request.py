@@ -54,8 +54,8 @@ def read_explain_request(
     except TenfoldError as error:  # its text contains a path of this computer
         raise HTTPError(
             "E985",
-            "The service cannot say why this model answers so",
+            "The service cannot explain the predictions of this model",
             422,
-            expected="a run that holds what an explanation needs",
+            expected="a run with the data for explanations",
             fix="Train the model again with this version of Tenfold",
         ) from error
