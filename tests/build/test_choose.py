@@ -79,7 +79,7 @@ def test_the_best_is_kept_and_the_same_again(
     assert built.note is not None and built.note.startswith(f"auto chose {names[0]} by {rows}: ")
     assert f"baseline {losses[-1]:.4g}" in built.note
     assert "The choice was made on these rows, so the lowest loss is" in built.note
-    crossed = float(built.note.partition("the rows choose, it is ")[2].split(". ")[0])
+    crossed = float(built.note.partition("choice of the others, it is ")[2].split(". ")[0])
     assert crossed >= float(f"{losses[0]:.4g}")
 
 

@@ -136,7 +136,7 @@ def better_vote(tried: Sequence[Tried], judges: Judges) -> VoteFound | None:
 
 def _told(candidates: Sequence[Candidate], judges: Judges, crossed: float, *, labels: bool) -> str:
     """The note that says what was tried, what was chosen, and by how much. `crossed` is the loss
-    of what the other parts choose for each part of the rows."""
+    if each part of the rows is predicted by the choice of the other parts."""
     best, *others = candidates
     named = best.learner
     if best.learner == VOTE:
