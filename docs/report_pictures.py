@@ -20,34 +20,35 @@ def write_pictures(run: Path) -> None:
     """The pictures that the README and the guides show of a run on MNIST."""
     with sync_playwright() as playwright:
         browser = launch(playwright)
-        page = run / "report.html"
-        top = _shot(browser, page, 1180, 512)
-        _write("report", _above(top, _shot(browser, page, 1180, 1370, section="living")))
-        _write("dark", _shot(browser, page, 1180, 1100, dark=True), 590)
-        _write("phone", _shot(browser, page, 390, 1480, is_mobile=True), 300)
-        _write("mistakes", _shot(browser, page, 1180, 976, section="mistakes"))
+        page = (run / "report.html").resolve().as_uri()
+        top = shot(browser, page, 1180, 512)
+        write("report", _above(top, shot(browser, page, 1180, 1370, section="living")))
+        write("dark", shot(browser, page, 1180, 1100, dark=True), 590)
+        write("phone", shot(browser, page, 390, 1480, is_mobile=True), 300)
+        write("mistakes", shot(browser, page, 1180, 976, section="mistakes"))
         browser.close()
 
 
-def _shot(
+def shot(
     browser: Browser,
-    page: Path,
+    page: str,
     width: int,
     height: int,
     *,
     dark: bool = False,
     section: str = "",
+    offline: bool = True,
     **settings: Any,
 ) -> bytes:
     """A page from its top, or from a section on, when its first animation has played."""
     context = browser.new_context(
         viewport={"width": width, "height": height},
         color_scheme="dark" if dark else "light",
-        offline=True,
+        offline=offline,
         **settings,
     )
     tab = context.new_page()
-    tab.goto(page.resolve().as_uri() + (f"#{section}" if section else ""))
+    tab.goto(page + (f"#{section}" if section else ""))
     tab.wait_for_timeout(PLAYED)
     picture = tab.screenshot()
     context.close()
@@ -67,7 +68,7 @@ def _above(*contents: bytes) -> bytes:
     return content.getvalue()
 
 
-def _write(name: str, content: bytes, width: int | None = None) -> None:
+def write(name: str, content: bytes, width: int | None = None) -> None:
     """A PNG of at most 256 colours, which is a fifth of the size."""
     picture = Image.open(io.BytesIO(content)).convert("RGB")
     if width is not None:

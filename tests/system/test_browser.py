@@ -590,6 +590,25 @@ def test_a_phone_shows_the_report_without_a_sideways_scroll_and_text_stands_out(
     assert len(found) > 60
     weak = [(text, contrast) for text, contrast in found if contrast < 4.5]
     assert not weak, weak[:5]
+    assert opened.run(TOO_SMALL) == []
+
+
+TOO_SMALL = """() => {
+  const found = [];
+  for (const element of document.querySelectorAll("main *")) {
+    if (!element.checkVisibility()) continue;
+    const own = [...element.childNodes].some((n) => n.nodeType === 3 && n.textContent.trim());
+    const matrix = element.ownerSVGElement?.getScreenCTM();
+    const scale = matrix ? Math.hypot(matrix.a, matrix.b) : 1;
+    const size = parseFloat(getComputedStyle(element).fontSize) * scale;
+    if (own && size < 12) found.push([element.textContent.trim().slice(0, 40), size]);
+    if (!element.matches("button:enabled, summary, select, input:not([type=file])")) continue;
+    const {width, height} = (element.closest("label") ?? element).getBoundingClientRect();
+    if (Math.min(width, height) < 24) found.push([element.outerHTML.slice(0, 60), width, height]);
+  }
+  return found.slice(0, 5);
+}"""
+"""Text below 12 px, and what is pressed and is smaller than 24 px (WCAG 2.2, 2.5.8)."""
 
 
 CONTRASTS = """() => {
@@ -713,14 +732,18 @@ def test_axe_finds_no_issue(
 def ask_axe(browser: Browser, paths: list[Path], scheme: Any) -> None:
     """Pages as axe-core judges them."""
     for path in paths:
-        opened = open_file(browser, path, color_scheme=scheme)
-        opened.page.evaluate(AXE_SCRIPT)
-        found = opened.page.evaluate("axe.run({resultTypes: ['violations']})")
-        issues = [
-            (one["id"], one["impact"], [node["html"][:100] for node in one["nodes"][:3]])
-            for one in found["violations"]
-        ]
-        assert len(found["passes"]) > 15 and not issues, (path.name, issues)
+        no_issue(open_file(browser, path, color_scheme=scheme))
+
+
+def no_issue(opened: Opened) -> None:
+    """Axe-core finds nothing in a page."""
+    opened.page.evaluate(AXE_SCRIPT)
+    found = opened.page.evaluate("axe.run({resultTypes: ['violations']})")
+    issues = [
+        (one["id"], one["impact"], [node["html"][:100] for node in one["nodes"][:3]])
+        for one in found["violations"]
+    ]
+    assert len(found["passes"]) > 15 and not issues, (opened.page.url, issues)
 
 
 def test_without_a_browser_tests_are_not_run_and_in_ci_fail(
@@ -809,10 +832,14 @@ def test_a_network_on_a_service_says_how_to_ask(
     browser: Browser, small_run: Run, tmp_path: Path
 ) -> None:
     with service(small_run, log=tmp_path / "log") as found:
-        page = browser.new_context().new_page()
+        phone: Any = {"width": 390, "height": 844}
+        page = browser.new_context(viewport=phone, bypass_csp=True).new_page()
         opened = Opened(page)
         page.on("console", lambda said: opened.complaints.append(said.text))
         page.goto(f"http://127.0.0.1:{found.port}/")
+        no_issue(opened)
         page.click("text=How to ask this service")
         assert "openapi.json" in page.inner_text("main")
-        assert not opened.complaints
+        no_issue(opened)
+        assert opened.run("() => document.documentElement.scrollWidth - innerWidth") <= 0
+        assert opened.run(TOO_SMALL) == [] and not opened.complaints
