@@ -53,7 +53,7 @@ def read_explain_request(
         return replace(request, explanations=model.explain_rows(request.rows))
     except TenfoldError as error:  # its text contains a path of this computer
         raise HTTPError(
-            "E985",
+            "E986",
             "The service cannot explain the predictions of this model",
             422,
             expected="a run with the data for explanations",
