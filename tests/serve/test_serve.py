@@ -26,6 +26,7 @@ from tenfold.model.predictions import Prediction
 from tenfold.serve.access import without_port
 from tenfold.serve.application import Application
 from tenfold.serve.limits import Limits, read_limits
+from tenfold.serve.predictor import is_quick
 from tests.conftest import Few
 from tests.serve.conftest import ROWS
 from tests.support.errors import refused
@@ -463,9 +464,12 @@ def test_a_body_ends_at_its_limit(small_run: Run) -> None:
     assert crowded.admission.body_bytes == 0
 
 
-def test_too_many_at_once_are_told_to_come_again(small_run: Run, few: Few) -> None:
+@pytest.mark.parametrize("limit", ["in_flight", "queue"])
+def test_too_many_at_once_are_told_to_come_again(small_run: Run, few: Few, limit: str) -> None:
+    """All that came in one turn of the loop were admitted, whatever the limit of the queue."""
     body = images(few(1).images[:1])
-    guard = guard_of(small_run, in_flight=4)
+    limits: dict[str, Any] = {limit: 4}
+    guard = guard_of(small_run, **limits)
 
     async def many() -> list[Told]:
         path = "/v1/predict"
@@ -477,7 +481,8 @@ def test_too_many_at_once_are_told_to_come_again(small_run: Run, few: Few) -> No
     assert sorted(told.status for told in found) == [200] * 4 + [503] * 5
     refused = next(told for told in found if told.status == 503)
     assert refused.headers["retry-after"] in ("1", "2", "3")
-    assert refused.error.startswith("The service is busy. Expected fewer: in_flight.")
+    assert refused.error.startswith(f"The service is busy. Expected fewer: {limit}.")
+    assert guard.predictors["/v1/predict"].waiting == 0
     assert guard.admission.in_flight == 0 and predict(guard, body).status == 200
     waiting = guard_of(small_run, queue=2)
     assert predict(waiting, images(few(9).images[:9])).status == 200  # one request is always taken
@@ -499,6 +504,37 @@ def test_large_bodies_and_slow_models_leave_the_loop_alone(
     monkeypatch.setattr(predictor, "read_predict_request", slowly)
     told = predict(guard, x.tobytes(), RAW)
     assert told.status == 503 and "answer_seconds" in told.error
+
+
+def test_only_numbers_and_tiny_pictures_are_read_in_the_loop(
+    small_run: Run, table_run: Run, few: Few
+) -> None:
+    """Base64 of 50 kB may be a picture of 16 million pixels, which others waited for."""
+    x, contract = few(1).images[:1], small_run.model.contract
+    large = png(np.zeros((200, 200), np.uint8))
+    text = base64.b64encode(large).decode()
+    infer = {"id": "a", "inputs": [{"name": "image", "shape": [1], "datatype": "UINT8"}]}
+    assert is_quick(images(x), JSON, contract) and is_quick(x.tobytes(), RAW, contract)
+    assert is_quick(png(x[0]), "image/png", contract) and is_quick(as_json(**infer), JSON, contract)
+    for body, kind in [
+        (as_json(images=[text]), JSON),
+        (as_json(images=[f"data:image/png;base64,{text}"]), JSON),
+        (as_json(images=[text]).replace(b"A", b"\\u0041"), JSON),
+        (as_json(**infer).replace(b"UINT8", b"BYTES"), JSON),
+        (as_json(**infer).replace(b"UINT8", b"\\u0042YTES") + large, JSON),
+        (b" " * 70_000 + images(x), JSON),
+        (bytes(784 * 100), RAW),
+        (large, "image/png"),
+        (large[:20], "image/png"),
+        (b"GIF89a", "image/gif"),
+        (form_of(large), "multipart/form-data; boundary=x"),
+    ]:
+        assert not is_quick(body, kind, contract)
+    assert not is_quick(as_json(rows=[{"size": 1}]), JSON, table_run.model.contract)
+
+
+def form_of(content: bytes) -> bytes:
+    return b'--x\r\ncontent-disposition: form-data; filename="a"\r\n\r\n' + content + b"\r\n--x--"
 
 
 def test_a_fault_of_ours_tells_nothing(

@@ -1,5 +1,6 @@
 """One of several processes of a service, as `tenfold serve --workers N` starts it."""
 
+import gc
 import sys
 from pathlib import Path
 
@@ -21,6 +22,7 @@ def answer(task: WorkerTask) -> None:
 
 
 if __name__ == "__main__":
+    gc.set_threshold(100_000, 20, 100)  # as in the command line
     try:
         answer(WorkerTask.receive())
     except TenfoldError as error:

@@ -11,7 +11,15 @@ HEALTH = frozenset({"/health/live", "/health/ready", "/v2/health/live", "/v2/hea
 """Addresses for supervisors: they need no token and are never refused for lack of capacity."""
 
 SINGLE = frozenset(
-    {b"host", b"origin", b"authorization", b"content-type", b"content-length", b"content-encoding"}
+    {
+        b"host",
+        b"origin",
+        b"authorization",
+        b"content-type",
+        b"content-length",
+        b"content-encoding",
+        b"transfer-encoding",
+    }
 )
 """Headers on which a decision depends. If one is sent twice, its meaning is ambiguous."""
 

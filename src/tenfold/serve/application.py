@@ -2,10 +2,11 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from http import HTTPStatus
+from typing import Any
 
 from tenfold.serve.access import AccessPolicy
 from tenfold.serve.access_log import AccessLog
@@ -69,14 +70,24 @@ class Application:
                 expected="/v1/predict, or another address in /docs",
             )
 
-    async def answer(self, request: Request) -> Reply:
-        """The answer to a request that was admitted and has arrived completely."""
+    def answer(self, request: Request) -> Coroutine[Any, Any, Reply]:
+        """Answer a request that was admitted and has arrived completely.
+
+        A request for a model counts as waiting from now on, although its turn comes later. If it
+        counted from then on, all requests that arrive at the same moment would be admitted.
+        """
+        predictor = self.predictors.get(request.path)
+        if predictor is not None:
+            predictor.begin()
+        return self._answer(request, predictor)
+
+    async def _answer(self, request: Request, predictor: Predictor | None) -> Reply:
         try:
-            if page := self.pages.get(request.path):
+            if predictor is None:
+                page = self.pages[request.path]
                 return await asyncio.to_thread(page.make) if page.is_slow else page.make()
             async with asyncio.timeout(self.admission.limits.answer_seconds):
-                answer = ANSWERS[request.path.rpartition("/")[2]]
-                answered = await answer(self.predictors[request.path], request)
+                answered = await ANSWERS[request.path.rpartition("/")[2]](predictor, request)
             request.items, request.fault = answered.n_items, answered.fault
             return answered.reply
         except HTTPError as error:

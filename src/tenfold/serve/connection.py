@@ -9,7 +9,9 @@ before any other part of the service works on it.
 import asyncio
 import socket
 from collections import deque
-from typing import Literal, cast
+from collections.abc import Coroutine
+from functools import lru_cache
+from typing import Any, Literal, cast
 from urllib.parse import unquote
 
 import httptools
@@ -181,18 +183,16 @@ class Connection(asyncio.Protocol):
     def _read_headers(self, request: Request) -> None:
         """Set the fields of a request from its headers, or refuse the headers."""
         n_bytes = len(self._url) + sum(len(name) + len(value) for name, value in self._headers)
-        codings = [value.lower() for name, value in self._headers if name == b"transfer-encoding"]
         if n_bytes > self._limits.header_bytes or len(self._headers) > MAX_HEADERS:
             raise self._long_headers()
-        if codings and codings != [b"chunked"]:
-            raise HTTPError("E965", "The transfer coding is not supported", 400, expected="chunked")
-        request.path = unquote((httptools.parse_url(self._url).path or b"").decode("ascii"))
-        request.path = request.path.rstrip("/") or "/"
+        request.path = _path_of(self._url)
         if self._is_guest and request.path not in HEALTH:
             raise self._application.admission.full("connections")
         is_new = self._parser.get_http_version() == "1.1"
         request.kept = is_new and self._parser.should_keep_alive() and not self._is_guest
         request.headers = headers_by_name(self._headers)
+        if request.headers.get(b"transfer-encoding", b"chunked").lower() != b"chunked":
+            raise HTTPError("E965", "The transfer coding is not supported", 400, expected="chunked")
 
     # Answers
 
@@ -204,12 +204,13 @@ class Connection(asyncio.Protocol):
         elif request.is_complete:
             seconds = self._limits.body_seconds + 2 * self._limits.answer_seconds
             self._answer_until = self._loop.time() + seconds
-            self._work = self._loop.create_task(self._worked(request))
+            answer = self._application.answer(request)
+            self._work = self._loop.create_task(self._worked(request, answer))
         elif request.headers.get(b"expect", b"").lower() == b"100-continue":
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
-    async def _worked(self, request: Request) -> None:
-        reply = await self._application.answer(request)
+    async def _worked(self, request: Request, answer: Coroutine[Any, Any, Reply]) -> None:
+        reply = await answer
         self._work = None
         self._answer(request, reply)
 
@@ -311,3 +312,10 @@ class Connection(asyncio.Protocol):
     def abort(self) -> None:
         """Close the connection at once."""
         self._transport.abort()
+
+
+@lru_cache(maxsize=256)
+def _path_of(url: bytes) -> str:
+    """The path of a request's target, without a slash at its end."""
+    path = unquote((httptools.parse_url(url).path or b"").decode("ascii"))
+    return path.rstrip("/") or "/"

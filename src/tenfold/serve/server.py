@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import ipaddress
 import math
 import os
@@ -37,6 +38,10 @@ TICK_SECONDS = 0.1
 
 BACKLOG = 2048
 MIN_TOKEN = 16
+SWITCH_SECONDS = 0.001
+"""How long a thread that reads bodies keeps the interpreter while the event loop waits for it;
+Python's own 5 ms would delay every refusal."""
+
 STUCK_SECONDS = 0.5
 """How long threads may take to end after the last answer."""
 
@@ -135,6 +140,8 @@ def work(
         limits = limits.model_copy(update={"connections": min(limits.connections, most)})
     found = find_runs(runs)
     application = build(found, limits, access, lists_runs=[run.path for run in found] != list(runs))
+    gc.freeze()  # what is loaded now stays, and need not be looked through
+    sys.setswitchinterval(SWITCH_SECONDS)
     with asyncio.Runner(loop_factory=systems.event_loop(shares_port=shares_port)) as runner:
         runner.get_loop()  # made first, so that the server alone handles Ctrl-C
         runner.run(Server(application, listener, runs, shares_port=shares_port).run())

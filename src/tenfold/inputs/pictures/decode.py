@@ -138,6 +138,16 @@ def is_picture(path: Path | str) -> bool:
     return is_picture_content(head)
 
 
+def png_pixels(content: bytes) -> int:
+    """The number of pixels that the header of a PNG file states; 0 for other content.
+
+    Source: W3C, "Portable Network Graphics (PNG) Specification", 11.2.1, IHDR.
+    """
+    if not content.startswith(b"\x89PNG\r\n\x1a\n") or content[12:16] != b"IHDR":
+        return 0
+    return int.from_bytes(content[16:20]) * int.from_bytes(content[20:24])
+
+
 def is_picture_content(head: bytes) -> bool:
     """Whether a file that begins with these 12 bytes is a picture."""
     is_webp = head[:4] == b"RIFF" and head[8:12] == b"WEBP"
