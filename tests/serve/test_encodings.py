@@ -22,13 +22,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tenfold import Run
-from tenfold.serve import json_structure
+from tenfold.serve import json_text
 from tenfold.serve.application import Application
 from tenfold.serve.encodings import boundary_of, decompressed, form_files
-from tenfold.serve.json_structure import check_structure
+from tenfold.serve.json_text import check_structure, read_json
 from tenfold.serve.limits import Limits
 from tenfold.serve.messages import HTTPError
-from tenfold.serve.predict_request import read_json, read_predict_request
+from tenfold.serve.predict_request import read_predict_request
 from tests.conftest import Few
 from tests.support.errors import refused
 from tests.support.service import JSON, RAW, as_json, guard_of, images, png, predict, service
@@ -203,8 +203,8 @@ def test_values_are_counted_as_they_are_in_any_parts(
 ) -> None:
     limits = Limits(json_depth=100)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(json_structure, "PART_BYTES", n_bytes)
-        patch.setattr(json_structure, "SMALL_BYTES", -1)
+        patch.setattr(json_text, "PART_BYTES", n_bytes)
+        patch.setattr(json_text, "SMALL_BYTES", -1)
         body, n = json.dumps(value).encode(), 1 + n_counted(value)
         check_structure(body, limits, n, of_items=False)
         if n > 1:
@@ -218,7 +218,7 @@ def test_values_are_counted_as_they_are_in_any_parts(
 def test_large_json_is_read_item_by_item_as_at_once() -> None:
     items = [[i] * 200 for i in range(300)]
     body = json.dumps({"images": items}, indent=1).encode()
-    assert len(body) > json_structure.SMALL_BYTES
+    assert len(body) > json_text.SMALL_BYTES
     assert read_json(body, Limits(), of_items=True) == {"images": items} == json.loads(body)
     for wrong in (
         body[:-1],
@@ -251,7 +251,7 @@ def test_both_decoders_read_the_same(value: Any) -> None:
 
 @pytest.mark.parametrize("body", [b"1" * 150_000, b" " * 150_000], ids=["number", "gap"])
 def test_long_numbers_and_gaps_are_refused(body: bytes) -> None:
-    with refused("E985"):
+    with refused("E986"):
         read_json(b'{"images": [[' + body + b"1]]}", Limits(), of_items=True)
 
 

@@ -20,9 +20,10 @@ from PIL import Image
 import tenfold
 from tenfold import Run
 from tenfold.core.contract import Column, Contract, TableInput
+from tenfold.serve.json_text import read_json
 from tenfold.serve.limits import Limits
 from tenfold.serve.messages import HTTPError
-from tenfold.serve.predict_request import read_json, read_predict_request
+from tenfold.serve.predict_request import read_predict_request
 from tests.support.service import (
     JSON,
     RAW,

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from tenfold.core.contract import Contract, FeaturesInput, ImageInput
 from tenfold.inputs.tables.columns import Table
+from tenfold.serve.json_text import read_json
 from tenfold.serve.limits import Limits
 from tenfold.serve.messages import HTTPError
-from tenfold.serve.predict_request import PredictRequest, read_json, read_predict_request
+from tenfold.serve.predict_request import PredictRequest, read_predict_request
 from tests.support.service import JSON, RAW, as_json, png
 
 SMALL = Contract(

@@ -26,7 +26,7 @@ from tenfold.model.predictions import Prediction
 from tenfold.serve.access import without_port
 from tenfold.serve.application import Application
 from tenfold.serve.limits import Limits, read_limits
-from tenfold.serve.predictor import is_quick
+from tenfold.serve.predict_request import is_quick
 from tests.conftest import Few
 from tests.serve.conftest import ROWS
 from tests.support.errors import refused

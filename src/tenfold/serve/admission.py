@@ -8,8 +8,7 @@ from contextlib import suppress
 from typing import Any, TypeVar
 
 from tenfold.core.systems import usable_cores
-from tenfold.serve.encodings import too_large
-from tenfold.serve.limits import Limits
+from tenfold.serve.limits import Limits, too_large
 from tenfold.serve.messages import HTTPError, Request
 
 Read = TypeVar("Read")

@@ -5,7 +5,7 @@ import zlib
 from email.message import Message
 
 from tenfold.core.errors import DataError
-from tenfold.serve.limits import Limits
+from tenfold.serve.limits import Limits, too_large
 from tenfold.serve.messages import HTTPError
 
 FORM_TYPE = "multipart/form-data"
@@ -16,11 +16,6 @@ multiple of four, so that only the last part may end in padding."""
 
 GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
 """The header of the data tells the two formats apart (zlib.h, `inflateInit2`)."""
-
-
-def too_large(limits: Limits) -> HTTPError:
-    most = f"at most {limits.body_bytes} bytes"
-    return HTTPError("E946", "The body of the request is too large", 413, expected=most)
 
 
 def decompressed(body: bytes, limits: Limits) -> bytes:

@@ -8,6 +8,7 @@ from pydantic import Field, ValidationError
 from tenfold.core.contract import Frozen
 from tenfold.core.errors import SettingsError, did_you_mean
 from tenfold.core.settings import plain_rule
+from tenfold.serve.messages import HTTPError
 
 Seconds = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)]
 
@@ -58,3 +59,22 @@ def read_limits(words: Iterable[str]) -> Limits:
             expected=plain_rule(first["msg"]),
             **facts,
         ) from error
+
+
+def too_large(limits: Limits) -> HTTPError:
+    most = f"at most {limits.body_bytes} bytes"
+    return HTTPError("E946", "The body of the request is too large", 413, expected=most)
+
+
+def check_items(n: int, limits: Limits) -> None:
+    """Refuse a request with no items, or with too many."""
+    if n > limits.items:
+        raise HTTPError(
+            "E953",
+            "The request has too many items",
+            413,
+            expected=f"at most {limits.items}",
+            items=n,
+        )
+    if not n:
+        raise HTTPError("E954", "The request is empty", 422, expected="at least one item", items=0)

@@ -25,9 +25,10 @@ from tenfold.core.version import __version__
 from tenfold.inputs.pictures.preprocess import as_trained
 from tenfold.model.model import Model
 from tenfold.model.readers import reader_of
-from tenfold.serve.limits import Limits
+from tenfold.serve.json_text import read_json
+from tenfold.serve.limits import Limits, check_items
 from tenfold.serve.messages import HTTPError, Reply, Request, WebPage, json_reply
-from tenfold.serve.predict_request import PredictRequest, check_items, picture_request, read_json
+from tenfold.serve.predict_request import PredictRequest, picture_request
 from tenfold.serve.predictor import AnsweredRequest, Predictor
 
 HEADER_LENGTH = b"inference-header-content-length"

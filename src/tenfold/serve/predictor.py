@@ -1,14 +1,12 @@
 """A predictor: a run that answers requests, in the form of `tenfold predict --json`."""
 
 import asyncio
-import re
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import repeat
 from typing import NamedTuple, TypeVar
 
 from tenfold.core.contract import Contract
-from tenfold.inputs.pictures.decode import png_pixels
 from tenfold.model.answer_forms import Answer, as_json
 from tenfold.runs.record import Run
 from tenfold.serve.admission import ReaderPool
@@ -19,25 +17,15 @@ from tenfold.serve.messages import Reply, Request, json_reply
 from tenfold.serve.metrics import Metrics
 from tenfold.serve.predict_request import (
     JSON_TYPE,
-    RAW_TYPE,
     PredictRequest,
     is_compressed,
+    is_quick,
     media_type_of,
     read_predict_request,
     read_some_picture,
 )
 
 Asked = TypeVar("Asked", bound=PredictRequest)
-
-INLINE_BYTES = 1 << 16
-"""Smaller bodies of numbers are read in the event loop, because a thread costs more."""
-
-INLINE_PNG_BYTES, INLINE_PNG_PIXELS = 2048, 4096
-"""So are smaller PNG files. Reading one of 28 x 28 takes 0.6 ms, and the thread another 0.2 ms."""
-
-PICTURES = re.compile(rb'"[\w+/=:;,.\\-]{24}|BYTES|\\u')
-"""What a body may contain whose numbers are not all: a file in base64, or a tensor of files. A file
-of 40 bytes may have 16 million pixels."""
 
 MANY = 64
 """With more answers than this, a thread writes the reply: 1,000 answers take 20 ms."""
@@ -143,16 +131,6 @@ class Predictor:
 
     def close(self) -> None:
         self._batcher.close()
-
-
-def is_quick(body: bytes, kind: str, contract: Contract) -> bool:
-    """Whether a body can be read so quickly that other requests need not wait for it."""
-    if kind == JSON_TYPE:
-        is_short = len(body) <= INLINE_BYTES and contract.input.kind != "table"
-        return is_short and (body.count(b'"') == 2 or not PICTURES.search(body))
-    if kind == RAW_TYPE:
-        return len(body) <= INLINE_BYTES
-    return len(body) <= INLINE_PNG_BYTES and 0 < png_pixels(body) <= INLINE_PNG_PIXELS
 
 
 def _unpacked(
