@@ -210,7 +210,7 @@ def _look(part: bytes, before: Position) -> tuple[Position, int, int]:
     at = np.flatnonzero(kinds)
     if not len(at) and not before.in_string and len(part) >= MAX_NUMBER_BYTES:
         raise HTTPError(
-            "E986",
+            "E985",
             "A number or a gap in the JSON is too long",
             422,
             expected=f"at most {MAX_NUMBER_BYTES} bytes",

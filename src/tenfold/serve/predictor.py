@@ -73,10 +73,10 @@ class Predictor:
         asked.is_compressed = is_compressed(asked.headers)
 
     async def answer(
-        self, asked: Request, read: Callable[..., PredictRequest] = read_predict_request
+        self, asked: Request, read: Callable[..., PredictRequest] | None = None
     ) -> AnsweredRequest:
-        """Answer a request whose body has arrived."""
-        request, outcomes = await self.ask(asked, read)
+        """Answer a request whose body has arrived; `read` reads it, by default for a prediction."""
+        request, outcomes = await self.ask(asked, read or read_predict_request)
         fault = next((type(one).__name__ for one in outcomes if isinstance(one, Exception)), "")
         if len(outcomes) > MANY:
             reply = await asyncio.to_thread(self._reply, request, outcomes)
