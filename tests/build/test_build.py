@@ -1,5 +1,6 @@
 """Every learner on tables that people really have: trained, exported, the same twice."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -224,3 +225,16 @@ def test_a_baseline_without_lags_answers_the_mean(tmp_path: Path) -> None:
 def test_a_forest_on_a_table_is_never_unsure() -> None:
     data = table("label")
     assert Model(file_of(data, config("forest"))).contract.novelty_threshold is None
+
+
+def test_rows_that_are_for_validation_alone_are_not_fitted_to() -> None:
+    data, settings = table("label"), config("boosting")
+    parts = split_data(data, validation_size=0.2)
+
+    def may_join(data: Dataset = data, settings: Settings = settings, refit: bool = True) -> bool:
+        return Problem(data, parts, settings, refit=refit).may_join
+
+    assert may_join() and not may_join(refit=False)
+    assert not may_join(replace(data, validation_rows=parts.validation))
+    weighted = settings.model_copy(update={"class_weights": "balanced"})
+    assert not may_join(settings=weighted)

@@ -6,8 +6,10 @@ from numpy.typing import NDArray
 
 from tenfold.core.progress import Listener
 from tenfold.core.settings import resolve
-from tenfold.learners.classical import fit_transfer
+from tenfold.learners import transfer
+from tenfold.learners.choice import row_losses
 from tenfold.learners.job import Examples, Fitted, TrainingJob
+from tenfold.learners.transfer import fit_transfer
 from tenfold.learners.views import VIEWS, View, with_views
 
 N_FEATURES = 30
@@ -97,8 +99,8 @@ def test_copies_of_a_photo_do_not_answer_for_each_other() -> None:
     shares = []
     for copied in (None, group):
         train = Examples(x[twice], y[twice], group=copied)
-        job = TrainingJob(train, Examples(*rows(10, 1)), 2, settings, Listener())
-        cross = fit_transfer(job).cross
+        own = TrainingJob(train, Examples(*rows(10, 1)), 2, settings, Listener())
+        cross = fit_transfer(own).cross
         assert cross is not None
         shares.append(float((cross.answers.argmax(axis=1) == y[twice]).mean()))
         if copied is not None:
@@ -127,10 +129,54 @@ def test_one_label_alone_does_not_calibrate_and_that_is_said() -> None:
     x, y = rows(40, 0)
     some = np.append(np.flatnonzero(y == 0), 1)  # one row of the other label
     settings = resolve({"learner": "transfer", "penalty": 1.0})
-    job = TrainingJob(Examples(x[some], y[some]), Examples(*rows(10, 1)), 2, settings, Listener())
-    fit = fit_transfer(job)
+    train = Examples(x[some], y[some])
+    fit = fit_transfer(TrainingJob(train, Examples(*rows(10, 1)), 2, settings, Listener()))
     assert fit.cross is None
     assert (fit.note or "").endswith(
         "; calibrated on only 10 validation photos, because fewer than two labels have two "
         "training photos"
     )
+
+
+def job(*, refit: bool = False, **settings: float) -> TrainingJob:
+    """Of 40 training and 10 validation rows."""
+    train, held = Examples(*rows(40, 0)), Examples(*rows(10, 1))
+    resolved = resolve({"learner": "transfer", **settings})
+    return TrainingJob(train, held, 2, resolved, Listener(), refit=refit)
+
+
+def test_cross_validation_chooses_the_penalty() -> None:
+    fit = fit_transfer(job())
+    assert (fit.note or "").startswith("L2 penalty ") and "by cross-validation" in (fit.note or "")
+    assert fit.cross is not None and len(fit.cross.answers) == 40 and fit.judged is None
+    weak = fit_transfer(job(penalty=1e-3))
+    assert weak.note == "L2 penalty 0.001" and weak.cross is not None
+    losses = [row_losses(one.answers, one.rows.y).mean() for one in (fit.cross, weak.cross)]
+    assert losses[0] < losses[1]
+
+
+def test_validation_rows_are_fitted_to_where_they_may_be() -> None:
+    fit = fit_transfer(job(refit=True))
+    assert fit.cross is not None and fit.judged is not None
+    assert fit.cross.answers.shape == (50, 2)
+    # Each is predicted by a fit without it.
+    np.testing.assert_array_equal(fit.judged, fit.cross.answers[40:])
+    assert np.abs(fit.judged - fit.answers(rows(10, 1)[0])).max() > 0.01
+    assert len(np.unique(fit.cross.part_of[40:])) > 1
+
+
+def test_a_validation_row_whose_label_has_no_other_is_judged_as_unknown() -> None:
+    x, y = rows(10, 1)
+    held = Examples(x, np.append(y[:-1], 2))
+    settings = resolve({"learner": "transfer", "penalty": 1.0})
+    train = Examples(*rows(40, 0))
+    fit = fit_transfer(TrainingJob(train, held, 3, settings, Listener(), refit=True))
+    assert fit.judged is not None and fit.judged.shape == (10, 3)
+    assert (fit.judged[-1] == 0).all() and fit.answers(x[-1:]).argmax() == 2
+
+
+def test_many_rows_leave_the_choice_to_the_validation_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transfer, "MAX_CROSSED", 49)
+    fit = fit_transfer(job(refit=True))
+    assert "chosen on the validation rows" in (fit.note or "")
+    assert fit.judged is not None and fit.cross is not None and len(fit.cross.answers) == 40

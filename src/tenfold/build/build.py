@@ -98,15 +98,11 @@ def built_prepared(
 def fit_problem(
     problem: Problem, listener: Listener, checkpoints: Checkpoints | None = None
 ) -> Fitted:
-    """Fit the problem's learner, and finally to the validation rows, too, if that is allowed.
-
-    In the order of time the validation rows are the newest ones, and the widths of intervals come
-    from their forecasts. Class weights come from the training rows only.
-    """
-    info, settings = problem.data.info, problem.settings
-    is_bound = (info is not None and info.timeline is not None) or bool(settings.class_weights)
-    refit = problem.refit and not is_bound
-    return fit_learner(problem.prepared, settings, listener, checkpoints, refit=refit)
+    """Fit the problem's learner, and finally to the validation rows, too, if that is allowed
+    (`Problem.may_join`)."""
+    return fit_learner(
+        problem.prepared, problem.settings, listener, checkpoints, refit=problem.may_join
+    )
 
 
 def fit_learner(

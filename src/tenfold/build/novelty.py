@@ -15,9 +15,9 @@ UNSURE_SHARE = 0.02
 """Share of validation rows whose novelty exceeds the threshold."""
 
 UNSURE_PHOTOS = 0.04
-"""The same share for photos. With 20 photos of each of five flowers, 2% would be the most unusual
-one of 90. With this share, 95.8% of the pictures of other things are unsure, and 2.4% of the test
-photos (`python -m bench.photos`)."""
+"""The same share for photos. With 20 photos of each of five flowers, 2% would be the two most
+unusual ones. With this share, 96.7% of the pictures of other things are unsure, and 3.2% of the
+test photos (`python -m bench.photos`)."""
 
 MAX_AXES = 64
 """Maximum number of principal axes, which limits the file."""

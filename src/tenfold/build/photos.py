@@ -1,7 +1,7 @@
 """Features of photos, which are computed once by ONNX Runtime on all cores, and kept while they are
 needed."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -57,18 +57,15 @@ class PhotoFeatures:
         return set(rows.tolist()) <= self._known.get("features", {}).keys()
 
     def of_parts(
-        self,
-        images: AnyImages,
-        train: NDArray[np.int64],
-        held: NDArray[np.int64],
-        accepted: ImageInput,
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32] | None]:
-        """Everything that a fit needs: the features of training and validation rows, and those of
-        the views of the training rows if there are few of them."""
-        rows = np.sort(np.concatenate([train, held]))
+        self, images: AnyImages, parts: Sequence[NDArray[np.int64]], accepted: ImageInput
+    ) -> list[tuple[NDArray[np.float32], NDArray[np.float32] | None]]:
+        """Everything that a fit needs of each part, training rows first: their features, and those
+        of their views if there are few training rows."""
+        rows = np.sort(np.concatenate(parts))
         found = self.of(images, rows, accepted)
-        views = self.of_views(images, train, accepted) if len(train) <= MAX_VIEWED else None
-        return found[np.searchsorted(rows, train)], found[np.searchsorted(rows, held)], views
+        views = self.of_views(images, rows, accepted) if len(parts[0]) <= MAX_VIEWED else None
+        at = [np.searchsorted(rows, part) for part in parts]
+        return [(found[own], None if views is None else views[own]) for own in at]
 
     def of_views(
         self, images: AnyImages, rows: NDArray[np.int64], accepted: ImageInput

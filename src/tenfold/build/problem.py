@@ -140,6 +140,19 @@ class Problem:
             return prepare_photos(self.data, self.split, self.features)
         return prepare(self.data, self.split, **learner.encoding)
 
+    @property
+    def may_join(self) -> bool:
+        """Whether the learner may be fitted to the validation rows, too.
+
+        In the order of time the validation rows are the newest ones, and the widths of intervals
+        come from their forecasts. Class weights come from the training rows only. An official
+        validation set is for validation.
+        """
+        is_ordered = self.data.info is not None and self.data.info.timeline is not None
+        is_official = bool(self.data.validation_rows.size)
+        is_bound = is_ordered or is_official or bool(self.settings.class_weights)
+        return self.refit and not is_bound
+
     @cached_property
     def positive(self) -> str | None:
         """The one of two labels that is searched for: the requested one, or else the rarer in
@@ -209,19 +222,18 @@ def prepare_photos(data: Dataset, split: Split, features: PhotoFeatures) -> Prep
     """The training and validation pictures as features of a network that was trained on photos."""
     accepted, images = data.input, data.images
     assert accepted.kind == "image"  # these are read by all learners of photos
-    found, found_held, views = features.of_parts(images, split.train, split.validation, accepted)
+    parts = (split.train, split.validation)
+    (found, views), (found_held, held_views) = features.of_parts(images, parts, accepted)
     held = split.validation if len(split.validation) else split.train
     few = held[:MAX_COMPARED_PHOTOS]
     # Copies of a photo must stay in the same part when the training rows are divided.
     has_copies = len(np.unique(data.group_of)) < len(data)
-    groups = [
-        data.group_of[rows] if has_copies else None for rows in (split.train, split.validation)
-    ]
+    groups = [data.group_of[rows] if has_copies else None for rows in parts]
     return Prepared(
         name=data.name,
         task=data.task,
         train=Examples(found, data.y[split.train], group=groups[0], views=views),
-        validation=Examples(found_held, data.y[split.validation], group=groups[1])
+        validation=Examples(found_held, data.y[split.validation], group=groups[1], views=held_views)
         if len(found_held)
         else None,
         encoding=encode_photos(accepted),

@@ -450,8 +450,8 @@ class Settings(Frozen):
         ge=1e-9,
         le=1e9,
         description="The weight of the L2 penalty (the sum of the squared weights) relative to "
-        "the summed loss. By default it is chosen on the validation set, or 1 "
-        "without one.",
+        "the summed loss. By default it is chosen on the validation set (by `transfer` in "
+        "cross-validation), or 1 without one.",
     )
     flip: Flagged[bool | None] = Field(
         default=None,

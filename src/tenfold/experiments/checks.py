@@ -33,8 +33,8 @@ OF_FINDINGS = {
 
 FEW, FEW_PHOTOS = 20, 10
 MUCH_BETTER, MUCH_LARGER = 0.10, 1.5
-"""Thresholds of C03 and C06. With twenty photos of each label, about seventeen of them for the fit,
-`transfer` predicted 85% of the other flowers correctly (`python -m bench.photos`)."""
+"""Thresholds of C03 and C06. With twenty photos of each label `transfer` predicted
+85% of the other flowers correctly (`python -m bench.photos`)."""
 
 
 def write_checks(run: Run, problem: Problem, at_edge: Sequence[str] = ()) -> None:

@@ -9,7 +9,6 @@ from typing import Any
 
 from tenfold.core.errors import SettingsError
 from tenfold.core.settings import AUTO, RECIPES, Settings
-from tenfold.core.task import TaskKind
 from tenfold.learners.bayes import fit_bayes
 from tenfold.learners.boosting import fit_boosting
 from tenfold.learners.classical import (
@@ -18,12 +17,12 @@ from tenfold.learners.classical import (
     fit_last_value,
     fit_linear,
     fit_logistic,
-    fit_transfer,
 )
 from tenfold.learners.job import Checkpoints, Examples, Fitted, TrainingJob, is_classification
-from tenfold.learners.learner import EPOCHS, Accepted, Learner, multiplications
+from tenfold.learners.learner import EPOCHS, Accepted, Learner, TaskKind, multiplications
 from tenfold.learners.neighbors import fit_neighbors
 from tenfold.learners.network_fit import fit_network
+from tenfold.learners.transfer import fit_transfer
 
 __all__ = [
     "LEARNERS",

@@ -1,4 +1,4 @@
-"""The learners `forest`, `logistic`, `transfer`, `linear` and `baseline`."""
+"""The learners `forest`, `logistic`, `linear` and `baseline`."""
 
 import warnings
 from collections.abc import Callable, Sequence
@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 
 from tenfold.core.task import Regression, Task
 from tenfold.inputs.features import features
-from tenfold.learners.choice import Choice, parts_by_answer, row_losses
-from tenfold.learners.job import CrossAnswers, Examples, Fitted, Purpose, TrainingJob, stream
-from tenfold.learners.views import NONE, choices_of_views, with_views
+from tenfold.learners.choice import Choice, row_losses
+from tenfold.learners.job import Examples, Fitted, Purpose, TrainingJob, stream
 
 MANY_LABELS = "The number of unique classes is greater than 50%"
 """The beginning of a warning of scikit-learn. The audit reports the same fact in other words."""
@@ -215,7 +214,7 @@ def _fit_penalised(fit: Callable[[Examples, float], Linear], job: TrainingJob) -
             break
         best = penalty
     note = f"L2 penalty {best:g}, chosen on the validation rows"
-    return Penalised(fit(train, best), best, note, choice.answers, _at_edge(best, losses[1:]))
+    return Penalised(fit(train, best), best, note, choice.answers, at_edge(best, losses[1:]))
 
 
 WORTH, NOTHING_TO_GAIN = 0.01, 1e-3
@@ -223,10 +222,12 @@ WORTH, NOTHING_TO_GAIN = 0.01, 1e-3
 penalty, because a further one would hardly change the model, or below 0.001."""
 
 
-def _at_edge(best: float, losses: Sequence[float]) -> tuple[str, ...]:
-    """`Fitted.at_edge` by the losses of the penalties that were tried, up to the first that is
-    not better than the one before it."""
-    ends = {PENALTIES[0]: ("largest", losses[1:2]), PENALTIES[-1]: ("smallest", losses[-2:-1])}
+def at_edge(
+    best: float, losses: Sequence[float], penalties: Sequence[float] = PENALTIES
+) -> tuple[str, ...]:
+    """`Fitted.at_edge` by the losses of the first of `penalties`, up to the first that is not
+    better than the one before it."""
+    ends = {penalties[0]: ("largest", losses[1:2]), penalties[-1]: ("smallest", losses[-2:-1])}
     which, beside = ends.get(best, ("", ()))
     least = min(losses)
     if not beside or least < NOTHING_TO_GAIN or beside[0] - least < WORTH * least:
@@ -239,112 +240,3 @@ def loss_of(
 ) -> float:
     """Mean log loss of probabilities (n, n_labels), or mean squared error of values (n,)."""
     return float(np.average(row_losses(answers, y), weights=weight))
-
-
-CROSS_PARTS = 5
-"""Number of folds of the training rows. Each fold is predicted by a fit to the others."""
-
-IN_ALL_FITS = -1
-"""The fold of rows that are always fitted to and never predicted."""
-
-ENOUGH_TO_CALIBRATE = 1_000
-"""With fewer validation rows than this, `transfer` is calibrated by cross-validation on the
-training rows."""
-
-
-def fit_transfer(job: TrainingJob) -> Fitted:
-    """Fit softmax regression with an L2 penalty to features of photos (n, 1280).
-
-    The penalty is chosen like that of `logistic`. With only a few dozen photos there are too few
-    validation rows for calibration. Then the training rows are predicted by five-fold
-    cross-validation, and these predictions are used instead. They also choose whether mirrored or
-    cropped views of the photos are fitted to, if there are such views.
-    """
-    body, penalty, note, judged, at_edge = fit_softmax(job)
-    part_of = _cross_parts(job)
-    views, cross, about_views = _choose_views(job, penalty, part_of)
-    if views:
-        body = softmax_regression(job, with_views(job.train, views), penalty)
-    return Fitted(
-        "transfer",
-        body,
-        body.estimator.coef_.size + body.estimator.intercept_.size,
-        note=note + about_views,
-        judged=judged,
-        rows_at_once=1,
-        cross=cross,
-        at_edge=at_edge,
-    )
-
-
-def _cross_parts(job: TrainingJob) -> NDArray[np.int64] | None:
-    """The fold of each training row, with copies of a photo in the same fold, or `IN_ALL_FITS` for
-    a label that has a single photo. None if no cross-validation is needed, or if fewer than two
-    labels have two photos."""
-    train, validation = job.train, job.validation
-    if validation is None or len(validation.y) >= ENOUGH_TO_CALIBRATE:
-        return None
-    firsts = slice(None) if train.group is None else np.unique(train.group, return_index=True)[1]
-    is_enough = np.bincount(train.y[firsts], minlength=job.n_labels or 0) >= 2
-    if is_enough.sum() < 2:
-        return None
-    asked = is_enough[train.y]
-    rows = train.take(asked)
-    part_of = np.full(len(train.y), IN_ALL_FITS)
-    part_of[asked] = parts_by_answer(job.settings, rows.y, CROSS_PARTS, rows.group)
-    return part_of
-
-
-def _why_not_crossed(job: TrainingJob) -> str:
-    """Why few validation rows calibrate alone, or nothing where they are enough or there are
-    none."""
-    if job.validation is None or len(job.validation.y) >= ENOUGH_TO_CALIBRATE:
-        return ""
-    return (
-        f"; calibrated on only {len(job.validation.y)} validation photos, because fewer than two "
-        "labels have two training photos"
-    )
-
-
-def _choose_views(
-    job: TrainingJob, penalty: float, part_of: NDArray[np.int64] | None
-) -> tuple[tuple[int, ...], CrossAnswers | None, str]:
-    """Choose the views with the lowest loss in cross-validation. Returns them, the predictions for
-    the training rows, and a note."""
-    train, flip = job.train, job.settings.flip
-    choices = choices_of_views(flip) if train.views is not None else {NONE: ()}
-    if part_of is None:
-        name, views = next(iter(choices.items()))
-        about = f"; fitted to {name} copies of the photos too" if views else ""
-        return views, None, about + _why_not_crossed(job)
-    is_asked = part_of != IN_ALL_FITS
-    asked = train._replace(views=None).take(is_asked)
-    choice, losses = Choice(asked, (len(asked.y), job.n_labels or 1)), dict[str, float]()
-    for name, views in choices.items():
-        answers = _cross_answers(job, penalty, part_of, views)[is_asked]
-        row_loss = row_losses(answers, asked.y)
-        choice.offer(answers, row_loss)
-        losses[name] = float(np.average(row_loss, weights=asked.weight))
-    best = min(losses, key=lambda name: losses[name])
-    cross = CrossAnswers(asked, part_of[is_asked], choice.answers)
-    if len(choices) == 1:
-        return choices[best], cross, ""
-    helps = "copies of the photos do not lower the"
-    if choices[best]:
-        helps = f"fitted to {best} copies of the photos too, by the"
-    tried = ", ".join(f"{name} {loss:.4g}" for name, loss in losses.items())
-    wish = "" if flip is None else f" (as requested, {'always' if flip else 'never'} mirrored)"
-    return choices[best], cross, f"; {helps} log loss of held-out rows: {tried}{wish}"
-
-
-def _cross_answers(
-    job: TrainingJob, penalty: float, part_of: NDArray[np.int64], views: tuple[int, ...]
-) -> NDArray[np.float32]:
-    """The prediction for each training row by a fit to the other folds and their views, and zeros
-    for rows in all fits."""
-    answers = np.zeros((len(job.train.y), job.n_labels or 1), np.float32)
-    for part in np.unique(part_of[part_of != IN_ALL_FITS]):
-        own = part_of == part
-        others = with_views(job.train.take(~own), views)
-        answers[own] = softmax_regression(job, others, penalty).answers(job.train.x[own])
-    return answers

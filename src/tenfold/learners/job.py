@@ -59,7 +59,10 @@ class Examples(NamedTuple):
         group = None
         if self.group is not None and other.group is not None:
             group = np.concatenate([self.group, other.group])
-        return Examples(x, y, weight, group)
+        views = None
+        if self.views is not None and other.views is not None:
+            views = np.concatenate([self.views, other.views])
+        return Examples(x, y, weight, group, views)
 
 
 def is_classification(y: Any) -> bool:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tenfold.core.contract import FeaturesInput, ImageInput, TableInput
 from tenfold.core.errors import DataError, SettingsError
 from tenfold.core.settings import Settings
-from tenfold.core.task import TaskKind
+from tenfold.core.task import TaskKind as TaskKind
 from tenfold.learners.jax_runtime import check_compiler
 from tenfold.learners.job import Examples, Fitted, TrainingJob
 

@@ -104,7 +104,7 @@ def _share_photos(
     assert accepted.kind == "image"  # there are some because learners of photos were requested
     kept = PhotoFeatures(folder, features.listener)
     train, held = np.split(np.arange(len(photos)), [n_train])
-    kept.of_parts(photos.images, train, held, accepted)
+    kept.of_parts(photos.images, (train, held), accepted)
     if photos is shared:
         return None
     disk_images.save(folder / PHOTOS, photos.images[n_train:])
