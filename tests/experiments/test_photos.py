@@ -25,13 +25,13 @@ from tenfold.experiments import photo_checks, run_data
 from tenfold.experiments.evaluate import evaluate
 from tenfold.experiments.make_run import Interrupted
 from tenfold.inputs.pictures.preprocess import preprocess
+from tenfold.learners.keras_layers import import_keras
 from tenfold.learners.views import VIEWS
 from tenfold.model.regions import Activations, open_regions
 from tenfold.report.drawings import GAP_PX, PANEL_PX, REGION_PX, heated
 from tenfold.report.network_page.network import OF_PHOTOS
 from tenfold.runs.export.keras import write_keras
 from tests.conftest import Once
-from tests.support.errors import refused
 from tests.support.photos import SHAPES, noise, photo, photo_folder, photo_run
 from tests.support.program import call
 
@@ -149,9 +149,15 @@ def test_other_models_have_no_regions(tmp_path: Path, few: Any) -> None:
     assert not (run.path / "regions.jpg").exists()
 
 
-def test_keras_is_refused_in_a_line(run: Any, tmp_path: Path) -> None:
-    with refused("E705", "learner='transfer'"):
-        write_keras(run.path, tmp_path / "model.keras")
+@pytest.mark.slow
+def test_a_model_of_photos_is_exported_to_keras(run: Any, folder: Path, tmp_path: Path) -> None:
+    said = write_keras(run.path, tmp_path / "model.keras")
+    assert said == "(n, 120, 120, 3), values 0 to 255, to calibrated probabilities (n, 3)"
+    network = import_keras().saving.load_model(tmp_path / "model.keras", compile=False)
+    answer = run.model.predict(folder / "disc" / "0.jpg")
+    given = answer.images.astype(np.float32)
+    predicted = network.predict(given, verbose=0)
+    np.testing.assert_allclose(predicted, answer.probabilities, atol=1e-4)
 
 
 def test_features_are_computed_once(

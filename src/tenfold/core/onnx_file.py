@@ -33,6 +33,7 @@ else:
 KINDS: dict[int, tuple[str, str]] = {
     TensorProto.FLOAT: ("<f4", "float_data"),
     TensorProto.DOUBLE: ("<f8", "double_data"),
+    TensorProto.FLOAT16: ("<f2", "int32_data"),
     TensorProto.INT64: ("<i8", "int64_data"),
     TensorProto.INT32: ("<i4", "int32_data"),
     TensorProto.UINT8: ("u1", "int32_data"),
@@ -47,6 +48,8 @@ def to_array(tensor: TensorProto) -> NDArray[Any]:
     dtype, field = KINDS[tensor.data_type]
     if tensor.HasField("raw_data"):
         flat = np.frombuffer(tensor.raw_data, dtype)
+    elif tensor.data_type == TensorProto.FLOAT16:  # the field has their bits
+        flat = np.array(tensor.int32_data, "<u2").view("<f2")
     else:
         flat = np.array(getattr(tensor, field), dtype)
     return flat.reshape(tuple(tensor.dims))
