@@ -1,12 +1,16 @@
 """How often a model is unsure: of digits, which it should read, and of what is none.
 
-    python -m bench.novelty [LEARNER]
+    python -m bench.novelty [LEARNER [FONTS]]
 
 Trains the learner (network) on MNIST and prints the table of docs/guide/handwriting.md. Letters
 are drawn with the fonts that come with matplotlib, in two thicknesses; clothes are shapes with a
-texture, for no pictures of clothes come with the package.
+texture, for no pictures of clothes come with the package. With a folder of further fonts (such as
+those of Debian's fonts-dkg-handwriting and fonts-bwht), their letters and digits are drawn with
+pens of four widths and bent as hands differ; LEARNER may also be a model file.
 """
 
+import itertools
+import string
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -21,7 +25,9 @@ from sklearn.datasets import load_digits
 
 import tenfold
 from tenfold import Predictions
+from tenfold.core.settings import Settings
 from tenfold.inputs.pictures import mnist_box
+from tenfold.inputs.pictures.augment import augment
 
 Images = NDArray[np.uint8]
 FONTS = [
@@ -56,6 +62,27 @@ def glyph(letter: str, font: Path, bold: int) -> Images:
 def glyphs(letters: str) -> list[Images]:
     drawn = [glyph(letter, font, bold) for letter in letters for font in FONTS for bold in (0, 4)]
     return [one for one in drawn if one.any()]
+
+
+HAND = Settings(shift_px=0, rotate_degrees=10, zoom=0.12, shear=0.25, elastic_px=0.9)
+"""How much the letters of a hand differ from those of a font."""
+
+AS_DIGITS = "OoIlSsZz"
+"""Letters that are written like a digit, which nobody can call strange."""
+
+
+def by_hand(signs: str, fonts: Path, per_sign: int = 16) -> list[Images]:
+    """Each sign by random fonts of a folder, with a random pen, bent."""
+    rng, found = np.random.default_rng(2), sorted(fonts.rglob("*.[ot]tf"))
+    drawn = []
+    for sign in signs:
+        for _ in range(per_sign):
+            canvas = Image.new("L", (112, 112))
+            face = ImageFont.truetype(str(found[rng.integers(len(found))]), 52)
+            pen = int(rng.integers(4))
+            ImageDraw.Draw(canvas).text((30, 22), sign, 255, face, stroke_width=pen)
+            drawn.append(augment(np.asarray(canvas)[None], HAND, rng)[0])
+    return [one for one in drawn if (one > 128).any()]
 
 
 def filling(drawn: Images) -> Images:
@@ -165,10 +192,21 @@ def known(mnist: tenfold.Dataset) -> Iterator[tuple[str, Images, NDArray[np.int6
     )
 
 
-def main(learner: str = "network") -> None:
+def of_hands(fonts: Path) -> Iterator[tuple[str, Images]]:
+    """Letters and digits of the fonts of a folder, by name."""
+    letters = [letter for letter in string.ascii_letters if letter not in AS_DIGITS]
+    yield "letters by hand, all", fitted(by_hand(string.ascii_letters, fonts))
+    yield f"letters by hand, without {AS_DIGITS}", fitted(by_hand("".join(letters), fonts))
+    yield "digits by hand", fitted(by_hand(string.digits, fonts, 30))
+
+
+def main(learner: str = "network", fonts: str | None = None) -> None:
     mnist = tenfold.load("mnist")
     with tempfile.TemporaryDirectory() as folder:
-        model = tenfold.train(mnist, learner=learner, out=folder).model
+        if Path(learner).exists():
+            model = tenfold.Model.open(learner)
+        else:
+            model = tenfold.train(mnist, learner=learner, out=folder).model
 
     def asked(images: Images) -> Predictions:
         answers = model.predict(images)
@@ -182,7 +220,7 @@ def main(learner: str = "network") -> None:
         shares = (right.mean(), 1 - sure.mean(), right[sure].mean())
         print(f"| {name} | {len(y):,} | {' | '.join(f'{share:.3f}' for share in shares)} |")
     print("\n| no digits | n | unsure |\n|---|---|---|")
-    for name, images in strange(mnist):
+    for name, images in itertools.chain(strange(mnist), of_hands(Path(fonts)) if fonts else ()):
         print(f"| {name} | {len(images):,} | {asked(images).unsure.mean():.3f} |", flush=True)
 
 

@@ -12,9 +12,14 @@ from numpy.typing import NDArray
 
 from tenfold.build.calibration import Constants, choose_threshold, fit_temperature, left_out
 from tenfold.build.novelty import (
+    STRANGE,
     UNSURE_PHOTOS,
+    UNSURE_PICTURES,
+    UNSURE_SHARE,
     Angle,
+    Measured,
     Novelty,
+    are_enough,
     distances_to_others,
     fit_distance,
     fit_novelty,
@@ -193,21 +198,37 @@ def judge_novelty(
         return None
     n = len(seen.answers)
     few = np.linspace(0, n - 1, min(n, MAX_JUDGED)).astype(np.int64)
+    is_photo = isinstance(prepared.distance, Angle)
+    share = UNSURE_PICTURES if kind == "image" else UNSURE_SHARE
+    share = UNSURE_PHOTOS if is_photo else share
     distances, probabilities = _distances(prepared, seen, few), constants.apply(seen.judged[few])
-    if distances is None:
+    if distances is None or not are_enough(len(few), share):
         return None
-    if isinstance(prepared.distance, Angle):
-        return fit_novelty(
-            prepared.distance, None, distances, None, probabilities, share=UNSURE_PHOTOS
-        )
+    features = Measured(prepared.distance, distances)
+    if is_photo:
+        return fit_novelty(features, None, None, probabilities, share)
+    weight = learners[0].hidden_weight if kind == "image" else 1.0
     activations, hidden = fitted.hidden(prepared.train.x[prepared.sample]), None
     if activations is not None and seen.hidden is not None:
-        hidden = fit_distance(activations, prepared.train.y[prepared.sample], per_label=CENTRES)
-    of_hidden = None if hidden is None or seen.hidden is None else hidden.of(seen.hidden[few])
-    weight = learners[0].hidden_weight if kind == "image" else 1.0
-    return fit_novelty(
-        prepared.distance, hidden, distances, of_hidden, probabilities, hidden_weight=weight
-    )
+        found = fit_distance(activations, prepared.train.y[prepared.sample], per_label=CENTRES)
+        if found is not None:
+            hidden = Measured(found, found.of(seen.hidden[few]), weight)
+    strange = _strange(fitted, prepared, seen, few) if kind == "image" else None
+    return fit_novelty(features, hidden, strange, probabilities, share)
+
+
+def _strange(
+    fitted: Fitted, prepared: Prepared, seen: OwnAnswers, few: NDArray[np.int64]
+) -> Measured:
+    """The strangeness of some of the pictures (n,): by hidden values if these show shapes,
+    otherwise by pixels."""
+    learner = LEARNERS[fitted.learners[0]]
+    if seen.hidden is None or not learner.sees_shapes:
+        strangeness = prepared.strangeness
+        return Measured(strangeness, strangeness.of(seen.rows.x[few]), STRANGE)
+    strangeness = prepared.strangeness_by(fitted, seen.hidden.shape[1])
+    odds = strangeness.of(seen.hidden[few])
+    return Measured(strangeness, odds, STRANGE * learner.hidden_weight)
 
 
 def _distances(

@@ -5,8 +5,18 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from tenfold.build.novelty import Angle, Distance, fit_angle, fit_distance
+from tenfold.build.novelty import (
+    MAX_VALUES,
+    Angle,
+    Distance,
+    Strangeness,
+    fit_angle,
+    fit_distance,
+    fit_strangeness,
+    known_and_strange,
+)
 from tenfold.build.onnx.fronts import (
     Encoding,
     encode_ordered,
@@ -21,7 +31,7 @@ from tenfold.core.task import Regression, Task, positive_of
 from tenfold.data.dataset import Dataset, RowNumbers
 from tenfold.data.disk_images import StoredImages, in_memory_bytes
 from tenfold.data.split import Split
-from tenfold.learners import LEARNERS, Examples
+from tenfold.learners import LEARNERS, Examples, Fitted
 
 MAX_COMPARED = 10_000
 """Maximum number of rows on which the graph is compared with the learner. More rows take time and
@@ -32,9 +42,6 @@ MAX_COMPARED_PHOTOS = 32
 
 MAX_NOVELTY = 8_000
 """Maximum number of training rows from which the spread is estimated. 64 axes need no more."""
-
-MAX_VALUES = 20_000_000
-"""Maximum number of values in these rows, down to 1,000 rows: 80 MB."""
 
 CENTRES_OF_PICTURES = 50
 """Number of centres of each label for pictures, because a digit is written in several shapes. 20,
@@ -111,6 +118,26 @@ class Prepared:
         if self.encoding.accepted.kind == "image":
             return fit_distance(x, y, per_label=CENTRES_OF_PICTURES, whitened=False)
         return fit_distance(x, y)
+
+    @cached_property
+    def known_and_strange(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """Training pictures and strangers, from which strangeness is learned."""
+        accepted = self.encoding.accepted
+        assert accepted.kind == "image"  # as strangers are drawn
+        y = self.train.y.astype(np.int64)
+        return known_and_strange(self.train.x, y, accepted, self.task.labels)
+
+    @cached_property
+    def strangeness(self) -> Strangeness:
+        """What tells strangers by their pixels, which is the same for every fit."""
+        return fit_strangeness(*self.known_and_strange)
+
+    def strangeness_by(self, fitted: Fitted, width: int) -> Strangeness:
+        """What tells strangers by the hidden values (n, width) of a fitted network."""
+        few = max(1_000, MAX_VALUES // width)
+        known, strange = (fitted.hidden(images[:few]) for images in self.known_and_strange)
+        assert known is not None and strange is not None  # as there is a width
+        return fit_strangeness(known, strange, of_hidden=True)
 
 
 @dataclass(frozen=True, eq=False)

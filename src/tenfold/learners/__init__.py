@@ -69,6 +69,7 @@ LEARNERS: dict[str, Learner] = {
             epochs=True,
             streams=True,
             hidden_weight=2.0,
+            sees_shapes=True,
             cost=lambda settings, n_inputs, n_outputs: math.inf,
         ),
         Learner(

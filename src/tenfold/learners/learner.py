@@ -80,6 +80,7 @@ class Learner:
       hidden_weight: Weight of its hidden values of pictures, compared with pixels, in the novelty.
         Convolutions distinguish letters and clothes from digits, while a dense layer hardly does
         (`python -m bench.novelty`).
+      sees_shapes: Whether its hidden values of pictures tell strangers better than pixels do.
       cost: Approximate number of multiplications to fit to a row, computed from settings and the
         numbers of inputs and outputs. In a sweep, the longest trainings start first.
     """
@@ -102,6 +103,7 @@ class Learner:
     remembers: bool = False
     is_simple: bool = False
     hidden_weight: float = 1.0
+    sees_shapes: bool = False
     cost: Callable[[Settings, int, int], float] = lambda settings, n_inputs, n_outputs: 0.0
 
     @property

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from tenfold.build.calibration import SMALLEST
-from tenfold.build.novelty import SHORTEST, Angle, Distance, Novelty
+from tenfold.build.novelty import SHORTEST, Angle, Distance, Novelty, Strangeness
 from tenfold.core.onnx_builder import Builder
 from tenfold.core.onnx_file import TensorProto
 
@@ -32,6 +32,11 @@ def add_novelty(
         parts.append((novelty.hidden, hidden, "hidden"))
     constant = novelty.doubt_weight * novelty.doubt_middle
     terms = []
+    strangeness = novelty.strangeness
+    if strangeness is not None:
+        rows = hidden if strangeness.of_hidden and hidden is not None else flat
+        terms.append(_add_odds(builder, strangeness, rows, novelty.unit))
+        constant += (strangeness.middle - strangeness.output_bias) / strangeness.scale
     for distance, rows, name in parts:
         add = _add_angle if isinstance(distance, Angle) else _add_distance
         root = add(builder, distance, rows, f"novelty.{name}")
@@ -47,6 +52,23 @@ def add_novelty(
         total = node("Add", total, term, name=f"sum.{i}")
     builder.last = node("Sub", total, number("constant", constant / novelty.unit), name="units")
     builder.output("novelty")
+
+
+def _add_odds(builder: Builder, strangeness: Strangeness, rows: str, unit: float) -> str:
+    """The log-odds of `Strangeness.of` without their constants, in units."""
+
+    def node(operator: str, *inputs: str, name: str, **attributes: Any) -> str:
+        return builder.node(operator, *inputs, name=f"novelty.strange.{name}", **attributes)
+
+    def weight(name: str, value: ArrayLike) -> str:
+        return builder.weight(f"novelty.strange.{name}", value)
+
+    kernel, bias = weight("kernel", strangeness.kernel), weight("bias", strangeness.bias)
+    awake = node("Relu", node("Gemm", rows, kernel, bias, name="sums"), name="awake")
+    by = weight("output", strangeness.output[:, None] / (strangeness.scale * unit))
+    odds = node("Gemm", awake, by, weight("none", [0.0]), name="column")
+    # The maximum of the only column: it makes (n, 1) to (n,), and the network page computes it.
+    return node("ReduceMax", odds, name="odds", axes=[1], keepdims=0)
 
 
 def _add_angle(builder: Builder, angle: Angle, rows: str, prefix: str) -> str:
