@@ -65,7 +65,7 @@ def test_plain_onnx_runtime_gives_the_same_answers(run: Any, folder: Path) -> No
     answer = run.model.predict_one(folder / "disc" / "0.jpg")
     session = onnxruntime.InferenceSession((run.path / "model.onnx").read_bytes())
     image = run.model.predict(folder / "disc" / "0.jpg").images
-    probabilities, _ = session.run(None, {"image": image})
+    probabilities, *_ = session.run(None, {"image": image})
     np.testing.assert_allclose(probabilities[0], answer.probabilities, atol=1e-6)
 
 
