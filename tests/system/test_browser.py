@@ -1,6 +1,7 @@
 """The pages in a real browser: they answer like the model, ask for nothing and show what is so."""
 
 import csv
+import itertools
 import json
 import math
 import re
@@ -246,6 +247,35 @@ def test_a_picture_too_large_leaves_the_pad_as_it_is(alive: Opened, tmp_path: Pa
     assert alive.run(pixels) == drawn
     alive.run("() => tenfold.pad.strokes([[[0.3, 0.2], [0.7, 0.8]]])")
     alive.until("!document.getElementById('verdict').textContent.includes('too large')")
+
+
+def test_an_example_is_drawn_once_when_it_comes_into_view(browser: Browser, small_run: Run) -> None:
+    still = open_file(browser, small_run.path / "report.html")
+    shown = "[...tenfold.state.image.data]"
+    whole = still.run(f"() => {shown}")
+    moving = open_file(browser, small_run.path / "report.html", reduced_motion="no-preference")
+    moving.run(f"""() => {{
+      window.seen = [];
+      const note = () => {{
+        const pixels = {shown};
+        if (pixels.join() !== window.seen.at(-1)?.join()) window.seen.push(pixels);
+        requestAnimationFrame(note);
+      }};
+      note();
+      document.getElementById("pad").scrollIntoView({{ block: "center" }});
+    }}""")
+    moving.until(
+        f"window.seen.length > 3 && {shown}.join() === {json.dumps(','.join(map(str, whole)))}"
+    )
+    first, *drawn = (np.array(pixels) for pixels in moving.run("() => window.seen"))
+    assert first.tolist() == whole == drawn[-1].tolist()
+    for before, after in itertools.pairwise(drawn):
+        assert (before <= after).all() and before.sum() < after.sum(), "ink is only added"
+    moving.run("() => scrollTo(0, 0)")
+    moving.run("() => document.getElementById('pad').scrollIntoView({ block: 'center' })")
+    moving.page.wait_for_timeout(100)
+    assert moving.run(f"() => {shown}") == whole, "once"
+    assert not moving.complaints
 
 
 def test_a_finger_draws_as_a_mouse_does(alive: Opened) -> None:

@@ -24,7 +24,7 @@ from tenfold.report.network_page.network import MAX_BYTES, Unable, read_network
 from tenfold.runs.csv_files import EXAMPLE_INPUTS
 from tenfold.runs.record import Run
 
-MODULES = ("box", "engine", "neuron", "paths", "paint", "pad", "living")
+MODULES = ("box", "engine", "neuron", "paths", "paint", "pad", "drawn_once", "living")
 """The modules of the page, in an order in which each only imports from earlier ones."""
 
 ASKING = ("asking", "asked")

@@ -1,6 +1,7 @@
 // The network on the page: from a drawing to every number of the network.
 
 import { fit, NothingDrawn, SIDE_PX } from "./box.js";
+import { drawOnce } from "./drawn_once.js";
 import { evidence, openNetwork, run } from "./engine.js";
 import { layersOf, neuronOf, sidesOf } from "./neuron.js";
 import { drawPaths, pathsOf, sizeFor } from "./paths.js";
@@ -127,7 +128,14 @@ export function openLiving(stored, openAsking = null) {
   addEventListener("resize", show);
   show();
   const shown = stored.examples.at(-3) ?? stored.examples[0];
-  if (shown) look({ height: SIDE_PX, width: SIDE_PX, data: bytes(shown.pixels) }, "An example of the data. Draw one of your own.");
+  if (shown) {
+    const image = { height: SIDE_PX, width: SIDE_PX, data: bytes(shown.pixels) };
+    const lookAt = (drawn) => look(drawn, "An example of the data. Draw one of your own.");
+    lookAt(image);
+    let last = state.image;
+    const follow = (drawn) => (lookAt(drawn), (last = drawn));
+    if (!asking) drawOnce(find("pad"), image, follow, () => state.image === last);
+  }
   setTimeout(warmUp);
   const answer = (pixels) => [...run(network, pixels).get(network.output).data];
   return { state, network, asking, pad, answerOf, read, look: seen, answer, fit, run, evidence, openNetwork, layersOf, neuronOf };
