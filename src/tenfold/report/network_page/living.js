@@ -10,7 +10,7 @@ import { openPad } from "./pad.js";
 
 const NS = "http://www.w3.org/2000/svg";
 const MOST_LINES = 6; // inputs of a neuron that get a line each
-const STILL_MS = 80; // evidence, and all but the first network of a vote, wait until the pen rests: drawing must not
+const STILL_MS = 80; // a neuron, evidence, and all but the first network of a vote wait until the pen rests: drawing must not
 const NEAR_SHARE = 0.5; // an unsure answer whose second label has this share of the first's is between both
 const find = (id) => document.getElementById(id);
 
@@ -31,6 +31,7 @@ export function openLiving(stored, openAsking = null) {
   const choose = (layer, index, place = null) => {
     Object.assign(state, { layer, index, place, isChosen: true });
     show();
+    showNeuron(network, layers, state, stored.labels);
     find("neuron").scrollIntoView({ block: "nearest" });
   };
   maps.forEach((map, k) => {
@@ -75,7 +76,6 @@ export function openLiving(stored, openAsking = null) {
     showSeen(state.image);
     showAnswer(answerNow(), bars, stored.labels);
     for (const [k, map] of maps.entries()) showMap(map, state, k);
-    showNeuron(network, layers, state, stored.labels);
     clearTimeout(state.later);
     state.later = setTimeout(rest, STILL_MS);
   };
@@ -85,6 +85,7 @@ export function openLiving(stored, openAsking = null) {
       Object.assign(state, { values: run(network, state.image.data), isWhole: true });
       showAnswer(answerNow(), bars, stored.labels);
     }
+    showNeuron(network, layers, state, stored.labels);
     showEvidence(network, state, answerNow(), stored.labels);
     showPaths();
   };
