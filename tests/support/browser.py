@@ -53,9 +53,8 @@ class Opened:
 def open_file(browser: Browser, path: Path, **settings: Any) -> Opened:
     """Open a file from disk as a reader does, offline, without motion unless the settings allow it.
     Pages close with the browser."""
-    page = browser.new_context(
-        **{"offline": True, "reduced_motion": "reduce"} | settings
-    ).new_page()
+    given: dict[str, Any] = {"offline": True, "reduced_motion": "reduce"} | settings
+    page = browser.new_context(**given).new_page()
     opened = Opened(page)
     page.on("request", lambda request: opened.requests.append(request.url))
     page.on("console", lambda said: opened.complaints.append(said.text))
