@@ -116,7 +116,7 @@ def test_a_run_says_how_wide_its_intervals_are_and_why(tmp_path: Path) -> None:
     assert few.evaluation.task == "regression" and few.evaluation.interval_widths is None
     assert "needs 200 calibration rows, and there are" in said
     _, said = trained("rows.csv", group="patient")
-    assert "the rows of a group have similar errors" in said and "with few groups" in said
+    assert "errors of the rows of a group are similar" in said and "few groups" in said
 
 
 def test_in_the_order_of_time_the_future_may_differ_and_that_is_said(tmp_path: Path) -> None:
@@ -128,7 +128,10 @@ def test_in_the_order_of_time_the_future_may_differ_and_that_is_said(tmp_path: P
     intervals = run.model.contract.prediction_intervals
     assert intervals is not None and intervals.calibration_rows > 200 and not intervals.adaptive
     said = (run.path / "MODEL_CARD.md").read_text("utf-8")
-    assert "neighbours in time err alike" in said and "as long as the future is like" in said
+    assert (
+        "errors of neighbouring times are similar" in said
+        and "as long as future rows are like" in said
+    )
 
 
 @pytest.mark.slow

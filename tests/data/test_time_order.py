@@ -51,7 +51,7 @@ def test_several_rows_of_one_time_are_refused_with_the_column_that_tells_them_ap
     by_hour = {{"shop": "hour"}.get(name, name): cells for name, cells in shops().items()}
     with refused("E242") as raised:
         dataset(reading=Reading(target="sold", time="day"), **by_hour)
-    assert "Write day and hour into one column" in str(raised.value)
+    assert "Combine day and hour in one column" in str(raised.value)
     asked = Reading(target="sold", time="day", columns={"shop": "identifier"})
     without = {name: cells for name, cells in shops().items() if name != "shop"}
     with refused("E242", "n_rows=40") as raised:

@@ -129,9 +129,8 @@ def test_what_goes_wrong_with_a_trial_is_written_down(data: Dataset) -> None:
     found = tenfold.open(job.folder).record
     assert found.state == "failed"
     assert (
-        found.error
-        == "The class weights do not match the labels: class_weights=(1.0, 2.0). "
-        + ("Expected 10 numbers.")
+        found.error == "The class weights do not match the labels: class_weights=(1.0, 2.0). "
+        "Expected 10 numbers, one for each label."
     )
 
 

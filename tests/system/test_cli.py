@@ -489,8 +489,8 @@ def test_the_page_is_exported_and_never_overwrites(copied: Path, tmp_path: Path)
     again = call("export", copied)
     assert again.returncode == 1
     assert again.stderr == (
-        "tenfold: The file exists already (mnist-network-1.html). Expected a name that "
-        "is free. [E102]\n"
+        "tenfold: The file exists already (mnist-network-1.html). Expected the name "
+        "of a new file. [E102]\n"
     )
     assert call("export", copied, "--out", "other.html").returncode == 0
     assert call("export", copied, "--to", "pickle").returncode == 2
