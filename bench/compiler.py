@@ -27,8 +27,8 @@ from tenfold.learners.training import convolution as convolutions
 KINDS = ("INDIVIDUAL_DOT", "INDIVIDUAL_CONVOLUTION", "REDUCE")
 CHOICES = {
     "XLA's own: products, convolutions, reductions": KINDS,
-    "**products, convolutions (Tenfold's)**": KINDS[:2],
-    "products": KINDS[:1],
+    "products, convolutions": KINDS[:2],
+    "**products (Tenfold's)**": KINDS[:1],
     "none": (),
 }
 DENSE_ROWS, CONVOLUTION_ROWS = 45_000, 3_840

@@ -19,7 +19,7 @@ from tenfold.core.errors import BackendError
 from tenfold.core.settings import Settings
 from tenfold.learners import Examples, jax_runtime
 from tenfold.learners.architectures import dense_network
-from tenfold.learners.jax_runtime import SINGLE_OPERATIONS, check_compiler
+from tenfold.learners.jax_runtime import PRODUCTS_ALONE, check_compiler
 from tenfold.learners.training import DenseTraining
 from tests.conftest import Few
 from tests.support.errors import refused
@@ -37,7 +37,7 @@ def flags_after(monkeypatch: pytest.MonkeyPatch, given: str | None, jaxlib: str)
     if given is not None:
         monkeypatch.setenv("XLA_FLAGS", given)
     monkeypatch.setattr(metadata, "version", lambda package: {"jaxlib": jaxlib}[package])
-    jax_runtime._give_single_operations()
+    jax_runtime._give_products_alone()
     return os.environ.get("XLA_FLAGS")
 
 
@@ -45,9 +45,9 @@ def flags_after(monkeypatch: pytest.MonkeyPatch, given: str | None, jaxlib: str)
 @pytest.mark.parametrize(
     ("given", "left"),
     [
-        (None, SINGLE_OPERATIONS),
-        ("", SINGLE_OPERATIONS),
-        ("--xla_dump_to=/d --xla_a=1", f"{SINGLE_OPERATIONS} --xla_dump_to=/d --xla_a=1"),
+        (None, PRODUCTS_ALONE),
+        ("", PRODUCTS_ALONE),
+        ("--xla_dump_to=/d --xla_a=1", f"{PRODUCTS_ALONE} --xla_dump_to=/d --xla_a=1"),
         (OWN, OWN),
         (f"--xla_a=1 {OWN}", f"--xla_a=1 {OWN}"),
         ("flags.txt", "flags.txt"),  # XLA reads them from there
@@ -95,7 +95,7 @@ def test_a_wrong_sum_is_an_error_with_its_facts(faulty: None) -> None:
         f"JAX's compiler computes wrong sums on this machine: n_wrong={n}, "
         f"jaxlib={metadata.version('jaxlib')!r}, platform='cpu'. "
         f"Expected {n} exact sums of small integers. "
-        f"Set XLA_FLAGS={SINGLE_OPERATIONS} before JAX starts, or install another jaxlib."
+        f"Set XLA_FLAGS={PRODUCTS_ALONE} before JAX starts, or install another jaxlib."
     )
 
 
@@ -147,7 +147,7 @@ def test_a_users_own_choice_of_the_faulty_fusion_ends_in_one_line(tmp_path: Path
     )
     assert done.returncode == 1 and done.stdout == ""
     said = [line for line in done.stderr.splitlines() if "JAX" in line]
-    assert len(said) == 1 and "wrong sums" in said[0] and SINGLE_OPERATIONS in said[0]
+    assert len(said) == 1 and "wrong sums" in said[0] and PRODUCTS_ALONE in said[0]
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "runs").exists()
 
@@ -199,7 +199,7 @@ def test_the_fusions_are_off_in_the_processes_that_share_the_work(
         tenfold.sweep(few(200), hidden=[4], layers=[1], epochs=1, workers=1, out=tmp_path)
     else:
         tenfold.train(few(200), hidden=[4], epochs=1, processes=2, out=tmp_path)
-    assert seen.read_text() == f"{SINGLE_OPERATIONS}\n"
+    assert seen.read_text() == f"{PRODUCTS_ALONE}\n"
 
 
 STARTED = """

@@ -21,14 +21,13 @@ from tenfold.core.systems import usable_cores
 
 FUSIONS = "xla_cpu_experimental_ynn_fusion_type"
 
-SINGLE_OPERATIONS = f"--{FUSIONS}=individual_dot,individual_convolution"
-"""Makes XLA use the library YNNPACK only for single matrix products and single convolutions on a
-CPU.
+PRODUCTS_ALONE = f"--{FUSIONS}=individual_dot"
+"""Makes XLA use the library YNNPACK only for single matrix products on a CPU.
 
-By default XLA also uses it for reductions together with the products and sums before them. From
-jaxlib 0.10.2 on, some of these reductions are computed wrongly or crash the process
-(jax-ml/jax#39103, #39257, #40412). How much time the library saves is described in
-docs/guide/training.md.
+By default XLA also uses it for convolutions, and for reductions together with the products and sums
+before them. From jaxlib 0.10.2 on, some of these reductions are computed wrongly or crash the
+process (jax-ml/jax#39103, #39257, #40412). How much time the library saves for single products is
+described in docs/guide/training.md.
 """
 
 FLAG_SINCE, FLAG_BEFORE = (0, 10), (0, 13)
@@ -63,7 +62,7 @@ def configure() -> None:
     If JAX is already running, both come too late and have no effect. `check_compiler` then checks
     whether its results are right.
     """
-    _give_single_operations()
+    _give_products_alone()
     import jax
 
     if not os.environ.get("JAX_NUM_CPU_DEVICES"):
@@ -71,12 +70,12 @@ def configure() -> None:
             jax.config.update("jax_num_cpu_devices", usable_cores())  # type: ignore[no-untyped-call]
 
 
-def _give_single_operations() -> None:
+def _give_products_alone() -> None:
     given = os.environ.get("XLA_FLAGS", "")
     is_file = given.strip() and not given.lstrip().startswith("-")  # then it is the name of a file
     release = tuple(int(part) for part in metadata.version("jaxlib").split(".")[:2])
     if FUSIONS not in given and not is_file and FLAG_SINCE <= release < FLAG_BEFORE:
-        os.environ["XLA_FLAGS"] = f"{SINGLE_OPERATIONS} {given}".strip()
+        os.environ["XLA_FLAGS"] = f"{PRODUCTS_ALONE} {given}".strip()
 
 
 @functools.cache
@@ -104,7 +103,7 @@ def check_compiler() -> None:
             "E913",
             "JAX's compiler computes wrong sums on this machine",
             expected=f"{expected.size} exact sums of small integers",
-            fix=f"Set XLA_FLAGS={SINGLE_OPERATIONS} before JAX starts, or install another jaxlib",
+            fix=f"Set XLA_FLAGS={PRODUCTS_ALONE} before JAX starts, or install another jaxlib",
             n_wrong=n_wrong,
             jaxlib=metadata.version("jaxlib"),
             platform=jax.default_backend(),
