@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from tenfold import Dataset, Run
+from tenfold.cli.terminal import program_name
 from tenfold.inputs.idx import write_idx
 from tests.support.program import Done, call, call_python, start
 
@@ -77,7 +78,7 @@ def test_the_next_command_on_the_card_works(
     trained: Done,
 ) -> None:
     following = re.search(
-        r"^next +\S+ report \S+ --open\n +\S+ (predict .*)$", trained.stdout, re.M
+        r"^next +\S.*? report \S+ --open\n +\S.*? (predict .*)$", trained.stdout, re.M
     )
     assert following
     answered = call(*following[1].split())
@@ -524,3 +525,11 @@ def test_robustness_is_asked_for_by_a_flag(small_run: Run) -> None:
     assert done.returncode == 0, done.stderr
     assert re.search(r"^2,000 test rows were changed and asked again\.", done.stdout, re.M)
     assert re.search(r"^rotation: 30 degrees +accuracy [\d.]+% \[", done.stdout, re.M)
+
+
+def test_the_program_is_named_as_the_user_can_type_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = Path(program_name.__code__.co_filename).parents[1] / "__main__.py"
+    monkeypatch.setattr(sys, "argv", [str(module)])
+    assert program_name() == f"{Path(sys.executable).name} -m tenfold"
+    monkeypatch.setattr(sys, "argv", ["bin/another"])
+    assert program_name() == "bin/another"

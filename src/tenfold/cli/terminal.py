@@ -95,4 +95,6 @@ def program_name() -> str:
     """The program as the user can type it: its name if that is on the path, or else the way it was
     called."""
     called, installed = Path(sys.argv[0]), shutil.which("tenfold")
+    if called.name == "__main__.py":
+        return f"{Path(sys.executable).name} -m tenfold"
     return "tenfold" if installed and is_program(called, Path(installed)) else str(called)
