@@ -59,7 +59,7 @@ def test_compare_prints_the_leaderboard_and_where_it_is(
     assert re.match(r"learner +training +predict 10,000 +MB +parameters +sd", lines[4])
     assert max(map(len, [head, *lines[:8]])) <= 80
     text = done.stdout
-    following = re.search(r"^next +\S+ train (.*)$", text, re.M)
+    following = re.search(r"^next +\S.*? train (.*)$", text, re.M)
     assert following and following[1] == f"rows.csv --learner {lines[0].split()[0]} --target label"
     assert "Best on the validation set: " in text
     assert "test rows          used by 6 models in runs so far" in text
